@@ -1,0 +1,1 @@
+//! The picofaas runtime for functions written in Rust.

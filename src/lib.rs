@@ -1,0 +1,1 @@
+//! The picofaas control plane.

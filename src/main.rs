@@ -1,0 +1,2 @@
+//! The picofaas binary.
+fn main() {}
