@@ -1,0 +1,153 @@
+//! The scheduler's half of an execution, and lists of them.
+
+use super::message::LaneIndex;
+use super::ticket::Ticket;
+use crate::clock::Nanos;
+
+/// No record.
+pub const NONE: u32 = u32::MAX;
+
+/// Where an execution stands, as the scheduler sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The scheduler holds nothing of the slot.
+    Free,
+    /// In its lane's wait list. Holds a queue credit until its first grant.
+    Queued,
+    /// An attempt is in flight: holds a permit.
+    Running,
+    /// The attempt was told to stop because its own time is over: holds a permit.
+    Aborting,
+    /// The execution is terminal, its attempt not yet closed: holds a permit, has no timer.
+    Ending,
+    /// Waits for its next attempt: on the wheel and on no list.
+    BackingOff,
+}
+
+/// One record of the scheduler; `Copy`, preallocated, never shared.
+#[derive(Clone, Copy, Debug)]
+pub struct Course {
+    /// The ticket it stands for; meaningless while `Free`.
+    pub ticket: Ticket,
+    /// Where it stands.
+    pub state: State,
+    /// Attempts begun.
+    pub attempt: u8,
+    /// Whether the doorway of `lane` is owed a credit.
+    pub holds_credit: bool,
+    /// The lane it waits in, or that its attempt runs in.
+    pub lane: LaneIndex,
+    /// Place and generation of the instance its attempt runs on.
+    pub place: u16,
+    /// See `place`.
+    pub instance_generation: u32,
+    /// By when it must have ended.
+    pub deadline: Nanos,
+    /// What the deadline becomes from the first grant on; 0: it stays.
+    pub run_budget: Nanos,
+    /// Neighbours in the wait list.
+    next: u32,
+    prev: u32,
+}
+
+impl Course {
+    /// A slot that nothing uses.
+    #[must_use]
+    pub fn free() -> Self {
+        Self {
+            ticket: Ticket::new(0, 0, 0),
+            state: State::Free,
+            attempt: 0,
+            holds_credit: false,
+            lane: NONE,
+            place: 0,
+            instance_generation: 0,
+            deadline: 0,
+            run_budget: 0,
+            next: NONE,
+            prev: NONE,
+        }
+    }
+}
+
+/// A wait list through the table of courses: O(1) at both ends and for removal.
+#[derive(Clone, Copy, Debug)]
+pub struct WaitList {
+    head: u32,
+    tail: u32,
+    len: u32,
+}
+
+impl WaitList {
+    /// A list of nobody.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { head: NONE, tail: NONE, len: 0 }
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The first in line.
+    #[must_use]
+    pub fn first(&self) -> Option<u32> {
+        (self.head != NONE).then_some(self.head)
+    }
+
+    /// Adds the last in line.
+    pub fn push_back(&mut self, courses: &mut [Course], index: u32) {
+        let tail = self.tail;
+        let course = &mut courses[index as usize];
+        course.prev = tail;
+        course.next = NONE;
+        match tail {
+            NONE => self.head = index,
+            _ => courses[tail as usize].next = index,
+        }
+        self.tail = index;
+        self.len += 1;
+    }
+
+    /// Adds one before the first: a retry was admitted before all that wait.
+    pub fn push_front(&mut self, courses: &mut [Course], index: u32) {
+        let head = self.head;
+        let course = &mut courses[index as usize];
+        course.prev = NONE;
+        course.next = head;
+        match head {
+            NONE => self.tail = index,
+            _ => courses[head as usize].prev = index,
+        }
+        self.head = index;
+        self.len += 1;
+    }
+
+    /// Takes one out, wherever it stands.
+    pub fn remove(&mut self, courses: &mut [Course], index: u32) {
+        let Course { next, prev, .. } = courses[index as usize];
+        match prev {
+            NONE => self.head = next,
+            _ => courses[prev as usize].next = next,
+        }
+        match next {
+            NONE => self.tail = prev,
+            _ => courses[next as usize].prev = prev,
+        }
+        self.len -= 1;
+    }
+}
+
+impl Default for WaitList {
+    fn default() -> Self {
+        Self::new()
+    }
+}

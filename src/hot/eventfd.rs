@@ -1,0 +1,41 @@
+//! An eventfd: the write that ends another thread's poll.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// A counter in the kernel that a poll can wait for.
+///
+/// It is polled edge-triggered and never read: every write is an edge of its own, and the
+/// counter would need 2⁶⁴ writes to run full.
+#[derive(Debug)]
+pub struct EventFd(OwnedFd);
+
+impl EventFd {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// Where the kernel gives none, e.g. because the process has too many open files.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    /// Wakes the thread that polls it.
+    pub fn wake(&self) {
+        let one = 1_u64.to_ne_bytes();
+        // It fails only when the counter is full, and then the poll has its edge already.
+        let _ = rustix::io::write(&self.0, &one);
+    }
+}
+
+impl AsRawFd for EventFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl AsFd for EventFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,231 @@
+//! The scheduler's half of one version of a function: who waits, what runs, on which instances.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::course::WaitList;
+use super::doorway::Doorway;
+use super::message::{InstanceKey, LaneIndex};
+use crate::clock::Nanos;
+
+/// What of a function's specification the scheduler enforces.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneLimits {
+    /// Attempts in flight, 1 … 10000.
+    pub concurrency: u32,
+    /// Attempts in flight on one instance, 1 … 10000.
+    pub instance_concurrency: u32,
+    /// Attempts after the first, 0 … 10.
+    pub max_retries: u8,
+    /// First back-off before jitter.
+    pub retry_backoff_ns: Nanos,
+    /// Largest back-off before jitter.
+    pub retry_max_backoff_ns: Nanos,
+    /// How long one attempt may take.
+    pub attempt_timeout_ns: Nanos,
+    /// Instances there may be; the length of the lane's table.
+    pub instances_max: u16,
+    /// Whether control can start instances (not for `POOL`).
+    pub can_start: bool,
+}
+
+/// What the scheduler knows of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is there.
+    Absent,
+    /// It may be granted.
+    Ready,
+    /// A connection to it failed; control looks after it.
+    Suspect,
+    /// It is granted nothing more and will be stopped when idle.
+    Retiring,
+}
+
+/// One place of the instance table.
+#[derive(Clone, Copy, Debug)]
+pub struct Instance {
+    /// Tells an instance from its successors in the place.
+    pub generation: u32,
+    /// What is known of it.
+    pub standing: Standing,
+    /// Attempts in flight on it.
+    pub in_flight: u32,
+    /// When it was last granted or its last attempt ended.
+    pub last_used: Nanos,
+}
+
+/// The scheduler's half of one version of a function. Built by control, owned by the
+/// scheduler while it is open, freed by control.
+#[derive(Debug)]
+pub struct Lane {
+    /// Its index in the scheduler's table.
+    pub index: LaneIndex,
+    /// Shared with the gateways.
+    pub doorway: Arc<Doorway>,
+    /// See [`LaneLimits`].
+    pub limits: LaneLimits,
+    /// Who waits for a grant.
+    pub waiting: WaitList,
+    /// Attempts in flight that were granted from this lane.
+    pub in_flight: u32,
+    /// Attempts in flight on the version that this lane replaced.
+    pub inherited: u32,
+    /// Executions that wait for their next attempt and will come back to this lane.
+    pub backing_off: u32,
+    /// Instances that control was asked to start or says it is starting.
+    pub starting: u16,
+    /// Instances that may be granted.
+    pub ready: u16,
+    /// Nobody can serve what waits: each one uses up an attempt.
+    pub stranded: bool,
+    /// In the scheduler's list of lanes with something to do.
+    pub active: bool,
+    /// Gateways send nothing here any more.
+    pub closed: bool,
+    /// The lane that replaced this one.
+    pub successor: Option<LaneIndex>,
+    /// The instance table.
+    pub instances: Box<[Instance]>,
+}
+
+impl Lane {
+    /// A lane in which nothing waits, runs or serves.
+    #[must_use]
+    pub fn new(index: LaneIndex, doorway: Arc<Doorway>, limits: LaneLimits) -> Self {
+        let absent = Instance { generation: 0, standing: Standing::Absent, in_flight: 0, last_used: 0 };
+        Self {
+            index,
+            doorway,
+            limits,
+            waiting: WaitList::new(),
+            in_flight: 0,
+            inherited: 0,
+            backing_off: 0,
+            starting: 0,
+            ready: 0,
+            stranded: false,
+            active: false,
+            closed: false,
+            successor: None,
+            instances: vec![absent; limits.instances_max as usize].into_boxed_slice(),
+        }
+    }
+
+    /// Whether a closed lane is empty: nothing refers to its index any more.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.closed
+            && self.waiting.is_empty()
+            && self.in_flight == 0
+            && self.inherited == 0
+            && self.backing_off == 0
+    }
+
+    /// Whether one more attempt may be in flight.
+    #[must_use]
+    pub fn has_permit(&self) -> bool {
+        self.in_flight + self.inherited < self.limits.concurrency
+    }
+
+    /// The ready instance with the fewest attempts in flight and room for one more; of several
+    /// the one most recently used, so that the others become idle.
+    #[must_use]
+    pub fn pick(&self) -> Option<u16> {
+        let mut best: Option<(u16, &Instance)> = None;
+        for (place, instance) in (0_u16..).zip(self.instances.iter()) {
+            if instance.standing != Standing::Ready || instance.in_flight >= self.limits.instance_concurrency {
+                continue;
+            }
+            let better = best.is_none_or(|(_, other)| {
+                instance.in_flight < other.in_flight
+                    || (instance.in_flight == other.in_flight && instance.last_used > other.last_used)
+            });
+            if better {
+                best = Some((place, instance));
+            }
+        }
+        best.map(|(place, _)| place)
+    }
+
+    /// Whether one more instance is wanted: more waits than those starting will take, permits
+    /// would allow it to be used, and there is a place for it.
+    #[must_use]
+    pub fn wants_instance(&self) -> bool {
+        let starting_room = u32::from(self.starting) * self.limits.instance_concurrency;
+        self.limits.can_start
+            && !self.closed
+            && self.successor.is_none()
+            && self.waiting.len() > starting_room
+            && self.in_flight + self.inherited + starting_room < self.limits.concurrency
+            && self.instances_counted() < usize::from(self.limits.instances_max)
+    }
+
+    fn instances_counted(&self) -> usize {
+        usize::from(self.starting)
+            + self.instances.iter().filter(|i| !matches!(i.standing, Standing::Absent)).count()
+    }
+
+    /// The instance of `key`, where it is still the one in its place.
+    pub fn instance_mut(&mut self, key: InstanceKey) -> Option<&mut Instance> {
+        self.instances
+            .get_mut(usize::from(key.place))
+            .filter(|i| i.generation == key.generation && i.standing != Standing::Absent)
+    }
+
+    /// Counts an instance into or out of the ready set, as its standing changes.
+    pub fn set_standing(&mut self, key: InstanceKey, standing: Standing) -> bool {
+        let Some(instance) = self.instance_mut(key) else { return false };
+        let was = std::mem::replace(&mut instance.standing, standing);
+        match (was == Standing::Ready, standing == Standing::Ready) {
+            (true, false) => self.ready -= 1,
+            (false, true) => self.ready += 1,
+            _ => {}
+        }
+        true
+    }
+
+    /// Tells scrapes and readers where the lane stands.
+    pub fn publish(&self) {
+        self.doorway.waiting.store(self.waiting.len(), Ordering::Relaxed);
+        self.doorway.in_flight.store(self.in_flight, Ordering::Relaxed);
+        self.doorway.ready.store(u32::from(self.ready), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane() -> Lane {
+        let limits = LaneLimits {
+            concurrency: 8,
+            instance_concurrency: 2,
+            max_retries: 0,
+            retry_backoff_ns: 0,
+            retry_max_backoff_ns: 0,
+            attempt_timeout_ns: 1,
+            instances_max: 3,
+            can_start: true,
+        };
+        Lane::new(0, Arc::new(Doorway::new(8)), limits)
+    }
+
+    #[test]
+    fn the_least_busy_instance_is_picked_and_among_equals_the_last_used() {
+        let mut lane = lane();
+        assert_eq!(lane.pick(), None, "an absent instance was picked");
+        for (place, in_flight, last_used) in [(0, 1, 9), (1, 0, 5), (2, 0, 7)] {
+            let instance = &mut lane.instances[place];
+            *instance = Instance { generation: 1, standing: Standing::Ready, in_flight, last_used };
+        }
+        assert_eq!(lane.pick(), Some(2));
+        lane.instances[2].in_flight = 1;
+        assert_eq!(lane.pick(), Some(1));
+        lane.instances[1].in_flight = 2;
+        assert_eq!(lane.pick(), Some(0));
+        lane.instances[0].in_flight = 2;
+        lane.instances[2].in_flight = 2;
+        assert_eq!(lane.pick(), None, "an instance was granted over its own concurrency");
+    }
+}

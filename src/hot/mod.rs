@@ -1,0 +1,14 @@
+//! The scheduler's world: rings, courses, lanes, the wheel, and nothing else.
+pub mod course;
+pub mod doorbell;
+pub mod doorway;
+pub mod eventfd;
+pub mod lane;
+pub mod message;
+pub mod scheduler;
+pub mod switchboard;
+mod sync;
+pub mod thread;
+pub mod ticket;
+pub mod waybill;
+pub mod wheel;

@@ -1,0 +1,187 @@
+//! Every ring between the scheduler, the gateways and control, and the doorbells beside them.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Thread;
+
+use crossbeam_queue::ArrayQueue;
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::atomic::AtomicCell;
+
+use super::doorbell::Doorbell;
+use super::eventfd::EventFd;
+use super::message::{Event, Grant, LaneIndex, Notice, Order};
+use super::scheduler::Scheduler;
+use super::ticket::Ticket;
+use super::waybill::Waybill;
+use crate::clock::Nanos;
+
+/// How much there can be of everything; fixed at start.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Gateways, 1 … 256.
+    pub gateways: usize,
+    /// Records per gateway.
+    pub slots: usize,
+    /// Versions of functions that can be open at once.
+    pub lanes: usize,
+}
+
+/// One gateway's end: what the scheduler sends it, and how it is woken.
+#[derive(Debug)]
+pub struct GatewayEnd {
+    /// Pushed by the scheduler, popped by the gateway.
+    pub grants: ArrayQueue<Grant>,
+    /// Whether the gateway sleeps in its poll.
+    pub doorbell: Doorbell,
+    /// Wakes it.
+    pub eventfd: EventFd,
+    /// Written by the gateway at admit, see [`Waybill`].
+    pub waybills: Box<[Waybill]>,
+}
+
+/// The rings. Each is preallocated and sized so that it cannot overflow:
+///
+/// | ring | from → to | capacity, and why it is enough |
+/// |---|---|---|
+/// | a function's doorway | gateways → scheduler | `queueSize`: every entry holds a credit |
+/// | `ready` | gateways → scheduler | 2 × lanes: each is announced once, and once more by a closed predecessor |
+/// | `events` | gateways → scheduler | 4 × slots: an end and a cancel for a ticket and its successor |
+/// | `grants` | scheduler → gateway | 4 × slots: a run, an abort and an end for a ticket, a run for its successor; the scheduler looks for room before it grants |
+/// | `orders` | control → scheduler | control keeps what does not fit |
+/// | `notices` | scheduler → control | the scheduler keeps the lane active where one does not fit |
+pub struct Switchboard {
+    /// See the table.
+    pub extent: Extent,
+    /// Functions with tickets on their ring.
+    pub ready: ArrayQueue<LaneIndex>,
+    /// From gateways.
+    pub events: ArrayQueue<Event>,
+    /// From control.
+    pub orders: ArrayQueue<Order>,
+    /// To control.
+    pub notices: ArrayQueue<Notice>,
+    /// One per gateway.
+    pub gateways: Box<[GatewayEnd]>,
+    /// Whether the scheduler thread is parked.
+    pub doorbell: CachePadded<Doorbell>,
+    /// Whether control sleeps in its poll.
+    pub control_doorbell: Doorbell,
+    /// Wakes control.
+    pub control_eventfd: EventFd,
+    /// The baton: the scheduler itself, while nobody runs it. Whoever takes it out owns it and
+    /// may tick; the scheduler thread keeps it while it is awake.
+    pub baton: AtomicCell<Option<Box<Scheduler>>>,
+    /// When the parked scheduler thread will wake by itself (ns). Written by that thread before
+    /// it puts the baton down, read by whoever took the baton up.
+    pub wakes_at: AtomicU64,
+    /// Ticks so far, for the health check; written by whoever holds the baton.
+    pub ticks: AtomicU64,
+    /// The scheduler thread, for unparking.
+    pub thread: OnceLock<Thread>,
+}
+
+impl std::fmt::Debug for Switchboard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Switchboard").field("extent", &self.extent).finish_non_exhaustive()
+    }
+}
+
+/// Orders that fit the ring at once.
+const ORDERS_MAX: usize = 4096;
+/// Notices that fit the ring at once.
+const NOTICES_MAX: usize = 4096;
+
+impl Switchboard {
+    /// Allocates every ring.
+    ///
+    /// # Errors
+    /// Where the kernel gives no eventfd.
+    pub fn new(extent: Extent) -> std::io::Result<Self> {
+        let mut gateways = Vec::with_capacity(extent.gateways);
+        for _ in 0..extent.gateways {
+            gateways.push(GatewayEnd {
+                grants: ArrayQueue::new(4 * extent.slots),
+                doorbell: Doorbell::new(),
+                eventfd: EventFd::new()?,
+                waybills: (0..extent.slots).map(|_| Waybill::default()).collect(),
+            });
+        }
+        Ok(Self {
+            extent,
+            ready: ArrayQueue::new(2 * extent.lanes),
+            events: ArrayQueue::new(4 * extent.slots * extent.gateways),
+            orders: ArrayQueue::new(ORDERS_MAX),
+            notices: ArrayQueue::new(NOTICES_MAX),
+            gateways: gateways.into_boxed_slice(),
+            doorbell: CachePadded::new(Doorbell::new()),
+            control_doorbell: Doorbell::new(),
+            control_eventfd: EventFd::new()?,
+            baton: AtomicCell::new(None),
+            wakes_at: AtomicU64::new(u64::MAX),
+            ticks: AtomicU64::new(0),
+            thread: OnceLock::new(),
+        })
+    }
+
+    /// The shared words of a ticket's record.
+    #[must_use]
+    pub fn waybill(&self, ticket: Ticket) -> &Waybill {
+        &self.gateways[ticket.gateway()].waybills[ticket.slot()]
+    }
+
+    /// Whether anything waits for the scheduler on a ring.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.ready.is_empty() || !self.events.is_empty() || !self.orders.is_empty()
+    }
+
+    /// Rings the scheduler's doorbell, after something was published for it.
+    pub fn ring(&self) {
+        if self.doorbell.must_wake() {
+            self.unpark();
+        }
+    }
+
+    /// Runs the scheduler on the caller's thread while its own thread is parked and nobody else
+    /// holds the baton; where that thread is awake, it will see what was published.
+    /// `now` is asked before each pass.
+    ///
+    /// Two producers may meet here: the one that finds the baton gone relies on its holder to
+    /// look at the rings again after putting it down, which is what the loop does.
+    pub fn ring_or_tick(&self, now: impl Fn() -> Nanos) {
+        while self.doorbell.is_asleep() {
+            let Some(mut scheduler) = self.baton.take() else { return };
+            let mut pass = scheduler.tick(now());
+            while pass.more {
+                pass = scheduler.tick(now());
+            }
+            let next = pass.next_wake;
+            self.baton.store(Some(scheduler));
+            if next < self.wakes_at.load(Ordering::Relaxed) {
+                self.ring();
+                return;
+            }
+            if !self.has_work() {
+                return;
+            }
+        }
+    }
+
+    /// Wakes the scheduler's thread out of its park.
+    pub fn unpark(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Control: sends an order; it comes back where the ring is full, to be sent again.
+    ///
+    /// # Errors
+    /// The order, where the ring is full.
+    pub fn order(&self, order: Order) -> Result<(), Order> {
+        self.orders.push(order)?;
+        self.ring();
+        Ok(())
+    }
+}
