@@ -68,6 +68,13 @@ impl Course {
             prev: NONE,
         }
     }
+
+    /// One that has just come off the ring of `lane`, with its queue credit.
+    #[must_use]
+    pub fn accepted(ticket: Ticket, lane: LaneIndex, deadline: Nanos, run_budget: Nanos) -> Self {
+        let state = State::Queued;
+        Self { ticket, state, holds_credit: true, lane, deadline, run_budget, ..Self::free() }
+    }
 }
 
 /// A wait list through the table of courses: O(1) at both ends and for removal.

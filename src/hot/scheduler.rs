@@ -156,15 +156,7 @@ impl Scheduler {
         let (deadline, run_budget) = waybill.read();
         let course = &mut self.courses[slot as usize];
         debug_assert_eq!(course.state, State::Free, "{ticket:?} came while its slot was in use");
-        *course = Course {
-            ticket,
-            state: State::Queued,
-            holds_credit: true,
-            lane: from,
-            deadline,
-            run_budget,
-            ..Course::free()
-        };
+        *course = Course::accepted(ticket, from, deadline, run_budget);
         if waybill.is_cancelled(ticket.generation()) {
             self.let_go(slot);
             return;

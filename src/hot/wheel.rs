@@ -234,7 +234,8 @@ mod tests {
                     model.retain(|_, at| *at > now);
                 }
                 _ => {
-                    let when = now + random([3, 70, 5000, 400_000, 90_000_000][random(5) as usize]);
+                    let span = [3, 70, 5000, 400_000, 90_000_000][random(5) as usize];
+                    let when = now + random(span);
                     wheel.set(index, when);
                     model.insert(index, when);
                 }
