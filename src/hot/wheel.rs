@@ -146,8 +146,15 @@ impl Wheel {
     }
 
     /// The first list in use and the time at which its slot starts. A lower level always
-    /// starts before a higher one, because it lies within the higher one's current slot.
+    /// starts before a higher one, because it lies within the higher one's current slot. But a
+    /// slot that time has reached is spread first, one node a step, before anything else.
     fn first_slot(&self) -> Option<(usize, Millis)> {
+        for level in 1..LEVELS {
+            let here = (self.elapsed >> (level as u32 * SLOT_BITS)) % SLOTS as u64;
+            if self.occupied[level] & 1 << here != 0 {
+                return Some((level * SLOTS + here as usize, self.elapsed));
+            }
+        }
         let level = self.occupied.iter().position(|bits| *bits != 0)?;
         let shift = level as u32 * SLOT_BITS;
         let here = (self.elapsed >> shift) % SLOTS as u64;
