@@ -15,8 +15,9 @@ const NONE: u32 = u32::MAX;
 const LEVELS: usize = 6;
 const SLOTS: usize = 64;
 const SLOT_BITS: u32 = 6;
-/// The longest time ahead that fits: 2³⁶ ms, over two years.
-const AHEAD_MAX: u64 = 1 << (SLOT_BITS * LEVELS as u32);
+/// The longest time ahead: 2³⁵ ms, a year, half of what the levels span, so that no timer
+/// lands in the slot where time stands.
+const AHEAD_MAX: u64 = 1 << (SLOT_BITS * LEVELS as u32 - 1);
 /// The list of timers that are due.
 const DUE: u16 = (LEVELS * SLOTS) as u16;
 /// Not in the wheel.

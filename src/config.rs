@@ -1,0 +1,203 @@
+//! The settings of `picofaas serve`: raw flags first, then one validated whole.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, ValueEnum};
+
+use crate::hot::thread::{Spin, usable_cores};
+
+/// How the scheduler thread waits for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchedulerPolicy {
+    /// Never sleeps and is pinned to a core: lowest latency, one core always busy
+    Spin,
+    /// Spins for --spin-us after its last work, then parks until its doorbell rings
+    Adaptive,
+    /// Parks as soon as there is nothing to do
+    Park,
+    /// `spin` where at least 4 cores are usable (affinity and cgroup quota), else `adaptive`
+    Auto,
+}
+
+/// Whether a gateway may run the scheduler itself while the scheduler thread is parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GatewayTicks {
+    /// Always allowed: no wake of another thread on the invoke path
+    On,
+    /// Never: every decision is made on the scheduler thread
+    Off,
+    /// On below 4 usable cores with one gateway and a scheduler that parks
+    Auto,
+}
+
+fn between<T: TryFrom<u64> + Clone + Send + Sync + 'static>(low: u64, high: u64) -> RangedU64ValueParser<T>
+where
+    <T as TryFrom<u64>>::Error: Send + Sync + std::error::Error + 'static,
+{
+    RangedU64ValueParser::new().range(low..=high)
+}
+
+/// The flags of `serve`; `dev` takes them too.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// Where clients call functions (address:port; port 0 takes a free one)
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR", help_heading = "Listeners")]
+    pub listen: SocketAddr,
+    /// Where operators and Prometheus call: all of the API, /metrics, /healthz, /readyz (address:port)
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDR", help_heading = "Listeners")]
+    pub management_listen: SocketAddr,
+    /// Serve function writes on --listen though it is not bound to loopback
+    #[arg(long, help_heading = "Listeners")]
+    pub allow_writes: bool,
+    /// Accept functions with `local.command` over HTTP: whoever may write functions may then run programs here
+    #[arg(long, help_heading = "Listeners")]
+    pub allow_local_exec: bool,
+
+    /// Register every function manifest found below this folder at start
+    #[arg(long, value_name = "DIR", help_heading = "Functions")]
+    pub functions: Option<PathBuf>,
+    /// Where the sockets of local instances live; default: a new folder under the temporary one
+    #[arg(long, value_name = "DIR", help_heading = "Functions")]
+    pub state_dir: Option<PathBuf>,
+    /// Functions that can be registered at once, 1 … 65536
+    #[arg(long, default_value = "10000", value_parser = between::<usize>(1, 65536), value_name = "N", help_heading = "Functions")]
+    pub max_functions: usize,
+
+    /// How the scheduler thread waits for work
+    #[arg(long, value_enum, default_value_t = SchedulerPolicy::Auto, value_name = "POLICY", help_heading = "Scheduling")]
+    pub scheduler: SchedulerPolicy,
+    /// How long the adaptive scheduler spins after its last work, 0 … 1000000 µs
+    #[arg(long, default_value = "50", value_parser = between::<u64>(0, 1_000_000), value_name = "MICROS", help_heading = "Scheduling")]
+    pub spin_us: u64,
+    /// The CPU the spinning scheduler is pinned to; default: the last usable one
+    #[arg(long, value_name = "CPU", help_heading = "Scheduling")]
+    pub scheduler_core: Option<usize>,
+    /// Whether a gateway may run the scheduler while its thread is parked
+    #[arg(long, value_enum, default_value_t = GatewayTicks::Auto, value_name = "WHEN", help_heading = "Scheduling")]
+    pub gateway_ticks: GatewayTicks,
+    /// How long a gateway with nothing else to do spins for a grant before it sleeps, 0 … 1000 µs
+    #[arg(long, default_value = "10", value_parser = between::<u64>(0, 1000), value_name = "MICROS", help_heading = "Scheduling")]
+    pub grant_spin_us: u64,
+
+    /// Largest request body, 1 KiB … 1 GiB, in bytes
+    #[arg(long, default_value = "1048576", value_parser = between::<usize>(1024, 1 << 30), value_name = "BYTES", help_heading = "Limits")]
+    pub max_body: usize,
+    /// Largest output of a function, 1 KiB … 1 GiB, in bytes
+    #[arg(long, default_value = "1048576", value_parser = between::<usize>(1024, 1 << 30), value_name = "BYTES", help_heading = "Limits")]
+    pub max_output: usize,
+    /// Executions that are running, waiting or kept for reading, 64 … 1048576
+    #[arg(long, default_value = "16384", value_parser = between::<usize>(64, 1 << 20), value_name = "N", help_heading = "Limits")]
+    pub max_executions: usize,
+    /// Bytes of payloads and outputs held at once, 1 MiB … 1 TiB
+    #[arg(long, default_value = "268435456", value_parser = between::<usize>(1 << 20, 1 << 40), value_name = "BYTES", help_heading = "Limits")]
+    pub max_payload_bytes: usize,
+    /// Client connections at once, 1 … 65536
+    #[arg(long, default_value = "4096", value_parser = between::<usize>(1, 65536), value_name = "N", help_heading = "Limits")]
+    pub max_connections: usize,
+    /// Request line and headers together, 8 KiB … 1 MiB, in bytes
+    #[arg(long, default_value = "16384", value_parser = between::<usize>(8192, 1 << 20), value_name = "BYTES", help_heading = "Limits")]
+    pub max_head_bytes: usize,
+
+    /// How long a client may take to send a request's head, 10 … 300000 ms
+    #[arg(long, default_value = "10000", value_parser = between::<u64>(10, 300_000), value_name = "MILLIS", help_heading = "Times")]
+    pub head_timeout_ms: u64,
+    /// How long a client connection may be idle between requests, 1 … 86400 s
+    #[arg(long = "keep-alive", default_value = "75", value_parser = between::<u64>(1, 86_400), value_name = "SECONDS", help_heading = "Times")]
+    pub keep_alive_s: u64,
+    /// How long a client may take to send a request's body, 10 … 300000 ms
+    #[arg(long, default_value = "30000", value_parser = between::<u64>(10, 300_000), value_name = "MILLIS", help_heading = "Times")]
+    pub body_timeout_ms: u64,
+    /// How long an execution can be read after it ended, 1 … 86400 s
+    #[arg(long = "retention", default_value = "300", value_parser = between::<u64>(1, 86_400), value_name = "SECONDS", help_heading = "Times")]
+    pub retention_s: u64,
+    /// How long what was accepted may take to end after SIGTERM, 0 … 3600 s
+    #[arg(long = "drain", default_value = "30", value_parser = between::<u64>(0, 3600), value_name = "SECONDS", help_heading = "Times")]
+    pub drain_s: u64,
+    /// How long a local instance may take from its start until it answers /health, 100 … 600000 ms
+    #[arg(long, default_value = "30000", value_parser = between::<u64>(100, 600_000), value_name = "MILLIS", help_heading = "Times")]
+    pub start_timeout_ms: u64,
+    /// How long a local instance may take to end after SIGTERM before it is killed, 10 … 600000 ms
+    #[arg(long, default_value = "10000", value_parser = between::<u64>(10, 600_000), value_name = "MILLIS", help_heading = "Times")]
+    pub stop_timeout_ms: u64,
+}
+
+/// What runs: the flags with every choice made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The flags.
+    pub flags: ServeArgs,
+    /// The policy in force.
+    pub policy: SchedulerPolicy,
+    /// Why that policy, for the start-up log.
+    pub policy_reason: String,
+    /// The CPU of the scheduler thread, where it is pinned.
+    pub scheduler_core: Option<usize>,
+    /// Whether gateways tick.
+    pub gateway_ticks: bool,
+    /// Gateways.
+    pub gateways: usize,
+}
+
+impl Settings {
+    /// Makes the choices that the flags leave open.
+    ///
+    /// # Errors
+    /// A sentence that names the flag, its value and what would be right.
+    pub fn new(flags: ServeArgs) -> Result<Self, String> {
+        let (allowed, usable) = usable_cores();
+        if let Some(core) = flags.scheduler_core
+            && !allowed.contains(&core)
+        {
+            return Err(format!("--scheduler-core {core}: this process may only use the CPUs {allowed:?}"));
+        }
+        if flags.listen == flags.management_listen && flags.listen.port() != 0 {
+            return Err(format!(
+                "--management-listen {}: is the same as --listen; give each its own port",
+                flags.management_listen
+            ));
+        }
+        let (policy, policy_reason) = match flags.scheduler {
+            SchedulerPolicy::Auto if usable >= 4 => {
+                (SchedulerPolicy::Spin, format!("auto: {usable} cores are usable, at least 4"))
+            }
+            SchedulerPolicy::Auto => {
+                (SchedulerPolicy::Adaptive, format!("auto: {usable} cores are usable, fewer than 4"))
+            }
+            SchedulerPolicy::Spin | SchedulerPolicy::Adaptive | SchedulerPolicy::Park => {
+                (flags.scheduler, "given by --scheduler".to_owned())
+            }
+        };
+        let spins = policy == SchedulerPolicy::Spin;
+        let scheduler_core =
+            if spins { flags.scheduler_core.or_else(|| allowed.last().copied()) } else { None };
+        let gateways = 1;
+        let gateway_ticks = match flags.gateway_ticks {
+            GatewayTicks::On => !spins,
+            GatewayTicks::Off => false,
+            GatewayTicks::Auto => !spins && usable < 4 && gateways == 1,
+        };
+        Ok(Self { flags, policy, policy_reason, scheduler_core, gateway_ticks, gateways })
+    }
+
+    /// How the scheduler thread spins. Where gateways tick, its own work is timers and orders,
+    /// after which there is nothing to spin for.
+    #[must_use]
+    pub fn spin(&self) -> Spin {
+        match self.policy {
+            SchedulerPolicy::Spin => Spin::Always,
+            SchedulerPolicy::Adaptive | SchedulerPolicy::Auto if !self.gateway_ticks => {
+                Spin::Then(self.flags.spin_us * 1000)
+            }
+            SchedulerPolicy::Adaptive | SchedulerPolicy::Auto | SchedulerPolicy::Park => Spin::Then(0),
+        }
+    }
+
+    /// How long a record is kept after its end.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.flags.retention_s)
+    }
+}

@@ -1,0 +1,220 @@
+//! The task of one attempt, keyed by its ticket: the same for `:invoke` and `:enqueue`.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::Served;
+use super::connection::{Answer, Connection, ExchangeError};
+use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::error::{Code, Source};
+use crate::function::Address;
+use crate::gateway::Gateway;
+use crate::gateway::cargo::Record;
+use crate::gateway::json;
+use crate::gateway::reply::Failure;
+use crate::hot::message::InstanceKey;
+use crate::hot::ticket::Ticket;
+use crate::id::{ExecutionId, write_hex};
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The function's output.
+    Output(Bytes),
+    /// The function's answer is an error that another attempt would not mend.
+    Refused(Failure),
+    /// It failed; another attempt may help.
+    Failed(Failure),
+    /// Nothing was sent.
+    Unsent(Failure),
+}
+
+/// An attempt's outcome and what is told about it besides.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// The answer was the first of its instance.
+    pub cold_start: bool,
+    /// What its start took (ns), as the instance said.
+    pub init_ns: Option<Nanos>,
+    /// When the last byte of the request was written; 0: never.
+    pub written: Nanos,
+    /// When the answer was complete; 0: never.
+    pub answered: Nanos,
+}
+
+/// Sends one attempt and hands its end to the gateway.
+pub async fn run(gateway: Rc<Gateway>, served: Rc<Served>, ticket: Ticket, instance: InstanceKey) {
+    let mut ended =
+        Ended { outcome: Outcome::Unsent(gone()), cold_start: false, init_ns: None, written: 0, answered: 0 };
+    ended.outcome = match exchange(&gateway, &served, ticket, instance, &mut ended.written).await {
+        Ok(answer) => {
+            ended.answered = gateway.clock.now();
+            ended.cold_start = answer.cold_start;
+            ended.init_ns = answer.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
+            judge(answer)
+        }
+        Err(error) => excuse(error),
+    };
+    gateway.attempt_ended(ticket, ended);
+}
+
+/// Writes the request on a pooled connection, or a new one, and reads the answer.
+async fn exchange(
+    gateway: &Rc<Gateway>,
+    served: &Served,
+    ticket: Ticket,
+    instance: InstanceKey,
+    written: &mut Nanos,
+) -> Result<Answer, ExchangeError> {
+    let refused = || ExchangeError::Connect(std::io::ErrorKind::NotConnected.into());
+    let address = served.address(instance).ok_or_else(refused)?;
+    loop {
+        let pooled = served.take(instance);
+        let fresh = pooled.is_none();
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => Connection::open(&address.target).await?,
+        };
+        let now = gateway.clock.now();
+        let id = |nonce| ExecutionId { boot: gateway.boot, ticket, nonce };
+        let payload = gateway.with_record(ticket, |record| {
+            write_head(&mut connection.head, &address, record, id(record.nonce), now);
+            record.payload.clone()
+        });
+        // The record of a running attempt stays until the attempt has ended.
+        let payload = payload.ok_or_else(refused)?;
+        match connection.send(&payload).await {
+            Ok(()) => {}
+            // A pooled connection that was closed meanwhile is replaced; a fresh one is not.
+            Err(ExchangeError::Stale) if !fresh => continue,
+            Err(error) => return Err(error),
+        }
+        drop(payload);
+        *written = gateway.clock.now();
+        let answer = connection.receive(gateway.output_max()).await?;
+        if answer.reusable {
+            served.put(instance, connection);
+        }
+        return Ok(answer);
+    }
+}
+
+fn write_head(head: &mut Vec<u8>, address: &Address, record: &Record, id: ExecutionId, now: Nanos) {
+    head.clear();
+    head.extend_from_slice(&address.preamble);
+    // Writes to a vector do not fail.
+    let _ = write!(head, "Content-Length: {}\r\nX-Execution-Id: ", record.payload.len());
+    head.extend_from_slice(&id.text());
+    head.extend_from_slice(b"\r\nX-Trace-Id: ");
+    let (high, low, span) = record.trace.made;
+    let mut hex = [0; 48];
+    write_hex(&mut hex[..16], high);
+    write_hex(&mut hex[16..32], low);
+    write_hex(&mut hex[32..], span);
+    match (&record.trace.id, &record.trace.parent) {
+        (Some(given), _) => head.extend_from_slice(given.as_bytes()),
+        // `00-<32 hex of the trace id>-<16 hex of the span id>-<2 hex of flags>`
+        (None, Some(parent)) => head.extend_from_slice(parent.as_bytes().get(3..35).unwrap_or(&hex[..32])),
+        (None, None) => head.extend_from_slice(&hex[..32]),
+    }
+    head.extend_from_slice(b"\r\ntraceparent: ");
+    match &record.trace.parent {
+        Some(given) => head.extend_from_slice(given.as_bytes()),
+        None => {
+            head.extend_from_slice(b"00-");
+            head.extend_from_slice(&hex[..32]);
+            head.push(b'-');
+            head.extend_from_slice(&hex[32..]);
+            head.extend_from_slice(b"-01");
+        }
+    }
+    let left_ms = record.deadline.saturating_sub(now) / NANOS_PER_MS;
+    let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {}\r\n", record.attempt, left_ms.max(1));
+    if let Some(key) = &record.idempotency_key {
+        head.extend_from_slice(b"Idempotency-Key: ");
+        head.extend_from_slice(key.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+}
+
+/// What the instance's answer means.
+fn judge(answer: Answer) -> Outcome {
+    match answer.status {
+        200..=299 if answer.body.is_empty() && answer.status == 204 => {
+            Outcome::Output(Bytes::from_static(b"null"))
+        }
+        200..=299 if json::is_one_value(&answer.body) => Outcome::Output(answer.body),
+        200..=299 => Outcome::Refused(Failure::new(
+            Code::OutputNotJson,
+            "the function answered 200 with a body that is not one JSON value; answer JSON, or 204 for none",
+        )),
+        400..=499 => Outcome::Refused(own_error(&answer, answer.status)),
+        504 => Outcome::Failed(Failure { http: 504, ..own_error(&answer, 504) }),
+        500..=599 => Outcome::Failed(own_error(&answer, 500)),
+        status => Outcome::Refused(Failure::new(
+            Code::InvalidAnswer,
+            format!("the function answered with status {status}, which is neither a success nor an error"),
+        )),
+    }
+}
+
+/// The error that a function gave itself: `{"error":{"code","message"}}`, or what it sent.
+fn own_error(answer: &Answer, http: u16) -> Failure {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        error: Inner<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Inner<'a> {
+        #[serde(borrow)]
+        code: Cow<'a, str>,
+        #[serde(borrow, default)]
+        message: Cow<'a, str>,
+    }
+    let fallback = if answer.status == 504 { Code::HandlerTimeout } else { Code::HandlerError };
+    match serde_json::from_slice::<Outer<'_>>(&answer.body) {
+        Ok(Outer { error }) => Failure {
+            code: error.code.into_owned().into(),
+            message: error.message.into_owned().into(),
+            http,
+            source: Source::Function,
+        },
+        Err(_) => {
+            /// How much of a body that is no error of the contract is repeated.
+            const EXCERPT_BYTES_MAX: usize = 200;
+            let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(EXCERPT_BYTES_MAX)]);
+            let message = format!("the function answered {}: {}", answer.status, text.trim());
+            Failure { http, ..Failure::new(fallback, message) }
+        }
+    }
+}
+
+/// What it means that there was no answer.
+fn excuse(error: ExchangeError) -> Outcome {
+    let message = error.to_string();
+    match error {
+        ExchangeError::Connect(_) | ExchangeError::Stale => {
+            Outcome::Unsent(Failure::new(Code::NoInstance, format!("an instance {message}")))
+        }
+        ExchangeError::Lost(_) => {
+            Outcome::Failed(Failure::new(Code::InstanceCrashed, format!("the instance went away: {message}")))
+        }
+        ExchangeError::Garbage(_) => Outcome::Refused(Failure::new(Code::InvalidAnswer, message)),
+        ExchangeError::TooLarge(_) => Outcome::Refused(Failure::new(
+            Code::OutputTooLarge,
+            format!("{message}; return less, or raise --max-output"),
+        )),
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new(Code::NoInstance, "the instance had gone before the request was sent")
+}

@@ -1,0 +1,381 @@
+//! One HTTP/1.1 connection to an instance, written by hand for the invoke path: the request
+//! goes out in one write, the answer is parsed where it was read, and there is no task of its
+//! own behind a connection.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use httparse::{EMPTY_HEADER, ParserConfig, Status};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::function::Target;
+
+/// Largest head of an answer, in bytes.
+pub const ANSWER_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Headers of an answer.
+const ANSWER_HEADERS_MAX: usize = 64;
+/// What is read at once at least, in bytes.
+const READ_BYTES_MIN: usize = 4 * 1024;
+/// A body of at least this size keeps the buffer it was read into; a smaller one is copied out,
+/// so that a kept output does not hold a larger buffer.
+const KEEP_BUFFER_BYTES_MIN: usize = 64 * 1024;
+/// How long an instance may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why an exchange gave no answer, and with it whether another attempt may help.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// Nothing was sent: the instance could not be reached.
+    #[error("could not connect: {0}")]
+    Connect(io::Error),
+    /// A pooled connection had been closed before anything was sent on it.
+    #[error("the connection was closed before the request was written")]
+    Stale,
+    /// The connection ended before the answer was complete.
+    #[error("the connection ended before the answer was complete: {0}")]
+    Lost(io::Error),
+    /// What came is not an HTTP/1.1 answer.
+    #[error("the answer is not HTTP: {0}")]
+    Garbage(String),
+    /// The body is larger than outputs may be.
+    #[error("the output is larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+/// What an instance answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// `X-Cold-Start: true` was there.
+    pub cold_start: bool,
+    /// `X-Init-Duration-Ms`, where it was there.
+    pub init_ms: Option<u64>,
+    /// The body.
+    pub body: Bytes,
+    /// The connection can take another request.
+    pub reusable: bool,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A connection to an instance.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    read: BytesMut,
+    /// The head of the request, built anew for each one in the same memory.
+    pub head: Vec<u8>,
+}
+
+/// How the length of a body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Known(usize),
+    Chunked,
+    UntilClose,
+}
+
+struct Head {
+    length: usize,
+    status: u16,
+    body: Length,
+    keep_alive: bool,
+    cold_start: bool,
+    init_ms: Option<u64>,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Connect`].
+    pub async fn open(target: &Target) -> Result<Self, ExchangeError> {
+        let connect = async {
+            Ok::<_, io::Error>(match target {
+                Target::Tcp(address) => {
+                    let stream = TcpStream::connect(address).await?;
+                    stream.set_nodelay(true)?;
+                    Stream::Tcp(stream)
+                }
+                Target::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+            })
+        };
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect)
+            .await
+            .map_err(|_| ExchangeError::Connect(io::ErrorKind::TimedOut.into()))?
+            .map_err(ExchangeError::Connect)?;
+        Ok(Self { stream, read: BytesMut::with_capacity(READ_BYTES_MIN), head: Vec::with_capacity(512) })
+    }
+
+    /// Whether a pooled connection can still be used: nothing has come on it, not even its end.
+    pub fn is_quiet(&mut self) -> bool {
+        self.read.is_empty()
+            && matches!(self.try_read(), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends `self.head` and `payload`; `written` is called when the last byte has gone.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Stale`] where not one byte could be written, [`ExchangeError::Lost`]
+    /// where some were.
+    pub async fn send(&mut self, payload: &[u8]) -> Result<(), ExchangeError> {
+        let mut sent = 0;
+        let whole = self.head.len() + payload.len();
+        while sent < whole {
+            let head = self.head.get(sent..).unwrap_or_default();
+            let rest = &payload[sent.saturating_sub(self.head.len())..];
+            match self.try_write(&[IoSlice::new(head), IoSlice::new(rest)]) {
+                Ok(0) => return Err(lost(sent, io::ErrorKind::WriteZero.into())),
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.writable().await.map_err(|error| lost(sent, error))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // An instance may answer and close without reading all of it.
+                Err(_) if sent > 0 => return Ok(()),
+                Err(error) => return Err(lost(sent, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the answer, whose body may have at most `body_max` bytes.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Lost`], [`ExchangeError::Garbage`] or [`ExchangeError::TooLarge`].
+    pub async fn receive(&mut self, body_max: usize) -> Result<Answer, ExchangeError> {
+        let head = loop {
+            match self.parse_head()? {
+                // An interim answer (1xx) is followed by the real one.
+                Some(head) if head.status < 200 => {
+                    let _ = self.read.split_to(head.length);
+                }
+                Some(head) => break head,
+                None => {
+                    if self.read.len() >= ANSWER_HEAD_BYTES_MAX {
+                        return Err(ExchangeError::Garbage(format!(
+                            "its head is larger than {ANSWER_HEAD_BYTES_MAX} bytes"
+                        )));
+                    }
+                    self.fill(READ_BYTES_MIN).await?;
+                }
+            }
+        };
+        let _ = self.read.split_to(head.length);
+        let body = match head.body {
+            Length::Known(length) if length > body_max => return Err(ExchangeError::TooLarge(body_max)),
+            Length::Known(length) => self.take_known(length).await?,
+            Length::Chunked => self.take_chunked(body_max).await?,
+            Length::UntilClose => self.take_until_close(body_max).await?,
+        };
+        let reusable = head.keep_alive && head.body != Length::UntilClose && self.read.is_empty();
+        Ok(Answer {
+            status: head.status,
+            cold_start: head.cold_start,
+            init_ms: head.init_ms,
+            body,
+            reusable,
+        })
+    }
+
+    fn parse_head(&self) -> Result<Option<Head>, ExchangeError> {
+        let mut headers = [EMPTY_HEADER; ANSWER_HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut headers);
+        let parsed = ParserConfig::default()
+            .parse_response(&mut response, &self.read)
+            .map_err(|error| ExchangeError::Garbage(error.to_string()))?;
+        let Status::Complete(length) = parsed else { return Ok(None) };
+        let status = response.code.unwrap_or(0);
+        let mut head = Head {
+            length,
+            status,
+            body: Length::UntilClose,
+            keep_alive: response.version == Some(1),
+            cold_start: false,
+            init_ms: None,
+        };
+        if status < 200 || status == 204 || status == 304 {
+            head.body = Length::Known(0);
+        }
+        for header in response.headers.iter() {
+            head.apply(header)?;
+        }
+        Ok(Some(head))
+    }
+
+    async fn take_known(&mut self, length: usize) -> Result<Bytes, ExchangeError> {
+        while self.read.len() < length {
+            self.fill((length - self.read.len()).max(1)).await?;
+        }
+        Ok(self.take(length))
+    }
+
+    async fn take_chunked(&mut self, body_max: usize) -> Result<Bytes, ExchangeError> {
+        let mut body = BytesMut::new();
+        loop {
+            let (head, size) = loop {
+                match httparse::parse_chunk_size(&self.read) {
+                    Ok(Status::Complete(chunk)) => break chunk,
+                    Ok(Status::Partial) if self.read.len() < ANSWER_HEAD_BYTES_MAX => {
+                        self.fill(READ_BYTES_MIN).await?;
+                    }
+                    Ok(Status::Partial) | Err(_) => {
+                        return Err(ExchangeError::Garbage("a chunk has no valid size".to_owned()));
+                    }
+                }
+            };
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            if size > body_max - body.len() {
+                return Err(ExchangeError::TooLarge(body_max));
+            }
+            let _ = self.read.split_to(head);
+            if size == 0 {
+                self.skip_trailers().await?;
+                return Ok(body.freeze());
+            }
+            while self.read.len() < size + 2 {
+                self.fill(size + 2 - self.read.len()).await?;
+            }
+            body.extend_from_slice(&self.read[..size]);
+            if &self.read[size..size + 2] != b"\r\n" {
+                return Err(ExchangeError::Garbage("a chunk is longer than its size".to_owned()));
+            }
+            let _ = self.read.split_to(size + 2);
+        }
+    }
+
+    async fn skip_trailers(&mut self) -> Result<(), ExchangeError> {
+        let mut skipped = 0;
+        loop {
+            if let Some(end) = self.read.windows(2).position(|pair| pair == b"\r\n") {
+                skipped += end + 2;
+                let _ = self.read.split_to(end + 2);
+                if end == 0 {
+                    return Ok(());
+                }
+            } else {
+                self.fill(READ_BYTES_MIN).await?;
+            }
+            if skipped + self.read.len() > ANSWER_HEAD_BYTES_MAX {
+                return Err(ExchangeError::Garbage("its trailers are too large".to_owned()));
+            }
+        }
+    }
+
+    async fn take_until_close(&mut self, body_max: usize) -> Result<Bytes, ExchangeError> {
+        loop {
+            if self.read.len() > body_max {
+                return Err(ExchangeError::TooLarge(body_max));
+            }
+            match self.fill(READ_BYTES_MIN).await {
+                Ok(()) => {}
+                Err(ExchangeError::Lost(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Ok(self.take(self.read.len()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn take(&mut self, length: usize) -> Bytes {
+        if length >= KEEP_BUFFER_BYTES_MIN {
+            return self.read.split_to(length).freeze();
+        }
+        let body = Bytes::copy_from_slice(&self.read[..length]);
+        if self.read.len() == length {
+            self.read.clear();
+        } else {
+            let _ = self.read.split_to(length);
+        }
+        body
+    }
+
+    /// Reads some bytes, with room for `room`.
+    async fn fill(&mut self, room: usize) -> Result<(), ExchangeError> {
+        self.read.reserve(room);
+        loop {
+            match self.try_read() {
+                Ok(0) => return Err(ExchangeError::Lost(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable().await.map_err(ExchangeError::Lost)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(ExchangeError::Lost(error)),
+            }
+        }
+    }
+
+    fn try_read(&mut self) -> io::Result<usize> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.try_read_buf(&mut self.read),
+            Stream::Unix(stream) => stream.try_read_buf(&mut self.read),
+        }
+    }
+
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.try_write_vectored(slices),
+            Stream::Unix(stream) => stream.try_write_vectored(slices),
+        }
+    }
+
+    async fn readable(&self) -> io::Result<()> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.readable().await,
+            Stream::Unix(stream) => stream.readable().await,
+        }
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.writable().await,
+            Stream::Unix(stream) => stream.writable().await,
+        }
+    }
+}
+
+impl Head {
+    fn apply(&mut self, header: &httparse::Header<'_>) -> Result<(), ExchangeError> {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        let text = std::str::from_utf8(header.value).unwrap_or("").trim();
+        if is("content-length") {
+            let length = text.parse().map_err(|_| {
+                ExchangeError::Garbage(format!("its Content-Length is {text:?}"))
+            })?;
+            if matches!(self.body, Length::Known(other) if other != length && self.status >= 200 && self.status != 204 && self.status != 304)
+            {
+                return Err(ExchangeError::Garbage("it has two lengths".to_owned()));
+            }
+            if self.body == Length::UntilClose {
+                self.body = Length::Known(length);
+            }
+        } else if is("transfer-encoding") {
+            if !text.eq_ignore_ascii_case("chunked") {
+                return Err(ExchangeError::Garbage(format!("its Transfer-Encoding is {text:?}")));
+            }
+            self.body = Length::Chunked;
+        } else if is("connection") {
+            for word in text.split(',') {
+                if word.trim().eq_ignore_ascii_case("close") {
+                    self.keep_alive = false;
+                }
+            }
+        } else if is("x-cold-start") {
+            self.cold_start = text.eq_ignore_ascii_case("true");
+        } else if is("x-init-duration-ms") {
+            self.init_ms = text.parse().ok();
+        }
+        Ok(())
+    }
+}
+
+fn lost(sent: usize, error: io::Error) -> ExchangeError {
+    if sent == 0 { ExchangeError::Stale } else { ExchangeError::Lost(error) }
+}

@@ -1,0 +1,135 @@
+//! The connections of one gateway to the instances of one version of a function.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::connection::Connection;
+use crate::clock::Nanos;
+use crate::function::{Address, Function};
+use crate::hot::message::InstanceKey;
+
+/// Idle connections kept per instance. More than are ever in flight on most instances; above
+/// it connections are closed after use.
+const IDLE_PER_INSTANCE_MAX: usize = 256;
+
+/// The idle connections to one instance.
+#[derive(Debug)]
+struct Pool {
+    address: Arc<Address>,
+    /// The last one used is the next one taken: it is the warmest.
+    idle: Vec<Connection>,
+}
+
+/// One version of a function on one gateway: its pools, and what the gateway keeps count of.
+#[derive(Debug)]
+pub struct Served {
+    /// What all threads share of it.
+    pub function: Arc<Function>,
+    /// Bytes of payloads and outputs that its executions hold on this gateway.
+    pub bytes: Rc<Cell<usize>>,
+    /// How fast it drains.
+    pub drain: DrainRate,
+    pools: RefCell<Box<[Option<Pool>]>>,
+}
+
+impl Served {
+    /// With no connection yet. `bytes` is shared by the versions of a function.
+    #[must_use]
+    pub fn new(function: Arc<Function>, bytes: Rc<Cell<usize>>) -> Self {
+        let pools = function.addresses.iter().map(|_| None).collect();
+        Self { function, bytes, drain: DrainRate::default(), pools: RefCell::new(pools) }
+    }
+
+    /// The address of an instance; `None` where it has gone since it was granted.
+    #[must_use]
+    pub fn address(&self, instance: InstanceKey) -> Option<Arc<Address>> {
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.get_mut(usize::from(instance.place))?;
+        if let Some(known) = pool
+            && known.address.generation == instance.generation
+        {
+            return Some(known.address.clone());
+        }
+        let address = self.function.addresses[usize::from(instance.place)].load_full()?;
+        if address.generation != instance.generation {
+            return None;
+        }
+        *pool = Some(Pool { address: address.clone(), idle: Vec::new() });
+        Some(address)
+    }
+
+    /// An idle connection to the instance that is still open.
+    #[must_use]
+    pub fn take(&self, instance: InstanceKey) -> Option<Connection> {
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.get_mut(usize::from(instance.place))?.as_mut()?;
+        if pool.address.generation != instance.generation {
+            return None;
+        }
+        while let Some(mut connection) = pool.idle.pop() {
+            if connection.is_quiet() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next attempt.
+    pub fn put(&self, instance: InstanceKey, connection: Connection) {
+        let mut pools = self.pools.borrow_mut();
+        if let Some(Some(pool)) = pools.get_mut(usize::from(instance.place))
+            && pool.address.generation == instance.generation
+            && pool.idle.len() < IDLE_PER_INSTANCE_MAX
+        {
+            pool.idle.push(connection);
+        }
+    }
+
+    /// Closes the idle connections to instances that are gone.
+    pub fn sweep(&self) {
+        for (pool, address) in self.pools.borrow_mut().iter_mut().zip(self.function.addresses.iter()) {
+            let current = address.load().as_ref().map(|address| address.generation);
+            if pool.as_ref().is_some_and(|pool| Some(pool.address.generation) != current) {
+                *pool = None;
+            }
+        }
+    }
+}
+
+/// How many executions of a function end per second, averaged over about two windows.
+#[derive(Debug, Default)]
+pub struct DrainRate {
+    window_start: Cell<Nanos>,
+    in_window: Cell<u32>,
+    per_second: Cell<f64>,
+}
+
+/// How long one window of the measurement is.
+const WINDOW_NS: Nanos = 1_000_000_000;
+
+impl DrainRate {
+    /// One more has ended.
+    pub fn count(&self, now: Nanos) {
+        let elapsed = now.saturating_sub(self.window_start.get());
+        if elapsed >= WINDOW_NS {
+            let rate = f64::from(self.in_window.get()) * 1e9 / elapsed as f64;
+            self.per_second.set((self.per_second.get() + rate) / 2.0);
+            self.window_start.set(now);
+            self.in_window.set(0);
+        }
+        self.in_window.set(self.in_window.get() + 1);
+    }
+
+    /// In how many seconds (1 … 60) `depth` executions will have drained.
+    #[must_use]
+    pub fn seconds_for(&self, depth: usize) -> u32 {
+        let rate = self.per_second.get().max(f64::from(self.in_window.get()));
+        if rate <= 0.0 {
+            return 1;
+        }
+        #[expect(clippy::cast_sign_loss, reason = "both are positive")]
+        let seconds = (depth as f64 / rate).ceil() as u32;
+        seconds.clamp(1, 60)
+    }
+}

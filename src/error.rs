@@ -1,0 +1,263 @@
+//! Everything that can be said to a client when it does not get what it asked for.
+
+use std::borrow::Cow;
+
+/// A stable error code: what went wrong, in one word of the contract.
+///
+/// [`Code::status`], [`Code::as_str`] and [`Code::source`] are total: a new code does not
+/// compile until it has all three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    // What the request was.
+    BadRequest,
+    InvalidJson,
+    InvalidInvocation,
+    InvalidFunction,
+    NotFound,
+    FunctionNotFound,
+    ExecutionNotFound,
+    ExecutionExpired,
+    ExecutionLostOnRestart,
+    MethodNotAllowed,
+    ForeignHost,
+    WritesDisabled,
+    LocalExecDisabled,
+    RequestTimeout,
+    FunctionExists,
+    VersionMismatch,
+    NotScalable,
+    AlreadyTerminal,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    // What the control plane had no room for.
+    QueueFull,
+    ExecutionsFull,
+    RetentionFull,
+    PayloadBytesFull,
+    FunctionsFull,
+    Draining,
+    ControlBusy,
+    // How an execution ended.
+    Timeout,
+    QueueTimeout,
+    Cancelled,
+    FunctionRemoved,
+    ShuttingDown,
+    NoInstance,
+    InstanceCrashed,
+    InvalidAnswer,
+    OutputTooLarge,
+    OutputNotJson,
+    /// The function answered with an error of its own; its code replaces this one.
+    HandlerError,
+    HandlerTimeout,
+    Internal,
+}
+
+/// Who is to blame for an answer that is not a 2xx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The function's own code, or what it runs in.
+    Function,
+    /// The control plane, or the request.
+    Gateway,
+}
+
+impl Source {
+    /// The value of `X-Error-Source`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Function => "function",
+            Source::Gateway => "gateway",
+        }
+    }
+}
+
+impl Code {
+    /// The HTTP status it is answered with.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Code::BadRequest | Code::InvalidJson => 400,
+            Code::ForeignHost | Code::WritesDisabled | Code::LocalExecDisabled => 403,
+            Code::NotFound
+            | Code::FunctionNotFound
+            | Code::ExecutionNotFound
+            | Code::ExecutionExpired
+            | Code::ExecutionLostOnRestart => 404,
+            Code::MethodNotAllowed => 405,
+            Code::RequestTimeout => 408,
+            Code::FunctionExists | Code::NotScalable | Code::AlreadyTerminal => 409,
+            Code::VersionMismatch => 412,
+            Code::BodyTooLarge => 413,
+            Code::UnsupportedMediaType => 415,
+            Code::InvalidInvocation | Code::InvalidFunction => 422,
+            Code::QueueFull => 429,
+            Code::InstanceCrashed
+            | Code::InvalidAnswer
+            | Code::OutputTooLarge
+            | Code::OutputNotJson
+            | Code::HandlerError
+            | Code::Internal
+            | Code::FunctionRemoved => 500,
+            Code::NoInstance => 502,
+            Code::ExecutionsFull
+            | Code::RetentionFull
+            | Code::PayloadBytesFull
+            | Code::FunctionsFull
+            | Code::Draining
+            | Code::ControlBusy
+            | Code::ShuttingDown
+            | Code::Cancelled => 503,
+            Code::Timeout | Code::QueueTimeout | Code::HandlerTimeout => 504,
+        }
+    }
+
+    /// The code as clients read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::BadRequest => "BAD_REQUEST",
+            Code::InvalidJson => "INVALID_JSON",
+            Code::InvalidInvocation => "INVALID_INVOCATION",
+            Code::InvalidFunction => "INVALID_FUNCTION",
+            Code::NotFound => "NOT_FOUND",
+            Code::FunctionNotFound => "FUNCTION_NOT_FOUND",
+            Code::ExecutionNotFound => "EXECUTION_NOT_FOUND",
+            Code::ExecutionExpired => "EXECUTION_EXPIRED",
+            Code::ExecutionLostOnRestart => "EXECUTION_LOST_ON_RESTART",
+            Code::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Code::ForeignHost => "FOREIGN_HOST",
+            Code::WritesDisabled => "WRITES_DISABLED",
+            Code::LocalExecDisabled => "LOCAL_EXEC_DISABLED",
+            Code::RequestTimeout => "REQUEST_TIMEOUT",
+            Code::FunctionExists => "FUNCTION_EXISTS",
+            Code::VersionMismatch => "VERSION_MISMATCH",
+            Code::NotScalable => "NOT_SCALABLE",
+            Code::AlreadyTerminal => "ALREADY_TERMINAL",
+            Code::BodyTooLarge => "BODY_TOO_LARGE",
+            Code::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Code::QueueFull => "QUEUE_FULL",
+            Code::ExecutionsFull => "EXECUTIONS_FULL",
+            Code::RetentionFull => "RETENTION_FULL",
+            Code::PayloadBytesFull => "PAYLOAD_BYTES_FULL",
+            Code::FunctionsFull => "FUNCTIONS_FULL",
+            Code::Draining => "DRAINING",
+            Code::ControlBusy => "CONTROL_BUSY",
+            Code::Timeout => "TIMEOUT",
+            Code::QueueTimeout => "QUEUE_TIMEOUT",
+            Code::Cancelled => "CANCELLED",
+            Code::FunctionRemoved => "FUNCTION_REMOVED",
+            Code::ShuttingDown => "SHUTTING_DOWN",
+            Code::NoInstance => "NO_INSTANCE",
+            Code::InstanceCrashed => "INSTANCE_CRASHED",
+            Code::InvalidAnswer => "INVALID_ANSWER",
+            Code::OutputTooLarge => "OUTPUT_TOO_LARGE",
+            Code::OutputNotJson => "OUTPUT_NOT_JSON",
+            Code::HandlerError => "HANDLER_ERROR",
+            Code::HandlerTimeout => "HANDLER_TIMEOUT",
+            Code::Internal => "INTERNAL",
+        }
+    }
+
+    /// Who is to blame.
+    #[must_use]
+    pub fn source(self) -> Source {
+        match self {
+            Code::InstanceCrashed
+            | Code::InvalidAnswer
+            | Code::OutputTooLarge
+            | Code::OutputNotJson
+            | Code::HandlerError
+            | Code::HandlerTimeout => Source::Function,
+            Code::BadRequest
+            | Code::InvalidJson
+            | Code::InvalidInvocation
+            | Code::InvalidFunction
+            | Code::NotFound
+            | Code::FunctionNotFound
+            | Code::ExecutionNotFound
+            | Code::ExecutionExpired
+            | Code::ExecutionLostOnRestart
+            | Code::MethodNotAllowed
+            | Code::ForeignHost
+            | Code::WritesDisabled
+            | Code::LocalExecDisabled
+            | Code::RequestTimeout
+            | Code::FunctionExists
+            | Code::VersionMismatch
+            | Code::NotScalable
+            | Code::AlreadyTerminal
+            | Code::BodyTooLarge
+            | Code::UnsupportedMediaType
+            | Code::QueueFull
+            | Code::ExecutionsFull
+            | Code::RetentionFull
+            | Code::PayloadBytesFull
+            | Code::FunctionsFull
+            | Code::Draining
+            | Code::ControlBusy
+            | Code::Timeout
+            | Code::QueueTimeout
+            | Code::Cancelled
+            | Code::FunctionRemoved
+            | Code::ShuttingDown
+            | Code::NoInstance
+            | Code::Internal => Source::Gateway,
+        }
+    }
+}
+
+/// One fault of a request that has several.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Detail {
+    /// Where, as a JSON path such as `replicas.min`.
+    pub field: String,
+    /// What is wrong there and what would be right.
+    pub message: String,
+}
+
+/// A request that is refused: what the client reads, and when it may come back.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What went wrong.
+    pub code: Code,
+    /// A sentence with the remedy.
+    pub message: Cow<'static, str>,
+    /// Each fault, where there can be several.
+    pub details: Vec<Detail>,
+    /// Seconds after which it may work, for 429 and 503.
+    pub retry_after_s: Option<u32>,
+    /// The rest of the request was not read: the connection is closed after the answer.
+    pub close: bool,
+}
+
+impl Refusal {
+    /// A refusal with a message and nothing else.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), details: Vec::new(), retry_after_s: None, close: false }
+    }
+
+    /// With the faults listed.
+    #[must_use]
+    pub fn with_details(mut self, details: Vec<Detail>) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// With the time after which it may work.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// And the connection ends with the answer.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+}

@@ -1,0 +1,67 @@
+//! One version of a function, as every thread sees it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use crate::hot::doorway::Doorway;
+use crate::hot::message::LaneIndex;
+use crate::metrics::Meters;
+use crate::registry::FunctionSpec;
+
+/// Where an instance listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// How one instance is called.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// The instance that listens there; a grant for another one is stale.
+    pub generation: u32,
+    /// Where it listens.
+    pub target: Target,
+    /// The request line and the `Host` header, ready to be written.
+    pub preamble: Box<[u8]>,
+}
+
+impl Address {
+    /// The address of an instance that is called with `POST path` and this `Host`.
+    #[must_use]
+    pub fn new(generation: u32, target: Target, host: &str, path: &str) -> Self {
+        let preamble = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
+        Self { generation, target, preamble: preamble.into_bytes().into_boxed_slice() }
+    }
+}
+
+/// One version of a function: its specification and what the threads share of it.
+///
+/// | field | written by | read by | published by |
+/// |---|---|---|---|
+/// | `addresses` | control, before it tells the scheduler of the instance | gateways, at a grant | `ArcSwapOption` |
+/// | `trouble` | control | gateways when they must explain, reads of the function | `ArcSwapOption` |
+/// | `meters` | each gateway its own | scrapes | relaxed counts |
+/// | `doorway` | see [`Doorway`] | | |
+#[derive(Debug)]
+pub struct Function {
+    /// What was asked for.
+    pub spec: FunctionSpec,
+    /// Identifies this version in `ETag`.
+    pub etag: String,
+    /// Its lane in the scheduler.
+    pub lane: LaneIndex,
+    /// Its ring and its credits.
+    pub doorway: Arc<Doorway>,
+    /// By the instance's place.
+    pub addresses: Box<[ArcSwapOption<Address>]>,
+    /// What is counted of it, over all versions.
+    pub meters: Arc<Meters>,
+    /// Why no instance could be started or reached, for people.
+    pub trouble: Arc<ArcSwapOption<String>>,
+}

@@ -1,0 +1,287 @@
+//! The first two verbs: a request becomes a record, and its ticket goes on the ring.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Request, Response};
+
+use super::Gateway;
+use super::cargo::{Admission, Asked, Full, Trace};
+use super::json;
+use super::reply::{self, Body, Waiting};
+use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::dispatch::Served;
+use crate::error::{Code, Refusal};
+use crate::hot::ticket::Ticket;
+use crate::metrics::Rejection;
+
+/// Longest `Idempotency-Key`, in bytes.
+const KEY_BYTES_MAX: usize = 255;
+/// Longest that a client can wait for an answer, whatever the function allows.
+const WAITED_FOR_MS_MAX: u64 = 300_000;
+
+/// A request as it came: its body is read only when everything else was found right.
+pub type IncomingRequest = Request<Incoming>;
+
+/// What reads a body.
+pub enum Source {
+    /// Off the client's connection.
+    Wire(Incoming),
+    /// It was read by another listener.
+    Whole(Bytes),
+}
+
+impl Gateway {
+    /// `POST /v1/functions/{name}:invoke`.
+    pub async fn invoke(self: &Rc<Self>, name: &str, headers: &HeaderMap, body: Source) -> Response<Body> {
+        let ticket = match self.admit(name, headers, body, Asked::Waiting).await {
+            Ok(ticket) => ticket,
+            Err(refusal) => return reply::refusal(&refusal),
+        };
+        let waiting = Waiting::new(self.clone(), ticket);
+        self.enqueue(ticket);
+        let mut waiting = waiting;
+        (&mut waiting).await;
+        let answer = self.with_record(ticket, |record| {
+            record.stamps.replied = self.clock.now();
+            reply::invocation(self.id(ticket, record), record)
+        });
+        drop(waiting);
+        answer.unwrap_or_else(|| {
+            reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"))
+        })
+    }
+
+    /// `POST /v1/functions/{name}:enqueue`.
+    pub async fn enqueue_only(self: &Rc<Self>, name: &str, headers: &HeaderMap, body: Source) -> Response<Body> {
+        let ticket = match self.admit(name, headers, body, Asked::Promised).await {
+            Ok(ticket) => ticket,
+            Err(refusal) => return reply::refusal(&refusal),
+        };
+        let id = self.with_record(ticket, |record| self.id(ticket, record));
+        self.enqueue(ticket);
+        let Some(id) = id else {
+            return reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"));
+        };
+        let mut response = reply::json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"queued\"}}"));
+        if let Ok(location) = HeaderValue::from_str(&format!("/v1/executions/{id}")) {
+            response.headers_mut().insert(hyper::header::LOCATION, location);
+        }
+        response
+    }
+
+    /// Parses, validates, resolves the name, takes a credit and a record, sets the deadline.
+    async fn admit(
+        self: &Rc<Self>,
+        name: &str,
+        headers: &HeaderMap,
+        body: Source,
+        asked: Asked,
+    ) -> Result<Ticket, Refusal> {
+        let admitted = self.clock.now();
+        let served = self.functions.borrow().get(name).cloned().ok_or_else(|| {
+            Refusal::new(
+                Code::FunctionNotFound,
+                format!("there is no function {name:?}; GET /v1/functions lists those there are"),
+            )
+        })?;
+        let refused = self.admit_to(&served, headers, body, asked, admitted).await;
+        refused.map_err(|(rejection, refusal)| {
+            self.meter(&served).rejected[rejection as usize].add_one();
+            refusal
+        })
+    }
+
+    async fn admit_to(
+        self: &Rc<Self>,
+        served: &Rc<Served>,
+        headers: &HeaderMap,
+        body: Source,
+        asked: Asked,
+        admitted: Nanos,
+    ) -> Result<Ticket, (Rejection, Refusal)> {
+        let invalid = |refusal| (Rejection::Invalid, refusal);
+        if self.draining.get() {
+            let refusal = Refusal::new(Code::Draining, "the control plane is stopping; try again elsewhere");
+            return Err((Rejection::Draining, refusal.retry_after(1).closing()));
+        }
+        check_content_type(headers).map_err(|refusal| invalid(refusal.closing()))?;
+        let timeout_ms = timeout(headers).map_err(|refusal| invalid(refusal.closing()))?;
+        let idempotency_key = key(headers).map_err(|refusal| invalid(refusal.closing()))?;
+        let payload = self.read_body(body).await.map_err(invalid)?;
+        json::check_invocation(&payload).map_err(invalid)?;
+
+        let spec = &served.function.spec;
+        let allowed_ms = timeout_ms.unwrap_or(u64::MAX).min(u64::from(spec.timeout_ms));
+        let (deadline, run_budget) = match asked {
+            Asked::Waiting => (admitted + allowed_ms.min(WAITED_FOR_MS_MAX) * NANOS_PER_MS, 0),
+            Asked::Promised => {
+                (admitted + u64::from(spec.max_queue_ms) * NANOS_PER_MS, allowed_ms * NANOS_PER_MS)
+            }
+        };
+        let doorway = &served.function.doorway;
+        if !doorway.take_credit() {
+            let depth = doorway.depth();
+            let refusal = Refusal::new(
+                Code::QueueFull,
+                format!("{depth} executions of this function wait already (queueSize {})", spec.queue_size),
+            );
+            return Err((Rejection::QueueFull, refusal.retry_after(served.drain.seconds_for(depth))));
+        }
+        let mut cargo = self.cargo.borrow_mut();
+        let made = (cargo.random(), cargo.random(), cargo.random());
+        let trace = trace(headers, made);
+        let admission =
+            Admission { served: served.clone(), asked, payload, trace, idempotency_key, deadline, admitted };
+        match cargo.take(admission, &self.end().waybills) {
+            Ok(ticket) => {
+                self.board.waybill(ticket).write(deadline, run_budget);
+                Ok(ticket)
+            }
+            Err(full) => {
+                doorway.return_credit();
+                let (rejection, code, message) = match full {
+                    Full::Executions => (
+                        Rejection::ExecutionsFull,
+                        Code::ExecutionsFull,
+                        "every execution record is in use (--max-executions)",
+                    ),
+                    Full::Retention => (
+                        Rejection::RetentionFull,
+                        Code::RetentionFull,
+                        "too many results are kept for those who were promised them (--max-executions, --retention)",
+                    ),
+                    Full::Bytes => (
+                        Rejection::PayloadBytesFull,
+                        Code::PayloadBytesFull,
+                        "the payloads and outputs held leave no room for this one (--max-payload-bytes)",
+                    ),
+                };
+                let refusal = Refusal::new(code, message);
+                Err((rejection, refusal.retry_after(served.drain.seconds_for(doorway.depth()))))
+            }
+        }
+    }
+
+    /// Puts the ticket on its function's ring and tells the scheduler.
+    fn enqueue(self: &Rc<Self>, ticket: Ticket) {
+        let now = self.clock.now();
+        let served = self.with_record(ticket, |record| {
+            record.stamps.enqueued = now;
+            record.served.clone()
+        });
+        let Some(served) = served else { return };
+        self.meter(&served).enqueued.add_one();
+        match served.function.doorway.push(ticket) {
+            Ok(true) => {
+                // Each lane is announced once at a time, and the ring has a place for each twice.
+                let announced = self.board.ready.push(served.function.lane);
+                debug_assert!(announced.is_ok(), "the ready ring is full");
+            }
+            Ok(false) => {}
+            Err(_) => debug_assert!(false, "a credit was held, but the ring was full"),
+        }
+        self.poke();
+    }
+
+    /// Reads the whole body, within its limit of bytes and time.
+    pub async fn read_body(&self, body: Source) -> Result<Bytes, Refusal> {
+        match body {
+            Source::Whole(bytes) => Ok(bytes),
+            Source::Wire(incoming) => {
+                let flags = &self.settings.flags;
+                read_body(incoming, flags.max_body, Duration::from_millis(flags.body_timeout_ms)).await
+            }
+        }
+    }
+}
+
+/// Reads a body of at most `most` bytes within `patience`.
+///
+/// # Errors
+/// `BODY_TOO_LARGE`, before anything is read where the length was announced; `REQUEST_TIMEOUT`.
+pub async fn read_body(mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, Refusal> {
+    let too_large = || {
+        Refusal::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)")).closing()
+    };
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_large());
+    }
+    let whole = async {
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                Refusal::new(Code::BadRequest, format!("the body could not be read: {error}")).closing()
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            if first.len() + rest.len() + data.len() > most {
+                return Err(too_large());
+            }
+            if first.is_empty() && rest.is_empty() {
+                first = data;
+            } else {
+                if rest.is_empty() {
+                    rest.extend_from_slice(&first);
+                    first = Bytes::new();
+                }
+                rest.extend_from_slice(&data);
+            }
+        }
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
+    };
+    match tokio::time::timeout(patience, whole).await {
+        Ok(read) => read,
+        Err(_) => Err(Refusal::new(
+            Code::RequestTimeout,
+            format!("the body did not come within {} ms (--body-timeout-ms)", patience.as_millis()),
+        )
+        .closing()),
+    }
+}
+
+/// No content type means JSON.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::UnsupportedMediaType,
+        format!("Content-Type {value:?} is not understood; send JSON with Content-Type: application/json, or none"),
+    ))
+}
+
+fn timeout(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let Some(value) = headers.get("x-timeout-ms") else { return Ok(None) };
+    match value.to_str().ok().and_then(|text| text.parse::<u64>().ok()) {
+        Some(ms) if ms > 0 => Ok(Some(ms)),
+        _ => Err(Refusal::new(
+            Code::BadRequest,
+            format!("X-Timeout-Ms {value:?} is not a number of milliseconds of at least 1"),
+        )),
+    }
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+    match headers.get("idempotency-key") {
+        Some(value) if value.is_empty() || value.len() > KEY_BYTES_MAX => Err(Refusal::new(
+            Code::BadRequest,
+            format!("Idempotency-Key has {} bytes; it must have 1 … {KEY_BYTES_MAX}", value.len()),
+        )),
+        other => Ok(other.cloned()),
+    }
+}
+
+fn trace(headers: &HeaderMap, made: (u64, u64, u64)) -> Trace {
+    // All zeros stand for "no trace" in W3C Trace Context.
+    let made = (made.0.max(1), made.1, made.2.max(1));
+    let id = headers.get("x-trace-id").cloned();
+    let parent = headers.get("traceparent").cloned();
+    Trace { id, parent, made }
+}

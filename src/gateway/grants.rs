@@ -1,0 +1,297 @@
+//! The middle verbs: what the scheduler grants is sent, and how it ends is settled here.
+//!
+//! The gateway is the only one who makes an execution terminal, so it becomes so once. For
+//! every `Grant::Run` it answers one `Event::Ended`, also where the execution is over already.
+
+use std::rc::Rc;
+
+use super::Gateway;
+use super::cargo::{Asked, Record, Stage, Status};
+use super::reply::Failure;
+use crate::clock::NANOS_PER_MS;
+use crate::dispatch::attempt::{self, Outcome};
+use crate::error::Code;
+use crate::hot::message::{End, Ended, Event, Grant, InstanceKey};
+use crate::hot::ticket::Ticket;
+
+impl Gateway {
+    /// Takes everything off the grant ring.
+    pub fn take_grants(self: &Rc<Self>) {
+        let mut told = false;
+        while let Some(grant) = self.end().grants.pop() {
+            told |= match grant {
+                Grant::Run { ticket, instance, attempt } => self.start(ticket, instance, attempt),
+                Grant::Abort { ticket } => self.abort(ticket),
+                Grant::End { ticket, why } => self.ended_by_scheduler(ticket, why),
+            };
+        }
+        if told {
+            self.poke();
+        }
+    }
+
+    /// Begins an attempt. Answers whether the scheduler was told something.
+    fn start(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, attempt: u8) -> bool {
+        let served = self.lanes.borrow().get(&instance.lane).cloned();
+        let now = self.clock.now();
+        let mut cargo = self.cargo.borrow_mut();
+        let live = cargo.get_mut(ticket).is_some_and(|record| !record.has_ended());
+        let Some(served) = served.filter(|_| live) else {
+            drop(cargo);
+            debug_assert!(!live, "a grant for a lane that this gateway was not told of");
+            self.tell(Event::Ended { ticket, how: Ended::Done });
+            return true;
+        };
+        cargo.queued -= 1;
+        cargo.running += 1;
+        cargo.rehome(ticket, &served);
+        let meter = self.meter(&served);
+        meter.dispatched.add_one();
+        if let Some(record) = cargo.get_mut(ticket) {
+            if record.first_granted == 0 {
+                record.first_granted = now;
+                meter.queue_wait.observe(now.saturating_sub(record.stamps.admitted));
+                if record.asked == Asked::Promised {
+                    // From here on it has its time to run; the scheduler does the same.
+                    record.deadline = now + u64::from(served.function.spec.timeout_ms) * NANOS_PER_MS;
+                }
+            } else {
+                meter.retries.add_one();
+            }
+            record.stage = Stage::Running;
+            record.attempt = attempt;
+            record.stamps.granted = now;
+            record.stamps.written = 0;
+            record.stamps.answered = 0;
+        }
+        drop(cargo);
+        let task = tokio::task::spawn_local(attempt::run(self.clone(), served, ticket, instance));
+        self.with_record(ticket, |record| record.task = Some(task.abort_handle()));
+        false
+    }
+
+    /// An attempt's own time is over: its connection closes with its task.
+    fn abort(self: &Rc<Self>, ticket: Ticket) -> bool {
+        let task = self.with_record(ticket, |record| {
+            let task = record.task.take()?;
+            record.failure = Some(Box::new(Failure::new(
+                Code::HandlerTimeout,
+                "the attempt took longer than attemptTimeoutMs",
+            )));
+            record.stage = Stage::Queued;
+            Some(task)
+        });
+        let Some(Some(task)) = task else {
+            // Its end is on the event ring already.
+            return false;
+        };
+        task.abort();
+        let mut cargo = self.cargo.borrow_mut();
+        cargo.running -= 1;
+        cargo.queued += 1;
+        drop(cargo);
+        self.tell(Event::Ended { ticket, how: Ended::Failed });
+        true
+    }
+
+    /// The scheduler has no more for an execution.
+    fn ended_by_scheduler(self: &Rc<Self>, ticket: Ticket, why: End) -> bool {
+        let Some(running) = self.with_record(ticket, |record| record.task.take()) else { return false };
+        let told = running.is_some();
+        if let Some(task) = running {
+            task.abort();
+            self.tell(Event::Ended { ticket, how: Ended::Done });
+        }
+        let now = self.clock.now();
+        let ending = self.with_record(ticket, |record| (ending(record, why, now), record.failure.take()));
+        let Some(((status, failure), last)) = ending else { return told };
+        self.finish(ticket, status, failure.or(last));
+        told
+    }
+
+    /// The task of an attempt is through: the end of the execution, or of this attempt only.
+    pub fn attempt_ended(self: &Rc<Self>, ticket: Ticket, ended: attempt::Ended) {
+        let attempt::Ended { outcome, cold_start, init_ns, written, answered } = ended;
+        let live = self.with_record(ticket, |record| {
+            // Whoever took the handle has answered the scheduler for this attempt.
+            let mine = record.task.take().is_some();
+            record.stamps.written = written;
+            record.stamps.answered = answered;
+            record.cold_start |= cold_start;
+            if cold_start {
+                let meter = self.meter(&record.served);
+                meter.cold_starts.add_one();
+                if let Some(ns) = init_ns {
+                    meter.cold_start.observe(ns);
+                }
+            }
+            mine && !record.has_ended()
+        });
+        if live != Some(true) {
+            return;
+        }
+        let how = match outcome {
+            Outcome::Output(output) => {
+                self.with_record(ticket, |record| {
+                    record.output = output;
+                    record.failure = None;
+                });
+                self.finish(ticket, Status::Success, None);
+                Ended::Done
+            }
+            Outcome::Refused(failure) => {
+                self.finish(ticket, Status::Error, Some(Box::new(failure)));
+                Ended::Done
+            }
+            Outcome::Failed(failure) => self.await_retry(ticket, failure, Ended::Failed),
+            Outcome::Unsent(failure) => self.await_retry(ticket, failure, Ended::Unsent),
+        };
+        self.tell(Event::Ended { ticket, how });
+        self.poke();
+    }
+
+    fn await_retry(&self, ticket: Ticket, failure: Failure, how: Ended) -> Ended {
+        self.with_record(ticket, |record| {
+            record.failure = Some(Box::new(failure));
+            record.stage = Stage::Queued;
+        });
+        let mut cargo = self.cargo.borrow_mut();
+        cargo.running -= 1;
+        cargo.queued += 1;
+        how
+    }
+
+    /// Makes an execution terminal, counts it, and wakes those who wait.
+    fn finish(&self, ticket: Ticket, status: Status, failure: Option<Box<Failure>>) {
+        let now = self.clock.now();
+        let mut cargo = self.cargo.borrow_mut();
+        let Some(record) = cargo.get_mut(ticket) else { return };
+        if record.has_ended() {
+            return;
+        }
+        let was = std::mem::replace(&mut record.stage, Stage::Ended(status));
+        record.failure = failure;
+        record.stamps.ended = now;
+        let served = record.served.clone();
+        let stamps = record.stamps;
+        let wakers = record.take_wakers();
+        match was {
+            Stage::Queued => cargo.queued -= 1,
+            Stage::Running => cargo.running -= 1,
+            Stage::Ended(_) => {}
+        }
+        cargo.keep(ticket, now);
+        drop(cargo);
+
+        served.drain.count(now);
+        let meter = self.meter(&served);
+        match status {
+            Status::Success => &meter.success,
+            Status::Error => &meter.error,
+            Status::Timeout => &meter.timeout,
+            Status::Cancelled => &meter.cancelled,
+        }
+        .add_one();
+        let latency = now.saturating_sub(stamps.admitted);
+        meter.latency.observe(latency);
+        if stamps.answered > 0 && stamps.written > 0 {
+            let execution = stamps.answered.saturating_sub(stamps.written);
+            meter.execution.observe(execution);
+            meter.overhead.observe(latency.saturating_sub(execution));
+        }
+        wakers.for_each(std::task::Waker::wake);
+    }
+
+    /// Someone who waited has left: answered, or gone. A queued execution that nobody waits for
+    /// and nobody was promised is cancelled; a running one finishes.
+    pub fn waiter_left(self: &Rc<Self>, ticket: Ticket) {
+        let abandoned = self.with_record(ticket, |record| {
+            record.waiters = record.waiters.saturating_sub(1);
+            record.waiters == 0
+                && record.asked == Asked::Waiting
+                && record.stage == Stage::Queued
+                && record.idempotency_key.is_none()
+        });
+        if abandoned == Some(true) {
+            self.cancel(ticket, "the client went away before the execution was dispatched");
+        }
+    }
+
+    /// Ends an execution that waits, and takes it out of its line.
+    fn cancel(self: &Rc<Self>, ticket: Ticket, why: &'static str) {
+        self.board.waybill(ticket).cancel(ticket.generation());
+        self.finish(ticket, Status::Cancelled, Some(Box::new(Failure::new(Code::Cancelled, why))));
+        self.tell(Event::Cancel { ticket });
+        self.poke();
+    }
+
+    /// The end of the drain time: everything that is not over ends now.
+    pub fn end_everything(self: &Rc<Self>) -> usize {
+        let live = self.cargo.borrow().live();
+        for ticket in &live {
+            let task = self.with_record(*ticket, |record| record.task.take()).flatten();
+            if let Some(task) = task {
+                task.abort();
+                self.tell(Event::Ended { ticket: *ticket, how: Ended::Done });
+            } else {
+                self.board.waybill(*ticket).cancel(ticket.generation());
+                self.tell(Event::Cancel { ticket: *ticket });
+            }
+            let failure = Failure::new(
+                Code::ShuttingDown,
+                "the control plane stopped before the execution had ended (--drain)",
+            );
+            self.finish(*ticket, Status::Error, Some(Box::new(failure)));
+        }
+        self.poke();
+        live.len()
+    }
+
+    /// How many executions are not over.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        let cargo = self.cargo.borrow();
+        cargo.queued + cargo.running
+    }
+}
+
+/// Status and, where it is not the attempt's own, failure of an execution that the scheduler
+/// ended.
+fn ending(record: &Record, why: End, now: u64) -> (Status, Option<Box<Failure>>) {
+    let failure = |code, message: String| Some(Box::new(Failure::new(code, message)));
+    let after_ms = now.saturating_sub(record.stamps.admitted) / NANOS_PER_MS;
+    let trouble = || {
+        let trouble = record.served.function.trouble.load();
+        trouble.as_ref().map_or_else(|| "none is running".to_owned(), |text| text.as_str().to_owned())
+    };
+    match why {
+        End::Timeout if record.first_granted == 0 && record.asked == Asked::Promised => {
+            let text = format!("it waited {after_ms} ms for its first dispatch (maxQueueMs)");
+            (Status::Timeout, failure(Code::QueueTimeout, text))
+        }
+        End::Timeout if record.attempt == 0 => {
+            let text = format!("no instance took it within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
+            (Status::Timeout, failure(Code::Timeout, text))
+        }
+        End::Timeout => {
+            let text = format!("it did not end within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
+            (Status::Timeout, failure(Code::Timeout, text))
+        }
+        End::Exhausted => match &record.failure {
+            Some(last) if last.http == 504 => (Status::Timeout, None),
+            Some(_) => (Status::Error, None),
+            None => (Status::Error, failure(Code::Internal, "an attempt failed without a reason".to_owned())),
+        },
+        End::NoInstance => {
+            let text = match &record.failure {
+                Some(last) => format!("no instance could be reached: {} ({})", last.message, trouble()),
+                None => format!("no instance could be reached: {}", trouble()),
+            };
+            (Status::Error, failure(Code::NoInstance, text))
+        }
+        End::FunctionRemoved => (
+            Status::Error,
+            failure(Code::FunctionRemoved, "the function was deleted while the execution waited".to_owned()),
+        ),
+    }
+}

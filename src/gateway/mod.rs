@@ -1,0 +1,174 @@
+//! A gateway: one thread that admits, sends and answers invocations, and owns their records.
+//!
+//! | file | verb or noun |
+//! |---|---|
+//! | `thread` | the runtime of a gateway, its letters, its grants, its park hook |
+//! | `server` | listeners and connections |
+//! | `route` | a path becomes a call |
+//! | `admit` | parse, validate, resolve, take a record: then `enqueue` |
+//! | `json` | the one pass over what comes in and goes out |
+//! | `cargo` | the records |
+//! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
+//! | `executions` | reading one execution |
+//! | `reply` | what the client reads |
+
+pub mod admit;
+pub mod cargo;
+pub mod executions;
+pub mod grants;
+pub mod json;
+pub mod reply;
+pub mod route;
+pub mod server;
+pub mod thread;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::dispatch::Served;
+use crate::hot::message::{Event, LaneIndex};
+use crate::hot::switchboard::{GatewayEnd, Switchboard};
+use crate::hot::ticket::Ticket;
+use crate::id::ExecutionId;
+use crate::mailbox::{Errand, Post};
+use crate::metrics::Meter;
+
+use cargo::{Cargo, Record};
+
+/// One gateway's world. It never leaves its thread; nothing in it is locked.
+///
+/// A `RefCell` here is borrowed for a few lines at a time and never across an `await`.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Which gateway.
+    pub index: usize,
+    /// The rings.
+    pub board: Arc<Switchboard>,
+    /// Time.
+    pub clock: Clock,
+    /// The settings of the process.
+    pub settings: Arc<Settings>,
+    /// The boot of this process, part of every id.
+    pub boot: u32,
+    /// Where requests go that are control's to answer.
+    pub control: Post<Errand>,
+    /// No new invocation is admitted.
+    pub draining: Cell<bool>,
+    cargo: RefCell<Cargo>,
+    functions: RefCell<HashMap<String, Rc<Served>>>,
+    lanes: RefCell<HashMap<LaneIndex, Rc<Served>>>,
+    /// Events that found their ring full; sent before any other.
+    unsent: RefCell<std::collections::VecDeque<Event>>,
+}
+
+impl Gateway {
+    /// A gateway that knows no function yet.
+    #[must_use]
+    pub fn new(
+        index: usize,
+        board: Arc<Switchboard>,
+        clock: Clock,
+        settings: Arc<Settings>,
+        boot: u32,
+        control: Post<Errand>,
+    ) -> Self {
+        let flags = &settings.flags;
+        let retention = u64::try_from(settings.retention().as_nanos()).unwrap_or(u64::MAX);
+        let cargo = Cargo::new(
+            u8::try_from(index).unwrap_or(u8::MAX),
+            board.extent.slots,
+            flags.max_payload_bytes / settings.gateways,
+            retention,
+        );
+        Self {
+            index,
+            board,
+            clock,
+            settings,
+            boot,
+            control,
+            draining: Cell::new(false),
+            cargo: RefCell::new(cargo),
+            functions: RefCell::new(HashMap::new()),
+            lanes: RefCell::new(HashMap::new()),
+            unsent: RefCell::default(),
+        }
+    }
+
+    /// This gateway's end of the switchboard.
+    #[must_use]
+    pub fn end(&self) -> &GatewayEnd {
+        &self.board.gateways[self.index]
+    }
+
+    /// Looks at the record of a ticket; `None` where it is not that ticket's any more.
+    pub fn with_record<T>(&self, ticket: Ticket, look: impl FnOnce(&mut Record) -> T) -> Option<T> {
+        self.cargo.borrow_mut().get_mut(ticket).map(look)
+    }
+
+    /// Largest output of a function, in bytes.
+    #[must_use]
+    pub fn output_max(&self) -> usize {
+        self.settings.flags.max_output
+    }
+
+    /// This gateway's meter of a function.
+    #[must_use]
+    pub fn meter<'a>(&self, served: &'a Served) -> &'a Meter {
+        &served.function.meters.0[self.index]
+    }
+
+    /// The public name of a ticket's execution.
+    #[must_use]
+    pub fn id(&self, ticket: Ticket, record: &Record) -> ExecutionId {
+        ExecutionId { boot: self.boot, ticket, nonce: record.nonce }
+    }
+
+    /// Tells the scheduler, or keeps it until there is room.
+    pub fn tell(&self, event: Event) {
+        let mut unsent = self.unsent.borrow_mut();
+        while let Some(first) = unsent.front() {
+            if self.board.events.push(*first).is_err() {
+                unsent.push_back(event);
+                return;
+            }
+            unsent.pop_front();
+        }
+        if let Err(event) = self.board.events.push(event) {
+            unsent.push_back(event);
+        }
+    }
+
+    /// Sends the events that found their ring full. Answers whether all have gone.
+    pub fn flush_unsent(&self) -> bool {
+        let mut unsent = self.unsent.borrow_mut();
+        while let Some(first) = unsent.front() {
+            if self.board.events.push(*first).is_err() {
+                return false;
+            }
+            unsent.pop_front();
+        }
+        true
+    }
+
+    /// After something was published for the scheduler: rings its doorbell, or runs it here.
+    pub fn poke(self: &Rc<Self>) {
+        if self.settings.gateway_ticks {
+            self.board.ring_or_tick(|| self.clock.now());
+            self.take_grants();
+        } else {
+            self.board.ring();
+        }
+    }
+
+    /// Whether the only thing to wait for is a grant: then it may be spun for.
+    #[must_use]
+    pub fn waits_for_grants_only(&self) -> bool {
+        let cargo = self.cargo.borrow();
+        cargo.queued > 0 && cargo.running == 0
+    }
+}

@@ -1,0 +1,282 @@
+//! The last verb: what the client reads, and the future that waits for it.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Response;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+
+use super::Gateway;
+use super::cargo::{Record, Stage};
+use crate::clock::Nanos;
+use crate::error::{Refusal, Source};
+use crate::hot::ticket::Ticket;
+use crate::id::ExecutionId;
+
+/// Every answer is one piece of bytes.
+pub type Body = Full<Bytes>;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
+const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
+const X_ERROR_SOURCE: HeaderName = HeaderName::from_static("x-error-source");
+const X_COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// How an execution failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// One of ours, or the function's own.
+    pub code: Cow<'static, str>,
+    /// For people.
+    pub message: Cow<'static, str>,
+    /// The HTTP status of the answer.
+    pub http: u16,
+    /// Who is to blame.
+    pub source: Source,
+}
+
+impl Failure {
+    /// A failure of one of our codes.
+    #[must_use]
+    pub fn new(code: crate::error::Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: code.as_str().into(), message: message.into(), http: code.status(), source: code.source() }
+    }
+}
+
+/// When an execution passed from one verb to the next (ns of the process's clock; 0: not yet).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stamps {
+    /// The request's head was read.
+    pub admitted: Nanos,
+    /// The ticket was put on its ring.
+    pub enqueued: Nanos,
+    /// An instance was granted to the last attempt.
+    pub granted: Nanos,
+    /// The last attempt's request was written.
+    pub written: Nanos,
+    /// The last attempt's answer was read.
+    pub answered: Nanos,
+    /// It became terminal.
+    pub ended: Nanos,
+    /// The reply was built.
+    pub replied: Nanos,
+}
+
+/// The durations between the stamps, in the order of the verbs.
+pub const STAGES: [&str; 5] = ["admit", "queue", "dispatch", "function", "reply"];
+
+impl Stamps {
+    /// How long each stage took (ns). Their sum is the last stamp less the first: a stage that
+    /// was not reached took nothing, and the one before it lasted until the end.
+    #[must_use]
+    pub fn durations(&self) -> [Nanos; 5] {
+        let end = if self.replied > 0 { self.replied } else { self.ended };
+        let ended = if self.ended > 0 { self.ended } else { end };
+        let mut edges = [self.enqueued, self.granted, self.written, self.answered];
+        let mut floor = self.admitted;
+        for edge in &mut edges {
+            if *edge == 0 {
+                *edge = ended;
+            }
+            *edge = (*edge).max(floor);
+            floor = *edge;
+        }
+        let [enqueued, granted, written, answered] = edges;
+        [
+            enqueued - self.admitted,
+            granted - enqueued,
+            written - granted,
+            answered - written,
+            end.saturating_sub(answered),
+        ]
+    }
+}
+
+/// Waits until an execution is terminal. Dropped before that, the client is gone.
+#[derive(Debug)]
+pub struct Waiting {
+    gateway: Rc<Gateway>,
+    ticket: Ticket,
+}
+
+impl Waiting {
+    /// Someone more waits for the execution, which must have a record.
+    #[must_use]
+    pub fn new(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
+        gateway.with_record(ticket, |record| record.waiters += 1);
+        Self { gateway, ticket }
+    }
+}
+
+impl Future for Waiting {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let ready = self.gateway.with_record(self.ticket, |record| {
+            if matches!(record.stage, Stage::Ended(_)) {
+                return true;
+            }
+            record.wait(cx.waker());
+            false
+        });
+        // A record that someone waits for is not removed; were it gone, there is nothing to wait for.
+        if ready.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.gateway.waiter_left(self.ticket);
+    }
+}
+
+/// The answer to `:invoke` of a terminal record.
+pub fn invocation(id: ExecutionId, record: &Record) -> Response<Body> {
+    let text = id.text();
+    let mut body = Vec::with_capacity(160 + record.output.len());
+    body.extend_from_slice(b"{\"executionId\":\"");
+    body.extend_from_slice(&text);
+    body.extend_from_slice(b"\",\"status\":\"");
+    body.extend_from_slice(record.stage.as_str().as_bytes());
+    body.extend_from_slice(b"\",\"output\":");
+    push_output(&mut body, &record.output);
+    body.extend_from_slice(b",\"error\":");
+    push_failure(&mut body, record.failure.as_deref());
+    body.push(b'}');
+
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let status = record.failure.as_ref().map_or(200, |failure| failure.http);
+    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.reserve(6);
+    headers.insert(CONTENT_TYPE, JSON);
+    insert_bytes(headers, X_EXECUTION_ID, &text);
+    headers.insert(X_ATTEMPTS, HeaderValue::from(u16::from(record.attempt)));
+    insert_bytes(headers, SERVER_TIMING, server_timing(&record.stamps).as_bytes());
+    if record.cold_start {
+        headers.insert(X_COLD_START, HeaderValue::from_static("true"));
+    }
+    if let Some(failure) = &record.failure {
+        headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(failure.source.as_str()));
+    }
+    response
+}
+
+/// The answer to `GET /v1/executions/{id}`.
+pub fn execution(id: ExecutionId, record: &Record, clock: &crate::clock::Clock) -> Response<Body> {
+    let mut body = Vec::with_capacity(512 + record.output.len());
+    let time = |at: Nanos| if at == 0 { serde_json::Value::Null } else { clock.rfc3339(at).into() };
+    let mut head = serde_json::json!({
+        "executionId": id.to_string(),
+        "function": record.served.function.spec.name.to_string(),
+        "status": record.stage.as_str(),
+        "attempt": record.attempt,
+        "createdAt": time(record.stamps.admitted),
+        "startedAt": time(record.first_granted),
+        "finishedAt": time(record.stamps.ended),
+        "coldStart": record.cold_start,
+    })
+    .to_string();
+    head.pop();
+    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(b",\"output\":");
+    push_output(&mut body, &record.output);
+    body.extend_from_slice(b",\"error\":");
+    push_failure(&mut body, record.failure.as_deref());
+    body.extend_from_slice(b",\"timings\":");
+    if matches!(record.stage, Stage::Ended(_)) {
+        let mut text = String::with_capacity(128);
+        for (name, ns) in STAGES.iter().zip(record.stamps.durations()) {
+            let _ = write!(text, "{}\"{name}\":{ns}", if text.is_empty() { '{' } else { ',' });
+        }
+        text.push('}');
+        body.extend_from_slice(text.as_bytes());
+    } else {
+        body.extend_from_slice(b"null");
+    }
+    body.push(b'}');
+    json(200, body)
+}
+
+/// The answer to a request that was refused.
+pub fn refusal(refusal: &Refusal) -> Response<Body> {
+    let mut error = serde_json::json!({ "code": refusal.code.as_str(), "message": refusal.message });
+    if !refusal.details.is_empty() {
+        error["details"] = serde_json::json!(refusal.details);
+    }
+    let mut response = json(refusal.code.status(), serde_json::json!({ "error": error }).to_string());
+    let headers = response.headers_mut();
+    headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(refusal.code.source().as_str()));
+    if let Some(seconds) = refusal.retry_after_s {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if refusal.close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// An answer with a JSON body.
+pub fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+fn push_output(body: &mut Vec<u8>, output: &[u8]) {
+    // Proved to be one JSON value when it came; empty where there is none.
+    body.extend_from_slice(if output.is_empty() { b"null" } else { output });
+}
+
+fn push_failure(body: &mut Vec<u8>, failure: Option<&Failure>) {
+    match failure {
+        None => body.extend_from_slice(b"null"),
+        Some(failure) => {
+            let text = serde_json::json!({ "code": failure.code, "message": failure.message }).to_string();
+            body.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
+fn insert_bytes(headers: &mut hyper::HeaderMap, name: HeaderName, value: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// `admit;dur=0.012, queue;dur=…` in milliseconds with microsecond digits, after the W3C's
+/// Server Timing.
+fn server_timing(stamps: &Stamps) -> String {
+    let mut text = String::with_capacity(96);
+    for (name, ns) in STAGES.iter().zip(stamps.durations()) {
+        let separator = if text.is_empty() { "" } else { ", " };
+        let micros = ns / 1000;
+        let _ = write!(text, "{separator}{name};dur={}.{:03}", micros / 1000, micros % 1000);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stages_add_up_to_the_whole_also_where_some_were_not_reached() {
+        let whole =
+            Stamps { admitted: 10, enqueued: 15, granted: 20, written: 30, answered: 70, ended: 72, replied: 80 };
+        assert_eq!(whole.durations(), [5, 5, 10, 40, 10]);
+        let queued_only = Stamps { admitted: 10, enqueued: 15, ended: 72, replied: 80, ..Stamps::default() };
+        assert_eq!(queued_only.durations(), [5, 57, 0, 0, 8]);
+        let stale = Stamps { answered: 25, ..whole };
+        assert_eq!(stale.durations().iter().sum::<Nanos>(), 70);
+        assert_eq!(server_timing(&whole), "admit;dur=0.000, queue;dur=0.000, dispatch;dur=0.000, function;dur=0.000, reply;dur=0.000");
+    }
+}

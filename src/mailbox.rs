@@ -1,0 +1,127 @@
+//! Letters between the gateways and the control thread: everything that is not an invocation.
+//!
+//! This is the cold path, so tokio's channels are good enough; they are bounded, and nobody
+//! who serves invocations waits on one outside of a task of its own.
+
+#![expect(clippy::disallowed_types, reason = "the one place where gateways and control meet off the hot path")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::{Request, Response};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::function::Function;
+use crate::gateway::reply::Body;
+use crate::hot::message::LaneIndex;
+
+/// Letters that may lie unread in one box.
+const LETTERS_MAX: usize = 1024;
+
+/// A request with its whole body.
+pub type WholeRequest = Request<Bytes>;
+
+/// To a gateway.
+#[derive(Debug)]
+pub enum Letter {
+    /// A lane's function: grants for it may come after this was acknowledged.
+    Learn { function: Arc<Function>, done: Answer<()> },
+    /// The function of this name is, from now on, this lane's.
+    Publish { name: String, lane: LaneIndex, done: Answer<()> },
+    /// There is no function of this name any more.
+    Withdraw { name: String, done: Answer<()> },
+    /// The lane was closed: no grant for it will come.
+    Forget { lane: LaneIndex },
+    /// A request that came in on the management listener.
+    Serve { request: WholeRequest, answer: Answer<Response<Body>> },
+    /// Stop accepting connections and invocations.
+    Drain,
+    /// End what is not over yet, and stop.
+    Finish,
+}
+
+/// To control.
+#[derive(Debug)]
+pub struct Errand {
+    /// A request that came in on a gateway's listener and is control's to answer.
+    pub request: WholeRequest,
+    /// Where its answer goes.
+    pub answer: Answer<Response<Body>>,
+}
+
+/// Where one answer goes. Dropped unsent, the asker learns that there will be none.
+#[derive(Debug)]
+pub struct Answer<T>(oneshot::Sender<T>);
+
+/// What one answer is waited for with.
+#[derive(Debug)]
+pub struct Awaited<T>(oneshot::Receiver<T>);
+
+/// A question's two ends.
+#[must_use]
+pub fn question<T>() -> (Answer<T>, Awaited<T>) {
+    let (sender, receiver) = oneshot::channel();
+    (Answer(sender), Awaited(receiver))
+}
+
+impl<T> Answer<T> {
+    /// Answers; whoever asked may have gone, which is fine.
+    pub fn send(self, value: T) {
+        let _ = self.0.send(value);
+    }
+}
+
+impl<T> Awaited<T> {
+    /// The answer; `None` where there will be none.
+    pub async fn get(self) -> Option<T> {
+        self.0.await.ok()
+    }
+}
+
+/// The writing end of a box.
+#[derive(Debug)]
+pub struct Post<T>(mpsc::Sender<T>);
+
+impl<T> Clone for Post<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// The reading end of a box.
+#[derive(Debug)]
+pub struct Mailbox<T>(mpsc::Receiver<T>);
+
+/// A box for letters.
+#[must_use]
+pub fn mailbox<T>() -> (Post<T>, Mailbox<T>) {
+    let (sender, receiver) = mpsc::channel(LETTERS_MAX);
+    (Post(sender), Mailbox(receiver))
+}
+
+impl<T> Post<T> {
+    /// Sends; waits while the box is full.
+    ///
+    /// # Errors
+    /// The letter, where its reader has stopped.
+    pub async fn send(&self, letter: T) -> Result<(), T> {
+        self.0.send(letter).await.map_err(|unsent| unsent.0)
+    }
+
+    /// Sends without waiting.
+    ///
+    /// # Errors
+    /// The letter, where the box is full or its reader has stopped.
+    pub fn try_send(&self, letter: T) -> Result<(), T> {
+        self.0.try_send(letter).map_err(|unsent| match unsent {
+            mpsc::error::TrySendError::Full(letter) | mpsc::error::TrySendError::Closed(letter) => letter,
+        })
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// The next letter; `None` when every writer has gone.
+    pub async fn next(&mut self) -> Option<T> {
+        self.0.recv().await
+    }
+}

@@ -1,0 +1,198 @@
+//! What is counted of a function: plain numbers of one writer each, merged at scrape.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clock::Nanos;
+
+/// A number that one thread counts up and others read.
+///
+/// With one writer, a load and a store are enough; a locked add costs several times as much.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// One more. Only the thread that owns the meter calls this.
+    pub fn add_one(&self) {
+        self.add(1);
+    }
+
+    /// `n` more. Only the thread that owns the meter calls this.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the histograms' buckets in nanoseconds: 10 µs … 300 s, three or four per decade.
+pub const BUCKETS_NS: [Nanos; 23] = [
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    10_000_000_000,
+    30_000_000_000,
+    60_000_000_000,
+    120_000_000_000,
+    300_000_000_000,
+];
+
+/// The numbers of a histogram.
+#[derive(Debug, Default)]
+pub struct Cells {
+    /// Observations per bucket, not cumulative; the last one is above every bound.
+    pub counts: [Count; BUCKETS_NS.len() + 1],
+    /// Sum of all observations.
+    pub sum_ns: Count,
+}
+
+/// A histogram of durations that takes memory at its first use.
+#[derive(Debug, Default)]
+pub struct Histogram(OnceLock<Box<Cells>>);
+
+impl Histogram {
+    /// Counts one duration. Only the thread that owns the meter calls this.
+    pub fn observe(&self, ns: Nanos) {
+        let cells = self.0.get_or_init(Box::default);
+        let bucket = BUCKETS_NS.partition_point(|bound| *bound < ns);
+        cells.counts[bucket].add_one();
+        cells.sum_ns.add(ns);
+    }
+
+    /// The numbers, where there are any.
+    #[must_use]
+    pub fn cells(&self) -> Option<&Cells> {
+        self.0.get().map(Box::as_ref)
+    }
+}
+
+/// Why an invocation was refused at admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// No queue credit.
+    QueueFull,
+    /// No record free.
+    ExecutionsFull,
+    /// No room for another record that must be kept.
+    RetentionFull,
+    /// No room for its bytes.
+    PayloadBytesFull,
+    /// The process is stopping.
+    Draining,
+    /// The request itself was wrong.
+    Invalid,
+}
+
+impl Rejection {
+    /// All of them, in the order of [`Meter::rejected`].
+    pub const ALL: [Rejection; 6] = [
+        Rejection::QueueFull,
+        Rejection::ExecutionsFull,
+        Rejection::RetentionFull,
+        Rejection::PayloadBytesFull,
+        Rejection::Draining,
+        Rejection::Invalid,
+    ];
+
+    /// The value of the label `reason`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rejection::QueueFull => "queue_full",
+            Rejection::ExecutionsFull => "executions_full",
+            Rejection::RetentionFull => "retention_full",
+            Rejection::PayloadBytesFull => "payload_bytes_full",
+            Rejection::Draining => "draining",
+            Rejection::Invalid => "invalid",
+        }
+    }
+}
+
+/// What one gateway counts of one function. Written by that gateway, read at scrape.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// Admitted: every one of them ends in exactly one of the next four.
+    pub enqueued: Count,
+    /// Ended well.
+    pub success: Count,
+    /// Ended as an error, the function's 4xx included.
+    pub error: Count,
+    /// Ended by a deadline.
+    pub timeout: Count,
+    /// Ended because nobody wanted it any more.
+    pub cancelled: Count,
+    /// Attempts sent to an instance.
+    pub dispatched: Count,
+    /// Attempts after the first.
+    pub retries: Count,
+    /// Refused, by [`Rejection`].
+    pub rejected: [Count; Rejection::ALL.len()],
+    /// Answers that were the first of their instance.
+    pub cold_starts: Count,
+    /// Answers that came after the execution had ended.
+    pub late_results: Count,
+    /// From admission to the end.
+    pub latency: Histogram,
+    /// From admission to the first dispatch.
+    pub queue_wait: Histogram,
+    /// From the request written to the answer read, of the last attempt.
+    pub execution: Histogram,
+    /// Latency less execution.
+    pub overhead: Histogram,
+    /// What a cold start took, as the instance said.
+    pub cold_start: Histogram,
+}
+
+/// All meters of one function; they outlive its versions.
+#[derive(Debug)]
+pub struct Meters(pub Box<[Meter]>);
+
+impl Meters {
+    /// One meter per gateway.
+    #[must_use]
+    pub fn new(gateways: usize) -> Self {
+        Self((0..gateways).map(|_| Meter::default()).collect())
+    }
+
+    /// Sum of one count over the gateways.
+    #[must_use]
+    pub fn sum(&self, count: impl Fn(&Meter) -> &Count) -> u64 {
+        self.0.iter().map(|meter| count(meter).get()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_belongs_to_its_own_bucket() {
+        let histogram = Histogram::default();
+        assert!(histogram.cells().is_none(), "an unused histogram took memory");
+        for ns in [0, 10_000, 10_001, 300_000_000_000, 300_000_000_001] {
+            histogram.observe(ns);
+        }
+        let cells = histogram.cells().expect("used");
+        let counts: Vec<u64> = cells.counts.iter().map(Count::get).collect();
+        assert_eq!((counts[0], counts[1], counts[22], counts[23]), (2, 1, 1, 1));
+    }
+}
