@@ -1,1 +1,3 @@
 //! The picofaas control plane.
+
+pub mod registry;
