@@ -1,3 +1,25 @@
-//! The picofaas control plane.
+//! The picofaas control plane. `ARCHITECTURE.md` has the picture; in short, and in the order of
+//! an invocation's life:
+//!
+//! | part | holds |
+//! |---|---|
+//! | `gateway` | HTTP in and out, records of executions |
+//! | `hot` | the scheduler's world: rings, lanes, courses, timers |
+//! | `dispatch` | pooled connections to instances, one attempt |
+//! | `backend` | what gives instances: local processes, endpoints |
+//! | `control` | everything slow: registry changes, instances, the management listener |
+//! | `registry` | function specifications |
+//! | `management` | metrics, health |
+//! | `cli` | the commands |
+
 pub mod clock;
+pub mod config;
+pub mod dispatch;
+pub mod error;
+pub mod function;
+pub mod gateway;
 pub mod hot;
+pub mod id;
+pub mod mailbox;
+pub mod metrics;
+pub mod registry;

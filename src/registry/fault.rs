@@ -1,0 +1,121 @@
+//! What is wrong with a specification.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Most faults that are kept of one text. A client that sends a megabyte of unknown fields gets these
+/// and the number of the others, not an answer larger than its request.
+pub const FAULTS_MAX: usize = 100;
+
+/// One thing that is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Path of the field, such as `replicas.min` or `env[2].name`. Empty for the whole.
+    pub field: String,
+    /// What the field may be, and what it is instead.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field.is_empty() {
+            out.write_str(&self.message)
+        } else {
+            write!(out, "{}: {}", self.field, self.message)
+        }
+    }
+}
+
+/// Everything that is wrong with a specification; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            if index > 0 {
+                out.write_str("; ")?;
+            }
+            write!(out, "{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Collects the faults of one text, each with its line (0 where no line is known).
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    found: Vec<(u32, Fault)>,
+    left_out: usize,
+}
+
+impl Findings {
+    /// Notes that the field at `path` has a fault.
+    pub(super) fn add(&mut self, line: u32, path: impl Into<String>, message: impl Into<String>) {
+        if self.found.len() < FAULTS_MAX {
+            self.found.push((line, Fault { field: path.into(), message: message.into() }));
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The faults with their lines, in the order in which they were noted; the last one says how many
+    /// were left out, if any were.
+    pub(super) fn into_lines(self) -> Vec<(u32, Fault)> {
+        let mut found = self.found;
+        if self.left_out > 0 {
+            let message = format!("{} more faults are not listed", self.left_out);
+            found.push((0, Fault { field: String::new(), message }));
+        }
+        found
+    }
+
+    /// The faults without their lines.
+    pub(super) fn into_faults(self) -> Faults {
+        Faults(self.into_lines().into_iter().map(|(_, fault)| fault).collect())
+    }
+}
+
+/// Longest piece of the sender's own text, in characters, that is repeated in a message.
+const EXCERPT_CHARS_MAX: usize = 64;
+
+/// The sender's own text, cut to a length fit for a message, with control characters escaped so that
+/// it cannot forge a log line.
+pub(super) fn excerpt(text: &str) -> String {
+    let mut cut: String = text.chars().take(EXCERPT_CHARS_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(EXCERPT_CHARS_MAX).is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_beyond_the_limit_are_counted_and_not_kept() {
+        let mut findings = Findings::default();
+        for index in 0..FAULTS_MAX + 7 {
+            findings.add(0, format!("f{index}"), "is wrong");
+        }
+        let faults = findings.into_faults().0;
+        assert_eq!(faults.len(), FAULTS_MAX + 1);
+        assert_eq!(faults[FAULTS_MAX].message, "7 more faults are not listed");
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_on_one_line() {
+        assert_eq!(excerpt("a\nb"), "a\\nb");
+        assert_eq!(excerpt(&"x".repeat(1000)).chars().count(), EXCERPT_CHARS_MAX + 1);
+    }
+}

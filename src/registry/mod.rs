@@ -1,0 +1,55 @@
+//! What a function is: its specification, and how one is read and checked.
+//!
+//! A specification comes through one of two doors. Over HTTP it is one flat JSON object
+//! ([`parse_function`], [`parse_function_named`]); on disk it is a YAML manifest that carries the
+//! same fields under `spec` ([`read_manifests`], [`load_dir`]). Both doors turn their text into the
+//! same tree, and one reader turns the tree into a [`FunctionSpec`], so a rule is written once and
+//! holds at both.
+//!
+//! Reading never stops at the first mistake. Each one becomes a [`Fault`] that names the field and
+//! says what it may be; a specification with any fault is refused whole, so nothing is ever half
+//! registered. A fault from a manifest also carries its line.
+//!
+//! Everything here is plain data. Nothing starts a thread, keeps state or knows about time, and the
+//! only input and output is the reading of manifest files.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `spec` | [`FunctionSpec`], its parts, its JSON form and its `ETag` |
+//! | `name` | [`FunctionName`] |
+//! | `bounds` | range, default and unit of every number |
+//! | `endpoint` | [`EndpointUrl`]: where a POOL function already listens |
+//! | `quantity` | [`Quantity`] and [`ResourceList`]: CPU and memory as Kubernetes writes them |
+//! | `fault` | [`Fault`], [`Faults`] and their collector |
+//! | `tree` | JSON or YAML text as a tree that remembers lines and repeated keys |
+//! | `object` | one object of that tree, read field by field |
+//! | `nearest` | the known word that a misspelt one probably meant |
+//! | `parse` | the tree of a specification to a [`FunctionSpec`] |
+//! | `container` | the fields that describe a container or process, as in a pod |
+//! | `manifest` | YAML text to specifications |
+//! | `folder` | finding and loading all manifests below a folder |
+
+pub mod bounds;
+mod container;
+mod endpoint;
+mod fault;
+mod folder;
+mod manifest;
+mod name;
+mod nearest;
+mod object;
+mod parse;
+mod quantity;
+mod spec;
+mod tree;
+
+pub use bounds::Bounds;
+pub use container::{RESERVED_ENV, RESERVED_ENV_OF_RUNTIMES};
+pub use endpoint::{ENDPOINTS_MAX, EndpointUrl, InvalidEndpoint, SOCKET_PATH_BYTES_MAX};
+pub use fault::{FAULTS_MAX, Fault, Faults};
+pub use folder::{Loaded, discover, load_dir};
+pub use manifest::{LocatedFault, MANIFEST_BYTES_MAX, ManifestError, read_manifests};
+pub use name::{FunctionName, InvalidName, NAME_BYTES_MAX};
+pub use parse::{SpecError, parse_function, parse_function_named};
+pub use quantity::{InvalidQuantity, Quantity, ResourceList};
+pub use spec::{EnvVar, ExecutionMode, FunctionSpec, Local, Replicas, Resources};
