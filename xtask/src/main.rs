@@ -1,2 +1,69 @@
-//! See README.md.
-fn main() {}
+//! Every chore of this repository, one file per chore. `cargo xtask` alone lists them.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | `test` | the named checks that a change must pass, run here as in CI |
+//! | `tidy` | the rules about the tree itself that no compiler checks |
+//! | `bench` | picofaas beside nginx and a direct call, under the same load |
+//! | `repository` | where the tree is, what is in it, how cargo is called in it |
+//! | `toolbox` | the tools a chore needs and how they get onto this machine |
+//! | `libtest` | reads the counts out of what `cargo test` prints |
+//! | `process` | a child process that does not outlive this one |
+//! | `http`, `wait` | a request to 127.0.0.1, and patience with a limit |
+
+mod bench;
+mod http;
+mod libtest;
+mod process;
+mod repository;
+mod test;
+mod tidy;
+mod toolbox;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::repository::Repository;
+
+/// The chores of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Option<Chore>,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run every check a change must pass and count what passed, failed and was skipped
+    Test(test::Options),
+    /// Check the rules about the tree itself: names, licences, links, leftovers
+    Tidy,
+    /// Measure picofaas beside nginx and a direct call: latency, requests/s, CPU per request
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Some(chore) = arguments.chore else {
+        Arguments::command().print_help()?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let repository = Repository::find()?;
+    match chore {
+        Chore::Test(options) => test::run(&repository, &options),
+        Chore::Tidy => tidy::run(&repository),
+        Chore::Bench(options) => bench::run(&repository, &options),
+    }
+}

@@ -1,0 +1,262 @@
+//! `cargo xtask bench`: picofaas beside nginx and a direct call, in one run, under the same load.
+//!
+//! Per round, number of connections and contender: start the function and the contender, compare some
+//! answers with what the function itself says, warm up, measure one wrk run and the CPU time spent in it,
+//! compare again, stop both. Nothing else runs meanwhile. Rounds are interleaved and each begins with another
+//! contender, so that a machine that warms up or slows down does so for all.
+//!
+//! wrk counts answers above 399 and broken connections itself; that and the comparison of answers before and
+//! after stand in for looking at each one, which would cost wrk more CPU than some of what it measures.
+
+mod contender;
+mod cpu;
+mod machine;
+mod measurement;
+mod report;
+mod wrk;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
+use self::contender::Contender;
+use self::machine::Machine;
+use self::measurement::{Measurement, Setup};
+use crate::repository::{self, Repository};
+use crate::toolbox::{self, Unavailable};
+
+/// Of one core, spent by others during a measurement, from which on it is called disturbed.
+const OTHERS_CPU_PERCENT_MAX: f64 = 10.0;
+
+#[derive(clap::Args, Serialize)]
+pub struct Options {
+    /// Length of one measurement
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// Times everything is measured; the table shows the median, the smallest and the largest
+    #[arg(long, value_name = "R", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Connections of wrk, one after the other
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,32",
+          value_parser = clap::value_parser!(u32).range(1..=256))]
+    connections: Vec<u32>,
+    /// Where to write every measurement [default: bench-results/<time>.json]
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Scheduler policy of picofaas: spin, adaptive, park or auto
+    #[arg(long, value_name = "POLICY", default_value = "adaptive")]
+    scheduler: String,
+    /// Further arguments of `picofaas serve`, for every row of picofaas
+    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    picofaas_args: String,
+    /// A further row of picofaas with further arguments; its own --scheduler replaces the common one
+    #[arg(long = "variant", value_name = "NAME=ARGS")]
+    variants: Vec<String>,
+    /// Measure these rows alone: direct, nginx, picofaas, names of variants
+    #[arg(long, value_name = "ROW,ROW", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Measure this picofaas instead of building the tree's, to compare two builds
+    #[arg(long, value_name = "FILE")]
+    picofaas_binary: Option<PathBuf>,
+    /// Call this function instead of the runtime's example `echo`: a program that serves POST /invoke on $PORT
+    #[arg(long, value_name = "FILE")]
+    upstream_binary: Option<PathBuf>,
+}
+
+/// What is written as JSON.
+#[derive(Serialize)]
+struct Record<'a> {
+    at_utc: String,
+    commit: String,
+    machine: &'a Machine,
+    options: &'a Options,
+    contenders: &'a [Contender],
+    measurements: &'a [Measurement],
+}
+
+pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
+        bail!("{why}");
+    }
+    // Before anything is built: a compiler's load is no other's load.
+    let machine = Machine::read()?;
+    let contenders = contenders(options)?;
+    let setup = Setup {
+        folder: repository.target().join("xtask/bench"),
+        script: repository.root().join("benches/wrk/invoke.lua"),
+        nginx_template: repository.root().join("benches/nginx/reverse-proxy.conf"),
+        upstream: match &options.upstream_binary {
+            Some(file) => absolute(file)?,
+            None => {
+                build(repository, &["--package", "picofaas-runtime", "--example", "echo"], "examples/echo")?
+            }
+        },
+        picofaas: match &options.picofaas_binary {
+            _ if !contenders.iter().any(Contender::is_picofaas) => PathBuf::new(),
+            Some(file) => absolute(file)?,
+            None => build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")?,
+        },
+        seconds: options.seconds,
+    };
+    fs::create_dir_all(&setup.folder).with_context(|| format!("cannot create {}", setup.folder.display()))?;
+
+    println!("{machine}");
+    machine.warn_when_busy();
+    let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
+    let measurements = measure_all(&setup, &contenders, options)?;
+
+    let file = match &options.json {
+        Some(file) => file.clone(),
+        None => repository.root().join("bench-results").join(format!("{at_utc}.json")),
+    };
+    let commit = repository.commit()?;
+    let record = Record {
+        at_utc,
+        commit,
+        machine: &machine,
+        options,
+        contenders: &contenders,
+        measurements: &measurements,
+    };
+    save(&file, &record)?;
+
+    println!("\n{}", report::tables(&contenders, &options.connections, &measurements));
+    println!("{machine}");
+    for contender in &contenders {
+        println!("{}", contender.describe());
+    }
+    println!("every measurement: {}", file.display());
+    Ok(verdict(&measurements))
+}
+
+fn measure_all(setup: &Setup, contenders: &[Contender], options: &Options) -> Result<Vec<Measurement>> {
+    let mut measurements = Vec::new();
+    for round in 0..options.rounds {
+        for &connections in &options.connections {
+            let mut order: Vec<&Contender> = contenders.iter().collect();
+            order.rotate_left(round as usize % contenders.len());
+            for contender in order {
+                let measurement = measurement::measure(setup, contender, connections, round + 1)
+                    .with_context(|| {
+                        format!("{}, {connections} connections, round {}", contender.name, round + 1)
+                    })?;
+                println!("{measurement}");
+                measurements.push(measurement);
+            }
+        }
+    }
+    Ok(measurements)
+}
+
+/// A run with one wrong answer is no result: what fails fast looks fast.
+fn verdict(measurements: &[Measurement]) -> ExitCode {
+    let disturbed = measurements.iter().filter(|m| m.others_cpu_percent > OTHERS_CPU_PERCENT_MAX).count();
+    if disturbed > 0 {
+        println!(
+            "warning: others used more than {OTHERS_CPU_PERCENT_MAX} % of a core during {disturbed} of {} \
+             measurements: repeat on an idle machine before believing a difference",
+            measurements.len()
+        );
+    }
+    let errors: u64 = measurements.iter().map(|measurement| measurement.wrk.errors.sum()).sum();
+    if errors > 0 {
+        println!("FAILED: {errors} requests were not answered with success");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn contenders(options: &Options) -> Result<Vec<Contender>> {
+    let mut all = vec![Contender::direct(), Contender::nginx()];
+    let common: Vec<String> = options.picofaas_args.split_whitespace().map(str::to_owned).collect();
+    all.push(Contender::picofaas("picofaas", &options.scheduler, common.clone()));
+    for variant in &options.variants {
+        let Some((name, arguments)) = variant.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            bail!("--variant {variant}: write NAME=ARGS, for example --variant 'park=--scheduler park'");
+        };
+        if all.iter().any(|contender| contender.name == name) {
+            bail!("--variant {variant}: there is a row {name} already");
+        }
+        let mut together = common.clone();
+        together.extend(arguments.split_whitespace().map(str::to_owned));
+        all.push(Contender::picofaas(name, &options.scheduler, together));
+    }
+    if let Some(unknown) = options.only.iter().find(|name| !all.iter().any(|c| c.name == **name)) {
+        let names: Vec<&str> = all.iter().map(|contender| contender.name.as_str()).collect();
+        bail!("--only {unknown}: no such row, there are {}", names.join(", "));
+    }
+    all.retain(|contender| options.only.is_empty() || options.only.contains(&contender.name));
+    Ok(all)
+}
+
+/// Builds a release binary and gives its path.
+fn build(repository: &Repository, what: &[&str], binary: &str) -> Result<PathBuf> {
+    println!("cargo build --release {}", what.join(" "));
+    let mut command = repository.cargo(&["build", "--release"]);
+    let status = command.args(what).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("cargo build --release {} failed: {status}", what.join(" "));
+    }
+    Ok(repository.target().join("release").join(binary))
+}
+
+fn absolute(file: &Path) -> Result<PathBuf> {
+    file.canonicalize().with_context(|| format!("there is no {}", file.display()))
+}
+
+fn save(file: &Path, record: &Record<'_>) -> Result<()> {
+    let place = || format!("cannot write {}", file.display());
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).with_context(place)?;
+    }
+    let mut json = serde_json::to_string_pretty(record)?;
+    json.push('\n');
+    fs::write(file, json).with_context(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::contender::Kind;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parse(line: &[&str]) -> Result<Vec<Contender>> {
+        contenders(&Line::try_parse_from([&["bench"], line].concat())?.options)
+    }
+
+    fn names(contenders: &[Contender]) -> Vec<&str> {
+        contenders.iter().map(|contender| contender.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_plain_bench_compares_direct_nginx_and_picofaas() {
+        assert_eq!(names(&parse(&[]).unwrap()), ["direct", "nginx", "picofaas"]);
+    }
+
+    #[test]
+    fn a_variant_is_a_row_with_the_common_arguments_and_its_own() {
+        let line =
+            ["--picofaas-args", "--gateways 2", "--variant", "park=--scheduler park", "--only", "park"];
+        let rows = parse(&line).unwrap();
+        assert_eq!(names(&rows), ["park"]);
+        let Kind::Picofaas { arguments } = &rows[0].kind else { panic!("not a row of picofaas") };
+        assert_eq!(arguments, &["--gateways", "2", "--scheduler", "park"]);
+    }
+
+    #[test]
+    fn what_names_no_row_or_one_twice_is_refused() {
+        assert!(parse(&["--only", "ngnix"]).is_err());
+        assert!(parse(&["--variant", "park"]).is_err());
+        assert!(parse(&["--variant", "nginx=--x"]).is_err());
+    }
+}

@@ -1,0 +1,215 @@
+//! `cargo xtask test`: the checks a change must pass, the same for a person and for CI.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::libtest::Tally;
+use crate::repository::Repository;
+use crate::tidy;
+use crate::toolbox::{self, Unavailable};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Run this check alone; may be given several times
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// List the checks and stop
+    #[arg(long)]
+    list: bool,
+}
+
+struct Check {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Repository) -> Result<Verdict>,
+}
+
+/// How a check ended. An `Err` of a check counts as `Failed` with its message.
+enum Verdict {
+    Passed,
+    Failed(String),
+    /// It could not be run; the reason is printed and counted, never hidden.
+    Skipped(String),
+    /// It ran tests that count one each.
+    Counted(Tally),
+}
+
+/// In the order they run: what fails in seconds comes before what takes minutes.
+const CHECKS: [Check; 6] = [
+    Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
+    Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
+    Check { name: "clippy", what: "cargo clippy --workspace --all-targets -- -D warnings", run: clippy },
+    Check { name: "deny", what: "cargo deny check licenses bans sources", run: deny },
+    Check { name: "build", what: "the release binaries the tests and benches start", run: build },
+    Check { name: "test", what: "cargo test --workspace --no-fail-fast", run: test },
+];
+
+/// What `build` builds: a test or bench that starts a release binary adds it here.
+const RELEASE_BUILDS: [&[&str]; 1] = [&["build", "--release", "--package", "picofaas", "--bins"]];
+
+pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    let checks = select(&options.only)?;
+    if options.list {
+        for check in checks {
+            println!("{:<8} {}", check.name, check.what);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    println!("cargo xtask test runs {} checks, goes on after a failure, and installs", checks.len());
+    println!("what they need and this machine lacks (rustfmt, clippy, cargo-deny), once:");
+    for check in &checks {
+        println!("  {:<8} {}", check.name, check.what);
+    }
+
+    let mut sum = Tally::default();
+    let mut ends = Vec::new();
+    for check in &checks {
+        println!("\n== {}: {}", check.name, check.what);
+        std::io::stdout().flush()?;
+        let verdict = (check.run)(repository).unwrap_or_else(|error| Verdict::Failed(format!("{error:#}")));
+        let (tally, end) = account(verdict);
+        println!("== {}: {end}", check.name);
+        sum += tally;
+        ends.push(end);
+    }
+
+    println!();
+    for (check, end) in checks.iter().zip(ends) {
+        println!("  {:<8} {end}", check.name);
+    }
+    println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
+    Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn select(only: &[String]) -> Result<Vec<&'static Check>> {
+    if let Some(unknown) = only.iter().find(|name| !CHECKS.iter().any(|check| check.name == *name)) {
+        let names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+        bail!("--only {unknown}: no such check, there are {}", names.join(", "));
+    }
+    let wanted = |check: &&Check| only.is_empty() || only.iter().any(|name| name == check.name);
+    Ok(CHECKS.iter().filter(wanted).collect())
+}
+
+fn account(verdict: Verdict) -> (Tally, String) {
+    match verdict {
+        Verdict::Passed => (Tally::PASSED, "passed".to_owned()),
+        Verdict::Failed(why) => (Tally::FAILED, format!("FAILED: {why}")),
+        Verdict::Skipped(why) => (Tally::SKIPPED, format!("skipped: {why}")),
+        Verdict::Counted(tally) => {
+            let word = if tally.failed == 0 { "passed" } else { "FAILED" };
+            let Tally { passed, failed, skipped } = tally;
+            (tally, format!("{word}: {passed} tests passed, {failed} failed, {skipped} ignored"))
+        }
+    }
+}
+
+fn tidy(repository: &Repository) -> Result<Verdict> {
+    let faults = tidy::faults(repository)?;
+    for fault in &faults {
+        println!("{fault}");
+    }
+    Ok(match faults.len() {
+        0 => Verdict::Passed,
+        count => Verdict::Failed(format!("{count} faults")),
+    })
+}
+
+fn fmt(repository: &Repository) -> Result<Verdict> {
+    if let Err(Unavailable(why)) = toolbox::rustup_component("rustfmt", "fmt") {
+        return Ok(Verdict::Skipped(why));
+    }
+    status(repository.cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy(repository: &Repository) -> Result<Verdict> {
+    if let Err(Unavailable(why)) = toolbox::rustup_component("clippy", "clippy") {
+        return Ok(Verdict::Skipped(why));
+    }
+    status(repository.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// Without `advisories`: that part fetches a database from a host of its own, and an answer that changes
+/// from day to day belongs to a scheduled job, not to the check of a change.
+fn deny(repository: &Repository) -> Result<Verdict> {
+    let program = match toolbox::cargo_deny() {
+        Ok(program) => program,
+        Err(Unavailable(why)) => return Ok(Verdict::Skipped(why)),
+    };
+    let mut command = Command::new(program);
+    command.current_dir(repository.root()).args(["--workspace", "check", "licenses", "bans", "sources"]);
+    status(command)
+}
+
+fn build(repository: &Repository) -> Result<Verdict> {
+    for arguments in RELEASE_BUILDS {
+        println!("cargo {}", arguments.join(" "));
+        if let Verdict::Failed(why) = status(repository.cargo(arguments))? {
+            return Ok(Verdict::Failed(why));
+        }
+    }
+    Ok(Verdict::Passed)
+}
+
+fn test(repository: &Repository) -> Result<Verdict> {
+    let mut command = repository.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let stdout = child.stdout.take().context("cargo's output is not piped")?;
+    let mut tally = Tally::default();
+    // Bytes and not `lines()`: what a test prints need not be UTF-8.
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.context("cannot read what cargo prints")?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        if let Some(counts) = Tally::from_libtest(&line) {
+            tally += counts;
+        }
+    }
+    let status = child.wait().context("cannot wait for cargo")?;
+    // A crate that does not compile or a test binary that dies prints no counts, yet it failed.
+    if !status.success() && tally.failed == 0 {
+        println!("cargo test ended with {status} and no test result says why: counted as one failure");
+        tally.failed = 1;
+    }
+    Ok(Verdict::Counted(tally))
+}
+
+fn status(mut command: Command) -> Result<Verdict> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {program}"))?;
+    Ok(if status.success() { Verdict::Passed } else { Verdict::Failed(status.to_string()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_check_is_refused_with_the_names_there_are() {
+        let error = select(&["clipy".to_owned()]).err().unwrap().to_string();
+        assert!(error.contains("--only clipy") && error.contains("clippy"), "{error}");
+    }
+
+    #[test]
+    fn only_keeps_the_order_of_the_list_whatever_the_order_asked_for() {
+        let names = |only: &[&str]| -> Vec<&str> {
+            let only: Vec<String> = only.iter().map(|&name| name.to_owned()).collect();
+            select(&only).unwrap().iter().map(|check| check.name).collect()
+        };
+        assert_eq!(names(&["test", "fmt"]), ["fmt", "test"]);
+        assert_eq!(names(&[]).len(), CHECKS.len());
+    }
+
+    #[test]
+    fn a_check_counts_one_and_its_tests_count_one_each() {
+        assert_eq!(account(Verdict::Passed).0, Tally::PASSED);
+        assert_eq!(account(Verdict::Skipped("no apt".to_owned())).0, Tally::SKIPPED);
+        assert_eq!(account(Verdict::Failed("exit code 1".to_owned())).0, Tally::FAILED);
+        let tests = Tally { passed: 5, failed: 1, skipped: 2 };
+        let (tally, end) = account(Verdict::Counted(tests));
+        assert_eq!(tally, tests);
+        assert!(end.starts_with("FAILED"), "{end}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The tools a chore needs beyond git and cargo, and how each gets onto this machine once.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::repository;
+
+/// A fixed version, so that a new lint of the tool does not fail a commit that changed nothing.
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// A program from Debian's archive.
+pub struct Program {
+    pub name: &'static str,
+    pub package: &'static str,
+}
+
+pub const WRK: Program = Program { name: "wrk", package: "wrk" };
+pub const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
+
+/// Why a tool cannot be had here: a sentence for the person who reads that a check was skipped.
+#[derive(Debug)]
+pub struct Unavailable(pub String);
+
+/// Makes sure that `cargo <subcommand>` is there, which rustup brings with `component`.
+pub fn rustup_component(component: &str, subcommand: &str) -> Result<(), Unavailable> {
+    if runs(repository::cargo().args([subcommand, "--version"])) {
+        return Ok(());
+    }
+    println!("installing {component}: rustup component add {component}");
+    let mut rustup = Command::new("rustup");
+    rustup.args(["component", "add", component]);
+    if succeeds(&mut rustup) {
+        Ok(())
+    } else {
+        Err(Unavailable(format!(
+            "cargo {subcommand} is not installed and `rustup component add {component}` failed"
+        )))
+    }
+}
+
+/// The path of cargo-deny, which is compiled once into the user's cache, outside every tree.
+pub fn cargo_deny() -> Result<PathBuf, Unavailable> {
+    let root = cache()?.join(format!("cargo-deny-{CARGO_DENY_VERSION}"));
+    let program = root.join("bin/cargo-deny");
+    if runs(Command::new(&program).arg("--version")) {
+        return Ok(program);
+    }
+    println!("installing cargo-deny {CARGO_DENY_VERSION} into {} (once, some minutes)", root.display());
+    let mut install = repository::cargo();
+    install
+        .args(["install", "--locked", "--version", &format!("={CARGO_DENY_VERSION}"), "--root"])
+        .arg(&root)
+        .arg("cargo-deny")
+        // A target folder meant for the workspace would fill with the tool's crates.
+        .env_remove("CARGO_TARGET_DIR");
+    if succeeds(&mut install) {
+        Ok(program)
+    } else {
+        Err(Unavailable(format!("`cargo install cargo-deny --version ={CARGO_DENY_VERSION}` failed")))
+    }
+}
+
+/// Makes sure that programs are on the path, from Debian's archive where they are missing.
+pub fn debian_programs(programs: &[Program]) -> Result<(), Unavailable> {
+    let missing: Vec<&Program> = programs.iter().filter(|program| !is_on_path(program.name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
+    let packages = packages.join(" ");
+    if !is_on_path("apt-get") {
+        return Err(Unavailable(format!(
+            "there is no apt-get to install {packages} with: install it by hand"
+        )));
+    }
+    if !is_root() {
+        return Err(Unavailable(format!("not root: run `apt-get install {packages}` as root first")));
+    }
+    println!("installing {packages}: apt-get install --no-install-recommends {packages}");
+    let mut update = apt_get();
+    let mut install = apt_get();
+    install.args(["install", "-y", "--no-install-recommends"]);
+    install.args(missing.iter().map(|program| program.package));
+    if !succeeds(update.arg("update")) || !succeeds(&mut install) {
+        return Err(Unavailable(format!("apt-get could not install {packages}")));
+    }
+    if missing.iter().any(|program| program.name == NGINX.name) {
+        stop_the_packaged_nginx();
+    }
+    match missing.iter().find(|program| !is_on_path(program.name)) {
+        Some(program) => Err(Unavailable(format!("{} brought no program {}", program.package, program.name))),
+        None => Ok(()),
+    }
+}
+
+/// The package starts a server on port 80, which nobody asked for and which a bench would run beside.
+fn stop_the_packaged_nginx() {
+    if Path::new("/run/systemd/system").is_dir() {
+        println!("stopping the server that the package started: systemctl disable --now nginx");
+        if !succeeds(Command::new("systemctl").args(["disable", "--now", "nginx"])) {
+            println!("warning: it could not be stopped and goes on listening on port 80");
+        }
+    }
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    // Without systemd, package scripts read RUNLEVEL to decide whether to start their server: in 1, none is.
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    command
+}
+
+/// `$XDG_CACHE_HOME/picofaas/tools`, else `~/.cache/picofaas/tools`.
+fn cache() -> Result<PathBuf, Unavailable> {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    match base {
+        Some(base) => Ok(base.join("picofaas/tools")),
+        None => Err(Unavailable(
+            "neither XDG_CACHE_HOME nor HOME is an absolute path: no place to keep tools".to_owned(),
+        )),
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn runs(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// As `runs`, but what the command says is shown; a command that cannot start says so here.
+fn succeeds(command: &mut Command) -> bool {
+    match command.stdin(Stdio::null()).status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            println!("{} cannot be run: {error}", command.get_program().to_string_lossy());
+            false
+        }
+    }
+}
