@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::registry::Fault;
+
 /// A stable error code: what went wrong, in one word of the contract.
 ///
 /// [`Code::status`], [`Code::as_str`] and [`Code::source`] are total: a new code does not
@@ -209,15 +211,6 @@ impl Code {
     }
 }
 
-/// One fault of a request that has several.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Detail {
-    /// Where, as a JSON path such as `replicas.min`.
-    pub field: String,
-    /// What is wrong there and what would be right.
-    pub message: String,
-}
-
 /// A request that is refused: what the client reads, and when it may come back.
 #[derive(Clone, Debug)]
 pub struct Refusal {
@@ -226,7 +219,7 @@ pub struct Refusal {
     /// A sentence with the remedy.
     pub message: Cow<'static, str>,
     /// Each fault, where there can be several.
-    pub details: Vec<Detail>,
+    pub details: Vec<Fault>,
     /// Seconds after which it may work, for 429 and 503.
     pub retry_after_s: Option<u32>,
     /// The rest of the request was not read: the connection is closed after the answer.
@@ -242,7 +235,7 @@ impl Refusal {
 
     /// With the faults listed.
     #[must_use]
-    pub fn with_details(mut self, details: Vec<Detail>) -> Self {
+    pub fn with_details(mut self, details: Vec<Fault>) -> Self {
         self.details = details;
         self
     }

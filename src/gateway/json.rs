@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use simd_json::Buffers;
 
-use crate::error::{Code, Detail, Refusal};
+use crate::error::{Code, Refusal};
+use crate::registry::Fault;
 
 /// Texts of at least this many bytes are checked by simd-json. `cargo bench --bench json`
 /// shows the crossing.
@@ -100,7 +101,7 @@ fn explain(body: &[u8]) -> Result<(), Refusal> {
         () if text.trim_start().starts_with('{') => "metadata",
         () => "",
     };
-    let detail = Detail { field: field.to_owned(), message: said.clone() };
+    let detail = Fault { field: field.to_owned(), message: said.clone() };
     Err(Refusal::new(
         Code::InvalidInvocation,
         "the body must be {\"input\": any JSON, \"metadata\": {string: string}}, `metadata` may be left out",

@@ -12,7 +12,8 @@ use super::{
     object::{Field, Object},
 };
 
-/// Environment that picofaas gives every function; a specification must not set it.
+/// Environment that picofaas gives every function; a specification must not set it. `HANDLER` and
+/// the `WATCHDOG_…` variables are the function's own: by them it tells its runtime what to run.
 pub const RESERVED_ENV: [&str; 10] = [
     "FUNCTION_NAME",
     "PORT",
@@ -25,11 +26,6 @@ pub const RESERVED_ENV: [&str; 10] = [
     "POD_IP",
     "TIMEOUT_MS",
 ];
-
-/// Environment by which an image or a command tells its runtime what to run; a specification must not
-/// set it either.
-pub const RESERVED_ENV_OF_RUNTIMES: [&str; 4] =
-    ["HANDLER", "WATCHDOG_MODE", "WATCHDOG_CMD", "WATCHDOG_INPUT"];
 
 /// Longest reference of an image, in bytes: a registry's host and port, a path of 255, a tag of 128
 /// and a digest fit into it.
@@ -101,7 +97,7 @@ fn env_name<'t>(field: &Field<'t>, findings: &mut Findings) -> Option<&'t str> {
         field.fault(findings, message);
         return None;
     }
-    if RESERVED_ENV.contains(&name) || RESERVED_ENV_OF_RUNTIMES.contains(&name) {
+    if RESERVED_ENV.contains(&name) {
         field.fault(findings, format!("must not be {name}, which is reserved for picofaas and its runtimes"));
         return None;
     }

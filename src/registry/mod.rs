@@ -44,7 +44,7 @@ mod spec;
 mod tree;
 
 pub use bounds::Bounds;
-pub use container::{RESERVED_ENV, RESERVED_ENV_OF_RUNTIMES};
+pub use container::RESERVED_ENV;
 pub use endpoint::{ENDPOINTS_MAX, EndpointUrl, InvalidEndpoint, SOCKET_PATH_BYTES_MAX};
 pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use folder::{Loaded, discover, load_dir};

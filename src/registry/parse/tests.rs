@@ -1,5 +1,5 @@
 use super::*;
-use crate::registry::{EnvVar, FAULTS_MAX, Local, RESERVED_ENV, RESERVED_ENV_OF_RUNTIMES};
+use crate::registry::{EnvVar, FAULTS_MAX, Local, RESERVED_ENV};
 
 /// The specification that a valid text makes.
 fn read(text: &str) -> FunctionSpec {
@@ -318,7 +318,7 @@ fn rules_between_two_fields_hold_with_defaults_and_stay_silent_when_one_is_fault
 
 #[test]
 fn reserved_and_unusable_variables_are_refused() {
-    for name in RESERVED_ENV.iter().chain(&RESERVED_ENV_OF_RUNTIMES) {
+    for name in RESERVED_ENV {
         assert_eq!(
             faults(&warm(&format!(r#""env":[{{"name":"A"}},{{"name":"{name}"}}]"#))),
             [format!("env[1].name: must not be {name}, which is reserved for picofaas and its runtimes")]

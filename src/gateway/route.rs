@@ -1,0 +1,152 @@
+//! A method and a path become a call, or a refusal that says what would be right.
+
+use hyper::Method;
+
+use crate::error::{Code, Refusal};
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call<'a> {
+    /// `POST /v1/functions/{name}:invoke`
+    Invoke(&'a str),
+    /// `POST /v1/functions/{name}:enqueue`
+    Enqueue(&'a str),
+    /// `GET /v1/executions/{id}`
+    ReadExecution(&'a str),
+    /// `GET /v1/functions`
+    ListFunctions,
+    /// `GET /v1/functions/{name}`
+    ReadFunction(&'a str),
+    /// `POST /v1/functions`
+    CreateFunction,
+    /// `PUT /v1/functions/{name}`
+    PutFunction(&'a str),
+    /// `DELETE /v1/functions/{name}`
+    DeleteFunction(&'a str),
+    /// `PUT /v1/functions/{name}/replicas`
+    PutReplicas(&'a str),
+    /// `GET /healthz`
+    Healthz,
+    /// `GET /readyz`, on the management listener only
+    Readyz,
+    /// `GET /metrics`, on the management listener only
+    Metrics,
+}
+
+impl Call<'_> {
+    /// Whether it changes the registry.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        match self {
+            Call::CreateFunction | Call::PutFunction(_) | Call::DeleteFunction(_) | Call::PutReplicas(_) => true,
+            Call::Invoke(_)
+            | Call::Enqueue(_)
+            | Call::ReadExecution(_)
+            | Call::ListFunctions
+            | Call::ReadFunction(_)
+            | Call::Healthz
+            | Call::Readyz
+            | Call::Metrics => false,
+        }
+    }
+
+    /// Whether only the management listener serves it.
+    #[must_use]
+    pub fn is_management(&self) -> bool {
+        matches!(self, Call::Metrics | Call::Readyz)
+    }
+}
+
+/// Finds the call.
+///
+/// # Errors
+/// `NOT_FOUND` for a path that there is not, `METHOD_NOT_ALLOWED` for a method that it has not.
+pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
+    let wrong_method = |allowed: &str| {
+        Err(Refusal::new(Code::MethodNotAllowed, format!("{method} is not allowed on {path}; {allowed} is")))
+    };
+    if let Some(rest) = path.strip_prefix("/v1/functions/") {
+        if let Some((name, verb)) = rest.split_once(':') {
+            let call = match verb {
+                "invoke" => Call::Invoke(name),
+                "enqueue" => Call::Enqueue(name),
+                _ => {
+                    return Err(Refusal::new(
+                        Code::NotFound,
+                        format!("there is no call {verb:?} of a function; there are :invoke and :enqueue"),
+                    ));
+                }
+            };
+            return if method == Method::POST { Ok(call) } else { wrong_method("POST") };
+        }
+        return match rest.split_once('/') {
+            None if rest.is_empty() => Err(nowhere(path)),
+            None => match *method {
+                Method::GET => Ok(Call::ReadFunction(rest)),
+                Method::PUT => Ok(Call::PutFunction(rest)),
+                Method::DELETE => Ok(Call::DeleteFunction(rest)),
+                _ => wrong_method("GET, PUT or DELETE (POST on its :invoke or :enqueue)"),
+            },
+            Some((name, "replicas")) => {
+                if method == Method::PUT {
+                    Ok(Call::PutReplicas(name))
+                } else {
+                    wrong_method("PUT")
+                }
+            }
+            Some(_) => Err(nowhere(path)),
+        };
+    }
+    if let Some(id) = path.strip_prefix("/v1/executions/") {
+        return if method == Method::GET { Ok(Call::ReadExecution(id)) } else { wrong_method("GET") };
+    }
+    let get = |call| if method == Method::GET || method == Method::HEAD { Ok(call) } else { wrong_method("GET") };
+    match path {
+        "/v1/functions" => match *method {
+            Method::GET => Ok(Call::ListFunctions),
+            Method::POST => Ok(Call::CreateFunction),
+            _ => wrong_method("GET or POST"),
+        },
+        "/healthz" => get(Call::Healthz),
+        "/readyz" => get(Call::Readyz),
+        "/metrics" => get(Call::Metrics),
+        _ => Err(nowhere(path)),
+    }
+}
+
+fn nowhere(path: &str) -> Refusal {
+    Refusal::new(
+        Code::NotFound,
+        format!("there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions/{{id}}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_leads_to_its_call() {
+        let cases = [
+            (Method::POST, "/v1/functions/a:invoke", Call::Invoke("a")),
+            (Method::POST, "/v1/functions/a:enqueue", Call::Enqueue("a")),
+            (Method::GET, "/v1/executions/12", Call::ReadExecution("12")),
+            (Method::POST, "/v1/functions", Call::CreateFunction),
+            (Method::PUT, "/v1/functions/a/replicas", Call::PutReplicas("a")),
+            (Method::GET, "/healthz", Call::Healthz),
+        ];
+        for (method, path, call) in cases {
+            assert_eq!(route(&method, path).map_err(|r| r.code), Ok(call), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_path_and_a_wrong_method_are_told_apart() {
+        let code = |method, path| route(&method, path).map_err(|refusal| refusal.code).expect_err("refused");
+        assert_eq!(code(Method::GET, "/v1/functions/a:invoke"), Code::MethodNotAllowed);
+        assert_eq!(code(Method::POST, "/v1/functions/a:invokes"), Code::NotFound);
+        assert_eq!(code(Method::GET, "/v1/functions/"), Code::NotFound);
+        assert_eq!(code(Method::GET, "/"), Code::NotFound);
+        assert_eq!(code(Method::PATCH, "/v1/functions"), Code::MethodNotAllowed);
+    }
+}

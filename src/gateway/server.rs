@@ -1,0 +1,322 @@
+//! Listeners and connections: hyper's HTTP/1.1 on the gateway's own thread.
+//!
+//! hyper's own head timer allocates for every request and would also close idle connections, so
+//! connections are watched from outside: each says what it is doing, and a sweep every
+//! [`SWEEP_PERIOD`] closes those that take too long over it.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::HOST;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use slab::Slab;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::reply::{self, Body};
+use crate::clock::{Clock, NANOS_PER_MS, Nanos};
+use crate::config::ServeArgs;
+use crate::error::{Code, Refusal};
+
+/// How often connections are looked at: a time-out fires this much late at the most.
+pub const SWEEP_PERIOD: Duration = Duration::from_millis(100);
+/// Connections the kernel holds for us before we accept them.
+const BACKLOG: i32 = 1024;
+/// hyper's own limit on what it buffers of a request, in bytes.
+const BUFFER_BYTES_MIN: usize = 64 * 1024;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// Nothing, since then: waits for a request.
+    Idle(Nanos),
+    /// Some of a head came, the first of it then.
+    ReadingHead(Nanos),
+    /// A request is being answered.
+    Serving,
+}
+
+/// What is known of a connection from outside.
+#[derive(Debug)]
+struct Watched {
+    doing: Cell<Doing>,
+    /// It is to end: at once, or after the request it serves.
+    kick: Cell<Option<Kick>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kick {
+    Close,
+    Finish,
+}
+
+/// All connections of one listener.
+#[derive(Debug)]
+pub struct Connections {
+    clock: Clock,
+    most: usize,
+    head_timeout: Nanos,
+    keep_alive: Nanos,
+    head_bytes_max: usize,
+    open: RefCell<Slab<Rc<Watched>>>,
+    draining: Cell<bool>,
+    /// A clock that the sweep sets, good enough to time heads by.
+    coarse: Cell<Nanos>,
+}
+
+impl Connections {
+    /// None yet.
+    #[must_use]
+    pub fn new(clock: Clock, flags: &ServeArgs) -> Rc<Self> {
+        Rc::new(Self {
+            clock,
+            most: flags.max_connections,
+            head_timeout: flags.head_timeout_ms * NANOS_PER_MS,
+            keep_alive: flags.keep_alive_s * 1000 * NANOS_PER_MS,
+            head_bytes_max: flags.max_head_bytes,
+            open: RefCell::default(),
+            draining: Cell::new(false),
+            coarse: Cell::new(clock.now()),
+        })
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.open.borrow().len()
+    }
+
+    /// Closes each connection after the request it serves, idle ones at once; accepts no more.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        for (_, watched) in self.open.borrow().iter() {
+            watched.kick(Kick::Finish);
+        }
+    }
+
+    /// Closes every connection now.
+    pub fn close(&self) {
+        self.draining.set(true);
+        for (_, watched) in self.open.borrow().iter() {
+            watched.kick(Kick::Close);
+        }
+    }
+
+    /// Closes those that take too long over a head, or have been idle too long.
+    pub fn sweep(&self) {
+        let now = self.clock.now();
+        self.coarse.set(now);
+        for (_, watched) in self.open.borrow().iter() {
+            let over = match watched.doing.get() {
+                Doing::Idle(since) => now.saturating_sub(since) > self.keep_alive,
+                Doing::ReadingHead(since) => now.saturating_sub(since) > self.head_timeout,
+                Doing::Serving => false,
+            };
+            if over {
+                watched.kick(Kick::Close);
+            }
+        }
+    }
+
+    /// Accepts and serves until the connections are drained.
+    pub async fn serve<F, S>(self: Rc<Self>, listener: TcpListener, handle: F)
+    where
+        F: Fn(Request<Incoming>) -> S + Clone + 'static,
+        S: Future<Output = Response<Body>> + 'static,
+    {
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, say: let some close first.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(SWEEP_PERIOD).await;
+                    continue;
+                }
+            };
+            if self.draining.get() || self.count() >= self.most {
+                // Closing tells the client more than a connection that is never served.
+                continue;
+            }
+            // Refused only by a socket that is closed already.
+            let _ = stream.set_nodelay(true);
+            tokio::task::spawn_local(self.clone().connection(stream, handle.clone()));
+        }
+    }
+
+    async fn connection<F, S>(self: Rc<Self>, stream: TcpStream, handle: F)
+    where
+        F: Fn(Request<Incoming>) -> S + 'static,
+        S: Future<Output = Response<Body>> + 'static,
+    {
+        let watched = Rc::new(Watched {
+            doing: Cell::new(Doing::Idle(self.coarse.get())),
+            kick: Cell::new(None),
+            waker: RefCell::new(None),
+        });
+        let key = self.open.borrow_mut().insert(watched.clone());
+        let _listed = Listed { connections: self.clone(), key };
+        let io = Wire { io: TokioIo::new(stream), watched: watched.clone(), connections: self.clone() };
+        let service = service_fn(|request| {
+            watched.doing.set(Doing::Serving);
+            let answering = handle(request);
+            let (watched, connections) = (watched.clone(), self.clone());
+            async move {
+                let response = answering.await;
+                watched.doing.set(Doing::Idle(connections.coarse.get()));
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let connection = http1::Builder::new()
+            .header_read_timeout(None)
+            .max_header_size(self.head_bytes_max)
+            .max_buf_size(self.head_bytes_max.max(BUFFER_BYTES_MIN))
+            .serve_connection(io, service);
+        let mut connection = pin!(connection);
+        poll_fn(|cx| {
+            match watched.kick.get() {
+                Some(Kick::Close) => return Poll::Ready(()),
+                Some(Kick::Finish) => connection.as_mut().graceful_shutdown(),
+                None => watched.listen(cx),
+            }
+            // What ends a connection badly is the client's doing, and it is not there to be told.
+            connection.as_mut().poll(cx).map(|_| ())
+        })
+        .await;
+    }
+}
+
+impl Watched {
+    fn kick(&self, kick: Kick) {
+        if self.kick.get() != Some(Kick::Close) {
+            self.kick.set(Some(kick));
+        }
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn listen(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if waker.as_ref().is_none_or(|known| !known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+/// A connection's entry in the list, for as long as its task lives.
+struct Listed {
+    connections: Rc<Connections>,
+    key: usize,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.connections.open.borrow_mut().remove(self.key);
+    }
+}
+
+/// The socket, with an eye on when a head begins.
+struct Wire {
+    io: TokioIo<TcpStream>,
+    watched: Rc<Watched>,
+    connections: Rc<Connections>,
+}
+
+impl Read for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_ready() && matches!(self.watched.doing.get(), Doing::Idle(_)) {
+            self.watched.doing.set(Doing::ReadingHead(self.connections.coarse.get()));
+        }
+        read
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}
+
+/// Opens a listening socket that several threads can share.
+///
+/// # Errors
+/// Where the address cannot be bound, e.g. because the port is in use.
+pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// On a loopback listener the `Host` must be loopback too, so that a web page whose name was
+/// pointed at 127.0.0.1 (DNS rebinding) cannot call functions through a browser.
+///
+/// # Errors
+/// `FOREIGN_HOST`.
+pub fn check_host(request: &Request<Incoming>) -> Result<(), Refusal> {
+    let Some(value) = request.headers().get(HOST) else { return Ok(()) };
+    let text = value.to_str().unwrap_or("");
+    let host = match text.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => text.rsplit_once(':').map_or(text, |(host, _)| host),
+    };
+    let local = host.eq_ignore_ascii_case("localhost")
+        || host.to_ascii_lowercase().ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if local {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::ForeignHost,
+        format!("this listener is bound to loopback and does not answer for the host {text:?}; use localhost or 127.0.0.1"),
+    ))
+}
+
+/// An answer to `HEAD` has no body.
+#[must_use]
+pub fn headless(is_head: bool, response: Response<Body>) -> Response<Body> {
+    if is_head { response.map(|_| Body::default()) } else { response }
+}
+
+/// A refusal as an answer.
+#[must_use]
+pub fn refuse(refusal: &Refusal) -> Response<Body> {
+    reply::refusal(refusal)
+}

@@ -1,0 +1,335 @@
+//! The thread of a gateway: its runtime, its listener, its letters, its grants, its sleep.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::TcpListener as StdListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::LocalOptions;
+
+use super::Gateway;
+use super::admit::Source;
+use super::reply::{self, Body};
+use super::route::{Call, route};
+use super::server::{Connections, SWEEP_PERIOD, check_host};
+use crate::clock::{Clock, Nanos};
+use crate::config::Settings;
+use crate::dispatch::Served;
+use crate::error::{Code, Refusal};
+use crate::hot::switchboard::Switchboard;
+use crate::mailbox::{Errand, Letter, Mailbox, Post, question};
+
+/// How often kept records are looked through for those whose time is over.
+const EXPIRE_PERIOD: Duration = Duration::from_secs(1);
+
+/// What a gateway's thread is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// Which gateway.
+    pub index: usize,
+    /// The rings.
+    pub board: Arc<Switchboard>,
+    /// Time.
+    pub clock: Clock,
+    /// The settings of the process.
+    pub settings: Arc<Settings>,
+    /// The boot of this process.
+    pub boot: u32,
+    /// Where clients come in.
+    pub listener: StdListener,
+    /// Letters from control.
+    pub letters: Mailbox<Letter>,
+    /// Letters to control.
+    pub control: Post<Errand>,
+}
+
+/// What the park hook needs; it has no argument, so it finds this in its thread.
+struct Hook {
+    board: Arc<Switchboard>,
+    index: usize,
+    clock: Clock,
+    spin: Nanos,
+    gateway: RefCell<Option<Rc<Gateway>>>,
+    /// Wakes the task that takes the grants.
+    waker: RefCell<Option<Waker>>,
+}
+
+thread_local! {
+    static HOOK: RefCell<Option<Rc<Hook>>> = const { RefCell::new(None) };
+}
+
+/// Runs a gateway until it was told to finish.
+///
+/// # Errors
+/// Where the runtime cannot be made or the listener not be watched.
+pub fn run(start: Start) -> std::io::Result<()> {
+    let hook = Rc::new(Hook {
+        board: start.board.clone(),
+        index: start.index,
+        clock: start.clock,
+        spin: start.settings.flags.grant_spin_us * 1000,
+        gateway: RefCell::new(None),
+        waker: RefCell::new(None),
+    });
+    HOOK.set(Some(hook.clone()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(|| HOOK.with_borrow(|hook| hook.as_ref().map(|hook| hook.before_park())).unwrap_or(()))
+        .on_thread_unpark(|| HOOK.with_borrow(|hook| hook.as_ref().map(|hook| hook.after_park())).unwrap_or(()))
+        .build_local(LocalOptions::default())?;
+    let result = runtime.block_on(serve(start, &hook));
+    HOOK.set(None);
+    hook.gateway.replace(None);
+    result
+}
+
+impl Hook {
+    /// The gateway is about to sleep in its poll: it says so, and looks once more.
+    fn before_park(&self) {
+        let end = &self.board.gateways[self.index];
+        let alone = self.gateway.borrow().as_ref().is_some_and(|gateway| {
+            gateway.flush_unsent();
+            gateway.waits_for_grants_only()
+        });
+        if alone && self.spin > 0 {
+            let until = self.clock.now() + self.spin;
+            while end.grants.is_empty() && self.clock.now() < until {
+                std::hint::spin_loop();
+            }
+        }
+        end.doorbell.fall_asleep();
+        if !end.grants.is_empty() {
+            end.doorbell.wake_up();
+            if let Some(waker) = self.waker.borrow().as_ref() {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    fn after_park(&self) {
+        self.board.gateways[self.index].doorbell.wake_up();
+    }
+}
+
+async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
+    let Start { index, board, clock, settings, boot, listener, letters, control } = start;
+    let local_listener = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let connections = Connections::new(clock, &settings.flags);
+    let gateway = Rc::new(Gateway::new(index, board, clock, settings, boot, control));
+    hook.gateway.replace(Some(gateway.clone()));
+
+    tokio::task::spawn_local(grants(gateway.clone(), hook.clone())?);
+    tokio::task::spawn_local(sweep(gateway.clone(), connections.clone()));
+    let handle = {
+        let (gateway, connections) = (gateway.clone(), connections.clone());
+        move |request| {
+            let (gateway, connections) = (gateway.clone(), connections.clone());
+            async move { answer(&gateway, &connections, local_listener, request).await }
+        }
+    };
+    let accepting = tokio::task::spawn_local(connections.clone().serve(listener, handle));
+    read_letters(&gateway, &connections, letters).await;
+    accepting.abort();
+    Ok(())
+}
+
+/// Takes the grants whenever the hook or the eventfd says that there are some.
+fn grants(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<Output = ()>> {
+    let board = gateway.board.clone();
+    let polled = AsyncFd::new(EventFdOf { board, index: gateway.index })?;
+    Ok(async move {
+        poll_fn(|cx| {
+            let known = hook.waker.borrow().as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if !known {
+                hook.waker.replace(Some(cx.waker().clone()));
+            }
+            gateway.take_grants();
+            // Edge-triggered and never read: see `EventFd`.
+            while let Poll::Ready(Ok(mut ready)) = polled.poll_read_ready(cx) {
+                ready.clear_ready();
+                gateway.take_grants();
+            }
+            Poll::<()>::Pending
+        })
+        .await;
+    })
+}
+
+struct EventFdOf {
+    board: Arc<Switchboard>,
+    index: usize,
+}
+
+impl std::os::fd::AsRawFd for EventFdOf {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.board.gateways[self.index].eventfd.as_raw_fd()
+    }
+}
+
+async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>) {
+    let mut tick = tokio::time::interval(SWEEP_PERIOD);
+    let mut since_expiry = Duration::ZERO;
+    loop {
+        tick.tick().await;
+        connections.sweep();
+        since_expiry += SWEEP_PERIOD;
+        if since_expiry >= EXPIRE_PERIOD {
+            since_expiry = Duration::ZERO;
+            gateway.cargo.borrow_mut().expire(gateway.clock.now(), &gateway.end().waybills);
+            for served in gateway.lanes.borrow().values() {
+                served.sweep();
+            }
+        }
+    }
+}
+
+/// Handles control's letters until it says to finish.
+async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut letters: Mailbox<Letter>) {
+    // Bytes held by a function are counted over its versions.
+    let mut bytes: HashMap<String, Rc<Cell<usize>>> = HashMap::new();
+    while let Some(letter) = letters.next().await {
+        match letter {
+            Letter::Learn { function, done } => {
+                let name = function.spec.name.to_string();
+                let held = bytes.entry(name).or_default().clone();
+                let lane = function.lane;
+                gateway.lanes.borrow_mut().insert(lane, Rc::new(Served::new(function, held)));
+                done.send(());
+            }
+            Letter::Publish { name, lane, done } => {
+                let served = gateway.lanes.borrow().get(&lane).cloned();
+                if let Some(served) = served {
+                    gateway.functions.borrow_mut().insert(name, served);
+                }
+                done.send(());
+            }
+            Letter::Withdraw { name, done } => {
+                gateway.functions.borrow_mut().remove(&name);
+                bytes.remove(&name);
+                done.send(());
+            }
+            Letter::Forget { lane } => {
+                gateway.lanes.borrow_mut().remove(&lane);
+            }
+            Letter::Serve { request, answer } => {
+                let (gateway, connections) = (gateway.clone(), connections.clone());
+                tokio::task::spawn_local(async move {
+                    let (parts, body) = request.into_parts();
+                    let call = route(&parts.method, parts.uri.path());
+                    let response = match call {
+                        Ok(call) => {
+                            serve_call(&gateway, &connections, call, &parts, Source::Whole(body)).await
+                        }
+                        Err(refusal) => reply::refusal(&refusal),
+                    };
+                    answer.send(response);
+                });
+            }
+            Letter::Drain => {
+                gateway.draining.set(true);
+                connections.drain();
+            }
+            Letter::Finish => {
+                let ended = gateway.end_everything();
+                if ended > 0 {
+                    tracing::warn!(executions = ended, "ended as SHUTTING_DOWN at the end of the drain time");
+                }
+                // Those that were just answered still have to be written.
+                let patience = tokio::time::timeout(Duration::from_millis(500), async {
+                    while connections.count() > 0 {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                });
+                let _ = patience.await;
+                connections.close();
+                return;
+            }
+        }
+    }
+}
+
+/// One request of a client.
+async fn answer(
+    gateway: &Rc<Gateway>,
+    connections: &Rc<Connections>,
+    local_listener: bool,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
+    if local_listener && let Err(refusal) = check_host(&request) {
+        return reply::refusal(&refusal.closing());
+    }
+    let (parts, body) = request.into_parts();
+    let call = match route(&method, parts.uri.path()) {
+        Ok(call) if call.is_management() => {
+            return reply::refusal(&Refusal::new(
+                Code::NotFound,
+                format!("{} is served on the management listener (--management-listen)", parts.uri.path()),
+            ));
+        }
+        Ok(call) if call.is_write() && !local_listener && !gateway.settings.flags.allow_writes => {
+            let refusal = Refusal::new(
+                Code::WritesDisabled,
+                "functions are changed on the management listener, or here with --allow-writes",
+            );
+            return reply::refusal(&refusal.closing());
+        }
+        Ok(call) => call,
+        Err(refusal) => return reply::refusal(&refusal.closing()),
+    };
+    let response = serve_call(gateway, connections, call, &parts, Source::Wire(body)).await;
+    super::server::headless(is_head, response)
+}
+
+async fn serve_call(
+    gateway: &Rc<Gateway>,
+    _connections: &Rc<Connections>,
+    call: Call<'_>,
+    parts: &hyper::http::request::Parts,
+    body: Source,
+) -> Response<Body> {
+    match call {
+        Call::Invoke(name) => gateway.invoke(name, &parts.headers, body).await,
+        Call::Enqueue(name) => gateway.enqueue_only(name, &parts.headers, body).await,
+        Call::ReadExecution(id) => gateway.execution(id, parts.uri.query()).await,
+        Call::Healthz
+        | Call::Readyz
+        | Call::Metrics
+        | Call::ListFunctions
+        | Call::ReadFunction(_)
+        | Call::CreateFunction
+        | Call::PutFunction(_)
+        | Call::DeleteFunction(_)
+        | Call::PutReplicas(_) => match gateway.read_body(body).await {
+            Ok(body) => ask_control(gateway, parts, body).await,
+            Err(refusal) => reply::refusal(&refusal),
+        },
+    }
+}
+
+/// What is control's to answer goes there, with its whole body.
+async fn ask_control(
+    gateway: &Rc<Gateway>,
+    parts: &hyper::http::request::Parts,
+    body: bytes::Bytes,
+) -> Response<Body> {
+    let (answer, awaited) = question();
+    let request = Request::from_parts(parts.clone(), body);
+    let busy = || {
+        reply::refusal(
+            &Refusal::new(Code::ControlBusy, "too many changes are waiting; try again").retry_after(1),
+        )
+    };
+    if gateway.control.try_send(Errand { request, answer }).is_err() {
+        return busy();
+    }
+    awaited.get().await.unwrap_or_else(busy)
+}
