@@ -33,7 +33,7 @@ pub enum Letter {
     /// The lane was closed: no grant for it will come.
     Forget { lane: LaneIndex },
     /// A request that came in on the management listener.
-    Serve { request: WholeRequest, answer: Answer<Response<Body>> },
+    Serve { request: Box<WholeRequest>, answer: Answer<Response<Body>> },
     /// Stop accepting connections and invocations.
     Drain,
     /// End what is not over yet, and stop.

@@ -59,7 +59,7 @@ pub async fn run(gateway: Rc<Gateway>, served: Rc<Served>, ticket: Ticket, insta
             ended.init_ns = answer.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
             judge(answer)
         }
-        Err(error) => excuse(error),
+        Err(error) => excuse(&error),
     };
     gateway.attempt_ended(ticket, ended);
 }
@@ -198,7 +198,7 @@ fn own_error(answer: &Answer, http: u16) -> Failure {
 }
 
 /// What it means that there was no answer.
-fn excuse(error: ExchangeError) -> Outcome {
+fn excuse(error: &ExchangeError) -> Outcome {
     let message = error.to_string();
     match error {
         ExchangeError::Connect(_) | ExchangeError::Stale => {

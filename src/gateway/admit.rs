@@ -176,6 +176,7 @@ impl Gateway {
         });
         let Some(served) = served else { return };
         self.meter(&served).enqueued.add_one();
+        self.publish_gauges();
         match served.function.doorway.push(ticket) {
             Ok(true) => {
                 // Each lane is announced once at a time, and the ring has a place for each twice.

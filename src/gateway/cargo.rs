@@ -108,6 +108,8 @@ pub struct Record {
     pub stamps: Stamps,
     /// The task of the running attempt.
     pub task: Option<AbortHandle>,
+    /// Somebody has read its end.
+    pub read: bool,
     /// How many wait for the end. A record that someone waits for stays.
     pub waiters: u32,
     wakers: Vec<Waker>,
@@ -151,6 +153,7 @@ impl Record {
             first_granted: 0,
             stamps: Stamps { admitted: admission.admitted, ..Stamps::default() },
             task: None,
+            read: false,
             waiters: 0,
             wakers: Vec::new(),
             waker: None,
@@ -214,6 +217,8 @@ pub struct Cargo {
     /// Records that are not wanted any more, but the scheduler has not let go of yet.
     leaving: VecDeque<Ticket>,
     promised_count: usize,
+    /// Promised records that nobody has read the end of.
+    pub unread: usize,
     bytes: usize,
     bytes_max: usize,
     retention: Nanos,
@@ -238,6 +243,7 @@ impl Cargo {
             promised: VecDeque::new(),
             leaving: VecDeque::new(),
             promised_count: 0,
+            unread: 0,
             bytes: 0,
             bytes_max,
             retention,
@@ -278,6 +284,7 @@ impl Cargo {
         self.generations[slot] = self.generations[slot].wrapping_add(1).max(1);
         self.bytes += length;
         self.promised_count += usize::from(promised);
+        self.unread += usize::from(promised);
         self.queued += 1;
         Ok(Ticket::new(self.gateway, u32::try_from(slot).unwrap_or(u32::MAX), self.generations[slot]))
     }
@@ -371,7 +378,7 @@ impl Cargo {
         self.records.iter().filter(|(_, record)| !record.has_ended()).map(|(slot, _)| ticket(slot)).collect()
     }
 
-    /// Promised records that nobody can have read yet are not told apart: how many are kept.
+    /// Ended executions that can be read.
     #[must_use]
     pub fn kept(&self) -> usize {
         self.spare.len() + self.promised.len()
@@ -416,6 +423,17 @@ impl Cargo {
         let bytes = record.bytes();
         self.bytes -= bytes;
         record.served.bytes.set(record.served.bytes.get() - bytes);
-        self.promised_count -= usize::from(record.asked == Asked::Promised);
+        let promised = record.asked == Asked::Promised;
+        self.promised_count -= usize::from(promised);
+        self.unread -= usize::from(promised && !record.read);
+    }
+
+    /// Somebody was told how it ended.
+    pub fn mark_read(&mut self, ticket: Ticket) {
+        let Some(record) = self.get_mut(ticket) else { return };
+        if record.asked == Asked::Promised && record.has_ended() && !record.read {
+            record.read = true;
+            self.unread -= 1;
+        }
     }
 }

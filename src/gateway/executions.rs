@@ -56,6 +56,8 @@ impl Gateway {
             // Not terminal in time is an answer too: the execution as it stands.
             let _ = tokio::time::timeout(Duration::from_secs(wait_s), waiting).await;
         }
+        self.cargo.borrow_mut().mark_read(id.ticket);
+        self.publish_gauges();
         self.with_record(id.ticket, |record| reply::execution(id, record, &self.clock)).ok_or_else(unknown)
     }
 }

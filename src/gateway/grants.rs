@@ -199,6 +199,7 @@ impl Gateway {
             meter.execution.observe(execution);
             meter.overhead.observe(latency.saturating_sub(execution));
         }
+        self.publish_gauges();
         wakers.for_each(std::task::Waker::wake);
     }
 
@@ -245,13 +246,6 @@ impl Gateway {
         }
         self.poke();
         live.len()
-    }
-
-    /// How many executions are not over.
-    #[must_use]
-    pub fn live(&self) -> usize {
-        let cargo = self.cargo.borrow();
-        cargo.queued + cargo.running
     }
 }
 

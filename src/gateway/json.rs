@@ -36,6 +36,7 @@ thread_local! {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope<'a> {
+    #[expect(dead_code, reason = "only its presence is checked: the function gets the bytes")]
     input: Present,
     #[serde(borrow, default)]
     #[expect(dead_code, reason = "only its form is checked: the function gets the bytes")]

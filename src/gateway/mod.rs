@@ -26,6 +26,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -163,6 +164,15 @@ impl Gateway {
         } else {
             self.board.ring();
         }
+    }
+
+    /// Tells control how much is going on.
+    pub fn publish_gauges(&self) {
+        let cargo = self.cargo.borrow();
+        let gauges = &self.end().gauges;
+        gauges.live.store(cargo.queued + cargo.running, Ordering::Relaxed);
+        gauges.unread.store(cargo.unread, Ordering::Relaxed);
+        gauges.retained.store(cargo.kept(), Ordering::Relaxed);
     }
 
     /// Whether the only thing to wait for is a grant: then it may be spun for.

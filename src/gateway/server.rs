@@ -72,7 +72,7 @@ pub struct Connections {
     keep_alive: Nanos,
     head_bytes_max: usize,
     open: RefCell<Slab<Rc<Watched>>>,
-    draining: Cell<bool>,
+    finishing: Cell<bool>,
     /// A clock that the sweep sets, good enough to time heads by.
     coarse: Cell<Nanos>,
 }
@@ -88,7 +88,7 @@ impl Connections {
             keep_alive: flags.keep_alive_s * 1000 * NANOS_PER_MS,
             head_bytes_max: flags.max_head_bytes,
             open: RefCell::default(),
-            draining: Cell::new(false),
+            finishing: Cell::new(false),
             coarse: Cell::new(clock.now()),
         })
     }
@@ -99,9 +99,9 @@ impl Connections {
         self.open.borrow().len()
     }
 
-    /// Closes each connection after the request it serves, idle ones at once; accepts no more.
-    pub fn drain(&self) {
-        self.draining.set(true);
+    /// Accepts no more, closes idle connections, and the others after the request they serve.
+    pub fn finish(&self) {
+        self.finishing.set(true);
         for (_, watched) in self.open.borrow().iter() {
             watched.kick(Kick::Finish);
         }
@@ -109,7 +109,7 @@ impl Connections {
 
     /// Closes every connection now.
     pub fn close(&self) {
-        self.draining.set(true);
+        self.finishing.set(true);
         for (_, watched) in self.open.borrow().iter() {
             watched.kick(Kick::Close);
         }
@@ -147,7 +147,7 @@ impl Connections {
                     continue;
                 }
             };
-            if self.draining.get() || self.count() >= self.most {
+            if self.finishing.get() || self.count() >= self.most {
                 // Closing tells the client more than a connection that is never served.
                 continue;
             }

@@ -6,10 +6,12 @@ use std::future::poll_fn;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Method, Request, Response};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::LocalOptions;
@@ -129,10 +131,10 @@ async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
     tokio::task::spawn_local(grants(gateway.clone(), hook.clone())?);
     tokio::task::spawn_local(sweep(gateway.clone(), connections.clone()));
     let handle = {
-        let (gateway, connections) = (gateway.clone(), connections.clone());
+        let gateway = gateway.clone();
         move |request| {
-            let (gateway, connections) = (gateway.clone(), connections.clone());
-            async move { answer(&gateway, &connections, local_listener, request).await }
+            let gateway = gateway.clone();
+            async move { answer(&gateway, local_listener, request).await }
         }
     };
     let accepting = tokio::task::spawn_local(connections.clone().serve(listener, handle));
@@ -143,8 +145,7 @@ async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
 
 /// Takes the grants whenever the hook or the eventfd says that there are some.
 fn grants(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<Output = ()>> {
-    let board = gateway.board.clone();
-    let polled = AsyncFd::new(EventFdOf { board, index: gateway.index })?;
+    let polled = AsyncFd::register(gateway.end().eventfd.polled_end()?)?;
     Ok(async move {
         poll_fn(|cx| {
             let known = hook.waker.borrow().as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
@@ -163,23 +164,14 @@ fn grants(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<O
     })
 }
 
-struct EventFdOf {
-    board: Arc<Switchboard>,
-    index: usize,
-}
-
-impl std::os::fd::AsRawFd for EventFdOf {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.board.gateways[self.index].eventfd.as_raw_fd()
-    }
-}
-
 async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>) {
     let mut tick = tokio::time::interval(SWEEP_PERIOD);
     let mut since_expiry = Duration::ZERO;
     loop {
         tick.tick().await;
         connections.sweep();
+        gateway.publish_gauges();
+        gateway.end().gauges.connections.store(connections.count(), Ordering::Relaxed);
         since_expiry += SWEEP_PERIOD;
         if since_expiry >= EXPIRE_PERIOD {
             since_expiry = Duration::ZERO;
@@ -220,29 +212,27 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
                 gateway.lanes.borrow_mut().remove(&lane);
             }
             Letter::Serve { request, answer } => {
-                let (gateway, connections) = (gateway.clone(), connections.clone());
+                let gateway = gateway.clone();
                 tokio::task::spawn_local(async move {
-                    let (parts, body) = request.into_parts();
+                    let (parts, body) = (*request).into_parts();
                     let call = route(&parts.method, parts.uri.path());
                     let response = match call {
                         Ok(call) => {
-                            serve_call(&gateway, &connections, call, &parts, Source::Whole(body)).await
+                            serve_call(&gateway, call, &parts, Source::Whole(body)).await
                         }
                         Err(refusal) => reply::refusal(&refusal),
                     };
                     answer.send(response);
                 });
             }
-            Letter::Drain => {
-                gateway.draining.set(true);
-                connections.drain();
-            }
+            Letter::Drain => gateway.draining.set(true),
             Letter::Finish => {
                 let ended = gateway.end_everything();
                 if ended > 0 {
                     tracing::warn!(executions = ended, "ended as SHUTTING_DOWN at the end of the drain time");
                 }
                 // Those that were just answered still have to be written.
+                connections.finish();
                 let patience = tokio::time::timeout(Duration::from_millis(500), async {
                     while connections.count() > 0 {
                         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -259,7 +249,6 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
 /// One request of a client.
 async fn answer(
     gateway: &Rc<Gateway>,
-    connections: &Rc<Connections>,
     local_listener: bool,
     request: Request<Incoming>,
 ) -> Response<Body> {
@@ -285,13 +274,16 @@ async fn answer(
         Ok(call) => call,
         Err(refusal) => return reply::refusal(&refusal.closing()),
     };
-    let response = serve_call(gateway, connections, call, &parts, Source::Wire(body)).await;
+    let mut response = serve_call(gateway, call, &parts, Source::Wire(body)).await;
+    if gateway.draining.get() {
+        // The client takes its next request elsewhere, without racing an idle close.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     super::server::headless(is_head, response)
 }
 
 async fn serve_call(
     gateway: &Rc<Gateway>,
-    _connections: &Rc<Connections>,
     call: Call<'_>,
     parts: &hyper::http::request::Parts,
     body: Source,

@@ -1,6 +1,6 @@
 //! An eventfd: the write that ends another thread's poll.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -20,22 +20,18 @@ impl EventFd {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
+    /// Another descriptor of the same counter, for the poll of the thread that is woken.
+    ///
+    /// # Errors
+    /// Where the process has too many open files.
+    pub fn polled_end(&self) -> std::io::Result<OwnedFd> {
+        self.0.try_clone()
+    }
+
     /// Wakes the thread that polls it.
     pub fn wake(&self) {
         let one = 1_u64.to_ne_bytes();
         // It fails only when the counter is full, and then the poll has its edge already.
         let _ = rustix::io::write(&self.0, &one);
-    }
-}
-
-impl AsRawFd for EventFd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
-
-impl AsFd for EventFd {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }

@@ -66,8 +66,11 @@ pub enum End {
 /// Control → scheduler.
 #[derive(Debug)]
 pub enum Order {
-    /// A function, or a new version of one: `replaces` hands its waiting executions over.
-    Open { lane: Box<Lane>, replaces: Option<LaneIndex> },
+    /// A function, or a new version of one, that nobody sends tickets to yet.
+    Open { lane: Box<Lane> },
+    /// The lane `new` replaces `old`: those who wait keep their place in line, and what runs
+    /// counts against the new concurrency.
+    Succeed { old: LaneIndex, new: LaneIndex },
     /// No gateway sends tickets to this lane any more. What waits goes to the lane that
     /// replaced it, or ends as `FunctionRemoved`; the lane comes back when nothing runs.
     Close { lane: LaneIndex },

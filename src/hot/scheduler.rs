@@ -607,7 +607,8 @@ impl Scheduler {
 
     fn obey(&mut self, order: Order, now: Nanos) {
         match order {
-            Order::Open { lane, replaces } => self.open(lane, replaces),
+            Order::Open { lane } => self.open(lane),
+            Order::Succeed { old, new } => self.succeed(old, new),
             Order::Close { lane } => self.close(lane),
             Order::Ready { instance, started } => self.instance_ready(instance, started, now),
             Order::Down { instance } => {
@@ -633,18 +634,22 @@ impl Scheduler {
         }
     }
 
-    fn open(&mut self, mut lane: Box<Lane>, replaces: Option<LaneIndex>) {
+    fn open(&mut self, lane: Box<Lane>) {
         let index = lane.index;
-        if let Some(old) = replaces.and_then(|old| self.lane(old)) {
-            old.successor = Some(index);
-            lane.inherited = old.in_flight + old.inherited;
-        }
         debug_assert!(self.lanes[index as usize].is_none(), "lane {index} is open already");
         self.lanes[index as usize] = Some(lane);
         self.activate(index);
-        if let Some(old) = replaces {
-            self.hand_over(old, index);
+    }
+
+    fn succeed(&mut self, old: LaneIndex, new: LaneIndex) {
+        let Some(predecessor) = self.lane(old) else { return };
+        predecessor.successor = Some(new);
+        let inherited = predecessor.in_flight + predecessor.inherited;
+        if let Some(lane) = self.lane(new) {
+            lane.inherited += inherited;
         }
+        self.hand_over(old, new);
+        self.activate(new);
     }
 
     /// Everyone who waits in `old` keeps the place in line in `new`.

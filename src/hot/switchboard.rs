@@ -1,7 +1,7 @@
 //! Every ring between the scheduler, the gateways and control, and the doorbells beside them.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::Thread;
 
 use crossbeam_queue::ArrayQueue;
@@ -38,6 +38,21 @@ pub struct GatewayEnd {
     pub eventfd: EventFd,
     /// Written by the gateway at admit, see [`Waybill`].
     pub waybills: Box<[Waybill]>,
+    /// Written by the gateway, read by control.
+    pub gauges: GatewayGauges,
+}
+
+/// What control wants to know of a gateway; relaxed numbers, written by the gateway only.
+#[derive(Debug, Default)]
+pub struct GatewayGauges {
+    /// Executions that are not over.
+    pub live: AtomicUsize,
+    /// Promised results that nobody has read yet.
+    pub unread: AtomicUsize,
+    /// Ended executions that can be read.
+    pub retained: AtomicUsize,
+    /// Open client connections.
+    pub connections: AtomicUsize,
 }
 
 /// The rings. Each is preallocated and sized so that it cannot overflow:
@@ -105,6 +120,7 @@ impl Switchboard {
                 doorbell: Doorbell::new(),
                 eventfd: EventFd::new()?,
                 waybills: (0..extent.slots).map(|_| Waybill::default()).collect(),
+                gauges: GatewayGauges::default(),
             });
         }
         Ok(Self {
