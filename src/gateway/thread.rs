@@ -13,7 +13,6 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Method, Request, Response};
-use tokio::io::unix::AsyncFd;
 use tokio::runtime::LocalOptions;
 
 use super::Gateway;
@@ -145,7 +144,7 @@ async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
 
 /// Takes the grants whenever the hook or the eventfd says that there are some.
 fn grants(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<Output = ()>> {
-    let polled = AsyncFd::register(gateway.end().eventfd.polled_end()?)?;
+    let polled = gateway.end().eventfd.polled_end()?;
     Ok(async move {
         poll_fn(|cx| {
             let known = hook.waker.borrow().as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::event::{EventfdFlags, eventfd};
+use tokio::io::unix::AsyncFd;
 
 /// A counter in the kernel that a poll can wait for.
 ///
@@ -20,12 +21,17 @@ impl EventFd {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// Another descriptor of the same counter, for the poll of the thread that is woken.
+    /// Another descriptor of the same counter, for the poll of the thread that is woken. Called
+    /// on a thread with a tokio runtime.
     ///
     /// # Errors
     /// Where the process has too many open files.
-    pub fn polled_end(&self) -> std::io::Result<OwnedFd> {
-        self.0.try_clone()
+    #[expect(unsafe_code, reason = "tokio leaves it to the caller that the descriptor stays open")]
+    pub fn polled_end(&self) -> std::io::Result<AsyncFd<OwnedFd>> {
+        let end = self.0.try_clone()?;
+        // SAFETY: an `OwnedFd` is open until it is dropped and always names the same
+        // descriptor, and the `AsyncFd` owns it.
+        unsafe { Ok(AsyncFd::register(end)?) }
     }
 
     /// Wakes the thread that polls it.
