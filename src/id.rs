@@ -94,8 +94,9 @@ impl Entropy {
         let mut filled = 0;
         while filled < self.buffer.len() {
             // It fails only when interrupted by a signal; then it is asked again.
-            filled += rustix::rand::getrandom(&mut self.buffer[filled..], rustix::rand::GetRandomFlags::empty())
-                .unwrap_or(0);
+            filled +=
+                rustix::rand::getrandom(&mut self.buffer[filled..], rustix::rand::GetRandomFlags::empty())
+                    .unwrap_or(0);
         }
         self.used = 0;
     }

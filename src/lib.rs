@@ -12,8 +12,12 @@
 //! | `management` | metrics, health |
 //! | `cli` | the commands |
 
+pub mod backend;
+pub mod boot;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod dispatch;
 pub mod error;
 pub mod function;
@@ -21,5 +25,6 @@ pub mod gateway;
 pub mod hot;
 pub mod id;
 pub mod mailbox;
+pub mod management;
 pub mod metrics;
 pub mod registry;

@@ -3,7 +3,10 @@
 //! This is the cold path, so tokio's channels are good enough; they are bounded, and nobody
 //! who serves invocations waits on one outside of a task of its own.
 
-#![expect(clippy::disallowed_types, reason = "the one place where gateways and control meet off the hot path")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "the one place where gateways and control meet off the hot path"
+)]
 
 use std::sync::Arc;
 

@@ -1,2 +1,35 @@
 //! The picofaas binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use picofaas::cli::{self, Cli, Command};
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    start_log();
+    let done = match command {
+        Command::Serve(flags) => cli::serve::run(*flags),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("picofaas: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// To standard error; `RUST_LOG` chooses what, `info` where it is not set.
+fn start_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}

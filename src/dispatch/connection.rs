@@ -175,13 +175,7 @@ impl Connection {
             Length::UntilClose => self.take_until_close(body_max).await?,
         };
         let reusable = head.keep_alive && head.body != Length::UntilClose && self.read.is_empty();
-        Ok(Answer {
-            status: head.status,
-            cold_start: head.cold_start,
-            init_ms: head.init_ms,
-            body,
-            reusable,
-        })
+        Ok(Answer { status: head.status, cold_start: head.cold_start, init_ms: head.init_ms, body, reusable })
     }
 
     fn parse_head(&self) -> Result<Option<Head>, ExchangeError> {
@@ -346,9 +340,9 @@ impl Head {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         let text = std::str::from_utf8(header.value).unwrap_or("").trim();
         if is("content-length") {
-            let length = text.parse().map_err(|_| {
-                ExchangeError::Garbage(format!("its Content-Length is {text:?}"))
-            })?;
+            let length = text
+                .parse()
+                .map_err(|_| ExchangeError::Garbage(format!("its Content-Length is {text:?}")))?;
             if matches!(self.body, Length::Known(other) if other != length && self.status >= 200 && self.status != 204 && self.status != 304)
             {
                 return Err(ExchangeError::Garbage("it has two lengths".to_owned()));

@@ -57,7 +57,12 @@ impl Gateway {
     }
 
     /// `POST /v1/functions/{name}:enqueue`.
-    pub async fn enqueue_only(self: &Rc<Self>, name: &str, headers: &HeaderMap, body: Source) -> Response<Body> {
+    pub async fn enqueue_only(
+        self: &Rc<Self>,
+        name: &str,
+        headers: &HeaderMap,
+        body: Source,
+    ) -> Response<Body> {
         let ticket = match self.admit(name, headers, body, Asked::Promised).await {
             Ok(ticket) => ticket,
             Err(refusal) => return reply::refusal(&refusal),
@@ -207,7 +212,8 @@ impl Gateway {
 /// `BODY_TOO_LARGE`, before anything is read where the length was announced; `REQUEST_TIMEOUT`.
 pub async fn read_body(mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, Refusal> {
     let too_large = || {
-        Refusal::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)")).closing()
+        Refusal::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)"))
+            .closing()
     };
     if body.size_hint().lower() > most as u64 {
         return Err(too_large());
@@ -254,7 +260,9 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     }
     Err(Refusal::new(
         Code::UnsupportedMediaType,
-        format!("Content-Type {value:?} is not understood; send JSON with Content-Type: application/json, or none"),
+        format!(
+            "Content-Type {value:?} is not understood; send JSON with Content-Type: application/json, or none"
+        ),
     ))
 }
 

@@ -315,9 +315,9 @@ impl Cargo {
     /// Whether the ticket's slot has since been used by others: its record was there once.
     #[must_use]
     pub fn was_used(&self, ticket: Ticket) -> bool {
-        self.generations.get(ticket.slot()).is_some_and(|now| {
-            ticket.generation() != 0 && ticket.generation() <= *now
-        })
+        self.generations
+            .get(ticket.slot())
+            .is_some_and(|now| ticket.generation() != 0 && ticket.generation() <= *now)
     }
 
     /// Takes a record back that never got onto its ring. The scheduler knows nothing of it.

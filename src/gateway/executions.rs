@@ -24,7 +24,8 @@ impl Gateway {
 
     async fn find(self: &Rc<Self>, text: &str, query: Option<&str>) -> Result<Response<Body>, Refusal> {
         let wait_s = wait(query)?;
-        let unknown = || Refusal::new(Code::ExecutionNotFound, format!("there was never an execution {text:?}"));
+        let unknown =
+            || Refusal::new(Code::ExecutionNotFound, format!("there was never an execution {text:?}"));
         let id = ExecutionId::parse(text).ok_or_else(unknown)?;
         if id.boot != self.boot {
             return Err(if id.boot < self.boot {
@@ -67,10 +68,16 @@ fn wait(query: Option<&str>) -> Result<u64, Refusal> {
     for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         if name != "wait" {
-            return Err(Refusal::new(Code::BadRequest, format!("unknown parameter {name:?}; there is `wait`")));
+            return Err(Refusal::new(
+                Code::BadRequest,
+                format!("unknown parameter {name:?}; there is `wait`"),
+            ));
         }
         wait = value.parse().ok().filter(|seconds| *seconds <= WAIT_S_MAX).ok_or_else(|| {
-            Refusal::new(Code::BadRequest, format!("wait={value} is not a number of seconds, 0 … {WAIT_S_MAX}"))
+            Refusal::new(
+                Code::BadRequest,
+                format!("wait={value} is not a number of seconds, 0 … {WAIT_S_MAX}"),
+            )
         })?;
     }
     Ok(wait)

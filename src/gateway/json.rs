@@ -189,7 +189,9 @@ mod tests {
 
     #[test]
     fn an_output_is_one_value_and_nothing_behind_it() {
-        for (text, fine) in [("1", true), (" {} ", true), ("", false), ("1 2", false), ("{}}", false), ("nul", false)] {
+        for (text, fine) in
+            [("1", true), (" {} ", true), ("", false), ("1 2", false), ("{}}", false), ("nul", false)]
+        {
             assert_eq!(is_one_value(text.as_bytes()), fine, "{text}");
             if fine {
                 assert!(is_one_value(padded(text).as_bytes()), "large: {text}");

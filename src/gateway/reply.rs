@@ -46,7 +46,12 @@ impl Failure {
     /// A failure of one of our codes.
     #[must_use]
     pub fn new(code: crate::error::Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: code.as_str().into(), message: message.into(), http: code.status(), source: code.source() }
+        Self {
+            code: code.as_str().into(),
+            message: message.into(),
+            http: code.status(),
+            source: code.source(),
+        }
     }
 }
 
@@ -153,7 +158,8 @@ pub fn invocation(id: ExecutionId, record: &Record) -> Response<Body> {
 
     let mut response = Response::new(Full::new(Bytes::from(body)));
     let status = record.failure.as_ref().map_or(200, |failure| failure.http);
-    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.reserve(6);
     headers.insert(CONTENT_TYPE, JSON);
@@ -226,7 +232,8 @@ pub fn refusal(refusal: &Refusal) -> Response<Body> {
 /// An answer with a JSON body.
 pub fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
@@ -270,13 +277,23 @@ mod tests {
 
     #[test]
     fn the_stages_add_up_to_the_whole_also_where_some_were_not_reached() {
-        let whole =
-            Stamps { admitted: 10, enqueued: 15, granted: 20, written: 30, answered: 70, ended: 72, replied: 80 };
+        let whole = Stamps {
+            admitted: 10,
+            enqueued: 15,
+            granted: 20,
+            written: 30,
+            answered: 70,
+            ended: 72,
+            replied: 80,
+        };
         assert_eq!(whole.durations(), [5, 5, 10, 40, 10]);
         let queued_only = Stamps { admitted: 10, enqueued: 15, ended: 72, replied: 80, ..Stamps::default() };
         assert_eq!(queued_only.durations(), [5, 57, 0, 0, 8]);
         let stale = Stamps { answered: 25, ..whole };
         assert_eq!(stale.durations().iter().sum::<Nanos>(), 70);
-        assert_eq!(server_timing(&whole), "admit;dur=0.000, queue;dur=0.000, dispatch;dur=0.000, function;dur=0.000, reply;dur=0.000");
+        assert_eq!(
+            server_timing(&whole),
+            "admit;dur=0.000, queue;dur=0.000, dispatch;dur=0.000, function;dur=0.000, reply;dur=0.000"
+        );
     }
 }

@@ -38,7 +38,9 @@ impl Call<'_> {
     #[must_use]
     pub fn is_write(&self) -> bool {
         match self {
-            Call::CreateFunction | Call::PutFunction(_) | Call::DeleteFunction(_) | Call::PutReplicas(_) => true,
+            Call::CreateFunction | Call::PutFunction(_) | Call::DeleteFunction(_) | Call::PutReplicas(_) => {
+                true
+            }
             Call::Invoke(_)
             | Call::Enqueue(_)
             | Call::ReadExecution(_)
@@ -100,7 +102,8 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
     if let Some(id) = path.strip_prefix("/v1/executions/") {
         return if method == Method::GET { Ok(Call::ReadExecution(id)) } else { wrong_method("GET") };
     }
-    let get = |call| if method == Method::GET || method == Method::HEAD { Ok(call) } else { wrong_method("GET") };
+    let get =
+        |call| if method == Method::GET || method == Method::HEAD { Ok(call) } else { wrong_method("GET") };
     match path {
         "/v1/functions" => match *method {
             Method::GET => Ok(Call::ListFunctions),
@@ -117,7 +120,9 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
 fn nowhere(path: &str) -> Refusal {
     Refusal::new(
         Code::NotFound,
-        format!("there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions/{{id}}"),
+        format!(
+            "there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions/{{id}}"
+        ),
     )
 }
 

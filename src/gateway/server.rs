@@ -237,7 +237,11 @@ struct Wire {
 }
 
 impl Read for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_ready() && matches!(self.watched.doing.get(), Doing::Idle(_)) {
             self.watched.doing.set(Doing::ReadingHead(self.connections.coarse.get()));
@@ -305,7 +309,9 @@ pub fn check_host(request: &Request<Incoming>) -> Result<(), Refusal> {
     }
     Err(Refusal::new(
         Code::ForeignHost,
-        format!("this listener is bound to loopback and does not answer for the host {text:?}; use localhost or 127.0.0.1"),
+        format!(
+            "this listener is bound to loopback and does not answer for the host {text:?}; use localhost or 127.0.0.1"
+        ),
     ))
 }
 

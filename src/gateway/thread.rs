@@ -82,8 +82,12 @@ pub fn run(start: Start) -> std::io::Result<()> {
     HOOK.set(Some(hook.clone()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .on_thread_park(|| HOOK.with_borrow(|hook| hook.as_ref().map(|hook| hook.before_park())).unwrap_or(()))
-        .on_thread_unpark(|| HOOK.with_borrow(|hook| hook.as_ref().map(|hook| hook.after_park())).unwrap_or(()))
+        .on_thread_park(|| {
+            HOOK.with_borrow(|hook| hook.as_ref().map(|hook| hook.before_park())).unwrap_or(())
+        })
+        .on_thread_unpark(|| {
+            HOOK.with_borrow(|hook| hook.as_ref().map(|hook| hook.after_park())).unwrap_or(())
+        })
         .build_local(LocalOptions::default())?;
     let result = runtime.block_on(serve(start, &hook));
     HOOK.set(None);
@@ -216,9 +220,7 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
                     let (parts, body) = (*request).into_parts();
                     let call = route(&parts.method, parts.uri.path());
                     let response = match call {
-                        Ok(call) => {
-                            serve_call(&gateway, call, &parts, Source::Whole(body)).await
-                        }
+                        Ok(call) => serve_call(&gateway, call, &parts, Source::Whole(body)).await,
                         Err(refusal) => reply::refusal(&refusal),
                     };
                     answer.send(response);
@@ -246,11 +248,7 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
 }
 
 /// One request of a client.
-async fn answer(
-    gateway: &Rc<Gateway>,
-    local_listener: bool,
-    request: Request<Incoming>,
-) -> Response<Body> {
+async fn answer(gateway: &Rc<Gateway>, local_listener: bool, request: Request<Incoming>) -> Response<Body> {
     let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
     if local_listener && let Err(refusal) = check_host(&request) {
         return reply::refusal(&refusal.closing());

@@ -434,7 +434,11 @@ impl Scheduler {
         };
         let (limits, closed) = (lane.limits, lane.closed);
         let course = self.courses[slot as usize];
-        let resume = now.saturating_add(self.backoff(course.attempt, limits.retry_backoff_ns, limits.retry_max_backoff_ns));
+        let resume = now.saturating_add(self.backoff(
+            course.attempt,
+            limits.retry_backoff_ns,
+            limits.retry_max_backoff_ns,
+        ));
         if closed || course.attempt > limits.max_retries || resume >= course.deadline {
             self.end(slot, if closed { End::FunctionRemoved } else { why });
             self.let_go(slot);
@@ -492,9 +496,8 @@ impl Scheduler {
             InstanceKey { lane: course.lane, place: course.place, generation: course.instance_generation };
         let mut other = false;
         if let Some(lane) = self.lane(course.lane) {
-            let was_ready = lane
-                .instance_mut(key)
-                .is_some_and(|instance| instance.standing == Standing::Ready);
+            let was_ready =
+                lane.instance_mut(key).is_some_and(|instance| instance.standing == Standing::Ready);
             if was_ready {
                 lane.set_standing(key, Standing::Suspect);
             }

@@ -190,7 +190,7 @@ mod tests {
         let mut wheel = Wheel::new(8);
         for (index, when) in [(0, 1), (1, 63), (2, 64), (3, 5000), (4, 300_000), (5, 86_400_000)] {
             wheel.set(index, when);
-            assert_eq!(drain(&mut wheel, when - 1), [], "{when} fired early");
+            assert_eq!(drain(&mut wheel, when - 1), Vec::<Index>::new(), "{when} fired early");
             assert!(wheel.next().is_some_and(|next| next <= when));
             assert_eq!(drain(&mut wheel, when), [index], "{when} did not fire");
             assert_eq!(wheel.next(), None);

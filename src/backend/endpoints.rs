@@ -1,0 +1,163 @@
+//! The places of a `POOL` function: endpoints that already run somewhere.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, UnixStream};
+
+use super::Context;
+use crate::function::{Address, Function, Target};
+use crate::hot::message::{InstanceKey, Order};
+use crate::registry::EndpointUrl;
+
+/// How often names are resolved again.
+const RESOLVE_PERIOD: Duration = Duration::from_secs(10);
+/// The first pause between two looks whether an endpoint is back.
+const PROBE_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest pause between two such looks.
+const PROBE_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long an endpoint may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone)]
+struct Place {
+    generation: u32,
+    target: Option<Target>,
+}
+
+/// The endpoints of one lane.
+#[derive(Debug)]
+pub struct Endpoints {
+    context: Rc<Context>,
+    function: Arc<Function>,
+    places: RefCell<Vec<Place>>,
+    closed: Cell<bool>,
+}
+
+impl Endpoints {
+    /// Of this function's lane. Each has been tried to be resolved once when this returns; they
+    /// are offered to the scheduler from now on.
+    pub async fn open(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
+        let places = vec![Place { generation: 0, target: None }; function.spec.endpoint_urls.len()];
+        let endpoints =
+            Rc::new(Self { context, function, places: RefCell::new(places), closed: Cell::new(false) });
+        for at in 0..endpoints.function.spec.endpoint_urls.len() {
+            // A name server that does not answer must not hold up the registration.
+            let _ = tokio::time::timeout(CONNECT_TIMEOUT, endpoints.resolve(at)).await;
+            tokio::task::spawn_local(endpoints.clone().keep_resolved(at));
+        }
+        endpoints
+    }
+
+    /// Looks after none of them any more.
+    pub fn close(&self) {
+        self.closed.set(true);
+    }
+
+    /// A connection to an endpoint failed: it is granted again when it accepts one.
+    pub fn look_after(self: &Rc<Self>, instance: InstanceKey) {
+        let endpoints = self.clone();
+        tokio::task::spawn_local(async move {
+            let mut pause = PROBE_PAUSE_MIN;
+            loop {
+                tokio::time::sleep(pause).await;
+                let at = usize::from(instance.place);
+                endpoints.resolve(at).await;
+                let place = endpoints.places.borrow()[at].clone();
+                if endpoints.closed.get() || place.generation != instance.generation {
+                    return;
+                }
+                if let Some(target) = &place.target {
+                    match connect(target).await {
+                        Ok(()) => {
+                            endpoints.function.trouble.store(None);
+                            endpoints.context.orders.send(Order::Ready { instance, started: false });
+                            return;
+                        }
+                        Err(error) => endpoints.complain(at, &error.to_string()),
+                    }
+                }
+                pause = (pause * 2).min(PROBE_PAUSE_MAX);
+            }
+        });
+    }
+
+    async fn keep_resolved(self: Rc<Self>, at: usize) {
+        if matches!(self.function.spec.endpoint_urls[at], EndpointUrl::Unix { .. }) {
+            return;
+        }
+        while !self.closed.get() {
+            tokio::time::sleep(RESOLVE_PERIOD).await;
+            self.resolve(at).await;
+        }
+    }
+
+    /// Resolves one endpoint; another address than before is another instance.
+    async fn resolve(&self, at: usize) {
+        let url = &self.function.spec.endpoint_urls[at];
+        let (target, host) = match url {
+            EndpointUrl::Unix { socket } => (Target::Unix(socket.clone()), "localhost".to_owned()),
+            EndpointUrl::Http { host, port, .. } => {
+                let known = match &self.places.borrow()[at].target {
+                    Some(Target::Tcp(address)) => Some(*address),
+                    Some(Target::Unix(_)) | None => None,
+                };
+                match lookup(host, *port, known).await {
+                    Ok(address) => (Target::Tcp(address), host_header(host, *port)),
+                    Err(error) => {
+                        self.complain(at, &format!("{host} cannot be resolved: {error}"));
+                        return;
+                    }
+                }
+            }
+        };
+        let place = u16::try_from(at).unwrap_or(u16::MAX);
+        let mut places = self.places.borrow_mut();
+        if places[at].target.as_ref() == Some(&target) || self.closed.get() {
+            return;
+        }
+        let key = |generation| InstanceKey { lane: self.function.lane, place, generation };
+        let old = places[at].generation;
+        if places[at].target.is_some() {
+            self.context.orders.send(Order::Down { instance: key(old) });
+        }
+        let generation = old + 1;
+        let address = Address::new(generation, target.clone(), &host, url.path());
+        self.function.addresses[at].store(Some(Arc::new(address)));
+        places[at] = Place { generation, target: Some(target) };
+        self.context.orders.send(Order::Ready { instance: key(generation), started: false });
+    }
+
+    fn complain(&self, at: usize, text: &str) {
+        let text = format!("endpoint {}: {text}", self.function.spec.endpoint_urls[at]);
+        self.function.trouble.store(Some(Arc::new(text)));
+    }
+}
+
+/// The address of a name; the one already in use where the name still has it.
+async fn lookup(host: &str, port: u16, known: Option<SocketAddr>) -> std::io::Result<SocketAddr> {
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    if let Some(known) = known.filter(|known| found.contains(known)) {
+        return Ok(known);
+    }
+    found.first().copied().ok_or_else(|| std::io::Error::other("it has no address"))
+}
+
+fn host_header(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+async fn connect(target: &Target) -> std::io::Result<()> {
+    let connecting = async {
+        match target {
+            Target::Tcp(address) => TcpStream::connect(address).await.map(drop),
+            Target::Unix(path) => UnixStream::connect(path).await.map(drop),
+        }
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        .await
+        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+}

@@ -1,0 +1,367 @@
+//! The local instances of one lane: started on demand and up to `min`, watched, replaced when
+//! they crash, stopped when idle.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+
+use super::process::{Process, describe};
+use super::{Context, probe};
+use crate::clock::Nanos;
+use crate::function::{Address, Function, Target};
+use crate::hot::message::{InstanceKey, Order};
+use crate::mailbox::{Answer, question};
+
+/// An instance that crashes sooner than this after it was ready counts as a failure to start.
+const STEADY_NS: Nanos = 10_000_000_000;
+/// The first pause after a failure to start; it doubles with each further one.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The first pause between two looks whether a starting instance answers; they grow slowly, so
+/// that a fast one is seen at once and a slow one is not bothered.
+const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
+/// The longest pause between two such looks.
+const PROBE_PAUSE_MAX: Duration = Duration::from_millis(50);
+/// How much of what a process wrote is told as the reason of its end, in bytes.
+const REASON_BYTES_MAX: usize = 2000;
+
+#[derive(Debug)]
+enum Standing {
+    Free,
+    Starting(AbortHandle),
+    Running { stop: Option<Answer<()>> },
+}
+
+#[derive(Debug)]
+struct Place {
+    generation: u32,
+    standing: Standing,
+}
+
+/// The instances of one lane.
+#[derive(Debug)]
+pub struct Fleet {
+    context: Rc<Context>,
+    function: Arc<Function>,
+    places: RefCell<Vec<Place>>,
+    min: Cell<u32>,
+    failures: Cell<u32>,
+    not_before: Cell<Nanos>,
+    closed: Cell<bool>,
+    ever_ready: Cell<bool>,
+    replacement: Cell<bool>,
+}
+
+impl Fleet {
+    /// Of this function's lane, with no instance yet.
+    #[must_use]
+    pub fn new(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
+        let places =
+            function.addresses.iter().map(|_| Place { generation: 0, standing: Standing::Free }).collect();
+        let min = Cell::new(function.spec.replicas.min);
+        Rc::new(Self {
+            context,
+            function,
+            places: RefCell::new(places),
+            min,
+            failures: Cell::new(0),
+            not_before: Cell::new(0),
+            closed: Cell::new(false),
+            ever_ready: Cell::new(false),
+            replacement: Cell::new(false),
+        })
+    }
+
+    /// Whether any instance has been ready yet.
+    #[must_use]
+    pub fn was_ready(&self) -> bool {
+        self.ever_ready.get()
+    }
+
+    /// Starting and running instances.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        let places = self.places.borrow();
+        let live = places.iter().filter(|place| match &place.standing {
+            Standing::Free => false,
+            Standing::Starting(_) => true,
+            Standing::Running { stop } => stop.is_some(),
+        });
+        u32::try_from(live.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether no process is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.borrow().iter().all(|place| matches!(place.standing, Standing::Free))
+    }
+
+    /// How many are kept running.
+    #[must_use]
+    pub fn min(&self) -> u32 {
+        self.min.get()
+    }
+
+    /// Sets how many are kept running, and starts what is missing.
+    pub fn set_min(self: &Rc<Self>, min: u32) {
+        self.min.set(min);
+        self.keep_min();
+    }
+
+    /// Starts what is missing below `min`, unless starts have to pause.
+    pub fn keep_min(self: &Rc<Self>) {
+        if self.closed.get() {
+            return;
+        }
+        let now = self.context.clock.now();
+        if now < self.not_before.get() {
+            self.replace_later(Duration::from_nanos(self.not_before.get() - now));
+            return;
+        }
+        while self.count() < self.min.get() {
+            self.context.orders.send(Order::Starting { lane: self.function.lane, count: 1 });
+            if !self.start() {
+                return;
+            }
+        }
+    }
+
+    /// The scheduler asks for one more. While starts have to pause it is told at once that there
+    /// will be none, so that nobody waits in vain.
+    pub fn start_wanted(self: &Rc<Self>) {
+        if self.context.clock.now() < self.not_before.get() {
+            self.start_failed();
+        } else {
+            self.start();
+        }
+    }
+
+    /// Stops an instance that the scheduler has retired.
+    pub fn stop(&self, instance: InstanceKey) {
+        if let Some(place) = self.places.borrow_mut().get_mut(usize::from(instance.place))
+            && place.generation == instance.generation
+            && let Standing::Running { stop } = &mut place.standing
+            && let Some(stop) = stop.take()
+        {
+            stop.send(());
+        }
+    }
+
+    /// A connection to an instance failed: it is granted again when it answers its health check.
+    pub fn look_after(self: &Rc<Self>, instance: InstanceKey) {
+        let fleet = self.clone();
+        tokio::task::spawn_local(async move {
+            let socket = fleet.socket(instance);
+            let mut pause = PROBE_PAUSE_MIN;
+            let started = fleet.context.clock.now();
+            let patience = fleet.context.settings.flags.start_timeout_ms * 1_000_000;
+            while fleet.is_running(instance) {
+                if probe::health(&socket).await.is_ok() {
+                    fleet.context.orders.send(Order::Ready { instance, started: false });
+                    return;
+                }
+                if fleet.context.clock.now() - started > patience {
+                    tracing::warn!(function = %fleet.function.spec.name, "an instance is stuck and is stopped");
+                    fleet.stop(instance);
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PROBE_PAUSE_MAX * 4);
+            }
+        });
+    }
+
+    /// Starts nothing more, and stops everything.
+    pub fn close(&self) {
+        self.closed.set(true);
+        for place in self.places.borrow_mut().iter_mut() {
+            match &mut place.standing {
+                Standing::Free => {}
+                Standing::Starting(task) => {
+                    task.abort();
+                    place.standing = Standing::Free;
+                }
+                Standing::Running { stop } => {
+                    if let Some(stop) = stop.take() {
+                        stop.send(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins one start; false, and the scheduler knows, where there is no place.
+    fn start(self: &Rc<Self>) -> bool {
+        let free = {
+            let places = self.places.borrow();
+            places.iter().position(|place| matches!(place.standing, Standing::Free))
+        };
+        let Some(at) = free.filter(|_| !self.closed.get()) else {
+            self.start_failed();
+            return false;
+        };
+        let generation = self.places.borrow()[at].generation.wrapping_add(1);
+        let place = u16::try_from(at).unwrap_or(u16::MAX);
+        let instance = InstanceKey { lane: self.function.lane, place, generation };
+        let task = tokio::task::spawn_local(self.clone().live(instance));
+        self.places.borrow_mut()[at] =
+            Place { generation, standing: Standing::Starting(task.abort_handle()) };
+        true
+    }
+
+    /// The life of one instance.
+    async fn live(self: Rc<Self>, instance: InstanceKey) {
+        let name = &self.function.spec.name;
+        let began = self.context.clock.now();
+        let started = self.become_ready(instance).await;
+        let mut process = match started {
+            Ok(process) => process,
+            Err(reason) => {
+                self.free(instance);
+                self.failed_once(&reason);
+                self.start_failed();
+                self.keep_min();
+                return;
+            }
+        };
+        let (stop, stopped) = question();
+        self.places.borrow_mut()[usize::from(instance.place)].standing =
+            Standing::Running { stop: Some(stop) };
+        let address =
+            Address::new(instance.generation, Target::Unix(process.socket.clone()), "localhost", "/invoke");
+        self.function.addresses[usize::from(instance.place)].store(Some(Arc::new(address)));
+        self.function.trouble.store(None);
+        self.ever_ready.set(true);
+        let ready = self.context.clock.now();
+        tracing::info!(
+            function = %name,
+            instance = instance.place,
+            pid = process.pid(),
+            took_ms = (ready - began) / 1_000_000,
+            "instance ready"
+        );
+        self.context.orders.send(Order::Ready { instance, started: true });
+
+        let patience = Duration::from_millis(self.context.settings.flags.stop_timeout_ms);
+        let crashed = tokio::select! {
+            status = process.ended() => Some(status),
+            _ = stopped.get() => None,
+        };
+        if crashed.is_none() {
+            process.stop(patience).await;
+        }
+        self.function.addresses[usize::from(instance.place)].store(None);
+        self.free(instance);
+        self.context.orders.send(Order::Down { instance });
+        if let Some(status) = crashed {
+            let how = status.map_or_else(|error| error.to_string(), describe);
+            tracing::warn!(function = %name, instance = instance.place, "instance crashed: {how}");
+            if self.context.clock.now() - ready < STEADY_NS && self.failures.get() > 0 {
+                self.failed_once(&how);
+            } else if self.context.clock.now() - ready < STEADY_NS {
+                // The first crash is replaced at once; those that follow it closely are not.
+                self.failures.set(1);
+            } else {
+                self.failures.set(0);
+            }
+        }
+        self.keep_min();
+    }
+
+    /// Starts the process and waits until it answers its health check.
+    async fn become_ready(&self, instance: InstanceKey) -> Result<Process, String> {
+        let socket = self.socket(instance);
+        let mut process = Process::start(&self.function.spec, socket.clone(), self.context.lines.clone())
+            .map_err(|error| error.to_string())?;
+        let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);
+        let answers = async {
+            let mut pause = PROBE_PAUSE_MIN;
+            loop {
+                if let Ok(()) = probe::health(&socket).await {
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause + pause / 4).min(PROBE_PAUSE_MAX);
+            }
+        };
+        let early = tokio::select! {
+            () = answers => return Ok(process),
+            status = process.ended() => Some(status),
+            () = tokio::time::sleep(patience) => None,
+        };
+        let Some(status) = early else {
+            process.stop(Duration::from_millis(100)).await;
+            return Err(with_tail(
+                &format!(
+                    "it did not answer GET /health within {} ms (--start-timeout-ms)",
+                    patience.as_millis()
+                ),
+                &process,
+            ));
+        };
+        // What it wrote last is read by a task that may not have run yet.
+        tokio::task::yield_now().await;
+        let how = status.map_or_else(|error| error.to_string(), describe);
+        Err(with_tail(&format!("{how} before it answered GET /health"), &process))
+    }
+
+    fn failed_once(&self, reason: &str) {
+        let failures = self.failures.get() + 1;
+        self.failures.set(failures);
+        let pause = PAUSE_MIN.saturating_mul(1 << (failures - 1).min(16)).min(PAUSE_MAX);
+        let pause_ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        self.not_before.set(self.context.clock.now() + pause_ns);
+        let text = format!("an instance failed to start: {reason}");
+        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{text}");
+        self.function.trouble.store(Some(Arc::new(text)));
+    }
+
+    fn start_failed(&self) {
+        self.context.orders.send(Order::StartFailed { lane: self.function.lane });
+    }
+
+    fn replace_later(self: &Rc<Self>, pause: Duration) {
+        if self.replacement.replace(true) {
+            return;
+        }
+        let fleet = self.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(pause).await;
+            fleet.replacement.set(false);
+            fleet.keep_min();
+        });
+    }
+
+    fn free(&self, instance: InstanceKey) {
+        let mut places = self.places.borrow_mut();
+        let place = &mut places[usize::from(instance.place)];
+        if place.generation == instance.generation {
+            place.standing = Standing::Free;
+        }
+    }
+
+    fn is_running(&self, instance: InstanceKey) -> bool {
+        self.places.borrow().get(usize::from(instance.place)).is_some_and(|place| {
+            place.generation == instance.generation && matches!(place.standing, Standing::Running { .. })
+        })
+    }
+
+    fn socket(&self, instance: InstanceKey) -> std::path::PathBuf {
+        let file = format!("{}-{}-{}.sock", instance.lane, instance.place, instance.generation);
+        self.context.sockets.join(file)
+    }
+}
+
+fn with_tail(reason: &str, process: &Process) -> String {
+    let tail = process.tail.text();
+    if tail.is_empty() {
+        return format!("{reason}, and wrote nothing");
+    }
+    let start = tail.len().saturating_sub(REASON_BYTES_MAX);
+    let start = (start..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
+    format!("{reason}; it wrote: {}", &tail[start..])
+}

@@ -1,0 +1,50 @@
+//! What gives instances: local processes for `WARM`, endpoints for `POOL`.
+//!
+//! Everything here runs on the control thread.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `orders` | the way to the scheduler, which keeps what its ring has no room for |
+//! | `fleet` | the instances of one lane: started, watched, replaced, stopped |
+//! | `process` | one local process |
+//! | `output` | what a process writes, as bounded lines |
+//! | `probe` | `GET /health` |
+//! | `endpoints` | the places of a `POOL` function |
+
+pub mod endpoints;
+pub mod fleet;
+pub mod orders;
+pub mod output;
+pub mod probe;
+pub mod process;
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+
+/// What every backend needs.
+#[derive(Debug)]
+pub struct Context {
+    /// The way to the scheduler.
+    pub orders: orders::Orders,
+    /// Time.
+    pub clock: Clock,
+    /// The settings of the process.
+    pub settings: Arc<Settings>,
+    /// Where the sockets of instances live.
+    pub sockets: PathBuf,
+    /// What the lines that functions write are told.
+    pub lines: output::Lines,
+}
+
+/// The instances of one lane.
+#[derive(Debug, Clone)]
+pub enum Backend {
+    /// Local processes.
+    Fleet(Rc<fleet::Fleet>),
+    /// Something that already runs.
+    Endpoints(Rc<endpoints::Endpoints>),
+}

@@ -1,0 +1,262 @@
+//! Puts the threads together, and takes them apart in order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+
+use crate::backend::Context;
+use crate::backend::orders::Orders;
+use crate::backend::output::Lines;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::control::Control;
+use crate::gateway::server::listen;
+use crate::gateway::thread::{self as gateway_thread, Start};
+use crate::hot::scheduler::Scheduler;
+use crate::hot::switchboard::{Extent, Switchboard};
+use crate::hot::thread as scheduler_thread;
+use crate::id::Entropy;
+use crate::mailbox::{Errand, Letter, Mailbox, Post, mailbox};
+use crate::management;
+
+/// What a thread is for; told to [`ThreadHook`] on the thread itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Serves clients.
+    Gateway,
+    /// Decides.
+    Scheduler,
+}
+
+/// Called first on each thread, e.g. by a test that counts what the thread allocates.
+pub type ThreadHook = fn(Role);
+
+/// How long instances may take to stop at the end, beyond their own time for it.
+const STOP_MARGIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether everything has ended.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// The whole control plane, running. Lives on the control thread.
+pub struct Running {
+    /// The control thread's world.
+    pub control: Rc<Control>,
+    /// Where clients call.
+    pub address: SocketAddr,
+    /// Where operators call.
+    pub management_address: SocketAddr,
+    gateways: Vec<JoinHandle<std::io::Result<()>>>,
+    scheduler: JoinHandle<()>,
+    stop_scheduler: Arc<AtomicBool>,
+    sockets: PathBuf,
+    own_sockets: bool,
+}
+
+/// Starts every thread and begins to serve. Must be called on a tokio `LocalRuntime`, whose
+/// thread becomes the control thread.
+///
+/// # Errors
+/// With the name of the flag that has to change.
+pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Result<Running> {
+    let settings = Arc::new(settings);
+    let flags = &settings.flags;
+    let listener =
+        listen(flags.listen).with_context(|| format!("--listen {}: cannot be bound", flags.listen))?;
+    let management = listen(flags.management_listen)
+        .with_context(|| format!("--management-listen {}: cannot be bound", flags.management_listen))?;
+    let (address, management_address) = (listener.local_addr()?, management.local_addr()?);
+    let (sockets, own_sockets) = socket_folder(flags.state_dir.as_deref())?;
+
+    let clock = Clock::start();
+    let boot = u32::try_from(clock.unix(0).as_secs() & u64::from(u32::MAX)).unwrap_or(0);
+    let extent = Extent {
+        gateways: settings.gateways,
+        slots: flags.max_executions / settings.gateways,
+        // A function has a lane per version, and a replaced version goes on for a while.
+        lanes: flags.max_functions * 2 + 64,
+    };
+    let board = Arc::new(Switchboard::new(extent).context("the rings could not be made")?);
+    if let Some(core) = settings.scheduler_core {
+        scheduler_thread::stay_off(core);
+    }
+    let stop_scheduler = Arc::new(AtomicBool::new(false));
+    let scheduler = start_scheduler(&board, &settings, clock, stop_scheduler.clone(), hook)?;
+
+    let (to_control, errands): (Post<Errand>, Mailbox<Errand>) = mailbox();
+    let (post, letters) = mailbox();
+    let start = Start {
+        index: 0,
+        board: board.clone(),
+        clock,
+        settings: settings.clone(),
+        boot,
+        listener,
+        letters,
+        control: to_control,
+    };
+    let gateway = std::thread::Builder::new()
+        .name("gateway-0".to_owned())
+        .spawn(move || {
+            let _fatal = AbortOnPanic;
+            hook(Role::Gateway);
+            gateway_thread::run(start)
+        })
+        .context("the gateway's thread could not be started")?;
+
+    let context = Rc::new(Context {
+        orders: Orders::new(board.clone()),
+        clock,
+        settings: settings.clone(),
+        sockets: sockets.clone(),
+        lines,
+    });
+    let control = Control::new(board, clock, settings, context, vec![post]);
+    tokio::task::spawn_local(control.clone().keep_house());
+    let notices = control.clone();
+    tokio::task::spawn_local(async move {
+        if let Err(error) = notices.take_notices().await {
+            tracing::error!(%error, "the scheduler's notices cannot be read");
+            std::process::abort();
+        }
+    });
+    tokio::task::spawn_local(run_errands(control.clone(), errands));
+    let managing = control.clone();
+    tokio::task::spawn_local(async move {
+        if let Err(error) = management::server::serve(managing, management).await {
+            tracing::error!(%error, "the management listener failed");
+        }
+    });
+    Ok(Running {
+        control,
+        address,
+        management_address,
+        gateways: vec![gateway],
+        scheduler,
+        stop_scheduler,
+        sockets,
+        own_sockets,
+    })
+}
+
+impl Running {
+    /// Stops in order: no new invocations, then the end of those accepted (at most `patience`),
+    /// then the gateways, the scheduler and the instances. Answers whether everything accepted
+    /// came to its end in time.
+    ///
+    /// # Errors
+    /// Where a thread had failed.
+    pub async fn stop(self, patience: Duration, wait_for_readers: bool) -> anyhow::Result<bool> {
+        let control = &self.control;
+        control.draining.set(true);
+        for gateway in &control.gateways {
+            let _ = gateway.send(Letter::Drain).await;
+        }
+        let over = async {
+            while control.live() > 0 || (wait_for_readers && control.unread() > 0) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let in_time = tokio::time::timeout(patience, over).await.is_ok();
+        if control.unread() > 0 {
+            tracing::warn!(results = control.unread(), "promised results were not read before the end");
+        }
+        for gateway in &control.gateways {
+            let _ = gateway.send(Letter::Finish).await;
+        }
+        while self.gateways.iter().any(|gateway| !gateway.is_finished()) {
+            tokio::time::sleep(LOOK).await;
+        }
+        control.stop_instances();
+        let stop_patience = Duration::from_millis(control.settings.flags.stop_timeout_ms) + STOP_MARGIN;
+        let stopped = async {
+            while control.has_instances() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(stop_patience, stopped).await.is_err() {
+            tracing::warn!("some instances did not stop and are killed");
+        }
+        self.stop_scheduler.store(true, Ordering::Release);
+        while !self.scheduler.is_finished() {
+            control.board.ring();
+            control.board.unpark();
+            tokio::time::sleep(LOOK).await;
+        }
+        if self.own_sockets {
+            // Left behind, it is an empty folder under the temporary one.
+            let _ = std::fs::remove_dir_all(&self.sockets);
+        }
+        for gateway in self.gateways {
+            gateway.join().map_err(|_| anyhow!("a gateway panicked"))?.context("a gateway failed")?;
+        }
+        self.scheduler.join().map_err(|_| anyhow!("the scheduler panicked"))?;
+        Ok(in_time)
+    }
+}
+
+fn start_scheduler(
+    board: &Arc<Switchboard>,
+    settings: &Settings,
+    clock: Clock,
+    stop: Arc<AtomicBool>,
+    hook: ThreadHook,
+) -> anyhow::Result<JoinHandle<()>> {
+    let scheduler = Scheduler::new(board.clone(), Entropy::new().u64());
+    let (spin, core) = (settings.spin(), settings.scheduler_core);
+    let its_board = board.clone();
+    let thread = std::thread::Builder::new()
+        .name("scheduler".to_owned())
+        .spawn(move || {
+            let _fatal = AbortOnPanic;
+            // Set before the first park, so that whoever finds it asleep can wake it.
+            let _ = its_board.thread.set(std::thread::current());
+            hook(Role::Scheduler);
+            scheduler_thread::run(&its_board, scheduler, clock, spin, core, &stop);
+        })
+        .context("the scheduler's thread could not be started")?;
+    Ok(thread)
+}
+
+/// Answers what gateways pass on; each in a task of its own.
+async fn run_errands(control: Rc<Control>, mut errands: Mailbox<Errand>) {
+    while let Some(Errand { request, answer }) = errands.next().await {
+        let control = control.clone();
+        tokio::task::spawn_local(async move { answer.send(control.answer(request).await) });
+    }
+}
+
+/// A folder for sockets, short enough for a socket's path; whether it is ours to remove.
+fn socket_folder(given: Option<&Path>) -> anyhow::Result<(PathBuf, bool)> {
+    let (folder, own) = match given {
+        Some(folder) => (folder.to_owned(), false),
+        None => (std::env::temp_dir().join(format!("picofaas-{}", std::process::id())), true),
+    };
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("--state-dir {}: cannot be made", folder.display()))?;
+    let folder = std::fs::canonicalize(&folder)?;
+    /// A socket's path has at most 107 bytes, its file name here at most 40.
+    const FOLDER_BYTES_MAX: usize = 66;
+    if folder.as_os_str().len() > FOLDER_BYTES_MAX {
+        return Err(anyhow!(
+            "--state-dir {}: is longer than {FOLDER_BYTES_MAX} bytes, which the path of a Unix socket does not allow",
+            folder.display()
+        ));
+    }
+    Ok((folder, own))
+}
+
+/// Without its scheduler or its gateway this process is worth nothing: better restarted.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}

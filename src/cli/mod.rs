@@ -1,0 +1,21 @@
+//! The commands, one file each.
+
+pub mod serve;
+
+use clap::{Parser, Subcommand};
+
+/// A function-as-a-service control plane for the lowest possible latency
+#[derive(Debug, Parser)]
+#[command(name = "picofaas", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve functions: the control plane
+    Serve(Box<crate::config::ServeArgs>),
+}

@@ -1,0 +1,83 @@
+//! `picofaas serve`: the control plane.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use tokio::runtime::LocalOptions;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::backend::output::Lines;
+use crate::boot::{self, Running};
+use crate::config::{ServeArgs, Settings};
+use crate::registry::load_dir;
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// A flag that does not fit, a manifest that does not parse, a port in use.
+pub fn run(flags: ServeArgs) -> anyhow::Result<()> {
+    let settings = Settings::new(flags).map_err(|message| anyhow!(message))?;
+    tracing::info!("settings in force: {:?}", settings.flags);
+    tracing::info!(
+        scheduler = ?settings.policy,
+        reason = settings.policy_reason,
+        core = settings.scheduler_core,
+        gateway_ticks = settings.gateway_ticks,
+        "scheduler policy"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .context("the control thread's runtime could not be made")?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let (functions, drain) = (settings.flags.functions.clone(), Duration::from_secs(settings.flags.drain_s));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let running = boot::start(settings, Lines::to_log(), |_| {})?;
+    if let Some(folder) = functions {
+        register(&running, &folder).await?;
+    }
+    running.control.loaded.set(true);
+    tracing::info!(
+        listen = %running.address,
+        management = %running.management_address,
+        functions = running.control.functions.borrow().len(),
+        "serving"
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(drain_s = drain.as_secs(), "draining");
+    tokio::select! {
+        stopped = running.stop(drain, true) => {
+            let in_time = stopped?;
+            tracing::info!(in_time, "stopped");
+            Ok(())
+        }
+        _ = terminate.recv() => Err(anyhow!("told to stop a second time: not everything had ended")),
+        _ = interrupt.recv() => Err(anyhow!("told to stop a second time: not everything had ended")),
+    }
+}
+
+/// Registers every manifest below a folder. One that is wrong stops the start.
+async fn register(running: &Running, folder: &Path) -> anyhow::Result<()> {
+    let loaded = load_dir(folder);
+    if !loaded.errors.is_empty() {
+        let faults: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
+        return Err(anyhow!("--functions {}:\n{}", folder.display(), faults.join("\n")));
+    }
+    for (file, spec) in loaded.functions {
+        let name = spec.name.to_string();
+        running.control.put(spec).await.map_err(|refusal| {
+            let details: Vec<String> =
+                refusal.details.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
+            anyhow!("{}: function {name}: {} {}", file.display(), refusal.message, details.join("; "))
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! The HTTP calls that are control's to answer.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::changes::unknown;
+use super::{Control, Registered};
+use crate::backend::Backend;
+use crate::error::{Code, Refusal};
+use crate::gateway::reply::{self, Body};
+use crate::gateway::route::{Call, route};
+use crate::id::ExecutionId;
+use crate::mailbox::{Letter, WholeRequest, question};
+use crate::management::metrics;
+use crate::registry::{FunctionSpec, SpecError, parse_function, parse_function_named};
+
+/// How long the scheduler may take to show that it ticks.
+const TICK_PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is looked whether it did.
+const TICK_LOOK: Duration = Duration::from_millis(1);
+
+impl Control {
+    /// Answers one call, from whichever listener it came.
+    pub async fn answer(self: &Rc<Self>, request: WholeRequest) -> Response<Body> {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let call = match route(&method, uri.path()) {
+            Ok(call) => call,
+            Err(refusal) => return reply::refusal(&refusal),
+        };
+        let answered = match call {
+            Call::Invoke(_) | Call::Enqueue(_) => return self.pass_on(0, request).await,
+            Call::ReadExecution(id) => {
+                let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
+                return self.pass_on(owner, request).await;
+            }
+            Call::Healthz => self.healthz().await,
+            Call::Readyz => self.readyz(),
+            Call::Metrics => Ok(self.metrics()),
+            Call::ListFunctions => Ok(self.list()),
+            Call::ReadFunction(name) => self.read(name),
+            Call::CreateFunction => self.create(request.body()).await,
+            Call::PutFunction(name) => self.replace(name, &request).await,
+            Call::DeleteFunction(name) => self.delete(name).await.map(|()| no_content()),
+            Call::PutReplicas(name) => self.put_replicas(name, request.body()),
+        };
+        answered.unwrap_or_else(|refusal| reply::refusal(&refusal))
+    }
+
+    /// A call that a gateway must answer.
+    async fn pass_on(&self, gateway: usize, request: WholeRequest) -> Response<Body> {
+        let stopped = || reply::refusal(&Refusal::new(Code::Draining, "the control plane is stopping"));
+        let Some(gateway) = self.gateways.get(gateway).or(self.gateways.first()) else { return stopped() };
+        let (answer, awaited) = question();
+        if gateway.send(Letter::Serve { request: Box::new(request), answer }).await.is_err() {
+            return stopped();
+        }
+        awaited.get().await.unwrap_or_else(stopped)
+    }
+
+    /// Fails when the scheduler does not tick though it was woken.
+    async fn healthz(&self) -> Result<Response<Body>, Refusal> {
+        let before = self.board.ticks.load(Ordering::Relaxed);
+        self.board.ring();
+        let ticks = async {
+            while self.board.ticks.load(Ordering::Relaxed) == before {
+                // A gateway may hold the baton and tick instead; either counts.
+                self.board.unpark();
+                tokio::time::sleep(TICK_LOOK).await;
+            }
+        };
+        match tokio::time::timeout(TICK_PATIENCE, ticks).await {
+            Ok(()) => Ok(reply::json(200, "{\"status\":\"ok\"}")),
+            Err(_) => Err(Refusal::new(
+                Code::ShuttingDown,
+                format!("the scheduler has not ticked for {} ms", TICK_PATIENCE.as_millis()),
+            )),
+        }
+    }
+
+    fn readyz(&self) -> Result<Response<Body>, Refusal> {
+        if self.draining.get() {
+            return Err(Refusal::new(Code::Draining, "the control plane is stopping"));
+        }
+        if !self.loaded.get() {
+            return Err(Refusal::new(Code::ControlBusy, "the registry is being loaded").retry_after(1));
+        }
+        Ok(reply::json(200, "{\"status\":\"ready\"}"))
+    }
+
+    fn metrics(&self) -> Response<Body> {
+        let text = metrics::render(self);
+        let mut response = reply::json(200, text);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
+        response
+    }
+
+    fn list(&self) -> Response<Body> {
+        let functions = self.functions.borrow();
+        let all: Vec<Value> = functions.values().map(|registered| self.describe(registered)).collect();
+        reply::json(200, json!({ "functions": all }).to_string())
+    }
+
+    fn read(&self, name: &str) -> Result<Response<Body>, Refusal> {
+        let functions = self.functions.borrow();
+        let registered = functions.get(name).ok_or_else(|| unknown(name))?;
+        Ok(self.function_response(200, registered))
+    }
+
+    async fn create(self: &Rc<Self>, body: &Bytes) -> Result<Response<Body>, Refusal> {
+        let spec = parse_function(body).map_err(invalid)?;
+        self.check_exec(&spec)?;
+        let name = spec.name.to_string();
+        if self.functions.borrow().contains_key(&name) {
+            return Err(Refusal::new(
+                Code::FunctionExists,
+                format!("the function {name:?} exists; PUT /v1/functions/{name} replaces it"),
+            ));
+        }
+        self.put(spec).await?;
+        let functions = self.functions.borrow();
+        let registered = functions.get(&name).ok_or_else(|| unknown(&name))?;
+        let mut response = self.function_response(201, registered);
+        if let Ok(location) = HeaderValue::from_str(&format!("/v1/functions/{name}")) {
+            response.headers_mut().insert(hyper::header::LOCATION, location);
+        }
+        Ok(response)
+    }
+
+    async fn replace(self: &Rc<Self>, name: &str, request: &WholeRequest) -> Result<Response<Body>, Refusal> {
+        let mut spec = parse_function_named(name, request.body()).map_err(invalid)?;
+        self.check_exec(&spec)?;
+        if let Some(expected) = request.headers().get(IF_MATCH) {
+            let current = self.functions.borrow().get(name).map(|registered| registered.wanted.etag.clone());
+            let matches = match (&current, expected.to_str().unwrap_or("")) {
+                (Some(_), "*") => true,
+                (Some(etag), list) => list.split(',').any(|one| one.trim() == etag),
+                (None, _) => false,
+            };
+            if !matches {
+                let is = current
+                    .map_or_else(|| "there is none of the name".to_owned(), |etag| format!("it is {etag}"));
+                return Err(Refusal::new(
+                    Code::VersionMismatch,
+                    format!("If-Match {expected:?} does not name the function's version: {is}"),
+                ));
+            }
+        }
+        if let Some(registered) = self.functions.borrow().get(name) {
+            // Neither is part of the JSON form, so a change of the rest leaves both.
+            spec.directory = registered.wanted.spec.directory.clone();
+            spec.annotations = registered.wanted.spec.annotations.clone();
+        }
+        let is_new = self.put(spec).await?;
+        let functions = self.functions.borrow();
+        let registered = functions.get(name).ok_or_else(|| unknown(name))?;
+        Ok(self.function_response(if is_new { 201 } else { 200 }, registered))
+    }
+
+    fn put_replicas(&self, name: &str, body: &Bytes) -> Result<Response<Body>, Refusal> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Replicas {
+            replicas: u32,
+        }
+        let wanted: Replicas = serde_json::from_slice(body).map_err(|error| {
+            Refusal::new(Code::InvalidFunction, format!("the body must be {{\"replicas\": N}}: {error}"))
+        })?;
+        self.scale(name, wanted.replicas)?;
+        self.read(name)
+    }
+
+    /// Whoever may register `local.command` may run programs here.
+    fn check_exec(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
+        if spec.local.is_none() || self.settings.flags.allow_local_exec {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Code::LocalExecDisabled,
+            "local.command runs a program on this machine; over HTTP that needs --allow-local-exec (a manifest in --functions does not)",
+        ))
+    }
+
+    fn function_response(&self, status: u16, registered: &Registered) -> Response<Body> {
+        let mut response = reply::json(status, self.describe(registered).to_string());
+        if let Ok(etag) = HeaderValue::from_str(&registered.wanted.etag) {
+            response.headers_mut().insert(ETAG, etag);
+        }
+        response
+    }
+
+    fn describe(&self, registered: &Registered) -> Value {
+        let wanted = &registered.wanted;
+        let lanes = self.lanes.borrow();
+        let serving = registered.serving.and_then(|lane| lanes.get(&lane));
+        let mut replicas = 0;
+        let (mut ready, mut queued, mut in_flight) = (0, 0, 0);
+        if let Some(lane) = serving {
+            let doorway = &lane.function.doorway;
+            ready = doorway.ready.load(Ordering::Relaxed);
+            queued = doorway.depth();
+            in_flight = doorway.in_flight.load(Ordering::Relaxed);
+            replicas = match &lane.backend {
+                Backend::Fleet(fleet) => fleet.count(),
+                Backend::Endpoints(_) => u32::try_from(lane.function.addresses.len()).unwrap_or(u32::MAX),
+            };
+        }
+        let rolling = registered.serving.is_some_and(|lane| lane != wanted.lane);
+        let trouble = wanted.trouble.load();
+        let mut conditions = vec![json!({
+            "type": "Ready",
+            "status": if ready > 0 { "True" } else { "False" },
+            "reason": if ready > 0 { "InstanceReady" } else { "NoInstanceReady" },
+        })];
+        if rolling {
+            conditions.push(json!({ "type": "Progressing", "status": "True", "reason": "NewVersionStarts" }));
+        }
+        if let Some(reason) = trouble.as_ref() {
+            conditions.push(json!({
+                "type": "Degraded", "status": "True", "reason": "InstanceFailed", "message": reason.as_str(),
+            }));
+        }
+        let mut value = serde_json::to_value(&wanted.spec).unwrap_or_default();
+        value["status"] = json!({
+            "replicas": replicas,
+            "ready": ready,
+            "queued": queued,
+            "inFlight": in_flight,
+            "conditions": conditions,
+        });
+        value
+    }
+}
+
+fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = hyper::StatusCode::NO_CONTENT;
+    response
+}
+
+fn invalid(error: SpecError) -> Refusal {
+    match error {
+        SpecError::Json { .. } => {
+            Refusal::new(Code::InvalidJson, format!("the body is not a JSON object: {error}"))
+        }
+        SpecError::Faults(faults) => {
+            let count = faults.0.len();
+            let noun = if count == 1 { "fault" } else { "faults" };
+            Refusal::new(
+                Code::InvalidFunction,
+                format!("the function has {count} {noun}; nothing was registered"),
+            )
+            .with_details(faults.0)
+        }
+    }
+}

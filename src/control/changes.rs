@@ -1,0 +1,283 @@
+//! Creating, replacing and deleting functions.
+//!
+//! A version of a function is a lane of its own. The order of the steps keeps every other
+//! thread from meeting something that it was not told of:
+//!
+//! 1. gateways *learn* the lane's function, so that a grant for it can be served;
+//! 2. the scheduler *opens* the lane;
+//! 3. its first instance starts, while the version before goes on serving;
+//! 4. the lane *succeeds* the one before: who waits moves over;
+//! 5. gateways *publish* it under its name, and nobody pushes to the old doorway any more;
+//! 6. the old lane is *closed*, its instances retire, and when nothing runs it is forgotten.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::{Control, OpenLane, Registered};
+use crate::backend::Backend;
+use crate::backend::endpoints::Endpoints;
+use crate::backend::fleet::Fleet;
+use crate::clock::NANOS_PER_MS;
+use crate::error::{Code, Refusal};
+use crate::function::Function;
+use crate::hot::doorway::Doorway;
+use crate::hot::lane::{Lane, LaneLimits};
+use crate::hot::message::{LaneIndex, Order};
+use crate::mailbox::{Letter, question};
+use crate::metrics::Meters;
+use crate::registry::{ExecutionMode, Fault, FunctionSpec};
+
+/// How often it is looked whether the first instance of a new version is ready.
+const ROLLOUT_LOOK: Duration = Duration::from_millis(5);
+
+impl Control {
+    /// Registers a function or a new version of one. Answers whether it is new.
+    ///
+    /// # Errors
+    /// What this control plane cannot run, or has no room for.
+    pub async fn put(self: &Rc<Self>, spec: FunctionSpec) -> Result<bool, Refusal> {
+        self.check_runnable(&spec)?;
+        let _turn = self.turn.lock().await;
+        let name = spec.name.to_string();
+        let meters = self.functions.borrow().get(&name).map(|registered| registered.meters.clone());
+        let is_new = meters.is_none();
+        if is_new && self.functions.borrow().len() >= self.settings.flags.max_functions {
+            return Err(Refusal::new(
+                Code::FunctionsFull,
+                format!(
+                    "there are {} functions already (--max-functions)",
+                    self.settings.flags.max_functions
+                ),
+            ));
+        }
+        let lane = self.free_lanes.borrow_mut().pop().ok_or_else(|| {
+            Refusal::new(Code::FunctionsFull, "too many versions of functions are being replaced; try again")
+                .retry_after(1)
+        })?;
+        let meters = meters.unwrap_or_else(|| Arc::new(Meters::new(self.gateways.len())));
+        let function = Arc::new(version(spec, lane, meters.clone()));
+
+        // From here on a second change of the same name finds this one.
+        let before = {
+            let mut functions = self.functions.borrow_mut();
+            let before = functions.remove(&name);
+            let serving = before.as_ref().and_then(|registered| registered.serving);
+            let registered = Registered { wanted: function.clone(), serving, rollout: None, meters };
+            functions.insert(name.clone(), registered);
+            before
+        };
+        self.open(&function).await;
+        if let Some(before) = before {
+            if let Some(rollout) = &before.rollout {
+                // That version never served.
+                rollout.abort();
+                self.context.orders.send(Order::Close { lane: before.wanted.lane });
+            }
+            let task = tokio::task::spawn_local(self.clone().roll_out(name.clone(), function));
+            if let Some(registered) = self.functions.borrow_mut().get_mut(&name) {
+                registered.rollout = Some(task.abort_handle());
+            }
+        } else {
+            self.switch(&name, &function).await;
+        }
+        Ok(is_new)
+    }
+
+    /// Deletes a function. What waits ends as `FUNCTION_REMOVED`, what runs finishes.
+    ///
+    /// # Errors
+    /// Where there is none of the name.
+    pub async fn delete(self: &Rc<Self>, name: &str) -> Result<(), Refusal> {
+        let _turn = self.turn.lock().await;
+        let registered = self.functions.borrow_mut().remove(name).ok_or_else(|| unknown(name))?;
+        if let Some(rollout) = registered.rollout {
+            rollout.abort();
+        }
+        self.tell_all(|done| Letter::Withdraw { name: name.to_owned(), done }).await;
+        if let Some(serving) = registered.serving {
+            self.context.orders.send(Order::Close { lane: serving });
+        }
+        if registered.serving != Some(registered.wanted.lane) {
+            self.context.orders.send(Order::Close { lane: registered.wanted.lane });
+        }
+        Ok(())
+    }
+
+    /// Sets how many instances of a `WARM` function are kept running, until its next version.
+    ///
+    /// # Errors
+    /// No such function, not `WARM`, or out of its range.
+    pub fn scale(&self, name: &str, replicas: u32) -> Result<(), Refusal> {
+        let functions = self.functions.borrow();
+        let registered = functions.get(name).ok_or_else(|| unknown(name))?;
+        let spec = &registered.wanted.spec;
+        if spec.execution_mode != ExecutionMode::Warm {
+            let mode = spec.execution_mode.as_str();
+            return Err(Refusal::new(
+                Code::NotScalable,
+                format!("{name} is {mode}; only WARM functions have replicas"),
+            ));
+        }
+        if replicas > spec.replicas.max {
+            let message =
+                format!("must be between 0 and replicas.max, which is {}, is {replicas}", spec.replicas.max);
+            return Err(Refusal::new(Code::InvalidFunction, "the number of replicas is out of range")
+                .with_details(vec![Fault { field: "replicas".to_owned(), message }]));
+        }
+        let lanes = self.lanes.borrow();
+        if let Some(OpenLane { backend: Backend::Fleet(fleet), .. }) = lanes.get(&registered.wanted.lane) {
+            fleet.set_min(replicas);
+        }
+        Ok(())
+    }
+
+    /// Steps 1 and 2, and its backend.
+    async fn open(self: &Rc<Self>, function: &Arc<Function>) {
+        self.tell_all(|done| Letter::Learn { function: function.clone(), done }).await;
+        let lane = Lane::new(function.lane, function.doorway.clone(), limits(&function.spec));
+        self.context.orders.send(Order::Open { lane: Box::new(lane) });
+        let backend = match function.spec.execution_mode {
+            ExecutionMode::Pool => {
+                Backend::Endpoints(Endpoints::open(self.context.clone(), function.clone()).await)
+            }
+            ExecutionMode::Warm | ExecutionMode::Job => {
+                let fleet = Fleet::new(self.context.clone(), function.clone());
+                fleet.keep_min();
+                Backend::Fleet(fleet)
+            }
+        };
+        self.lanes.borrow_mut().insert(function.lane, OpenLane { function: function.clone(), backend });
+    }
+
+    /// Steps 3 to 6, beside everything else.
+    async fn roll_out(self: Rc<Self>, name: String, function: Arc<Function>) {
+        while !self.can_serve(&function) {
+            tokio::time::sleep(ROLLOUT_LOOK).await;
+        }
+        self.switch(&name, &function).await;
+    }
+
+    /// Whether a version may take over: it has shown that it starts, or it starts on demand.
+    fn can_serve(&self, function: &Function) -> bool {
+        match self.lanes.borrow().get(&function.lane).map(|lane| &lane.backend) {
+            Some(Backend::Fleet(fleet)) => fleet.was_ready() || fleet.min() == 0,
+            Some(Backend::Endpoints(_)) | None => true,
+        }
+    }
+
+    /// Steps 4 to 6. From its first line on it is not taken back: the next change finds this
+    /// version serving.
+    async fn switch(&self, name: &str, function: &Arc<Function>) {
+        let old = {
+            let mut functions = self.functions.borrow_mut();
+            let Some(registered) = functions.get_mut(name) else { return };
+            registered.rollout = None;
+            registered.serving.replace(function.lane)
+        };
+        if let Some(old) = old {
+            self.context.orders.send(Order::Succeed { old, new: function.lane });
+        }
+        self.tell_all(|done| Letter::Publish { name: name.to_owned(), lane: function.lane, done }).await;
+        if let Some(old) = old {
+            self.context.orders.send(Order::Close { lane: old });
+        }
+    }
+
+    /// A closed lane is empty: its instances stop, and when they have its index is free.
+    pub fn lane_closed(self: &Rc<Self>, index: LaneIndex) {
+        let control = self.clone();
+        tokio::task::spawn_local(async move {
+            let backend = control.lanes.borrow().get(&index).map(|lane| lane.backend.clone());
+            if let Some(backend) = backend {
+                backend.close();
+                if let Backend::Fleet(fleet) = backend {
+                    while !fleet.is_empty() {
+                        tokio::time::sleep(ROLLOUT_LOOK).await;
+                    }
+                }
+            }
+            control.lanes.borrow_mut().remove(&index);
+            for gateway in &control.gateways {
+                // A gateway that has stopped has forgotten everything.
+                let _ = gateway.send(Letter::Forget { lane: index }).await;
+            }
+            control.free_lanes.borrow_mut().push(index);
+        });
+    }
+
+    /// Sends a letter to every gateway and waits until each has done what it says.
+    async fn tell_all(&self, letter: impl Fn(crate::mailbox::Answer<()>) -> Letter) {
+        for gateway in &self.gateways {
+            let (done, awaited) = question();
+            if gateway.send(letter(done)).await.is_ok() {
+                // `None` where the gateway has stopped: then there is nobody to tell.
+                let _ = awaited.get().await;
+            }
+        }
+    }
+
+    fn check_runnable(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
+        let fault = |field: &str, message: &str| {
+            Err(Refusal::new(Code::InvalidFunction, "this control plane cannot run the function")
+                .with_details(vec![Fault { field: field.to_owned(), message: message.to_owned() }]))
+        };
+        match spec.execution_mode {
+            ExecutionMode::Job => fault(
+                "executionMode",
+                "JOB is not served by the local backend yet; set WARM (with local.command) or POOL (with endpointUrl)",
+            ),
+            ExecutionMode::Warm if spec.local.as_ref().is_none_or(|local| local.command.is_empty()) => fault(
+                "local.command",
+                "is required: there is no cluster here that could run `image`, so say what to run on this machine",
+            ),
+            ExecutionMode::Warm | ExecutionMode::Pool => Ok(()),
+        }
+    }
+}
+
+/// The refusal for a name that is not registered.
+#[must_use]
+pub fn unknown(name: &str) -> Refusal {
+    Refusal::new(
+        Code::FunctionNotFound,
+        format!("there is no function {name:?}; GET /v1/functions lists those there are"),
+    )
+}
+
+fn version(spec: FunctionSpec, lane: LaneIndex, meters: Arc<Meters>) -> Function {
+    let places = usize::from(places(&spec));
+    Function {
+        etag: spec.etag(),
+        lane,
+        doorway: Arc::new(Doorway::new(spec.queue_size)),
+        addresses: (0..places).map(|_| ArcSwapOption::empty()).collect(),
+        meters,
+        trouble: Arc::new(ArcSwapOption::empty()),
+        spec,
+    }
+}
+
+fn places(spec: &FunctionSpec) -> u16 {
+    let places = match spec.execution_mode {
+        ExecutionMode::Pool => spec.endpoint_urls.len(),
+        ExecutionMode::Warm | ExecutionMode::Job => spec.replicas.max as usize,
+    };
+    u16::try_from(places).unwrap_or(u16::MAX)
+}
+
+fn limits(spec: &FunctionSpec) -> LaneLimits {
+    let ns = |ms: u32| u64::from(ms) * NANOS_PER_MS;
+    LaneLimits {
+        concurrency: spec.concurrency,
+        instance_concurrency: spec.effective_instance_concurrency(),
+        max_retries: u8::try_from(spec.max_retries).unwrap_or(u8::MAX),
+        retry_backoff_ns: ns(spec.retry_backoff_ms),
+        retry_max_backoff_ns: ns(spec.retry_max_backoff_ms),
+        attempt_timeout_ns: ns(spec.effective_attempt_timeout_ms()),
+        instances_max: places(spec),
+        can_start: spec.execution_mode != ExecutionMode::Pool,
+    }
+}

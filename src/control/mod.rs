@@ -1,0 +1,143 @@
+//! The control thread: everything slow. It owns the registry, starts and stops instances, and
+//! serves the management listener. Neither a gateway nor the scheduler waits for it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `changes` | creating, replacing and deleting functions, step by step over all threads |
+//! | `answers` | the HTTP calls that are control's to answer |
+//! | `notices` | what the scheduler asks for |
+
+pub mod answers;
+pub mod changes;
+pub mod notices;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::backend::{Backend, Context};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::function::Function;
+use crate::hot::message::LaneIndex;
+use crate::hot::switchboard::Switchboard;
+use crate::mailbox::{Letter, Post};
+use crate::metrics::Meters;
+
+#[expect(clippy::disallowed_types, reason = "taken by changes of the registry only, on the control thread")]
+type Turn = tokio::sync::Mutex<()>;
+
+/// A registered function.
+#[derive(Debug)]
+pub struct Registered {
+    /// The version that was asked for last.
+    pub wanted: Arc<Function>,
+    /// The lane that gateways send to; another one than `wanted`'s while that one starts.
+    pub serving: Option<LaneIndex>,
+    /// The change that is under way.
+    pub rollout: Option<tokio::task::AbortHandle>,
+    /// Counted over all versions.
+    pub meters: Arc<Meters>,
+}
+
+/// One lane, from its opening until nothing of it is left.
+#[derive(Debug)]
+pub struct OpenLane {
+    /// Its function's version.
+    pub function: Arc<Function>,
+    /// What gives its instances.
+    pub backend: Backend,
+}
+
+/// The control thread's world.
+#[derive(Debug)]
+pub struct Control {
+    /// The rings.
+    pub board: Arc<Switchboard>,
+    /// Time.
+    pub clock: Clock,
+    /// The settings of the process.
+    pub settings: Arc<Settings>,
+    /// What backends need.
+    pub context: Rc<Context>,
+    /// Letters to each gateway.
+    pub gateways: Vec<Post<Letter>>,
+    /// By name, sorted, as they are listed.
+    pub functions: RefCell<BTreeMap<String, Registered>>,
+    /// By index.
+    pub lanes: RefCell<HashMap<LaneIndex, OpenLane>>,
+    free_lanes: RefCell<Vec<LaneIndex>>,
+    /// One change of the registry at a time: each finds the one before complete.
+    turn: Turn,
+    /// The registry was loaded: ready for traffic.
+    pub loaded: Cell<bool>,
+    /// No new invocation is admitted.
+    pub draining: Cell<bool>,
+}
+
+impl Control {
+    /// With no function yet.
+    #[must_use]
+    pub fn new(
+        board: Arc<Switchboard>,
+        clock: Clock,
+        settings: Arc<Settings>,
+        context: Rc<Context>,
+        gateways: Vec<Post<Letter>>,
+    ) -> Rc<Self> {
+        let lanes = u32::try_from(board.extent.lanes).unwrap_or(u32::MAX);
+        Rc::new(Self {
+            board,
+            clock,
+            settings,
+            context,
+            gateways,
+            functions: RefCell::default(),
+            lanes: RefCell::default(),
+            turn: Turn::default(),
+            free_lanes: RefCell::new((0..lanes).rev().collect()),
+            loaded: Cell::new(false),
+            draining: Cell::new(false),
+        })
+    }
+
+    /// Executions that are not over, over all gateways.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.board.gateways.iter().map(|gateway| gateway.gauges.live.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Promised results that nobody has read, over all gateways.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.board.gateways.iter().map(|gateway| gateway.gauges.unread.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Instances of local functions that still run.
+    #[must_use]
+    pub fn has_instances(&self) -> bool {
+        self.lanes.borrow().values().any(|lane| match &lane.backend {
+            Backend::Fleet(fleet) => !fleet.is_empty(),
+            Backend::Endpoints(_) => false,
+        })
+    }
+
+    /// Stops every instance.
+    pub fn stop_instances(&self) {
+        for lane in self.lanes.borrow().values() {
+            lane.backend.close();
+        }
+    }
+}
+
+impl Backend {
+    /// Stops what it started, and starts nothing more.
+    pub fn close(&self) {
+        match self {
+            Backend::Fleet(fleet) => fleet.close(),
+            Backend::Endpoints(endpoints) => endpoints.close(),
+        }
+    }
+}

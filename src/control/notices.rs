@@ -1,0 +1,91 @@
+//! What the scheduler asks control for, and what control does by the clock.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::Control;
+use crate::backend::Backend;
+use crate::clock::NANOS_PER_MS;
+use crate::hot::message::{LaneIndex, Notice, Order};
+use crate::registry::ExecutionMode;
+
+/// How often idle instances are looked for; an instance stops at most this much late.
+const REAP_PERIOD: Duration = Duration::from_millis(100);
+
+impl Control {
+    /// Handles notices for ever.
+    ///
+    /// # Errors
+    /// Where the eventfd cannot be polled.
+    pub async fn take_notices(self: Rc<Self>) -> std::io::Result<()> {
+        let polled = self.board.control_eventfd.polled_end()?;
+        loop {
+            while let Some(notice) = self.board.notices.pop() {
+                self.notice(notice);
+            }
+            self.board.control_doorbell.fall_asleep();
+            if !self.board.notices.is_empty() {
+                self.board.control_doorbell.wake_up();
+                continue;
+            }
+            // Edge-triggered and never read: see `EventFd`.
+            poll_fn(|cx| match polled.poll_read_ready(cx) {
+                Poll::Ready(Ok(mut ready)) => {
+                    ready.clear_ready();
+                    Poll::Ready(())
+                }
+                Poll::Ready(Err(_)) => Poll::Ready(()),
+                Poll::Pending => Poll::Pending,
+            })
+            .await;
+            self.board.control_doorbell.wake_up();
+        }
+    }
+
+    fn notice(self: &Rc<Self>, notice: Notice) {
+        match notice {
+            Notice::Start { lane } => match self.backend(lane) {
+                Some(Backend::Fleet(fleet)) => fleet.start_wanted(),
+                Some(Backend::Endpoints(_)) | None => self.context.orders.send(Order::StartFailed { lane }),
+            },
+            Notice::Suspect { instance } => match self.backend(instance.lane) {
+                Some(Backend::Fleet(fleet)) => fleet.look_after(instance),
+                Some(Backend::Endpoints(endpoints)) => endpoints.look_after(instance),
+                None => {}
+            },
+            Notice::Retired { instance } => {
+                if let Some(Backend::Fleet(fleet)) = self.backend(instance.lane) {
+                    fleet.stop(instance);
+                }
+            }
+            Notice::Closed { lane } => self.lane_closed(lane.index),
+        }
+    }
+
+    fn backend(&self, lane: LaneIndex) -> Option<Backend> {
+        self.lanes.borrow().get(&lane).map(|lane| lane.backend.clone())
+    }
+
+    /// Sends what orders still wait and looks for idle instances, for ever.
+    pub async fn keep_house(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(REAP_PERIOD);
+        loop {
+            tick.tick().await;
+            self.context.orders.flush();
+            let now = self.clock.now();
+            for (index, lane) in self.lanes.borrow().iter() {
+                let spec = &lane.function.spec;
+                if let Backend::Fleet(fleet) = &lane.backend
+                    && spec.execution_mode == ExecutionMode::Warm
+                    && fleet.count() > fleet.min()
+                {
+                    let idle_before = now.saturating_sub(u64::from(spec.idle_timeout_ms) * NANOS_PER_MS);
+                    let keep = u16::try_from(fleet.min()).unwrap_or(u16::MAX);
+                    self.context.orders.send(Order::ReapIdle { lane: *index, keep, idle_before });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The management listener, on the control thread: all of the API, metrics and health.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+
+use crate::control::Control;
+use crate::gateway::admit::read_body;
+use crate::gateway::reply::{self, Body};
+use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, headless};
+
+/// Serves until the task is dropped.
+///
+/// # Errors
+/// Where the listener cannot be watched.
+pub async fn serve(control: Rc<Control>, listener: std::net::TcpListener) -> std::io::Result<()> {
+    let local = listener.local_addr()?.ip().is_loopback();
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let connections = Connections::new(control.clock, &control.settings.flags);
+    let sweeping = connections.clone();
+    tokio::task::spawn_local(async move {
+        let mut tick = tokio::time::interval(SWEEP_PERIOD);
+        loop {
+            tick.tick().await;
+            sweeping.sweep();
+        }
+    });
+    let handle = move |request| {
+        let control = control.clone();
+        async move { answer(&control, local, request).await }
+    };
+    connections.serve(listener, handle).await;
+    Ok(())
+}
+
+async fn answer(control: &Rc<Control>, local: bool, request: Request<Incoming>) -> Response<Body> {
+    if local && let Err(refusal) = check_host(&request) {
+        return reply::refusal(&refusal.closing());
+    }
+    let is_head = request.method() == Method::HEAD;
+    let (parts, body) = request.into_parts();
+    let flags = &control.settings.flags;
+    let response = match read_body(body, flags.max_body, Duration::from_millis(flags.body_timeout_ms)).await {
+        Ok(body) => control.answer(Request::from_parts(parts, body)).await,
+        Err(refusal) => reply::refusal(&refusal),
+    };
+    headless(is_head, response)
+}
