@@ -30,5 +30,9 @@ pub(crate) const BODY_READ_MAX: Duration = Duration::from_secs(30);
 /// largest `instanceConcurrency` a function can have.
 pub(crate) const CONNECTIONS_MAX: usize = 10_240;
 
+/// Connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+/// Beyond it a Unix socket refuses, and TCP loses a second until the client repeats.
+pub(crate) const BACKLOG_CONNECTIONS_MAX: u32 = 4096;
+
 /// Pause after a failed `accept`, which almost always means: no file descriptor left.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -9,8 +9,9 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
 
+use crate::limits::BACKLOG_CONNECTIONS_MAX;
 use crate::log;
 use crate::settings::Address;
 
@@ -41,18 +42,24 @@ pub(crate) enum ListenError {
 
 impl Listener {
     /// Binds. Must be called inside the runtime.
-    pub(crate) async fn bind(address: &Address) -> Result<Self, ListenError> {
+    pub(crate) fn bind(address: &Address) -> Result<Self, ListenError> {
         match address {
             Address::Tcp(port) => {
                 let failed = |source| ListenError::Tcp { port: *port, source };
-                let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).await.map_err(failed)?;
+                let socket = TcpSocket::new_v4().map_err(failed)?;
+                // A restart must not wait for the connections of the last run to be forgotten.
+                socket.set_reuseaddr(true).map_err(failed)?;
+                socket.bind((Ipv4Addr::UNSPECIFIED, *port).into()).map_err(failed)?;
+                let listener = socket.listen(BACKLOG_CONNECTIONS_MAX).map_err(failed)?;
                 let address = listener.local_addr().map_err(failed)?;
                 Ok(Self::Tcp { listener, address })
             }
             Address::Unix(path) => {
                 let failed = |source| ListenError::Unix { path: path.clone(), source };
                 remove_stale(path)?;
-                let listener = UnixListener::bind(path).map_err(failed)?;
+                let socket = UnixSocket::new_stream().map_err(failed)?;
+                socket.bind(path).map_err(failed)?;
+                let listener = socket.listen(BACKLOG_CONNECTIONS_MAX).map_err(failed)?;
                 let file = SocketFile::at(path).map_err(failed)?;
                 Ok(Self::Unix { listener, file })
             }
@@ -69,6 +76,15 @@ impl Listener {
                 Ok(Accepted::Tcp(stream))
             }
             Self::Unix { listener, .. } => Ok(Accepted::Unix(listener.accept().await?.0)),
+        }
+    }
+
+    /// A connection that waits already, if there is one.
+    pub(crate) async fn accept_waiting(&self) -> Option<Accepted> {
+        tokio::select! {
+            biased;
+            accepted = self.accept() => accepted.ok(),
+            () = std::future::ready(()) => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 
 use hyper::server::conn::http1;
@@ -80,7 +80,7 @@ where
 {
     // Before the socket exists: whoever sees it may send a signal.
     let mut stop = Stop::new().map_err(StartError::Runtime)?;
-    let listener = Listener::bind(&settings.address).await?;
+    let listener = Listener::bind(&settings.address)?;
     let init_us = clock::now().duration_since(settings.began).as_micros();
     let init_ms = u64::try_from(init_us.div_ceil(1000)).unwrap_or(u64::MAX);
     log::line(&format!("listening on {listener} after {init_ms} ms"));
@@ -94,12 +94,7 @@ where
             () = stop.wait() => break,
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok(Accepted::Tcp(stream)) => {
-                    connections.spawn_local(converse(stream, Rc::clone(&instance), Rc::clone(&drain)));
-                }
-                Ok(Accepted::Unix(stream)) => {
-                    connections.spawn_local(converse(stream, Rc::clone(&instance), Rc::clone(&drain)));
-                }
+                Ok(accepted) => admit(&mut connections, accepted, &instance, &drain),
                 Err(error) => {
                     log::line(&format!("warning cannot accept a connection: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -108,7 +103,16 @@ where
         }
     }
 
+    // Requests that were on their way before the signal are finished, too. To yield is
+    // to look at the sockets: first at the listener, then at what was accepted.
+    tokio::task::yield_now().await;
+    while connections.len() < CONNECTIONS_MAX
+        && let Some(accepted) = listener.accept_waiting().await
+    {
+        admit(&mut connections, accepted, &instance, &drain);
+    }
     drop(listener);
+    tokio::task::yield_now().await;
     drain.start();
     log::line(&format!("stopping, {} in flight", instance.metrics.in_flight()));
     while let Some(ended) = connections.join_next().await {
@@ -116,6 +120,22 @@ where
     }
     log::line("stopped");
     Ok(())
+}
+
+fn admit<H, Args>(
+    connections: &mut JoinSet<()>,
+    accepted: Accepted,
+    instance: &Rc<Instance<H>>,
+    drain: &Rc<Drain>,
+) where
+    H: Handler<Args>,
+    Args: 'static,
+{
+    let (instance, drain) = (Rc::clone(instance), Rc::clone(drain));
+    match accepted {
+        Accepted::Tcp(stream) => connections.spawn_local(converse(stream, instance, drain)),
+        Accepted::Unix(stream) => connections.spawn_local(converse(stream, instance, drain)),
+    };
 }
 
 /// SIGTERM and SIGINT. Once waited for they are ignored: a terminal's Ctrl-C and the
@@ -159,13 +179,17 @@ where
     let mut place = None;
     let mut told = false;
     let ended = poll_fn(|cx| {
-        if drain.started() && !told {
-            told = true;
-            connection.as_mut().graceful_shutdown();
-        } else if place.is_none() {
+        if place.is_none() {
             place = Some(drain.join(cx.waker().clone()));
         }
-        Pin::new(&mut connection).poll(cx)
+        let step = connection.as_mut().poll(cx);
+        if step.is_ready() || told || !drain.started() {
+            return step;
+        }
+        // Only now, as a request that had arrived was begun by the poll above.
+        told = true;
+        connection.as_mut().graceful_shutdown();
+        connection.as_mut().poll(cx)
     })
     .await;
     // A peer that goes away between or within requests is its own business; a peer

@@ -29,6 +29,26 @@ fn sigterm_finishes_what_runs_and_exits_0_without_its_socket() {
 }
 
 #[test]
+fn requests_that_came_before_the_signal_are_answered() {
+    let instance = Instance::of("echo");
+    let mut known = instance.connect();
+    assert_eq!(known.get("/health").status, 200);
+    // While the process is halted all of this piles up, to be found at once.
+    instance.signal(Signal::STOP);
+    let mut fresh = instance.connect();
+    for connection in [&mut known, &mut fresh] {
+        connection.send(invocation("", r#"{"input":"in time"}"#));
+    }
+    instance.signal(Signal::TERM);
+    instance.signal(Signal::CONT);
+    for connection in [&mut known, &mut fresh] {
+        assert_eq!(connection.receive().text(), "\"in time\"");
+        assert!(connection.is_closed());
+    }
+    assert_eq!(instance.end().0, 0);
+}
+
+#[test]
 fn an_idle_instance_ends_on_sigterm_and_on_sigint() {
     for signal in [Signal::TERM, Signal::INT] {
         let instance = Instance::of("echo");
