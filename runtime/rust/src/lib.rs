@@ -1,1 +1,84 @@
 //! The picofaas runtime for functions written in Rust.
+//!
+//! A function is an async `fn` from a typed input to a typed output; [`serve`] does the
+//! rest: it listens, reads and checks requests, keeps deadlines, catches panics, limits
+//! sizes, counts, and stops in good order.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Greeting {
+//!     name: String,
+//! }
+//!
+//! async fn greet(input: Greeting) -> Result<String, picofaas_runtime::HandlerError> {
+//!     if input.name.is_empty() {
+//!         return Err(picofaas_runtime::HandlerError::new(422, "NAME_EMPTY", "say who you are"));
+//!     }
+//!     Ok(format!("hello {}", input.name))
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     picofaas_runtime::serve(greet)
+//! }
+//! ```
+//!
+//! A handler that wants to know its execution id, attempt, deadline or metadata takes a
+//! [`Context`] as its second argument. A program with several functions registers them
+//! by name with [`Handlers`] and the environment variable `HANDLER` chooses one.
+//!
+//! # One thread
+//! Everything runs on one thread in one tokio runtime, so a handler need not be `Send`
+//! and a request never changes threads. The price: a handler that computes for long
+//! without an `.await` keeps every other request of its instance waiting, `/health` and
+//! its own deadline included. Move such work to `tokio::task::spawn_blocking`, or give
+//! the function `instanceConcurrency: 1` so that other instances take the rest.
+//!
+//! A panic can only be caught where it unwinds: do not build with `panic = "abort"`.
+//!
+//! # Environment
+//! | name | meaning |
+//! |---|---|
+//! | `PICOFAAS_SOCKET` | path of the Unix socket to listen on; wins over `PORT` |
+//! | `PORT` | TCP port on all addresses, 0 … 65535; with 0 the system picks one and the start-up line names it |
+//! | `EXECUTION_MODE` | `WARM` (default) or `POOL`, which are the same to a runtime |
+//! | `HANDLER` | which handler of a [`Handlers`] to serve |
+//! | `MAX_BODY` | largest request body in bytes, 1 … 1073741824, default [`BODY_BYTES_MAX`] |
+//! | `MAX_OUTPUT` | largest output in bytes, 1 … 1073741824, default [`OUTPUT_BYTES_MAX`] |
+//!
+//! # Exit codes
+//! 0 after SIGTERM or SIGINT, once everything that ran has been answered; 1 if it could
+//! not listen; 2 if the environment does not say clearly what to do.
+//!
+//! # Parts
+//! `settings` (environment) → `listener` → `server` (accept, drain) → `route` →
+//! `invocation` (body, input, handler, output) → `answer`; beside them `handler`,
+//! `handlers`, `context`, `handler_error` (what functions are written against),
+//! `failure` (everything that can go wrong with an invocation), `panics`, `metrics`,
+//! `log`, `clock`, `limits`.
+
+mod answer;
+mod clock;
+mod context;
+mod drain;
+mod failure;
+mod handler;
+mod handler_error;
+mod handlers;
+mod invocation;
+mod limits;
+mod listener;
+mod log;
+mod metrics;
+mod output;
+mod panics;
+mod route;
+mod server;
+mod settings;
+
+pub use context::Context;
+pub use handler::Handler;
+pub use handler_error::HandlerError;
+pub use handlers::{Handlers, serve};
+pub use limits::{BODY_BYTES_MAX, OUTPUT_BYTES_MAX};

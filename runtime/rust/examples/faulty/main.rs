@@ -1,0 +1,107 @@
+//! A function that goes wrong in the way its `HANDLER` says, for tests from outside.
+//!
+//! | `HANDLER` | what `POST /invoke` does |
+//! |---|---|
+//! | `echo` | returns the input |
+//! | `identity` | returns `{"input","pid","attempt","executionId"}` |
+//! | `sleep` | waits `input.ms` milliseconds, then returns the input |
+//! | `never` | never answers |
+//! | `panic` | panics with `input` if that is a string |
+//! | `status` | fails with `input.status`, `input.code`, `input.message` |
+//! | `exit` | ends the process with code 3 in the middle of the request |
+//! | `garbage` | answers with bytes that are not HTTP, and closes |
+//! | `half` | promises a body and ends the process with code 3 after half of it |
+//! | `too-much` | streams 8 MiB of valid JSON in chunks |
+//!
+//! With `exit-at-start` the process ends with code 7 before it listens.
+
+mod broken_server;
+
+use std::convert::Infallible;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use picofaas_runtime::{Context, HandlerError, Handlers};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use broken_server::Fault;
+
+fn main() -> ExitCode {
+    match std::env::var("HANDLER").as_deref() {
+        Ok("exit-at-start") => {
+            eprintln!("faulty: ending before listening, as told");
+            ExitCode::from(7)
+        }
+        Ok("garbage") => broken_server::serve(Fault::Garbage),
+        Ok("half") => broken_server::serve(Fault::Half),
+        Ok("too-much") => broken_server::serve(Fault::TooMuch),
+        _ => Handlers::new()
+            .with("echo", echo)
+            .with("identity", identity)
+            .with("sleep", sleep)
+            .with("never", never)
+            .with("panic", panic)
+            .with("status", status)
+            .with("exit", exit)
+            .serve(),
+    }
+}
+
+async fn echo(input: Box<RawValue>) -> Result<Box<RawValue>, Infallible> {
+    Ok(input)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity {
+    input: Box<RawValue>,
+    pid: u32,
+    attempt: u32,
+    execution_id: String,
+}
+
+async fn identity(input: Box<RawValue>, context: Context) -> Result<Identity, Infallible> {
+    let execution_id = context.execution_id().to_owned();
+    Ok(Identity { input, pid: std::process::id(), attempt: context.attempt(), execution_id })
+}
+
+#[derive(Deserialize, Serialize)]
+struct Sleep {
+    ms: u64,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, Value>,
+}
+
+async fn sleep(input: Sleep) -> Result<Sleep, Infallible> {
+    tokio::time::sleep(Duration::from_millis(input.ms)).await;
+    Ok(input)
+}
+
+async fn never(_input: Value) -> Result<Value, Infallible> {
+    std::future::pending().await
+}
+
+async fn panic(input: Value) -> Result<Value, Infallible> {
+    panic!("{}", input.as_str().unwrap_or("told to panic"))
+}
+
+#[derive(Deserialize)]
+struct Status {
+    status: u16,
+    code: String,
+    message: String,
+}
+
+async fn status(input: Status) -> Result<Value, HandlerError> {
+    if !(400..=599).contains(&input.status) {
+        return Err(HandlerError::new(422, "BAD_STATUS", "input.status must be 400 … 599"));
+    }
+    Err(HandlerError::new(input.status, input.code, input.message))
+}
+
+async fn exit(_input: Value) -> Result<Value, Infallible> {
+    eprintln!("faulty: ending in the middle of a request, as told");
+    std::process::exit(3)
+}

@@ -1,0 +1,94 @@
+//! The answers of a runtime as HTTP.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::limits::MESSAGE_BYTES_MAX;
+
+const COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
+const INIT_DURATION_MS: HeaderName = HeaderName::from_static("x-init-duration-ms");
+
+type Answer = Response<Full<Bytes>>;
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: ErrorDetail<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorDetail<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+/// 200 with a JSON body.
+pub(crate) fn json(body: Bytes) -> Answer {
+    with_type(body, HeaderValue::from_static("application/json"))
+}
+
+/// 200 with metrics in Prometheus' text format.
+pub(crate) fn metrics(body: String) -> Answer {
+    with_type(body.into(), HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))
+}
+
+/// A failure: `{"error":{"code","message"}}`.
+pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+    let body = ErrorBody { error: ErrorDetail { code, message: &shortened(message) } };
+    let body = serde_json::to_vec(&body).expect("two strings are always JSON");
+    let mut answer = json(body.into());
+    *answer.status_mut() = status;
+    answer
+}
+
+/// 404, naming the routes there are.
+pub(crate) fn not_found(path: &str) -> Answer {
+    let message = format!("nothing is at `{path}`: there are POST /invoke, GET /health and GET /metrics");
+    error(StatusCode::NOT_FOUND, "NOT_FOUND", &message)
+}
+
+/// 405, naming the method.
+pub(crate) fn method_not_allowed(allowed: &'static str) -> Answer {
+    let message = format!("use {allowed} here");
+    let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", &message);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+/// Marks the first answer of a process.
+pub(crate) fn mark_cold_start(answer: &mut Answer, init_ms: u64) {
+    answer.headers_mut().insert(COLD_START, HeaderValue::from_static("true"));
+    answer.headers_mut().insert(INIT_DURATION_MS, HeaderValue::from(init_ms));
+}
+
+/// A message within its limit, marked where it was cut.
+pub(crate) fn shortened(message: &str) -> Cow<'_, str> {
+    if message.len() <= MESSAGE_BYTES_MAX {
+        return Cow::Borrowed(message);
+    }
+    let end = message.floor_char_boundary(MESSAGE_BYTES_MAX);
+    Cow::Owned(format!("{}… ({} bytes in all)", &message[..end], message.len()))
+}
+
+fn with_type(body: Bytes, content_type: HeaderValue) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let message = "é".repeat(MESSAGE_BYTES_MAX);
+        let cut = shortened(&message);
+        assert!(cut.len() < MESSAGE_BYTES_MAX + 40 && cut.ends_with("… (4096 bytes in all)"), "{cut}");
+        assert_eq!(shortened("as it is"), "as it is");
+    }
+}

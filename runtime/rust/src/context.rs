@@ -1,0 +1,153 @@
+//! What a handler may know about its invocation besides the input.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::failure::Failure;
+use crate::limits::{DEADLINE_MS_MAX, EXECUTION_ID_BYTES_MAX};
+
+const EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
+
+/// The circumstances of one invocation: a handler's optional second argument.
+#[derive(Debug)]
+pub struct Context {
+    headers: HeaderMap,
+    attempt: u32,
+    deadline: Option<Instant>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl Context {
+    /// The execution's id; the same in every attempt of it.
+    #[must_use]
+    pub fn execution_id(&self) -> &str {
+        // `Call::read` has refused requests without one.
+        text(&self.headers, &EXECUTION_ID).unwrap_or_default()
+    }
+
+    /// The trace id, if the caller or the gateway gave one.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        text(&self.headers, &TRACE_ID)
+    }
+
+    /// The W3C trace context, to be passed on in calls the handler makes.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        text(&self.headers, &TRACEPARENT)
+    }
+
+    /// Which attempt of the execution this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The client's idempotency key.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&str> {
+        text(&self.headers, &IDEMPOTENCY_KEY)
+    }
+
+    /// When the handler will be dropped if it is still waiting; `None` is never.
+    #[must_use]
+    pub fn deadline(&self) -> Option<std::time::Instant> {
+        self.deadline.map(Instant::into_std)
+    }
+
+    /// How long until the deadline, zero once it has passed; `None` if there is none.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|at| at.saturating_duration_since(clock::now()))
+    }
+
+    /// The client's `metadata`; empty if it sent none.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+}
+
+/// The ids that log lines carry.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ids {
+    execution: Option<HeaderValue>,
+    trace: Option<HeaderValue>,
+}
+
+impl Ids {
+    /// Takes the ids out of a request's headers; cheap, as header values are shared.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self { execution: headers.get(EXECUTION_ID).cloned(), trace: headers.get(TRACE_ID).cloned() }
+    }
+
+    pub(crate) fn execution(&self) -> &str {
+        self.execution.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
+    }
+
+    pub(crate) fn trace(&self) -> &str {
+        self.trace.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
+    }
+}
+
+/// What a request's head says about the invocation, checked.
+pub(crate) struct Call {
+    headers: HeaderMap,
+    attempt: u32,
+    /// When the handler is stopped.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Call {
+    /// Checks the headers of a request that arrived at `arrived`.
+    pub(crate) fn read(headers: HeaderMap, arrived: Instant) -> Result<Self, Failure> {
+        match headers.get(EXECUTION_ID).map(HeaderValue::to_str) {
+            None | Some(Ok("")) => return Err(Failure::MissingExecutionId),
+            Some(Ok(id)) if id.len() <= EXECUTION_ID_BYTES_MAX => {}
+            Some(_) => {
+                return Err(Failure::BadHeader {
+                    name: "X-Execution-Id",
+                    rule: "at most 256 bytes of visible ASCII",
+                });
+            }
+        }
+        let attempt = match headers.get(ATTEMPT) {
+            None => 1,
+            Some(value) => number(value)
+                .and_then(|attempt| u32::try_from(attempt).ok())
+                .filter(|attempt| *attempt > 0)
+                .ok_or(Failure::BadHeader { name: "X-Attempt", rule: "a whole number from 1" })?,
+        };
+        let deadline = match headers.get(DEADLINE_MS) {
+            None => None,
+            Some(value) => {
+                let rule = "a whole number of milliseconds that are left";
+                let left_ms = number(value).ok_or(Failure::BadHeader { name: "X-Deadline-Ms", rule })?;
+                Some(arrived + Duration::from_millis(left_ms.min(DEADLINE_MS_MAX)))
+            }
+        };
+        Ok(Self { headers, attempt, deadline })
+    }
+
+    pub(crate) fn into_context(self, metadata: BTreeMap<String, String>) -> Context {
+        Context { headers: self.headers, attempt: self.attempt, deadline: self.deadline, metadata }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn number(value: &HeaderValue) -> Option<u64> {
+    value.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,101 @@
+//! Everything that can go wrong with an invocation.
+
+use hyper::StatusCode;
+use thiserror::Error;
+
+use crate::handler_error::{HANDLER_ERROR, HandlerError};
+use crate::metrics::Outcome;
+use crate::panics::Panic;
+
+/// Why an invocation has no output. Its text is what the client reads.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    #[error("the header X-Execution-Id is missing: a gateway gives one, a direct call may make one up")]
+    MissingExecutionId,
+    #[error("the header {name} must be {rule}")]
+    BadHeader { name: &'static str, rule: &'static str },
+    #[error("the body is longer than {max} bytes (MAX_BODY)")]
+    BodyTooLarge { max: usize },
+    #[error("the body did not arrive in {seconds} s")]
+    BodyLate { seconds: u64 },
+    #[error("the body could not be read: {0}")]
+    BodyBroken(hyper::Error),
+    #[error("{0}")]
+    BadInput(String),
+    #[error("{}", .0.message)]
+    Handler(HandlerError),
+    #[error("{}", .0.message)]
+    Panicked(Panic),
+    #[error("the handler was stopped at its deadline")]
+    DeadlinePassed,
+    #[error("the output is longer than {max} bytes (MAX_OUTPUT)")]
+    OutputTooLarge { max: usize },
+    #[error("the output cannot be written as JSON: {0}")]
+    BadOutput(serde_json::Error),
+}
+
+impl Failure {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::MissingExecutionId | Self::BadHeader { .. } | Self::BodyBroken(_) | Self::BadInput(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyLate { .. } => StatusCode::REQUEST_TIMEOUT,
+            // `HandlerError::new` has checked the range.
+            Self::Handler(error) => {
+                StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Self::Panicked(_) | Self::OutputTooLarge { .. } | Self::BadOutput(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Self::DeadlinePassed => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::MissingExecutionId => "MISSING_EXECUTION_ID",
+            Self::BadHeader { .. } => "BAD_HEADER",
+            Self::BodyTooLarge { .. } => "BODY_TOO_LARGE",
+            Self::BodyLate { .. } => "BODY_TIMEOUT",
+            Self::BodyBroken(_) | Self::BadInput(_) => "BAD_INPUT",
+            Self::Handler(error) => &error.code,
+            Self::Panicked(_) => HANDLER_ERROR,
+            Self::DeadlinePassed => "HANDLER_TIMEOUT",
+            Self::OutputTooLarge { .. } => "OUTPUT_TOO_LARGE",
+            Self::BadOutput(_) => "BAD_OUTPUT",
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::MissingExecutionId
+            | Self::BadHeader { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::BodyLate { .. }
+            | Self::BodyBroken(_)
+            | Self::BadInput(_) => Outcome::Rejected,
+            Self::Handler(_) | Self::Panicked(_) | Self::OutputTooLarge { .. } | Self::BadOutput(_) => {
+                Outcome::Error
+            }
+            Self::DeadlinePassed => Outcome::Timeout,
+        }
+    }
+
+    /// What led to the failure, for the log.
+    pub(crate) fn causes(&self) -> Option<&str> {
+        if let Self::Handler(error) = self
+            && !error.causes.is_empty()
+        {
+            Some(&error.causes)
+        } else {
+            None
+        }
+    }
+
+    /// Where a panic happened, for the log.
+    pub(crate) fn stack(&self) -> Option<&str> {
+        if let Self::Panicked(panic) = self { Some(&panic.stack) } else { None }
+    }
+}

@@ -1,0 +1,94 @@
+//! Which handler a program serves, and the way in.
+
+use std::process::ExitCode;
+
+use crate::clock;
+use crate::handler::Handler;
+use crate::log;
+use crate::server::{self, StartError};
+use crate::settings::Settings;
+
+/// A server of one handler, not yet started. The choice is made before the server is,
+/// so that each is compiled for its handler and a request crosses no virtual call.
+type Server = Box<dyn FnOnce(Settings) -> Result<(), StartError>>;
+
+/// Serves one handler until SIGTERM or SIGINT; see the crate's page for the environment
+/// it reads. `HANDLER` is not looked at. What `main` does before this call is not part
+/// of `X-Init-Duration-Ms`.
+///
+/// Returns 0 when it was stopped, 1 if it could not listen, 2 if the environment is
+/// wrong; the reason is on stderr.
+#[must_use = "return it from main, or the process ends as a success"]
+pub fn serve<H, Args>(handler: H) -> ExitCode
+where
+    H: Handler<Args>,
+    Args: 'static,
+{
+    exit_code(Settings::from_env(clock::now()).and_then(|settings| server::run(handler, settings)))
+}
+
+/// Several handlers in one program, of which the environment variable `HANDLER` chooses
+/// one. A lone handler needs no choice.
+#[derive(Default)]
+#[must_use = "nothing is served before serve() is called"]
+pub struct Handlers {
+    servers: Vec<(&'static str, Server)>,
+}
+
+impl Handlers {
+    /// No handlers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a handler.
+    ///
+    /// # Panics
+    /// If there is one of that name already.
+    pub fn with<H, Args>(mut self, name: &'static str, handler: H) -> Self
+    where
+        H: Handler<Args>,
+        Args: 'static,
+    {
+        assert!(self.names().all(|known| known != name), "two handlers are called `{name}`");
+        self.servers.push((name, Box::new(move |settings| server::run(handler, settings))));
+        self
+    }
+
+    /// Serves the handler that `HANDLER` names, as [`serve`] does. An unknown name, or
+    /// none where there are several handlers, is exit code 2 and a list of the names.
+    #[must_use = "return it from main, or the process ends as a success"]
+    pub fn serve(self) -> ExitCode {
+        exit_code(
+            Settings::from_env(clock::now())
+                .and_then(|settings| self.choose(settings.handler.as_deref())?(settings)),
+        )
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.servers.iter().map(|(name, _)| *name)
+    }
+
+    fn choose(mut self, wanted: Option<&str>) -> Result<Server, StartError> {
+        let known = self.names().collect::<Vec<_>>().join(", ");
+        let index = match wanted {
+            Some(wanted) => self
+                .names()
+                .position(|name| name == wanted)
+                .ok_or_else(|| StartError::UnknownHandler { wanted: wanted.to_owned(), known })?,
+            None if self.servers.len() == 1 => 0,
+            None => return Err(StartError::NoHandlerNamed { known }),
+        };
+        Ok(self.servers.swap_remove(index).1)
+    }
+}
+
+fn exit_code(ended: Result<(), StartError>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::line(&format!("error {error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! One invocation: head → body → input → handler → output, and the answer.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::{Request, Response};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
+
+use crate::answer;
+use crate::context::{Call, Ids};
+use crate::failure::Failure;
+use crate::handler::Handler;
+use crate::limits::BODY_READ_MAX;
+use crate::log;
+use crate::metrics::Outcome;
+use crate::output;
+use crate::panics::caught;
+use crate::server::Instance;
+
+/// A request's body. Fields it does not know are the gateway's or a later version's.
+#[derive(Deserialize)]
+#[serde(bound = "In: DeserializeOwned")]
+struct Envelope<In> {
+    input: In,
+    #[serde(default)]
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+/// Answers `POST /invoke`.
+pub(crate) async fn invoke<H, Args>(
+    instance: &Instance<H>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>>
+where
+    H: Handler<Args>,
+{
+    let in_flight = instance.metrics.begin();
+    let (head, body) = request.into_parts();
+    let ids = Ids::of(&head.headers);
+    let result = match Call::read(head.headers, in_flight.began) {
+        Ok(call) => run(instance, call, body, in_flight.began).await,
+        Err(failure) => Err(failure),
+    };
+    let (mut answer, outcome) = match result {
+        Ok(output) => (answer::json(output), Outcome::Success),
+        Err(failure) => {
+            let message = failure.to_string();
+            log::failure(&ids, &failure, &message);
+            (answer::error(failure.status(), failure.code(), &message), failure.outcome())
+        }
+    };
+    if let Some(init_ms) = instance.init_ms.take() {
+        answer::mark_cold_start(&mut answer, init_ms);
+    }
+    in_flight.end(outcome);
+    answer
+}
+
+/// Everything between the head and the output, stopped at the deadline.
+async fn run<H, Args>(
+    instance: &Instance<H>,
+    call: Call,
+    body: Incoming,
+    arrived: Instant,
+) -> Result<Bytes, Failure>
+where
+    H: Handler<Args>,
+{
+    let deadline = call.deadline;
+    if deadline == Some(arrived) {
+        return Err(Failure::DeadlinePassed);
+    }
+    let mut work = pin!(Some(async {
+        let body = read(body, instance.settings.body_max, arrived).await?;
+        let envelope = Envelope::<H::Input>::read(&body)?;
+        drop(body);
+        let context = call.into_context(envelope.metadata.unwrap_or_default());
+        let output = instance.handler.call(envelope.input, context).await.map_err(Failure::Handler)?;
+        output::to_json(&output, instance.settings.output_max)
+    }));
+    // The panic is caught around each poll: a task of its own would cost every request
+    // an allocation and a trip through the run queue.
+    let ended = poll_fn(|cx| {
+        let Some(work) = work.as_mut().as_pin_mut() else { return Poll::Pending };
+        match caught(|| work.poll(cx)) {
+            Ok(step) => step,
+            Err(panic) => Poll::Ready(Err(Failure::Panicked(panic))),
+        }
+    });
+    let result = match deadline {
+        None => ended.await,
+        Some(deadline) => timeout_at(deadline, ended).await.unwrap_or(Err(Failure::DeadlinePassed)),
+    };
+    // Stops a handler that is still waiting. Its destructors may panic, too.
+    match caught(|| work.set(None)) {
+        Ok(()) => result,
+        Err(panic) => Err(Failure::Panicked(panic)),
+    }
+}
+
+/// Reads a body whole. One that comes in a single piece, as most do, is not copied.
+async fn read(body: Incoming, max: usize, arrived: Instant) -> Result<Bytes, Failure> {
+    if body.size_hint().lower() > max as u64 {
+        return Err(Failure::BodyTooLarge { max });
+    }
+    timeout_at(arrived + BODY_READ_MAX, gather(body, max))
+        .await
+        .unwrap_or(Err(Failure::BodyLate { seconds: BODY_READ_MAX.as_secs() }))
+}
+
+async fn gather(mut body: Incoming, max: usize) -> Result<Bytes, Failure> {
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame.map_err(Failure::BodyBroken)?.into_data() else { continue };
+        if piece.len() > max - whole.len().max(first.len()) {
+            return Err(Failure::BodyTooLarge { max });
+        }
+        if first.is_empty() {
+            first = piece;
+        } else {
+            if whole.is_empty() {
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&piece);
+        }
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+impl<In: DeserializeOwned> Envelope<In> {
+    /// Reads a body. Where a fault is, is found by a second reading, so that only bad
+    /// input pays for it.
+    fn read(body: &[u8]) -> Result<Self, Failure> {
+        let malformed = |fault: &dyn Display| {
+            Failure::BadInput(format!("the body must be {{\"input\": …, \"metadata\": {{…}}}}: {fault}"))
+        };
+        // serde would take an array for the fields in their order.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(malformed(&"it is an array"));
+        }
+        serde_json::from_slice(body).map_err(|fault| {
+            let mut again = serde_json::Deserializer::from_slice(body);
+            match serde_path_to_error::deserialize::<_, Self>(&mut again) {
+                Err(located) if located.path().iter().len() > 0 => {
+                    Failure::BadInput(format!("{}: {}", located.path(), located.inner()))
+                }
+                Err(_) | Ok(_) => malformed(&fault),
+            }
+        })
+    }
+}

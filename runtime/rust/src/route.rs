@@ -1,0 +1,31 @@
+//! Which request is for what.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+
+use crate::answer;
+use crate::handler::Handler;
+use crate::invocation;
+use crate::server::Instance;
+
+/// Answers one request.
+pub(crate) async fn answer<H, Args>(
+    instance: &Instance<H>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>>
+where
+    H: Handler<Args>,
+{
+    match request.uri().path() {
+        "/invoke" if request.method() == Method::POST => invocation::invoke(instance, request).await,
+        "/health" if request.method() == Method::GET => {
+            answer::json(Bytes::from_static(b"{\"status\":\"ok\"}"))
+        }
+        "/metrics" if request.method() == Method::GET => answer::metrics(instance.metrics.to_string()),
+        "/invoke" => answer::method_not_allowed("POST"),
+        "/health" | "/metrics" => answer::method_not_allowed("GET"),
+        path => answer::not_found(path),
+    }
+}

@@ -1,0 +1,209 @@
+//! From start to exit: listen, accept, and on a signal finish what runs.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::drain::Drain;
+use crate::handler::Handler;
+use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX};
+use crate::listener::{Accepted, ListenError, Listener};
+use crate::log;
+use crate::metrics::Metrics;
+use crate::panics;
+use crate::route;
+use crate::settings::{SettingError, Settings};
+
+/// Why an instance did not start.
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error("HANDLER is `{wanted}`, which this program does not have; it has: {known}")]
+    UnknownHandler { wanted: String, known: String },
+    #[error("HANDLER is not set and this program has several handlers; name one of: {known}")]
+    NoHandlerNamed { known: String },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("cannot start the event loop: {0}")]
+    Runtime(io::Error),
+}
+
+impl StartError {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Setting(_) | Self::UnknownHandler { .. } | Self::NoHandlerNamed { .. } => 2,
+            Self::Listen(_) | Self::Runtime(_) => 1,
+        }
+    }
+}
+
+/// A handler being served, and what its requests share.
+pub(crate) struct Instance<H> {
+    pub(crate) handler: H,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Metrics,
+    /// Milliseconds from start to listening, rounded up; taken by the first answer.
+    pub(crate) init_ms: Cell<Option<u64>>,
+}
+
+/// Serves until a signal, then until everything that ran was answered.
+pub(crate) fn run<H, Args>(handler: H, settings: Settings) -> Result<(), StartError>
+where
+    H: Handler<Args>,
+    Args: 'static,
+{
+    panics::install_hook();
+    Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .map_err(StartError::Runtime)?
+        .block_on(listen(handler, settings))
+}
+
+async fn listen<H, Args>(handler: H, settings: Settings) -> Result<(), StartError>
+where
+    H: Handler<Args>,
+    Args: 'static,
+{
+    // Before the socket exists: whoever sees it may send a signal.
+    let mut stop = Stop::new().map_err(StartError::Runtime)?;
+    let listener = Listener::bind(&settings.address)?;
+    let init_us = clock::now().duration_since(settings.began).as_micros();
+    let init_ms = u64::try_from(init_us.div_ceil(1000)).unwrap_or(u64::MAX);
+    log::line(&format!("listening on {listener} after {init_ms} ms"));
+    let instance =
+        Rc::new(Instance { handler, settings, metrics: Metrics::new(), init_ms: Cell::new(Some(init_ms)) });
+
+    let drain = Rc::new(Drain::default());
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.wait() => break,
+            Some(ended) = connections.join_next() => report(ended),
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok(accepted) => admit(&mut connections, accepted, &instance, &drain),
+                Err(error) => {
+                    log::line(&format!("warning cannot accept a connection: {error}"));
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+
+    // Requests that were on their way before the signal are finished, too. To yield is
+    // to look at the sockets: first at the listener, then at what was accepted.
+    tokio::task::yield_now().await;
+    while connections.len() < CONNECTIONS_MAX
+        && let Some(accepted) = listener.accept_waiting().await
+    {
+        admit(&mut connections, accepted, &instance, &drain);
+    }
+    drop(listener);
+    tokio::task::yield_now().await;
+    drain.start();
+    log::line(&format!("stopping, {} in flight", instance.metrics.in_flight()));
+    while let Some(ended) = connections.join_next().await {
+        report(ended);
+    }
+    log::line("stopped");
+    Ok(())
+}
+
+fn admit<H, Args>(
+    connections: &mut JoinSet<()>,
+    accepted: Accepted,
+    instance: &Rc<Instance<H>>,
+    drain: &Rc<Drain>,
+) where
+    H: Handler<Args>,
+    Args: 'static,
+{
+    let (instance, drain) = (Rc::clone(instance), Rc::clone(drain));
+    match accepted {
+        Accepted::Tcp(stream) => connections.spawn_local(converse(stream, instance, drain)),
+        Accepted::Unix(stream) => connections.spawn_local(converse(stream, instance, drain)),
+    };
+}
+
+/// SIGTERM and SIGINT. Once waited for they are ignored: a terminal's Ctrl-C and the
+/// control plane's SIGTERM come together, and what runs is to be finished.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// One connection, from accept to close.
+async fn converse<S, H, Args>(stream: S, instance: Rc<Instance<H>>, drain: Rc<Drain>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    H: Handler<Args>,
+{
+    let service = service_fn(move |request| {
+        let instance = Rc::clone(&instance);
+        async move { Ok::<_, std::convert::Infallible>(route::answer(&*instance, request).await) }
+    });
+    let connection = http1::Builder::new()
+        // It would also close idle connections, and the gateway, which keeps them in a
+        // pool, would now and then send a request into the closing one.
+        .header_read_timeout(None)
+        // Nobody caches these answers.
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let mut place = None;
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        if place.is_none() {
+            place = Some(drain.join(cx.waker().clone()));
+        }
+        let step = connection.as_mut().poll(cx);
+        if step.is_ready() || told || !drain.started() {
+            return step;
+        }
+        // Only now, as a request that had arrived was begun by the poll above.
+        told = true;
+        connection.as_mut().graceful_shutdown();
+        connection.as_mut().poll(cx)
+    })
+    .await;
+    // A peer that goes away between or within requests is its own business; a peer
+    // that does not speak HTTP is worth a line.
+    if let Err(error) = ended
+        && error.is_parse()
+    {
+        log::line(&format!("warning a connection was closed: {error}"));
+    }
+}
+
+/// Handlers' panics are caught below; one of ours costs its connection and no more.
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        log::line(&format!("error a connection ended in a panic of the runtime: {error}"));
+    }
+}

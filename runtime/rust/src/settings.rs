@@ -1,0 +1,125 @@
+//! What the environment says, checked as a whole before anything is opened.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+use tokio::time::Instant;
+
+use crate::limits::{BODY_BYTES_MAX, OUTPUT_BYTES_MAX, SETTING_BYTES_MAX};
+
+/// Where to listen.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// A Unix socket at this path.
+    Unix(PathBuf),
+    /// All addresses of the machine, at this port; 0 lets the system pick one.
+    Tcp(u16),
+}
+
+/// The runtime's settings.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// When the runtime took over from `main`.
+    pub(crate) began: Instant,
+    pub(crate) address: Address,
+    /// The name in `HANDLER`.
+    pub(crate) handler: Option<String>,
+    /// Bytes.
+    pub(crate) body_max: usize,
+    /// Bytes.
+    pub(crate) output_max: usize,
+}
+
+/// An environment that does not say clearly what to do.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum SettingError {
+    #[error(
+        "neither PICOFAAS_SOCKET nor PORT is set: give the path of a Unix socket in PICOFAAS_SOCKET \
+         or a TCP port in PORT"
+    )]
+    NoAddress,
+    #[error("PORT is `{0}`, which is not a port: give a number from 0 to 65535")]
+    Port(String),
+    #[error("{name} is `{value}`: give a number of bytes from 1 to {SETTING_BYTES_MAX}")]
+    Bytes { name: &'static str, value: String },
+    #[error(
+        "EXECUTION_MODE is JOB, which this version of the Rust runtime does not support yet: \
+         register the function with executionMode WARM"
+    )]
+    JobMode,
+    #[error("EXECUTION_MODE is `{0}`, which is unknown: give WARM or POOL, or leave it out")]
+    Mode(String),
+    #[error("{0} is not valid UTF-8")]
+    NotText(&'static str),
+}
+
+impl Settings {
+    /// Reads the environment of the process.
+    pub(crate) fn from_env<E: From<SettingError>>(began: Instant) -> Result<Self, E> {
+        Ok(Self::read(began, |name| match std::env::var_os(name) {
+            None => Ok(None),
+            Some(value) => value.into_string().map(Some).map_err(|_| SettingError::NotText(name)),
+        })?)
+    }
+
+    /// Reads the settings from variables; an empty one counts as absent.
+    fn read(
+        began: Instant,
+        variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
+    ) -> Result<Self, SettingError> {
+        let variable = |name| Ok(variable(name)?.filter(|value| !value.is_empty()));
+        match variable("EXECUTION_MODE")?.as_deref() {
+            None | Some("WARM" | "POOL") => {}
+            Some("JOB") => return Err(SettingError::JobMode),
+            Some(other) => return Err(SettingError::Mode(other.to_owned())),
+        }
+        let address = match (variable("PICOFAAS_SOCKET")?, variable("PORT")?) {
+            (Some(path), _) => Address::Unix(path.into()),
+            (None, Some(port)) => Address::Tcp(port.parse().map_err(|_| SettingError::Port(port))?),
+            (None, None) => return Err(SettingError::NoAddress),
+        };
+        let bytes = |name, default| match variable(name)? {
+            None => Ok(default),
+            Some(value) => match value.parse() {
+                Ok(bytes) if (1..=SETTING_BYTES_MAX).contains(&bytes) => Ok(bytes),
+                Ok(_) | Err(_) => Err(SettingError::Bytes { name, value }),
+            },
+        };
+        Ok(Self {
+            began,
+            address,
+            handler: variable("HANDLER")?,
+            body_max: bytes("MAX_BODY", BODY_BYTES_MAX)?,
+            output_max: bytes("MAX_OUTPUT", OUTPUT_BYTES_MAX)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingError> {
+        Settings::read(crate::clock::now(), |name| {
+            Ok(variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        })
+    }
+
+    #[test]
+    fn the_socket_wins_over_the_port_and_an_empty_variable_is_none() {
+        let both = read(&[("PICOFAAS_SOCKET", "/run/fn.sock"), ("PORT", "80")]).unwrap();
+        assert_eq!(both.address, Address::Unix("/run/fn.sock".into()));
+        let port = read(&[("PICOFAAS_SOCKET", ""), ("PORT", "8080")]).unwrap();
+        assert_eq!((port.address, port.body_max), (Address::Tcp(8080), BODY_BYTES_MAX));
+        assert_eq!(read(&[("PORT", "")]).unwrap_err(), SettingError::NoAddress);
+    }
+
+    #[test]
+    fn a_limit_outside_its_range_is_refused_and_not_clamped() {
+        for value in ["0", "-1", "1e6", "1073741825"] {
+            let error = read(&[("PORT", "0"), ("MAX_OUTPUT", value)]).unwrap_err();
+            assert_eq!(error, SettingError::Bytes { name: "MAX_OUTPUT", value: value.to_owned() });
+        }
+        assert_eq!(read(&[("PORT", "0"), ("MAX_OUTPUT", "7")]).unwrap().output_max, 7);
+    }
+}

@@ -1,0 +1,12 @@
+//! The runtime from outside: real processes, real sockets, raw bytes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod deadline;
+mod failures;
+mod instance;
+mod invoke;
+mod observe;
+mod start;
+mod stop;
+mod wire;
