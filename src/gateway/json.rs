@@ -64,7 +64,11 @@ pub fn check_invocation(body: &[u8]) -> Result<(), Refusal> {
             "the body is empty; send a JSON object such as {\"input\": {}}",
         ));
     }
-    let fine = if body.len() < SIMD_BYTES_MIN {
+    // A derived reader would also take an array for a struct.
+    let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    let fine = if !is_object {
+        false
+    } else if body.len() < SIMD_BYTES_MIN {
         parse_small(body).is_some()
     } else {
         with_scratch(body, |text, buffers| {
@@ -88,19 +92,20 @@ fn explain(body: &[u8]) -> Result<(), Refusal> {
             format!("the body is not UTF-8 (at byte {}); JSON must be", error.valid_up_to()),
         )
     })?;
-    let Err(error) = serde_json::from_str::<Envelope<'_>>(text) else { return Ok(()) };
-    if !error.is_data() {
-        return Err(Refusal::new(Code::InvalidJson, format!("the body is not JSON: {error}")));
-    }
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
         return Err(Refusal::new(Code::InvalidJson, format!("the body is not JSON: {error}")));
     }
-    let said = error.to_string();
+    let is_object = text.trim_start().starts_with('{');
+    let said = match serde_json::from_str::<Envelope<'_>>(text) {
+        Ok(_) if is_object => return Ok(()),
+        Ok(_) => "must be an object".to_owned(),
+        Err(error) => error.to_string(),
+    };
     let field = match () {
-        () if said.contains("`input`") => "input",
+        () if !is_object => "",
         () if said.starts_with("unknown field") => said.split('`').nth(1).unwrap_or(""),
-        () if text.trim_start().starts_with('{') => "metadata",
-        () => "",
+        () if said.contains("`input`") => "input",
+        () => "metadata",
     };
     let detail = Fault { field: field.to_owned(), message: said.clone() };
     Err(Refusal::new(
