@@ -134,7 +134,8 @@ impl Lane {
     pub fn pick(&self) -> Option<u16> {
         let mut best: Option<(u16, &Instance)> = None;
         for (place, instance) in (0_u16..).zip(self.instances.iter()) {
-            if instance.standing != Standing::Ready || instance.in_flight >= self.limits.instance_concurrency {
+            if instance.standing != Standing::Ready || instance.in_flight >= self.limits.instance_concurrency
+            {
                 continue;
             }
             let better = best.is_none_or(|(_, other)| {

@@ -4,6 +4,9 @@
 //! doorbell per gateway. Its cost depends on the lanes that have something to do. It
 //! allocates nothing, takes no lock and writes no log line.
 
+#[cfg(test)]
+mod audit;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,19 +20,19 @@ use super::wheel::Wheel;
 use crate::clock::{NANOS_PER_MS, Nanos};
 
 /// Orders handled in one tick.
-const ORDERS_PER_TICK: usize = 64;
+pub(super) const ORDERS_PER_TICK: usize = 64;
 /// Events handled in one tick.
-const EVENTS_PER_TICK: usize = 512;
+pub(super) const EVENTS_PER_TICK: usize = 512;
 /// Announced functions whose rings are drained in one tick.
-const DOORWAYS_PER_TICK: usize = 128;
+pub(super) const DOORWAYS_PER_TICK: usize = 128;
 /// Tickets taken from one function before the next has its turn.
-const TICKETS_PER_DOORWAY: usize = 64;
+pub(super) const TICKETS_PER_DOORWAY: usize = 64;
 /// Timer nodes moved in one tick.
-const TIMERS_PER_TICK: u32 = 512;
+pub(super) const TIMERS_PER_TICK: u32 = 512;
 /// Lanes served in one tick.
-const LANES_PER_TICK: usize = 128;
+pub(super) const LANES_PER_TICK: usize = 128;
 /// Grants and endings for one lane before the next has its turn.
-const GRANTS_PER_LANE: usize = 64;
+pub(super) const GRANTS_PER_LANE: usize = 64;
 
 /// What a tick did and when the next is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -434,7 +437,11 @@ impl Scheduler {
         };
         let (limits, closed) = (lane.limits, lane.closed);
         let course = self.courses[slot as usize];
-        let resume = now.saturating_add(self.backoff(course.attempt, limits.retry_backoff_ns, limits.retry_max_backoff_ns));
+        let resume = now.saturating_add(self.backoff(
+            course.attempt,
+            limits.retry_backoff_ns,
+            limits.retry_max_backoff_ns,
+        ));
         if closed || course.attempt > limits.max_retries || resume >= course.deadline {
             self.end(slot, if closed { End::FunctionRemoved } else { why });
             self.let_go(slot);
@@ -492,9 +499,8 @@ impl Scheduler {
             InstanceKey { lane: course.lane, place: course.place, generation: course.instance_generation };
         let mut other = false;
         if let Some(lane) = self.lane(course.lane) {
-            let was_ready = lane
-                .instance_mut(key)
-                .is_some_and(|instance| instance.standing == Standing::Ready);
+            let was_ready =
+                lane.instance_mut(key).is_some_and(|instance| instance.standing == Standing::Ready);
             if was_ready {
                 lane.set_standing(key, Standing::Suspect);
             }

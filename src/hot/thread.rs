@@ -25,7 +25,14 @@ const SPINS_PER_LOOK: u32 = 64;
 /// Runs the scheduler until `stop` is set and the doorbell rung.
 ///
 /// `core` is the CPU to stay on, where the policy pins.
-pub fn run(board: &Arc<Switchboard>, scheduler: Scheduler, clock: Clock, spin: Spin, core: Option<usize>, stop: &AtomicBool) {
+pub fn run(
+    board: &Arc<Switchboard>,
+    scheduler: Scheduler,
+    clock: Clock,
+    spin: Spin,
+    core: Option<usize>,
+    stop: &AtomicBool,
+) {
     if let Some(core) = core {
         let mut set = CpuSet::new();
         set.set(core);

@@ -116,6 +116,12 @@ impl Wheel {
         self.first_slot().map(|(_, start)| start.max(self.elapsed))
     }
 
+    /// Whether the record has a timer.
+    #[cfg(test)]
+    pub(super) fn is_set(&self, index: Index) -> bool {
+        self.nodes[index as usize].home != NOWHERE
+    }
+
     fn link(&mut self, index: Index) {
         let when = self.nodes[index as usize].when;
         let home = self.home(when);
