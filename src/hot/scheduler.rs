@@ -379,9 +379,16 @@ impl Scheduler {
 
     /// Hands a finished lane's memory to control; it comes back where the ring is full.
     fn give_back(&mut self, lane: Box<Lane>) -> Option<Box<Lane>> {
+        let successor = lane.successor;
         match self.board.notices.push(Notice::Closed { lane }) {
             Ok(()) => {
                 self.notified = true;
+                if let Some(index) = successor
+                    && let Some(heir) = self.lane(index)
+                {
+                    heir.is_heir = false;
+                    self.activate(index);
+                }
                 None
             }
             Err(Notice::Closed { lane }) => Some(lane),
@@ -644,6 +651,7 @@ impl Scheduler {
         if let Some(old) = replaces.and_then(|old| self.lane(old)) {
             old.successor = Some(index);
             lane.inherited = old.in_flight + old.inherited;
+            lane.is_heir = true;
         }
         debug_assert!(self.lanes[index as usize].is_none(), "lane {index} is open already");
         self.lanes[index as usize] = Some(lane);
