@@ -123,11 +123,8 @@ impl Scheduler {
         let mut taken = 0;
         for _ in 0..DOORWAYS_PER_TICK {
             let Some(index) = self.board.ready.pop() else { break };
-            if self.lanes[index as usize].is_none() {
-                // Control opened the lane before a gateway could know of it, so the order is
-                // on its ring by now; a lane that is still unknown was closed and drained.
-                taken += self.take_orders(0);
-            }
+            // A lane that is not there was closed, or its order is still on the ring: `open`
+            // then drains what was announced too early.
             taken += self.drain(index, TICKETS_PER_DOORWAY);
         }
         taken
@@ -659,6 +656,8 @@ impl Scheduler {
         if let Some(old) = replaces {
             self.hand_over(old, index);
         }
+        // A gateway may have announced the lane before this order was reached.
+        self.drain(index, TICKETS_PER_DOORWAY);
     }
 
     /// Everyone who waits in `old` keeps the place in line in `new`.

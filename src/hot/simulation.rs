@@ -62,6 +62,8 @@ struct Simulation {
     /// Something was published for the scheduler since its last tick began.
     published: bool,
     pass: Pass,
+    /// Steps in which it does not come to tick.
+    stalled: u64,
     /// What is on the rings of events and of orders.
     sent: VecDeque<Event>,
     told: VecDeque<Told>,
@@ -99,6 +101,7 @@ impl Simulation {
             control,
             published: false,
             pass: Pass { work: 0, more: false, next_wake: u64::MAX },
+            stalled: 0,
             sent: VecDeque::new(),
             told: VecDeque::new(),
             in_flight: BTreeMap::new(),
@@ -355,7 +358,11 @@ impl Simulation {
             self.step += 1;
             self.act();
             // A thread that others keep off its core ticks late.
-            while self.is_awake() && !self.dice.one_in(4) {
+            if self.dice.one_in(50) {
+                self.stalled = self.dice.below(20);
+            }
+            self.stalled = self.stalled.saturating_sub(1);
+            while self.stalled == 0 && self.is_awake() && !self.dice.one_in(4) {
                 self.tick();
             }
             self.check();

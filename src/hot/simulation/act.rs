@@ -308,8 +308,17 @@ impl Simulation {
             (1..3, Some(lane)) => self.open(Some(lane)),
             _ => self.open(None),
         }
-        if self.dice.one_in(2) {
-            self.gateway_learns(gateway);
+        match self.dice.below(8) {
+            0..4 => self.gateway_learns(gateway),
+            // All gateways learn of it and use it before the scheduler comes to look.
+            4 => {
+                self.stalled = 1 + self.dice.below(8);
+                (0..self.dice.below(self.scale.burst)).for_each(|_| self.admit(gateway));
+                (0..self.gateways.len()).for_each(|gateway| self.gateway_learns(gateway));
+                (0..self.dice.below(8)).for_each(|_| self.close_one());
+                (0..self.dice.below(8)).for_each(|_| self.admit(gateway));
+            }
+            _ => {}
         }
     }
 
