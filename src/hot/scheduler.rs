@@ -712,25 +712,24 @@ impl Scheduler {
     fn retire(&mut self, key: InstanceKey) {
         let Some(lane) = self.lane(key.lane) else { return };
         let Some(instance) = lane.instance_mut(key) else { return };
-        if instance.standing == Standing::Retiring {
-            return;
-        }
-        let idle = instance.in_flight == 0;
+        let (was, idle) = (instance.standing, instance.in_flight == 0);
         lane.set_standing(key, Standing::Retiring);
-        if idle {
-            self.retired(key);
+        if idle
+            && !self.retired(key)
+            && let Some(lane) = self.lane(key.lane)
+        {
+            lane.set_standing(key, was);
         }
         self.activate(key.lane);
     }
 
-    fn retired(&mut self, key: InstanceKey) {
-        // Where the ring is full the instance stays until its function goes or it is asked for
-        // again: control repeats `ReapIdle`.
-        if self.board.notices.push(Notice::Retired { instance: key }).is_ok() {
-            self.notified = true;
-        } else if let Some(lane) = self.lane(key.lane) {
-            lane.set_standing(key, Standing::Ready);
-        }
+    /// Tells control that the instance is idle; false where the ring is full. Then an idle one
+    /// keeps its standing and one that became idle stays out of use, and both wait for the next
+    /// `Retire` or `ReapIdle`.
+    fn retired(&mut self, key: InstanceKey) -> bool {
+        let told = self.board.notices.push(Notice::Retired { instance: key }).is_ok();
+        self.notified |= told;
+        told
     }
 
     fn reap_idle(&mut self, index: LaneIndex, keep: u16, idle_before: Nanos) {
