@@ -174,9 +174,12 @@ impl Lane {
 
     /// The instance of `key`, where it is still the one in its place.
     pub fn instance_mut(&mut self, key: InstanceKey) -> Option<&mut Instance> {
-        self.instances
-            .get_mut(usize::from(key.place))
-            .filter(|i| i.generation == key.generation && i.standing != Standing::Absent)
+        self.place_mut(key).filter(|i| i.standing != Standing::Absent)
+    }
+
+    /// The place of `key`, where nothing has come after it, be it there or down.
+    pub fn place_mut(&mut self, key: InstanceKey) -> Option<&mut Instance> {
+        self.instances.get_mut(usize::from(key.place)).filter(|i| i.generation == key.generation)
     }
 
     /// Counts an instance into or out of the ready set, as its standing changes.

@@ -533,7 +533,8 @@ impl Scheduler {
         };
         lane.in_flight -= 1;
         let mut idle = false;
-        if let Some(instance) = lane.instance_mut(key) {
+        // One that is down counts on, because it may be found to be there after all.
+        if let Some(instance) = lane.place_mut(key) {
             instance.in_flight -= 1;
             instance.last_used = now;
             idle = instance.standing == Standing::Retiring && instance.in_flight == 0;
@@ -693,8 +694,10 @@ impl Scheduler {
         let Some(instance) = lane.instances.get_mut(usize::from(key.place)) else { return };
         if instance.generation != key.generation || instance.standing == Standing::Absent {
             debug_assert_ne!(instance.standing, Standing::Ready, "two instances in one place");
-            instance.generation = key.generation;
-            instance.in_flight = 0;
+            if instance.generation != key.generation {
+                instance.generation = key.generation;
+                instance.in_flight = 0;
+            }
             instance.standing = Standing::Suspect;
             instance.last_used = now;
         }

@@ -9,6 +9,7 @@
 
 mod act;
 mod control;
+mod corner;
 mod dice;
 mod gateway;
 

@@ -63,9 +63,7 @@ impl Scheduler {
             for (place, instance) in (0_u16..).zip(lane.instances.iter()) {
                 ready += u16::from(instance.standing == Standing::Ready);
                 let flying = on_instance.get(&(index, place, instance.generation)).copied().unwrap_or(0);
-                if instance.standing != Standing::Absent {
-                    assert_eq!(instance.in_flight, flying, "in flight on {place} of lane {index}");
-                }
+                assert_eq!(instance.in_flight, flying, "in flight on {place} of lane {index}");
             }
             assert_eq!(lane.ready, ready, "ready in lane {index}");
             if !lane.active && !lane.waiting.is_empty() {
