@@ -83,6 +83,9 @@ pub struct Lane {
     pub active: bool,
     /// Gateways send nothing here any more.
     pub closed: bool,
+    /// The version that this lane replaced is not given back yet: what comes back to it, late
+    /// tickets and retries, is sent on to this index.
+    pub is_heir: bool,
     /// The lane that replaced this one.
     pub successor: Option<LaneIndex>,
     /// The instance table.
@@ -107,6 +110,7 @@ impl Lane {
             stranded: false,
             active: false,
             closed: false,
+            is_heir: false,
             successor: None,
             instances: vec![absent; limits.instances_max as usize].into_boxed_slice(),
         }
@@ -120,6 +124,7 @@ impl Lane {
             && self.in_flight == 0
             && self.inherited == 0
             && self.backing_off == 0
+            && !self.is_heir
     }
 
     /// Whether one more attempt may be in flight.
@@ -169,9 +174,12 @@ impl Lane {
 
     /// The instance of `key`, where it is still the one in its place.
     pub fn instance_mut(&mut self, key: InstanceKey) -> Option<&mut Instance> {
-        self.instances
-            .get_mut(usize::from(key.place))
-            .filter(|i| i.generation == key.generation && i.standing != Standing::Absent)
+        self.place_mut(key).filter(|i| i.standing != Standing::Absent)
+    }
+
+    /// The place of `key`, where nothing has come after it, be it there or down.
+    pub fn place_mut(&mut self, key: InstanceKey) -> Option<&mut Instance> {
+        self.instances.get_mut(usize::from(key.place)).filter(|i| i.generation == key.generation)
     }
 
     /// Counts an instance into or out of the ready set, as its standing changes.

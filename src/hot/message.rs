@@ -80,7 +80,7 @@ pub enum Order {
     Down { instance: InstanceKey },
     /// An instance that was asked for could not be started.
     StartFailed { lane: LaneIndex },
-    /// Grant nothing to the instance any more, and say when it is idle.
+    /// Grant nothing to the instance any more, and say when it is idle; asked again, say it again.
     Retire { instance: InstanceKey },
     /// Retire the instances above `keep` that have been idle since before `idle_before` (ns).
     ReapIdle { lane: LaneIndex, keep: u16, idle_before: u64 },

@@ -6,6 +6,8 @@ pub mod eventfd;
 pub mod lane;
 pub mod message;
 pub mod scheduler;
+#[cfg(test)]
+mod simulation;
 pub mod switchboard;
 mod sync;
 pub mod thread;

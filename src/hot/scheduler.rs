@@ -4,6 +4,9 @@
 //! doorbell per gateway. Its cost depends on the lanes that have something to do. It
 //! allocates nothing, takes no lock and writes no log line.
 
+#[cfg(test)]
+mod audit;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,19 +20,19 @@ use super::wheel::Wheel;
 use crate::clock::{NANOS_PER_MS, Nanos};
 
 /// Orders handled in one tick.
-const ORDERS_PER_TICK: usize = 64;
+pub(super) const ORDERS_PER_TICK: usize = 64;
 /// Events handled in one tick.
-const EVENTS_PER_TICK: usize = 512;
+pub(super) const EVENTS_PER_TICK: usize = 512;
 /// Announced functions whose rings are drained in one tick.
-const DOORWAYS_PER_TICK: usize = 128;
+pub(super) const DOORWAYS_PER_TICK: usize = 128;
 /// Tickets taken from one function before the next has its turn.
-const TICKETS_PER_DOORWAY: usize = 64;
+pub(super) const TICKETS_PER_DOORWAY: usize = 64;
 /// Timer nodes moved in one tick.
-const TIMERS_PER_TICK: u32 = 512;
+pub(super) const TIMERS_PER_TICK: u32 = 512;
 /// Lanes served in one tick.
-const LANES_PER_TICK: usize = 128;
+pub(super) const LANES_PER_TICK: usize = 128;
 /// Grants and endings for one lane before the next has its turn.
-const GRANTS_PER_LANE: usize = 64;
+pub(super) const GRANTS_PER_LANE: usize = 64;
 
 /// What a tick did and when the next is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,11 +123,8 @@ impl Scheduler {
         let mut taken = 0;
         for _ in 0..DOORWAYS_PER_TICK {
             let Some(index) = self.board.ready.pop() else { break };
-            if self.lanes[index as usize].is_none() {
-                // Control opened the lane before a gateway could know of it, so the order is
-                // on its ring by now; a lane that is still unknown was closed and drained.
-                taken += self.take_orders(0);
-            }
+            // A lane that is not there was closed, or its order is still on the ring: `open`
+            // then drains what was announced too early.
             taken += self.drain(index, TICKETS_PER_DOORWAY);
         }
         taken
@@ -376,9 +376,16 @@ impl Scheduler {
 
     /// Hands a finished lane's memory to control; it comes back where the ring is full.
     fn give_back(&mut self, lane: Box<Lane>) -> Option<Box<Lane>> {
+        let successor = lane.successor;
         match self.board.notices.push(Notice::Closed { lane }) {
             Ok(()) => {
                 self.notified = true;
+                if let Some(index) = successor
+                    && let Some(heir) = self.lane(index)
+                {
+                    heir.is_heir = false;
+                    self.activate(index);
+                }
                 None
             }
             Err(Notice::Closed { lane }) => Some(lane),
@@ -526,7 +533,8 @@ impl Scheduler {
         };
         lane.in_flight -= 1;
         let mut idle = false;
-        if let Some(instance) = lane.instance_mut(key) {
+        // One that is down counts on, because it may be found to be there after all.
+        if let Some(instance) = lane.place_mut(key) {
             instance.in_flight -= 1;
             instance.last_used = now;
             idle = instance.standing == Standing::Retiring && instance.in_flight == 0;
@@ -642,6 +650,8 @@ impl Scheduler {
         debug_assert!(self.lanes[index as usize].is_none(), "lane {index} is open already");
         self.lanes[index as usize] = Some(lane);
         self.activate(index);
+        // A gateway may have announced the lane before this order was reached.
+        self.drain(index, TICKETS_PER_DOORWAY);
     }
 
     fn succeed(&mut self, old: LaneIndex, new: LaneIndex) {
@@ -650,6 +660,7 @@ impl Scheduler {
         let inherited = predecessor.in_flight + predecessor.inherited;
         if let Some(lane) = self.lane(new) {
             lane.inherited += inherited;
+            lane.is_heir = true;
         }
         self.hand_over(old, new);
         self.activate(new);
@@ -666,7 +677,7 @@ impl Scheduler {
 
     fn close(&mut self, index: LaneIndex) {
         // Every gateway has stopped to use the doorway, so this empties it for good.
-        while self.drain(index, TICKETS_PER_DOORWAY) == TICKETS_PER_DOORWAY {}
+        self.drain(index, usize::MAX);
         let Some(lane) = self.lane(index) else { return };
         lane.closed = true;
         // With a successor nothing waits here; without one, each waiting one ends now.
@@ -688,8 +699,10 @@ impl Scheduler {
         let Some(instance) = lane.instances.get_mut(usize::from(key.place)) else { return };
         if instance.generation != key.generation || instance.standing == Standing::Absent {
             debug_assert_ne!(instance.standing, Standing::Ready, "two instances in one place");
-            instance.generation = key.generation;
-            instance.in_flight = 0;
+            if instance.generation != key.generation {
+                instance.generation = key.generation;
+                instance.in_flight = 0;
+            }
             instance.standing = Standing::Suspect;
             instance.last_used = now;
         }
@@ -707,25 +720,24 @@ impl Scheduler {
     fn retire(&mut self, key: InstanceKey) {
         let Some(lane) = self.lane(key.lane) else { return };
         let Some(instance) = lane.instance_mut(key) else { return };
-        if instance.standing == Standing::Retiring {
-            return;
-        }
-        let idle = instance.in_flight == 0;
+        let (was, idle) = (instance.standing, instance.in_flight == 0);
         lane.set_standing(key, Standing::Retiring);
-        if idle {
-            self.retired(key);
+        if idle
+            && !self.retired(key)
+            && let Some(lane) = self.lane(key.lane)
+        {
+            lane.set_standing(key, was);
         }
         self.activate(key.lane);
     }
 
-    fn retired(&mut self, key: InstanceKey) {
-        // Where the ring is full the instance stays until its function goes or it is asked for
-        // again: control repeats `ReapIdle`.
-        if self.board.notices.push(Notice::Retired { instance: key }).is_ok() {
-            self.notified = true;
-        } else if let Some(lane) = self.lane(key.lane) {
-            lane.set_standing(key, Standing::Ready);
-        }
+    /// Tells control that the instance is idle; false where the ring is full. Then an idle one
+    /// keeps its standing and one that became idle stays out of use, and both wait for the next
+    /// `Retire` or `ReapIdle`.
+    fn retired(&mut self, key: InstanceKey) -> bool {
+        let told = self.board.notices.push(Notice::Retired { instance: key }).is_ok();
+        self.notified |= told;
+        told
     }
 
     fn reap_idle(&mut self, index: LaneIndex, keep: u16, idle_before: Nanos) {

@@ -15,9 +15,9 @@ const NONE: u32 = u32::MAX;
 const LEVELS: usize = 6;
 const SLOTS: usize = 64;
 const SLOT_BITS: u32 = 6;
-/// The longest time ahead: 2³⁵ ms, a year, half of what the levels span, so that no timer
-/// lands in the slot where time stands.
-const AHEAD_MAX: u64 = 1 << (SLOT_BITS * LEVELS as u32 - 1);
+/// The longest time ahead that fits: all slots of the top level but the current one, over two
+/// years. A timer further ahead is put there and spread again.
+const AHEAD_MAX: u64 = (SLOTS as u64 - 1) << (SLOT_BITS * (LEVELS as u32 - 1));
 /// The list of timers that are due.
 const DUE: u16 = (LEVELS * SLOTS) as u16;
 /// Not in the wheel.
@@ -117,6 +117,12 @@ impl Wheel {
         self.first_slot().map(|(_, start)| start.max(self.elapsed))
     }
 
+    /// Whether the record has a timer.
+    #[cfg(test)]
+    pub(super) fn is_set(&self, index: Index) -> bool {
+        self.nodes[index as usize].home != NOWHERE
+    }
+
     fn link(&mut self, index: Index) {
         let when = self.nodes[index as usize].when;
         let home = self.home(when);
@@ -139,7 +145,7 @@ impl Wheel {
         if when <= self.elapsed {
             return DUE;
         }
-        let when = when.min(self.elapsed + AHEAD_MAX - 1);
+        let when = when.min(self.elapsed + AHEAD_MAX);
         let differs = 63 - (self.elapsed ^ when).leading_zeros();
         let level = (differs / SLOT_BITS).min(LEVELS as u32 - 1);
         let slot = (when >> (level * SLOT_BITS)) % SLOTS as u64;

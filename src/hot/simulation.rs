@@ -1,0 +1,477 @@
+//! A seeded simulation of the scheduler between gateways and control.
+//!
+//! One thread plays everybody: the gateways and control are models that use the real
+//! switchboard as the real ones must, the clock is a number, and the scheduler is the real one.
+//! It is ticked as its thread would tick it: when something was published for it, when its last
+//! pass asked for more, or when the time it gave for its next wake has come; and sometimes late.
+//!
+//! `PICOFAAS_SEED` repeats one run; the seed of a failure is printed with it.
+
+mod act;
+mod control;
+mod corner;
+mod dice;
+mod gateway;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use self::control::{Control, Told};
+use self::dice::Dice;
+use self::gateway::Gateway;
+use super::message::{End, Event, Grant, InstanceKey, LaneIndex, Notice, Order};
+use super::scheduler::{
+    DOORWAYS_PER_TICK, EVENTS_PER_TICK, GRANTS_PER_LANE, LANES_PER_TICK, ORDERS_PER_TICK, Pass, Scheduler,
+    TICKETS_PER_DOORWAY, TIMERS_PER_TICK,
+};
+use super::switchboard::{Extent, Switchboard};
+use crate::clock::{NANOS_PER_MS, Nanos};
+
+/// What one tick may do at most.
+const WORK_MAX: usize = ORDERS_PER_TICK
+    + EVENTS_PER_TICK
+    + DOORWAYS_PER_TICK * TICKETS_PER_DOORWAY
+    + TIMERS_PER_TICK as usize
+    + LANES_PER_TICK * GRANTS_PER_LANE;
+/// How late an execution may become terminal.
+const LATE_MAX: Nanos = 5 * NANOS_PER_MS;
+
+/// How large a run is.
+#[derive(Clone, Copy)]
+struct Scale {
+    steps: u64,
+    slots: usize,
+    lanes: usize,
+    /// No queue is longer, no function wider than a quarter of it.
+    size_max: u64,
+    /// Executions admitted, orders sent and events sent in one burst.
+    burst: u64,
+    /// Steps between two looks into the tables.
+    audit_every: u64,
+}
+
+struct Simulation {
+    dice: Dice,
+    scale: Scale,
+    now: Nanos,
+    step: u64,
+    ticks: u64,
+    board: Arc<Switchboard>,
+    scheduler: Scheduler,
+    gateways: Vec<Gateway>,
+    control: Control,
+    /// Something was published for the scheduler since its last tick began.
+    published: bool,
+    pass: Pass,
+    /// Steps in which it does not come to tick.
+    stalled: u64,
+    /// What is on the rings of events and of orders.
+    sent: VecDeque<Event>,
+    told: VecDeque<Told>,
+    /// Attempts in flight, as the scheduler's messages have them.
+    in_flight: BTreeMap<u64, u32>,
+    on_instance: BTreeMap<(LaneIndex, u16, u32), u32>,
+    /// Instances that may be granted, and those that may not be any more.
+    grantable: BTreeSet<(LaneIndex, u16, u32)>,
+    gone: BTreeSet<(LaneIndex, u16, u32)>,
+    removed: BTreeSet<u64>,
+    /// How often each thing happened.
+    seen: BTreeMap<&'static str, u64>,
+}
+
+fn id(key: InstanceKey) -> (LaneIndex, u16, u32) {
+    (key.lane, key.place, key.generation)
+}
+
+impl Simulation {
+    fn new(seed: u64, scale: Scale) -> Self {
+        let extent = Extent { gateways: 2, slots: scale.slots, lanes: scale.lanes };
+        let board = Arc::new(Switchboard::new(extent).unwrap());
+        let scheduler = Scheduler::new(board.clone(), seed);
+        let control =
+            Control { free: (0..u32::try_from(scale.lanes).unwrap()).collect(), ..Control::default() };
+        Self {
+            dice: Dice::new(seed),
+            scale,
+            now: 0,
+            step: 0,
+            ticks: 0,
+            board,
+            scheduler,
+            gateways: (0..2).map(|index| Gateway::new(index, scale.slots)).collect(),
+            control,
+            published: false,
+            pass: Pass { work: 0, more: false, next_wake: u64::MAX },
+            stalled: 0,
+            sent: VecDeque::new(),
+            told: VecDeque::new(),
+            in_flight: BTreeMap::new(),
+            on_instance: BTreeMap::new(),
+            grantable: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    /// Whether the scheduler's thread would be awake.
+    fn is_awake(&self) -> bool {
+        self.published || self.pass.more || self.now >= self.pass.next_wake
+    }
+
+    fn send(&mut self, event: Event) {
+        self.board.events.push(event).expect("the event ring is full");
+        self.sent.push_back(event);
+        self.published = true;
+    }
+
+    fn order(&mut self, order: Order) {
+        let told = match &order {
+            Order::Open { lane } => Told::Opened { lane: lane.index },
+            Order::Succeed { old, .. } => Told::Succeeded { old: *old },
+            Order::Close { lane } => Told::Closed { lane: *lane },
+            Order::Ready { instance, .. } => Told::Ready { instance: *instance },
+            Order::Down { instance } | Order::Retire { instance } => Told::Gone { instance: *instance },
+            Order::StartFailed { .. } | Order::ReapIdle { .. } | Order::Starting { .. } => Told::Other,
+        };
+        self.board.order(order).expect("the order ring is full");
+        self.told.push_back(told);
+        self.published = true;
+    }
+
+    // ---- what the scheduler does ----
+
+    fn tick(&mut self) {
+        self.published = false;
+        self.pass = self.scheduler.tick(self.now);
+        self.ticks += 1;
+        assert!(self.pass.work <= WORK_MAX, "a tick of {} messages", self.pass.work);
+        let orders = self.told.len() - self.board.orders.len();
+        let events = self.sent.len() - self.board.events.len();
+        assert!(orders <= ORDERS_PER_TICK, "{orders} orders in a tick");
+        assert!(events <= EVENTS_PER_TICK, "{events} events in a tick");
+        for told in self.told.drain(..orders).collect::<Vec<_>>() {
+            self.order_was_taken(told);
+        }
+        for event in self.sent.drain(..events).collect::<Vec<_>>() {
+            self.event_was_taken(event);
+        }
+        while let Some(notice) = self.board.notices.pop() {
+            self.notice_came(&notice);
+            self.control.inbox.push_back(notice);
+        }
+        let mut runs = BTreeMap::<LaneIndex, usize>::new();
+        for gateway in 0..self.gateways.len() {
+            while let Some(grant) = self.board.gateways[gateway].grants.pop() {
+                self.grant_came(gateway, grant);
+                if let Grant::Run { instance, .. } = grant {
+                    *runs.entry(instance.lane).or_default() += 1;
+                }
+                self.gateways[gateway].inbox.push_back(grant);
+            }
+        }
+        assert!(runs.values().all(|n| *n <= GRANTS_PER_LANE), "one lane had more than its turn: {runs:?}");
+        self.note_started_budgets();
+    }
+
+    fn order_was_taken(&mut self, told: Told) {
+        match told {
+            Told::Opened { lane } => {
+                // Orders for the lane that had the index before came to nothing.
+                self.gone.retain(|(l, ..)| *l != lane);
+                self.grantable.retain(|(l, ..)| *l != lane);
+            }
+            Told::Succeeded { old } => {
+                if let Some(old) = self.control.versions.get_mut(&old) {
+                    old.over = true;
+                }
+            }
+            Told::Closed { lane } => {
+                self.control.versions.get_mut(&lane).unwrap().over = true;
+                self.grantable.retain(|(l, ..)| *l != lane);
+            }
+            Told::Ready { instance } => {
+                if !self.gone.contains(&id(instance)) {
+                    self.grantable.insert(id(instance));
+                }
+            }
+            Told::Gone { instance } => {
+                self.gone.insert(id(instance));
+                self.grantable.remove(&id(instance));
+            }
+            Told::Other => {}
+        }
+    }
+
+    fn event_was_taken(&mut self, event: Event) {
+        let ticks = self.ticks;
+        let (ticket, ended) = match event {
+            Event::Ended { ticket, .. } => (ticket, true),
+            Event::Cancel { ticket } => (ticket, false),
+        };
+        let Some(record) = self.gateways[ticket.gateway()].record(ticket) else {
+            assert!(!ended, "{ticket:?} was released during an attempt");
+            return;
+        };
+        if record.terminal {
+            record.settled_in.get_or_insert(ticks);
+        }
+        if ended {
+            let key = record.flying.take().expect("an attempt ends that was not granted");
+            let function = record.function;
+            *self.in_flight.get_mut(&function).unwrap() -= 1;
+            *self.on_instance.get_mut(&id(key)).unwrap() -= 1;
+        }
+    }
+
+    fn notice_came(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Start { lane } => {
+                assert!(self.control.versions[lane].limits.can_start, "a start was asked of a pool");
+                self.saw("start");
+            }
+            Notice::Suspect { instance } => {
+                self.grantable.remove(&id(*instance));
+                self.saw("suspect");
+            }
+            Notice::Retired { instance } => {
+                assert_eq!(
+                    self.on_instance.get(&id(*instance)).copied().unwrap_or(0),
+                    0,
+                    "retired while busy"
+                );
+                self.gone.insert(id(*instance));
+                self.grantable.remove(&id(*instance));
+                self.saw("retired");
+            }
+            Notice::Closed { lane } => {
+                let version = &self.control.versions[&lane.index];
+                assert!(version.close_sent, "lane {} closed by itself", lane.index);
+                assert_eq!(version.doorway.credits(), version.queue_size, "credits of a closed lane");
+                assert_eq!(version.doorway.on_ring(), 0, "tickets on the ring of a closed lane");
+                let busy = self.on_instance.iter().any(|((l, ..), n)| *l == lane.index && *n > 0);
+                assert!(!busy, "lane {} closed during an attempt", lane.index);
+                self.on_instance.retain(|(l, ..), _| *l != lane.index);
+                self.saw("closed");
+            }
+        }
+    }
+
+    fn grant_came(&mut self, gateway: usize, grant: Grant) {
+        let (now, ticks) = (self.now, self.ticks);
+        let (Grant::Run { ticket, .. } | Grant::Abort { ticket } | Grant::End { ticket, .. }) = grant;
+        assert_eq!(ticket.gateway(), gateway, "{grant:?} for another gateway");
+        let record = self.gateways[gateway].record(ticket).expect("a grant for a stale ticket");
+        assert!(!record.ended, "{grant:?} after the end");
+        let function = record.function;
+        match grant {
+            Grant::Run { instance, attempt, .. } => {
+                assert_eq!(record.settled_in, None, "{grant:?} of a terminal execution");
+                assert_eq!(record.flying.replace(instance), None, "{grant:?} during an attempt");
+                assert!((1..=11).contains(&attempt), "{grant:?}");
+                let version = &self.control.versions[&instance.lane];
+                assert_eq!(version.function, function, "{grant:?} of another function");
+                assert!(!version.over, "{grant:?} from a version that is over");
+                assert!(self.grantable.contains(&id(instance)), "{grant:?} to an instance that is not ready");
+                let flying = self.in_flight.entry(function).or_default();
+                *flying += 1;
+                assert!(*flying <= version.limits.concurrency, "{grant:?} over the concurrency");
+                let there = self.on_instance.entry(id(instance)).or_default();
+                *there += 1;
+                assert!(*there <= version.limits.instance_concurrency, "{grant:?} over the instance's");
+                self.saw(if attempt > 1 { "retried" } else { "run" });
+            }
+            Grant::Abort { .. } => {
+                assert_eq!(record.settled_in, None, "{grant:?} of a terminal execution");
+                assert!(record.flying.is_some(), "{grant:?} without an attempt");
+                self.saw("abort");
+            }
+            Grant::End { why, .. } => {
+                // One that the gateway settled may have ended earlier in the same tick.
+                assert!(record.settled_in.is_none_or(|tick| tick == ticks), "{grant:?} after it was settled");
+                record.ended = true;
+                if why == End::Timeout {
+                    assert!(
+                        now >= record.deadline,
+                        "{grant:?} at {now}, its deadline is {}",
+                        record.deadline
+                    );
+                }
+                if why == End::FunctionRemoved {
+                    assert!(self.removed.contains(&function), "{grant:?} though its function is there");
+                }
+                self.saw(match why {
+                    End::Timeout => "timeout",
+                    End::Exhausted => "exhausted",
+                    End::NoInstance => "no instance",
+                    End::FunctionRemoved => "function removed",
+                });
+            }
+        }
+    }
+
+    /// The deadline of an asynchronous execution changes when it is first dispatched, or when
+    /// it uses up its first attempt without an instance.
+    fn note_started_budgets(&mut self) {
+        let Self { gateways, scheduler, now, .. } = self;
+        for slot in gateways.iter_mut().flat_map(|gateway| gateway.slots.iter_mut()) {
+            if let Some(record) = slot.record.as_mut().filter(|record| record.run_budget > 0)
+                && let Some((deadline, 0)) = scheduler.terms_of(record.ticket)
+            {
+                assert_eq!(deadline, *now + record.run_budget, "the time to run of {:?}", record.ticket);
+                record.deadline = deadline;
+                record.run_budget = 0;
+            }
+        }
+    }
+
+    // ---- what must hold ----
+
+    fn check(&self) {
+        let asleep = !self.is_awake() && self.gateways.iter().all(|g| g.owes_announcement.is_none());
+        for record in self.gateways.iter().flat_map(Gateway::records) {
+            let ticket = record.ticket;
+            if self.board.waybill(ticket).is_released(ticket.generation()) {
+                assert!(record.terminal || record.ended, "{ticket:?} was released before its end");
+                assert!(record.flying.is_none() && !record.attempt_open, "{ticket:?} was released in flight");
+            }
+            if asleep && !record.terminal && !record.ended {
+                assert!(self.now <= record.deadline + LATE_MAX, "{ticket:?} outlived its deadline");
+            }
+        }
+        if asleep {
+            for (lane, version) in &self.control.versions {
+                assert_eq!(version.doorway.on_ring(), 0, "asleep with a ticket on the ring of lane {lane}");
+            }
+        }
+        if self.step.is_multiple_of(self.scale.audit_every) {
+            self.audit();
+        }
+    }
+
+    fn audit(&self) {
+        self.scheduler.audit(|lane| self.control.versions[&lane].queue_size);
+    }
+
+    fn run(&mut self) {
+        while self.step < self.scale.steps {
+            self.step += 1;
+            self.act();
+            // A thread that others keep off its core ticks late.
+            if self.dice.one_in(50) {
+                self.stalled = self.dice.below(20);
+            }
+            self.stalled = self.stalled.saturating_sub(1);
+            while self.stalled == 0 && self.is_awake() && !self.dice.one_in(4) {
+                self.tick();
+            }
+            self.check();
+        }
+        self.drain();
+    }
+
+    /// Nothing new comes: all that was accepted ends, and everything is given back.
+    fn drain(&mut self) {
+        self.remove_everything();
+        for _ in 0..100_000 {
+            let nothing_left =
+                self.control.versions.is_empty() && self.gateways.iter().all(|g| g.records().count() == 0);
+            if nothing_left && !self.is_awake() {
+                break;
+            }
+            self.settle_everything();
+            while self.is_awake() {
+                self.tick();
+            }
+            self.check();
+            if self.pass.next_wake != u64::MAX {
+                self.now = self.now.max(self.pass.next_wake);
+            }
+        }
+        assert!(self.control.versions.is_empty(), "lanes were not given back");
+        assert!(self.gateways.iter().all(|g| g.records().count() == 0), "slots were not released");
+        assert!(self.scheduler.is_empty(), "the scheduler's tables are not empty");
+        assert!(self.in_flight.values().all(|n| *n == 0), "attempts in flight while idle");
+        assert_eq!(self.pass.next_wake, u64::MAX, "a timer is left");
+        self.audit();
+    }
+}
+
+/// Says which run failed.
+struct Reporter(u64);
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("repeat it with PICOFAAS_SEED={}", self.0);
+        }
+    }
+}
+
+fn simulate(default_seed: u64, scale: Scale) -> Simulation {
+    let seed = std::env::var("PICOFAAS_SEED").map_or(default_seed, |seed| seed.parse().unwrap());
+    let reporter = Reporter(seed);
+    let mut simulation = Simulation::new(seed, scale);
+    simulation.run();
+    drop(reporter);
+    simulation
+}
+
+#[test]
+fn a_hundred_thousand_random_steps_keep_every_invariant() {
+    let scale = Scale { steps: 100_000, slots: 60, lanes: 8, size_max: 24, burst: 12, audit_every: 1 };
+    let seen = simulate(1, scale).seen;
+    println!("{seen:?}");
+    for what in [
+        "run",
+        "retried",
+        "abort",
+        "timeout",
+        "exhausted",
+        "no instance",
+        "function removed",
+        "start",
+        "suspect",
+        "retired",
+        "closed",
+        "queue full",
+        "cancelled on the ring",
+        "cancelled in line",
+        "cancelled in flight",
+        "cancel raced a grant",
+        "slot reused",
+        "lane reused",
+        "replaced",
+        "late end",
+    ] {
+        assert!(seen.get(what).is_some_and(|n| *n >= 20), "the simulation hardly ever saw: {what}");
+    }
+}
+
+#[test]
+fn further_seeds_keep_every_invariant() {
+    let scale = Scale { steps: 4000, slots: 60, lanes: 6, size_max: 16, burst: 12, audit_every: 1 };
+    for seed in 2..12 {
+        simulate(seed, scale);
+    }
+}
+
+#[test]
+fn bursts_beyond_every_bound_of_a_tick_keep_every_invariant() {
+    let scale = Scale { steps: 3000, slots: 900, lanes: 4, size_max: 800, burst: 700, audit_every: 16 };
+    for seed in 100..104 {
+        simulate(seed, scale);
+    }
+}
+
+#[test]
+fn long_chains_of_versions_keep_every_invariant() {
+    let scale = Scale { steps: 8000, slots: 30, lanes: 40, size_max: 12, burst: 6, audit_every: 1 };
+    for seed in 200..204 {
+        simulate(seed, scale);
+    }
+}

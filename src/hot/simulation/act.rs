@@ -1,0 +1,414 @@
+//! What gateways and control do in one step.
+
+use super::Simulation;
+use super::control::{Phase, Version};
+use super::gateway::Record;
+use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::hot::lane::Lane;
+use crate::hot::message::{Ended, Event, Grant, InstanceKey, LaneIndex, Notice, Order};
+use crate::hot::ticket::Ticket;
+
+impl Simulation {
+    /// One thing happens.
+    pub fn act(&mut self) {
+        let gateway = self.dice.index(self.gateways.len());
+        if let Some(lane) = self.gateways[gateway].owes_announcement.take() {
+            return self.announce(lane);
+        }
+        match self.dice.below(64) {
+            0..14 => self.admit(gateway),
+            14 => {
+                let burst = self.dice.below(self.scale.burst);
+                (0..burst).for_each(|_| self.admit(gateway));
+            }
+            15..28 => self.take_grant(gateway),
+            28 => while self.take_grant_if_any(gateway) {},
+            29..40 => self.finish_one(gateway),
+            40 => self.gateways[gateway].tickets(|r| r.attempt_open).into_iter().for_each(|t| self.finish(t)),
+            41..44 => self.cancel_one(gateway),
+            44 if self.dice.one_in(8) => {
+                self.gateways[gateway].tickets(|r| !r.terminal).into_iter().for_each(|t| self.cancel(t));
+            }
+            45..48 => self.reclaim(gateway),
+            48..51 => self.read_notice(),
+            51..54 => self.start_one(),
+            54..57 => self.change_instance(),
+            57 => self.change_functions(gateway),
+            58 => self.gateway_learns(gateway),
+            59 => self.close_one(),
+            _ => self.pass_time(),
+        }
+    }
+
+    // ---- gateways ----
+
+    fn announce(&mut self, lane: LaneIndex) {
+        self.board.ready.push(lane).expect("the ready ring is full");
+        self.published = true;
+    }
+
+    fn admit(&mut self, gateway: usize) {
+        if self.gateways[gateway].owes_announcement.is_some() {
+            return;
+        }
+        let lanes: Vec<_> = self
+            .control
+            .versions
+            .iter()
+            .filter(|(_, v)| v.pushed_by[gateway])
+            .map(|(lane, _)| *lane)
+            .collect();
+        let Some(slot) = self.gateways[gateway].slots.iter().position(|slot| slot.record.is_none()) else {
+            return;
+        };
+        if lanes.is_empty() {
+            return;
+        }
+        // The first function is the busiest.
+        let lane = if self.dice.one_in(2) { lanes[0] } else { self.dice.of(&lanes) };
+        let (doorway, function) = {
+            let version = &self.control.versions[&lane];
+            (version.doorway.clone(), version.function)
+        };
+        if !doorway.take_credit() {
+            assert_eq!(doorway.credits(), 0, "refused with credits left");
+            self.saw("queue full");
+            return;
+        }
+        let place = &mut self.gateways[gateway].slots[slot];
+        place.generation += 1;
+        let generation = place.generation;
+        let index = self.gateways[gateway].index;
+        let ticket = Ticket::new(index, u32::try_from(slot).unwrap(), generation);
+        let patience = self.dice.of(&[2, 20, 20, 300, 300, 3000, 100_000]) * NANOS_PER_MS;
+        let deadline = self.now + self.dice.below(patience);
+        let run_budget = if self.dice.one_in(3) { 1 + self.dice.below(patience) } else { 0 };
+        let waybill = self.board.waybill(ticket);
+        assert!(generation == 1 || waybill.is_released(generation - 1), "{ticket:?} is used too early");
+        waybill.write(deadline, run_budget);
+        self.gateways[gateway].slots[slot].record = Some(Record::new(ticket, function, deadline, run_budget));
+        if generation > 1 {
+            self.saw("slot reused");
+        }
+        let must_announce = doorway.push(ticket).expect("no room on the ring for one who holds a credit");
+        if must_announce && self.dice.one_in(8) {
+            self.gateways[gateway].owes_announcement = Some(lane);
+        } else if must_announce {
+            self.announce(lane);
+        }
+    }
+
+    fn take_grant(&mut self, gateway: usize) {
+        self.take_grant_if_any(gateway);
+    }
+
+    fn take_grant_if_any(&mut self, gateway: usize) -> bool {
+        let Some(grant) = self.gateways[gateway].inbox.pop_front() else { return false };
+        let (Grant::Run { ticket, .. } | Grant::Abort { ticket } | Grant::End { ticket, .. }) = grant;
+        let in_time = self.dice.one_in(2);
+        let Some(record) = self.gateways[gateway].record(ticket) else {
+            assert!(!matches!(grant, Grant::Run { .. }), "{grant:?} is stale");
+            return true;
+        };
+        match grant {
+            Grant::Run { .. } => {
+                record.attempt_open = true;
+                if record.terminal {
+                    self.saw("cancel raced a grant");
+                    self.finish(ticket);
+                }
+            }
+            Grant::Abort { .. } | Grant::End { .. } => {
+                record.terminal |= matches!(grant, Grant::End { .. });
+                if record.attempt_open && in_time {
+                    self.finish_as(ticket, Ended::Failed);
+                } else if record.attempt_open {
+                    self.saw("late end");
+                }
+            }
+        }
+        true
+    }
+
+    fn finish_one(&mut self, gateway: usize) {
+        let open = self.gateways[gateway].tickets(|record| record.attempt_open);
+        if !open.is_empty() {
+            let ticket = self.dice.of(&open);
+            self.finish(ticket);
+        }
+    }
+
+    fn finish(&mut self, ticket: Ticket) {
+        let how = self.dice.of(&[
+            Ended::Done,
+            Ended::Done,
+            Ended::Done,
+            Ended::Failed,
+            Ended::Failed,
+            Ended::Unsent,
+        ]);
+        self.finish_as(ticket, how);
+    }
+
+    fn finish_as(&mut self, ticket: Ticket, how: Ended) {
+        let record = self.gateways[ticket.gateway()].record(ticket).unwrap();
+        assert!(std::mem::take(&mut record.attempt_open));
+        record.terminal |= how == Ended::Done;
+        self.send(Event::Ended { ticket, how });
+    }
+
+    fn cancel_one(&mut self, gateway: usize) {
+        let live = self.gateways[gateway].tickets(|record| !record.terminal);
+        if !live.is_empty() {
+            let ticket = self.dice.of(&live);
+            self.cancel(ticket);
+        }
+    }
+
+    fn cancel(&mut self, ticket: Ticket) {
+        let accepted = self.scheduler.terms_of(ticket).is_some();
+        let record = self.gateways[ticket.gateway()].record(ticket).unwrap();
+        record.terminal = true;
+        let what = match (accepted, record.flying) {
+            (false, _) if record.ended => "cancelled after the end",
+            (false, _) => "cancelled on the ring",
+            (true, None) => "cancelled in line",
+            (true, Some(_)) => "cancelled in flight",
+        };
+        self.saw(what);
+        self.board.waybill(ticket).cancel(ticket.generation());
+        self.send(Event::Cancel { ticket });
+    }
+
+    /// Forgets what is over.
+    fn reclaim(&mut self, gateway: usize) {
+        for slot in &mut self.gateways[gateway].slots {
+            let over = slot.record.as_ref().is_some_and(|record| {
+                record.terminal
+                    && !record.attempt_open
+                    && self.board.waybill(record.ticket).is_released(record.ticket.generation())
+            });
+            if over {
+                slot.record = None;
+            }
+        }
+    }
+
+    /// The gateway takes the latest snapshot of functions.
+    fn gateway_learns(&mut self, gateway: usize) {
+        if self.gateways[gateway].owes_announcement.is_none() {
+            self.control.versions.values_mut().for_each(|v| v.pushed_by[gateway] = !v.withdrawn);
+        }
+    }
+
+    // ---- control ----
+
+    fn read_notice(&mut self) {
+        let Some(notice) = self.control.inbox.pop_front() else { return };
+        match notice {
+            Notice::Start { lane } => {
+                if let Some(version) = self.control.versions.get_mut(&lane) {
+                    version.starting += 1;
+                }
+            }
+            Notice::Suspect { instance } => self.move_on(instance, Phase::Up, Phase::Suspect),
+            Notice::Retired { instance } => {
+                self.move_on(instance, Phase::Up, Phase::Retired);
+                self.move_on(instance, Phase::Suspect, Phase::Retired);
+            }
+            Notice::Closed { lane } => {
+                self.control.versions.remove(&lane.index).expect("a lane was given back twice");
+                self.control.free.push(lane.index);
+            }
+        }
+    }
+
+    fn move_on(&mut self, key: InstanceKey, from: Phase, to: Phase) {
+        if let Some(place) = self.control.versions.get_mut(&key.lane).and_then(|v| v.place(key))
+            && place.phase == from
+        {
+            place.phase = to;
+        }
+    }
+
+    fn any_version(&mut self) -> Option<LaneIndex> {
+        let lanes: Vec<_> = self.control.versions.keys().copied().collect();
+        (!lanes.is_empty()).then(|| self.dice.of(&lanes))
+    }
+
+    /// An instance that is being started is there, or is not to be had.
+    fn start_one(&mut self) {
+        let Some(lane) = self.any_version() else { return };
+        let fails = self.dice.one_in(4);
+        let Some(version) = self.control.versions.get_mut(&lane).filter(|v| v.starting > 0) else { return };
+        version.starting -= 1;
+        match (!fails).then(|| version.occupy(lane)).flatten() {
+            Some(instance) => self.order(Order::Ready { instance, started: true }),
+            None => self.order(Order::StartFailed { lane }),
+        }
+    }
+
+    fn change_instance(&mut self) {
+        let Some(lane) = self.any_version() else { return };
+        let kind = self.dice.below(16);
+        let phase = match kind {
+            0..5 => Phase::Suspect,
+            5..9 => Phase::Retired,
+            _ => Phase::Up,
+        };
+        let keys = self.control.versions[&lane].keys(lane, phase);
+        let instance = (!keys.is_empty()).then(|| self.dice.of(&keys));
+        let now = self.now;
+        match (kind, instance) {
+            (0..4, Some(instance)) => {
+                self.move_on(instance, Phase::Suspect, Phase::Up);
+                self.order(Order::Ready { instance, started: false });
+            }
+            (4..10, Some(instance)) => {
+                self.move_on(instance, phase, Phase::Free);
+                self.order(Order::Down { instance });
+            }
+            (10, Some(instance)) => self.order(Order::Ready { instance, started: false }),
+            (11, Some(instance)) => self.order(Order::Retire { instance }),
+            (12, _) => {
+                let (keep, idle) =
+                    (u16::try_from(self.dice.below(2)).unwrap(), self.dice.below(50) * NANOS_PER_MS);
+                self.order(Order::ReapIdle { lane, keep, idle_before: now.saturating_sub(idle) });
+            }
+            (13, _) => {
+                let version = self.control.versions.get_mut(&lane).unwrap();
+                version.starting += 1;
+                self.order(Order::Starting { lane, count: 1 });
+            }
+            (14.., _) => {
+                let version = self.control.versions.get_mut(&lane).unwrap();
+                if let Some(instance) = version.occupy(lane) {
+                    self.order(Order::Ready { instance, started: false });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn change_functions(&mut self, gateway: usize) {
+        if self.dice.one_in(8) {
+            // A long queue of orders, the next ones at its end.
+            let lane = self.any_version().unwrap_or(0);
+            (0..self.dice.below(self.scale.burst))
+                .for_each(|_| self.order(Order::Starting { lane, count: 0 }));
+        }
+        let current = self.control.current();
+        let replaced = (!current.is_empty()).then(|| self.dice.of(&current));
+        match (self.dice.below(4), replaced) {
+            (0, Some(lane)) => {
+                let version = self.control.versions.get_mut(&lane).unwrap();
+                version.withdrawn = true;
+                self.removed.insert(version.function);
+            }
+            (1..3, Some(lane)) => self.open(Some(lane)),
+            _ => self.open(None),
+        }
+        match self.dice.below(8) {
+            0..4 => self.gateway_learns(gateway),
+            // All gateways learn of it and use it before the scheduler comes to look.
+            4 => {
+                self.stalled = 1 + self.dice.below(8);
+                (0..self.dice.below(self.scale.burst)).for_each(|_| self.admit(gateway));
+                (0..self.gateways.len()).for_each(|gateway| self.gateway_learns(gateway));
+                (0..self.dice.below(8)).for_each(|_| self.close_one());
+                (0..self.dice.below(8)).for_each(|_| self.admit(gateway));
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, replaces: Option<LaneIndex>) {
+        let Some(index) = self.control.free.pop() else { return };
+        let function = match replaces.and_then(|old| self.control.versions.get_mut(&old)) {
+            Some(old) => {
+                old.withdrawn = true;
+                old.function
+            }
+            None => {
+                self.control.functions_made += 1;
+                self.control.functions_made
+            }
+        };
+        let version = Version::random(&mut self.dice, function, self.gateways.len(), self.scale.size_max);
+        let lane = Box::new(Lane::new(index, version.doorway.clone(), version.limits));
+        self.control.versions.insert(index, version);
+        self.order(Order::Open { lane });
+        if let Some(old) = replaces {
+            self.order(Order::Succeed { old, new: index });
+        }
+        self.saw(if replaces.is_some() { "replaced" } else { "opened" });
+        if self.control.functions_made > self.scale.lanes as u64 {
+            self.saw("lane reused");
+        }
+    }
+
+    /// Closes a version that no gateway pushes to any more.
+    fn close_one(&mut self) {
+        let quiet: Vec<_> = self
+            .control
+            .versions
+            .iter()
+            .filter(|(_, v)| v.withdrawn && !v.close_sent && !v.pushed_by.contains(&true))
+            .map(|(lane, _)| *lane)
+            .collect();
+        if !quiet.is_empty() {
+            let lane = self.dice.of(&quiet);
+            self.control.versions.get_mut(&lane).unwrap().close_sent = true;
+            self.order(Order::Close { lane });
+        }
+    }
+
+    // ---- time ----
+
+    fn pass_time(&mut self) {
+        // Whoever is between its push and its announcement is there for nanoseconds.
+        if self.gateways.iter().any(|gateway| gateway.owes_announcement.is_some()) {
+            return;
+        }
+        let wake = self.pass.next_wake;
+        let leap: Nanos = match self.dice.below(40) {
+            0 => self.dice.below(200_000) * NANOS_PER_MS,
+            1..4 => self.dice.below(300 * NANOS_PER_MS),
+            4..10 if wake != u64::MAX => wake.saturating_sub(self.now),
+            10..14 if wake != u64::MAX => wake.saturating_sub(self.now + 1),
+            14..20 => 0,
+            _ => self.dice.below(3 * NANOS_PER_MS),
+        };
+        self.now += leap;
+    }
+
+    // ---- the end ----
+
+    /// Every function is removed and every gateway knows it.
+    pub fn remove_everything(&mut self) {
+        for version in self.control.versions.values_mut() {
+            version.withdrawn = true;
+            self.removed.insert(version.function);
+        }
+        for gateway in 0..self.gateways.len() {
+            if let Some(lane) = self.gateways[gateway].owes_announcement.take() {
+                self.announce(lane);
+            }
+            self.gateway_learns(gateway);
+        }
+    }
+
+    /// Everybody does all there is to do.
+    pub fn settle_everything(&mut self) {
+        for gateway in 0..self.gateways.len() {
+            while self.take_grant_if_any(gateway) {}
+            self.gateways[gateway].tickets(|r| r.attempt_open).into_iter().for_each(|t| self.finish(t));
+            self.reclaim(gateway);
+        }
+        while !self.control.inbox.is_empty() {
+            self.read_notice();
+        }
+        self.close_one();
+        self.start_one();
+    }
+}

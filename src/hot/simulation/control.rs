@@ -1,0 +1,135 @@
+//! A model of control: functions, their versions, and the instances of each.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::dice::Dice;
+use crate::clock::NANOS_PER_MS;
+use crate::hot::doorway::Doorway;
+use crate::hot::lane::LaneLimits;
+use crate::hot::message::{InstanceKey, LaneIndex, Notice};
+
+/// What control knows of a place in a version's instance table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Free,
+    Up,
+    Suspect,
+    Retired,
+}
+
+/// One place of a version's instance table.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub generation: u32,
+    pub phase: Phase,
+}
+
+/// One version of a function.
+pub struct Version {
+    pub function: u64,
+    pub doorway: Arc<Doorway>,
+    pub limits: LaneLimits,
+    pub queue_size: u32,
+    pub places: Vec<Place>,
+    /// Instances being started.
+    pub starting: u16,
+    /// Gateways that may still push here.
+    pub pushed_by: Vec<bool>,
+    /// Replaced or removed: a gateway stops to push here once it learns of that.
+    pub withdrawn: bool,
+    pub close_sent: bool,
+    /// The scheduler has taken an order that forbids grants from here.
+    pub over: bool,
+}
+
+impl Version {
+    pub fn random(dice: &mut Dice, function: u64, gateways: usize, size_max: u64) -> Self {
+        let backoff = dice.below(30) * NANOS_PER_MS;
+        let limits = LaneLimits {
+            concurrency: u32::try_from(1 + dice.below(size_max / 4)).unwrap(),
+            instance_concurrency: u32::try_from(1 + dice.below(4)).unwrap(),
+            max_retries: dice.of(&[0, 1, 2, 10]),
+            retry_backoff_ns: backoff,
+            retry_max_backoff_ns: backoff * 4,
+            attempt_timeout_ns: dice.of(&[1, 20, 300, 50_000]) * NANOS_PER_MS,
+            instances_max: u16::try_from(1 + dice.below(5)).unwrap(),
+            can_start: !dice.one_in(3),
+        };
+        let queue_size = u32::try_from(dice.below(size_max)).unwrap();
+        Self {
+            function,
+            doorway: Arc::new(Doorway::new(queue_size)),
+            limits,
+            queue_size,
+            places: vec![Place { generation: 0, phase: Phase::Free }; usize::from(limits.instances_max)],
+            starting: 0,
+            pushed_by: vec![false; gateways],
+            withdrawn: false,
+            close_sent: false,
+            over: false,
+        }
+    }
+
+    /// A key for a new instance, in a place that is free.
+    pub fn occupy(&mut self, lane: LaneIndex) -> Option<InstanceKey> {
+        let (place, at) = (0_u16..).zip(self.places.iter_mut()).find(|(_, p)| p.phase == Phase::Free)?;
+        at.generation += 1;
+        at.phase = Phase::Up;
+        Some(InstanceKey { lane, place, generation: at.generation })
+    }
+
+    /// The keys of instances in a phase.
+    pub fn keys(&self, lane: LaneIndex, phase: Phase) -> Vec<InstanceKey> {
+        (0_u16..)
+            .zip(self.places.iter())
+            .filter(|(_, p)| p.phase == phase)
+            .map(|(place, p)| InstanceKey { lane, place, generation: p.generation })
+            .collect()
+    }
+
+    /// The place of an instance, while it is the one there.
+    pub fn place(&mut self, key: InstanceKey) -> Option<&mut Place> {
+        self.places.get_mut(usize::from(key.place)).filter(|p| p.generation == key.generation)
+    }
+}
+
+/// An order as the model remembers it until the scheduler has taken it.
+#[derive(Clone, Copy, Debug)]
+pub enum Told {
+    Opened {
+        lane: LaneIndex,
+    },
+    Succeeded {
+        old: LaneIndex,
+    },
+    Closed {
+        lane: LaneIndex,
+    },
+    Ready {
+        instance: InstanceKey,
+    },
+    /// Down, or retired: nothing is granted to it any more.
+    Gone {
+        instance: InstanceKey,
+    },
+    Other,
+}
+
+/// Control.
+#[derive(Default)]
+pub struct Control {
+    pub versions: BTreeMap<LaneIndex, Version>,
+    /// Indexes that no lane uses; the last one given back is the first to be used again.
+    pub free: Vec<LaneIndex>,
+    /// Notices not yet acted upon.
+    pub inbox: VecDeque<Notice>,
+    pub functions_made: u64,
+}
+
+impl Control {
+    /// The latest version of each function.
+    pub fn current(&self) -> Vec<LaneIndex> {
+        self.versions.iter().filter(|(_, v)| !v.withdrawn).map(|(lane, _)| *lane).collect()
+    }
+}

@@ -1,0 +1,114 @@
+//! Corners that random steps hardly reach: full rings and numbers at their end.
+
+use std::sync::Arc;
+
+use crate::hot::doorway::Doorway;
+use crate::hot::lane::{Lane, LaneLimits};
+use crate::hot::message::Ended;
+use crate::hot::message::{Event, Grant, InstanceKey, Notice, Order};
+use crate::hot::scheduler::Scheduler;
+use crate::hot::switchboard::{Extent, Switchboard};
+use crate::hot::ticket::Ticket;
+
+const LIMITS: LaneLimits = LaneLimits {
+    concurrency: 4,
+    instance_concurrency: 4,
+    max_retries: 0,
+    retry_backoff_ns: 0,
+    retry_max_backoff_ns: 0,
+    attempt_timeout_ns: u64::MAX,
+    instances_max: 2,
+    can_start: false,
+};
+
+/// A switchboard with one gateway and one lane, opened on the first tick.
+fn board(queue_size: u32) -> (Arc<Switchboard>, Scheduler, Arc<Doorway>) {
+    let board = Arc::new(Switchboard::new(Extent { gateways: 1, slots: 1000, lanes: 1 }).unwrap());
+    let scheduler = Scheduler::new(board.clone(), 1);
+    let doorway = Arc::new(Doorway::new(queue_size));
+    let lane = Box::new(Lane::new(0, doorway.clone(), LIMITS));
+    board.order(Order::Open { lane }).unwrap();
+    (board, scheduler, doorway)
+}
+
+fn admit(board: &Switchboard, doorway: &Doorway, slot: u32, deadline: u64) -> Ticket {
+    let ticket = Ticket::new(0, slot, 1);
+    assert!(doorway.take_credit());
+    board.waybill(ticket).write(deadline, 0);
+    if doorway.push(ticket).unwrap() {
+        board.ready.push(0).unwrap();
+    }
+    ticket
+}
+
+fn fill(notices: &crossbeam_queue::ArrayQueue<Notice>) {
+    while notices.push(Notice::Start { lane: 0 }).is_ok() {}
+}
+
+const FIRST: InstanceKey = InstanceKey { lane: 0, place: 0, generation: 1 };
+
+#[test]
+fn closing_a_lane_with_a_long_ring_does_not_flood_the_ready_ring() {
+    let (board, mut scheduler, doorway) = board(1000);
+    scheduler.tick(0);
+    for slot in 0..1000 {
+        admit(&board, &doorway, slot, 1_000_000_000);
+    }
+    board.order(Order::Close { lane: 0 }).unwrap();
+    while scheduler.tick(0).more {}
+    assert!(matches!(board.notices.pop(), Some(Notice::Closed { .. })));
+    assert_eq!(std::iter::from_fn(|| board.gateways[0].grants.pop()).count(), 1000);
+}
+
+#[test]
+fn a_suspect_is_not_granted_because_its_retirement_could_not_be_told() {
+    let (board, mut scheduler, doorway) = board(8);
+    board.order(Order::Ready { instance: FIRST, started: false }).unwrap();
+    let ticket = admit(&board, &doorway, 0, 1_000_000_000);
+    scheduler.tick(0);
+    assert!(matches!(board.gateways[0].grants.pop(), Some(Grant::Run { .. })));
+    board.events.push(Event::Ended { ticket, how: Ended::Unsent }).unwrap();
+    scheduler.tick(0);
+    assert!(matches!(board.notices.pop(), Some(Notice::Suspect { .. })));
+    assert!(matches!(board.gateways[0].grants.pop(), Some(Grant::End { .. })));
+
+    fill(&board.notices);
+    board.order(Order::Retire { instance: FIRST }).unwrap();
+    admit(&board, &doorway, 1, 1_000_000_000);
+    scheduler.tick(0);
+    let grant = board.gateways[0].grants.pop();
+    assert!(!matches!(grant, Some(Grant::Run { .. })), "{grant:?} to a suspect");
+}
+
+#[test]
+fn a_deadline_at_the_end_of_time_keeps_nobody_awake() {
+    let (board, mut scheduler, doorway) = board(8);
+    scheduler.tick(1_000_000);
+    board.order(Order::Starting { lane: 0, count: 1 }).unwrap();
+    admit(&board, &doorway, 0, u64::MAX);
+    admit(&board, &doorway, 1, 70_000_000);
+    let mut passes = 0;
+    while scheduler.tick(1_000_000).more {
+        passes += 1;
+        assert!(passes < 10, "the scheduler spins on a timer that is not due");
+    }
+    while scheduler.tick(70_000_000).more {
+        passes += 1;
+        assert!(passes < 20, "the scheduler spins on a timer that is not due");
+    }
+    assert!(matches!(board.gateways[0].grants.pop(), Some(Grant::End { .. })), "the other timer was starved");
+}
+
+#[test]
+fn an_instance_that_is_down_and_ready_again_counts_what_still_runs_on_it() {
+    let (board, mut scheduler, doorway) = board(8);
+    board.order(Order::Ready { instance: FIRST, started: false }).unwrap();
+    let ticket = admit(&board, &doorway, 0, 1_000_000_000);
+    scheduler.tick(0);
+    board.order(Order::Down { instance: FIRST }).unwrap();
+    board.order(Order::Ready { instance: FIRST, started: false }).unwrap();
+    scheduler.tick(0);
+    board.events.push(Event::Ended { ticket, how: Ended::Done }).unwrap();
+    scheduler.tick(0);
+    assert!(board.waybill(ticket).is_released(1));
+}

@@ -1,0 +1,80 @@
+//! A model of a gateway: it admits, runs, cancels and forgets executions.
+
+use std::collections::VecDeque;
+
+use crate::clock::Nanos;
+use crate::hot::message::{Grant, InstanceKey, LaneIndex};
+use crate::hot::ticket::Ticket;
+
+/// An execution as its gateway knows it, and what the scheduler has been seen to do to it.
+pub struct Record {
+    pub ticket: Ticket,
+    pub function: u64,
+    pub deadline: Nanos,
+    pub run_budget: Nanos,
+    /// Nothing changes its outcome any more.
+    pub terminal: bool,
+    /// An attempt is open at the gateway: it owes the scheduler an `Event::Ended`.
+    pub attempt_open: bool,
+    /// Where it runs, from the scheduler's grant until the scheduler has taken the `Ended`.
+    pub flying: Option<InstanceKey>,
+    /// The scheduler has sent its `Grant::End`.
+    pub ended: bool,
+    /// The tick in which the scheduler learnt that the gateway had made it terminal.
+    pub settled_in: Option<u64>,
+}
+
+impl Record {
+    pub fn new(ticket: Ticket, function: u64, deadline: Nanos, run_budget: Nanos) -> Self {
+        Self {
+            ticket,
+            function,
+            deadline,
+            run_budget,
+            terminal: false,
+            attempt_open: false,
+            flying: None,
+            ended: false,
+            settled_in: None,
+        }
+    }
+}
+
+/// One place of the slab.
+#[derive(Default)]
+pub struct Slot {
+    pub generation: u32,
+    pub record: Option<Record>,
+}
+
+/// One gateway.
+pub struct Gateway {
+    pub index: u8,
+    pub slots: Vec<Slot>,
+    /// Popped from the grant ring, not yet looked at.
+    pub inbox: VecDeque<Grant>,
+    /// It armed a doorway and was preempted before it could put the lane on the ready ring; it
+    /// does nothing else until then.
+    pub owes_announcement: Option<LaneIndex>,
+}
+
+impl Gateway {
+    pub fn new(index: u8, slots: usize) -> Self {
+        let slots = (0..slots).map(|_| Slot::default()).collect();
+        Self { index, slots, inbox: VecDeque::new(), owes_announcement: None }
+    }
+
+    /// The record of a ticket, unless the ticket is stale.
+    pub fn record(&mut self, ticket: Ticket) -> Option<&mut Record> {
+        self.slots[ticket.slot()].record.as_mut().filter(|record| record.ticket == ticket)
+    }
+
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.slots.iter().filter_map(|slot| slot.record.as_ref())
+    }
+
+    /// Tickets of which `wanted` holds.
+    pub fn tickets(&self, wanted: impl Fn(&Record) -> bool) -> Vec<Ticket> {
+        self.records().filter(|record| wanted(record)).map(|record| record.ticket).collect()
+    }
+}
