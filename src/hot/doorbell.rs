@@ -29,7 +29,10 @@ impl Doorbell {
     #[must_use]
     pub fn must_wake(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed)
+        // Exchanged, not swapped: a swap that loses would write `false` over `false`, which is
+        // harmless, but loom does not order that write before the owner's next one.
+        self.asleep.load(Ordering::Relaxed)
+            && self.asleep.compare_exchange(true, false, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Producer, after publishing: whether the owner sleeps, without taking over its waking.

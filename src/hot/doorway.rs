@@ -1,10 +1,43 @@
 //! The doorway of one function: its ring of tickets and its queue credits.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
+use super::sync::{self, AtomicBool};
 use super::ticket::Ticket;
+
+/// Whether a doorway has been announced since the scheduler last looked at its ring.
+#[derive(Debug)]
+pub struct Armed(AtomicBool);
+
+impl Armed {
+    /// Not announced.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// After a push: whether the caller must announce.
+    ///
+    /// Pairs with `disarm`: either the scheduler clears after this swap and then sees the
+    /// ticket, or this swap sees the cleared flag.
+    #[must_use]
+    pub fn arm(&self) -> bool {
+        !self.0.swap(true, sync::Ordering::SeqCst)
+    }
+
+    /// Scheduler, before it looks at the ring.
+    pub fn disarm(&self) {
+        self.0.store(false, sync::Ordering::SeqCst);
+    }
+}
+
+impl Default for Armed {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// What gateways and the scheduler share of one function.
 ///
@@ -17,7 +50,7 @@ use super::ticket::Ticket;
 #[derive(Debug)]
 pub struct Doorway {
     ring: ArrayQueue<Ticket>,
-    armed: AtomicBool,
+    armed: Armed,
     credits: AtomicU32,
     /// Executions in the scheduler's wait list (those still on the ring not counted).
     pub waiting: AtomicU32,
@@ -33,7 +66,7 @@ impl Doorway {
     pub fn new(queue_size: u32) -> Self {
         Self {
             ring: ArrayQueue::new(queue_size.max(1) as usize),
-            armed: AtomicBool::new(false),
+            armed: Armed::new(),
             credits: AtomicU32::new(queue_size),
             waiting: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
@@ -69,20 +102,18 @@ impl Doorway {
     /// The ticket, where the ring had no room.
     pub fn push(&self, ticket: Ticket) -> Result<bool, Ticket> {
         self.ring.push(ticket)?;
-        // Pairs with `disarm`: either the scheduler clears after this swap and then sees the
-        // ticket, or this swap sees the cleared flag and announces the function again.
-        Ok(!self.armed.swap(true, Ordering::SeqCst))
+        Ok(self.armed.arm())
     }
 
     /// Scheduler: clears the announcement, before it drains.
     pub fn disarm(&self) {
-        self.armed.store(false, Ordering::SeqCst);
+        self.armed.disarm();
     }
 
     /// Scheduler: announces the function again, because it stopped at its bound.
     #[must_use]
     pub fn rearm(&self) -> bool {
-        !self.armed.swap(true, Ordering::SeqCst)
+        self.armed.arm()
     }
 
     /// Scheduler: the next ticket.

@@ -4,6 +4,8 @@ pub mod doorbell;
 pub mod doorway;
 pub mod eventfd;
 pub mod lane;
+#[cfg(all(test, feature = "loom"))]
+mod loom_tests;
 pub mod message;
 pub mod scheduler;
 #[cfg(test)]

@@ -87,8 +87,8 @@ pub struct Switchboard {
     /// The baton: the scheduler itself, while nobody runs it. Whoever takes it out owns it and
     /// may tick; the scheduler thread keeps it while it is awake.
     pub baton: AtomicCell<Option<Box<Scheduler>>>,
-    /// When the parked scheduler thread will wake by itself (ns). Written by that thread before
-    /// it puts the baton down, read by whoever took the baton up.
+    /// When the parked scheduler thread will wake by itself (ns). Written by whoever has the
+    /// baton; read again by that thread once it has fallen asleep, through the doorbell's fences.
     pub wakes_at: AtomicU64,
     /// Ticks so far, for the health check; written by whoever holds the baton.
     pub ticks: AtomicU64,
@@ -172,9 +172,14 @@ impl Switchboard {
             while pass.more {
                 pass = scheduler.tick(now());
             }
-            let next = pass.next_wake;
+            // The thread may be between putting its baton down and falling asleep, where a ring
+            // is lost on it; it reads this time after it has fallen asleep.
+            let sooner = pass.next_wake < self.wakes_at.load(Ordering::Relaxed);
+            if sooner {
+                self.wakes_at.store(pass.next_wake, Ordering::Relaxed);
+            }
             self.baton.store(Some(scheduler));
-            if next < self.wakes_at.load(Ordering::Relaxed) {
+            if sooner {
                 self.ring();
                 return;
             }

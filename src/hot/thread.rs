@@ -76,6 +76,8 @@ fn sleep(board: &Switchboard, scheduler: Box<Scheduler>, clock: Clock, wake_at: 
     board.baton.store(Some(scheduler));
     board.doorbell.fall_asleep();
     if !board.has_work() {
+        // A gateway may have ticked since the baton was put down, and have set a sooner timer.
+        let wake_at = board.wakes_at.load(Ordering::Relaxed);
         let now = clock.now();
         if wake_at == u64::MAX {
             std::thread::park();

@@ -1,0 +1,207 @@
+//! The protocols around the rings, every interleaving of them.
+//!
+//! The rings and the baton are opaque to loom, so counters and flags stand for them, with the
+//! orderings that the real ones have. The doorbell and the armed flag are the real ones.
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use loom::thread;
+
+use super::doorbell::Doorbell;
+use super::doorway::Armed;
+
+/// A ring as others see it: how many messages are on it.
+#[derive(Default)]
+struct Ring(AtomicUsize);
+
+impl Ring {
+    fn push(&self) {
+        self.push_weighing(1);
+    }
+
+    fn push_weighing(&self, weight: usize) {
+        self.0.fetch_add(weight, Ordering::SeqCst);
+    }
+
+    fn is_empty(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    fn drain(&self) -> usize {
+        if self.is_empty() { 0 } else { self.0.swap(0, Ordering::SeqCst) }
+    }
+}
+
+#[derive(Default)]
+struct Door {
+    ring: Ring,
+    armed: Armed,
+    ready: Ring,
+}
+
+impl Door {
+    fn gateway_pushes(&self) {
+        self.ring.push();
+        if self.armed.arm() {
+            self.ready.push();
+        }
+    }
+
+    /// The scheduler looks at the doorway if it was announced.
+    fn scheduler_looks(&self) -> usize {
+        if self.ready.drain() == 0 {
+            return 0;
+        }
+        self.armed.disarm();
+        self.ring.drain()
+    }
+}
+
+/// The interleaving hunted: a gateway finds the doorway armed and announces nothing, while the
+/// scheduler has looked at the ring before the gateway's ticket was on it.
+#[test]
+fn no_ticket_is_left_on_a_ring_that_nobody_announced() {
+    loom::model(|| {
+        let door = Arc::new(Door::default());
+        let gateways: Vec<_> = (0..2)
+            .map(|_| {
+                let door = door.clone();
+                thread::spawn(move || door.gateway_pushes())
+            })
+            .collect();
+        let mut taken = door.scheduler_looks() + door.scheduler_looks();
+        gateways.into_iter().for_each(|gateway| gateway.join().unwrap());
+        taken += door.scheduler_looks() + door.scheduler_looks();
+        assert_eq!(taken, 2, "a ticket is on the ring, and no announcement of it");
+    });
+}
+
+/// The scheduler has no timer, or the one that a message makes it set.
+const NEVER: u64 = u64::MAX;
+const TIMER: u64 = 5;
+/// What a message weighs that sets no timer, and one that sets one.
+const WITHOUT_TIMER: usize = 1;
+const WITH_TIMER: usize = 2;
+
+/// `Switchboard::ring_or_tick` and the sleep of the scheduler's thread, line by line.
+struct Board {
+    ring: Ring,
+    bell: Doorbell,
+    /// Whether the baton lies there.
+    baton: AtomicBool,
+    wakes_at: AtomicU64,
+    /// The scheduler's next timer; belongs to whoever has the baton.
+    timer: AtomicU64,
+    /// The scheduler's thread was unparked.
+    token: AtomicBool,
+}
+
+impl Board {
+    fn asleep() -> Self {
+        let bell = Doorbell::new();
+        bell.fall_asleep();
+        Self {
+            ring: Ring::default(),
+            bell,
+            baton: AtomicBool::new(true),
+            wakes_at: AtomicU64::new(NEVER),
+            timer: AtomicU64::new(NEVER),
+            token: AtomicBool::new(false),
+        }
+    }
+
+    fn tick(&self) -> u64 {
+        loop {
+            match self.ring.drain() {
+                0 => break,
+                WITHOUT_TIMER => {}
+                _ => self.timer.store(TIMER, Ordering::Relaxed),
+            }
+        }
+        self.timer.load(Ordering::Relaxed)
+    }
+
+    fn take_baton(&self) -> bool {
+        self.baton.swap(false, Ordering::AcqRel)
+    }
+
+    fn put_baton(&self) {
+        assert!(!self.baton.swap(true, Ordering::AcqRel), "two batons");
+    }
+
+    fn wake(&self) {
+        if self.bell.must_wake() {
+            self.token.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn ring_or_tick(&self) {
+        while self.bell.is_asleep() {
+            if !self.take_baton() {
+                return;
+            }
+            let next = self.tick();
+            let sooner = next < self.wakes_at.load(Ordering::Relaxed);
+            if sooner {
+                self.wakes_at.store(next, Ordering::Relaxed);
+            }
+            self.put_baton();
+            if sooner {
+                self.wake();
+                return;
+            }
+            if self.ring.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// The thread wakes by its timer, ticks, and sleeps again: until when, or `None` where it
+    /// looks again at once.
+    fn wakes_and_sleeps_again(&self) -> Option<u64> {
+        self.bell.wake_up();
+        while !self.take_baton() {
+            thread::yield_now();
+        }
+        let local = self.tick();
+        self.wakes_at.store(local, Ordering::Relaxed);
+        self.put_baton();
+        self.bell.fall_asleep();
+        let wake_at = self.wakes_at.load(Ordering::Relaxed);
+        (self.ring.is_empty()).then_some(wake_at)
+    }
+}
+
+/// The interleavings hunted: a producer finds the baton taken and leaves its message to a
+/// holder that has looked already; and a producer that saw the thread asleep takes the baton up
+/// only when the thread has been awake and put it down again, sets a timer, and finds nobody to
+/// wake, because the thread is not asleep yet.
+#[test]
+fn no_message_and_no_timer_is_left_behind_while_everyone_sleeps() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let board = Arc::new(Board::asleep());
+        let producers: Vec<_> = [WITHOUT_TIMER, WITH_TIMER]
+            .into_iter()
+            .map(|weight| {
+                let board = board.clone();
+                thread::spawn(move || {
+                    board.ring.push_weighing(weight);
+                    board.ring_or_tick();
+                })
+            })
+            .collect();
+        let sleeper = {
+            let board = board.clone();
+            thread::spawn(move || board.wakes_and_sleeps_again())
+        };
+        producers.into_iter().for_each(|producer| producer.join().unwrap());
+        let Some(sleeps_until) = sleeper.join().unwrap() else { return };
+        if !board.token.load(Ordering::SeqCst) {
+            assert!(board.ring.is_empty(), "asleep with a message on the ring");
+            assert!(board.timer.load(Ordering::Relaxed) >= sleeps_until, "asleep past a timer");
+        }
+    });
+}
