@@ -132,13 +132,11 @@ impl Contender {
     }
 
     fn start_picofaas(&self, setup: &Setup, arguments: &[String], running: &mut Running) -> Result<()> {
-        let [port, management_port, runtime_port] = [free_port()?, free_port()?, free_port()?];
+        let [port, management_port] = [free_port()?, free_port()?];
         let log = log_file(&setup.folder, &self.name)?;
         let mut command = Command::new(&setup.picofaas);
         command.arg("serve");
-        for (flag, port) in
-            [("--listen", port), ("--management-listen", management_port), ("--runtime-listen", runtime_port)]
-        {
+        for (flag, port) in [("--listen", port), ("--management-listen", management_port)] {
             command.arg(flag).arg(format!("127.0.0.1:{port}"));
         }
         command.args(arguments).stdout(log.try_clone()?).stderr(log);
