@@ -4,6 +4,7 @@
 //! plane runs in it as in `picofaas serve`, on its own threads and over real sockets.
 
 #![expect(unsafe_code, reason = "an allocator is unsafe to implement; this one only counts")]
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
