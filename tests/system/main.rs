@@ -4,6 +4,7 @@
 
 mod support;
 
+mod chaos;
 mod refusals;
 mod start;
 mod wire;
