@@ -4,6 +4,8 @@
 
 mod support;
 
+mod faults;
 mod refusals;
+mod registry;
 mod start;
 mod wire;
