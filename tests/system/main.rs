@@ -4,8 +4,15 @@
 
 mod support;
 
+mod drain;
+mod executions;
 mod faults;
+mod metrics;
+mod passing;
+mod pools;
+mod queue;
 mod refusals;
 mod registry;
+mod scaling;
 mod start;
 mod wire;
