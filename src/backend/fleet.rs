@@ -15,13 +15,16 @@ use crate::function::{Address, Function, Target};
 use crate::hot::message::{InstanceKey, Order};
 use crate::mailbox::{Answer, question};
 
-/// An instance that crashes sooner than this after it was ready counts like one that failed to
-/// start; one that lived longer is replaced at once.
+/// An instance that crashes sooner than this after it was ready counts as a failure; one that
+/// lived longer is replaced at once.
 const STEADY_NS: Nanos = 500_000_000;
-/// The first pause after a failure to start; it doubles with each further one.
+/// The first pause after a failure; it doubles with each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest pause.
+/// The longest pause after a failure to start.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest pause after a crash of an instance that had started: what waits waits for it, and
+/// may be the very request that makes it crash.
+const CRASH_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The first pause between two looks whether a starting instance answers; they grow slowly, so
 /// that a fast one is seen at once and a slow one is not bothered.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
@@ -51,7 +54,10 @@ pub struct Fleet {
     places: RefCell<Vec<Place>>,
     min: Cell<u32>,
     failures: Cell<u32>,
+    /// No start before this time.
     not_before: Cell<Nanos>,
+    /// The last failure was one to start: another start would most likely fail, too.
+    cannot_start: Cell<bool>,
     closed: Cell<bool>,
     ever_ready: Cell<bool>,
     replacement: Cell<bool>,
@@ -71,6 +77,7 @@ impl Fleet {
             min,
             failures: Cell::new(0),
             not_before: Cell::new(0),
+            cannot_start: Cell::new(false),
             closed: Cell::new(false),
             ever_ready: Cell::new(false),
             replacement: Cell::new(false),
@@ -131,13 +138,23 @@ impl Fleet {
         }
     }
 
-    /// The scheduler asks for one more. While starts have to pause it is told at once that there
-    /// will be none, so that nobody waits in vain.
+    /// The scheduler asks for one more. Where there is none and none can be started it is told so
+    /// at once, so that nobody waits in vain; otherwise the start waits until the pause is over.
     pub fn start_wanted(self: &Rc<Self>) {
-        if self.context.clock.now() < self.not_before.get() {
+        let pause = self.not_before.get().saturating_sub(self.context.clock.now());
+        if pause == 0 {
+            self.start();
+        } else if self.cannot_start.get() && self.count() == 0 {
             self.start_failed();
         } else {
-            self.start();
+            let fleet = self.clone();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(Duration::from_nanos(pause)).await;
+                // The lane of a closed fleet may be another function's by now.
+                if !fleet.closed.get() {
+                    fleet.start_wanted();
+                }
+            });
         }
     }
 
@@ -223,7 +240,8 @@ impl Fleet {
             Ok(process) => process,
             Err(reason) => {
                 self.free(instance);
-                self.failed_once(&format!("an instance failed to start: {reason}"));
+                self.cannot_start.set(true);
+                self.failed_once(&format!("an instance failed to start: {reason}"), PAUSE_MAX);
                 self.start_failed();
                 self.keep_min();
                 return;
@@ -236,6 +254,7 @@ impl Fleet {
             Address::new(instance.generation, Target::Unix(process.socket.clone()), "localhost", "/invoke");
         self.function.addresses[usize::from(instance.place)].store(Some(Arc::new(address)));
         self.function.trouble.store(None);
+        self.cannot_start.set(false);
         self.ever_ready.set(true);
         let ready = self.context.clock.now();
         tracing::info!(
@@ -267,7 +286,8 @@ impl Fleet {
                 // The first crash is replaced at once; those that follow it closely are not.
                 self.failures.set(1);
             } else {
-                self.failed_once(&format!("an instance crashed soon after its start: {how}"));
+                let text = with_tail(&format!("an instance crashed: {how}"), &process);
+                self.failed_once(&text, CRASH_PAUSE_MAX);
             }
         }
         self.keep_min();
@@ -310,14 +330,14 @@ impl Fleet {
         Err(with_tail(&format!("{how} before it answered GET /health"), &process))
     }
 
-    fn failed_once(&self, reason: &str) {
+    fn failed_once(&self, text: &str, pause_max: Duration) {
         let failures = self.failures.get() + 1;
         self.failures.set(failures);
-        let pause = PAUSE_MIN.saturating_mul(1 << (failures - 1).min(16)).min(PAUSE_MAX);
+        let pause = PAUSE_MIN.saturating_mul(1 << (failures - 1).min(16)).min(pause_max);
         let pause_ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         self.not_before.set(self.context.clock.now() + pause_ns);
-        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{reason}");
-        self.function.trouble.store(Some(Arc::new(reason.to_owned())));
+        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{text}");
+        self.function.trouble.store(Some(Arc::new(text.to_owned())));
     }
 
     fn start_failed(&self) {

@@ -13,6 +13,7 @@ use crate::dispatch::attempt::{self, Outcome};
 use crate::error::Code;
 use crate::hot::message::{End, Ended, Event, Grant, InstanceKey};
 use crate::hot::ticket::Ticket;
+use crate::registry::EndpointUrl;
 
 impl Gateway {
     /// Takes everything off the grant ring.
@@ -255,8 +256,13 @@ fn ending(record: &Record, why: End, now: u64) -> (Status, Option<Box<Failure>>)
     let failure = |code, message: String| Some(Box::new(Failure::new(code, message)));
     let after_ms = now.saturating_sub(record.stamps.admitted) / NANOS_PER_MS;
     let trouble = || {
-        let trouble = record.served.function.trouble.load();
-        trouble.as_ref().map_or_else(|| "none is running".to_owned(), |text| text.as_str().to_owned())
+        let function = &record.served.function;
+        match function.trouble.load().as_ref() {
+            Some(text) => text.as_str().to_owned(),
+            None if function.spec.endpoint_urls.is_empty() => "none is running".to_owned(),
+            // Control looks after them and will know why in a moment.
+            None => unreachable_endpoints(&function.spec.endpoint_urls),
+        }
     };
     match why {
         End::Timeout if record.first_granted == 0 && record.asked == Asked::Promised => {
@@ -288,4 +294,15 @@ fn ending(record: &Record, why: End, now: u64) -> (Status, Option<Box<Failure>>)
             failure(Code::FunctionRemoved, "the function was deleted while the execution waited".to_owned()),
         ),
     }
+}
+
+/// Says which endpoints there are; the first few, where there are many.
+fn unreachable_endpoints(urls: &[EndpointUrl]) -> String {
+    const NAMED_MAX: usize = 3;
+    let named: Vec<String> = urls.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let others = match urls.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        others => format!(" and {others} others"),
+    };
+    format!("{}{others} did not accept a connection; that is tried again until it works", named.join(", "))
 }

@@ -133,8 +133,9 @@ impl Lane {
         self.in_flight + self.inherited < self.limits.concurrency
     }
 
-    /// The ready instance with the fewest attempts in flight and room for one more; of several
-    /// the one most recently used, so that the others become idle.
+    /// The ready instance with the fewest attempts in flight and room for one more. Of several that
+    /// can be stopped the one most recently used, so that the others become idle; of several that
+    /// run anyway the least recently used, so that each has its share.
     #[must_use]
     pub fn pick(&self) -> Option<u16> {
         let mut best: Option<(u16, &Instance)> = None;
@@ -144,8 +145,12 @@ impl Lane {
                 continue;
             }
             let better = best.is_none_or(|(_, other)| {
-                instance.in_flight < other.in_flight
-                    || (instance.in_flight == other.in_flight && instance.last_used > other.last_used)
+                let preferred = if self.limits.can_start {
+                    instance.last_used > other.last_used
+                } else {
+                    instance.last_used < other.last_used
+                };
+                instance.in_flight < other.in_flight || (instance.in_flight == other.in_flight && preferred)
             });
             if better {
                 best = Some((place, instance));
@@ -236,5 +241,18 @@ mod tests {
         lane.instances[0].in_flight = 2;
         lane.instances[2].in_flight = 2;
         assert_eq!(lane.pick(), None, "an instance was granted over its own concurrency");
+    }
+
+    #[test]
+    fn instances_that_run_anyway_take_turns() {
+        let mut lane = lane();
+        lane.limits.can_start = false;
+        for (place, last_used) in [(0, 9), (1, 5), (2, 7)] {
+            let instance = &mut lane.instances[place];
+            *instance = Instance { generation: 1, standing: Standing::Ready, in_flight: 0, last_used };
+        }
+        assert_eq!(lane.pick(), Some(1));
+        lane.instances[1].last_used = 10;
+        assert_eq!(lane.pick(), Some(2));
     }
 }

@@ -496,13 +496,14 @@ impl Scheduler {
     }
 
     /// The instance could not be reached, and nothing was sent: it leaves the set, and the
-    /// execution goes to another one at no cost, where there is another.
+    /// execution goes to another one at no cost, where there is another or one can be started.
     fn unsent(&mut self, slot: u32, now: Nanos) {
         let course = self.courses[slot as usize];
         let key =
             InstanceKey { lane: course.lane, place: course.place, generation: course.instance_generation };
-        let mut other = false;
+        let (mut other, mut can_start) = (false, false);
         if let Some(lane) = self.lane(course.lane) {
+            can_start = lane.limits.can_start;
             let was_ready =
                 lane.instance_mut(key).is_some_and(|instance| instance.standing == Standing::Ready);
             if was_ready {
@@ -520,6 +521,10 @@ impl Scheduler {
             self.courses[slot as usize].attempt -= 1;
             self.requeue(slot);
         } else {
+            // An instance that has just crashed is met by those it was granted to before anybody
+            // knows. They wait for its replacement, after a back-off lest a sick one that is
+            // found healthy each time is tried without a pause.
+            self.courses[slot as usize].attempt -= u8::from(can_start);
             self.retry(slot, End::NoInstance, now);
         }
     }

@@ -5,6 +5,15 @@
 mod support;
 
 mod chaos;
+mod drain;
+mod executions;
+mod faults;
+mod metrics;
+mod passing;
+mod pools;
+mod queue;
 mod refusals;
+mod registry;
+mod scaling;
 mod start;
 mod wire;

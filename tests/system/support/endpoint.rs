@@ -1,8 +1,10 @@
 //! Endpoints of `POOL` functions: one that the test itself plays, request by request, and one that
 //! is a process of the runtime.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use socket2::SockRef;
@@ -110,32 +112,27 @@ impl Request {
     }
 }
 
-/// A process of the runtime at a TCP port; killed on drop.
+/// A process of the runtime that no server has started; killed on drop.
 pub struct EndpointProcess {
     child: Child,
+    url: String,
+    /// 0 at a Unix socket.
     pub port: u16,
 }
 
 impl EndpointProcess {
-    /// Starts `faulty` with a handler. Port 0 takes a free one.
+    /// Starts `faulty` with a handler at a TCP port; 0 takes a free one.
     pub fn start(handler: &str, port: u16) -> Self {
-        let mut child = Command::new(faulty())
-            .env_clear()
-            .envs([("HANDLER", handler), ("PORT", &port.to_string())])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut seen = String::new();
-        while !seen.contains("listening on http://") {
-            assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "it does not listen: {seen}");
-        }
-        let (_, rest) = seen.rsplit_once(':').unwrap();
+        let (child, greeting) = spawn(handler, "PORT", port.to_string());
+        let (_, rest) = greeting.rsplit_once(':').unwrap();
         let port = rest.split_whitespace().next().unwrap().parse().unwrap();
-        // What it writes later is read, so that it never waits for a reader.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        Self { child, port }
+        Self { child, url: format!("http://127.0.0.1:{port}"), port }
+    }
+
+    /// Starts `faulty` with a handler at a Unix socket.
+    pub fn start_at(handler: &str, socket: &Path) -> Self {
+        let (child, _) = spawn(handler, "PICOFAAS_SOCKET", socket);
+        Self { child, url: format!("unix:{}", socket.display()), port: 0 }
     }
 
     pub fn pid(&self) -> u32 {
@@ -143,7 +140,7 @@ impl EndpointProcess {
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.url.clone()
     }
 
     /// Ends it, and its connections with it.
@@ -159,4 +156,24 @@ impl Drop for EndpointProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The process, and what it wrote until it listened.
+fn spawn(handler: &str, variable: &str, place: impl AsRef<OsStr>) -> (Child, String) {
+    let mut child = Command::new(faulty())
+        .env_clear()
+        .env("HANDLER", handler)
+        .env(variable, place)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains("listening on ") {
+        assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "it does not listen: {seen}");
+    }
+    // What it writes later is read, so that it never waits for a reader.
+    std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+    (child, seen)
 }

@@ -1,0 +1,140 @@
+//! What `/metrics` counts.
+
+use serde_json::json;
+
+use crate::support::endpoint::Endpoint;
+use crate::support::patience::eventually;
+use crate::support::server::{BYSTANDER, Server};
+use crate::support::specification::{With, pool, warm};
+
+#[test]
+fn every_family_of_the_contract_is_there_with_its_type() {
+    let server = Server::start(&[]);
+    server.assert_others_are_served();
+    let scrape = server.scrape();
+    let of_functions = [
+        ("enqueued_total", "counter"),
+        ("dispatched_total", "counter"),
+        ("success_total", "counter"),
+        ("error_total", "counter"),
+        ("timeout_total", "counter"),
+        ("cancelled_total", "counter"),
+        ("retries_total", "counter"),
+        ("rejected_total", "counter"),
+        ("cold_starts_total", "counter"),
+        ("late_results_total", "counter"),
+        ("latency_seconds", "histogram"),
+        ("queue_wait_seconds", "histogram"),
+        ("execution_seconds", "histogram"),
+        ("overhead_seconds", "histogram"),
+        ("cold_start_seconds", "histogram"),
+        ("queue_depth", "gauge"),
+        ("in_flight", "gauge"),
+        ("replicas", "gauge"),
+        ("ready_replicas", "gauge"),
+    ];
+    for (name, kind) in of_functions {
+        assert!(scrape.has_family(&format!("picofaas_function_{name}"), kind), "no {kind} {name}");
+    }
+    for (name, kind) in [
+        ("picofaas_scheduler_parked", "gauge"),
+        ("picofaas_scheduler_ticks_total", "counter"),
+        ("picofaas_executions_retained", "gauge"),
+        ("picofaas_connections", "gauge"),
+        ("picofaas_build_info", "gauge"),
+        ("process_cpu_seconds_total", "counter"),
+        ("process_resident_memory_bytes", "gauge"),
+        ("process_open_fds", "gauge"),
+        ("process_threads", "gauge"),
+    ] {
+        assert!(scrape.has_family(name, kind), "no {kind} {name}");
+    }
+    assert_eq!(scrape.of_function(BYSTANDER, "ready_replicas"), 1.0);
+    assert_eq!(scrape.of_function(BYSTANDER, "latency_seconds_count"), 1.0);
+}
+
+#[test]
+fn histograms_are_made_at_first_use_and_are_cumulative() {
+    let server = Server::start(&[]);
+    server.register(&pool("unused", "http://127.0.0.1:9"));
+    for _ in 0..5 {
+        server.assert_others_are_served();
+    }
+    let scrape = server.scrape();
+    assert!(!scrape.text().contains("latency_seconds_bucket{function=\"unused\""));
+    let prefix = format!("picofaas_function_latency_seconds_bucket{{function=\"{BYSTANDER}\",le=");
+    let counts: Vec<f64> = scrape
+        .text()
+        .lines()
+        .filter(|line| line.starts_with(&prefix))
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+        .collect();
+    assert!(counts.len() >= 20 && counts.is_sorted() && counts.last() == Some(&5.0), "{counts:?}");
+    let sum = scrape.of_function(BYSTANDER, "latency_seconds_sum");
+    assert!(sum > 0.0 && sum < 30.0, "{sum} s");
+}
+
+#[test]
+fn everything_that_was_enqueued_ended_in_exactly_one_way() {
+    let server = Server::start(&[]);
+    let endpoint = Endpoint::listen();
+    let specification = pool("ends", endpoint.url()).with("concurrency", 1).with("maxRetries", 1);
+    server.register(&specification);
+    let mut client = server.client();
+    // Two successes, one of them promised; one error after a retry; one 4xx; one time-out while it
+    // runs; one cancelled while it waits.
+    client.ask_invoke("ends", "", 1);
+    endpoint.next().answer(200, "1");
+    assert_eq!(client.receive().status, 200);
+    let id = client.enqueue("ends", 2);
+    endpoint.next().answer(200, "2");
+    assert_eq!(client.ended(&id)["status"], "success");
+    client.ask_invoke("ends", "", 3);
+    endpoint.next().answer(500, "{}");
+    endpoint.next().answer(500, "{}");
+    assert_eq!(client.receive().status, 500);
+    client.ask_invoke("ends", "", 4);
+    endpoint.next().answer(400, "{}");
+    assert_eq!(client.receive().status, 400);
+    client.ask_invoke("ends", "x-timeout-ms: 100\r\n", 5);
+    let never = endpoint.next();
+    assert_eq!(client.receive().status, 504);
+    never.until_closed();
+    client.ask_invoke("ends", "", 6);
+    let held = endpoint.next();
+    let mut leaving = server.client();
+    leaving.ask_invoke("ends", "", 7);
+    server.until_status("ends", "queued", 1);
+    leaving.hang_up();
+    eventually("the cancelled one is counted", || {
+        (server.scrape().of_function("ends", "cancelled_total") == 1.0).then_some(())
+    });
+    held.answer(200, "6");
+    assert_eq!(client.receive().status, 200);
+
+    let scrape = server.scrape();
+    let value = |name: &str| scrape.of_function("ends", name);
+    let ends = ["success_total", "error_total", "timeout_total", "cancelled_total"].map(value);
+    assert_eq!(ends, [3.0, 2.0, 1.0, 1.0]);
+    assert_eq!(value("enqueued_total"), ends.iter().sum::<f64>());
+    assert_eq!((value("dispatched_total"), value("retries_total")), (7.0, 1.0));
+    assert_eq!(value("latency_seconds_count"), 7.0);
+    server.until_status("ends", "inFlight", 0);
+    server.until_status("ends", "queued", 0);
+}
+
+#[test]
+fn counts_outlive_a_replaced_version_and_end_with_the_function() {
+    let server = Server::start(&[]);
+    server.register(&warm("kept", "echo"));
+    assert_eq!(server.invoke("kept", 1).output(), 1);
+    let mut client = server.client();
+    assert_eq!(client.put("/v1/functions/kept", warm("kept", "identity")).status, 200);
+    eventually("the new version answers", || server.invoke("kept", 2).output()["pid"].is_u64().then_some(()));
+    assert!(server.scrape().of_function("kept", "success_total") >= 2.0);
+    assert_eq!(client.delete("/v1/functions/kept").status, 204);
+    assert!(!server.scrape().text().contains("\"kept\""));
+    server.register(&warm("kept", "echo"));
+    assert_eq!(server.scrape().of_function("kept", "success_total"), 0.0);
+    assert_eq!(server.function("kept")["status"]["inFlight"], json!(0));
+}

@@ -1,0 +1,109 @@
+//! `POOL` functions: what already runs somewhere, and comes and goes.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use crate::support::bystander::while_others_are_served;
+use crate::support::client::Client;
+use crate::support::endpoint::EndpointProcess;
+use crate::support::patience::eventually;
+use crate::support::server::Server;
+use crate::support::specification::{With, pool};
+
+#[test]
+fn a_list_of_endpoints_spreads_the_load_over_tcp_and_unix_sockets() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let processes = [
+        EndpointProcess::start("sleep", 0),
+        EndpointProcess::start("sleep", 0),
+        EndpointProcess::start_at("sleep", &folder.path().join("fn.sock")),
+    ];
+    let urls: Vec<String> = processes.iter().map(EndpointProcess::url).collect();
+    let specification = pool("spread", urls).with("instanceConcurrency", 2).with("concurrency", 6);
+    server.register(&specification);
+    let mut clients: Vec<Client> = (0..6).map(|_| server.client()).collect();
+    for client in &mut clients {
+        client.ask_invoke("spread", "", "{\"ms\":300}");
+    }
+    // All six at once is possible on all three only.
+    server.until_status("spread", "inFlight", 6);
+    for client in &mut clients {
+        assert_eq!(client.receive().output(), json!({ "ms": 300 }));
+    }
+    server.assert_others_are_served();
+}
+
+#[test]
+fn idle_endpoints_take_turns() {
+    let server = Server::start(&[]);
+    let processes = [EndpointProcess::start("identity", 0), EndpointProcess::start("identity", 0)];
+    server.register(&pool("turns", processes.iter().map(EndpointProcess::url).collect::<Vec<_>>()));
+    let mut client = server.client();
+    let mut served: HashMap<u64, u32> = HashMap::new();
+    for _ in 0..40 {
+        *served.entry(client.invoke("turns", 1).output()["pid"].as_u64().unwrap()).or_default() += 1;
+    }
+    for process in &processes {
+        let count = served.get(&u64::from(process.pid())).copied().unwrap_or(0);
+        assert!(count >= 10, "{served:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_down_is_a_502_with_its_reason_and_is_used_again_when_it_is_back() {
+    let server = Server::start(&[]);
+    let mut process = EndpointProcess::start("identity", 0);
+    server.register(&pool("down", process.url()).with("maxRetries", 1));
+    let mut client = server.client();
+    assert_eq!(client.invoke("down", 1).output()["pid"], process.pid());
+    while_others_are_served(&server, || {
+        process.kill();
+        let first = client.invoke("down", 2);
+        first.assert_error(502, "NO_INSTANCE", "gateway", &["could not connect", "refused", &process.url()]);
+        for _ in 0..10 {
+            client.invoke("down", 2).assert_error(502, "NO_INSTANCE", "gateway", &[&process.url()]);
+        }
+        let conditions = eventually("the reason shows", || {
+            let text = server.function("down")["status"]["conditions"].to_string();
+            text.contains("Degraded").then_some(text)
+        });
+        assert!(conditions.contains(&process.url()) && conditions.contains("refused"), "{conditions}");
+        let back = EndpointProcess::start("identity", process.port);
+        let answer = eventually("it is served again", || {
+            let answer = client.invoke("down", 3);
+            (answer.status == 200).then_some(answer)
+        });
+        assert_eq!(answer.output()["pid"], back.pid());
+        assert!(!server.function("down")["status"].to_string().contains("Degraded"));
+    });
+}
+
+#[test]
+fn one_endpoint_of_two_that_is_down_costs_no_request() {
+    let server = Server::start(&[]);
+    let (mut dying, living) = (EndpointProcess::start("identity", 0), EndpointProcess::start("identity", 0));
+    server.register(&pool("half", vec![dying.url(), living.url()]));
+    let mut client = server.client();
+    for _ in 0..4 {
+        assert_eq!(client.invoke("half", 1).status, 200);
+    }
+    dying.kill();
+    for _ in 0..20 {
+        let answer = client.invoke("half", 2);
+        assert_eq!(answer.output()["pid"], living.pid());
+        // Nothing was sent to the one that is down: that costs no attempt.
+        assert_eq!(answer.header("x-attempts"), Some("1"));
+    }
+}
+
+#[test]
+fn a_host_that_cannot_be_resolved_is_named() {
+    let server = Server::start(&[]);
+    while_others_are_served(&server, || {
+        server.register(&pool("lost", "http://no-such-host.invalid:1"));
+        let answer = server.client().invoke_with("lost", "x-timeout-ms: 5000\r\n", 1);
+        answer.assert_error(502, "NO_INSTANCE", "gateway", &["no-such-host.invalid", "resolved"]);
+    });
+}
