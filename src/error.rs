@@ -224,13 +224,22 @@ pub struct Refusal {
     pub retry_after_s: Option<u32>,
     /// The rest of the request was not read: the connection is closed after the answer.
     pub close: bool,
+    /// The methods that the path has, for 405.
+    pub allow: Option<&'static str>,
 }
 
 impl Refusal {
     /// A refusal with a message and nothing else.
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: Vec::new(), retry_after_s: None, close: false }
+        Self {
+            code,
+            message: message.into(),
+            details: Vec::new(),
+            retry_after_s: None,
+            close: false,
+            allow: None,
+        }
     }
 
     /// With the faults listed.
@@ -244,6 +253,13 @@ impl Refusal {
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// With the methods that are allowed, separated by commas.
+    #[must_use]
+    pub fn allowing(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
         self
     }
 

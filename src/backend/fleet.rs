@@ -15,8 +15,9 @@ use crate::function::{Address, Function, Target};
 use crate::hot::message::{InstanceKey, Order};
 use crate::mailbox::{Answer, question};
 
-/// An instance that crashes sooner than this after it was ready counts as a failure to start.
-const STEADY_NS: Nanos = 10_000_000_000;
+/// An instance that crashes sooner than this after it was ready counts like one that failed to
+/// start; one that lived longer is replaced at once.
+const STEADY_NS: Nanos = 500_000_000;
 /// The first pause after a failure to start; it doubles with each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
@@ -222,7 +223,7 @@ impl Fleet {
             Ok(process) => process,
             Err(reason) => {
                 self.free(instance);
-                self.failed_once(&reason);
+                self.failed_once(&format!("an instance failed to start: {reason}"));
                 self.start_failed();
                 self.keep_min();
                 return;
@@ -260,13 +261,13 @@ impl Fleet {
         if let Some(status) = crashed {
             let how = status.map_or_else(|error| error.to_string(), describe);
             tracing::warn!(function = %name, instance = instance.place, "instance crashed: {how}");
-            if self.context.clock.now() - ready < STEADY_NS && self.failures.get() > 0 {
-                self.failed_once(&how);
-            } else if self.context.clock.now() - ready < STEADY_NS {
+            if self.context.clock.now() - ready >= STEADY_NS {
+                self.failures.set(0);
+            } else if self.failures.get() == 0 {
                 // The first crash is replaced at once; those that follow it closely are not.
                 self.failures.set(1);
             } else {
-                self.failures.set(0);
+                self.failed_once(&format!("an instance crashed soon after its start: {how}"));
             }
         }
         self.keep_min();
@@ -315,9 +316,8 @@ impl Fleet {
         let pause = PAUSE_MIN.saturating_mul(1 << (failures - 1).min(16)).min(PAUSE_MAX);
         let pause_ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         self.not_before.set(self.context.clock.now() + pause_ns);
-        let text = format!("an instance failed to start: {reason}");
-        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{text}");
-        self.function.trouble.store(Some(Arc::new(text)));
+        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{reason}");
+        self.function.trouble.store(Some(Arc::new(reason.to_owned())));
     }
 
     fn start_failed(&self) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use httparse::{EMPTY_HEADER, ParserConfig, Status};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::function::Target;
@@ -113,7 +114,8 @@ impl Connection {
         Ok(Self { stream, read: BytesMut::with_capacity(READ_BYTES_MIN), head: Vec::with_capacity(512) })
     }
 
-    /// Whether a pooled connection can still be used: nothing has come on it, not even its end.
+    /// Whether a pooled connection can still be used: nothing has come on it, not even its end,
+    /// as far as the poll has seen.
     pub fn is_quiet(&mut self) -> bool {
         self.read.is_empty()
             && matches!(self.try_read(), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -291,18 +293,19 @@ impl Connection {
     }
 
     /// Reads some bytes, with room for `room`.
+    ///
+    /// tokio's polled read takes a read that did not fill its buffer as a sign that there is
+    /// nothing more, so that [`Connection::is_quiet`] costs no system call afterwards.
     async fn fill(&mut self, room: usize) -> Result<(), ExchangeError> {
         self.read.reserve(room);
-        loop {
-            match self.try_read() {
-                Ok(0) => return Err(ExchangeError::Lost(io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable().await.map_err(ExchangeError::Lost)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(ExchangeError::Lost(error)),
-            }
+        let read = match &mut self.stream {
+            Stream::Tcp(stream) => stream.read_buf(&mut self.read).await,
+            Stream::Unix(stream) => stream.read_buf(&mut self.read).await,
+        };
+        match read {
+            Ok(0) => Err(ExchangeError::Lost(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(()),
+            Err(error) => Err(ExchangeError::Lost(error)),
         }
     }
 
@@ -317,13 +320,6 @@ impl Connection {
         match &self.stream {
             Stream::Tcp(stream) => stream.try_write_vectored(slices),
             Stream::Unix(stream) => stream.try_write_vectored(slices),
-        }
-    }
-
-    async fn readable(&self) -> io::Result<()> {
-        match &self.stream {
-            Stream::Tcp(stream) => stream.readable().await,
-            Stream::Unix(stream) => stream.readable().await,
         }
     }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::Gateway;
 use super::cargo::{Record, Stage};
@@ -222,6 +222,9 @@ pub fn refusal(refusal: &Refusal) -> Response<Body> {
     headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(refusal.code.source().as_str()));
     if let Some(seconds) = refusal.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(methods) = refusal.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
     }
     if refusal.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -64,8 +64,9 @@ impl Call<'_> {
 /// # Errors
 /// `NOT_FOUND` for a path that there is not, `METHOD_NOT_ALLOWED` for a method that it has not.
 pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
-    let wrong_method = |allowed: &str| {
-        Err(Refusal::new(Code::MethodNotAllowed, format!("{method} is not allowed on {path}; {allowed} is")))
+    let wrong_method = |allowed: &'static str| {
+        let message = format!("{method} is not allowed on {path}; allowed: {allowed}");
+        Err(Refusal::new(Code::MethodNotAllowed, message).allowing(allowed))
     };
     if let Some(rest) = path.strip_prefix("/v1/functions/") {
         if let Some((name, verb)) = rest.split_once(':') {
@@ -87,7 +88,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
                 Method::GET => Ok(Call::ReadFunction(rest)),
                 Method::PUT => Ok(Call::PutFunction(rest)),
                 Method::DELETE => Ok(Call::DeleteFunction(rest)),
-                _ => wrong_method("GET, PUT or DELETE (POST on its :invoke or :enqueue)"),
+                _ => wrong_method("GET, PUT, DELETE"),
             },
             Some((name, "replicas")) => {
                 if method == Method::PUT {
@@ -102,13 +103,14 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
     if let Some(id) = path.strip_prefix("/v1/executions/") {
         return if method == Method::GET { Ok(Call::ReadExecution(id)) } else { wrong_method("GET") };
     }
-    let get =
-        |call| if method == Method::GET || method == Method::HEAD { Ok(call) } else { wrong_method("GET") };
+    let get = |call| {
+        if method == Method::GET || method == Method::HEAD { Ok(call) } else { wrong_method("GET, HEAD") }
+    };
     match path {
         "/v1/functions" => match *method {
             Method::GET => Ok(Call::ListFunctions),
             Method::POST => Ok(Call::CreateFunction),
-            _ => wrong_method("GET or POST"),
+            _ => wrong_method("GET, POST"),
         },
         "/healthz" => get(Call::Healthz),
         "/readyz" => get(Call::Readyz),

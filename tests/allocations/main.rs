@@ -1,0 +1,203 @@
+//! What the threads of the invoke path take from the allocator.
+//!
+//! A binary of its own, because the counting allocator is the whole process's. The control
+//! plane runs in it as in `picofaas serve`, on its own threads and over real sockets.
+
+#![expect(unsafe_code, reason = "an allocator is unsafe to implement; this one only counts")]
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use clap::Parser;
+use picofaas::backend::output::Lines;
+use picofaas::boot::{self, Role};
+use picofaas::config::{ServeArgs, Settings};
+use picofaas::registry::parse_function;
+
+/// Invocations that are counted.
+const INVOCATIONS: u64 = 10_000;
+/// Invocations before that, which fill every pool and buffer.
+const WARM_UP: u64 = 500;
+/// The most that a gateway may allocate per invocation, in allocations. Lower it when the code
+/// needs fewer; never raise it without a reason in the commit.
+const GATEWAY_ALLOCATIONS_MAX: f64 = 14.1;
+
+/// Allocations and frees of one kind of thread.
+struct Tally {
+    allocations: AtomicU64,
+    frees: AtomicU64,
+}
+
+static TALLIES: [Tally; 3] =
+    [const { Tally { allocations: AtomicU64::new(0), frees: AtomicU64::new(0) } }; 3];
+const OTHER: usize = 0;
+const GATEWAY: usize = 1;
+const SCHEDULER: usize = 2;
+
+thread_local! {
+    static ROLE: Cell<usize> = const { Cell::new(OTHER) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn tally() -> &'static Tally {
+    // A thread that is ending has no role any more.
+    &TALLIES[ROLE.try_with(Cell::get).unwrap_or(OTHER)]
+}
+
+// SAFETY: every call goes to the system's allocator with the arguments it came with.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        tally().allocations.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        tally().frees.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        tally().allocations.fetch_add(1, Ordering::Relaxed);
+        tally().frees.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+fn take_role(role: Role) {
+    ROLE.set(match role {
+        Role::Gateway => GATEWAY,
+        Role::Scheduler => SCHEDULER,
+    });
+}
+
+fn counts(role: usize) -> (u64, u64) {
+    (TALLIES[role].allocations.load(Ordering::Relaxed), TALLIES[role].frees.load(Ordering::Relaxed))
+}
+
+/// A function that answers everything with `true`, on threads of the test.
+fn upstream() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            std::thread::spawn(move || while answer_one(&mut stream).is_some() {});
+        }
+    });
+    address
+}
+
+fn answer_one(stream: &mut BufReader<TcpStream>) -> Option<()> {
+    let body = read_message(stream)?;
+    assert!(body.starts_with(b"{\"input\""), "the body is not what the client sent");
+    stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue").ok()
+}
+
+/// Reads a head and its body; the body.
+fn read_message(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some(body)
+}
+
+fn invoke(stream: &mut BufReader<TcpStream>, times: u64) {
+    for n in 0..times {
+        let body = format!("{{\"input\":{n}}}");
+        let length = body.len();
+        let request = format!(
+            "POST /v1/functions/f:invoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        let answer = String::from_utf8(read_message(stream).unwrap()).unwrap();
+        assert!(answer.contains("\"status\":\"success\",\"output\":true"), "{answer}");
+    }
+}
+
+/// The flags of `picofaas serve`.
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// Allocations and frees of the scheduler and of the gateway over the counted invocations.
+fn measure(flags: &[&str]) -> [(u64, u64); 2] {
+    let arguments = ["picofaas", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"];
+    let Flags { serve } = Flags::parse_from(arguments.iter().chain(flags));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+        .unwrap();
+    runtime.block_on(async {
+        let settings = Settings::new(serve).unwrap();
+        let running = boot::start(settings, Lines::to_log(), take_role).unwrap();
+        let spec = format!(
+            r#"{{"name":"f","executionMode":"POOL","endpointUrl":"http://{}/invoke","timeoutMs":10000}}"#,
+            upstream()
+        );
+        running.control.put(parse_function(spec.as_bytes()).unwrap()).await.unwrap();
+        let address = running.address;
+        let client = std::thread::spawn(move || {
+            let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
+            invoke(&mut stream, WARM_UP);
+            let before = [counts(SCHEDULER), counts(GATEWAY)];
+            invoke(&mut stream, INVOCATIONS);
+            let after = [counts(SCHEDULER), counts(GATEWAY)];
+            [0, 1].map(|at| (after[at].0 - before[at].0, after[at].1 - before[at].1))
+        });
+        while !client.is_finished() {
+            // sleep: the control thread serves while the client's thread works.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        running.stop(Duration::from_secs(5), false).await.unwrap();
+        client.join().unwrap()
+    })
+}
+
+#[test]
+fn the_scheduler_never_allocates_and_a_gateway_not_more_than_it_did() {
+    for policy in [
+        // Every decision on the scheduler's own thread, awake and woken.
+        ["--scheduler", "adaptive", "--gateway-ticks", "off"],
+        ["--scheduler", "park", "--gateway-ticks", "off"],
+        // And on the gateway's, where the scheduler's share counts as the gateway's.
+        ["--scheduler", "park", "--gateway-ticks", "on"],
+    ] {
+        let [scheduler, gateway] = measure(&policy);
+        let per_invocation = gateway.0 as f64 / INVOCATIONS as f64;
+        println!(
+            "{policy:?}: scheduler {scheduler:?} allocations and frees, gateway {per_invocation:.2} allocations per invocation (at most {GATEWAY_ALLOCATIONS_MAX})"
+        );
+        assert_eq!(scheduler, (0, 0), "{policy:?}: the scheduler used the allocator");
+        assert!(
+            per_invocation <= GATEWAY_ALLOCATIONS_MAX,
+            "{policy:?}: a gateway allocates {per_invocation:.2} times per invocation"
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! The command line, manifests at the start, and ports.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::support::server::{Server, command, run};
+use crate::support::specification::faulty;
+
+fn manifest(name: &str, handler: &str) -> String {
+    let command = json!([faulty()]);
+    format!(
+        "apiVersion: picofaas.dev/v1\nkind: Function\nmetadata: {{name: {name}}}\nspec:\n  \
+         executionMode: WARM\n  local: {{command: {command}}}\n  env: [{{name: HANDLER, value: {handler}}}]\n"
+    )
+}
+
+#[test]
+fn functions_of_a_folder_are_served_without_leave_to_run_commands_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("deep")).unwrap();
+    fs::write(folder.path().join("deep/function.yaml"), manifest("from-a-file", "echo")).unwrap();
+    fs::write(folder.path().join("other.yaml"), "kind: Deployment\n").unwrap();
+    let server = Server::start_bare(&["--functions", folder.path().to_str().unwrap()]);
+    assert_eq!(server.invoke("from-a-file", 5).output(), 5);
+    assert_eq!(server.operator().get("/readyz").status, 200);
+}
+
+#[test]
+fn a_manifest_with_faults_stops_the_start_with_file_line_and_field_of_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = manifest("broken", "echo") + "  timeoutMs: soon\n  concurency: 4\n";
+    fs::write(folder.path().join("broken.yaml"), broken).unwrap();
+    fs::write(folder.path().join("fine.yaml"), manifest("fine", "echo")).unwrap();
+    let end = run(
+        &[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--management-listen",
+            "127.0.0.1:0",
+            "--functions",
+            folder.path().to_str().unwrap(),
+        ],
+        folder.path(),
+    );
+    assert_eq!(end.code, 1, "{end:?}");
+    for part in
+        ["--functions", "broken.yaml:8: spec.timeoutMs: ", "broken.yaml:9: spec.concurency: ", "concurrency"]
+    {
+        assert!(end.stderr.contains(part), "no {part:?} in {}", end.stderr);
+    }
+}
+
+#[test]
+fn a_manifest_that_is_not_yaml_stops_the_start_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("function.yaml");
+    fs::write(&file, "apiVersion: picofaas.dev/v1\nkind: [Function\n").unwrap();
+    let flags =
+        ["serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--functions", "."];
+    let end = run(&flags, folder.path());
+    assert_eq!(end.code, 1, "{end:?}");
+    assert!(end.stderr.contains("function.yaml:") && end.stderr.contains("is not YAML"), "{end:?}");
+}
+
+#[test]
+fn a_folder_of_functions_that_is_not_there_stops_the_start_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags =
+        ["serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--functions", "no-such"];
+    let end = run(&flags, folder.path());
+    assert_eq!(end.code, 1, "{end:?}");
+    assert!(end.stderr.contains("--functions no-such"), "{end:?}");
+}
+
+#[test]
+fn a_port_in_use_stops_the_start_and_names_the_flag_and_the_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (flag, other) in [("--listen", "--management-listen"), ("--management-listen", "--listen")] {
+        let end = run(&["serve", flag, &address, other, "127.0.0.1:0"], folder.path());
+        assert_eq!(end.code, 1, "{end:?}");
+        assert!(end.stderr.contains(&format!("picofaas: {flag} {address}: ")), "{end:?}");
+        assert!(end.stderr.contains("in use"), "{end:?}");
+    }
+}
+
+#[test]
+fn two_servers_never_share_a_port_silently() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_bare(&[]);
+    let address = server.listen.to_string();
+    let end = run(&["serve", "--listen", &address, "--management-listen", "127.0.0.1:0"], folder.path());
+    assert_eq!(end.code, 1, "{end:?}");
+    assert_eq!(server.client().get("/healthz").status, 200);
+}
+
+#[test]
+fn an_unknown_command_and_an_unknown_flag_end_with_2_and_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let end = run(&["serv"], folder.path());
+    assert!(end.code == 2 && end.stderr.contains("'serv'") && end.stderr.contains("'serve'"), "{end:?}");
+    let end = run(&["serve", "--listn", "127.0.0.1:0"], folder.path());
+    assert!(
+        end.code == 2 && end.stderr.contains("'--listn'") && end.stderr.contains("'--listen'"),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn a_flag_outside_its_range_ends_with_2_and_names_the_flag_its_value_and_its_range() {
+    let folder = tempfile::tempdir().unwrap();
+    for (flag, value, range) in [
+        ("--max-body", "1023", "1024..=1073741824"),
+        ("--retention", "0", "1..=86400"),
+        ("--head-timeout-ms", "9", "10..=300000"),
+        ("--max-connections", "65537", "1..=65536"),
+        ("--max-functions", "many", "--max-functions"),
+        ("--listen", "localhost", "--listen"),
+        ("--scheduler", "fast", "adaptive"),
+    ] {
+        let end = run(&["serve", flag, value], folder.path());
+        assert_eq!(end.code, 2, "{end:?}");
+        for part in [flag, &format!("'{value}'"), range] {
+            assert!(end.stderr.contains(part), "no {part:?} in {}", end.stderr);
+        }
+    }
+}
+
+#[test]
+fn the_same_port_for_both_listeners_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let end = run(
+        &["serve", "--listen", "127.0.0.1:18080", "--management-listen", "127.0.0.1:18080"],
+        folder.path(),
+    );
+    assert_eq!(end.code, 1, "{end:?}");
+    assert!(end.stderr.contains("--management-listen") && end.stderr.contains("--listen"), "{end:?}");
+}
+
+#[test]
+fn the_help_of_serve_says_of_every_flag_what_it_does_and_what_holds_without_it() {
+    let output = command().args(["serve", "--help"]).stdout(Stdio::piped()).output().unwrap();
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).unwrap();
+    let mut flags = 0;
+    let mut paragraphs: Vec<String> = Vec::new();
+    for line in help.lines() {
+        if line.trim_start().starts_with("--") {
+            paragraphs.push(String::new());
+        }
+        if let Some(paragraph) = paragraphs.last_mut() {
+            paragraph.push_str(line.trim());
+            paragraph.push(' ');
+        }
+    }
+    for paragraph in &paragraphs {
+        flags += 1;
+        let name = paragraph.split_whitespace().next().unwrap();
+        let has_value = paragraph.contains('<');
+        // A switch is off where it is not given; everything else names what holds then.
+        let says_default = paragraph.contains("[default: ") || paragraph.contains("default:");
+        let is_optional = name == "--functions";
+        assert!(!has_value || says_default || is_optional, "{name} says no default: {paragraph}");
+        for (value, units) in [
+            ("<MILLIS>", "ms"),
+            ("<MICROS>", "µs"),
+            ("<SECONDS>", " s"),
+            ("<BYTES>", "iB"),
+            ("<N>", "…"),
+            ("<ADDR>", "address:port"),
+        ] {
+            let numeric = !["<ADDR>"].contains(&value);
+            if paragraph.contains(value) {
+                assert!(paragraph.contains(units), "{name} says no unit: {paragraph}");
+                assert!(!numeric || paragraph.contains('…'), "{name} says no range: {paragraph}");
+            }
+        }
+    }
+    assert!(flags >= 24, "only {flags} flags in:\n{help}");
+}

@@ -1,0 +1,220 @@
+//! HTTP/1.1 by hand, so that a test sends and sees every byte.
+
+use std::fmt::Display;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use super::patience::PATIENCE;
+
+/// A client's connection.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// E.g. `HTTP/1.1`.
+    pub version: String,
+    pub status: u16,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Sends a request with `headers`, each ending in a line break, and reads the answer.
+    pub fn call(&mut self, request: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.ask(request, headers, body);
+        self.receive()
+    }
+
+    /// Sends a request with a body and does not wait for its answer.
+    pub fn ask(&mut self, request: &str, headers: &str, body: impl AsRef<[u8]>) {
+        let body = body.as_ref();
+        let length = body.len();
+        let head =
+            format!("{request} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n");
+        let mut whole = head.into_bytes();
+        whole.extend_from_slice(body);
+        self.send(whole);
+    }
+
+    pub fn get(&mut self, path: &str) -> Answer {
+        self.call(&format!("GET {path}"), "", "")
+    }
+
+    pub fn post(&mut self, path: &str, body: impl Display) -> Answer {
+        self.call(&format!("POST {path}"), "", body.to_string())
+    }
+
+    pub fn put(&mut self, path: &str, body: impl Display) -> Answer {
+        self.call(&format!("PUT {path}"), "", body.to_string())
+    }
+
+    pub fn delete(&mut self, path: &str) -> Answer {
+        self.call(&format!("DELETE {path}"), "", "")
+    }
+
+    /// `POST /v1/functions/{name}:invoke` with an input and nothing else.
+    pub fn invoke(&mut self, name: &str, input: impl Display) -> Answer {
+        self.invoke_with(name, "", input)
+    }
+
+    /// The same with headers, each ending in a line break.
+    pub fn invoke_with(&mut self, name: &str, headers: &str, input: impl Display) -> Answer {
+        self.ask_invoke(name, headers, input);
+        self.receive()
+    }
+
+    /// Invokes and does not wait for the answer.
+    pub fn ask_invoke(&mut self, name: &str, headers: &str, input: impl Display) {
+        self.ask(&format!("POST /v1/functions/{name}:invoke"), headers, format!("{{\"input\":{input}}}"));
+    }
+
+    /// `POST /v1/functions/{name}:enqueue`; the id of the execution.
+    pub fn enqueue(&mut self, name: &str, input: impl Display) -> String {
+        let answer = self.post(&format!("/v1/functions/{name}:enqueue"), format!("{{\"input\":{input}}}"));
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.json()["executionId"].as_str().unwrap().to_owned()
+    }
+
+    /// The execution when it has ended.
+    pub fn ended(&mut self, id: &str) -> Value {
+        let answer = self.get(&format!("/v1/executions/{id}?wait=30"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends what it can: the peer may close before it has read everything.
+    pub fn send_in_vain(&mut self, bytes: impl AsRef<[u8]>) {
+        // That it fails is what the tests that use this are about.
+        let _ = self.stream.get_mut().write_all(bytes.as_ref());
+    }
+
+    /// Reads one answer, which must have a length or no body.
+    pub fn receive(&mut self) -> Answer {
+        let status_line = self.line();
+        let mut words = status_line.split(' ');
+        let version = words.next().unwrap_or_default().to_owned();
+        let status = words.next().unwrap_or_else(|| panic!("no status: {status_line:?}")).parse().unwrap();
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line();
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("no header: {line:?}"));
+            headers.push((name.to_lowercase(), value.to_owned()));
+        }
+        let mut answer = Answer { version, status, headers, body: Vec::new() };
+        if status >= 200 && status != 204 {
+            let length = answer.header("content-length").expect("an answer has a length").parse().unwrap();
+            answer.body.resize(length, 0);
+            self.stream.read_exact(&mut answer.body).unwrap();
+        }
+        answer
+    }
+
+    /// Whether the peer closes, with nothing more to say. A reset is a close, too: it is what the
+    /// kernel sends where the peer closed with bytes of ours unread.
+    pub fn is_closed(&mut self) -> bool {
+        match self.stream.fill_buf() {
+            Ok(rest) => rest.is_empty(),
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// One byte of what comes.
+    pub fn byte(&mut self) -> u8 {
+        let mut byte = [0];
+        self.stream.read_exact(&mut byte).unwrap();
+        byte[0]
+    }
+
+    /// Goes away without a word.
+    pub fn hang_up(self) {
+        self.stream.get_ref().shutdown(Shutdown::Both).unwrap();
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        assert!(line.ends_with("\r\n"), "the connection ended in {line:?}");
+        line.trim_end_matches("\r\n").to_owned()
+    }
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn output(&self) -> Value {
+        assert_eq!(self.status, 200, "{self:?}");
+        self.json()["output"].clone()
+    }
+
+    pub fn message(&self) -> String {
+        self.json()["error"]["message"].as_str().unwrap_or_else(|| panic!("no message: {self:?}")).to_owned()
+    }
+
+    /// `field: message` of each detail.
+    pub fn details(&self) -> Vec<String> {
+        let json = self.json();
+        let details = json["error"]["details"].as_array().cloned().unwrap_or_default();
+        let text = |detail: &Value, name: &str| detail[name].as_str().unwrap().to_owned();
+        details
+            .iter()
+            .map(|detail| format!("{}: {}", text(detail, "field"), text(detail, "message")))
+            .collect()
+    }
+
+    /// Asserts status, code and source of an error, and that its message has each of the parts.
+    #[track_caller]
+    pub fn assert_error(&self, status: u16, code: &str, source: &str, parts: &[&str]) {
+        let json = self.json();
+        assert_eq!(
+            (self.status, json["error"]["code"].as_str(), self.header("x-error-source")),
+            (status, Some(code), Some(source)),
+            "{self:?}"
+        );
+        let message = self.message();
+        for part in parts {
+            assert!(message.contains(part), "no {part:?} in {message:?}");
+        }
+    }
+
+    /// The same of the gateway's own refusals.
+    #[track_caller]
+    pub fn assert_refused(&self, status: u16, code: &str, parts: &[&str]) {
+        self.assert_error(status, code, "gateway", parts);
+    }
+
+    /// Asserts that the answer announces the end of the connection.
+    #[track_caller]
+    pub fn assert_closing(&self) {
+        assert_eq!(self.header("connection"), Some("close"), "{self:?}");
+    }
+}

@@ -1,0 +1,162 @@
+//! Endpoints of `POOL` functions: one that the test itself plays, request by request, and one that
+//! is a process of the runtime.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use socket2::SockRef;
+
+use super::patience::PATIENCE;
+use super::specification::faulty;
+
+/// A listener that answers when the test says so, and with what it says.
+pub struct Endpoint {
+    listener: TcpListener,
+}
+
+/// A request that came in and waits for its answer.
+pub struct Request {
+    stream: BufReader<TcpStream>,
+    /// The first line.
+    pub line: String,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Endpoint {
+    pub fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Accepting has a limit of time as reading has, and no function of its own to set it.
+        SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { listener }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    /// The `endpointUrl`, with a path that shows whether it is kept.
+    pub fn url(&self) -> String {
+        format!("http://{}/invoke", self.address())
+    }
+
+    /// Waits for the next request on a new connection.
+    pub fn next(&self) -> Request {
+        let (stream, _) = self.listener.accept().expect("a request comes");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Request::read(BufReader::new(stream))
+    }
+}
+
+impl Request {
+    fn read(mut stream: BufReader<TcpStream>) -> Self {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).unwrap();
+            match line.trim_end_matches("\r\n") {
+                "" => break,
+                text => lines.push(text.to_owned()),
+            }
+        }
+        let line = lines.remove(0);
+        let header = |line: &String| {
+            let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("no header: {line:?}"));
+            (name.to_lowercase(), value.to_owned())
+        };
+        let headers: Vec<_> = lines.iter().map(header).collect();
+        let mut request = Self { stream, line, headers, body: String::new() };
+        let length = request.header("content-length").unwrap().parse().unwrap();
+        request.stream.by_ref().take(length).read_to_string(&mut request.body).unwrap();
+        request
+    }
+
+    /// The value of a header that is there once.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} is there twice: {:?}", self.headers);
+        value
+    }
+
+    /// Answers and closes, so that the next request is a new connection.
+    pub fn answer(mut self, status: u16, body: &str) {
+        let length = body.len();
+        let answer =
+            format!("HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        self.stream.get_mut().write_all(answer.as_bytes()).unwrap();
+    }
+
+    /// Answers with these bytes and keeps the connection for the next request.
+    pub fn answer_raw(mut self, bytes: &str) -> Self {
+        self.stream.get_mut().write_all(bytes.as_bytes()).unwrap();
+        self
+    }
+
+    /// Waits for the next request on the same connection.
+    pub fn next(self) -> Self {
+        Self::read(self.stream)
+    }
+
+    /// Waits until the other side closes the connection.
+    pub fn until_closed(mut self) {
+        let mut rest = Vec::new();
+        // A reset is a close, too.
+        let _ = self.stream.read_to_end(&mut rest);
+        assert!(rest.is_empty(), "more came: {rest:?}");
+    }
+}
+
+/// A process of the runtime at a TCP port; killed on drop.
+pub struct EndpointProcess {
+    child: Child,
+    pub port: u16,
+}
+
+impl EndpointProcess {
+    /// Starts `faulty` with a handler. Port 0 takes a free one.
+    pub fn start(handler: &str, port: u16) -> Self {
+        let mut child = Command::new(faulty())
+            .env_clear()
+            .envs([("HANDLER", handler), ("PORT", &port.to_string())])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        while !seen.contains("listening on http://") {
+            assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "it does not listen: {seen}");
+        }
+        let (_, rest) = seen.rsplit_once(':').unwrap();
+        let port = rest.split_whitespace().next().unwrap().parse().unwrap();
+        // What it writes later is read, so that it never waits for a reader.
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Self { child, port }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it, and its connections with it.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for EndpointProcess {
+    fn drop(&mut self) {
+        // Fails only if the process has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,19 @@
+//! What every test of the whole process needs.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `server` | the binary as a child process |
+//! | `client` | HTTP/1.1 over a bare socket, and answers |
+//! | `endpoint` | an endpoint of a `POOL` function that the test itself plays, or a process |
+//! | `specification` | functions as they are registered |
+//! | `bystander` | another function that must go on being served |
+//! | `scrape` | what `/metrics` says |
+//! | `patience` | waiting for what has no event, and measuring how long something took |
+
+pub mod bystander;
+pub mod client;
+pub mod endpoint;
+pub mod patience;
+pub mod scrape;
+pub mod server;
+pub mod specification;

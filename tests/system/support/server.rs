@@ -1,0 +1,194 @@
+//! `picofaas serve` as a child process, from its start to its end.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::client::{Answer, Client};
+use super::patience::eventually;
+use super::scrape::Scrape;
+use super::specification::warm;
+
+/// A function that every server has and no test breaks.
+pub const BYSTANDER: &str = "bystander";
+
+/// A running server; killed on drop if it still runs.
+pub struct Server {
+    child: Child,
+    /// Reads stderr to its end.
+    stderr: Option<JoinHandle<String>>,
+    /// Where clients call.
+    pub listen: SocketAddr,
+    /// Where operators call.
+    pub management: SocketAddr,
+    _state: TempDir,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct End {
+    /// The exit code, or minus the signal.
+    pub code: i32,
+    pub stderr: String,
+}
+
+impl Server {
+    /// Starts a server on free ports, with more flags, and registers the bystander.
+    pub fn start(flags: &[&str]) -> Self {
+        let server = Self::start_bare(&[&["--allow-local-exec"], flags].concat());
+        server.register(&warm(BYSTANDER, "echo"));
+        server
+    }
+
+    /// Starts a server with nothing but these flags, free ports and small tables.
+    pub fn start_bare(flags: &[&str]) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let mut child = command()
+            .args(["serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"])
+            .arg("--state-dir")
+            .arg(state.path())
+            .args(flags)
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        let serving = loop {
+            let start = seen.len();
+            if stderr.read_line(&mut seen).unwrap() == 0 {
+                let status = child.wait().unwrap();
+                panic!("the server ended with {status} before it served:\n{seen}");
+            }
+            if seen[start..].contains(" serving ") {
+                break seen[start..].to_owned();
+            }
+        };
+        let address = |field: &str| {
+            let (_, rest) = serving.split_once(&format!(" {field}=")).unwrap_or_else(|| panic!("{serving}"));
+            rest.split_whitespace().next().unwrap().parse().unwrap_or_else(|_| panic!("{serving}"))
+        };
+        let (listen, management) = (address("listen"), address("management"));
+        let stderr = std::thread::spawn(move || read_on(stderr, seen));
+        Self { child, stderr: Some(stderr), listen, management, _state: state }
+    }
+
+    /// A new connection to the listener for clients.
+    pub fn client(&self) -> Client {
+        Client::connect(self.listen)
+    }
+
+    /// A new connection to the management listener.
+    pub fn operator(&self) -> Client {
+        Client::connect(self.management)
+    }
+
+    /// Creates a function, which must be accepted.
+    #[track_caller]
+    pub fn register(&self, specification: &Value) {
+        let answer = self.create(specification);
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+
+    /// Tries to create a function.
+    pub fn create(&self, specification: &Value) -> Answer {
+        self.client().post("/v1/functions", specification)
+    }
+
+    /// Invokes once, on a connection of its own.
+    pub fn invoke(&self, name: &str, input: impl std::fmt::Display) -> Answer {
+        self.client().invoke(name, input)
+    }
+
+    /// The function as it is read.
+    pub fn function(&self, name: &str) -> Value {
+        let answer = self.client().get(&format!("/v1/functions/{name}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// Waits until a number in the function's status is as it should be.
+    pub fn until_status(&self, name: &str, field: &str, wanted: u64) {
+        let mut client = self.client();
+        let mut last = Value::Null;
+        eventually(&format!("{field} of {name} is {wanted}"), || {
+            last = client.get(&format!("/v1/functions/{name}")).json()["status"].clone();
+            (last[field] == wanted).then_some(())
+        });
+    }
+
+    /// Asserts that the bystander is served.
+    #[track_caller]
+    pub fn assert_others_are_served(&self) {
+        assert_eq!(self.invoke(BYSTANDER, "\"still there\"").output(), "still there");
+    }
+
+    pub fn scrape(&self) -> Scrape {
+        Scrape::of(&mut self.operator())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> End {
+        let stderr = self.stderr.take().unwrap().join().unwrap();
+        let status = self.child.wait().unwrap();
+        End { code: status.code().unwrap_or_else(|| -status.signal().unwrap()), stderr }
+    }
+
+    /// SIGTERM, and its end.
+    pub fn stop(self) -> End {
+        self.signal(Signal::TERM);
+        self.end()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Fails only if the process has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(stderr) = self.stderr.take()
+            && let Ok(stderr) = stderr.join()
+            && std::thread::panicking()
+        {
+            eprintln!("the server wrote:\n{stderr}");
+        }
+    }
+}
+
+/// Runs the binary to its end; it must not come to serve.
+pub fn run(arguments: &[&str], folder: &Path) -> End {
+    let mut child = command().args(arguments).current_dir(folder).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut seen = String::new();
+    while stderr.read_line(&mut seen).unwrap() > 0 {
+        if seen.contains(" serving ") {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it serves:\n{seen}");
+        }
+    }
+    let status = child.wait().unwrap();
+    End { code: status.code().unwrap_or_else(|| -status.signal().unwrap()), stderr: seen }
+}
+
+/// The binary, with nothing of the environment that could change what it does.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_picofaas"));
+    command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn read_on(mut stderr: BufReader<ChildStderr>, mut seen: String) -> String {
+    // A line that is not UTF-8 ends the reading, and the test that looks for more fails.
+    while stderr.read_line(&mut seen).is_ok_and(|bytes| bytes > 0) {}
+    seen
+}
