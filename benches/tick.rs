@@ -1,0 +1,76 @@
+//! One pass of the scheduler: idle, and for one invocation, with few and many functions open.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use picofaas::hot::doorway::Doorway;
+use picofaas::hot::lane::{Lane, LaneLimits};
+use picofaas::hot::message::{Ended, Event, Grant, InstanceKey, Order};
+use picofaas::hot::scheduler::Scheduler;
+use picofaas::hot::switchboard::{Extent, Switchboard};
+use picofaas::hot::ticket::Ticket;
+
+const LIMITS: LaneLimits = LaneLimits {
+    concurrency: 64,
+    instance_concurrency: 64,
+    max_retries: 3,
+    retry_backoff_ns: 1_000_000,
+    retry_max_backoff_ns: 1_000_000_000,
+    attempt_timeout_ns: 30_000_000_000,
+    instances_max: 4,
+    can_start: true,
+};
+
+/// A scheduler with this many functions open, each with one ready instance; the first one's doorway.
+fn world(functions: u32) -> (Arc<Switchboard>, Scheduler, Arc<Doorway>) {
+    let extent = Extent { gateways: 1, slots: 1024, lanes: functions as usize };
+    let board = Arc::new(Switchboard::new(extent).expect("rings"));
+    let mut scheduler = Scheduler::new(board.clone(), 1);
+    let doorway = Arc::new(Doorway::new(64));
+    for index in 0..functions {
+        let doorway = if index == 0 { doorway.clone() } else { Arc::new(Doorway::new(64)) };
+        let lane = Box::new(Lane::new(index, doorway, LIMITS));
+        let instance = InstanceKey { lane: index, place: 0, generation: 1 };
+        for order in [Order::Open { lane }, Order::Ready { instance, started: false }] {
+            board.orders.push(order).expect("room for an order");
+        }
+        while scheduler.tick(1).more {}
+    }
+    (board, scheduler, doorway)
+}
+
+fn tick(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tick");
+    for functions in [10, 10_000] {
+        let (board, mut scheduler, doorway) = world(functions);
+        let mut now = 1_000_000;
+        group.bench_function(BenchmarkId::new("idle", format!("functions={functions}")), |b| {
+            b.iter(|| {
+                now += 1000;
+                black_box(scheduler.tick(now))
+            });
+        });
+        let mut generation = 0;
+        group.bench_function(BenchmarkId::new("invocation", format!("functions={functions}")), |b| {
+            b.iter(|| {
+                now += 1000;
+                generation += 1;
+                let ticket = Ticket::new(0, generation % 1024, generation);
+                assert!(doorway.take_credit());
+                board.waybill(ticket).write(now + 5_000_000_000, 0);
+                if doorway.push(ticket).expect("a credit is a place") {
+                    board.ready.push(0).expect("room to announce");
+                }
+                scheduler.tick(now);
+                assert!(matches!(board.gateways[0].grants.pop(), Some(Grant::Run { .. })));
+                board.events.push(Event::Ended { ticket, how: Ended::Done }).expect("room for an event");
+                black_box(scheduler.tick(now))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tick);
+criterion_main!(benches);
