@@ -1,6 +1,7 @@
 //! Puts the threads together, and takes them apart in order.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -234,10 +235,18 @@ async fn run_errands(control: Rc<Control>, mut errands: Mailbox<Errand>) {
 fn socket_folder(given: Option<&Path>) -> anyhow::Result<(PathBuf, bool)> {
     let (folder, own) = match given {
         Some(folder) => (folder.to_owned(), false),
-        None => (std::env::temp_dir().join(format!("picofaas-{}", std::process::id())), true),
+        None => {
+            // A name that nobody can have taken before, and a folder that nobody else may enter.
+            let name = format!("picofaas-{}-{:08x}", std::process::id(), Entropy::new().u64() as u32);
+            (std::env::temp_dir().join(name), true)
+        }
     };
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("--state-dir {}: cannot be made", folder.display()))?;
+    let made = if own {
+        std::fs::DirBuilder::new().mode(0o700).create(&folder)
+    } else {
+        std::fs::create_dir_all(&folder)
+    };
+    made.with_context(|| format!("--state-dir {}: cannot be made", folder.display()))?;
     let folder = std::fs::canonicalize(&folder)?;
     /// A socket's path has at most 107 bytes, its file name here at most 40.
     const FOLDER_BYTES_MAX: usize = 66;

@@ -12,6 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     start_log();
+    abort_on_panic();
     let done = match command {
         Command::Serve(flags) => cli::serve::run(*flags),
     };
@@ -22,6 +23,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A panic is a bug of ours, and whatever it left half done would leave clients waiting. The
+/// runtime would catch it where it happens in a task; a restart is better.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 /// To standard error; `RUST_LOG` chooses what, `info` where it is not set.

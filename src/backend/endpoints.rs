@@ -44,9 +44,18 @@ impl Endpoints {
         let places = vec![Place { generation: 0, target: None }; function.spec.endpoint_urls.len()];
         let endpoints =
             Rc::new(Self { context, function, places: RefCell::new(places), closed: Cell::new(false) });
-        for at in 0..endpoints.function.spec.endpoint_urls.len() {
-            // A name server that does not answer must not hold up the registration.
-            let _ = tokio::time::timeout(CONNECT_TIMEOUT, endpoints.resolve(at)).await;
+        let first: Vec<_> = (0..endpoints.function.spec.endpoint_urls.len())
+            .map(|at| {
+                let endpoints = endpoints.clone();
+                tokio::task::spawn_local(async move {
+                    // A name server that does not answer must not hold up the registration.
+                    let _ = tokio::time::timeout(CONNECT_TIMEOUT, endpoints.resolve(at)).await;
+                })
+            })
+            .collect();
+        for (at, resolved) in first.into_iter().enumerate() {
+            // It ends, because it has a time-out.
+            let _ = resolved.await;
             tokio::task::spawn_local(endpoints.clone().keep_resolved(at));
         }
         endpoints

@@ -296,8 +296,11 @@ impl Fleet {
     /// Starts the process and waits until it answers its health check.
     async fn become_ready(&self, instance: InstanceKey) -> Result<Process, String> {
         let socket = self.socket(instance);
-        let mut process = Process::start(&self.function.spec, socket.clone(), self.context.lines.clone())
-            .map_err(|error| error.to_string())?;
+        let mut process = {
+            let (spec, context) = (&self.function.spec, &self.context);
+            Process::start(spec, socket.clone(), &context.settings.flags, context.lines.clone())
+        }
+        .map_err(|error| error.to_string())?;
         let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);
         let answers = async {
             let mut pause = PROBE_PAUSE_MIN;

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
 use super::output::{Lines, Tail, follow};
+use crate::config::ServeArgs;
 use crate::registry::FunctionSpec;
 
 /// A process that was started.
@@ -28,7 +29,7 @@ impl Process {
     /// # Errors
     /// Where it cannot be started, with the command's name.
     #[expect(unsafe_code, reason = "a death signal can only be asked for between fork and exec")]
-    pub fn start(spec: &FunctionSpec, socket: PathBuf, lines: Lines) -> io::Result<Self> {
+    pub fn start(spec: &FunctionSpec, socket: PathBuf, limits: &ServeArgs, lines: Lines) -> io::Result<Self> {
         let local =
             spec.local.as_ref().ok_or_else(|| io::Error::other("the function has no local.command"))?;
         let (program, arguments) =
@@ -43,6 +44,8 @@ impl Process {
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(std::env::var_os("HOME").map(|home| ("HOME", home)))
+            .env("MAX_BODY", limits.max_body.to_string())
+            .env("MAX_OUTPUT", limits.max_output.to_string())
             .envs(spec.env.iter().map(|variable| (&variable.name, &variable.value)))
             .env("FUNCTION_NAME", spec.name.as_str())
             .env("EXECUTION_MODE", spec.execution_mode.as_str())

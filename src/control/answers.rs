@@ -117,13 +117,14 @@ impl Control {
         let spec = parse_function(body).map_err(invalid)?;
         self.check_exec(&spec)?;
         let name = spec.name.to_string();
-        if self.functions.borrow().contains_key(&name) {
-            return Err(Refusal::new(
+        self.put_if(spec, |before| match before {
+            None => Ok(()),
+            Some(_) => Err(Refusal::new(
                 Code::FunctionExists,
                 format!("the function {name:?} exists; PUT /v1/functions/{name} replaces it"),
-            ));
-        }
-        self.put(spec).await?;
+            )),
+        })
+        .await?;
         let functions = self.functions.borrow();
         let registered = functions.get(&name).ok_or_else(|| unknown(&name))?;
         let mut response = self.function_response(201, registered);
@@ -136,28 +137,18 @@ impl Control {
     async fn replace(self: &Rc<Self>, name: &str, request: &WholeRequest) -> Result<Response<Body>, Refusal> {
         let mut spec = parse_function_named(name, request.body()).map_err(invalid)?;
         self.check_exec(&spec)?;
-        if let Some(expected) = request.headers().get(IF_MATCH) {
-            let current = self.functions.borrow().get(name).map(|registered| registered.wanted.etag.clone());
-            let matches = match (&current, expected.to_str().unwrap_or("")) {
-                (Some(_), "*") => true,
-                (Some(etag), list) => list.split(',').any(|one| one.trim() == etag),
-                (None, _) => false,
-            };
-            if !matches {
-                let is = current
-                    .map_or_else(|| "there is none of the name".to_owned(), |etag| format!("it is {etag}"));
-                return Err(Refusal::new(
-                    Code::VersionMismatch,
-                    format!("If-Match {expected:?} does not name the function's version: {is}"),
-                ));
-            }
-        }
         if let Some(registered) = self.functions.borrow().get(name) {
             // Neither is part of the JSON form, so a change of the rest leaves both.
             spec.directory = registered.wanted.spec.directory.clone();
             spec.annotations = registered.wanted.spec.annotations.clone();
         }
-        let is_new = self.put(spec).await?;
+        let expected = request.headers().get(IF_MATCH);
+        let is_new = self
+            .put_if(spec, |before| {
+                let etag = before.map(|registered| registered.wanted.etag.as_str());
+                expected.map_or(Ok(()), |expected| check_etag(expected, etag))
+            })
+            .await?;
         let functions = self.functions.borrow();
         let registered = functions.get(name).ok_or_else(|| unknown(name))?;
         Ok(self.function_response(if is_new { 201 } else { 200 }, registered))
@@ -236,6 +227,19 @@ impl Control {
         });
         value
     }
+}
+
+/// `If-Match` (RFC 9110, 13.1.1): a list of entity tags, or `*` for any version.
+fn check_etag(expected: &HeaderValue, etag: Option<&str>) -> Result<(), Refusal> {
+    let list = expected.to_str().unwrap_or("");
+    if etag.is_some_and(|etag| list == "*" || list.split(',').any(|one| one.trim() == etag)) {
+        return Ok(());
+    }
+    let is = etag.map_or_else(|| "there is none of the name".to_owned(), |etag| format!("it is {etag}"));
+    Err(Refusal::new(
+        Code::VersionMismatch,
+        format!("If-Match {expected:?} does not name the function's version: {is}"),
+    ))
 }
 
 fn no_content() -> Response<Body> {

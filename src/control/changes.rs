@@ -39,9 +39,23 @@ impl Control {
     /// # Errors
     /// What this control plane cannot run, or has no room for.
     pub async fn put(self: &Rc<Self>, spec: FunctionSpec) -> Result<bool, Refusal> {
+        self.put_if(spec, |_| Ok(())).await
+    }
+
+    /// The same where `condition` allows it, which is asked with the function as it is when
+    /// every change before this one is complete.
+    ///
+    /// # Errors
+    /// The condition's, and those of [`Control::put`].
+    pub async fn put_if(
+        self: &Rc<Self>,
+        spec: FunctionSpec,
+        condition: impl FnOnce(Option<&Registered>) -> Result<(), Refusal>,
+    ) -> Result<bool, Refusal> {
         self.check_runnable(&spec)?;
         let _turn = self.turn.lock().await;
         let name = spec.name.to_string();
+        condition(self.functions.borrow().get(&name))?;
         let meters = self.functions.borrow().get(&name).map(|registered| registered.meters.clone());
         let is_new = meters.is_none();
         if is_new && self.functions.borrow().len() >= self.settings.flags.max_functions {

@@ -84,7 +84,9 @@ async fn exchange(
         let now = gateway.clock.now();
         let id = |nonce| ExecutionId { boot: gateway.boot, ticket, nonce };
         let payload = gateway.with_record(ticket, |record| {
-            write_head(&mut connection.head, &address, record, id(record.nonce), now);
+            let attempt_ms = u64::from(served.function.spec.effective_attempt_timeout_ms());
+            let left_ms = (record.deadline.saturating_sub(now) / NANOS_PER_MS).clamp(1, attempt_ms);
+            write_head(&mut connection.head, &address, record, id(record.nonce), left_ms);
             record.payload.clone()
         });
         // The record of a running attempt stays until the attempt has ended.
@@ -105,7 +107,7 @@ async fn exchange(
     }
 }
 
-fn write_head(head: &mut Vec<u8>, address: &Address, record: &Record, id: ExecutionId, now: Nanos) {
+fn write_head(head: &mut Vec<u8>, address: &Address, record: &Record, id: ExecutionId, left_ms: u64) {
     head.clear();
     head.extend_from_slice(&address.preamble);
     // Writes to a vector do not fail.
@@ -134,8 +136,7 @@ fn write_head(head: &mut Vec<u8>, address: &Address, record: &Record, id: Execut
             head.extend_from_slice(b"-01");
         }
     }
-    let left_ms = record.deadline.saturating_sub(now) / NANOS_PER_MS;
-    let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {}\r\n", record.attempt, left_ms.max(1));
+    let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {left_ms}\r\n", record.attempt);
     if let Some(key) = &record.idempotency_key {
         head.extend_from_slice(b"Idempotency-Key: ");
         head.extend_from_slice(key.as_bytes());
@@ -165,6 +166,17 @@ fn judge(answer: Answer) -> Outcome {
     }
 }
 
+/// What is kept of the code of a function's own error, in bytes.
+const CODE_BYTES_MAX: usize = 128;
+/// What is kept of its message, in bytes.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// The beginning of a text, at most so many bytes of it.
+fn excerpt(text: &str, most: usize) -> String {
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text[..end].to_owned()
+}
+
 /// The error that a function gave itself: `{"error":{"code","message"}}`, or what it sent.
 fn own_error(answer: &Answer, http: u16) -> Failure {
     #[derive(Deserialize)]
@@ -182,8 +194,8 @@ fn own_error(answer: &Answer, http: u16) -> Failure {
     let fallback = if answer.status == 504 { Code::HandlerTimeout } else { Code::HandlerError };
     match serde_json::from_slice::<Outer<'_>>(&answer.body) {
         Ok(Outer { error }) => Failure {
-            code: error.code.into_owned().into(),
-            message: error.message.into_owned().into(),
+            code: excerpt(&error.code, CODE_BYTES_MAX).into(),
+            message: excerpt(&error.message, MESSAGE_BYTES_MAX).into(),
             http,
             source: Source::Function,
         },

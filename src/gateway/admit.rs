@@ -27,6 +27,13 @@ const WAITED_FOR_MS_MAX: u64 = 300_000;
 /// A request as it came: its body is read only when everything else was found right.
 pub type IncomingRequest = Request<Incoming>;
 
+/// A request that nothing is wrong with.
+struct Checked {
+    payload: Bytes,
+    timeout_ms: Option<u64>,
+    idempotency_key: Option<HeaderValue>,
+}
+
 /// What reads a body.
 pub enum Source {
     /// Off the client's connection.
@@ -88,38 +95,62 @@ impl Gateway {
         asked: Asked,
     ) -> Result<Ticket, Refusal> {
         let admitted = self.clock.now();
-        let served = self.functions.borrow().get(name).cloned().ok_or_else(|| {
+        let served = self.resolve(name)?;
+        let refused = |(rejection, refusal): (Rejection, Refusal)| {
+            self.meter(&served).rejected[rejection as usize].add_one();
+            refusal
+        };
+        let request = self.check(headers, body).await.map_err(refused)?;
+        // The function may have been replaced or deleted while the body came. From here to the
+        // push of the ticket nothing is awaited, so the doorway that is found now is still used.
+        let served = self.resolve(name)?;
+        let refused = |(rejection, refusal): (Rejection, Refusal)| {
+            self.meter(&served).rejected[rejection as usize].add_one();
+            refusal
+        };
+        self.check_draining().map_err(refused)?;
+        self.take_record(&served, headers, request, asked, admitted).map_err(refused)
+    }
+
+    fn resolve(&self, name: &str) -> Result<Rc<Served>, Refusal> {
+        self.functions.borrow().get(name).cloned().ok_or_else(|| {
             Refusal::new(
                 Code::FunctionNotFound,
                 format!("there is no function {name:?}; GET /v1/functions lists those there are"),
             )
-        })?;
-        let refused = self.admit_to(&served, headers, body, asked, admitted).await;
-        refused.map_err(|(rejection, refusal)| {
-            self.meter(&served).rejected[rejection as usize].add_one();
-            refusal
         })
     }
 
-    async fn admit_to(
-        self: &Rc<Self>,
-        served: &Rc<Served>,
-        headers: &HeaderMap,
-        body: Source,
-        asked: Asked,
-        admitted: Nanos,
-    ) -> Result<Ticket, (Rejection, Refusal)> {
-        let invalid = |refusal| (Rejection::Invalid, refusal);
-        if self.draining.get() {
-            let refusal = Refusal::new(Code::Draining, "the control plane is stopping; try again elsewhere");
-            return Err((Rejection::Draining, refusal.retry_after(1).closing()));
+    fn check_draining(&self) -> Result<(), (Rejection, Refusal)> {
+        if !self.draining.get() {
+            return Ok(());
         }
+        let refusal = Refusal::new(Code::Draining, "the control plane is stopping; try again elsewhere");
+        Err((Rejection::Draining, refusal.retry_after(1).closing()))
+    }
+
+    /// Everything that can be found wrong without a record.
+    async fn check(&self, headers: &HeaderMap, body: Source) -> Result<Checked, (Rejection, Refusal)> {
+        let invalid = |refusal| (Rejection::Invalid, refusal);
+        self.check_draining()?;
         check_content_type(headers).map_err(|refusal| invalid(refusal.closing()))?;
         let timeout_ms = timeout(headers).map_err(|refusal| invalid(refusal.closing()))?;
         let idempotency_key = key(headers).map_err(|refusal| invalid(refusal.closing()))?;
         let payload = self.read_body(body).await.map_err(invalid)?;
         json::check_invocation(&payload).map_err(invalid)?;
+        Ok(Checked { payload, timeout_ms, idempotency_key })
+    }
 
+    /// Takes a credit and a record, and sets the deadline.
+    fn take_record(
+        &self,
+        served: &Rc<Served>,
+        headers: &HeaderMap,
+        request: Checked,
+        asked: Asked,
+        admitted: Nanos,
+    ) -> Result<Ticket, (Rejection, Refusal)> {
+        let Checked { payload, timeout_ms, idempotency_key } = request;
         let spec = &served.function.spec;
         let allowed_ms = timeout_ms.unwrap_or(u64::MAX).min(u64::from(spec.timeout_ms));
         let (deadline, run_budget) = match asked {
@@ -140,8 +171,16 @@ impl Gateway {
         let mut cargo = self.cargo.borrow_mut();
         let made = (cargo.random(), cargo.random(), cargo.random());
         let trace = trace(headers, made);
-        let admission =
-            Admission { served: served.clone(), asked, payload, trace, idempotency_key, deadline, admitted };
+        let admission = Admission {
+            served: served.clone(),
+            asked,
+            payload,
+            trace,
+            idempotency_key,
+            deadline,
+            run_budget,
+            admitted,
+        };
         match cargo.take(admission, &self.end().waybills) {
             Ok(ticket) => {
                 self.board.waybill(ticket).write(deadline, run_budget);

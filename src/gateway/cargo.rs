@@ -102,6 +102,8 @@ pub struct Record {
     pub cold_start: bool,
     /// By when the client must be answered.
     pub deadline: Nanos,
+    /// What the deadline becomes at the first grant (ns from then); 0: it stays.
+    pub run_budget: Nanos,
     /// When the first attempt was granted; 0: not yet.
     pub first_granted: Nanos,
     /// See [`Stamps`].
@@ -131,6 +133,8 @@ pub struct Admission {
     pub idempotency_key: Option<HeaderValue>,
     /// By when it must be answered, or first dispatched.
     pub deadline: Nanos,
+    /// How long an async one may run from its first dispatch on (ns); 0: the deadline stays.
+    pub run_budget: Nanos,
     /// When its head was read.
     pub admitted: Nanos,
 }
@@ -150,6 +154,7 @@ impl Record {
             attempt: 0,
             cold_start: false,
             deadline: admission.deadline,
+            run_budget: admission.run_budget,
             first_granted: 0,
             stamps: Stamps { admitted: admission.admitted, ..Stamps::default() },
             task: None,
@@ -291,6 +296,9 @@ impl Cargo {
 
     /// A function may hold at most half of the bytes that the others leave free.
     fn make_room(&mut self, served: &Served, length: usize, waybills: &[Waybill]) -> Result<(), Full> {
+        if length > self.bytes_max / 2 {
+            return Err(Full::Bytes);
+        }
         let fits = |cargo: &Self| {
             let own = served.bytes.get();
             let others = cargo.bytes.saturating_sub(own);
@@ -320,19 +328,17 @@ impl Cargo {
             .is_some_and(|now| ticket.generation() != 0 && ticket.generation() <= *now)
     }
 
-    /// Takes a record back that never got onto its ring. The scheduler knows nothing of it.
-    pub fn undo(&mut self, ticket: Ticket) {
-        self.queued -= 1;
-        self.remove(ticket);
-    }
-
     /// Keeps an ended record for its retention; its payload is let go, its output counted.
-    pub fn keep(&mut self, ticket: Ticket, now: Nanos) {
+    pub fn keep(&mut self, ticket: Ticket, now: Nanos, waybills: &[Waybill]) {
         let expires = now + self.retention;
         let Some(record) = self.get_mut(ticket) else { return };
         let freed = record.payload.len();
         let held = record.output.len();
         record.payload = Bytes::new();
+        // Each holds on to the whole head that it came in.
+        record.trace.id = None;
+        record.trace.parent = None;
+        record.idempotency_key = None;
         record.served.bytes.set(record.served.bytes.get() + held - freed);
         let asked = record.asked;
         self.bytes = self.bytes + held - freed;
@@ -340,6 +346,7 @@ impl Cargo {
             Asked::Waiting => self.spare.push_back((ticket, expires)),
             Asked::Promised => self.promised.push_back((ticket, expires)),
         }
+        while self.bytes > self.bytes_max && self.evict(waybills) {}
     }
 
     /// Moves an execution's bytes from one version of its function to another.

@@ -52,11 +52,12 @@ impl Gateway {
             if record.first_granted == 0 {
                 record.first_granted = now;
                 meter.queue_wait.observe(now.saturating_sub(record.stamps.admitted));
-                if record.asked == Asked::Promised {
+                if record.run_budget > 0 {
                     // From here on it has its time to run; the scheduler does the same.
-                    record.deadline = now + u64::from(served.function.spec.timeout_ms) * NANOS_PER_MS;
+                    record.deadline = now + record.run_budget;
                 }
-            } else {
+            }
+            if attempt > 1 && attempt > record.attempt {
                 meter.retries.add_one();
             }
             record.stage = Stage::Running;
@@ -97,7 +98,8 @@ impl Gateway {
 
     /// The scheduler has no more for an execution.
     fn ended_by_scheduler(self: &Rc<Self>, ticket: Ticket, why: End) -> bool {
-        let Some(running) = self.with_record(ticket, |record| record.task.take()) else { return false };
+        let live = self.with_record(ticket, |record| (!record.has_ended()).then(|| record.task.take()));
+        let Some(Some(running)) = live else { return false };
         let told = running.is_some();
         if let Some(task) = running {
             task.abort();
@@ -129,6 +131,7 @@ impl Gateway {
             mine && !record.has_ended()
         });
         if live != Some(true) {
+            self.with_record(ticket, |record| self.meter(&record.served).late_results.add_one());
             return;
         }
         let how = match outcome {
@@ -181,7 +184,7 @@ impl Gateway {
             Stage::Running => cargo.running -= 1,
             Stage::Ended(_) => {}
         }
-        cargo.keep(ticket, now);
+        cargo.keep(ticket, now, &self.end().waybills);
         drop(cargo);
 
         served.drain.count(now);

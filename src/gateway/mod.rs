@@ -144,16 +144,19 @@ impl Gateway {
         }
     }
 
-    /// Sends the events that found their ring full. Answers whether all have gone.
-    pub fn flush_unsent(&self) -> bool {
+    /// Sends the events that found their ring full, as far as there is room now.
+    pub fn flush_unsent(&self) {
         let mut unsent = self.unsent.borrow_mut();
+        if unsent.is_empty() {
+            return;
+        }
         while let Some(first) = unsent.front() {
             if self.board.events.push(*first).is_err() {
-                return false;
+                break;
             }
             unsent.pop_front();
         }
-        true
+        self.board.ring();
     }
 
     /// After something was published for the scheduler: rings its doorbell, or runs it here.

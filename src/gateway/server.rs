@@ -25,7 +25,7 @@ use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::reply::{self, Body};
+use super::reply::Body;
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
 use crate::error::{Code, Refusal};
@@ -276,7 +276,7 @@ impl Write for Wire {
     }
 }
 
-/// Opens a listening socket that several threads can share.
+/// Opens a listening socket.
 ///
 /// # Errors
 /// Where the address cannot be bound, e.g. because the port is in use.
@@ -319,10 +319,4 @@ pub fn check_host(request: &Request<Incoming>) -> Result<(), Refusal> {
 #[must_use]
 pub fn headless(is_head: bool, response: Response<Body>) -> Response<Body> {
     if is_head { response.map(|_| Body::default()) } else { response }
-}
-
-/// A refusal as an answer.
-#[must_use]
-pub fn refuse(refusal: &Refusal) -> Response<Body> {
-    reply::refusal(refusal)
 }

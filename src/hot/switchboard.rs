@@ -104,6 +104,8 @@ impl std::fmt::Debug for Switchboard {
 
 /// Orders that fit the ring at once.
 const ORDERS_MAX: usize = 4096;
+/// Passes of the scheduler on a gateway's thread before its own thread goes on.
+const PASSES_MAX: u32 = 16;
 /// Notices that fit the ring at once.
 const NOTICES_MAX: usize = 4096;
 
@@ -169,8 +171,10 @@ impl Switchboard {
         while self.doorbell.is_asleep() {
             let Some(mut scheduler) = self.baton.take() else { return };
             let mut pass = scheduler.tick(now());
-            while pass.more {
+            let mut passes = 1;
+            while pass.more && passes < PASSES_MAX {
                 pass = scheduler.tick(now());
+                passes += 1;
             }
             // The thread may be between putting its baton down and falling asleep, where a ring
             // is lost on it; it reads this time after it has fallen asleep.
@@ -179,7 +183,7 @@ impl Switchboard {
                 self.wakes_at.store(pass.next_wake, Ordering::Relaxed);
             }
             self.baton.store(Some(scheduler));
-            if sooner {
+            if sooner || pass.more {
                 self.ring();
                 return;
             }
