@@ -1,0 +1,150 @@
+//! What control orders: lanes opened, handed over and closed, instances coming and going.
+
+use super::{Scheduler, TICKETS_PER_DOORWAY};
+use crate::clock::Nanos;
+use crate::hot::lane::{Lane, Standing};
+use crate::hot::message::{InstanceKey, LaneIndex, Notice, Order};
+
+impl Scheduler {
+    pub(super) fn obey(&mut self, order: Order, now: Nanos) {
+        match order {
+            Order::Open { lane } => self.open(lane),
+            Order::Succeed { old, new } => self.succeed(old, new),
+            Order::Close { lane } => self.close(lane),
+            Order::Ready { instance, started } => self.instance_ready(instance, started, now),
+            Order::Down { instance } => {
+                if let Some(lane) = self.lane(instance.lane) {
+                    lane.set_standing(instance, Standing::Absent);
+                }
+                self.activate(instance.lane);
+            }
+            Order::StartFailed { lane: index } => {
+                if let Some(lane) = self.lane(index) {
+                    lane.starting = lane.starting.saturating_sub(1);
+                    lane.stranded = lane.ready == 0 && lane.starting == 0 && !lane.waiting.is_empty();
+                }
+                self.activate(index);
+            }
+            Order::Retire { instance } => self.retire(instance),
+            Order::ReapIdle { lane, keep, idle_before } => self.reap_idle(lane, keep, idle_before),
+            Order::Starting { lane, count } => {
+                if let Some(lane) = self.lane(lane) {
+                    lane.starting += count;
+                }
+            }
+        }
+    }
+
+    pub(super) fn open(&mut self, lane: Box<Lane>) {
+        let index = lane.index;
+        debug_assert!(self.lanes[index as usize].is_none(), "lane {index} is open already");
+        self.lanes[index as usize] = Some(lane);
+        self.activate(index);
+        // A gateway may have announced the lane before this order was reached.
+        self.drain(index, TICKETS_PER_DOORWAY);
+    }
+
+    pub(super) fn succeed(&mut self, old: LaneIndex, new: LaneIndex) {
+        let Some(predecessor) = self.lane(old) else { return };
+        predecessor.successor = Some(new);
+        let inherited = predecessor.in_flight + predecessor.inherited;
+        if let Some(lane) = self.lane(new) {
+            lane.inherited += inherited;
+            lane.is_heir = true;
+        }
+        self.hand_over(old, new);
+        self.activate(new);
+    }
+
+    /// Everyone who waits in `old` keeps the place in line in `new`.
+    pub(super) fn hand_over(&mut self, old: LaneIndex, new: LaneIndex) {
+        while let Some(slot) = self.lane(old).and_then(|lane| lane.waiting.first()) {
+            self.leave_line(slot);
+            self.return_credit(slot);
+            self.enqueue(slot, new, false);
+        }
+    }
+
+    pub(super) fn close(&mut self, index: LaneIndex) {
+        // Every gateway has stopped to use the doorway, so this empties it for good.
+        self.drain(index, usize::MAX);
+        let Some(lane) = self.lane(index) else { return };
+        lane.closed = true;
+        // With a successor nothing waits here; without one, each waiting one ends now.
+        lane.stranded = true;
+        let places = lane.instances.len();
+        for place in 0..u16::try_from(places).unwrap_or(u16::MAX) {
+            let Some(lane) = self.lane(index) else { return };
+            let generation = lane.instances[usize::from(place)].generation;
+            self.retire(InstanceKey { lane: index, place, generation });
+        }
+        self.activate(index);
+    }
+
+    pub(super) fn instance_ready(&mut self, key: InstanceKey, started: bool, now: Nanos) {
+        let Some(lane) = self.lane(key.lane) else { return };
+        if started {
+            lane.starting = lane.starting.saturating_sub(1);
+        }
+        let Some(instance) = lane.instances.get_mut(usize::from(key.place)) else { return };
+        if instance.generation != key.generation || instance.standing == Standing::Absent {
+            debug_assert_ne!(instance.standing, Standing::Ready, "two instances in one place");
+            if instance.generation != key.generation {
+                instance.generation = key.generation;
+                instance.in_flight = 0;
+            }
+            instance.standing = Standing::Suspect;
+            instance.last_used = now;
+        }
+        if instance.standing == Standing::Suspect {
+            lane.set_standing(key, Standing::Ready);
+        }
+        lane.stranded = lane.closed;
+        let retire = lane.closed;
+        self.activate(key.lane);
+        if retire {
+            self.retire(key);
+        }
+    }
+
+    pub(super) fn retire(&mut self, key: InstanceKey) {
+        let Some(lane) = self.lane(key.lane) else { return };
+        let Some(instance) = lane.instance_mut(key) else { return };
+        let (was, idle) = (instance.standing, instance.in_flight == 0);
+        lane.set_standing(key, Standing::Retiring);
+        if idle
+            && !self.retired(key)
+            && let Some(lane) = self.lane(key.lane)
+        {
+            lane.set_standing(key, was);
+        }
+        self.activate(key.lane);
+    }
+
+    /// Tells control that the instance is idle; false where the ring is full. Then an idle one
+    /// keeps its standing and one that became idle stays out of use, and both wait for the next
+    /// `Retire` or `ReapIdle`.
+    pub(super) fn retired(&mut self, key: InstanceKey) -> bool {
+        let told = self.board.notices.push(Notice::Retired { instance: key }).is_ok();
+        self.notified |= told;
+        told
+    }
+
+    pub(super) fn reap_idle(&mut self, index: LaneIndex, keep: u16, idle_before: Nanos) {
+        let Some(lane) = self.lane(index) else { return };
+        let places = u16::try_from(lane.instances.len()).unwrap_or(u16::MAX);
+        for place in 0..places {
+            let Some(lane) = self.lane(index) else { return };
+            if lane.ready <= keep || !lane.waiting.is_empty() {
+                return;
+            }
+            let instance = lane.instances[usize::from(place)];
+            if instance.standing == Standing::Ready
+                && instance.in_flight == 0
+                && instance.last_used < idle_before
+            {
+                self.retire(InstanceKey { lane: index, place, generation: instance.generation });
+            }
+        }
+    }
+}

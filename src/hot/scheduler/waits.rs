@@ -1,0 +1,201 @@
+//! The executions that wait: in line, for their next attempt, and how the waiting ends.
+
+use super::{Scheduler, timer_ms};
+use crate::clock::Nanos;
+use crate::hot::course::{Course, State};
+use crate::hot::lane::{Lane, Standing};
+use crate::hot::message::{End, InstanceKey, LaneIndex, Notice};
+
+impl Scheduler {
+    pub(super) fn enqueue(&mut self, slot: u32, index: LaneIndex, in_front: bool) {
+        self.courses[slot as usize].state = State::Queued;
+        self.courses[slot as usize].lane = index;
+        let Some(lane) = self.lanes[index as usize].as_mut() else {
+            debug_assert!(false, "enqueued on a lane that is not open");
+            return;
+        };
+        if in_front {
+            lane.waiting.push_front(&mut self.courses, slot);
+        } else {
+            lane.waiting.push_back(&mut self.courses, slot);
+        }
+        self.activate(index);
+    }
+
+    /// Back to wait for its next attempt, before those that were admitted later.
+    pub(super) fn requeue(&mut self, slot: u32) {
+        let course = self.courses[slot as usize];
+        let index = self.standing_in_for(course.lane);
+        if self.lane(index).is_none_or(|lane| lane.closed) {
+            self.end(slot, End::FunctionRemoved);
+            self.let_go(slot);
+            return;
+        }
+        self.wheel.set(slot, timer_ms(course.deadline));
+        self.enqueue(slot, index, true);
+    }
+
+    pub(super) fn leave_line(&mut self, slot: u32) {
+        let index = self.courses[slot as usize].lane;
+        if let Some(lane) = self.lanes[index as usize].as_mut() {
+            lane.waiting.remove(&mut self.courses, slot);
+        }
+        self.activate(index);
+    }
+
+    /// After a failed attempt: another one after its back-off, or the end.
+    pub(super) fn retry(&mut self, slot: u32, why: End, now: Nanos) {
+        let index = self.standing_in_for(self.courses[slot as usize].lane);
+        let Some(lane) = self.lane(index) else {
+            self.end(slot, End::FunctionRemoved);
+            self.let_go(slot);
+            return;
+        };
+        let (limits, closed) = (lane.limits, lane.closed);
+        let course = self.courses[slot as usize];
+        let resume = now.saturating_add(self.backoff(
+            course.attempt,
+            limits.retry_backoff_ns,
+            limits.retry_max_backoff_ns,
+        ));
+        if closed || course.attempt > limits.max_retries || resume >= course.deadline {
+            self.end(slot, if closed { End::FunctionRemoved } else { why });
+            self.let_go(slot);
+            return;
+        }
+        self.courses[slot as usize].state = State::BackingOff;
+        self.courses[slot as usize].lane = index;
+        self.wheel.set(slot, timer_ms(resume));
+        if let Some(lane) = self.lane(index) {
+            lane.backing_off += 1;
+        }
+    }
+
+    pub(super) fn leave_backoff(&mut self, slot: u32) {
+        let index = self.courses[slot as usize].lane;
+        if let Some(lane) = self.lane(index) {
+            lane.backing_off -= 1;
+        }
+        self.activate(index);
+    }
+
+    /// An execution that found no instance uses up an attempt. The lane is out of the table.
+    pub(super) fn retry_from(&mut self, lane: &mut Lane, slot: u32, now: Nanos) {
+        let course = &mut self.courses[slot as usize];
+        course.attempt += 1;
+        if course.holds_credit {
+            course.holds_credit = false;
+            lane.doorway.return_credit();
+        }
+        if course.run_budget > 0 {
+            course.deadline = now + course.run_budget;
+            course.run_budget = 0;
+        }
+        let course = *course;
+        let resume = now.saturating_add(self.backoff(
+            course.attempt,
+            lane.limits.retry_backoff_ns,
+            lane.limits.retry_max_backoff_ns,
+        ));
+        if lane.closed || course.attempt > lane.limits.max_retries || resume >= course.deadline {
+            self.end(slot, if lane.closed { End::FunctionRemoved } else { End::NoInstance });
+            self.let_go(slot);
+            return;
+        }
+        self.courses[slot as usize].state = State::BackingOff;
+        self.wheel.set(slot, timer_ms(resume));
+        lane.backing_off += 1;
+    }
+
+    /// The instance could not be reached, and nothing was sent: it leaves the set, and the
+    /// execution goes to another one at no cost, where there is another or one can be started.
+    pub(super) fn unsent(&mut self, slot: u32, now: Nanos) {
+        let course = self.courses[slot as usize];
+        let key =
+            InstanceKey { lane: course.lane, place: course.place, generation: course.instance_generation };
+        let (mut other, mut can_start) = (false, false);
+        if let Some(lane) = self.lane(course.lane) {
+            can_start = lane.limits.can_start;
+            let was_ready =
+                lane.instance_mut(key).is_some_and(|instance| instance.standing == Standing::Ready);
+            if was_ready {
+                lane.set_standing(key, Standing::Suspect);
+            }
+            other = lane.ready > 0;
+            if was_ready && self.board.notices.push(Notice::Suspect { instance: key }).is_ok() {
+                self.notified = true;
+            } else if was_ready && let Some(lane) = self.lane(course.lane) {
+                // Nobody would look after it: it stays in the set.
+                lane.set_standing(key, Standing::Ready);
+            }
+        }
+        if other {
+            self.courses[slot as usize].attempt -= 1;
+            self.requeue(slot);
+        } else {
+            // An instance that has just crashed is met by those it was granted to before anybody
+            // knows. They wait for its replacement, after a back-off lest a sick one that is
+            // found healthy each time is tried without a pause.
+            self.courses[slot as usize].attempt -= u8::from(can_start);
+            self.retry(slot, End::NoInstance, now);
+        }
+    }
+
+    pub(super) fn release_permit(&mut self, course: &Course, now: Nanos) {
+        let key =
+            InstanceKey { lane: course.lane, place: course.place, generation: course.instance_generation };
+        let Some(lane) = self.lane(course.lane) else {
+            debug_assert!(false, "an attempt outlived its lane");
+            return;
+        };
+        lane.in_flight -= 1;
+        let mut idle = false;
+        // One that is down counts on, because it may be found to be there after all.
+        if let Some(instance) = lane.place_mut(key) {
+            instance.in_flight -= 1;
+            instance.last_used = now;
+            idle = instance.standing == Standing::Retiring && instance.in_flight == 0;
+        }
+        let mut heir = lane.successor;
+        while let Some(index) = heir {
+            self.activate(index);
+            heir = self.lane(index).and_then(|lane| {
+                lane.inherited = lane.inherited.saturating_sub(1);
+                lane.successor
+            });
+        }
+        if idle {
+            self.retired(key);
+        }
+        self.activate(course.lane);
+    }
+
+    /// Full jitter: anything between nothing and the exponential bound, after "Exponential
+    /// Backoff And Jitter" (AWS Architecture Blog, 2015).
+    pub(super) fn backoff(&mut self, attempt: u8, base: Nanos, most: Nanos) -> Nanos {
+        self.jitter ^= self.jitter << 13;
+        self.jitter ^= self.jitter >> 7;
+        self.jitter ^= self.jitter << 17;
+        let bound = base.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(most);
+        if bound == 0 { 0 } else { self.jitter % bound }
+    }
+
+    pub(super) fn return_credit(&mut self, slot: u32) {
+        let course = &mut self.courses[slot as usize];
+        if std::mem::take(&mut course.holds_credit)
+            && let Some(lane) = &self.lanes[course.lane as usize]
+        {
+            lane.doorway.return_credit();
+        }
+    }
+
+    /// The scheduler holds nothing of the slot any more; its gateway may use it again.
+    pub(super) fn let_go(&mut self, slot: u32) {
+        self.return_credit(slot);
+        self.wheel.clear(slot);
+        let course = &mut self.courses[slot as usize];
+        course.state = State::Free;
+        let ticket = course.ticket;
+        self.board.waybill(ticket).release(ticket.generation());
+    }
+}
