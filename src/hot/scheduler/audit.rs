@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Course, LaneIndex, Nanos, Scheduler, Standing, State, Ticket};
+use super::{Course, LaneIndex, Nanos, Scheduler, State, Ticket};
+use crate::hot::lane::Standing;
 
 impl Scheduler {
     /// Panics where two tables disagree. `queue_size` is the size of a lane's queue.
