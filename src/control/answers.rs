@@ -218,6 +218,10 @@ impl Control {
             }));
         }
         let mut value = serde_json::to_value(&wanted.spec).unwrap_or_default();
+        if let Some(Backend::Fleet(fleet)) = lanes.get(&wanted.lane).map(|lane| &lane.backend) {
+            // It may have been set since by itself.
+            value["replicas"]["min"] = fleet.min().into();
+        }
         value["status"] = json!({
             "replicas": replicas,
             "ready": ready,

@@ -148,6 +148,28 @@ fn promises_beyond_the_room_for_them_are_refused_and_those_made_are_kept() {
 }
 
 #[test]
+fn one_function_holds_at_most_half_of_the_bytes_that_others_leave() {
+    let server = Server::start(&["--max-payload-bytes", "1048576"]);
+    let endpoint = Endpoint::listen();
+    server.register(&pool("greedy", endpoint.url()).with("concurrency", 1));
+    let mut client = server.client();
+    let input = format!("\"{}\"", "x".repeat(400_000));
+    let id = client.enqueue("greedy", &input);
+    let request = endpoint.next();
+    let body = format!("{{\"input\":{input}}}");
+    let refused = client.call("POST /v1/functions/greedy:enqueue", "", &body);
+    refused.assert_refused(503, "PAYLOAD_BYTES_FULL", &["--max-payload-bytes"]);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(client.call("POST /v1/functions/bystander:invoke", "", "{\"input\":1}").output(), 1);
+    // When it has ended its payload is let go.
+    request.answer(200, "1");
+    assert_eq!(client.ended(&id)["status"], "success");
+    let second = client.enqueue("greedy", &input);
+    endpoint.next().answer(200, "2");
+    assert_eq!(client.ended(&second)["output"], 2);
+}
+
+#[test]
 fn timings_are_the_time_from_admission_to_the_end() {
     let server = Server::start(&[]);
     let endpoint = Endpoint::listen();

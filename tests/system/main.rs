@@ -2,6 +2,8 @@
 //!
 //! Each test starts servers of its own and ends them; nothing is shared but the machine.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
+
 mod support;
 
 mod chaos;

@@ -3,6 +3,7 @@
 use crate::support::bystander::while_others_are_served;
 use crate::support::client::Answer;
 use crate::support::server::{BYSTANDER, Server};
+use crate::support::specification::pool;
 
 const INVOKE: &str = "POST /v1/functions/bystander:invoke";
 
@@ -112,6 +113,28 @@ fn an_idempotency_key_of_more_than_255_bytes_is_refused_with_its_length_and_255_
     let answer = server.client().invoke_with(BYSTANDER, &headers(256), 1);
     answer.assert_refused(400, "BAD_REQUEST", &["Idempotency-Key", "256", "255"]);
     server.assert_others_are_served();
+}
+
+#[test]
+fn functions_are_changed_on_a_listener_that_is_open_to_others_only_with_leave() {
+    let specification = pool("open", "http://127.0.0.1:9");
+    for (flags, status) in [(&[][..], 403), (&["--allow-writes"][..], 201)] {
+        let server = Server::start_at("0.0.0.0:0", flags);
+        let answer = server.create(&specification);
+        assert_eq!(answer.status, status, "{answer:?}");
+        if status == 403 {
+            answer.assert_refused(403, "WRITES_DISABLED", &["--allow-writes", "management"]);
+            let mut client = server.client();
+            client.delete("/v1/functions/open").assert_refused(403, "WRITES_DISABLED", &[]);
+            assert_eq!(server.operator().post("/v1/functions", &specification).status, 201);
+        }
+        // Reading is for everyone, under any name of the host.
+        let read = server.client().call("GET /v1/functions/open", "", "");
+        assert_eq!(read.status, 200, "{read:?}");
+        let mut client = server.client();
+        client.send("GET /healthz HTTP/1.1\r\nhost: faas.example\r\n\r\n");
+        assert_eq!(client.receive().status, 200);
+    }
 }
 
 #[test]

@@ -224,6 +224,7 @@ fn replicas_are_set_until_the_next_put_and_only_where_there_are_any() {
     server.register(&pool("pooled", NOWHERE));
     let set = client.put("/v1/functions/wide/replicas", json!({ "replicas": 3 }));
     assert_eq!(set.status, 200, "{set:?}");
+    assert_eq!(set.json()["replicas"], json!({ "min": 3, "max": 3 }));
     server.until_status("wide", "ready", 3);
     let above = client.put("/v1/functions/wide/replicas", json!({ "replicas": 4 }));
     above.assert_refused(422, "INVALID_FUNCTION", &["out of range"]);
@@ -234,6 +235,9 @@ fn replicas_are_set_until_the_next_put_and_only_where_there_are_any() {
     pooled.assert_refused(409, "NOT_SCALABLE", &["pooled is POOL", "WARM"]);
     let nobody = client.put("/v1/functions/nobody/replicas", json!({ "replicas": 1 }));
     nobody.assert_refused(404, "FUNCTION_NOT_FOUND", &["\"nobody\""]);
+    let again = client.put("/v1/functions/wide", warm("wide", "echo").with("timeoutMs", 1000));
+    assert_eq!(again.json()["replicas"], json!({ "min": 1, "max": 1 }));
+    server.until_status("wide", "ready", 1);
     server.assert_others_are_served();
 }
 

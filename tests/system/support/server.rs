@@ -1,7 +1,7 @@
 //! `picofaas serve` as a child process, from its start to its end.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -47,11 +47,16 @@ impl Server {
         server
     }
 
-    /// Starts a server with nothing but these flags, free ports and small tables.
+    /// Starts a server with nothing but these flags and free ports of the loopback device.
     pub fn start_bare(flags: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", flags)
+    }
+
+    /// Starts a server whose clients come in at an address, whose port is 0.
+    pub fn start_at(listen: &str, flags: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let mut child = command()
-            .args(["serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", listen, "--management-listen", "127.0.0.1:0"])
             .arg("--state-dir")
             .arg(state.path())
             .args(flags)
@@ -71,7 +76,10 @@ impl Server {
         };
         let address = |field: &str| {
             let (_, rest) = serving.split_once(&format!(" {field}=")).unwrap_or_else(|| panic!("{serving}"));
-            rest.split_whitespace().next().unwrap().parse().unwrap_or_else(|_| panic!("{serving}"))
+            let address: SocketAddr =
+                rest.split_whitespace().next().unwrap().parse().unwrap_or_else(|_| panic!("{serving}"));
+            // One that listens everywhere is called here.
+            SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
         };
         let (listen, management) = (address("listen"), address("management"));
         let stderr = std::thread::spawn(move || read_on(stderr, seen));
