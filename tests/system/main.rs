@@ -14,6 +14,7 @@ mod metrics;
 mod passing;
 mod pools;
 mod queue;
+mod races;
 mod refusals;
 mod registry;
 mod scaling;
