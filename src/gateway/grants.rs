@@ -16,18 +16,21 @@ use crate::hot::ticket::Ticket;
 use crate::registry::EndpointUrl;
 
 impl Gateway {
-    /// Takes everything off the grant ring.
+    /// Takes everything off the grant ring, and what comes of answering it.
     pub fn take_grants(self: &Rc<Self>) {
-        let mut told = false;
-        while let Some(grant) = self.end().grants.pop() {
-            told |= match grant {
-                Grant::Run { ticket, instance, attempt } => self.start(ticket, instance, attempt),
-                Grant::Abort { ticket } => self.abort(ticket),
-                Grant::End { ticket, why } => self.ended_by_scheduler(ticket, why),
-            };
-        }
-        if told {
-            self.poke();
+        loop {
+            let mut told = false;
+            while let Some(grant) = self.end().grants.pop() {
+                told |= match grant {
+                    Grant::Run { ticket, instance, attempt } => self.start(ticket, instance, attempt),
+                    Grant::Abort { ticket } => self.abort(ticket),
+                    Grant::End { ticket, why } => self.ended_by_scheduler(ticket, why),
+                };
+            }
+            if !told {
+                return;
+            }
+            self.ring_or_tick();
         }
     }
 

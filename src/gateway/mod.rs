@@ -161,9 +161,15 @@ impl Gateway {
 
     /// After something was published for the scheduler: rings its doorbell, or runs it here.
     pub fn poke(self: &Rc<Self>) {
+        self.ring_or_tick();
+        if self.settings.gateway_ticks {
+            self.take_grants();
+        }
+    }
+
+    fn ring_or_tick(&self) {
         if self.settings.gateway_ticks {
             self.board.ring_or_tick(|| self.clock.now());
-            self.take_grants();
         } else {
             self.board.ring();
         }
