@@ -10,9 +10,9 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response};
 
 use super::Gateway;
-use super::cargo::{Admission, Asked, Full, Trace};
+use super::cargo::{Admission, Asked, Full, Status, Trace};
 use super::json;
-use super::reply::{self, Body, Waiting};
+use super::reply::{self, Body, Failure, Waiting};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::Served;
 use crate::error::{Code, Refusal};
@@ -228,7 +228,11 @@ impl Gateway {
                 debug_assert!(announced.is_ok(), "the ready ring is full");
             }
             Ok(false) => {}
-            Err(_) => debug_assert!(false, "a credit was held, but the ring was full"),
+            Err(_) => {
+                debug_assert!(false, "a credit was held, but the ring was full");
+                let failure = Failure::new(Code::Internal, "the queue had no place for a credit that it gave");
+                self.finish(ticket, Status::Error, Some(Box::new(failure)));
+            }
         }
         self.poke();
     }

@@ -169,7 +169,7 @@ impl Gateway {
     }
 
     /// Makes an execution terminal, counts it, and wakes those who wait.
-    fn finish(&self, ticket: Ticket, status: Status, failure: Option<Box<Failure>>) {
+    pub(super) fn finish(&self, ticket: Ticket, status: Status, failure: Option<Box<Failure>>) {
         let now = self.clock.now();
         let mut cargo = self.cargo.borrow_mut();
         let Some(record) = cargo.get_mut(ticket) else { return };
