@@ -121,7 +121,9 @@ fn too_many_headers_are_answered_431() {
     while_others_are_served(&server, || {
         let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
         client.send_in_vain(format!("{HEAD}{many}content-length: 11\r\n\r\n{{\"input\":1}}"));
-        assert_eq!(client.receive().status, 431);
+        let answer = client.receive();
+        answer.assert_refused(431, "HEAD_TOO_LARGE", &["more than 100 headers"]);
+        answer.assert_closing();
         assert!(client.is_closed());
     });
 }
@@ -133,7 +135,9 @@ fn a_head_of_too_many_bytes_is_answered_431() {
     while_others_are_served(&server, || {
         let long = "x".repeat(9000);
         client.send_in_vain(format!("{HEAD}x-long: {long}\r\ncontent-length: 11\r\n\r\n{{\"input\":1}}"));
-        assert_eq!(client.receive().status, 431);
+        let answer = client.receive();
+        answer.assert_refused(431, "HEAD_TOO_LARGE", &["8192 bytes", "--max-head-bytes"]);
+        answer.assert_closing();
         assert!(client.is_closed());
     });
 }
@@ -144,8 +148,16 @@ fn what_is_not_http_is_answered_400_and_closed() {
     let mut client = server.client();
     while_others_are_served(&server, || {
         client.send_in_vain("\x16\x03\x01 hello\r\n\r\n");
-        assert_eq!(client.receive().status, 400);
+        let answer = client.receive();
+        answer.assert_refused(400, "BAD_REQUEST", &["not HTTP/1.1", "malformed"]);
+        answer.assert_closing();
         assert!(client.is_closed());
+        // Behind a request that was fine, whose answer comes first.
+        let mut second = server.client();
+        second.send_in_vain(format!("{HEAD}content-length: 11\r\n\r\n{{\"input\":1}}NOT HTTP\r\n\r\n"));
+        assert_eq!(second.receive().output(), 1);
+        second.receive().assert_refused(400, "BAD_REQUEST", &["malformed"]);
+        assert!(second.is_closed());
     });
 }
 
