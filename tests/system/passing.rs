@@ -1,8 +1,11 @@
 //! What is passed on to a function, and what of its answer comes back.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::endpoint::Endpoint;
+use crate::support::patience::let_pass;
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, pool};
 
@@ -97,8 +100,7 @@ fn attempts_count_up_under_one_id_while_the_deadline_comes_nearer() {
         assert!(left < left_ms && left > 1, "{left} ms are left after {left_ms}");
         left_ms = left;
         ids.push(request.header("x-execution-id").unwrap().to_owned());
-        // sleep: some of the deadline must pass for less of it to be left.
-        std::thread::park_timeout(std::time::Duration::from_millis(3));
+        let_pass(Duration::from_millis(3));
         request.answer(if attempt < 4 { 500 } else { 200 }, "{}");
     }
     let answer = client.receive();

@@ -71,7 +71,7 @@ fn a_body_of_one_mebibyte_goes_in_and_comes_out() {
 
 #[test]
 fn a_head_that_is_not_sent_in_time_closes_the_connection_and_an_idle_one_stays() {
-    let server = Server::start(&["--head-timeout-ms", "200"]);
+    let server = Server::start(&["--head-timeout-ms", "600"]);
     let mut idle = server.client();
     assert_eq!(idle.invoke(BYSTANDER, 1).output(), 1);
     let mut never_used = server.client();
@@ -80,7 +80,8 @@ fn a_head_that_is_not_sent_in_time_closes_the_connection_and_an_idle_one_stays()
         slow.send("POST /v1/functions/bystander:invoke HTTP/1.1\r\nho");
         let watch = Stopwatch::start();
         assert!(slow.is_closed(), "it was answered");
-        assert!(watch.elapsed() > Duration::from_millis(100), "closed after {:?}", watch.elapsed());
+        // The clock it is timed by is set once a sweep.
+        assert!(watch.elapsed() > Duration::from_millis(200), "closed after {:?}", watch.elapsed());
         // A second head on a connection that has served a request is timed like the first.
         let mut second = server.client();
         assert_eq!(second.invoke(BYSTANDER, 2).output(), 2);
