@@ -54,8 +54,14 @@ pub struct Running {
     gateways: Vec<JoinHandle<std::io::Result<()>>>,
     scheduler: JoinHandle<()>,
     stop_scheduler: Arc<AtomicBool>,
-    sockets: PathBuf,
-    own_sockets: bool,
+    _sockets: SocketFolder,
+}
+
+/// Where the sockets of instances live; removed on drop where it was made for this process, so
+/// that a start that fails leaves nothing behind either.
+struct SocketFolder {
+    path: PathBuf,
+    own: bool,
 }
 
 /// Starts every thread and begins to serve. Must be called on a tokio `LocalRuntime`, whose
@@ -71,7 +77,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
     let management = listen(flags.management_listen)
         .with_context(|| format!("--management-listen {}: cannot be bound", flags.management_listen))?;
     let (address, management_address) = (listener.local_addr()?, management.local_addr()?);
-    let (sockets, own_sockets) = socket_folder(flags.state_dir.as_deref())?;
+    let sockets = SocketFolder::make(flags.state_dir.as_deref())?;
 
     let clock = Clock::start();
     let boot = u32::try_from(clock.unix(0).as_secs() & u64::from(u32::MAX)).unwrap_or(0);
@@ -113,7 +119,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         orders: Orders::new(board.clone()),
         clock,
         settings: settings.clone(),
-        sockets: sockets.clone(),
+        sockets: sockets.path.clone(),
         lines,
     });
     let control = Control::new(board, clock, settings, context, vec![post]);
@@ -139,8 +145,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         gateways: vec![gateway],
         scheduler,
         stop_scheduler,
-        sockets,
-        own_sockets,
+        _sockets: sockets,
     })
 }
 
@@ -188,10 +193,6 @@ impl Running {
             control.board.unpark();
             tokio::time::sleep(LOOK).await;
         }
-        if self.own_sockets {
-            // Left behind, it is an empty folder under the temporary one.
-            let _ = std::fs::remove_dir_all(&self.sockets);
-        }
         for gateway in self.gateways {
             gateway.join().map_err(|_| anyhow!("a gateway panicked"))?.context("a gateway failed")?;
         }
@@ -231,32 +232,45 @@ async fn run_errands(control: Rc<Control>, mut errands: Mailbox<Errand>) {
     }
 }
 
-/// A folder for sockets, short enough for a socket's path; whether it is ours to remove.
-fn socket_folder(given: Option<&Path>) -> anyhow::Result<(PathBuf, bool)> {
-    let (folder, own) = match given {
-        Some(folder) => (folder.to_owned(), false),
-        None => {
-            // A name that nobody can have taken before, and a folder that nobody else may enter.
-            let name = format!("picofaas-{}-{:08x}", std::process::id(), Entropy::new().u64() as u32);
-            (std::env::temp_dir().join(name), true)
+impl SocketFolder {
+    /// The folder that was given, or one under the temporary folder; short enough for a socket's
+    /// path.
+    fn make(given: Option<&Path>) -> anyhow::Result<Self> {
+        let (path, own) = match given {
+            Some(folder) => (folder.to_owned(), false),
+            None => {
+                // A name that nobody can have taken before, and a folder that nobody else may enter.
+                let name = format!("picofaas-{}-{:08x}", std::process::id(), Entropy::new().u64() as u32);
+                (std::env::temp_dir().join(name), true)
+            }
+        };
+        let made = if own {
+            std::fs::DirBuilder::new().mode(0o700).create(&path)
+        } else {
+            std::fs::create_dir_all(&path)
+        };
+        made.with_context(|| format!("--state-dir {}: cannot be made", path.display()))?;
+        let mut folder = Self { path, own };
+        folder.path = std::fs::canonicalize(&folder.path)?;
+        /// A socket's path has at most 107 bytes, its file name here at most 40.
+        const FOLDER_BYTES_MAX: usize = 66;
+        if folder.path.as_os_str().len() > FOLDER_BYTES_MAX {
+            return Err(anyhow!(
+                "--state-dir {}: is longer than {FOLDER_BYTES_MAX} bytes, which the path of a Unix socket does not allow",
+                folder.path.display()
+            ));
         }
-    };
-    let made = if own {
-        std::fs::DirBuilder::new().mode(0o700).create(&folder)
-    } else {
-        std::fs::create_dir_all(&folder)
-    };
-    made.with_context(|| format!("--state-dir {}: cannot be made", folder.display()))?;
-    let folder = std::fs::canonicalize(&folder)?;
-    /// A socket's path has at most 107 bytes, its file name here at most 40.
-    const FOLDER_BYTES_MAX: usize = 66;
-    if folder.as_os_str().len() > FOLDER_BYTES_MAX {
-        return Err(anyhow!(
-            "--state-dir {}: is longer than {FOLDER_BYTES_MAX} bytes, which the path of a Unix socket does not allow",
-            folder.display()
-        ));
+        Ok(folder)
     }
-    Ok((folder, own))
+}
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        if self.own {
+            // Left behind, it is a folder of dead sockets under the temporary one.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
 }
 
 /// Without its scheduler or its gateway this process is worth nothing: better restarted.

@@ -30,6 +30,7 @@ pub enum Code {
     NotScalable,
     AlreadyTerminal,
     BodyTooLarge,
+    HeadTooLarge,
     UnsupportedMediaType,
     // What the control plane had no room for.
     QueueFull,
@@ -94,6 +95,7 @@ impl Code {
             Code::VersionMismatch => 412,
             Code::BodyTooLarge => 413,
             Code::UnsupportedMediaType => 415,
+            Code::HeadTooLarge => 431,
             Code::InvalidInvocation | Code::InvalidFunction => 422,
             Code::QueueFull => 429,
             Code::InstanceCrashed
@@ -139,6 +141,7 @@ impl Code {
             Code::NotScalable => "NOT_SCALABLE",
             Code::AlreadyTerminal => "ALREADY_TERMINAL",
             Code::BodyTooLarge => "BODY_TOO_LARGE",
+            Code::HeadTooLarge => "HEAD_TOO_LARGE",
             Code::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Code::QueueFull => "QUEUE_FULL",
             Code::ExecutionsFull => "EXECUTIONS_FULL",
@@ -192,6 +195,7 @@ impl Code {
             | Code::NotScalable
             | Code::AlreadyTerminal
             | Code::BodyTooLarge
+            | Code::HeadTooLarge
             | Code::UnsupportedMediaType
             | Code::QueueFull
             | Code::ExecutionsFull

@@ -230,7 +230,8 @@ impl Gateway {
             Ok(false) => {}
             Err(_) => {
                 debug_assert!(false, "a credit was held, but the ring was full");
-                let failure = Failure::new(Code::Internal, "the queue had no place for a credit that it gave");
+                let failure =
+                    Failure::new(Code::Internal, "the queue had no place for a credit that it gave");
                 self.finish(ticket, Status::Error, Some(Box::new(failure)));
             }
         }

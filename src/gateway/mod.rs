@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `thread` | the runtime of a gateway, its letters, its grants, its park hook |
 //! | `server` | listeners and connections |
+//! | `wire` | the socket under a connection |
 //! | `route` | a path becomes a call |
 //! | `admit` | parse, validate, resolve, take a record: then `enqueue` |
 //! | `json` | the one pass over what comes in and goes out |
@@ -21,6 +22,7 @@ pub mod reply;
 pub mod route;
 pub mod server;
 pub mod thread;
+pub mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::Response;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
 
 use super::Gateway;
 use super::cargo::{Record, Stage};
@@ -158,8 +158,7 @@ pub fn invocation(id: ExecutionId, record: &Record) -> Response<Body> {
 
     let mut response = Response::new(Full::new(Bytes::from(body)));
     let status = record.failure.as_ref().map_or(200, |failure| failure.http);
-    *response.status_mut() =
-        hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = status_code(status);
     let headers = response.headers_mut();
     headers.reserve(6);
     headers.insert(CONTENT_TYPE, JSON);
@@ -213,12 +212,34 @@ pub fn execution(id: ExecutionId, record: &Record, clock: &crate::clock::Clock) 
 
 /// The answer to a request that was refused.
 pub fn refusal(refusal: &Refusal) -> Response<Body> {
+    refused(refusal).map(|body| Full::new(Bytes::from(body)))
+}
+
+/// The same as it goes over the wire, for where there is no request to answer.
+#[must_use]
+pub fn refusal_text(refusal: &Refusal) -> Vec<u8> {
+    let (head, body) = refused(refusal).into_parts();
+    let mut text = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", head.status, body.len()).into_bytes();
+    for (name, value) in &head.headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    text.extend_from_slice(body.as_bytes());
+    text
+}
+
+fn refused(refusal: &Refusal) -> Response<String> {
     let mut error = serde_json::json!({ "code": refusal.code.as_str(), "message": refusal.message });
     if !refusal.details.is_empty() {
         error["details"] = serde_json::json!(refusal.details);
     }
-    let mut response = json(refusal.code.status(), serde_json::json!({ "error": error }).to_string());
+    let mut response = Response::new(serde_json::json!({ "error": error }).to_string());
+    *response.status_mut() = status_code(refusal.code.status());
     let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
     headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(refusal.code.source().as_str()));
     if let Some(seconds) = refusal.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -235,10 +256,13 @@ pub fn refusal(refusal: &Refusal) -> Response<Body> {
 /// An answer with a JSON body.
 pub fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() =
-        hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = status_code(status);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
+}
+
+fn status_code(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn push_output(body: &mut Vec<u8>, output: &[u8]) {

@@ -9,23 +9,22 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::HOST;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::reply::Body;
+use super::wire::Wire;
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
 use crate::error::{Code, Refusal};
@@ -50,7 +49,7 @@ enum Doing {
 
 /// What is known of a connection from outside.
 #[derive(Debug)]
-struct Watched {
+pub struct Watched {
     doing: Cell<Doing>,
     /// It is to end: at once, or after the request it serves.
     kick: Cell<Option<Kick>>,
@@ -70,7 +69,8 @@ pub struct Connections {
     most: usize,
     head_timeout: Nanos,
     keep_alive: Nanos,
-    head_bytes_max: usize,
+    /// Largest head of a request, in bytes.
+    pub head_bytes_max: usize,
     open: RefCell<Slab<Rc<Watched>>>,
     finishing: Cell<bool>,
     /// A clock that the sweep sets, good enough to time heads by.
@@ -169,7 +169,7 @@ impl Connections {
         });
         let key = self.open.borrow_mut().insert(watched.clone());
         let _listed = Listed { connections: self.clone(), key };
-        let io = Wire { io: TokioIo::new(stream), watched: watched.clone(), connections: self.clone() };
+        let io = Wire::new(stream, watched.clone(), self.clone());
         let service = service_fn(|request| {
             watched.doing.set(Doing::Serving);
             let answering = handle(request);
@@ -200,6 +200,13 @@ impl Connections {
 }
 
 impl Watched {
+    /// Something came: where nothing was being done, that is the beginning of a head.
+    pub fn something_came(&self, connections: &Connections) {
+        if matches!(self.doing.get(), Doing::Idle(_)) {
+            self.doing.set(Doing::ReadingHead(connections.coarse.get()));
+        }
+    }
+
     fn kick(&self, kick: Kick) {
         if self.kick.get() != Some(Kick::Close) {
             self.kick.set(Some(kick));
@@ -226,53 +233,6 @@ struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.connections.open.borrow_mut().remove(self.key);
-    }
-}
-
-/// The socket, with an eye on when a head begins.
-struct Wire {
-    io: TokioIo<TcpStream>,
-    watched: Rc<Watched>,
-    connections: Rc<Connections>,
-}
-
-impl Read for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        if read.is_ready() && matches!(self.watched.doing.get(), Doing::Idle(_)) {
-            self.watched.doing.set(Doing::ReadingHead(self.connections.coarse.get()));
-        }
-        read
-    }
-}
-
-impl Write for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }
 

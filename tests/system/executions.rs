@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::endpoint::Endpoint;
-use crate::support::patience::{Stopwatch, eventually};
+use crate::support::patience::{Stopwatch, eventually, let_pass};
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, pool, warm};
 
@@ -179,8 +179,7 @@ fn timings_are_the_time_from_admission_to_the_end() {
     let ids = [client.enqueue("timed", 1), client.enqueue("timed", 2)];
     for _ in &ids {
         let request = endpoint.next();
-        // sleep: the time that the function takes is what is measured.
-        std::thread::park_timeout(Duration::from_millis(50));
+        let_pass(Duration::from_millis(50));
         request.answer(200, "1");
     }
     let executions = ids.map(|id| client.ended(&id));
@@ -194,7 +193,8 @@ fn timings_are_the_time_from_admission_to_the_end() {
         assert!(told_ms.abs_diff(sum / 1_000_000) <= 1, "{told_ms} ms are not {sum} ns");
     }
     let ns = |at: usize, stage: &str| executions[at]["timings"][stage].as_u64().unwrap();
-    assert!(ns(0, "function") >= 49_000_000, "{}", executions[0]);
+    // Its beginning is stamped a little after the request has gone.
+    assert!(ns(0, "function") >= 40_000_000, "{}", executions[0]);
     assert!(ns(1, "queue") >= 49_000_000, "{}", executions[1]);
 }
 

@@ -1,8 +1,11 @@
 //! What is passed on to a function, and what of its answer comes back.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::endpoint::Endpoint;
+use crate::support::patience::let_pass;
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, pool};
 
@@ -97,8 +100,7 @@ fn attempts_count_up_under_one_id_while_the_deadline_comes_nearer() {
         assert!(left < left_ms && left > 1, "{left} ms are left after {left_ms}");
         left_ms = left;
         ids.push(request.header("x-execution-id").unwrap().to_owned());
-        // sleep: some of the deadline must pass for less of it to be left.
-        std::thread::park_timeout(std::time::Duration::from_millis(3));
+        let_pass(Duration::from_millis(3));
         request.answer(if attempt < 4 { 500 } else { 200 }, "{}");
     }
     let answer = client.receive();
@@ -174,4 +176,44 @@ fn a_cold_start_is_told_on_the_first_answer_of_an_instance_only() {
     let read = client.ended(first.header("x-execution-id").unwrap());
     assert_eq!(read["coldStart"], true);
     assert_eq!(server.scrape().of_function(BYSTANDER, "cold_starts_total"), 1.0);
+}
+
+#[test]
+fn the_management_listener_invokes_enqueues_and_reads_like_the_other() {
+    let (server, endpoint) = seen();
+    let mut operator = server.operator();
+    operator.ask_invoke("seen", "x-trace-id: from-an-operator\r\n", 1);
+    let request = endpoint.next();
+    assert_eq!(request.header("x-trace-id"), Some("from-an-operator"));
+    request.answer(200, "1");
+    let answer = operator.receive();
+    assert_eq!((answer.output(), answer.header("x-attempts")), (json!(1), Some("1")));
+    let id = operator.enqueue("seen", 2);
+    endpoint.next().answer(404, "{\"error\":{\"code\":\"GONE\",\"message\":\"it is gone\"}}");
+    assert_eq!(operator.ended(&id)["error"]["code"], "GONE");
+    let large = format!("\"{}\"", "x".repeat(1 << 20));
+    let refused = operator.invoke("seen", large);
+    refused.assert_refused(413, "BODY_TOO_LARGE", &["1048576", "--max-body"]);
+}
+
+#[test]
+fn the_functions_own_message_comes_back_and_text_that_is_no_error_is_quoted() {
+    let (server, endpoint) = seen();
+    let mut client = server.client();
+    for (status, body, code, message) in [
+        (
+            404,
+            "{\"error\":{\"code\":\"NO_ROW\",\"message\":\"row \\\"7\\\" is not there\"}}",
+            "NO_ROW",
+            "row \"7\" is not there",
+        ),
+        (400, "{\"error\":{\"code\":\"BARE\"}}", "BARE", ""),
+        (400, "<h1>Bad</h1>", "HANDLER_ERROR", "the function answered 400: <h1>Bad</h1>"),
+    ] {
+        client.ask_invoke("seen", "", 1);
+        endpoint.next().answer(status, body);
+        let answer = client.receive();
+        answer.assert_error(status, code, "function", &[]);
+        assert_eq!(answer.message(), message);
+    }
 }

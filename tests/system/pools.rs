@@ -25,12 +25,12 @@ fn a_list_of_endpoints_spreads_the_load_over_tcp_and_unix_sockets() {
     server.register(&specification);
     let mut clients: Vec<Client> = (0..6).map(|_| server.client()).collect();
     for client in &mut clients {
-        client.ask_invoke("spread", "", "{\"ms\":300}");
+        client.ask_invoke("spread", "", "{\"ms\":1000}");
     }
     // All six at once is possible on all three only.
     server.until_status("spread", "inFlight", 6);
     for client in &mut clients {
-        assert_eq!(client.receive().output(), json!({ "ms": 300 }));
+        assert_eq!(client.receive().output(), json!({ "ms": 1000 }));
     }
     server.assert_others_are_served();
 }

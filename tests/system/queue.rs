@@ -57,7 +57,7 @@ fn who_waits_too_long_for_a_turn_is_told_so_and_leaves_the_line() {
     let request = endpoint.next();
     while_others_are_served(&server, || {
         let answer = server.client().invoke_with("narrow", "x-timeout-ms: 100\r\n", 2);
-        answer.assert_refused(504, "TIMEOUT", &["no instance took it within 10", "X-Timeout-Ms"]);
+        answer.assert_refused(504, "TIMEOUT", &["no instance took it within", "X-Timeout-Ms"]);
         assert_eq!(
             (answer.json()["status"].as_str(), answer.header("x-attempts")),
             (Some("timeout"), Some("0"))

@@ -68,10 +68,8 @@ fn refuse_around(listener: &TcpListener, after: Duration) {
         let body = r#"{"error":{"code":"REFUSED","message":"no"}}"#;
         let length = body.len();
         // The server closes the connection where the deadline was first.
-        let _ = write!(
-            stream,
-            "HTTP/1.1 422 -\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
+        let _ =
+            write!(stream, "HTTP/1.1 422 -\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
     }
 }
 

@@ -172,6 +172,31 @@ fn replacing_a_function_under_load_fails_no_request() {
 }
 
 #[test]
+fn what_waits_while_a_function_is_replaced_keeps_its_place_and_what_runs_finishes() {
+    let server = Server::start(&[]);
+    let (old, new) = (Endpoint::listen(), Endpoint::listen());
+    server.register(&pool("moving", old.url()).with("concurrency", 1));
+    let mut running = server.client();
+    running.ask_invoke("moving", "", 0);
+    let request = old.next();
+    let mut client = server.client();
+    let ids = [1, 2, 3].map(|input| client.enqueue("moving", input));
+    let moved = pool("moving", new.url()).with("concurrency", 1);
+    assert_eq!(client.put("/v1/functions/moving", &moved).status, 200);
+    // The permit is still with the version before.
+    server.until_status("moving", "queued", 3);
+    request.answer(200, "\"by the old one\"");
+    assert_eq!(running.receive().output(), "by the old one");
+    for (id, input) in ids.iter().zip(1..) {
+        let request = new.next();
+        assert_eq!(request.body, format!("{{\"input\":{input}}}"));
+        request.answer(200, &input.to_string());
+        assert_eq!(client.ended(id)["output"], input);
+    }
+    server.assert_others_are_served();
+}
+
+#[test]
 fn a_version_that_does_not_start_never_takes_over() {
     let server = Server::start(&[]);
     server.register(&warm("steady", "echo"));

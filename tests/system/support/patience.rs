@@ -24,6 +24,14 @@ impl Stopwatch {
     }
 }
 
+/// Lets time pass, where it is the passing of time that is measured.
+pub fn let_pass(duration: Duration) {
+    let watch = Stopwatch::start();
+    while let Some(left) = duration.checked_sub(watch.elapsed()) {
+        thread::park_timeout(left);
+    }
+}
+
 /// Looks again and again until `look` finds something; another process has no event to offer.
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let watch = Stopwatch::start();

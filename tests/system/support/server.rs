@@ -172,9 +172,9 @@ impl Drop for Server {
     }
 }
 
-/// Runs the binary to its end; it must not come to serve.
+/// Runs the binary in a folder to its end; it must not come to serve, nor leave anything behind.
 pub fn run(arguments: &[&str], folder: &Path) -> End {
-    let mut child = command().args(arguments).current_dir(folder).spawn().unwrap();
+    let mut child = command().args(arguments).current_dir(folder).env("TMPDIR", folder).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut seen = String::new();
     while stderr.read_line(&mut seen).unwrap() > 0 {
@@ -185,6 +185,10 @@ pub fn run(arguments: &[&str], folder: &Path) -> End {
         }
     }
     let status = child.wait().unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(!name.starts_with("picofaas"), "{name} was left behind");
+    }
     End { code: status.code().unwrap_or_else(|| -status.signal().unwrap()), stderr: seen }
 }
 

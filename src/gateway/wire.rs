@@ -1,0 +1,173 @@
+//! The socket under a connection: it sees when a head begins, and gives hyper's own refusals a body.
+//!
+//! A head that cannot be read never reaches our code: hyper answers 400, 414 or 431 by itself,
+//! with a head and nothing else. Every refusal of ours says what is wrong and what would be right,
+//! so such an answer is replaced where it is written.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::reply;
+use super::server::{Connections, Watched};
+use crate::error::{Code, Refusal};
+
+/// The socket of a client.
+pub struct Wire {
+    io: TokioIo<TcpStream>,
+    watched: Rc<Watched>,
+    connections: Rc<Connections>,
+    /// What is written in the place of an answer of hyper's own, and how much of it has gone.
+    instead: Option<(Vec<u8>, usize)>,
+}
+
+impl Wire {
+    /// Over a connected socket.
+    #[must_use]
+    pub fn new(stream: TcpStream, watched: Rc<Watched>, connections: Rc<Connections>) -> Self {
+        Self { io: TokioIo::new(stream), watched, connections, instead: None }
+    }
+
+    /// Writes what is left of the answer that stands in for hyper's.
+    fn write_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some((text, written)) = &mut self.instead {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, &text[*written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => *written += n,
+            }
+            if *written == text.len() {
+                self.instead = None;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_ready() {
+            self.watched.something_came(&self.connections);
+        }
+        read
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.write_instead(cx))?;
+        let Some((before, status)) = bare_refusal(buf) else {
+            return Pin::new(&mut self.io).poll_write(cx, buf);
+        };
+        if before > 0 {
+            // What stands before it goes as it is; hyper comes again with the rest.
+            return Pin::new(&mut self.io).poll_write(cx, &buf[..before]);
+        }
+        let refusal = explain(status, self.connections.head_bytes_max);
+        self.instead = Some((reply::refusal_text(&refusal), 0));
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.write_instead(cx))?;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.write_instead(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut filled = bufs.iter().filter(|buf| !buf.is_empty());
+        if let Some(last) = filled.clone().next_back()
+            && ends_with_a_head(last)
+            && let Some(first) = filled.next()
+        {
+            // One at a time: a writer may always take less than it was given.
+            return self.poll_write(cx, first);
+        }
+        ready!(self.write_instead(cx))?;
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}
+
+/// Cheap, and false for all answers with a body.
+fn ends_with_a_head(bytes: &[u8]) -> bool {
+    bytes.ends_with(b"\r\n\r\n")
+}
+
+/// Where a refusal of hyper's own begins, if it is the last in `bytes`, and its status. Ours have
+/// a body, always.
+fn bare_refusal(bytes: &[u8]) -> Option<(usize, u16)> {
+    const START: &[u8] = b"HTTP/1.1 ";
+    if !ends_with_a_head(bytes) {
+        return None;
+    }
+    let at = bytes.windows(START.len()).rposition(|window| window == START)?;
+    let head = std::str::from_utf8(&bytes[at..]).ok()?;
+    let status = head[START.len()..].split(' ').next()?.parse().ok()?;
+    let is_bare = matches!(status, 400 | 414 | 431) && head.contains("\r\ncontent-length: 0\r\n");
+    is_bare.then_some((at, status))
+}
+
+/// What hyper means.
+fn explain(status: u16, head_bytes_max: usize) -> Refusal {
+    /// hyper's own limit.
+    const HEADERS_MAX: usize = 100;
+    let refusal = if status == 400 {
+        Refusal::new(
+            Code::BadRequest,
+            "the request is not HTTP/1.1: its request line or a header is malformed",
+        )
+    } else {
+        Refusal::new(
+            Code::HeadTooLarge,
+            format!(
+                "the request line and the headers have more than {head_bytes_max} bytes (--max-head-bytes), or there are more than {HEADERS_MAX} headers"
+            ),
+        )
+    };
+    refusal.closing()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_without_a_body_is_taken_for_hypers_own() {
+        let bare =
+            "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(bare_refusal(bare.as_bytes()), Some((0, 431)));
+        let behind = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n17{bare}");
+        assert_eq!(bare_refusal(behind.as_bytes()), Some((behind.len() - bare.len(), 431)));
+        for other in [
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}",
+            "\r\n\r\n",
+            "",
+        ] {
+            assert_eq!(bare_refusal(other.as_bytes()), None, "{other}");
+        }
+    }
+}
