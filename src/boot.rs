@@ -72,10 +72,9 @@ struct SocketFolder {
 pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Result<Running> {
     let settings = Arc::new(settings);
     let flags = &settings.flags;
-    let listener =
-        listen(flags.listen).with_context(|| format!("--listen {}: cannot be bound", flags.listen))?;
+    let listener = listen(flags.listen).map_err(|error| cannot_bind("--listen", flags.listen, error))?;
     let management = listen(flags.management_listen)
-        .with_context(|| format!("--management-listen {}: cannot be bound", flags.management_listen))?;
+        .map_err(|error| cannot_bind("--management-listen", flags.management_listen, error))?;
     let (address, management_address) = (listener.local_addr()?, management.local_addr()?);
     let sockets = SocketFolder::make(flags.state_dir.as_deref())?;
 
@@ -199,6 +198,18 @@ impl Running {
         self.scheduler.join().map_err(|_| anyhow!("the scheduler panicked"))?;
         Ok(in_time)
     }
+}
+
+fn cannot_bind(flag: &str, address: SocketAddr, error: std::io::Error) -> anyhow::Error {
+    let remedy = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            ": another program listens there; stop it, or choose another port (0 takes a free one)"
+        }
+        std::io::ErrorKind::PermissionDenied => ": choose a port above 1023",
+        std::io::ErrorKind::AddrNotAvailable => ": choose an address of this machine",
+        _ => "",
+    };
+    anyhow::Error::new(error).context(format!("{flag} {address}: cannot be bound{remedy}"))
 }
 
 fn start_scheduler(

@@ -11,6 +11,7 @@
 //! | `registry` | function specifications |
 //! | `management` | metrics, health |
 //! | `cli` | the commands |
+//! | `dev` | what `picofaas dev` does: watch, build, reload |
 
 pub mod backend;
 pub mod boot;
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod dev;
 pub mod dispatch;
 pub mod error;
 pub mod function;

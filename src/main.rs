@@ -11,10 +11,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    start_log();
+    start_log(match &command {
+        Command::Serve(_) => "info",
+        Command::Dev(_) => cli::dev::LOG,
+    });
     abort_on_panic();
     let done = match command {
         Command::Serve(flags) => cli::serve::run(*flags),
+        Command::Dev(flags) => cli::dev::run(*flags),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,9 +39,9 @@ fn abort_on_panic() {
     }));
 }
 
-/// To standard error; `RUST_LOG` chooses what, `info` where it is not set.
-fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// To standard error; `RUST_LOG` chooses what, the command where it is not set.
+fn start_log(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

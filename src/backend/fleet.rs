@@ -30,6 +30,8 @@ const CRASH_PAUSE_MAX: Duration = Duration::from_secs(1);
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
 /// The longest pause between two such looks.
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(50);
+/// The log target of crashes; `dev` shows them and tells of failed starts in its own words.
+pub const CRASH: &str = "picofaas::crash";
 /// How much of what a process wrote is told as the reason of its end, in bytes.
 const REASON_BYTES_MAX: usize = 2000;
 
@@ -279,7 +281,7 @@ impl Fleet {
         self.context.orders.send(Order::Down { instance });
         if let Some(status) = crashed {
             let how = status.map_or_else(|error| error.to_string(), describe);
-            tracing::warn!(function = %name, instance = instance.place, "instance crashed: {how}");
+            tracing::warn!(target: CRASH, function = %name, instance = instance.place, "instance crashed: {how}");
             if self.context.clock.now() - ready >= STEADY_NS {
                 self.failures.set(0);
             } else if self.failures.get() == 0 {

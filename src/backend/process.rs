@@ -124,7 +124,8 @@ impl Drop for Process {
 }
 
 /// A command with a slash is relative to the function's folder; one without is looked up in PATH.
-fn resolve(program: &str, directory: &Path) -> PathBuf {
+#[must_use]
+pub fn resolve(program: &str, directory: &Path) -> PathBuf {
     if program.contains('/') {
         let path = directory.join(program);
         std::path::absolute(&path).unwrap_or(path)

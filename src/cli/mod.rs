@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod dev;
 pub mod serve;
 
 use clap::{Parser, Subcommand};
@@ -18,4 +19,6 @@ pub struct Cli {
 pub enum Command {
     /// Serve functions: the control plane
     Serve(Box<crate::config::ServeArgs>),
+    /// Build and serve the functions below a folder, and each again when it changes: for writing them
+    Dev(Box<dev::DevArgs>),
 }

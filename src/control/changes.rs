@@ -175,7 +175,8 @@ impl Control {
     }
 
     /// Whether a version may take over: it has shown that it starts, or it starts on demand.
-    fn can_serve(&self, function: &Function) -> bool {
+    #[must_use]
+    pub fn can_serve(&self, function: &Function) -> bool {
         match self.lanes.borrow().get(&function.lane).map(|lane| &lane.backend) {
             Some(Backend::Fleet(fleet)) => fleet.was_ready() || fleet.min() == 0,
             Some(Backend::Endpoints(_)) | None => true,
@@ -233,7 +234,11 @@ impl Control {
         }
     }
 
-    fn check_runnable(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
+    /// Whether this control plane has what a function needs to run.
+    ///
+    /// # Errors
+    /// `INVALID_FUNCTION` with the field that stands in the way.
+    pub fn check_runnable(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
         let fault = |field: &str, message: &str| {
             Err(Refusal::new(Code::InvalidFunction, "this control plane cannot run the function")
                 .with_details(vec![Fault { field: field.to_owned(), message: message.to_owned() }]))

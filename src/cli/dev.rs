@@ -1,0 +1,136 @@
+//! `picofaas dev`: functions that are being written.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use tokio::runtime::LocalOptions;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::backend::output::Lines;
+use crate::boot;
+use crate::config::{ServeArgs, Settings};
+use crate::dev::terminal::say;
+use crate::dev::workshop::Workshop;
+
+/// What the log shows: faults, but not those that are told in plainer words.
+pub const LOG: &str = "warn,picofaas::backend=error,picofaas::boot=error,picofaas::crash=warn";
+
+const HELP: &str = "\
+A function is built (`local.build` of its manifest) and started again when a file in its manifest's
+folder changes. Hidden files, those that .gitignore names, and target, node_modules and __pycache__ do
+not count. What lies outside of the folder, such as a library that it depends on, is not seen.
+
+What was built is remembered in ~/.cache/picofaas/builds ($XDG_CACHE_HOME/picofaas/builds), so that the
+next start builds only what changed. Delete that folder to build everything once more.";
+
+/// The flags of `dev`: a folder, and those of `serve`, some with a default that suits a person who
+/// waits: its end is quick, and it leaves the cores to compilers.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = HELP,
+    mut_arg("functions", |argument| argument.hide(true)),
+    mut_arg("scheduler", |argument| argument.default_value("adaptive")),
+    mut_arg("drain_s", |argument| argument.default_value("0")),
+    mut_arg("stop_timeout_ms", |argument| argument.default_value("2000")),
+)]
+pub struct DevArgs {
+    /// The folder of your functions: everything below it that has a manifest (or one manifest)
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The flags of `serve`.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// Serves until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// A flag that does not fit, a folder that is not there, a port in use.
+pub fn run(arguments: DevArgs) -> anyhow::Result<()> {
+    let DevArgs { dir, serve: flags } = arguments;
+    if let Some(functions) = &flags.functions {
+        let functions = functions.display();
+        return Err(anyhow!("--functions {functions}: is a flag of `serve`; say `picofaas dev {functions}`"));
+    }
+    std::fs::metadata(&dir).with_context(|| {
+        format!("{}: cannot be read; name the folder that your function manifests are in", dir.display())
+    })?;
+    let settings = Settings::new(flags).map_err(|message| anyhow!(message))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .context("the control thread's runtime could not be made")?;
+    runtime.block_on(develop(dir, settings))
+}
+
+async fn develop(dir: PathBuf, settings: Settings) -> anyhow::Result<()> {
+    let patience = Duration::from_secs(settings.flags.drain_s);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let lines = Lines::to(|function, line| say(&format!("{function} | {line}")));
+    let running = boot::start(settings, lines, |_| {})?;
+    let mut workshop = Workshop::open(dir, running.control.clone(), running.address)?;
+    say(&format!(
+        "picofaas dev: functions are served on {}, the management API on http://{}; Ctrl-C stops\n",
+        workshop.base_url(),
+        running.management_address
+    ));
+    tokio::select! {
+        ended = workshop.run() => match ended? {},
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    say("stopping …");
+    let stop = async {
+        workshop.close().await;
+        running.stop(patience, false).await
+    };
+    let told_again = || anyhow!("told to stop a second time: what still ran was killed");
+    tokio::select! {
+        stopped = stop => {
+            stopped?;
+            say("stopped");
+            Ok(())
+        }
+        _ = terminate.recv() => Err(told_again()),
+        _ = interrupt.recv() => Err(told_again()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::config::SchedulerPolicy;
+
+    fn parse(arguments: &[&str]) -> DevArgs {
+        match Cli::try_parse_from([&["picofaas", "dev"], arguments].concat()).unwrap().command {
+            Command::Dev(arguments) => *arguments,
+            Command::Serve(_) => unreachable!("the first word is dev"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_serve_but_for_a_person_who_waits() {
+        let arguments = parse(&[]);
+        assert_eq!(arguments.dir, PathBuf::from("."));
+        let serve = arguments.serve;
+        assert_eq!(
+            (serve.scheduler, serve.drain_s, serve.stop_timeout_ms),
+            (SchedulerPolicy::Adaptive, 0, 2000)
+        );
+        assert_eq!(serve.listen, "127.0.0.1:8080".parse().unwrap());
+    }
+
+    #[test]
+    fn what_is_given_counts() {
+        let serve = parse(&["x", "--scheduler", "park", "--drain", "5", "--stop-timeout-ms", "90"]).serve;
+        assert_eq!((serve.scheduler, serve.drain_s, serve.stop_timeout_ms), (SchedulerPolicy::Park, 5, 90));
+    }
+}

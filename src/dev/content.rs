@@ -1,0 +1,218 @@
+//! What a function's source files hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use ignore::WalkBuilder;
+
+/// Folders that hold what tools make. Hidden ones are passed over as well.
+const MADE_BY_TOOLS: [&str; 3] = ["target", "node_modules", "__pycache__"];
+/// How much of a file is read at once, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// What below a folder counts: not hidden, not in `.gitignore`, not made by tools.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Folders, the first one included.
+    pub folders: Vec<PathBuf>,
+    /// Files and links.
+    pub files: Vec<PathBuf>,
+}
+
+/// Walks a folder. What cannot be listed is left out; where it matters, reading the manifests
+/// complains of it.
+#[must_use]
+pub fn kept(folder: &Path) -> Kept {
+    let made_by_tools = |name: &std::ffi::OsStr| MADE_BY_TOOLS.iter().any(|tools| name == *tools);
+    let walk = WalkBuilder::new(folder)
+        // A project counts before its `git init`, too.
+        .require_git(false)
+        .filter_entry(move |entry| entry.depth() == 0 || !made_by_tools(entry.file_name()))
+        .build();
+    let mut kept = Kept::default();
+    for entry in walk.flatten() {
+        // The first one may be a link to a folder; further links are not followed.
+        let is_root = entry.depth() == 0 && entry.path().is_dir();
+        if is_root || entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            kept.folders.push(entry.into_path());
+        } else {
+            kept.files.push(entry.into_path());
+        }
+    }
+    kept
+}
+
+/// What the source files of one function hold, and how it is built of them.
+///
+/// Its hash is the standard library's, 64 bits wide: enough to notice a change, and where another
+/// release of Rust computes another one, functions are built once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    files: BTreeMap<PathBuf, u64>,
+    build: Vec<Vec<String>>,
+    digest: u64,
+}
+
+impl Content {
+    /// Reads every file below `folder` that counts. Manifests do not: a change of one is a change
+    /// of a specification, which needs no build.
+    #[must_use]
+    pub fn read(folder: &Path, build: &[Vec<String>], manifests: &BTreeSet<PathBuf>) -> Self {
+        let mut files = BTreeMap::new();
+        for path in kept(folder).files {
+            if !manifests.contains(&path)
+                && let Some(hash) = hash_file(&path)
+            {
+                files.insert(path, hash);
+            }
+        }
+        let mut hasher = DefaultHasher::new();
+        (&files, build).hash(&mut hasher);
+        Self { files, build: build.to_owned(), digest: hasher.finish() }
+    }
+
+    /// One number for all of it.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// The files that came, went or changed between two contents, but not `except`.
+    #[must_use]
+    pub fn changed_since(&self, before: &Self, except: Option<&Path>) -> Vec<PathBuf> {
+        let paths: BTreeSet<&PathBuf> = self.files.keys().chain(before.files.keys()).collect();
+        paths
+            .into_iter()
+            .filter(|path| self.files.get(*path) != before.files.get(*path) && except != Some(path.as_path()))
+            .cloned()
+            .collect()
+    }
+
+    /// Whether these commands build it.
+    #[must_use]
+    pub fn is_built_by(&self, build: &[Vec<String>]) -> bool {
+        self.build == build
+    }
+
+    /// The commands that build it.
+    #[must_use]
+    pub fn build(&self) -> &[Vec<String>] {
+        &self.build
+    }
+}
+
+/// `None` for what has no content: a pipe, a socket, what has just been removed.
+fn hash_file(path: &Path) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        // A link that leads nowhere yet.
+        Err(_) => {
+            fs::read_link(path).ok()?.hash(&mut hasher);
+            return Some(hasher.finish());
+        }
+    };
+    if !metadata.is_file() {
+        return None;
+    }
+    (metadata.permissions().mode() & 0o111).hash(&mut hasher);
+    if let Err(error) = hash_bytes(path, &mut hasher) {
+        // The build will complain of it; that it can be read later counts as a change.
+        error.kind().hash(&mut hasher);
+    }
+    Some(hasher.finish())
+}
+
+fn hash_bytes(path: &Path, hasher: &mut DefaultHasher) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(()),
+            length => hasher.write(&chunk[..length]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn read(root: &Path) -> Content {
+        Content::read(root, &[], &BTreeSet::from([root.join("function.yaml")]))
+    }
+
+    #[test]
+    fn only_what_a_person_writes_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        write(root, "src/main.rs", "fn main() {}");
+        write(root, ".gitignore", "*.log\n/made/\n");
+        let before = read(root);
+        for path in
+            ["target/x", "node_modules/x", "a/__pycache__/x", ".git/x", "a.log", "made/x", "function.yaml"]
+        {
+            write(root, path, "noise");
+        }
+        assert_eq!(read(root), before);
+        write(root, "src/deep/other.rs", "");
+        let now = read(root);
+        assert_ne!(now.digest(), before.digest());
+        assert_eq!(now.changed_since(&before, None), [root.join("src/deep/other.rs")]);
+        assert!(now.changed_since(&before, Some(&root.join("src/deep/other.rs"))).is_empty());
+    }
+
+    #[test]
+    fn a_link_to_a_folder_is_followed_where_it_is_the_one_that_was_named() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        write(root, "real/src/main.rs", "");
+        let link = root.join("link");
+        std::os::unix::fs::symlink(root.join("real"), &link).unwrap();
+        let found = kept(&link);
+        assert_eq!(found.folders, [link.clone(), link.join("src")]);
+        assert_eq!(found.files, [link.join("src/main.rs")]);
+    }
+
+    #[test]
+    fn the_same_text_again_is_no_change_and_another_of_the_same_length_is() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        write(root, "main.py", "print(1)");
+        let before = read(root).digest();
+        write(root, "main.py", "print(1)");
+        assert_eq!(read(root).digest(), before);
+        write(root, "main.py", "print(2)");
+        assert_ne!(read(root).digest(), before);
+    }
+
+    #[test]
+    fn a_pipe_or_a_dead_link_does_not_hold_anything_up() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let pipe = std::process::Command::new("mkfifo").arg(root.join("pipe")).status().unwrap();
+        assert!(pipe.success());
+        std::os::unix::fs::symlink("nowhere", root.join("link")).unwrap();
+        assert_eq!(read(root).files.keys().collect::<Vec<_>>(), [&root.join("link")]);
+    }
+
+    #[test]
+    fn another_build_command_is_another_content() {
+        let root = tempfile::tempdir().unwrap();
+        let build = |argument: &str| {
+            Content::read(root.path(), &[vec!["make".to_owned(), argument.to_owned()]], &BTreeSet::new())
+        };
+        assert_ne!(build("a").digest(), build("b").digest());
+        assert!(!build("a").is_built_by(build("b").build()));
+    }
+}

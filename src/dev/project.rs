@@ -1,0 +1,246 @@
+//! One function that is being written: what is known of it, and what to do next.
+
+use std::path::PathBuf;
+
+use super::content::Content;
+use super::stamp::Stamps;
+use super::survey::{Found, absolute};
+use crate::backend::process::resolve;
+use crate::clock::Nanos;
+use crate::registry::FunctionSpec;
+
+/// Builds in a row during which the sources changed, after which it is the build that changes them.
+const UNSETTLED_MAX: u32 = 3;
+
+/// What a project needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It is served as it is written, or waits for a change.
+    Nothing,
+    /// Its sources are other than those that were built.
+    Build,
+    /// It is other than what is served.
+    Serve,
+}
+
+/// One function.
+#[derive(Debug)]
+pub struct Project {
+    /// Its manifest, its specification and its sources, as last seen.
+    pub found: Found,
+    /// Digest of the sources that the last good build was made of.
+    built: Option<u64>,
+    /// Digest of the sources whose build failed.
+    failed: Option<u64>,
+    /// Builds in a row during which the sources changed.
+    unsettled: u32,
+    /// What was last handed to control.
+    served: Option<(FunctionSpec, u64)>,
+    /// What control cannot run.
+    refused: Option<FunctionSpec>,
+    /// Something changed, at this time, that is not served yet.
+    pub changed_at: Option<Nanos>,
+    /// Its version in force was announced.
+    pub announced: bool,
+    /// That its version in force does not start was told.
+    pub troubled: bool,
+    /// The last block of curl lines that was printed.
+    pub shown: String,
+}
+
+impl Project {
+    /// A function that has just been found.
+    #[must_use]
+    pub fn new(found: Found, stamps: &Stamps) -> Self {
+        let name = found.spec.name.as_str();
+        let made = program(&found.spec).is_none_or(|program| program.exists());
+        let built = stamps.read(&found.manifest, name).filter(|_| made);
+        Self {
+            found,
+            built,
+            failed: None,
+            unsettled: 0,
+            served: None,
+            refused: None,
+            changed_at: None,
+            announced: false,
+            troubled: false,
+            shown: String::new(),
+        }
+    }
+
+    /// Takes what was found of it now.
+    pub fn update(&mut self, found: Found, now: Nanos) {
+        if found.spec != self.found.spec || found.content != self.found.content {
+            self.changed_at.get_or_insert(now);
+        }
+        self.found = found;
+    }
+
+    /// What it needs next.
+    #[must_use]
+    pub fn need(&self) -> Need {
+        let digest = self.found.content.digest();
+        if self.refused.as_ref() == Some(&self.found.spec) {
+            return Need::Nothing;
+        }
+        if !self.found.content.build().is_empty() && self.built != Some(digest) {
+            return if self.failed == Some(digest) { Need::Nothing } else { Need::Build };
+        }
+        let is_served =
+            self.served.as_ref().is_some_and(|(spec, served)| *spec == self.found.spec && *served == digest);
+        if is_served { Need::Nothing } else { Need::Serve }
+    }
+
+    /// Whether an earlier version was handed to control.
+    #[must_use]
+    pub fn was_served(&self) -> bool {
+        self.served.is_some()
+    }
+
+    /// The folder in which its commands run.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        self.found.spec.directory.clone().unwrap_or_else(|| PathBuf::from("."))
+    }
+
+    /// A build begins, after which nothing is certain until it ends well.
+    pub fn build_begins(&mut self) {
+        self.built = None;
+    }
+
+    /// A build of `before` ended, and `found` is as it is now. Answers the files that have been
+    /// changing during each build of late, where this has to be the build itself.
+    pub fn build_ended(&mut self, before: &Content, succeeded: bool) -> Vec<PathBuf> {
+        let now = self.found.content.clone();
+        let program = program(&self.found.spec).map(absolute);
+        let mut changed = now.changed_since(before, program.as_deref());
+        let settled = changed.is_empty() && now.is_built_by(before.build());
+        self.unsettled = if settled { 0 } else { self.unsettled + 1 };
+        // Sources that changed meanwhile are built again.
+        let is_of_now = settled || self.unsettled >= UNSETTLED_MAX;
+        let digest = if is_of_now { now.digest() } else { before.digest() };
+        if succeeded {
+            (self.built, self.failed) = (Some(digest), None);
+        } else {
+            (self.built, self.failed) = (None, Some(digest));
+        }
+        if self.unsettled < UNSETTLED_MAX {
+            changed.clear();
+        } else {
+            self.unsettled = 0;
+        }
+        changed
+    }
+
+    /// The digest to remember, where what was built last is what is there.
+    #[must_use]
+    pub fn digest_built(&self) -> Option<u64> {
+        self.built.filter(|built| *built == self.found.content.digest())
+    }
+
+    /// Control has taken it as it is.
+    pub fn is_served(&mut self) {
+        self.served = Some((self.found.spec.clone(), self.found.content.digest()));
+        self.refused = None;
+        (self.announced, self.troubled) = (false, false);
+    }
+
+    /// Control cannot run it as it is.
+    pub fn is_refused(&mut self) {
+        self.refused = Some(self.found.spec.clone());
+    }
+}
+
+/// The file that `local.command` starts, where a build can have made it.
+fn program(spec: &FunctionSpec) -> Option<PathBuf> {
+    let local = spec.local.as_ref()?;
+    let program = local.command.first().filter(|program| program.contains('/'))?;
+    Some(resolve(program, spec.directory.as_deref()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::registry::parse_function;
+
+    fn found(root: &Path) -> Found {
+        let text = br#"{"name":"f","executionMode":"WARM","image":"i",
+            "local":{"build":[["make"]],"command":["./server"]}}"#;
+        let mut spec = parse_function(text).unwrap();
+        spec.directory = Some(root.to_owned());
+        let build = spec.local.as_ref().unwrap().build.clone();
+        let content = Arc::new(Content::read(root, &build, &BTreeSet::new()));
+        Found { manifest: root.join("function.yaml"), spec, content }
+    }
+
+    fn project(root: &Path) -> Project {
+        fs::write(root.join("source"), "1").unwrap();
+        Project::new(found(root), &Stamps::of_user(None, None))
+    }
+
+    fn build(project: &mut Project, root: &Path, succeeded: bool, writes: &[(&str, &str)]) -> Vec<PathBuf> {
+        let before = project.found.content.clone();
+        project.build_begins();
+        for (file, text) in writes {
+            fs::write(root.join(file), text).unwrap();
+        }
+        project.update(found(root), 0);
+        project.build_ended(&before, succeeded)
+    }
+
+    #[test]
+    fn the_program_that_a_build_makes_is_no_change_of_the_sources() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let mut project = project(root);
+        assert_eq!(project.need(), Need::Build);
+        build(&mut project, root, true, &[("server", "made")]);
+        assert_eq!(project.need(), Need::Serve);
+        assert_eq!(project.digest_built(), Some(project.found.content.digest()));
+        project.is_served();
+        assert_eq!(project.need(), Need::Nothing);
+    }
+
+    #[test]
+    fn a_source_that_changes_during_a_build_is_built_again() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let mut project = project(root);
+        build(&mut project, root, true, &[("source", "2")]);
+        assert_eq!(project.need(), Need::Build);
+        build(&mut project, root, true, &[]);
+        assert_eq!(project.need(), Need::Serve);
+    }
+
+    #[test]
+    fn a_build_that_changes_its_own_sources_does_not_go_on_for_ever() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let mut project = project(root);
+        for time in ["1", "2"] {
+            assert!(build(&mut project, root, true, &[("stamp.txt", time)]).is_empty());
+            assert_eq!(project.need(), Need::Build);
+        }
+        let changing = build(&mut project, root, true, &[("stamp.txt", "3")]);
+        assert_eq!(changing, [root.join("stamp.txt")]);
+        assert_eq!(project.need(), Need::Serve);
+    }
+
+    #[test]
+    fn a_failed_build_is_tried_again_when_the_sources_change_and_not_before() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let mut project = project(root);
+        build(&mut project, root, false, &[]);
+        assert_eq!(project.need(), Need::Nothing);
+        fs::write(root.join("source"), "2").unwrap();
+        project.update(found(root), 0);
+        assert_eq!(project.need(), Need::Build);
+    }
+}

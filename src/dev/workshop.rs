@@ -1,0 +1,393 @@
+//! All functions that are being written: survey, build, serve, report.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+
+use super::build::{Failure, build};
+use super::content::Content;
+use super::project::{Need, Project};
+use super::stamp::Stamps;
+use super::survey::{Before, Survey, Touched, absolute, path_of, survey};
+use super::terminal::{say, set_in};
+use super::trial;
+use super::watch::Watch;
+use crate::clock::NANOS_PER_MS;
+use crate::control::Control;
+use crate::error::Refusal;
+use crate::registry::ManifestError;
+
+/// How often it is looked whether functions start.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What somebody needs who has no manifest yet.
+const NO_MANIFEST: &str = "\
+There is no function manifest here yet. It is a YAML file, function.yaml for example, in the folder
+of the function's sources:
+
+    apiVersion: picofaas.dev/v1
+    kind: Function
+    metadata: {name: hello}
+    spec:
+      executionMode: WARM
+      local:
+        build: [[cargo, build, --release]]       # optional
+        command: [./target/release/hello]
+
+Waiting for one; it is served as soon as it is saved.
+";
+
+/// A build that ended.
+struct Built {
+    name: String,
+    before: Arc<Content>,
+    outcome: Result<(), Failure>,
+}
+
+/// The functions below one folder.
+pub struct Workshop {
+    root: PathBuf,
+    control: Rc<Control>,
+    base: String,
+    watch: Watch,
+    stamps: Stamps,
+    projects: BTreeMap<String, Project>,
+    /// The faults of manifests, as they were told.
+    faults: Vec<String>,
+    /// Why folders are not watched, as it was told.
+    unwatched: Vec<String>,
+    /// That there is no manifest was told.
+    told_empty: bool,
+    /// The one build that runs: they share the machine with the functions.
+    building: JoinSet<Built>,
+    /// Its function's name.
+    in_build: String,
+}
+
+impl Workshop {
+    /// Of the functions below `root`, nothing of which has been looked at.
+    ///
+    /// # Errors
+    /// Where changes cannot be watched.
+    pub fn open(root: PathBuf, control: Rc<Control>, listen: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self {
+            root,
+            control,
+            base: trial::base_url(listen),
+            watch: Watch::start().context("file changes cannot be watched")?,
+            stamps: Stamps::of_user(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")),
+            projects: BTreeMap::new(),
+            faults: Vec::new(),
+            unwatched: Vec::new(),
+            told_empty: false,
+            building: JoinSet::new(),
+            in_build: String::new(),
+        })
+    }
+
+    /// Where the functions are called.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base
+    }
+
+    /// Works for ever.
+    ///
+    /// # Errors
+    /// Where reading the folder panicked.
+    pub async fn run(&mut self) -> anyhow::Result<Infallible> {
+        self.look(Touched::Everything).await?;
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.go_on().await;
+            tokio::select! {
+                touched = self.watch.next() => self.look(touched).await?,
+                Some(built) = self.building.join_next() => match built {
+                    Ok(built) => self.built(built).await?,
+                    Err(error) if error.is_cancelled() => {}
+                    Err(error) => return Err(error).context("a build failed unexpectedly"),
+                },
+                _ = looks.tick() => {}
+            }
+            self.report_starts();
+        }
+    }
+
+    /// Ends what is being built.
+    pub async fn close(&mut self) {
+        self.building.shutdown().await;
+    }
+
+    /// Surveys the folder until nothing changed between the look and the beginning of the watch.
+    async fn look(&mut self, mut touched: Touched) -> anyhow::Result<()> {
+        loop {
+            let known = |(name, project): (&String, &Project)| {
+                let found = &project.found;
+                (name.clone(), (found.spec.directory.clone(), found.content.clone()))
+            };
+            let before: Before = self.projects.iter().map(known).collect();
+            let root = self.root.clone();
+            let found = tokio::task::spawn_blocking(move || survey(&root, &before, &touched))
+                .await
+                .context("reading the folder failed")?;
+            let (new, faults) = self.watch.keep(&found.folders);
+            for fault in &faults {
+                if !self.unwatched.contains(fault) {
+                    say(fault);
+                }
+            }
+            self.unwatched = faults;
+            self.take(found).await;
+            if new.is_empty() {
+                return Ok(());
+            }
+            touched = Touched::Paths(new);
+        }
+    }
+
+    /// Takes what a survey found.
+    async fn take(&mut self, found: Survey) {
+        let now = self.control.clock.now();
+        self.tell_faults(&found.faults);
+        let gone = |(name, project): (&String, &Project)| {
+            let kept = found.functions.contains_key(name)
+                || found.faults.iter().any(|fault| is_of(fault, &project.found.manifest));
+            (!kept).then(|| name.clone())
+        };
+        for name in self.projects.iter().filter_map(gone).collect::<Vec<_>>() {
+            self.remove(&name).await;
+        }
+        for (name, found) in found.functions {
+            match self.projects.get_mut(&name) {
+                Some(project) => project.update(found, now),
+                None => {
+                    self.projects.insert(name, Project::new(found, &self.stamps));
+                }
+            }
+        }
+        let empty = self.projects.is_empty() && self.faults.is_empty();
+        if empty && !self.told_empty {
+            say(NO_MANIFEST);
+        }
+        self.told_empty = empty;
+    }
+
+    /// Tells what is wrong with manifests, each fault once until it is repaired.
+    fn tell_faults(&mut self, faults: &[ManifestError]) {
+        let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        for (fault, text) in faults.iter().zip(&texts) {
+            if self.faults.contains(text) {
+                continue;
+            }
+            let served = self
+                .projects
+                .values()
+                .any(|project| project.was_served() && is_of(fault, &project.found.manifest));
+            let meanwhile =
+                if served { "what it said before is served until then" } else { "it is not served" };
+            say(&format!("{text}\n    it is read again when it is saved; {meanwhile}"));
+        }
+        self.faults = texts;
+    }
+
+    async fn remove(&mut self, name: &str) {
+        if self.in_build == name {
+            self.building.abort_all();
+        }
+        let was_served = self.projects.remove(name).is_some_and(|project| project.was_served());
+        // Somebody may have deleted it over HTTP before; then there is nothing left to do.
+        if was_served && self.control.delete(name).await.is_ok() {
+            say(&format!("{name}: its manifest is gone, and it is not served any more"));
+        }
+    }
+
+    /// Begins what can be begun.
+    async fn go_on(&mut self) {
+        let needy = |(name, project): (&String, &Project)| {
+            let need = project.need();
+            (need != Need::Nothing).then(|| (name.clone(), need))
+        };
+        let needs: Vec<(String, Need)> = self.projects.iter().filter_map(needy).collect();
+        for (name, need) in &needs {
+            let Some(project) = self.projects.get_mut(name) else { continue };
+            if let Err(refusal) = self.control.check_runnable(&project.found.spec) {
+                refuse(project, &refusal);
+                continue;
+            }
+            match need {
+                Need::Build if self.building.is_empty() => {
+                    if let Err(error) = self.stamps.forget(&project.found.manifest, name) {
+                        tell_stamp(name, &error);
+                    }
+                    project.build_begins();
+                    let (before, directory) = (project.found.content.clone(), project.directory());
+                    let name = name.clone();
+                    self.in_build = name.clone();
+                    self.building.spawn_local(async move {
+                        let outcome = build(name.clone(), before.build().to_owned(), directory).await;
+                        Built { name, before, outcome }
+                    });
+                }
+                Need::Serve => match self.control.put(project.found.spec.clone()).await {
+                    Ok(_) => project.is_served(),
+                    Err(refusal) => refuse(project, &refusal),
+                },
+                Need::Build | Need::Nothing => {}
+            }
+        }
+        if needs.is_empty() && self.building.is_empty() {
+            self.control.loaded.set(true);
+        }
+    }
+
+    /// A build ended; what it was made of may have changed meanwhile.
+    async fn built(&mut self, built: Built) -> anyhow::Result<()> {
+        let Built { name, before, outcome } = built;
+        self.in_build.clear();
+        let Some(folder) = self.projects.get(&name).map(Project::directory) else { return Ok(()) };
+        self.look(Touched::Paths([absolute(folder)].into())).await?;
+        let Some(project) = self.projects.get_mut(&name) else { return Ok(()) };
+        let changing = project.build_ended(&before, outcome.is_ok());
+        if let Some(file) = changing.first() {
+            say(&format!(
+                "{name}: its build seems to change its own sources, {} for one; name what it makes in .gitignore",
+                file.display()
+            ));
+        }
+        if let Err(failure) = &outcome {
+            project.changed_at = None;
+            let Failure { command, how, output } = failure;
+            let meanwhile = if project.was_served() {
+                "the version before is served until then"
+            } else {
+                "it is not served"
+            };
+            say(&format!(
+                "{name}: its build failed: {command}: {how}\n{}\n{name}: it is built again when a file of it changes; {meanwhile}",
+                set_in(output)
+            ));
+        }
+        if let Some(digest) = project.digest_built()
+            && let Err(error) = self.stamps.write(&project.found.manifest, &name, digest)
+        {
+            tell_stamp(&name, &error);
+        }
+        Ok(())
+    }
+
+    /// Tells of versions that have begun to serve, and of those that do not start.
+    fn report_starts(&mut self) {
+        let now = self.control.clock.now();
+        for (name, project) in &mut self.projects {
+            let Some((serves, trouble)) = standing(&self.control, name).filter(|_| project.was_served())
+            else {
+                continue;
+            };
+            if let Some(trouble) = trouble {
+                if !project.troubled {
+                    let meanwhile =
+                        if serves { "" } else { "\n    the version before is served until it starts" };
+                    say(&format!("{name}: {trouble}{meanwhile}"));
+                    (project.troubled, project.changed_at) = (true, None);
+                }
+            } else if serves && (!project.announced || project.troubled) {
+                (project.announced, project.troubled) = (true, false);
+                let since = project.changed_at.take().map(|changed| (now - changed) / NANOS_PER_MS);
+                announce(&self.base, project, since);
+            } else if project.announced && project.need() == Need::Nothing {
+                project.changed_at = None;
+            }
+        }
+    }
+}
+
+/// Whether the version that was put last is the one that serves, and what is wrong with it.
+fn standing(control: &Control, name: &str) -> Option<(bool, Option<String>)> {
+    let functions = control.functions.borrow();
+    let registered = functions.get(name)?;
+    let wanted = &registered.wanted;
+    let serves = registered.serving == Some(wanted.lane);
+    let trouble = wanted.trouble.load().as_ref().map(|trouble| trouble.to_string());
+    if trouble.is_none() && !control.can_serve(wanted) {
+        return None;
+    }
+    Some((serves, trouble))
+}
+
+/// Tells that a version serves: how to call it, unless the same was told before.
+fn announce(base: &str, project: &mut Project, since_ms: Option<u64>) {
+    let spec = &project.found.spec;
+    let name = &spec.name;
+    let (lines, complaint) = match trial::lines(base, spec) {
+        Ok(lines) => (lines, None),
+        Err(complaint) => (trial::with_input(base, name.as_str(), "{}"), Some(complaint)),
+    };
+    let [invoke, enqueue] = lines;
+    let shown = format!(
+        "{name} is ready ({}, {})\n  # call it and wait for its answer\n  {invoke}\n  # enqueue it, then read the result\n  {enqueue}\n",
+        spec.execution_mode,
+        project.found.manifest.display()
+    );
+    if shown == project.shown {
+        let since = since_ms.map_or_else(String::new, |ms| {
+            format!(", {}.{:03} s after the change was seen", ms / 1000, ms % 1000)
+        });
+        say(&format!("{name}: the new version is served{since}"));
+        return;
+    }
+    say(&format!("\n{shown}"));
+    if let Some(complaint) = complaint {
+        say(&format!("{name}: {complaint}"));
+    }
+    project.shown = shown;
+}
+
+fn refuse(project: &mut Project, refusal: &Refusal) {
+    let details: Vec<String> = refusal.details.iter().map(|fault| format!("\n    {fault}")).collect();
+    let meanwhile = if project.was_served() { "\n    the version before is served until then" } else { "" };
+    say(&format!(
+        "{}: {}: {}{}{meanwhile}",
+        project.found.manifest.display(),
+        project.found.spec.name,
+        refusal.message,
+        details.concat()
+    ));
+    project.is_refused();
+}
+
+fn tell_stamp(name: &str, error: &std::io::Error) {
+    say(&format!(
+        "{name}: it cannot be remembered what was built, so the next start may build it again: {error}"
+    ));
+}
+
+/// Whether a fault is of this manifest, or of a folder above it.
+fn is_of(fault: &ManifestError, manifest: &Path) -> bool {
+    manifest.starts_with(path_of(fault))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::read_manifests;
+
+    #[test]
+    fn the_manifest_that_a_newcomer_is_shown_is_a_good_one() {
+        let example: String = NO_MANIFEST
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let functions = read_manifests(Path::new("function.yaml"), &example).unwrap();
+        assert_eq!(functions.len(), 1);
+        assert_eq!(functions[0].local.as_ref().unwrap().command, ["./target/release/hello"]);
+    }
+}

@@ -1,0 +1,244 @@
+//! A folder of functions, and `picofaas dev` on it.
+
+#![expect(clippy::unwrap_used, reason = "where a test cannot go on, it ends there")]
+#![expect(clippy::disallowed_types, reason = "a test waits for lines that a thread of its own reads")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether something has happened.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The function: a server on its socket that answers with what its file `word` held at its start.
+/// An input that is not empty comes back, too.
+const SERVER: &str = r#"#!/usr/bin/env python3
+import json, os, socketserver
+from http.server import BaseHTTPRequestHandler
+
+word = "WORD"
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self, value):
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        self.answer({})
+    def do_POST(self):
+        given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.answer({"word": word, "env": os.environ.get("EXTRA"), "pid": os.getpid(), "given": given["input"]})
+    def address_string(self):
+        return "picofaas"
+    def log_message(self, *arguments):
+        pass
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+print("hello from " + word, flush=True)
+Server(os.environ["PICOFAAS_SOCKET"], Handler).serve_forever()
+"#;
+
+/// Calls `done` again and again until it has something to say.
+///
+/// # Panics
+/// When it takes too long, with what was waited for.
+#[expect(clippy::disallowed_methods, reason = "the one place where the tests' own time enters")]
+pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = done() {
+            return value;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited too long for {what}");
+        // sleep: another process does the work, and it can only be asked.
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Whether a process runs; one that is dead but not waited for does not.
+pub fn runs(pid: u64) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    status.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+}
+
+/// A folder of functions, with a cache folder of its own.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(folder.0.path().join("functions")).unwrap();
+        folder
+    }
+
+    /// Where the functions are.
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("functions")
+    }
+
+    pub fn write(&self, file: &str, text: &str) {
+        let file = self.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        // In one step, so that no look falls between two halves.
+        let whole = file.with_file_name(".whole");
+        fs::write(&whole, text).unwrap();
+        fs::rename(whole, file).unwrap();
+    }
+
+    /// A function that is built by a shell command; it says `word`.
+    pub fn function(&self, name: &str, word: &str) {
+        self.source(name, word);
+        self.manifest(name, "env: []");
+    }
+
+    pub fn source(&self, name: &str, word: &str) {
+        self.write(&format!("{name}/function.src"), &SERVER.replace("WORD", word));
+    }
+
+    /// Its manifest, with one more field of `spec`. Each build adds a line to `builds.log`.
+    pub fn manifest(&self, name: &str, field: &str) {
+        let log = self.0.path().join("builds.log");
+        let text = format!(
+            "apiVersion: picofaas.dev/v1
+kind: Function
+metadata:
+  name: {name}
+  annotations: {{picofaas.dev/example-input: '{{\"it''s\": [1, \"a b\"]}}'}}
+spec:
+  executionMode: WARM
+  local:
+    build:
+      - [sh, -c, 'echo {name} >> {}']
+      - [sh, -c, '! grep BROKEN function.src && cp function.src server && chmod +x server']
+    command: [./server]
+  {field}
+",
+            log.display()
+        );
+        self.write(&format!("{name}/function.yaml"), &text);
+    }
+
+    /// How often a function was built.
+    pub fn builds(&self, name: &str) -> usize {
+        let log = fs::read_to_string(self.0.path().join("builds.log")).unwrap_or_default();
+        log.lines().filter(|line| *line == name).count()
+    }
+
+    pub fn dev(&self) -> Dev {
+        Dev::start(&self.path(), &self.0.path().join("cache"))
+    }
+}
+
+/// A `picofaas dev` that runs.
+pub struct Dev {
+    process: Child,
+    lines: std::sync::mpsc::Receiver<String>,
+    said: Vec<String>,
+    /// Said lines before this one were waited for.
+    seen: usize,
+    pub address: String,
+}
+
+impl Dev {
+    fn start(folder: &Path, cache: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_picofaas"))
+            .arg("dev")
+            .arg(folder)
+            .args(["--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"])
+            .env("XDG_CACHE_HOME", cache)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = process.stdout.take().unwrap();
+        let (tell, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut dev = Self { process, lines, said: Vec::new(), seen: 0, address: String::new() };
+        let line = dev.line("functions are served on http://");
+        dev.address =
+            line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+        dev
+    }
+
+    /// Waits for a line that holds this text, after those that were waited for before.
+    pub fn line(&mut self, text: &str) -> String {
+        loop {
+            while self.seen < self.said.len() {
+                self.seen += 1;
+                if self.said[self.seen - 1].contains(text) {
+                    return self.said[self.seen - 1].clone();
+                }
+            }
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.said.push(line),
+                Err(error) => panic!("no line with {text:?} came ({error}); it said:\n{}", self.all()),
+            }
+        }
+    }
+
+    /// All it has said so far.
+    pub fn all(&self) -> String {
+        self.said.join("\n")
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Calls a function with an empty input: the status, and the body.
+    pub fn call(&self, name: &str) -> (String, serde_json::Value) {
+        let url = format!("http://{}/v1/functions/{name}:invoke", self.address);
+        let line = format!(
+            "curl -s -H 'content-type: application/json' -w '\\n%{{http_code}}' {url} -d '{{\"input\":{{}}}}'"
+        );
+        let said = shell(&line);
+        let (body, status) = said.rsplit_once('\n').unwrap();
+        (status.to_owned(), serde_json::from_str(body).unwrap_or_default())
+    }
+
+    /// Waits until a function answers with this value of this field.
+    pub fn answers(&self, name: &str, field: &str, value: &str) -> serde_json::Value {
+        until(&format!("{name} to answer {field} {value}"), || {
+            let (status, answer) = self.call(name);
+            (status == "200" && answer["output"][field] == value).then(|| answer["output"].clone())
+        })
+    }
+
+    /// Sends a signal and waits for the end.
+    pub fn end(mut self, signal: &str) -> ExitStatus {
+        shell(&format!("kill -{signal} {}", self.pid()));
+        until("the end", || self.process.try_wait().unwrap())
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(None)) {
+            shell(&format!("kill -TERM {}", self.pid()));
+            // Its end is some test's business; here nothing may be left behind.
+            let _ = self.process.wait();
+        }
+    }
+}
+
+/// Runs a line as somebody would who pasted it.
+pub fn shell(line: &str) -> String {
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
