@@ -65,17 +65,9 @@ impl Scheduler {
         instance.in_flight += 1;
         instance.last_used = now;
         let key = InstanceKey { lane: lane.index, place, generation: instance.generation };
+        self.begin_attempt(lane, slot, now);
         let course = &mut self.courses[slot as usize];
-        if course.holds_credit {
-            course.holds_credit = false;
-            lane.doorway.return_credit();
-        }
-        if course.run_budget > 0 {
-            course.deadline = now + course.run_budget;
-            course.run_budget = 0;
-        }
         course.state = State::Running;
-        course.attempt += 1;
         course.lane = lane.index;
         course.place = place;
         course.instance_generation = key.generation;
@@ -86,6 +78,20 @@ impl Scheduler {
             course.ticket,
             Grant::Run { ticket: course.ticket, instance: key, attempt: course.attempt },
         );
+    }
+
+    /// One more attempt of an execution. Its first one ends its wait in the queue: the credit goes
+    /// back, and an async execution's time to run begins.
+    pub(super) fn begin_attempt(&mut self, lane: &Lane, slot: u32, now: Nanos) {
+        let course = &mut self.courses[slot as usize];
+        course.attempt += 1;
+        if std::mem::take(&mut course.holds_credit) {
+            lane.doorway.return_credit();
+        }
+        if course.run_budget > 0 {
+            course.deadline = now.saturating_add(course.run_budget);
+            course.run_budget = 0;
+        }
     }
 
     /// Asks control for instances while work waits for one. Answers whether the question must

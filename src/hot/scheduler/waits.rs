@@ -81,17 +81,8 @@ impl Scheduler {
 
     /// An execution that found no instance uses up an attempt. The lane is out of the table.
     pub(super) fn retry_from(&mut self, lane: &mut Lane, slot: u32, now: Nanos) {
-        let course = &mut self.courses[slot as usize];
-        course.attempt += 1;
-        if course.holds_credit {
-            course.holds_credit = false;
-            lane.doorway.return_credit();
-        }
-        if course.run_budget > 0 {
-            course.deadline = now + course.run_budget;
-            course.run_budget = 0;
-        }
-        let course = *course;
+        self.begin_attempt(lane, slot, now);
+        let course = self.courses[slot as usize];
         let resume = now.saturating_add(self.backoff(
             course.attempt,
             lane.limits.retry_backoff_ns,
