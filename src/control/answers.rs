@@ -36,7 +36,7 @@ impl Control {
         };
         let answered = match call {
             Call::Invoke(_) | Call::Enqueue(_) => return self.pass_on(0, request).await,
-            Call::ReadExecution(id) => {
+            Call::ReadExecution(id) | Call::CancelExecution(id) => {
                 let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
                 return self.pass_on(owner, request).await;
             }

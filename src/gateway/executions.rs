@@ -1,4 +1,4 @@
-//! Reading one execution: `GET /v1/executions/{id}`.
+//! One execution by its id: reading it, `GET /v1/executions/{id}`, and cancelling it, `DELETE`.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,14 +16,41 @@ pub const WAIT_S_MAX: u64 = 60;
 impl Gateway {
     /// Answers as soon as the execution is terminal, or after `wait` seconds as it stands.
     pub async fn execution(self: &Rc<Self>, id: &str, query: Option<&str>) -> Response<Body> {
-        match self.find(id, query).await {
+        match self.read(id, query).await {
             Ok(response) => response,
             Err(refusal) => reply::refusal(&refusal),
         }
     }
 
-    async fn find(self: &Rc<Self>, text: &str, query: Option<&str>) -> Result<Response<Body>, Refusal> {
+    /// Ends an execution that is not over: a queued one never runs, a running one's connection is
+    /// closed.
+    pub fn cancel_execution(self: &Rc<Self>, id: &str) -> Response<Body> {
+        let cancelled = self.find(id).and_then(|id| {
+            if self.with_record(id.ticket, |record| record.has_ended()) == Some(true) {
+                let message = "the execution has ended already; GET it to see how";
+                return Err(Refusal::new(Code::AlreadyTerminal, message));
+            }
+            self.cancel(id.ticket, "the execution was cancelled by a client");
+            Ok(reply::json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"cancelled\"}}")))
+        });
+        cancelled.unwrap_or_else(|refusal| reply::refusal(&refusal))
+    }
+
+    async fn read(self: &Rc<Self>, text: &str, query: Option<&str>) -> Result<Response<Body>, Refusal> {
         let wait_s = wait(query)?;
+        let id = self.find(text)?;
+        if wait_s > 0 {
+            let waiting = Waiting::new(self.clone(), id.ticket);
+            // Not terminal in time is an answer too: the execution as it stands.
+            let _ = tokio::time::timeout(Duration::from_secs(wait_s), waiting).await;
+        }
+        self.cargo.borrow_mut().mark_read(id.ticket);
+        self.publish_gauges();
+        self.with_record(id.ticket, |record| reply::execution(id, record, &self.clock)).ok_or_else(expired)
+    }
+
+    /// The execution that a client names, where its record is kept.
+    fn find(&self, text: &str) -> Result<ExecutionId, Refusal> {
         let unknown =
             || Refusal::new(Code::ExecutionNotFound, format!("there was never an execution {text:?}"));
         let id = ExecutionId::parse(text).ok_or_else(unknown)?;
@@ -40,27 +67,19 @@ impl Gateway {
         if id.ticket.gateway() != self.index {
             return Err(unknown());
         }
-        let here = self.with_record(id.ticket, |record| record.nonce == id.nonce);
-        match here {
-            Some(true) => {}
-            Some(false) => return Err(unknown()),
-            None if self.cargo.borrow().was_used(id.ticket) => {
-                return Err(Refusal::new(
-                    Code::ExecutionExpired,
-                    "the execution ended and is not kept any more (--retention, --max-executions)",
-                ));
-            }
-            None => return Err(unknown()),
+        match self.with_record(id.ticket, |record| record.nonce == id.nonce) {
+            Some(true) => Ok(id),
+            None if self.cargo.borrow().was_used(id.ticket) => Err(expired()),
+            Some(false) | None => Err(unknown()),
         }
-        if wait_s > 0 {
-            let waiting = Waiting::new(self.clone(), id.ticket);
-            // Not terminal in time is an answer too: the execution as it stands.
-            let _ = tokio::time::timeout(Duration::from_secs(wait_s), waiting).await;
-        }
-        self.cargo.borrow_mut().mark_read(id.ticket);
-        self.publish_gauges();
-        self.with_record(id.ticket, |record| reply::execution(id, record, &self.clock)).ok_or_else(unknown)
     }
+}
+
+fn expired() -> Refusal {
+    Refusal::new(
+        Code::ExecutionExpired,
+        "the execution ended and is not kept any more (--retention, --max-executions)",
+    )
 }
 
 fn wait(query: Option<&str>) -> Result<u64, Refusal> {

@@ -225,26 +225,30 @@ impl Gateway {
         }
     }
 
-    /// Ends an execution that waits, and takes it out of its line.
-    fn cancel(self: &Rc<Self>, ticket: Ticket, why: &'static str) {
-        self.board.waybill(ticket).cancel(ticket.generation());
+    /// Ends an execution because nobody wants it any more.
+    pub(super) fn cancel(self: &Rc<Self>, ticket: Ticket, why: &'static str) {
+        self.stop(ticket);
         self.finish(ticket, Status::Cancelled, Some(Box::new(Failure::new(Code::Cancelled, why))));
-        self.tell(Event::Cancel { ticket });
         self.poke();
+    }
+
+    /// Closes the connection of a running attempt, or takes a waiting execution out of its line.
+    /// The caller makes it terminal, and pokes the scheduler.
+    fn stop(self: &Rc<Self>, ticket: Ticket) {
+        if let Some(task) = self.with_record(ticket, |record| record.task.take()).flatten() {
+            task.abort();
+            self.tell(Event::Ended { ticket, how: Ended::Done });
+        } else {
+            self.board.waybill(ticket).cancel(ticket.generation());
+            self.tell(Event::Cancel { ticket });
+        }
     }
 
     /// The end of the drain time: everything that is not over ends now.
     pub fn end_everything(self: &Rc<Self>) -> usize {
         let live = self.cargo.borrow().live();
         for ticket in &live {
-            let task = self.with_record(*ticket, |record| record.task.take()).flatten();
-            if let Some(task) = task {
-                task.abort();
-                self.tell(Event::Ended { ticket: *ticket, how: Ended::Done });
-            } else {
-                self.board.waybill(*ticket).cancel(ticket.generation());
-                self.tell(Event::Cancel { ticket: *ticket });
-            }
+            self.stop(*ticket);
             let failure = Failure::new(
                 Code::ShuttingDown,
                 "the control plane stopped before the execution had ended (--drain)",

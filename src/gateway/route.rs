@@ -13,6 +13,8 @@ pub enum Call<'a> {
     Enqueue(&'a str),
     /// `GET /v1/executions/{id}`
     ReadExecution(&'a str),
+    /// `DELETE /v1/executions/{id}`
+    CancelExecution(&'a str),
     /// `GET /v1/functions`
     ListFunctions,
     /// `GET /v1/functions/{name}`
@@ -44,6 +46,7 @@ impl Call<'_> {
             Call::Invoke(_)
             | Call::Enqueue(_)
             | Call::ReadExecution(_)
+            | Call::CancelExecution(_)
             | Call::ListFunctions
             | Call::ReadFunction(_)
             | Call::Healthz
@@ -101,7 +104,11 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
         };
     }
     if let Some(id) = path.strip_prefix("/v1/executions/") {
-        return if method == Method::GET { Ok(Call::ReadExecution(id)) } else { wrong_method("GET") };
+        return match *method {
+            Method::GET => Ok(Call::ReadExecution(id)),
+            Method::DELETE => Ok(Call::CancelExecution(id)),
+            _ => wrong_method("GET, DELETE"),
+        };
     }
     let get = |call| {
         if method == Method::GET || method == Method::HEAD { Ok(call) } else { wrong_method("GET, HEAD") }
@@ -138,6 +145,7 @@ mod tests {
             (Method::POST, "/v1/functions/a:invoke", Call::Invoke("a")),
             (Method::POST, "/v1/functions/a:enqueue", Call::Enqueue("a")),
             (Method::GET, "/v1/executions/12", Call::ReadExecution("12")),
+            (Method::DELETE, "/v1/executions/12", Call::CancelExecution("12")),
             (Method::POST, "/v1/functions", Call::CreateFunction),
             (Method::PUT, "/v1/functions/a/replicas", Call::PutReplicas("a")),
             (Method::GET, "/healthz", Call::Healthz),

@@ -289,6 +289,7 @@ async fn serve_call(
         Call::Invoke(name) => gateway.invoke(name, &parts.headers, body).await,
         Call::Enqueue(name) => gateway.enqueue_only(name, &parts.headers, body).await,
         Call::ReadExecution(id) => gateway.execution(id, parts.uri.query()).await,
+        Call::CancelExecution(id) => gateway.cancel_execution(id),
         Call::Healthz
         | Call::Readyz
         | Call::Metrics

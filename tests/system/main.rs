@@ -6,6 +6,7 @@
 
 mod support;
 
+mod cancel;
 mod chaos;
 mod drain;
 mod executions;
