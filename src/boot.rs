@@ -22,7 +22,7 @@ use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::hot::scheduler::Scheduler;
 use crate::hot::switchboard::{Extent, Switchboard};
 use crate::hot::thread as scheduler_thread;
-use crate::id::Entropy;
+use crate::id::{Entropy, boot_number};
 use crate::mailbox::{Errand, Letter, Mailbox, Post, mailbox};
 use crate::management;
 
@@ -79,7 +79,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
     let sockets = SocketFolder::make(flags.state_dir.as_deref())?;
 
     let clock = Clock::start();
-    let boot = u32::try_from(clock.unix(0).as_secs() & u64::from(u32::MAX)).unwrap_or(0);
+    let boot = boot_number(clock.unix(0));
     let extent = Extent {
         gateways: settings.gateways,
         slots: flags.max_executions / settings.gateways,

@@ -1,6 +1,7 @@
 //! Execution ids: found without a map, and not to be guessed.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::hot::ticket::Ticket;
 
@@ -11,12 +12,25 @@ use crate::hot::ticket::Ticket;
 /// ticket finds the record without a map; the random bits keep others from guessing it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ExecutionId {
-    /// Seconds since the Unix epoch at which the process started, modulo 2³².
+    /// When the process started, see [`boot_number`].
     pub boot: u32,
     /// Which record.
     pub ticket: Ticket,
     /// Random.
     pub nonce: u64,
+}
+
+/// The milliseconds of one step of a boot number: shorter than any restart takes.
+const BOOT_STEP_MS: u128 = 128;
+/// 2024-01-01T00:00:00Z in milliseconds since the Unix epoch, where boot numbers begin.
+const BOOT_EPOCH_MS: u128 = 1_704_067_200_000;
+
+/// The number of a boot, from the process's start since the Unix epoch: a later one is greater,
+/// for 17 years.
+#[must_use]
+pub fn boot_number(started: Duration) -> u32 {
+    let steps = started.as_millis().saturating_sub(BOOT_EPOCH_MS) / BOOT_STEP_MS;
+    u32::try_from(steps & u128::from(u32::MAX)).unwrap_or(u32::MAX)
 }
 
 /// Hexadecimal digits of an id.
@@ -111,6 +125,13 @@ impl Default for Entropy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_boot_a_moment_later_has_a_greater_number() {
+        let first = Duration::from_secs(1_795_000_000);
+        assert!(boot_number(first) < boot_number(first + Duration::from_millis(128)));
+        assert_eq!(boot_number(Duration::ZERO), 0);
+    }
 
     #[test]
     fn an_id_survives_its_text_form_and_nothing_else_is_one() {
