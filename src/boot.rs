@@ -23,7 +23,7 @@ use crate::hot::scheduler::Scheduler;
 use crate::hot::switchboard::{Extent, Switchboard};
 use crate::hot::thread as scheduler_thread;
 use crate::id::{Entropy, boot_number};
-use crate::mailbox::{Errand, Letter, Mailbox, Post, mailbox};
+use crate::mailbox::{Errand, Letter, Mailbox, Post, mailbox, question};
 use crate::management;
 
 /// What a thread is for; told to [`ThreadHook`] on the thread itself.
@@ -110,7 +110,12 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         .spawn(move || {
             let _fatal = AbortOnPanic;
             hook(Role::Gateway);
-            gateway_thread::run(start)
+            let ended = gateway_thread::run(start);
+            if let Err(error) = &ended {
+                tracing::error!(%error, "the gateway could not serve");
+                std::process::abort();
+            }
+            ended
         })
         .context("the gateway's thread could not be started")?;
 
@@ -135,6 +140,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
     tokio::task::spawn_local(async move {
         if let Err(error) = management::server::serve(managing, management).await {
             tracing::error!(%error, "the management listener failed");
+            std::process::abort();
         }
     });
     Ok(Running {
@@ -159,7 +165,10 @@ impl Running {
         let control = &self.control;
         control.draining.set(true);
         for gateway in &control.gateways {
-            let _ = gateway.send(Letter::Drain).await;
+            let (done, awaited) = question();
+            if gateway.send(Letter::Drain { done }).await.is_ok() {
+                let _ = awaited.get().await;
+            }
         }
         let over = async {
             while control.live() > 0 || (wait_for_readers && control.unread() > 0) {

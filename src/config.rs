@@ -33,6 +33,10 @@ pub enum GatewayTicks {
     Auto,
 }
 
+/// The default of `--poll-spin-us`: about what a function that computes nothing takes to answer,
+/// and less than a virtual CPU takes to fall asleep and be woken.
+const POLL_SPIN_US: u64 = 50;
+
 fn between<T: TryFrom<u64> + Clone + Send + Sync + 'static>(low: u64, high: u64) -> RangedU64ValueParser<T>
 where
     <T as TryFrom<u64>>::Error: Send + Sync + std::error::Error + 'static,
@@ -81,6 +85,11 @@ pub struct ServeArgs {
     /// How long a gateway with nothing else to do spins for a grant before it sleeps, 0 … 1000 µs
     #[arg(long, default_value = "10", value_parser = between::<u64>(0, 1000), value_name = "MICROS", help_heading = "Scheduling")]
     pub grant_spin_us: u64,
+
+    /// How long a gateway with at most one execution under way polls for its next event before it
+    /// sleeps, 0 … 1000 µs; default: 50, and 0 with --scheduler park
+    #[arg(long, value_parser = between::<u64>(0, 1000), value_name = "MICROS", help_heading = "Scheduling")]
+    pub poll_spin_us: Option<u64>,
 
     /// Largest request body, 1 KiB … 1 GiB, in bytes
     #[arg(long, default_value = "1048576", value_parser = between::<usize>(1024, 1 << 30), value_name = "BYTES", help_heading = "Limits")]
@@ -193,6 +202,13 @@ impl Settings {
             }
             SchedulerPolicy::Adaptive | SchedulerPolicy::Auto | SchedulerPolicy::Park => Spin::Then(0),
         }
+    }
+
+    /// How long a gateway that is nearly idle polls before it sleeps (ns).
+    #[must_use]
+    pub fn poll_spin(&self) -> u64 {
+        let default = if self.policy == SchedulerPolicy::Park { 0 } else { POLL_SPIN_US };
+        self.flags.poll_spin_us.unwrap_or(default) * 1000
     }
 
     /// How long a record is kept after its end.

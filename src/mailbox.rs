@@ -37,8 +37,8 @@ pub enum Letter {
     Forget { lane: LaneIndex },
     /// A request that came in on the management listener.
     Serve { request: Box<WholeRequest>, answer: Answer<Response<Body>> },
-    /// Stop accepting connections and invocations.
-    Drain,
+    /// Refuse new invocations; answered when the gauges tell what was accepted.
+    Drain { done: Answer<()> },
     /// End what is not over yet, and stop.
     Finish,
 }

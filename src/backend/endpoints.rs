@@ -35,6 +35,8 @@ pub struct Endpoints {
     function: Arc<Function>,
     places: RefCell<Vec<Place>>,
     closed: Cell<bool>,
+    /// The trouble that is told is a name that could not be resolved.
+    unresolved: Cell<bool>,
 }
 
 impl Endpoints {
@@ -42,8 +44,13 @@ impl Endpoints {
     /// are offered to the scheduler from now on.
     pub async fn open(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
         let places = vec![Place { generation: 0, target: None }; function.spec.endpoint_urls.len()];
-        let endpoints =
-            Rc::new(Self { context, function, places: RefCell::new(places), closed: Cell::new(false) });
+        let endpoints = Rc::new(Self {
+            context,
+            function,
+            places: RefCell::new(places),
+            closed: Cell::new(false),
+            unresolved: Cell::new(false),
+        });
         let first: Vec<_> = (0..endpoints.function.spec.endpoint_urls.len())
             .map(|at| {
                 let endpoints = endpoints.clone();
@@ -118,11 +125,16 @@ impl Endpoints {
                     Ok(address) => (Target::Tcp(address), host_header(host, *port)),
                     Err(error) => {
                         self.complain(at, &format!("{host} cannot be resolved: {error}"));
+                        self.unresolved.set(true);
                         return;
                     }
                 }
             }
         };
+        if self.unresolved.get() {
+            self.unresolved.set(false);
+            self.function.trouble.store(None);
+        }
         let place = u16::try_from(at).unwrap_or(u16::MAX);
         let mut places = self.places.borrow_mut();
         if places[at].target.as_ref() == Some(&target) || self.closed.get() {

@@ -122,6 +122,11 @@ impl Fleet {
         self.keep_min();
     }
 
+    /// Keeps none running any more; those that run are stopped when the scheduler retires them.
+    pub fn wind_down(&self) {
+        self.min.set(0);
+    }
+
     /// Starts what is missing below `min`, unless starts have to pause.
     pub fn keep_min(self: &Rc<Self>) {
         if self.closed.get() {
@@ -180,7 +185,8 @@ impl Fleet {
             let started = fleet.context.clock.now();
             let patience = fleet.context.settings.flags.start_timeout_ms * 1_000_000;
             while fleet.is_running(instance) {
-                if probe::health(&socket).await.is_ok() {
+                // It may have ended while it was asked.
+                if probe::health(&socket).await.is_ok() && fleet.is_running(instance) {
                     fleet.context.orders.send(Order::Ready { instance, started: false });
                     return;
                 }

@@ -78,6 +78,10 @@ impl Control {
         let before = {
             let mut functions = self.functions.borrow_mut();
             let before = functions.remove(&name);
+            if let Some(rollout) = before.as_ref().and_then(|registered| registered.rollout.as_ref()) {
+                // Before anything is awaited: that version must not take over any more.
+                rollout.abort();
+            }
             let serving = before.as_ref().and_then(|registered| registered.serving);
             let registered = Registered { wanted: function.clone(), serving, rollout: None, meters };
             functions.insert(name.clone(), registered);
@@ -85,10 +89,9 @@ impl Control {
         };
         self.open(&function).await;
         if let Some(before) = before {
-            if let Some(rollout) = &before.rollout {
+            if before.rollout.is_some() {
                 // That version never served.
-                rollout.abort();
-                self.context.orders.send(Order::Close { lane: before.wanted.lane });
+                self.close(before.wanted.lane);
             }
             let task = tokio::task::spawn_local(self.clone().roll_out(name.clone(), function));
             if let Some(registered) = self.functions.borrow_mut().get_mut(&name) {
@@ -112,10 +115,10 @@ impl Control {
         }
         self.tell_all(|done| Letter::Withdraw { name: name.to_owned(), done }).await;
         if let Some(serving) = registered.serving {
-            self.context.orders.send(Order::Close { lane: serving });
+            self.close(serving);
         }
         if registered.serving != Some(registered.wanted.lane) {
-            self.context.orders.send(Order::Close { lane: registered.wanted.lane });
+            self.close(registered.wanted.lane);
         }
         Ok(())
     }
@@ -197,8 +200,16 @@ impl Control {
         }
         self.tell_all(|done| Letter::Publish { name: name.to_owned(), lane: function.lane, done }).await;
         if let Some(old) = old {
-            self.context.orders.send(Order::Close { lane: old });
+            self.close(old);
         }
+    }
+
+    /// Step 6. Its backend keeps nothing running for a lane that only finishes.
+    fn close(&self, lane: LaneIndex) {
+        if let Some(OpenLane { backend: Backend::Fleet(fleet), .. }) = self.lanes.borrow().get(&lane) {
+            fleet.wind_down();
+        }
+        self.context.orders.send(Order::Close { lane });
     }
 
     /// A closed lane is empty: its instances stop, and when they have its index is free.

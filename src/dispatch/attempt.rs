@@ -42,17 +42,14 @@ pub struct Ended {
     pub cold_start: bool,
     /// What its start took (ns), as the instance said.
     pub init_ns: Option<Nanos>,
-    /// When the last byte of the request was written; 0: never.
-    pub written: Nanos,
     /// When the answer was complete; 0: never.
     pub answered: Nanos,
 }
 
 /// Sends one attempt and hands its end to the gateway.
 pub async fn run(gateway: Rc<Gateway>, served: Rc<Served>, ticket: Ticket, instance: InstanceKey) {
-    let mut ended =
-        Ended { outcome: Outcome::Unsent(gone()), cold_start: false, init_ns: None, written: 0, answered: 0 };
-    ended.outcome = match exchange(&gateway, &served, ticket, instance, &mut ended.written).await {
+    let mut ended = Ended { outcome: Outcome::Unsent(gone()), cold_start: false, init_ns: None, answered: 0 };
+    ended.outcome = match exchange(&gateway, &served, ticket, instance).await {
         Ok(answer) => {
             ended.answered = gateway.clock.now();
             ended.cold_start = answer.cold_start;
@@ -70,7 +67,6 @@ async fn exchange(
     served: &Served,
     ticket: Ticket,
     instance: InstanceKey,
-    written: &mut Nanos,
 ) -> Result<Answer, ExchangeError> {
     let refused = || ExchangeError::Connect(std::io::ErrorKind::NotConnected.into());
     let address = served.address(instance).ok_or_else(refused)?;
@@ -98,7 +94,9 @@ async fn exchange(
             Err(error) => return Err(error),
         }
         drop(payload);
-        *written = gateway.clock.now();
+        let now = gateway.clock.now();
+        // On the record at once: an attempt that is aborted tells nothing afterwards.
+        gateway.with_record(ticket, |record| record.stamps.written = now);
         let answer = connection.receive(gateway.output_max()).await?;
         if answer.reusable {
             served.put(instance, connection);

@@ -3,10 +3,11 @@
 //! own behind a connection.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use httparse::{EMPTY_HEADER, ParserConfig, Status};
+use httparse::{ParserConfig, Status};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -181,10 +182,10 @@ impl Connection {
     }
 
     fn parse_head(&self) -> Result<Option<Head>, ExchangeError> {
-        let mut headers = [EMPTY_HEADER; ANSWER_HEADERS_MAX];
-        let mut response = httparse::Response::new(&mut headers);
+        let mut headers = [const { MaybeUninit::uninit() }; ANSWER_HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut []);
         let parsed = ParserConfig::default()
-            .parse_response(&mut response, &self.read)
+            .parse_response_with_uninit_headers(&mut response, &self.read, &mut headers)
             .map_err(|error| ExchangeError::Garbage(error.to_string()))?;
         let Status::Complete(length) = parsed else { return Ok(None) };
         let status = response.code.unwrap_or(0);

@@ -117,11 +117,10 @@ impl Gateway {
 
     /// The task of an attempt is through: the end of the execution, or of this attempt only.
     pub fn attempt_ended(self: &Rc<Self>, ticket: Ticket, ended: attempt::Ended) {
-        let attempt::Ended { outcome, cold_start, init_ns, written, answered } = ended;
+        let attempt::Ended { outcome, cold_start, init_ns, answered } = ended;
         let live = self.with_record(ticket, |record| {
             // Whoever took the handle has answered the scheduler for this attempt.
             let mine = record.task.take().is_some();
-            record.stamps.written = written;
             record.stamps.answered = answered;
             record.cold_start |= cold_start;
             if cold_start {

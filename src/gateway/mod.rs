@@ -61,6 +61,10 @@ pub struct Gateway {
     pub control: Post<Errand>,
     /// No new invocation is admitted.
     pub draining: Cell<bool>,
+    /// Counts what happened to executions: the park hook polls on for a while after it changed.
+    pub activity: Cell<u64>,
+    /// Counts how often more than one execution was under way at once.
+    pub crowded: Cell<u64>,
     cargo: RefCell<Cargo>,
     functions: RefCell<HashMap<String, Rc<Served>>>,
     lanes: RefCell<HashMap<LaneIndex, Rc<Served>>>,
@@ -95,6 +99,8 @@ impl Gateway {
             boot,
             control,
             draining: Cell::new(false),
+            activity: Cell::new(0),
+            crowded: Cell::new(0),
             cargo: RefCell::new(cargo),
             functions: RefCell::new(HashMap::new()),
             lanes: RefCell::new(HashMap::new()),
@@ -162,11 +168,12 @@ impl Gateway {
     }
 
     /// After something was published for the scheduler: rings its doorbell, or runs it here.
+    ///
+    /// What has been granted is taken here in any case: a gateway whose run queue never empties
+    /// does not come to its park hook, and would leave grants on their ring.
     pub fn poke(self: &Rc<Self>) {
         self.ring_or_tick();
-        if self.settings.gateway_ticks {
-            self.take_grants();
-        }
+        self.take_grants();
     }
 
     fn ring_or_tick(&self) {
@@ -177,11 +184,16 @@ impl Gateway {
         }
     }
 
-    /// Tells control how much is going on.
+    /// Something happened to an execution: tells control how much is going on.
     pub fn publish_gauges(&self) {
+        self.activity.set(self.activity.get().wrapping_add(1));
         let cargo = self.cargo.borrow();
         let gauges = &self.end().gauges;
-        gauges.live.store(cargo.queued + cargo.running, Ordering::Relaxed);
+        let live = cargo.queued + cargo.running;
+        if live > 1 {
+            self.crowded.set(self.crowded.get().wrapping_add(1));
+        }
+        gauges.live.store(live, Ordering::Relaxed);
         gauges.unread.store(cargo.unread, Ordering::Relaxed);
         gauges.retained.store(cargo.kept(), Ordering::Relaxed);
     }

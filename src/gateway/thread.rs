@@ -30,6 +30,10 @@ use crate::mailbox::{Errand, Letter, Mailbox, Post, question};
 /// How often kept records are looked through for those whose time is over.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);
 
+/// A gateway polls instead of sleeping where for this long (ns) there was no second execution
+/// beside another.
+const LONELY: Nanos = 10_000_000;
+
 /// What a gateway's thread is started with.
 #[derive(Debug)]
 pub struct Start {
@@ -57,6 +61,11 @@ struct Hook {
     index: usize,
     clock: Clock,
     spin: Nanos,
+    poll_spin: Nanos,
+    /// What the gateway's activity was when it last changed, and when that was.
+    last_activity: Cell<(u64, Nanos)>,
+    /// The same for its being crowded.
+    last_crowd: Cell<(u64, Nanos)>,
     gateway: RefCell<Option<Rc<Gateway>>>,
     /// Wakes the task that takes the grants.
     waker: RefCell<Option<Waker>>,
@@ -76,6 +85,9 @@ pub fn run(start: Start) -> std::io::Result<()> {
         index: start.index,
         clock: start.clock,
         spin: start.settings.flags.grant_spin_us * 1000,
+        poll_spin: start.settings.poll_spin(),
+        last_activity: Cell::new((0, 0)),
+        last_crowd: Cell::new((0, 0)),
         gateway: RefCell::new(None),
         waker: RefCell::new(None),
     });
@@ -109,18 +121,53 @@ impl Hook {
                 std::hint::spin_loop();
             }
         }
+        if self.polls_on() {
+            // With a task to run, the runtime polls without sleeping and comes back here.
+            self.wake_grants();
+            return;
+        }
         end.doorbell.fall_asleep();
         if !end.grants.is_empty() {
             end.doorbell.wake_up();
-            if let Some(waker) = self.waker.borrow().as_ref() {
-                waker.wake_by_ref();
-            }
+            self.wake_grants();
+        }
+    }
+
+    /// Whether to poll once more instead of falling asleep: something happened a moment ago, and
+    /// for a while there has been no more than one execution at once. A lone request then costs no
+    /// sleep and no wake on its way; among several, polling would take the CPU from those who are
+    /// waited for.
+    fn polls_on(&self) -> bool {
+        if self.poll_spin == 0 {
+            return false;
+        }
+        let gateway = self.gateway.borrow();
+        let Some(gateway) = gateway.as_ref() else { return false };
+        let now = self.clock.now();
+        let crowd = last_change(&self.last_crowd, gateway.crowded.get(), now);
+        let activity = last_change(&self.last_activity, gateway.activity.get(), now);
+        now - crowd > LONELY && now - activity < self.poll_spin
+    }
+
+    fn wake_grants(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
         }
     }
 
     fn after_park(&self) {
         self.board.gateways[self.index].doorbell.wake_up();
     }
+}
+
+/// When a count was last seen to have changed.
+fn last_change(known: &Cell<(u64, Nanos)>, count: u64, now: Nanos) -> Nanos {
+    let (seen, since) = known.get();
+    if seen == count {
+        return since;
+    }
+    known.set((count, now));
+    now
 }
 
 async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
@@ -173,12 +220,13 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>) {
     loop {
         tick.tick().await;
         connections.sweep();
-        gateway.publish_gauges();
+        gateway.take_grants();
         gateway.end().gauges.connections.store(connections.count(), Ordering::Relaxed);
         since_expiry += SWEEP_PERIOD;
         if since_expiry >= EXPIRE_PERIOD {
             since_expiry = Duration::ZERO;
             gateway.cargo.borrow_mut().expire(gateway.clock.now(), &gateway.end().waybills);
+            gateway.publish_gauges();
             for served in gateway.lanes.borrow().values() {
                 served.sweep();
             }
@@ -226,7 +274,11 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
                     answer.send(response);
                 });
             }
-            Letter::Drain => gateway.draining.set(true),
+            Letter::Drain { done } => {
+                gateway.draining.set(true);
+                gateway.publish_gauges();
+                done.send(());
+            }
             Letter::Finish => {
                 let ended = gateway.end_everything();
                 if ended > 0 {
@@ -249,6 +301,8 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
 
 /// One request of a client.
 async fn answer(gateway: &Rc<Gateway>, local_listener: bool, request: Request<Incoming>) -> Response<Body> {
+    // Also where the requests are such that nothing is ever poked.
+    gateway.take_grants();
     let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
     if local_listener && let Err(refusal) = check_host(&request) {
         return reply::refusal(&refusal.closing());

@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
 use crate::control::Control;
+use crate::error::{Code, Refusal};
 use crate::gateway::admit::read_body;
 use crate::gateway::reply::{self, Body};
 use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, headless};
@@ -43,7 +44,16 @@ async fn answer(control: &Rc<Control>, local: bool, request: Request<Incoming>) 
     let (parts, body) = request.into_parts();
     let flags = &control.settings.flags;
     let response = match read_body(body, flags.max_body, Duration::from_millis(flags.body_timeout_ms)).await {
-        Ok(body) => control.answer(Request::from_parts(parts, body)).await,
+        // In a task of its own, because hyper drops this future when the client goes, and a change
+        // of the registry must not stop half-way.
+        Ok(body) => {
+            let control = control.clone();
+            let request = Request::from_parts(parts, body);
+            let answering = tokio::task::spawn_local(async move { control.answer(request).await });
+            answering.await.unwrap_or_else(|_| {
+                reply::refusal(&Refusal::new(Code::Internal, "the request was not answered"))
+            })
+        }
         Err(refusal) => reply::refusal(&refusal),
     };
     headless(is_head, response)
