@@ -382,7 +382,10 @@ impl Fleet {
     }
 
     fn socket(&self, instance: InstanceKey) -> std::path::PathBuf {
-        let file = format!("{}-{}-{}.sock", instance.lane, instance.place, instance.generation);
+        // With the process's number, because two processes may have been given one folder.
+        let process = std::process::id();
+        let InstanceKey { lane, place, generation } = instance;
+        let file = format!("{process}-{lane}-{place}-{generation}.sock");
         self.context.sockets.join(file)
     }
 }

@@ -71,7 +71,7 @@ async fn exchange(
     let refused = || ExchangeError::Connect(std::io::ErrorKind::NotConnected.into());
     let address = served.address(instance).ok_or_else(refused)?;
     loop {
-        let pooled = served.take(instance);
+        let pooled = served.take(instance, gateway.clock.now());
         let fresh = pooled.is_none();
         let mut connection = match pooled {
             Some(connection) => connection,
@@ -99,7 +99,7 @@ async fn exchange(
         gateway.with_record(ticket, |record| record.stamps.written = now);
         let answer = connection.receive(gateway.output_max()).await?;
         if answer.reusable {
-            served.put(instance, connection);
+            served.put(instance, connection, gateway.clock.now());
         }
         return Ok(answer);
     }

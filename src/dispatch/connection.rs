@@ -122,7 +122,7 @@ impl Connection {
             && matches!(self.try_read(), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Sends `self.head` and `payload`; `written` is called when the last byte has gone.
+    /// Sends `self.head` and `payload`, in one write where the socket takes it.
     ///
     /// # Errors
     /// [`ExchangeError::Stale`] where not one byte could be written, [`ExchangeError::Lost`]

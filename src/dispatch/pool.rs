@@ -6,19 +6,33 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use crate::clock::Nanos;
-use crate::function::{Address, Function};
+use crate::function::{Address, Function, Target};
 use crate::hot::message::InstanceKey;
 
 /// Idle connections kept per instance. More than are ever in flight on most instances; above
 /// it connections are closed after use.
 const IDLE_PER_INSTANCE_MAX: usize = 256;
 
+/// How long a TCP connection to an endpoint may be idle (ns). Common servers close after 5 s, and a
+/// request that meets the close costs an attempt.
+const IDLE_TCP_NS: Nanos = 4_000_000_000;
+
 /// The idle connections to one instance.
 #[derive(Debug)]
 struct Pool {
     address: Arc<Address>,
-    /// The last one used is the next one taken: it is the warmest.
-    idle: Vec<Connection>,
+    /// With the time each was put here. The last one used is the next one taken: it is the warmest.
+    idle: Vec<(Connection, Nanos)>,
+}
+
+impl Pool {
+    /// How long a connection may be idle: our own instances do not close theirs.
+    fn idle_max(&self) -> Nanos {
+        match self.address.target {
+            Target::Tcp(_) => IDLE_TCP_NS,
+            Target::Unix(_) => Nanos::MAX,
+        }
+    }
 }
 
 /// One version of a function on one gateway: its pools, and what the gateway keeps count of.
@@ -61,14 +75,14 @@ impl Served {
 
     /// An idle connection to the instance that is still open.
     #[must_use]
-    pub fn take(&self, instance: InstanceKey) -> Option<Connection> {
+    pub fn take(&self, instance: InstanceKey, now: Nanos) -> Option<Connection> {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.get_mut(usize::from(instance.place))?.as_mut()?;
         if pool.address.generation != instance.generation {
             return None;
         }
-        while let Some(mut connection) = pool.idle.pop() {
-            if connection.is_quiet() {
+        while let Some((mut connection, since)) = pool.idle.pop() {
+            if now.saturating_sub(since) < pool.idle_max() && connection.is_quiet() {
                 return Some(connection);
             }
         }
@@ -76,22 +90,26 @@ impl Served {
     }
 
     /// Keeps a connection for the next attempt.
-    pub fn put(&self, instance: InstanceKey, connection: Connection) {
+    pub fn put(&self, instance: InstanceKey, connection: Connection, now: Nanos) {
         let mut pools = self.pools.borrow_mut();
         if let Some(Some(pool)) = pools.get_mut(usize::from(instance.place))
             && pool.address.generation == instance.generation
             && pool.idle.len() < IDLE_PER_INSTANCE_MAX
         {
-            pool.idle.push(connection);
+            pool.idle.push((connection, now));
         }
     }
 
-    /// Closes the idle connections to instances that are gone.
-    pub fn sweep(&self) {
+    /// Closes the connections that have been idle too long, and those to instances that are gone.
+    pub fn sweep(&self, now: Nanos) {
         for (pool, address) in self.pools.borrow_mut().iter_mut().zip(self.function.addresses.iter()) {
             let current = address.load().as_ref().map(|address| address.generation);
             if pool.as_ref().is_some_and(|pool| Some(pool.address.generation) != current) {
                 *pool = None;
+            }
+            if let Some(pool) = pool {
+                let idle_max = pool.idle_max();
+                pool.idle.retain(|(_, since)| now.saturating_sub(*since) < idle_max);
             }
         }
     }

@@ -221,6 +221,8 @@ pub struct Cargo {
     promised: VecDeque<(Ticket, Nanos)>,
     /// Records that are not wanted any more, but the scheduler has not let go of yet.
     leaving: VecDeque<Ticket>,
+    /// Bytes of the records in `spare`.
+    spare_bytes: usize,
     promised_count: usize,
     /// Promised records that nobody has read the end of.
     pub unread: usize,
@@ -247,6 +249,7 @@ impl Cargo {
             spare: VecDeque::with_capacity(slots),
             promised: VecDeque::new(),
             leaving: VecDeque::new(),
+            spare_bytes: 0,
             promised_count: 0,
             unread: 0,
             bytes: 0,
@@ -304,6 +307,13 @@ impl Cargo {
             let others = cargo.bytes.saturating_sub(own);
             own + length <= cargo.bytes_max.saturating_sub(others) / 2
         };
+        let own = served.bytes.get();
+        let others = self.bytes.saturating_sub(own);
+        let at_best = self.bytes_max.saturating_sub(others.saturating_sub(self.spare_bytes)) / 2;
+        if own.saturating_sub(self.spare_bytes) + length > at_best {
+            // Not even without everything that may go: then nobody's records go for it.
+            return Err(Full::Bytes);
+        }
         while !fits(self) {
             if !self.evict(waybills) {
                 return Err(Full::Bytes);
@@ -343,7 +353,10 @@ impl Cargo {
         let asked = record.asked;
         self.bytes = self.bytes + held - freed;
         match asked {
-            Asked::Waiting => self.spare.push_back((ticket, expires)),
+            Asked::Waiting => {
+                self.spare.push_back((ticket, expires));
+                self.spare_bytes += held;
+            }
             Asked::Promised => self.promised.push_back((ticket, expires)),
         }
         while self.bytes > self.bytes_max && self.evict(waybills) {}
@@ -367,6 +380,9 @@ impl Cargo {
                     Some((ticket, expires)) if *expires <= now => {
                         let ticket = *ticket;
                         queue.pop_front();
+                        if kept == 0 {
+                            self.spare_bytes -= self.get_mut(ticket).map_or(0, |record| record.bytes());
+                        }
                         self.leave(ticket, waybills);
                     }
                     _ => break,
@@ -398,6 +414,7 @@ impl Cargo {
             let free = self.get_mut(ticket).is_none_or(|record| record.waiters == 0);
             if free && waybills[ticket.slot()].is_released(ticket.generation()) {
                 self.spare.remove(at);
+                self.spare_bytes -= self.get_mut(ticket).map_or(0, |record| record.bytes());
                 self.remove(ticket);
                 return true;
             }

@@ -170,6 +170,9 @@ pub fn invocation(id: ExecutionId, record: &Record) -> Response<Body> {
     }
     if let Some(failure) = &record.failure {
         headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(failure.source.as_str()));
+        if let Some(seconds) = default_retry_after(failure.http) {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
     }
     response
 }
@@ -241,7 +244,8 @@ fn refused(refusal: &Refusal) -> Response<String> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(refusal.code.source().as_str()));
-    if let Some(seconds) = refusal.retry_after_s {
+    let status = refusal.code.status();
+    if let Some(seconds) = refusal.retry_after_s.or(default_retry_after(status)) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Some(methods) = refusal.allow {
@@ -251,6 +255,11 @@ fn refused(refusal: &Refusal) -> Response<String> {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// When to come back after a 429 or 503 that says nothing better, in seconds.
+fn default_retry_after(status: u16) -> Option<u32> {
+    matches!(status, 429 | 503).then_some(1)
 }
 
 /// An answer with a JSON body.

@@ -31,6 +31,8 @@ use crate::error::{Code, Refusal};
 
 /// How often connections are looked at: a time-out fires this much late at the most.
 pub const SWEEP_PERIOD: Duration = Duration::from_millis(100);
+/// How long a client may take to close after its last answer (ns).
+const LINGER_NS: Nanos = 2_000_000_000;
 /// Connections the kernel holds for us before we accept them.
 const BACKLOG: i32 = 1024;
 /// hyper's own limit on what it buffers of a request, in bytes.
@@ -45,6 +47,8 @@ enum Doing {
     ReadingHead(Nanos),
     /// A request is being answered.
     Serving,
+    /// Everything was answered; the client has not closed since then.
+    Lingering(Nanos),
 }
 
 /// What is known of a connection from outside.
@@ -123,12 +127,19 @@ impl Connections {
             let over = match watched.doing.get() {
                 Doing::Idle(since) => now.saturating_sub(since) > self.keep_alive,
                 Doing::ReadingHead(since) => now.saturating_sub(since) > self.head_timeout,
+                Doing::Lingering(since) => now.saturating_sub(since) > LINGER_NS,
                 Doing::Serving => false,
             };
             if over {
                 watched.kick(Kick::Close);
             }
         }
+    }
+
+    /// Whether connections are being closed for good.
+    #[must_use]
+    pub fn is_finishing(&self) -> bool {
+        self.finishing.get()
     }
 
     /// Accepts and serves until the connections are drained.
@@ -200,6 +211,13 @@ impl Connections {
 }
 
 impl Watched {
+    /// The end of what we write was told.
+    pub(super) fn linger(&self, connections: &Connections) {
+        if !matches!(self.doing.get(), Doing::Lingering(_)) {
+            self.doing.set(Doing::Lingering(connections.coarse.get()));
+        }
+    }
+
     /// Something came: where nothing was being done, that is the beginning of a head.
     pub fn something_came(&self, connections: &Connections) {
         if matches!(self.doing.get(), Doing::Idle(_)) {

@@ -228,7 +228,7 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>) {
             gateway.cargo.borrow_mut().expire(gateway.clock.now(), &gateway.end().waybills);
             gateway.publish_gauges();
             for served in gateway.lanes.borrow().values() {
-                served.sweep();
+                served.sweep(gateway.clock.now());
             }
         }
     }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::reply;
@@ -24,13 +25,41 @@ pub struct Wire {
     connections: Rc<Connections>,
     /// What is written in the place of an answer of hyper's own, and how much of it has gone.
     instead: Option<(Vec<u8>, usize)>,
+    /// The end of what we write was told, and how much came and was dropped since.
+    lingering: Option<usize>,
 }
+
+/// What is read and dropped of a client that was answered before it had sent everything, in bytes.
+const LINGER_BYTES_MAX: usize = 16 << 20;
 
 impl Wire {
     /// Over a connected socket.
     #[must_use]
     pub fn new(stream: TcpStream, watched: Rc<Watched>, connections: Rc<Connections>) -> Self {
-        Self { io: TokioIo::new(stream), watched, connections, instead: None }
+        Self { io: TokioIo::new(stream), watched, connections, instead: None, lingering: None }
+    }
+
+    /// Reads and drops until the client closes, too. Closing with bytes of it unread would make the
+    /// kernel send a reset, which can take the answer away from a client that has not read it yet.
+    /// The sweep ends it after a while.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.connections.is_finishing() {
+            return Poll::Ready(Ok(()));
+        }
+        self.watched.linger(&self.connections);
+        let mut dropped = self.lingering.unwrap_or(0);
+        let mut scratch = [0; 4096];
+        while dropped < LINGER_BYTES_MAX {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            // An error is an end, too.
+            let read = ready!(Pin::new(self.io.inner_mut()).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+            dropped += buffer.filled().len();
+            self.lingering = Some(dropped);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes what is left of the answer that stands in for hyper's.
@@ -84,7 +113,11 @@ impl Write for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.write_instead(cx))?;
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            self.lingering = Some(0);
+        }
+        self.linger(cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -256,3 +256,19 @@ fn connections_above_the_limit_are_closed_and_those_within_it_served() {
     request.answer(200, "\"late\"");
     assert_eq!(first.receive().output(), "late");
 }
+
+#[test]
+fn a_client_that_sends_all_of_a_body_that_was_refused_still_reads_the_refusal() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    // More than the sockets' buffers hold, so that it is still being sent when the answer comes.
+    let body = vec![b' '; 8 << 20];
+    let length = body.len();
+    let path = format!("/v1/functions/{BYSTANDER}:invoke");
+    client.send(format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"));
+    client.send(body);
+    let answer = client.receive();
+    answer.assert_refused(413, "BODY_TOO_LARGE", &["--max-body"]);
+    answer.assert_closing();
+    assert!(client.is_closed());
+}
