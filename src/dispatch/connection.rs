@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use httparse::{ParserConfig, Status};
+use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -115,11 +116,18 @@ impl Connection {
         Ok(Self { stream, read: BytesMut::with_capacity(READ_BYTES_MIN), head: Vec::with_capacity(512) })
     }
 
-    /// Whether a pooled connection can still be used: nothing has come on it, not even its end,
-    /// as far as the poll has seen.
-    pub fn is_quiet(&mut self) -> bool {
+    /// Whether a pooled connection can still be used: nothing has come on it, not even its end.
+    ///
+    /// The kernel is asked, which costs a system call: what the last poll saw may be older than
+    /// the end, and a request that meets the end costs an attempt.
+    pub fn is_quiet(&self) -> bool {
+        let socket = match &self.stream {
+            Stream::Tcp(stream) => SockRef::from(stream),
+            Stream::Unix(stream) => SockRef::from(stream),
+        };
+        let mut byte = [const { MaybeUninit::uninit() }; 1];
         self.read.is_empty()
-            && matches!(self.try_read(), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            && matches!(socket.peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Sends `self.head` and `payload`, in one write where the socket takes it.
@@ -294,9 +302,6 @@ impl Connection {
     }
 
     /// Reads some bytes, with room for `room`.
-    ///
-    /// tokio's polled read takes a read that did not fill its buffer as a sign that there is
-    /// nothing more, so that [`Connection::is_quiet`] costs no system call afterwards.
     async fn fill(&mut self, room: usize) -> Result<(), ExchangeError> {
         self.read.reserve(room);
         let read = match &mut self.stream {
@@ -307,13 +312,6 @@ impl Connection {
             Ok(0) => Err(ExchangeError::Lost(io::ErrorKind::UnexpectedEof.into())),
             Ok(_) => Ok(()),
             Err(error) => Err(ExchangeError::Lost(error)),
-        }
-    }
-
-    fn try_read(&mut self) -> io::Result<usize> {
-        match &self.stream {
-            Stream::Tcp(stream) => stream.try_read_buf(&mut self.read),
-            Stream::Unix(stream) => stream.try_read_buf(&mut self.read),
         }
     }
 

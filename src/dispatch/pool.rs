@@ -81,7 +81,7 @@ impl Served {
         if pool.address.generation != instance.generation {
             return None;
         }
-        while let Some((mut connection, since)) = pool.idle.pop() {
+        while let Some((connection, since)) = pool.idle.pop() {
             if now.saturating_sub(since) < pool.idle_max() && connection.is_quiet() {
                 return Some(connection);
             }
