@@ -33,12 +33,6 @@ impl Clock {
         u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// The instant of a time of this clock, for timers of the runtime.
-    #[must_use]
-    pub fn instant(&self, at: Nanos) -> Instant {
-        self.origin + Duration::from_nanos(at)
-    }
-
     /// Seconds and nanoseconds since the Unix epoch at a time of this clock.
     #[must_use]
     pub fn unix(&self, at: Nanos) -> Duration {

@@ -9,8 +9,6 @@ pub struct Ticket(u64);
 
 /// Slots a gateway can have: 24 bits of the ticket.
 pub const SLOTS_MAX: usize = 1 << 24;
-/// Gateways there can be: 8 bits of the ticket.
-pub const GATEWAYS_MAX: usize = 1 << 8;
 
 impl Ticket {
     /// A ticket of `gateway` for the record in `slot` (below [`SLOTS_MAX`]).
