@@ -17,7 +17,7 @@
 //! | tick | who holds the baton | every ring, courses, lanes, wheel | no | 64 orders, 512 events, 128 doorways × 64 tickets, 512 steps of the wheel, 128 lanes × 64 grants; see below |
 //! | dispatch | gateway | grants, cargo, pools, a connection | no; awaits connect (2 s) and write | one task per `Run` |
 //! | complete | gateway, then tick | cargo, `events`; course, lane | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
-//! | reply | gateway | cargo, the client's connection | no | one answer, copied once |
+//! | reply | gateway | cargo, the client's connection | no | one answer; its output is copied into it |
 //!
 //! Three things in a tick are bounded by a function's own limits instead: a grant looks at each
 //! place of its lane (`replicas.max`, or the number of endpoints), `Order::Close` empties the

@@ -122,8 +122,8 @@ impl Scheduler {
     }
 
     /// Tells control that the instance is idle; false where the ring is full. Then an idle one
-    /// keeps its standing and one that became idle stays out of use, and both wait for the next
-    /// `Retire` or `ReapIdle`.
+    /// keeps its standing, to be found by the next `ReapIdle`. One that became idle while retiring
+    /// stays out of use until its lane is closed or control sends `Retire` again.
     pub(super) fn retired(&mut self, key: InstanceKey) -> bool {
         let told = self.board.notices.push(Notice::Retired { instance: key }).is_ok();
         self.notified |= told;
