@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::process::{Process, describe};
+use super::process::{Launch, Process, describe};
 use super::{Context, probe};
 use crate::clock::Nanos;
 use crate::function::{Address, Function, Target};
@@ -258,8 +258,8 @@ impl Fleet {
         let (stop, stopped) = question();
         self.places.borrow_mut()[usize::from(instance.place)].standing =
             Standing::Running { stop: Some(stop) };
-        let address =
-            Address::new(instance.generation, Target::Unix(process.socket.clone()), "localhost", "/invoke");
+        let socket = Target::Unix(self.socket(instance));
+        let address = Address::new(instance.generation, socket, "localhost", "/invoke");
         self.function.addresses[usize::from(instance.place)].store(Some(Arc::new(address)));
         self.function.trouble.store(None);
         self.cannot_start.set(false);
@@ -306,7 +306,8 @@ impl Fleet {
         let socket = self.socket(instance);
         let mut process = {
             let (spec, context) = (&self.function.spec, &self.context);
-            Process::start(spec, socket.clone(), &context.settings.flags, context.lines.clone())
+            let launch = Launch { socket: Some(socket.clone()), ..Launch::default() };
+            Process::start(spec, launch, &context.settings.flags, context.lines.clone())
         }
         .map_err(|error| error.to_string())?;
         let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);

@@ -10,32 +10,46 @@ use tokio::process::{Child, Command};
 
 use super::output::{Lines, Tail, follow};
 use crate::config::ServeArgs;
+use crate::id::ExecutionId;
 use crate::registry::FunctionSpec;
+
+/// What a process is started for, besides its function.
+#[derive(Debug, Default)]
+pub struct Launch {
+    /// Where it is to listen; none for a process that takes one execution and ends.
+    pub socket: Option<PathBuf>,
+    /// Variables of its environment that only this process has.
+    pub env: Vec<(&'static str, String)>,
+    /// The execution that everything it writes belongs to, where it takes only one.
+    pub execution: Option<ExecutionId>,
+}
 
 /// A process that was started.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     group: Option<Pid>,
-    /// Where it listens, or will.
-    pub socket: PathBuf,
+    socket: Option<PathBuf>,
     /// The last lines it wrote.
     pub tail: Tail,
 }
 
 impl Process {
-    /// Starts `local.command` of a function; it is to listen on `socket`.
+    /// Starts `local.command` of a function.
     ///
     /// # Errors
     /// Where it cannot be started, with the command's name.
     #[expect(unsafe_code, reason = "a death signal can only be asked for between fork and exec")]
-    pub fn start(spec: &FunctionSpec, socket: PathBuf, limits: &ServeArgs, lines: Lines) -> io::Result<Self> {
+    pub fn start(spec: &FunctionSpec, launch: Launch, limits: &ServeArgs, lines: Lines) -> io::Result<Self> {
         let local =
             spec.local.as_ref().ok_or_else(|| io::Error::other("the function has no local.command"))?;
         let (program, arguments) =
             local.command.split_first().ok_or_else(|| io::Error::other("local.command is empty"))?;
         let directory = spec.directory.clone().unwrap_or_else(|| PathBuf::from("."));
-        remove_socket(&socket)?;
+        let Launch { socket, env, execution: _ } = launch;
+        if let Some(socket) = &socket {
+            remove_socket(socket)?;
+        }
         let mut command = Command::new(resolve(program, &directory));
         command
             .args(arguments)
@@ -50,7 +64,8 @@ impl Process {
             .env("FUNCTION_NAME", spec.name.as_str())
             .env("EXECUTION_MODE", spec.execution_mode.as_str())
             .env("TIMEOUT_MS", spec.timeout_ms.to_string())
-            .env("PICOFAAS_SOCKET", &socket)
+            .envs(socket.as_ref().map(|socket| ("PICOFAAS_SOCKET", socket)))
+            .envs(env)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -105,7 +120,14 @@ impl Process {
             // A killed process ends; only the kernel can delay it.
             let _ = self.ended().await;
         }
-        let _ = remove_socket(&self.socket);
+        self.forget_socket();
+    }
+
+    fn forget_socket(&self) {
+        if let Some(socket) = &self.socket {
+            // Left behind, it is a file that the folder's end removes.
+            let _ = remove_socket(socket);
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -119,7 +141,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
-        let _ = remove_socket(&self.socket);
+        self.forget_socket();
     }
 }
 
