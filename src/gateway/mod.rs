@@ -6,6 +6,7 @@
 //! | `server` | listeners and connections |
 //! | `wire` | the socket under a connection |
 //! | `route` | a path becomes a call |
+//! | `calls` | a call is answered, or passed on to control |
 //! | `admit` | parse, validate, resolve, take a record: then `enqueue` |
 //! | `json` | the one pass over what comes in and goes out |
 //! | `cargo` | the records |
@@ -14,6 +15,7 @@
 //! | `reply` | what the client reads |
 
 pub mod admit;
+pub mod calls;
 pub mod cargo;
 pub mod executions;
 pub mod grants;

@@ -1,0 +1,107 @@
+//! Requests: which call each is, and who answers it.
+
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::{Method, Request, Response};
+
+use super::Gateway;
+use super::admit::Source;
+use super::reply::{self, Body};
+use super::route::{Call, route};
+use super::server::{check_host, headless};
+use crate::error::{Code, Refusal};
+use crate::mailbox::{Errand, WholeRequest, question};
+
+/// One request of a client.
+pub async fn answer(
+    gateway: &Rc<Gateway>,
+    local_listener: bool,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    // Also where the requests are such that nothing is ever poked.
+    gateway.take_grants();
+    let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
+    if local_listener && let Err(refusal) = check_host(&request) {
+        return reply::refusal(&refusal.closing());
+    }
+    let (parts, body) = request.into_parts();
+    let call = match route(&method, parts.uri.path()) {
+        Ok(call) if call.is_management() => {
+            return reply::refusal(&Refusal::new(
+                Code::NotFound,
+                format!("{} is served on the management listener (--management-listen)", parts.uri.path()),
+            ));
+        }
+        Ok(call) if call.is_write() && !local_listener && !gateway.settings.flags.allow_writes => {
+            let refusal = Refusal::new(
+                Code::WritesDisabled,
+                "functions are changed on the management listener, or here with --allow-writes",
+            );
+            return reply::refusal(&refusal.closing());
+        }
+        Ok(call) => call,
+        Err(refusal) => return reply::refusal(&refusal.closing()),
+    };
+    let mut response = serve_call(gateway, call, &parts, Source::Wire(body)).await;
+    if gateway.draining.get() {
+        // The client takes its next request elsewhere, without racing an idle close.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    headless(is_head, response)
+}
+
+/// A request that came in on another listener, with its whole body.
+pub async fn serve_whole(gateway: &Rc<Gateway>, request: WholeRequest) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    match route(&parts.method, parts.uri.path()) {
+        Ok(call) => serve_call(gateway, call, &parts, Source::Whole(body)).await,
+        Err(refusal) => reply::refusal(&refusal),
+    }
+}
+
+async fn serve_call(
+    gateway: &Rc<Gateway>,
+    call: Call<'_>,
+    parts: &hyper::http::request::Parts,
+    body: Source,
+) -> Response<Body> {
+    match call {
+        Call::Invoke(name) => gateway.invoke(name, &parts.headers, body).await,
+        Call::Enqueue(name) => gateway.enqueue_only(name, &parts.headers, body).await,
+        Call::ReadExecution(id) => gateway.execution(id, parts.uri.query()).await,
+        Call::CancelExecution(id) => gateway.cancel_execution(id),
+        Call::Healthz
+        | Call::Readyz
+        | Call::Metrics
+        | Call::ListFunctions
+        | Call::ReadFunction(_)
+        | Call::CreateFunction
+        | Call::PutFunction(_)
+        | Call::DeleteFunction(_)
+        | Call::PutReplicas(_) => match gateway.read_body(body).await {
+            Ok(body) => ask_control(gateway, parts, body).await,
+            Err(refusal) => reply::refusal(&refusal),
+        },
+    }
+}
+
+/// What is control's to answer goes there, with its whole body.
+async fn ask_control(
+    gateway: &Rc<Gateway>,
+    parts: &hyper::http::request::Parts,
+    body: bytes::Bytes,
+) -> Response<Body> {
+    let (answer, awaited) = question();
+    let request = Request::from_parts(parts.clone(), body);
+    let busy = || {
+        reply::refusal(
+            &Refusal::new(Code::ControlBusy, "too many changes are waiting; try again").retry_after(1),
+        )
+    };
+    if gateway.control.try_send(Errand { request, answer }).is_err() {
+        return busy();
+    }
+    awaited.get().await.unwrap_or_else(busy)
+}
