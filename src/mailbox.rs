@@ -1,4 +1,5 @@
-//! Letters between the gateways and the control thread: everything that is not an invocation.
+//! Letters between the gateways, and between them and the control thread: everything that does
+//! not go over a ring.
 //!
 //! This is the cold path, so tokio's channels are good enough; they are bounded, and nobody
 //! who serves invocations waits on one outside of a task of its own.
@@ -35,12 +36,16 @@ pub enum Letter {
     Withdraw { name: String, done: Answer<()> },
     /// The lane was closed: no grant for it will come.
     Forget { lane: LaneIndex },
-    /// A request that came in on the management listener.
+    /// A request that came in elsewhere. Where the asker goes before it is answered, so does the
+    /// client, and who waits for an execution has left.
     Serve { request: Box<WholeRequest>, answer: Answer<Response<Body>> },
     /// Refuse new invocations; answered when the gauges tell what was accepted.
     Drain { done: Answer<()> },
-    /// End what is not over yet, and stop.
-    Finish,
+    /// End what is not over yet and close the connections; answered when they are. Requests of
+    /// other gateways' clients are served until [`Letter::Stop`].
+    Finish { done: Answer<()> },
+    /// Nobody needs this gateway any more.
+    Stop,
 }
 
 /// To control.
@@ -71,6 +76,18 @@ impl<T> Answer<T> {
     /// Answers; whoever asked may have gone, which is fine.
     pub fn send(self, value: T) {
         let _ = self.0.send(value);
+    }
+
+    /// Answers with what `work` comes to. Where whoever asked goes before that, `work` is dropped.
+    pub async fn send_result_of(mut self, work: impl Future<Output = T>) {
+        let done = tokio::select! {
+            biased;
+            value = work => Some(value),
+            () = self.0.closed() => None,
+        };
+        if let Some(value) = done {
+            self.send(value);
+        }
     }
 }
 
@@ -119,6 +136,16 @@ impl<T> Post<T> {
         self.0.try_send(letter).map_err(|unsent| match unsent {
             mpsc::error::TrySendError::Full(letter) | mpsc::error::TrySendError::Closed(letter) => letter,
         })
+    }
+}
+
+impl Post<Letter> {
+    /// Has a gateway serve a request, and waits for its answer; `None` where it has stopped.
+    /// Dropped before that, the gateway drops the request, too.
+    pub async fn ask(&self, request: WholeRequest) -> Option<Response<Body>> {
+        let (answer, awaited) = question();
+        self.send(Letter::Serve { request: Box::new(request), answer }).await.ok()?;
+        awaited.get().await
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Control {
     free_lanes: RefCell<Vec<LaneIndex>>,
     /// One change of the registry at a time: each finds the one before complete.
     turn: Turn,
+    /// The gateway that serves the next invocation that comes in on the management listener.
+    turn_of: Cell<usize>,
     /// The registry was loaded: ready for traffic.
     pub loaded: Cell<bool>,
     /// No new invocation is admitted.
@@ -97,6 +99,7 @@ impl Control {
             functions: RefCell::default(),
             lanes: RefCell::default(),
             turn: Turn::default(),
+            turn_of: Cell::new(0),
             free_lanes: RefCell::new((0..lanes).rev().collect()),
             loaded: Cell::new(false),
             draining: Cell::new(false),

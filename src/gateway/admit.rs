@@ -166,7 +166,7 @@ impl Gateway {
                 Code::QueueFull,
                 format!("{depth} executions of this function wait already (queueSize {})", spec.queue_size),
             );
-            return Err((Rejection::QueueFull, refusal.retry_after(served.drain.seconds_for(depth))));
+            return Err((Rejection::QueueFull, refusal.retry_after(self.retry_after_s(served))));
         }
         let mut cargo = self.cargo.borrow_mut();
         let made = (cargo.random(), cargo.random(), cargo.random());
@@ -206,7 +206,7 @@ impl Gateway {
                     ),
                 };
                 let refusal = Refusal::new(code, message);
-                Err((rejection, refusal.retry_after(served.drain.seconds_for(doorway.depth()))))
+                Err((rejection, refusal.retry_after(self.retry_after_s(served))))
             }
         }
     }

@@ -39,7 +39,7 @@ use crate::hot::message::{Event, LaneIndex};
 use crate::hot::switchboard::{GatewayEnd, Switchboard};
 use crate::hot::ticket::Ticket;
 use crate::id::ExecutionId;
-use crate::mailbox::{Errand, Post};
+use crate::mailbox::{Errand, Letter, Post};
 use crate::metrics::Meter;
 
 use cargo::{Cargo, Record};
@@ -59,6 +59,8 @@ pub struct Gateway {
     pub settings: Arc<Settings>,
     /// The boot of this process, part of every id.
     pub boot: u32,
+    /// Where requests go that another gateway must answer, by its index; its own is among them.
+    pub gateways: Vec<Post<Letter>>,
     /// Where requests go that are control's to answer.
     pub control: Post<Errand>,
     /// No new invocation is admitted.
@@ -83,14 +85,15 @@ impl Gateway {
         clock: Clock,
         settings: Arc<Settings>,
         boot: u32,
+        gateways: Vec<Post<Letter>>,
         control: Post<Errand>,
     ) -> Self {
         let flags = &settings.flags;
         let retention = u64::try_from(settings.retention().as_nanos()).unwrap_or(u64::MAX);
         let cargo = Cargo::new(
             u8::try_from(index).unwrap_or(u8::MAX),
-            board.extent.slots,
-            flags.max_payload_bytes / settings.gateways,
+            settings.share(flags.max_executions, index),
+            settings.share(flags.max_payload_bytes, index),
             retention,
         );
         Self {
@@ -99,6 +102,7 @@ impl Gateway {
             clock,
             settings,
             boot,
+            gateways,
             control,
             draining: Cell::new(false),
             activity: Cell::new(0),
@@ -125,6 +129,14 @@ impl Gateway {
     #[must_use]
     pub fn output_max(&self) -> usize {
         self.settings.flags.max_output
+    }
+
+    /// When a client that was refused may come back, in seconds (1 … 60): when what waits for the
+    /// function will have ended, at the rate at which this gateway's executions of it have been
+    /// ending, which is its part of all.
+    #[must_use]
+    pub fn retry_after_s(&self, served: &Served) -> u32 {
+        served.drain.seconds_for(served.function.doorway.depth().div_ceil(self.settings.gateways))
     }
 
     /// This gateway's meter of a function.

@@ -55,6 +55,23 @@ impl Call<'_> {
         }
     }
 
+    /// Whether a gateway answers it, wherever it came in.
+    #[must_use]
+    pub fn is_gateways(&self) -> bool {
+        match self {
+            Call::Invoke(_) | Call::Enqueue(_) | Call::ReadExecution(_) | Call::CancelExecution(_) => true,
+            Call::ListFunctions
+            | Call::ReadFunction(_)
+            | Call::CreateFunction
+            | Call::PutFunction(_)
+            | Call::DeleteFunction(_)
+            | Call::PutReplicas(_)
+            | Call::Healthz
+            | Call::Readyz
+            | Call::Metrics => false,
+        }
+    }
+
     /// Whether only the management listener serves it.
     #[must_use]
     pub fn is_management(&self) -> bool {

@@ -11,6 +11,7 @@ mod chaos;
 mod drain;
 mod executions;
 mod faults;
+mod gateways;
 mod metrics;
 mod passing;
 mod pools;
