@@ -191,22 +191,25 @@ fn at_the_end_of_the_drain_time_who_waits_on_another_gateway_is_told_how_it_ende
     let server = start(&["--drain", "1"]);
     let endpoint = Endpoint::listen();
     server.register(&pool("never", endpoint.url()));
-    let mut clients = a_client_of_each(&server);
-    let mut readers = a_client_of_each(&server);
-    let promised: Vec<String> = clients.iter_mut().map(|client| client.enqueue("never", 1)).collect();
-    let _requests: Vec<_> = promised.iter().map(|_| endpoint.next()).collect();
-    for (at, reader) in readers.iter_mut().enumerate() {
-        reader.ask(&format!("GET /v1/executions/{}?wait=60", promised[(at + 1) % GATEWAYS]), "", "");
-        clients[at].ask_invoke("never", "", 2);
+    let [first, second, mut third] = a_client_of_each(&server);
+    let [first_reader, second_reader, _] = a_client_of_each(&server);
+    let promised = third.enqueue("never", 1);
+    let _request = endpoint.next();
+    let (mut readers, mut clients) = ([first_reader, second_reader], [first, second]);
+    for (reader, client) in readers.iter_mut().zip(&mut clients) {
+        reader.ask(&format!("GET /v1/executions/{promised}?wait=60"), "", "");
+        client.ask_invoke("never", "", 2);
     }
-    server.assert_others_are_served();
+    // The owner has no connection left that would keep it from stopping first.
+    third.hang_up();
+    eventually("only those who wait are connected", || {
+        (server.scrape().series("picofaas_connections") == Some(4.0)).then_some(())
+    });
     server.signal(Signal::TERM);
     for reader in &mut readers {
         let execution = reader.receive().json();
-        assert_eq!(
-            (&execution["status"], &execution["error"]["code"]),
-            (&json!("error"), &json!("SHUTTING_DOWN"))
-        );
+        assert_eq!(execution["status"], "error", "{execution}");
+        assert_eq!(execution["error"]["code"], "SHUTTING_DOWN");
     }
     for client in &mut clients {
         client.receive().assert_error(503, "SHUTTING_DOWN", "gateway", &["--drain"]);
