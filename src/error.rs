@@ -13,6 +13,7 @@ pub enum Code {
     // What the request was.
     BadRequest,
     InvalidJson,
+    CursorExpired,
     InvalidInvocation,
     InvalidFunction,
     NotFound,
@@ -23,6 +24,7 @@ pub enum Code {
     MethodNotAllowed,
     ForeignHost,
     WritesDisabled,
+    ListingDisabled,
     LocalExecDisabled,
     RequestTimeout,
     FunctionExists,
@@ -82,8 +84,8 @@ impl Code {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Code::BadRequest | Code::InvalidJson => 400,
-            Code::ForeignHost | Code::WritesDisabled | Code::LocalExecDisabled => 403,
+            Code::BadRequest | Code::InvalidJson | Code::CursorExpired => 400,
+            Code::ForeignHost | Code::WritesDisabled | Code::ListingDisabled | Code::LocalExecDisabled => 403,
             Code::NotFound
             | Code::FunctionNotFound
             | Code::ExecutionNotFound
@@ -124,6 +126,7 @@ impl Code {
         match self {
             Code::BadRequest => "BAD_REQUEST",
             Code::InvalidJson => "INVALID_JSON",
+            Code::CursorExpired => "CURSOR_EXPIRED",
             Code::InvalidInvocation => "INVALID_INVOCATION",
             Code::InvalidFunction => "INVALID_FUNCTION",
             Code::NotFound => "NOT_FOUND",
@@ -134,6 +137,7 @@ impl Code {
             Code::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Code::ForeignHost => "FOREIGN_HOST",
             Code::WritesDisabled => "WRITES_DISABLED",
+            Code::ListingDisabled => "LISTING_DISABLED",
             Code::LocalExecDisabled => "LOCAL_EXEC_DISABLED",
             Code::RequestTimeout => "REQUEST_TIMEOUT",
             Code::FunctionExists => "FUNCTION_EXISTS",
@@ -178,6 +182,7 @@ impl Code {
             | Code::HandlerTimeout => Source::Function,
             Code::BadRequest
             | Code::InvalidJson
+            | Code::CursorExpired
             | Code::InvalidInvocation
             | Code::InvalidFunction
             | Code::NotFound
@@ -188,6 +193,7 @@ impl Code {
             | Code::MethodNotAllowed
             | Code::ForeignHost
             | Code::WritesDisabled
+            | Code::ListingDisabled
             | Code::LocalExecDisabled
             | Code::RequestTimeout
             | Code::FunctionExists

@@ -16,7 +16,10 @@ use hyper::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::function::Function;
+use crate::gateway::history::Lost;
+use crate::gateway::listing::{Page, Search};
 use crate::gateway::reply::Body;
+use crate::gateway::summary::Summary;
 use crate::hot::message::LaneIndex;
 
 /// Letters that may lie unread in one box.
@@ -39,6 +42,8 @@ pub enum Letter {
     /// A request that came in elsewhere. Where the asker goes before it is answered, so does the
     /// client, and who waits for an execution has left.
     Serve { request: Box<WholeRequest>, answer: Answer<Response<Body>> },
+    /// Some of the executions that this gateway owns.
+    List { search: Box<Search>, answer: Answer<Result<Page<Summary>, Lost>> },
     /// Refuse new invocations; answered when the gauges tell what was accepted.
     Drain { done: Answer<()> },
     /// End what is not over yet and close the connections; answered when they are. Requests of

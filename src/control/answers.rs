@@ -41,6 +41,7 @@ impl Control {
                 let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
                 return self.pass_on(owner, request).await;
             }
+            Call::ListExecutions => self.list_executions(uri.query()).await,
             Call::Healthz => self.healthz().await,
             Call::Readyz => self.readyz(),
             Call::Metrics => Ok(self.metrics()),

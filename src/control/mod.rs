@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `changes` | creating, replacing and deleting functions, step by step over all threads |
 //! | `answers` | the HTTP calls that are control's to answer |
+//! | `listing` | the list of executions, merged of what each gateway finds |
 //! | `notices` | what the scheduler asks for |
 
 pub mod answers;
 pub mod changes;
+pub mod listing;
 pub mod notices;
 
 use std::cell::{Cell, RefCell};

@@ -44,6 +44,13 @@ pub async fn answer(
             );
             return reply::refusal(&refusal.closing());
         }
+        Ok(Call::ListExecutions) if !local_listener && !gateway.settings.flags.allow_writes => {
+            let refusal = Refusal::new(
+                Code::ListingDisabled,
+                "executions are listed on the management listener, or here with --allow-writes",
+            );
+            return reply::refusal(&refusal.closing());
+        }
         Ok(call) => call,
         Err(refusal) => return reply::refusal(&refusal.closing()),
     };
@@ -76,6 +83,7 @@ async fn serve_call(gateway: &Rc<Gateway>, call: Call<'_>, parts: &Parts, body: 
         Call::Healthz
         | Call::Readyz
         | Call::Metrics
+        | Call::ListExecutions
         | Call::ListFunctions
         | Call::ReadFunction(_)
         | Call::CreateFunction

@@ -9,6 +9,7 @@ use hyper::header::HeaderValue;
 use slab::Slab;
 use tokio::task::AbortHandle;
 
+use super::history::History;
 use super::reply::{Failure, Stamps};
 use crate::clock::Nanos;
 use crate::dispatch::Served;
@@ -214,6 +215,8 @@ pub struct Cargo {
     gateway: u8,
     slots: usize,
     records: Slab<Record>,
+    /// The slots of the records, by admission.
+    history: History,
     generations: Box<[u32]>,
     /// Ended records of those who waited, oldest first.
     spare: VecDeque<(Ticket, Nanos)>,
@@ -245,6 +248,7 @@ impl Cargo {
             gateway,
             slots,
             records: Slab::with_capacity(slots),
+            history: History::new(slots),
             generations: vec![0; slots].into_boxed_slice(),
             spare: VecDeque::with_capacity(slots),
             promised: VecDeque::new(),
@@ -288,13 +292,32 @@ impl Cargo {
         let promised = admission.asked == Asked::Promised;
         admission.served.bytes.set(admission.served.bytes.get() + length);
         let nonce = self.entropy.u64();
+        let admitted = admission.admitted;
         let slot = self.records.insert(Record::new(nonce, admission));
+        self.history.admit(slot, admitted);
         self.generations[slot] = self.generations[slot].wrapping_add(1).max(1);
         self.bytes += length;
         self.promised_count += usize::from(promised);
         self.unread += usize::from(promised);
         self.queued += 1;
-        Ok(Ticket::new(self.gateway, u32::try_from(slot).unwrap_or(u32::MAX), self.generations[slot]))
+        Ok(self.ticket(slot))
+    }
+
+    /// The ticket of the record in a slot.
+    fn ticket(&self, slot: usize) -> Ticket {
+        Ticket::new(self.gateway, u32::try_from(slot).unwrap_or(u32::MAX), self.generations[slot])
+    }
+
+    /// The records by admission.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The record in a slot, where there is one.
+    #[must_use]
+    pub fn at(&self, slot: usize) -> Option<(Ticket, &Record)> {
+        self.records.get(slot).map(|record| (self.ticket(slot), record))
     }
 
     /// A function may hold at most half of the bytes that the others leave free.
@@ -395,10 +418,8 @@ impl Cargo {
     /// Every execution that is not over.
     #[must_use]
     pub fn live(&self) -> Vec<Ticket> {
-        let ticket = |slot: usize| {
-            Ticket::new(self.gateway, u32::try_from(slot).unwrap_or(u32::MAX), self.generations[slot])
-        };
-        self.records.iter().filter(|(_, record)| !record.has_ended()).map(|(slot, _)| ticket(slot)).collect()
+        let live = self.records.iter().filter(|(_, record)| !record.has_ended());
+        live.map(|(slot, _)| self.ticket(slot)).collect()
     }
 
     /// Ended executions that can be read.
@@ -444,6 +465,7 @@ impl Cargo {
             return;
         }
         let record = self.records.remove(ticket.slot());
+        self.history.remove(ticket.slot());
         let bytes = record.bytes();
         self.bytes -= bytes;
         record.served.bytes.set(record.served.bytes.get() - bytes);

@@ -11,7 +11,10 @@
 //! | `json` | the one pass over what comes in and goes out |
 //! | `cargo` | the records |
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
+//! | `history` | the records in the order of their admission |
 //! | `executions` | reading one execution |
+//! | `listing` | some of the executions, newest first |
+//! | `summary` | an execution as it is read |
 //! | `reply` | what the client reads |
 
 pub mod admit;
@@ -19,10 +22,13 @@ pub mod calls;
 pub mod cargo;
 pub mod executions;
 pub mod grants;
+pub mod history;
 pub mod json;
+pub mod listing;
 pub mod reply;
 pub mod route;
 pub mod server;
+pub mod summary;
 pub mod thread;
 pub mod wire;
 

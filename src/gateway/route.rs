@@ -15,6 +15,8 @@ pub enum Call<'a> {
     ReadExecution(&'a str),
     /// `DELETE /v1/executions/{id}`
     CancelExecution(&'a str),
+    /// `GET /v1/executions`
+    ListExecutions,
     /// `GET /v1/functions`
     ListFunctions,
     /// `GET /v1/functions/{name}`
@@ -47,6 +49,7 @@ impl Call<'_> {
             | Call::Enqueue(_)
             | Call::ReadExecution(_)
             | Call::CancelExecution(_)
+            | Call::ListExecutions
             | Call::ListFunctions
             | Call::ReadFunction(_)
             | Call::Healthz
@@ -60,7 +63,8 @@ impl Call<'_> {
     pub fn is_gateways(&self) -> bool {
         match self {
             Call::Invoke(_) | Call::Enqueue(_) | Call::ReadExecution(_) | Call::CancelExecution(_) => true,
-            Call::ListFunctions
+            Call::ListExecutions
+            | Call::ListFunctions
             | Call::ReadFunction(_)
             | Call::CreateFunction
             | Call::PutFunction(_)
@@ -136,6 +140,10 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
             Method::POST => Ok(Call::CreateFunction),
             _ => wrong_method("GET, POST"),
         },
+        "/v1/executions" => match *method {
+            Method::GET => Ok(Call::ListExecutions),
+            _ => wrong_method("GET"),
+        },
         "/healthz" => get(Call::Healthz),
         "/readyz" => get(Call::Readyz),
         "/metrics" => get(Call::Metrics),
@@ -146,9 +154,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
 fn nowhere(path: &str) -> Refusal {
     Refusal::new(
         Code::NotFound,
-        format!(
-            "there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions/{{id}}"
-        ),
+        format!("there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions"),
     )
 }
 

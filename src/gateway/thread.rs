@@ -266,6 +266,7 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
                     answer.send_result_of(serve_whole(&gateway, *request)).await;
                 });
             }
+            Letter::List { search, answer } => answer.send(gateway.list(&search)),
             Letter::Drain { done } => {
                 gateway.draining.set(true);
                 gateway.publish_gauges();

@@ -9,7 +9,7 @@ use crate::support::client::{Answer, Client};
 use crate::support::endpoint::Endpoint;
 use crate::support::patience::eventually;
 use crate::support::server::{BYSTANDER, Server, run};
-use crate::support::specification::{With, pool};
+use crate::support::specification::{With, pool, warm};
 
 const GATEWAYS: usize = 3;
 
@@ -271,4 +271,81 @@ fn every_gateway_stays_off_the_core_of_a_scheduler_that_spins() {
         });
         assert!(!on, "{allowed:?}");
     }
+}
+
+#[test]
+fn executions_of_all_gateways_are_listed_in_one_order_page_by_page() {
+    let server = start(&[]);
+    server.register(&warm("many", "echo").with("queueSize", 200));
+    let mut clients = a_client_of_each(&server);
+    // An uneven share for each: 0 1 2 0 0 0 1 1 …
+    let mut admitted: Vec<String> = Vec::new();
+    for number in 0..120 {
+        let gateway = [0, 1, 2, 0, 0, 0, 1, 1][number % 8];
+        admitted.push(clients[gateway].enqueue("many", number));
+    }
+    admitted.reverse();
+    for limit in [1, 7, 40, 120] {
+        let mut listed = Vec::new();
+        let mut query = format!("function=many&limit={limit}");
+        let mut asked = 0;
+        loop {
+            // Each gateway hands the call to control, and operators come there at once.
+            let client = if asked % 4 == 3 { &mut server.operator() } else { &mut clients[asked % 4] };
+            let page = client.get(&format!("/v1/executions?{query}")).json();
+            let ids = page["executions"].as_array().unwrap().iter();
+            listed.extend(ids.map(|execution| execution["executionId"].as_str().unwrap().to_owned()));
+            asked += 1;
+            let Some(cursor) = page["nextCursor"].as_str() else { break };
+            query = format!("function=many&limit={limit}&cursor={cursor}");
+            clients[asked % GATEWAYS].enqueue("many", "\"later\"");
+        }
+        assert_eq!(listed, admitted, "limit {limit}");
+        admitted = found_all(&server);
+    }
+}
+
+/// All executions of the function `many`.
+fn found_all(server: &Server) -> Vec<String> {
+    let page = server.operator().get("/v1/executions?function=many&limit=500").json();
+    assert_eq!(page["nextCursor"], json!(null));
+    let ids = page["executions"].as_array().unwrap().iter();
+    ids.map(|execution| execution["executionId"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn who_waits_through_another_gateway_and_goes_has_left() {
+    let server = start(&[]);
+    let endpoint = Endpoint::listen();
+    server.register(&pool("held", endpoint.url()).with("concurrency", 1));
+    let [mut first, mut second, _] = a_client_of_each(&server);
+    let mut operator = server.operator();
+    let running = first.enqueue("held", 1);
+    let request = endpoint.next();
+    for through_control in [false, true] {
+        let [mut invoker, mut reader, _] = a_client_of_each(&server);
+        if through_control {
+            reader = server.operator();
+        }
+        invoker.ask_invoke("held", "", 2);
+        let id = eventually("it is in line", || {
+            let page = operator.get("/v1/executions?function=held&status=queued").json();
+            page["executions"][0]["executionId"].as_str().map(str::to_owned)
+        });
+        assert_eq!(gateway_of(&id), 0);
+        reader.ask(&format!("GET /v1/executions/{id}?wait=60"), "", "");
+        server.assert_others_are_served();
+        invoker.hang_up();
+        // Someone else waits for it still.
+        assert_eq!(second.get(&format!("/v1/executions/{id}?wait=1")).json()["status"], "queued");
+        reader.hang_up();
+        let cancelled = eventually("nobody waits for it", || {
+            let execution = second.get(&format!("/v1/executions/{id}")).json();
+            (execution["status"] != "queued").then_some(execution)
+        });
+        assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
+        assert_eq!(cancelled["error"]["code"], "CANCELLED");
+    }
+    request.answer(200, "1");
+    assert_eq!(first.ended(&running)["status"], "success");
 }

@@ -12,6 +12,7 @@ mod drain;
 mod executions;
 mod faults;
 mod gateways;
+mod listing;
 mod metrics;
 mod passing;
 mod pools;
