@@ -53,6 +53,9 @@ pub struct ServeArgs {
     /// Where operators and Prometheus call: all of the API, /metrics, /healthz, /readyz (address:port)
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDR", help_heading = "Listeners")]
     pub management_listen: SocketAddr,
+    /// Where processes of JOB functions fetch their input and post their result (address:port)
+    #[arg(long, default_value = "127.0.0.1:8082", value_name = "ADDR", help_heading = "Listeners")]
+    pub runtime_listen: SocketAddr,
     /// Serve function writes on --listen though it is not bound to loopback
     #[arg(long, help_heading = "Listeners")]
     pub allow_writes: bool,
@@ -162,11 +165,17 @@ impl Settings {
         {
             return Err(format!("--scheduler-core {core}: this process may only use the CPUs {allowed:?}"));
         }
-        if flags.listen == flags.management_listen && flags.listen.port() != 0 {
-            return Err(format!(
-                "--management-listen {}: is the same as --listen; give each its own port",
-                flags.management_listen
-            ));
+        let listeners = [
+            ("--listen", flags.listen),
+            ("--management-listen", flags.management_listen),
+            ("--runtime-listen", flags.runtime_listen),
+        ];
+        for (at, (flag, address)) in listeners.iter().enumerate() {
+            if let Some((other, _)) = listeners[..at].iter().find(|(_, other)| other == address)
+                && address.port() != 0
+            {
+                return Err(format!("{flag} {address}: is the same as {other}; give each its own port"));
+            }
         }
         let (policy, policy_reason) = match flags.scheduler {
             SchedulerPolicy::Auto if usable >= 4 => {

@@ -14,6 +14,7 @@ use super::changes::unknown;
 use super::{Control, Registered};
 use crate::backend::Backend;
 use crate::error::{Code, Refusal};
+use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::gateway::reply::{self, Body};
 use crate::gateway::route::{Call, route};
 use crate::id::ExecutionId;
@@ -40,6 +41,7 @@ impl Control {
                 let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
                 return self.pass_on(owner, request).await;
             }
+            Call::JobInput(_) | Call::CompleteJob(_) => Err(served_elsewhere(uri.path(), RUNTIME)),
             Call::Healthz => self.healthz().await,
             Call::Readyz => self.readyz(),
             Call::Metrics => Ok(self.metrics()),
@@ -199,6 +201,7 @@ impl Control {
             in_flight = doorway.in_flight.load(Ordering::Relaxed);
             replicas = match &lane.backend {
                 Backend::Fleet(fleet) => fleet.count(),
+                Backend::Jobs(jobs) => jobs.count(),
                 Backend::Endpoints(_) => u32::try_from(lane.function.addresses.len()).unwrap_or(u32::MAX),
             };
         }

@@ -10,8 +10,9 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response};
 
 use super::Gateway;
-use super::cargo::{Admission, Asked, Full, Status, Trace};
+use super::cargo::Full;
 use super::json;
+use super::record::{Admission, Asked, Status, Trace};
 use super::reply::{self, Body, Failure, Waiting};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::Served;

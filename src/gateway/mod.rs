@@ -9,8 +9,10 @@
 //! | `calls` | a call is answered, or passed on to control |
 //! | `admit` | parse, validate, resolve, take a record: then `enqueue` |
 //! | `json` | the one pass over what comes in and goes out |
-//! | `cargo` | the records |
+//! | `record` | one execution: payload, result, who waits |
+//! | `cargo` | the records, and how long they are kept |
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
+//! | `jobs` | what processes of `JOB` functions ask for and post |
 //! | `executions` | reading one execution |
 //! | `reply` | what the client reads |
 
@@ -19,7 +21,9 @@ pub mod calls;
 pub mod cargo;
 pub mod executions;
 pub mod grants;
+pub mod jobs;
 pub mod json;
+pub mod record;
 pub mod reply;
 pub mod route;
 pub mod server;
@@ -38,11 +42,12 @@ use crate::dispatch::Served;
 use crate::hot::message::{Event, LaneIndex};
 use crate::hot::switchboard::{GatewayEnd, Switchboard};
 use crate::hot::ticket::Ticket;
-use crate::id::ExecutionId;
+use crate::id::{ExecutionId, Token};
 use crate::mailbox::{Errand, Post};
 use crate::metrics::Meter;
 
-use cargo::{Cargo, Record};
+use cargo::Cargo;
+use record::Record;
 
 /// One gateway's world. It never leaves its thread; nothing in it is locked.
 ///
@@ -114,6 +119,13 @@ impl Gateway {
     #[must_use]
     pub fn end(&self) -> &GatewayEnd {
         &self.board.gateways[self.index]
+    }
+
+    /// A token that nobody can guess.
+    #[must_use]
+    pub fn new_token(&self) -> Token {
+        let mut cargo = self.cargo.borrow_mut();
+        Token { high: cargo.random(), low: cargo.random() }
     }
 
     /// Looks at the record of a ticket; `None` where it is not that ticket's any more.

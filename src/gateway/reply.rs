@@ -13,7 +13,7 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RE
 use hyper::{Response, StatusCode};
 
 use super::Gateway;
-use super::cargo::{Record, Stage};
+use super::record::{Record, Stage};
 use crate::clock::Nanos;
 use crate::error::{Refusal, Source};
 use crate::hot::ticket::Ticket;
