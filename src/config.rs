@@ -106,6 +106,10 @@ pub struct ServeArgs {
     /// Bytes of payloads and outputs held at once, 1 MiB … 1 TiB
     #[arg(long, default_value = "268435456", value_parser = between::<usize>(1 << 20, 1 << 40), value_name = "BYTES", help_heading = "Limits")]
     pub max_payload_bytes: usize,
+    /// Bytes reserved at admission for the output of an execution that is promised to be kept
+    /// (enqueued, or with an Idempotency-Key); at most --max-output, 0 … 1 GiB
+    #[arg(long, default_value = "65536", value_parser = between::<usize>(0, 1 << 30), value_name = "BYTES", help_heading = "Limits")]
+    pub reserved_output: usize,
     /// Client connections at once, 1 … 65536
     #[arg(long, default_value = "4096", value_parser = between::<usize>(1, 65536), value_name = "N", help_heading = "Limits")]
     pub max_connections: usize,

@@ -32,6 +32,7 @@ pub enum Code {
     AlreadyTerminal,
     AttemptSuperseded,
     InvalidCompletion,
+    IdempotencyMismatch,
     BodyTooLarge,
     HeadTooLarge,
     UnsupportedMediaType,
@@ -100,7 +101,10 @@ impl Code {
             Code::BodyTooLarge => 413,
             Code::UnsupportedMediaType => 415,
             Code::HeadTooLarge => 431,
-            Code::InvalidInvocation | Code::InvalidFunction | Code::InvalidCompletion => 422,
+            Code::InvalidInvocation
+            | Code::InvalidFunction
+            | Code::InvalidCompletion
+            | Code::IdempotencyMismatch => 422,
             Code::QueueFull => 429,
             Code::InstanceCrashed
             | Code::InvalidAnswer
@@ -147,6 +151,7 @@ impl Code {
             Code::AlreadyTerminal => "ALREADY_TERMINAL",
             Code::AttemptSuperseded => "ATTEMPT_SUPERSEDED",
             Code::InvalidCompletion => "INVALID_COMPLETION",
+            Code::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Code::BodyTooLarge => "BODY_TOO_LARGE",
             Code::HeadTooLarge => "HEAD_TOO_LARGE",
             Code::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
@@ -204,6 +209,7 @@ impl Code {
             | Code::AlreadyTerminal
             | Code::AttemptSuperseded
             | Code::InvalidCompletion
+            | Code::IdempotencyMismatch
             | Code::BodyTooLarge
             | Code::HeadTooLarge
             | Code::UnsupportedMediaType

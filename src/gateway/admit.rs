@@ -12,6 +12,7 @@ use hyper::{Request, Response};
 use super::Gateway;
 use super::cargo::Full;
 use super::json;
+use super::keys::{Claim, Standing};
 use super::record::{Admission, Asked, Status, Trace};
 use super::reply::{self, Body, Failure, Waiting};
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -35,6 +36,15 @@ struct Checked {
     idempotency_key: Option<HeaderValue>,
 }
 
+/// What a request that was let in is about.
+#[derive(Clone, Copy, Debug)]
+enum Admitted {
+    /// An execution of its own.
+    New(Ticket),
+    /// The execution that its key stands for already, and until when it may be waited for (ns).
+    Known(Ticket, Nanos),
+}
+
 /// What reads a body.
 pub enum Source {
     /// Off the client's connection.
@@ -47,7 +57,8 @@ impl Gateway {
     /// `POST /v1/functions/{name}:invoke`.
     pub async fn invoke(self: &Rc<Self>, name: &str, headers: &HeaderMap, body: Source) -> Response<Body> {
         let ticket = match self.admit(name, headers, body, Asked::Waiting).await {
-            Ok(ticket) => ticket,
+            Ok(Admitted::New(ticket)) => ticket,
+            Ok(Admitted::Known(ticket, deadline)) => return self.join(ticket, deadline).await,
             Err(refusal) => return reply::refusal(&refusal),
         };
         let waiting = Waiting::new(self.clone(), ticket);
@@ -59,9 +70,24 @@ impl Gateway {
             reply::invocation(self.id(ticket, record), record)
         });
         drop(waiting);
-        answer.unwrap_or_else(|| {
-            reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"))
-        })
+        answer.unwrap_or_else(lost)
+    }
+
+    /// Waits for an execution that somebody else's request with the same key began, or replays it.
+    async fn join(self: &Rc<Self>, ticket: Ticket, deadline: Nanos) -> Response<Body> {
+        let waiting = Waiting::new(self.clone(), ticket);
+        let patience = Duration::from_nanos(deadline.saturating_sub(self.clock.now()));
+        // Not over in time is an answer, too; the record stays while it is waited for.
+        let in_time = tokio::time::timeout(patience, waiting).await.is_ok();
+        if in_time {
+            self.cargo.borrow_mut().mark_read(ticket);
+            self.publish_gauges();
+        }
+        let answer = self.with_record(ticket, |record| {
+            let id = self.id(ticket, record);
+            if record.has_ended() { reply::invocation(id, record) } else { reply::unfinished(id, record) }
+        });
+        answer.map_or_else(lost, reply::replayed)
     }
 
     /// `POST /v1/functions/{name}:enqueue`.
@@ -71,20 +97,20 @@ impl Gateway {
         headers: &HeaderMap,
         body: Source,
     ) -> Response<Body> {
-        let ticket = match self.admit(name, headers, body, Asked::Promised).await {
-            Ok(ticket) => ticket,
+        let (ticket, is_new) = match self.admit(name, headers, body, Asked::Promised).await {
+            Ok(Admitted::New(ticket)) => (ticket, true),
+            Ok(Admitted::Known(ticket, _)) => (ticket, false),
             Err(refusal) => return reply::refusal(&refusal),
         };
-        let id = self.with_record(ticket, |record| self.id(ticket, record));
-        self.enqueue(ticket);
-        let Some(id) = id else {
-            return reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"));
-        };
-        let mut response = reply::json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"queued\"}}"));
-        if let Ok(location) = HeaderValue::from_str(&format!("/v1/executions/{id}")) {
-            response.headers_mut().insert(hyper::header::LOCATION, location);
+        let accepted = self.with_record(ticket, |record| reply::accepted(self.id(ticket, record), record));
+        if is_new {
+            self.enqueue(ticket);
+            accepted.unwrap_or_else(lost)
+        } else {
+            self.cargo.borrow_mut().promise(ticket);
+            self.publish_gauges();
+            accepted.map_or_else(lost, reply::replayed)
         }
-        response
     }
 
     /// Parses, validates, resolves the name, takes a credit and a record, sets the deadline.
@@ -94,7 +120,7 @@ impl Gateway {
         headers: &HeaderMap,
         body: Source,
         asked: Asked,
-    ) -> Result<Ticket, Refusal> {
+    ) -> Result<Admitted, Refusal> {
         let admitted = self.clock.now();
         let served = self.resolve(name)?;
         let refused = |(rejection, refusal): (Rejection, Refusal)| {
@@ -110,7 +136,31 @@ impl Gateway {
             refusal
         };
         self.check_draining().map_err(refused)?;
-        self.take_record(&served, headers, request, asked, admitted).map_err(refused)
+        let claim = request
+            .idempotency_key
+            .as_ref()
+            .map(|key| Claim { function: name.into(), key: key.as_bytes().into() });
+        if let Some(claim) = &claim
+            && let Some(ticket) = self.known(claim, &request.payload).map_err(refused)?
+        {
+            let allowed_ms = waited_for_ms(&served, request.timeout_ms);
+            return Ok(Admitted::Known(ticket, admitted + allowed_ms * NANOS_PER_MS));
+        }
+        self.take_record(&served, headers, request, claim, asked, admitted)
+            .map(Admitted::New)
+            .map_err(refused)
+    }
+
+    /// The execution that a key stands for.
+    fn known(&self, claim: &Claim, payload: &[u8]) -> Result<Option<Ticket>, (Rejection, Refusal)> {
+        match self.cargo.borrow().keys.look_up(claim, payload) {
+            Standing::Free => Ok(None),
+            Standing::Same(ticket) => Ok(Some(ticket)),
+            Standing::Other => {
+                let message = "this Idempotency-Key stands for a request with another body; send the same bytes, or another key";
+                Err((Rejection::Invalid, Refusal::new(Code::IdempotencyMismatch, message)))
+            }
+        }
     }
 
     fn resolve(&self, name: &str) -> Result<Rc<Served>, Refusal> {
@@ -148,17 +198,18 @@ impl Gateway {
         served: &Rc<Served>,
         headers: &HeaderMap,
         request: Checked,
+        claim: Option<Claim>,
         asked: Asked,
         admitted: Nanos,
     ) -> Result<Ticket, (Rejection, Refusal)> {
         let Checked { payload, timeout_ms, idempotency_key } = request;
         let spec = &served.function.spec;
-        let allowed_ms = timeout_ms.unwrap_or(u64::MAX).min(u64::from(spec.timeout_ms));
         let (deadline, run_budget) = match asked {
-            Asked::Waiting => (admitted + allowed_ms.min(WAITED_FOR_MS_MAX) * NANOS_PER_MS, 0),
-            Asked::Promised => {
-                (admitted + u64::from(spec.max_queue_ms) * NANOS_PER_MS, allowed_ms * NANOS_PER_MS)
-            }
+            Asked::Waiting => (admitted + waited_for_ms(served, timeout_ms) * NANOS_PER_MS, 0),
+            Asked::Promised => (
+                admitted + u64::from(spec.max_queue_ms) * NANOS_PER_MS,
+                allowed_ms(served, timeout_ms) * NANOS_PER_MS,
+            ),
         };
         let doorway = &served.function.doorway;
         if !doorway.take_credit() {
@@ -178,6 +229,7 @@ impl Gateway {
             payload,
             trace,
             idempotency_key,
+            claim: claim.map(Rc::new),
             deadline,
             run_budget,
             admitted,
@@ -198,7 +250,7 @@ impl Gateway {
                     Full::Retention => (
                         Rejection::RetentionFull,
                         Code::RetentionFull,
-                        "too many results are kept for those who were promised them (--max-executions, --retention)",
+                        "too many results are kept for those who were promised them, or too many bytes reserved (--max-executions, --max-payload-bytes, --reserved-output, --retention)",
                     ),
                     Full::Bytes => (
                         Rejection::PayloadBytesFull,
@@ -294,6 +346,20 @@ pub async fn read_body(mut body: Incoming, most: usize, patience: Duration) -> R
         )
         .closing()),
     }
+}
+
+fn lost() -> Response<Body> {
+    reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"))
+}
+
+/// How long an execution may take, in ms: the smaller of the caller's limit and the function's.
+fn allowed_ms(served: &Served, timeout_ms: Option<u64>) -> u64 {
+    timeout_ms.unwrap_or(u64::MAX).min(u64::from(served.function.spec.timeout_ms))
+}
+
+/// The same where somebody waits for it.
+fn waited_for_ms(served: &Served, timeout_ms: Option<u64>) -> u64 {
+    allowed_ms(served, timeout_ms).min(WAITED_FOR_MS_MAX)
 }
 
 /// No content type means JSON.

@@ -5,13 +5,15 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::Gateway;
 use super::record::{Asked, Record, Stage, Status, Underway};
 use super::reply::Failure;
 use crate::clock::NANOS_PER_MS;
 use crate::dispatch::attempt::{self, Outcome};
 use crate::dispatch::job;
-use crate::error::Code;
+use crate::error::{Code, Source};
 use crate::hot::message::{End, Ended, Event, Grant, InstanceKey};
 use crate::hot::ticket::Ticket;
 use crate::registry::{EndpointUrl, ExecutionMode};
@@ -160,11 +162,7 @@ impl Gateway {
         };
         let how = match outcome {
             Outcome::Output(output) => {
-                self.with_record(ticket, |record| {
-                    record.output = output;
-                    record.failure = None;
-                });
-                self.finish(ticket, Status::Success, None);
+                self.succeed(ticket, output);
                 Ended::Done
             }
             Outcome::Refused(failure) => {
@@ -175,6 +173,19 @@ impl Gateway {
             Outcome::Unsent(failure) => self.await_retry(ticket, failure, Ended::Unsent),
         };
         Some((underway, how))
+    }
+
+    fn succeed(&self, ticket: Ticket, output: Bytes) {
+        let bytes = output.len();
+        if self.cargo.borrow_mut().accommodate(ticket, bytes, &self.end().waybills) {
+            self.with_record(ticket, |record| record.output = output);
+            self.finish(ticket, Status::Success, None);
+        } else {
+            let text = format!(
+                "the function succeeded, but there was no room to keep its output of {bytes} bytes (--reserved-output, --max-payload-bytes)"
+            );
+            self.finish(ticket, Status::Error, Some(Box::new(Failure::new(Code::RetentionFull, text))));
+        }
     }
 
     fn await_retry(&self, ticket: Ticket, failure: Failure, how: Ended) -> Ended {
@@ -202,6 +213,14 @@ impl Gateway {
         let served = record.served.clone();
         let stamps = record.stamps;
         let wakers = record.take_wakers();
+        // A success and the function's own 4xx are what a key replays.
+        let replays = record
+            .failure
+            .as_ref()
+            .is_none_or(|failure| failure.source == Source::Function && (400..500).contains(&failure.http));
+        if record.claim.is_some() && !replays {
+            cargo.release_claim(ticket);
+        }
         match was {
             Stage::Queued => cargo.queued -= 1,
             Stage::Running => cargo.running -= 1,

@@ -10,6 +10,7 @@
 //! | `admit` | parse, validate, resolve, take a record: then `enqueue` |
 //! | `json` | the one pass over what comes in and goes out |
 //! | `record` | one execution: payload, result, who waits |
+//! | `keys` | what `Idempotency-Key`s stand for |
 //! | `cargo` | the records, and how long they are kept |
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
 //! | `jobs` | what processes of `JOB` functions ask for and post |
@@ -23,6 +24,7 @@ pub mod executions;
 pub mod grants;
 pub mod jobs;
 pub mod json;
+pub mod keys;
 pub mod record;
 pub mod reply;
 pub mod route;
@@ -96,6 +98,7 @@ impl Gateway {
             u8::try_from(index).unwrap_or(u8::MAX),
             board.extent.slots,
             flags.max_payload_bytes / settings.gateways,
+            flags.reserved_output.min(flags.max_output),
             retention,
         );
         Self {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use tokio::task::AbortHandle;
 
+use super::keys::Claim;
 use super::reply::{Failure, Stamps};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::Served;
@@ -61,6 +62,16 @@ pub enum Asked {
     Waiting,
     /// Someone was promised that it can be read: kept for the whole retention.
     Promised,
+}
+
+/// How a record is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The first to go when there is need of room.
+    Spare,
+    /// Its place, and bytes for its output, are reserved from its admission on, and it stays for
+    /// its whole retention: somebody was promised that it can be read, or has a key for it.
+    Reserved,
 }
 
 /// The trace an invocation belongs to.
@@ -160,6 +171,13 @@ pub struct Record {
     pub stage: Stage,
     /// Who asked.
     pub asked: Asked,
+    /// How it is kept.
+    pub class: Class,
+    /// Bytes that are counted for it: its payload, or what is reserved for its output if that is
+    /// more; after its end its output.
+    pub held: usize,
+    /// The key that stands for it, while that is to be joined or replayed.
+    pub claim: Option<Rc<Claim>>,
     /// The body as the client sent it; empty once it is not needed any more.
     pub payload: Bytes,
     /// The function's output, one JSON value; empty where there is none.
@@ -207,6 +225,8 @@ pub struct Admission {
     pub trace: Trace,
     /// The client's key.
     pub idempotency_key: Option<HeaderValue>,
+    /// What the key stands for from now on.
+    pub claim: Option<Rc<Claim>>,
     /// By when it must be answered, or first dispatched.
     pub deadline: Nanos,
     /// How long an async one may run from its first dispatch on (ns); 0: the deadline stays.
@@ -215,12 +235,23 @@ pub struct Admission {
     pub admitted: Nanos,
 }
 
+impl Admission {
+    /// How its record will be kept.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        if self.asked == Asked::Promised || self.claim.is_some() { Class::Reserved } else { Class::Spare }
+    }
+}
+
 impl Record {
     /// A record that waits for its first grant.
     #[must_use]
-    pub fn new(nonce: u64, admission: Admission) -> Self {
+    pub fn new(nonce: u64, admission: Admission, held: usize) -> Self {
         Self {
             nonce,
+            class: admission.class(),
+            held,
+            claim: admission.claim,
             served: admission.served,
             stage: Stage::Queued,
             asked: admission.asked,
@@ -272,11 +303,5 @@ impl Record {
     /// Everyone who waits, to be woken.
     pub fn take_wakers(&mut self) -> impl Iterator<Item = Waker> + use<> {
         self.waker.take().into_iter().chain(std::mem::take(&mut self.wakers))
-    }
-
-    /// Bytes of its payload and output.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.payload.len() + self.output.len()
     }
 }

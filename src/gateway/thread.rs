@@ -266,6 +266,7 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
             }
             Letter::Withdraw { name, done } => {
                 gateway.functions.borrow_mut().remove(&name);
+                gateway.cargo.borrow_mut().keys.forget(&name);
                 bytes.remove(&name);
                 done.send(());
             }

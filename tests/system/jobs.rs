@@ -301,14 +301,6 @@ fn a_job_that_cannot_be_started_is_a_502_that_says_why() {
 }
 
 #[test]
-fn a_job_without_a_command_is_refused_with_the_remedy() {
-    let server = Server::start(&[]);
-    let answer = server.create(&json!({ "name": "job", "image": "registry.example/job:1" }));
-    assert_eq!(answer.status, 422, "{answer:?}");
-    assert!(answer.details()[0].starts_with("local.command: "), "{answer:?}");
-}
-
-#[test]
 fn each_listener_serves_its_own_calls_only() {
     let (server, stage) = (Server::start(&[]), Stage::new());
     server.register(&stage.function("job"));
