@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use bytes::Bytes;
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response};
 
 use super::Gateway;
+use super::body::Source;
 use super::cargo::Full;
 use super::json;
 use super::keys::{Claim, Standing};
@@ -43,14 +43,6 @@ enum Admitted {
     New(Ticket),
     /// The execution that its key stands for already, and until when it may be waited for (ns).
     Known(Ticket, Nanos),
-}
-
-/// What reads a body.
-pub enum Source {
-    /// Off the client's connection.
-    Wire(Incoming),
-    /// It was read by another listener.
-    Whole(Bytes),
 }
 
 impl Gateway {
@@ -187,7 +179,10 @@ impl Gateway {
         check_content_type(headers).map_err(|refusal| invalid(refusal.closing()))?;
         let timeout_ms = timeout(headers).map_err(|refusal| invalid(refusal.closing()))?;
         let idempotency_key = key(headers).map_err(|refusal| invalid(refusal.closing()))?;
-        let payload = self.read_body(body).await.map_err(invalid)?;
+        let payload = self.read_body(body).await.map_err(|refusal| match refusal.code {
+            Code::PayloadBytesFull => (Rejection::PayloadBytesFull, refusal),
+            _ => invalid(refusal),
+        })?;
         json::check_invocation(&payload).map_err(invalid)?;
         Ok(Checked { payload, timeout_ms, idempotency_key })
     }
@@ -289,62 +284,6 @@ impl Gateway {
             }
         }
         self.poke();
-    }
-
-    /// Reads the whole body, within its limit of bytes and time.
-    pub async fn read_body(&self, body: Source) -> Result<Bytes, Refusal> {
-        match body {
-            Source::Whole(bytes) => Ok(bytes),
-            Source::Wire(incoming) => {
-                let flags = &self.settings.flags;
-                read_body(incoming, flags.max_body, Duration::from_millis(flags.body_timeout_ms)).await
-            }
-        }
-    }
-}
-
-/// Reads a body of at most `most` bytes within `patience`.
-///
-/// # Errors
-/// `BODY_TOO_LARGE`, before anything is read where the length was announced; `REQUEST_TIMEOUT`.
-pub async fn read_body(mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        Refusal::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)"))
-            .closing()
-    };
-    if body.size_hint().lower() > most as u64 {
-        return Err(too_large());
-    }
-    let whole = async {
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                Refusal::new(Code::BadRequest, format!("the body could not be read: {error}")).closing()
-            })?;
-            let Ok(data) = frame.into_data() else { continue };
-            if first.len() + rest.len() + data.len() > most {
-                return Err(too_large());
-            }
-            if first.is_empty() && rest.is_empty() {
-                first = data;
-            } else {
-                if rest.is_empty() {
-                    rest.extend_from_slice(&first);
-                    first = Bytes::new();
-                }
-                rest.extend_from_slice(&data);
-            }
-        }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
-    };
-    match tokio::time::timeout(patience, whole).await {
-        Ok(read) => read,
-        Err(_) => Err(Refusal::new(
-            Code::RequestTimeout,
-            format!("the body did not come within {} ms (--body-timeout-ms)", patience.as_millis()),
-        )
-        .closing()),
     }
 }
 

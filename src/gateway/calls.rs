@@ -7,7 +7,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Method, Request, Response};
 
 use super::Gateway;
-use super::admit::Source;
+use super::body::Source;
 use super::reply::{self, Body};
 use super::route::{Call, route};
 use super::server::{check_host, headless};

@@ -5,7 +5,6 @@
 //! answered at the post and not at the process's end.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
@@ -14,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Gateway;
-use super::admit::{Source, read_body};
+use super::body::Source;
 use super::record::{Underway, Word};
 use super::reply::{self, Body, Failure};
 use crate::clock::NANOS_PER_MS;
@@ -112,13 +111,7 @@ impl Gateway {
         // Before its body is read, lest anybody who knows no token sends a large one.
         let execution = self.authorize(id, headers).map_err(Refusal::closing)?;
         let most = self.output_max();
-        let read = match body {
-            Source::Whole(bytes) => Ok(bytes),
-            Source::Wire(incoming) => {
-                let patience = Duration::from_millis(self.settings.flags.body_timeout_ms);
-                read_body(incoming, most.saturating_add(RESULT_ENVELOPE_BYTES_MAX), patience).await
-            }
-        };
+        let read = self.read_body_of(body, most.saturating_add(RESULT_ENVELOPE_BYTES_MAX)).await;
         let (outcome, refused) = match read {
             Ok(body) => (outcome(&body, most)?, None),
             Err(refusal) if refusal.code == Code::BodyTooLarge => (too_large(most), Some(refusal)),

@@ -8,6 +8,7 @@
 //! | `route` | a path becomes a call |
 //! | `calls` | a call is answered, or passed on to control |
 //! | `admit` | parse, validate, resolve, take a record: then `enqueue` |
+//! | `body` | reading a request's body |
 //! | `json` | the one pass over what comes in and goes out |
 //! | `record` | one execution: payload, result, who waits |
 //! | `keys` | what `Idempotency-Key`s stand for |
@@ -18,6 +19,7 @@
 //! | `reply` | what the client reads |
 
 pub mod admit;
+pub mod body;
 pub mod calls;
 pub mod cargo;
 pub mod executions;
@@ -48,6 +50,7 @@ use crate::id::{ExecutionId, Token};
 use crate::mailbox::{Errand, Post};
 use crate::metrics::Meter;
 
+use body::Reading;
 use cargo::Cargo;
 use record::Record;
 
@@ -74,6 +77,8 @@ pub struct Gateway {
     pub activity: Cell<u64>,
     /// Counts how often more than one execution was under way at once.
     pub crowded: Cell<u64>,
+    /// What bodies that are being read hold.
+    pub reading: Reading,
     cargo: RefCell<Cargo>,
     functions: RefCell<HashMap<String, Rc<Served>>>,
     lanes: RefCell<HashMap<LaneIndex, Rc<Served>>>,
@@ -94,10 +99,11 @@ impl Gateway {
     ) -> Self {
         let flags = &settings.flags;
         let retention = u64::try_from(settings.retention().as_nanos()).unwrap_or(u64::MAX);
+        let bytes_max = flags.max_payload_bytes / settings.gateways;
         let cargo = Cargo::new(
             u8::try_from(index).unwrap_or(u8::MAX),
             board.extent.slots,
-            flags.max_payload_bytes / settings.gateways,
+            bytes_max,
             flags.reserved_output.min(flags.max_output),
             retention,
         );
@@ -111,6 +117,7 @@ impl Gateway {
             draining: Cell::new(false),
             activity: Cell::new(0),
             crowded: Cell::new(0),
+            reading: Reading::new(bytes_max),
             cargo: RefCell::new(cargo),
             functions: RefCell::new(HashMap::new()),
             lanes: RefCell::new(HashMap::new()),
