@@ -19,7 +19,7 @@ use crate::gateway::reply::{self, Body};
 use crate::gateway::route::{Call, route};
 use crate::id::ExecutionId;
 use crate::mailbox::{Letter, WholeRequest, question};
-use crate::management::metrics;
+use crate::management::{inside, metrics};
 use crate::registry::{FunctionSpec, SpecError, parse_function, parse_function_named};
 
 /// How long the scheduler may take to show that it ticks.
@@ -45,6 +45,8 @@ impl Control {
             Call::Healthz => self.healthz().await,
             Call::Readyz => self.readyz(),
             Call::Metrics => Ok(self.metrics()),
+            Call::Page => Ok(inside::page()),
+            Call::DebugState => Ok(inside::state(self)),
             Call::ListFunctions => Ok(self.list()),
             Call::ReadFunction(name) => self.read(name),
             Call::CreateFunction => self.create(request.body()).await,

@@ -101,6 +101,8 @@ async fn serve_call(
         Call::Healthz
         | Call::Readyz
         | Call::Metrics
+        | Call::Page
+        | Call::DebugState
         | Call::ListFunctions
         | Call::ReadFunction(_)
         | Call::CreateFunction

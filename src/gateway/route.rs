@@ -37,6 +37,10 @@ pub enum Call<'a> {
     Readyz,
     /// `GET /metrics`, on the management listener only
     Metrics,
+    /// `GET /`, on the management listener only
+    Page,
+    /// `GET /debug/state`, on the management listener only
+    DebugState,
 }
 
 impl Call<'_> {
@@ -57,7 +61,9 @@ impl Call<'_> {
             | Call::ReadFunction(_)
             | Call::Healthz
             | Call::Readyz
-            | Call::Metrics => false,
+            | Call::Metrics
+            | Call::Page
+            | Call::DebugState => false,
         }
     }
 
@@ -70,7 +76,7 @@ impl Call<'_> {
     /// Whether only the management listener serves it.
     #[must_use]
     pub fn is_management(&self) -> bool {
-        matches!(self, Call::Metrics | Call::Readyz)
+        matches!(self, Call::Metrics | Call::Readyz | Call::Page | Call::DebugState)
     }
 }
 
@@ -143,6 +149,8 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
         "/healthz" => get(Call::Healthz),
         "/readyz" => get(Call::Readyz),
         "/metrics" => get(Call::Metrics),
+        "/" => get(Call::Page),
+        "/debug/state" => get(Call::DebugState),
         _ => Err(nowhere(path)),
     }
 }
@@ -184,7 +192,7 @@ mod tests {
         assert_eq!(code(Method::GET, "/v1/functions/a:invoke"), Code::MethodNotAllowed);
         assert_eq!(code(Method::POST, "/v1/functions/a:invokes"), Code::NotFound);
         assert_eq!(code(Method::GET, "/v1/functions/"), Code::NotFound);
-        assert_eq!(code(Method::GET, "/"), Code::NotFound);
+        assert_eq!(code(Method::GET, "/v1"), Code::NotFound);
         assert_eq!(code(Method::PATCH, "/v1/functions"), Code::MethodNotAllowed);
     }
 }
