@@ -1,6 +1,6 @@
 //! Puts the threads together, and takes them apart in order.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -51,6 +51,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where operators call.
     pub management_address: SocketAddr,
+    /// Where processes of `JOB` functions call.
+    pub runtime_address: SocketAddr,
     gateways: Vec<JoinHandle<std::io::Result<()>>>,
     scheduler: JoinHandle<()>,
     stop_scheduler: Arc<AtomicBool>,
@@ -76,8 +78,10 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         .map_err(|error| cannot_bind("--listen", flags.listen, error))?;
     let management = listen(flags.management_listen)
         .map_err(|error| cannot_bind("--management-listen", flags.management_listen, error))?;
+    let runtime = listen(flags.runtime_listen)
+        .map_err(|error| cannot_bind("--runtime-listen", flags.runtime_listen, error))?;
     let address = listeners.first().context("there is no gateway")?.local_addr()?;
-    let management_address = management.local_addr()?;
+    let (management_address, runtime_address) = (management.local_addr()?, runtime.local_addr()?);
     let sockets = SocketFolder::make(flags.state_dir.as_deref())?;
 
     let clock = Clock::start();
@@ -98,6 +102,8 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
     let (to_control, errands): (Post<Errand>, Mailbox<Errand>) = mailbox();
     let (posts, boxes): (Vec<_>, Vec<_>) = (0..settings.gateways).map(|_| mailbox()).unzip();
     let mut gateways = Vec::with_capacity(settings.gateways);
+    // The first gateway takes what processes of `JOB` functions ask for, and passes it on.
+    let mut runtime_listener = Some(runtime);
     for (index, (listener, letters)) in listeners.into_iter().zip(boxes).enumerate() {
         let start = Start {
             index,
@@ -106,6 +112,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
             settings: settings.clone(),
             boot,
             listener,
+            runtime_listener: runtime_listener.take(),
             letters,
             gateways: posts.clone(),
             control: to_control.clone(),
@@ -118,6 +125,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         clock,
         settings: settings.clone(),
         sockets: sockets.path.clone(),
+        runtime_url: format!("http://{}", reachable(runtime_address)),
         lines,
     });
     let control = Control::new(board, clock, settings, context, posts);
@@ -141,6 +149,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         control,
         address,
         management_address,
+        runtime_address,
         gateways,
         scheduler,
         stop_scheduler,
@@ -215,6 +224,16 @@ impl Running {
     }
 }
 
+/// How a process of this machine reaches a listener, which may listen on every address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
 fn cannot_bind(flag: &str, address: SocketAddr, error: std::io::Error) -> anyhow::Error {
     let remedy = match error.kind() {
         std::io::ErrorKind::AddrInUse => {
@@ -269,9 +288,14 @@ fn start_scheduler(
 
 /// Answers what gateways pass on; each in a task of its own.
 async fn run_errands(control: Rc<Control>, mut errands: Mailbox<Errand>) {
-    while let Some(Errand { request, answer }) = errands.next().await {
-        let control = control.clone();
-        tokio::task::spawn_local(async move { answer.send(control.answer(request).await) });
+    while let Some(errand) = errands.next().await {
+        match errand {
+            Errand::Answer { request, answer } => {
+                let control = control.clone();
+                tokio::task::spawn_local(async move { answer.send(control.answer(*request).await) });
+            }
+            Errand::Start(start) => control.start_job(*start),
+        }
     }
 }
 

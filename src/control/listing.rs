@@ -10,9 +10,9 @@ use hyper::Response;
 
 use super::Control;
 use crate::error::{Code, Refusal};
-use crate::gateway::cargo::{Stage, Status};
 use crate::gateway::history::{Lost, Place};
 use crate::gateway::listing::{Page, Search};
+use crate::gateway::record::{Stage, Status};
 use crate::gateway::reply::{self, Body};
 use crate::id::boot_number;
 use crate::mailbox::{Letter, question};

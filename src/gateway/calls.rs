@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
 use super::Gateway;
-use super::admit::Source;
+use super::body::Source;
 use super::reply::{self, Body};
 use super::route::{Call, route};
 use super::server::{check_host, headless};
@@ -17,9 +17,19 @@ use crate::error::{Code, Refusal};
 use crate::id::ExecutionId;
 use crate::mailbox::{Errand, WholeRequest, question};
 
-/// One request of a client.
+/// Which listener a request came in on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// `--listen`
+    Clients,
+    /// `--runtime-listen`
+    Runtime,
+}
+
+/// One request, from a listener that is bound to loopback or not.
 pub async fn answer(
     gateway: &Rc<Gateway>,
+    door: Door,
     local_listener: bool,
     request: Request<Incoming>,
 ) -> Response<Body> {
@@ -32,10 +42,13 @@ pub async fn answer(
     let (parts, body) = request.into_parts();
     let call = match route(&method, parts.uri.path()) {
         Ok(call) if call.is_management() => {
-            return reply::refusal(&Refusal::new(
-                Code::NotFound,
-                format!("{} is served on the management listener (--management-listen)", parts.uri.path()),
-            ));
+            return reply::refusal(&served_elsewhere(parts.uri.path(), MANAGEMENT));
+        }
+        Ok(call) if call.is_internal() && door == Door::Clients => {
+            return reply::refusal(&served_elsewhere(parts.uri.path(), RUNTIME).closing());
+        }
+        Ok(call) if !call.is_internal() && door == Door::Runtime => {
+            return reply::refusal(&served_elsewhere(parts.uri.path(), CLIENTS).closing());
         }
         Ok(call) if call.is_write() && !local_listener && !gateway.settings.flags.allow_writes => {
             let refusal = Refusal::new(
@@ -55,11 +68,22 @@ pub async fn answer(
         Err(refusal) => return reply::refusal(&refusal.closing()),
     };
     let mut response = serve_call(gateway, call, &parts, Source::Wire(body)).await;
-    if gateway.draining.get() {
+    if gateway.draining.get() && door == Door::Clients {
         // The client takes its next request elsewhere, without racing an idle close.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     headless(is_head, response)
+}
+
+const CLIENTS: &str = "the client listener (--listen)";
+const MANAGEMENT: &str = "the management listener (--management-listen)";
+/// See [`served_elsewhere`].
+pub const RUNTIME: &str = "the runtime listener (--runtime-listen)";
+
+/// The refusal of a path that only another listener has.
+#[must_use]
+pub fn served_elsewhere(path: &str, listener: &str) -> Refusal {
+    Refusal::new(Code::NotFound, format!("{path} is served on {listener}"))
 }
 
 /// A request that came in on another listener, with its whole body.
@@ -80,10 +104,14 @@ async fn serve_call(gateway: &Rc<Gateway>, call: Call<'_>, parts: &Parts, body: 
         }
         Call::ReadExecution(id) => gateway.execution(id, parts.uri.query()).await,
         Call::CancelExecution(id) => gateway.cancel_execution(id),
+        Call::JobInput(id) => gateway.job_input(id, &parts.headers),
+        Call::CompleteJob(id) => gateway.complete_job(id, &parts.headers, body).await,
         Call::Healthz
         | Call::Readyz
         | Call::Metrics
         | Call::ListExecutions
+        | Call::Page
+        | Call::DebugState
         | Call::ListFunctions
         | Call::ReadFunction(_)
         | Call::CreateFunction
@@ -120,13 +148,13 @@ impl Gateway {
     /// What is control's to answer goes there, with its whole body.
     async fn ask_control(&self, parts: &Parts, body: Bytes) -> Response<Body> {
         let (answer, awaited) = question();
-        let request = Request::from_parts(parts.clone(), body);
+        let request = Box::new(Request::from_parts(parts.clone(), body));
         let busy = || {
             reply::refusal(
                 &Refusal::new(Code::ControlBusy, "too many changes are waiting; try again").retry_after(1),
             )
         };
-        if self.control.try_send(Errand { request, answer }).is_err() {
+        if self.control.try_send(Errand::Answer { request, answer }).is_err() {
             return busy();
         }
         awaited.get().await.unwrap_or_else(busy)

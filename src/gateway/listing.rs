@@ -1,8 +1,8 @@
 //! One gateway's part of `GET /v1/executions`: some of its records, newest first.
 
 use super::Gateway;
-use super::cargo::Stage;
 use super::history::{Lost, Place};
+use super::record::Stage;
 use super::summary::Summary;
 use crate::clock::Nanos;
 use crate::registry::FunctionName;

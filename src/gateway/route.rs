@@ -17,6 +17,10 @@ pub enum Call<'a> {
     CancelExecution(&'a str),
     /// `GET /v1/executions`
     ListExecutions,
+    /// `GET /v1/internal/executions/{id}/input`, on the runtime listener only
+    JobInput(&'a str),
+    /// `POST /v1/internal/executions/{id}:complete`, on the runtime listener only
+    CompleteJob(&'a str),
     /// `GET /v1/functions`
     ListFunctions,
     /// `GET /v1/functions/{name}`
@@ -35,6 +39,10 @@ pub enum Call<'a> {
     Readyz,
     /// `GET /metrics`, on the management listener only
     Metrics,
+    /// `GET /`, on the management listener only
+    Page,
+    /// `GET /debug/state`, on the management listener only
+    DebugState,
 }
 
 impl Call<'_> {
@@ -50,11 +58,15 @@ impl Call<'_> {
             | Call::ReadExecution(_)
             | Call::CancelExecution(_)
             | Call::ListExecutions
+            | Call::JobInput(_)
+            | Call::CompleteJob(_)
             | Call::ListFunctions
             | Call::ReadFunction(_)
             | Call::Healthz
             | Call::Readyz
-            | Call::Metrics => false,
+            | Call::Metrics
+            | Call::Page
+            | Call::DebugState => false,
         }
     }
 
@@ -62,7 +74,12 @@ impl Call<'_> {
     #[must_use]
     pub fn is_gateways(&self) -> bool {
         match self {
-            Call::Invoke(_) | Call::Enqueue(_) | Call::ReadExecution(_) | Call::CancelExecution(_) => true,
+            Call::Invoke(_)
+            | Call::Enqueue(_)
+            | Call::ReadExecution(_)
+            | Call::CancelExecution(_)
+            | Call::JobInput(_)
+            | Call::CompleteJob(_) => true,
             Call::ListExecutions
             | Call::ListFunctions
             | Call::ReadFunction(_)
@@ -70,16 +87,24 @@ impl Call<'_> {
             | Call::PutFunction(_)
             | Call::DeleteFunction(_)
             | Call::PutReplicas(_)
+            | Call::Page
+            | Call::DebugState
             | Call::Healthz
             | Call::Readyz
             | Call::Metrics => false,
         }
     }
 
+    /// Whether only the runtime listener serves it.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        matches!(self, Call::JobInput(_) | Call::CompleteJob(_))
+    }
+
     /// Whether only the management listener serves it.
     #[must_use]
     pub fn is_management(&self) -> bool {
-        matches!(self, Call::Metrics | Call::Readyz)
+        matches!(self, Call::Metrics | Call::Readyz | Call::Page | Call::DebugState)
     }
 }
 
@@ -124,6 +149,15 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
             Some(_) => Err(nowhere(path)),
         };
     }
+    if let Some(rest) = path.strip_prefix("/v1/internal/executions/") {
+        return if let Some(id) = rest.strip_suffix("/input") {
+            if method == Method::GET { Ok(Call::JobInput(id)) } else { wrong_method("GET") }
+        } else if let Some(id) = rest.strip_suffix(":complete") {
+            if method == Method::POST { Ok(Call::CompleteJob(id)) } else { wrong_method("POST") }
+        } else {
+            Err(nowhere(path))
+        };
+    }
     if let Some(id) = path.strip_prefix("/v1/executions/") {
         return match *method {
             Method::GET => Ok(Call::ReadExecution(id)),
@@ -147,6 +181,8 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
         "/healthz" => get(Call::Healthz),
         "/readyz" => get(Call::Readyz),
         "/metrics" => get(Call::Metrics),
+        "/" => get(Call::Page),
+        "/debug/state" => get(Call::DebugState),
         _ => Err(nowhere(path)),
     }
 }
@@ -171,6 +207,8 @@ mod tests {
             (Method::DELETE, "/v1/executions/12", Call::CancelExecution("12")),
             (Method::POST, "/v1/functions", Call::CreateFunction),
             (Method::PUT, "/v1/functions/a/replicas", Call::PutReplicas("a")),
+            (Method::GET, "/v1/internal/executions/12/input", Call::JobInput("12")),
+            (Method::POST, "/v1/internal/executions/12:complete", Call::CompleteJob("12")),
             (Method::GET, "/healthz", Call::Healthz),
         ];
         for (method, path, call) in cases {
@@ -184,7 +222,7 @@ mod tests {
         assert_eq!(code(Method::GET, "/v1/functions/a:invoke"), Code::MethodNotAllowed);
         assert_eq!(code(Method::POST, "/v1/functions/a:invokes"), Code::NotFound);
         assert_eq!(code(Method::GET, "/v1/functions/"), Code::NotFound);
-        assert_eq!(code(Method::GET, "/"), Code::NotFound);
+        assert_eq!(code(Method::GET, "/v1"), Code::NotFound);
         assert_eq!(code(Method::PATCH, "/v1/functions"), Code::MethodNotAllowed);
     }
 }

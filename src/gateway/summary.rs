@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::cargo::{Record, Stage};
+use super::record::{Record, Stage};
 use super::reply::{Failure, STAGES, Stamps, push_failure, push_output};
 use crate::clock::{Clock, Nanos};
 use crate::id::ExecutionId;

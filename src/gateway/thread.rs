@@ -11,9 +11,10 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::runtime::LocalOptions;
+use tokio::task::AbortHandle;
 
 use super::Gateway;
-use super::calls::{answer, serve_whole};
+use super::calls::{Door, answer, serve_whole};
 use super::server::{Connections, SWEEP_PERIOD};
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
@@ -43,6 +44,8 @@ pub struct Start {
     pub boot: u32,
     /// Where clients come in.
     pub listener: StdListener,
+    /// Where processes of `JOB` functions come in: one gateway serves them all.
+    pub runtime_listener: Option<StdListener>,
     /// Letters to this gateway.
     pub letters: Mailbox<Letter>,
     /// Letters to each gateway.
@@ -167,27 +170,40 @@ fn last_change(known: &Cell<(u64, Nanos)>, count: u64, now: Nanos) -> Nanos {
 }
 
 async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
-    let Start { index, board, clock, settings, boot, listener, letters, gateways, control } = start;
-    let local_listener = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let most = settings.share(settings.flags.max_connections, index);
-    let connections = Connections::new(clock, &settings.flags, most);
+    let Start { index, board, clock, settings, boot, listener, runtime_listener, letters, gateways, control } =
+        start;
+    let flags = &settings.flags;
+    let connections = Connections::new(clock, flags, settings.share(flags.max_connections, index));
+    let runtimes = Connections::new(clock, flags, flags.max_connections);
     let gateway = Rc::new(Gateway::new(index, board, clock, settings, boot, gateways, control));
     hook.gateway.replace(Some(gateway.clone()));
 
     tokio::task::spawn_local(grants(gateway.clone(), hook.clone())?);
-    tokio::task::spawn_local(sweep(gateway.clone(), connections.clone()));
-    let handle = {
-        let gateway = gateway.clone();
-        move |request| {
-            let gateway = gateway.clone();
-            async move { answer(&gateway, local_listener, request).await }
-        }
-    };
-    let accepting = tokio::task::spawn_local(connections.clone().serve(listener, handle));
+    tokio::task::spawn_local(sweep(gateway.clone(), connections.clone(), runtimes.clone()));
+    let accepting = accept(&gateway, &connections, Door::Clients, listener)?;
+    if let Some(listener) = runtime_listener {
+        accept(&gateway, &runtimes, Door::Runtime, listener)?;
+    }
     read_letters(&gateway, &connections, letters).await;
     accepting.abort();
     Ok(())
+}
+
+/// Serves who comes in by one door.
+fn accept(
+    gateway: &Rc<Gateway>,
+    connections: &Rc<Connections>,
+    door: Door,
+    listener: StdListener,
+) -> std::io::Result<AbortHandle> {
+    let local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let gateway = gateway.clone();
+    let handle = move |request| {
+        let gateway = gateway.clone();
+        async move { answer(&gateway, door, local, request).await }
+    };
+    Ok(tokio::task::spawn_local(connections.clone().serve(listener, handle)).abort_handle())
 }
 
 /// Takes the grants whenever the hook or the eventfd says that there are some.
@@ -211,12 +227,13 @@ fn grants(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<O
     })
 }
 
-async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>) {
+async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<Connections>) {
     let mut tick = tokio::time::interval(SWEEP_PERIOD);
     let mut since_expiry = Duration::ZERO;
     loop {
         tick.tick().await;
         connections.sweep();
+        runtimes.sweep();
         gateway.take_grants();
         gateway.end().gauges.connections.store(connections.count(), Ordering::Relaxed);
         since_expiry += SWEEP_PERIOD;
@@ -254,6 +271,7 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
             }
             Letter::Withdraw { name, done } => {
                 gateway.functions.borrow_mut().remove(&name);
+                gateway.cargo.borrow_mut().keys.forget(&name);
                 bytes.remove(&name);
                 done.send(());
             }

@@ -12,6 +12,8 @@ mod drain;
 mod executions;
 mod faults;
 mod gateways;
+mod idempotency;
+mod jobs;
 mod listing;
 mod metrics;
 mod passing;
