@@ -97,13 +97,18 @@ pub async fn serve_whole(gateway: &Rc<Gateway>, request: WholeRequest) -> Respon
 
 async fn serve_call(gateway: &Rc<Gateway>, call: Call<'_>, parts: &Parts, body: Source) -> Response<Body> {
     match call {
-        Call::Invoke(name) => gateway.invoke(name, &parts.headers, body).await,
-        Call::Enqueue(name) => gateway.enqueue_only(name, &parts.headers, body).await,
-        Call::ReadExecution(id) | Call::CancelExecution(id) if let Some(owner) = gateway.other_owner(id) => {
+        Call::Invoke(name) => gateway.invoke(name, parts, body).await,
+        Call::Enqueue(name) => gateway.enqueue_only(name, parts, body).await,
+        Call::ReadExecution(id) | Call::CancelExecution(id) | Call::JobInput(id)
+            if let Some(owner) = gateway.other_owner(id) =>
+        {
             gateway.ask_gateway(owner, parts, Bytes::new()).await
         }
         Call::ReadExecution(id) => gateway.execution(id, parts.uri.query()).await,
         Call::CancelExecution(id) => gateway.cancel_execution(id),
+        Call::CompleteJob(id) if let Some(owner) = gateway.other_owner(id) => {
+            gateway.pass_result(owner, parts, body).await
+        }
         Call::JobInput(id) => gateway.job_input(id, &parts.headers),
         Call::CompleteJob(id) => gateway.complete_job(id, &parts.headers, body).await,
         Call::Healthz

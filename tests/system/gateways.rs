@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::client::{Answer, Client};
 use crate::support::endpoint::Endpoint;
+use crate::support::job::Stage;
 use crate::support::patience::eventually;
 use crate::support::server::{BYSTANDER, Server, run};
 use crate::support::specification::{With, pool, warm};
@@ -216,6 +217,63 @@ fn at_the_end_of_the_drain_time_who_waits_on_another_gateway_is_told_how_it_ende
     }
     let end = server.end();
     assert!(end.code == 0 && end.stderr.contains("stopped in_time=false"), "{}", end.stderr);
+}
+
+#[test]
+fn a_key_is_one_execution_on_whichever_connection_it_comes() {
+    let server = start(&[]);
+    let endpoint = Endpoint::listen();
+    server.register(&pool("once", endpoint.url()));
+    let mut clients = a_client_of_each(&server);
+    let mut homes = std::collections::BTreeSet::new();
+    for number in 0..12 {
+        let key = format!("idempotency-key: key-{number}\r\n");
+        for client in &mut clients {
+            client.ask_invoke("once", &key, number);
+        }
+        let mut operator = server.operator();
+        operator.ask_invoke("once", &key, number);
+        endpoint.next().answer(200, &number.to_string());
+        let answers: Vec<Answer> =
+            clients.iter_mut().chain([&mut operator]).map(|client| client.receive()).collect();
+        let replayed =
+            answers.iter().filter(|answer| answer.header("idempotency-replayed") == Some("true")).count();
+        assert_eq!(replayed, GATEWAYS, "{answers:?}");
+        for answer in &answers {
+            assert_eq!(answer.output(), number);
+            assert_eq!(id_of(answer), id_of(&answers[0]));
+        }
+        homes.insert(gateway_of(&id_of(&answers[0])));
+        for client in &mut clients {
+            let other = client.invoke_with("once", &key, "\"another body\"");
+            other.assert_refused(422, "IDEMPOTENCY_MISMATCH", &["another body"]);
+        }
+    }
+    assert_eq!(homes.len(), GATEWAYS, "only the gateways {homes:?} have keys");
+    assert_eq!(server.scrape().of_function("once", "dispatched_total"), 12.0);
+}
+
+#[test]
+fn a_job_of_any_gateway_is_fetched_and_posted_through_the_one_that_runtimes_call() {
+    let (server, stage) = (start(&["--max-output", "2048"]), Stage::new());
+    server.register(&stage.function("job"));
+    let mut clients = a_client_of_each(&server);
+    for (gateway, client) in clients.iter_mut().enumerate() {
+        client.ask_invoke("job", "", gateway);
+        let process = stage.next();
+        assert_eq!(gateway_of(process.execution()), gateway);
+        assert_eq!(process.fetch().text(), format!("{{\"input\":{gateway}}}"));
+        process.succeed(json!({ "from": gateway }));
+        assert_eq!(client.receive().output(), json!({ "from": gateway }));
+        process.exit(0);
+
+        client.ask_invoke("job", "", gateway);
+        let process = stage.next();
+        let too_large = json!({ "success": true, "output": "x".repeat(2048 + 64 * 1024) });
+        process.post(&too_large).assert_refused(413, "BODY_TOO_LARGE", &["larger"]);
+        client.receive().assert_error(500, "OUTPUT_TOO_LARGE", "function", &["--max-output"]);
+        process.exit(0);
+    }
 }
 
 #[test]
