@@ -17,6 +17,7 @@ use crate::backend::output::Lines;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::Control;
+use crate::control::logs::store::{Bounds, LogStore};
 use crate::gateway::server::{listen, listen_each};
 use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::hot::scheduler::Scheduler;
@@ -120,15 +121,16 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         gateways.push(start_gateway(start, hook)?);
     }
 
+    let logs = LogStore::new(clock, Bounds::of(&settings));
     let context = Rc::new(Context {
         orders: Orders::new(board.clone()),
         clock,
         settings: settings.clone(),
         sockets: sockets.path.clone(),
+        lines: logs.keeping(lines),
         runtime_url: format!("http://{}", reachable(runtime_address)),
-        lines,
     });
-    let control = Control::new(board, clock, settings, context, posts);
+    let control = Control::new(board, clock, settings, context, logs, posts);
     tokio::task::spawn_local(control.clone().keep_house());
     let notices = control.clone();
     tokio::task::spawn_local(async move {
@@ -167,6 +169,7 @@ impl Running {
     pub async fn stop(self, patience: Duration, wait_for_readers: bool) -> anyhow::Result<bool> {
         let control = &self.control;
         control.draining.set(true);
+        control.logs.finish();
         for gateway in &control.gateways {
             let (done, awaited) = question();
             if gateway.send(Letter::Drain { done }).await.is_ok() {

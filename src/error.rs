@@ -32,6 +32,7 @@ pub enum Code {
     VersionMismatch,
     NotScalable,
     AlreadyTerminal,
+    NoLogs,
     AttemptSuperseded,
     InvalidCompletion,
     IdempotencyMismatch,
@@ -46,6 +47,7 @@ pub enum Code {
     FunctionsFull,
     Draining,
     ControlBusy,
+    LogReadersFull,
     // How an execution ended.
     Timeout,
     QueueTimeout,
@@ -98,7 +100,11 @@ impl Code {
             | Code::ExecutionLostOnRestart => 404,
             Code::MethodNotAllowed => 405,
             Code::RequestTimeout => 408,
-            Code::FunctionExists | Code::NotScalable | Code::AlreadyTerminal | Code::AttemptSuperseded => 409,
+            Code::FunctionExists
+            | Code::NotScalable
+            | Code::AlreadyTerminal
+            | Code::AttemptSuperseded
+            | Code::NoLogs => 409,
             Code::VersionMismatch => 412,
             Code::BodyTooLarge => 413,
             Code::UnsupportedMediaType => 415,
@@ -122,6 +128,7 @@ impl Code {
             | Code::FunctionsFull
             | Code::Draining
             | Code::ControlBusy
+            | Code::LogReadersFull
             | Code::ShuttingDown
             | Code::Cancelled => 503,
             Code::Timeout | Code::QueueTimeout | Code::HandlerTimeout => 504,
@@ -153,6 +160,7 @@ impl Code {
             Code::VersionMismatch => "VERSION_MISMATCH",
             Code::NotScalable => "NOT_SCALABLE",
             Code::AlreadyTerminal => "ALREADY_TERMINAL",
+            Code::NoLogs => "NO_LOGS",
             Code::AttemptSuperseded => "ATTEMPT_SUPERSEDED",
             Code::InvalidCompletion => "INVALID_COMPLETION",
             Code::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
@@ -166,6 +174,7 @@ impl Code {
             Code::FunctionsFull => "FUNCTIONS_FULL",
             Code::Draining => "DRAINING",
             Code::ControlBusy => "CONTROL_BUSY",
+            Code::LogReadersFull => "LOG_READERS_FULL",
             Code::Timeout => "TIMEOUT",
             Code::QueueTimeout => "QUEUE_TIMEOUT",
             Code::Cancelled => "CANCELLED",
@@ -213,6 +222,7 @@ impl Code {
             | Code::VersionMismatch
             | Code::NotScalable
             | Code::AlreadyTerminal
+            | Code::NoLogs
             | Code::AttemptSuperseded
             | Code::InvalidCompletion
             | Code::IdempotencyMismatch
@@ -226,6 +236,7 @@ impl Code {
             | Code::FunctionsFull
             | Code::Draining
             | Code::ControlBusy
+            | Code::LogReadersFull
             | Code::Timeout
             | Code::QueueTimeout
             | Code::Cancelled

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
-use super::output::{Lines, Tail, follow};
+use super::output::{Lines, Stream, Tail, Writer, follow};
 use crate::config::ServeArgs;
 use crate::id::ExecutionId;
 use crate::registry::FunctionSpec;
@@ -46,7 +46,7 @@ impl Process {
         let (program, arguments) =
             local.command.split_first().ok_or_else(|| io::Error::other("local.command is empty"))?;
         let directory = spec.directory.clone().unwrap_or_else(|| PathBuf::from("."));
-        let Launch { socket, env, execution: _ } = launch;
+        let Launch { socket, env, execution } = launch;
         if let Some(socket) = &socket {
             remove_socket(socket)?;
         }
@@ -84,12 +84,19 @@ impl Process {
             io::Error::new(error.kind(), format!("{program:?} could not be started: {error}"))
         })?;
         let tail = Tail::default();
-        let name = spec.name.to_string();
+        let instance = child.id().map_or_else(String::new, |pid| pid.to_string());
+        let writer = Writer {
+            function: spec.name.as_str().into(),
+            instance: instance.into(),
+            stream: Stream::Stdout,
+            execution,
+        };
         if let Some(stdout) = child.stdout.take() {
-            tokio::task::spawn_local(follow(stdout, name.clone(), tail.clone(), lines.clone()));
+            tokio::task::spawn_local(follow(stdout, writer.clone(), tail.clone(), lines.clone()));
         }
         if let Some(stderr) = child.stderr.take() {
-            tokio::task::spawn_local(follow(stderr, name, tail.clone(), lines));
+            let writer = Writer { stream: Stream::Stderr, ..writer };
+            tokio::task::spawn_local(follow(stderr, writer, tail.clone(), lines));
         }
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Ok(Self { child, group, socket, tail })

@@ -7,10 +7,12 @@
 //! | `answers` | the HTTP calls that are control's to answer |
 //! | `listing` | the list of executions, merged of what each gateway finds |
 //! | `notices` | what the scheduler asks for |
+//! | `logs` | the lines that functions write: kept, read and followed |
 
 pub mod answers;
 pub mod changes;
 pub mod listing;
+pub mod logs;
 pub mod notices;
 
 use std::cell::{Cell, RefCell};
@@ -27,6 +29,8 @@ use crate::hot::message::LaneIndex;
 use crate::hot::switchboard::Switchboard;
 use crate::mailbox::{Letter, Post};
 use crate::metrics::Meters;
+
+use logs::store::LogStore;
 
 #[expect(clippy::disallowed_types, reason = "taken by changes of the registry only, on the control thread")]
 type Turn = tokio::sync::Mutex<()>;
@@ -64,6 +68,8 @@ pub struct Control {
     pub settings: Arc<Settings>,
     /// What backends need.
     pub context: Rc<Context>,
+    /// What functions wrote.
+    pub logs: Rc<LogStore>,
     /// Letters to each gateway.
     pub gateways: Vec<Post<Letter>>,
     /// By name, sorted, as they are listed.
@@ -89,6 +95,7 @@ impl Control {
         clock: Clock,
         settings: Arc<Settings>,
         context: Rc<Context>,
+        logs: Rc<LogStore>,
         gateways: Vec<Post<Letter>>,
     ) -> Rc<Self> {
         let lanes = u32::try_from(board.extent.lanes).unwrap_or(u32::MAX);
@@ -97,6 +104,7 @@ impl Control {
             clock,
             settings,
             context,
+            logs,
             gateways,
             functions: RefCell::default(),
             lanes: RefCell::default(),

@@ -87,6 +87,7 @@ impl Control {
             tick.tick().await;
             self.context.orders.flush();
             let now = self.clock.now();
+            self.logs.sweep(now);
             for (index, lane) in self.lanes.borrow().iter() {
                 let spec = &lane.function.spec;
                 if let Backend::Fleet(fleet) = &lane.backend

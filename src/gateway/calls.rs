@@ -119,6 +119,8 @@ async fn serve_call(gateway: &Rc<Gateway>, call: Call<'_>, parts: &Parts, body: 
         | Call::DebugState
         | Call::ListFunctions
         | Call::ReadFunction(_)
+        | Call::FunctionLogs(_)
+        | Call::ExecutionLogs(_)
         | Call::CreateFunction
         | Call::PutFunction(_)
         | Call::DeleteFunction(_)

@@ -19,7 +19,9 @@
 //! | `executions` | reading one execution |
 //! | `listing` | some of the executions, newest first |
 //! | `summary` | an execution as it is read |
+//! | `watch` | telling control whose an execution is, and when it has ended |
 //! | `reply` | what the client reads |
+//! | `reply/body` | whole or in pieces |
 
 pub mod admit;
 pub mod body;
@@ -38,6 +40,7 @@ pub mod route;
 pub mod server;
 pub mod summary;
 pub mod thread;
+pub mod watch;
 pub mod wire;
 
 use std::cell::{Cell, RefCell};

@@ -285,6 +285,7 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
                 });
             }
             Letter::List { search, answer } => answer.send(gateway.list(&search)),
+            Letter::Watch { id, found, ended } => gateway.watch(&id, found, ended),
             Letter::Drain { done } => {
                 gateway.draining.set(true);
                 gateway.publish_gauges();

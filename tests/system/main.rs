@@ -15,6 +15,8 @@ mod gateways;
 mod idempotency;
 mod jobs;
 mod listing;
+mod logs;
+mod logs_followed;
 mod metrics;
 mod passing;
 mod pools;
