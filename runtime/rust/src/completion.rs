@@ -1,16 +1,10 @@
 //! What a JOB says about its invocation when it is over.
 
-use bytes::buf::Chain;
-use bytes::{Buf as _, Bytes};
-use http_body_util::Full;
-use hyper::StatusCode;
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::answer::{ErrorDetail, shortened};
 use crate::failure::Failure;
-
-/// The body of a request to the control plane, in three pieces that are sent as one.
-pub(crate) type Payload = Full<Chain<Chain<Bytes, Bytes>, Bytes>>;
 
 /// `{"success","output","error","status"}`, with an output that is the text it already is.
 #[derive(Debug, Default)]
@@ -41,14 +35,13 @@ impl Completion {
     /// Of a failure and its message for the client.
     pub(crate) fn failure(failure: &Failure, message: &str) -> Self {
         let error = ErrorDetail { code: failure.code(), message: &shortened(message) };
-        let status: StatusCode = failure.status();
-        let failed = Failed { success: false, output: (), error, status: status.as_u16() };
+        let failed = Failed { success: false, output: (), error, status: failure.status().as_u16() };
         let before = serde_json::to_vec(&failed).expect("strings and a number are always JSON");
         Self { before: before.into(), ..Self::default() }
     }
 
-    /// A body; may be asked for again, as the bytes are shared.
-    pub(crate) fn payload(&self) -> Payload {
-        Full::new(self.before.clone().chain(self.output.clone()).chain(self.after.clone()))
+    /// The body of a request, in pieces to be sent as one.
+    pub(crate) fn pieces(&self) -> [&[u8]; 3] {
+        [&self.before, &self.output, &self.after]
     }
 }

@@ -1,54 +1,37 @@
 //! The two calls of a JOB to the control plane, over one connection that is kept open.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::net::TcpStream as StdTcpStream;
 
 use bytes::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
 use thiserror::Error;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::answer::shortened;
 use crate::assignment::Assignment;
 use crate::clock;
-use crate::completion::{Completion, Payload};
+use crate::completion::Completion;
+use crate::connection::{self, Answer, Connection};
 use crate::context::Ids;
-use crate::failure::Failure;
-use crate::invocation;
-use crate::limits::{
-    ANSWER_HEADERS_MAX, CONNECT_MAX, EXCHANGE_MAX, INPUT_WAIT_MAX, READ_AT_ONCE_BYTES_MAX, REFUSAL_BYTES_MAX,
-    RETRY_PAUSE_MAX, RETRY_PAUSE_MIN,
-};
+use crate::limits::{EXCHANGE_MAX, INPUT_WAIT_MAX, REFUSAL_BYTES_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
 use crate::log;
-
-const INIT_DURATION_MS: HeaderName = HeaderName::from_static("x-init-duration-ms");
 
 /// The control plane as one attempt sees it.
 pub(crate) struct ControlPlane {
     assignment: Assignment,
+    /// The first call, where it was sent at once.
+    sent: Option<StdTcpStream>,
     /// Open and at rest; an exchange takes it and puts it back.
-    connection: Option<SendRequest<Payload>>,
+    connection: Option<Connection>,
 }
 
 /// A call, to be made as often as it takes.
 struct Call<'a> {
-    method: Method,
-    path: String,
-    completion: Option<(&'a Completion, HeaderValue)>,
+    head: String,
+    body: [&'a [u8]; 3],
     /// Bytes of the answer's body where it is a success.
-    body_max: usize,
-}
-
-/// An answer of 2xx.
-pub(crate) struct Answer {
-    pub(crate) headers: HeaderMap,
-    /// Fails only as too large.
-    pub(crate) body: Result<Bytes, Failure>,
-    /// When its head was there.
-    pub(crate) arrived: Instant,
+    answer_max: usize,
 }
 
 /// Why a call came to nothing.
@@ -57,7 +40,7 @@ pub(crate) enum CallError {
     #[error("cannot connect to the control plane (PICOFAAS_RUNTIME_URL): {0}")]
     Connect(io::Error),
     #[error("the connection to the control plane was lost: {0}")]
-    Lost(hyper::Error),
+    Lost(io::Error),
     #[error("the control plane did not answer in time")]
     Late,
     #[error("the control plane answered {status}: {said}")]
@@ -83,15 +66,17 @@ impl CallError {
 }
 
 impl ControlPlane {
-    /// Not yet connected.
-    pub(crate) fn new(assignment: Assignment) -> Self {
-        Self { assignment, connection: None }
+    /// Sends the request for the input before anything else is done, so that it is answered
+    /// while the process gets ready. What stands in its way is found by [`Self::fetch`].
+    pub(crate) fn ask(assignment: Assignment) -> Self {
+        let head = input_head(&assignment);
+        let sent = connection::send_at_once(&assignment.host, assignment.port, head.as_bytes()).ok();
+        Self { assignment, sent, connection: None }
     }
 
-    /// Asks for what `POST /invoke` would have brought.
+    /// Gets what `POST /invoke` would have brought.
     pub(crate) async fn fetch(&mut self, ids: &Ids, body_max: usize) -> Result<Answer, CallError> {
-        let path = format!("/v1/internal/executions/{}/input", self.assignment.execution_id);
-        let call = Call { method: Method::GET, path, completion: None, body_max };
+        let call = Call { head: input_head(&self.assignment), body: [&[]; 3], answer_max: body_max };
         self.call(ids, &call, clock::now() + INPUT_WAIT_MAX).await
     }
 
@@ -103,10 +88,13 @@ impl ControlPlane {
         init_ms: u64,
         until: Instant,
     ) -> Result<(), CallError> {
-        let path = format!("/v1/internal/executions/{}:complete", self.assignment.execution_id);
-        let completion = Some((completion, HeaderValue::from(init_ms)));
-        let call = Call { method: Method::POST, path, completion, body_max: REFUSAL_BYTES_MAX };
-        self.call(ids, &call, until).await.map(drop)
+        let body = completion.pieces();
+        let length: usize = body.iter().map(|piece| piece.len()).sum();
+        let more = format!(
+            "content-type: application/json\r\ncontent-length: {length}\r\nx-init-duration-ms: {init_ms}\r\n"
+        );
+        let head = request_head(&self.assignment, "POST", ":complete", &more);
+        self.call(ids, &Call { head, body, answer_max: REFUSAL_BYTES_MAX }, until).await.map(drop)
     }
 
     async fn call(&mut self, ids: &Ids, call: &Call<'_>, until: Instant) -> Result<Answer, CallError> {
@@ -120,7 +108,7 @@ impl ControlPlane {
                 Ok(Err(error)) => error,
                 Err(_) => CallError::Late,
             };
-            // It may have been closed just as it was used again, which says nothing.
+            // It may have been closed while the handler ran, which says nothing.
             if used_again && matches!(error, CallError::Lost(_)) {
                 continue;
             }
@@ -138,68 +126,43 @@ impl ControlPlane {
     }
 
     async fn exchange(&mut self, call: &Call<'_>) -> Result<Answer, CallError> {
-        let mut sender = match self.connection.take() {
-            // The control plane may have closed it while the handler ran.
-            Some(mut kept) => match kept.ready().await {
-                Ok(()) => kept,
-                Err(_) => self.connect().await?,
-            },
-            None => self.connect().await?,
+        let mut connection = if let Some(sent) = self.sent.take() {
+            Connection::resume(sent).map_err(CallError::Lost)?
+        } else {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => Connection::open(&self.assignment.host, self.assignment.port)
+                    .await
+                    .map_err(CallError::Connect)?,
+            };
+            let [before, output, after] = call.body;
+            let mut pieces = [call.head.as_bytes(), before, output, after].map(IoSlice::new);
+            connection.send(&mut pieces).await.map_err(CallError::Lost)?;
+            connection
         };
-        let answer = sender.send_request(self.request(call)).await.map_err(CallError::Lost)?;
-        let arrived = clock::now();
-        let (head, body) = answer.into_parts();
-        let success = head.status.is_success();
-        let body_max = if success { call.body_max } else { REFUSAL_BYTES_MAX };
-        let body = match invocation::read(body, body_max, arrived).await {
-            Err(Failure::BodyBroken(error)) => return Err(CallError::Lost(error)),
-            Err(Failure::BodyLate { .. }) => return Err(CallError::Late),
-            Ok(body) => {
-                self.connection = Some(sender);
-                Ok(body)
-            }
-            too_large => too_large,
-        };
-        if success {
-            return Ok(Answer { headers: head.headers, body, arrived });
+        let answer = connection.receive(call.answer_max).await.map_err(CallError::Lost)?;
+        if answer.reusable {
+            self.connection = Some(connection);
         }
-        let said = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
-        Err(CallError::Answered { status: head.status, said: format!("{:?}", shortened(&said)) })
-    }
-
-    async fn connect(&self) -> Result<SendRequest<Payload>, CallError> {
-        let Assignment { host, port, .. } = &self.assignment;
-        let stream = timeout(CONNECT_MAX, TcpStream::connect((host.as_str(), *port)))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(CallError::Connect)?;
-        // Requests are written whole, so waiting to fill a segment only adds latency.
-        stream.set_nodelay(true).map_err(CallError::Connect)?;
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(ANSWER_HEADERS_MAX)
-            .max_buf_size(READ_AT_ONCE_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(CallError::Lost)?;
-        tokio::task::spawn_local(async move {
-            // An exchange that it ends learns of it by its sender; between two it may end.
-            let _ = connection.await;
-        });
-        Ok(sender)
-    }
-
-    fn request(&self, call: &Call<'_>) -> Request<Payload> {
-        let mut request = Request::new(Payload::default());
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = call.path.parse().expect("the id was checked to be part of a path");
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.assignment.authority.clone());
-        headers.insert(AUTHORIZATION, self.assignment.authorization.clone());
-        if let Some((completion, init_ms)) = &call.completion {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(INIT_DURATION_MS, init_ms.clone());
-            *request.body_mut() = completion.payload();
+        if answer.status.is_success() {
+            return Ok(answer);
         }
-        request
+        let said = answer.body.unwrap_or_else(|_| Bytes::new());
+        let said = String::from_utf8_lossy(&said);
+        Err(CallError::Answered { status: answer.status, said: format!("{:?}", shortened(&said)) })
     }
+}
+
+fn input_head(assignment: &Assignment) -> String {
+    request_head(assignment, "GET", "/input", "")
+}
+
+/// The head of a request about the execution; each of `more` ends in a line break.
+fn request_head(assignment: &Assignment, method: &str, what: &str, more: &str) -> String {
+    let Assignment { execution_id, authority, token, .. } = assignment;
+    format!(
+        "{method} /v1/internal/executions/{execution_id}{what} HTTP/1.1\r\n\
+         host: {authority}\r\nauthorization: Bearer {}\r\n{more}\r\n",
+        token.0
+    )
 }

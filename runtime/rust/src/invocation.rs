@@ -111,7 +111,7 @@ where
 }
 
 /// Reads a body whole. One that comes in a single piece, as most do, is not copied.
-pub(crate) async fn read(body: Incoming, max: usize, arrived: Instant) -> Result<Bytes, Failure> {
+async fn read(body: Incoming, max: usize, arrived: Instant) -> Result<Bytes, Failure> {
     if body.size_hint().lower() > max as u64 {
         return Err(Failure::BodyTooLarge { max });
     }

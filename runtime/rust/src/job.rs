@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use crate::assignment::Assignment;
 use crate::clock;
 use crate::completion::Completion;
+use crate::connection::Answer;
 use crate::context::{Call, Ids};
-use crate::control_plane::{Answer, CallError, ControlPlane};
+use crate::control_plane::{CallError, ControlPlane};
 use crate::handler::Handler;
 use crate::invocation;
 use crate::limits::COMPLETE_GRACE;
@@ -40,29 +41,34 @@ pub(crate) fn run<H, Args>(
 where
     H: Handler<Args>,
 {
+    let ids = Ids::of_execution(&assignment.execution_id);
+    let control_plane = ControlPlane::ask(assignment);
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())
         .map_err(StartError::Runtime)?;
-    let code = runtime.block_on(attempt(handler, assignment, sizes, began));
+    let code = runtime.block_on(attempt(handler, ids, control_plane, sizes, began));
     // Whatever the handler left on another thread has no say in when the process ends.
     runtime.shutdown_background();
     Ok(code)
 }
 
-async fn attempt<H, Args>(handler: H, assignment: Assignment, sizes: Sizes, began: Instant) -> ExitCode
+async fn attempt<H, Args>(
+    handler: H,
+    ids: Ids,
+    mut control_plane: ControlPlane,
+    sizes: Sizes,
+    began: Instant,
+) -> ExitCode
 where
     H: Handler<Args>,
 {
-    let ids = Ids::of_execution(&assignment.execution_id);
-    let mut control_plane = ControlPlane::new(assignment);
     let init_ms = clock::ms_since(began);
     let work = async {
         let input = control_plane.fetch(&ids, sizes.body_max).await?;
         Ok::<_, CallError>(invoke(&handler, &ids, input, sizes.output_max).await)
     };
     let ended = tokio::select! {
-        // The request for the input is on its way before anything else is done.
         biased;
         ended = work => ended,
         signal = stopped(&ids) => {
@@ -74,6 +80,7 @@ where
         Ok(Ended { ids, completion, deadline }) => {
             let now = clock::now();
             let until = deadline.map_or(now, |deadline| deadline.max(now)) + COMPLETE_GRACE;
+            // Signals no longer end the process, so this is finished.
             let posted = control_plane.complete(&ids, &completion, init_ms, until).await;
             (ids, posted)
         }
@@ -98,7 +105,7 @@ where
     H: Handler<Args>,
 {
     panics::install_hook();
-    let Answer { headers, body, arrived } = input;
+    let Answer { headers, body, arrived, .. } = input;
     let ids = ids.with_trace_of(&headers);
     let mut deadline = None;
     let result = match Call::read(headers, arrived) {
@@ -119,7 +126,8 @@ where
     Ended { ids, completion, deadline }
 }
 
-/// Waits for a signal, of which the process has to know only while it runs a handler.
+/// Waits for a signal. To ask for signals takes time, which passes here while the input is
+/// on its way; until then a signal ends the process as it ends any other.
 async fn stopped(ids: &Ids) -> &'static str {
     match Stop::new() {
         Ok(mut stop) => stop.wait().await,

@@ -64,7 +64,8 @@
 //! # Parts
 //! `settings` (environment) → `listener` → `server` (accept, drain) → `route` →
 //! `invocation` (body, input, handler, output) → `answer`. For a JOB: `settings` with
-//! `assignment` → `job` → `control_plane` (its two calls) around the same `invocation` →
+//! `assignment` → `job` → `control_plane` (its two calls, over a
+//! `connection`) around the same `invocation` →
 //! `completion`. Beside them `handler`, `handlers`, `context`, `handler_error` (what
 //! functions are written against), `failure` (everything that can go wrong with an
 //! invocation), `panics`, `metrics`, `stop` (signals), `log`, `clock`, `limits`.
@@ -73,6 +74,7 @@ mod answer;
 mod assignment;
 mod clock;
 mod completion;
+mod connection;
 mod context;
 mod control_plane;
 mod drain;

@@ -61,9 +61,8 @@ pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Headers of an answer of the control plane.
 pub(crate) const ANSWER_HEADERS_MAX: usize = 64;
 
-/// Bytes of the control plane's answers that are read before they are looked at, and with
-/// it the largest head.
-pub(crate) const READ_AT_ONCE_BYTES_MAX: usize = 65_536;
+/// Bytes in the head of an answer of the control plane, in a chunk's, and in its trailers.
+pub(crate) const ANSWER_HEAD_BYTES_MAX: usize = 16_384;
 
 /// Bytes of an answer that is not the input.
 pub(crate) const REFUSAL_BYTES_MAX: usize = 16_384;

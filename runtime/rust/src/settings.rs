@@ -100,7 +100,7 @@ impl Settings {
             Some("JOB") => {
                 let given = |name| variable(name)?.ok_or(SettingError::NoAssignment(name));
                 let id = given(EXECUTION_ID)?;
-                Role::Job(Assignment::read(id, given(RUNTIME_URL)?, &given(TOKEN)?)?)
+                Role::Job(Assignment::read(id, given(RUNTIME_URL)?, given(TOKEN)?)?)
             }
             Some(other) => return Err(SettingError::Mode(other.to_owned())),
         };

@@ -72,24 +72,40 @@ fn a_refusal_of_either_call_is_final_and_a_failure() {
 }
 
 #[test]
-fn an_input_that_did_not_come_is_asked_for_again() {
-    let control_plane = ControlPlane::open();
-    let job = control_plane.job("echo", &[]);
-    for broken in ["", "HTTP/1.1 200 OK\r\nX-Execution-Id: e\r\nContent-Length: 11\r\n\r\n{\"in", "\x16\x03"]
-    {
+fn an_input_that_did_not_come_whole_is_asked_for_again() {
+    let ok = "HTTP/1.1 200 OK\r\n";
+    let chunked = format!("{ok}Transfer-Encoding: chunked\r\n\r\n");
+    for broken in [
+        [
+            String::new(),
+            format!("\x16\x03 this is not HTTP\r\n\r\n{BODY}"),
+            format!("{ok}X-Long: {}\r\n\r\n{BODY}", "x".repeat(16 << 10)),
+            format!("{ok}Content-Length: 11\r\n\r\n{{\"in"),
+        ],
+        [
+            format!("{ok}Content-Length: 11\r\nContent-Length: 2\r\n\r\n{BODY}"),
+            format!("{ok}Transfer-Encoding: gzip\r\n\r\n{BODY}"),
+            format!("{chunked}{BODY}\r\n0\r\n\r\n"),
+            format!("{chunked}4\r\n{BODY}\r\n0\r\n\r\n"),
+        ],
+    ] {
+        let control_plane = ControlPlane::open();
+        let job = control_plane.job("echo", &[]);
+        for answer in broken {
+            let mut caller = control_plane.accept();
+            caller.request();
+            caller.answer(answer);
+        }
         let mut caller = control_plane.accept();
         caller.request();
-        caller.answer(broken);
+        caller.answer(refusal(503, "NOT_YET"));
+        // What was answered whole leaves the connection open.
+        caller.request();
+        caller.answer(input("", BODY));
+        assert_eq!(caller.request().json()["output"], 1);
+        caller.answer(TAKEN);
+        assert_eq!(job.end().0, 0);
     }
-    let mut caller = control_plane.accept();
-    caller.request();
-    caller.answer(refusal(503, "NOT_YET"));
-    // What was answered whole leaves the connection open.
-    caller.request();
-    caller.answer(input("", BODY));
-    assert_eq!(caller.request().json()["output"], 1);
-    caller.answer(TAKEN);
-    assert_eq!(job.end().0, 0);
 }
 
 #[test]
@@ -97,13 +113,34 @@ fn a_control_plane_that_is_not_there_yet_is_waited_for() {
     let gone = ControlPlane::open();
     let port = gone.port();
     drop(gone);
-    let mut job = start_job(port, "echo", &[]);
+    let mut job = start_job(port, "echo", &[("PICOFAAS_RUNTIME_URL", &format!("http://localhost:{port}"))]);
     assert!(job.line_with("trying again").contains("PICOFAAS_RUNTIME_URL"));
     let control_plane = ControlPlane::at(port);
     let mut caller = control_plane.hand_out("", BODY);
     caller.request();
     caller.answer(TAKEN);
     assert_eq!(job.end().0, 0);
+}
+
+#[test]
+fn an_answer_that_ends_with_its_connection_is_read_and_the_next_call_opens_another() {
+    let known = "Content-Length: 11\r\n";
+    for head in [
+        "HTTP/1.1 200 OK\r\n",
+        &format!("HTTP/1.0 200 OK\r\n{known}"),
+        &format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{known}"),
+    ] {
+        let control_plane = ControlPlane::open();
+        let job = control_plane.job("echo", &[]);
+        let mut caller = control_plane.accept();
+        caller.request();
+        caller.answer(format!("{head}X-Execution-Id: {EXECUTION_ID}\r\n\r\n{BODY}"));
+        drop(caller);
+        let mut caller = control_plane.accept();
+        assert_eq!(caller.request().json()["output"], 1);
+        caller.answer(TAKEN);
+        assert_eq!(job.end().0, 0);
+    }
 }
 
 #[test]
