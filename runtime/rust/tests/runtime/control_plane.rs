@@ -1,7 +1,7 @@
 //! The control plane as a JOB sees it, played by a test over bare sockets.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
@@ -120,6 +120,11 @@ impl Caller {
 
     pub fn answer(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Nothing more will be answered here; what the peer says can still be read.
+    pub fn end_answers(&self) {
+        self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
     /// Whether the peer closes, with nothing more to say.

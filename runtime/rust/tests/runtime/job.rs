@@ -94,7 +94,8 @@ fn every_failure_is_posted_with_the_status_it_would_have_been_answered_with() {
         ("compute", None, "X-Deadline-Ms: 20\r\n", r#"{"input":{"ms":86400000}}"#, 504, "HANDLER_TIMEOUT"),
         ("echo", Some(("MAX_OUTPUT", "40")), "", &long_body, 500, "OUTPUT_TOO_LARGE"),
     ] {
-        let (completion, said) = completed(handler, more.as_slice(), headers, body);
+        let headers = format!("X-Trace-Id: t-1\r\n{headers}");
+        let (completion, said) = completed(handler, more.as_slice(), &headers, body);
         let message = completion["error"]["message"].as_str().unwrap();
         assert!(!message.is_empty());
         assert_eq!(
@@ -107,7 +108,7 @@ fn every_failure_is_posted_with_the_status_it_would_have_been_answered_with() {
             }),
             "{handler} on {body}"
         );
-        let line = format!("error executionId={EXECUTION_ID} traceId=- code={code} status={status}");
+        let line = format!("error executionId={EXECUTION_ID} traceId=t-1 code={code} status={status}");
         assert!(said.starts_with(&line), "{said}");
         assert!(said.lines().all(|line| line.contains(EXECUTION_ID)), "{said}");
     }

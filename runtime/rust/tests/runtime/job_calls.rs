@@ -86,7 +86,7 @@ fn an_input_that_did_not_come_whole_is_asked_for_again() {
             format!("{ok}Content-Length: 11\r\nContent-Length: 2\r\n\r\n{BODY}"),
             format!("{ok}Transfer-Encoding: gzip\r\n\r\n{BODY}"),
             format!("{chunked}{BODY}\r\n0\r\n\r\n"),
-            format!("{chunked}4\r\n{BODY}\r\n0\r\n\r\n"),
+            format!("{chunked}5\r\n{{\"inp..6\r\nut\":1}}\r\n0\r\n\r\n"),
         ],
     ] {
         let control_plane = ControlPlane::open();
@@ -135,7 +135,8 @@ fn an_answer_that_ends_with_its_connection_is_read_and_the_next_call_opens_anoth
         let mut caller = control_plane.accept();
         caller.request();
         caller.answer(format!("{head}X-Execution-Id: {EXECUTION_ID}\r\n\r\n{BODY}"));
-        drop(caller);
+        caller.end_answers();
+        assert!(caller.is_closed(), "it is not used again: {head}");
         let mut caller = control_plane.accept();
         assert_eq!(caller.request().json()["output"], 1);
         caller.answer(TAKEN);
