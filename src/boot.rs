@@ -1,6 +1,6 @@
 //! Puts the threads together, and takes them apart in order.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -51,6 +51,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where operators call.
     pub management_address: SocketAddr,
+    /// Where processes of `JOB` functions call.
+    pub runtime_address: SocketAddr,
     gateways: Vec<JoinHandle<std::io::Result<()>>>,
     scheduler: JoinHandle<()>,
     stop_scheduler: Arc<AtomicBool>,
@@ -75,7 +77,10 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
     let listener = listen(flags.listen).map_err(|error| cannot_bind("--listen", flags.listen, error))?;
     let management = listen(flags.management_listen)
         .map_err(|error| cannot_bind("--management-listen", flags.management_listen, error))?;
+    let runtime = listen(flags.runtime_listen)
+        .map_err(|error| cannot_bind("--runtime-listen", flags.runtime_listen, error))?;
     let (address, management_address) = (listener.local_addr()?, management.local_addr()?);
+    let runtime_address = runtime.local_addr()?;
     let sockets = SocketFolder::make(flags.state_dir.as_deref())?;
 
     let clock = Clock::start();
@@ -102,6 +107,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         settings: settings.clone(),
         boot,
         listener,
+        runtime_listener: Some(runtime),
         letters,
         control: to_control,
     };
@@ -124,6 +130,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         clock,
         settings: settings.clone(),
         sockets: sockets.path.clone(),
+        runtime_url: format!("http://{}", reachable(runtime_address)),
         lines,
     });
     let control = Control::new(board, clock, settings, context, vec![post]);
@@ -147,6 +154,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         control,
         address,
         management_address,
+        runtime_address,
         gateways: vec![gateway],
         scheduler,
         stop_scheduler,
@@ -209,6 +217,16 @@ impl Running {
     }
 }
 
+/// How a process of this machine reaches a listener, which may listen on every address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
 fn cannot_bind(flag: &str, address: SocketAddr, error: std::io::Error) -> anyhow::Error {
     let remedy = match error.kind() {
         std::io::ErrorKind::AddrInUse => {
@@ -246,9 +264,14 @@ fn start_scheduler(
 
 /// Answers what gateways pass on; each in a task of its own.
 async fn run_errands(control: Rc<Control>, mut errands: Mailbox<Errand>) {
-    while let Some(Errand { request, answer }) = errands.next().await {
-        let control = control.clone();
-        tokio::task::spawn_local(async move { answer.send(control.answer(request).await) });
+    while let Some(errand) = errands.next().await {
+        match errand {
+            Errand::Answer { request, answer } => {
+                let control = control.clone();
+                tokio::task::spawn_local(async move { answer.send(control.answer(*request).await) });
+            }
+            Errand::Start(start) => control.start_job(*start),
+        }
     }
 }
 

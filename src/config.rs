@@ -53,6 +53,9 @@ pub struct ServeArgs {
     /// Where operators and Prometheus call: all of the API, /metrics, /healthz, /readyz (address:port)
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDR", help_heading = "Listeners")]
     pub management_listen: SocketAddr,
+    /// Where processes of JOB functions fetch their input and post their result (address:port)
+    #[arg(long, default_value = "127.0.0.1:8082", value_name = "ADDR", help_heading = "Listeners")]
+    pub runtime_listen: SocketAddr,
     /// Serve function writes on --listen though it is not bound to loopback
     #[arg(long, help_heading = "Listeners")]
     pub allow_writes: bool,
@@ -103,6 +106,10 @@ pub struct ServeArgs {
     /// Bytes of payloads and outputs held at once, 1 MiB … 1 TiB
     #[arg(long, default_value = "268435456", value_parser = between::<usize>(1 << 20, 1 << 40), value_name = "BYTES", help_heading = "Limits")]
     pub max_payload_bytes: usize,
+    /// Bytes reserved at admission for the output of an execution that is promised to be kept
+    /// (enqueued, or with an Idempotency-Key); at most --max-output, 0 … 1 GiB
+    #[arg(long, default_value = "65536", value_parser = between::<usize>(0, 1 << 30), value_name = "BYTES", help_heading = "Limits")]
+    pub reserved_output: usize,
     /// Client connections at once, 1 … 65536
     #[arg(long, default_value = "4096", value_parser = between::<usize>(1, 65536), value_name = "N", help_heading = "Limits")]
     pub max_connections: usize,
@@ -162,11 +169,17 @@ impl Settings {
         {
             return Err(format!("--scheduler-core {core}: this process may only use the CPUs {allowed:?}"));
         }
-        if flags.listen == flags.management_listen && flags.listen.port() != 0 {
-            return Err(format!(
-                "--management-listen {}: is the same as --listen; give each its own port",
-                flags.management_listen
-            ));
+        let listeners = [
+            ("--listen", flags.listen),
+            ("--management-listen", flags.management_listen),
+            ("--runtime-listen", flags.runtime_listen),
+        ];
+        for (at, (flag, address)) in listeners.iter().enumerate() {
+            if let Some((other, _)) = listeners[..at].iter().find(|(_, other)| other == address)
+                && address.port() != 0
+            {
+                return Err(format!("{flag} {address}: is the same as {other}; give each its own port"));
+            }
         }
         let (policy, policy_reason) = match flags.scheduler {
             SchedulerPolicy::Auto if usable >= 4 => {

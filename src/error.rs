@@ -24,11 +24,15 @@ pub enum Code {
     ForeignHost,
     WritesDisabled,
     LocalExecDisabled,
+    Unauthorized,
     RequestTimeout,
     FunctionExists,
     VersionMismatch,
     NotScalable,
     AlreadyTerminal,
+    AttemptSuperseded,
+    InvalidCompletion,
+    IdempotencyMismatch,
     BodyTooLarge,
     HeadTooLarge,
     UnsupportedMediaType,
@@ -83,6 +87,7 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Code::BadRequest | Code::InvalidJson => 400,
+            Code::Unauthorized => 401,
             Code::ForeignHost | Code::WritesDisabled | Code::LocalExecDisabled => 403,
             Code::NotFound
             | Code::FunctionNotFound
@@ -91,12 +96,15 @@ impl Code {
             | Code::ExecutionLostOnRestart => 404,
             Code::MethodNotAllowed => 405,
             Code::RequestTimeout => 408,
-            Code::FunctionExists | Code::NotScalable | Code::AlreadyTerminal => 409,
+            Code::FunctionExists | Code::NotScalable | Code::AlreadyTerminal | Code::AttemptSuperseded => 409,
             Code::VersionMismatch => 412,
             Code::BodyTooLarge => 413,
             Code::UnsupportedMediaType => 415,
             Code::HeadTooLarge => 431,
-            Code::InvalidInvocation | Code::InvalidFunction => 422,
+            Code::InvalidInvocation
+            | Code::InvalidFunction
+            | Code::InvalidCompletion
+            | Code::IdempotencyMismatch => 422,
             Code::QueueFull => 429,
             Code::InstanceCrashed
             | Code::InvalidAnswer
@@ -135,11 +143,15 @@ impl Code {
             Code::ForeignHost => "FOREIGN_HOST",
             Code::WritesDisabled => "WRITES_DISABLED",
             Code::LocalExecDisabled => "LOCAL_EXEC_DISABLED",
+            Code::Unauthorized => "UNAUTHORIZED",
             Code::RequestTimeout => "REQUEST_TIMEOUT",
             Code::FunctionExists => "FUNCTION_EXISTS",
             Code::VersionMismatch => "VERSION_MISMATCH",
             Code::NotScalable => "NOT_SCALABLE",
             Code::AlreadyTerminal => "ALREADY_TERMINAL",
+            Code::AttemptSuperseded => "ATTEMPT_SUPERSEDED",
+            Code::InvalidCompletion => "INVALID_COMPLETION",
+            Code::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Code::BodyTooLarge => "BODY_TOO_LARGE",
             Code::HeadTooLarge => "HEAD_TOO_LARGE",
             Code::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
@@ -189,11 +201,15 @@ impl Code {
             | Code::ForeignHost
             | Code::WritesDisabled
             | Code::LocalExecDisabled
+            | Code::Unauthorized
             | Code::RequestTimeout
             | Code::FunctionExists
             | Code::VersionMismatch
             | Code::NotScalable
             | Code::AlreadyTerminal
+            | Code::AttemptSuperseded
+            | Code::InvalidCompletion
+            | Code::IdempotencyMismatch
             | Code::BodyTooLarge
             | Code::HeadTooLarge
             | Code::UnsupportedMediaType

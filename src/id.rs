@@ -78,6 +78,34 @@ pub fn write_hex(out: &mut [u8], mut value: u64) {
     }
 }
 
+/// What a process of a `JOB` proves itself with: 128 random bits, good for one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The first half.
+    pub high: u64,
+    /// The second half.
+    pub low: u64,
+}
+
+impl Token {
+    /// The token that a text stands for: 32 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
+        if text.len() != 32 || !text.as_bytes().iter().all(digit) {
+            return None;
+        }
+        let half = |from: usize| u64::from_str_radix(&text[from..from + 16], 16).ok();
+        Some(Self { high: half(0)?, low: half(16)? })
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:016x}", self.high, self.low)
+    }
+}
+
 /// Unpredictable bits from the kernel, fetched a buffer at a time.
 #[derive(Debug)]
 pub struct Entropy {
@@ -131,6 +159,16 @@ mod tests {
         let first = Duration::from_secs(1_795_000_000);
         assert!(boot_number(first) < boot_number(first + Duration::from_millis(128)));
         assert_eq!(boot_number(Duration::ZERO), 0);
+    }
+
+    #[test]
+    fn a_token_survives_its_text_form_and_nothing_else_is_one() {
+        let token = Token { high: 1, low: u64::MAX };
+        let text = token.to_string();
+        assert_eq!(Token::parse(&text), Some(token));
+        for wrong in [&text[1..], &text.to_uppercase(), &format!("+{}", &text[1..]), ""] {
+            assert_eq!(Token::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -14,9 +14,11 @@ use bytes::Bytes;
 use hyper::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::error::Code;
 use crate::function::Function;
 use crate::gateway::reply::Body;
 use crate::hot::message::LaneIndex;
+use crate::id::{ExecutionId, Token};
 
 /// Letters that may lie unread in one box.
 const LETTERS_MAX: usize = 1024;
@@ -45,11 +47,39 @@ pub enum Letter {
 
 /// To control.
 #[derive(Debug)]
-pub struct Errand {
+pub enum Errand {
     /// A request that came in on a gateway's listener and is control's to answer.
-    pub request: WholeRequest,
-    /// Where its answer goes.
-    pub answer: Answer<Response<Body>>,
+    Answer { request: Box<WholeRequest>, answer: Answer<Response<Body>> },
+    /// An attempt needs a process of its own.
+    Start(Box<JobStart>),
+}
+
+/// What a process of a `JOB` is started for.
+#[derive(Debug)]
+pub struct JobStart {
+    /// The function's version.
+    pub function: Arc<Function>,
+    /// The execution that it is to run.
+    pub execution: ExecutionId,
+    /// The trace it belongs to.
+    pub trace_id: String,
+    /// What it proves itself with.
+    pub token: Token,
+    /// Answered, or the asker gone: it is killed.
+    pub killed: Awaited<()>,
+    /// Answered when it is gone.
+    pub ended: Answer<JobEnd>,
+}
+
+/// How the process of a `JOB` ended, or why there was none.
+#[derive(Debug)]
+pub struct JobEnd {
+    /// What that means for an attempt without a result.
+    pub code: Code,
+    /// The same in words.
+    pub reason: String,
+    /// It says that it has posted its result.
+    pub exited_with_0: bool,
 }
 
 /// Where one answer goes. Dropped unsent, the asker learns that there will be none.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::process::{Launch, Process, describe};
+use super::process::{Launch, Process, describe, with_tail};
 use super::{Context, probe};
 use crate::clock::Nanos;
 use crate::function::{Address, Function, Target};
@@ -32,8 +32,6 @@ const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// The log target of crashes; `dev` shows them and tells of failed starts in its own words.
 pub const CRASH: &str = "picofaas::crash";
-/// How much of what a process wrote is told as the reason of its end, in bytes.
-const REASON_BYTES_MAX: usize = 2000;
 
 #[derive(Debug)]
 enum Standing {
@@ -389,14 +387,4 @@ impl Fleet {
         let file = format!("{process}-{lane}-{place}-{generation}.sock");
         self.context.sockets.join(file)
     }
-}
-
-fn with_tail(reason: &str, process: &Process) -> String {
-    let tail = process.tail.text();
-    if tail.is_empty() {
-        return format!("{reason}, and wrote nothing");
-    }
-    let start = tail.len().saturating_sub(REASON_BYTES_MAX);
-    let start = (start..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
-    format!("{reason}; it wrote: {}", &tail[start..])
 }

@@ -1,4 +1,4 @@
-//! What gives instances: local processes for `WARM`, endpoints for `POOL`.
+//! What gives instances: local processes for `WARM` and `JOB`, endpoints for `POOL`.
 //!
 //! Everything here runs on the control thread.
 //!
@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `orders` | the way to the scheduler, which keeps what its ring has no room for |
 //! | `fleet` | the instances of one lane: started, watched, replaced, stopped |
+//! | `jobs` | the processes of one lane that take one attempt each |
 //! | `process` | one local process |
 //! | `output` | what a process writes, as bounded lines |
 //! | `probe` | `GET /health` |
@@ -13,6 +14,7 @@
 
 pub mod endpoints;
 pub mod fleet;
+pub mod jobs;
 pub mod orders;
 pub mod output;
 pub mod probe;
@@ -36,6 +38,8 @@ pub struct Context {
     pub settings: Arc<Settings>,
     /// Where the sockets of instances live.
     pub sockets: PathBuf,
+    /// Where processes of `JOB` functions reach the runtime listener.
+    pub runtime_url: String,
     /// What the lines that functions write are told.
     pub lines: output::Lines,
 }
@@ -45,6 +49,8 @@ pub struct Context {
 pub enum Backend {
     /// Local processes.
     Fleet(Rc<fleet::Fleet>),
+    /// A local process for each attempt.
+    Jobs(Rc<jobs::Jobs>),
     /// Something that already runs.
     Endpoints(Rc<endpoints::Endpoints>),
 }

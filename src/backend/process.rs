@@ -123,6 +123,11 @@ impl Process {
         self.forget_socket();
     }
 
+    /// Kills its whole group; [`Process::ended`] tells when it is gone.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
     fn forget_socket(&self) {
         if let Some(socket) = &self.socket {
             // Left behind, it is a file that the folder's end removes.
@@ -172,4 +177,19 @@ pub fn describe(status: ExitStatus) -> String {
         (None, Some(signal)) => format!("signal {signal} ended it"),
         (None, None) => "it ended".to_owned(),
     }
+}
+
+/// How much of what a process wrote is told as the reason of its end, in bytes.
+const REASON_BYTES_MAX: usize = 2000;
+
+/// A reason, and the last of what the process wrote.
+#[must_use]
+pub fn with_tail(reason: &str, process: &Process) -> String {
+    let tail = process.tail.text();
+    if tail.is_empty() {
+        return format!("{reason}, and wrote nothing");
+    }
+    let start = tail.len().saturating_sub(REASON_BYTES_MAX);
+    let start = (start..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
+    format!("{reason}; it wrote: {}", &tail[start..])
 }

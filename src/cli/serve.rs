@@ -45,6 +45,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(
         listen = %running.address,
         management = %running.management_address,
+        runtime = %running.runtime_address,
         functions = running.control.functions.borrow().len(),
         "serving"
     );

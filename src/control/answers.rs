@@ -14,11 +14,12 @@ use super::changes::unknown;
 use super::{Control, Registered};
 use crate::backend::Backend;
 use crate::error::{Code, Refusal};
+use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::gateway::reply::{self, Body};
 use crate::gateway::route::{Call, route};
 use crate::id::ExecutionId;
 use crate::mailbox::{Letter, WholeRequest, question};
-use crate::management::metrics;
+use crate::management::{inside, metrics};
 use crate::registry::{FunctionSpec, SpecError, parse_function, parse_function_named};
 
 /// How long the scheduler may take to show that it ticks.
@@ -40,9 +41,12 @@ impl Control {
                 let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
                 return self.pass_on(owner, request).await;
             }
+            Call::JobInput(_) | Call::CompleteJob(_) => Err(served_elsewhere(uri.path(), RUNTIME)),
             Call::Healthz => self.healthz().await,
             Call::Readyz => self.readyz(),
             Call::Metrics => Ok(self.metrics()),
+            Call::Page => Ok(inside::page()),
+            Call::DebugState => Ok(inside::state(self)),
             Call::ListFunctions => Ok(self.list()),
             Call::ReadFunction(name) => self.read(name),
             Call::CreateFunction => self.create(request.body()).await,
@@ -199,6 +203,7 @@ impl Control {
             in_flight = doorway.in_flight.load(Ordering::Relaxed);
             replicas = match &lane.backend {
                 Backend::Fleet(fleet) => fleet.count(),
+                Backend::Jobs(jobs) => jobs.count(),
                 Backend::Endpoints(_) => u32::try_from(lane.function.addresses.len()).unwrap_or(u32::MAX),
             };
         }

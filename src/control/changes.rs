@@ -20,12 +20,13 @@ use super::{Control, OpenLane, Registered};
 use crate::backend::Backend;
 use crate::backend::endpoints::Endpoints;
 use crate::backend::fleet::Fleet;
+use crate::backend::jobs::Jobs;
 use crate::clock::NANOS_PER_MS;
 use crate::error::{Code, Refusal};
 use crate::function::Function;
 use crate::hot::doorway::Doorway;
 use crate::hot::lane::{Lane, LaneLimits};
-use crate::hot::message::{LaneIndex, Order};
+use crate::hot::message::{InstanceKey, LaneIndex, Order};
 use crate::mailbox::{Letter, question};
 use crate::metrics::Meters;
 use crate::registry::{ExecutionMode, Fault, FunctionSpec};
@@ -160,10 +161,17 @@ impl Control {
             ExecutionMode::Pool => {
                 Backend::Endpoints(Endpoints::open(self.context.clone(), function.clone()).await)
             }
-            ExecutionMode::Warm | ExecutionMode::Job => {
+            ExecutionMode::Warm => {
                 let fleet = Fleet::new(self.context.clone(), function.clone());
                 fleet.keep_min();
                 Backend::Fleet(fleet)
+            }
+            ExecutionMode::Job => {
+                // To the scheduler, what starts a process for each attempt is one instance that is
+                // always there.
+                let instance = InstanceKey { lane: function.lane, place: 0, generation: 1 };
+                self.context.orders.send(Order::Ready { instance, started: false });
+                Backend::Jobs(Jobs::new(self.context.clone(), function.clone()))
             }
         };
         self.lanes.borrow_mut().insert(function.lane, OpenLane { function: function.clone(), backend });
@@ -182,7 +190,7 @@ impl Control {
     pub fn can_serve(&self, function: &Function) -> bool {
         match self.lanes.borrow().get(&function.lane).map(|lane| &lane.backend) {
             Some(Backend::Fleet(fleet)) => fleet.was_ready() || fleet.min() == 0,
-            Some(Backend::Endpoints(_)) | None => true,
+            Some(Backend::Jobs(_) | Backend::Endpoints(_)) | None => true,
         }
     }
 
@@ -255,15 +263,15 @@ impl Control {
                 .with_details(vec![Fault { field: field.to_owned(), message: message.to_owned() }]))
         };
         match spec.execution_mode {
-            ExecutionMode::Job => fault(
-                "executionMode",
-                "JOB is not served by the local backend yet; set WARM (with local.command) or POOL (with endpointUrl)",
-            ),
-            ExecutionMode::Warm if spec.local.as_ref().is_none_or(|local| local.command.is_empty()) => fault(
-                "local.command",
-                "is required: there is no cluster here that could run `image`, so say what to run on this machine",
-            ),
-            ExecutionMode::Warm | ExecutionMode::Pool => Ok(()),
+            ExecutionMode::Job | ExecutionMode::Warm
+                if spec.local.as_ref().is_none_or(|local| local.command.is_empty()) =>
+            {
+                fault(
+                    "local.command",
+                    "is required: there is no cluster here that could run `image`, so say what to run on this machine",
+                )
+            }
+            ExecutionMode::Job | ExecutionMode::Warm | ExecutionMode::Pool => Ok(()),
         }
     }
 }
@@ -293,7 +301,8 @@ fn version(spec: FunctionSpec, lane: LaneIndex, meters: Arc<Meters>) -> Function
 fn places(spec: &FunctionSpec) -> u16 {
     let places = match spec.execution_mode {
         ExecutionMode::Pool => spec.endpoint_urls.len(),
-        ExecutionMode::Warm | ExecutionMode::Job => spec.replicas.max as usize,
+        ExecutionMode::Warm => spec.replicas.max as usize,
+        ExecutionMode::Job => 1,
     };
     u16::try_from(places).unwrap_or(u16::MAX)
 }
@@ -302,12 +311,15 @@ fn limits(spec: &FunctionSpec) -> LaneLimits {
     let ns = |ms: u32| u64::from(ms) * NANOS_PER_MS;
     LaneLimits {
         concurrency: spec.concurrency,
-        instance_concurrency: spec.effective_instance_concurrency(),
+        instance_concurrency: match spec.execution_mode {
+            ExecutionMode::Job => spec.concurrency,
+            ExecutionMode::Warm | ExecutionMode::Pool => spec.effective_instance_concurrency(),
+        },
         max_retries: u8::try_from(spec.max_retries).unwrap_or(u8::MAX),
         retry_backoff_ns: ns(spec.retry_backoff_ms),
         retry_max_backoff_ns: ns(spec.retry_max_backoff_ms),
         attempt_timeout_ns: ns(spec.effective_attempt_timeout_ms()),
         instances_max: places(spec),
-        can_start: spec.execution_mode != ExecutionMode::Pool,
+        can_start: spec.execution_mode == ExecutionMode::Warm,
     }
 }

@@ -120,6 +120,7 @@ impl Control {
     pub fn has_instances(&self) -> bool {
         self.lanes.borrow().values().any(|lane| match &lane.backend {
             Backend::Fleet(fleet) => !fleet.is_empty(),
+            Backend::Jobs(jobs) => jobs.count() > 0,
             Backend::Endpoints(_) => false,
         })
     }
@@ -137,6 +138,8 @@ impl Backend {
     pub fn close(&self) {
         match self {
             Backend::Fleet(fleet) => fleet.close(),
+            // Each ends with the attempt that it was started for.
+            Backend::Jobs(_) => {}
             Backend::Endpoints(endpoints) => endpoints.close(),
         }
     }

@@ -9,6 +9,7 @@ use super::Control;
 use crate::backend::Backend;
 use crate::clock::NANOS_PER_MS;
 use crate::hot::message::{LaneIndex, Notice, Order};
+use crate::mailbox::JobStart;
 use crate::registry::ExecutionMode;
 
 /// How often idle instances are looked for; an instance stops at most this much late.
@@ -48,12 +49,15 @@ impl Control {
         match notice {
             Notice::Start { lane } => match self.backend(lane) {
                 Some(Backend::Fleet(fleet)) => fleet.start_wanted(),
-                Some(Backend::Endpoints(_)) | None => self.context.orders.send(Order::StartFailed { lane }),
+                Some(Backend::Jobs(_) | Backend::Endpoints(_)) | None => {
+                    self.context.orders.send(Order::StartFailed { lane })
+                }
             },
             Notice::Suspect { instance } => match self.backend(instance.lane) {
                 Some(Backend::Fleet(fleet)) => fleet.look_after(instance),
                 Some(Backend::Endpoints(endpoints)) => endpoints.look_after(instance),
-                None => {}
+                // Its stand-in is never found wanting.
+                Some(Backend::Jobs(_)) | None => {}
             },
             Notice::Retired { instance } => {
                 if let Some(Backend::Fleet(fleet)) = self.backend(instance.lane) {
@@ -66,6 +70,14 @@ impl Control {
 
     fn backend(&self, lane: LaneIndex) -> Option<Backend> {
         self.lanes.borrow().get(&lane).map(|lane| lane.backend.clone())
+    }
+
+    /// Starts the process of one attempt of a `JOB`. Where its lane is not there any more, nobody is
+    /// told, which tells whoever waits.
+    pub fn start_job(&self, start: JobStart) {
+        if let Some(Backend::Jobs(jobs)) = self.backend(start.function.lane) {
+            jobs.start(start);
+        }
     }
 
     /// Sends what orders still wait and looks for idle instances, for ever.

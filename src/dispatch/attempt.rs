@@ -13,12 +13,12 @@ use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::{Code, Source};
 use crate::function::Address;
 use crate::gateway::Gateway;
-use crate::gateway::cargo::Record;
 use crate::gateway::json;
+use crate::gateway::record::Record;
 use crate::gateway::reply::Failure;
 use crate::hot::message::InstanceKey;
 use crate::hot::ticket::Ticket;
-use crate::id::{ExecutionId, write_hex};
+use crate::id::ExecutionId;
 
 /// What an attempt came to.
 #[derive(Debug)]
@@ -80,8 +80,7 @@ async fn exchange(
         let now = gateway.clock.now();
         let id = |nonce| ExecutionId { boot: gateway.boot, ticket, nonce };
         let payload = gateway.with_record(ticket, |record| {
-            let attempt_ms = u64::from(served.function.spec.effective_attempt_timeout_ms());
-            let left_ms = (record.deadline.saturating_sub(now) / NANOS_PER_MS).clamp(1, attempt_ms);
+            let left_ms = record.time_left_ms(now);
             write_head(&mut connection.head, &address, record, id(record.nonce), left_ms);
             record.payload.clone()
         });
@@ -112,28 +111,9 @@ fn write_head(head: &mut Vec<u8>, address: &Address, record: &Record, id: Execut
     let _ = write!(head, "Content-Length: {}\r\nX-Execution-Id: ", record.payload.len());
     head.extend_from_slice(&id.text());
     head.extend_from_slice(b"\r\nX-Trace-Id: ");
-    let (high, low, span) = record.trace.made;
-    let mut hex = [0; 48];
-    write_hex(&mut hex[..16], high);
-    write_hex(&mut hex[16..32], low);
-    write_hex(&mut hex[32..], span);
-    match (&record.trace.id, &record.trace.parent) {
-        (Some(given), _) => head.extend_from_slice(given.as_bytes()),
-        // `00-<32 hex of the trace id>-<16 hex of the span id>-<2 hex of flags>`
-        (None, Some(parent)) => head.extend_from_slice(parent.as_bytes().get(3..35).unwrap_or(&hex[..32])),
-        (None, None) => head.extend_from_slice(&hex[..32]),
-    }
+    record.trace.write_id(head);
     head.extend_from_slice(b"\r\ntraceparent: ");
-    match &record.trace.parent {
-        Some(given) => head.extend_from_slice(given.as_bytes()),
-        None => {
-            head.extend_from_slice(b"00-");
-            head.extend_from_slice(&hex[..32]);
-            head.push(b'-');
-            head.extend_from_slice(&hex[32..]);
-            head.extend_from_slice(b"-01");
-        }
-    }
+    record.trace.write_parent(head);
     let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {left_ms}\r\n", record.attempt);
     if let Some(key) = &record.idempotency_key {
         head.extend_from_slice(b"Idempotency-Key: ");
@@ -154,13 +134,22 @@ fn judge(answer: Answer) -> Outcome {
             Code::OutputNotJson,
             "the function answered 200 with a body that is not one JSON value; answer JSON, or 204 for none",
         )),
-        400..=499 => Outcome::Refused(own_error(&answer, answer.status)),
-        504 => Outcome::Failed(Failure { http: 504, ..own_error(&answer, 504) }),
-        500..=599 => Outcome::Failed(own_error(&answer, 500)),
+        status @ 400..=599 => by_status(status, |http| own_error(&answer, http)),
         status => Outcome::Refused(Failure::new(
             Code::InvalidAnswer,
             format!("the function answered with status {status}, which is neither a success nor an error"),
         )),
+    }
+}
+
+/// What a function's own error means for its attempt, by the status (400 … 599) that it came with.
+/// `own` makes the failure that is answered with a status.
+#[must_use]
+pub fn by_status(status: u16, own: impl FnOnce(u16) -> Failure) -> Outcome {
+    match status {
+        400..=499 => Outcome::Refused(own(status)),
+        504 => Outcome::Failed(own(504)),
+        _ => Outcome::Failed(own(500)),
     }
 }
 
@@ -173,6 +162,24 @@ const MESSAGE_BYTES_MAX: usize = 4096;
 fn excerpt(text: &str, most: usize) -> String {
     let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     text[..end].to_owned()
+}
+
+/// The error that a function named itself.
+#[must_use]
+pub fn named_error(code: &str, message: &str, http: u16) -> Failure {
+    Failure {
+        code: excerpt(code, CODE_BYTES_MAX).into(),
+        message: excerpt(message, MESSAGE_BYTES_MAX).into(),
+        http,
+        source: Source::Function,
+    }
+}
+
+/// The error of a function that named none.
+#[must_use]
+pub fn unnamed_error(http: u16, message: impl Into<Cow<'static, str>>) -> Failure {
+    let code = if http == 504 { Code::HandlerTimeout } else { Code::HandlerError };
+    Failure { http, ..Failure::new(code, message) }
 }
 
 /// The error that a function gave itself: `{"error":{"code","message"}}`, or what it sent.
@@ -189,20 +196,13 @@ fn own_error(answer: &Answer, http: u16) -> Failure {
         #[serde(borrow, default)]
         message: Cow<'a, str>,
     }
-    let fallback = if answer.status == 504 { Code::HandlerTimeout } else { Code::HandlerError };
     match serde_json::from_slice::<Outer<'_>>(&answer.body) {
-        Ok(Outer { error }) => Failure {
-            code: excerpt(&error.code, CODE_BYTES_MAX).into(),
-            message: excerpt(&error.message, MESSAGE_BYTES_MAX).into(),
-            http,
-            source: Source::Function,
-        },
+        Ok(Outer { error }) => named_error(&error.code, &error.message, http),
         Err(_) => {
             /// How much of a body that is no error of the contract is repeated.
             const EXCERPT_BYTES_MAX: usize = 200;
             let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(EXCERPT_BYTES_MAX)]);
-            let message = format!("the function answered {}: {}", answer.status, text.trim());
-            Failure { http, ..Failure::new(fallback, message) }
+            unnamed_error(http, format!("the function answered {}: {}", answer.status, text.trim()))
         }
     }
 }

@@ -3,15 +3,17 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use bytes::Bytes;
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response};
 
 use super::Gateway;
-use super::cargo::{Admission, Asked, Full, Status, Trace};
+use super::body::Source;
+use super::cargo::Full;
 use super::json;
+use super::keys::{Claim, Standing};
+use super::record::{Admission, Asked, Status, Trace};
 use super::reply::{self, Body, Failure, Waiting};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::Served;
@@ -34,19 +36,21 @@ struct Checked {
     idempotency_key: Option<HeaderValue>,
 }
 
-/// What reads a body.
-pub enum Source {
-    /// Off the client's connection.
-    Wire(Incoming),
-    /// It was read by another listener.
-    Whole(Bytes),
+/// What a request that was let in is about.
+#[derive(Clone, Copy, Debug)]
+enum Admitted {
+    /// An execution of its own.
+    New(Ticket),
+    /// The execution that its key stands for already, and until when it may be waited for (ns).
+    Known(Ticket, Nanos),
 }
 
 impl Gateway {
     /// `POST /v1/functions/{name}:invoke`.
     pub async fn invoke(self: &Rc<Self>, name: &str, headers: &HeaderMap, body: Source) -> Response<Body> {
         let ticket = match self.admit(name, headers, body, Asked::Waiting).await {
-            Ok(ticket) => ticket,
+            Ok(Admitted::New(ticket)) => ticket,
+            Ok(Admitted::Known(ticket, deadline)) => return self.join(ticket, deadline).await,
             Err(refusal) => return reply::refusal(&refusal),
         };
         let waiting = Waiting::new(self.clone(), ticket);
@@ -58,9 +62,24 @@ impl Gateway {
             reply::invocation(self.id(ticket, record), record)
         });
         drop(waiting);
-        answer.unwrap_or_else(|| {
-            reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"))
-        })
+        answer.unwrap_or_else(lost)
+    }
+
+    /// Waits for an execution that somebody else's request with the same key began, or replays it.
+    async fn join(self: &Rc<Self>, ticket: Ticket, deadline: Nanos) -> Response<Body> {
+        let waiting = Waiting::new(self.clone(), ticket);
+        let patience = Duration::from_nanos(deadline.saturating_sub(self.clock.now()));
+        // Not over in time is an answer, too; the record stays while it is waited for.
+        let in_time = tokio::time::timeout(patience, waiting).await.is_ok();
+        if in_time {
+            self.cargo.borrow_mut().mark_read(ticket);
+            self.publish_gauges();
+        }
+        let answer = self.with_record(ticket, |record| {
+            let id = self.id(ticket, record);
+            if record.has_ended() { reply::invocation(id, record) } else { reply::unfinished(id, record) }
+        });
+        answer.map_or_else(lost, reply::replayed)
     }
 
     /// `POST /v1/functions/{name}:enqueue`.
@@ -70,20 +89,20 @@ impl Gateway {
         headers: &HeaderMap,
         body: Source,
     ) -> Response<Body> {
-        let ticket = match self.admit(name, headers, body, Asked::Promised).await {
-            Ok(ticket) => ticket,
+        let (ticket, is_new) = match self.admit(name, headers, body, Asked::Promised).await {
+            Ok(Admitted::New(ticket)) => (ticket, true),
+            Ok(Admitted::Known(ticket, _)) => (ticket, false),
             Err(refusal) => return reply::refusal(&refusal),
         };
-        let id = self.with_record(ticket, |record| self.id(ticket, record));
-        self.enqueue(ticket);
-        let Some(id) = id else {
-            return reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"));
-        };
-        let mut response = reply::json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"queued\"}}"));
-        if let Ok(location) = HeaderValue::from_str(&format!("/v1/executions/{id}")) {
-            response.headers_mut().insert(hyper::header::LOCATION, location);
+        let accepted = self.with_record(ticket, |record| reply::accepted(self.id(ticket, record), record));
+        if is_new {
+            self.enqueue(ticket);
+            accepted.unwrap_or_else(lost)
+        } else {
+            self.cargo.borrow_mut().promise(ticket);
+            self.publish_gauges();
+            accepted.map_or_else(lost, reply::replayed)
         }
-        response
     }
 
     /// Parses, validates, resolves the name, takes a credit and a record, sets the deadline.
@@ -93,7 +112,7 @@ impl Gateway {
         headers: &HeaderMap,
         body: Source,
         asked: Asked,
-    ) -> Result<Ticket, Refusal> {
+    ) -> Result<Admitted, Refusal> {
         let admitted = self.clock.now();
         let served = self.resolve(name)?;
         let refused = |(rejection, refusal): (Rejection, Refusal)| {
@@ -109,7 +128,31 @@ impl Gateway {
             refusal
         };
         self.check_draining().map_err(refused)?;
-        self.take_record(&served, headers, request, asked, admitted).map_err(refused)
+        let claim = request
+            .idempotency_key
+            .as_ref()
+            .map(|key| Claim { function: name.into(), key: key.as_bytes().into() });
+        if let Some(claim) = &claim
+            && let Some(ticket) = self.known(claim, &request.payload).map_err(refused)?
+        {
+            let allowed_ms = waited_for_ms(&served, request.timeout_ms);
+            return Ok(Admitted::Known(ticket, admitted + allowed_ms * NANOS_PER_MS));
+        }
+        self.take_record(&served, headers, request, claim, asked, admitted)
+            .map(Admitted::New)
+            .map_err(refused)
+    }
+
+    /// The execution that a key stands for.
+    fn known(&self, claim: &Claim, payload: &[u8]) -> Result<Option<Ticket>, (Rejection, Refusal)> {
+        match self.cargo.borrow().keys.look_up(claim, payload) {
+            Standing::Free => Ok(None),
+            Standing::Same(ticket) => Ok(Some(ticket)),
+            Standing::Other => {
+                let message = "this Idempotency-Key stands for a request with another body; send the same bytes, or another key";
+                Err((Rejection::Invalid, Refusal::new(Code::IdempotencyMismatch, message)))
+            }
+        }
     }
 
     fn resolve(&self, name: &str) -> Result<Rc<Served>, Refusal> {
@@ -136,7 +179,10 @@ impl Gateway {
         check_content_type(headers).map_err(|refusal| invalid(refusal.closing()))?;
         let timeout_ms = timeout(headers).map_err(|refusal| invalid(refusal.closing()))?;
         let idempotency_key = key(headers).map_err(|refusal| invalid(refusal.closing()))?;
-        let payload = self.read_body(body).await.map_err(invalid)?;
+        let payload = self.read_body(body).await.map_err(|refusal| match refusal.code {
+            Code::PayloadBytesFull => (Rejection::PayloadBytesFull, refusal),
+            _ => invalid(refusal),
+        })?;
         json::check_invocation(&payload).map_err(invalid)?;
         Ok(Checked { payload, timeout_ms, idempotency_key })
     }
@@ -147,17 +193,18 @@ impl Gateway {
         served: &Rc<Served>,
         headers: &HeaderMap,
         request: Checked,
+        claim: Option<Claim>,
         asked: Asked,
         admitted: Nanos,
     ) -> Result<Ticket, (Rejection, Refusal)> {
         let Checked { payload, timeout_ms, idempotency_key } = request;
         let spec = &served.function.spec;
-        let allowed_ms = timeout_ms.unwrap_or(u64::MAX).min(u64::from(spec.timeout_ms));
         let (deadline, run_budget) = match asked {
-            Asked::Waiting => (admitted + allowed_ms.min(WAITED_FOR_MS_MAX) * NANOS_PER_MS, 0),
-            Asked::Promised => {
-                (admitted + u64::from(spec.max_queue_ms) * NANOS_PER_MS, allowed_ms * NANOS_PER_MS)
-            }
+            Asked::Waiting => (admitted + waited_for_ms(served, timeout_ms) * NANOS_PER_MS, 0),
+            Asked::Promised => (
+                admitted + u64::from(spec.max_queue_ms) * NANOS_PER_MS,
+                allowed_ms(served, timeout_ms) * NANOS_PER_MS,
+            ),
         };
         let doorway = &served.function.doorway;
         if !doorway.take_credit() {
@@ -177,6 +224,7 @@ impl Gateway {
             payload,
             trace,
             idempotency_key,
+            claim: claim.map(Rc::new),
             deadline,
             run_budget,
             admitted,
@@ -197,7 +245,7 @@ impl Gateway {
                     Full::Retention => (
                         Rejection::RetentionFull,
                         Code::RetentionFull,
-                        "too many results are kept for those who were promised them (--max-executions, --retention)",
+                        "too many results are kept for those who were promised them, or too many bytes reserved (--max-executions, --max-payload-bytes, --reserved-output, --retention)",
                     ),
                     Full::Bytes => (
                         Rejection::PayloadBytesFull,
@@ -237,62 +285,20 @@ impl Gateway {
         }
         self.poke();
     }
-
-    /// Reads the whole body, within its limit of bytes and time.
-    pub async fn read_body(&self, body: Source) -> Result<Bytes, Refusal> {
-        match body {
-            Source::Whole(bytes) => Ok(bytes),
-            Source::Wire(incoming) => {
-                let flags = &self.settings.flags;
-                read_body(incoming, flags.max_body, Duration::from_millis(flags.body_timeout_ms)).await
-            }
-        }
-    }
 }
 
-/// Reads a body of at most `most` bytes within `patience`.
-///
-/// # Errors
-/// `BODY_TOO_LARGE`, before anything is read where the length was announced; `REQUEST_TIMEOUT`.
-pub async fn read_body(mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        Refusal::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)"))
-            .closing()
-    };
-    if body.size_hint().lower() > most as u64 {
-        return Err(too_large());
-    }
-    let whole = async {
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                Refusal::new(Code::BadRequest, format!("the body could not be read: {error}")).closing()
-            })?;
-            let Ok(data) = frame.into_data() else { continue };
-            if first.len() + rest.len() + data.len() > most {
-                return Err(too_large());
-            }
-            if first.is_empty() && rest.is_empty() {
-                first = data;
-            } else {
-                if rest.is_empty() {
-                    rest.extend_from_slice(&first);
-                    first = Bytes::new();
-                }
-                rest.extend_from_slice(&data);
-            }
-        }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
-    };
-    match tokio::time::timeout(patience, whole).await {
-        Ok(read) => read,
-        Err(_) => Err(Refusal::new(
-            Code::RequestTimeout,
-            format!("the body did not come within {} ms (--body-timeout-ms)", patience.as_millis()),
-        )
-        .closing()),
-    }
+fn lost() -> Response<Body> {
+    reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"))
+}
+
+/// How long an execution may take, in ms: the smaller of the caller's limit and the function's.
+fn allowed_ms(served: &Served, timeout_ms: Option<u64>) -> u64 {
+    timeout_ms.unwrap_or(u64::MAX).min(u64::from(served.function.spec.timeout_ms))
+}
+
+/// The same where somebody waits for it.
+fn waited_for_ms(served: &Served, timeout_ms: Option<u64>) -> u64 {
+    allowed_ms(served, timeout_ms).min(WAITED_FOR_MS_MAX)
 }
 
 /// No content type means JSON.

@@ -50,7 +50,7 @@ impl Gateway {
     }
 
     /// The execution that a client names, where its record is kept.
-    fn find(&self, text: &str) -> Result<ExecutionId, Refusal> {
+    pub(super) fn find(&self, text: &str) -> Result<ExecutionId, Refusal> {
         let unknown =
             || Refusal::new(Code::ExecutionNotFound, format!("there was never an execution {text:?}"));
         let id = ExecutionId::parse(text).ok_or_else(unknown)?;

@@ -5,15 +5,18 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::Gateway;
-use super::cargo::{Asked, Record, Stage, Status};
+use super::record::{Asked, Record, Stage, Status, Underway};
 use super::reply::Failure;
 use crate::clock::NANOS_PER_MS;
 use crate::dispatch::attempt::{self, Outcome};
-use crate::error::Code;
+use crate::dispatch::job;
+use crate::error::{Code, Source};
 use crate::hot::message::{End, Ended, Event, Grant, InstanceKey};
 use crate::hot::ticket::Ticket;
-use crate::registry::EndpointUrl;
+use crate::registry::{EndpointUrl, ExecutionMode};
 
 impl Gateway {
     /// Takes everything off the grant ring, and what comes of answering it.
@@ -70,44 +73,50 @@ impl Gateway {
             record.stamps.answered = 0;
         }
         drop(cargo);
+        if served.function.spec.execution_mode == ExecutionMode::Job {
+            job::begin(self, served, ticket);
+            return false;
+        }
         let task = tokio::task::spawn_local(attempt::run(self.clone(), served, ticket, instance));
-        self.with_record(ticket, |record| record.task = Some(task.abort_handle()));
+        self.with_record(ticket, |record| record.underway = Some(Underway::Exchange(task.abort_handle())));
         false
     }
 
-    /// An attempt's own time is over: its connection closes with its task.
+    /// An attempt's own time is over: its connection closes with its task, or its process is killed.
     fn abort(self: &Rc<Self>, ticket: Ticket) -> bool {
-        let task = self.with_record(ticket, |record| {
-            let task = record.task.take()?;
+        let underway = self.with_record(ticket, |record| {
+            let underway = record.underway.take()?;
             record.failure = Some(Box::new(Failure::new(
                 Code::HandlerTimeout,
                 "the attempt took longer than attemptTimeoutMs",
             )));
             record.stage = Stage::Queued;
-            Some(task)
+            Some(underway)
         });
-        let Some(Some(task)) = task else {
-            // Its end is on the event ring already.
+        let Some(Some(underway)) = underway else {
+            // Its end is on the event ring already, or its process is being waited for.
             return false;
         };
-        task.abort();
         let mut cargo = self.cargo.borrow_mut();
         cargo.running -= 1;
         cargo.queued += 1;
         drop(cargo);
-        self.tell(Event::Ended { ticket, how: Ended::Failed });
-        true
+        self.tell_stopped(ticket, underway.stop(Ended::Failed))
+    }
+
+    /// Tells the scheduler of an attempt that was stopped, where nobody else will.
+    fn tell_stopped(&self, ticket: Ticket, how: Option<Ended>) -> bool {
+        if let Some(how) = how {
+            self.tell(Event::Ended { ticket, how });
+        }
+        how.is_some()
     }
 
     /// The scheduler has no more for an execution.
     fn ended_by_scheduler(self: &Rc<Self>, ticket: Ticket, why: End) -> bool {
-        let live = self.with_record(ticket, |record| (!record.has_ended()).then(|| record.task.take()));
+        let live = self.with_record(ticket, |record| (!record.has_ended()).then(|| record.underway.take()));
         let Some(Some(running)) = live else { return false };
-        let told = running.is_some();
-        if let Some(task) = running {
-            task.abort();
-            self.tell(Event::Ended { ticket, how: Ended::Done });
-        }
+        let told = self.tell_stopped(ticket, running.and_then(|underway| underway.stop(Ended::Done)));
         let now = self.clock.now();
         let ending = self.with_record(ticket, |record| (ending(record, why, now), record.failure.take()));
         let Some(((status, failure), last)) = ending else { return told };
@@ -115,12 +124,27 @@ impl Gateway {
         told
     }
 
-    /// The task of an attempt is through: the end of the execution, or of this attempt only.
+    /// The exchange of an attempt is through: the end of the execution, or of this attempt only.
     pub fn attempt_ended(self: &Rc<Self>, ticket: Ticket, ended: attempt::Ended) {
+        if let Some((_, how)) = self.settle(ticket, ended) {
+            self.attempt_closed(ticket, how);
+        }
+    }
+
+    /// The connection of an attempt is closed or back in its pool, or its process is gone: its
+    /// permit is free.
+    pub fn attempt_closed(self: &Rc<Self>, ticket: Ticket, how: Ended) {
+        self.tell(Event::Ended { ticket, how });
+        self.poke();
+    }
+
+    /// Makes an attempt's outcome the execution's, or lets it wait for the next attempt. Answers
+    /// what was under way and what the scheduler is to be told of it; `None` where the attempt
+    /// was settled before, and this comes too late.
+    pub fn settle(&self, ticket: Ticket, ended: attempt::Ended) -> Option<(Underway, Ended)> {
         let attempt::Ended { outcome, cold_start, init_ns, answered } = ended;
-        let live = self.with_record(ticket, |record| {
-            // Whoever took the handle has answered the scheduler for this attempt.
-            let mine = record.task.take().is_some();
+        let underway = self.with_record(ticket, |record| {
+            let underway = record.underway.take()?;
             record.stamps.answered = answered;
             record.cold_start |= cold_start;
             if cold_start {
@@ -130,19 +154,15 @@ impl Gateway {
                     meter.cold_start.observe(ns);
                 }
             }
-            mine && !record.has_ended()
+            Some(underway)
         });
-        if live != Some(true) {
+        let Some(Some(underway)) = underway else {
             self.with_record(ticket, |record| self.meter(&record.served).late_results.add_one());
-            return;
-        }
+            return None;
+        };
         let how = match outcome {
             Outcome::Output(output) => {
-                self.with_record(ticket, |record| {
-                    record.output = output;
-                    record.failure = None;
-                });
-                self.finish(ticket, Status::Success, None);
+                self.succeed(ticket, output);
                 Ended::Done
             }
             Outcome::Refused(failure) => {
@@ -152,8 +172,20 @@ impl Gateway {
             Outcome::Failed(failure) => self.await_retry(ticket, failure, Ended::Failed),
             Outcome::Unsent(failure) => self.await_retry(ticket, failure, Ended::Unsent),
         };
-        self.tell(Event::Ended { ticket, how });
-        self.poke();
+        Some((underway, how))
+    }
+
+    fn succeed(&self, ticket: Ticket, output: Bytes) {
+        let bytes = output.len();
+        if self.cargo.borrow_mut().accommodate(ticket, bytes, &self.end().waybills) {
+            self.with_record(ticket, |record| record.output = output);
+            self.finish(ticket, Status::Success, None);
+        } else {
+            let text = format!(
+                "the function succeeded, but there was no room to keep its output of {bytes} bytes (--reserved-output, --max-payload-bytes)"
+            );
+            self.finish(ticket, Status::Error, Some(Box::new(Failure::new(Code::RetentionFull, text))));
+        }
     }
 
     fn await_retry(&self, ticket: Ticket, failure: Failure, how: Ended) -> Ended {
@@ -181,6 +213,14 @@ impl Gateway {
         let served = record.served.clone();
         let stamps = record.stamps;
         let wakers = record.take_wakers();
+        // A success and the function's own 4xx are what a key replays.
+        let replays = record
+            .failure
+            .as_ref()
+            .is_none_or(|failure| failure.source == Source::Function && (400..500).contains(&failure.http));
+        if record.claim.is_some() && !replays {
+            cargo.release_claim(ticket);
+        }
         match was {
             Stage::Queued => cargo.queued -= 1,
             Stage::Running => cargo.running -= 1,
@@ -231,12 +271,11 @@ impl Gateway {
         self.poke();
     }
 
-    /// Closes the connection of a running attempt, or takes a waiting execution out of its line.
-    /// The caller makes it terminal, and pokes the scheduler.
+    /// Stops a running attempt, or takes a waiting execution out of its line. The caller makes it
+    /// terminal, and pokes the scheduler.
     fn stop(self: &Rc<Self>, ticket: Ticket) {
-        if let Some(task) = self.with_record(ticket, |record| record.task.take()).flatten() {
-            task.abort();
-            self.tell(Event::Ended { ticket, how: Ended::Done });
+        if let Some(underway) = self.with_record(ticket, |record| record.underway.take()).flatten() {
+            self.tell_stopped(ticket, underway.stop(Ended::Done));
         } else {
             self.board.waybill(ticket).cancel(ticket.generation());
             self.tell(Event::Cancel { ticket });

@@ -6,18 +6,28 @@
 //! | `server` | listeners and connections |
 //! | `wire` | the socket under a connection |
 //! | `route` | a path becomes a call |
+//! | `calls` | a call is answered, or passed on to control |
 //! | `admit` | parse, validate, resolve, take a record: then `enqueue` |
+//! | `body` | reading a request's body |
 //! | `json` | the one pass over what comes in and goes out |
-//! | `cargo` | the records |
+//! | `record` | one execution: payload, result, who waits |
+//! | `keys` | what `Idempotency-Key`s stand for |
+//! | `cargo` | the records, and how long they are kept |
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
+//! | `jobs` | what processes of `JOB` functions ask for and post |
 //! | `executions` | reading one execution |
 //! | `reply` | what the client reads |
 
 pub mod admit;
+pub mod body;
+pub mod calls;
 pub mod cargo;
 pub mod executions;
 pub mod grants;
+pub mod jobs;
 pub mod json;
+pub mod keys;
+pub mod record;
 pub mod reply;
 pub mod route;
 pub mod server;
@@ -36,11 +46,13 @@ use crate::dispatch::Served;
 use crate::hot::message::{Event, LaneIndex};
 use crate::hot::switchboard::{GatewayEnd, Switchboard};
 use crate::hot::ticket::Ticket;
-use crate::id::ExecutionId;
+use crate::id::{ExecutionId, Token};
 use crate::mailbox::{Errand, Post};
 use crate::metrics::Meter;
 
-use cargo::{Cargo, Record};
+use body::Reading;
+use cargo::Cargo;
+use record::Record;
 
 /// One gateway's world. It never leaves its thread; nothing in it is locked.
 ///
@@ -65,6 +77,8 @@ pub struct Gateway {
     pub activity: Cell<u64>,
     /// Counts how often more than one execution was under way at once.
     pub crowded: Cell<u64>,
+    /// What bodies that are being read hold.
+    pub reading: Reading,
     cargo: RefCell<Cargo>,
     functions: RefCell<HashMap<String, Rc<Served>>>,
     lanes: RefCell<HashMap<LaneIndex, Rc<Served>>>,
@@ -85,10 +99,12 @@ impl Gateway {
     ) -> Self {
         let flags = &settings.flags;
         let retention = u64::try_from(settings.retention().as_nanos()).unwrap_or(u64::MAX);
+        let bytes_max = flags.max_payload_bytes / settings.gateways;
         let cargo = Cargo::new(
             u8::try_from(index).unwrap_or(u8::MAX),
             board.extent.slots,
-            flags.max_payload_bytes / settings.gateways,
+            bytes_max,
+            flags.reserved_output.min(flags.max_output),
             retention,
         );
         Self {
@@ -101,6 +117,7 @@ impl Gateway {
             draining: Cell::new(false),
             activity: Cell::new(0),
             crowded: Cell::new(0),
+            reading: Reading::new(bytes_max),
             cargo: RefCell::new(cargo),
             functions: RefCell::new(HashMap::new()),
             lanes: RefCell::new(HashMap::new()),
@@ -112,6 +129,13 @@ impl Gateway {
     #[must_use]
     pub fn end(&self) -> &GatewayEnd {
         &self.board.gateways[self.index]
+    }
+
+    /// A token that nobody can guess.
+    #[must_use]
+    pub fn new_token(&self) -> Token {
+        let mut cargo = self.cargo.borrow_mut();
+        Token { high: cargo.random(), low: cargo.random() }
     }
 
     /// Looks at the record of a ticket; `None` where it is not that ticket's any more.

@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use super::Gateway;
-use super::cargo::{Record, Stage};
+use super::record::{Record, Stage};
 use crate::clock::Nanos;
 use crate::error::{Refusal, Source};
 use crate::hot::ticket::Ticket;
@@ -27,6 +27,7 @@ const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
 const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
 const X_ERROR_SOURCE: HeaderName = HeaderName::from_static("x-error-source");
 const X_COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// How an execution failed.
@@ -142,8 +143,34 @@ impl Drop for Waiting {
     }
 }
 
+/// The answer to `:enqueue`.
+pub fn accepted(id: ExecutionId, record: &Record) -> Response<Body> {
+    let status = record.stage.as_str();
+    let mut response = json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"{status}\"}}"));
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/executions/{id}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// An answer about an execution that an earlier request with the same `Idempotency-Key` began.
+pub fn replayed(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+/// The answer to an `:invoke` that joined an execution and has no more time to wait for its end.
+pub fn unfinished(id: ExecutionId, record: &Record) -> Response<Body> {
+    let message = "the execution that the Idempotency-Key stands for has not ended within timeoutMs or X-Timeout-Ms; it goes on";
+    invocation_with(id, record, Some(&Failure::new(crate::error::Code::Timeout, message)))
+}
+
 /// The answer to `:invoke` of a terminal record.
 pub fn invocation(id: ExecutionId, record: &Record) -> Response<Body> {
+    invocation_with(id, record, record.failure.as_deref())
+}
+
+fn invocation_with(id: ExecutionId, record: &Record, failure: Option<&Failure>) -> Response<Body> {
     let text = id.text();
     let mut body = Vec::with_capacity(160 + record.output.len());
     body.extend_from_slice(b"{\"executionId\":\"");
@@ -153,11 +180,11 @@ pub fn invocation(id: ExecutionId, record: &Record) -> Response<Body> {
     body.extend_from_slice(b"\",\"output\":");
     push_output(&mut body, &record.output);
     body.extend_from_slice(b",\"error\":");
-    push_failure(&mut body, record.failure.as_deref());
+    push_failure(&mut body, failure);
     body.push(b'}');
 
     let mut response = Response::new(Full::new(Bytes::from(body)));
-    let status = record.failure.as_ref().map_or(200, |failure| failure.http);
+    let status = failure.map_or(200, |failure| failure.http);
     *response.status_mut() = status_code(status);
     let headers = response.headers_mut();
     headers.reserve(6);
@@ -168,7 +195,7 @@ pub fn invocation(id: ExecutionId, record: &Record) -> Response<Body> {
     if record.cold_start {
         headers.insert(X_COLD_START, HeaderValue::from_static("true"));
     }
-    if let Some(failure) = &record.failure {
+    if let Some(failure) = failure {
         headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(failure.source.as_str()));
         if let Some(seconds) = default_retry_after(failure.http) {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -15,6 +15,10 @@ pub enum Call<'a> {
     ReadExecution(&'a str),
     /// `DELETE /v1/executions/{id}`
     CancelExecution(&'a str),
+    /// `GET /v1/internal/executions/{id}/input`, on the runtime listener only
+    JobInput(&'a str),
+    /// `POST /v1/internal/executions/{id}:complete`, on the runtime listener only
+    CompleteJob(&'a str),
     /// `GET /v1/functions`
     ListFunctions,
     /// `GET /v1/functions/{name}`
@@ -33,6 +37,10 @@ pub enum Call<'a> {
     Readyz,
     /// `GET /metrics`, on the management listener only
     Metrics,
+    /// `GET /`, on the management listener only
+    Page,
+    /// `GET /debug/state`, on the management listener only
+    DebugState,
 }
 
 impl Call<'_> {
@@ -47,18 +55,28 @@ impl Call<'_> {
             | Call::Enqueue(_)
             | Call::ReadExecution(_)
             | Call::CancelExecution(_)
+            | Call::JobInput(_)
+            | Call::CompleteJob(_)
             | Call::ListFunctions
             | Call::ReadFunction(_)
             | Call::Healthz
             | Call::Readyz
-            | Call::Metrics => false,
+            | Call::Metrics
+            | Call::Page
+            | Call::DebugState => false,
         }
+    }
+
+    /// Whether only the runtime listener serves it.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        matches!(self, Call::JobInput(_) | Call::CompleteJob(_))
     }
 
     /// Whether only the management listener serves it.
     #[must_use]
     pub fn is_management(&self) -> bool {
-        matches!(self, Call::Metrics | Call::Readyz)
+        matches!(self, Call::Metrics | Call::Readyz | Call::Page | Call::DebugState)
     }
 }
 
@@ -103,6 +121,15 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
             Some(_) => Err(nowhere(path)),
         };
     }
+    if let Some(rest) = path.strip_prefix("/v1/internal/executions/") {
+        return if let Some(id) = rest.strip_suffix("/input") {
+            if method == Method::GET { Ok(Call::JobInput(id)) } else { wrong_method("GET") }
+        } else if let Some(id) = rest.strip_suffix(":complete") {
+            if method == Method::POST { Ok(Call::CompleteJob(id)) } else { wrong_method("POST") }
+        } else {
+            Err(nowhere(path))
+        };
+    }
     if let Some(id) = path.strip_prefix("/v1/executions/") {
         return match *method {
             Method::GET => Ok(Call::ReadExecution(id)),
@@ -122,6 +149,8 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
         "/healthz" => get(Call::Healthz),
         "/readyz" => get(Call::Readyz),
         "/metrics" => get(Call::Metrics),
+        "/" => get(Call::Page),
+        "/debug/state" => get(Call::DebugState),
         _ => Err(nowhere(path)),
     }
 }
@@ -148,6 +177,8 @@ mod tests {
             (Method::DELETE, "/v1/executions/12", Call::CancelExecution("12")),
             (Method::POST, "/v1/functions", Call::CreateFunction),
             (Method::PUT, "/v1/functions/a/replicas", Call::PutReplicas("a")),
+            (Method::GET, "/v1/internal/executions/12/input", Call::JobInput("12")),
+            (Method::POST, "/v1/internal/executions/12:complete", Call::CompleteJob("12")),
             (Method::GET, "/healthz", Call::Healthz),
         ];
         for (method, path, call) in cases {
@@ -161,7 +192,7 @@ mod tests {
         assert_eq!(code(Method::GET, "/v1/functions/a:invoke"), Code::MethodNotAllowed);
         assert_eq!(code(Method::POST, "/v1/functions/a:invokes"), Code::NotFound);
         assert_eq!(code(Method::GET, "/v1/functions/"), Code::NotFound);
-        assert_eq!(code(Method::GET, "/"), Code::NotFound);
+        assert_eq!(code(Method::GET, "/v1"), Code::NotFound);
         assert_eq!(code(Method::PATCH, "/v1/functions"), Code::MethodNotAllowed);
     }
 }

@@ -10,22 +10,17 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
-use hyper::{Method, Request, Response};
 use tokio::runtime::LocalOptions;
+use tokio::task::AbortHandle;
 
 use super::Gateway;
-use super::admit::Source;
-use super::reply::{self, Body};
-use super::route::{Call, route};
-use super::server::{Connections, SWEEP_PERIOD, check_host};
+use super::calls::{Door, answer, serve_whole};
+use super::server::{Connections, SWEEP_PERIOD};
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::dispatch::Served;
-use crate::error::{Code, Refusal};
 use crate::hot::switchboard::Switchboard;
-use crate::mailbox::{Errand, Letter, Mailbox, Post, question};
+use crate::mailbox::{Errand, Letter, Mailbox, Post};
 
 /// How often kept records are looked through for those whose time is over.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);
@@ -49,6 +44,8 @@ pub struct Start {
     pub boot: u32,
     /// Where clients come in.
     pub listener: StdListener,
+    /// Where processes of `JOB` functions come in: one gateway serves them all.
+    pub runtime_listener: Option<StdListener>,
     /// Letters from control.
     pub letters: Mailbox<Letter>,
     /// Letters to control.
@@ -171,26 +168,38 @@ fn last_change(known: &Cell<(u64, Nanos)>, count: u64, now: Nanos) -> Nanos {
 }
 
 async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
-    let Start { index, board, clock, settings, boot, listener, letters, control } = start;
-    let local_listener = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let Start { index, board, clock, settings, boot, listener, runtime_listener, letters, control } = start;
     let connections = Connections::new(clock, &settings.flags);
+    let runtimes = Connections::new(clock, &settings.flags);
     let gateway = Rc::new(Gateway::new(index, board, clock, settings, boot, control));
     hook.gateway.replace(Some(gateway.clone()));
 
     tokio::task::spawn_local(grants(gateway.clone(), hook.clone())?);
-    tokio::task::spawn_local(sweep(gateway.clone(), connections.clone()));
-    let handle = {
-        let gateway = gateway.clone();
-        move |request| {
-            let gateway = gateway.clone();
-            async move { answer(&gateway, local_listener, request).await }
-        }
-    };
-    let accepting = tokio::task::spawn_local(connections.clone().serve(listener, handle));
+    tokio::task::spawn_local(sweep(gateway.clone(), connections.clone(), runtimes.clone()));
+    let accepting = accept(&gateway, &connections, Door::Clients, listener)?;
+    if let Some(listener) = runtime_listener {
+        accept(&gateway, &runtimes, Door::Runtime, listener)?;
+    }
     read_letters(&gateway, &connections, letters).await;
     accepting.abort();
     Ok(())
+}
+
+/// Serves who comes in by one door.
+fn accept(
+    gateway: &Rc<Gateway>,
+    connections: &Rc<Connections>,
+    door: Door,
+    listener: StdListener,
+) -> std::io::Result<AbortHandle> {
+    let local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let gateway = gateway.clone();
+    let handle = move |request| {
+        let gateway = gateway.clone();
+        async move { answer(&gateway, door, local, request).await }
+    };
+    Ok(tokio::task::spawn_local(connections.clone().serve(listener, handle)).abort_handle())
 }
 
 /// Takes the grants whenever the hook or the eventfd says that there are some.
@@ -214,12 +223,13 @@ fn grants(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<O
     })
 }
 
-async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>) {
+async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<Connections>) {
     let mut tick = tokio::time::interval(SWEEP_PERIOD);
     let mut since_expiry = Duration::ZERO;
     loop {
         tick.tick().await;
         connections.sweep();
+        runtimes.sweep();
         gateway.take_grants();
         gateway.end().gauges.connections.store(connections.count(), Ordering::Relaxed);
         since_expiry += SWEEP_PERIOD;
@@ -256,6 +266,7 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
             }
             Letter::Withdraw { name, done } => {
                 gateway.functions.borrow_mut().remove(&name);
+                gateway.cargo.borrow_mut().keys.forget(&name);
                 bytes.remove(&name);
                 done.send(());
             }
@@ -264,15 +275,7 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
             }
             Letter::Serve { request, answer } => {
                 let gateway = gateway.clone();
-                tokio::task::spawn_local(async move {
-                    let (parts, body) = (*request).into_parts();
-                    let call = route(&parts.method, parts.uri.path());
-                    let response = match call {
-                        Ok(call) => serve_call(&gateway, call, &parts, Source::Whole(body)).await,
-                        Err(refusal) => reply::refusal(&refusal),
-                    };
-                    answer.send(response);
-                });
+                tokio::task::spawn_local(async move { answer.send(serve_whole(&gateway, *request).await) });
             }
             Letter::Drain { done } => {
                 gateway.draining.set(true);
@@ -297,83 +300,4 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
             }
         }
     }
-}
-
-/// One request of a client.
-async fn answer(gateway: &Rc<Gateway>, local_listener: bool, request: Request<Incoming>) -> Response<Body> {
-    // Also where the requests are such that nothing is ever poked.
-    gateway.take_grants();
-    let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
-    if local_listener && let Err(refusal) = check_host(&request) {
-        return reply::refusal(&refusal.closing());
-    }
-    let (parts, body) = request.into_parts();
-    let call = match route(&method, parts.uri.path()) {
-        Ok(call) if call.is_management() => {
-            return reply::refusal(&Refusal::new(
-                Code::NotFound,
-                format!("{} is served on the management listener (--management-listen)", parts.uri.path()),
-            ));
-        }
-        Ok(call) if call.is_write() && !local_listener && !gateway.settings.flags.allow_writes => {
-            let refusal = Refusal::new(
-                Code::WritesDisabled,
-                "functions are changed on the management listener, or here with --allow-writes",
-            );
-            return reply::refusal(&refusal.closing());
-        }
-        Ok(call) => call,
-        Err(refusal) => return reply::refusal(&refusal.closing()),
-    };
-    let mut response = serve_call(gateway, call, &parts, Source::Wire(body)).await;
-    if gateway.draining.get() {
-        // The client takes its next request elsewhere, without racing an idle close.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    super::server::headless(is_head, response)
-}
-
-async fn serve_call(
-    gateway: &Rc<Gateway>,
-    call: Call<'_>,
-    parts: &hyper::http::request::Parts,
-    body: Source,
-) -> Response<Body> {
-    match call {
-        Call::Invoke(name) => gateway.invoke(name, &parts.headers, body).await,
-        Call::Enqueue(name) => gateway.enqueue_only(name, &parts.headers, body).await,
-        Call::ReadExecution(id) => gateway.execution(id, parts.uri.query()).await,
-        Call::CancelExecution(id) => gateway.cancel_execution(id),
-        Call::Healthz
-        | Call::Readyz
-        | Call::Metrics
-        | Call::ListFunctions
-        | Call::ReadFunction(_)
-        | Call::CreateFunction
-        | Call::PutFunction(_)
-        | Call::DeleteFunction(_)
-        | Call::PutReplicas(_) => match gateway.read_body(body).await {
-            Ok(body) => ask_control(gateway, parts, body).await,
-            Err(refusal) => reply::refusal(&refusal),
-        },
-    }
-}
-
-/// What is control's to answer goes there, with its whole body.
-async fn ask_control(
-    gateway: &Rc<Gateway>,
-    parts: &hyper::http::request::Parts,
-    body: bytes::Bytes,
-) -> Response<Body> {
-    let (answer, awaited) = question();
-    let request = Request::from_parts(parts.clone(), body);
-    let busy = || {
-        reply::refusal(
-            &Refusal::new(Code::ControlBusy, "too many changes are waiting; try again").retry_after(1),
-        )
-    };
-    if gateway.control.try_send(Errand { request, answer }).is_err() {
-        return busy();
-    }
-    awaited.get().await.unwrap_or_else(busy)
 }

@@ -19,10 +19,11 @@
 //! | complete | gateway, then tick | cargo, `events`; course, lane | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
 //! | reply | gateway | cargo, the client's connection | no | one answer; its output is copied into it |
 //!
-//! Three things in a tick are bounded by a function's own limits instead: a grant looks at each
+//! Four things in a tick are bounded by a function's own limits instead: a grant looks at each
 //! place of its lane (`replicas.max`, or the number of endpoints), `Order::Close` empties the
-//! doorway (`queueSize`), and `Order::Succeed` moves the whole line of the version that is
-//! replaced. The last two happen once per change of a function.
+//! doorway (`queueSize`), `Order::Succeed` moves the whole line of the version that is
+//! replaced, and a deletion looks at every record for those that pause between attempts. The last
+//! three happen once per change of a function.
 //!
 //! # Ownership
 //!

@@ -132,6 +132,7 @@ fn functions(control: &Control, families: &mut Vec<MetricFamily>) {
         sum[3] += f64::from(doorway.ready.load(Ordering::Relaxed));
         sum[2] += match &lane.backend {
             crate::backend::Backend::Fleet(fleet) => f64::from(fleet.count()),
+            crate::backend::Backend::Jobs(jobs) => f64::from(jobs.count()),
             crate::backend::Backend::Endpoints(_) => lane.function.addresses.len() as f64,
         };
     }

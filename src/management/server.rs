@@ -8,7 +8,7 @@ use hyper::{Method, Request, Response};
 
 use crate::control::Control;
 use crate::error::{Code, Refusal};
-use crate::gateway::admit::read_body;
+use crate::gateway::body::Reading;
 use crate::gateway::reply::{self, Body};
 use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, headless};
 
@@ -28,22 +28,29 @@ pub async fn serve(control: Rc<Control>, listener: std::net::TcpListener) -> std
             sweeping.sweep();
         }
     });
+    let reading = Rc::new(Reading::new(control.settings.flags.max_payload_bytes));
     let handle = move |request| {
-        let control = control.clone();
-        async move { answer(&control, local, request).await }
+        let (control, reading) = (control.clone(), reading.clone());
+        async move { answer(&control, &reading, local, request).await }
     };
     connections.serve(listener, handle).await;
     Ok(())
 }
 
-async fn answer(control: &Rc<Control>, local: bool, request: Request<Incoming>) -> Response<Body> {
+async fn answer(
+    control: &Rc<Control>,
+    reading: &Reading,
+    local: bool,
+    request: Request<Incoming>,
+) -> Response<Body> {
     if local && let Err(refusal) = check_host(&request) {
         return reply::refusal(&refusal.closing());
     }
     let is_head = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
     let flags = &control.settings.flags;
-    let response = match read_body(body, flags.max_body, Duration::from_millis(flags.body_timeout_ms)).await {
+    let patience = Duration::from_millis(flags.body_timeout_ms);
+    let response = match reading.read(body, flags.max_body, patience).await {
         // In a task of its own, because hyper drops this future when the client goes, and a change
         // of the registry must not stop half-way.
         Ok(body) => {

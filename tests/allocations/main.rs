@@ -148,7 +148,15 @@ struct Flags {
 
 /// Allocations and frees of the scheduler and of the gateway over the counted invocations.
 fn measure(flags: &[&str]) -> [(u64, u64); 2] {
-    let arguments = ["picofaas", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"];
+    let arguments = [
+        "picofaas",
+        "--listen",
+        "127.0.0.1:0",
+        "--management-listen",
+        "127.0.0.1:0",
+        "--runtime-listen",
+        "127.0.0.1:0",
+    ];
     let Flags { serve } = Flags::parse_from(arguments.iter().chain(flags));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -124,7 +124,7 @@ fn a_function_that_needs_a_cluster_is_refused_with_the_reason_and_the_others_ser
     folder.write("job.yaml", text);
     let mut dev = folder.dev();
     dev.line("job.yaml: job: this control plane cannot run the function");
-    dev.line("executionMode: JOB is not served");
+    dev.line("local.command: is required");
     dev.answers("good", "word", "one");
 }
 

@@ -153,7 +153,14 @@ impl Dev {
         let mut process = Command::new(env!("CARGO_BIN_EXE_picofaas"))
             .arg("dev")
             .arg(folder)
-            .args(["--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0"])
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--management-listen",
+                "127.0.0.1:0",
+                "--runtime-listen",
+                "127.0.0.1:0",
+            ])
             .env("XDG_CACHE_HOME", cache)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())

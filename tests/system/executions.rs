@@ -222,3 +222,36 @@ fn server_timing_has_the_five_stages_and_they_fit_into_what_the_client_saw() {
     let read = client.ended(answer.header("x-execution-id").unwrap());
     assert!((sum - sum_ns(&read) as f64 / 1e6).abs() < 0.006, "{text} is not {read}");
 }
+
+#[test]
+fn bodies_that_are_being_read_are_bounded_together_and_those_within_are_served() {
+    let server = Server::start(&["--max-payload-bytes", "1048576"]);
+    let body = format!("{{\"input\":\"{}\"}}", "x".repeat(460_000));
+    let (begun, rest) = body.split_at(450_000);
+    let length = body.len();
+    let mut clients: Vec<_> = (0..3)
+        .map(|_| {
+            let mut client = server.client();
+            client.send(format!(
+                "POST /v1/functions/{BYSTANDER}:invoke HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
+            ));
+            client.send_in_vain(begun);
+            client
+        })
+        .collect();
+    // Two thirds of them fit.
+    let refused = eventually("one is refused", || clients.iter_mut().position(|client| client.has_answer()));
+    let answer = clients.remove(refused).receive();
+    answer.assert_refused(503, "PAYLOAD_BYTES_FULL", &["being read", "--max-payload-bytes"]);
+    answer.assert_closing();
+    for mut client in clients {
+        client.send(rest);
+        assert_eq!(client.receive().status, 200);
+    }
+    assert_eq!(
+        server.scrape().series(&format!(
+            "picofaas_function_rejected_total{{function=\"{BYSTANDER}\",reason=\"payload_bytes_full\"}}"
+        )),
+        Some(1.0)
+    );
+}

@@ -11,6 +11,8 @@ mod chaos;
 mod drain;
 mod executions;
 mod faults;
+mod idempotency;
+mod jobs;
 mod metrics;
 mod passing;
 mod pools;

@@ -138,3 +138,21 @@ fn counts_outlive_a_replaced_version_and_end_with_the_function() {
     assert_eq!(server.scrape().of_function("kept", "success_total"), 0.0);
     assert_eq!(server.function("kept")["status"]["inFlight"], json!(0));
 }
+
+#[test]
+fn operators_have_a_page_that_calls_nobody_else_and_the_state_of_the_process() {
+    let server = Server::start(&["--max-body", "4096"]);
+    let mut operator = server.operator();
+    let page = operator.get("/");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("connect-src 'self'"), "{policy}");
+    assert!(!page.text().contains("http://") && !page.text().contains("https://"), "it names another host");
+    let state = operator.get("/debug/state").json();
+    assert_eq!((&state["functions"], &state["draining"]), (&1.into(), &false.into()));
+    assert!(state["settings"].as_str().unwrap().contains("max_body: 4096"), "{state}");
+    assert_eq!(state["gateways"].as_array().unwrap().len(), 1);
+    for path in ["/", "/debug/state"] {
+        server.client().get(path).assert_refused(404, "NOT_FOUND", &["--management-listen"]);
+    }
+}

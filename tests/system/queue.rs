@@ -127,3 +127,20 @@ fn a_client_that_goes_away_while_it_is_served_does_not_stop_what_runs() {
     });
     server.until_status("narrow", "inFlight", 0);
 }
+
+#[test]
+fn a_deleted_function_ends_at_once_who_pauses_before_its_next_attempt() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    let function = pool("pausing", endpoint.url());
+    // With full jitter a pause is short once in a while: the longest that there is, and retries left.
+    let function = function.with("retryBackoffMs", 3_600_000).with("retryMaxBackoffMs", 3_600_000);
+    server.register(&function.with("timeoutMs", 86_400_000).with("maxRetries", 10));
+    let mut client = server.client();
+    let id = client.enqueue("pausing", 1);
+    endpoint.next().answer(500, "{\"error\":{\"code\":\"BROKEN\",\"message\":\"no\"}}");
+    server.until_status("pausing", "inFlight", 0);
+    assert_eq!(client.get(&format!("/v1/executions/{id}")).json()["status"], "queued");
+    assert_eq!(client.delete("/v1/functions/pausing").status, 204);
+    let ended = client.ended(&id);
+    assert_eq!((&ended["status"], &ended["error"]["code"]), (&"error".into(), &"FUNCTION_REMOVED".into()));
+}

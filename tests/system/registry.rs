@@ -56,11 +56,11 @@ fn a_specification_that_is_not_json_is_told_where() {
 }
 
 #[test]
-fn a_mode_that_cannot_run_here_is_refused_with_those_that_can() {
+fn a_function_that_cannot_run_here_is_refused_with_what_it_lacks() {
     let server = Server::start(&[]);
     let answer = server.create(&json!({ "name": "job", "image": "example/job:1" }));
     answer.assert_refused(422, "INVALID_FUNCTION", &[]);
-    assert!(answer.details()[0].starts_with("executionMode: JOB is not served"), "{answer:?}");
+    assert!(answer.details()[0].starts_with("local.command: is required"), "{answer:?}");
     let answer = server.create(&json!({ "name": "w", "executionMode": "WARM", "image": "example/w:1" }));
     assert!(answer.details()[0].starts_with("local.command: is required"), "{answer:?}");
     server.assert_others_are_served();

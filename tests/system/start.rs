@@ -41,6 +41,8 @@ fn a_manifest_with_faults_stops_the_start_with_file_line_and_field_of_each() {
             "127.0.0.1:0",
             "--management-listen",
             "127.0.0.1:0",
+            "--runtime-listen",
+            "127.0.0.1:0",
             "--functions",
             folder.path().to_str().unwrap(),
         ],
@@ -59,8 +61,17 @@ fn a_manifest_that_is_not_yaml_stops_the_start_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("function.yaml");
     fs::write(&file, "apiVersion: picofaas.dev/v1\nkind: [Function\n").unwrap();
-    let flags =
-        ["serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--functions", "."];
+    let flags = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--management-listen",
+        "127.0.0.1:0",
+        "--runtime-listen",
+        "127.0.0.1:0",
+        "--functions",
+        ".",
+    ];
     let end = run(&flags, folder.path());
     assert_eq!(end.code, 1, "{end:?}");
     assert!(end.stderr.contains("function.yaml:") && end.stderr.contains("is not YAML"), "{end:?}");
@@ -69,8 +80,17 @@ fn a_manifest_that_is_not_yaml_stops_the_start_with_its_place() {
 #[test]
 fn a_folder_of_functions_that_is_not_there_stops_the_start_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let flags =
-        ["serve", "--listen", "127.0.0.1:0", "--management-listen", "127.0.0.1:0", "--functions", "no-such"];
+    let flags = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--management-listen",
+        "127.0.0.1:0",
+        "--runtime-listen",
+        "127.0.0.1:0",
+        "--functions",
+        "no-such",
+    ];
     let end = run(&flags, folder.path());
     assert_eq!(end.code, 1, "{end:?}");
     assert!(end.stderr.contains("--functions no-such"), "{end:?}");
@@ -94,7 +114,18 @@ fn two_servers_never_share_a_port_silently() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_bare(&[]);
     let address = server.listen.to_string();
-    let end = run(&["serve", "--listen", &address, "--management-listen", "127.0.0.1:0"], folder.path());
+    let end = run(
+        &[
+            "serve",
+            "--listen",
+            &address,
+            "--management-listen",
+            "127.0.0.1:0",
+            "--runtime-listen",
+            "127.0.0.1:0",
+        ],
+        folder.path(),
+    );
     assert_eq!(end.code, 1, "{end:?}");
     assert_eq!(server.client().get("/healthz").status, 200);
 }

@@ -1,7 +1,8 @@
 //! What control orders: lanes opened, handed over and closed, instances coming and going.
 
 use super::{Scheduler, TICKETS_PER_DOORWAY};
-use crate::clock::Nanos;
+use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::hot::course::{NONE, State};
 use crate::hot::lane::{Lane, Standing};
 use crate::hot::message::{InstanceKey, LaneIndex, Notice, Order};
 
@@ -10,7 +11,7 @@ impl Scheduler {
         match order {
             Order::Open { lane } => self.open(lane),
             Order::Succeed { old, new } => self.succeed(old, new),
-            Order::Close { lane } => self.close(lane),
+            Order::Close { lane } => self.close(lane, now),
             Order::Ready { instance, started } => self.instance_ready(instance, started, now),
             Order::Down { instance } => {
                 if let Some(lane) = self.lane(instance.lane) {
@@ -65,13 +66,17 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn close(&mut self, index: LaneIndex) {
+    pub(super) fn close(&mut self, index: LaneIndex, now: Nanos) {
         // Every gateway has stopped to use the doorway, so this empties it for good.
         self.drain(index, usize::MAX);
         let Some(lane) = self.lane(index) else { return };
         lane.closed = true;
         // With a successor nothing waits here; without one, each waiting one ends now.
         lane.stranded = true;
+        if lane.successor.is_none() {
+            self.end_pauses(index, now);
+        }
+        let Some(lane) = self.lane(index) else { return };
         let places = lane.instances.len();
         for place in 0..u16::try_from(places).unwrap_or(u16::MAX) {
             let Some(lane) = self.lane(index) else { return };
@@ -79,6 +84,20 @@ impl Scheduler {
             self.retire(InstanceKey { lane: index, place, generation });
         }
         self.activate(index);
+    }
+
+    /// The function is gone: who pauses before its next attempt has nothing to wait for. Its timer
+    /// fires in this very tick and finds the lane closed. A look at every record, once per deletion
+    /// of a function that has such executions.
+    fn end_pauses(&mut self, index: LaneIndex, now: Nanos) {
+        let mut slot = 0;
+        while slot < self.courses.len() {
+            let course = self.courses[slot];
+            if course.state == State::BackingOff && self.standing_in_for(course.lane) == index {
+                self.wheel.set(u32::try_from(slot).unwrap_or(NONE), now / NANOS_PER_MS);
+            }
+            slot += 1;
+        }
     }
 
     pub(super) fn instance_ready(&mut self, key: InstanceKey, started: bool, now: Nanos) {

@@ -138,6 +138,15 @@ impl Client {
         }
     }
 
+    /// Whether something has come.
+    pub fn has_answer(&mut self) -> bool {
+        let stream = self.stream.get_ref();
+        stream.set_nonblocking(true).unwrap();
+        let came = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).unwrap();
+        came.is_ok_and(|bytes| bytes > 0)
+    }
+
     /// One byte of what comes.
     pub fn byte(&mut self) -> u8 {
         let mut byte = [0];

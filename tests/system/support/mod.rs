@@ -5,6 +5,7 @@
 //! | `server` | the binary as a child process |
 //! | `client` | HTTP/1.1 over a bare socket, and answers |
 //! | `endpoint` | an endpoint of a `POOL` function that the test itself plays, or a process |
+//! | `job` | a process of a `JOB` function that the test itself plays |
 //! | `specification` | functions as they are registered |
 //! | `bystander` | another function that must go on being served |
 //! | `scrape` | what `/metrics` says |
@@ -13,6 +14,7 @@
 pub mod bystander;
 pub mod client;
 pub mod endpoint;
+pub mod job;
 pub mod patience;
 pub mod scrape;
 pub mod server;

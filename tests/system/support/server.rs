@@ -56,7 +56,15 @@ impl Server {
     pub fn start_at(listen: &str, flags: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let mut child = command()
-            .args(["serve", "--listen", listen, "--management-listen", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--listen",
+                listen,
+                "--management-listen",
+                "127.0.0.1:0",
+                "--runtime-listen",
+                "127.0.0.1:0",
+            ])
             .arg("--state-dir")
             .arg(state.path())
             .args(flags)

@@ -139,6 +139,7 @@ impl Contender {
         for (flag, port) in [("--listen", port), ("--management-listen", management_port)] {
             command.arg(flag).arg(format!("127.0.0.1:{port}"));
         }
+        command.args(["--runtime-listen", "127.0.0.1:0"]);
         command.args(arguments).stdout(log.try_clone()?).stderr(log);
         let mut front = Process::start("picofaas", &mut command)?;
         let ready = wait::until(START_PATIENCE, || {

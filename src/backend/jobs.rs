@@ -1,0 +1,84 @@
+//! The processes of a `JOB` function: a fresh one for each attempt, never used again.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::Context;
+use super::process::{Launch, Process, describe, with_tail};
+use crate::error::Code;
+use crate::function::Function;
+use crate::mailbox::{JobEnd, JobStart};
+
+/// What there is of one lane's processes.
+#[derive(Debug)]
+pub struct Jobs {
+    context: Rc<Context>,
+    function: Arc<Function>,
+    running: Cell<u32>,
+}
+
+impl Jobs {
+    /// Of this function's lane, with no process yet.
+    #[must_use]
+    pub fn new(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
+        Rc::new(Self { context, function, running: Cell::new(0) })
+    }
+
+    /// Processes that run.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.running.get()
+    }
+
+    /// Starts the process of one attempt, and tells when it is gone.
+    pub fn start(self: &Rc<Self>, start: JobStart) {
+        let JobStart { function: _, execution, trace_id, token, killed, ended } = start;
+        let launch = Launch {
+            socket: None,
+            env: vec![
+                ("EXECUTION_ID", execution.to_string()),
+                ("TRACE_ID", trace_id),
+                ("PICOFAAS_RUNTIME_URL", self.context.runtime_url.clone()),
+                ("PICOFAAS_TOKEN", token.to_string()),
+            ],
+            execution: Some(execution),
+        };
+        let (spec, context) = (&self.function.spec, &self.context);
+        let mut process = match Process::start(spec, launch, &context.settings.flags, context.lines.clone()) {
+            Ok(process) => process,
+            Err(error) => {
+                let reason = error.to_string();
+                tracing::warn!(function = %spec.name, "{reason}");
+                self.function.trouble.store(Some(Arc::new(reason.clone())));
+                ended.send(JobEnd { code: Code::NoInstance, reason, exited_with_0: false });
+                return;
+            }
+        };
+        if self.function.trouble.load().is_some() {
+            self.function.trouble.store(None);
+        }
+        self.running.set(self.running.get() + 1);
+        let jobs = self.clone();
+        tokio::task::spawn_local(async move {
+            let by_itself = tokio::select! {
+                status = process.ended() => Some(status),
+                _ = killed.get() => None,
+            };
+            let status = match by_itself {
+                Some(status) => status,
+                None => {
+                    process.kill();
+                    process.ended().await
+                }
+            };
+            // What it wrote last is read by a task that may not have run yet.
+            tokio::task::yield_now().await;
+            jobs.running.set(jobs.running.get() - 1);
+            let exited_with_0 = status.as_ref().is_ok_and(std::process::ExitStatus::success);
+            let how = status.map_or_else(|error| error.to_string(), describe);
+            let reason = with_tail(&format!("{how} before it posted a result"), &process);
+            ended.send(JobEnd { code: Code::InstanceCrashed, reason, exited_with_0 });
+        });
+    }
+}

@@ -1,0 +1,131 @@
+//! An attempt with a process of its own: it fetches its input and posts its result on the runtime
+//! listener (`gateway::jobs`), and control starts, watches and kills it (`backend::jobs`).
+//!
+//! The answer is given at the post; the permit is free when the process is gone.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Served;
+use super::attempt::{self, Outcome};
+use crate::clock::Nanos;
+use crate::error::Code;
+use crate::gateway::Gateway;
+use crate::gateway::record::{Underway, Word};
+use crate::gateway::reply::Failure;
+use crate::hot::message::Ended;
+use crate::hot::ticket::Ticket;
+use crate::id::{ExecutionId, Token};
+use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, question};
+
+/// How long the post of a process that exited with 0 may still be on its way. Such a process says
+/// that it has posted, and its post may not have been read off its socket yet.
+const LAST_POST: Duration = Duration::from_millis(50);
+
+/// Begins an attempt: from here on a post with its token is its result.
+pub fn begin(gateway: &Rc<Gateway>, served: Rc<Served>, ticket: Ticket) {
+    let (answer, word) = question();
+    let token = gateway.new_token();
+    let known = gateway.with_record(ticket, |record| {
+        record.underway = Some(Underway::Process(answer));
+        record.tokens.push(token);
+        let mut trace = Vec::with_capacity(32);
+        record.trace.write_id(&mut trace);
+        (gateway.id(ticket, record), String::from_utf8_lossy(&trace).into_owned())
+    });
+    let Some((execution, trace_id)) = known else {
+        debug_assert!(false, "an attempt of an execution without a record");
+        return;
+    };
+    tokio::task::spawn_local(run(gateway.clone(), served, ticket, (execution, trace_id, token), word));
+}
+
+async fn run(
+    gateway: Rc<Gateway>,
+    served: Rc<Served>,
+    ticket: Ticket,
+    (execution, trace_id, token): (ExecutionId, String, Token),
+    word: Awaited<Word>,
+) {
+    let (kill, killed) = question();
+    let (ended, end) = question();
+    let start = JobStart { function: served.function.clone(), execution, trace_id, token, killed, ended };
+    // Where control has stopped, `ended` is dropped and `end` says so.
+    let _ = gateway.control.send(Errand::Start(Box::new(start))).await;
+    let how = watch(&gateway, ticket, word, kill, end).await;
+    gateway.attempt_closed(ticket, how);
+}
+
+/// Waits for the attempt's result and for the end of its process, whichever comes first.
+async fn watch(
+    gateway: &Rc<Gateway>,
+    ticket: Ticket,
+    word: Awaited<Word>,
+    kill: Answer<()>,
+    end: Awaited<JobEnd>,
+) -> Ended {
+    let (mut word, mut end) = (std::pin::pin!(word.get()), std::pin::pin!(end.get()));
+    let told = tokio::select! {
+        biased;
+        told = &mut word => told,
+        end = &mut end => {
+            let end = end.unwrap_or_else(JobEnd::never_started);
+            let posted = if end.exited_with_0 {
+                tokio::time::timeout(LAST_POST, &mut word).await.ok().flatten()
+            } else {
+                None
+            };
+            return match posted {
+                Some(Word::Posted(how) | Word::Stop(how)) => how,
+                None => fail(gateway, ticket, end),
+            };
+        }
+    };
+    match told {
+        Some(Word::Posted(how)) => {
+            let patience = Duration::from_millis(gateway.settings.flags.stop_timeout_ms);
+            if tokio::time::timeout(patience, &mut end).await.is_err() {
+                tracing::warn!(?patience, "a process posted its result, did not end, and is killed");
+                kill.send(());
+                end.await;
+            }
+            how
+        }
+        Some(Word::Stop(how)) => {
+            kill.send(());
+            end.await;
+            how
+        }
+        // The record holds the other end for as long as the attempt is not settled.
+        None => {
+            debug_assert!(false, "an attempt was settled without a word");
+            kill.send(());
+            end.await;
+            Ended::Done
+        }
+    }
+}
+
+/// The process is gone and has posted nothing: a failed attempt.
+fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Ended {
+    let failure = Failure::new(end.code, end.reason);
+    let settled = gateway.settle(ticket, nothing(Outcome::Failed(failure), 0));
+    // Settled before: somebody has stopped the attempt, whose word was not taken.
+    settled.map_or(Ended::Done, |(_, how)| how)
+}
+
+/// The end of an attempt that nothing but its outcome is known of.
+fn nothing(outcome: Outcome, answered: Nanos) -> attempt::Ended {
+    attempt::Ended { outcome, cold_start: false, init_ns: None, answered }
+}
+
+impl JobEnd {
+    /// What is said where nobody was there to start it.
+    fn never_started() -> Self {
+        Self {
+            code: Code::NoInstance,
+            reason: "the control plane is stopping and starts no more processes".to_owned(),
+            exited_with_0: false,
+        }
+    }
+}

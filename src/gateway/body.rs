@@ -1,0 +1,135 @@
+//! Reading a request's body: within its limit of bytes and time, and all that are being read
+//! together within theirs.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+
+use super::Gateway;
+use crate::error::{Code, Refusal};
+
+/// Where a request's body is.
+pub enum Source {
+    /// Still on the client's connection.
+    Wire(Incoming),
+    /// It was read by another listener.
+    Whole(Bytes),
+}
+
+/// What bodies that are being read hold together.
+///
+/// A body that came in one piece is not counted: its bytes are in the buffer of its connection,
+/// which there is anyway.
+#[derive(Debug)]
+pub struct Reading {
+    held: Cell<usize>,
+    bytes_max: usize,
+}
+
+impl Reading {
+    /// Of at most so many bytes.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self { held: Cell::new(0), bytes_max }
+    }
+
+    /// Reads a body of at most `most` bytes within `patience`.
+    ///
+    /// # Errors
+    /// `BODY_TOO_LARGE`, before anything is read where the length was announced;
+    /// `REQUEST_TIMEOUT`; `PAYLOAD_BYTES_FULL`.
+    pub async fn read(&self, mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, Refusal> {
+        let too_large = || {
+            Refusal::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)"))
+                .closing()
+        };
+        if body.size_hint().lower() > most as u64 {
+            return Err(too_large());
+        }
+        let mut share = Share { reading: self, bytes: 0 };
+        let whole = async {
+            let mut first = Bytes::new();
+            let mut rest = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| {
+                    Refusal::new(Code::BadRequest, format!("the body could not be read: {error}")).closing()
+                })?;
+                let Ok(data) = frame.into_data() else { continue };
+                if first.len() + rest.len() + data.len() > most {
+                    return Err(too_large());
+                }
+                if first.is_empty() && rest.is_empty() {
+                    first = data;
+                    continue;
+                }
+                share.take(data.len())?;
+                if rest.is_empty() {
+                    rest.extend_from_slice(&first);
+                    first = Bytes::new();
+                }
+                rest.extend_from_slice(&data);
+            }
+            Ok(if rest.is_empty() { first } else { rest.freeze() })
+        };
+        match tokio::time::timeout(patience, whole).await {
+            Ok(read) => read,
+            Err(_) => Err(Refusal::new(
+                Code::RequestTimeout,
+                format!("the body did not come within {} ms (--body-timeout-ms)", patience.as_millis()),
+            )
+            .closing()),
+        }
+    }
+}
+
+/// What one body holds of it, until it was read or given up.
+struct Share<'a> {
+    reading: &'a Reading,
+    bytes: usize,
+}
+
+impl Share<'_> {
+    fn take(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let held = self.reading.held.get() + bytes;
+        if held > self.reading.bytes_max {
+            let text = "too many bytes of bodies are being read at once (--max-payload-bytes)";
+            return Err(Refusal::new(Code::PayloadBytesFull, text).retry_after(1).closing());
+        }
+        self.reading.held.set(held);
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.reading.held.set(self.reading.held.get() - self.bytes);
+    }
+}
+
+impl Gateway {
+    /// Reads the whole body, within its limit of bytes and time.
+    ///
+    /// # Errors
+    /// Those of [`Reading::read`].
+    pub async fn read_body(&self, body: Source) -> Result<Bytes, Refusal> {
+        self.read_body_of(body, self.settings.flags.max_body).await
+    }
+
+    /// The same of at most `most` bytes.
+    ///
+    /// # Errors
+    /// Those of [`Reading::read`].
+    pub async fn read_body_of(&self, body: Source, most: usize) -> Result<Bytes, Refusal> {
+        match body {
+            Source::Whole(bytes) => Ok(bytes),
+            Source::Wire(incoming) => {
+                let patience = Duration::from_millis(self.settings.flags.body_timeout_ms);
+                self.reading.read(incoming, most, patience).await
+            }
+        }
+    }
+}

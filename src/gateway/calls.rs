@@ -1,0 +1,135 @@
+//! Requests: which call each is, and who answers it.
+
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::{Method, Request, Response};
+
+use super::Gateway;
+use super::body::Source;
+use super::reply::{self, Body};
+use super::route::{Call, route};
+use super::server::{check_host, headless};
+use crate::error::{Code, Refusal};
+use crate::mailbox::{Errand, WholeRequest, question};
+
+/// Which listener a request came in on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// `--listen`
+    Clients,
+    /// `--runtime-listen`
+    Runtime,
+}
+
+/// One request, from a listener that is bound to loopback or not.
+pub async fn answer(
+    gateway: &Rc<Gateway>,
+    door: Door,
+    local_listener: bool,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    // Also where the requests are such that nothing is ever poked.
+    gateway.take_grants();
+    let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
+    if local_listener && let Err(refusal) = check_host(&request) {
+        return reply::refusal(&refusal.closing());
+    }
+    let (parts, body) = request.into_parts();
+    let call = match route(&method, parts.uri.path()) {
+        Ok(call) if call.is_management() => {
+            return reply::refusal(&served_elsewhere(parts.uri.path(), MANAGEMENT));
+        }
+        Ok(call) if call.is_internal() && door == Door::Clients => {
+            return reply::refusal(&served_elsewhere(parts.uri.path(), RUNTIME).closing());
+        }
+        Ok(call) if !call.is_internal() && door == Door::Runtime => {
+            return reply::refusal(&served_elsewhere(parts.uri.path(), CLIENTS).closing());
+        }
+        Ok(call) if call.is_write() && !local_listener && !gateway.settings.flags.allow_writes => {
+            let refusal = Refusal::new(
+                Code::WritesDisabled,
+                "functions are changed on the management listener, or here with --allow-writes",
+            );
+            return reply::refusal(&refusal.closing());
+        }
+        Ok(call) => call,
+        Err(refusal) => return reply::refusal(&refusal.closing()),
+    };
+    let mut response = serve_call(gateway, call, &parts, Source::Wire(body)).await;
+    if gateway.draining.get() && door == Door::Clients {
+        // The client takes its next request elsewhere, without racing an idle close.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    headless(is_head, response)
+}
+
+const CLIENTS: &str = "the client listener (--listen)";
+const MANAGEMENT: &str = "the management listener (--management-listen)";
+/// See [`served_elsewhere`].
+pub const RUNTIME: &str = "the runtime listener (--runtime-listen)";
+
+/// The refusal of a path that only another listener has.
+#[must_use]
+pub fn served_elsewhere(path: &str, listener: &str) -> Refusal {
+    Refusal::new(Code::NotFound, format!("{path} is served on {listener}"))
+}
+
+/// A request that came in on another listener, with its whole body.
+pub async fn serve_whole(gateway: &Rc<Gateway>, request: WholeRequest) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    match route(&parts.method, parts.uri.path()) {
+        Ok(call) => serve_call(gateway, call, &parts, Source::Whole(body)).await,
+        Err(refusal) => reply::refusal(&refusal),
+    }
+}
+
+async fn serve_call(
+    gateway: &Rc<Gateway>,
+    call: Call<'_>,
+    parts: &hyper::http::request::Parts,
+    body: Source,
+) -> Response<Body> {
+    match call {
+        Call::Invoke(name) => gateway.invoke(name, &parts.headers, body).await,
+        Call::Enqueue(name) => gateway.enqueue_only(name, &parts.headers, body).await,
+        Call::ReadExecution(id) => gateway.execution(id, parts.uri.query()).await,
+        Call::CancelExecution(id) => gateway.cancel_execution(id),
+        Call::JobInput(id) => gateway.job_input(id, &parts.headers),
+        Call::CompleteJob(id) => gateway.complete_job(id, &parts.headers, body).await,
+        Call::Healthz
+        | Call::Readyz
+        | Call::Metrics
+        | Call::Page
+        | Call::DebugState
+        | Call::ListFunctions
+        | Call::ReadFunction(_)
+        | Call::CreateFunction
+        | Call::PutFunction(_)
+        | Call::DeleteFunction(_)
+        | Call::PutReplicas(_) => match gateway.read_body(body).await {
+            Ok(body) => ask_control(gateway, parts, body).await,
+            Err(refusal) => reply::refusal(&refusal),
+        },
+    }
+}
+
+/// What is control's to answer goes there, with its whole body.
+async fn ask_control(
+    gateway: &Rc<Gateway>,
+    parts: &hyper::http::request::Parts,
+    body: bytes::Bytes,
+) -> Response<Body> {
+    let (answer, awaited) = question();
+    let request = Box::new(Request::from_parts(parts.clone(), body));
+    let busy = || {
+        reply::refusal(
+            &Refusal::new(Code::ControlBusy, "too many changes are waiting; try again").retry_after(1),
+        )
+    };
+    if gateway.control.try_send(Errand::Answer { request, answer }).is_err() {
+        return busy();
+    }
+    awaited.get().await.unwrap_or_else(busy)
+}

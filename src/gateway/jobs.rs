@@ -1,0 +1,259 @@
+//! What the processes of `JOB` functions ask for and post, on the runtime listener.
+//!
+//! A process has a token, which is good for one attempt. It fetches its input, which makes the
+//! attempt's request written, and posts its result, which settles the attempt: whoever waits is
+//! answered at the post and not at the process's end.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Gateway;
+use super::body::Source;
+use super::record::{Underway, Word};
+use super::reply::{self, Body, Failure};
+use crate::clock::NANOS_PER_MS;
+use crate::dispatch::attempt::{self, Outcome};
+use crate::error::{Code, Refusal};
+use crate::id::{ExecutionId, Token};
+
+/// What a posted result may have beside its output, in bytes.
+const RESULT_ENVELOPE_BYTES_MAX: usize = 64 * 1024;
+const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
+const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const X_ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
+const X_DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const X_INIT_DURATION_MS: HeaderName = HeaderName::from_static("x-init-duration-ms");
+
+/// A result as it is posted. Other fields are left for later versions of the contract.
+#[derive(Deserialize)]
+struct Posted<'a> {
+    success: bool,
+    #[serde(borrow, default)]
+    output: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Option<PostedError>,
+    /// What the runtime would have answered to `POST /invoke`.
+    #[serde(default)]
+    status: Option<u16>,
+}
+
+#[derive(Deserialize)]
+struct PostedError {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl Gateway {
+    /// `GET /v1/internal/executions/{id}/input`: body and headers as `POST /invoke` brings them.
+    pub fn job_input(self: &Rc<Self>, id: &str, headers: &HeaderMap) -> Response<Body> {
+        let id = match self.authorize(id, headers) {
+            Ok(id) => id,
+            Err(refusal) => return reply::refusal(&refusal),
+        };
+        let now = self.clock.now();
+        let input = self.with_record(id.ticket, |record| {
+            record.stamps.written = now;
+            let mut response = reply::json(200, record.payload.clone());
+            let headers = response.headers_mut();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            let mut put = |name, value: &[u8]| {
+                // Each came as a header, or is made of digits.
+                if let Ok(value) = HeaderValue::from_bytes(value) {
+                    headers.insert(name, value);
+                }
+            };
+            put(X_EXECUTION_ID, &id.text());
+            let mut text = Vec::with_capacity(64);
+            record.trace.write_id(&mut text);
+            put(X_TRACE_ID, &text);
+            text.clear();
+            record.trace.write_parent(&mut text);
+            put(TRACEPARENT, &text);
+            put(X_ATTEMPT, record.attempt.to_string().as_bytes());
+            put(X_DEADLINE_MS, record.time_left_ms(now).to_string().as_bytes());
+            if let Some(key) = &record.idempotency_key {
+                put(IDEMPOTENCY_KEY, key.as_bytes());
+            }
+            response
+        });
+        // The record of a running attempt stays until the attempt has ended.
+        input.unwrap_or_else(|| {
+            reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"))
+        })
+    }
+
+    /// `POST /v1/internal/executions/{id}:complete`.
+    pub async fn complete_job(
+        self: &Rc<Self>,
+        id: &str,
+        headers: &HeaderMap,
+        body: Source,
+    ) -> Response<Body> {
+        match self.complete(id, headers, body).await {
+            Ok(()) => {
+                let mut response = Response::new(Body::default());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
+            Err(refusal) => reply::refusal(&refusal),
+        }
+    }
+
+    async fn complete(self: &Rc<Self>, id: &str, headers: &HeaderMap, body: Source) -> Result<(), Refusal> {
+        // Before its body is read, lest anybody who knows no token sends a large one.
+        let execution = self.authorize(id, headers).map_err(Refusal::closing)?;
+        let most = self.output_max();
+        let read = self.read_body_of(body, most.saturating_add(RESULT_ENVELOPE_BYTES_MAX)).await;
+        let (outcome, refused) = match read {
+            Ok(body) => (outcome(&body, most)?, None),
+            Err(refusal) if refusal.code == Code::BodyTooLarge => (too_large(most), Some(refusal)),
+            Err(refusal) => return Err(refusal),
+        };
+        // The attempt may have ended while the body came.
+        self.authorize(id, headers)?;
+        let init_ms =
+            headers.get(X_INIT_DURATION_MS).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let ended = attempt::Ended {
+            outcome,
+            cold_start: true,
+            init_ns: init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS)),
+            answered: self.clock.now(),
+        };
+        if let Some((Underway::Process(word), how)) = self.settle(execution.ticket, ended) {
+            word.send(Word::Posted(how));
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// The execution whose attempt is running and has the token that was sent.
+    fn authorize(&self, id: &str, headers: &HeaderMap) -> Result<ExecutionId, Refusal> {
+        let unauthorized = || {
+            Refusal::new(
+                Code::Unauthorized,
+                "Authorization must be `Bearer` and the PICOFAAS_TOKEN of this execution's attempt",
+            )
+        };
+        let token = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+            .and_then(|text| Token::parse(text.trim()))
+            .ok_or_else(unauthorized)?;
+        let id = self.find(id)?;
+        let refusal = self.with_record(id.ticket, |record| {
+            let Some(at) = record.tokens.iter().position(|known| *known == token) else {
+                return Some(unauthorized());
+            };
+            let is_last = at + 1 == record.tokens.len();
+            let refusal = if record.has_ended() {
+                Refusal::new(Code::AlreadyTerminal, "the execution has ended; there is nothing to do")
+            } else if !is_last || record.underway.is_none() {
+                Refusal::new(Code::AttemptSuperseded, "this attempt is over; there is nothing to do")
+            } else {
+                return None;
+            };
+            self.meter(&record.served).late_results.add_one();
+            Some(refusal)
+        });
+        match refusal {
+            Some(None) => Ok(id),
+            Some(Some(refusal)) => Err(refusal),
+            None => Err(unauthorized()),
+        }
+    }
+}
+
+/// What a posted result means; `most` is the largest output, in bytes.
+fn outcome(body: &[u8], most: usize) -> Result<Outcome, Refusal> {
+    let wrong = |message: String| Refusal::new(Code::InvalidCompletion, message);
+    let posted: Posted<'_> = serde_json::from_slice(body).map_err(|error| {
+        wrong(format!("the body must be {{\"success\",\"output\",\"error\",\"status\"}}: {error}"))
+    })?;
+    match (posted.success, posted.status) {
+        (true, None | Some(200..=299)) => {
+            let output = posted.output.map_or("null", RawValue::get).as_bytes();
+            if output.len() > most {
+                return Ok(too_large(most));
+            }
+            // A copy, because a slice would hold on to the whole buffer that the body came in.
+            Ok(Outcome::Output(Bytes::copy_from_slice(output)))
+        }
+        (false, status @ (None | Some(400..=599))) => {
+            let status = status.unwrap_or(500);
+            let own = |http| match &posted.error {
+                Some(error) => attempt::named_error(&error.code, &error.message, http),
+                None => Failure { http, ..attempt::unnamed_error(http, "no error was posted") },
+            };
+            Ok(attempt::by_status(status, own))
+        }
+        (success, status) => Err(wrong(format!(
+            "success {success} and status {status:?} do not go together; a success has a 2xx, a failure a 4xx or 5xx"
+        ))),
+    }
+}
+
+fn too_large(most: usize) -> Outcome {
+    Outcome::Refused(Failure::new(
+        Code::OutputTooLarge,
+        format!("the output is larger than {most} bytes; return less, or raise --max-output"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Outcome, Code> {
+        outcome(body.as_bytes(), 16).map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn a_success_is_its_output_as_it_was_written() {
+        for (body, output) in [
+            (r#"{"success":true,"output":{ "a": 1.50 },"status":200}"#, r#"{ "a": 1.50 }"#),
+            (r#"{"success":true,"output":null,"error":null}"#, "null"),
+            (r#"{"success":true}"#, "null"),
+        ] {
+            match read(body) {
+                Ok(Outcome::Output(bytes)) => assert_eq!(bytes, output.as_bytes(), "{body}"),
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_is_repeated_or_not_as_its_status_says() {
+        let failed = |status: u16| {
+            read(&format!(r#"{{"success":false,"error":{{"code":"C","message":"m"}},"status":{status}}}"#))
+        };
+        assert!(matches!(failed(422), Ok(Outcome::Refused(f)) if f.http == 422 && f.code == "C"));
+        assert!(matches!(failed(500), Ok(Outcome::Failed(f)) if f.http == 500 && f.message == "m"));
+        assert!(matches!(failed(503), Ok(Outcome::Failed(f)) if f.http == 500));
+        assert!(matches!(failed(504), Ok(Outcome::Failed(f)) if f.http == 504));
+        assert!(matches!(read(r#"{"success":false}"#), Ok(Outcome::Failed(f)) if f.code == "HANDLER_ERROR"));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_and_what_is_too_large_is_an_end() {
+        for body in [
+            r#"{"success":true,"status":500}"#,
+            r#"{"success":false,"status":200}"#,
+            r#"{"success":false,"status":99}"#,
+            r#"{"output":1}"#,
+            "[]",
+            "",
+            "{\"success\":true,\"output\":\"\u{1}\"}",
+        ] {
+            assert!(matches!(read(body), Err(Code::InvalidCompletion)), "{body}");
+        }
+        let long = format!(r#"{{"success":true,"output":"{}"}}"#, "x".repeat(16));
+        assert!(matches!(read(&long), Ok(Outcome::Refused(f)) if f.code == "OUTPUT_TOO_LARGE"));
+    }
+}

@@ -1,0 +1,307 @@
+//! One execution as its gateway knows it: where it stands, what it came with and came to, who
+//! waits for it, and what is under way for it.
+
+use std::rc::Rc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use hyper::header::HeaderValue;
+use tokio::task::AbortHandle;
+
+use super::keys::Claim;
+use super::reply::{Failure, Stamps};
+use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::dispatch::Served;
+use crate::hot::message::Ended;
+use crate::id::{Token, write_hex};
+use crate::mailbox::Answer;
+
+/// How an execution ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// With an output.
+    Success,
+    /// Without.
+    Error,
+    /// By its deadline.
+    Timeout,
+    /// Nobody wanted it any more.
+    Cancelled,
+}
+
+/// Where an execution stands. `Ended` never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Waits for its first dispatch, or its next.
+    Queued,
+    /// An attempt is with an instance.
+    Running,
+    /// Terminal.
+    Ended(Status),
+}
+
+impl Stage {
+    /// The stage as clients read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Queued => "queued",
+            Stage::Running => "running",
+            Stage::Ended(Status::Success) => "success",
+            Stage::Ended(Status::Error) => "error",
+            Stage::Ended(Status::Timeout) => "timeout",
+            Stage::Ended(Status::Cancelled) => "cancelled",
+        }
+    }
+}
+
+/// Who asked, which decides how long the record is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Someone waits for the answer; afterwards the record is the first to go.
+    Waiting,
+    /// Someone was promised that it can be read: kept for the whole retention.
+    Promised,
+}
+
+/// How a record is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The first to go when there is need of room.
+    Spare,
+    /// Its place, and bytes for its output, are reserved from its admission on, and it stays for
+    /// its whole retention: somebody was promised that it can be read, or has a key for it.
+    Reserved,
+}
+
+/// The trace an invocation belongs to.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// `X-Trace-Id` as it came; otherwise made from `made`.
+    pub id: Option<HeaderValue>,
+    /// `traceparent` as it came; otherwise made from `made`.
+    pub parent: Option<HeaderValue>,
+    /// 128 bits for a trace id and 64 for a span id, where one had to be made.
+    pub made: (u64, u64, u64),
+}
+
+impl Trace {
+    /// Writes the trace id.
+    pub fn write_id(&self, out: &mut Vec<u8>) {
+        match (&self.id, &self.parent) {
+            (Some(given), _) => out.extend_from_slice(given.as_bytes()),
+            // `00-<32 hex of the trace id>-<16 hex of the span id>-<2 hex of flags>`
+            (None, Some(parent)) => match parent.as_bytes().get(3..35) {
+                Some(id) => out.extend_from_slice(id),
+                None => out.extend_from_slice(&self.made_hex()[..32]),
+            },
+            (None, None) => out.extend_from_slice(&self.made_hex()[..32]),
+        }
+    }
+
+    /// Writes the W3C trace context.
+    pub fn write_parent(&self, out: &mut Vec<u8>) {
+        match &self.parent {
+            Some(given) => out.extend_from_slice(given.as_bytes()),
+            None => {
+                let hex = self.made_hex();
+                out.extend_from_slice(b"00-");
+                out.extend_from_slice(&hex[..32]);
+                out.push(b'-');
+                out.extend_from_slice(&hex[32..]);
+                out.extend_from_slice(b"-01");
+            }
+        }
+    }
+
+    fn made_hex(&self) -> [u8; 48] {
+        let (high, low, span) = self.made;
+        let mut hex = [0; 48];
+        write_hex(&mut hex[..16], high);
+        write_hex(&mut hex[16..32], low);
+        write_hex(&mut hex[32..], span);
+        hex
+    }
+}
+
+/// What is under way for a running execution, and how it is stopped.
+#[derive(Debug)]
+pub enum Underway {
+    /// A task that exchanges a request with an instance: its connection closes with it.
+    Exchange(AbortHandle),
+    /// A process of its own, whose task waits for this word and then for the process's end.
+    Process(Answer<Word>),
+}
+
+/// What the task of an attempt with a process of its own is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// The attempt's result was posted: let the process end, then tell the scheduler this.
+    Posted(Ended),
+    /// The attempt is over without a result: kill the process, then tell the scheduler this.
+    Stop(Ended),
+}
+
+impl Underway {
+    /// Stops it. Answers what the scheduler is to be told at once; `None` where the attempt's own
+    /// task tells it when its process has gone.
+    #[must_use]
+    pub fn stop(self, how: Ended) -> Option<Ended> {
+        match self {
+            Underway::Exchange(task) => {
+                task.abort();
+                Some(how)
+            }
+            Underway::Process(word) => {
+                word.send(Word::Stop(how));
+                None
+            }
+        }
+    }
+}
+
+/// One execution, from its admission until its retention is over.
+#[derive(Debug)]
+pub struct Record {
+    /// The random part of its id.
+    pub nonce: u64,
+    /// The function's version it was admitted to, or last granted on.
+    pub served: Rc<Served>,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Who asked.
+    pub asked: Asked,
+    /// How it is kept.
+    pub class: Class,
+    /// Bytes that are counted for it: its payload, or what is reserved for its output if that is
+    /// more; after its end its output.
+    pub held: usize,
+    /// The key that stands for it, while that is to be joined or replayed.
+    pub claim: Option<Rc<Claim>>,
+    /// The body as the client sent it; empty once it is not needed any more.
+    pub payload: Bytes,
+    /// The function's output, one JSON value; empty where there is none.
+    pub output: Bytes,
+    /// Why it ended badly, or why its last attempt did.
+    pub failure: Option<Box<Failure>>,
+    /// See [`Trace`].
+    pub trace: Trace,
+    /// Passed on to the function.
+    pub idempotency_key: Option<HeaderValue>,
+    /// Attempts begun.
+    pub attempt: u8,
+    /// The answer was the first of its instance.
+    pub cold_start: bool,
+    /// By when the client must be answered.
+    pub deadline: Nanos,
+    /// What the deadline becomes at the first grant (ns from then); 0: it stays.
+    pub run_budget: Nanos,
+    /// When the first attempt was granted; 0: not yet.
+    pub first_granted: Nanos,
+    /// See [`Stamps`].
+    pub stamps: Stamps,
+    /// The running attempt. Whoever takes it out settles how the attempt ended.
+    pub underway: Option<Underway>,
+    /// What the processes of its attempts prove themselves with, the last one's last (`JOB` only).
+    pub tokens: Vec<Token>,
+    /// Somebody has read its end.
+    pub read: bool,
+    /// How many wait for the end. A record that someone waits for stays.
+    pub waiters: u32,
+    wakers: Vec<Waker>,
+    waker: Option<Waker>,
+}
+
+/// What a record begins with.
+#[derive(Debug)]
+pub struct Admission {
+    /// The function's version.
+    pub served: Rc<Served>,
+    /// Who asked.
+    pub asked: Asked,
+    /// The body.
+    pub payload: Bytes,
+    /// The trace.
+    pub trace: Trace,
+    /// The client's key.
+    pub idempotency_key: Option<HeaderValue>,
+    /// What the key stands for from now on.
+    pub claim: Option<Rc<Claim>>,
+    /// By when it must be answered, or first dispatched.
+    pub deadline: Nanos,
+    /// How long an async one may run from its first dispatch on (ns); 0: the deadline stays.
+    pub run_budget: Nanos,
+    /// When its head was read.
+    pub admitted: Nanos,
+}
+
+impl Admission {
+    /// How its record will be kept.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        if self.asked == Asked::Promised || self.claim.is_some() { Class::Reserved } else { Class::Spare }
+    }
+}
+
+impl Record {
+    /// A record that waits for its first grant.
+    #[must_use]
+    pub fn new(nonce: u64, admission: Admission, held: usize) -> Self {
+        Self {
+            nonce,
+            class: admission.class(),
+            held,
+            claim: admission.claim,
+            served: admission.served,
+            stage: Stage::Queued,
+            asked: admission.asked,
+            payload: admission.payload,
+            output: Bytes::new(),
+            failure: None,
+            trace: admission.trace,
+            idempotency_key: admission.idempotency_key,
+            attempt: 0,
+            cold_start: false,
+            deadline: admission.deadline,
+            run_budget: admission.run_budget,
+            first_granted: 0,
+            stamps: Stamps { admitted: admission.admitted, ..Stamps::default() },
+            underway: None,
+            tokens: Vec::new(),
+            read: false,
+            waiters: 0,
+            wakers: Vec::new(),
+            waker: None,
+        }
+    }
+
+    /// Whether it is terminal.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.stage, Stage::Ended(_))
+    }
+
+    /// Milliseconds that its attempt may take from `now` on, at least 1.
+    #[must_use]
+    pub fn time_left_ms(&self, now: Nanos) -> u64 {
+        let attempt_ms = u64::from(self.served.function.spec.effective_attempt_timeout_ms());
+        let until = self.deadline.min(self.stamps.granted.saturating_add(attempt_ms * NANOS_PER_MS));
+        (until.saturating_sub(now) / NANOS_PER_MS).max(1)
+    }
+
+    /// Wakes `waker` at the end. The first one costs no memory.
+    pub fn wait(&mut self, waker: &Waker) {
+        if self.waker.as_ref().is_none_or(|other| other.will_wake(waker)) {
+            if self.waker.is_none() {
+                self.waker = Some(waker.clone());
+            }
+        } else if !self.wakers.iter().any(|other| other.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
+    }
+
+    /// Everyone who waits, to be woken.
+    pub fn take_wakers(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        self.waker.take().into_iter().chain(std::mem::take(&mut self.wakers))
+    }
+}
