@@ -6,12 +6,17 @@
 
 mod support;
 
+mod answers;
 mod cancel;
 mod chaos;
+mod contests;
+mod deadlines;
 mod drain;
+mod environment;
 mod executions;
 mod faults;
 mod gateways;
+mod health;
 mod idempotency;
 mod jobs;
 mod listing;

@@ -57,6 +57,21 @@ fn a_manifest_with_faults_stops_the_start_with_file_line_and_field_of_each() {
 }
 
 #[test]
+fn two_manifests_of_one_name_stop_the_start_and_both_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["first.yaml", "second.yaml"] {
+        fs::write(folder.path().join(file), manifest("twice", "echo")).unwrap();
+    }
+    let listen = ["--listen", "--management-listen", "--runtime-listen"].map(|flag| [flag, "127.0.0.1:0"]);
+    let functions = ["--functions", folder.path().to_str().unwrap()];
+    let end = run(&[&["serve"][..], listen.as_flattened(), &functions].concat(), folder.path());
+    assert_eq!(end.code, 1, "{end:?}");
+    for part in ["first.yaml", "second.yaml", "twice"] {
+        assert!(end.stderr.contains(part), "no {part:?} in {}", end.stderr);
+    }
+}
+
+#[test]
 fn a_manifest_that_is_not_yaml_stops_the_start_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("function.yaml");
