@@ -129,7 +129,13 @@ fn functions(control: &Control, families: &mut Vec<MetricFamily>) {
         let doorway = &lane.function.doorway;
         sum[0] += doorway.depth() as f64;
         sum[1] += f64::from(doorway.in_flight.load(Ordering::Relaxed));
-        sum[3] += f64::from(doorway.ready.load(Ordering::Relaxed));
+        // To the scheduler a JOB has an instance that is always there; people count processes.
+        sum[3] += match &lane.backend {
+            crate::backend::Backend::Jobs(jobs) => f64::from(jobs.count()),
+            crate::backend::Backend::Fleet(_) | crate::backend::Backend::Endpoints(_) => {
+                f64::from(doorway.ready.load(Ordering::Relaxed))
+            }
+        };
         sum[2] += match &lane.backend {
             crate::backend::Backend::Fleet(fleet) => f64::from(fleet.count()),
             crate::backend::Backend::Jobs(jobs) => f64::from(jobs.count()),
