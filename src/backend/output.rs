@@ -5,11 +5,18 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::AbortHandle;
+
+use crate::clock::Nanos;
 
 /// Longest line that is passed on whole, in bytes; the rest of a longer one is a line of its own.
 const LINE_BYTES_MAX: usize = 16 * 1024;
 /// Lines kept to explain why a process ended.
 const TAIL_LINES_MAX: usize = 20;
+
+/// How long what a process wrote last may take to be read when it has ended. What it left behind
+/// may hold its output open for ever (ns).
+const LAST_WORDS_NS: Nanos = 2_000_000_000;
 
 /// Takes the name of a function and a line that it wrote.
 type Sink = dyn Fn(&str, &str);
@@ -55,6 +62,27 @@ impl Tail {
     #[must_use]
     pub fn text(&self) -> String {
         self.0.borrow().iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Those who read what processes that have ended wrote last.
+#[derive(Debug, Default)]
+pub struct LastWords(VecDeque<(Nanos, AbortHandle)>);
+
+impl LastWords {
+    /// The process of these has ended.
+    pub fn leave(&mut self, followers: Vec<AbortHandle>, now: Nanos) {
+        let until = now + LAST_WORDS_NS;
+        let unread = followers.into_iter().filter(|follower| !follower.is_finished());
+        self.0.extend(unread.map(|follower| (until, follower)));
+    }
+
+    /// Gives those up whose time is over.
+    pub fn tidy(&mut self, now: Nanos) {
+        while let Some((_, follower)) = self.0.pop_front_if(|(until, _)| *until <= now) {
+            // One that has come to its end is none the worse for it.
+            follower.abort();
+        }
     }
 }
 

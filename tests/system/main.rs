@@ -20,6 +20,7 @@ mod queue;
 mod races;
 mod refusals;
 mod registry;
+mod resources;
 mod scaling;
 mod start;
 mod wire;
