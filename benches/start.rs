@@ -40,7 +40,7 @@ fn context(limits: &str) -> Rc<Context> {
         settings: Arc::new(Settings::new(serve).expect("settings")),
         sockets: std::env::temp_dir(),
         runtime_url: String::new(),
-        lines: Lines::to(|_, _| {}),
+        lines: Lines::to(|_| {}),
         last_words: RefCell::new(LastWords::default()),
     })
 }

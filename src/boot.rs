@@ -20,6 +20,7 @@ use crate::backend::output::{LastWords, Lines};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::Control;
+use crate::control::logs::store::{Bounds, LogStore};
 use crate::gateway::server::listen;
 use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::hot::scheduler::Scheduler;
@@ -131,18 +132,19 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         })
         .context("the gateway's thread could not be started")?;
 
+    let logs = LogStore::new(clock, Bounds::of(&settings));
     let context = Rc::new(Context {
         orders: Orders::new(board.clone()),
         clock,
         settings: settings.clone(),
         sockets: sockets.path.clone(),
+        lines: logs.keeping(lines),
         runtime_url: format!("http://{}", reachable(runtime_address)),
-        lines,
         limits,
         children,
         last_words: RefCell::new(LastWords::default()),
     });
-    let control = Control::new(board, clock, settings, context, vec![post]);
+    let control = Control::new(board, clock, settings, context, logs, vec![post]);
     tokio::task::spawn_local(control.clone().keep_house());
     let notices = control.clone();
     tokio::task::spawn_local(async move {
@@ -181,6 +183,7 @@ impl Running {
     pub async fn stop(self, patience: Duration, wait_for_readers: bool) -> anyhow::Result<bool> {
         let control = &self.control;
         control.draining.set(true);
+        control.logs.finish();
         for gateway in &control.gateways {
             let (done, awaited) = question();
             if gateway.send(Letter::Drain { done }).await.is_ok() {

@@ -39,6 +39,12 @@ impl Clock {
         self.origin_unix + Duration::from_nanos(at)
     }
 
+    /// The time of this clock at a time since the Unix epoch; what was before its start is 0.
+    #[must_use]
+    pub fn at_unix(&self, unix: Duration) -> Nanos {
+        u64::try_from(unix.saturating_sub(self.origin_unix).as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// A time of this clock as RFC 3339 in UTC with milliseconds.
     #[must_use]
     pub fn rfc3339(&self, at: Nanos) -> String {
@@ -69,6 +75,60 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
+/// The day number since 1970-01-01 of a date from then on: the inverse of [`civil_from_days`].
+fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let shifted_month = (month + 9) % 12;
+    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// Reads an RFC 3339 time, e.g. `2026-11-24T07:00:00.5Z` or `2026-11-24T08:00:00+01:00`, as the time
+/// since the Unix epoch; `None` where it is not one, or before 1970.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<Duration> {
+    let number = |from: usize, to: usize, most: u64| -> Option<u64> {
+        let digits = text.get(from..to).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse().ok().filter(|value| *value <= most)
+    };
+    let sign = |at: usize, signs: &str| text.get(at..=at).is_some_and(|one| signs.contains(one));
+    if !(sign(4, "-") && sign(7, "-") && sign(10, "Tt") && sign(13, ":") && sign(16, ":")) {
+        return None;
+    }
+    let (year, month, day) = (number(0, 4, 9999)?, number(5, 7, 12)?, number(8, 10, 31)?);
+    if year < 1970 || month == 0 || day == 0 {
+        return None;
+    }
+    let days = days_from_civil(year, month, day);
+    // The 31st of a month that has none is another date.
+    if civil_from_days(days) != (year, month, day) {
+        return None;
+    }
+    // A leap second counts as the one after it.
+    let of_day = number(11, 13, 23)? * 3600 + number(14, 16, 59)? * 60 + number(17, 19, 60)?;
+    let mut end = 19;
+    let mut nanos = 0;
+    if sign(19, ".") {
+        let digits = text[20..].bytes().take_while(u8::is_ascii_digit).count();
+        end = 20 + digits;
+        nanos =
+            number(20, 20 + digits.min(9), u64::MAX)? * 10_u64.pow(9 - u32::try_from(digits.min(9)).ok()?);
+    }
+    let local = days * 86_400 + of_day;
+    let unix = if text[end..].eq_ignore_ascii_case("z") {
+        local
+    } else {
+        if text.len() != end + 6 || !sign(end, "+-") || !sign(end + 3, ":") {
+            return None;
+        }
+        let offset = number(end + 1, end + 3, 23)? * 3600 + number(end + 4, end + 6, 59)? * 60;
+        if sign(end, "+") { local.checked_sub(offset)? } else { local + offset }
+    };
+    Some(Duration::from_secs(unix) + Duration::from_nanos(nanos))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +138,35 @@ mod tests {
         assert_eq!(civil_from_days(0), (1970, 1, 1));
         assert_eq!(civil_from_days(11_016), (2000, 2, 29));
         assert_eq!(civil_from_days(20_780), (2026, 11, 23));
+    }
+
+    #[test]
+    fn a_time_that_is_read_is_the_one_that_was_written() {
+        let clock = Clock::start();
+        for at in [0, 1_500 * NANOS_PER_MS, 86_400_000 * NANOS_PER_MS] {
+            let read = parse_rfc3339(&clock.rfc3339(at)).unwrap();
+            assert!(at - clock.at_unix(read) < NANOS_PER_MS || at == 0, "{at}");
+            assert!(clock.unix(at) - read < Duration::from_millis(1), "{at}");
+        }
+        let seconds = |text: &str| parse_rfc3339(text).map(|unix| unix.as_secs_f64());
+        assert_eq!(seconds("1970-01-01T00:00:01.25Z"), Some(1.25));
+        assert_eq!(seconds("2000-02-29T12:00:00+02:30"), Some(951_816_600.0));
+        assert_eq!(seconds("2000-02-29t12:00:00-00:30"), Some(951_827_400.0));
+        for wrong in [
+            "",
+            "2026-11-24",
+            "2026-11-24T07:00:00",
+            "2026-11-24 07:00:00Z",
+            "2026-02-30T07:00:00Z",
+            "2026-13-01T07:00:00Z",
+            "2026-11-24T24:00:00Z",
+            "2026-11-24T07:00:00.Z",
+            "2026-11-24T07:00:00+1:00",
+            "2026-11-24T07:00:00ä",
+            "1969-12-31T23:59:59Z",
+            "+026-11-24T07:00:00Z",
+        ] {
+            assert_eq!(parse_rfc3339(wrong), None, "{wrong}");
+        }
     }
 }

@@ -129,6 +129,12 @@ pub struct ServeArgs {
     /// Request line and headers together, 8 KiB … 1 MiB, in bytes
     #[arg(long, default_value = "16384", value_parser = between::<usize>(8192, 1 << 20), value_name = "BYTES", help_heading = "Limits")]
     pub max_head_bytes: usize,
+    /// Bytes of lines kept of each function for the logs API, 64 KiB … 64 MiB
+    #[arg(long, default_value = "1048576", value_parser = between::<usize>(64 << 10, 64 << 20), value_name = "BYTES", help_heading = "Limits")]
+    pub log_bytes_per_function: usize,
+    /// Bytes of lines kept over all functions, 1 MiB … 16 GiB
+    #[arg(long, default_value = "67108864", value_parser = between::<usize>(1 << 20, 1 << 34), value_name = "BYTES", help_heading = "Limits")]
+    pub log_bytes: usize,
 
     /// By which means local functions are held to their limits
     #[arg(long, value_enum, default_value_t = LocalLimits::Auto, value_name = "MEANS", help_heading = "Local functions")]

@@ -30,6 +30,7 @@ pub enum Code {
     VersionMismatch,
     NotScalable,
     AlreadyTerminal,
+    NoLogs,
     AttemptSuperseded,
     InvalidCompletion,
     IdempotencyMismatch,
@@ -44,6 +45,7 @@ pub enum Code {
     FunctionsFull,
     Draining,
     ControlBusy,
+    LogReadersFull,
     // How an execution ended.
     Timeout,
     QueueTimeout,
@@ -97,7 +99,11 @@ impl Code {
             | Code::ExecutionLostOnRestart => 404,
             Code::MethodNotAllowed => 405,
             Code::RequestTimeout => 408,
-            Code::FunctionExists | Code::NotScalable | Code::AlreadyTerminal | Code::AttemptSuperseded => 409,
+            Code::FunctionExists
+            | Code::NotScalable
+            | Code::AlreadyTerminal
+            | Code::AttemptSuperseded
+            | Code::NoLogs => 409,
             Code::VersionMismatch => 412,
             Code::BodyTooLarge => 413,
             Code::UnsupportedMediaType => 415,
@@ -122,6 +128,7 @@ impl Code {
             | Code::FunctionsFull
             | Code::Draining
             | Code::ControlBusy
+            | Code::LogReadersFull
             | Code::ShuttingDown
             | Code::Cancelled => 503,
             Code::Timeout | Code::QueueTimeout | Code::HandlerTimeout => 504,
@@ -151,6 +158,7 @@ impl Code {
             Code::VersionMismatch => "VERSION_MISMATCH",
             Code::NotScalable => "NOT_SCALABLE",
             Code::AlreadyTerminal => "ALREADY_TERMINAL",
+            Code::NoLogs => "NO_LOGS",
             Code::AttemptSuperseded => "ATTEMPT_SUPERSEDED",
             Code::InvalidCompletion => "INVALID_COMPLETION",
             Code::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
@@ -164,6 +172,7 @@ impl Code {
             Code::FunctionsFull => "FUNCTIONS_FULL",
             Code::Draining => "DRAINING",
             Code::ControlBusy => "CONTROL_BUSY",
+            Code::LogReadersFull => "LOG_READERS_FULL",
             Code::Timeout => "TIMEOUT",
             Code::QueueTimeout => "QUEUE_TIMEOUT",
             Code::Cancelled => "CANCELLED",
@@ -211,6 +220,7 @@ impl Code {
             | Code::VersionMismatch
             | Code::NotScalable
             | Code::AlreadyTerminal
+            | Code::NoLogs
             | Code::AttemptSuperseded
             | Code::InvalidCompletion
             | Code::IdempotencyMismatch
@@ -224,6 +234,7 @@ impl Code {
             | Code::FunctionsFull
             | Code::Draining
             | Code::ControlBusy
+            | Code::LogReadersFull
             | Code::Timeout
             | Code::QueueTimeout
             | Code::Cancelled

@@ -9,19 +9,22 @@
 )]
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::Code;
+use crate::error::{Code, Refusal};
 use crate::function::Function;
-use crate::gateway::reply::Body;
+use crate::gateway::reply::body::{Body, Piece};
 use crate::hot::message::LaneIndex;
 use crate::id::{ExecutionId, Token};
 
 /// Letters that may lie unread in one box.
 const LETTERS_MAX: usize = 1024;
+/// Pieces of a streamed answer that may wait for their client.
+const PIECES_MAX: usize = 4;
 
 /// A request with its whole body.
 pub type WholeRequest = Request<Bytes>;
@@ -39,10 +42,21 @@ pub enum Letter {
     Forget { lane: LaneIndex },
     /// A request that came in on the management listener.
     Serve { request: Box<WholeRequest>, answer: Answer<Response<Body>> },
+    /// Whose this execution is, and where it is asked for, when it has ended.
+    Watch { id: String, found: Answer<Result<Found, Refusal>>, ended: Option<Answer<()>> },
     /// Refuse new invocations; answered when the gauges tell what was accepted.
     Drain { done: Answer<()> },
     /// End what is not over yet, and stop.
     Finish,
+}
+
+/// An execution whose record is kept.
+#[derive(Debug)]
+pub struct Found {
+    /// Its id.
+    pub id: ExecutionId,
+    /// The version of the function that it was admitted to, or that ran it last.
+    pub function: Arc<Function>,
 }
 
 /// To control.
@@ -102,6 +116,11 @@ impl<T> Answer<T> {
     pub fn send(self, value: T) {
         let _ = self.0.send(value);
     }
+
+    /// Returns when whoever asked has gone.
+    pub async fn unwanted(&mut self) {
+        self.0.closed().await;
+    }
 }
 
 impl<T> Awaited<T> {
@@ -132,7 +151,19 @@ pub fn mailbox<T>() -> (Post<T>, Mailbox<T>) {
     (Post(sender), Mailbox(receiver))
 }
 
+/// A box for the pieces of one streamed answer.
+#[must_use]
+pub fn pieces() -> (Post<Piece>, Mailbox<Piece>) {
+    let (sender, receiver) = mpsc::channel(PIECES_MAX);
+    (Post(sender), Mailbox(receiver))
+}
+
 impl<T> Post<T> {
+    /// Returns when the reader has stopped.
+    pub async fn unwanted(&self) {
+        self.0.closed().await;
+    }
+
     /// Sends; waits while the box is full.
     ///
     /// # Errors
@@ -156,5 +187,10 @@ impl<T> Mailbox<T> {
     /// The next letter; `None` when every writer has gone.
     pub async fn next(&mut self) -> Option<T> {
         self.0.recv().await
+    }
+
+    /// The same as a poll.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.0.poll_recv(cx)
     }
 }

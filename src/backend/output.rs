@@ -3,23 +3,81 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::AbortHandle;
 
 use crate::clock::Nanos;
 
-/// Longest line that is passed on whole, in bytes; the rest of a longer one is a line of its own.
+use crate::id::{ExecutionId, ID_LEN};
+
+/// Longest line that is passed on whole, in bytes as written; the rest of a longer one is a line
+/// of its own.
 const LINE_BYTES_MAX: usize = 16 * 1024;
+/// What the buffer of a stream grows to, in bytes: more than the longest line, so that there is always
+/// room to read.
+const BUFFER_BYTES_MAX: usize = 2 * LINE_BYTES_MAX;
 /// Lines kept to explain why a process ended.
 const TAIL_LINES_MAX: usize = 20;
+/// Lines of one stream that are passed on before there is a pause.
+const TURN_LINES: usize = 500;
+/// Bytes of one stream that are read before there is a pause.
+const TURN_BYTES: usize = 64 * 1024;
+/// The pause. With the two above it bounds what a process that floods costs: at most 100,000 lines
+/// and 13 MB are taken of a stream in a second, and the process waits for its reader.
+const TURN_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long what a process wrote last may take to be read when it has ended. What it left behind
 /// may hold its output open for ever (ns).
 const LAST_WORDS_NS: Nanos = 2_000_000_000;
 
-/// Takes the name of a function and a line that it wrote.
-type Sink = dyn Fn(&str, &str);
+/// Which of its two streams a process wrote to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// As it is read in an answer.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+}
+
+/// Who writes.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    /// The name of the function.
+    pub function: Rc<str>,
+    /// Which of its instances: the process id.
+    pub instance: Rc<str>,
+    /// Where to.
+    pub stream: Stream,
+    /// The execution that every line belongs to, where the process takes only one.
+    pub execution: Option<ExecutionId>,
+}
+
+/// One line, without its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// Who wrote it.
+    pub writer: &'a Writer,
+    /// The execution it belongs to, where that is known.
+    pub execution: Option<ExecutionId>,
+    /// What is not UTF-8 was replaced.
+    pub text: &'a str,
+}
+
+/// Takes a line.
+type Sink = dyn Fn(&Line<'_>);
 
 /// Where the lines go.
 #[derive(Clone)]
@@ -32,16 +90,23 @@ impl std::fmt::Debug for Lines {
 }
 
 impl Lines {
-    /// Each line goes to `sink` with the name of its function.
+    /// Each line goes to `sink`.
     #[must_use]
-    pub fn to(sink: impl Fn(&str, &str) + 'static) -> Self {
+    pub fn to(sink: impl Fn(&Line<'_>) + 'static) -> Self {
         Self(Rc::new(sink))
     }
 
     /// Into the log of this process.
     #[must_use]
     pub fn to_log() -> Self {
-        Self::to(|function, line| tracing::info!(target: "function", function, "{line}"))
+        Self::to(
+            |line| tracing::info!(target: "function", function = &*line.writer.function, "{}", line.text),
+        )
+    }
+
+    /// Passes a line on.
+    pub fn write(&self, line: &Line<'_>) {
+        (self.0)(line);
     }
 }
 
@@ -86,33 +151,198 @@ impl LastWords {
     }
 }
 
-/// Reads a stream to its end, line by line.
-pub async fn follow(mut stream: impl AsyncRead + Unpin, function: String, tail: Tail, lines: Lines) {
+/// Reads a stream to its end, line by line, with a pause after every turn.
+pub async fn follow(mut stream: impl AsyncRead + Unpin, writer: Writer, tail: Tail, lines: Lines) {
     let mut buffer = Vec::with_capacity(1024);
+    let mut pieces = Pieces { writer, tail, lines, broken: None };
+    let (mut turn_lines, mut turn_bytes) = (0, 0);
     loop {
+        if buffer.len() == buffer.capacity() && buffer.capacity() < BUFFER_BYTES_MAX {
+            buffer.reserve(buffer.capacity());
+        }
         match stream.read_buf(&mut buffer).await {
             Ok(0) | Err(_) => break,
-            Ok(_) => {}
+            Ok(bytes) => turn_bytes += bytes,
         }
         let mut start = 0;
-        while let Some(length) = buffer[start..].iter().position(|byte| *byte == b'\n') {
-            pass_on(&buffer[start..start + length], &function, &tail, &lines);
-            start += length + 1;
+        while let Some((piece, length)) = first_piece(&buffer[start..]) {
+            pieces.pass_on(piece);
+            start += length;
+            turn_lines += 1;
+            if turn_lines >= TURN_LINES {
+                (turn_lines, turn_bytes) = (0, 0);
+                tokio::time::sleep(TURN_PAUSE).await;
+            }
         }
         buffer.drain(..start);
-        if buffer.len() >= LINE_BYTES_MAX {
-            pass_on(&buffer, &function, &tail, &lines);
-            buffer.clear();
+        if turn_bytes >= TURN_BYTES {
+            (turn_lines, turn_bytes) = (0, 0);
+            tokio::time::sleep(TURN_PAUSE).await;
         }
     }
     if !buffer.is_empty() {
-        pass_on(&buffer, &function, &tail, &lines);
+        pieces.pass_on(Piece::Ended(&buffer));
     }
 }
 
-fn pass_on(line: &[u8], function: &str, tail: &Tail, lines: &Lines) {
-    let text = String::from_utf8_lossy(line);
-    let text = text.trim_end_matches('\r');
-    tail.push(text);
-    (lines.0)(function, text);
+/// What is passed on as one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece<'a> {
+    /// Up to a line's end.
+    Ended(&'a [u8]),
+    /// The beginning of a line that is too long, or more of it.
+    Broken(&'a [u8]),
+}
+
+/// The first piece of what was read, and how many bytes are done with it; `None` where more has to
+/// be read first.
+fn first_piece(bytes: &[u8]) -> Option<(Piece<'_>, usize)> {
+    let window = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
+    if let Some(end) = window.iter().position(|byte| *byte == b'\n') {
+        return Some((Piece::Ended(&bytes[..end]), end + 1));
+    }
+    if bytes.len() <= LINE_BYTES_MAX {
+        return None;
+    }
+    if bytes[LINE_BYTES_MAX] == b'\n' {
+        return Some((Piece::Ended(window), LINE_BYTES_MAX + 1));
+    }
+    // Not in the middle of a character: UTF-8 has at most three bytes after the first of one.
+    let begins = |at: &usize| bytes[*at] & 0b1100_0000 != 0b1000_0000;
+    let cut = (LINE_BYTES_MAX - 3..=LINE_BYTES_MAX).rev().find(begins).unwrap_or(LINE_BYTES_MAX);
+    Some((Piece::Broken(&bytes[..cut]), cut))
+}
+
+struct Pieces {
+    writer: Writer,
+    tail: Tail,
+    lines: Lines,
+    /// The piece before was broken off, and belongs to this execution: so does its rest.
+    broken: Option<Option<ExecutionId>>,
+}
+
+impl Pieces {
+    fn pass_on(&mut self, piece: Piece<'_>) {
+        let (bytes, breaks) = match piece {
+            Piece::Ended(bytes) => (bytes, false),
+            Piece::Broken(bytes) => (bytes, true),
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let text = if breaks { &text } else { text.trim_end_matches('\r') };
+        let rest_of = self.broken.take().flatten();
+        let execution = self.writer.execution.or(rest_of).or_else(|| named_execution(text));
+        if breaks {
+            self.broken = Some(execution);
+        }
+        self.tail.push(text);
+        self.lines.write(&Line { writer: &self.writer, execution, text });
+    }
+}
+
+/// The execution that a line names: `executionId=…` as in logfmt, or `"executionId":"…"` as in
+/// JSON. The first that has the form of an id counts.
+fn named_execution(text: &str) -> Option<ExecutionId> {
+    const NAME: &str = "executionId";
+    let goes_on = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let bytes = text.as_bytes();
+    text.match_indices(NAME).find_map(|(at, _)| {
+        if at > 0 && goes_on(bytes.get(at - 1)) {
+            return None;
+        }
+        let rest = &text[at + NAME.len()..];
+        let value = match rest.strip_prefix('=') {
+            Some(value) => value.strip_prefix('"').unwrap_or(value),
+            None => rest.strip_prefix('"')?.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?,
+        };
+        if goes_on(value.as_bytes().get(ID_LEN)) {
+            return None;
+        }
+        ExecutionId::parse(value.get(..ID_LEN)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hot::ticket::Ticket;
+
+    fn id() -> ExecutionId {
+        ExecutionId { boot: 7, ticket: Ticket::new(0, 99, 12), nonce: 5 }
+    }
+
+    fn writer() -> Writer {
+        Writer { function: "f".into(), instance: "1".into(), stream: Stream::Stdout, execution: None }
+    }
+
+    /// What comes of bytes that a process writes before it ends.
+    fn lines_of(written: &[u8], writer: Writer) -> Vec<(Option<ExecutionId>, String)> {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let sink = seen.clone();
+        let lines = Lines::to(move |line| sink.borrow_mut().push((line.execution, line.text.to_owned())));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(follow(written, writer, Tail::default(), lines));
+        seen.take()
+    }
+
+    #[test]
+    fn an_execution_is_named_as_in_logfmt_or_in_json_and_in_no_other_way() {
+        let id = id();
+        for named in [
+            format!("error executionId={id} traceId=1"),
+            format!("executionId={id}"),
+            format!("executionId=\"{id}\" x"),
+            format!("{{\"executionId\":\"{id}\"}}"),
+            format!("{{\"executionId\": \"{id}\"}}"),
+            format!("executionId=none executionId={id}"),
+        ] {
+            assert_eq!(named_execution(&named), Some(id), "{named}");
+        }
+        let text = id.to_string();
+        for other in [
+            format!("executionId={}", text.to_uppercase()),
+            format!("executionId={text}0"),
+            format!("executionId={}", &text[1..]),
+            format!("executionId {text}"),
+            format!("myexecutionId={text}"),
+            format!("executionId=ä{}", &text[2..]),
+            text,
+            String::new(),
+        ] {
+            assert_eq!(named_execution(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_between_characters_and_its_rest_belongs_to_the_same_execution() {
+        let id = id();
+        let head = format!("executionId={id} ");
+        // An `é` of two bytes lies across the limit.
+        let filling = "x".repeat(LINE_BYTES_MAX - 1 - head.len());
+        let lines = lines_of(format!("{head}{filling}é the rest\nanother\n").as_bytes(), writer());
+        let cut = format!("{head}{filling}");
+        assert_eq!(
+            lines,
+            [(Some(id), cut), (Some(id), "é the rest".to_owned()), (None, "another".to_owned())]
+        );
+        let exact = "y".repeat(LINE_BYTES_MAX);
+        assert_eq!(lines_of(format!("{exact}\nz").as_bytes(), writer())[0].1, exact);
+        assert_eq!(lines_of(format!("{exact}\nz").as_bytes(), writer())[1].1, "z");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced_and_a_carriage_return_goes_with_its_line_end() {
+        let lines = lines_of(b"a\xff\xfeb\r\n\n\x80", writer());
+        let texts: Vec<&str> = lines.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["a\u{fffd}\u{fffd}b", "", "\u{fffd}"]);
+    }
+
+    #[test]
+    fn every_line_of_a_process_with_one_execution_belongs_to_it() {
+        let own = ExecutionId { nonce: 6, ..id() };
+        let lines = lines_of(
+            format!("plain\nexecutionId={}\n", id()).as_bytes(),
+            Writer { execution: Some(own), ..writer() },
+        );
+        assert!(lines.len() == 2 && lines.iter().all(|(execution, _)| *execution == Some(own)), "{lines:?}");
+    }
 }

@@ -14,7 +14,7 @@ use super::Context;
 use super::children::{InstanceNumber, MARK, Started};
 use super::exit::Exit;
 use super::limits::{Enclosure, Gate};
-use super::output::{Lines, Tail, follow};
+use super::output::{Lines, Stream, Tail, Writer, follow};
 use crate::id::ExecutionId;
 use crate::registry::FunctionSpec;
 
@@ -65,6 +65,7 @@ impl Process {
         lines: Lines,
     ) -> io::Result<Self> {
         let socket = launch.socket.clone();
+        let execution = launch.execution;
         if let Some(socket) = &socket {
             remove_socket(socket)?;
         }
@@ -88,14 +89,21 @@ impl Process {
         };
         let started = context.children.started(child.id());
         let tail = Tail::default();
-        let name = spec.name.to_string();
+        let instance = child.id().map_or_else(String::new, |pid| pid.to_string());
+        let writer = Writer {
+            function: spec.name.as_str().into(),
+            instance: instance.into(),
+            stream: Stream::Stdout,
+            execution,
+        };
         let mut followers = Vec::with_capacity(2);
         if let Some(stdout) = child.stdout.take() {
-            let follower = follow(stdout, name.clone(), tail.clone(), lines.clone());
+            let follower = follow(stdout, writer.clone(), tail.clone(), lines.clone());
             followers.push(tokio::task::spawn_local(follower).abort_handle());
         }
         if let Some(stderr) = child.stderr.take() {
-            let follower = follow(stderr, name, tail.clone(), lines);
+            let writer = Writer { stream: Stream::Stderr, ..writer };
+            let follower = follow(stderr, writer, tail.clone(), lines);
             followers.push(tokio::task::spawn_local(follower).abort_handle());
         }
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);

@@ -70,7 +70,7 @@ async fn develop(dir: PathBuf, settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let lines = Lines::to(|function, line| say(&format!("{function} | {line}")));
+    let lines = Lines::to(|line| say(&format!("{} | {}", line.writer.function, line.text)));
     let running = boot::start(settings, lines, |_| {})?;
     let mut workshop = Workshop::open(dir, running.control.clone(), running.address)?;
     say(&format!(

@@ -49,6 +49,8 @@ impl Control {
             Call::DebugState => Ok(inside::state(self)),
             Call::ListFunctions => Ok(self.list()),
             Call::ReadFunction(name) => self.read(name),
+            Call::FunctionLogs(name) => self.function_logs(name, &request).await,
+            Call::ExecutionLogs(id) => self.execution_logs(id, &request).await,
             Call::CreateFunction => self.create(request.body()).await,
             Call::PutFunction(name) => self.replace(name, &request).await,
             Call::DeleteFunction(name) => self.delete(name).await.map(|()| no_content()),

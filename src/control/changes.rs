@@ -75,6 +75,9 @@ impl Control {
         let meters = meters.unwrap_or_else(|| Arc::new(Meters::new(self.gateways.len())));
         let function = Arc::new(version(spec, lane, meters.clone()));
 
+        if is_new {
+            self.logs.created(&name);
+        }
         // From here on a second change of the same name finds this one.
         let before = {
             let mut functions = self.functions.borrow_mut();
@@ -114,6 +117,7 @@ impl Control {
         if let Some(rollout) = registered.rollout {
             rollout.abort();
         }
+        self.logs.deleted(name);
         self.tell_all(|done| Letter::Withdraw { name: name.to_owned(), done }).await;
         if let Some(serving) = registered.serving {
             self.close(serving);

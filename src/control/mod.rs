@@ -6,9 +6,11 @@
 //! | `changes` | creating, replacing and deleting functions, step by step over all threads |
 //! | `answers` | the HTTP calls that are control's to answer |
 //! | `notices` | what the scheduler asks for |
+//! | `logs` | the lines that functions write: kept, read and followed |
 
 pub mod answers;
 pub mod changes;
+pub mod logs;
 pub mod notices;
 
 use std::cell::{Cell, RefCell};
@@ -25,6 +27,8 @@ use crate::hot::message::LaneIndex;
 use crate::hot::switchboard::Switchboard;
 use crate::mailbox::{Letter, Post};
 use crate::metrics::Meters;
+
+use logs::store::LogStore;
 
 #[expect(clippy::disallowed_types, reason = "taken by changes of the registry only, on the control thread")]
 type Turn = tokio::sync::Mutex<()>;
@@ -62,6 +66,8 @@ pub struct Control {
     pub settings: Arc<Settings>,
     /// What backends need.
     pub context: Rc<Context>,
+    /// What functions wrote.
+    pub logs: Rc<LogStore>,
     /// Letters to each gateway.
     pub gateways: Vec<Post<Letter>>,
     /// By name, sorted, as they are listed.
@@ -85,6 +91,7 @@ impl Control {
         clock: Clock,
         settings: Arc<Settings>,
         context: Rc<Context>,
+        logs: Rc<LogStore>,
         gateways: Vec<Post<Letter>>,
     ) -> Rc<Self> {
         let lanes = u32::try_from(board.extent.lanes).unwrap_or(u32::MAX);
@@ -93,6 +100,7 @@ impl Control {
             clock,
             settings,
             context,
+            logs,
             gateways,
             functions: RefCell::default(),
             lanes: RefCell::default(),

@@ -89,6 +89,7 @@ impl Control {
             self.context.orders.flush();
             self.context.tidy();
             let now = self.clock.now();
+            self.logs.sweep(now);
             for (index, lane) in self.lanes.borrow().iter() {
                 let spec = &lane.function.spec;
                 if let Backend::Fleet(fleet) = &lane.backend

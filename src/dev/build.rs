@@ -14,7 +14,7 @@ use tokio::process::Command;
 use super::terminal::{command_line, say};
 use crate::backend::children::{Children, Started};
 use crate::backend::exit::{Exit, describe};
-use crate::backend::output::{Lines, Tail, follow};
+use crate::backend::output::{Lines, Stream, Tail, Writer, follow};
 use crate::backend::process::resolve;
 use crate::clock::Clock;
 
@@ -86,24 +86,31 @@ async fn run(
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let group = Group { group, started: Some(started) };
     let keep = written.clone();
-    let lines = Lines::to(move |_, line| {
+    let lines = Lines::to(move |line| {
         let mut written = keep.borrow_mut();
         if written.len() == SHOWN_LINES_MAX {
             written.pop_front();
         }
-        written.push_back(line.to_owned());
+        written.push_back(line.text.to_owned());
     });
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let read = async {
-        let (name, tail) = (name.to_owned(), Tail::default);
+        let writer = Writer {
+            function: name.into(),
+            instance: "build".into(),
+            stream: Stream::Stdout,
+            execution: None,
+        };
+        let tail = Tail::default;
         let out = async {
             if let Some(stdout) = stdout {
-                follow(stdout, name.clone(), tail(), lines.clone()).await;
+                follow(stdout, writer.clone(), tail(), lines.clone()).await;
             }
         };
         let err = async {
             if let Some(stderr) = stderr {
-                follow(stderr, name.clone(), tail(), lines.clone()).await;
+                let writer = Writer { stream: Stream::Stderr, ..writer.clone() };
+                follow(stderr, writer, tail(), lines.clone()).await;
             }
         };
         tokio::join!(out, err);

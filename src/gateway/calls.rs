@@ -105,6 +105,8 @@ async fn serve_call(
         | Call::DebugState
         | Call::ListFunctions
         | Call::ReadFunction(_)
+        | Call::FunctionLogs(_)
+        | Call::ExecutionLogs(_)
         | Call::CreateFunction
         | Call::PutFunction(_)
         | Call::DeleteFunction(_)

@@ -75,7 +75,7 @@ impl Gateway {
     }
 }
 
-fn expired() -> Refusal {
+pub(super) fn expired() -> Refusal {
     Refusal::new(
         Code::ExecutionExpired,
         "the execution ended and is not kept any more (--retention, --max-executions)",

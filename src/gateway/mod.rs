@@ -16,7 +16,9 @@
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
 //! | `jobs` | what processes of `JOB` functions ask for and post |
 //! | `executions` | reading one execution |
+//! | `watch` | telling control whose an execution is, and when it has ended |
 //! | `reply` | what the client reads |
+//! | `reply/body` | whole or in pieces |
 
 pub mod admit;
 pub mod body;
@@ -32,6 +34,7 @@ pub mod reply;
 pub mod route;
 pub mod server;
 pub mod thread;
+pub mod watch;
 pub mod wire;
 
 use std::cell::{Cell, RefCell};

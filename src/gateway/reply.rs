@@ -1,5 +1,7 @@
 //! The last verb: what the client reads, and the future that waits for it.
 
+pub mod body;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::future::Future;
@@ -8,9 +10,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{Response, StatusCode};
+
+pub use body::Body;
 
 use super::Gateway;
 use super::record::{Record, Stage};
@@ -18,9 +21,6 @@ use crate::clock::Nanos;
 use crate::error::{Refusal, Source};
 use crate::hot::ticket::Ticket;
 use crate::id::ExecutionId;
-
-/// Every answer is one piece of bytes.
-pub type Body = Full<Bytes>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
@@ -183,7 +183,7 @@ fn invocation_with(id: ExecutionId, record: &Record, failure: Option<&Failure>) 
     push_failure(&mut body, failure);
     body.push(b'}');
 
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Body::from(Bytes::from(body)));
     let status = failure.map_or(200, |failure| failure.http);
     *response.status_mut() = status_code(status);
     let headers = response.headers_mut();
@@ -242,7 +242,7 @@ pub fn execution(id: ExecutionId, record: &Record, clock: &crate::clock::Clock) 
 
 /// The answer to a request that was refused.
 pub fn refusal(refusal: &Refusal) -> Response<Body> {
-    refused(refusal).map(|body| Full::new(Bytes::from(body)))
+    refused(refusal).map(|body| Body::from(Bytes::from(body)))
 }
 
 /// The same as it goes over the wire, for where there is no request to answer.
@@ -291,7 +291,7 @@ fn default_retry_after(status: u16) -> Option<u32> {
 
 /// An answer with a JSON body.
 pub fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(Body::from(body.into()));
     *response.status_mut() = status_code(status);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response

@@ -15,6 +15,8 @@ pub enum Call<'a> {
     ReadExecution(&'a str),
     /// `DELETE /v1/executions/{id}`
     CancelExecution(&'a str),
+    /// `GET /v1/executions/{id}/logs`
+    ExecutionLogs(&'a str),
     /// `GET /v1/internal/executions/{id}/input`, on the runtime listener only
     JobInput(&'a str),
     /// `POST /v1/internal/executions/{id}:complete`, on the runtime listener only
@@ -23,6 +25,8 @@ pub enum Call<'a> {
     ListFunctions,
     /// `GET /v1/functions/{name}`
     ReadFunction(&'a str),
+    /// `GET /v1/functions/{name}/logs`
+    FunctionLogs(&'a str),
     /// `POST /v1/functions`
     CreateFunction,
     /// `PUT /v1/functions/{name}`
@@ -55,10 +59,12 @@ impl Call<'_> {
             | Call::Enqueue(_)
             | Call::ReadExecution(_)
             | Call::CancelExecution(_)
+            | Call::ExecutionLogs(_)
             | Call::JobInput(_)
             | Call::CompleteJob(_)
             | Call::ListFunctions
             | Call::ReadFunction(_)
+            | Call::FunctionLogs(_)
             | Call::Healthz
             | Call::Readyz
             | Call::Metrics
@@ -89,6 +95,9 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
         let message = format!("{method} is not allowed on {path}; allowed: {allowed}");
         Err(Refusal::new(Code::MethodNotAllowed, message).allowing(allowed))
     };
+    let get = |call| {
+        if method == Method::GET || method == Method::HEAD { Ok(call) } else { wrong_method("GET, HEAD") }
+    };
     if let Some(rest) = path.strip_prefix("/v1/functions/") {
         if let Some((name, verb)) = rest.split_once(':') {
             let call = match verb {
@@ -118,6 +127,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
                     wrong_method("PUT")
                 }
             }
+            Some((name, "logs")) if !name.is_empty() => get(Call::FunctionLogs(name)),
             Some(_) => Err(nowhere(path)),
         };
     }
@@ -131,15 +141,15 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
         };
     }
     if let Some(id) = path.strip_prefix("/v1/executions/") {
+        if let Some((id, rest)) = id.split_once('/') {
+            return if rest == "logs" { get(Call::ExecutionLogs(id)) } else { Err(nowhere(path)) };
+        }
         return match *method {
             Method::GET => Ok(Call::ReadExecution(id)),
             Method::DELETE => Ok(Call::CancelExecution(id)),
             _ => wrong_method("GET, DELETE"),
         };
     }
-    let get = |call| {
-        if method == Method::GET || method == Method::HEAD { Ok(call) } else { wrong_method("GET, HEAD") }
-    };
     match path {
         "/v1/functions" => match *method {
             Method::GET => Ok(Call::ListFunctions),
@@ -175,6 +185,8 @@ mod tests {
             (Method::POST, "/v1/functions/a:enqueue", Call::Enqueue("a")),
             (Method::GET, "/v1/executions/12", Call::ReadExecution("12")),
             (Method::DELETE, "/v1/executions/12", Call::CancelExecution("12")),
+            (Method::GET, "/v1/executions/12/logs", Call::ExecutionLogs("12")),
+            (Method::GET, "/v1/functions/a/logs", Call::FunctionLogs("a")),
             (Method::POST, "/v1/functions", Call::CreateFunction),
             (Method::PUT, "/v1/functions/a/replicas", Call::PutReplicas("a")),
             (Method::GET, "/v1/internal/executions/12/input", Call::JobInput("12")),
@@ -192,6 +204,10 @@ mod tests {
         assert_eq!(code(Method::GET, "/v1/functions/a:invoke"), Code::MethodNotAllowed);
         assert_eq!(code(Method::POST, "/v1/functions/a:invokes"), Code::NotFound);
         assert_eq!(code(Method::GET, "/v1/functions/"), Code::NotFound);
+        assert_eq!(code(Method::POST, "/v1/functions/a/logs"), Code::MethodNotAllowed);
+        assert_eq!(code(Method::DELETE, "/v1/executions/12/logs"), Code::MethodNotAllowed);
+        assert_eq!(code(Method::GET, "/v1/executions/12/log"), Code::NotFound);
+        assert_eq!(code(Method::GET, "/v1/functions/a/log"), Code::NotFound);
         assert_eq!(code(Method::GET, "/v1"), Code::NotFound);
         assert_eq!(code(Method::PATCH, "/v1/functions"), Code::MethodNotAllowed);
     }

@@ -9,12 +9,13 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::header::HOST;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,7 +24,7 @@ use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::reply::Body;
+use super::reply::body::{Body, BrokenOff};
 use super::wire::Wire;
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
@@ -187,8 +188,13 @@ impl Connections {
             let (watched, connections) = (watched.clone(), self.clone());
             async move {
                 let response = answering.await;
-                watched.doing.set(Doing::Idle(connections.coarse.get()));
-                Ok::<_, Infallible>(response)
+                let sending = if response.body().is_streamed() {
+                    Some(Sending { watched, connections })
+                } else {
+                    watched.doing.set(Doing::Idle(connections.coarse.get()));
+                    None
+                };
+                Ok::<_, Infallible>(response.map(|body| Sent { body, _sending: sending }))
             }
         });
         let connection = http1::Builder::new()
@@ -239,6 +245,47 @@ impl Watched {
         if waker.as_ref().is_none_or(|known| !known.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
+    }
+}
+
+/// The body of an answer on its way out.
+struct Sent {
+    body: Body,
+    /// Held by a body in pieces, which may take longer than any connection may be idle.
+    _sending: Option<Sending>,
+}
+
+/// The connection is busy until this is dropped.
+struct Sending {
+    watched: Rc<Watched>,
+    connections: Rc<Connections>,
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if self.watched.doing.get() == Doing::Serving {
+            self.watched.doing.set(Doing::Idle(self.connections.coarse.get()));
+        }
+    }
+}
+
+impl HttpBody for Sent {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -277,6 +277,7 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
                 let gateway = gateway.clone();
                 tokio::task::spawn_local(async move { answer.send(serve_whole(&gateway, *request).await) });
             }
+            Letter::Watch { id, found, ended } => gateway.watch(&id, found, ended),
             Letter::Drain { done } => {
                 gateway.draining.set(true);
                 gateway.publish_gauges();

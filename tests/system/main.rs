@@ -13,6 +13,8 @@ mod executions;
 mod faults;
 mod idempotency;
 mod jobs;
+mod logs;
+mod logs_followed;
 mod metrics;
 mod passing;
 mod pools;

@@ -107,6 +107,42 @@ impl Client {
 
     /// Reads one answer, which must have a length or no body.
     pub fn receive(&mut self) -> Answer {
+        let mut answer = self.receive_head();
+        if answer.status >= 200 && answer.status != 204 {
+            let length = answer.header("content-length").expect("an answer has a length").parse().unwrap();
+            answer.body.resize(length, 0);
+            self.stream.read_exact(&mut answer.body).unwrap();
+        }
+        answer
+    }
+
+    /// Reads an answer whose body has a length, or comes in chunks to its end.
+    pub fn receive_streamed(&mut self) -> Answer {
+        let mut answer = self.receive_head();
+        if let Some(length) = answer.header("content-length") {
+            answer.body.resize(length.parse().unwrap(), 0);
+            self.stream.read_exact(&mut answer.body).unwrap();
+        } else {
+            while let Some(chunk) = self.chunk() {
+                answer.body.extend_from_slice(&chunk);
+            }
+        }
+        answer
+    }
+
+    /// The next chunk of a body that comes in chunks; `None` at its end. A connection that breaks
+    /// off before fails the test.
+    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+        let size = self.line();
+        let size = usize::from_str_radix(&size, 16).unwrap_or_else(|_| panic!("no size: {size:?}"));
+        let mut chunk = vec![0; size];
+        self.stream.read_exact(&mut chunk).unwrap();
+        assert_eq!(self.line(), "", "after a chunk of {size} bytes");
+        (size > 0).then_some(chunk)
+    }
+
+    /// Reads the head of an answer, whose body is still to be read.
+    pub fn receive_head(&mut self) -> Answer {
         let status_line = self.line();
         let mut words = status_line.split(' ');
         let version = words.next().unwrap_or_default().to_owned();
@@ -120,13 +156,7 @@ impl Client {
             let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("no header: {line:?}"));
             headers.push((name.to_lowercase(), value.to_owned()));
         }
-        let mut answer = Answer { version, status, headers, body: Vec::new() };
-        if status >= 200 && status != 204 {
-            let length = answer.header("content-length").expect("an answer has a length").parse().unwrap();
-            answer.body.resize(length, 0);
-            self.stream.read_exact(&mut answer.body).unwrap();
-        }
-        answer
+        Answer { version, status, headers, body: Vec::new() }
     }
 
     /// Whether the peer closes, with nothing more to say. A reset is a close, too: it is what the

@@ -9,12 +9,14 @@
 //! | `specification` | functions as they are registered |
 //! | `bystander` | another function that must go on being served |
 //! | `scrape` | what `/metrics` says |
+//! | `lines` | what functions wrote, as the logs API answers it |
 //! | `patience` | waiting for what has no event, and measuring how long something took |
 
 pub mod bystander;
 pub mod client;
 pub mod endpoint;
 pub mod job;
+pub mod lines;
 pub mod patience;
 pub mod scrape;
 pub mod server;

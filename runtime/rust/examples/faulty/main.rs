@@ -5,6 +5,8 @@
 //! | `echo` | returns the input |
 //! | `identity` | returns `{"input","pid","attempt","executionId"}` |
 //! | `sleep` | waits `input.ms` milliseconds, then returns the input |
+//! | `write` | writes `input.text` and a line's end to `input.to` (stdout, stderr) `input.times` times, `{id}` in it replaced by the execution's id and `{n}` by the number of times; before that `input.bytes`; then waits `input.ms` and returns its process id |
+//! | `flood` | the same without an end, for the first invocation of its process; returns at once |
 //! | `never` | never answers |
 //! | `panic` | panics with `input` if that is a string |
 //! | `status` | fails with `input.status`, `input.code`, `input.message` |
@@ -18,7 +20,9 @@
 mod broken_server;
 
 use std::convert::Infallible;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Once;
 use std::time::Duration;
 
 use picofaas_runtime::{Context, HandlerError, Handlers};
@@ -41,6 +45,8 @@ fn main() -> ExitCode {
             .with("echo", echo)
             .with("identity", identity)
             .with("sleep", sleep)
+            .with("write", write)
+            .with("flood", flood)
             .with("never", never)
             .with("panic", panic)
             .with("status", status)
@@ -77,6 +83,59 @@ struct Sleep {
 async fn sleep(input: Sleep) -> Result<Sleep, Infallible> {
     tokio::time::sleep(Duration::from_millis(input.ms)).await;
     Ok(input)
+}
+
+#[derive(Deserialize)]
+struct Write {
+    to: String,
+    text: String,
+    #[serde(default = "once")]
+    times: u64,
+    #[serde(default)]
+    bytes: Vec<u8>,
+    #[serde(default)]
+    ms: u64,
+}
+
+fn once() -> u64 {
+    1
+}
+
+impl Write {
+    fn line(&self, id: &str, n: u64) -> Vec<u8> {
+        format!("{}\n", self.text.replace("{id}", id).replace("{n}", &n.to_string())).into_bytes()
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        let written = match self.to.as_str() {
+            "stdout" => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
+            _ => io::stderr().write_all(bytes),
+        };
+        written.expect("whoever reads the output of this process is there for as long as it runs");
+    }
+}
+
+async fn write(input: Write, context: Context) -> Result<u32, Infallible> {
+    input.write(&input.bytes);
+    for n in 0..input.times {
+        input.write(&input.line(context.execution_id(), n));
+    }
+    tokio::time::sleep(Duration::from_millis(input.ms)).await;
+    Ok(std::process::id())
+}
+
+async fn flood(input: Write, context: Context) -> Result<u32, Infallible> {
+    static FLOODS: Once = Once::new();
+    let id = context.execution_id().to_owned();
+    FLOODS.call_once(|| {
+        let lines = (0..1000).flat_map(|n| input.line(&id, n)).collect::<Vec<u8>>();
+        std::thread::spawn(move || {
+            loop {
+                input.write(&lines);
+            }
+        });
+    });
+    Ok(std::process::id())
 }
 
 async fn never(_input: Value) -> Result<Value, Infallible> {

@@ -1,0 +1,199 @@
+//! The lines of one function, oldest first.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use crate::backend::output::{Line, Stream};
+use crate::clock::Nanos;
+use crate::id::ExecutionId;
+
+use super::allowance::Allowance;
+
+/// A line that is kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// When it was read.
+    pub at: Nanos,
+    /// Where it was written to.
+    pub stream: Stream,
+    /// Which instance wrote it.
+    pub instance: Rc<str>,
+    /// The execution it belongs to, where that is known.
+    pub execution: Option<ExecutionId>,
+    /// Without its end.
+    pub text: Box<str>,
+}
+
+impl Kept {
+    /// What it counts against the limits, in bytes: an empty line takes memory, too, and a queue that
+    /// grows has twice the places it needs.
+    fn cost(&self) -> usize {
+        self.text.len() + 2 * size_of::<Self>()
+    }
+}
+
+/// The lines of a name, over all versions of its function.
+#[derive(Debug)]
+pub struct FunctionLog {
+    /// The function's name.
+    pub name: Rc<str>,
+    lines: RefCell<VecDeque<Kept>>,
+    /// The number of the oldest line that is kept. Lines are numbered from 0 and no number is given
+    /// twice, so a reader knows what it has missed.
+    first: Cell<u64>,
+    bytes: Cell<usize>,
+    /// How often a function of this name was created; `None` while there is none.
+    life: Cell<Option<u32>>,
+    lives: Cell<u32>,
+    /// The number of the first line since the function was created last.
+    begins: Cell<u64>,
+    /// When something last happened to it.
+    pub touched: Cell<Nanos>,
+    /// What may go to this process's own log.
+    pub allowance: Allowance,
+    /// Readers that wait for the next line.
+    wakers: RefCell<Vec<Waker>>,
+}
+
+impl FunctionLog {
+    /// Of a name that is not a function's yet.
+    #[must_use]
+    pub fn new(name: Rc<str>) -> Self {
+        Self {
+            name,
+            lines: RefCell::default(),
+            first: Cell::new(0),
+            bytes: Cell::new(0),
+            life: Cell::new(None),
+            lives: Cell::new(0),
+            begins: Cell::new(0),
+            touched: Cell::new(0),
+            allowance: Allowance::default(),
+            wakers: RefCell::default(),
+        }
+    }
+
+    /// A function of the name was created: it begins with no line of the one before.
+    pub fn begin(&self) {
+        self.lives.set(self.lives.get().wrapping_add(1));
+        self.life.set(Some(self.lives.get()));
+        self.begins.set(self.end());
+        self.wake();
+    }
+
+    /// The function was deleted. Its lines stay for those who read an execution.
+    pub fn delete(&self) {
+        self.life.set(None);
+        self.wake();
+    }
+
+    /// Which of the functions of this name there is; `None` where there is none.
+    #[must_use]
+    pub fn life(&self) -> Option<u32> {
+        self.life.get()
+    }
+
+    /// The number of the first line of the function that there is now.
+    #[must_use]
+    pub fn begins(&self) -> u64 {
+        self.begins.get().max(self.first.get())
+    }
+
+    /// The number of the oldest line.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.first.get()
+    }
+
+    /// The number that the next line will have.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first.get() + self.lines.borrow().len() as u64
+    }
+
+    /// What its lines count against the limits, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    /// Keeps a line; what it counts, in bytes.
+    pub fn push(&self, at: Nanos, line: &Line<'_>) -> usize {
+        let kept = Kept {
+            at,
+            stream: line.writer.stream,
+            instance: line.writer.instance.clone(),
+            execution: line.execution,
+            text: line.text.into(),
+        };
+        let cost = kept.cost();
+        self.bytes.set(self.bytes.get() + cost);
+        self.lines.borrow_mut().push_back(kept);
+        self.touched.set(at);
+        self.wake();
+        cost
+    }
+
+    /// Drops the oldest lines until the others count `bytes` at the most; what those counted.
+    pub fn cut_to(&self, bytes: usize) -> usize {
+        let mut lines = self.lines.borrow_mut();
+        let mut cut = 0;
+        while self.bytes.get() - cut > bytes
+            && let Some(oldest) = lines.pop_front()
+        {
+            cut += oldest.cost();
+            self.first.set(self.first.get() + 1);
+        }
+        self.bytes.set(self.bytes.get() - cut);
+        cut
+    }
+
+    /// Looks at the lines from a number on until `look` says that it is enough; the number that comes
+    /// next.
+    pub fn read(&self, from: u64, mut look: impl FnMut(&Kept) -> bool) -> u64 {
+        let lines = self.lines.borrow();
+        let first = self.first.get();
+        let mut at = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX).min(lines.len());
+        while let Some(line) = lines.get(at) {
+            at += 1;
+            if !look(line) {
+                break;
+            }
+        }
+        first + at as u64
+    }
+
+    /// The number of the first line that was read at a time or later.
+    #[must_use]
+    pub fn since(&self, at: Nanos) -> u64 {
+        self.first.get() + self.lines.borrow().partition_point(|line| line.at < at) as u64
+    }
+
+    /// The number, not below `from`, of the line from which on there are `count` that match.
+    #[must_use]
+    pub fn tail(&self, from: u64, count: usize, matches: impl Fn(&Kept) -> bool) -> u64 {
+        let lines = self.lines.borrow();
+        let first = self.first.get();
+        let skipped = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX).min(lines.len());
+        let Some(further) = count.checked_sub(1) else { return first + lines.len() as u64 };
+        let matching = lines.iter().enumerate().skip(skipped).rev().filter(|(_, line)| matches(line));
+        matching.map(|(at, _)| first + at as u64).nth(further).unwrap_or(first + skipped as u64)
+    }
+
+    /// Has a reader's task woken when the next line comes, or the function changes.
+    pub fn wake_me(&self, cx: &Context<'_>) {
+        let mut wakers = self.wakers.borrow_mut();
+        if !wakers.iter().any(|known| known.will_wake(cx.waker())) {
+            wakers.push(cx.waker().clone());
+        }
+    }
+
+    /// Wakes every reader.
+    pub fn wake(&self) {
+        for waker in self.wakers.take() {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The lines that functions write: kept within bounds, read and followed over HTTP.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `store` | the lines of all functions, and what bounds them |
+//! | `function_log` | the lines of one function |
+//! | `allowance` | how much goes on to the log of this process |
+//! | `query` | `?tail=&since=&follow=` |
+//! | `reader` | one answer made of lines |
+
+pub mod allowance;
+pub mod function_log;
+pub mod query;
+pub mod reader;
+pub mod store;
+
+use hyper::Response;
+
+use super::Control;
+use super::changes::unknown;
+use crate::error::{Code, Refusal};
+use crate::gateway::reply::Body;
+use crate::id::ExecutionId;
+use crate::mailbox::{Found, Letter, WholeRequest, question};
+use crate::registry::ExecutionMode;
+
+use query::Query;
+use reader::{Reader, Whose};
+
+impl Control {
+    /// `GET /v1/functions/{name}/logs`.
+    pub(super) async fn function_logs(
+        &self,
+        name: &str,
+        request: &WholeRequest,
+    ) -> Result<Response<Body>, Refusal> {
+        let query = Query::read(request.uri().query(), request.headers(), &self.clock)?;
+        read_pipes().await;
+        let mode = {
+            let functions = self.functions.borrow();
+            functions.get(name).ok_or_else(|| unknown(name))?.wanted.spec.execution_mode
+        };
+        let log = self.logs.log_of(&name.into());
+        // A version before this one may have written some.
+        if mode == ExecutionMode::Pool && log.begins() == log.end() {
+            return Err(no_logs(name));
+        }
+        let whose = Whose::Function { life: log.life() };
+        Reader::new(self.logs.clone(), log, whose, query).answer(None)
+    }
+
+    /// `GET /v1/executions/{id}/logs`.
+    pub(super) async fn execution_logs(
+        &self,
+        id: &str,
+        request: &WholeRequest,
+    ) -> Result<Response<Body>, Refusal> {
+        let query = Query::read(request.uri().query(), request.headers(), &self.clock)?;
+        let stopped = || Refusal::new(Code::Draining, "the control plane is stopping");
+        let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
+        // An id that names a gateway that there is not is refused by the first one.
+        let gateway = self.gateways.get(owner).or(self.gateways.first()).ok_or_else(stopped)?;
+        let (found, awaited) = question();
+        let (ended, end) = question();
+        let ended = query.follow.then_some(ended);
+        let letter = Letter::Watch { id: id.to_owned(), found, ended };
+        gateway.send(letter).await.map_err(|_| stopped())?;
+        let Found { id, function } = awaited.get().await.ok_or_else(stopped)??;
+        let spec = &function.spec;
+        if spec.execution_mode == ExecutionMode::Pool {
+            return Err(no_logs(spec.name.as_str()));
+        }
+        read_pipes().await;
+        let log = self.logs.log_of(&spec.name.as_str().into());
+        Reader::new(self.logs.clone(), log, Whose::Execution(id), query).answer(query.follow.then_some(end))
+    }
+}
+
+/// Lets the tasks that read from processes have their turn: what was written before the answer that
+/// made this client ask is then kept.
+async fn read_pipes() {
+    // Tasks that yield go on after the pipes were polled and those they woke were queued.
+    tokio::task::yield_now().await;
+}
+
+fn no_logs(name: &str) -> Refusal {
+    Refusal::new(
+        Code::NoLogs,
+        format!("{name} is POOL: its endpoints run elsewhere and keep their own logs; read them there"),
+    )
+}

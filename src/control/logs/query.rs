@@ -1,0 +1,188 @@
+//! What a reader of lines asks for: `?tail=&since=&follow=`, and in which form.
+
+use std::borrow::Cow;
+
+use hyper::header::{ACCEPT, HeaderMap};
+
+use crate::clock::{Clock, NANOS_PER_MS, Nanos, parse_rfc3339};
+use crate::error::{Code, Refusal};
+
+/// The most lines that `tail` can ask for.
+const TAIL_MAX: usize = 1_000_000;
+
+/// In which form lines are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `time stream instance text`.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Only so many of the last lines; `None` for all that are kept.
+    pub tail: Option<usize>,
+    /// Only lines from this time on.
+    pub since: Option<Nanos>,
+    /// And those that are still to come.
+    pub follow: bool,
+    /// See [`Form`].
+    pub form: Form,
+}
+
+impl Query {
+    /// Reads a request's parameters and its `Accept`.
+    ///
+    /// # Errors
+    /// `BAD_REQUEST` with the parameter and what it may be.
+    pub fn read(query: Option<&str>, headers: &HeaderMap, clock: &Clock) -> Result<Self, Refusal> {
+        let mut wanted = Self { tail: None, since: None, follow: false, form: form(headers) };
+        for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = &*decoded(value);
+            let wrong = |may_be: String| {
+                let message = format!("{name}={value} is not what it may be: {may_be}");
+                Refusal::new(Code::BadRequest, message)
+            };
+            match name {
+                "tail" => {
+                    let lines = value.parse().ok().filter(|lines| *lines <= TAIL_MAX);
+                    let may_be = || wrong(format!("a number of lines, 0 … {TAIL_MAX}"));
+                    wanted.tail = Some(lines.ok_or_else(may_be)?);
+                }
+                "since" => {
+                    let forms = "a duration until now such as 30s, 5m or 2h, or a time such as 2026-01-31T12:00:00Z (RFC 3339)";
+                    wanted.since = Some(since(value, clock).ok_or_else(|| wrong(forms.to_owned()))?);
+                }
+                "follow" => {
+                    wanted.follow = match value {
+                        "true" | "1" => true,
+                        "false" | "0" => false,
+                        _ => return Err(wrong("true or false".to_owned())),
+                    };
+                }
+                _ => {
+                    let message =
+                        format!("unknown parameter {name:?}; there are `tail`, `since` and `follow`");
+                    return Err(Refusal::new(Code::BadRequest, message));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// JSON where the client names it. A preference among several is not weighed.
+fn form(headers: &HeaderMap) -> Form {
+    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let names_json =
+        |value: &str| value.contains("application/x-ndjson") || value.contains("application/json");
+    if accepted.any(names_json) { Form::Json } else { Form::Text }
+}
+
+/// The time that `since` names.
+fn since(value: &str, clock: &Clock) -> Option<Nanos> {
+    if let Some(unix) = parse_rfc3339(value) {
+        return Some(clock.at_unix(unix));
+    }
+    let unit = value.chars().next_back()?;
+    let seconds_per_unit = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        _ => return None,
+    };
+    let digits =
+        value.strip_suffix(unit).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let ago = digits.parse::<u64>().ok()?.checked_mul(seconds_per_unit)?.checked_mul(1000 * NANOS_PER_MS);
+    // Longer ago than the clock can count is before everything.
+    Some(clock.now().saturating_sub(ago.unwrap_or(Nanos::MAX)))
+}
+
+/// A value with its `%3A` and the like decoded; what is not such stays as it is.
+fn decoded(value: &str) -> Cow<'_, str> {
+    if !value.contains('%') {
+        return value.into();
+    }
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        let digits = others.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let code = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &others[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn read(query: &str) -> Result<Query, Refusal> {
+        Query::read(Some(query), &HeaderMap::new(), &Clock::start())
+    }
+
+    #[test]
+    fn what_is_left_out_means_every_line_as_text_and_no_following() {
+        let all = Query { tail: None, since: None, follow: false, form: Form::Text };
+        assert_eq!(read("").unwrap(), all);
+        assert_eq!(read("tail=3&follow=1").unwrap(), Query { tail: Some(3), follow: true, ..all });
+        assert_eq!(read("follow=false&tail=0").unwrap(), Query { tail: Some(0), ..all });
+        assert_eq!(read("since=2h").unwrap().since, Some(0), "before the clock was started");
+        let later = read("since=2199-01-31T12%3A00%3a00%2B01:00").unwrap().since.unwrap();
+        assert_eq!(
+            read("since=2199-01-31T12:00:00+01:00").unwrap().since.unwrap() / 1_000_000_000,
+            later / 1_000_000_000
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_its_name_and_what_it_may_be() {
+        for (query, part) in [
+            ("tail=-1", "0 … 1000000"),
+            ("tail=1000001", "0 … 1000000"),
+            ("tail=", "0 … 1000000"),
+            ("since=yesterday", "RFC 3339"),
+            ("since=5", "30s"),
+            ("since=s", "30s"),
+            ("since=%zz", "30s"),
+            ("since=+5s", "30s"),
+            ("since=99999999999999999999s", "30s"),
+            ("follow=yes", "true or false"),
+            ("follow", "true or false"),
+            ("lines=5", "`tail`, `since` and `follow`"),
+        ] {
+            let refusal = read(query).expect_err(query);
+            let name = query.split('=').next().unwrap();
+            assert_eq!(refusal.code, Code::BadRequest, "{query}");
+            assert!(refusal.message.contains(part) && refusal.message.contains(name), "{}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn json_is_answered_to_who_names_it() {
+        for (accept, wanted) in [
+            ("application/x-ndjson", Form::Json),
+            ("text/html, application/json;q=0.9", Form::Json),
+            ("*/*", Form::Text),
+            ("text/plain", Form::Text),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(form(&headers), wanted, "{accept}");
+        }
+    }
+}

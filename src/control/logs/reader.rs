@@ -1,0 +1,272 @@
+//! One answer made of lines, and the task that goes on with it.
+//!
+//! A reader has no queue of its own: it remembers the number of the line that comes next, and the
+//! store is what it reads from. A client that takes its time falls behind, and is told how many
+//! lines went meanwhile.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Serialize;
+
+use super::function_log::{FunctionLog, Kept};
+use super::query::{Form, Query};
+use super::store::{LogStore, Place};
+use crate::error::{Code, Refusal};
+use crate::gateway::reply::body::{Body, Piece};
+use crate::id::ExecutionId;
+use crate::mailbox::{Awaited, Post, pieces};
+
+/// About how large a piece of an answer becomes, in bytes.
+const PIECE_BYTES: usize = 32 * 1024;
+/// Lines that are looked at before others have their turn.
+const LOOKED_AT_MAX: usize = 4000;
+/// How long lines of an execution that has ended are waited for: they come another way than its end.
+const LATE_LINES: Duration = Duration::from_millis(250);
+/// How long a client may take nothing at all before its answer is broken off.
+const STALLED: Duration = Duration::from_secs(60);
+
+const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// Whose lines are read.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose {
+    /// A function's, as long as it is the same one.
+    Function { life: Option<u32> },
+    /// One execution's.
+    Execution(ExecutionId),
+}
+
+impl Whose {
+    fn matches(self, line: &Kept) -> bool {
+        match self {
+            Whose::Function { .. } => true,
+            Whose::Execution(id) => line.execution == Some(id),
+        }
+    }
+}
+
+/// A line of JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonLine<'a> {
+    time: String,
+    function: &'a str,
+    execution_id: Option<String>,
+    stream: &'static str,
+    instance: &'a str,
+    line: &'a str,
+}
+
+/// What a reader of JSON is told of lines that it missed.
+#[derive(Serialize)]
+struct JsonGap<'a> {
+    time: String,
+    function: &'a str,
+    skipped: u64,
+}
+
+/// Where a reader stands.
+#[derive(Debug)]
+pub struct Reader {
+    store: Rc<LogStore>,
+    log: Rc<FunctionLog>,
+    whose: Whose,
+    form: Form,
+    follow: bool,
+    /// The number of the line that comes next.
+    next: u64,
+    /// The number of the first line that is not to be read, where it does not follow.
+    end: u64,
+}
+
+impl Reader {
+    /// At the first of the lines that are asked for.
+    #[must_use]
+    pub fn new(store: Rc<LogStore>, log: Rc<FunctionLog>, whose: Whose, query: Query) -> Self {
+        let mut next = match whose {
+            Whose::Function { .. } => log.begins(),
+            Whose::Execution(_) => log.first(),
+        };
+        if let Some(since) = query.since {
+            next = next.max(log.since(since));
+        }
+        if let Some(tail) = query.tail {
+            next = log.tail(next, tail, |line| whose.matches(line));
+        }
+        let end = log.end();
+        Self { store, log, whose, form: query.form, follow: query.follow, next, end }
+    }
+
+    /// The answer: whole where it is short and complete, else in pieces. It is followed until `ended`
+    /// says that nothing more comes, among other reasons.
+    ///
+    /// # Errors
+    /// `LOG_READERS_FULL`.
+    pub fn answer(mut self, ended: Option<Awaited<()>>) -> Result<Response<Body>, Refusal> {
+        let content_type = match self.form {
+            Form::Text => HeaderValue::from_static("text/plain; charset=utf-8"),
+            Form::Json => HeaderValue::from_static("application/x-ndjson"),
+        };
+        let mut first = Vec::new();
+        let caught_up = self.take(&mut first);
+        let body = if caught_up && !self.follow {
+            Body::from(Bytes::from(first))
+        } else {
+            let place = self.store.take_place().ok_or_else(|| {
+                let message = "too many clients read lines at once already; try again, or without follow";
+                Refusal::new(Code::LogReadersFull, message).retry_after(1)
+            })?;
+            let (post, mailbox) = pieces();
+            tokio::task::spawn_local(self.send(first, post, ended, place));
+            Body::Streamed(mailbox)
+        };
+        let mut response = Response::new(body);
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        // A function's words are no page, whatever a browser thinks that they look like.
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Ok(response)
+    }
+
+    /// Sends piece by piece, to the end.
+    async fn send(mut self, first: Vec<u8>, post: Post<Piece>, ended: Option<Awaited<()>>, _place: Place) {
+        let mut piece = first;
+        let ended = async {
+            match ended {
+                Some(ended) => {
+                    // No answer means that the gateway has stopped, and that is an end, too.
+                    let _ = ended.get().await;
+                    tokio::time::sleep(LATE_LINES).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let mut ended = std::pin::pin!(ended);
+        loop {
+            if !piece.is_empty() {
+                let bytes = Piece::Bytes(Bytes::from(std::mem::take(&mut piece)));
+                match tokio::time::timeout(STALLED, post.send(bytes)).await {
+                    Ok(Ok(())) => {}
+                    // It has gone, or takes nothing.
+                    Ok(Err(_)) | Err(_) => return,
+                }
+            }
+            // Whoever else has lines has a turn between two pieces.
+            tokio::task::yield_now().await;
+            if self.follow && self.is_over() {
+                self.stop();
+            }
+            if !self.take(&mut piece) || !piece.is_empty() {
+                continue;
+            }
+            if !self.follow {
+                break;
+            }
+            tokio::select! {
+                () = self.changed() => {}
+                () = post.unwanted() => return,
+                () = &mut ended => self.stop(),
+            }
+        }
+        // Where it has gone there is nobody to tell that this was all.
+        let _ = tokio::time::timeout(STALLED, post.send(Piece::End)).await;
+    }
+
+    /// Whether nothing more is to be followed.
+    fn is_over(&self) -> bool {
+        self.store.is_finishing()
+            || match self.whose {
+                Whose::Function { life } => self.log.life() != life || life.is_none(),
+                Whose::Execution(_) => false,
+            }
+    }
+
+    /// Follows no line that comes from now on.
+    fn stop(&mut self) {
+        self.follow = false;
+        self.end = self.log.end();
+    }
+
+    /// Returns when there are more lines, or when it may be over.
+    async fn changed(&self) {
+        poll_fn(|cx| {
+            if self.log.end() > self.next || self.is_over() {
+                return Poll::Ready(());
+            }
+            self.log.wake_me(cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Writes the next lines, as many as a piece has room for; whether those were all.
+    fn take(&mut self, piece: &mut Vec<u8>) -> bool {
+        let first = self.log.first();
+        if self.next < first {
+            self.write_gap(piece, first - self.next);
+            self.next = first;
+        }
+        let mut looked_at = 0;
+        let from = self.next;
+        let follow_to = if self.follow { u64::MAX } else { self.end };
+        if from >= follow_to {
+            return true;
+        }
+        self.next = self.log.read(from, |line| {
+            looked_at += 1;
+            if self.whose.matches(line) {
+                self.write_line(piece, line);
+            }
+            piece.len() < PIECE_BYTES && looked_at < LOOKED_AT_MAX && from + (looked_at as u64) < follow_to
+        });
+        self.next >= follow_to.min(self.log.end())
+    }
+
+    fn write_line(&self, piece: &mut Vec<u8>, line: &Kept) {
+        let time = self.store.clock.rfc3339(line.at);
+        match self.form {
+            Form::Text => {
+                let (stream, instance, text) = (line.stream.as_str(), &*line.instance, &*line.text);
+                for part in [&*time, " ", stream, " ", instance, " ", text, "\n"] {
+                    piece.extend_from_slice(part.as_bytes());
+                }
+            }
+            Form::Json => write_json(
+                piece,
+                &JsonLine {
+                    time,
+                    function: &self.log.name,
+                    execution_id: line.execution.map(|id| id.to_string()),
+                    stream: line.stream.as_str(),
+                    instance: &line.instance,
+                    line: &line.text,
+                },
+            ),
+        }
+    }
+
+    fn write_gap(&self, piece: &mut Vec<u8>, skipped: u64) {
+        let time = self.store.clock.rfc3339(self.store.clock.now());
+        match self.form {
+            Form::Text => piece.extend_from_slice(
+                format!(
+                    "… {skipped} lines of {} skipped: they were dropped before this reader had taken them\n",
+                    self.log.name
+                )
+                .as_bytes(),
+            ),
+            Form::Json => write_json(piece, &JsonGap { time, function: &self.log.name, skipped }),
+        }
+    }
+}
+
+fn write_json(piece: &mut Vec<u8>, line: &impl Serialize) {
+    // Into memory, and of text and numbers only, it does not fail.
+    let _ = serde_json::to_writer(&mut *piece, line);
+    piece.push(b'\n');
+}

@@ -1,0 +1,35 @@
+//! Telling control whose an execution is, and when it has ended: the record is here, the lines that
+//! the execution wrote are there.
+
+use std::rc::Rc;
+
+use super::Gateway;
+use super::executions::expired;
+use super::reply::Waiting;
+use crate::error::Refusal;
+use crate::mailbox::{Answer, Found};
+
+impl Gateway {
+    /// Answers both questions, the second when it is time.
+    pub fn watch(
+        self: &Rc<Self>,
+        id: &str,
+        found: Answer<Result<Found, Refusal>>,
+        ended: Option<Answer<()>>,
+    ) {
+        let kept = self.find(id).and_then(|id| {
+            let function = self.with_record(id.ticket, |record| record.served.function.clone());
+            function.map(|function| Found { id, function }).ok_or_else(expired)
+        });
+        if let (Ok(Found { id, .. }), Some(mut ended)) = (&kept, ended) {
+            let waiting = Waiting::new(self.clone(), id.ticket);
+            tokio::task::spawn_local(async move {
+                tokio::select! {
+                    () = waiting => ended.send(()),
+                    () = ended.unwanted() => {}
+                }
+            });
+        }
+        found.send(kept);
+    }
+}
