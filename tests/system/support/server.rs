@@ -97,10 +97,6 @@ impl Server {
         Self { child, stderr: Some(stderr), greeting, listen, management, _state: state }
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// A new connection to the listener for clients.
     pub fn client(&self) -> Client {
         Client::connect(self.listen)
@@ -153,6 +149,10 @@ impl Server {
 
     pub fn scrape(&self) -> Scrape {
         Scrape::of(&mut self.operator())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: Signal) {
