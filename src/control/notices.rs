@@ -80,12 +80,14 @@ impl Control {
         }
     }
 
-    /// Sends what orders still wait and looks for idle instances, for ever.
+    /// Sends what orders still wait, looks for idle instances and for what ended ones left, for
+    /// ever.
     pub async fn keep_house(self: Rc<Self>) {
         let mut tick = tokio::time::interval(REAP_PERIOD);
         loop {
             tick.tick().await;
             self.context.orders.flush();
+            self.context.tidy();
             let now = self.clock.now();
             self.logs.sweep(now);
             for (index, lane) in self.lanes.borrow().iter() {

@@ -24,6 +24,7 @@ mod queue;
 mod races;
 mod refusals;
 mod registry;
+mod resources;
 mod scaling;
 mod start;
 mod wire;
