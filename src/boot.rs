@@ -1,5 +1,6 @@
 //! Puts the threads together, and takes them apart in order.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -134,6 +135,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         sockets: sockets.path.clone(),
         lines: logs.keeping(lines),
         runtime_url: format!("http://{}", reachable(runtime_address)),
+        populated: RefCell::default(),
     });
     let control = Control::new(board, clock, settings, context, logs, vec![post]);
     tokio::task::spawn_local(control.clone().keep_house());

@@ -20,12 +20,15 @@ pub mod output;
 pub mod probe;
 pub mod process;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::hot::message::LaneIndex;
 
 /// What every backend needs.
 #[derive(Debug)]
@@ -42,6 +45,9 @@ pub struct Context {
     pub runtime_url: String,
     /// What the lines that functions write are told.
     pub lines: output::Lines,
+    /// Lanes whose fleet has started an instance: only these have idle ones to look for, and lanes
+    /// without any cost nothing. Control drops a lane again when it finds its fleet empty.
+    pub populated: RefCell<BTreeSet<LaneIndex>>,
 }
 
 /// The instances of one lane.
