@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::Control;
 use crate::control::logs::store::{Bounds, LogStore};
-use crate::gateway::server::listen;
+use crate::gateway::server::{listen, listen_each};
 use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::hot::scheduler::Scheduler;
 use crate::hot::switchboard::{Extent, Switchboard};
@@ -76,20 +76,21 @@ struct SocketFolder {
 pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Result<Running> {
     let settings = Arc::new(settings);
     let flags = &settings.flags;
-    let listener = listen(flags.listen).map_err(|error| cannot_bind("--listen", flags.listen, error))?;
+    let listeners = listen_each(flags.listen, settings.gateways)
+        .map_err(|error| cannot_bind("--listen", flags.listen, error))?;
     let management = listen(flags.management_listen)
         .map_err(|error| cannot_bind("--management-listen", flags.management_listen, error))?;
     let runtime = listen(flags.runtime_listen)
         .map_err(|error| cannot_bind("--runtime-listen", flags.runtime_listen, error))?;
-    let (address, management_address) = (listener.local_addr()?, management.local_addr()?);
-    let runtime_address = runtime.local_addr()?;
+    let address = listeners.first().context("there is no gateway")?.local_addr()?;
+    let (management_address, runtime_address) = (management.local_addr()?, runtime.local_addr()?);
     let sockets = SocketFolder::make(flags.state_dir.as_deref())?;
 
     let clock = Clock::start();
     let boot = boot_number(clock.unix(0));
     let extent = Extent {
         gateways: settings.gateways,
-        slots: flags.max_executions / settings.gateways,
+        slots: settings.share(flags.max_executions, 0),
         // A function has a lane per version, and a replaced version goes on for a while.
         lanes: flags.max_functions * 2 + 64,
     };
@@ -101,31 +102,25 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
     let scheduler = start_scheduler(&board, &settings, clock, stop_scheduler.clone(), hook)?;
 
     let (to_control, errands): (Post<Errand>, Mailbox<Errand>) = mailbox();
-    let (post, letters) = mailbox();
-    let start = Start {
-        index: 0,
-        board: board.clone(),
-        clock,
-        settings: settings.clone(),
-        boot,
-        listener,
-        runtime_listener: Some(runtime),
-        letters,
-        control: to_control,
-    };
-    let gateway = std::thread::Builder::new()
-        .name("gateway-0".to_owned())
-        .spawn(move || {
-            let _fatal = AbortOnPanic;
-            hook(Role::Gateway);
-            let ended = gateway_thread::run(start);
-            if let Err(error) = &ended {
-                tracing::error!(%error, "the gateway could not serve");
-                std::process::abort();
-            }
-            ended
-        })
-        .context("the gateway's thread could not be started")?;
+    let (posts, boxes): (Vec<_>, Vec<_>) = (0..settings.gateways).map(|_| mailbox()).unzip();
+    let mut gateways = Vec::with_capacity(settings.gateways);
+    // The first gateway takes what processes of `JOB` functions ask for, and passes it on.
+    let mut runtime_listener = Some(runtime);
+    for (index, (listener, letters)) in listeners.into_iter().zip(boxes).enumerate() {
+        let start = Start {
+            index,
+            board: board.clone(),
+            clock,
+            settings: settings.clone(),
+            boot,
+            listener,
+            runtime_listener: runtime_listener.take(),
+            letters,
+            gateways: posts.clone(),
+            control: to_control.clone(),
+        };
+        gateways.push(start_gateway(start, hook)?);
+    }
 
     let logs = LogStore::new(clock, Bounds::of(&settings));
     let context = Rc::new(Context {
@@ -137,7 +132,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         runtime_url: format!("http://{}", reachable(runtime_address)),
         populated: RefCell::default(),
     });
-    let control = Control::new(board, clock, settings, context, logs, vec![post]);
+    let control = Control::new(board, clock, settings, context, logs, posts);
     tokio::task::spawn_local(control.clone().keep_house());
     let notices = control.clone();
     tokio::task::spawn_local(async move {
@@ -159,7 +154,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         address,
         management_address,
         runtime_address,
-        gateways: vec![gateway],
+        gateways,
         scheduler,
         stop_scheduler,
         _sockets: sockets,
@@ -192,8 +187,20 @@ impl Running {
         if control.unread() > 0 {
             tracing::warn!(results = control.unread(), "promised results were not read before the end");
         }
+        // All finish at once, and none stops before every client of the others was answered.
+        let mut finishing = Vec::with_capacity(control.gateways.len());
         for gateway in &control.gateways {
-            let _ = gateway.send(Letter::Finish).await;
+            let (done, awaited) = question();
+            if gateway.send(Letter::Finish { done }).await.is_ok() {
+                finishing.push(awaited);
+            }
+        }
+        for awaited in finishing {
+            // `None` where the gateway has stopped, which is what is waited for.
+            let _ = awaited.get().await;
+        }
+        for gateway in &control.gateways {
+            let _ = gateway.send(Letter::Stop).await;
         }
         while self.gateways.iter().any(|gateway| !gateway.is_finished()) {
             tokio::time::sleep(LOOK).await;
@@ -242,6 +249,23 @@ fn cannot_bind(flag: &str, address: SocketAddr, error: std::io::Error) -> anyhow
         _ => "",
     };
     anyhow::Error::new(error).context(format!("{flag} {address}: cannot be bound{remedy}"))
+}
+
+fn start_gateway(start: Start, hook: ThreadHook) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
+    let name = format!("gateway-{}", start.index);
+    std::thread::Builder::new()
+        .name(name.clone())
+        .spawn(move || {
+            let _fatal = AbortOnPanic;
+            hook(Role::Gateway);
+            let ended = gateway_thread::run(start);
+            if let Err(error) = &ended {
+                tracing::error!(%error, "a gateway could not serve");
+                std::process::abort();
+            }
+            ended
+        })
+        .with_context(|| format!("the thread {name} could not be started"))
 }
 
 fn start_scheduler(

@@ -37,6 +37,11 @@ pub enum GatewayTicks {
 /// and less than a virtual CPU takes to fall asleep and be woken.
 const POLL_SPIN_US: u64 = 50;
 
+/// The fewest executions, payload bytes and connections that a gateway can work with.
+const EXECUTIONS_MIN: u64 = 64;
+const PAYLOAD_BYTES_MIN: u64 = 1 << 20;
+const CONNECTIONS_MIN: u64 = 1;
+
 fn between<T: TryFrom<u64> + Clone + Send + Sync + 'static>(low: u64, high: u64) -> RangedU64ValueParser<T>
 where
     <T as TryFrom<u64>>::Error: Send + Sync + std::error::Error + 'static,
@@ -73,6 +78,9 @@ pub struct ServeArgs {
     #[arg(long, default_value = "10000", value_parser = between::<usize>(1, 65536), value_name = "N", help_heading = "Functions")]
     pub max_functions: usize,
 
+    /// Threads that serve clients, 1 … 64; each owns a share of connections, executions and bytes
+    #[arg(long, default_value = "1", value_parser = between::<usize>(1, 64), value_name = "N", help_heading = "Scheduling")]
+    pub gateway_threads: usize,
     /// How the scheduler thread waits for work
     #[arg(long, value_enum, default_value_t = SchedulerPolicy::Auto, value_name = "POLICY", help_heading = "Scheduling")]
     pub scheduler: SchedulerPolicy,
@@ -101,17 +109,17 @@ pub struct ServeArgs {
     #[arg(long, default_value = "1048576", value_parser = between::<usize>(1024, 1 << 30), value_name = "BYTES", help_heading = "Limits")]
     pub max_output: usize,
     /// Executions that are running, waiting or kept for reading, 64 … 1048576
-    #[arg(long, default_value = "16384", value_parser = between::<usize>(64, 1 << 20), value_name = "N", help_heading = "Limits")]
+    #[arg(long, default_value = "16384", value_parser = between::<usize>(EXECUTIONS_MIN, 1 << 20), value_name = "N", help_heading = "Limits")]
     pub max_executions: usize,
     /// Bytes of payloads and outputs held at once, 1 MiB … 1 TiB
-    #[arg(long, default_value = "268435456", value_parser = between::<usize>(1 << 20, 1 << 40), value_name = "BYTES", help_heading = "Limits")]
+    #[arg(long, default_value = "268435456", value_parser = between::<usize>(PAYLOAD_BYTES_MIN, 1 << 40), value_name = "BYTES", help_heading = "Limits")]
     pub max_payload_bytes: usize,
     /// Bytes reserved at admission for the output of an execution that is promised to be kept
     /// (enqueued, or with an Idempotency-Key); at most --max-output, 0 … 1 GiB
     #[arg(long, default_value = "65536", value_parser = between::<usize>(0, 1 << 30), value_name = "BYTES", help_heading = "Limits")]
     pub reserved_output: usize,
     /// Client connections at once, 1 … 65536
-    #[arg(long, default_value = "4096", value_parser = between::<usize>(1, 65536), value_name = "N", help_heading = "Limits")]
+    #[arg(long, default_value = "4096", value_parser = between::<usize>(CONNECTIONS_MIN, 65536), value_name = "N", help_heading = "Limits")]
     pub max_connections: usize,
     /// Request line and headers together, 8 KiB … 1 MiB, in bytes
     #[arg(long, default_value = "16384", value_parser = between::<usize>(8192, 1 << 20), value_name = "BYTES", help_heading = "Limits")]
@@ -187,6 +195,7 @@ impl Settings {
                 return Err(format!("{flag} {address}: is the same as {other}; give each its own port"));
             }
         }
+        check_shares(&flags)?;
         let (policy, policy_reason) = match flags.scheduler {
             SchedulerPolicy::Auto if usable >= 4 => {
                 (SchedulerPolicy::Spin, format!("auto: {usable} cores are usable, at least 4"))
@@ -201,13 +210,20 @@ impl Settings {
         let spins = policy == SchedulerPolicy::Spin;
         let scheduler_core =
             if spins { flags.scheduler_core.or_else(|| allowed.last().copied()) } else { None };
-        let gateways = 1;
+        let gateways = flags.gateway_threads;
         let gateway_ticks = match flags.gateway_ticks {
             GatewayTicks::On => !spins,
             GatewayTicks::Off => false,
             GatewayTicks::Auto => !spins && usable < 4 && gateways == 1,
         };
         Ok(Self { flags, policy, policy_reason, scheduler_core, gateway_ticks, gateways })
+    }
+
+    /// A gateway's share of a limit of the whole process. The shares add up to the whole, and the
+    /// first is the largest.
+    #[must_use]
+    pub fn share(&self, whole: usize, gateway: usize) -> usize {
+        whole / self.gateways + usize::from(gateway < whole % self.gateways)
     }
 
     /// How the scheduler thread spins. Where gateways tick, its own work is timers and orders,
@@ -234,5 +250,78 @@ impl Settings {
     #[must_use]
     pub fn retention(&self) -> Duration {
         Duration::from_secs(self.flags.retention_s)
+    }
+}
+
+/// Whether every gateway's share of what is divided over them is enough to work with.
+fn check_shares(flags: &ServeArgs) -> Result<(), String> {
+    let gateways = flags.gateway_threads;
+    for (flag, whole, least) in [
+        ("--max-executions", flags.max_executions, EXECUTIONS_MIN),
+        ("--max-payload-bytes", flags.max_payload_bytes, PAYLOAD_BYTES_MIN),
+        ("--max-connections", flags.max_connections, CONNECTIONS_MIN),
+    ] {
+        if ((whole / gateways) as u64) < least {
+            return Err(format!(
+                "--gateway-threads {gateways}: leaves each fewer than {least} of {flag} {whole}; raise {flag} to {} at least, or start fewer gateways",
+                least * gateways as u64
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn settings(flags: &[&str]) -> Result<Settings, String> {
+        Settings::new(Flags::parse_from(["picofaas"].iter().chain(flags)).serve)
+    }
+
+    #[test]
+    fn the_shares_of_all_gateways_add_up_to_the_limit_and_the_first_is_the_largest() {
+        let settings = settings(&["--gateway-threads", "7", "--max-connections", "7"]).expect("settings");
+        for whole in [448, 449, 454, 455, 16384] {
+            let shares: Vec<usize> = (0..7).map(|gateway| settings.share(whole, gateway)).collect();
+            assert_eq!(shares.iter().sum::<usize>(), whole);
+            assert_eq!(shares.iter().max(), shares.first());
+            assert!(
+                shares.iter().all(|share| whole / 7 <= *share && *share <= whole.div_ceil(7)),
+                "{shares:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn gateways_that_are_left_too_little_are_refused_with_both_flags() {
+        for (flag, enough, too_little) in [
+            ("--max-executions", "192", "191"),
+            ("--max-payload-bytes", "3145728", "3145727"),
+            ("--max-connections", "3", "2"),
+        ] {
+            assert!(settings(&["--gateway-threads", "3", flag, enough]).is_ok(), "{flag}");
+            let refused = settings(&["--gateway-threads", "3", flag, too_little]).expect_err(flag);
+            for part in ["--gateway-threads 3", &format!("{flag} {too_little}"), &format!("to {enough}")] {
+                assert!(refused.contains(part), "no {part:?} in {refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn several_gateways_leave_ticks_to_the_scheduler_unless_told_otherwise() {
+        let ticks = |flags: &[&str]| {
+            settings(&[&["--scheduler", "park"], flags].concat()).expect("settings").gateway_ticks
+        };
+        assert!(!ticks(&["--gateway-threads", "2"]));
+        assert!(ticks(&["--gateway-threads", "2", "--gateway-ticks", "on"]));
     }
 }

@@ -13,6 +13,7 @@ pub enum Code {
     // What the request was.
     BadRequest,
     InvalidJson,
+    CursorExpired,
     InvalidInvocation,
     InvalidFunction,
     NotFound,
@@ -23,6 +24,7 @@ pub enum Code {
     MethodNotAllowed,
     ForeignHost,
     WritesDisabled,
+    ListingDisabled,
     LocalExecDisabled,
     Unauthorized,
     RequestTimeout,
@@ -88,9 +90,9 @@ impl Code {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Code::BadRequest | Code::InvalidJson => 400,
+            Code::BadRequest | Code::InvalidJson | Code::CursorExpired => 400,
             Code::Unauthorized => 401,
-            Code::ForeignHost | Code::WritesDisabled | Code::LocalExecDisabled => 403,
+            Code::ForeignHost | Code::WritesDisabled | Code::ListingDisabled | Code::LocalExecDisabled => 403,
             Code::NotFound
             | Code::FunctionNotFound
             | Code::ExecutionNotFound
@@ -139,6 +141,7 @@ impl Code {
         match self {
             Code::BadRequest => "BAD_REQUEST",
             Code::InvalidJson => "INVALID_JSON",
+            Code::CursorExpired => "CURSOR_EXPIRED",
             Code::InvalidInvocation => "INVALID_INVOCATION",
             Code::InvalidFunction => "INVALID_FUNCTION",
             Code::NotFound => "NOT_FOUND",
@@ -149,6 +152,7 @@ impl Code {
             Code::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Code::ForeignHost => "FOREIGN_HOST",
             Code::WritesDisabled => "WRITES_DISABLED",
+            Code::ListingDisabled => "LISTING_DISABLED",
             Code::LocalExecDisabled => "LOCAL_EXEC_DISABLED",
             Code::Unauthorized => "UNAUTHORIZED",
             Code::RequestTimeout => "REQUEST_TIMEOUT",
@@ -199,6 +203,7 @@ impl Code {
             | Code::HandlerTimeout => Source::Function,
             Code::BadRequest
             | Code::InvalidJson
+            | Code::CursorExpired
             | Code::InvalidInvocation
             | Code::InvalidFunction
             | Code::NotFound
@@ -209,6 +214,7 @@ impl Code {
             | Code::MethodNotAllowed
             | Code::ForeignHost
             | Code::WritesDisabled
+            | Code::ListingDisabled
             | Code::LocalExecDisabled
             | Code::Unauthorized
             | Code::RequestTimeout

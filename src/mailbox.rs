@@ -1,4 +1,5 @@
-//! Letters between the gateways and the control thread: everything that is not an invocation.
+//! Letters between the gateways, and between them and the control thread: everything that does
+//! not go over a ring.
 //!
 //! This is the cold path, so tokio's channels are good enough; they are bounded, and nobody
 //! who serves invocations waits on one outside of a task of its own.
@@ -17,7 +18,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Code, Refusal};
 use crate::function::Function;
+use crate::gateway::history::Lost;
+use crate::gateway::listing::{Page, Search};
 use crate::gateway::reply::body::{Body, Piece};
+use crate::gateway::summary::Summary;
 use crate::hot::message::LaneIndex;
 use crate::id::{ExecutionId, Token};
 
@@ -40,14 +44,20 @@ pub enum Letter {
     Withdraw { name: String, done: Answer<()> },
     /// The lane was closed: no grant for it will come.
     Forget { lane: LaneIndex },
-    /// A request that came in on the management listener.
+    /// A request that came in elsewhere. Where the asker goes before it is answered, so does the
+    /// client, and who waits for an execution has left.
     Serve { request: Box<WholeRequest>, answer: Answer<Response<Body>> },
+    /// Some of the executions that this gateway owns.
+    List { search: Box<Search>, answer: Answer<Result<Page<Summary>, Lost>> },
     /// Whose this execution is, and where it is asked for, when it has ended.
     Watch { id: String, found: Answer<Result<Found, Refusal>>, ended: Option<Answer<()>> },
     /// Refuse new invocations; answered when the gauges tell what was accepted.
     Drain { done: Answer<()> },
-    /// End what is not over yet, and stop.
-    Finish,
+    /// End what is not over yet and close the connections; answered when they are. Requests of
+    /// other gateways' clients are served until [`Letter::Stop`].
+    Finish { done: Answer<()> },
+    /// Nobody needs this gateway any more.
+    Stop,
 }
 
 /// An execution whose record is kept.
@@ -121,6 +131,18 @@ impl<T> Answer<T> {
     pub async fn unwanted(&mut self) {
         self.0.closed().await;
     }
+
+    /// Answers with what `work` comes to. Where whoever asked goes before that, `work` is dropped.
+    pub async fn send_result_of(mut self, work: impl Future<Output = T>) {
+        let done = tokio::select! {
+            biased;
+            value = work => Some(value),
+            () = self.unwanted() => None,
+        };
+        if let Some(value) = done {
+            self.send(value);
+        }
+    }
 }
 
 impl<T> Awaited<T> {
@@ -180,6 +202,16 @@ impl<T> Post<T> {
         self.0.try_send(letter).map_err(|unsent| match unsent {
             mpsc::error::TrySendError::Full(letter) | mpsc::error::TrySendError::Closed(letter) => letter,
         })
+    }
+}
+
+impl Post<Letter> {
+    /// Has a gateway serve a request, and waits for its answer; `None` where it has stopped.
+    /// Dropped before that, the gateway drops the request, too.
+    pub async fn ask(&self, request: WholeRequest) -> Option<Response<Body>> {
+        let (answer, awaited) = question();
+        self.send(Letter::Serve { request: Box::new(request), answer }).await.ok()?;
+        awaited.get().await
     }
 }
 

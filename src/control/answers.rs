@@ -18,7 +18,7 @@ use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::gateway::reply::{self, Body};
 use crate::gateway::route::{Call, route};
 use crate::id::ExecutionId;
-use crate::mailbox::{Letter, WholeRequest, question};
+use crate::mailbox::WholeRequest;
 use crate::management::{inside, metrics};
 use crate::registry::{FunctionSpec, SpecError, parse_function, parse_function_named};
 
@@ -36,12 +36,14 @@ impl Control {
             Err(refusal) => return reply::refusal(&refusal),
         };
         let answered = match call {
-            Call::Invoke(_) | Call::Enqueue(_) => return self.pass_on(0, request).await,
+            Call::Invoke(_) | Call::Enqueue(_) => return self.pass_on(self.next_gateway(), request).await,
             Call::ReadExecution(id) | Call::CancelExecution(id) => {
+                // Whatever is wrong with an id, any gateway can say.
                 let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
                 return self.pass_on(owner, request).await;
             }
             Call::JobInput(_) | Call::CompleteJob(_) => Err(served_elsewhere(uri.path(), RUNTIME)),
+            Call::ListExecutions => self.list_executions(uri.query()).await,
             Call::Healthz => self.healthz().await,
             Call::Readyz => self.readyz(),
             Call::Metrics => Ok(self.metrics()),
@@ -61,13 +63,18 @@ impl Control {
 
     /// A call that a gateway must answer.
     async fn pass_on(&self, gateway: usize, request: WholeRequest) -> Response<Body> {
-        let stopped = || reply::refusal(&Refusal::new(Code::Draining, "the control plane is stopping"));
-        let Some(gateway) = self.gateways.get(gateway).or(self.gateways.first()) else { return stopped() };
-        let (answer, awaited) = question();
-        if gateway.send(Letter::Serve { request: Box::new(request), answer }).await.is_err() {
-            return stopped();
-        }
-        awaited.get().await.unwrap_or_else(stopped)
+        let answer = match self.gateways.get(gateway).or(self.gateways.first()) {
+            Some(gateway) => gateway.ask(request).await,
+            None => None,
+        };
+        answer
+            .unwrap_or_else(|| reply::refusal(&Refusal::new(Code::Draining, "the control plane is stopping")))
+    }
+
+    /// Gateways take turns at the invocations that come in here.
+    fn next_gateway(&self) -> usize {
+        let next = (self.turn_of.get() + 1) % self.gateways.len().max(1);
+        self.turn_of.replace(next)
     }
 
     /// Fails when the scheduler does not tick though it was woken.

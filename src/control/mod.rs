@@ -5,11 +5,13 @@
 //! |---|---|
 //! | `changes` | creating, replacing and deleting functions, step by step over all threads |
 //! | `answers` | the HTTP calls that are control's to answer |
+//! | `listing` | the list of executions, merged of what each gateway finds |
 //! | `notices` | what the scheduler asks for |
 //! | `logs` | the lines that functions write: kept, read and followed |
 
 pub mod answers;
 pub mod changes;
+pub mod listing;
 pub mod logs;
 pub mod notices;
 
@@ -77,6 +79,8 @@ pub struct Control {
     free_lanes: RefCell<Vec<LaneIndex>>,
     /// One change of the registry at a time: each finds the one before complete.
     turn: Turn,
+    /// The gateway that serves the next invocation that comes in on the management listener.
+    turn_of: Cell<usize>,
     /// The registry was loaded: ready for traffic.
     pub loaded: Cell<bool>,
     /// No new invocation is admitted.
@@ -105,6 +109,7 @@ impl Control {
             functions: RefCell::default(),
             lanes: RefCell::default(),
             turn: Turn::default(),
+            turn_of: Cell::new(0),
             free_lanes: RefCell::new((0..lanes).rev().collect()),
             loaded: Cell::new(false),
             draining: Cell::new(false),

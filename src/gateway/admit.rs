@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Request, Response};
 
 use super::Gateway;
 use super::body::Source;
 use super::cargo::Full;
 use super::json;
-use super::keys::{Claim, Standing};
+use super::keys::{Claim, Standing, home};
 use super::record::{Admission, Asked, Status, Trace};
 use super::reply::{self, Body, Failure, Waiting};
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -37,20 +38,23 @@ struct Checked {
 }
 
 /// What a request that was let in is about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Admitted {
     /// An execution of its own.
     New(Ticket),
     /// The execution that its key stands for already, and until when it may be waited for (ns).
     Known(Ticket, Nanos),
+    /// Its key is another gateway's, which takes it with this body.
+    Elsewhere(usize, Bytes),
 }
 
 impl Gateway {
     /// `POST /v1/functions/{name}:invoke`.
-    pub async fn invoke(self: &Rc<Self>, name: &str, headers: &HeaderMap, body: Source) -> Response<Body> {
-        let ticket = match self.admit(name, headers, body, Asked::Waiting).await {
+    pub async fn invoke(self: &Rc<Self>, name: &str, parts: &Parts, body: Source) -> Response<Body> {
+        let ticket = match self.admit(name, &parts.headers, body, Asked::Waiting).await {
             Ok(Admitted::New(ticket)) => ticket,
             Ok(Admitted::Known(ticket, deadline)) => return self.join(ticket, deadline).await,
+            Ok(Admitted::Elsewhere(home, body)) => return self.ask_gateway(home, parts, body).await,
             Err(refusal) => return reply::refusal(&refusal),
         };
         let waiting = Waiting::new(self.clone(), ticket);
@@ -83,15 +87,11 @@ impl Gateway {
     }
 
     /// `POST /v1/functions/{name}:enqueue`.
-    pub async fn enqueue_only(
-        self: &Rc<Self>,
-        name: &str,
-        headers: &HeaderMap,
-        body: Source,
-    ) -> Response<Body> {
-        let (ticket, is_new) = match self.admit(name, headers, body, Asked::Promised).await {
+    pub async fn enqueue_only(self: &Rc<Self>, name: &str, parts: &Parts, body: Source) -> Response<Body> {
+        let (ticket, is_new) = match self.admit(name, &parts.headers, body, Asked::Promised).await {
             Ok(Admitted::New(ticket)) => (ticket, true),
             Ok(Admitted::Known(ticket, _)) => (ticket, false),
+            Ok(Admitted::Elsewhere(home, body)) => return self.ask_gateway(home, parts, body).await,
             Err(refusal) => return reply::refusal(&refusal),
         };
         let accepted = self.with_record(ticket, |record| reply::accepted(self.id(ticket, record), record));
@@ -120,6 +120,12 @@ impl Gateway {
             refusal
         };
         let request = self.check(headers, body).await.map_err(refused)?;
+        if let Some(key) = &request.idempotency_key {
+            let home = home(name, key.as_bytes(), self.settings.gateways);
+            if home != self.index {
+                return Ok(Admitted::Elsewhere(home, request.payload));
+            }
+        }
         // The function may have been replaced or deleted while the body came. From here to the
         // push of the ticket nothing is awaited, so the doorway that is found now is still used.
         let served = self.resolve(name)?;
@@ -213,7 +219,7 @@ impl Gateway {
                 Code::QueueFull,
                 format!("{depth} executions of this function wait already (queueSize {})", spec.queue_size),
             );
-            return Err((Rejection::QueueFull, refusal.retry_after(served.drain.seconds_for(depth))));
+            return Err((Rejection::QueueFull, refusal.retry_after(self.retry_after_s(served))));
         }
         let mut cargo = self.cargo.borrow_mut();
         let made = (cargo.random(), cargo.random(), cargo.random());
@@ -254,7 +260,7 @@ impl Gateway {
                     ),
                 };
                 let refusal = Refusal::new(code, message);
-                Err((rejection, refusal.retry_after(served.drain.seconds_for(doorway.depth()))))
+                Err((rejection, refusal.retry_after(self.retry_after_s(served))))
             }
         }
     }

@@ -42,12 +42,8 @@ impl Reading {
     /// `BODY_TOO_LARGE`, before anything is read where the length was announced;
     /// `REQUEST_TIMEOUT`; `PAYLOAD_BYTES_FULL`.
     pub async fn read(&self, mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, Refusal> {
-        let too_large = || {
-            Refusal::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)"))
-                .closing()
-        };
         if body.size_hint().lower() > most as u64 {
-            return Err(too_large());
+            return Err(too_large(most));
         }
         let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
         let mut share = Share { reading: self, bytes: 0 };
@@ -60,7 +56,7 @@ impl Reading {
                 })?;
                 let Ok(data) = frame.into_data() else { continue };
                 if first.len() + rest.len() + data.len() > most {
-                    return Err(too_large());
+                    return Err(too_large(most));
                 }
                 if first.is_empty() && rest.is_empty() {
                     first = data;
@@ -91,6 +87,10 @@ impl Reading {
             .closing()),
         }
     }
+}
+
+fn too_large(most: usize) -> Refusal {
+    Refusal::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)")).closing()
 }
 
 /// What one body holds of it, until it was read or given up.
@@ -133,6 +133,7 @@ impl Gateway {
     /// Those of [`Reading::read`].
     pub async fn read_body_of(&self, body: Source, most: usize) -> Result<Bytes, Refusal> {
         match body {
+            Source::Whole(bytes) if bytes.len() > most => Err(too_large(most)),
             Source::Whole(bytes) => Ok(bytes),
             Source::Wire(incoming) => {
                 let patience = Duration::from_millis(self.settings.flags.body_timeout_ms);

@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
 use super::Gateway;
@@ -12,6 +14,7 @@ use super::reply::{self, Body};
 use super::route::{Call, route};
 use super::server::{check_host, headless};
 use crate::error::{Code, Refusal};
+use crate::id::ExecutionId;
 use crate::mailbox::{Errand, WholeRequest, question};
 
 /// Which listener a request came in on.
@@ -54,6 +57,13 @@ pub async fn answer(
             );
             return reply::refusal(&refusal.closing());
         }
+        Ok(Call::ListExecutions) if !local_listener && !gateway.settings.flags.allow_writes => {
+            let refusal = Refusal::new(
+                Code::ListingDisabled,
+                "executions are listed on the management listener, or here with --allow-writes",
+            );
+            return reply::refusal(&refusal.closing());
+        }
         Ok(call) => call,
         Err(refusal) => return reply::refusal(&refusal.closing()),
     };
@@ -85,22 +95,26 @@ pub async fn serve_whole(gateway: &Rc<Gateway>, request: WholeRequest) -> Respon
     }
 }
 
-async fn serve_call(
-    gateway: &Rc<Gateway>,
-    call: Call<'_>,
-    parts: &hyper::http::request::Parts,
-    body: Source,
-) -> Response<Body> {
+async fn serve_call(gateway: &Rc<Gateway>, call: Call<'_>, parts: &Parts, body: Source) -> Response<Body> {
     match call {
-        Call::Invoke(name) => gateway.invoke(name, &parts.headers, body).await,
-        Call::Enqueue(name) => gateway.enqueue_only(name, &parts.headers, body).await,
+        Call::Invoke(name) => gateway.invoke(name, parts, body).await,
+        Call::Enqueue(name) => gateway.enqueue_only(name, parts, body).await,
+        Call::ReadExecution(id) | Call::CancelExecution(id) | Call::JobInput(id)
+            if let Some(owner) = gateway.other_owner(id) =>
+        {
+            gateway.ask_gateway(owner, parts, Bytes::new()).await
+        }
         Call::ReadExecution(id) => gateway.execution(id, parts.uri.query()).await,
         Call::CancelExecution(id) => gateway.cancel_execution(id),
+        Call::CompleteJob(id) if let Some(owner) = gateway.other_owner(id) => {
+            gateway.pass_result(owner, parts, body).await
+        }
         Call::JobInput(id) => gateway.job_input(id, &parts.headers),
         Call::CompleteJob(id) => gateway.complete_job(id, &parts.headers, body).await,
         Call::Healthz
         | Call::Readyz
         | Call::Metrics
+        | Call::ListExecutions
         | Call::Page
         | Call::DebugState
         | Call::ListFunctions
@@ -111,27 +125,45 @@ async fn serve_call(
         | Call::PutFunction(_)
         | Call::DeleteFunction(_)
         | Call::PutReplicas(_) => match gateway.read_body(body).await {
-            Ok(body) => ask_control(gateway, parts, body).await,
+            Ok(body) => gateway.ask_control(parts, body).await,
             Err(refusal) => reply::refusal(&refusal),
         },
     }
 }
 
-/// What is control's to answer goes there, with its whole body.
-async fn ask_control(
-    gateway: &Rc<Gateway>,
-    parts: &hyper::http::request::Parts,
-    body: bytes::Bytes,
-) -> Response<Body> {
-    let (answer, awaited) = question();
-    let request = Box::new(Request::from_parts(parts.clone(), body));
-    let busy = || {
-        reply::refusal(
-            &Refusal::new(Code::ControlBusy, "too many changes are waiting; try again").retry_after(1),
-        )
-    };
-    if gateway.control.try_send(Errand::Answer { request, answer }).is_err() {
-        return busy();
+impl Gateway {
+    /// The other gateway that owns the record of an execution, where there is one; whatever is
+    /// wrong with an id is this gateway's to say.
+    fn other_owner(&self, id: &str) -> Option<usize> {
+        let id = ExecutionId::parse(id).filter(|id| id.boot == self.boot)?;
+        let owner = id.ticket.gateway();
+        (owner != self.index && owner < self.gateways.len()).then_some(owner)
     }
-    awaited.get().await.unwrap_or_else(busy)
+
+    /// Has another gateway serve a request with its whole body. Where this is dropped, because the
+    /// client went away, the other gateway drops the request as well.
+    pub async fn ask_gateway(&self, index: usize, parts: &Parts, body: Bytes) -> Response<Body> {
+        let answer = match self.gateways.get(index) {
+            Some(gateway) => gateway.ask(Request::from_parts(parts.clone(), body)).await,
+            None => None,
+        };
+        answer.unwrap_or_else(|| {
+            reply::refusal(&Refusal::new(Code::Draining, "the control plane is stopping").retry_after(1))
+        })
+    }
+
+    /// What is control's to answer goes there, with its whole body.
+    async fn ask_control(&self, parts: &Parts, body: Bytes) -> Response<Body> {
+        let (answer, awaited) = question();
+        let request = Box::new(Request::from_parts(parts.clone(), body));
+        let busy = || {
+            reply::refusal(
+                &Refusal::new(Code::ControlBusy, "too many changes are waiting; try again").retry_after(1),
+            )
+        };
+        if self.control.try_send(Errand::Answer { request, answer }).is_err() {
+            return busy();
+        }
+        awaited.get().await.unwrap_or_else(busy)
+    }
 }

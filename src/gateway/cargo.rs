@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use slab::Slab;
 
+use super::history::History;
 use super::keys::Keys;
 use super::record::{Admission, Asked, Class, Record};
 use crate::clock::Nanos;
@@ -36,6 +37,8 @@ pub struct Cargo {
     gateway: u8,
     slots: usize,
     records: Slab<Record>,
+    /// The slots of the records, by admission.
+    history: History,
     generations: Box<[u32]>,
     /// Ended records of the spare class, oldest first.
     spare: VecDeque<(Ticket, Nanos)>,
@@ -79,6 +82,7 @@ impl Cargo {
             gateway,
             slots,
             records: Slab::with_capacity(slots),
+            history: History::new(slots),
             generations: vec![0; slots].into_boxed_slice(),
             spare: VecDeque::with_capacity(slots),
             reserved: VecDeque::new(),
@@ -128,19 +132,37 @@ impl Cargo {
         let promised = admission.asked == Asked::Promised;
         admission.served.bytes.set(admission.served.bytes.get() + held);
         let nonce = self.entropy.u64();
+        let admitted = admission.admitted;
         let slot = self.records.insert(Record::new(nonce, admission, held));
+        self.history.admit(slot, admitted);
         self.generations[slot] = self.generations[slot].wrapping_add(1).max(1);
         self.bytes += held;
         self.reserved_count += usize::from(reserved);
         self.unread += usize::from(promised);
         self.queued += 1;
-        let ticket =
-            Ticket::new(self.gateway, u32::try_from(slot).unwrap_or(u32::MAX), self.generations[slot]);
+        let ticket = self.ticket(slot);
         let record = &self.records[slot];
         if let Some(claim) = &record.claim {
             self.keys.claim(claim.clone(), ticket, &record.payload);
         }
         Ok(ticket)
+    }
+
+    /// The ticket of the record in a slot.
+    fn ticket(&self, slot: usize) -> Ticket {
+        Ticket::new(self.gateway, u32::try_from(slot).unwrap_or(u32::MAX), self.generations[slot])
+    }
+
+    /// The records by admission.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The record in a slot, where there is one.
+    #[must_use]
+    pub fn at(&self, slot: usize) -> Option<(Ticket, &Record)> {
+        self.records.get(slot).map(|record| (self.ticket(slot), record))
     }
 
     fn fits(&self, served: &Served, length: usize) -> bool {
@@ -284,10 +306,8 @@ impl Cargo {
     /// Every execution that is not over.
     #[must_use]
     pub fn live(&self) -> Vec<Ticket> {
-        let ticket = |slot: usize| {
-            Ticket::new(self.gateway, u32::try_from(slot).unwrap_or(u32::MAX), self.generations[slot])
-        };
-        self.records.iter().filter(|(_, record)| !record.has_ended()).map(|(slot, _)| ticket(slot)).collect()
+        let live = self.records.iter().filter(|(_, record)| !record.has_ended());
+        live.map(|(slot, _)| self.ticket(slot)).collect()
     }
 
     /// Ended executions that can be read.
@@ -333,6 +353,7 @@ impl Cargo {
             return;
         }
         let record = self.records.remove(ticket.slot());
+        self.history.remove(ticket.slot());
         self.bytes -= record.held;
         record.served.bytes.set(record.served.bytes.get() - record.held);
         if let Some(claim) = &record.claim {

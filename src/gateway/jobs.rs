@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -111,7 +112,7 @@ impl Gateway {
         // Before its body is read, lest anybody who knows no token sends a large one.
         let execution = self.authorize(id, headers).map_err(Refusal::closing)?;
         let most = self.output_max();
-        let read = self.read_body_of(body, most.saturating_add(RESULT_ENVELOPE_BYTES_MAX)).await;
+        let read = self.read_body_of(body, self.result_max()).await;
         let (outcome, refused) = match read {
             Ok(body) => (outcome(&body, most)?, None),
             Err(refusal) if refusal.code == Code::BodyTooLarge => (too_large(most), Some(refusal)),
@@ -131,6 +132,25 @@ impl Gateway {
             word.send(Word::Posted(how));
         }
         refused.map_or(Ok(()), Err)
+    }
+
+    /// `POST /v1/internal/executions/{id}:complete` of an execution that another gateway owns. Only
+    /// the owner knows its tokens, so the body is read first, within the same limits.
+    pub(super) async fn pass_result(&self, owner: usize, parts: &Parts, body: Source) -> Response<Body> {
+        let body = match self.read_body_of(body, self.result_max()).await {
+            Ok(body) => body,
+            // What it means for the attempt is the owner's to settle: for it, this is too large, too.
+            Err(refusal) if refusal.code == Code::BodyTooLarge => {
+                Bytes::from(vec![b' '; self.result_max().saturating_add(1)])
+            }
+            Err(refusal) => return reply::refusal(&refusal),
+        };
+        self.ask_gateway(owner, parts, body).await
+    }
+
+    /// The largest result that can be posted, in bytes.
+    fn result_max(&self) -> usize {
+        self.output_max().saturating_add(RESULT_ENVELOPE_BYTES_MAX)
     }
 
     /// The execution whose attempt is running and has the token that was sent.

@@ -15,7 +15,10 @@
 //! | `cargo` | the records, and how long they are kept |
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
 //! | `jobs` | what processes of `JOB` functions ask for and post |
+//! | `history` | the records in the order of their admission |
 //! | `executions` | reading one execution |
+//! | `listing` | some of the executions, newest first |
+//! | `summary` | an execution as it is read |
 //! | `watch` | telling control whose an execution is, and when it has ended |
 //! | `reply` | what the client reads |
 //! | `reply/body` | whole or in pieces |
@@ -26,13 +29,16 @@ pub mod calls;
 pub mod cargo;
 pub mod executions;
 pub mod grants;
+pub mod history;
 pub mod jobs;
 pub mod json;
 pub mod keys;
+pub mod listing;
 pub mod record;
 pub mod reply;
 pub mod route;
 pub mod server;
+pub mod summary;
 pub mod thread;
 pub mod watch;
 pub mod wire;
@@ -50,7 +56,7 @@ use crate::hot::message::{Event, LaneIndex};
 use crate::hot::switchboard::{GatewayEnd, Switchboard};
 use crate::hot::ticket::Ticket;
 use crate::id::{ExecutionId, Token};
-use crate::mailbox::{Errand, Post};
+use crate::mailbox::{Errand, Letter, Post};
 use crate::metrics::Meter;
 
 use body::Reading;
@@ -72,6 +78,8 @@ pub struct Gateway {
     pub settings: Arc<Settings>,
     /// The boot of this process, part of every id.
     pub boot: u32,
+    /// Where requests go that another gateway must answer, by its index; its own is among them.
+    pub gateways: Vec<Post<Letter>>,
     /// Where requests go that are control's to answer.
     pub control: Post<Errand>,
     /// No new invocation is admitted.
@@ -99,14 +107,15 @@ impl Gateway {
         clock: Clock,
         settings: Arc<Settings>,
         boot: u32,
+        gateways: Vec<Post<Letter>>,
         control: Post<Errand>,
     ) -> Self {
         let flags = &settings.flags;
         let retention = u64::try_from(settings.retention().as_nanos()).unwrap_or(u64::MAX);
-        let bytes_max = flags.max_payload_bytes / settings.gateways;
+        let bytes_max = settings.share(flags.max_payload_bytes, index);
         let cargo = Cargo::new(
             u8::try_from(index).unwrap_or(u8::MAX),
-            board.extent.slots,
+            settings.share(flags.max_executions, index),
             bytes_max,
             flags.reserved_output.min(flags.max_output),
             retention,
@@ -117,6 +126,7 @@ impl Gateway {
             clock,
             settings,
             boot,
+            gateways,
             control,
             draining: Cell::new(false),
             activity: Cell::new(0),
@@ -152,6 +162,14 @@ impl Gateway {
     #[must_use]
     pub fn output_max(&self) -> usize {
         self.settings.flags.max_output
+    }
+
+    /// When a client that was refused may come back, in seconds (1 … 60): when what waits for the
+    /// function will have ended, at the rate at which this gateway's executions of it have been
+    /// ending, which is its part of all.
+    #[must_use]
+    pub fn retry_after_s(&self, served: &Served) -> u32 {
+        served.drain.seconds_for(served.function.doorway.depth().div_ceil(self.settings.gateways))
     }
 
     /// This gateway's meter of a function.

@@ -17,6 +17,7 @@ pub use body::Body;
 
 use super::Gateway;
 use super::record::{Record, Stage};
+use super::summary::Summary;
 use crate::clock::Nanos;
 use crate::error::{Refusal, Source};
 use crate::hot::ticket::Ticket;
@@ -207,36 +208,7 @@ fn invocation_with(id: ExecutionId, record: &Record, failure: Option<&Failure>) 
 /// The answer to `GET /v1/executions/{id}`.
 pub fn execution(id: ExecutionId, record: &Record, clock: &crate::clock::Clock) -> Response<Body> {
     let mut body = Vec::with_capacity(512 + record.output.len());
-    let time = |at: Nanos| if at == 0 { serde_json::Value::Null } else { clock.rfc3339(at).into() };
-    let mut head = serde_json::json!({
-        "executionId": id.to_string(),
-        "function": record.served.function.spec.name.to_string(),
-        "status": record.stage.as_str(),
-        "attempt": record.attempt,
-        "createdAt": time(record.stamps.admitted),
-        "startedAt": time(record.first_granted),
-        "finishedAt": time(record.stamps.ended),
-        "coldStart": record.cold_start,
-    })
-    .to_string();
-    head.pop();
-    body.extend_from_slice(head.as_bytes());
-    body.extend_from_slice(b",\"output\":");
-    push_output(&mut body, &record.output);
-    body.extend_from_slice(b",\"error\":");
-    push_failure(&mut body, record.failure.as_deref());
-    body.extend_from_slice(b",\"timings\":");
-    if matches!(record.stage, Stage::Ended(_)) {
-        let mut text = String::with_capacity(128);
-        for (name, ns) in STAGES.iter().zip(record.stamps.durations()) {
-            let _ = write!(text, "{}\"{name}\":{ns}", if text.is_empty() { '{' } else { ',' });
-        }
-        text.push('}');
-        body.extend_from_slice(text.as_bytes());
-    } else {
-        body.extend_from_slice(b"null");
-    }
-    body.push(b'}');
+    Summary::of(id, record).push_json(&mut body, clock, Some(&record.output));
     json(200, body)
 }
 
@@ -301,12 +273,14 @@ fn status_code(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn push_output(body: &mut Vec<u8>, output: &[u8]) {
+/// Writes an output as a JSON value.
+pub(super) fn push_output(body: &mut Vec<u8>, output: &[u8]) {
     // Proved to be one JSON value when it came; empty where there is none.
     body.extend_from_slice(if output.is_empty() { b"null" } else { output });
 }
 
-fn push_failure(body: &mut Vec<u8>, failure: Option<&Failure>) {
+/// Writes a failure as a JSON value.
+pub(super) fn push_failure(body: &mut Vec<u8>, failure: Option<&Failure>) {
     match failure {
         None => body.extend_from_slice(b"null"),
         Some(failure) => {

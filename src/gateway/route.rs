@@ -15,6 +15,8 @@ pub enum Call<'a> {
     ReadExecution(&'a str),
     /// `DELETE /v1/executions/{id}`
     CancelExecution(&'a str),
+    /// `GET /v1/executions`
+    ListExecutions,
     /// `GET /v1/executions/{id}/logs`
     ExecutionLogs(&'a str),
     /// `GET /v1/internal/executions/{id}/input`, on the runtime listener only
@@ -59,6 +61,7 @@ impl Call<'_> {
             | Call::Enqueue(_)
             | Call::ReadExecution(_)
             | Call::CancelExecution(_)
+            | Call::ListExecutions
             | Call::ExecutionLogs(_)
             | Call::JobInput(_)
             | Call::CompleteJob(_)
@@ -70,6 +73,33 @@ impl Call<'_> {
             | Call::Metrics
             | Call::Page
             | Call::DebugState => false,
+        }
+    }
+
+    /// Whether a gateway answers it, wherever it came in.
+    #[must_use]
+    pub fn is_gateways(&self) -> bool {
+        match self {
+            Call::Invoke(_)
+            | Call::Enqueue(_)
+            | Call::ReadExecution(_)
+            | Call::CancelExecution(_)
+            | Call::JobInput(_)
+            | Call::CompleteJob(_) => true,
+            Call::ListExecutions
+            | Call::ExecutionLogs(_)
+            | Call::FunctionLogs(_)
+            | Call::ListFunctions
+            | Call::ReadFunction(_)
+            | Call::CreateFunction
+            | Call::PutFunction(_)
+            | Call::DeleteFunction(_)
+            | Call::PutReplicas(_)
+            | Call::Page
+            | Call::DebugState
+            | Call::Healthz
+            | Call::Readyz
+            | Call::Metrics => false,
         }
     }
 
@@ -156,6 +186,10 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
             Method::POST => Ok(Call::CreateFunction),
             _ => wrong_method("GET, POST"),
         },
+        "/v1/executions" => match *method {
+            Method::GET => Ok(Call::ListExecutions),
+            _ => wrong_method("GET"),
+        },
         "/healthz" => get(Call::Healthz),
         "/readyz" => get(Call::Readyz),
         "/metrics" => get(Call::Metrics),
@@ -168,9 +202,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
 fn nowhere(path: &str) -> Refusal {
     Refusal::new(
         Code::NotFound,
-        format!(
-            "there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions/{{id}}"
-        ),
+        format!("there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions"),
     )
 }
 

@@ -83,12 +83,12 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// None yet.
+    /// None yet, and never more than `most`.
     #[must_use]
-    pub fn new(clock: Clock, flags: &ServeArgs) -> Rc<Self> {
+    pub fn new(clock: Clock, flags: &ServeArgs, most: usize) -> Rc<Self> {
         Rc::new(Self {
             clock,
-            most: flags.max_connections,
+            most,
             head_timeout: flags.head_timeout_ms * NANOS_PER_MS,
             keep_alive: flags.keep_alive_s * 1000 * NANOS_PER_MS,
             head_bytes_max: flags.max_head_bytes,
@@ -306,12 +306,41 @@ impl Drop for Listed {
 /// # Errors
 /// Where the address cannot be bound, e.g. because the port is in use.
 pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
+    let socket = bind(address, false)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Opens a listening socket for each of several threads at one address; the kernel gives each new
+/// connection to one of them, by a hash of both ends.
+///
+/// # Errors
+/// Where the address cannot be bound, e.g. because the port is in use.
+pub fn listen_each(address: SocketAddr, threads: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    if threads == 1 {
+        return Ok(vec![listen(address)?]);
+    }
+    // Sockets that share a port share it with those of another process, too, which would get some
+    // of our connections. A socket that does not share finds out whether somebody listens.
+    drop(bind(address, false)?);
+    let mut listeners: Vec<std::net::TcpListener> = Vec::with_capacity(threads);
+    for _ in 0..threads {
+        // Port 0 takes a free one, which the others share.
+        let address = listeners.first().map_or(Ok(address), std::net::TcpListener::local_addr)?;
+        let socket = bind(address, true)?;
+        socket.listen(BACKLOG)?;
+        listeners.push(socket.into());
+    }
+    Ok(listeners)
+}
+
+fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 /// On a loopback listener the `Host` must be loopback too, so that a web page whose name was

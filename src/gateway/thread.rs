@@ -20,7 +20,7 @@ use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::dispatch::Served;
 use crate::hot::switchboard::Switchboard;
-use crate::mailbox::{Errand, Letter, Mailbox, Post};
+use crate::mailbox::{Answer, Errand, Letter, Mailbox, Post};
 
 /// How often kept records are looked through for those whose time is over.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);
@@ -46,8 +46,10 @@ pub struct Start {
     pub listener: StdListener,
     /// Where processes of `JOB` functions come in: one gateway serves them all.
     pub runtime_listener: Option<StdListener>,
-    /// Letters from control.
+    /// Letters to this gateway.
     pub letters: Mailbox<Letter>,
+    /// Letters to each gateway.
+    pub gateways: Vec<Post<Letter>>,
     /// Letters to control.
     pub control: Post<Errand>,
 }
@@ -168,10 +170,12 @@ fn last_change(known: &Cell<(u64, Nanos)>, count: u64, now: Nanos) -> Nanos {
 }
 
 async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
-    let Start { index, board, clock, settings, boot, listener, runtime_listener, letters, control } = start;
-    let connections = Connections::new(clock, &settings.flags);
-    let runtimes = Connections::new(clock, &settings.flags);
-    let gateway = Rc::new(Gateway::new(index, board, clock, settings, boot, control));
+    let Start { index, board, clock, settings, boot, listener, runtime_listener, letters, gateways, control } =
+        start;
+    let flags = &settings.flags;
+    let connections = Connections::new(clock, flags, settings.share(flags.max_connections, index));
+    let runtimes = Connections::new(clock, flags, flags.max_connections);
+    let gateway = Rc::new(Gateway::new(index, board, clock, settings, boot, gateways, control));
     hook.gateway.replace(Some(gateway.clone()));
 
     tokio::task::spawn_local(grants(gateway.clone(), hook.clone())?);
@@ -243,7 +247,8 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
     }
 }
 
-/// Handles control's letters until it says to finish.
+/// Handles letters until control says to stop. None is waited over: another gateway's client may
+/// wait for the next one.
 async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut letters: Mailbox<Letter>) {
     // Bytes held by a function are counted over its versions.
     let mut bytes: HashMap<String, Rc<Cell<usize>>> = HashMap::new();
@@ -277,30 +282,40 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
             }
             Letter::Serve { request, answer } => {
                 let gateway = gateway.clone();
-                tokio::task::spawn_local(async move { answer.send(serve_whole(&gateway, *request).await) });
+                tokio::task::spawn_local(async move {
+                    answer.send_result_of(serve_whole(&gateway, *request)).await;
+                });
             }
+            Letter::List { search, answer } => answer.send(gateway.list(&search)),
             Letter::Watch { id, found, ended } => gateway.watch(&id, found, ended),
             Letter::Drain { done } => {
                 gateway.draining.set(true);
                 gateway.publish_gauges();
                 done.send(());
             }
-            Letter::Finish => {
-                let ended = gateway.end_everything();
-                if ended > 0 {
-                    tracing::warn!(executions = ended, "ended as SHUTTING_DOWN at the end of the drain time");
-                }
-                // Those that were just answered still have to be written.
-                connections.finish();
-                let patience = tokio::time::timeout(Duration::from_millis(500), async {
-                    while connections.count() > 0 {
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                });
-                let _ = patience.await;
-                connections.close();
-                return;
+            Letter::Finish { done } => {
+                tokio::task::spawn_local(finish(gateway.clone(), connections.clone(), done));
             }
+            Letter::Stop => return,
         }
     }
+}
+
+/// The end of the drain time: who still waits is answered, and the connections close.
+async fn finish(gateway: Rc<Gateway>, connections: Rc<Connections>, done: Answer<()>) {
+    let ended = gateway.end_everything();
+    if ended > 0 {
+        tracing::warn!(executions = ended, "ended as SHUTTING_DOWN at the end of the drain time");
+    }
+    // Those that were just answered still have to be written.
+    connections.finish();
+    let patience = tokio::time::timeout(Duration::from_millis(500), async {
+        while connections.count() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    // Those that are not through by then are closed as they are.
+    let _ = patience.await;
+    connections.close();
+    done.send(());
 }

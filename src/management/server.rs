@@ -10,6 +10,7 @@ use crate::control::Control;
 use crate::error::{Code, Refusal};
 use crate::gateway::body::Reading;
 use crate::gateway::reply::{self, Body};
+use crate::gateway::route::route;
 use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, headless};
 
 /// Serves until the task is dropped.
@@ -19,7 +20,8 @@ use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, headless};
 pub async fn serve(control: Rc<Control>, listener: std::net::TcpListener) -> std::io::Result<()> {
     let local = listener.local_addr()?.ip().is_loopback();
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let connections = Connections::new(control.clock, &control.settings.flags);
+    let flags = &control.settings.flags;
+    let connections = Connections::new(control.clock, flags, flags.max_connections);
     let sweeping = connections.clone();
     tokio::task::spawn_local(async move {
         let mut tick = tokio::time::interval(SWEEP_PERIOD);
@@ -51,6 +53,10 @@ async fn answer(
     let flags = &control.settings.flags;
     let patience = Duration::from_millis(flags.body_timeout_ms);
     let response = match reading.read(body, flags.max_body, patience).await {
+        // Dropped with the client, as on the gateway's own listener: who waited has left.
+        Ok(body) if route(&parts.method, parts.uri.path()).is_ok_and(|call| call.is_gateways()) => {
+            control.answer(Request::from_parts(parts, body)).await
+        }
         // In a task of its own, because hyper drops this future when the client goes, and a change
         // of the registry must not stop half-way.
         Ok(body) => {

@@ -14,8 +14,6 @@ use crate::support::specification::{With, warm};
 
 /// Connections that invoke all the time.
 const CONNECTIONS: u64 = 64;
-/// How long.
-const LOAD: Duration = Duration::from_secs(10);
 /// One of the two instances is killed this often.
 const KILL_PERIOD: Duration = Duration::from_secs(1);
 /// Of all answers, the share that must be 200.
@@ -33,7 +31,18 @@ struct Seen {
 
 #[test]
 fn an_instance_killed_every_second_costs_nobody_an_answer_and_loses_nothing() {
-    let server = Server::start(&["--max-executions", "4096"]);
+    kill_under_load(&["--max-executions", "4096"], Duration::from_secs(10), 5);
+}
+
+#[test]
+fn with_several_gateways_an_instance_that_is_killed_costs_nobody_an_answer_either() {
+    let flags = ["--max-executions", "4096", "--gateway-threads", "3"];
+    kill_under_load(&flags, Duration::from_secs(5), 2);
+}
+
+/// Invokes on all connections for as long as `load`, while at least `kills_min` instances die.
+fn kill_under_load(flags: &[&str], load: Duration, kills_min: u32) {
+    let server = Server::start(flags);
     server.register(
         &warm("mortal", "identity")
             .with("replicas", json!({ "min": 2, "max": 2 }))
@@ -53,7 +62,7 @@ fn an_instance_killed_every_second_costs_nobody_an_answer_and_loses_nothing() {
             let (seen, server) = (&seen, &server);
             scope.spawn(move || invoke_until_over(server, connection, seen));
         }
-        let kills = kill_until(LOAD, &seen);
+        let kills = kill_until(load, &seen);
         seen.over.store(true, Ordering::Release);
         kills
     });
@@ -61,7 +70,7 @@ fn an_instance_killed_every_second_costs_nobody_an_answer_and_loses_nothing() {
     let (success, failure) = (seen.success.load(Ordering::Relaxed), seen.failure.load(Ordering::Relaxed));
     let share = success as f64 / (success + failure) as f64;
     println!("{kills} instances killed, {success} answers 200, {failure} others: {:.4} %", share * 100.0);
-    assert!(kills >= 5, "only {kills} instances were killed");
+    assert!(kills >= kills_min, "only {kills} instances were killed");
     assert!(share >= SUCCESS_MIN, "{failure} of {} answers were not 200", success + failure);
 
     server.until_status("mortal", "inFlight", 0);

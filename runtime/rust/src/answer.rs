@@ -20,10 +20,11 @@ struct ErrorBody<'a> {
     error: ErrorDetail<'a>,
 }
 
+/// What a client is told about a failure.
 #[derive(Serialize)]
-struct ErrorDetail<'a> {
-    code: &'a str,
-    message: &'a str,
+pub(crate) struct ErrorDetail<'a> {
+    pub(crate) code: &'a str,
+    pub(crate) message: &'a str,
 }
 
 /// 200 with a JSON body.

@@ -1,6 +1,7 @@
 //! What a handler may know about its invocation besides the input.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use hyper::HeaderMap;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::failure::Failure;
 use crate::limits::{DEADLINE_MS_MAX, EXECUTION_ID_BYTES_MAX};
+use crate::log;
 
 const EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -76,6 +78,25 @@ impl Context {
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
+
+    /// Writes to stderr what belongs to this execution. Each line of `message` carries its
+    /// ids, so that the control plane can tell it from the lines of other executions in the
+    /// same process; a line that was written otherwise belongs to the function only.
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use picofaas_runtime::Context;
+    /// async fn count(words: Vec<String>, context: Context) -> Result<usize, Infallible> {
+    ///     context.log(format_args!("{} words", words.len()));
+    ///     Ok(words.len())
+    /// }
+    /// ```
+    ///
+    /// writes `info executionId=0018… traceId=4bf9… 3 words`. A line over 8 KiB is
+    /// continued on the next one.
+    pub fn log(&self, message: impl Display) {
+        log::about(&Ids::of(&self.headers), "info", &message.to_string());
+    }
 }
 
 /// The ids that log lines carry.
@@ -89,6 +110,16 @@ impl Ids {
     /// Takes the ids out of a request's headers; cheap, as header values are shared.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self { execution: headers.get(EXECUTION_ID).cloned(), trace: headers.get(TRACE_ID).cloned() }
+    }
+
+    /// Of an execution of which only the id is known.
+    pub(crate) fn of_execution(id: &str) -> Self {
+        Self { execution: HeaderValue::from_str(id).ok(), trace: None }
+    }
+
+    /// The same execution, and the trace of a request.
+    pub(crate) fn with_trace_of(&self, headers: &HeaderMap) -> Self {
+        Self { execution: self.execution.clone(), trace: headers.get(TRACE_ID).cloned() }
     }
 
     pub(crate) fn execution(&self) -> &str {

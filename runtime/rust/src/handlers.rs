@@ -4,27 +4,25 @@ use std::process::ExitCode;
 
 use crate::clock;
 use crate::handler::Handler;
+use crate::job;
 use crate::log;
 use crate::server::{self, StartError};
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 
-/// A server of one handler, not yet started. The choice is made before the server is,
-/// so that each is compiled for its handler and a request crosses no virtual call.
-type Server = Box<dyn FnOnce(Settings) -> Result<(), StartError>>;
+/// One handler, not yet started. The choice is made before anything is, so that each is
+/// compiled for its handler and a request crosses no virtual call.
+type Program = Box<dyn FnOnce(Settings) -> Result<ExitCode, StartError>>;
 
-/// Serves one handler until SIGTERM or SIGINT; see the crate's page for the environment
-/// it reads. `HANDLER` is not looked at. What `main` does before this call is not part
-/// of `X-Init-Duration-Ms`.
-///
-/// Returns 0 when it was stopped, 1 if it could not listen, 2 if the environment is
-/// wrong; the reason is on stderr.
+/// Serves one handler until SIGTERM or SIGINT, or runs it once as a JOB; see the crate's
+/// page for the environment it reads and the exit codes it gives. `HANDLER` is not looked
+/// at. What `main` does before this call is not part of `X-Init-Duration-Ms`.
 #[must_use = "return it from main, or the process ends as a success"]
 pub fn serve<H, Args>(handler: H) -> ExitCode
 where
     H: Handler<Args>,
     Args: 'static,
 {
-    exit_code(Settings::from_env(clock::now()).and_then(|settings| server::run(handler, settings)))
+    exit_code(Settings::from_env(clock::now()).and_then(|settings| start(handler, settings)))
 }
 
 /// Several handlers in one program, of which the environment variable `HANDLER` chooses
@@ -32,7 +30,7 @@ where
 #[derive(Default)]
 #[must_use = "nothing is served before serve() is called"]
 pub struct Handlers {
-    servers: Vec<(&'static str, Server)>,
+    programs: Vec<(&'static str, Program)>,
 }
 
 impl Handlers {
@@ -51,7 +49,7 @@ impl Handlers {
         Args: 'static,
     {
         assert!(self.names().all(|known| known != name), "two handlers are called `{name}`");
-        self.servers.push((name, Box::new(move |settings| server::run(handler, settings))));
+        self.programs.push((name, Box::new(move |settings| start(handler, settings))));
         self
     }
 
@@ -66,26 +64,38 @@ impl Handlers {
     }
 
     fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.servers.iter().map(|(name, _)| *name)
+        self.programs.iter().map(|(name, _)| *name)
     }
 
-    fn choose(mut self, wanted: Option<&str>) -> Result<Server, StartError> {
+    fn choose(mut self, wanted: Option<&str>) -> Result<Program, StartError> {
         let known = self.names().collect::<Vec<_>>().join(", ");
         let index = match wanted {
             Some(wanted) => self
                 .names()
                 .position(|name| name == wanted)
                 .ok_or_else(|| StartError::UnknownHandler { wanted: wanted.to_owned(), known })?,
-            None if self.servers.len() == 1 => 0,
+            None if self.programs.len() == 1 => 0,
             None => return Err(StartError::NoHandlerNamed { known }),
         };
-        Ok(self.servers.swap_remove(index).1)
+        Ok(self.programs.swap_remove(index).1)
     }
 }
 
-fn exit_code(ended: Result<(), StartError>) -> ExitCode {
+fn start<H, Args>(handler: H, settings: Settings) -> Result<ExitCode, StartError>
+where
+    H: Handler<Args>,
+    Args: 'static,
+{
+    let Settings { began, role, sizes, handler: _ } = settings;
+    match role {
+        Role::Server(address) => server::run(handler, &address, sizes, began).map(|()| ExitCode::SUCCESS),
+        Role::Job(assignment) => job::run(handler, assignment, sizes, began),
+    }
+}
+
+fn exit_code(ended: Result<ExitCode, StartError>) -> ExitCode {
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             log::line(&format!("error {error}"));
             ExitCode::from(error.exit_code())

@@ -46,7 +46,10 @@ where
     let (head, body) = request.into_parts();
     let ids = Ids::of(&head.headers);
     let result = match Call::read(head.headers, in_flight.began) {
-        Ok(call) => run(instance, call, body, in_flight.began).await,
+        Ok(call) => {
+            let body = read(body, instance.sizes.body_max, in_flight.began);
+            run(&instance.handler, instance.sizes.output_max, call, body, in_flight.began).await
+        }
         Err(failure) => Err(failure),
     };
     let (mut answer, outcome) = match result {
@@ -65,10 +68,11 @@ where
 }
 
 /// Everything between the head and the output, stopped at the deadline.
-async fn run<H, Args>(
-    instance: &Instance<H>,
+pub(crate) async fn run<H, Args>(
+    handler: &H,
+    output_max: usize,
     call: Call,
-    body: Incoming,
+    body: impl Future<Output = Result<Bytes, Failure>>,
     arrived: Instant,
 ) -> Result<Bytes, Failure>
 where
@@ -79,12 +83,12 @@ where
         return Err(Failure::DeadlinePassed);
     }
     let mut work = pin!(Some(async {
-        let body = read(body, instance.settings.body_max, arrived).await?;
+        let body = body.await?;
         let envelope = Envelope::<H::Input>::read(&body)?;
         drop(body);
         let context = call.into_context(envelope.metadata.unwrap_or_default());
-        let output = instance.handler.call(envelope.input, context).await.map_err(Failure::Handler)?;
-        output::to_json(&output, instance.settings.output_max)
+        let output = handler.call(envelope.input, context).await.map_err(Failure::Handler)?;
+        output::to_json(&output, output_max)
     }));
     // The panic is caught around each poll: a task of its own would cost every request
     // an allocation and a trip through the run queue.

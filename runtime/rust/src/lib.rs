@@ -42,31 +42,48 @@
 //! |---|---|
 //! | `PICOFAAS_SOCKET` | path of the Unix socket to listen on; wins over `PORT` |
 //! | `PORT` | TCP port on all addresses, 0 … 65535; with 0 the system picks one and the start-up line names it |
-//! | `EXECUTION_MODE` | `WARM` (default) or `POOL`, which are the same to a runtime |
+//! | `EXECUTION_MODE` | `WARM` (default) or `POOL`, which are the same to a runtime, or `JOB` |
+//! | `EXECUTION_ID` | `JOB`: which execution to run |
+//! | `PICOFAAS_RUNTIME_URL` | `JOB`: where the control plane is, `http://HOST:PORT` |
+//! | `PICOFAAS_TOKEN` | `JOB`: what to show there |
 //! | `HANDLER` | which handler of a [`Handlers`] to serve |
 //! | `MAX_BODY` | largest request body in bytes, 1 … 1073741824, default [`BODY_BYTES_MAX`] |
 //! | `MAX_OUTPUT` | largest output in bytes, 1 … 1073741824, default [`OUTPUT_BYTES_MAX`] |
 //!
+//! # A JOB
+//! With `EXECUTION_MODE=JOB` the same program does not listen: it fetches one input from
+//! the control plane, runs the handler once, posts the result, and ends. SIGTERM drops a
+//! handler that runs.
+//!
 //! # Exit codes
-//! 0 after SIGTERM or SIGINT, once everything that ran has been answered; 1 if it could
-//! not listen; 2 if the environment does not say clearly what to do.
+//! A server: 0 after SIGTERM or SIGINT, once everything that ran has been answered; 1 if
+//! it could not listen. A JOB: 0 when its result was taken or nobody waits for it any
+//! more; 1 if it got no input or its result was not taken; 143 if it was stopped before
+//! its handler had ended. Both: 2 if the environment does not say clearly what to do.
 //!
 //! # Parts
 //! `settings` (environment) → `listener` → `server` (accept, drain) → `route` →
-//! `invocation` (body, input, handler, output) → `answer`; beside them `handler`,
-//! `handlers`, `context`, `handler_error` (what functions are written against),
-//! `failure` (everything that can go wrong with an invocation), `panics`, `metrics`,
-//! `log`, `clock`, `limits`.
+//! `invocation` (body, input, handler, output) → `answer`. For a JOB: `settings` with
+//! `assignment` → `job` → `control_plane` (its two calls, over a
+//! `connection`) around the same `invocation` →
+//! `completion`. Beside them `handler`, `handlers`, `context`, `handler_error` (what
+//! functions are written against), `failure` (everything that can go wrong with an
+//! invocation), `panics`, `metrics`, `stop` (signals), `log`, `clock`, `limits`.
 
 mod answer;
+mod assignment;
 mod clock;
+mod completion;
+mod connection;
 mod context;
+mod control_plane;
 mod drain;
 mod failure;
 mod handler;
 mod handler_error;
 mod handlers;
 mod invocation;
+mod job;
 mod limits;
 mod listener;
 mod log;
@@ -76,6 +93,7 @@ mod panics;
 mod route;
 mod server;
 mod settings;
+mod stop;
 
 pub use context::Context;
 pub use handler::Handler;

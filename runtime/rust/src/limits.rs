@@ -36,3 +36,37 @@ pub(crate) const BACKLOG_CONNECTIONS_MAX: u32 = 4096;
 
 /// Pause after a failed `accept`, which almost always means: no file descriptor left.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a JOB tries to get its input. The control plane is there before it starts the
+/// process, so only a network that is late or a control plane that is gone takes longer.
+pub(crate) const INPUT_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How long after its deadline, or after the end of a handler without one, a JOB goes on
+/// posting how it went. Long enough for a control plane that is busy, too short to
+/// outlive one that is gone.
+pub(crate) const COMPLETE_GRACE: Duration = Duration::from_secs(10);
+
+/// How long one try of a call to the control plane may take, connecting included.
+pub(crate) const EXCHANGE_MAX: Duration = Duration::from_secs(30);
+
+/// How long connecting to the control plane may take, the look-up of its name included.
+pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Pause after the first failed try of a call; it doubles up to [`RETRY_PAUSE_MAX`].
+pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(10);
+
+/// Longest pause between two tries of a call.
+pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Headers of an answer of the control plane.
+pub(crate) const ANSWER_HEADERS_MAX: usize = 64;
+
+/// Bytes in the head of an answer of the control plane, in a chunk's, and in its trailers.
+pub(crate) const ANSWER_HEAD_BYTES_MAX: usize = 16_384;
+
+/// Bytes of an answer that is not the input.
+pub(crate) const REFUSAL_BYTES_MAX: usize = 16_384;
+
+/// Bytes of a handler's log line, ids excluded. The control plane cuts lines over 16 KiB,
+/// and the second half would have no ids.
+pub(crate) const LOG_LINE_BYTES_MAX: usize = 8192;

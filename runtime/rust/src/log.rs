@@ -7,15 +7,33 @@ use std::io::Write as _;
 use crate::answer::shortened;
 use crate::context::Ids;
 use crate::failure::Failure;
+use crate::limits::LOG_LINE_BYTES_MAX;
 
 /// Writes a line in one piece.
 pub(crate) fn line(text: &str) {
     write(&format!("{text}\n"));
 }
 
+/// Writes what is to be said about an invocation; each line of it carries the ids.
+pub(crate) fn about(ids: &Ids, level: &str, message: &str) {
+    let who = who(ids);
+    let mut text = String::new();
+    let mut rest = message.trim_end_matches(['\r', '\n']);
+    loop {
+        let end = rest.find('\n').unwrap_or(rest.len()).min(rest.floor_char_boundary(LOG_LINE_BYTES_MAX));
+        writeln!(text, "{level} {who} {}", rest[..end].trim_end_matches('\r'))
+            .expect("a String takes everything");
+        if end == rest.len() {
+            break;
+        }
+        rest = rest[end..].strip_prefix('\n').unwrap_or(&rest[end..]);
+    }
+    write(&text);
+}
+
 /// Reports an invocation that failed.
 pub(crate) fn failure(ids: &Ids, failure: &Failure, message: &str) {
-    let who = format!("executionId={} traceId={}", ids.execution(), ids.trace());
+    let who = who(ids);
     let status = failure.status().as_u16();
     let mut text =
         format!("error {who} code={} status={status} message={:?}", failure.code(), shortened(message));
@@ -27,6 +45,10 @@ pub(crate) fn failure(ids: &Ids, failure: &Failure, message: &str) {
         writeln!(text, "error {who} {frame}").expect("a String takes everything");
     }
     write(&text);
+}
+
+fn who(ids: &Ids) -> String {
+    format!("executionId={} traceId={}", ids.execution(), ids.trace())
 }
 
 fn write(text: &str) {

@@ -12,8 +12,8 @@ use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::clock;
 use crate::drain::Drain;
@@ -24,7 +24,8 @@ use crate::log;
 use crate::metrics::Metrics;
 use crate::panics;
 use crate::route;
-use crate::settings::{SettingError, Settings};
+use crate::settings::{Address, SettingError, Sizes};
+use crate::stop::Stop;
 
 /// Why an instance did not start.
 #[derive(Debug, Error)]
@@ -53,14 +54,19 @@ impl StartError {
 /// A handler being served, and what its requests share.
 pub(crate) struct Instance<H> {
     pub(crate) handler: H,
-    pub(crate) settings: Settings,
+    pub(crate) sizes: Sizes,
     pub(crate) metrics: Metrics,
     /// Milliseconds from start to listening, rounded up; taken by the first answer.
     pub(crate) init_ms: Cell<Option<u64>>,
 }
 
 /// Serves until a signal, then until everything that ran was answered.
-pub(crate) fn run<H, Args>(handler: H, settings: Settings) -> Result<(), StartError>
+pub(crate) fn run<H, Args>(
+    handler: H,
+    address: &Address,
+    sizes: Sizes,
+    began: Instant,
+) -> Result<(), StartError>
 where
     H: Handler<Args>,
     Args: 'static,
@@ -70,28 +76,32 @@ where
         .enable_all()
         .build_local(LocalOptions::default())
         .map_err(StartError::Runtime)?
-        .block_on(listen(handler, settings))
+        .block_on(listen(handler, address, sizes, began))
 }
 
-async fn listen<H, Args>(handler: H, settings: Settings) -> Result<(), StartError>
+async fn listen<H, Args>(
+    handler: H,
+    address: &Address,
+    sizes: Sizes,
+    began: Instant,
+) -> Result<(), StartError>
 where
     H: Handler<Args>,
     Args: 'static,
 {
     // Before the socket exists: whoever sees it may send a signal.
     let mut stop = Stop::new().map_err(StartError::Runtime)?;
-    let listener = Listener::bind(&settings.address)?;
-    let init_us = clock::now().duration_since(settings.began).as_micros();
-    let init_ms = u64::try_from(init_us.div_ceil(1000)).unwrap_or(u64::MAX);
+    let listener = Listener::bind(address)?;
+    let init_ms = clock::ms_since(began);
     log::line(&format!("listening on {listener} after {init_ms} ms"));
     let instance =
-        Rc::new(Instance { handler, settings, metrics: Metrics::new(), init_ms: Cell::new(Some(init_ms)) });
+        Rc::new(Instance { handler, sizes, metrics: Metrics::new(), init_ms: Cell::new(Some(init_ms)) });
 
     let drain = Rc::new(Drain::default());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = stop.wait() => break,
+            _ = stop.wait() => break,
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok(accepted) => admit(&mut connections, accepted, &instance, &drain),
@@ -136,26 +146,6 @@ fn admit<H, Args>(
         Accepted::Tcp(stream) => connections.spawn_local(converse(stream, instance, drain)),
         Accepted::Unix(stream) => connections.spawn_local(converse(stream, instance, drain)),
     };
-}
-
-/// SIGTERM and SIGINT. Once waited for they are ignored: a terminal's Ctrl-C and the
-/// control plane's SIGTERM come together, and what runs is to be finished.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// One connection, from accept to close.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 use tokio::time::Instant;
 
+use crate::assignment::{Assignment, EXECUTION_ID, RUNTIME_URL, TOKEN};
 use crate::limits::{BODY_BYTES_MAX, OUTPUT_BYTES_MAX, SETTING_BYTES_MAX};
 
 /// Where to listen.
@@ -16,18 +17,33 @@ pub(crate) enum Address {
     Tcp(u16),
 }
 
+/// What the process is there for.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// To take invocations until it is stopped: `WARM` and `POOL`.
+    Server(Address),
+    /// To run one invocation and end: `JOB`.
+    Job(Assignment),
+}
+
+/// How large what comes and goes may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// Bytes.
+    pub(crate) body_max: usize,
+    /// Bytes.
+    pub(crate) output_max: usize,
+}
+
 /// The runtime's settings.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// When the runtime took over from `main`.
     pub(crate) began: Instant,
-    pub(crate) address: Address,
+    pub(crate) role: Role,
     /// The name in `HANDLER`.
     pub(crate) handler: Option<String>,
-    /// Bytes.
-    pub(crate) body_max: usize,
-    /// Bytes.
-    pub(crate) output_max: usize,
+    pub(crate) sizes: Sizes,
 }
 
 /// An environment that does not say clearly what to do.
@@ -43,11 +59,16 @@ pub(crate) enum SettingError {
     #[error("{name} is `{value}`: give a number of bytes from 1 to {SETTING_BYTES_MAX}")]
     Bytes { name: &'static str, value: String },
     #[error(
-        "EXECUTION_MODE is JOB, which this version of the Rust runtime does not support yet: \
-         register the function with executionMode WARM"
+        "EXECUTION_MODE is JOB and {0} is not set: the control plane gives it to each attempt; \
+         to run the program by hand, leave EXECUTION_MODE out and give PORT"
     )]
-    JobMode,
-    #[error("EXECUTION_MODE is `{0}`, which is unknown: give WARM or POOL, or leave it out")]
+    NoAssignment(&'static str),
+    #[error("{name} is `{value}`: give {rule}")]
+    Assignment { name: &'static str, value: String, rule: &'static str },
+    // Whose value is nobody's business.
+    #[error("PICOFAAS_TOKEN is not visible ASCII: give it as the control plane made it")]
+    Token,
+    #[error("EXECUTION_MODE is `{0}`, which is unknown: give WARM, POOL or JOB, or leave it out")]
     Mode(String),
     #[error("{0} is not valid UTF-8")]
     NotText(&'static str),
@@ -68,15 +89,20 @@ impl Settings {
         variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
     ) -> Result<Self, SettingError> {
         let variable = |name| Ok(variable(name)?.filter(|value| !value.is_empty()));
-        match variable("EXECUTION_MODE")?.as_deref() {
-            None | Some("WARM" | "POOL") => {}
-            Some("JOB") => return Err(SettingError::JobMode),
+        let role = match variable("EXECUTION_MODE")?.as_deref() {
+            None | Some("WARM" | "POOL") => {
+                Role::Server(match (variable("PICOFAAS_SOCKET")?, variable("PORT")?) {
+                    (Some(path), _) => Address::Unix(path.into()),
+                    (None, Some(port)) => Address::Tcp(port.parse().map_err(|_| SettingError::Port(port))?),
+                    (None, None) => return Err(SettingError::NoAddress),
+                })
+            }
+            Some("JOB") => {
+                let given = |name| variable(name)?.ok_or(SettingError::NoAssignment(name));
+                let id = given(EXECUTION_ID)?;
+                Role::Job(Assignment::read(id, given(RUNTIME_URL)?, given(TOKEN)?)?)
+            }
             Some(other) => return Err(SettingError::Mode(other.to_owned())),
-        }
-        let address = match (variable("PICOFAAS_SOCKET")?, variable("PORT")?) {
-            (Some(path), _) => Address::Unix(path.into()),
-            (None, Some(port)) => Address::Tcp(port.parse().map_err(|_| SettingError::Port(port))?),
-            (None, None) => return Err(SettingError::NoAddress),
         };
         let bytes = |name, default| match variable(name)? {
             None => Ok(default),
@@ -87,16 +113,20 @@ impl Settings {
         };
         Ok(Self {
             began,
-            address,
+            role,
             handler: variable("HANDLER")?,
-            body_max: bytes("MAX_BODY", BODY_BYTES_MAX)?,
-            output_max: bytes("MAX_OUTPUT", OUTPUT_BYTES_MAX)?,
+            sizes: Sizes {
+                body_max: bytes("MAX_BODY", BODY_BYTES_MAX)?,
+                output_max: bytes("MAX_OUTPUT", OUTPUT_BYTES_MAX)?,
+            },
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingError> {
@@ -108,9 +138,10 @@ mod tests {
     #[test]
     fn the_socket_wins_over_the_port_and_an_empty_variable_is_none() {
         let both = read(&[("PICOFAAS_SOCKET", "/run/fn.sock"), ("PORT", "80")]).unwrap();
-        assert_eq!(both.address, Address::Unix("/run/fn.sock".into()));
+        assert!(matches!(both.role, Role::Server(Address::Unix(path)) if path == Path::new("/run/fn.sock")));
         let port = read(&[("PICOFAAS_SOCKET", ""), ("PORT", "8080")]).unwrap();
-        assert_eq!((port.address, port.body_max), (Address::Tcp(8080), BODY_BYTES_MAX));
+        assert!(matches!(port.role, Role::Server(Address::Tcp(8080))));
+        assert_eq!(port.sizes.body_max, BODY_BYTES_MAX);
         assert_eq!(read(&[("PORT", "")]).unwrap_err(), SettingError::NoAddress);
     }
 
@@ -120,6 +151,6 @@ mod tests {
             let error = read(&[("PORT", "0"), ("MAX_OUTPUT", value)]).unwrap_err();
             assert_eq!(error, SettingError::Bytes { name: "MAX_OUTPUT", value: value.to_owned() });
         }
-        assert_eq!(read(&[("PORT", "0"), ("MAX_OUTPUT", "7")]).unwrap().output_max, 7);
+        assert_eq!(read(&[("PORT", "0"), ("MAX_OUTPUT", "7")]).unwrap().sizes.output_max, 7);
     }
 }

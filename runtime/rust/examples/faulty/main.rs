@@ -11,14 +11,18 @@
 //! | `panic` | panics with `input` if that is a string |
 //! | `status` | fails with `input.status`, `input.code`, `input.message` |
 //! | `exit` | ends the process with code 3 in the middle of the request |
+//! | `context` | returns the input and all that the context says |
+//! | `log` | logs `input.text`, waits `input.ms` milliseconds, logs `dropped` at the end |
+//! | `compute` | keeps another thread busy for `input.ms` milliseconds |
 //! | `garbage` | answers with bytes that are not HTTP, and closes |
 //! | `half` | promises a body and ends the process with code 3 after half of it |
 //! | `too-much` | streams 8 MiB of valid JSON in chunks |
 //!
-//! With `exit-at-start` the process ends with code 7 before it listens.
+//! With `garbage`, `half` and `too-much` it is no JOB. With `exit-at-start` the process ends with code 7 before it listens.
 
 mod broken_server;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -51,6 +55,9 @@ fn main() -> ExitCode {
             .with("panic", panic)
             .with("status", status)
             .with("exit", exit)
+            .with("context", context)
+            .with("log", log)
+            .with("compute", compute)
             .serve(),
     }
 }
@@ -71,6 +78,64 @@ struct Identity {
 async fn identity(input: Box<RawValue>, context: Context) -> Result<Identity, Infallible> {
     let execution_id = context.execution_id().to_owned();
     Ok(Identity { input, pid: std::process::id(), attempt: context.attempt(), execution_id })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Circumstances {
+    input: Box<RawValue>,
+    execution_id: String,
+    trace_id: Option<String>,
+    traceparent: Option<String>,
+    attempt: u32,
+    left_ms: Option<u128>,
+    idempotency_key: Option<String>,
+    metadata: BTreeMap<String, String>,
+}
+
+async fn context(input: Box<RawValue>, context: Context) -> Result<Circumstances, Infallible> {
+    Ok(Circumstances {
+        input,
+        execution_id: context.execution_id().to_owned(),
+        trace_id: context.trace_id().map(str::to_owned),
+        traceparent: context.traceparent().map(str::to_owned),
+        attempt: context.attempt(),
+        left_ms: context.time_left().map(|left| left.as_millis()),
+        idempotency_key: context.idempotency_key().map(str::to_owned),
+        metadata: context.metadata().clone(),
+    })
+}
+
+#[derive(Deserialize)]
+struct Log {
+    text: String,
+    ms: u64,
+}
+
+/// Tells when a handler is dropped, finished or not.
+struct Farewell(Context);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.log("dropped");
+    }
+}
+
+async fn log(input: Log, context: Context) -> Result<(), Infallible> {
+    context.log(&input.text);
+    let _farewell = Farewell(context);
+    tokio::time::sleep(Duration::from_millis(input.ms)).await;
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Compute {
+    ms: u64,
+}
+
+async fn compute(input: Compute) -> Result<(), tokio::task::JoinError> {
+    let busy = Duration::from_millis(input.ms);
+    tokio::task::spawn_blocking(move || std::thread::park_timeout(busy)).await
 }
 
 #[derive(Deserialize, Serialize)]

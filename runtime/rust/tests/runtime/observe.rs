@@ -98,3 +98,18 @@ fn other_paths_and_methods_are_told_the_right_ones() {
     assert_eq!(wrong.failure(), (405, "METHOD_NOT_ALLOWED".to_owned()));
     assert_eq!(wrong.header("allow"), Some("POST"));
 }
+
+#[test]
+fn each_line_that_a_handler_logs_carries_its_ids() {
+    let mut instance = Instance::of("log");
+    let mut connection = instance.connect();
+    let long = "é".repeat(5000);
+    let body = format!(r#"{{"input":{{"text":"first\n\n{long}\n","ms":0}}}}"#);
+    assert_eq!(connection.invoke("x-trace-id: t-3\r\n", &body).status, 200);
+    for said in ["first", "", &long[..8192], &long[8192..], "dropped"] {
+        let line = instance.line_with("");
+        assert_eq!(line, format!("info executionId=e-1 traceId=t-3 {said}\n"));
+    }
+    assert_eq!(connection.invoke("", r#"{"input":{"text":"","ms":0}}"#).status, 200);
+    assert_eq!(instance.line_with(""), "info executionId=e-1 traceId=- \n");
+}

@@ -23,14 +23,13 @@ fn a_missing_or_wrong_address_is_refused_by_name() {
 }
 
 #[test]
-fn job_mode_is_refused_and_said_to_be_unsupported() {
+fn an_unknown_mode_is_refused_with_those_that_exist() {
     refuses(
         "echo",
-        &[("PORT", "0"), ("EXECUTION_MODE", "JOB")],
+        &[("PORT", "0"), ("EXECUTION_MODE", "warm")],
         2,
-        &["EXECUTION_MODE", "not support", "WARM"],
+        &["EXECUTION_MODE", "`warm`", "WARM, POOL or JOB"],
     );
-    refuses("echo", &[("PORT", "0"), ("EXECUTION_MODE", "warm")], 2, &["EXECUTION_MODE", "`warm`"]);
 }
 
 #[test]

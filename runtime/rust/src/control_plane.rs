@@ -1,0 +1,168 @@
+//! The two calls of a JOB to the control plane, over one connection that is kept open.
+
+use std::io::{self, IoSlice};
+use std::net::TcpStream as StdTcpStream;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use thiserror::Error;
+use tokio::time::{Instant, timeout_at};
+
+use crate::answer::shortened;
+use crate::assignment::Assignment;
+use crate::clock;
+use crate::completion::Completion;
+use crate::connection::{self, Answer, Connection};
+use crate::context::Ids;
+use crate::limits::{EXCHANGE_MAX, INPUT_WAIT_MAX, REFUSAL_BYTES_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
+use crate::log;
+
+/// The control plane as one attempt sees it.
+pub(crate) struct ControlPlane {
+    assignment: Assignment,
+    /// The first call, where it was sent at once.
+    sent: Option<StdTcpStream>,
+    /// Open and at rest; an exchange takes it and puts it back.
+    connection: Option<Connection>,
+}
+
+/// A call, to be made as often as it takes.
+struct Call<'a> {
+    head: String,
+    body: [&'a [u8]; 3],
+    /// Bytes of the answer's body where it is a success.
+    answer_max: usize,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, Error)]
+pub(crate) enum CallError {
+    #[error("cannot connect to the control plane (PICOFAAS_RUNTIME_URL): {0}")]
+    Connect(io::Error),
+    #[error("the connection to the control plane was lost: {0}")]
+    Lost(io::Error),
+    #[error("the control plane did not answer in time")]
+    Late,
+    #[error("the control plane answered {status}: {said}")]
+    Answered { status: StatusCode, said: String },
+}
+
+impl CallError {
+    /// Whether the same call may succeed later.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Lost(_) | Self::Late => true,
+            Self::Answered { status, .. } => {
+                status.is_server_error()
+                    || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(status)
+            }
+        }
+    }
+
+    /// Whether the execution needs this attempt no more: another was started, or it has ended.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self, Self::Answered { status, .. } if *status == StatusCode::CONFLICT)
+    }
+}
+
+impl ControlPlane {
+    /// Sends the request for the input before anything else is done, so that it is answered
+    /// while the process gets ready. What stands in its way is found by [`Self::fetch`].
+    pub(crate) fn ask(assignment: Assignment) -> Self {
+        let head = input_head(&assignment);
+        let sent = connection::send_at_once(&assignment.host, assignment.port, head.as_bytes()).ok();
+        Self { assignment, sent, connection: None }
+    }
+
+    /// Gets what `POST /invoke` would have brought.
+    pub(crate) async fn fetch(&mut self, ids: &Ids, body_max: usize) -> Result<Answer, CallError> {
+        let call = Call { head: input_head(&self.assignment), body: [&[]; 3], answer_max: body_max };
+        self.call(ids, &call, clock::now() + INPUT_WAIT_MAX).await
+    }
+
+    /// Says how the invocation ended, until `until` if need be.
+    pub(crate) async fn complete(
+        &mut self,
+        ids: &Ids,
+        completion: &Completion,
+        init_ms: u64,
+        until: Instant,
+    ) -> Result<(), CallError> {
+        let body = completion.pieces();
+        let length: usize = body.iter().map(|piece| piece.len()).sum();
+        let more = format!(
+            "content-type: application/json\r\ncontent-length: {length}\r\nx-init-duration-ms: {init_ms}\r\n"
+        );
+        let head = request_head(&self.assignment, "POST", ":complete", &more);
+        self.call(ids, &Call { head, body, answer_max: REFUSAL_BYTES_MAX }, until).await.map(drop)
+    }
+
+    async fn call(&mut self, ids: &Ids, call: &Call<'_>, until: Instant) -> Result<Answer, CallError> {
+        let mut pause = RETRY_PAUSE_MIN;
+        let mut told = false;
+        loop {
+            let used_again = self.connection.is_some();
+            let limit = until.min(clock::now() + EXCHANGE_MAX);
+            let error = match timeout_at(limit, self.exchange(call)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => error,
+                Err(_) => CallError::Late,
+            };
+            // It may have been closed while the handler ran, which says nothing.
+            if used_again && matches!(error, CallError::Lost(_)) {
+                continue;
+            }
+            if !error.may_pass() || clock::now() + pause >= until {
+                return Err(error);
+            }
+            // Only once, as there may be a day of tries.
+            if !told {
+                log::about(ids, "warning", &format!("{error}; trying again"));
+                told = true;
+            }
+            tokio::time::sleep(pause).await;
+            pause = RETRY_PAUSE_MAX.min(pause * 2);
+        }
+    }
+
+    async fn exchange(&mut self, call: &Call<'_>) -> Result<Answer, CallError> {
+        let mut connection = if let Some(sent) = self.sent.take() {
+            Connection::resume(sent).map_err(CallError::Lost)?
+        } else {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => Connection::open(&self.assignment.host, self.assignment.port)
+                    .await
+                    .map_err(CallError::Connect)?,
+            };
+            let [before, output, after] = call.body;
+            let mut pieces = [call.head.as_bytes(), before, output, after].map(IoSlice::new);
+            connection.send(&mut pieces).await.map_err(CallError::Lost)?;
+            connection
+        };
+        let answer = connection.receive(call.answer_max).await.map_err(CallError::Lost)?;
+        if answer.reusable {
+            self.connection = Some(connection);
+        }
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let said = answer.body.unwrap_or_else(|_| Bytes::new());
+        let said = String::from_utf8_lossy(&said);
+        Err(CallError::Answered { status: answer.status, said: format!("{:?}", shortened(&said)) })
+    }
+}
+
+fn input_head(assignment: &Assignment) -> String {
+    request_head(assignment, "GET", "/input", "")
+}
+
+/// The head of a request about the execution; each of `more` ends in a line break.
+fn request_head(assignment: &Assignment, method: &str, what: &str, more: &str) -> String {
+    let Assignment { execution_id, authority, token, .. } = assignment;
+    format!(
+        "{method} /v1/internal/executions/{execution_id}{what} HTTP/1.1\r\n\
+         host: {authority}\r\nauthorization: Bearer {}\r\n{more}\r\n",
+        token.0
+    )
+}

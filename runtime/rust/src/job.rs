@@ -1,0 +1,139 @@
+//! One invocation and the end: fetch the input, run the handler, post how it went.
+
+use std::future::{pending, ready};
+use std::process::ExitCode;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::time::Instant;
+
+use crate::assignment::Assignment;
+use crate::clock;
+use crate::completion::Completion;
+use crate::connection::Answer;
+use crate::context::{Call, Ids};
+use crate::control_plane::{CallError, ControlPlane};
+use crate::handler::Handler;
+use crate::invocation;
+use crate::limits::COMPLETE_GRACE;
+use crate::log;
+use crate::panics;
+use crate::server::StartError;
+use crate::settings::Sizes;
+use crate::stop::Stop;
+
+/// The process was told to end before its handler had: what a shell says of SIGTERM.
+const STOPPED: u8 = 143;
+
+/// How an invocation went, and until when to say so.
+struct Ended {
+    ids: Ids,
+    completion: Completion,
+    deadline: Option<Instant>,
+}
+
+/// Runs one invocation.
+pub(crate) fn run<H, Args>(
+    handler: H,
+    assignment: Assignment,
+    sizes: Sizes,
+    began: Instant,
+) -> Result<ExitCode, StartError>
+where
+    H: Handler<Args>,
+{
+    let ids = Ids::of_execution(&assignment.execution_id);
+    let control_plane = ControlPlane::ask(assignment);
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .map_err(StartError::Runtime)?;
+    let code = runtime.block_on(attempt(handler, ids, control_plane, sizes, began));
+    // Whatever the handler left on another thread has no say in when the process ends.
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+async fn attempt<H, Args>(
+    handler: H,
+    ids: Ids,
+    mut control_plane: ControlPlane,
+    sizes: Sizes,
+    began: Instant,
+) -> ExitCode
+where
+    H: Handler<Args>,
+{
+    let init_ms = clock::ms_since(began);
+    let work = async {
+        let input = control_plane.fetch(&ids, sizes.body_max).await?;
+        Ok::<_, CallError>(invoke(&handler, &ids, input, sizes.output_max).await)
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = work => ended,
+        signal = stopped(&ids) => {
+            log::about(&ids, "error", &format!("stopped by {signal} before the handler had ended"));
+            return ExitCode::from(STOPPED);
+        }
+    };
+    let (ids, posted) = match ended {
+        Ok(Ended { ids, completion, deadline }) => {
+            let now = clock::now();
+            let until = deadline.map_or(now, |deadline| deadline.max(now)) + COMPLETE_GRACE;
+            // Signals no longer end the process, so this is finished.
+            let posted = control_plane.complete(&ids, &completion, init_ms, until).await;
+            (ids, posted)
+        }
+        Err(error) => (ids, Err(error)),
+    };
+    match posted {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_settled() => {
+            log::about(&ids, "warning", &format!("nobody waits for this attempt any more: {error}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            log::about(&ids, "error", &error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What `POST /invoke` does, with a body that is there.
+async fn invoke<H, Args>(handler: &H, ids: &Ids, input: Answer, output_max: usize) -> Ended
+where
+    H: Handler<Args>,
+{
+    panics::install_hook();
+    let Answer { headers, body, arrived, .. } = input;
+    let ids = ids.with_trace_of(&headers);
+    let mut deadline = None;
+    let result = match Call::read(headers, arrived) {
+        Ok(call) => {
+            deadline = call.deadline;
+            invocation::run(handler, output_max, call, ready(body), arrived).await
+        }
+        Err(failure) => Err(failure),
+    };
+    let completion = match result {
+        Ok(output) => Completion::success(output),
+        Err(failure) => {
+            let message = failure.to_string();
+            log::failure(&ids, &failure, &message);
+            Completion::failure(&failure, &message)
+        }
+    };
+    Ended { ids, completion, deadline }
+}
+
+/// Waits for a signal. To ask for signals takes time, which passes here while the input is
+/// on its way; until then a signal ends the process as it ends any other.
+async fn stopped(ids: &Ids) -> &'static str {
+    match Stop::new() {
+        Ok(mut stop) => stop.wait().await,
+        Err(error) => {
+            log::about(ids, "warning", &format!("SIGTERM will end the process at once: {error}"));
+            pending().await
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The control plane as a JOB sees it, played by a test over bare sockets.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::Value;
+
+use crate::instance::{PATIENCE, Process};
+
+/// The execution of every JOB here: 40 hex digits, as the real ones are.
+pub const EXECUTION_ID: &str = "0123456789abcdef0123456789abcdef01234567";
+/// The answer to a completion that was taken.
+pub const TAKEN: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+pub struct ControlPlane {
+    listener: TcpListener,
+}
+
+/// A connection that a JOB opened.
+pub struct Caller {
+    stream: BufReader<TcpStream>,
+}
+
+/// A request, read whole.
+#[derive(Debug)]
+pub struct Request {
+    pub line: String,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl ControlPlane {
+    pub fn open() -> Self {
+        Self::at(0)
+    }
+
+    /// At a port of the test's choice.
+    pub fn at(port: u16) -> Self {
+        Self { listener: TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap() }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().port()
+    }
+
+    /// Starts `faulty` with a handler as a JOB of this control plane.
+    pub fn job(&self, handler: &str, more: &[(&str, &str)]) -> Process {
+        start_job(self.port(), handler, more)
+    }
+
+    pub fn accept(&self) -> Caller {
+        let patience = Timespec::try_from(PATIENCE).unwrap();
+        let mut waiting = [PollFd::new(&self.listener, PollFlags::IN)];
+        assert_eq!(poll(&mut waiting, Some(&patience)).unwrap(), 1, "nobody connects");
+        let (stream, _) = self.listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Caller { stream: BufReader::new(stream) }
+    }
+
+    /// Accepts, and answers the request for the input with `headers`, each ending in a line
+    /// break, and `body`.
+    pub fn hand_out(&self, headers: &str, body: &str) -> Caller {
+        let mut caller = self.accept();
+        assert!(caller.request().line.starts_with("GET "));
+        caller.answer(input(headers, body));
+        caller
+    }
+}
+
+/// Starts `faulty` with a handler as a JOB of a control plane at `port`.
+pub fn start_job(port: u16, handler: &str, more: &[(&str, &str)]) -> Process {
+    let url = format!("http://127.0.0.1:{port}");
+    let mut variables = vec![
+        ("EXECUTION_MODE", "JOB"),
+        ("HANDLER", handler),
+        ("EXECUTION_ID", EXECUTION_ID),
+        ("PICOFAAS_RUNTIME_URL", &url),
+        ("PICOFAAS_TOKEN", "t0ken"),
+    ];
+    variables.extend(more);
+    Process::start("faulty", &variables)
+}
+
+/// The answer to a request for the input, with the id of the execution and `headers`.
+pub fn input(headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\nX-Execution-Id: {EXECUTION_ID}\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// An answer that is an error.
+pub fn refusal(status: u16, code: &str) -> String {
+    let body = format!(r#"{{"error":{{"code":"{code}","message":"no"}}}}"#);
+    format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+impl Caller {
+    /// The next request.
+    pub fn request(&mut self) -> Request {
+        let line = self.line();
+        assert!(!line.is_empty(), "the connection ended without a request");
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line();
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("no header: {line:?}"));
+            headers.push((name.to_lowercase(), value.to_owned()));
+        }
+        let mut request = Request { line, headers, body: Vec::new() };
+        let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
+        request.body.resize(length, 0);
+        self.stream.read_exact(&mut request.body).unwrap();
+        request
+    }
+
+    pub fn answer(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Nothing more will be answered here; what the peer says can still be read.
+    pub fn end_answers(&self) {
+        self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Whether the peer closes, with nothing more to say.
+    pub fn is_closed(&mut self) -> bool {
+        self.stream.fill_buf().unwrap().is_empty()
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        line.trim_end_matches("\r\n").to_owned()
+    }
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}

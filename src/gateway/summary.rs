@@ -1,0 +1,76 @@
+//! An execution as it is read, but for its output.
+
+use std::fmt::Write as _;
+
+use super::record::{Record, Stage};
+use super::reply::{Failure, STAGES, Stamps, push_failure, push_output};
+use crate::clock::{Clock, Nanos};
+use crate::id::ExecutionId;
+use crate::registry::FunctionName;
+
+/// What other threads may hold of a record.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    id: ExecutionId,
+    function: FunctionName,
+    stage: Stage,
+    attempt: u8,
+    cold_start: bool,
+    first_granted: Nanos,
+    stamps: Stamps,
+    failure: Option<Box<Failure>>,
+}
+
+impl Summary {
+    /// Of a record as it stands.
+    #[must_use]
+    pub fn of(id: ExecutionId, record: &Record) -> Self {
+        Self {
+            id,
+            function: record.served.function.spec.name.clone(),
+            stage: record.stage,
+            attempt: record.attempt,
+            cold_start: record.cold_start,
+            first_granted: record.first_granted,
+            stamps: record.stamps,
+            failure: record.failure.clone(),
+        }
+    }
+
+    /// Writes it as a JSON object; with an output, which is empty where there is none, or without
+    /// the field.
+    pub fn push_json(&self, body: &mut Vec<u8>, clock: &Clock, output: Option<&[u8]>) {
+        let time = |at: Nanos| if at == 0 { serde_json::Value::Null } else { clock.rfc3339(at).into() };
+        let mut head = serde_json::json!({
+            "executionId": self.id.to_string(),
+            "function": self.function.as_str(),
+            "status": self.stage.as_str(),
+            "attempt": self.attempt,
+            "createdAt": time(self.stamps.admitted),
+            "startedAt": time(self.first_granted),
+            "finishedAt": time(self.stamps.ended),
+            "coldStart": self.cold_start,
+        })
+        .to_string();
+        head.pop();
+        body.extend_from_slice(head.as_bytes());
+        if let Some(output) = output {
+            body.extend_from_slice(b",\"output\":");
+            push_output(body, output);
+        }
+        body.extend_from_slice(b",\"error\":");
+        push_failure(body, self.failure.as_deref());
+        body.extend_from_slice(b",\"timings\":");
+        if matches!(self.stage, Stage::Ended(_)) {
+            let mut text = String::with_capacity(128);
+            for (name, ns) in STAGES.iter().zip(self.stamps.durations()) {
+                let _ = write!(text, "{}\"{name}\":{ns}", if text.is_empty() { '{' } else { ',' });
+            }
+            text.push('}');
+            body.extend_from_slice(text.as_bytes());
+        } else {
+            body.extend_from_slice(b"null");
+        }
+        body.push(b'}');
+    }
+}
