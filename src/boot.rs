@@ -138,6 +138,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         limits,
         children,
         last_words: RefCell::new(LastWords::default()),
+        populated: RefCell::default(),
     });
     let control = Control::new(board, clock, settings, context, logs, posts);
     tokio::task::spawn_local(control.clone().keep_house());

@@ -232,6 +232,7 @@ impl Fleet {
         let generation = self.places.borrow()[at].generation.wrapping_add(1);
         let place = u16::try_from(at).unwrap_or(u16::MAX);
         let instance = InstanceKey { lane: self.function.lane, place, generation };
+        self.context.populated.borrow_mut().insert(self.function.lane);
         let task = tokio::task::spawn_local(self.clone().live(instance));
         self.places.borrow_mut()[at] =
             Place { generation, standing: Standing::Starting(task.abort_handle()) };

@@ -31,6 +31,7 @@ pub mod process;
 pub mod rlimit;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::hot::message::LaneIndex;
 
 /// What every backend needs.
 #[derive(Debug)]
@@ -60,6 +62,9 @@ pub struct Context {
     pub children: Rc<children::Children>,
     /// What is still read of processes that have ended.
     pub last_words: RefCell<output::LastWords>,
+    /// Lanes whose fleet has started an instance: only these have idle ones to look for, and lanes
+    /// without any cost nothing. Control drops a lane again when it finds its fleet empty.
+    pub populated: RefCell<BTreeSet<LaneIndex>>,
 }
 
 /// How often it is looked whether everything has ended.
