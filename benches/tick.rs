@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use picofaas::clock::Clock;
 use picofaas::hot::doorway::Doorway;
 use picofaas::hot::lane::{Lane, LaneLimits};
 use picofaas::hot::message::{Ended, Event, Grant, InstanceKey, Order};
@@ -40,6 +41,12 @@ fn world(functions: u32) -> (Arc<Switchboard>, Scheduler, Arc<Doorway>) {
     (board, scheduler, doorway)
 }
 
+/// What it costs to ask what time it is: each pass that had something to do asks once more, to be timed.
+fn clock(criterion: &mut Criterion) {
+    let clock = Clock::start();
+    criterion.bench_function("clock/now", |b| b.iter(|| black_box(clock.now())));
+}
+
 fn tick(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tick");
     for functions in [10, 10_000] {
@@ -72,5 +79,5 @@ fn tick(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, tick);
+criterion_group!(benches, clock, tick);
 criterion_main!(benches);

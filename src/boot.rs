@@ -1,5 +1,6 @@
 //! Puts the threads together, and takes them apart in order.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,10 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 
 use crate::backend::Context;
+use crate::backend::children::Children;
+use crate::backend::limits::Limits;
 use crate::backend::orders::Orders;
-use crate::backend::output::Lines;
+use crate::backend::output::{LastWords, Lines};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::Control;
@@ -84,6 +87,9 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
     let address = listeners.first().context("there is no gateway")?.local_addr()?;
     let (management_address, runtime_address) = (management.local_addr()?, runtime.local_addr()?);
     let sockets = SocketFolder::make(flags.state_dir.as_deref())?;
+    let limits = Limits::prepare(flags).map_err(|message| anyhow!(message))?;
+    tracing::info!("limits of local functions: {}", limits.summary());
+    let children = Children::adopt().context("this process cannot be made a subreaper")?;
 
     let clock = Clock::start();
     let boot = boot_number(clock.unix(0));
@@ -129,6 +135,10 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         sockets: sockets.path.clone(),
         lines: logs.keeping(lines),
         runtime_url: format!("http://{}", reachable(runtime_address)),
+        limits,
+        children,
+        last_words: RefCell::new(LastWords::default()),
+        populated: RefCell::default(),
     });
     let control = Control::new(board, clock, settings, context, logs, posts);
     tokio::task::spawn_local(control.clone().keep_house());
@@ -223,6 +233,7 @@ impl Running {
             gateway.join().map_err(|_| anyhow!("a gateway panicked"))?.context("a gateway failed")?;
         }
         self.scheduler.join().map_err(|_| anyhow!("the scheduler panicked"))?;
+        control.context.close().await;
         Ok(in_time)
     }
 }

@@ -134,6 +134,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_wall_clock_that_is_set_back_or_ahead_moves_no_time_of_a_running_process() {
+        let clock = Clock { origin_unix: Duration::from_secs(1_795_000_000), ..Clock::start() };
+        let (first, second) = (clock.now(), clock.now());
+        assert!(first <= second);
+        // The wall clock was read once, at the start: nothing that is told later comes from it.
+        let an_hour = 3_600_000_000_000;
+        assert_eq!(clock.unix(an_hour) - clock.unix(0), Duration::from_secs(3600));
+        assert_eq!(clock.rfc3339(0), "2026-11-18T11:06:40.000Z");
+        assert_eq!(clock.rfc3339(an_hour), "2026-11-18T12:06:40.000Z");
+    }
+
+    #[test]
     fn dates_follow_the_gregorian_calendar() {
         assert_eq!(civil_from_days(0), (1970, 1, 1));
         assert_eq!(civil_from_days(11_016), (2000, 2, 29));

@@ -33,6 +33,19 @@ pub enum GatewayTicks {
     Auto,
 }
 
+/// By which means local functions are held to their limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LocalLimits {
+    /// By cgroups where they are writable, each controller where it is; by rlimits else
+    Auto,
+    /// By cgroups; the start fails where memory, processes or CPU cannot be bounded so
+    Cgroup,
+    /// By rlimits, which bound no CPU and, for root, no number of processes
+    Rlimit,
+    /// Not at all
+    Off,
+}
+
 /// The default of `--poll-spin-us`: about what a function that computes nothing takes to answer,
 /// and less than a virtual CPU takes to fall asleep and be woken.
 const POLL_SPIN_US: u64 = 50;
@@ -130,6 +143,16 @@ pub struct ServeArgs {
     /// Bytes of lines kept over all functions, 1 MiB … 16 GiB
     #[arg(long, default_value = "67108864", value_parser = between::<usize>(1 << 20, 1 << 34), value_name = "BYTES", help_heading = "Limits")]
     pub log_bytes: usize,
+
+    /// By which means local functions are held to their limits
+    #[arg(long, value_enum, default_value_t = LocalLimits::Auto, value_name = "MEANS", help_heading = "Local functions")]
+    pub local_limits: LocalLimits,
+    /// Processes and threads of one local instance, 1 … 4194304
+    #[arg(long, default_value = "1024", value_parser = between::<u64>(1, 1 << 22), value_name = "N", help_heading = "Local functions")]
+    pub local_pids_max: u64,
+    /// Files that a process of a local function may have open, 16 … 1048576
+    #[arg(long, default_value = "4096", value_parser = between::<u64>(16, 1 << 20), value_name = "N", help_heading = "Local functions")]
+    pub local_open_files_max: u64,
 
     /// How long a client may take to send a request's head, 10 … 300000 ms
     #[arg(long, default_value = "10000", value_parser = between::<u64>(10, 300_000), value_name = "MILLIS", help_heading = "Times")]

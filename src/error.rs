@@ -56,6 +56,7 @@ pub enum Code {
     ShuttingDown,
     NoInstance,
     InstanceCrashed,
+    OutOfMemory,
     InvalidAnswer,
     OutputTooLarge,
     OutputNotJson,
@@ -115,6 +116,7 @@ impl Code {
             | Code::IdempotencyMismatch => 422,
             Code::QueueFull => 429,
             Code::InstanceCrashed
+            | Code::OutOfMemory
             | Code::InvalidAnswer
             | Code::OutputTooLarge
             | Code::OutputNotJson
@@ -182,6 +184,7 @@ impl Code {
             Code::ShuttingDown => "SHUTTING_DOWN",
             Code::NoInstance => "NO_INSTANCE",
             Code::InstanceCrashed => "INSTANCE_CRASHED",
+            Code::OutOfMemory => "OUT_OF_MEMORY",
             Code::InvalidAnswer => "INVALID_ANSWER",
             Code::OutputTooLarge => "OUTPUT_TOO_LARGE",
             Code::OutputNotJson => "OUTPUT_NOT_JSON",
@@ -196,6 +199,7 @@ impl Code {
     pub fn source(self) -> Source {
         match self {
             Code::InstanceCrashed
+            | Code::OutOfMemory
             | Code::InvalidAnswer
             | Code::OutputTooLarge
             | Code::OutputNotJson

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use crate::backend::exit::Exit;
 use crate::hot::doorway::Doorway;
 use crate::hot::message::LaneIndex;
 use crate::metrics::Meters;
@@ -40,11 +41,21 @@ impl Address {
     }
 }
 
+/// How an instance ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The instance.
+    pub generation: u32,
+    /// How its process ended, by itself and not because it was told to.
+    pub exit: Exit,
+}
+
 /// One version of a function: its specification and what the threads share of it.
 ///
 /// | field | written by | read by | published by |
 /// |---|---|---|---|
 /// | `addresses` | control, before it tells the scheduler of the instance | gateways, at a grant | `ArcSwapOption` |
+/// | `endings` | control, as soon as it knows | gateways whose connection to a local instance was lost | `ArcSwapOption` |
 /// | `trouble` | control | gateways when they must explain, reads of the function | `ArcSwapOption` |
 /// | `meters` | each gateway its own | scrapes | relaxed counts |
 /// | `doorway` | see [`Doorway`] | | |
@@ -60,6 +71,8 @@ pub struct Function {
     pub doorway: Arc<Doorway>,
     /// By the instance's place.
     pub addresses: Box<[ArcSwapOption<Address>]>,
+    /// How the last local instance that crashed did, by its place.
+    pub endings: Box<[ArcSwapOption<Ending>]>,
     /// What is counted of it, over all versions.
     pub meters: Arc<Meters>,
     /// Why no instance could be started or reached, for people.

@@ -56,13 +56,56 @@ pub const BUCKETS_NS: [Nanos; 23] = [
     300_000_000_000,
 ];
 
+/// Upper bounds of the buckets for passes of the scheduler in nanoseconds: 100 ns … 100 ms, three per
+/// decade. A pass is expected below 10 µs, where the other histograms begin.
+pub const TICK_BUCKETS_NS: [Nanos; 19] = [
+    100,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+];
+
 /// The numbers of a histogram.
-#[derive(Debug, Default)]
-pub struct Cells {
+#[derive(Debug)]
+pub struct Cells<const CELLS: usize = { BUCKETS_NS.len() + 1 }> {
     /// Observations per bucket, not cumulative; the last one is above every bound.
-    pub counts: [Count; BUCKETS_NS.len() + 1],
+    pub counts: [Count; CELLS],
     /// Sum of all observations.
     pub sum_ns: Count,
+}
+
+/// How long passes of the scheduler took.
+pub type TickCells = Cells<{ TICK_BUCKETS_NS.len() + 1 }>;
+
+impl<const CELLS: usize> Default for Cells<CELLS> {
+    fn default() -> Self {
+        Self { counts: std::array::from_fn(|_| Count::default()), sum_ns: Count::default() }
+    }
+}
+
+impl<const CELLS: usize> Cells<CELLS> {
+    /// Counts one duration in the first bucket whose bound it does not exceed. `bounds` are one fewer
+    /// than the cells, and the same at each call. Only the thread that owns the cells calls this.
+    pub fn observe(&self, bounds: &[Nanos], ns: Nanos) {
+        let bucket = bounds.partition_point(|bound| *bound < ns);
+        self.counts[bucket].add_one();
+        self.sum_ns.add(ns);
+    }
 }
 
 /// A histogram of durations that takes memory at its first use.
@@ -72,10 +115,7 @@ pub struct Histogram(OnceLock<Box<Cells>>);
 impl Histogram {
     /// Counts one duration. Only the thread that owns the meter calls this.
     pub fn observe(&self, ns: Nanos) {
-        let cells = self.0.get_or_init(Box::default);
-        let bucket = BUCKETS_NS.partition_point(|bound| *bound < ns);
-        cells.counts[bucket].add_one();
-        cells.sum_ns.add(ns);
+        self.0.get_or_init(Box::default).observe(&BUCKETS_NS, ns);
     }
 
     /// The numbers, where there are any.

@@ -1,7 +1,7 @@
 //! The places of a `POOL` function: endpoints that already run somewhere.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,8 +102,11 @@ impl Endpoints {
     }
 
     async fn keep_resolved(self: Rc<Self>, at: usize) {
-        if matches!(self.function.spec.endpoint_urls[at], EndpointUrl::Unix { .. }) {
-            return;
+        match &self.function.spec.endpoint_urls[at] {
+            EndpointUrl::Unix { .. } => return,
+            // An address is its own name for ever.
+            EndpointUrl::Http { host, .. } if host.parse::<IpAddr>().is_ok() => return,
+            EndpointUrl::Http { .. } => {}
         }
         while !self.closed.get() {
             tokio::time::sleep(RESOLVE_PERIOD).await;

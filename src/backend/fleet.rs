@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::process::{Launch, Process, describe, with_tail};
+use super::exit::describe;
+use super::process::{Launch, Process, with_tail};
 use super::{Context, probe};
 use crate::clock::Nanos;
-use crate::function::{Address, Function, Target};
+use crate::function::{Address, Ending, Function, Target};
 use crate::hot::message::{InstanceKey, Order};
 use crate::mailbox::{Answer, question};
 
@@ -231,6 +232,7 @@ impl Fleet {
         let generation = self.places.borrow()[at].generation.wrapping_add(1);
         let place = u16::try_from(at).unwrap_or(u16::MAX);
         let instance = InstanceKey { lane: self.function.lane, place, generation };
+        self.context.populated.borrow_mut().insert(self.function.lane);
         let task = tokio::task::spawn_local(self.clone().live(instance));
         self.places.borrow_mut()[at] =
             Place { generation, standing: Standing::Starting(task.abort_handle()) };
@@ -280,6 +282,11 @@ impl Fleet {
         if crashed.is_none() {
             process.stop(patience).await;
         }
+        if let Some(Ok(exit)) = crashed {
+            // A gateway that lost its connection may be waiting for it.
+            let ending = Ending { generation: instance.generation, exit };
+            self.function.endings[usize::from(instance.place)].store(Some(Arc::new(ending)));
+        }
         self.function.addresses[usize::from(instance.place)].store(None);
         self.free(instance);
         self.context.orders.send(Order::Down { instance });
@@ -305,7 +312,7 @@ impl Fleet {
         let mut process = {
             let (spec, context) = (&self.function.spec, &self.context);
             let launch = Launch { socket: Some(socket.clone()), ..Launch::default() };
-            Process::start(spec, launch, &context.settings.flags, context.lines.clone())
+            Process::start(spec, launch, context, context.lines.clone())
         }
         .map_err(|error| error.to_string())?;
         let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Context;
-use super::process::{Launch, Process, describe, with_tail};
+use super::exit::{Exit, describe};
+use super::process::{Launch, Process, with_tail};
 use crate::error::Code;
 use crate::function::Function;
 use crate::mailbox::{JobEnd, JobStart};
@@ -45,7 +46,7 @@ impl Jobs {
             execution: Some(execution),
         };
         let (spec, context) = (&self.function.spec, &self.context);
-        let mut process = match Process::start(spec, launch, &context.settings.flags, context.lines.clone()) {
+        let mut process = match Process::start(spec, launch, context, context.lines.clone()) {
             Ok(process) => process,
             Err(error) => {
                 let reason = error.to_string();
@@ -75,10 +76,14 @@ impl Jobs {
             // What it wrote last is read by a task that may not have run yet.
             tokio::task::yield_now().await;
             jobs.running.set(jobs.running.get() - 1);
-            let exited_with_0 = status.as_ref().is_ok_and(std::process::ExitStatus::success);
+            let exited_with_0 = matches!(status, Ok(Exit::Code(0)));
+            let code = match status {
+                Ok(Exit::OutOfMemory { .. }) => Code::OutOfMemory,
+                Ok(Exit::Code(_) | Exit::Signal(_)) | Err(_) => Code::InstanceCrashed,
+            };
             let how = status.map_or_else(|error| error.to_string(), describe);
             let reason = with_tail(&format!("{how} before it posted a result"), &process);
-            ended.send(JobEnd { code: Code::InstanceCrashed, reason, exited_with_0 });
+            ended.send(JobEnd { code, reason, exited_with_0 });
         });
     }
 }

@@ -6,6 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::AbortHandle;
+
+use crate::clock::Nanos;
 
 use crate::id::{ExecutionId, ID_LEN};
 
@@ -24,6 +27,10 @@ const TURN_BYTES: usize = 64 * 1024;
 /// The pause. With the two above it bounds what a process that floods costs: at most 100,000 lines
 /// and 13 MB are taken of a stream in a second, and the process waits for its reader.
 const TURN_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long what a process wrote last may take to be read when it has ended. What it left behind
+/// may hold its output open for ever (ns).
+const LAST_WORDS_NS: Nanos = 2_000_000_000;
 
 /// Which of its two streams a process wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +127,27 @@ impl Tail {
     #[must_use]
     pub fn text(&self) -> String {
         self.0.borrow().iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Those who read what processes that have ended wrote last.
+#[derive(Debug, Default)]
+pub struct LastWords(VecDeque<(Nanos, AbortHandle)>);
+
+impl LastWords {
+    /// The process of these has ended.
+    pub fn leave(&mut self, followers: Vec<AbortHandle>, now: Nanos) {
+        let until = now + LAST_WORDS_NS;
+        let unread = followers.into_iter().filter(|follower| !follower.is_finished());
+        self.0.extend(unread.map(|follower| (until, follower)));
+    }
+
+    /// Gives those up whose time is over.
+    pub fn tidy(&mut self, now: Nanos) {
+        while let Some((_, follower)) = self.0.pop_front_if(|(until, _)| *until <= now) {
+            // One that has come to its end is none the worse for it.
+            follower.abort();
+        }
     }
 }
 

@@ -2,14 +2,19 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
+use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
+use tokio::task::AbortHandle;
 
+use super::Context;
+use super::children::{InstanceNumber, MARK, Started};
+use super::exit::Exit;
+use super::limits::{Enclosure, Gate};
 use super::output::{Lines, Stream, Tail, Writer, follow};
-use crate::config::ServeArgs;
 use crate::id::ExecutionId;
 use crate::registry::FunctionSpec;
 
@@ -24,65 +29,65 @@ pub struct Launch {
     pub execution: Option<ExecutionId>,
 }
 
-/// A process that was started.
+/// A process that was started. Whatever becomes of it ends with it: its group, what is in its
+/// cgroups, and what carries its mark.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    group: Option<Pid>,
+    context: Rc<Context>,
     socket: Option<PathBuf>,
+    /// What is given back once it has ended.
+    hold: Option<Hold>,
+    exit: Option<Exit>,
     /// The last lines it wrote.
     pub tail: Tail,
 }
 
+/// What a process has while it runs.
+#[derive(Debug)]
+struct Hold {
+    group: Option<Pid>,
+    started: Started,
+    number: InstanceNumber,
+    enclosure: Enclosure,
+    followers: Vec<AbortHandle>,
+}
+
 impl Process {
-    /// Starts `local.command` of a function.
+    /// Starts `local.command` of a function within its limits.
     ///
     /// # Errors
     /// Where it cannot be started, with the command's name.
-    #[expect(unsafe_code, reason = "a death signal can only be asked for between fork and exec")]
-    pub fn start(spec: &FunctionSpec, launch: Launch, limits: &ServeArgs, lines: Lines) -> io::Result<Self> {
-        let local =
-            spec.local.as_ref().ok_or_else(|| io::Error::other("the function has no local.command"))?;
-        let (program, arguments) =
-            local.command.split_first().ok_or_else(|| io::Error::other("local.command is empty"))?;
-        let directory = spec.directory.clone().unwrap_or_else(|| PathBuf::from("."));
-        let Launch { socket, env, execution } = launch;
+    pub fn start(
+        spec: &FunctionSpec,
+        launch: Launch,
+        context: &Rc<Context>,
+        lines: Lines,
+    ) -> io::Result<Self> {
+        let socket = launch.socket.clone();
+        let execution = launch.execution;
         if let Some(socket) = &socket {
             remove_socket(socket)?;
         }
-        let mut command = Command::new(resolve(program, &directory));
-        command
-            .args(arguments)
-            .args(&spec.args)
-            .current_dir(&directory)
-            .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .envs(std::env::var_os("HOME").map(|home| ("HOME", home)))
-            .env("MAX_BODY", limits.max_body.to_string())
-            .env("MAX_OUTPUT", limits.max_output.to_string())
-            .envs(spec.env.iter().map(|variable| (&variable.name, &variable.value)))
-            .env("FUNCTION_NAME", spec.name.as_str())
-            .env("EXECUTION_MODE", spec.execution_mode.as_str())
-            .env("TIMEOUT_MS", spec.timeout_ms.to_string())
-            .envs(socket.as_ref().map(|socket| ("PICOFAAS_SOCKET", socket)))
-            .envs(env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        // SAFETY: between fork and exec only prctl is called, which is async-signal-safe, and
-        // nothing is allocated or locked. It is the main thread that starts processes, so the
-        // signal comes when this process ends and not when some worker thread does.
-        unsafe {
-            command.pre_exec(|| {
-                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-                Ok(())
-            });
-        }
-        let mut child = command.spawn().map_err(|error| {
-            io::Error::new(error.kind(), format!("{program:?} could not be started: {error}"))
-        })?;
+        let (number, mark) = context.children.begin();
+        let spawned = context.limits.enclose(spec).and_then(|(enclosure, gate)| {
+            match spawn(spec, launch, context, mark, gate) {
+                Ok(child) => Ok((child, enclosure)),
+                Err(error) => {
+                    context.limits.release(enclosure);
+                    Err(error)
+                }
+            }
+        });
+        let (mut child, enclosure) = match spawned {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                context.children.end(number);
+                // Nothing was started, so nothing is pursued.
+                return Err(error);
+            }
+        };
+        let started = context.children.started(child.id());
         let tail = Tail::default();
         let instance = child.id().map_or_else(String::new, |pid| pid.to_string());
         let writer = Writer {
@@ -91,15 +96,19 @@ impl Process {
             stream: Stream::Stdout,
             execution,
         };
+        let mut followers = Vec::with_capacity(2);
         if let Some(stdout) = child.stdout.take() {
-            tokio::task::spawn_local(follow(stdout, writer.clone(), tail.clone(), lines.clone()));
+            let follower = follow(stdout, writer.clone(), tail.clone(), lines.clone());
+            followers.push(tokio::task::spawn_local(follower).abort_handle());
         }
         if let Some(stderr) = child.stderr.take() {
             let writer = Writer { stream: Stream::Stderr, ..writer };
-            tokio::task::spawn_local(follow(stderr, writer, tail.clone(), lines));
+            let follower = follow(stderr, writer, tail.clone(), lines);
+            followers.push(tokio::task::spawn_local(follower).abort_handle());
         }
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        Ok(Self { child, group, socket, tail })
+        let hold = Some(Hold { group, started, number, enclosure, followers });
+        Ok(Self { child, context: context.clone(), socket, hold, exit: None, tail })
     }
 
     /// Its process id, while it runs.
@@ -108,14 +117,21 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits until it ends. Whatever is left of its group ends with it.
+    /// Waits until it ends. Whatever is left of it ends with it.
     ///
     /// # Errors
     /// Where it cannot be waited for.
-    pub async fn ended(&mut self) -> io::Result<ExitStatus> {
-        let status = self.child.wait().await?;
-        self.signal(Signal::KILL);
-        Ok(status)
+    pub async fn ended(&mut self) -> io::Result<Exit> {
+        if let Some(exit) = self.exit {
+            return Ok(exit);
+        }
+        let mut exit = Exit::from(self.child.wait().await?);
+        if let Some(hold) = self.hold.take() {
+            exit = hold.enclosure.judge(exit);
+            hold.give_back(&self.context, true);
+        }
+        self.exit = Some(exit);
+        Ok(exit)
     }
 
     /// Asks it to end, and makes it end after `patience`.
@@ -143,18 +159,96 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // It fails when the group is empty, which is what is wanted.
-            let _ = kill_process_group(group, signal);
+        if let Some(hold) = &self.hold {
+            hold.signal(signal);
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        if let Some(hold) = self.hold.take() {
+            // The child itself is killed with its handle, and the runtime waits for it.
+            hold.give_back(&self.context, false);
+        }
         self.forget_socket();
     }
+}
+
+impl Hold {
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // It fails when the group is empty, which is what is wanted.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// Kills what is left and gives back what it had. The number of its group is free from here
+    /// on and may become another's, so the group is not signalled again.
+    fn give_back(self, context: &Context, reaped: bool) {
+        self.signal(Signal::KILL);
+        if reaped {
+            self.started.reaped();
+        }
+        context.limits.release(self.enclosure);
+        // While the runtime itself ends, nothing can be spawned; the clock's next look does it.
+        if context.children.end(self.number) && reaped {
+            context.children.pursue();
+        }
+        context.last_words.borrow_mut().leave(self.followers, context.clock.now());
+    }
+}
+
+/// Forks and executes.
+#[expect(unsafe_code, reason = "what a process does to itself can only be done between fork and exec")]
+fn spawn(
+    spec: &FunctionSpec,
+    launch: Launch,
+    context: &Context,
+    mark: String,
+    gate: Gate,
+) -> io::Result<Child> {
+    let local = spec.local.as_ref().ok_or_else(|| io::Error::other("the function has no local.command"))?;
+    let (program, arguments) =
+        local.command.split_first().ok_or_else(|| io::Error::other("local.command is empty"))?;
+    let directory = spec.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+    let flags = &context.settings.flags;
+    let Launch { socket, env, execution: _ } = launch;
+    let mut command = Command::new(resolve(program, &directory));
+    command
+        .args(arguments)
+        .args(&spec.args)
+        .current_dir(&directory)
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .envs(std::env::var_os("HOME").map(|home| ("HOME", home)))
+        .env("MAX_BODY", flags.max_body.to_string())
+        .env("MAX_OUTPUT", flags.max_output.to_string())
+        .envs(spec.env.iter().map(|variable| (&variable.name, &variable.value)))
+        .env("FUNCTION_NAME", spec.name.as_str())
+        .env("EXECUTION_MODE", spec.execution_mode.as_str())
+        .env("TIMEOUT_MS", spec.timeout_ms.to_string())
+        .env(MARK, mark)
+        .envs(socket.as_ref().map(|socket| ("PICOFAAS_SOCKET", socket)))
+        .envs(env)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    // SAFETY: between fork and exec only system calls are made (prctl, write, open, setrlimit),
+    // which are async-signal-safe, and nothing is allocated or locked. It is the main thread that
+    // starts processes, so the signal comes when this process ends and not when some worker
+    // thread does.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            gate.pass()
+        });
+    }
+    command
+        .spawn()
+        .map_err(|error| io::Error::new(error.kind(), format!("{program:?} could not be started: {error}")))
 }
 
 /// A command with a slash is relative to the function's folder; one without is looked up in PATH.
@@ -172,17 +266,6 @@ fn remove_socket(socket: &Path) -> io::Result<()> {
     match std::fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-/// How a process ended, for people.
-#[must_use]
-pub fn describe(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("it exited with status {code}"),
-        (None, Some(signal)) => format!("signal {signal} ended it"),
-        (None, None) => "it ended".to_owned(),
     }
 }
 

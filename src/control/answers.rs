@@ -205,6 +205,7 @@ impl Control {
         let serving = registered.serving.and_then(|lane| lanes.get(&lane));
         let mut replicas = 0;
         let (mut ready, mut queued, mut in_flight) = (0, 0, 0);
+        let mut on_demand = false;
         if let Some(lane) = serving {
             let doorway = &lane.function.doorway;
             ready = doorway.ready.load(Ordering::Relaxed);
@@ -212,7 +213,11 @@ impl Control {
             in_flight = doorway.in_flight.load(Ordering::Relaxed);
             replicas = match &lane.backend {
                 Backend::Fleet(fleet) => fleet.count(),
-                Backend::Jobs(jobs) => jobs.count(),
+                Backend::Jobs(jobs) => {
+                    on_demand = true;
+                    ready = jobs.count();
+                    jobs.count()
+                }
                 Backend::Endpoints(_) => u32::try_from(lane.function.addresses.len()).unwrap_or(u32::MAX),
             };
         }
@@ -220,8 +225,12 @@ impl Control {
         let trouble = wanted.trouble.load();
         let mut conditions = vec![json!({
             "type": "Ready",
-            "status": if ready > 0 { "True" } else { "False" },
-            "reason": if ready > 0 { "InstanceReady" } else { "NoInstanceReady" },
+            "status": if ready > 0 || on_demand { "True" } else { "False" },
+            "reason": match (on_demand, ready) {
+                (true, _) => "ProcessPerAttempt",
+                (false, 0) => "NoInstanceReady",
+                (false, _) => "InstanceReady",
+            },
         })];
         if rolling {
             conditions.push(json!({ "type": "Progressing", "status": "True", "reason": "NewVersionStarts" }));

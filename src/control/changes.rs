@@ -296,6 +296,7 @@ fn version(spec: FunctionSpec, lane: LaneIndex, meters: Arc<Meters>) -> Function
         lane,
         doorway: Arc::new(Doorway::new(spec.queue_size)),
         addresses: (0..places).map(|_| ArcSwapOption::empty()).collect(),
+        endings: (0..places).map(|_| ArcSwapOption::empty()).collect(),
         meters,
         trouble: Arc::new(ArcSwapOption::empty()),
         spec,

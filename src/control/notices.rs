@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::Control;
+use super::{Control, OpenLane};
 use crate::backend::Backend;
-use crate::clock::NANOS_PER_MS;
+use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::hot::message::{LaneIndex, Notice, Order};
 use crate::mailbox::JobStart;
 use crate::registry::ExecutionMode;
@@ -72,6 +72,24 @@ impl Control {
         self.lanes.borrow().get(&lane).map(|lane| lane.backend.clone())
     }
 
+    /// Has a lane's idle instances stopped; false where it has no instance at all.
+    fn reap_idle(&self, index: LaneIndex, now: Nanos) -> bool {
+        let lanes = self.lanes.borrow();
+        let Some(OpenLane { function, backend: Backend::Fleet(fleet) }) = lanes.get(&index) else {
+            return false;
+        };
+        if fleet.is_empty() {
+            return false;
+        }
+        let spec = &function.spec;
+        if spec.execution_mode == ExecutionMode::Warm && fleet.count() > fleet.min() {
+            let idle_before = now.saturating_sub(u64::from(spec.idle_timeout_ms) * NANOS_PER_MS);
+            let keep = u16::try_from(fleet.min()).unwrap_or(u16::MAX);
+            self.context.orders.send(Order::ReapIdle { lane: index, keep, idle_before });
+        }
+        true
+    }
+
     /// Starts the process of one attempt of a `JOB`. Where its lane is not there any more, nobody is
     /// told, which tells whoever waits.
     pub fn start_job(&self, start: JobStart) {
@@ -80,25 +98,17 @@ impl Control {
         }
     }
 
-    /// Sends what orders still wait and looks for idle instances, for ever.
+    /// Sends what orders still wait, looks for idle instances and for what ended ones left, for
+    /// ever.
     pub async fn keep_house(self: Rc<Self>) {
         let mut tick = tokio::time::interval(REAP_PERIOD);
         loop {
             tick.tick().await;
             self.context.orders.flush();
+            self.context.tidy();
             let now = self.clock.now();
             self.logs.sweep(now);
-            for (index, lane) in self.lanes.borrow().iter() {
-                let spec = &lane.function.spec;
-                if let Backend::Fleet(fleet) = &lane.backend
-                    && spec.execution_mode == ExecutionMode::Warm
-                    && fleet.count() > fleet.min()
-                {
-                    let idle_before = now.saturating_sub(u64::from(spec.idle_timeout_ms) * NANOS_PER_MS);
-                    let keep = u16::try_from(fleet.min()).unwrap_or(u16::MAX);
-                    self.context.orders.send(Order::ReapIdle { lane: *index, keep, idle_before });
-                }
-            }
+            self.context.populated.borrow_mut().retain(|index| self.reap_idle(*index, now));
         }
     }
 }

@@ -12,8 +12,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 
 use super::terminal::{command_line, say};
+use crate::backend::children::{Children, Started};
+use crate::backend::exit::{Exit, describe};
 use crate::backend::output::{Lines, Stream, Tail, Writer, follow};
-use crate::backend::process::{describe, resolve};
+use crate::backend::process::resolve;
 use crate::clock::Clock;
 
 /// Lines of a failed build that are shown, the last ones.
@@ -40,17 +42,28 @@ pub struct Failure {
 ///
 /// # Errors
 /// The first command that cannot be started, or does not exit with status 0.
-pub async fn build(name: String, commands: Vec<Vec<String>>, directory: PathBuf) -> Result<(), Failure> {
+pub async fn build(
+    name: String,
+    commands: Vec<Vec<String>>,
+    directory: PathBuf,
+    children: Rc<Children>,
+) -> Result<(), Failure> {
     let clock = Clock::start();
     for command in &commands {
         say(&format!("building {name}: {} …", command_line(command)));
-        run(&name, command, &directory, clock).await?;
+        run(&name, command, &directory, clock, &children).await?;
     }
     say(&format!("built {name} in {:.1} s", seconds(clock)));
     Ok(())
 }
 
-async fn run(name: &str, command: &[String], directory: &Path, clock: Clock) -> Result<(), Failure> {
+async fn run(
+    name: &str,
+    command: &[String],
+    directory: &Path,
+    clock: Clock,
+    children: &Rc<Children>,
+) -> Result<(), Failure> {
     let written = Rc::new(RefCell::new(VecDeque::new()));
     let failure = |how: String| Failure {
         command: command_line(command),
@@ -69,7 +82,9 @@ async fn run(name: &str, command: &[String], directory: &Path, clock: Clock) -> 
         .process_group(0)
         .spawn()
         .map_err(|error| failure(format!("could not be started: {error}")))?;
-    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+    let started = children.started(child.id());
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let group = Group { group, started: Some(started) };
     let keep = written.clone();
     let lines = Lines::to(move |line| {
         let mut written = keep.borrow_mut();
@@ -124,7 +139,7 @@ async fn run(name: &str, command: &[String], directory: &Path, clock: Clock) -> 
     match status {
         Ok(status) => {
             group.ended();
-            if status.success() { Ok(()) } else { Err(failure(describe(status))) }
+            if status.success() { Ok(()) } else { Err(failure(describe(Exit::from(status)))) }
         }
         Err(error) => Err(failure(format!("cannot be waited for: {error}"))),
     }
@@ -144,19 +159,25 @@ fn seconds(clock: Clock) -> f64 {
 }
 
 /// The process group of a command, which is killed when this is dropped.
-struct Group(Option<Pid>);
+struct Group {
+    group: Option<Pid>,
+    started: Option<Started>,
+}
 
 impl Group {
     /// Its command has ended by itself. What it left in the background, such as a compiler's
     /// server, is meant to stay.
     fn ended(mut self) {
-        self.0 = None;
+        self.group = None;
+        if let Some(started) = self.started.take() {
+            started.reaped();
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
+        if let Some(group) = self.group {
             // It fails when the group is empty, which is what is wanted.
             let _ = kill_process_group(group, Signal::KILL);
         }

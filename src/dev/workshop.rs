@@ -231,8 +231,10 @@ impl Workshop {
                     let (before, directory) = (project.found.content.clone(), project.directory());
                     let name = name.clone();
                     self.in_build = name.clone();
+                    let children = self.control.context.children.clone();
                     self.building.spawn_local(async move {
-                        let outcome = build(name.clone(), before.build().to_owned(), directory).await;
+                        let outcome =
+                            build(name.clone(), before.build().to_owned(), directory, children).await;
                         Built { name, before, outcome }
                     });
                 }

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::Served;
 use super::connection::{Answer, Connection, ExchangeError};
+use crate::backend::exit::{Exit, describe};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::{Code, Source};
 use crate::function::Address;
@@ -19,6 +21,7 @@ use crate::gateway::reply::Failure;
 use crate::hot::message::InstanceKey;
 use crate::hot::ticket::Ticket;
 use crate::id::ExecutionId;
+use crate::registry::ExecutionMode;
 
 /// What an attempt came to.
 #[derive(Debug)]
@@ -56,7 +59,10 @@ pub async fn run(gateway: Rc<Gateway>, served: Rc<Served>, ticket: Ticket, insta
             ended.init_ns = answer.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
             judge(answer)
         }
-        Err(error) => excuse(&error),
+        Err(error) => match out_of_memory(&served, instance, &error).await {
+            Some(failure) => Outcome::Failed(failure),
+            None => excuse(&error),
+        },
     };
     gateway.attempt_ended(ticket, ended);
 }
@@ -205,6 +211,38 @@ fn own_error(answer: &Answer, http: u16) -> Failure {
             unnamed_error(http, format!("the function answered {}: {}", answer.status, text.trim()))
         }
     }
+}
+
+/// How often it is looked whether control has said how an instance ended.
+const ENDING_LOOK: Duration = Duration::from_millis(1);
+/// After so many looks the connection alone was lost, or control is too busy to say why.
+const ENDING_LOOKS_MAX: u32 = 50;
+
+/// The failure of an attempt whose instance was killed for want of memory. Its connection ends
+/// before control can know why, so that is waited for; but only after a loss, and only where there
+/// is a limit that may have been the reason.
+async fn out_of_memory(served: &Served, instance: InstanceKey, error: &ExchangeError) -> Option<Failure> {
+    let spec = &served.function.spec;
+    let ours = spec.local.is_some() && spec.execution_mode == ExecutionMode::Warm;
+    if !matches!(error, ExchangeError::Lost(_)) || !ours || spec.resources.limits.memory_bytes().is_none() {
+        return None;
+    }
+    let ending = served.function.endings.get(usize::from(instance.place))?;
+    for _ in 0..ENDING_LOOKS_MAX {
+        let known =
+            ending.load().as_ref().filter(|ending| ending.generation == instance.generation).map(|e| e.exit);
+        match known {
+            Some(exit @ Exit::OutOfMemory { .. }) => {
+                return Some(Failure::new(
+                    Code::OutOfMemory,
+                    format!("the instance was killed: {}", describe(exit)),
+                ));
+            }
+            Some(Exit::Code(_) | Exit::Signal(_)) => return None,
+            None => tokio::time::sleep(ENDING_LOOK).await,
+        }
+    }
+    None
 }
 
 /// What it means that there was no answer.

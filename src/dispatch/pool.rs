@@ -1,13 +1,14 @@
 //! The connections of one gateway to the instances of one version of a function.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::connection::Connection;
 use crate::clock::Nanos;
 use crate::function::{Address, Function, Target};
-use crate::hot::message::InstanceKey;
+use crate::hot::message::{InstanceKey, LaneIndex};
 
 /// Idle connections kept per instance. More than are ever in flight on most instances; above
 /// it connections are closed after use.
@@ -35,6 +36,18 @@ impl Pool {
     }
 }
 
+/// The lanes of one gateway that keep idle connections. A sweep looks at these and at no others, so that
+/// functions nobody calls cost those that are called nothing.
+#[derive(Debug, Default)]
+pub struct Pooled(RefCell<BTreeSet<LaneIndex>>);
+
+impl Pooled {
+    /// Sweeps each lane that `find` knows, and drops those that keep nothing any more.
+    pub fn sweep(&self, now: Nanos, find: impl Fn(LaneIndex) -> Option<Rc<Served>>) {
+        self.0.borrow_mut().retain(|lane| find(*lane).is_some_and(|served| served.sweep(now)));
+    }
+}
+
 /// One version of a function on one gateway: its pools, and what the gateway keeps count of.
 #[derive(Debug)]
 pub struct Served {
@@ -45,14 +58,24 @@ pub struct Served {
     /// How fast it drains.
     pub drain: DrainRate,
     pools: RefCell<Box<[Option<Pool>]>>,
+    pooled: Rc<Pooled>,
+    /// It is in `pooled`, unless another version had its lane before.
+    is_pooled: Cell<bool>,
 }
 
 impl Served {
-    /// With no connection yet. `bytes` is shared by the versions of a function.
+    /// With no connection yet. `bytes` is shared by the versions of a function, `pooled` by all lanes.
     #[must_use]
-    pub fn new(function: Arc<Function>, bytes: Rc<Cell<usize>>) -> Self {
+    pub fn new(function: Arc<Function>, bytes: Rc<Cell<usize>>, pooled: Rc<Pooled>) -> Self {
         let pools = function.addresses.iter().map(|_| None).collect();
-        Self { function, bytes, drain: DrainRate::default(), pools: RefCell::new(pools) }
+        Self {
+            function,
+            bytes,
+            drain: DrainRate::default(),
+            pools: RefCell::new(pools),
+            pooled,
+            is_pooled: Cell::new(false),
+        }
     }
 
     /// The address of an instance; `None` where it has gone since it was granted.
@@ -97,11 +120,16 @@ impl Served {
             && pool.idle.len() < IDLE_PER_INSTANCE_MAX
         {
             pool.idle.push((connection, now));
+            if !self.is_pooled.replace(true) {
+                self.pooled.0.borrow_mut().insert(self.function.lane);
+            }
         }
     }
 
     /// Closes the connections that have been idle too long, and those to instances that are gone.
-    pub fn sweep(&self, now: Nanos) {
+    /// Answers whether any is left.
+    fn sweep(&self, now: Nanos) -> bool {
+        let mut is_pooled = false;
         for (pool, address) in self.pools.borrow_mut().iter_mut().zip(self.function.addresses.iter()) {
             let current = address.load().as_ref().map(|address| address.generation);
             if pool.as_ref().is_some_and(|pool| Some(pool.address.generation) != current) {
@@ -110,8 +138,11 @@ impl Served {
             if let Some(pool) = pool {
                 let idle_max = pool.idle_max();
                 pool.idle.retain(|(_, since)| now.saturating_sub(*since) < idle_max);
+                is_pooled |= !pool.idle.is_empty();
             }
         }
+        self.is_pooled.set(is_pooled);
+        is_pooled
     }
 }
 

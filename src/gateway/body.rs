@@ -45,6 +45,7 @@ impl Reading {
         if body.size_hint().lower() > most as u64 {
             return Err(too_large(most));
         }
+        let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
         let mut share = Share { reading: self, bytes: 0 };
         let whole = async {
             let mut first = Bytes::new();
@@ -63,12 +64,19 @@ impl Reading {
                 }
                 share.take(data.len())?;
                 if rest.is_empty() {
+                    // What was announced is allocated once, and no more than that: it may be held for long.
+                    rest.reserve(announced.unwrap_or(first.len() + data.len()));
                     rest.extend_from_slice(&first);
                     first = Bytes::new();
                 }
                 rest.extend_from_slice(&data);
             }
-            Ok(if rest.is_empty() { first } else { rest.freeze() })
+            Ok(match announced {
+                _ if rest.is_empty() => first,
+                Some(_) => rest.freeze(),
+                // It grew by doubling, and what is held must be what is counted.
+                None => Bytes::copy_from_slice(&rest),
+            })
         };
         match tokio::time::timeout(patience, whole).await {
             Ok(read) => read,

@@ -51,7 +51,7 @@ use std::sync::atomic::Ordering;
 
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::dispatch::Served;
+use crate::dispatch::{Pooled, Served};
 use crate::hot::message::{Event, LaneIndex};
 use crate::hot::switchboard::{GatewayEnd, Switchboard};
 use crate::hot::ticket::Ticket;
@@ -93,6 +93,7 @@ pub struct Gateway {
     cargo: RefCell<Cargo>,
     functions: RefCell<HashMap<String, Rc<Served>>>,
     lanes: RefCell<HashMap<LaneIndex, Rc<Served>>>,
+    pooled: Rc<Pooled>,
     /// Events that found their ring full; sent before any other.
     unsent: RefCell<std::collections::VecDeque<Event>>,
 }
@@ -134,6 +135,7 @@ impl Gateway {
             cargo: RefCell::new(cargo),
             functions: RefCell::new(HashMap::new()),
             lanes: RefCell::new(HashMap::new()),
+            pooled: Rc::default(),
             unsent: RefCell::default(),
         }
     }

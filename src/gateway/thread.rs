@@ -241,9 +241,8 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
             since_expiry = Duration::ZERO;
             gateway.cargo.borrow_mut().expire(gateway.clock.now(), &gateway.end().waybills);
             gateway.publish_gauges();
-            for served in gateway.lanes.borrow().values() {
-                served.sweep(gateway.clock.now());
-            }
+            let lanes = gateway.lanes.borrow();
+            gateway.pooled.sweep(gateway.clock.now(), |lane| lanes.get(&lane).cloned());
         }
     }
 }
@@ -259,7 +258,10 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
                 let name = function.spec.name.to_string();
                 let held = bytes.entry(name).or_default().clone();
                 let lane = function.lane;
-                gateway.lanes.borrow_mut().insert(lane, Rc::new(Served::new(function, held)));
+                gateway
+                    .lanes
+                    .borrow_mut()
+                    .insert(lane, Rc::new(Served::new(function, held, gateway.pooled.clone())));
                 done.send(());
             }
             Letter::Publish { name, lane, done } => {

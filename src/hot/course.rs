@@ -51,6 +51,12 @@ pub struct Course {
 }
 
 impl Course {
+    /// Who is before it in line.
+    #[must_use]
+    pub fn before(&self) -> Option<u32> {
+        (self.prev != NONE).then_some(self.prev)
+    }
+
     /// A slot that nothing uses.
     #[must_use]
     pub fn free() -> Self {
@@ -108,6 +114,12 @@ impl WaitList {
     #[must_use]
     pub fn first(&self) -> Option<u32> {
         (self.head != NONE).then_some(self.head)
+    }
+
+    /// The last in line.
+    #[must_use]
+    pub fn last(&self) -> Option<u32> {
+        (self.tail != NONE).then_some(self.tail)
     }
 
     /// Adds the last in line.

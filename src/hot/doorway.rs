@@ -45,7 +45,7 @@ impl Default for Armed {
 /// |---|---|---|---|
 /// | `ring` | gateways push | scheduler pops | the queue's own stamps |
 /// | `armed` | gateways set, scheduler clears | both | `swap` / `store`, `SeqCst` |
-/// | `credits` | gateways take, scheduler gives back | both | relaxed: it guards a number, not data |
+/// | `credits` | gateways take, scheduler gives back, and takes for whoever comes from the version before | both | relaxed: it guards a number, not data |
 /// | `waiting`, `in_flight`, `ready` | scheduler | scrapes, reads of a function | relaxed gauges |
 #[derive(Debug)]
 pub struct Doorway {
@@ -74,7 +74,7 @@ impl Doorway {
         }
     }
 
-    /// Gateway: takes a queue credit; false where the queue is full.
+    /// Takes a queue credit; false where the queue is full.
     #[must_use]
     pub fn take_credit(&self) -> bool {
         let mut seen = self.credits.load(Ordering::Relaxed);

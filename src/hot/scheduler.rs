@@ -182,6 +182,11 @@ impl Scheduler {
         }
         self.wheel.set(slot, timer_ms(deadline));
         self.enqueue(slot, lane, false);
+        if lane != from
+            && let Some(lane) = &self.lanes[lane as usize]
+        {
+            self.courses[slot as usize].holds_credit = lane.doorway.take_credit();
+        }
     }
 
     fn cancel(&mut self, ticket: Ticket) {

@@ -11,10 +11,11 @@ use crossbeam_utils::atomic::AtomicCell;
 use super::doorbell::Doorbell;
 use super::eventfd::EventFd;
 use super::message::{Event, Grant, LaneIndex, Notice, Order};
-use super::scheduler::Scheduler;
+use super::scheduler::{Pass, Scheduler};
 use super::ticket::Ticket;
 use super::waybill::Waybill;
 use crate::clock::Nanos;
+use crate::metrics::{TICK_BUCKETS_NS, TickCells};
 
 /// How much there can be of everything; fixed at start.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +93,8 @@ pub struct Switchboard {
     pub wakes_at: AtomicU64,
     /// Ticks so far, for the health check; written by whoever holds the baton.
     pub ticks: AtomicU64,
+    /// How long those ticks took that had something to do; written by whoever holds the baton.
+    pub tick_times: CachePadded<TickCells>,
     /// The scheduler thread, for unparking.
     pub thread: OnceLock<Thread>,
 }
@@ -138,6 +141,7 @@ impl Switchboard {
             baton: AtomicCell::new(None),
             wakes_at: AtomicU64::new(u64::MAX),
             ticks: AtomicU64::new(0),
+            tick_times: CachePadded::default(),
             thread: OnceLock::new(),
         })
     }
@@ -161,19 +165,29 @@ impl Switchboard {
         }
     }
 
+    /// One pass of the scheduler by whoever holds the baton. A pass that had something to do is timed.
+    pub fn tick(&self, scheduler: &mut Scheduler, now: impl Fn() -> Nanos) -> Pass {
+        let began = now();
+        let pass = scheduler.tick(began);
+        if pass.work > 0 {
+            self.tick_times.observe(&TICK_BUCKETS_NS, now().saturating_sub(began));
+        }
+        pass
+    }
+
     /// Runs the scheduler on the caller's thread while its own thread is parked and nobody else
     /// holds the baton; where that thread is awake, it will see what was published.
-    /// `now` is asked before each pass.
+    /// `now` is asked before each pass, and after one that did something.
     ///
     /// Two producers may meet here: the one that finds the baton gone relies on its holder to
     /// look at the rings again after putting it down, which is what the loop does.
     pub fn ring_or_tick(&self, now: impl Fn() -> Nanos) {
         while self.doorbell.is_asleep() {
             let Some(mut scheduler) = self.baton.take() else { return };
-            let mut pass = scheduler.tick(now());
+            let mut pass = self.tick(&mut scheduler, &now);
             let mut passes = 1;
             while pass.more && passes < PASSES_MAX {
-                pass = scheduler.tick(now());
+                pass = self.tick(&mut scheduler, &now);
                 passes += 1;
             }
             // The thread may be between putting its baton down and falling asleep, where a ring

@@ -42,8 +42,8 @@ pub fn run(
     let mut scheduler = Box::new(scheduler);
     let mut last_work = clock.now();
     while !stop.load(Ordering::Acquire) {
+        let pass = board.tick(&mut scheduler, || clock.now());
         let now = clock.now();
-        let pass = scheduler.tick(now);
         if pass.work > 0 || pass.more {
             last_work = now;
             continue;

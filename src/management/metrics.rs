@@ -11,8 +11,9 @@ use std::sync::atomic::Ordering;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
+use crate::clock::Nanos;
 use crate::control::{Control, Registered};
-use crate::metrics::{BUCKETS_NS, Cells, Count, Meter, Rejection};
+use crate::metrics::{BUCKETS_NS, Cells, Count, Meter, Rejection, TICK_BUCKETS_NS};
 
 /// Everything there is to scrape, as text.
 #[must_use]
@@ -76,6 +77,13 @@ fn collect(control: &Control) -> Vec<MetricFamily> {
         MetricType::COUNTER,
         vec![ticks],
     ));
+    let tick = merged(Vec::new(), &TICK_BUCKETS_NS, &[&*control.board.tick_times]);
+    families.push(family(
+        "picofaas_scheduler_tick_seconds",
+        "What a pass of the scheduler took that had something to do, on whichever thread",
+        MetricType::HISTOGRAM,
+        vec![tick],
+    ));
     let build = vec![label("version", env!("CARGO_PKG_VERSION"))];
     families.push(family(
         "picofaas_build_info",
@@ -118,7 +126,8 @@ fn functions(control: &Control, families: &mut Vec<MetricFamily>) {
         let metrics = each(&|function, registered| {
             let cells: Vec<&Cells> =
                 registered.meters.0.iter().filter_map(|m| histogram(m).cells()).collect();
-            if cells.is_empty() { Vec::new() } else { vec![merged(function, &cells)] }
+            let labels = vec![label("function", function)];
+            if cells.is_empty() { Vec::new() } else { vec![merged(labels, &BUCKETS_NS, &cells)] }
         });
         push(families, name, help, MetricType::HISTOGRAM, metrics);
     }
@@ -129,7 +138,13 @@ fn functions(control: &Control, families: &mut Vec<MetricFamily>) {
         let doorway = &lane.function.doorway;
         sum[0] += doorway.depth() as f64;
         sum[1] += f64::from(doorway.in_flight.load(Ordering::Relaxed));
-        sum[3] += f64::from(doorway.ready.load(Ordering::Relaxed));
+        // To the scheduler a JOB has an instance that is always there; people count processes.
+        sum[3] += match &lane.backend {
+            crate::backend::Backend::Jobs(jobs) => f64::from(jobs.count()),
+            crate::backend::Backend::Fleet(_) | crate::backend::Backend::Endpoints(_) => {
+                f64::from(doorway.ready.load(Ordering::Relaxed))
+            }
+        };
         sum[2] += match &lane.backend {
             crate::backend::Backend::Fleet(fleet) => f64::from(fleet.count()),
             crate::backend::Backend::Jobs(jobs) => f64::from(jobs.count()),
@@ -189,22 +204,22 @@ fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
     metric
 }
 
-fn merged(function: &str, cells: &[&Cells]) -> Metric {
+fn merged<const CELLS: usize>(labels: Vec<LabelPair>, bounds: &[Nanos], cells: &[&Cells<CELLS>]) -> Metric {
     let mut histogram = Histogram::default();
     let mut total = 0;
-    let mut buckets = Vec::with_capacity(BUCKETS_NS.len());
-    for (at, bound_ns) in BUCKETS_NS.iter().enumerate() {
+    let mut buckets = Vec::with_capacity(bounds.len());
+    for (at, bound_ns) in bounds.iter().enumerate() {
         total += cells.iter().map(|cells| cells.counts[at].get()).sum::<u64>();
         let mut bucket = Bucket::default();
         bucket.set_upper_bound(*bound_ns as f64 / 1e9);
         bucket.set_cumulative_count(total);
         buckets.push(bucket);
     }
-    total += cells.iter().map(|cells| cells.counts[BUCKETS_NS.len()].get()).sum::<u64>();
+    total += cells.iter().map(|cells| cells.counts[bounds.len()].get()).sum::<u64>();
     histogram.set_bucket(buckets);
     histogram.set_sample_count(total);
     histogram.set_sample_sum(cells.iter().map(|cells| cells.sum_ns.get()).sum::<u64>() as f64 / 1e9);
-    let mut metric = Metric::from_label(vec![label("function", function)]);
+    let mut metric = Metric::from_label(labels);
     metric.set_histogram(histogram);
     metric
 }

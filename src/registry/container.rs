@@ -14,10 +14,11 @@ use super::{
 
 /// Environment that picofaas gives every function; a specification must not set it. `HANDLER` and
 /// the `WATCHDOG_…` variables are the function's own: by them it tells its runtime what to run.
-pub const RESERVED_ENV: [&str; 10] = [
+pub const RESERVED_ENV: [&str; 11] = [
     "FUNCTION_NAME",
     "PORT",
     "PICOFAAS_SOCKET",
+    "PICOFAAS_INSTANCE",
     "EXECUTION_MODE",
     "EXECUTION_ID",
     "TRACE_ID",

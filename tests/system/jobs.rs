@@ -22,6 +22,9 @@ fn a_job_fetches_what_was_sent_and_its_post_answers_the_caller_before_it_ends() 
     client.ask("POST /v1/functions/job:invoke", headers, body);
 
     let process = stage.next();
+    let status = server.function("job")["status"].clone();
+    assert_eq!((&status["replicas"], &status["ready"]), (&json!(1), &json!(1)));
+    assert_eq!(status["conditions"][0]["reason"], "ProcessPerAttempt");
     for (name, value) in [
         ("FUNCTION_NAME", "job"),
         ("EXECUTION_MODE", "JOB"),

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::support::endpoint::Endpoint;
 use crate::support::patience::eventually;
+use crate::support::scrape::Scrape;
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, pool, warm};
 
@@ -39,6 +40,7 @@ fn every_family_of_the_contract_is_there_with_its_type() {
     for (name, kind) in [
         ("picofaas_scheduler_parked", "gauge"),
         ("picofaas_scheduler_ticks_total", "counter"),
+        ("picofaas_scheduler_tick_seconds", "histogram"),
         ("picofaas_executions_retained", "gauge"),
         ("picofaas_connections", "gauge"),
         ("picofaas_build_info", "gauge"),
@@ -51,6 +53,26 @@ fn every_family_of_the_contract_is_there_with_its_type() {
     }
     assert_eq!(scrape.of_function(BYSTANDER, "ready_replicas"), 1.0);
     assert_eq!(scrape.of_function(BYSTANDER, "latency_seconds_count"), 1.0);
+}
+
+#[test]
+fn passes_of_the_scheduler_that_had_something_to_do_are_timed_and_idle_ones_are_not() {
+    for policy in ["spin", "adaptive", "park"] {
+        let server = Server::start(&["--scheduler", policy]);
+        let count = |scrape: &Scrape| scrape.series("picofaas_scheduler_tick_seconds_count").unwrap();
+        let before = count(&server.scrape());
+        for _ in 0..20 {
+            server.assert_others_are_served();
+        }
+        let scrape = server.scrape();
+        let timed = count(&scrape) - before;
+        // Each invocation is admitted in one pass and ended in another; a timer is a pass of its own.
+        assert!((20.0..=200.0).contains(&timed), "{policy}: {timed} for 20 invocations");
+        let ticks = scrape.series("picofaas_scheduler_ticks_total").unwrap();
+        assert!(ticks >= count(&scrape), "{policy}: {ticks} in all");
+        let sum = scrape.series("picofaas_scheduler_tick_seconds_sum").unwrap();
+        assert!(sum > 0.0 && sum < 10.0, "{policy}: {sum} s");
+    }
 }
 
 #[test]

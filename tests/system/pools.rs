@@ -1,13 +1,14 @@
 //! `POOL` functions: what already runs somewhere, and comes and goes.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::bystander::while_others_are_served;
 use crate::support::client::Client;
-use crate::support::endpoint::EndpointProcess;
-use crate::support::patience::eventually;
+use crate::support::endpoint::{Endpoint, EndpointProcess};
+use crate::support::patience::{Stopwatch, eventually};
 use crate::support::server::Server;
 use crate::support::specification::{With, pool};
 
@@ -106,4 +107,20 @@ fn a_host_that_cannot_be_resolved_is_named() {
         let answer = server.client().invoke_with("lost", "x-timeout-ms: 5000\r\n", 1);
         answer.assert_error(502, "NO_INSTANCE", "gateway", &["no-such-host.invalid", "resolved"]);
     });
+}
+
+#[test]
+fn an_idle_connection_to_an_endpoint_is_closed_before_the_endpoint_would_and_each_time_again() {
+    let server = Server::start(&[]);
+    let endpoint = Endpoint::listen();
+    server.register(&pool("rarely", endpoint.url()));
+    let mut client = server.client();
+    for _ in 0..2 {
+        client.ask_invoke("rarely", "", 1);
+        let kept = endpoint.next().answer_raw("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1");
+        assert_eq!(client.receive().output(), 1);
+        let watch = Stopwatch::start();
+        kept.until_closed();
+        assert!(watch.elapsed() < Duration::from_secs(10), "closed after {:?}", watch.elapsed());
+    }
 }

@@ -7,12 +7,18 @@
 //!
 //! wrk counts answers above 399 and broken connections itself; that and the comparison of answers before and
 //! after stand in for looking at each one, which would cost wrk more CPU than some of what it measures.
+//!
+//! A part, as `cargo xtask bench functions`, answers one question with the same means.
 
 mod contender;
 mod cpu;
+mod functions;
+mod job;
 mod machine;
 mod measurement;
 mod report;
+mod server;
+mod wire;
 mod wrk;
 
 use std::fs;
@@ -30,6 +36,32 @@ use crate::toolbox::{self, Unavailable};
 
 /// Of one core, spent by others during a measurement, from which on it is called disturbed.
 const OTHERS_CPU_PERCENT_MAX: f64 = 10.0;
+
+/// Alone it compares whole proxies; the parts answer a question each.
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+    #[command(flatten)]
+    whole: Options,
+}
+
+#[derive(clap::Subcommand)]
+enum Part {
+    /// CPU per request of a busy function beside ten idle ones and beside ten thousand
+    Functions(functions::Options),
+    /// Latency and throughput of JOB invocations beside a bare fresh process per call
+    Job(job::Options),
+}
+
+pub fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
+    match &arguments.part {
+        None => compare(repository, &arguments.whole),
+        Some(Part::Functions(options)) => functions::run(repository, options),
+        Some(Part::Job(options)) => job::run(repository, options),
+    }
+}
 
 #[derive(clap::Args, Serialize)]
 pub struct Options {
@@ -77,12 +109,12 @@ struct Record<'a> {
     measurements: &'a [Measurement],
 }
 
-pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+fn compare(repository: &Repository, options: &Options) -> Result<ExitCode> {
     if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
         bail!("{why}");
     }
     // Before anything is built: a compiler's load is no other's load.
-    let machine = Machine::read()?;
+    let machine = Machine::read(&[("wrk", "--version"), ("nginx", "-v")])?;
     let contenders = contenders(options)?;
     let setup = Setup {
         folder: repository.target().join("xtask/bench"),
@@ -207,7 +239,7 @@ fn absolute(file: &Path) -> Result<PathBuf> {
     file.canonicalize().with_context(|| format!("there is no {}", file.display()))
 }
 
-fn save(file: &Path, record: &Record<'_>) -> Result<()> {
+fn save(file: &Path, record: &impl Serialize) -> Result<()> {
     let place = || format!("cannot write {}", file.display());
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).with_context(place)?;

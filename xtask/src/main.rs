@@ -42,7 +42,7 @@ enum Chore {
     /// Check the rules about the tree itself: names, licences, links, leftovers
     Tidy,
     /// Measure picofaas beside nginx and a direct call: latency, requests/s, CPU per request
-    Bench(bench::Options),
+    Bench(Box<bench::Arguments>),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +64,6 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match chore {
         Chore::Test(options) => test::run(&repository, &options),
         Chore::Tidy => tidy::run(&repository),
-        Chore::Bench(options) => bench::run(&repository, &options),
+        Chore::Bench(arguments) => bench::run(&repository, &arguments),
     }
 }

@@ -1,5 +1,5 @@
-//! Patience with a limit. The only place of this program that reads a clock or sleeps: it watches other
-//! programs, which have no event to offer.
+//! Patience with a limit, and how long something took. The only place of this program that reads a clock or
+//! sleeps: it watches other programs, which have no event to offer.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +23,29 @@ pub fn until<T>(limit: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -
             return Ok(None);
         }
         thread::sleep(STEP);
+    }
+}
+
+/// Lets time pass, where it is what happens meanwhile that is measured.
+pub fn let_pass(duration: Duration) {
+    let watch = Stopwatch::start();
+    while let Some(left) = duration.checked_sub(watch.elapsed()).filter(|left| !left.is_zero()) {
+        thread::park_timeout(left);
+    }
+}
+
+/// When something began.
+#[derive(Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "a bench measures on the real clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
     }
 }
 

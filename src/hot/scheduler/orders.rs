@@ -64,6 +64,24 @@ impl Scheduler {
             self.return_credit(slot);
             self.enqueue(slot, new, false);
         }
+        self.count_in(new);
+    }
+
+    /// Whoever waits for a first attempt and came from the version before takes a credit of this one, the last
+    /// in line first: while more wait than the queue may hold, nobody else is admitted.
+    fn count_in(&mut self, index: LaneIndex) {
+        let Some(lane) = self.lanes[index as usize].as_ref() else { return };
+        let mut next = lane.waiting.last();
+        while let Some(slot) = next {
+            let course = &mut self.courses[slot as usize];
+            if course.attempt == 0 && !course.holds_credit {
+                if !lane.doorway.take_credit() {
+                    return;
+                }
+                course.holds_credit = true;
+            }
+            next = course.before();
+        }
     }
 
     pub(super) fn close(&mut self, index: LaneIndex, now: Nanos) {

@@ -8,6 +8,7 @@
 //! | `job` | a process of a `JOB` function that the test itself plays |
 //! | `specification` | functions as they are registered |
 //! | `bystander` | another function that must go on being served |
+//! | `load` | callers that invoke at a fixed rate |
 //! | `scrape` | what `/metrics` says |
 //! | `lines` | what functions wrote, as the logs API answers it |
 //! | `patience` | waiting for what has no event, and measuring how long something took |
@@ -17,6 +18,7 @@ pub mod client;
 pub mod endpoint;
 pub mod job;
 pub mod lines;
+pub mod load;
 pub mod patience;
 pub mod scrape;
 pub mod server;

@@ -24,6 +24,8 @@ pub struct Server {
     child: Child,
     /// Reads stderr to its end.
     stderr: Option<JoinHandle<String>>,
+    /// What it wrote until it served.
+    pub greeting: String,
     /// Where clients call.
     pub listen: SocketAddr,
     /// Where operators call.
@@ -90,8 +92,9 @@ impl Server {
             SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
         };
         let (listen, management) = (address("listen"), address("management"));
+        let greeting = seen.clone();
         let stderr = std::thread::spawn(move || read_on(stderr, seen));
-        Self { child, stderr: Some(stderr), listen, management, _state: state }
+        Self { child, stderr: Some(stderr), greeting, listen, management, _state: state }
     }
 
     /// A new connection to the listener for clients.

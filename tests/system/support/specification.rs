@@ -20,6 +20,12 @@ pub fn warm(name: &str, handler: &str) -> Value {
     })
 }
 
+/// A `WARM` function of one instance that takes more than its share, as its input says.
+pub fn unruly(name: &str) -> Value {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system/programs/unruly.py");
+    warm(name, "").with("local", json!({ "command": ["python3", program] })).with("env", json!([]))
+}
+
 /// A `POOL` function.
 pub fn pool(name: &str, endpoint_url: impl Into<Value>) -> Value {
     json!({

@@ -1,23 +1,18 @@
 //! What is measured: a row of the table, and how it is started.
 
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use serde_json::json;
 
 use super::measurement::Setup;
-use crate::http;
+use super::server::{START_PATIENCE, Server, free_port, log_file};
 use crate::process::Process;
 use crate::wait;
-
-/// From a server's start until it must answer.
-const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The function's name in picofaas.
 const FUNCTION: &str = "echo";
@@ -132,41 +127,17 @@ impl Contender {
     }
 
     fn start_picofaas(&self, setup: &Setup, arguments: &[String], running: &mut Running) -> Result<()> {
-        let [port, management_port] = [free_port()?, free_port()?];
-        let log = log_file(&setup.folder, &self.name)?;
-        let mut command = Command::new(&setup.picofaas);
-        command.arg("serve");
-        for (flag, port) in [("--listen", port), ("--management-listen", management_port)] {
-            command.arg(flag).arg(format!("127.0.0.1:{port}"));
-        }
-        command.args(["--runtime-listen", "127.0.0.1:0"]);
-        command.args(arguments).stdout(log.try_clone()?).stderr(log);
-        let mut front = Process::start("picofaas", &mut command)?;
-        let ready = wait::until(START_PATIENCE, || {
-            front.check_alive()?;
-            let answer = http::request(management_port, "GET", "/readyz", &[], "");
-            // Refused until it listens: that is what is waited for.
-            Ok(answer.ok().filter(|answer| answer.status == 200))
-        });
-        let place = || format!("see {}", setup.folder.join(format!("{}.log", self.name)).display());
-        if ready.with_context(place)?.is_none() {
-            bail!("GET /readyz was not 200 within {} s: {}", START_PATIENCE.as_secs(), place());
-        }
-        let spec = json!({
+        let server = Server::start(&setup.picofaas, arguments, &setup.folder, &self.name)?;
+        server.register(&json!({
             "name": FUNCTION,
             "executionMode": "POOL",
             "endpointUrl": format!("http://127.0.0.1:{}/invoke", running.upstream_port),
             "concurrency": 256,
             "queueSize": 1024,
             "timeoutMs": 10_000,
-        });
-        let headers = [("Content-Type", "application/json")];
-        let created = http::request(management_port, "POST", "/v1/functions", &headers, &spec.to_string())?;
-        if created.status != 201 {
-            bail!("POST /v1/functions: {} {}", created.status, String::from_utf8_lossy(&created.body));
-        }
-        running.front = Some(front);
-        running.front_port = port;
+        }))?;
+        running.front_port = server.port;
+        running.front = Some(server.process);
         running.path = format!("/v1/functions/{FUNCTION}:invoke");
         Ok(())
     }
@@ -182,12 +153,6 @@ impl Running {
     }
 }
 
-/// A port nobody listens on now. Somebody could take it before its server starts, which then says so.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot bind to 127.0.0.1")?;
-    Ok(listener.local_addr()?.port())
-}
-
 fn wait_for_listener(process: &mut Process, port: u16) -> Result<()> {
     let connected = wait::until(START_PATIENCE, || {
         process.check_alive()?;
@@ -198,12 +163,6 @@ fn wait_for_listener(process: &mut Process, port: u16) -> Result<()> {
         Some(_) => Ok(()),
         None => bail!("nobody listens on port {port} after {} s", START_PATIENCE.as_secs()),
     }
-}
-
-/// What a server prints goes into a file, of the last start only: a terminal would cost CPU.
-fn log_file(folder: &Path, name: &str) -> Result<File> {
-    let file = folder.join(format!("{name}.log"));
-    File::create(&file).with_context(|| format!("cannot write {}", file.display()))
 }
 
 #[cfg(test)]

@@ -52,6 +52,16 @@ impl Snapshot {
         Ok(Self { threads })
     }
 
+    /// Of the process `id` alone.
+    pub fn of_process(id: u32) -> Result<Self> {
+        let mut threads = BTreeMap::new();
+        read_threads(id, &mut threads)?;
+        if threads.is_empty() {
+            bail!("process {id} is not there");
+        }
+        Ok(Self { threads })
+    }
+
     pub fn since(&self, before: &Self) -> Used {
         let mut used = Used { total_ns: 0, by_thread_name_ns: BTreeMap::new(), threads_lost: 0 };
         for (id, thread) in &self.threads {

@@ -19,14 +19,16 @@ pub struct Machine {
     pub cores: usize,
     pub cpu_model: String,
     pub kernel: String,
-    pub wrk: String,
-    pub nginx: String,
+    /// The versions of the programs that a bench uses.
+    pub tools: Vec<String>,
     /// Of the last minute, read before the bench did anything.
     pub load_average: f64,
 }
 
 impl Machine {
-    pub fn read() -> Result<Self> {
+    /// With the versions of these programs, each with the flag that prints it.
+    pub fn read(tools: &[(&str, &str)]) -> Result<Self> {
+        let version = |&(program, flag): &(&str, &str)| first_line(Command::new(program).arg(flag));
         let read = |file: &str| fs::read_to_string(file).with_context(|| format!("cannot read {file}"));
         let loads = read("/proc/loadavg")?;
         let load_average = loads.split(' ').next().and_then(|first| first.parse().ok());
@@ -34,8 +36,7 @@ impl Machine {
             cores: thread::available_parallelism().context("cannot count the cores")?.get(),
             cpu_model: cpu_model(&read("/proc/cpuinfo")?),
             kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
-            wrk: first_line(Command::new("wrk").arg("--version"))?,
-            nginx: first_line(Command::new("nginx").arg("-v"))?,
+            tools: tools.iter().map(version).collect::<Result<_>>()?,
             load_average: load_average.with_context(|| format!("/proc/loadavg is {loads:?}"))?,
         })
     }
@@ -58,9 +59,9 @@ fn cpu_model(cpuinfo: &str) -> String {
 
 impl fmt::Display for Machine {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cores, cpu_model, kernel, wrk, nginx, load_average } = self;
-        writeln!(out, "machine: {cores} cores, {cpu_model}, Linux {kernel}, load average {load_average}")?;
-        write!(out, "tools: {wrk}; {nginx}")
+        let Self { cores, cpu_model, kernel, tools, load_average } = self;
+        write!(out, "machine: {cores} cores, {cpu_model}, Linux {kernel}, load average {load_average}")?;
+        if tools.is_empty() { Ok(()) } else { write!(out, "\ntools: {}", tools.join("; ")) }
     }
 }
 

@@ -1,0 +1,267 @@
+//! What local functions may use, and by which means the kernel holds them to it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Resource;
+
+use super::cgroup::folder::Folder;
+use super::cgroup::mounts::{Hierarchy, hierarchies};
+use super::cgroup::root::Root;
+use super::cgroup::{Allowance, Controller, Version};
+use super::exit::Exit;
+use super::rlimit::{Bound, threads_of_user};
+use crate::config::{LocalLimits, ServeArgs};
+use crate::registry::FunctionSpec;
+
+/// What is added to our own `oom_score_adj` for a function: where the whole machine runs out of
+/// memory, it is to go before us.
+const OOM_SCORE_MORE: i32 = 500;
+/// The largest there is.
+const OOM_SCORE_MAX: i32 = 1000;
+
+/// The limits in force.
+#[derive(Debug)]
+pub struct Limits {
+    roots: Vec<Root>,
+    /// For every process, whatever its function.
+    bounds: Vec<Bound>,
+    /// Memory is bounded by `RLIMIT_DATA`.
+    memory_by_rlimit: bool,
+    pids_max: u64,
+    /// None where nothing is to be bounded.
+    oom_score: Option<String>,
+    /// What bounds what, for the start-up log.
+    summary: String,
+}
+
+/// The groups of one instance.
+#[derive(Debug)]
+pub struct Enclosure {
+    /// With the place of their root.
+    folders: Vec<(usize, Folder)>,
+    memory_bytes: Option<u64>,
+}
+
+/// What a new process does to itself between fork and exec.
+#[derive(Debug)]
+pub struct Gate {
+    entrances: Vec<OwnedFd>,
+    bounds: Vec<Bound>,
+    oom_score: Option<String>,
+}
+
+impl Limits {
+    /// Finds out what can be bounded here and prepares it.
+    ///
+    /// # Errors
+    /// A sentence with the remedy, where `--local-limits cgroup` cannot be had.
+    pub fn prepare(flags: &ServeArgs) -> Result<Self, String> {
+        let pids_max = flags.local_pids_max;
+        let mut limits = Self {
+            roots: Vec::new(),
+            bounds: Vec::new(),
+            memory_by_rlimit: false,
+            pids_max,
+            oom_score: None,
+            summary: "nothing is bounded (--local-limits off)".to_owned(),
+        };
+        let mut obstacles = match flags.local_limits {
+            LocalLimits::Off => return Ok(limits),
+            LocalLimits::Rlimit => vec!["--local-limits rlimit".to_owned()],
+            LocalLimits::Auto | LocalLimits::Cgroup => limits.open_groups(),
+        };
+        obstacles.dedup();
+        let obstacles = obstacles.join("; ");
+        if flags.local_limits == LocalLimits::Cgroup && !obstacles.is_empty() {
+            return Err(format!(
+                "--local-limits cgroup: {obstacles}. Give picofaas a writable cgroup with the controllers memory, pids and cpu (systemd: Delegate=yes), or choose --local-limits auto"
+            ));
+        }
+        limits.oom_score = Some(oom_score());
+        limits.bounds.push(Bound::new(Resource::Nofile, flags.local_open_files_max));
+        limits.bounds.push(Bound::new(Resource::Core, 0));
+        let mut summary = String::new();
+        for controller in Controller::ALL {
+            let by = limits.fall_back(controller);
+            // Writes to a string do not fail.
+            let _ = write!(summary, "{} by {by}, ", controller.as_str());
+        }
+        let _ = write!(summary, "open files by rlimit");
+        if !obstacles.is_empty() {
+            let _ = write!(summary, " (no cgroup: {obstacles})");
+        }
+        limits.summary = summary;
+        Ok(limits)
+    }
+
+    /// What bounds what, in one line.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// Opens our folder in each hierarchy that has a controller of use. Answers what stood in the
+    /// way of the others.
+    fn open_groups(&mut self) -> Vec<String> {
+        let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+        let mut found = hierarchies(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
+        for hierarchy in found.iter_mut().filter(|hierarchy| hierarchy.version == Version::Two) {
+            let names = read(&hierarchy.own.join("cgroup.controllers").to_string_lossy());
+            let names: Vec<&str> = names.split_whitespace().collect();
+            hierarchy.controllers = Controller::ALL
+                .into_iter()
+                .filter(|controller| names.contains(&controller.as_str()))
+                .collect();
+        }
+        let mut obstacles = Vec::new();
+        for controller in Controller::ALL {
+            if !found.iter().any(|hierarchy| hierarchy.controllers.contains(&controller)) {
+                obstacles
+                    .push(format!("the controller {} is not mounted or not given on", controller.as_str()));
+            }
+        }
+        for Hierarchy { version, own, controllers } in
+            found.into_iter().filter(|one| !one.controllers.is_empty())
+        {
+            let hierarchy = Hierarchy { version, own, controllers };
+            match Root::open(&hierarchy, &hierarchy.controllers) {
+                Ok(root) => self.roots.push(root),
+                Err(obstacle) => obstacles.push(obstacle),
+            }
+        }
+        obstacles
+    }
+
+    /// Finds another means where there is no group. Answers what it is now.
+    fn fall_back(&mut self, controller: Controller) -> String {
+        if let Some(root) = self.roots.iter().find(|root| root.bounds(controller)) {
+            return format!("cgroup {}", root.version());
+        }
+        match controller {
+            Controller::Memory => {
+                self.memory_by_rlimit = true;
+                "rlimit (RLIMIT_DATA)".to_owned()
+            }
+            Controller::Pids if rustix::process::getuid().is_root() => {
+                "nothing (RLIMIT_NPROC does not bind root)".to_owned()
+            }
+            Controller::Pids => {
+                // It counts what the user runs besides, so that comes on top.
+                let most = threads_of_user() + self.pids_max;
+                self.bounds.push(Bound::new(Resource::Nproc, most));
+                "rlimit (RLIMIT_NPROC, which counts all of the user's)".to_owned()
+            }
+            Controller::Cpu => "nothing (no rlimit bounds it)".to_owned(),
+        }
+    }
+
+    /// Prepares what holds an instance of this function.
+    ///
+    /// # Errors
+    /// Where a group cannot be made.
+    pub fn enclose(&self, spec: &FunctionSpec) -> io::Result<(Enclosure, Gate)> {
+        let limits = &spec.resources.limits;
+        let allowance = Allowance {
+            memory_bytes: limits.memory_bytes(),
+            cpu_millicores: limits.cpu_millicores(),
+            pids: self.pids_max,
+        };
+        let mut enclosure = Enclosure { folders: Vec::new(), memory_bytes: allowance.memory_bytes };
+        match self.fill(&mut enclosure, &allowance) {
+            Ok(gate) => Ok((enclosure, gate)),
+            Err(error) => {
+                self.release(enclosure);
+                Err(io::Error::new(error.kind(), format!("its limits could not be set: {error}")))
+            }
+        }
+    }
+
+    fn fill(&self, enclosure: &mut Enclosure, allowance: &Allowance) -> io::Result<Gate> {
+        let (mut entrances, mut bounds) = (Vec::new(), self.bounds.clone());
+        for (at, root) in self.roots.iter().enumerate().filter(|(_, root)| root.serves(allowance)) {
+            let folder = root.take(allowance)?;
+            let entrance = folder.entrance();
+            enclosure.folders.push((at, folder));
+            entrances.push(entrance?);
+        }
+        if let Some(bytes) = allowance.memory_bytes.filter(|_| self.memory_by_rlimit) {
+            bounds.push(Bound::new(Resource::Data, bytes));
+        }
+        Ok(Gate { entrances, bounds, oom_score: self.oom_score.clone() })
+    }
+
+    /// Takes back the groups of an instance that has ended; what is still in them is killed.
+    pub fn release(&self, enclosure: Enclosure) {
+        for (at, folder) in enclosure.folders {
+            self.roots[at].give_back(folder);
+        }
+    }
+
+    /// Looks again at the groups in which something was still ending.
+    pub fn tidy(&self) {
+        self.roots.iter().for_each(Root::tidy);
+    }
+
+    /// Whether something in a group is still ending.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.roots.iter().any(Root::is_busy)
+    }
+
+    /// Ends what is left in the groups and removes them.
+    pub fn close(&self) {
+        for root in &self.roots {
+            if !root.close() {
+                tracing::warn!("a cgroup could not be removed; the next start tries again");
+            }
+        }
+    }
+}
+
+impl Enclosure {
+    /// How an instance ended, once it is known how its first process did.
+    #[must_use]
+    pub fn judge(&self, exit: Exit) -> Exit {
+        match self.memory_bytes {
+            Some(limit)
+                if exit.may_be_a_kill() && self.folders.iter().any(|(_, f)| f.was_out_of_memory()) =>
+            {
+                Exit::OutOfMemory { limit }
+            }
+            Some(_) | None => exit,
+        }
+    }
+}
+
+impl Gate {
+    /// Enters the groups and takes on the limits. Async-signal-safe: it allocates nothing but the
+    /// value of an error, which no error that the kernel gives has.
+    ///
+    /// # Errors
+    /// What the kernel says: a function runs within its limits or not at all.
+    pub fn pass(&self) -> io::Result<()> {
+        for entrance in &self.entrances {
+            rustix::io::write(entrance, b"0")?;
+        }
+        if let Some(score) = &self.oom_score {
+            // Where /proc is not mounted there is nothing to tell.
+            if let Ok(file) = rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY, Mode::empty()) {
+                let _ = rustix::io::write(&file, score.as_bytes());
+            }
+        }
+        for bound in &self.bounds {
+            bound.set()?;
+        }
+        Ok(())
+    }
+}
+
+fn oom_score() -> String {
+    let ours = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+    let ours: i32 = ours.trim().parse().unwrap_or(0);
+    (ours + OOM_SCORE_MORE).min(OOM_SCORE_MAX).to_string()
+}

@@ -1,0 +1,49 @@
+//! Limits that a process inherits and cannot raise again.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// One limit, ready to be set between fork and exec.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    resource: Resource,
+    rlimit: Rlimit,
+}
+
+impl Bound {
+    /// Of at most `most`, or of what this process may have where that is less.
+    #[must_use]
+    pub fn new(resource: Resource, most: u64) -> Self {
+        let most = getrlimit(resource).maximum.map_or(most, |ours| most.min(ours));
+        Self { resource, rlimit: Rlimit { current: Some(most), maximum: Some(most) } }
+    }
+
+    /// Sets it for the calling process. Async-signal-safe.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn set(&self) -> std::io::Result<()> {
+        Ok(setrlimit(self.resource, self.rlimit)?)
+    }
+}
+
+/// The threads that the user of this process has now. `RLIMIT_NPROC` counts them all.
+#[must_use]
+pub fn threads_of_user() -> u64 {
+    let uid = rustix::process::getuid().as_raw();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let of_user = entries.filter(|entry| {
+        let is_process = entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
+        is_process && entry.metadata().is_ok_and(|metadata| metadata.uid() == uid)
+    });
+    of_user
+        .filter_map(|entry| {
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            // The name in parentheses may hold anything; after it comes the third field.
+            let (_, rest) = stat.rsplit_once(") ")?;
+            rest.split(' ').nth(17)?.parse::<u64>().ok()
+        })
+        .sum()
+}

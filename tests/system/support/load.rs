@@ -1,0 +1,115 @@
+//! A steady stream of invocations over kept connections.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::client::Client;
+use super::patience::Stopwatch;
+use super::server::Server;
+
+/// How long a load lasts where `PICOFAAS_LOAD_SECONDS` says nothing.
+const SECONDS: u64 = 10;
+/// Failures that are kept to be shown.
+const SHOWN_MAX: usize = 5;
+
+/// Callers that invoke a function of the handler `identity` at a fixed rate, each on one connection.
+pub struct Load {
+    over: Arc<AtomicBool>,
+    callers: Vec<JoinHandle<Report>>,
+    watch: Stopwatch,
+    per_second: u32,
+}
+
+/// What became of a load.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Requests that were answered.
+    pub answered: u32,
+    /// Those not answered with 200, their own input and the first attempt; the first few of them.
+    pub failures: Vec<String>,
+    pub failed: u32,
+    /// The processes that answered.
+    pub pids: BTreeSet<u64>,
+}
+
+/// How long a test under load is to last: 10 s, or `PICOFAAS_LOAD_SECONDS`.
+pub fn duration() -> Duration {
+    let seconds = std::env::var("PICOFAAS_LOAD_SECONDS").ok();
+    let seconds = seconds.map(|text| text.parse().expect("PICOFAAS_LOAD_SECONDS is a number of seconds"));
+    Duration::from_secs(seconds.unwrap_or(SECONDS))
+}
+
+impl Load {
+    /// Begins to invoke `function`, `per_second` times over all `connections`.
+    pub fn start(server: &Server, function: &'static str, per_second: u32, connections: u32) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let (watch, period) = (Stopwatch::start(), Duration::from_secs(1) * connections / per_second);
+        let callers = (0..connections).map(|at| {
+            let (client, over) = (server.client(), over.clone());
+            let first = period * at / connections;
+            thread::spawn(move || call(client, function, &over, watch, first, period))
+        });
+        Self { callers: callers.collect(), over, watch, per_second }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.watch.elapsed()
+    }
+
+    /// Ends it. Every request was answered with 200, its own input and at the first attempt.
+    #[track_caller]
+    pub fn stop(self) -> Report {
+        let elapsed = self.watch.elapsed();
+        self.over.store(true, Ordering::Release);
+        let mut whole = Report::default();
+        for caller in self.callers {
+            let report = caller.join().expect("every request is answered");
+            whole.answered += report.answered;
+            whole.failed += report.failed;
+            whole.failures.extend(report.failures);
+            whole.pids.extend(report.pids);
+        }
+        println!("{} answers in {elapsed:?} from {} processes", whole.answered, whole.pids.len());
+        assert_eq!(whole.failed, 0, "of {}: {:#?}", whole.answered, whole.failures);
+        // A machine that is busy with other tests is slower, but a load that is none proves nothing.
+        let due = elapsed.as_secs_f64() * f64::from(self.per_second);
+        assert!(f64::from(whole.answered) > due / 5.0, "only {} of {due:.0} were sent", whole.answered);
+        whole
+    }
+}
+
+fn call(
+    mut client: Client,
+    function: &str,
+    over: &AtomicBool,
+    watch: Stopwatch,
+    first: Duration,
+    period: Duration,
+) -> Report {
+    let mut report = Report::default();
+    let mut due = first;
+    while !over.load(Ordering::Acquire) {
+        if let Some(left) = due.checked_sub(watch.elapsed()).filter(|left| !left.is_zero()) {
+            thread::park_timeout(left);
+            continue;
+        }
+        // What a slow moment held up is sent after it, not left out.
+        due += period;
+        let input = report.answered;
+        let answer = client.invoke(function, input);
+        report.answered += 1;
+        let output = if answer.status == 200 { answer.json()["output"].clone() } else { Default::default() };
+        if output["input"] == input && answer.header("x-attempts") == Some("1") {
+            report.pids.extend(output["pid"].as_u64());
+        } else {
+            report.failed += 1;
+            if report.failures.len() < SHOWN_MAX {
+                report.failures.push(format!("{:?} {answer:?}", watch.elapsed()));
+            }
+        }
+    }
+    report
+}

@@ -1,0 +1,346 @@
+//! `cargo xtask bench job`: what a `JOB` invocation costs above what a fresh process costs anyway.
+//!
+//! Two contenders start the same program the same number of times side by side: `picofaas`, which is asked with
+//! `:invoke` by clients on kept connections, and the baseline, which starts the program itself and answers its
+//! two calls. Rounds are interleaved, each begins with the other one, and the figure is the ratio of each round.
+
+mod baseline;
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use self::baseline::Worker;
+use super::cpu::{MachineCpu, Snapshot};
+use super::machine::Machine;
+use super::report::{Spread, table};
+use super::server::{Server, log_file};
+use super::wire::Wire;
+use super::{absolute, build, save};
+use crate::repository::{self, Repository};
+use crate::wait::Stopwatch;
+
+/// The p50 of picofaas ÷ that of the baseline, one call at a time: what is aimed at.
+const RATIO_MAX: f64 = 1.6;
+
+const FUNCTION: &str = "job";
+const TIMEOUT_MS: u32 = 10_000;
+/// In the input, so that an answer made without reading it is told apart.
+const INPUT_TEXT: &str = "an answer that was really asked for";
+
+/// Calls of each worker before a measurement.
+const WARM_UP_CALLS: u32 = 5;
+
+fn body() -> String {
+    format!("{{\"input\":{{\"text\":\"{INPUT_TEXT}\"}}}}")
+}
+
+#[derive(clap::Args, Serialize)]
+pub struct Options {
+    /// Length of one measurement
+    #[arg(long, value_name = "S", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// Times everything is measured
+    #[arg(long, value_name = "R", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Callers at once, one number after the other
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,4,16",
+          value_parser = clap::value_parser!(u32).range(1..=64))]
+    callers: Vec<u32>,
+    /// Scheduler policy of picofaas: spin, adaptive, park or auto
+    #[arg(long, value_name = "POLICY", default_value = "adaptive")]
+    scheduler: String,
+    /// Further arguments of `picofaas serve`
+    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    picofaas_args: String,
+    /// Where to write every measurement [default: bench-results/<time>-job.json]
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Measure this picofaas instead of building the tree's
+    #[arg(long, value_name = "FILE")]
+    picofaas_binary: Option<PathBuf>,
+    /// Start this function instead of the runtime's example `echo`: a program that gives back its input
+    #[arg(long, value_name = "FILE")]
+    function_binary: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Contender {
+    Baseline,
+    Picofaas,
+}
+
+/// One contender in one round; times in microseconds.
+#[derive(Debug, Serialize)]
+struct Measurement {
+    contender: Contender,
+    callers: u32,
+    /// From 1.
+    round: u32,
+    calls: usize,
+    calls_per_second: f64,
+    p50_us: f64,
+    p99_us: f64,
+    /// Until the process was waited for; the baseline alone knows.
+    reaped_p50_us: Option<f64>,
+    /// CPU time of the picofaas process per call, without that of the functions.
+    picofaas_cpu_us: Option<f64>,
+    /// Of one core, everything on this machine together.
+    machine_cpu_percent: f64,
+    steal_percent: f64,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    at_utc: String,
+    commit: String,
+    machine: &'a Machine,
+    options: &'a Options,
+    measurements: &'a [Measurement],
+}
+
+pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    // Before anything is built: a compiler's load is no other's load.
+    let machine = Machine::read(&[])?;
+    let folder = repository.target().join("xtask/bench-job");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let function = match &options.function_binary {
+        Some(file) => absolute(file)?,
+        None => build(repository, &["--package", "picofaas-runtime", "--example", "echo"], "examples/echo")?,
+    };
+    let picofaas = match &options.picofaas_binary {
+        Some(file) => absolute(file)?,
+        None => build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")?,
+    };
+    println!("{machine}");
+    machine.warn_when_busy();
+    let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
+
+    let mut arguments = vec!["--allow-local-exec".to_owned(), "--scheduler".to_owned()];
+    arguments.push(options.scheduler.clone());
+    arguments.extend(options.picofaas_args.split_whitespace().map(str::to_owned));
+    let server = Server::start(&picofaas, &arguments, &folder, "picofaas")?;
+    server.register(&json!({
+        "name": FUNCTION,
+        "executionMode": "JOB",
+        "local": { "command": [function] },
+        "concurrency": 64,
+        "queueSize": 1024,
+        "maxRetries": 0,
+        "timeoutMs": TIMEOUT_MS,
+    }))?;
+    let log = log_file(&folder, "function")?;
+    let mut measurements = Vec::new();
+    for round in 1..=options.rounds {
+        for &callers in &options.callers {
+            let mut order = [Contender::Baseline, Contender::Picofaas];
+            order.rotate_left((round as usize + 1) % 2);
+            for contender in order {
+                let call = || -> Result<Caller<'_>> {
+                    Ok(match contender {
+                        Contender::Baseline => Caller::Baseline(Worker::new(&function, &log)?),
+                        Contender::Picofaas => Caller::Picofaas(Wire::connect(server.port)?),
+                    })
+                };
+                let measurement = measure(contender, callers, round, options.seconds, &server, call)
+                    .with_context(|| format!("{contender:?}, {callers} callers, round {round}"))?;
+                println!("{measurement}");
+                measurements.push(measurement);
+            }
+        }
+    }
+    server.stop()?;
+
+    let commit = repository.commit()?;
+    let file = match &options.json {
+        Some(file) => file.clone(),
+        None => repository.root().join("bench-results").join(format!("{at_utc}-job.json")),
+    };
+    let record = Record { at_utc, commit, machine: &machine, options, measurements: &measurements };
+    save(&file, &record)?;
+    println!("\n{}", report(options, &measurements)?);
+    println!("{machine}\ncommit: {}, scheduler: {}", record.commit, options.scheduler);
+    println!("every measurement: {}", file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One that calls, over and over.
+enum Caller<'a> {
+    Baseline(Worker<'a>),
+    Picofaas(Wire),
+}
+
+impl Caller<'_> {
+    /// Until the result was there, and until the process had ended where that is known.
+    fn call(&mut self) -> Result<(Duration, Option<Duration>)> {
+        match self {
+            Caller::Baseline(worker) => {
+                let times = worker.call()?;
+                Ok((times.completed, Some(times.reaped)))
+            }
+            Caller::Picofaas(wire) => {
+                let watch = Stopwatch::start();
+                let (status, answer) = wire.ask(&format!("POST /v1/functions/{FUNCTION}:invoke"), &body())?;
+                let took = watch.elapsed();
+                let json: Value = serde_json::from_slice(&answer).context("the answer is not JSON")?;
+                ensure!(
+                    status == 200 && json["output"]["text"] == INPUT_TEXT,
+                    "not an answer: {status} {json}"
+                );
+                Ok((took, None))
+            }
+        }
+    }
+}
+
+fn measure<'a>(
+    contender: Contender,
+    callers: u32,
+    round: u32,
+    seconds: u32,
+    server: &Server,
+    caller: impl Fn() -> Result<Caller<'a>>,
+) -> Result<Measurement> {
+    let mut workers = Vec::new();
+    for _ in 0..callers {
+        let mut worker = caller()?;
+        for _ in 0..WARM_UP_CALLS {
+            worker.call()?;
+        }
+        workers.push(worker);
+    }
+    let length = Duration::from_secs(u64::from(seconds));
+    let id = server.process.id();
+    let (machine_before, before) = (MachineCpu::read()?, Snapshot::of_process(id)?);
+    let watch = Stopwatch::start();
+    let calls = thread::scope(|scope| {
+        let threads: Vec<_> =
+            workers.iter_mut().map(|worker| scope.spawn(move || repeat(worker, watch, length))).collect();
+        let mut calls = Vec::new();
+        for thread in threads {
+            calls.extend(thread.join().map_err(|_| anyhow!("a caller panicked"))??);
+        }
+        Ok::<_, anyhow::Error>(calls)
+    })?;
+    let elapsed_s = watch.elapsed().as_secs_f64();
+    let machine = MachineCpu::read()?;
+    let used_ns = Snapshot::of_process(id)?.since(&before).total_ns;
+    if calls.is_empty() {
+        bail!("not one call was answered");
+    }
+    let completed = sorted_us(calls.iter().map(|(completed, _)| *completed));
+    let reaped = sorted_us(calls.iter().filter_map(|(_, reaped)| *reaped));
+    let percent = |after: u64, before: u64| after.saturating_sub(before) as f64 / 1e7 / elapsed_s;
+    Ok(Measurement {
+        contender,
+        callers,
+        round,
+        calls: calls.len(),
+        calls_per_second: calls.len() as f64 / elapsed_s,
+        p50_us: quantile(&completed, 50),
+        p99_us: quantile(&completed, 99),
+        reaped_p50_us: (!reaped.is_empty()).then(|| quantile(&reaped, 50)),
+        picofaas_cpu_us: (contender == Contender::Picofaas)
+            .then(|| used_ns as f64 / 1e3 / calls.len() as f64),
+        machine_cpu_percent: percent(machine.busy_ns, machine_before.busy_ns),
+        steal_percent: percent(machine.steal_ns, machine_before.steal_ns),
+    })
+}
+
+fn repeat(
+    worker: &mut Caller<'_>,
+    watch: Stopwatch,
+    length: Duration,
+) -> Result<Vec<(Duration, Option<Duration>)>> {
+    let mut calls = Vec::new();
+    while watch.elapsed() < length {
+        calls.push(worker.call()?);
+    }
+    Ok(calls)
+}
+
+fn sorted_us(times: impl Iterator<Item = Duration>) -> Vec<f64> {
+    let mut times: Vec<f64> = times.map(|time| time.as_secs_f64() * 1e6).collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// Of at least one sorted value, the smallest that so many percent do not exceed.
+fn quantile(sorted: &[f64], percent: usize) -> f64 {
+    sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
+}
+
+fn report(options: &Options, measurements: &[Measurement]) -> Result<String> {
+    let mut figures = table(&["callers", "", "p50 µs", "p99 µs", "reaped p50 µs", "calls/s", "CPU µs/call"]);
+    let mut ratios = table(&["callers", "p50, picofaas ÷ baseline", "calls/s, picofaas ÷ baseline"]);
+    for &callers in &options.callers {
+        let of = |contender: Contender| -> Vec<&Measurement> {
+            measurements.iter().filter(|m| m.callers == callers && m.contender == contender).collect()
+        };
+        for contender in [Contender::Baseline, Contender::Picofaas] {
+            let rows = of(contender);
+            let spread = |figure: &dyn Fn(&Measurement) -> Option<f64>| {
+                Spread::of(rows.iter().filter_map(|m| figure(m)).collect()).to_string()
+            };
+            figures.add_row([
+                callers.to_string(),
+                format!("{contender:?}").to_lowercase(),
+                spread(&|m| Some(m.p50_us)),
+                spread(&|m| Some(m.p99_us)),
+                spread(&|m| m.reaped_p50_us),
+                spread(&|m| Some(m.calls_per_second)),
+                spread(&|m| m.picofaas_cpu_us),
+            ]);
+        }
+        // Both have one measurement per round, in the same order.
+        let (baseline, picofaas) = (of(Contender::Baseline), of(Contender::Picofaas));
+        ensure!(baseline.len() == picofaas.len(), "a round is missing");
+        let ratio = |figure: fn(&Measurement) -> f64| {
+            let pairs = picofaas.iter().zip(&baseline);
+            Spread::of(pairs.map(|(picofaas, baseline)| figure(picofaas) / figure(baseline)).collect())
+        };
+        ratios.add_row([
+            callers.to_string(),
+            format!("{:.2}", ratio(|m| m.p50_us)),
+            format!("{:.2}", ratio(|m| m.calls_per_second)),
+        ]);
+    }
+    Ok(format!(
+        "median (min..max) over the rounds; CPU is that of picofaas alone\n{figures}\n\n\
+         ratios of each round, median (min..max); aimed at: a p50 of at most {RATIO_MAX} with 1 caller\n{ratios}\n"
+    ))
+}
+
+impl fmt::Display for Measurement {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { contender, callers, round, p50_us, p99_us, calls_per_second, machine_cpu_percent, .. } =
+            self;
+        write!(
+            out,
+            "round {round}, {callers} callers, {contender:?}: p50 {p50_us:.0} µs, p99 {p99_us:.0} µs, \
+             {calls_per_second:.0} calls/s, {machine_cpu_percent:.0} % of a core busy, {:.0} % stolen",
+            self.steal_percent
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_a_value_that_was_measured() {
+        assert_eq!(quantile(&[7.0], 50), 7.0);
+        let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!((quantile(&hundred, 50), quantile(&hundred, 99)), (50.0, 99.0));
+        assert_eq!(quantile(&[1.0, 2.0], 50), 1.0);
+    }
+}

@@ -1,0 +1,118 @@
+//! `picofaas serve`, as a bench starts it: on free ports, with its log in a file.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::http;
+use crate::process::Process;
+use crate::wait::{self, Stopwatch};
+
+/// From a server's start until it must answer.
+pub const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A picofaas that is ready.
+pub struct Server {
+    pub process: Process,
+    /// Where clients call.
+    pub port: u16,
+    pub management_port: u16,
+    /// From its start until `GET /readyz` was 200.
+    pub ready_after: Duration,
+}
+
+impl Server {
+    /// Starts one and waits until it is ready. What it logs goes into `<name>.log` in `folder`.
+    pub fn start(binary: &Path, arguments: &[String], folder: &Path, name: &str) -> Result<Self> {
+        let [port, management_port] = [free_port()?, free_port()?];
+        let log = log_file(folder, name)?;
+        let mut command = Command::new(binary);
+        command.arg("serve");
+        for (flag, port) in [("--listen", port), ("--management-listen", management_port)] {
+            command.arg(flag).arg(format!("127.0.0.1:{port}"));
+        }
+        command.args(["--runtime-listen", "127.0.0.1:0"]);
+        command.args(arguments).stdout(log.try_clone()?).stderr(log);
+        let started = Stopwatch::start();
+        let mut process = Process::start("picofaas", &mut command)?;
+        let ready = wait::until(START_PATIENCE, || {
+            process.check_alive()?;
+            let answer = http::request(management_port, "GET", "/readyz", &[], "");
+            // Refused until it listens: that is what is waited for.
+            Ok(answer.ok().filter(|answer| answer.status == 200))
+        });
+        let ready_after = started.elapsed();
+        let place = || format!("see {}", folder.join(format!("{name}.log")).display());
+        if ready.with_context(place)?.is_none() {
+            bail!("GET /readyz was not 200 within {} s: {}", START_PATIENCE.as_secs(), place());
+        }
+        Ok(Self { process, port, management_port, ready_after })
+    }
+
+    /// Creates a function.
+    pub fn register(&self, spec: &Value) -> Result<()> {
+        let headers = [("Content-Type", "application/json")];
+        let created =
+            http::request(self.management_port, "POST", "/v1/functions", &headers, &spec.to_string())?;
+        if created.status != 201 {
+            bail!("POST /v1/functions: {} {}", created.status, String::from_utf8_lossy(&created.body));
+        }
+        Ok(())
+    }
+
+    /// Waits until a function has a ready instance.
+    pub fn until_ready(&self, function: &str) -> Result<()> {
+        let path = format!("/v1/functions/{function}");
+        let ready = wait::until(START_PATIENCE, || {
+            let answer = http::request(self.port, "GET", &path, &[], "")?;
+            let function: Value = serde_json::from_slice(&answer.body).context("not JSON")?;
+            Ok((function["status"]["ready"].as_u64() >= Some(1)).then_some(()))
+        })?;
+        ready.with_context(|| format!("{function} has no ready instance: see the log"))
+    }
+
+    /// Its resident memory in kibibytes, without that of its children.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let file = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+        resident_kib(&status).with_context(|| format!("{file} has no VmRSS"))
+    }
+
+    pub fn stop(self) -> Result<()> {
+        self.process.stop()
+    }
+}
+
+fn resident_kib(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// A port nobody listens on now. Somebody could take it before its server starts, which then says so.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot bind to 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// What a server prints goes into a file, of the last start only: a terminal would cost CPU.
+pub fn log_file(folder: &Path, name: &str) -> Result<File> {
+    let file = folder.join(format!("{name}.log"));
+    File::create(&file).with_context(|| format!("cannot write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_the_line_of_that_name() {
+        let status = "Name:\tpicofaas\nVmHWM:\t   20000 kB\nVmRSS:\t   12345 kB\nRssAnon:\t 9 kB\n";
+        assert_eq!(resident_kib(status), Some(12_345));
+        assert_eq!(resident_kib("Name:\tpicofaas\n"), None);
+    }
+}
