@@ -112,7 +112,7 @@ fn a_cancel_that_races_the_answer_of_an_instance_leaves_one_end_that_everybody_i
             }
         };
         let id = listed["executions"][0]["executionId"].as_str().unwrap().to_owned();
-        let_pass(Duration::from_micros(round % 8 * 500));
+        let_pass(Duration::from_micros(round % 8 * 1500));
         let cancelled = canceller.delete(&format!("/v1/executions/{id}"));
         let answer = client.receive();
         if answer.header("x-execution-id") == Some(&id) {

@@ -5,7 +5,6 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::patience::eventually;
 use crate::support::server::Server;
 use crate::support::specification::{With, faulty, warm};
 
@@ -65,7 +64,7 @@ fn a_warm_instance_has_its_own_environment_and_arguments_and_none_of_ours() {
     let ours = std::env::vars().map(|(name, _)| name);
     let ours = ours.filter(|name| !["PATH", "HOME"].contains(&name.as_str()));
     for name in ours.filter(|name| !OF_THE_SHELL.contains(&name.as_str())) {
-        assert!(!env.contains_key(name.as_str()), "{name} of the control plane in {text}");
+        assert!(!env.contains_key(name.as_str()), "it was given {name} of the control plane");
     }
 }
 
@@ -79,5 +78,5 @@ fn limits_that_a_function_sets_itself_are_left_alone() {
     assert_eq!(server.invoke("small", 1).output(), 1);
     let answer = server.invoke("small", format!("\"{}\"", "x".repeat(100)));
     answer.assert_error(413, "BODY_TOO_LARGE", "function", &[]);
-    eventually("its permit is back", || (server.function("small")["status"]["inFlight"] == 0).then_some(()));
+    server.until_status("small", "inFlight", 0);
 }
