@@ -9,6 +9,7 @@ mod support;
 mod cancel;
 mod chaos;
 mod crowd;
+mod description;
 mod drain;
 mod executions;
 mod extremes;
