@@ -42,6 +42,7 @@ fn context(limits: &str) -> Rc<Context> {
         runtime_url: String::new(),
         lines: Lines::to(|_| {}),
         last_words: RefCell::new(LastWords::default()),
+        populated: RefCell::default(),
     })
 }
 

@@ -63,6 +63,7 @@ pub enum Code {
     /// The function answered with an error of its own; its code replaces this one.
     HandlerError,
     HandlerTimeout,
+    /// The last, which is how [`Code::ALL`] is known to be complete.
     Internal,
 }
 
@@ -87,6 +88,60 @@ impl Source {
 }
 
 impl Code {
+    /// Every code, in the order of the enum.
+    pub const ALL: [Code; 50] = [
+        Code::BadRequest,
+        Code::InvalidJson,
+        Code::CursorExpired,
+        Code::InvalidInvocation,
+        Code::InvalidFunction,
+        Code::NotFound,
+        Code::FunctionNotFound,
+        Code::ExecutionNotFound,
+        Code::ExecutionExpired,
+        Code::ExecutionLostOnRestart,
+        Code::MethodNotAllowed,
+        Code::ForeignHost,
+        Code::WritesDisabled,
+        Code::ListingDisabled,
+        Code::LocalExecDisabled,
+        Code::Unauthorized,
+        Code::RequestTimeout,
+        Code::FunctionExists,
+        Code::VersionMismatch,
+        Code::NotScalable,
+        Code::AlreadyTerminal,
+        Code::NoLogs,
+        Code::AttemptSuperseded,
+        Code::InvalidCompletion,
+        Code::IdempotencyMismatch,
+        Code::BodyTooLarge,
+        Code::HeadTooLarge,
+        Code::UnsupportedMediaType,
+        Code::QueueFull,
+        Code::ExecutionsFull,
+        Code::RetentionFull,
+        Code::PayloadBytesFull,
+        Code::FunctionsFull,
+        Code::Draining,
+        Code::ControlBusy,
+        Code::LogReadersFull,
+        Code::Timeout,
+        Code::QueueTimeout,
+        Code::Cancelled,
+        Code::FunctionRemoved,
+        Code::ShuttingDown,
+        Code::NoInstance,
+        Code::InstanceCrashed,
+        Code::OutOfMemory,
+        Code::InvalidAnswer,
+        Code::OutputTooLarge,
+        Code::OutputNotJson,
+        Code::HandlerError,
+        Code::HandlerTimeout,
+        Code::Internal,
+    ];
+
     /// The HTTP status it is answered with.
     #[must_use]
     pub fn status(self) -> u16 {
@@ -309,5 +364,22 @@ impl Refusal {
     pub fn closing(mut self) -> Self {
         self.close = true;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_all_codes_has_each_once_and_in_order() {
+        for (index, code) in Code::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, index, "{code:?} is not where the enum has it");
+        }
+        assert_eq!(
+            Code::ALL.len(),
+            Code::Internal as usize + 1,
+            "a code is missing, or Internal is not the last"
+        );
     }
 }

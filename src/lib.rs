@@ -10,6 +10,7 @@
 //! | `control` | everything slow: registry changes, instances, the management listener |
 //! | `registry` | function specifications |
 //! | `management` | metrics, health |
+//! | `openapi` | the description of the API |
 //! | `cli` | the commands |
 //! | `dev` | what `picofaas dev` does: watch, build, reload |
 
@@ -29,4 +30,5 @@ pub mod id;
 pub mod mailbox;
 pub mod management;
 pub mod metrics;
+pub mod openapi;
 pub mod registry;

@@ -20,6 +20,7 @@ use crate::gateway::route::{Call, route};
 use crate::id::ExecutionId;
 use crate::mailbox::WholeRequest;
 use crate::management::{inside, metrics};
+use crate::openapi;
 use crate::registry::{FunctionSpec, SpecError, parse_function, parse_function_named};
 
 /// How long the scheduler may take to show that it ticks.
@@ -47,6 +48,7 @@ impl Control {
             Call::Healthz => self.healthz().await,
             Call::Readyz => self.readyz(),
             Call::Metrics => Ok(self.metrics()),
+            Call::OpenApi => Ok(openapi::answer()),
             Call::Page => Ok(inside::page()),
             Call::DebugState => Ok(inside::state(self)),
             Call::ListFunctions => Ok(self.list()),

@@ -16,6 +16,7 @@ use super::server::{check_host, headless};
 use crate::error::{Code, Refusal};
 use crate::id::ExecutionId;
 use crate::mailbox::{Errand, WholeRequest, question};
+use crate::openapi;
 
 /// Which listener a request came in on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,7 @@ async fn serve_call(gateway: &Rc<Gateway>, call: Call<'_>, parts: &Parts, body: 
         }
         Call::JobInput(id) => gateway.job_input(id, &parts.headers),
         Call::CompleteJob(id) => gateway.complete_job(id, &parts.headers, body).await,
+        Call::OpenApi => openapi::answer(),
         Call::Healthz
         | Call::Readyz
         | Call::Metrics

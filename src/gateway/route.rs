@@ -43,6 +43,8 @@ pub enum Call<'a> {
     Readyz,
     /// `GET /metrics`, on the management listener only
     Metrics,
+    /// `GET /openapi.yaml`
+    OpenApi,
     /// `GET /`, on the management listener only
     Page,
     /// `GET /debug/state`, on the management listener only
@@ -71,6 +73,7 @@ impl Call<'_> {
             | Call::Healthz
             | Call::Readyz
             | Call::Metrics
+            | Call::OpenApi
             | Call::Page
             | Call::DebugState => false,
         }
@@ -99,7 +102,8 @@ impl Call<'_> {
             | Call::DebugState
             | Call::Healthz
             | Call::Readyz
-            | Call::Metrics => false,
+            | Call::Metrics
+            | Call::OpenApi => false,
         }
     }
 
@@ -193,6 +197,7 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
         "/healthz" => get(Call::Healthz),
         "/readyz" => get(Call::Readyz),
         "/metrics" => get(Call::Metrics),
+        "/openapi.yaml" => get(Call::OpenApi),
         "/" => get(Call::Page),
         "/debug/state" => get(Call::DebugState),
         _ => Err(nowhere(path)),
@@ -202,7 +207,9 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
 fn nowhere(path: &str) -> Refusal {
     Refusal::new(
         Code::NotFound,
-        format!("there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions"),
+        format!(
+            "there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions, the whole API in /openapi.yaml"
+        ),
     )
 }
 
@@ -224,6 +231,7 @@ mod tests {
             (Method::GET, "/v1/internal/executions/12/input", Call::JobInput("12")),
             (Method::POST, "/v1/internal/executions/12:complete", Call::CompleteJob("12")),
             (Method::GET, "/healthz", Call::Healthz),
+            (Method::HEAD, "/openapi.yaml", Call::OpenApi),
         ];
         for (method, path, call) in cases {
             assert_eq!(route(&method, path).map_err(|r| r.code), Ok(call), "{path}");

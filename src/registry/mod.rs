@@ -50,6 +50,8 @@ pub use fault::{FAULTS_MAX, Fault, Faults};
 pub use folder::{Loaded, discover, load_dir};
 pub use manifest::{LocatedFault, MANIFEST_BYTES_MAX, ManifestError, read_manifests};
 pub use name::{FunctionName, InvalidName, NAME_BYTES_MAX};
+#[cfg(test)]
+pub(crate) use parse::FIELDS;
 pub use parse::{SpecError, parse_function, parse_function_named};
 pub use quantity::{InvalidQuantity, Quantity, ResourceList};
 pub use spec::{EnvVar, ExecutionMode, FunctionSpec, Local, Replicas, Resources};

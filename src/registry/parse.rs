@@ -17,7 +17,7 @@ use super::{
 
 /// Every field of a specification. `status` is what an answer adds: it is passed over, so that what
 /// was read with `GET` can be sent back.
-pub(super) const FIELDS: &[&str] = &[
+pub(crate) const FIELDS: &[&str] = &[
     "name",
     "executionMode",
     "image",

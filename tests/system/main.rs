@@ -12,6 +12,7 @@ mod chaos;
 mod contests;
 mod crowd;
 mod deadlines;
+mod description;
 mod drain;
 mod environment;
 mod executions;

@@ -5,6 +5,7 @@
 //! | `test` | the named checks that a change must pass, run here as in CI |
 //! | `tidy` | the rules about the tree itself that no compiler checks |
 //! | `bench` | picofaas beside nginx and a direct call, under the same load |
+//! | `openapi` | the part of `test` that compares openapi.yaml with a running server |
 //! | `repository` | where the tree is, what is in it, how cargo is called in it |
 //! | `toolbox` | the tools a chore needs and how they get onto this machine |
 //! | `libtest` | reads the counts out of what `cargo test` prints |
@@ -14,6 +15,7 @@
 mod bench;
 mod http;
 mod libtest;
+mod openapi;
 mod process;
 mod repository;
 mod test;

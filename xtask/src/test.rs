@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use crate::libtest::Tally;
+use crate::openapi;
 use crate::repository::Repository;
 use crate::tidy;
 use crate::toolbox::{self, Unavailable};
@@ -37,13 +38,18 @@ enum Verdict {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
     Check { name: "clippy", what: "cargo clippy --workspace --all-targets -- -D warnings", run: clippy },
     Check { name: "deny", what: "cargo deny check licenses bans sources", run: deny },
     Check { name: "build", what: "the release binaries the tests and benches start", run: build },
     Check { name: "test", what: "cargo test --workspace --no-fail-fast", run: test },
+    Check {
+        name: "openapi",
+        what: "openapi.yaml: its lint, its examples, and made-up requests",
+        run: openapi,
+    },
 ];
 
 /// What `build` builds: a test or bench that starts a release binary adds it here.
@@ -59,7 +65,9 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     }
 
     println!("cargo xtask test runs {} checks, goes on after a failure, and installs", checks.len());
-    println!("what they need and this machine lacks (rustfmt, clippy, cargo-deny), once:");
+    println!(
+        "what they need and this machine lacks (rustfmt, clippy, cargo-deny, redocly, schemathesis), once:"
+    );
     for check in &checks {
         println!("  {:<8} {}", check.name, check.what);
     }
@@ -174,6 +182,16 @@ fn test(repository: &Repository) -> Result<Verdict> {
         tally.failed = 1;
     }
     Ok(Verdict::Counted(tally))
+}
+
+fn openapi(repository: &Repository) -> Result<Verdict> {
+    let ends = openapi::run(repository)?;
+    let named = |ends: Vec<String>| ends.join("; ");
+    Ok(match (ends.failed.is_empty(), ends.skipped.is_empty()) {
+        (false, _) => Verdict::Failed(named(ends.failed)),
+        (true, false) => Verdict::Skipped(named(ends.skipped)),
+        (true, true) => Verdict::Passed,
+    })
 }
 
 fn status(mut command: Command) -> Result<Verdict> {

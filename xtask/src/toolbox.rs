@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +11,9 @@ use crate::repository;
 
 /// A fixed version, so that a new lint of the tool does not fail a commit that changed nothing.
 const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// Likewise. It is one file without dependencies.
+const REDOCLY_VERSION: &str = "2.77.0";
 
 /// A program from Debian's archive.
 pub struct Program {
@@ -61,6 +65,86 @@ pub fn cargo_deny() -> Result<PathBuf, Unavailable> {
     } else {
         Err(Unavailable(format!("`cargo install cargo-deny --version ={CARGO_DENY_VERSION}` failed")))
     }
+}
+
+/// The path of redocly, which lints OpenAPI, from npm into the user's cache.
+pub fn redocly() -> Result<PathBuf, Unavailable> {
+    let root = cache()?.join(format!("redocly-{REDOCLY_VERSION}"));
+    let program = root.join("node_modules/.bin/redocly");
+    if runs(quiet(Command::new(&program).arg("--version"))) {
+        return Ok(program);
+    }
+    if !is_on_path("npm") {
+        return Err(Unavailable("there is no npm to install redocly with: install Node.js".to_owned()));
+    }
+    println!("installing redocly {REDOCLY_VERSION} into {} (once, some seconds)", root.display());
+    make_folder(&root)?;
+    let mut install = Command::new("npm");
+    install
+        .args(["install", "--no-audit", "--no-fund", "--no-update-notifier", "--ignore-scripts", "--prefix"])
+        .arg(&root)
+        .arg(format!("@redocly/cli@{REDOCLY_VERSION}"))
+        .current_dir(&root);
+    if succeeds(&mut install) {
+        Ok(program)
+    } else {
+        Err(Unavailable(format!("`npm install @redocly/cli@{REDOCLY_VERSION}` failed")))
+    }
+}
+
+/// Tools that look for updates or tell of their use are told not to.
+pub fn quiet(command: &mut Command) -> &mut Command {
+    command.envs([
+        ("REDOCLY_TELEMETRY", "off"),
+        ("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true"),
+        ("DO_NOT_TRACK", "1"),
+    ])
+}
+
+/// The programs of a virtual environment of Python in the user's cache that has what `requirements`
+/// lists: another list gets another environment.
+pub fn python_programs(requirements: &Path) -> Result<PathBuf, Unavailable> {
+    let list = fs::read(requirements)
+        .map_err(|error| Unavailable(format!("cannot read {}: {error}", requirements.display())))?;
+    let mut hasher = DefaultHasher::new();
+    list.hash(&mut hasher);
+    let root = cache()?.join(format!("python-{:016x}", hasher.finish()));
+    let (programs, complete) = (root.join("bin"), root.join("complete"));
+    if complete.is_file() && runs(Command::new(programs.join("python")).arg("--version")) {
+        return Ok(programs);
+    }
+    println!("installing {} into {} (once, half a minute)", requirements.display(), root.display());
+    make_folder(&root)?;
+    let mut make = Command::new("python3");
+    if !succeeds(make.args(["-m", "venv", "--clear"]).arg(&root)) {
+        return Err(Unavailable(
+            "`python3 -m venv` failed: install Python 3 with its venv (python3-venv)".to_owned(),
+        ));
+    }
+    let mut install = Command::new(programs.join("python"));
+    install
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--requirement",
+        ])
+        .arg(requirements);
+    if !succeeds(&mut install) {
+        return Err(Unavailable(format!("`pip install --requirement {}` failed", requirements.display())));
+    }
+    // Only now: an installation that was interrupted is done again.
+    fs::write(&complete, "")
+        .map_err(|error| Unavailable(format!("cannot write {}: {error}", complete.display())))?;
+    Ok(programs)
+}
+
+fn make_folder(folder: &Path) -> Result<(), Unavailable> {
+    fs::create_dir_all(folder)
+        .map_err(|error| Unavailable(format!("cannot create {}: {error}", folder.display())))
 }
 
 /// Makes sure that programs are on the path, from Debian's archive where they are missing.
