@@ -1,9 +1,11 @@
 //! What an invocation and an execution say of themselves, whatever their end; and what both calls refuse.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Client};
 use crate::support::endpoint::Endpoint;
+use crate::support::patience::eventually;
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, pool};
 
@@ -149,6 +151,32 @@ fn both_calls_refuse_alike_and_what_they_refuse_begins_nothing() {
     }
     assert_eq!(server.scrape().of_function(BYSTANDER, "enqueued_total"), 0.0);
     server.assert_others_are_served();
+}
+
+#[test]
+fn both_calls_are_refused_while_draining_and_told_when_to_try_again() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    server.register(&pool("held", endpoint.url()));
+    let mut client = server.client();
+    client.ask_invoke("held", "", 1);
+    let held = endpoint.next();
+    let mut others = [server.client(), server.client()];
+    let mut operator = server.operator();
+    for other in &mut others {
+        assert_eq!(other.invoke(BYSTANDER, 1).status, 200);
+    }
+    server.signal(Signal::TERM);
+    eventually("it drains", || (operator.get("/readyz").status == 503).then_some(()));
+    for (other, call) in others.iter_mut().zip(["invoke", "enqueue"]) {
+        let answer = other.post(&format!("/v1/functions/{BYSTANDER}:{call}"), "{\"input\":1}");
+        answer.assert_refused(503, "DRAINING", &["stopping"]);
+        answer.assert_closing();
+        let seconds: u32 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
+    }
+    held.answer(200, "1");
+    assert_eq!(client.receive().output(), 1);
+    assert_eq!(server.end().code, 0);
 }
 
 #[test]

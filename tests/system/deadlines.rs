@@ -68,6 +68,15 @@ fn what_runs_waits_or_was_promised_ends_within_5_ms_of_its_deadline() {
         late_by(lasted_ns(&reader.ended(&id)))
     });
 
+    assert_in_time("what was promised and runs", || {
+        let id = client.enqueue("runs", 1);
+        let held = endpoint.next();
+        let ended = reader.ended(&id);
+        assert_eq!((&ended["status"], &ended["error"]["code"]), (&"timeout".into(), &"TIMEOUT".into()));
+        held.until_closed();
+        late_by(lasted_ns(&ended))
+    });
+
     // Its only permit is taken for as long as the test lasts.
     let narrow = pool("narrow", endpoint.url()).with("concurrency", 1).with("maxQueueMs", TIMEOUT_MS);
     server.register(&narrow);
