@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::support::client::{Answer, Client};
 use crate::support::endpoint::Endpoint;
 use crate::support::patience::eventually;
+use crate::support::scrape::Scrape;
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, pool};
 
@@ -174,6 +175,7 @@ fn both_calls_are_refused_while_draining_and_told_when_to_try_again() {
         let seconds: u32 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=60).contains(&seconds), "{seconds}");
     }
+    assert_eq!(Scrape::of(&mut operator).refused(BYSTANDER, "draining"), 2.0);
     held.answer(200, "1");
     assert_eq!(client.receive().output(), 1);
     assert_eq!(server.end().code, 0);
@@ -205,6 +207,8 @@ fn when_every_record_is_in_use_the_next_request_is_told_when_to_come_back() {
     answer.assert_refused(503, "EXECUTIONS_FULL", &["--max-executions"]);
     let seconds: u32 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&seconds), "{seconds}");
+    let scrape = server.scrape();
+    assert_eq!(scrape.refused(BYSTANDER, "executions_full"), 1.0);
     for _ in &clients {
         endpoint.next().answer(200, "1");
     }

@@ -87,7 +87,11 @@ fn readyz_is_200_only_when_every_manifest_is_registered() {
     let address = address.parse().unwrap();
     eventually("it is ready", || {
         std::net::TcpStream::connect(address).ok()?;
-        (Client::connect(address).get("/readyz").status == 200).then_some(())
+        let answer = Client::connect(address).get("/readyz");
+        if answer.status != 200 {
+            answer.assert_refused(503, "CONTROL_BUSY", &["being loaded"]);
+        }
+        (answer.status == 200).then_some(())
     });
     let listed = Client::connect(address).get("/v1/functions").json();
     println!("ready after {:?}", watch.elapsed());
