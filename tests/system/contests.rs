@@ -36,7 +36,8 @@ fn at_once(
 #[track_caller]
 fn the_only(answers: &[Answer], status: u16, refused: u16, code: &str) -> Value {
     let won: Vec<&Answer> = answers.iter().filter(|answer| answer.status == status).collect();
-    assert_eq!(won.len(), 1, "{answers:?}");
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(won.len(), 1, "{statuses:?}");
     for answer in answers.iter().filter(|answer| answer.status != status) {
         answer.assert_refused(refused, code, &[]);
     }
