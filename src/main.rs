@@ -1,5 +1,6 @@
 //! The picofaas binary.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,7 +24,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("picofaas: {error:#}");
+            // Where standard error is closed or full, the exit code is all that can be said.
+            let _ = writeln!(std::io::stderr(), "picofaas: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -46,5 +48,8 @@ fn start_log(default: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        // A line that cannot be written is lost. It would be told on standard error, where that fails,
+        // too, as a panic: whoever reads the log would decide over the life of what runs.
+        .log_internal_errors(false)
         .init();
 }

@@ -1,11 +1,14 @@
 //! The command line, manifests at the start, and ports.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+use crate::support::client::Client;
+use crate::support::patience::eventually;
 use crate::support::server::{Server, command, run};
 use crate::support::specification::faulty;
 
@@ -171,6 +174,30 @@ fn the_same_port_for_both_listeners_is_refused() {
     );
     assert_eq!(end.code, 1, "{end:?}");
     assert!(end.stderr.contains("--management-listen") && end.stderr.contains("--listen"), "{end:?}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_or_that_is_full_ends_nothing() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for log in [Stdio::from(full), Stdio::from(closed)] {
+        // A port that is free now; the server cannot tell which one it takes.
+        let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut child = command()
+            .args(["serve", "--listen", &listen.to_string(), "--management-listen", "127.0.0.1:0"])
+            .args(["--runtime-listen", "127.0.0.1:0"])
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        eventually("it serves", || {
+            assert_eq!(child.try_wait().unwrap(), None, "it has ended");
+            TcpStream::connect(listen).ok()
+        });
+        assert_eq!(Client::connect(listen).get("/healthz").status, 200);
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
 }
 
 #[test]
