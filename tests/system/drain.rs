@@ -1,9 +1,10 @@
 //! SIGTERM: what was accepted is answered, nothing more is, and nothing is left behind.
 
-use std::io::ErrorKind;
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::support::client::Client;
 use crate::support::endpoint::Endpoint;
@@ -148,4 +149,28 @@ fn a_second_signal_ends_the_wait_with_1() {
     server.signal(Signal::INT);
     let end = server.end();
     assert!(end.code == 1 && end.stderr.contains("a second time"), "{end:?}");
+}
+
+#[test]
+fn a_terminal_that_goes_stops_the_server_in_good_order() {
+    let server = Server::start(&[]);
+    server.signal(Signal::HUP);
+    let end = server.end();
+    assert!(end.code == 0 && end.stderr.contains("stopped in_time=true"), "{end:?}");
+}
+
+#[test]
+fn what_was_started_to_outlive_its_terminal_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "trap '' HUP; exec \"$0\" serve --listen 127.0.0.1:0 --management-listen 127.0.0.1:0 --runtime-listen 127.0.0.1:0";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_picofaas")]).env("TMPDIR", folder.path());
+    let mut child = shell.stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains(" serving ")));
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::HUP).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(log.any(|line| line.contains("stopped in_time=true")), "a hang-up and a SIGTERM stop twice");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
