@@ -1,6 +1,7 @@
 //! The commands, one file each, and what tells them to stop.
 
 pub mod dev;
+pub mod log;
 pub mod serve;
 mod stop;
 

@@ -177,6 +177,16 @@ fn the_same_port_for_both_listeners_is_refused() {
 }
 
 #[test]
+fn a_log_filter_that_is_not_understood_stops_the_start_with_its_name() {
+    let mut picofaas = command();
+    let output =
+        picofaas.args(["serve", "--listen", "127.0.0.1:1"]).env("RUST_LOG", "warning").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("picofaas: RUST_LOG=warning: ") && said.contains("warn"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn a_log_that_nobody_reads_or_that_is_full_ends_nothing() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (reader, closed) = std::io::pipe().unwrap();
