@@ -1,8 +1,9 @@
 //! The command line, manifests at the start, and ports.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -174,6 +175,35 @@ fn the_same_port_for_both_listeners_is_refused() {
     );
     assert_eq!(end.code, 1, "{end:?}");
     assert!(end.stderr.contains("--management-listen") && end.stderr.contains("--listen"), "{end:?}");
+}
+
+#[test]
+fn a_low_limit_of_open_files_is_raised_and_one_that_cannot_be_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |limits: &str| {
+        let script = format!(
+            "ulimit {limits} && exec \"$0\" serve --listen 127.0.0.1:0 --management-listen 127.0.0.1:0 --runtime-listen 127.0.0.1:0"
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_picofaas")]).env("TMPDIR", folder.path());
+        let mut child = shell.stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        while !said.contains(" serving ") {
+            assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
+        }
+        let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert!(child.wait().unwrap().success());
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+        let mut numbers = files.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+        (numbers.next(), numbers.next(), said)
+    };
+    let (soft, hard, _) = start("-S -n 64");
+    assert!(soft == hard && hard > Some(64), "{soft:?} of {hard:?}");
+    let (_, hard, said) = start("-n 64");
+    assert_eq!(hard, Some(64));
+    assert!(said.contains("fewer files than --max-connections"), "{said}");
 }
 
 #[test]
