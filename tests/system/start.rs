@@ -1,11 +1,15 @@
 //! The command line, manifests at the start, and ports.
 
 use std::fs;
-use std::net::TcpListener;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+use crate::support::client::Client;
+use crate::support::patience::eventually;
 use crate::support::server::{Server, command, run};
 use crate::support::specification::faulty;
 
@@ -186,6 +190,69 @@ fn the_same_port_for_both_listeners_is_refused() {
     );
     assert_eq!(end.code, 1, "{end:?}");
     assert!(end.stderr.contains("--management-listen") && end.stderr.contains("--listen"), "{end:?}");
+}
+
+#[test]
+fn a_low_limit_of_open_files_is_raised_and_one_that_cannot_be_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |limits: &str| {
+        let script = format!(
+            "ulimit {limits} && exec \"$0\" serve --listen 127.0.0.1:0 --management-listen 127.0.0.1:0 --runtime-listen 127.0.0.1:0"
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_picofaas")]).env("TMPDIR", folder.path());
+        let mut child = shell.stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        while !said.contains(" serving ") {
+            assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
+        }
+        let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert!(child.wait().unwrap().success());
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+        let mut numbers = files.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+        (numbers.next(), numbers.next(), said)
+    };
+    let (soft, hard, _) = start("-S -n 64");
+    assert!(soft == hard && hard > Some(64), "{soft:?} of {hard:?}");
+    let (_, hard, said) = start("-n 64");
+    assert_eq!(hard, Some(64));
+    assert!(said.contains("fewer files than --max-connections"), "{said}");
+}
+
+#[test]
+fn a_log_filter_that_is_not_understood_stops_the_start_with_its_name() {
+    let mut picofaas = command();
+    let output =
+        picofaas.args(["serve", "--listen", "127.0.0.1:1"]).env("RUST_LOG", "warning").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("picofaas: RUST_LOG=warning: ") && said.contains("warn"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_log_that_nobody_reads_or_that_is_full_ends_nothing() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for log in [Stdio::from(full), Stdio::from(closed)] {
+        // A port that is free now; the server cannot tell which one it takes.
+        let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut child = command()
+            .args(["serve", "--listen", &listen.to_string(), "--management-listen", "127.0.0.1:0"])
+            .args(["--runtime-listen", "127.0.0.1:0"])
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        eventually("it serves", || {
+            assert_eq!(child.try_wait().unwrap(), None, "it has ended");
+            TcpStream::connect(listen).ok()
+        });
+        assert_eq!(Client::connect(listen).get("/healthz").status, 200);
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
 }
 
 #[test]
