@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
 
@@ -307,8 +307,16 @@ fn waited_for_ms(served: &Served, timeout_ms: Option<u64>) -> u64 {
     allowed_ms(served, timeout_ms).min(WAITED_FOR_MS_MAX)
 }
 
-/// No content type means JSON.
+/// No content type means JSON, and the body is read as it comes.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    if let Some(value) = headers.get(CONTENT_ENCODING)
+        && !value.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(Refusal::new(
+            Code::UnsupportedMediaType,
+            format!("Content-Encoding {value:?} is not understood; send the body as it is, without one"),
+        ));
+    }
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let essence = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
     if essence.eq_ignore_ascii_case("application/json") {

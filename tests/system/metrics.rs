@@ -47,6 +47,8 @@ fn every_family_of_the_contract_is_there_with_its_type() {
         ("process_cpu_seconds_total", "counter"),
         ("process_resident_memory_bytes", "gauge"),
         ("process_open_fds", "gauge"),
+        ("process_max_fds", "gauge"),
+        ("process_start_time_seconds", "gauge"),
         ("process_threads", "gauge"),
     ] {
         assert!(scrape.has_family(name, kind), "no {kind} {name}");
