@@ -320,7 +320,7 @@ impl Cargo {
     fn evict(&mut self, waybills: &[Waybill]) -> bool {
         for at in 0..self.spare.len().min(EVICT_LOOKS) {
             let (ticket, _) = self.spare[at];
-            let free = self.get_mut(ticket).is_none_or(|record| record.waiters == 0);
+            let free = self.get_mut(ticket).is_none_or(|record| record.waiters.is_empty());
             if free && waybills[ticket.slot()].is_released(ticket.generation()) {
                 self.spare.remove(at);
                 self.spare_bytes -= self.get_mut(ticket).map_or(0, |record| record.held);
@@ -332,7 +332,7 @@ impl Cargo {
     }
 
     fn leave(&mut self, ticket: Ticket, waybills: &[Waybill]) {
-        let waited_for = self.get_mut(ticket).is_some_and(|record| record.waiters > 0);
+        let waited_for = self.get_mut(ticket).is_some_and(|record| !record.waiters.is_empty());
         if !waited_for && waybills[ticket.slot()].is_released(ticket.generation()) {
             self.remove(ticket);
         } else {

@@ -11,6 +11,7 @@
 //! | `body` | reading a request's body |
 //! | `json` | the one pass over what comes in and goes out |
 //! | `record` | one execution: payload, result, who waits |
+//! | `waiters` | who waits for its end |
 //! | `keys` | what `Idempotency-Key`s stand for |
 //! | `cargo` | the records, and how long they are kept |
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
@@ -40,6 +41,7 @@ pub mod route;
 pub mod server;
 pub mod summary;
 pub mod thread;
+pub mod waiters;
 pub mod watch;
 pub mod wire;
 
