@@ -6,7 +6,7 @@
 //! 1. gateways *learn* the lane's function, so that a grant for it can be served;
 //! 2. the scheduler *opens* the lane;
 //! 3. its first instance starts, while the version before goes on serving;
-//! 4. the lane *succeeds* the one before: who waits moves over;
+//! 4. the lane *succeeds* the one before: who waits moves over, which is waited for;
 //! 5. gateways *publish* it under its name, and nobody pushes to the old doorway any more;
 //! 6. the old lane is *closed*, its instances retire, and when nothing runs it is forgotten.
 
@@ -186,6 +186,8 @@ impl Control {
         while !self.can_serve(&function) {
             tokio::time::sleep(ROLLOUT_LOOK).await;
         }
+        // A change of the same function that has its turn first aborts this one, here at the latest.
+        let _turn = self.turn.lock().await;
         self.switch(&name, &function).await;
     }
 
@@ -209,6 +211,8 @@ impl Control {
         };
         if let Some(old) = old {
             self.context.orders.send(Order::Succeed { old, new: function.lane });
+            // Those who come over count in the new queue before anybody else can enter it.
+            self.context.orders.handled().await;
         }
         self.tell_all(|done| Letter::Publish { name: name.to_owned(), lane: function.lane, done }).await;
         if let Some(old) = old {
