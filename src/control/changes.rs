@@ -68,11 +68,13 @@ impl Control {
                 ),
             ));
         }
+        let queue_slots = self.check_queue_slots(&spec)?;
         let lane = self.free_lanes.borrow_mut().pop().ok_or_else(|| {
             Refusal::new(Code::FunctionsFull, "too many versions of functions are being replaced; try again")
                 .retry_after(1)
         })?;
         let meters = meters.unwrap_or_else(|| Arc::new(Meters::new(self.gateways.len())));
+        self.queue_slots.set(queue_slots);
         let function = Arc::new(version(spec, lane, meters.clone()));
 
         if is_new {
@@ -241,7 +243,9 @@ impl Control {
                     }
                 }
             }
-            control.lanes.borrow_mut().remove(&index);
+            if let Some(OpenLane { function, .. }) = control.lanes.borrow_mut().remove(&index) {
+                control.queue_slots.set(control.queue_slots.get() - u64::from(function.spec.queue_size));
+            }
             for gateway in &control.gateways {
                 // A gateway that has stopped has forgotten everything.
                 let _ = gateway.send(Letter::Forget { lane: index }).await;
@@ -259,6 +263,23 @@ impl Control {
                 let _ = awaited.get().await;
             }
         }
+    }
+
+    /// How many places all queues have with those of a version that is to come. Each is allocated with its
+    /// version, whether anything ever waits in it or not.
+    fn check_queue_slots(&self, spec: &FunctionSpec) -> Result<u64, Refusal> {
+        let (taken, most) = (self.queue_slots.get(), self.settings.flags.max_queue_slots);
+        let wanted = taken + u64::from(spec.queue_size);
+        if wanted <= most {
+            return Ok(wanted);
+        }
+        Err(Refusal::new(
+            Code::FunctionsFull,
+            format!(
+                "queueSize {} is more than what is left: the queues of all functions, and of versions that are being replaced, have {taken} of {most} places (--max-queue-slots); lower queueSize, delete functions, or raise the limit",
+                spec.queue_size
+            ),
+        ))
     }
 
     /// Whether this control plane has what a function needs to run.
