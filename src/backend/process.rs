@@ -1,16 +1,17 @@
 //! One local process of a function: its own group, a cleared environment, dead when we are.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
 use tokio::task::AbortHandle;
 
 use super::Context;
+use super::child::{Child, Program};
 use super::children::{InstanceNumber, MARK, Started};
 use super::exit::Exit;
 use super::limits::{Enclosure, Gate};
@@ -71,7 +72,7 @@ impl Process {
         }
         let (number, mark) = context.children.begin();
         let spawned = context.limits.enclose(spec).and_then(|(enclosure, gate)| {
-            match spawn(spec, launch, context, mark, gate) {
+            match spawn(spec, launch, context, mark, &gate) {
                 Ok(child) => Ok((child, enclosure)),
                 Err(error) => {
                     context.limits.release(enclosure);
@@ -87,9 +88,11 @@ impl Process {
                 return Err(error);
             }
         };
-        let started = context.children.started(child.id());
+        let group = child.pid();
+        let pid = group.map(|pid| pid.as_raw_pid().unsigned_abs());
+        let started = context.children.started(pid);
         let tail = Tail::default();
-        let instance = child.id().map_or_else(String::new, |pid| pid.to_string());
+        let instance = pid.map_or_else(String::new, |pid| pid.to_string());
         let writer = Writer {
             function: spec.name.as_str().into(),
             instance: instance.into(),
@@ -106,7 +109,6 @@ impl Process {
             let follower = follow(stderr, writer, tail.clone(), lines);
             followers.push(tokio::task::spawn_local(follower).abort_handle());
         }
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let hold = Some(Hold { group, started, number, enclosure, followers });
         Ok(Self { child, context: context.clone(), socket, hold, exit: None, tail })
     }
@@ -114,7 +116,7 @@ impl Process {
     /// Its process id, while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.child.pid().map(|pid| pid.as_raw_pid().unsigned_abs())
     }
 
     /// Waits until it ends. Whatever is left of it ends with it.
@@ -168,7 +170,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if let Some(hold) = self.hold.take() {
-            // The child itself is killed with its handle, and the runtime waits for it.
+            // The child itself is killed with its handle.
             hold.give_back(&self.context, false);
         }
         self.forget_socket();
@@ -187,9 +189,8 @@ impl Hold {
     /// on and may become another's, so the group is not signalled again.
     fn give_back(self, context: &Context, reaped: bool) {
         self.signal(Signal::KILL);
-        if reaped {
-            self.started.reaped();
-        }
+        // Reaped or not, nobody waits for it any more: the next look at our children reaps it.
+        self.started.reaped();
         context.limits.release(self.enclosure);
         // While the runtime itself ends, nothing can be spawned; the clock's next look does it.
         if context.children.end(self.number) && reaped {
@@ -199,14 +200,13 @@ impl Hold {
     }
 }
 
-/// Forks and executes.
-#[expect(unsafe_code, reason = "what a process does to itself can only be done between fork and exec")]
+/// Makes the child.
 fn spawn(
     spec: &FunctionSpec,
     launch: Launch,
     context: &Context,
     mark: String,
-    gate: Gate,
+    gate: &Gate,
 ) -> io::Result<Child> {
     let local = spec.local.as_ref().ok_or_else(|| io::Error::other("the function has no local.command"))?;
     let (program, arguments) =
@@ -214,40 +214,35 @@ fn spawn(
     let directory = spec.directory.clone().unwrap_or_else(|| PathBuf::from("."));
     let flags = &context.settings.flags;
     let Launch { socket, env, execution: _ } = launch;
-    let mut command = Command::new(resolve(program, &directory));
-    command
-        .args(arguments)
-        .args(&spec.args)
-        .current_dir(&directory)
-        .env_clear()
-        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-        .envs(std::env::var_os("HOME").map(|home| ("HOME", home)))
-        .env("MAX_BODY", flags.max_body.to_string())
-        .env("MAX_OUTPUT", flags.max_output.to_string())
-        .envs(spec.env.iter().map(|variable| (&variable.name, &variable.value)))
-        .env("FUNCTION_NAME", spec.name.as_str())
-        .env("EXECUTION_MODE", spec.execution_mode.as_str())
-        .env("TIMEOUT_MS", spec.timeout_ms.to_string())
-        .env(MARK, mark)
-        .envs(socket.as_ref().map(|socket| ("PICOFAAS_SOCKET", socket)))
-        .envs(env)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    // SAFETY: between fork and exec only system calls are made (prctl, write, open, setrlimit),
-    // which are async-signal-safe, and nothing is allocated or locked. It is the main thread that
-    // starts processes, so the signal comes when this process ends and not when some worker
-    // thread does.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            gate.pass()
-        });
+    let arguments: Vec<String> = arguments.iter().chain(&spec.args).cloned().collect();
+    // A later one of a name replaces an earlier one: the function's own those before it, and what
+    // a function relies on the function's own.
+    let mut environment = BTreeMap::new();
+    let mut set = |name: &str, value: OsString| drop(environment.insert(OsString::from(name), value));
+    for name in ["PATH", "HOME"] {
+        if let Some(value) = std::env::var_os(name) {
+            set(name, value);
+        }
     }
-    command
-        .spawn()
+    set("MAX_BODY", flags.max_body.to_string().into());
+    set("MAX_OUTPUT", flags.max_output.to_string().into());
+    for variable in &spec.env {
+        set(&variable.name, variable.value.clone().into());
+    }
+    set("FUNCTION_NAME", spec.name.as_str().into());
+    set("EXECUTION_MODE", spec.execution_mode.as_str().into());
+    set("TIMEOUT_MS", spec.timeout_ms.to_string().into());
+    set(MARK, mark.into());
+    if let Some(socket) = socket {
+        set("PICOFAAS_SOCKET", socket.into());
+    }
+    for (name, value) in env {
+        set(name, value.into());
+    }
+    // It is the main thread that starts processes, so their death signal comes when this process
+    // ends and not when some worker thread does.
+    Program::new(&resolve(program, &directory), &arguments, environment, &directory)
+        .and_then(|program| Child::spawn(&program, gate))
         .map_err(|error| io::Error::new(error.kind(), format!("{program:?} could not be started: {error}")))
 }
 

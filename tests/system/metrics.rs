@@ -178,3 +178,21 @@ fn operators_have_a_page_that_calls_nobody_else_and_the_state_of_the_process() {
         server.client().get(path).assert_refused(404, "NOT_FOUND", &["--management-listen"]);
     }
 }
+
+#[test]
+fn histograms_reach_from_10_microseconds_to_300_seconds() {
+    let server = Server::start(&[]);
+    server.assert_others_are_served();
+    let scrape = server.scrape();
+    for name in ["latency", "queue_wait", "execution", "overhead", "cold_start"] {
+        let prefix = format!("picofaas_function_{name}_seconds_bucket{{function=\"{BYSTANDER}\",le=\"");
+        let bounds: Vec<f64> = scrape
+            .text()
+            .lines()
+            .filter_map(|line| line.strip_prefix(&prefix)?.split('"').next()?.parse().ok())
+            .collect();
+        let (most, finite) = bounds.split_last().unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!((finite.first(), finite.last()), (Some(&1e-5), Some(&300.0)), "{name}");
+        assert!(most.is_infinite() && bounds.is_sorted(), "{bounds:?}");
+    }
+}

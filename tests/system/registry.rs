@@ -103,6 +103,26 @@ fn a_function_is_created_read_listed_replaced_and_deleted() {
 }
 
 #[test]
+fn a_function_says_the_same_of_itself_wherever_it_is_read() {
+    let server = Server::start(&[]);
+    server.register(&warm("described", "echo"));
+    server.until_status("described", "ready", 1);
+    for mut client in [server.client(), server.operator()] {
+        let read = client.get("/v1/functions/described").json();
+        let listed = client.get("/v1/functions").json();
+        let listed = listed["functions"].as_array().unwrap().iter().find(|f| f["name"] == "described");
+        assert_eq!(listed, Some(&read));
+        let status = read["status"].as_object().unwrap();
+        let mut fields: Vec<&String> = status.keys().collect();
+        fields.sort();
+        assert_eq!(fields, ["conditions", "inFlight", "queued", "ready", "replicas"]);
+        let kinds = status["conditions"].as_array().unwrap().iter();
+        let ready: Vec<_> = kinds.filter(|condition| condition["type"] == "Ready").collect();
+        assert_eq!((ready.len(), &ready[0]["status"]), (1, &json!("True")), "{read}");
+    }
+}
+
+#[test]
 fn a_put_with_another_version_in_if_match_changes_nothing() {
     let server = Server::start(&[]);
     let mut client = server.client();

@@ -57,6 +57,21 @@ fn a_manifest_with_faults_stops_the_start_with_file_line_and_field_of_each() {
 }
 
 #[test]
+fn two_manifests_of_one_name_stop_the_start_and_both_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["first.yaml", "second.yaml"] {
+        fs::write(folder.path().join(file), manifest("twice", "echo")).unwrap();
+    }
+    let listen = ["--listen", "--management-listen", "--runtime-listen"].map(|flag| [flag, "127.0.0.1:0"]);
+    let functions = ["--functions", folder.path().to_str().unwrap()];
+    let end = run(&[&["serve"][..], listen.as_flattened(), &functions].concat(), folder.path());
+    assert_eq!(end.code, 1, "{end:?}");
+    for part in ["first.yaml", "second.yaml", "twice"] {
+        assert!(end.stderr.contains(part), "no {part:?} in {}", end.stderr);
+    }
+}
+
+#[test]
 fn a_manifest_that_is_not_yaml_stops_the_start_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("function.yaml");
@@ -213,4 +228,44 @@ fn the_help_of_serve_says_of_every_flag_what_it_does_and_what_holds_without_it()
         }
     }
     assert!(flags >= 24, "only {flags} flags in:\n{help}");
+}
+
+/// A row of the table of flags, as the flag and its default.
+fn documented() -> Vec<(String, String)> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/control-plane.md");
+    let page = fs::read_to_string(page).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `--"));
+    rows.filter_map(|row| {
+        let (flag, rest) = row.split_once('`')?;
+        let default = rest.split('|').nth(1)?.trim();
+        Some((flag.split(' ').next()?.to_owned(), default.to_owned()))
+    })
+    .collect()
+}
+
+#[test]
+fn the_defaults_in_the_documentation_are_those_of_the_binary_and_listeners_are_on_loopback() {
+    let output = command().args(["serve", "--help"]).stdout(Stdio::piped()).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let paragraph = |flag: &str| {
+        let text = help.split(&format!("--{flag} <")).nth(1)?;
+        Some(text.split("\n      --").next().unwrap_or(text).to_owned())
+    };
+    let documented = documented();
+    let mut compared = 0;
+    for (flag, default) in &documented {
+        let is_value = default.starts_with(|c: char| c.is_ascii_digit()) && !default.contains(' ');
+        if let (true, Some(text)) = (is_value, paragraph(flag)) {
+            assert!(text.contains(&format!("[default: {default}]")), "--{flag} {default}: {text}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 20, "only {compared} of {documented:?}");
+    for (flag, address) in [
+        ("listen", "127.0.0.1:8080"),
+        ("management-listen", "127.0.0.1:8081"),
+        ("runtime-listen", "127.0.0.1:8082"),
+    ] {
+        assert!(documented.contains(&(flag.to_owned(), address.to_owned())), "{flag}: {documented:?}");
+    }
 }

@@ -211,3 +211,29 @@ impl Scheduler {
         self.board.waybill(ticket).release(ticket.generation());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::hot::switchboard::{Extent, Switchboard};
+
+    #[test]
+    fn pauses_are_spread_from_nothing_to_a_bound_that_doubles_up_to_its_limit() {
+        let board = Switchboard::new(Extent { gateways: 1, slots: 1, lanes: 1 }).unwrap();
+        let mut scheduler = Scheduler::new(Arc::new(board), 7);
+        for (attempt, bound) in [(1, 100), (2, 200), (3, 400), (6, 3200), (7, 5000), (11, 5000), (255, 5000)]
+        {
+            let pauses: Vec<Nanos> = (0..2000).map(|_| scheduler.backoff(attempt, 100, 5000)).collect();
+            let (least, most) = (*pauses.iter().min().unwrap(), *pauses.iter().max().unwrap());
+            let mean = pauses.iter().sum::<Nanos>() / 2000;
+            assert!(
+                most < bound && most > bound * 9 / 10 && least < bound / 10,
+                "{attempt}: {least} … {most}"
+            );
+            assert!((bound * 45 / 100..=bound * 55 / 100).contains(&mean), "{attempt}: {mean} of {bound}");
+        }
+        assert_eq!(scheduler.backoff(1, 0, 0), 0);
+    }
+}

@@ -1,0 +1,466 @@
+//! A child process that is made without a copy of our memory.
+//!
+//! `fork` copies the page tables of the whole control plane, and what both sides then write. For a
+//! process that lives for a millisecond, as one of a `JOB` does, that doubles its cost. Here the
+//! child runs in our memory on a stack of its own, and the thread that made it stops until the
+//! child has become another program. `posix_spawn` of glibc and musl does the same, but cannot do
+//! what a function needs done before its program begins: a death signal, cgroups, limits.
+//!
+//! This is the one module with unsafe code of more than a line. Its interface is safe.
+#![expect(unsafe_code, reason = "a process without a copy of our memory is made by a bare clone")]
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::ptr;
+
+use rustix::fs::{Access, Mode, OFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Receiver;
+
+use super::limits::Gate;
+
+/// The stack of a child until its program begins, in bytes. It calls a few functions that keep
+/// little; what is not touched costs nothing.
+const STACK_BYTES: usize = 128 * 1024;
+/// Where programs are looked for without a `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// What runs a file that is executable and has no interpreter of its own, as a shell would.
+const SHELL: &str = "/bin/sh";
+/// The largest number of a signal.
+const SIGNALS_MAX: c_int = 64;
+
+/// What a child becomes.
+#[derive(Debug)]
+pub struct Program {
+    file: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+    directory: CString,
+}
+
+/// A child process. Dropped before it has been waited for, it is killed, and whoever reaps what is
+/// left to us reaps it.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    /// Readable when the process has ended.
+    pidfd: AsyncFd<OwnedFd>,
+    status: Option<ExitStatus>,
+    /// What it writes.
+    pub stdout: Option<Receiver>,
+    /// What it writes about itself.
+    pub stderr: Option<Receiver>,
+}
+
+impl Program {
+    /// The program of a name, with a slash a path and without one looked up in the `PATH` of its
+    /// environment, started in `directory`.
+    ///
+    /// # Errors
+    /// Where there is none, or a text has a zero byte.
+    pub fn new(
+        name: &Path,
+        arguments: &[String],
+        environment: BTreeMap<OsString, OsString>,
+        directory: &Path,
+    ) -> io::Result<Self> {
+        let file = find(name, environment.get(OsStr::new("PATH")).map(OsString::as_os_str), directory)?;
+        let mut all = vec![text(name.as_os_str())?];
+        for argument in arguments {
+            all.push(text(OsStr::new(argument))?);
+        }
+        let variable = |(mut name, value): (OsString, OsString)| {
+            name.push("=");
+            name.push(value);
+            text(&name)
+        };
+        Ok(Self {
+            file: text(file.as_os_str())?,
+            arguments: all,
+            environment: environment.into_iter().map(variable).collect::<io::Result<_>>()?,
+            directory: text(directory.as_os_str())?,
+        })
+    }
+
+    /// The same through a shell.
+    fn in_a_shell(&self) -> io::Result<Self> {
+        let mut arguments = vec![text(OsStr::new(SHELL))?, self.file.clone()];
+        arguments.extend_from_slice(&self.arguments[1..]);
+        Ok(Self {
+            file: text(OsStr::new(SHELL))?,
+            arguments,
+            environment: self.environment.clone(),
+            directory: self.directory.clone(),
+        })
+    }
+}
+
+/// What a child reads on its way to its program. It lives on the stack of the thread that made it,
+/// which is stopped meanwhile.
+struct Birth<'a> {
+    file: *const c_char,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+    directory: *const c_char,
+    /// Standard input, output and error.
+    streams: [RawFd; 3],
+    gate: &'a Gate,
+    /// Written by the child: why it has not become its program.
+    failure: c_int,
+}
+
+impl Child {
+    /// Makes a child in a process group of its own, which gets SIGKILL when the calling thread ends,
+    /// passes the gate, and becomes the program.
+    ///
+    /// # Errors
+    /// Where it cannot be made, or has not become the program.
+    pub fn spawn(program: &Program, gate: &Gate) -> io::Result<Self> {
+        match Self::spawn_once(program, gate) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
+                Self::spawn_once(&program.in_a_shell()?, gate)
+            }
+            made => made,
+        }
+    }
+
+    fn spawn_once(program: &Program, gate: &Gate) -> io::Result<Self> {
+        let stdin = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (arguments, environment) = (pointers(&program.arguments), pointers(&program.environment));
+        let mut birth = Birth {
+            file: program.file.as_ptr(),
+            arguments: arguments.as_ptr(),
+            environment: environment.as_ptr(),
+            directory: program.directory.as_ptr(),
+            streams: [stdin.as_raw_fd(), stdout_end.as_raw_fd(), stderr_end.as_raw_fd()],
+            gate,
+            failure: 0,
+        };
+        let pid = clone(&mut birth)?;
+        if birth.failure != 0 {
+            // It has exited, so this returns at once; there is nothing else to learn of it.
+            let _ = waitpid(Some(pid), WaitOptions::empty());
+            return Err(io::Error::from_raw_os_error(birth.failure));
+        }
+        let made = (|| {
+            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+            // SAFETY: the descriptor is owned by what is registered, and closed with it.
+            let pidfd = unsafe { AsyncFd::register(pidfd) }?;
+            let (stdout, stderr) = (Receiver::from_owned_fd(stdout)?, Receiver::from_owned_fd(stderr)?);
+            Ok(Self { pid, pidfd, status: None, stdout: Some(stdout), stderr: Some(stderr) })
+        })();
+        if made.is_err() {
+            // Out of file descriptors, say. Killed, it ends at once.
+            let _ = kill_process(pid, Signal::KILL);
+            let _ = waitpid(Some(pid), WaitOptions::empty());
+        }
+        made
+    }
+
+    /// Its process id, until it has been waited for.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
+        self.status.is_none().then_some(self.pid)
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// Where somebody else has waited for it.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.status {
+                return Ok(status);
+            }
+            let mut readable = self.pidfd.readable().await?;
+            match waitpid(Some(self.pid), WaitOptions::NOHANG)? {
+                Some((_, status)) => self.status = Some(ExitStatus::from_raw(status.as_raw())),
+                None => readable.clear_ready(),
+            }
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid() {
+            // It fails where it has just ended, which is what is wanted.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Makes a process that runs [`born`] in our memory, and returns when that has become another
+/// program or has failed to.
+fn clone(birth: &mut Birth<'_>) -> io::Result<Pid> {
+    let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(STACK_BYTES / size_of::<u128>());
+    // Stacks grow downwards; an element is as large as the alignment that a stack must have.
+    let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
+    let _blocked = SignalsBlocked::new();
+    // SAFETY: `born` gets the pointer that it expects. The calling thread is stopped (CLONE_VFORK)
+    // for as long as the child uses our memory, so `birth`, what it points to and the stack outlive
+    // the use. Other threads go on and are not disturbed: the child writes to nothing but its stack
+    // and `birth`, and the memory of this thread that libc keeps errno in. Every signal is blocked,
+    // so no handler runs in it.
+    let pid = unsafe {
+        libc::clone(
+            born,
+            top.cast(),
+            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+            ptr::from_mut(birth).cast(),
+        )
+    };
+    Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error)
+}
+
+/// The child's whole life in our memory. Its return value is its exit status.
+extern "C" fn born(birth: *mut c_void) -> c_int {
+    // SAFETY: `clone` passes a pointer to a live `Birth` that nobody else uses meanwhile.
+    let birth = unsafe { &mut *birth.cast::<Birth<'_>>() };
+    birth.failure = birth.become_program();
+    127
+}
+
+impl Birth<'_> {
+    /// Becomes the program; returns only where that fails, with the error's number.
+    ///
+    /// Nothing here allocates, locks or may panic: it runs in the memory of a process whose other
+    /// threads may be anywhere.
+    fn become_program(&self) -> c_int {
+        if let Err(error) = self.prepare() {
+            return error.raw_os_error().unwrap_or(libc::EINVAL);
+        }
+        // SAFETY: all three are strings, or arrays of strings, that end in zero and null.
+        unsafe { libc::execve(self.file, self.arguments, self.environment) };
+        errno()
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        rustix::process::setpgid(None, None)?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        self.gate.pass()?;
+        // SAFETY: the directory is a string that ends in zero, and the descriptors are open.
+        let failed = unsafe {
+            libc::chdir(self.directory) < 0
+                || (0..).zip(self.streams).any(|(standard, stream)| libc::dup2(stream, standard) < 0)
+        };
+        if failed {
+            return Err(io::Error::from_raw_os_error(errno()));
+        }
+        default_signals();
+        Ok(())
+    }
+}
+
+/// Gives every signal its default action and unblocks all: a program begins with what it expects,
+/// and no handler of ours can run before it does.
+fn default_signals() {
+    // SAFETY: both structures are plain numbers, for which zero stands for "default" and "none".
+    // What cannot be set, such as SIGKILL, is as it should be already.
+    unsafe {
+        let default: libc::sigaction = std::mem::zeroed();
+        for signal in 1..=SIGNALS_MAX {
+            libc::sigaction(signal, &raw const default, ptr::null_mut());
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+}
+
+/// Every signal is blocked on this thread for as long as this lives.
+struct SignalsBlocked {
+    before: libc::sigset_t,
+}
+
+impl SignalsBlocked {
+    fn new() -> Self {
+        // SAFETY: the sets are plain numbers that the calls fill; they fail only for a wrong `how`.
+        unsafe {
+            let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            Self { before }
+        }
+    }
+}
+
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        // SAFETY: the set was filled by the kernel.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut()) };
+    }
+}
+
+fn errno() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
+}
+
+/// The pointers to texts, ending in null. They are good for as long as the texts are.
+fn pointers(texts: &[CString]) -> Vec<*const c_char> {
+    texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+}
+
+fn text(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.as_bytes()).map_err(|error| {
+        let text = error.into_vec();
+        let message = format!("{:?} has a zero byte", OsString::from_vec(text));
+        io::Error::new(io::ErrorKind::InvalidInput, message)
+    })
+}
+
+/// Where the program of a name is.
+fn find(name: &Path, path: Option<&OsStr>, directory: &Path) -> io::Result<PathBuf> {
+    if name.as_os_str().as_bytes().contains(&b'/') {
+        return Ok(name.to_owned());
+    }
+    let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
+    let candidates = std::env::split_paths(path).map(|folder| directory.join(folder).join(name));
+    let mut found = candidates.filter(|file| file.is_file());
+    let runs = |file: &PathBuf| rustix::fs::access(file, Access::EXEC_OK).is_ok();
+    match found.next() {
+        Some(first) if runs(&first) => Ok(first),
+        // What is there and may not be run explains more than that nothing was found.
+        Some(first) => Ok(found.find(runs).unwrap_or(first)),
+        None => {
+            Err(io::Error::new(io::ErrorKind::NotFound, format!("it is in no folder of PATH ({path:?})")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::backend::exit::Exit;
+
+    fn run<T>(test: impl AsyncFnOnce() -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test())
+    }
+
+    fn program(name: &str, arguments: &[&str]) -> io::Result<Program> {
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let environment = [("PATH", "/usr/bin:/bin"), ("ONLY", "this")];
+        let environment = environment.map(|(name, value)| (name.into(), value.into()));
+        Program::new(Path::new(name), &arguments, environment.into(), Path::new("/"))
+    }
+
+    async fn output(name: &str, arguments: &[&str]) -> (String, Exit) {
+        let mut child = Child::spawn(&program(name, arguments).unwrap(), &Gate::open()).unwrap();
+        let mut text = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut text).await.unwrap();
+        (text, child.wait().await.unwrap().into())
+    }
+
+    #[test]
+    fn a_child_has_its_arguments_environment_folder_and_group_and_nothing_of_ours() {
+        run(async || {
+            let (environment, _) = output("env", &[]).await;
+            let mut lines: Vec<&str> = environment.lines().collect();
+            lines.sort_unstable();
+            assert_eq!(lines, ["ONLY=this", "PATH=/usr/bin:/bin"]);
+            let script = "pwd; echo \"$1\"; ps -o pgid= -p $$ | tr -d ' '; echo $$; exit 7";
+            let (text, exit) = output("sh", &["-c", script, "sh", "a b"]).await;
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!((lines[0], lines[1], exit), ("/", "a b", Exit::Code(7)));
+            assert_eq!(lines[2], lines[3], "it has no group of its own");
+            // As many descriptors as a child of the standard library, which has none of ours.
+            let others = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();
+            let (own, _) = output("ls", &["/proc/self/fd"]).await;
+            assert_eq!(own, String::from_utf8(others.stdout).unwrap());
+        });
+    }
+
+    #[test]
+    fn a_child_begins_with_every_signal_at_its_default_and_unblocked() {
+        run(async || {
+            let (status, _) = output("cat", &["/proc/self/status"]).await;
+            let set = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+                u64::from_str_radix(line.trim(), 16).unwrap()
+            };
+            assert_eq!(set("SigBlk:"), 0);
+            // Ours ignores it, as every program in Rust does.
+            assert_eq!(set("SigIgn:") & 1 << (libc::SIGPIPE - 1), 0, "SIGPIPE is ignored");
+            let (_, exit) = output("sh", &["-c", "kill -TERM $$; exit 3"]).await;
+            assert_eq!(exit, Exit::Signal(15));
+        });
+        // This thread's are as they were.
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        assert!(status.contains("SigBlk:\t0000000000000000"), "{status}");
+    }
+
+    #[test]
+    fn what_cannot_become_its_program_is_an_error_and_leaves_no_child() {
+        run(async || {
+            for (name, kind) in [
+                ("/no/such/program", io::ErrorKind::NotFound),
+                ("no-such-program", io::ErrorKind::NotFound),
+                ("/etc/passwd", io::ErrorKind::PermissionDenied),
+                ("/", io::ErrorKind::PermissionDenied),
+            ] {
+                let error = program(name, &[]).and_then(|program| Child::spawn(&program, &Gate::open()));
+                assert_eq!(error.unwrap_err().kind(), kind, "{name}");
+            }
+            let nowhere = Program::new(Path::new("/bin/true"), &[], BTreeMap::new(), Path::new("/no/such"));
+            let error = Child::spawn(&nowhere.unwrap(), &Gate::open()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            let error = program("/bin/echo", &["a\0b"]).unwrap_err();
+            assert!(error.to_string().contains("zero byte"), "{error}");
+        });
+    }
+
+    #[test]
+    fn a_script_without_an_interpreter_runs_in_a_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("script");
+        std::fs::write(&script, "echo \"$0 $1\"\n").unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let script = script.to_str().unwrap().to_owned();
+        let (text, exit) = run(async || output(&script, &["argument"]).await);
+        assert_eq!((text, exit), (format!("{script} argument\n"), Exit::Code(0)));
+    }
+
+    #[test]
+    fn many_at_once_end_each_with_its_own_status_while_other_threads_allocate() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut kept = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    kept.push(vec![1_u8; 4096]);
+                    kept.truncate(64);
+                }
+            });
+            run(async || {
+                for round in 0..20 {
+                    let mut children = Vec::new();
+                    for n in 0..16 {
+                        let code = (round * 16 + n) % 256;
+                        let program = program("sh", &["-c", &format!("exit {code}")]).unwrap();
+                        children.push((code, Child::spawn(&program, &Gate::open()).unwrap()));
+                    }
+                    for (code, mut child) in children {
+                        assert_eq!(Exit::from(child.wait().await.unwrap()), Exit::Code(code));
+                        assert_eq!(child.pid(), None);
+                    }
+                }
+            });
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+}
