@@ -99,9 +99,12 @@ impl Gateway {
             self.enqueue(ticket);
             accepted.unwrap_or_else(lost)
         } else {
-            self.cargo.borrow_mut().promise(ticket);
+            let promised = self.cargo.borrow_mut().promise(ticket);
             self.publish_gauges();
-            accepted.map_or_else(lost, reply::replayed)
+            match promised {
+                Ok(()) => accepted.map_or_else(lost, reply::replayed),
+                Err(full) => reply::refusal(&no_room(full).1),
+            }
         }
     }
 
@@ -242,24 +245,7 @@ impl Gateway {
             }
             Err(full) => {
                 doorway.return_credit();
-                let (rejection, code, message) = match full {
-                    Full::Executions => (
-                        Rejection::ExecutionsFull,
-                        Code::ExecutionsFull,
-                        "every execution record is in use (--max-executions)",
-                    ),
-                    Full::Retention => (
-                        Rejection::RetentionFull,
-                        Code::RetentionFull,
-                        "too many results are kept for those who were promised them, or too many bytes reserved (--max-executions, --max-payload-bytes, --reserved-output, --retention)",
-                    ),
-                    Full::Bytes => (
-                        Rejection::PayloadBytesFull,
-                        Code::PayloadBytesFull,
-                        "the payloads and outputs held leave no room for this one (--max-payload-bytes)",
-                    ),
-                };
-                let refusal = Refusal::new(code, message);
+                let (rejection, refusal) = no_room(full);
                 Err((rejection, refusal.retry_after(self.retry_after_s(served))))
             }
         }
@@ -291,6 +277,28 @@ impl Gateway {
         }
         self.poke();
     }
+}
+
+/// What is said where there is no record.
+fn no_room(full: Full) -> (Rejection, Refusal) {
+    let (rejection, code, message) = match full {
+        Full::Executions => (
+            Rejection::ExecutionsFull,
+            Code::ExecutionsFull,
+            "every execution record is in use (--max-executions)",
+        ),
+        Full::Retention => (
+            Rejection::RetentionFull,
+            Code::RetentionFull,
+            "too many results are kept for those who were promised them, or too many bytes reserved (--max-executions, --max-payload-bytes, --reserved-output, --retention)",
+        ),
+        Full::Bytes => (
+            Rejection::PayloadBytesFull,
+            Code::PayloadBytesFull,
+            "the payloads and outputs held leave no room for this one (--max-payload-bytes)",
+        ),
+    };
+    (rejection, Refusal::new(code, message))
 }
 
 fn lost() -> Response<Body> {

@@ -307,6 +307,25 @@ fn a_thousand_functions_are_registered_quickly_and_the_last_one_is_served() {
 }
 
 #[test]
+fn the_places_of_all_queues_are_bounded_together_and_come_back_with_their_version() {
+    let server = Server::start(&["--max-queue-slots", "250"]);
+    let sized = |name: &str, queue_size: u32| pool(name, NOWHERE).with("queueSize", queue_size);
+    // The one that every server of these tests has takes 100.
+    server.register(&sized("first", 100));
+    let mut client = server.client();
+    let refused = client.post("/v1/functions", sized("second", 51));
+    refused.assert_refused(503, "FUNCTIONS_FULL", &["queueSize 51", "200 of 250", "--max-queue-slots"]);
+    assert_eq!(client.get("/v1/functions/second").status, 404, "it was registered");
+    server.register(&sized("second", 50));
+    let put = client.put("/v1/functions/first", sized("first", 1));
+    put.assert_refused(503, "FUNCTIONS_FULL", &["queueSize 1 ", "250 of 250"]);
+    assert_eq!(client.delete("/v1/functions/second").status, 204);
+    eventually("the places of the deleted function are free", || {
+        (client.put("/v1/functions/first", sized("first", 50)).status == 200).then_some(())
+    });
+}
+
+#[test]
 fn there_are_no_more_functions_than_the_flag_allows() {
     let server = Server::start(&["--max-functions", "2"]);
     server.register(&pool("second", NOWHERE));

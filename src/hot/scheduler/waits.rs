@@ -180,6 +180,27 @@ impl Scheduler {
         }
     }
 
+    /// Who waits in another lane from now on keeps the credit from being given to anybody else.
+    pub(super) fn leave_credit_behind(&mut self, slot: u32) {
+        let course = &mut self.courses[slot as usize];
+        let had = std::mem::take(&mut course.holds_credit);
+        if let Some(lane) = &mut self.lanes[course.lane as usize] {
+            lane.left_behind += u32::from(had);
+        }
+    }
+
+    /// Who came by the doorway of a version that was replaced takes a credit of the one that serves, and
+    /// gives the first one back; where there is none, that one is left behind.
+    pub(super) fn exchange_credit(&mut self, slot: u32, lane: LaneIndex) {
+        let counts = self.lanes[lane as usize].as_ref().is_some_and(|lane| lane.doorway.take_credit());
+        if counts {
+            self.return_credit(slot);
+        } else {
+            self.leave_credit_behind(slot);
+        }
+        self.courses[slot as usize].holds_credit = counts;
+    }
+
     /// The scheduler holds nothing of the slot any more; its gateway may use it again.
     pub(super) fn let_go(&mut self, slot: u32) {
         self.return_credit(slot);
