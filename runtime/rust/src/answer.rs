@@ -8,6 +8,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::failure::Failure;
 use crate::limits::MESSAGE_BYTES_MAX;
 
 const COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
@@ -44,6 +45,11 @@ pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
     let mut answer = json(body.into());
     *answer.status_mut() = status;
     answer
+}
+
+/// A failure with its own status, code and text.
+pub(crate) fn failure(failure: &Failure) -> Answer {
+    error(failure.status(), failure.code(), &failure.to_string())
 }
 
 /// 404, naming the routes there are.

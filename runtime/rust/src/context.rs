@@ -27,6 +27,8 @@ pub struct Context {
     attempt: u32,
     deadline: Option<Instant>,
     metadata: BTreeMap<String, String>,
+    /// Bytes.
+    output_max: usize,
 }
 
 impl Context {
@@ -79,6 +81,18 @@ impl Context {
         &self.metadata
     }
 
+    /// How many bytes the output may have as JSON (`MAX_OUTPUT`).
+    #[must_use]
+    pub fn output_bytes_max(&self) -> usize {
+        self.output_max
+    }
+
+    /// What writes log lines of this execution where the context itself is not at hand.
+    #[must_use]
+    pub fn logger(&self) -> Logger {
+        Logger { ids: Ids::of(&self.headers) }
+    }
+
     /// Writes to stderr what belongs to this execution. Each line of `message` carries its
     /// ids, so that the control plane can tell it from the lines of other executions in the
     /// same process; a line that was written otherwise belongs to the function only.
@@ -95,7 +109,27 @@ impl Context {
     /// writes `info executionId=0018… traceId=4bf9… 3 words`. A line over 8 KiB is
     /// continued on the next one.
     pub fn log(&self, message: impl Display) {
-        log::about(&Ids::of(&self.headers), "info", &message.to_string());
+        self.logger().log(message);
+    }
+}
+
+/// Writes log lines of one execution, for as long as somebody has some; see
+/// [`Context::log`].
+#[derive(Clone, Debug)]
+pub struct Logger {
+    ids: Ids,
+}
+
+impl Logger {
+    /// The id of the execution that the lines belong to.
+    #[must_use]
+    pub fn execution_id(&self) -> &str {
+        self.ids.execution()
+    }
+
+    /// Does what [`Context::log`] does.
+    pub fn log(&self, message: impl Display) {
+        log::about(&self.ids, "info", &message.to_string());
     }
 }
 
@@ -170,8 +204,14 @@ impl Call {
         Ok(Self { headers, attempt, deadline })
     }
 
-    pub(crate) fn into_context(self, metadata: BTreeMap<String, String>) -> Context {
-        Context { headers: self.headers, attempt: self.attempt, deadline: self.deadline, metadata }
+    pub(crate) fn into_context(self, metadata: BTreeMap<String, String>, output_max: usize) -> Context {
+        Context {
+            headers: self.headers,
+            attempt: self.attempt,
+            deadline: self.deadline,
+            metadata,
+            output_max,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be served: an async function from an input to an output.
 
-use std::future::Future;
+use std::future::{Future, ready};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,13 +10,16 @@ use crate::handler_error::HandlerError;
 
 /// An async function from an input to an output, with or without a [`Context`].
 ///
-/// Nobody has to implement it: it holds for every `Fn(In) -> impl Future` and every
+/// Hardly anybody has to implement it: it holds for every `Fn(In) -> impl Future` and every
 /// `Fn(In, Context) -> impl Future` whose future gives a `Result<Out, E>`, with `In`
 /// deserializable, `Out` serializable, and `E` any [`std::error::Error`] or a
 /// [`HandlerError`]. `Args` only tells the two forms apart.
 ///
 /// A handler's future is dropped, at one of its `.await`s, when the deadline passes or
 /// when the caller closes the connection.
+///
+/// A handler that has something of its own to keep, such as other processes, implements
+/// the trait for its own type, with `Args = ()`, and says what happens around its calls.
 pub trait Handler<Args>: 'static {
     /// Read from the request's `input`. `Box<serde_json::value::RawValue>` takes it as
     /// it came.
@@ -30,6 +33,30 @@ pub trait Handler<Args>: 'static {
         input: Self::Input,
         context: Context,
     ) -> impl Future<Output = Result<Self::Output, HandlerError>>;
+
+    /// Gets ready for the first call. A server listens only afterwards, and ends with
+    /// exit code 1 where this fails; a JOB fetches its input meanwhile, and its invocation
+    /// fails as this does.
+    fn start(&self) -> impl Future<Output = Result<(), HandlerError>> {
+        ready(Ok(()))
+    }
+
+    /// Whether it can take calls; what `GET /health` says.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn health(&self) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    /// Appends counts of its own, as Prometheus' text, to what `GET /metrics` says.
+    fn write_metrics(&self, _text: &mut String) {}
+
+    /// Ends what it keeps. Called once, after the last call has ended, also where `start`
+    /// failed or was interrupted.
+    fn stop(&self) -> impl Future<Output = ()> {
+        ready(())
+    }
 }
 
 impl<F, Running, In, Out, E> Handler<(In,)> for F

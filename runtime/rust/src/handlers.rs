@@ -89,7 +89,7 @@ where
     let Settings { began, role, sizes, handler: _ } = settings;
     match role {
         Role::Server(address) => server::run(handler, &address, sizes, began).map(|()| ExitCode::SUCCESS),
-        Role::Job(assignment) => job::run(handler, assignment, sizes, began),
+        Role::Job(assignment) => job::run(&handler, assignment, sizes, began),
     }
 }
 

@@ -86,7 +86,7 @@ where
         let body = body.await?;
         let envelope = Envelope::<H::Input>::read(&body)?;
         drop(body);
-        let context = call.into_context(envelope.metadata.unwrap_or_default());
+        let context = call.into_context(envelope.metadata.unwrap_or_default(), output_max);
         let output = handler.call(envelope.input, context).await.map_err(Failure::Handler)?;
         output::to_json(&output, output_max)
     }));

@@ -1,6 +1,7 @@
 //! One invocation and the end: fetch the input, run the handler, post how it went.
 
-use std::future::{pending, ready};
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::process::ExitCode;
 
 use tokio::runtime::{Builder, LocalOptions};
@@ -12,7 +13,9 @@ use crate::completion::Completion;
 use crate::connection::Answer;
 use crate::context::{Call, Ids};
 use crate::control_plane::{CallError, ControlPlane};
+use crate::failure::Failure;
 use crate::handler::Handler;
+use crate::handler_error::HandlerError;
 use crate::invocation;
 use crate::limits::COMPLETE_GRACE;
 use crate::log;
@@ -33,7 +36,7 @@ struct Ended {
 
 /// Runs one invocation.
 pub(crate) fn run<H, Args>(
-    handler: H,
+    handler: &H,
     assignment: Assignment,
     sizes: Sizes,
     began: Instant,
@@ -47,14 +50,18 @@ where
         .enable_all()
         .build_local(LocalOptions::default())
         .map_err(StartError::Runtime)?;
-    let code = runtime.block_on(attempt(handler, ids, control_plane, sizes, began));
+    let code = runtime.block_on(async {
+        let code = attempt(handler, ids, control_plane, sizes, began).await;
+        handler.stop().await;
+        code
+    });
     // Whatever the handler left on another thread has no say in when the process ends.
     runtime.shutdown_background();
     Ok(code)
 }
 
 async fn attempt<H, Args>(
-    handler: H,
+    handler: &H,
     ids: Ids,
     mut control_plane: ControlPlane,
     sizes: Sizes,
@@ -65,8 +72,24 @@ where
 {
     let init_ms = clock::ms_since(began);
     let work = async {
-        let input = control_plane.fetch(&ids, sizes.body_max).await?;
-        Ok::<_, CallError>(invoke(&handler, &ids, input, sizes.output_max).await)
+        let mut start = pin!(handler.start());
+        let mut started = None;
+        let mut fetch = pin!(control_plane.fetch(&ids, sizes.body_max));
+        let input = loop {
+            tokio::select! {
+                biased;
+                input = &mut fetch => break input?,
+                ended = &mut start, if started.is_none() => started = Some(ended),
+            }
+        };
+        // A start that has not ended yet is bounded by the deadline.
+        let started = async {
+            match started {
+                Some(ended) => ended,
+                None => start.await,
+            }
+        };
+        Ok::<_, CallError>(invoke(handler, &ids, input, started, sizes.output_max).await)
     };
     let ended = tokio::select! {
         biased;
@@ -100,7 +123,13 @@ where
 }
 
 /// What `POST /invoke` does, with a body that is there.
-async fn invoke<H, Args>(handler: &H, ids: &Ids, input: Answer, output_max: usize) -> Ended
+async fn invoke<H, Args>(
+    handler: &H,
+    ids: &Ids,
+    input: Answer,
+    started: impl Future<Output = Result<(), HandlerError>>,
+    output_max: usize,
+) -> Ended
 where
     H: Handler<Args>,
 {
@@ -111,7 +140,11 @@ where
     let result = match Call::read(headers, arrived) {
         Ok(call) => {
             deadline = call.deadline;
-            invocation::run(handler, output_max, call, ready(body), arrived).await
+            let body = async {
+                started.await.map_err(Failure::Handler)?;
+                body
+            };
+            invocation::run(handler, output_max, call, body, arrived).await
         }
         Err(failure) => Err(failure),
     };

@@ -95,7 +95,7 @@ mod server;
 mod settings;
 mod stop;
 
-pub use context::Context;
+pub use context::{Context, Logger};
 pub use handler::Handler;
 pub use handler_error::HandlerError;
 pub use handlers::{Handlers, serve};

@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
 use crate::answer;
+use crate::failure::Failure;
 use crate::handler::Handler;
 use crate::invocation;
 use crate::server::Instance;
@@ -20,10 +21,15 @@ where
 {
     match request.uri().path() {
         "/invoke" if request.method() == Method::POST => invocation::invoke(instance, request).await,
-        "/health" if request.method() == Method::GET => {
-            answer::json(Bytes::from_static(b"{\"status\":\"ok\"}"))
+        "/health" if request.method() == Method::GET => match instance.handler.health() {
+            Ok(()) => answer::json(Bytes::from_static(b"{\"status\":\"ok\"}")),
+            Err(error) => answer::failure(&Failure::Handler(error)),
+        },
+        "/metrics" if request.method() == Method::GET => {
+            let mut text = instance.metrics.to_string();
+            instance.handler.write_metrics(&mut text);
+            answer::metrics(text)
         }
-        "/metrics" if request.method() == Method::GET => answer::metrics(instance.metrics.to_string()),
         "/invoke" => answer::method_not_allowed("POST"),
         "/health" | "/metrics" => answer::method_not_allowed("GET"),
         path => answer::not_found(path),

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::drain::Drain;
 use crate::handler::Handler;
+use crate::handler_error::HandlerError;
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX};
 use crate::listener::{Accepted, ListenError, Listener};
 use crate::log;
@@ -40,13 +41,15 @@ pub(crate) enum StartError {
     Listen(#[from] ListenError),
     #[error("cannot start the event loop: {0}")]
     Runtime(io::Error),
+    #[error("cannot start: {}", .0.message)]
+    Handler(HandlerError),
 }
 
 impl StartError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Setting(_) | Self::UnknownHandler { .. } | Self::NoHandlerNamed { .. } => 2,
-            Self::Listen(_) | Self::Runtime(_) => 1,
+            Self::Listen(_) | Self::Runtime(_) | Self::Handler(_) => 1,
         }
     }
 }
@@ -76,13 +79,18 @@ where
         .enable_all()
         .build_local(LocalOptions::default())
         .map_err(StartError::Runtime)?
-        .block_on(listen(handler, address, sizes, began))
+        .block_on(async {
+            let init_ms = Cell::new(None);
+            let instance = Rc::new(Instance { handler, sizes, metrics: Metrics::new(), init_ms });
+            let ended = listen(&instance, address, began).await;
+            instance.handler.stop().await;
+            ended
+        })
 }
 
 async fn listen<H, Args>(
-    handler: H,
+    instance: &Rc<Instance<H>>,
     address: &Address,
-    sizes: Sizes,
     began: Instant,
 ) -> Result<(), StartError>
 where
@@ -91,11 +99,18 @@ where
 {
     // Before the socket exists: whoever sees it may send a signal.
     let mut stop = Stop::new().map_err(StartError::Runtime)?;
+    tokio::select! {
+        biased;
+        started = instance.handler.start() => started.map_err(StartError::Handler)?,
+        signal = stop.wait() => {
+            log::line(&format!("stopped by {signal} before it was ready"));
+            return Ok(());
+        }
+    }
     let listener = Listener::bind(address)?;
     let init_ms = clock::ms_since(began);
     log::line(&format!("listening on {listener} after {init_ms} ms"));
-    let instance =
-        Rc::new(Instance { handler, sizes, metrics: Metrics::new(), init_ms: Cell::new(Some(init_ms)) });
+    instance.init_ms.set(Some(init_ms));
 
     let drain = Rc::new(Drain::default());
     let mut connections = JoinSet::new();
@@ -104,7 +119,7 @@ where
             _ = stop.wait() => break,
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok(accepted) => admit(&mut connections, accepted, &instance, &drain),
+                Ok(accepted) => admit(&mut connections, accepted, instance, &drain),
                 Err(error) => {
                     log::line(&format!("warning cannot accept a connection: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -119,7 +134,7 @@ where
     while connections.len() < CONNECTIONS_MAX
         && let Some(accepted) = listener.accept_waiting().await
     {
-        admit(&mut connections, accepted, &instance, &drain);
+        admit(&mut connections, accepted, instance, &drain);
     }
     drop(listener);
     tokio::task::yield_now().await;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
-use crate::instance::{PATIENCE, Process};
+use crate::instance::PATIENCE;
 
 /// The execution of every JOB here: 40 hex digits, as the real ones are.
 pub const EXECUTION_ID: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -45,11 +45,6 @@ impl ControlPlane {
         self.listener.local_addr().unwrap().port()
     }
 
-    /// Starts `faulty` with a handler as a JOB of this control plane.
-    pub fn job(&self, handler: &str, more: &[(&str, &str)]) -> Process {
-        start_job(self.port(), handler, more)
-    }
-
     pub fn accept(&self) -> Caller {
         let patience = Timespec::try_from(PATIENCE).unwrap();
         let mut waiting = [PollFd::new(&self.listener, PollFlags::IN)];
@@ -67,20 +62,6 @@ impl ControlPlane {
         caller.answer(input(headers, body));
         caller
     }
-}
-
-/// Starts `faulty` with a handler as a JOB of a control plane at `port`.
-pub fn start_job(port: u16, handler: &str, more: &[(&str, &str)]) -> Process {
-    let url = format!("http://127.0.0.1:{port}");
-    let mut variables = vec![
-        ("EXECUTION_MODE", "JOB"),
-        ("HANDLER", handler),
-        ("EXECUTION_ID", EXECUTION_ID),
-        ("PICOFAAS_RUNTIME_URL", &url),
-        ("PICOFAAS_TOKEN", "t0ken"),
-    ];
-    variables.extend(more);
-    Process::start("faulty", &variables)
 }
 
 /// The answer to a request for the input, with the id of the execution and `headers`.

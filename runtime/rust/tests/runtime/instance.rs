@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::control_plane::{ControlPlane, EXECUTION_ID};
 use crate::wire::Connection;
 
 /// A test that waits longer than this for something has failed.
@@ -120,6 +121,27 @@ impl Instance {
     pub fn end(self) -> (i32, TempDir) {
         (self.process.end().0, self.directory)
     }
+}
+
+impl ControlPlane {
+    /// Starts `faulty` with a handler as a JOB of this control plane.
+    pub fn job(&self, handler: &str, more: &[(&str, &str)]) -> Process {
+        start_job(self.port(), handler, more)
+    }
+}
+
+/// Starts `faulty` with a handler as a JOB of a control plane at `port`.
+pub fn start_job(port: u16, handler: &str, more: &[(&str, &str)]) -> Process {
+    let url = format!("http://127.0.0.1:{port}");
+    let mut variables = vec![
+        ("EXECUTION_MODE", "JOB"),
+        ("HANDLER", handler),
+        ("EXECUTION_ID", EXECUTION_ID),
+        ("PICOFAAS_RUNTIME_URL", &url),
+        ("PICOFAAS_TOKEN", "t0ken"),
+    ];
+    variables.extend(more);
+    Process::start("faulty", &variables)
 }
 
 /// The path of an example as it is now. `cargo test` builds the examples along, but not

@@ -2,8 +2,9 @@
 
 use rustix::process::Signal;
 
-use crate::control_plane::{ControlPlane, EXECUTION_ID, TAKEN, input, refusal, start_job};
+use crate::control_plane::{ControlPlane, EXECUTION_ID, TAKEN, input, refusal};
 use crate::instance::Process;
+use crate::instance::start_job;
 
 const BODY: &str = r#"{"input":1}"#;
 
