@@ -1,0 +1,61 @@
+//! What a program says about its failure.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+
+use picofaas_runtime::HandlerError;
+use serde::Deserialize;
+
+/// The exit status of a program that cannot take its input, as sysexits.h has it (EX_DATAERR).
+const INPUT_REFUSED: i32 = 65;
+
+const BAD_INPUT: &str = "BAD_INPUT";
+const HANDLER_ERROR: &str = "HANDLER_ERROR";
+
+/// `{"error":{"code","message","status"}}`, of which only the message is required.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Fault {
+    error: Detail,
+}
+
+#[derive(Debug, Deserialize)]
+struct Detail {
+    status: Option<u16>,
+    code: Option<String>,
+    message: String,
+}
+
+impl Fault {
+    /// With a status that the program did not choose itself.
+    pub(crate) fn into_error(self, status: u16) -> HandlerError {
+        let Detail { status: chosen, code, message } = self.error;
+        let status = chosen.filter(|chosen| (400..=599).contains(chosen)).unwrap_or(status);
+        let usual = if status == 400 { BAD_INPUT } else { HANDLER_ERROR };
+        HandlerError::new(status, code.unwrap_or_else(|| usual.to_owned()), message)
+    }
+}
+
+/// What an exit status other than 0 means: an object on standard output says so best, then the
+/// last line for the log.
+pub(crate) fn of_exit(status: ExitStatus, output: &[u8], last_line: &str) -> HandlerError {
+    let refused = status.code() == Some(INPUT_REFUSED);
+    if let Ok(fault) = serde_json::from_slice::<Fault>(output) {
+        return fault.into_error(if refused { 400 } else { 500 });
+    }
+    if refused {
+        let message = if last_line.is_empty() { "the program refused its input" } else { last_line };
+        return HandlerError::new(400, BAD_INPUT, message);
+    }
+    let separator = if last_line.is_empty() { "" } else { ": " };
+    HandlerError::internal(format!("the program {}{separator}{last_line}", how(status)))
+}
+
+/// How a process ended, in words.
+pub(crate) fn how(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit status {code}"),
+        (None, Some(9)) => "was killed by SIGKILL, as for want of memory".to_owned(),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    }
+}

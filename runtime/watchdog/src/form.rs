@@ -1,0 +1,85 @@
+//! How an input is given to a program, and how its output is read.
+
+use std::collections::BTreeMap;
+
+use picofaas_runtime::{Context, HandlerError};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+/// The code of an output that is not what `WATCHDOG_OUTPUT` asks for; the Rust runtime has the
+/// same for what cannot be written as JSON.
+const BAD_OUTPUT: &str = "BAD_OUTPUT";
+
+/// What a program gets of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InputForm {
+    /// The JSON of `input`, byte for byte.
+    Input,
+    /// `{"input":…,"metadata":{…}}`, always with both.
+    Envelope,
+}
+
+/// What a program's output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutputForm {
+    /// One JSON value, or nothing, which is `null`.
+    Json,
+    /// UTF-8 text, which becomes a JSON string.
+    Text,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    input: &'a RawValue,
+    metadata: &'a BTreeMap<String, String>,
+}
+
+impl InputForm {
+    /// The bytes for a program.
+    pub(crate) fn write(self, input: Box<RawValue>, context: &Context) -> Vec<u8> {
+        match self {
+            Self::Input => String::from(Box::<str>::from(input)).into_bytes(),
+            Self::Envelope => {
+                let envelope = Envelope { input: &input, metadata: context.metadata() };
+                serde_json::to_vec(&envelope).expect("JSON and texts are always JSON")
+            }
+        }
+    }
+}
+
+impl OutputForm {
+    /// The output as JSON.
+    pub(crate) fn read(self, output: Vec<u8>) -> Result<Box<RawValue>, HandlerError> {
+        let bad = |what: String| HandlerError::new(500, BAD_OUTPUT, what);
+        let text = String::from_utf8(output)
+            .map_err(|fault| bad(format!("the program's output is not UTF-8: {}", fault.utf8_error())))?;
+        match self {
+            Self::Json if text.trim_ascii().is_empty() => Ok(RawValue::NULL.to_owned()),
+            Self::Json => RawValue::from_string(text)
+                .map_err(|fault| bad(format!("the program's output is not one JSON value: {fault}"))),
+            Self::Text => to_raw_value(&text).map_err(|fault| bad(format!("the program's output: {fault}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_taken_as_it_is_and_nothing_is_null() {
+        for (output, json) in [("", "null"), (" \n", "null"), ("{\"a\": 1e400}\n", "{\"a\": 1e400}")] {
+            assert_eq!(OutputForm::Json.read(output.into()).unwrap().get(), json);
+        }
+        for output in [&b"hello"[..], b"1 2", b"{", b"\"\xff\""] {
+            assert!(OutputForm::Json.read(output.to_vec()).is_err(), "{output:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_becomes_a_string_with_every_byte_of_it() {
+        assert_eq!(OutputForm::Text.read(b"a \"b\"\n".to_vec()).unwrap().get(), r#""a \"b\"\n""#);
+        assert_eq!(OutputForm::Text.read(Vec::new()).unwrap().get(), r#""""#);
+        assert!(OutputForm::Text.read(vec![0xff]).is_err());
+    }
+}
