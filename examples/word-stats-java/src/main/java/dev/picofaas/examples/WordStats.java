@@ -22,6 +22,8 @@ import java.util.Map;
  */
 @FunctionName("word-stats")
 public final class WordStats implements FunctionHandler<WordStats.Input, WordStats.Stats> {
+    private static final char SIGMA = 'Σ';
+
     /** A text, and how many of its words to name. */
     public static final class Input {
         private final String text;
@@ -51,6 +53,10 @@ public final class WordStats implements FunctionHandler<WordStats.Input, WordSta
         if (input.text == null) {
             throw new HandlerException(400, "BAD_INPUT", "input.text: it is null, expected a string");
         }
+        if (input.text.codePoints().anyMatch(point -> point >= Character.MIN_SURROGATE
+                && point <= Character.MAX_SURROGATE)) {
+            throw new HandlerException(400, "BAD_INPUT", "input.text: half a surrogate pair is no character");
+        }
         if (input.topN < 0) {
             throw new HandlerException(400, "BAD_INPUT", "input.topN: " + input.topN + " is below 0");
         }
@@ -72,7 +78,7 @@ public final class WordStats implements FunctionHandler<WordStats.Input, WordSta
             if (length > 0) {
                 words++;
                 characters += length;
-                counts.merge(text.substring(begin, end).toLowerCase(Locale.ROOT), 1, Integer::sum);
+                counts.merge(lowerCase(text.substring(begin, end)), 1, Integer::sum);
                 begin = end;
             } else {
                 begin += Character.charCount(text.codePointAt(begin));
@@ -86,6 +92,41 @@ public final class WordStats implements FunctionHandler<WordStats.Input, WordSta
             .toList();
         double average = words == 0 ? 0 : (double) characters / words;
         return new Stats(words, counts.size(), top, shortest(average));
+    }
+
+    /** As Unicode has it: Java looks for the end of a word in its own way, which decides between σ and ς. */
+    private static String lowerCase(String word) {
+        if (word.indexOf(SIGMA) < 0) {
+            return word.toLowerCase(Locale.ROOT);
+        }
+        int[] points = word.codePoints().toArray();
+        StringBuilder lower = new StringBuilder(word.length());
+        for (int at = 0; at < points.length; at++) {
+            if (points[at] == SIGMA) {
+                lower.append(isCased(points, at, -1) && !isCased(points, at, 1) ? 'ς' : 'σ');
+            } else {
+                lower.append(Character.toString(points[at]).toLowerCase(Locale.ROOT));
+            }
+        }
+        return lower.toString();
+    }
+
+    /** Whether the next character in a direction has a case, those aside that case ignores. */
+    private static boolean isCased(int[] points, int at, int step) {
+        int next = at + step;
+        while (next >= 0 && next < points.length && isIgnoredByCase(points[next])) {
+            next += step;
+        }
+        return next >= 0 && next < points.length && (Character.isLowerCase(points[next])
+            || Character.isUpperCase(points[next]) || Character.isTitleCase(points[next]));
+    }
+
+    private static boolean isIgnoredByCase(int point) {
+        return switch (Character.getType(point)) {
+            case Character.NON_SPACING_MARK, Character.ENCLOSING_MARK, Character.FORMAT, Character.MODIFIER_LETTER,
+                Character.MODIFIER_SYMBOL -> true;
+            default -> false;
+        };
     }
 
     private static boolean isAlphanumeric(int point) {

@@ -34,6 +34,11 @@ class WordStatsTest {
     }
 
     @Test
+    void aSigmaIsFinalBehindALetterWithCaseAndBeforeNone() {
+        assertEquals(List.of(count("z²σ", 1), count("σ", 1), count("σας", 1)), top("ΣΑΣ Z²Σ Σ", 9));
+    }
+
+    @Test
     void aTextWithoutWordsGivesZeros() {
         for (String text : List.of("", " …!\n")) {
             assertEquals(new WordStats.Stats(0, 0, List.of(), new BigDecimal("0.0")), WordStats.stats(text, 10));

@@ -3,6 +3,7 @@ package dev.picofaas.runtime;
 
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.StreamWriteFeature;
+import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JavaType;
 import com.fasterxml.jackson.databind.MapperFeature;
@@ -40,6 +41,8 @@ final class Program {
             // The shortest digits that read back as the same number, on every JVM.
             .enable(StreamWriteFeature.USE_FAST_DOUBLE_WRITER)
             .enable(StreamReadFeature.USE_FAST_DOUBLE_PARSER)
+            // Four bytes for a character beyond U+FFFF, not twelve of two escapes.
+            .enable(JsonWriteFeature.COMBINE_UNICODE_SURROGATES_IN_UTF8)
             .build();
         JavaType[] types = mapper.getTypeFactory().findTypeParameters(
             mapper.constructType(handler.getClass()), FunctionHandler.class);
