@@ -17,6 +17,7 @@ use crate::backend::children::Children;
 use crate::backend::limits::Limits;
 use crate::backend::orders::Orders;
 use crate::backend::output::{LastWords, Lines};
+use crate::backend::rlimit;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::Control;
@@ -78,6 +79,7 @@ struct SocketFolder {
 pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Result<Running> {
     let settings = Arc::new(settings);
     let flags = &settings.flags;
+    raise_open_files(flags.max_connections);
     let listeners = listen_each(flags.listen, settings.gateways)
         .map_err(|error| cannot_bind("--listen", flags.listen, error))?;
     let management = listen(flags.management_listen)
@@ -235,6 +237,19 @@ impl Running {
         self.scheduler.join().map_err(|_| anyhow!("the scheduler panicked"))?;
         control.context.close().await;
         Ok(in_time)
+    }
+}
+
+/// Raises the limit of open files, and says so where clients alone can use up what there is.
+fn raise_open_files(connections: usize) {
+    if let Some(files) = rlimit::raise_open_files()
+        && files < connections as u64
+    {
+        tracing::warn!(
+            files,
+            connections,
+            "this process may open fewer files than --max-connections; raise its hard limit (ulimit -n, LimitNOFILE=) or lower the flag"
+        );
     }
 }
 

@@ -90,6 +90,9 @@ pub struct ServeArgs {
     /// Functions that can be registered at once, 1 … 65536
     #[arg(long, default_value = "10000", value_parser = between::<usize>(1, 65536), value_name = "N", help_heading = "Functions")]
     pub max_functions: usize,
+    /// Places in the queues of all functions together, by their queueSize, 1 … 1073741824; each takes 16 bytes
+    #[arg(long, default_value = "8388608", value_parser = between::<u64>(1, 1 << 30), value_name = "N", help_heading = "Functions")]
+    pub max_queue_slots: u64,
 
     /// Threads that serve clients, 1 … 64; each owns a share of connections, executions and bytes
     #[arg(long, default_value = "1", value_parser = between::<usize>(1, 64), value_name = "N", help_heading = "Scheduling")]

@@ -1,5 +1,6 @@
 //! The picofaas binary.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,21 +12,26 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    start_log(match &command {
+    let shown = cli::log::filter(match &command {
         Command::Serve(_) => "info",
         Command::Dev(_) => cli::dev::LOG,
     });
-    abort_on_panic();
-    let done = match command {
-        Command::Serve(flags) => cli::serve::run(*flags),
-        Command::Dev(flags) => cli::dev::run(*flags),
-    };
-    match done {
+    match shown.map_err(anyhow::Error::msg).and_then(|shown| run(command, shown)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("picofaas: {error:#}");
+            // Where standard error is closed or full, the exit code is all that can be said.
+            let _ = writeln!(std::io::stderr(), "picofaas: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(command: Command, shown: EnvFilter) -> anyhow::Result<()> {
+    start_log(shown);
+    abort_on_panic();
+    match command {
+        Command::Serve(flags) => cli::serve::run(*flags),
+        Command::Dev(flags) => cli::dev::run(*flags),
     }
 }
 
@@ -39,12 +45,14 @@ fn abort_on_panic() {
     }));
 }
 
-/// To standard error; `RUST_LOG` chooses what, the command where it is not set.
-fn start_log(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+/// To standard error.
+fn start_log(shown: EnvFilter) {
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(shown)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        // A line that cannot be written is lost. It would be told on standard error, where that fails,
+        // too, as a panic: whoever reads the log would decide over the life of what runs.
+        .log_internal_errors(false)
         .init();
 }

@@ -1,8 +1,10 @@
 //! The way from control to the scheduler.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::hot::message::Order;
 use crate::hot::switchboard::Switchboard;
@@ -12,17 +14,23 @@ use crate::hot::switchboard::Switchboard;
 pub struct Orders {
     board: Arc<Switchboard>,
     waiting: RefCell<VecDeque<Order>>,
+    /// How many were given.
+    given: Cell<u64>,
 }
+
+/// How often it is looked whether the scheduler has handled an order.
+const HANDLED_LOOK: Duration = Duration::from_millis(1);
 
 impl Orders {
     /// To this scheduler.
     #[must_use]
     pub fn new(board: Arc<Switchboard>) -> Self {
-        Self { board, waiting: RefCell::default() }
+        Self { board, waiting: RefCell::default(), given: Cell::new(0) }
     }
 
     /// Sends one, after those that still wait.
     pub fn send(&self, order: Order) {
+        self.given.set(self.given.get() + 1);
         self.waiting.borrow_mut().push_back(order);
         self.flush();
     }
@@ -37,5 +45,15 @@ impl Orders {
             }
         }
         true
+    }
+
+    /// Returns when the scheduler has handled everything that was sent before.
+    pub async fn handled(&self) {
+        let given = self.given.get();
+        // Pairs with the scheduler's count after it has obeyed: what it changed is seen by whoever is told.
+        while self.board.obeyed.load(Ordering::Acquire) < given {
+            tokio::time::sleep(HANDLED_LOOK).await;
+            self.flush();
+        }
     }
 }

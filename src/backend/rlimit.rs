@@ -1,4 +1,4 @@
-//! Limits that a process inherits and cannot raise again.
+//! Limits that a process inherits, this one's own among them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -27,6 +27,21 @@ impl Bound {
     pub fn set(&self) -> std::io::Result<()> {
         Ok(setrlimit(self.resource, self.rlimit)?)
     }
+}
+
+/// Lets this process have as many files open as it may: shells and service managers start programs
+/// with a low limit and a high one that they may raise it to. How many that is; `None` without a
+/// limit.
+pub fn raise_open_files() -> Option<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, ..limit };
+        // Where it cannot be raised, what there was is what there is.
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit = raised;
+        }
+    }
+    limit.current
 }
 
 /// The threads that the user of this process has now. `RLIMIT_NPROC` counts them all.

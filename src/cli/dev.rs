@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::runtime::LocalOptions;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::stop::StopSignals;
 use crate::backend::output::Lines;
 use crate::boot;
 use crate::config::{ServeArgs, Settings};
@@ -67,9 +67,7 @@ pub fn run(arguments: DevArgs) -> anyhow::Result<()> {
 
 async fn develop(dir: PathBuf, settings: Settings) -> anyhow::Result<()> {
     let patience = Duration::from_secs(settings.flags.drain_s);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut signals = StopSignals::listen()?;
     let lines = Lines::to(|line| say(&format!("{} | {}", line.writer.function, line.text)));
     let running = boot::start(settings, lines, |_| {})?;
     let mut workshop = Workshop::open(dir, running.control.clone(), running.address)?;
@@ -78,26 +76,22 @@ async fn develop(dir: PathBuf, settings: Settings) -> anyhow::Result<()> {
         workshop.base_url(),
         running.management_address
     ));
-    tokio::select! {
+    let told_again = tokio::select! {
         ended = workshop.run() => match ended? {},
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        _ = hang_up.recv() => {}
-    }
+        told_again = signals.told() => told_again,
+    };
     say("stopping …");
     let stop = async {
         workshop.close().await;
         running.stop(patience, false).await
     };
-    let told_again = || anyhow!("told to stop a second time: what still ran was killed");
     tokio::select! {
         stopped = stop => {
             stopped?;
             say("stopped");
             Ok(())
         }
-        _ = terminate.recv() => Err(told_again()),
-        _ = interrupt.recv() => Err(told_again()),
+        () = told_again => Err(anyhow!("told to stop a second time: what still ran was killed")),
     }
 }
 

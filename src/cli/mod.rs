@@ -1,7 +1,9 @@
-//! The commands, one file each.
+//! The commands, one file each, and what tells them to stop.
 
 pub mod dev;
+pub mod log;
 pub mod serve;
+mod stop;
 
 use clap::{Parser, Subcommand};
 

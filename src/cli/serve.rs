@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use tokio::runtime::LocalOptions;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::stop::StopSignals;
 use crate::backend::output::Lines;
 use crate::boot::{self, Running};
 use crate::config::{ServeArgs, Settings};
 use crate::registry::load_dir;
 
-/// Serves until SIGTERM or SIGINT, then drains.
+/// Serves until it is told to stop, then drains.
 ///
 /// # Errors
 /// A flag that does not fit, a manifest that does not parse, a port in use.
@@ -35,8 +35,7 @@ pub fn run(flags: ServeArgs) -> anyhow::Result<()> {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (functions, drain) = (settings.flags.functions.clone(), Duration::from_secs(settings.flags.drain_s));
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = StopSignals::listen()?;
     let running = boot::start(settings, Lines::to_log(), |_| {})?;
     if let Some(folder) = functions {
         register(&running, &folder).await?;
@@ -49,10 +48,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         functions = running.control.functions.borrow().len(),
         "serving"
     );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let told_again = signals.told().await;
     tracing::info!(drain_s = drain.as_secs(), "draining");
     tokio::select! {
         stopped = running.stop(drain, true) => {
@@ -60,8 +56,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
             tracing::info!(in_time, "stopped");
             Ok(())
         }
-        _ = terminate.recv() => Err(anyhow!("told to stop a second time: not everything had ended")),
-        _ = interrupt.recv() => Err(anyhow!("told to stop a second time: not everything had ended")),
+        () = told_again => Err(anyhow!("told to stop a second time: not everything had ended")),
     }
 }
 

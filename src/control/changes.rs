@@ -6,7 +6,7 @@
 //! 1. gateways *learn* the lane's function, so that a grant for it can be served;
 //! 2. the scheduler *opens* the lane;
 //! 3. its first instance starts, while the version before goes on serving;
-//! 4. the lane *succeeds* the one before: who waits moves over;
+//! 4. the lane *succeeds* the one before: who waits moves over, which is waited for;
 //! 5. gateways *publish* it under its name, and nobody pushes to the old doorway any more;
 //! 6. the old lane is *closed*, its instances retire, and when nothing runs it is forgotten.
 
@@ -68,11 +68,13 @@ impl Control {
                 ),
             ));
         }
+        let queue_slots = self.check_queue_slots(&spec)?;
         let lane = self.free_lanes.borrow_mut().pop().ok_or_else(|| {
             Refusal::new(Code::FunctionsFull, "too many versions of functions are being replaced; try again")
                 .retry_after(1)
         })?;
         let meters = meters.unwrap_or_else(|| Arc::new(Meters::new(self.gateways.len())));
+        self.queue_slots.set(queue_slots);
         let function = Arc::new(version(spec, lane, meters.clone()));
 
         if is_new {
@@ -186,6 +188,8 @@ impl Control {
         while !self.can_serve(&function) {
             tokio::time::sleep(ROLLOUT_LOOK).await;
         }
+        // A change of the same function that has its turn first aborts this one, here at the latest.
+        let _turn = self.turn.lock().await;
         self.switch(&name, &function).await;
     }
 
@@ -209,6 +213,8 @@ impl Control {
         };
         if let Some(old) = old {
             self.context.orders.send(Order::Succeed { old, new: function.lane });
+            // Those who come over count in the new queue before anybody else can enter it.
+            self.context.orders.handled().await;
         }
         self.tell_all(|done| Letter::Publish { name: name.to_owned(), lane: function.lane, done }).await;
         if let Some(old) = old {
@@ -237,7 +243,9 @@ impl Control {
                     }
                 }
             }
-            control.lanes.borrow_mut().remove(&index);
+            if let Some(OpenLane { function, .. }) = control.lanes.borrow_mut().remove(&index) {
+                control.queue_slots.set(control.queue_slots.get() - u64::from(function.spec.queue_size));
+            }
             for gateway in &control.gateways {
                 // A gateway that has stopped has forgotten everything.
                 let _ = gateway.send(Letter::Forget { lane: index }).await;
@@ -255,6 +263,23 @@ impl Control {
                 let _ = awaited.get().await;
             }
         }
+    }
+
+    /// How many places all queues have with those of a version that is to come. Each is allocated with its
+    /// version, whether anything ever waits in it or not.
+    fn check_queue_slots(&self, spec: &FunctionSpec) -> Result<u64, Refusal> {
+        let (taken, most) = (self.queue_slots.get(), self.settings.flags.max_queue_slots);
+        let wanted = taken + u64::from(spec.queue_size);
+        if wanted <= most {
+            return Ok(wanted);
+        }
+        Err(Refusal::new(
+            Code::FunctionsFull,
+            format!(
+                "queueSize {} is more than what is left: the queues of all functions, and of versions that are being replaced, have {taken} of {most} places (--max-queue-slots); lower queueSize, delete functions, or raise the limit",
+                spec.queue_size
+            ),
+        ))
     }
 
     /// Whether this control plane has what a function needs to run.

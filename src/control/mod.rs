@@ -77,6 +77,8 @@ pub struct Control {
     /// By index.
     pub lanes: RefCell<HashMap<LaneIndex, OpenLane>>,
     free_lanes: RefCell<Vec<LaneIndex>>,
+    /// Places in the doorways of all lanes.
+    queue_slots: Cell<u64>,
     /// One change of the registry at a time: each finds the one before complete.
     turn: Turn,
     /// The gateway that serves the next invocation that comes in on the management listener.
@@ -111,6 +113,7 @@ impl Control {
             turn: Turn::default(),
             turn_of: Cell::new(0),
             free_lanes: RefCell::new((0..lanes).rev().collect()),
+            queue_slots: Cell::new(0),
             loaded: Cell::new(false),
             draining: Cell::new(false),
         })

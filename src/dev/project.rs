@@ -7,7 +7,7 @@ use super::stamp::Stamps;
 use super::survey::{Found, absolute};
 use crate::backend::process::resolve;
 use crate::clock::Nanos;
-use crate::registry::FunctionSpec;
+use crate::registry::{ExecutionMode, FunctionSpec};
 
 /// Builds in a row during which the sources changed, after which it is the build that changes them.
 const UNSETTLED_MAX: u32 = 3;
@@ -49,6 +49,20 @@ pub struct Project {
 }
 
 impl Project {
+    /// That its program is not there, of a function whose processes are started when it is called: what
+    /// stands by for calls shows it by itself.
+    #[must_use]
+    pub fn missing_program(&self) -> Option<String> {
+        let spec = &self.found.spec;
+        let missing = program(spec).filter(|program| !program.exists());
+        missing.filter(|_| spec.execution_mode == ExecutionMode::Job).map(|program| {
+            format!(
+                "its program is not there: {} (local.command); a call fails until it is",
+                program.display()
+            )
+        })
+    }
+
     /// A function that has just been found.
     #[must_use]
     pub fn new(found: Found, stamps: &Stamps) -> Self {

@@ -293,7 +293,9 @@ impl Workshop {
             else {
                 continue;
             };
-            if let Some(trouble) = trouble {
+            let looked_for = !project.announced || project.troubled;
+            let missing = || if looked_for { project.missing_program() } else { None };
+            if let Some(trouble) = trouble.or_else(missing) {
                 if !project.troubled {
                     let meanwhile =
                         if serves { "" } else { "\n    the version before is served until it starts" };

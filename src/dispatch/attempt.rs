@@ -53,8 +53,8 @@ pub struct Ended {
 pub async fn run(gateway: Rc<Gateway>, served: Rc<Served>, ticket: Ticket, instance: InstanceKey) {
     let mut ended = Ended { outcome: Outcome::Unsent(gone()), cold_start: false, init_ns: None, answered: 0 };
     ended.outcome = match exchange(&gateway, &served, ticket, instance).await {
-        Ok(answer) => {
-            ended.answered = gateway.clock.now();
+        Ok((answer, answered)) => {
+            ended.answered = answered;
             ended.cold_start = answer.cold_start;
             ended.init_ns = answer.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
             judge(answer)
@@ -67,23 +67,28 @@ pub async fn run(gateway: Rc<Gateway>, served: Rc<Served>, ticket: Ticket, insta
     gateway.attempt_ended(ticket, ended);
 }
 
-/// Writes the request on a pooled connection, or a new one, and reads the answer.
+/// Writes the request on a pooled connection, or a new one, and reads the answer; with when that was
+/// complete.
 async fn exchange(
     gateway: &Rc<Gateway>,
     served: &Served,
     ticket: Ticket,
     instance: InstanceKey,
-) -> Result<Answer, ExchangeError> {
+) -> Result<(Answer, Nanos), ExchangeError> {
     let refused = || ExchangeError::Connect(std::io::ErrorKind::NotConnected.into());
     let address = served.address(instance).ok_or_else(refused)?;
     loop {
-        let pooled = served.take(instance, gateway.clock.now());
+        let mut now = gateway.clock.now();
+        let pooled = served.take(instance, now);
         let fresh = pooled.is_none();
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => Connection::open(&address.target).await?,
+            None => {
+                let connection = Connection::open(&address.target).await?;
+                now = gateway.clock.now();
+                connection
+            }
         };
-        let now = gateway.clock.now();
         let id = |nonce| ExecutionId { boot: gateway.boot, ticket, nonce };
         let payload = gateway.with_record(ticket, |record| {
             let left_ms = record.time_left_ms(now);
@@ -103,10 +108,11 @@ async fn exchange(
         // On the record at once: an attempt that is aborted tells nothing afterwards.
         gateway.with_record(ticket, |record| record.stamps.written = now);
         let answer = connection.receive(gateway.output_max()).await?;
+        let answered = gateway.clock.now();
         if answer.reusable {
-            served.put(instance, connection, gateway.clock.now());
+            served.put(instance, connection, answered);
         }
-        return Ok(answer);
+        return Ok((answer, answered));
     }
 }
 

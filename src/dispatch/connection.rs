@@ -186,6 +186,10 @@ impl Connection {
             Length::UntilClose => self.take_until_close(body_max).await?,
         };
         let reusable = head.keep_alive && head.body != Length::UntilClose && self.read.is_empty();
+        if reusable && body.len() >= KEEP_BUFFER_BYTES_MIN {
+            // It may be idle for ever, and what it came in would stay as long.
+            self.read = BytesMut::new();
+        }
         Ok(Answer { status: head.status, cold_start: head.cold_start, init_ms: head.init_ms, body, reusable })
     }
 
@@ -242,7 +246,9 @@ impl Connection {
             let _ = self.read.split_to(head);
             if size == 0 {
                 self.skip_trailers().await?;
-                return Ok(body.freeze());
+                // One chunk is as long as what it was copied into; after several, that had grown by doubling.
+                let is_tight = body.capacity() - body.len() <= body.len() / 8;
+                return Ok(if is_tight { body.freeze() } else { Bytes::copy_from_slice(&body) });
             }
             while self.read.len() < size + 2 {
                 self.fill(size + 2 - self.read.len()).await?;
@@ -367,4 +373,50 @@ impl Head {
 
 fn lost(sent: usize, error: io::Error) -> ExchangeError {
     if sent == 0 { ExchangeError::Stale } else { ExchangeError::Lost(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// Exchanges one answer over a pair of sockets; the connection is left as it would be pooled.
+    fn receive(answer: &[u8]) -> (Answer, Connection) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+            let mut connection =
+                Connection { stream: Stream::Unix(ours), read: BytesMut::new(), head: Vec::new() };
+            let (received, sent) =
+                tokio::join!(connection.receive(1 << 20), async { theirs.write_all(answer).await });
+            sent.expect("the answer was written");
+            (received.expect("it is an answer"), connection)
+        })
+    }
+
+    #[test]
+    fn an_idle_connection_holds_nothing_of_a_large_output_that_came_on_it() {
+        let body = vec![b'1'; 700_000];
+        let known =
+            [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat();
+        let chunk = format!("{:x}\r\n", body.len() / 7);
+        let mut chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        for part in body.chunks(body.len() / 7) {
+            chunked.extend_from_slice(&[chunk.as_bytes(), part, b"\r\n"].concat());
+        }
+        chunked.extend_from_slice(b"0\r\n\r\n");
+        for answer in [known, chunked] {
+            let (answer, connection) = receive(&answer);
+            assert!(answer.reusable && answer.body == body);
+            assert!(answer.body.is_unique(), "the connection holds the output, too");
+            assert!(
+                connection.read.capacity() <= READ_BYTES_MIN,
+                "{} bytes are kept",
+                connection.read.capacity()
+            );
+            let whole = answer.body.try_into_mut().expect("nobody else has it");
+            assert!(whole.capacity() < body.len() + body.len() / 8, "it takes {} bytes", whole.capacity());
+        }
+    }
 }

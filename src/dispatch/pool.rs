@@ -182,3 +182,28 @@ impl DrainRate {
         seconds.clamp(1, 60)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_said_to_drain_as_fast_as_executions_have_been_ending() {
+        let rate = DrainRate::default();
+        assert_eq!(rate.seconds_for(1000), 1, "nothing has ended yet");
+        // 20 per second for four seconds.
+        for nth in 0..80_u64 {
+            rate.count(WINDOW_NS + nth * 50_000_000);
+        }
+        for (depth, seconds) in [(0, 1), (10, 1), (100, 5), (400, 20), (1_000_000, 60)] {
+            let said = rate.seconds_for(depth);
+            assert!(said.abs_diff(seconds) <= 1 + seconds / 5, "{said} s for {depth}, not {seconds} s");
+        }
+        // It becomes slower: 2 per second.
+        for nth in 0..20_u64 {
+            rate.count(5 * WINDOW_NS + nth * 500_000_000);
+        }
+        let said = rate.seconds_for(40);
+        assert!((17..=22).contains(&said), "{said} s");
+    }
+}

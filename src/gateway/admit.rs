@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
 
@@ -99,9 +99,12 @@ impl Gateway {
             self.enqueue(ticket);
             accepted.unwrap_or_else(lost)
         } else {
-            self.cargo.borrow_mut().promise(ticket);
+            let promised = self.cargo.borrow_mut().promise(ticket);
             self.publish_gauges();
-            accepted.map_or_else(lost, reply::replayed)
+            match promised {
+                Ok(()) => accepted.map_or_else(lost, reply::replayed),
+                Err(full) => reply::refusal(&no_room(full).1),
+            }
         }
     }
 
@@ -242,24 +245,7 @@ impl Gateway {
             }
             Err(full) => {
                 doorway.return_credit();
-                let (rejection, code, message) = match full {
-                    Full::Executions => (
-                        Rejection::ExecutionsFull,
-                        Code::ExecutionsFull,
-                        "every execution record is in use (--max-executions)",
-                    ),
-                    Full::Retention => (
-                        Rejection::RetentionFull,
-                        Code::RetentionFull,
-                        "too many results are kept for those who were promised them, or too many bytes reserved (--max-executions, --max-payload-bytes, --reserved-output, --retention)",
-                    ),
-                    Full::Bytes => (
-                        Rejection::PayloadBytesFull,
-                        Code::PayloadBytesFull,
-                        "the payloads and outputs held leave no room for this one (--max-payload-bytes)",
-                    ),
-                };
-                let refusal = Refusal::new(code, message);
+                let (rejection, refusal) = no_room(full);
                 Err((rejection, refusal.retry_after(self.retry_after_s(served))))
             }
         }
@@ -293,6 +279,28 @@ impl Gateway {
     }
 }
 
+/// What is said where there is no record.
+fn no_room(full: Full) -> (Rejection, Refusal) {
+    let (rejection, code, message) = match full {
+        Full::Executions => (
+            Rejection::ExecutionsFull,
+            Code::ExecutionsFull,
+            "every execution record is in use (--max-executions)",
+        ),
+        Full::Retention => (
+            Rejection::RetentionFull,
+            Code::RetentionFull,
+            "too many results are kept for those who were promised them, or too many bytes reserved (--max-executions, --max-payload-bytes, --reserved-output, --retention)",
+        ),
+        Full::Bytes => (
+            Rejection::PayloadBytesFull,
+            Code::PayloadBytesFull,
+            "the payloads and outputs held leave no room for this one (--max-payload-bytes)",
+        ),
+    };
+    (rejection, Refusal::new(code, message))
+}
+
 fn lost() -> Response<Body> {
     reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"))
 }
@@ -307,8 +315,16 @@ fn waited_for_ms(served: &Served, timeout_ms: Option<u64>) -> u64 {
     allowed_ms(served, timeout_ms).min(WAITED_FOR_MS_MAX)
 }
 
-/// No content type means JSON.
+/// No content type means JSON, and the body is read as it comes.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    if let Some(value) = headers.get(CONTENT_ENCODING)
+        && !value.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(Refusal::new(
+            Code::UnsupportedMediaType,
+            format!("Content-Encoding {value:?} is not understood; send the body as it is, without one"),
+        ));
+    }
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let essence = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
     if essence.eq_ignore_ascii_case("application/json") {

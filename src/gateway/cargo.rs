@@ -30,6 +30,9 @@ pub enum Full {
 const RESERVED_EIGHTHS: usize = 7;
 /// How many of the oldest kept records are looked at to find one that may go.
 const EVICT_LOOKS: usize = 16;
+/// How many records one pass lets go of because their time is over: some microseconds of work, after
+/// which others have their turn.
+const EXPIRED_PER_PASS: usize = 128;
 
 /// All records of one gateway.
 #[derive(Debug)]
@@ -240,13 +243,21 @@ impl Cargo {
     }
 
     /// Somebody else was promised to read the end of an execution that only its client waited for.
-    pub fn promise(&mut self, ticket: Ticket) {
-        let Some(record) = self.get_mut(ticket) else { return };
-        if record.asked == Asked::Waiting && record.class == Class::Reserved {
+    ///
+    /// # Errors
+    /// Where it is kept without a reservation, because there was no room for its output, and may go at
+    /// any time.
+    pub fn promise(&mut self, ticket: Ticket) -> Result<(), Full> {
+        let Some(record) = self.get_mut(ticket) else { return Err(Full::Retention) };
+        if record.class == Class::Spare {
+            return Err(Full::Retention);
+        }
+        if record.asked == Asked::Waiting {
             record.asked = Asked::Promised;
             let unread = !record.read;
             self.unread += usize::from(unread);
         }
+        Ok(())
     }
 
     /// Keeps an ended record for its retention; its payload is let go, its output counted.
@@ -282,25 +293,21 @@ impl Cargo {
         record.served = served.clone();
     }
 
-    /// Lets go of what has been kept long enough.
-    pub fn expire(&mut self, now: Nanos, waybills: &[Waybill]) {
-        for kept in [0, 1] {
-            loop {
-                let queue = if kept == 0 { &mut self.spare } else { &mut self.reserved };
-                match queue.front() {
-                    Some((ticket, expires)) if *expires <= now => {
-                        let ticket = *ticket;
-                        queue.pop_front();
-                        if kept == 0 {
-                            self.spare_bytes -= self.get_mut(ticket).map_or(0, |record| record.held);
-                        }
-                        self.leave(ticket, waybills);
-                    }
-                    _ => break,
-                }
+    /// Lets go of what has been kept long enough, in a pass with a bound. Answers whether there is more.
+    pub fn expire(&mut self, now: Nanos, waybills: &[Waybill]) -> bool {
+        for _ in 0..EXPIRED_PER_PASS {
+            let is_over = |(_, expires): &mut (Ticket, Nanos)| *expires <= now;
+            if let Some((ticket, _)) = self.spare.pop_front_if(is_over) {
+                self.spare_bytes -= self.get_mut(ticket).map_or(0, |record| record.held);
+                self.leave(ticket, waybills);
+            } else if let Some((ticket, _)) = self.reserved.pop_front_if(is_over) {
+                self.leave(ticket, waybills);
+            } else {
+                self.sweep_leaving(waybills);
+                return false;
             }
         }
-        self.sweep_leaving(waybills);
+        true
     }
 
     /// Every execution that is not over.
@@ -320,7 +327,7 @@ impl Cargo {
     fn evict(&mut self, waybills: &[Waybill]) -> bool {
         for at in 0..self.spare.len().min(EVICT_LOOKS) {
             let (ticket, _) = self.spare[at];
-            let free = self.get_mut(ticket).is_none_or(|record| record.waiters == 0);
+            let free = self.get_mut(ticket).is_none_or(|record| record.waiters.is_empty());
             if free && waybills[ticket.slot()].is_released(ticket.generation()) {
                 self.spare.remove(at);
                 self.spare_bytes -= self.get_mut(ticket).map_or(0, |record| record.held);
@@ -332,7 +339,7 @@ impl Cargo {
     }
 
     fn leave(&mut self, ticket: Ticket, waybills: &[Waybill]) {
-        let waited_for = self.get_mut(ticket).is_some_and(|record| record.waiters > 0);
+        let waited_for = self.get_mut(ticket).is_some_and(|record| !record.waiters.is_empty());
         if !waited_for && waybills[ticket.slot()].is_released(ticket.generation()) {
             self.remove(ticket);
         } else {
@@ -371,5 +378,101 @@ impl Cargo {
             record.read = true;
             self.unread -= 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use arc_swap::ArcSwapOption;
+
+    use super::*;
+    use crate::dispatch::Pooled;
+    use crate::function::Function;
+    use crate::gateway::keys::Claim;
+    use crate::gateway::record::{Stage, Status, Trace};
+    use crate::hot::doorway::Doorway;
+    use crate::metrics::Meters;
+    use crate::registry::parse_function;
+
+    const RETENTION: Nanos = 1000;
+
+    fn served() -> Rc<Served> {
+        let text = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://127.0.0.1:9"}"#;
+        let spec = parse_function(text.as_bytes()).expect("a function");
+        let function = Function {
+            etag: spec.etag(),
+            lane: 0,
+            doorway: Arc::new(Doorway::new(1)),
+            addresses: Box::default(),
+            endings: Box::default(),
+            meters: Arc::new(Meters::new(1)),
+            trouble: Arc::new(ArcSwapOption::empty()),
+            spec,
+        };
+        Rc::new(Served::new(Arc::new(function), Rc::new(Cell::new(0)), Rc::<Pooled>::default()))
+    }
+
+    fn admission(served: &Rc<Served>, asked: Asked, key: Option<&str>) -> Admission {
+        Admission {
+            served: served.clone(),
+            asked,
+            payload: Bytes::from_static(b"1"),
+            trace: Trace { id: None, parent: None, made: (1, 1, 1) },
+            idempotency_key: None,
+            claim: key.map(|key| Rc::new(Claim { function: "f".into(), key: key.as_bytes().into() })),
+            deadline: 1,
+            run_budget: 0,
+            admitted: 0,
+        }
+    }
+
+    /// Ends an execution with an output of so many bytes.
+    fn end(cargo: &mut Cargo, ticket: Ticket, output: usize, waybills: &[Waybill]) {
+        assert!(cargo.accommodate(ticket, output, waybills));
+        let record = cargo.get_mut(ticket).expect("its record");
+        record.output = vec![b'1'; output].into();
+        record.stage = Stage::Ended(Status::Success);
+        cargo.keep(ticket, 0, waybills);
+        waybills[ticket.slot()].release(ticket.generation());
+    }
+
+    #[test]
+    fn one_pass_lets_go_of_no_more_than_its_bound_and_the_last_of_nothing_that_is_to_stay() {
+        let waybills: Vec<Waybill> = (0..1024).map(|_| Waybill::default()).collect();
+        let mut cargo = Cargo::new(0, 1024, 1 << 20, 0, RETENTION);
+        let served = served();
+        for asked in [Asked::Waiting, Asked::Promised] {
+            for _ in 0..EXPIRED_PER_PASS {
+                let ticket = cargo.take(admission(&served, asked, None), &waybills).expect("there is room");
+                end(&mut cargo, ticket, 1, &waybills);
+            }
+        }
+        assert!(!cargo.expire(RETENTION - 1, &waybills));
+        assert_eq!((cargo.kept(), cargo.unread), (2 * EXPIRED_PER_PASS, EXPIRED_PER_PASS));
+        assert!(cargo.expire(RETENTION, &waybills));
+        assert_eq!((cargo.kept(), cargo.unread), (EXPIRED_PER_PASS, EXPIRED_PER_PASS));
+        while cargo.expire(RETENTION, &waybills) {}
+        assert_eq!((cargo.kept(), cargo.unread, cargo.bytes), (0, 0, 0));
+        assert_eq!((cargo.records.len(), served.bytes.get(), cargo.reserved_count), (0, 0, 0));
+        assert_eq!(cargo.history().newest(), None);
+    }
+
+    #[test]
+    fn what_is_kept_without_a_reservation_is_promised_to_nobody() {
+        let waybills: Vec<Waybill> = (0..64).map(|_| Waybill::default()).collect();
+        let mut cargo = Cargo::new(0, 64, 100, 10, RETENTION);
+        let served = served();
+        let [fits, does_not] = ["a", "b"].map(|key| {
+            cargo.take(admission(&served, Asked::Waiting, Some(key)), &waybills).expect("there is room")
+        });
+        end(&mut cargo, fits, 10, &waybills);
+        end(&mut cargo, does_not, 200, &waybills);
+        assert_eq!(cargo.promise(fits), Ok(()));
+        assert_eq!(cargo.unread, 1);
+        assert_eq!(cargo.promise(does_not), Err(Full::Retention));
+        assert_eq!(cargo.unread, 1);
     }
 }

@@ -212,7 +212,7 @@ impl Gateway {
         record.stamps.ended = now;
         let served = record.served.clone();
         let stamps = record.stamps;
-        let wakers = record.take_wakers();
+        let wakers = record.waiters.take_wakers();
         // A success and the function's own 4xx are what a key replays.
         let replays = record
             .failure
@@ -251,10 +251,9 @@ impl Gateway {
 
     /// Someone who waited has left: answered, or gone. A queued execution that nobody waits for
     /// and nobody was promised is cancelled; a running one finishes.
-    pub fn waiter_left(self: &Rc<Self>, ticket: Ticket) {
+    pub fn waiter_left(self: &Rc<Self>, ticket: Ticket, who: u64) {
         let abandoned = self.with_record(ticket, |record| {
-            record.waiters = record.waiters.saturating_sub(1);
-            record.waiters == 0
+            record.waiters.leave(who)
                 && record.asked == Asked::Waiting
                 && record.stage == Stage::Queued
                 && record.idempotency_key.is_none()

@@ -134,8 +134,8 @@ fn explain(body: &[u8]) -> Result<(), Refusal> {
     let is_object = text.trim_start().starts_with('{');
     let said = match serde_json::from_str::<Envelope<'_>>(text) {
         Ok(_) if is_object => return Ok(()),
-        Ok(_) => "must be an object".to_owned(),
-        Err(error) => error.to_string(),
+        Err(error) if is_object => error.to_string(),
+        Ok(_) | Err(_) => "must be an object".to_owned(),
     };
     let field = match () {
         () if !is_object => "",
@@ -218,6 +218,10 @@ mod tests {
             check_invocation(body).expect_err("refused").details.first().map(|d| d.field.clone())
         };
         assert_eq!(field(b"{}").as_deref(), Some("input"));
+        for other in ["[]", "null", "\"text\"", "[1,{}]"] {
+            let details = check_invocation(other.as_bytes()).expect_err("refused").details;
+            assert_eq!(details[0].message, "must be an object", "{other}");
+        }
         assert_eq!(field(br#"{"input":1,"metdata":{}}"#).as_deref(), Some("metdata"));
         assert_eq!(field(br#"{"input":1,"metadata":{"a":[]}}"#).as_deref(), Some("metadata"));
     }

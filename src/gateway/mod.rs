@@ -11,6 +11,7 @@
 //! | `body` | reading a request's body |
 //! | `json` | the one pass over what comes in and goes out |
 //! | `record` | one execution: payload, result, who waits |
+//! | `waiters` | who waits for its end |
 //! | `keys` | what `Idempotency-Key`s stand for |
 //! | `cargo` | the records, and how long they are kept |
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
@@ -40,6 +41,7 @@ pub mod route;
 pub mod server;
 pub mod summary;
 pub mod thread;
+pub mod waiters;
 pub mod watch;
 pub mod wire;
 
@@ -49,7 +51,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::dispatch::{Pooled, Served};
 use crate::hot::message::{Event, LaneIndex};
@@ -156,6 +158,11 @@ impl Gateway {
     /// Looks at the record of a ticket; `None` where it is not that ticket's any more.
     pub fn with_record<T>(&self, ticket: Ticket, look: impl FnOnce(&mut Record) -> T) -> Option<T> {
         self.cargo.borrow_mut().get_mut(ticket).map(look)
+    }
+
+    /// Lets go of some of the records that were kept until `now`. Answers whether there are more.
+    fn expire(&self, now: Nanos) -> bool {
+        self.cargo.borrow_mut().expire(now, &self.end().waybills)
     }
 
     /// Largest output of a function, in bytes.

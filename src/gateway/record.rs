@@ -2,7 +2,6 @@
 //! waits for it, and what is under way for it.
 
 use std::rc::Rc;
-use std::task::Waker;
 
 use bytes::Bytes;
 use hyper::header::HeaderValue;
@@ -10,6 +9,7 @@ use tokio::task::AbortHandle;
 
 use super::keys::Claim;
 use super::reply::{Failure, Stamps};
+use super::waiters::Waiters;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::Served;
 use crate::hot::message::Ended;
@@ -206,10 +206,8 @@ pub struct Record {
     pub tokens: Vec<Token>,
     /// Somebody has read its end.
     pub read: bool,
-    /// How many wait for the end. A record that someone waits for stays.
-    pub waiters: u32,
-    wakers: Vec<Waker>,
-    waker: Option<Waker>,
+    /// Who waits for the end. A record that someone waits for stays.
+    pub waiters: Waiters,
 }
 
 /// What a record begins with.
@@ -269,9 +267,7 @@ impl Record {
             underway: None,
             tokens: Vec::new(),
             read: false,
-            waiters: 0,
-            wakers: Vec::new(),
-            waker: None,
+            waiters: Waiters::default(),
         }
     }
 
@@ -287,21 +283,5 @@ impl Record {
         let attempt_ms = u64::from(self.served.function.spec.effective_attempt_timeout_ms());
         let until = self.deadline.min(self.stamps.granted.saturating_add(attempt_ms * NANOS_PER_MS));
         (until.saturating_sub(now) / NANOS_PER_MS).max(1)
-    }
-
-    /// Wakes `waker` at the end. The first one costs no memory.
-    pub fn wait(&mut self, waker: &Waker) {
-        if self.waker.as_ref().is_none_or(|other| other.will_wake(waker)) {
-            if self.waker.is_none() {
-                self.waker = Some(waker.clone());
-            }
-        } else if !self.wakers.iter().any(|other| other.will_wake(waker)) {
-            self.wakers.push(waker.clone());
-        }
-    }
-
-    /// Everyone who waits, to be woken.
-    pub fn take_wakers(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        self.waker.take().into_iter().chain(std::mem::take(&mut self.wakers))
     }
 }

@@ -111,14 +111,16 @@ impl Stamps {
 pub struct Waiting {
     gateway: Rc<Gateway>,
     ticket: Ticket,
+    /// What it is called among those who wait.
+    who: u64,
 }
 
 impl Waiting {
     /// Someone more waits for the execution, which must have a record.
     #[must_use]
     pub fn new(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
-        gateway.with_record(ticket, |record| record.waiters += 1);
-        Self { gateway, ticket }
+        let who = gateway.with_record(ticket, |record| record.waiters.enter()).unwrap_or(0);
+        Self { gateway, ticket, who }
     }
 }
 
@@ -130,7 +132,7 @@ impl Future for Waiting {
             if matches!(record.stage, Stage::Ended(_)) {
                 return true;
             }
-            record.wait(cx.waker());
+            record.waiters.wait(self.who, cx.waker());
             false
         });
         // A record that someone waits for is not removed; were it gone, there is nothing to wait for.
@@ -140,7 +142,7 @@ impl Future for Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.gateway.waiter_left(self.ticket);
+        self.gateway.waiter_left(self.ticket, self.who);
     }
 }
 

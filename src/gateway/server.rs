@@ -355,10 +355,7 @@ pub fn check_host(request: &Request<Incoming>) -> Result<(), Refusal> {
         Some(rest) => rest.split(']').next().unwrap_or(""),
         None => text.rsplit_once(':').map_or(text, |(host, _)| host),
     };
-    let local = host.eq_ignore_ascii_case("localhost")
-        || host.to_ascii_lowercase().ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if local {
+    if is_local(host) {
         return Ok(());
     }
     Err(Refusal::new(
@@ -369,8 +366,35 @@ pub fn check_host(request: &Request<Incoming>) -> Result<(), Refusal> {
     ))
 }
 
+fn is_local(host: &str) -> bool {
+    const NAME: &[u8] = b"localhost";
+    host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        || host.as_bytes().split_last_chunk::<{ NAME.len() }>().is_some_and(|(domain, name)| {
+            name.eq_ignore_ascii_case(NAME) && (domain.is_empty() || domain.ends_with(b"."))
+        })
+}
+
 /// An answer to `HEAD` has no body.
 #[must_use]
 pub fn headless(is_head: bool, response: Response<Body>) -> Response<Body> {
     if is_head { response.map(|_| Body::default()) } else { response }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stays_on_this_machine_is_a_local_host() {
+        for local in
+            ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LocalHost", "a.b.localhost", "A.LOCALHOST"]
+        {
+            assert!(is_local(local), "{local}");
+        }
+        for foreign in
+            ["", "evil.example", "notlocalhost", "localhost.evil", "10.0.0.1", "ocalhost", "1.localhos"]
+        {
+            assert!(!is_local(foreign), "{foreign}");
+        }
+    }
 }

@@ -239,7 +239,10 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
         since_expiry += SWEEP_PERIOD;
         if since_expiry >= EXPIRE_PERIOD {
             since_expiry = Duration::ZERO;
-            gateway.cargo.borrow_mut().expire(gateway.clock.now(), &gateway.end().waybills);
+            let now = gateway.clock.now();
+            while gateway.expire(now) {
+                tokio::task::yield_now().await;
+            }
             gateway.publish_gauges();
             let lanes = gateway.lanes.borrow();
             gateway.pooled.sweep(gateway.clock.now(), |lane| lanes.get(&lane).cloned());

@@ -86,6 +86,9 @@ pub struct Lane {
     /// The version that this lane replaced is not given back yet: what comes back to it, late
     /// tickets and retries, is sent on to this index.
     pub is_heir: bool,
+    /// Credits of its doorway that do not come back: those who had them wait in the lane that replaced this
+    /// one, and its gateways may not have been told of that yet.
+    pub left_behind: u32,
     /// The lane that replaced this one.
     pub successor: Option<LaneIndex>,
     /// The instance table.
@@ -111,6 +114,7 @@ impl Lane {
             active: false,
             closed: false,
             is_heir: false,
+            left_behind: 0,
             successor: None,
             instances: vec![absent; limits.instances_max as usize].into_boxed_slice(),
         }

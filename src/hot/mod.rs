@@ -42,6 +42,7 @@
 //! | `ready`, `events` | gateways push; tick pushes `ready` again at its bound | tick pops | the queues |
 //! | `grants` | tick pushes | its gateway pops | the queue |
 //! | `orders` | control pushes | tick pops | the queue |
+//! | `Switchboard::obeyed` | tick | control | `Release` |
 //! | `notices` | tick pushes | control pops | the queue |
 //! | `Doorbell` asleep | its owner; the producer that takes over its waking | producers | the two fences |
 //! | `GatewayEnd::gauges` | its gateway | control | nothing: gauges |
@@ -57,6 +58,7 @@
 //! | publish, then the fence of `Doorbell::must_wake` or `is_asleep` | `Doorbell::fall_asleep`: store, fence, then a look at every ring | either the owner sees the message, or the producer sees that it sleeps |
 //! | `Waybill::cancel`, before `Event::Cancel` is pushed | `Waybill::is_cancelled` in `accept` | a cancel whose event was drained before its ticket came |
 //! | `Waybill::release`: `Release` | `Waybill::is_released`: `Acquire` | the scheduler's last use of the slot is over |
+//! | `Switchboard::obeyed` | `Orders::handled` | what the orders have changed, e.g. the credits of a lane that succeeds |
 //! | `Switchboard::baton.store` | `Switchboard::baton.take` | the whole scheduler, as the last tick left it |
 //! | `wakes_at` in `ring_or_tick`, then its ring | `wakes_at` in `thread::sleep`, after `fall_asleep` | a timer that a gateway's tick set sooner |
 //! | `stop`: `Release`, then a ring and an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |

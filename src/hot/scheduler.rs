@@ -111,11 +111,16 @@ impl Scheduler {
     // ---- what comes in ----
 
     fn take_orders(&mut self, now: Nanos) -> usize {
-        for taken in 0..ORDERS_PER_TICK {
-            let Some(order) = self.board.orders.pop() else { return taken };
+        let mut taken = 0;
+        while taken < ORDERS_PER_TICK {
+            let Some(order) = self.board.orders.pop() else { break };
             self.obey(order, now);
+            taken += 1;
         }
-        ORDERS_PER_TICK
+        if taken > 0 {
+            self.board.obeyed.fetch_add(taken as u64, Ordering::Release);
+        }
+        taken
     }
 
     fn take_events(&mut self, now: Nanos) -> usize {
@@ -172,21 +177,16 @@ impl Scheduler {
             return;
         }
         let lane = self.standing_in_for(from);
-        if lane != from {
-            self.return_credit(slot);
-        }
         if self.lane(lane).is_some_and(|l| l.closed) {
             self.end(slot, End::FunctionRemoved);
             self.let_go(slot);
             return;
         }
         self.wheel.set(slot, timer_ms(deadline));
-        self.enqueue(slot, lane, false);
-        if lane != from
-            && let Some(lane) = &self.lanes[lane as usize]
-        {
-            self.courses[slot as usize].holds_credit = lane.doorway.take_credit();
+        if lane != from {
+            self.exchange_credit(slot, lane);
         }
+        self.enqueue(slot, lane, false);
     }
 
     fn cancel(&mut self, ticket: Ticket) {

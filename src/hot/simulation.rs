@@ -251,7 +251,8 @@ impl Simulation {
             Notice::Closed { lane } => {
                 let version = &self.control.versions[&lane.index];
                 assert!(version.close_sent, "lane {} closed by itself", lane.index);
-                assert_eq!(version.doorway.credits(), version.queue_size, "credits of a closed lane");
+                let credits = version.doorway.credits() + lane.left_behind;
+                assert_eq!(credits, version.queue_size, "credits of a closed lane");
                 assert_eq!(version.doorway.on_ring(), 0, "tickets on the ring of a closed lane");
                 let busy = self.on_instance.iter().any(|((l, ..), n)| *l == lane.index && *n > 0);
                 assert!(!busy, "lane {} closed during an attempt", lane.index);

@@ -93,6 +93,9 @@ pub struct Switchboard {
     pub wakes_at: AtomicU64,
     /// Ticks so far, for the health check; written by whoever holds the baton.
     pub ticks: AtomicU64,
+    /// Orders handled so far; written by whoever holds the baton, and read by control, which waits for what
+    /// it ordered (`Release` and `Acquire`).
+    pub obeyed: AtomicU64,
     /// How long those ticks took that had something to do; written by whoever holds the baton.
     pub tick_times: CachePadded<TickCells>,
     /// The scheduler thread, for unparking.
@@ -141,6 +144,7 @@ impl Switchboard {
             baton: AtomicCell::new(None),
             wakes_at: AtomicU64::new(u64::MAX),
             ticks: AtomicU64::new(0),
+            obeyed: AtomicU64::new(0),
             tick_times: CachePadded::default(),
             thread: OnceLock::new(),
         })

@@ -232,8 +232,8 @@ fn process(families: &mut Vec<MetricFamily>) {
         && let Some((_, rest)) = stat.rsplit_once(')')
     {
         let fields: Vec<f64> = rest.split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect();
-        // proc(5): utime and stime are fields 14 and 15, num_threads 20, vsize 23, rss 24; the
-        // first behind the name is field 3.
+        // proc(5): utime and stime are fields 14 and 15, num_threads 20, starttime 22, vsize 23,
+        // rss 24; the first behind the name is field 3.
         let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0.0);
         let cpu = counter(Vec::new(), (field(14) + field(15)) / ticks);
         families.push(family("process_cpu_seconds_total", "CPU time used", MetricType::COUNTER, vec![cpu]));
@@ -241,6 +241,7 @@ fn process(families: &mut Vec<MetricFamily>) {
             ("process_threads", "Threads", field(20)),
             ("process_virtual_memory_bytes", "Virtual memory", field(23)),
             ("process_resident_memory_bytes", "Resident memory", field(24) * page),
+            ("process_start_time_seconds", "Start, since the Unix epoch", booted_at() + field(22) / ticks),
         ] {
             families.push(family(name, help, MetricType::GAUGE, vec![gauge(Vec::new(), value)]));
         }
@@ -249,4 +250,16 @@ fn process(families: &mut Vec<MetricFamily>) {
         let open = gauge(Vec::new(), open.count() as f64);
         families.push(family("process_open_fds", "Open file descriptors", MetricType::GAUGE, vec![open]));
     }
+    if let Some(most) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        let most = gauge(Vec::new(), most as f64);
+        let help = "Open file descriptors that there may be";
+        families.push(family("process_max_fds", help, MetricType::GAUGE, vec![most]));
+    }
+}
+
+/// When the machine started, in seconds since the Unix epoch: `btime` of proc(5).
+fn booted_at() -> f64 {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let time = stat.lines().find_map(|line| line.strip_prefix("btime "));
+    time.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(0.0)
 }

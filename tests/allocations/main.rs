@@ -131,7 +131,7 @@ fn invoke(stream: &mut BufReader<TcpStream>, times: u64) {
         let body = format!("{{\"input\":{n}}}");
         let length = body.len();
         let request = format!(
-            "POST /v1/functions/f:invoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+            "POST /v1/functions/f:invoke HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         stream.get_mut().write_all(request.as_bytes()).unwrap();
         let answer = String::from_utf8(read_message(stream).unwrap()).unwrap();

@@ -83,6 +83,20 @@ fn a_version_that_does_not_start_is_told_while_the_one_before_serves() {
 }
 
 #[test]
+fn a_job_without_its_program_is_not_called_ready_and_is_when_it_comes() {
+    let folder = Folder::new();
+    let manifest = "apiVersion: picofaas.dev/v1\nkind: Function\nmetadata: {name: once}\nspec:\n  \
+                    executionMode: JOB\n  local: {command: [./once]}\n";
+    folder.write("once/function.yaml", manifest);
+    let mut dev = folder.dev();
+    let line = dev.line("once: its program is not there: ");
+    assert!(line.contains("/once/once (local.command)"), "{line}");
+    assert!(!dev.all().contains("once is ready"), "{}", dev.all());
+    folder.write("once/once", "#!/bin/sh\n");
+    dev.line("once is ready (JOB, ");
+}
+
+#[test]
 fn a_broken_manifest_is_shown_with_its_line_and_field_and_served_when_it_is_repaired() {
     let folder = Folder::new();
     folder.function("good", "one");

@@ -1,9 +1,10 @@
 //! SIGTERM: what was accepted is answered, nothing more is, and nothing is left behind.
 
-use std::io::ErrorKind;
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::support::client::Client;
 use crate::support::endpoint::Endpoint;
@@ -148,4 +149,35 @@ fn a_second_signal_ends_the_wait_with_1() {
     server.signal(Signal::INT);
     let end = server.end();
     assert!(end.code == 1 && end.stderr.contains("a second time"), "{end:?}");
+}
+
+/// Starts a server with what it does about SIGHUP set, which it would else have of whoever runs the
+/// tests, and has it serve.
+fn with_hang_ups(how: &str) -> (Child, impl Iterator<Item = String>) {
+    let mut command = Command::new("env");
+    command.args([how, env!("CARGO_BIN_EXE_picofaas"), "serve", "--listen", "127.0.0.1:0"]);
+    command.args(["--management-listen", "127.0.0.1:0", "--runtime-listen", "127.0.0.1:0"]);
+    let mut child = command.env_remove("RUST_LOG").stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains(" serving ")), "{how}");
+    (child, log)
+}
+
+#[test]
+fn a_terminal_that_goes_stops_the_server_in_good_order() {
+    let (mut child, mut log) = with_hang_ups("--default-signal=HUP");
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    assert!(log.any(|line| line.contains("stopped in_time=true")));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn what_was_started_to_outlive_its_terminal_does() {
+    let (mut child, mut log) = with_hang_ups("--ignore-signal=HUP");
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::HUP).unwrap();
+    // To a hang-up that counted, this would be the second signal.
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(log.any(|line| line.contains("stopped in_time=true")), "a hang-up and a SIGTERM stop twice");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

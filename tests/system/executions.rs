@@ -139,6 +139,7 @@ fn promises_beyond_the_room_for_them_are_refused_and_those_made_are_kept() {
     let refused = client.post(&format!("/v1/functions/{BYSTANDER}:enqueue"), "{\"input\":1}");
     refused.assert_refused(503, "RETENTION_FULL", &["--max-executions", "--retention"]);
     assert!(refused.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
+    assert_eq!(server.scrape().refused(BYSTANDER, "retention_full"), 1.0);
     for _ in 0..100 {
         server.assert_others_are_served();
     }

@@ -6,15 +6,20 @@
 
 mod support;
 
+mod answers;
 mod cancel;
 mod chaos;
+mod contests;
 mod crowd;
+mod deadlines;
 mod description;
 mod drain;
+mod environment;
 mod executions;
 mod extremes;
 mod faults;
 mod gateways;
+mod health;
 mod idempotency;
 mod jobs;
 mod listing;

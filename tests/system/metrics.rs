@@ -47,6 +47,8 @@ fn every_family_of_the_contract_is_there_with_its_type() {
         ("process_cpu_seconds_total", "counter"),
         ("process_resident_memory_bytes", "gauge"),
         ("process_open_fds", "gauge"),
+        ("process_max_fds", "gauge"),
+        ("process_start_time_seconds", "gauge"),
         ("process_threads", "gauge"),
     ] {
         assert!(scrape.has_family(name, kind), "no {kind} {name}");
@@ -176,5 +178,23 @@ fn operators_have_a_page_that_calls_nobody_else_and_the_state_of_the_process() {
     assert_eq!(state["gateways"].as_array().unwrap().len(), 1);
     for path in ["/", "/debug/state"] {
         server.client().get(path).assert_refused(404, "NOT_FOUND", &["--management-listen"]);
+    }
+}
+
+#[test]
+fn histograms_reach_from_10_microseconds_to_300_seconds() {
+    let server = Server::start(&[]);
+    server.assert_others_are_served();
+    let scrape = server.scrape();
+    for name in ["latency", "queue_wait", "execution", "overhead", "cold_start"] {
+        let prefix = format!("picofaas_function_{name}_seconds_bucket{{function=\"{BYSTANDER}\",le=\"");
+        let bounds: Vec<f64> = scrape
+            .text()
+            .lines()
+            .filter_map(|line| line.strip_prefix(&prefix)?.split('"').next()?.parse().ok())
+            .collect();
+        let (most, finite) = bounds.split_last().unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!((finite.first(), finite.last()), (Some(&1e-5), Some(&300.0)), "{name}");
+        assert!(most.is_infinite() && bounds.is_sorted(), "{bounds:?}");
     }
 }

@@ -1,6 +1,8 @@
 //! `POOL` functions: what already runs somewhere, and comes and goes.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
@@ -123,4 +125,35 @@ fn an_idle_connection_to_an_endpoint_is_closed_before_the_endpoint_would_and_eac
         kept.until_closed();
         assert!(watch.elapsed() < Duration::from_secs(10), "closed after {:?}", watch.elapsed());
     }
+}
+
+#[test]
+fn a_name_that_moves_to_another_address_is_followed_while_the_old_one_still_accepts() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts");
+    let say = |address: &str| std::fs::write(&hosts, format!("{address} moving.test\n")).unwrap();
+    say("127.0.0.21");
+    let server = match Server::start_with_hosts(&hosts) {
+        Ok(server) => server,
+        Err(why) => {
+            println!("skipped: a process cannot have files of its own here: {why}");
+            return;
+        }
+    };
+    let old = Endpoint::listen_at(SocketAddr::from(([127, 0, 0, 21], 0)));
+    let port = old.address().port();
+    let new = Endpoint::listen_at(SocketAddr::from(([127, 0, 0, 22], port)));
+    server.register(&pool("moving", format!("http://moving.test:{port}")).with("maxRetries", 0));
+    let mut client = server.client();
+    client.ask_invoke("moving", "", 1);
+    old.next().answer(200, "\"old\"");
+    assert_eq!(client.receive().output(), "old");
+    say("127.0.0.22");
+    // The old one accepts and does not answer any more.
+    thread::spawn(move || new.next().answer(200, "\"new\""));
+    eventually("the new one is called", || {
+        let answer = client.invoke_with("moving", "x-timeout-ms: 200\r\n", 1);
+        assert!([200, 504].contains(&answer.status), "{answer:?}");
+        (answer.status == 200).then(|| assert_eq!(answer.output(), "new"))
+    });
 }

@@ -53,6 +53,15 @@ fn another_content_type_than_json_is_refused_with_the_one_to_send() {
 }
 
 #[test]
+fn a_compressed_body_is_refused_and_not_taken_for_broken_json() {
+    let answer = answer(INVOKE, "content-encoding: gzip\r\n", "\u{1f}not JSON");
+    answer.assert_refused(415, "UNSUPPORTED_MEDIA_TYPE", &["gzip", "as it is"]);
+    let server = Server::start(&[]);
+    let plain = server.client().invoke_with(BYSTANDER, "content-encoding: identity\r\n", 7);
+    assert_eq!(plain.output(), 7);
+}
+
+#[test]
 fn json_with_a_charset_and_no_content_type_at_all_are_both_taken() {
     let server = Server::start(&[]);
     let mut client = server.client();

@@ -103,6 +103,26 @@ fn a_function_is_created_read_listed_replaced_and_deleted() {
 }
 
 #[test]
+fn a_function_says_the_same_of_itself_wherever_it_is_read() {
+    let server = Server::start(&[]);
+    server.register(&warm("described", "echo"));
+    server.until_status("described", "ready", 1);
+    for mut client in [server.client(), server.operator()] {
+        let read = client.get("/v1/functions/described").json();
+        let listed = client.get("/v1/functions").json();
+        let listed = listed["functions"].as_array().unwrap().iter().find(|f| f["name"] == "described");
+        assert_eq!(listed, Some(&read));
+        let status = read["status"].as_object().unwrap();
+        let mut fields: Vec<&String> = status.keys().collect();
+        fields.sort();
+        assert_eq!(fields, ["conditions", "inFlight", "queued", "ready", "replicas"]);
+        let kinds = status["conditions"].as_array().unwrap().iter();
+        let ready: Vec<_> = kinds.filter(|condition| condition["type"] == "Ready").collect();
+        assert_eq!((ready.len(), &ready[0]["status"]), (1, &json!("True")), "{read}");
+    }
+}
+
+#[test]
 fn a_put_with_another_version_in_if_match_changes_nothing() {
     let server = Server::start(&[]);
     let mut client = server.client();
@@ -283,6 +303,25 @@ fn a_thousand_functions_are_registered_quickly_and_the_last_one_is_served() {
         client.ask_invoke("f-999", "", 1);
         endpoint.next().answer(200, "\"the last\"");
         assert_eq!(client.receive().output(), "the last");
+    });
+}
+
+#[test]
+fn the_places_of_all_queues_are_bounded_together_and_come_back_with_their_version() {
+    let server = Server::start(&["--max-queue-slots", "250"]);
+    let sized = |name: &str, queue_size: u32| pool(name, NOWHERE).with("queueSize", queue_size);
+    // The one that every server of these tests has takes 100.
+    server.register(&sized("first", 100));
+    let mut client = server.client();
+    let refused = client.post("/v1/functions", sized("second", 51));
+    refused.assert_refused(503, "FUNCTIONS_FULL", &["queueSize 51", "200 of 250", "--max-queue-slots"]);
+    assert_eq!(client.get("/v1/functions/second").status, 404, "it was registered");
+    server.register(&sized("second", 50));
+    let put = client.put("/v1/functions/first", sized("first", 1));
+    put.assert_refused(503, "FUNCTIONS_FULL", &["queueSize 1 ", "250 of 250"]);
+    assert_eq!(client.delete("/v1/functions/second").status, 204);
+    eventually("the places of the deleted function are free", || {
+        (client.put("/v1/functions/first", sized("first", 50)).status == 200).then_some(())
     });
 }
 

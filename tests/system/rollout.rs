@@ -2,8 +2,6 @@
 //!
 //! The load lasts 10 s, or as many as `PICOFAAS_LOAD_SECONDS` says.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::support::endpoint::Endpoint;
@@ -14,8 +12,6 @@ use crate::support::specification::{With, pool, warm};
 
 const PER_SECOND: u32 = 500;
 const CONNECTIONS: u32 = 8;
-/// Longer than a version without instances to start takes to take over.
-const HAND_OVER: Duration = Duration::from_millis(300);
 
 /// A `WARM` function without a second attempt: what fails shows.
 fn rolling(min: u32, max: u32) -> Value {
@@ -105,9 +101,7 @@ fn a_smaller_queue_keeps_who_waits_already_and_admits_nobody_above_its_new_size(
 
     let put = client.put("/v1/functions/shrinking", shrinking.with("queueSize", 5));
     assert_eq!(put.status, 200, "{put:?}");
-    // PUT answers before the new version takes over; until then the old one refuses. For a moment between the
-    // two the new queue is not yet charged with those who come over, so nobody knocks at that moment.
-    let_pass(HAND_OVER);
+    // PUT answers before the new version takes over; until then the old one refuses.
     eventually("the new version refuses", || {
         let refused = client.post("/v1/functions/shrinking:enqueue", "{\"input\":21}");
         refused.assert_refused(429, "QUEUE_FULL", &[]);

@@ -1,11 +1,15 @@
 //! The command line, manifests at the start, and ports.
 
 use std::fs;
-use std::net::TcpListener;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+use crate::support::client::Client;
+use crate::support::patience::eventually;
 use crate::support::server::{Server, command, run};
 use crate::support::specification::faulty;
 
@@ -52,6 +56,21 @@ fn a_manifest_with_faults_stops_the_start_with_file_line_and_field_of_each() {
     for part in
         ["--functions", "broken.yaml:8: spec.timeoutMs: ", "broken.yaml:9: spec.concurency: ", "concurrency"]
     {
+        assert!(end.stderr.contains(part), "no {part:?} in {}", end.stderr);
+    }
+}
+
+#[test]
+fn two_manifests_of_one_name_stop_the_start_and_both_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["first.yaml", "second.yaml"] {
+        fs::write(folder.path().join(file), manifest("twice", "echo")).unwrap();
+    }
+    let listen = ["--listen", "--management-listen", "--runtime-listen"].map(|flag| [flag, "127.0.0.1:0"]);
+    let functions = ["--functions", folder.path().to_str().unwrap()];
+    let end = run(&[&["serve"][..], listen.as_flattened(), &functions].concat(), folder.path());
+    assert_eq!(end.code, 1, "{end:?}");
+    for part in ["first.yaml", "second.yaml", "twice"] {
         assert!(end.stderr.contains(part), "no {part:?} in {}", end.stderr);
     }
 }
@@ -174,6 +193,69 @@ fn the_same_port_for_both_listeners_is_refused() {
 }
 
 #[test]
+fn a_low_limit_of_open_files_is_raised_and_one_that_cannot_be_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |limits: &str| {
+        let script = format!(
+            "ulimit {limits} && exec \"$0\" serve --listen 127.0.0.1:0 --management-listen 127.0.0.1:0 --runtime-listen 127.0.0.1:0"
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_picofaas")]).env("TMPDIR", folder.path());
+        let mut child = shell.stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        while !said.contains(" serving ") {
+            assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
+        }
+        let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert!(child.wait().unwrap().success());
+        let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+        let mut numbers = files.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+        (numbers.next(), numbers.next(), said)
+    };
+    let (soft, hard, _) = start("-S -n 64");
+    assert!(soft == hard && hard > Some(64), "{soft:?} of {hard:?}");
+    let (_, hard, said) = start("-n 64");
+    assert_eq!(hard, Some(64));
+    assert!(said.contains("fewer files than --max-connections"), "{said}");
+}
+
+#[test]
+fn a_log_filter_that_is_not_understood_stops_the_start_with_its_name() {
+    let mut picofaas = command();
+    let output =
+        picofaas.args(["serve", "--listen", "127.0.0.1:1"]).env("RUST_LOG", "warning").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("picofaas: RUST_LOG=warning: ") && said.contains("warn"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_log_that_nobody_reads_or_that_is_full_ends_nothing() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for log in [Stdio::from(full), Stdio::from(closed)] {
+        // A port that is free now; the server cannot tell which one it takes.
+        let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut child = command()
+            .args(["serve", "--listen", &listen.to_string(), "--management-listen", "127.0.0.1:0"])
+            .args(["--runtime-listen", "127.0.0.1:0"])
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        eventually("it serves", || {
+            assert_eq!(child.try_wait().unwrap(), None, "it has ended");
+            TcpStream::connect(listen).ok()
+        });
+        assert_eq!(Client::connect(listen).get("/healthz").status, 200);
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
 fn the_help_of_serve_says_of_every_flag_what_it_does_and_what_holds_without_it() {
     let output = command().args(["serve", "--help"]).stdout(Stdio::piped()).output().unwrap();
     assert!(output.status.success());
@@ -213,4 +295,44 @@ fn the_help_of_serve_says_of_every_flag_what_it_does_and_what_holds_without_it()
         }
     }
     assert!(flags >= 24, "only {flags} flags in:\n{help}");
+}
+
+/// A row of the table of flags, as the flag and its default.
+fn documented() -> Vec<(String, String)> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/control-plane.md");
+    let page = fs::read_to_string(page).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `--"));
+    rows.filter_map(|row| {
+        let (flag, rest) = row.split_once('`')?;
+        let default = rest.split('|').nth(1)?.trim();
+        Some((flag.split(' ').next()?.to_owned(), default.to_owned()))
+    })
+    .collect()
+}
+
+#[test]
+fn the_defaults_in_the_documentation_are_those_of_the_binary_and_listeners_are_on_loopback() {
+    let output = command().args(["serve", "--help"]).stdout(Stdio::piped()).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let paragraph = |flag: &str| {
+        let text = help.split(&format!("--{flag} <")).nth(1)?;
+        Some(text.split("\n      --").next().unwrap_or(text).to_owned())
+    };
+    let documented = documented();
+    let mut compared = 0;
+    for (flag, default) in &documented {
+        let is_value = default.starts_with(|c: char| c.is_ascii_digit()) && !default.contains(' ');
+        if let (true, Some(text)) = (is_value, paragraph(flag)) {
+            assert!(text.contains(&format!("[default: {default}]")), "--{flag} {default}: {text}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 20, "only {compared} of {documented:?}");
+    for (flag, address) in [
+        ("listen", "127.0.0.1:8080"),
+        ("management-listen", "127.0.0.1:8081"),
+        ("runtime-listen", "127.0.0.1:8082"),
+    ] {
+        assert!(documented.contains(&(flag.to_owned(), address.to_owned())), "{flag}: {documented:?}");
+    }
 }

@@ -38,13 +38,14 @@ enum Verdict {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
     Check { name: "clippy", what: "cargo clippy --workspace --all-targets -- -D warnings", run: clippy },
     Check { name: "deny", what: "cargo deny check licenses bans sources", run: deny },
     Check { name: "build", what: "the release binaries the tests and benches start", run: build },
     Check { name: "test", what: "cargo test --workspace --no-fail-fast", run: test },
+    Check { name: "loom", what: "cargo test --features loom --lib loom_tests", run: loom },
     Check {
         name: "openapi",
         what: "openapi.yaml: its lint, its examples, and made-up requests",
@@ -162,7 +163,15 @@ fn build(repository: &Repository) -> Result<Verdict> {
 }
 
 fn test(repository: &Repository) -> Result<Verdict> {
-    let mut command = repository.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    count(repository.cargo(&["test", "--workspace", "--no-fail-fast"]))
+}
+
+fn loom(repository: &Repository) -> Result<Verdict> {
+    count(repository.cargo(&["test", "--features", "loom", "--lib", "loom_tests"]))
+}
+
+/// Runs tests and counts them.
+fn count(mut command: Command) -> Result<Verdict> {
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let stdout = child.stdout.take().context("cargo's output is not piped")?;
     let mut tally = Tally::default();

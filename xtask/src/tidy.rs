@@ -4,6 +4,7 @@
 //! together from halves, so that this file passes its own check.
 
 mod markdown;
+mod promises;
 mod rust;
 
 use std::fmt;
@@ -23,6 +24,9 @@ const EMPTY_NAMES: [&str; 6] = ["utils", "common", "helpers", "types", "manager"
 
 /// Only of code: a Kubernetes manifest may well be called `service.yaml`.
 const CODE_EXTENSIONS: [&str; 8] = ["rs", "go", "py", "java", "js", "ts", "lua", "sh"];
+
+/// Where the table of what is promised and tested is.
+const PROMISES: &str = "tests/README.md";
 
 const HOME_FOLDERS: [&str; 2] = [concat!("/ro", "ot/"), concat!("/ho", "me/")];
 
@@ -94,6 +98,10 @@ pub fn faults(repository: &Repository) -> Result<Vec<Fault>> {
         if text.has_extension("md") {
             let exists = |target: &Path| repository.root().join(target).exists();
             markdown::check(&text, exists, &mut faults);
+        }
+        if path == Path::new(PROMISES) {
+            let read = |target: &Path| fs::read_to_string(repository.root().join(target)).ok();
+            promises::check(&text, read, &mut faults);
         }
     }
     Ok(faults)

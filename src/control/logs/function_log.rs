@@ -53,8 +53,8 @@ pub struct FunctionLog {
     pub touched: Cell<Nanos>,
     /// What may go to this process's own log.
     pub allowance: Allowance,
-    /// Readers that wait for the next line.
-    wakers: RefCell<Vec<Waker>>,
+    /// Readers that wait for the next line, by their places.
+    wakers: RefCell<Vec<(usize, Waker)>>,
 }
 
 impl FunctionLog {
@@ -182,17 +182,31 @@ impl FunctionLog {
         matching.map(|(at, _)| first + at as u64).nth(further).unwrap_or(first + skipped as u64)
     }
 
-    /// Has a reader's task woken when the next line comes, or the function changes.
-    pub fn wake_me(&self, cx: &Context<'_>) {
+    /// Has the task of the reader in this place woken when the next line comes, or the function
+    /// changes.
+    pub fn wake_me(&self, place: usize, cx: &Context<'_>) {
         let mut wakers = self.wakers.borrow_mut();
-        if !wakers.iter().any(|known| known.will_wake(cx.waker())) {
-            wakers.push(cx.waker().clone());
+        match wakers.iter_mut().find(|(known, _)| *known == place) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => wakers.push((place, cx.waker().clone())),
         }
+    }
+
+    /// The reader in this place has gone: what would wake it would keep its task.
+    pub fn forget(&self, place: usize) {
+        self.wakers.borrow_mut().retain(|(known, _)| *known != place);
+    }
+
+    /// How many readers wait.
+    #[cfg(test)]
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.wakers.borrow().len()
     }
 
     /// Wakes every reader.
     pub fn wake(&self) {
-        for waker in self.wakers.take() {
+        for (_, waker) in self.wakers.take() {
             waker.wake();
         }
     }

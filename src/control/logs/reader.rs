@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::function_log::{FunctionLog, Kept};
 use super::query::{Form, Query};
-use super::store::{LogStore, Place};
+use super::store::LogStore;
 use crate::error::{Code, Refusal};
 use crate::gateway::reply::body::{Body, Piece};
 use crate::id::ExecutionId;
@@ -123,7 +123,12 @@ impl Reader {
                 Refusal::new(Code::LogReadersFull, message).retry_after(1)
             })?;
             let (post, mailbox) = pieces();
-            tokio::task::spawn_local(self.send(first, post, ended, place));
+            tokio::task::spawn_local(async move {
+                let log = self.log.clone();
+                self.send(first, post, ended, place.number).await;
+                log.forget(place.number);
+                drop(place);
+            });
             Body::Streamed(mailbox)
         };
         let mut response = Response::new(body);
@@ -134,7 +139,7 @@ impl Reader {
     }
 
     /// Sends piece by piece, to the end.
-    async fn send(mut self, first: Vec<u8>, post: Post<Piece>, ended: Option<Awaited<()>>, _place: Place) {
+    async fn send(mut self, first: Vec<u8>, post: Post<Piece>, ended: Option<Awaited<()>>, place: usize) {
         let mut piece = first;
         let ended = async {
             match ended {
@@ -168,7 +173,7 @@ impl Reader {
                 break;
             }
             tokio::select! {
-                () = self.changed() => {}
+                () = self.changed(place) => {}
                 () = post.unwanted() => return,
                 () = &mut ended => self.stop(),
             }
@@ -193,12 +198,12 @@ impl Reader {
     }
 
     /// Returns when there are more lines, or when it may be over.
-    async fn changed(&self) {
+    async fn changed(&self, place: usize) {
         poll_fn(|cx| {
             if self.log.end() > self.next || self.is_over() {
                 return Poll::Ready(());
             }
-            self.log.wake_me(cx);
+            self.log.wake_me(place, cx);
             Poll::Pending
         })
         .await;
@@ -269,4 +274,41 @@ fn write_json(piece: &mut Vec<u8>, line: &impl Serialize) {
     // Into memory, and of text and numbers only, it does not fail.
     let _ = serde_json::to_writer(&mut *piece, line);
     piece.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::control::logs::store::Bounds;
+
+    #[test]
+    fn a_reader_that_has_gone_leaves_nothing_behind_though_no_line_ever_comes() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .unwrap();
+        let bounds = Bounds { function_bytes: 4096, bytes: 4096, retention: Duration::ZERO };
+        let store = LogStore::new(Clock::start(), bounds);
+        store.created("silent");
+        let log = store.get("silent").unwrap();
+        let query = Query { tail: None, since: None, follow: true, form: Form::Text };
+        let read = || {
+            let whose = Whose::Function { life: log.life() };
+            Reader::new(store.clone(), log.clone(), whose, query).answer(None).unwrap()
+        };
+        runtime.block_on(async {
+            for _ in 0..100 {
+                let answers = [read(), read()];
+                while log.waiting() < answers.len() {
+                    tokio::task::yield_now().await;
+                }
+                drop(answers);
+                while Rc::strong_count(&log) > 2 {
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(log.waiting(), 0);
+            }
+        });
+    }
 }

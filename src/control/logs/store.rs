@@ -13,9 +13,6 @@ use crate::config::Settings;
 use super::allowance::{Allowance, OF_A_FUNCTION, OVER_ALL};
 use super::function_log::FunctionLog;
 
-/// Answers that are being streamed at once, over all functions: each holds a connection and some
-/// pieces.
-const READERS_MAX: usize = 64;
 /// Which part of all bytes is made free when they are used up, so that the search for the fullest
 /// functions is seldom.
 const FREED_PART: usize = 64;
@@ -54,7 +51,8 @@ pub struct LogStore {
     bounds: Bounds,
     bytes: Cell<usize>,
     logs: RefCell<HashMap<Rc<str>, Rc<FunctionLog>>>,
-    readers: Cell<usize>,
+    /// A bit for each place that is taken.
+    readers: Cell<u64>,
     finishing: Cell<bool>,
     swept: Cell<Nanos>,
     allowance: Allowance,
@@ -62,7 +60,11 @@ pub struct LogStore {
 
 /// One of the places for readers, free again when this is dropped.
 #[derive(Debug)]
-pub struct Place(Rc<LogStore>);
+pub struct Place {
+    store: Rc<LogStore>,
+    /// No other reader has this one.
+    pub number: usize,
+}
 
 impl LogStore {
     /// With no line yet.
@@ -193,14 +195,13 @@ impl LogStore {
         self.finishing.get()
     }
 
-    /// A place for a reader; `None` where all are taken.
+    /// One of the 64 places for answers that are being streamed at once, over all functions: each holds
+    /// a connection and some pieces. `None` where all are taken.
     #[must_use]
     pub fn take_place(self: &Rc<Self>) -> Option<Place> {
-        if self.readers.get() >= READERS_MAX {
-            return None;
-        }
-        self.readers.set(self.readers.get() + 1);
-        Some(Place(self.clone()))
+        let number = (!self.readers.get()).trailing_zeros();
+        self.readers.set(self.readers.get() | 1_u64.checked_shl(number)?);
+        Some(Place { store: self.clone(), number: number as usize })
     }
 }
 
@@ -217,7 +218,7 @@ fn tell_withheld(log: &FunctionLog) {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.readers.set(self.0.readers.get() - 1);
+        self.store.readers.set(self.store.readers.get() & !(1 << self.number));
     }
 }
 

@@ -40,10 +40,11 @@ impl Scheduler {
             let on_ring = u32::try_from(lane.doorway.on_ring()).unwrap();
             let holding = holders.remove(&index).unwrap_or(0);
             assert_eq!(
-                lane.doorway.credits() + on_ring + holding,
+                lane.doorway.credits() + on_ring + holding + lane.left_behind,
                 queue_size(index),
-                "the credits of lane {index}: {} left, {on_ring} on the ring, {holding} in the tables",
+                "the credits of lane {index}: {} left, {on_ring} on the ring, {holding} in the tables, {} left behind",
                 lane.doorway.credits(),
+                lane.left_behind,
             );
             assert_eq!(lane.in_flight, in_flight.remove(&index).unwrap_or(0), "in flight of lane {index}");
             assert_eq!(

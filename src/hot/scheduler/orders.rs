@@ -57,11 +57,13 @@ impl Scheduler {
         self.activate(new);
     }
 
-    /// Everyone who waits in `old` keeps the place in line in `new`.
+    /// Everyone who waits in `old` keeps the place in line in `new`, and the credit is gone for good: until
+    /// they are told of `new`, gateways push to `old`, whose queue is to admit nobody in the place of
+    /// someone who still waits.
     pub(super) fn hand_over(&mut self, old: LaneIndex, new: LaneIndex) {
         while let Some(slot) = self.lane(old).and_then(|lane| lane.waiting.first()) {
             self.leave_line(slot);
-            self.return_credit(slot);
+            self.leave_credit_behind(slot);
             self.enqueue(slot, new, false);
         }
         self.count_in(new);

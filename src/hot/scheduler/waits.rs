@@ -180,6 +180,27 @@ impl Scheduler {
         }
     }
 
+    /// Who waits in another lane from now on keeps the credit from being given to anybody else.
+    pub(super) fn leave_credit_behind(&mut self, slot: u32) {
+        let course = &mut self.courses[slot as usize];
+        let had = std::mem::take(&mut course.holds_credit);
+        if let Some(lane) = &mut self.lanes[course.lane as usize] {
+            lane.left_behind += u32::from(had);
+        }
+    }
+
+    /// Who came by the doorway of a version that was replaced takes a credit of the one that serves, and
+    /// gives the first one back; where there is none, that one is left behind.
+    pub(super) fn exchange_credit(&mut self, slot: u32, lane: LaneIndex) {
+        let counts = self.lanes[lane as usize].as_ref().is_some_and(|lane| lane.doorway.take_credit());
+        if counts {
+            self.return_credit(slot);
+        } else {
+            self.leave_credit_behind(slot);
+        }
+        self.courses[slot as usize].holds_credit = counts;
+    }
+
     /// The scheduler holds nothing of the slot any more; its gateway may use it again.
     pub(super) fn let_go(&mut self, slot: u32) {
         self.return_credit(slot);
@@ -188,5 +209,31 @@ impl Scheduler {
         course.state = State::Free;
         let ticket = course.ticket;
         self.board.waybill(ticket).release(ticket.generation());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::hot::switchboard::{Extent, Switchboard};
+
+    #[test]
+    fn pauses_are_spread_from_nothing_to_a_bound_that_doubles_up_to_its_limit() {
+        let board = Switchboard::new(Extent { gateways: 1, slots: 1, lanes: 1 }).unwrap();
+        let mut scheduler = Scheduler::new(Arc::new(board), 7);
+        for (attempt, bound) in [(1, 100), (2, 200), (3, 400), (6, 3200), (7, 5000), (11, 5000), (255, 5000)]
+        {
+            let pauses: Vec<Nanos> = (0..2000).map(|_| scheduler.backoff(attempt, 100, 5000)).collect();
+            let (least, most) = (*pauses.iter().min().unwrap(), *pauses.iter().max().unwrap());
+            let mean = pauses.iter().sum::<Nanos>() / 2000;
+            assert!(
+                most < bound && most > bound * 9 / 10 && least < bound / 10,
+                "{attempt}: {least} … {most}"
+            );
+            assert!((bound * 45 / 100..=bound * 55 / 100).contains(&mean), "{attempt}: {mean} of {bound}");
+        }
+        assert_eq!(scheduler.backoff(1, 0, 0), 0);
     }
 }

@@ -112,3 +112,37 @@ fn an_instance_that_is_down_and_ready_again_counts_what_still_runs_on_it() {
     scheduler.tick(0);
     assert!(board.waybill(ticket).is_released(1));
 }
+
+#[test]
+fn while_a_version_hands_over_its_doorway_admits_no_more_than_it_has_left_or_the_new_queue_can_take() {
+    for (old_size, waiting, new_size, admitted) in [(8, 8, 3, 0), (8, 6, 3, 2), (8, 2, 3, 7), (8, 7, 20, 14)]
+    {
+        let extent = Extent { gateways: 1, slots: 1000, lanes: 2 };
+        let board = Arc::new(Switchboard::new(extent).unwrap());
+        let mut scheduler = Scheduler::new(board.clone(), 1);
+        let [old, new] = [old_size, new_size].map(|size| Arc::new(Doorway::new(size)));
+        for (index, doorway) in [(0, &old), (1, &new)] {
+            board.order(Order::Open { lane: Box::new(Lane::new(index, doorway.clone(), LIMITS)) }).unwrap();
+            board.order(Order::Starting { lane: index, count: 1 }).unwrap();
+        }
+        for slot in 0..waiting {
+            admit(&board, &old, slot, 1_000_000_000);
+        }
+        scheduler.tick(0);
+        board.order(Order::Succeed { old: 0, new: 1 }).unwrap();
+        while scheduler.tick(0).more {}
+        // Gateways go on pushing there until they are told.
+        let mut came = 0;
+        while old.credits() > 0 && came < 100 {
+            admit(&board, &old, waiting + came, 1_000_000_000);
+            while scheduler.tick(0).more {}
+            scheduler.audit(|lane| if lane == 0 { old_size } else { new_size });
+            came += 1;
+        }
+        assert_eq!(came, admitted, "{waiting} of {old_size} waited, {new_size} places in the new queue");
+        board.order(Order::Close { lane: 0 }).unwrap();
+        while scheduler.tick(0).more {}
+        assert!(matches!(board.notices.pop(), Some(Notice::Closed { .. })));
+        scheduler.audit(|_| new_size);
+    }
+}

@@ -29,7 +29,12 @@ pub struct Request {
 
 impl Endpoint {
     pub fn listen() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listen_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// Listens at an address; port 0 takes a free one.
+    pub fn listen_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         // Accepting has a limit of time as reading has, and no function of its own to set it.
         SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
         Self { listener }

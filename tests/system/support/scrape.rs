@@ -27,6 +27,14 @@ impl Scrape {
         self.series(&series).unwrap_or_else(|| panic!("no {series} in:\n{}", self.0))
     }
 
+    /// How many were refused at admission for a reason.
+    #[track_caller]
+    pub fn refused(&self, function: &str, reason: &str) -> f64 {
+        let series =
+            format!("picofaas_function_rejected_total{{function=\"{function}\",reason=\"{reason}\"}}");
+        self.series(&series).unwrap_or_else(|| panic!("no {series} in:\n{}", self.0))
+    }
+
     /// Whether a family is there, of this type.
     pub fn has_family(&self, name: &str, kind: &str) -> bool {
         self.0.lines().any(|line| line == format!("# TYPE {name} {kind}"))

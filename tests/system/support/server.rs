@@ -56,8 +56,28 @@ impl Server {
 
     /// Starts a server whose clients come in at an address, whose port is 0.
     pub fn start_at(listen: &str, flags: &[&str]) -> Self {
+        Self::start_by(command(), listen, flags)
+    }
+
+    /// Starts a server that resolves names by a file of its own instead of the machine's, which can be
+    /// written anew. Where a process may not have files of its own, says why.
+    pub fn start_with_hosts(hosts: &Path) -> Result<Self, String> {
+        let own_files = ["unshare", "--map-root-user", "--mount"];
+        let trial = Command::new(own_files[0]).args(&own_files[1..]).arg("true").output();
+        match trial {
+            Ok(trial) if trial.status.success() => {}
+            Ok(trial) => return Err(String::from_utf8_lossy(&trial.stderr).into_owned()),
+            Err(error) => return Err(format!("unshare: {error}")),
+        }
+        let mut command = child_of(Command::new(own_files[0]));
+        command.args(&own_files[1..]).args(["sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]);
+        command.arg(hosts).arg(env!("CARGO_BIN_EXE_picofaas"));
+        Ok(Self::start_by(command, "127.0.0.1:0", &[]))
+    }
+
+    fn start_by(mut command: Command, listen: &str, flags: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
-        let mut child = command()
+        let mut child = command
             .args([
                 "serve",
                 "--listen",
@@ -209,7 +229,10 @@ pub fn run(arguments: &[&str], folder: &Path) -> End {
 
 /// The binary, with nothing of the environment that could change what it does.
 pub fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_picofaas"));
+    child_of(Command::new(env!("CARGO_BIN_EXE_picofaas")))
+}
+
+fn child_of(mut command: Command) -> Command {
     command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }

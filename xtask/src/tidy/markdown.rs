@@ -28,7 +28,7 @@ pub(super) fn check(text: &Text<'_>, exists: impl Fn(&Path) -> bool, faults: &mu
 }
 
 /// The targets of `[text](target)` and `[name]: target` in a line, without those in inline code.
-fn links(line: &str) -> Vec<&str> {
+pub(super) fn links(line: &str) -> Vec<&str> {
     let mut found = Vec::new();
     if line.starts_with('[')
         && let Some((_, target)) = line.split_once("]: ")
@@ -64,7 +64,7 @@ fn relative_target(link: &str) -> Option<&str> {
 
 /// The target relative to the root; `None` when it climbs out of the repository. A leading `/` means the
 /// root, as on code hosts.
-fn resolve(page: &Path, target: &str) -> Option<PathBuf> {
+pub(super) fn resolve(page: &Path, target: &str) -> Option<PathBuf> {
     let joined = match target.strip_prefix('/') {
         Some(from_root) => PathBuf::from(from_root),
         None => page.parent().unwrap_or(Path::new("")).join(target),

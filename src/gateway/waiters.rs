@@ -1,0 +1,116 @@
+//! Those who wait for the end of one execution.
+
+use std::task::Waker;
+
+/// Who waits. The first one costs no memory, and each takes along what it left when it leaves: an
+/// execution may last for a day, and whoever waits for it may come again every second on a new
+/// connection.
+#[derive(Debug, Default)]
+pub struct Waiters {
+    count: u32,
+    /// How many there have been, which tells them apart.
+    last: u64,
+    first: Option<(u64, Waker)>,
+    others: Vec<(u64, Waker)>,
+}
+
+impl Waiters {
+    /// One more waits. Answers what it is called from now on.
+    pub fn enter(&mut self) -> u64 {
+        self.count += 1;
+        self.last += 1;
+        self.last
+    }
+
+    /// One waits no more. Answers whether it was the last.
+    pub fn leave(&mut self, who: u64) -> bool {
+        self.count = self.count.saturating_sub(1);
+        if self.first.as_ref().is_some_and(|(first, _)| *first == who) {
+            self.first = None;
+        } else if let Some(at) = self.others.iter().position(|(other, _)| *other == who) {
+            self.others.swap_remove(at);
+        }
+        self.is_empty()
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Wakes `waker` at the end, and no other that was given for `who` before.
+    pub fn wait(&mut self, who: u64, waker: &Waker) {
+        let mut all = self.first.iter_mut().chain(&mut self.others);
+        if let Some((_, known)) = all.find(|(other, _)| *other == who) {
+            known.clone_from(waker);
+        } else if self.first.is_none() {
+            self.first = Some((who, waker.clone()));
+        } else {
+            self.others.push((who, waker.clone()));
+        }
+    }
+
+    /// Everyone's wakers, at the end.
+    pub fn take_wakers(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        let others = std::mem::take(&mut self.others);
+        self.first.take().into_iter().chain(others).map(|(_, waker)| waker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// A task that counts how often it was woken; who else refers to it keeps its memory.
+    #[derive(Default)]
+    struct Task(AtomicU32);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn waiting(waiters: &mut Waiters) -> (u64, Arc<Task>) {
+        let task = Arc::new(Task::default());
+        let who = waiters.enter();
+        waiters.wait(who, &task.clone().into());
+        (who, task)
+    }
+
+    #[test]
+    fn whoever_leaves_takes_its_waker_along_and_the_others_are_woken_once() {
+        let mut waiters = Waiters::default();
+        let (first, gone) = waiting(&mut waiters);
+        let (_, stays) = waiting(&mut waiters);
+        for _ in 0..100 {
+            let (who, passing) = waiting(&mut waiters);
+            assert!(!waiters.leave(who));
+            assert_eq!(Arc::strong_count(&passing), 1, "a task that has ended is kept");
+        }
+        assert!(!waiters.leave(first));
+        assert_eq!(Arc::strong_count(&gone), 1, "the first is kept");
+        let (last, also) = waiting(&mut waiters);
+        waiters.take_wakers().for_each(Waker::wake);
+        let woken = [&gone, &stays, &also].map(|task| task.0.load(Ordering::Relaxed));
+        assert_eq!(woken, [0, 1, 1]);
+        assert!(!waiters.leave(last), "one that was woken still waits until it leaves");
+    }
+
+    #[test]
+    fn who_is_polled_by_another_task_is_woken_in_that_one() {
+        let mut waiters = Waiters::default();
+        waiting(&mut waiters);
+        let (who, before) = waiting(&mut waiters);
+        let after = Arc::new(Task::default());
+        waiters.wait(who, &after.clone().into());
+        assert_eq!(Arc::strong_count(&before), 1);
+        waiters.take_wakers().for_each(Waker::wake);
+        assert_eq!(after.0.load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,135 @@
+//! When an execution ends that nobody answers, and how much time it is given.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::endpoint::Endpoint;
+use crate::support::patience::Stopwatch;
+use crate::support::server::Server;
+use crate::support::specification::{With, pool};
+
+/// An execution ends at most this long after its deadline.
+const LATE_NS_MAX: u64 = 5_000_000;
+const TIMEOUT_MS: u64 = 40;
+const TIMEOUT_NS: u64 = TIMEOUT_MS * 1_000_000;
+/// Executions whose median counts.
+const TRIES: usize = 11;
+/// On a machine that has other things to do, one round in which the median is in time is enough: it is
+/// the machine that was late in the others.
+const ROUNDS: usize = 5;
+
+/// From its first stamp to its last one.
+fn lasted_ns(execution: &Value) -> u64 {
+    let timings = execution["timings"].as_object().unwrap_or_else(|| panic!("no timings: {execution}"));
+    timings.values().map(|stage| stage.as_u64().unwrap()).sum()
+}
+
+/// Asserts that what `lateness_ns` measures is never before the deadline, and mostly at most 5 ms behind.
+fn assert_in_time(what: &str, mut lateness_ns: impl FnMut() -> i64) {
+    let mut medians = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut late: Vec<i64> = (0..TRIES).map(|_| lateness_ns()).collect();
+        late.sort_unstable();
+        assert!(late[0] >= 0, "{what}: ended {} ns before the deadline", -late[0]);
+        medians.push(late[TRIES / 2]);
+        if medians.iter().any(|median| median.unsigned_abs() <= LATE_NS_MAX) {
+            return;
+        }
+    }
+    panic!("{what}: after the deadline, medians of {TRIES} in ns: {medians:?}");
+}
+
+fn late_by(lasted_ns: u64) -> i64 {
+    i64::try_from(lasted_ns).unwrap() - i64::try_from(TIMEOUT_NS).unwrap()
+}
+
+#[test]
+fn what_runs_waits_or_was_promised_ends_within_5_ms_of_its_deadline() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    let function = |name: &str| pool(name, endpoint.url()).with("timeoutMs", TIMEOUT_MS);
+    server.register(&function("runs").with("maxRetries", 0));
+    let (mut client, mut reader) = (server.client(), server.client());
+    let headers = format!("x-timeout-ms: {TIMEOUT_MS}\r\n");
+    assert_in_time("a client that waits for what runs, by its own clock", || {
+        let watch = Stopwatch::start();
+        client.ask_invoke("runs", &headers, 1);
+        let held = endpoint.next();
+        client.receive().assert_error(504, "TIMEOUT", "gateway", &[]);
+        let lasted = u64::try_from(watch.elapsed().as_nanos()).unwrap();
+        held.until_closed();
+        late_by(lasted)
+    });
+    assert_in_time("what runs", || {
+        client.ask_invoke("runs", "", 1);
+        let held = endpoint.next();
+        let id = client.receive().header("x-execution-id").unwrap().to_owned();
+        held.until_closed();
+        late_by(lasted_ns(&reader.ended(&id)))
+    });
+
+    assert_in_time("what was promised and runs", || {
+        let id = client.enqueue("runs", 1);
+        let held = endpoint.next();
+        let ended = reader.ended(&id);
+        assert_eq!((&ended["status"], &ended["error"]["code"]), (&"timeout".into(), &"TIMEOUT".into()));
+        held.until_closed();
+        late_by(lasted_ns(&ended))
+    });
+
+    // Its only permit is taken for as long as the test lasts.
+    let narrow = pool("narrow", endpoint.url()).with("concurrency", 1).with("maxQueueMs", TIMEOUT_MS);
+    server.register(&narrow);
+    let running = client.enqueue("narrow", 1);
+    let held = endpoint.next();
+    assert_in_time("a client that waits in line", || {
+        let answer = client.invoke_with("narrow", &headers, 1);
+        answer.assert_error(504, "TIMEOUT", "gateway", &[]);
+        late_by(lasted_ns(&reader.ended(answer.header("x-execution-id").unwrap())))
+    });
+    assert_in_time("what was promised and waits in line", || {
+        let id = client.enqueue("narrow", 1);
+        let ended = reader.ended(&id);
+        assert_eq!(ended["error"]["code"], "QUEUE_TIMEOUT");
+        late_by(lasted_ns(&ended))
+    });
+    held.answer(200, "1");
+    assert_eq!(client.ended(&running)["output"], 1);
+}
+
+#[test]
+fn what_is_waited_for_has_at_most_300_s_and_what_was_enqueued_all_that_its_function_allows() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    server.register(&pool("long", endpoint.url()).with("timeoutMs", 86_400_000));
+    let mut client = server.client();
+    for (call, headers, least, most) in [
+        ("invoke", "", 290_000, 300_000),
+        ("invoke", "x-timeout-ms: 400000\r\n", 290_000, 300_000),
+        ("enqueue", "", 86_390_000, 86_400_000),
+        ("enqueue", "x-timeout-ms: 20000\r\n", 10_000, 20_000),
+    ] {
+        client.ask(&format!("POST /v1/functions/long:{call}"), headers, "{\"input\":1}");
+        let request = endpoint.next();
+        let left: u32 = request.header("x-deadline-ms").unwrap().parse().unwrap();
+        assert!((least..=most).contains(&left), "{left} ms for {call} {headers}");
+        request.answer(200, "1");
+        assert!([200, 202].contains(&client.receive().status));
+    }
+}
+
+#[test]
+fn a_retry_that_could_not_begin_before_the_deadline_is_not_waited_for() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    // A random pause of up to an hour is short of 20 s once in 180 times; then there is another one, and
+    // ten such in a row do not happen.
+    let pausing = pool("pausing", endpoint.url()).with("retryBackoffMs", 3_600_000);
+    let pausing = pausing.with("retryMaxBackoffMs", 3_600_000).with("timeoutMs", 20_000);
+    server.register(&pausing.with("maxRetries", 10));
+    let mut client = server.client();
+    let watch = Stopwatch::start();
+    client.ask_invoke("pausing", "", 1);
+    endpoint.next().answer(500, "{\"error\":{\"code\":\"BROKEN\",\"message\":\"no\"}}");
+    let answer = client.receive();
+    answer.assert_error(500, "BROKEN", "function", &[]);
+    assert!(watch.elapsed() < Duration::from_secs(15), "{:?}", watch.elapsed());
+}

@@ -1,0 +1,82 @@
+//! What a local process is started with.
+
+use std::collections::HashMap;
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::server::Server;
+use crate::support::specification::{With, faulty, warm};
+
+/// Writes its environment, arguments and group down, and goes on as the function.
+const SCRIPT: &str = r#"
+env > "$OUT/env"
+for argument; do printf '[%s]' "$argument"; done > "$OUT/arguments"
+ps -o pgid= -p "$$" > "$OUT/group" 2> /dev/null || cut -d ' ' -f 5 < /proc/$$/stat > "$OUT/group"
+printf '%s' "$$" > "$OUT/pid"
+readlink /proc/self/fd/0 > "$OUT/stdin"
+exec "$PROGRAM"
+"#;
+
+/// What a shell adds by itself.
+const OF_THE_SHELL: [&str; 4] = ["PWD", "OLDPWD", "SHLVL", "_"];
+
+#[test]
+fn a_warm_instance_has_its_own_environment_and_arguments_and_none_of_ours() {
+    let server = Server::start(&["--max-body", "70000", "--max-output", "80000"]);
+    let out = tempfile::tempdir().unwrap();
+    let specification = warm("described", "echo")
+        .with("local", json!({ "command": ["/bin/sh", "-c", SCRIPT, "sh", "--serve"] }))
+        .with("args", json!(["two words", "", "$HOME"]))
+        .with("timeoutMs", 12_345)
+        .with(
+            "env",
+            json!([
+                { "name": "OUT", "value": out.path() },
+                { "name": "PROGRAM", "value": faulty() },
+                { "name": "HANDLER", "value": "echo" },
+                { "name": "OWN", "value": "a value with = and\ta tab" },
+            ]),
+        );
+    server.register(&specification);
+    assert_eq!(server.invoke("described", "\"served\"").output(), "served");
+
+    let read = |name: &str| fs::read_to_string(out.path().join(name)).unwrap();
+    assert_eq!(read("arguments"), "[--serve][two words][][$HOME]");
+    assert_eq!(read("group").trim(), read("pid"), "it is in a group of somebody else");
+    assert_eq!(read("stdin").trim(), "/dev/null");
+    let text = read("env");
+    let env: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
+    for (name, value) in [
+        ("FUNCTION_NAME", "described"),
+        ("EXECUTION_MODE", "WARM"),
+        ("TIMEOUT_MS", "12345"),
+        ("MAX_BODY", "70000"),
+        ("MAX_OUTPUT", "80000"),
+        ("OWN", "a value with = and\ta tab"),
+    ] {
+        assert_eq!(env.get(name), Some(&value), "{name} in {text}");
+    }
+    assert!(env["PICOFAAS_SOCKET"].starts_with('/'), "{text}");
+    for name in ["PORT", "EXECUTION_ID", "TRACE_ID", "PICOFAAS_RUNTIME_URL", "PICOFAAS_TOKEN", "POD_IP"] {
+        assert!(!env.contains_key(name), "{name} in {text}");
+    }
+    let ours = std::env::vars().map(|(name, _)| name);
+    let ours = ours.filter(|name| !["PATH", "HOME"].contains(&name.as_str()));
+    for name in ours.filter(|name| !OF_THE_SHELL.contains(&name.as_str())) {
+        assert!(!env.contains_key(name.as_str()), "it was given {name} of the control plane");
+    }
+}
+
+#[test]
+fn limits_that_a_function_sets_itself_are_left_alone() {
+    let server = Server::start(&[]);
+    let mut specification = warm("small", "echo");
+    let env = specification["env"].as_array_mut().unwrap();
+    env.push(json!({ "name": "MAX_BODY", "value": "100" }));
+    server.register(&specification);
+    assert_eq!(server.invoke("small", 1).output(), 1);
+    let answer = server.invoke("small", format!("\"{}\"", "x".repeat(100)));
+    answer.assert_error(413, "BODY_TOO_LARGE", "function", &[]);
+    server.until_status("small", "inFlight", 0);
+}
