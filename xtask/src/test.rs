@@ -38,7 +38,7 @@ enum Verdict {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
     Check { name: "clippy", what: "cargo clippy --workspace --all-targets -- -D warnings", run: clippy },
@@ -46,6 +46,7 @@ const CHECKS: [Check; 8] = [
     Check { name: "build", what: "the release binaries the tests and benches start", run: build },
     Check { name: "test", what: "cargo test --workspace --no-fail-fast", run: test },
     Check { name: "loom", what: "cargo test --features loom --lib loom_tests", run: loom },
+    Check { name: "java", what: "mvn -f runtime/java verify, the Java runtime and its example", run: java },
     Check {
         name: "openapi",
         what: "openapi.yaml: its lint, its examples, and made-up requests",
@@ -168,6 +169,18 @@ fn test(repository: &Repository) -> Result<Verdict> {
 
 fn loom(repository: &Repository) -> Result<Verdict> {
     count(repository.cargo(&["test", "--features", "loom", "--lib", "loom_tests"]))
+}
+
+fn java(repository: &Repository) -> Result<Verdict> {
+    for (program, flag) in [("java", "-version"), ("mvn", "-version")] {
+        if let Err(Unavailable(why)) = toolbox::present(program, flag) {
+            return Ok(Verdict::Skipped(why));
+        }
+    }
+    let mut command = Command::new("mvn");
+    // Without the progress of downloads, which is thousands of lines.
+    command.current_dir(repository.root()).args(["-B", "-ntp", "-f", "runtime/java", "verify"]);
+    status(command)
 }
 
 /// Runs tests and counts them.

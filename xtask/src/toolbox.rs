@@ -28,6 +28,14 @@ pub const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 #[derive(Debug)]
 pub struct Unavailable(pub String);
 
+/// Makes sure that a toolchain's program, which is not installed from here, is there.
+pub fn present(program: &str, version_flag: &str) -> Result<(), Unavailable> {
+    if runs(Command::new(program).arg(version_flag)) {
+        return Ok(());
+    }
+    Err(Unavailable(format!("{program} is not installed; the README lists the toolchains that are expected")))
+}
+
 /// Makes sure that `cargo <subcommand>` is there, which rustup brings with `component`.
 pub fn rustup_component(component: &str, subcommand: &str) -> Result<(), Unavailable> {
     if runs(repository::cargo().args([subcommand, "--version"])) {

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.picofaas.faulty;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.io.UncheckedIOException;
+import java.net.InetSocketAddress;
+import java.net.SocketAddress;
+import java.net.UnixDomainSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.stream.Stream;
+
+/** The function as a process; killed at the end. */
+final class Instance implements AutoCloseable {
+    private static final String JAR = System.getProperty("function.jar");
+    /** Not a line: known by identity. */
+    private static final String END = new String("end");
+    private static final String ARCHIVE = System.getProperty("function.archive");
+
+    final Process process;
+    private final BlockingQueue<String> stderr = new LinkedBlockingQueue<>();
+    private final Path folder;
+    private SocketAddress address;
+    String greeting;
+
+    private Instance(Path folder, Map<String, String> environment) throws IOException {
+        this.folder = folder;
+        ProcessBuilder builder = new ProcessBuilder(System.getProperty("java.command"),
+            "-XX:SharedArchiveFile=" + ARCHIVE, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar", JAR);
+        builder.environment().clear();
+        builder.environment().putAll(environment);
+        process = builder.redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile())).start();
+        // Read at once, so that a process that says much does not wait for the test to listen.
+        Thread reader = new Thread(this::read, "stderr");
+        reader.setDaemon(true);
+        reader.start();
+    }
+
+    private void read() {
+        try (BufferedReader lines = process.errorReader(StandardCharsets.UTF_8)) {
+            lines.lines().forEach(stderr::add);
+        } catch (IOException | UncheckedIOException closed) {
+            // The process is gone.
+        }
+        stderr.add(END);
+    }
+
+    /** The next line, or null at the end. */
+    private String line() throws IOException {
+        try {
+            String line = stderr.take();
+            if (line == END) {
+                stderr.add(END);
+                return null;
+            }
+            return line;
+        } catch (InterruptedException late) {
+            throw new InterruptedIOException();
+        }
+    }
+
+    /** A process of which nothing is known yet. */
+    static Instance start(Map<String, String> environment) throws IOException {
+        return new Instance(Files.createTempDirectory("picofaas"), environment);
+    }
+
+    /** A handler that listens on a Unix socket. */
+    static Instance of(String handler, String... more) throws IOException {
+        Path folder = Files.createTempDirectory("picofaas");
+        Path socket = folder.resolve("fn.sock");
+        Map<String, String> environment = environment(more);
+        environment.put("HANDLER", handler);
+        environment.put("PICOFAAS_SOCKET", socket.toString());
+        Instance instance = new Instance(folder, environment);
+        instance.greeting = instance.lineWith("listening on unix:" + socket);
+        instance.address = UnixDomainSocketAddress.of(socket);
+        return instance;
+    }
+
+    /** A handler that listens on a port. */
+    static Instance onPort(String handler, String... more) throws IOException {
+        Map<String, String> environment = environment(more);
+        environment.put("HANDLER", handler);
+        environment.put("PORT", "0");
+        Instance instance = start(environment);
+        instance.greeting = instance.lineWith("listening on http://0.0.0.0:");
+        int port = Integer.parseInt(instance.greeting.split(":")[2].split(" ")[0]);
+        instance.address = new InetSocketAddress("127.0.0.1", port);
+        return instance;
+    }
+
+    static Map<String, String> environment(String... pairs) {
+        Map<String, String> environment = new HashMap<>();
+        for (int at = 0; at < pairs.length; at += 2) {
+            environment.put(pairs[at], pairs[at + 1]);
+        }
+        return environment;
+    }
+
+    Path socket() {
+        return folder.resolve("fn.sock");
+    }
+
+    Wire connect() throws IOException {
+        return Wire.to(address);
+    }
+
+    /** The next line on stderr with this in it. */
+    String lineWith(String part) throws IOException {
+        List<String> before = new ArrayList<>();
+        for (String line = line(); line != null; line = line()) {
+            if (line.contains(part)) {
+                return line;
+            }
+            before.add(line);
+        }
+        throw new AssertionError("no line with `" + part + "` in " + before);
+    }
+
+    /** Asks for the metrics until they have this line. */
+    void awaitMetric(String wanted) throws IOException {
+        try (Wire observer = connect()) {
+            while (observer.get("/metrics").body().lines().noneMatch(wanted::equals)) {
+                Thread.onSpinWait();
+            }
+        }
+    }
+
+    void signal(String name) throws IOException, InterruptedException {
+        new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).inheritIO().start().waitFor();
+    }
+
+    /** Waits for the end: exit code, and what was on stderr since the last look. */
+    String end() throws IOException, InterruptedException {
+        StringBuilder rest = new StringBuilder();
+        for (String line = line(); line != null; line = line()) {
+            rest.append(line).append('\n');
+        }
+        return process.waitFor() + "\n" + rest;
+    }
+
+    @Override
+    public void close() throws IOException {
+        process.destroyForcibly();
+        try (Stream<Path> files = Files.list(folder)) {
+            for (Path file : files.toList()) {
+                Files.deleteIfExists(file);
+            }
+        }
+        Files.deleteIfExists(folder);
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.picofaas.faulty;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.ByteArrayOutputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.net.SocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.Locale;
+import java.util.Map;
+
+/** HTTP byte by byte, of either side. */
+final class Wire implements AutoCloseable {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private final SocketChannel channel;
+    private final ByteBuffer read = ByteBuffer.allocate(65_536).flip();
+
+    /** What came, whichever side said it. */
+    record Message(String line, Map<String, String> headers, String body) {
+        int status() {
+            return Integer.parseInt(line.split(" ")[1]);
+        }
+
+        JsonNode json() throws IOException {
+            return JSON.readTree(body);
+        }
+
+        /** Status and code of an error. */
+        String failure() throws IOException {
+            return status() + " " + json().at("/error/code").asText();
+        }
+
+        String message() throws IOException {
+            return json().at("/error/message").asText();
+        }
+    }
+
+    Wire(SocketChannel channel) {
+        this.channel = channel;
+    }
+
+    static Wire to(SocketAddress address) throws IOException {
+        return new Wire(SocketChannel.open(address));
+    }
+
+    static String invocation(String headers, String body) {
+        return "POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e-1\r\n" + headers + "content-length: "
+            + body.getBytes(StandardCharsets.UTF_8).length + "\r\n\r\n" + body;
+    }
+
+    Message invoke(String headers, String body) throws IOException {
+        send(invocation(headers, body));
+        return receive();
+    }
+
+    Message get(String path) throws IOException {
+        send("GET " + path + " HTTP/1.1\r\nhost: fn\r\n\r\n");
+        return receive();
+    }
+
+    void send(String text) throws IOException {
+        ByteBuffer rest = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
+        while (rest.hasRemaining()) {
+            channel.write(rest);
+        }
+    }
+
+    Message receive() throws IOException {
+        String line = line();
+        Map<String, String> headers = new HashMap<>();
+        for (String header = line(); !header.isEmpty(); header = line()) {
+            int colon = header.indexOf(':');
+            headers.put(header.substring(0, colon).toLowerCase(Locale.ROOT), header.substring(colon + 1).strip());
+        }
+        byte[] body = new byte[Integer.parseInt(headers.getOrDefault("content-length", "0"))];
+        for (int at = 0; at < body.length; at++) {
+            body[at] = (byte) next();
+        }
+        return new Message(line, headers, new String(body, StandardCharsets.UTF_8));
+    }
+
+    /** Whether the other side has closed and said nothing more. */
+    boolean isClosed() throws IOException {
+        try {
+            return next() < 0;
+        } catch (EOFException closed) {
+            return true;
+        } catch (java.net.SocketException reset) {
+            return true;
+        } catch (IOException reset) {
+            return String.valueOf(reset.getMessage()).contains("reset");
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        channel.close();
+    }
+
+    private String line() throws IOException {
+        ByteArrayOutputStream line = new ByteArrayOutputStream();
+        for (int next = next(); next != '\n'; next = next()) {
+            line.write(next);
+        }
+        return line.toString(StandardCharsets.ISO_8859_1).strip();
+    }
+
+    private int next() throws IOException {
+        if (!read.hasRemaining()) {
+            read.clear();
+            int count = channel.read(read);
+            read.flip();
+            if (count < 0) {
+                throw new EOFException("closed");
+            }
+        }
+        return read.get() & 0xff;
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.picofaas.runtime;
+
+import java.util.function.Consumer;
+
+/** One run of the handler, which ends by itself or is stopped, whichever comes first. */
+final class Attempt implements Runnable {
+    /** An output, or why there is none. */
+    record Result(Bytes output, Failure failure) {}
+
+    private final Program program;
+    private final Call call;
+    private final Bytes body;
+    private final Consumer<Result> done;
+    private Thread thread;
+    private boolean over;
+
+    /** {@code done} is told once, on the handler's thread, and not at all if the attempt was stopped before. */
+    Attempt(Program program, Call call, Bytes body, Consumer<Result> done) {
+        this.program = program;
+        this.call = call;
+        this.body = body;
+        this.done = done;
+    }
+
+    @Override
+    public void run() {
+        synchronized (this) {
+            if (over) {
+                return;
+            }
+            thread = Thread.currentThread();
+        }
+        Result result;
+        try {
+            result = new Result(program.run(call, body), null);
+        } catch (Failure failure) {
+            result = new Result(null, failure);
+        } catch (Throwable thrown) {
+            // Out of memory while an input was read or an output written.
+            result = new Result(null, Failure.thrown(thrown));
+        }
+        boolean stopped;
+        synchronized (this) {
+            // From here on nobody interrupts this thread, which may go on to another attempt.
+            thread = null;
+            stopped = over;
+            over = true;
+        }
+        Thread.interrupted();
+        if (!stopped) {
+            done.accept(result);
+        }
+    }
+
+    /** Interrupts the handler. False if it had ended. */
+    boolean stop() {
+        synchronized (this) {
+            if (over) {
+                return false;
+            }
+            over = true;
+            if (thread != null) {
+                thread.interrupt();
+            }
+            return true;
+        }
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.picofaas.runtime;
+
+/** What a request's head says about the invocation, checked. Times are of {@link System#nanoTime}. */
+record Call(
+    String executionId, String traceId, String traceparent, String idempotencyKey, int attempt, Long deadlineNs) {
+
+    static Call read(Headers headers, long arrivedNs) throws Failure {
+        String id = headers.get("x-execution-id");
+        if (id == null || id.isEmpty()) {
+            throw Failure.missingExecutionId();
+        }
+        if (id.length() > Limits.EXECUTION_ID_BYTES_MAX || !id.chars().allMatch(c -> c >= 0x20 && c < 0x7f)) {
+            throw Failure.badHeader("X-Execution-Id", "at most 256 bytes of visible ASCII");
+        }
+        String attemptText = headers.get("x-attempt");
+        long attempt = attemptText == null ? 1 : number(attemptText);
+        if (attempt < 1 || attempt > Integer.MAX_VALUE) {
+            throw Failure.badHeader("X-Attempt", "a whole number from 1");
+        }
+        String deadline = headers.get("x-deadline-ms");
+        Long deadlineNs = null;
+        if (deadline != null) {
+            long leftMs = number(deadline);
+            if (leftMs < 0) {
+                throw Failure.badHeader("X-Deadline-Ms", "a whole number of milliseconds that are left");
+            }
+            deadlineNs = arrivedNs + Math.min(leftMs, Limits.DEADLINE_MS_MAX) * 1_000_000;
+        }
+        return new Call(id, headers.get("x-trace-id"), headers.get("traceparent"), headers.get("idempotency-key"),
+            (int) attempt, deadlineNs);
+    }
+
+    /** Whether there was no time left when it came. */
+    boolean isOverAt(long ns) {
+        return deadlineNs != null && deadlineNs - ns <= 0;
+    }
+
+    Ids ids() {
+        return new Ids(executionId, traceId == null || traceId.isEmpty() ? "-" : traceId);
+    }
+
+    /** Digits as a number, or -1. */
+    private static long number(String text) {
+        if (text.isEmpty() || text.length() > 20 || !text.chars().allMatch(c -> c >= '0' && c <= '9')) {
+            return -1;
+        }
+        try {
+            return Long.parseLong(text);
+        } catch (NumberFormatException tooLarge) {
+            return Long.MAX_VALUE;
+        }
+    }
+}

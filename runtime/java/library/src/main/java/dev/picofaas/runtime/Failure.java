@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.picofaas.runtime;
+
+/** Why an invocation has no output. Its message is what the client reads. */
+final class Failure extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    final int status;
+    final String code;
+    final transient Outcome outcome;
+
+    private Failure(int status, String code, Outcome outcome, String message, Throwable origin) {
+        // It is a value more than an exception: its own stack says nothing.
+        super(message, origin, false, false);
+        this.status = status;
+        this.code = code;
+        this.outcome = outcome;
+    }
+
+    private static Failure rejected(int status, String code, String message) {
+        return new Failure(status, code, Outcome.REJECTED, message, null);
+    }
+
+    static Failure missingExecutionId() {
+        return rejected(400, "MISSING_EXECUTION_ID",
+            "the header X-Execution-Id is missing: a gateway gives one, a direct call may make one up");
+    }
+
+    static Failure badHeader(String name, String rule) {
+        return rejected(400, "BAD_HEADER", "the header " + name + " must be " + rule);
+    }
+
+    static Failure bodyTooLarge(int max) {
+        return rejected(413, "BODY_TOO_LARGE", "the body is longer than " + max + " bytes (MAX_BODY)");
+    }
+
+    static Failure bodyLate() {
+        return rejected(408, "BODY_TIMEOUT",
+            "the body did not arrive in " + Limits.BODY_READ_MS_MAX / 1000 + " s");
+    }
+
+    static Failure badInput(String message) {
+        return rejected(400, "BAD_INPUT", message);
+    }
+
+    static Failure notHttp(String message) {
+        return rejected(400, "BAD_REQUEST", "the request could not be read: " + message);
+    }
+
+    /** Of what a handler threw: a choice of its own, or anything else with its stack for the log. */
+    static Failure thrown(Throwable thrown) {
+        if (thrown instanceof HandlerException chosen) {
+            String code = chosen.code() == null ? "HANDLER_ERROR" : chosen.code();
+            return new Failure(chosen.status(), code, Outcome.ERROR, text(chosen), chosen.getCause());
+        }
+        return new Failure(500, "HANDLER_ERROR", Outcome.ERROR, text(thrown), thrown);
+    }
+
+    static Failure deadlinePassed() {
+        return new Failure(504, "HANDLER_TIMEOUT", Outcome.TIMEOUT, "the handler was stopped at its deadline", null);
+    }
+
+    static Failure outputTooLarge(int max) {
+        return new Failure(500, "OUTPUT_TOO_LARGE", Outcome.ERROR,
+            "the output is longer than " + max + " bytes (MAX_OUTPUT)", null);
+    }
+
+    static Failure badOutput(Throwable reason) {
+        return new Failure(500, "BAD_OUTPUT", Outcome.ERROR,
+            "the output cannot be written as JSON: " + text(reason), reason);
+    }
+
+    /** A message, or where there is none, the name of what was thrown. */
+    private static String text(Throwable thrown) {
+        String message = thrown instanceof com.fasterxml.jackson.core.JsonProcessingException json
+            ? json.getOriginalMessage() : thrown.getMessage();
+        return message == null || message.isEmpty() ? thrown.getClass().getSimpleName() : message;
+    }
+}

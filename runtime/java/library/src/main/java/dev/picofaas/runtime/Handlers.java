@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.picofaas.runtime;
+
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.ServiceConfigurationError;
+import java.util.ServiceLoader;
+
+/** The handlers that a program has, of which HANDLER chooses one. Only that one is made. */
+@SuppressWarnings("rawtypes")
+final class Handlers {
+    private final List<ServiceLoader.Provider<FunctionHandler>> providers = new ArrayList<>();
+    /** Providers that are named and cannot be loaded. */
+    private final List<String> broken = new ArrayList<>();
+
+    /** Those named in META-INF/services. */
+    Handlers() {
+        Iterator<ServiceLoader.Provider<FunctionHandler>> found =
+            ServiceLoader.load(FunctionHandler.class).stream().iterator();
+        while (true) {
+            // The iterator goes on behind a provider that is not there.
+            try {
+                if (!found.hasNext()) {
+                    break;
+                }
+                providers.add(found.next());
+            } catch (ServiceConfigurationError | LinkageError error) {
+                broken.add(String.valueOf(error.getMessage()));
+            }
+        }
+    }
+
+    /** A lone handler needs no choice. */
+    FunctionHandler<?, ?> choose(String wanted) throws StartException {
+        ServiceLoader.Provider<FunctionHandler> chosen = null;
+        if (wanted == null) {
+            if (providers.size() == 1 && broken.isEmpty()) {
+                chosen = providers.get(0);
+            } else if (providers.isEmpty()) {
+                throw StartException.unclear("this program has no handler: name a class that implements "
+                    + "FunctionHandler in META-INF/services/dev.picofaas.runtime.FunctionHandler" + faults());
+            } else {
+                throw StartException.unclear("HANDLER is not set and this program has several handlers; name one of: "
+                    + known() + faults());
+            }
+        } else {
+            for (ServiceLoader.Provider<FunctionHandler> provider : providers) {
+                if (!wanted.equals(name(provider.type())) && !wanted.equals(provider.type().getName())) {
+                    continue;
+                }
+                if (chosen != null) {
+                    throw StartException.unclear("two handlers are called `" + wanted + "`: "
+                        + chosen.type().getName() + " and " + provider.type().getName());
+                }
+                chosen = provider;
+            }
+            if (chosen == null) {
+                throw StartException.unclear("HANDLER is `" + wanted
+                    + "`, which this program does not have; it has: " + known() + faults());
+            }
+        }
+        try {
+            return chosen.get();
+        } catch (ServiceConfigurationError | LinkageError error) {
+            Throwable reason = error.getCause() == null ? error : error.getCause();
+            throw StartException.unclear("the handler " + name(chosen.type()) + " cannot be made: "
+                + Log.stack(reason).strip());
+        }
+    }
+
+    private static String name(Class<?> type) {
+        FunctionName chosen = type.getAnnotation(FunctionName.class);
+        return chosen == null ? type.getSimpleName() : chosen.value();
+    }
+
+    private String known() {
+        List<String> names = new ArrayList<>();
+        for (ServiceLoader.Provider<FunctionHandler> provider : providers) {
+            names.add(name(provider.type()));
+        }
+        return names.isEmpty() ? "none" : String.join(", ", names);
+    }
+
+    private String faults() {
+        return broken.isEmpty() ? "" : "; not to be loaded: " + String.join("; ", broken);
+    }
+}

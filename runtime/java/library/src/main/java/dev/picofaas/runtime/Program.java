@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.picofaas.runtime;
+
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.StreamWriteFeature;
+import com.fasterxml.jackson.core.json.JsonWriteFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JavaType;
+import com.fasterxml.jackson.databind.MapperFeature;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.ObjectReader;
+import com.fasterxml.jackson.databind.ObjectWriter;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.cfg.CoercionAction;
+import com.fasterxml.jackson.databind.cfg.CoercionInputShape;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.type.LogicalType;
+import java.io.IOException;
+
+/** One handler, ready to run: body → input → handler → output. */
+final class Program {
+    private final FunctionHandler<Object, Object> handler;
+    private final Class<?> inputType;
+    private final ObjectReader reader;
+    private final ObjectWriter writer;
+    private final int outputBytesMax;
+
+    @SuppressWarnings("unchecked")
+    Program(FunctionHandler<?, ?> handler, int outputBytesMax) {
+        ObjectMapper mapper = JsonMapper.builder()
+            // A text is no number and half an apple no apple: an input is taken as it is or refused.
+            .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
+            .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
+            .withCoercionConfig(LogicalType.Textual, text -> text
+                .setCoercion(CoercionInputShape.Integer, CoercionAction.Fail)
+                .setCoercion(CoercionInputShape.Float, CoercionAction.Fail)
+                .setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail))
+            .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+            .disable(SerializationFeature.WRITE_DATES_AS_TIMESTAMPS)
+            .disable(SerializationFeature.FAIL_ON_EMPTY_BEANS)
+            // The shortest digits that read back as the same number, on every JVM.
+            .enable(StreamWriteFeature.USE_FAST_DOUBLE_WRITER)
+            .enable(StreamReadFeature.USE_FAST_DOUBLE_PARSER)
+            // Four bytes for a character beyond U+FFFF, not twelve of two escapes.
+            .enable(JsonWriteFeature.COMBINE_UNICODE_SURROGATES_IN_UTF8)
+            .build();
+        JavaType[] types = mapper.getTypeFactory().findTypeParameters(
+            mapper.constructType(handler.getClass()), FunctionHandler.class);
+        JavaType type = types == null || types.length == 0 ? mapper.constructType(Object.class) : types[0];
+        this.handler = (FunctionHandler<Object, Object>) handler;
+        this.inputType = type.getRawClass();
+        this.reader = mapper.readerFor(type);
+        this.writer = mapper.writer();
+        this.outputBytesMax = outputBytesMax;
+    }
+
+    /** Runs the handler on this thread. */
+    Bytes run(Call call, Bytes body) throws Failure {
+        Envelope envelope = Envelope.read(body, reader, inputType);
+        Context context = new Context(call, envelope.metadata());
+        Object output;
+        try {
+            output = handler.handle(envelope.input(), context);
+        } catch (Throwable thrown) {
+            // Errors, too: one invocation that recurses without end is no reason to end the others.
+            throw Failure.thrown(thrown);
+        }
+        return written(output);
+    }
+
+    private Bytes written(Object output) throws Failure {
+        BoundedOutput bounded = new BoundedOutput(outputBytesMax);
+        try {
+            writer.writeValue(bounded, output);
+        } catch (IOException | RuntimeException | StackOverflowError reason) {
+            throw bounded.overflowed() ? Failure.outputTooLarge(outputBytesMax) : Failure.badOutput(reason);
+        }
+        if (bounded.isEmpty()) {
+            throw Failure.badOutput(new IOException("nothing was written"));
+        }
+        return bounded.bytes();
+    }
+}
