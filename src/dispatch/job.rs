@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::Served;
 use super::attempt::{self, Outcome};
-use crate::clock::Nanos;
 use crate::error::Code;
 use crate::gateway::Gateway;
 use crate::gateway::record::{Underway, Word};
@@ -70,15 +69,19 @@ async fn watch(
         told = &mut word => told,
         end = &mut end => {
             let end = end.unwrap_or_else(JobEnd::never_started);
-            let posted = if end.exited_with_0 {
-                tokio::time::timeout(LAST_POST, &mut word).await.ok().flatten()
-            } else {
-                None
+            let last = match end.exited_with_0 {
+                true => tokio::time::timeout(LAST_POST, &mut word).await.ok(),
+                false => None,
             };
-            return match posted {
-                Some(Word::Posted(how) | Word::Stop(how)) => how,
-                None => fail(gateway, ticket, end),
+            let told = match last {
+                Some(told) => told,
+                None => match fail(gateway, ticket, end) {
+                    Some(how) => return how,
+                    // Settled by somebody else, so the word has been sent.
+                    None => word.await,
+                },
             };
+            return told.map_or(Ended::Done, |(Word::Posted(how) | Word::Stop(how))| how);
         }
     };
     match told {
@@ -106,17 +109,12 @@ async fn watch(
     }
 }
 
-/// The process is gone and has posted nothing: a failed attempt.
-fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Ended {
-    let failure = Failure::new(end.code, end.reason);
-    let settled = gateway.settle(ticket, nothing(Outcome::Failed(failure), 0));
-    // Settled before: somebody has stopped the attempt, whose word was not taken.
-    settled.map_or(Ended::Done, |(_, how)| how)
-}
-
-/// The end of an attempt that nothing but its outcome is known of.
-fn nothing(outcome: Outcome, answered: Nanos) -> attempt::Ended {
-    attempt::Ended { outcome, cold_start: false, init_ns: None, answered }
+/// The process is gone and has posted nothing: a failed attempt. Answers what the scheduler is to be
+/// told, where the attempt was not settled before.
+fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Option<Ended> {
+    let outcome = Outcome::Failed(Failure::new(end.code, end.reason));
+    let ended = attempt::Ended { outcome, cold_start: false, init_ns: None, answered: 0 };
+    gateway.settle(ticket, ended).map(|(_, how)| how)
 }
 
 impl JobEnd {

@@ -171,10 +171,12 @@ impl Gateway {
             let Some(at) = record.tokens.iter().position(|known| *known == token) else {
                 return Some(unauthorized());
             };
-            let is_last = at + 1 == record.tokens.len();
+            // The last token may be that of an attempt before a version that has instances.
+            let has_process = matches!(record.underway, Some(Underway::Process(_)));
+            let is_current = has_process && at + 1 == record.tokens.len();
             let refusal = if record.has_ended() {
                 Refusal::new(Code::AlreadyTerminal, "the execution has ended; there is nothing to do")
-            } else if !is_last || record.underway.is_none() {
+            } else if !is_current {
                 Refusal::new(Code::AttemptSuperseded, "this attempt is over; there is nothing to do")
             } else {
                 return None;

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::support::bystander::while_others_are_served;
+use crate::support::endpoint::Endpoint;
 use crate::support::job::{Stage, fetch, post};
 use crate::support::patience::eventually;
 use crate::support::server::{BYSTANDER, Server};
-use crate::support::specification::With;
+use crate::support::specification::{With, pool};
 
 fn failure(status: u16, code: &str) -> Value {
     json!({ "success": false, "error": { "code": code, "message": "told so" }, "status": status })
@@ -376,4 +377,27 @@ fn a_drain_waits_for_jobs_and_its_end_kills_them() {
     client.receive().assert_error(503, "SHUTTING_DOWN", "gateway", &["--drain"]);
     assert_eq!(server.end().code, 0);
     process.until_gone();
+}
+
+#[test]
+fn a_token_is_worth_nothing_to_an_attempt_at_an_instance_of_a_later_version() {
+    let (server, stage, endpoint) = (Server::start(&[]), Stage::new(), Endpoint::listen());
+    server.register(&stage.function("job"));
+    let mut client = server.client();
+    let id = client.enqueue("job", 1);
+    let process = stage.next();
+    let put = client.put("/v1/functions/job", pool("job", endpoint.url()));
+    assert_eq!(put.status, 200, "{put:?}");
+    server.until_status("job", "ready", 1);
+    assert_eq!(process.post(&failure(500, "BROKEN")).status, 204);
+    let (mut internal, token) = (process.client(), process.token().to_owned());
+    process.exit(0);
+    // The second attempt is at the endpoint, and the token of the first is the last that there was.
+    let request = endpoint.next();
+    let late = post(&mut internal, &id, &token, &json!({ "success": true, "output": "late" }));
+    late.assert_refused(409, "ATTEMPT_SUPERSEDED", &["over"]);
+    request.answer(200, "\"own\"");
+    let ended = client.ended(&id);
+    assert_eq!((&ended["output"], &ended["attempt"]), (&json!("own"), &json!(2)));
+    server.until_status("job", "inFlight", 0);
 }
