@@ -44,17 +44,23 @@ enum Admitted {
     New(Ticket),
     /// The execution that its key stands for already, and until when it may be waited for (ns).
     Known(Ticket, Nanos),
-    /// Its key is another gateway's, which takes it with this body.
-    Elsewhere(usize, Bytes),
+    /// Its key is another gateway's, which takes it as it came at this time, with this body.
+    Elsewhere(usize, Arrived, Bytes),
 }
+
+/// When the head of a request was read that another gateway has handed on: its time runs from then.
+#[derive(Clone, Copy, Debug)]
+struct Arrived(Nanos);
 
 impl Gateway {
     /// `POST /v1/functions/{name}:invoke`.
     pub async fn invoke(self: &Rc<Self>, name: &str, parts: &Parts, body: Source) -> Response<Body> {
-        let ticket = match self.admit(name, &parts.headers, body, Asked::Waiting).await {
+        let ticket = match self.admit(name, parts, body, Asked::Waiting).await {
             Ok(Admitted::New(ticket)) => ticket,
             Ok(Admitted::Known(ticket, deadline)) => return self.join(ticket, deadline).await,
-            Ok(Admitted::Elsewhere(home, body)) => return self.ask_gateway(home, parts, body).await,
+            Ok(Admitted::Elsewhere(home, arrived, body)) => {
+                return self.hand_on(home, parts, arrived, body).await;
+            }
             Err(refusal) => return reply::refusal(&refusal),
         };
         let waiting = Waiting::new(self.clone(), ticket);
@@ -67,6 +73,13 @@ impl Gateway {
         });
         drop(waiting);
         answer.unwrap_or_else(lost)
+    }
+
+    /// Has the gateway that its key belongs to take a request.
+    async fn hand_on(&self, home: usize, parts: &Parts, arrived: Arrived, body: Bytes) -> Response<Body> {
+        let mut parts = parts.clone();
+        parts.extensions.insert(arrived);
+        self.ask_gateway(home, &parts, body).await
     }
 
     /// Waits for an execution that somebody else's request with the same key began, or replays it.
@@ -88,10 +101,12 @@ impl Gateway {
 
     /// `POST /v1/functions/{name}:enqueue`.
     pub async fn enqueue_only(self: &Rc<Self>, name: &str, parts: &Parts, body: Source) -> Response<Body> {
-        let (ticket, is_new) = match self.admit(name, &parts.headers, body, Asked::Promised).await {
+        let (ticket, is_new) = match self.admit(name, parts, body, Asked::Promised).await {
             Ok(Admitted::New(ticket)) => (ticket, true),
             Ok(Admitted::Known(ticket, _)) => (ticket, false),
-            Ok(Admitted::Elsewhere(home, body)) => return self.ask_gateway(home, parts, body).await,
+            Ok(Admitted::Elsewhere(home, arrived, body)) => {
+                return self.hand_on(home, parts, arrived, body).await;
+            }
             Err(refusal) => return reply::refusal(&refusal),
         };
         let accepted = self.with_record(ticket, |record| reply::accepted(self.id(ticket, record), record));
@@ -112,11 +127,12 @@ impl Gateway {
     async fn admit(
         self: &Rc<Self>,
         name: &str,
-        headers: &HeaderMap,
+        parts: &Parts,
         body: Source,
         asked: Asked,
     ) -> Result<Admitted, Refusal> {
-        let admitted = self.clock.now();
+        let headers = &parts.headers;
+        let admitted = parts.extensions.get().map_or_else(|| self.clock.now(), |Arrived(admitted)| *admitted);
         let served = self.resolve(name)?;
         let refused = |(rejection, refusal): (Rejection, Refusal)| {
             self.meter(&served).rejected[rejection as usize].add_one();
@@ -126,7 +142,7 @@ impl Gateway {
         if let Some(key) = &request.idempotency_key {
             let home = home(name, key.as_bytes(), self.settings.gateways);
             if home != self.index {
-                return Ok(Admitted::Elsewhere(home, request.payload));
+                return Ok(Admitted::Elsewhere(home, Arrived(admitted), request.payload));
             }
         }
         // The function may have been replaced or deleted while the body came. From here to the

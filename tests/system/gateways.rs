@@ -1,6 +1,7 @@
 //! Several gateway threads: each owns what it admitted, and all answer as one.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -8,7 +9,7 @@ use serde_json::json;
 use crate::support::client::{Answer, Client};
 use crate::support::endpoint::Endpoint;
 use crate::support::job::Stage;
-use crate::support::patience::eventually;
+use crate::support::patience::{eventually, let_pass};
 use crate::support::server::{BYSTANDER, Server, run};
 use crate::support::specification::{With, pool, warm};
 
@@ -408,4 +409,24 @@ fn who_waits_through_another_gateway_and_goes_has_left() {
     }
     request.answer(200, "1");
     assert_eq!(first.ended(&running)["status"], "success");
+}
+
+#[test]
+fn the_time_of_a_request_with_a_key_runs_from_its_head_on_whichever_gateway_has_the_key() {
+    let server = start(&[]);
+    // Of so many keys some belong to another gateway than the one that the connection is at.
+    let clients: Vec<_> = (0..8)
+        .map(|key| {
+            let mut client = server.client();
+            client.send(format!(
+                "POST /v1/functions/{BYSTANDER}:invoke HTTP/1.1\r\nhost: localhost\r\nx-timeout-ms: 200\r\nidempotency-key: k{key}\r\ncontent-length: 11\r\n\r\n"
+            ));
+            client
+        })
+        .collect();
+    let_pass(Duration::from_millis(300));
+    for mut client in clients {
+        client.send("{\"input\":1}");
+        client.receive().assert_error(504, "TIMEOUT", "gateway", &["X-Timeout-Ms"]);
+    }
 }
