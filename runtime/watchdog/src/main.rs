@@ -1,54 +1,8 @@
-//! `picofaas-watchdog` turns any program into a function: it speaks the runtime contract to
-//! the control plane, and something simpler to the program in `WATCHDOG_CMD`.
-//!
-//! Listening, reading and checking requests, deadlines, limits, metrics, draining and the mode
-//! `JOB` are the Rust runtime's; each mode of the watchdog is a handler on top of it.
-//!
-//! | file | has |
-//! |---|---|
-//! | `settings`, `words` | the environment, and the command in it |
-//! | `program` | how the program is started: arguments, environment |
-//! | `children`, `child` | processes: started, ended, reaped, and what they leave behind |
-//! | `diary`, `log` | lines for the log |
-//! | `form`, `fault` | inputs, outputs and failures of programs |
-//! | `stdio` | a process for each request |
-//! | `limits` | every limit |
-
-mod child;
-mod children;
-mod diary;
-mod fault;
-mod form;
-mod limits;
-mod log;
-mod program;
-mod settings;
-mod stdio;
-mod words;
+//! `picofaas-watchdog`, the program: everything is in the library, so that other programs can
+//! bring a command of their own.
 
 use std::process::ExitCode;
 
-use settings::{Mode, Settings};
-use stdio::OneShot;
-
-/// The environment does not say clearly what to do; the Rust runtime has the same.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
-    if let Some(argument) = std::env::args_os().nth(1) {
-        log::line(&format!(
-            "error the argument {argument:?} is unknown: there are none. WATCHDOG_MODE and WATCHDOG_CMD say \
-             what to run, PORT or PICOFAAS_SOCKET where to listen"
-        ));
-        return ExitCode::from(USAGE);
-    }
-    match Settings::from_env() {
-        Ok(settings) => match settings.mode {
-            Mode::Stdio => picofaas_runtime::serve(OneShot::new(settings)),
-        },
-        Err(error) => {
-            log::line(&format!("error {error}"));
-            ExitCode::from(USAGE)
-        }
-    }
+    picofaas_watchdog::run()
 }
