@@ -53,6 +53,18 @@ pub fn rustup_component(component: &str, subcommand: &str) -> Result<(), Unavail
     }
 }
 
+/// Makes sure that the standard library for another target is there, which rustup brings.
+pub fn rustup_target(target: &str) -> Result<(), Unavailable> {
+    // Says nothing and does nothing where it is there.
+    let mut rustup = Command::new("rustup");
+    rustup.args(["--quiet", "target", "add", target]);
+    if succeeds(&mut rustup) {
+        Ok(())
+    } else {
+        Err(Unavailable(format!("`rustup target add {target}` failed")))
+    }
+}
+
 /// The path of cargo-deny, which is compiled once into the user's cache, outside every tree.
 pub fn cargo_deny() -> Result<PathBuf, Unavailable> {
     let root = cache()?.join(format!("cargo-deny-{CARGO_DENY_VERSION}"));

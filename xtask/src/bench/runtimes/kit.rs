@@ -1,0 +1,108 @@
+//! The programs and files that subjects are made of.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Options;
+use crate::bench::{absolute, build};
+use crate::repository::Repository;
+use crate::toolbox::{self, Unavailable};
+
+/// Of the watchdog that is measured: one static binary.
+const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// What an absent toolchain would have brought says why it is not there.
+pub struct Kit {
+    /// For sockets and logs.
+    pub folder: PathBuf,
+    /// `benches/runtimes`.
+    pub sources: PathBuf,
+    /// Of wrk.
+    pub load_script: PathBuf,
+    pub echo: PathBuf,
+    pub watchdog: PathBuf,
+    /// A static program that does nothing.
+    pub noop: PathBuf,
+    /// The programs of the environment with Flask and uvicorn.
+    pub peers: PathBuf,
+    /// The programs of an environment with the Python runtime.
+    pub python: Result<PathBuf, Unavailable>,
+    /// Where `faulty.jar` and `faulty.jsa` are.
+    pub java: Result<PathBuf, Unavailable>,
+}
+
+impl Kit {
+    /// Builds and installs everything.
+    pub fn assemble(repository: &Repository, options: &Options) -> Result<Self> {
+        let folder = repository.target().join("xtask/bench-runtimes");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let sources = repository.root().join("benches/runtimes");
+        let peers = match toolbox::python_programs(&sources.join("requirements.txt")) {
+            Ok(programs) => programs,
+            Err(Unavailable(why)) => bail!("{why}"),
+        };
+        let python = match &options.python {
+            Some(programs) => Ok(absolute(programs)?),
+            None => Err(Unavailable("there is no Python runtime: give --python".to_owned())),
+        };
+        Ok(Self {
+            load_script: repository.root().join("benches/wrk/invoke.lua"),
+            echo: build(
+                repository,
+                &["--package", "picofaas-runtime", "--example", "echo"],
+                "examples/echo",
+            )?,
+            watchdog: watchdog(repository)?,
+            noop: noop(&sources, &folder)?,
+            java: java(repository),
+            folder,
+            sources,
+            peers,
+            python,
+        })
+    }
+}
+
+fn watchdog(repository: &Repository) -> Result<PathBuf> {
+    if let Err(Unavailable(why)) = toolbox::rustup_target(STATIC_TARGET) {
+        bail!("{why}");
+    }
+    let arguments =
+        ["build", "--profile", "dist", "--target", STATIC_TARGET, "--package", "picofaas-watchdog"];
+    println!("cargo {}", arguments.join(" "));
+    let status = repository.cargo(&arguments).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("cargo {} failed: {status}", arguments.join(" "));
+    }
+    Ok(repository.target().join(STATIC_TARGET).join("dist/picofaas-watchdog"))
+}
+
+fn noop(sources: &std::path::Path, folder: &std::path::Path) -> Result<PathBuf> {
+    let program = folder.join("noop");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition", "2024", "-C", "opt-level=3", "-C", "panic=abort", "-C", "strip=symbols"]);
+    rustc.args(["-C", "target-feature=+crt-static", "-o"]).arg(&program).arg(sources.join("noop.rs"));
+    let status = rustc.status().context("cannot run rustc")?;
+    if !status.success() {
+        bail!("rustc could not make {}: {status}", program.display());
+    }
+    Ok(program)
+}
+
+/// The function that the Java runtime is tested with, and the archive of its classes.
+fn java(repository: &Repository) -> Result<PathBuf, Unavailable> {
+    for (program, flag) in [("java", "-version"), ("mvn", "-version")] {
+        toolbox::present(program, flag)?;
+    }
+    let mut maven = Command::new("mvn");
+    maven.args(["-B", "-q", "-ntp", "-f", "runtime/java", "-pl", "faulty", "-am", "-DskipTests", "package"]);
+    println!("mvn -f runtime/java -pl faulty -am -DskipTests package");
+    match maven.current_dir(repository.root()).status() {
+        Ok(status) if status.success() => Ok(repository.root().join("runtime/java/faulty/target")),
+        Ok(status) => Err(Unavailable(format!("mvn -f runtime/java package failed: {status}"))),
+        Err(error) => Err(Unavailable(format!("mvn cannot be run: {error}"))),
+    }
+}
