@@ -44,6 +44,9 @@ pub struct Options {
     /// Ask these questions alone
     #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',')]
     only: Vec<Question>,
+    /// Measure these subjects alone
+    #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',')]
+    subjects: Vec<Subject>,
     /// Length of one measurement under load
     #[arg(long, value_name = "S", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
@@ -56,6 +59,12 @@ pub struct Options {
     /// The `bin` of a virtual environment that has the Python runtime
     #[arg(long, value_name = "FOLDER")]
     python: Option<PathBuf>,
+    /// Measure this watchdog instead of building the tree's
+    #[arg(long, value_name = "FILE")]
+    watchdog_binary: Option<PathBuf>,
+    /// Measure this Rust function instead of the runtime's example `echo`
+    #[arg(long, value_name = "FILE")]
+    function_binary: Option<PathBuf>,
     /// Where to write every measurement [default: bench-results/<time>-runtimes.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -110,6 +119,11 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     let machine = Machine::read(&[("wrk", "--version")])?;
     let kit = Kit::assemble(repository, options)?;
     println!("{machine}");
+    for subject in Subject::ALL.into_iter().filter(|subject| kit.wanted(*subject)) {
+        if let Some(Unavailable(why)) = subject.unavailable(&kit) {
+            println!("{subject} is not measured: {why}");
+        }
+    }
     machine.warn_when_busy();
     let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
 

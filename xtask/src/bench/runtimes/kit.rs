@@ -1,12 +1,13 @@
 //! The programs and files that subjects are made of.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::Options;
+use super::subject::Subject;
 use crate::bench::{absolute, build};
 use crate::repository::Repository;
 use crate::toolbox::{self, Unavailable};
@@ -14,8 +15,12 @@ use crate::toolbox::{self, Unavailable};
 /// Of the watchdog that is measured: one static binary.
 const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
+const ECHO: [&str; 4] = ["--package", "picofaas-runtime", "--example", "echo"];
+
 /// What an absent toolchain would have brought says why it is not there.
 pub struct Kit {
+    /// Those that are measured; all where there are none.
+    pub subjects: Vec<Subject>,
     /// For sockets and logs.
     pub folder: PathBuf,
     /// `benches/runtimes`.
@@ -48,21 +53,28 @@ impl Kit {
             Some(programs) => Ok(absolute(programs)?),
             None => Err(Unavailable("there is no Python runtime: give --python".to_owned())),
         };
-        Ok(Self {
+        let mut kit = Self {
             load_script: repository.root().join("benches/wrk/invoke.lua"),
-            echo: build(
-                repository,
-                &["--package", "picofaas-runtime", "--example", "echo"],
-                "examples/echo",
-            )?,
-            watchdog: watchdog(repository)?,
+            subjects: options.subjects.clone(),
+            echo: match &options.function_binary {
+                Some(file) => absolute(file)?,
+                None => build(repository, &ECHO, "examples/echo")?,
+            },
+            watchdog: match &options.watchdog_binary {
+                Some(file) => absolute(file)?,
+                None => watchdog(repository)?,
+            },
             noop: noop(&sources, &folder)?,
-            java: java(repository),
+            java: Err(Unavailable("it was not asked for".to_owned())),
             folder,
             sources,
             peers,
             python,
-        })
+        };
+        if kit.wanted(Subject::Java) || kit.wanted(Subject::JavaWithoutArchive) {
+            kit.java = java(repository);
+        }
+        Ok(kit)
     }
 }
 
@@ -80,7 +92,7 @@ fn watchdog(repository: &Repository) -> Result<PathBuf> {
     Ok(repository.target().join(STATIC_TARGET).join("dist/picofaas-watchdog"))
 }
 
-fn noop(sources: &std::path::Path, folder: &std::path::Path) -> Result<PathBuf> {
+fn noop(sources: &Path, folder: &Path) -> Result<PathBuf> {
     let program = folder.join("noop");
     let mut rustc = Command::new("rustc");
     rustc.args(["--edition", "2024", "-C", "opt-level=3", "-C", "panic=abort", "-C", "strip=symbols"]);

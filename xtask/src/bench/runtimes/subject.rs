@@ -1,11 +1,13 @@
 //! What is measured: a program that answers `POST /invoke` with its input, and how it is started.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::kit::Kit;
@@ -15,7 +17,7 @@ use crate::toolbox::Unavailable;
 /// Threads that answer in Flask's one worker.
 const FLASK_THREADS: &str = "4";
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Subject {
     /// The Rust runtime's example `echo`.
@@ -90,23 +92,23 @@ impl Subject {
     /// The command that serves at `address`. Its words go into a file of the kit's folder.
     pub fn command(self, kit: &Kit, address: Address<'_>) -> Result<Command> {
         let mut command = match self {
-            Self::Rust => Command::new(&kit.echo),
+            Self::Rust => bare(&kit.echo),
             Self::Shell => {
-                let mut command = Command::new(&kit.watchdog);
+                let mut command = bare(&kit.watchdog);
                 let script = kit.sources.join("echo.sh");
                 command.env("WATCHDOG_MODE", "stdio");
                 command.env("WATCHDOG_CMD", serde_json::to_string(&["sh".as_ref(), script.as_path()])?);
                 command
             }
             Self::Python => {
-                let mut command = Command::new(kit.python()?.join("picofaas-python"));
+                let mut command = bare(kit.python()?.join("picofaas-python"));
                 command.env("HANDLER", "python_echo:handle");
                 command
             }
             Self::Java => kit.java(&["-XX:SharedArchiveFile=faulty.jsa"])?,
             Self::JavaWithoutArchive => kit.java(&[])?,
             Self::Flask => {
-                let mut command = Command::new(kit.peers.join("gunicorn"));
+                let mut command = bare(kit.peers.join("gunicorn"));
                 command.args(["--workers", "1", "--worker-class", "gthread", "--threads", FLASK_THREADS]);
                 command.arg("--bind").arg(match address {
                     Address::Port(port) => format!("127.0.0.1:{port}"),
@@ -116,7 +118,7 @@ impl Subject {
                 command
             }
             Self::Uvicorn => {
-                let mut command = Command::new(kit.peers.join("uvicorn"));
+                let mut command = bare(kit.peers.join("uvicorn"));
                 command.args(["--http", "httptools", "--loop", "asyncio", "--lifespan", "off"]);
                 command.args(["--no-access-log", "--log-level", "warning"]);
                 match address {
@@ -128,8 +130,8 @@ impl Subject {
             }
         };
         match address {
-            Address::Port(port) => command.env("PORT", port.to_string()).env_remove("PICOFAAS_SOCKET"),
-            Address::Socket(path) => command.env("PICOFAAS_SOCKET", path).env_remove("PORT"),
+            Address::Port(port) => command.env("PORT", port.to_string()),
+            Address::Socket(path) => command.env("PICOFAAS_SOCKET", path),
         };
         if command.get_current_dir().is_none() {
             command.current_dir(&kit.sources);
@@ -159,21 +161,31 @@ impl Kit {
 
     fn java(&self, flags: &[&str]) -> Result<Command> {
         let folder = self.java.as_deref().ok().context("the Java runtime is not there")?;
-        let mut command = Command::new("java");
+        let mut command = bare("java");
         command.args(flags).args(["-XX:+UseSerialGC", "-jar", "faulty.jar"]);
         command.env("HANDLER", "echo").current_dir(folder);
         Ok(command)
     }
 
-    /// The subjects of a question that can be measured; why not is printed of the others.
-    pub fn available(&self, wanted: &[Subject]) -> Vec<Subject> {
-        let (there, absent): (Vec<Subject>, Vec<Subject>) =
-            wanted.iter().partition(|subject| subject.unavailable(self).is_none());
-        for subject in absent {
-            if let Some(Unavailable(why)) = subject.unavailable(self) {
-                println!("{subject} is not measured: {why}");
-            }
-        }
-        there
+    pub fn wanted(&self, subject: Subject) -> bool {
+        self.subjects.is_empty() || self.subjects.contains(&subject)
     }
+
+    /// Those of a question's subjects that are wanted and can be measured.
+    pub fn available(&self, subjects: &[Subject]) -> Vec<Subject> {
+        let is_there = |subject: &Subject| self.wanted(*subject) && subject.unavailable(self).is_none();
+        subjects.iter().copied().filter(is_there).collect()
+    }
+}
+
+/// A command with as little of our environment as picofaas gives.
+fn bare(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear();
+    for name in ["PATH", "HOME"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
 }
