@@ -1,6 +1,6 @@
 //! A child process that is made without a copy of our memory.
 //!
-//! `fork` copies the page tables of the whole control plane, and what both sides then write. For a
+//! `fork` copies the page tables of the whole process, and what both sides then write. For a
 //! process that lives for a millisecond, as one of a `JOB` does, that doubles its cost. Here the
 //! child runs in our memory on a stack of its own, and the thread that made it stops until the
 //! child has become another program. `posix_spawn` of glibc and musl does the same, but cannot do
@@ -9,43 +9,28 @@
 //! This is the one module with unsafe code of more than a line. Its interface is safe.
 #![expect(unsafe_code, reason = "a process without a copy of our memory is made by a bare clone")]
 
-use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::ptr;
 
-use rustix::fs::{Access, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
 
-use super::limits::Gate;
+use crate::gate::Gate;
+use crate::program::Program;
 
 /// The stack of a child until its program begins, in bytes. It calls a few functions that keep
 /// little; what is not touched costs nothing.
 const STACK_BYTES: usize = 128 * 1024;
-/// Where programs are looked for without a `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// What runs a file that is executable and has no interpreter of its own, as a shell would.
-const SHELL: &str = "/bin/sh";
 /// The largest number of a signal.
 const SIGNALS_MAX: c_int = 64;
-
-/// What a child becomes.
-#[derive(Debug)]
-pub struct Program {
-    file: CString,
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
-    directory: CString,
-}
 
 /// A child process. Dropped before it has been waited for, it is killed, and whoever reaps what is
 /// left to us reaps it.
@@ -59,49 +44,6 @@ pub struct Child {
     pub stdout: Option<Receiver>,
     /// What it writes about itself.
     pub stderr: Option<Receiver>,
-}
-
-impl Program {
-    /// The program of a name, with a slash a path and without one looked up in the `PATH` of its
-    /// environment, started in `directory`.
-    ///
-    /// # Errors
-    /// Where there is none, or a text has a zero byte.
-    pub fn new(
-        name: &Path,
-        arguments: &[String],
-        environment: BTreeMap<OsString, OsString>,
-        directory: &Path,
-    ) -> io::Result<Self> {
-        let file = find(name, environment.get(OsStr::new("PATH")).map(OsString::as_os_str), directory)?;
-        let mut all = vec![text(name.as_os_str())?];
-        for argument in arguments {
-            all.push(text(OsStr::new(argument))?);
-        }
-        let variable = |(mut name, value): (OsString, OsString)| {
-            name.push("=");
-            name.push(value);
-            text(&name)
-        };
-        Ok(Self {
-            file: text(file.as_os_str())?,
-            arguments: all,
-            environment: environment.into_iter().map(variable).collect::<io::Result<_>>()?,
-            directory: text(directory.as_os_str())?,
-        })
-    }
-
-    /// The same through a shell.
-    fn in_a_shell(&self) -> io::Result<Self> {
-        let mut arguments = vec![text(OsStr::new(SHELL))?, self.file.clone()];
-        arguments.extend_from_slice(&self.arguments[1..]);
-        Ok(Self {
-            file: text(OsStr::new(SHELL))?,
-            arguments,
-            environment: self.environment.clone(),
-            directory: self.directory.clone(),
-        })
-    }
 }
 
 /// What a child reads on its way to its program. It lives on the stack of the thread that made it,
@@ -312,39 +254,14 @@ fn pointers(texts: &[CString]) -> Vec<*const c_char> {
     texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
-fn text(text: &OsStr) -> io::Result<CString> {
-    CString::new(text.as_bytes()).map_err(|error| {
-        let text = error.into_vec();
-        let message = format!("{:?} has a zero byte", OsString::from_vec(text));
-        io::Error::new(io::ErrorKind::InvalidInput, message)
-    })
-}
-
-/// Where the program of a name is.
-fn find(name: &Path, path: Option<&OsStr>, directory: &Path) -> io::Result<PathBuf> {
-    if name.as_os_str().as_bytes().contains(&b'/') {
-        return Ok(name.to_owned());
-    }
-    let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
-    let candidates = std::env::split_paths(path).map(|folder| directory.join(folder).join(name));
-    let mut found = candidates.filter(|file| file.is_file());
-    let runs = |file: &PathBuf| rustix::fs::access(file, Access::EXEC_OK).is_ok();
-    match found.next() {
-        Some(first) if runs(&first) => Ok(first),
-        // What is there and may not be run explains more than that nothing was found.
-        Some(first) => Ok(found.find(runs).unwrap_or(first)),
-        None => {
-            Err(io::Error::new(io::ErrorKind::NotFound, format!("it is in no folder of PATH ({path:?})")))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
     use tokio::io::AsyncReadExt;
 
     use super::*;
-    use crate::backend::exit::Exit;
 
     fn run<T>(test: impl AsyncFnOnce() -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -358,11 +275,11 @@ mod tests {
         Program::new(Path::new(name), &arguments, environment.into(), Path::new("/"))
     }
 
-    async fn output(name: &str, arguments: &[&str]) -> (String, Exit) {
-        let mut child = Child::spawn(&program(name, arguments).unwrap(), &Gate::open()).unwrap();
+    async fn output(name: &str, arguments: &[&str]) -> (String, ExitStatus) {
+        let mut child = Child::spawn(&program(name, arguments).unwrap(), &Gate::default()).unwrap();
         let mut text = String::new();
         child.stdout.take().unwrap().read_to_string(&mut text).await.unwrap();
-        (text, child.wait().await.unwrap().into())
+        (text, child.wait().await.unwrap())
     }
 
     #[test]
@@ -375,7 +292,7 @@ mod tests {
             let script = "pwd; echo \"$1\"; ps -o pgid= -p $$ | tr -d ' '; echo $$; exit 7";
             let (text, exit) = output("sh", &["-c", script, "sh", "a b"]).await;
             let lines: Vec<&str> = text.lines().collect();
-            assert_eq!((lines[0], lines[1], exit), ("/", "a b", Exit::Code(7)));
+            assert_eq!((lines[0], lines[1], exit.code()), ("/", "a b", Some(7)));
             assert_eq!(lines[2], lines[3], "it has no group of its own");
             // As many descriptors as a child of the standard library, which has none of ours.
             let others = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();
@@ -396,7 +313,7 @@ mod tests {
             // Ours ignores it, as every program in Rust does.
             assert_eq!(set("SigIgn:") & 1 << (libc::SIGPIPE - 1), 0, "SIGPIPE is ignored");
             let (_, exit) = output("sh", &["-c", "kill -TERM $$; exit 3"]).await;
-            assert_eq!(exit, Exit::Signal(15));
+            assert_eq!(exit.signal(), Some(15));
         });
         // This thread's are as they were.
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
@@ -412,11 +329,11 @@ mod tests {
                 ("/etc/passwd", io::ErrorKind::PermissionDenied),
                 ("/", io::ErrorKind::PermissionDenied),
             ] {
-                let error = program(name, &[]).and_then(|program| Child::spawn(&program, &Gate::open()));
+                let error = program(name, &[]).and_then(|program| Child::spawn(&program, &Gate::default()));
                 assert_eq!(error.unwrap_err().kind(), kind, "{name}");
             }
             let nowhere = Program::new(Path::new("/bin/true"), &[], BTreeMap::new(), Path::new("/no/such"));
-            let error = Child::spawn(&nowhere.unwrap(), &Gate::open()).unwrap_err();
+            let error = Child::spawn(&nowhere.unwrap(), &Gate::default()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
             let error = program("/bin/echo", &["a\0b"]).unwrap_err();
             assert!(error.to_string().contains("zero byte"), "{error}");
@@ -431,7 +348,7 @@ mod tests {
         std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let script = script.to_str().unwrap().to_owned();
         let (text, exit) = run(async || output(&script, &["argument"]).await);
-        assert_eq!((text, exit), (format!("{script} argument\n"), Exit::Code(0)));
+        assert_eq!((text, exit.code()), (format!("{script} argument\n"), Some(0)));
     }
 
     #[test]
@@ -452,10 +369,10 @@ mod tests {
                     for n in 0..16 {
                         let code = (round * 16 + n) % 256;
                         let program = program("sh", &["-c", &format!("exit {code}")]).unwrap();
-                        children.push((code, Child::spawn(&program, &Gate::open()).unwrap()));
+                        children.push((code, Child::spawn(&program, &Gate::default()).unwrap()));
                     }
                     for (code, mut child) in children {
-                        assert_eq!(Exit::from(child.wait().await.unwrap()), Exit::Code(code));
+                        assert_eq!(child.wait().await.unwrap().code(), Some(code));
                         assert_eq!(child.pid(), None);
                     }
                 }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use picofaas_child::{Child, Gate, Program};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::AbortHandle;
 
 use super::Context;
-use super::child::{Child, Program};
 use super::children::{InstanceNumber, MARK, Started};
 use super::exit::Exit;
-use super::limits::{Enclosure, Gate};
+use super::limits::Enclosure;
 use super::output::{Lines, Stream, Tail, Writer, follow};
 use crate::id::ExecutionId;
 use crate::registry::FunctionSpec;
