@@ -8,22 +8,25 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
+use crate::environment::Variable;
+
 /// Where programs are looked for without a `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// What runs a file that is executable and has no interpreter of its own, as a shell would.
 const SHELL: &str = "/bin/sh";
+
 /// A file, its arguments, environment and folder.
 #[derive(Debug)]
 pub struct Program {
     pub(crate) file: CString,
     pub(crate) arguments: Vec<CString>,
-    pub(crate) environment: Vec<CString>,
-    pub(crate) directory: CString,
+    pub(crate) environment: Vec<Variable>,
+    pub(crate) directory: Option<CString>,
 }
 
 impl Program {
     /// The program of a name, with a slash a path and without one looked up in the `PATH` of its
-    /// environment, started in `directory`.
+    /// environment, started in `directory` or where we are.
     ///
     /// # Errors
     /// Where there is none, or a text has a zero byte.
@@ -31,23 +34,19 @@ impl Program {
         name: &Path,
         arguments: &[String],
         environment: BTreeMap<OsString, OsString>,
-        directory: &Path,
+        directory: Option<&Path>,
     ) -> io::Result<Self> {
         let file = find(name, environment.get(OsStr::new("PATH")).map(OsString::as_os_str), directory)?;
         let mut all = vec![text(name.as_os_str())?];
         for argument in arguments {
             all.push(text(OsStr::new(argument))?);
         }
-        let variable = |(mut name, value): (OsString, OsString)| {
-            name.push("=");
-            name.push(value);
-            text(&name)
-        };
+        let variable = |(name, value): (OsString, OsString)| Variable::new(&name, &value);
         Ok(Self {
             file: text(file.as_os_str())?,
             arguments: all,
             environment: environment.into_iter().map(variable).collect::<io::Result<_>>()?,
-            directory: text(directory.as_os_str())?,
+            directory: directory.map(|directory| text(directory.as_os_str())).transpose()?,
         })
     }
 
@@ -64,7 +63,7 @@ impl Program {
     }
 }
 
-fn text(text: &OsStr) -> io::Result<CString> {
+pub(crate) fn text(text: &OsStr) -> io::Result<CString> {
     CString::new(text.as_bytes()).map_err(|error| {
         let text = error.into_vec();
         let message = format!("{:?} has a zero byte", OsString::from_vec(text));
@@ -73,11 +72,12 @@ fn text(text: &OsStr) -> io::Result<CString> {
 }
 
 /// Where the program of a name is.
-fn find(name: &Path, path: Option<&OsStr>, directory: &Path) -> io::Result<PathBuf> {
+fn find(name: &Path, path: Option<&OsStr>, directory: Option<&Path>) -> io::Result<PathBuf> {
     if name.as_os_str().as_bytes().contains(&b'/') {
         return Ok(name.to_owned());
     }
     let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
+    let directory = directory.unwrap_or(Path::new(""));
     let candidates = std::env::split_paths(path).map(|folder| directory.join(folder).join(name));
     let mut found = candidates.filter(|file| file.is_file());
     let runs = |file: &PathBuf| rustix::fs::access(file, Access::EXEC_OK).is_ok();

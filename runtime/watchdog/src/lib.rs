@@ -7,7 +7,7 @@
 //! | file | has |
 //! |---|---|
 //! | `settings`, `words` | the environment, and the command in it |
-//! | `program` | how the program is started: arguments, environment |
+//! | `program`, `command` | how the program is started: arguments, environment, streams |
 //! | `children`, `child` | processes: started, ended, reaped, and what they leave behind |
 //! | `diary`, `log` | lines for the log |
 //! | `form`, `fault` | inputs, outputs and failures of programs |
@@ -19,6 +19,7 @@
 mod bell;
 mod child;
 mod children;
+mod command;
 mod diary;
 mod fault;
 mod form;
