@@ -189,13 +189,21 @@ impl Server {
     pub(crate) async fn exchange(&self, context: &Context, input: &[u8]) -> Result<Reply, ExchangeError> {
         let head = self.opening.head(context, input.len());
         let mut idle = self.take_idle();
+        // How a connection that was kept had ended before the request was read.
+        let mut stale = None;
         loop {
             let was_idle = idle.is_some();
             let mut connection = match idle.take() {
                 Some(connection) => connection,
-                None => self.connect().await.map_err(|reason| {
-                    ExchangeError::Connect(Unreachable { port: self.port.number, reason })
-                })?,
+                None => match self.connect().await {
+                    Ok(connection) => connection,
+                    // Not closed but ended, perhaps of this very request.
+                    Err(_) if let Some(stale) = stale => return Err(ExchangeError::Lost(stale)),
+                    Err(reason) => {
+                        let port = self.port.number;
+                        return Err(ExchangeError::Connect(Unreachable { port, reason }));
+                    }
+                },
             };
             connection.send(&mut [IoSlice::new(head.as_bytes()), IoSlice::new(input)]).await;
             let mut location = None;
@@ -208,13 +216,8 @@ impl Server {
                 .await;
             let answered = match received {
                 Ok(head) => head,
-                // It had been closed while nobody used it. A server that lives has not seen the
-                // request then; one that has ended may have ended of it.
-                Err(error)
-                    if was_idle
-                        && connection.was_left_unread(&error).await
-                        && self.ended_by_now().await.is_none() =>
-                {
+                Err(error) if was_idle && connection.was_left_unread(&error).await => {
+                    stale = Some(error);
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {

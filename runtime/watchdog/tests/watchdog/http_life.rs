@@ -155,6 +155,9 @@ fn a_server_that_is_only_slow_with_one_request_is_left_alone() {
         assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
         instance.line_with("asked for /up");
     }
+    // Longer than a server that says nothing would live.
+    let answer = instance.connect().invoke("x-deadline-ms: 2500\r\n", WATCH);
+    assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
     assert_eq!(told(&instance)["pid"], before);
     instance.wait_for("picofaas_watchdog_children_started_total 1");
 }
