@@ -9,6 +9,7 @@
 //! | `kit` | the programs that are needed: built, installed |
 //! | `subject` | what is measured, and how it is started |
 //! | `load` | requests per second, latency and CPU time of Python functions under wrk |
+//! | `proxy` | the same of the watchdog and of nginx in front of a server |
 //! | `start`, `socket` | from the start of a process to its first answer |
 //! | `footprint` | memory of idle instances |
 //! | `target` | what is aimed at, and whether it was met |
@@ -16,6 +17,7 @@
 mod footprint;
 mod kit;
 mod load;
+mod proxy;
 mod socket;
 mod start;
 mod subject;
@@ -75,6 +77,8 @@ pub struct Options {
 enum Question {
     /// Requests per second and latency of a Python function beside Flask and uvicorn
     Python,
+    /// CPU time per request of the watchdog in front of a server beside nginx
+    Proxy,
     /// From the start of a process to its first answer
     Start,
     /// Memory of idle instances
@@ -112,11 +116,11 @@ struct Record<'a> {
 }
 
 pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
-    if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK]) {
+    if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
         bail!("{why}");
     }
     // Before anything is built: a compiler's load is no other's load.
-    let machine = Machine::read(&[("wrk", "--version")])?;
+    let machine = Machine::read(&[("wrk", "--version"), ("nginx", "-v")])?;
     let kit = Kit::assemble(repository, options)?;
     println!("{machine}");
     for subject in Subject::ALL.into_iter().filter(|subject| kit.wanted(*subject)) {
@@ -132,6 +136,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     for question in Question::value_variants().iter().filter(|question| asked(question)) {
         answers.push(match question {
             Question::Python => load::answer(&kit, options)?,
+            Question::Proxy => proxy::answer(&kit, options)?,
             Question::Start => start::answer(&kit, options)?,
             Question::Memory => footprint::answer(&kit, options)?,
         });

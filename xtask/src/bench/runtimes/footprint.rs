@@ -60,7 +60,8 @@ pub fn answer(kit: &Kit, _options: &Options) -> Result<Answered> {
 
 fn measure(kit: &Kit, subject: Subject, round: u32) -> Result<Measurement> {
     let place = Place::new(&kit.folder, "memory")?;
-    let (mut instance, _) = place.start(&mut subject.command(kit, Address::Socket(place.socket()))?)?;
+    let mut command = subject.command(kit, Address::Socket(place.socket()))?;
+    let (mut instance, _) = place.start(&mut command)?;
     let sum =
         |figure: fn(u32) -> Result<u64>, id: u32| -> Result<u64> { tree(id)?.into_iter().map(figure).sum() };
     let_pass(REST);

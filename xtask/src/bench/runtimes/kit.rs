@@ -27,6 +27,7 @@ pub struct Kit {
     pub sources: PathBuf,
     /// Of wrk.
     pub load_script: PathBuf,
+    pub nginx_template: PathBuf,
     pub echo: PathBuf,
     pub watchdog: PathBuf,
     /// A static program that does nothing.
@@ -55,6 +56,7 @@ impl Kit {
         };
         let mut kit = Self {
             load_script: repository.root().join("benches/wrk/invoke.lua"),
+            nginx_template: repository.root().join("benches/nginx/reverse-proxy.conf"),
             subjects: options.subjects.clone(),
             echo: match &options.function_binary {
                 Some(file) => absolute(file)?,

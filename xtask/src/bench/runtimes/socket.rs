@@ -58,8 +58,9 @@ impl Place {
     /// Starts an instance. Gives how long it took from just before the process was made to its first
     /// answer.
     ///
-    /// The kernel says when the socket's file appears. It can be connected to a moment later, for which it
-    /// is asked without a pause.
+    /// The kernel says when the socket's file appears; until it is listened on, a moment later, it is asked
+    /// again and again. To look without a pause from the start would take a core from what is started, and
+    /// where that began on the same one it would wait for the scheduler's next tick.
     pub fn start(&self, command: &mut Command) -> Result<(Instance, Duration)> {
         match std::fs::remove_file(&self.socket) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -70,13 +71,13 @@ impl Place {
         let folder = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).context("inotify")?;
         inotify::add_watch(&folder, &self.folder, WatchFlags::CREATE).context("inotify")?;
         let program = command.get_program().to_string_lossy().into_owned();
-        let watch = Stopwatch::start();
+        let began = Stopwatch::start();
         let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         let mut starting = Starting(Some(child));
-        let stream = starting.connect(&folder, &self.socket, watch)?;
+        let stream = starting.connect(&folder, &self.socket, began)?;
         let mut wire = Wire::over_unix(stream)?;
         ask(&mut wire).context("the first answer")?;
-        let took = watch.elapsed();
+        let took = began.elapsed();
         let child = starting.0.take().context("the process was waited for")?;
         Ok((Instance { child, wire }, took))
     }
@@ -103,13 +104,13 @@ impl Drop for Instance {
 struct Starting(Option<Child>);
 
 impl Starting {
-    fn connect(&mut self, folder: &OwnedFd, socket: &Path, watch: Stopwatch) -> Result<UnixStream> {
+    fn connect(&mut self, folder: &OwnedFd, socket: &Path, began: Stopwatch) -> Result<UnixStream> {
         let child = self.0.as_mut().context("the process was waited for")?;
         let mut events = [MaybeUninit::uninit(); EVENTS_BYTES];
         loop {
             match UnixStream::connect(socket) {
                 Ok(stream) => return Ok(stream),
-                // Bound and not listened on yet.
+                // Bound and not listened on yet; it may be we who keep the process from that.
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => thread::yield_now(),
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     let mut polled = [PollFd::new(folder, PollFlags::IN)];
@@ -126,7 +127,7 @@ impl Starting {
                 bail!("it ended before it listened, with {status}: see its log");
             }
             ensure!(
-                watch.elapsed() < START_PATIENCE,
+                began.elapsed() < START_PATIENCE,
                 "it does not listen on {} after {} s: see its log",
                 socket.display(),
                 START_PATIENCE.as_secs()

@@ -57,7 +57,7 @@ impl Event {
     /// What takes long is not repeated within a round.
     fn repeats(self) -> usize {
         match self {
-            Self::Start(Subject::Rust | Subject::Shell) | Self::Noop => REPEATS,
+            Self::Start(Subject::Rust | Subject::Shell | Subject::Http) | Self::Noop => REPEATS,
             Self::Call => 10 * REPEATS,
             Self::Start(Subject::Python) | Self::Pass => 3,
             Self::Start(Subject::Java | Subject::JavaWithoutArchive | Subject::Flask | Subject::Uvicorn) => 1,
@@ -140,9 +140,9 @@ fn measure(kit: &Kit, event: Event, round: u32) -> Result<Measurement> {
 /// Starts a program and waits for its end.
 fn run(mut command: Command) -> Result<Duration> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let watch = Stopwatch::start();
+    let began = Stopwatch::start();
     let status = command.status().with_context(|| format!("cannot run {:?}", command.get_program()))?;
-    let took = watch.elapsed();
+    let took = began.elapsed();
     ensure!(status.success(), "{:?} ended with {status}", command.get_program());
     Ok(took)
 }
@@ -203,8 +203,8 @@ fn report(events: &[Event], measurements: &[Measurement]) -> String {
     }
     format!(
         "From just before the process is made until its first `POST /invoke` was answered over its Unix socket: \
-         median (min..max) over the rounds, of the median in each. The kernel says when the socket appears; \
-         from then on it is connected to without a pause.\n\n\
+         median (min..max) over the rounds, of the median in each. The kernel says \
+         when the socket appears, and from then on it is connected to without a pause.\n\n\
          - **static no-op**: a statically linked program that does nothing, started and waited for.\n\
          - **warm call**: one `POST /invoke` to the Rust echo that runs, on a Unix connection that is open.\n\
          - **python3 -c pass**: the interpreter of the environment that the Python runtime is in, started and \

@@ -24,6 +24,8 @@ pub enum Subject {
     Rust,
     /// The watchdog with a process of `sh` for each request.
     Shell,
+    /// The watchdog in front of the Rust echo as an HTTP server.
+    Http,
     /// The Python runtime.
     Python,
     /// The Java runtime with the archive of its classes.
@@ -41,9 +43,10 @@ pub enum Address<'a> {
 }
 
 impl Subject {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Rust,
         Self::Shell,
+        Self::Http,
         Self::Python,
         Self::Java,
         Self::JavaWithoutArchive,
@@ -55,6 +58,7 @@ impl Subject {
         match self {
             Self::Rust => "rust",
             Self::Shell => "watchdog + sh",
+            Self::Http => "watchdog + server",
             Self::Python => "python",
             Self::Java => "java",
             Self::JavaWithoutArchive => "java without archive",
@@ -70,6 +74,7 @@ impl Subject {
             Self::Shell => {
                 "the watchdog, profile dist and static, WATCHDOG_MODE=stdio, a process of sh per request"
             }
+            Self::Http => "the same watchdog, WATCHDOG_MODE=http, in front of that Rust echo",
             Self::Python => "picofaas-python with one worker process",
             Self::Java => "the Java runtime, -XX:+UseSerialGC, with the archive of its classes",
             Self::JavaWithoutArchive => "the same with the archive that the JDK brings alone",
@@ -85,7 +90,7 @@ impl Subject {
         match self {
             Self::Python => kit.python.as_ref().err(),
             Self::Java | Self::JavaWithoutArchive => kit.java.as_ref().err(),
-            Self::Rust | Self::Shell | Self::Flask | Self::Uvicorn => None,
+            Self::Rust | Self::Shell | Self::Http | Self::Flask | Self::Uvicorn => None,
         }
     }
 
@@ -98,6 +103,13 @@ impl Subject {
                 let script = kit.sources.join("echo.sh");
                 command.env("WATCHDOG_MODE", "stdio");
                 command.env("WATCHDOG_CMD", serde_json::to_string(&["sh".as_ref(), script.as_path()])?);
+                command
+            }
+            Self::Http => {
+                let mut command = bare(&kit.watchdog);
+                command.env("WATCHDOG_MODE", "http").env("WATCHDOG_HTTP_PATH", "/invoke");
+                command.env("WATCHDOG_INPUT", "envelope");
+                command.env("WATCHDOG_CMD", serde_json::to_string(&[&kit.echo])?);
                 command
             }
             Self::Python => {
