@@ -50,6 +50,12 @@ impl Program {
         })
     }
 
+    /// The file that is executed.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.file.as_bytes()))
+    }
+
     /// The same through a shell.
     pub(crate) fn in_a_shell(&self) -> io::Result<Self> {
         let mut arguments = vec![text(OsStr::new(SHELL))?, self.file.clone()];

@@ -29,20 +29,16 @@ impl Program {
 
     /// Looks whether the program is there, so that one that is not is said at the start.
     pub(crate) fn find(&self) -> Result<(), HandlerError> {
-        let name = &self.words[0];
-        let runs = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
-        if name.contains('/') {
-            return match access(name, Access::EXEC_OK) {
-                Ok(()) => Ok(()),
-                Err(error) => Err(self.failed(&error.into())),
-            };
-        }
-        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-        if std::env::split_paths(&path).any(|folder| runs(&folder.join(name))) {
-            return Ok(());
-        }
-        let message = format!("WATCHDOG_CMD names the program `{name}`, which is in no folder of PATH");
-        Err(HandlerError::internal(message))
+        let program = self.found().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                let name = &self.words[0];
+                let message =
+                    format!("WATCHDOG_CMD names the program `{name}`, which is in no folder of PATH");
+                HandlerError::internal(message)
+            }
+            _ => self.failed(&error),
+        })?;
+        access(program.file(), Access::EXEC_OK).map_err(|error| self.failed(&error.into()))
     }
 
     /// A command for it, with our environment but for what is not its business.
@@ -50,7 +46,7 @@ impl Program {
         Command::new(self.found())
     }
 
-    /// Where it is, looked up in PATH by the first start.
+    /// Where it is, looked up in PATH once.
     fn found(&self) -> io::Result<&picofaas_child::Program> {
         if let Some(found) = self.found.get() {
             return Ok(found);
