@@ -182,15 +182,13 @@ impl Crew {
     pub(crate) fn leave(&self, worker: &Rc<Worker>, end: &End) {
         self.workers.borrow_mut().retain(|other| !Rc::ptr_eq(other, worker));
         *self.last_end.borrow_mut() = Some(end.clone());
-        let spared = worker.is_serial() && end.spares_what_was_ahead();
-        let mut held = worker.give_back();
-        let ahead = if spared && !held.is_empty() { held.split_off(1) } else { VecDeque::new() };
-        for held in held {
+        let (begun, unbegun) = worker.give_back(end);
+        for held in begun {
             if let Some(errand) = held.errand {
                 errand.finish(Err(end.error(held.sequence)));
             }
         }
-        for errand in ahead.into_iter().rev().filter_map(|held| held.errand) {
+        for errand in unbegun.into_iter().rev().filter_map(|held| held.errand) {
             errand.moved(Place::Waiting);
             self.waiting.borrow_mut().push_front(errand);
         }

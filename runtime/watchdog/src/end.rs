@@ -63,6 +63,12 @@ impl End {
         !matches!(self, Self::Garbage(_))
     }
 
+    /// Whether a request that was not even read goes to another. One that is stuck might have
+    /// had all of them read at any moment.
+    pub(crate) fn spares_what_was_unread(&self) -> bool {
+        !matches!(self, Self::Stuck)
+    }
+
     /// What a request that was held is answered.
     pub(crate) fn error(&self, sequence: u32) -> HandlerError {
         match self {

@@ -57,7 +57,9 @@ pub(crate) fn write_request(out: &mut Vec<u8>, sequence: u32, input: &RawValue, 
         trace_id: context.trace_id(),
         traceparent: context.traceparent(),
         attempt: context.attempt(),
-        deadline_ms: context.time_left().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)),
+        deadline_ms: context
+            .time_left()
+            .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)),
         idempotency_key: context.idempotency_key(),
         metadata: context.metadata(),
         input,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use rustix::io::ioctl_fionread;
 use tokio::net::unix::pipe::Sender;
 use tokio::task::spawn_local;
 use tokio::time::{Duration, Instant, sleep};
@@ -23,6 +24,8 @@ pub(crate) struct Worker {
     /// Gone once it shall read no more.
     stdin: RefCell<Option<Sender>>,
     out: RefCell<Out>,
+    /// Bytes of frames that it has taken out of its pipe, once that is known for good.
+    read: Cell<Option<u64>>,
     /// 0 until it is ready.
     concurrency: Cell<usize>,
     last_sequence: Cell<u32>,
@@ -42,7 +45,10 @@ pub(crate) struct Worker {
 #[derive(Default)]
 struct Out {
     bytes: Vec<u8>,
+    /// How many of these are in the pipe.
     written: usize,
+    /// Bytes of all frames that there were.
+    total: u64,
 }
 
 /// A request that it was sent.
@@ -50,6 +56,8 @@ pub(crate) struct Held {
     pub(crate) sequence: u32,
     /// None once nobody waits for it any more.
     pub(crate) errand: Option<Rc<Errand>>,
+    /// Where its frame ends among the bytes of all.
+    end: u64,
 }
 
 impl Worker {
@@ -58,6 +66,7 @@ impl Worker {
             diary,
             stdin: RefCell::new(Some(stdin)),
             out: RefCell::default(),
+            read: Cell::new(None),
             concurrency: Cell::new(0),
             last_sequence: Cell::new(0),
             held: RefCell::default(),
@@ -98,7 +107,8 @@ impl Worker {
         let alone = held.len() == 1 && held[0].errand.is_some();
         let quick = || {
             let so_far = self.since.get().map(|since| since.elapsed());
-            self.took.get().is_some_and(|took| took < AHEAD_MAX) && so_far.is_some_and(|time| time < AHEAD_MAX)
+            self.took.get().is_some_and(|took| took < AHEAD_MAX)
+                && so_far.is_some_and(|time| time < AHEAD_MAX)
         };
         alone && !self.diary.spoke_lately() && (!others || quick())
     }
@@ -107,9 +117,11 @@ impl Worker {
     pub(crate) fn send(self: &Rc<Self>, errand: Rc<Errand>) {
         let sequence = self.last_sequence.get().checked_add(1).unwrap_or(1);
         self.last_sequence.set(sequence);
-        frame::write_request(&mut self.out.borrow_mut().bytes, sequence, &errand.input, &errand.context);
+        let end = self.out.borrow_mut().append(|bytes| {
+            frame::write_request(bytes, sequence, &errand.input, &errand.context);
+        });
         errand.moved(Place::Held(Rc::clone(self), sequence));
-        self.held.borrow_mut().push_back(Held { sequence, errand: Some(errand) });
+        self.held.borrow_mut().push_back(Held { sequence, errand: Some(errand), end });
         let alone = self.load() == 1;
         if alone {
             self.since.set(Some(Instant::now()));
@@ -171,7 +183,7 @@ impl Worker {
         let Some(at) = self.place_of(sequence) else { return };
         self.held.borrow_mut()[at].errand = None;
         if self.concurrency.get() > 1 {
-            frame::write_stop(&mut self.out.borrow_mut().bytes, sequence);
+            self.out.borrow_mut().append(|bytes| frame::write_stop(bytes, sequence));
             self.over.nudge();
             self.expect_within_grace(sequence);
             self.name_owner();
@@ -193,10 +205,22 @@ impl Worker {
         self.stdin.take();
     }
 
-    /// What it was sent and has not replied to; it has none of it afterwards.
-    pub(crate) fn give_back(&self) -> VecDeque<Held> {
+    /// What it was sent and has not replied to; it has none of it afterwards. Apart from the
+    /// rest is what it has certainly not begun: what it has not read, and, where it takes one
+    /// at a time, what was behind the first.
+    pub(crate) fn give_back(&self, end: &End) -> (VecDeque<Held>, VecDeque<Held>) {
         self.gone.set(true);
-        self.held.take()
+        self.look_how_far_it_read();
+        let mut begun = self.held.take();
+        let read = self.read.get().unwrap_or(u64::MAX);
+        let unread = if end.spares_what_was_unread() {
+            begun.partition_point(|held| held.end <= read)
+        } else {
+            begun.len()
+        };
+        let behind = if self.is_serial() && end.spares_what_was_ahead() { 1 } else { begun.len() };
+        let unbegun = begun.split_off(unread.min(behind).min(begun.len()));
+        (begun, unbegun)
     }
 
     /// Whether what it was sent is begun in that order, one after the other.
@@ -224,33 +248,48 @@ impl Worker {
         self.diary.belongs_to(only.map(|errand| errand.context.logger()));
     }
 
+    /// What is in the pipe, or not even there, it has not read.
+    fn look_how_far_it_read(&self) {
+        let (stdin, out) = (self.stdin.borrow(), self.out.borrow());
+        if let Some(stdin) = stdin.as_ref()
+            && let Ok(in_pipe) = ioctl_fionread(stdin)
+        {
+            let unwritten = (out.bytes.len() - out.written) as u64;
+            self.read.set(Some(out.total.saturating_sub(unwritten + in_pipe)));
+        }
+    }
+
     fn flush(self: &Rc<Self>) -> Flushed {
-        let mut out = self.out.borrow_mut();
-        let out = &mut *out;
-        let mut broken = false;
-        while out.written < out.bytes.len() {
-            let stdin = self.stdin.borrow();
-            let Some(stdin) = stdin.as_ref() else { break };
-            match stdin.try_write(&out.bytes[out.written..]) {
-                Ok(written) => out.written += written,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    return Flushed::Blocked;
-                }
+        while let Some(written) = self.write_once() {
+            match written {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Flushed::Blocked,
                 Err(_) => {
-                    broken = true;
-                    break;
+                    self.look_how_far_it_read();
+                    self.close();
+                    // Most have ended, and their exit status says more.
+                    let end = End::Garbage("it has closed its standard input".to_owned());
+                    self.dismiss_after_grace(|_| true, end);
                 }
             }
         }
-        out.bytes.clear();
-        out.bytes.shrink_to(OUT_BYTES_KEPT);
-        out.written = 0;
-        if broken {
-            self.close();
-            // Most have ended, and their exit status says more.
-            self.dismiss_after_grace(|_| true, End::Garbage("it has closed its standard input".to_owned()));
-        }
         Flushed::All
+    }
+
+    /// Writes as much as goes at once; None where there is nothing to write, or nobody to
+    /// write it to.
+    fn write_once(&self) -> Option<std::io::Result<()>> {
+        let (stdin, mut out) = (self.stdin.borrow(), self.out.borrow_mut());
+        let stdin = stdin.as_ref().filter(|_| !out.bytes.is_empty())?;
+        let written = stdin.try_write(&out.bytes[out.written..]);
+        Some(written.map(|written| {
+            out.written += written;
+            if out.written == out.bytes.len() {
+                out.bytes.clear();
+                out.bytes.shrink_to(OUT_BYTES_KEPT);
+                out.written = 0;
+            }
+        }))
     }
 
     fn expect_within_grace(self: &Rc<Self>, sequence: u32) {
@@ -271,7 +310,18 @@ impl Worker {
         let held = self.held.borrow();
         // In the order of the numbers, which begin again after the last.
         let first = held.front()?.sequence;
-        held.binary_search_by_key(&sequence.wrapping_sub(first), |held| held.sequence.wrapping_sub(first)).ok()
+        held.binary_search_by_key(&sequence.wrapping_sub(first), |held| held.sequence.wrapping_sub(first))
+            .ok()
+    }
+}
+
+impl Out {
+    /// Appends a frame; where it ends among the bytes of all.
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        self.total += (self.bytes.len() - before) as u64;
+        self.total
     }
 }
 
