@@ -139,3 +139,46 @@ impl Settings {
         Ok(Self { mode, command, input, output, workers: if is_job { 1 } else { workers } })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(preset: Option<&[&str]>, variables: &[(&str, &str)]) -> Result<Settings, SettingError> {
+        let preset = preset.map(|words| Preset {
+            mode: Mode::Worker,
+            command: words.iter().map(|word| (*word).to_owned()).collect(),
+        });
+        Settings::read(preset, |name| {
+            Ok(variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        })
+    }
+
+    #[test]
+    fn a_runtime_that_brings_its_command_lets_nobody_change_it() {
+        let brought = Some(&["python3", "-m", "x"][..]);
+        for variables in [
+            &[][..],
+            &[("WATCHDOG_MODE", "worker"), ("WATCHDOG_CMD", "python3 -m x")],
+            &[("WATCHDOG_CMD", "")],
+        ] {
+            let settings = read(brought, variables).unwrap();
+            assert_eq!(
+                (settings.mode, settings.command),
+                (Mode::Worker, vec!["python3".into(), "-m".into(), "x".into()])
+            );
+        }
+        for (name, value) in [("WATCHDOG_MODE", "stdio"), ("WATCHDOG_CMD", "python3 -m y")] {
+            let refused = read(brought, &[(name, value)]).unwrap_err();
+            assert_eq!(refused, SettingError::Decided { name, value: value.to_owned() });
+        }
+    }
+
+    #[test]
+    fn a_job_has_one_worker() {
+        let many = [("PICOFAAS_WORKERS", "8"), ("EXECUTION_MODE", "WARM")];
+        assert_eq!(read(Some(&["x"]), &many).unwrap().workers, 8);
+        let job = [("PICOFAAS_WORKERS", "8"), ("EXECUTION_MODE", "JOB")];
+        assert_eq!(read(Some(&["x"]), &job).unwrap().workers, 1);
+    }
+}

@@ -189,3 +189,29 @@ fn the_environment_has_what_a_function_needs_and_nothing_that_is_the_watchdogs()
         assert_eq!(environment[name], Value::Null, "{name}");
     }
 }
+
+/// What the page about the watchdog shows.
+fn documented() -> String {
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/watchdog.md")).unwrap();
+    let (_, block) = page.split_once("```python\n").expect("the page has a worker");
+    block.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_worker_in_the_documentation_works() {
+    let command = serde_json::to_string(&["python3", "-c", &documented()]).unwrap();
+    let instance = instance(&command);
+    let mut connection = instance.connect();
+    for _ in 0..3 {
+        assert_eq!(connection.invoke("", r#"{"input":"the quick brown fox"}"#).text(), "4");
+    }
+    let refused = connection.invoke("", r#"{"input":1}"#);
+    assert_eq!(
+        (refused.failure(), refused.message()),
+        ((400, "BAD_INPUT".to_owned()), "give a text".to_owned())
+    );
+    instance.wait_for("picofaas_watchdog_children_started_total 1");
+    instance.signal(rustix::process::Signal::TERM);
+    assert_eq!(instance.end().0, 0);
+}
