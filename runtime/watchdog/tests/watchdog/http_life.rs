@@ -39,9 +39,11 @@ fn free_port() -> String {
 }
 
 #[test]
-fn nobody_can_connect_before_the_server_accepts_connections() {
+fn nobody_can_connect_before_the_server_does_and_one_that_never_gets_ready_is_named() {
     let mut gate = Fifo::new();
     let mut process = unready(&[("LISTEN_FIFO", gate.path().to_str().unwrap())]);
+    let line = process.line_with("not ready after 10 s");
+    assert!(line.contains("nobody accepts connections on port "), "{line}");
     gate.open(1);
     process.line_with("the server is ready on port ");
     process.line_with("listening on ");
