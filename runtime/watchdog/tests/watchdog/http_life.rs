@@ -125,6 +125,15 @@ fn health_is_503_with_the_reason_until_there_is_another_and_requests_wait() {
     instance.wait_for("picofaas_runtime_in_flight 1");
     std::fs::write(&file, "").unwrap();
     assert_eq!(waiting.receive().status, 200);
+    let mut first = String::new();
+    loop {
+        let line = instance.line_with("server ");
+        if line.starts_with("the server is ready") {
+            break;
+        }
+        first = line;
+    }
+    assert!(first.starts_with("server pid"), "a request that waits has no part in it: {first}");
     assert_eq!(instance.connect().get("/health").status, 200);
 }
 
