@@ -176,6 +176,23 @@ while True:
 }
 
 #[test]
+fn lines_of_requests_that_come_at_once_have_the_ids_of_their_own() {
+    let mut instance = instance(&each("log(f'line of {input}')\nsay(sequence, {'output': None})"));
+    let mut connections: Vec<_> = (0..16).map(|_| instance.connect()).collect();
+    connections[0].invoke("", r#"{"input":"the first"}"#);
+    instance.line_with("line of the first");
+    for (number, connection) in connections.iter_mut().enumerate() {
+        let request = invocation("", &format!(r#"{{"input":"{number}."}}"#));
+        connection.send(request.replace("e-1\r", &format!("id-{number}.\r")));
+    }
+    for number in 0..16 {
+        connections[number].receive();
+        let line = instance.line_with("line of");
+        assert_eq!(line, format!("info executionId=id-{number}. traceId=- line of {number}.\n"));
+    }
+}
+
+#[test]
 fn the_environment_has_what_a_function_needs_and_nothing_that_is_the_watchdogs() {
     let instance = instance_with(
         &each(r#"say(sequence, {"output": dict(os.environ)})"#),
@@ -204,7 +221,8 @@ fn the_worker_in_the_documentation_works() {
     let instance = instance(&command);
     let mut connection = instance.connect();
     for _ in 0..3 {
-        assert_eq!(connection.invoke("", r#"{"input":"the quick brown fox"}"#).text(), "4");
+        let answer = connection.invoke("", r#"{"input":"the quick brown fox"}"#);
+        assert_eq!(answer.text(), "4");
     }
     let refused = connection.invoke("", r#"{"input":1}"#);
     assert_eq!(
