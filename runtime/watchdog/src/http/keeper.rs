@@ -1,6 +1,7 @@
 //! Keeps one server running.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 
 use picofaas_runtime::HandlerError;
@@ -12,10 +13,10 @@ use super::roll::Roll;
 use super::server::Server;
 use crate::bell::Bell;
 use crate::children::Children;
-use crate::limits::STEADY;
+use crate::limits::{READY_SILENCE_MAX, SERVICE_MIN};
 use crate::log;
-use crate::pauses::{Life, Pauses};
 use crate::program::Program;
+use crate::seat::pause;
 
 /// The server that is there, and the one that comes after it.
 pub(crate) struct Keeper {
@@ -85,19 +86,21 @@ impl Keeper {
     }
 
     async fn keep(&self) {
-        let mut pauses = Pauses::default();
+        let mut useless = 0;
         let mut worked = false;
         loop {
-            let (life, how) = match self.begin().await {
+            let (was_useful, how) = match self.begin().await {
                 Ok(server) => {
                     worked = true;
                     self.watch(&server).await
                 }
                 Err(how) if !worked => return self.turn(State::Over(how)),
-                Err(how) => (Life::Unready, how),
+                Err(how) => (false, how),
             };
-            let pause = pauses.after(life);
-            log::line(&format!("error {how}; another is started in {} ms", pause.as_millis()));
+            useless = if was_useful { 0 } else { useless + 1 };
+            let pause = pause(useless);
+            let when = if pause.is_zero() { String::new() } else { format!(" in {} ms", pause.as_millis()) };
+            log::line(&format!("warning {how}; another is started{when}"));
             self.turn(State::Absent(how));
             sleep(pause).await;
         }
@@ -109,7 +112,7 @@ impl Keeper {
         tokio::select! {
             biased;
             how = server.end() => Err(format!("{how} (before it was ready)")),
-            () = server.ready(self.endpoint.health.as_deref()) => {
+            () = self.ready(&server) => {
                 log::line(&format!("the server is ready on port {}", server.port()));
                 let server = Rc::new(server);
                 self.turn(State::Ready(Rc::clone(&server)));
@@ -118,8 +121,23 @@ impl Keeper {
         }
     }
 
-    /// Waits until a server is no more, or of no use, and then is no more.
-    async fn watch(&self, server: &Server) -> (Life, String) {
+    /// Waits until a server is ready, and says so where that takes long.
+    async fn ready(&self, server: &Server) {
+        let health = self.endpoint.health.as_deref();
+        let mut ready = pin!(server.ready(health));
+        if timeout(READY_SILENCE_MAX, &mut ready).await.is_err() {
+            let what = match health {
+                Some(path) => format!("GET {path} (WATCHDOG_HTTP_HEALTH) is not answered with 2xx"),
+                None => format!("nobody accepts connections on port {} (PORT of the server)", server.port()),
+            };
+            let seconds = READY_SILENCE_MAX.as_secs();
+            log::line(&format!("warning the server is not ready after {seconds} s: {what}"));
+            ready.await;
+        }
+    }
+
+    /// Waits until a server is no more; whether it was of use, and how it ended.
+    async fn watch(&self, server: &Server) -> (bool, String) {
         let path = self.endpoint.alive_path();
         let until_over = async {
             tokio::select! {
@@ -132,15 +150,15 @@ impl Keeper {
                 }
             }
         };
-        let mut until_over = std::pin::pin!(until_over);
-        let (life, how) = match timeout(STEADY, &mut until_over).await {
-            Ok(how) => (Life::Short, how),
-            Err(_) => (Life::Steady, until_over.await),
+        let mut until_over = pin!(until_over);
+        let (was_useful, how) = match timeout(SERVICE_MIN, &mut until_over).await {
+            Ok(how) => (false, how),
+            Err(_) => (true, until_over.await),
         };
         // Who had a request there asks for the next server then.
         self.turn(State::Absent(how.clone()));
         server.over(how.clone());
-        (life, how)
+        (was_useful, how)
     }
 
     fn turn(&self, state: State) {

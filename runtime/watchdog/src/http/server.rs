@@ -19,7 +19,7 @@ use super::roll::Roll;
 use crate::bell::Bell;
 use crate::child::Child;
 use crate::children::Children;
-use crate::diary::{Diary, Owner};
+use crate::diary::Diary;
 use crate::fault;
 use crate::limits::{ASK_MAX, END_WAIT, IDLE_CONNECTIONS_MAX, LOOK_PAUSE_MAX, LOOK_PAUSE_MIN};
 use crate::program::Program;
@@ -77,7 +77,7 @@ impl Server {
         let (child, pipes) =
             Child::start(&mut command, children).map_err(|error| program.failed(&error).to_string())?;
         let lost = "a standard stream that was asked for is there";
-        let keep = |pipe| Diary::keep(pipe, Owner::Only(Rc::clone(roll)));
+        let keep = |pipe| Diary::keep_for(pipe, Rc::clone(roll));
         Ok(Self {
             child,
             opening: Opening::new(&endpoint.path, port.number),
@@ -123,8 +123,8 @@ impl Server {
     pub(crate) async fn end(&self) -> String {
         let status = self.child.ended().await;
         // What it wrote last has the reason.
-        self.stdout.catch_up();
-        self.stderr.catch_up();
+        self.stdout.catch_up(true);
+        self.stderr.catch_up(true);
         let last =
             [self.stderr.last_line(), self.stdout.last_line()].into_iter().find(|line| !line.is_empty());
         let how = status.map_or_else(|error| format!("cannot be waited for: {error}"), fault::how);
