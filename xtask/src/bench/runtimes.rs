@@ -58,7 +58,7 @@ pub struct Options {
     /// Rounds of starts
     #[arg(long, value_name = "R", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     starts: u32,
-    /// The `bin` of a virtual environment that has the Python runtime
+    /// Measure the Python runtime in this virtual environment's `bin` instead of building the tree's
     #[arg(long, value_name = "FOLDER")]
     python: Option<PathBuf>,
     /// Measure this watchdog instead of building the tree's

@@ -50,10 +50,6 @@ impl Kit {
             Ok(programs) => programs,
             Err(Unavailable(why)) => bail!("{why}"),
         };
-        let python = match &options.python {
-            Some(programs) => Ok(absolute(programs)?),
-            None => Err(Unavailable("there is no Python runtime: give --python".to_owned())),
-        };
         let mut kit = Self {
             load_script: repository.root().join("benches/wrk/invoke.lua"),
             nginx_template: repository.root().join("benches/nginx/reverse-proxy.conf"),
@@ -71,8 +67,14 @@ impl Kit {
             folder,
             sources,
             peers,
-            python,
+            python: Err(Unavailable("it was not asked for".to_owned())),
         };
+        if kit.wanted(Subject::Python) {
+            kit.python = match &options.python {
+                Some(programs) => Ok(absolute(programs)?),
+                None => python(repository, &kit.folder),
+            };
+        }
         if kit.wanted(Subject::Java) || kit.wanted(Subject::JavaWithoutArchive) {
             kit.java = java(repository);
         }
@@ -104,6 +106,20 @@ fn noop(sources: &Path, folder: &Path) -> Result<PathBuf> {
         bail!("rustc could not make {}: {status}", program.display());
     }
     Ok(program)
+}
+
+/// A virtual environment with the Python runtime of this tree in it, as pip builds and installs it.
+fn python(repository: &Repository, folder: &Path) -> Result<PathBuf, Unavailable> {
+    let programs = toolbox::python_environment(&folder.join("python"))?;
+    let mut install = Command::new(programs.join("python"));
+    install.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
+    install.args(["--no-deps", "--force-reinstall", "./pyruntime"]).current_dir(repository.root());
+    println!("pip install --no-deps ./pyruntime");
+    match install.status() {
+        Ok(status) if status.success() => Ok(programs),
+        Ok(status) => Err(Unavailable(format!("pip install ./pyruntime failed: {status}"))),
+        Err(error) => Err(Unavailable(format!("pip cannot be run: {error}"))),
+    }
 }
 
 /// The function that the Java runtime is tested with, and the archive of its classes.

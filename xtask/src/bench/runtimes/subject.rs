@@ -75,7 +75,7 @@ impl Subject {
                 "the watchdog, profile dist and static, WATCHDOG_MODE=stdio, a process of sh per request"
             }
             Self::Http => "the same watchdog, WATCHDOG_MODE=http, in front of that Rust echo",
-            Self::Python => "picofaas-python with one worker process",
+            Self::Python => "picofaas-python, as pip installs it, with one worker process",
             Self::Java => "the Java runtime, -XX:+UseSerialGC, with the archive of its classes",
             Self::JavaWithoutArchive => "the same with the archive that the JDK brings alone",
             Self::Flask => "Flask under gunicorn, 1 gthread worker with 4 threads",
