@@ -39,8 +39,13 @@ struct Twin {
     needs: fn() -> Result<(), Unavailable>,
 }
 
-const TWINS: [Twin; 3] = [
+const TWINS: [Twin; 4] = [
     Twin { name: "word-stats-rust", tests: None, needs: || Ok(()) },
+    Twin {
+        name: "word-stats-python",
+        tests: Some(&[".venv/bin/python", "-m", "unittest"]),
+        needs: || toolbox::present("python3", "--version"),
+    },
     Twin { name: "word-stats-java", tests: None, needs: java },
     Twin { name: "word-stats-shell", tests: Some(&["./test"]), needs: || toolbox::debian_programs(&[JQ]) },
 ];
