@@ -1,12 +1,12 @@
 //! The control plane as a JOB sees it, played by a test over bare sockets.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
-use crate::instance::PATIENCE;
+use crate::patience::PATIENCE;
 
 /// The execution of every JOB here: 40 hex digits, as the real ones are.
 pub const EXECUTION_ID: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -32,6 +32,7 @@ pub struct Request {
 }
 
 impl ControlPlane {
+    /// At a free port.
     pub fn open() -> Self {
         Self::at(0)
     }
@@ -45,6 +46,12 @@ impl ControlPlane {
         self.listener.local_addr().unwrap().port()
     }
 
+    /// As `PICOFAAS_RUNTIME_URL` names it.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port())
+    }
+
+    #[track_caller]
     pub fn accept(&self) -> Caller {
         let patience = Timespec::try_from(PATIENCE).unwrap();
         let mut waiting = [PollFd::new(&self.listener, PollFlags::IN)];
@@ -89,8 +96,8 @@ impl Caller {
             if line.is_empty() {
                 break;
             }
-            let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("no header: {line:?}"));
-            headers.push((name.to_lowercase(), value.to_owned()));
+            let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("no header: {line:?}"));
+            headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
         let mut request = Request { line, headers, body: Vec::new() };
         let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
@@ -110,7 +117,11 @@ impl Caller {
 
     /// Whether the peer closes, with nothing more to say.
     pub fn is_closed(&mut self) -> bool {
-        self.stream.fill_buf().unwrap().is_empty()
+        match self.stream.fill_buf() {
+            Ok(said) => said.is_empty(),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => true,
+            Err(error) => panic!("the connection stays open: {error}"),
+        }
     }
 
     fn line(&mut self) -> String {
