@@ -1,7 +1,8 @@
 //! What tests of runtimes share: a runtime as a process, the wire to it byte by byte, and the
 //! control plane that a JOB calls, played over bare sockets.
 //!
-//! The tests of the Rust runtime and of the watchdog use it.
+//! The program of this crate uses it to hold every runtime to one contract; the tests of the
+//! Rust runtime and of the watchdog use it, too.
 //!
 //! | file | has |
 //! |---|---|
