@@ -122,7 +122,9 @@ impl Process {
         }
         let thread = std::thread::current();
         let test = thread.name().unwrap_or("a test");
-        eprintln!("{test}: the process had said, unread:\n{}", String::from_utf8_lossy(&rest));
+        if !rest.is_empty() {
+            eprintln!("{test}: the process had said, unread:\n{}", String::from_utf8_lossy(&rest));
+        }
     }
 }
 

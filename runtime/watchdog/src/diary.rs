@@ -8,6 +8,7 @@ use picofaas_runtime::Logger;
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::spawn_local;
 
+use crate::http::Roll;
 use crate::limits::{LAST_WORDS_BYTES_MAX, LINE_BYTES_MAX};
 use crate::log;
 
@@ -20,20 +21,27 @@ pub(crate) struct Diary {
     page: RefCell<Page>,
 }
 
-#[derive(Default)]
+/// Whose the lines of a child are.
+pub(crate) enum Owner {
+    /// The execution that the child was started for.
+    One(Logger),
+    /// The execution that is under way, if only one is.
+    Only(Rc<Roll>),
+}
+
 struct Page {
     /// A line without its end yet, at most [`LINE_BYTES_MAX`].
     begun: Vec<u8>,
-    /// Whose the lines are.
-    owner: Option<Logger>,
+    owner: Owner,
     /// The last line that was not blank.
     last: String,
 }
 
 impl Diary {
     /// Passes on what comes until nobody can write any more. Must be called inside the runtime.
-    pub(crate) fn keep(pipe: Receiver, owner: Option<Logger>) -> Rc<Self> {
-        let diary = Rc::new(Self { pipe, page: RefCell::new(Page { owner, ..Page::default() }) });
+    pub(crate) fn keep(pipe: Receiver, owner: Owner) -> Rc<Self> {
+        let page = Page { begun: Vec::new(), owner, last: String::new() };
+        let diary = Rc::new(Self { pipe, page: RefCell::new(page) });
         let kept = Rc::clone(&diary);
         spawn_local(async move { kept.follow().await });
         diary
@@ -104,7 +112,11 @@ impl Page {
     fn write_line(&mut self) {
         let line = String::from_utf8_lossy(&self.begun);
         let line = line.trim_end_matches('\r');
-        match &self.owner {
+        let owner = match &self.owner {
+            Owner::One(logger) => Some(logger.clone()),
+            Owner::Only(roll) => roll.only(),
+        };
+        match owner {
             // A child that names the execution itself, as JSON perhaps, knows best.
             Some(owner) if !line.contains(owner.execution_id()) => owner.log(line),
             Some(_) | None => log::line(line),

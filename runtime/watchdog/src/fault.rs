@@ -30,9 +30,19 @@ impl Fault {
     pub(crate) fn into_error(self, status: u16) -> HandlerError {
         let Detail { status: chosen, code, message } = self.error;
         let status = chosen.filter(|chosen| (400..=599).contains(chosen)).unwrap_or(status);
-        let usual = if status == 400 { BAD_INPUT } else { HANDLER_ERROR };
-        HandlerError::new(status, code.unwrap_or_else(|| usual.to_owned()), message)
+        Self { error: Detail { status: None, code, message } }.into_error_of(status)
     }
+
+    /// With a status that says more than one in the object.
+    pub(crate) fn into_error_of(self, status: u16) -> HandlerError {
+        let Detail { status: _, code, message } = self.error;
+        HandlerError::new(status, code.unwrap_or_else(|| usual_code(status).to_owned()), message)
+    }
+}
+
+/// The code of a failure whose status is all that is known.
+pub(crate) fn usual_code(status: u16) -> &'static str {
+    if status == 400 { BAD_INPUT } else { HANDLER_ERROR }
 }
 
 /// What an exit status other than 0 means: an object on standard output says so best, then the

@@ -12,15 +12,20 @@
 //! | `diary`, `log` | lines for the log |
 //! | `form`, `fault` | inputs, outputs and failures of programs |
 //! | `stdio` | a process for each request |
+//! | `http` | an HTTP server |
+//! | `bell`, `pauses` | waiting for what other tasks do, and before another start |
 //! | `limits` | every limit |
 
+mod bell;
 mod child;
 mod children;
 mod diary;
 mod fault;
 mod form;
+mod http;
 mod limits;
 mod log;
+mod pauses;
 mod program;
 mod settings;
 mod stdio;
@@ -28,6 +33,8 @@ mod words;
 
 use std::process::ExitCode;
 
+use http::Proxy;
+use program::Program;
 use settings::{Mode, Settings};
 use stdio::OneShot;
 
@@ -46,9 +53,13 @@ pub fn run() -> ExitCode {
         return ExitCode::from(USAGE);
     }
     match Settings::from_env() {
-        Ok(settings) => match settings.mode {
-            Mode::Stdio => picofaas_runtime::serve(OneShot::new(settings)),
-        },
+        Ok(Settings { mode, command, input, output }) => {
+            let program = Program::new(command);
+            match mode {
+                Mode::Stdio => picofaas_runtime::serve(OneShot::new(program, input, output)),
+                Mode::Http(endpoint) => picofaas_runtime::serve(Proxy::new(program, endpoint, input, output)),
+            }
+        }
         Err(error) => {
             log::line(&format!("error {error}"));
             ExitCode::from(USAGE)

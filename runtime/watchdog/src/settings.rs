@@ -4,6 +4,7 @@
 use thiserror::Error;
 
 use crate::form::{InputForm, OutputForm};
+use crate::http::Endpoint;
 use crate::words;
 
 /// The watchdog's settings.
@@ -17,10 +18,12 @@ pub(crate) struct Settings {
 }
 
 /// How the program is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// A process for each request.
     Stdio,
+    /// An HTTP server, asked at this endpoint.
+    Http(Endpoint),
 }
 
 /// An environment that does not say clearly what to do.
@@ -30,6 +33,8 @@ pub(crate) enum SettingError {
     Missing(&'static str, &'static str),
     #[error("{name} is `{value}`, which is unknown: give {known}")]
     Unknown { name: &'static str, value: String, known: &'static str },
+    #[error("{name} is `{value}`: give {rule}")]
+    Value { name: &'static str, value: String, rule: &'static str },
     #[error("WATCHDOG_CMD is `{value}`, which is no command: {fault}")]
     Command { value: String, fault: String },
     #[error("{0} is not valid UTF-8")]
@@ -37,7 +42,7 @@ pub(crate) enum SettingError {
 }
 
 const MODE: &str = "WATCHDOG_MODE";
-const MODES: &str = "stdio";
+const MODES: &str = "http or stdio";
 const COMMAND: &str = "WATCHDOG_CMD";
 const COMMANDS: &str = "the program and its arguments, as words of a shell or as a JSON array";
 
@@ -59,6 +64,7 @@ impl Settings {
             |name, value: &str, known| SettingError::Unknown { name, value: value.to_owned(), known };
         let mode = match variable(MODE)?.as_deref() {
             None => return Err(SettingError::Missing(MODE, MODES)),
+            Some("http") => Mode::Http(Endpoint::read(variable)?),
             Some("stdio") => Mode::Stdio,
             Some(other) => return Err(unknown(MODE, other, MODES)),
         };

@@ -51,15 +51,23 @@ impl Runtime {
     fn subject(self) -> Result<Subject, String> {
         match self {
             Self::Rust => Ok(rust()),
-            Self::WatchdogHttp => watchdog(self, "http", Manners { hands_on: HandsOn::Bytes, ..OUTLIVES }),
+            Self::WatchdogHttp => {
+                let manners = Manners { hands_on: HandsOn::Bytes, ..OUTLIVES };
+                let mut subject = watchdog(self, "http", "server", manners)?;
+                subject.variables_of = vec![metadata_of_context()];
+                Ok(subject)
+            }
             Self::WatchdogStdio => {
                 let manners = Manners { loads: Loads::EachTime, hands_on: HandsOn::Bytes, ..OUTLIVES };
-                let mut subject = watchdog(self, "stdio", manners)?;
+                let mut subject = watchdog(self, "stdio", "stdio", manners)?;
+                subject.variables_of = vec![metadata_of_context()];
                 // Whether a function is there is seen by the program, which is there for each request.
                 subject.missing = vec![variable("WATCHDOG_CMD", "no-such-function -x")];
                 Ok(subject)
             }
-            Self::WatchdogWorker => watchdog(self, "worker", Manners { pace: Pace::OneByOne, ..OUTLIVES }),
+            Self::WatchdogWorker => {
+                watchdog(self, "worker", "worker", Manners { pace: Pace::OneByOne, ..OUTLIVES })
+            }
             Self::Python => python(),
             Self::Java => java(),
         }
@@ -88,6 +96,11 @@ fn variable(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
+/// The envelope has the metadata, which no other function asks for.
+fn metadata_of_context() -> (&'static str, String, String) {
+    ("context", "WATCHDOG_INPUT".to_owned(), "envelope".to_owned())
+}
+
 fn text(path: &Path) -> String {
     path.to_str().expect("paths of this workspace are UTF-8").to_owned()
 }
@@ -105,9 +118,9 @@ fn rust() -> Subject {
     }
 }
 
-fn watchdog(runtime: Runtime, mode: &str, manners: Manners) -> Result<Subject, String> {
+fn watchdog(runtime: Runtime, mode: &str, program: &str, manners: Manners) -> Result<Subject, String> {
     let python = interpreter()?;
-    let program = built::root().join(format!("runtime/contract/programs/{mode}.py"));
+    let program = built::root().join(format!("runtime/contract/programs/{program}.py"));
     // Without what a start of Python does for others: packages that are installed, files written.
     let command = format!(r#"["{}","-S","-E","-B","{}"]"#, text(&python), text(&program));
     Ok(Subject {
@@ -119,8 +132,7 @@ fn watchdog(runtime: Runtime, mode: &str, manners: Manners) -> Result<Subject, S
             variable("WATCHDOG_MODE", mode),
             variable("WATCHDOG_CMD", &command),
         ],
-        // The metadata is in it, and nothing else asks for that.
-        variables_of: vec![("context", "WATCHDOG_INPUT".to_owned(), "envelope".to_owned())],
+        variables_of: Vec::new(),
         missing: vec![variable("HANDLER", NOWHERE)],
         missing_said: vec![NOWHERE.to_owned()],
         manners,

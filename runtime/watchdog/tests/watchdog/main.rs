@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod http;
+mod http_life;
+mod http_server;
+mod http_wire;
 mod instance;
 mod job;
 mod left_behind;

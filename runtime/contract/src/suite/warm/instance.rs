@@ -75,15 +75,18 @@ impl Instance {
         Self { process: Process::spawn(command), address: Address::Socket(path), _directory: directory }
     }
 
-    /// Asks for its health as the control plane does, each time on a connection of its own.
+    /// Asks for its health as the control plane does, each time on a connection of its own; how
+    /// often it was asked.
     #[track_caller]
-    pub fn wait_until_healthy(&mut self) {
+    pub fn wait_until_healthy(&mut self) -> u32 {
+        let mut looks = 0;
         let last = RefCell::new("nothing".to_owned());
         let process = RefCell::new(&mut self.process);
         let address = &self.address;
         until(
             || format!("it does not become healthy; the last answer was {}", last.borrow()),
             || {
+                looks += 1;
                 assert!(!process.borrow_mut().has_ended(), "it ended instead of becoming healthy");
                 match address.health() {
                     Ok(200) => Some(()),
@@ -94,6 +97,7 @@ impl Instance {
                 }
             },
         );
+        looks
     }
 
     /// The status of its health, if there is an answer.

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use picofaas_contract::patience::{Stopwatch, until};
+use picofaas_contract::patience::Stopwatch;
 
 use super::instance::{Door, Instance, free_port};
 use crate::suite::subject::{Loads, Subject};
@@ -18,16 +18,9 @@ pub fn healthy_only_when_loaded(subject: &Subject) {
         Instance::start(subject.command("echo").env("CONTRACT_LOAD_MS", load_ms), Door::Socket);
     match subject.manners.loads {
         Loads::AtStart => {
-            let mut looks = 0;
-            until(
-                || "it never becomes healthy".to_owned(),
-                || {
-                    looks += 1;
-                    matches!(instance.health(), Ok(200)).then_some(())
-                },
-            );
+            let looks = instance.wait_until_healthy();
             assert!(watch.elapsed() >= LOAD, "healthy after {:?}, before it can be loaded", watch.elapsed());
-            assert!(looks > 1, "it was asked only once");
+            assert!(looks > 1, "it was asked before that, too");
             instance.line_with("loaded");
             assert_eq!(instance.connect().invoke("", r#"{"input":1}"#).text(), "1");
         }
