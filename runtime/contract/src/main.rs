@@ -31,18 +31,23 @@ fn main() -> ExitCode {
         }
     };
     let trials = trials(&candidates, &options);
-    if trials.is_empty() && candidates.iter().all(|candidate| candidate.subject.is_ok()) {
+    if Mode::ALL.iter().all(|mode| options.cases(*mode).is_empty()) {
         eprintln!("no case has `{}` in its name: --list shows them", options.case.unwrap_or_default());
         return ExitCode::from(2);
     }
     let watch = Stopwatch::start();
     let verdicts = run::all(&trials);
-    if tell(&candidates, &options, &trials, &verdicts) {
-        println!("\n{} cells in {:.1} s", trials.len(), watch.elapsed().as_secs_f64());
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    let failed = tell(&candidates, &options, &trials, &verdicts);
+    let absent = candidates.iter().filter(|candidate| candidate.subject.is_err()).count();
+    let skipped = absent * Mode::ALL.iter().map(|mode| options.cases(*mode).len()).sum::<usize>();
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    let (passed, took_s) = (trials.len() - failed, watch.elapsed().as_secs_f64());
+    // As cargo's tests end, so that it is counted as they are.
+    println!(
+        "\ntest result: {word}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; \
+         0 filtered out; finished in {took_s:.2}s"
+    );
+    if failed == 0 && skipped == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn list() {
@@ -70,8 +75,8 @@ fn trials<'a>(candidates: &'a [Candidate], options: &Options) -> Vec<Trial<'a>> 
     trials
 }
 
-/// Prints the tables, and below them why what is not `ok` is not; whether all is.
-fn tell(candidates: &[Candidate], options: &Options, trials: &[Trial<'_>], verdicts: &[Verdict]) -> bool {
+/// Prints the tables, and below them why what is not `ok` is not; how many cells failed.
+fn tell(candidates: &[Candidate], options: &Options, trials: &[Trial<'_>], verdicts: &[Verdict]) -> usize {
     let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
     for mode in Mode::ALL {
         let cell = |runtime: usize, case: &Case| {
@@ -84,7 +89,10 @@ fn tell(candidates: &[Candidate], options: &Options, trials: &[Trial<'_>], verdi
                 None => Cell::Skipped,
             }
         };
-        table::print(mode, &options.cases(mode), &names, cell);
+        let cases = options.cases(mode);
+        if !cases.is_empty() {
+            table::print(mode, &cases, &names, cell);
+        }
     }
     for candidate in candidates {
         if let Err(why) = &candidate.subject {
@@ -98,5 +106,5 @@ fn tell(candidates: &[Candidate], options: &Options, trials: &[Trial<'_>], verdi
             println!("\nFAIL {}, {}, {}: {why}", trial.subject.name, trial.mode.name(), trial.case.name);
         }
     }
-    failed == 0 && candidates.iter().all(|candidate| candidate.subject.is_ok())
+    failed
 }

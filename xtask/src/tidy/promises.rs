@@ -1,7 +1,8 @@
 //! The rule for the table of promises: each names the tests that fail where it is broken, and they exist.
 //!
 //! It is about tables whose last column is headed `test`. There, a link to a Rust file is followed by the
-//! names of tests in that file, each in backticks; a promise that nothing tests says so in bold.
+//! names of tests in that file, or of cases of the runtimes' suite, each in backticks; a promise that nothing
+//! tests says so in bold.
 
 use std::path::{Path, PathBuf};
 
@@ -77,8 +78,12 @@ fn is_rule(cell: &str) -> bool {
     !cell.is_empty() && cell.chars().all(|c| "-:".contains(c))
 }
 
-/// Whether a function of the name is there and is a test.
+/// Whether a function of the name is there and is a test, or there is a case of the name.
 fn has_test(content: &str, name: &str) -> bool {
+    let case = format!("Case {{ name: \"{name}\", run: ");
+    if content.lines().any(|line| line.trim().starts_with(&case)) {
+        return true;
+    }
     let opening = format!("fn {name}(");
     let mut is_test = false;
     for line in content.lines().map(str::trim) {
@@ -125,6 +130,13 @@ mod tests {
                 messages(&format!("| p | [queue](system/queue.rs) `a_full_queue_refuses`, `{name}` |"));
             assert_eq!(found, [format!("no test `{name}` in tests/system/queue.rs")]);
         }
+    }
+
+    #[test]
+    fn a_case_of_the_runtimes_suite_counts_as_a_test() {
+        let cases = "[\n    Case { name: \"an exit\", run: failures::exit },\n]\n";
+        assert!(has_test(cases, "an exit"));
+        assert!(!has_test(cases, "an") && !has_test(cases, "exit"));
     }
 
     #[test]
