@@ -68,7 +68,7 @@
 //! [`client`]'s connection) around the same `invocation` →
 //! `completion`. Beside them `handler`, `handlers`, `context`, `handler_error` (what
 //! functions are written against), `failure` (everything that can go wrong with an
-//! invocation), `panics`, `metrics`, `stop` (signals), `log`, `clock`, `limits`.
+//! invocation), `panics`, `deadlines`, `metrics`, `stop` (signals), `log`, `clock`, `limits`.
 
 mod answer;
 mod assignment;
@@ -77,6 +77,7 @@ mod clock;
 mod completion;
 mod context;
 mod control_plane;
+mod deadlines;
 mod drain;
 mod failure;
 mod handler;
