@@ -140,7 +140,29 @@ fn watchdog(runtime: Runtime, mode: &str, program: &str, manners: Manners) -> Re
 }
 
 fn python() -> Result<Subject, String> {
-    Err("it is not there yet".to_owned())
+    let folder = built::root().join("pyruntime");
+    if !folder.join("Cargo.toml").is_file() {
+        return Err("it is not there yet".to_owned());
+    }
+    // Found first in PATH, as in a virtual environment. Its package is used as it is in the tree.
+    let interpreter = interpreter()?;
+    let found_in = interpreter.parent().expect("the path of a program has a folder");
+    let path = std::env::var("PATH").unwrap_or_default();
+    Ok(Subject {
+        name: Runtime::Python.name().to_owned(),
+        command: vec![text(&built::python())],
+        folder: Some(folder.join("tests")),
+        variables: vec![
+            ("HANDLER".to_owned(), format!("faulty:{FUNCTION}")),
+            ("PATH".to_owned(), format!("{}:{path}", text(found_in))),
+            variable("PYTHONPATH", &text(&folder.join("python"))),
+            variable("PYTHONDONTWRITEBYTECODE", "1"),
+        ],
+        variables_of: Vec::new(),
+        missing: vec![variable("HANDLER", "no_such_module:echo")],
+        missing_said: vec!["no_such_module".to_owned()],
+        manners: Manners { pace: Pace::OneByOne, ..OUTLIVES },
+    })
 }
 
 fn java() -> Result<Subject, String> {
