@@ -120,5 +120,7 @@ impl Subject {
 
 /// Starts a command as a JOB of a control plane.
 pub fn start_job(control_plane: &ControlPlane, command: &mut Command) -> Process {
-    Process::spawn(command.envs(Process::job_variables(&control_plane.url())))
+    let process = Process::spawn(command.envs(Process::job_variables(&control_plane.url())));
+    control_plane.watch(&process);
+    process
 }
