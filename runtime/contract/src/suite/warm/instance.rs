@@ -65,14 +65,14 @@ impl Instance {
             Address::Socket(path) => command.env("PICOFAAS_SOCKET", path),
             Address::Port(port) => command.env("PORT", port.to_string()),
         };
-        Self { process: Process::spawn(command), address, _directory: directory }
+        Self { process: spawn(command), address, _directory: directory }
     }
 
     /// Starts a command at a socket whose place exists.
     pub fn at_socket(command: &mut Command, path: PathBuf) -> Self {
         command.env("PICOFAAS_SOCKET", &path);
         let directory = tempfile::tempdir().unwrap();
-        Self { process: Process::spawn(command), address: Address::Socket(path), _directory: directory }
+        Self { process: spawn(command), address: Address::Socket(path), _directory: directory }
     }
 
     /// Asks for its health as the control plane does, each time on a connection of its own; how
@@ -124,6 +124,10 @@ impl Instance {
     pub fn end(self) -> (i32, String) {
         self.process.end()
     }
+}
+
+fn spawn(command: &mut Command) -> Process {
+    Process::spawn(command.env("EXECUTION_MODE", "WARM"))
 }
 
 impl Address {
