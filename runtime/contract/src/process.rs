@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::control_plane::EXECUTION_ID;
-use crate::patience::PATIENCE;
+use crate::patience::{PATIENCE, Stopwatch};
 
 /// What a JOB shows the control plane.
 pub const TOKEN: &str = "t0ken";
@@ -101,7 +101,9 @@ impl Process {
     #[track_caller]
     pub fn end(mut self) -> (i32, String) {
         let mut rest = String::new();
+        let watch = Stopwatch::start();
         loop {
+            assert!(watch.elapsed() < PATIENCE, "it goes on:\n{rest}");
             match self.stderr.read_line(&mut rest) {
                 Ok(0) => break,
                 Ok(_) => {}

@@ -7,9 +7,10 @@ use std::rc::Rc;
 use picofaas_runtime::Logger;
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::spawn_local;
+use tokio::time::Instant;
 
 use crate::http::Roll;
-use crate::limits::{LAST_WORDS_BYTES_MAX, LINE_BYTES_MAX};
+use crate::limits::{AHEAD_AFTER_LINE, LAST_WORDS_BYTES_MAX, LINE_BYTES_MAX};
 use crate::log;
 
 /// Bytes that are read at once.
@@ -21,35 +22,52 @@ pub(crate) struct Diary {
     page: RefCell<Page>,
 }
 
-/// Whose the lines of a child are.
-pub(crate) enum Owner {
-    /// The execution that the child was started for.
-    One(Logger),
-    /// The execution that is under way, if only one is.
-    Only(Rc<Roll>),
-}
-
+#[derive(Default)]
 struct Page {
     /// A line without its end yet, at most [`LINE_BYTES_MAX`].
     begun: Vec<u8>,
-    owner: Owner,
+    /// Whose the lines are.
+    owner: Option<Logger>,
+    /// Where they are anybody's who is on it.
+    roll: Option<Rc<Roll>>,
+    /// When there was a line that did not say itself whose it is.
+    spoke: Option<Instant>,
     /// The last line that was not blank.
     last: String,
 }
 
 impl Diary {
     /// Passes on what comes until nobody can write any more. Must be called inside the runtime.
-    pub(crate) fn keep(pipe: Receiver, owner: Owner) -> Rc<Self> {
-        let page = Page { begun: Vec::new(), owner, last: String::new() };
+    pub(crate) fn keep(pipe: Receiver, owner: Option<Logger>) -> Rc<Self> {
+        Self::keep_page(pipe, Page { owner, ..Page::default() })
+    }
+
+    /// The same for a child that works for all who are on a roll: while there is only one of
+    /// them, the lines are of that one.
+    pub(crate) fn keep_for(pipe: Receiver, roll: Rc<Roll>) -> Rc<Self> {
+        Self::keep_page(pipe, Page { roll: Some(roll), ..Page::default() })
+    }
+
+    fn keep_page(pipe: Receiver, page: Page) -> Rc<Self> {
         let diary = Rc::new(Self { pipe, page: RefCell::new(page) });
         let kept = Rc::clone(&diary);
         spawn_local(async move { kept.follow().await });
         diary
     }
 
+    /// Whose lines are those that come from now on.
+    pub(crate) fn belongs_to(&self, owner: Option<Logger>) {
+        self.page.borrow_mut().owner = owner;
+    }
+
+    /// Whether there was a line a moment ago that did not say itself whose it is.
+    pub(crate) fn spoke_lately(&self) -> bool {
+        self.page.borrow().spoke.is_some_and(|at| at.elapsed() < AHEAD_AFTER_LINE)
+    }
+
     /// Passes on what the child has written so far without waiting for more, a line without an
-    /// end included.
-    pub(crate) fn catch_up(&self) {
+    /// end included where its owner has none to come.
+    pub(crate) fn catch_up(&self, ends_line: bool) {
         let mut page = self.page.borrow_mut();
         let mut piece = [0; PIECE_BYTES];
         let mut rest = LAST_WORDS_BYTES_MAX;
@@ -60,7 +78,9 @@ impl Diary {
             page.take(&piece[..read]);
             rest = rest.saturating_sub(read);
         }
-        page.end_line();
+        if ends_line {
+            page.end_line();
+        }
     }
 
     /// The last line that was not blank; empty where there is none.
@@ -112,11 +132,11 @@ impl Page {
     fn write_line(&mut self) {
         let line = String::from_utf8_lossy(&self.begun);
         let line = line.trim_end_matches('\r');
-        let owner = match &self.owner {
-            Owner::One(logger) => Some(logger.clone()),
-            Owner::Only(roll) => roll.only(),
-        };
-        match owner {
+        if !line.contains("executionId") {
+            self.spoke = Some(Instant::now());
+        }
+        let only = self.roll.as_ref().and_then(|roll| roll.only());
+        match only.as_ref().or(self.owner.as_ref()) {
             // A child that names the execution itself, as JSON perhaps, knows best.
             Some(owner) if !line.contains(owner.execution_id()) => owner.log(line),
             Some(_) | None => log::line(line),

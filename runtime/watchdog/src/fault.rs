@@ -15,27 +15,27 @@ const HANDLER_ERROR: &str = "HANDLER_ERROR";
 /// `{"error":{"code","message","status"}}`, of which only the message is required.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Fault {
-    error: Detail,
+    pub(crate) error: Detail,
 }
 
 #[derive(Debug, Deserialize)]
-struct Detail {
+pub(crate) struct Detail {
     status: Option<u16>,
     code: Option<String>,
-    message: String,
+    pub(crate) message: String,
 }
 
-impl Fault {
-    /// With a status that the program did not choose itself.
+impl Detail {
+    /// With a status for where the program chose none itself.
     pub(crate) fn into_error(self, status: u16) -> HandlerError {
-        let Detail { status: chosen, code, message } = self.error;
+        let Self { status: chosen, code, message } = self;
         let status = chosen.filter(|chosen| (400..=599).contains(chosen)).unwrap_or(status);
-        Self { error: Detail { status: None, code, message } }.into_error_of(status)
+        Self { status: None, code, message }.into_error_of(status)
     }
 
     /// With a status that says more than one in the object.
     pub(crate) fn into_error_of(self, status: u16) -> HandlerError {
-        let Detail { status: _, code, message } = self.error;
+        let Self { status: _, code, message } = self;
         HandlerError::new(status, code.unwrap_or_else(|| usual_code(status).to_owned()), message)
     }
 }
@@ -50,7 +50,7 @@ pub(crate) fn usual_code(status: u16) -> &'static str {
 pub(crate) fn of_exit(status: ExitStatus, output: &[u8], last_line: &str) -> HandlerError {
     let refused = status.code() == Some(INPUT_REFUSED);
     if let Ok(fault) = serde_json::from_slice::<Fault>(output) {
-        return fault.into_error(if refused { 400 } else { 500 });
+        return fault.error.into_error(if refused { 400 } else { 500 });
     }
     if refused {
         let message = if last_line.is_empty() { "the program refused its input" } else { last_line };

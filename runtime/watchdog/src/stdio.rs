@@ -13,10 +13,11 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 
 use crate::child::Child;
 use crate::children::Children;
-use crate::diary::{Diary, Owner};
+use crate::diary::Diary;
 use crate::fault;
 use crate::form::{InputForm, OutputForm};
 use crate::program::Program;
+use crate::settings::Settings;
 
 /// Room that is made for each read.
 const PIECE_BYTES: usize = 8192;
@@ -32,8 +33,9 @@ pub(crate) struct OneShot {
 }
 
 impl OneShot {
-    pub(crate) fn new(program: Program, input: InputForm, output: OutputForm) -> Self {
-        Self { program, input, output, children: Children::new() }
+    pub(crate) fn new(settings: Settings) -> Self {
+        let Settings { command, input, output, .. } = settings;
+        Self { program: Program::new(command), input, output, children: Children::new() }
     }
 }
 
@@ -54,7 +56,7 @@ impl Handler<()> for OneShot {
             Child::start(&mut command, &self.children).map_err(|error| self.program.failed(&error))?;
         let lost = "a standard stream that was asked for is there";
         let (stdin, stdout) = (pipes.stdin.expect(lost), pipes.stdout.expect(lost));
-        let diary = Diary::keep(pipes.stderr.expect(lost), Owner::One(context.logger()));
+        let diary = Diary::keep(pipes.stderr.expect(lost), Some(context.logger()));
 
         let mut output = Vec::new();
         let status = {
@@ -75,7 +77,7 @@ impl Handler<()> for OneShot {
             }
         };
         // Whoever could write has ended, so what is in the pipes now is all there will be.
-        diary.catch_up();
+        diary.catch_up(true);
         read_rest(&stdout, &mut output, output_max)?;
         if status.success() {
             self.output.read(output)

@@ -18,6 +18,12 @@ pub(crate) struct Endpoint {
     pub(crate) health: Option<String>,
 }
 
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self { port: None, path: "/".to_owned(), health: None }
+    }
+}
+
 impl Endpoint {
     /// Reads the settings from variables.
     pub(crate) fn read(
@@ -41,7 +47,8 @@ impl Endpoint {
             }
             given => Ok(given),
         };
-        Ok(Self { port, path: path(PATH)?.unwrap_or_else(|| "/".to_owned()), health: path(HEALTH)? })
+        let usual = Self::default();
+        Ok(Self { port, path: path(PATH)?.unwrap_or(usual.path), health: path(HEALTH)? })
     }
 
     /// What a server is asked for to see whether it is alive.
@@ -70,7 +77,7 @@ mod tests {
     #[test]
     fn what_is_left_out_has_a_default() {
         let endpoint = read(&[]).unwrap();
-        assert_eq!(endpoint, Endpoint { port: None, path: "/".to_owned(), health: None });
+        assert_eq!(endpoint, Endpoint::default());
         assert_eq!(endpoint.alive_path(), "/");
         let endpoint = read(&[(PORT, "65535"), (PATH, "/a?b=%20c"), (HEALTH, "/up")]).unwrap();
         assert_eq!(

@@ -12,10 +12,10 @@ use super::roll::Roll;
 use super::server::Server;
 use crate::bell::Bell;
 use crate::children::Children;
-use crate::limits::STEADY;
+use crate::limits::SERVICE_MIN;
 use crate::log;
-use crate::pauses::{Life, Pauses};
 use crate::program::Program;
+use crate::seat::pause;
 
 /// The server that is there, and the one that comes after it.
 pub(crate) struct Keeper {
@@ -85,19 +85,21 @@ impl Keeper {
     }
 
     async fn keep(&self) {
-        let mut pauses = Pauses::default();
+        let mut useless = 0;
         let mut worked = false;
         loop {
-            let (life, how) = match self.begin().await {
+            let (was_useful, how) = match self.begin().await {
                 Ok(server) => {
                     worked = true;
                     self.watch(&server).await
                 }
                 Err(how) if !worked => return self.turn(State::Over(how)),
-                Err(how) => (Life::Unready, how),
+                Err(how) => (false, how),
             };
-            let pause = pauses.after(life);
-            log::line(&format!("error {how}; another is started in {} ms", pause.as_millis()));
+            useless = if was_useful { 0 } else { useless + 1 };
+            let pause = pause(useless);
+            let when = if pause.is_zero() { String::new() } else { format!(" in {} ms", pause.as_millis()) };
+            log::line(&format!("warning {how}; another is started{when}"));
             self.turn(State::Absent(how));
             sleep(pause).await;
         }
@@ -118,8 +120,8 @@ impl Keeper {
         }
     }
 
-    /// Waits until a server is no more, or of no use, and then is no more.
-    async fn watch(&self, server: &Server) -> (Life, String) {
+    /// Waits until a server is no more; whether it was of use, and how it ended.
+    async fn watch(&self, server: &Server) -> (bool, String) {
         let path = self.endpoint.alive_path();
         let until_over = async {
             tokio::select! {
@@ -133,14 +135,14 @@ impl Keeper {
             }
         };
         let mut until_over = std::pin::pin!(until_over);
-        let (life, how) = match timeout(STEADY, &mut until_over).await {
-            Ok(how) => (Life::Short, how),
-            Err(_) => (Life::Steady, until_over.await),
+        let (was_useful, how) = match timeout(SERVICE_MIN, &mut until_over).await {
+            Ok(how) => (false, how),
+            Err(_) => (true, until_over.await),
         };
         // Who had a request there asks for the next server then.
         self.turn(State::Absent(how.clone()));
         server.over(how.clone());
-        (life, how)
+        (was_useful, how)
     }
 
     fn turn(&self, state: State) {

@@ -30,6 +30,7 @@ pub(crate) use roll::Roll;
 use crate::children::Children;
 use crate::form::{InputForm, OutputForm};
 use crate::program::Program;
+use crate::settings::Settings;
 use keeper::Keeper;
 use server::{ExchangeError, Server};
 
@@ -49,7 +50,9 @@ struct Held<'a> {
 }
 
 impl Proxy {
-    pub(crate) fn new(program: Program, endpoint: Endpoint, input: InputForm, output: OutputForm) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let Settings { command, input, output, endpoint, .. } = settings;
+        let program = Program::new(command);
         let (children, roll) = (Children::new(), Rc::new(Roll::default()));
         let keeper = Rc::new(Keeper::new(program, endpoint, Rc::clone(&children), Rc::clone(&roll)));
         Self { input, output, keeper, roll, children }

@@ -47,7 +47,7 @@ impl Reply {
         let status = self.status;
         let body = self.body.as_deref().unwrap_or_default();
         if let Ok(fault) = serde_json::from_slice::<Fault>(body) {
-            return fault.into_error_of(status);
+            return fault.error.into_error_of(status);
         }
         let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_TEXT_BYTES_MAX)]);
         let text = text.trim_end_matches(char::REPLACEMENT_CHARACTER).trim();

@@ -20,7 +20,7 @@ use super::roll::Roll;
 use crate::bell::Bell;
 use crate::child::Child;
 use crate::children::Children;
-use crate::diary::{Diary, Owner};
+use crate::diary::Diary;
 use crate::fault;
 use crate::limits::{ASK_MAX, END_WAIT, IDLE_CONNECTIONS_MAX, LOOK_PAUSE_MAX, LOOK_PAUSE_MIN};
 use crate::program::Program;
@@ -79,7 +79,7 @@ impl Server {
         let (child, pipes) =
             Child::start(&mut command, children).map_err(|error| program.failed(&error).to_string())?;
         let lost = "a standard stream that was asked for is there";
-        let keep = |pipe| Diary::keep(pipe, Owner::Only(Rc::clone(roll)));
+        let keep = |pipe| Diary::keep_for(pipe, Rc::clone(roll));
         Ok(Self {
             child,
             opening: Opening::new(&endpoint.path, port.number),
@@ -125,8 +125,8 @@ impl Server {
     pub(crate) async fn end(&self) -> String {
         let status = self.child.ended().await;
         // What it wrote last has the reason.
-        self.stdout.catch_up();
-        self.stderr.catch_up();
+        self.stdout.catch_up(true);
+        self.stderr.catch_up(true);
         let last =
             [self.stderr.last_line(), self.stdout.last_line()].into_iter().find(|line| !line.is_empty());
         let how = status.map_or_else(|error| format!("cannot be waited for: {error}"), fault::how);
@@ -191,13 +191,21 @@ impl Server {
     pub(crate) async fn exchange(&self, context: &Context, input: &[u8]) -> Result<Reply, ExchangeError> {
         let head = self.opening.head(context, input.len());
         let mut idle = self.take_idle();
+        // How a connection that was kept had ended before the request was read.
+        let mut stale = None;
         loop {
             let was_idle = idle.is_some();
             let mut connection = match idle.take() {
                 Some(connection) => connection,
-                None => self.connect().await.map_err(|reason| {
-                    ExchangeError::Connect(Unreachable { port: self.port.number, reason })
-                })?,
+                None => match self.connect().await {
+                    Ok(connection) => connection,
+                    // Not closed but ended, perhaps of this very request.
+                    Err(_) if let Some(stale) = stale => return Err(ExchangeError::Lost(stale)),
+                    Err(reason) => {
+                        let port = self.port.number;
+                        return Err(ExchangeError::Connect(Unreachable { port, reason }));
+                    }
+                },
             };
             connection.send(&mut [IoSlice::new(head.as_bytes()), IoSlice::new(input)]).await;
             let mut location = None;
@@ -210,13 +218,8 @@ impl Server {
                 .await;
             let answered = match received {
                 Ok(head) => head,
-                // It had been closed while nobody used it. A server that lives has not seen the
-                // request then; one that has ended may have ended of it.
-                Err(error)
-                    if was_idle
-                        && connection.was_left_unread(&error).await
-                        && self.ended_by_now().await.is_none() =>
-                {
+                Err(error) if was_idle && connection.was_left_unread(&error).await => {
+                    stale = Some(error);
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::http_server::{python, start, told, write, write_and_close};
+use crate::http_server::{Fifo, python, start, told, write, write_and_close};
 use crate::instance::Instance;
 
 /// The script of a server on a bare socket that runs `answer` on each connection when a request
@@ -86,6 +86,19 @@ fn a_connection_that_the_server_has_closed_meanwhile_is_replaced() {
         let answer = connection.invoke("", &closing);
         assert_eq!((answer.status, answer.text()), (200, "1"));
     }
+}
+
+#[test]
+fn what_the_server_says_unasked_is_no_answer_to_the_next_request() {
+    let (mut instance, mut gate) = (start(&[]), Fifo::new());
+    let mut connection = instance.connect();
+    let late = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
+    let body = json!({"input": {"do": "stray", "bytes": late, "for": gate.path()}}).to_string();
+    assert_eq!(connection.invoke("", &body).text(), "1");
+    gate.open(1);
+    instance.line_with("strayed");
+    let answer = connection.invoke("", r#"{"input":2}"#);
+    assert_eq!((answer.status, answer.text()), (200, "2"));
 }
 
 #[test]

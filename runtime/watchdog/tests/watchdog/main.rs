@@ -12,5 +12,10 @@ mod left_behind;
 mod start;
 mod stdio;
 mod stopped;
+mod worker;
+mod worker_faults;
+mod worker_program;
+mod worker_start;
+mod worker_stopped;
 
 use picofaas_contract::{control_plane, wire};

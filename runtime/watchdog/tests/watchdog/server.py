@@ -3,6 +3,8 @@
 {"do": "echo"}            answers with the body as it came
 {"do": "tell"}            answers with what it got: line, headers, body, its process, the connection
 {"do": "write", "bytes"}  writes these bytes and nothing else; with "close" it closes then
+{"do": "stray", "bytes", "for"}  answers with 1, and writes these bytes when it has got a byte
+                          of the FIFO
 {"do": "wait", "for"}     answers 17 once it has got a byte of the FIFO
 {"do": "watch"}           says so when the connection ends, and answers nothing
 {"do": "fall"}            closes the connection and answers nothing
@@ -77,6 +79,12 @@ class Handler(BaseHTTPRequestHandler):
     def write(self, body, told):
         self.wfile.write(told["bytes"].encode())
         self.close_connection = bool(told.get("close"))
+
+    def stray(self, body, told):
+        self.answer(200, b"1")
+        wait_for(told["for"])
+        self.wfile.write(told["bytes"].encode())
+        say("strayed")
 
     def wait(self, body, told):
         say("waiting")
