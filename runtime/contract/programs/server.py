@@ -16,6 +16,8 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes, and the second is not to wait until the first has arrived.
+    disable_nagle_algorithm = True
 
     def do_POST(self):
         given = self.rfile.read(int(self.headers["Content-Length"]))

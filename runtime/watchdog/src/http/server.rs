@@ -121,6 +121,12 @@ impl Server {
         }
     }
 
+    /// Passes on the lines that it has written so far.
+    pub(crate) fn catch_up(&self) {
+        self.stdout.catch_up(false);
+        self.stderr.catch_up(false);
+    }
+
     /// Waits until it has ended by itself, and says how.
     pub(crate) async fn end(&self) -> String {
         let status = self.child.ended().await;
