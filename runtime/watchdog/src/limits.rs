@@ -55,7 +55,7 @@ pub(crate) const PIPE_BYTES: usize = 1 << 20;
 /// there is nothing more for it.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// When it is said that a worker is still not ready.
+/// When it is said that a worker or a server is still not ready.
 pub(crate) const READY_SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// A process that ends sooner after it was ready is taken for one that cannot work.

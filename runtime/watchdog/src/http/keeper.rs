@@ -1,6 +1,7 @@
 //! Keeps one server running.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 
 use picofaas_runtime::HandlerError;
@@ -12,7 +13,7 @@ use super::roll::Roll;
 use super::server::Server;
 use crate::bell::Bell;
 use crate::children::Children;
-use crate::limits::SERVICE_MIN;
+use crate::limits::{READY_SILENCE_MAX, SERVICE_MIN};
 use crate::log;
 use crate::program::Program;
 use crate::seat::pause;
@@ -111,12 +112,27 @@ impl Keeper {
         tokio::select! {
             biased;
             how = server.end() => Err(format!("{how} (before it was ready)")),
-            () = server.ready(self.endpoint.health.as_deref()) => {
+            () = self.ready(&server) => {
                 log::line(&format!("the server is ready on port {}", server.port()));
                 let server = Rc::new(server);
                 self.turn(State::Ready(Rc::clone(&server)));
                 Ok(server)
             }
+        }
+    }
+
+    /// Waits until a server is ready, and says so where that takes long.
+    async fn ready(&self, server: &Server) {
+        let health = self.endpoint.health.as_deref();
+        let mut ready = pin!(server.ready(health));
+        if timeout(READY_SILENCE_MAX, &mut ready).await.is_err() {
+            let what = match health {
+                Some(path) => format!("GET {path} (WATCHDOG_HTTP_HEALTH) is not answered with 2xx"),
+                None => format!("nobody accepts connections on port {} (PORT of the server)", server.port()),
+            };
+            let seconds = READY_SILENCE_MAX.as_secs();
+            log::line(&format!("warning the server is not ready after {seconds} s: {what}"));
+            ready.await;
         }
     }
 
@@ -134,7 +150,7 @@ impl Keeper {
                 }
             }
         };
-        let mut until_over = std::pin::pin!(until_over);
+        let mut until_over = pin!(until_over);
         let (was_useful, how) = match timeout(SERVICE_MIN, &mut until_over).await {
             Ok(how) => (false, how),
             Err(_) => (true, until_over.await),

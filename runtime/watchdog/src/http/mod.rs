@@ -69,10 +69,11 @@ impl Handler<()> for Proxy {
     }
 
     async fn call(&self, input: Box<RawValue>, context: Context) -> Result<Box<RawValue>, HandlerError> {
-        let _entry = self.roll.enter(&context);
         let input = self.input.write(input, &context);
         loop {
             let server = self.keeper.server().await?;
+            // Not before: what a server says at its start is nobody's.
+            let _entry = self.roll.enter(&context);
             let mut held = Held { server: &server, over: false };
             let exchanged = server.exchange(&context, &input).await;
             held.over = true;

@@ -39,9 +39,11 @@ fn free_port() -> String {
 }
 
 #[test]
-fn nobody_can_connect_before_the_server_accepts_connections() {
+fn nobody_can_connect_before_the_server_does_and_one_that_never_gets_ready_is_named() {
     let mut gate = Fifo::new();
     let mut process = unready(&[("LISTEN_FIFO", gate.path().to_str().unwrap())]);
+    let line = process.line_with("not ready after 10 s");
+    assert!(line.contains("nobody accepts connections on port "), "{line}");
     gate.open(1);
     process.line_with("the server is ready on port ");
     process.line_with("listening on ");
@@ -123,6 +125,15 @@ fn health_is_503_with_the_reason_until_there_is_another_and_requests_wait() {
     instance.wait_for("picofaas_runtime_in_flight 1");
     std::fs::write(&file, "").unwrap();
     assert_eq!(waiting.receive().status, 200);
+    let mut first = String::new();
+    loop {
+        let line = instance.line_with("server ");
+        if line.starts_with("the server is ready") {
+            break;
+        }
+        first = line;
+    }
+    assert!(first.starts_with("server pid"), "a request that waits has no part in it: {first}");
     assert_eq!(instance.connect().get("/health").status, 200);
 }
 
