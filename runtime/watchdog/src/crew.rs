@@ -24,7 +24,6 @@ use crate::worker::Worker;
 /// The program, standing by in so many processes.
 pub(crate) struct Standing {
     crew: Rc<Crew>,
-    size: usize,
     seats: RefCell<Vec<(Rc<Seat>, JoinHandle<()>)>>,
 }
 
@@ -33,6 +32,8 @@ pub(crate) struct Crew {
     pub(crate) program: Program,
     pub(crate) children: Rc<Children>,
     pub(crate) tally: Tally,
+    /// How many workers there shall be.
+    size: usize,
     /// Bytes; what the requests say, which know the setting.
     pub(crate) output_max: Cell<usize>,
     /// Those that run, ready or not.
@@ -66,6 +67,7 @@ impl Standing {
             program: Program::new(command),
             children: Children::new(),
             tally: Tally::default(),
+            size: workers,
             output_max: Cell::new(0),
             workers: RefCell::default(),
             waiting: RefCell::default(),
@@ -73,7 +75,7 @@ impl Standing {
             stage: Cell::new(Stage::Starting),
             last_end: RefCell::default(),
         };
-        Self { crew: Rc::new(crew), size: workers, seats: RefCell::default() }
+        Self { crew: Rc::new(crew), seats: RefCell::default() }
     }
 }
 
@@ -84,7 +86,7 @@ impl Handler<()> for Standing {
     async fn start(&self) -> Result<(), HandlerError> {
         self.crew.program.find()?;
         self.crew.children.adopt()?;
-        for _ in 0..self.size {
+        for _ in 0..self.crew.size {
             let seat = Seat::new(Rc::clone(&self.crew));
             let keeping = spawn_local(Rc::clone(&seat).keep());
             self.seats.borrow_mut().push((seat, keeping));
@@ -211,7 +213,7 @@ impl Crew {
     fn choose(&self) -> Option<Rc<Worker>> {
         let workers = self.workers.borrow();
         let free = workers.iter().filter(|worker| worker.is_free()).min_by_key(|worker| worker.load());
-        let others = workers.len() > 1;
+        let others = self.size > 1;
         free.or_else(|| workers.iter().find(|worker| worker.takes_ahead(others))).cloned()
     }
 

@@ -20,9 +20,9 @@ pub(crate) enum End {
     #[error("the worker was killed, for an output is longer than {max} bytes (MAX_OUTPUT)")]
     TooLarge { sequence: u32, max: usize },
     #[error("the worker was stopped at the deadline of its request")]
-    Deadline,
+    Deadline { sequence: u32 },
     #[error("the worker was stopped, for the caller of its request went away")]
-    CallerGone,
+    CallerGone { sequence: u32 },
     #[error("the worker was killed, for it did not stop a request within {} s", STOP_GRACE.as_secs())]
     Stuck,
     #[error("the watchdog is stopping")]
@@ -42,10 +42,24 @@ impl End {
             Self::Exited(_) => Some(2),
             Self::Garbage(_) => Some(3),
             Self::TooLarge { .. } => Some(4),
-            Self::Deadline => Some(5),
-            Self::CallerGone => Some(6),
+            Self::Deadline { .. } => Some(5),
+            Self::CallerGone { .. } => Some(6),
             Self::Stuck => Some(7),
             Self::Closing => None,
+        }
+    }
+
+    /// The request that nobody waits for any more, where that is why.
+    pub(crate) fn given_up(&self) -> Option<u32> {
+        match self {
+            Self::Deadline { sequence } | Self::CallerGone { sequence } => Some(*sequence),
+            Self::Unstartable(_)
+            | Self::Unready(_)
+            | Self::Exited(_)
+            | Self::Garbage(_)
+            | Self::TooLarge { .. }
+            | Self::Stuck
+            | Self::Closing => None,
         }
     }
 
@@ -53,7 +67,11 @@ impl End {
     pub(crate) fn is_its_own(&self) -> bool {
         match self {
             Self::Unstartable(_) | Self::Unready(_) | Self::Exited(_) | Self::Garbage(_) => true,
-            Self::TooLarge { .. } | Self::Deadline | Self::CallerGone | Self::Stuck | Self::Closing => false,
+            Self::TooLarge { .. }
+            | Self::Deadline { .. }
+            | Self::CallerGone { .. }
+            | Self::Stuck
+            | Self::Closing => false,
         }
     }
 

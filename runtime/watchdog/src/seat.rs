@@ -103,8 +103,16 @@ impl Seat {
         let mut is_silent = true;
         let mut parting = pin!(None);
         let status = poll_fn(|cx| {
-            if let Poll::Ready(end) = worker.poll_over(cx) {
-                return Poll::Ready(Err(end));
+            while let Poll::Ready(end) = worker.poll_over(cx) {
+                let Some(sequence) = end.given_up() else { return Poll::Ready(Err(end)) };
+                // It may be at the next request already, which it must not lose then.
+                if let Err(end) = replies.hear_rest(worker, &self.crew) {
+                    return Poll::Ready(Err(end));
+                }
+                if !worker.is_spared(sequence) {
+                    return Poll::Ready(Err(end));
+                }
+                self.crew.hand_out();
             }
             if parting.is_none() {
                 match replies.poll_hear(worker, &self.crew, cx) {

@@ -189,7 +189,7 @@ impl Worker {
             self.name_owner();
         } else if at == 0 {
             // What it writes when it is stopped is still of this request.
-            self.dismiss(if is_late { End::Deadline } else { End::CallerGone });
+            self.dismiss(if is_late { End::Deadline { sequence } } else { End::CallerGone { sequence } });
         }
     }
 
@@ -198,6 +198,15 @@ impl Worker {
         if !self.gone.replace(true) {
             self.over.post(end);
         }
+    }
+
+    /// Lets it go on after all where it has replied to this request meanwhile.
+    pub(crate) fn is_spared(&self, sequence: u32) -> bool {
+        let spared = self.place_of(sequence).is_none();
+        if spared {
+            self.gone.set(false);
+        }
+        spared
     }
 
     /// Has it end by itself: it gets nothing more to read.

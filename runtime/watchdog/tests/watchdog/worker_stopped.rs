@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::instance::wait_for_end;
+use crate::instance::{PATIENCE, wait_for_end};
 use crate::wire::invocation;
 use crate::worker_program::{each, fifo, instance, script};
 
@@ -158,6 +158,37 @@ say(sequence, {"output": [PID, sequence]})"#,
     instance.wait_for("picofaas_watchdog_requests_waiting 0");
     assert_eq!(stopped.receive().status, 504);
     assert_eq!(ahead.receive().json()[1], 1, "the first of a new worker");
+}
+
+#[test]
+fn a_worker_that_had_replied_when_its_caller_went_away_is_not_stopped() {
+    let (_directory, path) = fifo();
+    let directory = tempfile::tempdir().unwrap();
+    let done = directory.path().join("done");
+    let instance = instance(&each(&format!(
+        r#"
+if input == 1: wait({path:?})
+say(sequence, {{"output": PID}})
+if input == 1: os.mkfifo({done:?}); wait({done:?})"#
+    )));
+    let mut connection = instance.connect();
+    let pid = connection.invoke("", r#"{"input":2}"#).text().to_owned();
+    let mut gone = instance.connect();
+    gone.send(invocation("", ONE));
+    instance.wait_for("picofaas_runtime_in_flight 1");
+    instance.signal(Signal::STOP);
+    drop(gone);
+    std::fs::write(&path, "1").unwrap();
+    // Once this can be opened, the reply is in the pipe.
+    let began = std::time::SystemTime::now();
+    while std::fs::metadata(&done).is_err() {
+        assert!(began.elapsed().unwrap() < PATIENCE, "the worker does not reply");
+        std::thread::yield_now();
+    }
+    instance.signal(Signal::CONT);
+    instance.wait_for("picofaas_watchdog_late_replies_total 1");
+    std::fs::write(&done, "1").unwrap();
+    assert_eq!(connection.invoke("", r#"{"input":2}"#).text(), pid);
 }
 
 /// Takes four at a time; stops a request where it is told to, but for 3, and answers others
