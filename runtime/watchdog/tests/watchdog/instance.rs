@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use picofaas_contract::control_plane::ControlPlane;
+pub use picofaas_contract::patience::PATIENCE;
 pub use picofaas_contract::process::wait_for_end;
 use picofaas_contract::{instance, process};
 
