@@ -144,17 +144,15 @@ fn python() -> Result<Subject, String> {
     if !folder.join("Cargo.toml").is_file() {
         return Err("it is not there yet".to_owned());
     }
-    // Found first in PATH, as in a virtual environment. Its package is used as it is in the tree.
     let interpreter = interpreter()?;
-    let found_in = interpreter.parent().expect("the path of a program has a folder");
-    let path = std::env::var("PATH").unwrap_or_default();
     Ok(Subject {
         name: Runtime::Python.name().to_owned(),
         command: vec![text(&built::python())],
         folder: Some(folder.join("tests")),
         variables: vec![
             ("HANDLER".to_owned(), format!("faulty:{FUNCTION}")),
-            ("PATH".to_owned(), format!("{}:{path}", text(found_in))),
+            variable("PICOFAAS_PYTHON", &text(&interpreter)),
+            // The package as it is in the tree.
             variable("PYTHONPATH", &text(&folder.join("python"))),
             variable("PYTHONDONTWRITEBYTECODE", "1"),
         ],
