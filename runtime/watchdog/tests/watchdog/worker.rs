@@ -245,8 +245,8 @@ fn lines_of_requests_that_come_at_once_have_the_ids_of_their_own() {
         let request = invocation("", &format!(r#"{{"input":"{number}."}}"#));
         connection.send(request.replace("e-1\r", &format!("id-{number}.\r")));
     }
-    for number in 0..16 {
-        connections[number].receive();
+    for (number, connection) in connections.iter_mut().enumerate() {
+        connection.receive();
         let line = instance.line_with("line of");
         assert_eq!(line, format!("info executionId=id-{number}. traceId=- line of {number}.\n"));
     }
