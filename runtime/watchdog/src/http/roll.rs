@@ -32,14 +32,9 @@ impl Roll {
         Entry { roll: self, place }
     }
 
-    /// Whether exactly one is under way.
-    pub(crate) fn has_one(&self) -> bool {
-        self.taken.get() == 1
-    }
-
     /// The one that is under way, if exactly one is.
     pub(crate) fn only(&self) -> Option<Logger> {
-        if !self.has_one() {
+        if self.taken.get() != 1 {
             return None;
         }
         self.places.borrow().iter().flatten().next().cloned()

@@ -121,12 +121,6 @@ impl Server {
         }
     }
 
-    /// Passes on the lines that it has written so far.
-    pub(crate) fn catch_up(&self) {
-        self.stdout.catch_up(false);
-        self.stderr.catch_up(false);
-    }
-
     /// Waits until it has ended by itself, and says how.
     pub(crate) async fn end(&self) -> String {
         let status = self.child.ended().await;
@@ -162,6 +156,13 @@ impl Server {
     /// Ends it: SIGTERM, and SIGKILL if need be.
     pub(crate) async fn kill(&self) {
         self.child.end().await;
+    }
+
+    /// Passes on what it has written for the log so far. What was written before an answer came
+    /// before it, and the event loop learns of both at once.
+    pub(crate) fn glance_at_log(&self) {
+        self.stdout.glance();
+        self.stderr.glance();
     }
 
     /// Takes note of how it ended, for the requests that it had.
