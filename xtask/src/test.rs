@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::examples;
 use crate::libtest::Tally;
 use crate::openapi;
 use crate::repository::Repository;
@@ -47,6 +48,7 @@ const CHECKS: [Check; 10] = [
     Check { name: "test", what: "cargo test --workspace --no-fail-fast", run: test },
     Check { name: "loom", what: "cargo test --features loom --lib loom_tests", run: loom },
     Check { name: "java", what: "mvn -f runtime/java verify, the Java runtime and its example", run: java },
+    Check { name: "examples", what: "the examples of several languages, byte for byte", run: examples },
     Check {
         name: "contract",
         what: "cargo run -p picofaas-contract, every runtime held to one contract",
@@ -73,7 +75,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
 
     println!("cargo xtask test runs {} checks, goes on after a failure, and installs", checks.len());
     println!(
-        "what they need and this machine lacks (rustfmt, clippy, cargo-deny, redocly, schemathesis), once:"
+        "what they need and this machine lacks (rustfmt, clippy, cargo-deny, jq, redocly, schemathesis), once:"
     );
     for check in &checks {
         println!("  {:<8} {}", check.name, check.what);
@@ -217,14 +219,23 @@ fn count(mut command: Command) -> Result<Verdict> {
     Ok(Verdict::Counted(tally))
 }
 
+fn examples(repository: &Repository) -> Result<Verdict> {
+    let ends = examples::run(repository)?;
+    Ok(of_parts(&ends.failed, &ends.skipped))
+}
+
 fn openapi(repository: &Repository) -> Result<Verdict> {
     let ends = openapi::run(repository)?;
-    let named = |ends: Vec<String>| ends.join("; ");
-    Ok(match (ends.failed.is_empty(), ends.skipped.is_empty()) {
-        (false, _) => Verdict::Failed(named(ends.failed)),
-        (true, false) => Verdict::Skipped(named(ends.skipped)),
+    Ok(of_parts(&ends.failed, &ends.skipped))
+}
+
+/// How a check ended that has parts.
+fn of_parts(failed: &[String], skipped: &[String]) -> Verdict {
+    match (failed.is_empty(), skipped.is_empty()) {
+        (false, _) => Verdict::Failed(failed.join("; ")),
+        (true, false) => Verdict::Skipped(skipped.join("; ")),
         (true, true) => Verdict::Passed,
-    })
+    }
 }
 
 fn status(mut command: Command) -> Result<Verdict> {
