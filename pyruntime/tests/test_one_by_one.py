@@ -327,3 +327,9 @@ def test_exiting_at_once_is_the_process_ending(serve: Start) -> None:
     worker = serve(handler="faulty:exit")
     worker.send(None)
     assert worker.wait() == 3
+
+
+def test_a_handler_that_breaks_standard_error_breaks_its_log_only(serve: Start) -> None:
+    worker = serve("import sys\ndef handle(input):\n sys.stderr = None\n 1 / 0")
+    for _ in range(2):
+        assert worker.error(None) == (500, "HANDLER_ERROR", "ZeroDivisionError: division by zero")

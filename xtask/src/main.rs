@@ -17,6 +17,7 @@ mod http;
 mod libtest;
 mod openapi;
 mod process;
+mod python;
 mod repository;
 mod test;
 mod tidy;
