@@ -95,7 +95,10 @@ impl Process {
     /// Waits for the end; the exit code (or minus the signal) and the rest of stderr.
     pub fn end(mut self) -> (i32, String) {
         let mut rest = String::new();
-        while self.stderr.read_line(&mut rest).expect("the process ends") > 0 {}
+        let began = SystemTime::now();
+        while self.stderr.read_line(&mut rest).expect("the process ends") > 0 {
+            assert!(began.elapsed().unwrap() < PATIENCE, "it goes on:\n{rest}");
+        }
         let status = self.child.wait().unwrap();
         (status.code().unwrap_or_else(|| -status.signal().unwrap()), rest)
     }

@@ -5,6 +5,10 @@
 #[path = "../../../rust/tests/runtime/control_plane.rs"]
 #[expect(dead_code, reason = "shared with the tests of the Rust runtime, which need all of it")]
 mod control_plane;
+mod http;
+mod http_life;
+mod http_server;
+mod http_wire;
 mod instance;
 mod job;
 mod left_behind;
