@@ -19,6 +19,7 @@ mod http;
 mod libtest;
 mod openapi;
 mod process;
+mod python;
 mod repository;
 mod test;
 mod tidy;
