@@ -22,6 +22,7 @@ pub struct Program {
 }
 
 pub const WRK: Program = Program { name: "wrk", package: "wrk" };
+pub const JQ: Program = Program { name: "jq", package: "jq" };
 pub const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 
 /// Why a tool cannot be had here: a sentence for the person who reads that a check was skipped.

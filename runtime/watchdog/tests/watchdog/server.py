@@ -42,6 +42,8 @@ def wait_for(fifo):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes, and the second is not to wait until the first has arrived.
+    disable_nagle_algorithm = True
 
     def do_GET(self):
         say(f"asked for {self.path}")

@@ -19,7 +19,7 @@ struct Instance {
 impl Instance {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_word-stats"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_word-stats-rust"))
             .env("PICOFAAS_SOCKET", directory.path().join("fn.sock"))
             .stderr(Stdio::piped())
             .spawn()
