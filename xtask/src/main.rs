@@ -6,6 +6,7 @@
 //! | `tidy` | the rules about the tree itself that no compiler checks |
 //! | `bench` | picofaas beside nginx and a direct call, under the same load |
 //! | `openapi` | the part of `test` that compares openapi.yaml with a running server |
+//! | `scaffold` | the part of `test` that tries out what `picofaas new` makes |
 //! | `repository` | where the tree is, what is in it, how cargo is called in it |
 //! | `toolbox` | the tools a chore needs and how they get onto this machine |
 //! | `libtest` | reads the counts out of what `cargo test` prints |
@@ -18,6 +19,7 @@ mod libtest;
 mod openapi;
 mod process;
 mod repository;
+mod scaffold;
 mod test;
 mod tidy;
 mod toolbox;

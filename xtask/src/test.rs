@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::libtest::Tally;
 use crate::openapi;
 use crate::repository::Repository;
+use crate::scaffold;
 use crate::tidy;
 use crate::toolbox::{self, Unavailable};
 
@@ -38,7 +39,7 @@ enum Verdict {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
     Check { name: "clippy", what: "cargo clippy --workspace --all-targets -- -D warnings", run: clippy },
@@ -47,6 +48,11 @@ const CHECKS: [Check; 9] = [
     Check { name: "test", what: "cargo test --workspace --no-fail-fast", run: test },
     Check { name: "loom", what: "cargo test --features loom --lib loom_tests", run: loom },
     Check { name: "java", what: "mvn -f runtime/java verify, the Java runtime and its example", run: java },
+    Check {
+        name: "scaffold",
+        what: "what `picofaas new` makes is built, tested, served and called, in every language",
+        run: scaffold,
+    },
     Check {
         name: "openapi",
         what: "openapi.yaml: its lint, its examples, and made-up requests",
@@ -68,7 +74,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
 
     println!("cargo xtask test runs {} checks, goes on after a failure, and installs", checks.len());
     println!(
-        "what they need and this machine lacks (rustfmt, clippy, cargo-deny, redocly, schemathesis), once:"
+        "what they need and this machine lacks (rustfmt, clippy, cargo-deny, redocly, schemathesis, jq), once:"
     );
     for check in &checks {
         println!("  {:<8} {}", check.name, check.what);
@@ -181,6 +187,10 @@ fn java(repository: &Repository) -> Result<Verdict> {
     // Without the progress of downloads, which is thousands of lines.
     command.current_dir(repository.root()).args(["-B", "-ntp", "-f", "runtime/java", "verify"]);
     status(command)
+}
+
+fn scaffold(repository: &Repository) -> Result<Verdict> {
+    Ok(Verdict::Counted(scaffold::run(repository)?))
 }
 
 /// Runs tests and counts them.
