@@ -160,3 +160,20 @@ fn the_pom_takes_the_versions_that_the_runtime_is_tested_with() {
     let unknown: Vec<_> = ours.iter().filter(|pair| **pair != mine && !theirs.contains(*pair)).collect();
     assert!(ours.len() == 9 && unknown.is_empty(), "{unknown:?} of {ours:?}");
 }
+
+#[test]
+fn a_function_becomes_a_job_as_the_comment_in_its_manifest_says() {
+    let root = tempfile::tempdir().unwrap();
+    for language in Language::value_variants() {
+        let name = language.title().to_lowercase();
+        let manifest = make(root.path(), &name, *language).unwrap().folder.join("function.yaml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("replicas:"));
+        let job = lines.collect::<Vec<_>>().join("\n").replace("executionMode: WARM", "executionMode: JOB");
+        fs::write(&manifest, job).unwrap();
+        let loaded = load_dir(&manifest);
+        assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
+        assert_eq!(loaded.functions[0].1.execution_mode, crate::registry::ExecutionMode::Job);
+        assert!(text.contains("`replicas` goes then"), "{text}");
+    }
+}
