@@ -7,8 +7,9 @@ use std::rc::Rc;
 use picofaas_runtime::Logger;
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::spawn_local;
+use tokio::time::Instant;
 
-use crate::limits::{LAST_WORDS_BYTES_MAX, LINE_BYTES_MAX};
+use crate::limits::{AHEAD_AFTER_LINE, LAST_WORDS_BYTES_MAX, LINE_BYTES_MAX};
 use crate::log;
 
 /// Bytes that are read at once.
@@ -26,6 +27,8 @@ struct Page {
     begun: Vec<u8>,
     /// Whose the lines are.
     owner: Option<Logger>,
+    /// When there was a line that did not say itself whose it is.
+    spoke: Option<Instant>,
     /// The last line that was not blank.
     last: String,
 }
@@ -39,9 +42,19 @@ impl Diary {
         diary
     }
 
+    /// Whose lines are those that come from now on.
+    pub(crate) fn belongs_to(&self, owner: Option<Logger>) {
+        self.page.borrow_mut().owner = owner;
+    }
+
+    /// Whether there was a line a moment ago that did not say itself whose it is.
+    pub(crate) fn spoke_lately(&self) -> bool {
+        self.page.borrow().spoke.is_some_and(|at| at.elapsed() < AHEAD_AFTER_LINE)
+    }
+
     /// Passes on what the child has written so far without waiting for more, a line without an
-    /// end included.
-    pub(crate) fn catch_up(&self) {
+    /// end included where its owner has none to come.
+    pub(crate) fn catch_up(&self, ends_line: bool) {
         let mut page = self.page.borrow_mut();
         let mut piece = [0; PIECE_BYTES];
         let mut rest = LAST_WORDS_BYTES_MAX;
@@ -52,7 +65,9 @@ impl Diary {
             page.take(&piece[..read]);
             rest = rest.saturating_sub(read);
         }
-        page.end_line();
+        if ends_line {
+            page.end_line();
+        }
     }
 
     /// The last line that was not blank; empty where there is none.
@@ -104,6 +119,9 @@ impl Page {
     fn write_line(&mut self) {
         let line = String::from_utf8_lossy(&self.begun);
         let line = line.trim_end_matches('\r');
+        if !line.contains("executionId") {
+            self.spoke = Some(Instant::now());
+        }
         match &self.owner {
             // A child that names the execution itself, as JSON perhaps, knows best.
             Some(owner) if !line.contains(owner.execution_id()) => owner.log(line),

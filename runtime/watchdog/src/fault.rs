@@ -19,16 +19,16 @@ pub(crate) struct Fault {
 }
 
 #[derive(Debug, Deserialize)]
-struct Detail {
+pub(crate) struct Detail {
     status: Option<u16>,
     code: Option<String>,
-    message: String,
+    pub(crate) message: String,
 }
 
-impl Fault {
-    /// With a status that the program did not choose itself.
+impl Detail {
+    /// With a status for where the program chose none itself.
     pub(crate) fn into_error(self, status: u16) -> HandlerError {
-        let Detail { status: chosen, code, message } = self.error;
+        let Self { status: chosen, code, message } = self;
         let status = chosen.filter(|chosen| (400..=599).contains(chosen)).unwrap_or(status);
         let usual = if status == 400 { BAD_INPUT } else { HANDLER_ERROR };
         HandlerError::new(status, code.unwrap_or_else(|| usual.to_owned()), message)
@@ -40,7 +40,7 @@ impl Fault {
 pub(crate) fn of_exit(status: ExitStatus, output: &[u8], last_line: &str) -> HandlerError {
     let refused = status.code() == Some(INPUT_REFUSED);
     if let Ok(fault) = serde_json::from_slice::<Fault>(output) {
-        return fault.into_error(if refused { 400 } else { 500 });
+        return fault.error.into_error(if refused { 400 } else { 500 });
     }
     if refused {
         let message = if last_line.is_empty() { "the program refused its input" } else { last_line };

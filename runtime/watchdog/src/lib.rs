@@ -12,23 +12,35 @@
 //! | `diary`, `log` | lines for the log |
 //! | `form`, `fault` | inputs, outputs and failures of programs |
 //! | `stdio` | a process for each request |
+//! | `crew`, `seat`, `worker` | processes that take one request after the other: all, one place, one process |
+//! | `errand`, `frame`, `notice` | a request on its way to one of them, and what goes over the pipes |
+//! | `end`, `tally` | how they end, and counts of them |
 //! | `limits` | every limit |
 
 mod child;
 mod children;
+mod crew;
 mod diary;
+mod end;
+mod errand;
 mod fault;
 mod form;
+mod frame;
 mod limits;
 mod log;
+mod notice;
 mod program;
+mod seat;
 mod settings;
 mod stdio;
+mod tally;
 mod words;
+mod worker;
 
 use std::process::ExitCode;
 
-use settings::{Mode, Settings};
+use crew::Standing;
+use settings::{Mode, Preset, Settings};
 use stdio::OneShot;
 
 /// The environment does not say clearly what to do; the Rust runtime has the same.
@@ -45,9 +57,27 @@ pub fn run() -> ExitCode {
         ));
         return ExitCode::from(USAGE);
     }
-    match Settings::from_env() {
+    serve(None)
+}
+
+/// Serves a program that speaks the protocol of `WATCHDOG_MODE=worker`, for a runtime that
+/// brings it. Mode and command are as good as set: `WATCHDOG_MODE` or `WATCHDOG_CMD` with
+/// anything else is exit code 2. The rest of the environment, `PICOFAAS_WORKERS` among it, and
+/// the exit codes are those of [`run`].
+///
+/// # Panics
+/// If the command has no word.
+#[must_use = "return it from main, or the process ends as a success"]
+pub fn worker(command: Vec<String>) -> ExitCode {
+    assert!(!command.is_empty(), "a command has at least one word, the program");
+    serve(Some(Preset { mode: Mode::Worker, command }))
+}
+
+fn serve(preset: Option<Preset>) -> ExitCode {
+    match Settings::from_env(preset) {
         Ok(settings) => match settings.mode {
             Mode::Stdio => picofaas_runtime::serve(OneShot::new(settings)),
+            Mode::Worker => picofaas_runtime::serve(Standing::new(settings)),
         },
         Err(error) => {
             log::line(&format!("error {error}"));

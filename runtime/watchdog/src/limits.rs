@@ -14,3 +14,48 @@ pub(crate) const LAST_WORDS_BYTES_MAX: usize = 1 << 18;
 
 /// Bytes that are looked through for the mark in the environment of a process.
 pub(crate) const ENVIRONMENT_BYTES_MAX: u64 = 4 << 20;
+
+/// Workers that there can be: each is a process with memory of its own.
+pub(crate) const WORKERS_MAX: usize = 64;
+
+/// Requests that a worker can take at a time.
+pub(crate) const CONCURRENCY_MAX: usize = 1024;
+
+/// Bytes that a worker's frame may have besides an output: the object around it, and the
+/// message of a failure.
+pub(crate) const FRAME_BYTES_BESIDES: usize = 1 << 16;
+
+/// Bytes that each pipe to and from a worker is asked to hold, so that most requests and
+/// replies go through in one piece. It is the most that the kernel gives to everybody.
+pub(crate) const PIPE_BYTES: usize = 1 << 20;
+
+/// How long a worker has to reply to a request that was stopped, and to end by itself when
+/// there is nothing more for it.
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// When it is said that a worker is still not ready.
+pub(crate) const READY_SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// A worker that ends sooner after it was ready is taken for one that cannot work.
+pub(crate) const SERVICE_MIN: Duration = Duration::from_millis(500);
+
+/// Pause before a worker follows on one that could not work, and the second time that this
+/// happens; it doubles up to [`RESTART_PAUSE_MAX`].
+pub(crate) const RESTART_PAUSE_MIN: Duration = Duration::from_millis(200);
+
+/// Longest pause between two workers.
+pub(crate) const RESTART_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Where there are several workers, one that is busy is only sent a request ahead when its
+/// last took less than this, and so will this one: else another may be free before.
+pub(crate) const AHEAD_MAX: Duration = Duration::from_millis(1);
+
+/// How long a worker is sent nothing ahead after it has written a line without an id: the
+/// next such line could then be of either of two requests.
+pub(crate) const AHEAD_AFTER_LINE: Duration = Duration::from_secs(1);
+
+/// Bytes that are read at once of what a worker says.
+pub(crate) const READ_BYTES: usize = 1 << 16;
+
+/// Bytes of memory that are kept for what is written to a worker, once all of it is written.
+pub(crate) const OUT_BYTES_KEPT: usize = 1 << 18;

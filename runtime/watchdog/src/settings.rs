@@ -4,6 +4,7 @@
 use thiserror::Error;
 
 use crate::form::{InputForm, OutputForm};
+use crate::limits::WORKERS_MAX;
 use crate::words;
 
 /// The watchdog's settings.
@@ -14,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) command: Vec<String>,
     pub(crate) input: InputForm,
     pub(crate) output: OutputForm,
+    /// Processes in the mode `worker`; a JOB has one.
+    pub(crate) workers: usize,
 }
 
 /// How the program is used.
@@ -21,6 +24,15 @@ pub(crate) struct Settings {
 pub(crate) enum Mode {
     /// A process for each request.
     Stdio,
+    /// Processes that take one request after the other.
+    Worker,
+}
+
+/// What a runtime that brings its own command has decided.
+#[derive(Debug)]
+pub(crate) struct Preset {
+    pub(crate) mode: Mode,
+    pub(crate) command: Vec<String>,
 }
 
 /// An environment that does not say clearly what to do.
@@ -32,19 +44,27 @@ pub(crate) enum SettingError {
     Unknown { name: &'static str, value: String, known: &'static str },
     #[error("WATCHDOG_CMD is `{value}`, which is no command: {fault}")]
     Command { value: String, fault: String },
+    #[error("{name} is `{value}`, which is decided here: leave it out")]
+    Decided { name: &'static str, value: String },
+    #[error("{name} is `{value}`, which is for the mode stdio: leave it out")]
+    OtherMode { name: &'static str, value: String },
+    #[error("PICOFAAS_WORKERS is `{0}`: give a number of processes from 1 to {WORKERS_MAX}")]
+    Workers(String),
     #[error("{0} is not valid UTF-8")]
     NotText(&'static str),
 }
 
 const MODE: &str = "WATCHDOG_MODE";
-const MODES: &str = "stdio";
+const MODES: &str = "stdio or worker";
 const COMMAND: &str = "WATCHDOG_CMD";
+const INPUT: &str = "WATCHDOG_INPUT";
+const OUTPUT: &str = "WATCHDOG_OUTPUT";
 const COMMANDS: &str = "the program and its arguments, as words of a shell or as a JSON array";
 
 impl Settings {
     /// Reads the environment of the process.
-    pub(crate) fn from_env() -> Result<Self, SettingError> {
-        Self::read(|name| match std::env::var_os(name) {
+    pub(crate) fn from_env(preset: Option<Preset>) -> Result<Self, SettingError> {
+        Self::read(preset, |name| match std::env::var_os(name) {
             None => Ok(None),
             Some(value) => value.into_string().map(Some).map_err(|_| SettingError::NotText(name)),
         })
@@ -52,28 +72,113 @@ impl Settings {
 
     /// Reads the settings from variables; an empty one counts as absent.
     fn read(
+        preset: Option<Preset>,
         variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
     ) -> Result<Self, SettingError> {
         let variable = |name| Ok(variable(name)?.filter(|value: &String| !value.is_empty()));
         let unknown =
             |name, value: &str, known| SettingError::Unknown { name, value: value.to_owned(), known };
         let mode = match variable(MODE)?.as_deref() {
-            None => return Err(SettingError::Missing(MODE, MODES)),
-            Some("stdio") => Mode::Stdio,
+            None => None,
+            Some("stdio") => Some(Mode::Stdio),
+            Some("worker") => Some(Mode::Worker),
             Some(other) => return Err(unknown(MODE, other, MODES)),
         };
-        let input = match variable("WATCHDOG_INPUT")?.as_deref() {
+        let command = match variable(COMMAND)? {
+            None => None,
+            Some(value) => match words::split(&value) {
+                Ok(command) => Some(command),
+                Err(fault) => return Err(SettingError::Command { value, fault }),
+            },
+        };
+        let (mode, command) = match preset {
+            None => (
+                mode.ok_or(SettingError::Missing(MODE, MODES))?,
+                command.ok_or(SettingError::Missing(COMMAND, COMMANDS))?,
+            ),
+            Some(preset) => {
+                let decided = |name| match variable(name)? {
+                    Some(value) => Err(SettingError::Decided { name, value }),
+                    None => Ok(()),
+                };
+                if mode.is_some_and(|mode| mode != preset.mode) {
+                    decided(MODE)?;
+                }
+                if command.is_some_and(|command| command != preset.command) {
+                    decided(COMMAND)?;
+                }
+                (preset.mode, preset.command)
+            }
+        };
+        let input = match variable(INPUT)?.as_deref() {
             None | Some("input") => InputForm::Input,
             Some("envelope") => InputForm::Envelope,
-            Some(other) => return Err(unknown("WATCHDOG_INPUT", other, "input or envelope")),
+            Some(other) => return Err(unknown(INPUT, other, "input or envelope")),
         };
-        let output = match variable("WATCHDOG_OUTPUT")?.as_deref() {
+        let output = match variable(OUTPUT)?.as_deref() {
             None | Some("json") => OutputForm::Json,
             Some("text") => OutputForm::Text,
-            Some(other) => return Err(unknown("WATCHDOG_OUTPUT", other, "json or text")),
+            Some(other) => return Err(unknown(OUTPUT, other, "json or text")),
         };
-        let value = variable(COMMAND)?.ok_or(SettingError::Missing(COMMAND, COMMANDS))?;
-        let command = words::split(&value).map_err(|fault| SettingError::Command { value, fault })?;
-        Ok(Self { mode, command, input, output })
+        if mode != Mode::Stdio {
+            for name in [INPUT, OUTPUT] {
+                if let Some(value) = variable(name)? {
+                    return Err(SettingError::OtherMode { name, value });
+                }
+            }
+        }
+        let workers = match variable("PICOFAAS_WORKERS")? {
+            None => 1,
+            Some(value) => match value.parse() {
+                Ok(workers) if (1..=WORKERS_MAX).contains(&workers) => workers,
+                Ok(_) | Err(_) => return Err(SettingError::Workers(value)),
+            },
+        };
+        // One request is all that a JOB has.
+        let is_job = variable("EXECUTION_MODE")?.as_deref() == Some("JOB");
+        Ok(Self { mode, command, input, output, workers: if is_job { 1 } else { workers } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(preset: Option<&[&str]>, variables: &[(&str, &str)]) -> Result<Settings, SettingError> {
+        let preset = preset.map(|words| Preset {
+            mode: Mode::Worker,
+            command: words.iter().map(|word| (*word).to_owned()).collect(),
+        });
+        Settings::read(preset, |name| {
+            Ok(variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        })
+    }
+
+    #[test]
+    fn a_runtime_that_brings_its_command_lets_nobody_change_it() {
+        let brought = Some(&["python3", "-m", "x"][..]);
+        for variables in [
+            &[][..],
+            &[("WATCHDOG_MODE", "worker"), ("WATCHDOG_CMD", "python3 -m x")],
+            &[("WATCHDOG_CMD", "")],
+        ] {
+            let settings = read(brought, variables).unwrap();
+            assert_eq!(
+                (settings.mode, settings.command),
+                (Mode::Worker, vec!["python3".into(), "-m".into(), "x".into()])
+            );
+        }
+        for (name, value) in [("WATCHDOG_MODE", "stdio"), ("WATCHDOG_CMD", "python3 -m y")] {
+            let refused = read(brought, &[(name, value)]).unwrap_err();
+            assert_eq!(refused, SettingError::Decided { name, value: value.to_owned() });
+        }
+    }
+
+    #[test]
+    fn a_job_has_one_worker() {
+        let many = [("PICOFAAS_WORKERS", "8"), ("EXECUTION_MODE", "WARM")];
+        assert_eq!(read(Some(&["x"]), &many).unwrap().workers, 8);
+        let job = [("PICOFAAS_WORKERS", "8"), ("EXECUTION_MODE", "JOB")];
+        assert_eq!(read(Some(&["x"]), &job).unwrap().workers, 1);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct OneShot {
 
 impl OneShot {
     pub(crate) fn new(settings: Settings) -> Self {
-        let Settings { command, input, output, mode: _ } = settings;
+        let Settings { command, input, output, mode: _, workers: _ } = settings;
         Self { program: Program::new(command), input, output, children: Children::new() }
     }
 }
@@ -77,7 +77,7 @@ impl Handler<()> for OneShot {
             }
         };
         // Whoever could write has ended, so what is in the pipes now is all there will be.
-        diary.catch_up();
+        diary.catch_up(true);
         read_rest(&stdout, &mut output, output_max)?;
         if status.success() {
             self.output.read(output)

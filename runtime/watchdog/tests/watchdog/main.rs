@@ -14,3 +14,8 @@ mod stopped;
 #[path = "../../../rust/tests/runtime/wire.rs"]
 #[expect(dead_code, reason = "shared with the tests of the Rust runtime, which need all of it")]
 mod wire;
+mod worker;
+mod worker_faults;
+mod worker_program;
+mod worker_start;
+mod worker_stopped;

@@ -1,0 +1,24 @@
+"""What functions written in Python are built with: a handler's `Context` and `HandlerError`.
+
+A handler is `def handle(input)` or `def handle(input, context)`, or either with `async def`. It
+returns what JSON can say. `HANDLER=module:function` names it to the program `picofaas-python`.
+
+| file | has |
+|---|---|
+| `worker` | the way in: streams, handler, loop |
+| `handler` | which handler, and how it is called |
+| `pipe` | requests and replies on the standard streams |
+| `wire` | JSON, read and written |
+| `one_by_one`, `side_by_side` | the loops of sync and of async handlers |
+| `failure` | what can go wrong in a handler, as it is answered |
+| `journal` | lines for the log, each with the ids of its request |
+| `context`, `logs` | what a handler is told, and its logger |
+
+Modules that take long to load (`asyncio`, `json`, `logging`, `re`, `typing`, and `signal`, which needs
+`enum`) are not imported at start: a function's start is mostly that of its imports.
+"""
+
+from .context import Context
+from .failure import HandlerError
+
+__all__ = ["Context", "HandlerError"]

@@ -1,0 +1,132 @@
+"""What can go wrong with a request, as it is answered and as it is logged."""
+
+from __future__ import annotations
+
+import sys
+
+from . import wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# Characters of a message for the client, and of a traceback for the log, whose end says most.
+MESSAGE_CHARS_MAX = 2048
+TRACEBACK_CHARS_MAX = 1 << 16
+
+
+class HandlerError(Exception):
+    """A handler's answer that is not a success: a status from 400 to 599, a code in capitals
+    and a message, which all reach the client. A 4xx is final, a 5xx is tried again."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"the status of a HandlerError is {status}: give one from 400 to 599")
+        super().__init__(status, code, message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}: {self.message}"
+
+
+class Stopped(BaseException):
+    """Raised in a sync handler when nobody waits for its answer any more: its deadline has passed,
+    its caller has gone, or the function is stopped. Its `finally` blocks have a second."""
+
+
+def reply(status: int, code: str, message: str) -> bytes:
+    """The payload of a reply that is a failure."""
+    detail = {"message": _clean(message), "status": status, "code": _clean(code)}
+    return wire.write({"error": detail})
+
+
+def unread(error: Exception) -> bytes:
+    """For an input that is JSON, but not what Python can hold."""
+    return reply(400, "BAD_INPUT", f"the input cannot be read: {_words(error)}")
+
+
+def unwritten(output: object, error: Exception) -> bytes:
+    """For an output that JSON cannot say."""
+    hint = ""
+    if hasattr(output, "__await__"):
+        hint = " (the handler is not `async def`, yet it returned something to be awaited)"
+        close = getattr(output, "close", None)
+        if close is not None:
+            close()
+    return reply(500, "BAD_OUTPUT", f"the output cannot be written as JSON: {_reason(error)}{hint}")
+
+
+def too_large(length: int, output_bytes_max: int) -> bytes:
+    """For an output over the limit."""
+    message = f"the output is {length} bytes, more than {output_bytes_max} (MAX_OUTPUT)"
+    return reply(500, "OUTPUT_TOO_LARGE", message)
+
+
+def raised(error: BaseException) -> bytes:
+    """For what a handler raised; whatever it did not mean as an answer goes to the log as well."""
+    if isinstance(error, HandlerError):
+        return reply(error.status, error.code, error.message)
+    if isinstance(error, MemoryError):
+        _let_go(error.__traceback__)
+    if isinstance(error, SystemExit):
+        argument = "" if error.code is None else repr(error.code)
+        message = f"the handler called exit({argument})"
+    else:
+        message = _words(error)
+    log(error)
+    return reply(500, "HANDLER_ERROR", message)
+
+
+def log(error: BaseException) -> None:
+    """Writes the traceback, without the frame that called."""
+    try:
+        import traceback
+
+        called = error.__traceback__ and error.__traceback__.tb_next
+        lines = traceback.format_exception(type(error), error, called)
+        text = "".join(lines)[-TRACEBACK_CHARS_MAX:]
+    except Exception:
+        # Out of memory still, or a `__str__` that fails: the message has what is to be had.
+        text = f"{_words(error)} (without a traceback, which could not be written)\n"
+    sys.stderr.write(text)
+
+
+def _let_go(traceback: TracebackType | None) -> None:
+    """Empties the frames that have ended of their variables: who ran out of memory still has
+    all of it there."""
+    while traceback is not None:
+        try:
+            traceback.tb_frame.clear()
+        except RuntimeError:
+            pass  # One that still runs, which is the loop's own.
+        traceback = traceback.tb_next
+
+
+def _words(error: BaseException) -> str:
+    """The type and what it says."""
+    name = type(error).__name__
+    text = _text(error)
+    if not text and isinstance(error, MemoryError):
+        text = "out of memory"
+    return f"{name}: {text}" if text else name
+
+
+def _reason(error: Exception) -> str:
+    """What an error of the encoder says."""
+    if isinstance(error, UnicodeEncodeError):
+        return "a text has half of a surrogate pair, which is no character"
+    return _text(error) or type(error).__name__
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(an error that cannot be written as text)"
+
+
+def _clean(text: object) -> str:
+    """Text that is valid Unicode, and not without an end."""
+    return str(text)[:MESSAGE_CHARS_MAX].encode("utf-8", "backslashreplace").decode()

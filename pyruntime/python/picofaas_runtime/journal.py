@@ -1,0 +1,132 @@
+"""Lines for the log: each carries the ids of the request that it belongs to.
+
+Whatever is printed, to standard output or standard error, goes to standard error line by line with
+`executionId=… traceId=…` before it. What goes to the file descriptors themselves (`os.write`, child
+processes) gets the ids from the watchdog where one request at a time is under way.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from _thread import get_ident
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+# Characters of a line; a longer one is cut into pieces.
+LINE_CHARS_MAX = 8192
+# Lines that were begun and are not at their end; when there are more, all are ended.
+BEGUN_MAX = 1024
+LOG = 2
+
+
+class Journal:
+    """The lines of all requests. `request` is the one that is being worked on, where there is one
+    at a time; else `current` is replaced by what finds it."""
+
+    __slots__ = ("begun", "current", "request")
+
+    def __init__(self) -> None:
+        self.request: dict[str, Any] | None = None
+        self.current: Callable[[], dict[str, Any] | None] = lambda: self.request
+        # By stream, thread and request, so that they do not continue one another's lines.
+        self.begun: dict[tuple[int, int, int], tuple[dict[str, Any] | None, str]] = {}
+
+    def install(self) -> None:
+        """From now on, what is printed comes here."""
+        sys.stdout = Stream(self)
+        sys.stderr = Stream(self)
+
+    def write(self, stream: Stream, text: str) -> None:
+        """Passes lines on; one without an end waits for it."""
+        request = self.current()
+        key = (id(stream), get_ident(), id(request))
+        if self.begun:
+            text = self.begun.pop(key, (None, ""))[1] + text
+        lines = text.split("\n")
+        rest = lines.pop()
+        if len(rest) > LINE_CHARS_MAX:
+            *full, rest = _pieces(rest)
+            lines += full
+        if rest:
+            self.begun[key] = (request, rest)
+            if len(self.begun) > BEGUN_MAX:
+                self.end_lines()
+        if lines:
+            _put(request, lines)
+
+    def end_lines(self, request: dict[str, Any] | None = None) -> None:
+        """Ends the lines that a request has begun, or all."""
+        for key, (whose, text) in list(self.begun.items()):
+            if request is None or whose is request:
+                self.begun.pop(key, None)
+                _put(whose, [text])
+
+
+class Stream(io.TextIOBase):
+    """Standard output or standard error, for the handler."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+    line_buffering = True
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._buffer: io.FileIO | None = None
+
+    @property
+    def buffer(self) -> io.FileIO:
+        """For bytes: they go as they are."""
+        if self._buffer is None:
+            self._buffer = io.FileIO(LOG, "wb", closefd=False)
+        return self._buffer
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        self._journal.write(self, text)
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return LOG
+
+    def flush(self) -> None:
+        """Nothing: whole lines are written at once, and a begun one waits for its end."""
+
+    def close(self) -> None:
+        """Nothing, as others go on printing."""
+
+
+def ids(request: dict[str, Any]) -> str:
+    """`executionId=… traceId=…`, as far as a request has them."""
+    names = ("executionId", "traceId")
+    return " ".join(f"{name}={request[name]}" for name in names if name in request)
+
+
+def _put(request: dict[str, Any] | None, lines: list[str]) -> None:
+    if request is None:
+        prefix, own = "", ""
+    else:
+        prefix, own = ids(request) + " ", request.get("executionId", "")
+    text = "".join(
+        f"{piece}\n" if own in piece else f"{prefix}{piece}\n" for line in lines for piece in _pieces(line)
+    )
+    data = text.encode("utf-8", "backslashreplace")
+    try:
+        while data:
+            data = data[os.write(LOG, data) :]
+    except OSError:
+        pass  # Nobody reads the log any more, and there is nowhere else to say so.
+
+
+def _pieces(line: str) -> list[str]:
+    if len(line) <= LINE_CHARS_MAX:
+        return [line]
+    return [line[at : at + LINE_CHARS_MAX] for at in range(0, len(line), LINE_CHARS_MAX)]

@@ -1,0 +1,110 @@
+"""The loop of a sync handler: one request after the other, on the main thread.
+
+It is stopped by SIGTERM, which raises `Stopped` in the handler where one runs.
+"""
+
+from __future__ import annotations
+
+from . import failure, wire
+from .context import Context
+from .failure import Stopped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+
+    from .handler import Handler
+    from .journal import Journal
+    from .pipe import Pipe
+else:
+    # Without `enum`, which `signal` needs and which takes longer than everything here.
+    import _signal as signal
+
+
+class _Stop:
+    """What SIGTERM does, which depends on what it comes upon."""
+
+    __slots__ = ("asked", "running", "waiting")
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.running = False
+        self.waiting = False
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        self.asked = True
+        # Once only, so that `finally` blocks run to their end.
+        if self.running or self.waiting:
+            self.running = self.waiting = False
+            raise Stopped
+
+
+def serve(handler: Handler, pipe: Pipe, journal: Journal, output_bytes_max: int) -> None:
+    """Works on requests until there are no more or SIGTERM comes."""
+    stop = _Stop()
+    signal.signal(signal.SIGTERM, stop)
+    pipe.send(0, b'{"ready":true}')
+    try:
+        while not stop.asked:
+            frame = pipe.frame()
+            if frame is not None:
+                sequence, payload = frame
+                pipe.send(sequence, _answer(payload, handler, pipe, journal, stop, output_bytes_max))
+                continue
+            stop.waiting = True
+            more = pipe.fill()
+            stop.waiting = False
+            if not more:
+                return
+    except Stopped:
+        pass
+
+
+def _answer(
+    payload: bytearray,
+    handler: Handler,
+    pipe: Pipe,
+    journal: Journal,
+    stop: _Stop,
+    output_bytes_max: int,
+) -> bytes:
+    """The payload of the reply to a request."""
+    try:
+        request = wire.read(payload)
+    except (ValueError, RecursionError) as error:
+        return failure.unread(error)
+    journal.request = request
+    try:
+        try:
+            stop.running = True
+            if handler.takes_context:
+                output = handler.call(request["input"], Context(request))
+            else:
+                output = handler.call(request["input"])
+        finally:
+            stop.running = False
+    except Stopped:
+        raise
+    except BaseException as error:
+        if pipe.in_child:
+            raise
+        reply = failure.raised(error)
+    else:
+        if pipe.in_child:
+            raise SystemExit(0)
+        reply = written(output, output_bytes_max)
+    if journal.begun:
+        journal.end_lines()
+    journal.request = None
+    return reply
+
+
+def written(output: object, output_bytes_max: int) -> bytes:
+    """The payload of the reply that is an output."""
+    try:
+        text = wire.write(output)
+    except (TypeError, ValueError, RecursionError, MemoryError) as error:
+        return failure.unwritten(output, error)
+    if len(text) > output_bytes_max:
+        return failure.too_large(len(text), output_bytes_max)
+    return b'{"output":' + text + b"}"

@@ -1,0 +1,135 @@
+"""The loop of an async handler: many requests at once, each a task, on `asyncio`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+from . import failure, wire
+from .context import Context
+from .handler import Handler
+from .journal import Journal
+from .one_by_one import written
+from .pipe import Pipe
+
+_request: ContextVar[dict[str, Any] | None] = ContextVar("request", default=None)
+
+_STOPPED = failure.reply(504, "HANDLER_TIMEOUT", "the handler was stopped")
+
+
+def serve(handler: Handler, pipe: Pipe, journal: Journal, output_bytes_max: int, concurrency: int) -> None:
+    """Works on requests until there are no more or SIGTERM comes."""
+    journal.current = _request.get
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    crowd = _Crowd(loop, handler, pipe, journal, output_bytes_max)
+    loop.add_reader(pipe.requests, crowd.take)
+    loop.add_signal_handler(signal.SIGTERM, crowd.stop)
+    pipe.send(0, wire.write({"ready": True, "concurrency": concurrency}))
+    loop.run_until_complete(crowd.over)
+    # What handlers left in the background has its `finally` blocks; threads are not waited for.
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+class _Crowd:
+    """The requests that are being worked on."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handler: Handler,
+        pipe: Pipe,
+        journal: Journal,
+        output_bytes_max: int,
+    ) -> None:
+        self.over: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._handler = handler
+        self._pipe = pipe
+        self._journal = journal
+        self._output_bytes_max = output_bytes_max
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._stopped: set[int] = set()
+        self._ending = False
+
+    def take(self) -> None:
+        """Takes what has come: requests, and words that one is to stop."""
+        if not self._pipe.fill():
+            self._end()
+            return
+        while (frame := self._pipe.frame()) is not None:
+            sequence, payload = frame
+            if payload:
+                task = self._loop.create_task(self._work(sequence, payload))
+                self._tasks[sequence] = task
+                task.add_done_callback(partial(self._forget, sequence))
+            elif sequence in self._tasks:
+                self._stopped.add(sequence)
+                self._tasks[sequence].cancel()
+
+    def stop(self) -> None:
+        """Stops everything: SIGTERM has come."""
+        self._end()
+        for sequence, task in self._tasks.items():
+            self._stopped.add(sequence)
+            task.cancel()
+
+    def _end(self) -> None:
+        if not self._ending:
+            self._ending = True
+            self._loop.remove_reader(self._pipe.requests)
+            self._end_when_idle()
+
+    def _end_when_idle(self) -> None:
+        if self._ending and not self._tasks and not self.over.done():
+            self.over.set_result(None)
+
+    async def _work(self, sequence: int, payload: bytearray) -> None:
+        reply = await self._answer(sequence, payload)
+        self._reply(sequence, reply)
+
+    async def _answer(self, sequence: int, payload: bytearray) -> bytes:
+        try:
+            request = wire.read(payload)
+        except (ValueError, RecursionError) as error:
+            return failure.unread(error)
+        _request.set(request)
+        try:
+            if self._handler.takes_context:
+                output = await self._handler.call(request["input"], Context(request))
+            else:
+                output = await self._handler.call(request["input"])
+        except BaseException as error:
+            if self._pipe.in_child:
+                raise
+            if isinstance(error, asyncio.CancelledError) and sequence in self._stopped:
+                reply = _STOPPED
+            else:
+                reply = failure.raised(error)
+        else:
+            if self._pipe.in_child:
+                os._exit(0)
+            reply = written(output, self._output_bytes_max)
+        if self._journal.begun:
+            self._journal.end_lines(request)
+        return reply
+
+    def _reply(self, sequence: int, reply: bytes) -> None:
+        del self._tasks[sequence]
+        self._stopped.discard(sequence)
+        self._pipe.send(sequence, reply)
+
+    def _forget(self, sequence: int, _task: asyncio.Task[None]) -> None:
+        # One that was stopped before it began has not answered.
+        if sequence in self._tasks:
+            self._reply(sequence, _STOPPED)
+        self._end_when_idle()

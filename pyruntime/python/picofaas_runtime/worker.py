@@ -1,0 +1,79 @@
+"""The worker: it claims the standard streams, loads the handler and takes requests."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+from . import failure, wire
+from .handler import Handler, LoadError, load
+from .journal import Journal
+from .pipe import Pipe
+
+# As the watchdog has them.
+OUTPUT_BYTES_MAX = 1 << 20
+CONCURRENCY = 100
+CONCURRENCY_MAX = 1024
+
+
+def main() -> None:
+    """Serves the handler that `HANDLER` names until the watchdog says that it is over."""
+    pipe = Pipe.claim()
+    journal = Journal()
+    journal.install()
+    # Where the function is; not the empty string, which would follow every change of directory.
+    sys.path.insert(0, os.getcwd())
+    try:
+        handler, concurrency = _prepare()
+    except LoadError as error:
+        if error.cause is not None:
+            failure.log(error.cause)
+        pipe.send(0, wire.write({"error": {"message": str(error)}}))
+        _end(journal, 1)
+    try:
+        output_bytes_max = int(os.environ.get("MAX_OUTPUT") or OUTPUT_BYTES_MAX)
+        if handler.is_async:
+            from . import side_by_side
+
+            side_by_side.serve(handler, pipe, journal, output_bytes_max, concurrency)
+        else:
+            from . import one_by_one
+
+            one_by_one.serve(handler, pipe, journal, output_bytes_max)
+    except SystemExit as error:
+        # Only in a process that a handler forked.
+        _end(journal, error.code if isinstance(error.code, int) else 0 if error.code is None else 1)
+    except BaseException as error:
+        failure.log(error)
+        _end(journal, 1)
+    _end(journal, 0)
+
+
+def _prepare() -> tuple[Handler, int]:
+    # Nothing that is loaded becomes garbage, so looking for it there is time lost, now and later.
+    gc.disable()
+    handler = load(os.environ.get("HANDLER", ""))
+    concurrency = _concurrency()
+    gc.freeze()
+    gc.enable()
+    return handler, concurrency
+
+
+def _concurrency() -> int:
+    name = "PICOFAAS_WORKER_CONCURRENCY"
+    value = os.environ.get(name)
+    if not value:
+        return CONCURRENCY
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= CONCURRENCY_MAX):
+        raise LoadError(f"{name} is `{value}`: give a number from 1 to {CONCURRENCY_MAX}")
+    return int(value)
+
+
+def _end(journal: Journal, status: int) -> None:
+    """Ends the process, threads that the handler left behind or not."""
+    import atexit
+
+    atexit._run_exitfuncs()
+    journal.end_lines()
+    os._exit(status)

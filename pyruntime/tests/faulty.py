@@ -1,0 +1,65 @@
+"""A function with every way to answer, to fail and to misbehave: what the contract's tests run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from picofaas_runtime import Context, HandlerError
+
+time.sleep(int(os.environ.get("CONTRACT_LOAD_MS") or 0) / 1000)
+print("loaded", file=sys.stderr)
+
+
+def echo(input: Any) -> Any:
+    return input
+
+
+def context(input: Any, context: Context) -> dict[str, Any]:
+    left = context.time_left()
+    return {
+        "input": input,
+        "executionId": context.execution_id,
+        "traceId": context.trace_id,
+        "traceparent": context.traceparent,
+        "attempt": context.attempt,
+        "leftMs": None if left is None else int(left * 1000),
+        "idempotencyKey": context.idempotency_key,
+        "metadata": context.metadata,
+    }
+
+
+def sleep(input: dict[str, Any]) -> Any:
+    time.sleep(input["ms"] / 1000)
+    return input
+
+
+def status(input: dict[str, Any]) -> None:
+    raise HandlerError(input["status"], input["code"], input["message"])
+
+
+def panic(input: str) -> None:
+    raise RuntimeError(input)
+
+
+def unserialisable(input: Any) -> Any:
+    return {1, 2, 3}
+
+
+def exit(input: Any) -> None:
+    os._exit(3)
+
+
+def never(input: Any) -> None:
+    while True:
+        time.sleep(3600)
+
+
+def big(input: dict[str, Any]) -> str:
+    return "x" * int(input["bytes"])
+
+
+def log(input: str) -> None:
+    print(input)

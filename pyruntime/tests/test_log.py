@@ -1,0 +1,117 @@
+"""Lines for the log: each has the ids of its request, whatever wrote it."""
+
+from __future__ import annotations
+
+from conftest import ID, IDS, Start
+
+
+def test_what_is_printed_has_the_ids_in_each_line(serve: Start) -> None:
+    worker = serve(
+        """
+        import sys, threading, warnings
+        print("at import")
+        def handle(input):
+            print("one", 2, "\\nthree")
+            print("to stderr", file=sys.stderr)
+            print("with the id ee" + "e" * 38)
+            thread = threading.Thread(target=print, args=("from a thread",))
+            thread.start(); thread.join()
+            print("half a", end="")
+            print("other half", end="", file=sys.stderr)
+            print(" line", end="")
+        """
+    )
+    worker.call(None)
+    worker.call(None)
+    once = (
+        f"{IDS}one 2 \n{IDS}three\n{IDS}to stderr\nwith the id {ID}\n{IDS}from a thread\n"
+        f"{IDS}other half\n{IDS}half a line\n"
+    )
+    assert sorted(worker.log().splitlines()) == sorted(("at import\n" + once + once).splitlines())
+
+
+def test_a_line_without_an_end_is_its_requests_and_not_the_nexts(serve: Start) -> None:
+    worker = serve("def handle(input): print(input, end='')")
+    worker.call("first", executionId="1" * 40)
+    worker.call("second", executionId="2" * 40)
+    assert worker.log() == (
+        f"executionId={'1' * 40} traceId={'t' * 32} first\nexecutionId={'2' * 40} traceId={'t' * 32} second\n"
+    )
+
+
+def test_each_line_of_a_traceback_has_the_ids(serve: Start) -> None:
+    worker = serve(
+        """
+        def handle(input):
+            try:
+                1 / 0
+            except ZeroDivisionError as error:
+                raise ValueError("two\\nlines") from error
+        """
+    )
+    assert worker.error(None) == (500, "HANDLER_ERROR", "ValueError: two\nlines")
+    lines = worker.log().splitlines()
+    assert len(lines) > 8
+    assert all(line.startswith(IDS) for line in lines)
+    assert lines[-1] == f"{IDS}lines"
+    assert not any("picofaas_runtime" in line for line in lines)
+
+
+def test_a_long_line_is_cut_into_pieces_with_the_ids_in_each(serve: Start) -> None:
+    worker = serve("def handle(input):\n print('x' * 20_000)\n print('y' * 20_000, end='')")
+    worker.call(None)
+    assert [line.removeprefix(IDS) for line in worker.log().splitlines()] == [
+        letter * count for letter in "xy" for count in (8192, 8192, 3616)
+    ]
+
+
+def test_bytes_and_what_is_no_character_can_be_written(serve: Start) -> None:
+    worker = serve(
+        """
+        import sys
+        def handle(input):
+            sys.stdout.buffer.write(b"as bytes\\n")
+            print("half \\ud800")
+            sys.stdout.write(1)
+        """
+    )
+    assert worker.error(None)[2] == "TypeError: write() argument must be str, not int"
+    assert f"as bytes\n{IDS}half \\ud800\n" in worker.log()
+
+
+def test_a_log_that_nobody_reads_fails_no_request(serve: Start) -> None:
+    worker = serve("import os\ndef handle(input):\n os.close(2)\n print('lost')\n return 1")
+    assert worker.call(None) == {"output": 1}
+
+
+def test_the_logger_writes_level_and_ids(serve: Start) -> None:
+    worker = serve(
+        """
+        def handle(input, context):
+            context.logger.info("%d words", 3)
+            context.logger.debug("not shown")
+            try:
+                1 / 0
+            except ZeroDivisionError:
+                context.logger.exception("it failed")
+        """
+    )
+    worker.call(None)
+    lines = worker.log().splitlines()
+    assert lines[:2] == [f"info {IDS}3 words", f"error {IDS}it failed"]
+    assert lines[2] == f"{IDS}Traceback (most recent call last):"
+    assert lines[-1] == f"{IDS}ZeroDivisionError: division by zero"
+
+
+def test_a_function_that_sets_up_logging_itself_has_its_own_lines_with_the_ids(serve: Start) -> None:
+    worker = serve(
+        """
+        import logging
+        logging.basicConfig(level=logging.DEBUG, format="%(levelname)s|%(message)s")
+        def handle(input, context):
+            context.logger.debug("hello")
+            logging.warning("by the root")
+        """
+    )
+    worker.call(None)
+    assert worker.log() == f"{IDS}DEBUG|hello\n{IDS}WARNING|by the root\n"

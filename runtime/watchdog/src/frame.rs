@@ -1,0 +1,141 @@
+//! What goes over a worker's pipes: 8 bytes of header, the payload's length and a sequence
+//! number, both big-endian, then the payload in JSON.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf as _, BytesMut};
+use picofaas_runtime::{Context, HandlerError};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::fault::Detail;
+use crate::limits::CONCURRENCY_MAX;
+
+pub(crate) const HEADER_BYTES: usize = 8;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    execution_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
+    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<&'a str>,
+    metadata: &'a BTreeMap<String, String>,
+    input: &'a RawValue,
+}
+
+/// What a worker says first.
+#[derive(Deserialize)]
+struct First {
+    #[serde(default)]
+    ready: bool,
+    concurrency: Option<usize>,
+    error: Option<Detail>,
+}
+
+/// What a worker says to a request.
+#[derive(Deserialize)]
+struct Reply {
+    /// `null` is an output, too.
+    #[serde(default, deserialize_with = "present")]
+    output: Option<Box<RawValue>>,
+    error: Option<Detail>,
+}
+
+/// Appends a request, with the time that is left now.
+pub(crate) fn write_request(out: &mut Vec<u8>, sequence: u32, input: &RawValue, context: &Context) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    let request = Request {
+        execution_id: context.execution_id(),
+        trace_id: context.trace_id(),
+        traceparent: context.traceparent(),
+        attempt: context.attempt(),
+        deadline_ms: context
+            .time_left()
+            .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)),
+        idempotency_key: context.idempotency_key(),
+        metadata: context.metadata(),
+        input,
+    };
+    serde_json::to_writer(&mut *out, &request).expect("texts, numbers and JSON are always JSON");
+    let length = out.len() - start - HEADER_BYTES;
+    out[start..start + HEADER_BYTES].copy_from_slice(&header(length, sequence));
+}
+
+/// Appends what stops a request: nothing, under its sequence number.
+pub(crate) fn write_stop(out: &mut Vec<u8>, sequence: u32) {
+    out.extend_from_slice(&header(0, sequence));
+}
+
+fn header(length: usize, sequence: u32) -> [u8; HEADER_BYTES] {
+    let length = u32::try_from(length).expect("a request is a body of at most 1 GiB and some headers");
+    let mut header = [0; HEADER_BYTES];
+    header[..4].copy_from_slice(&length.to_be_bytes());
+    header[4..].copy_from_slice(&sequence.to_be_bytes());
+    header
+}
+
+/// The length and the sequence number of the frame that begins in `buffer`.
+pub(crate) fn read_header(buffer: &[u8]) -> Option<(usize, u32)> {
+    let (header, _) = buffer.split_first_chunk::<HEADER_BYTES>()?;
+    let [a, b, c, d, e, f, g, h] = *header;
+    Some((u32::from_be_bytes([a, b, c, d]) as usize, u32::from_be_bytes([e, f, g, h])))
+}
+
+/// Takes the payload of `length` bytes that follows a header, where all of it is there.
+pub(crate) fn take_payload(buffer: &mut BytesMut, length: usize) -> Option<BytesMut> {
+    if buffer.len() < HEADER_BYTES + length {
+        return None;
+    }
+    buffer.advance(HEADER_BYTES);
+    Some(buffer.split_to(length))
+}
+
+/// What the first frame says: how many requests the worker takes at a time, or why it takes
+/// none.
+///
+/// # Errors
+/// What is wrong with the frame.
+pub(crate) fn read_first(payload: &[u8]) -> Result<Result<usize, String>, String> {
+    let First { ready, concurrency, error } = read_object(payload)?;
+    match (error, concurrency.unwrap_or(1)) {
+        (Some(error), _) => Ok(Err(error.message)),
+        (None, concurrency @ 1..=CONCURRENCY_MAX) if ready => Ok(Ok(concurrency)),
+        (None, concurrency) if ready => {
+            Err(format!("its `concurrency` is {concurrency}: it must be 1 to {CONCURRENCY_MAX}"))
+        }
+        (None, _) => Err("it has neither `\"ready\":true` nor an `error`".to_owned()),
+    }
+}
+
+/// What a reply says: the output as the worker wrote it, or the failure.
+///
+/// # Errors
+/// What is wrong with the frame.
+pub(crate) fn read_reply(payload: &[u8]) -> Result<Result<Box<RawValue>, HandlerError>, String> {
+    match read_object(payload)? {
+        Reply { output: Some(output), error: None } => Ok(Ok(output)),
+        Reply { output: None, error: Some(error) } => Ok(Err(error.into_error(500))),
+        Reply { output: Some(_), error: Some(_) } => Err("it has both an `output` and an `error`".to_owned()),
+        Reply { output: None, error: None } => Err("it has neither an `output` nor an `error`".to_owned()),
+    }
+}
+
+fn read_object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, String> {
+    // serde would take an array for the fields in their order.
+    if payload.trim_ascii_start().first() != Some(&b'{') {
+        return Err("it is not an object in JSON".to_owned());
+    }
+    serde_json::from_slice(payload).map_err(|fault| format!("it is not what it should be: {fault}"))
+}
+
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(value).map(Some)
+}
