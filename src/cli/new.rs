@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn without_a_language_or_with_an_unknown_one_those_there_are_get_listed() {
-        let languages = "rust, java, shell";
+        let languages = "rust, python, java, shell";
         assert!(parse(&["a", "--lang", "cobol"]).unwrap_err().contains(languages));
         let refused = parse(&["a"]).unwrap_err();
         assert!(refused.contains("--lang <LANGUAGE>"), "{refused}");

@@ -5,6 +5,8 @@
 pub enum Language {
     /// With the crate `picofaas-runtime`.
     Rust,
+    /// With the package `picofaas-runtime`.
+    Python,
     /// With the library `picofaas-runtime`.
     Java,
     /// A script behind the watchdog.
@@ -31,6 +33,17 @@ const RUST: [Template; 6] = [
     template!("Dockerfile", "rust/Dockerfile"),
     template!("README.md", "rust/README.md"),
     template!(".gitignore", "rust/gitignore"),
+];
+
+const PYTHON: [Template; 8] = [
+    template!("function.yaml", "python/function.yaml"),
+    template!("app.py", "python/app.py"),
+    template!("test_app.py", "python/test_app.py"),
+    template!("requirements.txt", "python/requirements.txt"),
+    template!("prepare.sh", "python/prepare.sh"),
+    template!("Dockerfile", "python/Dockerfile"),
+    template!("README.md", "python/README.md"),
+    template!(".gitignore", "python/gitignore"),
 ];
 
 const JAVA: [Template; 9] = [
@@ -63,6 +76,7 @@ impl Language {
     pub fn title(self) -> &'static str {
         match self {
             Self::Rust => "Rust",
+            Self::Python => "Python",
             Self::Java => "Java",
             Self::Shell => "shell",
         }
@@ -73,6 +87,7 @@ impl Language {
     pub fn runtime(self) -> &'static str {
         match self {
             Self::Rust => "runtime/rust/Cargo.toml",
+            Self::Python => "pyruntime/pyproject.toml",
             Self::Java => "runtime/java/pom.xml",
             Self::Shell => "runtime/watchdog/Cargo.toml",
         }
@@ -83,6 +98,7 @@ impl Language {
     pub fn test(self) -> &'static str {
         match self {
             Self::Rust => "cargo test",
+            Self::Python => "./prepare.sh && .venv/bin/python -m unittest",
             Self::Java => "./prepare.sh && mvn --quiet test",
             Self::Shell => "./test.sh",
         }
@@ -92,6 +108,7 @@ impl Language {
     pub fn templates(self) -> &'static [Template] {
         match self {
             Self::Rust => &RUST,
+            Self::Python => &PYTHON,
             Self::Java => &JAVA,
             Self::Shell => &SHELL,
         }

@@ -36,8 +36,13 @@ struct Language {
     require: fn() -> Result<(), Unavailable>,
 }
 
-const LANGUAGES: [Language; 3] = [
+const LANGUAGES: [Language; 4] = [
     Language { flag: "rust", name: "match", require: || Ok(()) },
+    Language {
+        flag: "python",
+        name: "import",
+        require: || toolbox::present("python3", "--version").and(toolbox::python_venv()),
+    },
     Language {
         flag: "java",
         name: "class",
