@@ -10,6 +10,7 @@ use crate::libtest::Tally;
 use crate::openapi;
 use crate::python;
 use crate::repository::Repository;
+use crate::scaffold;
 use crate::tidy;
 use crate::toolbox::{self, Unavailable};
 
@@ -40,7 +41,7 @@ enum Verdict {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
     Check { name: "clippy", what: "cargo clippy --workspace --all-targets -- -D warnings", run: clippy },
@@ -59,6 +60,11 @@ const CHECKS: [Check; 12] = [
         name: "contract",
         what: "cargo run -p picofaas-contract, every runtime held to one contract",
         run: contract,
+    },
+    Check {
+        name: "scaffold",
+        what: "what `picofaas new` makes is built, tested, served and called, in every language",
+        run: scaffold,
     },
     Check {
         name: "openapi",
@@ -195,6 +201,10 @@ fn java(repository: &Repository) -> Result<Verdict> {
     // Without the progress of downloads, which is thousands of lines.
     command.current_dir(repository.root()).args(["-B", "-ntp", "-f", "runtime/java", "verify"]);
     status(command)
+}
+
+fn scaffold(repository: &Repository) -> Result<Verdict> {
+    Ok(Verdict::Counted(scaffold::run(repository)?))
 }
 
 /// After `java`, which builds the test function of that runtime. A runtime that cannot be started here is
