@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 from typing import Any
 
 import pytest
@@ -327,3 +329,33 @@ def test_exiting_at_once_is_the_process_ending(serve: Start) -> None:
     worker = serve(handler="faulty:exit")
     worker.send(None)
     assert worker.wait() == 3
+
+
+def test_a_handler_that_breaks_standard_error_breaks_its_log_only(serve: Start) -> None:
+    worker = serve("import sys\ndef handle(input):\n sys.stderr = None\n 1 / 0")
+    for _ in range(2):
+        assert worker.error(None) == (500, "HANDLER_ERROR", "ZeroDivisionError: division by zero")
+
+
+def test_a_process_that_a_handler_forked_and_that_outlives_the_worker_does_not_hold_its_pipe(
+    serve: Start,
+) -> None:
+    worker = serve(
+        """
+        import os, time
+        def handle(input):
+            child = os.fork()
+            if child == 0:
+                time.sleep(600)
+            return child
+        """
+    )
+    child = worker.call(None)["output"]
+    try:
+        assert worker.end() == 0
+        assert worker.process.stdout is not None
+        ended, _, _ = select.select([worker.process.stdout], [], [], 5)
+        assert ended, "somebody could still write"
+        assert os.read(worker.process.stdout.fileno(), 1) == b""
+    finally:
+        os.kill(child, signal.SIGKILL)

@@ -37,6 +37,14 @@ pub fn present(program: &str, version_flag: &str) -> Result<(), Unavailable> {
     Err(Unavailable(format!("{program} is not installed; the README lists the toolchains that are expected")))
 }
 
+/// Makes sure that Python can make virtual environments, which Debian packs by itself.
+pub fn python_venv() -> Result<(), Unavailable> {
+    if runs(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
+        return Ok(());
+    }
+    Err(Unavailable("python3 has no venv: install it (python3-venv)".to_owned()))
+}
+
 /// Makes sure that `cargo <subcommand>` is there, which rustup brings with `component`.
 pub fn rustup_component(component: &str, subcommand: &str) -> Result<(), Unavailable> {
     if runs(repository::cargo().args([subcommand, "--version"])) {

@@ -4,16 +4,18 @@ use std::io::{self, IoSlice};
 use std::net::TcpStream as StdTcpStream;
 
 use bytes::Bytes;
-use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, StatusCode};
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::shortened;
 use crate::assignment::Assignment;
+use crate::client::{self, Connection};
 use crate::clock;
 use crate::completion::Completion;
-use crate::connection::{self, Answer, Connection};
 use crate::context::Ids;
+use crate::failure::Failure;
 use crate::limits::{EXCHANGE_MAX, INPUT_WAIT_MAX, REFUSAL_BYTES_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
 use crate::log;
 
@@ -24,6 +26,16 @@ pub(crate) struct ControlPlane {
     sent: Option<StdTcpStream>,
     /// Open and at rest; an exchange takes it and puts it back.
     connection: Option<Connection>,
+}
+
+/// An answer of the control plane, read whole.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// Fails only as too large; then the rest of it was not read.
+    pub(crate) body: Result<Bytes, Failure>,
+    /// When its head was there.
+    pub(crate) arrived: Instant,
 }
 
 /// A call, to be made as often as it takes.
@@ -70,7 +82,7 @@ impl ControlPlane {
     /// while the process gets ready. What stands in its way is found by [`Self::fetch`].
     pub(crate) fn ask(assignment: Assignment) -> Self {
         let head = input_head(&assignment);
-        let sent = connection::send_at_once(&assignment.host, assignment.port, head.as_bytes()).ok();
+        let sent = client::send_at_once(&assignment.host, assignment.port, head.as_bytes()).ok();
         Self { assignment, sent, connection: None }
     }
 
@@ -131,17 +143,18 @@ impl ControlPlane {
         } else {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
-                None => Connection::open(&self.assignment.host, self.assignment.port)
-                    .await
-                    .map_err(CallError::Connect)?,
+                None => {
+                    let address = (self.assignment.host.as_str(), self.assignment.port);
+                    Connection::open(address).await.map_err(CallError::Connect)?
+                }
             };
             let [before, output, after] = call.body;
             let mut pieces = [call.head.as_bytes(), before, output, after].map(IoSlice::new);
-            connection.send(&mut pieces).await.map_err(CallError::Lost)?;
+            connection.send(&mut pieces).await;
             connection
         };
-        let answer = connection.receive(call.answer_max).await.map_err(CallError::Lost)?;
-        if answer.reusable {
+        let answer = Answer::receive(&mut connection, call.answer_max).await.map_err(CallError::Lost)?;
+        if connection.is_reusable() {
             self.connection = Some(connection);
         }
         if answer.status.is_success() {
@@ -150,6 +163,30 @@ impl ControlPlane {
         let said = answer.body.unwrap_or_else(|_| Bytes::new());
         let said = String::from_utf8_lossy(&said);
         Err(CallError::Answered { status: answer.status, said: format!("{:?}", shortened(&said)) })
+    }
+}
+
+impl Answer {
+    /// Reads an answer, whose body may have `body_max` bytes.
+    async fn receive(connection: &mut Connection, body_max: usize) -> io::Result<Self> {
+        let mut headers = HeaderMap::new();
+        let head = connection
+            .head(|name, value| {
+                // What is no header for one parser is none for the other.
+                if let (Ok(name), Ok(value)) =
+                    (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+                {
+                    headers.append(name, value);
+                }
+            })
+            .await?;
+        let arrived = clock::now();
+        let status = StatusCode::from_u16(head.status).map_err(io::Error::other)?;
+        let body = match connection.body(head, body_max).await? {
+            Some(body) => Ok(body.into()),
+            None => Err(Failure::BodyTooLarge { max: body_max }),
+        };
+        Ok(Self { status, headers, body, arrived })
     }
 }
 

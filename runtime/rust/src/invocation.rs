@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::answer;
 use crate::context::{Call, Ids};
+use crate::deadlines::Deadlines;
 use crate::failure::Failure;
 use crate::handler::Handler;
 use crate::limits::BODY_READ_MAX;
@@ -48,7 +49,8 @@ where
     let result = match Call::read(head.headers, in_flight.began) {
         Ok(call) => {
             let body = read(body, instance.sizes.body_max, in_flight.began);
-            run(&instance.handler, instance.sizes.output_max, call, body, in_flight.began).await
+            let output_max = instance.sizes.output_max;
+            run(&instance.handler, &instance.deadlines, output_max, call, body, in_flight.began).await
         }
         Err(failure) => Err(failure),
     };
@@ -70,6 +72,7 @@ where
 /// Everything between the head and the output, stopped at the deadline.
 pub(crate) async fn run<H, Args>(
     handler: &H,
+    deadlines: &Deadlines,
     output_max: usize,
     call: Call,
     body: impl Future<Output = Result<Bytes, Failure>>,
@@ -101,7 +104,7 @@ where
     });
     let result = match deadline {
         None => ended.await,
-        Some(deadline) => timeout_at(deadline, ended).await.unwrap_or(Err(Failure::DeadlinePassed)),
+        Some(deadline) => deadlines.limit(deadline, ended).await.unwrap_or(Err(Failure::DeadlinePassed)),
     };
     // Stops a handler that is still waiting. Its destructors may panic, too.
     match caught(|| work.set(None)) {

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use crate::assignment::Assignment;
 use crate::clock;
 use crate::completion::Completion;
-use crate::connection::Answer;
 use crate::context::{Call, Ids};
-use crate::control_plane::{CallError, ControlPlane};
+use crate::control_plane::{Answer, CallError, ControlPlane};
+use crate::deadlines::Deadlines;
 use crate::failure::Failure;
 use crate::handler::Handler;
 use crate::handler_error::HandlerError;
@@ -144,7 +144,8 @@ where
                 started.await.map_err(Failure::Handler)?;
                 body
             };
-            invocation::run(handler, output_max, call, body, arrived).await
+            let deadlines = Deadlines::keep();
+            invocation::run(handler, &deadlines, output_max, call, body, arrived).await
         }
         Err(failure) => Err(failure),
     };

@@ -65,18 +65,19 @@
 //! `settings` (environment) → `listener` → `server` (accept, drain) → `route` →
 //! `invocation` (body, input, handler, output) → `answer`. For a JOB: `settings` with
 //! `assignment` → `job` → `control_plane` (its two calls, over a
-//! `connection`) around the same `invocation` →
+//! [`client`]'s connection) around the same `invocation` →
 //! `completion`. Beside them `handler`, `handlers`, `context`, `handler_error` (what
 //! functions are written against), `failure` (everything that can go wrong with an
-//! invocation), `panics`, `metrics`, `stop` (signals), `log`, `clock`, `limits`.
+//! invocation), `panics`, `deadlines`, `metrics`, `stop` (signals), `log`, `clock`, `limits`.
 
 mod answer;
 mod assignment;
+pub mod client;
 mod clock;
 mod completion;
-mod connection;
 mod context;
 mod control_plane;
+mod deadlines;
 mod drain;
 mod failure;
 mod handler;

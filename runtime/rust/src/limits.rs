@@ -49,7 +49,7 @@ pub(crate) const COMPLETE_GRACE: Duration = Duration::from_secs(10);
 /// How long one try of a call to the control plane may take, connecting included.
 pub(crate) const EXCHANGE_MAX: Duration = Duration::from_secs(30);
 
-/// How long connecting to the control plane may take, the look-up of its name included.
+/// How long connecting may take, the look-up of a name included.
 pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// Pause after the first failed try of a call; it doubles up to [`RETRY_PAUSE_MAX`].
@@ -58,10 +58,14 @@ pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// Longest pause between two tries of a call.
 pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Headers of an answer of the control plane.
+/// How long an end may come before the reset that says why: both are on one machine or in one
+/// network, where it is microseconds.
+pub(crate) const RESET_WAIT: Duration = Duration::from_millis(20);
+
+/// Headers of an answer that the runtime reads.
 pub(crate) const ANSWER_HEADERS_MAX: usize = 64;
 
-/// Bytes in the head of an answer of the control plane, in a chunk's, and in its trailers.
+/// Bytes in the head of an answer that the runtime reads, in a chunk's, and in its trailers.
 pub(crate) const ANSWER_HEAD_BYTES_MAX: usize = 16_384;
 
 /// Bytes of an answer that is not the input.

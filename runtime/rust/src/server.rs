@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::clock;
+use crate::deadlines::Deadlines;
 use crate::drain::Drain;
 use crate::handler::Handler;
 use crate::handler_error::HandlerError;
@@ -59,6 +60,7 @@ pub(crate) struct Instance<H> {
     pub(crate) handler: H,
     pub(crate) sizes: Sizes,
     pub(crate) metrics: Metrics,
+    pub(crate) deadlines: Rc<Deadlines>,
     /// Milliseconds from start to listening, rounded up; taken by the first answer.
     pub(crate) init_ms: Cell<Option<u64>>,
 }
@@ -81,7 +83,8 @@ where
         .map_err(StartError::Runtime)?
         .block_on(async {
             let init_ms = Cell::new(None);
-            let instance = Rc::new(Instance { handler, sizes, metrics: Metrics::new(), init_ms });
+            let (metrics, deadlines) = (Metrics::new(), Deadlines::keep());
+            let instance = Rc::new(Instance { handler, sizes, metrics, deadlines, init_ms });
             let ended = listen(&instance, address, began).await;
             instance.handler.stop().await;
             ended

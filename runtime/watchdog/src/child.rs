@@ -81,6 +81,11 @@ impl Child {
     pub(crate) async fn ended(&self) -> io::Result<ExitStatus> {
         self.process.ended().await
     }
+
+    /// Ends it as dropping it does, and waits until it has ended.
+    pub(crate) async fn end(&self) {
+        self.process.end().await;
+    }
 }
 
 impl Drop for Child {

@@ -62,7 +62,7 @@ struct Promise<'a> {
 
 impl Standing {
     pub(crate) fn new(settings: Settings) -> Self {
-        let Settings { command, workers, mode: _, input: _, output: _ } = settings;
+        let Settings { command, workers, .. } = settings;
         let crew = Crew {
             program: Program::new(command),
             children: Children::new(),

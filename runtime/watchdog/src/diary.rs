@@ -9,6 +9,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
+use crate::http::Roll;
 use crate::limits::{AHEAD_AFTER_LINE, LAST_WORDS_BYTES_MAX, LINE_BYTES_MAX};
 use crate::log;
 
@@ -27,6 +28,8 @@ struct Page {
     begun: Vec<u8>,
     /// Whose the lines are.
     owner: Option<Logger>,
+    /// Where they are anybody's who is on it.
+    roll: Option<Rc<Roll>>,
     /// When there was a line that did not say itself whose it is.
     spoke: Option<Instant>,
     /// The last line that was not blank.
@@ -36,7 +39,17 @@ struct Page {
 impl Diary {
     /// Passes on what comes until nobody can write any more. Must be called inside the runtime.
     pub(crate) fn keep(pipe: Receiver, owner: Option<Logger>) -> Rc<Self> {
-        let diary = Rc::new(Self { pipe, page: RefCell::new(Page { owner, ..Page::default() }) });
+        Self::keep_page(pipe, Page { owner, ..Page::default() })
+    }
+
+    /// The same for a child that works for all who are on a roll: while there is only one of
+    /// them, the lines are of that one.
+    pub(crate) fn keep_for(pipe: Receiver, roll: Rc<Roll>) -> Rc<Self> {
+        Self::keep_page(pipe, Page { roll: Some(roll), ..Page::default() })
+    }
+
+    fn keep_page(pipe: Receiver, page: Page) -> Rc<Self> {
+        let diary = Rc::new(Self { pipe, page: RefCell::new(page) });
         let kept = Rc::clone(&diary);
         spawn_local(async move { kept.follow().await });
         diary
@@ -67,6 +80,19 @@ impl Diary {
         }
         if ends_line {
             page.end_line();
+        }
+    }
+
+    /// Passes on what the event loop knows to have come, which costs nothing where that is none.
+    pub(crate) fn glance(&self) {
+        let mut page = self.page.borrow_mut();
+        let mut piece = [0; PIECE_BYTES];
+        let mut rest = LAST_WORDS_BYTES_MAX;
+        while rest > 0
+            && let Ok(read @ 1..) = self.pipe.try_read(&mut piece)
+        {
+            page.take(&piece[..read]);
+            rest = rest.saturating_sub(read);
         }
     }
 
@@ -122,7 +148,8 @@ impl Page {
         if !line.contains("executionId") {
             self.spoke = Some(Instant::now());
         }
-        match &self.owner {
+        let only = self.roll.as_ref().and_then(|roll| roll.only());
+        match only.as_ref().or(self.owner.as_ref()) {
             // A child that names the execution itself, as JSON perhaps, knows best.
             Some(owner) if !line.contains(owner.execution_id()) => owner.log(line),
             Some(_) | None => log::line(line),

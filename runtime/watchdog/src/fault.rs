@@ -15,7 +15,7 @@ const HANDLER_ERROR: &str = "HANDLER_ERROR";
 /// `{"error":{"code","message","status"}}`, of which only the message is required.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Fault {
-    error: Detail,
+    pub(crate) error: Detail,
 }
 
 #[derive(Debug, Deserialize)]
@@ -30,9 +30,19 @@ impl Detail {
     pub(crate) fn into_error(self, status: u16) -> HandlerError {
         let Self { status: chosen, code, message } = self;
         let status = chosen.filter(|chosen| (400..=599).contains(chosen)).unwrap_or(status);
-        let usual = if status == 400 { BAD_INPUT } else { HANDLER_ERROR };
-        HandlerError::new(status, code.unwrap_or_else(|| usual.to_owned()), message)
+        Self { status: None, code, message }.into_error_of(status)
     }
+
+    /// With a status that says more than one in the object.
+    pub(crate) fn into_error_of(self, status: u16) -> HandlerError {
+        let Self { status: _, code, message } = self;
+        HandlerError::new(status, code.unwrap_or_else(|| usual_code(status).to_owned()), message)
+    }
+}
+
+/// The code of a failure whose status is all that is known.
+pub(crate) fn usual_code(status: u16) -> &'static str {
+    if status == 400 { BAD_INPUT } else { HANDLER_ERROR }
 }
 
 /// What an exit status other than 0 means: an object on standard output says so best, then the

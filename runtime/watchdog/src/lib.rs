@@ -12,11 +12,13 @@
 //! | `diary`, `log` | lines for the log |
 //! | `form`, `fault` | inputs, outputs and failures of programs |
 //! | `stdio` | a process for each request |
+//! | `http`, `bell` | an HTTP server, and waiting for it |
 //! | `crew`, `seat`, `worker` | processes that take one request after the other: all, one place, one process |
 //! | `errand`, `frame`, `notice` | a request on its way to one of them, and what goes over the pipes |
 //! | `end`, `tally` | how they end, and counts of them |
 //! | `limits` | every limit |
 
+mod bell;
 mod child;
 mod children;
 mod crew;
@@ -26,6 +28,7 @@ mod errand;
 mod fault;
 mod form;
 mod frame;
+mod http;
 mod limits;
 mod log;
 mod notice;
@@ -40,6 +43,7 @@ mod worker;
 use std::process::ExitCode;
 
 use crew::Standing;
+use http::Proxy;
 use settings::{Mode, Preset, Settings};
 use stdio::OneShot;
 
@@ -77,6 +81,7 @@ fn serve(preset: Option<Preset>) -> ExitCode {
     match Settings::from_env(preset) {
         Ok(settings) => match settings.mode {
             Mode::Stdio => picofaas_runtime::serve(OneShot::new(settings)),
+            Mode::Http => picofaas_runtime::serve(Proxy::new(settings)),
             Mode::Worker => picofaas_runtime::serve(Standing::new(settings)),
         },
         Err(error) => {

@@ -15,6 +15,28 @@ pub(crate) const LAST_WORDS_BYTES_MAX: usize = 1 << 18;
 /// Bytes that are looked through for the mark in the environment of a process.
 pub(crate) const ENVIRONMENT_BYTES_MAX: u64 = 4 << 20;
 
+/// First pause between two looks whether a server is ready; it grows by a quarter each time up
+/// to [`LOOK_PAUSE_MAX`].
+pub(crate) const LOOK_PAUSE_MIN: Duration = Duration::from_millis(1);
+
+/// Longest pause between two looks whether a server is ready.
+pub(crate) const LOOK_PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// How long a server may take to answer when it is asked whether it is alive, or ready.
+pub(crate) const ASK_MAX: Duration = Duration::from_secs(2);
+
+/// How long the end of a process may be noticed after the end of its connections.
+pub(crate) const END_WAIT: Duration = Duration::from_millis(100);
+
+/// Connections to a server that are kept for later; each is a file descriptor on both sides.
+pub(crate) const IDLE_CONNECTIONS_MAX: usize = 1024;
+
+/// Bytes of a path of a server.
+pub(crate) const PATH_BYTES_MAX: usize = 2048;
+
+/// Bytes of a server's error that become the message, where it is not an error object.
+pub(crate) const ERROR_TEXT_BYTES_MAX: usize = 200;
+
 /// Workers that there can be: each is a process with memory of its own.
 pub(crate) const WORKERS_MAX: usize = 64;
 
@@ -33,17 +55,17 @@ pub(crate) const PIPE_BYTES: usize = 1 << 20;
 /// there is nothing more for it.
 pub(crate) const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// When it is said that a worker is still not ready.
+/// When it is said that a worker or a server is still not ready.
 pub(crate) const READY_SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// A worker that ends sooner after it was ready is taken for one that cannot work.
+/// A process that ends sooner after it was ready is taken for one that cannot work.
 pub(crate) const SERVICE_MIN: Duration = Duration::from_millis(500);
 
-/// Pause before a worker follows on one that could not work, and the second time that this
+/// Pause before a process follows on one that could not work, and the second time that this
 /// happens; it doubles up to [`RESTART_PAUSE_MAX`].
 pub(crate) const RESTART_PAUSE_MIN: Duration = Duration::from_millis(200);
 
-/// Longest pause between two workers.
+/// Longest pause between two of them.
 pub(crate) const RESTART_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Where there are several workers, one that is busy is only sent a request ahead when its

@@ -237,8 +237,8 @@ impl Replies {
     }
 }
 
-/// The pause after so many workers in a row that were of no use.
-fn pause(useless: u32) -> Duration {
+/// The pause after so many processes in a row that were of no use.
+pub(crate) fn pause(useless: u32) -> Duration {
     match useless {
         0 | 1 => Duration::ZERO,
         more => RESTART_PAUSE_MIN.saturating_mul(1 << (more - 2).min(8)).min(RESTART_PAUSE_MAX),

@@ -4,6 +4,7 @@
 use thiserror::Error;
 
 use crate::form::{InputForm, OutputForm};
+use crate::http::Endpoint;
 use crate::limits::WORKERS_MAX;
 use crate::words;
 
@@ -17,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) output: OutputForm,
     /// Processes in the mode `worker`; a JOB has one.
     pub(crate) workers: usize,
+    /// Where a server is asked in the mode `http`; else the defaults.
+    pub(crate) endpoint: Endpoint,
 }
 
 /// How the program is used.
@@ -24,6 +27,8 @@ pub(crate) struct Settings {
 pub(crate) enum Mode {
     /// A process for each request.
     Stdio,
+    /// An HTTP server.
+    Http,
     /// Processes that take one request after the other.
     Worker,
 }
@@ -42,11 +47,13 @@ pub(crate) enum SettingError {
     Missing(&'static str, &'static str),
     #[error("{name} is `{value}`, which is unknown: give {known}")]
     Unknown { name: &'static str, value: String, known: &'static str },
+    #[error("{name} is `{value}`: give {rule}")]
+    Value { name: &'static str, value: String, rule: &'static str },
     #[error("WATCHDOG_CMD is `{value}`, which is no command: {fault}")]
     Command { value: String, fault: String },
     #[error("{name} is `{value}`, which is decided here: leave it out")]
     Decided { name: &'static str, value: String },
-    #[error("{name} is `{value}`, which is for the mode stdio: leave it out")]
+    #[error("{name} is `{value}`, which is for the modes http and stdio: leave it out")]
     OtherMode { name: &'static str, value: String },
     #[error("PICOFAAS_WORKERS is `{0}`: give a number of processes from 1 to {WORKERS_MAX}")]
     Workers(String),
@@ -55,7 +62,7 @@ pub(crate) enum SettingError {
 }
 
 const MODE: &str = "WATCHDOG_MODE";
-const MODES: &str = "stdio or worker";
+const MODES: &str = "http, stdio or worker";
 const COMMAND: &str = "WATCHDOG_CMD";
 const INPUT: &str = "WATCHDOG_INPUT";
 const OUTPUT: &str = "WATCHDOG_OUTPUT";
@@ -80,6 +87,7 @@ impl Settings {
             |name, value: &str, known| SettingError::Unknown { name, value: value.to_owned(), known };
         let mode = match variable(MODE)?.as_deref() {
             None => None,
+            Some("http") => Some(Mode::Http),
             Some("stdio") => Some(Mode::Stdio),
             Some("worker") => Some(Mode::Worker),
             Some(other) => return Err(unknown(MODE, other, MODES)),
@@ -120,7 +128,7 @@ impl Settings {
             Some("text") => OutputForm::Text,
             Some(other) => return Err(unknown(OUTPUT, other, "json or text")),
         };
-        if mode != Mode::Stdio {
+        if mode == Mode::Worker {
             for name in [INPUT, OUTPUT] {
                 if let Some(value) = variable(name)? {
                     return Err(SettingError::OtherMode { name, value });
@@ -134,9 +142,11 @@ impl Settings {
                 Ok(_) | Err(_) => return Err(SettingError::Workers(value)),
             },
         };
+        let endpoint = if mode == Mode::Http { Endpoint::read(variable)? } else { Endpoint::default() };
         // One request is all that a JOB has.
         let is_job = variable("EXECUTION_MODE")?.as_deref() == Some("JOB");
-        Ok(Self { mode, command, input, output, workers: if is_job { 1 } else { workers } })
+        let workers = if is_job { 1 } else { workers };
+        Ok(Self { mode, command, input, output, workers, endpoint })
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct OneShot {
 
 impl OneShot {
     pub(crate) fn new(settings: Settings) -> Self {
-        let Settings { command, input, output, mode: _, workers: _ } = settings;
+        let Settings { command, input, output, .. } = settings;
         Self { program: Program::new(command), input, output, children: Children::new() }
     }
 }

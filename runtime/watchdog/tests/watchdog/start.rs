@@ -23,6 +23,10 @@ fn an_environment_that_says_nothing_clear_is_refused_by_name() {
     refuses(&with("WATCHDOG_CMD", "a 'b"), 2, &["WATCHDOG_CMD is `a 'b`", "' has no end"]);
     refuses(&with("WATCHDOG_INPUT", "body"), 2, &["WATCHDOG_INPUT is `body`", "input or envelope"]);
     refuses(&with("WATCHDOG_OUTPUT", "xml"), 2, &["WATCHDOG_OUTPUT is `xml`", "json or text"]);
+    let http = |name, value| [with("WATCHDOG_MODE", "http"), vec![(name, value)]].concat();
+    refuses(&http("WATCHDOG_HTTP_PORT", "0"), 2, &["WATCHDOG_HTTP_PORT is `0`", "from 1 to 65535"]);
+    refuses(&http("WATCHDOG_HTTP_PATH", "x"), 2, &["WATCHDOG_HTTP_PATH is `x`", "begins with a `/`"]);
+    refuses(&http("WATCHDOG_HTTP_HEALTH", "/ "), 2, &["WATCHDOG_HTTP_HEALTH is `/ `", "visible ASCII"]);
 }
 
 #[test]
@@ -32,7 +36,9 @@ fn a_program_that_is_not_there_is_said_at_the_start() {
         ("./no/such/program", "`./no/such/program` (WATCHDOG_CMD) cannot be started: No such file"),
         ("/etc/passwd", "`/etc/passwd` (WATCHDOG_CMD) cannot be started: Permission denied"),
     ] {
-        let variables = [("PORT", "0"), ("WATCHDOG_CMD", command), ("WATCHDOG_MODE", "stdio")];
-        refuses(&variables, 1, &["error cannot start: ", said]);
+        for mode in ["stdio", "http"] {
+            let variables = [("PORT", "0"), ("WATCHDOG_CMD", command), ("WATCHDOG_MODE", mode)];
+            refuses(&variables, 1, &["error cannot start: ", said]);
+        }
     }
 }

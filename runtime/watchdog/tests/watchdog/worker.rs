@@ -93,6 +93,27 @@ fn a_mebibyte_goes_in_and_out_and_not_a_byte_more() {
 }
 
 #[test]
+fn what_does_not_fit_into_a_pipe_follows_when_there_is_room() {
+    let (_directory, path) = fifo();
+    let instance = instance(&script(&format!(
+        r#"
+say(0, {{"ready": True}})
+wait({path:?})
+while True:
+    sequence, request = read()
+    say(sequence, {{"output": request["input"]}})
+"#
+    )));
+    let body = format!(r#"{{"input":"{}"}}"#, "x".repeat((1 << 20) - 2));
+    let mut connection = instance.connect();
+    // Far below what wakes the watchdog for other reasons.
+    connection.send(invocation("x-deadline-ms: 5000\r\n", &body));
+    instance.wait_for("picofaas_runtime_in_flight 1");
+    std::fs::write(&path, "1").unwrap();
+    assert_eq!(connection.receive().body.len(), 1 << 20);
+}
+
+#[test]
 fn several_workers_run_beside_each_other() {
     let (_directory, path) = fifo();
     let command = each(&format!(r#"say(sequence, {{"output": [PID, wait({path:?}, 1)]}})"#));
@@ -109,6 +130,24 @@ fn several_workers_run_beside_each_other() {
     std::io::Write::write_all(&mut gate, b"1234").unwrap();
     let pids = connections.iter_mut().map(|connection| connection.receive().json()[0].to_string());
     assert_eq!(pids.collect::<std::collections::BTreeSet<_>>().len(), 4);
+}
+
+#[test]
+fn nothing_is_sent_ahead_of_one_that_is_slow_where_another_may_be_free_before() {
+    let (_directory, path) = fifo();
+    let command = each(&format!("say(sequence, {{'output': wait({path:?}, 1)}})"));
+    let instance = instance_with(&command, &[("PICOFAAS_WORKERS", "2")]);
+    instance.wait_for("picofaas_watchdog_workers_ready 2");
+    let mut connections: Vec<_> = (0..3).map(|_| instance.connect()).collect();
+    for connection in &mut connections {
+        connection.send(invocation("", r#"{"input":1}"#));
+    }
+    instance.wait_for("picofaas_watchdog_requests_waiting 1");
+    let mut gate = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut gate, b"123").unwrap();
+    for connection in &mut connections {
+        assert_eq!(connection.receive().status, 200);
+    }
 }
 
 #[test]
@@ -176,6 +215,27 @@ while True:
 }
 
 #[test]
+fn a_line_that_is_noticed_after_the_reply_behind_it_has_the_ids_too() {
+    // The watchdog is held while a reply begins, a line is written, and the reply ends.
+    let mut instance = instance(&each(
+        r#"
+data = json.dumps({"output": input}).encode()
+frame = struct.pack(">II", len(data), sequence) + data
+os.kill(os.getppid(), signal.SIGSTOP)
+put(frame[:5])
+log(f"line {input}")
+put(frame[5:])
+os.kill(os.getppid(), signal.SIGCONT)"#,
+    ));
+    let mut connection = instance.connect();
+    for round in 0..20 {
+        connection.invoke("", &format!(r#"{{"input":{round}}}"#));
+        let line = instance.line_with("line ");
+        assert_eq!(line, format!("info executionId=e-1 traceId=- line {round}\n"));
+    }
+}
+
+#[test]
 fn lines_of_requests_that_come_at_once_have_the_ids_of_their_own() {
     let mut instance = instance(&each("log(f'line of {input}')\nsay(sequence, {'output': None})"));
     let mut connections: Vec<_> = (0..16).map(|_| instance.connect()).collect();
@@ -185,8 +245,8 @@ fn lines_of_requests_that_come_at_once_have_the_ids_of_their_own() {
         let request = invocation("", &format!(r#"{{"input":"{number}."}}"#));
         connection.send(request.replace("e-1\r", &format!("id-{number}.\r")));
     }
-    for number in 0..16 {
-        connections[number].receive();
+    for (number, connection) in connections.iter_mut().enumerate() {
+        connection.receive();
         let line = instance.line_with("line of");
         assert_eq!(line, format!("info executionId=id-{number}. traceId=- line of {number}.\n"));
     }

@@ -52,13 +52,13 @@ fn an_environment_that_is_not_clear_is_refused_by_name() {
         "cat",
         &[("WATCHDOG_INPUT", "envelope")],
         2,
-        "WATCHDOG_INPUT is `envelope`, which is for the mode stdio",
+        "WATCHDOG_INPUT is `envelope`, which is for the modes http and stdio",
     );
     refuses(
         "cat",
         &[("WATCHDOG_OUTPUT", "json")],
         2,
-        "WATCHDOG_OUTPUT is `json`, which is for the mode stdio",
+        "WATCHDOG_OUTPUT is `json`, which is for the modes http and stdio",
     );
 }
 

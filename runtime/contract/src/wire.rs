@@ -1,8 +1,11 @@
 //! HTTP/1.1 by hand, so that a test sees every byte.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 
 use serde_json::Value;
+
+use crate::patience::until;
 
 /// A connection to an instance.
 pub struct Connection<S> {
@@ -38,7 +41,8 @@ impl<S: Read + Write> Connection<S> {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Reads one answer, which must have a length.
+    /// Reads one answer.
+    #[track_caller]
     pub fn receive(&mut self) -> Answer {
         let status_line = self.line();
         let status = status_line.split(' ').nth(1).unwrap_or_else(|| panic!("no status: {status_line:?}"));
@@ -49,19 +53,53 @@ impl<S: Read + Write> Connection<S> {
             if line.is_empty() {
                 break;
             }
-            let (name, value) = line.split_once(": ").unwrap();
-            headers.push((name.to_lowercase(), value.to_owned()));
+            let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("no header: {line:?}"));
+            headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
         let mut answer = Answer { status, headers, body: Vec::new() };
-        let length = answer.header("content-length").expect("an answer has a length").parse().unwrap();
-        answer.body.resize(length, 0);
-        self.stream.read_exact(&mut answer.body).unwrap();
+        match answer.header("content-length") {
+            Some(length) => answer.body = self.bytes(length.parse().unwrap()),
+            None if answer.header("transfer-encoding") == Some("chunked") => loop {
+                let length = usize::from_str_radix(&self.line(), 16).unwrap();
+                answer.body.append(&mut self.bytes(length));
+                assert_eq!(self.line(), "", "a chunk ends where it said");
+                if length == 0 {
+                    break;
+                }
+            },
+            None => panic!("an answer has a length: {answer:?}"),
+        }
         answer
+    }
+
+    /// Asks for the metrics until they have this line.
+    #[track_caller]
+    pub fn wait_for_metric(&mut self, line: &str) {
+        let last = RefCell::new(String::new());
+        until(
+            || format!("no `{line}` in\n{}", last.borrow()),
+            || {
+                let answer = self.get("/metrics");
+                let there = answer.text().lines().any(|found| found == line);
+                answer.text().clone_into(&mut last.borrow_mut());
+                there.then_some(())
+            },
+        );
+    }
+
+    fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes).unwrap();
+        bytes
     }
 
     /// Whether the peer closes, with nothing more to say.
     pub fn is_closed(&mut self) -> bool {
-        self.stream.fill_buf().unwrap().is_empty()
+        match self.stream.fill_buf() {
+            Ok(said) => said.is_empty(),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => true,
+            Err(error) => panic!("the connection stays open: {error}"),
+        }
     }
 
     /// Reads exactly as many bytes as there is room for.
