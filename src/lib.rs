@@ -13,6 +13,7 @@
 //! | `openapi` | the description of the API |
 //! | `cli` | the commands |
 //! | `dev` | what `picofaas dev` does: watch, build, reload |
+//! | `scaffold` | what `picofaas new` makes |
 
 pub mod backend;
 pub mod boot;
@@ -32,3 +33,4 @@ pub mod management;
 pub mod metrics;
 pub mod openapi;
 pub mod registry;
+pub mod scaffold;

@@ -15,6 +15,8 @@ fn main() -> ExitCode {
     let shown = cli::log::filter(match &command {
         Command::Serve(_) => "info",
         Command::Dev(_) => cli::dev::LOG,
+        // It has nothing to log: what it does, it says.
+        Command::New(_) => "warn",
     });
     match shown.map_err(anyhow::Error::msg).and_then(|shown| run(command, shown)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,7 +34,15 @@ fn run(command: Command, shown: EnvFilter) -> anyhow::Result<()> {
     match command {
         Command::Serve(flags) => cli::serve::run(*flags),
         Command::Dev(flags) => cli::dev::run(*flags),
+        Command::New(flags) => cli::new::run(&flags, &called_as()),
     }
+}
+
+/// As what a person called this program, so that they can do so again.
+fn called_as() -> String {
+    std::env::args_os()
+        .next()
+        .map_or_else(|| "picofaas".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// A panic is a bug of ours, and whatever it left half done would leave clients waiting. The

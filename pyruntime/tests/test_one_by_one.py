@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import time
 from typing import Any
 
 import pytest
 from conftest import ID, TRACE, Start
+
+
+def in_ms(left: int) -> int:
+    """A deadline as a request has it."""
+    return int(time.monotonic() * 1000) + left
 
 
 @pytest.mark.parametrize(
@@ -29,7 +37,7 @@ def test_a_handler_is_told_about_its_request(serve: Start) -> None:
         [1],
         traceparent="00-a-b-01",
         attempt=3,
-        deadlineMs=5000,
+        deadlineAtMs=in_ms(5000),
         idempotencyKey="k",
         metadata={"a": "b"},
     )["output"]
@@ -57,9 +65,9 @@ def test_time_that_is_left_grows_less_and_ends_at_0(serve: Start) -> None:
             return [first, context.time_left()]
         """
     )
-    first, second = worker.call(None, deadlineMs=1000)["output"]
+    first, second = worker.call(None, deadlineAtMs=in_ms(1000))["output"]
     assert first - 0.5 < second < first - 0.015
-    assert worker.call(None, deadlineMs=1)["output"][1] == 0
+    assert worker.call(None, deadlineAtMs=in_ms(1))["output"][1] == 0
 
 
 def test_a_handler_error_is_the_answer_and_no_line_in_the_log(serve: Start) -> None:
@@ -327,3 +335,33 @@ def test_exiting_at_once_is_the_process_ending(serve: Start) -> None:
     worker = serve(handler="faulty:exit")
     worker.send(None)
     assert worker.wait() == 3
+
+
+def test_a_handler_that_breaks_standard_error_breaks_its_log_only(serve: Start) -> None:
+    worker = serve("import sys\ndef handle(input):\n sys.stderr = None\n 1 / 0")
+    for _ in range(2):
+        assert worker.error(None) == (500, "HANDLER_ERROR", "ZeroDivisionError: division by zero")
+
+
+def test_a_process_that_a_handler_forked_and_that_outlives_the_worker_does_not_hold_its_pipe(
+    serve: Start,
+) -> None:
+    worker = serve(
+        """
+        import os, time
+        def handle(input):
+            child = os.fork()
+            if child == 0:
+                time.sleep(600)
+            return child
+        """
+    )
+    child = worker.call(None)["output"]
+    try:
+        assert worker.end() == 0
+        assert worker.process.stdout is not None
+        ended, _, _ = select.select([worker.process.stdout], [], [], 5)
+        assert ended, "somebody could still write"
+        assert os.read(worker.process.stdout.fileno(), 1) == b""
+    finally:
+        os.kill(child, signal.SIGKILL)

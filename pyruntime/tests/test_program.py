@@ -112,6 +112,26 @@ def test_a_handler_that_blocks_for_ever_is_answered_for_and_replaced(run: Run, b
     assert program.call(False) == (200, "fine")
 
 
+def test_time_that_passes_before_a_requests_turn_is_not_left_to_its_handler(run: Run) -> None:
+    program = run(
+        """
+        import time
+        def handle(input, context):
+            if input == "long":
+                print(f"executionId={context.execution_id} begun")
+                time.sleep(0.5)
+            return context.time_left()
+        """
+    ).ready()
+    first = program.ask("long")
+    program.wait_for_log("begun")
+    # It waits in the worker's pipe, to which it was sent ahead.
+    status, left = program.call("short")
+    assert status == 200
+    assert left < 9.7
+    assert answer(first)[0] == 200
+
+
 def test_streams_that_are_misused_harm_no_answer(run: Run) -> None:
     program = run(
         """

@@ -209,17 +209,21 @@ def test_what_a_handler_left_in_the_background_is_cancelled_at_the_end(serve: St
     assert f"{IDS}tidied up\n" in worker.log()
 
 
-def test_a_process_that_a_handler_forks_answers_nothing(serve: Start) -> None:
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("return 'from the child'", 0), ("sys.exit(5)", 5), ("sys.exit('no')", 1), ("1 / 0", 1)],
+)
+def test_a_process_that_a_handler_forks_answers_nothing(serve: Start, end: str, status: int) -> None:
     worker = serve(
-        """
-        import os
+        f"""
+        import os, sys
         async def handle(input):
             child = os.fork()
             if child == 0:
-                return "from the child"
+                {end}
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         """
     )
-    assert worker.call(None) == {"output": 0}
-    assert worker.call(None) == {"output": 0}
+    assert worker.call(None) == {"output": status}
+    assert worker.call(None) == {"output": status}
     assert worker.end() == 0

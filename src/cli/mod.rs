@@ -2,6 +2,7 @@
 
 pub mod dev;
 pub mod log;
+pub mod new;
 pub mod serve;
 mod stop;
 
@@ -23,4 +24,6 @@ pub enum Command {
     Serve(Box<crate::config::ServeArgs>),
     /// Build and serve the functions below a folder, and each again when it changes: for writing them
     Dev(Box<dev::DevArgs>),
+    /// Make the folder of a new function: its code, test, manifest and Dockerfile
+    New(Box<new::NewArgs>),
 }

@@ -34,7 +34,9 @@ pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-fn quote_if_needed(word: &str) -> String {
+/// The word as it is where a shell reads it so, else quoted.
+#[must_use]
+pub fn quote_if_needed(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { quote(word) }
 }

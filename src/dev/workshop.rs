@@ -29,8 +29,8 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// What somebody needs who has no manifest yet.
 const NO_MANIFEST: &str = "\
-There is no function manifest here yet. It is a YAML file, function.yaml for example, in the folder
-of the function's sources:
+There is no function manifest here yet. `picofaas new NAME --lang LANGUAGE` makes a function with one.
+It is a YAML file, function.yaml for example, in the folder of the function's sources:
 
     apiVersion: picofaas.dev/v1
     kind: Function

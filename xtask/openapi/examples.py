@@ -2,7 +2,7 @@
 
     examples.py OPENAPI_YAML CLIENT_URL MANAGEMENT_URL RUNTIME_URL HANDOVER
 
-The server has the function `word-stats`, the `JOB` function `job` whose process writes its execution
+The server has the function `word-stats-rust`, the `JOB` function `job` whose process writes its execution
 id and its token, a space between, into the file HANDOVER and then sleeps, and no leave to run programs
 given over HTTP. An example
 has one name in everything it is made of: the parameters, the body, and the answer, whose status is

@@ -6,6 +6,8 @@
 //! | `tidy` | the rules about the tree itself that no compiler checks |
 //! | `bench` | picofaas beside nginx and a direct call, under the same load |
 //! | `openapi` | the part of `test` that compares openapi.yaml with a running server |
+//! | `examples` | the part of `test` that compares what the examples of several languages answer |
+//! | `scaffold` | the part of `test` that tries out what `picofaas new` makes |
 //! | `repository` | where the tree is, what is in it, how cargo is called in it |
 //! | `toolbox` | the tools a chore needs and how they get onto this machine |
 //! | `libtest` | reads the counts out of what `cargo test` prints |
@@ -13,11 +15,14 @@
 //! | `http`, `wait` | a request to 127.0.0.1, and patience with a limit |
 
 mod bench;
+mod examples;
 mod http;
 mod libtest;
 mod openapi;
 mod process;
+mod python;
 mod repository;
+mod scaffold;
 mod test;
 mod tidy;
 mod toolbox;

@@ -247,7 +247,7 @@ impl Stage {
     }
 }
 
-/// The functions that are there from the start, each with its specification: `word-stats` and `job`
+/// The functions that are there from the start, each with its specification: `word-stats-rust` and `job`
 /// for the examples, `echo` and `pool` for made-up requests.
 fn functions(
     built: &Path,
@@ -262,11 +262,11 @@ fn functions(
     );
     [
         (
-            "word-stats",
+            "word-stats-rust",
             serde_json::json!({
                 "executionMode": "WARM",
-                "image": "registry.example/word-stats:1",
-                "local": { "build": [["true"]], "command": [built.join("word-stats")] },
+                "image": "registry.example/word-stats-rust:1",
+                "local": { "build": [["true"]], "command": [built.join("word-stats-rust")] },
                 "timeoutMs": 5000,
                 "concurrency": 8,
                 "instanceConcurrency": 4,

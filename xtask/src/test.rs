@@ -5,9 +5,12 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::examples;
 use crate::libtest::Tally;
 use crate::openapi;
+use crate::python;
 use crate::repository::Repository;
+use crate::scaffold;
 use crate::tidy;
 use crate::toolbox::{self, Unavailable};
 
@@ -38,7 +41,7 @@ enum Verdict {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 13] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
     Check { name: "clippy", what: "cargo clippy --workspace --all-targets -- -D warnings", run: clippy },
@@ -47,6 +50,22 @@ const CHECKS: [Check; 9] = [
     Check { name: "test", what: "cargo test --workspace --no-fail-fast", run: test },
     Check { name: "loom", what: "cargo test --features loom --lib loom_tests", run: loom },
     Check { name: "java", what: "mvn -f runtime/java verify, the Java runtime and its example", run: java },
+    Check {
+        name: "python",
+        what: "pyruntime: ruff, mypy, and pytest with the package installed",
+        run: python,
+    },
+    Check { name: "examples", what: "the examples of several languages, byte for byte", run: examples },
+    Check {
+        name: "contract",
+        what: "cargo run -p picofaas-contract, every runtime held to one contract",
+        run: contract,
+    },
+    Check {
+        name: "scaffold",
+        what: "what `picofaas new` makes is built, tested, served and called, in every language",
+        run: scaffold,
+    },
     Check {
         name: "openapi",
         what: "openapi.yaml: its lint, its examples, and made-up requests",
@@ -68,8 +87,9 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
 
     println!("cargo xtask test runs {} checks, goes on after a failure, and installs", checks.len());
     println!(
-        "what they need and this machine lacks (rustfmt, clippy, cargo-deny, redocly, schemathesis), once:"
+        "what they need and this machine lacks (rustfmt, clippy, cargo-deny, jq, redocly, schemathesis, ruff, mypy,"
     );
+    println!("maturin), once:");
     for check in &checks {
         println!("  {:<8} {}", check.name, check.what);
     }
@@ -164,11 +184,11 @@ fn build(repository: &Repository) -> Result<Verdict> {
 }
 
 fn test(repository: &Repository) -> Result<Verdict> {
-    count(repository.cargo(&["test", "--workspace", "--no-fail-fast"]))
+    count(repository.cargo(&["test", "--workspace", "--no-fail-fast"]), Tally::from_libtest)
 }
 
 fn loom(repository: &Repository) -> Result<Verdict> {
-    count(repository.cargo(&["test", "--features", "loom", "--lib", "loom_tests"]))
+    count(repository.cargo(&["test", "--features", "loom", "--lib", "loom_tests"]), Tally::from_libtest)
 }
 
 fn java(repository: &Repository) -> Result<Verdict> {
@@ -183,37 +203,65 @@ fn java(repository: &Repository) -> Result<Verdict> {
     status(command)
 }
 
-/// Runs tests and counts them.
-fn count(mut command: Command) -> Result<Verdict> {
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
-    let stdout = child.stdout.take().context("cargo's output is not piped")?;
+fn scaffold(repository: &Repository) -> Result<Verdict> {
+    Ok(Verdict::Counted(scaffold::run(repository)?))
+}
+
+/// After `java`, which builds the test function of that runtime. A runtime that cannot be started here is
+/// told as skipped, and yet it is a failure: the table is to be without blanks.
+fn contract(repository: &Repository) -> Result<Verdict> {
+    count(repository.cargo(&["run", "--quiet", "--package", "picofaas-contract"]), Tally::from_libtest)
+}
+
+fn python(repository: &Repository) -> Result<Verdict> {
+    match python::tests(repository)? {
+        Ok(tests) => count(tests, python::tally),
+        Err(Unavailable(why)) => Ok(Verdict::Skipped(why)),
+    }
+}
+
+/// Runs tests and counts them by the lines that say how many there were.
+fn count(mut command: Command, tally_of: fn(&str) -> Option<Tally>) -> Result<Verdict> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {program}"))?;
+    let stdout = child.stdout.take().context("the output of tests is not piped")?;
     let mut tally = Tally::default();
     // Bytes and not `lines()`: what a test prints need not be UTF-8.
     for line in BufReader::new(stdout).split(b'\n') {
-        let line = line.context("cannot read what cargo prints")?;
+        let line = line.context("cannot read what tests print")?;
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
-        if let Some(counts) = Tally::from_libtest(&line) {
+        if let Some(counts) = tally_of(&line) {
             tally += counts;
         }
     }
-    let status = child.wait().context("cannot wait for cargo")?;
+    let status = child.wait().with_context(|| format!("cannot wait for {program}"))?;
     // A crate that does not compile or a test binary that dies prints no counts, yet it failed.
     if !status.success() && tally.failed == 0 {
-        println!("cargo test ended with {status} and no test result says why: counted as one failure");
+        println!("{program} ended with {status} and no test result says why: counted as one failure");
         tally.failed = 1;
     }
     Ok(Verdict::Counted(tally))
 }
 
+fn examples(repository: &Repository) -> Result<Verdict> {
+    let ends = examples::run(repository)?;
+    Ok(of_parts(&ends.failed, &ends.skipped))
+}
+
 fn openapi(repository: &Repository) -> Result<Verdict> {
     let ends = openapi::run(repository)?;
-    let named = |ends: Vec<String>| ends.join("; ");
-    Ok(match (ends.failed.is_empty(), ends.skipped.is_empty()) {
-        (false, _) => Verdict::Failed(named(ends.failed)),
-        (true, false) => Verdict::Skipped(named(ends.skipped)),
+    Ok(of_parts(&ends.failed, &ends.skipped))
+}
+
+/// How a check ended that has parts.
+fn of_parts(failed: &[String], skipped: &[String]) -> Verdict {
+    match (failed.is_empty(), skipped.is_empty()) {
+        (false, _) => Verdict::Failed(failed.join("; ")),
+        (true, false) => Verdict::Skipped(skipped.join("; ")),
         (true, true) => Verdict::Passed,
-    })
+    }
 }
 
 fn status(mut command: Command) -> Result<Verdict> {

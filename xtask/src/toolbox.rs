@@ -22,6 +22,7 @@ pub struct Program {
 }
 
 pub const WRK: Program = Program { name: "wrk", package: "wrk" };
+pub const JQ: Program = Program { name: "jq", package: "jq" };
 pub const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 
 /// Why a tool cannot be had here: a sentence for the person who reads that a check was skipped.
@@ -34,6 +35,14 @@ pub fn present(program: &str, version_flag: &str) -> Result<(), Unavailable> {
         return Ok(());
     }
     Err(Unavailable(format!("{program} is not installed; the README lists the toolchains that are expected")))
+}
+
+/// Makes sure that Python can make virtual environments, which Debian packs by itself.
+pub fn python_venv() -> Result<(), Unavailable> {
+    if runs(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
+        return Ok(());
+    }
+    Err(Unavailable("python3 has no venv: install it (python3-venv)".to_owned()))
 }
 
 /// Makes sure that `cargo <subcommand>` is there, which rustup brings with `component`.

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 class Context:
     """The second argument of a handler that wants it. What a request does not have is `None`."""
 
-    __slots__ = ("_came", "_logger", "_request")
+    __slots__ = ("_logger", "_request")
 
     def __init__(self, request: dict[str, Any]) -> None:
         self._request = request
-        self._came = monotonic()
         self._logger: LoggerAdapter[Any] | None = None
 
     @property
@@ -53,10 +52,10 @@ class Context:
 
     def time_left(self) -> float | None:
         """Seconds until the handler is stopped; 0 where they are over."""
-        deadline_ms = self._request.get("deadlineMs")
-        if deadline_ms is None:
+        deadline_at_ms = self._request.get("deadlineAtMs")
+        if deadline_at_ms is None:
             return None
-        return max(0.0, float(deadline_ms) / 1000 - (monotonic() - self._came))
+        return max(0.0, float(deadline_at_ms) / 1000 - monotonic())
 
     @property
     def logger(self) -> LoggerAdapter[Any]:

@@ -90,7 +90,10 @@ def log(error: BaseException) -> None:
     except Exception:
         # Out of memory still, or a `__str__` that fails: the message has what is to be had.
         text = f"{_words(error)} (without a traceback, which could not be written)\n"
-    sys.stderr.write(text)
+    try:
+        sys.stderr.write(text)
+    except Exception:
+        pass  # The handler put something else there that does not work; the client has the message.
 
 
 def _let_go(traceback: TracebackType | None) -> None:

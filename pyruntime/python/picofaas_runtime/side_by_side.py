@@ -7,7 +7,7 @@ import os
 import signal
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from . import failure, wire
 from .context import Context
@@ -110,14 +110,14 @@ class _Crowd:
                 output = await self._handler.call(request["input"])
         except BaseException as error:
             if self._pipe.in_child:
-                raise
+                _end_child(error)
             if isinstance(error, asyncio.CancelledError) and sequence in self._stopped:
                 reply = _STOPPED
             else:
                 reply = failure.raised(error)
         else:
             if self._pipe.in_child:
-                os._exit(0)
+                _end_child(None)
             reply = written(output, self._output_bytes_max)
         if self._journal.begun:
             self._journal.end_lines(request)
@@ -133,3 +133,13 @@ class _Crowd:
         if sequence in self._tasks:
             self._reply(sequence, _STOPPED)
         self._end_when_idle()
+
+
+def _end_child(error: BaseException | None) -> NoReturn:
+    """Ends a process that a handler forked: its loop would go on for nobody."""
+    if error is None:
+        os._exit(0)
+    if isinstance(error, SystemExit):
+        os._exit(error.code if isinstance(error.code, int) else 0 if error.code is None else 1)
+    failure.log(error)
+    os._exit(1)

@@ -51,12 +51,10 @@ def main() -> None:
 
 
 def _prepare() -> tuple[Handler, int]:
-    # Nothing that is loaded becomes garbage, so looking for it there is time lost, now and later.
-    gc.disable()
     handler = load(os.environ.get("HANDLER", ""))
     concurrency = _concurrency()
+    # Nothing that is loaded becomes garbage, so looking for it there is time lost.
     gc.freeze()
-    gc.enable()
     return handler, concurrency
 
 

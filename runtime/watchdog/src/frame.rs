@@ -2,9 +2,11 @@
 //! number, both big-endian, then the payload in JSON.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use picofaas_runtime::{Context, HandlerError};
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -24,6 +26,10 @@ struct Request<'a> {
     attempt: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline_ms: Option<u64>,
+    /// By the clock that all processes of the machine share. A request that is sent ahead may
+    /// wait in the pipe for long, and then what was left when it was sent is no longer true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline_at_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<&'a str>,
     metadata: &'a BTreeMap<String, String>,
@@ -52,14 +58,14 @@ struct Reply {
 pub(crate) fn write_request(out: &mut Vec<u8>, sequence: u32, input: &RawValue, context: &Context) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES]);
+    let left = context.time_left();
     let request = Request {
         execution_id: context.execution_id(),
         trace_id: context.trace_id(),
         traceparent: context.traceparent(),
         attempt: context.attempt(),
-        deadline_ms: context
-            .time_left()
-            .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)),
+        deadline_ms: left.map(|left| ms(left).max(1)),
+        deadline_at_ms: left.map(|left| ms(monotonic()).saturating_add(ms(left))),
         idempotency_key: context.idempotency_key(),
         metadata: context.metadata(),
         input,
@@ -67,6 +73,15 @@ pub(crate) fn write_request(out: &mut Vec<u8>, sequence: u32, input: &RawValue, 
     serde_json::to_writer(&mut *out, &request).expect("texts, numbers and JSON are always JSON");
     let length = out.len() - start - HEADER_BYTES;
     out[start..start + HEADER_BYTES].copy_from_slice(&header(length, sequence));
+}
+
+/// What `CLOCK_MONOTONIC` says.
+fn monotonic() -> Duration {
+    clock_gettime(ClockId::Monotonic).try_into().expect("the clock begins at 0")
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Appends what stops a request: nothing, under its sequence number.

@@ -63,14 +63,18 @@ impl Program {
         let mut command = self.command();
         command.env("EXECUTION_ID", context.execution_id());
         command.env("ATTEMPT", context.attempt().to_string());
-        match context.trace_id() {
-            Some(id) => command.env("TRACE_ID", id),
-            None => command.env_remove("TRACE_ID"),
-        };
-        match context.time_left() {
-            Some(left) => command.env("DEADLINE_MS", left.as_millis().to_string()),
-            None => command.env_remove("DEADLINE_MS"),
-        };
+        let left_ms = context.time_left().map(|left| left.as_millis().to_string());
+        for (name, value) in [
+            ("TRACE_ID", context.trace_id()),
+            ("TRACEPARENT", context.traceparent()),
+            ("IDEMPOTENCY_KEY", context.idempotency_key()),
+            ("DEADLINE_MS", left_ms.as_deref()),
+        ] {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         command
     }
 

@@ -1,7 +1,8 @@
 //! The rule for the table of promises: each names the tests that fail where it is broken, and they exist.
 //!
-//! It is about tables whose last column is headed `test`. There, a link to a Rust file is followed by the
-//! names of tests in that file, each in backticks; a promise that nothing tests says so in bold.
+//! It is about tables whose last column is headed `test`. There, a link to a file of Rust or Python is followed
+//! by the names of tests in that file, or of cases of the runtimes' suite, each in backticks; a promise that
+//! nothing tests says so in bold.
 
 use std::path::{Path, PathBuf};
 
@@ -77,9 +78,18 @@ fn is_rule(cell: &str) -> bool {
     !cell.is_empty() && cell.chars().all(|c| "-:".contains(c))
 }
 
-/// Whether a function of the name is there and is a test.
+/// Whether a function of the name is there and is a test, or there is a case of the name.
 fn has_test(content: &str, name: &str) -> bool {
+    let case = format!("Case {{ name: \"{name}\", run: ");
+    if content.lines().any(|line| line.trim().starts_with(&case)) {
+        return true;
+    }
     let opening = format!("fn {name}(");
+    // In Python, pytest goes by the name.
+    let python = format!("def {name}(");
+    if name.starts_with("test_") && content.lines().any(|line| line.starts_with(&python)) {
+        return true;
+    }
     let mut is_test = false;
     for line in content.lines().map(str::trim) {
         if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
@@ -125,6 +135,20 @@ mod tests {
                 messages(&format!("| p | [queue](system/queue.rs) `a_full_queue_refuses`, `{name}` |"));
             assert_eq!(found, [format!("no test `{name}` in tests/system/queue.rs")]);
         }
+    }
+
+    #[test]
+    fn a_case_of_the_runtimes_suite_counts_as_a_test() {
+        let cases = "[\n    Case { name: \"an exit\", run: failures::exit },\n]\n";
+        assert!(has_test(cases, "an exit"));
+        assert!(!has_test(cases, "an") && !has_test(cases, "exit"));
+    }
+
+    #[test]
+    fn a_test_in_python_is_found_by_its_name() {
+        let content = "def started(): pass\n\ndef test_it_starts(run: Run) -> None:\n    pass\n";
+        assert!(has_test(content, "test_it_starts"));
+        assert!(!has_test(content, "test_it") && !has_test(content, "started"));
     }
 
     #[test]

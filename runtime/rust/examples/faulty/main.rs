@@ -12,13 +12,16 @@
 //! | `status` | fails with `input.status`, `input.code`, `input.message` |
 //! | `exit` | ends the process with code 3 in the middle of the request |
 //! | `context` | returns the input and all that the context says |
-//! | `log` | logs `input.text`, waits `input.ms` milliseconds, logs `dropped` at the end |
+//! | `log` | logs `input`; where that is an object, logs `input.text`, waits `input.ms` milliseconds, logs `dropped` at the end |
+//! | `unserialisable` | returns what JSON cannot say |
+//! | `big` | returns a text of `input.bytes` times `x` |
 //! | `compute` | keeps another thread busy for `input.ms` milliseconds |
 //! | `garbage` | answers with bytes that are not HTTP, and closes |
 //! | `half` | promises a body and ends the process with code 3 after half of it |
 //! | `too-much` | streams 8 MiB of valid JSON in chunks |
 //!
 //! With `garbage`, `half` and `too-much` it is no JOB. With `exit-at-start` the process ends with code 7 before it listens.
+//! With `CONTRACT_LOAD_MS` it takes so long to load, and says `loaded` then.
 
 mod broken_server;
 
@@ -37,6 +40,9 @@ use serde_json::value::RawValue;
 use broken_server::Fault;
 
 fn main() -> ExitCode {
+    if let Some(ms) = std::env::var("CONTRACT_LOAD_MS").ok().and_then(|ms| ms.parse().ok()) {
+        load(Duration::from_millis(ms));
+    }
     match std::env::var("HANDLER").as_deref() {
         Ok("exit-at-start") => {
             eprintln!("faulty: ending before listening, as told");
@@ -57,9 +63,17 @@ fn main() -> ExitCode {
             .with("exit", exit)
             .with("context", context)
             .with("log", log)
+            .with("unserialisable", unserialisable)
+            .with("big", big)
             .with("compute", compute)
             .serve(),
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what takes its time to load does not listen meanwhile")]
+fn load(time: Duration) {
+    std::thread::sleep(time);
+    eprintln!("loaded");
 }
 
 async fn echo(input: Box<RawValue>) -> Result<Box<RawValue>, Infallible> {
@@ -107,9 +121,10 @@ async fn context(input: Box<RawValue>, context: Context) -> Result<Circumstances
 }
 
 #[derive(Deserialize)]
-struct Log {
-    text: String,
-    ms: u64,
+#[serde(untagged)]
+enum Log {
+    Line(String),
+    Life { text: String, ms: u64 },
 }
 
 /// Tells when a handler is dropped, finished or not.
@@ -122,10 +137,29 @@ impl Drop for Farewell {
 }
 
 async fn log(input: Log, context: Context) -> Result<(), Infallible> {
-    context.log(&input.text);
-    let _farewell = Farewell(context);
-    tokio::time::sleep(Duration::from_millis(input.ms)).await;
+    match input {
+        Log::Line(text) => context.log(&text),
+        Log::Life { text, ms } => {
+            context.log(&text);
+            let _farewell = Farewell(context);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+    }
     Ok(())
+}
+
+async fn unserialisable(_input: Value) -> Result<BTreeMap<(u8, u8), u8>, Infallible> {
+    // A name in an object is a text.
+    Ok(BTreeMap::from([((1, 2), 3)]))
+}
+
+#[derive(Deserialize)]
+struct Big {
+    bytes: usize,
+}
+
+async fn big(input: Big) -> Result<String, Infallible> {
+    Ok("x".repeat(input.bytes))
 }
 
 #[derive(Deserialize)]

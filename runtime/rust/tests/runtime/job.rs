@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::control_plane::{ControlPlane, EXECUTION_ID, TAKEN, input};
+use crate::instance::job_of;
 
 /// Runs `handler` on `body` and takes its completion; that, and what was written to stderr.
 fn completed(handler: &str, more: &[(&str, &str)], headers: &str, body: &str) -> (Value, String) {
     let control_plane = ControlPlane::open();
-    let job = control_plane.job(handler, more);
+    let job = job_of(&control_plane, handler, more);
     let mut caller = control_plane.hand_out(headers, body);
     let completion = caller.request();
     caller.answer(TAKEN);
@@ -22,7 +23,7 @@ fn it_asks_for_its_input_runs_the_handler_and_posts_the_output_on_one_connection
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("fn.sock");
     let control_plane = ControlPlane::open();
-    let job = control_plane.job("context", &[("PICOFAAS_SOCKET", socket.to_str().unwrap())]);
+    let job = job_of(&control_plane, "context", &[("PICOFAAS_SOCKET", socket.to_str().unwrap())]);
     let mut caller = control_plane.accept();
     let asked = caller.request();
     assert_eq!(asked.line, format!("GET /v1/internal/executions/{EXECUTION_ID}/input HTTP/1.1"));
@@ -69,7 +70,7 @@ fn it_asks_for_its_input_runs_the_handler_and_posts_the_output_on_one_connection
 #[test]
 fn the_output_is_spliced_in_as_the_text_it_is() {
     let control_plane = ControlPlane::open();
-    let job = control_plane.job("echo", &[]);
+    let job = job_of(&control_plane, "echo", &[]);
     let value = r#"{ "a" : [ 1e400 ,12345678901234567890123 ], "a":"é\u00e9" }"#;
     let mut caller = control_plane.hand_out("", &format!(r#"{{"input":{value}}}"#));
     let posted = String::from_utf8(caller.request().body).unwrap();
@@ -117,7 +118,7 @@ fn every_failure_is_posted_with_the_status_it_would_have_been_answered_with() {
 #[test]
 fn an_input_that_names_no_execution_is_not_run() {
     let control_plane = ControlPlane::open();
-    let job = control_plane.job("exit", &[]);
+    let job = job_of(&control_plane, "exit", &[]);
     let mut caller = control_plane.accept();
     caller.request();
     caller.answer("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"input\":1}");
@@ -133,7 +134,7 @@ fn an_input_that_names_no_execution_is_not_run() {
 #[test]
 fn an_input_that_is_too_large_is_not_read_but_said_so_on_another_connection() {
     let control_plane = ControlPlane::open();
-    let job = control_plane.job("exit", &[("MAX_BODY", "10")]);
+    let job = job_of(&control_plane, "exit", &[("MAX_BODY", "10")]);
     let mut caller = control_plane.hand_out("", r#"{"input":1}"#);
     assert!(caller.is_closed());
     let mut caller = control_plane.accept();
@@ -157,7 +158,7 @@ fn a_mebibyte_goes_in_and_out() {
 #[test]
 fn an_input_in_chunks_and_small_pieces_is_put_together() {
     let control_plane = ControlPlane::open();
-    let job = control_plane.job("echo", &[]);
+    let job = job_of(&control_plane, "echo", &[]);
     let mut caller = control_plane.accept();
     caller.request();
     let answer = format!(

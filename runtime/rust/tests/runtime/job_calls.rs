@@ -3,15 +3,14 @@
 use rustix::process::Signal;
 
 use crate::control_plane::{ControlPlane, EXECUTION_ID, TAKEN, input, refusal};
-use crate::instance::Process;
-use crate::instance::start_job;
+use crate::instance::{Process, job_of, start_job};
 
 const BODY: &str = r#"{"input":1}"#;
 
 #[test]
 fn a_completion_is_posted_until_it_is_taken_and_always_the_same() {
     let control_plane = ControlPlane::open();
-    let mut job = control_plane.job("identity", &[]);
+    let mut job = job_of(&control_plane, "identity", &[]);
     let mut caller = control_plane.hand_out("", BODY);
     let first = caller.request();
     for status in [503, 429, 408] {
@@ -31,7 +30,7 @@ fn a_completion_is_posted_until_it_is_taken_and_always_the_same() {
 fn an_attempt_that_nobody_waits_for_any_more_ends_as_a_success() {
     for code in ["ATTEMPT_SUPERSEDED", "ALREADY_TERMINAL"] {
         let control_plane = ControlPlane::open();
-        let job = control_plane.job("echo", &[]);
+        let job = job_of(&control_plane, "echo", &[]);
         let mut caller = control_plane.hand_out("", BODY);
         caller.request();
         caller.answer(refusal(409, code));
@@ -40,7 +39,7 @@ fn an_attempt_that_nobody_waits_for_any_more_ends_as_a_success() {
         assert!(said.contains(code) && said.contains(EXECUTION_ID), "{said}");
 
         // Nor is it begun. The handler would end the process with 3.
-        let job = control_plane.job("exit", &[]);
+        let job = job_of(&control_plane, "exit", &[]);
         let mut caller = control_plane.accept();
         caller.request();
         caller.answer(refusal(409, code));
@@ -53,7 +52,7 @@ fn an_attempt_that_nobody_waits_for_any_more_ends_as_a_success() {
 fn a_refusal_of_either_call_is_final_and_a_failure() {
     for status in [400, 401, 404, 410] {
         let control_plane = ControlPlane::open();
-        let job = control_plane.job("exit", &[]);
+        let job = job_of(&control_plane, "exit", &[]);
         let mut caller = control_plane.accept();
         caller.request();
         caller.answer(refusal(status, "NO"));
@@ -63,7 +62,7 @@ fn a_refusal_of_either_call_is_final_and_a_failure() {
         let line = format!("error executionId={EXECUTION_ID} traceId=- the control plane answered {status}");
         assert!(said.starts_with(&line), "{said}");
 
-        let job = control_plane.job("echo", &[]);
+        let job = job_of(&control_plane, "echo", &[]);
         let mut caller = control_plane.hand_out("", BODY);
         caller.request();
         caller.answer(refusal(status, "NO"));
@@ -91,7 +90,7 @@ fn an_input_that_did_not_come_whole_is_asked_for_again() {
         ],
     ] {
         let control_plane = ControlPlane::open();
-        let job = control_plane.job("echo", &[]);
+        let job = job_of(&control_plane, "echo", &[]);
         for answer in broken {
             let mut caller = control_plane.accept();
             caller.request();
@@ -132,7 +131,7 @@ fn an_answer_that_ends_with_its_connection_is_read_and_the_next_call_opens_anoth
         &format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{known}"),
     ] {
         let control_plane = ControlPlane::open();
-        let job = control_plane.job("echo", &[]);
+        let job = job_of(&control_plane, "echo", &[]);
         let mut caller = control_plane.accept();
         caller.request();
         caller.answer(format!("{head}X-Execution-Id: {EXECUTION_ID}\r\n\r\n{BODY}"));
@@ -148,7 +147,7 @@ fn an_answer_that_ends_with_its_connection_is_read_and_the_next_call_opens_anoth
 #[test]
 fn a_connection_that_was_closed_meanwhile_is_replaced() {
     let control_plane = ControlPlane::open();
-    let mut job = control_plane.job("log", &[]);
+    let mut job = job_of(&control_plane, "log", &[]);
     let caller = control_plane.hand_out("", r#"{"input":{"text":"running","ms":50}}"#);
     job.line_with("running");
     drop(caller);
@@ -166,7 +165,7 @@ fn a_connection_that_was_closed_meanwhile_is_replaced() {
 fn sigterm_drops_the_handler_and_posts_nothing() {
     for signal in [Signal::TERM, Signal::INT] {
         let control_plane = ControlPlane::open();
-        let mut job = control_plane.job("log", &[]);
+        let mut job = job_of(&control_plane, "log", &[]);
         let mut caller = control_plane
             .hand_out("X-Deadline-Ms: 86400000\r\n", r#"{"input":{"text":"running","ms":86400000}}"#);
         job.line_with("running");
@@ -182,7 +181,7 @@ fn sigterm_drops_the_handler_and_posts_nothing() {
 #[test]
 fn sigterm_does_not_stop_a_completion_that_is_under_way() {
     let control_plane = ControlPlane::open();
-    let job = control_plane.job("echo", &[]);
+    let job = job_of(&control_plane, "echo", &[]);
     let mut caller = control_plane.hand_out("", BODY);
     caller.request();
     job.signal(Signal::TERM);

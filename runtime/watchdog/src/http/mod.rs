@@ -77,6 +77,7 @@ impl Handler<()> for Proxy {
             let mut held = Held { server: &server, over: false };
             let exchanged = server.exchange(&context, &input).await;
             held.over = true;
+            server.glance_at_log();
             match exchanged {
                 Ok(answer) => return answer.read(self.output, context.output_bytes_max()),
                 // It has ended and the keeper does not know yet: the next one is asked.

@@ -156,6 +156,13 @@ impl Server {
         self.child.end().await;
     }
 
+    /// Passes on what it has written for the log so far. What was written before an answer came
+    /// before it, and the event loop learns of both at once.
+    pub(crate) fn glance_at_log(&self) {
+        self.stdout.glance();
+        self.stderr.glance();
+    }
+
     /// Takes note of how it ended, for the requests that it had.
     pub(crate) fn over(&self, how: String) {
         self.idle.borrow_mut().clear();

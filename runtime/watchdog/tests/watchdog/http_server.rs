@@ -1,7 +1,7 @@
 //! The server of `server.py` behind the watchdog, and what lets it go on.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -58,6 +58,11 @@ impl Fifo {
 
     pub fn path(&self) -> PathBuf {
         self.directory.path().join("fifo")
+    }
+
+    /// Waits for a byte that somebody else gives.
+    pub fn wait_for_byte(&mut self) {
+        self.gate.read_exact(&mut [0]).unwrap();
     }
 
     /// Lets so many go on, who wait or will.

@@ -2,9 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "../../../rust/tests/runtime/control_plane.rs"]
-#[expect(dead_code, reason = "shared with the tests of the Rust runtime, which need all of it")]
-mod control_plane;
 mod http;
 mod http_life;
 mod http_server;
@@ -15,11 +12,10 @@ mod left_behind;
 mod start;
 mod stdio;
 mod stopped;
-#[path = "../../../rust/tests/runtime/wire.rs"]
-#[expect(dead_code, reason = "shared with the tests of the Rust runtime, which need all of it")]
-mod wire;
 mod worker;
 mod worker_faults;
 mod worker_program;
 mod worker_start;
 mod worker_stopped;
+
+use picofaas_contract::{control_plane, wire};

@@ -12,6 +12,8 @@
 {"do": "exit"}            ends its process with 3, having said something
 {"do": "stop"}            stops all of its process, as what is stuck
 {"do": "log", "out", "err"}  writes these texts to standard output and standard error
+{"do": "order", "for", "then"}  when it has got a byte of the FIFO `for` it writes "before" to
+                          standard error, answers with 1, and gives a byte to the FIFO `then`
 {"do": "big", "size"}     answers with a string of so many bytes
 
 GET is 200 for every path but those that the environment names: HEALTH_FIFO=FIFO makes /health
@@ -40,6 +42,8 @@ def wait_for(fifo):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes, and the second is not to wait until the first has arrived.
+    disable_nagle_algorithm = True
 
     def do_GET(self):
         say(f"asked for {self.path}")
@@ -118,6 +122,14 @@ class Handler(BaseHTTPRequestHandler):
         print(told.get("out", ""), flush=True)
         say(told.get("err", ""))
         self.answer(200, b"null")
+
+    def order(self, body, told):
+        say("waiting")
+        wait_for(told["for"])
+        say("before")
+        self.answer(200, b"1")
+        with open(told["then"], "wb") as then:
+            then.write(b"1")
 
     def big(self, body, told):
         self.answer(200, b'"' + b"x" * told["size"] + b'"')

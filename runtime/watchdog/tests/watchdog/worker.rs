@@ -1,5 +1,8 @@
 //! The mode `worker`: processes that take one request after the other.
 
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::wire::invocation;
@@ -31,11 +34,14 @@ fn a_request_has_all_that_is_known_and_leaves_out_what_is_absent() {
     let mut full = connection.invoke(headers, r#"{"metadata":{"a":"b"},"input":{"x":1}}"#).json();
     let left = full["deadlineMs"].take().as_u64().unwrap();
     assert!((1..=60_000).contains(&left), "{left}");
+    let now: Duration = clock_gettime(ClockId::Monotonic).try_into().unwrap();
+    let at = Duration::from_millis(full["deadlineAtMs"].take().as_u64().unwrap());
+    assert!(at > now && at <= now + Duration::from_secs(60), "{at:?} at {now:?}");
     assert_eq!(
         full,
         json!({
             "executionId": "e-1", "traceId": "t-1", "traceparent": "00-a-b-01", "attempt": 3,
-            "deadlineMs": null, "idempotencyKey": "k \"1\"", "metadata": {"a": "b"}, "input": {"x": 1}
+            "deadlineMs": null, "deadlineAtMs": null, "idempotencyKey": "k \"1\"", "metadata": {"a": "b"}, "input": {"x": 1}
         })
     );
 }

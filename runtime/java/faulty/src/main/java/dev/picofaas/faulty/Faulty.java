@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.faulty;
 
+import com.fasterxml.jackson.annotation.JsonAnyGetter;
+import com.fasterxml.jackson.annotation.JsonAnySetter;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.picofaas.runtime.Context;
-import dev.picofaas.runtime.FunctionHandler;
 import dev.picofaas.runtime.FunctionName;
 import dev.picofaas.runtime.HandlerException;
 import dev.picofaas.runtime.RawJson;
@@ -13,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.locks.LockSupport;
 
 /** A function that goes wrong in the way its HANDLER says, for tests from outside. */
 public final class Faulty {
@@ -20,7 +22,7 @@ public final class Faulty {
 
     /** Returns the input. */
     @FunctionName("echo")
-    public static final class Echo implements FunctionHandler<RawJson, RawJson> {
+    public static final class Echo extends Loading<RawJson, RawJson> {
         @Override
         public RawJson handle(RawJson input, Context context) {
             return input;
@@ -31,9 +33,20 @@ public final class Faulty {
     public record Circumstances(RawJson input, String executionId, String traceId, String traceparent, int attempt,
         Long leftMs, String idempotencyKey, Map<String, String> metadata) {}
 
+    public record Identity(RawJson input, long pid, int attempt, String executionId) {}
+
+    /** Returns the input and which process, attempt and execution this is. */
+    @FunctionName("identity")
+    public static final class Identifying extends Loading<RawJson, Identity> {
+        @Override
+        public Identity handle(RawJson input, Context context) {
+            return new Identity(input, ProcessHandle.current().pid(), context.attempt(), context.executionId());
+        }
+    }
+
     /** Returns the input and all that the context says. */
     @FunctionName("context")
-    public static final class Circumstantial implements FunctionHandler<RawJson, Circumstances> {
+    public static final class Circumstantial extends Loading<RawJson, Circumstances> {
         @Override
         public Circumstances handle(RawJson input, Context context) {
             return new Circumstances(input, context.executionId(), context.traceId().orElse(null),
@@ -43,11 +56,12 @@ public final class Faulty {
         }
     }
 
-    public record Sleep(long ms) {}
+    /** How long, and what else is to come back. */
+    public record Sleep(long ms, @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> rest) {}
 
     /** Waits input.ms milliseconds, then returns the input. */
     @FunctionName("sleep")
-    public static final class Sleeping implements FunctionHandler<Sleep, Sleep> {
+    public static final class Sleeping extends Loading<Sleep, Sleep> {
         @Override
         public Sleep handle(Sleep input, Context context) throws InterruptedException {
             Thread.sleep(input.ms());
@@ -57,7 +71,7 @@ public final class Faulty {
 
     /** Never answers, and says when it was interrupted. */
     @FunctionName("never")
-    public static final class Never implements FunctionHandler<JsonNode, Void> {
+    public static final class Never extends Loading<JsonNode, Void> {
         @Override
         public Void handle(JsonNode input, Context context) throws InterruptedException {
             context.log("waiting");
@@ -72,7 +86,7 @@ public final class Faulty {
 
     /** Never answers and does not let itself be interrupted. */
     @FunctionName("stubborn")
-    public static final class Stubborn implements FunctionHandler<JsonNode, Void> {
+    public static final class Stubborn extends Loading<JsonNode, Void> {
         @Override
         public Void handle(JsonNode input, Context context) {
             while (true) {
@@ -87,7 +101,7 @@ public final class Faulty {
 
     /** Throws, with the input as its message. */
     @FunctionName("panic")
-    public static final class Panic implements FunctionHandler<JsonNode, Void> {
+    public static final class Panic extends Loading<JsonNode, Void> {
         @Override
         public Void handle(JsonNode input, Context context) {
             throw new IllegalStateException(input.asText("told to panic"));
@@ -96,7 +110,7 @@ public final class Faulty {
 
     /** Recurses without end. */
     @FunctionName("overflow")
-    public static final class Overflow implements FunctionHandler<JsonNode, Integer> {
+    public static final class Overflow extends Loading<JsonNode, Integer> {
         @Override
         public Integer handle(JsonNode input, Context context) {
             return 1 + handle(input, context);
@@ -107,7 +121,7 @@ public final class Faulty {
 
     /** Fails with input.status, input.code, input.message. */
     @FunctionName("status")
-    public static final class Failing implements FunctionHandler<Status, Void> {
+    public static final class Failing extends Loading<Status, Void> {
         @Override
         public Void handle(Status input, Context context) throws HandlerException {
             throw new HandlerException(input.status(), input.code(), input.message());
@@ -116,7 +130,7 @@ public final class Faulty {
 
     /** Ends the process with code 3 in the middle of the request. */
     @FunctionName("exit")
-    public static final class Exit implements FunctionHandler<JsonNode, Void> {
+    public static final class Exit extends Loading<JsonNode, Void> {
         @Override
         public Void handle(JsonNode input, Context context) {
             System.exit(3);
@@ -126,7 +140,7 @@ public final class Faulty {
 
     /** Returns a list that holds itself. */
     @FunctionName("endless")
-    public static final class Endless implements FunctionHandler<JsonNode, List<Object>> {
+    public static final class Endless extends Loading<JsonNode, List<Object>> {
         @Override
         public List<Object> handle(JsonNode input, Context context) {
             List<Object> endless = new ArrayList<>();
@@ -135,9 +149,56 @@ public final class Faulty {
         }
     }
 
+    /** What cannot be read, so that nothing can be written. */
+    public static final class Sealed {
+        public String getText() {
+            throw new IllegalStateException("sealed");
+        }
+    }
+
+    /** Returns what JSON cannot say. */
+    @FunctionName("unserialisable")
+    public static final class Unserialisable extends Loading<JsonNode, Sealed> {
+        @Override
+        public Sealed handle(JsonNode input, Context context) {
+            return new Sealed();
+        }
+    }
+
+    public record Big(int bytes) {}
+
+    /** Returns input.bytes times x. */
+    @FunctionName("big")
+    public static final class Bigness extends Loading<Big, String> {
+        @Override
+        public String handle(Big input, Context context) {
+            return "x".repeat(input.bytes());
+        }
+    }
+
+    public record Compute(long ms) {}
+
+    /** Keeps another thread busy for input.ms milliseconds. */
+    @FunctionName("compute")
+    public static final class Computing extends Loading<Compute, Void> {
+        @Override
+        public Void handle(Compute input, Context context) throws InterruptedException {
+            Thread other = new Thread(() -> {
+                long end = System.nanoTime() + Duration.ofMillis(input.ms()).toNanos();
+                while (System.nanoTime() < end) {
+                    LockSupport.parkNanos(end - System.nanoTime());
+                }
+            });
+            other.setDaemon(true);
+            other.start();
+            other.join();
+            return null;
+        }
+    }
+
     /** Logs the input. */
     @FunctionName("log")
-    public static final class Logging implements FunctionHandler<String, Void> {
+    public static final class Logging extends Loading<String, Void> {
         @Override
         public Void handle(String input, Context context) {
             context.log(input);
@@ -147,7 +208,7 @@ public final class Faulty {
 
     /** Cannot be made. */
     @FunctionName("unmade")
-    public static final class Unmade implements FunctionHandler<JsonNode, Void> {
+    public static final class Unmade extends Loading<JsonNode, Void> {
         public Unmade() {
             throw new IllegalStateException("no database");
         }

@@ -116,14 +116,20 @@ final class Instance implements AutoCloseable {
 
     /** The next line on stderr with this in it. */
     String lineWith(String part) throws IOException {
-        List<String> before = new ArrayList<>();
+        List<String> lines = linesUntil(part);
+        return lines.get(lines.size() - 1);
+    }
+
+    /** The next lines on stderr, up to one with this in it. */
+    List<String> linesUntil(String part) throws IOException {
+        List<String> lines = new ArrayList<>();
         for (String line = line(); line != null; line = line()) {
+            lines.add(line);
             if (line.contains(part)) {
-                return line;
+                return lines;
             }
-            before.add(line);
         }
-        throw new AssertionError("no line with `" + part + "` in " + before);
+        throw new AssertionError("no line with `" + part + "` in " + lines);
     }
 
     /** Asks for the metrics until they have this line. */

@@ -1,0 +1,81 @@
+"""What the three programs do, by HANDLER. Standard library only."""
+
+import json
+import os
+import sys
+import time
+
+
+class Refusal(Exception):
+    """A failure with a status and a code of its own."""
+
+    def __init__(self, status, code, message):
+        super().__init__(message)
+        self.error = {"status": status, "code": code, "message": message}
+
+
+def echo(input, context):
+    return input
+
+
+def sleep(input, context):
+    time.sleep(input["ms"] / 1000)
+    return input
+
+
+def status(input, context):
+    raise Refusal(input["status"], input["code"], input["message"])
+
+
+def panic(input, context):
+    raise RuntimeError(input)
+
+
+def unserialisable(input, context):
+    return {1, 2}
+
+
+def exit(input, context):
+    os._exit(3)
+
+
+def never(input, context):
+    while True:
+        time.sleep(3600)
+
+
+def big(input, context):
+    return "x" * input["bytes"]
+
+
+def log(input, context):
+    print(input, file=sys.stderr, flush=True)
+
+
+def context(input, context):
+    return {"input": input} | context
+
+
+ALL = {
+    function.__name__: function
+    for function in (echo, sleep, status, panic, unserialisable, exit, never, big, log, context)
+}
+
+
+def load():
+    """The function that HANDLER names, after CONTRACT_LOAD_MS."""
+    name = os.environ["HANDLER"]
+    if name not in ALL:
+        raise SystemExit(f"HANDLER is `{name}`: there are {', '.join(ALL)}")
+    if wait_ms := os.environ.get("CONTRACT_LOAD_MS"):
+        time.sleep(int(wait_ms) / 1000)
+        print("loaded", file=sys.stderr, flush=True)
+    return ALL[name]
+
+
+def dump(output):
+    """The JSON of an output; what has none is a failure that says so."""
+    try:
+        return json.dumps(output, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as why:
+        raise Refusal(500, "BAD_OUTPUT", f"the output is not to be written as JSON: {why}") from why

@@ -1,0 +1,25 @@
+//! What tests of runtimes share: a runtime as a process, the wire to it byte by byte, and the
+//! control plane that a JOB calls, played over bare sockets.
+//!
+//! The program of this crate uses it to hold every runtime to one contract; the tests of the
+//! Rust runtime and of the watchdog use it, too.
+//!
+//! | file | has |
+//! |---|---|
+//! | `process` | a runtime as a process: what it says, signals, its end |
+//! | `instance` | one that listens on a Unix socket |
+//! | `wire` | requests and answers, byte by byte |
+//! | `control_plane` | what a JOB calls |
+//! | `built` | programs of this workspace, built by cargo |
+//! | `patience` | waiting with a limit |
+//!
+//! All of it panics where something is not as it should be: a test that cannot go on fails.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+pub mod built;
+pub mod control_plane;
+pub mod instance;
+pub mod patience;
+pub mod process;
+pub mod wire;

@@ -1,0 +1,110 @@
+//! Holds every runtime to one contract: each case of the suite on each runtime, as `WARM` and as
+//! `JOB`, in two tables without blanks.
+
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on fails")]
+
+mod options;
+mod suite;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use picofaas_contract::patience::Stopwatch;
+
+use options::Options;
+use suite::case::{Case, Mode};
+use suite::run::{self, Trial, Verdict};
+use suite::subjects::{Candidate, Runtime};
+use suite::table::{self, Cell};
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if options.list {
+        list();
+        return ExitCode::SUCCESS;
+    }
+    let candidates = match options.candidates() {
+        Ok(candidates) => candidates,
+        Err(fault) => {
+            eprintln!("{fault}");
+            return ExitCode::from(2);
+        }
+    };
+    let trials = trials(&candidates, &options);
+    if Mode::ALL.iter().all(|mode| options.cases(*mode).is_empty()) {
+        eprintln!("no case has `{}` in its name: --list shows them", options.case.unwrap_or_default());
+        return ExitCode::from(2);
+    }
+    let watch = Stopwatch::start();
+    let verdicts = run::all(&trials);
+    let failed = tell(&candidates, &options, &trials, &verdicts);
+    let absent = candidates.iter().filter(|candidate| candidate.subject.is_err()).count();
+    let skipped = absent * Mode::ALL.iter().map(|mode| options.cases(*mode).len()).sum::<usize>();
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    let (passed, took_s) = (trials.len() - failed, watch.elapsed().as_secs_f64());
+    // As cargo's tests end, so that it is counted as they are.
+    println!(
+        "\ntest result: {word}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; \
+         0 filtered out; finished in {took_s:.2}s"
+    );
+    if failed == 0 && skipped == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn list() {
+    println!("runtimes: {}", Runtime::ALL.map(Runtime::name).join(", "));
+    for mode in Mode::ALL {
+        println!("\n{}", mode.name());
+        for case in mode.cases() {
+            println!("  {}", case.name);
+        }
+    }
+}
+
+/// Every wanted case on every runtime that is there.
+fn trials<'a>(candidates: &'a [Candidate], options: &Options) -> Vec<Trial<'a>> {
+    let mut trials = Vec::new();
+    for mode in Mode::ALL {
+        for case in options.cases(mode) {
+            for (runtime, candidate) in candidates.iter().enumerate() {
+                if let Ok(subject) = &candidate.subject {
+                    trials.push(Trial { runtime, subject, mode, case });
+                }
+            }
+        }
+    }
+    trials
+}
+
+/// Prints the tables, and below them why what is not `ok` is not; how many cells failed.
+fn tell(candidates: &[Candidate], options: &Options, trials: &[Trial<'_>], verdicts: &[Verdict]) -> usize {
+    let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
+    for mode in Mode::ALL {
+        let cell = |runtime: usize, case: &Case| {
+            let of = |trial: &Trial<'_>| {
+                trial.runtime == runtime && trial.mode == mode && trial.case.name == case.name
+            };
+            match trials.iter().position(of).map(|index| &verdicts[index]) {
+                Some(Ok(())) => Cell::Kept,
+                Some(Err(_)) => Cell::Broken,
+                None => Cell::Skipped,
+            }
+        };
+        let cases = options.cases(mode);
+        if !cases.is_empty() {
+            table::print(mode, &cases, &names, cell);
+        }
+    }
+    for candidate in candidates {
+        if let Err(why) = &candidate.subject {
+            println!("\nskipped {}: {why}", candidate.name);
+        }
+    }
+    let mut failed = 0;
+    for (trial, verdict) in trials.iter().zip(verdicts) {
+        if let Err(why) = verdict {
+            failed += 1;
+            println!("\nFAIL {}, {}, {}: {why}", trial.subject.name, trial.mode.name(), trial.case.name);
+        }
+    }
+    failed
+}

@@ -1,0 +1,118 @@
+//! The command line: which runtimes, which cases, and a runtime of somebody else's.
+
+use clap::Parser;
+
+use crate::suite::case::{Case, Mode};
+use crate::suite::subject::{AtExit, HandsOn, Loads, Manners, Missing, Pace, Subject};
+use crate::suite::subjects::{Candidate, Runtime};
+
+/// Holds every runtime to the contract of docs/runtime.md
+#[derive(Parser)]
+#[command(name = "picofaas-contract")]
+pub struct Options {
+    /// Only this runtime; may be given several times
+    #[arg(long, value_name = "NAME", conflicts_with = "command")]
+    runtime: Vec<String>,
+    /// Only cases with this in their name
+    #[arg(long, value_name = "PART")]
+    pub case: Option<String>,
+    /// List runtimes and cases, and stop
+    #[arg(long)]
+    pub list: bool,
+    #[command(flatten)]
+    other: Other,
+}
+
+/// A runtime that is not in this repository.
+#[derive(clap::Args)]
+#[command(next_help_heading = "A runtime of your own")]
+struct Other {
+    /// Its command, for `sh -c 'exec …'`
+    #[arg(long, value_name = "WORDS")]
+    command: Option<String>,
+    /// A variable of its environment; `{function}` in it becomes the name of the test function
+    #[arg(long, value_name = "NAME=VALUE", requires = "command", default_value = "HANDLER={function}")]
+    env: Vec<String>,
+    /// What is in its environment instead, for a function that is not there
+    #[arg(long, value_name = "NAME=VALUE", requires = "command", default_value = "HANDLER=no-such-function")]
+    missing_env: Vec<String>,
+    /// What it says then, on stderr or in what it posts
+    #[arg(long, value_name = "TEXT", requires = "command", default_value = "no-such-function")]
+    missing_said: String,
+    /// It runs one invocation at a time
+    #[arg(long, requires = "command")]
+    one_by_one: bool,
+    /// It loads the function for each invocation, and is healthy before
+    #[arg(long, requires = "command")]
+    loads_each_time: bool,
+    /// It goes on when the function ends its process, and answers 500
+    #[arg(long, requires = "command")]
+    outlives_exit: bool,
+    /// As a JOB it posts that the function is not there, and does not end with the reason on stderr
+    #[arg(long, requires = "command")]
+    posts_missing: bool,
+    /// Its functions get the input as it came, byte for byte
+    #[arg(long, requires = "command")]
+    exact: bool,
+}
+
+impl Options {
+    /// The wanted cases of a mode.
+    pub fn cases(&self, mode: Mode) -> Vec<Case> {
+        let part = self.case.as_deref().unwrap_or_default();
+        mode.cases().iter().filter(|case| case.name.contains(part)).copied().collect()
+    }
+
+    /// The wanted runtimes, built where they need that.
+    ///
+    /// # Errors
+    /// What of the command line is wrong.
+    pub fn candidates(&self) -> Result<Vec<Candidate>, String> {
+        if let Some(command) = &self.other.command {
+            return Ok(vec![self.other.candidate(command)?]);
+        }
+        for name in &self.runtime {
+            if !Runtime::ALL.iter().any(|runtime| runtime.name() == name) {
+                let names = Runtime::ALL.map(Runtime::name).join(", ");
+                return Err(format!("--runtime {name}: there are {names}"));
+            }
+        }
+        let wanted = |runtime: &Runtime| {
+            self.runtime.is_empty() || self.runtime.iter().any(|name| name == runtime.name())
+        };
+        Ok(Runtime::ALL.into_iter().filter(wanted).map(Runtime::candidate).collect())
+    }
+}
+
+impl Other {
+    fn candidate(&self, command: &str) -> Result<Candidate, String> {
+        let name = "yours".to_owned();
+        let subject = Subject {
+            name: name.clone(),
+            command: vec!["sh".to_owned(), "-c".to_owned(), format!("exec {command}")],
+            folder: None,
+            variables: variables("--env", &self.env)?,
+            variables_of: Vec::new(),
+            missing: variables("--missing-env", &self.missing_env)?,
+            missing_said: vec![self.missing_said.clone()],
+            manners: Manners {
+                when_the_function_exits: if self.outlives_exit { AtExit::Outlives } else { AtExit::Ends },
+                pace: if self.one_by_one { Pace::OneByOne } else { Pace::Together },
+                loads: if self.loads_each_time { Loads::EachTime } else { Loads::AtStart },
+                hands_on: if self.exact { HandsOn::Bytes } else { HandsOn::Values },
+                missing_as_a_job: if self.posts_missing { Missing::Posts } else { Missing::Ends },
+            },
+        };
+        Ok(Candidate { name, subject: Ok(subject) })
+    }
+}
+
+fn variables(flag: &str, pairs: &[String]) -> Result<Vec<(String, String)>, String> {
+    pairs
+        .iter()
+        .map(|pair| match pair.split_once('=') {
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+            None => Err(format!("{flag} {pair}: give NAME=VALUE")),
+        })
+        .collect()
+}

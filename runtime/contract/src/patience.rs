@@ -1,0 +1,48 @@
+//! Waiting with a limit, for what can only be seen by looking.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A test that waits longer than this for something has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+const STEP: Duration = Duration::from_millis(2);
+
+/// When something began.
+#[derive(Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "other programs are watched on the real clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Looks every 2 ms until `look` has something.
+///
+/// # Panics
+/// With what `missing` says, where it has nothing within [`PATIENCE`].
+#[track_caller]
+pub fn until<T>(missing: impl Fn() -> String, mut look: impl FnMut() -> Option<T>) -> T {
+    let watch = Stopwatch::start();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(watch.elapsed() < PATIENCE, "{}", missing());
+        let_pass(STEP);
+    }
+}
+
+/// Lets time pass, where what is expected is that nothing happens meanwhile.
+pub fn let_pass(duration: Duration) {
+    let watch = Stopwatch::start();
+    while let Some(left) = duration.checked_sub(watch.elapsed()).filter(|left| !left.is_zero()) {
+        thread::park_timeout(left);
+    }
+}

@@ -1,0 +1,145 @@
+//! What goes in and comes out.
+
+use picofaas_contract::wire::invocation;
+use serde_json::{Value, json};
+
+use super::instance::{Door, Instance};
+use crate::suite::subject::{HandsOn, Subject};
+
+/// What every language can say.
+const VALUES: [&str; 12] = [
+    "null",
+    "true",
+    "0",
+    "-1",
+    "9007199254740993",
+    "0.1",
+    r#""""#,
+    r#""é 漢字 🙂 \" \\ \n \u0001""#,
+    "[]",
+    "{}",
+    r#"[1,[2,[3,[null]]]]"#,
+    r#"{"a":{"b":[{"c":""}]},"é":1}"#,
+];
+
+/// What only gets through where nobody takes it apart.
+const BYTES: [&str; 3] =
+    ["1e400", "123456789012345678901234567890.10", r#"{ "a" : [ 1 ,2 ], "a":"é\u00e9" }"#];
+
+pub fn echo(subject: &Subject) {
+    echo_through(subject, Door::Socket);
+}
+
+pub fn echo_over_tcp(subject: &Subject) {
+    echo_through(subject, Door::Port);
+}
+
+fn echo_through(subject: &Subject, door: Door) {
+    let instance = Instance::with(subject, "echo", door, &[]);
+    let mut connection = instance.connect();
+    let mut echoed = |input: &str| {
+        let answer = connection.invoke("", &format!(r#"{{"metadata":{{"k":"v"}},"input":{input}}}"#));
+        assert_eq!(answer.status, 200, "{input} gave {answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        answer.text().to_owned()
+    };
+    match subject.manners.hands_on {
+        HandsOn::Bytes => {
+            for input in VALUES.into_iter().chain(BYTES) {
+                assert_eq!(echoed(input), input);
+            }
+        }
+        HandsOn::Values => {
+            for input in VALUES {
+                let output: Value = serde_json::from_str(&echoed(input)).unwrap();
+                assert_eq!(output, serde_json::from_str::<Value>(input).unwrap());
+            }
+        }
+    }
+}
+
+pub fn mebibyte(subject: &Subject) {
+    let instance = Instance::of(subject, "echo");
+    let mut connection = instance.connect();
+    let text = "x".repeat((1 << 20) - 2);
+    for _ in 0..3 {
+        let answer = connection.invoke("", &format!(r#"{{"input":"{text}"}}"#));
+        assert_eq!((answer.status, answer.body.len()), (200, 1 << 20), "{:.300}", answer.text());
+        assert!(answer.json() == text, "other text comes back");
+    }
+}
+
+pub fn body_in_pieces(subject: &Subject) {
+    let instance = Instance::of(subject, "echo");
+    let mut connection = instance.connect();
+    for _ in 0..2 {
+        for byte in invocation("", r#"{"input":[1,2]}"#).as_bytes() {
+            connection.send([*byte]);
+        }
+        assert_eq!(connection.receive().json(), json!([1, 2]));
+    }
+}
+
+pub fn pipelined(subject: &Subject) {
+    let instance = Instance::of(subject, "echo");
+    let mut connection = instance.connect();
+    let numbers: Vec<u32> = (0..20).collect();
+    connection
+        .send(numbers.iter().map(|n| invocation("", &format!("{{\"input\":{n}}}"))).collect::<String>());
+    for n in numbers {
+        assert_eq!(connection.receive().text(), n.to_string());
+    }
+}
+
+pub fn keep_alive(subject: &Subject) {
+    let instance = Instance::of(subject, "echo");
+    let mut connection = instance.connect();
+    for n in 0..50 {
+        assert_eq!(connection.invoke("", &format!(r#"{{"input":{n}}}"#)).text(), n.to_string());
+        // An answer that is an error keeps it open, too.
+        assert_eq!(connection.invoke("", "{").status, 400);
+        assert_eq!(connection.get("/nowhere").status, 404);
+    }
+}
+
+pub fn context(subject: &Subject) {
+    let instance = Instance::of(subject, "context");
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let headers = format!(
+        "X-Trace-Id: t-1\r\ntraceparent: {traceparent}\r\nX-Attempt: 3\r\nX-Deadline-Ms: 20000\r\n\
+         Idempotency-Key: k 1\r\n"
+    );
+    let answer = instance.connect().invoke(&headers, r#"{"input":[7],"metadata":{"a":"b","é":""}}"#);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let output = answer.json();
+    let left_ms = output["leftMs"].as_u64().unwrap_or_else(|| panic!("no leftMs in {output}"));
+    assert!((1..=20_000).contains(&left_ms), "{left_ms}");
+    assert_eq!(
+        output,
+        json!({
+            "input": [7],
+            "executionId": "e-1",
+            "traceId": "t-1",
+            "traceparent": traceparent,
+            "attempt": 3,
+            "leftMs": left_ms,
+            "idempotencyKey": "k 1",
+            "metadata": {"a": "b", "é": ""},
+        })
+    );
+}
+
+pub fn context_without_the_optional(subject: &Subject) {
+    let instance = Instance::of(subject, "context");
+    let mut connection = instance.connect();
+    for metadata in ["", r#","metadata":null"#, r#","metadata":{}"#] {
+        let answer = connection.invoke("", &format!(r#"{{"input":null{metadata}}}"#));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let output = answer.json();
+        assert_eq!((&output["input"], &output["executionId"]), (&json!(null), &json!("e-1")));
+        assert_eq!((&output["attempt"], &output["metadata"]), (&json!(1), &json!({})));
+        for name in ["traceId", "traceparent", "leftMs", "idempotencyKey"] {
+            assert_eq!(output[name], json!(null), "{name} was not given");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Functions that fail, and how the instance lives on.
+
+use picofaas_contract::wire::invocation;
+
+use super::instance::Instance;
+use crate::suite::subject::{AtExit, Subject};
+
+pub fn error_with_status_and_code(subject: &Subject) {
+    let instance = Instance::of(subject, "status");
+    let mut connection = instance.connect();
+    for status in [400, 404, 422, 500, 503, 599] {
+        let input = format!(r#"{{"status":{status},"code":"MINE","message":"my \"own\" é"}}"#);
+        let answer = connection.invoke("", &format!(r#"{{"input":{input}}}"#));
+        assert_eq!(answer.failure(), (status, "MINE".to_owned()));
+        assert_eq!(answer.message(), "my \"own\" é");
+    }
+}
+
+pub fn panic(subject: &Subject) {
+    let mut instance = Instance::of(subject, "panic");
+    let mut connection = instance.connect();
+    for word in ["ouch", "argh"] {
+        let answer = connection.invoke("", &format!(r#"{{"input":"{word}"}}"#));
+        assert_eq!(answer.failure(), (500, "HANDLER_ERROR".to_owned()));
+        let line = instance.line_with(word);
+        assert!(line.contains("executionId=e-1"), "the log says whose it is, not: {line}");
+    }
+    assert_eq!(instance.health().unwrap(), 200);
+}
+
+pub fn exit(subject: &Subject) {
+    let mut instance = Instance::of(subject, "exit");
+    match subject.manners.when_the_function_exits {
+        AtExit::Ends => {
+            let mut connection = instance.connect();
+            connection.send(invocation("", r#"{"input":1}"#));
+            assert!(connection.is_closed(), "what is cut off has no answer");
+            assert_eq!(instance.end().0, 3);
+        }
+        AtExit::Outlives => {
+            for _ in 0..2 {
+                let answer = instance.connect().invoke("", r#"{"input":1}"#);
+                assert_eq!(answer.failure(), (500, "HANDLER_ERROR".to_owned()));
+                assert!(answer.message().contains('3'), "how it ended is said, not: {}", answer.message());
+                instance.wait_until_healthy();
+            }
+        }
+    }
+}
+
+pub fn unserialisable(subject: &Subject) {
+    let instance = Instance::of(subject, "unserialisable");
+    let mut connection = instance.connect();
+    for _ in 0..2 {
+        assert_eq!(connection.invoke("", r#"{"input":1}"#).failure(), (500, "BAD_OUTPUT".to_owned()));
+    }
+}

@@ -1,0 +1,211 @@
+//! An instance of a runtime, on either of its doors.
+
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::{Deref, DerefMut};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use picofaas_contract::patience::{PATIENCE, until};
+use picofaas_contract::process::Process;
+use picofaas_contract::wire::Connection;
+use tempfile::TempDir;
+
+use crate::suite::subject::Subject;
+
+/// Where an instance listens.
+#[derive(Clone, Copy)]
+pub enum Door {
+    Socket,
+    Port,
+}
+
+enum Address {
+    Socket(PathBuf),
+    Port(u16),
+}
+
+/// A running instance.
+pub struct Instance {
+    process: Process,
+    address: Address,
+    _directory: TempDir,
+}
+
+/// A connection's bytes.
+pub enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Instance {
+    /// Starts a function and waits until it is healthy.
+    pub fn of(subject: &Subject, function: &str) -> Self {
+        Self::with(subject, function, Door::Socket, &[])
+    }
+
+    /// The same behind a door and with more of an environment.
+    pub fn with(subject: &Subject, function: &str, door: Door, more: &[(&str, &str)]) -> Self {
+        let mut instance = Self::start(subject.command(function).envs(more.iter().copied()), door);
+        instance.wait_until_healthy();
+        instance
+    }
+
+    /// Starts a command, which need not be healthy soon.
+    pub fn start(command: &mut Command, door: Door) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let address = match door {
+            Door::Socket => Address::Socket(directory.path().join("fn.sock")),
+            Door::Port => Address::Port(free_port()),
+        };
+        match &address {
+            Address::Socket(path) => command.env("PICOFAAS_SOCKET", path),
+            Address::Port(port) => command.env("PORT", port.to_string()),
+        };
+        Self { process: spawn(command), address, _directory: directory }
+    }
+
+    /// Starts a command at a socket whose place exists.
+    pub fn at_socket(command: &mut Command, path: PathBuf) -> Self {
+        command.env("PICOFAAS_SOCKET", &path);
+        let directory = tempfile::tempdir().unwrap();
+        Self { process: spawn(command), address: Address::Socket(path), _directory: directory }
+    }
+
+    /// Asks for its health as the control plane does, each time on a connection of its own; how
+    /// often it was asked.
+    #[track_caller]
+    pub fn wait_until_healthy(&mut self) -> u32 {
+        let mut looks = 0;
+        let last = RefCell::new("nothing".to_owned());
+        let process = RefCell::new(&mut self.process);
+        let address = &self.address;
+        until(
+            || format!("it does not become healthy; the last answer was {}", last.borrow()),
+            || {
+                looks += 1;
+                assert!(!process.borrow_mut().has_ended(), "it ended instead of becoming healthy");
+                match address.health() {
+                    Ok(200) => Some(()),
+                    other => {
+                        *last.borrow_mut() = format!("{other:?}");
+                        None
+                    }
+                }
+            },
+        );
+        looks
+    }
+
+    /// The status of its health, if there is an answer.
+    pub fn health(&self) -> io::Result<u16> {
+        self.address.health()
+    }
+
+    pub fn connect(&self) -> Connection<Stream> {
+        Connection::over(self.address.connect().unwrap())
+    }
+
+    pub fn is_reachable(&self) -> bool {
+        self.address.connect().is_ok()
+    }
+
+    /// Asks for the metrics until they have this line.
+    #[track_caller]
+    pub fn wait_for_metric(&self, line: &str) {
+        self.connect().wait_for_metric(line);
+    }
+
+    /// Waits for the end; the exit code and the rest of stderr.
+    #[track_caller]
+    pub fn end(self) -> (i32, String) {
+        self.process.end()
+    }
+}
+
+fn spawn(command: &mut Command) -> Process {
+    Process::spawn(command.env("EXECUTION_MODE", "WARM"))
+}
+
+impl Address {
+    fn connect(&self) -> io::Result<Stream> {
+        match self {
+            Self::Socket(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Ok(Stream::Unix(stream))
+            }
+            Self::Port(port) => {
+                let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *port))?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+        }
+    }
+
+    fn health(&self) -> io::Result<u16> {
+        let mut stream = self.connect()?;
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: fn\r\nConnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let line = String::from_utf8_lossy(&answer);
+        line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| io::Error::other(line))
+    }
+}
+
+/// A port below those that the kernel gives to clients, so that no connection takes it meanwhile.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 10_000;
+    let begin = (std::process::id() % u32::from(COUNT)) as u16;
+    loop {
+        let offset = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(begin) % COUNT;
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, FIRST + offset)).is_ok() {
+            return FIRST + offset;
+        }
+    }
+}
+
+impl Deref for Instance {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Instance {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.read(bytes),
+            Self::Tcp(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Tcp(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.flush(),
+            Self::Tcp(stream) => stream.flush(),
+        }
+    }
+}

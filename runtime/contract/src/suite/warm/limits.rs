@@ -1,0 +1,100 @@
+//! Deadlines, callers that go away, sizes, and many at once.
+
+use std::time::Duration;
+
+use picofaas_contract::patience::Stopwatch;
+use picofaas_contract::wire::invocation;
+
+use super::instance::{Door, Instance};
+use crate::suite::subject::{Pace, Subject};
+
+/// What a busy machine may add to a deadline.
+const MARGIN: Duration = Duration::from_secs(2);
+
+const IN_FLIGHT: &str = "picofaas_runtime_in_flight";
+
+pub fn output_too_large(subject: &Subject) {
+    let instance = Instance::with(subject, "big", Door::Socket, &[("MAX_OUTPUT", "100")]);
+    let mut connection = instance.connect();
+    for _ in 0..2 {
+        // Two quotes make it 100.
+        let answer = connection.invoke("", r#"{"input":{"bytes":98}}"#);
+        assert_eq!((answer.status, answer.body.len()), (200, 100), "{answer:?}");
+        for bytes in [99, 1 << 20] {
+            let answer = connection.invoke("", &format!(r#"{{"input":{{"bytes":{bytes}}}}}"#));
+            assert_eq!(answer.failure(), (500, "OUTPUT_TOO_LARGE".to_owned()));
+        }
+    }
+}
+
+/// Sends `body` with 300 ms and expects to be told in time that they were not enough.
+fn runs_out_of_time(instance: &Instance, body: &str) {
+    let time = Duration::from_millis(300);
+    let watch = Stopwatch::start();
+    let answer = instance.connect().invoke("X-Deadline-Ms: 300\r\n", body);
+    let took = watch.elapsed();
+    assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
+    assert!(time <= took && took < time + MARGIN, "answered after {took:?} with a deadline of {time:?}");
+}
+
+pub fn over_its_deadline(subject: &Subject) {
+    let instance = Instance::of(subject, "sleep");
+    for _ in 0..2 {
+        runs_out_of_time(&instance, r#"{"input":{"ms":3600000}}"#);
+        // Served, though what was stopped would have gone on for an hour.
+        let answer = instance.connect().invoke("X-Deadline-Ms: 20000\r\n", r#"{"input":{"ms":1}}"#);
+        assert_eq!((answer.status, &answer.json()["ms"]), (200, &serde_json::json!(1)));
+    }
+}
+
+pub fn never_answering(subject: &Subject) {
+    let mut instance = Instance::of(subject, "never");
+    for _ in 0..2 {
+        runs_out_of_time(&instance, r#"{"input":1}"#);
+    }
+    // What it ran in may have to be replaced.
+    instance.wait_until_healthy();
+    instance.wait_for_metric(&format!("{IN_FLIGHT} 0"));
+}
+
+pub fn caller_goes_away(subject: &Subject) {
+    for (function, body) in [("never", r#"{"input":1}"#), ("sleep", r#"{"input":{"ms":3600000}}"#)] {
+        let instance = Instance::of(subject, function);
+        let mut gone = instance.connect();
+        gone.send(invocation("", body));
+        instance.wait_for_metric(&format!("{IN_FLIGHT} 1"));
+        drop(gone);
+        instance.wait_for_metric(&format!("{IN_FLIGHT} 0"));
+        instance.wait_for_metric("picofaas_runtime_invocations_total{outcome=\"cancelled\"} 1");
+        if function == "sleep" {
+            assert_eq!(instance.connect().invoke("", r#"{"input":{"ms":1}}"#).status, 200);
+        }
+    }
+}
+
+pub fn sixty_four_at_once(subject: &Subject) {
+    let instance = Instance::of(subject, "sleep");
+    let (shortest_ms, enough) = match subject.manners.pace {
+        // One after the other they would take two minutes.
+        Pace::Together => (2000, Duration::from_secs(30)),
+        Pace::OneByOne => (1, Duration::from_secs(30)),
+    };
+    let watch = Stopwatch::start();
+    let mut callers: Vec<_> = (0..64)
+        .map(|n| {
+            let mut connection = instance.connect();
+            connection.send(invocation("", &format!(r#"{{"input":{{"ms":{}}}}}"#, shortest_ms + n)));
+            connection
+        })
+        .collect();
+    if matches!(subject.manners.pace, Pace::Together) {
+        instance.wait_for_metric(&format!("{IN_FLIGHT} 64"));
+        assert!(watch.elapsed() < enough, "it took too long to start all");
+    }
+    for (n, caller) in callers.iter_mut().enumerate() {
+        let answer = caller.receive();
+        assert_eq!((answer.status, &answer.json()["ms"]), (200, &serde_json::json!(shortest_ms + n)));
+    }
+    assert!(watch.elapsed() < enough, "{:?} for 64", watch.elapsed());
+    instance.wait_for_metric(&format!("{IN_FLIGHT} 0"));
+}

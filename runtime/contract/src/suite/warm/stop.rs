@@ -1,0 +1,49 @@
+//! SIGTERM.
+
+use picofaas_contract::patience::until;
+use picofaas_contract::wire::invocation;
+use rustix::process::Signal;
+
+use super::instance::{Door, Instance};
+use crate::suite::subject::Subject;
+
+pub fn idle(subject: &Subject) {
+    idle_behind(subject, Door::Socket);
+}
+
+pub fn idle_over_tcp(subject: &Subject) {
+    idle_behind(subject, Door::Port);
+}
+
+fn idle_behind(subject: &Subject, door: Door) {
+    let instance = Instance::with(subject, "echo", door, &[]);
+    let mut used = instance.connect();
+    assert_eq!(used.invoke("", r#"{"input":1}"#).status, 200);
+    let mut silent = instance.connect();
+    instance.signal(Signal::TERM);
+    assert!(used.is_closed() && silent.is_closed());
+    let (code, said) = instance.end();
+    assert_eq!(code, 0, "{said}");
+}
+
+pub fn mid_request(subject: &Subject) {
+    mid_request_behind(subject, Door::Socket);
+}
+
+pub fn mid_request_over_tcp(subject: &Subject) {
+    mid_request_behind(subject, Door::Port);
+}
+
+fn mid_request_behind(subject: &Subject, door: Door) {
+    let instance = Instance::with(subject, "sleep", door, &[]);
+    let mut running = instance.connect();
+    running.send(invocation("", r#"{"input":{"ms":700}}"#));
+    instance.wait_for_metric("picofaas_runtime_in_flight 1");
+    instance.signal(Signal::TERM);
+    until(|| "it goes on accepting".to_owned(), || (!instance.is_reachable()).then_some(()));
+    let answer = running.receive();
+    assert_eq!((answer.status, &answer.json()["ms"]), (200, &serde_json::json!(700)), "{answer:?}");
+    assert!(running.is_closed());
+    let (code, said) = instance.end();
+    assert_eq!(code, 0, "{said}");
+}

@@ -1,0 +1,155 @@
+//! HTTP/1.1 by hand, so that a test sees every byte.
+
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+
+use serde_json::Value;
+
+use crate::patience::until;
+
+/// A connection to an instance.
+pub struct Connection<S> {
+    stream: BufReader<S>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub fn over(stream: S) -> Self {
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Invokes with an execution id and `headers`, each ending in a line break.
+    pub fn invoke(&mut self, headers: &str, body: &str) -> Answer {
+        self.send(invocation(headers, body));
+        self.receive()
+    }
+
+    pub fn get(&mut self, path: &str) -> Answer {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: fn\r\n\r\n"));
+        self.receive()
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Reads one answer.
+    #[track_caller]
+    pub fn receive(&mut self) -> Answer {
+        let status_line = self.line();
+        let status = status_line.split(' ').nth(1).unwrap_or_else(|| panic!("no status: {status_line:?}"));
+        let status = status.parse().unwrap();
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line();
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("no header: {line:?}"));
+            headers.push((name.to_lowercase(), value.trim().to_owned()));
+        }
+        let mut answer = Answer { status, headers, body: Vec::new() };
+        match answer.header("content-length") {
+            Some(length) => answer.body = self.bytes(length.parse().unwrap()),
+            None if answer.header("transfer-encoding") == Some("chunked") => loop {
+                let length = usize::from_str_radix(&self.line(), 16).unwrap();
+                answer.body.append(&mut self.bytes(length));
+                assert_eq!(self.line(), "", "a chunk ends where it said");
+                if length == 0 {
+                    break;
+                }
+            },
+            None => panic!("an answer has a length: {answer:?}"),
+        }
+        answer
+    }
+
+    /// Asks for the metrics until they have this line.
+    #[track_caller]
+    pub fn wait_for_metric(&mut self, line: &str) {
+        let last = RefCell::new(String::new());
+        until(
+            || format!("no `{line}` in\n{}", last.borrow()),
+            || {
+                let answer = self.get("/metrics");
+                let there = answer.text().lines().any(|found| found == line);
+                answer.text().clone_into(&mut last.borrow_mut());
+                there.then_some(())
+            },
+        );
+    }
+
+    fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Whether the peer closes, with nothing more to say.
+    pub fn is_closed(&mut self) -> bool {
+        match self.stream.fill_buf() {
+            Ok(said) => said.is_empty(),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => true,
+            Err(error) => panic!("the connection stays open: {error}"),
+        }
+    }
+
+    /// Reads exactly as many bytes as there is room for.
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        self.stream.read_exact(bytes).unwrap();
+    }
+
+    /// Everything until the peer closes.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).unwrap();
+        rest
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        line.trim_end_matches("\r\n").to_owned()
+    }
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// Status and code of a failure, which must be an error object with a message.
+    pub fn failure(&self) -> (u16, String) {
+        let error = &self.json()["error"];
+        assert!(!self.message().is_empty());
+        (self.status, error["code"].as_str().unwrap().to_owned())
+    }
+
+    pub fn message(&self) -> String {
+        self.json()["error"]["message"].as_str().unwrap().to_owned()
+    }
+}
+
+/// The bytes of an invocation with the execution id `e-1`.
+pub fn invocation(headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e-1\r\n{headers}content-length: {length}\r\n\r\n{body}"
+    )
+}

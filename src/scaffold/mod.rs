@@ -1,0 +1,67 @@
+//! What `picofaas new` makes: the folder of a function that builds, passes its test and serves.
+//!
+//! | file | is |
+//! |---|---|
+//! | `language` | the languages, and the templates of each |
+//! | `blanks` | what is filled into a template |
+//! | `source_tree` | where the runtimes are, and the way to them |
+//! | `folder` | the new folder: whole, or not there |
+//! | `templates/` | the files, as they are but for their blanks. They are called `….in`, so that no tool takes one for a file of this project |
+
+mod blanks;
+mod folder;
+mod language;
+mod source_tree;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::registry::FunctionName;
+use blanks::Blanks;
+use folder::NewFolder;
+pub use language::Language;
+pub use source_tree::SourceTree;
+
+/// A folder that was made.
+#[derive(Debug)]
+pub struct Scaffold {
+    /// As a person would name it from here.
+    pub folder: PathBuf,
+    /// What is in it, relative to it.
+    pub files: Vec<PathBuf>,
+}
+
+impl Scaffold {
+    /// Makes the folder `name` in `parent`, for a function in `language` with the runtimes of `tree`.
+    ///
+    /// # Errors
+    /// With the path, what is wrong with it, and the remedy: it is there already, or cannot be
+    /// written, or the tree lacks the language's runtime. Nothing is left behind then.
+    pub fn make(
+        parent: &Path,
+        name: &FunctionName,
+        language: Language,
+        tree: &SourceTree,
+    ) -> anyhow::Result<Self> {
+        tree.require(language.runtime())?;
+        let home = parent.canonicalize().with_context(|| {
+            format!("--dir {}: cannot be used; name a folder that is there", parent.display())
+        })?;
+        let runtimes = tree.seen_from(&home.join(name.as_str()))?;
+        let blanks = Blanks::new(name, &runtimes);
+        let folder = parent.join(name.as_str());
+        let mut new = NewFolder::beside(&folder)?;
+        let mut files = Vec::new();
+        for template in language.templates() {
+            let path = PathBuf::from(blanks.fill(template.path));
+            new.write(&path, &blanks.fill(template.text))?;
+            files.push(path);
+        }
+        new.finish()?;
+        Ok(Self { folder, files })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Scaffolds as they come out, but not built: `cargo xtask test --only scaffold` does that.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::*;
+use crate::registry::load_dir;
+
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+fn tree() -> SourceTree {
+    SourceTree::find(None, Path::new(REPOSITORY)).unwrap()
+}
+
+fn make(parent: &Path, name: &str, language: Language) -> anyhow::Result<Scaffold> {
+    Scaffold::make(parent, &name.parse().unwrap(), language, &tree())
+}
+
+/// Every file below a folder, relative to it.
+fn files(folder: &Path) -> BTreeSet<PathBuf> {
+    let (mut found, mut waiting) = (BTreeSet::new(), vec![folder.to_owned()]);
+    while let Some(next) = waiting.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                found.insert(path.strip_prefix(folder).unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn in_every_language_any_name_gives_the_same_function_without_a_blank_left() {
+    let root = tempfile::tempdir().unwrap();
+    for language in Language::value_variants() {
+        let parent = root.path().join(language.title());
+        fs::create_dir(&parent).unwrap();
+        for name in ["greet", "match", "class", "import", "null", "true", "deps", "a--1", &"x".repeat(40)] {
+            let scaffold = make(&parent, name, *language).unwrap();
+            assert_eq!(scaffold.folder, parent.join(name));
+            assert_eq!(files(&scaffold.folder), scaffold.files.iter().cloned().collect());
+            for file in &scaffold.files {
+                let text = fs::read_to_string(scaffold.folder.join(file)).unwrap();
+                assert!(!text.contains("{{"), "{}: {text}", file.display());
+                assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{}", file.display());
+            }
+            let loaded = load_dir(&scaffold.folder);
+            assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
+            let [(_, spec)] = loaded.functions.as_slice() else { panic!("{name}: no one manifest") };
+            assert_eq!(spec.name.as_str(), name);
+            assert_eq!(spec.annotations[crate::dev::trial::EXAMPLE_INPUT], r#"{"name":"Ada"}"#);
+            assert!(spec.local.as_ref().is_some_and(|local| !local.build.is_empty()));
+        }
+    }
+}
+
+#[test]
+fn every_template_is_in_the_list_of_its_language() {
+    let count: usize = Language::value_variants().iter().map(|language| language.templates().len()).sum();
+    assert_eq!(files(&Path::new(REPOSITORY).join("src/scaffold/templates")).len(), count);
+}
+
+#[test]
+fn a_path_to_the_runtimes_may_have_any_letters() {
+    let root = tempfile::tempdir().unwrap();
+    let odd = root.path().join("it's \"a\\tree\" {{name}}");
+    let home = root.path().join("home");
+    fs::create_dir(&home).unwrap();
+    for language in Language::value_variants() {
+        let marker = odd.join(language.runtime());
+        fs::create_dir_all(marker.parent().unwrap()).unwrap();
+        fs::write(marker, "").unwrap();
+        let tree = SourceTree::find(Some(&odd), Path::new(REPOSITORY)).unwrap();
+        let name = language.title().to_lowercase().parse().unwrap();
+        let scaffold = Scaffold::make(&home, &name, *language, &tree).unwrap();
+        let loaded = load_dir(&scaffold.folder);
+        assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
+        let build = &loaded.functions[0].1.local.as_ref().unwrap().build;
+        let watchdog = format!("{}/runtime/watchdog", odd.display());
+        assert_eq!(build.iter().flatten().any(|word| *word == watchdog), *language == Language::Shell);
+        let script = scaffold.folder.join("prepare.sh");
+        if script.exists() {
+            let shown = fs::read_to_string(&script).unwrap();
+            let line = shown.lines().find(|line| line.starts_with("runtimes=")).unwrap();
+            let said = std::process::Command::new("sh")
+                .args(["-c", &format!("{line}; printf %s \"$runtimes\"")])
+                .env_remove("PICOFAAS_RUNTIMES")
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8(said.stdout).unwrap(), odd.display().to_string());
+        }
+    }
+}
+
+#[test]
+fn inside_the_tree_the_way_to_the_runtimes_is_relative() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    fs::create_dir_all(root.join("runtime/rust")).unwrap();
+    fs::create_dir(root.join("mine")).unwrap();
+    fs::write(root.join("runtime/rust/Cargo.toml"), "").unwrap();
+    let tree = SourceTree::find(Some(root), Path::new(REPOSITORY)).unwrap();
+    let name = "greet".parse().unwrap();
+    let scaffold = Scaffold::make(&root.join("mine"), &name, Language::Rust, &tree).unwrap();
+    let text = fs::read_to_string(scaffold.folder.join("Cargo.toml")).unwrap();
+    assert!(text.contains("path = \"../../runtime/rust\""), "{text}");
+}
+
+#[test]
+fn what_is_refused_leaves_nothing_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let gone = root.join("gone");
+    let refused = make(&gone, "greet", Language::Rust).unwrap_err();
+    assert!(refused.to_string().starts_with(&format!("--dir {}: cannot be used", gone.display())));
+    let tree = SourceTree::find(Some(root), Path::new(REPOSITORY)).unwrap();
+    for language in Language::value_variants() {
+        let refused = Scaffold::make(root, &"greet".parse().unwrap(), *language, &tree).unwrap_err();
+        assert!(refused.to_string().contains(language.runtime()), "{refused}");
+    }
+    assert!(files(root).is_empty());
+    make(root, "greet", Language::Shell).unwrap();
+    let before = files(root);
+    let refused = make(root, "greet", Language::Rust).unwrap_err().to_string();
+    assert!(refused.contains("is there already and is not an empty folder"), "{refused}");
+    assert_eq!(files(root), before);
+}
+
+#[test]
+fn the_pom_takes_the_versions_that_the_runtime_is_tested_with() {
+    let versions = |pom: &str| -> BTreeSet<(String, String)> {
+        let value = |text: &str, tag: &str| -> Option<String> {
+            Some(text.split_once(&format!("<{tag}>"))?.1.split_once('<')?.0.to_owned())
+        };
+        let filled =
+            |version: String| match version.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+                Some("project.version") => value(pom, "version"),
+                Some(property) => value(pom, property),
+                None => Some(version),
+            };
+        pom.split("<artifactId>")
+            .skip(1)
+            .filter_map(|rest| {
+                let name = rest.split_once('<')?.0.to_owned();
+                let version = rest.split_once("</artifactId>")?.1.trim_start();
+                Some((name, filled(value(version.lines().next()?, "version")?)?))
+            })
+            .collect()
+    };
+    let ours = Language::Java.templates().iter().find(|template| template.path == "pom.xml").unwrap();
+    let theirs = versions(&fs::read_to_string(Path::new(REPOSITORY).join("runtime/java/pom.xml")).unwrap());
+    let ours = versions(ours.text);
+    let mine = ("{{name}}".to_owned(), "0.1.0-SNAPSHOT".to_owned());
+    let unknown: Vec<_> = ours.iter().filter(|pair| **pair != mine && !theirs.contains(*pair)).collect();
+    assert!(ours.len() == 9 && unknown.is_empty(), "{unknown:?} of {ours:?}");
+}
+
+#[test]
+fn a_function_becomes_a_job_as_the_comment_in_its_manifest_says() {
+    let root = tempfile::tempdir().unwrap();
+    for language in Language::value_variants() {
+        let name = language.title().to_lowercase();
+        let manifest = make(root.path(), &name, *language).unwrap().folder.join("function.yaml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("replicas:"));
+        let job = lines.collect::<Vec<_>>().join("\n").replace("executionMode: WARM", "executionMode: JOB");
+        fs::write(&manifest, job).unwrap();
+        let loaded = load_dir(&manifest);
+        assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
+        assert_eq!(loaded.functions[0].1.execution_mode, crate::registry::ExecutionMode::Job);
+        assert!(text.contains("`replicas` goes then"), "{text}");
+    }
+}

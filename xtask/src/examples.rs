@@ -1,0 +1,273 @@
+//! Whether the examples that do the same, each in its language, give the same bytes: as they are
+//! served by `picofaas dev examples`, and each once more as a `JOB`.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | the tests of an example | where neither `cargo test` nor Maven runs them |
+//! | `WARM`, `JOB` | every case of `cases` against every twin |
+//!
+//! A twin whose language this machine lacks is left out with the reason.
+
+mod cases;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use crate::http;
+use crate::process::Process;
+use crate::repository::Repository;
+use crate::toolbox::{self, JQ, Unavailable};
+use crate::wait;
+use cases::{Case, Expected};
+
+/// From the start of `dev` until all is built and ready; the first time much is compiled.
+const BUILD_PATIENCE: Duration = Duration::from_secs(900);
+
+/// For one attempt of a `JOB`, which starts a JVM on a machine that may be busy.
+const JOB_TIMEOUT_MS: u32 = 30_000;
+
+/// An example that counts words.
+struct Twin {
+    name: &'static str,
+    /// What else runs its tests, or the command that does, in its folder.
+    tests: Option<&'static [&'static str]>,
+    needs: fn() -> Result<(), Unavailable>,
+}
+
+const TWINS: [Twin; 4] = [
+    Twin { name: "word-stats-rust", tests: None, needs: || Ok(()) },
+    Twin {
+        name: "word-stats-python",
+        tests: Some(&[".venv/bin/python", "-m", "unittest"]),
+        needs: || toolbox::present("python3", "--version"),
+    },
+    Twin { name: "word-stats-java", tests: None, needs: java },
+    Twin { name: "word-stats-shell", tests: Some(&["./test"]), needs: || toolbox::debian_programs(&[JQ]) },
+];
+
+fn java() -> Result<(), Unavailable> {
+    toolbox::present("java", "-version")?;
+    toolbox::present("mvn", "-version")
+}
+
+/// How the parts ended, where they did not pass.
+#[derive(Default)]
+pub struct Ends {
+    pub failed: Vec<String>,
+    pub skipped: Vec<String>,
+}
+
+pub fn run(repository: &Repository) -> Result<Ends> {
+    let mut ends = Ends::default();
+    let mut twins = Vec::new();
+    for twin in &TWINS {
+        match (twin.needs)() {
+            Ok(()) => twins.push(twin),
+            Err(Unavailable(why)) => ends.skipped.push(format!("{}: {why}", twin.name)),
+        }
+    }
+    let build = ["build", "--package", "picofaas", "--bins"];
+    if !repository.cargo(&build).stdin(Stdio::null()).status().context("cannot run cargo")?.success() {
+        bail!("cargo {} failed", build.join(" "));
+    }
+    let folder = Folder::make()?;
+    let mut stage = Stage::set(repository, &folder.0, &twins)?;
+    let outcome = on(repository, &mut stage, &twins, &mut ends);
+    if outcome.is_err() || !ends.failed.is_empty() {
+        println!("what picofaas said:\n{}", stage.said());
+    }
+    outcome?;
+    stage.dev.stop()?;
+    Ok(ends)
+}
+
+fn on(repository: &Repository, stage: &mut Stage, twins: &[&Twin], ends: &mut Ends) -> Result<()> {
+    let cases = cases::all();
+    for twin in twins {
+        if let Some([program, arguments @ ..]) = twin.tests {
+            let folder = repository.root().join("examples").join(twin.name);
+            // By its whole path, as a relative one is not looked for in the folder it is to run in.
+            let mut command = Command::new(folder.join(program));
+            command.args(arguments).current_dir(folder).env("PYTHONDONTWRITEBYTECODE", "1");
+            let status = command.stdin(Stdio::null()).status();
+            let passed = status.with_context(|| format!("cannot run {program}"))?.success();
+            note(ends, format!("{}: its tests", twin.name), passed);
+        }
+        let job = stage.register_as_job(repository, twin.name)?;
+        for function in [twin.name, &job] {
+            let mut wrong = 0;
+            for case in &cases {
+                stage.dev.check_alive()?;
+                if let Some(fault) = stage.ask(function, case)? {
+                    println!("{function}: for {}: {fault}", case.about);
+                    wrong += 1;
+                }
+            }
+            note(ends, format!("{function}: {} cases", cases.len()), wrong == 0);
+        }
+    }
+    Ok(())
+}
+
+fn note(ends: &mut Ends, part: String, passed: bool) {
+    println!("-- {part}: {}", if passed { "passed" } else { "FAILED" });
+    if !passed {
+        ends.failed.push(part);
+    }
+}
+
+/// A folder that goes when this does.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("picofaas-examples-{}", std::process::id()));
+        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("warning: cannot remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+/// `picofaas dev examples`, which has built them.
+struct Stage {
+    dev: Process,
+    log: PathBuf,
+    port: u16,
+}
+
+impl Stage {
+    fn set(repository: &Repository, folder: &Path, twins: &[&Twin]) -> Result<Self> {
+        let log = folder.join("dev.log");
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = Command::new(repository.target().join("debug/picofaas"));
+        command.arg("dev").arg("examples").arg("--allow-local-exec").current_dir(repository.root());
+        for listener in ["--listen", "--management-listen", "--runtime-listen"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        // Without what it remembers of earlier builds: a runtime that has changed is not seen from
+        // the folder of a function.
+        command.env("XDG_CACHE_HOME", folder.join("cache")).env_remove("RUST_LOG");
+        command.stdout(output.try_clone()?).stderr(output);
+        let mut dev = Process::start("picofaas dev", &mut command)?;
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        let ready = wait::until(BUILD_PATIENCE, || {
+            dev.check_alive()?;
+            let said = said();
+            if let Some(twin) = twins.iter().find(|twin| has_failed(&said, twin.name)) {
+                bail!("{} is not served", twin.name);
+            }
+            Ok(twins.iter().all(|twin| said.contains(&format!("{} is ready (", twin.name))).then_some(()))
+        });
+        let port = ready.and_then(|ready| match (ready, port(&said())) {
+            (Some(()), Some(port)) => Ok(port),
+            (None, _) => bail!("not everything was ready within {} s", BUILD_PATIENCE.as_secs()),
+            (_, None) => bail!("it does not say where it serves"),
+        });
+        let port = port.with_context(|| format!("picofaas dev said:\n{}", said()))?;
+        Ok(Self { dev, log, port })
+    }
+
+    /// Registers the program of a function once more, as a `JOB`. Its name.
+    fn register_as_job(&self, repository: &Repository, function: &str) -> Result<String> {
+        let place = format!("/v1/functions/{function}");
+        let answer = http::request(self.port, "GET", &place, &[], "")?;
+        let spec: Value = serde_json::from_slice(&answer.body).with_context(|| place.clone())?;
+        let Some(command) = spec["local"]["command"].as_array() else {
+            bail!("GET {place} shows no local.command: {spec}");
+        };
+        // What is registered over HTTP has no folder of its own to start in.
+        let folder = repository.root().join("examples").join(function);
+        let mut in_its_folder =
+            vec![json!("sh"), json!("-c"), json!(r#"cd "$0" && exec "$@""#), json!(folder)];
+        in_its_folder.extend(command.iter().cloned());
+        let name = format!("{function}-job");
+        let job = json!({
+            "name": name,
+            "executionMode": "JOB",
+            "local": { "command": in_its_folder },
+            "env": spec["env"].as_array().cloned().unwrap_or_default(),
+            "timeoutMs": JOB_TIMEOUT_MS,
+        });
+        let answer = http::request(self.port, "POST", "/v1/functions", &[], &job.to_string())?;
+        if answer.status != 201 {
+            bail!("{name} is not registered: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        }
+        Ok(name)
+    }
+
+    /// What was wrong with the answer, if anything.
+    fn ask(&self, function: &str, case: &Case) -> Result<Option<String>> {
+        let path = format!("/v1/functions/{function}:invoke");
+        let body = format!("{{\"input\":{}}}", case.input);
+        let answer = http::request(self.port, "POST", &path, &[], &body)?;
+        let came = String::from_utf8_lossy(&answer.body);
+        let (expected, as_it_should) = match &case.expected {
+            Expected::Output(output) => {
+                (format!("200 {output}"), answer.status == 200 && output_of(&came) == Some(output))
+            }
+            Expected::BadInput => {
+                let code = serde_json::from_str::<Value>(&came)?["error"]["code"].clone();
+                ("400 BAD_INPUT".to_owned(), answer.status == 400 && code == "BAD_INPUT")
+            }
+        };
+        Ok((!as_it_should).then(|| format!("\n  expected {expected}\n  got      {} {came}", answer.status)))
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+/// Whether `dev` has given up on a function until somebody changes it.
+fn has_failed(said: &str, function: &str) -> bool {
+    said.contains(&format!("{function}: its build failed"))
+        || said.contains(&format!("{function}: an instance failed to start"))
+}
+
+/// Where functions are served.
+fn port(said: &str) -> Option<u16> {
+    let (_, rest) = said.split_once("functions are served on http://127.0.0.1:")?;
+    rest.split(',').next()?.parse().ok()
+}
+
+/// The bytes of the output in the answer to an invocation that succeeded.
+fn output_of(answer: &str) -> Option<&str> {
+    answer.split_once(r#","output":"#)?.1.strip_suffix(r#","error":null}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_is_taken_byte_for_byte_and_a_failure_has_none() {
+        let answer = r#"{"executionId":"0a","status":"success","output":{ "output":1.0 },"error":null}"#;
+        assert_eq!(output_of(answer), Some(r#"{ "output":1.0 }"#));
+        assert_eq!(output_of(r#"{"status":"error","output":null,"error":{"code":"BAD_INPUT"}}"#), None);
+    }
+
+    #[test]
+    fn the_port_is_that_of_the_listener_of_clients() {
+        let said = "picofaas dev: functions are served on http://127.0.0.1:41, the management API on http://127.0.0.1:42;";
+        assert_eq!(port(said), Some(41));
+        assert_eq!(port("building"), None);
+    }
+
+    #[test]
+    fn a_build_that_failed_is_that_of_its_function() {
+        assert!(has_failed("a: its build failed: sh", "a"));
+        assert!(!has_failed("ab: its build failed: sh\n", "a"));
+    }
+}

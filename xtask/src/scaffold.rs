@@ -1,0 +1,234 @@
+//! `cargo xtask test --only scaffold`: what `picofaas new` makes builds, passes its test, and is
+//! served, in every language, by the commands that it prints.
+//!
+//! | step | is |
+//! |---|---|
+//! | new | the function, under a name that is a word of its language, where that could matter |
+//! | test | the first printed command |
+//! | dev | the second, on free ports |
+//! | call | the third, on the port of `dev`; and inputs that are to be refused |
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use crate::http;
+use crate::libtest::Tally;
+use crate::process::Process;
+use crate::repository::Repository;
+use crate::toolbox::{self, JQ, Unavailable};
+use crate::wait;
+
+/// From the start of `dev` until the function is ready. The first time on a machine, a runtime is
+/// built in it.
+const READY_PATIENCE: Duration = Duration::from_secs(600);
+
+struct Language {
+    flag: &'static str,
+    /// Of the function.
+    name: &'static str,
+    require: fn() -> Result<(), Unavailable>,
+}
+
+const LANGUAGES: [Language; 4] = [
+    Language { flag: "rust", name: "match", require: || Ok(()) },
+    Language {
+        flag: "python",
+        name: "import",
+        require: || toolbox::present("python3", "--version").and(toolbox::python_venv()),
+    },
+    Language {
+        flag: "java",
+        name: "class",
+        require: || toolbox::present("java", "-version").and(toolbox::present("mvn", "-version")),
+    },
+    Language { flag: "shell", name: "a--1", require: || toolbox::debian_programs(&[JQ]) },
+];
+
+/// Counts each language; what failed or was skipped is told where it happens.
+pub fn run(repository: &Repository) -> Result<Tally> {
+    let build = ["build", "--package", "picofaas", "--bin", "picofaas"];
+    if !repository.cargo(&build).stdin(Stdio::null()).status().context("cannot run cargo")?.success() {
+        bail!("cargo {} failed", build.join(" "));
+    }
+    let mut tally = Tally::default();
+    for language in &LANGUAGES {
+        let flag = language.flag;
+        if let Err(Unavailable(why)) = (language.require)() {
+            println!("-- {flag}: skipped: {why}");
+            tally += Tally::SKIPPED;
+            continue;
+        }
+        let watch = wait::Stopwatch::start();
+        let outcome = try_out(repository, language);
+        let seconds = watch.elapsed().as_secs_f64();
+        tally += match outcome {
+            Ok(()) => {
+                println!("-- {flag}: passed in {seconds:.1} s");
+                Tally::PASSED
+            }
+            Err(error) => {
+                println!("-- {flag}: FAILED: {error:#}");
+                Tally::FAILED
+            }
+        };
+    }
+    Ok(tally)
+}
+
+fn try_out(repository: &Repository, language: &Language) -> Result<()> {
+    let folder = Folder::make(language.flag)?;
+    let program = repository.target().join("debug/picofaas");
+    let mut new = command(&program, &folder.0);
+    new.args(["new", language.name, "--lang", language.flag]);
+    let said = output(&mut new)?;
+    let [test, dev, call] = next_commands(&said)?;
+    if language.flag == "rust" {
+        share_builds(repository, &folder.0.join(language.name))?;
+    }
+    println!("{test}");
+    output(command("sh", &folder.0).args(["-c", test]))?;
+
+    println!("{dev}");
+    let log = folder.0.join("dev.log");
+    let written = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    // `exec`, so that the process that is told to stop is `dev` itself.
+    let line = format!(
+        "exec {dev} --listen 127.0.0.1:0 --management-listen 127.0.0.1:0 --runtime-listen 127.0.0.1:0"
+    );
+    let mut served = command("sh", &folder.0);
+    served.args(["-c", &line]).env("XDG_CACHE_HOME", folder.0.join("cache")).env_remove("RUST_LOG");
+    served.stdout(written.try_clone()?).stderr(written);
+    let mut served = Process::start("picofaas dev", &mut served)?;
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    let called = wait::until(READY_PATIENCE, || {
+        served.check_alive()?;
+        has_failed(&said())?;
+        Ok(said().contains(&format!("{} is ready (WARM", language.name)).then_some(()))
+    })
+    .and_then(|ready| ready.context("it is not ready in time"))
+    .and_then(|()| call_it(language.name, call, &said(), &folder.0));
+    let stopped = served.stop();
+    called.with_context(|| format!("picofaas dev said:\n{}", said()))?;
+    stopped
+}
+
+/// The three commands at the end of what `new` says.
+fn next_commands(said: &str) -> Result<[&str; 3]> {
+    let mut last = said.lines().rev().map(str::trim);
+    match (last.next(), last.next(), last.next()) {
+        (Some(call), Some(dev), Some(test)) if call.starts_with("curl ") && dev.contains(" dev ") => {
+            Ok([test, dev, call])
+        }
+        _ => bail!("`new` does not end with its three commands:\n{said}"),
+    }
+}
+
+/// What every function that `new` makes does.
+fn call_it(name: &str, call: &str, said: &str, folder: &Path) -> Result<()> {
+    let address =
+        said.split("functions are served on http://").nth(1).and_then(|rest| rest.split(',').next());
+    let address = address.context("dev does not say where functions are served")?;
+    let port: u16 =
+        address.rsplit(':').next().and_then(|port| port.parse().ok()).context("dev names no port")?;
+
+    let call = call.replace("127.0.0.1:8080", address);
+    println!("{call}");
+    let answer = output(command("sh", folder).args(["-c", &call]))?;
+    let answer: Value = serde_json::from_str(&answer).with_context(|| format!("not JSON: {answer}"))?;
+    if answer["status"] != "success" || answer["output"] != json!({ "greeting": "hello Ada" }) {
+        bail!("{call}: {answer}");
+    }
+    for (input, status, code) in [
+        (r#"{"name":""}"#, 422, "NAME_EMPTY"),
+        (r#"{"nmae":"Ada"}"#, 400, "BAD_INPUT"),
+        (r#"{"name":7}"#, 400, "BAD_INPUT"),
+        (r#"{"name":"Ada","more":1}"#, 400, "BAD_INPUT"),
+        ("null", 400, "BAD_INPUT"),
+    ] {
+        let path = format!("/v1/functions/{name}:invoke");
+        let answer = http::request(port, "POST", &path, &[], &format!("{{\"input\":{input}}}"))?;
+        let body = String::from_utf8_lossy(&answer.body);
+        let told: Value = serde_json::from_str(&body).with_context(|| format!("not JSON: {body}"))?;
+        if answer.status != status || told["error"]["code"] != code {
+            bail!("{input}: {} {body}, expected {status} {code}", answer.status);
+        }
+    }
+    Ok(())
+}
+
+fn has_failed(said: &str) -> Result<()> {
+    for failure in ["its build failed", "an instance failed to start", "it is not served"] {
+        if said.contains(failure) {
+            bail!("it is not served");
+        }
+    }
+    Ok(())
+}
+
+/// What cargo built for the function of an earlier run is used again, and in the versions that this
+/// repository is tested with.
+fn share_builds(repository: &Repository, function: &Path) -> Result<()> {
+    let kept = repository.target().join("scaffold");
+    fs::create_dir_all(&kept).with_context(|| format!("cannot create {}", kept.display()))?;
+    std::os::unix::fs::symlink(&kept, function.join("target")).context("cannot link to what was built")?;
+    fs::copy(repository.root().join("Cargo.lock"), function.join("Cargo.lock"))
+        .context("cannot copy Cargo.lock")?;
+    Ok(())
+}
+
+fn command(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    // The function has a target folder of its own.
+    command.current_dir(folder).stdin(Stdio::null()).env_remove("CARGO_TARGET_DIR");
+    command
+}
+
+/// What it writes to standard output.
+fn output(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot run {program}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        bail!("{program} ended with {}:\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(said)
+}
+
+/// A folder that goes when this does.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make(language: &str) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("picofaas-new-{language}-{}", std::process::id()));
+        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("warning: cannot remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_the_last_three_lines_and_anything_else_is_a_fault() {
+        let said =
+            "f, a function in Rust:\n    f/x\n\nIts test:\n    (cd f && t)\n    p dev f\n    curl -s u\n";
+        assert_eq!(next_commands(said).unwrap(), ["(cd f && t)", "p dev f", "curl -s u"]);
+        for wrong in ["", "curl -s u\n", "a\nb\ncurl -s u\n"] {
+            assert!(next_commands(wrong).is_err(), "{wrong}");
+        }
+    }
+}
