@@ -277,6 +277,10 @@ impl Connection {
                 self.unsent = unsent;
                 Ok(())
             }
+            // Nothing failed: the answer came first, and this is its end.
+            (Ok(0), Some(unsent)) if unsent.kind() == io::ErrorKind::Other => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
             (_, Some(unsent)) => Err(unsent),
             (Ok(0), None) => Err(io::ErrorKind::UnexpectedEof.into()),
             (Err(error), None) => Err(error),
