@@ -2,8 +2,9 @@
 
 use crate::registry::FunctionName;
 
-/// Names that cargo gives no program, because its own folders are called so.
-const CARGO_FOLDERS: [&str; 4] = ["build", "deps", "examples", "incremental"];
+/// Names that cargo gives no program, because its own folders are called so, and that of the
+/// runtime, as a lock file cannot have two packages from folders with one name and version.
+const TAKEN: [&str; 5] = ["build", "deps", "examples", "incremental", "picofaas-runtime"];
 
 /// The words between `{{` and `}}`, and what stands for each.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Blanks {
 
 /// The name of a crate and its program. Words of the language are allowed there.
 fn package(name: &str) -> String {
-    if CARGO_FOLDERS.contains(&name) { format!("fn-{name}") } else { name.to_owned() }
+    if TAKEN.contains(&name) { format!("fn-{name}") } else { name.to_owned() }
 }
 
 /// The name of a class: `word-stats` gives `WordStatsFunction`. What stands behind it keeps it from
@@ -75,8 +76,13 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_called_as_the_function_unless_cargo_keeps_the_name_for_itself() {
-        for (name, expected) in [("match", "match"), ("test", "test"), ("deps", "fn-deps")] {
+    fn a_program_is_called_as_the_function_unless_cargo_has_that_name_already() {
+        for (name, expected) in [
+            ("match", "match"),
+            ("test", "test"),
+            ("deps", "fn-deps"),
+            ("picofaas-runtime", "fn-picofaas-runtime"),
+        ] {
             assert_eq!(package(name), expected);
         }
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use picofaas_runtime::Logger;
 use tokio::net::unix::pipe::Receiver;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::Instant;
 
 use crate::http::Roll;
@@ -68,28 +68,25 @@ impl Diary {
     /// Passes on what the child has written so far without waiting for more, a line without an
     /// end included where its owner has none to come.
     pub(crate) fn catch_up(&self, ends_line: bool) {
-        let mut page = self.page.borrow_mut();
-        let mut piece = [0; PIECE_BYTES];
-        let mut rest = LAST_WORDS_BYTES_MAX;
         // The pipe itself is asked: what tokio knows of it may be a moment old.
-        while let Ok(read @ 1..) = rustix::io::read(&self.pipe, &mut piece)
-            && rest > 0
-        {
-            page.take(&piece[..read]);
-            rest = rest.saturating_sub(read);
-        }
+        self.pass_on(LAST_WORDS_BYTES_MAX, |piece| rustix::io::read(&self.pipe, piece).ok());
         if ends_line {
-            page.end_line();
+            self.page.borrow_mut().end_line();
         }
     }
 
     /// Passes on what the event loop knows to have come, which costs nothing where that is none.
     pub(crate) fn glance(&self) {
+        self.pass_on(LAST_WORDS_BYTES_MAX, |piece| self.pipe.try_read(piece).ok());
+    }
+
+    /// Passes on what `read` finds, until that is nothing or about `rest` bytes. What lies beyond
+    /// stays in the pipe.
+    fn pass_on(&self, mut rest: usize, read: impl Fn(&mut [u8]) -> Option<usize>) {
         let mut page = self.page.borrow_mut();
         let mut piece = [0; PIECE_BYTES];
-        let mut rest = LAST_WORDS_BYTES_MAX;
         while rest > 0
-            && let Ok(read @ 1..) = self.pipe.try_read(&mut piece)
+            && let Some(read @ 1..) = read(&mut piece)
         {
             page.take(&piece[..read]);
             rest = rest.saturating_sub(read);
@@ -103,11 +100,20 @@ impl Diary {
 
     async fn follow(&self) {
         let mut piece = [0; PIECE_BYTES];
+        let mut again = false;
         while self.pipe.readable().await.is_ok() {
             match self.pipe.try_read(&mut piece) {
                 Ok(0) => break,
-                Ok(read) => self.page.borrow_mut().take(&piece[..read]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Ok(read) => {
+                    self.page.borrow_mut().take(&piece[..read]);
+                    // A pipe that is never empty makes nobody wait, so who writes without an end
+                    // would have this thread for itself.
+                    if again {
+                        yield_now().await;
+                    }
+                    again = true;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => again = false,
                 Err(_) => break,
             }
         }
@@ -158,5 +164,59 @@ impl Page {
             line.trim_ascii().clone_into(&mut self.last);
         }
         self.begun.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::ioctl_fionread;
+    use tokio::net::unix::pipe;
+    use tokio::runtime::{Builder, LocalOptions};
+
+    use super::*;
+
+    /// In a pipe before anybody reads: eight pieces.
+    const WRITTEN: usize = 8 * PIECE_BYTES;
+
+    /// A diary that `begin` makes of a pipe with numbered lines, and the child's end of the pipe.
+    fn with_lines(begin: impl FnOnce(Receiver) -> Rc<Diary>) -> (Rc<Diary>, pipe::Sender) {
+        let (sender, receiver) = pipe::pipe().unwrap();
+        let lines: String = (0..WRITTEN / 64).map(|number| format!("{number:>63}\n")).collect();
+        assert_eq!(rustix::io::write(&sender, lines.as_bytes()).unwrap(), WRITTEN);
+        (begin(receiver), sender)
+    }
+
+    fn inside(test: impl Future<Output = ()>) {
+        Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .unwrap()
+            .block_on(test);
+    }
+
+    #[test]
+    fn who_writes_without_an_end_has_the_thread_for_a_few_pieces_at_a_time() {
+        inside(async {
+            let (diary, _child) = with_lines(|pipe| Diary::keep(pipe, None));
+            while diary.last_line().is_empty() {
+                yield_now().await;
+            }
+            let left = ioctl_fionread(&diary.pipe).unwrap();
+            assert!(left >= (WRITTEN - 2 * PIECE_BYTES) as u64, "only {left} bytes were left");
+        });
+    }
+
+    #[test]
+    fn what_is_not_passed_on_yet_stays_in_the_pipe() {
+        inside(async {
+            let page = RefCell::new(Page::default());
+            let (diary, _child) = with_lines(|pipe| Rc::new(Diary { pipe, page }));
+            let read = |piece: &mut [u8]| rustix::io::read(&diary.pipe, piece).ok();
+            diary.pass_on(PIECE_BYTES, read);
+            let last: usize = diary.last_line().parse().unwrap();
+            let mut next = [0; 64];
+            assert_eq!(read(&mut next), Some(64));
+            assert_eq!(str::from_utf8(&next).unwrap().trim(), (last + 1).to_string());
+        });
     }
 }

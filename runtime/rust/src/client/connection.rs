@@ -41,6 +41,18 @@ pub(crate) fn send_at_once(host: &str, port: u16, request: &[u8]) -> io::Result<
     Ok(stream)
 }
 
+/// Where nobody listens at a port that the kernel gives to clients, it may give that very port to
+/// the one who connects, who is connected to himself then. Who tries often enough meets this, and
+/// keeps the port from who is to listen there.
+fn refuse_itself(stream: &TcpStream) -> io::Result<()> {
+    if stream.local_addr()? != stream.peer_addr()? {
+        return Ok(());
+    }
+    // The port is free again at once.
+    stream.set_zero_linger()?;
+    Err(io::ErrorKind::ConnectionRefused.into())
+}
+
 impl Connection {
     /// Connects, within 5 s.
     ///
@@ -50,6 +62,7 @@ impl Connection {
         let stream = timeout(CONNECT_MAX, TcpStream::connect(address))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        refuse_itself(&stream)?;
         stream.set_nodelay(true)?;
         Ok(Self::over(stream))
     }
@@ -277,9 +290,42 @@ impl Connection {
                 self.unsent = unsent;
                 Ok(())
             }
+            // Nothing failed: the answer came first, and this is its end.
+            (Ok(0), Some(unsent)) if unsent.kind() == io::ErrorKind::Other => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
             (_, Some(unsent)) => Err(unsent),
             (Ok(0), None) => Err(io::ErrorKind::UnexpectedEof.into()),
             (Err(error), None) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use tokio::net::TcpSocket;
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_to_itself_is_none_and_leaves_the_port_to_who_listens() {
+        Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+            let address = socket.local_addr().unwrap();
+            let itself = socket.connect(address).await.unwrap();
+            let refused = refuse_itself(&itself).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            drop(itself);
+            // A socket of its own, as it must not count on being let in beside a port's last user.
+            TcpSocket::new_v4().unwrap().bind(address).unwrap();
+            let listener = TcpListener::bind(address).unwrap();
+            let other = TcpStream::connect(address).await.unwrap();
+            refuse_itself(&other).unwrap();
+            drop(listener);
+        });
     }
 }

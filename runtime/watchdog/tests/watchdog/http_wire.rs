@@ -138,16 +138,21 @@ fn an_output_that_is_too_large_is_not_read_to_its_end() {
 
 #[test]
 fn an_answer_that_comes_before_the_input_was_read_is_taken() {
-    let early = r#"connection.sendall(b"HTTP/1.1 413 X\r\nContent-Length: 8\r\n\r\ntoo much")
-    threading.Event().wait()"#;
-    let instance = Instance::running("http", &bare(early), &[("MAX_BODY", "20000000")]);
     // More than the sockets between the two hold.
     let body = format!(r#"{{"input":"{}"}}"#, "x".repeat(16 << 20));
-    let answer = instance.connect().invoke("", &body);
-    assert_eq!(
-        (answer.failure(), answer.message().as_str()),
-        ((413, "HANDLER_ERROR".to_owned()), "too much")
-    );
+    for (header, end) in [(r"Content-Length: 8\r\n", ""), ("", "connection.shutdown(socket.SHUT_WR)")] {
+        let early = format!(
+            r#"connection.sendall(b"HTTP/1.1 413 X\r\n{header}\r\ntoo much")
+    {end}
+    threading.Event().wait()"#
+        );
+        let instance = Instance::running("http", &bare(&early), &[("MAX_BODY", "20000000")]);
+        let answer = instance.connect().invoke("", &body);
+        assert_eq!(
+            (answer.failure(), answer.message().as_str()),
+            ((413, "HANDLER_ERROR".to_owned()), "too much")
+        );
+    }
 }
 
 #[test]
