@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use picofaas_runtime::Logger;
 use tokio::net::unix::pipe::Receiver;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::Instant;
 
 use crate::http::Roll;
@@ -72,8 +72,8 @@ impl Diary {
         let mut piece = [0; PIECE_BYTES];
         let mut rest = LAST_WORDS_BYTES_MAX;
         // The pipe itself is asked: what tokio knows of it may be a moment old.
-        while let Ok(read @ 1..) = rustix::io::read(&self.pipe, &mut piece)
-            && rest > 0
+        while rest > 0
+            && let Ok(read @ 1..) = rustix::io::read(&self.pipe, &mut piece)
         {
             page.take(&piece[..read]);
             rest = rest.saturating_sub(read);
@@ -106,7 +106,12 @@ impl Diary {
         while self.pipe.readable().await.is_ok() {
             match self.pipe.try_read(&mut piece) {
                 Ok(0) => break,
-                Ok(read) => self.page.borrow_mut().take(&piece[..read]),
+                Ok(read) => {
+                    self.page.borrow_mut().take(&piece[..read]);
+                    // There may be no end to it, and neither reading nor waiting for what is
+                    // there already gives way to others by itself.
+                    yield_now().await;
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(_) => break,
             }
