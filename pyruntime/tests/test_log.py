@@ -79,6 +79,20 @@ def test_bytes_and_what_is_no_character_can_be_written(serve: Start) -> None:
     assert f"as bytes\n{IDS}half \\ud800\n" in worker.log()
 
 
+def test_a_function_may_set_up_the_standard_streams(serve: Start) -> None:
+    worker = serve(
+        """
+        import sys
+        for stream in sys.stdout, sys.stderr:
+            stream.reconfigure(encoding="utf-8", line_buffering=True)
+        def handle(input):
+            print("ü", flush=True)
+        """
+    )
+    assert worker.call(None) == {"output": None}
+    assert worker.log() == f"{IDS}ü\n"
+
+
 def test_a_log_that_nobody_reads_fails_no_request(serve: Start) -> None:
     worker = serve("import os\ndef handle(input):\n os.close(2)\n print('lost')\n return 1")
     assert worker.call(None) == {"output": 1}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
+import termios
 import time
+from array import array
 from typing import Any
 
 import pytest
-from conftest import ID, TRACE, Start
+from conftest import ID, IDS, TRACE, Start
 
 
 def in_ms(left: int) -> int:
@@ -264,6 +267,38 @@ def test_sigterm_is_raised_in_a_handler_whose_finally_blocks_run(serve: Start, s
     assert "Traceback" not in worker.log()
 
 
+def test_a_handler_that_answers_though_it_was_stopped_writes_nothing_to_the_log(serve: Start) -> None:
+    worker = serve(
+        """
+        import time
+        def handle(input):
+            try:
+                print("begun")
+                time.sleep(600)
+            except BaseException:
+                return "what there is so far"
+        """
+    )
+    worker.send(None)
+    worker.wait_for_log("begun")
+    assert worker.process.stdout is not None
+    worker.process.stdout.close()
+    worker.terminate()
+    assert worker.wait() == 0
+    assert worker.log() == f"{IDS}begun\n"
+
+
+def test_a_request_that_is_still_being_read_at_sigterm_is_not_begun(serve: Start) -> None:
+    worker = serve("def handle(input):\n print('begun')")
+    numbers = b"0," * 5_000_000
+    worker.write(1, b'{"executionId":"e","metadata":{},"input":[%b0]}' % numbers)
+    while array("i", fcntl.ioctl(worker.stdin, termios.FIONREAD, bytes(4)))[0] > 0:
+        pass
+    worker.terminate()
+    assert worker.wait() == 0
+    assert worker.log() == ""
+
+
 def test_threads_that_a_handler_leaves_behind_keep_nothing_from_ending(serve: Start) -> None:
     worker = serve(
         """
@@ -295,6 +330,29 @@ def test_a_process_that_a_handler_forks_answers_nothing(serve: Start, end: str) 
     assert worker.call(None) == {"output": status}
     assert worker.call(None) == {"output": status}
     assert worker.end() == 0
+
+
+def test_sigterm_ends_a_process_that_a_handler_forks_as_it_does_any_other(serve: Start) -> None:
+    worker = serve(
+        """
+        import multiprocessing, signal, threading, time
+        def ended():
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+            child.start()
+            child.terminate()
+            child.join()
+            return child.exitcode
+        def handle(input):
+            codes = [ended()]
+            thread = threading.Thread(target=lambda: codes.append(ended()))
+            thread.start()
+            thread.join()
+            return codes
+        """
+    )
+    assert worker.call(None) == {"output": [-signal.SIGTERM] * 2}
+    assert worker.end() == 0
+    assert worker.log() == ""
 
 
 def test_the_standard_streams_are_not_the_pipe(serve: Start) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from conftest import IDS, Start
 
@@ -226,4 +228,48 @@ def test_a_process_that_a_handler_forks_answers_nothing(serve: Start, end: str, 
     )
     assert worker.call(None) == {"output": status}
     assert worker.call(None) == {"output": status}
+    assert worker.end() == 0
+
+
+def test_sigterm_ends_a_process_that_a_handler_forks_and_nothing_else(serve: Start) -> None:
+    worker = serve(
+        """
+        import asyncio, multiprocessing, time
+        async def handle(input):
+            if input is None:
+                return None
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+            child.start()
+            child.terminate()
+            child.join(5)
+            child.kill()
+            await asyncio.sleep(0.05)
+            return child.exitcode
+        """
+    )
+    assert worker.call(1) == {"output": -signal.SIGTERM}
+    assert worker.call(None) == {"output": None}
+    assert worker.end() == 0
+
+
+@pytest.mark.parametrize("error", ["SystemExit(3)", "KeyboardInterrupt()"])
+def test_exiting_in_a_task_of_a_handlers_own_fails_its_request_only(serve: Start, error: str) -> None:
+    worker = serve(
+        f"""
+        import asyncio
+        async def part():
+            raise {error}
+        async def handle(input):
+            if input is None:
+                await asyncio.gather(part())
+            await asyncio.sleep(0.2)
+            return input
+        """
+    )
+    other = worker.send(1)
+    failing = worker.send(None)
+    sequence, reply = worker.receive()
+    assert (sequence, reply["error"]["code"]) == (failing, "HANDLER_ERROR")
+    assert worker.receive() == (other, {"output": 1})
+    assert worker.call(2) == {"output": 2}
     assert worker.end() == 0

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, OFlags};
+use picofaas_child::{Bound, Gate};
 use rustix::process::Resource;
 
 use super::cgroup::folder::Folder;
@@ -13,7 +12,7 @@ use super::cgroup::mounts::{Hierarchy, hierarchies};
 use super::cgroup::root::Root;
 use super::cgroup::{Allowance, Controller, Version};
 use super::exit::Exit;
-use super::rlimit::{Bound, threads_of_user};
+use super::rlimit::threads_of_user;
 use crate::config::{LocalLimits, ServeArgs};
 use crate::registry::FunctionSpec;
 
@@ -44,14 +43,6 @@ pub struct Enclosure {
     /// With the place of their root.
     folders: Vec<(usize, Folder)>,
     memory_bytes: Option<u64>,
-}
-
-/// What a new process does to itself between fork and exec.
-#[derive(Debug)]
-pub struct Gate {
-    entrances: Vec<OwnedFd>,
-    bounds: Vec<Bound>,
-    oom_score: Option<String>,
 }
 
 impl Limits {
@@ -234,35 +225,6 @@ impl Enclosure {
             }
             Some(_) | None => exit,
         }
-    }
-}
-
-impl Gate {
-    /// One that holds nobody to anything.
-    #[cfg(test)]
-    pub(super) fn open() -> Self {
-        Self { entrances: Vec::new(), bounds: Vec::new(), oom_score: None }
-    }
-
-    /// Enters the groups and takes on the limits. Async-signal-safe: it allocates nothing but the
-    /// value of an error, which no error that the kernel gives has.
-    ///
-    /// # Errors
-    /// What the kernel says: a function runs within its limits or not at all.
-    pub fn pass(&self) -> io::Result<()> {
-        for entrance in &self.entrances {
-            rustix::io::write(entrance, b"0")?;
-        }
-        if let Some(score) = &self.oom_score {
-            // Where /proc is not mounted there is nothing to tell.
-            if let Ok(file) = rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY, Mode::empty()) {
-                let _ = rustix::io::write(&file, score.as_bytes());
-            }
-        }
-        for bound in &self.bounds {
-            bound.set()?;
-        }
-        Ok(())
     }
 }
 

@@ -9,7 +9,6 @@
 //! | `jobs` | the processes of one lane that take one attempt each |
 //! | `process` | one local process, from its start until nothing of it is left |
 //! | `exit` | how a process ended |
-//! | `child` | a child process, made without a copy of our memory |
 //! | `children` | the processes that are our children, and those left to us |
 //! | `limits` | what a local process may use, and by which means |
 //! | `cgroup` | the control groups of the kernel |
@@ -19,7 +18,6 @@
 //! | `endpoints` | the places of a `POOL` function |
 
 pub mod cgroup;
-pub mod child;
 pub mod children;
 pub mod endpoints;
 pub mod exit;

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use picofaas_child::{Changes, Child, Gate, Program, Streams};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::AbortHandle;
 
 use super::Context;
-use super::child::{Child, Program};
 use super::children::{InstanceNumber, MARK, Started};
 use super::exit::Exit;
-use super::limits::{Enclosure, Gate};
+use super::limits::Enclosure;
 use super::output::{Lines, Stream, Tail, Writer, follow};
 use crate::id::ExecutionId;
 use crate::registry::FunctionSpec;
@@ -241,8 +241,8 @@ fn spawn(
     }
     // It is the main thread that starts processes, so their death signal comes when this process
     // ends and not when some worker thread does.
-    Program::new(&resolve(program, &directory), &arguments, environment, &directory)
-        .and_then(|program| Child::spawn(&program, gate))
+    Program::new(&resolve(program, &directory), &arguments, environment, Some(&directory))
+        .and_then(|program| Child::spawn(&program, &Changes::default(), Streams::OUTPUT, gate))
         .map_err(|error| io::Error::new(error.kind(), format!("{program:?} could not be started: {error}")))
 }
 

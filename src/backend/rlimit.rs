@@ -5,30 +5,6 @@ use std::os::unix::fs::MetadataExt;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// One limit, ready to be set between fork and exec.
-#[derive(Clone, Copy, Debug)]
-pub struct Bound {
-    resource: Resource,
-    rlimit: Rlimit,
-}
-
-impl Bound {
-    /// Of at most `most`, or of what this process may have where that is less.
-    #[must_use]
-    pub fn new(resource: Resource, most: u64) -> Self {
-        let most = getrlimit(resource).maximum.map_or(most, |ours| most.min(ours));
-        Self { resource, rlimit: Rlimit { current: Some(most), maximum: Some(most) } }
-    }
-
-    /// Sets it for the calling process. Async-signal-safe.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn set(&self) -> std::io::Result<()> {
-        Ok(setrlimit(self.resource, self.rlimit)?)
-    }
-}
-
 /// Lets this process have as many files open as it may: shells and service managers start programs
 /// with a low limit and a high one that they may raise it to. How many that is; `None` without a
 /// limit.

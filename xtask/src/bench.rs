@@ -16,7 +16,10 @@ mod functions;
 mod job;
 mod machine;
 mod measurement;
+mod memory;
+mod nginx;
 mod report;
+mod runtimes;
 mod server;
 mod wire;
 mod wrk;
@@ -53,6 +56,8 @@ enum Part {
     Functions(functions::Options),
     /// Latency and throughput of JOB invocations beside a bare fresh process per call
     Job(job::Options),
+    /// Starts, memory, latency and throughput of functions in each runtime beside what people use without
+    Runtimes(runtimes::Options),
 }
 
 pub fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
@@ -60,6 +65,7 @@ pub fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
         None => compare(repository, &arguments.whole),
         Some(Part::Functions(options)) => functions::run(repository, options),
         Some(Part::Job(options)) => job::run(repository, options),
+        Some(Part::Runtimes(options)) => runtimes::run(repository, options),
     }
 }
 

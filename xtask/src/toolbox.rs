@@ -62,6 +62,18 @@ pub fn rustup_component(component: &str, subcommand: &str) -> Result<(), Unavail
     }
 }
 
+/// Makes sure that the standard library for another target is there, which rustup brings.
+pub fn rustup_target(target: &str) -> Result<(), Unavailable> {
+    // Says nothing and does nothing where it is there.
+    let mut rustup = Command::new("rustup");
+    rustup.args(["--quiet", "target", "add", target]);
+    if succeeds(&mut rustup) {
+        Ok(())
+    } else {
+        Err(Unavailable(format!("`rustup target add {target}` failed")))
+    }
+}
+
 /// The path of cargo-deny, which is compiled once into the user's cache, outside every tree.
 pub fn cargo_deny() -> Result<PathBuf, Unavailable> {
     let root = cache()?.join(format!("cargo-deny-{CARGO_DENY_VERSION}"));
@@ -131,13 +143,7 @@ pub fn python_programs(requirements: &Path) -> Result<PathBuf, Unavailable> {
         return Ok(programs);
     }
     println!("installing {} into {} (once, half a minute)", requirements.display(), root.display());
-    make_folder(&root)?;
-    let mut make = Command::new("python3");
-    if !succeeds(make.args(["-m", "venv", "--clear"]).arg(&root)) {
-        return Err(Unavailable(
-            "`python3 -m venv` failed: install Python 3 with its venv (python3-venv)".to_owned(),
-        ));
-    }
+    python_environment(&root)?;
     let mut install = Command::new(programs.join("python"));
     install
         .args([
@@ -157,6 +163,18 @@ pub fn python_programs(requirements: &Path) -> Result<PathBuf, Unavailable> {
     fs::write(&complete, "")
         .map_err(|error| Unavailable(format!("cannot write {}: {error}", complete.display())))?;
     Ok(programs)
+}
+
+/// The programs of an empty virtual environment of Python, made in `root` in place of what was there.
+pub fn python_environment(root: &Path) -> Result<PathBuf, Unavailable> {
+    make_folder(root)?;
+    let mut make = Command::new("python3");
+    if !succeeds(make.args(["-m", "venv", "--clear"]).arg(root)) {
+        return Err(Unavailable(
+            "`python3 -m venv` failed: install Python 3 with its venv (python3-venv)".to_owned(),
+        ));
+    }
+    Ok(root.join("bin"))
 }
 
 fn make_folder(folder: &Path) -> Result<(), Unavailable> {

@@ -100,6 +100,10 @@ class Stream(io.TextIOBase):
     def flush(self) -> None:
         """Nothing: whole lines are written at once, and a begun one waits for its end."""
 
+    def reconfigure(self, **_options: object) -> None:
+        """Nothing: it is there for functions that set the encoding or the buffering at their start,
+        as they may with the streams of Python."""
+
     def close(self) -> None:
         """Nothing, as others go on printing."""
 

@@ -5,6 +5,8 @@ It is stopped by SIGTERM, which raises `Stopped` in the handler where one runs.
 
 from __future__ import annotations
 
+import os
+
 from . import failure, wire
 from .context import Context
 from .failure import Stopped
@@ -12,6 +14,7 @@ from .failure import Stopped
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Callable
 
     from .handler import Handler
     from .journal import Journal
@@ -39,10 +42,30 @@ class _Stop:
             raise Stopped
 
 
+def leave_to_forked(let_go: Callable[[], object]) -> None:
+    """Has SIGTERM end a process that a handler forks as it ends any other. `let_go` is what has to
+    be done for that besides."""
+
+    # One that came before its end of the fork is over would be lost.
+    def before() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+
+    def after() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+
+    def after_in_child() -> None:
+        let_go()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        after()
+
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=after_in_child)
+
+
 def serve(handler: Handler, pipe: Pipe, journal: Journal, output_bytes_max: int) -> None:
     """Works on requests until there are no more or SIGTERM comes."""
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop)
+    leave_to_forked(lambda: None)
     pipe.send(0, b'{"ready":true}')
     try:
         while not stop.asked:
@@ -77,6 +100,9 @@ def _answer(
     try:
         try:
             stop.running = True
+            if stop.asked:
+                # It came while the request was read, which need not be begun any more.
+                raise Stopped
             if handler.takes_context:
                 output = handler.call(request["input"], Context(request))
             else:

@@ -13,7 +13,7 @@ from . import failure, wire
 from .context import Context
 from .handler import Handler
 from .journal import Journal
-from .one_by_one import written
+from .one_by_one import leave_to_forked, written
 from .pipe import Pipe
 
 _request: ContextVar[dict[str, Any] | None] = ContextVar("request", default=None)
@@ -29,8 +29,17 @@ def serve(handler: Handler, pipe: Pipe, journal: Journal, output_bytes_max: int,
     crowd = _Crowd(loop, handler, pipe, journal, output_bytes_max)
     loop.add_reader(pipe.requests, crowd.take)
     loop.add_signal_handler(signal.SIGTERM, crowd.stop)
+    # The loop's way to hear of a signal is shared with what is forked, which would stop the loop.
+    leave_to_forked(lambda: signal.set_wakeup_fd(-1))
     pipe.send(0, wire.write({"ready": True, "concurrency": concurrency}))
-    loop.run_until_complete(crowd.over)
+    while not crowd.over.done():
+        try:
+            loop.run_until_complete(crowd.over)
+        except (SystemExit, KeyboardInterrupt):
+            # One that is raised in a task of a handler's own ends the loop besides that task.
+            # It is for the request to fail, where it waits for the task, and not for all.
+            if pipe.in_child:
+                raise
     # What handlers left in the background has its `finally` blocks; threads are not waited for.
     left = asyncio.all_tasks(loop)
     for task in left:

@@ -44,6 +44,9 @@ def main() -> None:
     except SystemExit as error:
         # Only in a process that a handler forked.
         _end(journal, error.code if isinstance(error.code, int) else 0 if error.code is None else 1)
+    except BrokenPipeError:
+        # The watchdog does not listen any more: a handler that was to stop has answered instead.
+        pass
     except BaseException as error:
         failure.log(error)
         _end(journal, 1)

@@ -1,22 +1,15 @@
 //! A process that we started, until it has been reaped.
 
-use std::cell::Cell;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::rc::Rc;
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open,
-    set_parent_process_death_signal, waitid, waitpid,
-};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::timeout;
 
 use crate::children::{Children, MARK};
+use crate::command::Command;
 use crate::limits::TERM_GRACE;
 
 /// A process with a group of its own. Dropped while it runs, its group gets SIGTERM, and
@@ -34,47 +27,22 @@ pub(crate) struct Pipes {
 }
 
 struct Process {
-    pid: Pid,
-    /// Readable when the process has ended.
-    pidfd: AsyncFd<OwnedFd>,
-    status: Cell<Option<ExitStatus>>,
+    child: picofaas_child::Child,
+    /// The number of its group, which is its own until it is reaped.
+    group: Pid,
     children: Rc<Children>,
 }
 
 impl Child {
     /// Starts a command in a process group of its own, which the kernel kills when we die.
-    #[expect(
-        unsafe_code,
-        reason = "the death signal is asked for by the child itself; tokio trusts us with its descriptor"
-    )]
-    pub(crate) fn start(command: &mut Command, children: &Rc<Children>) -> io::Result<(Self, Pipes)> {
+    pub(crate) fn start(command: &mut Command<'_>, children: &Rc<Children>) -> io::Result<(Self, Pipes)> {
         let mark = children.next_mark();
-        command.env(MARK, &mark).process_group(0);
-        // SAFETY: between fork and exec it makes one system call and nothing else.
-        unsafe {
-            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
-        }
-        let mut started = command.spawn()?;
-        let pid = Pid::from_child(&started);
-        children.began(pid, mark);
-        let made = (|| {
-            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-            // SAFETY: the descriptor is owned by what is registered, and closed with it.
-            let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?;
-            let stdin = started.stdin.take().map(|end| Sender::from_owned_fd(end.into())).transpose()?;
-            let stdout = started.stdout.take().map(|end| Receiver::from_owned_fd(end.into())).transpose()?;
-            let stderr = started.stderr.take().map(|end| Receiver::from_owned_fd(end.into())).transpose()?;
-            let status = Cell::new(None);
-            let process = Process { pid, pidfd, status, children: Rc::clone(children) };
-            Ok((Self { process: Rc::new(process) }, Pipes { stdin, stdout, stderr }))
-        })();
-        if made.is_err() {
-            // Out of file descriptors, say. Killed, it ends at once.
-            let _ = kill_process_group(pid, Signal::KILL);
-            let _ = waitpid(Some(pid), WaitOptions::empty());
-            children.ended(pid);
-        }
-        made
+        let mut child = command.env(MARK, &mark).spawn()?;
+        let group = child.pid().ok_or_else(|| io::Error::other("it was reaped by somebody else"))?;
+        children.began(group, mark);
+        let pipes =
+            Pipes { stdin: child.stdin.take(), stdout: child.stdout.take(), stderr: child.stderr.take() };
+        Ok((Self { process: Rc::new(Process { child, group, children: Rc::clone(children) }) }, pipes))
     }
 
     /// Waits until it has ended; the rest of its group has then been killed.
@@ -90,7 +58,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.process.status.get().is_some() {
+        if self.process.child.pid().is_none() {
             return;
         }
         let process = Rc::clone(&self.process);
@@ -103,23 +71,17 @@ impl Drop for Child {
 impl Process {
     async fn ended(&self) -> io::Result<ExitStatus> {
         loop {
-            if let Some(status) = self.status.get() {
+            self.child.ended().await?;
+            let was_there = self.child.pid().is_some();
+            if was_there {
+                // It is a zombie still, so the number of the group is its own.
+                self.kill(Signal::KILL);
+            }
+            if let Some(status) = self.child.reap()? {
+                if was_there {
+                    self.children.ended(self.group);
+                }
                 return Ok(status);
-            }
-            let mut readable = self.pidfd.readable().await?;
-            if self.status.get().is_some() {
-                continue;
-            }
-            // It is left a zombie for now, so that the number of the group stays its own.
-            let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            if waitid(WaitId::Pid(self.pid), look)?.is_none() {
-                readable.clear_ready();
-                continue;
-            }
-            self.kill(Signal::KILL);
-            if let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)? {
-                self.status.set(Some(ExitStatus::from_raw(status.as_raw())));
-                self.children.ended(self.pid);
             }
         }
     }
@@ -136,6 +98,6 @@ impl Process {
 
     fn kill(&self, signal: Signal) {
         // It fails where no process of the group is left, which is what is wanted.
-        let _ = kill_process_group(self.pid, signal);
+        let _ = kill_process_group(self.group, signal);
     }
 }

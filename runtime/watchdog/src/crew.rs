@@ -177,6 +177,8 @@ impl Crew {
 
     /// There was no worker yet that became ready, and one has ended.
     pub(crate) fn fail_to_start(&self, end: &End) {
+        // One that is ready a moment later must not hide it: there would be a place too few.
+        self.stage.set(Stage::Stopping);
         self.started.post(Err(HandlerError::internal(end)));
     }
 
@@ -235,5 +237,33 @@ impl Crew {
 impl Drop for Promise<'_> {
     fn drop(&mut self) {
         self.crew.give_up(&self.errand);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task;
+
+    use super::*;
+    use crate::form::{InputForm, OutputForm};
+    use crate::http::Endpoint;
+    use crate::settings::Mode;
+
+    #[test]
+    fn a_start_that_has_failed_is_not_saved_by_another_worker_that_is_ready_a_moment_later() {
+        let standing = Standing::new(Settings {
+            mode: Mode::Worker,
+            command: vec!["python3".to_owned()],
+            input: InputForm::Input,
+            output: OutputForm::Json,
+            workers: 2,
+            endpoint: Endpoint::default(),
+        });
+        let crew = standing.crew;
+        crew.fail_to_start(&End::Exited("ended with exit status 1".to_owned()));
+        crew.welcome();
+        let context = task::Context::from_waker(task::Waker::noop());
+        let task::Poll::Ready(Err(error)) = crew.started.poll(&context) else { panic!("it has started") };
+        assert!(error.to_string().contains("exit status 1"), "{error}");
     }
 }

@@ -1,11 +1,13 @@
 //! The program behind the watchdog, as it is started.
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::Path;
-use std::process::Command;
 
 use picofaas_runtime::{Context, HandlerError};
 use rustix::fs::{Access, access};
+
+use crate::command::Command;
 
 /// What is said to the watchdog and not to its program: where to listen, and what shows the
 /// control plane who asks.
@@ -15,44 +17,49 @@ const WITHHELD: [&str; 4] = ["PICOFAAS_TOKEN", "PICOFAAS_RUNTIME_URL", "PICOFAAS
 #[derive(Debug)]
 pub(crate) struct Program {
     words: Vec<String>,
+    /// With the environment that each start has, once it was found.
+    found: OnceCell<picofaas_child::Program>,
 }
 
 impl Program {
     /// Of a command, which has at least one word.
     pub(crate) fn new(words: Vec<String>) -> Self {
-        Self { words }
+        Self { words, found: OnceCell::new() }
     }
 
     /// Looks whether the program is there, so that one that is not is said at the start.
     pub(crate) fn find(&self) -> Result<(), HandlerError> {
-        let name = &self.words[0];
-        let runs = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
-        if name.contains('/') {
-            return match access(name, Access::EXEC_OK) {
-                Ok(()) => Ok(()),
-                Err(error) => Err(self.failed(&error.into())),
-            };
-        }
-        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-        if std::env::split_paths(&path).any(|folder| runs(&folder.join(name))) {
-            return Ok(());
-        }
-        let message = format!("WATCHDOG_CMD names the program `{name}`, which is in no folder of PATH");
-        Err(HandlerError::internal(message))
+        let program = self.found().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                let name = &self.words[0];
+                let message =
+                    format!("WATCHDOG_CMD names the program `{name}`, which is in no folder of PATH");
+                HandlerError::internal(message)
+            }
+            _ => self.failed(&error),
+        })?;
+        access(program.file(), Access::EXEC_OK).map_err(|error| self.failed(&error.into()))
     }
 
     /// A command for it, with our environment but for what is not its business.
-    pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]);
-        for name in WITHHELD {
-            command.env_remove(name);
+    pub(crate) fn command(&self) -> Command<'_> {
+        Command::new(self.found())
+    }
+
+    /// Where it is, looked up in PATH once.
+    fn found(&self) -> io::Result<&picofaas_child::Program> {
+        if let Some(found) = self.found.get() {
+            return Ok(found);
         }
-        command
+        let environment =
+            std::env::vars_os().filter(|(name, _)| !WITHHELD.iter().any(|hidden| name == hidden));
+        let name = Path::new(&self.words[0]);
+        let program = picofaas_child::Program::new(name, &self.words[1..], environment.collect(), None)?;
+        Ok(self.found.get_or_init(|| program))
     }
 
     /// The same, for one execution.
-    pub(crate) fn command_for(&self, context: &Context) -> Command {
+    pub(crate) fn command_for(&self, context: &Context) -> Command<'_> {
         let mut command = self.command();
         command.env("EXECUTION_ID", context.execution_id());
         command.env("ATTEMPT", context.attempt().to_string());

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
-use std::process::Stdio;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use picofaas_child::Stream;
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
@@ -79,7 +79,7 @@ impl Seat {
     /// Starts a worker and passes on what it says until its time is over.
     async fn employ(&self) -> (End, Option<Instant>) {
         let mut command = self.crew.program.command();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stream::Piped);
         let (child, pipes) = match Child::start(&mut command, &self.crew.children) {
             Ok(started) => started,
             Err(error) => return (End::Unstartable(error.to_string()), None),

@@ -3,9 +3,9 @@
 
 use std::io;
 use std::pin::pin;
-use std::process::Stdio;
 use std::rc::Rc;
 
+use picofaas_child::Stream;
 use picofaas_runtime::{Context, Handler, HandlerError};
 use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt as _;
@@ -51,7 +51,7 @@ impl Handler<()> for OneShot {
     async fn call(&self, input: Box<RawValue>, context: Context) -> Result<Box<RawValue>, HandlerError> {
         let output_max = context.output_bytes_max();
         let mut command = self.program.command_for(&context);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stream::Piped);
         let (child, pipes) =
             Child::start(&mut command, &self.children).map_err(|error| self.program.failed(&error))?;
         let lost = "a standard stream that was asked for is there";

@@ -327,6 +327,12 @@ impl Worker {
 impl Out {
     /// Appends a frame; where it ends among the bytes of all.
     fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        // A worker that is always behind never has all of it in its pipe. To move no more than
+        // is let go of costs no more than to have written it.
+        if self.written >= self.bytes.len() - self.written {
+            self.bytes.drain(..self.written);
+            self.written = 0;
+        }
         let before = self.bytes.len();
         write(&mut self.bytes);
         self.total += (self.bytes.len() - before) as u64;
@@ -350,4 +356,24 @@ pub(crate) enum Replied {
     InTime,
     /// Nobody waited for it.
     Late,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_pipe_is_let_go_of_though_there_is_always_more_to_write() {
+        let (mut out, mut written) = (Out::default(), Vec::new());
+        for frame in 0..1000_u64 {
+            let end = out.append(|bytes| bytes.extend_from_slice(&frame.to_be_bytes()));
+            assert_eq!(end, (frame + 1) * 8);
+            assert!(out.bytes.len() <= 4 * 8, "{} bytes are kept", out.bytes.len());
+            // All but the last byte.
+            written.extend_from_slice(&out.bytes[out.written..out.bytes.len() - 1]);
+            out.written = out.bytes.len() - 1;
+        }
+        let all: Vec<u8> = (0..1000_u64).flat_map(u64::to_be_bytes).collect();
+        assert_eq!(written, all[..all.len() - 1]);
+    }
 }

@@ -1,18 +1,15 @@
 //! What is measured: a row of the table, and how it is started.
 
-use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
-use std::os::unix::fs::MetadataExt as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 
 use super::measurement::Setup;
-use super::server::{START_PATIENCE, Server, free_port, log_file};
+use super::nginx;
+use super::server::{Server, free_port, log_file, wait_for_listener};
 use crate::process::Process;
-use crate::wait;
 
 /// The function's name in picofaas.
 const FUNCTION: &str = "echo";
@@ -102,25 +99,8 @@ impl Contender {
     }
 
     fn start_nginx(&self, setup: &Setup, running: &mut Running) -> Result<()> {
-        let folder = setup.folder.join("nginx");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let port = free_port()?;
-        let template = fs::read_to_string(&setup.nginx_template)
-            .with_context(|| format!("cannot read {}", setup.nginx_template.display()))?;
-        // Root's nginx gives its workers to another user unless told otherwise, who could not write here.
-        let is_root = fs::metadata("/proc/self").context("cannot read /proc")?.uid() == 0;
-        let config = template
-            .replace("{{user}}", if is_root { "user root;" } else { "" })
-            .replace("{{folder}}", &folder.display().to_string())
-            .replace("{{port}}", &port.to_string())
-            .replace("{{upstream_port}}", &running.upstream_port.to_string());
-        let file = folder.join("nginx.conf");
-        fs::write(&file, config).with_context(|| format!("cannot write {}", file.display()))?;
-        let log = log_file(&setup.folder, &self.name)?;
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(&folder).arg("-e").arg(folder.join("error.log")).arg("-c").arg(&file);
-        let mut front = Process::start("nginx", command.stdout(Stdio::null()).stderr(log))?;
-        wait_for_listener(&mut front, port)?;
+        let upstream = format!("127.0.0.1:{}", running.upstream_port);
+        let (front, port) = nginx::start(&setup.nginx_template, &setup.folder, &upstream)?;
         running.front = Some(front);
         running.front_port = port;
         Ok(())
@@ -150,18 +130,6 @@ impl Running {
             front.stop()?;
         }
         self.upstream.stop()
-    }
-}
-
-fn wait_for_listener(process: &mut Process, port: u16) -> Result<()> {
-    let connected = wait::until(START_PATIENCE, || {
-        process.check_alive()?;
-        // Refused until it listens: that is what is waited for.
-        Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())
-    })?;
-    match connected {
-        Some(_) => Ok(()),
-        None => bail!("nobody listens on port {port} after {} s", START_PATIENCE.as_secs()),
     }
 }
 

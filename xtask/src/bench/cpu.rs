@@ -35,15 +35,8 @@ pub struct Used {
 impl Snapshot {
     /// Of the process `id` and all its descendants: nginx works in a child.
     pub fn of_tree(id: u32) -> Result<Self> {
-        let parents = parents()?;
-        let mut members = vec![id];
-        let mut next = 0;
-        while let Some(&parent) = members.get(next) {
-            members.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(child, _)| *child));
-            next += 1;
-        }
         let mut threads = BTreeMap::new();
-        for member in members {
+        for member in tree(id)? {
             read_threads(member, &mut threads)?;
         }
         if threads.is_empty() {
@@ -78,15 +71,23 @@ impl Snapshot {
 /// CPU time in nanoseconds, to 10 ms, of a process with all the threads it ever had; also of one that ended
 /// and was not waited for.
 pub fn whole_process_ns(id: u32) -> Result<u64> {
+    stat_times_ns(id, &[14, 15])
+}
+
+/// The same of this process, together with the children that it has waited for, and theirs.
+pub fn ours_and_childrens_ns() -> Result<u64> {
+    stat_times_ns(std::process::id(), &[14, 15, 16, 17])
+}
+
+/// The sum of fields of proc(5) that are times.
+fn stat_times_ns(id: u32, times: &[usize]) -> Result<u64> {
     let file = format!("/proc/{id}/stat");
     let stat = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
     let fields = stat_fields(&stat).with_context(|| format!("{file}: {stat:?}"))?;
-    // Fields 14 and 15 of proc(5), of which `stat_fields` leaves out the first two.
-    let ticks = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok());
-    match (ticks(14), ticks(15)) {
-        (Some(user), Some(system)) => Ok((user + system) * TICK_NS),
-        _ => bail!("{file} lacks utime and stime: {stat:?}"),
-    }
+    // `stat_fields` leaves out the first two.
+    let ticks = |&field: &usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok());
+    let sum: Option<u64> = times.iter().map(ticks).sum();
+    Ok(sum.with_context(|| format!("{file} lacks the fields {times:?}: {stat:?}"))? * TICK_NS)
 }
 
 /// The machine's CPU time since it started, in nanoseconds.
@@ -110,6 +111,18 @@ impl MachineCpu {
         let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks[..] else { return None };
         Some(Self { busy_ns: (user + nice + system + irq + softirq) * TICK_NS, steal_ns: steal * TICK_NS })
     }
+}
+
+/// The process `id` and all its descendants.
+pub fn tree(id: u32) -> Result<Vec<u32>> {
+    let parents = parents()?;
+    let mut members = vec![id];
+    let mut next = 0;
+    while let Some(&parent) = members.get(next) {
+        members.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(child, _)| *child));
+        next += 1;
+    }
+    Ok(members)
 }
 
 /// Every process and its parent.

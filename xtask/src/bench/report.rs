@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::{ASCII_MARKDOWN, UTF8_HORIZONTAL_ONLY};
 use comfy_table::{CellAlignment, Table};
 
 use super::contender::Contender;
@@ -155,8 +155,17 @@ fn threads(rows: &[Row<'_>]) -> Table {
 
 /// A table whose first column is names and whose others are figures.
 pub fn table(header: &[&str]) -> Table {
+    styled(UTF8_HORIZONTAL_ONLY, header)
+}
+
+/// The same in Markdown, for a page.
+pub fn markdown_table(header: &[&str]) -> Table {
+    styled(ASCII_MARKDOWN, header)
+}
+
+fn styled(preset: &str, header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(header);
+    table.load_preset(preset).set_header(header);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

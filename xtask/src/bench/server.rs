@@ -1,7 +1,7 @@
 //! `picofaas serve`, as a bench starts it: on free ports, with its log in a file.
 
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use super::memory;
 use crate::http;
 use crate::process::Process;
 use crate::wait::{self, Stopwatch};
@@ -78,19 +79,12 @@ impl Server {
 
     /// Its resident memory in kibibytes, without that of its children.
     pub fn resident_kib(&self) -> Result<u64> {
-        let file = format!("/proc/{}/status", self.process.id());
-        let status = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
-        resident_kib(&status).with_context(|| format!("{file} has no VmRSS"))
+        memory::resident_kib(self.process.id())
     }
 
     pub fn stop(self) -> Result<()> {
         self.process.stop()
     }
-}
-
-fn resident_kib(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// A port nobody listens on now. Somebody could take it before its server starts, which then says so.
@@ -105,14 +99,15 @@ pub fn log_file(folder: &Path, name: &str) -> Result<File> {
     File::create(&file).with_context(|| format!("cannot write {}", file.display()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resident_memory_is_the_line_of_that_name() {
-        let status = "Name:\tpicofaas\nVmHWM:\t   20000 kB\nVmRSS:\t   12345 kB\nRssAnon:\t 9 kB\n";
-        assert_eq!(resident_kib(status), Some(12_345));
-        assert_eq!(resident_kib("Name:\tpicofaas\n"), None);
+/// Waits until a process accepts connections on a port.
+pub fn wait_for_listener(process: &mut Process, port: u16) -> Result<()> {
+    let connected = wait::until(START_PATIENCE, || {
+        process.check_alive()?;
+        // Refused until it listens: that is what is waited for.
+        Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())
+    })?;
+    match connected {
+        Some(_) => Ok(()),
+        None => bail!("nobody listens on port {port} after {} s", START_PATIENCE.as_secs()),
     }
 }

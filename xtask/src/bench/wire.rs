@@ -1,7 +1,8 @@
 //! One kept-alive HTTP/1.1 connection to a program on this machine, from either end.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of one line of a head; what is longer is nothing that a bench sends or expects.
 const LINE_BYTES_MAX: u64 = 16 << 10;
 
-pub struct Wire(BufReader<TcpStream>);
+pub struct Wire<S = TcpStream>(BufReader<S>);
 
 /// A request or an answer, read whole.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +35,16 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE)).context("cannot limit the time to read")?;
         Ok(Self(BufReader::new(stream)))
     }
+}
 
+impl Wire<UnixStream> {
+    pub fn over_unix(stream: UnixStream) -> Result<Self> {
+        stream.set_read_timeout(Some(PATIENCE)).context("cannot limit the time to read")?;
+        Ok(Self(BufReader::new(stream)))
+    }
+}
+
+impl<S: Read + Write> Wire<S> {
     /// Sends a whole head, which ends in an empty line, and a body, in one write.
     pub fn send(&mut self, head: &str, body: &[u8]) -> Result<()> {
         let whole = [head.as_bytes(), body].concat();

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::Ipv4Addr;
-use std::process::Stdio;
 use std::rc::Rc;
 
 use picofaas_runtime::client::Connection;
@@ -75,7 +74,6 @@ impl Server {
         })?;
         let mut command = program.command();
         command.env("PORT", port.number.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (child, pipes) =
             Child::start(&mut command, children).map_err(|error| program.failed(&error).to_string())?;
         let lost = "a standard stream that was asked for is there";

@@ -1,8 +1,9 @@
 //! Programs that take too long, callers that do not wait, and the end of the watchdog.
 
+use picofaas_contract::patience::Stopwatch;
 use rustix::process::Signal;
 
-use crate::instance::{Instance, wait_for_end};
+use crate::instance::{Instance, PATIENCE, wait_for_end};
 use crate::wire::invocation;
 
 #[test]
@@ -66,4 +67,19 @@ fn a_watchdog_that_is_killed_takes_its_program_with_it() {
     let pid = instance.pid_after("pid");
     instance.signal(Signal::KILL);
     wait_for_end(pid);
+}
+
+#[test]
+fn a_program_that_floods_its_log_is_stopped_at_its_deadline_all_the_same() {
+    let mut instance = Instance::of("stdio", "exec yes executionId= >&2");
+    let mut connection = instance.connect();
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(move || connection.invoke("x-deadline-ms: 300\r\n", r#"{"input":1}"#));
+        // Somebody reads the log, as fast as it comes.
+        let watch = Stopwatch::start();
+        while !instance.line_with("").contains("deadline") {
+            assert!(watch.elapsed() < PATIENCE, "it floods, and nothing else is done");
+        }
+        assert_eq!(asked.join().unwrap().failure(), (504, "HANDLER_TIMEOUT".to_owned()));
+    });
 }

@@ -299,3 +299,37 @@ fn the_worker_in_the_documentation_works() {
     instance.signal(rustix::process::Signal::TERM);
     assert_eq!(instance.end().0, 0);
 }
+
+#[test]
+fn of_a_log_that_goes_on_and_on_while_replies_come_nothing_is_lost() {
+    let mut instance = instance(&each(
+        r##"
+if input == "flood":
+    import threading
+    line = b"executionId= " + b"#" * 200 + b"\n"
+    def flood():
+        for _ in range(600):
+            lines = line * 500
+            while lines: lines = lines[os.write(2, lines):]
+        log("executionId= that was all")
+    threading.Thread(target=flood).start()
+say(sequence, {"output": None})"##,
+    ));
+    let mut connection = instance.connect();
+    let asked = std::thread::spawn(move || {
+        connection.invoke("", r#"{"input":"flood"}"#);
+        for _ in 0..2000 {
+            connection.invoke("", r#"{"input":1}"#);
+        }
+    });
+    let mut marks = 0;
+    loop {
+        let line = instance.line_with("");
+        marks += line.matches('#').count();
+        if line.contains("that was all") {
+            break;
+        }
+    }
+    assert_eq!(marks, 600 * 500 * 200);
+    asked.join().unwrap();
+}

@@ -1,6 +1,6 @@
 //! A child process that is made without a copy of our memory.
 //!
-//! `fork` copies the page tables of the whole control plane, and what both sides then write. For a
+//! `fork` copies the page tables of the whole process, and what both sides then write. For a
 //! process that lives for a millisecond, as one of a `JOB` does, that doubles its cost. Here the
 //! child runs in our memory on a stack of its own, and the thread that made it stops until the
 //! child has become another program. `posix_spawn` of glibc and musl does the same, but cannot do
@@ -9,43 +9,31 @@
 //! This is the one module with unsafe code of more than a line. Its interface is safe.
 #![expect(unsafe_code, reason = "a process without a copy of our memory is made by a bare clone")]
 
-use std::collections::BTreeMap;
-use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
+use std::cell::Cell;
+use std::ffi::{c_char, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::ptr;
 
-use rustix::fs::{Access, Mode, OFlags};
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, pidfd_open, waitid, waitpid,
+};
 use tokio::io::unix::AsyncFd;
-use tokio::net::unix::pipe::Receiver;
+use tokio::net::unix::pipe::{Receiver, Sender};
 
-use super::limits::Gate;
+use crate::environment::Changes;
+use crate::gate::Gate;
+use crate::program::Program;
+use crate::stream::Streams;
 
 /// The stack of a child until its program begins, in bytes. It calls a few functions that keep
 /// little; what is not touched costs nothing.
 const STACK_BYTES: usize = 128 * 1024;
-/// Where programs are looked for without a `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// What runs a file that is executable and has no interpreter of its own, as a shell would.
-const SHELL: &str = "/bin/sh";
 /// The largest number of a signal.
 const SIGNALS_MAX: c_int = 64;
-
-/// What a child becomes.
-#[derive(Debug)]
-pub struct Program {
-    file: CString,
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
-    directory: CString,
-}
 
 /// A child process. Dropped before it has been waited for, it is killed, and whoever reaps what is
 /// left to us reaps it.
@@ -54,54 +42,11 @@ pub struct Child {
     pid: Pid,
     /// Readable when the process has ended.
     pidfd: AsyncFd<OwnedFd>,
-    status: Option<ExitStatus>,
-    /// What it writes.
+    status: Cell<Option<ExitStatus>>,
+    /// Our ends of the streams that are piped.
+    pub stdin: Option<Sender>,
     pub stdout: Option<Receiver>,
-    /// What it writes about itself.
     pub stderr: Option<Receiver>,
-}
-
-impl Program {
-    /// The program of a name, with a slash a path and without one looked up in the `PATH` of its
-    /// environment, started in `directory`.
-    ///
-    /// # Errors
-    /// Where there is none, or a text has a zero byte.
-    pub fn new(
-        name: &Path,
-        arguments: &[String],
-        environment: BTreeMap<OsString, OsString>,
-        directory: &Path,
-    ) -> io::Result<Self> {
-        let file = find(name, environment.get(OsStr::new("PATH")).map(OsString::as_os_str), directory)?;
-        let mut all = vec![text(name.as_os_str())?];
-        for argument in arguments {
-            all.push(text(OsStr::new(argument))?);
-        }
-        let variable = |(mut name, value): (OsString, OsString)| {
-            name.push("=");
-            name.push(value);
-            text(&name)
-        };
-        Ok(Self {
-            file: text(file.as_os_str())?,
-            arguments: all,
-            environment: environment.into_iter().map(variable).collect::<io::Result<_>>()?,
-            directory: text(directory.as_os_str())?,
-        })
-    }
-
-    /// The same through a shell.
-    fn in_a_shell(&self) -> io::Result<Self> {
-        let mut arguments = vec![text(OsStr::new(SHELL))?, self.file.clone()];
-        arguments.extend_from_slice(&self.arguments[1..]);
-        Ok(Self {
-            file: text(OsStr::new(SHELL))?,
-            arguments,
-            environment: self.environment.clone(),
-            directory: self.directory.clone(),
-        })
-    }
 }
 
 /// What a child reads on its way to its program. It lives on the stack of the thread that made it,
@@ -110,9 +55,10 @@ struct Birth<'a> {
     file: *const c_char,
     arguments: *const *const c_char,
     environment: *const *const c_char,
+    /// Null where it is ours.
     directory: *const c_char,
-    /// Standard input, output and error.
-    streams: [RawFd; 3],
+    /// What takes the place of standard input, output and error.
+    streams: [Option<RawFd>; 3],
     gate: &'a Gate,
     /// Written by the child: why it has not become its program.
     failure: c_int,
@@ -124,26 +70,28 @@ impl Child {
     ///
     /// # Errors
     /// Where it cannot be made, or has not become the program.
-    pub fn spawn(program: &Program, gate: &Gate) -> io::Result<Self> {
-        match Self::spawn_once(program, gate) {
+    pub fn spawn(program: &Program, changes: &Changes, streams: Streams, gate: &Gate) -> io::Result<Self> {
+        match Self::spawn_once(program, changes, streams, gate) {
             Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
-                Self::spawn_once(&program.in_a_shell()?, gate)
+                Self::spawn_once(&program.in_a_shell()?, changes, streams, gate)
             }
             made => made,
         }
     }
 
-    fn spawn_once(program: &Program, gate: &Gate) -> io::Result<Self> {
-        let stdin = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let (stdout, stdout_end) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (arguments, environment) = (pointers(&program.arguments), pointers(&program.environment));
+    fn spawn_once(program: &Program, changes: &Changes, streams: Streams, gate: &Gate) -> io::Result<Self> {
+        let stdin = streams.stdin.for_reading()?;
+        let (stdout, stderr) = (streams.stdout.for_writing()?, streams.stderr.for_writing()?);
+        let mut arguments: Vec<*const c_char> = program.arguments.iter().map(|text| text.as_ptr()).collect();
+        arguments.push(ptr::null());
+        let mut environment = changes.applied_to(&program.environment);
+        environment.push(ptr::null());
         let mut birth = Birth {
             file: program.file.as_ptr(),
             arguments: arguments.as_ptr(),
             environment: environment.as_ptr(),
-            directory: program.directory.as_ptr(),
-            streams: [stdin.as_raw_fd(), stdout_end.as_raw_fd(), stderr_end.as_raw_fd()],
+            directory: program.directory.as_ref().map_or(ptr::null(), |directory| directory.as_ptr()),
+            streams: [stdin.theirs(), stdout.theirs(), stderr.theirs()],
             gate,
             failure: 0,
         };
@@ -157,8 +105,10 @@ impl Child {
             let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
             // SAFETY: the descriptor is owned by what is registered, and closed with it.
             let pidfd = unsafe { AsyncFd::register(pidfd) }?;
-            let (stdout, stderr) = (Receiver::from_owned_fd(stdout)?, Receiver::from_owned_fd(stderr)?);
-            Ok(Self { pid, pidfd, status: None, stdout: Some(stdout), stderr: Some(stderr) })
+            let stdin = stdin.ours.map(Sender::from_owned_fd).transpose()?;
+            let stdout = stdout.ours.map(Receiver::from_owned_fd).transpose()?;
+            let stderr = stderr.ours.map(Receiver::from_owned_fd).transpose()?;
+            Ok(Self { pid, pidfd, status: Cell::new(None), stdin, stdout, stderr })
         })();
         if made.is_err() {
             // Out of file descriptors, say. Killed, it ends at once.
@@ -171,24 +121,54 @@ impl Child {
     /// Its process id, until it has been waited for.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
-        self.status.is_none().then_some(self.pid)
+        self.status.get().is_none().then_some(self.pid)
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended and been reaped.
     ///
     /// # Errors
     /// Where somebody else has waited for it.
-    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+    pub async fn wait(&self) -> io::Result<ExitStatus> {
         loop {
-            if let Some(status) = self.status {
+            if let Some(status) = self.status.get() {
                 return Ok(status);
             }
             let mut readable = self.pidfd.readable().await?;
-            match waitpid(Some(self.pid), WaitOptions::NOHANG)? {
-                Some((_, status)) => self.status = Some(ExitStatus::from_raw(status.as_raw())),
-                None => readable.clear_ready(),
+            if self.reap()?.is_none() {
+                readable.clear_ready();
             }
         }
+    }
+
+    /// Waits until it has ended, and leaves it a zombie: the numbers of it and of its group stay its
+    /// own until [`Child::reap`].
+    ///
+    /// # Errors
+    /// As [`Child::wait`].
+    pub async fn ended(&self) -> io::Result<()> {
+        while self.status.get().is_none() {
+            let mut readable = self.pidfd.readable().await?;
+            let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            // Another that waits may have reaped it meanwhile.
+            if self.status.get().is_some() || waitid(WaitId::Pid(self.pid), look)?.is_some() {
+                break;
+            }
+            readable.clear_ready();
+        }
+        Ok(())
+    }
+
+    /// How it ended, and reaps it; `None` while it runs.
+    ///
+    /// # Errors
+    /// As [`Child::wait`].
+    pub fn reap(&self) -> io::Result<Option<ExitStatus>> {
+        if self.status.get().is_none()
+            && let Some((_, status)) = waitpid(Some(self.pid), WaitOptions::NOHANG)?
+        {
+            self.status.set(Some(ExitStatus::from_raw(status.as_raw())));
+        }
+        Ok(self.status.get())
     }
 }
 
@@ -250,10 +230,13 @@ impl Birth<'_> {
         rustix::process::setpgid(None, None)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         self.gate.pass()?;
-        // SAFETY: the directory is a string that ends in zero, and the descriptors are open.
+        // SAFETY: the directory, where there is one, is a string that ends in zero, and the descriptors
+        // are open.
         let failed = unsafe {
-            libc::chdir(self.directory) < 0
-                || (0..).zip(self.streams).any(|(standard, stream)| libc::dup2(stream, standard) < 0)
+            (!self.directory.is_null() && libc::chdir(self.directory) < 0)
+                || (0..)
+                    .zip(self.streams)
+                    .any(|(standard, stream)| stream.is_some_and(|stream| libc::dup2(stream, standard) < 0))
         };
         if failed {
             return Err(io::Error::from_raw_os_error(errno()));
@@ -307,44 +290,15 @@ fn errno() -> c_int {
     io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
 }
 
-/// The pointers to texts, ending in null. They are good for as long as the texts are.
-fn pointers(texts: &[CString]) -> Vec<*const c_char> {
-    texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
-}
-
-fn text(text: &OsStr) -> io::Result<CString> {
-    CString::new(text.as_bytes()).map_err(|error| {
-        let text = error.into_vec();
-        let message = format!("{:?} has a zero byte", OsString::from_vec(text));
-        io::Error::new(io::ErrorKind::InvalidInput, message)
-    })
-}
-
-/// Where the program of a name is.
-fn find(name: &Path, path: Option<&OsStr>, directory: &Path) -> io::Result<PathBuf> {
-    if name.as_os_str().as_bytes().contains(&b'/') {
-        return Ok(name.to_owned());
-    }
-    let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
-    let candidates = std::env::split_paths(path).map(|folder| directory.join(folder).join(name));
-    let mut found = candidates.filter(|file| file.is_file());
-    let runs = |file: &PathBuf| rustix::fs::access(file, Access::EXEC_OK).is_ok();
-    match found.next() {
-        Some(first) if runs(&first) => Ok(first),
-        // What is there and may not be run explains more than that nothing was found.
-        Some(first) => Ok(found.find(runs).unwrap_or(first)),
-        None => {
-            Err(io::Error::new(io::ErrorKind::NotFound, format!("it is in no folder of PATH ({path:?})")))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::backend::exit::Exit;
+    use crate::stream::Stream;
 
     fn run<T>(test: impl AsyncFnOnce() -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -355,14 +309,18 @@ mod tests {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let environment = [("PATH", "/usr/bin:/bin"), ("ONLY", "this")];
         let environment = environment.map(|(name, value)| (name.into(), value.into()));
-        Program::new(Path::new(name), &arguments, environment.into(), Path::new("/"))
+        Program::new(Path::new(name), &arguments, environment.into(), Some(Path::new("/")))
     }
 
-    async fn output(name: &str, arguments: &[&str]) -> (String, Exit) {
-        let mut child = Child::spawn(&program(name, arguments).unwrap(), &Gate::open()).unwrap();
+    fn spawn(program: &Program) -> io::Result<Child> {
+        Child::spawn(program, &Changes::default(), Streams::OUTPUT, &Gate::default())
+    }
+
+    async fn output(name: &str, arguments: &[&str]) -> (String, ExitStatus) {
+        let mut child = spawn(&program(name, arguments).unwrap()).unwrap();
         let mut text = String::new();
         child.stdout.take().unwrap().read_to_string(&mut text).await.unwrap();
-        (text, child.wait().await.unwrap().into())
+        (text, child.wait().await.unwrap())
     }
 
     #[test]
@@ -375,7 +333,7 @@ mod tests {
             let script = "pwd; echo \"$1\"; ps -o pgid= -p $$ | tr -d ' '; echo $$; exit 7";
             let (text, exit) = output("sh", &["-c", script, "sh", "a b"]).await;
             let lines: Vec<&str> = text.lines().collect();
-            assert_eq!((lines[0], lines[1], exit), ("/", "a b", Exit::Code(7)));
+            assert_eq!((lines[0], lines[1], exit.code()), ("/", "a b", Some(7)));
             assert_eq!(lines[2], lines[3], "it has no group of its own");
             // As many descriptors as a child of the standard library, which has none of ours.
             let others = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();
@@ -396,7 +354,7 @@ mod tests {
             // Ours ignores it, as every program in Rust does.
             assert_eq!(set("SigIgn:") & 1 << (libc::SIGPIPE - 1), 0, "SIGPIPE is ignored");
             let (_, exit) = output("sh", &["-c", "kill -TERM $$; exit 3"]).await;
-            assert_eq!(exit, Exit::Signal(15));
+            assert_eq!(exit.signal(), Some(15));
         });
         // This thread's are as they were.
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
@@ -412,11 +370,12 @@ mod tests {
                 ("/etc/passwd", io::ErrorKind::PermissionDenied),
                 ("/", io::ErrorKind::PermissionDenied),
             ] {
-                let error = program(name, &[]).and_then(|program| Child::spawn(&program, &Gate::open()));
+                let error = program(name, &[]).and_then(|program| spawn(&program));
                 assert_eq!(error.unwrap_err().kind(), kind, "{name}");
             }
-            let nowhere = Program::new(Path::new("/bin/true"), &[], BTreeMap::new(), Path::new("/no/such"));
-            let error = Child::spawn(&nowhere.unwrap(), &Gate::open()).unwrap_err();
+            let nowhere =
+                Program::new(Path::new("/bin/true"), &[], BTreeMap::new(), Some(Path::new("/no/such")));
+            let error = spawn(&nowhere.unwrap()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
             let error = program("/bin/echo", &["a\0b"]).unwrap_err();
             assert!(error.to_string().contains("zero byte"), "{error}");
@@ -431,7 +390,60 @@ mod tests {
         std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let script = script.to_str().unwrap().to_owned();
         let (text, exit) = run(async || output(&script, &["argument"]).await);
-        assert_eq!((text, exit), (format!("{script} argument\n"), Exit::Code(0)));
+        assert_eq!((text, exit.code()), (format!("{script} argument\n"), Some(0)));
+    }
+
+    #[test]
+    fn a_piped_stream_is_ours_and_one_that_leads_nowhere_is_empty() {
+        run(async || {
+            let cat = program("cat", &[]).unwrap();
+            let piped = Streams { stdin: Stream::Piped, ..Streams::OUTPUT };
+            let mut child = Child::spawn(&cat, &Changes::default(), piped, &Gate::default()).unwrap();
+            child.stdin.take().unwrap().write_all(b"through").await.unwrap();
+            let mut text = String::new();
+            child.stdout.take().unwrap().read_to_string(&mut text).await.unwrap();
+            assert_eq!(text, "through");
+            let silent = Streams { stdout: Stream::Null, stderr: Stream::Null, ..Streams::OUTPUT };
+            let child = Child::spawn(&cat, &Changes::default(), silent, &Gate::default()).unwrap();
+            assert!(child.stdin.is_none() && child.stdout.is_none() && child.stderr.is_none());
+            assert!(child.wait().await.unwrap().success(), "it could not read or write");
+        });
+    }
+
+    #[test]
+    fn what_is_changed_for_one_child_is_in_its_environment_alone_and_once() {
+        run(async || {
+            let env = program("env", &[]).unwrap();
+            let mut changes = Changes::default();
+            changes.set("ONLY", "first").unwrap();
+            changes.set("ONLY", "that").unwrap();
+            changes.set("MORE", "").unwrap();
+            changes.remove("PATH");
+            let mut child = Child::spawn(&env, &changes, Streams::OUTPUT, &Gate::default()).unwrap();
+            let mut text = String::new();
+            child.stdout.take().unwrap().read_to_string(&mut text).await.unwrap();
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.sort_unstable();
+            assert_eq!(lines, ["MORE=", "ONLY=that"]);
+            assert!(changes.set("A", "b\0c").is_err());
+            assert!(output("env", &[]).await.0.contains("ONLY=this"));
+        });
+    }
+
+    #[test]
+    fn one_that_has_ended_stays_a_zombie_until_it_is_reaped() {
+        run(async || {
+            let child = spawn(&program("sh", &["-c", "exit 4"]).unwrap()).unwrap();
+            child.ended().await.unwrap();
+            child.ended().await.unwrap();
+            let pid = child.pid().unwrap().as_raw_pid();
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            assert!(stat.contains(") Z "), "{stat}");
+            assert_eq!(child.reap().unwrap().unwrap().code(), Some(4));
+            assert_eq!((child.pid(), child.wait().await.unwrap().code()), (None, Some(4)));
+            child.ended().await.unwrap();
+            assert!(!Path::new(&format!("/proc/{pid}")).exists());
+        });
     }
 
     #[test]
@@ -452,10 +464,10 @@ mod tests {
                     for n in 0..16 {
                         let code = (round * 16 + n) % 256;
                         let program = program("sh", &["-c", &format!("exit {code}")]).unwrap();
-                        children.push((code, Child::spawn(&program, &Gate::open()).unwrap()));
+                        children.push((code, spawn(&program).unwrap()));
                     }
-                    for (code, mut child) in children {
-                        assert_eq!(Exit::from(child.wait().await.unwrap()), Exit::Code(code));
+                    for (code, child) in children {
+                        assert_eq!(child.wait().await.unwrap().code(), Some(code));
                         assert_eq!(child.pid(), None);
                     }
                 }

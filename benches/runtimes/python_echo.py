@@ -1,0 +1,5 @@
+"""Returns its input, as a function of the Python runtime."""
+
+
+def handle(input):
+    return input

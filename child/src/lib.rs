@@ -1,0 +1,23 @@
+//! Child processes, made without a copy of the memory of the one that makes them.
+//!
+//! The control plane starts functions with it, and the watchdog the program behind it.
+//!
+//! | file | has |
+//! |---|---|
+//! | `program` | what a child becomes: a file, arguments, an environment, a folder |
+//! | `environment` | its variables, and those that one child has besides |
+//! | `stream` | where its standard streams lead |
+//! | `gate` | what a child does to itself before that: cgroups and limits |
+//! | `child` | the making, with all unsafe code, and the end |
+
+mod child;
+mod environment;
+mod gate;
+mod program;
+mod stream;
+
+pub use child::Child;
+pub use environment::Changes;
+pub use gate::{Bound, Gate};
+pub use program::Program;
+pub use stream::{Stream, Streams};

@@ -1,0 +1,203 @@
+//! `cargo xtask bench runtimes`: what a runtime costs beside what people use without it.
+//!
+//! Functions are called directly, with no control plane in between. Each question measures its subjects side by
+//! side in interleaved rounds, each of which begins with another one; what is aimed at is a ratio of one round,
+//! and its median decides.
+//!
+//! | file | is |
+//! |---|---|
+//! | `kit` | the programs that are needed: built, installed |
+//! | `subject` | what is measured, and how it is started |
+//! | `load` | requests per second, latency and CPU time of Python functions under wrk |
+//! | `proxy` | the same of the watchdog and of nginx in front of a server |
+//! | `start`, `socket` | from the start of a process to its first answer |
+//! | `footprint` | memory of idle instances |
+//! | `target` | what is aimed at, and whether it was met |
+
+mod footprint;
+mod kit;
+mod load;
+mod proxy;
+mod socket;
+mod start;
+mod subject;
+mod target;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::Value;
+
+use self::kit::Kit;
+use self::subject::Subject;
+use self::target::Target;
+use super::cpu::MachineCpu;
+use super::machine::Machine;
+use super::{OTHERS_CPU_PERCENT_MAX, save};
+use crate::repository::{self, Repository};
+use crate::toolbox::{self, Unavailable};
+
+#[derive(clap::Args, Serialize)]
+pub struct Options {
+    /// Ask these questions alone
+    #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',')]
+    only: Vec<Question>,
+    /// Measure these subjects alone
+    #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',')]
+    subjects: Vec<Subject>,
+    /// Length of one measurement under load
+    #[arg(long, value_name = "S", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// Times everything is measured under load
+    #[arg(long, value_name = "R", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Rounds of starts
+    #[arg(long, value_name = "R", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    starts: u32,
+    /// Measure the Python runtime in this virtual environment's `bin` instead of building the tree's
+    #[arg(long, value_name = "FOLDER")]
+    python: Option<PathBuf>,
+    /// Measure this watchdog instead of building the tree's
+    #[arg(long, value_name = "FILE")]
+    watchdog_binary: Option<PathBuf>,
+    /// Measure this Rust function instead of the runtime's example `echo`
+    #[arg(long, value_name = "FILE")]
+    function_binary: Option<PathBuf>,
+    /// Where to write every measurement [default: bench-results/<time>-runtimes.json]
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Question {
+    /// Requests per second and latency of a Python function beside Flask and uvicorn
+    Python,
+    /// CPU time per request of the watchdog in front of a server beside nginx
+    Proxy,
+    /// From the start of a process to its first answer
+    Start,
+    /// Memory of idle instances
+    Memory,
+}
+
+/// The answer to a question.
+struct Answered {
+    name: &'static str,
+    /// In Markdown.
+    tables: String,
+    targets: Vec<Target>,
+    /// Measurements beside which others were busy, and all.
+    disturbed: (usize, usize),
+    errors: u64,
+    measurements: Value,
+}
+
+/// What everything but what was measured used meanwhile, in percent of one core.
+#[derive(Debug, Serialize)]
+struct Disturbance {
+    others_cpu_percent: f64,
+    /// What the hypervisor took.
+    steal_percent: f64,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    at_utc: String,
+    commit: String,
+    machine: &'a Machine,
+    options: &'a Options,
+    targets: &'a [Target],
+    measurements: serde_json::Map<String, Value>,
+}
+
+pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
+        bail!("{why}");
+    }
+    // Before anything is built: a compiler's load is no other's load.
+    let machine = Machine::read(&[("wrk", "--version"), ("nginx", "-v")])?;
+    let kit = Kit::assemble(repository, options)?;
+    println!("{machine}");
+    for subject in Subject::ALL.into_iter().filter(|subject| kit.wanted(*subject)) {
+        if let Some(Unavailable(why)) = subject.unavailable(&kit) {
+            println!("{subject} is not measured: {why}");
+        }
+    }
+    machine.warn_when_busy();
+    let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
+
+    let asked = |question: &Question| options.only.is_empty() || options.only.contains(question);
+    let mut answers = Vec::new();
+    for question in Question::value_variants().iter().filter(|question| asked(question)) {
+        answers.push(match question {
+            Question::Python => load::answer(&kit, options)?,
+            Question::Proxy => proxy::answer(&kit, options)?,
+            Question::Start => start::answer(&kit, options)?,
+            Question::Memory => footprint::answer(&kit, options)?,
+        });
+    }
+
+    let mut targets = Vec::new();
+    let mut measurements = serde_json::Map::new();
+    let (mut disturbed, mut all, mut errors) = (0, 0, 0);
+    println!();
+    for answer in answers {
+        println!("### {}\n\n{}\n", answer.name, answer.tables.trim_end());
+        targets.extend(answer.targets);
+        measurements.insert(answer.name.to_owned(), answer.measurements);
+        disturbed += answer.disturbed.0;
+        all += answer.disturbed.1;
+        errors += answer.errors;
+    }
+    println!(
+        "### targets\n\nThe ratio of each round; its median decides.\n\n{}\n",
+        target::targets(&targets)
+    );
+    println!("{machine}\nNo control plane is in between, so no scheduler policy of picofaas plays a part.");
+    for subject in Subject::ALL {
+        println!("{subject}: {}", subject.what());
+    }
+    let commit = repository.commit()?;
+    println!("commit: {commit}");
+    let file = match &options.json {
+        Some(file) => file.clone(),
+        None => repository.root().join("bench-results").join(format!("{at_utc}-runtimes.json")),
+    };
+    save(&file, &Record { at_utc, commit, machine: &machine, options, targets: &targets, measurements })?;
+    println!("every measurement: {}", file.display());
+    if disturbed > 0 {
+        println!(
+            "warning: DISTURBED: others used more than {OTHERS_CPU_PERCENT_MAX} % of a core during {disturbed} of \
+             {all} measurements: repeat on an idle machine before believing a difference"
+        );
+    }
+    if errors > 0 {
+        println!("FAILED: {errors} requests were not answered with success");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Disturbance {
+    /// Since `before`, when what was measured used `ours_ns`.
+    fn of(before: MachineCpu, ours_ns: u64, elapsed: Duration) -> Result<Self> {
+        let after = MachineCpu::read()?;
+        let percent = |ns: u64| ns as f64 / 1e7 / elapsed.as_secs_f64();
+        Ok(Self {
+            others_cpu_percent: percent(after.busy_ns.saturating_sub(before.busy_ns + ours_ns)),
+            steal_percent: percent(after.steal_ns.saturating_sub(before.steal_ns)),
+        })
+    }
+
+    /// How many are disturbed, and of how many.
+    fn count<'a>(all: impl IntoIterator<Item = &'a Self>) -> (usize, usize) {
+        all.into_iter().fold((0, 0), |(disturbed, count), one| {
+            (disturbed + usize::from(one.others_cpu_percent > OTHERS_CPU_PERCENT_MAX), count + 1)
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! What an instance that nobody calls keeps in memory.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::kit::Kit;
+use super::socket::Place;
+use super::subject::{Address, Subject};
+use super::{Answered, Options};
+use crate::bench::cpu::tree;
+use crate::bench::memory::{proportional_kib, resident_kib};
+use crate::bench::report::{Spread, markdown_table};
+use crate::wait::let_pass;
+
+/// Calls after which an instance counts as one that has worked.
+const CALLS: u32 = 100;
+/// Instances of each subject that are looked at.
+const ROUNDS: u32 = 3;
+/// Before memory is looked at: what goes on after an answer has settled by then.
+const REST: Duration = Duration::from_millis(300);
+
+#[derive(Debug, Serialize)]
+struct Measurement {
+    subject: Subject,
+    /// From 1.
+    round: u32,
+    processes: usize,
+    /// The sum of what `VmRSS` says of each process, after the first answer.
+    resident_kib: u64,
+    /// The same after [`CALLS`] more.
+    resident_worked_kib: u64,
+    /// Then, with shared pages counted once.
+    proportional_kib: u64,
+}
+
+pub fn answer(kit: &Kit, _options: &Options) -> Result<Answered> {
+    let subjects = kit.available(&Subject::ALL);
+    let mut measurements = Vec::new();
+    for round in 1..=ROUNDS {
+        for &subject in &subjects {
+            let measurement = measure(kit, subject, round).with_context(|| subject.name())?;
+            println!(
+                "round {round}, memory of {subject}: {} KiB, {} KiB after {CALLS} calls",
+                measurement.resident_kib, measurement.resident_worked_kib
+            );
+            measurements.push(measurement);
+        }
+    }
+    Ok(Answered {
+        name: "memory",
+        tables: report(&subjects, &measurements),
+        targets: Vec::new(),
+        disturbed: (0, 0),
+        errors: 0,
+        measurements: serde_json::to_value(&measurements)?,
+    })
+}
+
+fn measure(kit: &Kit, subject: Subject, round: u32) -> Result<Measurement> {
+    let place = Place::new(&kit.folder, "memory")?;
+    let mut command = subject.command(kit, Address::Socket(place.socket()))?;
+    let (mut instance, _) = place.start(&mut command)?;
+    let sum =
+        |figure: fn(u32) -> Result<u64>, id: u32| -> Result<u64> { tree(id)?.into_iter().map(figure).sum() };
+    let_pass(REST);
+    let resident = sum(resident_kib, instance.id())?;
+    for _ in 0..CALLS {
+        instance.call()?;
+    }
+    let_pass(REST);
+    Ok(Measurement {
+        subject,
+        round,
+        processes: tree(instance.id())?.len(),
+        resident_kib: resident,
+        resident_worked_kib: sum(resident_kib, instance.id())?,
+        proportional_kib: sum(proportional_kib, instance.id())?,
+    })
+}
+
+fn report(subjects: &[Subject], measurements: &[Measurement]) -> String {
+    let calls = format!("after {CALLS} calls, MiB");
+    let mut table = markdown_table(&["memory", "processes", "VmRSS, MiB", &calls, "of it its share, MiB"]);
+    for &subject in subjects {
+        let spread = |figure: fn(&Measurement) -> u64| {
+            let of = measurements.iter().filter(|measurement| measurement.subject == subject);
+            format!("{:.1}", Spread::of(of.map(|m| figure(m) as f64 / 1024.0).collect()))
+        };
+        let processes = measurements.iter().filter(|m| m.subject == subject).map(|m| m.processes).max();
+        table.add_row([
+            subject.name().to_owned(),
+            processes.unwrap_or_default().to_string(),
+            spread(|m| m.resident_kib),
+            spread(|m| m.resident_worked_kib),
+            spread(|m| m.proportional_kib),
+        ]);
+    }
+    format!(
+        "Resident memory of an instance that is idle, the sum over its processes, after its first answer and \
+         after {CALLS} more: median (min..max) of {ROUNDS} instances. The last column counts a page that \
+         processes share once (`Pss`).\n\n{table}\n"
+    )
+}

@@ -1,0 +1,85 @@
+//! What is aimed at, and whether it was met.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::bench::report::{Spread, markdown_table};
+
+/// A ratio of each round, and its bound.
+#[derive(Debug, Serialize)]
+pub struct Target {
+    pub what: &'static str,
+    pub bound: Bound,
+    /// Empty where one of its sides was not measured.
+    pub ratios: Vec<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+#[derive(PartialEq, Eq, Debug)]
+enum Verdict {
+    Met,
+    Missed,
+    NotMeasured,
+}
+
+impl Target {
+    /// The median of the rounds decides.
+    fn verdict(&self) -> Verdict {
+        let Some(median) = Spread::of(self.ratios.clone()).median() else { return Verdict::NotMeasured };
+        let met = match self.bound {
+            Bound::AtLeast(least) => median >= least,
+            Bound::AtMost(most) => median <= most,
+        };
+        if met { Verdict::Met } else { Verdict::Missed }
+    }
+}
+
+/// A row for each target.
+pub fn targets(targets: &[Target]) -> String {
+    let mut table = markdown_table(&["target", "bound", "ratio, median (min..max)", "met"]);
+    for target in targets {
+        table.add_row([
+            target.what.to_owned(),
+            target.bound.to_string(),
+            format!("{:.2}", Spread::of(target.ratios.clone())),
+            match target.verdict() {
+                Verdict::Met => "yes",
+                Verdict::Missed => "**no**",
+                Verdict::NotMeasured => "not measured",
+            }
+            .to_owned(),
+        ]);
+    }
+    table.to_string()
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(out, "≥ {least}"),
+            Self::AtMost(most) => write!(out, "≤ {most}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_decides_and_a_side_that_is_missing_is_neither_met_nor_missed() {
+        let verdict = |bound, ratios: &[f64]| Target { what: "", bound, ratios: ratios.to_vec() }.verdict();
+        assert_eq!(verdict(Bound::AtLeast(5.0), &[4.0, 5.0, 5.0]), Verdict::Met);
+        assert_eq!(verdict(Bound::AtLeast(5.0), &[4.0, 4.9, 9.0]), Verdict::Missed);
+        assert_eq!(verdict(Bound::AtMost(3.0), &[2.0, 3.0, 9.0]), Verdict::Met);
+        assert_eq!(verdict(Bound::AtMost(3.0), &[3.1]), Verdict::Missed);
+        assert_eq!(verdict(Bound::AtMost(3.0), &[]), Verdict::NotMeasured);
+    }
+}
