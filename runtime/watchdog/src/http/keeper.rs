@@ -128,7 +128,10 @@ impl Keeper {
         if timeout(READY_SILENCE_MAX, &mut ready).await.is_err() {
             let what = match health {
                 Some(path) => format!("GET {path} (WATCHDOG_HTTP_HEALTH) is not answered with 2xx"),
-                None => format!("nobody accepts connections on port {} (PORT of the server)", server.port()),
+                None => format!(
+                    "nobody accepts connections on port {} of 127.0.0.1 (PORT of the server)",
+                    server.port()
+                ),
             };
             let seconds = READY_SILENCE_MAX.as_secs();
             log::line(&format!("warning the server is not ready after {seconds} s: {what}"));
