@@ -45,6 +45,11 @@ def test_handlers_of_every_form_are_called_with_what_they_take(
     [
         ("", "there is no module function, neither in "),
         (
+            "import functools\ndef two(a, b): return a\nhandle = functools.partial(two, 1)",
+            "handle is a functools.partial: write a def that calls it",
+        ),
+        ("def handle(input, *, context): return 1", "handle wants context by name, which it is not given"),
+        (
             "import absent_module",
             "the module function cannot be imported: ModuleNotFoundError: No module named",
         ),

@@ -126,10 +126,19 @@ def _takes_context(call: Callable[..., Any], name: str) -> bool:
     # A decorator that keeps the signature of what it wraps says so by this name.
     while hasattr(call, "__wrapped__"):
         call = call.__wrapped__
+    if type(call).__name__ == "partial" and type(call).__module__ == "functools":
+        # It does not say which arguments are left, nor whether what it wraps is `async def`.
+        raise LoadError(f"{name} is a functools.partial: write a def that calls it; {FORMS}")
     code, bound, defaults = _code(call)
     if code is None:
         # Something that is not written in Python, of which nothing is known: it takes the input.
         return False
+    named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    function = _function(call)
+    given = (function and function.__kwdefaults__) or {}
+    missing = [one for one in named if one not in given]
+    if missing:
+        raise LoadError(f"{name} wants {', '.join(missing)} by name, which it is not given: {FORMS}")
     positional = code.co_argcount - bound
     required = positional - defaults
     variable = bool(code.co_flags & VARARGS)
@@ -142,15 +151,19 @@ def _takes_context(call: Callable[..., Any], name: str) -> bool:
 
 def _code(call: Any) -> tuple[CodeType | None, int, int]:
     """The code, how many of its parameters are bound already, and how many have defaults."""
-    bound = 0
-    if isinstance(call, type):
+    function = _function(call)
+    if function is None:
         return None, 0, 0
+    bound = 0 if call is function else 1
+    return function.__code__, bound, len(function.__defaults__ or ())
+
+
+def _function(call: Any) -> FunctionType | None:
+    """The function that runs when it is called; `None` where that is not written in Python."""
+    if isinstance(call, type):
+        return None
     if not isinstance(call, (FunctionType, MethodType)):
         call = type(call).__call__
-        bound = 1
     if isinstance(call, MethodType):
         call = call.__func__
-        bound = 1
-    if not isinstance(call, FunctionType):
-        return None, 0, 0
-    return call.__code__, bound, len(call.__defaults__ or ())
+    return call if isinstance(call, FunctionType) else None
