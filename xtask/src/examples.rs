@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use crate::folder::Folder;
 use crate::http;
 use crate::process::Process;
 use crate::repository::Repository;
@@ -75,8 +76,8 @@ pub fn run(repository: &Repository) -> Result<Ends> {
     if !repository.cargo(&build).stdin(Stdio::null()).status().context("cannot run cargo")?.success() {
         bail!("cargo {} failed", build.join(" "));
     }
-    let folder = Folder::make()?;
-    let mut stage = Stage::set(repository, &folder.0, &twins)?;
+    let folder = Folder::make("examples")?;
+    let mut stage = Stage::set(repository, folder.path(), &twins)?;
     let outcome = on(repository, &mut stage, &twins, &mut ends);
     if outcome.is_err() || !ends.failed.is_empty() {
         println!("what picofaas said:\n{}", stage.said());
@@ -118,25 +119,6 @@ fn note(ends: &mut Ends, part: String, passed: bool) {
     println!("-- {part}: {}", if passed { "passed" } else { "FAILED" });
     if !passed {
         ends.failed.push(part);
-    }
-}
-
-/// A folder that goes when this does.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("picofaas-examples-{}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("warning: cannot remove {}: {error}", self.0.display());
-        }
     }
 }
 

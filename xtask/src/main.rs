@@ -12,10 +12,12 @@
 //! | `toolbox` | the tools a chore needs and how they get onto this machine |
 //! | `libtest` | reads the counts out of what `cargo test` prints |
 //! | `process` | a child process that does not outlive this one |
+//! | `folder` | a folder that goes when its owner does |
 //! | `http`, `wait` | a request to 127.0.0.1, and patience with a limit |
 
 mod bench;
 mod examples;
+mod folder;
 mod http;
 mod libtest;
 mod openapi;

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::folder::Folder;
 use crate::http;
 use crate::process::Process;
 use crate::repository::Repository;
@@ -80,9 +81,9 @@ fn requests(repository: &Repository, programs: &Path, ends: &mut Ends) -> Result
             bail!("cargo {} failed", arguments.join(" "));
         }
     }
-    let folder = Folder::make()?;
-    let mut stage = Stage::set(repository, &folder.0)?;
-    let outcome = on(repository, programs, &folder.0, &mut stage, ends);
+    let folder = Folder::make("openapi")?;
+    let mut stage = Stage::set(repository, folder.path())?;
+    let outcome = on(repository, programs, folder.path(), &mut stage, ends);
     if outcome.is_err() || !ends.failed.is_empty() {
         println!("the end of what the server said:\n{}", stage.last_lines());
     }
@@ -145,25 +146,6 @@ fn passes(command: &mut Command) -> Result<bool> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {program}"))?;
     Ok(status.success())
-}
-
-/// A folder that goes when this does. Short, because paths of sockets are.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("picofaas-openapi-{}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("warning: cannot remove {}: {error}", self.0.display());
-        }
-    }
 }
 
 /// The server, and what is behind it.

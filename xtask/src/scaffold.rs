@@ -9,13 +9,14 @@
 //! | call | the third, on the port of `dev`; and inputs that are to be refused |
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use crate::folder::Folder;
 use crate::http;
 use crate::libtest::Tally;
 use crate::process::Process;
@@ -81,27 +82,27 @@ pub fn run(repository: &Repository) -> Result<Tally> {
 }
 
 fn try_out(repository: &Repository, language: &Language) -> Result<()> {
-    let folder = Folder::make(language.flag)?;
+    let folder = Folder::make(&format!("new-{}", language.flag))?;
     let program = repository.target().join("debug/picofaas");
-    let mut new = command(&program, &folder.0);
+    let mut new = command(&program, folder.path());
     new.args(["new", language.name, "--lang", language.flag]);
     let said = output(&mut new)?;
     let [test, dev, call] = next_commands(&said)?;
     if language.flag == "rust" {
-        share_builds(repository, &folder.0.join(language.name))?;
+        share_builds(repository, &folder.path().join(language.name))?;
     }
     println!("{test}");
-    output(command("sh", &folder.0).args(["-c", test]))?;
+    output(command("sh", folder.path()).args(["-c", test]))?;
 
     println!("{dev}");
-    let log = folder.0.join("dev.log");
+    let log = folder.path().join("dev.log");
     let written = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     // `exec`, so that the process that is told to stop is `dev` itself.
     let line = format!(
         "exec {dev} --listen 127.0.0.1:0 --management-listen 127.0.0.1:0 --runtime-listen 127.0.0.1:0"
     );
-    let mut served = command("sh", &folder.0);
-    served.args(["-c", &line]).env("XDG_CACHE_HOME", folder.0.join("cache")).env_remove("RUST_LOG");
+    let mut served = command("sh", folder.path());
+    served.args(["-c", &line]).env("XDG_CACHE_HOME", folder.path().join("cache")).env_remove("RUST_LOG");
     served.stdout(written.try_clone()?).stderr(written);
     let mut served = Process::start("picofaas dev", &mut served)?;
     let said = || fs::read_to_string(&log).unwrap_or_default();
@@ -111,7 +112,7 @@ fn try_out(repository: &Repository, language: &Language) -> Result<()> {
         Ok(said().contains(&format!("{} is ready (WARM", language.name)).then_some(()))
     })
     .and_then(|ready| ready.context("it is not ready in time"))
-    .and_then(|()| call_it(language.name, call, &said(), &folder.0));
+    .and_then(|()| call_it(language.name, call, &said(), folder.path()));
     let stopped = served.stop();
     called.with_context(|| format!("picofaas dev said:\n{}", said()))?;
     stopped
@@ -197,25 +198,6 @@ fn output(command: &mut Command) -> Result<String> {
         bail!("{program} ended with {}:\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr));
     }
     Ok(said)
-}
-
-/// A folder that goes when this does.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make(language: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("picofaas-new-{language}-{}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("warning: cannot remove {}: {error}", self.0.display());
-        }
-    }
 }
 
 #[cfg(test)]
