@@ -35,6 +35,7 @@ pub enum Code {
     NoLogs,
     AttemptSuperseded,
     InvalidCompletion,
+    InvalidAnnouncement,
     IdempotencyMismatch,
     BodyTooLarge,
     HeadTooLarge,
@@ -89,7 +90,7 @@ impl Source {
 
 impl Code {
     /// Every code, in the order of the enum.
-    pub const ALL: [Code; 50] = [
+    pub const ALL: [Code; 51] = [
         Code::BadRequest,
         Code::InvalidJson,
         Code::CursorExpired,
@@ -114,6 +115,7 @@ impl Code {
         Code::NoLogs,
         Code::AttemptSuperseded,
         Code::InvalidCompletion,
+        Code::InvalidAnnouncement,
         Code::IdempotencyMismatch,
         Code::BodyTooLarge,
         Code::HeadTooLarge,
@@ -168,6 +170,7 @@ impl Code {
             Code::InvalidInvocation
             | Code::InvalidFunction
             | Code::InvalidCompletion
+            | Code::InvalidAnnouncement
             | Code::IdempotencyMismatch => 422,
             Code::QueueFull => 429,
             Code::InstanceCrashed
@@ -220,6 +223,7 @@ impl Code {
             Code::NoLogs => "NO_LOGS",
             Code::AttemptSuperseded => "ATTEMPT_SUPERSEDED",
             Code::InvalidCompletion => "INVALID_COMPLETION",
+            Code::InvalidAnnouncement => "INVALID_ANNOUNCEMENT",
             Code::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Code::BodyTooLarge => "BODY_TOO_LARGE",
             Code::HeadTooLarge => "HEAD_TOO_LARGE",
@@ -284,6 +288,7 @@ impl Code {
             | Code::NoLogs
             | Code::AttemptSuperseded
             | Code::InvalidCompletion
+            | Code::InvalidAnnouncement
             | Code::IdempotencyMismatch
             | Code::BodyTooLarge
             | Code::HeadTooLarge
