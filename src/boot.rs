@@ -13,11 +13,11 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 
 use crate::backend::Context;
-use crate::backend::children::Children;
-use crate::backend::limits::Limits;
+use crate::backend::local::children::Children;
+use crate::backend::local::limits::Limits;
+use crate::backend::local::rlimit;
 use crate::backend::orders::Orders;
 use crate::backend::output::{LastWords, Lines};
-use crate::backend::rlimit;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::control::Control;

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Context;
-use super::exit::{Exit, describe};
 use super::process::{Launch, Process, with_tail};
+use crate::backend::Context;
+use crate::backend::exit::{Exit, describe};
 use crate::error::Code;
 use crate::function::Function;
 use crate::mailbox::{JobEnd, JobStart};
