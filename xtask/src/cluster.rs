@@ -48,7 +48,7 @@ use clap::Subcommand;
 use self::api::Api;
 use self::binaries::Binaries;
 use self::layout::{Layout, NODE};
-use self::life::Up;
+use self::life::{Started, Up};
 use self::watcher::Watcher;
 use crate::repository;
 use crate::toolbox::Unavailable;
@@ -104,16 +104,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Action::Down { folder } => down(&of(folder)?),
         Action::Status { kubeconfig } => status(&life::folder()?, kubeconfig),
         Action::Kubectl { arguments } => {
-            let layout = life::folder()?;
-            let mut kubectl = api::kubectl(&running(&layout)?.path("kubectl"), &layout);
+            let mut kubectl = Cluster::running()?.kubectl()?;
             // exec gives nothing back but an error.
-            let error = kubectl.args(arguments).stdin(std::process::Stdio::inherit()).exec();
-            Err(error).context("cannot run kubectl")
+            Err(kubectl.args(arguments).exec()).context("cannot run kubectl")
         }
         Action::Import { archive } => {
-            let layout = life::folder()?;
-            running(&layout)?;
-            life::import(&layout, &archive)?;
+            Cluster::running()?.import(&archive)?;
             Ok(ExitCode::SUCCESS)
         }
         Action::Run { command } => run_on(&command),
@@ -123,9 +119,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 fn up(layout: Layout) -> Result<ExitCode> {
     match life::up(layout)? {
         Err(Unavailable(why)) => bail!("{why}"),
-        Ok(Up { layout, took }) => {
-            match took {
-                Some(took) => println!("the cluster is up after {:.1} s", took.as_secs_f64()),
+        Ok(Up { layout, started }) => {
+            match started {
+                Some(Started { took, watcher }) => {
+                    watcher.dismiss()?;
+                    println!("the cluster is up after {:.1} s", took.as_secs_f64());
+                }
                 None => println!("the cluster is up already"),
             }
             println!("kubeconfig: {}", layout.kubeconfig().display());
@@ -137,19 +136,14 @@ fn up(layout: Layout) -> Result<ExitCode> {
 fn down(layout: &Layout) -> Result<ExitCode> {
     let watch = Stopwatch::start();
     if life::down(layout)? {
-        println!("the cluster is down after {:.1} s, and nothing is left of it", watch.elapsed().as_secs_f64());
+        println!(
+            "the cluster is down after {:.1} s, and nothing is left of it",
+            watch.elapsed().as_secs_f64()
+        );
     } else {
         println!("there is no cluster in {}", layout.root().display());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The programs of the cluster that is up.
-fn running(layout: &Layout) -> Result<Binaries> {
-    match Binaries::find() {
-        Some(binaries) if daemon::process(layout, "kube-apiserver").is_some() => Ok(binaries),
-        _ => bail!("no cluster is up: `cargo xtask cluster up` starts one"),
-    }
 }
 
 fn status(layout: &Layout, kubeconfig: bool) -> Result<ExitCode> {
@@ -206,7 +200,9 @@ fn run_on(command: &[OsString]) -> Result<ExitCode> {
         .env("KUBECONFIG", cluster.kubeconfig())
         .status()
         .with_context(|| format!("cannot run {}", program.display()))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // One that a signal ended has no code.
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// A cluster to test on. One that was started for it is taken down when this is dropped, and when its owner is
@@ -229,16 +225,51 @@ impl Cluster {
             let layout = is_ours.then_some(layout);
             return Ok(Ok(Self { kubeconfig, layout, watcher: None }));
         }
-        let Up { layout, took } = match life::up(layout)? {
+        let Up { layout, started } = match life::up(layout)? {
             Ok(up) => up,
             Err(why) => return Ok(Err(why)),
         };
-        let watcher = took.map(|_| Watcher::start(&layout)).transpose()?;
+        let watcher = started.map(|started| started.watcher);
         Ok(Ok(Self { kubeconfig: layout.kubeconfig(), layout: Some(layout), watcher }))
+    }
+
+    /// Ours, which must be up, and stays.
+    pub fn running() -> Result<Self> {
+        let layout = life::folder()?;
+        if daemon::process(&layout, "kube-apiserver").is_none() {
+            bail!("no cluster is up: `cargo xtask cluster up` starts one");
+        }
+        Ok(Self { kubeconfig: layout.kubeconfig(), layout: Some(layout), watcher: None })
     }
 
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// kubectl on this cluster: the one that was built for ours, else the one on the path.
+    pub fn kubectl(&self) -> Result<Command> {
+        match (&self.layout, Binaries::find()) {
+            (Some(layout), Some(binaries)) => Ok(api::kubectl(&binaries.path("kubectl"), layout)),
+            (Some(_), None) => {
+                bail!("the programs of Kubernetes were removed: `cargo xtask cluster up` builds them")
+            }
+            (None, binaries) => {
+                let built = binaries.map(|binaries| binaries.path("kubectl"));
+                let mut kubectl = Command::new(built.unwrap_or_else(|| PathBuf::from("kubectl")));
+                kubectl.env("KUBECONFIG", &self.kubeconfig);
+                Ok(kubectl)
+            }
+        }
+    }
+
+    /// Brings an image in, from an archive as `docker save` and `buildah push` write it.
+    pub fn import(&self, archive: &Path) -> Result<()> {
+        match &self.layout {
+            Some(layout) => life::import(layout, archive),
+            None => bail!(
+                "KUBECONFIG names a cluster that is not of `cargo xtask cluster up`: push the image to a registry that it reads"
+            ),
+        }
     }
 }
 

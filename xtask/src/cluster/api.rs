@@ -39,7 +39,10 @@ impl<'a> Api<'a> {
             return Ok(None);
         }
         let mut kubectl = kubectl(&self.kubectl, self.layout);
-        kubectl.args(["--request-timeout=5s", "get", "--raw", path]).stderr(Stdio::null());
+        kubectl
+            .args(["--request-timeout=5s", "get", "--raw", path])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         let output = kubectl.output().context("cannot run kubectl")?;
         Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
     }
@@ -108,7 +111,6 @@ impl<'a> Api<'a> {
 pub fn kubectl(program: &Path, layout: &Layout) -> Command {
     let mut command = Command::new(program);
     command.env("KUBECONFIG", layout.kubeconfig()).env("KUBECACHEDIR", layout.path("kubectl"));
-    command.stdin(Stdio::null());
     command
 }
 

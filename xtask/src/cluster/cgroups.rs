@@ -34,7 +34,8 @@ pub fn remove() -> Result<()> {
     let removed = wait::until(PATIENCE, || {
         for folder in roots.iter().flat_map(|root| folders_of(root)) {
             let processes = read(&folder.join("cgroup.procs"));
-            let pids: Vec<Pid> = processes.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
+            let pids: Vec<Pid> =
+                processes.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
             marked::signal(&pids, Signal::KILL)?;
             if pids.is_empty() {
                 // One whose processes are just ending refuses, and is tried again.

@@ -70,7 +70,11 @@ fn removal(now: &str, before: &str) -> String {
 }
 
 fn chains(rules: &str) -> BTreeSet<&str> {
-    rules.lines().filter_map(|line| line.strip_prefix(':')).filter_map(|line| line.split(' ').next()).collect()
+    rules
+        .lines()
+        .filter_map(|line| line.strip_prefix(':'))
+        .filter_map(|line| line.split(' ').next())
+        .collect()
 }
 
 fn target(rule: &str) -> Option<&str> {

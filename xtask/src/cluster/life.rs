@@ -35,8 +35,15 @@ const PROGRAMS: [Program; 10] = [
 /// A cluster that is up.
 pub struct Up {
     pub layout: Layout,
-    /// How long its start took; nothing where it was up already.
-    pub took: Option<Duration>,
+    /// Nothing where it was up already.
+    pub started: Option<Started>,
+}
+
+/// A start that was needed.
+pub struct Started {
+    pub took: Duration,
+    /// Takes the cluster down when this process vanishes, until it is dismissed.
+    pub watcher: Watcher,
 }
 
 /// Puts a cluster up in `folder`, or finds the one that is up there.
@@ -59,28 +66,31 @@ pub fn up(layout: Layout) -> Result<Result<Up, Unavailable>> {
     let there = lock.folder()?;
     if let Some(other) = there.filter(|there| there != layout.root()) {
         let other = other.display();
-        bail!("a cluster in {other} is up, and there can be one: `cargo xtask cluster down --folder {other}` first");
+        bail!(
+            "a cluster in {other} is up, and there can be one: `cargo xtask cluster down --folder {other}` first"
+        );
     }
     if answers(&layout, &binaries)? {
-        return Ok(Ok(Up { layout, took: None }));
+        return Ok(Ok(Up { layout, started: None }));
     }
     if layout.is_made() {
         println!("removing what is left of an earlier cluster in {}", layout.root().display());
         clean(&layout)?;
     }
+    layout.make()?;
     lock.name(layout.root())?;
     let watcher = Watcher::start(&layout)?;
-    let started = start(&layout, &binaries);
-    if let Err(error) = started {
+    if let Err(error) = start(&layout, &binaries) {
         let cleaned = clean(&layout).and_then(|()| lock.clear());
         watcher.dismiss()?;
         return match cleaned {
             Ok(()) => Err(error.context("the cluster did not come up, and nothing is left of it")),
-            Err(why) => Err(error.context(format!("the cluster did not come up, and is not all gone: {why:#}"))),
+            Err(why) => {
+                Err(error.context(format!("the cluster did not come up, and is not all gone: {why:#}")))
+            }
         };
     }
-    watcher.dismiss()?;
-    Ok(Ok(Up { layout, took: Some(watch.elapsed()) }))
+    Ok(Ok(Up { layout, started: Some(Started { took: watch.elapsed(), watcher }) }))
 }
 
 /// Takes down the cluster in `layout`, whatever is left of it. Says whether anything was.
@@ -92,11 +102,12 @@ pub fn down(layout: &Layout) -> Result<bool> {
     let is_named = lock.folder()?.is_some_and(|folder| folder == layout.root());
     let is_there = layout.is_made() || !marked::processes(layout)?.is_empty();
     if !is_there && !is_named {
-        lock.release()?;
         return Ok(false);
     }
     clean(layout)?;
-    if is_named { lock.clear()? } else { lock.release()? }
+    if is_named {
+        lock.clear()?;
+    }
     Ok(true)
 }
 
@@ -125,7 +136,6 @@ fn default_folder() -> Result<Layout> {
 }
 
 fn start(layout: &Layout, binaries: &Binaries) -> Result<()> {
-    layout.make()?;
     filter::note(layout)?;
     settings::note(layout)?;
     traces::note(layout)?;

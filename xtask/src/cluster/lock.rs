@@ -52,15 +52,18 @@ impl Lock {
     }
 
     /// Says that there is none any more.
-    pub fn clear(self) -> Result<()> {
-        fs::remove_file(PATH).with_context(|| format!("cannot remove {PATH}"))
+    pub fn clear(&mut self) -> Result<()> {
+        self.file.set_len(0).with_context(|| format!("cannot write {PATH}"))
     }
+}
 
-    /// Gives it back: where there is no cluster, nothing is left.
-    pub fn release(mut self) -> Result<()> {
-        match self.folder()? {
-            Some(_) => Ok(()),
-            None => self.clear(),
+impl Drop for Lock {
+    /// Where there is no cluster, there is no file.
+    fn drop(&mut self) {
+        if let Ok(None) = self.folder()
+            && let Err(error) = fs::remove_file(PATH)
+        {
+            eprintln!("warning: cannot remove {PATH}: {error}");
         }
     }
 }

@@ -31,8 +31,7 @@ pub fn make_image(folder: &Path, image: &Path) -> Result<()> {
     fs::write(work.join("config.json"), configuration.to_string()).context("cannot write config.json")?;
     fs::write(work.join("manifest.json"), manifest.to_string()).context("cannot write manifest.json")?;
     tar(&work, "image.tar", &["manifest.json", "config.json", "layer.tar"])?;
-    fs::rename(work.join("image.tar"), image)
-        .with_context(|| format!("cannot write {}", image.display()))?;
+    fs::rename(work.join("image.tar"), image).with_context(|| format!("cannot write {}", image.display()))?;
     fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
 }
 

@@ -27,7 +27,8 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 
 pub fn etcd(layout: &Layout) -> Daemon {
     let certificate = |file: &str| layout.text(&format!("certificates/{file}"));
-    let (authority, crt, key) = (certificate("authority.crt"), certificate("etcd.crt"), certificate("etcd.key"));
+    let (authority, crt, key) =
+        (certificate("authority.crt"), certificate("etcd.crt"), certificate("etcd.key"));
     let arguments = vec![
         "--name=picofaas".to_owned(),
         format!("--data-dir={}", layout.text("etcd")),
