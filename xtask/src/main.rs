@@ -5,6 +5,7 @@
 //! | `test` | the named checks that a change must pass, run here as in CI |
 //! | `tidy` | the rules about the tree itself that no compiler checks |
 //! | `bench` | picofaas beside nginx and a direct call, under the same load |
+//! | `image` | the container images, from the Dockerfiles of the tree |
 //! | `openapi` | the part of `test` that compares openapi.yaml with a running server |
 //! | `examples` | the part of `test` that compares what the examples of several languages answer |
 //! | `scaffold` | the part of `test` that tries out what `picofaas new` makes |
@@ -19,6 +20,7 @@ mod bench;
 mod examples;
 mod folder;
 mod http;
+mod image;
 mod libtest;
 mod openapi;
 mod process;
@@ -52,6 +54,8 @@ enum Chore {
     Tidy,
     /// Measure picofaas beside nginx and a direct call: latency, requests/s, CPU per request
     Bench(Box<bench::Arguments>),
+    /// Build the container images and leave them as archives under target/images
+    Image(image::Options),
 }
 
 fn main() -> ExitCode {
@@ -74,5 +78,6 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Chore::Test(options) => test::run(&repository, &options),
         Chore::Tidy => tidy::run(&repository),
         Chore::Bench(arguments) => bench::run(&repository, &arguments),
+        Chore::Image(options) => image::run(&repository, &options),
     }
 }

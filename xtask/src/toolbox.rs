@@ -24,6 +24,9 @@ pub struct Program {
 pub const WRK: Program = Program { name: "wrk", package: "wrk" };
 pub const JQ: Program = Program { name: "jq", package: "jq" };
 pub const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
+pub const BUILDAH: Program = Program { name: "buildah", package: "buildah" };
+pub const MMDEBSTRAP: Program = Program { name: "mmdebstrap", package: "mmdebstrap" };
+pub const MUSL: Program = Program { name: "musl-gcc", package: "musl-tools" };
 
 /// Why a tool cannot be had here: a sentence for the person who reads that a check was skipped.
 #[derive(Debug)]
@@ -248,12 +251,13 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-fn is_on_path(program: &str) -> bool {
+pub fn is_on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn runs(command: &mut Command) -> bool {
+/// Whether a command, which may say what it likes, succeeds.
+pub fn runs(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
