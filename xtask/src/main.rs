@@ -6,6 +6,7 @@
 //! | `tidy` | the rules about the tree itself that no compiler checks |
 //! | `bench` | picofaas beside nginx and a direct call, under the same load |
 //! | `image` | the container images, from the Dockerfiles of the tree |
+//! | `manifests` | the part of `test` that checks `k8s/` without a cluster |
 //! | `openapi` | the part of `test` that compares openapi.yaml with a running server |
 //! | `examples` | the part of `test` that compares what the examples of several languages answer |
 //! | `scaffold` | the part of `test` that tries out what `picofaas new` makes |
@@ -22,6 +23,7 @@ mod folder;
 mod http;
 mod image;
 mod libtest;
+mod manifests;
 mod openapi;
 mod process;
 mod python;
