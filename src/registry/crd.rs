@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::container::NEEDS_KUBERNETES;
 use super::{
-    FIELDS, InvalidName, ManifestError, NAME_BYTES_MAX, RESERVED_ENV, SpecError, parse_function,
+    FIELDS, InvalidName, ManifestError, NAME_BYTES_MAX, RESERVED_ENV, Replicas, SpecError, parse_function,
     read_manifests,
 };
 
@@ -87,6 +87,10 @@ fn the_ranges_and_defaults_of_the_definition_are_those_of_the_reader() {
         assert_eq!(schema.get("default"), default.filter(|_| !follows), "{path}");
     }
     assert_eq!(spec["properties"]["executionMode"]["default"], "JOB");
+    let rule = &spec["properties"]["replicas"]["x-kubernetes-validations"][0]["rule"];
+    let Replicas { min, max } = Replicas::default();
+    let expected = format!("(has(self.min) ? self.min : {min}) <= (has(self.max) ? self.max : {max})");
+    assert_eq!(*rule, expected);
 }
 
 #[test]

@@ -21,7 +21,8 @@ const REGISTRIES: &str = "unqualified-search-registries = [\"docker.io\"]\n";
 
 /// A program that builds images.
 pub enum Engine {
-    /// Needs no daemon. Its images are in this folder, and nothing of it is elsewhere.
+    /// Needs no daemon. All of its images are in this folder; elsewhere it keeps only which registry had
+    /// which layer (`/var/lib/containers/cache`).
     Buildah { folder: PathBuf },
     /// Docker or podman, whose command lines agree in what is needed here. Images go where its user's are.
     Daemon { program: &'static str },
