@@ -57,6 +57,14 @@ pub enum Code {
     NoInstance,
     InstanceCrashed,
     OutOfMemory,
+    // What a cluster has to do with it.
+    KubeUnavailable,
+    QuotaExceeded,
+    AdmissionRefused,
+    ImageUnavailable,
+    ContainerConfig,
+    PodEvicted,
+    // What the function made of it.
     InvalidAnswer,
     OutputTooLarge,
     OutputNotJson,
@@ -89,7 +97,7 @@ impl Source {
 
 impl Code {
     /// Every code, in the order of the enum.
-    pub const ALL: [Code; 50] = [
+    pub const ALL: [Code; 56] = [
         Code::BadRequest,
         Code::InvalidJson,
         Code::CursorExpired,
@@ -134,6 +142,12 @@ impl Code {
         Code::NoInstance,
         Code::InstanceCrashed,
         Code::OutOfMemory,
+        Code::KubeUnavailable,
+        Code::QuotaExceeded,
+        Code::AdmissionRefused,
+        Code::ImageUnavailable,
+        Code::ContainerConfig,
+        Code::PodEvicted,
         Code::InvalidAnswer,
         Code::OutputTooLarge,
         Code::OutputNotJson,
@@ -172,6 +186,10 @@ impl Code {
             Code::QueueFull => 429,
             Code::InstanceCrashed
             | Code::OutOfMemory
+            | Code::AdmissionRefused
+            | Code::ImageUnavailable
+            | Code::ContainerConfig
+            | Code::PodEvicted
             | Code::InvalidAnswer
             | Code::OutputTooLarge
             | Code::OutputNotJson
@@ -186,6 +204,8 @@ impl Code {
             | Code::Draining
             | Code::ControlBusy
             | Code::LogReadersFull
+            | Code::KubeUnavailable
+            | Code::QuotaExceeded
             | Code::ShuttingDown
             | Code::Cancelled => 503,
             Code::Timeout | Code::QueueTimeout | Code::HandlerTimeout => 504,
@@ -240,6 +260,12 @@ impl Code {
             Code::NoInstance => "NO_INSTANCE",
             Code::InstanceCrashed => "INSTANCE_CRASHED",
             Code::OutOfMemory => "OUT_OF_MEMORY",
+            Code::KubeUnavailable => "KUBE_UNAVAILABLE",
+            Code::QuotaExceeded => "QUOTA_EXCEEDED",
+            Code::AdmissionRefused => "ADMISSION_REFUSED",
+            Code::ImageUnavailable => "IMAGE_UNAVAILABLE",
+            Code::ContainerConfig => "CONTAINER_CONFIG",
+            Code::PodEvicted => "POD_EVICTED",
             Code::InvalidAnswer => "INVALID_ANSWER",
             Code::OutputTooLarge => "OUTPUT_TOO_LARGE",
             Code::OutputNotJson => "OUTPUT_NOT_JSON",
@@ -255,6 +281,8 @@ impl Code {
         match self {
             Code::InstanceCrashed
             | Code::OutOfMemory
+            | Code::ImageUnavailable
+            | Code::ContainerConfig
             | Code::InvalidAnswer
             | Code::OutputTooLarge
             | Code::OutputNotJson
@@ -302,6 +330,10 @@ impl Code {
             | Code::FunctionRemoved
             | Code::ShuttingDown
             | Code::NoInstance
+            | Code::KubeUnavailable
+            | Code::QuotaExceeded
+            | Code::AdmissionRefused
+            | Code::PodEvicted
             | Code::Internal => Source::Gateway,
         }
     }

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Request, Response};
@@ -85,10 +86,14 @@ pub struct JobStart {
     pub function: Arc<Function>,
     /// The execution that it is to run.
     pub execution: ExecutionId,
+    /// Which of its attempts this is, from 1.
+    pub attempt: u8,
     /// The trace it belongs to.
     pub trace_id: String,
     /// What it proves itself with.
     pub token: Token,
+    /// What the attempt may take, all in all.
+    pub time_left: Duration,
     /// Answered, or the asker gone: it is killed.
     pub killed: Awaited<()>,
     /// Answered when it is gone.

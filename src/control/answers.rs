@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::changes::unknown;
 use super::{Control, Registered};
-use crate::backend::Backend;
 use crate::error::{Code, Refusal};
 use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::gateway::reply::{self, Body};
@@ -213,15 +212,11 @@ impl Control {
             ready = doorway.ready.load(Ordering::Relaxed);
             queued = doorway.depth();
             in_flight = doorway.in_flight.load(Ordering::Relaxed);
-            replicas = match &lane.backend {
-                Backend::Fleet(fleet) => fleet.count(),
-                Backend::Jobs(jobs) => {
-                    on_demand = true;
-                    ready = jobs.count();
-                    jobs.count()
-                }
-                Backend::Endpoints(_) => u32::try_from(lane.function.addresses.len()).unwrap_or(u32::MAX),
-            };
+            replicas = lane.backend.count();
+            on_demand = lane.backend.is_per_attempt();
+            if on_demand {
+                ready = replicas;
+            }
         }
         let rolling = registered.serving.is_some_and(|lane| lane != wanted.lane);
         let trouble = wanted.trouble.load();
@@ -243,9 +238,9 @@ impl Control {
             }));
         }
         let mut value = serde_json::to_value(&wanted.spec).unwrap_or_default();
-        if let Some(Backend::Fleet(fleet)) = lanes.get(&wanted.lane).map(|lane| &lane.backend) {
+        if let Some(min) = lanes.get(&wanted.lane).and_then(|lane| lane.backend.min()) {
             // It may have been set since by itself.
-            value["replicas"]["min"] = fleet.min().into();
+            value["replicas"]["min"] = min.into();
         }
         value["status"] = json!({
             "replicas": replicas,
