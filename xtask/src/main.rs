@@ -10,6 +10,7 @@
 //! | `openapi` | the part of `test` that compares openapi.yaml with a running server |
 //! | `examples` | the part of `test` that compares what the examples of several languages answer |
 //! | `scaffold` | the part of `test` that tries out what `picofaas new` makes |
+//! | `cluster` | a real Kubernetes of one node on this machine |
 //! | `repository` | where the tree is, what is in it, how cargo is called in it |
 //! | `toolbox` | the tools a chore needs and how they get onto this machine |
 //! | `libtest` | reads the counts out of what `cargo test` prints |
@@ -18,6 +19,7 @@
 //! | `http`, `wait` | a request to 127.0.0.1, and patience with a limit |
 
 mod bench;
+mod cluster;
 mod examples;
 mod folder;
 mod http;
@@ -56,6 +58,8 @@ enum Chore {
     Tidy,
     /// Measure picofaas beside nginx and a direct call: latency, requests/s, CPU per request
     Bench(Box<bench::Arguments>),
+    /// A real Kubernetes of one node on this machine: put it up, look at it, take it down
+    Cluster(cluster::Arguments),
     /// Build the container images and leave them as archives under target/images
     Image(image::Options),
 }
@@ -80,6 +84,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Chore::Test(options) => test::run(&repository, &options),
         Chore::Tidy => tidy::run(&repository),
         Chore::Bench(arguments) => bench::run(&repository, &arguments),
+        Chore::Cluster(arguments) => cluster::run(arguments),
         Chore::Image(options) => image::run(&repository, &options),
     }
 }

@@ -274,8 +274,8 @@ pub fn debian_programs(programs: &[Program]) -> Result<(), Unavailable> {
     if !succeeds(update.arg("update")) || !succeeds(&mut install) {
         return Err(Unavailable(format!("apt-get could not install {packages}")));
     }
-    if missing.iter().any(|program| program.name == NGINX.name) {
-        stop_the_packaged_nginx();
+    for program in &missing {
+        stop_packaged(program.name);
     }
     match missing.iter().find(|program| !is_on_path(program.name)) {
         Some(program) => Err(Unavailable(format!("{} brought no program {}", program.package, program.name))),
@@ -283,12 +283,14 @@ pub fn debian_programs(programs: &[Program]) -> Result<(), Unavailable> {
     }
 }
 
-/// The package starts a server on port 80, which nobody asked for and which a bench would run beside.
-fn stop_the_packaged_nginx() {
-    if Path::new("/run/systemd/system").is_dir() {
-        println!("stopping the server that the package started: systemctl disable --now nginx");
-        if !succeeds(Command::new("systemctl").args(["disable", "--now", "nginx"])) {
-            println!("warning: it could not be stopped and goes on listening on port 80");
+/// Programs whose packages start a server, which nobody asked for: on port 80, or beside ours.
+const PACKAGED_SERVERS: [&str; 3] = [NGINX.name, "containerd", "etcd"];
+
+fn stop_packaged(server: &str) {
+    if PACKAGED_SERVERS.contains(&server) && Path::new("/run/systemd/system").is_dir() {
+        println!("stopping the server that the package started: systemctl disable --now {server}");
+        if !succeeds(Command::new("systemctl").args(["disable", "--now", server])) {
+            println!("warning: it could not be stopped and goes on running");
         }
     }
 }
@@ -301,7 +303,7 @@ fn apt_get() -> Command {
 }
 
 /// `$XDG_CACHE_HOME/picofaas/tools`, else `~/.cache/picofaas/tools`.
-fn cache() -> Result<PathBuf, Unavailable> {
+pub fn cache() -> Result<PathBuf, Unavailable> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     match base {
@@ -312,7 +314,7 @@ fn cache() -> Result<PathBuf, Unavailable> {
     }
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
