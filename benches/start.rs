@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use picofaas::backend::Context;
-use picofaas::backend::children::Children;
 use picofaas::backend::exit::Exit;
-use picofaas::backend::limits::Limits;
+use picofaas::backend::local::children::Children;
+use picofaas::backend::local::limits::Limits;
+use picofaas::backend::local::process::{Launch, Process};
 use picofaas::backend::orders::Orders;
 use picofaas::backend::output::{LastWords, Lines};
-use picofaas::backend::process::{Launch, Process};
 use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
 use picofaas::hot::switchboard::{Extent, Switchboard};
@@ -33,6 +33,7 @@ fn context(limits: &str) -> Rc<Context> {
     let Flags { serve } = Flags::parse_from(["picofaas", "--local-limits", limits]);
     let board = Switchboard::new(Extent { gateways: 1, slots: 64, lanes: 1 }).expect("rings");
     Rc::new(Context {
+        cluster: None,
         orders: Orders::new(Arc::new(board)),
         clock: Clock::start(),
         limits: Limits::prepare(&serve).expect("limits"),

@@ -68,6 +68,12 @@ impl Endpoints {
         endpoints
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.function.addresses.len()).unwrap_or(u32::MAX)
+    }
+
     /// Looks after none of them any more.
     pub fn close(&self) {
         self.closed.set(true);

@@ -1,34 +1,22 @@
-//! What gives instances: local processes for `WARM` and `JOB`, endpoints for `POOL`.
+//! What gives instances: local processes or pods for `WARM` and `JOB`, endpoints for `POOL`.
 //!
 //! Everything here runs on the control thread.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `orders` | the way to the scheduler, which keeps what its ring has no room for |
-//! | `fleet` | the instances of one lane: started, watched, replaced, stopped |
-//! | `jobs` | the processes of one lane that take one attempt each |
-//! | `process` | one local process, from its start until nothing of it is left |
-//! | `exit` | how a process ended |
-//! | `children` | the processes that are our children, and those left to us |
-//! | `limits` | what a local process may use, and by which means |
-//! | `cgroup` | the control groups of the kernel |
-//! | `rlimit` | the limits that a process inherits |
-//! | `output` | what a process writes, as bounded lines |
-//! | `probe` | `GET /health` |
+//! | `local` | processes on this machine |
+//! | `kubernetes` | Jobs and Deployments of a cluster |
 //! | `endpoints` | the places of a `POOL` function |
+//! | `exit` | how a process ended |
+//! | `output` | what a process writes, as bounded lines |
 
-pub mod cgroup;
-pub mod children;
 pub mod endpoints;
 pub mod exit;
-pub mod fleet;
-pub mod jobs;
-pub mod limits;
+pub mod kubernetes;
+pub mod local;
 pub mod orders;
 pub mod output;
-pub mod probe;
-pub mod process;
-pub mod rlimit;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -39,7 +27,15 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::hot::message::LaneIndex;
+use crate::error::Refusal;
+use crate::function::Function;
+use crate::hot::message::{InstanceKey, LaneIndex, Order};
+use crate::mailbox::{Announcement, JobStart};
+use crate::registry::ExecutionMode;
+use local::children::Children;
+use local::fleet::Fleet;
+use local::jobs::Jobs;
+use local::limits::Limits;
 
 /// What every backend needs.
 #[derive(Debug)]
@@ -57,11 +53,13 @@ pub struct Context {
     /// What the lines that functions write are told.
     pub lines: output::Lines,
     /// What local processes may use.
-    pub limits: limits::Limits,
+    pub limits: Limits,
     /// The processes that are our children.
-    pub children: Rc<children::Children>,
+    pub children: Rc<Children>,
     /// What is still read of processes that have ended.
     pub last_words: RefCell<output::LastWords>,
+    /// The cluster that runs functions, where it is not this machine that does.
+    pub cluster: Option<Rc<kubernetes::cluster::Cluster>>,
     /// Lanes whose fleet has started an instance: only these have idle ones to look for, and lanes
     /// without any cost nothing. Control drops a lane again when it finds its fleet empty.
     pub populated: RefCell<BTreeSet<LaneIndex>>,
@@ -105,13 +103,179 @@ impl Drop for Context {
     }
 }
 
-/// The instances of one lane.
+/// What gives the instances of one lane.
 #[derive(Debug, Clone)]
 pub enum Backend {
-    /// Local processes.
-    Fleet(Rc<fleet::Fleet>),
+    /// Local processes that stay.
+    Fleet(Rc<Fleet>),
     /// A local process for each attempt.
-    Jobs(Rc<jobs::Jobs>),
+    Jobs(Rc<Jobs>),
+    /// A Job of Kubernetes for each attempt.
+    KubeJobs(Rc<kubernetes::jobs::Jobs>),
     /// Something that already runs.
     Endpoints(Rc<endpoints::Endpoints>),
+}
+
+impl Backend {
+    /// The one that fits a function, at work: its first instances are being started, or offered to the
+    /// scheduler.
+    pub async fn open(context: &Rc<Context>, function: &Arc<Function>) -> Self {
+        match function.spec.execution_mode {
+            ExecutionMode::Pool => {
+                Self::Endpoints(endpoints::Endpoints::open(context.clone(), function.clone()).await)
+            }
+            ExecutionMode::Warm => {
+                let fleet = Fleet::new(context.clone(), function.clone());
+                fleet.keep_min();
+                Self::Fleet(fleet)
+            }
+            ExecutionMode::Job => {
+                // To the scheduler, what starts a process for each attempt is one instance that is
+                // always there.
+                let instance = InstanceKey { lane: function.lane, place: 0, generation: 1 };
+                context.orders.send(Order::Ready { instance, started: false });
+                match &context.cluster {
+                    Some(cluster) => Self::KubeJobs(kubernetes::jobs::Jobs::new(
+                        context.clone(),
+                        cluster.clone(),
+                        function.clone(),
+                    )),
+                    None => Self::Jobs(Jobs::new(context.clone(), function.clone())),
+                }
+            }
+        }
+    }
+
+    /// The scheduler asks for one more. Answers whether this kind can be asked.
+    pub fn start_wanted(&self) -> bool {
+        match self {
+            Self::Fleet(fleet) => fleet.start_wanted(),
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => return false,
+        }
+        true
+    }
+
+    /// Starts what one attempt of a `JOB` runs in.
+    pub fn start_job(&self, start: JobStart) {
+        match self {
+            Self::Jobs(jobs) => jobs.start(start),
+            Self::KubeJobs(jobs) => jobs.start(start),
+            // Dropped, which tells whoever waits.
+            Self::Fleet(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// A connection to an instance failed: it is granted again when it answers.
+    pub fn look_after(&self, instance: InstanceKey) {
+        match self {
+            Self::Fleet(fleet) => fleet.look_after(instance),
+            Self::Endpoints(endpoints) => endpoints.look_after(instance),
+            // Its stand-in is never found wanting.
+            Self::Jobs(_) | Self::KubeJobs(_) => {}
+        }
+    }
+
+    /// An instance says that it listens. `None` where the token is none of this lane's.
+    #[must_use]
+    pub fn announced(&self, _announcement: &Announcement) -> Option<Result<(), Refusal>> {
+        match self {
+            // Nobody announces himself there: a fleet asks for health, a job is called by nobody,
+            // and an endpoint was named by whoever registered it.
+            Self::Fleet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
+        }
+    }
+
+    /// Stops an instance that the scheduler has retired.
+    pub fn stop(&self, instance: InstanceKey) {
+        match self {
+            Self::Fleet(fleet) => fleet.stop(instance),
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// How many instances there are, starting ones included.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        match self {
+            Self::Fleet(fleet) => fleet.count(),
+            Self::Jobs(jobs) => jobs.count(),
+            Self::KubeJobs(jobs) => jobs.count(),
+            Self::Endpoints(endpoints) => endpoints.count(),
+        }
+    }
+
+    /// Whether an instance is started for each attempt, so that none is ever ready before.
+    #[must_use]
+    pub fn is_per_attempt(&self) -> bool {
+        match self {
+            Self::Jobs(_) | Self::KubeJobs(_) => true,
+            Self::Fleet(_) | Self::Endpoints(_) => false,
+        }
+    }
+
+    /// How many are kept running; `None` where that cannot be set.
+    #[must_use]
+    pub fn min(&self) -> Option<u32> {
+        match self {
+            Self::Fleet(fleet) => Some(fleet.min()),
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
+        }
+    }
+
+    /// Sets how many are kept running, where that can be set, and starts what is missing.
+    pub fn set_min(&self, min: u32) {
+        match self {
+            Self::Fleet(fleet) => fleet.set_min(min),
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// Whether a version may take over: it has shown that it starts, or it starts on demand.
+    #[must_use]
+    pub fn can_serve(&self) -> bool {
+        match self {
+            Self::Fleet(fleet) => fleet.was_ready() || fleet.min() == 0,
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
+        }
+    }
+
+    /// Whether nothing of it is left here that ends with this process.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Fleet(fleet) => fleet.is_empty(),
+            Self::Jobs(jobs) => jobs.count() == 0,
+            Self::KubeJobs(jobs) => jobs.count() == 0,
+            Self::Endpoints(_) => true,
+        }
+    }
+
+    /// Whether a lane that was closed may be forgotten: the scheduler is done with it, and this is what
+    /// else is waited for.
+    #[must_use]
+    pub fn may_be_forgotten(&self) -> bool {
+        match self {
+            Self::Fleet(fleet) => fleet.is_empty(),
+            // Each ends with the attempt that it was started for.
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
+        }
+    }
+
+    /// Keeps no instance running any more; those that run are stopped when the scheduler retires them.
+    pub fn wind_down(&self) {
+        match self {
+            Self::Fleet(fleet) => fleet.wind_down(),
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// Stops what it started, and starts nothing more.
+    pub fn close(&self) {
+        match self {
+            Self::Fleet(fleet) => fleet.close(),
+            // Each ends with the attempt that it was started for.
+            Self::Jobs(_) | Self::KubeJobs(_) => {}
+            Self::Endpoints(endpoints) => endpoints.close(),
+        }
+    }
 }

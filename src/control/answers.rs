@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::changes::unknown;
 use super::{Control, Registered};
-use crate::backend::Backend;
 use crate::error::{Code, Refusal};
 use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::gateway::reply::{self, Body};
@@ -43,7 +42,9 @@ impl Control {
                 let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
                 return self.pass_on(owner, request).await;
             }
-            Call::JobInput(_) | Call::CompleteJob(_) => Err(served_elsewhere(uri.path(), RUNTIME)),
+            Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
+                Err(served_elsewhere(uri.path(), RUNTIME))
+            }
             Call::ListExecutions => self.list_executions(uri.query()).await,
             Call::Healthz => self.healthz().await,
             Call::Readyz => self.readyz(),
@@ -57,7 +58,7 @@ impl Control {
             Call::ExecutionLogs(id) => self.execution_logs(id, &request).await,
             Call::CreateFunction => self.create(request.body()).await,
             Call::PutFunction(name) => self.replace(name, &request).await,
-            Call::DeleteFunction(name) => self.delete(name).await.map(|()| no_content()),
+            Call::DeleteFunction(name) => self.delete(name).await.map(|()| reply::no_content()),
             Call::PutReplicas(name) => self.put_replicas(name, request.body()),
         };
         answered.unwrap_or_else(|refusal| reply::refusal(&refusal))
@@ -213,15 +214,11 @@ impl Control {
             ready = doorway.ready.load(Ordering::Relaxed);
             queued = doorway.depth();
             in_flight = doorway.in_flight.load(Ordering::Relaxed);
-            replicas = match &lane.backend {
-                Backend::Fleet(fleet) => fleet.count(),
-                Backend::Jobs(jobs) => {
-                    on_demand = true;
-                    ready = jobs.count();
-                    jobs.count()
-                }
-                Backend::Endpoints(_) => u32::try_from(lane.function.addresses.len()).unwrap_or(u32::MAX),
-            };
+            replicas = lane.backend.count();
+            on_demand = lane.backend.is_per_attempt();
+            if on_demand {
+                ready = replicas;
+            }
         }
         let rolling = registered.serving.is_some_and(|lane| lane != wanted.lane);
         let trouble = wanted.trouble.load();
@@ -243,9 +240,9 @@ impl Control {
             }));
         }
         let mut value = serde_json::to_value(&wanted.spec).unwrap_or_default();
-        if let Some(Backend::Fleet(fleet)) = lanes.get(&wanted.lane).map(|lane| &lane.backend) {
+        if let Some(min) = lanes.get(&wanted.lane).and_then(|lane| lane.backend.min()) {
             // It may have been set since by itself.
-            value["replicas"]["min"] = fleet.min().into();
+            value["replicas"]["min"] = min.into();
         }
         value["status"] = json!({
             "replicas": replicas,
@@ -269,12 +266,6 @@ fn check_etag(expected: &HeaderValue, etag: Option<&str>) -> Result<(), Refusal>
         Code::VersionMismatch,
         format!("If-Match {expected:?} does not name the function's version: {is}"),
     ))
-}
-
-fn no_content() -> Response<Body> {
-    let mut response = Response::new(Body::default());
-    *response.status_mut() = hyper::StatusCode::NO_CONTENT;
-    response
 }
 
 fn invalid(error: SpecError) -> Refusal {

@@ -18,15 +18,12 @@ use arc_swap::ArcSwapOption;
 
 use super::{Control, OpenLane, Registered};
 use crate::backend::Backend;
-use crate::backend::endpoints::Endpoints;
-use crate::backend::fleet::Fleet;
-use crate::backend::jobs::Jobs;
 use crate::clock::NANOS_PER_MS;
 use crate::error::{Code, Refusal};
 use crate::function::Function;
 use crate::hot::doorway::Doorway;
 use crate::hot::lane::{Lane, LaneLimits};
-use crate::hot::message::{InstanceKey, LaneIndex, Order};
+use crate::hot::message::{LaneIndex, Order};
 use crate::mailbox::{Letter, question};
 use crate::metrics::Meters;
 use crate::registry::{ExecutionMode, Fault, FunctionSpec};
@@ -152,8 +149,8 @@ impl Control {
                 .with_details(vec![Fault { field: "replicas".to_owned(), message }]));
         }
         let lanes = self.lanes.borrow();
-        if let Some(OpenLane { backend: Backend::Fleet(fleet), .. }) = lanes.get(&registered.wanted.lane) {
-            fleet.set_min(replicas);
+        if let Some(lane) = lanes.get(&registered.wanted.lane) {
+            lane.backend.set_min(replicas);
         }
         Ok(())
     }
@@ -163,23 +160,7 @@ impl Control {
         self.tell_all(|done| Letter::Learn { function: function.clone(), done }).await;
         let lane = Lane::new(function.lane, function.doorway.clone(), limits(&function.spec));
         self.context.orders.send(Order::Open { lane: Box::new(lane) });
-        let backend = match function.spec.execution_mode {
-            ExecutionMode::Pool => {
-                Backend::Endpoints(Endpoints::open(self.context.clone(), function.clone()).await)
-            }
-            ExecutionMode::Warm => {
-                let fleet = Fleet::new(self.context.clone(), function.clone());
-                fleet.keep_min();
-                Backend::Fleet(fleet)
-            }
-            ExecutionMode::Job => {
-                // To the scheduler, what starts a process for each attempt is one instance that is
-                // always there.
-                let instance = InstanceKey { lane: function.lane, place: 0, generation: 1 };
-                self.context.orders.send(Order::Ready { instance, started: false });
-                Backend::Jobs(Jobs::new(self.context.clone(), function.clone()))
-            }
-        };
+        let backend = Backend::open(&self.context, function).await;
         self.lanes.borrow_mut().insert(function.lane, OpenLane { function: function.clone(), backend });
     }
 
@@ -196,10 +177,7 @@ impl Control {
     /// Whether a version may take over: it has shown that it starts, or it starts on demand.
     #[must_use]
     pub fn can_serve(&self, function: &Function) -> bool {
-        match self.lanes.borrow().get(&function.lane).map(|lane| &lane.backend) {
-            Some(Backend::Fleet(fleet)) => fleet.was_ready() || fleet.min() == 0,
-            Some(Backend::Jobs(_) | Backend::Endpoints(_)) | None => true,
-        }
+        self.lanes.borrow().get(&function.lane).is_none_or(|lane| lane.backend.can_serve())
     }
 
     /// Steps 4 to 6. From its first line on it is not taken back: the next change finds this
@@ -224,8 +202,8 @@ impl Control {
 
     /// Step 6. Its backend keeps nothing running for a lane that only finishes.
     fn close(&self, lane: LaneIndex) {
-        if let Some(OpenLane { backend: Backend::Fleet(fleet), .. }) = self.lanes.borrow().get(&lane) {
-            fleet.wind_down();
+        if let Some(open) = self.lanes.borrow().get(&lane) {
+            open.backend.wind_down();
         }
         self.context.orders.send(Order::Close { lane });
     }
@@ -237,10 +215,8 @@ impl Control {
             let backend = control.lanes.borrow().get(&index).map(|lane| lane.backend.clone());
             if let Some(backend) = backend {
                 backend.close();
-                if let Backend::Fleet(fleet) = backend {
-                    while !fleet.is_empty() {
-                        tokio::time::sleep(ROLLOUT_LOOK).await;
-                    }
+                while !backend.may_be_forgotten() {
+                    tokio::time::sleep(ROLLOUT_LOOK).await;
                 }
             }
             if let Some(OpenLane { function, .. }) = control.lanes.borrow_mut().remove(&index) {

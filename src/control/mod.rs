@@ -7,8 +7,10 @@
 //! | `answers` | the HTTP calls that are control's to answer |
 //! | `listing` | the list of executions, merged of what each gateway finds |
 //! | `notices` | what the scheduler asks for |
+//! | `announcements` | what instances say of themselves |
 //! | `logs` | the lines that functions write: kept, read and followed |
 
+pub mod announcements;
 pub mod answers;
 pub mod changes;
 pub mod listing;
@@ -134,29 +136,13 @@ impl Control {
     /// Instances of local functions that still run.
     #[must_use]
     pub fn has_instances(&self) -> bool {
-        self.lanes.borrow().values().any(|lane| match &lane.backend {
-            Backend::Fleet(fleet) => !fleet.is_empty(),
-            Backend::Jobs(jobs) => jobs.count() > 0,
-            Backend::Endpoints(_) => false,
-        })
+        self.lanes.borrow().values().any(|lane| !lane.backend.is_empty())
     }
 
     /// Stops every instance.
     pub fn stop_instances(&self) {
         for lane in self.lanes.borrow().values() {
             lane.backend.close();
-        }
-    }
-}
-
-impl Backend {
-    /// Stops what it started, and starts nothing more.
-    pub fn close(&self) {
-        match self {
-            Backend::Fleet(fleet) => fleet.close(),
-            // Each ends with the attempt that it was started for.
-            Backend::Jobs(_) => {}
-            Backend::Endpoints(endpoints) => endpoints.close(),
         }
     }
 }

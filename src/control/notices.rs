@@ -10,7 +10,6 @@ use crate::backend::Backend;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::hot::message::{LaneIndex, Notice, Order};
 use crate::mailbox::JobStart;
-use crate::registry::ExecutionMode;
 
 /// How often idle instances are looked for; an instance stops at most this much late.
 const REAP_PERIOD: Duration = Duration::from_millis(100);
@@ -47,21 +46,19 @@ impl Control {
 
     fn notice(self: &Rc<Self>, notice: Notice) {
         match notice {
-            Notice::Start { lane } => match self.backend(lane) {
-                Some(Backend::Fleet(fleet)) => fleet.start_wanted(),
-                Some(Backend::Jobs(_) | Backend::Endpoints(_)) | None => {
-                    self.context.orders.send(Order::StartFailed { lane })
+            Notice::Start { lane } => {
+                if !self.backend(lane).is_some_and(|backend| backend.start_wanted()) {
+                    self.context.orders.send(Order::StartFailed { lane });
                 }
-            },
-            Notice::Suspect { instance } => match self.backend(instance.lane) {
-                Some(Backend::Fleet(fleet)) => fleet.look_after(instance),
-                Some(Backend::Endpoints(endpoints)) => endpoints.look_after(instance),
-                // Its stand-in is never found wanting.
-                Some(Backend::Jobs(_)) | None => {}
-            },
+            }
+            Notice::Suspect { instance } => {
+                if let Some(backend) = self.backend(instance.lane) {
+                    backend.look_after(instance);
+                }
+            }
             Notice::Retired { instance } => {
-                if let Some(Backend::Fleet(fleet)) = self.backend(instance.lane) {
-                    fleet.stop(instance);
+                if let Some(backend) = self.backend(instance.lane) {
+                    backend.stop(instance);
                 }
             }
             Notice::Closed { lane } => self.lane_closed(lane.index),
@@ -75,16 +72,14 @@ impl Control {
     /// Has a lane's idle instances stopped; false where it has no instance at all.
     fn reap_idle(&self, index: LaneIndex, now: Nanos) -> bool {
         let lanes = self.lanes.borrow();
-        let Some(OpenLane { function, backend: Backend::Fleet(fleet) }) = lanes.get(&index) else {
-            return false;
-        };
-        if fleet.is_empty() {
+        let Some(OpenLane { function, backend }) = lanes.get(&index) else { return false };
+        let Some(min) = backend.min() else { return false };
+        if backend.is_empty() {
             return false;
         }
-        let spec = &function.spec;
-        if spec.execution_mode == ExecutionMode::Warm && fleet.count() > fleet.min() {
-            let idle_before = now.saturating_sub(u64::from(spec.idle_timeout_ms) * NANOS_PER_MS);
-            let keep = u16::try_from(fleet.min()).unwrap_or(u16::MAX);
+        if backend.count() > min {
+            let idle_before = now.saturating_sub(u64::from(function.spec.idle_timeout_ms) * NANOS_PER_MS);
+            let keep = u16::try_from(min).unwrap_or(u16::MAX);
             self.context.orders.send(Order::ReapIdle { lane: index, keep, idle_before });
         }
         true
@@ -93,8 +88,8 @@ impl Control {
     /// Starts the process of one attempt of a `JOB`. Where its lane is not there any more, nobody is
     /// told, which tells whoever waits.
     pub fn start_job(&self, start: JobStart) {
-        if let Some(Backend::Jobs(jobs)) = self.backend(start.function.lane) {
-            jobs.start(start);
+        if let Some(backend) = self.backend(start.function.lane) {
+            backend.start_job(start);
         }
     }
 

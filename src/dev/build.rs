@@ -12,10 +12,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 
 use super::terminal::{command_line, say};
-use crate::backend::children::{Children, Started};
 use crate::backend::exit::{Exit, describe};
+use crate::backend::local::children::{Children, Started};
+use crate::backend::local::process::resolve;
 use crate::backend::output::{Lines, Stream, Tail, Writer, follow};
-use crate::backend::process::resolve;
 use crate::clock::Clock;
 
 /// Lines of a failed build that are shown, the last ones.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::content::Content;
 use super::stamp::Stamps;
 use super::survey::{Found, absolute};
-use crate::backend::process::resolve;
+use crate::backend::local::process::resolve;
 use crate::clock::Nanos;
 use crate::registry::{ExecutionMode, FunctionSpec};
 

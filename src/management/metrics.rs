@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
+use prometheus::core::Collector as _;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
@@ -55,6 +56,9 @@ const HISTOGRAMS: [(&str, &str, HistogramOf); 5] = [
 fn collect(control: &Control) -> Vec<MetricFamily> {
     let mut families = Vec::with_capacity(32);
     functions(control, &mut families);
+    if let Some(cluster) = &control.context.cluster {
+        families.extend(cluster.calls.seconds.collect());
+    }
     let gauges = control.board.gateways.iter().map(|gateway| &gateway.gauges);
     let (mut retained, mut connections) = (0, 0);
     for gauge in gauges {
@@ -139,17 +143,11 @@ fn functions(control: &Control, families: &mut Vec<MetricFamily>) {
         sum[0] += doorway.depth() as f64;
         sum[1] += f64::from(doorway.in_flight.load(Ordering::Relaxed));
         // To the scheduler a JOB has an instance that is always there; people count processes.
-        sum[3] += match &lane.backend {
-            crate::backend::Backend::Jobs(jobs) => f64::from(jobs.count()),
-            crate::backend::Backend::Fleet(_) | crate::backend::Backend::Endpoints(_) => {
-                f64::from(doorway.ready.load(Ordering::Relaxed))
-            }
+        sum[3] += match lane.backend.is_per_attempt() {
+            true => f64::from(lane.backend.count()),
+            false => f64::from(doorway.ready.load(Ordering::Relaxed)),
         };
-        sum[2] += match &lane.backend {
-            crate::backend::Backend::Fleet(fleet) => f64::from(fleet.count()),
-            crate::backend::Backend::Jobs(jobs) => f64::from(jobs.count()),
-            crate::backend::Backend::Endpoints(_) => lane.function.addresses.len() as f64,
-        };
+        sum[2] += f64::from(lane.backend.count());
     }
     let gauges = [
         ("queue_depth", "Executions that wait for their first dispatch or their next attempt's turn"),

@@ -27,10 +27,13 @@
 //! | `parse` | the tree of a specification to a [`FunctionSpec`] |
 //! | `container` | the fields that describe a container or process, as in a pod |
 //! | `manifest` | YAML text to specifications |
+//! | `crd` | the definition of the resource says the same (tests) |
 //! | `folder` | finding and loading all manifests below a folder |
 
 pub mod bounds;
 mod container;
+#[cfg(test)]
+mod crd;
 mod endpoint;
 mod fault;
 mod folder;
@@ -44,9 +47,9 @@ mod spec;
 mod tree;
 
 pub use bounds::Bounds;
-pub use container::RESERVED_ENV;
+pub use container::{RESERVED_ENV, is_object_name};
 pub use endpoint::{ENDPOINTS_MAX, EndpointUrl, InvalidEndpoint, SOCKET_PATH_BYTES_MAX};
-pub use fault::{FAULTS_MAX, Fault, Faults};
+pub use fault::{FAULTS_MAX, Fault, Faults, excerpt};
 pub use folder::{Loaded, discover, load_dir};
 pub use manifest::{LocatedFault, MANIFEST_BYTES_MAX, ManifestError, read_manifests};
 pub use name::{FunctionName, InvalidName, NAME_BYTES_MAX};

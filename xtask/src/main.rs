@@ -5,6 +5,8 @@
 //! | `test` | the named checks that a change must pass, run here as in CI |
 //! | `tidy` | the rules about the tree itself that no compiler checks |
 //! | `bench` | picofaas beside nginx and a direct call, under the same load |
+//! | `image` | the container images, from the Dockerfiles of the tree |
+//! | `manifests` | the part of `test` that checks `k8s/` without a cluster |
 //! | `openapi` | the part of `test` that compares openapi.yaml with a running server |
 //! | `examples` | the part of `test` that compares what the examples of several languages answer |
 //! | `scaffold` | the part of `test` that tries out what `picofaas new` makes |
@@ -21,7 +23,9 @@ mod cluster;
 mod examples;
 mod folder;
 mod http;
+mod image;
 mod libtest;
+mod manifests;
 mod openapi;
 mod process;
 mod python;
@@ -56,6 +60,8 @@ enum Chore {
     Bench(Box<bench::Arguments>),
     /// A real Kubernetes of one node on this machine: put it up, look at it, take it down
     Cluster(cluster::Arguments),
+    /// Build the container images and leave them as archives under target/images
+    Image(image::Options),
 }
 
 fn main() -> ExitCode {
@@ -79,5 +85,6 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Chore::Tidy => tidy::run(&repository),
         Chore::Bench(arguments) => bench::run(&repository, &arguments),
         Chore::Cluster(arguments) => cluster::run(arguments),
+        Chore::Image(options) => image::run(&repository, &options),
     }
 }

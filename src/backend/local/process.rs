@@ -11,11 +11,11 @@ use picofaas_child::{Changes, Child, Gate, Program, Streams};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::AbortHandle;
 
-use super::Context;
 use super::children::{InstanceNumber, MARK, Started};
-use super::exit::Exit;
 use super::limits::Enclosure;
-use super::output::{Lines, Stream, Tail, Writer, follow};
+use crate::backend::Context;
+use crate::backend::exit::Exit;
+use crate::backend::output::{Lines, Stream, Tail, Writer, follow};
 use crate::id::ExecutionId;
 use crate::registry::FunctionSpec;
 

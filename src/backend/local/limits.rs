@@ -11,8 +11,8 @@ use super::cgroup::folder::Folder;
 use super::cgroup::mounts::{Hierarchy, hierarchies};
 use super::cgroup::root::Root;
 use super::cgroup::{Allowance, Controller, Version};
-use super::exit::Exit;
 use super::rlimit::threads_of_user;
+use crate::backend::exit::Exit;
 use crate::config::{LocalLimits, ServeArgs};
 use crate::registry::FunctionSpec;
 

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::exit::describe;
+use super::probe;
 use super::process::{Launch, Process, with_tail};
-use super::{Context, probe};
+use crate::backend::Context;
+use crate::backend::exit::describe;
 use crate::clock::Nanos;
 use crate::function::{Address, Ending, Function, Target};
 use crate::hot::message::{InstanceKey, Order};

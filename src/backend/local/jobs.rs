@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Context;
-use super::exit::{Exit, describe};
 use super::process::{Launch, Process, with_tail};
+use crate::backend::Context;
+use crate::backend::exit::{Exit, describe};
 use crate::error::Code;
 use crate::function::Function;
 use crate::mailbox::{JobEnd, JobStart};
@@ -34,7 +34,8 @@ impl Jobs {
 
     /// Starts the process of one attempt, and tells when it is gone.
     pub fn start(self: &Rc<Self>, start: JobStart) {
-        let JobStart { function: _, execution, trace_id, token, killed, ended } = start;
+        let JobStart { function: _, execution, attempt: _, trace_id, token, time_left: _, killed, ended } =
+            start;
         let launch = Launch {
             socket: None,
             env: vec![

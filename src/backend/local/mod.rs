@@ -1,0 +1,21 @@
+//! Processes on this machine.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `fleet` | the instances of one lane: started, watched, replaced, stopped |
+//! | `jobs` | the processes of one lane that take one attempt each |
+//! | `process` | one local process, from its start until nothing of it is left |
+//! | `children` | the processes that are our children, and those left to us |
+//! | `limits` | what a local process may use, and by which means |
+//! | `cgroup` | the control groups of the kernel |
+//! | `rlimit` | the limits that a process inherits |
+//! | `probe` | `GET /health` |
+
+pub mod cgroup;
+pub mod children;
+pub mod fleet;
+pub mod jobs;
+pub mod limits;
+pub mod probe;
+pub mod process;
+pub mod rlimit;
