@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
+use super::runnable::{Ground, obstacles};
 use super::{Control, OpenLane, Registered};
 use crate::backend::Backend;
 use crate::clock::NANOS_PER_MS;
@@ -261,23 +262,14 @@ impl Control {
     /// Whether this control plane has what a function needs to run.
     ///
     /// # Errors
-    /// `INVALID_FUNCTION` with the field that stands in the way.
+    /// `INVALID_FUNCTION` with every field that stands in the way.
     pub fn check_runnable(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
-        let fault = |field: &str, message: &str| {
-            Err(Refusal::new(Code::InvalidFunction, "this control plane cannot run the function")
-                .with_details(vec![Fault { field: field.to_owned(), message: message.to_owned() }]))
-        };
-        match spec.execution_mode {
-            ExecutionMode::Job | ExecutionMode::Warm
-                if spec.local.as_ref().is_none_or(|local| local.command.is_empty()) =>
-            {
-                fault(
-                    "local.command",
-                    "is required: there is no cluster here that could run `image`, so say what to run on this machine",
-                )
-            }
-            ExecutionMode::Job | ExecutionMode::Warm | ExecutionMode::Pool => Ok(()),
+        let obstacles = obstacles(spec, Ground::Local);
+        if obstacles.is_empty() {
+            return Ok(());
         }
+        Err(Refusal::new(Code::InvalidFunction, "this control plane cannot run the function")
+            .with_details(obstacles))
     }
 }
 

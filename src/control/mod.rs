@@ -6,6 +6,7 @@
 //! | `changes` | creating, replacing and deleting functions, step by step over all threads |
 //! | `answers` | the HTTP calls that are control's to answer |
 //! | `listing` | the list of executions, merged of what each gateway finds |
+//! | `runnable` | what a function needs to run here |
 //! | `notices` | what the scheduler asks for |
 //! | `logs` | the lines that functions write: kept, read and followed |
 
@@ -14,6 +15,7 @@ pub mod changes;
 pub mod listing;
 pub mod logs;
 pub mod notices;
+pub mod runnable;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
