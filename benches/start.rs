@@ -33,6 +33,7 @@ fn context(limits: &str) -> Rc<Context> {
     let Flags { serve } = Flags::parse_from(["picofaas", "--local-limits", limits]);
     let board = Switchboard::new(Extent { gateways: 1, slots: 64, lanes: 1 }).expect("rings");
     Rc::new(Context {
+        cluster: None,
         orders: Orders::new(Arc::new(board)),
         clock: Clock::start(),
         limits: Limits::prepare(&serve).expect("limits"),

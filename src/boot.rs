@@ -13,13 +13,14 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 
 use crate::backend::Context;
+use crate::backend::kubernetes::cluster::{Cluster, is_inside};
 use crate::backend::local::children::Children;
 use crate::backend::local::limits::Limits;
 use crate::backend::local::rlimit;
 use crate::backend::orders::Orders;
 use crate::backend::output::{LastWords, Lines};
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{BackendKind, Settings};
 use crate::control::Control;
 use crate::control::logs::store::{Bounds, LogStore};
 use crate::gateway::server::{listen, listen_each};
@@ -76,7 +77,7 @@ struct SocketFolder {
 ///
 /// # Errors
 /// With the name of the flag that has to change.
-pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Result<Running> {
+pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Result<Running> {
     let settings = Arc::new(settings);
     let flags = &settings.flags;
     raise_open_files(flags.max_connections);
@@ -95,6 +96,11 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
 
     let clock = Clock::start();
     let boot = boot_number(clock.unix(0));
+    let cluster = match flags.backend {
+        BackendKind::Kubernetes => Some(Cluster::connect(flags, boot, runtime_address).await?),
+        BackendKind::Auto if is_inside() => Some(Cluster::connect(flags, boot, runtime_address).await?),
+        BackendKind::Auto | BackendKind::Local => None,
+    };
     let extent = Extent {
         gateways: settings.gateways,
         slots: settings.share(flags.max_executions, 0),
@@ -140,6 +146,7 @@ pub fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Resu
         limits,
         children,
         last_words: RefCell::new(LastWords::default()),
+        cluster,
         populated: RefCell::default(),
     });
     let control = Control::new(board, clock, settings, context, logs, posts);
@@ -324,6 +331,7 @@ async fn run_errands(control: Rc<Control>, mut errands: Mailbox<Errand>) {
                 tokio::task::spawn_local(async move { answer.send(control.answer(*request).await) });
             }
             Errand::Start(start) => control.start_job(*start),
+            Errand::Announce { announcement, answer } => answer.send(control.announced(&announcement)),
         }
     }
 }

@@ -33,6 +33,17 @@ pub enum GatewayTicks {
     Auto,
 }
 
+/// What gives functions their instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendKind {
+    /// `kubernetes` inside of a pod that may call the API server, else `local`
+    Auto,
+    /// Processes on this machine
+    Local,
+    /// Jobs and Deployments of a Kubernetes cluster
+    Kubernetes,
+}
+
 /// By which means local functions are held to their limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LocalLimits {
@@ -156,6 +167,23 @@ pub struct ServeArgs {
     /// Files that a process of a local function may have open, 16 … 1048576
     #[arg(long, default_value = "4096", value_parser = between::<u64>(16, 1 << 20), value_name = "N", help_heading = "Local functions")]
     pub local_open_files_max: u64,
+
+    /// What gives JOB and WARM functions their instances
+    #[arg(long, value_enum, default_value_t = BackendKind::Auto, value_name = "KIND", help_heading = "Kubernetes")]
+    pub backend: BackendKind,
+    /// How to reach the cluster; default: the pod's service account, else $KUBECONFIG or ~/.kube/config
+    #[arg(long, value_name = "FILE", help_heading = "Kubernetes")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Where functions, their Deployments, Jobs and pods live; default: the pod's namespace, or the context's
+    #[arg(long, value_name = "NAME", help_heading = "Kubernetes")]
+    pub namespace: Option<String>,
+    /// How pods reach --runtime-listen (http://host:port); in a pod its address and the Service
+    /// picofaas-runtime are known without it
+    #[arg(long, value_name = "URL", help_heading = "Kubernetes")]
+    pub runtime_url: Option<String>,
+    /// How long a finished Job, its pod and its log are kept, 0 … 604800 s
+    #[arg(long, default_value = "600", value_parser = between::<u32>(0, 604_800), value_name = "SECONDS", help_heading = "Kubernetes")]
+    pub job_ttl_s: u32,
 
     /// How long a client may take to send a request's head, 10 … 300000 ms
     #[arg(long, default_value = "10000", value_parser = between::<u64>(10, 300_000), value_name = "MILLIS", help_heading = "Times")]

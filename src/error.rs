@@ -35,6 +35,7 @@ pub enum Code {
     NoLogs,
     AttemptSuperseded,
     InvalidCompletion,
+    InvalidAnnouncement,
     IdempotencyMismatch,
     BodyTooLarge,
     HeadTooLarge,
@@ -57,6 +58,14 @@ pub enum Code {
     NoInstance,
     InstanceCrashed,
     OutOfMemory,
+    // What a cluster has to do with it.
+    KubeUnavailable,
+    QuotaExceeded,
+    AdmissionRefused,
+    ImageUnavailable,
+    ContainerConfig,
+    PodEvicted,
+    // What the function made of it.
     InvalidAnswer,
     OutputTooLarge,
     OutputNotJson,
@@ -89,7 +98,7 @@ impl Source {
 
 impl Code {
     /// Every code, in the order of the enum.
-    pub const ALL: [Code; 50] = [
+    pub const ALL: [Code; 57] = [
         Code::BadRequest,
         Code::InvalidJson,
         Code::CursorExpired,
@@ -114,6 +123,7 @@ impl Code {
         Code::NoLogs,
         Code::AttemptSuperseded,
         Code::InvalidCompletion,
+        Code::InvalidAnnouncement,
         Code::IdempotencyMismatch,
         Code::BodyTooLarge,
         Code::HeadTooLarge,
@@ -134,6 +144,12 @@ impl Code {
         Code::NoInstance,
         Code::InstanceCrashed,
         Code::OutOfMemory,
+        Code::KubeUnavailable,
+        Code::QuotaExceeded,
+        Code::AdmissionRefused,
+        Code::ImageUnavailable,
+        Code::ContainerConfig,
+        Code::PodEvicted,
         Code::InvalidAnswer,
         Code::OutputTooLarge,
         Code::OutputNotJson,
@@ -168,10 +184,15 @@ impl Code {
             Code::InvalidInvocation
             | Code::InvalidFunction
             | Code::InvalidCompletion
+            | Code::InvalidAnnouncement
             | Code::IdempotencyMismatch => 422,
             Code::QueueFull => 429,
             Code::InstanceCrashed
             | Code::OutOfMemory
+            | Code::AdmissionRefused
+            | Code::ImageUnavailable
+            | Code::ContainerConfig
+            | Code::PodEvicted
             | Code::InvalidAnswer
             | Code::OutputTooLarge
             | Code::OutputNotJson
@@ -186,6 +207,8 @@ impl Code {
             | Code::Draining
             | Code::ControlBusy
             | Code::LogReadersFull
+            | Code::KubeUnavailable
+            | Code::QuotaExceeded
             | Code::ShuttingDown
             | Code::Cancelled => 503,
             Code::Timeout | Code::QueueTimeout | Code::HandlerTimeout => 504,
@@ -220,6 +243,7 @@ impl Code {
             Code::NoLogs => "NO_LOGS",
             Code::AttemptSuperseded => "ATTEMPT_SUPERSEDED",
             Code::InvalidCompletion => "INVALID_COMPLETION",
+            Code::InvalidAnnouncement => "INVALID_ANNOUNCEMENT",
             Code::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Code::BodyTooLarge => "BODY_TOO_LARGE",
             Code::HeadTooLarge => "HEAD_TOO_LARGE",
@@ -240,6 +264,12 @@ impl Code {
             Code::NoInstance => "NO_INSTANCE",
             Code::InstanceCrashed => "INSTANCE_CRASHED",
             Code::OutOfMemory => "OUT_OF_MEMORY",
+            Code::KubeUnavailable => "KUBE_UNAVAILABLE",
+            Code::QuotaExceeded => "QUOTA_EXCEEDED",
+            Code::AdmissionRefused => "ADMISSION_REFUSED",
+            Code::ImageUnavailable => "IMAGE_UNAVAILABLE",
+            Code::ContainerConfig => "CONTAINER_CONFIG",
+            Code::PodEvicted => "POD_EVICTED",
             Code::InvalidAnswer => "INVALID_ANSWER",
             Code::OutputTooLarge => "OUTPUT_TOO_LARGE",
             Code::OutputNotJson => "OUTPUT_NOT_JSON",
@@ -255,6 +285,8 @@ impl Code {
         match self {
             Code::InstanceCrashed
             | Code::OutOfMemory
+            | Code::ImageUnavailable
+            | Code::ContainerConfig
             | Code::InvalidAnswer
             | Code::OutputTooLarge
             | Code::OutputNotJson
@@ -284,6 +316,7 @@ impl Code {
             | Code::NoLogs
             | Code::AttemptSuperseded
             | Code::InvalidCompletion
+            | Code::InvalidAnnouncement
             | Code::IdempotencyMismatch
             | Code::BodyTooLarge
             | Code::HeadTooLarge
@@ -302,6 +335,10 @@ impl Code {
             | Code::FunctionRemoved
             | Code::ShuttingDown
             | Code::NoInstance
+            | Code::KubeUnavailable
+            | Code::QuotaExceeded
+            | Code::AdmissionRefused
+            | Code::PodEvicted
             | Code::Internal => Source::Gateway,
         }
     }

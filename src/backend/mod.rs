@@ -1,4 +1,4 @@
-//! What gives instances: local processes for `WARM` and `JOB`, endpoints for `POOL`.
+//! What gives instances: local processes or pods for `WARM` and `JOB`, endpoints for `POOL`.
 //!
 //! Everything here runs on the control thread.
 //!
@@ -6,12 +6,14 @@
 //! |---|---|
 //! | `orders` | the way to the scheduler, which keeps what its ring has no room for |
 //! | `local` | processes on this machine |
+//! | `kubernetes` | Jobs and Deployments of a cluster |
 //! | `endpoints` | the places of a `POOL` function |
 //! | `exit` | how a process ended |
 //! | `output` | what a process writes, as bounded lines |
 
 pub mod endpoints;
 pub mod exit;
+pub mod kubernetes;
 pub mod local;
 pub mod orders;
 pub mod output;
@@ -25,9 +27,10 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::error::Refusal;
 use crate::function::Function;
 use crate::hot::message::{InstanceKey, LaneIndex, Order};
-use crate::mailbox::JobStart;
+use crate::mailbox::{Announcement, JobStart};
 use crate::registry::ExecutionMode;
 use local::children::Children;
 use local::fleet::Fleet;
@@ -55,6 +58,8 @@ pub struct Context {
     pub children: Rc<Children>,
     /// What is still read of processes that have ended.
     pub last_words: RefCell<output::LastWords>,
+    /// The cluster that runs functions, where it is not this machine that does.
+    pub cluster: Option<Rc<kubernetes::cluster::Cluster>>,
     /// Lanes whose fleet has started an instance: only these have idle ones to look for, and lanes
     /// without any cost nothing. Control drops a lane again when it finds its fleet empty.
     pub populated: RefCell<BTreeSet<LaneIndex>>,
@@ -105,6 +110,8 @@ pub enum Backend {
     Fleet(Rc<Fleet>),
     /// A local process for each attempt.
     Jobs(Rc<Jobs>),
+    /// A Job of Kubernetes for each attempt.
+    KubeJobs(Rc<kubernetes::jobs::Jobs>),
     /// Something that already runs.
     Endpoints(Rc<endpoints::Endpoints>),
 }
@@ -127,7 +134,14 @@ impl Backend {
                 // always there.
                 let instance = InstanceKey { lane: function.lane, place: 0, generation: 1 };
                 context.orders.send(Order::Ready { instance, started: false });
-                Self::Jobs(Jobs::new(context.clone(), function.clone()))
+                match &context.cluster {
+                    Some(cluster) => Self::KubeJobs(kubernetes::jobs::Jobs::new(
+                        context.clone(),
+                        cluster.clone(),
+                        function.clone(),
+                    )),
+                    None => Self::Jobs(Jobs::new(context.clone(), function.clone())),
+                }
             }
         }
     }
@@ -136,7 +150,7 @@ impl Backend {
     pub fn start_wanted(&self) -> bool {
         match self {
             Self::Fleet(fleet) => fleet.start_wanted(),
-            Self::Jobs(_) | Self::Endpoints(_) => return false,
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => return false,
         }
         true
     }
@@ -145,6 +159,7 @@ impl Backend {
     pub fn start_job(&self, start: JobStart) {
         match self {
             Self::Jobs(jobs) => jobs.start(start),
+            Self::KubeJobs(jobs) => jobs.start(start),
             // Dropped, which tells whoever waits.
             Self::Fleet(_) | Self::Endpoints(_) => {}
         }
@@ -156,7 +171,17 @@ impl Backend {
             Self::Fleet(fleet) => fleet.look_after(instance),
             Self::Endpoints(endpoints) => endpoints.look_after(instance),
             // Its stand-in is never found wanting.
-            Self::Jobs(_) => {}
+            Self::Jobs(_) | Self::KubeJobs(_) => {}
+        }
+    }
+
+    /// An instance says that it listens. `None` where the token is none of this lane's.
+    #[must_use]
+    pub fn announced(&self, _announcement: &Announcement) -> Option<Result<(), Refusal>> {
+        match self {
+            // Nobody announces himself there: a fleet asks for health, a job is called by nobody,
+            // and an endpoint was named by whoever registered it.
+            Self::Fleet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
         }
     }
 
@@ -164,7 +189,7 @@ impl Backend {
     pub fn stop(&self, instance: InstanceKey) {
         match self {
             Self::Fleet(fleet) => fleet.stop(instance),
-            Self::Jobs(_) | Self::Endpoints(_) => {}
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
 
@@ -174,6 +199,7 @@ impl Backend {
         match self {
             Self::Fleet(fleet) => fleet.count(),
             Self::Jobs(jobs) => jobs.count(),
+            Self::KubeJobs(jobs) => jobs.count(),
             Self::Endpoints(endpoints) => endpoints.count(),
         }
     }
@@ -182,7 +208,7 @@ impl Backend {
     #[must_use]
     pub fn is_per_attempt(&self) -> bool {
         match self {
-            Self::Jobs(_) => true,
+            Self::Jobs(_) | Self::KubeJobs(_) => true,
             Self::Fleet(_) | Self::Endpoints(_) => false,
         }
     }
@@ -192,7 +218,7 @@ impl Backend {
     pub fn min(&self) -> Option<u32> {
         match self {
             Self::Fleet(fleet) => Some(fleet.min()),
-            Self::Jobs(_) | Self::Endpoints(_) => None,
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
         }
     }
 
@@ -200,7 +226,7 @@ impl Backend {
     pub fn set_min(&self, min: u32) {
         match self {
             Self::Fleet(fleet) => fleet.set_min(min),
-            Self::Jobs(_) | Self::Endpoints(_) => {}
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
 
@@ -209,7 +235,7 @@ impl Backend {
     pub fn can_serve(&self) -> bool {
         match self {
             Self::Fleet(fleet) => fleet.was_ready() || fleet.min() == 0,
-            Self::Jobs(_) | Self::Endpoints(_) => true,
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
         }
     }
 
@@ -219,6 +245,7 @@ impl Backend {
         match self {
             Self::Fleet(fleet) => fleet.is_empty(),
             Self::Jobs(jobs) => jobs.count() == 0,
+            Self::KubeJobs(jobs) => jobs.count() == 0,
             Self::Endpoints(_) => true,
         }
     }
@@ -230,7 +257,7 @@ impl Backend {
         match self {
             Self::Fleet(fleet) => fleet.is_empty(),
             // Each ends with the attempt that it was started for.
-            Self::Jobs(_) | Self::Endpoints(_) => true,
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
         }
     }
 
@@ -238,7 +265,7 @@ impl Backend {
     pub fn wind_down(&self) {
         match self {
             Self::Fleet(fleet) => fleet.wind_down(),
-            Self::Jobs(_) | Self::Endpoints(_) => {}
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
 
@@ -247,7 +274,7 @@ impl Backend {
         match self {
             Self::Fleet(fleet) => fleet.close(),
             // Each ends with the attempt that it was started for.
-            Self::Jobs(_) => {}
+            Self::Jobs(_) | Self::KubeJobs(_) => {}
             Self::Endpoints(endpoints) => endpoints.close(),
         }
     }

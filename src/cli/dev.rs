@@ -69,7 +69,7 @@ async fn develop(dir: PathBuf, settings: Settings) -> anyhow::Result<()> {
     let patience = Duration::from_secs(settings.flags.drain_s);
     let mut signals = StopSignals::listen()?;
     let lines = Lines::to(|line| say(&format!("{} | {}", line.writer.function, line.text)));
-    let running = boot::start(settings, lines, |_| {})?;
+    let running = boot::start(settings, lines, |_| {}).await?;
     let mut workshop = Workshop::open(dir, running.control.clone(), running.address)?;
     say(&format!(
         "picofaas dev: functions are served on {}, the management API on http://{}; Ctrl-C stops\n",

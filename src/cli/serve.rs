@@ -36,7 +36,7 @@ pub fn run(flags: ServeArgs) -> anyhow::Result<()> {
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (functions, drain) = (settings.flags.functions.clone(), Duration::from_secs(settings.flags.drain_s));
     let mut signals = StopSignals::listen()?;
-    let running = boot::start(settings, Lines::to_log(), |_| {})?;
+    let running = boot::start(settings, Lines::to_log(), |_| {}).await?;
     if let Some(folder) = functions {
         register(&running, &folder).await?;
     }

@@ -264,7 +264,8 @@ impl Control {
     /// # Errors
     /// `INVALID_FUNCTION` with every field that stands in the way.
     pub fn check_runnable(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
-        let obstacles = obstacles(spec, Ground::Local);
+        let ground = if self.context.cluster.is_some() { Ground::Kubernetes } else { Ground::Local };
+        let obstacles = obstacles(spec, ground);
         if obstacles.is_empty() {
             return Ok(());
         }

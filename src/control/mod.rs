@@ -8,8 +8,10 @@
 //! | `listing` | the list of executions, merged of what each gateway finds |
 //! | `runnable` | what a function needs to run here |
 //! | `notices` | what the scheduler asks for |
+//! | `announcements` | what instances say of themselves |
 //! | `logs` | the lines that functions write: kept, read and followed |
 
+pub mod announcements;
 pub mod answers;
 pub mod changes;
 pub mod listing;

@@ -7,6 +7,8 @@ use crate::registry::{ExecutionMode, Fault, FunctionSpec};
 pub enum Ground {
     /// This machine, which runs `local.command`.
     Local,
+    /// A cluster, which runs `image`.
+    Kubernetes,
 }
 
 /// Every field of a function that stands in the way.
@@ -31,6 +33,14 @@ pub fn obstacles(spec: &FunctionSpec, ground: Ground) -> Vec<Fault> {
                 only_there.map(|field| fault(field, "needs the kubernetes backend; leave it out here")),
             );
         }
+        Ground::Kubernetes => {
+            if starts && spec.image.is_none() {
+                faults.push(fault(
+                    "image".to_owned(),
+                    "is required: functions run in a cluster here, which has no use for `local`",
+                ));
+            }
+        }
     }
     faults
 }
@@ -53,9 +63,12 @@ mod tests {
             "podTemplate":{"serviceAccountName":"a"}}"#;
         let all = ["local.command", "env[1].valueFrom", "envFrom", "secrets", "podTemplate"];
         assert_eq!(fields(text, Ground::Local), all);
+        assert!(fields(text, Ground::Kubernetes).is_empty());
         let with_command = r#"{"name":"f","local":{"command":["x"]},"envFrom":[],"podTemplate":{}}"#;
         assert!(fields(with_command, Ground::Local).is_empty());
+        assert_eq!(fields(with_command, Ground::Kubernetes), ["image"]);
         let pool = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://h","secrets":["s"]}"#;
         assert_eq!(fields(pool, Ground::Local), ["secrets"]);
+        assert!(fields(pool, Ground::Kubernetes).is_empty());
     }
 }

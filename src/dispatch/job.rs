@@ -14,7 +14,7 @@ use crate::gateway::record::{Underway, Word};
 use crate::gateway::reply::Failure;
 use crate::hot::message::Ended;
 use crate::hot::ticket::Ticket;
-use crate::id::{ExecutionId, Token};
+
 use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, question};
 
 /// How long the post of a process that exited with 0 may still be on its way. Such a process says
@@ -22,35 +22,45 @@ use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, question};
 const LAST_POST: Duration = Duration::from_millis(50);
 
 /// Begins an attempt: from here on a post with its token is its result.
-pub fn begin(gateway: &Rc<Gateway>, served: Rc<Served>, ticket: Ticket) {
+pub fn begin(gateway: &Rc<Gateway>, served: &Rc<Served>, ticket: Ticket) {
     let (answer, word) = question();
     let token = gateway.new_token();
-    let known = gateway.with_record(ticket, |record| {
+    let (kill, killed) = question();
+    let (ended, end) = question();
+    let now = gateway.clock.now();
+    let start = gateway.with_record(ticket, |record| {
         record.underway = Some(Underway::Process(answer));
         record.tokens.push(token);
         let mut trace = Vec::with_capacity(32);
         record.trace.write_id(&mut trace);
-        (gateway.id(ticket, record), String::from_utf8_lossy(&trace).into_owned())
+        JobStart {
+            function: served.function.clone(),
+            execution: gateway.id(ticket, record),
+            attempt: record.attempt,
+            trace_id: String::from_utf8_lossy(&trace).into_owned(),
+            token,
+            time_left: Duration::from_millis(record.time_left_ms(now)),
+            killed,
+            ended,
+        }
     });
-    let Some((execution, trace_id)) = known else {
+    let Some(start) = start else {
         debug_assert!(false, "an attempt of an execution without a record");
         return;
     };
-    tokio::task::spawn_local(run(gateway.clone(), served, ticket, (execution, trace_id, token), word));
+    tokio::task::spawn_local(run(gateway.clone(), ticket, Box::new(start), word, kill, end));
 }
 
 async fn run(
     gateway: Rc<Gateway>,
-    served: Rc<Served>,
     ticket: Ticket,
-    (execution, trace_id, token): (ExecutionId, String, Token),
+    start: Box<JobStart>,
     word: Awaited<Word>,
+    kill: Answer<()>,
+    end: Awaited<JobEnd>,
 ) {
-    let (kill, killed) = question();
-    let (ended, end) = question();
-    let start = JobStart { function: served.function.clone(), execution, trace_id, token, killed, ended };
     // Where control has stopped, `ended` is dropped and `end` says so.
-    let _ = gateway.control.send(Errand::Start(Box::new(start))).await;
+    let _ = gateway.control.send(Errand::Start(start)).await;
     let how = watch(&gateway, ticket, word, kill, end).await;
     gateway.attempt_closed(ticket, how);
 }

@@ -74,7 +74,7 @@ impl Gateway {
         }
         drop(cargo);
         if served.function.spec.execution_mode == ExecutionMode::Job {
-            job::begin(self, served, ticket);
+            job::begin(self, &served, ticket);
             return false;
         }
         let task = tokio::task::spawn_local(attempt::run(self.clone(), served, ticket, instance));

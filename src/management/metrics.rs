@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
+use prometheus::core::Collector as _;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
@@ -55,6 +56,9 @@ const HISTOGRAMS: [(&str, &str, HistogramOf); 5] = [
 fn collect(control: &Control) -> Vec<MetricFamily> {
     let mut families = Vec::with_capacity(32);
     functions(control, &mut families);
+    if let Some(cluster) = &control.context.cluster {
+        families.extend(cluster.calls.seconds.collect());
+    }
     let gauges = control.board.gateways.iter().map(|gateway| &gateway.gauges);
     let (mut retained, mut connections) = (0, 0);
     for gauge in gauges {

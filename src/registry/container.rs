@@ -92,7 +92,8 @@ pub(super) fn object_name_in(field: &Field<'_>, what: &str, findings: &mut Findi
 }
 
 /// Whether Kubernetes takes this as the name of an object (a DNS subdomain).
-pub(super) fn is_object_name(name: &str) -> bool {
+#[must_use]
+pub fn is_object_name(name: &str) -> bool {
     let label = |label: &str| {
         let made_of = label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         made_of && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')

@@ -188,8 +188,11 @@ fn env_value(variable: &Object<'_>, findings: &mut Findings) -> Option<EnvValue>
         let text = variable.get("value").map_or(Some(""), |field| field.text(findings));
         return text.map(|text| EnvValue::Text(text.to_owned()));
     };
-    if let Some(value) = variable.get("value") {
-        value.fault(findings, "must not be given beside valueFrom");
+    // An empty one beside it counts as none: Kubernetes fills in that default.
+    if let Some(field) = variable.get("value")
+        && field.text(findings).is_some_and(|text| !text.is_empty())
+    {
+        field.fault(findings, "must not be given beside valueFrom");
     }
     value_from(&from, findings).map(EnvValue::From)
 }

@@ -29,10 +29,13 @@
 //! | `environment` | [`EnvVar`] and [`EnvFrom`]: values, and where Kubernetes finds them |
 //! | `pod_template` | [`PodTemplate`]: where pods may run, and as whom |
 //! | `manifest` | YAML text to specifications |
+//! | `crd` | the definition of the resource says the same (tests) |
 //! | `folder` | finding and loading all manifests below a folder |
 
 pub mod bounds;
 mod container;
+#[cfg(test)]
+mod crd;
 mod endpoint;
 mod environment;
 mod fault;
@@ -48,9 +51,10 @@ mod spec;
 mod tree;
 
 pub use bounds::Bounds;
+pub use container::is_object_name;
 pub use endpoint::{ENDPOINTS_MAX, EndpointUrl, InvalidEndpoint, SOCKET_PATH_BYTES_MAX};
 pub use environment::{EnvFrom, EnvSource, EnvValue, EnvVar, KeyRef, RESERVED_ENV, SourceRef, ValueFrom};
-pub use fault::{FAULTS_MAX, Fault, Faults};
+pub use fault::{FAULTS_MAX, Fault, Faults, excerpt};
 pub use folder::{Loaded, discover, load_dir};
 pub use manifest::{LocatedFault, MANIFEST_BYTES_MAX, ManifestError, read_manifests};
 pub use name::{FunctionName, InvalidName, NAME_BYTES_MAX};

@@ -164,7 +164,7 @@ fn measure(flags: &[&str]) -> [(u64, u64); 2] {
         .unwrap();
     runtime.block_on(async {
         let settings = Settings::new(serve).unwrap();
-        let running = boot::start(settings, Lines::to_log(), take_role).unwrap();
+        let running = boot::start(settings, Lines::to_log(), take_role).await.unwrap();
         let spec = format!(
             r#"{{"name":"f","executionMode":"POOL","endpointUrl":"http://{}/invoke","timeoutMs":10000}}"#,
             upstream()

@@ -34,7 +34,8 @@ impl Jobs {
 
     /// Starts the process of one attempt, and tells when it is gone.
     pub fn start(self: &Rc<Self>, start: JobStart) {
-        let JobStart { function: _, execution, trace_id, token, killed, ended } = start;
+        let JobStart { function: _, execution, attempt: _, trace_id, token, time_left: _, killed, ended } =
+            start;
         let launch = Launch {
             socket: None,
             env: vec![

@@ -1,0 +1,80 @@
+//! The object of one Job: one attempt of one execution.
+
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+use super::template::{self, BOOT, EXECUTION, variable};
+use crate::id::{ExecutionId, Token};
+use crate::registry::FunctionSpec;
+
+/// How long a pod may take to end when its Job is deleted, in seconds. Nobody waits for what it does.
+const GRACE_S: i64 = 1;
+/// What the cluster may take beyond the attempt's own time before it ends the pod by itself, in seconds.
+/// We end it in time; this is for when we are not there to do it.
+const MARGIN_S: i64 = 30;
+
+/// What one Job is made for.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// From 1.
+    pub attempt: u8,
+    /// The trace that it belongs to.
+    pub trace_id: &'a str,
+    /// What its pod proves itself with.
+    pub token: Token,
+    /// Where its pod reaches the runtime listener.
+    pub runtime_url: &'a str,
+    /// The process of the control plane that makes it.
+    pub boot: &'a str,
+    /// How long a finished one is kept, in seconds.
+    pub ttl_s: u32,
+}
+
+/// `fn-<function>-<12 hexadecimal digits>-<attempt>`: at most 59 bytes, because a pod's name is made of it.
+#[must_use]
+pub fn name(function: &str, execution: ExecutionId, attempt: u8) -> String {
+    // Of the random half, the only one that differs between executions of one slot at once.
+    format!("{}-{:012x}-{attempt}", template::name_of(function), execution.nonce >> 16)
+}
+
+/// The Job of one attempt.
+#[must_use]
+pub fn object(spec: &FunctionSpec, attempt: &Attempt<'_>, owner: Option<OwnerReference>) -> Job {
+    let function = spec.name.to_string();
+    let mut labels = template::labels(&function);
+    labels.insert(EXECUTION.to_owned(), attempt.execution.to_string());
+    labels.insert(BOOT.to_owned(), attempt.boot.to_owned());
+    let mut env = template::environment(spec);
+    env.push(variable("EXECUTION_ID", attempt.execution.to_string()));
+    env.push(variable("TRACE_ID", attempt.trace_id));
+    env.push(variable("PICOFAAS_RUNTIME_URL", attempt.runtime_url));
+    env.push(variable("PICOFAAS_TOKEN", attempt.token.to_string()));
+    let mut pods = template::pods(spec, env);
+    let mut metadata = pods.metadata.take().unwrap_or_default();
+    metadata.labels.get_or_insert_default().extend(labels.clone());
+    pods.metadata = Some(metadata);
+    if let Some(pod) = &mut pods.spec {
+        pod.restart_policy = Some("Never".to_owned());
+        pod.termination_grace_period_seconds = Some(GRACE_S);
+    }
+    let attempt_s = i64::from(spec.effective_attempt_timeout_ms()).div_euclid(1000) + 1;
+    Job {
+        metadata: ObjectMeta {
+            name: Some(name(&function, attempt.execution, attempt.attempt)),
+            labels: Some(labels),
+            owner_references: owner.map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            // The scheduler decides whether there is another attempt, and it has an object of its own.
+            backoff_limit: Some(0),
+            active_deadline_seconds: Some(attempt_s + MARGIN_S),
+            ttl_seconds_after_finished: Some(i32::try_from(attempt.ttl_s).unwrap_or(i32::MAX)),
+            template: pods,
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}

@@ -1,0 +1,209 @@
+//! The Jobs of a `JOB` function: a fresh one for each attempt.
+//!
+//! The answer is given at the post of the result, which does not come here. What is done here is to make
+//! the Job, to say how its pod ended or why there will be none, and to take it away when it is not wanted.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+
+use super::cluster::{Cluster, call};
+use super::job::{self, Attempt};
+use super::verdict::Failed;
+use crate::backend::Context;
+use crate::error::Code;
+use crate::function::Function;
+use crate::mailbox::{Awaited, JobEnd, JobStart};
+
+/// The first pause before the API server is asked again.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// What is left of an attempt's time when it is given up because the API server is away, so that the
+/// reason is told and not only that the time is over.
+const LAST_WORD: Duration = Duration::from_millis(100);
+/// How long the pod of a deleted Job may take to be gone before its permit is given back all the same.
+const GONE_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether a Job whose pod is not heard of is still there.
+const LOOK: Duration = Duration::from_secs(15);
+/// How long it is tried to delete a Job; after that its own deadline ends it.
+const DELETE_PATIENCE: Duration = Duration::from_secs(120);
+
+/// What there is of one lane's Jobs.
+#[derive(Debug)]
+pub struct Jobs {
+    context: Rc<Context>,
+    cluster: Rc<Cluster>,
+    function: Arc<Function>,
+    running: Cell<u32>,
+}
+
+impl Jobs {
+    /// Of this function's lane, with no Job yet.
+    #[must_use]
+    pub fn new(context: Rc<Context>, cluster: Rc<Cluster>, function: Arc<Function>) -> Rc<Self> {
+        Rc::new(Self { context, cluster, function, running: Cell::new(0) })
+    }
+
+    /// Attempts whose pod is being made or runs.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.running.get()
+    }
+
+    /// Makes the Job of one attempt, and tells when its pod has ended.
+    pub fn start(self: &Rc<Self>, start: JobStart) {
+        let jobs = self.clone();
+        jobs.running.set(jobs.running.get() + 1);
+        tokio::task::spawn_local(async move {
+            let JobStart { function: _, execution, attempt, trace_id, token, time_left, killed, ended } =
+                start;
+            let spec = &jobs.function.spec;
+            let name = job::name(spec.name.as_str(), execution, attempt);
+            let attempt = Attempt {
+                execution,
+                attempt,
+                trace_id: &trace_id,
+                token,
+                runtime_url: &jobs.cluster.runtime_url,
+                boot: &jobs.cluster.boot,
+                ttl_s: jobs.cluster.job_ttl_s,
+            };
+            let object = job::object(spec, &attempt, jobs.cluster.owner(spec.name.as_str()));
+            let end = jobs.live(&name, &object, time_left, killed).await;
+            jobs.cluster.pods.forget_job(&name);
+            jobs.running.set(jobs.running.get() - 1);
+            ended.send(end);
+        });
+    }
+
+    /// From before the Job is made until its pod has ended, or is not wanted any more.
+    async fn live(&self, name: &str, object: &Job, time_left: Duration, killed: Awaited<()>) -> JobEnd {
+        // Before the Job is there: its pod may end before the answer has come.
+        let end = self.cluster.pods.end_of_job(name);
+        let (mut end, mut killed) = (std::pin::pin!(end.get()), std::pin::pin!(killed.get()));
+        let made = tokio::select! {
+            biased;
+            _ = &mut killed => None,
+            made = self.make(object, time_left) => Some(made),
+        };
+        match made {
+            Some(Ok(())) => {}
+            Some(Err(refused)) => {
+                self.complain(&refused.reason);
+                return refused;
+            }
+            // The call may have reached the API server all the same.
+            None => {
+                self.delete(name);
+                return unwanted();
+            }
+        }
+        let ended = tokio::select! {
+            biased;
+            ended = &mut end => ended,
+            () = self.vanished(name) => Some(JobEnd {
+                code: Code::InstanceCrashed,
+                reason: "the Job was deleted before its pod posted a result".to_owned(),
+                exited_with_0: false,
+            }),
+            _ = &mut killed => None,
+        };
+        let Some(ended) = ended else {
+            self.delete(name);
+            // The permit follows the pod, so that a retry does not run beside the attempt before it.
+            let _ = tokio::time::timeout(GONE_PATIENCE, &mut end).await;
+            return unwanted();
+        };
+        match ended.code {
+            // What has not started tries on by itself, and would run for nobody.
+            Code::ImageUnavailable | Code::ContainerConfig | Code::QuotaExceeded | Code::AdmissionRefused => {
+                self.complain(&ended.reason);
+                self.delete(name);
+            }
+            _ => self.function.trouble.store(None),
+        }
+        ended
+    }
+
+    /// Posts the Job; again and again while the API server may yet take it and there is time.
+    async fn make(&self, object: &Job, time_left: Duration) -> Result<(), JobEnd> {
+        let jobs: Api<Job> = self.cluster.api();
+        let until = self.context.clock.now() + nanos(time_left.saturating_sub(LAST_WORD));
+        let mut pause = PAUSE_MIN;
+        loop {
+            let why = match call(jobs.create(&PostParams::default(), object)).await {
+                // Its name has the execution's random bits: who else would have made it.
+                Ok(_) | Err(Failed::Exists) => return Ok(()),
+                Err(Failed::Refused(end)) => return Err(end),
+                Err(Failed::NotFound) => format!("there is no namespace {}", self.cluster.namespace),
+                Err(Failed::Later(why)) => why,
+            };
+            let left = Duration::from_nanos(until.saturating_sub(self.context.clock.now()));
+            if left.is_zero() {
+                let reason =
+                    format!("the Kubernetes API server could not be reached until the deadline: {why}");
+                return Err(JobEnd { code: Code::KubeUnavailable, reason, exited_with_0: false });
+            }
+            self.complain(&format!("the Kubernetes API server could not be reached: {why}"));
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Returns when the Job is known to be gone, which its pod may not have been there to tell.
+    async fn vanished(&self, name: &str) {
+        let jobs: Api<Job> = self.cluster.api();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Err(Failed::NotFound) = call(jobs.get_metadata(name)).await {
+                return;
+            }
+        }
+    }
+
+    /// Takes a Job and its pod away, beside everything else.
+    fn delete(&self, name: &str) {
+        let (jobs, name): (Api<Job>, _) = (self.cluster.api(), name.to_owned());
+        tokio::task::spawn_local(async move {
+            let deleted = async {
+                let mut pause = PAUSE_MIN;
+                // Gone is gone, whoever did it; but what was being posted may come after a first look.
+                while let Err(Failed::Later(_)) = call(jobs.delete(&name, &DeleteParams::background())).await
+                {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            };
+            if tokio::time::timeout(DELETE_PATIENCE, deleted).await.is_err() {
+                tracing::warn!(job = name, "a Job could not be deleted; its own deadline will end it");
+            }
+        });
+    }
+
+    fn complain(&self, reason: &str) {
+        let told = self.function.trouble.load().as_ref().is_some_and(|before| before.as_str() == reason);
+        if !told {
+            tracing::warn!(function = %self.function.spec.name, "{reason}");
+            self.function.trouble.store(Some(Arc::new(reason.to_owned())));
+        }
+    }
+}
+
+/// What is said of an attempt that was settled before: nobody reads it.
+fn unwanted() -> JobEnd {
+    JobEnd {
+        code: Code::Cancelled,
+        reason: "the attempt is not wanted any more".to_owned(),
+        exited_with_0: false,
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

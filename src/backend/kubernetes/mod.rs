@@ -1,0 +1,25 @@
+//! Pods of a Kubernetes cluster: a Job for each attempt of a `JOB`, a Deployment for a `WARM` function.
+//!
+//! A watch of pods learns an address half a second late, and a Job's status its end seconds late. So
+//! instances announce themselves and attempts end with the post of their result; the watches are the
+//! fallback, and the truth about death.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `cluster` | the way to the API server, and what is known of where we run |
+//! | `calls` | how many calls were made to the API server, and how long they took |
+//! | `template` | a function's specification as a template of pods |
+//! | `jobs` | the Jobs of one lane, one for each attempt |
+//! | `job` | the object of one Job |
+//! | `pods` | one watch of all our pods, and who is told of each |
+//! | `refusals` | one watch of the events that say that a pod could not be made |
+//! | `verdict` | what the state of a pod, or an answer of the API server, means |
+
+pub mod calls;
+pub mod cluster;
+pub mod job;
+pub mod jobs;
+pub mod pods;
+pub mod refusals;
+pub mod template;
+pub mod verdict;

@@ -1,0 +1,70 @@
+//! One watch of the events that say that a pod could not be made: a quota, an admission rule.
+//!
+//! What makes pods, the Job's or the ReplicaSet's controller, tries again by itself and says so nowhere
+//! else in time.
+
+use std::rc::Rc;
+
+use futures_util::StreamExt;
+use k8s_openapi::api::core::v1::Event as Told;
+use kube::Api;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{Event, watcher};
+
+use super::pods::{Pauses, Pods, watched};
+use super::{template, verdict};
+
+/// Watches for ever.
+pub async fn watch(pods: Rc<Pods>, events: Api<Told>) {
+    let failures = watched().fields("reason=FailedCreate");
+    let mut stream = std::pin::pin!(watcher(events, failures).backoff(Pauses::default()));
+    let mut is_away = false;
+    while let Some(event) = stream.next().await {
+        match event {
+            // Those of a list may be old, and for a Deployment they do not count; a Job has its name once.
+            Ok(Event::InitApply(told)) => told_of(&pods, &told, false),
+            Ok(Event::Apply(told)) => told_of(&pods, &told, true),
+            Ok(Event::Delete(_) | Event::Init | Event::InitDone) => is_away = false,
+            Err(error) => {
+                if !std::mem::replace(&mut is_away, true) {
+                    tracing::warn!(%error, "events cannot be watched; it is tried again and again");
+                }
+            }
+        }
+    }
+}
+
+fn told_of(pods: &Pods, told: &Told, is_new: bool) {
+    let object = &told.involved_object;
+    let (Some(kind), Some(name)) = (object.kind.as_deref(), object.name.as_deref()) else { return };
+    let message = told.message.as_deref().unwrap_or("no reason is given");
+    // The controller says what it failed at in front of why.
+    let message = message.strip_prefix("Error creating: ").unwrap_or(message);
+    match kind {
+        "Job" => pods.job_ended(name, verdict::of_refusal(message)),
+        "ReplicaSet" if is_new => {
+            if let Some(function) = function_of(name) {
+                pods.refused(function, message);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The function whose Deployment made a ReplicaSet: `fn-<function>-<hash>`.
+fn function_of(replica_set: &str) -> Option<&str> {
+    let (deployment, _hash) = replica_set.rsplit_once('-')?;
+    deployment.strip_prefix(template::NAME_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_set_names_its_function_which_may_have_hyphens() {
+        assert_eq!(function_of("fn-word-stats-6d4cf56db6"), Some("word-stats"));
+        assert_eq!(function_of("fn-a-6d4cf56db6"), Some("a"));
+        assert_eq!(function_of("web-6d4cf56db6"), None);
+    }
+}

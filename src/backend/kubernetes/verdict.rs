@@ -1,0 +1,263 @@
+//! What the state of a pod, an event or an answer of the API server means for who waits for it.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use crate::error::Code;
+use crate::mailbox::JobEnd;
+
+/// Why a container that waits will not start by waiting on, with the code of that.
+fn hopeless(reason: &str) -> Option<Code> {
+    match reason {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "SignatureValidationFailed" => Some(Code::ImageUnavailable),
+        "CreateContainerConfigError"
+        | "CreateContainerError"
+        | "RunContainerError"
+        | "PreCreateHookError"
+        | "PreStartHookError"
+        | "PostStartHookError" => Some(Code::ContainerConfig),
+        "CrashLoopBackOff" => Some(Code::InstanceCrashed),
+        _ => None,
+    }
+}
+
+/// How a pod ended, or why it will never run; `None` while neither is known.
+#[must_use]
+pub fn of_pod(pod: &Pod) -> Option<JobEnd> {
+    let status = pod.status.as_ref()?;
+    match status.phase.as_deref() {
+        Some("Succeeded") => Some(JobEnd {
+            code: Code::InstanceCrashed,
+            reason: "the pod ended with exit code 0 before it posted a result".to_owned(),
+            exited_with_0: true,
+        }),
+        Some("Failed") => Some(of_failed(pod)),
+        _ => cannot_start(pod),
+    }
+}
+
+/// Why the container of a pod does not start, where waiting on does not help.
+#[must_use]
+pub fn cannot_start(pod: &Pod) -> Option<JobEnd> {
+    containers(pod).find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref()?;
+        let code = hopeless(reason)?;
+        // A loop of crashes is told by how the last one went.
+        let last = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
+        if let (Code::InstanceCrashed, Some(last)) = (code, last) {
+            let (code, how) = of_exit(last.reason.as_deref(), last.exit_code, pod);
+            return Some(end(code, format!("the container ends again and again: {how}")));
+        }
+        let message = waiting.message.as_deref().unwrap_or("the node gives no reason");
+        Some(end(code, format!("{reason}: {message}")))
+    })
+}
+
+fn of_failed(pod: &Pod) -> JobEnd {
+    let status = pod.status.as_ref();
+    let message = status.and_then(|status| status.message.as_deref()).unwrap_or("no reason is given");
+    let disrupted = status
+        .and_then(|status| status.conditions.as_ref())
+        .and_then(|all| all.iter().find(|one| one.type_ == "DisruptionTarget" && one.status == "True"));
+    match status.and_then(|status| status.reason.as_deref()) {
+        Some("Evicted") => return end(Code::PodEvicted, format!("the pod was evicted: {message}")),
+        Some("DeadlineExceeded") => {
+            return end(Code::InstanceCrashed, format!("the pod ran longer than its Job may: {message}"));
+        }
+        // What kubelet itself refuses: OutOfcpu, OutOfpods, NodeAffinity, UnexpectedAdmissionError, …
+        Some(reason) if containers(pod).all(|container| container.state.is_none()) => {
+            return end(Code::PodEvicted, format!("the node refused the pod: {reason}: {message}"));
+        }
+        Some(_) | None => {}
+    }
+    let terminated = containers(pod).find_map(|container| container.state.as_ref()?.terminated.as_ref());
+    if let Some(terminated) = terminated {
+        let (code, how) = of_exit(terminated.reason.as_deref(), terminated.exit_code, pod);
+        if code == Code::OutOfMemory || disrupted.is_none() {
+            return end(code, format!("{how} before it posted a result"));
+        }
+    }
+    match disrupted {
+        Some(one) => end(
+            Code::PodEvicted,
+            format!("the pod was evicted: {}", one.message.as_deref().unwrap_or("no reason is given")),
+        ),
+        None => end(Code::InstanceCrashed, format!("the pod failed: {message}")),
+    }
+}
+
+/// How a container ended, with the code of that.
+fn of_exit(reason: Option<&str>, exit_code: i32, pod: &Pod) -> (Code, String) {
+    if reason == Some("OOMKilled") {
+        let limit = memory_limit(pod).map_or_else(String::new, |limit| format!(" of {limit}"));
+        let how = format!("it went over its memory limit{limit} (resources.limits.memory)");
+        return (Code::OutOfMemory, how);
+    }
+    match (reason, exit_code) {
+        // The program could not even be started.
+        (Some("StartError" | "ContainerCannotRun"), _) | (_, 127) if reason != Some("Error") => (
+            Code::ContainerConfig,
+            format!("the container could not run its command (exit code {exit_code})"),
+        ),
+        (_, signal) if signal > 128 => {
+            (Code::InstanceCrashed, format!("the container was ended by signal {}", signal - 128))
+        }
+        (_, code) => (Code::InstanceCrashed, format!("the container ended with exit code {code}")),
+    }
+}
+
+fn memory_limit(pod: &Pod) -> Option<&str> {
+    let container = pod.spec.as_ref()?.containers.first()?;
+    Some(container.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.as_str())
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten())
+}
+
+/// What it means that a pod could not be made, as an event of `FailedCreate` or an answer says it.
+#[must_use]
+pub fn of_refusal(message: &str) -> JobEnd {
+    let code = if message.contains("exceeded quota") { Code::QuotaExceeded } else { Code::AdmissionRefused };
+    end(code, format!("the pod was not made: {message}"))
+}
+
+/// What became of a call to the API server that did not succeed.
+#[derive(Debug)]
+pub enum Failed {
+    /// It may succeed later: the server is away, busy, or not sure.
+    Later(String),
+    /// It will not.
+    Refused(JobEnd),
+    /// What it is about is not there.
+    NotFound,
+    /// What it would make is there.
+    Exists,
+}
+
+/// What an error of a call means.
+#[must_use]
+pub fn of_error(error: &kube::Error) -> Failed {
+    let kube::Error::Api(status) = error else { return Failed::Later(root_of(error)) };
+    match status.code {
+        404 => Failed::NotFound,
+        409 if status.reason == "AlreadyExists" => Failed::Exists,
+        // A quota is checked with a lock on it, and who loses is told to come again.
+        409 | 408 | 429 | 500.. => Failed::Later(status.message.clone()),
+        _ => Failed::Refused(of_refusal(&status.message)),
+    }
+}
+
+/// The innermost reason: what is around it repeats it.
+fn root_of(error: &kube::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+fn end(code: Code, reason: String) -> JobEnd {
+    JobEnd { code, reason, exited_with_0: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn verdict(status: &serde_json::Value) -> Option<(Code, String, bool)> {
+        let pod = json!({
+            "metadata": { "name": "p" },
+            "spec": { "containers": [
+                { "name": "function", "resources": { "limits": { "memory": "64Mi" } } }
+            ] },
+            "status": status,
+        });
+        let pod: Pod = serde_json::from_value(pod).expect("a pod");
+        of_pod(&pod).map(|end| (end.code, end.reason, end.exited_with_0))
+    }
+
+    fn waiting(reason: &str) -> Option<(Code, String, bool)> {
+        verdict(&json!({ "phase": "Pending", "containerStatuses": [{
+            "name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": { "waiting": { "reason": reason, "message": "what the node says" } },
+        }] }))
+    }
+
+    fn terminated(reason: &str, exit_code: i32) -> (Code, String, bool) {
+        verdict(&json!({ "phase": "Failed", "containerStatuses": [{
+            "name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": { "terminated": { "reason": reason, "exitCode": exit_code } },
+        }] }))
+        .expect("a verdict")
+    }
+
+    #[test]
+    fn a_pod_that_starts_or_runs_is_waited_for() {
+        assert_eq!(verdict(&json!({ "phase": "Pending" })), None);
+        assert_eq!(verdict(&json!({ "phase": "Running" })), None);
+        assert_eq!(waiting("ContainerCreating"), None);
+        assert_eq!(waiting("PodInitializing"), None);
+    }
+
+    #[test]
+    fn a_container_that_cannot_start_is_not_waited_for() {
+        for (reason, code) in [
+            ("ErrImagePull", Code::ImageUnavailable),
+            ("ImagePullBackOff", Code::ImageUnavailable),
+            ("InvalidImageName", Code::ImageUnavailable),
+            ("CreateContainerConfigError", Code::ContainerConfig),
+        ] {
+            let (given, text, _) = waiting(reason).expect(reason);
+            assert_eq!(given, code, "{reason}");
+            assert_eq!(text, format!("{reason}: what the node says"));
+        }
+    }
+
+    #[test]
+    fn an_end_is_told_apart_by_its_cause() {
+        let (code, text, _) = terminated("OOMKilled", 137);
+        assert_eq!(code, Code::OutOfMemory);
+        assert!(text.contains("64Mi"), "{text}");
+        let (code, text, _) = terminated("Error", 3);
+        assert_eq!(code, Code::InstanceCrashed);
+        assert!(text.contains("exit code 3"), "{text}");
+        let (code, text, _) = terminated("Error", 139);
+        assert_eq!(code, Code::InstanceCrashed);
+        assert!(text.contains("signal 11"), "{text}");
+        assert_eq!(terminated("StartError", 128).0, Code::ContainerConfig);
+    }
+
+    #[test]
+    fn a_pod_that_the_cluster_took_away_did_not_crash() {
+        let (code, text, _) =
+            verdict(&json!({ "phase": "Failed", "reason": "Evicted", "message": "low on memory" }))
+                .expect("one");
+        assert_eq!((code, text.as_str()), (Code::PodEvicted, "the pod was evicted: low on memory"));
+        let (code, ..) =
+            verdict(&json!({ "phase": "Failed", "reason": "OutOfcpu", "message": "no room" })).expect("one");
+        assert_eq!(code, Code::PodEvicted);
+    }
+
+    #[test]
+    fn an_exit_with_0_says_so_because_its_post_may_still_be_on_its_way() {
+        let (_, _, exited_with_0) = verdict(&json!({ "phase": "Succeeded" })).expect("one");
+        assert!(exited_with_0);
+    }
+
+    #[test]
+    fn a_quota_is_told_apart_from_another_refusal() {
+        let quota = "pods \"fn-a\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2";
+        assert_eq!(of_refusal(quota).code, Code::QuotaExceeded);
+        let policy = "pods \"fn-a\" is forbidden: violates PodSecurity \"restricted:latest\"";
+        assert_eq!(of_refusal(policy).code, Code::AdmissionRefused);
+    }
+}
