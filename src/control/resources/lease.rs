@@ -27,7 +27,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Who has the Lease.
 enum Hold {
     Ours,
-    Others(Lease),
+    /// Whoever is named.
+    Others(String),
 }
 
 /// Who we are: a pod that starts again has its Lease at once.
@@ -68,7 +69,7 @@ impl Resources {
                     if holder(&lease).is_empty() || holder(&lease) == us || is_old {
                         self.take(&leases, Some(&lease), &us).await
                     } else {
-                        Ok(Hold::Others(lease))
+                        Ok(Hold::Others(holder(&lease).to_owned()))
                     }
                 }
                 Err(refused) => Err(refused),
@@ -78,9 +79,8 @@ impl Resources {
                     self.holds.set(true);
                     return;
                 }
-                Ok(Hold::Others(lease)) if !said => {
+                Ok(Hold::Others(holder)) if !said => {
                     said = true;
-                    let holder = holder(&lease);
                     tracing::warn!(holder, "another control plane is at work here; it is waited for");
                 }
                 // Somebody was faster: it is looked at again.
@@ -108,13 +108,12 @@ impl Resources {
                 Ok(lease) if holder(&lease) == us || holder(&lease).is_empty() => {
                     self.take(&leases, Some(&lease), &us).await
                 }
-                Ok(lease) => Ok(Hold::Others(lease)),
+                Ok(lease) => Ok(Hold::Others(holder(&lease).to_owned())),
                 Err(refused) => Err(refused),
             };
             match kept {
                 Ok(Hold::Ours) => is_failing = false,
-                Ok(Hold::Others(lease)) if self.holds.get() => {
-                    let holder = holder(&lease);
+                Ok(Hold::Others(holder)) if self.holds.get() => {
                     tracing::error!(holder, "another control plane has taken over; this one ends");
                     std::process::exit(1);
                 }

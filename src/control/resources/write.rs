@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
+use tokio::sync::MutexGuard;
 
 use super::Resources;
 use super::object::{FunctionObject, spec_of};
@@ -17,7 +18,7 @@ use crate::registry::{FunctionName, FunctionSpec};
 /// How often a write is made again that somebody else's came before.
 const TRIES_MAX: usize = 5;
 /// How often an object that is being deleted is looked for until it is gone, and how long after another.
-const GOING_LOOKS_MAX: usize = 40;
+const GOING_LOOKS_MAX: usize = 200;
 const GOING_LOOK: Duration = Duration::from_millis(50);
 
 impl Control {
@@ -32,8 +33,8 @@ impl Control {
         body: &[u8],
     ) -> Result<(), Refusal> {
         self.check_runnable(spec)?;
-        let _turn = resources.turn.lock().await;
-        if let Some(there) = resources.settled(spec.name.as_str()).await? {
+        let (_turn, there) = resources.turn_at(spec.name.as_str()).await?;
+        if let Some(there) = there {
             // Whether that one can be served is its own affair.
             let _ = self.apply_object(resources, &there).await;
             return Err(exists(spec.name.as_str()));
@@ -62,9 +63,8 @@ impl Control {
     ) -> Result<bool, Refusal> {
         self.check_runnable(spec)?;
         let name = spec.name.as_str();
-        let _turn = resources.turn.lock().await;
         for _ in 0..TRIES_MAX {
-            let there = resources.settled(name).await?;
+            let (_turn, there) = resources.turn_at(name).await?;
             match &there {
                 // It may be newer than what the watch has told; its faults are its own affair.
                 Some(there) => drop(self.apply_object(resources, there).await),
@@ -153,15 +153,19 @@ impl Control {
 }
 
 impl Resources {
-    /// The object of a name as it is now; one that is being deleted is waited for until it is gone.
-    async fn settled(&self, name: &str) -> Result<Option<FunctionObject>, Refusal> {
+    /// The turn, and the object of a name as it is then. One that is being deleted is waited for, without
+    /// the turn, until it is gone.
+    async fn turn_at(&self, name: &str) -> Result<(MutexGuard<'_, ()>, Option<FunctionObject>), Refusal> {
         for _ in 0..GOING_LOOKS_MAX {
+            let turn = self.turn.lock().await;
             match ask(self.api.get(name)).await {
-                Ok(object) if object.is_going() => tokio::time::sleep(GOING_LOOK).await,
-                Ok(object) => return Ok(Some(object)),
-                Err(Refused::NotFound) => return Ok(None),
+                Ok(object) if object.is_going() => {}
+                Ok(object) => return Ok((turn, Some(object))),
+                Err(Refused::NotFound) => return Ok((turn, None)),
                 Err(refused) => return Err(refused.told()),
             }
+            drop(turn);
+            tokio::time::sleep(GOING_LOOK).await;
         }
         Err(Refusal::new(
             Code::ControlBusy,
