@@ -159,6 +159,9 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         }
     });
     tokio::task::spawn_local(run_errands(control.clone(), errands));
+    if let Some(resources) = control.resources.clone() {
+        tokio::task::spawn_local(control.clone().keep_registry(resources));
+    }
     let managing = control.clone();
     tokio::task::spawn_local(async move {
         if let Err(error) = management::server::serve(managing, management).await {
@@ -243,6 +246,9 @@ impl Running {
         }
         self.scheduler.join().map_err(|_| anyhow!("the scheduler panicked"))?;
         control.context.close().await;
+        if let Some(resources) = &control.resources {
+            resources.release().await;
+        }
         Ok(in_time)
     }
 }

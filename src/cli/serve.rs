@@ -37,10 +37,20 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (functions, drain) = (settings.flags.functions.clone(), Duration::from_secs(settings.flags.drain_s));
     let mut signals = StopSignals::listen()?;
     let running = boot::start(settings, Lines::to_log(), |_| {}).await?;
-    if let Some(folder) = functions {
-        register(&running, &folder).await?;
+    if running.control.resources.is_some() {
+        if let Some(folder) = functions {
+            return Err(anyhow!(
+                "--functions {0}: in a cluster functions are objects of it: kubectl apply -f {0}, and leave the flag out",
+                folder.display()
+            ));
+        }
+        // Ready when they were read, which need not be now.
+    } else {
+        if let Some(folder) = functions {
+            register(&running, &folder).await?;
+        }
+        running.control.loaded.set(true);
     }
-    running.control.loaded.set(true);
     tracing::info!(
         listen = %running.address,
         management = %running.management_address,

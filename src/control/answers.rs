@@ -27,6 +27,23 @@ const TICK_PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether it did.
 const TICK_LOOK: Duration = Duration::from_millis(1);
 
+/// How what serves of a function stands.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Instances that start or run.
+    pub replicas: u32,
+    /// Instances that are granted work.
+    pub ready: u32,
+    /// Executions that wait for their first dispatch.
+    pub queued: usize,
+    /// Attempts in flight.
+    pub in_flight: u32,
+    /// Each attempt has an instance of its own.
+    pub on_demand: bool,
+    /// A newer version starts.
+    pub rolling: bool,
+}
+
 impl Control {
     /// Answers one call, from whichever listener it came.
     pub async fn answer(self: &Rc<Self>, request: WholeRequest) -> Response<Body> {
@@ -58,8 +75,8 @@ impl Control {
             Call::ExecutionLogs(id) => self.execution_logs(id, &request).await,
             Call::CreateFunction => self.create(request.body()).await,
             Call::PutFunction(name) => self.replace(name, &request).await,
-            Call::DeleteFunction(name) => self.delete(name).await.map(|()| reply::no_content()),
-            Call::PutReplicas(name) => self.put_replicas(name, request.body()),
+            Call::DeleteFunction(name) => self.remove(name).await.map(|()| reply::no_content()),
+            Call::PutReplicas(name) => self.put_replicas(name, request.body()).await,
         };
         answered.unwrap_or_else(|refusal| reply::refusal(&refusal))
     }
@@ -105,7 +122,11 @@ impl Control {
             return Err(Refusal::new(Code::Draining, "the control plane is stopping"));
         }
         if !self.loaded.get() {
-            return Err(Refusal::new(Code::ControlBusy, "the registry is being loaded").retry_after(1));
+            let missing = match &self.resources {
+                Some(_) => "the functions were not read from the Kubernetes API server yet",
+                None => "the registry is being loaded",
+            };
+            return Err(Refusal::new(Code::ControlBusy, missing).retry_after(1));
         }
         Ok(reply::json(200, "{\"status\":\"ready\"}"))
     }
@@ -133,14 +154,18 @@ impl Control {
         let spec = parse_function(body).map_err(invalid)?;
         self.check_exec(&spec)?;
         let name = spec.name.to_string();
-        self.put_if(spec, |before| match before {
-            None => Ok(()),
-            Some(_) => Err(Refusal::new(
-                Code::FunctionExists,
-                format!("the function {name:?} exists; PUT /v1/functions/{name} replaces it"),
-            )),
-        })
-        .await?;
+        if let Some(resources) = &self.resources {
+            self.create_object(resources, &spec, body).await?;
+        } else {
+            self.put_if(spec, |before| match before {
+                None => Ok(()),
+                Some(_) => Err(Refusal::new(
+                    Code::FunctionExists,
+                    format!("the function {name:?} exists; PUT /v1/functions/{name} replaces it"),
+                )),
+            })
+            .await?;
+        }
         let functions = self.functions.borrow();
         let registered = functions.get(&name).ok_or_else(|| unknown(&name))?;
         let mut response = self.function_response(201, registered);
@@ -159,18 +184,27 @@ impl Control {
             spec.annotations = registered.wanted.spec.annotations.clone();
         }
         let expected = request.headers().get(IF_MATCH);
-        let is_new = self
-            .put_if(spec, |before| {
-                let etag = before.map(|registered| registered.wanted.etag.as_str());
-                expected.map_or(Ok(()), |expected| check_etag(expected, etag))
-            })
-            .await?;
+        let condition = |before: Option<&Registered>| {
+            let etag = before.map(|registered| registered.wanted.etag.as_str());
+            expected.map_or(Ok(()), |expected| check_etag(expected, etag))
+        };
+        let is_new = match &self.resources {
+            Some(resources) => self.put_object(resources, &spec, request.body(), condition).await?,
+            None => self.put_if(spec, condition).await?,
+        };
         let functions = self.functions.borrow();
         let registered = functions.get(name).ok_or_else(|| unknown(name))?;
         Ok(self.function_response(if is_new { 201 } else { 200 }, registered))
     }
 
-    fn put_replicas(&self, name: &str, body: &Bytes) -> Result<Response<Body>, Refusal> {
+    async fn remove(self: &Rc<Self>, name: &str) -> Result<(), Refusal> {
+        match &self.resources {
+            Some(resources) => self.delete_object(resources, name).await,
+            None => self.delete(name).await,
+        }
+    }
+
+    async fn put_replicas(self: &Rc<Self>, name: &str, body: &Bytes) -> Result<Response<Body>, Refusal> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Replicas {
@@ -179,13 +213,17 @@ impl Control {
         let wanted: Replicas = serde_json::from_slice(body).map_err(|error| {
             Refusal::new(Code::InvalidFunction, format!("the body must be {{\"replicas\": N}}: {error}"))
         })?;
-        self.scale(name, wanted.replicas)?;
+        match &self.resources {
+            Some(resources) => self.scale_object(resources, name, wanted.replicas).await?,
+            None => self.scale(name, wanted.replicas)?,
+        }
         self.read(name)
     }
 
     /// Whoever may register `local.command` may run programs here.
     fn check_exec(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
-        if spec.local.is_none() || self.settings.flags.allow_local_exec {
+        // In a cluster nothing runs it.
+        if spec.local.is_none() || self.settings.flags.allow_local_exec || self.resources.is_some() {
             return Ok(());
         }
         Err(Refusal::new(
@@ -202,25 +240,34 @@ impl Control {
         response
     }
 
-    fn describe(&self, registered: &Registered) -> Value {
-        let wanted = &registered.wanted;
+    /// How what serves of a function stands.
+    pub(super) fn state(&self, registered: &Registered) -> State {
+        let mut state = State {
+            replicas: 0,
+            ready: 0,
+            queued: 0,
+            in_flight: 0,
+            on_demand: false,
+            rolling: registered.serving.is_some_and(|lane| lane != registered.wanted.lane),
+        };
         let lanes = self.lanes.borrow();
-        let serving = registered.serving.and_then(|lane| lanes.get(&lane));
-        let mut replicas = 0;
-        let (mut ready, mut queued, mut in_flight) = (0, 0, 0);
-        let mut on_demand = false;
-        if let Some(lane) = serving {
+        if let Some(lane) = registered.serving.and_then(|lane| lanes.get(&lane)) {
             let doorway = &lane.function.doorway;
-            ready = doorway.ready.load(Ordering::Relaxed);
-            queued = doorway.depth();
-            in_flight = doorway.in_flight.load(Ordering::Relaxed);
-            replicas = lane.backend.count();
-            on_demand = lane.backend.is_per_attempt();
-            if on_demand {
-                ready = replicas;
+            state.ready = doorway.ready.load(Ordering::Relaxed);
+            state.queued = doorway.depth();
+            state.in_flight = doorway.in_flight.load(Ordering::Relaxed);
+            state.replicas = lane.backend.count();
+            state.on_demand = lane.backend.is_per_attempt();
+            if state.on_demand {
+                state.ready = state.replicas;
             }
         }
-        let rolling = registered.serving.is_some_and(|lane| lane != wanted.lane);
+        state
+    }
+
+    fn describe(&self, registered: &Registered) -> Value {
+        let wanted = &registered.wanted;
+        let State { replicas, ready, queued, in_flight, on_demand, rolling } = self.state(registered);
         let trouble = wanted.trouble.load();
         let mut conditions = vec![json!({
             "type": "Ready",
@@ -239,8 +286,13 @@ impl Control {
                 "type": "Degraded", "status": "True", "reason": "InstanceFailed", "message": reason.as_str(),
             }));
         }
+        if let Some(fault) = self.resources.as_ref().and_then(|all| all.invalid(wanted.spec.name.as_str())) {
+            conditions.push(json!({
+                "type": "Valid", "status": "False", "reason": fault.reason, "message": fault.message,
+            }));
+        }
         let mut value = serde_json::to_value(&wanted.spec).unwrap_or_default();
-        if let Some(min) = lanes.get(&wanted.lane).and_then(|lane| lane.backend.min()) {
+        if let Some(min) = self.lanes.borrow().get(&wanted.lane).and_then(|lane| lane.backend.min()) {
             // It may have been set since by itself.
             value["replicas"]["min"] = min.into();
         }

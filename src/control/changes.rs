@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
+use super::runnable::{Ground, obstacles};
 use super::{Control, OpenLane, Registered};
 use crate::backend::Backend;
 use crate::clock::NANOS_PER_MS;
@@ -56,15 +57,7 @@ impl Control {
         condition(self.functions.borrow().get(&name))?;
         let meters = self.functions.borrow().get(&name).map(|registered| registered.meters.clone());
         let is_new = meters.is_none();
-        if is_new && self.functions.borrow().len() >= self.settings.flags.max_functions {
-            return Err(Refusal::new(
-                Code::FunctionsFull,
-                format!(
-                    "there are {} functions already (--max-functions)",
-                    self.settings.flags.max_functions
-                ),
-            ));
-        }
+        self.check_room(&spec)?;
         let queue_slots = self.check_queue_slots(&spec)?;
         let lane = self.free_lanes.borrow_mut().pop().ok_or_else(|| {
             Refusal::new(Code::FunctionsFull, "too many versions of functions are being replaced; try again")
@@ -132,6 +125,22 @@ impl Control {
     /// # Errors
     /// No such function, not `WARM`, or out of its range.
     pub fn scale(&self, name: &str, replicas: u32) -> Result<(), Refusal> {
+        self.check_scale(name, replicas)?;
+        let functions = self.functions.borrow();
+        let lanes = self.lanes.borrow();
+        if let Some(lane) = functions.get(name).and_then(|registered| lanes.get(&registered.wanted.lane))
+            && lane.backend.min() != Some(replicas)
+        {
+            lane.backend.set_min(replicas);
+        }
+        Ok(())
+    }
+
+    /// Whether a function can be scaled so.
+    ///
+    /// # Errors
+    /// No such function, not `WARM`, or out of its range.
+    pub fn check_scale(&self, name: &str, replicas: u32) -> Result<(), Refusal> {
         let functions = self.functions.borrow();
         let registered = functions.get(name).ok_or_else(|| unknown(name))?;
         let spec = &registered.wanted.spec;
@@ -147,10 +156,6 @@ impl Control {
                 format!("must be between 0 and replicas.max, which is {}, is {replicas}", spec.replicas.max);
             return Err(Refusal::new(Code::InvalidFunction, "the number of replicas is out of range")
                 .with_details(vec![Fault { field: "replicas".to_owned(), message }]));
-        }
-        let lanes = self.lanes.borrow();
-        if let Some(lane) = lanes.get(&registered.wanted.lane) {
-            lane.backend.set_min(replicas);
         }
         Ok(())
     }
@@ -241,6 +246,22 @@ impl Control {
         }
     }
 
+    /// Whether there is room for a version of a function.
+    ///
+    /// # Errors
+    /// `FUNCTIONS_FULL` with the flag that is the limit.
+    pub fn check_room(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
+        let most = self.settings.flags.max_functions;
+        let functions = self.functions.borrow();
+        if !functions.contains_key(spec.name.as_str()) && functions.len() >= most {
+            return Err(Refusal::new(
+                Code::FunctionsFull,
+                format!("there are {most} functions already (--max-functions)"),
+            ));
+        }
+        self.check_queue_slots(spec).map(drop)
+    }
+
     /// How many places all queues have with those of a version that is to come. Each is allocated with its
     /// version, whether anything ever waits in it or not.
     fn check_queue_slots(&self, spec: &FunctionSpec) -> Result<u64, Refusal> {
@@ -261,23 +282,15 @@ impl Control {
     /// Whether this control plane has what a function needs to run.
     ///
     /// # Errors
-    /// `INVALID_FUNCTION` with the field that stands in the way.
+    /// `INVALID_FUNCTION` with every field that stands in the way.
     pub fn check_runnable(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
-        let fault = |field: &str, message: &str| {
-            Err(Refusal::new(Code::InvalidFunction, "this control plane cannot run the function")
-                .with_details(vec![Fault { field: field.to_owned(), message: message.to_owned() }]))
-        };
-        match spec.execution_mode {
-            ExecutionMode::Job | ExecutionMode::Warm
-                if spec.local.as_ref().is_none_or(|local| local.command.is_empty()) =>
-            {
-                fault(
-                    "local.command",
-                    "is required: there is no cluster here that could run `image`, so say what to run on this machine",
-                )
-            }
-            ExecutionMode::Job | ExecutionMode::Warm | ExecutionMode::Pool => Ok(()),
+        let ground = if self.context.cluster.is_some() { Ground::Kubernetes } else { Ground::Local };
+        let obstacles = obstacles(spec, ground);
+        if obstacles.is_empty() {
+            return Ok(());
         }
+        Err(Refusal::new(Code::InvalidFunction, "this control plane cannot run the function")
+            .with_details(obstacles))
     }
 }
 

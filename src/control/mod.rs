@@ -6,6 +6,8 @@
 //! | `changes` | creating, replacing and deleting functions, step by step over all threads |
 //! | `answers` | the HTTP calls that are control's to answer |
 //! | `listing` | the list of executions, merged of what each gateway finds |
+//! | `resources` | Function objects of a cluster: the registry's other keeper |
+//! | `runnable` | what a function needs to run here |
 //! | `notices` | what the scheduler asks for |
 //! | `announcements` | what instances say of themselves |
 //! | `logs` | the lines that functions write: kept, read and followed |
@@ -16,6 +18,8 @@ pub mod changes;
 pub mod listing;
 pub mod logs;
 pub mod notices;
+pub mod resources;
+pub mod runnable;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +37,7 @@ use crate::mailbox::{Letter, Post};
 use crate::metrics::Meters;
 
 use logs::store::LogStore;
+use resources::Resources;
 
 #[expect(clippy::disallowed_types, reason = "taken by changes of the registry only, on the control thread")]
 type Turn = tokio::sync::Mutex<()>;
@@ -81,6 +86,8 @@ pub struct Control {
     free_lanes: RefCell<Vec<LaneIndex>>,
     /// Places in the doorways of all lanes.
     queue_slots: Cell<u64>,
+    /// The Function objects of a cluster, where it is one that runs functions.
+    pub resources: Option<Rc<Resources>>,
     /// One change of the registry at a time: each finds the one before complete.
     turn: Turn,
     /// The gateway that serves the next invocation that comes in on the management listener.
@@ -107,14 +114,15 @@ impl Control {
             board,
             clock,
             settings,
-            context,
             logs,
             gateways,
             functions: RefCell::default(),
             lanes: RefCell::default(),
+            resources: context.cluster.clone().map(Resources::new),
             turn: Turn::default(),
             turn_of: Cell::new(0),
             free_lanes: RefCell::new((0..lanes).rev().collect()),
+            context,
             queue_slots: Cell::new(0),
             loaded: Cell::new(false),
             draining: Cell::new(false),

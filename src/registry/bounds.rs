@@ -64,6 +64,9 @@ pub const REPLICAS_MAX: Bounds = Bounds { min: 1, max: 1_000, default: 4, unit: 
 /// `idleTimeoutMs`, in milliseconds: idle instances above `replicas.min` stop after this.
 pub const IDLE_TIMEOUT_MS: Bounds = Bounds { min: 1, max: DAY_MS, default: 300 * SECOND_MS, unit: "ms" };
 
+/// `tolerationSeconds`, in seconds: a year is as good as for ever, which is what leaving it out means.
+pub const TOLERATION_S: Bounds = Bounds { min: 0, max: 31_536_000, default: 31_536_000, unit: "s" };
+
 /// CPU request of a function that names none.
 pub const CPU_REQUEST_DEFAULT: &str = "50m";
 /// Memory request of a function that names none.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    EnvVar, Local, Quantity, ResourceList, Resources,
+    Local, Quantity, ResourceList, Resources,
     bounds::{
         CPU_MILLICORES_MAX, CPU_MILLICORES_MIN, CPU_REQUEST_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
         MEMORY_REQUEST_DEFAULT,
@@ -12,31 +12,12 @@ use super::{
     object::{Field, Object},
 };
 
-/// Environment that picofaas gives every function; a specification must not set it. `HANDLER` and
-/// the `WATCHDOG_…` variables are the function's own: by them it tells its runtime what to run.
-pub const RESERVED_ENV: [&str; 11] = [
-    "FUNCTION_NAME",
-    "PORT",
-    "PICOFAAS_SOCKET",
-    "PICOFAAS_INSTANCE",
-    "EXECUTION_MODE",
-    "EXECUTION_ID",
-    "TRACE_ID",
-    "PICOFAAS_RUNTIME_URL",
-    "PICOFAAS_TOKEN",
-    "POD_IP",
-    "TIMEOUT_MS",
-];
-
 /// Longest reference of an image, in bytes: a registry's host and port, a path of 255, a tag of 128
 /// and a digest fit into it.
 const IMAGE_BYTES_MAX: usize = 1_024;
 
 /// Longest name of a Kubernetes object, in bytes.
 const OBJECT_NAME_BYTES_MAX: usize = 253;
-
-/// What is said of a field that is known and that only Kubernetes can honour.
-pub(super) const NEEDS_KUBERNETES: &str = "needs the kubernetes backend; leave it out here";
 
 /// Reads `image`.
 pub(super) fn image(spec: &Object<'_>, findings: &mut Findings) -> Option<String> {
@@ -59,52 +40,6 @@ pub(super) fn words(spec: &Object<'_>, key: &str, findings: &mut Findings) -> Ve
     items.iter().filter_map(|item| item.text(findings)).map(str::to_owned).collect()
 }
 
-/// Reads `env`.
-pub(super) fn env(spec: &Object<'_>, findings: &mut Findings) -> Vec<EnvVar> {
-    let of = "objects {name, value}";
-    let items = spec.get("env").and_then(|field| field.list(of, findings)).unwrap_or_default();
-    let mut names = HashSet::new();
-    let mut env = Vec::with_capacity(items.len());
-    for item in &items {
-        let Some(object) = item.object(&["name", "value", "valueFrom"], findings) else { continue };
-        if let Some(field) = object.get("valueFrom") {
-            field.fault(findings, NEEDS_KUBERNETES);
-        }
-        let value = object.get("value").map_or(Some(""), |field| field.text(findings));
-        let Some(field) = object.get("name") else {
-            object.fault_at("name", findings, "is required");
-            continue;
-        };
-        let Some(name) = env_name(&field, findings) else { continue };
-        if !names.insert(name) {
-            field.fault(findings, format!("names {name} a second time"));
-        }
-        if let Some(value) = value {
-            env.push(EnvVar { name: name.to_owned(), value: value.to_owned() });
-        }
-    }
-    env
-}
-
-/// Reads the name of a variable by the rule that every version of Kubernetes takes.
-fn env_name<'t>(field: &Field<'t>, findings: &mut Findings) -> Option<&'t str> {
-    let name = field.text(findings)?;
-    let made_of = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if !made_of || name.is_empty() || name.as_bytes()[0].is_ascii_digit() {
-        let message = format!(
-            "must be letters, digits, _, - and . that do not start with a digit, is \"{}\"",
-            excerpt(name)
-        );
-        field.fault(findings, message);
-        return None;
-    }
-    if RESERVED_ENV.contains(&name) {
-        field.fault(findings, format!("must not be {name}, which is reserved for picofaas and its runtimes"));
-        return None;
-    }
-    Some(name)
-}
-
 /// Reads `imagePullSecrets`.
 pub(super) fn image_pull_secrets(spec: &Object<'_>, findings: &mut Findings) -> Vec<String> {
     let field = spec.get("imagePullSecrets");
@@ -113,15 +48,41 @@ pub(super) fn image_pull_secrets(spec: &Object<'_>, findings: &mut Findings) -> 
 }
 
 fn secret_name(item: &Field<'_>, findings: &mut Findings) -> Option<String> {
-    let object = item.object(&["name"], findings)?;
-    let Some(field) = object.get("name") else {
-        object.fault_at("name", findings, "is required");
+    object_name(&item.object(&["name"], findings)?, "a secret", findings)
+}
+
+/// Reads `secrets`: each is mounted once.
+pub(super) fn secrets(spec: &Object<'_>, findings: &mut Findings) -> Vec<String> {
+    let field = spec.get("secrets");
+    let items = field.and_then(|field| field.list("names of secrets", findings)).unwrap_or_default();
+    let mut seen = HashSet::new();
+    let mut secrets = Vec::with_capacity(items.len());
+    for item in &items {
+        let Some(name) = object_name_in(item, "a secret", findings) else { continue };
+        if seen.insert(name.clone()) {
+            secrets.push(name);
+        } else {
+            item.fault(findings, format!("names {name} a second time"));
+        }
+    }
+    secrets
+}
+
+/// Reads the `name` of a reference to an object of Kubernetes.
+pub(super) fn object_name(reference: &Object<'_>, what: &str, findings: &mut Findings) -> Option<String> {
+    let Some(field) = reference.get("name") else {
+        reference.fault_at("name", findings, "is required");
         return None;
     };
+    object_name_in(&field, what, findings)
+}
+
+/// Reads the name of an object of Kubernetes; `what` it is goes into the fault.
+pub(super) fn object_name_in(field: &Field<'_>, what: &str, findings: &mut Findings) -> Option<String> {
     let name = field.text(findings)?;
     if !is_object_name(name) {
         let message = format!(
-            "must be the name of a secret: lower-case letters, digits, - and ., is \"{}\"",
+            "must be the name of {what}: lower-case letters, digits, - and ., is \"{}\"",
             excerpt(name)
         );
         field.fault(findings, message);

@@ -26,6 +26,8 @@
 //! | `nearest` | the known word that a misspelt one probably meant |
 //! | `parse` | the tree of a specification to a [`FunctionSpec`] |
 //! | `container` | the fields that describe a container or process, as in a pod |
+//! | `environment` | [`EnvVar`] and [`EnvFrom`]: values, and where Kubernetes finds them |
+//! | `pod_template` | [`PodTemplate`]: where pods may run, and as whom |
 //! | `manifest` | YAML text to specifications |
 //! | `crd` | the definition of the resource says the same (tests) |
 //! | `folder` | finding and loading all manifests below a folder |
@@ -35,6 +37,7 @@ mod container;
 #[cfg(test)]
 mod crd;
 mod endpoint;
+mod environment;
 mod fault;
 mod folder;
 mod manifest;
@@ -42,13 +45,15 @@ mod name;
 mod nearest;
 mod object;
 mod parse;
+mod pod_template;
 mod quantity;
 mod spec;
 mod tree;
 
 pub use bounds::Bounds;
-pub use container::{RESERVED_ENV, is_object_name};
+pub use container::is_object_name;
 pub use endpoint::{ENDPOINTS_MAX, EndpointUrl, InvalidEndpoint, SOCKET_PATH_BYTES_MAX};
+pub use environment::{EnvFrom, EnvSource, EnvValue, EnvVar, KeyRef, RESERVED_ENV, SourceRef, ValueFrom};
 pub use fault::{FAULTS_MAX, Fault, Faults, excerpt};
 pub use folder::{Loaded, discover, load_dir};
 pub use manifest::{LocatedFault, MANIFEST_BYTES_MAX, ManifestError, read_manifests};
@@ -56,5 +61,6 @@ pub use name::{FunctionName, InvalidName, NAME_BYTES_MAX};
 #[cfg(test)]
 pub(crate) use parse::FIELDS;
 pub use parse::{SpecError, parse_function, parse_function_named};
+pub use pod_template::{ANNOTATIONS_BYTES_MAX, PodTemplate, TaintEffect, Toleration, TolerationOperator};
 pub use quantity::{InvalidQuantity, Quantity, ResourceList};
-pub use spec::{EnvVar, ExecutionMode, FunctionSpec, Local, Replicas, Resources};
+pub use spec::{ExecutionMode, FunctionSpec, Local, Replicas, Resources};

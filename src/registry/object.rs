@@ -56,7 +56,7 @@ impl<'t> Field<'t> {
                 None
             }
             Value::Text(text) => Some(text),
-            Value::Boolean | Value::Whole(_) | Value::Float(_) => {
+            Value::Boolean(_) | Value::Whole(_) | Value::Float(_) => {
                 self.wrong_kind(findings, "a string (put it in quotes)");
                 None
             }
@@ -82,8 +82,24 @@ impl<'t> Field<'t> {
         match self.value {
             Value::Whole(number) => Some(number.to_string()),
             Value::Float(number) => Some(number.to_string()),
-            Value::Null | Value::Boolean | Value::Text(_) | Value::List(_) | Value::Object(_) => {
+            Value::Null | Value::Boolean(_) | Value::Text(_) | Value::List(_) | Value::Object(_) => {
                 self.text(findings).map(str::to_owned)
+            }
+        }
+    }
+
+    /// The boolean that stands here.
+    pub(super) fn boolean(&self, findings: &mut Findings) -> Option<bool> {
+        match self.value {
+            Value::Boolean(value) => Some(*value),
+            Value::Null
+            | Value::Whole(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Object(_) => {
+                self.wrong_kind(findings, "true or false");
+                None
             }
         }
     }
@@ -100,7 +116,7 @@ impl<'t> Field<'t> {
                 number.to_string()
             }
             Value::Float(number) => number.to_string(),
-            Value::Null | Value::Boolean | Value::Text(_) | Value::List(_) | Value::Object(_) => {
+            Value::Null | Value::Boolean(_) | Value::Text(_) | Value::List(_) | Value::Object(_) => {
                 self.wrong_kind(findings, &format!("a whole number between {min} and {max} ({unit})"));
                 return None;
             }

@@ -8,10 +8,12 @@ use super::{
         ATTEMPT_TIMEOUT_MS, CONCURRENCY, IDLE_TIMEOUT_MS, INSTANCE_CONCURRENCY, QUEUE_MS, QUEUE_SIZE,
         REPLICAS_MAX, REPLICAS_MIN, RETRIES, RETRY_BACKOFF_MS, RETRY_MAX_BACKOFF_MS, TIMEOUT_MS,
     },
-    container::{self, NEEDS_KUBERNETES},
+    container,
     endpoint::ENDPOINTS_MAX,
+    environment,
     fault::{Findings, excerpt},
     object::{Field, Object},
+    pod_template::pod_template,
     tree,
 };
 
@@ -24,8 +26,11 @@ pub(crate) const FIELDS: &[&str] = &[
     "command",
     "args",
     "env",
+    "envFrom",
+    "secrets",
     "imagePullSecrets",
     "resources",
+    "podTemplate",
     "local",
     "endpointUrl",
     "timeoutMs",
@@ -39,14 +44,8 @@ pub(crate) const FIELDS: &[&str] = &[
     "retryMaxBackoffMs",
     "replicas",
     "idleTimeoutMs",
-    "envFrom",
-    "secrets",
-    "podTemplate",
     "status",
 ];
-
-/// Fields that only the kubernetes backend can honour.
-const ONLY_KUBERNETES: [&str; 3] = ["envFrom", "secrets", "podTemplate"];
 
 /// Why a text is no specification.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -145,9 +144,6 @@ pub(super) fn read_spec(
     findings: &mut Findings,
 ) -> Option<FunctionSpec> {
     let spec = root.object(FIELDS, findings)?;
-    for field in ONLY_KUBERNETES.iter().filter_map(|key| spec.get(key)) {
-        field.fault(findings, NEEDS_KUBERNETES);
-    }
     let name = read_name(&spec, naming, findings);
     let mode = read_mode(&spec, findings);
     if let Some(mode) = mode {
@@ -161,9 +157,12 @@ pub(super) fn read_spec(
         image: container::image(&spec, findings),
         command: container::words(&spec, "command", findings),
         args: container::words(&spec, "args", findings),
-        env: container::env(&spec, findings),
+        env: environment::env(&spec, findings),
+        env_from: environment::env_from(&spec, findings),
+        secrets: container::secrets(&spec, findings),
         image_pull_secrets: container::image_pull_secrets(&spec, findings),
         resources: container::resources(&spec, findings),
+        pod_template: pod_template(&spec, findings),
         local: container::local(&spec, findings),
         endpoint_urls: read_endpoints(&spec, findings),
         timeout_ms,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 use serde::{Serialize, Serializer};
 
 use super::{
-    EndpointUrl, FunctionName, ResourceList,
+    EndpointUrl, EnvFrom, EnvValue, EnvVar, FunctionName, PodTemplate, ResourceList,
     bounds::{REPLICAS_MAX, REPLICAS_MIN},
 };
 
@@ -38,15 +38,6 @@ impl fmt::Display for ExecutionMode {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.as_str())
     }
-}
-
-/// One environment variable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct EnvVar {
-    /// Its name; never one of those that picofaas sets.
-    pub name: String,
-    /// Its value, which may be empty.
-    pub value: String,
 }
 
 /// What an instance asks for and what it may use.
@@ -105,10 +96,17 @@ pub struct FunctionSpec {
     pub args: Vec<String>,
     /// Environment, beside what picofaas sets; each name once.
     pub env: Vec<EnvVar>,
+    /// Secrets and config maps whose every key becomes a variable; what `env` and picofaas set counts
+    /// where both have it.
+    pub env_from: Vec<EnvFrom>,
+    /// Names of the secrets that are mounted, each once.
+    pub secrets: Vec<String>,
     /// Names of the secrets that open the image's registry.
     pub image_pull_secrets: Vec<String>,
     /// CPU and memory.
     pub resources: Resources,
+    /// What else is said of its pods.
+    pub pod_template: PodTemplate,
     /// How the local backend runs it.
     pub local: Option<Local>,
     /// Where it already listens; not empty if and only if the mode is POOL.
@@ -152,6 +150,25 @@ impl FunctionSpec {
     #[must_use]
     pub fn effective_instance_concurrency(&self) -> u32 {
         self.instance_concurrency.unwrap_or(self.concurrency)
+    }
+
+    /// Paths of the fields that are given and that only Kubernetes can honour.
+    #[must_use]
+    pub fn kubernetes_fields(&self) -> Vec<String> {
+        let mut fields = Vec::new();
+        for (index, variable) in self.env.iter().enumerate() {
+            match variable.value {
+                EnvValue::Text(_) => {}
+                EnvValue::From(_) => fields.push(format!("env[{index}].valueFrom")),
+            }
+        }
+        let others = [
+            ("envFrom", !self.env_from.is_empty()),
+            ("secrets", !self.secrets.is_empty()),
+            ("podTemplate", !self.pod_template.is_empty()),
+        ];
+        fields.extend(others.into_iter().filter(|(_, given)| *given).map(|(field, _)| field.to_owned()));
+        fields
     }
 
     /// A strong `ETag`, quotes included: equal for equal serialized forms, in every process and on
@@ -199,8 +216,11 @@ impl Serialize for FunctionSpec {
             command: &self.command,
             args: &self.args,
             env: &self.env,
+            env_from: &self.env_from,
+            secrets: &self.secrets,
             image_pull_secrets: self.image_pull_secrets.iter().map(|name| SecretName { name }).collect(),
             resources: &self.resources,
+            pod_template: &self.pod_template,
             local: self.local.as_ref(),
             endpoint_url: match self.endpoint_urls.as_slice() {
                 [] => None,
@@ -238,9 +258,15 @@ struct FlatForm<'a> {
     args: &'a [String],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     env: &'a [EnvVar],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    env_from: &'a [EnvFrom],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    secrets: &'a [String],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     image_pull_secrets: Vec<SecretName<'a>>,
     resources: &'a Resources,
+    #[serde(skip_serializing_if = "PodTemplate::is_empty")]
+    pod_template: &'a PodTemplate,
     #[serde(skip_serializing_if = "Option::is_none")]
     local: Option<&'a Local>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,11 +18,11 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// A value as it was written. No field of a specification is a boolean, so of one only its kind is kept.
+/// A value as it was written.
 #[derive(Debug)]
 pub(super) enum Value {
     Null,
-    Boolean,
+    Boolean(bool),
     Whole(i128),
     Float(f64),
     Text(String),
@@ -46,7 +46,7 @@ impl Value {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
-            Self::Boolean => "a boolean",
+            Self::Boolean(_) => "a boolean",
             Self::Whole(_) => "a whole number",
             Self::Float(_) => "a number with a fraction",
             Self::Text(_) => "a string",
@@ -149,8 +149,8 @@ impl<'de, N: Source<'de>> Visitor<'de> for ValueVisitor<N> {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Boolean)
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Boolean(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {

@@ -25,7 +25,7 @@ fn assert_ended_at_once(answer: &Answer, took: Duration, code: &str, parts: &[&s
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask test --only cluster"]
+#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn an_invocation_runs_in_a_job_of_its_own_whose_objects_say_what_they_are_for() {
     let stage = Stage::new("job");
     let server = stage.server(&[]);
@@ -54,7 +54,7 @@ fn an_invocation_runs_in_a_job_of_its_own_whose_objects_say_what_they_are_for() 
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask test --only cluster"]
+#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn each_attempt_has_a_job_and_a_failure_of_the_function_is_tried_again() {
     let stage = Stage::new("attempts");
     let server = stage.server(&[]);
@@ -73,7 +73,7 @@ fn each_attempt_has_a_job_and_a_failure_of_the_function_is_tried_again() {
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask test --only cluster"]
+#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn a_pod_that_will_not_run_or_dies_ends_its_attempt_at_once_and_the_code_says_why() {
     let stage = Stage::new("deaths");
     let server = stage.server(&[]);
@@ -99,7 +99,7 @@ fn a_pod_that_will_not_run_or_dies_ends_its_attempt_at_once_and_the_code_says_wh
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask test --only cluster"]
+#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn a_quota_and_an_admission_rule_end_an_attempt_at_once_in_the_words_of_the_api_server() {
     let stage = Stage::new("quota");
     stage.kubectl(&["create", "quota", "few", "--hard=pods=0"]);
@@ -123,7 +123,7 @@ fn a_quota_and_an_admission_rule_end_an_attempt_at_once_in_the_words_of_the_api_
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask test --only cluster"]
+#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn a_time_out_a_cancellation_and_a_deletion_by_hand_reach_the_pod() {
     let stage = Stage::new("ends");
     let server = stage.server(&[]);

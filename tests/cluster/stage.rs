@@ -102,8 +102,7 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 fn kubeconfig() -> String {
-    std::env::var("KUBECONFIG")
-        .expect("KUBECONFIG is not set: `cargo xtask test --only cluster` brings a cluster")
+    std::env::var("KUBECONFIG").expect("KUBECONFIG is not set: `cargo xtask cluster run` brings a cluster")
 }
 
 /// A free port of the address that this machine has on the way to the API server: pods reach it, too.

@@ -63,6 +63,20 @@ fn a_function_that_cannot_run_here_is_refused_with_what_it_lacks() {
     assert!(answer.details()[0].starts_with("local.command: is required"), "{answer:?}");
     let answer = server.create(&json!({ "name": "w", "executionMode": "WARM", "image": "example/w:1" }));
     assert!(answer.details()[0].starts_with("local.command: is required"), "{answer:?}");
+
+    let node = json!({ "fieldRef": { "fieldPath": "spec.nodeName" } });
+    let specification = pool("clustered", NOWHERE)
+        .with("env", json!([{ "name": "NODE", "valueFrom": node }]))
+        .with("envFrom", json!([{ "secretRef": { "name": "s" } }]))
+        .with("secrets", json!(["s"]))
+        .with("podTemplate", json!({ "serviceAccountName": "a" }));
+    let answer = server.create(&specification);
+    answer.assert_refused(422, "INVALID_FUNCTION", &["cannot run"]);
+    let refused: Vec<String> = ["env[0].valueFrom", "envFrom", "secrets", "podTemplate"]
+        .map(|field| format!("{field}: needs the kubernetes backend; leave it out here"))
+        .into();
+    assert_eq!(answer.details(), refused);
+    server.client().get("/v1/functions/clustered").assert_refused(404, "FUNCTION_NOT_FOUND", &[]);
     server.assert_others_are_served();
 }
 

@@ -17,7 +17,7 @@ use crate::backend::Context;
 use crate::backend::exit::Exit;
 use crate::backend::output::{Lines, Stream, Tail, Writer, follow};
 use crate::id::ExecutionId;
-use crate::registry::FunctionSpec;
+use crate::registry::{EnvValue, FunctionSpec};
 
 /// What a process is started for, besides its function.
 #[derive(Debug, Default)]
@@ -227,7 +227,12 @@ fn spawn(
     set("MAX_BODY", flags.max_body.to_string().into());
     set("MAX_OUTPUT", flags.max_output.to_string().into());
     for variable in &spec.env {
-        set(&variable.name, variable.value.clone().into());
+        match &variable.value {
+            EnvValue::Text(value) => set(&variable.name, value.into()),
+            EnvValue::From(_) => {
+                return Err(io::Error::other(format!("the value of {} is in Kubernetes", variable.name)));
+            }
+        }
     }
     set("FUNCTION_NAME", spec.name.as_str().into());
     set("EXECUTION_MODE", spec.execution_mode.as_str().into());

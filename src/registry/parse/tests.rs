@@ -1,5 +1,5 @@
 use super::*;
-use crate::registry::{EnvVar, FAULTS_MAX, Local, RESERVED_ENV};
+use crate::registry::{EnvValue, EnvVar, FAULTS_MAX, Local, RESERVED_ENV};
 
 /// The specification that a valid text makes.
 fn read(text: &str) -> FunctionSpec {
@@ -53,7 +53,8 @@ fn every_field_arrives_and_reading_the_answer_gives_an_equal_specification() {
     let spec = read(&full);
     assert_eq!(spec.command, ["/run"]);
     assert_eq!(spec.args, ["-v", ""]);
-    let variable = |name: &str, value: &str| EnvVar { name: name.into(), value: value.into() };
+    let variable =
+        |name: &str, value: &str| EnvVar { name: name.into(), value: EnvValue::Text(value.into()) };
     assert_eq!(spec.env, [variable("A", "1"), variable("b.c-D_2", "")]);
     assert_eq!(spec.image_pull_secrets, ["my.secret-1"]);
     assert_eq!(spec.resources.requests.cpu_millicores(), Some(500));
@@ -148,7 +149,10 @@ fn a_value_of_the_wrong_kind_says_what_was_expected_and_what_came() {
         (r#""args":["x",7]"#, "args[1]: must be a string (put it in quotes), is a whole number"),
         (r#""args":[null]"#, "args[0]: must be a string, is null"),
         (r#""command":["\u0000"]"#, "command[0]: must not contain a zero byte"),
-        (r#""env":{"A":"1"}"#, "env: must be a list of objects {name, value}, is an object"),
+        (
+            r#""env":{"A":"1"}"#,
+            "env: must be a list of objects {name, value} or {name, valueFrom}, is an object",
+        ),
         (r#""env":["A=1"]"#, "env[0]: must be an object, is a string"),
         (
             r#""env":[{"name":"A","value":1}]"#,
@@ -192,19 +196,6 @@ fn an_unknown_field_is_refused_with_the_field_that_was_probably_meant() {
         (r#""resources":{"limit":{}}"#, "resources.limit: is not a known field; did you mean limits?"),
         (r#""local":{"command":["x"],"dir":"/"}"#, "local.dir: is not a known field"),
         (r#""a\nb":1"#, "a\\nb: is not a known field"),
-    ]);
-}
-
-#[test]
-fn a_field_that_only_kubernetes_can_honour_is_known_and_refused() {
-    assert_faults(&[
-        (r#""envFrom":[]"#, "envFrom: needs the kubernetes backend; leave it out here"),
-        (r#""secrets":["s"]"#, "secrets: needs the kubernetes backend; leave it out here"),
-        (r#""podTemplate":{}"#, "podTemplate: needs the kubernetes backend; leave it out here"),
-        (
-            r#""env":[{"name":"A","valueFrom":{}}]"#,
-            "env[0].valueFrom: needs the kubernetes backend; leave it out here",
-        ),
     ]);
 }
 

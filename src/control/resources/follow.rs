@@ -1,0 +1,243 @@
+//! The watch of Function objects, and what it makes of each.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{Event, watcher};
+
+use super::object::FunctionObject;
+use super::standing::Standing;
+use super::{Invalid, Known, Resources};
+use crate::backend::kubernetes::pods::{Pauses, watched};
+use crate::control::Control;
+use crate::error::{Code, Refusal};
+use crate::registry::{ExecutionMode, FunctionSpec, SpecError};
+
+/// How often what could not be served for want of room is tried again.
+const RETRY_PERIOD: Duration = Duration::from_secs(5);
+
+impl Control {
+    /// Follows Function objects for ever.
+    pub async fn follow(self: Rc<Self>, resources: Rc<Resources>) {
+        let mut events = std::pin::pin!(watcher(resources.api.clone(), watched()).backoff(Pauses::default()));
+        let mut listed = HashSet::new();
+        let mut is_away = false;
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    if std::mem::take(&mut is_away) {
+                        tracing::info!("functions are watched again");
+                    }
+                    match event {
+                        Event::Init => {
+                            listed.clear();
+                            resources.lists.set(resources.lists.get() + 1);
+                        }
+                        Event::InitApply(object) => {
+                            listed.insert(object.uid().to_owned());
+                            self.follow_one(&resources, &object).await;
+                        }
+                        Event::InitDone => {
+                            self.forget_unlisted(&resources, &listed).await;
+                            listed.clear();
+                            self.registry_read(&resources);
+                        }
+                        Event::Apply(object) => self.follow_one(&resources, &object).await,
+                        Event::Delete(object) => {
+                            let _turn = resources.turn.lock().await;
+                            resources.deleted.borrow_mut().remove(object.uid());
+                            self.forget_object(&resources, object.name(), object.uid()).await;
+                        }
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut is_away, true) {
+                        tracing::warn!(%error, "functions cannot be watched; it is tried again and again");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries again what could not be served for want of room, for ever.
+    pub async fn retry_unserved(self: Rc<Self>, resources: Rc<Resources>) {
+        let mut period = tokio::time::interval(RETRY_PERIOD);
+        loop {
+            period.tick().await;
+            let may_pass = |known: &Known| known.invalid.as_ref().is_some_and(|invalid| invalid.may_pass);
+            let names: Vec<String> = {
+                let known = resources.known.borrow();
+                known.iter().filter(|(_, known)| may_pass(known)).map(|(name, _)| name.clone()).collect()
+            };
+            for name in names {
+                // Where the API server is away, the next period is as good.
+                let Ok(Ok(object)) = tokio::time::timeout(RETRY_PERIOD, resources.api.get(&name)).await
+                else {
+                    continue;
+                };
+                let _turn = resources.turn.lock().await;
+                if let Some(known) = resources.known.borrow_mut().get_mut(&name)
+                    && may_pass(known)
+                {
+                    // So that the same generation is looked at once more.
+                    known.generation = 0;
+                }
+                let _ = self.apply_object(&resources, &object).await;
+            }
+        }
+    }
+
+    /// Everything there is was listed and registered.
+    fn registry_read(&self, resources: &Rc<Resources>) {
+        if !self.loaded.replace(true) {
+            tracing::info!(functions = self.functions.borrow().len(), "the registry was read");
+        }
+        // Deployments of functions that went while nobody looked.
+        let resources = resources.clone();
+        tokio::task::spawn_local(async move { resources.find_departed().await });
+    }
+
+    async fn follow_one(self: &Rc<Self>, resources: &Resources, object: &FunctionObject) {
+        let _turn = resources.turn.lock().await;
+        if let Err(refusal) = self.apply_object(resources, object).await {
+            let details: Vec<String> =
+                refusal.details.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
+            let (function, details) = (object.name(), details.join("; "));
+            tracing::warn!(function, details, "a function cannot be served: {}", refusal.message);
+        }
+    }
+
+    /// Makes what is served fit an object. Whoever calls has the turn.
+    ///
+    /// # Errors
+    /// Why its specification cannot be served. That is kept for its status, and what was served before
+    /// goes on.
+    pub(super) async fn apply_object(
+        self: &Rc<Self>,
+        resources: &Resources,
+        object: &FunctionObject,
+    ) -> Result<(), Refusal> {
+        let (name, uid) = (object.name(), object.uid());
+        if resources.deleted.borrow().contains(uid) {
+            return Ok(());
+        }
+        if object.is_going() {
+            self.forget_object(resources, name, uid).await;
+            return Ok(());
+        }
+        let other = {
+            let mut all = resources.known.borrow_mut();
+            match all.get_mut(name) {
+                Some(known) if known.uid == uid => {
+                    known.seen_in = resources.lists.get();
+                    if object.generation() <= known.generation {
+                        // Its status or its metadata changed, or somebody was here before the watch.
+                        return Ok(());
+                    }
+                    None
+                }
+                Some(known) => Some(known.uid.clone()),
+                None => None,
+            }
+        };
+        if let Some(other) = other {
+            // Deleted and made anew: what was made for the other one goes with it.
+            self.forget_object(resources, name, &other).await;
+        }
+        resources.cluster.owned_by(name, uid);
+        let served = match object.read() {
+            Ok(spec) => self.serve_spec(spec).await,
+            Err(error) => Err(invalid(&error)),
+        };
+        resources.departed.borrow_mut().remove(name);
+        let mut all = resources.known.borrow_mut();
+        let known = all.entry(name.to_owned()).or_insert_with(|| Known {
+            uid: uid.to_owned(),
+            generation: 0,
+            invalid: None,
+            written: Standing::of_status(&object.status),
+            seen_in: 0,
+        });
+        known.generation = object.generation();
+        known.seen_in = resources.lists.get();
+        known.invalid = served.as_ref().err().map(|refusal| Invalid {
+            reason: match refusal.code {
+                Code::FunctionsFull => "NoRoom",
+                _ => "InvalidSpecification",
+            },
+            message: in_words(refusal),
+            may_pass: refusal.code == Code::FunctionsFull,
+        });
+        served
+    }
+
+    /// Registers a specification where it is another one than is served.
+    async fn serve_spec(self: &Rc<Self>, spec: FunctionSpec) -> Result<(), Refusal> {
+        let name = spec.name.to_string();
+        let wanted = self.functions.borrow().get(&name).map(|registered| registered.wanted.clone());
+        if let Some(wanted) = wanted {
+            let mut same = spec.clone();
+            same.replicas.min = wanted.spec.replicas.min;
+            if same.etag() == wanted.etag && spec.annotations == wanted.spec.annotations {
+                // How many are kept running is set without a new version.
+                return if spec.execution_mode == ExecutionMode::Warm {
+                    self.scale(&name, spec.replicas.min)
+                } else {
+                    Ok(())
+                };
+            }
+        }
+        self.put(spec).await.map(drop)
+    }
+
+    /// An object is gone, and with it its function. Whoever calls has the turn.
+    pub(super) async fn forget_object(self: &Rc<Self>, resources: &Resources, name: &str, uid: &str) {
+        {
+            let mut all = resources.known.borrow_mut();
+            if all.get(name).is_none_or(|known| known.uid != uid) {
+                return;
+            }
+            all.remove(name);
+        }
+        // An attempt that is yet to come must not name an owner that is gone: it would go, too.
+        resources.cluster.disowned(name);
+        resources.departed.borrow_mut().insert(name.to_owned());
+        // One whose specification was never valid is not registered.
+        let _ = self.delete(name).await;
+    }
+
+    /// What a list does not have any more, and has not come since it was made, is gone.
+    async fn forget_unlisted(self: &Rc<Self>, resources: &Resources, listed: &HashSet<String>) {
+        let _turn = resources.turn.lock().await;
+        let list = resources.lists.get();
+        let gone: Vec<(String, String)> = {
+            let all = resources.known.borrow();
+            let gone = all.iter().filter(|(_, known)| known.seen_in < list && !listed.contains(&known.uid));
+            gone.map(|(name, known)| (name.clone(), known.uid.clone())).collect()
+        };
+        for (name, uid) in gone {
+            self.forget_object(resources, &name, &uid).await;
+        }
+        resources.deleted.borrow_mut().retain(|uid| listed.contains(uid));
+    }
+}
+
+fn invalid(error: &SpecError) -> Refusal {
+    let refusal = Refusal::new(Code::InvalidFunction, "its specification has faults");
+    match error {
+        SpecError::Faults(faults) => refusal.with_details(faults.0.clone()),
+        SpecError::Json { .. } => Refusal::new(Code::InvalidFunction, error.to_string()),
+    }
+}
+
+/// A refusal in one text, for a condition.
+fn in_words(refusal: &Refusal) -> String {
+    if refusal.details.is_empty() {
+        return refusal.message.to_string();
+    }
+    let faults: Vec<String> = refusal.details.iter().map(ToString::to_string).collect();
+    faults.join("; ")
+}

@@ -1,0 +1,80 @@
+//! What earlier processes left, or functions that went: Jobs, and Deployments without a function.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
+
+use super::Resources;
+use super::refused::{Refused, ask};
+use crate::backend::kubernetes::template::{BOOT, FUNCTION, MANAGED_BY, PICOFAAS, name_of};
+use crate::control::Control;
+
+/// How long after a call that failed it is made again.
+const PAUSE: Duration = Duration::from_secs(2);
+
+impl Resources {
+    /// Deletes the Jobs of earlier boots. Nobody waits for them any more, and what they would post is
+    /// for executions that are lost.
+    pub async fn delete_old_jobs(&self) {
+        let jobs: Api<Job> = self.cluster.api();
+        let selector = format!("{MANAGED_BY}={PICOFAAS},{BOOT},{BOOT}!={}", self.cluster.boot);
+        let old = ListParams::default().labels(&selector);
+        loop {
+            match ask(jobs.delete_collection(&DeleteParams::background(), &old)).await {
+                Ok(_) => return,
+                Err(Refused::NotFound) => return,
+                Err(refused) => {
+                    tracing::debug!("Jobs of earlier boots are not deleted yet: {}", refused.told().message);
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Finds Deployments of ours whose function there is not.
+    pub(super) async fn find_departed(&self) {
+        let deployments: Api<Deployment> = self.cluster.api();
+        let ours = ListParams::default().labels(&format!("{MANAGED_BY}={PICOFAAS},{FUNCTION}"));
+        let list = loop {
+            match ask(deployments.list_metadata(&ours)).await {
+                Ok(list) => break list,
+                Err(refused) => {
+                    tracing::debug!("Deployments are not listed yet: {}", refused.told().message);
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        };
+        let known = self.known.borrow();
+        for deployment in list.items {
+            let labels = deployment.metadata.labels.unwrap_or_default();
+            if let Some(function) = labels.get(FUNCTION).filter(|function| !known.contains_key(*function)) {
+                self.departed.borrow_mut().insert(function.clone());
+            }
+        }
+    }
+}
+
+impl Control {
+    /// Deletes the Deployments of functions of which nothing is left: what ran has finished.
+    pub(super) async fn sweep(&self, resources: &Resources) {
+        let names: Vec<String> = resources.departed.borrow().iter().cloned().collect();
+        let deployments: Api<Deployment> = resources.cluster.api();
+        for name in names {
+            let _turn = resources.turn.lock().await;
+            let is_left = self.lanes.borrow().values().any(|lane| lane.function.spec.name.as_str() == name);
+            if is_left || !resources.departed.borrow().contains(&name) {
+                continue;
+            }
+            match ask(deployments.delete(&name_of(&name), &DeleteParams::background())).await {
+                Ok(_) | Err(Refused::NotFound) => drop(resources.departed.borrow_mut().remove(&name)),
+                Err(refused) => {
+                    tracing::debug!(function = name, "its Deployment stays: {}", refused.told().message);
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Function objects: in a cluster, the API server keeps the registry.
+//!
+//! There are two doors to it, and both lead through the API server. What `kubectl apply` writes arrives
+//! by a watch; what comes over HTTP is written to the API server first and then applied at once, so that
+//! the answer is right and the watch finds nothing left to do. A change has its turn from the first look
+//! at an object until it is applied.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `object` | a Function object, as the API server keeps it |
+//! | `follow` | the watch, and what it makes of each object |
+//! | `write` | function writes of the HTTP API |
+//! | `refused` | what an error of the API server means to a client |
+//! | `standing` | how a function stands, as its object's status |
+//! | `tell` | the one task that writes status |
+//! | `leftovers` | what earlier processes left: Jobs, and Deployments without a function |
+//! | `lease` | one control plane at a time |
+
+pub mod follow;
+pub mod lease;
+pub mod leftovers;
+pub mod object;
+pub mod refused;
+pub mod standing;
+pub mod tell;
+pub mod write;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+
+use kube::Api;
+
+use super::Control;
+use crate::backend::kubernetes::cluster::Cluster;
+use object::FunctionObject;
+use standing::Standing;
+
+/// What is known of one object.
+#[derive(Debug)]
+pub struct Known {
+    /// What tells it from another one of its name.
+    uid: String,
+    /// The generation that was looked at last.
+    generation: i64,
+    /// Why the last one cannot be served; what was served before goes on.
+    invalid: Option<Invalid>,
+    /// The status that the object has.
+    written: Standing,
+    /// Looked at in this list or since: one that a list from before does not have is not gone.
+    seen_in: u64,
+}
+
+/// Why a specification cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// One word.
+    pub reason: &'static str,
+    /// Every fault.
+    pub message: String,
+    /// Whether it may be served later without a change of it.
+    pub may_pass: bool,
+}
+
+/// The objects of this cluster's namespace, followed.
+#[derive(Debug)]
+pub struct Resources {
+    cluster: Rc<Cluster>,
+    api: Api<FunctionObject>,
+    known: RefCell<BTreeMap<String, Known>>,
+    /// Deleted here before the watch told of it: what it still tells of these is old.
+    deleted: RefCell<HashSet<String>>,
+    /// Functions that are gone and whose Deployment may be left.
+    departed: RefCell<HashSet<String>>,
+    /// Counts lists.
+    lists: Cell<u64>,
+    /// This process has the Lease.
+    holds: Cell<bool>,
+    turn: super::Turn,
+}
+
+impl Resources {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(cluster: Rc<Cluster>) -> Rc<Self> {
+        let api = cluster.api();
+        Rc::new(Self {
+            cluster,
+            api,
+            known: RefCell::default(),
+            deleted: RefCell::default(),
+            departed: RefCell::default(),
+            lists: Cell::new(0),
+            holds: Cell::new(false),
+            turn: super::Turn::default(),
+        })
+    }
+}
+
+impl Resources {
+    /// Why the last specification of a function is not served.
+    #[must_use]
+    pub fn invalid(&self, name: &str) -> Option<Invalid> {
+        self.known.borrow().get(name)?.invalid.clone()
+    }
+}
+
+impl Control {
+    /// Waits until no other control plane is at work, reads the registry and keeps it, for ever.
+    pub async fn keep_registry(self: Rc<Self>, resources: Rc<Resources>) {
+        resources.acquire(self.clock).await;
+        let (lease, jobs) = (resources.clone(), resources.clone());
+        tokio::task::spawn_local(async move { lease.keep_lease().await });
+        tokio::task::spawn_local(async move { jobs.delete_old_jobs().await });
+        tokio::task::spawn_local(self.clone().tell(resources.clone()));
+        tokio::task::spawn_local(self.clone().retry_unserved(resources.clone()));
+        self.follow(resources).await;
+    }
+}

@@ -1,0 +1,232 @@
+//! How a function stands, as its object's status.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Invalid;
+use crate::backend::kubernetes::template::{FUNCTION, MANAGED_BY, PICOFAAS};
+use crate::control::answers::State;
+
+/// What a status is made of. Cheap to find out and to compare: every function's is looked at once a
+/// second, and nothing more is done for one whose signs are the same.
+#[derive(Clone, Debug)]
+pub struct Signs {
+    /// The generation that was looked at last.
+    pub generation: i64,
+    /// What serves; nothing where no version ever was valid.
+    pub state: Option<State>,
+    /// Why an instance did not start.
+    pub trouble: Option<Arc<String>>,
+    /// Why the last specification is not served.
+    pub invalid: Option<Invalid>,
+}
+
+impl PartialEq for Signs {
+    fn eq(&self, other: &Self) -> bool {
+        let told = |signs: &Self| signs.state.as_ref().map(Told::of);
+        let same_trouble = match (&self.trouble, &other.trouble) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same_trouble
+            && self.generation == other.generation
+            && told(self) == told(other)
+            && self.invalid == other.invalid
+    }
+}
+
+/// What a status tells of what serves. The pods of a `JOB` come and go with its attempts, so there is
+/// no number of them in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Told {
+    pods: Option<(u32, u32)>,
+    ready: bool,
+    rolling: bool,
+}
+
+impl Told {
+    fn of(state: &State) -> Self {
+        Self {
+            pods: (!state.on_demand).then_some((state.replicas, state.ready)),
+            ready: state.on_demand || state.ready > 0,
+            rolling: state.rolling,
+        }
+    }
+}
+
+/// One condition of a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Condition {
+    kind: String,
+    status: String,
+    reason: String,
+    message: String,
+    since: String,
+}
+
+/// The status of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    observed_generation: i64,
+    replicas: Option<u32>,
+    ready: Option<u32>,
+    selector: String,
+    conditions: Vec<Condition>,
+}
+
+impl Standing {
+    /// What an object's status says.
+    #[must_use]
+    pub fn of_status(status: &Value) -> Self {
+        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let number = |key: &str| status[key].as_u64().and_then(|number| u32::try_from(number).ok());
+        let condition = |value: &Value| Condition {
+            kind: text(value, "type"),
+            status: text(value, "status"),
+            reason: text(value, "reason"),
+            message: text(value, "message"),
+            since: text(value, "lastTransitionTime"),
+        };
+        Self {
+            observed_generation: status["observedGeneration"].as_i64().unwrap_or_default(),
+            replicas: number("replicas"),
+            ready: number("ready"),
+            selector: text(status, "selector"),
+            conditions: status["conditions"].as_array().into_iter().flatten().map(condition).collect(),
+        }
+    }
+
+    /// What a status is to say. A condition whose status is as it was keeps the time of its change.
+    #[must_use]
+    pub fn of_signs(name: &str, signs: &Signs, before: &Self, now: &str) -> Self {
+        let told = signs.state.as_ref().map(Told::of);
+        let is_ready = told.is_some_and(|told| told.ready);
+        let on_demand = signs.state.as_ref().is_some_and(|state| state.on_demand);
+        let rolling = told.is_some_and(|told| told.rolling);
+        let trouble = signs.trouble.as_ref().map(|trouble| trouble.as_str());
+        let invalid = signs.invalid.as_ref();
+        let all = [
+            (
+                "Ready",
+                is_ready,
+                match (on_demand, is_ready) {
+                    (true, _) => "ProcessPerAttempt",
+                    (false, true) => "InstanceReady",
+                    (false, false) => "NoInstanceReady",
+                },
+                trouble.filter(|_| !is_ready),
+            ),
+            ("Progressing", rolling, if rolling { "NewVersionStarts" } else { "Settled" }, None),
+            (
+                "Degraded",
+                trouble.is_some(),
+                if trouble.is_some() { "InstanceFailed" } else { "NoFailure" },
+                trouble,
+            ),
+            (
+                "Valid",
+                invalid.is_none(),
+                invalid.map_or("Served", |invalid| invalid.reason),
+                invalid.map(|invalid| invalid.message.as_str()),
+            ),
+        ];
+        let condition = |(kind, holds, reason, message): (&str, bool, &str, Option<&str>)| {
+            let status = if holds { "True" } else { "False" };
+            let same = before.conditions.iter().find(|before| before.kind == kind && before.status == status);
+            Condition {
+                kind: kind.to_owned(),
+                status: status.to_owned(),
+                reason: reason.to_owned(),
+                message: cut(message.unwrap_or_default()),
+                since: same.map_or(now, |same| &same.since).to_owned(),
+            }
+        };
+        let pods = told.and_then(|told| told.pods);
+        Self {
+            observed_generation: signs.generation,
+            replicas: pods.map(|(replicas, _)| replicas),
+            ready: pods.map(|(_, ready)| ready),
+            selector: format!("{MANAGED_BY}={PICOFAAS},{FUNCTION}={name}"),
+            conditions: all.into_iter().map(condition).collect(),
+        }
+    }
+
+    /// As a merge patch of the object: what is absent is removed.
+    #[must_use]
+    pub fn patch(&self) -> Value {
+        let condition = |one: &Condition| {
+            json!({
+                "type": one.kind,
+                "status": one.status,
+                "reason": one.reason,
+                "message": one.message,
+                "lastTransitionTime": one.since,
+                "observedGeneration": self.observed_generation,
+            })
+        };
+        json!({ "status": {
+            "observedGeneration": self.observed_generation,
+            "replicas": self.replicas,
+            "ready": self.ready,
+            "selector": self.selector,
+            "conditions": self.conditions.iter().map(condition).collect::<Vec<_>>(),
+        } })
+    }
+}
+
+/// Longest message of a condition that the API server takes, in bytes.
+const MESSAGE_BYTES_MAX: usize = 32_768;
+
+fn cut(message: &str) -> String {
+    message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signs(ready: u32) -> Signs {
+        let state = State { replicas: 2, ready, queued: 7, in_flight: 3, on_demand: false, rolling: false };
+        Signs { generation: 4, state: Some(state), trouble: None, invalid: None }
+    }
+
+    #[test]
+    fn a_condition_keeps_the_time_of_its_last_change_and_a_status_is_read_as_it_was_written() {
+        let first = Standing::of_signs("f", &signs(0), &Standing::default(), "t1");
+        let same = Standing::of_signs("f", &signs(0), &first, "t2");
+        assert_eq!(first, same);
+        let later = Standing::of_signs("f", &signs(1), &first, "t3");
+        let since = |standing: &Standing, kind: &str| {
+            standing.conditions.iter().find(|one| one.kind == kind).map(|one| one.since.clone()).unwrap()
+        };
+        assert_eq!((since(&later, "Ready"), since(&later, "Valid")), ("t3".to_owned(), "t1".to_owned()));
+        assert_eq!(Standing::of_status(&later.patch()["status"]), later);
+        let status = &later.patch()["status"];
+        assert_eq!((status["ready"].as_u64(), status["replicas"].as_u64()), (Some(1), Some(2)));
+        assert_eq!(status["selector"], "app.kubernetes.io/managed-by=picofaas,picofaas.dev/function=f");
+    }
+
+    #[test]
+    fn only_what_a_status_tells_is_a_reason_to_write_it() {
+        let mut busier = signs(1);
+        busier.state.as_mut().unwrap().in_flight = 9;
+        assert!(busier == signs(1));
+        assert!(signs(1) != signs(2));
+        let on_demand = |replicas| {
+            let mut signs = signs(replicas);
+            signs.state.as_mut().unwrap().on_demand = true;
+            signs
+        };
+        assert!(on_demand(1) == on_demand(5), "each attempt of a JOB would be a write");
+        let message = "timeoutMs: must be".to_owned();
+        let invalid = Invalid { reason: "InvalidSpecification", message, may_pass: false };
+        let faulty = Signs { invalid: Some(invalid), ..signs(1) };
+        assert!(faulty != signs(1));
+        let status = Standing::of_signs("f", &faulty, &Standing::default(), "t").patch();
+        let valid =
+            status["status"]["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Valid");
+        assert_eq!(valid.unwrap()["message"], "timeoutMs: must be");
+    }
+}

@@ -1,0 +1,191 @@
+//! Function writes of the HTTP API: to the API server first, then applied at once.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::json;
+use tokio::sync::MutexGuard;
+
+use super::Resources;
+use super::object::{FunctionObject, spec_of};
+use super::refused::{Refused, ask};
+use crate::control::changes::unknown;
+use crate::control::{Control, Registered};
+use crate::error::{Code, Refusal};
+use crate::registry::{FunctionName, FunctionSpec};
+
+/// How often a write is made again that somebody else's came before.
+const TRIES_MAX: usize = 5;
+/// How often an object that is being deleted is looked for until it is gone, and how long after another.
+const GOING_LOOKS_MAX: usize = 200;
+const GOING_LOOK: Duration = Duration::from_millis(50);
+
+impl Control {
+    /// Creates the object of a function that must not be there yet.
+    ///
+    /// # Errors
+    /// There is one, it cannot be served, or the API server did not take it.
+    pub(in crate::control) async fn create_object(
+        self: &Rc<Self>,
+        resources: &Resources,
+        spec: &FunctionSpec,
+        body: &[u8],
+    ) -> Result<(), Refusal> {
+        self.check_runnable(spec)?;
+        let (_turn, there) = resources.turn_at(spec.name.as_str()).await?;
+        if let Some(there) = there {
+            // Whether that one can be served is its own affair.
+            let _ = self.apply_object(resources, &there).await;
+            return Err(exists(spec.name.as_str()));
+        }
+        self.check_room(spec)?;
+        let object = FunctionObject::new(spec.name.as_str(), spec_of(body, spec));
+        match ask(resources.api.create(&PostParams::default(), &object)).await {
+            Ok(made) => self.apply_object(resources, &made).await,
+            Err(Refused::Exists) => Err(exists(spec.name.as_str())),
+            Err(Refused::NotFound) => Err(no_definition()),
+            Err(refused @ (Refused::Changed | Refused::Told(_))) => Err(refused.told()),
+        }
+    }
+
+    /// Creates or replaces the object of a function where `condition` allows it, which is asked with the
+    /// function as its object has it. Answers whether it is new.
+    ///
+    /// # Errors
+    /// The condition's, it cannot be served, or the API server did not take it.
+    pub(in crate::control) async fn put_object(
+        self: &Rc<Self>,
+        resources: &Resources,
+        spec: &FunctionSpec,
+        body: &[u8],
+        condition: impl Fn(Option<&Registered>) -> Result<(), Refusal>,
+    ) -> Result<bool, Refusal> {
+        self.check_runnable(spec)?;
+        let name = spec.name.as_str();
+        for _ in 0..TRIES_MAX {
+            let (_turn, there) = resources.turn_at(name).await?;
+            match &there {
+                // It may be newer than what the watch has told; its faults are its own affair.
+                Some(there) => drop(self.apply_object(resources, there).await),
+                None => self.forget_named(resources, name).await,
+            }
+            condition(self.functions.borrow().get(name))?;
+            self.check_room(spec)?;
+            let (is_new, written) = match there {
+                Some(mut object) => {
+                    object.spec = spec_of(body, spec);
+                    (false, ask(resources.api.replace(name, &PostParams::default(), &object)).await)
+                }
+                None => {
+                    let object = FunctionObject::new(name, spec_of(body, spec));
+                    match ask(resources.api.create(&PostParams::default(), &object)).await {
+                        Err(Refused::NotFound) => return Err(no_definition()),
+                        made => (true, made),
+                    }
+                }
+            };
+            match written {
+                Ok(object) => return self.apply_object(resources, &object).await.map(|()| is_new),
+                Err(Refused::Changed | Refused::Exists | Refused::NotFound) => {}
+                Err(refused @ Refused::Told(_)) => return Err(refused.told()),
+            }
+        }
+        Err(Refused::Changed.told())
+    }
+
+    /// Sets `replicas.min` of an object.
+    ///
+    /// # Errors
+    /// No such function, not `WARM`, out of its range, or the API server did not take it.
+    pub(in crate::control) async fn scale_object(
+        self: &Rc<Self>,
+        resources: &Resources,
+        name: &str,
+        replicas: u32,
+    ) -> Result<(), Refusal> {
+        let _turn = resources.turn.lock().await;
+        self.check_scale(name, replicas)?;
+        let change = json!({ "spec": { "replicas": { "min": replicas } } });
+        match ask(resources.api.patch(name, &PatchParams::default(), &Patch::Merge(change))).await {
+            Ok(object) => self.apply_object(resources, &object).await,
+            Err(Refused::NotFound) => Err(unknown(name)),
+            Err(refused) => Err(refused.told()),
+        }
+    }
+
+    /// Deletes an object. Its dependents are left: what runs is to finish, and the Deployment goes when
+    /// nothing of the function is left.
+    ///
+    /// # Errors
+    /// There is none, or the API server did not delete it.
+    pub(in crate::control) async fn delete_object(
+        self: &Rc<Self>,
+        resources: &Resources,
+        name: &str,
+    ) -> Result<(), Refusal> {
+        // It becomes part of a path.
+        let name = FunctionName::new(name).map_err(|_| unknown(name))?;
+        let _turn = resources.turn.lock().await;
+        match ask(resources.api.delete(name.as_str(), &DeleteParams::orphan())).await {
+            Ok(answer) => {
+                if let Some(object) = answer.left() {
+                    resources.deleted.borrow_mut().insert(object.uid().to_owned());
+                }
+                self.forget_named(resources, name.as_str()).await;
+                Ok(())
+            }
+            Err(Refused::NotFound) => {
+                let was_served = self.functions.borrow().contains_key(name.as_str());
+                self.forget_named(resources, name.as_str()).await;
+                if was_served { Ok(()) } else { Err(unknown(name.as_str())) }
+            }
+            Err(refused) => Err(refused.told()),
+        }
+    }
+
+    async fn forget_named(self: &Rc<Self>, resources: &Resources, name: &str) {
+        let uid = resources.known.borrow().get(name).map(|known| known.uid.clone());
+        if let Some(uid) = uid {
+            self.forget_object(resources, name, &uid).await;
+        }
+    }
+}
+
+impl Resources {
+    /// The turn, and the object of a name as it is then. One that is being deleted is waited for, without
+    /// the turn, until it is gone.
+    async fn turn_at(&self, name: &str) -> Result<(MutexGuard<'_, ()>, Option<FunctionObject>), Refusal> {
+        for _ in 0..GOING_LOOKS_MAX {
+            let turn = self.turn.lock().await;
+            match ask(self.api.get(name)).await {
+                Ok(object) if object.is_going() => {}
+                Ok(object) => return Ok((turn, Some(object))),
+                Err(Refused::NotFound) => return Ok((turn, None)),
+                Err(refused) => return Err(refused.told()),
+            }
+            drop(turn);
+            tokio::time::sleep(GOING_LOOK).await;
+        }
+        Err(Refusal::new(
+            Code::ControlBusy,
+            format!("the function {name:?} is being deleted and does not go; see its metadata.finalizers"),
+        )
+        .retry_after(1))
+    }
+}
+
+fn exists(name: &str) -> Refusal {
+    Refusal::new(
+        Code::FunctionExists,
+        format!("the function {name:?} exists; PUT /v1/functions/{name} replaces it"),
+    )
+}
+
+fn no_definition() -> Refusal {
+    Refusal::new(
+        Code::KubeUnavailable,
+        "the API server knows no functions: apply k8s/10-crd.yaml, and see that the namespace exists",
+    )
+    .retry_after(1)
+}

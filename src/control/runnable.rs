@@ -1,0 +1,74 @@
+//! Whether this control plane has what a function needs to run.
+
+use crate::registry::{ExecutionMode, Fault, FunctionSpec};
+
+/// What can run functions here, beside endpoints that already do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// This machine, which runs `local.command`.
+    Local,
+    /// A cluster, which runs `image`.
+    Kubernetes,
+}
+
+/// Every field of a function that stands in the way.
+#[must_use]
+pub fn obstacles(spec: &FunctionSpec, ground: Ground) -> Vec<Fault> {
+    let starts = match spec.execution_mode {
+        ExecutionMode::Job | ExecutionMode::Warm => true,
+        ExecutionMode::Pool => false,
+    };
+    let fault = |field: String, message: &str| Fault { field, message: message.to_owned() };
+    let mut faults = Vec::new();
+    match ground {
+        Ground::Local => {
+            if starts && spec.local.as_ref().is_none_or(|local| local.command.is_empty()) {
+                faults.push(fault(
+                    "local.command".to_owned(),
+                    "is required: there is no cluster here that could run `image`, so say what to run on this machine",
+                ));
+            }
+            let only_there = spec.kubernetes_fields().into_iter();
+            faults.extend(
+                only_there.map(|field| fault(field, "needs the kubernetes backend; leave it out here")),
+            );
+        }
+        Ground::Kubernetes => {
+            if starts && spec.image.is_none() {
+                faults.push(fault(
+                    "image".to_owned(),
+                    "is required: functions run in a cluster here, which has no use for `local`",
+                ));
+            }
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::parse_function;
+
+    fn fields(text: &str, ground: Ground) -> Vec<String> {
+        let spec = parse_function(text.as_bytes()).unwrap();
+        obstacles(&spec, ground).into_iter().map(|fault| fault.field).collect()
+    }
+
+    #[test]
+    fn what_only_kubernetes_can_honour_is_refused_here_field_by_field() {
+        let text = r#"{"name":"f","image":"i","env":[{"name":"A","value":"1"},
+            {"name":"B","valueFrom":{"fieldRef":{"fieldPath":"spec.nodeName"}}}],
+            "envFrom":[{"secretRef":{"name":"s"}}],"secrets":["s"],
+            "podTemplate":{"serviceAccountName":"a"}}"#;
+        let all = ["local.command", "env[1].valueFrom", "envFrom", "secrets", "podTemplate"];
+        assert_eq!(fields(text, Ground::Local), all);
+        assert!(fields(text, Ground::Kubernetes).is_empty());
+        let with_command = r#"{"name":"f","local":{"command":["x"]},"envFrom":[],"podTemplate":{}}"#;
+        assert!(fields(with_command, Ground::Local).is_empty());
+        assert_eq!(fields(with_command, Ground::Kubernetes), ["image"]);
+        let pool = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://h","secrets":["s"]}"#;
+        assert_eq!(fields(pool, Ground::Local), ["secrets"]);
+        assert!(fields(pool, Ground::Kubernetes).is_empty());
+    }
+}

@@ -1,0 +1,155 @@
+//! A namespace of a test's own, with the definition of functions beside it.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::support::patience::eventually;
+use crate::support::server::{End, Server, run};
+
+/// Where no pod calls: these tests start none that does.
+const NO_RUNTIME: &str = "http://192.0.2.1:1";
+
+/// A namespace, deleted on drop.
+pub struct Namespace {
+    runtime: Runtime,
+    client: Client,
+    pub name: String,
+    kubeconfig: String,
+}
+
+impl Namespace {
+    /// A new one; `None`, and the reason on standard error, where there is no cluster.
+    pub fn new() -> Option<Self> {
+        static COUNTED: AtomicU32 = AtomicU32::new(0);
+        let Ok(kubeconfig) = std::env::var("KUBECONFIG") else {
+            let reason = "skipped: KUBECONFIG is not set, so there is no cluster to test on\n";
+            std::io::stderr().write_all(reason.as_bytes()).unwrap();
+            return None;
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let client = runtime.block_on(Client::try_default()).unwrap();
+        let name = format!("registry-{}-{}", std::process::id(), COUNTED.fetch_add(1, Ordering::Relaxed));
+        let namespace = Self { runtime, client, name, kubeconfig };
+        namespace.define();
+        let object = json!({ "metadata": { "name": namespace.name } });
+        let all: Api<NamespaceObject> = Api::all(namespace.client.clone());
+        let object = serde_json::from_value(object).unwrap();
+        namespace.runtime.block_on(all.create(&PostParams::default(), &object)).unwrap();
+        // The definition is there when a list of it is answered.
+        eventually("functions are known", || {
+            namespace.runtime.block_on(namespace.functions().list_metadata(&Default::default())).ok()
+        });
+        Some(namespace)
+    }
+
+    fn define(&self) {
+        let definition: Value = serde_saphyr::from_str(include_str!("../../k8s/10-crd.yaml")).unwrap();
+        let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+        let all: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::from_gvk(&kind));
+        let patch = Patch::Apply(&definition);
+        let params = PatchParams::apply("picofaas-tests").force();
+        self.runtime.block_on(all.patch("functions.picofaas.dev", &params, &patch)).unwrap();
+    }
+
+    fn functions(&self) -> Api<DynamicObject> {
+        self.api("picofaas.dev", "v1", "Function")
+    }
+
+    fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Api::namespaced_with(self.client.clone(), &self.name, &kind)
+    }
+
+    /// Applies a specification as `kubectl apply` does.
+    pub fn apply(&self, name: &str, spec: &Value) -> Result<Value, String> {
+        let object = json!({
+            "apiVersion": "picofaas.dev/v1", "kind": "Function", "metadata": { "name": name }, "spec": spec,
+        });
+        let params = PatchParams::apply("kubectl").force();
+        let applied = self.functions();
+        let applied = self.runtime.block_on(applied.patch(name, &params, &Patch::Apply(&object)));
+        applied.map(|object| serde_json::to_value(object).unwrap()).map_err(|error| error.to_string())
+    }
+
+    /// The object of a function.
+    pub fn function(&self, name: &str) -> Option<Value> {
+        let found = self.runtime.block_on(self.functions().get_opt(name)).unwrap();
+        found.map(|object| serde_json::to_value(object).unwrap())
+    }
+
+    /// Deletes the object of a function.
+    pub fn delete(&self, name: &str) {
+        drop(self.runtime.block_on(self.functions().delete(name, &DeleteParams::background())).unwrap());
+    }
+
+    /// Sets the number of the scale subresource, and gives what it says then.
+    pub fn scale(&self, name: &str, replicas: u32) -> Value {
+        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+        let functions = self.functions();
+        let scaled = self.runtime.block_on(functions.patch_scale(name, &PatchParams::default(), &patch));
+        serde_json::to_value(scaled.unwrap()).unwrap()
+    }
+
+    /// Makes an object of another kind.
+    pub fn make(&self, group: &str, version: &str, kind: &str, object: &Value) {
+        let object = serde_json::from_value(object.clone()).unwrap();
+        let all = self.api(group, version, kind);
+        self.runtime.block_on(all.create(&PostParams::default(), &object)).unwrap();
+    }
+
+    /// The names of the objects of a kind.
+    pub fn names(&self, group: &str, version: &str, kind: &str) -> Vec<String> {
+        let all = self.api(group, version, kind);
+        let list = self.runtime.block_on(all.list_metadata(&Default::default())).unwrap();
+        list.items.into_iter().filter_map(|one| one.metadata.name).collect()
+    }
+
+    /// Waits until a condition of a function's status is as it should be, and gives that condition.
+    pub fn until_condition(&self, name: &str, kind: &str, status: &str) -> Value {
+        eventually(&format!("{kind} of {name} is {status}"), || {
+            let conditions = self.function(name)?["status"]["conditions"].as_array()?.clone();
+            conditions.into_iter().find(|one| one["type"] == kind && one["status"] == status)
+        })
+    }
+
+    /// A control plane that keeps this namespace, not waited for until it is ready.
+    pub fn start(&self) -> Server {
+        Server::start_bare(&self.flags())
+    }
+
+    /// Runs one with more flags to its end.
+    pub fn run_with(&self, flags: &[&str], folder: &Path) -> End {
+        let listeners = ["serve", "--listen=127.0.0.1:0", "--management-listen=127.0.0.1:0"];
+        let runtime = ["--runtime-listen=127.0.0.1:0"];
+        run(&[&listeners[..], &runtime, &self.flags(), flags].concat(), folder)
+    }
+
+    fn flags(&self) -> [&str; 8] {
+        let cluster = ["--backend", "kubernetes", "--kubeconfig", &self.kubeconfig];
+        let [a, b, c, d] = cluster;
+        [a, b, c, d, "--namespace", &self.name, "--runtime-url", NO_RUNTIME]
+    }
+}
+
+/// Waits until a control plane has read its registry.
+pub fn until_ready(server: &Server) {
+    let mut operator = server.operator();
+    eventually("the control plane is ready", || (operator.get("/readyz").status == 200).then_some(()));
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let all: Api<NamespaceObject> = Api::all(self.client.clone());
+        let deleted = self.runtime.block_on(all.delete(&self.name, &DeleteParams::background()));
+        if let Err(error) = deleted {
+            eprintln!("the namespace {} stays: {error}", self.name);
+        }
+    }
+}
