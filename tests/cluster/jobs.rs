@@ -25,15 +25,14 @@ fn assert_ended_at_once(answer: &Answer, took: Duration, code: &str, parts: &[&s
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn an_invocation_runs_in_a_job_of_its_own_whose_objects_say_what_they_are_for() {
-    let stage = Stage::new("job");
+    let Some(stage) = Stage::new("job") else { return };
     let server = stage.server(&[]);
     server.register(&in_pods("identity", "JOB", "identity"));
     let answer = server.invoke("identity", "{\"a\":1}");
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.output()["input"], json!({ "a": 1 }));
-    assert_eq!(answer.header("X-Cold-Start"), Some("true"));
+    assert_eq!(answer.header("x-cold-start"), Some("true"));
     let id = answer.json()["executionId"].as_str().unwrap().to_owned();
     let jobs = stage.objects("jobs");
     assert_eq!(jobs.len(), 1);
@@ -54,15 +53,14 @@ fn an_invocation_runs_in_a_job_of_its_own_whose_objects_say_what_they_are_for() 
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn each_attempt_has_a_job_and_a_failure_of_the_function_is_tried_again() {
-    let stage = Stage::new("attempts");
+    let Some(stage) = Stage::new("attempts") else { return };
     let server = stage.server(&[]);
     server.register(&in_pods("fails", "JOB", "status").with("maxRetries", 1));
     let answer = server.invoke("fails", "{\"status\":500,\"code\":\"BROKEN\",\"message\":\"m\"}");
     assert_eq!(answer.status, 500, "{answer:?}");
     assert_eq!(answer.json()["error"]["code"], "BROKEN");
-    assert_eq!(answer.header("X-Attempts"), Some("2"));
+    assert_eq!(answer.header("x-attempts"), Some("2"));
     let names: Vec<String> = stage
         .objects("jobs")
         .iter()
@@ -73,9 +71,8 @@ fn each_attempt_has_a_job_and_a_failure_of_the_function_is_tried_again() {
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn a_pod_that_will_not_run_or_dies_ends_its_attempt_at_once_and_the_code_says_why() {
-    let stage = Stage::new("deaths");
+    let Some(stage) = Stage::new("deaths") else { return };
     let server = stage.server(&[]);
     let missing = once("missing", "echo").with("image", "picofaas/there-is-no-such-image:1");
     let command = once("command", "echo").with("command", json!(["/no/such/program"]));
@@ -99,9 +96,8 @@ fn a_pod_that_will_not_run_or_dies_ends_its_attempt_at_once_and_the_code_says_wh
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn a_quota_and_an_admission_rule_end_an_attempt_at_once_in_the_words_of_the_api_server() {
-    let stage = Stage::new("quota");
+    let Some(stage) = Stage::new("quota") else { return };
     stage.kubectl(&["create", "quota", "few", "--hard=pods=0"]);
     let server = stage.server(&[]);
     server.register(&once("over", "echo"));
@@ -123,9 +119,8 @@ fn a_quota_and_an_admission_rule_end_an_attempt_at_once_in_the_words_of_the_api_
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn a_time_out_a_cancellation_and_a_deletion_by_hand_reach_the_pod() {
-    let stage = Stage::new("ends");
+    let Some(stage) = Stage::new("ends") else { return };
     let server = stage.server(&[]);
     server.register(&once("slow", "sleep"));
     let mut client = server.client();

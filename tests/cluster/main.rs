@@ -1,8 +1,7 @@
 //! The control plane with a real Kubernetes: its own binary here, its functions in pods there.
 //!
-//! Each test has a namespace of its own. They are ignored unless they are asked for, because they need a
-//! cluster: `cargo xtask cluster run cargo test --test cluster -- --ignored` brings one, or takes the one of
-//! `KUBECONFIG`.
+//! Each test has a namespace of its own. Without `KUBECONFIG` each says that it was skipped;
+//! `cargo xtask cluster run cargo test --test cluster` brings a cluster.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 

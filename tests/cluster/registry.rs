@@ -26,7 +26,6 @@ fn until_unknown(server: &Server, name: &str) {
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn both_doors_lead_to_one_function_and_agree_on_its_generation() {
     let Some(namespace) = Namespace::new() else { return };
     let server = namespace.start();
@@ -81,7 +80,6 @@ fn both_doors_lead_to_one_function_and_agree_on_its_generation() {
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn an_edit_that_cannot_be_served_keeps_the_version_before_and_the_status_says_why() {
     let Some(namespace) = Namespace::new() else { return };
     let server = namespace.start();
@@ -118,7 +116,6 @@ fn an_edit_that_cannot_be_served_keeps_the_version_before_and_the_status_says_wh
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn a_restart_serves_what_there_is_and_not_what_went_meanwhile_and_writes_nothing_anew() {
     let Some(namespace) = Namespace::new() else { return };
     let server = namespace.start();
@@ -170,7 +167,6 @@ fn a_restart_serves_what_there_is_and_not_what_went_meanwhile_and_writes_nothing
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn a_second_control_plane_waits_until_the_first_has_ended() {
     let Some(namespace) = Namespace::new() else { return };
     let first = namespace.start();
@@ -188,7 +184,6 @@ fn a_second_control_plane_waits_until_the_first_has_ended() {
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn the_scale_subresource_and_the_http_call_set_the_same_number() {
     let Some(namespace) = Namespace::new() else { return };
     let server = namespace.start();
@@ -217,7 +212,6 @@ fn the_scale_subresource_and_the_http_call_set_the_same_number() {
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn a_thousand_functions_are_served_within_seconds_of_a_start() {
     const FUNCTIONS: usize = 1000;
     let Some(namespace) = Namespace::new() else { return };
@@ -257,7 +251,6 @@ fn a_thousand_functions_are_served_within_seconds_of_a_start() {
 }
 
 #[test]
-#[ignore = "needs a cluster: cargo xtask cluster run"]
 fn manifests_from_a_folder_are_refused_with_the_command_that_applies_them() {
     let Some(namespace) = Namespace::new() else { return };
     let folder = tempfile::tempdir().unwrap();
