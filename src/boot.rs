@@ -331,6 +331,7 @@ async fn run_errands(control: Rc<Control>, mut errands: Mailbox<Errand>) {
                 tokio::task::spawn_local(async move { answer.send(control.answer(*request).await) });
             }
             Errand::Start(start) => control.start_job(*start),
+            Errand::Announce { announcement, answer } => answer.send(control.announced(&announcement)),
         }
     }
 }

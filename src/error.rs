@@ -35,6 +35,7 @@ pub enum Code {
     NoLogs,
     AttemptSuperseded,
     InvalidCompletion,
+    InvalidAnnouncement,
     IdempotencyMismatch,
     BodyTooLarge,
     HeadTooLarge,
@@ -97,7 +98,7 @@ impl Source {
 
 impl Code {
     /// Every code, in the order of the enum.
-    pub const ALL: [Code; 56] = [
+    pub const ALL: [Code; 57] = [
         Code::BadRequest,
         Code::InvalidJson,
         Code::CursorExpired,
@@ -122,6 +123,7 @@ impl Code {
         Code::NoLogs,
         Code::AttemptSuperseded,
         Code::InvalidCompletion,
+        Code::InvalidAnnouncement,
         Code::IdempotencyMismatch,
         Code::BodyTooLarge,
         Code::HeadTooLarge,
@@ -182,6 +184,7 @@ impl Code {
             Code::InvalidInvocation
             | Code::InvalidFunction
             | Code::InvalidCompletion
+            | Code::InvalidAnnouncement
             | Code::IdempotencyMismatch => 422,
             Code::QueueFull => 429,
             Code::InstanceCrashed
@@ -240,6 +243,7 @@ impl Code {
             Code::NoLogs => "NO_LOGS",
             Code::AttemptSuperseded => "ATTEMPT_SUPERSEDED",
             Code::InvalidCompletion => "INVALID_COMPLETION",
+            Code::InvalidAnnouncement => "INVALID_ANNOUNCEMENT",
             Code::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
             Code::BodyTooLarge => "BODY_TOO_LARGE",
             Code::HeadTooLarge => "HEAD_TOO_LARGE",
@@ -312,6 +316,7 @@ impl Code {
             | Code::NoLogs
             | Code::AttemptSuperseded
             | Code::InvalidCompletion
+            | Code::InvalidAnnouncement
             | Code::IdempotencyMismatch
             | Code::BodyTooLarge
             | Code::HeadTooLarge

@@ -9,6 +9,7 @@
     reason = "the one place where gateways and control meet off the hot path"
 )]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -77,6 +78,19 @@ pub enum Errand {
     Answer { request: Box<WholeRequest>, answer: Answer<Response<Body>> },
     /// An attempt needs a process of its own.
     Start(Box<JobStart>),
+    /// An instance listens, and says so itself. Refused, it says it again.
+    Announce { announcement: Box<Announcement>, answer: Answer<Result<(), Refusal>> },
+}
+
+/// What an instance says when it listens.
+#[derive(Debug)]
+pub struct Announcement {
+    /// What it proves itself with.
+    pub token: Token,
+    /// Its name, a DNS subdomain: that of its pod.
+    pub instance: String,
+    /// Where it listens.
+    pub address: SocketAddr,
 }
 
 /// What a process of a `JOB` is started for.

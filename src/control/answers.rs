@@ -42,7 +42,9 @@ impl Control {
                 let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
                 return self.pass_on(owner, request).await;
             }
-            Call::JobInput(_) | Call::CompleteJob(_) => Err(served_elsewhere(uri.path(), RUNTIME)),
+            Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
+                Err(served_elsewhere(uri.path(), RUNTIME))
+            }
             Call::ListExecutions => self.list_executions(uri.query()).await,
             Call::Healthz => self.healthz().await,
             Call::Readyz => self.readyz(),
@@ -56,7 +58,7 @@ impl Control {
             Call::ExecutionLogs(id) => self.execution_logs(id, &request).await,
             Call::CreateFunction => self.create(request.body()).await,
             Call::PutFunction(name) => self.replace(name, &request).await,
-            Call::DeleteFunction(name) => self.delete(name).await.map(|()| no_content()),
+            Call::DeleteFunction(name) => self.delete(name).await.map(|()| reply::no_content()),
             Call::PutReplicas(name) => self.put_replicas(name, request.body()),
         };
         answered.unwrap_or_else(|refusal| reply::refusal(&refusal))
@@ -264,12 +266,6 @@ fn check_etag(expected: &HeaderValue, etag: Option<&str>) -> Result<(), Refusal>
         Code::VersionMismatch,
         format!("If-Match {expected:?} does not name the function's version: {is}"),
     ))
-}
-
-fn no_content() -> Response<Body> {
-    let mut response = Response::new(Body::default());
-    *response.status_mut() = hyper::StatusCode::NO_CONTENT;
-    response
 }
 
 fn invalid(error: SpecError) -> Refusal {

@@ -7,8 +7,10 @@
 //! | `answers` | the HTTP calls that are control's to answer |
 //! | `listing` | the list of executions, merged of what each gateway finds |
 //! | `notices` | what the scheduler asks for |
+//! | `announcements` | what instances say of themselves |
 //! | `logs` | the lines that functions write: kept, read and followed |
 
+pub mod announcements;
 pub mod answers;
 pub mod changes;
 pub mod listing;

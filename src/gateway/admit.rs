@@ -332,7 +332,7 @@ fn waited_for_ms(served: &Served, timeout_ms: Option<u64>) -> u64 {
 }
 
 /// No content type means JSON, and the body is read as it comes.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     if let Some(value) = headers.get(CONTENT_ENCODING)
         && !value.as_bytes().eq_ignore_ascii_case(b"identity")
     {

@@ -15,7 +15,7 @@ use super::route::{Call, route};
 use super::server::{check_host, headless};
 use crate::error::{Code, Refusal};
 use crate::id::ExecutionId;
-use crate::mailbox::{Errand, WholeRequest, question};
+use crate::mailbox::{Awaited, Errand, WholeRequest, question};
 use crate::openapi;
 
 /// Which listener a request came in on.
@@ -112,6 +112,7 @@ async fn serve_call(gateway: &Rc<Gateway>, call: Call<'_>, parts: &Parts, body: 
         }
         Call::JobInput(id) => gateway.job_input(id, &parts.headers),
         Call::CompleteJob(id) => gateway.complete_job(id, &parts.headers, body).await,
+        Call::AnnounceInstance => gateway.announce_instance(&parts.headers, body).await,
         Call::OpenApi => openapi::answer(),
         Call::Healthz
         | Call::Readyz
@@ -158,14 +159,19 @@ impl Gateway {
     async fn ask_control(&self, parts: &Parts, body: Bytes) -> Response<Body> {
         let (answer, awaited) = question();
         let request = Box::new(Request::from_parts(parts.clone(), body));
-        let busy = || {
-            reply::refusal(
-                &Refusal::new(Code::ControlBusy, "too many changes are waiting; try again").retry_after(1),
-            )
-        };
-        if self.control.try_send(Errand::Answer { request, answer }).is_err() {
-            return busy();
-        }
-        awaited.get().await.unwrap_or_else(busy)
+        self.run_errand(Errand::Answer { request, answer }, awaited)
+            .await
+            .unwrap_or_else(|refusal| reply::refusal(&refusal))
+    }
+
+    /// Has control run an errand, and waits for its answer.
+    ///
+    /// # Errors
+    /// `CONTROL_BUSY`, where there is no room for it or will be no answer.
+    pub(super) async fn run_errand<T>(&self, errand: Errand, awaited: Awaited<T>) -> Result<T, Refusal> {
+        let busy =
+            || Refusal::new(Code::ControlBusy, "too many changes are waiting; try again").retry_after(1);
+        self.control.try_send(errand).map_err(|_| busy())?;
+        awaited.get().await.ok_or_else(busy)
     }
 }

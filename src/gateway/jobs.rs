@@ -7,9 +7,9 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use hyper::Response;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -99,11 +99,7 @@ impl Gateway {
         body: Source,
     ) -> Response<Body> {
         match self.complete(id, headers, body).await {
-            Ok(()) => {
-                let mut response = Response::new(Body::default());
-                *response.status_mut() = StatusCode::NO_CONTENT;
-                response
-            }
+            Ok(()) => reply::no_content(),
             Err(refusal) => reply::refusal(&refusal),
         }
     }
@@ -161,11 +157,7 @@ impl Gateway {
                 "Authorization must be `Bearer` and the PICOFAAS_TOKEN of this execution's attempt",
             )
         };
-        let token = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-            .and_then(|text| Token::parse(text.trim()))
-            .ok_or_else(unauthorized)?;
+        let token = token(headers).ok_or_else(unauthorized)?;
         let id = self.find(id)?;
         let refusal = self.with_record(id.ticket, |record| {
             let Some(at) = record.tokens.iter().position(|known| *known == token) else {
@@ -190,6 +182,12 @@ impl Gateway {
             None => Err(unauthorized()),
         }
     }
+}
+
+/// The token that a call of the runtime listener carries; `None` where it has none, or what is none.
+pub(super) fn token(headers: &HeaderMap) -> Option<Token> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    Token::parse(text.trim())
 }
 
 /// What a posted result means; `most` is the largest output, in bytes.

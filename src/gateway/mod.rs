@@ -16,6 +16,7 @@
 //! | `cargo` | the records, and how long they are kept |
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
 //! | `jobs` | what processes of `JOB` functions ask for and post |
+//! | `announcements` | what instances say when they listen |
 //! | `history` | the records in the order of their admission |
 //! | `executions` | reading one execution |
 //! | `listing` | some of the executions, newest first |
@@ -25,6 +26,7 @@
 //! | `reply/body` | whole or in pieces |
 
 pub mod admit;
+pub mod announcements;
 pub mod body;
 pub mod calls;
 pub mod cargo;

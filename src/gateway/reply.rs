@@ -263,6 +263,13 @@ fn default_retry_after(status: u16) -> Option<u32> {
     matches!(status, 429 | 503).then_some(1)
 }
 
+/// The 204: it was done, and there is nothing to say.
+pub fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// An answer with a JSON body.
 pub fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::from(body.into()));

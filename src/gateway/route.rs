@@ -23,6 +23,8 @@ pub enum Call<'a> {
     JobInput(&'a str),
     /// `POST /v1/internal/executions/{id}:complete`, on the runtime listener only
     CompleteJob(&'a str),
+    /// `POST /v1/internal/instances`, on the runtime listener only
+    AnnounceInstance,
     /// `GET /v1/functions`
     ListFunctions,
     /// `GET /v1/functions/{name}`
@@ -67,6 +69,7 @@ impl Call<'_> {
             | Call::ExecutionLogs(_)
             | Call::JobInput(_)
             | Call::CompleteJob(_)
+            | Call::AnnounceInstance
             | Call::ListFunctions
             | Call::ReadFunction(_)
             | Call::FunctionLogs(_)
@@ -88,7 +91,8 @@ impl Call<'_> {
             | Call::ReadExecution(_)
             | Call::CancelExecution(_)
             | Call::JobInput(_)
-            | Call::CompleteJob(_) => true,
+            | Call::CompleteJob(_)
+            | Call::AnnounceInstance => true,
             Call::ListExecutions
             | Call::ExecutionLogs(_)
             | Call::FunctionLogs(_)
@@ -110,7 +114,7 @@ impl Call<'_> {
     /// Whether only the runtime listener serves it.
     #[must_use]
     pub fn is_internal(&self) -> bool {
-        matches!(self, Call::JobInput(_) | Call::CompleteJob(_))
+        matches!(self, Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance)
     }
 
     /// Whether only the management listener serves it.
@@ -194,6 +198,10 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
             Method::GET => Ok(Call::ListExecutions),
             _ => wrong_method("GET"),
         },
+        "/v1/internal/instances" => match *method {
+            Method::POST => Ok(Call::AnnounceInstance),
+            _ => wrong_method("POST"),
+        },
         "/healthz" => get(Call::Healthz),
         "/readyz" => get(Call::Readyz),
         "/metrics" => get(Call::Metrics),
@@ -230,6 +238,7 @@ mod tests {
             (Method::PUT, "/v1/functions/a/replicas", Call::PutReplicas("a")),
             (Method::GET, "/v1/internal/executions/12/input", Call::JobInput("12")),
             (Method::POST, "/v1/internal/executions/12:complete", Call::CompleteJob("12")),
+            (Method::POST, "/v1/internal/instances", Call::AnnounceInstance),
             (Method::GET, "/healthz", Call::Healthz),
             (Method::HEAD, "/openapi.yaml", Call::OpenApi),
         ];
@@ -248,6 +257,7 @@ mod tests {
         assert_eq!(code(Method::DELETE, "/v1/executions/12/logs"), Code::MethodNotAllowed);
         assert_eq!(code(Method::GET, "/v1/executions/12/log"), Code::NotFound);
         assert_eq!(code(Method::GET, "/v1/functions/a/log"), Code::NotFound);
+        assert_eq!(code(Method::GET, "/v1/internal/instances"), Code::MethodNotAllowed);
         assert_eq!(code(Method::GET, "/v1"), Code::NotFound);
         assert_eq!(code(Method::PATCH, "/v1/functions"), Code::MethodNotAllowed);
     }

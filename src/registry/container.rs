@@ -131,7 +131,8 @@ fn secret_name(item: &Field<'_>, findings: &mut Findings) -> Option<String> {
 }
 
 /// Whether Kubernetes takes this as the name of an object (a DNS subdomain).
-fn is_object_name(name: &str) -> bool {
+#[must_use]
+pub fn is_object_name(name: &str) -> bool {
     let label = |label: &str| {
         let made_of = label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         made_of && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')

@@ -44,9 +44,9 @@ mod spec;
 mod tree;
 
 pub use bounds::Bounds;
-pub use container::RESERVED_ENV;
+pub use container::{RESERVED_ENV, is_object_name};
 pub use endpoint::{ENDPOINTS_MAX, EndpointUrl, InvalidEndpoint, SOCKET_PATH_BYTES_MAX};
-pub use fault::{FAULTS_MAX, Fault, Faults};
+pub use fault::{FAULTS_MAX, Fault, Faults, excerpt};
 pub use folder::{Loaded, discover, load_dir};
 pub use manifest::{LocatedFault, MANIFEST_BYTES_MAX, ManifestError, read_manifests};
 pub use name::{FunctionName, InvalidName, NAME_BYTES_MAX};

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod announcements;
 mod answers;
 mod cancel;
 mod chaos;

@@ -124,6 +124,14 @@ STEPS = [
     Step("jobInput", "never", token=True),
     Step("completeJob", "lost", body={"success": True}, token=True),
     Step("completeJob", "never", body={"success": True}, token=True),
+    Step("announceInstance", "noToken"),
+    Step("announceInstance", "unknownToken", token=True),
+    Step(
+        "announceInstance",
+        "faults",
+        body={"instance": "fn-word-stats-rust-5d9c7b8f6d-x2x7k", "address": "word-stats:8080"},
+        token=True,
+    ),
     Step("deleteFunction", "unknown"),
     Step("deleteFunction", path={"name": "thumbnails"}, status=204),
 ]

@@ -30,6 +30,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Where operators call.
     pub management: SocketAddr,
+    /// Where runtimes call.
+    pub runtime: SocketAddr,
     _state: TempDir,
 }
 
@@ -111,10 +113,10 @@ impl Server {
             // One that listens everywhere is called here.
             SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
         };
-        let (listen, management) = (address("listen"), address("management"));
+        let (listen, management, runtime) = (address("listen"), address("management"), address("runtime"));
         let greeting = seen.clone();
         let stderr = std::thread::spawn(move || read_on(stderr, seen));
-        Self { child, stderr: Some(stderr), greeting, listen, management, _state: state }
+        Self { child, stderr: Some(stderr), greeting, listen, management, runtime, _state: state }
     }
 
     /// A new connection to the listener for clients.

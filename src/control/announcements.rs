@@ -1,0 +1,34 @@
+//! What instances say of themselves: who they are, and where they listen.
+
+use super::Control;
+use crate::backend::Backend;
+use crate::error::{Code, Refusal};
+use crate::mailbox::Announcement;
+
+impl Control {
+    /// Hands an announcement to the backend that knows its token.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED` where there is none; else what that backend has against it. Whoever announced
+    /// tries again.
+    pub fn announced(&self, announcement: &Announcement) -> Result<(), Refusal> {
+        let lanes = self.lanes.borrow();
+        lanes.values().find_map(|lane| lane.backend.announced(announcement)).unwrap_or_else(|| {
+            Err(Refusal::new(
+                Code::Unauthorized,
+                "no function here has instances with this token; PICOFAAS_TOKEN and PICOFAAS_RUNTIME_URL must be those that picofaas gives to WARM pods in Kubernetes",
+            ))
+        })
+    }
+}
+
+impl Backend {
+    /// Takes an announcement of an instance of its own; `None` where the token is none of its.
+    fn announced(&self, _announcement: &Announcement) -> Option<Result<(), Refusal>> {
+        match self {
+            // Nobody announces himself there: a fleet asks for health, a job is called by nobody,
+            // and an endpoint was named by whoever registered it.
+            Backend::Fleet(_) | Backend::Jobs(_) | Backend::Endpoints(_) => None,
+        }
+    }
+}
