@@ -24,11 +24,12 @@ impl Control {
 
 impl Backend {
     /// Takes an announcement of an instance of its own; `None` where the token is none of its.
-    fn announced(&self, _announcement: &Announcement) -> Option<Result<(), Refusal>> {
+    fn announced(&self, announcement: &Announcement) -> Option<Result<(), Refusal>> {
         match self {
+            Backend::Crew(crew) => crew.announced(announcement),
             // Nobody announces himself there: a fleet asks for health, a job is called by nobody,
             // and an endpoint was named by whoever registered it.
-            Backend::Fleet(_) | Backend::Jobs(_) | Backend::Endpoints(_) => None,
+            Backend::Fleet(_) | Backend::Jobs(_) | Backend::KubeJobs(_) | Backend::Endpoints(_) => None,
         }
     }
 }

@@ -124,6 +124,9 @@ impl Control {
         if registered.serving != Some(registered.wanted.lane) {
             self.close(registered.wanted.lane);
         }
+        if let Some(cluster) = &self.context.cluster {
+            cluster.retire(name);
+        }
         Ok(())
     }
 
@@ -268,6 +271,10 @@ impl Control {
                 .with_details(vec![Fault { field: field.to_owned(), message: message.to_owned() }]))
         };
         match spec.execution_mode {
+            ExecutionMode::Job | ExecutionMode::Warm if self.context.cluster.is_some() => match spec.image {
+                Some(_) => Ok(()),
+                None => fault("image", "is required: it is what the cluster runs"),
+            },
             ExecutionMode::Job | ExecutionMode::Warm
                 if spec.local.as_ref().is_none_or(|local| local.command.is_empty()) =>
             {
