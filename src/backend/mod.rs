@@ -29,9 +29,10 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
+use crate::error::Refusal;
 use crate::function::Function;
 use crate::hot::message::{InstanceKey, LaneIndex, Order};
-use crate::mailbox::JobStart;
+use crate::mailbox::{Announcement, JobStart};
 use crate::registry::ExecutionMode;
 use kubernetes::crew::Crew;
 use local::children::Children;
@@ -186,6 +187,17 @@ impl Backend {
             Self::Endpoints(endpoints) => endpoints.look_after(instance),
             // Its stand-in is never found wanting.
             Self::Jobs(_) | Self::KubeJobs(_) => {}
+        }
+    }
+
+    /// An instance says that it listens. `None` where the token is none of this lane's.
+    #[must_use]
+    pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), Refusal>> {
+        match self {
+            Self::Crew(crew) => crew.announced(announcement),
+            // Nobody announces himself there: a fleet asks for health, a job is called by nobody,
+            // and an endpoint was named by whoever registered it.
+            Self::Fleet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
         }
     }
 

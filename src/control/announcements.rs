@@ -1,7 +1,6 @@
 //! What instances say of themselves: who they are, and where they listen.
 
 use super::Control;
-use crate::backend::Backend;
 use crate::error::{Code, Refusal};
 use crate::mailbox::Announcement;
 
@@ -19,17 +18,5 @@ impl Control {
                 "no function here has instances with this token; PICOFAAS_TOKEN and PICOFAAS_RUNTIME_URL must be those that picofaas gives to WARM pods in Kubernetes",
             ))
         })
-    }
-}
-
-impl Backend {
-    /// Takes an announcement of an instance of its own; `None` where the token is none of its.
-    fn announced(&self, announcement: &Announcement) -> Option<Result<(), Refusal>> {
-        match self {
-            Backend::Crew(crew) => crew.announced(announcement),
-            // Nobody announces himself there: a fleet asks for health, a job is called by nobody,
-            // and an endpoint was named by whoever registered it.
-            Backend::Fleet(_) | Backend::Jobs(_) | Backend::KubeJobs(_) | Backend::Endpoints(_) => None,
-        }
     }
 }

@@ -27,10 +27,13 @@
 //! | `parse` | the tree of a specification to a [`FunctionSpec`] |
 //! | `container` | the fields that describe a container or process, as in a pod |
 //! | `manifest` | YAML text to specifications |
+//! | `crd` | the definition of the resource says the same (tests) |
 //! | `folder` | finding and loading all manifests below a folder |
 
 pub mod bounds;
 mod container;
+#[cfg(test)]
+mod crd;
 mod endpoint;
 mod fault;
 mod folder;

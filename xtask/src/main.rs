@@ -5,9 +5,12 @@
 //! | `test` | the named checks that a change must pass, run here as in CI |
 //! | `tidy` | the rules about the tree itself that no compiler checks |
 //! | `bench` | picofaas beside nginx and a direct call, under the same load |
+//! | `image` | the container images, from the Dockerfiles of the tree |
+//! | `manifests` | the part of `test` that checks `k8s/` without a cluster |
 //! | `openapi` | the part of `test` that compares openapi.yaml with a running server |
 //! | `examples` | the part of `test` that compares what the examples of several languages answer |
 //! | `scaffold` | the part of `test` that tries out what `picofaas new` makes |
+//! | `cluster` | a real Kubernetes of one node on this machine |
 //! | `repository` | where the tree is, what is in it, how cargo is called in it |
 //! | `toolbox` | the tools a chore needs and how they get onto this machine |
 //! | `libtest` | reads the counts out of what `cargo test` prints |
@@ -16,10 +19,13 @@
 //! | `http`, `wait` | a request to 127.0.0.1, and patience with a limit |
 
 mod bench;
+mod cluster;
 mod examples;
 mod folder;
 mod http;
+mod image;
 mod libtest;
+mod manifests;
 mod openapi;
 mod process;
 mod python;
@@ -52,6 +58,10 @@ enum Chore {
     Tidy,
     /// Measure picofaas beside nginx and a direct call: latency, requests/s, CPU per request
     Bench(Box<bench::Arguments>),
+    /// A real Kubernetes of one node on this machine: put it up, look at it, take it down
+    Cluster(cluster::Arguments),
+    /// Build the container images and leave them as archives under target/images
+    Image(image::Options),
 }
 
 fn main() -> ExitCode {
@@ -74,5 +84,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Chore::Test(options) => test::run(&repository, &options),
         Chore::Tidy => tidy::run(&repository),
         Chore::Bench(arguments) => bench::run(&repository, &arguments),
+        Chore::Cluster(arguments) => cluster::run(arguments),
+        Chore::Image(options) => image::run(&repository, &options),
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::examples;
 use crate::libtest::Tally;
+use crate::manifests;
 use crate::openapi;
 use crate::python;
 use crate::repository::Repository;
@@ -41,7 +42,7 @@ enum Verdict {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
     Check { name: "clippy", what: "cargo clippy --workspace --all-targets -- -D warnings", run: clippy },
@@ -71,6 +72,11 @@ const CHECKS: [Check; 13] = [
         what: "openapi.yaml: its lint, its examples, and made-up requests",
         run: openapi,
     },
+    Check {
+        name: "manifests",
+        what: "k8s/ by the API server's own code, a linter and promtool, without a cluster",
+        run: manifests,
+    },
 ];
 
 /// What `build` builds: a test or bench that starts a release binary adds it here.
@@ -89,7 +95,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     println!(
         "what they need and this machine lacks (rustfmt, clippy, cargo-deny, jq, redocly, schemathesis, ruff, mypy,"
     );
-    println!("maturin), once:");
+    println!("maturin, kube-score, prometheus), once:");
     for check in &checks {
         println!("  {:<8} {}", check.name, check.what);
     }
@@ -252,6 +258,11 @@ fn examples(repository: &Repository) -> Result<Verdict> {
 
 fn openapi(repository: &Repository) -> Result<Verdict> {
     let ends = openapi::run(repository)?;
+    Ok(of_parts(&ends.failed, &ends.skipped))
+}
+
+fn manifests(repository: &Repository) -> Result<Verdict> {
+    let ends = manifests::run(repository)?;
     Ok(of_parts(&ends.failed, &ends.skipped))
 }
 

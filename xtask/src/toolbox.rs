@@ -15,6 +15,9 @@ const CARGO_DENY_VERSION: &str = "0.20.2";
 /// Likewise. It is one file without dependencies.
 const REDOCLY_VERSION: &str = "2.77.0";
 
+/// Likewise.
+const KUBE_SCORE_VERSION: &str = "1.20.0";
+
 /// A program from Debian's archive.
 pub struct Program {
     pub name: &'static str,
@@ -24,6 +27,10 @@ pub struct Program {
 pub const WRK: Program = Program { name: "wrk", package: "wrk" };
 pub const JQ: Program = Program { name: "jq", package: "jq" };
 pub const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
+pub const BUILDAH: Program = Program { name: "buildah", package: "buildah" };
+pub const MMDEBSTRAP: Program = Program { name: "mmdebstrap", package: "mmdebstrap" };
+pub const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
+pub const MUSL: Program = Program { name: "musl-gcc", package: "musl-tools" };
 
 /// Why a tool cannot be had here: a sentence for the person who reads that a check was skipped.
 #[derive(Debug)]
@@ -94,6 +101,67 @@ pub fn cargo_deny() -> Result<PathBuf, Unavailable> {
     } else {
         Err(Unavailable(format!("`cargo install cargo-deny --version ={CARGO_DENY_VERSION}` failed")))
     }
+}
+
+/// The path of kube-score, which lints manifests, from its source into the user's cache.
+pub fn kube_score() -> Result<PathBuf, Unavailable> {
+    let root = cache()?.join(format!("kube-score-{KUBE_SCORE_VERSION}"));
+    let program = root.join("kube-score");
+    if runs(Command::new(&program).arg("version")) {
+        return Ok(program);
+    }
+    present("go", "version")?;
+    println!("installing kube-score {KUBE_SCORE_VERSION} into {} (once, some minutes)", root.display());
+    let package = format!("github.com/zegl/kube-score/cmd/kube-score@v{KUBE_SCORE_VERSION}");
+    let mut install = Command::new("go");
+    // Away from the tree, whose modules are none of its business.
+    install.args(["install", &package]).env("GOBIN", &root).env("CGO_ENABLED", "0").current_dir("/");
+    if succeeds(&mut install) {
+        Ok(program)
+    } else {
+        Err(Unavailable(format!("`go install {package}` failed")))
+    }
+}
+
+/// The path of a program of ours in Go, whose module is `source`: built into the user's cache, once for
+/// each state of its source.
+pub fn go_program(source: &Path, name: &str) -> Result<PathBuf, Unavailable> {
+    let unreadable = |error| Unavailable(format!("cannot read {}: {error}", source.display()));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(source).map_err(unreadable)? {
+        files.push(entry.map_err(unreadable)?.path());
+    }
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        fs::read(&file).map_err(unreadable)?.hash(&mut hasher);
+    }
+    let root = cache()?.join(format!("{name}-{:016x}", hasher.finish()));
+    let program = root.join(name);
+    if program.is_file() {
+        return Ok(program);
+    }
+    present("go", "version")?;
+    println!(
+        "building {name} into {} (once for each state of it, some minutes the first time)",
+        root.display()
+    );
+    make_folder(&root)?;
+    let mut build = Command::new("go");
+    // Its name comes last, so that a build that was interrupted is done again.
+    let unfinished = root.join("unfinished");
+    build
+        .args(["build", "-trimpath", "-o"])
+        .arg(&unfinished)
+        .arg(".")
+        .current_dir(source)
+        .env("CGO_ENABLED", "0");
+    if !succeeds(&mut build) {
+        return Err(Unavailable(format!("`go build` in {} failed", source.display())));
+    }
+    fs::rename(&unfinished, &program)
+        .map_err(|error| Unavailable(format!("cannot write {}: {error}", program.display())))?;
+    Ok(program)
 }
 
 /// The path of redocly, which lints OpenAPI, from npm into the user's cache.
@@ -206,8 +274,8 @@ pub fn debian_programs(programs: &[Program]) -> Result<(), Unavailable> {
     if !succeeds(update.arg("update")) || !succeeds(&mut install) {
         return Err(Unavailable(format!("apt-get could not install {packages}")));
     }
-    if missing.iter().any(|program| program.name == NGINX.name) {
-        stop_the_packaged_nginx();
+    for program in &missing {
+        stop_packaged(program.name);
     }
     match missing.iter().find(|program| !is_on_path(program.name)) {
         Some(program) => Err(Unavailable(format!("{} brought no program {}", program.package, program.name))),
@@ -215,12 +283,14 @@ pub fn debian_programs(programs: &[Program]) -> Result<(), Unavailable> {
     }
 }
 
-/// The package starts a server on port 80, which nobody asked for and which a bench would run beside.
-fn stop_the_packaged_nginx() {
-    if Path::new("/run/systemd/system").is_dir() {
-        println!("stopping the server that the package started: systemctl disable --now nginx");
-        if !succeeds(Command::new("systemctl").args(["disable", "--now", "nginx"])) {
-            println!("warning: it could not be stopped and goes on listening on port 80");
+/// Programs whose packages start a server, which nobody asked for: on port 80, or beside ours.
+const PACKAGED_SERVERS: [&str; 3] = [NGINX.name, "containerd", "etcd"];
+
+fn stop_packaged(server: &str) {
+    if PACKAGED_SERVERS.contains(&server) && Path::new("/run/systemd/system").is_dir() {
+        println!("stopping the server that the package started: systemctl disable --now {server}");
+        if !succeeds(Command::new("systemctl").args(["disable", "--now", server])) {
+            println!("warning: it could not be stopped and goes on running");
         }
     }
 }
@@ -233,7 +303,7 @@ fn apt_get() -> Command {
 }
 
 /// `$XDG_CACHE_HOME/picofaas/tools`, else `~/.cache/picofaas/tools`.
-fn cache() -> Result<PathBuf, Unavailable> {
+pub fn cache() -> Result<PathBuf, Unavailable> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     match base {
@@ -244,16 +314,17 @@ fn cache() -> Result<PathBuf, Unavailable> {
     }
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-fn is_on_path(program: &str) -> bool {
+pub fn is_on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn runs(command: &mut Command) -> bool {
+/// Whether a command, which may say what it likes, succeeds.
+pub fn runs(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

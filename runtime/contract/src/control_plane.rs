@@ -1,8 +1,8 @@
-//! The control plane as a JOB sees it, played by a test over bare sockets.
+//! The control plane as runtimes see it, played by a test over bare sockets.
 
 use std::cell::OnceCell;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,7 +23,7 @@ pub struct ControlPlane {
     process: OnceCell<OwnedFd>,
 }
 
-/// A connection that a JOB opened.
+/// A connection that a runtime opened.
 pub struct Caller {
     stream: BufReader<TcpStream>,
 }
@@ -45,7 +45,16 @@ impl ControlPlane {
 
     /// At a port of the test's choice.
     pub fn at(port: u16) -> Self {
-        Self { listener: TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap(), process: OnceCell::new() }
+        Self::on(Ipv4Addr::LOCALHOST.into(), port)
+    }
+
+    /// At a free port of IPv6.
+    pub fn open_ipv6() -> Self {
+        Self::on(Ipv6Addr::LOCALHOST.into(), 0)
+    }
+
+    fn on(ip: IpAddr, port: u16) -> Self {
+        Self { listener: TcpListener::bind((ip, port)).unwrap(), process: OnceCell::new() }
     }
 
     pub fn port(&self) -> u16 {
@@ -54,7 +63,13 @@ impl ControlPlane {
 
     /// As `PICOFAAS_RUNTIME_URL` names it.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port())
+        format!("http://{}", self.listener.local_addr().unwrap())
+    }
+
+    /// Whether somebody has connected whom nobody has accepted.
+    pub fn is_called(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.listener, PollFlags::IN)], Some(&now)).unwrap() > 0
     }
 
     /// From now on, waits for connections no longer than this process is there.

@@ -1,4 +1,5 @@
-//! The two calls of a JOB to the control plane, over one connection that is kept open.
+//! Calls to the control plane: the two of a JOB, over one connection that is kept open, and what
+//! they share with an announcement.
 
 use std::io::{self, IoSlice};
 use std::net::TcpStream as StdTcpStream;
@@ -39,11 +40,11 @@ pub(crate) struct Answer {
 }
 
 /// A call, to be made as often as it takes.
-struct Call<'a> {
-    head: String,
-    body: [&'a [u8]; 3],
+pub(crate) struct Call<'a> {
+    pub(crate) head: String,
+    pub(crate) body: [&'a [u8]; 3],
     /// Bytes of the answer's body where it is a success.
-    answer_max: usize,
+    pub(crate) answer_max: usize,
 }
 
 /// Why a call came to nothing.
@@ -81,8 +82,8 @@ impl ControlPlane {
     /// Sends the request for the input before anything else is done, so that it is answered
     /// while the process gets ready. What stands in its way is found by [`Self::fetch`].
     pub(crate) fn ask(assignment: Assignment) -> Self {
-        let head = input_head(&assignment);
-        let sent = client::send_at_once(&assignment.host, assignment.port, head.as_bytes()).ok();
+        let (head, access) = (input_head(&assignment), &assignment.access);
+        let sent = client::send_at_once(&access.host, access.port, head.as_bytes()).ok();
         Self { assignment, sent, connection: None }
     }
 
@@ -105,7 +106,7 @@ impl ControlPlane {
         let more = format!(
             "content-type: application/json\r\ncontent-length: {length}\r\nx-init-duration-ms: {init_ms}\r\n"
         );
-        let head = request_head(&self.assignment, "POST", ":complete", &more);
+        let head = self.assignment.head("POST", ":complete", &more);
         self.call(ids, &Call { head, body, answer_max: REFUSAL_BYTES_MAX }, until).await.map(drop)
     }
 
@@ -138,35 +139,44 @@ impl ControlPlane {
     }
 
     async fn exchange(&mut self, call: &Call<'_>) -> Result<Answer, CallError> {
-        let mut connection = if let Some(sent) = self.sent.take() {
-            Connection::resume(sent).map_err(CallError::Lost)?
+        let (connection, answer) = if let Some(sent) = self.sent.take() {
+            let mut connection = Connection::resume(sent).map_err(CallError::Lost)?;
+            let answer = Answer::receive(&mut connection, call.answer_max).await;
+            (connection, answer.map_err(CallError::Lost)?)
         } else {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => {
-                    let address = (self.assignment.host.as_str(), self.assignment.port);
+                    let address = (self.assignment.access.host.as_str(), self.assignment.access.port);
                     Connection::open(address).await.map_err(CallError::Connect)?
                 }
             };
-            let [before, output, after] = call.body;
-            let mut pieces = [call.head.as_bytes(), before, output, after].map(IoSlice::new);
-            connection.send(&mut pieces).await;
-            connection
+            let answer = exchange_over(&mut connection, call).await?;
+            (connection, answer)
         };
-        let answer = Answer::receive(&mut connection, call.answer_max).await.map_err(CallError::Lost)?;
         if connection.is_reusable() {
             self.connection = Some(connection);
         }
-        if answer.status.is_success() {
-            return Ok(answer);
-        }
-        let said = answer.body.unwrap_or_else(|_| Bytes::new());
-        let said = String::from_utf8_lossy(&said);
-        Err(CallError::Answered { status: answer.status, said: format!("{:?}", shortened(&said)) })
+        if answer.status.is_success() { Ok(answer) } else { Err(answer.into_error()) }
     }
 }
 
+/// Makes a call over an open connection, whatever it is answered.
+pub(crate) async fn exchange_over(connection: &mut Connection, call: &Call<'_>) -> Result<Answer, CallError> {
+    let [before, middle, after] = call.body;
+    let mut pieces = [call.head.as_bytes(), before, middle, after].map(IoSlice::new);
+    connection.send(&mut pieces).await;
+    Answer::receive(connection, call.answer_max).await.map_err(CallError::Lost)
+}
+
 impl Answer {
+    /// What it means where it is not the one that was hoped for.
+    pub(crate) fn into_error(self) -> CallError {
+        let said = self.body.unwrap_or_else(|_| Bytes::new());
+        let said = String::from_utf8_lossy(&said);
+        CallError::Answered { status: self.status, said: format!("{:?}", shortened(&said)) }
+    }
+
     /// Reads an answer, whose body may have `body_max` bytes.
     async fn receive(connection: &mut Connection, body_max: usize) -> io::Result<Self> {
         let mut headers = HeaderMap::new();
@@ -191,15 +201,5 @@ impl Answer {
 }
 
 fn input_head(assignment: &Assignment) -> String {
-    request_head(assignment, "GET", "/input", "")
-}
-
-/// The head of a request about the execution; each of `more` ends in a line break.
-fn request_head(assignment: &Assignment, method: &str, what: &str, more: &str) -> String {
-    let Assignment { execution_id, authority, token, .. } = assignment;
-    format!(
-        "{method} /v1/internal/executions/{execution_id}{what} HTTP/1.1\r\n\
-         host: {authority}\r\nauthorization: Bearer {}\r\n{more}\r\n",
-        token.0
-    )
+    assignment.head("GET", "/input", "")
 }

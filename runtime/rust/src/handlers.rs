@@ -88,7 +88,9 @@ where
 {
     let Settings { began, role, sizes, handler: _ } = settings;
     match role {
-        Role::Server(address) => server::run(handler, &address, sizes, began).map(|()| ExitCode::SUCCESS),
+        Role::Server { address, announcement } => {
+            server::run(handler, &address, announcement, sizes, began).map(|()| ExitCode::SUCCESS)
+        }
         Role::Job(assignment) => job::run(&handler, assignment, sizes, began),
     }
 }

@@ -44,8 +44,9 @@
 //! | `PORT` | TCP port on all addresses, 0 … 65535; with 0 the system picks one and the start-up line names it |
 //! | `EXECUTION_MODE` | `WARM` (default) or `POOL`, which are the same to a runtime, or `JOB` |
 //! | `EXECUTION_ID` | `JOB`: which execution to run |
-//! | `PICOFAAS_RUNTIME_URL` | `JOB`: where the control plane is, `http://HOST:PORT` |
-//! | `PICOFAAS_TOKEN` | `JOB`: what to show there |
+//! | `PICOFAAS_RUNTIME_URL` | `JOB`, and `WARM` in Kubernetes: where the control plane is, `http://HOST:PORT` |
+//! | `PICOFAAS_TOKEN` | the same: what to show there |
+//! | `POD_IP`, `HOSTNAME` | `WARM` in Kubernetes: where the instance is reached, and its name |
 //! | `HANDLER` | which handler of a [`Handlers`] to serve |
 //! | `MAX_BODY` | largest request body in bytes, 1 … 1073741824, default [`BODY_BYTES_MAX`] |
 //! | `MAX_OUTPUT` | largest output in bytes, 1 … 1073741824, default [`OUTPUT_BYTES_MAX`] |
@@ -54,6 +55,11 @@
 //! With `EXECUTION_MODE=JOB` the same program does not listen: it fetches one input from
 //! the control plane, runs the handler once, posts the result, and ends. SIGTERM drops a
 //! handler that runs.
+//!
+//! # An instance in Kubernetes
+//! With `EXECUTION_MODE=WARM` and all of `PICOFAAS_RUNTIME_URL`, `PICOFAAS_TOKEN` and
+//! `POD_IP`, an instance on `PORT` tells the control plane that it listens, until that is
+//! taken. It serves meanwhile, and whatever comes of it.
 //!
 //! # Exit codes
 //! A server: 0 after SIGTERM or SIGINT, once everything that ran has been answered; 1 if
@@ -66,10 +72,13 @@
 //! `invocation` (body, input, handler, output) → `answer`. For a JOB: `settings` with
 //! `assignment` → `job` → `control_plane` (its two calls, over a
 //! [`client`]'s connection) around the same `invocation` →
-//! `completion`. Beside them `handler`, `handlers`, `context`, `handler_error` (what
+//! `completion`. For an instance in Kubernetes: `announcement`. Both know the control plane
+//! by `access`. Beside them `handler`, `handlers`, `context`, `handler_error` (what
 //! functions are written against), `failure` (everything that can go wrong with an
 //! invocation), `panics`, `deadlines`, `metrics`, `stop` (signals), `log`, `clock`, `limits`.
 
+mod access;
+mod announcement;
 mod answer;
 mod assignment;
 pub mod client;

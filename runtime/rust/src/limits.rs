@@ -58,6 +58,25 @@ pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// Longest pause between two tries of a call.
 pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How long one try of an announcement may take, the look-up of a name included. A control plane
+/// that is there answers at once.
+pub(crate) const ANNOUNCE_MAX: Duration = Duration::from_secs(5);
+
+/// Pause after the first try of an announcement; it doubles up to [`ANNOUNCE_PAUSE_MAX`].
+pub(crate) const ANNOUNCE_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// Longest pause between two tries of an announcement, which go on as long as the instance lives.
+pub(crate) const ANNOUNCE_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// From one line about announcements that are not taken to the next.
+pub(crate) const ANNOUNCE_SILENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks whether an instance that listens is healthy. Nearly all are at once.
+pub(crate) const HEALTH_PAUSE: Duration = Duration::from_millis(10);
+
+/// Between two looks whether a name was looked up.
+pub(crate) const LOOK_UP_PAUSE: Duration = Duration::from_millis(2);
+
 /// How long an end may come before the reset that says why: both are on one machine or in one
 /// network, where it is microseconds.
 pub(crate) const RESET_WAIT: Duration = Duration::from_millis(20);

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
@@ -44,12 +44,13 @@ impl Listener {
     /// Binds. Must be called inside the runtime.
     pub(crate) fn bind(address: &Address) -> Result<Self, ListenError> {
         match address {
-            Address::Tcp(port) => {
-                let failed = |source| ListenError::Tcp { port: *port, source };
-                let socket = TcpSocket::new_v4().map_err(failed)?;
+            Address::Tcp(address) => {
+                let failed = |source| ListenError::Tcp { port: address.port(), source };
+                let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+                let socket = socket.map_err(failed)?;
                 // A restart must not wait for the connections of the last run to be forgotten.
                 socket.set_reuseaddr(true).map_err(failed)?;
-                socket.bind((Ipv4Addr::UNSPECIFIED, *port).into()).map_err(failed)?;
+                socket.bind(*address).map_err(failed)?;
                 let listener = socket.listen(BACKLOG_CONNECTIONS_MAX).map_err(failed)?;
                 let address = listener.local_addr().map_err(failed)?;
                 Ok(Self::Tcp { listener, address })
@@ -63,6 +64,14 @@ impl Listener {
                 let file = SocketFile::at(path).map_err(failed)?;
                 Ok(Self::Unix { listener, file })
             }
+        }
+    }
+
+    /// The port that it listens on, if it does on one.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp { address, .. } => Some(address.port()),
+            Self::Unix { .. } => None,
         }
     }
 

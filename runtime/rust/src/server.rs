@@ -12,9 +12,10 @@ use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet, spawn_local};
 use tokio::time::Instant;
 
+use crate::announcement::Announcement;
 use crate::clock;
 use crate::deadlines::Deadlines;
 use crate::drain::Drain;
@@ -69,6 +70,7 @@ pub(crate) struct Instance<H> {
 pub(crate) fn run<H, Args>(
     handler: H,
     address: &Address,
+    announcement: Result<Option<Announcement>, SettingError>,
     sizes: Sizes,
     began: Instant,
 ) -> Result<(), StartError>
@@ -85,7 +87,7 @@ where
             let init_ms = Cell::new(None);
             let (metrics, deadlines) = (Metrics::new(), Deadlines::keep());
             let instance = Rc::new(Instance { handler, sizes, metrics, deadlines, init_ms });
-            let ended = listen(&instance, address, began).await;
+            let ended = listen(&instance, address, announcement, began).await;
             instance.handler.stop().await;
             ended
         })
@@ -94,6 +96,7 @@ where
 async fn listen<H, Args>(
     instance: &Rc<Instance<H>>,
     address: &Address,
+    announcement: Result<Option<Announcement>, SettingError>,
     began: Instant,
 ) -> Result<(), StartError>
 where
@@ -114,6 +117,7 @@ where
     let init_ms = clock::ms_since(began);
     log::line(&format!("listening on {listener} after {init_ms} ms"));
     instance.init_ms.set(Some(init_ms));
+    let announcing = announce(announcement, &listener, instance);
 
     let drain = Rc::new(Drain::default());
     let mut connections = JoinSet::new();
@@ -131,6 +135,9 @@ where
         }
     }
 
+    if let Some(announcing) = announcing {
+        announcing.abort();
+    }
     // Requests that were on their way before the signal are finished, too. To yield is
     // to look at the sockets: first at the listener, then at what was accepted.
     tokio::task::yield_now().await;
@@ -148,6 +155,30 @@ where
     }
     log::line("stopped");
     Ok(())
+}
+
+/// Has it said that the instance listens, beside everything else.
+fn announce<H, Args>(
+    announcement: Result<Option<Announcement>, SettingError>,
+    listener: &Listener,
+    instance: &Rc<Instance<H>>,
+) -> Option<JoinHandle<()>>
+where
+    H: Handler<Args>,
+    Args: 'static,
+{
+    match announcement {
+        Ok(announcement) => {
+            let (announcement, port) = announcement.zip(listener.port())?;
+            let instance = Rc::clone(instance);
+            let is_healthy = move || instance.handler.health().is_ok();
+            Some(spawn_local(announcement.make(port, is_healthy)))
+        }
+        Err(error) => {
+            log::line(&format!("warning the instance serves, but cannot be announced: {error}"));
+            None
+        }
+    }
 }
 
 fn admit<H, Args>(

@@ -1,11 +1,14 @@
 //! What the environment says, checked as a whole before anything is opened.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::assignment::{Assignment, EXECUTION_ID, RUNTIME_URL, TOKEN};
+use crate::access::{RUNTIME_URL, TOKEN};
+use crate::announcement::{Announcement, POD_IP};
+use crate::assignment::{Assignment, EXECUTION_ID};
 use crate::limits::{BODY_BYTES_MAX, OUTPUT_BYTES_MAX, SETTING_BYTES_MAX};
 
 /// Where to listen.
@@ -13,15 +16,20 @@ use crate::limits::{BODY_BYTES_MAX, OUTPUT_BYTES_MAX, SETTING_BYTES_MAX};
 pub(crate) enum Address {
     /// A Unix socket at this path.
     Unix(PathBuf),
-    /// All addresses of the machine, at this port; 0 lets the system pick one.
-    Tcp(u16),
+    /// All addresses of the machine, at a port; 0 lets the system pick one. Where the pod's is IPv6
+    /// these are of both kinds, else of IPv4.
+    Tcp(SocketAddr),
 }
 
 /// What the process is there for.
 #[derive(Debug)]
 pub(crate) enum Role {
     /// To take invocations until it is stopped: `WARM` and `POOL`.
-    Server(Address),
+    Server {
+        address: Address,
+        /// To whom it says that it listens. Not even a mistake in it keeps an instance from serving.
+        announcement: Result<Option<Announcement>, SettingError>,
+    },
     /// To run one invocation and end: `JOB`.
     Job(Assignment),
 }
@@ -64,7 +72,9 @@ pub(crate) enum SettingError {
     )]
     NoAssignment(&'static str),
     #[error("{name} is `{value}`: give {rule}")]
-    Assignment { name: &'static str, value: String, rule: &'static str },
+    Value { name: &'static str, value: String, rule: &'static str },
+    #[error("HOSTNAME is not set: give the pod's name, as what is announced with POD_IP")]
+    NoInstance,
     // Whose value is nobody's business.
     #[error("PICOFAAS_TOKEN is not visible ASCII: give it as the control plane made it")]
     Token,
@@ -90,12 +100,25 @@ impl Settings {
     ) -> Result<Self, SettingError> {
         let variable = |name| Ok(variable(name)?.filter(|value| !value.is_empty()));
         let role = match variable("EXECUTION_MODE")?.as_deref() {
-            None | Some("WARM" | "POOL") => {
-                Role::Server(match (variable("PICOFAAS_SOCKET")?, variable("PORT")?) {
+            mode @ (None | Some("WARM" | "POOL")) => {
+                let address = match (variable("PICOFAAS_SOCKET")?, variable("PORT")?) {
                     (Some(path), _) => Address::Unix(path.into()),
-                    (None, Some(port)) => Address::Tcp(port.parse().map_err(|_| SettingError::Port(port))?),
+                    (None, Some(port)) => {
+                        let port = port.parse().map_err(|_| SettingError::Port(port))?;
+                        let pod = variable(POD_IP).ok().flatten().and_then(|ip| ip.parse().ok());
+                        let all = match pod {
+                            Some(IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+                            Some(IpAddr::V4(_)) | None => Ipv4Addr::UNSPECIFIED.into(),
+                        };
+                        Address::Tcp(SocketAddr::new(all, port))
+                    }
                     (None, None) => return Err(SettingError::NoAddress),
-                })
+                };
+                // Nobody else reaches a socket of this machine.
+                let is_announced =
+                    mode.is_some_and(|mode| mode == "WARM") && matches!(address, Address::Tcp(_));
+                let announcement = if is_announced { Announcement::read(variable) } else { Ok(None) };
+                Role::Server { address, announcement }
             }
             Some("JOB") => {
                 let given = |name| variable(name)?.ok_or(SettingError::NoAssignment(name));
@@ -138,11 +161,41 @@ mod tests {
     #[test]
     fn the_socket_wins_over_the_port_and_an_empty_variable_is_none() {
         let both = read(&[("PICOFAAS_SOCKET", "/run/fn.sock"), ("PORT", "80")]).unwrap();
-        assert!(matches!(both.role, Role::Server(Address::Unix(path)) if path == Path::new("/run/fn.sock")));
+        assert!(
+            matches!(both.role, Role::Server { address: Address::Unix(path), .. } if path == Path::new("/run/fn.sock"))
+        );
         let port = read(&[("PICOFAAS_SOCKET", ""), ("PORT", "8080")]).unwrap();
-        assert!(matches!(port.role, Role::Server(Address::Tcp(8080))));
+        let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080));
+        assert!(matches!(port.role, Role::Server { address: Address::Tcp(address), .. } if address == all));
         assert_eq!(port.sizes.body_max, BODY_BYTES_MAX);
         assert_eq!(read(&[("PORT", "")]).unwrap_err(), SettingError::NoAddress);
+    }
+
+    #[test]
+    fn only_what_is_called_warm_and_listens_on_a_port_is_announced_and_a_mistake_stops_nothing() {
+        let pod = [
+            ("EXECUTION_MODE", "WARM"),
+            ("PORT", "8080"),
+            ("POD_IP", "fd00::17"),
+            ("HOSTNAME", "fn-a-1"),
+            ("PICOFAAS_RUNTIME_URL", "http://10.96.0.7:8082"),
+            ("PICOFAAS_TOKEN", "t0ken"),
+        ];
+        let with = |name: &str, value: &'static str| {
+            let kept = pod.into_iter().filter(|(known, _)| *known != name);
+            let variables: Vec<_> = kept.chain([(name, value)]).collect();
+            match read(&variables).unwrap().role {
+                Role::Server { address, announcement } => (address, announcement),
+                Role::Job(_) => panic!("it is no job"),
+            }
+        };
+        let (address, announcement) = with("MAX_BODY", "");
+        assert_eq!(address, Address::Tcp((Ipv6Addr::UNSPECIFIED, 8080).into()), "where the pod's address is");
+        assert!(announcement.unwrap().is_some());
+        for (name, value) in [("EXECUTION_MODE", ""), ("EXECUTION_MODE", "POOL"), ("PICOFAAS_SOCKET", "/s")] {
+            assert!(with(name, value).1.unwrap().is_none(), "{name} {value}");
+        }
+        assert!(with("POD_IP", "10.244.1.300").1.is_err());
     }
 
     #[test]

@@ -109,6 +109,14 @@ impl Instance {
         Connection::over(self.address.connect().unwrap())
     }
 
+    /// Where it listens, behind [`Door::Port`].
+    pub fn port(&self) -> u16 {
+        match &self.address {
+            Address::Port(port) => *port,
+            Address::Socket(path) => panic!("it listens at {}", path.display()),
+        }
+    }
+
     pub fn is_reachable(&self) -> bool {
         self.address.connect().is_ok()
     }

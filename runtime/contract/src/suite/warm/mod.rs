@@ -9,8 +9,10 @@
 //! | `limits` | deadlines, callers that go away, sizes, many at once |
 //! | `observe` | what can be seen from outside |
 //! | `stop` | SIGTERM |
+//! | `announce` | telling the control plane that it listens, as in Kubernetes |
 //! | `instance` | an instance, on either of its doors |
 
+mod announce;
 mod answers;
 mod failures;
 mod instance;
@@ -58,4 +60,12 @@ pub const CASES: &[Case] = &[
     Case { name: "SIGTERM mid-request", run: stop::mid_request },
     Case { name: "SIGTERM while idle over TCP", run: stop::idle_over_tcp },
     Case { name: "SIGTERM mid-request over TCP", run: stop::mid_request_over_tcp },
+    Case { name: "announced once healthy", run: announce::once_it_is_healthy },
+    Case { name: "announced again until taken", run: announce::again_until_it_is_taken },
+    Case { name: "announced to a later control plane", run: announce::to_one_that_comes_later },
+    Case { name: "announced over IPv6", run: announce::over_ipv6 },
+    Case { name: "an announcement that is not taken", run: announce::serves_though_it_is_not_taken },
+    Case { name: "SIGTERM between announcements", run: announce::stops_between_two_tries },
+    Case { name: "nothing to announce", run: announce::nothing_where_it_is_not_asked_to },
+    Case { name: "a mistake in an announcement", run: announce::a_mistake_stops_nothing },
 ];

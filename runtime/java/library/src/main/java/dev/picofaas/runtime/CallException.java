@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.runtime;
 
+import java.nio.charset.StandardCharsets;
+
 /** Why a call to the control plane came to nothing. */
 final class CallException extends Exception {
     private static final long serialVersionUID = 1L;
@@ -31,9 +33,15 @@ final class CallException extends Exception {
         return new CallException(Stage.LATE, 0, "the control plane did not answer in time");
     }
 
-    static CallException answered(int status, String said) {
+    private static CallException answered(int status, String said) {
         return new CallException(Stage.ANSWERED, status,
             "the control plane answered " + status + ": " + Text.quoted(Text.shortened(said)));
+    }
+
+    /** What an answer means that is not the one that was hoped for. */
+    static CallException answered(Answer answer) {
+        return answered(answer.status(),
+            answer.body() == null ? "" : new String(answer.body(), StandardCharsets.UTF_8));
     }
 
     /** Whether the same call may succeed later. */

@@ -16,8 +16,8 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * An HTTP/1.1 connection to the control plane, written by hand: a JOB makes two requests in its life, and a client
- * takes longer to load than they do.
+ * An HTTP/1.1 connection to the control plane, written by hand: a JOB makes two requests in its life, an instance one,
+ * and a client takes longer to load than they do.
  */
 final class Connection {
     private final Socket socket;
@@ -29,10 +29,10 @@ final class Connection {
         this.input = new BufferedInputStream(socket.getInputStream());
     }
 
-    static Connection open(String host, int port) throws IOException {
+    static Connection open(Access access) throws IOException {
         Socket socket = new Socket();
         try {
-            socket.connect(new InetSocketAddress(host, port), Limits.CONNECT_MS_MAX);
+            socket.connect(new InetSocketAddress(access.host(), access.port()), Limits.CONNECT_MS_MAX);
             // Requests are written whole, so waiting to fill a segment only adds latency.
             socket.setTcpNoDelay(true);
             return new Connection(socket);

@@ -3,7 +3,6 @@ package dev.picofaas.runtime;
 
 import java.io.IOException;
 import java.net.SocketTimeoutException;
-import java.nio.charset.StandardCharsets;
 
 /** The two calls of a JOB to the control plane, over one connection that is kept open. */
 final class ControlPlane {
@@ -26,7 +25,7 @@ final class ControlPlane {
     static ControlPlane ask(Assignment assignment) {
         ControlPlane controlPlane = new ControlPlane(assignment);
         try {
-            controlPlane.connection = Connection.open(assignment.host(), assignment.port());
+            controlPlane.connection = Connection.open(assignment.access());
             controlPlane.connection.send(controlPlane.inputHead(), NOTHING);
             controlPlane.asked = true;
         } catch (IOException later) {
@@ -84,7 +83,7 @@ final class ControlPlane {
     private Answer exchange(String head, byte[] body, int answerBytesMax, long limitNs) throws CallException {
         if (connection == null) {
             try {
-                connection = Connection.open(assignment.host(), assignment.port());
+                connection = Connection.open(assignment.access());
             } catch (IOException error) {
                 throw CallException.connect(error);
             }
@@ -109,8 +108,7 @@ final class ControlPlane {
         if (answer.status() >= 200 && answer.status() < 300) {
             return answer;
         }
-        throw CallException.answered(answer.status(),
-            answer.body() == null ? "" : new String(answer.body(), StandardCharsets.UTF_8));
+        throw CallException.answered(answer);
     }
 
     private void drop() {
@@ -127,7 +125,6 @@ final class ControlPlane {
 
     /** The head of a request about the execution; each of {@code more} ends in a line break. */
     private String head(String method, String what, String more) {
-        return method + " /v1/internal/executions/" + assignment.executionId() + what + " HTTP/1.1\r\nhost: "
-            + assignment.authority() + "\r\nauthorization: Bearer " + assignment.token() + "\r\n" + more + "\r\n";
+        return assignment.access().head(method, "/v1/internal/executions/" + assignment.executionId() + what, more);
     }
 }

@@ -45,6 +45,13 @@ final class Limits {
     static final int CONNECT_MS_MAX = 5000;
     static final long RETRY_PAUSE_MS_MIN = 10;
     static final long RETRY_PAUSE_MS_MAX = 1000;
+    /** One try of an announcement, connecting apart. A control plane that is there answers at once. */
+    static final long ANNOUNCE_MS_MAX = 5000;
+    /** The pause after the first try of an announcement; it doubles up to the next, as long as the instance lives. */
+    static final long ANNOUNCE_PAUSE_MS_MIN = 50;
+    static final long ANNOUNCE_PAUSE_MS_MAX = 5000;
+    /** From one line about announcements that are not taken to the next. */
+    static final long ANNOUNCE_SILENCE_MS = 60_000;
     /** Time for the finally blocks of a JOB's handler that was told to stop. */
     static final long STOP_GRACE_MS = 1000;
     static final int ANSWER_HEADERS_MAX = 64;

@@ -16,7 +16,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * Runs a function once in each mode, so that a JVM with {@code -XX:ArchiveClassesAtExit} writes down the classes that
+ * Runs a function once in each mode and announces an instance, so that a JVM with {@code -XX:ArchiveClassesAtExit} writes down the classes that
  * takes. The first argument is the body of an invocation that succeeds; HANDLER chooses as always.
  */
 public final class Rehearsal {
@@ -29,6 +29,7 @@ public final class Rehearsal {
         byte[] body = arguments[0].getBytes(StandardCharsets.UTF_8);
         warm(body);
         job(body);
+        announcement();
         System.exit(0);
     }
 
@@ -63,6 +64,22 @@ public final class Rehearsal {
             int code = new Job(settings, new ProcessAge()).run();
             if (code != 0) {
                 throw new IllegalStateException("as a JOB it ends with " + code);
+            }
+        }
+    }
+
+    private static void announcement() throws Exception {
+        try (ServerSocket controlPlane = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            Access access = Access.read("http://127.0.0.1:" + controlPlane.getLocalPort(), "rehearsal");
+            new Announcement(access, "rehearsal", "127.0.0.1").start(1);
+            try (Socket caller = controlPlane.accept()) {
+                byte[] request = new byte[4096];
+                caller.getInputStream().read(request);
+                caller.getOutputStream().write("HTTP/1.1 204 No Content\r\n\r\n".getBytes(StandardCharsets.UTF_8));
+                // Until it has read that and closed.
+                while (caller.getInputStream().read(request) >= 0) {
+                    continue;
+                }
             }
         }
     }

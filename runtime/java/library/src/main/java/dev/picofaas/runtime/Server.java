@@ -38,6 +38,8 @@ final class Server {
     private final CountDownLatch ended = new CountDownLatch(1);
     private Channel listener;
     private SocketFile socketFile;
+    /** Null where nobody is to be told that this listens. */
+    private volatile Announcement announcement;
     /** Milliseconds from start to listening; taken by the first answer. */
     private Long initMs;
     private boolean stopping;
@@ -65,6 +67,7 @@ final class Server {
                         new Conversation(Server.this));
                 }
             });
+        announcement = settings.announcement();
         ChannelFuture bound;
         if (settings.socket() != null) {
             socketFile = SocketFile.bind(settings.socket());
@@ -73,7 +76,7 @@ final class Server {
             bound = bootstrap.channel(NioServerSocketChannel.class)
                 .option(ChannelOption.SO_REUSEADDR, true)
                 .childOption(ChannelOption.TCP_NODELAY, true)
-                .bind(new InetSocketAddress("0.0.0.0", settings.port()));
+                .bind(new InetSocketAddress(settings.host(), settings.port()));
         }
         bound.awaitUninterruptibly();
         if (!bound.isSuccess()) {
@@ -84,9 +87,13 @@ final class Server {
         listener = bound.channel();
         long ms = age.ms();
         loop.execute(() -> initMs = ms);
+        int port = socketFile != null ? 0 : ((InetSocketAddress) listener.localAddress()).getPort();
         String where = socketFile != null ? socketFile.toString()
-            : "http://0.0.0.0:" + ((InetSocketAddress) listener.localAddress()).getPort();
+            : "http://" + (Announcement.isIpv6(settings.host()) ? "[::]" : settings.host()) + ":" + port;
         Log.line("listening on " + where + " after " + ms + " ms");
+        if (announcement != null) {
+            announcement.start(port);
+        }
     }
 
     /** Waits until it was stopped and everything that ran was answered. */
@@ -99,6 +106,9 @@ final class Server {
         loop.execute(() -> {
             if (!stopping) {
                 stopping = true;
+                if (announcement != null) {
+                    announcement.stop();
+                }
                 drainOnceQuiet(arrivals, Limits.DRAIN_LOOKS_MAX);
             }
         });

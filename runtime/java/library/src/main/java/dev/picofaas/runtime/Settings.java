@@ -7,17 +7,21 @@ import java.util.Map;
  * What the environment says, checked as a whole before anything is opened. Exactly one of socket, port and assignment
  * is there.
  *
- * @param port all addresses of the machine; 0 lets the system pick one
+ * @param host all addresses of the machine, of both kinds where the pod's is IPv6, else of IPv4
+ * @param port 0 lets the system pick one
+ * @param announcement of an instance in Kubernetes, else null
  * @param assignment of a JOB
  * @param handler the name in HANDLER, or null
  */
 record Settings(
-    String socket, Integer port, Assignment assignment, String handler, int bodyBytesMax, int outputBytesMax) {
+    String socket, String host, Integer port, Announcement announcement, Assignment assignment, String handler, int bodyBytesMax,
+    int outputBytesMax) {
 
     /** An empty variable counts as absent. */
     static Settings read(Map<String, String> environment) throws StartException {
         String socket = null;
         Integer port = null;
+        Announcement announcement = null;
         Assignment assignment = null;
         String mode = variable(environment, "EXECUTION_MODE");
         if (mode == null || mode.equals("WARM") || mode.equals("POOL")) {
@@ -28,14 +32,19 @@ record Settings(
                     + "in PICOFAAS_SOCKET or a TCP port in PORT");
             }
             port = socket == null ? port(portText) : null;
+            // Nobody else reaches a socket of this machine.
+            if (port != null && mode != null && mode.equals("WARM")) {
+                announcement = Announcement.read(name -> variable(environment, name));
+            }
         } else if (mode.equals("JOB")) {
             assignment = Assignment.read(given(environment, Assignment.EXECUTION_ID),
-                given(environment, Assignment.RUNTIME_URL), given(environment, Assignment.TOKEN));
+                given(environment, Access.RUNTIME_URL), given(environment, Access.TOKEN));
         } else {
             throw StartException.unclear("EXECUTION_MODE is `" + mode
                 + "`, which is unknown: give WARM, POOL or JOB, or leave it out");
         }
-        return new Settings(socket, port, assignment, variable(environment, "HANDLER"),
+        String host = Announcement.isIpv6(variable(environment, Announcement.POD_IP)) ? "::" : "0.0.0.0";
+        return new Settings(socket, host, port, announcement, assignment, variable(environment, "HANDLER"),
             bytes(environment, "MAX_BODY", Limits.BODY_BYTES_MAX),
             bytes(environment, "MAX_OUTPUT", Limits.OUTPUT_BYTES_MAX));
     }

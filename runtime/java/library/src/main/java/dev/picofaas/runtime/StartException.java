@@ -20,4 +20,8 @@ final class StartException extends Exception {
     static StartException unclear(String message) {
         return new StartException(UNCLEAR, message);
     }
+
+    static StartException malformed(String name, String value, String rule) {
+        return unclear(name + " is `" + value + "`: give " + rule);
+    }
 }

@@ -1,0 +1,157 @@
+//! Saying that an instance listens, until the control plane knows it.
+//!
+//! Kubernetes tells it about half a second later. Nothing waits for this, and whatever comes of
+//! it, the instance serves.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+
+use hyper::StatusCode;
+use serde::Serialize;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::access::{Access, RUNTIME_URL, TOKEN};
+use crate::client::Connection;
+use crate::clock;
+use crate::control_plane::{Answer, Call, CallError, exchange_over};
+use crate::limits::{
+    ANNOUNCE_MAX, ANNOUNCE_PAUSE_MAX, ANNOUNCE_PAUSE_MIN, ANNOUNCE_SILENCE, HEALTH_PAUSE, LOOK_UP_PAUSE,
+    REFUSAL_BYTES_MAX,
+};
+use crate::log;
+use crate::settings::SettingError;
+
+pub(crate) const POD_IP: &str = "POD_IP";
+const HOSTNAME: &str = "HOSTNAME";
+
+/// Who says it to whom.
+#[derive(Debug)]
+pub(crate) struct Announcement {
+    access: Access,
+    /// The name of the pod.
+    instance: String,
+    ip: IpAddr,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    instance: &'a str,
+    address: String,
+}
+
+impl Announcement {
+    /// What the environment says of it; none where one of the three variables is missing.
+    pub(crate) fn read(
+        variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
+    ) -> Result<Option<Self>, SettingError> {
+        let (Some(url), Some(token), Some(ip)) =
+            (variable(RUNTIME_URL)?, variable(TOKEN)?, variable(POD_IP)?)
+        else {
+            return Ok(None);
+        };
+        let access = Access::read(url, token)?;
+        let Ok(ip) = ip.parse() else {
+            return Err(SettingError::Value { name: POD_IP, value: ip, rule: "the pod's IP address" });
+        };
+        let instance = variable(HOSTNAME)?.ok_or(SettingError::NoInstance)?;
+        Ok(Some(Self { access, instance, ip }))
+    }
+
+    /// Says that the instance listens at `port` as soon as it `is_healthy`, and again until that is
+    /// taken.
+    pub(crate) async fn make(self, port: u16, is_healthy: impl Fn() -> bool) {
+        let body = Body { instance: &self.instance, address: SocketAddr::new(self.ip, port).to_string() };
+        let body = serde_json::to_vec(&body).expect("two texts are always JSON");
+        let more = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+        let head = self.access.head("POST", "/v1/internal/instances", &more);
+        let call = Call { head, body: [&body, &[], &[]], answer_max: REFUSAL_BYTES_MAX };
+        let mut pause = ANNOUNCE_PAUSE_MIN;
+        let mut told: Option<Instant> = None;
+        loop {
+            while !is_healthy() {
+                sleep(HEALTH_PAUSE).await;
+            }
+            let Err(error) = self.attempt(&call).await else { break };
+            let now = clock::now();
+            if told.is_none_or(|told| now.duration_since(told) >= ANNOUNCE_SILENCE) {
+                log::line(&format!(
+                    "warning the instance serves, but cannot be announced: {error}; trying again"
+                ));
+                told = Some(now);
+            }
+            sleep(pause).await;
+            pause = ANNOUNCE_PAUSE_MAX.min(pause * 2);
+        }
+        if told.is_some() {
+            log::line("the instance is announced");
+        }
+    }
+
+    /// One try, over a connection of its own: behind one address there may be another control plane
+    /// by now.
+    async fn attempt(&self, call: &Call<'_>) -> Result<(), CallError> {
+        let exchange = async {
+            let addresses = look_up(&self.access.host, self.access.port).await.map_err(CallError::Connect)?;
+            let mut connection = Connection::open(&addresses[..]).await.map_err(CallError::Connect)?;
+            exchange_over(&mut connection, call).await
+        };
+        match timeout(ANNOUNCE_MAX, exchange).await {
+            Ok(Ok(Answer { status: StatusCode::NO_CONTENT, .. })) => Ok(()),
+            Ok(Ok(answer)) => Err(answer.into_error()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(CallError::Late),
+        }
+    }
+}
+
+/// The addresses of a host. A name is looked up on a thread of its own that nobody waits for: one of
+/// the event loop's would keep the process from ending until the look-up did.
+async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(ip) = host.parse() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let name = (host.to_owned(), port);
+    let looking = std::thread::Builder::new()
+        .name("look-up".to_owned())
+        .spawn(move || Ok(name.to_socket_addrs()?.collect()))?;
+    while !looking.is_finished() {
+        sleep(LOOK_UP_PAUSE).await;
+    }
+    looking.join().unwrap_or_else(|_| Err(io::Error::other("the look-up of the name panicked")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Option<Announcement>, SettingError> {
+        Announcement::read(|name| {
+            Ok(variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        })
+    }
+
+    const WHOLE: [(&str, &str); 4] = [
+        (RUNTIME_URL, "http://10.96.0.7:8082"),
+        (TOKEN, "t0ken"),
+        (POD_IP, "fd00::17"),
+        (HOSTNAME, "fn-a-1"),
+    ];
+
+    #[test]
+    fn one_of_the_three_missing_is_no_announcement_and_what_is_wrong_is_named() {
+        assert!(read(&WHOLE).unwrap().is_some());
+        for missing in [RUNTIME_URL, TOKEN, POD_IP] {
+            let rest: Vec<_> = WHOLE.into_iter().filter(|(name, _)| *name != missing).collect();
+            assert!(read(&rest).unwrap().is_none(), "{missing}");
+        }
+        assert_eq!(read(&WHOLE[..3]).unwrap_err(), SettingError::NoInstance);
+        for (name, wrong) in [(RUNTIME_URL, "https://h:1"), (POD_IP, "h"), (POD_IP, "[fd00::17]")] {
+            let variables: Vec<_> = WHOLE
+                .iter()
+                .map(|(known, value)| (*known, if *known == name { wrong } else { value }))
+                .collect();
+            let said = read(&variables).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("{name} is `{wrong}`: give ")), "{said}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The processes of a cluster. Each daemon carries the cluster's folder in its environment, and whatever it
+//! starts inherits it: a shim, a plugin. Numbers in files could be somebody else's by now; this cannot.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, getpid, kill_process};
+
+use super::daemon;
+use super::layout::Layout;
+use crate::wait;
+
+/// Its value is the folder.
+pub const VARIABLE: &str = "PICOFAAS_CLUSTER";
+
+/// From SIGTERM to SIGKILL.
+const TERM_PATIENCE: Duration = Duration::from_secs(4);
+
+/// From SIGKILL to giving up: a process in a call that the kernel does not end.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether a process is of this cluster. One that has ended and was not reaped is not.
+pub fn carries(pid: Pid, layout: &Layout) -> bool {
+    let Ok(environment) = fs::read(format!("/proc/{}/environ", pid.as_raw_pid())) else { return false };
+    let mark = format!("{VARIABLE}={}", layout.root().display());
+    environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
+}
+
+/// Every process of this cluster but those in containers, whose environment is their own.
+pub fn processes(layout: &Layout) -> Result<Vec<Pid>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").context("cannot read /proc")? {
+        let name = entry.context("cannot read /proc")?.file_name();
+        let number = name.to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = number.and_then(Pid::from_raw) else { continue };
+        if pid != getpid() && carries(pid, layout) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
+/// Ends every process of this cluster but those in containers: the daemons by SIGTERM, and by SIGKILL what is
+/// there then. Shims would outlive containerd, and wait for it to come again.
+pub fn end_all(layout: &Layout, daemons: &[&str]) -> Result<()> {
+    let of_daemons = || daemons.iter().filter_map(|name| daemon::process(layout, name)).collect::<Vec<_>>();
+    signal(&of_daemons(), Signal::TERM)?;
+    // Those that are not gone by then are killed with the rest.
+    wait::until(TERM_PATIENCE, || Ok(of_daemons().is_empty().then_some(())))?;
+    let ended = wait::until(KILL_PATIENCE, || {
+        // Again each time: one that was just being started was not in the list.
+        let left = processes(layout)?;
+        signal(&left, Signal::KILL)?;
+        Ok(left.is_empty().then_some(()))
+    })?;
+    if ended.is_none() {
+        bail!("processes {:?} are still there after SIGKILL", processes(layout)?);
+    }
+    Ok(())
+}
+
+pub fn signal(pids: &[Pid], signal: Signal) -> Result<()> {
+    for &pid in pids {
+        match kill_process(pid, signal) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => bail!("cannot send a signal to process {}: {error}", pid.as_raw_pid()),
+        }
+    }
+    Ok(())
+}
