@@ -226,7 +226,10 @@ const ENDING_LOOKS_MAX: u32 = 50;
 /// The same of a pod, whose node tells of its end about once a second, and then the API server does.
 const POD_ENDING_LOOK: Duration = Duration::from_millis(10);
 /// See [`POD_ENDING_LOOK`].
-const POD_ENDING_LOOKS_MAX: u32 = 300;
+const POD_ENDING_LOOKS_MAX: u32 = 500;
+/// After so many looks a process that was killed does not take connections any more, and its successor
+/// does not yet.
+const POD_GONE_LOOKS: u32 = 5;
 
 /// The failure of an attempt whose instance was killed for want of memory. Its connection ends
 /// before control can know why, so that is waited for; but only after a loss, and only where there
@@ -258,7 +261,7 @@ async fn out_of_memory(served: &Served, instance: InstanceKey, error: &ExchangeE
             Some(Exit::Code(_) | Exit::Signal(_)) => return None,
             None => {}
         }
-        if at == 0
+        if at == POD_GONE_LOOKS
             && let Some(pod) = pod
             && Connection::open(pod).await.is_ok()
         {

@@ -1,10 +1,16 @@
-//! The control plane against a real cluster, from outside: the real binary on this machine, a real API
-//! server, real pods of the function of tests.
+//! The control plane with a real Kubernetes: its own binary here, its functions in pods there.
 //!
-//! `KUBECONFIG` names the cluster (`cargo xtask cluster up`), whose pods must reach this machine at
-//! `PICOFAAS_NODE` (10.250.0.1) and which must have the image `PICOFAAS_TEST_IMAGE`
-//! (`cargo xtask image picofaas-test-function`). Where there is none, each test says so and does nothing.
+//! Each test has a namespace of its own. They are ignored unless they are asked for, because they need a
+//! cluster: `cargo xtask test --only cluster` brings one, or takes the one of `KUBECONFIG`.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
+
+mod crew;
+mod jobs;
+mod pressure;
+mod stage;
+#[path = "../system/support/mod.rs"]
+#[expect(dead_code, reason = "what a test of the whole process needs is not all needed here")]
 mod support;
 mod warm;
 mod warm_faults;

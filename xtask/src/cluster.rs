@@ -51,7 +51,7 @@ use self::layout::{Layout, NODE};
 use self::life::{Started, Up};
 use self::watcher::Watcher;
 use crate::repository;
-use crate::toolbox::Unavailable;
+use crate::toolbox::{self, Unavailable};
 use crate::wait::Stopwatch;
 
 #[derive(clap::Args)]
@@ -147,6 +147,9 @@ fn down(layout: &Layout) -> Result<ExitCode> {
 }
 
 fn status(layout: &Layout, kubeconfig: bool) -> Result<ExitCode> {
+    if !toolbox::is_root() {
+        bail!("not root: the folder of a cluster is root's");
+    }
     let binaries = Binaries::find();
     let answers = match &binaries {
         Some(binaries) => life::answers(layout, binaries)?,

@@ -39,6 +39,8 @@ struct Occupant {
 struct Place {
     generation: u32,
     occupant: Option<Occupant>,
+    /// The pod that was here last.
+    last: String,
 }
 
 /// The pods of one lane.
@@ -73,7 +75,11 @@ impl Crew {
             function: function.clone(),
             revision: design.revision.clone(),
             places: RefCell::new(
-                function.addresses.iter().map(|_| Place { generation: 0, occupant: None }).collect(),
+                function
+                    .addresses
+                    .iter()
+                    .map(|_| Place { generation: 0, occupant: None, last: String::new() })
+                    .collect(),
             ),
             min: Cell::new(spec.replicas.min),
             owed: Cell::new(0),
@@ -229,20 +235,34 @@ impl Crew {
             .find(|(_, place)| place.occupant.as_ref().is_some_and(|occupant| occupant.pod == pod));
         let Some((at, place)) = found else { return };
         place.occupant = None;
+        pod.clone_into(&mut place.last);
         let generation = place.generation;
         drop(places);
         if let Some(exit) = exit {
-            let exit = match (exit, self.function.spec.resources.limits.memory_bytes()) {
-                (Exit::OutOfMemory { .. }, Some(limit)) => Exit::OutOfMemory { limit },
-                (exit, _) => exit,
-            };
-            // A gateway that lost its connection may be waiting for it.
-            self.function.endings[at].store(Some(Arc::new(Ending { generation, exit })));
+            self.tell_ending(at, generation, exit);
         }
         if !serves_on {
             self.function.addresses[at].store(None);
         }
         self.context.orders.send(Order::Down { instance: self.key(at, generation) });
+    }
+
+    /// How the container of a pod ended that was lost before that was known.
+    pub(super) fn ended(&self, pod: &str, exit: Exit) {
+        let places = self.places.borrow();
+        let left = |place: &Place| place.occupant.is_none() && place.last == pod;
+        if let Some(at) = places.iter().position(left) {
+            self.tell_ending(at, places[at].generation, exit);
+        }
+    }
+
+    /// A gateway that lost its connection may be waiting for it.
+    fn tell_ending(&self, at: usize, generation: u32, exit: Exit) {
+        let exit = match (exit, self.function.spec.resources.limits.memory_bytes()) {
+            (Exit::OutOfMemory { .. }, Some(limit)) => Exit::OutOfMemory { limit },
+            (exit, _) => exit,
+        };
+        self.function.endings[at].store(Some(Arc::new(Ending { generation, exit })));
     }
 
     /// Gives places to the pods that serve and have none, says what is wrong, and refuses what was asked
@@ -266,7 +286,8 @@ impl Crew {
         if self.function.trouble.load().as_ref().map(|known| known.as_str()) != text {
             self.function.trouble.store(text.map(|text| Arc::new(text.to_owned())));
         }
-        if self.placed() == 0 && trouble.is_some_and(|(_, hopeless)| hopeless) {
+        let older_may_serve = self.takes_older.get() && self.workload.is_mixed(&self.revision);
+        if self.placed() == 0 && !older_may_serve && trouble.is_some_and(|(_, hopeless)| hopeless) {
             self.refuse_owed();
         }
     }
@@ -281,7 +302,8 @@ impl Crew {
         }
         let Some(at) = places.iter().position(|place| place.occupant.is_none()) else { return };
         let generation = places[at].generation.wrapping_add(1);
-        places[at] = Place { generation, occupant: Some(Occupant { pod: pod.to_owned(), address, older }) };
+        places[at].generation = generation;
+        places[at].occupant = Some(Occupant { pod: pod.to_owned(), address, older });
         drop(places);
         let host = address.to_string();
         let entry = Address::new(generation, Target::Tcp(address), &host, "/invoke");

@@ -32,7 +32,7 @@ const GRACE_MARGIN_S: i64 = 5;
 /// What a pod may take to end, in seconds: the first of these that is long enough, so that a small change
 /// of a time-out is no other revision. The last one bounds it: an attempt may take a day, the drain of a
 /// node not.
-const GRACES_S: [i64; 5] = [30, 60, 120, 300, 600];
+const GRACES_S: [i64; 4] = [60, 120, 300, 600];
 /// A rolling update that gets no further is said to have failed after this, in seconds. It is tried on.
 const PROGRESS_S: i32 = 120;
 /// Old ReplicaSets that are kept. Nobody rolls back by them: the registry is the truth.
@@ -75,7 +75,7 @@ impl Design {
         let revision = revision(&template);
         let mut metadata = template.metadata.take().unwrap_or_default();
         let labels = metadata.labels.get_or_insert_default();
-        labels.extend(template::labels(&spec.name.to_string()));
+        labels.extend(template::labels(spec.name.as_str()));
         labels.insert(REVISION.to_owned(), revision.clone());
         template.metadata = Some(metadata);
         Self { revision, template }
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(pod_labels["picofaas.dev/function"], "word-stats");
         assert_eq!(pod_labels["picofaas.dev/revision"], design.revision.as_str());
         let pod = &spec["template"]["spec"];
-        assert_eq!(pod["terminationGracePeriodSeconds"], 30);
+        assert_eq!(pod["terminationGracePeriodSeconds"], 60);
         assert_eq!(pod["automountServiceAccountToken"], false);
         let container = &pod["containers"][0];
         assert_eq!(container["lifecycle"], json!({ "preStop": { "sleep": { "seconds": 2 } } }));
@@ -294,7 +294,7 @@ mod tests {
     fn only_what_a_pod_is_made_of_is_another_revision() {
         let first = design(&json!({}));
         for same in [
-            json!({ "timeoutMs": 6000 }),
+            json!({ "timeoutMs": 30_000 }),
             json!({ "concurrency": 9, "queueSize": 7, "maxRetries": 0 }),
             json!({ "replicas": { "min": 2, "max": 9 }, "idleTimeoutMs": 1000 }),
         ] {
@@ -307,7 +307,7 @@ mod tests {
             json!({ "args": ["x"] }),
             json!({ "resources": { "limits": { "memory": "64Mi" } } }),
             // The pods of before would be killed in the middle of such an attempt.
-            json!({ "timeoutMs": 50_000 }),
+            json!({ "timeoutMs": 100_000 }),
         ] {
             let revision = design(&other).revision;
             assert!(!seen.contains(&revision), "{other}");
@@ -322,7 +322,7 @@ mod tests {
         // A change of this number restarts the pods of every function when the control plane is upgraded.
         assert_eq!(
             json_of(&design(&json!({})), TOKEN_A)["spec"]["template"]["metadata"]["labels"][REVISION],
-            "99064667cc03a34f"
+            "77c59c3e1bcf5146"
         );
     }
 
@@ -330,7 +330,7 @@ mod tests {
     fn what_a_deployment_was_made_with_is_read_back_from_it() {
         let design = design(&json!({}));
         let object = design.object("word-stats", TOKEN_A, 2, None);
-        assert_eq!(current(&object), Some((design.revision.clone(), TOKEN_A)));
+        assert_eq!(current(&object), Some((design.revision, TOKEN_A)));
         assert!(is_ours(&object, "word-stats") && !is_ours(&object, "word"));
         assert!(!is_ours(&Deployment::default(), "word-stats"));
         assert_eq!(current(&Deployment::default()), None);
@@ -349,7 +349,7 @@ mod tests {
             ..OwnerReference::default()
         };
         let object = after.applied_to(found, "word-stats", TOKEN_B, 3, Some(owner));
-        assert_eq!(current(&object), Some((after.revision.clone(), TOKEN_B)));
+        assert_eq!(current(&object), Some((after.revision, TOKEN_B)));
         let value = serde_json::to_value(&object).expect("JSON");
         assert_eq!(value["metadata"]["resourceVersion"], "7");
         assert_eq!(value["metadata"]["annotations"]["team"], "a");
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_pod_may_take_as_long_to_end_as_an_attempt_within_a_bound() {
-        for (attempt_ms, grace) in [(1, 30), (23_000, 30), (23_001, 60), (113_000, 120), (86_400_000, 600)] {
+        for (attempt_ms, grace) in [(1, 60), (53_000, 60), (53_001, 120), (113_000, 120), (86_400_000, 600)] {
             assert_eq!(grace_s(attempt_ms), grace, "{attempt_ms}");
         }
     }

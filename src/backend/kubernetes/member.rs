@@ -108,7 +108,7 @@ pub enum Standing {
     Coming,
     /// It takes attempts.
     Serving,
-    /// It has served and is not well: it serves again when it answers.
+    /// It has served, or may do so, and nothing is known for sure: it serves when it answers.
     Lost,
     /// It is on its way out, and is given nothing more.
     Leaving,
@@ -127,8 +127,8 @@ pub enum Change {
     /// It served and does not any more; with how its container ended, where it did. One that is not leaving
     /// is to be asked whether it does serve.
     Down(Option<Exit>),
-    /// It cannot start, or not yet; what is known of that has changed.
-    Troubled,
+    /// It cannot start, or not yet; what is known of that has changed, or how its container ended.
+    Troubled(Option<Exit>),
 }
 
 /// One pod.
@@ -183,6 +183,18 @@ impl Member {
         }
     }
 
+    /// Its container runs and it has not announced itself: not to this process, or not at all. It is to be
+    /// asked then, once, whether it serves; the readiness probe says so a second later.
+    pub fn may_serve(&mut self) -> bool {
+        let may_serve = self.standing == Standing::Coming
+            && self.address.is_some()
+            && self.seen.is_some_and(|(_, running, _)| running);
+        if may_serve {
+            self.standing = Standing::Lost;
+        }
+        may_serve
+    }
+
     /// It was asked for its health and answered.
     pub fn answered(&mut self) -> Change {
         match self.standing {
@@ -207,10 +219,11 @@ impl Member {
         match self.standing {
             Standing::Leaving => Change::Nothing,
             Standing::Serving => {
-                let (restarted, stopped, unready) =
-                    before.map_or((false, false, false), |(ready, running, restarts)| {
-                        (sighting.restarts > restarts, running && !sighting.running, ready && !sighting.ready)
-                    });
+                let (ready, running, restarts) = before.unwrap_or((false, false, sighting.restarts));
+                let restarted = sighting.restarts > restarts;
+                // It may have ended before it was ever shown to run.
+                let stopped = (running && !sighting.running) || sighting.trouble.is_some();
+                let unready = ready && !sighting.ready;
                 let why = sighting.trouble.or(if restarted { sighting.last } else { None });
                 if (restarted && sighting.ready) || moved {
                     Change::Renewed(why.and_then(|trouble| trouble.exit))
@@ -228,7 +241,7 @@ impl Member {
                 match sighting.trouble {
                     Some(trouble) if self.trouble.as_ref() != Some(&trouble) => {
                         self.trouble = Some(trouble);
-                        Change::Troubled
+                        Change::Troubled(self.exit())
                     }
                     Some(_) | None => Change::Nothing,
                 }
@@ -350,6 +363,23 @@ mod tests {
     }
 
     #[test]
+    fn an_end_is_noticed_though_its_container_was_never_seen_to_run() {
+        let mut member = new();
+        member.announced(address());
+        let creating = json!({ "waiting": { "reason": "ContainerCreating" } });
+        assert_eq!(member.sighted(seen(&pod(false, &creating, 0, &json!({})))), Change::Nothing);
+        let change = member.sighted(seen(&pod(false, &killed(), 0, &json!({}))));
+        assert_eq!(change, Change::Down(OUT_OF_MEMORY));
+        // Nor is how it ended lost where it was lost for another reason before.
+        let mut member = new();
+        member.announced(address());
+        member.sighted(seen(&pod(true, &running(), 0, &json!({}))));
+        assert_eq!(member.sighted(seen(&pod(false, &running(), 0, &json!({})))), Change::Down(None));
+        let change = member.sighted(seen(&pod(false, &killed(), 0, &json!({}))));
+        assert_eq!(change, Change::Troubled(OUT_OF_MEMORY));
+    }
+
+    #[test]
     fn an_end_that_nobody_saw_is_known_by_the_restart() {
         let mut member = new();
         member.announced(address());
@@ -367,6 +397,23 @@ mod tests {
         let mut member = new();
         member.announced(address());
         assert_eq!(member.announced(address()), Change::Renewed(None));
+    }
+
+    #[test]
+    fn a_pod_that_runs_and_has_not_said_so_is_asked_and_one_that_does_not_is_waited_for() {
+        let mut member = new();
+        member.sighted(seen(&pod(false, &running(), 0, &json!({}))));
+        assert!(member.may_serve());
+        assert_eq!(member.answered(), Change::Up);
+        assert!(!member.may_serve(), "it serves already");
+        let mut member = new();
+        member.sighted(seen(&pod(
+            false,
+            &json!({ "waiting": { "reason": "PodInitializing" } }),
+            0,
+            &json!({}),
+        )));
+        assert!(!member.may_serve());
     }
 
     #[test]
@@ -395,7 +442,7 @@ mod tests {
     fn why_a_pod_does_not_start_is_kept_until_it_does() {
         let mut member = new();
         let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } });
-        assert_eq!(member.sighted(seen(&pod(false, &waiting, 0, &json!({})))), Change::Troubled);
+        assert_eq!(member.sighted(seen(&pod(false, &waiting, 0, &json!({})))), Change::Troubled(None));
         assert!(member.trouble.as_ref().is_some_and(|trouble| trouble.hopeless));
         assert_eq!(member.sighted(seen(&pod(false, &waiting, 0, &json!({})))), Change::Nothing, "told twice");
         let creating = json!({ "waiting": { "reason": "ContainerCreating" } });
@@ -409,10 +456,11 @@ mod tests {
     fn a_container_that_crashes_before_it_listens_is_hopeless_only_when_it_does_so_again_and_again() {
         let mut member = new();
         let crashed = json!({ "terminated": { "exitCode": 3, "reason": "Error" } });
-        assert_eq!(member.sighted(seen(&pod(false, &crashed, 0, &json!({})))), Change::Troubled);
+        let exit = Some(Exit::Code(3));
+        assert_eq!(member.sighted(seen(&pod(false, &crashed, 0, &json!({})))), Change::Troubled(exit));
         assert!(member.trouble.as_ref().is_some_and(|trouble| !trouble.hopeless));
         let looping = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
-        assert_eq!(member.sighted(seen(&pod(false, &looping, 1, &crashed))), Change::Troubled);
+        assert_eq!(member.sighted(seen(&pod(false, &looping, 1, &crashed))), Change::Troubled(exit));
         let trouble = member.trouble.clone().expect("a reason");
         assert!(trouble.hopeless && trouble.text.contains("exit code 3"), "{trouble:?}");
     }

@@ -62,6 +62,8 @@ pub struct Workload {
     /// How many pods the Deployment is known to want.
     pub(super) written: Cell<Option<u32>>,
     pub(super) writing: Cell<bool>,
+    /// The pods that there were before their changes were told are known.
+    pub(super) found: Cell<bool>,
     pub(super) tokens: RefCell<Vec<(String, Token)>>,
     /// Why there are no pods, or fewer than wanted, or why that is not known.
     trouble: RefCell<Option<Trouble>>,
@@ -107,6 +109,7 @@ impl Workload {
             made: RefCell::default(),
             written: Cell::new(None),
             writing: Cell::new(false),
+            found: Cell::new(false),
             tokens: RefCell::default(),
             trouble: RefCell::default(),
         });
@@ -308,14 +311,18 @@ impl Workload {
             // One could be made.
             self.set_trouble(None);
         }
-        let change = {
+        let (change, may_serve) = {
             let mut members = self.members.borrow_mut();
             let member =
                 members.entry(name.clone()).or_insert_with(|| Member::new(sighting.revision.clone()));
             member.revision.clone_from(&sighting.revision);
-            member.sighted(sighting)
+            let change = member.sighted(sighting);
+            (change, member.may_serve())
         };
         self.tell(name, &change);
+        if may_serve {
+            self.look_at(name.clone());
+        }
     }
 
     /// The watch says that there is no such pod any more.
@@ -385,7 +392,12 @@ impl Workload {
     fn tell(self: &Rc<Self>, name: &str, change: &Change) {
         match change {
             Change::Nothing => {}
-            Change::Troubled => self.log_trouble(name),
+            Change::Troubled(exit) => {
+                self.log_trouble(name);
+                if let Some(exit) = exit {
+                    self.crews().iter().for_each(|crew| crew.ended(name, *exit));
+                }
+            }
             // Whoever has a place for it takes it in `settle`.
             Change::Up => {}
             Change::Renewed(exit) => self.lose(name, *exit, false),

@@ -165,7 +165,7 @@ impl Workload {
 
     /// Finds the pods that were there before their changes were told.
     async fn find_pods(self: &Rc<Self>) -> Result<(), Trouble> {
-        if self.members.borrow().values().any(super::member::Member::is_seen) {
+        if self.found.get() {
             return Ok(());
         }
         let ours = ListParams::default().labels(&format!("{FUNCTION}={}", self.name));
@@ -176,6 +176,7 @@ impl Workload {
                 self.pod_changed(&pod);
             }
         }
+        self.found.set(true);
         Ok(())
     }
 

@@ -58,7 +58,7 @@ impl Server {
 
     /// Starts a server whose clients come in at an address, whose port is 0.
     pub fn start_at(listen: &str, flags: &[&str]) -> Self {
-        Self::start_by(command(), listen, flags)
+        Self::start_on(listen, "127.0.0.1:0", flags)
     }
 
     /// Starts a server that resolves names by a file of its own instead of the machine's, which can be
@@ -74,10 +74,15 @@ impl Server {
         let mut command = child_of(Command::new(own_files[0]));
         command.args(&own_files[1..]).args(["sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""]);
         command.arg(hosts).arg(env!("CARGO_BIN_EXE_picofaas"));
-        Ok(Self::start_by(command, "127.0.0.1:0", &[]))
+        Ok(Self::start_by(command, "127.0.0.1:0", "127.0.0.1:0", &[]))
     }
 
-    fn start_by(mut command: Command, listen: &str, flags: &[&str]) -> Self {
+    /// Starts a server that listens for clients and for runtimes at addresses.
+    pub fn start_on(listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
+        Self::start_by(command(), listen, runtime_listen, flags)
+    }
+
+    fn start_by(mut command: Command, listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let mut child = command
             .args([
@@ -87,7 +92,7 @@ impl Server {
                 "--management-listen",
                 "127.0.0.1:0",
                 "--runtime-listen",
-                "127.0.0.1:0",
+                runtime_listen,
             ])
             .arg("--state-dir")
             .arg(state.path())

@@ -9,16 +9,17 @@ use anyhow::{Context as _, Result, bail};
 
 use super::layout::Layout;
 
-/// One per family of addresses: the program that prints the rules, and the one that changes them.
-const FAMILIES: [(&str, &str); 2] =
-    [("iptables-save", "iptables-restore"), ("ip6tables-save", "ip6tables-restore")];
+/// One per family of addresses: the program that prints the rules, the one that changes them, and what nft
+/// calls the family.
+const FAMILIES: [(&str, &str, &str); 2] =
+    [("iptables-save", "iptables-restore", "ip"), ("ip6tables-save", "ip6tables-restore", "ip6")];
 
 /// How chains of Kubernetes and of network plugins begin.
 const PREFIXES: [&str; 2] = ["KUBE-", "CNI-"];
 
 /// Notes what was there before, which stays. Refuses a machine that another kube-proxy is at work on.
 pub fn note(layout: &Layout) -> Result<()> {
-    for (save, _) in FAMILIES {
+    for (save, ..) in FAMILIES {
         let rules = print(save)?;
         if let Some(chain) = chains(&rules).into_iter().find(|chain| chain.starts_with(PREFIXES[0])) {
             bail!("{save} has the chain {chain}: another Kubernetes is at work on this machine's network");
@@ -30,12 +31,15 @@ pub fn note(layout: &Layout) -> Result<()> {
 
 /// Removes the chains that the cluster made, the rules that lead to them, and tables that were not there.
 pub fn restore(layout: &Layout) -> Result<()> {
-    for (save, restore) in FAMILIES {
+    for (save, restore, family) in FAMILIES {
         // Without a note nothing was started yet.
         let Ok(before) = std::fs::read_to_string(layout.path(&format!("before/{save}"))) else { continue };
         let changes = removal(&print(save)?, &before);
         if !changes.is_empty() {
             change(restore, &changes)?;
+        }
+        for table in new_and_empty(&print(save)?, &before) {
+            delete_table(family, &table)?;
         }
     }
     Ok(())
@@ -69,6 +73,35 @@ fn removal(now: &str, before: &str) -> String {
     changes
 }
 
+/// Tables that were not there before and hold nothing. The first rule of a table makes it, and it stays.
+fn new_and_empty(now: &str, before: &str) -> Vec<String> {
+    let name = |table: &str| table.lines().find_map(|line| Some(line.strip_prefix('*')?.to_owned()));
+    let known: Vec<String> = before.split_inclusive("COMMIT\n").filter_map(name).collect();
+    let holds_nothing = |table: &&str| {
+        // A chain without a policy is not one of the kernel's.
+        table.lines().all(|line| !line.starts_with("-A ") && !line.contains(" - ["))
+    };
+    let tables = now.split_inclusive("COMMIT\n").filter(holds_nothing).filter_map(name);
+    tables.filter(|table| !known.contains(table)).collect()
+}
+
+/// Only nft can. Where iptables is the old one, the kernel's tables cannot be removed and nft has none.
+fn delete_table(family: &str, table: &str) -> Result<()> {
+    let run = |arguments: &[&str]| {
+        let output = Command::new("nft").args(arguments).output().context("cannot run nft")?;
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            bail!("`nft {}` failed: {}", arguments.join(" "), why.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let listed = run(&["list", "tables"])?;
+    if listed.lines().any(|line| line == format!("table {family} {table}")) {
+        run(&["delete", "table", family, table])?;
+    }
+    Ok(())
+}
+
 fn chains(rules: &str) -> BTreeSet<&str> {
     rules
         .lines()
@@ -77,10 +110,15 @@ fn chains(rules: &str) -> BTreeSet<&str> {
         .collect()
 }
 
+/// The last `-j` or `-g`: a comment before it may have the like in its text.
 fn target(rule: &str) -> Option<&str> {
-    let mut words = rule.split(' ');
-    words.find(|&word| word == "-j" || word == "-g")?;
-    words.next()
+    let mut words = rule.rsplit(' ').peekable();
+    while let Some(word) = words.next() {
+        if words.peek().is_some_and(|&before| before == "-j" || before == "-g") {
+            return Some(word);
+        }
+    }
+    None
 }
 
 fn print(save: &str) -> Result<String> {
@@ -124,5 +162,15 @@ mod tests {
                         -F KUBE-SERVICES\n-F KUBE-SVC-A\n-X KUBE-SERVICES\n-X KUBE-SVC-A\nCOMMIT\n";
         assert_eq!(removal(now, before), expected);
         assert_eq!(removal(before, before), "");
+    }
+
+    #[test]
+    fn only_a_table_that_is_new_and_empty_is_removed_altogether() {
+        let old = "*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n";
+        let empty = "*nat\n:INPUT ACCEPT [0:0]\nCOMMIT\n";
+        let with_a_rule = "*raw\n:INPUT ACCEPT [0:0]\n-A INPUT -j ACCEPT\nCOMMIT\n";
+        let with_a_chain = "*mangle\n:INPUT ACCEPT [0:0]\n:OTHERS - [0:0]\nCOMMIT\n";
+        let now = [old, empty, with_a_rule, with_a_chain].concat();
+        assert_eq!(new_and_empty(&now, old), ["nat"]);
     }
 }

@@ -19,13 +19,14 @@ use crate::wait::{self, Stopwatch};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What comes from Debian. An absolute path is looked for where it is.
-const PROGRAMS: [Program; 10] = [
+const PROGRAMS: [Program; 11] = [
     Program { name: "containerd", package: "containerd" },
     Program { name: "ctr", package: "containerd" },
     Program { name: "runc", package: "runc" },
     Program { name: "etcd", package: "etcd-server" },
     Program { name: "/usr/lib/cni/bridge", package: "containernetworking-plugins" },
     Program { name: "iptables-save", package: "iptables" },
+    Program { name: "nft", package: "nftables" },
     Program { name: "conntrack", package: "conntrack" },
     Program { name: "ethtool", package: "ethtool" },
     Program { name: "socat", package: "socat" },
@@ -198,7 +199,8 @@ pub fn import(layout: &Layout, archive: &Path) -> Result<()> {
 /// Ends and removes all there is of a cluster, each step whatever became of the one before.
 fn clean(layout: &Layout) -> Result<()> {
     let steps: [(&str, &dyn Fn() -> Result<()>); 8] = [
-        ("daemons", &|| marked::end_all(layout, &roster::NAMES)),
+        // etcd, which has nothing to write that would be kept, is killed last: the API server asks it to its end.
+        ("daemons", &|| marked::end_all(layout, &roster::NAMES[1..])),
         ("containers", &cgroups::remove),
         ("mounts", &|| mounts::unmount_below(layout.root())),
         ("network", &network::remove),

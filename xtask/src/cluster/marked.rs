@@ -15,8 +15,8 @@ use crate::wait;
 /// Its value is the folder.
 pub const VARIABLE: &str = "PICOFAAS_CLUSTER";
 
-/// From SIGTERM to SIGKILL.
-const TERM_PATIENCE: Duration = Duration::from_secs(4);
+/// From SIGTERM to SIGKILL. Short, because nothing that they could still write is kept.
+const TERM_PATIENCE: Duration = Duration::from_secs(1);
 
 /// From SIGKILL to giving up: a process in a call that the kernel does not end.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
@@ -69,4 +69,31 @@ pub fn signal(pids: &[Pid], signal: Signal) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    fn sleeper(mark: &str) -> Child {
+        Command::new("sleep").arg("600").env(VARIABLE, mark).spawn().unwrap()
+    }
+
+    #[test]
+    fn the_processes_of_a_cluster_are_ended_and_those_of_another_folder_are_not() {
+        let root = format!("/tmp/picofaas-marked-{}", std::process::id());
+        let mut ours = sleeper(&root);
+        let mut others = sleeper(&format!("{root}-not"));
+        let layout = Layout::at(Path::new(&root)).unwrap();
+
+        end_all(&layout, &[]).unwrap();
+        assert!(!ours.wait().unwrap().success());
+        assert!(processes(&layout).unwrap().is_empty());
+        assert!(others.try_wait().unwrap().is_none(), "another cluster's process was ended");
+        others.kill().unwrap();
+        others.wait().unwrap();
+    }
 }

@@ -5,30 +5,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::client::Client;
-use super::patience::{Stopwatch, eventually};
-use super::plane::Plane;
+use crate::support::client::Client;
+use crate::support::patience::{Stopwatch, eventually};
+use crate::support::server::Server;
 
-/// A load that is going on.
-pub struct Load {
+/// Callers that do not stop.
+pub struct Pressure {
     over: Arc<AtomicBool>,
     answered: Arc<AtomicU32>,
     callers: Vec<JoinHandle<BTreeMap<String, u32>>>,
     watch: Stopwatch,
 }
 
-impl Load {
+impl Pressure {
     /// Begins to invoke `function` with `input`.
-    pub fn start(plane: &Plane, function: &'static str, input: &'static str, callers: u32) -> Self {
+    pub fn start(server: &Server, function: &'static str, input: &'static str, callers: u32) -> Self {
         let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let callers = (0..callers).map(|_| {
-            let (client, over, answered) = (plane.client(), over.clone(), answered.clone());
+            let (client, over, answered) = (server.client(), over.clone(), answered.clone());
             thread::spawn(move || call(client, function, input, &over, &answered))
         });
         let callers = callers.collect();
-        let load = Self { over, answered, callers, watch: Stopwatch::start() };
-        load.goes_on(20);
-        load
+        let pressure = Self { over, answered, callers, watch: Stopwatch::start() };
+        pressure.goes_on(20);
+        pressure
     }
 
     /// Waits until so many more were answered.
@@ -49,7 +49,11 @@ impl Load {
                 *whole.entry(answer).or_default() += times;
             }
         }
-        println!("{} answers in {:?}: {whole:?}", self.answered.load(Ordering::Relaxed), self.watch.elapsed());
+        println!(
+            "{} answers in {:?}: {whole:?}",
+            self.answered.load(Ordering::Relaxed),
+            self.watch.elapsed()
+        );
         assert!(whole.keys().all(|answer| answer.starts_with("200 ")), "{whole:#?}");
         whole
     }
