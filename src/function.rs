@@ -55,7 +55,7 @@ pub struct Ending {
 /// | field | written by | read by | published by |
 /// |---|---|---|---|
 /// | `addresses` | control, before it tells the scheduler of the instance | gateways, at a grant | `ArcSwapOption` |
-/// | `endings` | control, as soon as it knows | gateways whose connection to a local instance was lost | `ArcSwapOption` |
+/// | `endings` | control, as soon as it knows | gateways whose connection to an instance was lost | `ArcSwapOption` |
 /// | `trouble` | control | gateways when they must explain, reads of the function | `ArcSwapOption` |
 /// | `meters` | each gateway its own | scrapes | relaxed counts |
 /// | `doorway` | see [`Doorway`] | | |
@@ -71,7 +71,7 @@ pub struct Function {
     pub doorway: Arc<Doorway>,
     /// By the instance's place.
     pub addresses: Box<[ArcSwapOption<Address>]>,
-    /// How the last local instance that crashed did, by its place.
+    /// How the last instance that crashed did, by its place.
     pub endings: Box<[ArcSwapOption<Ending>]>,
     /// What is counted of it, over all versions.
     pub meters: Arc<Meters>,

@@ -8,6 +8,7 @@
 //! | `local` | processes on this machine |
 //! | `kubernetes` | Jobs and Deployments of a cluster |
 //! | `endpoints` | the places of a `POOL` function |
+//! | `probe` | asking an instance whether it is there |
 //! | `exit` | how a process ended |
 //! | `output` | what a process writes, as bounded lines |
 
@@ -17,6 +18,7 @@ pub mod kubernetes;
 pub mod local;
 pub mod orders;
 pub mod output;
+pub mod probe;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -25,13 +27,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::error::Refusal;
 use crate::function::Function;
 use crate::hot::message::{InstanceKey, LaneIndex, Order};
 use crate::mailbox::{Announcement, JobStart};
 use crate::registry::ExecutionMode;
+use kubernetes::crew::Crew;
 use local::children::Children;
 use local::fleet::Fleet;
 use local::jobs::Jobs;
@@ -112,6 +115,8 @@ pub enum Backend {
     Jobs(Rc<Jobs>),
     /// A Job of Kubernetes for each attempt.
     KubeJobs(Rc<kubernetes::jobs::Jobs>),
+    /// Pods of a Deployment, which stay.
+    Crew(Rc<Crew>),
     /// Something that already runs.
     Endpoints(Rc<endpoints::Endpoints>),
 }
@@ -120,9 +125,17 @@ impl Backend {
     /// The one that fits a function, at work: its first instances are being started, or offered to the
     /// scheduler.
     pub async fn open(context: &Rc<Context>, function: &Arc<Function>) -> Self {
+        let is_warm = function.spec.execution_mode == ExecutionMode::Warm;
+        if let Some(cluster) = context.cluster.as_ref().filter(|_| !is_warm) {
+            // It may have had pods that stay, as another version.
+            cluster.retire(function.spec.name.as_str());
+        }
         match function.spec.execution_mode {
             ExecutionMode::Pool => {
                 Self::Endpoints(endpoints::Endpoints::open(context.clone(), function.clone()).await)
+            }
+            ExecutionMode::Warm if let Some(cluster) = &context.cluster => {
+                Self::Crew(Crew::open(context, cluster, function))
             }
             ExecutionMode::Warm => {
                 let fleet = Fleet::new(context.clone(), function.clone());
@@ -150,6 +163,7 @@ impl Backend {
     pub fn start_wanted(&self) -> bool {
         match self {
             Self::Fleet(fleet) => fleet.start_wanted(),
+            Self::Crew(crew) => crew.start_wanted(),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => return false,
         }
         true
@@ -161,7 +175,7 @@ impl Backend {
             Self::Jobs(jobs) => jobs.start(start),
             Self::KubeJobs(jobs) => jobs.start(start),
             // Dropped, which tells whoever waits.
-            Self::Fleet(_) | Self::Endpoints(_) => {}
+            Self::Fleet(_) | Self::Crew(_) | Self::Endpoints(_) => {}
         }
     }
 
@@ -169,6 +183,7 @@ impl Backend {
     pub fn look_after(&self, instance: InstanceKey) {
         match self {
             Self::Fleet(fleet) => fleet.look_after(instance),
+            Self::Crew(crew) => crew.look_after(instance),
             Self::Endpoints(endpoints) => endpoints.look_after(instance),
             // Its stand-in is never found wanting.
             Self::Jobs(_) | Self::KubeJobs(_) => {}
@@ -177,8 +192,9 @@ impl Backend {
 
     /// An instance says that it listens. `None` where the token is none of this lane's.
     #[must_use]
-    pub fn announced(&self, _announcement: &Announcement) -> Option<Result<(), Refusal>> {
+    pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), Refusal>> {
         match self {
+            Self::Crew(crew) => crew.announced(announcement),
             // Nobody announces himself there: a fleet asks for health, a job is called by nobody,
             // and an endpoint was named by whoever registered it.
             Self::Fleet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
@@ -189,6 +205,7 @@ impl Backend {
     pub fn stop(&self, instance: InstanceKey) {
         match self {
             Self::Fleet(fleet) => fleet.stop(instance),
+            Self::Crew(crew) => crew.stop(instance),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
@@ -198,6 +215,7 @@ impl Backend {
     pub fn count(&self) -> u32 {
         match self {
             Self::Fleet(fleet) => fleet.count(),
+            Self::Crew(crew) => crew.count(),
             Self::Jobs(jobs) => jobs.count(),
             Self::KubeJobs(jobs) => jobs.count(),
             Self::Endpoints(endpoints) => endpoints.count(),
@@ -209,7 +227,7 @@ impl Backend {
     pub fn is_per_attempt(&self) -> bool {
         match self {
             Self::Jobs(_) | Self::KubeJobs(_) => true,
-            Self::Fleet(_) | Self::Endpoints(_) => false,
+            Self::Fleet(_) | Self::Crew(_) | Self::Endpoints(_) => false,
         }
     }
 
@@ -218,6 +236,7 @@ impl Backend {
     pub fn min(&self) -> Option<u32> {
         match self {
             Self::Fleet(fleet) => Some(fleet.min()),
+            Self::Crew(crew) => Some(crew.min()),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
         }
     }
@@ -226,6 +245,7 @@ impl Backend {
     pub fn set_min(&self, min: u32) {
         match self {
             Self::Fleet(fleet) => fleet.set_min(min),
+            Self::Crew(crew) => crew.set_min(min),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
@@ -235,6 +255,7 @@ impl Backend {
     pub fn can_serve(&self) -> bool {
         match self {
             Self::Fleet(fleet) => fleet.was_ready() || fleet.min() == 0,
+            Self::Crew(crew) => crew.can_serve(),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
         }
     }
@@ -246,7 +267,7 @@ impl Backend {
             Self::Fleet(fleet) => fleet.is_empty(),
             Self::Jobs(jobs) => jobs.count() == 0,
             Self::KubeJobs(jobs) => jobs.count() == 0,
-            Self::Endpoints(_) => true,
+            Self::Crew(_) | Self::Endpoints(_) => true,
         }
     }
 
@@ -256,8 +277,8 @@ impl Backend {
     pub fn may_be_forgotten(&self) -> bool {
         match self {
             Self::Fleet(fleet) => fleet.is_empty(),
-            // Each ends with the attempt that it was started for.
-            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
+            // Each ends with the attempt that it was started for. Pods go with the Deployment.
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Crew(_) | Self::Endpoints(_) => true,
         }
     }
 
@@ -265,16 +286,37 @@ impl Backend {
     pub fn wind_down(&self) {
         match self {
             Self::Fleet(fleet) => fleet.wind_down(),
+            Self::Crew(crew) => crew.wind_down(),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
 
-    /// Stops what it started, and starts nothing more.
+    /// Whether it has, or may come to have, instances that are idle.
+    #[must_use]
+    pub fn reap(&self, now: Nanos) -> bool {
+        match self {
+            Self::Fleet(fleet) => !fleet.is_empty(),
+            Self::Crew(crew) => crew.reap(now),
+            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => false,
+        }
+    }
+
+    /// Stops what it started, and starts nothing more: its lane is done with. A Deployment goes with its
+    /// function, and stays for the next version.
     pub fn close(&self) {
+        match self {
+            Self::Crew(crew) => crew.close(),
+            Self::Fleet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => self.stop_own(),
+        }
+    }
+
+    /// Stops what ends with this process. Pods that stay serve the next one.
+    pub fn stop_own(&self) {
         match self {
             Self::Fleet(fleet) => fleet.close(),
             // Each ends with the attempt that it was started for.
             Self::Jobs(_) | Self::KubeJobs(_) => {}
+            Self::Crew(_) => {}
             Self::Endpoints(endpoints) => endpoints.close(),
         }
     }

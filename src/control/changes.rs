@@ -117,6 +117,9 @@ impl Control {
         if registered.serving != Some(registered.wanted.lane) {
             self.close(registered.wanted.lane);
         }
+        if let Some(cluster) = &self.context.cluster {
+            cluster.retire(name);
+        }
         Ok(())
     }
 

@@ -147,10 +147,10 @@ impl Control {
         self.lanes.borrow().values().any(|lane| !lane.backend.is_empty())
     }
 
-    /// Stops every instance.
+    /// Stops every instance that ends with this process.
     pub fn stop_instances(&self) {
         for lane in self.lanes.borrow().values() {
-            lane.backend.close();
+            lane.backend.stop_own();
         }
     }
 }

@@ -74,7 +74,7 @@ impl Control {
         let lanes = self.lanes.borrow();
         let Some(OpenLane { function, backend }) = lanes.get(&index) else { return false };
         let Some(min) = backend.min() else { return false };
-        if backend.is_empty() {
+        if !backend.reap(now) {
             return false;
         }
         if backend.count() > min {

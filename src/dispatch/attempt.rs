@@ -13,7 +13,7 @@ use super::connection::{Answer, Connection, ExchangeError};
 use crate::backend::exit::{Exit, describe};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::{Code, Source};
-use crate::function::Address;
+use crate::function::{Address, Target};
 use crate::gateway::Gateway;
 use crate::gateway::json;
 use crate::gateway::record::Record;
@@ -223,18 +223,32 @@ fn own_error(answer: &Answer, http: u16) -> Failure {
 const ENDING_LOOK: Duration = Duration::from_millis(1);
 /// After so many looks the connection alone was lost, or control is too busy to say why.
 const ENDING_LOOKS_MAX: u32 = 50;
+/// The same of a pod, whose node tells of its end about once a second, and then the API server does.
+const POD_ENDING_LOOK: Duration = Duration::from_millis(10);
+/// See [`POD_ENDING_LOOK`].
+const POD_ENDING_LOOKS_MAX: u32 = 500;
+/// After so many looks a process that was killed does not take connections any more, and its successor
+/// does not yet.
+const POD_GONE_LOOKS: u32 = 5;
 
 /// The failure of an attempt whose instance was killed for want of memory. Its connection ends
 /// before control can know why, so that is waited for; but only after a loss, and only where there
-/// is a limit that may have been the reason.
+/// is a limit that may have been the reason. A pod that still takes connections was not killed.
 async fn out_of_memory(served: &Served, instance: InstanceKey, error: &ExchangeError) -> Option<Failure> {
     let spec = &served.function.spec;
-    let ours = spec.local.is_some() && spec.execution_mode == ExecutionMode::Warm;
-    if !matches!(error, ExchangeError::Lost(_)) || !ours || spec.resources.limits.memory_bytes().is_none() {
+    let is_warm = spec.execution_mode == ExecutionMode::Warm;
+    if !matches!(error, ExchangeError::Lost(_)) || !is_warm || spec.resources.limits.memory_bytes().is_none()
+    {
         return None;
     }
     let ending = served.function.endings.get(usize::from(instance.place))?;
-    for _ in 0..ENDING_LOOKS_MAX {
+    let address = served.address(instance);
+    let pod = address.as_ref().map(|address| &address.target).filter(|it| matches!(it, Target::Tcp(_)));
+    let (looks, look) = match pod {
+        Some(_) => (POD_ENDING_LOOKS_MAX, POD_ENDING_LOOK),
+        None => (ENDING_LOOKS_MAX, ENDING_LOOK),
+    };
+    for at in 0..looks {
         let known =
             ending.load().as_ref().filter(|ending| ending.generation == instance.generation).map(|e| e.exit);
         match known {
@@ -245,8 +259,15 @@ async fn out_of_memory(served: &Served, instance: InstanceKey, error: &ExchangeE
                 ));
             }
             Some(Exit::Code(_) | Exit::Signal(_)) => return None,
-            None => tokio::time::sleep(ENDING_LOOK).await,
+            None => {}
         }
+        if at == POD_GONE_LOOKS
+            && let Some(pod) = pod
+            && Connection::open(pod).await.is_ok()
+        {
+            return None;
+        }
+        tokio::time::sleep(look).await;
     }
     None
 }

@@ -5,10 +5,14 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod crew;
 mod jobs;
 mod namespace;
+mod pressure;
 mod registry;
 mod stage;
 #[path = "../system/support/mod.rs"]
 #[expect(dead_code, reason = "what a test of the whole process needs is not all needed here")]
 mod support;
+mod warm;
+mod warm_faults;

@@ -40,7 +40,11 @@ impl Stage {
 
     /// A control plane of this namespace, on this machine, that pods can reach.
     pub fn server(&self, flags: &[&str]) -> Server {
-        let runtime = reachable();
+        self.server_at(reachable(), flags)
+    }
+
+    /// The same at an address that pods were told before.
+    pub fn server_at(&self, runtime: SocketAddr, flags: &[&str]) -> Server {
         let (listen, url) = (runtime.to_string(), format!("http://{runtime}"));
         let ours = [
             "--backend",
@@ -112,7 +116,7 @@ fn kubeconfig() -> String {
 }
 
 /// A free port of the address that this machine has on the way to the API server: pods reach it, too.
-fn reachable() -> SocketAddr {
+pub fn reachable() -> SocketAddr {
     let url = kubectl(&["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"]);
     let authority = url.trim().split("//").nth(1).unwrap().trim_end_matches('/').to_owned();
     let authority = if authority.contains(':') { authority } else { format!("{authority}:443") };

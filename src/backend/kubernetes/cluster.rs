@@ -18,6 +18,7 @@ use super::calls::{CALL_TIMEOUT, Calls};
 use super::pods::Pods;
 use super::refusals;
 use super::verdict::{Failed, of_error};
+use super::workload::Workload;
 use crate::config::ServeArgs;
 
 /// How often the two idle connections to the API server are used, so that neither is closed: the client
@@ -42,6 +43,8 @@ pub struct Cluster {
     pub lasting_runtime_url: String,
     /// How long a finished Job is kept, in seconds.
     pub job_ttl_s: u32,
+    /// The pods of each `WARM` function, by its name.
+    pub workloads: RefCell<HashMap<String, Rc<Workload>>>,
     /// What is told of pods.
     pub pods: Rc<Pods>,
     /// What was asked of the API server.
@@ -92,6 +95,7 @@ impl Cluster {
             runtime_url: urls.ours,
             lasting_runtime_url: urls.lasting,
             job_ttl_s: flags.job_ttl_s,
+            workloads: RefCell::default(),
             pods: Rc::default(),
             calls,
             owners: RefCell::default(),
@@ -128,6 +132,15 @@ impl Cluster {
     /// There is no Function object of that name any more.
     pub fn disowned(&self, function: &str) {
         self.owners.borrow_mut().remove(function);
+    }
+
+    /// No version of a function has pods that stay any more: they go when the last lane of those that
+    /// had is closed. What a process before this one left of them is the business of who finds it.
+    pub fn retire(&self, function: &str) {
+        let workload = self.workloads.borrow().get(function).cloned();
+        if let Some(workload) = workload {
+            workload.retire();
+        }
     }
 
     /// What an object of a function is to name as its owner.

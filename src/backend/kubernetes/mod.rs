@@ -11,15 +11,25 @@
 //! | `template` | a function's specification as a template of pods |
 //! | `jobs` | the Jobs of one lane, one for each attempt |
 //! | `job` | the object of one Job |
+//! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and who is told of its pods |
+//! | `crew` | the pods that serve one lane |
+//! | `member` | one pod of a `WARM` function, as far as it is known |
+//! | `writer` | the one task that writes a function's Deployment |
+//! | `deployment` | the object of one Deployment, and the revision of its pods |
 //! | `pods` | one watch of all our pods, and who is told of each |
 //! | `refusals` | one watch of the events that say that a pod could not be made |
 //! | `verdict` | what the state of a pod, or an answer of the API server, means |
 
 pub mod calls;
 pub mod cluster;
+pub mod crew;
+pub mod deployment;
 pub mod job;
 pub mod jobs;
+pub mod member;
 pub mod pods;
 pub mod refusals;
 pub mod template;
 pub mod verdict;
+pub mod workload;
+mod writer;

@@ -93,7 +93,7 @@ fn of_failed(pod: &Pod) -> JobEnd {
 }
 
 /// How a container ended, with the code of that.
-fn of_exit(reason: Option<&str>, exit_code: i32, pod: &Pod) -> (Code, String) {
+pub(super) fn of_exit(reason: Option<&str>, exit_code: i32, pod: &Pod) -> (Code, String) {
     if reason == Some("OOMKilled") {
         let limit = memory_limit(pod).map_or_else(String::new, |limit| format!(" of {limit}"));
         let how = format!("it went over its memory limit{limit} (resources.limits.memory)");

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::probe;
 use super::process::{Launch, Process, with_tail};
 use crate::backend::Context;
 use crate::backend::exit::describe;
+use crate::backend::probe;
 use crate::clock::Nanos;
 use crate::function::{Address, Ending, Function, Target};
 use crate::hot::message::{InstanceKey, Order};
@@ -180,7 +180,7 @@ impl Fleet {
     pub fn look_after(self: &Rc<Self>, instance: InstanceKey) {
         let fleet = self.clone();
         tokio::task::spawn_local(async move {
-            let socket = fleet.socket(instance);
+            let socket = Target::Unix(fleet.socket(instance));
             let mut pause = PROBE_PAUSE_MIN;
             let started = fleet.context.clock.now();
             let patience = fleet.context.settings.flags.start_timeout_ms * 1_000_000;
@@ -317,10 +317,11 @@ impl Fleet {
         }
         .map_err(|error| error.to_string())?;
         let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);
+        let target = Target::Unix(socket);
         let answers = async {
             let mut pause = PROBE_PAUSE_MIN;
             loop {
-                if let Ok(()) = probe::health(&socket).await {
+                if let Ok(()) = probe::health(&target).await {
                     return;
                 }
                 tokio::time::sleep(pause).await;

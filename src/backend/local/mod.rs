@@ -9,13 +9,11 @@
 //! | `limits` | what a local process may use, and by which means |
 //! | `cgroup` | the control groups of the kernel |
 //! | `rlimit` | the limits that a process inherits |
-//! | `probe` | `GET /health` |
 
 pub mod cgroup;
 pub mod children;
 pub mod fleet;
 pub mod jobs;
 pub mod limits;
-pub mod probe;
 pub mod process;
 pub mod rlimit;

@@ -1,0 +1,475 @@
+//! One pod of a `WARM` function, as far as it is known.
+//!
+//! Two tell of it: the pod itself, which announces that it listens, and the watch, which is late and knows
+//! of death. So a pod serves as soon as either says so, and an end that the watch tells of may be that of a
+//! container whose successor has announced itself already: then the pod is asked ([`Change::Down`]), and
+//! serves again when it answers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
+
+use super::deployment::{REVISION, token_of};
+use super::template::PORT;
+use super::verdict;
+use crate::backend::exit::Exit;
+use crate::error::Code;
+use crate::id::Token;
+use crate::mailbox::JobEnd;
+
+/// What keeps a pod from serving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// For people.
+    pub text: String,
+    /// To wait is in vain, as far as the cluster can tell.
+    pub hopeless: bool,
+    /// How its container ended, where that is what it is.
+    pub exit: Option<Exit>,
+}
+
+impl From<JobEnd> for Trouble {
+    fn from(end: JobEnd) -> Self {
+        Self { text: end.reason, hopeless: true, exit: None }
+    }
+}
+
+/// What the watch shows of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// What it was made of.
+    pub revision: String,
+    /// What it announces itself with.
+    pub token: Option<Token>,
+    /// Where it listens, once it has an address.
+    pub address: Option<SocketAddr>,
+    /// It answers its readiness probe.
+    pub ready: bool,
+    /// It is being deleted, or has ended for good.
+    pub leaving: bool,
+    /// Its container runs.
+    pub running: bool,
+    /// How often its container was started again.
+    pub restarts: i32,
+    /// What keeps it from serving.
+    pub trouble: Option<Trouble>,
+    /// What its container ended of the last time.
+    pub last: Option<Trouble>,
+}
+
+impl Sighting {
+    /// What is to be seen; `None` of a pod that no Deployment of ours made.
+    #[must_use]
+    pub fn of(pod: &Pod) -> Option<Self> {
+        let revision = pod.metadata.labels.as_ref()?.get(REVISION)?.clone();
+        let status = pod.status.as_ref();
+        let container = status.and_then(|status| status.container_statuses.as_ref()?.first());
+        let phase = status.and_then(|status| status.phase.as_deref());
+        let ready = status.and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| {
+            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        });
+        let last = container.and_then(|one| ended(one.last_state.as_ref(), pod));
+        let ip = status.and_then(|status| status.pod_ip.as_ref()?.parse::<IpAddr>().ok());
+        Some(Self {
+            revision,
+            token: pod.spec.as_ref().and_then(token_of),
+            address: ip.map(|ip| SocketAddr::new(ip, PORT)),
+            ready,
+            leaving: pod.metadata.deletion_timestamp.is_some()
+                || matches!(phase, Some("Failed" | "Succeeded")),
+            running: container.is_some_and(|one| one.state.as_ref().is_some_and(|s| s.running.is_some())),
+            restarts: container.map_or(0, |one| one.restart_count),
+            trouble: verdict::cannot_start(pod)
+                .or_else(|| if phase == Some("Failed") { verdict::of_pod(pod) } else { None })
+                .map(|end| Trouble { exit: last.as_ref().and_then(|last| last.exit), ..Trouble::from(end) })
+                .or_else(|| ended(container?.state.as_ref(), pod)),
+            last,
+        })
+    }
+}
+
+/// How a container ended, where this is the state of one that did. It is started again.
+fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<Trouble> {
+    let terminated = state?.terminated.as_ref()?;
+    let (code, text) = verdict::of_exit(terminated.reason.as_deref(), terminated.exit_code, pod);
+    let exit = match (code, terminated.exit_code) {
+        // The limit itself is the lane's to say.
+        (Code::OutOfMemory, _) => Exit::OutOfMemory { limit: 0 },
+        (_, signal) if signal > 128 => Exit::Signal(signal - 128),
+        (_, code) => Exit::Code(code),
+    };
+    Some(Trouble { text, hopeless: false, exit: Some(exit) })
+}
+
+/// Where a pod stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It has not listened yet.
+    Coming,
+    /// It takes attempts.
+    Serving,
+    /// It has served, or may do so, and nothing is known for sure: it serves when it answers.
+    Lost,
+    /// It is on its way out, and is given nothing more.
+    Leaving,
+}
+
+/// What a message changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing that matters.
+    Nothing,
+    /// It serves from now on.
+    Up,
+    /// It served and does so still, but its container is another one: what was connected is not.
+    /// How the one before ended is told where it is known.
+    Renewed(Option<Exit>),
+    /// It served and does not any more; with how its container ended, where it did. One that is not leaving
+    /// is to be asked whether it does serve.
+    Down(Option<Exit>),
+    /// It cannot start, or not yet; what is known of that has changed, or how its container ended.
+    Troubled(Option<Exit>),
+}
+
+/// One pod.
+#[derive(Debug)]
+pub struct Member {
+    /// What it was made of.
+    pub revision: String,
+    /// Where it listens.
+    pub address: Option<SocketAddr>,
+    /// Where it stands.
+    pub standing: Standing,
+    /// It was idle and was asked to go; until it does it can be taken back.
+    pub excused: bool,
+    /// Its annotation says that it is excused.
+    pub marked: bool,
+    /// What keeps it from serving, or ended it.
+    pub trouble: Option<Trouble>,
+    /// What the watch showed last; nothing before it has shown it at all.
+    seen: Option<(bool, bool, i32)>,
+}
+
+impl Member {
+    /// One of which nothing is known yet but what it was made of.
+    #[must_use]
+    pub fn new(revision: String) -> Self {
+        Self {
+            revision,
+            address: None,
+            standing: Standing::Coming,
+            excused: false,
+            marked: false,
+            trouble: None,
+            seen: None,
+        }
+    }
+
+    /// Whether the watch has shown it.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    /// It says that it listens. One that serves already says so when its container is a new one.
+    pub fn announced(&mut self, address: SocketAddr) -> Change {
+        if self.seen.is_none() || self.address.is_none() {
+            self.address = Some(address);
+        }
+        match self.standing {
+            Standing::Leaving => Change::Nothing,
+            Standing::Coming | Standing::Lost => self.up(),
+            Standing::Serving => Change::Renewed(None),
+        }
+    }
+
+    /// Its container runs and it has not announced itself: not to this process, or not at all. It is to be
+    /// asked then, once, whether it serves; the readiness probe says so a second later.
+    pub fn may_serve(&mut self) -> bool {
+        let may_serve = self.standing == Standing::Coming
+            && self.address.is_some()
+            && self.seen.is_some_and(|(_, running, _)| running);
+        if may_serve {
+            self.standing = Standing::Lost;
+        }
+        may_serve
+    }
+
+    /// It was asked for its health and answered.
+    pub fn answered(&mut self) -> Change {
+        match self.standing {
+            Standing::Lost => self.up(),
+            Standing::Coming | Standing::Serving | Standing::Leaving => Change::Nothing,
+        }
+    }
+
+    /// The watch shows it.
+    pub fn sighted(&mut self, sighting: Sighting) -> Change {
+        let before = self.seen.replace((sighting.ready, sighting.running, sighting.restarts));
+        let moved = sighting.address.is_some() && self.address.is_some() && sighting.address != self.address;
+        if sighting.address.is_some() {
+            self.address = sighting.address;
+        }
+        if sighting.leaving {
+            let served = self.standing == Standing::Serving;
+            self.standing = Standing::Leaving;
+            self.trouble = sighting.trouble;
+            return if served { Change::Down(self.exit()) } else { Change::Nothing };
+        }
+        match self.standing {
+            Standing::Leaving => Change::Nothing,
+            Standing::Serving => {
+                let (ready, running, restarts) = before.unwrap_or((false, false, sighting.restarts));
+                let restarted = sighting.restarts > restarts;
+                // It may have ended before it was ever shown to run.
+                let stopped = (running && !sighting.running) || sighting.trouble.is_some();
+                let unready = ready && !sighting.ready;
+                let why = sighting.trouble.or(if restarted { sighting.last } else { None });
+                if (restarted && sighting.ready) || moved {
+                    Change::Renewed(why.and_then(|trouble| trouble.exit))
+                } else if restarted || stopped || unready {
+                    self.standing = Standing::Lost;
+                    self.trouble = why;
+                    Change::Down(self.exit())
+                } else {
+                    Change::Nothing
+                }
+            }
+            Standing::Coming | Standing::Lost if sighting.ready && self.address.is_some() => self.up(),
+            Standing::Coming | Standing::Lost => {
+                // What it failed of stays known while it tries again.
+                match sighting.trouble {
+                    Some(trouble) if self.trouble.as_ref() != Some(&trouble) => {
+                        self.trouble = Some(trouble);
+                        Change::Troubled(self.exit())
+                    }
+                    Some(_) | None => Change::Nothing,
+                }
+            }
+        }
+    }
+
+    /// The watch says that there is no such pod any more.
+    pub fn vanished(&mut self) -> Change {
+        let served = self.standing == Standing::Serving;
+        self.standing = Standing::Leaving;
+        if served { Change::Down(None) } else { Change::Nothing }
+    }
+
+    /// Whether it is one of those that the Deployment counts.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.standing != Standing::Leaving
+    }
+
+    fn exit(&self) -> Option<Exit> {
+        self.trouble.as_ref().and_then(|trouble| trouble.exit)
+    }
+
+    fn up(&mut self) -> Change {
+        self.standing = Standing::Serving;
+        self.trouble = None;
+        Change::Up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn address() -> SocketAddr {
+        "10.1.2.3:8080".parse().expect("an address")
+    }
+
+    /// A pod whose container is in `state` after `restarts`, the one before having ended in `last`.
+    fn pod(ready: bool, state: &Value, restarts: i32, last: &Value) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": { "name": "fn-a-1", "labels": { "picofaas.dev/revision": "r1" } },
+            "spec": { "containers": [{
+                "name": "function",
+                "env": [{ "name": "PICOFAAS_TOKEN", "value": "00000000000000010000000000000002" }],
+                "resources": { "limits": { "memory": "64Mi" } },
+            }] },
+            "status": {
+                "phase": "Running",
+                "podIP": "10.1.2.3",
+                "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
+                "containerStatuses": [{
+                    "name": "function", "image": "i", "imageID": "", "ready": ready,
+                    "restartCount": restarts, "state": state, "lastState": last,
+                }],
+            },
+        }))
+        .expect("a pod")
+    }
+
+    fn seen(pod: &Pod) -> Sighting {
+        Sighting::of(pod).expect("a pod of ours")
+    }
+
+    fn running() -> Value {
+        json!({ "running": { "startedAt": "2026-01-01T00:00:00Z" } })
+    }
+
+    fn killed() -> Value {
+        json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } })
+    }
+
+    const OUT_OF_MEMORY: Option<Exit> = Some(Exit::OutOfMemory { limit: 0 });
+
+    fn new() -> Member {
+        Member::new("r1".to_owned())
+    }
+
+    #[test]
+    fn a_pod_serves_as_soon_as_either_says_so_and_the_other_changes_nothing() {
+        let mut member = new();
+        assert_eq!(member.announced(address()), Change::Up);
+        assert_eq!(member.sighted(seen(&pod(false, &running(), 0, &json!({})))), Change::Nothing);
+        assert_eq!(member.sighted(seen(&pod(true, &running(), 0, &json!({})))), Change::Nothing);
+        assert_eq!(member.standing, Standing::Serving);
+
+        let mut member = new();
+        assert_eq!(member.sighted(seen(&pod(false, &running(), 0, &json!({})))), Change::Nothing);
+        assert_eq!(member.sighted(seen(&pod(true, &running(), 0, &json!({})))), Change::Up);
+        assert_eq!(member.address, Some(address()));
+    }
+
+    #[test]
+    fn what_an_announcement_says_of_the_address_does_not_count_where_the_watch_has_shown_it() {
+        let mut member = new();
+        member.sighted(seen(&pod(false, &running(), 0, &json!({}))));
+        member.announced("10.9.9.9:1".parse().expect("an address"));
+        assert_eq!(member.address, Some(address()));
+        let mut member = new();
+        member.announced("10.9.9.9:1".parse().expect("an address"));
+        let change = member.sighted(seen(&pod(false, &running(), 0, &json!({}))));
+        assert_eq!((change, member.address), (Change::Renewed(None), Some(address())));
+    }
+
+    #[test]
+    fn a_container_that_was_killed_is_told_with_its_reason_and_serves_again_when_it_says_so() {
+        let mut member = new();
+        member.announced(address());
+        member.sighted(seen(&pod(true, &running(), 0, &json!({}))));
+        let change = member.sighted(seen(&pod(false, &killed(), 0, &json!({}))));
+        assert_eq!(change, Change::Down(OUT_OF_MEMORY));
+        let trouble = member.trouble.clone().expect("a reason");
+        assert!(trouble.text.contains("64Mi") && !trouble.hopeless, "{trouble:?}");
+        assert_eq!(member.announced(address()), Change::Up);
+        assert_eq!(member.trouble, None);
+    }
+
+    #[test]
+    fn an_end_is_noticed_though_its_container_was_never_seen_to_run() {
+        let mut member = new();
+        member.announced(address());
+        let creating = json!({ "waiting": { "reason": "ContainerCreating" } });
+        assert_eq!(member.sighted(seen(&pod(false, &creating, 0, &json!({})))), Change::Nothing);
+        let change = member.sighted(seen(&pod(false, &killed(), 0, &json!({}))));
+        assert_eq!(change, Change::Down(OUT_OF_MEMORY));
+        // Nor is how it ended lost where it was lost for another reason before.
+        let mut member = new();
+        member.announced(address());
+        member.sighted(seen(&pod(true, &running(), 0, &json!({}))));
+        assert_eq!(member.sighted(seen(&pod(false, &running(), 0, &json!({})))), Change::Down(None));
+        let change = member.sighted(seen(&pod(false, &killed(), 0, &json!({}))));
+        assert_eq!(change, Change::Troubled(OUT_OF_MEMORY));
+    }
+
+    #[test]
+    fn an_end_that_nobody_saw_is_known_by_the_restart() {
+        let mut member = new();
+        member.announced(address());
+        member.sighted(seen(&pod(true, &running(), 0, &json!({}))));
+        let change = member.sighted(seen(&pod(false, &running(), 1, &killed())));
+        assert_eq!(change, Change::Down(OUT_OF_MEMORY));
+        assert_eq!(member.answered(), Change::Up);
+        let change = member.sighted(seen(&pod(true, &running(), 2, &killed())));
+        assert_eq!(change, Change::Renewed(OUT_OF_MEMORY));
+        assert_eq!(member.standing, Standing::Serving);
+    }
+
+    #[test]
+    fn a_container_that_starts_anew_says_so_before_the_watch_does() {
+        let mut member = new();
+        member.announced(address());
+        assert_eq!(member.announced(address()), Change::Renewed(None));
+    }
+
+    #[test]
+    fn a_pod_that_runs_and_has_not_said_so_is_asked_and_one_that_does_not_is_waited_for() {
+        let mut member = new();
+        member.sighted(seen(&pod(false, &running(), 0, &json!({}))));
+        assert!(member.may_serve());
+        assert_eq!(member.answered(), Change::Up);
+        assert!(!member.may_serve(), "it serves already");
+        let mut member = new();
+        member.sighted(seen(&pod(
+            false,
+            &json!({ "waiting": { "reason": "PodInitializing" } }),
+            0,
+            &json!({}),
+        )));
+        assert!(!member.may_serve());
+    }
+
+    #[test]
+    fn a_pod_that_is_not_ready_any_more_is_lost_until_it_answers() {
+        let mut member = new();
+        member.sighted(seen(&pod(true, &running(), 0, &json!({}))));
+        assert_eq!(member.sighted(seen(&pod(false, &running(), 0, &json!({})))), Change::Down(None));
+        assert_eq!(member.standing, Standing::Lost);
+        assert_eq!(member.answered(), Change::Up);
+    }
+
+    #[test]
+    fn a_pod_that_is_being_deleted_never_serves_again() {
+        let mut member = new();
+        member.announced(address());
+        let mut leaving = pod(true, &running(), 0, &json!({}));
+        let value = json!("2026-01-01T00:00:00Z");
+        leaving.metadata.deletion_timestamp = serde_json::from_value(value).expect("a time");
+        assert_eq!(member.sighted(seen(&leaving)), Change::Down(None));
+        assert_eq!(member.announced(address()), Change::Nothing);
+        assert_eq!(member.sighted(seen(&leaving)), Change::Nothing);
+        assert!(!member.counts());
+    }
+
+    #[test]
+    fn why_a_pod_does_not_start_is_kept_until_it_does() {
+        let mut member = new();
+        let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } });
+        assert_eq!(member.sighted(seen(&pod(false, &waiting, 0, &json!({})))), Change::Troubled(None));
+        assert!(member.trouble.as_ref().is_some_and(|trouble| trouble.hopeless));
+        assert_eq!(member.sighted(seen(&pod(false, &waiting, 0, &json!({})))), Change::Nothing, "told twice");
+        let creating = json!({ "waiting": { "reason": "ContainerCreating" } });
+        member.sighted(seen(&pod(false, &creating, 0, &json!({}))));
+        assert!(member.trouble.is_some());
+        assert_eq!(member.announced(address()), Change::Up);
+        assert_eq!(member.trouble, None);
+    }
+
+    #[test]
+    fn a_container_that_crashes_before_it_listens_is_hopeless_only_when_it_does_so_again_and_again() {
+        let mut member = new();
+        let crashed = json!({ "terminated": { "exitCode": 3, "reason": "Error" } });
+        let exit = Some(Exit::Code(3));
+        assert_eq!(member.sighted(seen(&pod(false, &crashed, 0, &json!({})))), Change::Troubled(exit));
+        assert!(member.trouble.as_ref().is_some_and(|trouble| !trouble.hopeless));
+        let looping = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+        assert_eq!(member.sighted(seen(&pod(false, &looping, 1, &crashed))), Change::Troubled(exit));
+        let trouble = member.trouble.clone().expect("a reason");
+        assert!(trouble.hopeless && trouble.text.contains("exit code 3"), "{trouble:?}");
+    }
+
+    #[test]
+    fn what_no_deployment_of_ours_made_is_not_looked_at() {
+        let mut other = pod(true, &running(), 0, &json!({}));
+        other.metadata.labels = None;
+        assert_eq!(Sighting::of(&other), None);
+        assert_eq!(seen(&pod(true, &running(), 0, &json!({}))).token, Some(Token { high: 1, low: 2 }));
+    }
+}
