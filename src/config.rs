@@ -177,8 +177,8 @@ pub struct ServeArgs {
     /// Where functions, their Deployments, Jobs and pods live; default: the pod's namespace, or the context's
     #[arg(long, value_name = "NAME", help_heading = "Kubernetes")]
     pub namespace: Option<String>,
-    /// How pods reach --runtime-listen (http://host:port); in a pod its address and the Service
-    /// picofaas-runtime are known without it
+    /// How pods reach --runtime-listen (http://host:port); default: the pod's address and the Service
+    /// picofaas-runtime; outside of a pod it is required
     #[arg(long, value_name = "URL", help_heading = "Kubernetes")]
     pub runtime_url: Option<String>,
     /// How long a finished Job, its pod and its log are kept, 0 … 604800 s
