@@ -96,9 +96,12 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
 
     let clock = Clock::start();
     let boot = boot_number(clock.unix(0));
+    let logs = LogStore::new(clock, Bounds::of(&settings));
+    // What pods write is in their own logs already, and goes on to none of ours.
+    let connect = || Cluster::connect(flags, boot, runtime_address, logs.keeping_only());
     let cluster = match flags.backend {
-        BackendKind::Kubernetes => Some(Cluster::connect(flags, boot, runtime_address).await?),
-        BackendKind::Auto if is_inside() => Some(Cluster::connect(flags, boot, runtime_address).await?),
+        BackendKind::Kubernetes => Some(connect().await?),
+        BackendKind::Auto if is_inside() => Some(connect().await?),
         BackendKind::Auto | BackendKind::Local => None,
     };
     let extent = Extent {
@@ -135,7 +138,6 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         gateways.push(start_gateway(start, hook)?);
     }
 
-    let logs = LogStore::new(clock, Bounds::of(&settings));
     let context = Rc::new(Context {
         orders: Orders::new(board.clone()),
         clock,

@@ -20,6 +20,8 @@ const LINE_BYTES_MAX: usize = 16 * 1024;
 const BUFFER_BYTES_MAX: usize = 2 * LINE_BYTES_MAX;
 /// Lines kept to explain why a process ended.
 const TAIL_LINES_MAX: usize = 20;
+/// How much of what a process wrote is told as the reason of its end, in bytes.
+const REASON_BYTES_MAX: usize = 2000;
 /// Lines of one stream that are passed on before there is a pause.
 const TURN_LINES: usize = 500;
 /// Bytes of one stream that are read before there is a pause.
@@ -39,6 +41,8 @@ pub enum Stream {
     Stdout,
     /// Standard error.
     Stderr,
+    /// One of the two: the log of a pod does not tell them apart.
+    Output,
 }
 
 impl Stream {
@@ -48,6 +52,7 @@ impl Stream {
         match self {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
+            Stream::Output => "output",
         }
     }
 }
@@ -57,7 +62,7 @@ impl Stream {
 pub struct Writer {
     /// The name of the function.
     pub function: Rc<str>,
-    /// Which of its instances: the process id.
+    /// Which of its instances: the process id, or the name of the pod.
     pub instance: Rc<str>,
     /// Where to.
     pub stream: Stream,
@@ -74,6 +79,8 @@ pub struct Line<'a> {
     pub execution: Option<ExecutionId>,
     /// What is not UTF-8 was replaced.
     pub text: &'a str,
+    /// When it was written, since the Unix epoch, where that is known; else it is written now.
+    pub written: Option<Duration>,
 }
 
 /// Takes a line.
@@ -128,6 +135,18 @@ impl Tail {
     pub fn text(&self) -> String {
         self.0.borrow().iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
+
+    /// A reason, and the last of what the process wrote.
+    #[must_use]
+    pub fn explain(&self, reason: &str) -> String {
+        let tail = self.text();
+        if tail.is_empty() {
+            return format!("{reason}, and wrote nothing");
+        }
+        let start = tail.len().saturating_sub(REASON_BYTES_MAX);
+        let start = (start..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
+        format!("{reason}; it wrote: {}", &tail[start..])
+    }
 }
 
 /// Those who read what processes that have ended wrote last.
@@ -151,22 +170,34 @@ impl LastWords {
     }
 }
 
-/// Reads a stream to its end, line by line, with a pause after every turn.
-pub async fn follow(mut stream: impl AsyncRead + Unpin, writer: Writer, tail: Tail, lines: Lines) {
+/// Reads a stream to its end and passes its lines on.
+pub async fn follow(stream: impl AsyncRead + Unpin, writer: Writer, tail: Tail, lines: Lines) {
+    let mut pieces = Pieces::new(writer, tail, lines);
+    // A process's end of a pipe does not fail; it ends.
+    let _ = read(stream, |piece| pieces.pass_on(piece, None)).await;
+}
+
+/// Reads a stream to its end, piece by piece, with a pause after every turn.
+///
+/// # Errors
+/// Where it broke before its end. What came of the line that it broke in is not passed on.
+pub async fn read(
+    mut stream: impl AsyncRead + Unpin,
+    mut pass_on: impl FnMut(Piece<'_>),
+) -> std::io::Result<()> {
     let mut buffer = Vec::with_capacity(1024);
-    let mut pieces = Pieces { writer, tail, lines, broken: None };
     let (mut turn_lines, mut turn_bytes) = (0, 0);
     loop {
         if buffer.len() == buffer.capacity() && buffer.capacity() < BUFFER_BYTES_MAX {
             buffer.reserve(buffer.capacity());
         }
-        match stream.read_buf(&mut buffer).await {
-            Ok(0) | Err(_) => break,
-            Ok(bytes) => turn_bytes += bytes,
+        match stream.read_buf(&mut buffer).await? {
+            0 => break,
+            bytes => turn_bytes += bytes,
         }
         let mut start = 0;
         while let Some((piece, length)) = first_piece(&buffer[start..]) {
-            pieces.pass_on(piece);
+            pass_on(piece);
             start += length;
             turn_lines += 1;
             if turn_lines >= TURN_LINES {
@@ -181,13 +212,14 @@ pub async fn follow(mut stream: impl AsyncRead + Unpin, writer: Writer, tail: Ta
         }
     }
     if !buffer.is_empty() {
-        pieces.pass_on(Piece::Ended(&buffer));
+        pass_on(Piece::Ended(&buffer));
     }
+    Ok(())
 }
 
 /// What is passed on as one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece<'a> {
+pub enum Piece<'a> {
     /// Up to a line's end.
     Ended(&'a [u8]),
     /// The beginning of a line that is too long, or more of it.
@@ -213,7 +245,9 @@ fn first_piece(bytes: &[u8]) -> Option<(Piece<'_>, usize)> {
     Some((Piece::Broken(&bytes[..cut]), cut))
 }
 
-struct Pieces {
+/// What makes lines of the pieces of one stream.
+#[derive(Debug)]
+pub struct Pieces {
     writer: Writer,
     tail: Tail,
     lines: Lines,
@@ -222,7 +256,14 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn pass_on(&mut self, piece: Piece<'_>) {
+    /// Of this writer's, with no line yet.
+    #[must_use]
+    pub fn new(writer: Writer, tail: Tail, lines: Lines) -> Self {
+        Self { writer, tail, lines, broken: None }
+    }
+
+    /// Passes the next piece on, which was written at this time, where that is known.
+    pub fn pass_on(&mut self, piece: Piece<'_>, written: Option<Duration>) {
         let (bytes, breaks) = match piece {
             Piece::Ended(bytes) => (bytes, false),
             Piece::Broken(bytes) => (bytes, true),
@@ -235,7 +276,7 @@ impl Pieces {
             self.broken = Some(execution);
         }
         self.tail.push(text);
-        self.lines.write(&Line { writer: &self.writer, execution, text });
+        self.lines.write(&Line { writer: &self.writer, execution, text, written });
     }
 }
 

@@ -6,7 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
 mod crew;
+#[expect(clippy::disallowed_types, reason = "a test has threads of its own")]
+mod detour;
 mod jobs;
+mod logs;
 mod namespace;
 mod pressure;
 mod registry;

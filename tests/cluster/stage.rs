@@ -45,12 +45,17 @@ impl Stage {
 
     /// The same at an address that pods were told before.
     pub fn server_at(&self, runtime: SocketAddr, flags: &[&str]) -> Server {
+        self.server_by(&kubeconfig(), runtime, flags)
+    }
+
+    /// The same, which finds the API server by another kubeconfig.
+    pub fn server_by(&self, kubeconfig: &str, runtime: SocketAddr, flags: &[&str]) -> Server {
         let (listen, url) = (runtime.to_string(), format!("http://{runtime}"));
         let ours = [
             "--backend",
             "kubernetes",
             "--kubeconfig",
-            &kubeconfig(),
+            kubeconfig,
             "--namespace",
             &self.namespace,
             "--runtime-url",

@@ -15,10 +15,12 @@ use kube::{Api, Client, Config};
 use serde::de::DeserializeOwned;
 
 use super::calls::{CALL_TIMEOUT, Calls};
+use super::logs::PodLogs;
 use super::pods::Pods;
 use super::refusals;
 use super::verdict::{Failed, of_error};
 use super::workload::Workload;
+use crate::backend::output::Lines;
 use crate::config::ServeArgs;
 
 /// How often the two idle connections to the API server are used, so that neither is closed: the client
@@ -47,6 +49,8 @@ pub struct Cluster {
     pub workloads: RefCell<HashMap<String, Rc<Workload>>>,
     /// What is told of pods.
     pub pods: Rc<Pods>,
+    /// What they write.
+    pub logs: Rc<PodLogs>,
     /// What was asked of the API server.
     pub calls: Calls,
     /// The Function objects, by name: what is made for one goes with it.
@@ -70,13 +74,18 @@ pub fn is_inside() -> bool {
 }
 
 impl Cluster {
-    /// Prepares the way to the API server, which need not be there yet, and begins to watch. Must be called
-    /// on the control thread.
+    /// Prepares the way to the API server, which need not be there yet, and begins to watch. What functions
+    /// write goes to `lines`. Must be called on the control thread.
     ///
     /// # Errors
     /// A kubeconfig that is not there or does not fit, or an address that pods could reach us at is not
     /// known; with the flag that mends it.
-    pub async fn connect(flags: &ServeArgs, boot: u32, runtime: SocketAddr) -> anyhow::Result<Rc<Self>> {
+    pub async fn connect(
+        flags: &ServeArgs,
+        boot: u32,
+        runtime: SocketAddr,
+        lines: Lines,
+    ) -> anyhow::Result<Rc<Self>> {
         let mut config = configuration(flags).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // Whether a call is made again is for who knows what it is for.
@@ -84,10 +93,16 @@ impl Cluster {
         let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let urls = RuntimeUrls::find(flags, runtime)?;
         let calls = Calls::new().context("the metrics of calls cannot be made")?;
-        let client = ClientBuilder::try_from(config)
-            .context("the client of the Kubernetes API could not be made")?
-            .with_layer(&calls)
-            .build();
+        let client = |config| {
+            let client = ClientBuilder::try_from(config)
+                .context("the client of the Kubernetes API could not be made")?
+                .with_layer(&calls)
+                .build();
+            anyhow::Ok(client)
+        };
+        // With connections of its own: what is followed holds one for as long as that lasts.
+        let logs = PodLogs::new(Api::namespaced(client(config.clone())?, &namespace), lines);
+        let client: Client = client(config)?;
         let cluster = Rc::new(Self {
             client,
             namespace,
@@ -97,10 +112,11 @@ impl Cluster {
             job_ttl_s: flags.job_ttl_s,
             workloads: RefCell::default(),
             pods: Rc::default(),
+            logs,
             calls,
             owners: RefCell::default(),
         });
-        tokio::task::spawn_local(cluster.pods.clone().watch(cluster.api()));
+        tokio::task::spawn_local(cluster.pods.clone().watch(cluster.api(), cluster.logs.clone()));
         tokio::task::spawn_local(refusals::watch(cluster.pods.clone(), cluster.api()));
         tokio::task::spawn_local(cluster.clone().keep_warm());
         Ok(cluster)

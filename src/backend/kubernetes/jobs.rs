@@ -27,6 +27,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// What is left of an attempt's time when it is given up because the API server is away, so that the
 /// reason is told and not only that the time is over.
 const LAST_WORD: Duration = Duration::from_millis(100);
+/// How long the last lines of an attempt that failed may take to be read, to be told with its reason.
+const TAIL_PATIENCE: Duration = Duration::from_millis(500);
 /// How long the pod of a deleted Job may take to be gone before its permit is given back all the same.
 const GONE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether a Job whose pod is not heard of is still there.
@@ -75,8 +77,16 @@ impl Jobs {
                 ttl_s: jobs.cluster.job_ttl_s,
             };
             let object = job::object(spec, &attempt, jobs.cluster.owner(spec.name.as_str()));
-            let end = jobs.live(&name, &object, time_left, killed).await;
+            jobs.cluster.logs.expect(&name, spec.name.as_str(), execution);
+            let mut end = jobs.live(&name, &object, time_left, killed).await;
             jobs.cluster.pods.forget_job(&name);
+            let tail = jobs.cluster.logs.read_ended(&name);
+            // Who exited with 0 has most likely posted a result, and is not kept waiting.
+            if let (Some(tail), false) = (tail, end.exited_with_0)
+                && let Ok(Some(tail)) = tokio::time::timeout(TAIL_PATIENCE, tail.get()).await
+            {
+                end.reason = tail.explain(&end.reason);
+            }
             jobs.running.set(jobs.running.get() - 1);
             ended.send(end);
         });
@@ -115,6 +125,8 @@ impl Jobs {
             _ = &mut killed => None,
         };
         let Some(ended) = ended else {
+            // First, because its log goes with the pod.
+            self.cluster.logs.read_before_deletion(name);
             self.delete(name);
             // The permit follows the pod, so that a retry does not run beside the attempt before it.
             let _ = tokio::time::timeout(GONE_PATIENCE, &mut end).await;

@@ -18,6 +18,9 @@
 //! | `deployment` | the object of one Deployment, and the revision of its pods |
 //! | `pods` | one watch of all our pods, and who is told of each |
 //! | `refusals` | one watch of the events that say that a pod could not be made |
+//! | `logs` | what functions in pods write: who is read, when, and how many at once |
+//! | `pod_log` | the log of one pod, and how far it was read |
+//! | `turns` | so many at once, and the others in line |
 //! | `verdict` | what the state of a pod, or an answer of the API server, means |
 
 pub mod calls;
@@ -26,10 +29,13 @@ pub mod crew;
 pub mod deployment;
 pub mod job;
 pub mod jobs;
+pub mod logs;
 pub mod member;
+pub mod pod_log;
 pub mod pods;
 pub mod refusals;
 pub mod template;
+pub mod turns;
 pub mod verdict;
 pub mod workload;
 mod writer;

@@ -15,6 +15,7 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, ResourceExt};
 
+use super::logs::PodLogs;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use super::verdict;
 use crate::error::Code;
@@ -131,7 +132,7 @@ impl Pods {
     }
 
     /// Watches for ever.
-    pub async fn watch(self: Rc<Self>, pods: Api<Pod>) {
+    pub async fn watch(self: Rc<Self>, pods: Api<Pod>, logs: Rc<PodLogs>) {
         let ours = watched().labels(&format!("{MANAGED_BY}={PICOFAAS}"));
         let mut events = std::pin::pin!(watcher(pods, ours).backoff(Pauses::default()));
         // Filled between the beginning and the end of a list.
@@ -149,14 +150,23 @@ impl Pods {
                             if let Some(function) = label(&pod, FUNCTION) {
                                 listed.entry(function.to_owned()).or_default().insert(pod.name_any());
                             }
+                            logs.pod_changed(&pod, label(&pod, JOB_NAME));
                             self.changed(&pod);
                         }
                         Event::InitDone => {
+                            logs.pods_listed(&listed.values().flatten().cloned().collect());
                             self.listed(&listed);
                             listed.clear();
                         }
-                        Event::Apply(pod) => self.changed(&pod),
-                        Event::Delete(pod) => self.gone(&pod),
+                        Event::Apply(pod) => {
+                            // First, so that the log of a pod whose end is told is known.
+                            logs.pod_changed(&pod, label(&pod, JOB_NAME));
+                            self.changed(&pod);
+                        }
+                        Event::Delete(pod) => {
+                            logs.pod_gone(&pod.name_any());
+                            self.gone(&pod);
+                        }
                     }
                 }
                 Err(error) => {

@@ -269,17 +269,8 @@ fn remove_socket(socket: &Path) -> io::Result<()> {
     }
 }
 
-/// How much of what a process wrote is told as the reason of its end, in bytes.
-const REASON_BYTES_MAX: usize = 2000;
-
 /// A reason, and the last of what the process wrote.
 #[must_use]
 pub fn with_tail(reason: &str, process: &Process) -> String {
-    let tail = process.tail.text();
-    if tail.is_empty() {
-        return format!("{reason}, and wrote nothing");
-    }
-    let start = tail.len().saturating_sub(REASON_BYTES_MAX);
-    let start = (start..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
-    format!("{reason}; it wrote: {}", &tail[start..])
+    process.tail.explain(reason)
 }

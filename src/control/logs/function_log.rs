@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use crate::backend::output::{Line, Stream};
 use crate::clock::Nanos;
@@ -14,8 +15,9 @@ use super::allowance::Allowance;
 /// A line that is kept.
 #[derive(Debug)]
 pub struct Kept {
-    /// When it was read.
-    pub at: Nanos,
+    /// When it was written, as far as that is known, else when it was read: nanoseconds since the Unix
+    /// epoch.
+    pub unix_ns: u64,
     /// Where it was written to.
     pub stream: Stream,
     /// Which instance wrote it.
@@ -24,6 +26,12 @@ pub struct Kept {
     pub execution: Option<ExecutionId>,
     /// Without its end.
     pub text: Box<str>,
+}
+
+/// A time since the Unix epoch in nanoseconds, of which 584 years fit.
+#[must_use]
+pub fn in_ns(unix: Duration) -> u64 {
+    u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Kept {
@@ -75,11 +83,14 @@ impl FunctionLog {
         }
     }
 
-    /// A function of the name was created: it begins with no line of the one before.
+    /// A function of the name was created: it begins with no line of the one before. What was read before
+    /// the first one was known is of pods that outlived the process before this one.
     pub fn begin(&self) {
+        if self.lives.get() > 0 {
+            self.begins.set(self.end());
+        }
         self.lives.set(self.lives.get().wrapping_add(1));
         self.life.set(Some(self.lives.get()));
-        self.begins.set(self.end());
         self.wake();
     }
 
@@ -120,9 +131,9 @@ impl FunctionLog {
     }
 
     /// Keeps a line; what it counts, in bytes.
-    pub fn push(&self, at: Nanos, line: &Line<'_>) -> usize {
+    pub fn push(&self, now: Nanos, unix: Duration, line: &Line<'_>) -> usize {
         let kept = Kept {
-            at,
+            unix_ns: in_ns(unix),
             stream: line.writer.stream,
             instance: line.writer.instance.clone(),
             execution: line.execution,
@@ -131,7 +142,7 @@ impl FunctionLog {
         let cost = kept.cost();
         self.bytes.set(self.bytes.get() + cost);
         self.lines.borrow_mut().push_back(kept);
-        self.touched.set(at);
+        self.touched.set(now);
         self.wake();
         cost
     }
@@ -163,12 +174,6 @@ impl FunctionLog {
             }
         }
         first + at as u64
-    }
-
-    /// The number of the first line that was read at a time or later.
-    #[must_use]
-    pub fn since(&self, at: Nanos) -> u64 {
-        self.first.get() + self.lines.borrow().partition_point(|line| line.at < at) as u64
     }
 
     /// The number, not below `from`, of the line from which on there are `count` that match.

@@ -6,9 +6,11 @@
 //! | `function_log` | the lines of one function |
 //! | `allowance` | how much goes on to the log of this process |
 //! | `query` | `?tail=&since=&follow=` |
+//! | `attempts` | the lines of one execution, as its pods have them |
 //! | `reader` | one answer made of lines |
 
 pub mod allowance;
+pub mod attempts;
 pub mod function_log;
 pub mod query;
 pub mod reader;
@@ -41,12 +43,13 @@ impl Control {
             functions.get(name).ok_or_else(|| unknown(name))?.wanted.spec.execution_mode
         };
         let log = self.logs.log_of(&name.into());
+        let interest = self.brought_up_to_date(mode, name, None, query.follow).await;
         // A version before this one may have written some.
         if mode == ExecutionMode::Pool && log.begins() == log.end() {
             return Err(no_logs(name));
         }
         let whose = Whose::Function { life: log.life() };
-        Reader::new(self.logs.clone(), log, whose, query).answer(None)
+        Reader::new(self.logs.clone(), log, whose, query).interested(interest).answer(None)
     }
 
     /// `GET /v1/executions/{id}/logs`.
@@ -65,14 +68,27 @@ impl Control {
         let ended = query.follow.then_some(ended);
         let letter = Letter::Watch { id: id.to_owned(), found, ended };
         gateway.send(letter).await.map_err(|_| stopped())?;
-        let Found { id, function } = awaited.get().await.ok_or_else(stopped)??;
+        let Found { id, function } = match awaited.get().await.ok_or_else(stopped)? {
+            Ok(found) => found,
+            Err(refusal) => return self.lines_without_record(refusal, id, query).await,
+        };
         let spec = &function.spec;
         if spec.execution_mode == ExecutionMode::Pool {
             return Err(no_logs(spec.name.as_str()));
         }
         read_pipes().await;
-        let log = self.logs.log_of(&spec.name.as_str().into());
-        Reader::new(self.logs.clone(), log, Whose::Execution(id), query).answer(query.follow.then_some(end))
+        let name = spec.name.as_str();
+        let whose = Whose::Execution(id);
+        if spec.execution_mode == ExecutionMode::Job
+            && !query.follow
+            && let Some(log) = self.lines_of_pods(id, Some(name)).await
+        {
+            return Reader::new(self.logs.clone(), log, whose, query).answer(None);
+        }
+        let interest = self.brought_up_to_date(spec.execution_mode, name, Some(id), query.follow).await;
+        let log = self.logs.log_of(&name.into());
+        let reader = Reader::new(self.logs.clone(), log, whose, query).interested(interest);
+        reader.answer(query.follow.then_some(end))
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a reader of lines asks for: `?tail=&since=&follow=`, and in which form.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use hyper::header::{ACCEPT, HeaderMap};
 
-use crate::clock::{Clock, NANOS_PER_MS, Nanos, parse_rfc3339};
+use crate::clock::{Clock, parse_rfc3339};
 use crate::error::{Code, Refusal};
 
 /// The most lines that `tail` can ask for.
@@ -24,8 +25,8 @@ pub enum Form {
 pub struct Query {
     /// Only so many of the last lines; `None` for all that are kept.
     pub tail: Option<usize>,
-    /// Only lines from this time on.
-    pub since: Option<Nanos>,
+    /// Only lines from this time on, since the Unix epoch.
+    pub since: Option<Duration>,
     /// And those that are still to come.
     pub follow: bool,
     /// See [`Form`].
@@ -83,9 +84,9 @@ fn form(headers: &HeaderMap) -> Form {
 }
 
 /// The time that `since` names.
-fn since(value: &str, clock: &Clock) -> Option<Nanos> {
+fn since(value: &str, clock: &Clock) -> Option<Duration> {
     if let Some(unix) = parse_rfc3339(value) {
-        return Some(clock.at_unix(unix));
+        return Some(unix);
     }
     let unit = value.chars().next_back()?;
     let seconds_per_unit = match unit {
@@ -96,9 +97,9 @@ fn since(value: &str, clock: &Clock) -> Option<Nanos> {
     };
     let digits =
         value.strip_suffix(unit).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-    let ago = digits.parse::<u64>().ok()?.checked_mul(seconds_per_unit)?.checked_mul(1000 * NANOS_PER_MS);
-    // Longer ago than the clock can count is before everything.
-    Some(clock.now().saturating_sub(ago.unwrap_or(Nanos::MAX)))
+    let ago = Duration::from_secs(digits.parse::<u64>().ok()?.checked_mul(seconds_per_unit)?);
+    // Longer ago than 1970 is before everything.
+    Some(clock.unix(clock.now()).saturating_sub(ago))
 }
 
 /// A value with its `%3A` and the like decoded; what is not such stays as it is.
@@ -141,12 +142,12 @@ mod tests {
         assert_eq!(read("").unwrap(), all);
         assert_eq!(read("tail=3&follow=1").unwrap(), Query { tail: Some(3), follow: true, ..all });
         assert_eq!(read("follow=false&tail=0").unwrap(), Query { tail: Some(0), ..all });
-        assert_eq!(read("since=2h").unwrap().since, Some(0), "before the clock was started");
-        let later = read("since=2199-01-31T12%3A00%3a00%2B01:00").unwrap().since.unwrap();
-        assert_eq!(
-            read("since=2199-01-31T12:00:00+01:00").unwrap().since.unwrap() / 1_000_000_000,
-            later / 1_000_000_000
-        );
+        let started = Clock::start().unix(0);
+        let ago = started.saturating_sub(read("since=2h").unwrap().since.unwrap());
+        assert!(ago.as_secs().abs_diff(7200) <= 60, "also before the clock was started: {ago:?}");
+        assert_eq!(read("since=900000h").unwrap().since, Some(Duration::ZERO), "before 1970");
+        let later = read("since=2199-01-31T12%3A00%3a00%2B01:00").unwrap().since;
+        assert_eq!(read("since=2199-01-31T12:00:00+01:00").unwrap().since, later);
     }
 
     #[test]

@@ -14,9 +14,11 @@ use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
 
-use super::function_log::{FunctionLog, Kept};
+use super::function_log::{FunctionLog, Kept, in_ns};
 use super::query::{Form, Query};
 use super::store::LogStore;
+use crate::backend::kubernetes::logs::Interest;
+use crate::clock::rfc3339;
 use crate::error::{Code, Refusal};
 use crate::gateway::reply::body::{Body, Piece};
 use crate::id::ExecutionId;
@@ -77,12 +79,17 @@ pub struct Reader {
     store: Rc<LogStore>,
     log: Rc<FunctionLog>,
     whose: Whose,
+    /// Lines that were written before are passed over: those of pods come together, so that lines are not
+    /// always in the order of their times.
+    since_ns: u64,
     form: Form,
     follow: bool,
     /// The number of the line that comes next.
     next: u64,
     /// The number of the first line that is not to be read, where it does not follow.
     end: u64,
+    /// What makes lines come while it follows.
+    interest: Option<Interest>,
 }
 
 impl Reader {
@@ -93,14 +100,29 @@ impl Reader {
             Whose::Function { .. } => log.begins(),
             Whose::Execution(_) => log.first(),
         };
-        if let Some(since) = query.since {
-            next = next.max(log.since(since));
-        }
+        let since_ns = query.since.map_or(0, in_ns);
         if let Some(tail) = query.tail {
-            next = log.tail(next, tail, |line| whose.matches(line));
+            next = log.tail(next, tail, |line| line.unix_ns >= since_ns && whose.matches(line));
         }
         let end = log.end();
-        Self { store, log, whose, form: query.form, follow: query.follow, next, end }
+        Self {
+            store,
+            log,
+            whose,
+            since_ns,
+            form: query.form,
+            follow: query.follow,
+            next,
+            end,
+            interest: None,
+        }
+    }
+
+    /// The same, which makes lines come for as long as it follows.
+    #[must_use]
+    pub fn interested(mut self, interest: Option<Interest>) -> Self {
+        self.interest = interest;
+        self
     }
 
     /// The answer: whole where it is short and complete, else in pieces. It is followed until `ended`
@@ -224,7 +246,7 @@ impl Reader {
         }
         self.next = self.log.read(from, |line| {
             looked_at += 1;
-            if self.whose.matches(line) {
+            if line.unix_ns >= self.since_ns && self.whose.matches(line) {
                 self.write_line(piece, line);
             }
             piece.len() < PIECE_BYTES && looked_at < LOOKED_AT_MAX && from + (looked_at as u64) < follow_to
@@ -233,7 +255,7 @@ impl Reader {
     }
 
     fn write_line(&self, piece: &mut Vec<u8>, line: &Kept) {
-        let time = self.store.clock.rfc3339(line.at);
+        let time = rfc3339(Duration::from_nanos(line.unix_ns));
         match self.form {
             Form::Text => {
                 let (stream, instance, text) = (line.stream.as_str(), &*line.instance, &*line.text);

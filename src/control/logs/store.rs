@@ -82,6 +82,21 @@ impl LogStore {
         })
     }
 
+    /// How much is kept.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Lines that are kept here and go nowhere else.
+    #[must_use]
+    pub fn keeping_only(self: &Rc<Self>) -> Lines {
+        let store = self.clone();
+        Lines::to(move |line| {
+            store.keep(store.clock.now(), line);
+        })
+    }
+
     /// Lines that are kept here and go on to `on`, as far as it is allowed.
     #[must_use]
     pub fn keeping(self: &Rc<Self>, on: Lines) -> Lines {
@@ -101,7 +116,8 @@ impl LogStore {
 
     fn keep(&self, now: Nanos, line: &Line<'_>) -> Rc<FunctionLog> {
         let log = self.log_of(&line.writer.function);
-        let added = log.push(now, line);
+        let unix = line.written.unwrap_or_else(|| self.clock.unix(now));
+        let added = log.push(now, unix, line);
         let cut = log.cut_to(self.bounds.function_bytes);
         self.bytes.set(self.bytes.get() + added - cut);
         if self.bytes.get() > self.bounds.bytes {
@@ -238,7 +254,7 @@ mod tests {
             stream: Stream::Stdout,
             execution: None,
         };
-        store.keep(0, &Line { writer: &writer, execution: None, text });
+        store.keep(0, &Line { writer: &writer, execution: None, text, written: None });
     }
 
     fn texts(store: &LogStore, function: &str) -> Vec<String> {
@@ -309,6 +325,14 @@ mod tests {
         drop(log);
         store.sweep(300 * second);
         assert!(store.get("f").is_none() && store.bytes.get() == 0);
+    }
+
+    #[test]
+    fn a_pod_that_is_older_than_this_process_is_read_before_its_function_is_known() {
+        let store = store(1 << 20, 1 << 20);
+        write(&store, "f", "of a pod that was there");
+        store.created("f");
+        assert_eq!(store.get("f").unwrap().begins(), 0);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub fn text_of(line: &str) -> &str {
     let time = parts.next().unwrap();
     assert!(time.len() == 24 && time.ends_with('Z'), "no time: {line:?}");
     let stream = parts.next().unwrap();
-    assert!(["stdout", "stderr"].contains(&stream), "no stream: {line:?}");
+    assert!(["stdout", "stderr", "output"].contains(&stream), "no stream: {line:?}");
     parts.nth(1).unwrap_or_else(|| panic!("no text: {line:?}"))
 }
 
