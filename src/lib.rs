@@ -24,6 +24,7 @@ pub mod control;
 pub mod dev;
 pub mod dispatch;
 pub mod error;
+pub mod fnv;
 pub mod function;
 pub mod gateway;
 pub mod hot;

@@ -8,6 +8,7 @@ use super::{
     EndpointUrl, EnvFrom, EnvValue, EnvVar, FunctionName, PodTemplate, ResourceList,
     bounds::{REPLICAS_MAX, REPLICAS_MIN},
 };
+use crate::fnv::Fnv1a;
 
 /// What gives a function its instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
@@ -174,35 +175,14 @@ impl FunctionSpec {
     /// A strong `ETag`, quotes included: equal for equal serialized forms, in every process and on
     /// every machine, until the form itself changes.
     ///
-    /// It is 64-bit FNV-1a, which tells two states of one function apart but does not withstand
-    /// somebody who searches for a collision; such a person could as well send `If-Match: *`.
+    /// It is 64-bit FNV-1a. Somebody who searches for a collision finds one, and could as well send
+    /// `If-Match: *`.
     #[must_use]
     pub fn etag(&self) -> String {
-        let mut hash = Fnv1a(FNV_OFFSET);
+        let mut hash = Fnv1a::default();
         serde_json::to_writer(&mut hash, self)
             .expect("a specification has string keys only, and hashing takes every byte");
-        format!("\"{:016x}\"", hash.0)
-    }
-}
-
-/// Start of 64-bit FNV-1a, from the authors' page of constants.
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-/// Multiplier of 64-bit FNV-1a.
-const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
-
-/// The hash of what is written to it.
-struct Fnv1a(u64);
-
-impl std::io::Write for Fnv1a {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        format!("\"{:016x}\"", hash.hash())
     }
 }
 

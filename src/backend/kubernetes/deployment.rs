@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::template::{self, PORT, variable};
+use crate::fnv::Fnv1a;
 use crate::id::Token;
 use crate::registry::FunctionSpec;
 
@@ -208,18 +209,18 @@ fn probe(period_s: i32, failures: i32) -> Probe {
     }
 }
 
-/// 64-bit FNV-1a over the template as JSON with its keys in order.
+/// A hash of the template as JSON with its keys in order.
 fn revision(template: &PodTemplateSpec) -> String {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
     let mut template = template.clone();
     let containers = template.spec.iter_mut().flat_map(|pod| &mut pod.containers);
     for env in containers.filter_map(|container| container.env.as_mut()) {
         env.retain(|one| one.name != TOKEN && one.name != TIMEOUT);
     }
-    let text = serde_json::to_value(&template).expect("a template has string keys only").to_string();
-    let hash = text.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
-    format!("{hash:016x}")
+    // By way of a value, whose keys are in order.
+    let value = serde_json::to_value(&template).expect("a template has string keys only");
+    let mut hash = Fnv1a::default();
+    serde_json::to_writer(&mut hash, &value).expect("hashing takes every byte");
+    format!("{:016x}", hash.hash())
 }
 
 #[cfg(test)]
