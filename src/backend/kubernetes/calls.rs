@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use hyper::Request;
 use hyper::http::Method;
+use kube::core::Status;
 use prometheus::{HistogramOpts, HistogramVec};
 use tower::{Layer, Service};
 
@@ -119,6 +120,42 @@ pub fn rule(method: &Method, path: &str, query: Option<&str>) -> (&'static str, 
 /// How long one call may take; the API server queues by itself for up to a minute, and nobody here is
 /// helped by an answer that late.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a call did not succeed.
+#[derive(Debug)]
+pub enum Unsuccessful {
+    /// The API server's answer.
+    Answered(Box<Status>),
+    /// There was none, and it is not known what became of the call; with the reason.
+    Away(String),
+}
+
+/// Makes a call, within [`CALL_TIMEOUT`].
+///
+/// # Errors
+/// See [`Unsuccessful`].
+pub async fn in_time<T>(called: impl Future<Output = kube::Result<T>>) -> Result<T, Unsuccessful> {
+    match tokio::time::timeout(CALL_TIMEOUT, called).await {
+        Ok(answered) => answered.map_err(Unsuccessful::from),
+        Err(_) => Err(Unsuccessful::Away(format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
+    }
+}
+
+impl From<kube::Error> for Unsuccessful {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Answered(status),
+            // The innermost reason: what is around it repeats it.
+            other => {
+                let mut innermost: &dyn std::error::Error = &other;
+                while let Some(source) = innermost.source() {
+                    innermost = source;
+                }
+                Self::Away(innermost.to_string())
+            }
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde::de::DeserializeOwned;
 
-use super::calls::{CALL_TIMEOUT, Calls};
+use super::calls::{Calls, in_time};
 use super::logs::PodLogs;
 use super::pods::Pods;
 use super::refusals;
@@ -177,16 +177,12 @@ impl Cluster {
     }
 }
 
-/// Makes a call, within [`CALL_TIMEOUT`].
+/// Makes a call, within its time.
 ///
 /// # Errors
 /// What it means that it did not succeed.
 pub async fn call<T>(called: impl Future<Output = kube::Result<T>>) -> Result<T, Failed> {
-    match tokio::time::timeout(CALL_TIMEOUT, called).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(of_error(&error)),
-        Err(_) => Err(Failed::Later(format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
-    }
+    in_time(called).await.map_err(of_error)
 }
 
 async fn configuration(flags: &ServeArgs) -> anyhow::Result<Config> {

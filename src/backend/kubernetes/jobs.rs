@@ -12,6 +12,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 
+use super::calls::CALL_TIMEOUT;
 use super::cluster::{Cluster, call};
 use super::job::{self, Attempt};
 use super::verdict::Failed;
@@ -81,8 +82,9 @@ impl Jobs {
             let mut end = jobs.live(&name, &object, time_left, killed).await;
             jobs.cluster.pods.forget_job(&name);
             let tail = jobs.cluster.logs.read_ended(&name);
-            // Who exited with 0 has most likely posted a result, and is not kept waiting.
-            if let (Some(tail), false) = (tail, end.exited_with_0)
+            // Who exited with 0 has most likely posted a result, and is not kept waiting; what is said of one
+            // that is not wanted nobody reads.
+            if let (Some(tail), false) = (tail, end.exited_with_0 || end.code == Code::Cancelled)
                 && let Ok(Some(tail)) = tokio::time::timeout(TAIL_PATIENCE, tail.get()).await
             {
                 end.reason = tail.explain(&end.reason);
@@ -108,9 +110,9 @@ impl Jobs {
                 self.complain(&refused.reason);
                 return refused;
             }
-            // The call may have reached the API server all the same.
+            // The call may reach the API server all the same, and later than what deletes it.
             None => {
-                self.delete(name);
+                self.delete(name, CALL_TIMEOUT);
                 return unwanted();
             }
         }
@@ -127,7 +129,7 @@ impl Jobs {
         let Some(ended) = ended else {
             // First, because its log goes with the pod.
             self.cluster.logs.read_before_deletion(name);
-            self.delete(name);
+            self.delete(name, Duration::ZERO);
             // The permit follows the pod, so that a retry does not run beside the attempt before it.
             let _ = tokio::time::timeout(GONE_PATIENCE, &mut end).await;
             return unwanted();
@@ -136,7 +138,7 @@ impl Jobs {
             // What has not started tries on by itself, and would run for nobody.
             Code::ImageUnavailable | Code::ContainerConfig | Code::QuotaExceeded | Code::AdmissionRefused => {
                 self.complain(&ended.reason);
-                self.delete(name);
+                self.delete(name, Duration::ZERO);
             }
             _ => self.function.trouble.store(None),
         }
@@ -179,22 +181,32 @@ impl Jobs {
         }
     }
 
-    /// Takes a Job and its pod away, beside everything else.
-    fn delete(&self, name: &str) {
+    /// Takes a Job and its pod away, beside everything else; one that may yet come for as long as `coming`.
+    fn delete(&self, name: &str, coming: Duration) {
         let (jobs, name): (Api<Job>, _) = (self.cluster.api(), name.to_owned());
+        let clock = self.context.clock;
+        let comes_until = clock.now() + nanos(coming);
         tokio::task::spawn_local(async move {
             let deleted = async {
                 let mut pause = PAUSE_MIN;
-                // Gone is gone, whoever did it; but what was being posted may come after a first look.
-                while let Err(Failed::Later(_)) = call(jobs.delete(&name, &DeleteParams::background())).await
-                {
+                loop {
+                    match call(jobs.delete(&name, &DeleteParams::background())).await {
+                        Err(Failed::Later(_)) => {}
+                        Err(Failed::NotFound) if clock.now() < comes_until => {}
+                        // Gone is gone, whoever did it.
+                        Ok(_) | Err(Failed::NotFound | Failed::Exists) => return None,
+                        Err(Failed::Refused(end)) => return Some(end.reason),
+                    }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             };
-            if tokio::time::timeout(DELETE_PATIENCE, deleted).await.is_err() {
-                tracing::warn!(job = name, "a Job could not be deleted; its own deadline will end it");
-            }
+            let why = match tokio::time::timeout(DELETE_PATIENCE, deleted).await {
+                Ok(None) => return,
+                Ok(Some(why)) => why,
+                Err(_) => "the Kubernetes API server could not be reached".to_owned(),
+            };
+            tracing::warn!(job = name, "a Job could not be deleted, and its own deadline will end it: {why}");
         });
     }
 

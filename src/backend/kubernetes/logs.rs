@@ -383,8 +383,7 @@ impl PodLogs {
         let read = async {
             let begin = self.pods.log_stream(&log.pod, &params);
             // The answer to who follows begins with the first line.
-            let answer =
-                if follow { begin.await.map_err(|error| of_error(&error)) } else { call(begin).await };
+            let answer = if follow { begin.await.map_err(of_error) } else { call(begin).await };
             match answer {
                 Ok(answer) => match log.take(answer, lines).await {
                     Ok(()) => Asked::Read,

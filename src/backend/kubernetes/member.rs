@@ -91,7 +91,7 @@ impl Sighting {
 /// How a container ended, where this is the state of one that did. It is started again.
 fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<Trouble> {
     let terminated = state?.terminated.as_ref()?;
-    let (code, text) = verdict::of_exit(terminated.reason.as_deref(), terminated.exit_code, pod);
+    let (code, text) = verdict::of_exit(terminated, pod);
     let exit = match (code, terminated.exit_code) {
         // The limit itself is the lane's to say.
         (Code::OutOfMemory, _) => Exit::OutOfMemory { limit: 0 },

@@ -16,6 +16,7 @@
 //! | `member` | one pod of a `WARM` function, as far as it is known |
 //! | `writer` | the one task that writes a function's Deployment |
 //! | `deployment` | the object of one Deployment, and the revision of its pods |
+//! | `watching` | how the API server is watched, and what is done while it is away |
 //! | `pods` | one watch of all our pods, and who is told of each |
 //! | `refusals` | one watch of the events that say that a pod could not be made |
 //! | `logs` | what functions in pods write: who is read, when, and how many at once |
@@ -37,5 +38,6 @@ pub mod refusals;
 pub mod template;
 pub mod turns;
 pub mod verdict;
+pub mod watching;
 pub mod workload;
 mod writer;

@@ -6,63 +6,22 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, ResourceExt};
 
 use super::logs::PodLogs;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use super::verdict;
+use super::watching::{Pauses, Watched, watched};
 use crate::error::Code;
 use crate::mailbox::{Answer, Awaited, JobEnd, question};
 
 /// The label by which Kubernetes marks the pods of a Job.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
-/// How long one watch lasts, in seconds; a connection that died silently is noticed at most 5 s later.
-const WATCH_S: u32 = 60;
-/// The first pause before a watch that failed is begun again.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
-
-/// The pauses before a watch of ours is begun again: short, because what it does not tell is not known,
-/// and there are only a few of them.
-#[derive(Debug)]
-pub struct Pauses(Duration);
-
-impl Default for Pauses {
-    fn default() -> Self {
-        Self(PAUSE_MIN)
-    }
-}
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let pause = self.0;
-        self.0 = (pause * 2).min(PAUSE_MAX);
-        Some(pause)
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        *self = Self::default();
-    }
-}
-
-/// What a watch asks for.
-#[must_use]
-pub fn watched() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_S)
-}
-
 /// Who keeps the Deployment of a function, and is told of its pods.
 pub trait Keeper {
     /// A pod is there, or is another than it was.
@@ -137,42 +96,31 @@ impl Pods {
         let mut events = std::pin::pin!(watcher(pods, ours).backoff(Pauses::default()));
         // Filled between the beginning and the end of a list.
         let mut listed: HashMap<String, BTreeSet<String>> = HashMap::new();
-        let mut is_away = false;
-        while let Some(event) = events.next().await {
+        let mut watch = Watched::new("pods");
+        while let Some(told) = events.next().await {
+            let Some(event) = watch.event(told) else { continue };
             match event {
-                Ok(event) => {
-                    if std::mem::take(&mut is_away) {
-                        tracing::info!("pods are watched again");
+                Event::Init => listed.clear(),
+                Event::InitApply(pod) => {
+                    if let Some(function) = label(&pod, FUNCTION) {
+                        listed.entry(function.to_owned()).or_default().insert(pod.name_any());
                     }
-                    match event {
-                        Event::Init => listed.clear(),
-                        Event::InitApply(pod) => {
-                            if let Some(function) = label(&pod, FUNCTION) {
-                                listed.entry(function.to_owned()).or_default().insert(pod.name_any());
-                            }
-                            logs.pod_changed(&pod, label(&pod, JOB_NAME));
-                            self.changed(&pod);
-                        }
-                        Event::InitDone => {
-                            logs.pods_listed(&listed.values().flatten().cloned().collect());
-                            self.listed(&listed);
-                            listed.clear();
-                        }
-                        Event::Apply(pod) => {
-                            // First, so that the log of a pod whose end is told is known.
-                            logs.pod_changed(&pod, label(&pod, JOB_NAME));
-                            self.changed(&pod);
-                        }
-                        Event::Delete(pod) => {
-                            logs.pod_gone(&pod.name_any());
-                            self.gone(&pod);
-                        }
-                    }
+                    logs.pod_changed(&pod, label(&pod, JOB_NAME));
+                    self.changed(&pod);
                 }
-                Err(error) => {
-                    if !std::mem::replace(&mut is_away, true) {
-                        tracing::warn!(%error, "pods cannot be watched; it is tried again and again");
-                    }
+                Event::InitDone => {
+                    logs.pods_listed(&listed.values().flatten().cloned().collect());
+                    self.listed(&listed);
+                    listed.clear();
+                }
+                Event::Apply(pod) => {
+                    // First, so that the log of a pod whose end is told is known.
+                    logs.pod_changed(&pod, label(&pod, JOB_NAME));
+                    self.changed(&pod);
+                }
+                Event::Delete(pod) => {
+                    logs.pod_gone(&pod.name_any());
+                    self.gone(&pod);
                 }
             }
         }

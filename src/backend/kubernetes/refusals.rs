@@ -11,25 +11,21 @@ use kube::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 
-use super::pods::{Pauses, Pods, watched};
+use super::pods::Pods;
+use super::watching::{Pauses, Watched, watched};
 use super::{template, verdict};
 
 /// Watches for ever.
 pub async fn watch(pods: Rc<Pods>, events: Api<Told>) {
     let failures = watched().fields("reason=FailedCreate");
     let mut stream = std::pin::pin!(watcher(events, failures).backoff(Pauses::default()));
-    let mut is_away = false;
-    while let Some(event) = stream.next().await {
-        match event {
+    let mut watch = Watched::new("events");
+    while let Some(told) = stream.next().await {
+        match watch.event(told) {
             // Those of a list may be old, and for a Deployment they do not count; a Job has its name once.
-            Ok(Event::InitApply(told)) => told_of(&pods, &told, false),
-            Ok(Event::Apply(told)) => told_of(&pods, &told, true),
-            Ok(Event::Delete(_) | Event::Init | Event::InitDone) => is_away = false,
-            Err(error) => {
-                if !std::mem::replace(&mut is_away, true) {
-                    tracing::warn!(%error, "events cannot be watched; it is tried again and again");
-                }
-            }
+            Some(Event::InitApply(told)) => told_of(&pods, &told, false),
+            Some(Event::Apply(told)) => told_of(&pods, &told, true),
+            Some(Event::Delete(_) | Event::Init | Event::InitDone) | None => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
     SecurityContext, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::registry::{self, EnvSource, EnvValue, FunctionSpec, ResourceList, ValueFrom};
 
@@ -213,17 +213,6 @@ pub fn pods(spec: &FunctionSpec, env: Vec<EnvVar>) -> PodTemplateSpec {
     let metadata = (!said.annotations.is_empty())
         .then(|| ObjectMeta { annotations: Some(said.annotations.clone()), ..ObjectMeta::default() });
     PodTemplateSpec { metadata, spec: Some(pod) }
-}
-
-/// Metadata of an object of a function, which goes with the Function object where there is one.
-#[must_use]
-pub fn metadata(name: String, labels: BTreeMap<String, String>, owner: Option<OwnerReference>) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name),
-        labels: Some(labels),
-        owner_references: owner.map(|owner| vec![owner]),
-        ..ObjectMeta::default()
-    }
 }
 
 fn quantities(list: &ResourceList) -> BTreeMap<String, Quantity> {

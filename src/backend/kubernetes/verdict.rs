@@ -1,7 +1,8 @@
 //! What the state of a pod, an event or an answer of the API server means for who waits for it.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
+use super::calls::Unsuccessful;
 use crate::error::Code;
 use crate::mailbox::JobEnd;
 
@@ -51,7 +52,7 @@ pub fn cannot_start(pod: &Pod) -> Option<JobEnd> {
         // A loop of crashes is told by how the last one went.
         let last = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
         if let (Code::InstanceCrashed, Some(last)) = (code, last) {
-            let (code, how) = of_exit(last.reason.as_deref(), last.exit_code, pod);
+            let (code, how) = of_exit(last, pod);
             return Some(end(code, format!("the container ends again and again: {how}")));
         }
         let message = waiting.message.as_deref().unwrap_or("the node gives no reason");
@@ -78,7 +79,10 @@ fn of_failed(pod: &Pod) -> JobEnd {
     }
     let terminated = containers(pod).find_map(|container| container.state.as_ref()?.terminated.as_ref());
     if let Some(terminated) = terminated {
-        let (code, how) = of_exit(terminated.reason.as_deref(), terminated.exit_code, pod);
+        let (code, how) = of_exit(terminated, pod);
+        if code == Code::ContainerConfig {
+            return end(code, how);
+        }
         if code == Code::OutOfMemory || disrupted.is_none() {
             return end(code, format!("{how} before it posted a result"));
         }
@@ -93,18 +97,18 @@ fn of_failed(pod: &Pod) -> JobEnd {
 }
 
 /// How a container ended, with the code of that.
-pub(super) fn of_exit(reason: Option<&str>, exit_code: i32, pod: &Pod) -> (Code, String) {
-    if reason == Some("OOMKilled") {
-        let limit = memory_limit(pod).map_or_else(String::new, |limit| format!(" of {limit}"));
-        let how = format!("it went over its memory limit{limit} (resources.limits.memory)");
-        return (Code::OutOfMemory, how);
-    }
-    match (reason, exit_code) {
-        // The program could not even be started.
-        (Some("StartError" | "ContainerCannotRun"), _) | (_, 127) if reason != Some("Error") => (
-            Code::ContainerConfig,
-            format!("the container could not run its command (exit code {exit_code})"),
-        ),
+pub(super) fn of_exit(ended: &ContainerStateTerminated, pod: &Pod) -> (Code, String) {
+    match (ended.reason.as_deref(), ended.exit_code) {
+        (Some("OOMKilled"), _) => {
+            let limit = memory_limit(pod).map_or_else(String::new, |limit| format!(" of {limit}"));
+            let how = format!("it went over its memory limit{limit} (resources.limits.memory)");
+            (Code::OutOfMemory, how)
+        }
+        // The program could not even be started, and the node says why.
+        (Some("StartError" | "ContainerCannotRun"), _) => {
+            let message = ended.message.as_deref().unwrap_or("the node gives no reason");
+            (Code::ContainerConfig, format!("the container could not run its command: {message}"))
+        }
         (_, signal) if signal > 128 => {
             (Code::InstanceCrashed, format!("the container was ended by signal {}", signal - 128))
         }
@@ -143,24 +147,18 @@ pub enum Failed {
 
 /// What an error of a call means.
 #[must_use]
-pub fn of_error(error: &kube::Error) -> Failed {
-    let kube::Error::Api(status) = error else { return Failed::Later(root_of(error)) };
+pub fn of_error(error: impl Into<Unsuccessful>) -> Failed {
+    let status = match error.into() {
+        Unsuccessful::Answered(status) => status,
+        Unsuccessful::Away(why) => return Failed::Later(why),
+    };
     match status.code {
         404 => Failed::NotFound,
         409 if status.reason == "AlreadyExists" => Failed::Exists,
         // A quota is checked with a lock on it, and who loses is told to come again.
-        409 | 408 | 429 | 500.. => Failed::Later(status.message.clone()),
+        409 | 408 | 429 | 500.. => Failed::Later(status.message),
         _ => Failed::Refused(of_refusal(&status.message)),
     }
-}
-
-/// The innermost reason: what is around it repeats it.
-fn root_of(error: &kube::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 fn end(code: Code, reason: String) -> JobEnd {
@@ -251,6 +249,24 @@ mod tests {
     fn an_exit_with_0_says_so_because_its_post_may_still_be_on_its_way() {
         let (_, _, exited_with_0) = verdict(&json!({ "phase": "Succeeded" })).expect("one");
         assert!(exited_with_0);
+    }
+
+    #[test]
+    fn a_call_that_may_succeed_later_is_told_from_one_that_will_not() {
+        let of = |code: u16, reason: &str| {
+            let status = json!({ "code": code, "reason": reason, "message": "m" });
+            of_error(kube::Error::Api(serde_json::from_value(status).expect("a status")))
+        };
+        assert!(matches!(of(404, "NotFound"), Failed::NotFound));
+        assert!(matches!(of(409, "AlreadyExists"), Failed::Exists));
+        for (code, reason) in [(409, "Conflict"), (429, "TooManyRequests"), (500, ""), (503, "")] {
+            assert!(matches!(of(code, reason), Failed::Later(_)), "{code}");
+        }
+        for (code, reason) in [(403, "Forbidden"), (422, "Invalid"), (400, "BadRequest")] {
+            assert!(matches!(of(code, reason), Failed::Refused(_)), "{code}");
+        }
+        let lost = kube::Error::ReadEvents(std::io::Error::other("the line is dead"));
+        assert!(matches!(of_error(lost), Failed::Later(why) if why.contains("the line is dead")));
     }
 
     #[test]

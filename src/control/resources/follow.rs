@@ -9,9 +9,10 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 
 use super::object::FunctionObject;
+use super::refused::ask;
 use super::standing::Standing;
 use super::{Invalid, Known, Resources};
-use crate::backend::kubernetes::pods::{Pauses, watched};
+use crate::backend::kubernetes::watching::{Pauses, Watched, watched};
 use crate::control::Control;
 use crate::error::{Code, Refusal};
 use crate::registry::{ExecutionMode, FunctionSpec, SpecError};
@@ -24,39 +25,28 @@ impl Control {
     pub async fn follow(self: Rc<Self>, resources: Rc<Resources>) {
         let mut events = std::pin::pin!(watcher(resources.api.clone(), watched()).backoff(Pauses::default()));
         let mut listed = HashSet::new();
-        let mut is_away = false;
-        while let Some(event) = events.next().await {
+        let mut watch = Watched::new("functions");
+        while let Some(told) = events.next().await {
+            let Some(event) = watch.event(told) else { continue };
             match event {
-                Ok(event) => {
-                    if std::mem::take(&mut is_away) {
-                        tracing::info!("functions are watched again");
-                    }
-                    match event {
-                        Event::Init => {
-                            listed.clear();
-                            resources.lists.set(resources.lists.get() + 1);
-                        }
-                        Event::InitApply(object) => {
-                            listed.insert(object.uid().to_owned());
-                            self.follow_one(&resources, &object).await;
-                        }
-                        Event::InitDone => {
-                            self.forget_unlisted(&resources, &listed).await;
-                            listed.clear();
-                            self.registry_read(&resources);
-                        }
-                        Event::Apply(object) => self.follow_one(&resources, &object).await,
-                        Event::Delete(object) => {
-                            let _turn = resources.turn.lock().await;
-                            resources.deleted.borrow_mut().remove(object.uid());
-                            self.forget_object(&resources, object.name(), object.uid()).await;
-                        }
-                    }
+                Event::Init => {
+                    listed.clear();
+                    resources.lists.set(resources.lists.get() + 1);
                 }
-                Err(error) => {
-                    if !std::mem::replace(&mut is_away, true) {
-                        tracing::warn!(%error, "functions cannot be watched; it is tried again and again");
-                    }
+                Event::InitApply(object) => {
+                    listed.insert(object.uid().to_owned());
+                    self.follow_one(&resources, &object).await;
+                }
+                Event::InitDone => {
+                    self.forget_unlisted(&resources, &listed).await;
+                    listed.clear();
+                    self.registry_read(&resources);
+                }
+                Event::Apply(object) => self.follow_one(&resources, &object).await,
+                Event::Delete(object) => {
+                    let _turn = resources.turn.lock().await;
+                    resources.deleted.borrow_mut().remove(object.uid());
+                    self.forget_object(&resources, object.name(), object.uid()).await;
                 }
             }
         }
@@ -74,10 +64,7 @@ impl Control {
             };
             for name in names {
                 // Where the API server is away, the next period is as good.
-                let Ok(Ok(object)) = tokio::time::timeout(RETRY_PERIOD, resources.api.get(&name)).await
-                else {
-                    continue;
-                };
+                let Ok(object) = ask(resources.api.get(&name)).await else { continue };
                 let _turn = resources.turn.lock().await;
                 if let Some(known) = resources.known.borrow_mut().get_mut(&name)
                     && may_pass(known)

@@ -22,12 +22,12 @@ impl Resources {
         let jobs: Api<Job> = self.cluster.api();
         let selector = format!("{MANAGED_BY}={PICOFAAS},{BOOT},{BOOT}!={}", self.cluster.boot);
         let old = ListParams::default().labels(&selector);
+        let mut said = false;
         loop {
             match ask(jobs.delete_collection(&DeleteParams::background(), &old)).await {
-                Ok(_) => return,
-                Err(Refused::NotFound) => return,
+                Ok(_) | Err(Refused::NotFound) => return,
                 Err(refused) => {
-                    tracing::debug!("Jobs of earlier boots are not deleted yet: {}", refused.told().message);
+                    warn_once(&mut said, "Jobs of earlier boots are not deleted yet", refused);
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -38,11 +38,12 @@ impl Resources {
     pub(super) async fn find_departed(&self) {
         let deployments: Api<Deployment> = self.cluster.api();
         let ours = ListParams::default().labels(&format!("{MANAGED_BY}={PICOFAAS},{FUNCTION}"));
+        let mut said = false;
         let list = loop {
             match ask(deployments.list_metadata(&ours)).await {
                 Ok(list) => break list,
                 Err(refused) => {
-                    tracing::debug!("Deployments are not listed yet: {}", refused.told().message);
+                    warn_once(&mut said, "Deployments are not listed yet", refused);
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -54,6 +55,13 @@ impl Resources {
                 self.departed.borrow_mut().insert(function.clone());
             }
         }
+    }
+}
+
+/// What is tried again all the time is told once.
+fn warn_once(said: &mut bool, what: &str, refused: Refused) {
+    if !std::mem::replace(said, true) {
+        tracing::warn!("{what}; it is tried again: {}", refused.told().message);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use kube::core::Status;
 
-use crate::backend::kubernetes::calls::CALL_TIMEOUT;
+use crate::backend::kubernetes::calls::{Unsuccessful, in_time};
 use crate::error::{Code, Refusal};
 use crate::registry::Fault;
 
@@ -41,12 +41,10 @@ impl Refused {
 /// # Errors
 /// What its failure means.
 pub async fn ask<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Refused> {
-    match tokio::time::timeout(CALL_TIMEOUT, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(of_status(&status)),
-        Ok(Err(error)) => Err(away(&error.to_string())),
-        Err(_) => Err(away(&format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
-    }
+    in_time(call).await.map_err(|unsuccessful| match unsuccessful {
+        Unsuccessful::Answered(status) => of_status(&status),
+        Unsuccessful::Away(why) => away(&why),
+    })
 }
 
 fn away(why: &str) -> Refused {
