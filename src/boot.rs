@@ -20,7 +20,7 @@ use crate::backend::local::rlimit;
 use crate::backend::orders::Orders;
 use crate::backend::output::{LastWords, Lines};
 use crate::clock::Clock;
-use crate::config::{BackendKind, Settings};
+use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
 use crate::control::logs::store::{Bounds, LogStore};
 use crate::gateway::server::{listen, listen_each};
@@ -90,19 +90,31 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     let address = listeners.first().context("there is no gateway")?.local_addr()?;
     let (management_address, runtime_address) = (management.local_addr()?, runtime.local_addr()?);
     let sockets = SocketFolder::make(flags.state_dir.as_deref())?;
-    let limits = Limits::prepare(flags).map_err(|message| anyhow!(message))?;
-    tracing::info!("limits of local functions: {}", limits.summary());
+    let in_cluster = match flags.backend {
+        BackendKind::Kubernetes => true,
+        BackendKind::Auto => is_inside(),
+        BackendKind::Local => false,
+    };
+    let limits = if in_cluster {
+        // A cluster bounds its pods, and nothing runs here.
+        Limits::prepare(&ServeArgs { local_limits: LocalLimits::Off, ..flags.clone() })
+    } else {
+        Limits::prepare(flags)
+    };
+    let limits = limits.map_err(|message| anyhow!(message))?;
+    if !in_cluster {
+        tracing::info!("limits of local functions: {}", limits.summary());
+    }
     let children = Children::adopt().context("this process cannot be made a subreaper")?;
 
     let clock = Clock::start();
     let boot = boot_number(clock.unix(0));
     let logs = LogStore::new(clock, Bounds::of(&settings));
     // What pods write is in their own logs already, and goes on to none of ours.
-    let connect = || Cluster::connect(flags, boot, runtime_address, logs.keeping_only());
-    let cluster = match flags.backend {
-        BackendKind::Kubernetes => Some(connect().await?),
-        BackendKind::Auto if is_inside() => Some(connect().await?),
-        BackendKind::Auto | BackendKind::Local => None,
+    let cluster = if in_cluster {
+        Some(Cluster::connect(flags, boot, runtime_address, logs.keeping_only()).await?)
+    } else {
+        None
     };
     let extent = Extent {
         gateways: settings.gateways,

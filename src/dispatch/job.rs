@@ -14,7 +14,6 @@ use crate::gateway::record::{Underway, Word};
 use crate::gateway::reply::Failure;
 use crate::hot::message::Ended;
 use crate::hot::ticket::Ticket;
-
 use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, question};
 
 /// How long the post of a process that exited with 0 may still be on its way. Such a process says
@@ -22,7 +21,7 @@ use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, question};
 const LAST_POST: Duration = Duration::from_millis(50);
 
 /// Begins an attempt: from here on a post with its token is its result.
-pub fn begin(gateway: &Rc<Gateway>, served: &Rc<Served>, ticket: Ticket) {
+pub fn begin(gateway: &Rc<Gateway>, served: &Served, ticket: Ticket) {
     let (answer, word) = question();
     let token = gateway.new_token();
     let (kill, killed) = question();
