@@ -41,27 +41,34 @@ impl Daemon {
 
 /// The process of a daemon, where it runs.
 pub fn process(layout: &Layout, name: &str) -> Option<Pid> {
-    let pid = fs::read_to_string(layout.path("pids").join(name)).ok()?;
-    let pid = Pid::from_raw(pid.trim().parse().ok()?)?;
     // A number may be somebody else's by now.
-    marked::carries(pid, layout).then_some(pid)
+    number(layout, name).filter(|pid| marked::carries(*pid, layout))
+}
+
+fn number(layout: &Layout, name: &str) -> Option<Pid> {
+    let text = fs::read_to_string(layout.path("pids").join(name)).ok()?;
+    Pid::from_raw(text.trim().parse().ok()?)
 }
 
 /// Fails with the end of the log of the first daemon that is not there any more.
 pub fn check_alive(layout: &Layout, names: &[&str]) -> Result<()> {
-    match names.iter().find(|name| process(layout, name).is_none()) {
-        None => Ok(()),
-        Some(name) => bail!("{name} ended. The last lines of its log:\n{}", end_of_log(layout, name)),
+    for name in names {
+        let runs = match number(layout, name) {
+            Some(pid) => marked::carries_by_now(pid, layout)?,
+            None => false,
+        };
+        if !runs {
+            bail!("{name} ended. The last lines of its log:\n{}", end_of_log(layout, name));
+        }
     }
+    Ok(())
 }
 
 /// Reaps the daemons that this very process started and that have ended.
 pub fn reap(layout: &Layout, names: &[&str]) {
     for name in names {
-        let pid = fs::read_to_string(layout.path("pids").join(name)).ok();
-        let pid = pid.and_then(|pid| pid.trim().parse().ok()).and_then(Pid::from_raw);
         // Fails for what another process started, which init reaps.
-        let _ = pid.map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
+        let _ = number(layout, name).map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
     }
 }
 

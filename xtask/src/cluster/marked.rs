@@ -21,9 +21,36 @@ const TERM_PATIENCE: Duration = Duration::from_secs(1);
 /// From SIGKILL to giving up: a process in a call that the kernel does not end.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What the kernel may take to put a process's environment in place when it becomes another program.
+const EXEC_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Whether a process is of this cluster. One that has ended and was not reaped is not.
 pub fn carries(pid: Pid, layout: &Layout) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{}/environ", pid.as_raw_pid())) else { return false };
+    environment(pid).is_some_and(|environment| has_mark(&environment, layout))
+}
+
+/// The same of a process that was started a moment ago: in the middle of an exec it has no environment.
+pub fn carries_by_now(pid: Pid, layout: &Layout) -> Result<bool> {
+    let known = wait::until(EXEC_PATIENCE, || {
+        Ok(match environment(pid) {
+            Some(environment) if environment.is_empty() && has_memory(pid) => None,
+            Some(environment) => Some(has_mark(&environment, layout)),
+            None => Some(false),
+        })
+    })?;
+    Ok(known.unwrap_or(false))
+}
+
+fn environment(pid: Pid) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).ok()
+}
+
+/// What has ended has none, and neither has a thread of the kernel.
+fn has_memory(pid: Pid) -> bool {
+    fs::read_link(format!("/proc/{}/exe", pid.as_raw_pid())).is_ok()
+}
+
+fn has_mark(environment: &[u8], layout: &Layout) -> bool {
     let mark = format!("{VARIABLE}={}", layout.root().display());
     environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
 }
@@ -80,6 +107,23 @@ mod tests {
 
     fn sleeper(mark: &str) -> Child {
         Command::new("sleep").arg("600").env(VARIABLE, mark).spawn().unwrap()
+    }
+
+    #[test]
+    fn a_process_is_found_from_its_very_beginning_though_it_becomes_one_program_after_another() {
+        let root = format!("/tmp/picofaas-marked-early-{}", std::process::id());
+        let layout = Layout::at(Path::new(&root)).unwrap();
+        // Each exec is a moment without an environment; of so many, some are met.
+        for _ in 0..200 {
+            let mut child =
+                Command::new("setsid").args(["sleep", "600"]).env(VARIABLE, &root).spawn().unwrap();
+            let pid = Pid::from_child(&child);
+            let seen = (0..20).all(|_| carries_by_now(pid, &layout).unwrap());
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert!(seen, "a process that runs was taken for one that does not");
+        }
+        assert!(!carries_by_now(Pid::from_raw(2).unwrap(), &layout).unwrap(), "a thread of the kernel");
     }
 
     #[test]
