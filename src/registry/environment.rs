@@ -308,15 +308,8 @@ fn check_env_name(field: &Field<'_>, name: &str, findings: &mut Findings) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{FunctionSpec, SpecError, parse_function};
-
-    fn read(fields: &str) -> Result<FunctionSpec, Vec<String>> {
-        let text = format!(r#"{{"name":"f","image":"i",{fields}}}"#);
-        parse_function(text.as_bytes()).map_err(|error| match error {
-            SpecError::Faults(faults) => faults.0.iter().map(ToString::to_string).collect(),
-            SpecError::Json { .. } => panic!("{fields}: {error}"),
-        })
-    }
+    use crate::registry::parse_function;
+    use crate::registry::read_fields as read;
 
     #[test]
     fn every_source_of_a_variable_arrives_and_reading_the_answer_gives_an_equal_specification() {

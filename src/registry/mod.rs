@@ -64,3 +64,13 @@ pub use parse::{SpecError, parse_function, parse_function_named};
 pub use pod_template::{ANNOTATIONS_BYTES_MAX, PodTemplate, TaintEffect, Toleration, TolerationOperator};
 pub use quantity::{InvalidQuantity, Quantity, ResourceList};
 pub use spec::{ExecutionMode, FunctionSpec, Local, Replicas, Resources};
+
+/// A function of an image with these fields, for tests; or its faults, as text.
+#[cfg(test)]
+fn read_fields(fields: &str) -> Result<FunctionSpec, Vec<String>> {
+    let text = format!(r#"{{"name":"f","image":"i",{fields}}}"#);
+    parse_function(text.as_bytes()).map_err(|error| match error {
+        SpecError::Faults(faults) => faults.0.iter().map(ToString::to_string).collect(),
+        SpecError::Json { .. } => panic!("{fields}: {error}"),
+    })
+}

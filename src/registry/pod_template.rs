@@ -260,15 +260,8 @@ fn label_value_message(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{FunctionSpec, SpecError, parse_function};
-
-    fn read(fields: &str) -> Result<FunctionSpec, Vec<String>> {
-        let text = format!(r#"{{"name":"f","image":"i",{fields}}}"#);
-        parse_function(text.as_bytes()).map_err(|error| match error {
-            SpecError::Faults(faults) => faults.0.iter().map(ToString::to_string).collect(),
-            SpecError::Json { .. } => panic!("{fields}: {error}"),
-        })
-    }
+    use crate::registry::parse_function;
+    use crate::registry::read_fields as read;
 
     #[test]
     fn everything_said_of_pods_arrives_and_reading_the_answer_gives_an_equal_specification() {

@@ -27,7 +27,7 @@ fn numbered(text: &str, count: u32) -> Vec<String> {
 
 #[test]
 fn the_lines_of_a_job_are_read_by_execution_and_by_function_each_of_them_once() {
-    let Some(stage) = Stage::new("logs") else { return };
+    let stage = Stage::new("logs");
     let server = stage.server(&["--retention", "1"]);
     server.register(&once("writes", "write"));
     let mut client = server.client();
@@ -69,7 +69,7 @@ fn the_lines_of_a_job_are_read_by_execution_and_by_function_each_of_them_once() 
 
 #[test]
 fn a_running_job_is_followed_and_the_answer_ends_with_its_last_line() {
-    let Some(stage) = Stage::new("followed") else { return };
+    let stage = Stage::new("followed");
     let server = stage.server(&[]);
     server.register(&once("slow", "write"));
     let mut client = server.client();
@@ -87,7 +87,7 @@ fn a_running_job_is_followed_and_the_answer_ends_with_its_last_line() {
 
 #[test]
 fn an_attempt_that_crashed_or_was_killed_tells_what_it_wrote_last() {
-    let Some(stage) = Stage::new("lastwords") else { return };
+    let stage = Stage::new("lastwords");
     let server = stage.server(&[]);
     let mut client = server.client();
     server.register(&once("crash", "exit-at-start"));
@@ -125,7 +125,7 @@ fn write(client: &mut Client, text: &str, times: u32) {
 
 #[test]
 fn a_warm_pod_is_followed_and_no_line_is_lost_or_doubled_while_the_api_server_is_away() {
-    let Some(stage) = Stage::new("warmlogs") else { return };
+    let stage = Stage::new("warmlogs");
     let detour = Detour::to_api_server();
     let runtime = reachable();
     let server = stage.server_by(detour.kubeconfig(), runtime, &[]);

@@ -1,7 +1,7 @@
 //! The control plane with a real Kubernetes: its own binary here, its functions in pods there.
 //!
-//! Each test has a namespace of its own. Without `KUBECONFIG` each says that it was skipped;
-//! `cargo xtask cluster run cargo test --test cluster` brings a cluster.
+//! Each test has a namespace of its own. `cargo xtask verify cluster` brings a cluster and the image of the
+//! function that they run.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 

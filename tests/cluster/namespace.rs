@@ -1,6 +1,5 @@
 //! A namespace of a test's own, with the definition of functions beside it.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -10,6 +9,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::stage::kubeconfig;
 use crate::support::patience::eventually;
 use crate::support::server::{End, Server, run};
 
@@ -25,14 +25,10 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A new one; `None`, and the reason on standard error, where there is no cluster.
-    pub fn new() -> Option<Self> {
+    /// A new one.
+    pub fn new() -> Self {
         static COUNTED: AtomicU32 = AtomicU32::new(0);
-        let Ok(kubeconfig) = std::env::var("KUBECONFIG") else {
-            let reason = "skipped: KUBECONFIG is not set, so there is no cluster to test on\n";
-            std::io::stderr().write_all(reason.as_bytes()).unwrap();
-            return None;
-        };
+        let kubeconfig = kubeconfig();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = runtime.block_on(Client::try_default()).unwrap();
         let name = format!("registry-{}-{}", std::process::id(), COUNTED.fetch_add(1, Ordering::Relaxed));
@@ -46,7 +42,7 @@ impl Namespace {
         eventually("functions are known", || {
             namespace.runtime.block_on(namespace.functions().list_metadata(&Default::default())).ok()
         });
-        Some(namespace)
+        namespace
     }
 
     fn define(&self) {

@@ -27,7 +27,7 @@ fn until_unknown(server: &Server, name: &str) {
 
 #[test]
 fn both_doors_lead_to_one_function_and_agree_on_its_generation() {
-    let Some(namespace) = Namespace::new() else { return };
+    let namespace = Namespace::new();
     let server = namespace.start();
     until_ready(&server);
 
@@ -81,7 +81,7 @@ fn both_doors_lead_to_one_function_and_agree_on_its_generation() {
 
 #[test]
 fn an_edit_that_cannot_be_served_keeps_the_version_before_and_the_status_says_why() {
-    let Some(namespace) = Namespace::new() else { return };
+    let namespace = Namespace::new();
     let server = namespace.start();
     until_ready(&server);
     let spec = json!({ "executionMode": "POOL", "endpointUrl": NOWHERE, "timeoutMs": 700 });
@@ -117,7 +117,7 @@ fn an_edit_that_cannot_be_served_keeps_the_version_before_and_the_status_says_wh
 
 #[test]
 fn a_restart_serves_what_there_is_and_not_what_went_meanwhile_and_writes_nothing_anew() {
-    let Some(namespace) = Namespace::new() else { return };
+    let namespace = Namespace::new();
     let server = namespace.start();
     until_ready(&server);
     for name in ["stays", "goes"] {
@@ -168,7 +168,7 @@ fn a_restart_serves_what_there_is_and_not_what_went_meanwhile_and_writes_nothing
 
 #[test]
 fn a_second_control_plane_waits_until_the_first_has_ended() {
-    let Some(namespace) = Namespace::new() else { return };
+    let namespace = Namespace::new();
     let first = namespace.start();
     until_ready(&first);
     let second = namespace.start();
@@ -185,7 +185,7 @@ fn a_second_control_plane_waits_until_the_first_has_ended() {
 
 #[test]
 fn the_scale_subresource_and_the_http_call_set_the_same_number() {
-    let Some(namespace) = Namespace::new() else { return };
+    let namespace = Namespace::new();
     let server = namespace.start();
     until_ready(&server);
     let spec = json!({
@@ -214,7 +214,7 @@ fn the_scale_subresource_and_the_http_call_set_the_same_number() {
 #[test]
 fn a_thousand_functions_are_served_within_seconds_of_a_start() {
     const FUNCTIONS: usize = 1000;
-    let Some(namespace) = Namespace::new() else { return };
+    let namespace = Namespace::new();
     let made = Stopwatch::start();
     for index in 0..FUNCTIONS {
         let spec = json!({ "executionMode": "POOL", "endpointUrl": NOWHERE });
@@ -252,7 +252,7 @@ fn a_thousand_functions_are_served_within_seconds_of_a_start() {
 
 #[test]
 fn manifests_from_a_folder_are_refused_with_the_command_that_applies_them() {
-    let Some(namespace) = Namespace::new() else { return };
+    let namespace = Namespace::new();
     let folder = tempfile::tempdir().unwrap();
     let end = namespace.run_with(&["--functions", "manifests"], folder.path());
     assert_eq!(end.code, 1);

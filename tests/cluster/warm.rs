@@ -12,7 +12,7 @@ use crate::support::patience::{Stopwatch, eventually};
 
 #[test]
 fn from_zero_everybody_is_held_and_answered_when_the_pod_says_that_it_listens() {
-    let Some(stage) = Stage::new("from-zero") else { return };
+    let stage = Stage::new("from-zero");
     let server = stage.server(&[]);
     put(&server, &warm("f", "echo", &json!({ "replicas": { "min": 0, "max": 1 }, "concurrency": 50 })));
     let watch = Stopwatch::start();
@@ -31,7 +31,7 @@ fn from_zero_everybody_is_held_and_answered_when_the_pod_says_that_it_listens() 
 
 #[test]
 fn load_brings_more_pods_and_idleness_takes_them_away_and_nobody_notices() {
-    let Some(stage) = Stage::new("scaling") else { return };
+    let stage = Stage::new("scaling");
     let server = stage.server(&[]);
     let different = json!({
         "replicas": { "min": 1, "max": 3 }, "concurrency": 16, "instanceConcurrency": 1, "idleTimeoutMs": 1000,
@@ -50,7 +50,7 @@ fn load_brings_more_pods_and_idleness_takes_them_away_and_nobody_notices() {
 
 #[test]
 fn another_revision_rolls_under_load_without_a_failed_request() {
-    let Some(stage) = Stage::new("rolls") else { return };
+    let stage = Stage::new("rolls");
     let server = stage.server(&[]);
     let different = json!({ "replicas": { "min": 2, "max": 2 }, "concurrency": 8, "maxRetries": 0 });
     put(&server, &warm("f", "identity", &different));
@@ -71,7 +71,7 @@ fn another_revision_rolls_under_load_without_a_failed_request() {
 
 #[test]
 fn a_version_that_needs_no_other_pods_keeps_those_there_are() {
-    let Some(stage) = Stage::new("keeps") else { return };
+    let stage = Stage::new("keeps");
     let server = stage.server(&[]);
     put(&server, &warm("f", "echo", &json!({ "replicas": { "min": 2, "max": 4 } })));
     until_ready(&server, "f", 2);
@@ -86,7 +86,7 @@ fn a_version_that_needs_no_other_pods_keeps_those_there_are() {
 
 #[test]
 fn a_control_plane_that_comes_back_serves_with_the_pods_that_are_there() {
-    let Some(stage) = Stage::new("restart") else { return };
+    let stage = Stage::new("restart");
     let runtime = reachable();
     let server = stage.server_at(runtime, &[]);
     let function = warm("f", "echo", &json!({ "replicas": { "min": 2, "max": 4 } }));
@@ -116,7 +116,7 @@ fn a_control_plane_that_comes_back_serves_with_the_pods_that_are_there() {
 
 #[test]
 fn pods_of_the_revision_before_serve_on_where_a_new_control_plane_brings_another() {
-    let Some(stage) = Stage::new("restart-rolls") else { return };
+    let stage = Stage::new("restart-rolls");
     let runtime = reachable();
     let server = stage.server_at(runtime, &[]);
     put(&server, &warm("f", "identity", &json!({})));
@@ -133,7 +133,7 @@ fn pods_of_the_revision_before_serve_on_where_a_new_control_plane_brings_another
 
 #[test]
 fn a_function_that_is_deleted_takes_its_deployment_along_after_what_runs() {
-    let Some(stage) = Stage::new("deleted") else { return };
+    let stage = Stage::new("deleted");
     let server = stage.server(&[]);
     put(&server, &warm("f", "sleep", &json!({})));
     until_ready(&server, "f", 1);

@@ -9,7 +9,7 @@ use crate::support::patience::eventually;
 
 #[test]
 fn an_image_that_is_not_there_leaves_the_version_before_serving_and_says_why() {
-    let Some(stage) = Stage::new("no-image") else { return };
+    let stage = Stage::new("no-image");
     let server = stage.server(&[]);
     put(&server, &warm("f", "echo", &json!({})));
     until_ready(&server, "f", 1);
@@ -28,7 +28,7 @@ fn an_image_that_is_not_there_leaves_the_version_before_serving_and_says_why() {
 
 #[test]
 fn who_waits_for_the_first_pod_of_an_image_that_is_not_there_is_told_so_at_once() {
-    let Some(stage) = Stage::new("never-starts") else { return };
+    let stage = Stage::new("never-starts");
     let server = stage.server(&[]);
     let different = json!({
         "image": "picofaas/there-is-no-such-image:1", "replicas": { "min": 0, "max": 1 },
@@ -40,7 +40,7 @@ fn who_waits_for_the_first_pod_of_an_image_that_is_not_there_is_told_so_at_once(
 
 #[test]
 fn who_waits_for_a_pod_that_a_quota_forbids_is_told_so_and_served_when_it_does_not_any_more() {
-    let Some(stage) = Stage::new("quota") else { return };
+    let stage = Stage::new("quota");
     stage.kubectl(&["create", "quota", "none", "--hard=pods=0"]);
     let server = stage.server(&[]);
     let different = json!({ "replicas": { "min": 0, "max": 1 }, "timeoutMs": 60_000, "maxRetries": 1 });
@@ -52,7 +52,7 @@ fn who_waits_for_a_pod_that_a_quota_forbids_is_told_so_and_served_when_it_does_n
 
 #[test]
 fn a_program_that_ends_again_and_again_is_told_with_how_it_does() {
-    let Some(stage) = Stage::new("crashes") else { return };
+    let stage = Stage::new("crashes");
     let server = stage.server(&[]);
     put(&server, &warm("f", "exit-at-start", &json!({ "timeoutMs": 60_000, "maxRetries": 1 })));
     server.invoke("f", 1).assert_refused(502, "NO_INSTANCE", &["exit code 7"]);
@@ -60,7 +60,7 @@ fn a_program_that_ends_again_and_again_is_told_with_how_it_does() {
 
 #[test]
 fn a_pod_that_is_deleted_under_load_costs_nobody_an_answer() {
-    let Some(stage) = Stage::new("deleted-pod") else { return };
+    let stage = Stage::new("deleted-pod");
     let server = stage.server(&[]);
     let different = json!({ "replicas": { "min": 2, "max": 2 }, "concurrency": 8, "maxRetries": 0 });
     put(&server, &warm("f", "sleep", &different));
@@ -77,7 +77,7 @@ fn a_pod_that_is_deleted_under_load_costs_nobody_an_answer() {
 
 #[test]
 fn a_pod_that_goes_over_its_memory_is_told_as_that_and_serves_again() {
-    let Some(stage) = Stage::new("out-of-memory") else { return };
+    let stage = Stage::new("out-of-memory");
     let server = stage.server(&[]);
     let different = json!({
         "resources": { "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "memory": "32Mi" } },

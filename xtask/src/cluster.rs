@@ -245,6 +245,11 @@ impl Cluster {
         Ok(Self { kubeconfig: layout.kubeconfig(), layout: Some(layout), watcher: None })
     }
 
+    /// Whether it is one of `cargo xtask cluster up`.
+    pub fn is_ours(&self) -> bool {
+        self.layout.is_some()
+    }
+
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }

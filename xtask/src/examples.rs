@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use crate::ends::Ends;
 use crate::folder::Folder;
 use crate::http;
 use crate::process::Process;
@@ -54,13 +55,6 @@ const TWINS: [Twin; 4] = [
 fn java() -> Result<(), Unavailable> {
     toolbox::present("java", "-version")?;
     toolbox::present("mvn", "-version")
-}
-
-/// How the parts ended, where they did not pass.
-#[derive(Default)]
-pub struct Ends {
-    pub failed: Vec<String>,
-    pub skipped: Vec<String>,
 }
 
 pub fn run(repository: &Repository) -> Result<Ends> {

@@ -14,7 +14,7 @@
 
 mod base;
 mod catalogue;
-mod engine;
+pub mod engine;
 mod program;
 mod stamp;
 

@@ -11,6 +11,8 @@
 //! | `examples` | the part of `test` that compares what the examples of several languages answer |
 //! | `scaffold` | the part of `test` that tries out what `picofaas new` makes |
 //! | `cluster` | a real Kubernetes of one node on this machine |
+//! | `verify` | tests that need a cluster |
+//! | `ends` | how a check ended that has parts |
 //! | `repository` | where the tree is, what is in it, how cargo is called in it |
 //! | `toolbox` | the tools a chore needs and how they get onto this machine |
 //! | `libtest` | reads the counts out of what `cargo test` prints |
@@ -20,6 +22,7 @@
 
 mod bench;
 mod cluster;
+mod ends;
 mod examples;
 mod folder;
 mod http;
@@ -34,6 +37,7 @@ mod scaffold;
 mod test;
 mod tidy;
 mod toolbox;
+mod verify;
 mod wait;
 
 use std::process::ExitCode;
@@ -62,6 +66,8 @@ enum Chore {
     Cluster(cluster::Arguments),
     /// Build the container images and leave them as archives under target/images
     Image(image::Options),
+    /// Run the tests that need a real cluster, on one
+    Verify(verify::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -86,5 +92,6 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Chore::Bench(arguments) => bench::run(&repository, &arguments),
         Chore::Cluster(arguments) => cluster::run(arguments),
         Chore::Image(options) => image::run(&repository, &options),
+        Chore::Verify(arguments) => verify::run(&repository, &arguments),
     }
 }

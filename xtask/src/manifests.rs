@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::ends::Ends;
 use crate::folder::Folder;
 use crate::repository::Repository;
 use crate::toolbox::{self, PROMTOOL, Unavailable};
@@ -41,13 +42,6 @@ const NOT_FOLLOWED: [(&str, &str); 5] = [
 ];
 
 type Part = fn(&Repository) -> Result<Result<(), Unavailable>>;
-
-/// How the parts ended, where they did not pass.
-#[derive(Default)]
-pub struct Ends {
-    pub failed: Vec<String>,
-    pub skipped: Vec<String>,
-}
 
 pub fn run(repository: &Repository) -> Result<Ends> {
     let mut ends = Ends::default();

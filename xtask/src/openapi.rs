@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::ends::Ends;
 use crate::folder::Folder;
 use crate::http;
 use crate::process::Process;
@@ -32,13 +33,6 @@ const PAYLOAD_MIB_MAX: u64 = 64;
 /// What it may hold after all requests, in MiB of resident memory: that, as much again for its
 /// tables and its code, which take less, and no more.
 const RESIDENT_MIB_MAX: u64 = 2 * PAYLOAD_MIB_MAX;
-
-/// How the parts ended, where they did not pass.
-#[derive(Default)]
-pub struct Ends {
-    pub failed: Vec<String>,
-    pub skipped: Vec<String>,
-}
 
 impl Ends {
     fn note(&mut self, part: &str, passed: bool) {

@@ -1,0 +1,8 @@
+//! How a check ended that has parts.
+
+/// What did not pass, a line each.
+#[derive(Default)]
+pub struct Ends {
+    pub failed: Vec<String>,
+    pub skipped: Vec<String>,
+}
