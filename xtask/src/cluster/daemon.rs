@@ -1,4 +1,4 @@
-//! One daemon: a process in a session of its own that goes on when the chore ends, known by a mark.
+//! One daemon: a process in a session of its own that goes on when the chore ends, known by its number and its beginning.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -35,40 +35,52 @@ impl Daemon {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().with_context(place)?).stderr(log);
         let child = command.spawn().with_context(place)?;
-        layout.write(&format!("pids/{}", self.name), &format!("{}\n", child.id()))
+        let began =
+            beginning(Pid::from_child(&child)).with_context(|| format!("{} ended at once", self.name))?;
+        layout.write(&format!("pids/{}", self.name), &format!("{} {began}\n", child.id()))
     }
 }
 
 /// The process of a daemon, where it runs.
 pub fn process(layout: &Layout, name: &str) -> Option<Pid> {
-    // A number may be somebody else's by now.
-    number(layout, name).filter(|pid| marked::carries(*pid, layout))
+    let (pid, began) = noted(layout, name)?;
+    // A number may be somebody else's by now, who began later.
+    (beginning(pid)? == began).then_some(pid)
 }
 
-fn number(layout: &Layout, name: &str) -> Option<Pid> {
+fn noted(layout: &Layout, name: &str) -> Option<(Pid, u64)> {
     let text = fs::read_to_string(layout.path("pids").join(name)).ok()?;
-    Pid::from_raw(text.trim().parse().ok()?)
+    let (pid, began) = text.trim().split_once(' ')?;
+    Some((Pid::from_raw(pid.parse().ok()?)?, began.parse().ok()?))
+}
+
+/// When a process began, in the kernel's ticks since the machine did; `None` of one that has ended, reaped or
+/// not. It stays the same whatever program the process becomes.
+fn beginning(pid: Pid) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
+    // The name of the program, in parentheses, may have any byte in it.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    // The 22nd field of proc_pid_stat(5); the state, which is gone, is the 3rd.
+    fields.nth(18)?.parse().ok()
 }
 
 /// Fails with the end of the log of the first daemon that is not there any more.
 pub fn check_alive(layout: &Layout, names: &[&str]) -> Result<()> {
-    for name in names {
-        let runs = match number(layout, name) {
-            Some(pid) => marked::carries_by_now(pid, layout)?,
-            None => false,
-        };
-        if !runs {
-            bail!("{name} ended. The last lines of its log:\n{}", end_of_log(layout, name));
-        }
+    match names.iter().find(|name| process(layout, name).is_none()) {
+        None => Ok(()),
+        Some(name) => bail!("{name} ended. The last lines of its log:\n{}", end_of_log(layout, name)),
     }
-    Ok(())
 }
 
 /// Reaps the daemons that this very process started and that have ended.
 pub fn reap(layout: &Layout, names: &[&str]) {
     for name in names {
         // Fails for what another process started, which init reaps.
-        let _ = number(layout, name).map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
+        let _ = noted(layout, name).map(|(pid, _)| waitpid(Some(pid), WaitOptions::NOHANG));
     }
 }
 
@@ -79,4 +91,27 @@ pub fn end_of_log(layout: &Layout, name: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
     last.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_from_its_very_beginning_to_its_end_though_it_becomes_another_program() {
+        // Each exec is a moment without an environment; of so many, some are met.
+        for _ in 0..200 {
+            let mut child = Command::new("setsid").args(["sleep", "600"]).spawn().unwrap();
+            let pid = Pid::from_child(&child);
+            let began = beginning(pid);
+            assert!(began.is_some() && (0..20).all(|_| beginning(pid) == began));
+            child.kill().unwrap();
+            // Until it is reaped it has ended as well.
+            while beginning(pid).is_some() {
+                std::thread::yield_now();
+            }
+            child.wait().unwrap();
+            assert_eq!(beginning(pid), None);
+        }
+    }
 }

@@ -21,36 +21,10 @@ const TERM_PATIENCE: Duration = Duration::from_secs(1);
 /// From SIGKILL to giving up: a process in a call that the kernel does not end.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the kernel may take to put a process's environment in place when it becomes another program.
-const EXEC_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Whether a process is of this cluster. One that has ended and was not reaped is not.
+/// Whether a process is of this cluster. One that has ended and was not reaped is not, and neither is, for a
+/// moment, one that is becoming another program: it has no environment then.
 pub fn carries(pid: Pid, layout: &Layout) -> bool {
-    environment(pid).is_some_and(|environment| has_mark(&environment, layout))
-}
-
-/// The same of a process that was started a moment ago: in the middle of an exec it has no environment.
-pub fn carries_by_now(pid: Pid, layout: &Layout) -> Result<bool> {
-    let known = wait::until(EXEC_PATIENCE, || {
-        Ok(match environment(pid) {
-            Some(environment) if environment.is_empty() && has_memory(pid) => None,
-            Some(environment) => Some(has_mark(&environment, layout)),
-            None => Some(false),
-        })
-    })?;
-    Ok(known.unwrap_or(false))
-}
-
-fn environment(pid: Pid) -> Option<Vec<u8>> {
-    fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).ok()
-}
-
-/// What has ended has none, and neither has a thread of the kernel.
-fn has_memory(pid: Pid) -> bool {
-    fs::read_link(format!("/proc/{}/exe", pid.as_raw_pid())).is_ok()
-}
-
-fn has_mark(environment: &[u8], layout: &Layout) -> bool {
+    let Ok(environment) = fs::read(format!("/proc/{}/environ", pid.as_raw_pid())) else { return false };
     let mark = format!("{VARIABLE}={}", layout.root().display());
     environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
 }
@@ -110,28 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_found_from_its_very_beginning_though_it_becomes_one_program_after_another() {
-        let root = format!("/tmp/picofaas-marked-early-{}", std::process::id());
-        let layout = Layout::at(Path::new(&root)).unwrap();
-        // Each exec is a moment without an environment; of so many, some are met.
-        for _ in 0..200 {
-            let mut child =
-                Command::new("setsid").args(["sleep", "600"]).env(VARIABLE, &root).spawn().unwrap();
-            let pid = Pid::from_child(&child);
-            let seen = (0..20).all(|_| carries_by_now(pid, &layout).unwrap());
-            child.kill().unwrap();
-            child.wait().unwrap();
-            assert!(seen, "a process that runs was taken for one that does not");
-        }
-        assert!(!carries_by_now(Pid::from_raw(2).unwrap(), &layout).unwrap(), "a thread of the kernel");
-    }
-
-    #[test]
     fn the_processes_of_a_cluster_are_ended_and_those_of_another_folder_are_not() {
         let root = format!("/tmp/picofaas-marked-{}", std::process::id());
         let mut ours = sleeper(&root);
         let mut others = sleeper(&format!("{root}-not"));
         let layout = Layout::at(Path::new(&root)).unwrap();
+        wait::until(KILL_PATIENCE, || Ok(carries(Pid::from_child(&ours), &layout).then_some(())))
+            .unwrap()
+            .expect("it carries the mark when it has become its program");
 
         end_all(&layout, &[]).unwrap();
         assert!(!ours.wait().unwrap().success());
