@@ -39,8 +39,8 @@ struct Occupant {
 struct Place {
     generation: u32,
     occupant: Option<Occupant>,
-    /// The pod that was here last.
-    last: String,
+    /// The pod that was lost here for a reason that is not known yet, and the generation that it had.
+    unexplained: Option<(String, u32)>,
 }
 
 /// The pods of one lane.
@@ -78,7 +78,7 @@ impl Crew {
                 function
                     .addresses
                     .iter()
-                    .map(|_| Place { generation: 0, occupant: None, last: String::new() })
+                    .map(|_| Place { generation: 0, occupant: None, unexplained: None })
                     .collect(),
             ),
             min: Cell::new(spec.replicas.min),
@@ -228,6 +228,9 @@ impl Crew {
         if self.closed.get() {
             return;
         }
+        // A container that was started again may have said so before the end of the one before it was told.
+        let is_explained = exit.is_some_and(|exit| self.explain(pod, exit));
+        let exit = exit.filter(|_| !is_explained);
         let mut places = self.places.borrow_mut();
         let found = places
             .iter_mut()
@@ -235,8 +238,10 @@ impl Crew {
             .find(|(_, place)| place.occupant.as_ref().is_some_and(|occupant| occupant.pod == pod));
         let Some((at, place)) = found else { return };
         place.occupant = None;
-        pod.clone_into(&mut place.last);
         let generation = place.generation;
+        if exit.is_none() && !is_explained {
+            place.unexplained = Some((pod.to_owned(), generation));
+        }
         drop(places);
         if let Some(exit) = exit {
             self.tell_ending(at, generation, exit);
@@ -249,11 +254,20 @@ impl Crew {
 
     /// How the container of a pod ended that was lost before that was known.
     pub(super) fn ended(&self, pod: &str, exit: Exit) {
-        let places = self.places.borrow();
-        let left = |place: &Place| place.occupant.is_none() && place.last == pod;
-        if let Some(at) = places.iter().position(left) {
-            self.tell_ending(at, places[at].generation, exit);
+        self.explain(pod, exit);
+    }
+
+    /// Tells how a container ended to who lost his connection to it. Answers whether that was not known yet.
+    fn explain(&self, pod: &str, exit: Exit) -> bool {
+        let mut places = self.places.borrow_mut();
+        let is_of = |place: &Place| place.unexplained.as_ref().is_some_and(|(lost, _)| lost == pod);
+        let Some(at) = places.iter().position(is_of) else { return false };
+        let unexplained = places[at].unexplained.take();
+        drop(places);
+        if let Some((_, generation)) = unexplained {
+            self.tell_ending(at, generation, exit);
         }
+        true
     }
 
     /// A gateway that lost its connection may be waiting for it.
