@@ -30,6 +30,17 @@ pub struct Server {
 impl Server {
     /// Starts one and waits until it is ready. What it logs goes into `<name>.log` in `folder`.
     pub fn start(binary: &Path, arguments: &[String], folder: &Path, name: &str) -> Result<Self> {
+        Self::start_at("127.0.0.1:0", binary, arguments, folder, name)
+    }
+
+    /// The same, which instances reach at the address `runtime`.
+    pub fn start_at(
+        runtime: &str,
+        binary: &Path,
+        arguments: &[String],
+        folder: &Path,
+        name: &str,
+    ) -> Result<Self> {
         let [port, management_port] = [free_port()?, free_port()?];
         let log = log_file(folder, name)?;
         let mut command = Command::new(binary);
@@ -37,7 +48,7 @@ impl Server {
         for (flag, port) in [("--listen", port), ("--management-listen", management_port)] {
             command.arg(flag).arg(format!("127.0.0.1:{port}"));
         }
-        command.args(["--runtime-listen", "127.0.0.1:0"]);
+        command.args(["--runtime-listen", runtime]);
         command.args(arguments).stdout(log.try_clone()?).stderr(log);
         let started = Stopwatch::start();
         let mut process = Process::start("picofaas", &mut command)?;
