@@ -44,6 +44,7 @@ use self::rest::Rest;
 use self::stage::{IMAGE, Kit, Stage};
 use self::target::Target;
 use super::machine::Machine;
+use super::report::Spread;
 use super::{absolute, build, save};
 use crate::cluster::Cluster;
 use crate::image::{self, Engine};
@@ -60,7 +61,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pairs: u32,
     /// Pairs of steps from one instance to five
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     steps: u32,
     /// Times that 50 requests come at once to a function without a pod
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=1000))]
@@ -201,6 +202,11 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     );
     println!(
         "bare: the API server is called through kubectl proxy, of which a GET of /version takes {detour_ms:.1} ms in all"
+    );
+    println!(
+        "before measurements, of one core: {:.0} % busy, {:.0} % stolen",
+        Spread::of(rests.iter().map(|rest| rest.busy_percent).collect()),
+        Spread::of(rests.iter().map(|rest| rest.steal_percent).collect())
     );
     println!("commit: {commit}, took {took_s:.0} s");
     let file = match &options.json {

@@ -78,7 +78,7 @@ impl<'a> Deployment<'a> {
     /// Has all pods but so many go, and waits until they have.
     pub fn shrink(&self, replicas: u32) -> Result<()> {
         self.scale(replicas)?.answer()?;
-        self.stage.until_pods(&self.label, replicas as usize)
+        self.stage.until_left(&self.label, replicas as usize)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::bench::wire::Wire;
 
 const FUNCTION: &str = "from-zero";
 /// After which a pod goes: longer than it takes to be ready.
-const IDLE_TIMEOUT_MS: u32 = 1_500;
+const IDLE_TIMEOUT_MS: u32 = 2_000;
 /// Requests at once.
 const CROWD: u32 = 50;
 
@@ -59,7 +59,7 @@ pub fn answer(stage: &Stage<'_>, pairs: u32, crowds: u32) -> Result<Answered> {
     let mut runs = Vec::new();
     for pair in 1..=pairs {
         for contender in Contender::order(pair) {
-            stage.until_pods(&label, 0)?;
+            stage.until_left(&label, 0)?;
             let rest = Rest::wait()?;
             let run = match contender {
                 Contender::Picofaas => timed(stage, &label, || {
@@ -85,7 +85,7 @@ pub fn answer(stage: &Stage<'_>, pairs: u32, crowds: u32) -> Result<Answered> {
     }
     let mut all = Vec::new();
     for number in 1..=crowds {
-        stage.until_pods(&label, 0)?;
+        stage.until_left(&label, 0)?;
         let crowd = crowd(stage)?;
         println!(
             "WARM from zero, {CROWD} at once, {number}: {} failed, the first began after {:.1} ms, the last was answered after {:.1} ms",
@@ -93,7 +93,7 @@ pub fn answer(stage: &Stage<'_>, pairs: u32, crowds: u32) -> Result<Answered> {
         );
         all.push(crowd);
     }
-    stage.until_pods(&label, 0)?;
+    stage.until_left(&label, 0)?;
     Ok(answered(&runs, &all))
 }
 

@@ -80,11 +80,23 @@ impl<'a> Stage<'a> {
         format!("{}?labelSelector={label}", self.path("/api/v1", "pods"))
     }
 
-    /// Waits until so many pods of a label are there.
-    pub fn until_pods(&self, label: &str, count: usize) -> Result<()> {
-        let is_right = |list: &Value| list["items"].as_array().is_some_and(|pods| pods.len() == count);
+    /// Waits until so many pods of a label are left. Those that are going are taken away at once: kubelet
+    /// would take some seconds, in which nothing can be measured.
+    pub fn until_left(&self, label: &str, count: usize) -> Result<()> {
+        let pods_path = self.path("/api/v1", "pods");
+        let is_right = |list: &Value| {
+            let pods: &[Value] = list["items"].as_array().map_or(&[], Vec::as_slice);
+            for pod in pods.iter().filter(|pod| !pod["metadata"]["deletionTimestamp"].is_null()) {
+                let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+                // It may have gone by itself.
+                let _ = self.kit.api.ask("DELETE", &format!("{pods_path}/{name}?gracePeriodSeconds=0"), "");
+            }
+            pods.len() == count
+        };
         let found = self.kit.api.until(PODS_PATIENCE, &self.pods_path(label), is_right)?;
-        found.map(drop).with_context(|| format!("there are not {count} pods of {label} after a minute"))
+        found
+            .map(drop)
+            .with_context(|| format!("{count} pods of {label} are not what is left after a minute"))
     }
 
     /// The address of the only pod of a label. It may serve before the API server knows it.

@@ -59,7 +59,7 @@ pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<Answered> {
     let mut runs = Vec::new();
     for pair in 1..=pairs {
         for contender in Contender::order(pair) {
-            stage.until_pods(&label, 1)?;
+            stage.until_left(&label, 1)?;
             let rest = Rest::wait()?;
             let run = match contender {
                 Contender::Picofaas => under_load(stage, pair, rest)?,
