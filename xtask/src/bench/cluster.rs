@@ -41,15 +41,15 @@ use serde_json::Value;
 
 use self::api::Api;
 use self::rest::Rest;
-use self::stage::{IMAGE, Kit, Stage};
+use self::stage::{Kit, Stage};
 use self::target::Target;
 use super::machine::Machine;
 use super::report::Spread;
 use super::{absolute, build, save};
 use crate::cluster::Cluster;
-use crate::image::{self, Engine};
 use crate::repository::{self, Repository};
 use crate::toolbox::{self, Unavailable};
+use crate::verify::Testbed;
 use crate::wait::Stopwatch;
 
 #[derive(clap::Args, Serialize)]
@@ -144,36 +144,28 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     let machine = Machine::read(&[("wrk", "--version"), ("nginx", "-v")])?;
     let folder = repository.target().join("xtask/bench-cluster");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let engine = Engine::find(repository)?;
-    let archives = image::build(repository, &engine, &[IMAGE.to_owned()])?;
     let picofaas = match &options.picofaas_binary {
         Some(file) => absolute(file)?,
         None => build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")?,
     };
-    let cluster = match Cluster::for_tests()? {
-        Ok(cluster) => cluster,
+    let testbed = match Testbed::set_up(repository)? {
+        Ok(testbed) => testbed,
         Err(Unavailable(why)) => bail!("{why}"),
     };
-    if cluster.is_ours() {
-        for archive in &archives {
-            cluster.import(&archive.path)?;
-        }
-    } else {
-        println!(
-            "KUBECONFIG names another cluster: its nodes must have, or be able to pull, {}, reach this machine, and share its clock",
-            image::reference(IMAGE)
-        );
+    let cluster = testbed.cluster();
+    if !cluster.is_ours() {
+        println!("its pods must reach this machine, and share its clock");
     }
     println!("{machine}");
     machine.warn_when_busy();
     let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
     let watch = Stopwatch::start();
-    define_functions(repository, &cluster)?;
-    let api = Api::of(&cluster, &folder)?;
+    define_functions(repository, cluster)?;
+    let api = Api::of(cluster, &folder)?;
     let mut arguments = vec!["--scheduler".to_owned(), options.scheduler.clone()];
     arguments.extend(options.picofaas_args.split_whitespace().map(str::to_owned));
-    let address = stage::reachable(&cluster)?;
-    let kit = Kit { cluster: &cluster, api: &api, picofaas, arguments, folder, address };
+    let address = stage::reachable(cluster)?;
+    let kit = Kit { cluster, api: &api, picofaas, arguments, folder, address };
     let (versions, detour_ms) = (versions(&api)?, detour_ms(&api)?);
 
     let answers = ask(repository, options, &kit)?;

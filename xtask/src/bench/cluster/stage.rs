@@ -14,10 +14,9 @@ use crate::bench::wire::Wire;
 use crate::cluster::Cluster;
 use crate::image;
 use crate::repository::first_line;
+use crate::verify::IMAGE;
 use crate::wait::monotonic_ns;
 
-/// The image that every pod runs, of picofaas or not.
-pub const IMAGE: &str = "picofaas-test-function";
 /// Until pods are there or gone.
 const PODS_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -127,7 +126,7 @@ pub fn of_function(name: &str) -> String {
     format!("picofaas.dev%2Ffunction%3D{name}")
 }
 
-/// A function of a handler of the image, with what is to be different.
+/// A function of a handler of the image of tests, with what is to be different.
 pub fn function(name: &str, mode: &str, handler: &str, different: &Value) -> Value {
     let mut function = json!({
         "name": name,
