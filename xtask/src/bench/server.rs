@@ -77,15 +77,15 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until a function has a ready instance.
-    pub fn until_ready(&self, function: &str) -> Result<()> {
+    /// Waits until a function has so many ready instances.
+    pub fn until_ready(&self, function: &str, count: u64) -> Result<()> {
         let path = format!("/v1/functions/{function}");
         let ready = wait::until(START_PATIENCE, || {
             let answer = http::request(self.port, "GET", &path, &[], "")?;
             let function: Value = serde_json::from_slice(&answer.body).context("not JSON")?;
-            Ok((function["status"]["ready"].as_u64() >= Some(1)).then_some(()))
+            Ok((function["status"]["ready"].as_u64() >= Some(count)).then_some(()))
         })?;
-        ready.with_context(|| format!("{function} has no ready instance: see the log"))
+        ready.with_context(|| format!("{function} has not {count} ready instances: see the log"))
     }
 
     /// Its resident memory in kibibytes, without that of its children.

@@ -44,7 +44,7 @@ pub fn answer(stage: &Stage<'_>, root: &Path, rounds: u32, seconds: u32) -> Resu
         "replicas": { "min": 1, "max": 1 }, "concurrency": 256, "instanceConcurrency": 256, "queueSize": 1024,
     });
     stage.server.register(&function(FUNCTION, "WARM", "echo", &different))?;
-    stage.server.until_ready(FUNCTION)?;
+    stage.server.until_ready(FUNCTION, 1)?;
     let upstream = format!("{}:8080", stage.address_of_pod(&of_function(FUNCTION))?);
     let template = root.join("benches/nginx/reverse-proxy.conf");
     let (nginx, nginx_port) = nginx::start(&template, &stage.kit.folder, &upstream)?;

@@ -26,8 +26,8 @@ const CALLERS: u32 = 10;
 const HANDLER_MS: u32 = 100;
 /// How long one caller calls before the others do.
 const BEFORE: Duration = Duration::from_millis(500);
-/// How long all of them call.
-const AFTER: Duration = Duration::from_secs(2);
+/// How long all of them call on when all instances are ready.
+const AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize)]
 struct Run {
@@ -51,7 +51,7 @@ pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<Answered> {
         "idleTimeoutMs": 1000,
     });
     stage.server.register(&function(FUNCTION, "WARM", "times", &different))?;
-    stage.server.until_ready(FUNCTION)?;
+    stage.server.until_ready(FUNCTION, 1)?;
     let bare = Deployment::like(stage, FUNCTION)?;
     bare.scale(1)?.answer()?;
     bare.desk.serve_announcement()?;
@@ -93,8 +93,10 @@ fn under_load(stage: &Stage<'_>, pair: u32, rest: Rest) -> Result<Run> {
         let first = scope.spawn(move || call(first, over));
         let_pass(BEFORE);
         let others: Vec<_> = others.iter_mut().map(|wire| scope.spawn(move || call(wire, over))).collect();
+        let grown = stage.server.until_ready(FUNCTION, INSTANCES.into());
         let_pass(AFTER);
         over.store(true, Ordering::Release);
+        grown?;
         let panicked = |_| anyhow!("a caller panicked");
         let before = first.join().map_err(panicked)??;
         let mut after = Vec::new();
@@ -176,7 +178,7 @@ fn answered(runs: &[Run]) -> Answered {
     Answered {
         name: "step from 1 to 5 instances",
         tables: format!(
-            "picofaas: one caller of a handler that takes {HANDLER_MS} ms, on the one instance there is, and then {CALLERS}, for {} s; an instance takes {} at a time. \
+            "picofaas: one caller of a handler that takes {HANDLER_MS} ms, on the one instance there is, and then {CALLERS}, until all instances are ready and {} s more; an instance takes {} at a time. \
              From just before the first of the nine others writes its request to the start of the first handler in a pod that was not there, and in the last of four. \
              bare: from just before the scale of a Deployment of the same pod template is written, 1 → {INSTANCES}, until the announcements of the new processes were read; without load.\n\n{table}",
             AFTER.as_secs(),
