@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod calls;
 mod crew;
 #[expect(clippy::disallowed_types, reason = "a test has threads of its own")]
 mod detour;

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use crate::cluster::Cluster;
 use crate::image::{self, Engine};
 use crate::repository::Repository;
+use crate::rights::{self, Calls};
 use crate::toolbox::Unavailable;
 
 /// The image that the tests run in pods.
@@ -41,8 +42,15 @@ fn cluster(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
         Ok(testbed) => testbed,
         Err(Unavailable(why)) => bail!("{why}"),
     };
-    let status = testbed.tests(repository, filter.as_slice())?.status().context("cannot run cargo")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let calls = Calls::new()?;
+    let mut tests = testbed.tests(repository, filter.as_slice())?;
+    let status = tests.env(rights::VARIABLE, calls.file()).status().context("cannot run cargo")?;
+    if !status.success() {
+        println!("skipped: the comparison of the Role with the calls that were made, because tests failed");
+        return Ok(ExitCode::FAILURE);
+    }
+    calls.compare(repository, testbed.cluster.kubectl()?, filter.is_none())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What tests/cluster needs: a cluster that has the image. One that was started for it goes with this value.
