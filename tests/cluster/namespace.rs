@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::stage::{Stage, kubeconfig, watched};
 use crate::support::patience::eventually;
-use crate::support::server::{End, Server, run};
+use crate::support::server::{End, Server, command, run};
 
 /// Where no pod calls: these tests start none that does.
 const NO_RUNTIME: &str = "http://192.0.2.1:1";
@@ -102,6 +102,13 @@ impl Namespace {
     /// A control plane that keeps this namespace, not waited for until it is ready.
     pub fn start(&self) -> Server {
         watched(Server::start_bare(&self.flags()))
+    }
+
+    /// The same in a pod of that name, as it is told.
+    pub fn start_as(&self, pod: &str) -> Server {
+        let mut command = command();
+        command.env("POD_NAME", pod);
+        watched(Server::start_by(command, "127.0.0.1:0", "127.0.0.1:0", &self.flags()))
     }
 
     /// Runs one with more flags to its end.

@@ -84,7 +84,8 @@ impl Server {
         Self::start_by(command(), listen, runtime_listen, flags)
     }
 
-    fn start_by(mut command: Command, listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
+    /// The same, by a command that runs the binary with what follows.
+    pub fn start_by(mut command: Command, listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let mut child = command
             .args([
