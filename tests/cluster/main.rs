@@ -15,6 +15,7 @@ mod lease;
 mod logs;
 mod namespace;
 mod pressure;
+mod prometheus;
 mod registry;
 mod stage;
 #[path = "../system/support/mod.rs"]
