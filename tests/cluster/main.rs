@@ -5,13 +5,17 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod calls;
+mod columns;
 mod crew;
 #[expect(clippy::disallowed_types, reason = "a test has threads of its own")]
 mod detour;
 mod jobs;
+mod lease;
 mod logs;
 mod namespace;
 mod pressure;
+mod prometheus;
 mod registry;
 mod stage;
 #[path = "../system/support/mod.rs"]

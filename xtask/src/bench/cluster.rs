@@ -49,7 +49,7 @@ use super::{absolute, build, save};
 use crate::cluster::Cluster;
 use crate::repository::{self, Repository};
 use crate::toolbox::{self, Unavailable};
-use crate::verify::Testbed;
+use crate::verify::{FUNCTION_IMAGE, Testbed};
 use crate::wait::Stopwatch;
 
 #[derive(clap::Args, Serialize)]
@@ -148,7 +148,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
         Some(file) => absolute(file)?,
         None => build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")?,
     };
-    let testbed = match Testbed::set_up(repository)? {
+    let testbed = match Testbed::set_up(repository, &[FUNCTION_IMAGE])? {
         Ok(testbed) => testbed,
         Err(Unavailable(why)) => bail!("{why}"),
     };

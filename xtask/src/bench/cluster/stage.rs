@@ -14,7 +14,7 @@ use crate::bench::wire::Wire;
 use crate::cluster::Cluster;
 use crate::image;
 use crate::repository::first_line;
-use crate::verify::IMAGE;
+use crate::verify::FUNCTION_IMAGE;
 use crate::wait::monotonic_ns;
 
 /// Until pods are there or gone.
@@ -131,7 +131,7 @@ pub fn function(name: &str, mode: &str, handler: &str, different: &Value) -> Val
     let mut function = json!({
         "name": name,
         "executionMode": mode,
-        "image": image::reference(IMAGE),
+        "image": image::reference(FUNCTION_IMAGE),
         "env": [{ "name": "HANDLER", "value": handler }],
         "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
         "maxRetries": 0,
