@@ -10,8 +10,10 @@
 //!
 //! A part, as `cargo xtask bench functions`, answers one question with the same means.
 
+mod cluster;
 mod contender;
 mod cpu;
+mod desk;
 mod functions;
 mod job;
 mod machine;
@@ -52,6 +54,8 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Part {
+    /// Starts on a Kubernetes cluster beside bare Jobs and Deployments; load, memory and API calls there
+    Cluster(cluster::Options),
     /// CPU per request of a busy function beside ten idle ones and beside ten thousand
     Functions(functions::Options),
     /// Latency and throughput of JOB invocations beside a bare fresh process per call
@@ -63,6 +67,7 @@ enum Part {
 pub fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.part {
         None => compare(repository, &arguments.whole),
+        Some(Part::Cluster(options)) => cluster::run(repository, options),
         Some(Part::Functions(options)) => functions::run(repository, options),
         Some(Part::Job(options)) => job::run(repository, options),
         Some(Part::Runtimes(options)) => runtimes::run(repository, options),

@@ -90,6 +90,10 @@ impl Testbed {
         Ok(Ok(Self { cluster }))
     }
 
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// The command that runs those tests whose name has one of these in it; all, where there is none.
     pub fn tests(&self, repository: &Repository, filters: &[&str]) -> Result<Command> {
         let kubectl = self.cluster.kubectl()?;

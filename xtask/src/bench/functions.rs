@@ -214,7 +214,7 @@ impl Setup<'_> {
         let functions = folder.display().to_string();
         let server =
             Server::start(&self.picofaas, &self.arguments(&["--functions", &functions]), &self.folder, name)?;
-        server.until_ready(BUSY)?;
+        server.until_ready(BUSY, 1)?;
         Ok(server)
     }
 

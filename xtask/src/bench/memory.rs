@@ -1,8 +1,37 @@
 //! What a process keeps in memory, out of `/proc`.
 
+use std::fmt;
 use std::fs;
 
 use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+/// Resident memory of a process, without that of its children.
+#[derive(Debug, Serialize)]
+pub struct Resident {
+    pub whole_kib: u64,
+    /// Its own: heap and stacks.
+    pub anonymous_kib: u64,
+    /// Of its program, which the kernel can drop.
+    pub files_kib: u64,
+}
+
+impl Resident {
+    pub fn of(id: u32) -> Result<Self> {
+        Ok(Self {
+            whole_kib: resident_kib(id)?,
+            anonymous_kib: read(id, "status", "RssAnon:")?,
+            files_kib: read(id, "status", "RssFile:")?,
+        })
+    }
+}
+
+impl fmt::Display for Resident {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { whole_kib, anonymous_kib, files_kib } = self;
+        write!(out, "{whole_kib} KiB resident, {anonymous_kib} anonymous, {files_kib} of files")
+    }
+}
 
 /// Resident memory of a process in kibibytes, without that of its children.
 pub fn resident_kib(id: u32) -> Result<u64> {
@@ -34,6 +63,7 @@ mod tests {
     fn memory_is_the_line_of_that_name() {
         let status = "Name:\tpicofaas\nVmHWM:\t   20000 kB\nVmRSS:\t   12345 kB\nRssAnon:\t 9 kB\n";
         assert_eq!(kib(status, "VmRSS:"), Some(12_345));
+        assert_eq!(kib(status, "RssAnon:"), Some(9));
         assert_eq!(kib("Name:\tpicofaas\n", "VmRSS:"), None);
         let rollup = "Rss:    5 kB\nPss:       4 kB\nPss_Dirty:   3 kB\n";
         assert_eq!(kib(rollup, "Pss:"), Some(4));

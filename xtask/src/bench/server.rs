@@ -30,6 +30,17 @@ pub struct Server {
 impl Server {
     /// Starts one and waits until it is ready. What it logs goes into `<name>.log` in `folder`.
     pub fn start(binary: &Path, arguments: &[String], folder: &Path, name: &str) -> Result<Self> {
+        Self::start_at("127.0.0.1:0", binary, arguments, folder, name)
+    }
+
+    /// The same, which instances reach at the address `runtime`.
+    pub fn start_at(
+        runtime: &str,
+        binary: &Path,
+        arguments: &[String],
+        folder: &Path,
+        name: &str,
+    ) -> Result<Self> {
         let [port, management_port] = [free_port()?, free_port()?];
         let log = log_file(folder, name)?;
         let mut command = Command::new(binary);
@@ -37,7 +48,7 @@ impl Server {
         for (flag, port) in [("--listen", port), ("--management-listen", management_port)] {
             command.arg(flag).arg(format!("127.0.0.1:{port}"));
         }
-        command.args(["--runtime-listen", "127.0.0.1:0"]);
+        command.args(["--runtime-listen", runtime]);
         command.args(arguments).stdout(log.try_clone()?).stderr(log);
         let started = Stopwatch::start();
         let mut process = Process::start("picofaas", &mut command)?;
@@ -66,15 +77,15 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until a function has a ready instance.
-    pub fn until_ready(&self, function: &str) -> Result<()> {
+    /// Waits until a function has so many ready instances.
+    pub fn until_ready(&self, function: &str, count: u64) -> Result<()> {
         let path = format!("/v1/functions/{function}");
         let ready = wait::until(START_PATIENCE, || {
             let answer = http::request(self.port, "GET", &path, &[], "")?;
             let function: Value = serde_json::from_slice(&answer.body).context("not JSON")?;
-            Ok((function["status"]["ready"].as_u64() >= Some(1)).then_some(()))
+            Ok((function["status"]["ready"].as_u64() >= Some(count)).then_some(()))
         })?;
-        ready.with_context(|| format!("{function} has no ready instance: see the log"))
+        ready.with_context(|| format!("{function} has not {count} ready instances: see the log"))
     }
 
     /// Its resident memory in kibibytes, without that of its children.

@@ -7,6 +7,7 @@
 //! | `sleep` | waits `input.ms` milliseconds, then returns the input |
 //! | `write` | writes `input.text` and a line's end to `input.to` (stdout, stderr) `input.times` times, `{id}` in it replaced by the execution's id and `{n}` by the number of times; before that `input.bytes`; then waits `input.ms` and returns its process id |
 //! | `flood` | the same without an end, for the first invocation of its process; returns at once |
+//! | `times` | waits `input.ms` milliseconds and returns `{"startedNs","endedNs","instance"}`: when it began and ended, on the clock that all processes of a machine share, in containers too, and its `HOSTNAME` |
 //! | `never` | never answers |
 //! | `panic` | panics with `input` if that is a string |
 //! | `status` | fails with `input.status`, `input.code`, `input.message` |
@@ -33,6 +34,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use picofaas_runtime::{Context, HandlerError, Handlers};
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
             .with("sleep", sleep)
             .with("write", write)
             .with("flood", flood)
+            .with("times", times)
             .with("never", never)
             .with("panic", panic)
             .with("status", status)
@@ -182,6 +185,32 @@ struct Sleep {
 async fn sleep(input: Sleep) -> Result<Sleep, Infallible> {
     tokio::time::sleep(Duration::from_millis(input.ms)).await;
     Ok(input)
+}
+
+#[derive(Deserialize)]
+struct Wait {
+    ms: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Times {
+    started_ns: i64,
+    ended_ns: i64,
+    instance: Option<String>,
+}
+
+async fn times(input: Wait) -> Result<Times, Infallible> {
+    let started_ns = monotonic_ns();
+    if input.ms > 0 {
+        tokio::time::sleep(Duration::from_millis(input.ms)).await;
+    }
+    Ok(Times { started_ns, ended_ns: monotonic_ns(), instance: std::env::var("HOSTNAME").ok() })
+}
+
+fn monotonic_ns() -> i64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 
 #[derive(Deserialize)]

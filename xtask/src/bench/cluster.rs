@@ -1,0 +1,301 @@
+//! `cargo xtask bench cluster`: what picofaas adds to what Kubernetes costs anyway, on a real cluster.
+//!
+//! Every question compares, in interleaved pairs, with the same thing done without picofaas: a bare Job, a bare
+//! Deployment, nginx. The pods of both are of one image and of the pod template that picofaas makes.
+//!
+//! | file | is |
+//! |---|---|
+//! | `stage` | a namespace, and the control plane for it; how functions are called |
+//! | `api`, `namespace` | the API server, and what of it goes with the bench |
+//! | `bare` | the pods that nobody manages |
+//! | `rest` | waiting until the machine is quiet |
+//! | `jobs` | starts of `JOB` functions, and the calls for them |
+//! | `from_zero` | starts of `WARM` functions without a pod |
+//! | `step` | from one instance to five |
+//! | `hot` | latency under load |
+//! | `footprint` | memory with many functions |
+//! | `calls` | what is asked of the API server |
+//! | `target` | what is aimed at, and whether it was met |
+
+mod api;
+mod bare;
+mod calls;
+mod footprint;
+mod from_zero;
+mod hot;
+mod jobs;
+mod namespace;
+mod rest;
+mod stage;
+mod step;
+mod target;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::Value;
+
+use self::api::Api;
+use self::rest::Rest;
+use self::stage::{Kit, Stage};
+use self::target::Target;
+use super::machine::Machine;
+use super::report::Spread;
+use super::{absolute, build, save};
+use crate::cluster::Cluster;
+use crate::repository::{self, Repository};
+use crate::toolbox::{self, Unavailable};
+use crate::verify::{FUNCTION_IMAGE, Testbed};
+use crate::wait::Stopwatch;
+
+#[derive(clap::Args, Serialize)]
+pub struct Options {
+    /// Ask these questions alone
+    #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',')]
+    only: Vec<Question>,
+    /// Pairs of starts, of JOB and of WARM functions
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pairs: u32,
+    /// Pairs of steps from one instance to five
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    steps: u32,
+    /// Times that 50 requests come at once to a function without a pod
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    crowds: u32,
+    /// Rounds of wrk on an instance that runs
+    #[arg(long, value_name = "R", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Length of one measurement of wrk
+    #[arg(long, value_name = "S", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// Functions that are registered where memory is measured
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=65_000))]
+    functions: u32,
+    /// Scheduler policy of picofaas: spin, adaptive, park or auto
+    #[arg(long, value_name = "POLICY", default_value = "adaptive")]
+    scheduler: String,
+    /// Further arguments of `picofaas serve`
+    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    picofaas_args: String,
+    /// Where to write every measurement [default: bench-results/<time>-cluster.json]
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Measure this picofaas instead of building the tree's
+    #[arg(long, value_name = "FILE")]
+    picofaas_binary: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Question {
+    /// Starts of JOB functions beside bare Jobs, and API calls per invocation
+    Job,
+    /// Starts of WARM functions without a pod beside a bare Deployment
+    FromZero,
+    /// From one instance to five, beside a bare Deployment
+    Step,
+    /// Latency of an instance that runs, beside nginx in front of it
+    Hot,
+    /// Memory of the control plane with many functions
+    Memory,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Contender {
+    Picofaas,
+    Bare,
+}
+
+/// The answer to a question.
+struct Answered {
+    name: &'static str,
+    /// In Markdown.
+    tables: String,
+    targets: Vec<Target>,
+    /// What the machine was like before each measurement.
+    rests: Vec<Rest>,
+    /// Requests that were not answered with success.
+    errors: u64,
+    measurements: Value,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    at_utc: String,
+    commit: String,
+    machine: &'a Machine,
+    cluster: String,
+    options: &'a Options,
+    took_s: f64,
+    targets: &'a [Target],
+    measurements: serde_json::Map<String, Value>,
+}
+
+pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
+        bail!("{why}");
+    }
+    // Before anything is built: a compiler's load is no other's load.
+    let machine = Machine::read(&[("wrk", "--version"), ("nginx", "-v")])?;
+    let folder = repository.target().join("xtask/bench-cluster");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let picofaas = match &options.picofaas_binary {
+        Some(file) => absolute(file)?,
+        None => build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")?,
+    };
+    let testbed = match Testbed::set_up(repository, &[FUNCTION_IMAGE])? {
+        Ok(testbed) => testbed,
+        Err(Unavailable(why)) => bail!("{why}"),
+    };
+    let cluster = testbed.cluster();
+    if !cluster.is_ours() {
+        println!("its pods must reach this machine, and share its clock");
+    }
+    println!("{machine}");
+    machine.warn_when_busy();
+    let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
+    let watch = Stopwatch::start();
+    define_functions(repository, cluster)?;
+    let api = Api::of(cluster, &folder)?;
+    let mut arguments = vec!["--scheduler".to_owned(), options.scheduler.clone()];
+    arguments.extend(options.picofaas_args.split_whitespace().map(str::to_owned));
+    let address = stage::reachable(cluster)?;
+    let kit = Kit { cluster, api: &api, picofaas, arguments, folder, address };
+    let (versions, detour_ms) = (versions(&api)?, detour_ms(&api)?);
+
+    let answers = ask(repository, options, &kit)?;
+
+    let mut targets = Vec::new();
+    let mut measurements = serde_json::Map::new();
+    let (mut rests, mut errors) = (Vec::new(), 0);
+    println!();
+    for answer in answers {
+        println!("### {}\n\n{}\n", answer.name, answer.tables);
+        targets.extend(answer.targets);
+        measurements.insert(answer.name.to_owned(), answer.measurements);
+        rests.extend(answer.rests);
+        errors += answer.errors;
+    }
+    println!(
+        "### targets\n\nA bound of ms or of a ratio is of the medians of both sides.\n\n{}\n",
+        target::targets(&targets)
+    );
+    let took_s = watch.elapsed().as_secs_f64();
+    let commit = repository.commit()?;
+    println!("{machine}\ncluster: {versions}");
+    println!(
+        "picofaas: the release binary on this machine and not in a pod, --scheduler {}; pods reach it at {address}",
+        options.scheduler
+    );
+    println!(
+        "bare: the API server is called through kubectl proxy, of which a GET of /version takes {detour_ms:.1} ms in all"
+    );
+    println!(
+        "before measurements, of one core: {:.0} % busy, {:.0} % stolen",
+        Spread::of(rests.iter().map(|rest| rest.busy_percent).collect()),
+        Spread::of(rests.iter().map(|rest| rest.steal_percent).collect())
+    );
+    println!("commit: {commit}, took {took_s:.0} s");
+    let file = match &options.json {
+        Some(file) => file.clone(),
+        None => repository.root().join("bench-results").join(format!("{at_utc}-cluster.json")),
+    };
+    let record = Record {
+        at_utc,
+        commit,
+        machine: &machine,
+        cluster: versions,
+        options,
+        took_s,
+        targets: &targets,
+        measurements,
+    };
+    save(&file, &record)?;
+    println!("every measurement: {}", file.display());
+    let disturbed = rests.iter().filter(|rest| rest.is_disturbed()).count();
+    if disturbed > 0 {
+        println!(
+            "warning: DISTURBED: the machine did not come to rest before {disturbed} of {} measurements: repeat on an idle machine before believing a difference",
+            rests.len()
+        );
+    }
+    if errors > 0 {
+        println!("FAILED: {errors} requests were not answered with success");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ask(repository: &Repository, options: &Options, kit: &Kit<'_>) -> Result<Vec<Answered>> {
+    let is_asked = |question: &Question| options.only.is_empty() || options.only.contains(question);
+    let stage = Stage::new(kit, "starts")?;
+    let mut answers = Vec::new();
+    // Memory comes last: what it leaves to be deleted keeps the cluster busy for a while.
+    for question in Question::value_variants().iter().filter(|question| is_asked(question)) {
+        let watch = Stopwatch::start();
+        answers.push(match question {
+            Question::Job => jobs::answer(&stage, options.pairs)?,
+            Question::FromZero => from_zero::answer(&stage, options.pairs, options.crowds)?,
+            Question::Step => step::answer(&stage, options.steps)?,
+            Question::Hot => hot::answer(&stage, repository.root(), options.rounds, options.seconds)?,
+            Question::Memory => footprint::answer(kit, options.functions)?,
+        });
+        println!("{question:?} took {:.0} s", watch.elapsed().as_secs_f64());
+    }
+    Ok(answers)
+}
+
+/// Brings the definition of functions into the cluster.
+fn define_functions(repository: &Repository, cluster: &Cluster) -> Result<()> {
+    let definition = repository.root().join("k8s/10-crd.yaml");
+    let steps: [&[&str]; 2] = [
+        &["apply", "--server-side", "--force-conflicts", "--filename"],
+        &["wait", "--for=condition=established", "--timeout=60s", "--filename"],
+    ];
+    for step in steps {
+        let output = cluster.kubectl()?.args(step).arg(&definition).output().context("cannot run kubectl")?;
+        if !output.status.success() {
+            bail!("kubectl {}: {}", step.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    Ok(())
+}
+
+/// Of Kubernetes and of the container runtime of its first node.
+fn versions(api: &Api) -> Result<String> {
+    let nodes = api.get("/api/v1/nodes")?;
+    let nodes = nodes["items"].as_array().context("no list of nodes")?;
+    let info = |name: &str| nodes[0]["status"]["nodeInfo"][name].as_str().unwrap_or("?").to_owned();
+    let (kubelet, runtime) = (info("kubeletVersion"), info("containerRuntimeVersion"));
+    Ok(format!("Kubernetes {kubelet}, {runtime}, {} nodes", nodes.len()))
+}
+
+/// What a call by way of kubectl takes, with what the API server takes for it.
+fn detour_ms(api: &Api) -> Result<f64> {
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let watch = Stopwatch::start();
+        api.get("/version")?;
+        times.push(watch.elapsed().as_secs_f64() * 1e3);
+    }
+    target::median(&times).context("nothing was measured")
+}
+
+impl Contender {
+    /// Each pair begins with the other one.
+    fn order(pair: u32) -> [Self; 2] {
+        if pair % 2 == 1 { [Self::Picofaas, Self::Bare] } else { [Self::Bare, Self::Picofaas] }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Picofaas => "picofaas",
+            Self::Bare => "bare",
+        }
+    }
+}
