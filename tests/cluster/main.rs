@@ -6,8 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
 mod crew;
+mod crowds;
 #[expect(clippy::disallowed_types, reason = "a test has threads of its own")]
 mod detour;
+mod inside;
+mod job_faults;
 mod jobs;
 mod logs;
 mod namespace;

@@ -144,8 +144,10 @@ impl Crew {
         self.owed.set(self.owed.get() + 1);
         self.context.populated.borrow_mut().insert(self.function.lane);
         if !self.closed.get() {
-            // Those that start anyway, because others were lost or a rolling update brings them, will do.
-            self.workload.want(self.placed() + self.owed.get());
+            // Those that start anyway, because others were lost or a rolling update brings them, will do;
+            // one that is stuck is there and will not.
+            let stuck = self.workload.stuck(&self.revision);
+            self.workload.want(self.placed() + self.owed.get() + stuck);
         }
         self.settle();
     }

@@ -146,6 +146,8 @@ pub struct Member {
     pub marked: bool,
     /// What keeps it from serving, or ended it.
     pub trouble: Option<Trouble>,
+    /// It served, runs on, and does not answer: it may be long until it does.
+    pub stuck: bool,
     /// What the watch showed last; nothing before it has shown it at all.
     seen: Option<(bool, bool, i32)>,
 }
@@ -161,6 +163,7 @@ impl Member {
             excused: false,
             marked: false,
             trouble: None,
+            stuck: false,
             seen: None,
         }
     }
@@ -230,6 +233,7 @@ impl Member {
                 } else if restarted || stopped || unready {
                     self.standing = Standing::Lost;
                     self.trouble = why;
+                    self.stuck = !restarted && !stopped;
                     Change::Down(self.exit())
                 } else {
                     Change::Nothing
@@ -237,6 +241,9 @@ impl Member {
             }
             Standing::Coming | Standing::Lost if sighting.ready && self.address.is_some() => self.up(),
             Standing::Coming | Standing::Lost => {
+                // One that was started anew will say so soon.
+                let restarted = before.is_some_and(|(_, _, restarts)| sighting.restarts > restarts);
+                self.stuck &= sighting.running && !restarted;
                 // What it failed of stays known while it tries again.
                 match sighting.trouble {
                     Some(trouble) if self.trouble.as_ref() != Some(&trouble) => {
@@ -268,6 +275,7 @@ impl Member {
 
     fn up(&mut self) -> Change {
         self.standing = Standing::Serving;
+        self.stuck = false;
         self.trouble = None;
         Change::Up
     }
@@ -422,7 +430,14 @@ mod tests {
         member.sighted(seen(&pod(true, &running(), 0, &json!({}))));
         assert_eq!(member.sighted(seen(&pod(false, &running(), 0, &json!({})))), Change::Down(None));
         assert_eq!(member.standing, Standing::Lost);
+        assert!(member.stuck, "it runs and does not answer");
         assert_eq!(member.answered(), Change::Up);
+        assert!(!member.stuck);
+        // Started anew, it is no more stuck than any other that starts.
+        member.sighted(seen(&pod(true, &running(), 0, &json!({}))));
+        member.sighted(seen(&pod(false, &running(), 0, &json!({}))));
+        member.sighted(seen(&pod(false, &running(), 1, &killed())));
+        assert!(!member.stuck && member.standing == Standing::Lost);
     }
 
     #[test]

@@ -220,6 +220,14 @@ impl Workload {
         members.values().filter(|one| one.counts() && !one.excused && one.revision == revision).count()
     }
 
+    /// The pods of a revision that a Deployment counts and that do not answer.
+    #[must_use]
+    pub(super) fn stuck(&self, revision: &str) -> u32 {
+        let members = self.members.borrow();
+        let stuck = members.values().filter(|one| one.counts() && one.stuck && one.revision == revision);
+        u32::try_from(stuck.count()).unwrap_or(u32::MAX)
+    }
+
     /// The pods of other revisions that serve.
     #[must_use]
     pub(super) fn serving_of_others(&self, revision: &str) -> usize {
