@@ -29,8 +29,21 @@ fn furnished() -> Value {
 #[test]
 fn secrets_config_maps_and_what_is_said_of_pods_are_in_the_pods_of_both_modes() {
     let stage = Stage::new("inside");
-    stage.kubectl(&["create", "secret", "generic", "login", "--from-literal=password=open sesame", "--from-literal=both=of the secret"]);
-    stage.kubectl(&["create", "configmap", "settings", "--from-literal=level=high", "--from-literal=other=1"]);
+    stage.kubectl(&[
+        "create",
+        "secret",
+        "generic",
+        "login",
+        "--from-literal=password=open sesame",
+        "--from-literal=both=of the secret",
+    ]);
+    stage.kubectl(&[
+        "create",
+        "configmap",
+        "settings",
+        "--from-literal=level=high",
+        "--from-literal=other=1",
+    ]);
     let server = stage.server(&[]);
     let furnished = furnished();
     let mut once = in_pods("once", "JOB", "");

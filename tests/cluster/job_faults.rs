@@ -38,7 +38,11 @@ fn a_pod_that_the_cluster_takes_away_is_told_as_evicted_and_not_as_crashed() {
     let watch = Stopwatch::start();
     stage.evict(&name_of(&pods[0]));
     let ended = client.ended(&id);
-    println!("fault: eviction of a JOB pod by the API | {} after {:?}", ended["error"]["code"], watch.elapsed());
+    println!(
+        "fault: eviction of a JOB pod by the API | {} after {:?}",
+        ended["error"]["code"],
+        watch.elapsed()
+    );
     assert_eq!(ended["error"]["code"], "POD_EVICTED", "{ended}");
 
     // By kubelet, which looks every ten seconds: a container's log counts.
@@ -48,7 +52,11 @@ fn a_pod_that_the_cluster_takes_away_is_told_as_evicted_and_not_as_crashed() {
     let input = json!({ "to": "stdout", "text": line, "times": 4096, "ms": 600_000 });
     let id = client.enqueue("fills", input);
     let ended = client.ended(&id);
-    println!("fault: JOB pod over its ephemeral storage | {} after {:?}", ended["error"]["code"], watch.elapsed());
+    println!(
+        "fault: JOB pod over its ephemeral storage | {} after {:?}",
+        ended["error"]["code"],
+        watch.elapsed()
+    );
     assert_eq!(ended["error"]["code"], "POD_EVICTED", "{ended}");
     assert!(ended["error"]["message"].as_str().unwrap().contains("1Mi"), "{ended}");
 }
@@ -58,14 +66,16 @@ fn a_retry_beside_the_pod_of_the_attempt_before_is_the_only_one_whose_result_cou
     let stage = Stage::new("beside");
     let runtime = reachable();
     let server = stage.server_at(runtime, &[]);
-    server.register(&in_pods("twice", "JOB", "surroundings").with("maxRetries", 1).with("timeoutMs", 120_000));
+    server
+        .register(&in_pods("twice", "JOB", "surroundings").with("maxRetries", 1).with("timeoutMs", 120_000));
     let mut client = server.client();
     let id = client.enqueue("twice", "{\"ms\":22000}");
     let first = stage.until("the first pod runs", "pods", |pods| pods.len() == 1 && is_running(&pods[0]));
     let (first, watch) = (&first[0], Stopwatch::start());
     // Its Job goes and leaves it behind: nobody ends it, and its attempt is given up.
     stage.kubectl(&["delete", "jobs", "--all", "--cascade=orphan"]);
-    let both = stage.until("the second pod runs", "pods", |pods| pods.iter().filter(|one| is_running(one)).count() == 2);
+    let both = stage
+        .until("the second pod runs", "pods", |pods| pods.iter().filter(|one| is_running(one)).count() == 2);
     let began = watch.elapsed();
     let second = both.iter().find(|pod| name_of(pod) != name_of(first)).expect("there are two");
 
@@ -86,6 +96,9 @@ fn a_retry_beside_the_pod_of_the_attempt_before_is_the_only_one_whose_result_cou
     assert_eq!(client.ended(&id), ended);
     let scrape = server.scrape();
     let counted = ["success_total", "late_results_total"].map(|name| scrape.of_function("twice", name));
-    println!("fault: retry beside the first pod | the second began after {began:?}, 1 result, {} refused", counted[1]);
+    println!(
+        "fault: retry beside the first pod | the second began after {began:?}, 1 result, {} refused",
+        counted[1]
+    );
     assert_eq!(counted, [1.0, 3.0]);
 }

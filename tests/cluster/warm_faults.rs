@@ -169,7 +169,8 @@ fn a_pod_that_is_stuck_gets_no_more_requests_and_is_restarted_while_the_other_se
 fn the_only_pod_of_a_function_that_is_stuck_is_helped_by_another() {
     let stage = Stage::new("only-stuck");
     let server = stage.server(&[]);
-    let different = json!({ "replicas": { "min": 1, "max": 2 }, "attemptTimeoutMs": 5000, "timeoutMs": 60_000 });
+    let different =
+        json!({ "replicas": { "min": 1, "max": 2 }, "attemptTimeoutMs": 5000, "timeoutMs": 60_000 });
     put(&server, &warm("f", "surroundings", &different));
     until_ready(&server, "f", 1);
     until_probed(&stage);
@@ -183,4 +184,25 @@ fn the_only_pod_of_a_function_that_is_stuck_is_helped_by_another() {
     assert_eq!(frozen.receive().status, 200);
     assert_eq!(pods(&stage, "f")[&stuck].1, 0, "it was restarted before anybody was served");
     println!("fault: only warm pod stuck | another one served after {helped:.1?}");
+}
+
+#[test]
+fn a_pod_that_is_stuck_before_its_node_has_found_it_ready_is_noticed_by_us() {
+    let stage = Stage::new("early-stuck");
+    let server = stage.server(&[]);
+    let different =
+        json!({ "replicas": { "min": 0, "max": 2 }, "attemptTimeoutMs": 5000, "timeoutMs": 60_000 });
+    put(&server, &warm("f", "surroundings", &different));
+    let watch = Stopwatch::start();
+    let answer = server.invoke("f", "{\"freeze\":true,\"variables\":[\"HOSTNAME\"]}");
+    let answered = watch.elapsed();
+    let helper = answer.output()["variables"]["HOSTNAME"].as_str().unwrap().to_owned();
+    let pods = pods(&stage, "f");
+    assert_eq!(pods.len(), 2, "{pods:?}");
+    assert!(pods.values().all(|(_, restarts)| *restarts == 0), "{pods:?}");
+    assert!(pods.contains_key(&helper), "{pods:?}");
+    let attempts = answer.header("x-attempts").unwrap();
+    println!(
+        "fault: warm pod stuck by its first request | attempt {attempts}, by another pod, after {answered:.1?}"
+    );
 }

@@ -71,13 +71,9 @@ impl Design {
                 // A start may take its time; afterwards a look once a second says whether it serves, and
                 // one that has been stuck for a while is restarted.
                 let start = i32::try_from(start_s.max(1)).unwrap_or(i32::MAX);
-                container.startup_probe = Some(probe(1, start));
+                container.startup_probe = Some(may_be_stuck(probe(1, start)));
                 container.readiness_probe = Some(probe(1, 2));
-                container.liveness_probe = Some(Probe {
-                    // What does not answer does not hear either that it is to end.
-                    termination_grace_period_seconds: Some(STUCK_GRACE_S),
-                    ..probe(5, 3)
-                });
+                container.liveness_probe = Some(may_be_stuck(probe(5, 3)));
             }
         }
         let revision = revision(&template);
@@ -216,6 +212,11 @@ fn probe(period_s: i32, failures: i32) -> Probe {
     }
 }
 
+/// What fails this does not answer, and does not hear either that it is to end.
+fn may_be_stuck(probe: Probe) -> Probe {
+    Probe { termination_grace_period_seconds: Some(STUCK_GRACE_S), ..probe }
+}
+
 /// A hash of the template as JSON with its keys in order.
 fn revision(template: &PodTemplateSpec) -> String {
     let mut template = template.clone();
@@ -291,7 +292,9 @@ mod tests {
             assert_eq!(container[probe]["httpGet"], json!({ "path": "/health", "port": 8080 }), "{probe}");
         }
         assert_eq!(container["startupProbe"]["failureThreshold"], 30);
-        assert_eq!(container["livenessProbe"]["terminationGracePeriodSeconds"], 5);
+        for probe in ["startupProbe", "livenessProbe"] {
+            assert_eq!(container[probe]["terminationGracePeriodSeconds"], 5, "{probe}");
+        }
         let env = container["env"].as_array().expect("env");
         let value_of = |name: &str| env.iter().find(|one| one["name"] == name).map(|one| &one["value"]);
         assert_eq!(value_of("PICOFAAS_RUNTIME_URL"), Some(&json!(URL)));
@@ -331,7 +334,7 @@ mod tests {
         // A change of this number restarts the pods of every function when the control plane is upgraded.
         assert_eq!(
             json_of(&design(&json!({})), TOKEN_A)["spec"]["template"]["metadata"]["labels"][REVISION],
-            "54841e898ff922f9"
+            "0c9f55d8355d8f32"
         );
     }
 
