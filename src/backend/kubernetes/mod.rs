@@ -13,6 +13,7 @@
 //! | `job` | the object of one Job |
 //! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and who is told of its pods |
 //! | `crew` | the pods that serve one lane |
+//! | `places` | the places of a lane, and how what was lost there ended |
 //! | `asking` | pods that are asked whether they serve |
 //! | `member` | one pod of a `WARM` function, as far as it is known |
 //! | `sighting` | what the watch shows of such a pod |
@@ -35,6 +36,7 @@ pub mod job;
 pub mod jobs;
 pub mod logs;
 pub mod member;
+pub mod places;
 pub mod pod_log;
 pub mod pods;
 pub mod refusals;
