@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 
 use crate::repository::Repository;
+use crate::toolbox::Unavailable;
 use crate::wait::Stopwatch;
 use base::Bases;
 use catalogue::Image;
@@ -63,7 +64,10 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let engine = Engine::find(repository)?;
+    let engine = match Engine::find(repository)? {
+        Ok(engine) => engine,
+        Err(Unavailable(why)) => bail!("{why}"),
+    };
     println!("images are built by {engine}");
     let archives = build(repository, &engine, &options.names)?;
     if let Some(registry) = &options.push {

@@ -11,7 +11,7 @@
 //! | `examples` | the part of `test` that compares what the examples of several languages answer |
 //! | `scaffold` | the part of `test` that tries out what `picofaas new` makes |
 //! | `cluster` | a real Kubernetes of one node on this machine |
-//! | `verify` | tests that need a cluster |
+//! | `verify` | tests that need a cluster, all of them; the part `cluster` of `test` runs some |
 //! | `ends` | how a check ended that has parts |
 //! | `repository` | where the tree is, what is in it, how cargo is called in it |
 //! | `toolbox` | the tools a chore needs and how they get onto this machine |

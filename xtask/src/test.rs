@@ -15,6 +15,8 @@ use crate::repository::Repository;
 use crate::scaffold;
 use crate::tidy;
 use crate::toolbox::{self, Unavailable};
+use crate::verify::Testbed;
+use crate::wait::Stopwatch;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -43,7 +45,7 @@ enum Verdict {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 14] = [
+const CHECKS: [Check; 15] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
     Check { name: "clippy", what: "cargo clippy of every target, with -D warnings", run: clippy },
@@ -78,7 +80,15 @@ const CHECKS: [Check; 14] = [
         what: "k8s/ by the API server's own code, a linter and promtool, without a cluster",
         run: manifests,
     },
+    Check {
+        name: "cluster",
+        what: "JOB and WARM on a real Kubernetes, which is built once, started and taken down",
+        run: cluster,
+    },
 ];
+
+/// The part of tests/cluster that belongs to every change; `cargo xtask verify cluster` runs all of it.
+const CLUSTER_TESTS: [&str; 2] = ["jobs::", "warm::"];
 
 /// What `build` builds: a test or bench that starts a release binary adds it here.
 const RELEASE_BUILDS: [&[&str]; 1] = [&["build", "--release", "--package", "picofaas", "--bins"]];
@@ -87,7 +97,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     let checks = select(&options.only)?;
     if options.list {
         for check in checks {
-            println!("{:<8} {}", check.name, check.what);
+            println!("{:<9} {}", check.name, check.what);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -96,9 +106,9 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     println!(
         "what they need and this machine lacks (rustfmt, clippy, cargo-deny, jq, redocly, schemathesis, ruff, mypy,"
     );
-    println!("maturin, kube-score, prometheus), once:");
+    println!("maturin, kube-score, prometheus, Kubernetes with containerd and etcd), once:");
     for check in &checks {
-        println!("  {:<8} {}", check.name, check.what);
+        println!("  {:<9} {}", check.name, check.what);
     }
 
     let mut sum = Tally::default();
@@ -106,8 +116,10 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     for check in &checks {
         println!("\n== {}: {}", check.name, check.what);
         std::io::stdout().flush()?;
+        let watch = Stopwatch::start();
         let verdict = (check.run)(repository).unwrap_or_else(|error| Verdict::Failed(format!("{error:#}")));
         let (tally, end) = account(verdict);
+        let end = format!("{:>4} s, {end}", watch.elapsed().as_secs());
         println!("== {}: {end}", check.name);
         sum += tally;
         ends.push(end);
@@ -115,7 +127,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
 
     println!();
     for (check, end) in checks.iter().zip(ends) {
-        println!("  {:<8} {end}", check.name);
+        println!("  {:<9} {end}", check.name);
     }
     println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -225,6 +237,13 @@ fn scaffold(repository: &Repository) -> Result<Verdict> {
 /// told as skipped, and yet it is a failure: the table is to be without blanks.
 fn contract(repository: &Repository) -> Result<Verdict> {
     count(repository.cargo(&["run", "--quiet", "--package", "picofaas-contract"]), Tally::from_libtest)
+}
+
+fn cluster(repository: &Repository) -> Result<Verdict> {
+    match Testbed::set_up(repository)? {
+        Ok(testbed) => count(testbed.tests(repository, &CLUSTER_TESTS)?, Tally::from_libtest),
+        Err(Unavailable(why)) => Ok(Verdict::Skipped(why)),
+    }
 }
 
 fn python(repository: &Repository) -> Result<Verdict> {

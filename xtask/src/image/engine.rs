@@ -42,19 +42,21 @@ pub struct Recipe<'r> {
 
 impl Engine {
     /// What is there, or else buildah from Debian's archive.
-    pub fn find(repository: &Repository) -> Result<Self> {
+    pub fn find(repository: &Repository) -> Result<Result<Self, Unavailable>> {
         if !toolbox::is_on_path(BUILDAH.name) {
             // A client alone is no engine: this asks the server.
             if toolbox::runs(Command::new("docker").args(["buildx", "ls"]))
                 && toolbox::runs(Command::new("docker").arg("info"))
             {
-                return Ok(Self::Daemon { program: "docker" });
+                return Ok(Ok(Self::Daemon { program: "docker" }));
             }
             if toolbox::is_on_path("podman") {
-                return Ok(Self::Daemon { program: "podman" });
+                return Ok(Ok(Self::Daemon { program: "podman" }));
             }
             if let Err(Unavailable(why)) = toolbox::debian_programs(&[BUILDAH]) {
-                bail!("there is neither buildah nor docker nor podman to build images with: {why}");
+                return Ok(Err(Unavailable(format!(
+                    "there is neither buildah nor docker nor podman to build images with: {why}"
+                ))));
             }
         }
         let folder = super::folder(repository).join("storage");
@@ -73,7 +75,7 @@ impl Engine {
             let path = folder.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        Ok(Self::Buildah { folder })
+        Ok(Ok(Self::Buildah { folder }))
     }
 
     /// Builds an image.
