@@ -22,8 +22,10 @@ const WAITING: usize = 20;
 
 /// The execution when it has ended, which may take some minutes.
 fn ended(client: &mut Client, id: &str) -> Value {
-    for _ in 0..8 {
-        let execution = client.ended(id);
+    for _ in 0..24 {
+        let answer = client.get(&format!("/v1/executions/{id}?wait=10"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let execution = answer.json();
         if execution["finishedAt"].is_string() {
             return execution;
         }
@@ -50,9 +52,9 @@ fn by_kubectl(_server: &Server, stage: &Stage) {
     stage.kubectl(&["delete", "functions.picofaas.dev", "doomed", "--wait=false"]);
 }
 
-/// Deletes `function` while many of its executions run and others wait, has another one of its name made
+/// Deletes `function` while many of its executions run, each for `ms`, and others wait, has another one of its name made
 /// at once, and gives how they ended.
-fn delete(function: &Value, next: &Value, delete: fn(&Server, &Stage)) -> BTreeMap<String, usize> {
+fn delete(function: &Value, ms: u32, next: &Value, delete: fn(&Server, &Stage)) -> BTreeMap<String, usize> {
     let mode = function["executionMode"].as_str().unwrap();
     let stage = Stage::new("doomed");
     let server = stage.server(&["--job-ttl-s", "1"]);
@@ -62,7 +64,7 @@ fn delete(function: &Value, next: &Value, delete: fn(&Server, &Stage)) -> BTreeM
         until_ready(&server, "doomed", 2);
     }
     let ids: Vec<String> =
-        (0..RUNNING + WAITING).map(|_| client.enqueue("doomed", "{\"ms\":8000}")).collect();
+        (0..RUNNING + WAITING).map(|_| client.enqueue("doomed", json!({ "ms": ms }))).collect();
     server.until_status("doomed", "inFlight", RUNNING as u64);
     server.until_status("doomed", "queued", WAITING as u64);
     if mode == "JOB" {
@@ -75,8 +77,9 @@ fn delete(function: &Value, next: &Value, delete: fn(&Server, &Stage)) -> BTreeM
         (answer.status != 409).then(|| assert_eq!(answer.status, 201, "{answer:?}"))
     });
     let made = watch.elapsed();
-    let answer = server.invoke("doomed", "\"new\"");
-    assert_eq!(answer.output(), "new", "{answer:?}");
+    let id = client.enqueue("doomed", "\"new\"");
+    let answer = ended(&mut client, &id);
+    assert_eq!(answer["output"], "new", "{answer}");
     let served = watch.elapsed();
     let ends = ends(&mut client, &ids);
     let over = watch.elapsed();
@@ -112,22 +115,22 @@ fn counts(successes: usize, removed: usize) -> BTreeMap<String, usize> {
 
 #[test]
 fn jobs_of_a_function_that_is_deleted_over_http_finish_and_who_waits_is_told() {
-    assert_eq!(delete(&job("sleep"), &job("echo"), by_http), counts(RUNNING, WAITING));
+    assert_eq!(delete(&job("sleep"), 15_000, &job("echo"), by_http), counts(RUNNING, WAITING));
 }
 
 #[test]
 fn jobs_of_a_function_that_is_deleted_by_kubectl_end_as_removed() {
-    assert_eq!(delete(&job("sleep"), &job("echo"), by_kubectl), counts(0, RUNNING + WAITING));
+    assert_eq!(delete(&job("sleep"), 600_000, &job("echo"), by_kubectl), counts(0, RUNNING + WAITING));
 }
 
 #[test]
 fn warm_pods_of_a_function_that_is_deleted_over_http_finish_and_who_waits_is_told() {
-    assert_eq!(delete(&stays("sleep"), &stays("echo"), by_http), counts(RUNNING, WAITING));
+    assert_eq!(delete(&stays("sleep"), 8000, &stays("echo"), by_http), counts(RUNNING, WAITING));
 }
 
 #[test]
 fn warm_pods_of_a_function_that_is_deleted_by_kubectl_finish_and_who_waits_is_told() {
-    assert_eq!(delete(&stays("sleep"), &stays("echo"), by_kubectl), counts(RUNNING, WAITING));
+    assert_eq!(delete(&stays("sleep"), 8000, &stays("echo"), by_kubectl), counts(RUNNING, WAITING));
 }
 
 /// What the kernel says of the memory of a process, in KiB.
