@@ -3,14 +3,16 @@
 #
 #   targets.sh picofaas-targets.json
 #
-# Run it again when pods have come or gone, from cron or a timer. kubectl is called as KUBECTL says.
+# Run it again when pods have come or gone, from cron or a timer. kubectl is called as KUBECTL says, and the namespace
+# is picofaas unless NAMESPACE says another.
 set -eu
 
 file=${1:?the file to write}
 
 # A list of targets, one a line, each with a comma behind it.
 pods() {
-    ${KUBECTL:-kubectl} --namespace picofaas get pods --field-selector status.phase=Running --selector "$1" \
+    ${KUBECTL:-kubectl} --namespace "${NAMESPACE:-picofaas}" get pods --selector "$1" \
+        --field-selector status.phase=Running \
         --output go-template="{{range .items}}{{if .status.podIP}}{\"targets\":[\"{{.status.podIP}}:$2\"],\"labels\":{$3}},{{\"\\n\"}}{{end}}{{end}}"
 }
 

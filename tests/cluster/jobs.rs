@@ -150,3 +150,23 @@ fn a_time_out_a_cancellation_and_a_deletion_by_hand_reach_the_pod() {
     assert_eq!(ended["error"]["code"], "INSTANCE_CRASHED", "{ended}");
     eventually("nothing is in flight", || (server.function("slow")["status"]["inFlight"] == 0).then_some(()));
 }
+
+#[test]
+fn a_job_that_is_deleted_without_its_pod_is_missed_and_its_attempt_ends() {
+    let stage = Stage::new("orphan");
+    let server = stage.server(&[]);
+    server.register(&once("slow", "sleep").with("timeoutMs", 600_000));
+    let mut client = server.client();
+    let id = client.enqueue("slow", "{\"ms\":600000}");
+    stage.until("its pod runs", "pods", |pods| pods.len() == 1 && pods[0]["status"]["phase"] == "Running");
+    let watch = Stopwatch::start();
+    stage.kubectl(&["delete", "job", "--all", "--cascade=orphan"]);
+    let ended = client.ended(&id);
+    assert_eq!(ended["error"]["code"], "INSTANCE_CRASHED", "{ended}");
+    let message = ended["error"]["message"].as_str().unwrap();
+    assert!(message.contains("the Job was deleted"), "{message}");
+    println!(
+        "fault: a Job is deleted without its pod | its attempt ended after {:.2} s",
+        watch.elapsed().as_secs_f64()
+    );
+}

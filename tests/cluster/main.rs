@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod calls;
+mod columns;
 mod crew;
 mod crowds;
 #[expect(clippy::disallowed_types, reason = "a test has threads of its own")]
@@ -12,9 +14,11 @@ mod detour;
 mod inside;
 mod job_faults;
 mod jobs;
+mod lease;
 mod logs;
 mod namespace;
 mod pressure;
+mod prometheus;
 mod registry;
 mod stage;
 #[path = "../system/support/mod.rs"]

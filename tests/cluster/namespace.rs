@@ -1,57 +1,41 @@
-//! A namespace of a test's own, with the definition of functions beside it.
+//! A test's namespace by way of a client of its own, where a program for each call would be too slow.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::stage::kubeconfig;
+use crate::stage::{Stage, kubeconfig, watched};
 use crate::support::patience::eventually;
-use crate::support::server::{End, Server, run};
+use crate::support::server::{End, Server, command, run};
 
 /// Where no pod calls: these tests start none that does.
 const NO_RUNTIME: &str = "http://192.0.2.1:1";
 
-/// A namespace, deleted on drop.
+/// A stage and a client.
 pub struct Namespace {
     runtime: Runtime,
     client: Client,
-    pub name: String,
+    pub stage: Stage,
+    /// What control planes find the API server by.
     kubeconfig: String,
 }
 
 impl Namespace {
     /// A new one.
     pub fn new() -> Self {
-        static COUNTED: AtomicU32 = AtomicU32::new(0);
-        let kubeconfig = kubeconfig();
+        let stage = Stage::new("registry");
+        let kubeconfig = stage.with_the_role(&kubeconfig());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let client = runtime.block_on(Client::try_default()).unwrap();
-        let name = format!("registry-{}-{}", std::process::id(), COUNTED.fetch_add(1, Ordering::Relaxed));
-        let namespace = Self { runtime, client, name, kubeconfig };
-        namespace.define();
-        let object = json!({ "metadata": { "name": namespace.name } });
-        let all: Api<NamespaceObject> = Api::all(namespace.client.clone());
-        let object = serde_json::from_value(object).unwrap();
-        namespace.runtime.block_on(all.create(&PostParams::default(), &object)).unwrap();
+        let namespace = Self { runtime, client, stage, kubeconfig };
         // The definition is there when a list of it is answered.
         eventually("functions are known", || {
             namespace.runtime.block_on(namespace.functions().list_metadata(&Default::default())).ok()
         });
         namespace
-    }
-
-    fn define(&self) {
-        let definition: Value = serde_saphyr::from_str(include_str!("../../k8s/10-crd.yaml")).unwrap();
-        let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-        let all: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::from_gvk(&kind));
-        let patch = Patch::Apply(&definition);
-        let params = PatchParams::apply("picofaas-tests").force();
-        self.runtime.block_on(all.patch("functions.picofaas.dev", &params, &patch)).unwrap();
     }
 
     fn functions(&self) -> Api<DynamicObject> {
@@ -60,7 +44,7 @@ impl Namespace {
 
     fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        Api::namespaced_with(self.client.clone(), &self.name, &kind)
+        Api::namespaced_with(self.client.clone(), &self.stage.namespace, &kind)
     }
 
     /// Applies a specification as `kubectl apply` does.
@@ -117,7 +101,14 @@ impl Namespace {
 
     /// A control plane that keeps this namespace, not waited for until it is ready.
     pub fn start(&self) -> Server {
-        Server::start_bare(&self.flags())
+        watched(Server::start_bare(&self.flags()))
+    }
+
+    /// The same in a pod of that name, as it is told.
+    pub fn start_as(&self, pod: &str) -> Server {
+        let mut command = command();
+        command.env("POD_NAME", pod);
+        watched(Server::start_by(command, "127.0.0.1:0", "127.0.0.1:0", &self.flags()))
     }
 
     /// Runs one with more flags to its end.
@@ -128,9 +119,7 @@ impl Namespace {
     }
 
     fn flags(&self) -> [&str; 8] {
-        let cluster = ["--backend", "kubernetes", "--kubeconfig", &self.kubeconfig];
-        let [a, b, c, d] = cluster;
-        [a, b, c, d, "--namespace", &self.name, "--runtime-url", NO_RUNTIME]
+        self.stage.flags(&self.kubeconfig, NO_RUNTIME)
     }
 }
 
@@ -138,14 +127,4 @@ impl Namespace {
 pub fn until_ready(server: &Server) {
     let mut operator = server.operator();
     eventually("the control plane is ready", || (operator.get("/readyz").status == 200).then_some(()));
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let all: Api<NamespaceObject> = Api::all(self.client.clone());
-        let deleted = self.runtime.block_on(all.delete(&self.name, &DeleteParams::background()));
-        if let Err(error) = deleted {
-            eprintln!("the namespace {} stays: {error}", self.name);
-        }
-    }
 }

@@ -1,34 +1,65 @@
-//! Where one test happens: a namespace of its own, and a control plane for it.
+//! Where one test happens: a namespace of its own, and a control plane for it that has the rights of
+//! `k8s/20-rbac.yaml` and no other.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use crate::calls;
 use crate::support::patience::eventually;
 use crate::support::server::Server;
 
 /// The image of the `faulty` example, which is in the cluster.
 const IMAGE: &str = concat!("picofaas/picofaas-test-function:", env!("CARGO_PKG_VERSION"));
 
+/// What is installed for a test: the definition of functions, and what a control plane may do.
+const DEFINITION: &str = include_str!("../../k8s/10-crd.yaml");
+const RIGHTS: &str = include_str!("../../k8s/20-rbac.yaml");
+
+/// Where those rights are held.
+const THEIR_NAMESPACE: &str = "namespace: picofaas\n";
+
+/// Different for each namespace and each kubeconfig of this process.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
 /// A namespace under the Pod Security Standard `restricted`; deleted on drop.
 pub struct Stage {
     pub namespace: String,
+    /// Of the service account, for an hour.
+    token: String,
+    /// Holds kubeconfigs of control planes.
+    folder: TempDir,
 }
 
 impl Stage {
     /// An empty namespace, and the definition of functions in the cluster.
     pub fn new(name: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let nth = NEXT.fetch_add(1, Ordering::Relaxed);
-        let stage = Self { namespace: format!("test-{name}-{}-{nth}", std::process::id()) };
-        let definition = concat!(env!("CARGO_MANIFEST_DIR"), "/k8s/10-crd.yaml");
+        let namespace = format!("test-{name}-{}-{nth}", std::process::id());
+        let mut stage = Self { namespace, token: String::new(), folder: tempfile::tempdir().unwrap() };
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": stage.namespace,
+                "labels": { "pod-security.kubernetes.io/enforce": "restricted" },
+            },
+        });
+        assert_eq!(
+            RIGHTS.matches(THEIR_NAMESPACE).count(),
+            4,
+            "it is named in the account, the Role and the binding"
+        );
+        let rights = RIGHTS.replace(THEIR_NAMESPACE, &format!("namespace: {}\n", stage.namespace));
+        let whole = stage.folder.path().join("install.yaml");
+        std::fs::write(&whole, format!("{object}\n---\n{DEFINITION}\n---\n{rights}")).unwrap();
         // By the server, because tests do it side by side.
-        kubectl(&["apply", "--server-side", "--force-conflicts", "-f", definition]);
-        kubectl(&["create", "namespace", &stage.namespace]);
-        let label = "pod-security.kubernetes.io/enforce=restricted";
-        kubectl(&["label", "namespace", &stage.namespace, label]);
+        kubectl(&["apply", "--server-side", "--force-conflicts", "-f", whole.to_str().unwrap()]);
+        let token = stage.kubectl(&["create", "token", "picofaas", "--duration=1h"]);
+        stage.token = token.trim().to_owned();
         stage
     }
 
@@ -45,17 +76,26 @@ impl Stage {
     /// The same, which finds the API server by another kubeconfig.
     pub fn server_by(&self, kubeconfig: &str, runtime: SocketAddr, flags: &[&str]) -> Server {
         let (listen, url) = (runtime.to_string(), format!("http://{runtime}"));
-        let ours = [
-            "--backend",
-            "kubernetes",
-            "--kubeconfig",
-            kubeconfig,
-            "--namespace",
-            &self.namespace,
-            "--runtime-url",
-            &url,
-        ];
-        Server::start_on("127.0.0.1:0", &listen, &[&ours, flags].concat())
+        let kubeconfig = self.with_the_role(kubeconfig);
+        let flags = [&self.flags(&kubeconfig, &url), flags].concat();
+        watched(Server::start_on("127.0.0.1:0", &listen, &flags))
+    }
+
+    /// The flags of a control plane of this namespace.
+    pub fn flags<'a>(&'a self, kubeconfig: &'a str, runtime_url: &'a str) -> [&'a str; 8] {
+        let [backend, by, here, runtime] = ["--backend", "--kubeconfig", "--namespace", "--runtime-url"];
+        [backend, "kubernetes", by, kubeconfig, here, &self.namespace, runtime, runtime_url]
+    }
+
+    /// The path of a kubeconfig that leads where another one does, with the rights of a control plane.
+    pub fn with_the_role(&self, kubeconfig: &str) -> String {
+        let view = ["config", "view", "--minify", "--raw", "--flatten", "--output", "json"];
+        let mut config: Value = serde_json::from_str(&kubectl_by(kubeconfig, &view)).unwrap();
+        config["users"][0]["user"] = json!({ "token": self.token });
+        let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.path().join(format!("kubeconfig-{nth}"));
+        std::fs::write(&path, config.to_string()).unwrap();
+        path.into_os_string().into_string().unwrap()
     }
 
     /// What `kubectl` says in this namespace.
@@ -89,8 +129,15 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         // What is in it goes by itself, and nobody waits for it.
-        let _ = command(&["delete", "namespace", &self.namespace, "--wait=false"]).output();
+        let delete = ["delete", "namespace", &self.namespace, "--wait=false"];
+        let _ = command(&kubeconfig(), &delete).output();
     }
+}
+
+/// A control plane whose calls to the API server are noted before it ends.
+pub fn watched(mut server: Server) -> Server {
+    server.before_end = Some(calls::note);
+    server
 }
 
 /// A function that runs a handler of the `faulty` example in pods.
@@ -107,16 +154,20 @@ pub fn in_pods(name: &str, mode: &str, handler: &str) -> Value {
 
 /// Runs `kubectl`, which must succeed.
 pub fn kubectl(arguments: &[&str]) -> String {
-    let output = command(arguments).output().unwrap();
+    kubectl_by(&kubeconfig(), arguments)
+}
+
+fn kubectl_by(kubeconfig: &str, arguments: &[&str]) -> String {
+    let output = command(kubeconfig, arguments).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "kubectl {}: {stderr}", arguments.join(" "));
     stdout.into_owned()
 }
 
 /// The program of the variable `KUBECTL`, or the one on the path.
-fn command(arguments: &[&str]) -> Command {
+fn command(kubeconfig: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned()));
-    command.args(["--kubeconfig", &kubeconfig()]).args(arguments);
+    command.args(["--kubeconfig", kubeconfig]).args(arguments);
     command
 }
 

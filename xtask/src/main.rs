@@ -33,6 +33,7 @@ mod openapi;
 mod process;
 mod python;
 mod repository;
+mod rights;
 mod scaffold;
 mod test;
 mod tidy;

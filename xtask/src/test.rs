@@ -15,7 +15,7 @@ use crate::repository::Repository;
 use crate::scaffold;
 use crate::tidy;
 use crate::toolbox::{self, Unavailable};
-use crate::verify::Testbed;
+use crate::verify::{FUNCTION_IMAGE, Testbed};
 use crate::wait::Stopwatch;
 
 #[derive(clap::Args)]
@@ -240,7 +240,7 @@ fn contract(repository: &Repository) -> Result<Verdict> {
 }
 
 fn cluster(repository: &Repository) -> Result<Verdict> {
-    match Testbed::set_up(repository)? {
+    match Testbed::set_up(repository, &[FUNCTION_IMAGE])? {
         Ok(testbed) => count(testbed.tests(repository, &CLUSTER_TESTS)?, Tally::from_libtest),
         Err(Unavailable(why)) => Ok(Verdict::Skipped(why)),
     }

@@ -29,6 +29,8 @@ pub const JQ: Program = Program { name: "jq", package: "jq" };
 pub const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 pub const BUILDAH: Program = Program { name: "buildah", package: "buildah" };
 pub const MMDEBSTRAP: Program = Program { name: "mmdebstrap", package: "mmdebstrap" };
+/// It brings promtool as well.
+pub const PROMETHEUS: Program = Program { name: "prometheus", package: "prometheus" };
 pub const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
 pub const MUSL: Program = Program { name: "musl-gcc", package: "musl-tools" };
 
@@ -275,7 +277,7 @@ pub fn debian_programs(programs: &[Program]) -> Result<(), Unavailable> {
         return Err(Unavailable(format!("apt-get could not install {packages}")));
     }
     for program in &missing {
-        stop_packaged(program.name);
+        stop_packaged(program.package);
     }
     match missing.iter().find(|program| !is_on_path(program.name)) {
         Some(program) => Err(Unavailable(format!("{} brought no program {}", program.package, program.name))),
@@ -283,11 +285,17 @@ pub fn debian_programs(programs: &[Program]) -> Result<(), Unavailable> {
     }
 }
 
-/// Programs whose packages start a server, which nobody asked for: on port 80, or beside ours.
-const PACKAGED_SERVERS: [&str; 3] = [NGINX.name, "containerd", "etcd"];
+/// Packages that start a server, which nobody asked for, on a port of its own or beside ours; and its name.
+const PACKAGED_SERVERS: [(&str, &str); 4] = [
+    (NGINX.package, "nginx"),
+    (PROMETHEUS.package, "prometheus"),
+    ("containerd", "containerd"),
+    ("etcd-server", "etcd"),
+];
 
-fn stop_packaged(server: &str) {
-    if PACKAGED_SERVERS.contains(&server) && Path::new("/run/systemd/system").is_dir() {
+fn stop_packaged(package: &str) {
+    let server = PACKAGED_SERVERS.iter().find(|(starts, _)| *starts == package).map(|(_, server)| *server);
+    if let Some(server) = server.filter(|_| Path::new("/run/systemd/system").is_dir()) {
         println!("stopping the server that the package started: systemctl disable --now {server}");
         if !succeeds(Command::new("systemctl").args(["disable", "--now", server])) {
             println!("warning: it could not be stopped and goes on running");

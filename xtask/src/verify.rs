@@ -8,10 +8,13 @@ use clap::Subcommand;
 use crate::cluster::Cluster;
 use crate::image::{self, Engine};
 use crate::repository::Repository;
-use crate::toolbox::Unavailable;
+use crate::rights::{self, Calls};
+use crate::toolbox::{self, PROMETHEUS, Unavailable};
 
-/// The image that the tests run in pods.
-const IMAGE: &str = "picofaas-test-function";
+/// The image that functions of the tests run.
+pub const FUNCTION_IMAGE: &str = "picofaas-test-function";
+/// The image of the control plane, for those tests that install it.
+const CONTROL_PLANE_IMAGE: &str = "picofaas";
 /// Tests at once: each has a control plane and pods of its own.
 const TESTS_AT_ONCE: &str = "2";
 
@@ -37,27 +40,38 @@ pub fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn cluster(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
-    let testbed = match Testbed::set_up(repository)? {
+    if let Err(Unavailable(why)) = toolbox::debian_programs(&[PROMETHEUS]) {
+        bail!("{why}");
+    }
+    let testbed = match Testbed::set_up(repository, &[FUNCTION_IMAGE, CONTROL_PLANE_IMAGE])? {
         Ok(testbed) => testbed,
         Err(Unavailable(why)) => bail!("{why}"),
     };
-    let status = testbed.tests(repository, filter.as_slice())?.status().context("cannot run cargo")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let calls = Calls::new()?;
+    let mut tests = testbed.tests(repository, filter.as_slice())?;
+    let status = tests.env(rights::VARIABLE, calls.file()).status().context("cannot run cargo")?;
+    if !status.success() {
+        println!("skipped: the comparison of the Role with the calls that were made, because tests failed");
+        return Ok(ExitCode::FAILURE);
+    }
+    calls.compare(repository, testbed.cluster.kubectl()?, filter.is_none())?;
+    Ok(ExitCode::SUCCESS)
 }
 
-/// What tests/cluster needs: a cluster that has the image. One that was started for it goes with this value.
+/// What tests/cluster needs: a cluster that has the images. One that was started for it goes with this value.
 pub struct Testbed {
     cluster: Cluster,
 }
 
 impl Testbed {
-    pub fn set_up(repository: &Repository) -> Result<Result<Self, Unavailable>> {
+    pub fn set_up(repository: &Repository, images: &[&str]) -> Result<Result<Self, Unavailable>> {
         // What can fail without a cluster does so before there is one.
         let engine = match Engine::find(repository)? {
             Ok(engine) => engine,
             Err(why) => return Ok(Err(why)),
         };
-        let archives = image::build(repository, &engine, &[IMAGE.to_owned()])?;
+        let names: Vec<String> = images.iter().map(|name| (*name).to_owned()).collect();
+        let archives = image::build(repository, &engine, &names)?;
         let cluster = match Cluster::for_tests()? {
             Ok(cluster) => cluster,
             Err(why) => return Ok(Err(why)),
@@ -67,9 +81,10 @@ impl Testbed {
                 cluster.import(&archive.path)?;
             }
         } else {
+            let references: Vec<String> = images.iter().map(|name| image::reference(name)).collect();
             println!(
                 "KUBECONFIG names another cluster: its nodes must have, or be able to pull, {}",
-                image::reference(IMAGE)
+                references.join(" and ")
             );
         }
         Ok(Ok(Self { cluster }))

@@ -18,6 +18,7 @@ use super::calls::{Calls, in_time};
 use super::logs::PodLogs;
 use super::pods::Pods;
 use super::refusals;
+use super::turns::Turns;
 use super::verdict::{Failed, of_error};
 use super::workload::Workload;
 use crate::backend::output::Lines;
@@ -28,6 +29,9 @@ use crate::config::ServeArgs;
 const WARM_PERIOD: Duration = Duration::from_secs(45);
 /// How long a connection to the API server may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Deployments that are looked at or made at once. A start with a thousand functions looks at each, and every
+/// call at once is a connection with buffers of its own. To scale one that is known waits for nobody.
+const ENSURED_MAX: usize = 16;
 /// Where a pod finds what its service account may be known by.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -47,6 +51,8 @@ pub struct Cluster {
     pub job_ttl_s: u32,
     /// The pods of each `WARM` function, by its name.
     pub workloads: RefCell<HashMap<String, Rc<Workload>>>,
+    /// Whose Deployments are being looked at or made.
+    pub ensuring: Rc<Turns>,
     /// What is told of pods.
     pub pods: Rc<Pods>,
     /// What they write.
@@ -111,6 +117,7 @@ impl Cluster {
             lasting_runtime_url: urls.lasting,
             job_ttl_s: flags.job_ttl_s,
             workloads: RefCell::default(),
+            ensuring: Turns::of(ENSURED_MAX),
             pods: Rc::default(),
             logs,
             calls,

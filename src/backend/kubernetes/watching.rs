@@ -39,10 +39,14 @@ impl Backoff for Pauses {
     }
 }
 
+/// Objects in an answer of a list. With what the API server keeps beside each, one is some tens of kilobytes
+/// once it is read, and a thousand of them at once would be most of this process's memory.
+pub const PAGE: u32 = 100;
+
 /// What a watch asks for.
 #[must_use]
 pub fn watched() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_S)
+    watcher::Config::default().timeout(WATCH_S).page_size(PAGE)
 }
 
 /// A watch that may be interrupted: told once when it is, and once when it goes on.

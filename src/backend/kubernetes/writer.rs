@@ -99,6 +99,7 @@ impl Workload {
 
     /// Makes the Deployment one that makes the pods of the plan.
     async fn ensure(self: &Rc<Self>, plan: &Plan) -> Result<(), Trouble> {
+        let _turn = self.cluster.ensuring.take().await;
         let (deployments, name) = (self.deployments(), name_of(&self.name));
         let found = call(deployments.get_opt(&name)).await.map_err(trouble)?;
         self.reached();
@@ -209,6 +210,7 @@ impl Workload {
     }
 
     async fn remove(self: &Rc<Self>) -> Result<(), Trouble> {
+        let _turn = self.cluster.ensuring.take().await;
         let (deployments, name) = (self.deployments(), name_of(&self.name));
         let found = call(deployments.get_opt(&name)).await.map_err(trouble)?;
         if found.is_some_and(|found| deployment::is_ours(&found, &self.name)) {

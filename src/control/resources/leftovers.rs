@@ -10,6 +10,7 @@ use kube::api::{DeleteParams, ListParams};
 use super::Resources;
 use super::refused::{Refused, ask};
 use crate::backend::kubernetes::template::{BOOT, FUNCTION, MANAGED_BY, PICOFAAS, name_of};
+use crate::backend::kubernetes::watching::PAGE;
 use crate::control::Control;
 
 /// How long after a call that failed it is made again.
@@ -37,22 +38,31 @@ impl Resources {
     /// Finds Deployments of ours whose function there is not.
     pub(super) async fn find_departed(&self) {
         let deployments: Api<Deployment> = self.cluster.api();
-        let ours = ListParams::default().labels(&format!("{MANAGED_BY}={PICOFAAS},{FUNCTION}"));
+        let mut page =
+            ListParams::default().labels(&format!("{MANAGED_BY}={PICOFAAS},{FUNCTION}")).limit(PAGE);
         let mut said = false;
-        let list = loop {
-            match ask(deployments.list_metadata(&ours)).await {
-                Ok(list) => break list,
+        loop {
+            let list = match ask(deployments.list_metadata(&page)).await {
+                Ok(list) => list,
                 Err(refused) => {
                     warn_once(&mut said, "Deployments are not listed yet", refused);
                     tokio::time::sleep(PAUSE).await;
+                    // Where it has forgotten what it was giving.
+                    page.continue_token = None;
+                    continue;
+                }
+            };
+            let known = self.known.borrow();
+            for deployment in list.items {
+                let labels = deployment.metadata.labels.unwrap_or_default();
+                if let Some(function) = labels.get(FUNCTION).filter(|function| !known.contains_key(*function))
+                {
+                    self.departed.borrow_mut().insert(function.clone());
                 }
             }
-        };
-        let known = self.known.borrow();
-        for deployment in list.items {
-            let labels = deployment.metadata.labels.unwrap_or_default();
-            if let Some(function) = labels.get(FUNCTION).filter(|function| !known.contains_key(*function)) {
-                self.departed.borrow_mut().insert(function.clone());
+            page.continue_token = list.metadata.continue_.filter(|token| !token.is_empty());
+            if page.continue_token.is_none() {
+                return;
             }
         }
     }

@@ -32,6 +32,8 @@ pub struct Server {
     pub management: SocketAddr,
     /// Where runtimes call.
     pub runtime: SocketAddr,
+    /// Done before it is told to end, or killed.
+    pub before_end: Option<fn(&Self)>,
     _state: TempDir,
 }
 
@@ -82,7 +84,8 @@ impl Server {
         Self::start_by(command(), listen, runtime_listen, flags)
     }
 
-    fn start_by(mut command: Command, listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
+    /// The same, by a command that runs the binary with what follows.
+    pub fn start_by(mut command: Command, listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let mut child = command
             .args([
@@ -121,7 +124,16 @@ impl Server {
         let (listen, management, runtime) = (address("listen"), address("management"), address("runtime"));
         let greeting = seen.clone();
         let stderr = std::thread::spawn(move || read_on(stderr, seen));
-        Self { child, stderr: Some(stderr), greeting, listen, management, runtime, _state: state }
+        Self {
+            child,
+            stderr: Some(stderr),
+            greeting,
+            listen,
+            management,
+            runtime,
+            before_end: None,
+            _state: state,
+        }
     }
 
     /// A new connection to the listener for clients.
@@ -183,6 +195,11 @@ impl Server {
     }
 
     pub fn signal(&self, signal: Signal) {
+        if let Some(last) = self.before_end
+            && matches!(signal, Signal::TERM | Signal::KILL)
+        {
+            last(self);
+        }
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
@@ -202,6 +219,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if let Some(last) = self.before_end
+            && matches!(self.child.try_wait(), Ok(None))
+        {
+            last(self);
+        }
         // Fails only if the process has ended, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
