@@ -109,9 +109,18 @@ pub struct JobStart {
     /// What the attempt may take, all in all.
     pub time_left: Duration,
     /// Answered, or the asker gone: it is killed.
-    pub killed: Awaited<()>,
+    pub killed: Awaited<Kill>,
     /// Answered when it is gone.
     pub ended: Answer<JobEnd>,
+}
+
+/// Why the process of a `JOB` is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kill {
+    /// Nobody wants its result.
+    Unwanted,
+    /// It has posted its result, and was not heard to end in `--stop-timeout-ms`.
+    Posted,
 }
 
 /// How the process of a `JOB` ended, or why there was none.

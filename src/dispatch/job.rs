@@ -14,7 +14,7 @@ use crate::gateway::record::{Underway, Word};
 use crate::gateway::reply::Failure;
 use crate::hot::message::Ended;
 use crate::hot::ticket::Ticket;
-use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, question};
+use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, Kill, question};
 
 /// How long the post of a process that exited with 0 may still be on its way. Such a process says
 /// that it has posted, and its post may not have been read off its socket yet.
@@ -55,7 +55,7 @@ async fn run(
     ticket: Ticket,
     start: Box<JobStart>,
     word: Awaited<Word>,
-    kill: Answer<()>,
+    kill: Answer<Kill>,
     end: Awaited<JobEnd>,
 ) {
     // Where control has stopped, `ended` is dropped and `end` says so.
@@ -69,7 +69,7 @@ async fn watch(
     gateway: &Rc<Gateway>,
     ticket: Ticket,
     word: Awaited<Word>,
-    kill: Answer<()>,
+    kill: Answer<Kill>,
     end: Awaited<JobEnd>,
 ) -> Ended {
     let (mut word, mut end) = (std::pin::pin!(word.get()), std::pin::pin!(end.get()));
@@ -97,21 +97,21 @@ async fn watch(
         Some(Word::Posted(how)) => {
             let patience = Duration::from_millis(gateway.settings.flags.stop_timeout_ms);
             if tokio::time::timeout(patience, &mut end).await.is_err() {
-                tracing::warn!(?patience, "a process posted its result, did not end, and is killed");
-                kill.send(());
+                tracing::warn!(?patience, "a process posted its result and is not known to have ended");
+                kill.send(Kill::Posted);
                 end.await;
             }
             how
         }
         Some(Word::Stop(how)) => {
-            kill.send(());
+            kill.send(Kill::Unwanted);
             end.await;
             how
         }
         // The record holds the other end for as long as the attempt is not settled.
         None => {
             debug_assert!(false, "an attempt was settled without a word");
-            kill.send(());
+            kill.send(Kill::Unwanted);
             end.await;
             Ended::Done
         }

@@ -8,8 +8,11 @@
 mod calls;
 mod columns;
 mod crew;
+mod crowds;
 #[expect(clippy::disallowed_types, reason = "a test has threads of its own")]
 mod detour;
+mod inside;
+mod job_faults;
 mod jobs;
 mod lease;
 mod logs;

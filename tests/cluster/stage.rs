@@ -110,6 +110,16 @@ impl Stage {
         list["items"].as_array().unwrap().clone()
     }
 
+    /// Evicts a pod, as the drain of a node does.
+    pub fn evict(&self, pod: &str) {
+        let metadata = json!({ "name": pod, "namespace": self.namespace });
+        let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), eviction.to_string()).unwrap();
+        let path = format!("/api/v1/namespaces/{}/pods/{pod}/eviction", self.namespace);
+        self.kubectl(&["create", "--raw", &path, "-f", file.path().to_str().unwrap()]);
+    }
+
     /// Waits until the objects of a kind are as they should be.
     pub fn until(&self, what: &str, kind: &str, is_right: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         eventually(what, || Some(self.objects(kind)).filter(|objects| is_right(objects)))

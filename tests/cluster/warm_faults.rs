@@ -5,7 +5,8 @@ use serde_json::json;
 use crate::crew::{condition, pods, put, until, until_ready, warm};
 use crate::pressure::Pressure;
 use crate::stage::Stage;
-use crate::support::patience::eventually;
+use crate::support::client::Client;
+use crate::support::patience::{Stopwatch, eventually};
 
 #[test]
 fn an_image_that_is_not_there_leaves_the_version_before_serving_and_says_why() {
@@ -91,4 +92,117 @@ fn a_pod_that_goes_over_its_memory_is_told_as_that_and_serves_again() {
     eventually("the pod was started again and not replaced", || {
         (restarts == 1 || pods(&stage, "f").values().any(|(_, restarts)| *restarts == 1)).then_some(())
     });
+}
+
+#[test]
+fn a_warm_pod_that_is_evicted_costs_nobody_an_answer_and_is_replaced() {
+    let stage = Stage::new("evicted-warm");
+    let server = stage.server(&[]);
+    let different = json!({ "replicas": { "min": 2, "max": 2 }, "concurrency": 8, "maxRetries": 0 });
+    put(&server, &warm("f", "sleep", &different));
+    until_ready(&server, "f", 2);
+    let pressure = Pressure::start(&server, "f", "{\"ms\":10}", 4);
+    let before = pods(&stage, "f");
+    let (first, watch) = (before.keys().next().expect("there are two"), Stopwatch::start());
+    stage.evict(first);
+    eventually("another pod serves in its place", || {
+        let now = pods(&stage, "f");
+        (now.len() == 2 && !now.contains_key(first)).then_some(())
+    });
+    until_ready(&server, "f", 2);
+    let replaced = watch.elapsed();
+    pressure.goes_on(50);
+    let answers: u32 = pressure.stop().values().sum();
+    println!("fault: warm pod evicted | {answers} answers, none failed, 2 pods again after {replaced:?}");
+}
+
+/// Waits until kubelet, too, has found every pod ready, which is later than we do.
+fn until_probed(stage: &Stage) {
+    stage.until("every pod was found ready", "pods", |pods| {
+        pods.iter().all(|pod| pod["status"]["containerStatuses"][0]["ready"] == true)
+    });
+}
+
+/// Which pod answers.
+fn pod_of(client: &mut Client) -> String {
+    let answer = client.invoke("f", "{\"variables\":[\"HOSTNAME\"]}");
+    answer.output()["variables"]["HOSTNAME"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_pod_that_is_stuck_gets_no_more_requests_and_is_restarted_while_the_other_serves() {
+    let stage = Stage::new("stuck");
+    let server = stage.server(&[]);
+    let different = json!({
+        "replicas": { "min": 2, "max": 2 }, "concurrency": 16, "attemptTimeoutMs": 5000, "timeoutMs": 60_000,
+    });
+    put(&server, &warm("f", "surroundings", &different));
+    until_ready(&server, "f", 2);
+    until_probed(&stage);
+    let pressure = Pressure::start(&server, "f", "{\"ms\":10}", 4);
+    let (mut frozen, watch) = (server.client(), Stopwatch::start());
+    frozen.ask_invoke("f", "", "{\"freeze\":true}");
+    until(&server, "f", "one of them is not ready", |status| status["ready"] == 1);
+    let noticed = watch.elapsed();
+    let mut client = server.client();
+    let healthy = pod_of(&mut client);
+    for _ in 0..50 {
+        assert_eq!(pod_of(&mut client), healthy);
+    }
+    let answer = frozen.receive();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let (answered, attempts) = (watch.elapsed(), answer.header("x-attempts").unwrap().to_owned());
+    eventually("its container was started again", || {
+        pods(&stage, "f").iter().any(|(pod, (_, restarts))| *pod != healthy && *restarts == 1).then_some(())
+    });
+    until_ready(&server, "f", 2);
+    let restarted = watch.elapsed();
+    eventually("it serves again", || (pod_of(&mut client) != healthy).then_some(()));
+    let answers: u32 = pressure.stop().values().sum();
+    println!(
+        "fault: warm pod stuck | noticed after {noticed:.1?}, restarted after {restarted:.1?}; the request that \
+         froze it was answered after {answered:.1?} by attempt {attempts}; {answers} others were, none failed"
+    );
+}
+
+#[test]
+fn the_only_pod_of_a_function_that_is_stuck_is_helped_by_another() {
+    let stage = Stage::new("only-stuck");
+    let server = stage.server(&[]);
+    let different =
+        json!({ "replicas": { "min": 1, "max": 2 }, "attemptTimeoutMs": 5000, "timeoutMs": 60_000 });
+    put(&server, &warm("f", "surroundings", &different));
+    until_ready(&server, "f", 1);
+    until_probed(&stage);
+    let (mut frozen, watch) = (server.client(), Stopwatch::start());
+    let stuck = pod_of(&mut server.client());
+    frozen.ask_invoke("f", "", "{\"freeze\":true}");
+    until(&server, "f", "it is not ready", |status| status["ready"] == 0);
+    let helper = pod_of(&mut server.client());
+    let helped = watch.elapsed();
+    assert_ne!(helper, stuck);
+    assert_eq!(frozen.receive().status, 200);
+    assert_eq!(pods(&stage, "f")[&stuck].1, 0, "it was restarted before anybody was served");
+    println!("fault: only warm pod stuck | another one served after {helped:.1?}");
+}
+
+#[test]
+fn a_pod_that_is_stuck_before_its_node_has_found_it_ready_is_noticed_by_us() {
+    let stage = Stage::new("early-stuck");
+    let server = stage.server(&[]);
+    let different =
+        json!({ "replicas": { "min": 0, "max": 2 }, "attemptTimeoutMs": 5000, "timeoutMs": 60_000 });
+    put(&server, &warm("f", "surroundings", &different));
+    let watch = Stopwatch::start();
+    let answer = server.invoke("f", "{\"freeze\":true,\"variables\":[\"HOSTNAME\"]}");
+    let answered = watch.elapsed();
+    let helper = answer.output()["variables"]["HOSTNAME"].as_str().unwrap().to_owned();
+    let pods = pods(&stage, "f");
+    assert_eq!(pods.len(), 2, "{pods:?}");
+    assert!(pods.values().all(|(_, restarts)| *restarts == 0), "{pods:?}");
+    assert!(pods.contains_key(&helper), "{pods:?}");
+    let attempts = answer.header("x-attempts").unwrap();
+    println!(
+        "fault: warm pod stuck by its first request | attempt {attempts}, by another pod, after {answered:.1?}"
+    );
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::cluster::Cluster;
 use super::deployment::Design;
+use super::places::{Lost, Places};
 use super::workload::{Plan, Workload};
 use crate::backend::exit::Exit;
 use crate::backend::{Context, probe};
@@ -27,22 +28,6 @@ const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
 /// The longest such pause.
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);
 
-#[derive(Debug)]
-struct Occupant {
-    pod: String,
-    address: SocketAddr,
-    /// It is of a revision that was replaced before this process began.
-    older: bool,
-}
-
-#[derive(Debug)]
-struct Place {
-    generation: u32,
-    occupant: Option<Occupant>,
-    /// The pod that was lost here for a reason that is not known yet, and the generation that it had.
-    unexplained: Option<(String, u32)>,
-}
-
 /// The pods of one lane.
 #[derive(Debug)]
 pub struct Crew {
@@ -50,7 +35,7 @@ pub struct Crew {
     workload: Rc<Workload>,
     function: Arc<Function>,
     revision: String,
-    places: RefCell<Vec<Place>>,
+    places: RefCell<Places>,
     min: Cell<u32>,
     owed: Cell<u32>,
     /// Pods of older revisions serve until one of its own does.
@@ -74,13 +59,7 @@ impl Crew {
             workload: workload.clone(),
             function: function.clone(),
             revision: design.revision.clone(),
-            places: RefCell::new(
-                function
-                    .addresses
-                    .iter()
-                    .map(|_| Place { generation: 0, occupant: None, unexplained: None })
-                    .collect(),
-            ),
+            places: RefCell::new(Places::new(function.addresses.len())),
             min: Cell::new(spec.replicas.min),
             owed: Cell::new(0),
             takes_older: Cell::new(false),
@@ -106,8 +85,7 @@ impl Crew {
     #[must_use]
     pub fn count(&self) -> u32 {
         let own = self.workload.count(&self.revision);
-        let older =
-            self.places.borrow().iter().filter(|one| one.occupant.as_ref().is_some_and(|o| o.older)).count();
+        let older = self.places.borrow().older().len();
         u32::try_from(own + older).unwrap_or(u32::MAX)
     }
 
@@ -144,21 +122,17 @@ impl Crew {
         self.owed.set(self.owed.get() + 1);
         self.context.populated.borrow_mut().insert(self.function.lane);
         if !self.closed.get() {
-            // Those that start anyway, because others were lost or a rolling update brings them, will do.
-            self.workload.want(self.placed() + self.owed.get());
+            // Those that start anyway, because others were lost or a rolling update brings them, will do;
+            // one that is stuck is there and will not.
+            let stuck = self.workload.stuck(&self.revision);
+            self.workload.want(self.placed() + self.owed.get() + stuck);
         }
         self.settle();
     }
 
     /// A pod that the scheduler has retired may go.
     pub fn stop(&self, instance: InstanceKey) {
-        let pod = {
-            let places = self.places.borrow();
-            let place = places.get(usize::from(instance.place));
-            place
-                .filter(|place| place.generation == instance.generation)
-                .and_then(|place| place.occupant.as_ref().map(|occupant| occupant.pod.clone()))
-        };
+        let pod = self.places.borrow().occupant(instance).map(|occupant| occupant.pod.clone());
         let Some(pod) = pod else { return };
         self.lose(&pod, None, true);
         if self.workload.is_current(self) {
@@ -228,24 +202,11 @@ impl Crew {
         if self.closed.get() {
             return;
         }
-        // A container that was started again may have said so before the end of the one before it was told.
-        let is_explained = exit.is_some_and(|exit| self.explain(pod, exit));
-        let exit = exit.filter(|_| !is_explained);
-        let mut places = self.places.borrow_mut();
-        let found = places
-            .iter_mut()
-            .enumerate()
-            .find(|(_, place)| place.occupant.as_ref().is_some_and(|occupant| occupant.pod == pod));
-        let Some((at, place)) = found else { return };
-        place.occupant = None;
-        let generation = place.generation;
-        if exit.is_none() && !is_explained {
-            place.unexplained = Some((pod.to_owned(), generation));
+        let Lost { endings, vacated } = self.places.borrow_mut().lose(pod, exit);
+        for (at, ending) in endings {
+            self.tell_ending(at, ending);
         }
-        drop(places);
-        if let Some(exit) = exit {
-            self.tell_ending(at, generation, exit);
-        }
+        let Some((at, generation)) = vacated else { return };
         if !serves_on {
             self.function.addresses[at].store(None);
         }
@@ -254,29 +215,20 @@ impl Crew {
 
     /// How the container of a pod ended that was lost before that was known.
     pub(super) fn ended(&self, pod: &str, exit: Exit) {
-        self.explain(pod, exit);
-    }
-
-    /// Tells how a container ended to who lost his connection to it. Answers whether that was not known yet.
-    fn explain(&self, pod: &str, exit: Exit) -> bool {
-        let mut places = self.places.borrow_mut();
-        let is_of = |place: &Place| place.unexplained.as_ref().is_some_and(|(lost, _)| lost == pod);
-        let Some(at) = places.iter().position(is_of) else { return false };
-        let unexplained = places[at].unexplained.take();
-        drop(places);
-        if let Some((_, generation)) = unexplained {
-            self.tell_ending(at, generation, exit);
+        let explained = self.places.borrow_mut().explain(pod, exit);
+        if let Some((at, ending)) = explained {
+            self.tell_ending(at, ending);
         }
-        true
     }
 
     /// A gateway that lost its connection may be waiting for it.
-    fn tell_ending(&self, at: usize, generation: u32, exit: Exit) {
-        let exit = match (exit, self.function.spec.resources.limits.memory_bytes()) {
-            (Exit::OutOfMemory { .. }, Some(limit)) => Exit::OutOfMemory { limit },
-            (exit, _) => exit,
-        };
-        self.function.endings[at].store(Some(Arc::new(Ending { generation, exit })));
+    fn tell_ending(&self, at: usize, mut ending: Ending) {
+        if let (Exit::OutOfMemory { limit }, Some(known)) =
+            (&mut ending.exit, self.function.spec.resources.limits.memory_bytes())
+        {
+            *limit = known;
+        }
+        self.function.endings[at].store(Some(Arc::new(ending)));
     }
 
     /// Gives places to the pods that serve and have none, says what is wrong, and refuses what was asked
@@ -309,16 +261,8 @@ impl Crew {
     // ---- places ----
 
     fn place(&self, pod: &str, address: SocketAddr, older: bool) {
-        let mut places = self.places.borrow_mut();
-        let holds = |place: &Place| place.occupant.as_ref().is_some_and(|occupant| occupant.pod == pod);
-        if places.iter().any(holds) {
-            return;
-        }
-        let Some(at) = places.iter().position(|place| place.occupant.is_none()) else { return };
-        let generation = places[at].generation.wrapping_add(1);
-        places[at].generation = generation;
-        places[at].occupant = Some(Occupant { pod: pod.to_owned(), address, older });
-        drop(places);
+        let placed = self.places.borrow_mut().place(pod, address, older);
+        let Some((at, generation)) = placed else { return };
         let host = address.to_string();
         let entry = Address::new(generation, Target::Tcp(address), &host, "/invoke");
         self.function.addresses[at].store(Some(Arc::new(entry)));
@@ -332,25 +276,20 @@ impl Crew {
     }
 
     fn dismiss_older(&self) {
-        let places = self.places.borrow();
-        let older = places.iter().filter_map(|place| place.occupant.as_ref().filter(|one| one.older));
-        let pods: Vec<String> = older.map(|occupant| occupant.pod.clone()).collect();
-        drop(places);
+        let pods = self.places.borrow().older();
         for pod in pods {
             self.lose(&pod, None, true);
         }
     }
 
     fn placed(&self) -> u32 {
-        let placed = self.places.borrow().iter().filter(|place| place.occupant.is_some()).count();
+        let placed = self.places.borrow().taken();
         u32::try_from(placed).unwrap_or(u32::MAX)
     }
 
     fn address(&self, instance: InstanceKey) -> Option<SocketAddr> {
         let places = self.places.borrow();
-        let place = places.get(usize::from(instance.place))?;
-        let occupant = place.occupant.as_ref().filter(|_| !self.closed.get())?;
-        (place.generation == instance.generation).then_some(occupant.address)
+        places.occupant(instance).filter(|_| !self.closed.get()).map(|occupant| occupant.address)
     }
 
     fn key(&self, at: usize, generation: u32) -> InstanceKey {

@@ -34,6 +34,9 @@ const GRACE_MARGIN_S: i64 = 5;
 /// of a time-out is no other revision. The last one bounds it: an attempt may take a day, the drain of a
 /// node not.
 const GRACES_S: [i64; 4] = [60, 120, 300, 600];
+/// What a pod that does not answer any more may take to end before its container is started again, in
+/// seconds. Those that wait for it are tried elsewhere then.
+const STUCK_GRACE_S: i64 = 5;
 /// A rolling update that gets no further is said to have failed after this, in seconds. It is tried on.
 const PROGRESS_S: i32 = 120;
 /// Old ReplicaSets that are kept. Nobody rolls back by them: the registry is the truth.
@@ -69,9 +72,9 @@ impl Design {
                 // A start may take its time; afterwards a look once a second says whether it serves, and
                 // one that has been stuck for a while is restarted.
                 let start = i32::try_from(start_s.max(1)).unwrap_or(i32::MAX);
-                container.startup_probe = Some(probe(1, start));
+                container.startup_probe = Some(may_be_stuck(probe(1, start)));
                 container.readiness_probe = Some(probe(1, 2));
-                container.liveness_probe = Some(probe(5, 3));
+                container.liveness_probe = Some(may_be_stuck(probe(5, 3)));
             }
         }
         let revision = revision(&template);
@@ -212,6 +215,11 @@ fn probe(period_s: i32, failures: i32) -> Probe {
     }
 }
 
+/// What fails this does not answer, and does not hear either that it is to end.
+fn may_be_stuck(probe: Probe) -> Probe {
+    Probe { termination_grace_period_seconds: Some(STUCK_GRACE_S), ..probe }
+}
+
 /// A hash of the template as JSON with its keys in order.
 fn revision(template: &PodTemplateSpec) -> String {
     let mut template = template.clone();
@@ -287,6 +295,9 @@ mod tests {
             assert_eq!(container[probe]["httpGet"], json!({ "path": "/health", "port": 8080 }), "{probe}");
         }
         assert_eq!(container["startupProbe"]["failureThreshold"], 30);
+        for probe in ["startupProbe", "livenessProbe"] {
+            assert_eq!(container[probe]["terminationGracePeriodSeconds"], 5, "{probe}");
+        }
         let env = container["env"].as_array().expect("env");
         let value_of = |name: &str| env.iter().find(|one| one["name"] == name).map(|one| &one["value"]);
         assert_eq!(value_of("PICOFAAS_RUNTIME_URL"), Some(&json!(URL)));
@@ -326,7 +337,7 @@ mod tests {
         // A change of this number restarts the pods of every function when the control plane is upgraded.
         assert_eq!(
             json_of(&design(&json!({})), TOKEN_A)["spec"]["template"]["metadata"]["labels"][REVISION],
-            "77c59c3e1bcf5146"
+            "0c9f55d8355d8f32"
         );
     }
 

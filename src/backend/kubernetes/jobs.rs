@@ -19,7 +19,7 @@ use super::verdict::Failed;
 use crate::backend::Context;
 use crate::error::Code;
 use crate::function::Function;
-use crate::mailbox::{Awaited, JobEnd, JobStart};
+use crate::mailbox::{Awaited, JobEnd, JobStart, Kill};
 
 /// The first pause before the API server is asked again.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -32,6 +32,9 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 const TAIL_PATIENCE: Duration = Duration::from_millis(500);
 /// How long the pod of a deleted Job may take to be gone before its permit is given back all the same.
 const GONE_PATIENCE: Duration = Duration::from_secs(5);
+/// How much longer the end of a pod that has posted its result may take to be told before its Job is
+/// deleted: a node on which hundreds end at once tells of each when it comes to it.
+const LATE_END: Duration = Duration::from_secs(120);
 /// How often it is looked whether a Job whose pod is not heard of is still there.
 const LOOK: Duration = Duration::from_secs(15);
 /// How long it is tried to delete a Job; after that its own deadline ends it.
@@ -95,7 +98,7 @@ impl Jobs {
     }
 
     /// From before the Job is made until its pod has ended, or is not wanted any more.
-    async fn live(&self, name: &str, object: &Job, time_left: Duration, killed: Awaited<()>) -> JobEnd {
+    async fn live(&self, name: &str, object: &Job, time_left: Duration, killed: Awaited<Kill>) -> JobEnd {
         // Before the Job is there: its pod may end before the answer has come.
         let end = self.cluster.pods.end_of_job(name);
         let (mut end, mut killed) = (std::pin::pin!(end.get()), std::pin::pin!(killed.get()));
@@ -124,7 +127,11 @@ impl Jobs {
                 reason: "the Job was deleted before its pod posted a result".to_owned(),
                 exited_with_0: false,
             }),
-            _ = &mut killed => None,
+            why = &mut killed => match why {
+                // Its Job is to be looked at and its log to be read for a while, if it may be.
+                Some(Kill::Posted) => tokio::time::timeout(LATE_END, &mut end).await.ok().flatten(),
+                Some(Kill::Unwanted) | None => None,
+            },
         };
         let Some(ended) = ended else {
             // First, because its log goes with the pod.

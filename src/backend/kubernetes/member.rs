@@ -5,101 +5,10 @@
 //! container whose successor has announced itself already: then the pod is asked ([`Change::Down`]), and
 //! serves again when it answers.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use k8s_openapi::api::core::v1::{ContainerState, Pod};
-
-use super::deployment::{REVISION, token_of};
-use super::template::PORT;
-use super::verdict;
+use super::sighting::{Sighting, Trouble};
 use crate::backend::exit::Exit;
-use crate::error::Code;
-use crate::id::Token;
-use crate::mailbox::JobEnd;
-
-/// What keeps a pod from serving.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// For people.
-    pub text: String,
-    /// To wait is in vain, as far as the cluster can tell.
-    pub hopeless: bool,
-    /// How its container ended, where that is what it is.
-    pub exit: Option<Exit>,
-}
-
-impl From<JobEnd> for Trouble {
-    fn from(end: JobEnd) -> Self {
-        Self { text: end.reason, hopeless: true, exit: None }
-    }
-}
-
-/// What the watch shows of a pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    /// What it was made of.
-    pub revision: String,
-    /// What it announces itself with.
-    pub token: Option<Token>,
-    /// Where it listens, once it has an address.
-    pub address: Option<SocketAddr>,
-    /// It answers its readiness probe.
-    pub ready: bool,
-    /// It is being deleted, or has ended for good.
-    pub leaving: bool,
-    /// Its container runs.
-    pub running: bool,
-    /// How often its container was started again.
-    pub restarts: i32,
-    /// What keeps it from serving.
-    pub trouble: Option<Trouble>,
-    /// What its container ended of the last time.
-    pub last: Option<Trouble>,
-}
-
-impl Sighting {
-    /// What is to be seen; `None` of a pod that no Deployment of ours made.
-    #[must_use]
-    pub fn of(pod: &Pod) -> Option<Self> {
-        let revision = pod.metadata.labels.as_ref()?.get(REVISION)?.clone();
-        let status = pod.status.as_ref();
-        let container = status.and_then(|status| status.container_statuses.as_ref()?.first());
-        let phase = status.and_then(|status| status.phase.as_deref());
-        let ready = status.and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| {
-            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        });
-        let last = container.and_then(|one| ended(one.last_state.as_ref(), pod));
-        let ip = status.and_then(|status| status.pod_ip.as_ref()?.parse::<IpAddr>().ok());
-        Some(Self {
-            revision,
-            token: pod.spec.as_ref().and_then(token_of),
-            address: ip.map(|ip| SocketAddr::new(ip, PORT)),
-            ready,
-            leaving: pod.metadata.deletion_timestamp.is_some()
-                || matches!(phase, Some("Failed" | "Succeeded")),
-            running: container.is_some_and(|one| one.state.as_ref().is_some_and(|s| s.running.is_some())),
-            restarts: container.map_or(0, |one| one.restart_count),
-            trouble: verdict::cannot_start(pod)
-                .or_else(|| if phase == Some("Failed") { verdict::of_pod(pod) } else { None })
-                .map(|end| Trouble { exit: last.as_ref().and_then(|last| last.exit), ..Trouble::from(end) })
-                .or_else(|| ended(container?.state.as_ref(), pod)),
-            last,
-        })
-    }
-}
-
-/// How a container ended, where this is the state of one that did. It is started again.
-fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<Trouble> {
-    let terminated = state?.terminated.as_ref()?;
-    let (code, text) = verdict::of_exit(terminated, pod);
-    let exit = match (code, terminated.exit_code) {
-        // The limit itself is the lane's to say.
-        (Code::OutOfMemory, _) => Exit::OutOfMemory { limit: 0 },
-        (_, signal) if signal > 128 => Exit::Signal(signal - 128),
-        (_, code) => Exit::Code(code),
-    };
-    Some(Trouble { text, hopeless: false, exit: Some(exit) })
-}
 
 /// Where a pod stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +55,8 @@ pub struct Member {
     pub marked: bool,
     /// What keeps it from serving, or ended it.
     pub trouble: Option<Trouble>,
+    /// It served, runs on, and does not answer: it may be long until it does.
+    pub stuck: bool,
     /// What the watch showed last; nothing before it has shown it at all.
     seen: Option<(bool, bool, i32)>,
 }
@@ -161,6 +72,7 @@ impl Member {
             excused: false,
             marked: false,
             trouble: None,
+            stuck: false,
             seen: None,
         }
     }
@@ -203,6 +115,22 @@ impl Member {
         }
     }
 
+    /// Whether it serves on its own word: its node has not found it ready yet.
+    #[must_use]
+    pub fn is_to_be_asked(&self) -> bool {
+        self.standing == Standing::Serving && self.seen.is_none_or(|(ready, ..)| !ready)
+    }
+
+    /// It was asked for its health again and again, and did not answer.
+    pub fn unanswered(&mut self) -> Change {
+        if !self.is_to_be_asked() {
+            return Change::Nothing;
+        }
+        self.standing = Standing::Lost;
+        self.stuck = true;
+        Change::Down(None)
+    }
+
     /// The watch shows it.
     pub fn sighted(&mut self, sighting: Sighting) -> Change {
         let before = self.seen.replace((sighting.ready, sighting.running, sighting.restarts));
@@ -230,6 +158,7 @@ impl Member {
                 } else if restarted || stopped || unready {
                     self.standing = Standing::Lost;
                     self.trouble = why;
+                    self.stuck = !restarted && !stopped;
                     Change::Down(self.exit())
                 } else {
                     Change::Nothing
@@ -237,6 +166,9 @@ impl Member {
             }
             Standing::Coming | Standing::Lost if sighting.ready && self.address.is_some() => self.up(),
             Standing::Coming | Standing::Lost => {
+                // One that was started anew will say so soon.
+                let restarted = before.is_some_and(|(_, _, restarts)| sighting.restarts > restarts);
+                self.stuck &= sighting.running && !restarted;
                 // What it failed of stays known while it tries again.
                 match sighting.trouble {
                     Some(trouble) if self.trouble.as_ref() != Some(&trouble) => {
@@ -268,6 +200,7 @@ impl Member {
 
     fn up(&mut self) -> Change {
         self.standing = Standing::Serving;
+        self.stuck = false;
         self.trouble = None;
         Change::Up
     }
@@ -275,9 +208,11 @@ impl Member {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Pod;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::id::Token;
 
     fn address() -> SocketAddr {
         "10.1.2.3:8080".parse().expect("an address")
@@ -422,7 +357,28 @@ mod tests {
         member.sighted(seen(&pod(true, &running(), 0, &json!({}))));
         assert_eq!(member.sighted(seen(&pod(false, &running(), 0, &json!({})))), Change::Down(None));
         assert_eq!(member.standing, Standing::Lost);
+        assert!(member.stuck, "it runs and does not answer");
         assert_eq!(member.answered(), Change::Up);
+        assert!(!member.stuck);
+        // Started anew, it is no more stuck than any other that starts.
+        member.sighted(seen(&pod(true, &running(), 0, &json!({}))));
+        member.sighted(seen(&pod(false, &running(), 0, &json!({}))));
+        member.sighted(seen(&pod(false, &running(), 1, &killed())));
+        assert!(!member.stuck && member.standing == Standing::Lost);
+    }
+
+    #[test]
+    fn a_pod_that_serves_on_its_own_word_is_lost_where_it_does_not_answer() {
+        let mut member = new();
+        member.announced(address());
+        member.sighted(seen(&pod(false, &running(), 0, &json!({}))));
+        assert!(member.is_to_be_asked());
+        assert_eq!(member.unanswered(), Change::Down(None));
+        assert!(member.stuck && !member.is_to_be_asked());
+        let mut member = new();
+        member.announced(address());
+        member.sighted(seen(&pod(true, &running(), 0, &json!({}))));
+        assert_eq!(member.unanswered(), Change::Nothing, "its node asks it");
     }
 
     #[test]

@@ -13,7 +13,10 @@
 //! | `job` | the object of one Job |
 //! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and who is told of its pods |
 //! | `crew` | the pods that serve one lane |
+//! | `places` | the places of a lane, and how what was lost there ended |
+//! | `asking` | pods that are asked whether they serve |
 //! | `member` | one pod of a `WARM` function, as far as it is known |
+//! | `sighting` | what the watch shows of such a pod |
 //! | `writer` | the one task that writes a function's Deployment |
 //! | `deployment` | the object of one Deployment, and the revision of its pods |
 //! | `watching` | how the API server is watched, and what is done while it is away |
@@ -24,6 +27,7 @@
 //! | `turns` | so many at once, and the others in line |
 //! | `verdict` | what the state of a pod, or an answer of the API server, means |
 
+mod asking;
 pub mod calls;
 pub mod cluster;
 pub mod crew;
@@ -32,9 +36,11 @@ pub mod job;
 pub mod jobs;
 pub mod logs;
 pub mod member;
+pub mod places;
 pub mod pod_log;
 pub mod pods;
 pub mod refusals;
+pub mod sighting;
 pub mod template;
 pub mod turns;
 pub mod verdict;

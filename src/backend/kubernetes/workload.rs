@@ -16,12 +16,11 @@ use k8s_openapi::api::core::v1::Pod;
 use super::cluster::Cluster;
 use super::crew::Crew;
 use super::deployment::Design;
-use super::member::{Change, Member, Sighting, Standing, Trouble};
+use super::member::{Change, Member, Standing};
 use super::pods::Keeper;
+use super::sighting::{Sighting, Trouble};
 use super::{template, verdict};
-use crate::backend::probe;
 use crate::error::{Code, Refusal};
-use crate::function::Target;
 use crate::id::Token;
 
 /// Pods that have announced themselves and that the watch has not shown yet, of one function. A watch that
@@ -29,10 +28,6 @@ use crate::id::Token;
 const UNSEEN_MAX: usize = 1024;
 /// How long the watch may take to show a pod that has announced itself. It may be down for a while.
 const UNSEEN_PATIENCE: Duration = Duration::from_secs(60);
-/// The first pause between two looks whether a pod that was lost answers; it doubles.
-const LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
-/// The longest such pause.
-const LOOK_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Revisions whose tokens are known: the one that is wanted and those that still have pods.
 const TOKENS_MAX: usize = 16;
 
@@ -220,6 +215,14 @@ impl Workload {
         members.values().filter(|one| one.counts() && !one.excused && one.revision == revision).count()
     }
 
+    /// The pods of a revision that a Deployment counts and that do not answer.
+    #[must_use]
+    pub(super) fn stuck(&self, revision: &str) -> u32 {
+        let members = self.members.borrow();
+        let stuck = members.values().filter(|one| one.counts() && one.stuck && one.revision == revision);
+        u32::try_from(stuck.count()).unwrap_or(u32::MAX)
+    }
+
     /// The pods of other revisions that serve.
     #[must_use]
     pub(super) fn serving_of_others(&self, revision: &str) -> usize {
@@ -296,6 +299,9 @@ impl Workload {
             self.forget_unseen_later(pod.to_owned());
         }
         self.tell(pod, &change);
+        if change == Change::Up {
+            self.ask_until_ready(pod.to_owned());
+        }
         Some(Ok(()))
     }
 
@@ -389,7 +395,7 @@ impl Workload {
         self.settle();
     }
 
-    fn tell(self: &Rc<Self>, name: &str, change: &Change) {
+    pub(super) fn tell(self: &Rc<Self>, name: &str, change: &Change) {
         match change {
             Change::Nothing => {}
             Change::Troubled(exit) => {
@@ -432,27 +438,6 @@ impl Workload {
             let text = member.trouble.as_ref().map_or("it is not ready any more", |trouble| &trouble.text);
             tracing::warn!(function = %self.name, pod, "a pod does not serve: {text}");
         }
-    }
-
-    /// Asks a pod that was lost until it answers or is given up.
-    fn look_at(self: &Rc<Self>, pod: String) {
-        let workload = self.clone();
-        tokio::task::spawn_local(async move {
-            let mut pause = LOOK_PAUSE_MIN;
-            loop {
-                let address = match workload.members.borrow().get(&pod) {
-                    Some(Member { standing: Standing::Lost, address: Some(address), .. }) => *address,
-                    Some(_) | None => return,
-                };
-                if probe::health(&Target::Tcp(address)).await.is_ok() {
-                    let change = workload.members.borrow_mut().get_mut(&pod).map(Member::answered);
-                    workload.tell(&pod, &change.unwrap_or(Change::Nothing));
-                    return;
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LOOK_PAUSE_MAX);
-            }
-        });
     }
 
     fn forget_unseen_later(self: &Rc<Self>, pod: String) {

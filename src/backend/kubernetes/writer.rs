@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::cluster::call;
 use super::deployment::{self, DELETION_COST, Design};
-use super::member::Trouble;
+use super::sighting::Trouble;
 use super::template::{FUNCTION, name_of};
 use super::verdict::Failed;
 use super::workload::{Plan, Workload};

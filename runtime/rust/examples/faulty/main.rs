@@ -17,6 +17,7 @@
 //! | `unserialisable` | returns what JSON cannot say |
 //! | `big` | returns a text of `input.bytes` times `x` |
 //! | `compute` | keeps another thread busy for `input.ms` milliseconds |
+//! | `surroundings` | waits `input.ms` milliseconds, with `input.freeze` on its first attempt for ever and all of its process with it; then returns `{"attempt","variables","files"}`: which attempt it is, and what the variables and files named in `input` hold |
 //! | `garbage` | answers with bytes that are not HTTP, and closes |
 //! | `half` | promises a body and ends the process with code 3 after half of it |
 //! | `too-much` | streams 8 MiB of valid JSON in chunks |
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
             .with("unserialisable", unserialisable)
             .with("big", big)
             .with("compute", compute)
+            .with("surroundings", surroundings)
             .serve(),
     }
 }
@@ -173,6 +175,36 @@ struct Compute {
 async fn compute(input: Compute) -> Result<(), tokio::task::JoinError> {
     let busy = Duration::from_millis(input.ms);
     tokio::task::spawn_blocking(move || std::thread::park_timeout(busy)).await
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    ms: u64,
+    freeze: bool,
+    variables: Vec<String>,
+    files: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Surroundings {
+    attempt: u32,
+    variables: BTreeMap<String, Option<String>>,
+    files: BTreeMap<String, Result<String, String>>,
+}
+
+async fn surroundings(input: Asked, context: Context) -> Result<Surroundings, Infallible> {
+    while input.freeze && context.attempt() == 1 {
+        // Every handler, `/health` and every signal have this one thread.
+        std::thread::park();
+    }
+    tokio::time::sleep(Duration::from_millis(input.ms)).await;
+    let read = |path: &String| std::fs::read_to_string(path).map_err(|error| error.to_string());
+    Ok(Surroundings {
+        attempt: context.attempt(),
+        variables: input.variables.iter().map(|name| (name.clone(), std::env::var(name).ok())).collect(),
+        files: input.files.iter().map(|path| (path.clone(), read(path))).collect(),
+    })
 }
 
 #[derive(Deserialize, Serialize)]
