@@ -123,6 +123,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         lanes: flags.max_functions * 2 + 64,
     };
     let board = Arc::new(Switchboard::new(extent).context("the rings could not be made")?);
+    board.registry_unread.store(in_cluster, Ordering::Release);
     if let Some(core) = settings.scheduler_core {
         scheduler_thread::stay_off(core);
     }

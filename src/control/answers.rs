@@ -123,8 +123,11 @@ impl Control {
         }
         if !self.loaded.get() {
             let missing = match &self.resources {
-                Some(_) => "the functions were not read from the Kubernetes API server yet",
-                None => "the registry is being loaded",
+                Some(resources) => {
+                    let why = resources.waits_for().map_or_else(String::new, |why| format!(": {why}"));
+                    format!("the functions were not read from the Kubernetes API server yet{why}")
+                }
+                None => "the registry is being loaded".to_owned(),
             };
             return Err(Refusal::new(Code::ControlBusy, missing).retry_after(1));
         }

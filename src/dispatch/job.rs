@@ -20,6 +20,10 @@ use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, Kill, question};
 /// that it has posted, and its post may not have been read off its socket yet.
 const LAST_POST: Duration = Duration::from_millis(50);
 
+/// What is left of an execution's time when another attempt could only end as a time-out, which says
+/// less than why this one failed.
+const LAST_MOMENT: Duration = Duration::from_millis(200);
+
 /// Begins an attempt: from here on a post with its token is its result.
 pub fn begin(gateway: &Rc<Gateway>, served: &Served, ticket: Ticket) {
     let (answer, word) = question();
@@ -121,7 +125,16 @@ async fn watch(
 /// The process is gone and has posted nothing: a failed attempt. Answers what the scheduler is to be
 /// told, where the attempt was not settled before.
 fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Option<Ended> {
-    let outcome = Outcome::Failed(Failure::new(end.code, end.reason));
+    let failure = Failure::new(end.code, end.reason);
+    let now = gateway.clock.now();
+    let is_last = gateway.with_record(ticket, |record| {
+        u128::from(record.deadline.saturating_sub(now)) <= LAST_MOMENT.as_nanos()
+    });
+    // The API server was away until the end of the attempt's time.
+    let outcome = match end.code {
+        Code::KubeUnavailable if is_last == Some(true) => Outcome::Refused(failure),
+        _ => Outcome::Failed(failure),
+    };
     let ended = attempt::Ended { outcome, cold_start: false, init_ns: None, answered: 0 };
     gateway.settle(ticket, ended).map(|(_, how)| how)
 }

@@ -1,6 +1,7 @@
 //! The first two verbs: a request becomes a record, and its ticket goes on the ring.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -181,12 +182,21 @@ impl Gateway {
     }
 
     fn resolve(&self, name: &str) -> Result<Rc<Served>, Refusal> {
-        self.functions.borrow().get(name).cloned().ok_or_else(|| {
-            Refusal::new(
-                Code::FunctionNotFound,
-                format!("there is no function {name:?}; GET /v1/functions lists those there are"),
-            )
-        })
+        self.functions.borrow().get(name).cloned().ok_or_else(|| self.unknown(name))
+    }
+
+    #[cold]
+    fn unknown(&self, name: &str) -> Refusal {
+        if self.board.registry_unread.load(Ordering::Acquire) {
+            // A process that was started anew is called at once by who knows its address.
+            let message =
+                format!("the functions of the cluster were not read yet, and {name:?} may be one of them");
+            return Refusal::new(Code::ControlBusy, message).retry_after(1);
+        }
+        Refusal::new(
+            Code::FunctionNotFound,
+            format!("there is no function {name:?}; GET /v1/functions lists those there are"),
+        )
     }
 
     fn check_draining(&self) -> Result<(), (Rejection, Refusal)> {

@@ -1,7 +1,7 @@
 //! Every ring between the scheduler, the gateways and control, and the doorbells beside them.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Thread;
 
 use crossbeam_queue::ArrayQueue;
@@ -98,6 +98,10 @@ pub struct Switchboard {
     pub obeyed: AtomicU64,
     /// How long those ticks took that had something to do; written by whoever holds the baton.
     pub tick_times: CachePadded<TickCells>,
+    /// The functions of a cluster were not read yet, so one that is not known may be there. Written by control
+    /// (`Release`) when each is known to every gateway, and read by gateways (`Acquire`) for a name they do not
+    /// know.
+    pub registry_unread: AtomicBool,
     /// The scheduler thread, for unparking.
     pub thread: OnceLock<Thread>,
 }
@@ -145,6 +149,7 @@ impl Switchboard {
             wakes_at: AtomicU64::new(u64::MAX),
             ticks: AtomicU64::new(0),
             obeyed: AtomicU64::new(0),
+            registry_unread: AtomicBool::new(false),
             tick_times: CachePadded::default(),
             thread: OnceLock::new(),
         })

@@ -31,10 +31,13 @@ pub fn put(server: &Server, function: &Value) {
 
 /// The pods of a function that are not being deleted.
 pub fn pods(stage: &Stage, function: &str) -> Pods {
+    pods_in(&stage.objects("pods"), function)
+}
+
+/// The same, of all pods of a namespace.
+pub fn pods_in(all: &[Value], function: &str) -> Pods {
     let of = |pod: &Value, at: &str| pod["metadata"][at].as_str().unwrap().to_owned();
-    stage
-        .objects("pods")
-        .iter()
+    all.iter()
         .filter(|pod| pod["metadata"]["labels"]["picofaas.dev/function"] == function)
         .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
         .map(|pod| {

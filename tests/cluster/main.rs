@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod alone;
 mod calls;
 mod columns;
 mod crew;
@@ -24,5 +25,6 @@ mod stage;
 #[path = "../system/support/mod.rs"]
 #[expect(dead_code, reason = "what a test of the whole process needs is not all needed here")]
 mod support;
+mod unbound;
 mod warm;
 mod warm_faults;

@@ -165,7 +165,7 @@ fn kubectl_by(kubeconfig: &str, arguments: &[&str]) -> String {
 }
 
 /// The program of the variable `KUBECTL`, or the one on the path.
-fn command(kubeconfig: &str, arguments: &[&str]) -> Command {
+pub fn command(kubeconfig: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned()));
     command.args(["--kubeconfig", kubeconfig]).args(arguments);
     command

@@ -13,6 +13,7 @@
 //! | `network`, `filter`, `settings` | bridges, chains of the packet filter, kernel settings, and how they go |
 //! | `cgroups`, `mounts`, `marked`, `traces` | what containers and daemons leave, found and removed |
 //! | `lock` | one cluster per machine |
+//! | `outage` | an API server that is away for a while |
 //! | `watcher` | takes the cluster down when its owner vanishes |
 //!
 //! The templates of the configurations, the list of Go modules and the pause program are in `xtask/cluster/`.
@@ -29,6 +30,7 @@ mod lock;
 mod marked;
 mod mounts;
 mod network;
+mod outage;
 mod pause;
 mod roster;
 mod settings;
@@ -41,6 +43,7 @@ use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
@@ -87,6 +90,15 @@ enum Action {
     },
     /// Bring an image in, from an archive as `docker save` and `buildah push` write it
     Import { archive: PathBuf },
+    /// Take the API server away for a while, as a fault, and bring it back
+    Outage {
+        /// In which way it is away
+        #[arg(long, value_enum, default_value = "hangs")]
+        way: outage::Way,
+        /// For how long, before it is brought back
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
     /// Run a command with KUBECONFIG set, on the cluster that is up or else on one that goes with the command
     Run {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
@@ -110,6 +122,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         }
         Action::Import { archive } => {
             Cluster::running()?.import(&archive)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Outage { way, seconds } => {
+            outage::run(&life::folder()?, way, Duration::from_secs(seconds))?;
             Ok(ExitCode::SUCCESS)
         }
         Action::Run { command } => run_on(&command),

@@ -130,6 +130,15 @@ pub enum Unsuccessful {
     Away(String),
 }
 
+/// What is told where the API server says that it is us who may not, and not the object that is wrong. Its
+/// message names the verb and the resource.
+#[must_use]
+pub fn permission(message: &str) -> Option<String> {
+    let is_one =
+        message.contains(" cannot ") && message.contains("in API group") || message == "Unauthorized";
+    is_one.then(|| format!("the control plane lacks a permission (k8s/20-rbac.yaml): {message}"))
+}
+
 /// Makes a call, within [`CALL_TIMEOUT`].
 ///
 /// # Errors

@@ -155,17 +155,22 @@ impl Jobs {
     /// Posts the Job; again and again while the API server may yet take it and there is time.
     async fn make(&self, object: &Job, time_left: Duration) -> Result<(), JobEnd> {
         let jobs: Api<Job> = self.cluster.api();
-        let until = self.context.clock.now() + nanos(time_left.saturating_sub(LAST_WORD));
-        let mut pause = PAUSE_MIN;
+        let until = self.context.clock.now() + nanos(time_left.saturating_sub(LAST_WORD).max(LAST_WORD));
+        let left = || Duration::from_nanos(until.saturating_sub(self.context.clock.now()));
+        let (params, mut pause) = (PostParams::default(), PAUSE_MIN);
         loop {
-            let why = match call(jobs.create(&PostParams::default(), object)).await {
+            let made = call(jobs.create(&params, object));
+            // One that hangs must not take the time in which its reason would be told. Should the Job be made
+            // all the same, its pod finds that it is not wanted, and ends.
+            let why = match tokio::time::timeout(left(), made).await {
                 // Its name has the execution's random bits: who else would have made it.
-                Ok(_) | Err(Failed::Exists) => return Ok(()),
-                Err(Failed::Refused(end)) => return Err(end),
-                Err(Failed::NotFound) => format!("there is no namespace {}", self.cluster.namespace),
-                Err(Failed::Later(why)) => why,
+                Ok(Ok(_) | Err(Failed::Exists)) => return Ok(()),
+                Ok(Err(Failed::Refused(end))) => return Err(end),
+                Ok(Err(Failed::NotFound)) => format!("there is no namespace {}", self.cluster.namespace),
+                Ok(Err(Failed::Later(why))) => why,
+                Err(_) => "it does not answer".to_owned(),
             };
-            let left = Duration::from_nanos(until.saturating_sub(self.context.clock.now()));
+            let left = left();
             if left.is_zero() {
                 let reason =
                     format!("the Kubernetes API server could not be reached until the deadline: {why}");

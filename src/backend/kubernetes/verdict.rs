@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
-use super::calls::Unsuccessful;
+use super::calls::{Unsuccessful, permission};
 use crate::error::Code;
 use crate::mailbox::JobEnd;
 
@@ -157,6 +157,9 @@ pub fn of_error(error: impl Into<Unsuccessful>) -> Failed {
         409 if status.reason == "AlreadyExists" => Failed::Exists,
         // A quota is checked with a lock on it, and who loses is told to come again.
         409 | 408 | 429 | 500.. => Failed::Later(status.message),
+        401 | 403 if let Some(text) = permission(&status.message) => {
+            Failed::Refused(end(Code::AdmissionRefused, text))
+        }
         _ => Failed::Refused(of_refusal(&status.message)),
     }
 }

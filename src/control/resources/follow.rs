@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -27,7 +28,9 @@ impl Control {
         let mut listed = HashSet::new();
         let mut watch = Watched::new("functions");
         while let Some(told) = events.next().await {
-            let Some(event) = watch.event(told) else { continue };
+            let event = watch.event(told);
+            resources.waits_for.replace(watch.trouble().map(ToOwned::to_owned));
+            let Some(event) = event else { continue };
             match event {
                 Event::Init => {
                     listed.clear();
@@ -79,6 +82,7 @@ impl Control {
 
     /// Everything there is was listed and registered.
     fn registry_read(&self, resources: &Rc<Resources>) {
+        self.board.registry_unread.store(false, Ordering::Release);
         if !self.loaded.replace(true) {
             tracing::info!(functions = self.functions.borrow().len(), "the registry was read");
         }

@@ -54,7 +54,8 @@ impl Resources {
         let us = identity();
         // As it was last seen, and since when.
         let mut seen: Option<(Option<String>, Nanos)> = None;
-        let mut said = false;
+        // What is waited for, told once.
+        let mut said = None;
         loop {
             let taken = match ask(leases.get(NAME)).await {
                 Err(Refused::NotFound) => self.take(&leases, None, &us).await,
@@ -77,21 +78,27 @@ impl Resources {
             match taken {
                 Ok(Hold::Ours) => {
                     self.holds.set(true);
+                    self.waits_for.replace(None);
                     return;
                 }
-                Ok(Hold::Others(holder)) if !said => {
-                    said = true;
-                    tracing::warn!(holder, "another control plane is at work here; it is waited for");
+                Ok(Hold::Others(holder)) => {
+                    self.wait_for(&mut said, format!("another control plane, {holder}, is at work here"));
                 }
                 // Somebody was faster: it is looked at again.
-                Ok(Hold::Others(_)) | Err(Refused::Changed | Refused::Exists | Refused::NotFound) => {}
-                Err(Refused::Told(refusal)) if !said => {
-                    said = true;
-                    tracing::warn!("the Lease cannot be taken yet: {}", refusal.message);
+                Err(Refused::Changed | Refused::Exists | Refused::NotFound) => {}
+                Err(Refused::Told(refusal)) => {
+                    self.wait_for(&mut said, format!("the Lease cannot be taken yet: {}", refusal.message));
                 }
-                Err(Refused::Told(_)) => {}
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn wait_for(&self, said: &mut Option<String>, what: String) {
+        if said.as_ref() != Some(&what) {
+            tracing::warn!("the functions are not read: {what}");
+            self.waits_for.replace(Some(what.clone()));
+            *said = Some(what);
         }
     }
 
@@ -112,7 +119,10 @@ impl Resources {
                 Err(refused) => Err(refused),
             };
             match kept {
-                Ok(Hold::Ours) => is_failing = false,
+                Ok(Hold::Ours) if std::mem::take(&mut is_failing) => {
+                    tracing::info!("the Lease is renewed again");
+                }
+                Ok(Hold::Ours) => {}
                 Ok(Hold::Others(holder)) if self.holds.get() => {
                     tracing::error!(holder, "another control plane has taken over; this one ends");
                     std::process::exit(1);

@@ -76,6 +76,8 @@ pub struct Resources {
     lists: Cell<u64>,
     /// This process has the Lease.
     holds: Cell<bool>,
+    /// Why the functions are not read, as far as it is known.
+    waits_for: RefCell<Option<String>>,
     turn: super::Turn,
 }
 
@@ -92,12 +94,19 @@ impl Resources {
             departed: RefCell::default(),
             lists: Cell::new(0),
             holds: Cell::new(false),
+            waits_for: RefCell::default(),
             turn: super::Turn::default(),
         })
     }
 }
 
 impl Resources {
+    /// Why the functions are not read yet, where that is known.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<String> {
+        self.waits_for.borrow().clone()
+    }
+
     /// Why the last specification of a function is not served.
     #[must_use]
     pub fn invalid(&self, name: &str) -> Option<Invalid> {

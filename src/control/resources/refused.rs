@@ -2,7 +2,7 @@
 
 use kube::core::Status;
 
-use crate::backend::kubernetes::calls::{Unsuccessful, in_time};
+use crate::backend::kubernetes::calls::{Unsuccessful, in_time, permission};
 use crate::error::{Code, Refusal};
 use crate::registry::Fault;
 
@@ -70,18 +70,9 @@ fn of_status(status: &Status) -> Refused {
             .with_details(causes(status)),
         ),
         403 if message.contains("exceeded quota") => told(Code::QuotaExceeded, message),
-        401 | 403 if is_permission(&message) => told(
-            Code::AdmissionRefused,
-            format!("the Role of the control plane lacks what this needs (k8s/20-rbac.yaml): {message}"),
-        ),
-        401 | 403 => told(Code::AdmissionRefused, message),
+        401 | 403 => told(Code::AdmissionRefused, permission(&message).unwrap_or(message)),
         _ => away(&message),
     }
-}
-
-/// Whether it is us who may not, and not the object that is wrong.
-fn is_permission(message: &str) -> bool {
-    message.contains(" cannot ") && message.contains("in API group") || message == "Unauthorized"
 }
 
 fn causes(status: &Status) -> Vec<Fault> {
@@ -115,9 +106,9 @@ mod tests {
 
         let forbidden = "functions.picofaas.dev \"f\" is forbidden: User \"u\" cannot update resource \"functions\" in API group \"picofaas.dev\" in the namespace \"n\"";
         let role = refusal(&json!({"code":403,"reason":"Forbidden","message":forbidden}));
-        assert!(role.code == Code::AdmissionRefused && role.message.contains("Role"), "{role:?}");
+        assert!(role.code == Code::AdmissionRefused && role.message.contains("k8s/20-rbac.yaml"), "{role:?}");
         let policy = refusal(&json!({"code":403,"reason":"Forbidden","message":"denied the request: no"}));
-        assert!(policy.code == Code::AdmissionRefused && !policy.message.contains("Role"), "{policy:?}");
+        assert!(policy.code == Code::AdmissionRefused && !policy.message.contains("rbac"), "{policy:?}");
         let quota = refusal(&json!({"code":403,"reason":"Forbidden","message":"exceeded quota: q"}));
         assert_eq!(quota.code, Code::QuotaExceeded);
         let busy = refusal(&json!({"code":429,"reason":"TooManyRequests","message":"later"}));
