@@ -95,6 +95,8 @@ fn prepare(stage: &Stage, server: &Server) -> Before {
     let mut client = server.client();
     // The first runs of an image on a node take their time.
     assert_eq!(client.invoke("short", 1).status, 200);
+    // Its permit is held until its pod's end is told, which nobody does while the API server is away.
+    eventually("its pod has ended", || (server.function("short")["status"]["inFlight"] == 0).then_some(()));
     let ends_meanwhile = client.enqueue("long", "{\"ms\":15000}");
     let ends_after = client.enqueue("long", "{\"ms\":50000}");
     stage.until("both run", "pods", |pods| {
