@@ -7,6 +7,7 @@ use crate::pressure::Pressure;
 use crate::stage::Stage;
 use crate::support::client::Client;
 use crate::support::patience::{Stopwatch, eventually};
+use crate::support::server::Server;
 
 #[test]
 fn an_image_that_is_not_there_leaves_the_version_before_serving_and_says_why() {
@@ -59,14 +60,19 @@ fn a_program_that_ends_again_and_again_is_told_with_how_it_does() {
     server.invoke("f", 1).assert_refused(502, "NO_INSTANCE", &["exit code 7"]);
 }
 
+/// A function with two pods, four callers that do not stop, and nobody who tries again for them.
+fn two_pods_under_load(server: &Server) -> Pressure {
+    let different = json!({ "replicas": { "min": 2, "max": 2 }, "concurrency": 8, "maxRetries": 0 });
+    put(server, &warm("f", "sleep", &different));
+    until_ready(server, "f", 2);
+    Pressure::start(server, "f", "{\"ms\":10}", 4)
+}
+
 #[test]
 fn a_pod_that_is_deleted_under_load_costs_nobody_an_answer() {
     let stage = Stage::new("deleted-pod");
     let server = stage.server(&[]);
-    let different = json!({ "replicas": { "min": 2, "max": 2 }, "concurrency": 8, "maxRetries": 0 });
-    put(&server, &warm("f", "sleep", &different));
-    until_ready(&server, "f", 2);
-    let pressure = Pressure::start(&server, "f", "{\"ms\":10}", 4);
+    let pressure = two_pods_under_load(&server);
     let before = pods(&stage, "f");
     let first = before.keys().next().expect("there are two");
     stage.kubectl(&["delete", "pod", first, "--wait=true"]);
@@ -88,9 +94,8 @@ fn a_pod_that_goes_over_its_memory_is_told_as_that_and_serves_again() {
     until_ready(&server, "f", 1);
     server.invoke("f", "{\"bytes\":300000000}").assert_error(500, "OUT_OF_MEMORY", "function", &["32 MiB"]);
     assert_eq!(server.invoke("f", "{\"bytes\":3}").output(), "xxx");
-    let restarts: i64 = pods(&stage, "f").values().map(|(_, restarts)| restarts).sum();
     eventually("the pod was started again and not replaced", || {
-        (restarts == 1 || pods(&stage, "f").values().any(|(_, restarts)| *restarts == 1)).then_some(())
+        pods(&stage, "f").values().any(|(_, restarts)| *restarts == 1).then_some(())
     });
 }
 
@@ -98,10 +103,7 @@ fn a_pod_that_goes_over_its_memory_is_told_as_that_and_serves_again() {
 fn a_warm_pod_that_is_evicted_costs_nobody_an_answer_and_is_replaced() {
     let stage = Stage::new("evicted-warm");
     let server = stage.server(&[]);
-    let different = json!({ "replicas": { "min": 2, "max": 2 }, "concurrency": 8, "maxRetries": 0 });
-    put(&server, &warm("f", "sleep", &different));
-    until_ready(&server, "f", 2);
-    let pressure = Pressure::start(&server, "f", "{\"ms\":10}", 4);
+    let pressure = two_pods_under_load(&server);
     let before = pods(&stage, "f");
     let (first, watch) = (before.keys().next().expect("there are two"), Stopwatch::start());
     stage.evict(first);

@@ -41,8 +41,8 @@ impl Backoff for Pauses {
     }
 }
 
-/// Objects in an answer of a list. With what the API server keeps beside each, one is some tens of kilobytes
-/// once it is read, and a thousand of them at once would be most of this process's memory.
+/// Objects in an answer of a list. A thousand Functions and Deployments at once, with what the API server keeps
+/// beside each, made a start take 40 MB more at its peak.
 pub const PAGE: u32 = 100;
 
 /// What a watch asks for.
