@@ -223,9 +223,12 @@ fn java(repository: &Repository) -> Result<Verdict> {
             return Ok(Verdict::Skipped(why));
         }
     }
-    let mut command = Command::new("mvn");
+    // A JVM that inherits SIGINT ignored, as from a shell's `&`, goes on ignoring it, and so would the instances
+    // that the tests start and interrupt.
+    let mut command = Command::new("env");
     // Without the progress of downloads, which is thousands of lines.
-    command.current_dir(repository.root()).args(["-B", "-ntp", "-f", "runtime/java", "verify"]);
+    command.args(["--default-signal=INT", "mvn", "-B", "-ntp", "-f", "runtime/java", "verify"]);
+    command.current_dir(repository.root());
     status(command)
 }
 
