@@ -19,12 +19,70 @@ use crate::metrics::{BUCKETS_NS, Cells, Count, Meter, Rejection, TICK_BUCKETS_NS
 /// Everything there is to scrape, as text.
 #[must_use]
 pub fn render(control: &Control) -> Vec<u8> {
-    let families = collect(control);
-    let mut text = Vec::with_capacity(64 * 1024);
-    if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
-        tracing::error!(%error, "metrics could not be encoded");
+    let mut exposition = Exposition::for_functions(control.functions.borrow().len());
+    functions(control, &mut exposition);
+    if let Some(cluster) = &control.context.cluster {
+        cluster.calls.seconds.collect().into_iter().for_each(|family| exposition.push(&family));
     }
-    text
+    whole(control, &mut exposition);
+    process(&mut exposition);
+    exposition.text
+}
+
+/// The text so far. What it is made of is encoded as soon as there is a little of it: the metrics of a
+/// thousand functions, as structs, would take several times the memory of their text.
+#[derive(Debug)]
+struct Exposition {
+    text: Vec<u8>,
+}
+
+impl Exposition {
+    /// With room for the text of so many functions that are not called.
+    fn for_functions(count: usize) -> Self {
+        const EACH_BYTES: usize = 1536;
+        const OTHERS_BYTES: usize = 16 * 1024;
+        Self { text: Vec::with_capacity(OTHERS_BYTES + count * EACH_BYTES) }
+    }
+
+    fn family(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        metrics: impl IntoIterator<Item = Metric>,
+    ) {
+        /// As many are structs at once.
+        const CHUNK: usize = 128;
+        let mut metrics = metrics.into_iter().peekable();
+        let mut is_first = true;
+        while metrics.peek().is_some() {
+            let mut family = MetricFamily::default();
+            family.set_name(name.to_owned());
+            family.set_field_type(kind);
+            family.set_metric(metrics.by_ref().take(CHUNK).collect());
+            if is_first {
+                family.set_help(help.to_owned());
+                self.push(&family);
+            } else {
+                let from = self.text.len();
+                self.push(&family);
+                // Its type is said again, and may be said once only.
+                let line = self.text[from..].iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+                self.text.drain(from..from + line);
+            }
+            is_first = false;
+        }
+    }
+
+    /// One that nobody has anything of is left out.
+    fn push(&mut self, family: &MetricFamily) {
+        if family.get_metric().is_empty() {
+            return;
+        }
+        if let Err(error) = TextEncoder::new().encode(std::slice::from_ref(family), &mut self.text) {
+            tracing::error!(%error, name = family.name(), "a metric could not be encoded");
+        }
+    }
 }
 
 type CountOf = fn(&Meter) -> &Count;
@@ -53,12 +111,8 @@ const HISTOGRAMS: [(&str, &str, HistogramOf); 5] = [
     ("cold_start_seconds", "What an instance took to start, as it said itself", |m| &m.cold_start),
 ];
 
-fn collect(control: &Control) -> Vec<MetricFamily> {
-    let mut families = Vec::with_capacity(32);
-    functions(control, &mut families);
-    if let Some(cluster) = &control.context.cluster {
-        families.extend(cluster.calls.seconds.collect());
-    }
+/// What is counted of the whole process.
+fn whole(control: &Control, exposition: &mut Exposition) {
     let gauges = control.board.gateways.iter().map(|gateway| &gateway.gauges);
     let (mut retained, mut connections) = (0, 0);
     for gauge in gauges {
@@ -66,57 +120,43 @@ fn collect(control: &Control) -> Vec<MetricFamily> {
         connections += gauge.connections.load(Ordering::Relaxed);
     }
     let parked = control.board.doorbell.is_asleep();
-    let global = [
+    let gauges = [
         ("picofaas_executions_retained", "Ended executions that can be read", retained as f64),
         ("picofaas_connections", "Open client connections", connections as f64),
         ("picofaas_scheduler_parked", "1 while the scheduler thread is parked", f64::from(u8::from(parked))),
     ];
-    for (name, help, value) in global {
-        families.push(family(name, help, MetricType::GAUGE, vec![gauge(Vec::new(), value)]));
+    for (name, help, value) in gauges {
+        exposition.family(name, help, MetricType::GAUGE, vec![gauge(Vec::new(), value)]);
     }
     let ticks = counter(Vec::new(), control.board.ticks.load(Ordering::Relaxed) as f64);
-    families.push(family(
-        "picofaas_scheduler_ticks_total",
-        "Passes of the scheduler",
-        MetricType::COUNTER,
-        vec![ticks],
-    ));
+    let help = "Passes of the scheduler";
+    exposition.family("picofaas_scheduler_ticks_total", help, MetricType::COUNTER, vec![ticks]);
     let tick = merged(Vec::new(), &TICK_BUCKETS_NS, &[&*control.board.tick_times]);
-    families.push(family(
-        "picofaas_scheduler_tick_seconds",
-        "What a pass of the scheduler took that had something to do, on whichever thread",
-        MetricType::HISTOGRAM,
-        vec![tick],
-    ));
-    let build = vec![label("version", env!("CARGO_PKG_VERSION"))];
-    families.push(family(
-        "picofaas_build_info",
-        "The build that runs",
-        MetricType::GAUGE,
-        vec![gauge(build, 1.0)],
-    ));
-    process(&mut families);
-    families.sort_by(|a, b| a.name().cmp(b.name()));
-    families
+    let help = "What a pass of the scheduler took that had something to do, on whichever thread";
+    exposition.family("picofaas_scheduler_tick_seconds", help, MetricType::HISTOGRAM, vec![tick]);
+    let build = gauge(vec![label("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    exposition.family("picofaas_build_info", "The build that runs", MetricType::GAUGE, vec![build]);
 }
 
-fn functions(control: &Control, families: &mut Vec<MetricFamily>) {
+fn functions(control: &Control, exposition: &mut Exposition) {
     let functions = control.functions.borrow();
     let lanes = control.lanes.borrow();
-    let each = |make: &dyn Fn(&str, &Registered) -> Vec<Metric>| -> Vec<Metric> {
-        functions.iter().flat_map(|(name, registered)| make(name, registered)).collect()
+    type Make<'m> = &'m dyn Fn(&str, &Registered) -> Vec<Metric>;
+    let mut push = |name: &str, help: &str, kind: MetricType, make: Make<'_>| {
+        let metrics = functions.iter().flat_map(|(function, registered)| make(function, registered));
+        exposition.family(&format!("picofaas_function_{name}"), help, kind, metrics);
     };
     for (name, help, count) in COUNTERS {
-        let metrics = each(&|function, registered| {
+        let metrics = |function: &str, registered: &Registered| {
             vec![counter(vec![label("function", function)], registered.meters.sum(count) as f64)]
-        });
-        push(families, name, help, MetricType::COUNTER, metrics);
+        };
+        push(name, help, MetricType::COUNTER, &metrics);
     }
-    let late = each(&|function, registered| {
+    let late = |function: &str, registered: &Registered| {
         vec![counter(vec![label("function", function)], registered.meters.sum(|m| &m.late_results) as f64)]
-    });
-    push(families, "late_results_total", "Answers that came after the end", MetricType::COUNTER, late);
-    let rejected = each(&|function, registered| {
+    };
+    push("late_results_total", "Answers that came after the end", MetricType::COUNTER, &late);
+    let rejected = |function: &str, registered: &Registered| {
         Rejection::ALL
             .iter()
             .map(|reason| {
@@ -124,16 +164,16 @@ fn functions(control: &Control, families: &mut Vec<MetricFamily>) {
                 counter(labels, registered.meters.sum(|m| &m.rejected[*reason as usize]) as f64)
             })
             .collect()
-    });
-    push(families, "rejected_total", "Invocations refused at admission", MetricType::COUNTER, rejected);
+    };
+    push("rejected_total", "Invocations refused at admission", MetricType::COUNTER, &rejected);
     for (name, help, histogram) in HISTOGRAMS {
-        let metrics = each(&|function, registered| {
+        let metrics = |function: &str, registered: &Registered| {
             let cells: Vec<&Cells> =
                 registered.meters.0.iter().filter_map(|m| histogram(m).cells()).collect();
             let labels = vec![label("function", function)];
             if cells.is_empty() { Vec::new() } else { vec![merged(labels, &BUCKETS_NS, &cells)] }
-        });
-        push(families, name, help, MetricType::HISTOGRAM, metrics);
+        };
+        push(name, help, MetricType::HISTOGRAM, &metrics);
     }
     // Gauges are sums over the lanes of a function: its version, and the one it replaces.
     let mut sums: HashMap<&str, [f64; 4]> = HashMap::new();
@@ -156,27 +196,12 @@ fn functions(control: &Control, families: &mut Vec<MetricFamily>) {
         ("ready_replicas", "Instances that are granted work"),
     ];
     for (at, (name, help)) in gauges.into_iter().enumerate() {
-        let metrics = each(&|function, _| {
+        let metrics = |function: &str, _: &Registered| {
             let value = sums.get(function).map_or(0.0, |sum| sum[at]);
             vec![gauge(vec![label("function", function)], value)]
-        });
-        push(families, name, help, MetricType::GAUGE, metrics);
+        };
+        push(name, help, MetricType::GAUGE, &metrics);
     }
-}
-
-fn push(families: &mut Vec<MetricFamily>, name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) {
-    if !metrics.is_empty() {
-        families.push(family(&format!("picofaas_function_{name}"), help, kind, metrics));
-    }
-}
-
-fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(metrics);
-    family
 }
 
 fn label(name: &str, value: &str) -> LabelPair {
@@ -223,7 +248,7 @@ fn merged<const CELLS: usize>(labels: Vec<LabelPair>, bounds: &[Nanos], cells: &
 }
 
 /// The `process_*` families, from `/proc/self`; those that cannot be read are left out.
-fn process(families: &mut Vec<MetricFamily>) {
+fn process(exposition: &mut Exposition) {
     let page = rustix::param::page_size() as f64;
     let ticks = rustix::param::clock_ticks_per_second() as f64;
     if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
@@ -234,24 +259,24 @@ fn process(families: &mut Vec<MetricFamily>) {
         // rss 24; the first behind the name is field 3.
         let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0.0);
         let cpu = counter(Vec::new(), (field(14) + field(15)) / ticks);
-        families.push(family("process_cpu_seconds_total", "CPU time used", MetricType::COUNTER, vec![cpu]));
+        exposition.family("process_cpu_seconds_total", "CPU time used", MetricType::COUNTER, vec![cpu]);
         for (name, help, value) in [
             ("process_threads", "Threads", field(20)),
             ("process_virtual_memory_bytes", "Virtual memory", field(23)),
             ("process_resident_memory_bytes", "Resident memory", field(24) * page),
             ("process_start_time_seconds", "Start, since the Unix epoch", booted_at() + field(22) / ticks),
         ] {
-            families.push(family(name, help, MetricType::GAUGE, vec![gauge(Vec::new(), value)]));
+            exposition.family(name, help, MetricType::GAUGE, vec![gauge(Vec::new(), value)]);
         }
     }
     if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
         let open = gauge(Vec::new(), open.count() as f64);
-        families.push(family("process_open_fds", "Open file descriptors", MetricType::GAUGE, vec![open]));
+        exposition.family("process_open_fds", "Open file descriptors", MetricType::GAUGE, vec![open]);
     }
     if let Some(most) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         let most = gauge(Vec::new(), most as f64);
         let help = "Open file descriptors that there may be";
-        families.push(family("process_max_fds", help, MetricType::GAUGE, vec![most]));
+        exposition.family("process_max_fds", help, MetricType::GAUGE, vec![most]);
     }
 }
 
@@ -260,4 +285,23 @@ fn booted_at() -> f64 {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let time = stat.lines().find_map(|line| line.strip_prefix("btime "));
     time.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_of_many_functions_is_announced_once_and_complete() {
+        let mut exposition = Exposition::for_functions(0);
+        let metrics = (0..300).map(|number| counter(vec![label("function", &format!("f-{number}"))], 7.0));
+        exposition.family("a_total", "What is counted", MetricType::COUNTER, metrics);
+        exposition.family("nobody_total", "Nothing", MetricType::COUNTER, []);
+        let text = String::from_utf8(exposition.text).unwrap();
+        let (head, samples) = text.split_at(text.find("a_total{").unwrap());
+        assert_eq!(head, "# HELP a_total What is counted\n# TYPE a_total counter\n");
+        let expected: String =
+            (0..300).map(|number| format!("a_total{{function=\"f-{number}\"}} 7\n")).collect();
+        assert_eq!(samples, expected);
+    }
 }

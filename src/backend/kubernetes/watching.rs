@@ -41,9 +41,9 @@ impl Backoff for Pauses {
     }
 }
 
-/// Objects in an answer of a list. A thousand Functions and Deployments at once, with what the API server keeps
-/// beside each, made a start take 40 MB more at its peak.
-pub const PAGE: u32 = 100;
+/// Objects in an answer of a list. Those of a thousand functions at once, with what the API server keeps beside
+/// each, would be the most memory that a start takes.
+pub const PAGE: u32 = 50;
 
 /// What a watch asks for.
 #[must_use]

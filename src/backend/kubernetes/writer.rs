@@ -62,6 +62,7 @@ impl Workload {
         self.writing.set(false);
     }
 
+    /// Its calls are boxed: what waits in line, as a thousand functions do after a start, is to be small.
     async fn step(self: &Rc<Self>) -> Result<Step, Trouble> {
         let plan = self.plan.borrow().clone();
         if self.doomed.get() {
@@ -69,21 +70,32 @@ impl Workload {
                 // Its last lane, when it is closed, has this looked at again.
                 return Ok(Step::Done);
             }
-            self.remove().await?;
+            let _turn = self.cluster.ensuring.take().await;
+            // It may be wanted again by now.
+            if self.doomed.get() && !self.has_crews() {
+                Box::pin(self.remove()).await?;
+            }
             return Ok(if self.doomed.get() && !self.has_crews() { Step::Done } else { Step::More });
         }
         let Some(plan) = plan else { return Ok(Step::Done) };
         if self.made.borrow().as_deref() != Some(plan.design.revision.as_str()) {
-            self.ensure(&plan).await?;
+            let _turn = self.cluster.ensuring.take().await;
+            Box::pin(self.ensure(&plan)).await?;
             return Ok(Step::More);
         }
-        if self.mark().await? {
+        if Box::pin(self.mark()).await? {
             return Ok(Step::More);
         }
-        let replicas = self.replicas.get();
-        if self.written.get() == Some(replicas) {
+        if self.written.get() == Some(self.replicas.get()) {
             return Ok(Step::Done);
         }
+        Box::pin(self.scale()).await?;
+        Ok(Step::More)
+    }
+
+    /// Has the Deployment want as many pods as are wanted here.
+    async fn scale(self: &Rc<Self>) -> Result<(), Trouble> {
+        let replicas = self.replicas.get();
         let change = json!({ "spec": { "replicas": replicas } });
         let name = name_of(&self.name);
         let patch = Patch::Merge(&change);
@@ -94,12 +106,11 @@ impl Workload {
             Err(failed) => return Err(trouble(failed)),
         }
         self.reached();
-        Ok(Step::More)
+        Ok(())
     }
 
     /// Makes the Deployment one that makes the pods of the plan.
     async fn ensure(self: &Rc<Self>, plan: &Plan) -> Result<(), Trouble> {
-        let _turn = self.cluster.ensuring.take().await;
         let (deployments, name) = (self.deployments(), name_of(&self.name));
         let found = call(deployments.get_opt(&name)).await.map_err(trouble)?;
         self.reached();
@@ -210,7 +221,6 @@ impl Workload {
     }
 
     async fn remove(self: &Rc<Self>) -> Result<(), Trouble> {
-        let _turn = self.cluster.ensuring.take().await;
         let (deployments, name) = (self.deployments(), name_of(&self.name));
         let found = call(deployments.get_opt(&name)).await.map_err(trouble)?;
         if found.is_some_and(|found| deployment::is_ours(&found, &self.name)) {
@@ -267,4 +277,20 @@ fn trouble(failed: Failed) -> Trouble {
 /// What may be over in a moment, so that to wait is not in vain.
 fn later(text: String) -> Trouble {
     Trouble { text, hopeless: false, exit: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the future that a function makes, in bytes.
+    fn size_of_future<A, F: Future>(_of: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_writer_that_waits_in_line_is_small() {
+        let bytes = size_of_future(Workload::write);
+        assert!(bytes <= 512, "a thousand of them take {bytes} KB");
+    }
 }
