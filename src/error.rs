@@ -375,6 +375,25 @@ impl Refusal {
         }
     }
 
+    /// For the name of a function that is not registered; it may be one of those that were not read from the
+    /// cluster yet, where that is so.
+    #[must_use]
+    pub fn unknown_function(name: &str, is_registry_unread: bool) -> Self {
+        if is_registry_unread {
+            return Self::unread(&format!(", and {name:?} may be one of them"));
+        }
+        let message = format!("there is no function {name:?}; GET /v1/functions lists those there are");
+        Self::new(Code::FunctionNotFound, message)
+    }
+
+    /// For what only the functions of the cluster would answer, before they are read. A process that was started
+    /// anew is called at once by who knows its address.
+    #[must_use]
+    pub fn unread(and_so: &str) -> Self {
+        let message = format!("the functions of the cluster were not read yet{and_so}; try again");
+        Self::new(Code::ControlBusy, message).retry_after(1)
+    }
+
     /// With the faults listed.
     #[must_use]
     pub fn with_details(mut self, details: Vec<Fault>) -> Self {

@@ -12,6 +12,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -105,7 +106,7 @@ impl Control {
     /// Where there is none of the name.
     pub async fn delete(self: &Rc<Self>, name: &str) -> Result<(), Refusal> {
         let _turn = self.turn.lock().await;
-        let registered = self.functions.borrow_mut().remove(name).ok_or_else(|| unknown(name))?;
+        let registered = self.functions.borrow_mut().remove(name).ok_or_else(|| self.unknown(name))?;
         if let Some(rollout) = registered.rollout {
             rollout.abort();
         }
@@ -145,7 +146,7 @@ impl Control {
     /// No such function, not `WARM`, or out of its range.
     pub fn check_scale(&self, name: &str, replicas: u32) -> Result<(), Refusal> {
         let functions = self.functions.borrow();
-        let registered = functions.get(name).ok_or_else(|| unknown(name))?;
+        let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
         let spec = &registered.wanted.spec;
         if spec.execution_mode != ExecutionMode::Warm {
             let mode = spec.execution_mode.as_str();
@@ -282,6 +283,18 @@ impl Control {
         ))
     }
 
+    /// The refusal for a name that is not registered here.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> Refusal {
+        Refusal::unknown_function(name, self.is_unread())
+    }
+
+    /// Whether there may be functions in the cluster that were not read yet.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.board.registry_unread.load(Ordering::Acquire)
+    }
+
     /// Whether this control plane has what a function needs to run.
     ///
     /// # Errors
@@ -295,15 +308,6 @@ impl Control {
         Err(Refusal::new(Code::InvalidFunction, "this control plane cannot run the function")
             .with_details(obstacles))
     }
-}
-
-/// The refusal for a name that is not registered.
-#[must_use]
-pub fn unknown(name: &str) -> Refusal {
-    Refusal::new(
-        Code::FunctionNotFound,
-        format!("there is no function {name:?}; GET /v1/functions lists those there are"),
-    )
 }
 
 fn version(spec: FunctionSpec, lane: LaneIndex, meters: Arc<Meters>) -> Function {

@@ -187,16 +187,7 @@ impl Gateway {
 
     #[cold]
     fn unknown(&self, name: &str) -> Refusal {
-        if self.board.registry_unread.load(Ordering::Acquire) {
-            // A process that was started anew is called at once by who knows its address.
-            let message =
-                format!("the functions of the cluster were not read yet, and {name:?} may be one of them");
-            return Refusal::new(Code::ControlBusy, message).retry_after(1);
-        }
-        Refusal::new(
-            Code::FunctionNotFound,
-            format!("there is no function {name:?}; GET /v1/functions lists those there are"),
-        )
+        Refusal::unknown_function(name, self.board.registry_unread.load(Ordering::Acquire))
     }
 
     fn check_draining(&self) -> Result<(), (Rejection, Refusal)> {

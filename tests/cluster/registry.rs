@@ -175,9 +175,11 @@ fn a_second_control_plane_waits_until_the_first_has_ended() {
     first.register(&pool("f", NOWHERE));
     let not_ready = second.operator().get("/readyz");
     not_ready.assert_refused(503, "CONTROL_BUSY", &["not read", "another control plane"]);
-    second.client().get("/v1/functions/f").assert_refused(404, "FUNCTION_NOT_FOUND", &[]);
     // Who calls it is not told that there is no such function.
     second.invoke("f", 1).assert_refused(503, "CONTROL_BUSY", &["not read yet"]);
+    for path in ["/v1/functions", "/v1/functions/f", "/v1/functions/f/logs"] {
+        second.operator().get(path).assert_refused(503, "CONTROL_BUSY", &["not read yet"]);
+    }
     assert_eq!(first.stop().code, 0);
     let watch = Stopwatch::start();
     until_ready(&second);

@@ -19,7 +19,6 @@ pub mod store;
 use hyper::Response;
 
 use super::Control;
-use super::changes::unknown;
 use crate::error::{Code, Refusal};
 use crate::gateway::reply::Body;
 use crate::id::ExecutionId;
@@ -40,7 +39,7 @@ impl Control {
         read_pipes().await;
         let mode = {
             let functions = self.functions.borrow();
-            functions.get(name).ok_or_else(|| unknown(name))?.wanted.spec.execution_mode
+            functions.get(name).ok_or_else(|| self.unknown(name))?.wanted.spec.execution_mode
         };
         let log = self.logs.log_of(&name.into());
         let interest = self.brought_up_to_date(mode, name, None, query.follow).await;

@@ -10,7 +10,6 @@ use tokio::sync::MutexGuard;
 use super::Resources;
 use super::object::{FunctionObject, spec_of};
 use super::refused::{Refused, ask};
-use crate::control::changes::unknown;
 use crate::control::{Control, Registered};
 use crate::error::{Code, Refusal};
 use crate::registry::{FunctionName, FunctionSpec};
@@ -109,7 +108,7 @@ impl Control {
         let change = json!({ "spec": { "replicas": { "min": replicas } } });
         match ask(resources.api.patch(name, &PatchParams::default(), &Patch::Merge(change))).await {
             Ok(object) => self.apply_object(resources, &object).await,
-            Err(Refused::NotFound) => Err(unknown(name)),
+            Err(Refused::NotFound) => Err(Refusal::unknown_function(name, false)),
             Err(refused) => Err(refused.told()),
         }
     }
@@ -125,7 +124,7 @@ impl Control {
         name: &str,
     ) -> Result<(), Refusal> {
         // It becomes part of a path.
-        let name = FunctionName::new(name).map_err(|_| unknown(name))?;
+        let name = FunctionName::new(name).map_err(|_| Refusal::unknown_function(name, false))?;
         let _turn = resources.turn.lock().await;
         match ask(resources.api.delete(name.as_str(), &DeleteParams::orphan())).await {
             Ok(answer) => {
@@ -138,7 +137,7 @@ impl Control {
             Err(Refused::NotFound) => {
                 let was_served = self.functions.borrow().contains_key(name.as_str());
                 self.forget_named(resources, name.as_str()).await;
-                if was_served { Ok(()) } else { Err(unknown(name.as_str())) }
+                if was_served { Ok(()) } else { Err(Refusal::unknown_function(name.as_str(), false)) }
             }
             Err(refused) => Err(refused.told()),
         }
