@@ -21,22 +21,27 @@ mod measurement;
 mod memory;
 mod nginx;
 mod report;
+mod run;
 mod runtimes;
 mod server;
+mod tested;
 mod wire;
 mod wrk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
+use serde_json::json;
 
 use self::contender::Contender;
 use self::machine::Machine;
 use self::measurement::{Measurement, Setup};
-use crate::repository::{self, Repository};
+use self::run::Run;
+use self::tested::Tested;
+use crate::repository::Repository;
 use crate::toolbox::{self, Unavailable};
 
 /// Of one core, spent by others during a measurement, from which on it is called disturbed.
@@ -89,35 +94,18 @@ pub struct Options {
     /// Where to write every measurement [default: bench-results/<time>.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Scheduler policy of picofaas: spin, adaptive, park or auto
-    #[arg(long, value_name = "POLICY", default_value = "adaptive")]
-    scheduler: String,
-    /// Further arguments of `picofaas serve`, for every row of picofaas
-    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
-    picofaas_args: String,
     /// A further row of picofaas with further arguments; its own --scheduler replaces the common one
     #[arg(long = "variant", value_name = "NAME=ARGS")]
     variants: Vec<String>,
     /// Measure these rows alone: direct, nginx, picofaas, names of variants
     #[arg(long, value_name = "ROW,ROW", value_delimiter = ',')]
     only: Vec<String>,
-    /// Measure this picofaas instead of building the tree's, to compare two builds
-    #[arg(long, value_name = "FILE")]
-    picofaas_binary: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    tested: Tested,
     /// Call this function instead of the runtime's example `echo`: a program that serves POST /invoke on $PORT
     #[arg(long, value_name = "FILE")]
     upstream_binary: Option<PathBuf>,
-}
-
-/// What is written as JSON.
-#[derive(Serialize)]
-struct Record<'a> {
-    at_utc: String,
-    commit: String,
-    machine: &'a Machine,
-    options: &'a Options,
-    contenders: &'a [Contender],
-    measurements: &'a [Measurement],
 }
 
 fn compare(repository: &Repository, options: &Options) -> Result<ExitCode> {
@@ -137,41 +125,25 @@ fn compare(repository: &Repository, options: &Options) -> Result<ExitCode> {
                 build(repository, &["--package", "picofaas-runtime", "--example", "echo"], "examples/echo")?
             }
         },
-        picofaas: match &options.picofaas_binary {
-            _ if !contenders.iter().any(Contender::is_picofaas) => PathBuf::new(),
-            Some(file) => absolute(file)?,
-            None => build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")?,
+        picofaas: if contenders.iter().any(Contender::is_picofaas) {
+            options.tested.binary(repository)?
+        } else {
+            PathBuf::new()
         },
         seconds: options.seconds,
     };
     fs::create_dir_all(&setup.folder).with_context(|| format!("cannot create {}", setup.folder.display()))?;
 
-    println!("{machine}");
-    machine.warn_when_busy();
-    let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
+    let run = Run::begin(repository, machine)?;
     let measurements = measure_all(&setup, &contenders, options)?;
 
-    let file = match &options.json {
-        Some(file) => file.clone(),
-        None => repository.root().join("bench-results").join(format!("{at_utc}.json")),
-    };
-    let commit = repository.commit()?;
-    let record = Record {
-        at_utc,
-        commit,
-        machine: &machine,
-        options,
-        contenders: &contenders,
-        measurements: &measurements,
-    };
-    save(&file, &record)?;
-
     println!("\n{}", report::tables(&contenders, &options.connections, &measurements));
-    println!("{machine}");
+    println!("{}", run.machine);
     for contender in &contenders {
         println!("{}", contender.describe());
     }
-    println!("every measurement: {}", file.display());
+    let results = json!({ "contenders": contenders, "measurements": measurements });
+    run.save(options.json.as_deref(), "", options, &results)?;
     Ok(verdict(&measurements))
 }
 
@@ -214,8 +186,8 @@ fn verdict(measurements: &[Measurement]) -> ExitCode {
 
 fn contenders(options: &Options) -> Result<Vec<Contender>> {
     let mut all = vec![Contender::direct(), Contender::nginx()];
-    let common: Vec<String> = options.picofaas_args.split_whitespace().map(str::to_owned).collect();
-    all.push(Contender::picofaas("picofaas", &options.scheduler, common.clone()));
+    let common: Vec<String> = options.tested.further();
+    all.push(Contender::picofaas("picofaas", &options.tested.scheduler, common.clone()));
     for variant in &options.variants {
         let Some((name, arguments)) = variant.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             bail!("--variant {variant}: write NAME=ARGS, for example --variant 'park=--scheduler park'");
@@ -225,7 +197,7 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
         }
         let mut together = common.clone();
         together.extend(arguments.split_whitespace().map(str::to_owned));
-        all.push(Contender::picofaas(name, &options.scheduler, together));
+        all.push(Contender::picofaas(name, &options.tested.scheduler, together));
     }
     if let Some(unknown) = options.only.iter().find(|name| !all.iter().any(|c| c.name == **name)) {
         let names: Vec<&str> = all.iter().map(|contender| contender.name.as_str()).collect();
@@ -248,58 +220,4 @@ fn build(repository: &Repository, what: &[&str], binary: &str) -> Result<PathBuf
 
 fn absolute(file: &Path) -> Result<PathBuf> {
     file.canonicalize().with_context(|| format!("there is no {}", file.display()))
-}
-
-fn save(file: &Path, record: &impl Serialize) -> Result<()> {
-    let place = || format!("cannot write {}", file.display());
-    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).with_context(place)?;
-    }
-    let mut json = serde_json::to_string_pretty(record)?;
-    json.push('\n');
-    fs::write(file, json).with_context(place)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::contender::Kind;
-    use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        options: Options,
-    }
-
-    fn parse(line: &[&str]) -> Result<Vec<Contender>> {
-        contenders(&Line::try_parse_from([&["bench"], line].concat())?.options)
-    }
-
-    fn names(contenders: &[Contender]) -> Vec<&str> {
-        contenders.iter().map(|contender| contender.name.as_str()).collect()
-    }
-
-    #[test]
-    fn a_plain_bench_compares_direct_nginx_and_picofaas() {
-        assert_eq!(names(&parse(&[]).unwrap()), ["direct", "nginx", "picofaas"]);
-    }
-
-    #[test]
-    fn a_variant_is_a_row_with_the_common_arguments_and_its_own() {
-        let line =
-            ["--picofaas-args", "--gateways 2", "--variant", "park=--scheduler park", "--only", "park"];
-        let rows = parse(&line).unwrap();
-        assert_eq!(names(&rows), ["park"]);
-        let Kind::Picofaas { arguments } = &rows[0].kind else { panic!("not a row of picofaas") };
-        assert_eq!(arguments, &["--gateways", "2", "--scheduler", "park"]);
-    }
-
-    #[test]
-    fn what_names_no_row_or_one_twice_is_refused() {
-        assert!(parse(&["--only", "ngnix"]).is_err());
-        assert!(parse(&["--variant", "park"]).is_err());
-        assert!(parse(&["--variant", "nginx=--x"]).is_err());
-    }
 }

@@ -32,12 +32,12 @@ mod target;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::api::Api;
 use self::rest::Rest;
@@ -45,9 +45,10 @@ use self::stage::{Kit, Stage};
 use self::target::Target;
 use super::machine::Machine;
 use super::report::Spread;
-use super::{absolute, build, save};
+use super::run::Run;
+use super::tested::Tested;
 use crate::cluster::Cluster;
-use crate::repository::{self, Repository};
+use crate::repository::Repository;
 use crate::toolbox::{self, Unavailable};
 use crate::verify::{FUNCTION_IMAGE, Testbed};
 use crate::wait::Stopwatch;
@@ -75,18 +76,12 @@ pub struct Options {
     /// Functions that are registered where memory is measured
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     functions: u32,
-    /// Scheduler policy of picofaas: spin, adaptive, park or auto
-    #[arg(long, value_name = "POLICY", default_value = "adaptive")]
-    scheduler: String,
-    /// Further arguments of `picofaas serve`
-    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
-    picofaas_args: String,
     /// Where to write every measurement [default: bench-results/<time>-cluster.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Measure this picofaas instead of building the tree's
-    #[arg(long, value_name = "FILE")]
-    picofaas_binary: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    tested: Tested,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
@@ -124,18 +119,6 @@ struct Answered {
     measurements: Value,
 }
 
-#[derive(Serialize)]
-struct Record<'a> {
-    at_utc: String,
-    commit: String,
-    machine: &'a Machine,
-    cluster: String,
-    options: &'a Options,
-    took_s: f64,
-    targets: &'a [Target],
-    measurements: serde_json::Map<String, Value>,
-}
-
 pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
         bail!("{why}");
@@ -144,10 +127,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     let machine = Machine::read(&[("wrk", "--version"), ("nginx", "-v")])?;
     let folder = repository.target().join("xtask/bench-cluster");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let picofaas = match &options.picofaas_binary {
-        Some(file) => absolute(file)?,
-        None => build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")?,
-    };
+    let picofaas = options.tested.binary(repository)?;
     let testbed = match Testbed::set_up(repository, &[FUNCTION_IMAGE])? {
         Ok(testbed) => testbed,
         Err(Unavailable(why)) => bail!("{why}"),
@@ -156,16 +136,12 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     if !cluster.is_ours() {
         println!("its pods must reach this machine, and share its clock");
     }
-    println!("{machine}");
-    machine.warn_when_busy();
-    let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
+    let run = Run::begin(repository, machine)?;
     let watch = Stopwatch::start();
     define_functions(repository, cluster)?;
     let api = Api::of(cluster, &folder)?;
-    let mut arguments = vec!["--scheduler".to_owned(), options.scheduler.clone()];
-    arguments.extend(options.picofaas_args.split_whitespace().map(str::to_owned));
     let address = stage::reachable(cluster)?;
-    let kit = Kit { cluster, api: &api, picofaas, arguments, folder, address };
+    let kit = Kit { cluster, api: &api, picofaas, arguments: options.tested.arguments(), folder, address };
     let (versions, detour_ms) = (versions(&api)?, detour_ms(&api)?);
 
     let answers = ask(repository, options, &kit)?;
@@ -186,11 +162,10 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
         target::targets(&targets)
     );
     let took_s = watch.elapsed().as_secs_f64();
-    let commit = repository.commit()?;
-    println!("{machine}\ncluster: {versions}");
+    println!("{}\ncluster: {versions}", run.machine);
     println!(
         "picofaas: the release binary on this machine and not in a pod, --scheduler {}; pods reach it at {address}",
-        options.scheduler
+        options.tested.scheduler
     );
     println!(
         "bare: the API server is called through kubectl proxy, of which a GET of /version takes {detour_ms:.1} ms in all"
@@ -200,23 +175,10 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
         Spread::of(rests.iter().map(|rest| rest.busy_percent).collect()),
         Spread::of(rests.iter().map(|rest| rest.steal_percent).collect())
     );
-    println!("commit: {commit}, took {took_s:.0} s");
-    let file = match &options.json {
-        Some(file) => file.clone(),
-        None => repository.root().join("bench-results").join(format!("{at_utc}-cluster.json")),
-    };
-    let record = Record {
-        at_utc,
-        commit,
-        machine: &machine,
-        cluster: versions,
-        options,
-        took_s,
-        targets: &targets,
-        measurements,
-    };
-    save(&file, &record)?;
-    println!("every measurement: {}", file.display());
+    println!("commit: {}, took {took_s:.0} s", run.commit);
+    let results =
+        json!({ "cluster": versions, "took_s": took_s, "targets": targets, "measurements": measurements });
+    run.save(options.json.as_deref(), "-cluster", options, &results)?;
     let disturbed = rests.iter().filter(|rest| rest.is_disturbed()).count();
     if disturbed > 0 {
         println!(

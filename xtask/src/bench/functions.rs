@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -17,11 +17,13 @@ use serde_json::{Value, json};
 use super::cpu::{MachineCpu, Snapshot};
 use super::machine::Machine;
 use super::report::{Spread, table};
+use super::run::Run;
 use super::server::Server;
+use super::tested::Tested;
 use super::wire::Wire;
 use super::wrk::{Load, WrkResult};
-use super::{OTHERS_CPU_PERCENT_MAX, absolute, build, save};
-use crate::repository::{self, Repository};
+use super::{OTHERS_CPU_PERCENT_MAX, build};
+use crate::repository::Repository;
 use crate::toolbox::{self, Unavailable};
 use crate::wait::{Stopwatch, let_pass};
 
@@ -61,18 +63,12 @@ pub struct Options {
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,32",
           value_parser = clap::value_parser!(u32).range(1..=256))]
     connections: Vec<u32>,
-    /// Scheduler policy of both servers: spin, adaptive, park or auto
-    #[arg(long, value_name = "POLICY", default_value = "adaptive")]
-    scheduler: String,
-    /// Further arguments of `picofaas serve`, for both servers
-    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
-    picofaas_args: String,
     /// Where to write every measurement [default: bench-results/<time>-functions.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Measure this picofaas instead of building the tree's
-    #[arg(long, value_name = "FILE")]
-    picofaas_binary: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    tested: Tested,
 }
 
 /// Both have no process and are never called.
@@ -126,16 +122,6 @@ impl Round {
     }
 }
 
-#[derive(Serialize)]
-struct Record<'a> {
-    at_utc: String,
-    commit: String,
-    machine: &'a Machine,
-    options: &'a Options,
-    at_rest: &'a [AtRest],
-    rounds: &'a [Round],
-}
-
 /// The programs and files of this bench.
 struct Setup<'a> {
     options: &'a Options,
@@ -160,14 +146,9 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
             &["--package", "picofaas-runtime", "--example", "echo"],
             "examples/echo",
         )?,
-        picofaas: match &options.picofaas_binary {
-            Some(file) => absolute(file)?,
-            None => build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")?,
-        },
+        picofaas: options.tested.binary(repository)?,
     };
-    println!("{machine}");
-    machine.warn_when_busy();
-    let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
+    let run = Run::begin(repository, machine)?;
 
     let mut at_rest = vec![setup.through_the_api()?];
     let few = setup.start("few", options.few)?;
@@ -178,16 +159,10 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     few.stop()?;
     many.stop()?;
 
-    let commit = repository.commit()?;
-    let file = match &options.json {
-        Some(file) => file.clone(),
-        None => repository.root().join("bench-results").join(format!("{at_utc}-functions.json")),
-    };
-    let record = Record { at_utc, commit, machine: &machine, options, at_rest: &at_rest, rounds: &rounds };
-    save(&file, &record)?;
     println!("\n{}", report(options, &at_rest, &rounds));
-    println!("{machine}\ncommit: {}, scheduler: {}", record.commit, options.scheduler);
-    println!("every measurement: {}", file.display());
+    println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
+    let results = json!({ "at_rest": at_rest, "rounds": rounds });
+    run.save(options.json.as_deref(), "-functions", options, &results)?;
     Ok(verdict(&rounds))
 }
 
@@ -195,9 +170,10 @@ impl Setup<'_> {
     fn arguments(&self, more: &[&str]) -> Vec<String> {
         // Of one size on both servers, and with room for the busy one and a replaced version.
         let functions = (self.options.many.max(self.options.few) + 2).to_string();
-        let common = ["--scheduler", &self.options.scheduler, "--max-functions", &functions];
-        let further = self.options.picofaas_args.split_whitespace();
-        common.into_iter().chain(further).chain(more.iter().copied()).map(str::to_owned).collect()
+        let mut arguments = self.options.tested.arguments();
+        arguments.extend(["--max-functions", &functions].map(str::to_owned));
+        arguments.extend(more.iter().copied().map(str::to_owned));
+        arguments
     }
 
     /// Writes the manifests of the busy function and of `idle` others, and starts a server with them.

@@ -9,7 +9,7 @@ mod baseline;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
@@ -21,10 +21,12 @@ use self::baseline::Worker;
 use super::cpu::{MachineCpu, Snapshot};
 use super::machine::Machine;
 use super::report::{Spread, table};
+use super::run::Run;
 use super::server::{Server, log_file};
+use super::tested::Tested;
 use super::wire::Wire;
-use super::{absolute, build, save};
-use crate::repository::{self, Repository};
+use super::{absolute, build};
+use crate::repository::Repository;
 use crate::wait::Stopwatch;
 
 /// The p50 of picofaas ÷ that of the baseline, one call at a time: what is aimed at.
@@ -54,18 +56,12 @@ pub struct Options {
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,4,16",
           value_parser = clap::value_parser!(u32).range(1..=64))]
     callers: Vec<u32>,
-    /// Scheduler policy of picofaas: spin, adaptive, park or auto
-    #[arg(long, value_name = "POLICY", default_value = "adaptive")]
-    scheduler: String,
-    /// Further arguments of `picofaas serve`
-    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
-    picofaas_args: String,
     /// Where to write every measurement [default: bench-results/<time>-job.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Measure this picofaas instead of building the tree's
-    #[arg(long, value_name = "FILE")]
-    picofaas_binary: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    tested: Tested,
     /// Start this function instead of the runtime's example `echo`: a program that gives back its input
     #[arg(long, value_name = "FILE")]
     function_binary: Option<PathBuf>,
@@ -98,15 +94,6 @@ struct Measurement {
     steal_percent: f64,
 }
 
-#[derive(Serialize)]
-struct Record<'a> {
-    at_utc: String,
-    commit: String,
-    machine: &'a Machine,
-    options: &'a Options,
-    measurements: &'a [Measurement],
-}
-
 pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     // Before anything is built: a compiler's load is no other's load.
     let machine = Machine::read(&[])?;
@@ -116,17 +103,11 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
         Some(file) => absolute(file)?,
         None => build(repository, &["--package", "picofaas-runtime", "--example", "echo"], "examples/echo")?,
     };
-    let picofaas = match &options.picofaas_binary {
-        Some(file) => absolute(file)?,
-        None => build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")?,
-    };
-    println!("{machine}");
-    machine.warn_when_busy();
-    let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
+    let picofaas = options.tested.binary(repository)?;
+    let run = Run::begin(repository, machine)?;
 
-    let mut arguments = vec!["--allow-local-exec".to_owned(), "--scheduler".to_owned()];
-    arguments.push(options.scheduler.clone());
-    arguments.extend(options.picofaas_args.split_whitespace().map(str::to_owned));
+    let mut arguments = options.tested.arguments();
+    arguments.push("--allow-local-exec".to_owned());
     let server = Server::start(&picofaas, &arguments, &folder, "picofaas")?;
     server.register(&json!({
         "name": FUNCTION,
@@ -159,16 +140,10 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     }
     server.stop()?;
 
-    let commit = repository.commit()?;
-    let file = match &options.json {
-        Some(file) => file.clone(),
-        None => repository.root().join("bench-results").join(format!("{at_utc}-job.json")),
-    };
-    let record = Record { at_utc, commit, machine: &machine, options, measurements: &measurements };
-    save(&file, &record)?;
     println!("\n{}", report(options, &measurements)?);
-    println!("{machine}\ncommit: {}, scheduler: {}", record.commit, options.scheduler);
-    println!("every measurement: {}", file.display());
+    println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
+    let results = json!({ "measurements": measurements });
+    run.save(options.json.as_deref(), "-job", options, &results)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -24,21 +24,22 @@ mod subject;
 mod target;
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::kit::Kit;
 use self::subject::Subject;
 use self::target::Target;
+use super::OTHERS_CPU_PERCENT_MAX;
 use super::cpu::MachineCpu;
 use super::machine::Machine;
-use super::{OTHERS_CPU_PERCENT_MAX, save};
-use crate::repository::{self, Repository};
+use super::run::Run;
+use crate::repository::Repository;
 use crate::toolbox::{self, Unavailable};
 
 #[derive(clap::Args, Serialize)]
@@ -105,16 +106,6 @@ struct Disturbance {
     steal_percent: f64,
 }
 
-#[derive(Serialize)]
-struct Record<'a> {
-    at_utc: String,
-    commit: String,
-    machine: &'a Machine,
-    options: &'a Options,
-    targets: &'a [Target],
-    measurements: serde_json::Map<String, Value>,
-}
-
 pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
         bail!("{why}");
@@ -122,14 +113,12 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     // Before anything is built: a compiler's load is no other's load.
     let machine = Machine::read(&[("wrk", "--version"), ("nginx", "-v")])?;
     let kit = Kit::assemble(repository, options)?;
-    println!("{machine}");
     for subject in Subject::ALL.into_iter().filter(|subject| kit.wanted(*subject)) {
         if let Some(Unavailable(why)) = subject.unavailable(&kit) {
             println!("{subject} is not measured: {why}");
         }
     }
-    machine.warn_when_busy();
-    let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
+    let run = Run::begin(repository, machine)?;
 
     let asked = |question: &Question| options.only.is_empty() || options.only.contains(question);
     let mut answers = Vec::new();
@@ -158,18 +147,16 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
         "### targets\n\nThe ratio of each round; its median decides.\n\n{}\n",
         target::targets(&targets)
     );
-    println!("{machine}\nNo control plane is in between, so no scheduler policy of picofaas plays a part.");
+    println!(
+        "{}\nNo control plane is in between, so no scheduler policy of picofaas plays a part.",
+        run.machine
+    );
     for subject in Subject::ALL {
         println!("{subject}: {}", subject.what());
     }
-    let commit = repository.commit()?;
-    println!("commit: {commit}");
-    let file = match &options.json {
-        Some(file) => file.clone(),
-        None => repository.root().join("bench-results").join(format!("{at_utc}-runtimes.json")),
-    };
-    save(&file, &Record { at_utc, commit, machine: &machine, options, targets: &targets, measurements })?;
-    println!("every measurement: {}", file.display());
+    println!("commit: {}", run.commit);
+    let results = json!({ "targets": targets, "measurements": measurements });
+    run.save(options.json.as_deref(), "-runtimes", options, &results)?;
     if disturbed > 0 {
         println!(
             "warning: DISTURBED: others used more than {OTHERS_CPU_PERCENT_MAX} % of a core during {disturbed} of \
