@@ -137,13 +137,13 @@ fn compare(repository: &Repository, options: &Options) -> Result<ExitCode> {
     let run = Run::begin(repository, machine)?;
     let measurements = measure_all(&setup, &contenders, options)?;
 
+    let results = json!({ "contenders": contenders, "measurements": measurements });
+    run.save(options.json.as_deref(), "", options, &results)?;
     println!("\n{}", report::tables(&contenders, &options.connections, &measurements));
     println!("{}", run.machine);
     for contender in &contenders {
         println!("{}", contender.describe());
     }
-    let results = json!({ "contenders": contenders, "measurements": measurements });
-    run.save(options.json.as_deref(), "", options, &results)?;
     Ok(verdict(&measurements))
 }
 
@@ -220,4 +220,48 @@ fn build(repository: &Repository, what: &[&str], binary: &str) -> Result<PathBuf
 
 fn absolute(file: &Path) -> Result<PathBuf> {
     file.canonicalize().with_context(|| format!("there is no {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::contender::Kind;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parse(line: &[&str]) -> Result<Vec<Contender>> {
+        contenders(&Line::try_parse_from([&["bench"], line].concat())?.options)
+    }
+
+    fn names(contenders: &[Contender]) -> Vec<&str> {
+        contenders.iter().map(|contender| contender.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_plain_bench_compares_direct_nginx_and_picofaas() {
+        assert_eq!(names(&parse(&[]).unwrap()), ["direct", "nginx", "picofaas"]);
+    }
+
+    #[test]
+    fn a_variant_is_a_row_with_the_common_arguments_and_its_own() {
+        let line =
+            ["--picofaas-args", "--gateways 2", "--variant", "park=--scheduler park", "--only", "park"];
+        let rows = parse(&line).unwrap();
+        assert_eq!(names(&rows), ["park"]);
+        let Kind::Picofaas { arguments } = &rows[0].kind else { panic!("not a row of picofaas") };
+        assert_eq!(arguments, &["--gateways", "2", "--scheduler", "park"]);
+    }
+
+    #[test]
+    fn what_names_no_row_or_one_twice_is_refused() {
+        assert!(parse(&["--only", "ngnix"]).is_err());
+        assert!(parse(&["--variant", "park"]).is_err());
+        assert!(parse(&["--variant", "nginx=--x"]).is_err());
+    }
 }

@@ -224,10 +224,16 @@ fn java(repository: &Repository) -> Result<Verdict> {
         }
     }
     // A JVM that inherits SIGINT ignored, as from a shell's `&`, goes on ignoring it, and so would the instances
-    // that the tests start and interrupt.
-    let mut command = Command::new("env");
+    // that the tests start and interrupt. The `env` of coreutils mends that; others need not know how.
+    let mending = ["env", "--default-signal=INT"];
+    let mends =
+        Command::new(mending[0]).args([mending[1], "true"]).output().is_ok_and(|it| it.status.success());
+    let mut command = Command::new(if mends { mending[0] } else { "mvn" });
+    if mends {
+        command.args([mending[1], "mvn"]);
+    }
     // Without the progress of downloads, which is thousands of lines.
-    command.args(["--default-signal=INT", "mvn", "-B", "-ntp", "-f", "runtime/java", "verify"]);
+    command.args(["-B", "-ntp", "-f", "runtime/java", "verify"]);
     command.current_dir(repository.root());
     status(command)
 }

@@ -80,7 +80,11 @@ impl Workload {
         let Some(plan) = plan else { return Ok(Step::Done) };
         if self.made.borrow().as_deref() != Some(plan.design.revision.as_str()) {
             let _turn = self.cluster.ensuring.take().await;
-            Box::pin(self.ensure(&plan)).await?;
+            // What is wanted may be something else by now.
+            let is_wanted = self.plan.borrow().as_ref().is_some_and(|now| Rc::ptr_eq(now, &plan));
+            if is_wanted && !self.doomed.get() {
+                Box::pin(self.ensure(&plan)).await?;
+            }
             return Ok(Step::More);
         }
         if Box::pin(self.mark()).await? {

@@ -159,10 +159,10 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     few.stop()?;
     many.stop()?;
 
-    println!("\n{}", report(options, &at_rest, &rounds));
-    println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
     let results = json!({ "at_rest": at_rest, "rounds": rounds });
     run.save(options.json.as_deref(), "-functions", options, &results)?;
+    println!("\n{}", report(options, &at_rest, &rounds));
+    println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
     Ok(verdict(&rounds))
 }
 

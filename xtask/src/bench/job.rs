@@ -140,10 +140,10 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     }
     server.stop()?;
 
-    println!("\n{}", report(options, &measurements)?);
-    println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
     let results = json!({ "measurements": measurements });
     run.save(options.json.as_deref(), "-job", options, &results)?;
+    println!("\n{}", report(options, &measurements)?);
+    println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
     Ok(ExitCode::SUCCESS)
 }
 
