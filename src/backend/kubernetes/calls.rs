@@ -139,6 +139,13 @@ pub fn permission(message: &str) -> Option<String> {
     is_one.then(|| format!("the control plane lacks a permission (k8s/20-rbac.yaml): {message}"))
 }
 
+/// Whether a 403 comes from an API server that has not read its own objects yet. It answers calls before that:
+/// roles that every cluster has are then not found, and admission plugins say that they are not ready.
+fn is_starting(message: &str) -> bool {
+    message.contains("clusterrole.rbac.authorization.k8s.io \"system:") && message.contains("not found")
+        || message.contains("not yet ready to handle request")
+}
+
 /// Makes a call, within [`CALL_TIMEOUT`].
 ///
 /// # Errors
@@ -153,6 +160,9 @@ pub async fn in_time<T>(called: impl Future<Output = kube::Result<T>>) -> Result
 impl From<kube::Error> for Unsuccessful {
     fn from(error: kube::Error) -> Self {
         match error {
+            kube::Error::Api(status) if is_starting(&status.message) => {
+                Self::Away(format!("the API server has only just started: {}", status.message))
+            }
             kube::Error::Api(status) => Self::Answered(status),
             // The innermost reason: what is around it repeats it.
             other => {

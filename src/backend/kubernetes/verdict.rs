@@ -268,6 +268,15 @@ mod tests {
         for (code, reason) in [(403, "Forbidden"), (422, "Invalid"), (400, "BadRequest")] {
             assert!(matches!(of(code, reason), Failed::Refused(_)), "{code}");
         }
+        for message in [
+            "jobs.batch is forbidden: User \"u\" cannot create resource \"jobs\" in API group \"batch\" in the namespace \"n\": RBAC: [clusterrole.rbac.authorization.k8s.io \"system:basic-user\" not found, clusterrole.rbac.authorization.k8s.io \"system:discovery\" not found]",
+            "jobs.batch \"fn-a\" is forbidden: not yet ready to handle request",
+        ] {
+            let status = json!({ "code": 403, "reason": "Forbidden", "message": message });
+            let status = serde_json::from_value(status).expect("a status");
+            let failed = of_error(kube::Error::Api(status));
+            assert!(matches!(failed, Failed::Later(_)), "an API server that starts: {failed:?}");
+        }
         let lost = kube::Error::ReadEvents(std::io::Error::other("the line is dead"));
         assert!(matches!(of_error(lost), Failed::Later(why) if why.contains("the line is dead")));
     }
