@@ -142,9 +142,13 @@ fn a_process_that_is_killed_in_its_pod_is_started_again_and_serves_with_the_pods
     else {
         return;
     };
-    let pod = installation.pod();
+    // It serves again sooner than its node tells that it was started anew.
+    let restarts = |pod: &Value| pod["status"]["containerStatuses"][0]["restartCount"].as_u64();
+    let pod = eventually("the restart is told", || {
+        Some(installation.pod()).filter(|pod| restarts(pod).is_some_and(|count| count > 0))
+    });
     assert_eq!(pod["metadata"]["uid"], before.pod["metadata"]["uid"], "it is the same pod");
-    assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 1);
+    assert_eq!(restarts(&pod), Some(1));
 }
 
 #[test]
