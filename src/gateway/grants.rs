@@ -336,10 +336,16 @@ fn ending(record: &Record, why: End, now: u64) -> (Status, Option<Box<Failure>>)
             };
             (Status::Error, failure(Code::NoInstance, text))
         }
-        End::FunctionRemoved => (
-            Status::Error,
-            failure(Code::FunctionRemoved, "the function was deleted while the execution waited".to_owned()),
-        ),
+        End::FunctionRemoved => {
+            let text = match &record.failure {
+                Some(last) => format!(
+                    "the function was deleted before there was another attempt; the one before failed: {}: {}",
+                    last.code, last.message
+                ),
+                None => "the function was deleted while the execution waited".to_owned(),
+            };
+            (Status::Error, failure(Code::FunctionRemoved, text))
+        }
     }
 }
 

@@ -39,6 +39,9 @@ fn ends(client: &mut Client, ids: &[String]) -> BTreeMap<String, usize> {
     for id in ids {
         let ended = ended(client, id);
         let end = ended["error"]["code"].as_str().or(ended["status"].as_str()).unwrap().to_owned();
+        if ended["attempt"].as_u64() > Some(0) && end != "success" {
+            println!("{ended}");
+        }
         *ends.entry(end).or_default() += 1;
     }
     ends
@@ -102,7 +105,7 @@ fn delete(function: &Value, ms: u32, next: &Value, delete: fn(&Server, &Stage)) 
 }
 
 fn job(handler: &str) -> Value {
-    in_pods("doomed", "JOB", handler).with("concurrency", RUNNING).with("timeoutMs", 120_000)
+    in_pods("doomed", "JOB", handler).with("concurrency", RUNNING).with("timeoutMs", 240_000)
 }
 
 fn stays(handler: &str) -> Value {
@@ -122,9 +125,30 @@ fn jobs_of_a_function_that_is_deleted_over_http_finish_and_who_waits_is_told() {
     assert_eq!(delete(&job("sleep"), 15_000, &job("echo"), by_http), counts(RUNNING, WAITING));
 }
 
+/// Jobs that are made in the moment in which their function goes.
 #[test]
-fn jobs_of_a_function_that_is_deleted_by_kubectl_end_as_removed() {
-    assert_eq!(delete(&job("sleep"), 600_000, &job("echo"), by_kubectl), counts(0, RUNNING + WAITING));
+fn jobs_that_begin_while_their_function_is_deleted_finish() {
+    const ROUNDS: usize = 5;
+    const BEGIN: usize = 8;
+    for delete in [by_http, by_kubectl] {
+        let stage = Stage::new("doomed");
+        let server = stage.server(&["--job-ttl-s", "1"]);
+        let mut client = server.client();
+        for _ in 0..ROUNDS {
+            eventually("the name is free", || {
+                (client.post("/v1/functions", job("identity")).status == 201).then_some(())
+            });
+            let ids: Vec<String> = (0..BEGIN).map(|at| client.enqueue("doomed", at)).collect();
+            server.until_status("doomed", "inFlight", BEGIN as u64);
+            delete(&server, &stage);
+            assert_eq!(ends(&mut client, &ids), counts(BEGIN, 0));
+        }
+    }
+}
+
+#[test]
+fn jobs_of_a_function_that_is_deleted_by_kubectl_finish_and_who_waits_is_told() {
+    assert_eq!(delete(&job("sleep"), 15_000, &job("echo"), by_kubectl), counts(RUNNING, WAITING));
 }
 
 #[test]

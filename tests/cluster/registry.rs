@@ -173,7 +173,10 @@ fn a_second_control_plane_waits_until_the_first_has_ended() {
     until_ready(&first);
     let second = namespace.start();
     first.register(&pool("f", NOWHERE));
-    let not_ready = second.operator().get("/readyz");
+    let not_ready = eventually("the second has met the first one's Lease", || {
+        let answer = second.operator().get("/readyz");
+        answer.text().contains("another control plane").then_some(answer)
+    });
     not_ready.assert_refused(503, "CONTROL_BUSY", &["not read", "another control plane"]);
     // Who calls it is not told that there is no such function.
     second.invoke("f", 1).assert_refused(503, "CONTROL_BUSY", &["not read yet"]);

@@ -252,6 +252,20 @@ fn a_version_that_does_not_start_never_takes_over() {
 }
 
 #[test]
+fn an_attempt_that_fails_after_its_function_was_deleted_is_the_last_and_is_told() {
+    let server = Server::start(&[]);
+    let endpoint = Endpoint::listen();
+    server.register(&pool("doomed", endpoint.url()));
+    let mut running = server.client();
+    running.ask_invoke("doomed", "", 1);
+    let request = endpoint.next();
+    assert_eq!(server.client().delete("/v1/functions/doomed").status, 204);
+    request.answer(500, "\"no luck\"");
+    let last = ["deleted before", "HANDLER_ERROR", "no luck"];
+    running.receive().assert_error(500, "FUNCTION_REMOVED", "gateway", &last);
+}
+
+#[test]
 fn deleting_a_function_ends_what_waits_and_lets_finish_what_runs() {
     let server = Server::start(&[]);
     let endpoint = Endpoint::listen();

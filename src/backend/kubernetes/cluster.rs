@@ -59,7 +59,7 @@ pub struct Cluster {
     pub logs: Rc<PodLogs>,
     /// What was asked of the API server.
     pub calls: Calls,
-    /// The Function objects, by name: what is made for one goes with it.
+    /// The Function objects, by name: the Deployment of one goes with it.
     owners: RefCell<HashMap<String, OwnerReference>>,
 }
 
@@ -166,7 +166,7 @@ impl Cluster {
         }
     }
 
-    /// What an object of a function is to name as its owner.
+    /// What the Deployment of a function is to name as its owner.
     #[must_use]
     pub fn owner(&self, function: &str) -> Option<OwnerReference> {
         self.owners.borrow().get(function).cloned()

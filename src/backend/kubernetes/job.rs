@@ -1,7 +1,7 @@
 //! The object of one Job: one attempt of one execution.
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::template::{self, BOOT, EXECUTION, variable};
 use crate::id::{ExecutionId, Token};
@@ -39,9 +39,10 @@ pub fn name(function: &str, execution: ExecutionId, attempt: u8) -> String {
     format!("{}-{:012x}-{attempt}", template::name_of(function), execution.nonce >> 16)
 }
 
-/// The Job of one attempt.
+/// The Job of one attempt. It has no owner: what runs finishes when its function is deleted, and the garbage
+/// collector of Kubernetes would delete a Job that it comes to know of only after that.
 #[must_use]
-pub fn object(spec: &FunctionSpec, attempt: &Attempt<'_>, owner: Option<OwnerReference>) -> Job {
+pub fn object(spec: &FunctionSpec, attempt: &Attempt<'_>) -> Job {
     let function = spec.name.to_string();
     let mut labels = template::labels(&function);
     labels.insert(EXECUTION.to_owned(), attempt.execution.to_string());
@@ -64,7 +65,6 @@ pub fn object(spec: &FunctionSpec, attempt: &Attempt<'_>, owner: Option<OwnerRef
         metadata: ObjectMeta {
             name: Some(name(&function, attempt.execution, attempt.attempt)),
             labels: Some(labels),
-            owner_references: owner.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {

@@ -80,7 +80,7 @@ impl Jobs {
                 boot: &jobs.cluster.boot,
                 ttl_s: jobs.cluster.job_ttl_s,
             };
-            let object = job::object(spec, &attempt, jobs.cluster.owner(spec.name.as_str()));
+            let object = job::object(spec, &attempt);
             jobs.cluster.logs.expect(&name, spec.name.as_str(), execution);
             let mut end = jobs.live(&name, &object, time_left, killed).await;
             jobs.cluster.pods.forget_job(&name);

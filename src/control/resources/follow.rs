@@ -193,7 +193,7 @@ impl Control {
             }
             all.remove(name);
         }
-        // An attempt that is yet to come must not name an owner that is gone: it would go, too.
+        // A Deployment that is yet to be made must not name an owner that is gone: it would go, too.
         resources.cluster.disowned(name);
         resources.departed.borrow_mut().insert(name.to_owned());
         // One whose specification was never valid is not registered.
