@@ -55,17 +55,23 @@ fn by_kubectl(_server: &Server, stage: &Stage) {
     stage.kubectl(&["delete", "functions.picofaas.dev", "doomed", "--wait=false"]);
 }
 
+/// A stage, and a control plane whose functions are really gone when they are deleted over HTTP.
+fn staged() -> (Stage, Server) {
+    let stage = Stage::new("doomed");
+    let server = stage.server(&["--job-ttl-s", "1"]);
+    // Functions may have been defined only just now, and then no name is free again for up to half a minute.
+    server.register(&pool("first", "http://127.0.0.1:9/invoke"));
+    assert_eq!(server.client().delete("/v1/functions/first").status, 204);
+    stage.until("the garbage collector knows functions", "functions.picofaas.dev", <[_]>::is_empty);
+    (stage, server)
+}
+
 /// Deletes `function` while many of its executions run, each for `ms`, and others wait, has another one of its name made
 /// at once, and gives how they ended.
 fn delete(function: &Value, ms: u32, next: &Value, delete: fn(&Server, &Stage)) -> BTreeMap<String, usize> {
     let mode = function["executionMode"].as_str().unwrap();
-    let stage = Stage::new("doomed");
-    let server = stage.server(&["--job-ttl-s", "1"]);
+    let (stage, server) = staged();
     let mut client = server.client();
-    // Functions may have been defined only just now, and then no name is free again for up to half a minute.
-    server.register(&pool("first", "http://127.0.0.1:9/invoke"));
-    assert_eq!(client.delete("/v1/functions/first").status, 204);
-    stage.until("the garbage collector knows functions", "functions.picofaas.dev", <[_]>::is_empty);
     server.register(function);
     if mode == "WARM" {
         until_ready(&server, "doomed", 2);
@@ -75,7 +81,9 @@ fn delete(function: &Value, ms: u32, next: &Value, delete: fn(&Server, &Stage)) 
     server.until_status("doomed", "inFlight", RUNNING as u64);
     server.until_status("doomed", "queued", WAITING as u64);
     if mode == "JOB" {
-        stage.until("each has its Job", "jobs", |jobs| jobs.len() == RUNNING);
+        let jobs = stage.until("each has its Job", "jobs", |jobs| jobs.len() == RUNNING);
+        // The garbage collector would take one of a function that is gone.
+        assert!(jobs.iter().all(|job| job["metadata"]["ownerReferences"].is_null()), "{jobs:?}");
     }
     delete(&server, &stage);
     let watch = Stopwatch::start();
@@ -131,19 +139,39 @@ fn jobs_that_begin_while_their_function_is_deleted_finish() {
     const ROUNDS: usize = 5;
     const BEGIN: usize = 8;
     for delete in [by_http, by_kubectl] {
-        let stage = Stage::new("doomed");
-        let server = stage.server(&["--job-ttl-s", "1"]);
+        let (stage, server) = staged();
         let mut client = server.client();
         for _ in 0..ROUNDS {
-            eventually("the name is free", || {
-                (client.post("/v1/functions", job("identity")).status == 201).then_some(())
-            });
-            let ids: Vec<String> = (0..BEGIN).map(|at| client.enqueue("doomed", at)).collect();
+            server.register(&job("sleep"));
+            let ids: Vec<String> = (0..BEGIN).map(|_| client.enqueue("doomed", "{\"ms\":3000}")).collect();
             server.until_status("doomed", "inFlight", BEGIN as u64);
             delete(&server, &stage);
             assert_eq!(ends(&mut client, &ids), counts(BEGIN, 0));
         }
     }
+}
+
+#[test]
+fn a_running_job_of_a_deleted_function_is_read_and_cancelled_and_ends_where_its_job_is_deleted() {
+    let (stage, server) = staged();
+    let mut client = server.client();
+    server.register(&job("sleep"));
+    let ids = [(); 2].map(|()| client.enqueue("doomed", "{\"ms\":600000}"));
+    stage.until("both run", "pods", |pods| {
+        pods.len() == 2 && pods.iter().all(|pod| pod["status"]["phase"] == "Running")
+    });
+    by_kubectl(&server, &stage);
+    eventually("the function is gone", || (client.get("/v1/functions/doomed").status == 404).then_some(()));
+    assert_eq!(server.operator().get(&format!("/v1/executions/{}/logs", ids[0])).status, 200);
+    assert_eq!(client.delete(&format!("/v1/executions/{}", ids[0])).status, 202);
+    assert_eq!(client.ended(&ids[0])["status"], "cancelled");
+    stage.until("the pod of the other one is left", "pods", |pods| pods.len() == 1);
+    assert!(client.get(&format!("/v1/executions/{}", ids[1])).json()["finishedAt"].is_null());
+    stage.kubectl(&["delete", "jobs", "-l", "picofaas.dev/function=doomed", "--wait=false"]);
+    let error = client.ended(&ids[1])["error"].clone();
+    assert_eq!(error["code"], "FUNCTION_REMOVED", "{error}");
+    assert!(error["message"].as_str().unwrap().contains("INSTANCE_CRASHED"), "{error}");
+    stage.until("no pods are left", "pods", <[_]>::is_empty);
 }
 
 #[test]

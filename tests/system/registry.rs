@@ -263,6 +263,13 @@ fn an_attempt_that_fails_after_its_function_was_deleted_is_the_last_and_is_told(
     request.answer(500, "\"no luck\"");
     let last = ["deleted before", "HANDLER_ERROR", "no luck"];
     running.receive().assert_error(500, "FUNCTION_REMOVED", "gateway", &last);
+    // One that would have been the last anyway ends by itself.
+    server.register(&pool("doomed", endpoint.url()).with("maxRetries", 0));
+    running.ask_invoke("doomed", "", 1);
+    let request = endpoint.next();
+    assert_eq!(server.client().delete("/v1/functions/doomed").status, 204);
+    request.answer(500, "\"no luck\"");
+    running.receive().assert_error(500, "HANDLER_ERROR", "function", &["no luck"]);
 }
 
 #[test]

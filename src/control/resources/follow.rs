@@ -135,7 +135,7 @@ impl Control {
             }
         };
         if let Some(other) = other {
-            // Deleted and made anew: what was made for the other one goes with it.
+            // Deleted and made anew: the other one is gone, and what runs of it finishes.
             self.forget_object(resources, name, &other).await;
         }
         resources.cluster.owned_by(name, uid);

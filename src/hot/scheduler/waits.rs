@@ -58,8 +58,9 @@ impl Scheduler {
             limits.retry_backoff_ns,
             limits.retry_max_backoff_ns,
         ));
-        if closed || course.attempt > limits.max_retries || resume >= course.deadline {
-            self.end(slot, if closed { End::FunctionRemoved } else { why });
+        let was_last = course.attempt > limits.max_retries || resume >= course.deadline;
+        if was_last || closed {
+            self.end(slot, if was_last { why } else { End::FunctionRemoved });
             self.let_go(slot);
             return;
         }
