@@ -1,8 +1,9 @@
 //! The control plane as `k8s/` installs it: in the namespace `picofaas`, in a pod.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -40,7 +41,10 @@ impl Installation {
         }
         kubectl(&["--namespace", NAMESPACE, "rollout", "status", "deployment/picofaas", "--timeout=90s"]);
         std::mem::forget(removed);
-        Some(Self { clients: service("picofaas"), operators: service("picofaas-management") })
+        let installation = Self { clients: service("picofaas"), operators: service("picofaas-management") };
+        until_led(installation.clients);
+        until_led(installation.operators);
+        Some(installation)
     }
 
     pub fn client(&self) -> Client {
@@ -111,6 +115,15 @@ impl Installation {
             (answer.status == 200 && answer.json()["status"]["ready"] == wanted).then_some(())
         });
     }
+}
+
+/// Waits until the node leads a Service to the control plane: it may be late for a pod that is ready. A connection
+/// that was made before is refused, or led to somebody else for as long as it lasts.
+fn until_led(service: SocketAddr) {
+    eventually(&format!("{service} leads to the control plane"), || {
+        TcpStream::connect_timeout(&service, Duration::from_secs(1)).ok()?;
+        (Client::connect(service).get("/healthz").status == 200).then_some(())
+    });
 }
 
 /// Removes the namespace, and waits until it is gone: the next test makes it anew.
