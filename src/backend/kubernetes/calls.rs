@@ -160,7 +160,7 @@ pub async fn in_time<T>(called: impl Future<Output = kube::Result<T>>) -> Result
 impl From<kube::Error> for Unsuccessful {
     fn from(error: kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) if is_starting(&status.message) => {
+            kube::Error::Api(status) if status.code == 403 && is_starting(&status.message) => {
                 Self::Away(format!("the API server has only just started: {}", status.message))
             }
             kube::Error::Api(status) => Self::Answered(status),

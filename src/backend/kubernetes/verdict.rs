@@ -276,6 +276,11 @@ mod tests {
             let status = serde_json::from_value(status).expect("a status");
             let failed = of_error(kube::Error::Api(status));
             assert!(matches!(failed, Failed::Later(_)), "an API server that starts: {failed:?}");
+            // Who checks objects may say the like of one of them.
+            let status = json!({ "code": 422, "reason": "Invalid", "message": message });
+            let status = serde_json::from_value(status).expect("a status");
+            let failed = of_error(kube::Error::Api(status));
+            assert!(matches!(failed, Failed::Refused(_)), "an object that is wrong: {failed:?}");
         }
         let lost = kube::Error::ReadEvents(std::io::Error::other("the line is dead"));
         assert!(matches!(of_error(lost), Failed::Later(why) if why.contains("the line is dead")));
