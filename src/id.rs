@@ -38,6 +38,17 @@ pub const ID_LEN: usize = 40;
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
+/// What each byte is worth as a digit; 0xf0 where it is none.
+const WORTHS: [u8; 256] = {
+    let mut worths = [0xf0; 256];
+    let mut worth = 0;
+    while worth < 16 {
+        worths[DIGITS[worth as usize] as usize] = worth;
+        worth += 1;
+    }
+    worths
+};
+
 impl ExecutionId {
     /// The id as text, on the stack.
     #[must_use]
@@ -52,21 +63,17 @@ impl ExecutionId {
     /// Reads an id; `None` where the text is not of its form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let lower = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
-        if text.len() != ID_LEN || !text.as_bytes().iter().all(lower) {
-            return None;
-        }
-        Some(Self {
-            boot: u32::from_str_radix(&text[..8], 16).ok()?,
-            ticket: Ticket::from_bits(u64::from_str_radix(&text[8..24], 16).ok()?),
-            nonce: u64::from_str_radix(&text[24..], 16).ok()?,
-        })
+        let text: &[u8; ID_LEN] = text.as_bytes().try_into().ok()?;
+        let boot = read_hex(&text[..8])?;
+        let ticket = read_hex(&text[8..24])?;
+        let nonce = read_hex(&text[24..])?;
+        Some(Self { boot: u32::try_from(boot).ok()?, ticket: Ticket::from_bits(ticket), nonce })
     }
 }
 
 impl fmt::Display for ExecutionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}{:016x}{:016x}", self.boot, self.ticket.to_bits(), self.nonce)
+        f.write_str(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -76,6 +83,19 @@ pub fn write_hex(out: &mut [u8], mut value: u64) {
         *digit = DIGITS[(value & 0xf) as usize];
         value >>= 4;
     }
+}
+
+/// The number that at most 16 lower-case digits stand for; `None` where one is none. How long that takes
+/// depends on how many there are, and not on what they are.
+fn read_hex(digits: &[u8]) -> Option<u64> {
+    let mut value = 0;
+    let mut wrong = 0;
+    for digit in digits {
+        let worth = WORTHS[usize::from(*digit)];
+        wrong |= worth;
+        value = value << 4 | u64::from(worth & 0xf);
+    }
+    (wrong < 16).then_some(value)
 }
 
 /// What a runtime proves itself with: 128 random bits. That of the process of a `JOB` is good for
@@ -94,12 +114,8 @@ impl Token {
     /// The token that a text stands for: 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let digit = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
-        if text.len() != 32 || !text.as_bytes().iter().all(digit) {
-            return None;
-        }
-        let half = |from: usize| u64::from_str_radix(&text[from..from + 16], 16).ok();
-        Some(Self { high: half(0)?, low: half(16)? })
+        let text: &[u8; 32] = text.as_bytes().try_into().ok()?;
+        Some(Self { high: read_hex(&text[..16])?, low: read_hex(&text[16..])? })
     }
 }
 
@@ -113,7 +129,10 @@ impl Eq for Token {}
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}{:016x}", self.high, self.low)
+        let mut text = [0; 32];
+        write_hex(&mut text[..16], self.high);
+        write_hex(&mut text[16..], self.low);
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -182,6 +201,15 @@ mod tests {
         for wrong in [&text[1..], &text.to_uppercase(), &format!("+{}", &text[1..]), ""] {
             assert_eq!(Token::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn every_byte_is_read_as_the_digit_that_it_is_or_as_none() {
+        for byte in 0..=u8::MAX {
+            let worth = char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase()).map(u64::from);
+            assert_eq!(read_hex(&[b'0', byte, b'1']), worth.map(|worth| worth << 4 | 1), "{byte}");
+        }
+        assert_eq!(read_hex(b"ffffffffffffffff"), Some(u64::MAX));
     }
 
     #[test]
