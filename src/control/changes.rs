@@ -310,7 +310,9 @@ impl Control {
     }
 }
 
-fn version(spec: FunctionSpec, lane: LaneIndex, meters: Arc<Meters>) -> Function {
+/// A version of a function that no thread knows yet.
+#[must_use]
+pub fn version(spec: FunctionSpec, lane: LaneIndex, meters: Arc<Meters>) -> Function {
     let places = usize::from(places(&spec));
     Function {
         etag: spec.etag(),
@@ -333,7 +335,9 @@ fn places(spec: &FunctionSpec) -> u16 {
     u16::try_from(places).unwrap_or(u16::MAX)
 }
 
-fn limits(spec: &FunctionSpec) -> LaneLimits {
+/// What the scheduler enforces of a function.
+#[must_use]
+pub fn limits(spec: &FunctionSpec) -> LaneLimits {
     let ns = |ms: u32| u64::from(ms) * NANOS_PER_MS;
     LaneLimits {
         concurrency: spec.concurrency,

@@ -56,6 +56,7 @@ use std::sync::atomic::Ordering;
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::dispatch::{Pooled, Served};
+use crate::function::Function;
 use crate::hot::message::{Event, LaneIndex};
 use crate::hot::switchboard::{GatewayEnd, Switchboard};
 use crate::hot::ticket::Ticket;
@@ -141,6 +142,22 @@ impl Gateway {
             lanes: RefCell::new(HashMap::new()),
             pooled: Rc::default(),
             unsent: RefCell::default(),
+        }
+    }
+
+    /// Knows a version of a function: grants for its lane may come from now on. `held` counts the bytes
+    /// that executions of all its versions hold on this gateway.
+    pub fn learn(&self, function: Arc<Function>, held: Rc<Cell<usize>>) {
+        let lane = function.lane;
+        let served = Rc::new(Served::new(function, held, self.pooled.clone()));
+        self.lanes.borrow_mut().insert(lane, served);
+    }
+
+    /// Serves a version that it knows under this name, in the place of another one where there was one.
+    pub fn publish(&self, name: String, lane: LaneIndex) {
+        let served = self.lanes.borrow().get(&lane).cloned();
+        if let Some(served) = served {
+            self.functions.borrow_mut().insert(name, served);
         }
     }
 

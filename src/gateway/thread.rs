@@ -18,7 +18,6 @@ use super::calls::{Door, answer, serve_whole};
 use super::server::{Connections, SWEEP_PERIOD};
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
-use crate::dispatch::Served;
 use crate::hot::switchboard::Switchboard;
 use crate::mailbox::{Answer, Errand, Letter, Mailbox, Post};
 
@@ -258,20 +257,12 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
     while let Some(letter) = letters.next().await {
         match letter {
             Letter::Learn { function, done } => {
-                let name = function.spec.name.to_string();
-                let held = bytes.entry(name).or_default().clone();
-                let lane = function.lane;
-                gateway
-                    .lanes
-                    .borrow_mut()
-                    .insert(lane, Rc::new(Served::new(function, held, gateway.pooled.clone())));
+                let held = bytes.entry(function.spec.name.to_string()).or_default().clone();
+                gateway.learn(function, held);
                 done.send(());
             }
             Letter::Publish { name, lane, done } => {
-                let served = gateway.lanes.borrow().get(&lane).cloned();
-                if let Some(served) = served {
-                    gateway.functions.borrow_mut().insert(name, served);
-                }
+                gateway.publish(name, lane);
                 done.send(());
             }
             Letter::Withdraw { name, done } => {

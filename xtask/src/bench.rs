@@ -15,6 +15,7 @@ mod contender;
 mod cpu;
 mod desk;
 mod functions;
+pub mod instructions;
 mod job;
 mod machine;
 mod measurement;
@@ -63,6 +64,8 @@ enum Part {
     Cluster(cluster::Options),
     /// CPU per request of a busy function beside ten idle ones and beside ten thousand
     Functions(functions::Options),
+    /// Instructions that the invoke path executes, counted by callgrind, beside those that are recorded
+    Instructions(instructions::Options),
     /// Latency and throughput of JOB invocations beside a bare fresh process per call
     Job(job::Options),
     /// Starts, memory, latency and throughput of functions in each runtime beside what people use without
@@ -74,6 +77,7 @@ pub fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
         None => compare(repository, &arguments.whole),
         Some(Part::Cluster(options)) => cluster::run(repository, options),
         Some(Part::Functions(options)) => functions::run(repository, options),
+        Some(Part::Instructions(options)) => instructions::run(repository, options),
         Some(Part::Job(options)) => job::run(repository, options),
         Some(Part::Runtimes(options)) => runtimes::run(repository, options),
     }

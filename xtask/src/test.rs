@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::bench::instructions;
 use crate::ends::Ends;
 use crate::examples;
 use crate::libtest::Tally;
@@ -45,13 +46,18 @@ enum Verdict {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 16] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
     Check { name: "clippy", what: "cargo clippy of every target, with -D warnings", run: clippy },
     Check { name: "deny", what: "cargo deny check licenses bans sources", run: deny },
     Check { name: "build", what: "the release binaries the tests and benches start", run: build },
     Check { name: "test", what: "cargo test --workspace --no-fail-fast", run: test },
+    Check {
+        name: "instructions",
+        what: "cargo xtask bench instructions, what the invoke path executes beside what is recorded",
+        run: instructions,
+    },
     Check { name: "loom", what: "cargo test --features loom --lib loom_tests", run: loom },
     Check { name: "java", what: "mvn -f runtime/java verify, the Java runtime and its example", run: java },
     Check {
@@ -97,7 +103,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     let checks = select(&options.only)?;
     if options.list {
         for check in checks {
-            println!("{:<9} {}", check.name, check.what);
+            println!("{:<12} {}", check.name, check.what);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -106,9 +112,9 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     println!(
         "what they need and this machine lacks (rustfmt, clippy, cargo-deny, jq, redocly, schemathesis, ruff, mypy,"
     );
-    println!("maturin, kube-score, prometheus, Kubernetes with containerd and etcd), once:");
+    println!("maturin, valgrind, kube-score, prometheus, Kubernetes with containerd and etcd), once:");
     for check in &checks {
-        println!("  {:<9} {}", check.name, check.what);
+        println!("  {:<12} {}", check.name, check.what);
     }
 
     let mut sum = Tally::default();
@@ -127,7 +133,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
 
     println!();
     for (check, end) in checks.iter().zip(ends) {
-        println!("  {:<9} {end}", check.name);
+        println!("  {:<12} {end}", check.name);
     }
     println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
     Ok(if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -211,6 +217,11 @@ fn build(repository: &Repository) -> Result<Verdict> {
 
 fn test(repository: &Repository) -> Result<Verdict> {
     count(repository.cargo(&["test", "--workspace", "--no-fail-fast"]), Tally::from_libtest)
+}
+
+fn instructions(repository: &Repository) -> Result<Verdict> {
+    let ends = instructions::check(repository)?;
+    Ok(of_parts(&ends))
 }
 
 fn loom(repository: &Repository) -> Result<Verdict> {

@@ -32,6 +32,8 @@ pub const MMDEBSTRAP: Program = Program { name: "mmdebstrap", package: "mmdebstr
 /// It brings promtool as well.
 pub const PROMETHEUS: Program = Program { name: "prometheus", package: "prometheus" };
 pub const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
+/// It brings callgrind.
+pub const VALGRIND: Program = Program { name: "valgrind", package: "valgrind" };
 pub const MUSL: Program = Program { name: "musl-gcc", package: "musl-tools" };
 
 /// Why a tool cannot be had here: a sentence for the person who reads that a check was skipped.

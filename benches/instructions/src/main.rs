@@ -1,0 +1,252 @@
+//! The invoke path, driven in one thread for callgrind to count: `cargo xtask bench instructions`.
+//!
+//! Without an argument it prints the names of its cases. With one it runs that case, of which callgrind counts
+//! what happens inside of [`counted`] and not inside of [`outside`], and prints how many invocations that were
+//! and of what kind the processor is.
+//!
+//! Nothing here depends on the machine's load or clock, so the count is the same in each run: there is one
+//! thread, which also runs the scheduler, as a gateway does that ticks; time passes by a step for each look at
+//! it ([`clock_gettime`]); clients have no sockets. The instance of the `WARM` cases has a Unix socket whose other
+//! end this thread serves, so that the gateway's own client is in the count; what the kernel does for it is not.
+
+#![expect(clippy::unwrap_used, reason = "what is not as it should be ends the count")]
+
+mod client;
+mod world;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Request, Response};
+use picofaas::error::Code;
+use picofaas::gateway::Gateway;
+use picofaas::gateway::body::Source;
+use picofaas::gateway::reply::body::Body;
+use picofaas::mailbox::{Errand, JobEnd, JobStart, Mailbox};
+use tokio::runtime::LocalRuntime;
+
+use client::Client;
+use world::{FUNCTION, INPUT, JOB, OUTPUT, WARM, World};
+
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Invocations before those that are counted, which fill every pool and buffer.
+const WARM_UP: usize = 200;
+/// Invocations that are counted.
+const COUNTED: usize = 1000;
+
+type Case = (&'static str, fn(&LocalRuntime));
+
+const CASES: [Case; 5] = [
+    ("warm/invoke", warm_invoke),
+    ("warm/enqueue", warm_enqueue),
+    ("warm/invoke-http", warm_invoke_http),
+    ("job/invoke", job_invoke),
+    ("job/post", job_post),
+];
+
+fn main() -> ExitCode {
+    let Some(wanted) = std::env::args().nth(1) else {
+        CASES.iter().for_each(|(name, _)| println!("{name}"));
+        return ExitCode::SUCCESS;
+    };
+    let Some((_, run)) = CASES.iter().find(|(name, _)| *name == wanted) else {
+        eprintln!("instructions: there is no case {wanted:?}; without an argument this program lists them");
+        return ExitCode::FAILURE;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+        .unwrap();
+    run(&runtime);
+    println!("{COUNTED}\n{}", cpu());
+    ExitCode::SUCCESS
+}
+
+/// What copying and parsing choose their code by, as far as this program can find it.
+fn cpu() -> String {
+    #[cfg(target_arch = "x86_64")]
+    let features =
+        [("sse4.2", is_x86_feature_detected!("sse4.2")), ("avx2", is_x86_feature_detected!("avx2"))];
+    #[cfg(not(target_arch = "x86_64"))]
+    let features: [(&str, bool); 0] = [];
+    let there = features.iter().filter(|(_, there)| *there).map(|(name, _)| format!(" {name}"));
+    std::env::consts::ARCH.to_owned() + &there.collect::<String>()
+}
+
+/// What callgrind counts: it begins to collect where this is entered, and ends where it is left.
+#[inline(never)]
+fn counted<T>(work: impl FnOnce() -> T) -> T {
+    let done = work();
+    // Without this the work could be a jump, which is never left.
+    black_box(());
+    done
+}
+
+/// What callgrind leaves out of [`counted`]: it is what others do.
+#[inline(never)]
+fn outside<T>(work: impl FnOnce() -> T) -> T {
+    let done = work();
+    black_box(());
+    done
+}
+
+/// From a request whose head was parsed to the answer as hyper is given it, with the attempt in between.
+fn warm_invoke(runtime: &LocalRuntime) {
+    let World { gateway, .. } = World::new(runtime, WARM);
+    let parts = head(":invoke");
+    runtime.block_on(check_answer(&gateway, &parts));
+    let invoke = async |times| {
+        for _ in 0..times {
+            let answer = gateway.invoke(FUNCTION, &parts, Source::Whole(INPUT)).await;
+            assert_eq!(answer.status(), 200);
+        }
+    };
+    runtime.block_on(invoke(WARM_UP));
+    counted(|| runtime.block_on(invoke(COUNTED)));
+}
+
+/// A promised execution, and the read that waits for its end.
+fn warm_enqueue(runtime: &LocalRuntime) {
+    let World { gateway, .. } = World::new(runtime, WARM);
+    let parts = head(":enqueue");
+    let enqueue = async |times| {
+        for _ in 0..times {
+            let accepted = gateway.enqueue_only(FUNCTION, &parts, Source::Whole(INPUT)).await;
+            assert_eq!(accepted.status(), 202);
+            let id = outside(|| id(&accepted));
+            let read = gateway.execution(&id, Some("wait=10")).await;
+            assert_eq!(read.status(), 200);
+        }
+    };
+    runtime.block_on(enqueue(WARM_UP));
+    counted(|| runtime.block_on(enqueue(COUNTED)));
+    runtime.block_on(async {
+        let accepted = gateway.enqueue_only(FUNCTION, &parts, Source::Whole(INPUT)).await;
+        check_output(gateway.execution(&id(&accepted), Some("wait=10")).await).await;
+    });
+}
+
+/// The same as `warm/invoke` from the bytes of a request to those of its answer: with hyper and the routes.
+fn warm_invoke_http(runtime: &LocalRuntime) {
+    let World { gateway, .. } = World::new(runtime, WARM);
+    let mut client = Client::connect(runtime, gateway);
+    let answer = runtime.block_on(client.invoke());
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"}"), "{answer:?}");
+    let mut invoke = async |times| {
+        for _ in 0..times {
+            let answer = client.invoke().await;
+            outside(|| assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n")));
+        }
+    };
+    runtime.block_on(invoke(WARM_UP));
+    counted(|| runtime.block_on(invoke(COUNTED)));
+}
+
+/// A call of a `JOB` function, whose process fetches its input, posts its result and ends.
+fn job_invoke(runtime: &LocalRuntime) {
+    let World { gateway, errands, .. } = World::new(runtime, JOB);
+    let its_gateway = gateway.clone();
+    runtime.spawn_local(processes(errands, async move |start: &JobStart| {
+        let (id, headers) = outside(|| (start.execution.to_string(), process_headers(start)));
+        assert_eq!(its_gateway.job_input(&id, &headers).status(), 200);
+        let posted = its_gateway.complete_job(&id, &headers, Source::Whole(OUTPUT)).await;
+        assert_eq!(posted.status(), 204);
+    }));
+    let parts = head(":invoke");
+    runtime.block_on(check_answer(&gateway, &parts));
+    let invoke = async |times| {
+        for _ in 0..times {
+            let answer = gateway.invoke(FUNCTION, &parts, Source::Whole(INPUT)).await;
+            assert_eq!(answer.status(), 200);
+        }
+    };
+    runtime.block_on(invoke(WARM_UP));
+    counted(|| runtime.block_on(invoke(COUNTED)));
+}
+
+/// The post of a result alone.
+fn job_post(runtime: &LocalRuntime) {
+    let World { gateway, errands, .. } = World::new(runtime, JOB);
+    let its_gateway = gateway.clone();
+    let mut posts = 0;
+    runtime.spawn_local(processes(errands, async move |start: &JobStart| {
+        let (id, headers) = (start.execution.to_string(), process_headers(start));
+        let post = its_gateway.complete_job(&id, &headers, Source::Whole(OUTPUT));
+        posts += 1;
+        // The first of them are the warm-up. A body that is there needs no second poll.
+        let posted = if posts <= WARM_UP {
+            post.await
+        } else {
+            use std::task::{Context, Poll, Waker};
+            let mut post = std::pin::pin!(post);
+            let polled = counted(|| post.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+            let Poll::Ready(posted) = polled else { panic!("a post of a whole body waited") };
+            posted
+        };
+        assert_eq!(posted.status(), 204);
+    }));
+    let parts = head(":invoke");
+    runtime.block_on(async {
+        for _ in 0..WARM_UP + COUNTED {
+            let answer = gateway.invoke(FUNCTION, &parts, Source::Whole(INPUT)).await;
+            assert_eq!(answer.status(), 200);
+        }
+    });
+}
+
+/// Plays control: each process that is asked for does `work` and ends well.
+async fn processes(mut errands: Mailbox<Errand>, mut work: impl AsyncFnMut(&JobStart)) {
+    while let Some(errand) = errands.next().await {
+        let Errand::Start(start) = errand else { panic!("nothing else is asked for: {errand:?}") };
+        work(&start).await;
+        let end = JobEnd { code: Code::InstanceCrashed, reason: String::new(), exited_with_0: true };
+        start.ended.send(end);
+    }
+}
+
+/// The head of a call, as a client of usual habits sends it.
+fn head(verb: &str) -> Parts {
+    let request = Request::post(format!("/v1/functions/{FUNCTION}{verb}"))
+        .header(HOST, "127.0.0.1:8080")
+        .header(CONTENT_TYPE, "application/json")
+        .header("user-agent", "instructions/1")
+        .header("accept", "*/*");
+    request.body(()).unwrap().into_parts().0
+}
+
+fn process_headers(start: &JobStart) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, format!("Bearer {}", start.token).parse().unwrap());
+    headers.insert("x-init-duration-ms", "12".parse().unwrap());
+    headers
+}
+
+/// The id of an accepted execution.
+fn id(accepted: &Response<Body>) -> String {
+    let place = accepted.headers()[LOCATION].to_str().unwrap();
+    place.rsplit('/').next().unwrap().to_owned()
+}
+
+async fn check_answer(gateway: &Rc<Gateway>, parts: &Parts) {
+    let answer = gateway.invoke(FUNCTION, parts, Source::Whole(INPUT)).await;
+    assert_eq!(answer.status(), 200);
+    check_output(answer).await;
+}
+
+/// What is counted did what it is counted for.
+async fn check_output(answer: Response<Body>) {
+    let body: Bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    assert!(
+        body.contains(r#""status":"success""#) && body.contains(r#""output":{"text":"hello"}"#),
+        "{body}"
+    );
+}

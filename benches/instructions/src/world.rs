@@ -1,0 +1,167 @@
+//! A gateway with one function, the scheduler and the clock, all in this thread.
+
+#![expect(unsafe_code, reason = "the clock of libc is replaced by one that nothing but the program moves")]
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bytes::Bytes;
+use clap::Parser;
+use picofaas::clock::Clock;
+use picofaas::config::{ServeArgs, Settings};
+use picofaas::control::changes::{limits, version};
+use picofaas::function::{Address, Function, Target};
+use picofaas::gateway::Gateway;
+use picofaas::hot::lane::Lane;
+use picofaas::hot::message::{InstanceKey, LaneIndex, Order};
+use picofaas::hot::scheduler::Scheduler;
+use picofaas::hot::switchboard::{Extent, Switchboard};
+use picofaas::mailbox::{Errand, Mailbox, mailbox};
+use picofaas::metrics::Meters;
+use picofaas::registry::parse_function;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::LocalRuntime;
+
+/// The function's name.
+pub const FUNCTION: &str = "echo";
+/// The body of each call: 40 bytes.
+pub const INPUT: Bytes = Bytes::from_static(br#"{"input":{"text":"hello", "number":1234}}"#);
+/// What a process posts.
+pub const OUTPUT: Bytes = Bytes::from_static(br#"{"success":true,"output":{"text":"hello"},"status":200}"#);
+/// What an instance answers.
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{\"text\":\"hello\"}";
+
+/// A function with a warm instance.
+pub const WARM: &str =
+    r#"{"name":"echo","executionMode":"WARM","local":{"command":["./echo"]},"timeoutMs":10000}"#;
+/// A function with a process for each call.
+pub const JOB: &str =
+    r#"{"name":"echo","executionMode":"JOB","local":{"command":["./echo"]},"timeoutMs":10000}"#;
+
+const LANE: LaneIndex = 0;
+
+/// What the cases need of it.
+pub struct World {
+    /// It knows the function, and runs the scheduler.
+    pub gateway: Rc<Gateway>,
+    /// What it asks of control.
+    pub errands: Mailbox<Errand>,
+}
+
+/// The flags of `picofaas serve`.
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+impl World {
+    /// With the function that `spec` describes and, where it is to be warm, its instance.
+    pub fn new(runtime: &LocalRuntime, spec: &str) -> Self {
+        let flags = Flags::parse_from(["picofaas", "--scheduler", "park", "--gateway-ticks", "on"]).serve;
+        let settings = Arc::new(Settings::new(flags).unwrap());
+        let extent = Extent { gateways: 1, slots: settings.flags.max_executions, lanes: 16 };
+        let board = Arc::new(Switchboard::new(extent).unwrap());
+        let (post, _) = mailbox();
+        let (control, errands) = mailbox();
+        let gateway = Gateway::new(0, board.clone(), Clock::start(), settings, 1, vec![post], control);
+        let function =
+            Arc::new(version(parse_function(spec.as_bytes()).unwrap(), LANE, Arc::new(Meters::new(1))));
+        gateway.learn(function.clone(), Rc::default());
+        gateway.publish(FUNCTION.to_owned(), LANE);
+        let instance = InstanceKey { lane: LANE, place: 0, generation: 1 };
+        if function.spec.execution_mode == picofaas::registry::ExecutionMode::Warm {
+            let path = socket();
+            let address =
+                Address::new(instance.generation, Target::Unix(path.clone()), "localhost", "/invoke");
+            function.addresses[0].store(Some(Arc::new(address)));
+            let bind = async { UnixListener::bind(path).unwrap() };
+            runtime.spawn_local(serve(runtime.block_on(bind)));
+        }
+        put_down_scheduler(&board, &function, instance);
+        Self { gateway: Rc::new(gateway), errands }
+    }
+}
+
+/// The scheduler with the function open, as it lies while its thread is parked.
+fn put_down_scheduler(board: &Arc<Switchboard>, function: &Function, instance: InstanceKey) {
+    let mut scheduler = Box::new(Scheduler::new(board.clone(), 1));
+    let lane = Box::new(Lane::new(LANE, function.doorway.clone(), limits(&function.spec)));
+    for order in [Order::Open { lane }, Order::Ready { instance, started: false }] {
+        board.order(order).unwrap();
+    }
+    while scheduler.tick(1).more {}
+    // Its thread is not there to be woken for a timer, and so is never asked to.
+    board.wakes_at.store(0, Ordering::Relaxed);
+    board.baton.store(Some(scheduler));
+    board.doorbell.fall_asleep();
+}
+
+/// A path of the same length in every run.
+fn socket() -> PathBuf {
+    let path = PathBuf::from(format!("/tmp/picofaas-instructions-{:010}.sock", std::process::id()));
+    if path.exists() {
+        std::fs::remove_file(&path).unwrap();
+    }
+    path
+}
+
+/// The other end of the instance's connections, one after the other.
+async fn serve(listener: UnixListener) {
+    let path = listener.local_addr().unwrap().as_pathname().unwrap().to_owned();
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        // The gateway keeps its connection, and comes with no other.
+        std::fs::remove_file(&path).unwrap();
+        let mut read = [0; 4096];
+        loop {
+            stream.readable().await.unwrap();
+            if super::outside(|| answer(&stream, &mut read)) == 0 {
+                break;
+            }
+        }
+    }
+}
+
+/// Answers what has come; the bytes of it.
+fn answer(stream: &UnixStream, read: &mut [u8]) -> usize {
+    match stream.try_read(read) {
+        Ok(bytes) => {
+            if bytes > 0 {
+                assert!(read[..bytes].ends_with(&INPUT), "the instance got something else");
+                assert_eq!(stream.try_write(ANSWER).unwrap(), ANSWER.len());
+            }
+            bytes
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 1,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// How far time is at the next look at it, in ns.
+static NOW_NS: AtomicI64 = AtomicI64::new(1_000_000_000);
+/// How far it goes with each look, in ns: an invocation has about a dozen.
+const STEP_NS: i64 = 1000;
+
+/// `struct timespec` where its members are 64 bits wide.
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+/// Stands in for the one of libc, for the standard library and every crate that this program links: each look
+/// finds the time a step further, on every clock, however long the run really takes.
+///
+/// # Safety
+/// `at` points to a timespec that may be written, as POSIX asks of who calls this.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn clock_gettime(_clock: i32, at: *mut Timespec) -> i32 {
+    let now = NOW_NS.fetch_add(STEP_NS, Ordering::Relaxed);
+    // SAFETY: see above.
+    unsafe { at.write(Timespec { seconds: now / 1_000_000_000, nanoseconds: now % 1_000_000_000 }) };
+    0
+}
