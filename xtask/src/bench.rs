@@ -10,17 +10,23 @@
 //!
 //! A part, as `cargo xtask bench functions`, answers one question with the same means.
 
+mod against;
+mod binary;
 mod cluster;
 mod contender;
 mod cpu;
 mod desk;
 mod functions;
 pub mod instructions;
+mod interval;
 mod job;
+mod keep;
 mod machine;
 mod measurement;
 mod memory;
 mod nginx;
+mod order;
+mod ratio;
 mod report;
 mod run;
 mod runtimes;
@@ -34,12 +40,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use clap::builder::ArgPredicate;
 use serde::Serialize;
 use serde_json::json;
 
 use self::contender::Contender;
 use self::machine::Machine;
 use self::measurement::{Measurement, Setup};
+use self::ratio::{Better, Figure, Ratio};
 use self::run::Run;
 use self::tested::Tested;
 use crate::repository::Repository;
@@ -47,6 +55,9 @@ use crate::toolbox::{self, Unavailable};
 
 /// Of one core, spent by others during a measurement, from which on it is called disturbed.
 const OTHERS_CPU_PERCENT_MAX: f64 = 10.0;
+
+/// The row of the picofaas that is measured without a name.
+const NEW: &str = "picofaas";
 
 /// Alone it compares whole proxies; the parts answer a question each.
 #[derive(clap::Args)]
@@ -68,6 +79,8 @@ enum Part {
     Instructions(instructions::Options),
     /// Latency and throughput of JOB invocations beside a bare fresh process per call
     Job(job::Options),
+    /// Builds the picofaas of this commit and keeps it in target/kept, for --against of a later one
+    Keep,
     /// Starts, memory, latency and throughput of functions in each runtime beside what people use without
     Runtimes(runtimes::Options),
 }
@@ -79,6 +92,7 @@ pub fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
         Some(Part::Functions(options)) => functions::run(repository, options),
         Some(Part::Instructions(options)) => instructions::run(repository, options),
         Some(Part::Job(options)) => job::run(repository, options),
+        Some(Part::Keep) => keep::run(repository),
         Some(Part::Runtimes(options)) => runtimes::run(repository, options),
     }
 }
@@ -88,8 +102,10 @@ pub struct Options {
     /// Length of one measurement
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
-    /// Times everything is measured; the table shows the median, the smallest and the largest
-    #[arg(long, value_name = "R", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Times everything is measured; the table shows the median, the smallest and the largest [with --against: 12]
+    #[arg(long, value_name = "R", default_value_t = 3,
+          default_value_if("against", ArgPredicate::IsPresent, against::ROUNDS),
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Connections of wrk, one after the other
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,32",
@@ -112,13 +128,22 @@ pub struct Options {
     upstream_binary: Option<PathBuf>,
 }
 
+/// What is told of two binaries. wrk counts whole microseconds.
+const FIGURES: [Figure<Measurement>; 4] = [
+    Figure { name: "p50", better: Better::Less, step: 1.0, of: |m| Some(m.wrk.p50_us as f64) },
+    Figure { name: "p99", better: Better::Less, step: 1.0, of: |m| Some(m.wrk.p99_us as f64) },
+    Figure { name: "requests/s", better: Better::More, step: 0.0, of: |m| Some(m.requests_per_second) },
+    Figure { name: "CPU/request", better: Better::Less, step: 0.0, of: |m| m.cpu_us },
+];
+
 fn compare(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    let contenders = contenders(options)?;
+    let against = options.tested.old_binary(repository, "--connections", &options.connections)?;
     if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
         bail!("{why}");
     }
     // Before anything is built: a compiler's load is no other's load.
     let machine = Machine::read(&[("wrk", "--version"), ("nginx", "-v")])?;
-    let contenders = contenders(options)?;
     let setup = Setup {
         folder: repository.target().join("xtask/bench"),
         script: repository.root().join("benches/wrk/invoke.lua"),
@@ -134,30 +159,63 @@ fn compare(repository: &Repository, options: &Options) -> Result<ExitCode> {
         } else {
             PathBuf::new()
         },
+        against: against.clone().unwrap_or_default(),
         seconds: options.seconds,
     };
     fs::create_dir_all(&setup.folder).with_context(|| format!("cannot create {}", setup.folder.display()))?;
 
     let run = Run::begin(repository, machine)?;
+    let binaries = options.tested.binaries(&setup.picofaas, against.as_deref(), &run.commit)?;
     let measurements = measure_all(&setup, &contenders, options)?;
 
-    let results = json!({ "contenders": contenders, "measurements": measurements });
+    let mut results = json!({ "contenders": contenders, "measurements": measurements });
+    let mut ratios = Vec::new();
+    if let Some(binaries) = &binaries {
+        binaries.check_unchanged()?;
+        ratios = ratios_of(&options.connections, &measurements)?;
+        results["against"] = binaries.record(&ratios);
+    }
     run.save(options.json.as_deref(), "", options, &results)?;
     println!("\n{}", report::tables(&contenders, &options.connections, &measurements));
+    if !ratios.is_empty() {
+        println!("{}", ratio::report(&ratios));
+    }
     println!("{}", run.machine);
     for contender in &contenders {
         println!("{}", contender.describe());
     }
+    if let Some(binaries) = &binaries {
+        println!("{}", binaries.describe());
+    }
     Ok(verdict(&measurements))
+}
+
+/// New ÷ old; none where a request failed, as what fails fast looks fast.
+fn ratios_of(connections: &[u32], measurements: &[Measurement]) -> Result<Vec<Ratio>> {
+    let mut ratios = Vec::new();
+    if errors(measurements) > 0 {
+        return Ok(ratios);
+    }
+    for &connections in connections {
+        let of = |name: &str| -> Vec<&Measurement> {
+            measurements.iter().filter(|m| m.connections == connections && m.contender == name).collect()
+        };
+        let row = format!("{connections} connections");
+        ratios.extend(ratio::of_load(&row, &FIGURES, |m| m.round, &of(NEW), &of(against::NAME))?);
+    }
+    Ok(ratios)
+}
+
+fn errors(measurements: &[Measurement]) -> u64 {
+    measurements.iter().map(|measurement| measurement.wrk.errors.sum()).sum()
 }
 
 fn measure_all(setup: &Setup, contenders: &[Contender], options: &Options) -> Result<Vec<Measurement>> {
     let mut measurements = Vec::new();
     for round in 0..options.rounds {
         for &connections in &options.connections {
-            let mut order: Vec<&Contender> = contenders.iter().collect();
-            order.rotate_left(round as usize % contenders.len());
-            for contender in order {
+            let all: Vec<&Contender> = contenders.iter().collect();
+            for contender in order::of_round(&all, |it| it.name == NEW, Contender::is_against, round) {
                 let measurement = measurement::measure(setup, contender, connections, round + 1)
                     .with_context(|| {
                         format!("{}, {connections} connections, round {}", contender.name, round + 1)
@@ -180,7 +238,7 @@ fn verdict(measurements: &[Measurement]) -> ExitCode {
             measurements.len()
         );
     }
-    let errors: u64 = measurements.iter().map(|measurement| measurement.wrk.errors.sum()).sum();
+    let errors = errors(measurements);
     if errors > 0 {
         println!("FAILED: {errors} requests were not answered with success");
         return ExitCode::FAILURE;
@@ -191,7 +249,11 @@ fn verdict(measurements: &[Measurement]) -> ExitCode {
 fn contenders(options: &Options) -> Result<Vec<Contender>> {
     let mut all = vec![Contender::direct(), Contender::nginx()];
     let common: Vec<String> = options.tested.further();
-    all.push(Contender::picofaas("picofaas", &options.tested.scheduler, common.clone()));
+    all.push(Contender::picofaas(NEW, &options.tested.scheduler, common.clone()));
+    let against = &options.tested.against;
+    if against.is_given() {
+        all.push(Contender::against(&options.tested.scheduler, against.further(common.clone())));
+    }
     for variant in &options.variants {
         let Some((name, arguments)) = variant.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             bail!("--variant {variant}: write NAME=ARGS, for example --variant 'park=--scheduler park'");
@@ -208,6 +270,13 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
         bail!("--only {unknown}: no such row, there are {}", names.join(", "));
     }
     all.retain(|contender| options.only.is_empty() || options.only.contains(&contender.name));
+    if against.is_given() && [NEW, against::NAME].iter().any(|name| !all.iter().any(|it| it.name == *name)) {
+        bail!(
+            "--only {}: --against compares the rows {NEW} and {}, name both",
+            options.only.join(","),
+            against::NAME
+        );
+    }
     Ok(all)
 }
 
@@ -267,5 +336,40 @@ mod tests {
         assert!(parse(&["--only", "ngnix"]).is_err());
         assert!(parse(&["--variant", "park"]).is_err());
         assert!(parse(&["--variant", "nginx=--x"]).is_err());
+        assert!(parse(&["--against", "old", "--variant", "picofaas-against=--x"]).is_err());
+    }
+
+    #[test]
+    fn an_old_binary_is_a_row_of_its_own_with_the_common_arguments_or_its_own() {
+        let line = ["--picofaas-args", "--gateways 2", "--against", "old"];
+        let rows = parse(&line).unwrap();
+        assert_eq!(names(&rows), ["direct", "nginx", "picofaas", "picofaas-against"]);
+        let arguments = |rows: &[Contender], at: usize| match &rows[at].kind {
+            Kind::Picofaas { arguments } | Kind::Against { arguments } => arguments.join(" "),
+            Kind::Direct | Kind::Nginx => panic!("not a row of picofaas"),
+        };
+        assert_eq!(arguments(&rows, 3), "--gateways 2 --scheduler adaptive");
+        let rows = parse(&[&line[..], &["--against-args", "--scheduler park"]].concat()).unwrap();
+        assert_eq!(arguments(&rows, 2), "--gateways 2 --scheduler adaptive");
+        assert_eq!(arguments(&rows, 3), "--scheduler park");
+        assert!(parse(&["--against-args", "--scheduler park"]).is_err());
+    }
+
+    #[test]
+    fn an_old_binary_without_the_new_one_beside_it_is_refused() {
+        let error = parse(&["--against", "old", "--only", "nginx,picofaas-against"]).unwrap_err().to_string();
+        assert!(error.contains("name both"), "{error}");
+        assert!(parse(&["--only", "picofaas-against"]).is_err());
+        let both = parse(&["--against", "old", "--only", "picofaas-against,picofaas"]).unwrap();
+        assert_eq!(names(&both), ["picofaas", "picofaas-against"]);
+    }
+
+    #[test]
+    fn rounds_are_more_where_two_binaries_are_compared_unless_their_number_is_given() {
+        let rounds =
+            |line: &[&str]| Line::try_parse_from([&["bench"], line].concat()).unwrap().options.rounds;
+        assert_eq!(rounds(&[]), 3);
+        assert_eq!(rounds(&["--against", "old"]), 12);
+        assert_eq!(rounds(&["--against", "old", "--rounds", "7"]), 7);
     }
 }

@@ -17,11 +17,13 @@
 //! | `toolbox` | the tools a chore needs and how they get onto this machine |
 //! | `libtest` | reads the counts out of what `cargo test` prints |
 //! | `process` | a child process that does not outlive this one |
+//! | `digest` | what tells the bytes of a file apart |
 //! | `folder` | a folder that goes when its owner does |
 //! | `http`, `wait` | a request to 127.0.0.1, and patience with a limit |
 
 mod bench;
 mod cluster;
+mod digest;
 mod ends;
 mod examples;
 mod folder;

@@ -120,6 +120,10 @@ struct Answered {
 }
 
 pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    options.tested.against.refuse(
+        "bench cluster",
+        "it compares with bare Kubernetes. Run it with --picofaas-binary FILE too, and compare the differences to bare",
+    )?;
     if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
         bail!("{why}");
     }

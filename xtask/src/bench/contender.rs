@@ -2,13 +2,15 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::json;
 
+use super::against;
 use super::measurement::Setup;
 use super::nginx;
 use super::server::{Server, free_port, log_file, wait_for_listener};
+use super::tested::with_policy;
 use crate::process::Process;
 
 /// The function's name in picofaas.
@@ -28,6 +30,10 @@ pub enum Kind {
     Nginx,
     Picofaas {
         /// Of `picofaas serve`, without the listeners.
+        arguments: Vec<String>,
+    },
+    /// The picofaas of an earlier commit.
+    Against {
         arguments: Vec<String>,
     },
 }
@@ -51,19 +57,24 @@ impl Contender {
         Self { name: "nginx".to_owned(), kind: Kind::Nginx }
     }
 
-    /// `scheduler` is the policy unless `arguments` name one: the flag may be given once only.
-    pub fn picofaas(name: &str, scheduler: &str, mut arguments: Vec<String>) -> Self {
-        let names_policy = arguments
-            .iter()
-            .any(|argument| argument == "--scheduler" || argument.starts_with("--scheduler="));
-        if !names_policy {
-            arguments.extend(["--scheduler".to_owned(), scheduler.to_owned()]);
-        }
+    /// `scheduler` is the policy unless `arguments` name one.
+    pub fn picofaas(name: &str, scheduler: &str, arguments: Vec<String>) -> Self {
+        let arguments = with_policy(scheduler, arguments);
         Self { name: name.to_owned(), kind: Kind::Picofaas { arguments } }
     }
 
+    /// The same of the old one.
+    pub fn against(scheduler: &str, arguments: Vec<String>) -> Self {
+        let arguments = with_policy(scheduler, arguments);
+        Self { name: against::NAME.to_owned(), kind: Kind::Against { arguments } }
+    }
+
     pub fn is_picofaas(&self) -> bool {
-        matches!(self.kind, Kind::Picofaas { .. })
+        matches!(self.kind, Kind::Picofaas { .. } | Kind::Against { .. })
+    }
+
+    pub fn is_against(&self) -> bool {
+        matches!(self.kind, Kind::Against { .. })
     }
 
     /// A line for the foot of the report.
@@ -71,7 +82,9 @@ impl Contender {
         match &self.kind {
             Kind::Direct => format!("{}: wrk calls the function itself", self.name),
             Kind::Nginx => format!("{}: reverse proxy, one worker, keep-alive on both sides", self.name),
-            Kind::Picofaas { arguments } => format!("{}: picofaas serve {}", self.name, arguments.join(" ")),
+            Kind::Picofaas { arguments } | Kind::Against { arguments } => {
+                format!("{}: picofaas serve {}", self.name, arguments.join(" "))
+            }
         }
     }
 
@@ -93,7 +106,15 @@ impl Contender {
         match &self.kind {
             Kind::Direct => {}
             Kind::Nginx => self.start_nginx(setup, &mut running)?,
-            Kind::Picofaas { arguments } => self.start_picofaas(setup, arguments, &mut running)?,
+            Kind::Picofaas { arguments } => {
+                let server = Server::start(&setup.picofaas, arguments, &setup.folder, &self.name)?;
+                front(server, &mut running)?;
+            }
+            Kind::Against { arguments } => {
+                let server = Server::start(&setup.against, arguments, &setup.folder, &self.name)
+                    .with_context(|| against::remedy(&setup.against))?;
+                front(server, &mut running)?;
+            }
         }
         Ok(running)
     }
@@ -105,22 +126,22 @@ impl Contender {
         running.front_port = port;
         Ok(())
     }
+}
 
-    fn start_picofaas(&self, setup: &Setup, arguments: &[String], running: &mut Running) -> Result<()> {
-        let server = Server::start(&setup.picofaas, arguments, &setup.folder, &self.name)?;
-        server.register(&json!({
-            "name": FUNCTION,
-            "executionMode": "POOL",
-            "endpointUrl": format!("http://127.0.0.1:{}/invoke", running.upstream_port),
-            "concurrency": 256,
-            "queueSize": 1024,
-            "timeoutMs": 10_000,
-        }))?;
-        running.front_port = server.port;
-        running.front = Some(server.process);
-        running.path = format!("/v1/functions/{FUNCTION}:invoke");
-        Ok(())
-    }
+/// Puts a picofaas in front of the function.
+fn front(server: Server, running: &mut Running) -> Result<()> {
+    server.register(&json!({
+        "name": FUNCTION,
+        "executionMode": "POOL",
+        "endpointUrl": format!("http://127.0.0.1:{}/invoke", running.upstream_port),
+        "concurrency": 256,
+        "queueSize": 1024,
+        "timeoutMs": 10_000,
+    }))?;
+    running.front_port = server.port;
+    running.front = Some(server.process);
+    running.path = format!("/v1/functions/{FUNCTION}:invoke");
+    Ok(())
 }
 
 impl Running {
@@ -141,7 +162,7 @@ mod tests {
         let given = given.iter().map(|&argument| argument.to_owned()).collect();
         match Contender::picofaas("p", "adaptive", given).kind {
             Kind::Picofaas { arguments } => arguments,
-            Kind::Direct | Kind::Nginx => panic!("not a row of picofaas"),
+            Kind::Direct | Kind::Nginx | Kind::Against { .. } => panic!("not a row of picofaas"),
         }
     }
 

@@ -132,6 +132,10 @@ struct Setup<'a> {
 }
 
 pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    options.tested.against.refuse(
+        "bench functions",
+        "it compares one picofaas with itself. Run it with --picofaas-binary FILE too, and compare the ratios",
+    )?;
     if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK]) {
         bail!("{why}");
     }

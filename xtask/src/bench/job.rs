@@ -3,29 +3,33 @@
 //! Two contenders start the same program the same number of times side by side: `picofaas`, which is asked with
 //! `:invoke` by clients on kept connections, and the baseline, which starts the program itself and answers its
 //! two calls. Rounds are interleaved, each begins with the other one, and the figure is the ratio of each round.
+//! With `--against` there is a third, a picofaas of an earlier commit. Each measurement of a picofaas is of a
+//! process of its own, so that none runs beside another one and each round is new.
 
 mod baseline;
 
 use std::fmt;
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use clap::builder::ArgPredicate;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::baseline::Worker;
 use super::cpu::{MachineCpu, Snapshot};
 use super::machine::Machine;
+use super::ratio::{self, Better, Figure, Ratio};
 use super::report::{Spread, table};
 use super::run::Run;
 use super::server::{Server, log_file};
 use super::tested::Tested;
 use super::wire::Wire;
-use super::{absolute, build};
+use super::{absolute, against, build, order};
 use crate::repository::Repository;
 use crate::wait::Stopwatch;
 
@@ -49,8 +53,10 @@ pub struct Options {
     /// Length of one measurement
     #[arg(long, value_name = "S", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
-    /// Times everything is measured
-    #[arg(long, value_name = "R", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Times everything is measured [with --against: 12]
+    #[arg(long, value_name = "R", default_value_t = 5,
+          default_value_if("against", ArgPredicate::IsPresent, against::ROUNDS),
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Callers at once, one number after the other
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,4,16",
@@ -72,6 +78,18 @@ pub struct Options {
 enum Contender {
     Baseline,
     Picofaas,
+    /// The picofaas of an earlier commit.
+    Against,
+}
+
+impl Contender {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Picofaas => "picofaas",
+            Self::Against => against::NAME,
+        }
+    }
 }
 
 /// One contender in one round; times in microseconds.
@@ -94,57 +112,140 @@ struct Measurement {
     steal_percent: f64,
 }
 
+/// What is told of two binaries.
+const FIGURES: [Figure<Measurement>; 4] = [
+    Figure { name: "p50", better: Better::Less, step: 0.0, of: |m| Some(m.p50_us) },
+    Figure { name: "p99", better: Better::Less, step: 0.0, of: |m| Some(m.p99_us) },
+    Figure { name: "calls/s", better: Better::More, step: 0.0, of: |m| Some(m.calls_per_second) },
+    Figure { name: "CPU/call", better: Better::Less, step: 0.0, of: |m| m.picofaas_cpu_us },
+];
+
+/// The programs and files of this bench.
+struct Setup<'a> {
+    options: &'a Options,
+    folder: PathBuf,
+    function: PathBuf,
+    log: File,
+    picofaas: PathBuf,
+    against: Option<PathBuf>,
+}
+
 pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    let against = options.tested.old_binary(repository, "--callers", &options.callers)?;
     // Before anything is built: a compiler's load is no other's load.
     let machine = Machine::read(&[])?;
     let folder = repository.target().join("xtask/bench-job");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let function = match &options.function_binary {
-        Some(file) => absolute(file)?,
-        None => build(repository, &["--package", "picofaas-runtime", "--example", "echo"], "examples/echo")?,
+    let setup = Setup {
+        options,
+        log: log_file(&folder, "function")?,
+        folder,
+        function: match &options.function_binary {
+            Some(file) => absolute(file)?,
+            None => {
+                build(repository, &["--package", "picofaas-runtime", "--example", "echo"], "examples/echo")?
+            }
+        },
+        picofaas: options.tested.binary(repository)?,
+        against,
     };
-    let picofaas = options.tested.binary(repository)?;
     let run = Run::begin(repository, machine)?;
+    let binaries = options.tested.binaries(&setup.picofaas, setup.against.as_deref(), &run.commit)?;
+    let measurements = setup.measure_all()?;
 
-    let mut arguments = options.tested.arguments();
-    arguments.push("--allow-local-exec".to_owned());
-    let server = Server::start(&picofaas, &arguments, &folder, "picofaas")?;
-    server.register(&json!({
-        "name": FUNCTION,
-        "executionMode": "JOB",
-        "local": { "command": [function] },
-        "concurrency": 64,
-        "queueSize": 1024,
-        "maxRetries": 0,
-        "timeoutMs": TIMEOUT_MS,
-    }))?;
-    let log = log_file(&folder, "function")?;
-    let mut measurements = Vec::new();
-    for round in 1..=options.rounds {
-        for &callers in &options.callers {
-            let mut order = [Contender::Baseline, Contender::Picofaas];
-            order.rotate_left((round as usize + 1) % 2);
-            for contender in order {
-                let call = || -> Result<Caller<'_>> {
-                    Ok(match contender {
-                        Contender::Baseline => Caller::Baseline(Worker::new(&function, &log)?),
-                        Contender::Picofaas => Caller::Picofaas(Wire::connect(server.port)?),
-                    })
-                };
-                let measurement = measure(contender, callers, round, options.seconds, &server, call)
-                    .with_context(|| format!("{contender:?}, {callers} callers, round {round}"))?;
-                println!("{measurement}");
-                measurements.push(measurement);
+    let mut results = json!({ "measurements": measurements });
+    let mut compared = String::new();
+    if let Some(binaries) = &binaries {
+        binaries.check_unchanged()?;
+        let ratios = ratios(options, &measurements)?;
+        results["against"] = binaries.record(&ratios);
+        compared = format!("\n{}", ratio::report(&ratios));
+    }
+    run.save(options.json.as_deref(), "-job", options, &results)?;
+    println!("\n{}{compared}", report(options, &measurements)?);
+    println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
+    if let Some(binaries) = &binaries {
+        println!("{}", binaries.describe());
+        println!("{}: picofaas serve {}", against::NAME, options.tested.old_arguments().join(" "));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Setup<'_> {
+    fn measure_all(&self) -> Result<Vec<Measurement>> {
+        let mut contenders = vec![Contender::Baseline, Contender::Picofaas];
+        contenders.extend(self.against.as_ref().map(|_| Contender::Against));
+        let (is_new, is_old) = (|it| it == Contender::Picofaas, |it| it == Contender::Against);
+        let mut measurements = Vec::new();
+        for round in 1..=self.options.rounds {
+            for &callers in &self.options.callers {
+                for contender in order::of_round(&contenders, is_new, is_old, round - 1) {
+                    let measurement = self
+                        .measure(contender, callers, round)
+                        .with_context(|| format!("{contender:?}, {callers} callers, round {round}"))?;
+                    println!("{measurement}");
+                    measurements.push(measurement);
+                }
             }
         }
+        Ok(measurements)
     }
-    server.stop()?;
 
-    let results = json!({ "measurements": measurements });
-    run.save(options.json.as_deref(), "-job", options, &results)?;
-    println!("\n{}", report(options, &measurements)?);
-    println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
-    Ok(ExitCode::SUCCESS)
+    fn measure(&self, contender: Contender, callers: u32, round: u32) -> Result<Measurement> {
+        let server = self.start(contender)?;
+        let call = || -> Result<Caller<'_>> {
+            Ok(match &server {
+                None => Caller::Baseline(Worker::new(&self.function, &self.log)?),
+                Some(server) => Caller::Picofaas(Wire::connect(server.port)?),
+            })
+        };
+        let measurement = measure(contender, callers, round, self.options.seconds, server.as_ref(), call)?;
+        server.map_or(Ok(()), Server::stop)?;
+        Ok(measurement)
+    }
+
+    /// The picofaas of a contender that is one, with the function.
+    fn start(&self, contender: Contender) -> Result<Option<Server>> {
+        let tested = &self.options.tested;
+        let server = match (contender, &self.against) {
+            (Contender::Baseline, _) => return Ok(None),
+            (Contender::Picofaas, _) => self.serve(&self.picofaas, tested.arguments(), "picofaas")?,
+            (Contender::Against, Some(old)) => self
+                .serve(old, tested.old_arguments(), against::NAME)
+                .with_context(|| against::remedy(old))?,
+            (Contender::Against, None) => bail!("there is no old picofaas"),
+        };
+        server.register(&json!({
+            "name": FUNCTION,
+            "executionMode": "JOB",
+            "local": { "command": [self.function] },
+            "concurrency": 64,
+            "queueSize": 1024,
+            "maxRetries": 0,
+            "timeoutMs": TIMEOUT_MS,
+        }))?;
+        Ok(Some(server))
+    }
+
+    fn serve(&self, binary: &Path, mut arguments: Vec<String>, name: &str) -> Result<Server> {
+        arguments.push("--allow-local-exec".to_owned());
+        Server::start(binary, &arguments, &self.folder, name)
+    }
+}
+
+/// New ÷ old.
+fn ratios(options: &Options, measurements: &[Measurement]) -> Result<Vec<Ratio>> {
+    let mut ratios = Vec::new();
+    for &callers in &options.callers {
+        let of = |contender: Contender| of(measurements, contender, callers);
+        let (new, old) = (of(Contender::Picofaas), of(Contender::Against));
+        ratios.extend(ratio::of_load(&format!("{callers} callers"), &FIGURES, |m| m.round, &new, &old)?);
+    }
+    Ok(ratios)
+}
+
+fn of(measurements: &[Measurement], contender: Contender, callers: u32) -> Vec<&Measurement> {
+    measurements.iter().filter(|m| m.callers == callers && m.contender == contender).collect()
 }
 
 /// One that calls, over and over.
@@ -181,7 +282,7 @@ fn measure<'a>(
     callers: u32,
     round: u32,
     seconds: u32,
-    server: &Server,
+    server: Option<&Server>,
     caller: impl Fn() -> Result<Caller<'a>>,
 ) -> Result<Measurement> {
     let mut workers = Vec::new();
@@ -193,8 +294,8 @@ fn measure<'a>(
         workers.push(worker);
     }
     let length = Duration::from_secs(u64::from(seconds));
-    let id = server.process.id();
-    let (machine_before, before) = (MachineCpu::read()?, Snapshot::of_process(id)?);
+    let used = || server.map(|server| Snapshot::of_process(server.process.id())).transpose();
+    let (machine_before, before) = (MachineCpu::read()?, used()?);
     let watch = Stopwatch::start();
     let calls = thread::scope(|scope| {
         let threads: Vec<_> =
@@ -207,7 +308,7 @@ fn measure<'a>(
     })?;
     let elapsed_s = watch.elapsed().as_secs_f64();
     let machine = MachineCpu::read()?;
-    let used_ns = Snapshot::of_process(id)?.since(&before).total_ns;
+    let used_ns = used()?.zip(before).map(|(after, before)| after.since(&before).total_ns);
     if calls.is_empty() {
         bail!("not one call was answered");
     }
@@ -223,8 +324,7 @@ fn measure<'a>(
         p50_us: quantile(&completed, 50),
         p99_us: quantile(&completed, 99),
         reaped_p50_us: (!reaped.is_empty()).then(|| quantile(&reaped, 50)),
-        picofaas_cpu_us: (contender == Contender::Picofaas)
-            .then(|| used_ns as f64 / 1e3 / calls.len() as f64),
+        picofaas_cpu_us: used_ns.map(|ns| ns as f64 / 1e3 / calls.len() as f64),
         machine_cpu_percent: percent(machine.busy_ns, machine_before.busy_ns),
         steal_percent: percent(machine.steal_ns, machine_before.steal_ns),
     })
@@ -257,17 +357,18 @@ fn report(options: &Options, measurements: &[Measurement]) -> Result<String> {
     let mut figures = table(&["callers", "", "p50 µs", "p99 µs", "reaped p50 µs", "calls/s", "CPU µs/call"]);
     let mut ratios = table(&["callers", "p50, picofaas ÷ baseline", "calls/s, picofaas ÷ baseline"]);
     for &callers in &options.callers {
-        let of = |contender: Contender| -> Vec<&Measurement> {
-            measurements.iter().filter(|m| m.callers == callers && m.contender == contender).collect()
-        };
-        for contender in [Contender::Baseline, Contender::Picofaas] {
+        let of = |contender: Contender| of(measurements, contender, callers);
+        for contender in [Contender::Baseline, Contender::Picofaas, Contender::Against] {
             let rows = of(contender);
+            if rows.is_empty() {
+                continue;
+            }
             let spread = |figure: &dyn Fn(&Measurement) -> Option<f64>| {
                 Spread::of(rows.iter().filter_map(|m| figure(m)).collect()).to_string()
             };
             figures.add_row([
                 callers.to_string(),
-                format!("{contender:?}").to_lowercase(),
+                contender.name().to_owned(),
                 spread(&|m| Some(m.p50_us)),
                 spread(&|m| Some(m.p99_us)),
                 spread(&|m| m.reaped_p50_us),

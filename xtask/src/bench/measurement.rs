@@ -30,6 +30,8 @@ pub struct Setup {
     pub upstream: PathBuf,
     /// Empty when no row is of picofaas.
     pub picofaas: PathBuf,
+    /// That of an earlier commit; empty where none was given.
+    pub against: PathBuf,
     pub seconds: u32,
 }
 

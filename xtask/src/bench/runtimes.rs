@@ -36,6 +36,7 @@ use self::kit::Kit;
 use self::subject::Subject;
 use self::target::Target;
 use super::OTHERS_CPU_PERCENT_MAX;
+use super::against::Against;
 use super::cpu::MachineCpu;
 use super::machine::Machine;
 use super::run::Run;
@@ -71,6 +72,9 @@ pub struct Options {
     /// Where to write every measurement [default: bench-results/<time>-runtimes.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(skip)]
+    against: Against,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
@@ -107,6 +111,11 @@ struct Disturbance {
 }
 
 pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+    options.against.refuse(
+        "bench runtimes",
+        "no picofaas is in it. Run it with --watchdog-binary, --function-binary or --python of the earlier commit too, \
+         and compare the ratios",
+    )?;
     if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
         bail!("{why}");
     }

@@ -1,6 +1,6 @@
 //! `picofaas serve`, as a bench starts it: on free ports, with its log in a file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +16,9 @@ use crate::wait::{self, Stopwatch};
 
 /// From a server's start until it must answer.
 pub const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Of the end of a log, in an error.
+const LOG_LINES_SHOWN: usize = 4;
 
 /// A picofaas that is ready.
 pub struct Server {
@@ -59,7 +62,7 @@ impl Server {
             Ok(answer.ok().filter(|answer| answer.status == 200))
         });
         let ready_after = started.elapsed();
-        let place = || format!("see {}", folder.join(format!("{name}.log")).display());
+        let place = || end_of_log(&folder.join(format!("{name}.log")));
         if ready.with_context(place)?.is_none() {
             bail!("GET /readyz was not 200 within {} s: {}", START_PATIENCE.as_secs(), place());
         }
@@ -110,6 +113,15 @@ pub fn log_file(folder: &Path, name: &str) -> Result<File> {
     File::create(&file).with_context(|| format!("cannot write {}", file.display()))
 }
 
+/// Where a log is and what it ends with: why a server does not start.
+fn end_of_log(file: &Path) -> String {
+    // The path alone says enough where it cannot be read.
+    let log = fs::read_to_string(file).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let end = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+    [&[&*format!("see {}", file.display())], end].concat().join("\n  ")
+}
+
 /// Waits until a process accepts connections on a port.
 pub fn wait_for_listener(process: &mut Process, port: u16) -> Result<()> {
     let connected = wait::until(START_PATIENCE, || {
@@ -120,5 +132,24 @@ pub fn wait_for_listener(process: &mut Process, port: u16) -> Result<()> {
     match connected {
         Some(_) => Ok(()),
         None => bail!("nobody listens on port {port} after {} s", START_PATIENCE.as_secs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::binary::tests::script;
+    use crate::folder::Folder;
+
+    #[test]
+    fn a_server_that_does_not_start_is_told_with_the_end_of_its_log() {
+        let folder = Folder::make("no-start").unwrap();
+        let lines =
+            "echo old news; echo; for i in 1 2 3; do echo; echo $i; done; echo \"$1: no such flag\"; exit 2";
+        let binary = script(&folder, "picofaas", lines);
+        let error = Server::start(&binary, &[], folder.path(), "old").err().unwrap();
+        let error = format!("{error:#}");
+        assert!(error.contains("old.log\n  1\n  2\n  3\n  serve: no such flag: "), "{error}");
+        assert!(error.contains("ended by itself: exit status: 2"), "{error}");
     }
 }

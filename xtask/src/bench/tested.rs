@@ -1,10 +1,11 @@
 //! Which picofaas is measured, and how it is started.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
 
+use super::against::{Against, Binaries};
 use super::{absolute, build};
 use crate::repository::Repository;
 
@@ -19,6 +20,14 @@ pub struct Tested {
     /// Measure this picofaas instead of building the tree's, to compare two builds
     #[arg(long, value_name = "FILE")]
     picofaas_binary: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub against: Against,
+}
+
+/// Builds the tree's picofaas and gives its path.
+pub fn build_picofaas(repository: &Repository) -> Result<PathBuf> {
+    build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")
 }
 
 impl Tested {
@@ -26,8 +35,26 @@ impl Tested {
     pub fn binary(&self, repository: &Repository) -> Result<PathBuf> {
         match &self.picofaas_binary {
             Some(file) => absolute(file),
-            None => build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas"),
+            None => build_picofaas(repository),
         }
+    }
+
+    /// The one of an earlier commit, where one was given. Before anything is built. `loads` are those of `option`.
+    pub fn old_binary(
+        &self,
+        repository: &Repository,
+        option: &str,
+        loads: &[u32],
+    ) -> Result<Option<PathBuf>> {
+        self.against.check_loads(option, loads)?;
+        let built = repository.target().join("release/picofaas");
+        self.against.binary(self.picofaas_binary.is_none().then_some(&*built))
+    }
+
+    /// What both are, where there are two; `commit` is that of the tree.
+    pub fn binaries(&self, new: &Path, old: Option<&Path>, commit: &str) -> Result<Option<Binaries>> {
+        let commit = self.picofaas_binary.is_none().then_some(commit);
+        old.map(|old| Binaries::read(new, commit, old)).transpose()
     }
 
     /// Of `picofaas serve`: those that were given.
@@ -37,8 +64,21 @@ impl Tested {
 
     /// Of `picofaas serve`: the policy, and those that were given.
     pub fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec!["--scheduler".to_owned(), self.scheduler.clone()];
-        arguments.extend(self.further());
-        arguments
+        with_policy(&self.scheduler, self.further())
     }
+
+    /// The same of the old one.
+    pub fn old_arguments(&self) -> Vec<String> {
+        with_policy(&self.scheduler, self.against.further(self.further()))
+    }
+}
+
+/// `scheduler` is the policy unless `arguments` name one: the flag may be given once only.
+pub fn with_policy(scheduler: &str, mut arguments: Vec<String>) -> Vec<String> {
+    let names_policy =
+        arguments.iter().any(|argument| argument == "--scheduler" || argument.starts_with("--scheduler="));
+    if !names_policy {
+        arguments.extend(["--scheduler".to_owned(), scheduler.to_owned()]);
+    }
+    arguments
 }

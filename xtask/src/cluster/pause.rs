@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::layout::PAUSE_IMAGE;
+use crate::digest::sha256;
 use crate::toolbox::{self, Unavailable};
 
 pub const SOURCE: &str = include_str!("../../cluster/pause.rs");
@@ -49,15 +50,6 @@ fn tar(work: &Path, archive: &str, files: &[&str]) -> Result<()> {
     let mut tar = Command::new("tar");
     tar.args(["--create", "--format=ustar", "--owner=0", "--group=0", "--mtime=@0", "--file", archive]);
     run(tar.args(files).current_dir(work))
-}
-
-fn sha256(file: &Path) -> Result<String> {
-    let output = Command::new("sha256sum").arg(file).output().context("cannot run sha256sum")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    match text.split_whitespace().next() {
-        Some(digest) if output.status.success() => Ok(digest.to_owned()),
-        _ => bail!("sha256sum failed: {}", String::from_utf8_lossy(&output.stderr).trim()),
-    }
 }
 
 fn run(command: &mut Command) -> Result<()> {
