@@ -16,6 +16,7 @@
 //! | `repository` | where the tree is, what is in it, how cargo is called in it |
 //! | `toolbox` | the tools a chore needs and how they get onto this machine |
 //! | `libtest` | reads the counts out of what `cargo test` prints |
+//! | `suites` | reads the time of each test binary out of it |
 //! | `process` | a child process that does not outlive this one |
 //! | `digest` | what tells the bytes of a file apart |
 //! | `folder` | a folder that goes when its owner does |
@@ -37,6 +38,7 @@ mod python;
 mod repository;
 mod rights;
 mod scaffold;
+mod suites;
 mod test;
 mod tidy;
 mod toolbox;

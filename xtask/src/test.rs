@@ -1,6 +1,6 @@
 //! `cargo xtask test`: the checks a change must pass, the same for a person and for CI.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, PipeReader, Write as _};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -14,6 +14,7 @@ use crate::openapi;
 use crate::python;
 use crate::repository::Repository;
 use crate::scaffold;
+use crate::suites::Suites;
 use crate::tidy;
 use crate::toolbox::{self, Unavailable};
 use crate::verify::{FUNCTION_IMAGE, Testbed};
@@ -43,6 +44,8 @@ enum Verdict {
     Skipped(String),
     /// It ran tests that count one each.
     Counted(Tally),
+    /// The same, of several suites, each of which took its time.
+    Timed(Tally, Suites),
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
@@ -153,12 +156,15 @@ fn account(verdict: Verdict) -> (Tally, String) {
         Verdict::Passed => (Tally::PASSED, "passed".to_owned()),
         Verdict::Failed(why) => (Tally::FAILED, format!("FAILED: {why}")),
         Verdict::Skipped(why) => (Tally::SKIPPED, format!("skipped: {why}")),
-        Verdict::Counted(tally) => {
-            let word = if tally.failed == 0 { "passed" } else { "FAILED" };
-            let Tally { passed, failed, skipped } = tally;
-            (tally, format!("{word}: {passed} tests passed, {failed} failed, {skipped} ignored"))
-        }
+        Verdict::Counted(tally) => (tally, counts(tally)),
+        Verdict::Timed(tally, suites) => (tally, format!("{}{suites}", counts(tally))),
     }
+}
+
+fn counts(tally: Tally) -> String {
+    let word = if tally.failed == 0 { "passed" } else { "FAILED" };
+    let Tally { passed, failed, skipped } = tally;
+    format!("{word}: {passed} tests passed, {failed} failed, {skipped} ignored")
 }
 
 fn tidy(repository: &Repository) -> Result<Verdict> {
@@ -215,8 +221,9 @@ fn build(repository: &Repository) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
+/// With the time of each suite: this check takes longest.
 fn test(repository: &Repository) -> Result<Verdict> {
-    count(repository.cargo(&["test", "--workspace", "--no-fail-fast"]), Tally::from_libtest)
+    time(repository.cargo(&["test", "--workspace", "--no-fail-fast"]))
 }
 
 fn instructions(repository: &Repository) -> Result<Verdict> {
@@ -275,16 +282,38 @@ fn python(repository: &Repository) -> Result<Verdict> {
 
 /// Runs tests and counts them by the lines that say how many there were.
 fn count(mut command: Command, tally_of: fn(&str) -> Option<Tally>) -> Result<Verdict> {
+    let (output, input) = io::pipe().context("cannot make a pipe")?;
+    command.stdout(input);
+    Ok(Verdict::Counted(follow(command, output, tally_of, |_| {})?))
+}
+
+/// Runs what cargo has to run and counts it, suite by suite.
+fn time(mut command: Command) -> Result<Verdict> {
+    let (output, input) = io::pipe().context("cannot make a pipe")?;
+    command.stdout(input.try_clone().context("cannot share a pipe")?).stderr(input);
+    let mut suites = Suites::default();
+    let tally = follow(command, output, Tally::from_libtest, |line| suites.read(line))?;
+    Ok(Verdict::Timed(tally, suites))
+}
+
+/// Runs a command, prints what comes out of the pipe it was given, and adds up the counts in it.
+fn follow(
+    mut command: Command,
+    output: PipeReader,
+    tally_of: fn(&str) -> Option<Tally>,
+    mut see: impl FnMut(&str),
+) -> Result<Tally> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let mut child =
-        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {program}"))?;
-    let stdout = child.stdout.take().context("the output of tests is not piped")?;
+    let mut child = command.spawn().with_context(|| format!("cannot run {program}"))?;
+    // It holds the other end of the pipe, which would have no end.
+    drop(command);
     let mut tally = Tally::default();
     // Bytes and not `lines()`: what a test prints need not be UTF-8.
-    for line in BufReader::new(stdout).split(b'\n') {
+    for line in BufReader::new(output).split(b'\n') {
         let line = line.context("cannot read what tests print")?;
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
+        see(&line);
         if let Some(counts) = tally_of(&line) {
             tally += counts;
         }
@@ -295,7 +324,7 @@ fn count(mut command: Command, tally_of: fn(&str) -> Option<Tally>) -> Result<Ve
         println!("{program} ended with {status} and no test result says why: counted as one failure");
         tally.failed = 1;
     }
-    Ok(Verdict::Counted(tally))
+    Ok(tally)
 }
 
 fn examples(repository: &Repository) -> Result<Verdict> {
@@ -347,6 +376,26 @@ mod tests {
         };
         assert_eq!(names(&["test", "fmt"]), ["fmt", "test"]);
         assert_eq!(names(&[]).len(), CHECKS.len());
+    }
+
+    #[test]
+    fn a_suite_is_timed_and_counted_whichever_stream_its_lines_come_on() {
+        let mut command = Command::new("sh");
+        let lines = "echo '     Running tests/a.rs (target/debug/deps/a-0f)' >&2; \
+            echo 'test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 2.50s'; \
+            exit 101";
+        command.args(["-c", lines]);
+        let (tally, end) = account(time(command).unwrap());
+        assert_eq!(tally, Tally { passed: 3, failed: 1, skipped: 0 });
+        let lines: Vec<&str> = end.lines().map(str::trim).collect();
+        assert_eq!(lines, ["FAILED: 3 tests passed, 1 failed, 0 ignored", "2.50 s  a: tests/a.rs"]);
+    }
+
+    #[test]
+    fn tests_that_end_without_a_result_are_a_failure() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo running; exit 101"]);
+        assert_eq!(account(time(command).unwrap()).0, Tally::FAILED);
     }
 
     #[test]
