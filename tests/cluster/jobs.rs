@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, in_pods};
+use crate::stage::{Stage, in_pods, with_dollars};
 use crate::support::client::Answer;
+use crate::support::dollars;
 use crate::support::patience::{Stopwatch, eventually};
 use crate::support::specification::With;
 
@@ -50,6 +51,14 @@ fn an_invocation_runs_in_a_job_of_its_own_whose_objects_say_what_they_are_for() 
     let whole = jobs[0].to_string();
     assert!(!whole.contains("{\\\"a\\\":1}"), "the payload is in the Job: {whole}");
     stage.until("the Job is complete", "jobs", |jobs| jobs[0]["status"]["succeeded"] == 1);
+}
+
+#[test]
+fn a_dollar_in_a_manifest_or_from_a_client_is_a_dollar_in_the_pod_of_a_job() {
+    let stage = Stage::new("dollars");
+    let server = stage.server(&[]);
+    server.register(&with_dollars(&stage, "once", "JOB"));
+    dollars::assert_seen_as_written(&server, "once", true);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::calls;
+use crate::support::dollars;
 use crate::support::patience::eventually;
 use crate::support::server::Server;
 
@@ -150,6 +151,21 @@ pub fn in_pods(name: &str, mode: &str, handler: &str) -> Value {
         "retryBackoffMs": 1,
         "retryMaxBackoffMs": 1,
     })
+}
+
+/// A function in pods that has dollars in its fields; the stage has the secret that it names.
+pub fn with_dollars(stage: &Stage, name: &str, mode: &str) -> Value {
+    let secret = format!("--from-literal=secret={}", dollars::SECRET);
+    stage.kubectl(&["create", "secret", "generic", "login", &secret]);
+    let mut env = dollars::variables();
+    env.push(json!({
+        "name": "SECRET", "valueFrom": { "secretKeyRef": { "name": "login", "key": "secret" } },
+    }));
+    let mut function = in_pods(name, mode, "");
+    function["command"] = dollars::command("/faulty").into();
+    function["args"] = dollars::args().into();
+    function["env"] = env.into();
+    function
 }
 
 /// Runs `kubectl`, which must succeed.

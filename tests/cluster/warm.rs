@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::crew::{pods, put, until, until_ready, warm};
 use crate::pressure::Pressure;
-use crate::stage::{Stage, reachable};
+use crate::stage::{Stage, reachable, with_dollars};
+use crate::support::dollars;
 use crate::support::patience::{Stopwatch, eventually};
 
 #[test]
@@ -27,6 +28,15 @@ fn from_zero_everybody_is_held_and_answered_when_the_pod_says_that_it_listens() 
     }
     println!("50 were answered {:?} after the first was sent to a function without a pod", watch.elapsed());
     assert_eq!(pods(&stage, "f").len(), 1);
+}
+
+#[test]
+fn a_dollar_in_a_manifest_is_a_dollar_in_a_warm_pod() {
+    let stage = Stage::new("dollars");
+    let server = stage.server(&[]);
+    put(&server, &with_dollars(&stage, "stays", "WARM"));
+    until_ready(&server, "stays", 1);
+    dollars::assert_seen_as_written(&server, "stays", false);
 }
 
 #[test]

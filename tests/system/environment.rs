@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::json;
 
+use crate::support::dollars;
 use crate::support::server::Server;
 use crate::support::specification::{With, faulty, warm};
 
@@ -79,4 +80,22 @@ fn limits_that_a_function_sets_itself_are_left_alone() {
     let answer = server.invoke("small", format!("\"{}\"", "x".repeat(100)));
     answer.assert_error(413, "BODY_TOO_LARGE", "function", &[]);
     server.until_status("small", "inFlight", 0);
+}
+
+#[test]
+fn a_dollar_in_a_manifest_or_from_a_client_is_a_dollar_to_the_process() {
+    let server = Server::start(&[]);
+    let mut env = dollars::variables();
+    env.push(json!({ "name": "SECRET", "value": dollars::SECRET }));
+    for mode in ["JOB", "WARM"] {
+        let function = json!({
+            "name": mode.to_lowercase(),
+            "executionMode": mode,
+            "local": { "command": dollars::command(faulty().to_str().unwrap()) },
+            "args": dollars::args(),
+            "env": env,
+        });
+        server.register(&function);
+        dollars::assert_seen_as_written(&server, &mode.to_lowercase(), mode == "JOB");
+    }
 }

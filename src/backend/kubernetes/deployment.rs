@@ -342,6 +342,17 @@ mod tests {
     }
 
     #[test]
+    fn texts_without_a_dollar_keep_the_revision_that_they_had_when_texts_were_not_escaped_yet() {
+        let plain = json!({
+            "command": ["/serve", "--verbose"], "args": ["two words", "a=b"], "env": [
+                { "name": "A", "value": "pass word" },
+                { "name": "S", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } },
+            ],
+        });
+        assert_eq!(design(&plain).revision, "81874fdf58501141");
+    }
+
+    #[test]
     fn what_a_deployment_was_made_with_is_read_back_from_it() {
         let design = design(&json!({}));
         let object = design.object("word-stats", TOKEN_A, 2, None);

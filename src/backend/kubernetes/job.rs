@@ -78,3 +78,35 @@ pub fn object(spec: &FunctionSpec, attempt: &Attempt<'_>) -> Job {
         status: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::hot::ticket::Ticket;
+    use crate::registry::parse_function;
+
+    #[test]
+    fn nothing_that_a_client_sends_is_expanded_in_the_pod_of_its_attempt() {
+        let spec = parse_function(
+            br#"{"name":"f","image":"i","env":[
+                {"name":"DB_PASSWORD","valueFrom":{"secretKeyRef":{"name":"s","key":"k"}}}]}"#,
+        )
+        .unwrap();
+        let attempt = Attempt {
+            execution: ExecutionId { boot: 7, ticket: Ticket::new(0, 99, 12), nonce: 5 },
+            attempt: 1,
+            trace_id: "$(DB_PASSWORD) $$(DB_PASSWORD)",
+            token: Token { high: 1, low: 2 },
+            runtime_url: "http://10.96.0.7:8082",
+            boot: "b",
+            ttl_s: 600,
+        };
+        let job = serde_json::to_value(object(&spec, &attempt)).unwrap();
+        let env = job["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+        let trace = env.iter().find(|one| one["name"] == "TRACE_ID").unwrap();
+        assert_eq!(trace["value"], json!("$$(DB_PASSWORD) $$$$(DB_PASSWORD)"));
+        assert_eq!(job.to_string().matches("(DB_PASSWORD)").count(), 2, "it is nowhere else: {job}");
+    }
+}

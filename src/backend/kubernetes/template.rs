@@ -45,10 +45,16 @@ pub fn name_of(function: &str) -> String {
     format!("{NAME_PREFIX}{function}")
 }
 
-/// A variable with a value.
+/// A text as a pod has to have it for its container to be given the same text. In `env[].value`, `command` and
+/// `args` Kubernetes takes `$(NAME)` for the value of a variable, which may be a secret's, and `$$` for `$`.
+fn literal(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
+/// A variable with a value, which its container is given as it is here.
 #[must_use]
-pub fn variable(name: &str, value: impl Into<String>) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value.into()), value_from: None }
+pub fn variable(name: &str, value: impl AsRef<str>) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(literal(value.as_ref())), value_from: None }
 }
 
 /// A variable of the specification.
@@ -142,7 +148,7 @@ fn tolerations(spec: &FunctionSpec) -> Vec<Toleration> {
 #[must_use]
 pub fn environment(spec: &FunctionSpec) -> Vec<EnvVar> {
     let mut env: Vec<EnvVar> = spec.env.iter().map(given).collect();
-    env.push(variable("FUNCTION_NAME", spec.name.to_string()));
+    env.push(variable("FUNCTION_NAME", spec.name.as_str()));
     env.push(variable("EXECUTION_MODE", spec.execution_mode.as_str()));
     env.push(variable("TIMEOUT_MS", spec.timeout_ms.to_string()));
     env.push(variable("PORT", PORT.to_string()));
@@ -166,8 +172,8 @@ pub fn pods(spec: &FunctionSpec, env: Vec<EnvVar>) -> PodTemplateSpec {
     let container = Container {
         name: CONTAINER.to_owned(),
         image: spec.image.clone(),
-        command: some(spec.command.clone()),
-        args: some(spec.args.clone()),
+        command: some(spec.command.iter().map(|word| literal(word)).collect()),
+        args: some(spec.args.iter().map(|word| literal(word)).collect()),
         env: Some(env),
         env_from: some(sources(spec)),
         volume_mounts: some(mounts),
@@ -276,5 +282,23 @@ mod tests {
         assert_eq!(pod["serviceAccountName"], "reader");
         assert_eq!(pod["automountServiceAccountToken"], false, "pods never get the account's token");
         assert_eq!(template["metadata"]["annotations"], json!({"a/b":"c"}));
+    }
+
+    #[test]
+    fn what_kubernetes_would_expand_is_escaped_wherever_it_expands() {
+        let spec = parse_function(
+            br#"{"name":"f","image":"i","command":["/f","$(A)"],"args":["pa$$word","$","$\u00e9"],
+            "env":[{"name":"A","value":"$(HOME) $$(B)"},{"name":"B","value":"plain"}],
+            "podTemplate":{"annotations":{"a/b":"$(A)"}}}"#,
+        )
+        .unwrap();
+        let template = serde_json::to_value(pods(&spec, environment(&spec))).unwrap();
+        let container = &template["spec"]["containers"][0];
+        assert_eq!(container["command"], json!(["/f", "$$(A)"]));
+        assert_eq!(container["args"], json!(["pa$$$$word", "$$", "$$\u{e9}"]));
+        assert_eq!(container["env"][0], json!({"name":"A","value":"$$(HOME) $$$$(B)"}));
+        assert_eq!(container["env"][1], json!({"name":"B","value":"plain"}));
+        // Nothing is expanded in an annotation, nor in what is made of one by `fieldRef`.
+        assert_eq!(template["metadata"]["annotations"], json!({"a/b":"$(A)"}));
     }
 }

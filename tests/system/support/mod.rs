@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `server` | the binary as a child process |
 //! | `client` | HTTP/1.1 over a bare socket, and answers |
+//! | `dollars` | a function whose fields have dollars in them |
 //! | `endpoint` | an endpoint of a `POOL` function that the test itself plays, or a process |
 //! | `job` | a process of a `JOB` function that the test itself plays |
 //! | `specification` | functions as they are registered |
@@ -15,6 +16,7 @@
 
 pub mod bystander;
 pub mod client;
+pub mod dollars;
 pub mod endpoint;
 pub mod job;
 pub mod lines;
