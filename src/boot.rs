@@ -347,9 +347,11 @@ fn start_scheduler(
 async fn run_errands(control: Rc<Control>, mut errands: Mailbox<Errand>) {
     while let Some(errand) = errands.next().await {
         match errand {
-            Errand::Answer { request, answer } => {
+            Errand::Answer { request, listener, answer } => {
                 let control = control.clone();
-                tokio::task::spawn_local(async move { answer.send(control.answer(*request).await) });
+                tokio::task::spawn_local(
+                    async move { answer.send(control.answer(listener, *request).await) },
+                );
             }
             Errand::Start(start) => control.start_job(*start),
             Errand::Announce { announcement, answer } => answer.send(control.announced(&announcement)),

@@ -85,7 +85,7 @@ pub struct ServeArgs {
     /// Where processes of JOB functions fetch their input and post their result (address:port)
     #[arg(long, default_value = "127.0.0.1:8082", value_name = "ADDR", help_heading = "Listeners")]
     pub runtime_listen: SocketAddr,
-    /// Serve function writes on --listen though it is not bound to loopback
+    /// Serve function writes, the list of executions and the lines of functions on --listen though it is not bound to loopback
     #[arg(long, help_heading = "Listeners")]
     pub allow_writes: bool,
     /// Accept functions with `local.command` over HTTP: whoever may write functions may then run programs here

@@ -25,6 +25,7 @@ pub enum Code {
     ForeignHost,
     WritesDisabled,
     ListingDisabled,
+    LogsDisabled,
     LocalExecDisabled,
     Unauthorized,
     RequestTimeout,
@@ -98,7 +99,7 @@ impl Source {
 
 impl Code {
     /// Every code, in the order of the enum.
-    pub const ALL: [Code; 57] = [
+    pub const ALL: [Code; 58] = [
         Code::BadRequest,
         Code::InvalidJson,
         Code::CursorExpired,
@@ -113,6 +114,7 @@ impl Code {
         Code::ForeignHost,
         Code::WritesDisabled,
         Code::ListingDisabled,
+        Code::LogsDisabled,
         Code::LocalExecDisabled,
         Code::Unauthorized,
         Code::RequestTimeout,
@@ -164,7 +166,11 @@ impl Code {
         match self {
             Code::BadRequest | Code::InvalidJson | Code::CursorExpired => 400,
             Code::Unauthorized => 401,
-            Code::ForeignHost | Code::WritesDisabled | Code::ListingDisabled | Code::LocalExecDisabled => 403,
+            Code::ForeignHost
+            | Code::WritesDisabled
+            | Code::ListingDisabled
+            | Code::LogsDisabled
+            | Code::LocalExecDisabled => 403,
             Code::NotFound
             | Code::FunctionNotFound
             | Code::ExecutionNotFound
@@ -233,6 +239,7 @@ impl Code {
             Code::ForeignHost => "FOREIGN_HOST",
             Code::WritesDisabled => "WRITES_DISABLED",
             Code::ListingDisabled => "LISTING_DISABLED",
+            Code::LogsDisabled => "LOGS_DISABLED",
             Code::LocalExecDisabled => "LOCAL_EXEC_DISABLED",
             Code::Unauthorized => "UNAUTHORIZED",
             Code::RequestTimeout => "REQUEST_TIMEOUT",
@@ -306,6 +313,7 @@ impl Code {
             | Code::ForeignHost
             | Code::WritesDisabled
             | Code::ListingDisabled
+            | Code::LogsDisabled
             | Code::LocalExecDisabled
             | Code::Unauthorized
             | Code::RequestTimeout

@@ -50,6 +50,40 @@ pub struct Ending {
     pub exit: Exit,
 }
 
+/// Why no instance could be started or reached, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// In our words, or those of the machine or the cluster.
+    pub reason: String,
+    /// What the instance wrote last, which may be of anybody's executions; empty where it wrote nothing.
+    pub last_lines: Option<String>,
+}
+
+impl Trouble {
+    /// One without lines.
+    #[must_use]
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), last_lines: None }
+    }
+
+    /// With its lines, or without them for those who may not read the lines of the function.
+    #[must_use]
+    pub fn told(&self, with_lines: bool) -> String {
+        match self.last_lines.as_deref() {
+            None => self.reason.clone(),
+            Some("") => format!("{}, and wrote nothing", self.reason),
+            Some(lines) if with_lines => format!("{}; it wrote: {lines}", self.reason),
+            Some(_) => format!("{}; what it wrote is told on the management listener", self.reason),
+        }
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.told(true))
+    }
+}
+
 /// One version of a function: its specification and what the threads share of it.
 ///
 /// | field | written by | read by | published by |
@@ -75,6 +109,6 @@ pub struct Function {
     pub endings: Box<[ArcSwapOption<Ending>]>,
     /// What is counted of it, over all versions.
     pub meters: Arc<Meters>,
-    /// Why no instance could be started or reached, for people.
-    pub trouble: Arc<ArcSwapOption<String>>,
+    /// Why no instance could be started or reached.
+    pub trouble: Arc<ArcSwapOption<Trouble>>,
 }

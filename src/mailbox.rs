@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{Code, Refusal};
 use crate::function::Function;
 use crate::gateway::history::Lost;
+use crate::gateway::listener::Listener;
 use crate::gateway::listing::{Page, Search};
 use crate::gateway::reply::body::{Body, Piece};
 use crate::gateway::summary::Summary;
@@ -48,7 +49,7 @@ pub enum Letter {
     Forget { lane: LaneIndex },
     /// A request that came in elsewhere. Where the asker goes before it is answered, so does the
     /// client, and who waits for an execution has left.
-    Serve { request: Box<WholeRequest>, answer: Answer<Response<Body>> },
+    Serve { request: Box<WholeRequest>, listener: Listener, answer: Answer<Response<Body>> },
     /// Some of the executions that this gateway owns.
     List { search: Box<Search>, answer: Answer<Result<Page<Summary>, Lost>> },
     /// Whose this execution is, and where it is asked for, when it has ended.
@@ -75,7 +76,7 @@ pub struct Found {
 #[derive(Debug)]
 pub enum Errand {
     /// A request that came in on a gateway's listener and is control's to answer.
-    Answer { request: Box<WholeRequest>, answer: Answer<Response<Body>> },
+    Answer { request: Box<WholeRequest>, listener: Listener, answer: Answer<Response<Body>> },
     /// An attempt needs a process of its own.
     Start(Box<JobStart>),
     /// An instance listens, and says so itself. Refused, it says it again.
@@ -236,9 +237,9 @@ impl<T> Post<T> {
 impl Post<Letter> {
     /// Has a gateway serve a request, and waits for its answer; `None` where it has stopped.
     /// Dropped before that, the gateway drops the request, too.
-    pub async fn ask(&self, request: WholeRequest) -> Option<Response<Body>> {
+    pub async fn ask(&self, listener: Listener, request: WholeRequest) -> Option<Response<Body>> {
         let (answer, awaited) = question();
-        self.send(Letter::Serve { request: Box::new(request), answer }).await.ok()?;
+        self.send(Letter::Serve { request: Box::new(request), listener, answer }).await.ok()?;
         awaited.get().await
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Context;
-use crate::function::{Address, Function, Target};
+use crate::function::{Address, Function, Target, Trouble};
 use crate::hot::message::{InstanceKey, Order};
 use crate::registry::EndpointUrl;
 
@@ -163,7 +163,7 @@ impl Endpoints {
 
     fn complain(&self, at: usize, text: &str) {
         let text = format!("endpoint {}: {text}", self.function.spec.endpoint_urls[at]);
-        self.function.trouble.store(Some(Arc::new(text)));
+        self.function.trouble.store(Some(Arc::new(Trouble::new(text))));
     }
 }
 

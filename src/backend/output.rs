@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::AbortHandle;
 
 use crate::clock::Nanos;
-
+use crate::function::Trouble;
 use crate::id::{ExecutionId, ID_LEN};
 
 /// Longest line that is passed on whole, in bytes as written; the rest of a longer one is a line
@@ -138,14 +138,11 @@ impl Tail {
 
     /// A reason, and the last of what the process wrote.
     #[must_use]
-    pub fn explain(&self, reason: &str) -> String {
+    pub fn explain(&self, reason: &str) -> Trouble {
         let tail = self.text();
-        if tail.is_empty() {
-            return format!("{reason}, and wrote nothing");
-        }
         let start = tail.len().saturating_sub(REASON_BYTES_MAX);
         let start = (start..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
-        format!("{reason}; it wrote: {}", &tail[start..])
+        Trouble { reason: reason.to_owned(), last_lines: Some(tail[start..].to_owned()) }
     }
 }
 

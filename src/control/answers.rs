@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Control, Registered};
 use crate::error::{Code, Refusal};
 use crate::gateway::calls::{RUNTIME, served_elsewhere};
+use crate::gateway::listener::Listener;
 use crate::gateway::reply::{self, Body};
 use crate::gateway::route::{Call, route};
 use crate::id::ExecutionId;
@@ -45,18 +46,20 @@ pub struct State {
 
 impl Control {
     /// Answers one call, from whichever listener it came.
-    pub async fn answer(self: &Rc<Self>, request: WholeRequest) -> Response<Body> {
+    pub async fn answer(self: &Rc<Self>, listener: Listener, request: WholeRequest) -> Response<Body> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let call = match route(&method, uri.path()) {
             Ok(call) => call,
             Err(refusal) => return reply::refusal(&refusal),
         };
         let answered = match call {
-            Call::Invoke(_) | Call::Enqueue(_) => return self.pass_on(self.next_gateway(), request).await,
+            Call::Invoke(_) | Call::Enqueue(_) => {
+                return self.pass_on(self.next_gateway(), listener, request).await;
+            }
             Call::ReadExecution(id) | Call::CancelExecution(id) => {
                 // Whatever is wrong with an id, any gateway can say.
                 let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
-                return self.pass_on(owner, request).await;
+                return self.pass_on(owner, listener, request).await;
             }
             Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
                 Err(served_elsewhere(uri.path(), RUNTIME))
@@ -68,22 +71,22 @@ impl Control {
             Call::OpenApi => Ok(openapi::answer()),
             Call::Page => Ok(inside::page()),
             Call::DebugState => Ok(inside::state(self)),
-            Call::ListFunctions => self.list(),
-            Call::ReadFunction(name) => self.read(name),
+            Call::ListFunctions => self.list(listener),
+            Call::ReadFunction(name) => self.read(name, listener),
             Call::FunctionLogs(name) => self.function_logs(name, &request).await,
             Call::ExecutionLogs(id) => self.execution_logs(id, &request).await,
-            Call::CreateFunction => self.create(request.body()).await,
-            Call::PutFunction(name) => self.replace(name, &request).await,
+            Call::CreateFunction => self.create(listener, request.body()).await,
+            Call::PutFunction(name) => self.replace(name, listener, &request).await,
             Call::DeleteFunction(name) => self.remove(name).await.map(|()| reply::no_content()),
-            Call::PutReplicas(name) => self.put_replicas(name, request.body()).await,
+            Call::PutReplicas(name) => self.put_replicas(name, listener, request.body()).await,
         };
         answered.unwrap_or_else(|refusal| reply::refusal(&refusal))
     }
 
     /// A call that a gateway must answer.
-    async fn pass_on(&self, gateway: usize, request: WholeRequest) -> Response<Body> {
+    async fn pass_on(&self, gateway: usize, listener: Listener, request: WholeRequest) -> Response<Body> {
         let answer = match self.gateways.get(gateway).or(self.gateways.first()) {
-            Some(gateway) => gateway.ask(request).await,
+            Some(gateway) => gateway.ask(listener, request).await,
             None => None,
         };
         answer
@@ -140,23 +143,24 @@ impl Control {
         response
     }
 
-    fn list(&self) -> Result<Response<Body>, Refusal> {
+    fn list(&self, listener: Listener) -> Result<Response<Body>, Refusal> {
         if self.is_unread() {
             // Whoever compares the list with one of their own would make what there is.
             return Err(Refusal::unread(""));
         }
         let functions = self.functions.borrow();
-        let all: Vec<Value> = functions.values().map(|registered| self.describe(registered)).collect();
+        let all: Vec<Value> =
+            functions.values().map(|registered| self.describe(registered, listener)).collect();
         Ok(reply::json(200, json!({ "functions": all }).to_string()))
     }
 
-    fn read(&self, name: &str) -> Result<Response<Body>, Refusal> {
+    fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, Refusal> {
         let functions = self.functions.borrow();
         let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
-        Ok(self.function_response(200, registered))
+        Ok(self.function_response(200, registered, listener))
     }
 
-    async fn create(self: &Rc<Self>, body: &Bytes) -> Result<Response<Body>, Refusal> {
+    async fn create(self: &Rc<Self>, listener: Listener, body: &Bytes) -> Result<Response<Body>, Refusal> {
         let spec = parse_function(body).map_err(invalid)?;
         self.check_exec(&spec)?;
         let name = spec.name.to_string();
@@ -174,14 +178,19 @@ impl Control {
         }
         let functions = self.functions.borrow();
         let registered = functions.get(&name).ok_or_else(|| self.unknown(&name))?;
-        let mut response = self.function_response(201, registered);
+        let mut response = self.function_response(201, registered, listener);
         if let Ok(location) = HeaderValue::from_str(&format!("/v1/functions/{name}")) {
             response.headers_mut().insert(hyper::header::LOCATION, location);
         }
         Ok(response)
     }
 
-    async fn replace(self: &Rc<Self>, name: &str, request: &WholeRequest) -> Result<Response<Body>, Refusal> {
+    async fn replace(
+        self: &Rc<Self>,
+        name: &str,
+        listener: Listener,
+        request: &WholeRequest,
+    ) -> Result<Response<Body>, Refusal> {
         let mut spec = parse_function_named(name, request.body()).map_err(invalid)?;
         self.check_exec(&spec)?;
         if let Some(registered) = self.functions.borrow().get(name) {
@@ -200,7 +209,7 @@ impl Control {
         };
         let functions = self.functions.borrow();
         let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
-        Ok(self.function_response(if is_new { 201 } else { 200 }, registered))
+        Ok(self.function_response(if is_new { 201 } else { 200 }, registered, listener))
     }
 
     async fn remove(self: &Rc<Self>, name: &str) -> Result<(), Refusal> {
@@ -210,7 +219,12 @@ impl Control {
         }
     }
 
-    async fn put_replicas(self: &Rc<Self>, name: &str, body: &Bytes) -> Result<Response<Body>, Refusal> {
+    async fn put_replicas(
+        self: &Rc<Self>,
+        name: &str,
+        listener: Listener,
+        body: &Bytes,
+    ) -> Result<Response<Body>, Refusal> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Replicas {
@@ -223,7 +237,7 @@ impl Control {
             Some(resources) => self.scale_object(resources, name, wanted.replicas).await?,
             None => self.scale(name, wanted.replicas)?,
         }
-        self.read(name)
+        self.read(name, listener)
     }
 
     /// Whoever may register `local.command` may run programs here.
@@ -238,8 +252,8 @@ impl Control {
         ))
     }
 
-    fn function_response(&self, status: u16, registered: &Registered) -> Response<Body> {
-        let mut response = reply::json(status, self.describe(registered).to_string());
+    fn function_response(&self, status: u16, registered: &Registered, listener: Listener) -> Response<Body> {
+        let mut response = reply::json(status, self.describe(registered, listener).to_string());
         if let Ok(etag) = HeaderValue::from_str(&registered.wanted.etag) {
             response.headers_mut().insert(ETAG, etag);
         }
@@ -271,7 +285,7 @@ impl Control {
         state
     }
 
-    fn describe(&self, registered: &Registered) -> Value {
+    fn describe(&self, registered: &Registered, listener: Listener) -> Value {
         let wanted = &registered.wanted;
         let State { replicas, ready, queued, in_flight, on_demand, rolling } = self.state(registered);
         let trouble = wanted.trouble.load();
@@ -287,9 +301,10 @@ impl Control {
         if rolling {
             conditions.push(json!({ "type": "Progressing", "status": "True", "reason": "NewVersionStarts" }));
         }
-        if let Some(reason) = trouble.as_ref() {
+        if let Some(trouble) = trouble.as_ref() {
+            let message = trouble.told(listener.may_operate(&self.settings.flags));
             conditions.push(json!({
-                "type": "Degraded", "status": "True", "reason": "InstanceFailed", "message": reason.as_str(),
+                "type": "Degraded", "status": "True", "reason": "InstanceFailed", "message": message,
             }));
         }
         if let Some(fault) = self.resources.as_ref().and_then(|all| all.invalid(wanted.spec.name.as_str())) {

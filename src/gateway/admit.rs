@@ -15,6 +15,7 @@ use super::body::Source;
 use super::cargo::Full;
 use super::json;
 use super::keys::{Claim, Standing, home};
+use super::listener::Listener;
 use super::record::{Admission, Asked, Status, Trace};
 use super::reply::{self, Body, Failure, Waiting};
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -55,12 +56,18 @@ struct Arrived(Nanos);
 
 impl Gateway {
     /// `POST /v1/functions/{name}:invoke`.
-    pub async fn invoke(self: &Rc<Self>, name: &str, parts: &Parts, body: Source) -> Response<Body> {
+    pub async fn invoke(
+        self: &Rc<Self>,
+        name: &str,
+        listener: Listener,
+        parts: &Parts,
+        body: Source,
+    ) -> Response<Body> {
         let ticket = match self.admit(name, parts, body, Asked::Waiting).await {
             Ok(Admitted::New(ticket)) => ticket,
             Ok(Admitted::Known(ticket, deadline)) => return self.join(ticket, deadline).await,
             Ok(Admitted::Elsewhere(home, arrived, body)) => {
-                return self.hand_on(home, parts, arrived, body).await;
+                return self.hand_on(home, listener, parts, arrived, body).await;
             }
             Err(refusal) => return reply::refusal(&refusal),
         };
@@ -77,10 +84,17 @@ impl Gateway {
     }
 
     /// Has the gateway that its key belongs to take a request.
-    async fn hand_on(&self, home: usize, parts: &Parts, arrived: Arrived, body: Bytes) -> Response<Body> {
+    async fn hand_on(
+        &self,
+        home: usize,
+        listener: Listener,
+        parts: &Parts,
+        arrived: Arrived,
+        body: Bytes,
+    ) -> Response<Body> {
         let mut parts = parts.clone();
         parts.extensions.insert(arrived);
-        self.ask_gateway(home, &parts, body).await
+        self.ask_gateway(home, listener, &parts, body).await
     }
 
     /// Waits for an execution that somebody else's request with the same key began, or replays it.
@@ -101,12 +115,18 @@ impl Gateway {
     }
 
     /// `POST /v1/functions/{name}:enqueue`.
-    pub async fn enqueue_only(self: &Rc<Self>, name: &str, parts: &Parts, body: Source) -> Response<Body> {
+    pub async fn enqueue_only(
+        self: &Rc<Self>,
+        name: &str,
+        listener: Listener,
+        parts: &Parts,
+        body: Source,
+    ) -> Response<Body> {
         let (ticket, is_new) = match self.admit(name, parts, body, Asked::Promised).await {
             Ok(Admitted::New(ticket)) => (ticket, true),
             Ok(Admitted::Known(ticket, _)) => (ticket, false),
             Ok(Admitted::Elsewhere(home, arrived, body)) => {
-                return self.hand_on(home, parts, arrived, body).await;
+                return self.hand_on(home, listener, parts, arrived, body).await;
             }
             Err(refusal) => return reply::refusal(&refusal),
         };

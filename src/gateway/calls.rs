@@ -10,6 +10,7 @@ use hyper::{Method, Request, Response};
 
 use super::Gateway;
 use super::body::Source;
+use super::listener::{Listener, ListenerKind};
 use super::reply::{self, Body};
 use super::route::{Call, route};
 use super::server::{check_host, headless};
@@ -18,26 +19,14 @@ use crate::id::ExecutionId;
 use crate::mailbox::{Awaited, Errand, WholeRequest, question};
 use crate::openapi;
 
-/// Which listener a request came in on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// `--listen`
-    Clients,
-    /// `--runtime-listen`
-    Runtime,
-}
-
-/// One request, from a listener that is bound to loopback or not.
-pub async fn answer(
-    gateway: &Rc<Gateway>,
-    door: Door,
-    local_listener: bool,
-    request: Request<Incoming>,
-) -> Response<Body> {
+/// One request, from a listener.
+pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<Incoming>) -> Response<Body> {
     // Also where the requests are such that nothing is ever poked.
     gateway.take_grants();
     let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
-    if local_listener && let Err(refusal) = check_host(&request) {
+    if listener.is_loopback
+        && let Err(refusal) = check_host(&request)
+    {
         return reply::refusal(&refusal.closing());
     }
     let (parts, body) = request.into_parts();
@@ -45,31 +34,23 @@ pub async fn answer(
         Ok(call) if call.is_management() => {
             return reply::refusal(&served_elsewhere(parts.uri.path(), MANAGEMENT));
         }
-        Ok(call) if call.is_internal() && door == Door::Clients => {
+        Ok(call) if call.is_internal() && listener.kind == ListenerKind::Clients => {
             return reply::refusal(&served_elsewhere(parts.uri.path(), RUNTIME).closing());
         }
-        Ok(call) if !call.is_internal() && door == Door::Runtime => {
+        Ok(call) if !call.is_internal() && listener.kind == ListenerKind::Runtimes => {
             return reply::refusal(&served_elsewhere(parts.uri.path(), CLIENTS).closing());
         }
-        Ok(call) if call.is_write() && !local_listener && !gateway.settings.flags.allow_writes => {
-            let refusal = Refusal::new(
-                Code::WritesDisabled,
-                "functions are changed on the management listener, or here with --allow-writes",
-            );
-            return reply::refusal(&refusal.closing());
-        }
-        Ok(Call::ListExecutions) if !local_listener && !gateway.settings.flags.allow_writes => {
-            let refusal = Refusal::new(
-                Code::ListingDisabled,
-                "executions are listed on the management listener, or here with --allow-writes",
-            );
+        Ok(call)
+            if !listener.may_operate(&gateway.settings.flags)
+                && let Some(refusal) = call.refusal_of_clients() =>
+        {
             return reply::refusal(&refusal.closing());
         }
         Ok(call) => call,
         Err(refusal) => return reply::refusal(&refusal.closing()),
     };
-    let mut response = serve_call(gateway, call, &parts, Source::Wire(body)).await;
-    if gateway.draining.get() && door == Door::Clients {
+    let mut response = serve_call(gateway, call, listener, &parts, Source::Wire(body)).await;
+    if gateway.draining.get() && listener.kind == ListenerKind::Clients {
         // The client takes its next request elsewhere, without racing an idle close.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -87,28 +68,34 @@ pub fn served_elsewhere(path: &str, listener: &str) -> Refusal {
     Refusal::new(Code::NotFound, format!("{path} is served on {listener}"))
 }
 
-/// A request that came in on another listener, with its whole body.
-pub async fn serve_whole(gateway: &Rc<Gateway>, request: WholeRequest) -> Response<Body> {
+/// A request that came in elsewhere, with its whole body.
+pub async fn serve_whole(gateway: &Rc<Gateway>, listener: Listener, request: WholeRequest) -> Response<Body> {
     let (parts, body) = request.into_parts();
     match route(&parts.method, parts.uri.path()) {
-        Ok(call) => serve_call(gateway, call, &parts, Source::Whole(body)).await,
+        Ok(call) => serve_call(gateway, call, listener, &parts, Source::Whole(body)).await,
         Err(refusal) => reply::refusal(&refusal),
     }
 }
 
-async fn serve_call(gateway: &Rc<Gateway>, call: Call<'_>, parts: &Parts, body: Source) -> Response<Body> {
+async fn serve_call(
+    gateway: &Rc<Gateway>,
+    call: Call<'_>,
+    listener: Listener,
+    parts: &Parts,
+    body: Source,
+) -> Response<Body> {
     match call {
-        Call::Invoke(name) => gateway.invoke(name, parts, body).await,
-        Call::Enqueue(name) => gateway.enqueue_only(name, parts, body).await,
+        Call::Invoke(name) => gateway.invoke(name, listener, parts, body).await,
+        Call::Enqueue(name) => gateway.enqueue_only(name, listener, parts, body).await,
         Call::ReadExecution(id) | Call::CancelExecution(id) | Call::JobInput(id)
             if let Some(owner) = gateway.other_owner(id) =>
         {
-            gateway.ask_gateway(owner, parts, Bytes::new()).await
+            gateway.ask_gateway(owner, listener, parts, Bytes::new()).await
         }
         Call::ReadExecution(id) => gateway.execution(id, parts.uri.query()).await,
         Call::CancelExecution(id) => gateway.cancel_execution(id),
         Call::CompleteJob(id) if let Some(owner) = gateway.other_owner(id) => {
-            gateway.pass_result(owner, parts, body).await
+            gateway.pass_result(owner, listener, parts, body).await
         }
         Call::JobInput(id) => gateway.job_input(id, &parts.headers),
         Call::CompleteJob(id) => gateway.complete_job(id, &parts.headers, body).await,
@@ -128,7 +115,7 @@ async fn serve_call(gateway: &Rc<Gateway>, call: Call<'_>, parts: &Parts, body: 
         | Call::PutFunction(_)
         | Call::DeleteFunction(_)
         | Call::PutReplicas(_) => match gateway.read_body(body).await {
-            Ok(body) => gateway.ask_control(parts, body).await,
+            Ok(body) => gateway.ask_control(listener, parts, body).await,
             Err(refusal) => reply::refusal(&refusal),
         },
     }
@@ -145,9 +132,15 @@ impl Gateway {
 
     /// Has another gateway serve a request with its whole body. Where this is dropped, because the
     /// client went away, the other gateway drops the request as well.
-    pub async fn ask_gateway(&self, index: usize, parts: &Parts, body: Bytes) -> Response<Body> {
+    pub async fn ask_gateway(
+        &self,
+        index: usize,
+        listener: Listener,
+        parts: &Parts,
+        body: Bytes,
+    ) -> Response<Body> {
         let answer = match self.gateways.get(index) {
-            Some(gateway) => gateway.ask(Request::from_parts(parts.clone(), body)).await,
+            Some(gateway) => gateway.ask(listener, Request::from_parts(parts.clone(), body)).await,
             None => None,
         };
         answer.unwrap_or_else(|| {
@@ -156,10 +149,10 @@ impl Gateway {
     }
 
     /// What is control's to answer goes there, with its whole body.
-    async fn ask_control(&self, parts: &Parts, body: Bytes) -> Response<Body> {
+    async fn ask_control(&self, listener: Listener, parts: &Parts, body: Bytes) -> Response<Body> {
         let (answer, awaited) = question();
         let request = Box::new(Request::from_parts(parts.clone(), body));
-        self.run_errand(Errand::Answer { request, answer }, awaited)
+        self.run_errand(Errand::Answer { request, listener, answer }, awaited)
             .await
             .unwrap_or_else(|refusal| reply::refusal(&refusal))
     }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::Gateway;
+use super::listener::Listener;
 use super::record::{Asked, Record, Stage, Status, Underway};
 use super::reply::Failure;
 use crate::clock::NANOS_PER_MS;
@@ -118,7 +119,11 @@ impl Gateway {
         let Some(Some(running)) = live else { return false };
         let told = self.tell_stopped(ticket, running.and_then(|underway| underway.stop(Ended::Done)));
         let now = self.clock.now();
-        let ending = self.with_record(ticket, |record| (ending(record, why, now), record.failure.take()));
+        // An execution is read by clients, wherever it was asked for.
+        let flags = &self.settings.flags;
+        let with_lines = Listener::of_clients(flags).may_operate(flags);
+        let ending =
+            self.with_record(ticket, |record| (ending(record, why, now, with_lines), record.failure.take()));
         let Some(((status, failure), last)) = ending else { return told };
         self.finish(ticket, status, failure.or(last));
         told
@@ -299,13 +304,13 @@ impl Gateway {
 
 /// Status and, where it is not the attempt's own, failure of an execution that the scheduler
 /// ended.
-fn ending(record: &Record, why: End, now: u64) -> (Status, Option<Box<Failure>>) {
+fn ending(record: &Record, why: End, now: u64, with_lines: bool) -> (Status, Option<Box<Failure>>) {
     let failure = |code, message: String| Some(Box::new(Failure::new(code, message)));
     let after_ms = now.saturating_sub(record.stamps.admitted) / NANOS_PER_MS;
     let trouble = || {
         let function = &record.served.function;
         match function.trouble.load().as_ref() {
-            Some(text) => text.as_str().to_owned(),
+            Some(trouble) => trouble.told(with_lines),
             None if function.spec.endpoint_urls.is_empty() => "none is running".to_owned(),
             // Control looks after them and will know why in a moment.
             None => unreachable_endpoints(&function.spec.endpoint_urls),

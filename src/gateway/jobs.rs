@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::Gateway;
 use super::body::Source;
+use super::listener::Listener;
 use super::record::{Underway, Word};
 use super::reply::{self, Body, Failure};
 use crate::clock::NANOS_PER_MS;
@@ -132,7 +133,13 @@ impl Gateway {
 
     /// `POST /v1/internal/executions/{id}:complete` of an execution that another gateway owns. Only
     /// the owner knows its tokens, so the body is read first, within the same limits.
-    pub(super) async fn pass_result(&self, owner: usize, parts: &Parts, body: Source) -> Response<Body> {
+    pub(super) async fn pass_result(
+        &self,
+        owner: usize,
+        listener: Listener,
+        parts: &Parts,
+        body: Source,
+    ) -> Response<Body> {
         let body = match self.read_body_of(body, self.result_max()).await {
             Ok(body) => body,
             // What it means for the attempt is the owner's to settle: for it, this is too large, too.
@@ -141,7 +148,7 @@ impl Gateway {
             }
             Err(refusal) => return reply::refusal(&refusal),
         };
-        self.ask_gateway(owner, parts, body).await
+        self.ask_gateway(owner, listener, parts, body).await
     }
 
     /// The largest result that can be posted, in bytes.

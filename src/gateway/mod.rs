@@ -5,6 +5,7 @@
 //! | `thread` | the runtime of a gateway, its letters, its grants, its park hook |
 //! | `server` | listeners and connections |
 //! | `wire` | the socket under a connection |
+//! | `listener` | where a request came in, and what its answer may show |
 //! | `route` | a path becomes a call |
 //! | `calls` | a call is answered, or passed on to control |
 //! | `admit` | parse, validate, resolve, take a record: then `enqueue` |
@@ -36,6 +37,7 @@ pub mod history;
 pub mod jobs;
 pub mod json;
 pub mod keys;
+pub mod listener;
 pub mod listing;
 pub mod record;
 pub mod reply;

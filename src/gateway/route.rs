@@ -54,32 +54,42 @@ pub enum Call<'a> {
 }
 
 impl Call<'_> {
-    /// Whether it changes the registry.
+    /// What is said where clients may not operate ([`Listener::may_operate`](super::listener::Listener::may_operate)):
+    /// changing the registry, and what shows the ids of everybody's executions, by which they are read and
+    /// cancelled, is for operators. Who has the id of one execution may read its lines.
     #[must_use]
-    pub fn is_write(&self) -> bool {
-        match self {
-            Call::CreateFunction | Call::PutFunction(_) | Call::DeleteFunction(_) | Call::PutReplicas(_) => {
-                true
-            }
+    pub fn refusal_of_clients(&self) -> Option<Refusal> {
+        let (code, message) = match self {
+            Call::CreateFunction | Call::PutFunction(_) | Call::DeleteFunction(_) | Call::PutReplicas(_) => (
+                Code::WritesDisabled,
+                "functions are changed on the management listener, or here with --allow-writes",
+            ),
+            Call::ListExecutions => (
+                Code::ListingDisabled,
+                "executions are listed on the management listener, or here with --allow-writes",
+            ),
+            Call::FunctionLogs(_) => (
+                Code::LogsDisabled,
+                "the lines of a function are read on the management listener (--management-listen), or here with --allow-writes; those of one execution are at /v1/executions/{id}/logs",
+            ),
             Call::Invoke(_)
             | Call::Enqueue(_)
             | Call::ReadExecution(_)
             | Call::CancelExecution(_)
-            | Call::ListExecutions
             | Call::ExecutionLogs(_)
             | Call::JobInput(_)
             | Call::CompleteJob(_)
             | Call::AnnounceInstance
             | Call::ListFunctions
             | Call::ReadFunction(_)
-            | Call::FunctionLogs(_)
             | Call::Healthz
             | Call::Readyz
             | Call::Metrics
             | Call::OpenApi
             | Call::Page
-            | Call::DebugState => false,
-        }
+            | Call::DebugState => return None,
+        };
+        Some(Refusal::new(code, message))
     }
 
     /// Whether a gateway answers it, wherever it came in.

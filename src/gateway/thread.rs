@@ -14,7 +14,8 @@ use tokio::runtime::LocalOptions;
 use tokio::task::AbortHandle;
 
 use super::Gateway;
-use super::calls::{Door, answer, serve_whole};
+use super::calls::{answer, serve_whole};
+use super::listener::{Listener, ListenerKind};
 use super::server::{Connections, SWEEP_PERIOD};
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
@@ -179,30 +180,30 @@ async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
 
     tokio::task::spawn_local(grants(gateway.clone(), hook.clone())?);
     tokio::task::spawn_local(sweep(gateway.clone(), connections.clone(), runtimes.clone()));
-    let accepting = accept(&gateway, &connections, Door::Clients, listener)?;
+    let accepting = accept(&gateway, &connections, ListenerKind::Clients, listener)?;
     if let Some(listener) = runtime_listener {
-        accept(&gateway, &runtimes, Door::Runtime, listener)?;
+        accept(&gateway, &runtimes, ListenerKind::Runtimes, listener)?;
     }
     read_letters(&gateway, &connections, letters).await;
     accepting.abort();
     Ok(())
 }
 
-/// Serves who comes in by one door.
+/// Serves who comes in by one listener.
 fn accept(
     gateway: &Rc<Gateway>,
     connections: &Rc<Connections>,
-    door: Door,
-    listener: StdListener,
+    kind: ListenerKind,
+    socket: StdListener,
 ) -> std::io::Result<AbortHandle> {
-    let local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = Listener::new(kind, socket.local_addr()?.ip());
+    let socket = tokio::net::TcpListener::from_std(socket)?;
     let gateway = gateway.clone();
     let handle = move |request| {
         let gateway = gateway.clone();
-        async move { answer(&gateway, door, local, request).await }
+        async move { answer(&gateway, listener, request).await }
     };
-    Ok(tokio::task::spawn_local(connections.clone().serve(listener, handle)).abort_handle())
+    Ok(tokio::task::spawn_local(connections.clone().serve(socket, handle)).abort_handle())
 }
 
 /// Takes the grants whenever the hook or the eventfd says that there are some.
@@ -274,10 +275,10 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
             Letter::Forget { lane } => {
                 gateway.lanes.borrow_mut().remove(&lane);
             }
-            Letter::Serve { request, answer } => {
+            Letter::Serve { request, listener, answer } => {
                 let gateway = gateway.clone();
                 tokio::task::spawn_local(async move {
-                    answer.send_result_of(serve_whole(&gateway, *request)).await;
+                    answer.send_result_of(serve_whole(&gateway, listener, *request)).await;
                 });
             }
             Letter::List { search, answer } => answer.send(gateway.list(&search)),

@@ -9,6 +9,7 @@ use hyper::{Method, Request, Response};
 use crate::control::Control;
 use crate::error::{Code, Refusal};
 use crate::gateway::body::Reading;
+use crate::gateway::listener::{Listener, ListenerKind};
 use crate::gateway::reply::{self, Body};
 use crate::gateway::route::route;
 use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, headless};
@@ -17,9 +18,9 @@ use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, headless};
 ///
 /// # Errors
 /// Where the listener cannot be watched.
-pub async fn serve(control: Rc<Control>, listener: std::net::TcpListener) -> std::io::Result<()> {
-    let local = listener.local_addr()?.ip().is_loopback();
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+pub async fn serve(control: Rc<Control>, socket: std::net::TcpListener) -> std::io::Result<()> {
+    let listener = Listener::new(ListenerKind::Operators, socket.local_addr()?.ip());
+    let socket = tokio::net::TcpListener::from_std(socket)?;
     let flags = &control.settings.flags;
     let connections = Connections::new(control.clock, flags, flags.max_connections);
     let sweeping = connections.clone();
@@ -33,19 +34,21 @@ pub async fn serve(control: Rc<Control>, listener: std::net::TcpListener) -> std
     let reading = Rc::new(Reading::new(control.settings.flags.max_payload_bytes));
     let handle = move |request| {
         let (control, reading) = (control.clone(), reading.clone());
-        async move { answer(&control, &reading, local, request).await }
+        async move { answer(&control, &reading, listener, request).await }
     };
-    connections.serve(listener, handle).await;
+    connections.serve(socket, handle).await;
     Ok(())
 }
 
 async fn answer(
     control: &Rc<Control>,
     reading: &Reading,
-    local: bool,
+    listener: Listener,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    if local && let Err(refusal) = check_host(&request) {
+    if listener.is_loopback
+        && let Err(refusal) = check_host(&request)
+    {
         return reply::refusal(&refusal.closing());
     }
     let is_head = request.method() == Method::HEAD;
@@ -55,14 +58,14 @@ async fn answer(
     let response = match reading.read(body, flags.max_body, patience).await {
         // Dropped with the client, as on the gateway's own listener: who waited has left.
         Ok(body) if route(&parts.method, parts.uri.path()).is_ok_and(|call| call.is_gateways()) => {
-            control.answer(Request::from_parts(parts, body)).await
+            control.answer(listener, Request::from_parts(parts, body)).await
         }
         // In a task of its own, because hyper drops this future when the client goes, and a change
         // of the registry must not stop half-way.
         Ok(body) => {
             let control = control.clone();
             let request = Request::from_parts(parts, body);
-            let answering = tokio::task::spawn_local(async move { control.answer(request).await });
+            let answering = tokio::task::spawn_local(async move { control.answer(listener, request).await });
             answering.await.unwrap_or_else(|_| {
                 reply::refusal(&Refusal::new(Code::Internal, "the request was not answered"))
             })

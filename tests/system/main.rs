@@ -17,6 +17,7 @@ mod description;
 mod drain;
 mod environment;
 mod executions;
+mod exposure;
 mod extremes;
 mod faults;
 mod gateways;

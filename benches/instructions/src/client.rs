@@ -11,9 +11,10 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use picofaas::gateway::Gateway;
-use picofaas::gateway::calls::{Door, answer};
+use picofaas::gateway::calls::answer;
 use tokio::runtime::LocalRuntime;
 
+use super::CLIENTS;
 use super::world::{FUNCTION, INPUT};
 
 /// Both ends of a connection.
@@ -42,7 +43,7 @@ impl Client {
         let server = Server(wire.clone());
         let service = service_fn(move |request| {
             let gateway = gateway.clone();
-            async move { Ok::<_, std::convert::Infallible>(answer(&gateway, Door::Clients, true, request).await) }
+            async move { Ok::<_, std::convert::Infallible>(answer(&gateway, CLIENTS, request).await) }
         });
         runtime.spawn_local(async move {
             let connection =

@@ -26,6 +26,7 @@ use hyper::{HeaderMap, Request, Response};
 use picofaas::error::Code;
 use picofaas::gateway::Gateway;
 use picofaas::gateway::body::Source;
+use picofaas::gateway::listener::{Listener, ListenerKind};
 use picofaas::gateway::reply::body::Body;
 use picofaas::mailbox::{Errand, JobEnd, JobStart, Mailbox};
 use tokio::runtime::LocalRuntime;
@@ -41,6 +42,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const WARM_UP: usize = 200;
 /// Invocations that are counted.
 const COUNTED: usize = 1000;
+
+/// Where the calls come in.
+const CLIENTS: Listener = Listener { kind: ListenerKind::Clients, is_loopback: true };
 
 type Case = (&'static str, fn(&LocalRuntime));
 
@@ -105,7 +109,7 @@ fn warm_invoke(runtime: &LocalRuntime) {
     runtime.block_on(check_answer(&gateway, &parts));
     let invoke = async |times| {
         for _ in 0..times {
-            let answer = gateway.invoke(FUNCTION, &parts, Source::Whole(INPUT)).await;
+            let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
             assert_eq!(answer.status(), 200);
         }
     };
@@ -119,7 +123,7 @@ fn warm_enqueue(runtime: &LocalRuntime) {
     let parts = head(":enqueue");
     let enqueue = async |times| {
         for _ in 0..times {
-            let accepted = gateway.enqueue_only(FUNCTION, &parts, Source::Whole(INPUT)).await;
+            let accepted = gateway.enqueue_only(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
             assert_eq!(accepted.status(), 202);
             let id = outside(|| id(&accepted));
             let read = gateway.execution(&id, Some("wait=10")).await;
@@ -129,7 +133,7 @@ fn warm_enqueue(runtime: &LocalRuntime) {
     runtime.block_on(enqueue(WARM_UP));
     counted(|| runtime.block_on(enqueue(COUNTED)));
     runtime.block_on(async {
-        let accepted = gateway.enqueue_only(FUNCTION, &parts, Source::Whole(INPUT)).await;
+        let accepted = gateway.enqueue_only(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
         check_output(gateway.execution(&id(&accepted), Some("wait=10")).await).await;
     });
 }
@@ -164,7 +168,7 @@ fn job_invoke(runtime: &LocalRuntime) {
     runtime.block_on(check_answer(&gateway, &parts));
     let invoke = async |times| {
         for _ in 0..times {
-            let answer = gateway.invoke(FUNCTION, &parts, Source::Whole(INPUT)).await;
+            let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
             assert_eq!(answer.status(), 200);
         }
     };
@@ -196,7 +200,7 @@ fn job_post(runtime: &LocalRuntime) {
     let parts = head(":invoke");
     runtime.block_on(async {
         for _ in 0..WARM_UP + COUNTED {
-            let answer = gateway.invoke(FUNCTION, &parts, Source::Whole(INPUT)).await;
+            let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
             assert_eq!(answer.status(), 200);
         }
     });
@@ -236,7 +240,7 @@ fn id(accepted: &Response<Body>) -> String {
 }
 
 async fn check_answer(gateway: &Rc<Gateway>, parts: &Parts) {
-    let answer = gateway.invoke(FUNCTION, parts, Source::Whole(INPUT)).await;
+    let answer = gateway.invoke(FUNCTION, CLIENTS, parts, Source::Whole(INPUT)).await;
     assert_eq!(answer.status(), 200);
     check_output(answer).await;
 }

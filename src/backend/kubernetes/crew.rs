@@ -19,7 +19,7 @@ use crate::backend::exit::Exit;
 use crate::backend::{Context, probe};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::Refusal;
-use crate::function::{Address, Ending, Function, Target};
+use crate::function::{Address, Ending, Function, Target, Trouble};
 use crate::hot::message::{InstanceKey, Order};
 use crate::mailbox::Announcement;
 
@@ -249,8 +249,8 @@ impl Crew {
         }
         let trouble = self.workload.why_not(&self.revision);
         let text = trouble.as_ref().map(|(trouble, _)| trouble.text.as_str());
-        if self.function.trouble.load().as_ref().map(|known| known.as_str()) != text {
-            self.function.trouble.store(text.map(|text| Arc::new(text.to_owned())));
+        if self.function.trouble.load().as_ref().map(|known| known.reason.as_str()) != text {
+            self.function.trouble.store(text.map(|text| Arc::new(Trouble::new(text))));
         }
         let older_may_serve = self.takes_older.get() && self.workload.is_mixed(&self.revision);
         if self.placed() == 0 && !older_may_serve && trouble.is_some_and(|(_, hopeless)| hopeless) {

@@ -18,7 +18,7 @@ use super::job::{self, Attempt};
 use super::verdict::Failed;
 use crate::backend::Context;
 use crate::error::Code;
-use crate::function::Function;
+use crate::function::{Function, Trouble};
 use crate::mailbox::{Awaited, JobEnd, JobStart, Kill};
 
 /// The first pause before the API server is asked again.
@@ -90,7 +90,7 @@ impl Jobs {
             if let (Some(tail), false) = (tail, end.exited_with_0 || end.code == Code::Cancelled)
                 && let Ok(Some(tail)) = tokio::time::timeout(TAIL_PATIENCE, tail.get()).await
             {
-                end.reason = tail.explain(&end.reason);
+                end.reason = tail.explain(&end.reason).to_string();
             }
             jobs.running.set(jobs.running.get() - 1);
             ended.send(end);
@@ -223,10 +223,10 @@ impl Jobs {
     }
 
     fn complain(&self, reason: &str) {
-        let told = self.function.trouble.load().as_ref().is_some_and(|before| before.as_str() == reason);
+        let told = self.function.trouble.load().as_ref().is_some_and(|before| before.reason == reason);
         if !told {
             tracing::warn!(function = %self.function.spec.name, "{reason}");
-            self.function.trouble.store(Some(Arc::new(reason.to_owned())));
+            self.function.trouble.store(Some(Arc::new(Trouble::new(reason))));
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::backend::Context;
 use crate::backend::exit::describe;
 use crate::backend::probe;
 use crate::clock::Nanos;
-use crate::function::{Address, Ending, Function, Target};
+use crate::function::{Address, Ending, Function, Target, Trouble};
 use crate::hot::message::{InstanceKey, Order};
 use crate::mailbox::{Answer, question};
 
@@ -247,10 +247,11 @@ impl Fleet {
         let started = self.become_ready(instance).await;
         let mut process = match started {
             Ok(process) => process,
-            Err(reason) => {
+            Err(mut trouble) => {
                 self.free(instance);
                 self.cannot_start.set(true);
-                self.failed_once(&format!("an instance failed to start: {reason}"), PAUSE_MAX);
+                trouble.reason.insert_str(0, "an instance failed to start: ");
+                self.failed_once(trouble, PAUSE_MAX);
                 self.start_failed();
                 self.keep_min();
                 return;
@@ -300,22 +301,22 @@ impl Fleet {
                 // The first crash is replaced at once; those that follow it closely are not.
                 self.failures.set(1);
             } else {
-                let text = with_tail(&format!("an instance crashed: {how}"), &process);
-                self.failed_once(&text, CRASH_PAUSE_MAX);
+                let trouble = with_tail(&format!("an instance crashed: {how}"), &process);
+                self.failed_once(trouble, CRASH_PAUSE_MAX);
             }
         }
         self.keep_min();
     }
 
     /// Starts the process and waits until it answers its health check.
-    async fn become_ready(&self, instance: InstanceKey) -> Result<Process, String> {
+    async fn become_ready(&self, instance: InstanceKey) -> Result<Process, Trouble> {
         let socket = self.socket(instance);
         let mut process = {
             let (spec, context) = (&self.function.spec, &self.context);
             let launch = Launch { socket: Some(socket.clone()), ..Launch::default() };
             Process::start(spec, launch, context, context.lines.clone())
         }
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| Trouble::new(error.to_string()))?;
         let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);
         let target = Target::Unix(socket);
         let answers = async {
@@ -349,14 +350,14 @@ impl Fleet {
         Err(with_tail(&format!("{how} before it answered GET /health"), &process))
     }
 
-    fn failed_once(&self, text: &str, pause_max: Duration) {
+    fn failed_once(&self, trouble: Trouble, pause_max: Duration) {
         let failures = self.failures.get() + 1;
         self.failures.set(failures);
         let pause = PAUSE_MIN.saturating_mul(1 << (failures - 1).min(16)).min(pause_max);
         let pause_ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         self.not_before.set(self.context.clock.now() + pause_ns);
-        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{text}");
-        self.function.trouble.store(Some(Arc::new(text.to_owned())));
+        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{trouble}");
+        self.function.trouble.store(Some(Arc::new(trouble)));
     }
 
     fn start_failed(&self) {

@@ -8,7 +8,7 @@ use super::process::{Launch, Process, with_tail};
 use crate::backend::Context;
 use crate::backend::exit::{Exit, describe};
 use crate::error::Code;
-use crate::function::Function;
+use crate::function::{Function, Trouble};
 use crate::mailbox::{JobEnd, JobStart};
 
 /// What there is of one lane's processes.
@@ -52,7 +52,7 @@ impl Jobs {
             Err(error) => {
                 let reason = error.to_string();
                 tracing::warn!(function = %spec.name, "{reason}");
-                self.function.trouble.store(Some(Arc::new(reason.clone())));
+                self.function.trouble.store(Some(Arc::new(Trouble::new(reason.clone()))));
                 ended.send(JobEnd { code: Code::NoInstance, reason, exited_with_0: false });
                 return;
             }
@@ -83,7 +83,7 @@ impl Jobs {
                 Ok(Exit::Code(_) | Exit::Signal(_)) | Err(_) => Code::InstanceCrashed,
             };
             let how = status.map_or_else(|error| error.to_string(), describe);
-            let reason = with_tail(&format!("{how} before it posted a result"), &process);
+            let reason = with_tail(&format!("{how} before it posted a result"), &process).to_string();
             ended.send(JobEnd { code, reason, exited_with_0 });
         });
     }

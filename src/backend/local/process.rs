@@ -16,6 +16,7 @@ use super::limits::Enclosure;
 use crate::backend::Context;
 use crate::backend::exit::Exit;
 use crate::backend::output::{Lines, Stream, Tail, Writer, follow};
+use crate::function::Trouble;
 use crate::id::ExecutionId;
 use crate::registry::{EnvValue, FunctionSpec};
 
@@ -271,6 +272,6 @@ fn remove_socket(socket: &Path) -> io::Result<()> {
 
 /// A reason, and the last of what the process wrote.
 #[must_use]
-pub fn with_tail(reason: &str, process: &Process) -> String {
+pub fn with_tail(reason: &str, process: &Process) -> Trouble {
     process.tail.explain(reason)
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Invalid;
 use crate::backend::kubernetes::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use crate::control::answers::State;
+use crate::function::Trouble;
 
 /// What a status is made of. Cheap to find out and to compare: every function's is looked at once a
 /// second, and nothing more is done for one whose signs are the same.
@@ -17,7 +18,7 @@ pub struct Signs {
     /// What serves; nothing where no version ever was valid.
     pub state: Option<State>,
     /// Why an instance did not start.
-    pub trouble: Option<Arc<String>>,
+    pub trouble: Option<Arc<Trouble>>,
     /// Why the last specification is not served.
     pub invalid: Option<Invalid>,
 }
@@ -105,7 +106,8 @@ impl Standing {
         let is_ready = told.is_some_and(|told| told.ready);
         let on_demand = signs.state.as_ref().is_some_and(|state| state.on_demand);
         let rolling = told.is_some_and(|told| told.rolling);
-        let trouble = signs.trouble.as_ref().map(|trouble| trouble.as_str());
+        let trouble = signs.trouble.as_ref().map(ToString::to_string);
+        let trouble = trouble.as_deref();
         let invalid = signs.invalid.as_ref();
         let all = [
             (
