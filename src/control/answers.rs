@@ -1,5 +1,6 @@
 //! The HTTP calls that are control's to answer.
 
+use std::hash::BuildHasher as _;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Control, Registered};
 use crate::error::{Code, Refusal};
+use crate::function::Function;
 use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::gateway::listener::Listener;
 use crate::gateway::reply::{self, Body};
@@ -20,7 +22,7 @@ use crate::id::ExecutionId;
 use crate::mailbox::WholeRequest;
 use crate::management::{inside, metrics};
 use crate::openapi;
-use crate::registry::{FunctionSpec, SpecError, parse_function, parse_function_named};
+use crate::registry::{FunctionSpec, SpecError, hide_values, parse_function, parse_function_named};
 
 /// How long the scheduler may take to show that it ticks.
 const TICK_PATIENCE: Duration = Duration::from_secs(1);
@@ -200,8 +202,8 @@ impl Control {
         }
         let expected = request.headers().get(IF_MATCH);
         let condition = |before: Option<&Registered>| {
-            let etag = before.map(|registered| registered.wanted.etag.as_str());
-            expected.map_or(Ok(()), |expected| check_etag(expected, etag))
+            let etag = before.map(|registered| self.etag(&registered.wanted, listener));
+            expected.map_or(Ok(()), |expected| check_etag(expected, etag.as_deref()))
         };
         let is_new = match &self.resources {
             Some(resources) => self.put_object(resources, &spec, request.body(), condition).await?,
@@ -254,10 +256,19 @@ impl Control {
 
     fn function_response(&self, status: u16, registered: &Registered, listener: Listener) -> Response<Body> {
         let mut response = reply::json(status, self.describe(registered, listener).to_string());
-        if let Ok(etag) = HeaderValue::from_str(&registered.wanted.etag) {
+        if let Ok(etag) = HeaderValue::from_str(&self.etag(&registered.wanted, listener)) {
             response.headers_mut().insert(ETAG, etag);
         }
         response
+    }
+
+    /// The entity tag of a version as it is read there. With its values hidden it is another text, and so it has
+    /// another tag: that of the whole is made of the values, and who has it could find out whether a guess is right.
+    fn etag(&self, function: &Function, listener: Listener) -> String {
+        if listener.shows_values() || !function.spec.has_values() {
+            return function.etag.clone();
+        }
+        format!("\"{:016x}\"", self.tag_key.hash_one(&function.etag))
     }
 
     /// How what serves of a function stands.
@@ -313,6 +324,9 @@ impl Control {
             }));
         }
         let mut value = serde_json::to_value(&wanted.spec).unwrap_or_default();
+        if !listener.shows_values() {
+            hide_values(&mut value);
+        }
         if let Some(min) = self.lanes.borrow().get(&wanted.lane).and_then(|lane| lane.backend.min()) {
             // It may have been set since by itself.
             value["replicas"]["min"] = min.into();

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     container::object_name,
@@ -131,6 +132,19 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+/// What stands for a value that an answer does not show.
+const HIDDEN: &str = "valueHidden";
+
+/// Takes the values of variables out of the JSON form of a function. Where a value is to be found stays.
+pub fn hide_values(function: &mut Value) {
+    let variables = function.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten();
+    for variable in variables.filter_map(Value::as_object_mut) {
+        if variable.remove("value").is_some() {
+            variable.insert(HIDDEN.to_owned(), true.into());
+        }
+    }
+}
+
 /// Reads `env`.
 pub(super) fn env(spec: &Object<'_>, findings: &mut Findings) -> Vec<EnvVar> {
     let of = "objects {name, value} or {name, valueFrom}";
@@ -138,7 +152,7 @@ pub(super) fn env(spec: &Object<'_>, findings: &mut Findings) -> Vec<EnvVar> {
     let mut names = HashSet::new();
     let mut env = Vec::with_capacity(items.len());
     for item in &items {
-        let Some(object) = item.object(&["name", "value", "valueFrom"], findings) else { continue };
+        let Some(object) = item.object(&["name", "value", "valueFrom", HIDDEN], findings) else { continue };
         let value = env_value(&object, findings);
         let Some(field) = object.get("name") else {
             object.fault_at("name", findings, "is required");
@@ -184,6 +198,12 @@ fn env_source(item: &Field<'_>, findings: &mut Findings) -> Option<EnvFrom> {
 
 /// Reads what one variable is set to; an absent value is an empty one, as in a pod.
 fn env_value(variable: &Object<'_>, findings: &mut Findings) -> Option<EnvValue> {
+    // Whoever reads a function, edits it and writes it back must not lose a value by that.
+    if let Some(field) = variable.get(HIDDEN) {
+        let message = "stands for a value that was not shown and is not known here: give the value, or read the function on the management listener, which shows it";
+        field.fault(findings, message);
+        return None;
+    }
     let Some(from) = variable.get("valueFrom") else {
         let text = variable.get("value").map_or(Some(""), |field| field.text(findings));
         return text.map(|text| EnvValue::Text(text.to_owned()));
@@ -308,8 +328,8 @@ fn check_env_name(field: &Field<'_>, name: &str, findings: &mut Findings) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::parse_function;
     use crate::registry::read_fields as read;
+    use crate::registry::{SpecError, parse_function};
 
     #[test]
     fn every_source_of_a_variable_arrives_and_reading_the_answer_gives_an_equal_specification() {
@@ -336,6 +356,42 @@ mod tests {
         assert_eq!(parse_function(answer.as_bytes()), Ok(spec), "{answer}");
         let form = r#""env":[{"name":"A","value":"1"},{"name":"B","valueFrom":{"secretKeyRef":{"name":"s.one","key":"k_1"}}},{"name":"C","valueFrom":{"configMapKeyRef":{"name":"m","key":"k","optional":true}}},{"name":"D","valueFrom":{"fieldRef":{"fieldPath":"metadata.labels['a/b']"}}}],"envFrom":[{"secretRef":{"name":"s"}},{"prefix":"P_","configMapRef":{"name":"m","optional":true}}]"#;
         assert!(answer.contains(form), "{answer}");
+    }
+
+    #[test]
+    fn hidden_values_leave_the_names_and_where_values_are_found_and_are_not_read_back() {
+        let spec = read(
+            r#""env":[{"name":"A","value":"1"},{"name":"B"},
+                {"name":"C","valueFrom":{"secretKeyRef":{"name":"s","key":"k"}}}]"#,
+        )
+        .unwrap();
+        assert!(spec.has_values());
+        let mut answer = serde_json::to_value(&spec).unwrap();
+        let whole = answer.clone();
+        hide_values(&mut answer);
+        assert_eq!(answer["env"][0], serde_json::json!({"name":"A","valueHidden":true}));
+        assert_eq!(answer["env"][1], serde_json::json!({"name":"B","valueHidden":true}));
+        assert_eq!(answer["env"][2], whole["env"][2]);
+        let SpecError::Faults(faults) = parse_function(answer.to_string().as_bytes()).unwrap_err() else {
+            panic!("it is JSON")
+        };
+        let fields: Vec<&str> = faults.0.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(fields, ["env[0].valueHidden", "env[1].valueHidden"]);
+        for (field, is_taken) in [("false", false), (r#""x""#, false), ("null", true)] {
+            let read = read(&format!(r#""env":[{{"name":"A","value":"1","valueHidden":{field}}}]"#));
+            assert_eq!(read.is_ok(), is_taken, "{field}");
+        }
+
+        let without =
+            read(r#""env":[{"name":"C","valueFrom":{"secretKeyRef":{"name":"s","key":"k"}}}]"#).unwrap();
+        assert!(!without.has_values());
+        let mut answer = serde_json::to_value(&without).unwrap();
+        let whole = answer.clone();
+        hide_values(&mut answer);
+        assert_eq!(answer, whole);
+        let mut plain = serde_json::json!({"name":"f"});
+        hide_values(&mut plain);
+        assert_eq!(plain, serde_json::json!({"name":"f"}));
     }
 
     #[test]

@@ -53,7 +53,9 @@ mod tree;
 pub use bounds::Bounds;
 pub use container::is_object_name;
 pub use endpoint::{ENDPOINTS_MAX, EndpointUrl, InvalidEndpoint, SOCKET_PATH_BYTES_MAX};
-pub use environment::{EnvFrom, EnvSource, EnvValue, EnvVar, KeyRef, RESERVED_ENV, SourceRef, ValueFrom};
+pub use environment::{
+    EnvFrom, EnvSource, EnvValue, EnvVar, KeyRef, RESERVED_ENV, SourceRef, ValueFrom, hide_values,
+};
 pub use fault::{FAULTS_MAX, Fault, Faults, excerpt};
 pub use folder::{Loaded, discover, load_dir};
 pub use manifest::{LocatedFault, MANIFEST_BYTES_MAX, ManifestError, read_manifests};

@@ -153,6 +153,12 @@ impl FunctionSpec {
         self.instance_concurrency.unwrap_or(self.concurrency)
     }
 
+    /// Whether it has values of variables that are not for everybody.
+    #[must_use]
+    pub fn has_values(&self) -> bool {
+        self.env.iter().any(|variable| matches!(variable.value, EnvValue::Text(_)))
+    }
+
     /// Paths of the fields that are given and that only Kubernetes can honour.
     #[must_use]
     pub fn kubernetes_fields(&self) -> Vec<String> {

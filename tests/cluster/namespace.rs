@@ -104,6 +104,11 @@ impl Namespace {
         watched(Server::start_bare(&self.flags()))
     }
 
+    /// The same, whose clients may be on other machines and may write.
+    pub fn start_open(&self) -> Server {
+        watched(Server::start_at("0.0.0.0:0", &[&self.flags()[..], &["--allow-writes"]].concat()))
+    }
+
     /// The same in a pod of that name, as it is told.
     pub fn start_as(&self, pod: &str) -> Server {
         let mut command = command();

@@ -116,6 +116,26 @@ fn an_edit_that_cannot_be_served_keeps_the_version_before_and_the_status_says_wh
 }
 
 #[test]
+fn a_function_that_was_read_with_its_values_hidden_is_not_written_through_either_door() {
+    let namespace = Namespace::new();
+    let server = namespace.start_open();
+    until_ready(&server);
+    let whole = json!([{ "name": "A", "value": "open sesame" }]);
+    let spec = json!({ "executionMode": "POOL", "endpointUrl": NOWHERE, "env": whole });
+    namespace.apply("f", &spec).unwrap();
+    let masked = until_served(&server, "f", |_| true);
+    assert_eq!(masked["env"], json!([{ "name": "A", "valueHidden": true }]));
+
+    let answer = server.client().put("/v1/functions/f", &masked);
+    answer.assert_refused(422, "INVALID_FUNCTION", &[]);
+    assert!(answer.details()[0].starts_with("env[0].valueHidden: "), "{answer:?}");
+    let refused = namespace.apply("f", &spec.with("env", masked["env"].clone())).unwrap_err();
+    assert!(refused.contains("spec.env[0].valueHidden"), "{refused}");
+    assert_eq!(namespace.function("f").unwrap()["spec"]["env"], whole);
+    assert_eq!(server.operator().get("/v1/functions/f").json()["env"], whole);
+}
+
+#[test]
 fn a_restart_serves_what_there_is_and_not_what_went_meanwhile_and_writes_nothing_anew() {
     let namespace = Namespace::new();
     let server = namespace.start();

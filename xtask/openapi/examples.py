@@ -79,6 +79,16 @@ STEPS = [
             "concurency": 8,
         },
     ),
+    Step(
+        "createFunction",
+        "hidden",
+        body={
+            "name": "thumbnails",
+            "executionMode": "POOL",
+            "endpointUrl": "http://127.0.0.1:9001",
+            "env": [{"name": "TOKEN", "valueHidden": True}],
+        },
+    ),
     Step("putFunction", "stale", path={"name": "thumbnails"}, message_varies=True),
     Step("putFunction", "replace", path={"name": "thumbnails"}),
     Step("functionLogs", "text", shown_varies=True),
