@@ -63,3 +63,10 @@ def big(input: dict[str, Any]) -> str:
 
 def log(input: str) -> None:
     print(input)
+
+
+def leave(input: dict[str, Any]) -> None:
+    print(input["text"])
+    os.write(2, f"{input['text']}\n".encode())
+    if input.get("end"):
+        os._exit(3)

@@ -68,10 +68,10 @@ class Program:
             time.sleep(0.002)
         return self
 
-    def ask(self, input: Any, deadline_ms: int = 10_000) -> Connection:
+    def ask(self, input: Any, deadline_ms: int = 10_000, execution: str = ID) -> Connection:
         """Sends a request on a connection of its own."""
         connection = Connection(self.socket)
-        headers = {"X-Execution-Id": ID, "X-Trace-Id": TRACE, "X-Deadline-Ms": str(deadline_ms)}
+        headers = {"X-Execution-Id": execution, "X-Trace-Id": TRACE, "X-Deadline-Ms": str(deadline_ms)}
         body = input if isinstance(input, bytes) else json.dumps({"input": input})
         connection.request("POST", "/invoke", body, headers)
         return connection

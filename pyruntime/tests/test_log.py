@@ -39,6 +39,30 @@ def test_a_line_without_an_end_is_its_requests_and_not_the_nexts(serve: Start) -
     )
 
 
+def test_what_a_thread_of_an_earlier_request_prints_has_not_the_ids_of_the_one_that_runs(
+    serve: Start,
+) -> None:
+    worker = serve(
+        """
+        import threading
+        go, said = threading.Event(), threading.Event()
+        def late():
+            print("begins")
+            go.wait(); print("late"); said.set()
+        def handle(input):
+            if input == "begin":
+                threading.Thread(target=late, daemon=True).start()
+            else:
+                go.set(); said.wait(); print("own")
+        """
+    )
+    worker.call("begin", executionId="1" * 40)
+    worker.wait_for_log("begins")
+    worker.call("go", executionId="2" * 40)
+    lines = worker.log().splitlines()
+    assert lines[-2:] == ["late", f"executionId={'2' * 40} traceId={'t' * 32} own"]
+
+
 def test_each_line_of_a_traceback_has_the_ids(serve: Start) -> None:
     worker = serve(
         """

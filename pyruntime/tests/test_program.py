@@ -82,6 +82,47 @@ def test_a_handler_that_ends_or_fails_is_an_error_and_the_next_request_is_served
         assert program.call(False) == (200, "fine")
 
 
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_a_worker_that_is_killed_tells_a_caller_its_own_last_line_and_no_other(run: Run, kind: str) -> None:
+    program = run(
+        f"""
+        import os
+        {kind} handle(input):
+            print(input["say"])
+            os.write(2, (input["say"] + " as it is\\n").encode())
+            if input.get("end"):
+                os.kill(os.getpid(), 9)
+        """
+    ).ready()
+    first, second = "1" * 40, "2" * 40
+    assert answer(program.ask({"say": "charging card 4111"}, execution=first))[0] == 200
+    status, error = answer(program.ask({"say": "own words", "end": True}, execution=second))
+    assert (status, error["error"]["code"]) == (500, "HANDLER_ERROR")
+    own = f"executionId={second} traceId={'t' * 32} own words"
+    assert error["error"]["message"].endswith(f"SIGKILL, as for want of memory: {own}")
+
+
+def test_of_requests_at_once_each_is_told_its_own_last_line(run: Run) -> None:
+    program = run(
+        """
+        import asyncio, os
+        async def handle(input):
+            print(input["say"])
+            if input.get("end"):
+                os.kill(os.getpid(), 9)
+            await asyncio.sleep(3600)
+        """
+    ).ready()
+    first, second = "1" * 40, "2" * 40
+    waiting = program.ask({"say": "charging card 4111"}, execution=first)
+    program.wait_for_log("4111")
+    ending = program.ask({"say": "own words", "end": True}, execution=second)
+    for asked, own, other in [(ending, second, "4111"), (waiting, first, "own words")]:
+        message = answer(asked)[1]["error"]["message"]
+        assert f": executionId={own} " in message, message
+        assert other not in message, message
+
+
 @pytest.mark.parametrize(
     "body",
     [

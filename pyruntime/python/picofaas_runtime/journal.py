@@ -2,7 +2,8 @@
 
 Whatever is printed, to standard output or standard error, goes to standard error line by line with
 `executionId=… traceId=…` before it. What goes to the file descriptors themselves (`os.write`, child
-processes) gets the ids from the watchdog where one request at a time is under way.
+processes), and what threads print that an earlier request may have left behind, gets the ids from the
+watchdog where one request at a time is under way; no error quotes it then.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from _thread import get_ident
+from _thread import _count, get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ class Journal:
     """The lines of all requests. `request` is the one that is being worked on, where there is one
     at a time; else `current` is replaced by what finds it."""
 
-    __slots__ = ("begun", "current", "request")
+    __slots__ = ("begun", "current", "left", "main", "request")
 
     def __init__(self) -> None:
         self.request: dict[str, Any] | None = None
-        self.current: Callable[[], dict[str, Any] | None] = lambda: self.request
+        self.current: Callable[[], dict[str, Any] | None] = self._one
+        self.main = get_ident()
+        # There were threads when the request began: what they print may be of one before.
+        self.left = False
         # By stream, thread and request, so that they do not continue one another's lines.
         self.begun: dict[tuple[int, int, int], tuple[dict[str, Any] | None, str]] = {}
 
@@ -40,6 +44,14 @@ class Journal:
         """From now on, what is printed comes here."""
         sys.stdout = Stream(self)
         sys.stderr = Stream(self)
+
+    def begin(self, request: dict[str, Any]) -> None:
+        """From now on this is the request that is being worked on."""
+        self.left = _count() > 0
+        self.request = request
+
+    def _one(self) -> dict[str, Any] | None:
+        return None if self.left and get_ident() != self.main else self.request
 
     def write(self, stream: Stream, text: str) -> None:
         """Passes lines on; one without an end waits for it."""

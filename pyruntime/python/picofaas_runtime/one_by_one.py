@@ -96,7 +96,7 @@ def _answer(
         request = wire.read(payload)
     except (ValueError, RecursionError) as error:
         return failure.unread(error)
-    journal.request = request
+    journal.begin(request)
     try:
         try:
             stop.running = True

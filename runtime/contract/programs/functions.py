@@ -52,13 +52,20 @@ def log(input, context):
     print(input, file=sys.stderr, flush=True)
 
 
+def leave(input, context):
+    for who in (f"executionId={context['executionId']} ", ""):
+        print(f"{who}{input['text']}", file=sys.stderr, flush=True)
+    if input.get("end"):
+        os._exit(3)
+
+
 def context(input, context):
     return {"input": input} | context
 
 
 ALL = {
     function.__name__: function
-    for function in (echo, sleep, status, panic, unserialisable, exit, never, big, log, context)
+    for function in (echo, sleep, status, panic, unserialisable, exit, leave, never, big, log, context)
 }
 
 

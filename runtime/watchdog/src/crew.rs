@@ -189,7 +189,7 @@ impl Crew {
         let (begun, unbegun) = worker.give_back(end);
         for held in begun {
             if let Some(errand) = held.errand {
-                errand.finish(Err(end.error(held.sequence)));
+                errand.finish(Err(end.error(held.sequence, &worker.diary.last_line(held.sequence))));
             }
         }
         for errand in unbegun.into_iter().rev().filter_map(|held| held.errand) {

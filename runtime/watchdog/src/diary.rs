@@ -4,12 +4,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use picofaas_runtime::Logger;
+use picofaas_runtime::{Context, Logger};
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::Instant;
 
 use crate::http::Roll;
+use crate::last_line::{LastLine, LastLines, Read};
 use crate::limits::{AHEAD_AFTER_LINE, LAST_WORDS_BYTES_MAX, LINE_BYTES_MAX};
 use crate::log;
 
@@ -32,14 +33,25 @@ struct Page {
     roll: Option<Rc<Roll>>,
     /// When there was a line that did not say itself whose it is.
     spoke: Option<Instant>,
-    /// The last line that was not blank.
-    last: String,
+    /// How the line without its end yet was read.
+    read: Read,
+    /// It is the rest of one that was too long.
+    is_rest: bool,
+    /// What may be told of them in errors.
+    last: LastLines,
 }
 
 impl Diary {
     /// Passes on what comes until nobody can write any more. Must be called inside the runtime.
-    pub(crate) fn keep(pipe: Receiver, owner: Option<Logger>) -> Rc<Self> {
-        Self::keep_page(pipe, Page { owner, ..Page::default() })
+    pub(crate) fn keep(pipe: Receiver) -> Rc<Self> {
+        Self::keep_page(pipe, Page::default())
+    }
+
+    /// The same for a child that has been started for one attempt: all that it writes is of that.
+    pub(crate) fn keep_for_one(pipe: Receiver, key: u32, context: &Context) -> Rc<Self> {
+        let mut page = Page { owner: Some(context.logger()), ..Page::default() };
+        page.last.begin(key, context.execution_id());
+        Self::keep_page(pipe, page)
     }
 
     /// The same for a child that works for all who are on a roll: while there is only one of
@@ -93,9 +105,32 @@ impl Diary {
         }
     }
 
-    /// The last line that was not blank; empty where there is none.
-    pub(crate) fn last_line(&self) -> String {
-        self.page.borrow().last.clone()
+    /// The child has another attempt from now on, under a key of its own.
+    pub(crate) fn begin(&self, key: u32, execution: &str) {
+        if self.page.borrow().last.had_nobodys() {
+            // What it has written is of its start.
+            self.catch_up(false);
+        }
+        let mut page = self.page.borrow_mut();
+        if !page.begun.is_empty() {
+            page.read = Read::BegunBefore;
+        }
+        page.last.begin(key, execution);
+    }
+
+    /// The child has an attempt no more.
+    pub(crate) fn end(&self, key: u32) {
+        self.page.borrow_mut().last.end(key);
+    }
+
+    /// What an attempt may be told of the child's last lines.
+    pub(crate) fn last_line(&self, key: u32) -> LastLine {
+        self.page.borrow().last.of(key)
+    }
+
+    /// What everybody may be told of them, where the child never had an attempt.
+    pub(crate) fn last_line_at_start(&self) -> LastLine {
+        self.page.borrow().last.at_start()
     }
 
     async fn follow(&self) {
@@ -122,10 +157,15 @@ impl Diary {
 }
 
 impl Page {
+    /// Takes what was read at once.
     fn take(&mut self, mut text: &[u8]) {
+        if !self.begun.is_empty() && !text.starts_with(b"\n") {
+            self.read = self.read.max(Read::InParts);
+        }
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             self.append(&text[..end]);
             self.write_line();
+            self.is_rest = false;
             text = &text[end + 1..];
         }
         self.append(text);
@@ -137,6 +177,7 @@ impl Page {
             let (fits, more) = rest.split_at(LINE_BYTES_MAX - self.begun.len());
             self.begun.extend_from_slice(fits);
             self.write_line();
+            self.is_rest = true;
             rest = more;
         }
         self.begun.extend_from_slice(rest);
@@ -146,6 +187,7 @@ impl Page {
         if !self.begun.is_empty() {
             self.write_line();
         }
+        self.is_rest = false;
     }
 
     fn write_line(&mut self) {
@@ -154,15 +196,16 @@ impl Page {
         if !line.contains("executionId") {
             self.spoke = Some(Instant::now());
         }
+        let named = if self.is_rest { None } else { self.last.take(line, self.read) };
         let only = self.roll.as_ref().and_then(|roll| roll.only());
+        let is_of = |owner: &Logger| named.is_none_or(|id| id == owner.execution_id());
         match only.as_ref().or(self.owner.as_ref()) {
-            // A child that names the execution itself, as JSON perhaps, knows best.
-            Some(owner) if !line.contains(owner.execution_id()) => owner.log(line),
+            // A child that names the execution itself, as JSON perhaps, knows best: what it writes late
+            // may be of another than the one that it has now.
+            Some(owner) if is_of(owner) && !line.contains(owner.execution_id()) => owner.log(line),
             Some(_) | None => log::line(line),
         }
-        if !line.trim_ascii().is_empty() {
-            line.trim_ascii().clone_into(&mut self.last);
-        }
+        self.read = Read::Whole;
         self.begun.clear();
     }
 }
@@ -197,8 +240,8 @@ mod tests {
     #[test]
     fn who_writes_without_an_end_has_the_thread_for_a_few_pieces_at_a_time() {
         inside(async {
-            let (diary, _child) = with_lines(|pipe| Diary::keep(pipe, None));
-            while diary.last_line().is_empty() {
+            let (diary, _child) = with_lines(Diary::keep);
+            while diary.last_line_at_start() == LastLine::Nothing {
                 yield_now().await;
             }
             let left = ioctl_fionread(&diary.pipe).unwrap();
@@ -213,7 +256,8 @@ mod tests {
             let (diary, _child) = with_lines(|pipe| Rc::new(Diary { pipe, page }));
             let read = |piece: &mut [u8]| rustix::io::read(&diary.pipe, piece).ok();
             diary.pass_on(PIECE_BYTES, read);
-            let last: usize = diary.last_line().parse().unwrap();
+            let LastLine::Told(last) = diary.last_line_at_start() else { panic!("nothing was read") };
+            let last: usize = last.parse().unwrap();
             let mut next = [0; 64];
             assert_eq!(read(&mut next), Some(64));
             assert_eq!(str::from_utf8(&next).unwrap().trim(), (last + 1).to_string());

@@ -3,9 +3,11 @@
 use picofaas_runtime::HandlerError;
 use thiserror::Error;
 
+use crate::last_line::LastLine;
 use crate::limits::STOP_GRACE;
 
-/// The end of a worker. Its text is what the requests that it held are answered.
+/// The end of a worker. Its text is for the log; what a request that it held is answered has nothing of
+/// other requests.
 #[derive(Clone, Debug, Error)]
 pub(crate) enum End {
     #[error("the worker cannot be started: {0}")]
@@ -17,6 +19,11 @@ pub(crate) enum End {
     Exited(String),
     #[error("the worker was killed, for it does not keep to the protocol: {0}")]
     Garbage(String),
+    /// What a reply is not.
+    #[error(
+        "the worker was killed, for it does not keep to the protocol: its reply to request {sequence} is none: {fault}"
+    )]
+    NoReply { sequence: u32, fault: String },
     #[error("the worker was killed, for an output is longer than {max} bytes (MAX_OUTPUT)")]
     TooLarge { sequence: u32, max: usize },
     #[error("the worker was stopped at the deadline of its request")]
@@ -40,7 +47,7 @@ impl End {
             Self::Unstartable(_) => Some(0),
             Self::Unready(_) => Some(1),
             Self::Exited(_) => Some(2),
-            Self::Garbage(_) => Some(3),
+            Self::Garbage(_) | Self::NoReply { .. } => Some(3),
             Self::TooLarge { .. } => Some(4),
             Self::Deadline { .. } => Some(5),
             Self::CallerGone { .. } => Some(6),
@@ -57,6 +64,7 @@ impl End {
             | Self::Unready(_)
             | Self::Exited(_)
             | Self::Garbage(_)
+            | Self::NoReply { .. }
             | Self::TooLarge { .. }
             | Self::Stuck
             | Self::Closing => None,
@@ -66,7 +74,11 @@ impl End {
     /// Whether it came from the worker itself and may come again from the next.
     pub(crate) fn is_its_own(&self) -> bool {
         match self {
-            Self::Unstartable(_) | Self::Unready(_) | Self::Exited(_) | Self::Garbage(_) => true,
+            Self::Unstartable(_)
+            | Self::Unready(_)
+            | Self::Exited(_)
+            | Self::Garbage(_)
+            | Self::NoReply { .. } => true,
             Self::TooLarge { .. }
             | Self::Deadline { .. }
             | Self::CallerGone { .. }
@@ -78,7 +90,7 @@ impl End {
     /// Whether a request that was sent ahead was certainly not begun. Of one that does not keep
     /// to the protocol nothing is certain.
     pub(crate) fn spares_what_was_ahead(&self) -> bool {
-        !matches!(self, Self::Garbage(_))
+        !matches!(self, Self::Garbage(_) | Self::NoReply { .. })
     }
 
     /// Whether a request that was not even read goes to another. One that is stuck might have
@@ -87,9 +99,14 @@ impl End {
         !matches!(self, Self::Stuck)
     }
 
-    /// What a request that was held is answered.
-    pub(crate) fn error(&self, sequence: u32) -> HandlerError {
+    /// What a request that was held is answered, with what it may be told of the worker's last lines.
+    pub(crate) fn error(&self, sequence: u32, last_line: &LastLine) -> HandlerError {
         match self {
+            Self::Exited(_) => HandlerError::internal(format!("{self}{last_line}")),
+            // The fault may quote the reply.
+            Self::NoReply { sequence: its, .. } if *its != sequence => HandlerError::internal(
+                "the worker was killed, for it does not keep to the protocol: its reply to another request is none",
+            ),
             Self::TooLarge { sequence: its, max } if *its == sequence => {
                 let message = format!("the output is longer than {max} bytes (MAX_OUTPUT)");
                 HandlerError::new(500, "OUTPUT_TOO_LARGE", message)

@@ -6,6 +6,8 @@ use std::process::ExitStatus;
 use picofaas_runtime::HandlerError;
 use serde::Deserialize;
 
+use crate::last_line::LastLine;
+
 /// The exit status of a program that cannot take its input, as sysexits.h has it (EX_DATAERR).
 const INPUT_REFUSED: i32 = 65;
 
@@ -47,17 +49,19 @@ pub(crate) fn usual_code(status: u16) -> &'static str {
 
 /// What an exit status other than 0 means: an object on standard output says so best, then the
 /// last line for the log.
-pub(crate) fn of_exit(status: ExitStatus, output: &[u8], last_line: &str) -> HandlerError {
+pub(crate) fn of_exit(status: ExitStatus, output: &[u8], last_line: LastLine) -> HandlerError {
     let refused = status.code() == Some(INPUT_REFUSED);
     if let Ok(fault) = serde_json::from_slice::<Fault>(output) {
         return fault.error.into_error(if refused { 400 } else { 500 });
     }
     if refused {
-        let message = if last_line.is_empty() { "the program refused its input" } else { last_line };
+        let message = match last_line {
+            LastLine::Told(line) => line,
+            LastLine::Nothing | LastLine::Withheld(_) => format!("the program refused its input{last_line}"),
+        };
         return HandlerError::new(400, BAD_INPUT, message);
     }
-    let separator = if last_line.is_empty() { "" } else { ": " };
-    HandlerError::internal(format!("the program {}{separator}{last_line}", how(status)))
+    HandlerError::internal(format!("the program {}{last_line}", how(status)))
 }
 
 /// How a process ended, in words.

@@ -10,6 +10,7 @@
 //! | `program`, `command` | how the program is started: arguments, environment, streams |
 //! | `children`, `child` | processes: started, ended, reaped, and what they leave behind |
 //! | `diary`, `log` | lines for the log |
+//! | `last_line` | which of them an error may tell to whom |
 //! | `form`, `fault` | inputs, outputs and failures of programs |
 //! | `stdio` | a process for each request |
 //! | `http`, `bell` | an HTTP server, and waiting for it |
@@ -30,6 +31,7 @@ mod fault;
 mod form;
 mod frame;
 mod http;
+mod last_line;
 mod limits;
 mod log;
 mod notice;

@@ -89,7 +89,7 @@ impl Seat {
         // Where they stay smaller, more reads and writes do the same.
         let _ = fcntl_setpipe_size(&stdin, PIPE_BYTES);
         let _ = fcntl_setpipe_size(&pipe, PIPE_BYTES);
-        let worker = Worker::new(stdin, Diary::keep(pipes.stderr.expect(lost), None));
+        let worker = Worker::new(stdin, Diary::keep(pipes.stderr.expect(lost)));
         self.crew.join(&worker);
         let mut replies = Replies { pipe, buffer: BytesMut::with_capacity(READ_BYTES), ready: None };
         let end = self.attend(&worker, &child, &mut replies).await;
@@ -147,9 +147,7 @@ impl Seat {
             return end;
         }
         worker.diary.catch_up(true);
-        let last_line = worker.diary.last_line();
-        let separator = if last_line.is_empty() { "" } else { ": " };
-        End::Exited(format!("{}{separator}{last_line}", fault::how(status)))
+        End::Exited(format!("{}{}", fault::how(status), worker.diary.last_line_at_start()))
     }
 }
 

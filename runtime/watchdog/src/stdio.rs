@@ -21,6 +21,8 @@ use crate::settings::Settings;
 
 /// Room that is made for each read.
 const PIECE_BYTES: usize = 8192;
+/// The key of the one attempt that a process has.
+const ONLY: u32 = 0;
 /// The longest end of a line.
 const LINE_END_BYTES: usize = 2;
 
@@ -56,7 +58,7 @@ impl Handler<()> for OneShot {
             Child::start(&mut command, &self.children).map_err(|error| self.program.failed(&error))?;
         let lost = "a standard stream that was asked for is there";
         let (stdin, stdout) = (pipes.stdin.expect(lost), pipes.stdout.expect(lost));
-        let diary = Diary::keep(pipes.stderr.expect(lost), Some(context.logger()));
+        let diary = Diary::keep_for_one(pipes.stderr.expect(lost), ONLY, &context);
 
         let mut output = Vec::new();
         let status = {
@@ -82,7 +84,7 @@ impl Handler<()> for OneShot {
         if status.success() {
             self.output.read(output)
         } else {
-            Err(fault::of_exit(status, &output, &diary.last_line()))
+            Err(fault::of_exit(status, &output, diary.last_line(ONLY)))
         }
     }
 

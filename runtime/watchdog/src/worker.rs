@@ -117,6 +117,7 @@ impl Worker {
     pub(crate) fn send(self: &Rc<Self>, errand: Rc<Errand>) {
         let sequence = self.last_sequence.get().checked_add(1).unwrap_or(1);
         self.last_sequence.set(sequence);
+        self.diary.begin(sequence, errand.context.execution_id());
         let end = self.out.borrow_mut().append(|bytes| {
             frame::write_request(bytes, sequence, &errand.input, &errand.context);
         });
@@ -146,9 +147,9 @@ impl Worker {
             let fault = format!("it replied to request {sequence} before the one that came first");
             return Err(End::Garbage(fault));
         }
-        let outcome = frame::read_reply(payload)
-            .map_err(|fault| End::Garbage(format!("its reply to request {sequence} is none: {fault}")))?;
+        let outcome = frame::read_reply(payload).map_err(|fault| End::NoReply { sequence, fault })?;
         let Some(held) = self.held.borrow_mut().remove(at) else { return Ok(Replied::Late) };
+        self.diary.end(sequence);
         if self.concurrency.get() == 1 {
             let now = Instant::now();
             self.took.set(self.since.replace(Some(now)).map(|since| now.duration_since(since)));
@@ -182,6 +183,7 @@ impl Worker {
     pub(crate) fn abandon(self: &Rc<Self>, sequence: u32, is_late: bool) {
         let Some(at) = self.place_of(sequence) else { return };
         self.held.borrow_mut()[at].errand = None;
+        self.diary.end(sequence);
         if self.concurrency.get() > 1 {
             self.out.borrow_mut().append(|bytes| frame::write_stop(bytes, sequence));
             self.over.nudge();

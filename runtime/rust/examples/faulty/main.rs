@@ -12,6 +12,7 @@
 //! | `panic` | panics with `input` if that is a string |
 //! | `status` | fails with `input.status`, `input.code`, `input.message` |
 //! | `exit` | ends the process with code 3 in the middle of the request |
+//! | `leave` | logs `input.text`, writes it to stderr as it is, and ends the process with code 3 where `input.end`; else returns null |
 //! | `context` | returns the input and all that the context says |
 //! | `log` | logs `input`; where that is an object, logs `input.text`, waits `input.ms` milliseconds, logs `dropped` at the end |
 //! | `unserialisable` | returns what JSON cannot say |
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
             .with("panic", panic)
             .with("status", status)
             .with("exit", exit)
+            .with("leave", leave)
             .with("context", context)
             .with("log", log)
             .with("unserialisable", unserialisable)
@@ -323,4 +325,20 @@ async fn status(input: Status) -> Result<Value, HandlerError> {
 async fn exit(_input: Value) -> Result<Value, Infallible> {
     eprintln!("faulty: ending in the middle of a request, as told");
     std::process::exit(3)
+}
+
+#[derive(Deserialize)]
+struct Leave {
+    text: String,
+    #[serde(default)]
+    end: bool,
+}
+
+async fn leave(input: Leave, context: Context) -> Result<(), Infallible> {
+    context.log(&input.text);
+    eprintln!("{}", input.text);
+    if input.end {
+        std::process::exit(3);
+    }
+    Ok(())
 }

@@ -46,6 +46,7 @@ pub(crate) struct Proxy {
 /// A request that a server has; one that is given up casts doubt on whether it works at all.
 struct Held<'a> {
     server: &'a Server,
+    key: u32,
     over: bool,
 }
 
@@ -74,7 +75,7 @@ impl Handler<()> for Proxy {
             let server = self.keeper.server().await?;
             // Not before: what a server says at its start is nobody's.
             let _entry = self.roll.enter(&context);
-            let mut held = Held { server: &server, over: false };
+            let mut held = Held { server: &server, key: server.begin(&context), over: false };
             let exchanged = server.exchange(&context, &input).await;
             held.over = true;
             server.glance_at_log();
@@ -82,7 +83,7 @@ impl Handler<()> for Proxy {
                 Ok(answer) => return answer.read(self.output, context.output_bytes_max()),
                 // It has ended and the keeper does not know yet: the next one is asked.
                 Err(ExchangeError::Connect(_)) if server.ended_by_now().await.is_some() => {}
-                Err(error) => return Err(server.explain(error).await),
+                Err(error) => return Err(server.explain(error, held.key).await),
             }
         }
     }
@@ -106,5 +107,6 @@ impl Drop for Held<'_> {
         if !self.over {
             self.server.doubt();
         }
+        self.server.end_of(self.key);
     }
 }

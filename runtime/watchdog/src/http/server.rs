@@ -21,6 +21,7 @@ use crate::child::Child;
 use crate::children::Children;
 use crate::diary::Diary;
 use crate::fault;
+use crate::last_line::LastLine;
 use crate::limits::{ASK_MAX, END_WAIT, IDLE_CONNECTIONS_MAX, LOOK_PAUSE_MAX, LOOK_PAUSE_MIN};
 use crate::program::Program;
 
@@ -37,6 +38,9 @@ pub(crate) struct Server {
     doubted: Cell<bool>,
     /// How it ended, once it has.
     ended: RefCell<Option<String>>,
+    /// It ended by itself, and its last lines may say why.
+    had_reason: Cell<bool>,
+    last_key: Cell<u32>,
     /// Rung for the two above.
     bell: Bell,
 }
@@ -87,6 +91,8 @@ impl Server {
             idle: RefCell::default(),
             doubted: Cell::new(false),
             ended: RefCell::default(),
+            had_reason: Cell::new(false),
+            last_key: Cell::new(0),
             bell: Bell::default(),
         })
     }
@@ -119,19 +125,33 @@ impl Server {
         }
     }
 
+    /// Has an attempt from now on; its key.
+    pub(crate) fn begin(&self, context: &Context) -> u32 {
+        let key = self.last_key.get().wrapping_add(1);
+        self.last_key.set(key);
+        for diary in [&self.stdout, &self.stderr] {
+            diary.begin(key, context.execution_id());
+        }
+        key
+    }
+
+    /// Has an attempt no more.
+    pub(crate) fn end_of(&self, key: u32) {
+        for diary in [&self.stdout, &self.stderr] {
+            diary.end(key);
+        }
+    }
+
     /// Waits until it has ended by itself, and says how.
     pub(crate) async fn end(&self) -> String {
         let status = self.child.ended().await;
         // What it wrote last has the reason.
         self.stdout.catch_up(true);
         self.stderr.catch_up(true);
-        let last =
-            [self.stderr.last_line(), self.stdout.last_line()].into_iter().find(|line| !line.is_empty());
+        self.had_reason.set(true);
+        let last = self.stderr.last_line_at_start().or(self.stdout.last_line_at_start());
         let how = status.map_or_else(|error| format!("cannot be waited for: {error}"), fault::how);
-        match last {
-            Some(line) => format!("the server {how}: {line}"),
-            None => format!("the server {how}"),
-        }
+        format!("the server {how}{last}")
     }
 
     /// Waits until it is stuck: until a request was given up and it does not say anything to the
@@ -181,15 +201,23 @@ impl Server {
         timeout(END_WAIT, self.bell.when(|| self.ended.borrow().clone())).await.ok()
     }
 
-    /// The failure of a request that has no answer.
-    pub(crate) async fn explain(&self, error: ExchangeError) -> HandlerError {
+    /// The failure of an attempt that has no answer.
+    pub(crate) async fn explain(&self, error: ExchangeError, key: u32) -> HandlerError {
         match error {
             ExchangeError::Connect(_) | ExchangeError::Garbage(_) => HandlerError::internal(error),
             ExchangeError::Lost(_) => match self.ended_by_now().await {
-                Some(how) => HandlerError::internal(how),
+                Some(how) => HandlerError::internal(format!("{how}{}", self.last_line(key))),
                 None => HandlerError::internal(error),
             },
         }
+    }
+
+    /// What an attempt may be told of its last lines.
+    fn last_line(&self, key: u32) -> LastLine {
+        if !self.had_reason.get() {
+            return LastLine::Nothing;
+        }
+        self.stderr.last_line(key).or(self.stdout.last_line(key))
     }
 
     /// Posts an input and reads the answer.

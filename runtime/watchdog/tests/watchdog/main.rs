@@ -8,6 +8,7 @@ mod http_server;
 mod http_wire;
 mod instance;
 mod job;
+mod last_lines;
 mod left_behind;
 mod start;
 mod stdio;

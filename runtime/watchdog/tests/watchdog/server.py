@@ -6,10 +6,10 @@
 {"do": "stray", "bytes", "for"}  answers with 1, and writes these bytes when it has got a byte
                           of the FIFO
 {"do": "wait", "for"}     answers 17 once it has got a byte of the FIFO
-{"do": "watch"}           says so when the connection ends, and answers nothing
+{"do": "watch", "say"}    says so when the connection ends, and answers nothing
 {"do": "fall"}            closes the connection and answers nothing
 {"do": "falls"}           answers with how often it has done that
-{"do": "exit"}            ends its process with 3, having said something
+{"do": "exit", "say"}     ends its process with 3, having said something
 {"do": "stop"}            stops all of its process, as what is stuck
 {"do": "log", "out", "err"}  writes these texts to standard output and standard error
 {"do": "order", "for", "then"}  when it has got a byte of the FIFO `for` it writes "before" to
@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, b"17")
 
     def watch(self, body, told):
-        say("watching")
+        say(told.get("say", "watching"))
         while self.rfile.read(1):
             pass
         say("the connection has ended")
@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, str(len(falls)).encode())
 
     def exit(self, body, told):
-        say("out of words")
+        say(told.get("say", "out of words"))
         os._exit(3)
 
     def stop(self, body, told):

@@ -4,7 +4,8 @@ use crate::control_plane::ControlPlane;
 use crate::instance::{Instance, Process};
 
 /// Frames by hand: `read()` gives the next sequence number and request, which is `None` where
-/// it shall stop, `say(…)` writes a frame, `log(…)` a line. The process ends with its input.
+/// it shall stop, `say(…)` writes a frame, `log(…)` a line; `until_read()` waits until
+/// what it wrote for the log was read. The process ends with its input.
 const FRAMES: &str = r#"
 import json, os, signal, struct, sys, time
 PID = os.getpid()
@@ -26,6 +27,9 @@ def say(sequence, value):
     data = json.dumps(value).encode()
     put(struct.pack(">II", len(data), sequence) + data)
 def log(text): os.write(2, (str(text) + "\n").encode())
+def until_read():
+    import fcntl, termios
+    while struct.unpack("i", fcntl.ioctl(2, termios.FIONREAD, bytes(4)))[0]: time.sleep(0.001)
 def wait(path, most=1 << 10):
     fifo = os.open(path, os.O_RDWR)
     try: return os.read(fifo, most).decode()

@@ -48,6 +48,28 @@ pub fn exit(subject: &Subject) {
     }
 }
 
+pub fn exit_tells_only_its_own_lines(subject: &Subject) {
+    const SECRET: &str = "charging card 4111";
+    let (one, other) = ("a".repeat(40), "b".repeat(40));
+    let mut instance = Instance::of(subject, "leave");
+    let mut connection = instance.connect();
+    let of = |execution: &str, input: &str| {
+        invocation("", &format!(r#"{{"input":{input}}}"#)).replace("e-1\r", &format!("{execution}\r"))
+    };
+    connection.send(of(&one, &format!(r#"{{"text":"{SECRET}"}}"#)));
+    assert_eq!(connection.receive().status, 200);
+    instance.line_with(SECRET);
+    connection.send(of(&other, r#"{"text":"own words","end":true}"#));
+    match subject.manners.when_the_function_exits {
+        AtExit::Ends => assert!(connection.is_closed(), "what is cut off has no answer"),
+        AtExit::Outlives => {
+            let message = connection.receive().message();
+            assert!(message.contains('3') && message.contains("own words"), "{message}");
+            assert!(!message.contains(SECRET) && !message.contains(&one), "{message}");
+        }
+    }
+}
+
 pub fn unserialisable(subject: &Subject) {
     let instance = Instance::of(subject, "unserialisable");
     let mut connection = instance.connect();

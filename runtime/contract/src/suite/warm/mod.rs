@@ -47,6 +47,7 @@ pub const CASES: &[Case] = &[
     Case { name: "an error with status and code", run: failures::error_with_status_and_code },
     Case { name: "a panic", run: failures::panic },
     Case { name: "an exit", run: failures::exit },
+    Case { name: "an exit that tells only its own lines", run: failures::exit_tells_only_its_own_lines },
     Case { name: "unserialisable output", run: failures::unserialisable },
     Case { name: "output that is too large", run: limits::output_too_large },
     Case { name: "over its deadline", run: limits::over_its_deadline },

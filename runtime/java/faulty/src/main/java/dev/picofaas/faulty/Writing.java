@@ -59,6 +59,28 @@ public final class Writing {
         }
     }
 
+    /**
+     * What to say.
+     *
+     * @param text what is logged
+     * @param end whether the process ends then; it does not where it is left out
+     */
+    public record Words(String text, Boolean end) {}
+
+    /** Logs input.text, writes it to stderr as it is, and ends the process with code 3 where it is told to. */
+    @FunctionName("leave")
+    public static final class Leave extends Loading<Words, Void> {
+        @Override
+        public Void handle(Words input, Context context) {
+            context.log(input.text());
+            System.err.println(input.text());
+            if (Boolean.TRUE.equals(input.end())) {
+                Runtime.getRuntime().halt(3);
+            }
+            return null;
+        }
+    }
+
     /** Writes without an end for the first invocation of its process; returns at once. */
     @FunctionName("flood")
     public static final class Flood extends Loading<Order, Long> {
