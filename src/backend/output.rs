@@ -117,29 +117,58 @@ impl Lines {
     }
 }
 
-/// The last lines of one process.
+/// The last lines of one process, to tell why it ended: the one place that decides which of them a caller
+/// may be told. Those of a process that has one execution are that execution's; those of one that takes many
+/// only until it takes any, for a line that it writes later may be of any caller. One with the id of another
+/// execution is told to nobody.
 #[derive(Debug, Default, Clone)]
-pub struct Tail(Rc<RefCell<VecDeque<String>>>);
+pub struct Tail(Rc<RefCell<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    lines: VecDeque<String>,
+    /// There were others.
+    withheld: bool,
+    /// What comes from now on may be of any execution.
+    shared: bool,
+}
 
 impl Tail {
-    fn push(&self, line: &str) {
-        let mut lines = self.0.borrow_mut();
-        if lines.len() == TAIL_LINES_MAX {
-            lines.pop_front();
+    /// Whether the line may be told; the rest of one that may not is no better.
+    fn push(&self, line: &str, execution: Option<ExecutionId>) -> bool {
+        let mut kept = self.0.borrow_mut();
+        if kept.shared || names_another(line, execution) {
+            kept.withheld = true;
+            return false;
         }
-        lines.push_back(line.to_owned());
+        if kept.lines.len() == TAIL_LINES_MAX {
+            kept.lines.pop_front();
+        }
+        kept.lines.push_back(line.to_owned());
+        true
+    }
+
+    /// The process takes executions from now on, of many callers.
+    pub fn become_shared(&self) {
+        let mut kept = self.0.borrow_mut();
+        kept.lines.clear();
+        (kept.shared, kept.withheld) = (true, true);
     }
 
     /// The lines, joined.
     #[must_use]
     pub fn text(&self) -> String {
-        self.0.borrow().iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+        self.0.borrow().lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 
-    /// A reason, and the last of what the process wrote.
+    /// A reason, and the last of what the process wrote; or the path where that is read, where it is not to
+    /// be told.
     #[must_use]
-    pub fn explain(&self, reason: &str) -> Trouble {
+    pub fn explain(&self, reason: &str, log: &str) -> Trouble {
         let tail = self.text();
+        if tail.is_empty() && self.0.borrow().withheld {
+            return Trouble::new(format!("{reason}; what it wrote is read with GET {log}"));
+        }
         let start = tail.len().saturating_sub(REASON_BYTES_MAX);
         let start = (start..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
         Trouble { reason: reason.to_owned(), last_lines: Some(tail[start..].to_owned()) }
@@ -248,8 +277,9 @@ pub struct Pieces {
     writer: Writer,
     tail: Tail,
     lines: Lines,
-    /// The piece before was broken off, and belongs to this execution: so does its rest.
-    broken: Option<Option<ExecutionId>>,
+    /// The piece before was broken off, and belongs to this execution: so does its rest; and whether it may
+    /// be told.
+    broken: Option<(Option<ExecutionId>, bool)>,
 }
 
 impl Pieces {
@@ -267,14 +297,20 @@ impl Pieces {
         };
         let text = String::from_utf8_lossy(bytes);
         let text = if breaks { &text } else { text.trim_end_matches('\r') };
-        let rest_of = self.broken.take().flatten();
+        let (rest_of, may_be_told) = self.broken.take().unwrap_or((None, true));
         let execution = self.writer.execution.or(rest_of).or_else(|| named_execution(text));
+        let told = may_be_told && self.tail.push(text, self.writer.execution);
         if breaks {
-            self.broken = Some(execution);
+            self.broken = Some((execution, told));
         }
-        self.tail.push(text);
         self.lines.write(&Line { writer: &self.writer, execution, text, written });
     }
+}
+
+/// Whether a line has what has the form of an id, and is not that of this execution.
+fn names_another(text: &str, execution: Option<ExecutionId>) -> bool {
+    let words = text.split(|character: char| !character.is_ascii_hexdigit());
+    words.filter(|word| word.len() == ID_LEN).any(|word| ExecutionId::parse(word) != execution)
 }
 
 /// The execution that a line names: `executionId=…` as in logfmt, or `"executionId":"…"` as in
@@ -382,5 +418,47 @@ mod tests {
             Writer { execution: Some(own), ..writer() },
         );
         assert!(lines.len() == 2 && lines.iter().all(|(execution, _)| *execution == Some(own)), "{lines:?}");
+    }
+
+    /// What is told of lines that a process writes before it ends; one with a `|` is broken off there.
+    fn told(written: &str, execution: Option<ExecutionId>, shared: bool) -> String {
+        let (tail, lines) = (Tail::default(), Lines::to(|_| ()));
+        if shared {
+            tail.become_shared();
+        }
+        let mut pieces = Pieces::new(Writer { execution, ..writer() }, tail.clone(), lines);
+        for line in written.lines() {
+            let (begun, rest) = line.split_once('|').unwrap_or(("", line));
+            if !begun.is_empty() {
+                pieces.pass_on(Piece::Broken(begun.as_bytes()), None);
+            }
+            pieces.pass_on(Piece::Ended(rest.as_bytes()), None);
+        }
+        tail.explain("it ended", "/logs").to_string()
+    }
+
+    #[test]
+    fn a_reason_has_what_the_process_wrote_for_its_own_execution_and_no_other() {
+        let (own, other) = (id(), ExecutionId { nonce: 6, ..id() });
+        let written = format!("one\nexecutionId={own} two\nexecutionId={other} th|ree\nfour {other}.\nfi|ve");
+        assert_eq!(
+            told(&written, Some(own), false),
+            format!("it ended; it wrote: one\nexecutionId={own} two\nfi\nve")
+        );
+        // At a start there is no execution yet.
+        assert_eq!(told(&written, None, false), "it ended; it wrote: one\nfi\nve");
+        let withheld = "it ended; what it wrote is read with GET /logs";
+        assert_eq!(told(&other.to_string(), Some(own), false), withheld);
+        assert_eq!(told("", Some(own), false), "it ended, and wrote nothing");
+        assert_eq!(told(&written, None, true), withheld);
+    }
+
+    #[test]
+    fn what_a_process_wrote_before_it_took_executions_is_not_told_afterwards() {
+        let tail = Tail::default();
+        assert!(tail.push("loading", None));
+        tail.become_shared();
+        assert!(!tail.push("charging card 4111", None));
+        assert_eq!(tail.text(), "");
     }
 }

@@ -53,6 +53,23 @@ fn who_waits_for_a_pod_that_a_quota_forbids_is_told_so_and_served_when_it_does_n
 }
 
 #[test]
+fn a_warm_pod_that_dies_tells_neither_a_caller_nor_a_reader_of_its_function_what_it_wrote() {
+    let stage = Stage::new("dies");
+    let server = stage.server(&[]);
+    put(&server, &warm("f", "exit", &json!({ "maxRetries": 1 })));
+    until_ready(&server, "f", 1);
+    let answer = server.invoke("f", 1);
+    answer.assert_error(500, "INSTANCE_CRASHED", "function", &[]);
+    // Its log has it, and whoever operates the function reads it there.
+    let said = "ending in the middle of a request, as told";
+    eventually("the function's log has it", || {
+        assert!(!server.function("f").to_string().contains(said), "{}", server.function("f"));
+        server.client().get("/v1/functions/f/logs").text().contains(said).then_some(())
+    });
+    assert!(!answer.text().contains(said), "{}", answer.text());
+}
+
+#[test]
 fn a_program_that_ends_again_and_again_is_told_with_how_it_does() {
     let stage = Stage::new("crashes");
     let server = stage.server(&[]);

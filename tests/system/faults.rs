@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::bystander::while_others_are_served;
 use crate::support::client::Answer;
 use crate::support::endpoint::{Endpoint, EndpointProcess};
-use crate::support::patience::Stopwatch;
+use crate::support::patience::{Stopwatch, eventually};
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, faulty, pool, warm};
 
@@ -251,4 +251,60 @@ fn the_functions_own_5xx_is_tried_again_and_answered_500_with_its_code() {
         answer.assert_error(500, "NO_MOOD", "function", &["not now"]);
         assert_eq!(answer.header("x-attempts"), Some("2"));
     });
+}
+
+/// What a caller's error must not have of another execution, whose id stands before it.
+const CARD: &str = "executionId=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa charging card 4111";
+
+#[test]
+fn an_instance_that_dies_tells_neither_a_caller_nor_a_reader_of_its_function_what_it_wrote_for_others() {
+    let server = Server::start(&[]);
+    let on_demand = json!({ "min": 0, "max": 1 });
+    server.register(&warm("dies", "leave").with("maxRetries", 0).with("replicas", on_demand));
+    // Crashes that follow each other closely are told in the status.
+    let condition = eventually("the status says that instances crash", || {
+        assert_eq!(server.invoke("dies", json!({ "text": "charging card 4111" })).status, 200);
+        let answer = server.invoke("dies", json!({ "text": "own words", "end": true }));
+        answer.assert_error(500, "INSTANCE_CRASHED", "function", &[]);
+        assert!(!answer.text().contains("4111"), "{}", answer.text());
+        let function = server.function("dies");
+        assert!(!function.to_string().contains("4111"), "{function}");
+        let conditions = function["status"]["conditions"].as_array().unwrap();
+        conditions.iter().find(|condition| condition["type"] == "Degraded").cloned()
+    });
+    let message = condition["message"].as_str().unwrap();
+    for part in ["an instance crashed: it exited with status 3", "GET /v1/functions/dies/logs"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!message.contains("own words"), "{message}");
+}
+
+#[test]
+fn what_a_start_that_fails_wrote_is_told_without_lines_that_name_an_execution() {
+    let script = format!("echo 'no such module'; echo '{CARD}'; exit 7");
+    let server = Server::start(&[]);
+    server.register(&warm("broken", "").with("local", json!({ "command": ["sh", "-c", script] })));
+    let answer = server.invoke("broken", 1);
+    answer.assert_error(502, "NO_INSTANCE", "gateway", &["exited with status 7", "it wrote: no such module"]);
+    let reason = message_of_condition(&server.function("broken"), "Degraded");
+    for told in [answer.message(), reason] {
+        assert!(!told.contains("4111"), "{told}");
+    }
+}
+
+#[test]
+fn a_job_that_ends_tells_its_own_lines_and_none_that_names_another_execution() {
+    let server = Server::start(&[]);
+    let job = |name: &str, script: &str| json!({ "name": name, "local": { "command": ["sh", "-c", script] }, "maxRetries": 0 });
+    server.register(&job("own", &format!("echo '{CARD}'; echo executionId=$EXECUTION_ID own words; exit 3")));
+    let answer = server.invoke("own", 1);
+    let id = answer.header("x-execution-id").unwrap();
+    let own = format!("it wrote: executionId={id} own words");
+    answer.assert_error(500, "INSTANCE_CRASHED", "function", &["exited with status 3", &own]);
+    assert!(!answer.text().contains("4111"), "{}", answer.text());
+    server.register(&job("other", &format!("echo '{CARD}'; exit 3")));
+    let answer = server.invoke("other", 1);
+    let log = format!("GET /v1/executions/{}/logs", answer.header("x-execution-id").unwrap());
+    answer.assert_error(500, "INSTANCE_CRASHED", "function", &["exited with status 3", &log]);
+    assert!(!answer.text().contains("4111"), "{}", answer.text());
 }

@@ -90,7 +90,8 @@ impl Jobs {
             if let (Some(tail), false) = (tail, end.exited_with_0 || end.code == Code::Cancelled)
                 && let Ok(Some(tail)) = tokio::time::timeout(TAIL_PATIENCE, tail.get()).await
             {
-                end.reason = tail.explain(&end.reason).to_string();
+                end.reason =
+                    tail.explain(&end.reason, &format!("/v1/executions/{execution}/logs")).to_string();
             }
             jobs.running.set(jobs.running.get() - 1);
             ended.send(end);

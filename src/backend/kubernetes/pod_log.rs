@@ -58,9 +58,13 @@ impl PodLog {
     pub fn new(pod: &str, function: Rc<str>, execution: Option<ExecutionId>) -> Rc<Self> {
         let pod: Rc<str> = pod.into();
         let writer = Writer { function, instance: pod.clone(), stream: Stream::Output, execution };
+        let tail = Tail::default();
+        if execution.is_none() {
+            tail.become_shared();
+        }
         Rc::new(Self {
             pod,
-            tail: Tail::default(),
+            tail,
             reader: Turns::of(1),
             is_followed: Cell::new(false),
             is_over: Cell::new(false),

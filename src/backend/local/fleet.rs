@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::process::{Launch, Process, with_tail};
+use super::process::{Launch, Process};
 use crate::backend::Context;
 use crate::backend::exit::describe;
 use crate::backend::probe;
@@ -257,6 +257,7 @@ impl Fleet {
                 return;
             }
         };
+        process.tail.become_shared();
         let (stop, stopped) = question();
         self.places.borrow_mut()[usize::from(instance.place)].standing =
             Standing::Running { stop: Some(stop) };
@@ -301,7 +302,7 @@ impl Fleet {
                 // The first crash is replaced at once; those that follow it closely are not.
                 self.failures.set(1);
             } else {
-                let trouble = with_tail(&format!("an instance crashed: {how}"), &process);
+                let trouble = self.explain(&format!("an instance crashed: {how}"), &process);
                 self.failed_once(trouble, CRASH_PAUSE_MAX);
             }
         }
@@ -336,7 +337,7 @@ impl Fleet {
         };
         let Some(status) = early else {
             process.stop(Duration::from_millis(100)).await;
-            return Err(with_tail(
+            return Err(self.explain(
                 &format!(
                     "it did not answer GET /health within {} ms (--start-timeout-ms)",
                     patience.as_millis()
@@ -347,7 +348,12 @@ impl Fleet {
         // What it wrote last is read by a task that may not have run yet.
         tokio::task::yield_now().await;
         let how = status.map_or_else(|error| error.to_string(), describe);
-        Err(with_tail(&format!("{how} before it answered GET /health"), &process))
+        Err(self.explain(&format!("{how} before it answered GET /health"), &process))
+    }
+
+    /// A reason, with what may be told of what the process wrote.
+    fn explain(&self, reason: &str, process: &Process) -> Trouble {
+        process.tail.explain(reason, &format!("/v1/functions/{}/logs", self.function.spec.name))
     }
 
     fn failed_once(&self, trouble: Trouble, pause_max: Duration) {

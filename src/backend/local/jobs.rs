@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::process::{Launch, Process, with_tail};
+use super::process::{Launch, Process};
 use crate::backend::Context;
 use crate::backend::exit::{Exit, describe};
 use crate::error::Code;
@@ -83,7 +83,8 @@ impl Jobs {
                 Ok(Exit::Code(_) | Exit::Signal(_)) | Err(_) => Code::InstanceCrashed,
             };
             let how = status.map_or_else(|error| error.to_string(), describe);
-            let reason = with_tail(&format!("{how} before it posted a result"), &process).to_string();
+            let log = format!("/v1/executions/{execution}/logs");
+            let reason = process.tail.explain(&format!("{how} before it posted a result"), &log).to_string();
             ended.send(JobEnd { code, reason, exited_with_0 });
         });
     }

@@ -16,7 +16,6 @@ use super::limits::Enclosure;
 use crate::backend::Context;
 use crate::backend::exit::Exit;
 use crate::backend::output::{Lines, Stream, Tail, Writer, follow};
-use crate::function::Trouble;
 use crate::id::ExecutionId;
 use crate::registry::{EnvValue, FunctionSpec};
 
@@ -268,10 +267,4 @@ fn remove_socket(socket: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// A reason, and the last of what the process wrote.
-#[must_use]
-pub fn with_tail(reason: &str, process: &Process) -> Trouble {
-    process.tail.explain(reason)
 }
