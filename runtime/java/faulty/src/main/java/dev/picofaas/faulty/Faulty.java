@@ -9,6 +9,8 @@ import dev.picofaas.runtime.Context;
 import dev.picofaas.runtime.FunctionName;
 import dev.picofaas.runtime.HandlerException;
 import dev.picofaas.runtime.RawJson;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,6 +20,9 @@ import java.util.concurrent.locks.LockSupport;
 
 /** A function that goes wrong in the way its HANDLER says, for tests from outside. */
 public final class Faulty {
+    /** How often it is looked whether a gate is open. */
+    private static final int GATE_LOOK_MS = 5;
+
     private Faulty() {}
 
     /** Returns the input. */
@@ -69,6 +74,21 @@ public final class Faulty {
         }
     }
 
+    /** What is waited for, and a number that tells apart who waits. */
+    public record Gate(String file, int n) {}
+
+    /** Returns the input once input.file is there. */
+    @FunctionName("gate")
+    public static final class Gated extends Loading<Gate, Gate> {
+        @Override
+        public Gate handle(Gate input, Context context) throws InterruptedException {
+            while (!Files.exists(Path.of(input.file()))) {
+                Thread.sleep(GATE_LOOK_MS);
+            }
+            return input;
+        }
+    }
+
     /** Never answers, and says when it was interrupted. */
     @FunctionName("never")
     public static final class Never extends Loading<JsonNode, Void> {
@@ -89,6 +109,7 @@ public final class Faulty {
     public static final class Stubborn extends Loading<JsonNode, Void> {
         @Override
         public Void handle(JsonNode input, Context context) {
+            context.log("waiting");
             while (true) {
                 try {
                     new CountDownLatch(1).await();

@@ -4,9 +4,12 @@ package dev.picofaas.faulty;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** What a good invocation gets, and what is said to a bad one. */
 class InvokeIT {
@@ -155,20 +158,27 @@ class InvokeIT {
     }
 
     @Test
-    void manyAtOnceKeepEachTheirOwn() throws Exception {
-        try (Instance instance = Instance.of("sleep")) {
+    void manyAtOnceKeepEachTheirOwn(@TempDir Path folder) throws Exception {
+        Path gate = folder.resolve("gate");
+        try (Instance instance = Instance.of("gate")) {
             List<Wire> wires = new ArrayList<>();
             for (int n = 0; n < 64; n++) {
                 Wire wire = instance.connect();
                 wires.add(wire);
-                wire.send(Wire.invocation("", "{\"input\":{\"ms\":" + (200 + n) + "}}"));
+                wire.send(Wire.invocation("", "{\"input\":" + waiting(gate, n) + "}"));
             }
+            // None of them ends before the gate is there, however long the last one's beginning takes.
             instance.awaitMetric("picofaas_runtime_in_flight 64");
+            Files.createFile(gate);
             for (int n = 0; n < 64; n++) {
                 try (Wire wire = wires.get(n)) {
-                    assertEquals("{\"ms\":" + (200 + n) + "}", wire.receive().body());
+                    assertEquals(waiting(gate, n), wire.receive().body());
                 }
             }
         }
+    }
+
+    private static String waiting(Path gate, int n) {
+        return "{\"file\":\"" + gate + "\",\"n\":" + n + "}";
     }
 }

@@ -74,11 +74,13 @@ class StartAndStopIT {
     }
 
     @Test
-    void sigtermFinishesWhatRunsAndExits0WithoutItsSocket() throws Exception {
-        try (Instance instance = Instance.of("sleep"); Wire idle = instance.connect()) {
+    void sigtermFinishesWhatRunsAndExits0WithoutItsSocket(@TempDir Path folder) throws Exception {
+        Path gate = folder.resolve("gate");
+        String input = "{\"file\":\"" + gate + "\",\"n\":1}";
+        try (Instance instance = Instance.of("gate"); Wire idle = instance.connect()) {
             assertEquals(200, idle.get("/health").status());
             try (Wire running = instance.connect()) {
-                running.send(Wire.invocation("", "{\"input\":{\"ms\":500}}"));
+                running.send(Wire.invocation("", "{\"input\":" + input + "}"));
                 instance.awaitMetric("picofaas_runtime_in_flight 1");
                 instance.signal("TERM");
                 assertTrue(instance.lineWith("stopping").contains("1 in flight"));
@@ -86,8 +88,9 @@ class StartAndStopIT {
                 assertTrue(idle.isClosed(), "an idle connection is closed at once");
                 // A second signal, as a terminal and a parent may both send one, changes nothing.
                 instance.signal("INT");
+                Files.createFile(gate);
                 Wire.Message answer = running.receive();
-                assertEquals("{\"ms\":500}", answer.body());
+                assertEquals(input, answer.body());
                 assertEquals("close", answer.headers().get("connection"));
                 assertTrue(running.isClosed());
             }
