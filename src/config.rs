@@ -66,7 +66,11 @@ const EXECUTIONS_MIN: u64 = 64;
 const PAYLOAD_BYTES_MIN: u64 = 1 << 20;
 const CONNECTIONS_MIN: u64 = 1;
 
-fn between<T: TryFrom<u64> + Clone + Send + Sync + 'static>(low: u64, high: u64) -> RangedU64ValueParser<T>
+/// Whole numbers from `low` to `high`.
+pub fn between<T: TryFrom<u64> + Clone + Send + Sync + 'static>(
+    low: u64,
+    high: u64,
+) -> RangedU64ValueParser<T>
 where
     <T as TryFrom<u64>>::Error: Send + Sync + std::error::Error + 'static,
 {

@@ -10,7 +10,7 @@ use tokio::runtime::LocalOptions;
 use super::stop::StopSignals;
 use crate::backend::output::Lines;
 use crate::boot;
-use crate::config::{ServeArgs, Settings};
+use crate::config::{ServeArgs, Settings, between};
 use crate::dev::terminal::say;
 use crate::dev::workshop::Workshop;
 
@@ -19,7 +19,8 @@ pub const LOG: &str = "warn,picofaas::backend=error,picofaas::boot=error,picofaa
 
 const HELP: &str = "\
 A function is built (`local.build` of its manifest) and started again when a file in its manifest's
-folder changes. Hidden files, those that .gitignore names, and target, node_modules and __pycache__ do
+folder changes. A build has nothing to read, is ended and begun anew when a file changes meanwhile, and is
+killed after --build-timeout; others go on beside it. Hidden files, those that .gitignore names, and target, node_modules and __pycache__ do
 not count. What lies outside of the folder, such as a library that it depends on, is not seen.
 
 What was built is remembered in ~/.cache/picofaas/builds ($XDG_CACHE_HOME/picofaas/builds), so that the
@@ -39,6 +40,9 @@ pub struct DevArgs {
     /// The folder of your functions: everything below it that has a manifest (or one manifest)
     #[arg(default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,
+    /// How long the build of a function may take before it is killed, 1 … 86400 s
+    #[arg(long = "build-timeout", default_value = "600", value_parser = between::<u64>(1, 86_400), value_name = "SECONDS", help_heading = "Times")]
+    pub build_timeout_s: u64,
     /// The flags of `serve`.
     #[command(flatten)]
     pub serve: ServeArgs,
@@ -49,7 +53,7 @@ pub struct DevArgs {
 /// # Errors
 /// A flag that does not fit, a folder that is not there, a port in use.
 pub fn run(arguments: DevArgs) -> anyhow::Result<()> {
-    let DevArgs { dir, serve: flags } = arguments;
+    let DevArgs { dir, build_timeout_s, serve: flags } = arguments;
     if let Some(functions) = &flags.functions {
         let functions = functions.display();
         return Err(anyhow!("--functions {functions}: is a flag of `serve`; say `picofaas dev {functions}`"));
@@ -62,15 +66,15 @@ pub fn run(arguments: DevArgs) -> anyhow::Result<()> {
         .enable_all()
         .build_local(LocalOptions::default())
         .context("the control thread's runtime could not be made")?;
-    runtime.block_on(develop(dir, settings))
+    runtime.block_on(develop(dir, Duration::from_secs(build_timeout_s), settings))
 }
 
-async fn develop(dir: PathBuf, settings: Settings) -> anyhow::Result<()> {
+async fn develop(dir: PathBuf, build_limit: Duration, settings: Settings) -> anyhow::Result<()> {
     let patience = Duration::from_secs(settings.flags.drain_s);
     let mut signals = StopSignals::listen()?;
     let lines = Lines::to(|line| say(&format!("{} | {}", line.writer.function, line.text)));
     let running = boot::start(settings, lines, |_| {}).await?;
-    let mut workshop = Workshop::open(dir, running.control.clone(), running.address)?;
+    let mut workshop = Workshop::open(dir, running.control.clone(), running.address, build_limit)?;
     say(&format!(
         "picofaas dev: functions are served on {}, the management API on http://{}; Ctrl-C stops\n",
         workshop.base_url(),
@@ -114,6 +118,7 @@ mod tests {
     fn the_defaults_are_those_of_serve_but_for_a_person_who_waits() {
         let arguments = parse(&[]);
         assert_eq!(arguments.dir, PathBuf::from("."));
+        assert_eq!(arguments.build_timeout_s, 600);
         let serve = arguments.serve;
         assert_eq!(
             (serve.scheduler, serve.drain_s, serve.stop_timeout_ms),

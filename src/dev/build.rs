@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 
-use super::terminal::{command_line, say};
+use super::terminal::{command_line, say, set_in};
 use crate::backend::exit::{Exit, describe};
 use crate::backend::local::children::{Children, Started};
 use crate::backend::local::process::resolve;
@@ -26,6 +26,20 @@ const STILL: Duration = Duration::from_secs(10);
 /// background may hold its output open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// Lines of a build that succeeded which are shown, from its first warning on.
+const WARNED_LINES_MAX: usize = 40;
+
+/// What is to be built.
+#[derive(Debug)]
+pub struct Order {
+    /// The function's name.
+    pub name: String,
+    /// The folder in which its commands run.
+    pub directory: PathBuf,
+    /// How long all of its commands may take together.
+    pub limit: Duration,
+}
+
 /// Why a build failed.
 #[derive(Debug)]
 pub struct Failure {
@@ -37,33 +51,33 @@ pub struct Failure {
     pub output: String,
 }
 
-/// Runs the commands that build a function in its folder, in order, with our own environment.
-/// Dropped early, it kills what runs.
+/// Runs the commands that build a function in its folder, in order, with our own environment and
+/// nothing to read. Dropped early, it kills what runs.
 ///
 /// # Errors
-/// The first command that cannot be started, or does not exit with status 0.
-pub async fn build(
-    name: String,
-    commands: Vec<Vec<String>>,
-    directory: PathBuf,
-    children: Rc<Children>,
-) -> Result<(), Failure> {
+/// The first command that cannot be started, does not exit with status 0, or is not over in time.
+pub async fn build(order: &Order, commands: &[Vec<String>], children: &Rc<Children>) -> Result<(), Failure> {
+    let name = &order.name;
     let clock = Clock::start();
-    for command in &commands {
+    for command in commands {
         say(&format!("building {name}: {} …", command_line(command)));
-        run(&name, command, &directory, clock, &children).await?;
+        let written = run(order, command, clock, children).await?;
+        if let Some(warnings) = warnings(&written) {
+            say(&format!("{name}: a warning of its build: {}\n{}", command_line(command), set_in(&warnings)));
+        }
     }
     say(&format!("built {name} in {:.1} s", seconds(clock)));
     Ok(())
 }
 
+/// Answers what the command wrote last.
 async fn run(
-    name: &str,
+    order: &Order,
     command: &[String],
-    directory: &Path,
     clock: Clock,
     children: &Rc<Children>,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
+    let Order { name, directory, limit } = order;
     let written = Rc::new(RefCell::new(VecDeque::new()));
     let failure = |how: String| Failure {
         command: command_line(command),
@@ -96,7 +110,7 @@ async fn run(
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let read = async {
         let writer = Writer {
-            function: name.into(),
+            function: name.as_str().into(),
             instance: "build".into(),
             stream: Stream::Stdout,
             execution: None,
@@ -129,6 +143,12 @@ async fn run(
         let (status, all_read) = tokio::select! {
             ended = ended => ended,
             never = go_on_saying(name, &written, clock) => match never {},
+            () = tokio::time::sleep(limit.saturating_sub(elapsed(clock))) => {
+                return Err(failure(format!(
+                    "the build was not over after {} s and was killed; --build-timeout SECONDS gives builds longer",
+                    limit.as_secs()
+                )));
+            }
         };
         if !all_read {
             // What comes later than that is not waited for.
@@ -139,7 +159,11 @@ async fn run(
     match status {
         Ok(status) => {
             group.ended();
-            if status.success() { Ok(()) } else { Err(failure(describe(Exit::from(status)))) }
+            if status.success() {
+                Ok(written.take().into())
+            } else {
+                Err(failure(describe(Exit::from(status))))
+            }
         }
         Err(error) => Err(failure(format!("cannot be waited for: {error}"))),
     }
@@ -154,8 +178,38 @@ async fn go_on_saying(name: &str, written: &RefCell<VecDeque<String>>, clock: Cl
     }
 }
 
+/// The lines from the first that warns on.
+fn warnings(written: &[String]) -> Option<String> {
+    let warns = |line: &String| {
+        let plain = without_colours(line);
+        let word = plain.trim_start_matches([' ', '[']).get(..7);
+        word.is_some_and(|word| word.eq_ignore_ascii_case("warning"))
+    };
+    let lines = &written[written.iter().position(warns)?..];
+    let shown = lines.iter().take(WARNED_LINES_MAX).map(String::as_str);
+    let more = lines.len().saturating_sub(WARNED_LINES_MAX);
+    let more = (more > 0).then(|| format!("… and {more} lines more"));
+    Some(shown.chain(more.as_deref()).collect::<Vec<_>>().join("\n"))
+}
+
+/// A line without the escape sequences by which tools colour it.
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split("\u{1b}[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(
+            part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').get(1..).unwrap_or(""),
+        );
+    }
+    plain
+}
+
+fn elapsed(clock: Clock) -> Duration {
+    Duration::from_nanos(clock.now())
+}
+
 fn seconds(clock: Clock) -> f64 {
-    Duration::from_nanos(clock.now()).as_secs_f64()
+    elapsed(clock).as_secs_f64()
 }
 
 /// The process group of a command, which is killed when this is dropped.
@@ -181,5 +235,31 @@ impl Drop for Group {
             // It fails when the group is empty, which is what is wanted.
             let _ = kill_process_group(group, Signal::KILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_build_that_warns_is_shown_from_its_first_warning_on() {
+        let quiet = "Compiling x\nno warnings\nDone";
+        assert_eq!(warnings(&lines(quiet)), None);
+        for warning in [
+            "warning: unused `x`",
+            "warning no archive",
+            "[WARNING] old",
+            "\u{1b}[0m\u{1b}[33mWARNING: é\u{1b}[0m",
+        ] {
+            let written = lines(&format!("Compiling x\n{warning}\n  --> here\nDone"));
+            assert_eq!(warnings(&written).unwrap(), format!("{warning}\n  --> here\nDone"));
+        }
+        let long = warnings(&lines(&"warning: again\n".repeat(WARNED_LINES_MAX + 7))).unwrap();
+        assert!(long.ends_with("again\n… and 7 lines more"), "{long}");
     }
 }

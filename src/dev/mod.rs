@@ -8,6 +8,7 @@
 //! | `watch` | which paths changed, told when it has been quiet for a moment |
 //! | `stamp` | what was built before, remembered over restarts |
 //! | `build` | one run of `local.build` |
+//! | `queue` | which builds run, which wait, and which a newer edit ends |
 //! | `project` | one function: what is known of it, and what to do next |
 //! | `workshop` | all of them: survey, build, serve, report |
 //! | `trial` | the curl lines that call a function |
@@ -16,6 +17,7 @@
 pub mod build;
 pub mod content;
 pub mod project;
+pub mod queue;
 pub mod stamp;
 pub mod survey;
 pub mod terminal;

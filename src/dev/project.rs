@@ -118,6 +118,12 @@ impl Project {
         self.found.spec.directory.clone().unwrap_or_else(|| PathBuf::from("."))
     }
 
+    /// The absolute path of what its build makes.
+    #[must_use]
+    pub fn program(&self) -> Option<PathBuf> {
+        program(&self.found.spec).map(absolute)
+    }
+
     /// A build begins, after which nothing is certain until it ends well.
     pub fn build_begins(&mut self) {
         self.built = None;
@@ -127,8 +133,7 @@ impl Project {
     /// changing during each build of late, where this has to be the build itself.
     pub fn build_ended(&mut self, before: &Content, succeeded: bool) -> Vec<PathBuf> {
         let now = self.found.content.clone();
-        let program = program(&self.found.spec).map(absolute);
-        let mut changed = now.changed_since(before, program.as_deref());
+        let mut changed = now.changed_since(before, self.program().as_deref());
         let settled = changed.is_empty() && now.is_built_by(before.build());
         self.unsettled = if settled { 0 } else { self.unsettled + 1 };
         // Sources that changed meanwhile are built again.

@@ -5,15 +5,11 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use tokio::task::JoinSet;
-
-use super::build::{Failure, build};
-use super::content::Content;
+use super::build::{Failure, Order};
 use super::project::{Need, Project};
+use super::queue::{Built, Ended, Queue};
 use super::stamp::Stamps;
 use super::survey::{Before, Survey, Touched, absolute, path_of, survey};
 use super::terminal::{say, set_in};
@@ -23,6 +19,7 @@ use crate::clock::NANOS_PER_MS;
 use crate::control::Control;
 use crate::error::Refusal;
 use crate::registry::ManifestError;
+use anyhow::Context;
 
 /// How often it is looked whether functions start.
 const LOOK: Duration = Duration::from_millis(20);
@@ -44,13 +41,6 @@ It is a YAML file, function.yaml for example, in the folder of the function's so
 Waiting for one; it is served as soon as it is saved.
 ";
 
-/// A build that ended.
-struct Built {
-    name: String,
-    before: Arc<Content>,
-    outcome: Result<(), Failure>,
-}
-
 /// The functions below one folder.
 pub struct Workshop {
     root: PathBuf,
@@ -65,18 +55,22 @@ pub struct Workshop {
     unwatched: Vec<String>,
     /// That there is no manifest was told.
     told_empty: bool,
-    /// The one build that runs: they share the machine with the functions.
-    building: JoinSet<Built>,
-    /// Its function's name.
-    in_build: String,
+    builds: Queue,
+    /// How long one may take.
+    build_limit: Duration,
 }
 
 impl Workshop {
-    /// Of the functions below `root`, nothing of which has been looked at.
+    /// Of the functions below `root`, nothing of which has been looked at. A build may take `build_limit`.
     ///
     /// # Errors
     /// Where changes cannot be watched.
-    pub fn open(root: PathBuf, control: Rc<Control>, listen: SocketAddr) -> anyhow::Result<Self> {
+    pub fn open(
+        root: PathBuf,
+        control: Rc<Control>,
+        listen: SocketAddr,
+        build_limit: Duration,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             root,
             control,
@@ -87,8 +81,8 @@ impl Workshop {
             faults: Vec::new(),
             unwatched: Vec::new(),
             told_empty: false,
-            building: JoinSet::new(),
-            in_build: String::new(),
+            builds: Queue::default(),
+            build_limit,
         })
     }
 
@@ -110,20 +104,20 @@ impl Workshop {
             self.go_on().await;
             tokio::select! {
                 touched = self.watch.next() => self.look(touched).await?,
-                Some(built) = self.building.join_next() => match built {
+                Some(ended) = self.builds.ended() => match ended.context("a build failed unexpectedly")? {
                     Ok(built) => self.built(built).await?,
-                    Err(error) if error.is_cancelled() => {}
-                    Err(error) => return Err(error).context("a build failed unexpectedly"),
+                    Err(ended) => self.overtaken(&ended),
                 },
                 _ = looks.tick() => {}
             }
+            self.builds.end_overtaken(self.control.clock.now());
             self.report_starts();
         }
     }
 
     /// Ends what is being built.
     pub async fn close(&mut self) {
-        self.building.shutdown().await;
+        self.builds.close().await;
     }
 
     /// Surveys the folder until nothing changed between the look and the beginning of the watch.
@@ -167,7 +161,11 @@ impl Workshop {
         }
         for (name, found) in found.functions {
             match self.projects.get_mut(&name) {
-                Some(project) => project.update(found, now),
+                Some(project) => {
+                    project.update(found, now);
+                    let (content, program) = (&project.found.content, project.program());
+                    self.builds.compare(&name, content, program.as_deref(), now);
+                }
                 None => {
                     self.projects.insert(name, Project::new(found, &self.stamps));
                 }
@@ -199,9 +197,7 @@ impl Workshop {
     }
 
     async fn remove(&mut self, name: &str) {
-        if self.in_build == name {
-            self.building.abort_all();
-        }
+        self.builds.remove(name);
         let was_served = self.projects.remove(name).is_some_and(|project| project.was_served());
         // Somebody may have deleted it over HTTP before; then there is nothing left to do.
         if was_served && self.control.delete(name).await.is_ok() {
@@ -212,10 +208,11 @@ impl Workshop {
     /// Begins what can be begun.
     async fn go_on(&mut self) {
         let needy = |(name, project): (&String, &Project)| {
-            let need = project.need();
+            let need = if self.builds.builds(name) { Need::Nothing } else { project.need() };
             (need != Need::Nothing).then(|| (name.clone(), need))
         };
         let needs: Vec<(String, Need)> = self.projects.iter().filter_map(needy).collect();
+        let mut to_build = Vec::new();
         for (name, need) in &needs {
             let Some(project) = self.projects.get_mut(name) else { continue };
             if let Err(refusal) = self.control.check_runnable(&project.found.spec) {
@@ -223,37 +220,52 @@ impl Workshop {
                 continue;
             }
             match need {
-                Need::Build if self.building.is_empty() => {
-                    if let Err(error) = self.stamps.forget(&project.found.manifest, name) {
-                        tell_stamp(name, &error);
-                    }
-                    project.build_begins();
-                    let (before, directory) = (project.found.content.clone(), project.directory());
-                    let name = name.clone();
-                    self.in_build = name.clone();
-                    let children = self.control.context.children.clone();
-                    self.building.spawn_local(async move {
-                        let outcome =
-                            build(name.clone(), before.build().to_owned(), directory, children).await;
-                        Built { name, before, outcome }
-                    });
-                }
+                Need::Build => to_build.push(name.clone()),
                 Need::Serve => match self.control.put(project.found.spec.clone()).await {
                     Ok(_) => project.is_served(),
                     Err(refusal) => refuse(project, &refusal),
                 },
-                Need::Build | Need::Nothing => {}
+                Need::Nothing => {}
             }
         }
-        if needs.is_empty() && self.building.is_empty() {
+        self.begin_builds(&to_build);
+        if needs.is_empty() && self.builds.is_idle() {
             self.control.loaded.set(true);
+        }
+    }
+
+    /// Builds these as far as there are places.
+    fn begin_builds(&mut self, needy: &[String]) {
+        let mut waiting = self.builds.want(needy);
+        let now = self.control.clock.now();
+        while let Some(name) = self.builds.next(now) {
+            waiting.retain(|other| *other != name);
+            let Some(project) = self.projects.get_mut(&name) else { continue };
+            if let Err(error) = self.stamps.forget(&project.found.manifest, &name) {
+                tell_stamp(&name, &error);
+            }
+            project.build_begins();
+            let order = Order { name, directory: project.directory(), limit: self.build_limit };
+            let children = self.control.context.children.clone();
+            self.builds.begin(order, project.found.content.clone(), children, now);
+        }
+        if !waiting.is_empty() {
+            say(&format!("waiting until other builds end or have taken long: {}", waiting.join(", ")));
+        }
+    }
+
+    /// A build was ended; where its function is still there, it begins anew.
+    fn overtaken(&self, ended: &Ended) {
+        let Ended { name, changed } = ended;
+        if self.projects.contains_key(name) {
+            let what = changed.as_ref().map_or("its manifest".into(), |file| file.to_string_lossy());
+            say(&format!("{name}: {what} changed, so its build was ended and begins anew"));
         }
     }
 
     /// A build ended; what it was made of may have changed meanwhile.
     async fn built(&mut self, built: Built) -> anyhow::Result<()> {
         let Built { name, before, outcome } = built;
-        self.in_build.clear();
         let Some(folder) = self.projects.get(&name).map(Project::directory) else { return Ok(()) };
         self.look(Touched::Paths([absolute(folder)].into())).await?;
         let Some(project) = self.projects.get_mut(&name) else { return Ok(()) };
@@ -263,6 +275,9 @@ impl Workshop {
                 "{name}: its build seems to change its own sources, {} for one; name what it makes in .gitignore",
                 file.display()
             ));
+        }
+        if project.need() != Need::Build {
+            self.builds.settled(&name);
         }
         if let Err(failure) = &outcome {
             project.changed_at = None;

@@ -1,5 +1,6 @@
 //! `picofaas dev` from outside: real processes, real files, and the lines that it prints.
 
+mod builds;
 mod support;
 
 use std::fs;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long anything may take, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take: only what hangs takes longer, on a busy machine, too.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked whether something has happened.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -127,6 +127,19 @@ spec:
         self.write(&format!("{name}/function.yaml"), &text);
     }
 
+    /// A function that is built by a line of shell, which is to make `server` of `function.src`.
+    pub fn built_by(&self, name: &str, line: &str) {
+        self.source(name, "one");
+        let build = serde_json::json!([["sh", "-c", line]]);
+        self.write(
+            &format!("{name}/function.yaml"),
+            &format!(
+                "apiVersion: picofaas.dev/v1\nkind: Function\nmetadata: {{name: {name}}}\nspec:\n  \
+                 executionMode: WARM\n  local: {{build: {build}, command: [./server]}}\n"
+            ),
+        );
+    }
+
     /// How often a function was built.
     pub fn builds(&self, name: &str) -> usize {
         let log = fs::read_to_string(self.0.path().join("builds.log")).unwrap_or_default();
@@ -134,7 +147,11 @@ spec:
     }
 
     pub fn dev(&self) -> Dev {
-        Dev::start(&self.path(), &self.0.path().join("cache"))
+        self.dev_with(&[])
+    }
+
+    pub fn dev_with(&self, flags: &[&str]) -> Dev {
+        Dev::start(&self.path(), &self.0.path().join("cache"), flags)
     }
 }
 
@@ -149,7 +166,7 @@ pub struct Dev {
 }
 
 impl Dev {
-    fn start(folder: &Path, cache: &Path) -> Self {
+    fn start(folder: &Path, cache: &Path, flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_picofaas"))
             .arg("dev")
             .arg(folder)
@@ -161,6 +178,7 @@ impl Dev {
                 "--runtime-listen",
                 "127.0.0.1:0",
             ])
+            .args(flags)
             .env("XDG_CACHE_HOME", cache)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
