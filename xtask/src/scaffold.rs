@@ -7,6 +7,7 @@
 //! | test | the first printed command |
 //! | dev | the second, on free ports |
 //! | call | the third, on the port of `dev`; and inputs that are to be refused |
+//! | edit | where the build runs the function: its input's field has another name, and it is served |
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -112,7 +113,11 @@ fn try_out(repository: &Repository, language: &Language) -> Result<()> {
         Ok(said().contains(&format!("{} is ready (WARM", language.name)).then_some(()))
     })
     .and_then(|ready| ready.context("it is not ready in time"))
-    .and_then(|()| call_it(language.name, call, &said(), folder.path()));
+    .and_then(|()| call_it(language.name, call, &said(), folder.path()))
+    .and_then(|()| match language.flag {
+        "java" => rename_the_field(language.name, folder.path(), &said),
+        _ => Ok(()),
+    });
     let stopped = served.stop();
     called.with_context(|| format!("picofaas dev said:\n{}", said()))?;
     stopped
@@ -131,12 +136,7 @@ fn next_commands(said: &str) -> Result<[&str; 3]> {
 
 /// What every function that `new` makes does.
 fn call_it(name: &str, call: &str, said: &str, folder: &Path) -> Result<()> {
-    let address =
-        said.split("functions are served on http://").nth(1).and_then(|rest| rest.split(',').next());
-    let address = address.context("dev does not say where functions are served")?;
-    let port: u16 =
-        address.rsplit(':').next().and_then(|port| port.parse().ok()).context("dev names no port")?;
-
+    let (address, port) = served_on(said)?;
     let call = call.replace("127.0.0.1:8080", address);
     println!("{call}");
     let answer = output(command("sh", folder).args(["-c", &call]))?;
@@ -158,6 +158,51 @@ fn call_it(name: &str, call: &str, said: &str, folder: &Path) -> Result<()> {
         if answer.status != status || told["error"]["code"] != code {
             bail!("{input}: {} {body}, expected {status} {code}", answer.status);
         }
+    }
+    Ok(())
+}
+
+/// The address and the port of a `dev` that said this.
+fn served_on(said: &str) -> Result<(&str, u16)> {
+    let address =
+        said.split("functions are served on http://").nth(1).and_then(|rest| rest.split(',').next());
+    let address = address.context("dev does not say where functions are served")?;
+    let port = address.rsplit(':').next().and_then(|port| port.parse().ok()).context("dev names no port")?;
+    Ok((address, port))
+}
+
+/// The first edit that anybody makes: what the build runs the function with does not fit any more, which is
+/// told, and the function is served.
+fn rename_the_field(name: &str, folder: &Path, said: &dyn Fn() -> String) -> Result<()> {
+    let sources = folder.join(name).join("src/main/java/functions");
+    let source = fs::read_dir(&sources).with_context(|| format!("cannot read {}", sources.display()))?.next();
+    let source = source.context("the function has no source")??.path();
+    let text = fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let edited =
+        text.replace("Input(String name)", "Input(String who)").replace("input.name()", "input.who()");
+    if edited == text {
+        bail!("{} has no field to rename", source.display());
+    }
+    println!("{}: `name` becomes `who`", source.display());
+    fs::write(&source, edited).with_context(|| format!("cannot write {}", source.display()))?;
+    let done = wait::until(READY_PATIENCE, || {
+        has_failed(&said())?;
+        Ok(said().contains(&format!("{name}: the new version is served")).then_some(()))
+    })?;
+    done.context("the edited function is not served in time")?;
+    for told in [
+        "warning no archive of classes was made",
+        "{\"input\":{\"name\":\"Ada\"}} was answered 400 BAD_INPUT",
+    ] {
+        if !said().contains(told) {
+            bail!("dev did not say: {told}");
+        }
+    }
+    let (path, input) = (format!("/v1/functions/{name}:invoke"), r#"{"input":{"who":"Ada"}}"#);
+    let answer = http::request(served_on(&said())?.1, "POST", &path, &[], input)?;
+    let body = String::from_utf8_lossy(&answer.body);
+    if answer.status != 200 || !body.contains("hello Ada") {
+        bail!("{input}: {} {body}", answer.status);
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ import java.util.concurrent.locks.LockSupport;
 /** A function that goes wrong in the way its HANDLER says, for tests from outside. */
 public final class Faulty {
     /** How often it is looked whether a gate is open. */
-    private static final int GATE_LOOK_MS = 5;
+    private static final int GATE_LOOK_MS = 20;
 
     private Faulty() {}
 

@@ -1,136 +1,171 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.runtime;
 
+import java.io.BufferedReader;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
-import java.net.Socket;
-import java.net.StandardProtocolFamily;
-import java.net.UnixDomainSocketAddress;
-import java.nio.ByteBuffer;
-import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashMap;
-import java.util.Map;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
 
 /**
- * Runs a function once in each mode and announces an instance, so that a JVM with {@code -XX:ArchiveClassesAtExit} writes down the classes that
- * takes. The first argument is the body of an invocation that succeeds; HANDLER chooses as always.
+ * Makes the archive of a function's classes, when the function is built: has another JVM run the function once. The first
+ * argument is the body of an invocation that succeeds, the others are the command of that JVM, with the options that
+ * it writes the archive by and that the function is started with:
+ *
+ * <pre>{@code Rehearsal '{"input":…}' java -XX:ArchiveClassesAtExit=FILE -XX:+UseSerialGC}</pre>
+ *
+ * HANDLER chooses as always. The archive is there to start faster, so its absence never fails a build: whatever goes wrong
+ * is a warning, in bounded time, and the exit code is 0.
  */
 public final class Rehearsal {
+    private static final String INPUT_REMEDY = "give the rehearsal an input that the function answers where it is built: "
+        + "rehearsal.body in pom.xml, and the body in the Dockerfile";
+    private static final String JVM_REMEDY = "give the rehearsal a JVM that runs the function and writes archives of "
+        + "classes, as those of OpenJDK from 17 do, by its path or as `java` on PATH";
+    private static final int LINES_SHOWN_MAX = 40;
+    private static final long LAST_WORDS_MS = 1000;
+    /** How long the whole may take, unless it is said otherwise. */
+    private static final long SECONDS_MAX = 60;
+    /** The system property that gives it more time, or less. */
+    private static final String SECONDS = "picofaas.rehearsal.seconds";
+    private static final String ARCHIVE = "-XX:ArchiveClassesAtExit=";
+
+    /** Why there is no archive, and what to change. */
+    private static final class Failed extends Exception {
+        private static final long serialVersionUID = 1L;
+
+        final String remedy;
+
+        Failed(String why, String remedy) {
+            super(why);
+            this.remedy = remedy;
+        }
+    }
+
+    /** The last that was written, for who reads the warning. */
+    private final Deque<String> lines = new ArrayDeque<>();
+    private volatile boolean begun;
+    private volatile boolean succeeded;
+    private volatile String failure;
+
     private Rehearsal() {}
 
-    public static void main(String[] arguments) throws Exception {
-        if (arguments.length != 1) {
-            throw new IllegalArgumentException("give the body of one invocation, as {\"input\": …}");
+    public static void main(String[] arguments) {
+        Rehearsal rehearsal = new Rehearsal();
+        try {
+            rehearsal.run(List.of(arguments));
+        } catch (Failed failed) {
+            rehearsal.warn(failed.getMessage(), failed.remedy);
+        } catch (IOException | InterruptedException | RuntimeException thrown) {
+            rehearsal.warn(thrown.toString(), "make sure that the archive's folder can be written");
         }
-        byte[] body = arguments[0].getBytes(StandardCharsets.UTF_8);
-        warm(body);
-        job(body);
-        announcement();
         System.exit(0);
     }
 
-    private static void warm(byte[] body) throws Exception {
-        Path folder = Files.createTempDirectory("picofaas-rehearsal");
-        Path socket = folder.resolve("fn.sock");
+    private void run(List<String> arguments) throws Failed, IOException, InterruptedException {
+        Path archive = null;
+        for (String argument : arguments) {
+            archive = argument.startsWith(ARCHIVE) ? Path.of(argument.substring(ARCHIVE.length())) : archive;
+        }
+        if (arguments.size() < 2 || archive == null) {
+            throw new Failed("Rehearsal was called with " + arguments.size() + " arguments", "give it the body of an "
+                + "invocation, then the command of the JVM: '{\"input\":…}' java " + ARCHIVE + "FILE -XX:+UseSerialGC");
+        }
+        // One of an earlier jar would be of no use.
+        Files.deleteIfExists(archive);
         try {
-            Main.quietNetty();
-            Settings settings = Settings.read(environment(Map.of("PICOFAAS_SOCKET", socket.toString())));
-            Server server = new Server(Main.program(settings), settings.bodyBytesMax());
-            server.listen(settings, new ProcessAge());
-            require(ask(socket, "GET /health HTTP/1.1\r\nhost: fn\r\nconnection: close\r\n\r\n", new byte[0]));
-            require(ask(socket, "POST /invoke HTTP/1.1\r\nhost: fn\r\nconnection: close\r\nx-execution-id: rehearsal\r\n"
-                + "x-trace-id: rehearsal\r\nx-attempt: 1\r\nx-deadline-ms: 60000\r\ncontent-length: " + body.length
-                + "\r\n\r\n", body));
-            server.stop();
-            server.await();
-        } finally {
-            Files.deleteIfExists(socket);
-            Files.delete(folder);
-        }
-    }
-
-    private static void job(byte[] body) throws Exception {
-        try (ServerSocket controlPlane = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            Thread thread = new Thread(() -> handOut(controlPlane, body), "control plane");
-            thread.setDaemon(true);
-            thread.start();
-            Settings settings = Settings.read(environment(Map.of("EXECUTION_MODE", "JOB", "EXECUTION_ID", "rehearsal",
-                "PICOFAAS_TOKEN", "rehearsal",
-                "PICOFAAS_RUNTIME_URL", "http://127.0.0.1:" + controlPlane.getLocalPort())));
-            int code = new Job(settings, new ProcessAge()).run();
-            if (code != 0) {
-                throw new IllegalStateException("as a JOB it ends with " + code);
+            rehearse(arguments.get(0), arguments.subList(1, arguments.size()));
+            if (!Files.exists(archive)) {
+                throw new Failed(arguments.get(1) + " wrote no archive", JVM_REMEDY);
             }
+        } catch (Failed | IOException | InterruptedException failed) {
+            Files.deleteIfExists(archive);
+            throw failed;
         }
     }
 
-    private static void announcement() throws Exception {
-        try (ServerSocket controlPlane = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            Access access = Access.read("http://127.0.0.1:" + controlPlane.getLocalPort(), "rehearsal");
-            new Announcement(access, "rehearsal", "127.0.0.1").start(1);
-            try (Socket caller = controlPlane.accept()) {
-                byte[] request = new byte[4096];
-                caller.getInputStream().read(request);
-                caller.getOutputStream().write("HTTP/1.1 204 No Content\r\n\r\n".getBytes(StandardCharsets.UTF_8));
-                // Until it has read that and closed.
-                while (caller.getInputStream().read(request) >= 0) {
-                    continue;
-                }
-            }
-        }
-    }
-
-    /** The input for whatever is asked first, and thanks for what comes then. */
-    private static void handOut(ServerSocket controlPlane, byte[] body) {
-        try (Socket caller = controlPlane.accept()) {
-            byte[] request = new byte[65_536];
-            caller.getInputStream().read(request);
-            String head = "HTTP/1.1 200 OK\r\nX-Execution-Id: rehearsal\r\nX-Deadline-Ms: 60000\r\nContent-Length: "
-                + body.length + "\r\n\r\n";
-            caller.getOutputStream().write(head.getBytes(StandardCharsets.UTF_8));
-            caller.getOutputStream().write(body);
-            caller.getInputStream().read(request);
-            caller.getOutputStream().write("HTTP/1.1 204 No Content\r\n\r\n".getBytes(StandardCharsets.UTF_8));
-            caller.shutdownOutput();
+    private void rehearse(String body, List<String> jvm) throws Failed, IOException, InterruptedException {
+        long seconds = Math.max(1, Long.getLong(SECONDS, SECONDS_MAX));
+        // The handler runs twice, and the JVM starts and ends.
+        long deadlineMs = TimeUnit.SECONDS.toMillis(seconds) / 3;
+        List<String> command = new ArrayList<>(jvm);
+        Collections.addAll(command, "-cp", System.getProperty("java.class.path"), RehearsalRun.class.getName(), body,
+            Long.toString(deadlineMs));
+        Process process;
+        try {
+            process = new ProcessBuilder(command).redirectErrorStream(true)
+                .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile())).start();
         } catch (IOException error) {
-            Log.line("error the rehearsal of a JOB was cut short: " + error);
+            throw new Failed(error.getMessage(), JVM_REMEDY);
+        }
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> kill(process)));
+        Thread reader = new Thread(() -> read(process), "output");
+        reader.setDaemon(true);
+        reader.start();
+        if (!process.waitFor(seconds, TimeUnit.SECONDS)) {
+            kill(process);
+            throw new Failed("the rehearsal was not over after " + seconds + " s", longer(seconds));
+        }
+        // What the function left running may hold the output open for ever.
+        reader.join(LAST_WORDS_MS);
+        judge(process.exitValue(), jvm.get(0), seconds);
+    }
+
+    private static String longer(long seconds) {
+        return INPUT_REMEDY + "; where it only needs longer, say -D" + SECONDS + "=" + seconds * 5 + " before -cp";
+    }
+
+    private void judge(int status, String jvm, long seconds) throws Failed {
+        if (failure != null) {
+            throw new Failed(failure, failure.contains(" 504 ") ? longer(seconds) : INPUT_REMEDY);
+        }
+        if (!begun) {
+            throw new Failed(jvm + " ended with status " + status + " before it ran the runtime", JVM_REMEDY);
+        }
+        if (status != 0 || !succeeded) {
+            throw new Failed("the function ended its process, with status " + status, INPUT_REMEDY);
         }
     }
 
-    private static Map<String, String> environment(Map<String, String> more) {
-        Map<String, String> environment = new HashMap<>(more);
-        if (System.getenv("HANDLER") != null) {
-            environment.put("HANDLER", System.getenv("HANDLER"));
-        }
-        return environment;
+    private static void kill(Process process) {
+        process.descendants().forEach(ProcessHandle::destroyForcibly);
+        process.destroyForcibly();
     }
 
-    private static String ask(Path socket, String head, byte[] body) throws IOException {
-        try (SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
-            channel.connect(UnixDomainSocketAddress.of(socket));
-            for (byte[] part : new byte[][] {head.getBytes(StandardCharsets.UTF_8), body}) {
-                ByteBuffer rest = ByteBuffer.wrap(part);
-                while (rest.hasRemaining()) {
-                    channel.write(rest);
-                }
+    private void read(Process process) {
+        try (BufferedReader reader = process.inputReader(StandardCharsets.UTF_8)) {
+            for (String line = reader.readLine(); line != null; line = reader.readLine()) {
+                take(line);
             }
-            StringBuilder answer = new StringBuilder();
-            ByteBuffer piece = ByteBuffer.allocate(8192);
-            while (channel.read(piece) >= 0) {
-                answer.append(new String(piece.array(), 0, piece.position(), StandardCharsets.UTF_8));
-                piece.clear();
-            }
-            return answer.toString();
+        } catch (IOException closed) {
+            // It was killed.
         }
     }
 
-    private static void require(String answer) {
-        if (!answer.startsWith("HTTP/1.1 200 ")) {
-            throw new IllegalStateException("the rehearsal was answered: " + answer);
+    private synchronized void take(String line) {
+        if (line.equals(RehearsalRun.BEGUN)) {
+            begun = true;
+        } else if (line.equals(RehearsalRun.SUCCEEDED)) {
+            succeeded = true;
+        } else if (line.startsWith(RehearsalRun.FAILED)) {
+            failure = line.substring(RehearsalRun.FAILED.length());
+        } else if (!line.isBlank()) {
+            lines.add(line);
+            if (lines.size() > LINES_SHOWN_MAX) {
+                lines.remove();
+            }
         }
+    }
+
+    private synchronized void warn(String why, String remedy) {
+        Log.line("warning no archive of classes was made, so the function starts more slowly: " + why);
+        Log.line("warning to have one, " + remedy);
+        lines.forEach(line -> Log.line("    " + line));
     }
 }
