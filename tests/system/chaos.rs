@@ -62,7 +62,7 @@ fn kill_under_load(flags: &[&str], load: Duration, kills_min: u32) {
             let (seen, server) = (&seen, &server);
             scope.spawn(move || invoke_until_over(server, connection, seen));
         }
-        let kills = kill_until(load, &seen);
+        let kills = kill_until(load, kills_min, &server, &seen);
         seen.over.store(true, Ordering::Release);
         kills
     });
@@ -108,20 +108,22 @@ fn invoke_until_over(server: &Server, connection: u64, seen: &Seen) {
     }
 }
 
-/// Kills the instance that answered last, again and again. Answers how often.
-fn kill_until(load: Duration, seen: &Seen) -> u32 {
+/// Kills the instance that answered last, again and again, once its predecessor was replaced; at least
+/// `least` times, however long the machine takes for that. Answers how often.
+fn kill_until(load: Duration, least: u32, server: &Server, seen: &Seen) -> u32 {
     let watch = Stopwatch::start();
     let mut kills = 0;
-    while watch.elapsed() < load {
+    while watch.elapsed() < load || kills < least {
         let due = watch.elapsed() + KILL_PERIOD;
+        server.until_status("mortal", "ready", 2);
         let pid = eventually("an instance answers", || {
             let pid = seen.pid.swap(0, Ordering::Relaxed);
             Pid::from_raw(pid)
         });
         // The answer may be older than the instance's end.
         kills += u32::from(kill_process(pid, Signal::KILL).is_ok());
-        while watch.elapsed() < due.min(load) {
-            thread::park_timeout(due.min(load).saturating_sub(watch.elapsed()));
+        while watch.elapsed() < due {
+            thread::park_timeout(due.saturating_sub(watch.elapsed()));
         }
     }
     kills

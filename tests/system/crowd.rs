@@ -4,6 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::client::Client;
+use crate::support::gate::Gate;
 use crate::support::patience::eventually;
 use crate::support::server::Server;
 use crate::support::specification::{With, warm};
@@ -19,10 +20,11 @@ fn callers(server: &Server, function: &str, count: usize, input: &str) -> Vec<Cl
 
 #[test]
 fn sigterm_with_200_in_flight_and_others_in_line_answers_every_one_and_ends_with_0() {
-    let server = Server::start(&[]);
-    server.register(&warm("wide", "sleep").with("concurrency", 200).with("maxRetries", 0));
+    let (server, gate) = (Server::start(&["--drain", "120"]), Gate::new());
+    let wide = warm("wide", "gate").with("concurrency", 200).with("timeoutMs", 120_000);
+    server.register(&wide.with("maxRetries", 0));
     server.register(&warm("narrow", "sleep").with("concurrency", 5).with("maxRetries", 0));
-    let mut running = callers(&server, "wide", 200, "{\"ms\":1500}");
+    let mut running = callers(&server, "wide", 200, &gate.input().to_string());
     server.until_status("wide", "inFlight", 200);
     let mut client = server.client();
     let ids: Vec<String> = (0..50).map(|_| client.enqueue("narrow", "{\"ms\":100}")).collect();
@@ -32,6 +34,9 @@ fn sigterm_with_200_in_flight_and_others_in_line_answers_every_one_and_ends_with
         (server.scrape().of_function("narrow", "enqueued_total") == 70.0).then_some(())
     });
     server.signal(Signal::TERM);
+    let mut operator = server.operator();
+    eventually("it drains", || (operator.get("/readyz").status == 503).then_some(()));
+    gate.open();
     for client in running.iter_mut().chain(&mut waiting) {
         let answer = client.receive();
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -48,13 +53,13 @@ fn sigterm_with_200_in_flight_and_others_in_line_answers_every_one_and_ends_with
 
 #[test]
 fn deleting_a_function_with_50_running_lets_them_finish_and_ends_all_who_wait() {
-    let server = Server::start(&[]);
-    server.register(&warm("doomed", "sleep").with("concurrency", 50));
-    let mut running = callers(&server, "doomed", 50, "{\"ms\":1000}");
+    let (server, gate) = (Server::start(&[]), Gate::new());
+    server.register(&warm("doomed", "gate").with("concurrency", 50).with("timeoutMs", 120_000));
+    let mut running = callers(&server, "doomed", 50, &gate.input().to_string());
     server.until_status("doomed", "inFlight", 50);
-    let mut waiting = callers(&server, "doomed", 20, "{\"ms\":1}");
+    let mut waiting = callers(&server, "doomed", 20, &gate.input().to_string());
     let mut client = server.client();
-    let ids: Vec<String> = (0..30).map(|_| client.enqueue("doomed", "{\"ms\":1}")).collect();
+    let ids: Vec<String> = (0..30).map(|_| client.enqueue("doomed", gate.input())).collect();
     server.until_status("doomed", "queued", 50);
     assert_eq!(client.delete("/v1/functions/doomed").status, 204);
     for client in &mut waiting {
@@ -67,8 +72,9 @@ fn deleting_a_function_with_50_running_lets_them_finish_and_ends_all_who_wait() 
             (&json!("error"), &json!("FUNCTION_REMOVED"))
         );
     }
+    gate.open();
     for client in &mut running {
-        assert_eq!(client.receive().output(), json!({ "ms": 1000 }));
+        assert_eq!(client.receive().output(), gate.input());
     }
     // A function of the name is a new one, with nothing of the old.
     server.register(&warm("doomed", "echo"));

@@ -16,8 +16,8 @@ const TIMEOUT_NS: u64 = TIMEOUT_MS * 1_000_000;
 /// Executions whose median counts.
 const TRIES: usize = 11;
 /// On a machine that has other things to do, one round in which the median is in time is enough: it is
-/// the machine that was late in the others.
-const ROUNDS: usize = 5;
+/// the machine that was late in the others. What is late by itself is so in every one of them.
+const ROUNDS: usize = 40;
 
 /// From its first stamp to its last one.
 fn lasted_ns(execution: &Value) -> u64 {
@@ -46,34 +46,26 @@ fn late_by(lasted_ns: u64) -> i64 {
 
 #[test]
 fn what_runs_waits_or_was_promised_ends_within_5_ms_of_its_deadline() {
-    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
-    let function = |name: &str| pool(name, endpoint.url()).with("timeoutMs", TIMEOUT_MS);
-    server.register(&function("runs").with("maxRetries", 0));
+    let (server, never, endpoint) = (Server::start(&[]), Endpoint::listen(), Endpoint::listen());
+    server.register(&pool("runs", never.url()).with("timeoutMs", TIMEOUT_MS).with("maxRetries", 0));
+    // A busy machine may not even have one begin in its time: whether it came here is not waited for.
+    never.hold_all();
     let (mut client, mut reader) = (server.client(), server.client());
     let headers = format!("x-timeout-ms: {TIMEOUT_MS}\r\n");
     assert_in_time("a client that waits for what runs, by its own clock", || {
         let watch = Stopwatch::start();
-        client.ask_invoke("runs", &headers, 1);
-        let held = endpoint.next();
-        client.receive().assert_error(504, "TIMEOUT", "gateway", &[]);
-        let lasted = u64::try_from(watch.elapsed().as_nanos()).unwrap();
-        held.until_closed();
-        late_by(lasted)
+        client.invoke_with("runs", &headers, 1).assert_error(504, "TIMEOUT", "gateway", &[]);
+        late_by(u64::try_from(watch.elapsed().as_nanos()).unwrap())
     });
     assert_in_time("what runs", || {
-        client.ask_invoke("runs", "", 1);
-        let held = endpoint.next();
-        let id = client.receive().header("x-execution-id").unwrap().to_owned();
-        held.until_closed();
+        let id = client.invoke("runs", 1).header("x-execution-id").unwrap().to_owned();
         late_by(lasted_ns(&reader.ended(&id)))
     });
 
     assert_in_time("what was promised and runs", || {
         let id = client.enqueue("runs", 1);
-        let held = endpoint.next();
         let ended = reader.ended(&id);
         assert_eq!((&ended["status"], &ended["error"]["code"]), (&"timeout".into(), &"TIMEOUT".into()));
-        held.until_closed();
         late_by(lasted_ns(&ended))
     });
 
@@ -120,16 +112,14 @@ fn what_is_waited_for_has_at_most_300_s_and_what_was_enqueued_all_that_its_funct
 #[test]
 fn a_retry_that_could_not_begin_before_the_deadline_is_not_waited_for() {
     let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
-    // A random pause of up to an hour is short of 20 s once in 180 times; then there is another one, and
-    // ten such in a row do not happen.
+    // A random pause of up to an hour is short of 20 s once in 180 times; then there is another attempt, which
+    // fails like the first, and ten such in a row do not happen.
     let pausing = pool("pausing", endpoint.url()).with("retryBackoffMs", 3_600_000);
     let pausing = pausing.with("retryMaxBackoffMs", 3_600_000).with("timeoutMs", 20_000);
     server.register(&pausing.with("maxRetries", 10));
-    let mut client = server.client();
+    endpoint.answer_all(500, "{\"error\":{\"code\":\"BROKEN\",\"message\":\"no\"}}");
     let watch = Stopwatch::start();
-    client.ask_invoke("pausing", "", 1);
-    endpoint.next().answer(500, "{\"error\":{\"code\":\"BROKEN\",\"message\":\"no\"}}");
-    let answer = client.receive();
+    let answer = server.invoke("pausing", 1);
     answer.assert_error(500, "BROKEN", "function", &[]);
     assert!(watch.elapsed() < Duration::from_secs(15), "{:?}", watch.elapsed());
 }

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::support::client::Client;
 use crate::support::endpoint::Endpoint;
-use crate::support::patience::eventually;
+use crate::support::patience::{Alarm, eventually};
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, pool, warm};
 
@@ -153,19 +153,20 @@ fn a_second_signal_ends_the_wait_with_1() {
 
 /// Starts a server with what it does about SIGHUP set, which it would else have of whoever runs the
 /// tests, and has it serve.
-fn with_hang_ups(how: &str) -> (Child, impl Iterator<Item = String>) {
+fn with_hang_ups(how: &str) -> (Child, Alarm, impl Iterator<Item = String>) {
     let mut command = Command::new("env");
     command.args([how, env!("CARGO_BIN_EXE_picofaas"), "serve", "--listen", "127.0.0.1:0"]);
     command.args(["--management-listen", "127.0.0.1:0", "--runtime-listen", "127.0.0.1:0"]);
     let mut child = command.env_remove("RUST_LOG").stderr(Stdio::piped()).spawn().unwrap();
+    let alarm = Alarm::of(&child);
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(log.any(|line| line.contains(" serving ")), "{how}");
-    (child, log)
+    (child, alarm, log)
 }
 
 #[test]
 fn a_terminal_that_goes_stops_the_server_in_good_order() {
-    let (mut child, mut log) = with_hang_ups("--default-signal=HUP");
+    let (mut child, _alarm, mut log) = with_hang_ups("--default-signal=HUP");
     kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
     assert!(log.any(|line| line.contains("stopped in_time=true")));
     assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -173,7 +174,7 @@ fn a_terminal_that_goes_stops_the_server_in_good_order() {
 
 #[test]
 fn what_was_started_to_outlive_its_terminal_does() {
-    let (mut child, mut log) = with_hang_ups("--ignore-signal=HUP");
+    let (mut child, _alarm, mut log) = with_hang_ups("--ignore-signal=HUP");
     let pid = Pid::from_child(&child);
     kill_process(pid, Signal::HUP).unwrap();
     // To a hang-up that counted, this would be the second signal.

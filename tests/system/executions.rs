@@ -113,7 +113,7 @@ fn an_id_that_never_was_is_told_from_one_of_an_earlier_boot() {
 
 #[test]
 fn an_execution_expires_after_its_retention_and_says_so() {
-    let server = Server::start(&["--retention", "1"]);
+    let server = Server::start(&["--retention", "5"]);
     let mut client = server.client();
     let waited_for = client.invoke(BYSTANDER, 1).header("x-execution-id").unwrap().to_owned();
     let promised = client.enqueue(BYSTANDER, 2);
@@ -180,7 +180,7 @@ fn timings_are_the_time_from_admission_to_the_end() {
     let ids = [client.enqueue("timed", 1), client.enqueue("timed", 2)];
     for _ in &ids {
         let request = endpoint.next();
-        let_pass(Duration::from_millis(50));
+        let_pass(Duration::from_millis(500));
         request.answer(200, "1");
     }
     let executions = ids.map(|id| client.ended(&id));
@@ -194,9 +194,9 @@ fn timings_are_the_time_from_admission_to_the_end() {
         assert!(told_ms.abs_diff(sum / 1_000_000) <= 1, "{told_ms} ms are not {sum} ns");
     }
     let ns = |at: usize, stage: &str| executions[at]["timings"][stage].as_u64().unwrap();
-    // Its beginning is stamped a little after the request has gone.
-    assert!(ns(0, "function") >= 40_000_000, "{}", executions[0]);
-    assert!(ns(1, "queue") >= 49_000_000, "{}", executions[1]);
+    // Its beginning is stamped after the request has gone, on a busy machine a while after.
+    assert!(ns(0, "function") >= 250_000_000, "{}", executions[0]);
+    assert!(ns(1, "queue") >= 499_000_000, "{}", executions[1]);
 }
 
 #[test]

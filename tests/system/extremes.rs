@@ -132,7 +132,7 @@ fn an_answer_that_comes_byte_by_byte_is_read_whole_while_others_are_served() {
 fn an_answer_that_comes_too_slowly_is_a_504_at_the_deadline_however_far_it_is() {
     let server = Server::start(&[]);
     let endpoint = Endpoint::listen();
-    server.register(&pool("slower", endpoint.url()).with("maxRetries", 0).with("timeoutMs", 300));
+    server.register(&pool("slower", endpoint.url()).with("maxRetries", 0).with("timeoutMs", 3000));
     let mut client = server.client();
     while_others_are_served(&server, || {
         for sent in ["HTTP/1.1 20", "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n\"some"] {

@@ -11,8 +11,10 @@ use crate::support::patience::{Stopwatch, eventually};
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, faulty, pool, warm};
 
-/// What is allowed above a deadline on a busy machine.
-const SLACK: Duration = Duration::from_secs(2);
+/// What is allowed above a deadline on a busy machine. It is less than what a function has by itself.
+const SLACK: Duration = Duration::from_secs(20);
+/// The longest for what is told at once, which is less than any time-out.
+const AT_ONCE: Duration = Duration::from_secs(25);
 
 /// Registers a function, invokes it once while others are served, and returns the answer.
 fn invoked(specification: &Value, input: &str) -> Answer {
@@ -51,7 +53,7 @@ fn a_command_that_does_not_exist_is_named_to_the_caller_at_once() {
     let watch = Stopwatch::start();
     let answer = invoked(&specification, "1");
     answer.assert_error(502, "NO_INSTANCE", "gateway", &["/no/such/program", "No such file"]);
-    assert!(watch.elapsed() < Duration::from_secs(10), "it took {:?}", watch.elapsed());
+    assert!(watch.elapsed() < AT_ONCE, "it took {:?}", watch.elapsed());
 }
 
 #[test]
@@ -63,7 +65,7 @@ fn a_function_that_exits_at_once_is_a_502_with_its_last_words_and_not_a_time_out
         let answer = server.invoke("broken", 1);
         let words = ["exited with status 7", "faulty: ending before listening, as told"];
         answer.assert_error(502, "NO_INSTANCE", "gateway", &words);
-        assert!(watch.elapsed() < Duration::from_secs(10), "it took {:?}", watch.elapsed());
+        assert!(watch.elapsed() < AT_ONCE, "it took {:?}", watch.elapsed());
         let function = server.function("broken");
         let reason = message_of_condition(&function, "Degraded");
         assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
@@ -89,14 +91,14 @@ fn what_never_answers_is_a_504_at_the_callers_own_deadline_and_gives_its_permit_
     while_others_are_served(&server, || {
         let mut client = server.client();
         let watch = Stopwatch::start();
-        client.ask_invoke("never", "x-timeout-ms: 300\r\n", 1);
+        client.ask_invoke("never", "x-timeout-ms: 2000\r\n", 1);
         let request = endpoint.next();
         let answer = client.receive();
         let took = watch.elapsed();
         answer.assert_error(504, "TIMEOUT", "gateway", &["did not end within", "X-Timeout-Ms"]);
         assert_eq!(answer.json()["status"], "timeout");
         assert_eq!(answer.header("x-attempts"), Some("1"));
-        assert!(took >= Duration::from_millis(300) && took < Duration::from_millis(300) + SLACK, "{took:?}");
+        assert!((Duration::from_secs(2)..Duration::from_secs(2) + SLACK).contains(&took), "{took:?}");
         // Nobody listens to the answer any more.
         request.until_closed();
         server.until_status("never", "inFlight", 0);
@@ -132,7 +134,7 @@ fn a_handler_that_never_ends_is_a_504_of_one_side_or_the_other() {
 fn an_attempt_that_takes_too_long_is_stopped_and_tried_again() {
     let server = Server::start(&[]);
     let endpoint = Endpoint::listen();
-    server.register(&pool("slow", endpoint.url()).with("attemptTimeoutMs", 200));
+    server.register(&pool("slow", endpoint.url()).with("attemptTimeoutMs", 5000));
     let mut client = server.client();
     client.ask_invoke("slow", "", 1);
     endpoint.next().until_closed();

@@ -254,7 +254,7 @@ fn a_job_over_its_time_is_killed_and_its_caller_answered_at_the_deadline() {
     let (server, stage) = (Server::start(&[]), Stage::new());
     server.register(&stage.function("job"));
     let mut client = server.client();
-    client.ask("POST /v1/functions/job:invoke", "x-timeout-ms: 300\r\n", "{\"input\":1}");
+    client.ask("POST /v1/functions/job:invoke", "x-timeout-ms: 5000\r\n", "{\"input\":1}");
     let process = stage.next();
     let answer = client.receive();
     answer.assert_error(504, "TIMEOUT", "gateway", &["timeoutMs"]);
@@ -262,7 +262,7 @@ fn a_job_over_its_time_is_killed_and_its_caller_answered_at_the_deadline() {
     server.until_status("job", "inFlight", 0);
 
     // An attempt's own time: it is killed, and another one tries.
-    server.register(&stage.function("impatient").with("attemptTimeoutMs", 200).with("maxRetries", 1));
+    server.register(&stage.function("impatient").with("attemptTimeoutMs", 5000).with("maxRetries", 1));
     client.ask_invoke("impatient", "", 1);
     let first = stage.next();
     first.until_gone();

@@ -173,7 +173,7 @@ fn what_is_asked_for_wrongly_is_refused_and_says_what_would_be_right() {
 
 #[test]
 fn an_execution_that_is_not_kept_any_more_has_no_lines_either() {
-    let server = Server::start(&["--retention", "1"]);
+    let server = Server::start(&["--retention", "5"]);
     server.register(&warm("short", "write"));
     let mut client = server.client();
     let id = write_text(&mut client, "short", "executionId={id}");

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::client::Client;
+use crate::support::gate::Gate;
 use crate::support::lines::{Followed, texts};
 use crate::support::patience::{eventually, let_pass};
 use crate::support::server::{BYSTANDER, Server};
@@ -64,17 +65,18 @@ fn a_deletion_ends_the_answer_also_of_a_function_that_never_wrote() {
 
 #[test]
 fn the_lines_of_an_execution_are_followed_to_its_end() {
-    let server = Server::start(&[]);
+    let (server, gate) = (Server::start(&[]), Gate::new());
     register_writer(&server, "running");
     let mut client = server.client();
-    let id = client
-        .enqueue("running", json!({ "to": "stderr", "text": "executionId={id} {n}", "ms": 700, "times": 2 }));
+    let input = json!({ "to": "stderr", "text": "executionId={id} {n}", "times": 2, "until": gate.file() });
+    let id = client.enqueue("running", input);
     let mut reader = Followed::ask(server.client(), &format!("/v1/executions/{id}/logs?follow=1"));
     assert_eq!(reader.next().unwrap(), format!("executionId={id} 0"));
     assert_eq!(reader.next().unwrap(), format!("executionId={id} 1"));
     let other = client.invoke("running", json!({ "to": "stderr", "text": "executionId={id} of another" }));
     assert_eq!(other.status, 200);
     assert_eq!(client.get(&format!("/v1/executions/{id}")).json()["status"], "running");
+    gate.open();
     assert_eq!(reader.until_end(), Vec::<String>::new());
     assert_eq!(client.get(&format!("/v1/executions/{id}")).json()["status"], "success");
     // One that has ended is followed for a moment only.

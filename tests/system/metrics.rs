@@ -120,7 +120,7 @@ fn everything_that_was_enqueued_ended_in_exactly_one_way() {
     client.ask_invoke("ends", "", 4);
     endpoint.next().answer(400, "{}");
     assert_eq!(client.receive().status, 400);
-    client.ask_invoke("ends", "x-timeout-ms: 100\r\n", 5);
+    client.ask_invoke("ends", "x-timeout-ms: 2000\r\n", 5);
     let never = endpoint.next();
     assert_eq!(client.receive().status, 504);
     never.until_closed();

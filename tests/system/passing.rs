@@ -113,13 +113,15 @@ fn attempts_count_up_under_one_id_while_the_deadline_comes_nearer() {
 #[test]
 fn a_deadline_of_the_client_counts_only_where_it_is_the_shorter_one() {
     let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
-    server.register(&pool("seen", endpoint.url()).with("timeoutMs", 5000));
+    server.register(&pool("seen", endpoint.url()).with("timeoutMs", 50_000));
     let mut client = server.client();
-    for (headers, most) in [("", 5000), ("x-timeout-ms: 2000\r\n", 2000), ("x-timeout-ms: 60000\r\n", 5000)] {
+    for (headers, most) in
+        [("", 50_000), ("x-timeout-ms: 20000\r\n", 20_000), ("x-timeout-ms: 60000\r\n", 50_000)]
+    {
         client.ask_invoke("seen", headers, 1);
         let request = endpoint.next();
         let left = request.header("x-deadline-ms").unwrap().parse::<u32>().unwrap();
-        assert!(left <= most && left > most - 1500, "{left} of {most}");
+        assert!(left <= most && left > most - 15_000, "{left} of {most}");
         request.answer(200, "1");
         assert_eq!(client.receive().status, 200);
     }

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -55,16 +57,15 @@ fn a_body_that_ends_after_its_function_was_deleted_is_refused() {
     client.receive().assert_refused(404, "FUNCTION_NOT_FOUND", &["slow-body"]);
 }
 
-/// Answers each request with a 422 after about `after`, a little earlier or later each time.
-fn refuse_around(listener: &TcpListener, after: Duration) {
-    for (number, stream) in listener.incoming().enumerate() {
+/// Answers each request with a 422 after so many microseconds.
+fn refuse_after(listener: &TcpListener, pause_us: &AtomicU64) {
+    for stream in listener.incoming() {
         let mut stream: TcpStream = stream.unwrap();
         let mut request = [0; 4096];
         if stream.read(&mut request).unwrap() == 0 {
             continue;
         }
-        let number = u32::try_from(number).unwrap();
-        thread::park_timeout(after - Duration::from_micros(200) + Duration::from_micros(10) * (number % 60));
+        thread::park_timeout(Duration::from_micros(pause_us.load(Ordering::Relaxed)));
         let body = r#"{"error":{"code":"REFUSED","message":"no"}}"#;
         let length = body.len();
         // The server closes the connection where the deadline was first.
@@ -76,20 +77,31 @@ fn refuse_around(listener: &TcpListener, after: Duration) {
 /// The function's answer and the deadline come at the same time: one of them wins, whole.
 #[test]
 fn an_error_at_the_very_deadline_is_never_answered_as_a_success() {
-    const TIMEOUT_MS: u64 = 3;
+    const TIMEOUT_MS: u64 = 10;
+    /// By which the next answer comes later or earlier than this one.
+    const STEP_US: u64 = 50;
     let server = Server::start(&[]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/invoke", listener.local_addr().unwrap());
-    thread::spawn(move || refuse_around(&listener, Duration::from_millis(TIMEOUT_MS)));
+    let pause_us = Arc::new(AtomicU64::new(TIMEOUT_MS * 1000));
+    let pause = pause_us.clone();
+    thread::spawn(move || refuse_after(&listener, &pause));
     server.register(&pool("at-the-deadline", url).with("timeoutMs", TIMEOUT_MS));
     let mut client = server.client();
     let (mut refused, mut timed_out) = (0, 0);
-    for number in 0..1500 {
+    for number in 0..600 {
         let answer = client.invoke("at-the-deadline", number);
         let error = answer.json()["error"]["code"].clone();
         match answer.status {
-            422 if error == "REFUSED" => refused += 1,
-            504 if error == "TIMEOUT" => timed_out += 1,
+            422 if error == "REFUSED" => {
+                refused += 1;
+                pause_us.fetch_add(STEP_US, Ordering::Relaxed);
+            }
+            504 if error == "TIMEOUT" => {
+                timed_out += 1;
+                // However slow the machine is, it comes to where the two meet.
+                pause_us.store(pause_us.load(Ordering::Relaxed).saturating_sub(STEP_US), Ordering::Relaxed);
+            }
             _ => panic!("{answer:?}"),
         }
     }

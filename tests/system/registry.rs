@@ -332,7 +332,7 @@ fn a_thousand_functions_are_registered_quickly_and_the_last_one_is_served() {
             let answer = client.post("/v1/functions", pool(&format!("f-{at}"), endpoint.url()));
             assert_eq!(answer.status, 201, "{answer:?}");
         }
-        assert!(watch.elapsed() < Duration::from_secs(20), "it took {:?}", watch.elapsed());
+        assert!(watch.elapsed() < Duration::from_secs(100), "it took {:?}", watch.elapsed());
         let listed = client.get("/v1/functions").json();
         assert_eq!(listed["functions"].as_array().unwrap().len(), 1001);
         client.ask_invoke("f-999", "", 1);

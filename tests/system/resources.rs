@@ -166,7 +166,8 @@ fn a_function_gets_no_more_cpu_than_its_limit() {
     let stat = groups_of(pid).into_iter().find_map(|group| fs::read_to_string(group.join("cpu.stat")).ok());
     let stat = stat.unwrap();
     let throttled = stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")).unwrap();
-    assert!(throttled.parse::<u64>().unwrap() > 0, "{stat}");
+    // A machine that is so busy that it gives less than the limit has nothing to hold back.
+    assert!(throttled.parse::<u64>().unwrap() > 0 || got < 300.0, "{got} ms, {stat}");
 }
 
 #[test]
@@ -237,7 +238,8 @@ fn what_escapes_a_job_ends_with_it_and_the_job_beside_it_goes_on() {
 #[test]
 fn what_escapes_without_its_mark_holds_nothing_up_and_ends_with_the_cgroup() {
     for means in ["auto", "rlimit"] {
-        let server = Server::start(&["--local-limits", means]);
+        // What waited for it would wait for as long as that.
+        let server = Server::start(&["--local-limits", means, "--stop-timeout-ms", "100000"]);
         let enforced = by_cgroup(&server, "pids");
         server.register(&unruly("nursery"));
         // It keeps the standard output of its instance open.
@@ -248,7 +250,7 @@ fn what_escapes_without_its_mark_holds_nothing_up_and_ends_with_the_cgroup() {
         }
         let watch = Stopwatch::start();
         assert_eq!(server.stop().code, 0);
-        assert!(watch.elapsed() < Duration::from_secs(8), "{:?}", watch.elapsed());
+        assert!(watch.elapsed() < Duration::from_secs(60), "{:?}", watch.elapsed());
         if !enforced && is_alive(&escaped) {
             kill(&escaped);
         }

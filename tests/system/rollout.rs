@@ -5,7 +5,8 @@
 use serde_json::{Value, json};
 
 use crate::support::endpoint::Endpoint;
-use crate::support::load::{Load, duration};
+use crate::support::gate::Gate;
+use crate::support::load::{Load, duration, rate_of};
 use crate::support::patience::{eventually, let_pass};
 use crate::support::server::Server;
 use crate::support::specification::{With, pool, warm};
@@ -50,6 +51,8 @@ fn a_new_version_under_load_fails_no_request_and_repeats_none() {
         }));
     }
     let_pass(duration().saturating_sub(load.elapsed()));
+    // The last one has taken over, so what is answered from now on is its work.
+    load.until_answered_more(2 * CONNECTIONS);
     let report = load.stop();
     for pid in pids {
         assert!(report.pids.contains(&pid.as_u64().unwrap()), "{pid} answered nobody: {report:?}");
@@ -64,7 +67,9 @@ fn scaling_down_under_load_fails_no_request_and_repeats_none() {
     let specification = rolling(4, 4).with("instanceConcurrency", 1).with("idleTimeoutMs", 100);
     server.register(&specification);
     server.until_status("rolling", "ready", 4);
-    let load = Load::start(&server, "rolling", PER_SECOND, CONNECTIONS);
+    // On a busy machine fewer, of which half an instance's time is taken: else none would ever be idle.
+    let per_second = rate_of(&server, "rolling", 0.5).min(PER_SECOND);
+    let load = Load::start(&server, "rolling", per_second, CONNECTIONS);
     let mut client = server.client();
     let mut scale = |replicas: u32| {
         let set = client.put("/v1/functions/rolling/replicas", json!({ "replicas": replicas }));
@@ -132,24 +137,28 @@ fn a_smaller_queue_keeps_who_waits_already_and_admits_nobody_above_its_new_size(
 
 #[test]
 fn a_lower_concurrency_under_load_loses_nothing_and_holds_once_the_old_version_is_done() {
-    let server = Server::start(&[]);
+    let (server, first, others) = (Server::start(&[]), Gate::new(), Gate::new());
     let narrowing = |concurrency: u32| {
-        warm("narrowing", "sleep")
+        warm("narrowing", "gate")
             .with("concurrency", concurrency)
             .with("queueSize", 1000)
+            .with("timeoutMs", 120_000)
             .with("maxRetries", 0)
     };
     server.register(&narrowing(20));
     let mut client = server.client();
-    let mut ids: Vec<String> = (0..60).map(|_| client.enqueue("narrowing", "{\"ms\":200}")).collect();
+    let mut ids: Vec<String> = (0..20).map(|_| client.enqueue("narrowing", first.input())).collect();
+    ids.extend((0..40).map(|_| client.enqueue("narrowing", others.input())));
     server.until_status("narrowing", "inFlight", 20);
     let put = client.put("/v1/functions/narrowing", narrowing(3));
     assert_eq!(put.status, 200, "{put:?}");
-    ids.extend((0..20).map(|_| client.enqueue("narrowing", "{\"ms\":200}")));
+    ids.extend((0..20).map(|_| client.enqueue("narrowing", others.input())));
+    first.open();
     eventually("the new version runs alone, and works", || {
         let function = server.function("narrowing");
         (function["concurrency"] == 3 && function["status"]["inFlight"] == 3).then_some(())
     });
+    others.open();
     // It can only have become more: then the limit did not hold.
     while server.function("narrowing")["status"]["queued"].as_u64() > Some(0) {
         let in_flight = server.function("narrowing")["status"]["inFlight"].as_u64();

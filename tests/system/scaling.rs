@@ -4,32 +4,35 @@ use serde_json::json;
 
 use crate::support::bystander::while_others_are_served;
 use crate::support::client::Client;
+use crate::support::gate::Gate;
 use crate::support::server::Server;
 use crate::support::specification::{With, warm};
 
 #[test]
 fn instances_are_started_on_demand_up_to_max_and_stop_when_they_have_been_idle() {
-    let server = Server::start(&[]);
-    let specification = warm("elastic", "sleep")
+    let (server, gate) = (Server::start(&[]), Gate::new());
+    let specification = warm("elastic", "gate")
         .with("replicas", json!({ "min": 1, "max": 3 }))
         .with("instanceConcurrency", 1)
         .with("concurrency", 8)
+        .with("timeoutMs", 120_000)
         .with("idleTimeoutMs", 300);
     server.register(&specification);
     server.until_status("elastic", "ready", 1);
     let mut clients: Vec<Client> = (0..6).map(|_| server.client()).collect();
     while_others_are_served(&server, || {
         for client in &mut clients {
-            client.ask_invoke("elastic", "", "{\"ms\":700}");
+            client.ask_invoke("elastic", "", gate.input());
         }
         server.until_status("elastic", "ready", 3);
         server.until_status("elastic", "inFlight", 3);
         assert_eq!(server.function("elastic")["status"]["replicas"], 3);
+        gate.open();
         for client in &mut clients {
-            assert_eq!(client.receive().output(), json!({ "ms": 700 }));
+            assert_eq!(client.receive().output(), gate.input());
         }
         server.until_status("elastic", "replicas", 1);
-        assert_eq!(server.invoke("elastic", "{\"ms\":0}").status, 200);
+        assert_eq!(server.invoke("elastic", gate.input()).status, 200);
     });
     assert_eq!(server.function("elastic")["status"]["ready"], 1);
 }

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::support::client::Client;
-use crate::support::patience::eventually;
+use crate::support::patience::{Alarm, eventually};
 use crate::support::server::{Server, command, run};
 use crate::support::specification::faulty;
 
@@ -202,6 +202,7 @@ fn a_low_limit_of_open_files_is_raised_and_one_that_cannot_be_is_told() {
         let mut shell = Command::new("sh");
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_picofaas")]).env("TMPDIR", folder.path());
         let mut child = shell.stderr(Stdio::piped()).spawn().unwrap();
+        let _alarm = Alarm::of(&child);
         let mut said = String::new();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         while !said.contains(" serving ") {
@@ -245,6 +246,7 @@ fn a_log_that_nobody_reads_or_that_is_full_ends_nothing() {
             .stderr(log)
             .spawn()
             .unwrap();
+        let _alarm = Alarm::of(&child);
         eventually("it serves", || {
             assert_eq!(child.try_wait().unwrap(), None, "it has ended");
             TcpStream::connect(listen).ok()

@@ -77,8 +77,8 @@ fn a_head_that_is_not_sent_in_time_closes_the_connection_and_an_idle_one_stays()
     let mut never_used = server.client();
     while_others_are_served(&server, || {
         let mut slow = server.client();
-        slow.send("POST /v1/functions/bystander:invoke HTTP/1.1\r\nho");
         let watch = Stopwatch::start();
+        slow.send("POST /v1/functions/bystander:invoke HTTP/1.1\r\nho");
         assert!(slow.is_closed(), "it was answered");
         // The clock it is timed by is set once a sweep.
         assert!(watch.elapsed() > Duration::from_millis(200), "closed after {:?}", watch.elapsed());
@@ -96,8 +96,8 @@ fn a_head_that_is_not_sent_in_time_closes_the_connection_and_an_idle_one_stays()
 fn an_idle_connection_is_closed_after_its_keep_alive() {
     let server = Server::start(&["--keep-alive", "1"]);
     let mut client = server.client();
-    assert_eq!(client.invoke(BYSTANDER, 1).output(), 1);
     let watch = Stopwatch::start();
+    assert_eq!(client.invoke(BYSTANDER, 1).output(), 1);
     assert!(client.is_closed());
     assert!(watch.elapsed() > Duration::from_millis(500), "closed after {:?}", watch.elapsed());
 }

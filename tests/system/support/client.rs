@@ -90,7 +90,7 @@ impl Client {
 
     /// The execution when it has ended.
     pub fn ended(&mut self, id: &str) -> Value {
-        let answer = self.get(&format!("/v1/executions/{id}?wait=30"));
+        let answer = self.get(&format!("/v1/executions/{id}?wait=60"));
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use socket2::SockRef;
 
-use super::patience::PATIENCE;
+use super::patience::{Alarm, PATIENCE};
 use super::specification::faulty;
 
 /// A listener that answers when the test says so, and with what it says.
@@ -47,6 +47,31 @@ impl Endpoint {
     /// The `endpointUrl`, with a path that shows whether it is kept.
     pub fn url(&self) -> String {
         format!("http://{}/invoke", self.address())
+    }
+
+    /// Takes every request and answers none, until the caller hangs up or none has come for long.
+    pub fn hold_all(self) {
+        self.take_all(Request::until_closed);
+    }
+
+    /// Answers every request, on a connection of its own, until none has come for long.
+    pub fn answer_all(self, status: u16, body: &'static str) {
+        self.take_all(move |request| request.answer_in_vain(status, body));
+    }
+
+    fn take_all(self, take: impl Fn(Request) + Copy + Send + 'static) {
+        std::thread::spawn(move || {
+            while let Ok((stream, _)) = self.listener.accept() {
+                std::thread::spawn(move || {
+                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                    let mut stream = BufReader::new(stream);
+                    // One that says nothing has given up already.
+                    if stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty()) {
+                        take(Request::read(stream));
+                    }
+                });
+            }
+        });
     }
 
     /// Waits for the next request on a new connection.
@@ -91,10 +116,15 @@ impl Request {
 
     /// Answers and closes, so that the next request is a new connection.
     pub fn answer(mut self, status: u16, body: &str) {
-        let length = body.len();
-        let answer =
-            format!("HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+        let answer = answer_of(status, body);
         self.stream.get_mut().write_all(answer.as_bytes()).unwrap();
+    }
+
+    /// The same where the caller may have given up.
+    fn answer_in_vain(mut self, status: u16, body: &str) {
+        let answer = answer_of(status, body);
+        // That it fails is the caller's own affair.
+        let _ = self.stream.get_mut().write_all(answer.as_bytes());
     }
 
     /// Answers with these bytes and keeps the connection for the next request.
@@ -115,6 +145,11 @@ impl Request {
         let _ = self.stream.read_to_end(&mut rest);
         assert!(rest.is_empty(), "more came: {rest:?}");
     }
+}
+
+fn answer_of(status: u16, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
 /// A process of the runtime that no server has started; killed on drop.
@@ -173,6 +208,7 @@ fn spawn(handler: &str, variable: &str, place: impl AsRef<OsStr>) -> (Child, Str
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let _alarm = Alarm::of(&child);
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut seen = String::new();
     while !seen.contains("listening on ") {

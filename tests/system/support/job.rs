@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 
+use rustix::fs::OFlags;
 use rustix::process::{Pid, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -106,12 +108,11 @@ impl Process {
 
     /// Ends with an exit status.
     pub fn exit(self, code: u8) {
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&self.end)
-            .unwrap()
-            .write_all(format!("{code}\n").as_bytes())
-            .unwrap();
+        let mut pipe = fs::OpenOptions::new();
+        // Opened in the usual way, a pipe whose reader is gone would be waited for, for ever.
+        pipe.write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        let mut pipe = eventually("the process reads how it is to end", || pipe.open(&self.end).ok());
+        pipe.write_all(format!("{code}\n").as_bytes()).unwrap();
     }
 
     /// Waits until it is gone, reaped included.

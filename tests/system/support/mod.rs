@@ -18,6 +18,7 @@ pub mod bystander;
 pub mod client;
 pub mod dollars;
 pub mod endpoint;
+pub mod gate;
 pub mod job;
 pub mod lines;
 pub mod load;

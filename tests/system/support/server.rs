@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::client::{Answer, Client};
-use super::patience::eventually;
+use super::patience::{Alarm, eventually};
 use super::scrape::Scrape;
 use super::specification::warm;
 
@@ -102,6 +102,7 @@ impl Server {
             .args(flags)
             .spawn()
             .unwrap();
+        let alarm = Alarm::of(&child);
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut seen = String::new();
         let serving = loop {
@@ -114,6 +115,7 @@ impl Server {
                 break seen[start..].to_owned();
             }
         };
+        drop(alarm);
         let address = |field: &str| {
             let (_, rest) = serving.split_once(&format!(" {field}=")).unwrap_or_else(|| panic!("{serving}"));
             let address: SocketAddr =
@@ -205,6 +207,7 @@ impl Server {
 
     /// Waits for its end.
     pub fn end(mut self) -> End {
+        let _alarm = Alarm::of(&self.child);
         let stderr = self.stderr.take().unwrap().join().unwrap();
         let status = self.child.wait().unwrap();
         End { code: status.code().unwrap_or_else(|| -status.signal().unwrap()), stderr }
@@ -239,6 +242,7 @@ impl Drop for Server {
 /// Runs the binary in a folder to its end; it must not come to serve, nor leave anything behind.
 pub fn run(arguments: &[&str], folder: &Path) -> End {
     let mut child = command().args(arguments).current_dir(folder).env("TMPDIR", folder).spawn().unwrap();
+    let _alarm = Alarm::of(&child);
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut seen = String::new();
     while stderr.read_line(&mut seen).unwrap() > 0 {

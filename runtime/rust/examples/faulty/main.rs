@@ -5,7 +5,8 @@
 //! | `echo` | returns the input |
 //! | `identity` | returns `{"input","pid","attempt","executionId"}` |
 //! | `sleep` | waits `input.ms` milliseconds, then returns the input |
-//! | `write` | writes `input.text` and a line's end to `input.to` (stdout, stderr) `input.times` times, `{id}` in it replaced by the execution's id and `{n}` by the number of times; before that `input.bytes`; then waits `input.ms` and returns its process id |
+//! | `gate` | waits until the file `input.file` is there, then returns the input |
+//! | `write` | writes `input.text` and a line's end to `input.to` (stdout, stderr) `input.times` times, `{id}` in it replaced by the execution's id and `{n}` by the number of times; before that `input.bytes`; then waits `input.ms` or until the file `input.until` is there, and returns its process id |
 //! | `flood` | the same without an end, for the first invocation of its process; returns at once |
 //! | `times` | waits `input.ms` milliseconds and returns `{"startedNs","endedNs","instance"}`: when it began and ended, on the clock that all processes of a machine share, in containers too, and its `HOSTNAME` |
 //! | `never` | never answers |
@@ -31,6 +32,7 @@ mod broken_server;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Once;
 use std::time::Duration;
@@ -42,6 +44,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use broken_server::Fault;
+
+/// How often it is looked whether a file is there.
+const GATE_LOOK: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
     if let Some(ms) = std::env::var("CONTRACT_LOAD_MS").ok().and_then(|ms| ms.parse().ok()) {
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
             .with("echo", echo)
             .with("identity", identity)
             .with("sleep", sleep)
+            .with("gate", gate)
             .with("write", write)
             .with("flood", flood)
             .with("times", times)
@@ -221,6 +227,25 @@ async fn sleep(input: Sleep) -> Result<Sleep, Infallible> {
     Ok(input)
 }
 
+#[derive(Deserialize, Serialize)]
+struct Gate {
+    file: PathBuf,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, Value>,
+}
+
+async fn gate(input: Gate) -> Result<Gate, Infallible> {
+    until_there(&input.file).await;
+    Ok(input)
+}
+
+/// Waits until whoever holds this up makes a file.
+async fn until_there(file: &Path) {
+    while !file.exists() {
+        tokio::time::sleep(GATE_LOOK).await;
+    }
+}
+
 #[derive(Deserialize)]
 struct Wait {
     ms: u64,
@@ -257,6 +282,7 @@ struct Write {
     bytes: Vec<u8>,
     #[serde(default)]
     ms: u64,
+    until: Option<PathBuf>,
 }
 
 fn once() -> u64 {
@@ -283,6 +309,9 @@ async fn write(input: Write, context: Context) -> Result<u32, Infallible> {
         input.write(&input.line(context.execution_id(), n));
     }
     tokio::time::sleep(Duration::from_millis(input.ms)).await;
+    if let Some(file) = &input.until {
+        until_there(file).await;
+    }
     Ok(std::process::id())
 }
 

@@ -1,0 +1,33 @@
+//! What handlers wait for until the test lets them end, however long their beginnings take.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A gate that is shut at first.
+pub struct Gate {
+    folder: TempDir,
+}
+
+impl Gate {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The file that is there when it is open.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("open")
+    }
+
+    /// The input of the handler `gate`, and its output once the gate is open.
+    pub fn input(&self) -> Value {
+        json!({ "file": self.file() })
+    }
+
+    /// Lets every handler end that waits, and those that come.
+    pub fn open(&self) {
+        fs::write(self.file(), "").unwrap();
+    }
+}
