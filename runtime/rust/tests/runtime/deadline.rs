@@ -51,10 +51,8 @@ fn a_caller_that_hangs_up_stops_its_handler() {
     let instance = Instance::of("never");
     let mut gone = instance.connect();
     gone.send(crate::wire::invocation("", r#"{"input":1}"#));
-    let mut observer = instance.connect();
-    let mut wait_for = |line: &str| while !observer.get("/metrics").text().lines().any(|l| l == line) {};
-    wait_for("picofaas_runtime_in_flight 1");
+    instance.wait_for("picofaas_runtime_in_flight 1");
     drop(gone);
-    wait_for("picofaas_runtime_in_flight 0");
-    wait_for("picofaas_runtime_invocations_total{outcome=\"cancelled\"} 1");
+    instance.wait_for("picofaas_runtime_in_flight 0");
+    instance.wait_for("picofaas_runtime_invocations_total{outcome=\"cancelled\"} 1");
 }

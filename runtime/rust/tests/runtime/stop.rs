@@ -7,21 +7,24 @@ use crate::wire::invocation;
 
 #[test]
 fn sigterm_finishes_what_runs_and_exits_0_without_its_socket() {
-    let mut instance = Instance::of("sleep");
+    let mut instance = Instance::of("gate");
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("open");
+    let input = serde_json::json!({ "file": gate });
     let mut idle = instance.connect();
     assert_eq!(idle.get("/health").status, 200);
     let mut running = instance.connect();
-    running.send(invocation("", r#"{"input":{"ms":300}}"#));
-    let mut wait_for = |line: &str| while !idle.get("/metrics").text().lines().any(|l| l == line) {};
-    wait_for("picofaas_runtime_in_flight 1");
+    running.send(invocation("", &format!(r#"{{"input":{input}}}"#)));
+    instance.wait_for("picofaas_runtime_in_flight 1");
     instance.signal(Signal::TERM);
     assert!(instance.line_with("stopping").contains("1 in flight"));
     assert!(!instance.socket().exists(), "nobody new may come");
     assert!(idle.is_closed(), "an idle connection is closed at once");
     // A second signal, as a terminal and a parent may both send one, changes nothing.
     instance.signal(Signal::INT);
+    std::fs::write(&gate, "").unwrap();
     let answer = running.receive();
-    assert_eq!((answer.status, answer.text()), (200, r#"{"ms":300}"#));
+    assert_eq!((answer.status, answer.json()), (200, input));
     assert_eq!(answer.header("connection"), Some("close"));
     assert!(running.is_closed());
     let (code, _directory) = instance.end();
