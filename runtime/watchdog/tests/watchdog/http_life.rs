@@ -147,7 +147,7 @@ fn a_server_that_is_stuck_is_killed_and_replaced() {
     let mut waiting = instance.connect();
     waiting.send(invocation("", WATCH));
     instance.line_with("watching");
-    let answer = instance.connect().invoke("x-deadline-ms: 300\r\n", STOP);
+    let answer = instance.connect().invoke("x-deadline-ms: 3000\r\n", STOP);
     assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
     let stuck = instance.pid_after("stopping pid");
     wait_for_end(stuck);
@@ -164,7 +164,7 @@ fn a_server_that_is_only_slow_with_one_request_is_left_alone() {
     let mut instance = start(&[("WATCHDOG_HTTP_HEALTH", "/up")]);
     let before = told(&instance)["pid"].clone();
     for _ in 0..2 {
-        let answer = instance.connect().invoke("x-deadline-ms: 100\r\n", WATCH);
+        let answer = instance.connect().invoke("x-deadline-ms: 1000\r\n", WATCH);
         assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
         instance.line_with("asked for /up");
     }
@@ -178,7 +178,7 @@ fn a_server_that_is_only_slow_with_one_request_is_left_alone() {
 #[test]
 fn at_the_deadline_or_when_the_caller_goes_the_server_sees_its_connection_end() {
     let mut instance = start(&[]);
-    let answer = instance.connect().invoke("x-deadline-ms: 200\r\n", WATCH);
+    let answer = instance.connect().invoke("x-deadline-ms: 3000\r\n", WATCH);
     assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
     instance.line_with("the connection has ended");
     let mut gone = instance.connect();

@@ -12,7 +12,7 @@ fn at_the_deadline_the_whole_group_gets_sigterm_and_may_tidy_up() {
         "stdio",
         "trap 'echo tidied up >&2; exit 0' TERM; sh -c 'echo pid $$ >&2; exec sleep 1000' & wait",
     );
-    let answer = instance.connect().invoke("x-deadline-ms: 500\r\n", r#"{"input":1}"#);
+    let answer = instance.connect().invoke("x-deadline-ms: 3000\r\n", r#"{"input":1}"#);
     assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
     wait_for_end(instance.pid_after("pid"));
     assert!(instance.line_with("tidied up").contains("executionId=e-1"));
@@ -23,7 +23,7 @@ fn at_the_deadline_the_whole_group_gets_sigterm_and_may_tidy_up() {
 #[test]
 fn what_ignores_sigterm_is_killed_after_a_grace_and_the_answer_does_not_wait_for_that() {
     let mut instance = Instance::of("stdio", "trap '' TERM; echo pid $$ >&2; while :; do sleep 1000; done");
-    let answer = instance.connect().invoke("x-deadline-ms: 300\r\n", r#"{"input":1}"#);
+    let answer = instance.connect().invoke("x-deadline-ms: 3000\r\n", r#"{"input":1}"#);
     assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
     assert_ne!(instance.children(), Vec::<String>::new(), "it has its grace");
     wait_for_end(instance.pid_after("pid"));

@@ -22,7 +22,7 @@ if input == 1:
 say(sequence, {"output": PID})"#,
     ));
     let mut connection = instance.connect();
-    let answer = connection.invoke("x-deadline-ms: 1000\r\n", ONE);
+    let answer = connection.invoke("x-deadline-ms: 3000\r\n", ONE);
     assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
     let pid = instance.pid_after("pid");
     assert_ne!(connection.invoke("", r#"{"input":2}"#).text(), pid.as_raw_pid().to_string());
@@ -44,7 +44,7 @@ if input == 1:
 say(sequence, {"output": PID})"#,
     ));
     let mut connection = instance.connect();
-    let answer = connection.invoke("x-deadline-ms: 1000\r\n", ONE);
+    let answer = connection.invoke("x-deadline-ms: 3000\r\n", ONE);
     assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
     assert_eq!(connection.invoke("", r#"{"input":2}"#).status, 200);
     wait_for_end(instance.pid_after("pid"));
@@ -150,7 +150,7 @@ if input == 3: time.sleep(1000)
 say(sequence, {"output": [PID, sequence]})"#,
     ));
     let mut stopped = instance.connect();
-    stopped.send(invocation("x-deadline-ms: 2000\r\n", r#"{"input":3}"#));
+    stopped.send(invocation("x-deadline-ms: 6000\r\n", r#"{"input":3}"#));
     instance.wait_for("picofaas_runtime_in_flight 1");
     let mut ahead = instance.connect();
     ahead.send(invocation("", r#"{"input":2}"#));
