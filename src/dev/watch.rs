@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_secs(120);
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -179,9 +179,22 @@ mod tests {
             let mut watch = Watch::start().unwrap();
             let (new, faults) = watch.keep(&BTreeSet::from([root.clone()]));
             assert_eq!((new.len(), faults.len()), (1, 0));
-            fs::write(root.join("a"), "1").unwrap();
-            fs::write(root.join("b"), "1").unwrap();
-            assert_eq!(watch.next().await, Touched::Paths([root.join("a"), root.join("b")].into()));
+            // A busy machine may leave more than a moment between two writes, but not each time.
+            for round in 0..10 {
+                let paths = ["a", "b"].map(|name| root.join(format!("{name}-{round}")));
+                for path in &paths {
+                    fs::write(path, "1").unwrap();
+                }
+                let mut told = vec![watch.next().await];
+                while !paths.iter().all(|path| told.iter().any(|touched| touched.below(path))) {
+                    told.push(watch.next().await);
+                }
+                if let [one] = told.as_slice() {
+                    assert_eq!(*one, Touched::Paths(paths.into()));
+                    return;
+                }
+            }
+            panic!("two changes are never told together");
         });
     }
 

@@ -172,7 +172,10 @@ fn measure(flags: &[&str]) -> [(u64, u64); 2] {
         running.control.put(parse_function(spec.as_bytes()).unwrap()).await.unwrap();
         let address = running.address;
         let client = std::thread::spawn(move || {
-            let mut stream = BufReader::new(TcpStream::connect(address).unwrap());
+            let stream = TcpStream::connect(address).unwrap();
+            // An answer that does not come ends the test.
+            stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+            let mut stream = BufReader::new(stream);
             invoke(&mut stream, WARM_UP);
             let before = [counts(SCHEDULER), counts(GATEWAY)];
             invoke(&mut stream, INVOCATIONS);
