@@ -93,7 +93,7 @@ pub fn wrong_token(subject: &Subject) {
     assert!(caller.is_closed(), "it does not ask again");
     let (code, said) = job.end();
     assert!(code > 0 && code != 3, "it ends, and not with 0 or by running, but {code}: {said}");
-    assert!(watch.elapsed() < Duration::from_secs(3), "it took {:?}", watch.elapsed());
+    assert!(watch.elapsed() < Duration::from_secs(20), "it took {:?}", watch.elapsed());
 }
 
 pub fn superseded_before(subject: &Subject) {

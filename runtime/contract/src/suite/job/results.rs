@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::suite::subject::{AtExit, HandsOn, Missing, Subject, start_job};
 
 /// What a busy machine may add to a deadline.
-const MARGIN: Duration = Duration::from_secs(2);
+const MARGIN: Duration = Duration::from_secs(20);
 
 /// Runs `function` on `body` and takes what is posted; that, and what was written to stderr. It
 /// must end as a success.
@@ -189,16 +189,17 @@ pub fn over_its_deadline(subject: &Subject) {
     for (function, body) in [("sleep", r#"{"input":{"ms":3600000}}"#), ("never", r#"{"input":1}"#)] {
         let control_plane = ControlPlane::open();
         let job = subject.job(&control_plane, function);
-        let mut caller = control_plane.hand_out("X-Deadline-Ms: 500\r\n", body);
+        let mut caller = control_plane.accept();
+        caller.request();
         let watch = Stopwatch::start();
+        caller.answer(input("X-Deadline-Ms: 500\r\n", body));
         let completion = caller.request().json();
         let took = watch.elapsed();
         caller.answer(TAKEN);
         assert_eq!(completion["status"], 504, "{completion}");
         assert_eq!(completion["error"]["code"], "HANDLER_TIMEOUT", "{completion}");
         let time = Duration::from_millis(500);
-        // The watch starts when all was sent, which is a little later than its arrival.
-        assert!(time - Duration::from_millis(20) <= took && took < time + MARGIN, "posted after {took:?}");
+        assert!((time..time + MARGIN).contains(&took), "posted after {took:?}");
         let (code, said) = job.end();
         assert_eq!(code, 0, "{said}");
     }

@@ -20,6 +20,8 @@ const POD_IP: &str = "10.244.1.17";
 const AFTER_THE_FIRST: Duration = Duration::from_millis(400);
 /// Less than a try may take that nobody answers.
 const SOON: Duration = Duration::from_secs(4);
+/// A busy machine may be late; what waits for an answer is so each time.
+const ROUNDS: usize = 5;
 
 /// What a pod of Kubernetes has in its environment.
 fn pod<'c>(command: &'c mut Command, url: &str) -> &'c mut Command {
@@ -117,6 +119,19 @@ pub fn to_one_that_comes_later(subject: &Subject) {
 }
 
 pub fn serves_though_it_is_not_taken(subject: &Subject) {
+    let mut late = Vec::new();
+    while late.len() < ROUNDS {
+        let took = stop_of_one_that_is_not_taken(subject);
+        if took < SOON {
+            return;
+        }
+        late.push(took);
+    }
+    panic!("it waits for an answer, {late:?}");
+}
+
+/// How long it takes from SIGTERM to its end.
+fn stop_of_one_that_is_not_taken(subject: &Subject) -> Duration {
     let control_plane = ControlPlane::open();
     let mut instance = Instance::start(pod(&mut subject.command("echo"), &control_plane.url()), Door::Port);
     instance.wait_until_healthy();
@@ -129,9 +144,10 @@ pub fn serves_though_it_is_not_taken(subject: &Subject) {
     let watch = Stopwatch::start();
     instance.signal(Signal::TERM);
     let (code, said) = instance.end();
+    let took = watch.elapsed();
     assert_eq!(code, 0, "{said}");
-    assert!(watch.elapsed() < SOON, "it waited {:?} for an answer", watch.elapsed());
     assert!(caller.is_closed());
+    took
 }
 
 pub fn stops_between_two_tries(subject: &Subject) {
@@ -139,9 +155,7 @@ pub fn stops_between_two_tries(subject: &Subject) {
     let mut instance = Instance::start(pod(&mut subject.command("sleep"), &url), Door::Port);
     instance.wait_until_healthy();
     instance.line_with("warning");
-    let mut running = instance.connect();
-    running.send(picofaas_contract::wire::invocation("", r#"{"input":{"ms":300}}"#));
-    instance.wait_for_metric("picofaas_runtime_in_flight 1");
+    let (mut running, _) = instance.sleeping_together(1, 300).remove(0);
     instance.signal(Signal::TERM);
     assert_eq!(running.receive().status, 200, "what runs is finished");
     let (code, said) = instance.end();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use picofaas_contract::patience::{PATIENCE, until};
 use picofaas_contract::process::Process;
-use picofaas_contract::wire::Connection;
+use picofaas_contract::wire::{Connection, invocation};
 use tempfile::TempDir;
 
 use crate::suite::subject::Subject;
@@ -115,6 +115,47 @@ impl Instance {
             Address::Port(port) => *port,
             Address::Socket(path) => panic!("it listens at {}", path.display()),
         }
+    }
+
+    /// Sends this many requests to the function `sleep`, each on a connection of its own; how long each sleeps.
+    pub fn sleeping(&self, count: u64, shortest_ms: u64) -> Vec<(Connection<Stream>, u64)> {
+        let sleeping = (shortest_ms..shortest_ms + count).map(|ms| {
+            let mut connection = self.connect();
+            connection.send(invocation("", &format!(r#"{{"input":{{"ms":{ms}}}}}"#)));
+            (connection, ms)
+        });
+        sleeping.collect()
+    }
+
+    /// The same once all of them are in flight together. Where the first has ended by then, as on a busy
+    /// machine, they sleep longer.
+    #[track_caller]
+    pub fn sleeping_together(&self, count: u64, shortest_ms: u64) -> Vec<(Connection<Stream>, u64)> {
+        let mut observer = self.connect();
+        let mut number = |name: &str| -> u64 {
+            let answer = observer.get("/metrics");
+            let line = answer.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.map_or(0, |value| value.parse().unwrap())
+        };
+        const SUCCESS: &str = "picofaas_runtime_invocations_total{outcome=\"success\"}";
+        for longer in [1, 4, 16] {
+            let before = number(SUCCESS);
+            let mut callers = self.sleeping(count, shortest_ms * longer);
+            let together = until(
+                || format!("{count} are not in flight together, and none of them ends"),
+                || {
+                    let together = number("picofaas_runtime_in_flight") == count;
+                    (together || number(SUCCESS) > before).then_some(together)
+                },
+            );
+            if together {
+                return callers;
+            }
+            for (caller, _) in &mut callers {
+                caller.receive();
+            }
+        }
+        panic!("{count} are never in flight together");
     }
 
     pub fn is_reachable(&self) -> bool {

@@ -1,7 +1,6 @@
 //! SIGTERM.
 
 use picofaas_contract::patience::until;
-use picofaas_contract::wire::invocation;
 use rustix::process::Signal;
 
 use super::instance::{Door, Instance};
@@ -36,13 +35,11 @@ pub fn mid_request_over_tcp(subject: &Subject) {
 
 fn mid_request_behind(subject: &Subject, door: Door) {
     let instance = Instance::with(subject, "sleep", door, &[]);
-    let mut running = instance.connect();
-    running.send(invocation("", r#"{"input":{"ms":700}}"#));
-    instance.wait_for_metric("picofaas_runtime_in_flight 1");
+    let (mut running, ms) = instance.sleeping_together(1, 700).remove(0);
     instance.signal(Signal::TERM);
     until(|| "it goes on accepting".to_owned(), || (!instance.is_reachable()).then_some(()));
     let answer = running.receive();
-    assert_eq!((answer.status, &answer.json()["ms"]), (200, &serde_json::json!(700)), "{answer:?}");
+    assert_eq!((answer.status, &answer.json()["ms"]), (200, &serde_json::json!(ms)), "{answer:?}");
     assert!(running.is_closed());
     let (code, said) = instance.end();
     assert_eq!(code, 0, "{said}");
