@@ -22,7 +22,7 @@ fn assert_ended_at_once(answer: &Answer, took: Duration, code: &str, parts: &[&s
     for part in parts {
         assert!(error["message"].as_str().unwrap().contains(part), "no {part:?} in {error}");
     }
-    assert!(took < Duration::from_secs(20), "after {took:?}");
+    assert!(took < Duration::from_secs(25), "after {took:?}");
 }
 
 #[test]

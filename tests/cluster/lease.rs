@@ -11,7 +11,7 @@ use crate::support::specification::pool;
 /// How long the Lease holds without being renewed.
 const LEASE: Duration = Duration::from_secs(15);
 /// How much later it may be noticed on a machine that is busy.
-const LATE: Duration = Duration::from_secs(10);
+const LATE: Duration = Duration::from_secs(30);
 
 const NOWHERE: &str = "http://127.0.0.1:9";
 

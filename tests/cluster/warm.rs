@@ -148,7 +148,8 @@ fn a_function_that_is_deleted_takes_its_deployment_along_after_what_runs() {
     put(&server, &warm("f", "sleep", &json!({})));
     until_ready(&server, "f", 1);
     let mut client = server.client();
-    client.ask_invoke("f", "", "{\"ms\":700}");
+    // Long enough to be seen running on a busy machine.
+    client.ask_invoke("f", "", "{\"ms\":5000}");
     until(&server, "f", "it runs", |status| status["inFlight"] == 1);
     assert_eq!(server.client().delete("/v1/functions/f").status, 204);
     assert_eq!(client.receive().status, 200, "what ran was not let finish");

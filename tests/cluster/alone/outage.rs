@@ -130,7 +130,8 @@ fn ask_meanwhile(server: &Server, before: &Before) -> Meanwhile {
     let answer = client.invoke_with("short", "X-Timeout-Ms: 6000\r\n", 7);
     let refused = watch.elapsed();
     answer.assert_refused(503, "KUBE_UNAVAILABLE", &["until the deadline"]);
-    assert!(refused < Duration::from_millis(7000), "{refused:?}");
+    // It has 6 s, and a busy machine some more.
+    assert!(refused < Duration::from_secs(15), "{refused:?}");
 
     succeeds(&mut client, &before.ends_meanwhile);
     assert_eq!(server.operator().get("/readyz").status, 200);
