@@ -26,7 +26,7 @@ use crate::toolbox::{self, Unavailable};
 use crate::wait;
 
 /// From a server's start until it must serve.
-const START_PATIENCE: Duration = Duration::from_secs(20);
+const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// `--max-payload-bytes`, in MiB: what the server may hold of payloads and outputs.
 const PAYLOAD_MIB_MAX: u64 = 64;
