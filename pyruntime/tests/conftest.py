@@ -18,7 +18,8 @@ import pytest
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "python"
-PATIENCE_SECONDS = 20.0
+# Only what hangs takes so long, on a busy machine, too.
+PATIENCE_SECONDS = 120.0
 
 ID = "e" * 40
 TRACE = "t" * 32

@@ -68,7 +68,7 @@ class Program:
             time.sleep(0.002)
         return self
 
-    def ask(self, input: Any, deadline_ms: int = 10_000, execution: str = ID) -> Connection:
+    def ask(self, input: Any, deadline_ms: int = 60_000, execution: str = ID) -> Connection:
         """Sends a request on a connection of its own."""
         connection = Connection(self.socket)
         headers = {"X-Execution-Id": execution, "X-Trace-Id": TRACE, "X-Deadline-Ms": str(deadline_ms)}
@@ -76,7 +76,7 @@ class Program:
         connection.request("POST", "/invoke", body, headers)
         return connection
 
-    def call(self, input: Any, deadline_ms: int = 10_000) -> tuple[int, Any]:
+    def call(self, input: Any, deadline_ms: int = 60_000) -> tuple[int, Any]:
         """Status and body of the answer."""
         return answer(self.ask(input, deadline_ms))
 
@@ -87,6 +87,18 @@ class Program:
         until = time.monotonic() + PATIENCE_SECONDS
         while text not in self.log():
             assert time.monotonic() < until, f"no {text!r} in {self.log()!r}"
+            time.sleep(0.002)
+
+    def wait_for_metric(self, line: str) -> None:
+        until = time.monotonic() + PATIENCE_SECONDS
+        connection = Connection(self.socket)
+        while True:
+            connection.request("GET", "/metrics")
+            metrics = connection.getresponse().read().decode()
+            if line in metrics.splitlines():
+                connection.close()
+                return
+            assert time.monotonic() < until, f"no {line!r} in {metrics}"
             time.sleep(0.002)
 
     def wait(self) -> int:

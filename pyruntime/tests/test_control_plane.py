@@ -123,7 +123,8 @@ def test_why_a_module_cannot_be_imported_reaches_the_caller_at_once_and_the_oper
     picofaas = control_plane("import absent_package\n")
     began = time.monotonic()
     error = picofaas.invoke(1)["error"]
-    assert time.monotonic() - began < 5
+    # Less than the time that an instance has to start.
+    assert time.monotonic() - began < 25
     reason = (
         "HANDLER is `function:handle`: the module function cannot be imported: ModuleNotFoundError: "
         f"No module named 'absent_package' ({tmp_path / 'function.py'}, line 1)"
@@ -154,7 +155,7 @@ def test_a_line_that_is_printed_is_found_with_its_execution(control_plane: Serve
     execution = picofaas.invoke("mine")["executionId"]
     picofaas.invoke("another")
     url = f"http://127.0.0.1:{picofaas._management}/v1/executions/{execution}/logs"
-    with urllib.request.urlopen(url) as response:
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as response:
         text = response.read().decode()
     assert "a line of mine" in text
     assert "another" not in text

@@ -12,7 +12,7 @@ from array import array
 from typing import Any
 
 import pytest
-from conftest import ID, IDS, TRACE, Start
+from conftest import ID, IDS, PATIENCE_SECONDS, TRACE, Start
 
 
 def in_ms(left: int) -> int:
@@ -68,8 +68,8 @@ def test_time_that_is_left_grows_less_and_ends_at_0(serve: Start) -> None:
             return [first, context.time_left()]
         """
     )
-    first, second = worker.call(None, deadlineAtMs=in_ms(1000))["output"]
-    assert first - 0.5 < second < first - 0.015
+    first, second = worker.call(None, deadlineAtMs=in_ms(60_000))["output"]
+    assert first - 30 < second < first - 0.015
     assert worker.call(None, deadlineAtMs=in_ms(1))["output"][1] == 0
 
 
@@ -292,8 +292,9 @@ def test_a_request_that_is_still_being_read_at_sigterm_is_not_begun(serve: Start
     worker = serve("def handle(input):\n print('begun')")
     numbers = b"0," * 5_000_000
     worker.write(1, b'{"executionId":"e","metadata":{},"input":[%b0]}' % numbers)
+    until = time.monotonic() + PATIENCE_SECONDS
     while array("i", fcntl.ioctl(worker.stdin, termios.FIONREAD, bytes(4)))[0] > 0:
-        pass
+        assert time.monotonic() < until, worker.log()
     worker.terminate()
     assert worker.wait() == 0
     assert worker.log() == ""
