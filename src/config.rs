@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 
+use crate::gateway::origin::Origin;
 use crate::hot::thread::{Spin, usable_cores};
 
 /// How the scheduler thread waits for work.
@@ -92,6 +93,10 @@ pub struct ServeArgs {
     /// Serve function writes, the list of executions and the lines of functions on --listen though it is not bound to loopback
     #[arg(long, help_heading = "Listeners")]
     pub allow_writes: bool,
+    /// Web pages of this origin may invoke functions and read on --listen (scheme://host[:port]; may be repeated);
+    /// default: none
+    #[arg(long, value_name = "ORIGIN", help_heading = "Listeners")]
+    pub allow_origin: Vec<Origin>,
     /// Accept functions with `local.command` over HTTP: whoever may write functions may then run programs here
     #[arg(long, help_heading = "Listeners")]
     pub allow_local_exec: bool,

@@ -23,6 +23,7 @@ pub enum Code {
     ExecutionLostOnRestart,
     MethodNotAllowed,
     ForeignHost,
+    ForeignOrigin,
     WritesDisabled,
     ListingDisabled,
     LogsDisabled,
@@ -99,7 +100,7 @@ impl Source {
 
 impl Code {
     /// Every code, in the order of the enum.
-    pub const ALL: [Code; 58] = [
+    pub const ALL: [Code; 59] = [
         Code::BadRequest,
         Code::InvalidJson,
         Code::CursorExpired,
@@ -112,6 +113,7 @@ impl Code {
         Code::ExecutionLostOnRestart,
         Code::MethodNotAllowed,
         Code::ForeignHost,
+        Code::ForeignOrigin,
         Code::WritesDisabled,
         Code::ListingDisabled,
         Code::LogsDisabled,
@@ -167,6 +169,7 @@ impl Code {
             Code::BadRequest | Code::InvalidJson | Code::CursorExpired => 400,
             Code::Unauthorized => 401,
             Code::ForeignHost
+            | Code::ForeignOrigin
             | Code::WritesDisabled
             | Code::ListingDisabled
             | Code::LogsDisabled
@@ -237,6 +240,7 @@ impl Code {
             Code::ExecutionLostOnRestart => "EXECUTION_LOST_ON_RESTART",
             Code::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Code::ForeignHost => "FOREIGN_HOST",
+            Code::ForeignOrigin => "FOREIGN_ORIGIN",
             Code::WritesDisabled => "WRITES_DISABLED",
             Code::ListingDisabled => "LISTING_DISABLED",
             Code::LogsDisabled => "LOGS_DISABLED",
@@ -311,6 +315,7 @@ impl Code {
             | Code::ExecutionLostOnRestart
             | Code::MethodNotAllowed
             | Code::ForeignHost
+            | Code::ForeignOrigin
             | Code::WritesDisabled
             | Code::ListingDisabled
             | Code::LogsDisabled

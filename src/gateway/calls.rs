@@ -10,7 +10,9 @@ use hyper::{Method, Request, Response};
 
 use super::Gateway;
 use super::body::Source;
+use super::cors;
 use super::listener::{Listener, ListenerKind};
+use super::origin;
 use super::reply::{self, Body};
 use super::route::{Call, route};
 use super::server::{check_host, headless};
@@ -23,6 +25,34 @@ use crate::openapi;
 pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<Incoming>) -> Response<Body> {
     // Also where the requests are such that nothing is ever poked.
     gateway.take_grants();
+    let is_clients = listener.kind == ListenerKind::Clients;
+    let named = if is_clients { gateway.settings.flags.allow_origin.as_slice() } else { &[] };
+    let page = if is_clients {
+        origin::check_named(request.headers(), named)
+    } else {
+        origin::check_none(request.headers()).map(|()| None)
+    };
+    let (mut response, page) = match page.map(|page| page.cloned()) {
+        Ok(page) => (answer_to(gateway, listener, page.is_some(), request).await, page),
+        Err(refusal) => (reply::refusal(&refusal.closing()), None),
+    };
+    if gateway.draining.get() && is_clients {
+        // The client takes its next request elsewhere, without racing an idle close.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if !named.is_empty() {
+        cors::open(&mut response, page);
+    }
+    response
+}
+
+/// The same, where it is known whether a web page asks, and that it may.
+async fn answer_to(
+    gateway: &Rc<Gateway>,
+    listener: Listener,
+    is_page: bool,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
     if listener.is_loopback
         && let Err(refusal) = check_host(&request)
@@ -30,6 +60,9 @@ pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<
         return reply::refusal(&refusal.closing());
     }
     let (parts, body) = request.into_parts();
+    if is_page && cors::is_preflight(&parts) {
+        return cors::preflight();
+    }
     let call = match route(&method, parts.uri.path()) {
         Ok(call) if call.is_management() => {
             return reply::refusal(&served_elsewhere(parts.uri.path(), MANAGEMENT));
@@ -40,6 +73,9 @@ pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<
         Ok(call) if !call.is_internal() && listener.kind == ListenerKind::Runtimes => {
             return reply::refusal(&served_elsewhere(parts.uri.path(), CLIENTS).closing());
         }
+        Ok(call) if is_page && !call.is_for_pages() => {
+            return reply::refusal(&origin::not_for_pages().closing());
+        }
         Ok(call)
             if !listener.may_operate(&gateway.settings.flags)
                 && let Some(refusal) = call.refusal_of_clients() =>
@@ -49,12 +85,7 @@ pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<
         Ok(call) => call,
         Err(refusal) => return reply::refusal(&refusal.closing()),
     };
-    let mut response = serve_call(gateway, call, listener, &parts, Source::Wire(body)).await;
-    if gateway.draining.get() && listener.kind == ListenerKind::Clients {
-        // The client takes its next request elsewhere, without racing an idle close.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    headless(is_head, response)
+    headless(is_head, serve_call(gateway, call, listener, &parts, Source::Wire(body)).await)
 }
 
 const CLIENTS: &str = "the client listener (--listen)";

@@ -6,6 +6,8 @@
 //! | `server` | listeners and connections |
 //! | `wire` | the socket under a connection |
 //! | `listener` | where a request came in, and what its answer may show |
+//! | `origin` | which web pages are answered |
+//! | `cors` | what lets their browser hand an answer on |
 //! | `route` | a path becomes a call |
 //! | `calls` | a call is answered, or passed on to control |
 //! | `admit` | parse, validate, resolve, take a record: then `enqueue` |
@@ -31,6 +33,7 @@ pub mod announcements;
 pub mod body;
 pub mod calls;
 pub mod cargo;
+pub mod cors;
 pub mod executions;
 pub mod grants;
 pub mod history;
@@ -39,6 +42,7 @@ pub mod json;
 pub mod keys;
 pub mod listener;
 pub mod listing;
+pub mod origin;
 pub mod record;
 pub mod reply;
 pub mod route;

@@ -92,6 +92,35 @@ impl Call<'_> {
         Some(Refusal::new(code, message))
     }
 
+    /// Whether a web page may make it, where pages may call at all: it invokes or reads.
+    #[must_use]
+    pub fn is_for_pages(&self) -> bool {
+        match self {
+            Call::Invoke(_)
+            | Call::Enqueue(_)
+            | Call::ReadExecution(_)
+            | Call::ListExecutions
+            | Call::ExecutionLogs(_)
+            | Call::ListFunctions
+            | Call::ReadFunction(_)
+            | Call::FunctionLogs(_)
+            | Call::Healthz
+            | Call::Readyz
+            | Call::Metrics
+            | Call::OpenApi
+            | Call::Page
+            | Call::DebugState => true,
+            Call::CreateFunction
+            | Call::PutFunction(_)
+            | Call::DeleteFunction(_)
+            | Call::PutReplicas(_)
+            | Call::CancelExecution(_)
+            | Call::JobInput(_)
+            | Call::CompleteJob(_)
+            | Call::AnnounceInstance => false,
+        }
+    }
+
     /// Whether a gateway answers it, wherever it came in.
     #[must_use]
     pub fn is_gateways(&self) -> bool {

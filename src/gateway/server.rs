@@ -351,10 +351,7 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 pub fn check_host(request: &Request<Incoming>) -> Result<(), Refusal> {
     let Some(value) = request.headers().get(HOST) else { return Ok(()) };
     let text = value.to_str().unwrap_or("");
-    let host = match text.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => text.rsplit_once(':').map_or(text, |(host, _)| host),
-    };
+    let (host, _) = split_authority(text);
     if is_local(host) {
         return Ok(());
     }
@@ -366,12 +363,27 @@ pub fn check_host(request: &Request<Incoming>) -> Result<(), Refusal> {
     ))
 }
 
+/// The host and the port of an authority; an IPv6 address without its brackets.
+pub(super) fn split_authority(text: &str) -> (&str, Option<&str>) {
+    match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']').unwrap_or((rest, ""));
+            (host, rest.strip_prefix(':'))
+        }
+        None => text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    }
+}
+
 fn is_local(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) || is_localhost(host)
+}
+
+/// Whether a name is `localhost` or below it, which leads to the machine of whoever looks it up.
+pub(super) fn is_localhost(host: &str) -> bool {
     const NAME: &[u8] = b"localhost";
-    host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        || host.as_bytes().split_last_chunk::<{ NAME.len() }>().is_some_and(|(domain, name)| {
-            name.eq_ignore_ascii_case(NAME) && (domain.is_empty() || domain.ends_with(b"."))
-        })
+    host.as_bytes().split_last_chunk::<{ NAME.len() }>().is_some_and(|(domain, name)| {
+        name.eq_ignore_ascii_case(NAME) && (domain.is_empty() || domain.ends_with(b"."))
+    })
 }
 
 /// An answer to `HEAD` has no body.

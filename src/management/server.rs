@@ -10,6 +10,7 @@ use crate::control::Control;
 use crate::error::{Code, Refusal};
 use crate::gateway::body::Reading;
 use crate::gateway::listener::{Listener, ListenerKind};
+use crate::gateway::origin::check_own;
 use crate::gateway::reply::{self, Body};
 use crate::gateway::route::route;
 use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, headless};
@@ -46,6 +47,10 @@ async fn answer(
     listener: Listener,
     request: Request<Incoming>,
 ) -> Response<Body> {
+    let named = &control.settings.flags.allow_origin;
+    if let Err(refusal) = check_own(request.headers(), named) {
+        return reply::refusal(&refusal.closing());
+    }
     if listener.is_loopback
         && let Err(refusal) = check_host(&request)
     {

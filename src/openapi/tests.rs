@@ -101,6 +101,25 @@ fn every_call_is_in_the_document_and_every_path_of_the_document_leads_to_the_cal
     assert_eq!(described, commented);
 }
 
+#[test]
+fn every_operation_says_that_a_web_page_is_refused() {
+    let document = document();
+    let mut operations = 0;
+    for (path, item) in object(&document["paths"]) {
+        for (method, operation) in object(item).iter().filter(|(key, _)| METHODS.contains(&key.as_str())) {
+            let forbidden = &operation["responses"]["403"];
+            let forbidden = match forbidden["$ref"].as_str() {
+                Some(place) => document.pointer(place.trim_start_matches('#')).expect("it is there"),
+                None => forbidden,
+            };
+            let said = forbidden["description"].as_str().unwrap_or_default();
+            assert!(said.contains("FOREIGN_ORIGIN"), "{method} {path}: {said}");
+            operations += 1;
+        }
+    }
+    assert!(operations > 15, "{operations}");
+}
+
 /// A function with one more field, or the field set anew; `a.b` is a field of a field.
 fn with(path: &str, value: &Value) -> Value {
     let mut function = json!({ "name": "a", "executionMode": "WARM", "image": "i" });

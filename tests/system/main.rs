@@ -30,6 +30,7 @@ mod logs_followed;
 mod many;
 mod memory;
 mod metrics;
+mod pages;
 mod passing;
 mod pools;
 mod queue;

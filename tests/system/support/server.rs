@@ -87,16 +87,14 @@ impl Server {
     /// The same, by a command that runs the binary with what follows.
     pub fn start_by(mut command: Command, listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
+        let management: &[&str] = if flags.contains(&"--management-listen") {
+            &[]
+        } else {
+            &["--management-listen", "127.0.0.1:0"]
+        };
         let mut child = command
-            .args([
-                "serve",
-                "--listen",
-                listen,
-                "--management-listen",
-                "127.0.0.1:0",
-                "--runtime-listen",
-                runtime_listen,
-            ])
+            .args(["serve", "--listen", listen, "--runtime-listen", runtime_listen])
+            .args(management)
             .arg("--state-dir")
             .arg(state.path())
             .args(flags)
