@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -50,6 +50,14 @@ pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
 /// A failure with its own status, code and text.
 pub(crate) fn failure(failure: &Failure) -> Answer {
     error(failure.status(), failure.code(), &failure.to_string())
+}
+
+/// 403, to a web page. Its body is not read, so the connection ends.
+pub(crate) fn foreign_origin() -> Answer {
+    let message = "a web page asks (Origin or Sec-Fetch-Site), and an instance answers none";
+    let mut answer = error(StatusCode::FORBIDDEN, "FOREIGN_ORIGIN", message);
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 /// 404, naming the routes there are.

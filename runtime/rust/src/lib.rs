@@ -68,8 +68,8 @@
 //! its handler had ended. Both: 2 if the environment does not say clearly what to do.
 //!
 //! # Parts
-//! `settings` (environment) → `listener` → `server` (accept, drain) → `route` →
-//! `invocation` (body, input, handler, output) → `answer`. For a JOB: `settings` with
+//! `settings` (environment) → `listener` → `server` (accept, drain) → `route`, which
+//! `origin` keeps web pages from → `invocation` (body, input, handler, output) → `answer`. For a JOB: `settings` with
 //! `assignment` → `job` → `control_plane` (its two calls, over a
 //! [`client`]'s connection) around the same `invocation` →
 //! `completion`. For an instance in Kubernetes: `announcement`. Both know the control plane
@@ -98,6 +98,7 @@ mod limits;
 mod listener;
 mod log;
 mod metrics;
+mod origin;
 mod output;
 mod panics;
 mod route;

@@ -9,6 +9,7 @@ use crate::answer;
 use crate::failure::Failure;
 use crate::handler::Handler;
 use crate::invocation;
+use crate::origin;
 use crate::server::Instance;
 
 /// Answers one request.
@@ -19,6 +20,9 @@ pub(crate) async fn answer<H, Args>(
 where
     H: Handler<Args>,
 {
+    if origin::is_page(request.headers()) {
+        return answer::foreign_origin();
+    }
     match request.uri().path() {
         "/invoke" if request.method() == Method::POST => invocation::invoke(instance, request).await,
         "/health" if request.method() == Method::GET => match instance.handler.health() {

@@ -12,7 +12,7 @@ fn the_input_is_posted_to_the_path_with_all_that_is_known_of_the_execution() {
     let instance = start(&[&secret[..], &[("WATCHDOG_HTTP_PATH", "/fn?a=b"), ("MINE", "m")]].concat());
     let answer = instance.connect().invoke(
         "x-trace-id: t-1\r\ntraceparent: 00-1-2-01\r\nx-attempt: 3\r\nx-deadline-ms: 60000\r\n\
-         idempotency-key: key 1\r\nx-other: not this\r\n",
+         idempotency-key: key 1\r\nx-other: not this\r\nsec-fetch-site: none\r\n",
         r#"{"metadata":{"k":"v"},"input": {"do":"tell", "a" : 1e400} }"#,
     );
     let told = answer.json();

@@ -43,6 +43,7 @@ pub const CASES: &[Case] = &[
     Case { name: "broken JSON", run: refusals::broken_json },
     Case { name: "no input", run: refusals::no_input },
     Case { name: "unknown path and method", run: refusals::unknown_path_and_method },
+    Case { name: "a web page", run: refusals::a_web_page },
     Case { name: "a body that is too large", run: refusals::body_too_large },
     Case { name: "an error with status and code", run: failures::error_with_status_and_code },
     Case { name: "a panic", run: failures::panic },

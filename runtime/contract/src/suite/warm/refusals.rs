@@ -48,6 +48,49 @@ pub fn unknown_path_and_method(subject: &Subject) {
     assert_eq!(wrong.header("allow"), Some("POST"));
 }
 
+/// What a browser marks is refused, whatever it asks, before a body is read and before anything runs.
+pub fn a_web_page(subject: &Subject) {
+    for door in [Door::Socket, Door::Port] {
+        let instance = Instance::with(subject, "exit", door, &[]);
+        for request in [
+            "POST /invoke",
+            "GET /invoke",
+            "OPTIONS /invoke",
+            "GET /health",
+            "GET /metrics",
+            "GET /",
+            "POST /nowhere",
+        ] {
+            for marks in [
+                "Origin: http://evil.example\r\n",
+                "Origin: null\r\n",
+                "Origin:\r\n",
+                "Origin: a\r\nOrigin: a\r\n",
+                "Origin: http://fn\r\nSec-Fetch-Site: same-origin\r\n",
+                "Sec-Fetch-Site: cross-site\r\n",
+                "Sec-Fetch-Site: same-site\r\n",
+                "Sec-Fetch-Site: none\r\nSec-Fetch-Site: none\r\n",
+            ] {
+                let mut connection = instance.connect();
+                let length = if request.starts_with("POST") { "Content-Length: 11\r\n" } else { "" };
+                connection.send(format!(
+                    "{request} HTTP/1.1\r\nHost: fn\r\nX-Execution-Id: e-1\r\n{marks}{length}\r\n"
+                ));
+                let answer = connection.receive();
+                assert_eq!(answer.failure(), (403, "FOREIGN_ORIGIN".to_owned()), "{request} {marks}");
+                assert_eq!(answer.header("connection"), Some("close"));
+                assert_eq!(answer.header("access-control-allow-origin"), None);
+                assert!(connection.is_closed());
+            }
+        }
+        instance.wait_for_metric("picofaas_runtime_invocation_seconds_count 0");
+        // What was typed into a browser is nobody's page.
+        let mut connection = instance.connect();
+        connection.send("GET /health HTTP/1.1\r\nHost: fn\r\nSec-Fetch-Site: none\r\n\r\n");
+        assert_eq!(connection.receive().status, 200);
+    }
+}
+
 pub fn body_too_large(subject: &Subject) {
     let instance = Instance::with(subject, "echo", Door::Socket, &[("MAX_BODY", "100")]);
     let fits = format!(r#"{{"input":"{}"}}"#, "x".repeat(88));

@@ -125,9 +125,16 @@ final class Conversation extends ChannelInboundHandlerAdapter {
         HttpHeaders headers = head.headers();
         int query = head.uri().indexOf('?');
         String path = query < 0 ? head.uri() : head.uri().substring(0, query);
-        Exchange begun = new Exchange(Exchange.route(head.method().name(), path), HttpUtil.isKeepAlive(head), path,
-            Ids.of(headers::get));
+        Exchange.Route route = Origin.isPage(headers) ? Exchange.Route.FOREIGN_ORIGIN
+            : Exchange.route(head.method().name(), path);
+        Exchange begun = new Exchange(route, HttpUtil.isKeepAlive(head), path, Ids.of(headers::get));
         exchange = begun;
+        if (route == Exchange.Route.FOREIGN_ORIGIN) {
+            // Its body is not read, so the connection ends.
+            error(403, "FOREIGN_ORIGIN", "a web page asks (Origin or Sec-Fetch-Site), and an instance answers none",
+                null);
+            return;
+        }
         begun.bodyTimer = context.executor().schedule(() -> {
             if (exchange == begun && !begun.whole) {
                 refuse(Failure.bodyLate());
@@ -180,6 +187,7 @@ final class Conversation extends ChannelInboundHandlerAdapter {
             case HEALTH -> respond(200, JSON, HEALTHY, null);
             case METRICS -> respond(200, "text/plain; version=0.0.4; charset=utf-8", bytes(server.metrics.toString()),
                 null);
+            case FOREIGN_ORIGIN -> throw new IllegalStateException("it was answered when its head had been read");
             case NOT_FOUND -> error(404, "NOT_FOUND", "nothing is at `" + exchange.path
                 + "`: there are POST /invoke, GET /health and GET /metrics", null);
             case POST_ONLY -> error(405, "METHOD_NOT_ALLOWED", "use POST here", "POST");
