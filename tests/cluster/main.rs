@@ -18,6 +18,8 @@ mod jobs;
 mod lease;
 mod logs;
 mod namespace;
+#[path = "../browser/pages/mod.rs"]
+mod pages;
 mod pressure;
 mod prometheus;
 mod registry;

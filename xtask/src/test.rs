@@ -16,7 +16,7 @@ use crate::repository::Repository;
 use crate::scaffold;
 use crate::suites::Suites;
 use crate::tidy;
-use crate::toolbox::{self, Unavailable};
+use crate::toolbox::{self, CHROMIUM, Unavailable};
 use crate::verify::{FUNCTION_IMAGE, Testbed};
 use crate::wait::Stopwatch;
 
@@ -49,7 +49,7 @@ enum Verdict {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 16] = [
+const CHECKS: [Check; 17] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
     Check { name: "clippy", what: "cargo clippy of every target, with -D warnings", run: clippy },
@@ -60,6 +60,11 @@ const CHECKS: [Check; 16] = [
         name: "instructions",
         what: "cargo xtask bench instructions, what the invoke path executes beside what is recorded",
         run: instructions,
+    },
+    Check {
+        name: "browser",
+        what: "what web pages can do, in Chromium: cargo test --package picofaas --test browser",
+        run: browser,
     },
     Check { name: "loom", what: "cargo test --features loom --lib loom_tests", run: loom },
     Check { name: "java", what: "mvn -f runtime/java verify, the Java runtime and its example", run: java },
@@ -115,7 +120,9 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     println!(
         "what they need and this machine lacks (rustfmt, clippy, cargo-deny, jq, redocly, schemathesis, ruff, mypy,"
     );
-    println!("maturin, valgrind, kube-score, prometheus, Kubernetes with containerd and etcd), once:");
+    println!(
+        "maturin, valgrind, kube-score, prometheus, chromium, Kubernetes with containerd and etcd), once:"
+    );
     for check in &checks {
         println!("  {:<12} {}", check.name, check.what);
     }
@@ -189,8 +196,9 @@ fn clippy(repository: &Repository) -> Result<Verdict> {
     if let Err(Unavailable(why)) = toolbox::rustup_component("clippy", "clippy") {
         return Ok(Verdict::Skipped(why));
     }
-    // The second is no part of "all targets", because `cargo test` does not run it.
-    for targets in [&["--workspace", "--all-targets"][..], &["--package", "picofaas", "--test", "cluster"]] {
+    // The others are no part of "all targets", because `cargo test` does not run it.
+    let others = ["--package", "picofaas", "--test", "cluster", "--test", "browser"];
+    for targets in [&["--workspace", "--all-targets"][..], &others] {
         let arguments = [&["clippy"], targets, &["--", "-D", "warnings"]].concat();
         if let Verdict::Failed(why) = status(repository.cargo(&arguments))? {
             return Ok(Verdict::Failed(format!("cargo {}: {why}", arguments.join(" "))));
@@ -229,6 +237,13 @@ fn test(repository: &Repository) -> Result<Verdict> {
 fn instructions(repository: &Repository) -> Result<Verdict> {
     let ends = instructions::check(repository)?;
     Ok(of_parts(&ends))
+}
+
+fn browser(repository: &Repository) -> Result<Verdict> {
+    if let Err(Unavailable(why)) = toolbox::debian_programs(&[CHROMIUM]) {
+        return Ok(Verdict::Skipped(why));
+    }
+    count(repository.cargo(&["test", "--package", "picofaas", "--test", "browser"]), Tally::from_libtest)
 }
 
 fn loom(repository: &Repository) -> Result<Verdict> {

@@ -34,6 +34,7 @@ pub const PROMETHEUS: Program = Program { name: "prometheus", package: "promethe
 pub const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
 /// It brings callgrind.
 pub const VALGRIND: Program = Program { name: "valgrind", package: "valgrind" };
+pub const CHROMIUM: Program = Program { name: "chromium", package: "chromium" };
 pub const MUSL: Program = Program { name: "musl-gcc", package: "musl-tools" };
 
 /// Why a tool cannot be had here: a sentence for the person who reads that a check was skipped.

@@ -12,7 +12,7 @@ use crate::image::{self, Engine};
 use crate::libtest::Tally;
 use crate::repository::Repository;
 use crate::rights::{self, Calls};
-use crate::toolbox::{self, PROMETHEUS, Unavailable};
+use crate::toolbox::{self, CHROMIUM, PROMETHEUS, Unavailable};
 
 /// The image that functions of the tests run.
 pub const FUNCTION_IMAGE: &str = "picofaas-test-function";
@@ -49,7 +49,7 @@ pub fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn cluster(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
-    if let Err(Unavailable(why)) = toolbox::debian_programs(&[PROMETHEUS]) {
+    if let Err(Unavailable(why)) = toolbox::debian_programs(&[PROMETHEUS, CHROMIUM]) {
         bail!("{why}");
     }
     let (alone, beside): (Vec<_>, Vec<_>) =

@@ -239,15 +239,15 @@ fn restart(installation: &Installation) {
 }
 
 /// `kubectl port-forward` to a Service, for as long as this lives.
-struct Forward {
+pub(super) struct Forward {
     kubectl: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// Kept open: it says there when somebody connects, and would end where nobody reads.
     _said: BufReader<ChildStdout>,
 }
 
 impl Forward {
-    fn to(service: &str, port: u16) -> Self {
+    pub(super) fn to(service: &str, port: u16) -> Self {
         let (service, port) = (format!("service/{service}"), format!(":{port}"));
         let arguments = ["--namespace", "picofaas", "port-forward", &service, &port];
         let mut kubectl = command(&kubeconfig(), &arguments).stdout(Stdio::piped()).spawn().unwrap();
