@@ -202,6 +202,8 @@ mod tests {
     use super::*;
 
     const SECOND: Nanos = 1_000_000_000;
+    /// Only what hangs takes so long.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     fn content(root: &Path, text: &str) -> Arc<Content> {
         fs::write(root.join("source"), text).unwrap();
@@ -212,8 +214,12 @@ mod tests {
     fn with_queue(test: impl AsyncFnOnce(&mut Queue, &Path)) {
         let root = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        tokio::task::LocalSet::new()
-            .block_on(&runtime, async { test(&mut Queue::default(), root.path()).await });
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let mut queue = Queue::default();
+            tokio::time::timeout(PATIENCE, test(&mut queue, root.path()))
+                .await
+                .expect("a build ends in time");
+        });
     }
 
     fn begin(queue: &mut Queue, name: &str, before: Arc<Content>, now: Nanos) {

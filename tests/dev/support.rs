@@ -181,7 +181,8 @@ impl Dev {
             .args(flags)
             .env("XDG_CACHE_HOME", cache)
             .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
+            // Open and silent, as a terminal is: what reads from it waits.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
