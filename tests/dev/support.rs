@@ -51,7 +51,7 @@ Server(os.environ["PICOFAAS_SOCKET"], Handler).serve_forever()
 ///
 /// # Panics
 /// When it takes too long, with what was waited for.
-#[expect(clippy::disallowed_methods, reason = "the one place where the tests' own time enters")]
+#[expect(clippy::disallowed_methods, reason = "here the tests' own time enters")]
 pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -202,8 +202,11 @@ impl Dev {
         dev
     }
 
-    /// Waits for a line that holds this text, after those that were waited for before.
+    /// Waits for a line that holds this text, after those that were waited for before. Other lines may come
+    /// for ever, and are not waited for.
+    #[expect(clippy::disallowed_methods, reason = "here, too, the tests' own time enters")]
     pub fn line(&mut self, text: &str) -> String {
+        let begun = Instant::now();
         loop {
             while self.seen < self.said.len() {
                 self.seen += 1;
@@ -211,7 +214,7 @@ impl Dev {
                     return self.said[self.seen - 1].clone();
                 }
             }
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())) {
                 Ok(line) => self.said.push(line),
                 Err(error) => panic!("no line with {text:?} came ({error}); it said:\n{}", self.all()),
             }
