@@ -99,6 +99,9 @@ pub struct Function {
     pub spec: FunctionSpec,
     /// Identifies this version in `ETag`.
     pub etag: String,
+    /// Identifies it in `ETag` where its values are hidden: at random, as what is made of the values would tell
+    /// whether a guess at them is right.
+    pub hidden_etag: String,
     /// Its lane in the scheduler.
     pub lane: LaneIndex,
     /// Its ring and its credits.

@@ -1,6 +1,5 @@
 //! The HTTP calls that are control's to answer.
 
-use std::hash::BuildHasher as _;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -202,8 +201,8 @@ impl Control {
         }
         let expected = request.headers().get(IF_MATCH);
         let condition = |before: Option<&Registered>| {
-            let etag = before.map(|registered| self.etag(&registered.wanted, listener));
-            expected.map_or(Ok(()), |expected| check_etag(expected, etag.as_deref()))
+            let etag = before.map(|registered| Self::etag(&registered.wanted, listener));
+            expected.map_or(Ok(()), |expected| check_etag(expected, etag))
         };
         let is_new = match &self.resources {
             Some(resources) => self.put_object(resources, &spec, request.body(), condition).await?,
@@ -256,19 +255,20 @@ impl Control {
 
     fn function_response(&self, status: u16, registered: &Registered, listener: Listener) -> Response<Body> {
         let mut response = reply::json(status, self.describe(registered, listener).to_string());
-        if let Ok(etag) = HeaderValue::from_str(&self.etag(&registered.wanted, listener)) {
+        if let Ok(etag) = HeaderValue::from_str(Self::etag(&registered.wanted, listener)) {
             response.headers_mut().insert(ETAG, etag);
         }
         response
     }
 
     /// The entity tag of a version as it is read there. With its values hidden it is another text, and so it has
-    /// another tag: that of the whole is made of the values, and who has it could find out whether a guess is right.
-    fn etag(&self, function: &Function, listener: Listener) -> String {
+    /// another tag.
+    fn etag(function: &Function, listener: Listener) -> &str {
         if listener.shows_values() || !function.spec.has_values() {
-            return function.etag.clone();
+            &function.etag
+        } else {
+            &function.hidden_etag
         }
-        format!("\"{:016x}\"", self.tag_key.hash_one(&function.etag))
     }
 
     /// How what serves of a function stands.

@@ -10,6 +10,7 @@
 //! 5. gateways *publish* it under its name, and nobody pushes to the old doorway any more;
 //! 6. the old lane is *closed*, its instances retire, and when nothing runs it is forgotten.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -316,6 +317,8 @@ pub fn version(spec: FunctionSpec, lane: LaneIndex, meters: Arc<Meters>) -> Func
     let places = usize::from(places(&spec));
     Function {
         etag: spec.etag(),
+        // Keys of a hash map are random, and no two maps have the same.
+        hidden_etag: format!("\"{:016x}\"", RandomState::new().hash_one(lane)),
         lane,
         doorway: Arc::new(Doorway::new(spec.queue_size)),
         addresses: (0..places).map(|_| ArcSwapOption::empty()).collect(),

@@ -23,7 +23,6 @@ pub mod runnable;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::hash::RandomState;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -97,8 +96,6 @@ pub struct Control {
     pub loaded: Cell<bool>,
     /// No new invocation is admitted.
     pub draining: Cell<bool>,
-    /// Makes entity tags that tell nothing of what they are made of. Another one in each process.
-    tag_key: RandomState,
 }
 
 impl Control {
@@ -129,7 +126,6 @@ impl Control {
             queue_slots: Cell::new(0),
             loaded: Cell::new(false),
             draining: Cell::new(false),
-            tag_key: RandomState::new(),
         })
     }
 

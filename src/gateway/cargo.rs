@@ -404,6 +404,7 @@ mod tests {
         let spec = parse_function(text.as_bytes()).expect("a function");
         let function = Function {
             etag: spec.etag(),
+            hidden_etag: String::new(),
             lane: 0,
             doorway: Arc::new(Doorway::new(1)),
             addresses: Box::default(),
