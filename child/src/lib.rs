@@ -9,10 +9,12 @@
 //! | `stream` | where its standard streams lead |
 //! | `gate` | what a child does to itself before that: cgroups and limits |
 //! | `child` | the making, with all unsafe code, and the end |
+//! | `line` | whose execution a line that it writes says it is of |
 
 mod child;
 mod environment;
 mod gate;
+pub mod line;
 mod program;
 mod stream;
 

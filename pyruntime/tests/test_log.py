@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from conftest import ID, IDS, Start
+import os
+import subprocess
+import sys
+
+from conftest import ID, IDS, PACKAGE, Start
 
 
 def test_what_is_printed_has_the_ids_in_each_line(serve: Start) -> None:
@@ -24,10 +28,52 @@ def test_what_is_printed_has_the_ids_in_each_line(serve: Start) -> None:
     worker.call(None)
     worker.call(None)
     once = (
-        f"{IDS}one 2 \n{IDS}three\n{IDS}to stderr\nwith the id {ID}\n{IDS}from a thread\n"
+        f"{IDS}one 2 \n{IDS}three\n{IDS}to stderr\n{IDS}with the id {ID}\n{IDS}from a thread\n"
         f"{IDS}other half\n{IDS}half a line\n"
     )
     assert sorted(worker.log().splitlines()) == sorted(("at import\n" + once + once).splitlines())
+
+
+def test_a_line_that_names_its_request_stays_as_it_is_and_an_id_within_a_line_names_nothing(
+    serve: Start,
+) -> None:
+    names = [f"executionId={ID} a", f"info executionId={ID} b", f'{{"c": {{}}, "executionId": "{ID}"}}']
+    within = [
+        f"for user executionId={ID}",
+        f"executionId={'b' * 40} {ID}",
+        f'{{"user": {{"executionId": "{ID}"}}}}',
+        f'{{"executionId": "{ID}", is cut',
+    ]
+    worker = serve("def handle(lines): print(*lines, sep='\\n')")
+    worker.call(names + within)
+    assert worker.log().splitlines() == names + [IDS + line for line in within]
+
+
+def test_lines_of_threads_do_not_mix_however_slowly_they_are_read() -> None:
+    program = """
+import threading
+from picofaas_runtime.journal import Journal
+Journal().install()
+def say(letter):
+    for _ in range(200):
+        print(letter * 8000)
+threads = [threading.Thread(target=say, args=(letter,)) for letter in "abcd"]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGE)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stderr is not None
+        text = b""
+        # A page of the pipe at a time, so that it is full and takes a line in parts.
+        while part := os.read(process.stderr.fileno(), 4096):
+            text += part
+    assert process.returncode == 0, text.decode()
+    lines = text.decode().splitlines()
+    assert len(lines) == 800
+    assert {line[0] * 8000 for line in lines} == set(lines)
 
 
 def test_a_line_without_an_end_is_its_requests_and_not_the_nexts(serve: Start) -> None:

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use picofaas_child::line::execution_id;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::AbortHandle;
 
@@ -313,26 +314,9 @@ fn names_another(text: &str, execution: Option<ExecutionId>) -> bool {
     words.filter(|word| word.len() == ID_LEN).any(|word| ExecutionId::parse(word) != execution)
 }
 
-/// The execution that a line names: `executionId=…` as in logfmt, or `"executionId":"…"` as in
-/// JSON. The first that has the form of an id counts.
+/// The execution that a line says it is of ([`execution_id`]).
 fn named_execution(text: &str) -> Option<ExecutionId> {
-    const NAME: &str = "executionId";
-    let goes_on = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    let bytes = text.as_bytes();
-    text.match_indices(NAME).find_map(|(at, _)| {
-        if at > 0 && goes_on(bytes.get(at - 1)) {
-            return None;
-        }
-        let rest = &text[at + NAME.len()..];
-        let value = match rest.strip_prefix('=') {
-            Some(value) => value.strip_prefix('"').unwrap_or(value),
-            None => rest.strip_prefix('"')?.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?,
-        };
-        if goes_on(value.as_bytes().get(ID_LEN)) {
-            return None;
-        }
-        ExecutionId::parse(value.get(..ID_LEN)?)
-    })
+    ExecutionId::parse(execution_id(text)?)
 }
 
 #[cfg(test)]
@@ -367,7 +351,7 @@ mod tests {
             format!("executionId=\"{id}\" x"),
             format!("{{\"executionId\":\"{id}\"}}"),
             format!("{{\"executionId\": \"{id}\"}}"),
-            format!("executionId=none executionId={id}"),
+            format!("2026-11-29T06:00:00Z [main] executionId={id} x"),
         ] {
             assert_eq!(named_execution(&named), Some(id), "{named}");
         }
@@ -378,6 +362,8 @@ mod tests {
             format!("executionId={}", &text[1..]),
             format!("executionId {text}"),
             format!("myexecutionId={text}"),
+            format!("for user executionId={text}"),
+            format!("{{\"user\":{{\"executionId\":\"{text}\"}}}}"),
             format!("executionId=ä{}", &text[2..]),
             text,
             String::new(),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from _thread import _count, get_ident
+from _thread import RLock, _count, get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,18 @@ LINE_CHARS_MAX = 8192
 # Lines that were begun and are not at their end; when there are more, all are ended.
 BEGUN_MAX = 1024
 LOG = 2
+
+# Held by the thread that writes lines. A handler of a signal may write within that, on the same thread.
+_writing = RLock()
+
+
+def _begin_anew() -> None:
+    """In a process that was forked while another thread wrote, which is not there to end it."""
+    global _writing
+    _writing = RLock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 class Journal:
@@ -132,14 +144,35 @@ def _put(request: dict[str, Any] | None, lines: list[str]) -> None:
     else:
         prefix, own = ids(request) + " ", request.get("executionId", "")
     text = "".join(
-        f"{piece}\n" if own in piece else f"{prefix}{piece}\n" for line in lines for piece in _pieces(line)
+        f"{piece}\n" if not own or _names(piece, own) else f"{prefix}{piece}\n"
+        for line in lines
+        for piece in _pieces(line)
     )
     data = text.encode("utf-8", "backslashreplace")
-    try:
-        while data:
-            data = data[os.write(LOG, data) :]
-    except OSError:
-        pass  # Nobody reads the log any more, and there is nowhere else to say so.
+    # A pipe takes more than PIPE_BUF bytes in parts, between which it takes those of another thread.
+    with _writing:
+        try:
+            while data:
+                data = data[os.write(LOG, data) :]
+        except OSError:
+            pass  # Nobody reads the log any more, and there is nowhere else to say so.
+
+
+def _names(line: str, own: str) -> bool:
+    """Whether a line says of itself, where the watchdog looks for it, that it is of this execution: at
+    its head, as in `info executionId=…`, or as a member of the JSON object that it is. Anywhere else the
+    id may be what somebody sent."""
+    if own not in line:
+        return False
+    if line.lstrip().startswith("{"):
+        import json
+
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(value, dict) and value.get("executionId") == own
+    return f"executionId={own}" in line.split(maxsplit=2)[:2]
 
 
 def _pieces(line: str) -> list[str]:

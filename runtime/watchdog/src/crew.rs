@@ -107,7 +107,7 @@ impl Handler<()> for Standing {
             return Ok(());
         }
         let last = match &*self.crew.last_end.borrow() {
-            Some(end) => format!("no worker is ready: {end}"),
+            Some(end) => format!("no worker is ready: {}", end.for_anybody()),
             None => "no worker is ready yet".to_owned(),
         };
         Err(HandlerError::new(503, "NOT_READY", last))

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use picofaas_child::line::execution_id;
 use picofaas_runtime::{Context, Logger};
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::{spawn_local, yield_now};
@@ -196,13 +197,17 @@ impl Page {
         if !line.contains("executionId") {
             self.spoke = Some(Instant::now());
         }
-        let named = if self.is_rest { None } else { self.last.take(line, self.read) };
+        if !self.is_rest {
+            self.last.take(line, self.read);
+        }
         let only = self.roll.as_ref().and_then(|roll| roll.only());
-        let is_of = |owner: &Logger| named.is_none_or(|id| id == owner.execution_id());
+        // A child that says itself whose line it is knows best: what it writes late may be of another execution
+        // than the one that it has now.
+        let named = if self.is_rest { None } else { execution_id(line).filter(|id| !id.is_empty()) };
+        let says =
+            |owner: &Logger| named.is_some_and(|id| id == owner.execution_id() || self.last.had_several());
         match only.as_ref().or(self.owner.as_ref()) {
-            // A child that names the execution itself, as JSON perhaps, knows best: what it writes late
-            // may be of another than the one that it has now.
-            Some(owner) if is_of(owner) && !line.contains(owner.execution_id()) => owner.log(line),
+            Some(owner) if !says(owner) => owner.log(line),
             Some(_) | None => log::line(line),
         }
         self.read = Read::Whole;

@@ -99,6 +99,25 @@ impl End {
         !matches!(self, Self::Stuck)
     }
 
+    /// How the worker ended, as anybody may be told.
+    pub(crate) fn for_anybody(&self) -> String {
+        match self {
+            // The fault may quote the reply, which is the caller's of its request.
+            Self::NoReply { .. } => {
+                "the worker was killed, for it does not keep to the protocol: a reply is none".to_owned()
+            }
+            Self::Unstartable(_)
+            | Self::Unready(_)
+            | Self::Exited(_)
+            | Self::Garbage(_)
+            | Self::TooLarge { .. }
+            | Self::Deadline { .. }
+            | Self::CallerGone { .. }
+            | Self::Stuck
+            | Self::Closing => self.to_string(),
+        }
+    }
+
     /// What a request that was held is answered, with what it may be told of the worker's last lines.
     pub(crate) fn error(&self, sequence: u32, last_line: &LastLine) -> HandlerError {
         match self {

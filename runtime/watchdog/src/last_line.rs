@@ -4,14 +4,16 @@
 //! attempt's where it was read while the attempt was under way and
 //!
 //! - the process never had another execution: then every line is, or
-//! - the line says so itself, with `executionId=…` or `"executionId":"…"`, and was read in one piece. Who
-//!   writes the beginning of a line must not get what another writes behind it.
+//! - the line says so itself ([`execution_id`]), and was read in one piece. Who writes the beginning of a line
+//!   must not get what another writes behind it.
 //!
 //! A line with the id of another execution is nobody's, nor is one that was begun before the attempt. Each
 //! line stands for itself: what follows one with an id, as a traceback does, needs the id, too. Of a line
 //! that is cut only the beginning counts.
 
 use std::fmt;
+
+use picofaas_child::line::execution_id;
 
 /// How many hexadecimal digits an execution's id has.
 const ID_DIGITS: usize = 40;
@@ -75,6 +77,11 @@ impl LastLines {
         matches!(self.had, Had::Nobodys)
     }
 
+    /// Whether it had more than one.
+    pub(crate) fn had_several(&self) -> bool {
+        matches!(self.had, Had::Several)
+    }
+
     /// An attempt of an execution begins, under a key of its own.
     pub(crate) fn begin(&mut self, key: u32, execution: &str) {
         match &self.had {
@@ -90,11 +97,11 @@ impl LastLines {
         self.under_way.retain(|attempt| attempt.key != key);
     }
 
-    /// Takes the next line of the process. Where it had several executions, which one the line names.
-    pub(crate) fn take<'a>(&mut self, line: &'a str, read: Read) -> Option<&'a str> {
+    /// Takes the next line of the process.
+    pub(crate) fn take(&mut self, line: &str, read: Read) {
         let line = line.trim();
         if line.is_empty() {
-            return None;
+            return;
         }
         let ids = Ids::of(line);
         let only = match self.had {
@@ -102,7 +109,7 @@ impl LastLines {
                 if ids == Ids::None {
                     self.at_start = Some(line.to_owned());
                 }
-                return None;
+                return;
             }
             Had::Only(_) => true,
             Had::Several => false,
@@ -111,22 +118,18 @@ impl LastLines {
             let own = &*attempt.execution;
             let is_own = match ids {
                 Ids::None => only && read != Read::BegunBefore,
-                Ids::One { id, named } if id == own => match read {
-                    Read::Whole => only || named,
+                Ids::One(id) if id == own => match read {
+                    Read::Whole => only || execution_id(line) == Some(own),
                     Read::InParts => only,
                     Read::BegunBefore => false,
                 },
-                Ids::One { .. } | Ids::Several => false,
+                Ids::One(_) | Ids::Several => false,
             };
             match (is_own, &attempt.last) {
                 (true, _) => attempt.last = Last::Own(line.to_owned()),
                 (false, Last::Nothing) => attempt.last = Last::Withheld,
                 (false, Last::Withheld | Last::Own(_)) => {}
             }
-        }
-        match ids {
-            Ids::One { id, named: true } if !only => Some(id),
-            Ids::None | Ids::One { .. } | Ids::Several => None,
         }
     }
 
@@ -181,11 +184,8 @@ impl fmt::Display for LastLine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ids<'a> {
     None,
-    /// The same one, as often as it is there; and whether it is called one.
-    One {
-        id: &'a str,
-        named: bool,
-    },
+    /// The same one, as often as it is there.
+    One(&'a str),
     Several,
 }
 
@@ -194,24 +194,23 @@ impl<'a> Ids<'a> {
     fn of(line: &'a str) -> Self {
         let mut ids = Self::None;
         for (at, _) in line.match_indices(NAME) {
-            let own_word = !line[..at].bytes().next_back().is_some_and(goes_on);
             if let Some(id) = value(&line[at + NAME.len()..]).filter(|id| !id.is_empty()) {
-                ids = ids.and(id, own_word);
+                ids = ids.and(id);
             }
         }
         for word in line.split(|character: char| !character.is_ascii_hexdigit()) {
             if word.len() == ID_DIGITS {
-                ids = ids.and(word, false);
+                ids = ids.and(word);
             }
         }
         ids
     }
 
-    fn and(self, id: &'a str, named: bool) -> Self {
+    fn and(self, id: &'a str) -> Self {
         match self {
-            Self::None => Self::One { id, named },
-            Self::One { id: other, named: before } if other == id => Self::One { id, named: named || before },
-            Self::One { .. } | Self::Several => Self::Several,
+            Self::None => Self::One(id),
+            Self::One(other) if other == id => self,
+            Self::One(_) | Self::Several => Self::Several,
         }
     }
 }

@@ -105,6 +105,53 @@ fn a_late_line_that_names_its_execution_is_logged_as_that_ones() {
 }
 
 #[test]
+fn an_id_that_somebody_sent_takes_no_line_away_and_is_told_no_line() {
+    let mut instance = obeying();
+    assert_eq!(invoke(&instance, A, r#""pass""#).status, 200);
+    for line in [
+        format!("{CARD} for user executionId={A}"),
+        format!("user executionId={A}: {CARD} in execution {B}"),
+        format!("{{'user':{{'executionId':'{A}'}},'m':'{CARD}'}}").replace('\'', "\\\\\\\""),
+    ] {
+        assert_eq!(invoke(&instance, B, &format!(r#""log('{line}')""#)).status, 200);
+        let logged = instance.line_with(CARD);
+        assert!(logged.starts_with(&format!("info executionId={B} traceId=- ")), "{logged}");
+    }
+    // Beside the one that it names, too.
+    let instance = obeying_several();
+    let mut held = ask(&instance, A, r#""held = sequence""#);
+    instance.wait_for("picofaas_runtime_in_flight 1");
+    let end = format!(r#""log('{CARD} for executionId={A}'); os.kill(PID, 9)""#);
+    assert_eq!(invoke(&instance, B, &end).message(), format!("{KILLED}{ELSEWHERE}"));
+    assert_eq!(held.receive().message(), format!("{KILLED}{ELSEWHERE}"));
+}
+
+#[test]
+fn what_was_wrong_with_a_reply_is_not_told_by_health() {
+    let directory = tempfile::tempdir().unwrap();
+    let broken = directory.path().join("broken");
+    let instance = instance_with(
+        &script(&format!(
+            r#"
+if os.path.exists({broken:?}): read()
+say(0, {{"ready": True}})
+sequence, request = read()
+open({broken:?}, "w").close()
+say(sequence, {{"error": request["input"]}})
+read()
+"#
+        )),
+        &NAMED,
+    );
+    let message = invoke(&instance, A, &format!(r#""{CARD}""#)).message();
+    assert!(message.contains(CARD), "its own caller is told: {message}");
+    instance.wait_for("picofaas_watchdog_worker_restarts_total{reason=\"garbage\"} 1");
+    let health = instance.connect().get("/health");
+    assert_eq!(health.failure(), (503, "NOT_READY".to_owned()));
+    assert!(health.message().ends_with("a reply is none"), "{}", health.message());
+}
+
+#[test]
 fn what_another_writes_behind_the_beginning_of_a_line_is_not_told_to_who_began_it() {
     let instance = obeying();
     let late = format!(
