@@ -309,7 +309,7 @@ impl Settings {
         self.flags.poll_spin_us.unwrap_or(default) * 1000
     }
 
-    /// How long a record is kept after its end.
+    /// How long an execution is kept after its end.
     #[must_use]
     pub fn retention(&self) -> Duration {
         Duration::from_secs(self.flags.retention_s)

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use crate::hot::ticket::Ticket;
 
-/// Names one execution to clients: the boot of the process, the ticket of its record and 64
+/// Names one execution to clients: the boot of the process, its ticket and 64
 /// random bits, written as 40 lower-case hexadecimal digits.
 ///
 /// The boot tells the id of an earlier process (lost on restart) from one that never was; the
-/// ticket finds the record without a map; the random bits keep others from guessing it.
+/// ticket finds the execution without a map; the random bits keep others from guessing it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ExecutionId {
     /// When the process started, see [`boot_number`].
     pub boot: u32,
-    /// Which record.
+    /// Which execution.
     pub ticket: Ticket,
     /// Random.
     pub nonce: u64,

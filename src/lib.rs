@@ -3,7 +3,7 @@
 //!
 //! | part | holds |
 //! |---|---|
-//! | `gateway` | HTTP in and out, records of executions |
+//! | `gateway` | HTTP in and out, the executions and their store |
 //! | `hot` | the scheduler's world: rings, lanes, courses, timers |
 //! | `dispatch` | pooled connections to instances, one attempt |
 //! | `backend` | what gives instances: local processes, endpoints |

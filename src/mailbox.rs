@@ -63,7 +63,7 @@ pub enum Letter {
     Stop,
 }
 
-/// An execution whose record is kept.
+/// An execution that a store still has.
 #[derive(Debug)]
 pub struct Found {
     /// Its id.

@@ -130,9 +130,9 @@ impl Histogram {
 pub enum Rejection {
     /// No queue credit.
     QueueFull,
-    /// No record free.
+    /// No slot free for an execution.
     ExecutionsFull,
-    /// No room for another record that must be kept.
+    /// No room for another execution that must be kept.
     RetentionFull,
     /// No room for its bytes.
     PayloadBytesFull,

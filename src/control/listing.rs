@@ -2,7 +2,7 @@
 //!
 //! A page ends where a gateway has stopped looking: what that gateway has not looked at yet may be
 //! newer than what the others found beyond. So every page is in order, and so are all pages
-//! together; each gateway goes on at the first of its records that no page has told of.
+//! together; each gateway goes on at the first of its executions that no page has told of.
 
 use std::fmt::Write as _;
 
@@ -10,9 +10,9 @@ use hyper::Response;
 
 use super::Control;
 use crate::error::{Code, Refusal};
+use crate::gateway::execution::{Stage, Status};
 use crate::gateway::history::{Lost, Place};
 use crate::gateway::listing::{Page, Search};
-use crate::gateway::record::{Stage, Status};
 use crate::gateway::reply::{self, Body};
 use crate::id::boot_number;
 use crate::mailbox::{Letter, question};
@@ -250,7 +250,7 @@ mod tests {
             let mut done = [0; 3];
             let mut seen = Vec::new();
             loop {
-                // Each gateway looks at two records at most.
+                // Each gateway looks at two executions at most.
                 let pages = (0..3).map(|gateway| {
                     let rest = &all[gateway][done[gateway]..];
                     let looked = &rest[..rest.len().min(limit).min(2)];

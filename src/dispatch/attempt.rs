@@ -15,8 +15,8 @@ use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::{Code, Source};
 use crate::function::{Address, Target};
 use crate::gateway::Gateway;
+use crate::gateway::execution::Execution;
 use crate::gateway::json;
-use crate::gateway::record::Record;
 use crate::gateway::reply::Failure;
 use crate::hot::message::InstanceKey;
 use crate::hot::ticket::Ticket;
@@ -90,12 +90,12 @@ async fn exchange(
             }
         };
         let id = |nonce| ExecutionId { boot: gateway.boot, ticket, nonce };
-        let payload = gateway.with_record(ticket, |record| {
-            let left_ms = record.time_left_ms(now);
-            write_head(&mut connection.head, &address, record, id(record.nonce), left_ms);
-            record.payload.clone()
+        let payload = gateway.with_execution(ticket, |execution| {
+            let left_ms = execution.time_left_ms(now);
+            write_head(&mut connection.head, &address, execution, id(execution.nonce), left_ms);
+            execution.payload.clone()
         });
-        // The record of a running attempt stays until the attempt has ended.
+        // The execution stays in the store until its attempt has ended.
         let payload = payload.ok_or_else(refused)?;
         match connection.send(&payload).await {
             Ok(()) => {}
@@ -105,8 +105,8 @@ async fn exchange(
         }
         drop(payload);
         let now = gateway.clock.now();
-        // On the record at once: an attempt that is aborted tells nothing afterwards.
-        gateway.with_record(ticket, |record| record.stamps.written = now);
+        // Written down at once: an attempt that is aborted tells nothing afterwards.
+        gateway.with_execution(ticket, |execution| execution.stamps.written = now);
         let answer = connection.receive(gateway.output_max()).await?;
         let answered = gateway.clock.now();
         if answer.reusable {
@@ -116,18 +116,18 @@ async fn exchange(
     }
 }
 
-fn write_head(head: &mut Vec<u8>, address: &Address, record: &Record, id: ExecutionId, left_ms: u64) {
+fn write_head(head: &mut Vec<u8>, address: &Address, execution: &Execution, id: ExecutionId, left_ms: u64) {
     head.clear();
     head.extend_from_slice(&address.preamble);
     // Writes to a vector do not fail.
-    let _ = write!(head, "Content-Length: {}\r\nX-Execution-Id: ", record.payload.len());
+    let _ = write!(head, "Content-Length: {}\r\nX-Execution-Id: ", execution.payload.len());
     head.extend_from_slice(&id.text());
     head.extend_from_slice(b"\r\nX-Trace-Id: ");
-    record.trace.write_id(head);
+    execution.trace.write_id(head);
     head.extend_from_slice(b"\r\ntraceparent: ");
-    record.trace.write_parent(head);
-    let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {left_ms}\r\n", record.attempt);
-    if let Some(key) = &record.idempotency_key {
+    execution.trace.write_parent(head);
+    let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {left_ms}\r\n", execution.attempt);
+    if let Some(key) = &execution.idempotency_key {
         head.extend_from_slice(b"Idempotency-Key: ");
         head.extend_from_slice(key.as_bytes());
         head.extend_from_slice(b"\r\n");

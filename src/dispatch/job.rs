@@ -10,7 +10,7 @@ use super::Served;
 use super::attempt::{self, Outcome};
 use crate::error::Code;
 use crate::gateway::Gateway;
-use crate::gateway::record::{Underway, Word};
+use crate::gateway::execution::{JobSignal, RunningAttempt};
 use crate::gateway::reply::Failure;
 use crate::hot::message::Ended;
 use crate::hot::ticket::Ticket;
@@ -26,45 +26,45 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 
 /// Begins an attempt: from here on a post with its token is its result.
 pub fn begin(gateway: &Rc<Gateway>, served: &Served, ticket: Ticket) {
-    let (answer, word) = question();
+    let (answer, signal) = question();
     let token = gateway.new_token();
     let (kill, killed) = question();
     let (ended, end) = question();
     let now = gateway.clock.now();
-    let start = gateway.with_record(ticket, |record| {
-        record.underway = Some(Underway::Process(answer));
-        record.tokens.push(token);
+    let start = gateway.with_execution(ticket, |execution| {
+        execution.running_attempt = Some(RunningAttempt::Process(answer));
+        execution.tokens.push(token);
         let mut trace = Vec::with_capacity(32);
-        record.trace.write_id(&mut trace);
+        execution.trace.write_id(&mut trace);
         JobStart {
             function: served.function.clone(),
-            execution: gateway.id(ticket, record),
-            attempt: record.attempt,
+            execution: gateway.id(ticket, execution),
+            attempt: execution.attempt,
             trace_id: String::from_utf8_lossy(&trace).into_owned(),
             token,
-            time_left: Duration::from_millis(record.time_left_ms(now)),
+            time_left: Duration::from_millis(execution.time_left_ms(now)),
             killed,
             ended,
         }
     });
     let Some(start) = start else {
-        debug_assert!(false, "an attempt of an execution without a record");
+        debug_assert!(false, "an attempt of an execution that the store does not have");
         return;
     };
-    tokio::task::spawn_local(run(gateway.clone(), ticket, Box::new(start), word, kill, end));
+    tokio::task::spawn_local(run(gateway.clone(), ticket, Box::new(start), signal, kill, end));
 }
 
 async fn run(
     gateway: Rc<Gateway>,
     ticket: Ticket,
     start: Box<JobStart>,
-    word: Awaited<Word>,
+    signal: Awaited<JobSignal>,
     kill: Answer<Kill>,
     end: Awaited<JobEnd>,
 ) {
     // Where control has stopped, `ended` is dropped and `end` says so.
     let _ = gateway.control.send(Errand::Start(start)).await;
-    let how = watch(&gateway, ticket, word, kill, end).await;
+    let how = watch(&gateway, ticket, signal, kill, end).await;
     gateway.attempt_closed(ticket, how);
 }
 
@@ -72,33 +72,33 @@ async fn run(
 async fn watch(
     gateway: &Rc<Gateway>,
     ticket: Ticket,
-    word: Awaited<Word>,
+    signal: Awaited<JobSignal>,
     kill: Answer<Kill>,
     end: Awaited<JobEnd>,
 ) -> Ended {
-    let (mut word, mut end) = (std::pin::pin!(word.get()), std::pin::pin!(end.get()));
+    let (mut signal, mut end) = (std::pin::pin!(signal.get()), std::pin::pin!(end.get()));
     let told = tokio::select! {
         biased;
-        told = &mut word => told,
+        told = &mut signal => told,
         end = &mut end => {
             let end = end.unwrap_or_else(JobEnd::never_started);
             let last = match end.exited_with_0 {
-                true => tokio::time::timeout(LAST_POST, &mut word).await.ok(),
+                true => tokio::time::timeout(LAST_POST, &mut signal).await.ok(),
                 false => None,
             };
             let told = match last {
                 Some(told) => told,
                 None => match fail(gateway, ticket, end) {
                     Some(how) => return how,
-                    // Settled by somebody else, so the word has been sent.
-                    None => word.await,
+                    // Settled by somebody else, so the signal has been sent.
+                    None => signal.await,
                 },
             };
-            return told.map_or(Ended::Done, |(Word::Posted(how) | Word::Stop(how))| how);
+            return told.map_or(Ended::Done, |(JobSignal::Posted(how) | JobSignal::Stop(how))| how);
         }
     };
     match told {
-        Some(Word::Posted(how)) => {
+        Some(JobSignal::Posted(how)) => {
             let patience = Duration::from_millis(gateway.settings.flags.stop_timeout_ms);
             if tokio::time::timeout(patience, &mut end).await.is_err() {
                 tracing::warn!(?patience, "a process posted its result and is not known to have ended");
@@ -107,14 +107,14 @@ async fn watch(
             }
             how
         }
-        Some(Word::Stop(how)) => {
+        Some(JobSignal::Stop(how)) => {
             kill.send(Kill::Unwanted);
             end.await;
             how
         }
-        // The record holds the other end for as long as the attempt is not settled.
+        // The execution holds the other end for as long as the attempt is not settled.
         None => {
-            debug_assert!(false, "an attempt was settled without a word");
+            debug_assert!(false, "an attempt was settled without a signal");
             kill.send(Kill::Unwanted);
             end.await;
             Ended::Done
@@ -127,8 +127,8 @@ async fn watch(
 fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Option<Ended> {
     let failure = Failure::new(end.code, end.reason);
     let now = gateway.clock.now();
-    let is_last = gateway.with_record(ticket, |record| {
-        u128::from(record.deadline.saturating_sub(now)) <= LAST_MOMENT.as_nanos()
+    let is_last = gateway.with_execution(ticket, |execution| {
+        u128::from(execution.deadline.saturating_sub(now)) <= LAST_MOMENT.as_nanos()
     });
     // The API server was away until the end of the attempt's time.
     let outcome = match end.code {

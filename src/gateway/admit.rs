@@ -1,4 +1,4 @@
-//! The first two verbs: a request becomes a record, and its ticket goes on the ring.
+//! The first two verbs: a request becomes an execution, and its ticket goes on the ring.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -12,12 +12,12 @@ use hyper::{Request, Response};
 
 use super::Gateway;
 use super::body::Source;
-use super::cargo::Full;
+use super::execution::{Admission, Invocation, Status, Trace};
 use super::json;
 use super::keys::{Claim, Standing, home};
 use super::listener::Listener;
-use super::record::{Admission, Asked, Status, Trace};
 use super::reply::{self, Body, Failure, Waiting};
+use super::store::Full;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::Served;
 use crate::error::{Code, Refusal};
@@ -63,7 +63,7 @@ impl Gateway {
         parts: &Parts,
         body: Source,
     ) -> Response<Body> {
-        let ticket = match self.admit(name, parts, body, Asked::Waiting).await {
+        let ticket = match self.admit(name, parts, body, Invocation::Sync).await {
             Ok(Admitted::New(ticket)) => ticket,
             Ok(Admitted::Known(ticket, deadline)) => return self.join(ticket, deadline).await,
             Ok(Admitted::Elsewhere(home, arrived, body)) => {
@@ -75,9 +75,9 @@ impl Gateway {
         self.enqueue(ticket);
         let mut waiting = waiting;
         (&mut waiting).await;
-        let answer = self.with_record(ticket, |record| {
-            record.stamps.replied = self.clock.now();
-            reply::invocation(self.id(ticket, record), record)
+        let answer = self.with_execution(ticket, |execution| {
+            execution.stamps.replied = self.clock.now();
+            reply::invocation(self.id(ticket, execution), execution)
         });
         drop(waiting);
         answer.unwrap_or_else(lost)
@@ -101,15 +101,19 @@ impl Gateway {
     async fn join(self: &Rc<Self>, ticket: Ticket, deadline: Nanos) -> Response<Body> {
         let waiting = Waiting::new(self.clone(), ticket);
         let patience = Duration::from_nanos(deadline.saturating_sub(self.clock.now()));
-        // Not over in time is an answer, too; the record stays while it is waited for.
+        // Not over in time is an answer, too; the execution stays in the store while it is waited for.
         let in_time = tokio::time::timeout(patience, waiting).await.is_ok();
         if in_time {
-            self.cargo.borrow_mut().mark_read(ticket);
+            self.store.borrow_mut().mark_read(ticket);
             self.publish_gauges();
         }
-        let answer = self.with_record(ticket, |record| {
-            let id = self.id(ticket, record);
-            if record.has_ended() { reply::invocation(id, record) } else { reply::unfinished(id, record) }
+        let answer = self.with_execution(ticket, |execution| {
+            let id = self.id(ticket, execution);
+            if execution.has_ended() {
+                reply::invocation(id, execution)
+            } else {
+                reply::unfinished(id, execution)
+            }
         });
         answer.map_or_else(lost, reply::replayed)
     }
@@ -122,7 +126,7 @@ impl Gateway {
         parts: &Parts,
         body: Source,
     ) -> Response<Body> {
-        let (ticket, is_new) = match self.admit(name, parts, body, Asked::Promised).await {
+        let (ticket, is_new) = match self.admit(name, parts, body, Invocation::Async).await {
             Ok(Admitted::New(ticket)) => (ticket, true),
             Ok(Admitted::Known(ticket, _)) => (ticket, false),
             Ok(Admitted::Elsewhere(home, arrived, body)) => {
@@ -130,12 +134,13 @@ impl Gateway {
             }
             Err(refusal) => return reply::refusal(&refusal),
         };
-        let accepted = self.with_record(ticket, |record| reply::accepted(self.id(ticket, record), record));
+        let accepted =
+            self.with_execution(ticket, |execution| reply::accepted(self.id(ticket, execution), execution));
         if is_new {
             self.enqueue(ticket);
             accepted.unwrap_or_else(lost)
         } else {
-            let promised = self.cargo.borrow_mut().promise(ticket);
+            let promised = self.store.borrow_mut().promise(ticket);
             self.publish_gauges();
             match promised {
                 Ok(()) => accepted.map_or_else(lost, reply::replayed),
@@ -144,13 +149,13 @@ impl Gateway {
         }
     }
 
-    /// Parses, validates, resolves the name, takes a credit and a record, sets the deadline.
+    /// Parses, validates, resolves the name, takes a credit, makes an execution, sets the deadline.
     async fn admit(
         self: &Rc<Self>,
         name: &str,
         parts: &Parts,
         body: Source,
-        asked: Asked,
+        invocation: Invocation,
     ) -> Result<Admitted, Refusal> {
         let headers = &parts.headers;
         let admitted = parts.extensions.get().map_or_else(|| self.clock.now(), |Arrived(admitted)| *admitted);
@@ -184,14 +189,14 @@ impl Gateway {
             let allowed_ms = waited_for_ms(&served, request.timeout_ms);
             return Ok(Admitted::Known(ticket, admitted + allowed_ms * NANOS_PER_MS));
         }
-        self.take_record(&served, headers, request, claim, asked, admitted)
+        self.create_execution(&served, headers, request, claim, invocation, admitted)
             .map(Admitted::New)
             .map_err(refused)
     }
 
     /// The execution that a key stands for.
     fn known(&self, claim: &Claim, payload: &[u8]) -> Result<Option<Ticket>, (Rejection, Refusal)> {
-        match self.cargo.borrow().keys.look_up(claim, payload) {
+        match self.store.borrow().keys.look_up(claim, payload) {
             Standing::Free => Ok(None),
             Standing::Same(ticket) => Ok(Some(ticket)),
             Standing::Other => {
@@ -218,7 +223,7 @@ impl Gateway {
         Err((Rejection::Draining, refusal.retry_after(1).closing()))
     }
 
-    /// Everything that can be found wrong without a record.
+    /// Everything that can be found wrong before there is an execution.
     async fn check(&self, headers: &HeaderMap, body: Source) -> Result<Checked, (Rejection, Refusal)> {
         let invalid = |refusal| (Rejection::Invalid, refusal);
         self.check_draining()?;
@@ -233,21 +238,21 @@ impl Gateway {
         Ok(Checked { payload, timeout_ms, idempotency_key })
     }
 
-    /// Takes a credit and a record, and sets the deadline.
-    fn take_record(
+    /// Takes a credit, makes an execution in the store, and sets the deadline.
+    fn create_execution(
         &self,
         served: &Rc<Served>,
         headers: &HeaderMap,
         request: Checked,
         claim: Option<Claim>,
-        asked: Asked,
+        invocation: Invocation,
         admitted: Nanos,
     ) -> Result<Ticket, (Rejection, Refusal)> {
         let Checked { payload, timeout_ms, idempotency_key } = request;
         let spec = &served.function.spec;
-        let (deadline, run_budget) = match asked {
-            Asked::Waiting => (admitted + waited_for_ms(served, timeout_ms) * NANOS_PER_MS, 0),
-            Asked::Promised => (
+        let (deadline, run_budget) = match invocation {
+            Invocation::Sync => (admitted + waited_for_ms(served, timeout_ms) * NANOS_PER_MS, 0),
+            Invocation::Async => (
                 admitted + u64::from(spec.max_queue_ms) * NANOS_PER_MS,
                 allowed_ms(served, timeout_ms) * NANOS_PER_MS,
             ),
@@ -261,12 +266,12 @@ impl Gateway {
             );
             return Err((Rejection::QueueFull, refusal.retry_after(self.retry_after_s(served))));
         }
-        let mut cargo = self.cargo.borrow_mut();
-        let made = (cargo.random(), cargo.random(), cargo.random());
+        let mut store = self.store.borrow_mut();
+        let made = (store.random(), store.random(), store.random());
         let trace = trace(headers, made);
         let admission = Admission {
             served: served.clone(),
-            asked,
+            invocation,
             payload,
             trace,
             idempotency_key,
@@ -275,7 +280,7 @@ impl Gateway {
             run_budget,
             admitted,
         };
-        match cargo.take(admission, &self.end().waybills) {
+        match store.insert(admission, &self.end().waybills) {
             Ok(ticket) => {
                 self.board.waybill(ticket).write(deadline, run_budget);
                 Ok(ticket)
@@ -291,9 +296,9 @@ impl Gateway {
     /// Puts the ticket on its function's ring and tells the scheduler.
     fn enqueue(self: &Rc<Self>, ticket: Ticket) {
         let now = self.clock.now();
-        let served = self.with_record(ticket, |record| {
-            record.stamps.enqueued = now;
-            record.served.clone()
+        let served = self.with_execution(ticket, |execution| {
+            execution.stamps.enqueued = now;
+            execution.served.clone()
         });
         let Some(served) = served else { return };
         self.meter(&served).enqueued.add_one();
@@ -316,7 +321,7 @@ impl Gateway {
     }
 }
 
-/// What is said where there is no record.
+/// The answer where the store has no room for an execution.
 fn no_room(full: Full) -> (Rejection, Refusal) {
     let (rejection, code, message) = match full {
         Full::Executions => (

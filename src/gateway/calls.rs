@@ -153,8 +153,8 @@ async fn serve_call(
 }
 
 impl Gateway {
-    /// The other gateway that owns the record of an execution, where there is one; whatever is
-    /// wrong with an id is this gateway's to say.
+    /// The other gateway that owns an execution, where there is one; whatever is wrong with an id is this
+    /// gateway's to say.
     fn other_owner(&self, id: &str) -> Option<usize> {
         let id = ExecutionId::parse(id).filter(|id| id.boot == self.boot)?;
         let owner = id.ticket.gateway();

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::Gateway;
+use super::execution::{Execution, Invocation, RunningAttempt, Stage, Status};
 use super::listener::Listener;
-use super::record::{Asked, Record, Stage, Status, Underway};
 use super::reply::Failure;
 use crate::clock::NANOS_PER_MS;
 use crate::dispatch::attempt::{self, Outcome};
@@ -42,67 +42,69 @@ impl Gateway {
     fn start(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, attempt: u8) -> bool {
         let served = self.lanes.borrow().get(&instance.lane).cloned();
         let now = self.clock.now();
-        let mut cargo = self.cargo.borrow_mut();
-        let live = cargo.get_mut(ticket).is_some_and(|record| !record.has_ended());
+        let mut store = self.store.borrow_mut();
+        let live = store.get_mut(ticket).is_some_and(|execution| !execution.has_ended());
         let Some(served) = served.filter(|_| live) else {
-            drop(cargo);
+            drop(store);
             debug_assert!(!live, "a grant for a lane that this gateway was not told of");
             self.tell(Event::Ended { ticket, how: Ended::Done });
             return true;
         };
-        cargo.queued -= 1;
-        cargo.running += 1;
-        cargo.rehome(ticket, &served);
+        store.queued -= 1;
+        store.running += 1;
+        store.rehome(ticket, &served);
         let meter = self.meter(&served);
         meter.dispatched.add_one();
-        if let Some(record) = cargo.get_mut(ticket) {
-            if record.first_granted == 0 {
-                record.first_granted = now;
-                meter.queue_wait.observe(now.saturating_sub(record.stamps.admitted));
-                if record.run_budget > 0 {
+        if let Some(execution) = store.get_mut(ticket) {
+            if execution.first_granted == 0 {
+                execution.first_granted = now;
+                meter.queue_wait.observe(now.saturating_sub(execution.stamps.admitted));
+                if execution.run_budget > 0 {
                     // From here on it has its time to run; the scheduler does the same.
-                    record.deadline = now + record.run_budget;
+                    execution.deadline = now + execution.run_budget;
                 }
             }
-            if attempt > 1 && attempt > record.attempt {
+            if attempt > 1 && attempt > execution.attempt {
                 meter.retries.add_one();
             }
-            record.stage = Stage::Running;
-            record.attempt = attempt;
-            record.stamps.granted = now;
-            record.stamps.written = 0;
-            record.stamps.answered = 0;
+            execution.stage = Stage::Running;
+            execution.attempt = attempt;
+            execution.stamps.granted = now;
+            execution.stamps.written = 0;
+            execution.stamps.answered = 0;
         }
-        drop(cargo);
+        drop(store);
         if served.function.spec.execution_mode == ExecutionMode::Job {
             job::begin(self, &served, ticket);
             return false;
         }
         let task = tokio::task::spawn_local(attempt::run(self.clone(), served, ticket, instance));
-        self.with_record(ticket, |record| record.underway = Some(Underway::Exchange(task.abort_handle())));
+        self.with_execution(ticket, |execution| {
+            execution.running_attempt = Some(RunningAttempt::Exchange(task.abort_handle()))
+        });
         false
     }
 
     /// An attempt's own time is over: its connection closes with its task, or its process is killed.
     fn abort(self: &Rc<Self>, ticket: Ticket) -> bool {
-        let underway = self.with_record(ticket, |record| {
-            let underway = record.underway.take()?;
-            record.failure = Some(Box::new(Failure::new(
+        let running = self.with_execution(ticket, |execution| {
+            let running = execution.running_attempt.take()?;
+            execution.failure = Some(Box::new(Failure::new(
                 Code::HandlerTimeout,
                 "the attempt took longer than attemptTimeoutMs",
             )));
-            record.stage = Stage::Queued;
-            Some(underway)
+            execution.stage = Stage::Queued;
+            Some(running)
         });
-        let Some(Some(underway)) = underway else {
+        let Some(Some(running)) = running else {
             // Its end is on the event ring already, or its process is being waited for.
             return false;
         };
-        let mut cargo = self.cargo.borrow_mut();
-        cargo.running -= 1;
-        cargo.queued += 1;
-        drop(cargo);
-        self.tell_stopped(ticket, underway.stop(Ended::Failed))
+        let mut store = self.store.borrow_mut();
+        store.running -= 1;
+        store.queued += 1;
+        drop(store);
+        self.tell_stopped(ticket, running.stop(Ended::Failed))
     }
 
     /// Tells the scheduler of an attempt that was stopped, where nobody else will.
@@ -115,15 +117,18 @@ impl Gateway {
 
     /// The scheduler has no more for an execution.
     fn ended_by_scheduler(self: &Rc<Self>, ticket: Ticket, why: End) -> bool {
-        let live = self.with_record(ticket, |record| (!record.has_ended()).then(|| record.underway.take()));
+        let live = self.with_execution(ticket, |execution| {
+            (!execution.has_ended()).then(|| execution.running_attempt.take())
+        });
         let Some(Some(running)) = live else { return false };
-        let told = self.tell_stopped(ticket, running.and_then(|underway| underway.stop(Ended::Done)));
+        let told = self.tell_stopped(ticket, running.and_then(|running| running.stop(Ended::Done)));
         let now = self.clock.now();
         // An execution is read by clients, wherever it was asked for.
         let flags = &self.settings.flags;
         let with_lines = Listener::of_clients(flags).may_operate(flags);
-        let ending =
-            self.with_record(ticket, |record| (ending(record, why, now, with_lines), record.failure.take()));
+        let ending = self.with_execution(ticket, |execution| {
+            (ending(execution, why, now, with_lines), execution.failure.take())
+        });
         let Some(((status, failure), last)) = ending else { return told };
         self.finish(ticket, status, failure.or(last));
         told
@@ -146,23 +151,23 @@ impl Gateway {
     /// Makes an attempt's outcome the execution's, or lets it wait for the next attempt. Answers
     /// what was under way and what the scheduler is to be told of it; `None` where the attempt
     /// was settled before, and this comes too late.
-    pub fn settle(&self, ticket: Ticket, ended: attempt::Ended) -> Option<(Underway, Ended)> {
+    pub fn settle(&self, ticket: Ticket, ended: attempt::Ended) -> Option<(RunningAttempt, Ended)> {
         let attempt::Ended { outcome, cold_start, init_ns, answered } = ended;
-        let underway = self.with_record(ticket, |record| {
-            let underway = record.underway.take()?;
-            record.stamps.answered = answered;
-            record.cold_start |= cold_start;
+        let running = self.with_execution(ticket, |execution| {
+            let running = execution.running_attempt.take()?;
+            execution.stamps.answered = answered;
+            execution.cold_start |= cold_start;
             if cold_start {
-                let meter = self.meter(&record.served);
+                let meter = self.meter(&execution.served);
                 meter.cold_starts.add_one();
                 if let Some(ns) = init_ns {
                     meter.cold_start.observe(ns);
                 }
             }
-            Some(underway)
+            Some(running)
         });
-        let Some(Some(underway)) = underway else {
-            self.with_record(ticket, |record| self.meter(&record.served).late_results.add_one());
+        let Some(Some(running)) = running else {
+            self.with_execution(ticket, |execution| self.meter(&execution.served).late_results.add_one());
             return None;
         };
         let how = match outcome {
@@ -177,13 +182,13 @@ impl Gateway {
             Outcome::Failed(failure) => self.await_retry(ticket, failure, Ended::Failed),
             Outcome::Unsent(failure) => self.await_retry(ticket, failure, Ended::Unsent),
         };
-        Some((underway, how))
+        Some((running, how))
     }
 
     fn succeed(&self, ticket: Ticket, output: Bytes) {
         let bytes = output.len();
-        if self.cargo.borrow_mut().accommodate(ticket, bytes, &self.end().waybills) {
-            self.with_record(ticket, |record| record.output = output);
+        if self.store.borrow_mut().accommodate(ticket, bytes, &self.end().waybills) {
+            self.with_execution(ticket, |execution| execution.output = output);
             self.finish(ticket, Status::Success, None);
         } else {
             let text = format!(
@@ -194,45 +199,45 @@ impl Gateway {
     }
 
     fn await_retry(&self, ticket: Ticket, failure: Failure, how: Ended) -> Ended {
-        self.with_record(ticket, |record| {
-            record.failure = Some(Box::new(failure));
-            record.stage = Stage::Queued;
+        self.with_execution(ticket, |execution| {
+            execution.failure = Some(Box::new(failure));
+            execution.stage = Stage::Queued;
         });
-        let mut cargo = self.cargo.borrow_mut();
-        cargo.running -= 1;
-        cargo.queued += 1;
+        let mut store = self.store.borrow_mut();
+        store.running -= 1;
+        store.queued += 1;
         how
     }
 
     /// Makes an execution terminal, counts it, and wakes those who wait.
     pub(super) fn finish(&self, ticket: Ticket, status: Status, failure: Option<Box<Failure>>) {
         let now = self.clock.now();
-        let mut cargo = self.cargo.borrow_mut();
-        let Some(record) = cargo.get_mut(ticket) else { return };
-        if record.has_ended() {
+        let mut store = self.store.borrow_mut();
+        let Some(execution) = store.get_mut(ticket) else { return };
+        if execution.has_ended() {
             return;
         }
-        let was = std::mem::replace(&mut record.stage, Stage::Ended(status));
-        record.failure = failure;
-        record.stamps.ended = now;
-        let served = record.served.clone();
-        let stamps = record.stamps;
-        let wakers = record.waiters.take_wakers();
+        let was = std::mem::replace(&mut execution.stage, Stage::Ended(status));
+        execution.failure = failure;
+        execution.stamps.ended = now;
+        let served = execution.served.clone();
+        let stamps = execution.stamps;
+        let wakers = execution.waiters.take_wakers();
         // A success and the function's own 4xx are what a key replays.
-        let replays = record
+        let replays = execution
             .failure
             .as_ref()
             .is_none_or(|failure| failure.source == Source::Function && (400..500).contains(&failure.http));
-        if record.claim.is_some() && !replays {
-            cargo.release_claim(ticket);
+        if execution.claim.is_some() && !replays {
+            store.release_claim(ticket);
         }
         match was {
-            Stage::Queued => cargo.queued -= 1,
-            Stage::Running => cargo.running -= 1,
+            Stage::Queued => store.queued -= 1,
+            Stage::Running => store.running -= 1,
             Stage::Ended(_) => {}
         }
-        cargo.keep(ticket, now, &self.end().waybills);
-        drop(cargo);
+        store.keep(ticket, now, &self.end().waybills);
+        drop(store);
 
         served.drain.count(now);
         let meter = self.meter(&served);
@@ -246,9 +251,9 @@ impl Gateway {
         let latency = now.saturating_sub(stamps.admitted);
         meter.latency.observe(latency);
         if stamps.answered > 0 && stamps.written > 0 {
-            let execution = stamps.answered.saturating_sub(stamps.written);
-            meter.execution.observe(execution);
-            meter.overhead.observe(latency.saturating_sub(execution));
+            let execution_ns = stamps.answered.saturating_sub(stamps.written);
+            meter.execution.observe(execution_ns);
+            meter.overhead.observe(latency.saturating_sub(execution_ns));
         }
         self.publish_gauges();
         wakers.for_each(std::task::Waker::wake);
@@ -257,11 +262,11 @@ impl Gateway {
     /// Someone who waited has left: answered, or gone. A queued execution that nobody waits for
     /// and nobody was promised is cancelled; a running one finishes.
     pub fn waiter_left(self: &Rc<Self>, ticket: Ticket, who: u64) {
-        let abandoned = self.with_record(ticket, |record| {
-            record.waiters.leave(who)
-                && record.asked == Asked::Waiting
-                && record.stage == Stage::Queued
-                && record.idempotency_key.is_none()
+        let abandoned = self.with_execution(ticket, |execution| {
+            execution.waiters.leave(who)
+                && execution.invocation == Invocation::Sync
+                && execution.stage == Stage::Queued
+                && execution.idempotency_key.is_none()
         });
         if abandoned == Some(true) {
             self.cancel(ticket, "the client went away before the execution was dispatched");
@@ -278,8 +283,10 @@ impl Gateway {
     /// Stops a running attempt, or takes a waiting execution out of its line. The caller makes it
     /// terminal, and pokes the scheduler.
     fn stop(self: &Rc<Self>, ticket: Ticket) {
-        if let Some(underway) = self.with_record(ticket, |record| record.underway.take()).flatten() {
-            self.tell_stopped(ticket, underway.stop(Ended::Done));
+        if let Some(running) =
+            self.with_execution(ticket, |execution| execution.running_attempt.take()).flatten()
+        {
+            self.tell_stopped(ticket, running.stop(Ended::Done));
         } else {
             self.board.waybill(ticket).cancel(ticket.generation());
             self.tell(Event::Cancel { ticket });
@@ -288,7 +295,7 @@ impl Gateway {
 
     /// The end of the drain time: everything that is not over ends now.
     pub fn end_everything(self: &Rc<Self>) -> usize {
-        let live = self.cargo.borrow().live();
+        let live = self.store.borrow().live();
         for ticket in &live {
             self.stop(*ticket);
             let failure = Failure::new(
@@ -304,11 +311,11 @@ impl Gateway {
 
 /// Status and, where it is not the attempt's own, failure of an execution that the scheduler
 /// ended.
-fn ending(record: &Record, why: End, now: u64, with_lines: bool) -> (Status, Option<Box<Failure>>) {
+fn ending(execution: &Execution, why: End, now: u64, with_lines: bool) -> (Status, Option<Box<Failure>>) {
     let failure = |code, message: String| Some(Box::new(Failure::new(code, message)));
-    let after_ms = now.saturating_sub(record.stamps.admitted) / NANOS_PER_MS;
+    let after_ms = now.saturating_sub(execution.stamps.admitted) / NANOS_PER_MS;
     let trouble = || {
-        let function = &record.served.function;
+        let function = &execution.served.function;
         match function.trouble.load().as_ref() {
             Some(trouble) => trouble.told(with_lines),
             None if function.spec.endpoint_urls.is_empty() => "none is running".to_owned(),
@@ -317,11 +324,11 @@ fn ending(record: &Record, why: End, now: u64, with_lines: bool) -> (Status, Opt
         }
     };
     match why {
-        End::Timeout if record.first_granted == 0 && record.asked == Asked::Promised => {
+        End::Timeout if execution.first_granted == 0 && execution.invocation == Invocation::Async => {
             let text = format!("it waited {after_ms} ms for its first dispatch (maxQueueMs)");
             (Status::Timeout, failure(Code::QueueTimeout, text))
         }
-        End::Timeout if record.attempt == 0 => {
+        End::Timeout if execution.attempt == 0 => {
             let text = format!("no instance took it within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
             (Status::Timeout, failure(Code::Timeout, text))
         }
@@ -329,20 +336,20 @@ fn ending(record: &Record, why: End, now: u64, with_lines: bool) -> (Status, Opt
             let text = format!("it did not end within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
             (Status::Timeout, failure(Code::Timeout, text))
         }
-        End::Exhausted => match &record.failure {
+        End::Exhausted => match &execution.failure {
             Some(last) if last.http == 504 => (Status::Timeout, None),
             Some(_) => (Status::Error, None),
             None => (Status::Error, failure(Code::Internal, "an attempt failed without a reason".to_owned())),
         },
         End::NoInstance => {
-            let text = match &record.failure {
+            let text = match &execution.failure {
                 Some(last) => format!("no instance could be reached: {} ({})", last.message, trouble()),
                 None => format!("no instance could be reached: {}", trouble()),
             };
             (Status::Error, failure(Code::NoInstance, text))
         }
         End::FunctionRemoved => {
-            let text = match &record.failure {
+            let text = match &execution.failure {
                 Some(last) => format!(
                     "the function was deleted before there was another attempt; the one before failed: {}: {}",
                     last.code, last.message

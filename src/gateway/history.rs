@@ -8,7 +8,7 @@ const NONE: u32 = u32::MAX;
 /// An execution in a [`History`], also after it has gone from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The slot of its record.
+    /// The execution's slot.
     pub slot: u32,
     /// How many its gateway had admitted with it; no two have the same.
     pub sequence: u64,
@@ -18,7 +18,7 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost;
 
-/// A record's neighbours.
+/// An execution's neighbours.
 #[derive(Clone, Copy, Debug)]
 struct Link {
     /// See [`Place::sequence`]; 0: the slot is free.
@@ -29,7 +29,7 @@ struct Link {
     older: u32,
 }
 
-/// A list of records from the newest to the oldest, linked through a table by slot that is
+/// A list of executions from the newest to the oldest, linked through a table by slot that is
 /// allocated at start: admitting and removing cost two or three links each, whatever there is.
 #[derive(Debug)]
 pub struct History {
@@ -41,14 +41,14 @@ pub struct History {
 }
 
 impl History {
-    /// Empty, for records in so many slots.
+    /// Empty, for executions in so many slots.
     #[must_use]
     pub fn new(slots: usize) -> Self {
         let free = Link { sequence: 0, at: 0, newer: NONE, older: NONE };
         Self { links: vec![free; slots].into_boxed_slice(), newest: NONE, oldest: NONE, last: 0 }
     }
 
-    /// The record in a free slot is the newest from now on.
+    /// The execution in a free slot is the newest from now on.
     pub fn admit(&mut self, slot: usize, admitted: Nanos) {
         debug_assert!(self.links[slot].sequence == 0, "slot {slot} was in the list already");
         let own = u32::try_from(slot).unwrap_or(NONE);
@@ -63,7 +63,7 @@ impl History {
         self.newest = own;
     }
 
-    /// The record in a slot goes.
+    /// Takes out the execution in a slot.
     pub fn remove(&mut self, slot: usize) {
         let Link { sequence, newer, older, .. } = self.links[slot];
         debug_assert!(sequence != 0, "slot {slot} was not in the list");
@@ -78,25 +78,25 @@ impl History {
         self.links[slot].sequence = 0;
     }
 
-    /// The newest record.
+    /// The newest execution.
     #[must_use]
     pub fn newest(&self) -> Option<Place> {
         self.place(self.newest)
     }
 
-    /// The next older record than one that is there.
+    /// The next older execution than one that is there.
     #[must_use]
     pub fn older(&self, than: Place) -> Option<Place> {
         self.place(self.link(than.slot)?.older)
     }
 
-    /// When a record that is there was admitted, or a newer one was before it.
+    /// When an execution that is there was admitted, or a newer one was before it.
     #[must_use]
     pub fn admitted(&self, place: Place) -> Nanos {
         self.link(place.slot).map_or(0, |link| link.at)
     }
 
-    /// The record at a place, or the newest of those that are older; `None` where none is left.
+    /// The execution at a place, or the newest of those that are older; `None` where none is left.
     ///
     /// What goes first is mostly old, so it is looked for from the oldest on.
     ///

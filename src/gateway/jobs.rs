@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 
 use super::Gateway;
 use super::body::Source;
+use super::execution::{JobSignal, RunningAttempt};
 use super::listener::Listener;
-use super::record::{Underway, Word};
 use super::reply::{self, Body, Failure};
 use crate::clock::NANOS_PER_MS;
 use crate::dispatch::attempt::{self, Outcome};
@@ -61,9 +61,9 @@ impl Gateway {
             Err(refusal) => return reply::refusal(&refusal),
         };
         let now = self.clock.now();
-        let input = self.with_record(id.ticket, |record| {
-            record.stamps.written = now;
-            let mut response = reply::json(200, record.payload.clone());
+        let input = self.with_execution(id.ticket, |execution| {
+            execution.stamps.written = now;
+            let mut response = reply::json(200, execution.payload.clone());
             let headers = response.headers_mut();
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             let mut put = |name, value: &[u8]| {
@@ -74,19 +74,19 @@ impl Gateway {
             };
             put(X_EXECUTION_ID, &id.text());
             let mut text = Vec::with_capacity(64);
-            record.trace.write_id(&mut text);
+            execution.trace.write_id(&mut text);
             put(X_TRACE_ID, &text);
             text.clear();
-            record.trace.write_parent(&mut text);
+            execution.trace.write_parent(&mut text);
             put(TRACEPARENT, &text);
-            put(X_ATTEMPT, record.attempt.to_string().as_bytes());
-            put(X_DEADLINE_MS, record.time_left_ms(now).to_string().as_bytes());
-            if let Some(key) = &record.idempotency_key {
+            put(X_ATTEMPT, execution.attempt.to_string().as_bytes());
+            put(X_DEADLINE_MS, execution.time_left_ms(now).to_string().as_bytes());
+            if let Some(key) = &execution.idempotency_key {
                 put(IDEMPOTENCY_KEY, key.as_bytes());
             }
             response
         });
-        // The record of a running attempt stays until the attempt has ended.
+        // The execution stays in the store until its attempt has ended.
         input.unwrap_or_else(|| {
             reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"))
         })
@@ -107,7 +107,7 @@ impl Gateway {
 
     async fn complete(self: &Rc<Self>, id: &str, headers: &HeaderMap, body: Source) -> Result<(), Refusal> {
         // Before its body is read, lest anybody who knows no token sends a large one.
-        let execution = self.authorize(id, headers).map_err(Refusal::closing)?;
+        let execution_id = self.authorize(id, headers).map_err(Refusal::closing)?;
         let most = self.output_max();
         let read = self.read_body_of(body, self.result_max()).await;
         let (outcome, refused) = match read {
@@ -125,8 +125,8 @@ impl Gateway {
             init_ns: init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS)),
             answered: self.clock.now(),
         };
-        if let Some((Underway::Process(word), how)) = self.settle(execution.ticket, ended) {
-            word.send(Word::Posted(how));
+        if let Some((RunningAttempt::Process(signal), how)) = self.settle(execution_id.ticket, ended) {
+            signal.send(JobSignal::Posted(how));
         }
         refused.map_or(Ok(()), Err)
     }
@@ -166,21 +166,21 @@ impl Gateway {
         };
         let token = token(headers).ok_or_else(unauthorized)?;
         let id = self.find(id)?;
-        let refusal = self.with_record(id.ticket, |record| {
-            let Some(at) = record.tokens.iter().position(|known| *known == token) else {
+        let refusal = self.with_execution(id.ticket, |execution| {
+            let Some(at) = execution.tokens.iter().position(|known| *known == token) else {
                 return Some(unauthorized());
             };
             // The last token may be that of an attempt before a version that has instances.
-            let has_process = matches!(record.underway, Some(Underway::Process(_)));
-            let is_current = has_process && at + 1 == record.tokens.len();
-            let refusal = if record.has_ended() {
+            let has_process = matches!(execution.running_attempt, Some(RunningAttempt::Process(_)));
+            let is_current = has_process && at + 1 == execution.tokens.len();
+            let refusal = if execution.has_ended() {
                 Refusal::new(Code::AlreadyTerminal, "the execution has ended; there is nothing to do")
             } else if !is_current {
                 Refusal::new(Code::AttemptSuperseded, "this attempt is over; there is nothing to do")
             } else {
                 return None;
             };
-            self.meter(&record.served).late_results.add_one();
+            self.meter(&execution.served).late_results.add_one();
             Some(refusal)
         });
         match refusal {

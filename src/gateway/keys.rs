@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: which execution a function's key stands for.
 //!
-//! A key is claimed when a record is taken, and not by a request that is refused. It stands for
-//! the record until that is let go, or until the execution ends in a way that is not replayed.
+//! A key is claimed when an execution is made, and not by a request that is refused. It stands for
+//! the execution until that leaves the store, or ends in a way that is not replayed.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};

@@ -1,14 +1,14 @@
-//! One gateway's part of `GET /v1/executions`: some of its records, newest first.
+//! One gateway's part of `GET /v1/executions`: some of its executions, newest first.
 
 use super::Gateway;
+use super::execution::Stage;
 use super::history::{Lost, Place};
-use super::record::Stage;
 use super::summary::Summary;
 use crate::clock::Nanos;
 use crate::registry::FunctionName;
 
-/// How many records a gateway looks at for one page; as many again to find where the page begins,
-/// where the record that began it has gone.
+/// How many executions a gateway looks at for one page; as many again to find where the page begins,
+/// where the execution that began it has gone.
 const LOOKS_MAX: usize = 2000;
 
 /// What is looked for.
@@ -40,18 +40,18 @@ pub struct Entry<T> {
 pub struct Page<T> {
     /// Newest first.
     pub entries: Vec<Entry<T>>,
-    /// The first record that was not looked at; `None` where that was the last.
+    /// The first execution that was not looked at; `None` where that was the last.
     pub next: Option<Entry<()>>,
 }
 
 impl Gateway {
-    /// Looks at records from a place on, and at [`LOOKS_MAX`] of them at most.
+    /// Looks at executions from a place on, and at [`LOOKS_MAX`] of them at most.
     ///
     /// # Errors
     /// Where the place has gone and what was next to it cannot be found.
     pub fn list(&self, search: &Search) -> Result<Page<Summary>, Lost> {
-        let cargo = self.cargo.borrow();
-        let history = cargo.history();
+        let store = self.store.borrow();
+        let history = store.history();
         let mut at = match search.from {
             Some(place) => history.at_or_older(place, LOOKS_MAX)?,
             None => history.newest(),
@@ -59,11 +59,11 @@ impl Gateway {
         let mut entries = Vec::new();
         for _ in 0..LOOKS_MAX {
             let Some(place) = at.filter(|_| entries.len() < search.limit) else { break };
-            if let Some((ticket, record)) = cargo.at(place.slot as usize)
-                && search.stage.is_none_or(|stage| stage == record.stage)
-                && search.function.as_ref().is_none_or(|name| *name == record.served.function.spec.name)
+            if let Some((ticket, execution)) = store.at(place.slot as usize)
+                && search.stage.is_none_or(|stage| stage == execution.stage)
+                && search.function.as_ref().is_none_or(|name| *name == execution.served.function.spec.name)
             {
-                let item = Summary::of(self.id(ticket, record), record);
+                let item = Summary::of(self.id(ticket, execution), execution);
                 entries.push(Entry { place, at: history.admitted(place), item });
             }
             at = history.older(place);

@@ -1,4 +1,4 @@
-//! A gateway: one thread that admits, sends and answers invocations, and owns their records.
+//! A gateway: one thread that admits, sends and answers invocations, and owns their executions.
 //!
 //! | file | verb or noun |
 //! |---|---|
@@ -10,18 +10,18 @@
 //! | `cors` | what lets their browser hand an answer on |
 //! | `route` | a path becomes a call |
 //! | `calls` | a call is answered, or passed on to control |
-//! | `admit` | parse, validate, resolve, take a record: then `enqueue` |
+//! | `admit` | parse, validate, resolve, make an execution: then `enqueue` |
 //! | `body` | reading a request's body |
 //! | `json` | the one pass over what comes in and goes out |
-//! | `record` | one execution: payload, result, who waits |
+//! | `execution` | one execution: payload, result, waiters, running attempt |
 //! | `waiters` | who waits for its end |
 //! | `keys` | what `Idempotency-Key`s stand for |
-//! | `cargo` | the records, and how long they are kept |
+//! | `store` | the executions of the gateway, and how long they are kept |
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
 //! | `jobs` | what processes of `JOB` functions ask for and post |
 //! | `announcements` | what instances say when they listen |
-//! | `history` | the records in the order of their admission |
-//! | `executions` | reading one execution |
+//! | `history` | the executions in the order of their admission |
+//! | `lookup` | an execution by its id: read or cancelled |
 //! | `listing` | some of the executions, newest first |
 //! | `summary` | an execution as it is read |
 //! | `watch` | telling control whose an execution is, and when it has ended |
@@ -32,9 +32,8 @@ pub mod admit;
 pub mod announcements;
 pub mod body;
 pub mod calls;
-pub mod cargo;
 pub mod cors;
-pub mod executions;
+pub mod execution;
 pub mod grants;
 pub mod history;
 pub mod jobs;
@@ -42,11 +41,12 @@ pub mod json;
 pub mod keys;
 pub mod listener;
 pub mod listing;
+pub mod lookup;
 pub mod origin;
-pub mod record;
 pub mod reply;
 pub mod route;
 pub mod server;
+pub mod store;
 pub mod summary;
 pub mod thread;
 pub mod waiters;
@@ -71,8 +71,8 @@ use crate::mailbox::{Errand, Letter, Post};
 use crate::metrics::Meter;
 
 use body::Reading;
-use cargo::Cargo;
-use record::Record;
+use execution::Execution;
+use store::ExecutionStore;
 
 /// One gateway's world. It never leaves its thread; nothing in it is locked.
 ///
@@ -101,7 +101,7 @@ pub struct Gateway {
     pub crowded: Cell<u64>,
     /// What bodies that are being read hold.
     pub reading: Reading,
-    cargo: RefCell<Cargo>,
+    store: RefCell<ExecutionStore>,
     functions: RefCell<HashMap<String, Rc<Served>>>,
     lanes: RefCell<HashMap<LaneIndex, Rc<Served>>>,
     pooled: Rc<Pooled>,
@@ -124,7 +124,7 @@ impl Gateway {
         let flags = &settings.flags;
         let retention = u64::try_from(settings.retention().as_nanos()).unwrap_or(u64::MAX);
         let bytes_max = settings.share(flags.max_payload_bytes, index);
-        let cargo = Cargo::new(
+        let store = ExecutionStore::new(
             u8::try_from(index).unwrap_or(u8::MAX),
             settings.share(flags.max_executions, index),
             bytes_max,
@@ -143,7 +143,7 @@ impl Gateway {
             activity: Cell::new(0),
             crowded: Cell::new(0),
             reading: Reading::new(bytes_max),
-            cargo: RefCell::new(cargo),
+            store: RefCell::new(store),
             functions: RefCell::new(HashMap::new()),
             lanes: RefCell::new(HashMap::new()),
             pooled: Rc::default(),
@@ -176,18 +176,18 @@ impl Gateway {
     /// A token that nobody can guess.
     #[must_use]
     pub fn new_token(&self) -> Token {
-        let mut cargo = self.cargo.borrow_mut();
-        Token { high: cargo.random(), low: cargo.random() }
+        let mut store = self.store.borrow_mut();
+        Token { high: store.random(), low: store.random() }
     }
 
-    /// Looks at the record of a ticket; `None` where it is not that ticket's any more.
-    pub fn with_record<T>(&self, ticket: Ticket, look: impl FnOnce(&mut Record) -> T) -> Option<T> {
-        self.cargo.borrow_mut().get_mut(ticket).map(look)
+    /// Looks at the execution of a ticket; `None` where the store does not have it any more.
+    pub fn with_execution<T>(&self, ticket: Ticket, look: impl FnOnce(&mut Execution) -> T) -> Option<T> {
+        self.store.borrow_mut().get_mut(ticket).map(look)
     }
 
-    /// Lets go of some of the records that were kept until `now`. Answers whether there are more.
+    /// Lets go of some of the executions that were kept until `now`. Answers whether there are more.
     fn expire(&self, now: Nanos) -> bool {
-        self.cargo.borrow_mut().expire(now, &self.end().waybills)
+        self.store.borrow_mut().expire(now, &self.end().waybills)
     }
 
     /// Largest output of a function, in bytes.
@@ -212,8 +212,8 @@ impl Gateway {
 
     /// The public name of a ticket's execution.
     #[must_use]
-    pub fn id(&self, ticket: Ticket, record: &Record) -> ExecutionId {
-        ExecutionId { boot: self.boot, ticket, nonce: record.nonce }
+    pub fn id(&self, ticket: Ticket, execution: &Execution) -> ExecutionId {
+        ExecutionId { boot: self.boot, ticket, nonce: execution.nonce }
     }
 
     /// Tells the scheduler, or keeps it until there is room.
@@ -266,21 +266,21 @@ impl Gateway {
     /// Something happened to an execution: tells control how much is going on.
     pub fn publish_gauges(&self) {
         self.activity.set(self.activity.get().wrapping_add(1));
-        let cargo = self.cargo.borrow();
+        let store = self.store.borrow();
         let gauges = &self.end().gauges;
-        let live = cargo.queued + cargo.running;
+        let live = store.queued + store.running;
         if live > 1 {
             self.crowded.set(self.crowded.get().wrapping_add(1));
         }
         gauges.live.store(live, Ordering::Relaxed);
-        gauges.unread.store(cargo.unread, Ordering::Relaxed);
-        gauges.retained.store(cargo.kept(), Ordering::Relaxed);
+        gauges.unread.store(store.unread, Ordering::Relaxed);
+        gauges.retained.store(store.kept(), Ordering::Relaxed);
     }
 
     /// Whether the only thing to wait for is a grant: then it may be spun for.
     #[must_use]
     pub fn waits_for_grants_only(&self) -> bool {
-        let cargo = self.cargo.borrow();
-        cargo.queued > 0 && cargo.running == 0
+        let store = self.store.borrow();
+        store.queued > 0 && store.running == 0
     }
 }

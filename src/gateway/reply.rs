@@ -16,7 +16,7 @@ use hyper::{Response, StatusCode};
 pub use body::Body;
 
 use super::Gateway;
-use super::record::{Record, Stage};
+use super::execution::{Execution, Stage};
 use super::summary::Summary;
 use crate::clock::Nanos;
 use crate::error::{Refusal, Source};
@@ -116,10 +116,10 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Someone more waits for the execution, which must have a record.
+    /// Someone more waits for the execution, which must be in the store.
     #[must_use]
     pub fn new(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
-        let who = gateway.with_record(ticket, |record| record.waiters.enter()).unwrap_or(0);
+        let who = gateway.with_execution(ticket, |execution| execution.waiters.enter()).unwrap_or(0);
         Self { gateway, ticket, who }
     }
 }
@@ -128,14 +128,14 @@ impl Future for Waiting {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let ready = self.gateway.with_record(self.ticket, |record| {
-            if matches!(record.stage, Stage::Ended(_)) {
+        let ready = self.gateway.with_execution(self.ticket, |execution| {
+            if matches!(execution.stage, Stage::Ended(_)) {
                 return true;
             }
-            record.waiters.wait(self.who, cx.waker());
+            execution.waiters.wait(self.who, cx.waker());
             false
         });
-        // A record that someone waits for is not removed; were it gone, there is nothing to wait for.
+        // An execution that someone waits for is not removed; were it gone, there is nothing to wait for.
         if ready.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -147,8 +147,8 @@ impl Drop for Waiting {
 }
 
 /// The answer to `:enqueue`.
-pub fn accepted(id: ExecutionId, record: &Record) -> Response<Body> {
-    let status = record.stage.as_str();
+pub fn accepted(id: ExecutionId, execution: &Execution) -> Response<Body> {
+    let status = execution.stage.as_str();
     let mut response = json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"{status}\"}}"));
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/executions/{id}")) {
         response.headers_mut().insert(LOCATION, location);
@@ -163,25 +163,25 @@ pub fn replayed(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// The answer to an `:invoke` that joined an execution and has no more time to wait for its end.
-pub fn unfinished(id: ExecutionId, record: &Record) -> Response<Body> {
+pub fn unfinished(id: ExecutionId, execution: &Execution) -> Response<Body> {
     let message = "the execution that the Idempotency-Key stands for has not ended within timeoutMs or X-Timeout-Ms; it goes on";
-    invocation_with(id, record, Some(&Failure::new(crate::error::Code::Timeout, message)))
+    invocation_with(id, execution, Some(&Failure::new(crate::error::Code::Timeout, message)))
 }
 
-/// The answer to `:invoke` of a terminal record.
-pub fn invocation(id: ExecutionId, record: &Record) -> Response<Body> {
-    invocation_with(id, record, record.failure.as_deref())
+/// The answer to `:invoke` of a terminal execution.
+pub fn invocation(id: ExecutionId, execution: &Execution) -> Response<Body> {
+    invocation_with(id, execution, execution.failure.as_deref())
 }
 
-fn invocation_with(id: ExecutionId, record: &Record, failure: Option<&Failure>) -> Response<Body> {
+fn invocation_with(id: ExecutionId, execution: &Execution, failure: Option<&Failure>) -> Response<Body> {
     let text = id.text();
-    let mut body = Vec::with_capacity(160 + record.output.len());
+    let mut body = Vec::with_capacity(160 + execution.output.len());
     body.extend_from_slice(b"{\"executionId\":\"");
     body.extend_from_slice(&text);
     body.extend_from_slice(b"\",\"status\":\"");
-    body.extend_from_slice(record.stage.as_str().as_bytes());
+    body.extend_from_slice(execution.stage.as_str().as_bytes());
     body.extend_from_slice(b"\",\"output\":");
-    push_output(&mut body, &record.output);
+    push_output(&mut body, &execution.output);
     body.extend_from_slice(b",\"error\":");
     push_failure(&mut body, failure);
     body.push(b'}');
@@ -193,9 +193,9 @@ fn invocation_with(id: ExecutionId, record: &Record, failure: Option<&Failure>) 
     headers.reserve(6);
     headers.insert(CONTENT_TYPE, JSON);
     insert_bytes(headers, X_EXECUTION_ID, &text);
-    headers.insert(X_ATTEMPTS, HeaderValue::from(u16::from(record.attempt)));
-    insert_bytes(headers, SERVER_TIMING, server_timing(&record.stamps).as_bytes());
-    if record.cold_start {
+    headers.insert(X_ATTEMPTS, HeaderValue::from(u16::from(execution.attempt)));
+    insert_bytes(headers, SERVER_TIMING, server_timing(&execution.stamps).as_bytes());
+    if execution.cold_start {
         headers.insert(X_COLD_START, HeaderValue::from_static("true"));
     }
     if let Some(failure) = failure {
@@ -208,9 +208,9 @@ fn invocation_with(id: ExecutionId, record: &Record, failure: Option<&Failure>) 
 }
 
 /// The answer to `GET /v1/executions/{id}`.
-pub fn execution(id: ExecutionId, record: &Record, clock: &crate::clock::Clock) -> Response<Body> {
-    let mut body = Vec::with_capacity(512 + record.output.len());
-    Summary::of(id, record).push_json(&mut body, clock, Some(&record.output));
+pub fn execution(id: ExecutionId, execution: &Execution, clock: &crate::clock::Clock) -> Response<Body> {
+    let mut body = Vec::with_capacity(512 + execution.output.len());
+    Summary::of(id, execution).push_json(&mut body, clock, Some(&execution.output));
     json(200, body)
 }
 

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::record::{Record, Stage};
+use super::execution::{Execution, Stage};
 use super::reply::{Failure, STAGES, Stamps, push_failure, push_output};
 use crate::clock::{Clock, Nanos};
 use crate::id::ExecutionId;
 use crate::registry::FunctionName;
 
-/// What other threads may hold of a record.
+/// What other threads may hold of an execution.
 #[derive(Clone, Debug)]
 pub struct Summary {
     id: ExecutionId,
@@ -22,18 +22,18 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of a record as it stands.
+    /// The summary of an execution as it stands.
     #[must_use]
-    pub fn of(id: ExecutionId, record: &Record) -> Self {
+    pub fn of(id: ExecutionId, execution: &Execution) -> Self {
         Self {
             id,
-            function: record.served.function.spec.name.clone(),
-            stage: record.stage,
-            attempt: record.attempt,
-            cold_start: record.cold_start,
-            first_granted: record.first_granted,
-            stamps: record.stamps,
-            failure: record.failure.clone(),
+            function: execution.served.function.spec.name.clone(),
+            stage: execution.stage,
+            attempt: execution.attempt,
+            cold_start: execution.cold_start,
+            first_granted: execution.first_granted,
+            stamps: execution.stamps,
+            failure: execution.failure.clone(),
         }
     }
 

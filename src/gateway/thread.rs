@@ -22,7 +22,7 @@ use crate::config::Settings;
 use crate::hot::switchboard::Switchboard;
 use crate::mailbox::{Answer, Errand, Letter, Mailbox, Post};
 
-/// How often kept records are looked through for those whose time is over.
+/// How often kept executions are looked through for those whose time is over.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);
 
 /// A gateway polls instead of sleeping where for this long (ns) there was no second execution
@@ -268,7 +268,7 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
             }
             Letter::Withdraw { name, done } => {
                 gateway.functions.borrow_mut().remove(&name);
-                gateway.cargo.borrow_mut().keys.forget(&name);
+                gateway.store.borrow_mut().keys.forget(&name);
                 bytes.remove(&name);
                 done.send(());
             }

@@ -1,10 +1,10 @@
-//! Telling control whose an execution is, and when it has ended: the record is here, the lines that
-//! the execution wrote are there.
+//! Telling control whose an execution is, and when it has ended: the gateway has the execution, and
+//! control has the lines that it wrote.
 
 use std::rc::Rc;
 
 use super::Gateway;
-use super::executions::expired;
+use super::lookup::expired;
 use super::reply::Waiting;
 use crate::error::Refusal;
 use crate::mailbox::{Answer, Found};
@@ -18,7 +18,7 @@ impl Gateway {
         ended: Option<Answer<()>>,
     ) {
         let kept = self.find(id).and_then(|id| {
-            let function = self.with_record(id.ticket, |record| record.served.function.clone());
+            let function = self.with_execution(id.ticket, |execution| execution.served.function.clone());
             function.map(|function| Found { id, function }).ok_or_else(expired)
         });
         if let (Ok(Found { id, .. }), Some(mut ended)) = (&kept, ended) {

@@ -4,7 +4,7 @@ use super::message::LaneIndex;
 use super::ticket::Ticket;
 use crate::clock::Nanos;
 
-/// No record.
+/// No execution: the end of a list.
 pub const NONE: u32 = u32::MAX;
 
 /// Where an execution stands, as the scheduler sees it.
@@ -24,7 +24,7 @@ pub enum State {
     BackingOff,
 }
 
-/// One record of the scheduler; `Copy`, preallocated, never shared.
+/// One entry of the scheduler's table; `Copy`, preallocated, never shared.
 #[derive(Clone, Copy, Debug)]
 pub struct Course {
     /// The ticket it stands for; meaningless while `Free`.

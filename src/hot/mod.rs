@@ -12,17 +12,17 @@
 //!
 //! | stage | thread | touches | may block | bound of work |
 //! |---|---|---|---|---|
-//! | admit | gateway | request, credits, cargo, waybill | no; awaits the body for `--body-timeout-ms` | one body of `--max-body` bytes, parsed once; looks at 16 kept records for each one it evicts |
+//! | admit | gateway | request, credits, store, waybill | no; awaits the body for `--body-timeout-ms` | one body of `--max-body` bytes, parsed once; looks at 16 kept executions for each one it evicts |
 //! | enqueue | gateway | doorway, `ready`, doorbell | no | one push, at most one announcement and one wake; or the ticks there are, where gateways tick |
 //! | tick | who holds the baton | every ring, courses, lanes, wheel | no | 64 orders, 512 events, 128 doorways × 64 tickets, 512 steps of the wheel, 128 lanes × 64 grants; see below |
-//! | dispatch | gateway | grants, cargo, pools, a connection | no; awaits connect (2 s) and write | one task per `Run` |
-//! | complete | gateway, then tick | cargo, `events`; course, lane | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
-//! | reply | gateway | cargo, the client's connection | no | one answer; its output is copied into it |
+//! | dispatch | gateway | grants, store, pools, a connection | no; awaits connect (2 s) and write | one task per `Run` |
+//! | complete | gateway, then tick | store, `events`; course, lane | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
+//! | reply | gateway | store, the client's connection | no | one answer; its output is copied into it |
 //!
 //! Four things in a tick are bounded by a function's own limits instead: a grant looks at each
 //! place of its lane (`replicas.max`, or the number of endpoints), `Order::Close` empties the
 //! doorway (`queueSize`), `Order::Succeed` moves the whole line of the version that is
-//! replaced, and a deletion looks at every record for those that pause between attempts. The last
+//! replaced, and a deletion looks at every execution for those that pause between attempts. The last
 //! three happen once per change of a function.
 //!
 //! # Ownership

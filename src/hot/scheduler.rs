@@ -81,10 +81,10 @@ impl Scheduler {
     #[must_use]
     pub fn new(board: Arc<Switchboard>, seed: u64) -> Self {
         let extent = board.extent;
-        let records = extent.gateways * extent.slots;
+        let executions = extent.gateways * extent.slots;
         Self {
-            courses: vec![Course::free(); records].into_boxed_slice(),
-            wheel: Wheel::new(records),
+            courses: vec![Course::free(); executions].into_boxed_slice(),
+            wheel: Wheel::new(executions),
             lanes: (0..extent.lanes).map(|_| None).collect(),
             active: VecDeque::with_capacity(extent.lanes),
             touched: vec![false; extent.gateways].into_boxed_slice(),

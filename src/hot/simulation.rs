@@ -213,16 +213,16 @@ impl Simulation {
             Event::Ended { ticket, .. } => (ticket, true),
             Event::Cancel { ticket } => (ticket, false),
         };
-        let Some(record) = self.gateways[ticket.gateway()].record(ticket) else {
+        let Some(execution) = self.gateways[ticket.gateway()].execution(ticket) else {
             assert!(!ended, "{ticket:?} was released during an attempt");
             return;
         };
-        if record.terminal {
-            record.settled_in.get_or_insert(ticks);
+        if execution.terminal {
+            execution.settled_in.get_or_insert(ticks);
         }
         if ended {
-            let key = record.flying.take().expect("an attempt ends that was not granted");
-            let function = record.function;
+            let key = execution.flying.take().expect("an attempt ends that was not granted");
+            let function = execution.function;
             *self.in_flight.get_mut(&function).unwrap() -= 1;
             *self.on_instance.get_mut(&id(key)).unwrap() -= 1;
         }
@@ -266,13 +266,13 @@ impl Simulation {
         let (now, ticks) = (self.now, self.ticks);
         let (Grant::Run { ticket, .. } | Grant::Abort { ticket } | Grant::End { ticket, .. }) = grant;
         assert_eq!(ticket.gateway(), gateway, "{grant:?} for another gateway");
-        let record = self.gateways[gateway].record(ticket).expect("a grant for a stale ticket");
-        assert!(!record.ended, "{grant:?} after the end");
-        let function = record.function;
+        let execution = self.gateways[gateway].execution(ticket).expect("a grant for a stale ticket");
+        assert!(!execution.ended, "{grant:?} after the end");
+        let function = execution.function;
         match grant {
             Grant::Run { instance, attempt, .. } => {
-                assert_eq!(record.settled_in, None, "{grant:?} of a terminal execution");
-                assert_eq!(record.flying.replace(instance), None, "{grant:?} during an attempt");
+                assert_eq!(execution.settled_in, None, "{grant:?} of a terminal execution");
+                assert_eq!(execution.flying.replace(instance), None, "{grant:?} during an attempt");
                 assert!((1..=11).contains(&attempt), "{grant:?}");
                 let version = &self.control.versions[&instance.lane];
                 assert_eq!(version.function, function, "{grant:?} of another function");
@@ -287,19 +287,22 @@ impl Simulation {
                 self.saw(if attempt > 1 { "retried" } else { "run" });
             }
             Grant::Abort { .. } => {
-                assert_eq!(record.settled_in, None, "{grant:?} of a terminal execution");
-                assert!(record.flying.is_some(), "{grant:?} without an attempt");
+                assert_eq!(execution.settled_in, None, "{grant:?} of a terminal execution");
+                assert!(execution.flying.is_some(), "{grant:?} without an attempt");
                 self.saw("abort");
             }
             Grant::End { why, .. } => {
                 // One that the gateway settled may have ended earlier in the same tick.
-                assert!(record.settled_in.is_none_or(|tick| tick == ticks), "{grant:?} after it was settled");
-                record.ended = true;
+                assert!(
+                    execution.settled_in.is_none_or(|tick| tick == ticks),
+                    "{grant:?} after it was settled"
+                );
+                execution.ended = true;
                 if why == End::Timeout {
                     assert!(
-                        now >= record.deadline,
+                        now >= execution.deadline,
                         "{grant:?} at {now}, its deadline is {}",
-                        record.deadline
+                        execution.deadline
                     );
                 }
                 if why == End::FunctionRemoved {
@@ -320,12 +323,17 @@ impl Simulation {
     fn note_started_budgets(&mut self) {
         let Self { gateways, scheduler, now, .. } = self;
         for slot in gateways.iter_mut().flat_map(|gateway| gateway.slots.iter_mut()) {
-            if let Some(record) = slot.record.as_mut().filter(|record| record.run_budget > 0)
-                && let Some((deadline, 0)) = scheduler.terms_of(record.ticket)
+            if let Some(execution) = slot.execution.as_mut().filter(|execution| execution.run_budget > 0)
+                && let Some((deadline, 0)) = scheduler.terms_of(execution.ticket)
             {
-                assert_eq!(deadline, *now + record.run_budget, "the time to run of {:?}", record.ticket);
-                record.deadline = deadline;
-                record.run_budget = 0;
+                assert_eq!(
+                    deadline,
+                    *now + execution.run_budget,
+                    "the time to run of {:?}",
+                    execution.ticket
+                );
+                execution.deadline = deadline;
+                execution.run_budget = 0;
             }
         }
     }
@@ -334,14 +342,17 @@ impl Simulation {
 
     fn check(&self) {
         let asleep = !self.is_awake() && self.gateways.iter().all(|g| g.owes_announcement.is_none());
-        for record in self.gateways.iter().flat_map(Gateway::records) {
-            let ticket = record.ticket;
+        for execution in self.gateways.iter().flat_map(Gateway::executions) {
+            let ticket = execution.ticket;
             if self.board.waybill(ticket).is_released(ticket.generation()) {
-                assert!(record.terminal || record.ended, "{ticket:?} was released before its end");
-                assert!(record.flying.is_none() && !record.attempt_open, "{ticket:?} was released in flight");
+                assert!(execution.terminal || execution.ended, "{ticket:?} was released before its end");
+                assert!(
+                    execution.flying.is_none() && !execution.attempt_open,
+                    "{ticket:?} was released in flight"
+                );
             }
-            if asleep && !record.terminal && !record.ended {
-                assert!(self.now <= record.deadline + LATE_MAX, "{ticket:?} outlived its deadline");
+            if asleep && !execution.terminal && !execution.ended {
+                assert!(self.now <= execution.deadline + LATE_MAX, "{ticket:?} outlived its deadline");
             }
         }
         if asleep {
@@ -380,7 +391,7 @@ impl Simulation {
         self.remove_everything();
         for _ in 0..100_000 {
             let nothing_left =
-                self.control.versions.is_empty() && self.gateways.iter().all(|g| g.records().count() == 0);
+                self.control.versions.is_empty() && self.gateways.iter().all(|g| g.executions().count() == 0);
             if nothing_left && !self.is_awake() {
                 break;
             }
@@ -394,7 +405,7 @@ impl Simulation {
             }
         }
         assert!(self.control.versions.is_empty(), "lanes were not given back");
-        assert!(self.gateways.iter().all(|g| g.records().count() == 0), "slots were not released");
+        assert!(self.gateways.iter().all(|g| g.executions().count() == 0), "slots were not released");
         assert!(self.scheduler.is_empty(), "the scheduler's tables are not empty");
         assert!(self.in_flight.values().all(|n| *n == 0), "attempts in flight while idle");
         assert_eq!(self.pass.next_wake, u64::MAX, "a timer is left");

@@ -22,7 +22,7 @@ use crate::metrics::{TICK_BUCKETS_NS, TickCells};
 pub struct Extent {
     /// Gateways, 1 … 256.
     pub gateways: usize,
-    /// Records per gateway.
+    /// Executions per gateway.
     pub slots: usize,
     /// Versions of functions that can be open at once.
     pub lanes: usize,
@@ -155,7 +155,7 @@ impl Switchboard {
         })
     }
 
-    /// The shared words of a ticket's record.
+    /// The shared words of a ticket's execution.
     #[must_use]
     pub fn waybill(&self, ticket: Ticket) -> &Waybill {
         &self.gateways[ticket.gateway()].waybills[ticket.slot()]

@@ -1,6 +1,6 @@
 //! The one word that stands for an execution on its way through the rings.
 
-/// Which record an entry of a ring stands for: gateway, slab slot and generation in one `u64`.
+/// Which execution an entry of a ring stands for: gateway, slab slot and generation in one `u64`.
 ///
 /// The generation changes each time a slot is used again, so a ticket that was left in a
 /// ring, or an answer that comes late, is recognised as stale.
@@ -11,7 +11,7 @@ pub struct Ticket(u64);
 pub const SLOTS_MAX: usize = 1 << 24;
 
 impl Ticket {
-    /// A ticket of `gateway` for the record in `slot` (below [`SLOTS_MAX`]).
+    /// A ticket of `gateway` for the execution in `slot` (below [`SLOTS_MAX`]).
     #[must_use]
     pub fn new(gateway: u8, slot: u32, generation: u32) -> Self {
         debug_assert!((slot as usize) < SLOTS_MAX, "slot {slot} does not fit a ticket");
@@ -30,13 +30,13 @@ impl Ticket {
         Self(bits)
     }
 
-    /// The gateway that admitted the execution and owns its record.
+    /// The gateway that admitted the execution and owns it.
     #[must_use]
     pub fn gateway(self) -> usize {
         (self.0 >> 56) as usize
     }
 
-    /// The slot of the record in its gateway's slab.
+    /// The slot of the execution in its gateway's slab.
     #[must_use]
     pub fn slot(self) -> usize {
         (self.0 >> 32 & 0xff_ffff) as usize

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::clock::Nanos;
 
-/// The shared words of one record's slot.
+/// The shared words of one execution's slot.
 ///
 /// | field | written by | read by | published by |
 /// |---|---|---|---|
 /// | `deadline`, `run_budget` | gateway at admit | scheduler at accept | the push of the ticket on its ring |
 /// | `cancelled` | gateway before it sends `Event::Cancel` | scheduler at accept | `SeqCst` store and load |
-/// | `released` | scheduler when it lets go of the record | gateway before it uses the slot again | `Release` store, `Acquire` load |
+/// | `released` | scheduler when it lets go of the execution | gateway before it uses the slot again | `Release` store, `Acquire` load |
 #[derive(Debug, Default)]
 pub struct Waybill {
     deadline: AtomicU64,

@@ -8,7 +8,7 @@
 /// Milliseconds since the clock's origin: the wheel's resolution.
 pub type Millis = u64;
 
-/// Which record a timer belongs to: its index in the table.
+/// Which execution a timer belongs to: its index in the scheduler's table.
 pub type Index = u32;
 
 const NONE: u32 = u32::MAX;
@@ -31,7 +31,7 @@ struct Node {
     home: u16,
 }
 
-/// One timer per record at most.
+/// One timer per execution at most.
 pub struct Wheel {
     /// Everything at or before this time is in the list of due timers.
     elapsed: Millis,
@@ -41,15 +41,15 @@ pub struct Wheel {
 }
 
 impl Wheel {
-    /// A wheel for `records` timers, at time 0.
+    /// A wheel for `executions` timers, at time 0.
     #[must_use]
-    pub fn new(records: usize) -> Self {
+    pub fn new(executions: usize) -> Self {
         let empty = Node { when: 0, next: NONE, prev: NONE, home: NOWHERE };
         Self {
             elapsed: 0,
             occupied: [0; LEVELS],
             heads: [NONE; LEVELS * SLOTS + 1],
-            nodes: vec![empty; records].into_boxed_slice(),
+            nodes: vec![empty; executions].into_boxed_slice(),
         }
     }
 
@@ -80,7 +80,7 @@ impl Wheel {
         self.nodes[index as usize].home = NOWHERE;
     }
 
-    /// The next record whose time is at or before `now`, its timer taken out. `steps` counts
+    /// The next execution whose time is at or before `now`, its timer taken out. `steps` counts
     /// down with each node moved; at 0 the answer is `None` though more may be due.
     pub fn pop(&mut self, now: Millis, steps: &mut u32) -> Option<Index> {
         while *steps > 0 {
@@ -117,7 +117,7 @@ impl Wheel {
         self.first_slot().map(|(_, start)| start.max(self.elapsed))
     }
 
-    /// Whether the record has a timer.
+    /// Whether the execution has a timer.
     #[cfg(test)]
     pub(super) fn is_set(&self, index: Index) -> bool {
         self.nodes[index as usize].home != NOWHERE

@@ -51,7 +51,7 @@ fn the_lines_of_a_job_are_read_by_execution_and_by_function_each_of_them_once() 
     });
     let of = |pod: &&Value| pod["metadata"]["labels"]["picofaas.dev/execution-id"] == id.as_str();
     let pod = pods.iter().find(of).unwrap()["metadata"]["name"].as_str().unwrap();
-    eventually("the record has gone", || {
+    eventually("the execution has gone", || {
         (client.get(&format!("/v1/executions/{id}")).status == 404).then_some(())
     });
     let line = &objects(&mut client, &path)[19];

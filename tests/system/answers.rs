@@ -195,7 +195,7 @@ fn any_json_is_an_input_and_comes_back_as_an_output() {
 }
 
 #[test]
-fn when_every_record_is_in_use_the_next_request_is_told_when_to_come_back() {
+fn when_every_slot_is_taken_the_next_request_is_told_when_to_come_back() {
     let server = Server::start(&["--max-executions", "64", "--gateway-threads", "1"]);
     let endpoint = Endpoint::listen();
     server.register(&pool("holding", endpoint.url()).with("concurrency", 64));
@@ -220,15 +220,15 @@ fn when_every_record_is_in_use_the_next_request_is_told_when_to_come_back() {
 }
 
 #[test]
-fn the_record_of_an_invocation_goes_first_when_room_is_needed_and_says_that_it_has_expired() {
+fn an_execution_of_invoke_goes_first_when_room_is_needed_and_says_that_it_has_expired() {
     let server = Server::start(&["--max-executions", "64", "--gateway-threads", "1"]);
     let mut client = server.client();
     let promised = client.enqueue(BYSTANDER, "\"promised\"");
     assert_eq!(client.ended(&promised)["output"], "promised");
-    let spare = client.invoke(BYSTANDER, 1).header("x-execution-id").unwrap().to_owned();
+    let evictable = client.invoke(BYSTANDER, 1).header("x-execution-id").unwrap().to_owned();
     for input in 0..200 {
         assert_eq!(client.invoke(BYSTANDER, input).output(), input);
     }
-    client.get(&format!("/v1/executions/{spare}")).assert_refused(404, "EXECUTION_EXPIRED", &[]);
+    client.get(&format!("/v1/executions/{evictable}")).assert_refused(404, "EXECUTION_EXPIRED", &[]);
     assert_eq!(client.ended(&promised)["output"], "promised");
 }

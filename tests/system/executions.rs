@@ -134,7 +134,7 @@ fn an_execution_expires_after_its_retention_and_says_so() {
 fn promises_beyond_the_room_for_them_are_refused_and_those_made_are_kept() {
     let server = Server::start(&["--max-executions", "64"]);
     let mut client = server.client();
-    // Seven eighths of the records can be promised.
+    // Seven eighths of the slots can be promised.
     let ids: Vec<String> = (0..56).map(|input| client.enqueue(BYSTANDER, input)).collect();
     let refused = client.post(&format!("/v1/functions/{BYSTANDER}:enqueue"), "{\"input\":1}");
     refused.assert_refused(503, "RETENTION_FULL", &["--max-executions", "--retention"]);

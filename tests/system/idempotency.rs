@@ -199,7 +199,7 @@ fn a_key_is_kept_for_the_retention_however_many_others_come_and_then_free() {
         assert_eq!(client.invoke(BYSTANDER, input).output(), input);
     }
     let again = client.invoke_with(BYSTANDER, &key("k"), 1);
-    assert_eq!(again.body, first.body, "a record with a key went early");
+    assert_eq!(again.body, first.body, "an execution with a key went early");
     eventually("the key is free", || {
         let answer = client.invoke_with(BYSTANDER, &key("k"), 1);
         (execution(&answer) != execution(&first)).then_some(())

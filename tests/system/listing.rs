@@ -185,7 +185,7 @@ fn pages_have_each_execution_once_and_in_order_while_others_come_and_go() {
 
 #[test]
 fn a_page_is_bounded_by_what_is_looked_at_and_a_cursor_by_what_has_gone() {
-    /// How many records a gateway looks at for one page.
+    /// How many executions a gateway looks at for one page.
     const LOOKS: usize = 2000;
     let server = Server::start(&["--max-executions", "2560"]);
     server.register(&warm("many", "echo").with("queueSize", 3000));

@@ -1,7 +1,7 @@
 //! The lines of `JOB` functions in pods: read anew for who asks.
 //!
 //! The pod of an attempt stays for a while after its end, and has all of its lines, also where the list of
-//! the function's lines was cut and where the record of the execution has gone. So one who reads an
+//! the function's lines was cut and where the execution has left its store. So one who reads an
 //! execution is answered from its pods, and from what is kept of those that are gone.
 
 use std::rc::Rc;
@@ -42,7 +42,7 @@ impl Control {
         None
     }
 
-    /// The lines of an execution whose record has gone, as far as its pods, or what is kept, have them.
+    /// The lines of an execution that has left its store, as far as its pods, or what is kept, have them.
     pub(super) async fn lines_without_record(
         &self,
         refusal: Refusal,

@@ -107,7 +107,7 @@ impl Scheduler {
     }
 
     /// The function is gone: who pauses before its next attempt has nothing to wait for. Its timer
-    /// fires in this very tick and finds the lane closed. A look at every record, once per deletion
+    /// fires in this very tick and finds the lane closed. A look at every execution, once per deletion
     /// of a function that has such executions.
     fn end_pauses(&mut self, index: LaneIndex, now: Nanos) {
         let mut slot = 0;

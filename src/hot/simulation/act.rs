@@ -2,7 +2,7 @@
 
 use super::Simulation;
 use super::control::{Phase, Version};
-use super::gateway::Record;
+use super::gateway::Execution;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::hot::lane::Lane;
 use crate::hot::message::{Ended, Event, Grant, InstanceKey, LaneIndex, Notice, Order};
@@ -58,7 +58,7 @@ impl Simulation {
             .filter(|(_, v)| v.pushed_by[gateway])
             .map(|(lane, _)| *lane)
             .collect();
-        let Some(slot) = self.gateways[gateway].slots.iter().position(|slot| slot.record.is_none()) else {
+        let Some(slot) = self.gateways[gateway].slots.iter().position(|slot| slot.execution.is_none()) else {
             return;
         };
         if lanes.is_empty() {
@@ -86,7 +86,8 @@ impl Simulation {
         let waybill = self.board.waybill(ticket);
         assert!(generation == 1 || waybill.is_released(generation - 1), "{ticket:?} is used too early");
         waybill.write(deadline, run_budget);
-        self.gateways[gateway].slots[slot].record = Some(Record::new(ticket, function, deadline, run_budget));
+        self.gateways[gateway].slots[slot].execution =
+            Some(Execution::new(ticket, function, deadline, run_budget));
         if generation > 1 {
             self.saw("slot reused");
         }
@@ -106,23 +107,23 @@ impl Simulation {
         let Some(grant) = self.gateways[gateway].inbox.pop_front() else { return false };
         let (Grant::Run { ticket, .. } | Grant::Abort { ticket } | Grant::End { ticket, .. }) = grant;
         let in_time = self.dice.one_in(2);
-        let Some(record) = self.gateways[gateway].record(ticket) else {
+        let Some(execution) = self.gateways[gateway].execution(ticket) else {
             assert!(!matches!(grant, Grant::Run { .. }), "{grant:?} is stale");
             return true;
         };
         match grant {
             Grant::Run { .. } => {
-                record.attempt_open = true;
-                if record.terminal {
+                execution.attempt_open = true;
+                if execution.terminal {
                     self.saw("cancel raced a grant");
                     self.finish(ticket);
                 }
             }
             Grant::Abort { .. } | Grant::End { .. } => {
-                record.terminal |= matches!(grant, Grant::End { .. });
-                if record.attempt_open && in_time {
+                execution.terminal |= matches!(grant, Grant::End { .. });
+                if execution.attempt_open && in_time {
                     self.finish_as(ticket, Ended::Failed);
-                } else if record.attempt_open {
+                } else if execution.attempt_open {
                     self.saw("late end");
                 }
             }
@@ -131,7 +132,7 @@ impl Simulation {
     }
 
     fn finish_one(&mut self, gateway: usize) {
-        let open = self.gateways[gateway].tickets(|record| record.attempt_open);
+        let open = self.gateways[gateway].tickets(|execution| execution.attempt_open);
         if !open.is_empty() {
             let ticket = self.dice.of(&open);
             self.finish(ticket);
@@ -151,14 +152,14 @@ impl Simulation {
     }
 
     fn finish_as(&mut self, ticket: Ticket, how: Ended) {
-        let record = self.gateways[ticket.gateway()].record(ticket).unwrap();
-        assert!(std::mem::take(&mut record.attempt_open));
-        record.terminal |= how == Ended::Done;
+        let execution = self.gateways[ticket.gateway()].execution(ticket).unwrap();
+        assert!(std::mem::take(&mut execution.attempt_open));
+        execution.terminal |= how == Ended::Done;
         self.send(Event::Ended { ticket, how });
     }
 
     fn cancel_one(&mut self, gateway: usize) {
-        let live = self.gateways[gateway].tickets(|record| !record.terminal);
+        let live = self.gateways[gateway].tickets(|execution| !execution.terminal);
         if !live.is_empty() {
             let ticket = self.dice.of(&live);
             self.cancel(ticket);
@@ -167,10 +168,10 @@ impl Simulation {
 
     fn cancel(&mut self, ticket: Ticket) {
         let accepted = self.scheduler.terms_of(ticket).is_some();
-        let record = self.gateways[ticket.gateway()].record(ticket).unwrap();
-        record.terminal = true;
-        let what = match (accepted, record.flying) {
-            (false, _) if record.ended => "cancelled after the end",
+        let execution = self.gateways[ticket.gateway()].execution(ticket).unwrap();
+        execution.terminal = true;
+        let what = match (accepted, execution.flying) {
+            (false, _) if execution.ended => "cancelled after the end",
             (false, _) => "cancelled on the ring",
             (true, None) => "cancelled in line",
             (true, Some(_)) => "cancelled in flight",
@@ -183,13 +184,13 @@ impl Simulation {
     /// Forgets what is over.
     fn reclaim(&mut self, gateway: usize) {
         for slot in &mut self.gateways[gateway].slots {
-            let over = slot.record.as_ref().is_some_and(|record| {
-                record.terminal
-                    && !record.attempt_open
-                    && self.board.waybill(record.ticket).is_released(record.ticket.generation())
+            let over = slot.execution.as_ref().is_some_and(|execution| {
+                execution.terminal
+                    && !execution.attempt_open
+                    && self.board.waybill(execution.ticket).is_released(execution.ticket.generation())
             });
             if over {
-                slot.record = None;
+                slot.execution = None;
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::hot::message::{Grant, InstanceKey, LaneIndex};
 use crate::hot::ticket::Ticket;
 
 /// An execution as its gateway knows it, and what the scheduler has been seen to do to it.
-pub struct Record {
+pub struct Execution {
     pub ticket: Ticket,
     pub function: u64,
     pub deadline: Nanos,
@@ -24,7 +24,7 @@ pub struct Record {
     pub settled_in: Option<u64>,
 }
 
-impl Record {
+impl Execution {
     pub fn new(ticket: Ticket, function: u64, deadline: Nanos, run_budget: Nanos) -> Self {
         Self {
             ticket,
@@ -44,7 +44,7 @@ impl Record {
 #[derive(Default)]
 pub struct Slot {
     pub generation: u32,
-    pub record: Option<Record>,
+    pub execution: Option<Execution>,
 }
 
 /// One gateway.
@@ -64,17 +64,17 @@ impl Gateway {
         Self { index, slots, inbox: VecDeque::new(), owes_announcement: None }
     }
 
-    /// The record of a ticket, unless the ticket is stale.
-    pub fn record(&mut self, ticket: Ticket) -> Option<&mut Record> {
-        self.slots[ticket.slot()].record.as_mut().filter(|record| record.ticket == ticket)
+    /// The execution of a ticket, unless the ticket is stale.
+    pub fn execution(&mut self, ticket: Ticket) -> Option<&mut Execution> {
+        self.slots[ticket.slot()].execution.as_mut().filter(|execution| execution.ticket == ticket)
     }
 
-    pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.slots.iter().filter_map(|slot| slot.record.as_ref())
+    pub fn executions(&self) -> impl Iterator<Item = &Execution> {
+        self.slots.iter().filter_map(|slot| slot.execution.as_ref())
     }
 
     /// Tickets of which `wanted` holds.
-    pub fn tickets(&self, wanted: impl Fn(&Record) -> bool) -> Vec<Ticket> {
-        self.records().filter(|record| wanted(record)).map(|record| record.ticket).collect()
+    pub fn tickets(&self, wanted: impl Fn(&Execution) -> bool) -> Vec<Ticket> {
+        self.executions().filter(|execution| wanted(execution)).map(|execution| execution.ticket).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! A fresh process per call and nothing else: what no control plane can be faster than.
 //!
 //! A worker starts the function's program, answers its two calls on a listener of its own, and waits for its
-//! end. There is no queue, no record, no client and no other thread in between.
+//! end. There is no queue, no execution store, no client and no other thread in between.
 
 use std::fs::File;
 use std::net::Ipv4Addr;

@@ -1,5 +1,4 @@
-//! One execution as its gateway knows it: where it stands, what it came with and came to, who
-//! waits for it, and what is under way for it.
+//! One execution as its gateway knows it: stage, payload, result, waiters and running attempt.
 
 use std::rc::Rc;
 
@@ -55,23 +54,23 @@ impl Stage {
     }
 }
 
-/// Who asked, which decides how long the record is kept.
+/// The call that admitted an execution, which decides how long it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// Someone waits for the answer; afterwards the record is the first to go.
-    Waiting,
-    /// Someone was promised that it can be read: kept for the whole retention.
-    Promised,
+pub enum Invocation {
+    /// `:invoke`: the client waits for the answer; afterwards the execution is the first to go.
+    Sync,
+    /// `:enqueue`: the client was promised that the end can be read. Kept for the whole retention.
+    Async,
 }
 
-/// How a record is kept.
+/// How an execution is kept after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum Retention {
     /// The first to go when there is need of room.
-    Spare,
-    /// Its place, and bytes for its output, are reserved from its admission on, and it stays for
-    /// its whole retention: somebody was promised that it can be read, or has a key for it.
-    Reserved,
+    Evictable,
+    /// A place, and bytes for the output, are reserved from its admission on, and it stays for its
+    /// whole retention: a client was promised that it can be read, or has a key for it.
+    Promised,
 }
 
 /// The trace an invocation belongs to.
@@ -124,36 +123,36 @@ impl Trace {
     }
 }
 
-/// What is under way for a running execution, and how it is stopped.
+/// The attempt of a running execution, and how it is stopped.
 #[derive(Debug)]
-pub enum Underway {
+pub enum RunningAttempt {
     /// A task that exchanges a request with an instance: its connection closes with it.
     Exchange(AbortHandle),
-    /// A process of its own, whose task waits for this word and then for the process's end.
-    Process(Answer<Word>),
+    /// A process of its own (`JOB`), whose task waits for a signal and then for the process's end.
+    Process(Answer<JobSignal>),
 }
 
-/// What the task of an attempt with a process of its own is told.
+/// A signal to the task of an attempt with a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum JobSignal {
     /// The attempt's result was posted: let the process end, then tell the scheduler this.
     Posted(Ended),
     /// The attempt is over without a result: kill the process, then tell the scheduler this.
     Stop(Ended),
 }
 
-impl Underway {
+impl RunningAttempt {
     /// Stops it. Answers what the scheduler is to be told at once; `None` where the attempt's own
     /// task tells it when its process has gone.
     #[must_use]
     pub fn stop(self, how: Ended) -> Option<Ended> {
         match self {
-            Underway::Exchange(task) => {
+            RunningAttempt::Exchange(task) => {
                 task.abort();
                 Some(how)
             }
-            Underway::Process(word) => {
-                word.send(Word::Stop(how));
+            RunningAttempt::Process(signal) => {
+                signal.send(JobSignal::Stop(how));
                 None
             }
         }
@@ -162,17 +161,17 @@ impl Underway {
 
 /// One execution, from its admission until its retention is over.
 #[derive(Debug)]
-pub struct Record {
+pub struct Execution {
     /// The random part of its id.
     pub nonce: u64,
     /// The function's version it was admitted to, or last granted on.
     pub served: Rc<Served>,
     /// Where it stands.
     pub stage: Stage,
-    /// Who asked.
-    pub asked: Asked,
+    /// The call that admitted it.
+    pub invocation: Invocation,
     /// How it is kept.
-    pub class: Class,
+    pub retention: Retention,
     /// Bytes that are counted for it: its payload, or what is reserved for its output if that is
     /// more; after its end its output.
     pub held: usize,
@@ -201,22 +200,22 @@ pub struct Record {
     /// See [`Stamps`].
     pub stamps: Stamps,
     /// The running attempt. Whoever takes it out settles how the attempt ended.
-    pub underway: Option<Underway>,
+    pub running_attempt: Option<RunningAttempt>,
     /// What the processes of its attempts prove themselves with, the last one's last (`JOB` only).
     pub tokens: Vec<Token>,
     /// Somebody has read its end.
     pub read: bool,
-    /// Who waits for the end. A record that someone waits for stays.
+    /// Who waits for the end. An execution that someone waits for stays in the store.
     pub waiters: Waiters,
 }
 
-/// What a record begins with.
+/// What an execution is made of when it is admitted.
 #[derive(Debug)]
 pub struct Admission {
     /// The function's version.
     pub served: Rc<Served>,
-    /// Who asked.
-    pub asked: Asked,
+    /// The call that admitted it.
+    pub invocation: Invocation,
     /// The body.
     pub payload: Bytes,
     /// The trace.
@@ -234,25 +233,29 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// How its record will be kept.
+    /// How the execution will be kept.
     #[must_use]
-    pub fn class(&self) -> Class {
-        if self.asked == Asked::Promised || self.claim.is_some() { Class::Reserved } else { Class::Spare }
+    pub fn retention(&self) -> Retention {
+        if self.invocation == Invocation::Async || self.claim.is_some() {
+            Retention::Promised
+        } else {
+            Retention::Evictable
+        }
     }
 }
 
-impl Record {
-    /// A record that waits for its first grant.
+impl Execution {
+    /// An execution that waits for its first grant.
     #[must_use]
     pub fn new(nonce: u64, admission: Admission, held: usize) -> Self {
         Self {
             nonce,
-            class: admission.class(),
+            retention: admission.retention(),
             held,
             claim: admission.claim,
             served: admission.served,
             stage: Stage::Queued,
-            asked: admission.asked,
+            invocation: admission.invocation,
             payload: admission.payload,
             output: Bytes::new(),
             failure: None,
@@ -264,7 +267,7 @@ impl Record {
             run_budget: admission.run_budget,
             first_granted: 0,
             stamps: Stamps { admitted: admission.admitted, ..Stamps::default() },
-            underway: None,
+            running_attempt: None,
             tokens: Vec::new(),
             read: false,
             waiters: Waiters::default(),

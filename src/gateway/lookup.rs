@@ -1,4 +1,4 @@
-//! One execution by its id: reading it, `GET /v1/executions/{id}`, and cancelling it, `DELETE`.
+//! The look-up of an execution by its id: reading it, `GET /v1/executions/{id}`, and cancelling it, `DELETE`.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Gateway {
     /// closed.
     pub fn cancel_execution(self: &Rc<Self>, id: &str) -> Response<Body> {
         let cancelled = self.find(id).and_then(|id| {
-            if self.with_record(id.ticket, |record| record.has_ended()) == Some(true) {
+            if self.with_execution(id.ticket, |execution| execution.has_ended()) == Some(true) {
                 let message = "the execution has ended already; GET it to see how";
                 return Err(Refusal::new(Code::AlreadyTerminal, message));
             }
@@ -44,12 +44,13 @@ impl Gateway {
             // Not terminal in time is an answer too: the execution as it stands.
             let _ = tokio::time::timeout(Duration::from_secs(wait_s), waiting).await;
         }
-        self.cargo.borrow_mut().mark_read(id.ticket);
+        self.store.borrow_mut().mark_read(id.ticket);
         self.publish_gauges();
-        self.with_record(id.ticket, |record| reply::execution(id, record, &self.clock)).ok_or_else(expired)
+        self.with_execution(id.ticket, |execution| reply::execution(id, execution, &self.clock))
+            .ok_or_else(expired)
     }
 
-    /// The execution that a client names, where its record is kept.
+    /// The execution that a client names, where the store still has it.
     pub(super) fn find(&self, text: &str) -> Result<ExecutionId, Refusal> {
         let unknown =
             || Refusal::new(Code::ExecutionNotFound, format!("there was never an execution {text:?}"));
@@ -67,9 +68,9 @@ impl Gateway {
         if id.ticket.gateway() != self.index {
             return Err(unknown());
         }
-        match self.with_record(id.ticket, |record| record.nonce == id.nonce) {
+        match self.with_execution(id.ticket, |execution| execution.nonce == id.nonce) {
             Some(true) => Ok(id),
-            None if self.cargo.borrow().was_used(id.ticket) => Err(expired()),
+            None if self.store.borrow().was_used(id.ticket) => Err(expired()),
             Some(false) | None => Err(unknown()),
         }
     }

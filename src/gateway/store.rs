@@ -1,4 +1,4 @@
-//! The records of one gateway: taken at admission, kept after their end, let go.
+//! The executions of one gateway: made at admission, kept after their end, let go.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -6,58 +6,58 @@ use std::rc::Rc;
 use bytes::Bytes;
 use slab::Slab;
 
+use super::execution::{Admission, Execution, Invocation, Retention};
 use super::history::History;
 use super::keys::Keys;
-use super::record::{Admission, Asked, Class, Record};
 use crate::clock::Nanos;
 use crate::dispatch::Served;
 use crate::hot::ticket::Ticket;
 use crate::hot::waybill::Waybill;
 use crate::id::Entropy;
 
-/// Why there is no record for an invocation.
+/// Why the store has no room for an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
-    /// Every record is in use by an execution that is not over, or reserved.
+    /// Every slot is taken by an execution that is not over or was promised to be kept.
     Executions,
-    /// Too many records, or bytes for outputs, are reserved.
+    /// Too many slots, or bytes for outputs, are promised.
     Retention,
     /// Too many bytes are held, or too many by this function.
     Bytes,
 }
 
-/// Of the records, how many eighths can be reserved: the others are left to those who wait.
-const RESERVED_EIGHTHS: usize = 7;
-/// How many of the oldest kept records are looked at to find one that may go.
+/// Eighths of the slots that can be promised: the others are left to clients who wait.
+const PROMISED_EIGHTHS: usize = 7;
+/// How many of the oldest kept executions are looked at to find one that may go.
 const EVICT_LOOKS: usize = 16;
-/// How many records one pass lets go of because their time is over: some microseconds of work, after
+/// How many executions one pass lets go of because their time is over: some microseconds of work, after
 /// which others have their turn.
 const EXPIRED_PER_PASS: usize = 128;
 
-/// All records of one gateway.
+/// All executions of one gateway, running or kept.
 #[derive(Debug)]
-pub struct Cargo {
+pub struct ExecutionStore {
     gateway: u8,
     slots: usize,
-    records: Slab<Record>,
-    /// The slots of the records, by admission.
+    executions: Slab<Execution>,
+    /// The slots of the executions, by admission.
     history: History,
     generations: Box<[u32]>,
-    /// Ended records of the spare class, oldest first.
-    spare: VecDeque<(Ticket, Nanos)>,
-    /// Ended records of the reserved class, oldest first.
-    reserved: VecDeque<(Ticket, Nanos)>,
-    /// Records that are not wanted any more, but the scheduler has not let go of yet.
+    /// Ended executions that can be evicted, oldest first.
+    evictable: VecDeque<(Ticket, Nanos)>,
+    /// Ended executions that were promised, oldest first.
+    promised: VecDeque<(Ticket, Nanos)>,
+    /// Executions that are not wanted any more, but that the scheduler has not released yet.
     leaving: VecDeque<Ticket>,
-    /// Bytes of the records in `spare`.
-    spare_bytes: usize,
-    /// Records of the reserved class, ended or not.
-    reserved_count: usize,
-    /// Bytes for an output that are reserved with a record.
+    /// Bytes of the executions in `evictable`.
+    evictable_bytes: usize,
+    /// Promised executions, ended or not.
+    promised_count: usize,
+    /// Bytes that are reserved for the output of a promised execution.
     reserved_output: usize,
     /// What keys stand for.
     pub keys: Keys,
-    /// Promised records that nobody has read the end of.
+    /// Executions of `:enqueue` whose end nobody has read.
     pub unread: usize,
     bytes: usize,
     bytes_max: usize,
@@ -69,10 +69,9 @@ pub struct Cargo {
     pub running: usize,
 }
 
-impl Cargo {
-    /// Room for `slots` records and `bytes_max` bytes of payloads and outputs, of which a record of
-    /// the reserved class takes `reserved_output` at least until it ends; an ended one is kept for
-    /// `retention` ns.
+impl ExecutionStore {
+    /// Room for `slots` executions and `bytes_max` bytes of payloads and outputs. A promised execution
+    /// takes at least `reserved_output` of them until it ends. An ended one is kept for `retention` ns.
     #[must_use]
     pub fn new(
         gateway: u8,
@@ -84,14 +83,14 @@ impl Cargo {
         Self {
             gateway,
             slots,
-            records: Slab::with_capacity(slots),
+            executions: Slab::with_capacity(slots),
             history: History::new(slots),
             generations: vec![0; slots].into_boxed_slice(),
-            spare: VecDeque::with_capacity(slots),
-            reserved: VecDeque::new(),
+            evictable: VecDeque::with_capacity(slots),
+            promised: VecDeque::new(),
             leaving: VecDeque::new(),
-            spare_bytes: 0,
-            reserved_count: 0,
+            evictable_bytes: 0,
+            promised_count: 0,
             reserved_output,
             keys: Keys::default(),
             unread: 0,
@@ -109,63 +108,63 @@ impl Cargo {
         self.entropy.u64()
     }
 
-    /// Takes a record, evicting the oldest that was kept without a promise where it must.
+    /// Adds an execution, and evicts the oldest that was kept without a promise where it must.
     ///
     /// # Errors
     /// What there was no room for.
-    pub fn take(&mut self, admission: Admission, waybills: &[Waybill]) -> Result<Ticket, Full> {
-        let reserved = admission.class() == Class::Reserved;
-        if reserved && self.reserved_count >= self.slots / 8 * RESERVED_EIGHTHS {
+    pub fn insert(&mut self, admission: Admission, waybills: &[Waybill]) -> Result<Ticket, Full> {
+        let promised = admission.retention() == Retention::Promised;
+        if promised && self.promised_count >= self.slots / 8 * PROMISED_EIGHTHS {
             return Err(Full::Retention);
         }
         let length = admission.payload.len();
-        let held = if reserved { length.max(self.reserved_output) } else { length };
+        let held = if promised { length.max(self.reserved_output) } else { length };
         self.make_room(&admission.served, held, waybills)
             // What found no room is the output to come rather than the payload.
             .map_err(|full| if held > length { Full::Retention } else { full })?;
-        while self.records.len() >= self.slots {
+        while self.executions.len() >= self.slots {
             self.sweep_leaving(waybills);
-            if self.records.len() < self.slots {
+            if self.executions.len() < self.slots {
                 break;
             }
             if !self.evict(waybills) {
                 return Err(Full::Executions);
             }
         }
-        let promised = admission.asked == Asked::Promised;
+        let is_async = admission.invocation == Invocation::Async;
         admission.served.bytes.set(admission.served.bytes.get() + held);
         let nonce = self.entropy.u64();
         let admitted = admission.admitted;
-        let slot = self.records.insert(Record::new(nonce, admission, held));
+        let slot = self.executions.insert(Execution::new(nonce, admission, held));
         self.history.admit(slot, admitted);
         self.generations[slot] = self.generations[slot].wrapping_add(1).max(1);
         self.bytes += held;
-        self.reserved_count += usize::from(reserved);
-        self.unread += usize::from(promised);
+        self.promised_count += usize::from(promised);
+        self.unread += usize::from(is_async);
         self.queued += 1;
         let ticket = self.ticket(slot);
-        let record = &self.records[slot];
-        if let Some(claim) = &record.claim {
-            self.keys.claim(claim.clone(), ticket, &record.payload);
+        let execution = &self.executions[slot];
+        if let Some(claim) = &execution.claim {
+            self.keys.claim(claim.clone(), ticket, &execution.payload);
         }
         Ok(ticket)
     }
 
-    /// The ticket of the record in a slot.
+    /// The ticket of the execution in a slot.
     fn ticket(&self, slot: usize) -> Ticket {
         Ticket::new(self.gateway, u32::try_from(slot).unwrap_or(u32::MAX), self.generations[slot])
     }
 
-    /// The records by admission.
+    /// The executions in the order of their admission.
     #[must_use]
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// The record in a slot, where there is one.
+    /// The execution in a slot, where there is one.
     #[must_use]
-    pub fn at(&self, slot: usize) -> Option<(Ticket, &Record)> {
-        self.records.get(slot).map(|record| (self.ticket(slot), record))
+    pub fn at(&self, slot: usize) -> Option<(Ticket, &Execution)> {
+        self.executions.get(slot).map(|execution| (self.ticket(slot), execution))
     }
 
     fn fits(&self, served: &Served, length: usize) -> bool {
@@ -181,9 +180,9 @@ impl Cargo {
         }
         let own = served.bytes.get();
         let others = self.bytes.saturating_sub(own);
-        let at_best = self.bytes_max.saturating_sub(others.saturating_sub(self.spare_bytes)) / 2;
-        if own.saturating_sub(self.spare_bytes) + length > at_best {
-            // Not even without everything that may go: then nobody's records go for it.
+        let at_best = self.bytes_max.saturating_sub(others.saturating_sub(self.evictable_bytes)) / 2;
+        if own.saturating_sub(self.evictable_bytes) + length > at_best {
+            // Not even without everything that may go: then nothing is evicted for it.
             return Err(Full::Bytes);
         }
         while !self.fits(served, length) {
@@ -194,15 +193,15 @@ impl Cargo {
         Ok(())
     }
 
-    /// The record of a ticket, where it still is that ticket's.
-    pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Record> {
+    /// The execution of a ticket, while the store has it.
+    pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Execution> {
         if self.generations.get(ticket.slot()) != Some(&ticket.generation()) {
             return None;
         }
-        self.records.get_mut(ticket.slot())
+        self.executions.get_mut(ticket.slot())
     }
 
-    /// Whether the ticket's slot has since been used by others: its record was there once.
+    /// Whether the ticket's slot has since been used by others: the execution was there once.
     #[must_use]
     pub fn was_used(&self, ticket: Ticket) -> bool {
         self.generations
@@ -214,22 +213,23 @@ impl Cargo {
     /// must not end with it. What somebody waits for is answered in any case, and then kept
     /// without a reservation.
     pub fn accommodate(&mut self, ticket: Ticket, length: usize, waybills: &[Waybill]) -> bool {
-        let Some(record) = self.get_mut(ticket) else { return true };
-        let (class, asked, more) = (record.class, record.asked, length.saturating_sub(record.held));
-        if class == Class::Spare || more == 0 {
+        let Some(execution) = self.get_mut(ticket) else { return true };
+        let (retention, invocation, more) =
+            (execution.retention, execution.invocation, length.saturating_sub(execution.held));
+        if retention == Retention::Evictable || more == 0 {
             return true;
         }
         while self.bytes + more > self.bytes_max {
             if self.evict(waybills) {
                 continue;
             }
-            if asked == Asked::Promised {
+            if invocation == Invocation::Async {
                 return false;
             }
-            if let Some(record) = self.get_mut(ticket) {
-                record.class = Class::Spare;
+            if let Some(execution) = self.get_mut(ticket) {
+                execution.retention = Retention::Evictable;
             }
-            self.reserved_count -= 1;
+            self.promised_count -= 1;
             return true;
         }
         true
@@ -237,7 +237,7 @@ impl Cargo {
 
     /// The key of an execution is free again: its end is not one to be replayed.
     pub fn release_claim(&mut self, ticket: Ticket) {
-        if let Some(claim) = self.get_mut(ticket).and_then(|record| record.claim.take()) {
+        if let Some(claim) = self.get_mut(ticket).and_then(|execution| execution.claim.take()) {
             self.keys.release(&claim, ticket);
         }
     }
@@ -248,59 +248,59 @@ impl Cargo {
     /// Where it is kept without a reservation, because there was no room for its output, and may go at
     /// any time.
     pub fn promise(&mut self, ticket: Ticket) -> Result<(), Full> {
-        let Some(record) = self.get_mut(ticket) else { return Err(Full::Retention) };
-        if record.class == Class::Spare {
+        let Some(execution) = self.get_mut(ticket) else { return Err(Full::Retention) };
+        if execution.retention == Retention::Evictable {
             return Err(Full::Retention);
         }
-        if record.asked == Asked::Waiting {
-            record.asked = Asked::Promised;
-            let unread = !record.read;
+        if execution.invocation == Invocation::Sync {
+            execution.invocation = Invocation::Async;
+            let unread = !execution.read;
             self.unread += usize::from(unread);
         }
         Ok(())
     }
 
-    /// Keeps an ended record for its retention; its payload is let go, its output counted.
+    /// Keeps an ended execution for its retention; its payload is let go, its output counted.
     pub fn keep(&mut self, ticket: Ticket, now: Nanos, waybills: &[Waybill]) {
         let expires = now + self.retention;
-        let Some(record) = self.get_mut(ticket) else { return };
-        let held = record.output.len();
-        let freed = std::mem::replace(&mut record.held, held);
-        record.payload = Bytes::new();
+        let Some(execution) = self.get_mut(ticket) else { return };
+        let held = execution.output.len();
+        let freed = std::mem::replace(&mut execution.held, held);
+        execution.payload = Bytes::new();
         // Each holds on to the whole head that it came in.
-        record.trace.id = None;
-        record.trace.parent = None;
-        record.idempotency_key = None;
-        record.served.bytes.set(record.served.bytes.get() + held - freed);
-        let class = record.class;
+        execution.trace.id = None;
+        execution.trace.parent = None;
+        execution.idempotency_key = None;
+        execution.served.bytes.set(execution.served.bytes.get() + held - freed);
+        let retention = execution.retention;
         self.bytes = self.bytes + held - freed;
-        match class {
-            Class::Spare => {
-                self.spare.push_back((ticket, expires));
-                self.spare_bytes += held;
+        match retention {
+            Retention::Evictable => {
+                self.evictable.push_back((ticket, expires));
+                self.evictable_bytes += held;
             }
-            Class::Reserved => self.reserved.push_back((ticket, expires)),
+            Retention::Promised => self.promised.push_back((ticket, expires)),
         }
         while self.bytes > self.bytes_max && self.evict(waybills) {}
     }
 
     /// Moves an execution's bytes from one version of its function to another.
     pub fn rehome(&mut self, ticket: Ticket, served: &Rc<Served>) {
-        let Some(record) = self.get_mut(ticket) else { return };
-        let bytes = record.held;
-        record.served.bytes.set(record.served.bytes.get() - bytes);
+        let Some(execution) = self.get_mut(ticket) else { return };
+        let bytes = execution.held;
+        execution.served.bytes.set(execution.served.bytes.get() - bytes);
         served.bytes.set(served.bytes.get() + bytes);
-        record.served = served.clone();
+        execution.served = served.clone();
     }
 
     /// Lets go of what has been kept long enough, in a pass with a bound. Answers whether there is more.
     pub fn expire(&mut self, now: Nanos, waybills: &[Waybill]) -> bool {
         for _ in 0..EXPIRED_PER_PASS {
             let is_over = |(_, expires): &mut (Ticket, Nanos)| *expires <= now;
-            if let Some((ticket, _)) = self.spare.pop_front_if(is_over) {
-                self.spare_bytes -= self.get_mut(ticket).map_or(0, |record| record.held);
+            if let Some((ticket, _)) = self.evictable.pop_front_if(is_over) {
+                self.evictable_bytes -= self.get_mut(ticket).map_or(0, |execution| execution.held);
                 self.leave(ticket, waybills);
-            } else if let Some((ticket, _)) = self.reserved.pop_front_if(is_over) {
+            } else if let Some((ticket, _)) = self.promised.pop_front_if(is_over) {
                 self.leave(ticket, waybills);
             } else {
                 self.sweep_leaving(waybills);
@@ -313,24 +313,24 @@ impl Cargo {
     /// Every execution that is not over.
     #[must_use]
     pub fn live(&self) -> Vec<Ticket> {
-        let live = self.records.iter().filter(|(_, record)| !record.has_ended());
+        let live = self.executions.iter().filter(|(_, execution)| !execution.has_ended());
         live.map(|(slot, _)| self.ticket(slot)).collect()
     }
 
     /// Ended executions that can be read.
     #[must_use]
     pub fn kept(&self) -> usize {
-        self.spare.len() + self.reserved.len()
+        self.evictable.len() + self.promised.len()
     }
 
-    /// Lets the oldest spare record go. False where there is none that may.
+    /// Evicts the oldest execution that may go. False where there is none.
     fn evict(&mut self, waybills: &[Waybill]) -> bool {
-        for at in 0..self.spare.len().min(EVICT_LOOKS) {
-            let (ticket, _) = self.spare[at];
-            let free = self.get_mut(ticket).is_none_or(|record| record.waiters.is_empty());
+        for at in 0..self.evictable.len().min(EVICT_LOOKS) {
+            let (ticket, _) = self.evictable[at];
+            let free = self.get_mut(ticket).is_none_or(|execution| execution.waiters.is_empty());
             if free && waybills[ticket.slot()].is_released(ticket.generation()) {
-                self.spare.remove(at);
-                self.spare_bytes -= self.get_mut(ticket).map_or(0, |record| record.held);
+                self.evictable.remove(at);
+                self.evictable_bytes -= self.get_mut(ticket).map_or(0, |execution| execution.held);
                 self.remove(ticket);
                 return true;
             }
@@ -339,7 +339,7 @@ impl Cargo {
     }
 
     fn leave(&mut self, ticket: Ticket, waybills: &[Waybill]) {
-        let waited_for = self.get_mut(ticket).is_some_and(|record| !record.waiters.is_empty());
+        let waited_for = self.get_mut(ticket).is_some_and(|execution| !execution.waiters.is_empty());
         if !waited_for && waybills[ticket.slot()].is_released(ticket.generation()) {
             self.remove(ticket);
         } else {
@@ -359,23 +359,23 @@ impl Cargo {
         if self.get_mut(ticket).is_none() {
             return;
         }
-        let record = self.records.remove(ticket.slot());
+        let execution = self.executions.remove(ticket.slot());
         self.history.remove(ticket.slot());
-        self.bytes -= record.held;
-        record.served.bytes.set(record.served.bytes.get() - record.held);
-        if let Some(claim) = &record.claim {
+        self.bytes -= execution.held;
+        execution.served.bytes.set(execution.served.bytes.get() - execution.held);
+        if let Some(claim) = &execution.claim {
             self.keys.release(claim, ticket);
         }
-        let promised = record.asked == Asked::Promised;
-        self.reserved_count -= usize::from(record.class == Class::Reserved);
-        self.unread -= usize::from(promised && !record.read);
+        let is_async = execution.invocation == Invocation::Async;
+        self.promised_count -= usize::from(execution.retention == Retention::Promised);
+        self.unread -= usize::from(is_async && !execution.read);
     }
 
     /// Somebody was told how it ended.
     pub fn mark_read(&mut self, ticket: Ticket) {
-        let Some(record) = self.get_mut(ticket) else { return };
-        if record.asked == Asked::Promised && record.has_ended() && !record.read {
-            record.read = true;
+        let Some(execution) = self.get_mut(ticket) else { return };
+        if execution.invocation == Invocation::Async && execution.has_ended() && !execution.read {
+            execution.read = true;
             self.unread -= 1;
         }
     }
@@ -391,8 +391,8 @@ mod tests {
     use super::*;
     use crate::dispatch::Pooled;
     use crate::function::Function;
+    use crate::gateway::execution::{Stage, Status, Trace};
     use crate::gateway::keys::Claim;
-    use crate::gateway::record::{Stage, Status, Trace};
     use crate::hot::doorway::Doorway;
     use crate::metrics::Meters;
     use crate::registry::parse_function;
@@ -416,10 +416,10 @@ mod tests {
         Rc::new(Served::new(Arc::new(function), Rc::new(Cell::new(0)), Rc::<Pooled>::default()))
     }
 
-    fn admission(served: &Rc<Served>, asked: Asked, key: Option<&str>) -> Admission {
+    fn admission(served: &Rc<Served>, invocation: Invocation, key: Option<&str>) -> Admission {
         Admission {
             served: served.clone(),
-            asked,
+            invocation,
             payload: Bytes::from_static(b"1"),
             trace: Trace { id: None, parent: None, made: (1, 1, 1) },
             idempotency_key: None,
@@ -431,49 +431,50 @@ mod tests {
     }
 
     /// Ends an execution with an output of so many bytes.
-    fn end(cargo: &mut Cargo, ticket: Ticket, output: usize, waybills: &[Waybill]) {
-        assert!(cargo.accommodate(ticket, output, waybills));
-        let record = cargo.get_mut(ticket).expect("its record");
-        record.output = vec![b'1'; output].into();
-        record.stage = Stage::Ended(Status::Success);
-        cargo.keep(ticket, 0, waybills);
+    fn end(store: &mut ExecutionStore, ticket: Ticket, output: usize, waybills: &[Waybill]) {
+        assert!(store.accommodate(ticket, output, waybills));
+        let execution = store.get_mut(ticket).expect("the execution");
+        execution.output = vec![b'1'; output].into();
+        execution.stage = Stage::Ended(Status::Success);
+        store.keep(ticket, 0, waybills);
         waybills[ticket.slot()].release(ticket.generation());
     }
 
     #[test]
     fn one_pass_lets_go_of_no_more_than_its_bound_and_the_last_of_nothing_that_is_to_stay() {
         let waybills: Vec<Waybill> = (0..1024).map(|_| Waybill::default()).collect();
-        let mut cargo = Cargo::new(0, 1024, 1 << 20, 0, RETENTION);
+        let mut store = ExecutionStore::new(0, 1024, 1 << 20, 0, RETENTION);
         let served = served();
-        for asked in [Asked::Waiting, Asked::Promised] {
+        for invocation in [Invocation::Sync, Invocation::Async] {
             for _ in 0..EXPIRED_PER_PASS {
-                let ticket = cargo.take(admission(&served, asked, None), &waybills).expect("there is room");
-                end(&mut cargo, ticket, 1, &waybills);
+                let ticket =
+                    store.insert(admission(&served, invocation, None), &waybills).expect("there is room");
+                end(&mut store, ticket, 1, &waybills);
             }
         }
-        assert!(!cargo.expire(RETENTION - 1, &waybills));
-        assert_eq!((cargo.kept(), cargo.unread), (2 * EXPIRED_PER_PASS, EXPIRED_PER_PASS));
-        assert!(cargo.expire(RETENTION, &waybills));
-        assert_eq!((cargo.kept(), cargo.unread), (EXPIRED_PER_PASS, EXPIRED_PER_PASS));
-        while cargo.expire(RETENTION, &waybills) {}
-        assert_eq!((cargo.kept(), cargo.unread, cargo.bytes), (0, 0, 0));
-        assert_eq!((cargo.records.len(), served.bytes.get(), cargo.reserved_count), (0, 0, 0));
-        assert_eq!(cargo.history().newest(), None);
+        assert!(!store.expire(RETENTION - 1, &waybills));
+        assert_eq!((store.kept(), store.unread), (2 * EXPIRED_PER_PASS, EXPIRED_PER_PASS));
+        assert!(store.expire(RETENTION, &waybills));
+        assert_eq!((store.kept(), store.unread), (EXPIRED_PER_PASS, EXPIRED_PER_PASS));
+        while store.expire(RETENTION, &waybills) {}
+        assert_eq!((store.kept(), store.unread, store.bytes), (0, 0, 0));
+        assert_eq!((store.executions.len(), served.bytes.get(), store.promised_count), (0, 0, 0));
+        assert_eq!(store.history().newest(), None);
     }
 
     #[test]
     fn what_is_kept_without_a_reservation_is_promised_to_nobody() {
         let waybills: Vec<Waybill> = (0..64).map(|_| Waybill::default()).collect();
-        let mut cargo = Cargo::new(0, 64, 100, 10, RETENTION);
+        let mut store = ExecutionStore::new(0, 64, 100, 10, RETENTION);
         let served = served();
         let [fits, does_not] = ["a", "b"].map(|key| {
-            cargo.take(admission(&served, Asked::Waiting, Some(key)), &waybills).expect("there is room")
+            store.insert(admission(&served, Invocation::Sync, Some(key)), &waybills).expect("there is room")
         });
-        end(&mut cargo, fits, 10, &waybills);
-        end(&mut cargo, does_not, 200, &waybills);
-        assert_eq!(cargo.promise(fits), Ok(()));
-        assert_eq!(cargo.unread, 1);
-        assert_eq!(cargo.promise(does_not), Err(Full::Retention));
-        assert_eq!(cargo.unread, 1);
+        end(&mut store, fits, 10, &waybills);
+        end(&mut store, does_not, 200, &waybills);
+        assert_eq!(store.promise(fits), Ok(()));
+        assert_eq!(store.unread, 1);
+        assert_eq!(store.promise(does_not), Err(Full::Retention));
+        assert_eq!(store.unread, 1);
     }
 }
