@@ -65,7 +65,7 @@ fn tick(criterion: &mut Criterion) {
                 generation += 1;
                 let ticket = Ticket::new(0, generation % 1024, generation);
                 assert!(doorway.take_credit());
-                board.waybill(ticket).write(now + 5_000_000_000, 0);
+                board.signals(ticket).write(now + 5_000_000_000, 0);
                 if doorway.push(ticket).expect("a credit is a place") {
                     board.ready.push(0).expect("room to announce");
                 }

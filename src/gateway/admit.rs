@@ -280,9 +280,9 @@ impl Gateway {
             run_budget,
             admitted,
         };
-        match store.insert(admission, &self.end().waybills) {
+        match store.insert(admission, &self.end().signals) {
             Ok(ticket) => {
-                self.board.waybill(ticket).write(deadline, run_budget);
+                self.board.signals(ticket).write(deadline, run_budget);
                 Ok(ticket)
             }
             Err(full) => {

@@ -187,7 +187,7 @@ impl Gateway {
 
     fn succeed(&self, ticket: Ticket, output: Bytes) {
         let bytes = output.len();
-        if self.store.borrow_mut().accommodate(ticket, bytes, &self.end().waybills) {
+        if self.store.borrow_mut().accommodate(ticket, bytes, &self.end().signals) {
             self.with_execution(ticket, |execution| execution.output = output);
             self.finish(ticket, Status::Success, None);
         } else {
@@ -236,7 +236,7 @@ impl Gateway {
             Stage::Running => store.running -= 1,
             Stage::Ended(_) => {}
         }
-        store.keep(ticket, now, &self.end().waybills);
+        store.keep(ticket, now, &self.end().signals);
         drop(store);
 
         served.drain.count(now);
@@ -288,7 +288,7 @@ impl Gateway {
         {
             self.tell_stopped(ticket, running.stop(Ended::Done));
         } else {
-            self.board.waybill(ticket).cancel(ticket.generation());
+            self.board.signals(ticket).cancel(ticket.generation());
             self.tell(Event::Cancel { ticket });
         }
     }

@@ -187,7 +187,7 @@ impl Gateway {
 
     /// Lets go of some of the executions that were kept until `now`. Answers whether there are more.
     fn expire(&self, now: Nanos) -> bool {
-        self.store.borrow_mut().expire(now, &self.end().waybills)
+        self.store.borrow_mut().expire(now, &self.end().signals)
     }
 
     /// Largest output of a function, in bytes.

@@ -11,8 +11,8 @@ use super::history::History;
 use super::keys::Keys;
 use crate::clock::Nanos;
 use crate::dispatch::Served;
+use crate::hot::execution_signals::ExecutionSignals;
 use crate::hot::ticket::Ticket;
-use crate::hot::waybill::Waybill;
 use crate::id::Entropy;
 
 /// Why the store has no room for an execution.
@@ -112,22 +112,22 @@ impl ExecutionStore {
     ///
     /// # Errors
     /// What there was no room for.
-    pub fn insert(&mut self, admission: Admission, waybills: &[Waybill]) -> Result<Ticket, Full> {
+    pub fn insert(&mut self, admission: Admission, signals: &[ExecutionSignals]) -> Result<Ticket, Full> {
         let promised = admission.retention() == Retention::Promised;
         if promised && self.promised_count >= self.slots / 8 * PROMISED_EIGHTHS {
             return Err(Full::Retention);
         }
         let length = admission.payload.len();
         let held = if promised { length.max(self.reserved_output) } else { length };
-        self.make_room(&admission.served, held, waybills)
+        self.make_room(&admission.served, held, signals)
             // What found no room is the output to come rather than the payload.
             .map_err(|full| if held > length { Full::Retention } else { full })?;
         while self.executions.len() >= self.slots {
-            self.sweep_leaving(waybills);
+            self.sweep_leaving(signals);
             if self.executions.len() < self.slots {
                 break;
             }
-            if !self.evict(waybills) {
+            if !self.evict(signals) {
                 return Err(Full::Executions);
             }
         }
@@ -174,7 +174,12 @@ impl ExecutionStore {
     }
 
     /// A function may hold at most half of the bytes that the others leave free.
-    fn make_room(&mut self, served: &Served, length: usize, waybills: &[Waybill]) -> Result<(), Full> {
+    fn make_room(
+        &mut self,
+        served: &Served,
+        length: usize,
+        signals: &[ExecutionSignals],
+    ) -> Result<(), Full> {
         if length > self.bytes_max / 2 {
             return Err(Full::Bytes);
         }
@@ -186,7 +191,7 @@ impl ExecutionStore {
             return Err(Full::Bytes);
         }
         while !self.fits(served, length) {
-            if !self.evict(waybills) {
+            if !self.evict(signals) {
                 return Err(Full::Bytes);
             }
         }
@@ -212,7 +217,7 @@ impl ExecutionStore {
     /// Finds room to keep an output of `length` bytes; false where there is none and the execution
     /// must not end with it. What somebody waits for is answered in any case, and then kept
     /// without a reservation.
-    pub fn accommodate(&mut self, ticket: Ticket, length: usize, waybills: &[Waybill]) -> bool {
+    pub fn accommodate(&mut self, ticket: Ticket, length: usize, signals: &[ExecutionSignals]) -> bool {
         let Some(execution) = self.get_mut(ticket) else { return true };
         let (retention, invocation, more) =
             (execution.retention, execution.invocation, length.saturating_sub(execution.held));
@@ -220,7 +225,7 @@ impl ExecutionStore {
             return true;
         }
         while self.bytes + more > self.bytes_max {
-            if self.evict(waybills) {
+            if self.evict(signals) {
                 continue;
             }
             if invocation == Invocation::Async {
@@ -261,7 +266,7 @@ impl ExecutionStore {
     }
 
     /// Keeps an ended execution for its retention; its payload is let go, its output counted.
-    pub fn keep(&mut self, ticket: Ticket, now: Nanos, waybills: &[Waybill]) {
+    pub fn keep(&mut self, ticket: Ticket, now: Nanos, signals: &[ExecutionSignals]) {
         let expires = now + self.retention;
         let Some(execution) = self.get_mut(ticket) else { return };
         let held = execution.output.len();
@@ -281,7 +286,7 @@ impl ExecutionStore {
             }
             Retention::Promised => self.promised.push_back((ticket, expires)),
         }
-        while self.bytes > self.bytes_max && self.evict(waybills) {}
+        while self.bytes > self.bytes_max && self.evict(signals) {}
     }
 
     /// Moves an execution's bytes from one version of its function to another.
@@ -294,16 +299,16 @@ impl ExecutionStore {
     }
 
     /// Lets go of what has been kept long enough, in a pass with a bound. Answers whether there is more.
-    pub fn expire(&mut self, now: Nanos, waybills: &[Waybill]) -> bool {
+    pub fn expire(&mut self, now: Nanos, signals: &[ExecutionSignals]) -> bool {
         for _ in 0..EXPIRED_PER_PASS {
             let is_over = |(_, expires): &mut (Ticket, Nanos)| *expires <= now;
             if let Some((ticket, _)) = self.evictable.pop_front_if(is_over) {
                 self.evictable_bytes -= self.get_mut(ticket).map_or(0, |execution| execution.held);
-                self.leave(ticket, waybills);
+                self.leave(ticket, signals);
             } else if let Some((ticket, _)) = self.promised.pop_front_if(is_over) {
-                self.leave(ticket, waybills);
+                self.leave(ticket, signals);
             } else {
-                self.sweep_leaving(waybills);
+                self.sweep_leaving(signals);
                 return false;
             }
         }
@@ -324,11 +329,11 @@ impl ExecutionStore {
     }
 
     /// Evicts the oldest execution that may go. False where there is none.
-    fn evict(&mut self, waybills: &[Waybill]) -> bool {
+    fn evict(&mut self, signals: &[ExecutionSignals]) -> bool {
         for at in 0..self.evictable.len().min(EVICT_LOOKS) {
             let (ticket, _) = self.evictable[at];
             let free = self.get_mut(ticket).is_none_or(|execution| execution.waiters.is_empty());
-            if free && waybills[ticket.slot()].is_released(ticket.generation()) {
+            if free && signals[ticket.slot()].is_released(ticket.generation()) {
                 self.evictable.remove(at);
                 self.evictable_bytes -= self.get_mut(ticket).map_or(0, |execution| execution.held);
                 self.remove(ticket);
@@ -338,19 +343,19 @@ impl ExecutionStore {
         false
     }
 
-    fn leave(&mut self, ticket: Ticket, waybills: &[Waybill]) {
+    fn leave(&mut self, ticket: Ticket, signals: &[ExecutionSignals]) {
         let waited_for = self.get_mut(ticket).is_some_and(|execution| !execution.waiters.is_empty());
-        if !waited_for && waybills[ticket.slot()].is_released(ticket.generation()) {
+        if !waited_for && signals[ticket.slot()].is_released(ticket.generation()) {
             self.remove(ticket);
         } else {
             self.leaving.push_back(ticket);
         }
     }
 
-    fn sweep_leaving(&mut self, waybills: &[Waybill]) {
+    fn sweep_leaving(&mut self, signals: &[ExecutionSignals]) {
         for _ in 0..self.leaving.len() {
             if let Some(ticket) = self.leaving.pop_front() {
-                self.leave(ticket, waybills);
+                self.leave(ticket, signals);
             }
         }
     }
@@ -431,32 +436,32 @@ mod tests {
     }
 
     /// Ends an execution with an output of so many bytes.
-    fn end(store: &mut ExecutionStore, ticket: Ticket, output: usize, waybills: &[Waybill]) {
-        assert!(store.accommodate(ticket, output, waybills));
+    fn end(store: &mut ExecutionStore, ticket: Ticket, output: usize, signals: &[ExecutionSignals]) {
+        assert!(store.accommodate(ticket, output, signals));
         let execution = store.get_mut(ticket).expect("the execution");
         execution.output = vec![b'1'; output].into();
         execution.stage = Stage::Ended(Status::Success);
-        store.keep(ticket, 0, waybills);
-        waybills[ticket.slot()].release(ticket.generation());
+        store.keep(ticket, 0, signals);
+        signals[ticket.slot()].release(ticket.generation());
     }
 
     #[test]
     fn one_pass_lets_go_of_no_more_than_its_bound_and_the_last_of_nothing_that_is_to_stay() {
-        let waybills: Vec<Waybill> = (0..1024).map(|_| Waybill::default()).collect();
+        let signals: Vec<ExecutionSignals> = (0..1024).map(|_| ExecutionSignals::default()).collect();
         let mut store = ExecutionStore::new(0, 1024, 1 << 20, 0, RETENTION);
         let served = served();
         for invocation in [Invocation::Sync, Invocation::Async] {
             for _ in 0..EXPIRED_PER_PASS {
                 let ticket =
-                    store.insert(admission(&served, invocation, None), &waybills).expect("there is room");
-                end(&mut store, ticket, 1, &waybills);
+                    store.insert(admission(&served, invocation, None), &signals).expect("there is room");
+                end(&mut store, ticket, 1, &signals);
             }
         }
-        assert!(!store.expire(RETENTION - 1, &waybills));
+        assert!(!store.expire(RETENTION - 1, &signals));
         assert_eq!((store.kept(), store.unread), (2 * EXPIRED_PER_PASS, EXPIRED_PER_PASS));
-        assert!(store.expire(RETENTION, &waybills));
+        assert!(store.expire(RETENTION, &signals));
         assert_eq!((store.kept(), store.unread), (EXPIRED_PER_PASS, EXPIRED_PER_PASS));
-        while store.expire(RETENTION, &waybills) {}
+        while store.expire(RETENTION, &signals) {}
         assert_eq!((store.kept(), store.unread, store.bytes), (0, 0, 0));
         assert_eq!((store.executions.len(), served.bytes.get(), store.promised_count), (0, 0, 0));
         assert_eq!(store.history().newest(), None);
@@ -464,14 +469,14 @@ mod tests {
 
     #[test]
     fn what_is_kept_without_a_reservation_is_promised_to_nobody() {
-        let waybills: Vec<Waybill> = (0..64).map(|_| Waybill::default()).collect();
+        let signals: Vec<ExecutionSignals> = (0..64).map(|_| ExecutionSignals::default()).collect();
         let mut store = ExecutionStore::new(0, 64, 100, 10, RETENTION);
         let served = served();
         let [fits, does_not] = ["a", "b"].map(|key| {
-            store.insert(admission(&served, Invocation::Sync, Some(key)), &waybills).expect("there is room")
+            store.insert(admission(&served, Invocation::Sync, Some(key)), &signals).expect("there is room")
         });
-        end(&mut store, fits, 10, &waybills);
-        end(&mut store, does_not, 200, &waybills);
+        end(&mut store, fits, 10, &signals);
+        end(&mut store, does_not, 200, &signals);
         assert_eq!(store.promise(fits), Ok(()));
         assert_eq!(store.unread, 1);
         assert_eq!(store.promise(does_not), Err(Full::Retention));

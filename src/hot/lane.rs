@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::course::WaitList;
 use super::doorway::Doorway;
 use super::message::{InstanceKey, LaneIndex};
+use super::scheduled_execution::WaitList;
 use crate::clock::Nanos;
 
 /// What of a function's specification the scheduler enforces.

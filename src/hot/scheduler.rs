@@ -21,9 +21,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::course::{Course, NONE, State};
 use super::lane::Lane;
 use super::message::{End, Ended, Event, Grant, LaneIndex};
+use super::scheduled_execution::{NONE, ScheduledExecution, State};
 use super::switchboard::Switchboard;
 use super::ticket::Ticket;
 use super::wheel::Wheel;
@@ -58,7 +58,7 @@ pub struct Pass {
 /// The scheduler's whole world. One thread owns it at a time: whoever holds the baton.
 pub struct Scheduler {
     board: Arc<Switchboard>,
-    courses: Box<[Course]>,
+    executions: Box<[ScheduledExecution]>,
     wheel: Wheel,
     lanes: Box<[Option<Box<Lane>>]>,
     /// Lanes with something to do, each once; never longer than it was allocated.
@@ -81,10 +81,10 @@ impl Scheduler {
     #[must_use]
     pub fn new(board: Arc<Switchboard>, seed: u64) -> Self {
         let extent = board.extent;
-        let executions = extent.gateways * extent.slots;
+        let slots = extent.gateways * extent.slots;
         Self {
-            courses: vec![Course::free(); executions].into_boxed_slice(),
-            wheel: Wheel::new(executions),
+            executions: vec![ScheduledExecution::free(); slots].into_boxed_slice(),
+            wheel: Wheel::new(slots),
             lanes: (0..extent.lanes).map(|_| None).collect(),
             active: VecDeque::with_capacity(extent.lanes),
             touched: vec![false; extent.gateways].into_boxed_slice(),
@@ -167,12 +167,12 @@ impl Scheduler {
 
     fn accept(&mut self, ticket: Ticket, from: LaneIndex) {
         let slot = self.slot(ticket);
-        let waybill = self.board.waybill(ticket);
-        let (deadline, run_budget) = waybill.read();
-        let course = &mut self.courses[slot as usize];
-        debug_assert_eq!(course.state, State::Free, "{ticket:?} came while its slot was in use");
-        *course = Course::accepted(ticket, from, deadline, run_budget);
-        if waybill.is_cancelled(ticket.generation()) {
+        let signals = self.board.signals(ticket);
+        let (deadline, run_budget) = signals.read();
+        let execution = &mut self.executions[slot as usize];
+        debug_assert_eq!(execution.state, State::Free, "{ticket:?} came while its slot was in use");
+        *execution = ScheduledExecution::accepted(ticket, from, deadline, run_budget);
+        if signals.is_cancelled(ticket.generation()) {
             self.let_go(slot);
             return;
         }
@@ -191,11 +191,11 @@ impl Scheduler {
 
     fn cancel(&mut self, ticket: Ticket) {
         let slot = self.slot(ticket);
-        let course = self.courses[slot as usize];
-        if course.ticket != ticket {
+        let execution = self.executions[slot as usize];
+        if execution.ticket != ticket {
             return;
         }
-        match course.state {
+        match execution.state {
             State::Queued => {
                 self.leave_line(slot);
                 self.let_go(slot);
@@ -207,7 +207,7 @@ impl Scheduler {
             // The attempt's end is on its way, and lets go.
             State::Running | State::Aborting => {
                 self.wheel.clear(slot);
-                self.courses[slot as usize].state = State::Ending;
+                self.executions[slot as usize].state = State::Ending;
             }
             State::Free | State::Ending => {}
         }
@@ -215,14 +215,14 @@ impl Scheduler {
 
     fn attempt_ended(&mut self, ticket: Ticket, how: Ended, now: Nanos) {
         let slot = self.slot(ticket);
-        let course = self.courses[slot as usize];
-        let in_flight = matches!(course.state, State::Running | State::Aborting | State::Ending);
-        debug_assert!(in_flight && course.ticket == ticket, "{ticket:?} ended an attempt it did not have");
-        if course.ticket != ticket || !in_flight {
+        let execution = self.executions[slot as usize];
+        let in_flight = matches!(execution.state, State::Running | State::Aborting | State::Ending);
+        debug_assert!(in_flight && execution.ticket == ticket, "{ticket:?} ended an attempt it did not have");
+        if execution.ticket != ticket || !in_flight {
             return;
         }
-        self.release_permit(&course, now);
-        match (course.state, how) {
+        self.release_permit(&execution, now);
+        match (execution.state, how) {
             (State::Ending, _) | (_, Ended::Done) => self.let_go(slot),
             (_, Ended::Failed) => self.retry(slot, End::Exhausted, now),
             (_, Ended::Unsent) => self.unsent(slot, now),
@@ -232,13 +232,13 @@ impl Scheduler {
     fn fire_timers(&mut self, now: Nanos) -> usize {
         let mut steps = TIMERS_PER_TICK;
         while let Some(slot) = self.wheel.pop(now / NANOS_PER_MS, &mut steps) {
-            let course = self.courses[slot as usize];
-            if !self.grant_ring_has_room(course.ticket) {
+            let execution = self.executions[slot as usize];
+            if !self.grant_ring_has_room(execution.ticket) {
                 self.wheel.set(slot, now / NANOS_PER_MS + 1);
                 continue;
             }
-            let over = now >= course.deadline;
-            match course.state {
+            let over = now >= execution.deadline;
+            match execution.state {
                 State::Queued => {
                     self.leave_line(slot);
                     self.end(slot, End::Timeout);
@@ -254,15 +254,17 @@ impl Scheduler {
                     self.requeue(slot);
                 }
                 State::Running if !over => {
-                    self.courses[slot as usize].state = State::Aborting;
-                    self.wheel.set(slot, timer_ms(course.deadline));
-                    self.send(course.ticket, Grant::Abort { ticket: course.ticket });
+                    self.executions[slot as usize].state = State::Aborting;
+                    self.wheel.set(slot, timer_ms(execution.deadline));
+                    self.send(execution.ticket, Grant::Abort { ticket: execution.ticket });
                 }
                 State::Running | State::Aborting => {
-                    self.courses[slot as usize].state = State::Ending;
+                    self.executions[slot as usize].state = State::Ending;
                     self.end(slot, End::Timeout);
                 }
-                State::Free | State::Ending => debug_assert!(false, "a timer of a {:?} course", course.state),
+                State::Free | State::Ending => {
+                    debug_assert!(false, "a timer of an execution that is {:?}", execution.state)
+                }
             }
         }
         (TIMERS_PER_TICK - steps) as usize
@@ -275,7 +277,7 @@ impl Scheduler {
     }
 
     fn end(&mut self, slot: u32, why: End) {
-        let ticket = self.courses[slot as usize].ticket;
+        let ticket = self.executions[slot as usize].ticket;
         self.send(ticket, Grant::End { ticket, why });
     }
 

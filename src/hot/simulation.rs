@@ -344,7 +344,7 @@ impl Simulation {
         let asleep = !self.is_awake() && self.gateways.iter().all(|g| g.owes_announcement.is_none());
         for execution in self.gateways.iter().flat_map(Gateway::executions) {
             let ticket = execution.ticket;
-            if self.board.waybill(ticket).is_released(ticket.generation()) {
+            if self.board.signals(ticket).is_released(ticket.generation()) {
                 assert!(execution.terminal || execution.ended, "{ticket:?} was released before its end");
                 assert!(
                     execution.flying.is_none() && !execution.attempt_open,

@@ -10,10 +10,10 @@ use crossbeam_utils::atomic::AtomicCell;
 
 use super::doorbell::Doorbell;
 use super::eventfd::EventFd;
+use super::execution_signals::ExecutionSignals;
 use super::message::{Event, Grant, LaneIndex, Notice, Order};
 use super::scheduler::{Pass, Scheduler};
 use super::ticket::Ticket;
-use super::waybill::Waybill;
 use crate::clock::Nanos;
 use crate::metrics::{TICK_BUCKETS_NS, TickCells};
 
@@ -37,8 +37,8 @@ pub struct GatewayEnd {
     pub doorbell: Doorbell,
     /// Wakes it.
     pub eventfd: EventFd,
-    /// Written by the gateway at admit, see [`Waybill`].
-    pub waybills: Box<[Waybill]>,
+    /// Written by the gateway at admit, see [`ExecutionSignals`].
+    pub signals: Box<[ExecutionSignals]>,
     /// Written by the gateway, read by control.
     pub gauges: GatewayGauges,
 }
@@ -131,7 +131,7 @@ impl Switchboard {
                 grants: ArrayQueue::new(4 * extent.slots),
                 doorbell: Doorbell::new(),
                 eventfd: EventFd::new()?,
-                waybills: (0..extent.slots).map(|_| Waybill::default()).collect(),
+                signals: (0..extent.slots).map(|_| ExecutionSignals::default()).collect(),
                 gauges: GatewayGauges::default(),
             });
         }
@@ -155,10 +155,10 @@ impl Switchboard {
         })
     }
 
-    /// The shared words of a ticket's execution.
+    /// The signals of a ticket's execution.
     #[must_use]
-    pub fn waybill(&self, ticket: Ticket) -> &Waybill {
-        &self.gateways[ticket.gateway()].waybills[ticket.slot()]
+    pub fn signals(&self, ticket: Ticket) -> &ExecutionSignals {
+        &self.gateways[ticket.gateway()].signals[ticket.slot()]
     }
 
     /// Whether anything waits for the scheduler on a ring.

@@ -41,15 +41,15 @@ pub struct Wheel {
 }
 
 impl Wheel {
-    /// A wheel for `executions` timers, at time 0.
+    /// A wheel for the timers of so many `slots`, at time 0.
     #[must_use]
-    pub fn new(executions: usize) -> Self {
+    pub fn new(slots: usize) -> Self {
         let empty = Node { when: 0, next: NONE, prev: NONE, home: NOWHERE };
         Self {
             elapsed: 0,
             occupied: [0; LEVELS],
             heads: [NONE; LEVELS * SLOTS + 1],
-            nodes: vec![empty; executions].into_boxed_slice(),
+            nodes: vec![empty; slots].into_boxed_slice(),
         }
     }
 

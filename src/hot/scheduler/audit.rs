@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Course, LaneIndex, Nanos, Scheduler, State, Ticket};
+use super::{LaneIndex, Nanos, ScheduledExecution, Scheduler, State, Ticket};
 use crate::hot::lane::Standing;
 
 impl Scheduler {
@@ -13,21 +13,23 @@ impl Scheduler {
         let mut on_instance = BTreeMap::<(LaneIndex, u16, u32), u32>::new();
         let mut backing_off = BTreeMap::<LaneIndex, u32>::new();
         let mut queued = 0;
-        for (slot, course) in (0_u32..).zip(self.courses.iter()) {
-            let Course { ticket, state, lane, .. } = *course;
+        for (slot, execution) in (0_u32..).zip(self.executions.iter()) {
+            let ScheduledExecution { ticket, state, lane, .. } = *execution;
             let timed = matches!(state, State::Queued | State::Running | State::Aborting | State::BackingOff);
             assert_eq!(self.wheel.is_set(slot), timed, "the timer of {ticket:?}, {state:?}");
-            let released = self.board.waybill(ticket).is_released(ticket.generation());
+            let released = self.board.signals(ticket).is_released(ticket.generation());
             assert_eq!(state == State::Free, released || ticket.generation() == 0, "{ticket:?} is {state:?}");
-            assert!(state != State::Free || !course.holds_credit, "{ticket:?} kept a credit");
-            *holders.entry(lane).or_default() += u32::from(course.holds_credit);
+            assert!(state != State::Free || !execution.holds_credit, "{ticket:?} kept a credit");
+            *holders.entry(lane).or_default() += u32::from(execution.holds_credit);
             match state {
                 State::Free => {}
                 State::Queued => queued += 1,
                 State::BackingOff => *backing_off.entry(lane).or_default() += 1,
                 State::Running | State::Aborting | State::Ending => {
                     *in_flight.entry(lane).or_default() += 1;
-                    *on_instance.entry((lane, course.place, course.instance_generation)).or_default() += 1;
+                    *on_instance
+                        .entry((lane, execution.place, execution.instance_generation))
+                        .or_default() += 1;
                 }
             }
         }
@@ -89,12 +91,12 @@ impl Scheduler {
         if list.is_empty() {
             return 0;
         }
-        let mut courses = self.courses.clone();
+        let mut executions = self.executions.clone();
         let mut seen = 0;
         while let Some(slot) = list.first() {
-            let course = courses[slot as usize];
-            assert_eq!((course.state, course.lane), (State::Queued, index), "on the list of {index}");
-            list.remove(&mut courses, slot);
+            let execution = executions[slot as usize];
+            assert_eq!((execution.state, execution.lane), (State::Queued, index), "on the list of {index}");
+            list.remove(&mut executions, slot);
             seen += 1;
             assert!(seen <= lane.waiting.len(), "the list of lane {index} is longer than it says");
         }
@@ -115,15 +117,15 @@ impl Scheduler {
 
     /// Deadline and run budget as they are now, while the execution is in the tables.
     pub(in crate::hot) fn terms_of(&self, ticket: Ticket) -> Option<(Nanos, Nanos)> {
-        let course = self.courses[self.slot(ticket) as usize];
-        (course.ticket == ticket && course.state != State::Free)
-            .then_some((course.deadline, course.run_budget))
+        let execution = self.executions[self.slot(ticket) as usize];
+        (execution.ticket == ticket && execution.state != State::Free)
+            .then_some((execution.deadline, execution.run_budget))
     }
 
     /// Whether nothing at all is left in the tables.
     pub(in crate::hot) fn is_empty(&self) -> bool {
         self.lanes.iter().all(Option::is_none)
-            && self.courses.iter().all(|course| course.state == State::Free)
+            && self.executions.iter().all(|execution| execution.state == State::Free)
             && self.active.is_empty()
             && self.wheel.next().is_none()
     }

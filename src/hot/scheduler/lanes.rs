@@ -2,9 +2,9 @@
 
 use super::{GRANTS_PER_LANE, LANES_PER_TICK, Scheduler, timer_ms};
 use crate::clock::Nanos;
-use crate::hot::course::State;
 use crate::hot::lane::Lane;
 use crate::hot::message::{Grant, InstanceKey, LaneIndex, Notice};
+use crate::hot::scheduled_execution::State;
 
 impl Scheduler {
     pub(super) fn serve_lanes(&mut self, now: Nanos) -> usize {
@@ -39,11 +39,11 @@ impl Scheduler {
                 lane.stranded = lane.stranded && !lane.limits.can_start;
                 return (done, false);
             };
-            if !self.grant_ring_has_room(self.courses[slot as usize].ticket) {
+            if !self.grant_ring_has_room(self.executions[slot as usize].ticket) {
                 return (done, true);
             }
             if lane.stranded {
-                lane.waiting.remove(&mut self.courses, slot);
+                lane.waiting.remove(&mut self.executions, slot);
                 self.retry_from(lane, slot, now);
                 continue;
             }
@@ -59,38 +59,38 @@ impl Scheduler {
     }
 
     pub(super) fn grant(&mut self, lane: &mut Lane, slot: u32, place: u16, now: Nanos) {
-        lane.waiting.remove(&mut self.courses, slot);
+        lane.waiting.remove(&mut self.executions, slot);
         lane.in_flight += 1;
         let instance = &mut lane.instances[usize::from(place)];
         instance.in_flight += 1;
         instance.last_used = now;
         let key = InstanceKey { lane: lane.index, place, generation: instance.generation };
         self.begin_attempt(lane, slot, now);
-        let course = &mut self.courses[slot as usize];
-        course.state = State::Running;
-        course.lane = lane.index;
-        course.place = place;
-        course.instance_generation = key.generation;
-        let course = *course;
-        let until = course.deadline.min(now.saturating_add(lane.limits.attempt_timeout_ns));
+        let execution = &mut self.executions[slot as usize];
+        execution.state = State::Running;
+        execution.lane = lane.index;
+        execution.place = place;
+        execution.instance_generation = key.generation;
+        let execution = *execution;
+        let until = execution.deadline.min(now.saturating_add(lane.limits.attempt_timeout_ns));
         self.wheel.set(slot, timer_ms(until));
         self.send(
-            course.ticket,
-            Grant::Run { ticket: course.ticket, instance: key, attempt: course.attempt },
+            execution.ticket,
+            Grant::Run { ticket: execution.ticket, instance: key, attempt: execution.attempt },
         );
     }
 
     /// One more attempt of an execution. Its first one ends its wait in the queue: the credit goes
     /// back, and an async execution's time to run begins.
     pub(super) fn begin_attempt(&mut self, lane: &Lane, slot: u32, now: Nanos) {
-        let course = &mut self.courses[slot as usize];
-        course.attempt += 1;
-        if std::mem::take(&mut course.holds_credit) {
+        let execution = &mut self.executions[slot as usize];
+        execution.attempt += 1;
+        if std::mem::take(&mut execution.holds_credit) {
             lane.doorway.return_credit();
         }
-        if course.run_budget > 0 {
-            course.deadline = now.saturating_add(course.run_budget);
-            course.run_budget = 0;
+        if execution.run_budget > 0 {
+            execution.deadline = now.saturating_add(execution.run_budget);
+            execution.run_budget = 0;
         }
     }
 

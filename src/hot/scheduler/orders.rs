@@ -2,9 +2,9 @@
 
 use super::{Scheduler, TICKETS_PER_DOORWAY};
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::hot::course::{NONE, State};
 use crate::hot::lane::{Lane, Standing};
 use crate::hot::message::{InstanceKey, LaneIndex, Notice, Order};
+use crate::hot::scheduled_execution::{NONE, State};
 
 impl Scheduler {
     pub(super) fn obey(&mut self, order: Order, now: Nanos) {
@@ -75,14 +75,14 @@ impl Scheduler {
         let Some(lane) = self.lanes[index as usize].as_ref() else { return };
         let mut next = lane.waiting.last();
         while let Some(slot) = next {
-            let course = &mut self.courses[slot as usize];
-            if course.attempt == 0 && !course.holds_credit {
+            let execution = &mut self.executions[slot as usize];
+            if execution.attempt == 0 && !execution.holds_credit {
                 if !lane.doorway.take_credit() {
                     return;
                 }
-                course.holds_credit = true;
+                execution.holds_credit = true;
             }
-            next = course.before();
+            next = execution.before();
         }
     }
 
@@ -111,9 +111,9 @@ impl Scheduler {
     /// of a function that has such executions.
     fn end_pauses(&mut self, index: LaneIndex, now: Nanos) {
         let mut slot = 0;
-        while slot < self.courses.len() {
-            let course = self.courses[slot];
-            if course.state == State::BackingOff && self.standing_in_for(course.lane) == index {
+        while slot < self.executions.len() {
+            let execution = self.executions[slot];
+            if execution.state == State::BackingOff && self.standing_in_for(execution.lane) == index {
                 self.wheel.set(u32::try_from(slot).unwrap_or(NONE), now / NANOS_PER_MS);
             }
             slot += 1;

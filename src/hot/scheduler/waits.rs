@@ -2,70 +2,70 @@
 
 use super::{Scheduler, timer_ms};
 use crate::clock::Nanos;
-use crate::hot::course::{Course, State};
 use crate::hot::lane::{Lane, Standing};
 use crate::hot::message::{End, InstanceKey, LaneIndex, Notice};
+use crate::hot::scheduled_execution::{ScheduledExecution, State};
 
 impl Scheduler {
     pub(super) fn enqueue(&mut self, slot: u32, index: LaneIndex, in_front: bool) {
-        self.courses[slot as usize].state = State::Queued;
-        self.courses[slot as usize].lane = index;
+        self.executions[slot as usize].state = State::Queued;
+        self.executions[slot as usize].lane = index;
         let Some(lane) = self.lanes[index as usize].as_mut() else {
             debug_assert!(false, "enqueued on a lane that is not open");
             return;
         };
         if in_front {
-            lane.waiting.push_front(&mut self.courses, slot);
+            lane.waiting.push_front(&mut self.executions, slot);
         } else {
-            lane.waiting.push_back(&mut self.courses, slot);
+            lane.waiting.push_back(&mut self.executions, slot);
         }
         self.activate(index);
     }
 
     /// Back to wait for its next attempt, before those that were admitted later.
     pub(super) fn requeue(&mut self, slot: u32) {
-        let course = self.courses[slot as usize];
-        let index = self.standing_in_for(course.lane);
+        let execution = self.executions[slot as usize];
+        let index = self.standing_in_for(execution.lane);
         if self.lane(index).is_none_or(|lane| lane.closed) {
             self.end(slot, End::FunctionRemoved);
             self.let_go(slot);
             return;
         }
-        self.wheel.set(slot, timer_ms(course.deadline));
+        self.wheel.set(slot, timer_ms(execution.deadline));
         self.enqueue(slot, index, true);
     }
 
     pub(super) fn leave_line(&mut self, slot: u32) {
-        let index = self.courses[slot as usize].lane;
+        let index = self.executions[slot as usize].lane;
         if let Some(lane) = self.lanes[index as usize].as_mut() {
-            lane.waiting.remove(&mut self.courses, slot);
+            lane.waiting.remove(&mut self.executions, slot);
         }
         self.activate(index);
     }
 
     /// After a failed attempt: another one after its back-off, or the end.
     pub(super) fn retry(&mut self, slot: u32, why: End, now: Nanos) {
-        let index = self.standing_in_for(self.courses[slot as usize].lane);
+        let index = self.standing_in_for(self.executions[slot as usize].lane);
         let Some(lane) = self.lane(index) else {
             self.end(slot, End::FunctionRemoved);
             self.let_go(slot);
             return;
         };
         let (limits, closed) = (lane.limits, lane.closed);
-        let course = self.courses[slot as usize];
+        let execution = self.executions[slot as usize];
         let resume = now.saturating_add(self.backoff(
-            course.attempt,
+            execution.attempt,
             limits.retry_backoff_ns,
             limits.retry_max_backoff_ns,
         ));
-        let was_last = course.attempt > limits.max_retries || resume >= course.deadline;
+        let was_last = execution.attempt > limits.max_retries || resume >= execution.deadline;
         if was_last || closed {
             self.end(slot, if was_last { why } else { End::FunctionRemoved });
             self.let_go(slot);
             return;
         }
-        self.courses[slot as usize].state = State::BackingOff;
-        self.courses[slot as usize].lane = index;
+        self.executions[slot as usize].state = State::BackingOff;
+        self.executions[slot as usize].lane = index;
         self.wheel.set(slot, timer_ms(resume));
         if let Some(lane) = self.lane(index) {
             lane.backing_off += 1;
@@ -73,7 +73,7 @@ impl Scheduler {
     }
 
     pub(super) fn leave_backoff(&mut self, slot: u32) {
-        let index = self.courses[slot as usize].lane;
+        let index = self.executions[slot as usize].lane;
         if let Some(lane) = self.lane(index) {
             lane.backing_off -= 1;
         }
@@ -83,18 +83,18 @@ impl Scheduler {
     /// An execution that found no instance uses up an attempt. The lane is out of the table.
     pub(super) fn retry_from(&mut self, lane: &mut Lane, slot: u32, now: Nanos) {
         self.begin_attempt(lane, slot, now);
-        let course = self.courses[slot as usize];
+        let execution = self.executions[slot as usize];
         let resume = now.saturating_add(self.backoff(
-            course.attempt,
+            execution.attempt,
             lane.limits.retry_backoff_ns,
             lane.limits.retry_max_backoff_ns,
         ));
-        if lane.closed || course.attempt > lane.limits.max_retries || resume >= course.deadline {
+        if lane.closed || execution.attempt > lane.limits.max_retries || resume >= execution.deadline {
             self.end(slot, if lane.closed { End::FunctionRemoved } else { End::NoInstance });
             self.let_go(slot);
             return;
         }
-        self.courses[slot as usize].state = State::BackingOff;
+        self.executions[slot as usize].state = State::BackingOff;
         self.wheel.set(slot, timer_ms(resume));
         lane.backing_off += 1;
     }
@@ -102,11 +102,14 @@ impl Scheduler {
     /// The instance could not be reached, and nothing was sent: it leaves the set, and the
     /// execution goes to another one at no cost, where there is another or one can be started.
     pub(super) fn unsent(&mut self, slot: u32, now: Nanos) {
-        let course = self.courses[slot as usize];
-        let key =
-            InstanceKey { lane: course.lane, place: course.place, generation: course.instance_generation };
+        let execution = self.executions[slot as usize];
+        let key = InstanceKey {
+            lane: execution.lane,
+            place: execution.place,
+            generation: execution.instance_generation,
+        };
         let (mut other, mut can_start) = (false, false);
-        if let Some(lane) = self.lane(course.lane) {
+        if let Some(lane) = self.lane(execution.lane) {
             can_start = lane.limits.can_start;
             let was_ready =
                 lane.instance_mut(key).is_some_and(|instance| instance.standing == Standing::Ready);
@@ -116,27 +119,30 @@ impl Scheduler {
             other = lane.ready > 0;
             if was_ready && self.board.notices.push(Notice::Suspect { instance: key }).is_ok() {
                 self.notified = true;
-            } else if was_ready && let Some(lane) = self.lane(course.lane) {
+            } else if was_ready && let Some(lane) = self.lane(execution.lane) {
                 // Nobody would look after it: it stays in the set.
                 lane.set_standing(key, Standing::Ready);
             }
         }
         if other {
-            self.courses[slot as usize].attempt -= 1;
+            self.executions[slot as usize].attempt -= 1;
             self.requeue(slot);
         } else {
             // An instance that has just crashed is met by those it was granted to before anybody
             // knows. They wait for its replacement, after a back-off lest a sick one that is
             // found healthy each time is tried without a pause.
-            self.courses[slot as usize].attempt -= u8::from(can_start);
+            self.executions[slot as usize].attempt -= u8::from(can_start);
             self.retry(slot, End::NoInstance, now);
         }
     }
 
-    pub(super) fn release_permit(&mut self, course: &Course, now: Nanos) {
-        let key =
-            InstanceKey { lane: course.lane, place: course.place, generation: course.instance_generation };
-        let Some(lane) = self.lane(course.lane) else {
+    pub(super) fn release_permit(&mut self, execution: &ScheduledExecution, now: Nanos) {
+        let key = InstanceKey {
+            lane: execution.lane,
+            place: execution.place,
+            generation: execution.instance_generation,
+        };
+        let Some(lane) = self.lane(execution.lane) else {
             debug_assert!(false, "an attempt outlived its lane");
             return;
         };
@@ -159,7 +165,7 @@ impl Scheduler {
         if idle {
             self.retired(key);
         }
-        self.activate(course.lane);
+        self.activate(execution.lane);
     }
 
     /// Full jitter: anything between nothing and the exponential bound, after "Exponential
@@ -173,9 +179,9 @@ impl Scheduler {
     }
 
     pub(super) fn return_credit(&mut self, slot: u32) {
-        let course = &mut self.courses[slot as usize];
-        if std::mem::take(&mut course.holds_credit)
-            && let Some(lane) = &self.lanes[course.lane as usize]
+        let execution = &mut self.executions[slot as usize];
+        if std::mem::take(&mut execution.holds_credit)
+            && let Some(lane) = &self.lanes[execution.lane as usize]
         {
             lane.doorway.return_credit();
         }
@@ -183,9 +189,9 @@ impl Scheduler {
 
     /// Who waits in another lane from now on keeps the credit from being given to anybody else.
     pub(super) fn leave_credit_behind(&mut self, slot: u32) {
-        let course = &mut self.courses[slot as usize];
-        let had = std::mem::take(&mut course.holds_credit);
-        if let Some(lane) = &mut self.lanes[course.lane as usize] {
+        let execution = &mut self.executions[slot as usize];
+        let had = std::mem::take(&mut execution.holds_credit);
+        if let Some(lane) = &mut self.lanes[execution.lane as usize] {
             lane.left_behind += u32::from(had);
         }
     }
@@ -199,17 +205,17 @@ impl Scheduler {
         } else {
             self.leave_credit_behind(slot);
         }
-        self.courses[slot as usize].holds_credit = counts;
+        self.executions[slot as usize].holds_credit = counts;
     }
 
     /// The scheduler holds nothing of the slot any more; its gateway may use it again.
     pub(super) fn let_go(&mut self, slot: u32) {
         self.return_credit(slot);
         self.wheel.clear(slot);
-        let course = &mut self.courses[slot as usize];
-        course.state = State::Free;
-        let ticket = course.ticket;
-        self.board.waybill(ticket).release(ticket.generation());
+        let execution = &mut self.executions[slot as usize];
+        execution.state = State::Free;
+        let ticket = execution.ticket;
+        self.board.signals(ticket).release(ticket.generation());
     }
 }
 

@@ -34,7 +34,7 @@ fn board(queue_size: u32) -> (Arc<Switchboard>, Scheduler, Arc<Doorway>) {
 fn admit(board: &Switchboard, doorway: &Doorway, slot: u32, deadline: u64) -> Ticket {
     let ticket = Ticket::new(0, slot, 1);
     assert!(doorway.take_credit());
-    board.waybill(ticket).write(deadline, 0);
+    board.signals(ticket).write(deadline, 0);
     if doorway.push(ticket).unwrap() {
         board.ready.push(0).unwrap();
     }
@@ -110,7 +110,7 @@ fn an_instance_that_is_down_and_ready_again_counts_what_still_runs_on_it() {
     scheduler.tick(0);
     board.events.push(Event::Ended { ticket, how: Ended::Done }).unwrap();
     scheduler.tick(0);
-    assert!(board.waybill(ticket).is_released(1));
+    assert!(board.signals(ticket).is_released(1));
 }
 
 #[test]

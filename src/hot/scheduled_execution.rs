@@ -1,4 +1,4 @@
-//! The scheduler's half of an execution, and lists of them.
+//! The scheduler's half of an execution, and the lists in which executions wait.
 
 use super::message::LaneIndex;
 use super::ticket::Ticket;
@@ -24,9 +24,9 @@ pub enum State {
     BackingOff,
 }
 
-/// One entry of the scheduler's table; `Copy`, preallocated, never shared.
+/// The scheduler's half of an execution: one entry of its table; `Copy`, preallocated, never shared.
 #[derive(Clone, Copy, Debug)]
-pub struct Course {
+pub struct ScheduledExecution {
     /// The ticket it stands for; meaningless while `Free`.
     pub ticket: Ticket,
     /// Where it stands.
@@ -50,7 +50,7 @@ pub struct Course {
     prev: u32,
 }
 
-impl Course {
+impl ScheduledExecution {
     /// Who is before it in line.
     #[must_use]
     pub fn before(&self) -> Option<u32> {
@@ -83,7 +83,7 @@ impl Course {
     }
 }
 
-/// A wait list through the table of courses: O(1) at both ends and for removal.
+/// A wait list through the scheduler's table: O(1) at both ends and for removal.
 #[derive(Clone, Copy, Debug)]
 pub struct WaitList {
     head: u32,
@@ -123,43 +123,43 @@ impl WaitList {
     }
 
     /// Adds the last in line.
-    pub fn push_back(&mut self, courses: &mut [Course], index: u32) {
+    pub fn push_back(&mut self, executions: &mut [ScheduledExecution], index: u32) {
         let tail = self.tail;
-        let course = &mut courses[index as usize];
-        course.prev = tail;
-        course.next = NONE;
+        let execution = &mut executions[index as usize];
+        execution.prev = tail;
+        execution.next = NONE;
         match tail {
             NONE => self.head = index,
-            _ => courses[tail as usize].next = index,
+            _ => executions[tail as usize].next = index,
         }
         self.tail = index;
         self.len += 1;
     }
 
     /// Adds one before the first: a retry was admitted before all that wait.
-    pub fn push_front(&mut self, courses: &mut [Course], index: u32) {
+    pub fn push_front(&mut self, executions: &mut [ScheduledExecution], index: u32) {
         let head = self.head;
-        let course = &mut courses[index as usize];
-        course.prev = NONE;
-        course.next = head;
+        let execution = &mut executions[index as usize];
+        execution.prev = NONE;
+        execution.next = head;
         match head {
             NONE => self.tail = index,
-            _ => courses[head as usize].prev = index,
+            _ => executions[head as usize].prev = index,
         }
         self.head = index;
         self.len += 1;
     }
 
     /// Takes one out, wherever it stands.
-    pub fn remove(&mut self, courses: &mut [Course], index: u32) {
-        let Course { next, prev, .. } = courses[index as usize];
+    pub fn remove(&mut self, executions: &mut [ScheduledExecution], index: u32) {
+        let ScheduledExecution { next, prev, .. } = executions[index as usize];
         match prev {
             NONE => self.head = next,
-            _ => courses[prev as usize].next = next,
+            _ => executions[prev as usize].next = next,
         }
         match next {
             NONE => self.tail = prev,
-            _ => courses[next as usize].prev = prev,
+            _ => executions[next as usize].prev = prev,
         }
         self.len -= 1;
     }

@@ -1,10 +1,10 @@
-//! What a gateway tells the scheduler about an execution besides its ticket.
+//! The atomic words of an execution that its gateway and the scheduler share.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::clock::Nanos;
 
-/// The shared words of one execution's slot.
+/// The shared words of one slot, and so of one execution at a time.
 ///
 /// | field | written by | read by | published by |
 /// |---|---|---|---|
@@ -12,14 +12,14 @@ use crate::clock::Nanos;
 /// | `cancelled` | gateway before it sends `Event::Cancel` | scheduler at accept | `SeqCst` store and load |
 /// | `released` | scheduler when it lets go of the execution | gateway before it uses the slot again | `Release` store, `Acquire` load |
 #[derive(Debug, Default)]
-pub struct Waybill {
+pub struct ExecutionSignals {
     deadline: AtomicU64,
     run_budget: AtomicU64,
     cancelled: AtomicU32,
     released: AtomicU32,
 }
 
-impl Waybill {
+impl ExecutionSignals {
     /// Gateway: sets the time by which the execution must have been answered (sync) or first
     /// dispatched (async), and how long an async one may then run (0: the deadline stays).
     pub fn write(&self, deadline: Nanos, run_budget: Nanos) {
