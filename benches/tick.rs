@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use picofaas::clock::Clock;
-use picofaas::hot::doorway::Doorway;
+use picofaas::hot::function_queue::FunctionQueue;
 use picofaas::hot::lane::{Lane, LaneLimits};
 use picofaas::hot::message::{Ended, Event, Grant, InstanceKey, Order};
 use picofaas::hot::scheduler::Scheduler;
@@ -23,22 +23,22 @@ const LIMITS: LaneLimits = LaneLimits {
     can_start: true,
 };
 
-/// A scheduler with this many functions open, each with one ready instance; the first one's doorway.
-fn world(functions: u32) -> (Arc<Switchboard>, Scheduler, Arc<Doorway>) {
+/// A scheduler with this many functions open, each with one ready instance; the first one's queue.
+fn world(functions: u32) -> (Arc<Switchboard>, Scheduler, Arc<FunctionQueue>) {
     let extent = Extent { gateways: 1, slots: 1024, lanes: functions as usize };
     let board = Arc::new(Switchboard::new(extent).expect("rings"));
     let mut scheduler = Scheduler::new(board.clone(), 1);
-    let doorway = Arc::new(Doorway::new(64));
+    let queue = Arc::new(FunctionQueue::new(64));
     for index in 0..functions {
-        let doorway = if index == 0 { doorway.clone() } else { Arc::new(Doorway::new(64)) };
-        let lane = Box::new(Lane::new(index, doorway, LIMITS));
+        let queue = if index == 0 { queue.clone() } else { Arc::new(FunctionQueue::new(64)) };
+        let lane = Box::new(Lane::new(index, queue, LIMITS));
         let instance = InstanceKey { lane: index, place: 0, generation: 1 };
         for order in [Order::Open { lane }, Order::Ready { instance, started: false }] {
             board.orders.push(order).expect("room for an order");
         }
         while scheduler.tick(1).more {}
     }
-    (board, scheduler, doorway)
+    (board, scheduler, queue)
 }
 
 /// What it costs to ask what time it is: each pass that had something to do asks once more, to be timed.
@@ -50,7 +50,7 @@ fn clock(criterion: &mut Criterion) {
 fn tick(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tick");
     for functions in [10, 10_000] {
-        let (board, mut scheduler, doorway) = world(functions);
+        let (board, mut scheduler, queue) = world(functions);
         let mut now = 1_000_000;
         group.bench_function(BenchmarkId::new("idle", format!("functions={functions}")), |b| {
             b.iter(|| {
@@ -64,9 +64,9 @@ fn tick(criterion: &mut Criterion) {
                 now += 1000;
                 generation += 1;
                 let ticket = Ticket::new(0, generation % 1024, generation);
-                assert!(doorway.take_credit());
+                assert!(queue.take_credit());
                 board.signals(ticket).write(now + 5_000_000_000, 0);
-                if doorway.push(ticket).expect("a credit is a place") {
+                if queue.push(ticket).expect("a credit is a place") {
                     board.ready.push(0).expect("room to announce");
                 }
                 scheduler.tick(now);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 
 use crate::backend::exit::Exit;
-use crate::hot::doorway::Doorway;
+use crate::hot::function_queue::FunctionQueue;
 use crate::hot::message::LaneIndex;
 use crate::metrics::Meters;
 use crate::registry::FunctionSpec;
@@ -92,7 +92,7 @@ impl std::fmt::Display for Trouble {
 /// | `endings` | control, as soon as it knows | gateways whose connection to an instance was lost | `ArcSwapOption` |
 /// | `trouble` | control | gateways when they must explain, reads of the function | `ArcSwapOption` |
 /// | `meters` | each gateway its own | scrapes | relaxed counts |
-/// | `doorway` | see [`Doorway`] | | |
+/// | `queue` | see [`FunctionQueue`] | | |
 #[derive(Debug)]
 pub struct Function {
     /// What was asked for.
@@ -105,7 +105,7 @@ pub struct Function {
     /// Its lane in the scheduler.
     pub lane: LaneIndex,
     /// Its ring and its credits.
-    pub doorway: Arc<Doorway>,
+    pub queue: Arc<FunctionQueue>,
     /// By the instance's place.
     pub addresses: Box<[ArcSwapOption<Address>]>,
     /// How the last instance that crashed did, by its place.

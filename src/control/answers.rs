@@ -283,10 +283,10 @@ impl Control {
         };
         let lanes = self.lanes.borrow();
         if let Some(lane) = registered.serving.and_then(|lane| lanes.get(&lane)) {
-            let doorway = &lane.function.doorway;
-            state.ready = doorway.ready.load(Ordering::Relaxed);
-            state.queued = doorway.depth();
-            state.in_flight = doorway.in_flight.load(Ordering::Relaxed);
+            let queue = &lane.function.queue;
+            state.ready = queue.ready.load(Ordering::Relaxed);
+            state.queued = queue.depth();
+            state.in_flight = queue.in_flight.load(Ordering::Relaxed);
             state.replicas = lane.backend.count();
             state.on_demand = lane.backend.is_per_attempt();
             if state.on_demand {

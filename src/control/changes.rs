@@ -7,7 +7,7 @@
 //! 2. the scheduler *opens* the lane;
 //! 3. its first instance starts, while the version before goes on serving;
 //! 4. the lane *succeeds* the one before: who waits moves over, which is waited for;
-//! 5. gateways *publish* it under its name, and nobody pushes to the old doorway any more;
+//! 5. gateways *publish* it under its name, and nobody pushes to the old queue any more;
 //! 6. the old lane is *closed*, its instances retire, and when nothing runs it is forgotten.
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -24,7 +24,7 @@ use crate::backend::Backend;
 use crate::clock::NANOS_PER_MS;
 use crate::error::{Code, Refusal};
 use crate::function::Function;
-use crate::hot::doorway::Doorway;
+use crate::hot::function_queue::FunctionQueue;
 use crate::hot::lane::{Lane, LaneLimits};
 use crate::hot::message::{LaneIndex, Order};
 use crate::mailbox::{Letter, question};
@@ -168,7 +168,7 @@ impl Control {
     /// Steps 1 and 2, and its backend.
     async fn open(self: &Rc<Self>, function: &Arc<Function>) {
         self.tell_all(|done| Letter::Learn { function: function.clone(), done }).await;
-        let lane = Lane::new(function.lane, function.doorway.clone(), limits(&function.spec));
+        let lane = Lane::new(function.lane, function.queue.clone(), limits(&function.spec));
         self.context.orders.send(Order::Open { lane: Box::new(lane) });
         let backend = Backend::open(&self.context, function).await;
         self.lanes.borrow_mut().insert(function.lane, OpenLane { function: function.clone(), backend });
@@ -320,7 +320,7 @@ pub fn version(spec: FunctionSpec, lane: LaneIndex, meters: Arc<Meters>) -> Func
         // Keys of a hash map are random, and no two maps have the same.
         hidden_etag: format!("\"{:016x}\"", RandomState::new().hash_one(lane)),
         lane,
-        doorway: Arc::new(Doorway::new(spec.queue_size)),
+        queue: Arc::new(FunctionQueue::new(spec.queue_size)),
         addresses: (0..places).map(|_| ArcSwapOption::empty()).collect(),
         endings: (0..places).map(|_| ArcSwapOption::empty()).collect(),
         meters,

@@ -84,7 +84,7 @@ pub struct Control {
     /// By index.
     pub lanes: RefCell<HashMap<LaneIndex, OpenLane>>,
     free_lanes: RefCell<Vec<LaneIndex>>,
-    /// Places in the doorways of all lanes.
+    /// Places in the queues of all lanes.
     queue_slots: Cell<u64>,
     /// The Function objects of a cluster, where it is one that runs functions.
     pub resources: Option<Rc<Resources>>,

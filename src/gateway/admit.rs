@@ -172,7 +172,7 @@ impl Gateway {
             }
         }
         // The function may have been replaced or deleted while the body came. From here to the
-        // push of the ticket nothing is awaited, so the doorway that is found now is still used.
+        // push of the ticket nothing is awaited, so the queue that is found now is still used.
         let served = self.resolve(name)?;
         let refused = |(rejection, refusal): (Rejection, Refusal)| {
             self.meter(&served).rejected[rejection as usize].add_one();
@@ -257,9 +257,9 @@ impl Gateway {
                 allowed_ms(served, timeout_ms) * NANOS_PER_MS,
             ),
         };
-        let doorway = &served.function.doorway;
-        if !doorway.take_credit() {
-            let depth = doorway.depth();
+        let queue = &served.function.queue;
+        if !queue.take_credit() {
+            let depth = queue.depth();
             let refusal = Refusal::new(
                 Code::QueueFull,
                 format!("{depth} executions of this function wait already (queueSize {})", spec.queue_size),
@@ -286,7 +286,7 @@ impl Gateway {
                 Ok(ticket)
             }
             Err(full) => {
-                doorway.return_credit();
+                queue.return_credit();
                 let (rejection, refusal) = no_room(full);
                 Err((rejection, refusal.retry_after(self.retry_after_s(served))))
             }
@@ -303,7 +303,7 @@ impl Gateway {
         let Some(served) = served else { return };
         self.meter(&served).enqueued.add_one();
         self.publish_gauges();
-        match served.function.doorway.push(ticket) {
+        match served.function.queue.push(ticket) {
             Ok(true) => {
                 // Each lane is announced once at a time, and the ring has a place for each twice.
                 let announced = self.board.ready.push(served.function.lane);

@@ -201,7 +201,7 @@ impl Gateway {
     /// ending, which is its part of all.
     #[must_use]
     pub fn retry_after_s(&self, served: &Served) -> u32 {
-        served.drain.seconds_for(served.function.doorway.depth().div_ceil(self.settings.gateways))
+        served.drain.seconds_for(served.function.queue.depth().div_ceil(self.settings.gateways))
     }
 
     /// This gateway's meter of a function.

@@ -398,7 +398,7 @@ mod tests {
     use crate::function::Function;
     use crate::gateway::execution::{Stage, Status, Trace};
     use crate::gateway::keys::Claim;
-    use crate::hot::doorway::Doorway;
+    use crate::hot::function_queue::FunctionQueue;
     use crate::metrics::Meters;
     use crate::registry::parse_function;
 
@@ -411,7 +411,7 @@ mod tests {
             etag: spec.etag(),
             hidden_etag: String::new(),
             lane: 0,
-            doorway: Arc::new(Doorway::new(1)),
+            queue: Arc::new(FunctionQueue::new(1)),
             addresses: Box::default(),
             endings: Box::default(),
             meters: Arc::new(Meters::new(1)),

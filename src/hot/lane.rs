@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::doorway::Doorway;
+use super::function_queue::FunctionQueue;
 use super::message::{InstanceKey, LaneIndex};
 use super::scheduled_execution::WaitList;
 use crate::clock::Nanos;
@@ -62,7 +62,7 @@ pub struct Lane {
     /// Its index in the scheduler's table.
     pub index: LaneIndex,
     /// Shared with the gateways.
-    pub doorway: Arc<Doorway>,
+    pub queue: Arc<FunctionQueue>,
     /// See [`LaneLimits`].
     pub limits: LaneLimits,
     /// Who waits for a grant.
@@ -86,7 +86,7 @@ pub struct Lane {
     /// The version that this lane replaced is not given back yet: what comes back to it, late
     /// tickets and retries, is sent on to this index.
     pub is_heir: bool,
-    /// Credits of its doorway that do not come back: those who had them wait in the lane that replaced this
+    /// Credits of its queue that do not come back: those who had them wait in the lane that replaced this
     /// one, and its gateways may not have been told of that yet.
     pub left_behind: u32,
     /// The lane that replaced this one.
@@ -98,11 +98,11 @@ pub struct Lane {
 impl Lane {
     /// A lane in which nothing waits, runs or serves.
     #[must_use]
-    pub fn new(index: LaneIndex, doorway: Arc<Doorway>, limits: LaneLimits) -> Self {
+    pub fn new(index: LaneIndex, queue: Arc<FunctionQueue>, limits: LaneLimits) -> Self {
         let absent = Instance { generation: 0, standing: Standing::Absent, in_flight: 0, last_used: 0 };
         Self {
             index,
-            doorway,
+            queue,
             limits,
             waiting: WaitList::new(),
             in_flight: 0,
@@ -205,9 +205,9 @@ impl Lane {
 
     /// Tells scrapes and readers where the lane stands.
     pub fn publish(&self) {
-        self.doorway.waiting.store(self.waiting.len(), Ordering::Relaxed);
-        self.doorway.in_flight.store(self.in_flight, Ordering::Relaxed);
-        self.doorway.ready.store(u32::from(self.ready), Ordering::Relaxed);
+        self.queue.waiting.store(self.waiting.len(), Ordering::Relaxed);
+        self.queue.in_flight.store(self.in_flight, Ordering::Relaxed);
+        self.queue.ready.store(u32::from(self.ready), Ordering::Relaxed);
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
             instances_max: 3,
             can_start: true,
         };
-        Lane::new(0, Arc::new(Doorway::new(8)), limits)
+        Lane::new(0, Arc::new(FunctionQueue::new(8)), limits)
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! The protocols around the rings, every interleaving of them.
 //!
 //! The rings and the baton are opaque to loom, so counters and flags stand for them, with the
-//! orderings that the real ones have. The doorbell and the armed flag are the real ones.
+//! orderings that the real ones have. The doorbell and the announced flag are the real ones.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use loom::thread;
 
 use super::doorbell::Doorbell;
-use super::doorway::Armed;
+use super::function_queue::Announced;
 
 /// A ring as others see it: how many messages are on it.
 #[derive(Default)]
@@ -34,45 +34,45 @@ impl Ring {
 }
 
 #[derive(Default)]
-struct Door {
+struct Queue {
     ring: Ring,
-    armed: Armed,
+    announced: Announced,
     ready: Ring,
 }
 
-impl Door {
+impl Queue {
     fn gateway_pushes(&self) {
         self.ring.push();
-        if self.armed.arm() {
+        if self.announced.set() {
             self.ready.push();
         }
     }
 
-    /// The scheduler looks at the doorway if it was announced.
+    /// The scheduler looks at the queue if it was announced.
     fn scheduler_looks(&self) -> usize {
         if self.ready.drain() == 0 {
             return 0;
         }
-        self.armed.disarm();
+        self.announced.clear();
         self.ring.drain()
     }
 }
 
-/// The interleaving hunted: a gateway finds the doorway armed and announces nothing, while the
+/// The interleaving hunted: a gateway finds the queue announced and announces nothing, while the
 /// scheduler has looked at the ring before the gateway's ticket was on it.
 #[test]
 fn no_ticket_is_left_on_a_ring_that_nobody_announced() {
     loom::model(|| {
-        let door = Arc::new(Door::default());
+        let queue = Arc::new(Queue::default());
         let gateways: Vec<_> = (0..2)
             .map(|_| {
-                let door = door.clone();
-                thread::spawn(move || door.gateway_pushes())
+                let queue = queue.clone();
+                thread::spawn(move || queue.gateway_pushes())
             })
             .collect();
-        let mut taken = door.scheduler_looks() + door.scheduler_looks();
+        let mut taken = queue.scheduler_looks() + queue.scheduler_looks();
         gateways.into_iter().for_each(|gateway| gateway.join().unwrap());
-        taken += door.scheduler_looks() + door.scheduler_looks();
+        taken += queue.scheduler_looks() + queue.scheduler_looks();
         assert_eq!(taken, 2, "a ticket is on the ring, and no announcement of it");
     });
 }

@@ -1,7 +1,7 @@
 //! The scheduler's world: rings, executions, lanes, the wheel, and nothing else.
 //!
 //! An execution crosses this folder as a [`ticket::Ticket`], one word. Its gateway pushes the
-//! ticket on the ring of its function's [`doorway::Doorway`]; [`scheduler::Scheduler::tick`] turns
+//! ticket on its function's [`function_queue::FunctionQueue`]; [`scheduler::Scheduler::tick`] turns
 //! it into a [`scheduled_execution::ScheduledExecution`], puts it in the line of its
 //! [`lane::Lane`], and answers with [`message::Grant`]s; the gateway answers each `Run` with one
 //! [`message::Event::Ended`].
@@ -14,15 +14,15 @@
 //! | stage | thread | touches | may block | bound of work |
 //! |---|---|---|---|---|
 //! | admit | gateway | request, credits, store, signals | no; awaits the body for `--body-timeout-ms` | one body of `--max-body` bytes, parsed once; looks at 16 kept executions for each one it evicts |
-//! | enqueue | gateway | doorway, `ready`, doorbell | no | one push, at most one announcement and one wake; or the ticks there are, where gateways tick |
-//! | tick | who holds the baton | every ring, scheduled executions, lanes, wheel | no | 64 orders, 512 events, 128 doorways × 64 tickets, 512 steps of the wheel, 128 lanes × 64 grants; see below |
+//! | enqueue | gateway | the function's queue, `ready`, doorbell | no | one push, at most one announcement and one wake; or the ticks there are, where gateways tick |
+//! | tick | who holds the baton | every ring, scheduled executions, lanes, wheel | no | 64 orders, 512 events, 128 queues × 64 tickets, 512 steps of the wheel, 128 lanes × 64 grants; see below |
 //! | dispatch | gateway | grants, store, pools, a connection | no; awaits connect (2 s) and write | one task per `Run` |
 //! | complete | gateway, then tick | store, `events`; scheduled execution, lane | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
 //! | reply | gateway | store, the client's connection | no | one answer; its output is copied into it |
 //!
 //! Four things in a tick are bounded by a function's own limits instead: a grant looks at each
 //! place of its lane (`replicas.max`, or the number of endpoints), `Order::Close` empties the
-//! doorway (`queueSize`), `Order::Succeed` moves the whole line of the version that is
+//! function's queue (`queueSize`), `Order::Succeed` moves the whole line of the version that is
 //! replaced, and a deletion looks at every execution for those that pause between attempts. The last
 //! three happen once per change of a function.
 //!
@@ -33,18 +33,18 @@
 //! | scheduled executions, wait lists, wheel, lanes, active list | who holds the baton | the same | the baton |
 //! | `Switchboard::baton` | scheduler thread before it parks; a gateway that ticks | the same | `AtomicCell` |
 //! | `Switchboard::wakes_at` | who holds the baton | scheduler thread, after it has fallen asleep | the doorbell's fences |
-//! | `Doorway` ring | gateways push | tick pops | the queue |
-//! | `Doorway` armed flag | gateways set; tick clears, and sets at its bound | both | `SeqCst` |
-//! | `Doorway` credits | gateways take; tick gives back | both | nothing: the number guards itself |
-//! | `Doorway::{waiting, in_flight, ready}` | tick | scrapes, reads of a function, `Retry-After` | nothing: gauges |
+//! | `FunctionQueue` ring | gateways push | tick pops | the ring |
+//! | `FunctionQueue` announced flag | gateways set; tick clears, and sets at its bound | both | `SeqCst` |
+//! | `FunctionQueue` credits | gateways take; tick gives back | both | nothing: the number guards itself |
+//! | `FunctionQueue::{waiting, in_flight, ready}` | tick | scrapes, reads of a function, `Retry-After` | nothing: gauges |
 //! | `ExecutionSignals` deadline, run budget | gateway at admit | tick at accept | the push of the ticket |
 //! | `ExecutionSignals` cancelled | gateway | tick at accept | `SeqCst`, and the `Event::Cancel` that follows |
 //! | `ExecutionSignals` released | tick | gateway before it uses the slot again | `Release` |
-//! | `ready`, `events` | gateways push; tick pushes `ready` again at its bound | tick pops | the queues |
-//! | `grants` | tick pushes | its gateway pops | the queue |
-//! | `orders` | control pushes | tick pops | the queue |
+//! | `ready`, `events` | gateways push; tick pushes `ready` again at its bound | tick pops | the rings |
+//! | `grants` | tick pushes | its gateway pops | the ring |
+//! | `orders` | control pushes | tick pops | the ring |
 //! | `Switchboard::obeyed` | tick | control | `Release` |
-//! | `notices` | tick pushes | control pops | the queue |
+//! | `notices` | tick pushes | control pops | the ring |
 //! | `Doorbell` asleep | its owner; the producer that takes over its waking | producers | the two fences |
 //! | `GatewayEnd::gauges` | its gateway | control | nothing: gauges |
 //! | `Function::addresses` | control | gateways at a grant | `ArcSwapOption`, before `Order::Ready` |
@@ -54,8 +54,8 @@
 //!
 //! | store | load | what becomes visible |
 //! |---|---|---|
-//! | push in `Doorway::push` | pop in `Doorway::pop` | the ticket, and what `ExecutionSignals::write` wrote before |
-//! | `Armed::arm`: swap | `Armed::disarm`: store, then pop | either the scheduler clears after the swap and then sees the ticket, or the swap sees the cleared flag and its caller announces the lane |
+//! | push in `FunctionQueue::push` | pop in `FunctionQueue::pop` | the ticket, and what `ExecutionSignals::write` wrote before |
+//! | `Announced::set`: swap | `Announced::clear`: store, then pop | either the scheduler clears after the swap and then sees the ticket, or the swap sees the cleared flag and its caller announces the lane |
 //! | publish, then the fence of `Doorbell::must_wake` or `is_asleep` | `Doorbell::fall_asleep`: store, fence, then a look at every ring | either the owner sees the message, or the producer sees that it sleeps |
 //! | `ExecutionSignals::cancel`, before `Event::Cancel` is pushed | `ExecutionSignals::is_cancelled` in `accept` | a cancel whose event was drained before its ticket came |
 //! | `ExecutionSignals::release`: `Release` | `ExecutionSignals::is_released`: `Acquire` | the scheduler's last use of the slot is over |
@@ -64,12 +64,12 @@
 //! | `wakes_at` in `ring_or_tick`, then its ring | `wakes_at` in `thread::sleep`, after `fall_asleep` | a timer that a gateway's tick set sooner |
 //! | `stop`: `Release`, then a ring and an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |
 //!
-//! `loom_tests` models the doorbell, the armed flag and the baton; `simulation` drives the real
+//! `loom_tests` models the doorbell, the announced flag and the baton; `simulation` drives the real
 //! scheduler over the real rings on one thread.
 pub mod doorbell;
-pub mod doorway;
 pub mod eventfd;
 pub mod execution_signals;
+pub mod function_queue;
 pub mod lane;
 #[cfg(all(test, feature = "loom"))]
 mod loom_tests;

@@ -33,7 +33,7 @@ pub struct ScheduledExecution {
     pub state: State,
     /// Attempts begun.
     pub attempt: u8,
-    /// Whether the doorway of `lane` is owed a credit.
+    /// Whether the queue of `lane` is owed a credit.
     pub holds_credit: bool,
     /// The lane it waits in, or that its attempt runs in.
     pub lane: LaneIndex,

@@ -34,9 +34,9 @@ pub(super) const ORDERS_PER_TICK: usize = 64;
 /// Events handled in one tick.
 pub(super) const EVENTS_PER_TICK: usize = 512;
 /// Announced functions whose rings are drained in one tick.
-pub(super) const DOORWAYS_PER_TICK: usize = 128;
+pub(super) const QUEUES_PER_TICK: usize = 128;
 /// Tickets taken from one function before the next has its turn.
-pub(super) const TICKETS_PER_DOORWAY: usize = 64;
+pub(super) const TICKETS_PER_QUEUE: usize = 64;
 /// Timer nodes moved in one tick.
 pub(super) const TIMERS_PER_TICK: u32 = 512;
 /// Lanes served in one tick.
@@ -136,28 +136,28 @@ impl Scheduler {
 
     fn take_tickets(&mut self) -> usize {
         let mut taken = 0;
-        for _ in 0..DOORWAYS_PER_TICK {
+        for _ in 0..QUEUES_PER_TICK {
             let Some(index) = self.board.ready.pop() else { break };
             // A lane that is not there was closed, or its order is still on the ring: `open`
             // then drains what was announced too early.
-            taken += self.drain(index, TICKETS_PER_DOORWAY);
+            taken += self.drain(index, TICKETS_PER_QUEUE);
         }
         taken
     }
 
-    /// Takes up to `most` tickets from a lane's doorway into the wait list.
+    /// Takes up to `most` tickets from a lane's queue into its wait list.
     fn drain(&mut self, index: LaneIndex, most: usize) -> usize {
-        let Some(doorway) = self.lanes[index as usize].as_ref().map(|lane| lane.doorway.clone()) else {
+        let Some(queue) = self.lanes[index as usize].as_ref().map(|lane| lane.queue.clone()) else {
             return 0;
         };
-        doorway.disarm();
+        queue.clear_announced();
         for taken in 0..most {
-            let Some(ticket) = doorway.pop() else {
+            let Some(ticket) = queue.pop() else {
                 return taken;
             };
             self.accept(ticket, index);
         }
-        if doorway.on_ring() > 0 && doorway.rearm() {
+        if queue.on_ring() > 0 && queue.announce_again() {
             // The ring has a place for every lane twice.
             let announced = self.board.ready.push(index);
             debug_assert!(announced.is_ok(), "the ready ring is full");

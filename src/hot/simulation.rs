@@ -21,8 +21,8 @@ use self::dice::Dice;
 use self::gateway::Gateway;
 use super::message::{End, Event, Grant, InstanceKey, LaneIndex, Notice, Order};
 use super::scheduler::{
-    DOORWAYS_PER_TICK, EVENTS_PER_TICK, GRANTS_PER_LANE, LANES_PER_TICK, ORDERS_PER_TICK, Pass, Scheduler,
-    TICKETS_PER_DOORWAY, TIMERS_PER_TICK,
+    EVENTS_PER_TICK, GRANTS_PER_LANE, LANES_PER_TICK, ORDERS_PER_TICK, Pass, QUEUES_PER_TICK, Scheduler,
+    TICKETS_PER_QUEUE, TIMERS_PER_TICK,
 };
 use super::switchboard::{Extent, Switchboard};
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -30,7 +30,7 @@ use crate::clock::{NANOS_PER_MS, Nanos};
 /// What one tick may do at most.
 const WORK_MAX: usize = ORDERS_PER_TICK
     + EVENTS_PER_TICK
-    + DOORWAYS_PER_TICK * TICKETS_PER_DOORWAY
+    + QUEUES_PER_TICK * TICKETS_PER_QUEUE
     + TIMERS_PER_TICK as usize
     + LANES_PER_TICK * GRANTS_PER_LANE;
 /// How late an execution may become terminal.
@@ -251,9 +251,9 @@ impl Simulation {
             Notice::Closed { lane } => {
                 let version = &self.control.versions[&lane.index];
                 assert!(version.close_sent, "lane {} closed by itself", lane.index);
-                let credits = version.doorway.credits() + lane.left_behind;
+                let credits = version.queue.credits() + lane.left_behind;
                 assert_eq!(credits, version.queue_size, "credits of a closed lane");
-                assert_eq!(version.doorway.on_ring(), 0, "tickets on the ring of a closed lane");
+                assert_eq!(version.queue.on_ring(), 0, "tickets on the ring of a closed lane");
                 let busy = self.on_instance.iter().any(|((l, ..), n)| *l == lane.index && *n > 0);
                 assert!(!busy, "lane {} closed during an attempt", lane.index);
                 self.on_instance.retain(|(l, ..), _| *l != lane.index);
@@ -357,7 +357,7 @@ impl Simulation {
         }
         if asleep {
             for (lane, version) in &self.control.versions {
-                assert_eq!(version.doorway.on_ring(), 0, "asleep with a ticket on the ring of lane {lane}");
+                assert_eq!(version.queue.on_ring(), 0, "asleep with a ticket on the ring of lane {lane}");
             }
         }
         if self.step.is_multiple_of(self.scale.audit_every) {

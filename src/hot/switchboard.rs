@@ -60,7 +60,7 @@ pub struct GatewayGauges {
 ///
 /// | ring | from → to | capacity, and why it is enough |
 /// |---|---|---|
-/// | a function's doorway | gateways → scheduler | `queueSize`: every entry holds a credit |
+/// | a function's queue | gateways → scheduler | `queueSize`: every entry holds a credit |
 /// | `ready` | gateways → scheduler | 2 × lanes: each is announced once, and once more by a closed predecessor |
 /// | `events` | gateways → scheduler | 4 × slots: an end and a cancel for a ticket and its successor |
 /// | `grants` | scheduler → gateway | 4 × slots: a run, an abort and an end for a ticket, a run for its successor; the scheduler looks for room before it grants |

@@ -179,13 +179,13 @@ fn functions(control: &Control, exposition: &mut Exposition) {
     let mut sums: HashMap<&str, [f64; 4]> = HashMap::new();
     for lane in lanes.values() {
         let sum = sums.entry(lane.function.spec.name.as_str()).or_default();
-        let doorway = &lane.function.doorway;
-        sum[0] += doorway.depth() as f64;
-        sum[1] += f64::from(doorway.in_flight.load(Ordering::Relaxed));
+        let queue = &lane.function.queue;
+        sum[0] += queue.depth() as f64;
+        sum[1] += f64::from(queue.in_flight.load(Ordering::Relaxed));
         // To the scheduler a JOB has an instance that is always there; people count processes.
         sum[3] += match lane.backend.is_per_attempt() {
             true => f64::from(lane.backend.count()),
-            false => f64::from(doorway.ready.load(Ordering::Relaxed)),
+            false => f64::from(queue.ready.load(Ordering::Relaxed)),
         };
         sum[2] += f64::from(lane.backend.count());
     }

@@ -89,7 +89,7 @@ impl World {
 /// The scheduler with the function open, as it lies while its thread is parked.
 fn put_down_scheduler(board: &Arc<Switchboard>, function: &Function, instance: InstanceKey) {
     let mut scheduler = Box::new(Scheduler::new(board.clone(), 1));
-    let lane = Box::new(Lane::new(LANE, function.doorway.clone(), limits(&function.spec)));
+    let lane = Box::new(Lane::new(LANE, function.queue.clone(), limits(&function.spec)));
     for order in [Order::Open { lane }, Order::Ready { instance, started: false }] {
         board.order(order).unwrap();
     }

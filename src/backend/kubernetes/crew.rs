@@ -168,7 +168,7 @@ impl Crew {
         let patience_ns = idle_ns.max(self.context.settings.flags.start_timeout_ms * NANOS_PER_MS);
         if self.workload.replicas.get() > needed
             && now.saturating_sub(self.asked.get()) > patience_ns
-            && self.function.doorway.depth() == 0
+            && self.function.queue.depth() == 0
             && !self.workload.is_mixed(&self.revision)
         {
             self.refuse_owed();

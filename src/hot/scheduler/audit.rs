@@ -39,13 +39,13 @@ impl Scheduler {
             let Some(lane) = lane.as_ref() else { continue };
             assert_eq!(lane.index, index);
             assert_eq!(active[index as usize], u32::from(lane.active), "how often lane {index} is active");
-            let on_ring = u32::try_from(lane.doorway.on_ring()).unwrap();
+            let on_ring = u32::try_from(lane.queue.on_ring()).unwrap();
             let holding = holders.remove(&index).unwrap_or(0);
             assert_eq!(
-                lane.doorway.credits() + on_ring + holding + lane.left_behind,
+                lane.queue.credits() + on_ring + holding + lane.left_behind,
                 queue_size(index),
                 "the credits of lane {index}: {} left, {on_ring} on the ring, {holding} in the tables, {} left behind",
-                lane.doorway.credits(),
+                lane.queue.credits(),
                 lane.left_behind,
             );
             assert_eq!(lane.in_flight, in_flight.remove(&index).unwrap_or(0), "in flight of lane {index}");

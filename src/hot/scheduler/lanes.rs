@@ -86,7 +86,7 @@ impl Scheduler {
         let execution = &mut self.executions[slot as usize];
         execution.attempt += 1;
         if std::mem::take(&mut execution.holds_credit) {
-            lane.doorway.return_credit();
+            lane.queue.return_credit();
         }
         if execution.run_budget > 0 {
             execution.deadline = now.saturating_add(execution.run_budget);

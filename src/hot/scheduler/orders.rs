@@ -1,6 +1,6 @@
 //! What control orders: lanes opened, handed over and closed, instances coming and going.
 
-use super::{Scheduler, TICKETS_PER_DOORWAY};
+use super::{Scheduler, TICKETS_PER_QUEUE};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::hot::lane::{Lane, Standing};
 use crate::hot::message::{InstanceKey, LaneIndex, Notice, Order};
@@ -42,7 +42,7 @@ impl Scheduler {
         self.lanes[index as usize] = Some(lane);
         self.activate(index);
         // A gateway may have announced the lane before this order was reached.
-        self.drain(index, TICKETS_PER_DOORWAY);
+        self.drain(index, TICKETS_PER_QUEUE);
     }
 
     pub(super) fn succeed(&mut self, old: LaneIndex, new: LaneIndex) {
@@ -77,7 +77,7 @@ impl Scheduler {
         while let Some(slot) = next {
             let execution = &mut self.executions[slot as usize];
             if execution.attempt == 0 && !execution.holds_credit {
-                if !lane.doorway.take_credit() {
+                if !lane.queue.take_credit() {
                     return;
                 }
                 execution.holds_credit = true;
@@ -87,7 +87,7 @@ impl Scheduler {
     }
 
     pub(super) fn close(&mut self, index: LaneIndex, now: Nanos) {
-        // Every gateway has stopped to use the doorway, so this empties it for good.
+        // No gateway pushes to the queue any more, so this empties it for good.
         self.drain(index, usize::MAX);
         let Some(lane) = self.lane(index) else { return };
         lane.closed = true;

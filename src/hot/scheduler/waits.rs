@@ -183,7 +183,7 @@ impl Scheduler {
         if std::mem::take(&mut execution.holds_credit)
             && let Some(lane) = &self.lanes[execution.lane as usize]
         {
-            lane.doorway.return_credit();
+            lane.queue.return_credit();
         }
     }
 
@@ -196,10 +196,10 @@ impl Scheduler {
         }
     }
 
-    /// Who came by the doorway of a version that was replaced takes a credit of the one that serves, and
+    /// Who came by the queue of a version that was replaced takes a credit of the one that serves, and
     /// gives the first one back; where there is none, that one is left behind.
     pub(super) fn exchange_credit(&mut self, slot: u32, lane: LaneIndex) {
-        let counts = self.lanes[lane as usize].as_ref().is_some_and(|lane| lane.doorway.take_credit());
+        let counts = self.lanes[lane as usize].as_ref().is_some_and(|lane| lane.queue.take_credit());
         if counts {
             self.return_credit(slot);
         } else {

@@ -66,12 +66,12 @@ impl Simulation {
         }
         // The first function is the busiest.
         let lane = if self.dice.one_in(2) { lanes[0] } else { self.dice.of(&lanes) };
-        let (doorway, function) = {
+        let (queue, function) = {
             let version = &self.control.versions[&lane];
-            (version.doorway.clone(), version.function)
+            (version.queue.clone(), version.function)
         };
-        if !doorway.take_credit() {
-            assert_eq!(doorway.credits(), 0, "refused with credits left");
+        if !queue.take_credit() {
+            assert_eq!(queue.credits(), 0, "refused with credits left");
             self.saw("queue full");
             return;
         }
@@ -91,7 +91,7 @@ impl Simulation {
         if generation > 1 {
             self.saw("slot reused");
         }
-        let must_announce = doorway.push(ticket).expect("no room on the ring for one who holds a credit");
+        let must_announce = queue.push(ticket).expect("no room on the ring for one who holds a credit");
         if must_announce && self.dice.one_in(8) {
             self.gateways[gateway].owes_announcement = Some(lane);
         } else if must_announce {
@@ -336,7 +336,7 @@ impl Simulation {
             }
         };
         let version = Version::random(&mut self.dice, function, self.gateways.len(), self.scale.size_max);
-        let lane = Box::new(Lane::new(index, version.doorway.clone(), version.limits));
+        let lane = Box::new(Lane::new(index, version.queue.clone(), version.limits));
         self.control.versions.insert(index, version);
         self.order(Order::Open { lane });
         if let Some(old) = replaces {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::dice::Dice;
 use crate::clock::NANOS_PER_MS;
-use crate::hot::doorway::Doorway;
+use crate::hot::function_queue::FunctionQueue;
 use crate::hot::lane::LaneLimits;
 use crate::hot::message::{InstanceKey, LaneIndex, Notice};
 
@@ -28,7 +28,7 @@ pub struct Place {
 /// One version of a function.
 pub struct Version {
     pub function: u64,
-    pub doorway: Arc<Doorway>,
+    pub queue: Arc<FunctionQueue>,
     pub limits: LaneLimits,
     pub queue_size: u32,
     pub places: Vec<Place>,
@@ -59,7 +59,7 @@ impl Version {
         let queue_size = u32::try_from(dice.below(size_max)).unwrap();
         Self {
             function,
-            doorway: Arc::new(Doorway::new(queue_size)),
+            queue: Arc::new(FunctionQueue::new(queue_size)),
             limits,
             queue_size,
             places: vec![Place { generation: 0, phase: Phase::Free }; usize::from(limits.instances_max)],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::hot::doorway::Doorway;
+use crate::hot::function_queue::FunctionQueue;
 use crate::hot::lane::{Lane, LaneLimits};
 use crate::hot::message::Ended;
 use crate::hot::message::{Event, Grant, InstanceKey, Notice, Order};
@@ -22,20 +22,20 @@ const LIMITS: LaneLimits = LaneLimits {
 };
 
 /// A switchboard with one gateway and one lane, opened on the first tick.
-fn board(queue_size: u32) -> (Arc<Switchboard>, Scheduler, Arc<Doorway>) {
+fn board(queue_size: u32) -> (Arc<Switchboard>, Scheduler, Arc<FunctionQueue>) {
     let board = Arc::new(Switchboard::new(Extent { gateways: 1, slots: 1000, lanes: 1 }).unwrap());
     let scheduler = Scheduler::new(board.clone(), 1);
-    let doorway = Arc::new(Doorway::new(queue_size));
-    let lane = Box::new(Lane::new(0, doorway.clone(), LIMITS));
+    let queue = Arc::new(FunctionQueue::new(queue_size));
+    let lane = Box::new(Lane::new(0, queue.clone(), LIMITS));
     board.order(Order::Open { lane }).unwrap();
-    (board, scheduler, doorway)
+    (board, scheduler, queue)
 }
 
-fn admit(board: &Switchboard, doorway: &Doorway, slot: u32, deadline: u64) -> Ticket {
+fn admit(board: &Switchboard, queue: &FunctionQueue, slot: u32, deadline: u64) -> Ticket {
     let ticket = Ticket::new(0, slot, 1);
-    assert!(doorway.take_credit());
+    assert!(queue.take_credit());
     board.signals(ticket).write(deadline, 0);
-    if doorway.push(ticket).unwrap() {
+    if queue.push(ticket).unwrap() {
         board.ready.push(0).unwrap();
     }
     ticket
@@ -49,10 +49,10 @@ const FIRST: InstanceKey = InstanceKey { lane: 0, place: 0, generation: 1 };
 
 #[test]
 fn closing_a_lane_with_a_long_ring_does_not_flood_the_ready_ring() {
-    let (board, mut scheduler, doorway) = board(1000);
+    let (board, mut scheduler, queue) = board(1000);
     scheduler.tick(0);
     for slot in 0..1000 {
-        admit(&board, &doorway, slot, 1_000_000_000);
+        admit(&board, &queue, slot, 1_000_000_000);
     }
     board.order(Order::Close { lane: 0 }).unwrap();
     while scheduler.tick(0).more {}
@@ -62,9 +62,9 @@ fn closing_a_lane_with_a_long_ring_does_not_flood_the_ready_ring() {
 
 #[test]
 fn a_suspect_is_not_granted_because_its_retirement_could_not_be_told() {
-    let (board, mut scheduler, doorway) = board(8);
+    let (board, mut scheduler, queue) = board(8);
     board.order(Order::Ready { instance: FIRST, started: false }).unwrap();
-    let ticket = admit(&board, &doorway, 0, 1_000_000_000);
+    let ticket = admit(&board, &queue, 0, 1_000_000_000);
     scheduler.tick(0);
     assert!(matches!(board.gateways[0].grants.pop(), Some(Grant::Run { .. })));
     board.events.push(Event::Ended { ticket, how: Ended::Unsent }).unwrap();
@@ -74,7 +74,7 @@ fn a_suspect_is_not_granted_because_its_retirement_could_not_be_told() {
 
     fill(&board.notices);
     board.order(Order::Retire { instance: FIRST }).unwrap();
-    admit(&board, &doorway, 1, 1_000_000_000);
+    admit(&board, &queue, 1, 1_000_000_000);
     scheduler.tick(0);
     let grant = board.gateways[0].grants.pop();
     assert!(!matches!(grant, Some(Grant::Run { .. })), "{grant:?} to a suspect");
@@ -82,11 +82,11 @@ fn a_suspect_is_not_granted_because_its_retirement_could_not_be_told() {
 
 #[test]
 fn a_deadline_at_the_end_of_time_keeps_nobody_awake() {
-    let (board, mut scheduler, doorway) = board(8);
+    let (board, mut scheduler, queue) = board(8);
     scheduler.tick(1_000_000);
     board.order(Order::Starting { lane: 0, count: 1 }).unwrap();
-    admit(&board, &doorway, 0, u64::MAX);
-    admit(&board, &doorway, 1, 70_000_000);
+    admit(&board, &queue, 0, u64::MAX);
+    admit(&board, &queue, 1, 70_000_000);
     let mut passes = 0;
     while scheduler.tick(1_000_000).more {
         passes += 1;
@@ -101,9 +101,9 @@ fn a_deadline_at_the_end_of_time_keeps_nobody_awake() {
 
 #[test]
 fn an_instance_that_is_down_and_ready_again_counts_what_still_runs_on_it() {
-    let (board, mut scheduler, doorway) = board(8);
+    let (board, mut scheduler, queue) = board(8);
     board.order(Order::Ready { instance: FIRST, started: false }).unwrap();
-    let ticket = admit(&board, &doorway, 0, 1_000_000_000);
+    let ticket = admit(&board, &queue, 0, 1_000_000_000);
     scheduler.tick(0);
     board.order(Order::Down { instance: FIRST }).unwrap();
     board.order(Order::Ready { instance: FIRST, started: false }).unwrap();
@@ -114,15 +114,15 @@ fn an_instance_that_is_down_and_ready_again_counts_what_still_runs_on_it() {
 }
 
 #[test]
-fn while_a_version_hands_over_its_doorway_admits_no_more_than_it_has_left_or_the_new_queue_can_take() {
+fn while_a_version_hands_over_its_queue_admits_no_more_than_it_has_left_or_the_new_one_can_take() {
     for (old_size, waiting, new_size, admitted) in [(8, 8, 3, 0), (8, 6, 3, 2), (8, 2, 3, 7), (8, 7, 20, 14)]
     {
         let extent = Extent { gateways: 1, slots: 1000, lanes: 2 };
         let board = Arc::new(Switchboard::new(extent).unwrap());
         let mut scheduler = Scheduler::new(board.clone(), 1);
-        let [old, new] = [old_size, new_size].map(|size| Arc::new(Doorway::new(size)));
-        for (index, doorway) in [(0, &old), (1, &new)] {
-            board.order(Order::Open { lane: Box::new(Lane::new(index, doorway.clone(), LIMITS)) }).unwrap();
+        let [old, new] = [old_size, new_size].map(|size| Arc::new(FunctionQueue::new(size)));
+        for (index, queue) in [(0, &old), (1, &new)] {
+            board.order(Order::Open { lane: Box::new(Lane::new(index, queue.clone(), LIMITS)) }).unwrap();
             board.order(Order::Starting { lane: index, count: 1 }).unwrap();
         }
         for slot in 0..waiting {

@@ -53,7 +53,7 @@ pub struct Gateway {
     pub slots: Vec<Slot>,
     /// Popped from the grant ring, not yet looked at.
     pub inbox: VecDeque<Grant>,
-    /// It armed a doorway and was preempted before it could put the lane on the ready ring; it
+    /// It is to announce a queue and was preempted before it could put the lane on the ready ring; it
     /// does nothing else until then.
     pub owes_announcement: Option<LaneIndex>,
 }

@@ -1,4 +1,4 @@
-//! The doorway of one function: its ring of tickets and its queue credits.
+//! The bounded queue of one function: its ring of tickets and its credits.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,11 +7,11 @@ use crossbeam_queue::ArrayQueue;
 use super::sync::{self, AtomicBool};
 use super::ticket::Ticket;
 
-/// Whether a doorway has been announced since the scheduler last looked at its ring.
+/// Whether a queue has been announced since the scheduler last looked at its ring.
 #[derive(Debug)]
-pub struct Armed(AtomicBool);
+pub struct Announced(AtomicBool);
 
-impl Armed {
+impl Announced {
     /// Not announced.
     #[must_use]
     pub fn new() -> Self {
@@ -20,37 +20,37 @@ impl Armed {
 
     /// After a push: whether the caller must announce.
     ///
-    /// Pairs with `disarm`: either the scheduler clears after this swap and then sees the
+    /// Pairs with `clear`: either the scheduler clears after this swap and then sees the
     /// ticket, or this swap sees the cleared flag.
     #[must_use]
-    pub fn arm(&self) -> bool {
+    pub fn set(&self) -> bool {
         !self.0.swap(true, sync::Ordering::SeqCst)
     }
 
     /// Scheduler, before it looks at the ring.
-    pub fn disarm(&self) {
+    pub fn clear(&self) {
         self.0.store(false, sync::Ordering::SeqCst);
     }
 }
 
-impl Default for Armed {
+impl Default for Announced {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// What gateways and the scheduler share of one function.
+/// The queue of one version of a function, shared by the gateways and the scheduler.
 ///
 /// | field | written by | read by | published by |
 /// |---|---|---|---|
-/// | `ring` | gateways push | scheduler pops | the queue's own stamps |
-/// | `armed` | gateways set, scheduler clears | both | `swap` / `store`, `SeqCst` |
+/// | `ring` | gateways push | scheduler pops | the ring's own stamps |
+/// | `announced` | gateways set, scheduler clears | both | `swap` / `store`, `SeqCst` |
 /// | `credits` | gateways take, scheduler gives back, and takes for whoever comes from the version before | both | relaxed: it guards a number, not data |
 /// | `waiting`, `in_flight`, `ready` | scheduler | scrapes, reads of a function | relaxed gauges |
 #[derive(Debug)]
-pub struct Doorway {
+pub struct FunctionQueue {
     ring: ArrayQueue<Ticket>,
-    armed: Armed,
+    announced: Announced,
     credits: AtomicU32,
     /// Executions in the scheduler's wait list (those still on the ring not counted).
     pub waiting: AtomicU32,
@@ -60,13 +60,13 @@ pub struct Doorway {
     pub ready: AtomicU32,
 }
 
-impl Doorway {
-    /// A doorway for at most `queue_size` executions that wait for their first dispatch.
+impl FunctionQueue {
+    /// A queue for at most `queue_size` executions that wait for their first dispatch.
     #[must_use]
     pub fn new(queue_size: u32) -> Self {
         Self {
             ring: ArrayQueue::new(queue_size.max(1) as usize),
-            armed: Armed::new(),
+            announced: Announced::new(),
             credits: AtomicU32::new(queue_size),
             waiting: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
@@ -96,24 +96,25 @@ impl Doorway {
     /// place for each credit, so there is room; the ticket comes back if that were broken.
     ///
     /// Answers whether the caller must announce the function on the ready ring: it is the
-    /// first to arm the doorway since the scheduler last looked.
+    /// first to push since the scheduler last looked.
     ///
     /// # Errors
     /// The ticket, where the ring had no room.
     pub fn push(&self, ticket: Ticket) -> Result<bool, Ticket> {
         self.ring.push(ticket)?;
-        Ok(self.armed.arm())
+        Ok(self.announced.set())
     }
 
     /// Scheduler: clears the announcement, before it drains.
-    pub fn disarm(&self) {
-        self.armed.disarm();
+    pub fn clear_announced(&self) {
+        self.announced.clear();
     }
 
-    /// Scheduler: announces the function again, because it stopped at its bound.
+    /// Scheduler: announces the function again, because it stopped at its bound. Answers whether it
+    /// must put the lane on the ready ring.
     #[must_use]
-    pub fn rearm(&self) -> bool {
-        self.armed.arm()
+    pub fn announce_again(&self) -> bool {
+        self.announced.set()
     }
 
     /// Scheduler: the next ticket.
@@ -147,21 +148,21 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_and_a_returned_credit_admits_again() {
-        let doorway = Doorway::new(2);
-        assert!(doorway.take_credit());
-        assert!(doorway.take_credit());
-        assert!(!doorway.take_credit());
-        doorway.return_credit();
-        assert!(doorway.take_credit());
+        let queue = FunctionQueue::new(2);
+        assert!(queue.take_credit());
+        assert!(queue.take_credit());
+        assert!(!queue.take_credit());
+        queue.return_credit();
+        assert!(queue.take_credit());
     }
 
     #[test]
-    fn only_the_first_push_after_a_disarm_announces() {
-        let doorway = Doorway::new(3);
-        assert_eq!(doorway.push(Ticket::new(0, 1, 1)), Ok(true));
-        assert_eq!(doorway.push(Ticket::new(0, 2, 1)), Ok(false));
-        doorway.disarm();
-        assert_eq!(doorway.push(Ticket::new(0, 3, 1)), Ok(true));
-        assert_eq!(doorway.push(Ticket::new(0, 4, 1)), Err(Ticket::new(0, 4, 1)), "the ring never grows");
+    fn only_the_first_push_since_the_scheduler_looked_announces() {
+        let queue = FunctionQueue::new(3);
+        assert_eq!(queue.push(Ticket::new(0, 1, 1)), Ok(true));
+        assert_eq!(queue.push(Ticket::new(0, 2, 1)), Ok(false));
+        queue.clear_announced();
+        assert_eq!(queue.push(Ticket::new(0, 3, 1)), Ok(true));
+        assert_eq!(queue.push(Ticket::new(0, 4, 1)), Err(Ticket::new(0, 4, 1)), "the ring never grows");
     }
 }
