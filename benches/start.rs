@@ -19,7 +19,7 @@ use picofaas::backend::orders::Orders;
 use picofaas::backend::output::{LastWords, Lines};
 use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
-use picofaas::hot::switchboard::{Extent, Switchboard};
+use picofaas::hot::rings::{Capacity, Rings};
 use picofaas::registry::{FunctionSpec, parse_function};
 use tokio::runtime::{LocalOptions, LocalRuntime};
 
@@ -31,10 +31,10 @@ struct Flags {
 
 fn context(limits: &str) -> Rc<Context> {
     let Flags { serve } = Flags::parse_from(["picofaas", "--local-limits", limits]);
-    let board = Switchboard::new(Extent { gateways: 1, slots: 64, lanes: 1 }).expect("rings");
+    let rings = Rings::new(Capacity { gateways: 1, slots: 64, lanes: 1 }).expect("rings");
     Rc::new(Context {
         cluster: None,
-        orders: Orders::new(Arc::new(board)),
+        orders: Orders::new(Arc::new(rings)),
         clock: Clock::start(),
         limits: Limits::prepare(&serve).expect("limits"),
         children: Children::adopt().expect("a subreaper"),

@@ -8,8 +8,8 @@ use picofaas::clock::Clock;
 use picofaas::hot::function_queue::FunctionQueue;
 use picofaas::hot::lane::{Lane, LaneLimits};
 use picofaas::hot::message::{Ended, Event, Grant, InstanceKey, Order};
+use picofaas::hot::rings::{Capacity, Rings};
 use picofaas::hot::scheduler::Scheduler;
-use picofaas::hot::switchboard::{Extent, Switchboard};
 use picofaas::hot::ticket::Ticket;
 
 const LIMITS: LaneLimits = LaneLimits {
@@ -24,21 +24,21 @@ const LIMITS: LaneLimits = LaneLimits {
 };
 
 /// A scheduler with this many functions open, each with one ready instance; the first one's queue.
-fn world(functions: u32) -> (Arc<Switchboard>, Scheduler, Arc<FunctionQueue>) {
-    let extent = Extent { gateways: 1, slots: 1024, lanes: functions as usize };
-    let board = Arc::new(Switchboard::new(extent).expect("rings"));
-    let mut scheduler = Scheduler::new(board.clone(), 1);
+fn world(functions: u32) -> (Arc<Rings>, Scheduler, Arc<FunctionQueue>) {
+    let capacity = Capacity { gateways: 1, slots: 1024, lanes: functions as usize };
+    let rings = Arc::new(Rings::new(capacity).expect("rings"));
+    let mut scheduler = Scheduler::new(rings.clone(), 1);
     let queue = Arc::new(FunctionQueue::new(64));
     for index in 0..functions {
         let queue = if index == 0 { queue.clone() } else { Arc::new(FunctionQueue::new(64)) };
         let lane = Box::new(Lane::new(index, queue, LIMITS));
         let instance = InstanceKey { lane: index, place: 0, generation: 1 };
         for order in [Order::Open { lane }, Order::Ready { instance, started: false }] {
-            board.orders.push(order).expect("room for an order");
+            rings.orders.push(order).expect("room for an order");
         }
         while scheduler.tick(1).more {}
     }
-    (board, scheduler, queue)
+    (rings, scheduler, queue)
 }
 
 /// What it costs to ask what time it is: each pass that had something to do asks once more, to be timed.
@@ -50,7 +50,7 @@ fn clock(criterion: &mut Criterion) {
 fn tick(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tick");
     for functions in [10, 10_000] {
-        let (board, mut scheduler, queue) = world(functions);
+        let (rings, mut scheduler, queue) = world(functions);
         let mut now = 1_000_000;
         group.bench_function(BenchmarkId::new("idle", format!("functions={functions}")), |b| {
             b.iter(|| {
@@ -65,13 +65,13 @@ fn tick(criterion: &mut Criterion) {
                 generation += 1;
                 let ticket = Ticket::new(0, generation % 1024, generation);
                 assert!(queue.take_credit());
-                board.signals(ticket).write(now + 5_000_000_000, 0);
+                rings.signals(ticket).write(now + 5_000_000_000, 0);
                 if queue.push(ticket).expect("a credit is a place") {
-                    board.ready.push(0).expect("room to announce");
+                    rings.ready.push(0).expect("room to announce");
                 }
                 scheduler.tick(now);
-                assert!(matches!(board.gateways[0].grants.pop(), Some(Grant::Run { .. })));
-                board.events.push(Event::Ended { ticket, how: Ended::Done }).expect("room for an event");
+                assert!(matches!(rings.gateways[0].grants.pop(), Some(Grant::Run { .. })));
+                rings.events.push(Event::Ended { ticket, how: Ended::Done }).expect("room for an event");
                 black_box(scheduler.tick(now))
             });
         });

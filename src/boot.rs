@@ -25,8 +25,8 @@ use crate::control::Control;
 use crate::control::logs::store::{Bounds, LogStore};
 use crate::gateway::server::{listen, listen_each};
 use crate::gateway::thread::{self as gateway_thread, Start};
+use crate::hot::rings::{Capacity, Rings};
 use crate::hot::scheduler::Scheduler;
-use crate::hot::switchboard::{Extent, Switchboard};
 use crate::hot::thread as scheduler_thread;
 use crate::id::{Entropy, boot_number};
 use crate::mailbox::{Errand, Letter, Mailbox, Post, mailbox, question};
@@ -116,19 +116,19 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     } else {
         None
     };
-    let extent = Extent {
+    let capacity = Capacity {
         gateways: settings.gateways,
         slots: settings.share(flags.max_executions, 0),
         // A function has a lane per version, and a replaced version goes on for a while.
         lanes: flags.max_functions * 2 + 64,
     };
-    let board = Arc::new(Switchboard::new(extent).context("the rings could not be made")?);
-    board.registry_unread.store(in_cluster, Ordering::Release);
+    let rings = Arc::new(Rings::new(capacity).context("the rings could not be made")?);
+    rings.registry_unread.store(in_cluster, Ordering::Release);
     if let Some(core) = settings.scheduler_core {
         scheduler_thread::stay_off(core);
     }
     let stop_scheduler = Arc::new(AtomicBool::new(false));
-    let scheduler = start_scheduler(&board, &settings, clock, stop_scheduler.clone(), hook)?;
+    let scheduler = start_scheduler(&rings, &settings, clock, stop_scheduler.clone(), hook)?;
 
     let (to_control, errands): (Post<Errand>, Mailbox<Errand>) = mailbox();
     let (posts, boxes): (Vec<_>, Vec<_>) = (0..settings.gateways).map(|_| mailbox()).unzip();
@@ -138,7 +138,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     for (index, (listener, letters)) in listeners.into_iter().zip(boxes).enumerate() {
         let start = Start {
             index,
-            board: board.clone(),
+            rings: rings.clone(),
             clock,
             settings: settings.clone(),
             boot,
@@ -152,7 +152,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     }
 
     let context = Rc::new(Context {
-        orders: Orders::new(board.clone()),
+        orders: Orders::new(rings.clone()),
         clock,
         settings: settings.clone(),
         sockets: sockets.path.clone(),
@@ -164,7 +164,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         cluster,
         populated: RefCell::default(),
     });
-    let control = Control::new(board, clock, settings, context, logs, posts);
+    let control = Control::new(rings, clock, settings, context, logs, posts);
     tokio::task::spawn_local(control.clone().keep_house());
     let notices = control.clone();
     tokio::task::spawn_local(async move {
@@ -252,8 +252,8 @@ impl Running {
         }
         self.stop_scheduler.store(true, Ordering::Release);
         while !self.scheduler.is_finished() {
-            control.board.ring();
-            control.board.unpark();
+            control.rings.wake_scheduler();
+            control.rings.unpark();
             tokio::time::sleep(LOOK).await;
         }
         for gateway in self.gateways {
@@ -321,23 +321,23 @@ fn start_gateway(start: Start, hook: ThreadHook) -> anyhow::Result<JoinHandle<st
 }
 
 fn start_scheduler(
-    board: &Arc<Switchboard>,
+    rings: &Arc<Rings>,
     settings: &Settings,
     clock: Clock,
     stop: Arc<AtomicBool>,
     hook: ThreadHook,
 ) -> anyhow::Result<JoinHandle<()>> {
-    let scheduler = Scheduler::new(board.clone(), Entropy::new().u64());
+    let scheduler = Scheduler::new(rings.clone(), Entropy::new().u64());
     let (spin, core) = (settings.spin(), settings.scheduler_core);
-    let its_board = board.clone();
+    let its_rings = rings.clone();
     let thread = std::thread::Builder::new()
         .name("scheduler".to_owned())
         .spawn(move || {
             let _fatal = AbortOnPanic;
             // Set before the first park, so that whoever finds it asleep can wake it.
-            let _ = its_board.thread.set(std::thread::current());
+            let _ = its_rings.thread.set(std::thread::current());
             hook(Role::Scheduler);
-            scheduler_thread::run(&its_board, scheduler, clock, spin, core, &stop);
+            scheduler_thread::run(&its_rings, scheduler, clock, spin, core, &stop);
         })
         .context("the scheduler's thread could not be started")?;
     Ok(thread)

@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::hot::message::Order;
-use crate::hot::switchboard::Switchboard;
+use crate::hot::rings::Rings;
 
 /// Sends orders in the order they were given; what the ring has no room for waits here.
 #[derive(Debug)]
 pub struct Orders {
-    board: Arc<Switchboard>,
+    rings: Arc<Rings>,
     waiting: RefCell<VecDeque<Order>>,
     /// How many were given.
     given: Cell<u64>,
@@ -24,8 +24,8 @@ const HANDLED_LOOK: Duration = Duration::from_millis(1);
 impl Orders {
     /// To this scheduler.
     #[must_use]
-    pub fn new(board: Arc<Switchboard>) -> Self {
-        Self { board, waiting: RefCell::default(), given: Cell::new(0) }
+    pub fn new(rings: Arc<Rings>) -> Self {
+        Self { rings, waiting: RefCell::default(), given: Cell::new(0) }
     }
 
     /// Sends one, after those that still wait.
@@ -39,7 +39,7 @@ impl Orders {
     pub fn flush(&self) -> bool {
         let mut waiting = self.waiting.borrow_mut();
         while let Some(order) = waiting.pop_front() {
-            if let Err(order) = self.board.order(order) {
+            if let Err(order) = self.rings.order(order) {
                 waiting.push_front(order);
                 return false;
             }
@@ -51,7 +51,7 @@ impl Orders {
     pub async fn handled(&self) {
         let given = self.given.get();
         // Pairs with the scheduler's count after it has obeyed: what it changed is seen by whoever is told.
-        while self.board.obeyed.load(Ordering::Acquire) < given {
+        while self.rings.obeyed.load(Ordering::Acquire) < given {
             tokio::time::sleep(HANDLED_LOOK).await;
             self.flush();
         }

@@ -102,12 +102,12 @@ impl Control {
 
     /// Fails when the scheduler does not tick though it was woken.
     async fn healthz(&self) -> Result<Response<Body>, Refusal> {
-        let before = self.board.ticks.load(Ordering::Relaxed);
-        self.board.ring();
+        let before = self.rings.ticks.load(Ordering::Relaxed);
+        self.rings.wake_scheduler();
         let ticks = async {
-            while self.board.ticks.load(Ordering::Relaxed) == before {
+            while self.rings.ticks.load(Ordering::Relaxed) == before {
                 // A gateway may hold the baton and tick instead; either counts.
-                self.board.unpark();
+                self.rings.unpark();
                 tokio::time::sleep(TICK_LOOK).await;
             }
         };

@@ -293,7 +293,7 @@ impl Control {
     /// Whether there may be functions in the cluster that were not read yet.
     #[must_use]
     pub fn is_unread(&self) -> bool {
-        self.board.registry_unread.load(Ordering::Acquire)
+        self.rings.registry_unread.load(Ordering::Acquire)
     }
 
     /// Whether this control plane has what a function needs to run.

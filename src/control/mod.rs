@@ -32,7 +32,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::function::Function;
 use crate::hot::message::LaneIndex;
-use crate::hot::switchboard::Switchboard;
+use crate::hot::rings::Rings;
 use crate::mailbox::{Letter, Post};
 use crate::metrics::Meters;
 
@@ -68,7 +68,7 @@ pub struct OpenLane {
 #[derive(Debug)]
 pub struct Control {
     /// The rings.
-    pub board: Arc<Switchboard>,
+    pub rings: Arc<Rings>,
     /// Time.
     pub clock: Clock,
     /// The settings of the process.
@@ -102,16 +102,16 @@ impl Control {
     /// With no function yet.
     #[must_use]
     pub fn new(
-        board: Arc<Switchboard>,
+        rings: Arc<Rings>,
         clock: Clock,
         settings: Arc<Settings>,
         context: Rc<Context>,
         logs: Rc<LogStore>,
         gateways: Vec<Post<Letter>>,
     ) -> Rc<Self> {
-        let lanes = u32::try_from(board.extent.lanes).unwrap_or(u32::MAX);
+        let lanes = u32::try_from(rings.capacity.lanes).unwrap_or(u32::MAX);
         Rc::new(Self {
-            board,
+            rings,
             clock,
             settings,
             logs,
@@ -132,13 +132,13 @@ impl Control {
     /// Executions that are not over, over all gateways.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.board.gateways.iter().map(|gateway| gateway.gauges.live.load(Ordering::Relaxed)).sum()
+        self.rings.gateways.iter().map(|gateway| gateway.gauges.live.load(Ordering::Relaxed)).sum()
     }
 
     /// Promised results that nobody has read, over all gateways.
     #[must_use]
     pub fn unread(&self) -> usize {
-        self.board.gateways.iter().map(|gateway| gateway.gauges.unread.load(Ordering::Relaxed)).sum()
+        self.rings.gateways.iter().map(|gateway| gateway.gauges.unread.load(Ordering::Relaxed)).sum()
     }
 
     /// Instances of local functions that still run.

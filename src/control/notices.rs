@@ -20,14 +20,14 @@ impl Control {
     /// # Errors
     /// Where the eventfd cannot be polled.
     pub async fn take_notices(self: Rc<Self>) -> std::io::Result<()> {
-        let polled = self.board.control_eventfd.polled_end()?;
+        let polled = self.rings.control_eventfd.polled_end()?;
         loop {
-            while let Some(notice) = self.board.notices.pop() {
+            while let Some(notice) = self.rings.notices.pop() {
                 self.notice(notice);
             }
-            self.board.control_doorbell.fall_asleep();
-            if !self.board.notices.is_empty() {
-                self.board.control_doorbell.wake_up();
+            self.rings.control_doorbell.fall_asleep();
+            if !self.rings.notices.is_empty() {
+                self.rings.control_doorbell.wake_up();
                 continue;
             }
             // Edge-triggered and never read: see `EventFd`.
@@ -40,7 +40,7 @@ impl Control {
                 Poll::Pending => Poll::Pending,
             })
             .await;
-            self.board.control_doorbell.wake_up();
+            self.rings.control_doorbell.wake_up();
         }
     }
 

@@ -212,7 +212,7 @@ impl Gateway {
 
     #[cold]
     fn unknown(&self, name: &str) -> Refusal {
-        Refusal::unknown_function(name, self.board.registry_unread.load(Ordering::Acquire))
+        Refusal::unknown_function(name, self.rings.registry_unread.load(Ordering::Acquire))
     }
 
     fn check_draining(&self) -> Result<(), (Rejection, Refusal)> {
@@ -280,9 +280,9 @@ impl Gateway {
             run_budget,
             admitted,
         };
-        match store.insert(admission, &self.end().signals) {
+        match store.insert(admission, &self.own_rings().signals) {
             Ok(ticket) => {
-                self.board.signals(ticket).write(deadline, run_budget);
+                self.rings.signals(ticket).write(deadline, run_budget);
                 Ok(ticket)
             }
             Err(full) => {
@@ -306,7 +306,7 @@ impl Gateway {
         match served.function.queue.push(ticket) {
             Ok(true) => {
                 // Each lane is announced once at a time, and the ring has a place for each twice.
-                let announced = self.board.ready.push(served.function.lane);
+                let announced = self.rings.ready.push(served.function.lane);
                 debug_assert!(announced.is_ok(), "the ready ring is full");
             }
             Ok(false) => {}

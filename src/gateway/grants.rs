@@ -24,7 +24,7 @@ impl Gateway {
     pub fn take_grants(self: &Rc<Self>) {
         loop {
             let mut told = false;
-            while let Some(grant) = self.end().grants.pop() {
+            while let Some(grant) = self.own_rings().grants.pop() {
                 told |= match grant {
                     Grant::Run { ticket, instance, attempt } => self.start(ticket, instance, attempt),
                     Grant::Abort { ticket } => self.abort(ticket),
@@ -34,7 +34,7 @@ impl Gateway {
             if !told {
                 return;
             }
-            self.ring_or_tick();
+            self.wake_or_tick();
         }
     }
 
@@ -187,7 +187,7 @@ impl Gateway {
 
     fn succeed(&self, ticket: Ticket, output: Bytes) {
         let bytes = output.len();
-        if self.store.borrow_mut().accommodate(ticket, bytes, &self.end().signals) {
+        if self.store.borrow_mut().accommodate(ticket, bytes, &self.own_rings().signals) {
             self.with_execution(ticket, |execution| execution.output = output);
             self.finish(ticket, Status::Success, None);
         } else {
@@ -236,7 +236,7 @@ impl Gateway {
             Stage::Running => store.running -= 1,
             Stage::Ended(_) => {}
         }
-        store.keep(ticket, now, &self.end().signals);
+        store.keep(ticket, now, &self.own_rings().signals);
         drop(store);
 
         served.drain.count(now);
@@ -288,7 +288,7 @@ impl Gateway {
         {
             self.tell_stopped(ticket, running.stop(Ended::Done));
         } else {
-            self.board.signals(ticket).cancel(ticket.generation());
+            self.rings.signals(ticket).cancel(ticket.generation());
             self.tell(Event::Cancel { ticket });
         }
     }

@@ -64,7 +64,7 @@ use crate::config::Settings;
 use crate::dispatch::{Pooled, Served};
 use crate::function::Function;
 use crate::hot::message::{Event, LaneIndex};
-use crate::hot::switchboard::{GatewayEnd, Switchboard};
+use crate::hot::rings::{GatewayRings, Rings};
 use crate::hot::ticket::Ticket;
 use crate::id::{ExecutionId, Token};
 use crate::mailbox::{Errand, Letter, Post};
@@ -81,8 +81,8 @@ use store::ExecutionStore;
 pub struct Gateway {
     /// Which gateway.
     pub index: usize,
-    /// The rings.
-    pub board: Arc<Switchboard>,
+    /// The rings between all threads.
+    pub rings: Arc<Rings>,
     /// Time.
     pub clock: Clock,
     /// The settings of the process.
@@ -114,7 +114,7 @@ impl Gateway {
     #[must_use]
     pub fn new(
         index: usize,
-        board: Arc<Switchboard>,
+        rings: Arc<Rings>,
         clock: Clock,
         settings: Arc<Settings>,
         boot: u32,
@@ -133,7 +133,7 @@ impl Gateway {
         );
         Self {
             index,
-            board,
+            rings,
             clock,
             settings,
             boot,
@@ -167,10 +167,10 @@ impl Gateway {
         }
     }
 
-    /// This gateway's end of the switchboard.
+    /// The rings of this gateway.
     #[must_use]
-    pub fn end(&self) -> &GatewayEnd {
-        &self.board.gateways[self.index]
+    pub fn own_rings(&self) -> &GatewayRings {
+        &self.rings.gateways[self.index]
     }
 
     /// A token that nobody can guess.
@@ -187,7 +187,7 @@ impl Gateway {
 
     /// Lets go of some of the executions that were kept until `now`. Answers whether there are more.
     fn expire(&self, now: Nanos) -> bool {
-        self.store.borrow_mut().expire(now, &self.end().signals)
+        self.store.borrow_mut().expire(now, &self.own_rings().signals)
     }
 
     /// Largest output of a function, in bytes.
@@ -220,13 +220,13 @@ impl Gateway {
     pub fn tell(&self, event: Event) {
         let mut unsent = self.unsent.borrow_mut();
         while let Some(first) = unsent.front() {
-            if self.board.events.push(*first).is_err() {
+            if self.rings.events.push(*first).is_err() {
                 unsent.push_back(event);
                 return;
             }
             unsent.pop_front();
         }
-        if let Err(event) = self.board.events.push(event) {
+        if let Err(event) = self.rings.events.push(event) {
             unsent.push_back(event);
         }
     }
@@ -238,28 +238,28 @@ impl Gateway {
             return;
         }
         while let Some(first) = unsent.front() {
-            if self.board.events.push(*first).is_err() {
+            if self.rings.events.push(*first).is_err() {
                 break;
             }
             unsent.pop_front();
         }
-        self.board.ring();
+        self.rings.wake_scheduler();
     }
 
-    /// After something was published for the scheduler: rings its doorbell, or runs it here.
+    /// After something was published for the scheduler: wakes its thread, or runs it here.
     ///
     /// What has been granted is taken here in any case: a gateway whose run queue never empties
     /// does not come to its park hook, and would leave grants on their ring.
     pub fn poke(self: &Rc<Self>) {
-        self.ring_or_tick();
+        self.wake_or_tick();
         self.take_grants();
     }
 
-    fn ring_or_tick(&self) {
+    fn wake_or_tick(&self) {
         if self.settings.gateway_ticks {
-            self.board.ring_or_tick(|| self.clock.now());
+            self.rings.wake_or_tick(|| self.clock.now());
         } else {
-            self.board.ring();
+            self.rings.wake_scheduler();
         }
     }
 
@@ -267,7 +267,7 @@ impl Gateway {
     pub fn publish_gauges(&self) {
         self.activity.set(self.activity.get().wrapping_add(1));
         let store = self.store.borrow();
-        let gauges = &self.end().gauges;
+        let gauges = &self.own_rings().gauges;
         let live = store.queued + store.running;
         if live > 1 {
             self.crowded.set(self.crowded.get().wrapping_add(1));

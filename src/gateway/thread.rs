@@ -19,7 +19,7 @@ use super::listener::{Listener, ListenerKind};
 use super::server::{Connections, SWEEP_PERIOD};
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
-use crate::hot::switchboard::Switchboard;
+use crate::hot::rings::Rings;
 use crate::mailbox::{Answer, Errand, Letter, Mailbox, Post};
 
 /// How often kept executions are looked through for those whose time is over.
@@ -35,7 +35,7 @@ pub struct Start {
     /// Which gateway.
     pub index: usize,
     /// The rings.
-    pub board: Arc<Switchboard>,
+    pub rings: Arc<Rings>,
     /// Time.
     pub clock: Clock,
     /// The settings of the process.
@@ -56,7 +56,7 @@ pub struct Start {
 
 /// What the park hook needs; it has no argument, so it finds this in its thread.
 struct Hook {
-    board: Arc<Switchboard>,
+    rings: Arc<Rings>,
     index: usize,
     clock: Clock,
     spin: Nanos,
@@ -80,7 +80,7 @@ thread_local! {
 /// Where the runtime cannot be made or the listener not be watched.
 pub fn run(start: Start) -> std::io::Result<()> {
     let hook = Rc::new(Hook {
-        board: start.board.clone(),
+        rings: start.rings.clone(),
         index: start.index,
         clock: start.clock,
         spin: start.settings.flags.grant_spin_us * 1000,
@@ -109,7 +109,7 @@ pub fn run(start: Start) -> std::io::Result<()> {
 impl Hook {
     /// The gateway is about to sleep in its poll: it says so, and looks once more.
     fn before_park(&self) {
-        let end = &self.board.gateways[self.index];
+        let end = &self.rings.gateways[self.index];
         let alone = self.gateway.borrow().as_ref().is_some_and(|gateway| {
             gateway.flush_unsent();
             gateway.waits_for_grants_only()
@@ -155,7 +155,7 @@ impl Hook {
     }
 
     fn after_park(&self) {
-        self.board.gateways[self.index].doorbell.wake_up();
+        self.rings.gateways[self.index].doorbell.wake_up();
     }
 }
 
@@ -170,12 +170,12 @@ fn last_change(known: &Cell<(u64, Nanos)>, count: u64, now: Nanos) -> Nanos {
 }
 
 async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
-    let Start { index, board, clock, settings, boot, listener, runtime_listener, letters, gateways, control } =
+    let Start { index, rings, clock, settings, boot, listener, runtime_listener, letters, gateways, control } =
         start;
     let flags = &settings.flags;
     let connections = Connections::new(clock, flags, settings.share(flags.max_connections, index));
     let runtimes = Connections::new(clock, flags, flags.max_connections);
-    let gateway = Rc::new(Gateway::new(index, board, clock, settings, boot, gateways, control));
+    let gateway = Rc::new(Gateway::new(index, rings, clock, settings, boot, gateways, control));
     hook.gateway.replace(Some(gateway.clone()));
 
     tokio::task::spawn_local(grants(gateway.clone(), hook.clone())?);
@@ -208,7 +208,7 @@ fn accept(
 
 /// Takes the grants whenever the hook or the eventfd says that there are some.
 fn grants(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<Output = ()>> {
-    let polled = gateway.end().eventfd.polled_end()?;
+    let polled = gateway.own_rings().eventfd.polled_end()?;
     Ok(async move {
         poll_fn(|cx| {
             let known = hook.waker.borrow().as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
@@ -235,7 +235,7 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
         connections.sweep();
         runtimes.sweep();
         gateway.take_grants();
-        gateway.end().gauges.connections.store(connections.count(), Ordering::Relaxed);
+        gateway.own_rings().gauges.connections.store(connections.count(), Ordering::Relaxed);
         since_expiry += SWEEP_PERIOD;
         if since_expiry >= EXPIRE_PERIOD {
             since_expiry = Duration::ZERO;

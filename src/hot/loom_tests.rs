@@ -84,8 +84,8 @@ const TIMER: u64 = 5;
 const WITHOUT_TIMER: usize = 1;
 const WITH_TIMER: usize = 2;
 
-/// `Switchboard::ring_or_tick` and the sleep of the scheduler's thread, line by line.
-struct Board {
+/// `Rings::wake_or_tick` and the sleep of the scheduler's thread, line by line.
+struct Rings {
     ring: Ring,
     bell: Doorbell,
     /// Whether the baton lies there.
@@ -97,7 +97,7 @@ struct Board {
     token: AtomicBool,
 }
 
-impl Board {
+impl Rings {
     fn asleep() -> Self {
         let bell = Doorbell::new();
         bell.fall_asleep();
@@ -136,7 +136,7 @@ impl Board {
         }
     }
 
-    fn ring_or_tick(&self) {
+    fn wake_or_tick(&self) {
         while self.bell.is_asleep() {
             if !self.take_baton() {
                 return;
@@ -182,26 +182,26 @@ fn no_message_and_no_timer_is_left_behind_while_everyone_sleeps() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
-        let board = Arc::new(Board::asleep());
+        let rings = Arc::new(Rings::asleep());
         let producers: Vec<_> = [WITHOUT_TIMER, WITH_TIMER]
             .into_iter()
             .map(|weight| {
-                let board = board.clone();
+                let rings = rings.clone();
                 thread::spawn(move || {
-                    board.ring.push_weighing(weight);
-                    board.ring_or_tick();
+                    rings.ring.push_weighing(weight);
+                    rings.wake_or_tick();
                 })
             })
             .collect();
         let sleeper = {
-            let board = board.clone();
-            thread::spawn(move || board.wakes_and_sleeps_again())
+            let rings = rings.clone();
+            thread::spawn(move || rings.wakes_and_sleeps_again())
         };
         producers.into_iter().for_each(|producer| producer.join().unwrap());
         let Some(sleeps_until) = sleeper.join().unwrap() else { return };
-        if !board.token.load(Ordering::SeqCst) {
-            assert!(board.ring.is_empty(), "asleep with a message on the ring");
-            assert!(board.timer.load(Ordering::Relaxed) >= sleeps_until, "asleep past a timer");
+        if !rings.token.load(Ordering::SeqCst) {
+            assert!(rings.ring.is_empty(), "asleep with a message on the ring");
+            assert!(rings.timer.load(Ordering::Relaxed) >= sleeps_until, "asleep past a timer");
         }
     });
 }

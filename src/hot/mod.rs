@@ -5,7 +5,7 @@
 //! it into a [`scheduled_execution::ScheduledExecution`], puts it in the line of its
 //! [`lane::Lane`], and answers with [`message::Grant`]s; the gateway answers each `Run` with one
 //! [`message::Event::Ended`].
-//! Payloads and results stay with the gateway. All rings are in [`switchboard::Switchboard`], with
+//! Payloads and results stay with the gateway. All rings are in [`rings::Rings`], with
 //! their capacities.
 //!
 //! # Stages
@@ -31,8 +31,8 @@
 //! | field | writer | readers | published by |
 //! |---|---|---|---|
 //! | scheduled executions, wait lists, wheel, lanes, active list | who holds the baton | the same | the baton |
-//! | `Switchboard::baton` | scheduler thread before it parks; a gateway that ticks | the same | `AtomicCell` |
-//! | `Switchboard::wakes_at` | who holds the baton | scheduler thread, after it has fallen asleep | the doorbell's fences |
+//! | `Rings::baton` | scheduler thread before it parks; a gateway that ticks | the same | `AtomicCell` |
+//! | `Rings::wakes_at` | who holds the baton | scheduler thread, after it has fallen asleep | the doorbell's fences |
 //! | `FunctionQueue` ring | gateways push | tick pops | the ring |
 //! | `FunctionQueue` announced flag | gateways set; tick clears, and sets at its bound | both | `SeqCst` |
 //! | `FunctionQueue` credits | gateways take; tick gives back | both | nothing: the number guards itself |
@@ -43,10 +43,10 @@
 //! | `ready`, `events` | gateways push; tick pushes `ready` again at its bound | tick pops | the rings |
 //! | `grants` | tick pushes | its gateway pops | the ring |
 //! | `orders` | control pushes | tick pops | the ring |
-//! | `Switchboard::obeyed` | tick | control | `Release` |
+//! | `Rings::obeyed` | tick | control | `Release` |
 //! | `notices` | tick pushes | control pops | the ring |
 //! | `Doorbell` asleep | its owner; the producer that takes over its waking | producers | the two fences |
-//! | `GatewayEnd::gauges` | its gateway | control | nothing: gauges |
+//! | `GatewayRings::gauges` | its gateway | control | nothing: gauges |
 //! | `Function::addresses` | control | gateways at a grant | `ArcSwapOption`, before `Order::Ready` |
 //!
 //! # Orderings
@@ -59,10 +59,10 @@
 //! | publish, then the fence of `Doorbell::must_wake` or `is_asleep` | `Doorbell::fall_asleep`: store, fence, then a look at every ring | either the owner sees the message, or the producer sees that it sleeps |
 //! | `ExecutionSignals::cancel`, before `Event::Cancel` is pushed | `ExecutionSignals::is_cancelled` in `accept` | a cancel whose event was drained before its ticket came |
 //! | `ExecutionSignals::release`: `Release` | `ExecutionSignals::is_released`: `Acquire` | the scheduler's last use of the slot is over |
-//! | `Switchboard::obeyed` | `Orders::handled` | what the orders have changed, e.g. the credits of a lane that succeeds |
-//! | `Switchboard::baton.store` | `Switchboard::baton.take` | the whole scheduler, as the last tick left it |
-//! | `wakes_at` in `ring_or_tick`, then its ring | `wakes_at` in `thread::sleep`, after `fall_asleep` | a timer that a gateway's tick set sooner |
-//! | `stop`: `Release`, then a ring and an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |
+//! | `Rings::obeyed` | `Orders::handled` | what the orders have changed, e.g. the credits of a lane that succeeds |
+//! | `Rings::baton.store` | `Rings::baton.take` | the whole scheduler, as the last tick left it |
+//! | `wakes_at` in `wake_or_tick`, then its wake | `wakes_at` in `thread::sleep`, after `fall_asleep` | a timer that a gateway's tick set sooner |
+//! | `stop`: `Release`, then a wake and an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |
 //!
 //! `loom_tests` models the doorbell, the announced flag and the baton; `simulation` drives the real
 //! scheduler over the real rings on one thread.
@@ -74,11 +74,11 @@ pub mod lane;
 #[cfg(all(test, feature = "loom"))]
 mod loom_tests;
 pub mod message;
+pub mod rings;
 pub mod scheduled_execution;
 pub mod scheduler;
 #[cfg(test)]
 mod simulation;
-pub mod switchboard;
 mod sync;
 pub mod thread;
 pub mod ticket;

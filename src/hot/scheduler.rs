@@ -23,8 +23,8 @@ use std::sync::atomic::Ordering;
 
 use super::lane::Lane;
 use super::message::{End, Ended, Event, Grant, LaneIndex};
+use super::rings::Rings;
 use super::scheduled_execution::{NONE, ScheduledExecution, State};
-use super::switchboard::Switchboard;
 use super::ticket::Ticket;
 use super::wheel::Wheel;
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -57,7 +57,7 @@ pub struct Pass {
 
 /// The scheduler's whole world. One thread owns it at a time: whoever holds the baton.
 pub struct Scheduler {
-    board: Arc<Switchboard>,
+    rings: Arc<Rings>,
     executions: Box<[ScheduledExecution]>,
     wheel: Wheel,
     lanes: Box<[Option<Box<Lane>>]>,
@@ -79,18 +79,18 @@ impl std::fmt::Debug for Scheduler {
 impl Scheduler {
     /// Allocates everything it will ever need. `seed` is for the jitter of back-offs.
     #[must_use]
-    pub fn new(board: Arc<Switchboard>, seed: u64) -> Self {
-        let extent = board.extent;
-        let slots = extent.gateways * extent.slots;
+    pub fn new(rings: Arc<Rings>, seed: u64) -> Self {
+        let capacity = rings.capacity;
+        let slots = capacity.gateways * capacity.slots;
         Self {
             executions: vec![ScheduledExecution::free(); slots].into_boxed_slice(),
             wheel: Wheel::new(slots),
-            lanes: (0..extent.lanes).map(|_| None).collect(),
-            active: VecDeque::with_capacity(extent.lanes),
-            touched: vec![false; extent.gateways].into_boxed_slice(),
+            lanes: (0..capacity.lanes).map(|_| None).collect(),
+            active: VecDeque::with_capacity(capacity.lanes),
+            touched: vec![false; capacity.gateways].into_boxed_slice(),
             notified: false,
             jitter: seed | 1,
-            board,
+            rings,
         }
     }
 
@@ -102,9 +102,9 @@ impl Scheduler {
             + self.fire_timers(now)
             + self.serve_lanes(now);
         self.ring_out();
-        self.board.ticks.fetch_add(1, Ordering::Relaxed);
+        self.rings.ticks.fetch_add(1, Ordering::Relaxed);
         let next_wake = self.wheel.next().map_or(u64::MAX, |ms| ms * NANOS_PER_MS);
-        let more = !self.active.is_empty() || self.board.has_work() || next_wake <= now;
+        let more = !self.active.is_empty() || self.rings.has_work() || next_wake <= now;
         Pass { work, more, next_wake }
     }
 
@@ -113,19 +113,19 @@ impl Scheduler {
     fn take_orders(&mut self, now: Nanos) -> usize {
         let mut taken = 0;
         while taken < ORDERS_PER_TICK {
-            let Some(order) = self.board.orders.pop() else { break };
+            let Some(order) = self.rings.orders.pop() else { break };
             self.obey(order, now);
             taken += 1;
         }
         if taken > 0 {
-            self.board.obeyed.fetch_add(taken as u64, Ordering::Release);
+            self.rings.obeyed.fetch_add(taken as u64, Ordering::Release);
         }
         taken
     }
 
     fn take_events(&mut self, now: Nanos) -> usize {
         for taken in 0..EVENTS_PER_TICK {
-            let Some(event) = self.board.events.pop() else { return taken };
+            let Some(event) = self.rings.events.pop() else { return taken };
             match event {
                 Event::Ended { ticket, how } => self.attempt_ended(ticket, how, now),
                 Event::Cancel { ticket } => self.cancel(ticket),
@@ -137,7 +137,7 @@ impl Scheduler {
     fn take_tickets(&mut self) -> usize {
         let mut taken = 0;
         for _ in 0..QUEUES_PER_TICK {
-            let Some(index) = self.board.ready.pop() else { break };
+            let Some(index) = self.rings.ready.pop() else { break };
             // A lane that is not there was closed, or its order is still on the ring: `open`
             // then drains what was announced too early.
             taken += self.drain(index, TICKETS_PER_QUEUE);
@@ -159,7 +159,7 @@ impl Scheduler {
         }
         if queue.on_ring() > 0 && queue.announce_again() {
             // The ring has a place for every lane twice.
-            let announced = self.board.ready.push(index);
+            let announced = self.rings.ready.push(index);
             debug_assert!(announced.is_ok(), "the ready ring is full");
         }
         most
@@ -167,7 +167,7 @@ impl Scheduler {
 
     fn accept(&mut self, ticket: Ticket, from: LaneIndex) {
         let slot = self.slot(ticket);
-        let signals = self.board.signals(ticket);
+        let signals = self.rings.signals(ticket);
         let (deadline, run_budget) = signals.read();
         let execution = &mut self.executions[slot as usize];
         debug_assert_eq!(execution.state, State::Free, "{ticket:?} came while its slot was in use");
@@ -273,7 +273,7 @@ impl Scheduler {
     // ---- what goes out ----
 
     fn grant_ring_has_room(&self, ticket: Ticket) -> bool {
-        !self.board.gateways[ticket.gateway()].grants.is_full()
+        !self.rings.gateways[ticket.gateway()].grants.is_full()
     }
 
     fn end(&mut self, slot: u32, why: End) {
@@ -282,24 +282,24 @@ impl Scheduler {
     }
 
     fn send(&mut self, ticket: Ticket, grant: Grant) {
-        let sent = self.board.gateways[ticket.gateway()].grants.push(grant);
+        let sent = self.rings.gateways[ticket.gateway()].grants.push(grant);
         debug_assert!(sent.is_ok(), "the grant ring is full");
         self.touched[ticket.gateway()] = true;
     }
 
     fn ring_out(&mut self) {
-        for (gateway, touched) in self.board.gateways.iter().zip(self.touched.iter_mut()) {
+        for (gateway, touched) in self.rings.gateways.iter().zip(self.touched.iter_mut()) {
             if std::mem::take(touched) && gateway.doorbell.must_wake() {
                 gateway.eventfd.wake();
             }
         }
-        if std::mem::take(&mut self.notified) && self.board.control_doorbell.must_wake() {
-            self.board.control_eventfd.wake();
+        if std::mem::take(&mut self.notified) && self.rings.control_doorbell.must_wake() {
+            self.rings.control_eventfd.wake();
         }
     }
 
     fn slot(&self, ticket: Ticket) -> u32 {
-        u32::try_from(ticket.gateway() * self.board.extent.slots + ticket.slot()).unwrap_or(NONE)
+        u32::try_from(ticket.gateway() * self.rings.capacity.slots + ticket.slot()).unwrap_or(NONE)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A seeded simulation of the scheduler between gateways and control.
 //!
 //! One thread plays everybody: the gateways and control are models that use the real
-//! switchboard as the real ones must, the clock is a number, and the scheduler is the real one.
+//! rings as real gateways and control must, the clock is a number, and the scheduler is the real one.
 //! It is ticked as its thread would tick it: when something was published for it, when its last
 //! pass asked for more, or when the time it gave for its next wake has come; and sometimes late.
 //!
@@ -20,11 +20,11 @@ use self::control::{Control, Told};
 use self::dice::Dice;
 use self::gateway::Gateway;
 use super::message::{End, Event, Grant, InstanceKey, LaneIndex, Notice, Order};
+use super::rings::{Capacity, Rings};
 use super::scheduler::{
     EVENTS_PER_TICK, GRANTS_PER_LANE, LANES_PER_TICK, ORDERS_PER_TICK, Pass, QUEUES_PER_TICK, Scheduler,
     TICKETS_PER_QUEUE, TIMERS_PER_TICK,
 };
-use super::switchboard::{Extent, Switchboard};
 use crate::clock::{NANOS_PER_MS, Nanos};
 
 /// What one tick may do at most.
@@ -56,7 +56,7 @@ struct Simulation {
     now: Nanos,
     step: u64,
     ticks: u64,
-    board: Arc<Switchboard>,
+    rings: Arc<Rings>,
     scheduler: Scheduler,
     gateways: Vec<Gateway>,
     control: Control,
@@ -85,9 +85,9 @@ fn id(key: InstanceKey) -> (LaneIndex, u16, u32) {
 
 impl Simulation {
     fn new(seed: u64, scale: Scale) -> Self {
-        let extent = Extent { gateways: 2, slots: scale.slots, lanes: scale.lanes };
-        let board = Arc::new(Switchboard::new(extent).unwrap());
-        let scheduler = Scheduler::new(board.clone(), seed);
+        let capacity = Capacity { gateways: 2, slots: scale.slots, lanes: scale.lanes };
+        let rings = Arc::new(Rings::new(capacity).unwrap());
+        let scheduler = Scheduler::new(rings.clone(), seed);
         let control =
             Control { free: (0..u32::try_from(scale.lanes).unwrap()).collect(), ..Control::default() };
         Self {
@@ -96,7 +96,7 @@ impl Simulation {
             now: 0,
             step: 0,
             ticks: 0,
-            board,
+            rings,
             scheduler,
             gateways: (0..2).map(|index| Gateway::new(index, scale.slots)).collect(),
             control,
@@ -124,7 +124,7 @@ impl Simulation {
     }
 
     fn send(&mut self, event: Event) {
-        self.board.events.push(event).expect("the event ring is full");
+        self.rings.events.push(event).expect("the event ring is full");
         self.sent.push_back(event);
         self.published = true;
     }
@@ -138,7 +138,7 @@ impl Simulation {
             Order::Down { instance } | Order::Retire { instance } => Told::Gone { instance: *instance },
             Order::StartFailed { .. } | Order::ReapIdle { .. } | Order::Starting { .. } => Told::Other,
         };
-        self.board.order(order).expect("the order ring is full");
+        self.rings.order(order).expect("the order ring is full");
         self.told.push_back(told);
         self.published = true;
     }
@@ -150,8 +150,8 @@ impl Simulation {
         self.pass = self.scheduler.tick(self.now);
         self.ticks += 1;
         assert!(self.pass.work <= WORK_MAX, "a tick of {} messages", self.pass.work);
-        let orders = self.told.len() - self.board.orders.len();
-        let events = self.sent.len() - self.board.events.len();
+        let orders = self.told.len() - self.rings.orders.len();
+        let events = self.sent.len() - self.rings.events.len();
         assert!(orders <= ORDERS_PER_TICK, "{orders} orders in a tick");
         assert!(events <= EVENTS_PER_TICK, "{events} events in a tick");
         for told in self.told.drain(..orders).collect::<Vec<_>>() {
@@ -160,13 +160,13 @@ impl Simulation {
         for event in self.sent.drain(..events).collect::<Vec<_>>() {
             self.event_was_taken(event);
         }
-        while let Some(notice) = self.board.notices.pop() {
+        while let Some(notice) = self.rings.notices.pop() {
             self.notice_came(&notice);
             self.control.inbox.push_back(notice);
         }
         let mut runs = BTreeMap::<LaneIndex, usize>::new();
         for gateway in 0..self.gateways.len() {
-            while let Some(grant) = self.board.gateways[gateway].grants.pop() {
+            while let Some(grant) = self.rings.gateways[gateway].grants.pop() {
                 self.grant_came(gateway, grant);
                 if let Grant::Run { instance, .. } = grant {
                     *runs.entry(instance.lane).or_default() += 1;
@@ -344,7 +344,7 @@ impl Simulation {
         let asleep = !self.is_awake() && self.gateways.iter().all(|g| g.owes_announcement.is_none());
         for execution in self.gateways.iter().flat_map(Gateway::executions) {
             let ticket = execution.ticket;
-            if self.board.signals(ticket).is_released(ticket.generation()) {
+            if self.rings.signals(ticket).is_released(ticket.generation()) {
                 assert!(execution.terminal || execution.ended, "{ticket:?} was released before its end");
                 assert!(
                     execution.flying.is_none() && !execution.attempt_open,

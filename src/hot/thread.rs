@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rustix::thread::CpuSet;
 
+use super::rings::Rings;
 use super::scheduler::Scheduler;
-use super::switchboard::Switchboard;
 use crate::clock::{Clock, Nanos};
 
 /// How the scheduler thread waits for work.
@@ -26,7 +26,7 @@ const SPINS_PER_LOOK: u32 = 64;
 ///
 /// `core` is the CPU to stay on, where the policy pins.
 pub fn run(
-    board: &Arc<Switchboard>,
+    rings: &Arc<Rings>,
     scheduler: Scheduler,
     clock: Clock,
     spin: Spin,
@@ -42,7 +42,7 @@ pub fn run(
     let mut scheduler = Box::new(scheduler);
     let mut last_work = clock.now();
     while !stop.load(Ordering::Acquire) {
-        let pass = board.tick(&mut scheduler, || clock.now());
+        let pass = rings.tick(&mut scheduler, || clock.now());
         let now = clock.now();
         if pass.work > 0 || pass.more {
             last_work = now;
@@ -53,17 +53,17 @@ pub fn run(
             Spin::Then(patience) => patience,
         };
         if now - last_work < patience {
-            spin_for_a_while(board);
+            spin_for_a_while(rings);
             continue;
         }
-        scheduler = sleep(board, scheduler, clock, pass.next_wake);
+        scheduler = sleep(rings, scheduler, clock, pass.next_wake);
         last_work = clock.now();
     }
 }
 
-fn spin_for_a_while(board: &Switchboard) {
+fn spin_for_a_while(rings: &Rings) {
     for _ in 0..SPINS_PER_LOOK {
-        if board.has_work() {
+        if rings.has_work() {
             return;
         }
         std::hint::spin_loop();
@@ -71,13 +71,13 @@ fn spin_for_a_while(board: &Switchboard) {
 }
 
 /// Puts the baton down, parks, and takes the baton up again.
-fn sleep(board: &Switchboard, scheduler: Box<Scheduler>, clock: Clock, wake_at: Nanos) -> Box<Scheduler> {
-    board.wakes_at.store(wake_at, Ordering::Relaxed);
-    board.baton.store(Some(scheduler));
-    board.doorbell.fall_asleep();
-    if !board.has_work() {
+fn sleep(rings: &Rings, scheduler: Box<Scheduler>, clock: Clock, wake_at: Nanos) -> Box<Scheduler> {
+    rings.wakes_at.store(wake_at, Ordering::Relaxed);
+    rings.baton.store(Some(scheduler));
+    rings.doorbell.fall_asleep();
+    if !rings.has_work() {
         // A gateway may have ticked since the baton was put down, and have set a sooner timer.
-        let wake_at = board.wakes_at.load(Ordering::Relaxed);
+        let wake_at = rings.wakes_at.load(Ordering::Relaxed);
         let now = clock.now();
         if wake_at == u64::MAX {
             std::thread::park();
@@ -85,9 +85,9 @@ fn sleep(board: &Switchboard, scheduler: Box<Scheduler>, clock: Clock, wake_at: 
             std::thread::park_timeout(Duration::from_nanos(wake_at - now));
         }
     }
-    board.doorbell.wake_up();
+    rings.doorbell.wake_up();
     loop {
-        if let Some(scheduler) = board.baton.take() {
+        if let Some(scheduler) = rings.baton.take() {
             return scheduler;
         }
         // A gateway is in the middle of a tick, which is bounded.

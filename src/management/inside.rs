@@ -29,8 +29,8 @@ pub fn page() -> Response<Body> {
 /// its fields may change with any version.
 #[must_use]
 pub fn state(control: &Control) -> Response<Body> {
-    let board = &control.board;
-    let gateways: Vec<Value> = board
+    let rings = &control.rings;
+    let gateways: Vec<Value> = rings
         .gateways
         .iter()
         .map(|gateway| {
@@ -55,10 +55,10 @@ pub fn state(control: &Control) -> Response<Body> {
             "reason": settings.policy_reason,
             "core": settings.scheduler_core,
             "gatewayTicks": settings.gateway_ticks,
-            "ticks": board.ticks.load(Ordering::Relaxed),
-            "parked": board.doorbell.is_asleep(),
-            "eventsWaiting": board.events.len(),
-            "ordersWaiting": board.orders.len(),
+            "ticks": rings.ticks.load(Ordering::Relaxed),
+            "parked": rings.doorbell.is_asleep(),
+            "eventsWaiting": rings.events.len(),
+            "ordersWaiting": rings.orders.len(),
         },
         "gateways": gateways,
         "functions": control.functions.borrow().len(),

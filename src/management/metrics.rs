@@ -113,13 +113,13 @@ const HISTOGRAMS: [(&str, &str, HistogramOf); 5] = [
 
 /// What is counted of the whole process.
 fn whole(control: &Control, exposition: &mut Exposition) {
-    let gauges = control.board.gateways.iter().map(|gateway| &gateway.gauges);
+    let gauges = control.rings.gateways.iter().map(|gateway| &gateway.gauges);
     let (mut retained, mut connections) = (0, 0);
     for gauge in gauges {
         retained += gauge.retained.load(Ordering::Relaxed);
         connections += gauge.connections.load(Ordering::Relaxed);
     }
-    let parked = control.board.doorbell.is_asleep();
+    let parked = control.rings.doorbell.is_asleep();
     let gauges = [
         ("picofaas_executions_retained", "Ended executions that can be read", retained as f64),
         ("picofaas_connections", "Open client connections", connections as f64),
@@ -128,10 +128,10 @@ fn whole(control: &Control, exposition: &mut Exposition) {
     for (name, help, value) in gauges {
         exposition.family(name, help, MetricType::GAUGE, vec![gauge(Vec::new(), value)]);
     }
-    let ticks = counter(Vec::new(), control.board.ticks.load(Ordering::Relaxed) as f64);
+    let ticks = counter(Vec::new(), control.rings.ticks.load(Ordering::Relaxed) as f64);
     let help = "Passes of the scheduler";
     exposition.family("picofaas_scheduler_ticks_total", help, MetricType::COUNTER, vec![ticks]);
-    let tick = merged(Vec::new(), &TICK_BUCKETS_NS, &[&*control.board.tick_times]);
+    let tick = merged(Vec::new(), &TICK_BUCKETS_NS, &[&*control.rings.tick_times]);
     let help = "What a pass of the scheduler took that had something to do, on whichever thread";
     exposition.family("picofaas_scheduler_tick_seconds", help, MetricType::HISTOGRAM, vec![tick]);
     let build = gauge(vec![label("version", env!("CARGO_PKG_VERSION"))], 1.0);

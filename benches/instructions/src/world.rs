@@ -16,8 +16,8 @@ use picofaas::function::{Address, Function, Target};
 use picofaas::gateway::Gateway;
 use picofaas::hot::lane::Lane;
 use picofaas::hot::message::{InstanceKey, LaneIndex, Order};
+use picofaas::hot::rings::{Capacity, Rings};
 use picofaas::hot::scheduler::Scheduler;
-use picofaas::hot::switchboard::{Extent, Switchboard};
 use picofaas::mailbox::{Errand, Mailbox, mailbox};
 use picofaas::metrics::Meters;
 use picofaas::registry::parse_function;
@@ -63,11 +63,11 @@ impl World {
     pub fn new(runtime: &LocalRuntime, spec: &str) -> Self {
         let flags = Flags::parse_from(["picofaas", "--scheduler", "park", "--gateway-ticks", "on"]).serve;
         let settings = Arc::new(Settings::new(flags).unwrap());
-        let extent = Extent { gateways: 1, slots: settings.flags.max_executions, lanes: 16 };
-        let board = Arc::new(Switchboard::new(extent).unwrap());
+        let capacity = Capacity { gateways: 1, slots: settings.flags.max_executions, lanes: 16 };
+        let rings = Arc::new(Rings::new(capacity).unwrap());
         let (post, _) = mailbox();
         let (control, errands) = mailbox();
-        let gateway = Gateway::new(0, board.clone(), Clock::start(), settings, 1, vec![post], control);
+        let gateway = Gateway::new(0, rings.clone(), Clock::start(), settings, 1, vec![post], control);
         let function =
             Arc::new(version(parse_function(spec.as_bytes()).unwrap(), LANE, Arc::new(Meters::new(1))));
         gateway.learn(function.clone(), Rc::default());
@@ -81,23 +81,23 @@ impl World {
             let bind = async { UnixListener::bind(path).unwrap() };
             runtime.spawn_local(serve(runtime.block_on(bind)));
         }
-        put_down_scheduler(&board, &function, instance);
+        put_down_scheduler(&rings, &function, instance);
         Self { gateway: Rc::new(gateway), errands }
     }
 }
 
 /// The scheduler with the function open, as it lies while its thread is parked.
-fn put_down_scheduler(board: &Arc<Switchboard>, function: &Function, instance: InstanceKey) {
-    let mut scheduler = Box::new(Scheduler::new(board.clone(), 1));
+fn put_down_scheduler(rings: &Arc<Rings>, function: &Function, instance: InstanceKey) {
+    let mut scheduler = Box::new(Scheduler::new(rings.clone(), 1));
     let lane = Box::new(Lane::new(LANE, function.queue.clone(), limits(&function.spec)));
     for order in [Order::Open { lane }, Order::Ready { instance, started: false }] {
-        board.order(order).unwrap();
+        rings.order(order).unwrap();
     }
     while scheduler.tick(1).more {}
     // Its thread is not there to be woken for a timer, and so is never asked to.
-    board.wakes_at.store(0, Ordering::Relaxed);
-    board.baton.store(Some(scheduler));
-    board.doorbell.fall_asleep();
+    rings.wakes_at.store(0, Ordering::Relaxed);
+    rings.baton.store(Some(scheduler));
+    rings.doorbell.fall_asleep();
 }
 
 /// A path of the same length in every run.

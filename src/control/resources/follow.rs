@@ -82,7 +82,7 @@ impl Control {
 
     /// Everything there is was listed and registered.
     fn registry_read(&self, resources: &Rc<Resources>) {
-        self.board.registry_unread.store(false, Ordering::Release);
+        self.rings.registry_unread.store(false, Ordering::Release);
         if !self.loaded.replace(true) {
             tracing::info!(functions = self.functions.borrow().len(), "the registry was read");
         }

@@ -17,7 +17,7 @@ impl Scheduler {
             let ScheduledExecution { ticket, state, lane, .. } = *execution;
             let timed = matches!(state, State::Queued | State::Running | State::Aborting | State::BackingOff);
             assert_eq!(self.wheel.is_set(slot), timed, "the timer of {ticket:?}, {state:?}");
-            let released = self.board.signals(ticket).is_released(ticket.generation());
+            let released = self.rings.signals(ticket).is_released(ticket.generation());
             assert_eq!(state == State::Free, released || ticket.generation() == 0, "{ticket:?} is {state:?}");
             assert!(state != State::Free || !execution.holds_credit, "{ticket:?} kept a credit");
             *holders.entry(lane).or_default() += u32::from(execution.holds_credit);

@@ -98,7 +98,7 @@ impl Scheduler {
     /// be put again, because the notice ring is full.
     pub(super) fn ask_for_instances(&mut self, lane: &mut Lane) -> bool {
         while lane.wants_instance() {
-            if self.board.notices.push(Notice::Start { lane: lane.index }).is_err() {
+            if self.rings.notices.push(Notice::Start { lane: lane.index }).is_err() {
                 return true;
             }
             self.notified = true;
@@ -135,7 +135,7 @@ impl Scheduler {
     /// Hands a finished lane's memory to control; it comes back where the ring is full.
     pub(super) fn give_back(&mut self, lane: Box<Lane>) -> Option<Box<Lane>> {
         let successor = lane.successor;
-        match self.board.notices.push(Notice::Closed { lane }) {
+        match self.rings.notices.push(Notice::Closed { lane }) {
             Ok(()) => {
                 self.notified = true;
                 if let Some(index) = successor

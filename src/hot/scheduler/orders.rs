@@ -164,7 +164,7 @@ impl Scheduler {
     /// keeps its standing, to be found by the next `ReapIdle`. One that became idle while retiring
     /// stays out of use until its lane is closed or control sends `Retire` again.
     pub(super) fn retired(&mut self, key: InstanceKey) -> bool {
-        let told = self.board.notices.push(Notice::Retired { instance: key }).is_ok();
+        let told = self.rings.notices.push(Notice::Retired { instance: key }).is_ok();
         self.notified |= told;
         told
     }

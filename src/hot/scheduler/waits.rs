@@ -117,7 +117,7 @@ impl Scheduler {
                 lane.set_standing(key, Standing::Suspect);
             }
             other = lane.ready > 0;
-            if was_ready && self.board.notices.push(Notice::Suspect { instance: key }).is_ok() {
+            if was_ready && self.rings.notices.push(Notice::Suspect { instance: key }).is_ok() {
                 self.notified = true;
             } else if was_ready && let Some(lane) = self.lane(execution.lane) {
                 // Nobody would look after it: it stays in the set.
@@ -215,7 +215,7 @@ impl Scheduler {
         let execution = &mut self.executions[slot as usize];
         execution.state = State::Free;
         let ticket = execution.ticket;
-        self.board.signals(ticket).release(ticket.generation());
+        self.rings.signals(ticket).release(ticket.generation());
     }
 }
 
@@ -224,12 +224,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::hot::switchboard::{Extent, Switchboard};
+    use crate::hot::rings::{Capacity, Rings};
 
     #[test]
     fn pauses_are_spread_from_nothing_to_a_bound_that_doubles_up_to_its_limit() {
-        let board = Switchboard::new(Extent { gateways: 1, slots: 1, lanes: 1 }).unwrap();
-        let mut scheduler = Scheduler::new(Arc::new(board), 7);
+        let rings = Rings::new(Capacity { gateways: 1, slots: 1, lanes: 1 }).unwrap();
+        let mut scheduler = Scheduler::new(Arc::new(rings), 7);
         for (attempt, bound) in [(1, 100), (2, 200), (3, 400), (6, 3200), (7, 5000), (11, 5000), (255, 5000)]
         {
             let pauses: Vec<Nanos> = (0..2000).map(|_| scheduler.backoff(attempt, 100, 5000)).collect();

@@ -43,7 +43,7 @@ impl Simulation {
     // ---- gateways ----
 
     fn announce(&mut self, lane: LaneIndex) {
-        self.board.ready.push(lane).expect("the ready ring is full");
+        self.rings.ready.push(lane).expect("the ready ring is full");
         self.published = true;
     }
 
@@ -83,7 +83,7 @@ impl Simulation {
         let patience = self.dice.of(&[2, 20, 20, 300, 300, 3000, 100_000]) * NANOS_PER_MS;
         let deadline = self.now + self.dice.below(patience);
         let run_budget = if self.dice.one_in(3) { 1 + self.dice.below(patience) } else { 0 };
-        let signals = self.board.signals(ticket);
+        let signals = self.rings.signals(ticket);
         assert!(generation == 1 || signals.is_released(generation - 1), "{ticket:?} is used too early");
         signals.write(deadline, run_budget);
         self.gateways[gateway].slots[slot].execution =
@@ -177,7 +177,7 @@ impl Simulation {
             (true, Some(_)) => "cancelled in flight",
         };
         self.saw(what);
-        self.board.signals(ticket).cancel(ticket.generation());
+        self.rings.signals(ticket).cancel(ticket.generation());
         self.send(Event::Cancel { ticket });
     }
 
@@ -187,7 +187,7 @@ impl Simulation {
             let over = slot.execution.as_ref().is_some_and(|execution| {
                 execution.terminal
                     && !execution.attempt_open
-                    && self.board.signals(execution.ticket).is_released(execution.ticket.generation())
+                    && self.rings.signals(execution.ticket).is_released(execution.ticket.generation())
             });
             if over {
                 slot.execution = None;

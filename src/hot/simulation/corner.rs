@@ -6,8 +6,8 @@ use crate::hot::function_queue::FunctionQueue;
 use crate::hot::lane::{Lane, LaneLimits};
 use crate::hot::message::Ended;
 use crate::hot::message::{Event, Grant, InstanceKey, Notice, Order};
+use crate::hot::rings::{Capacity, Rings};
 use crate::hot::scheduler::Scheduler;
-use crate::hot::switchboard::{Extent, Switchboard};
 use crate::hot::ticket::Ticket;
 
 const LIMITS: LaneLimits = LaneLimits {
@@ -21,22 +21,22 @@ const LIMITS: LaneLimits = LaneLimits {
     can_start: false,
 };
 
-/// A switchboard with one gateway and one lane, opened on the first tick.
-fn board(queue_size: u32) -> (Arc<Switchboard>, Scheduler, Arc<FunctionQueue>) {
-    let board = Arc::new(Switchboard::new(Extent { gateways: 1, slots: 1000, lanes: 1 }).unwrap());
-    let scheduler = Scheduler::new(board.clone(), 1);
+/// The rings of one gateway, and a scheduler with one lane, which it opens on its first tick.
+fn world(queue_size: u32) -> (Arc<Rings>, Scheduler, Arc<FunctionQueue>) {
+    let rings = Arc::new(Rings::new(Capacity { gateways: 1, slots: 1000, lanes: 1 }).unwrap());
+    let scheduler = Scheduler::new(rings.clone(), 1);
     let queue = Arc::new(FunctionQueue::new(queue_size));
     let lane = Box::new(Lane::new(0, queue.clone(), LIMITS));
-    board.order(Order::Open { lane }).unwrap();
-    (board, scheduler, queue)
+    rings.order(Order::Open { lane }).unwrap();
+    (rings, scheduler, queue)
 }
 
-fn admit(board: &Switchboard, queue: &FunctionQueue, slot: u32, deadline: u64) -> Ticket {
+fn admit(rings: &Rings, queue: &FunctionQueue, slot: u32, deadline: u64) -> Ticket {
     let ticket = Ticket::new(0, slot, 1);
     assert!(queue.take_credit());
-    board.signals(ticket).write(deadline, 0);
+    rings.signals(ticket).write(deadline, 0);
     if queue.push(ticket).unwrap() {
-        board.ready.push(0).unwrap();
+        rings.ready.push(0).unwrap();
     }
     ticket
 }
@@ -49,44 +49,44 @@ const FIRST: InstanceKey = InstanceKey { lane: 0, place: 0, generation: 1 };
 
 #[test]
 fn closing_a_lane_with_a_long_ring_does_not_flood_the_ready_ring() {
-    let (board, mut scheduler, queue) = board(1000);
+    let (rings, mut scheduler, queue) = world(1000);
     scheduler.tick(0);
     for slot in 0..1000 {
-        admit(&board, &queue, slot, 1_000_000_000);
+        admit(&rings, &queue, slot, 1_000_000_000);
     }
-    board.order(Order::Close { lane: 0 }).unwrap();
+    rings.order(Order::Close { lane: 0 }).unwrap();
     while scheduler.tick(0).more {}
-    assert!(matches!(board.notices.pop(), Some(Notice::Closed { .. })));
-    assert_eq!(std::iter::from_fn(|| board.gateways[0].grants.pop()).count(), 1000);
+    assert!(matches!(rings.notices.pop(), Some(Notice::Closed { .. })));
+    assert_eq!(std::iter::from_fn(|| rings.gateways[0].grants.pop()).count(), 1000);
 }
 
 #[test]
 fn a_suspect_is_not_granted_because_its_retirement_could_not_be_told() {
-    let (board, mut scheduler, queue) = board(8);
-    board.order(Order::Ready { instance: FIRST, started: false }).unwrap();
-    let ticket = admit(&board, &queue, 0, 1_000_000_000);
+    let (rings, mut scheduler, queue) = world(8);
+    rings.order(Order::Ready { instance: FIRST, started: false }).unwrap();
+    let ticket = admit(&rings, &queue, 0, 1_000_000_000);
     scheduler.tick(0);
-    assert!(matches!(board.gateways[0].grants.pop(), Some(Grant::Run { .. })));
-    board.events.push(Event::Ended { ticket, how: Ended::Unsent }).unwrap();
+    assert!(matches!(rings.gateways[0].grants.pop(), Some(Grant::Run { .. })));
+    rings.events.push(Event::Ended { ticket, how: Ended::Unsent }).unwrap();
     scheduler.tick(0);
-    assert!(matches!(board.notices.pop(), Some(Notice::Suspect { .. })));
-    assert!(matches!(board.gateways[0].grants.pop(), Some(Grant::End { .. })));
+    assert!(matches!(rings.notices.pop(), Some(Notice::Suspect { .. })));
+    assert!(matches!(rings.gateways[0].grants.pop(), Some(Grant::End { .. })));
 
-    fill(&board.notices);
-    board.order(Order::Retire { instance: FIRST }).unwrap();
-    admit(&board, &queue, 1, 1_000_000_000);
+    fill(&rings.notices);
+    rings.order(Order::Retire { instance: FIRST }).unwrap();
+    admit(&rings, &queue, 1, 1_000_000_000);
     scheduler.tick(0);
-    let grant = board.gateways[0].grants.pop();
+    let grant = rings.gateways[0].grants.pop();
     assert!(!matches!(grant, Some(Grant::Run { .. })), "{grant:?} to a suspect");
 }
 
 #[test]
 fn a_deadline_at_the_end_of_time_keeps_nobody_awake() {
-    let (board, mut scheduler, queue) = board(8);
+    let (rings, mut scheduler, queue) = world(8);
     scheduler.tick(1_000_000);
-    board.order(Order::Starting { lane: 0, count: 1 }).unwrap();
-    admit(&board, &queue, 0, u64::MAX);
-    admit(&board, &queue, 1, 70_000_000);
+    rings.order(Order::Starting { lane: 0, count: 1 }).unwrap();
+    admit(&rings, &queue, 0, u64::MAX);
+    admit(&rings, &queue, 1, 70_000_000);
     let mut passes = 0;
     while scheduler.tick(1_000_000).more {
         passes += 1;
@@ -96,53 +96,53 @@ fn a_deadline_at_the_end_of_time_keeps_nobody_awake() {
         passes += 1;
         assert!(passes < 20, "the scheduler spins on a timer that is not due");
     }
-    assert!(matches!(board.gateways[0].grants.pop(), Some(Grant::End { .. })), "the other timer was starved");
+    assert!(matches!(rings.gateways[0].grants.pop(), Some(Grant::End { .. })), "the other timer was starved");
 }
 
 #[test]
 fn an_instance_that_is_down_and_ready_again_counts_what_still_runs_on_it() {
-    let (board, mut scheduler, queue) = board(8);
-    board.order(Order::Ready { instance: FIRST, started: false }).unwrap();
-    let ticket = admit(&board, &queue, 0, 1_000_000_000);
+    let (rings, mut scheduler, queue) = world(8);
+    rings.order(Order::Ready { instance: FIRST, started: false }).unwrap();
+    let ticket = admit(&rings, &queue, 0, 1_000_000_000);
     scheduler.tick(0);
-    board.order(Order::Down { instance: FIRST }).unwrap();
-    board.order(Order::Ready { instance: FIRST, started: false }).unwrap();
+    rings.order(Order::Down { instance: FIRST }).unwrap();
+    rings.order(Order::Ready { instance: FIRST, started: false }).unwrap();
     scheduler.tick(0);
-    board.events.push(Event::Ended { ticket, how: Ended::Done }).unwrap();
+    rings.events.push(Event::Ended { ticket, how: Ended::Done }).unwrap();
     scheduler.tick(0);
-    assert!(board.signals(ticket).is_released(1));
+    assert!(rings.signals(ticket).is_released(1));
 }
 
 #[test]
 fn while_a_version_hands_over_its_queue_admits_no_more_than_it_has_left_or_the_new_one_can_take() {
     for (old_size, waiting, new_size, admitted) in [(8, 8, 3, 0), (8, 6, 3, 2), (8, 2, 3, 7), (8, 7, 20, 14)]
     {
-        let extent = Extent { gateways: 1, slots: 1000, lanes: 2 };
-        let board = Arc::new(Switchboard::new(extent).unwrap());
-        let mut scheduler = Scheduler::new(board.clone(), 1);
+        let capacity = Capacity { gateways: 1, slots: 1000, lanes: 2 };
+        let rings = Arc::new(Rings::new(capacity).unwrap());
+        let mut scheduler = Scheduler::new(rings.clone(), 1);
         let [old, new] = [old_size, new_size].map(|size| Arc::new(FunctionQueue::new(size)));
         for (index, queue) in [(0, &old), (1, &new)] {
-            board.order(Order::Open { lane: Box::new(Lane::new(index, queue.clone(), LIMITS)) }).unwrap();
-            board.order(Order::Starting { lane: index, count: 1 }).unwrap();
+            rings.order(Order::Open { lane: Box::new(Lane::new(index, queue.clone(), LIMITS)) }).unwrap();
+            rings.order(Order::Starting { lane: index, count: 1 }).unwrap();
         }
         for slot in 0..waiting {
-            admit(&board, &old, slot, 1_000_000_000);
+            admit(&rings, &old, slot, 1_000_000_000);
         }
         scheduler.tick(0);
-        board.order(Order::Succeed { old: 0, new: 1 }).unwrap();
+        rings.order(Order::Succeed { old: 0, new: 1 }).unwrap();
         while scheduler.tick(0).more {}
         // Gateways go on pushing there until they are told.
         let mut came = 0;
         while old.credits() > 0 && came < 100 {
-            admit(&board, &old, waiting + came, 1_000_000_000);
+            admit(&rings, &old, waiting + came, 1_000_000_000);
             while scheduler.tick(0).more {}
             scheduler.audit(|lane| if lane == 0 { old_size } else { new_size });
             came += 1;
         }
         assert_eq!(came, admitted, "{waiting} of {old_size} waited, {new_size} places in the new queue");
-        board.order(Order::Close { lane: 0 }).unwrap();
+        rings.order(Order::Close { lane: 0 }).unwrap();
         while scheduler.tick(0).more {}
-        assert!(matches!(board.notices.pop(), Some(Notice::Closed { .. })));
+        assert!(matches!(rings.notices.pop(), Some(Notice::Closed { .. })));
         scheduler.audit(|_| new_size);
     }
 }

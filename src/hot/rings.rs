@@ -17,9 +17,9 @@ use super::ticket::Ticket;
 use crate::clock::Nanos;
 use crate::metrics::{TICK_BUCKETS_NS, TickCells};
 
-/// How much there can be of everything; fixed at start.
+/// Sizes of every table and ring; fixed at start.
 #[derive(Clone, Copy, Debug)]
-pub struct Extent {
+pub struct Capacity {
     /// Gateways, 1 … 256.
     pub gateways: usize,
     /// Executions per gateway.
@@ -28,9 +28,9 @@ pub struct Extent {
     pub lanes: usize,
 }
 
-/// One gateway's end: what the scheduler sends it, and how it is woken.
+/// The ring to one gateway and the words that it shares, and how the gateway is woken.
 #[derive(Debug)]
-pub struct GatewayEnd {
+pub struct GatewayRings {
     /// Pushed by the scheduler, popped by the gateway.
     pub grants: ArrayQueue<Grant>,
     /// Whether the gateway sleeps in its poll.
@@ -56,7 +56,7 @@ pub struct GatewayGauges {
     pub connections: AtomicUsize,
 }
 
-/// The rings. Each is preallocated and sized so that it cannot overflow:
+/// The rings between all threads. Each is preallocated and sized so that it cannot overflow:
 ///
 /// | ring | from → to | capacity, and why it is enough |
 /// |---|---|---|
@@ -66,9 +66,9 @@ pub struct GatewayGauges {
 /// | `grants` | scheduler → gateway | 4 × slots: a run, an abort and an end for a ticket, a run for its successor; the scheduler looks for room before it grants |
 /// | `orders` | control → scheduler | control keeps what does not fit |
 /// | `notices` | scheduler → control | the scheduler keeps the lane active where one does not fit |
-pub struct Switchboard {
+pub struct Rings {
     /// See the table.
-    pub extent: Extent,
+    pub capacity: Capacity,
     /// Functions with tickets on their ring.
     pub ready: ArrayQueue<LaneIndex>,
     /// From gateways.
@@ -78,7 +78,7 @@ pub struct Switchboard {
     /// To control.
     pub notices: ArrayQueue<Notice>,
     /// One per gateway.
-    pub gateways: Box<[GatewayEnd]>,
+    pub gateways: Box<[GatewayRings]>,
     /// Whether the scheduler thread is parked.
     pub doorbell: CachePadded<Doorbell>,
     /// Whether control sleeps in its poll.
@@ -106,9 +106,9 @@ pub struct Switchboard {
     pub thread: OnceLock<Thread>,
 }
 
-impl std::fmt::Debug for Switchboard {
+impl std::fmt::Debug for Rings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Switchboard").field("extent", &self.extent).finish_non_exhaustive()
+        f.debug_struct("Rings").field("capacity", &self.capacity).finish_non_exhaustive()
     }
 }
 
@@ -119,26 +119,26 @@ const PASSES_MAX: u32 = 16;
 /// Notices that fit the ring at once.
 const NOTICES_MAX: usize = 4096;
 
-impl Switchboard {
+impl Rings {
     /// Allocates every ring.
     ///
     /// # Errors
     /// Where the kernel gives no eventfd.
-    pub fn new(extent: Extent) -> std::io::Result<Self> {
-        let mut gateways = Vec::with_capacity(extent.gateways);
-        for _ in 0..extent.gateways {
-            gateways.push(GatewayEnd {
-                grants: ArrayQueue::new(4 * extent.slots),
+    pub fn new(capacity: Capacity) -> std::io::Result<Self> {
+        let mut gateways = Vec::with_capacity(capacity.gateways);
+        for _ in 0..capacity.gateways {
+            gateways.push(GatewayRings {
+                grants: ArrayQueue::new(4 * capacity.slots),
                 doorbell: Doorbell::new(),
                 eventfd: EventFd::new()?,
-                signals: (0..extent.slots).map(|_| ExecutionSignals::default()).collect(),
+                signals: (0..capacity.slots).map(|_| ExecutionSignals::default()).collect(),
                 gauges: GatewayGauges::default(),
             });
         }
         Ok(Self {
-            extent,
-            ready: ArrayQueue::new(2 * extent.lanes),
-            events: ArrayQueue::new(4 * extent.slots * extent.gateways),
+            capacity,
+            ready: ArrayQueue::new(2 * capacity.lanes),
+            events: ArrayQueue::new(4 * capacity.slots * capacity.gateways),
             orders: ArrayQueue::new(ORDERS_MAX),
             notices: ArrayQueue::new(NOTICES_MAX),
             gateways: gateways.into_boxed_slice(),
@@ -167,8 +167,8 @@ impl Switchboard {
         !self.ready.is_empty() || !self.events.is_empty() || !self.orders.is_empty()
     }
 
-    /// Rings the scheduler's doorbell, after something was published for it.
-    pub fn ring(&self) {
+    /// Wakes the scheduler's thread where it sleeps, after something was published for it.
+    pub fn wake_scheduler(&self) {
         if self.doorbell.must_wake() {
             self.unpark();
         }
@@ -190,7 +190,7 @@ impl Switchboard {
     ///
     /// Two producers may meet here: the one that finds the baton gone relies on its holder to
     /// look at the rings again after putting it down, which is what the loop does.
-    pub fn ring_or_tick(&self, now: impl Fn() -> Nanos) {
+    pub fn wake_or_tick(&self, now: impl Fn() -> Nanos) {
         while self.doorbell.is_asleep() {
             let Some(mut scheduler) = self.baton.take() else { return };
             let mut pass = self.tick(&mut scheduler, &now);
@@ -199,7 +199,7 @@ impl Switchboard {
                 pass = self.tick(&mut scheduler, &now);
                 passes += 1;
             }
-            // The thread may be between putting its baton down and falling asleep, where a ring
+            // The thread may be between putting its baton down and falling asleep, where a wake
             // is lost on it; it reads this time after it has fallen asleep.
             let sooner = pass.next_wake < self.wakes_at.load(Ordering::Relaxed);
             if sooner {
@@ -207,7 +207,7 @@ impl Switchboard {
             }
             self.baton.store(Some(scheduler));
             if sooner || pass.more {
-                self.ring();
+                self.wake_scheduler();
                 return;
             }
             if !self.has_work() {
@@ -229,7 +229,7 @@ impl Switchboard {
     /// The order, where the ring is full.
     pub fn order(&self, order: Order) -> Result<(), Order> {
         self.orders.push(order)?;
-        self.ring();
+        self.wake_scheduler();
         Ok(())
     }
 }
