@@ -106,7 +106,7 @@ impl Control {
         self.rings.wake_scheduler();
         let ticks = async {
             while self.rings.ticks.load(Ordering::Relaxed) == before {
-                // A gateway may hold the baton and tick instead; either counts.
+                // A gateway may have taken the scheduler and tick instead; either counts.
                 self.rings.unpark();
                 tokio::time::sleep(TICK_LOOK).await;
             }

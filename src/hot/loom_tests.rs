@@ -1,7 +1,8 @@
 //! The protocols around the rings, every interleaving of them.
 //!
-//! The rings and the baton are opaque to loom, so counters and flags stand for them, with the
-//! orderings that the real ones have. The doorbell and the announced flag are the real ones.
+//! The rings and the cell of the idle scheduler are opaque to loom, so counters and flags stand
+//! for them, with the orderings that the real ones have. The doorbell and the announced flag are
+//! the real ones.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -88,10 +89,10 @@ const WITH_TIMER: usize = 2;
 struct Rings {
     ring: Ring,
     bell: Doorbell,
-    /// Whether the baton lies there.
-    baton: AtomicBool,
+    /// Whether the scheduler is idle and can be taken.
+    idle_scheduler: AtomicBool,
     wakes_at: AtomicU64,
-    /// The scheduler's next timer; belongs to whoever has the baton.
+    /// The scheduler's next timer; belongs to the thread that has taken the scheduler.
     timer: AtomicU64,
     /// The scheduler's thread was unparked.
     token: AtomicBool,
@@ -104,7 +105,7 @@ impl Rings {
         Self {
             ring: Ring::default(),
             bell,
-            baton: AtomicBool::new(true),
+            idle_scheduler: AtomicBool::new(true),
             wakes_at: AtomicU64::new(NEVER),
             timer: AtomicU64::new(NEVER),
             token: AtomicBool::new(false),
@@ -122,12 +123,12 @@ impl Rings {
         self.timer.load(Ordering::Relaxed)
     }
 
-    fn take_baton(&self) -> bool {
-        self.baton.swap(false, Ordering::AcqRel)
+    fn take_scheduler(&self) -> bool {
+        self.idle_scheduler.swap(false, Ordering::AcqRel)
     }
 
-    fn put_baton(&self) {
-        assert!(!self.baton.swap(true, Ordering::AcqRel), "two batons");
+    fn put_scheduler_back(&self) {
+        assert!(!self.idle_scheduler.swap(true, Ordering::AcqRel), "two schedulers");
     }
 
     fn wake(&self) {
@@ -138,7 +139,7 @@ impl Rings {
 
     fn wake_or_tick(&self) {
         while self.bell.is_asleep() {
-            if !self.take_baton() {
+            if !self.take_scheduler() {
                 return;
             }
             let next = self.tick();
@@ -146,7 +147,7 @@ impl Rings {
             if sooner {
                 self.wakes_at.store(next, Ordering::Relaxed);
             }
-            self.put_baton();
+            self.put_scheduler_back();
             if sooner {
                 self.wake();
                 return;
@@ -161,22 +162,22 @@ impl Rings {
     /// looks again at once.
     fn wakes_and_sleeps_again(&self) -> Option<u64> {
         self.bell.wake_up();
-        while !self.take_baton() {
+        while !self.take_scheduler() {
             thread::yield_now();
         }
         let local = self.tick();
         self.wakes_at.store(local, Ordering::Relaxed);
-        self.put_baton();
+        self.put_scheduler_back();
         self.bell.fall_asleep();
         let wake_at = self.wakes_at.load(Ordering::Relaxed);
         (self.ring.is_empty()).then_some(wake_at)
     }
 }
 
-/// The interleavings hunted: a producer finds the baton taken and leaves its message to a
-/// holder that has looked already; and a producer that saw the thread asleep takes the baton up
-/// only when the thread has been awake and put it down again, sets a timer, and finds nobody to
-/// wake, because the thread is not asleep yet.
+/// The interleavings hunted: a producer finds the scheduler taken and leaves its message to an
+/// owner that has looked already; and a producer that saw the thread asleep takes the scheduler
+/// only when the thread has been awake and given it back, sets a timer, and finds nobody to wake,
+/// because the thread is not asleep yet.
 #[test]
 fn no_message_and_no_timer_is_left_behind_while_everyone_sleeps() {
     let mut model = loom::model::Builder::new();

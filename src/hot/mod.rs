@@ -15,7 +15,7 @@
 //! |---|---|---|---|---|
 //! | admit | gateway | request, credits, store, signals | no; awaits the body for `--body-timeout-ms` | one body of `--max-body` bytes, parsed once; looks at 16 kept executions for each one it evicts |
 //! | enqueue | gateway | the function's queue, `ready`, doorbell | no | one push, at most one announcement and one wake; or the ticks there are, where gateways tick |
-//! | tick | who holds the baton | every ring, scheduled executions, lanes, wheel | no | 64 orders, 512 events, 128 queues × 64 tickets, 512 steps of the wheel, 128 lanes × 64 grants; see below |
+//! | tick | the scheduler's owner | every ring, scheduled executions, lanes, wheel | no | 64 orders, 512 events, 128 queues × 64 tickets, 512 steps of the wheel, 128 lanes × 64 grants; see below |
 //! | dispatch | gateway | grants, store, pools, a connection | no; awaits connect (2 s) and write | one task per `Run` |
 //! | complete | gateway, then tick | store, `events`; scheduled execution, lane | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
 //! | reply | gateway | store, the client's connection | no | one answer; its output is copied into it |
@@ -27,12 +27,14 @@
 //! three happen once per change of a function.
 //!
 //! # Ownership
+//! One thread at a time owns the scheduler: its own thread while that is awake, or a gateway that
+//! has taken it out of `Rings::idle_scheduler` to tick.
 //!
 //! | field | writer | readers | published by |
 //! |---|---|---|---|
-//! | scheduled executions, wait lists, wheel, lanes, active list | who holds the baton | the same | the baton |
-//! | `Rings::baton` | scheduler thread before it parks; a gateway that ticks | the same | `AtomicCell` |
-//! | `Rings::wakes_at` | who holds the baton | scheduler thread, after it has fallen asleep | the doorbell's fences |
+//! | scheduled executions, wait lists, wheel, lanes, active list | the scheduler's owner | the same | `Rings::idle_scheduler` |
+//! | `Rings::idle_scheduler` | scheduler thread before it parks; a gateway that ticks | the same | `AtomicCell` |
+//! | `Rings::wakes_at` | the scheduler's owner | scheduler thread, after it has fallen asleep | the doorbell's fences |
 //! | `FunctionQueue` ring | gateways push | tick pops | the ring |
 //! | `FunctionQueue` announced flag | gateways set; tick clears, and sets at its bound | both | `SeqCst` |
 //! | `FunctionQueue` credits | gateways take; tick gives back | both | nothing: the number guards itself |
@@ -60,12 +62,12 @@
 //! | `ExecutionSignals::cancel`, before `Event::Cancel` is pushed | `ExecutionSignals::is_cancelled` in `accept` | a cancel whose event was drained before its ticket came |
 //! | `ExecutionSignals::release`: `Release` | `ExecutionSignals::is_released`: `Acquire` | the scheduler's last use of the slot is over |
 //! | `Rings::obeyed` | `Orders::handled` | what the orders have changed, e.g. the credits of a lane that succeeds |
-//! | `Rings::baton.store` | `Rings::baton.take` | the whole scheduler, as the last tick left it |
+//! | `Rings::idle_scheduler.store` | `Rings::idle_scheduler.take` | the whole scheduler, as the last tick left it |
 //! | `wakes_at` in `wake_or_tick`, then its wake | `wakes_at` in `thread::sleep`, after `fall_asleep` | a timer that a gateway's tick set sooner |
 //! | `stop`: `Release`, then a wake and an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |
 //!
-//! `loom_tests` models the doorbell, the announced flag and the baton; `simulation` drives the real
-//! scheduler over the real rings on one thread.
+//! `loom_tests` models the doorbell, the announced flag and the idle scheduler; `simulation`
+//! drives the real scheduler over the real rings on one thread.
 pub mod doorbell;
 pub mod eventfd;
 pub mod execution_signals;

@@ -85,18 +85,18 @@ pub struct Rings {
     pub control_doorbell: Doorbell,
     /// Wakes control.
     pub control_eventfd: EventFd,
-    /// The baton: the scheduler itself, while nobody runs it. Whoever takes it out owns it and
-    /// may tick; the scheduler thread keeps it while it is awake.
-    pub baton: AtomicCell<Option<Box<Scheduler>>>,
-    /// When the parked scheduler thread will wake by itself (ns). Written by whoever has the
-    /// baton; read again by that thread once it has fallen asleep, through the doorbell's fences.
+    /// The scheduler, while it is idle. The thread that takes it out owns it and may tick; the
+    /// scheduler's own thread keeps it while it is awake.
+    pub idle_scheduler: AtomicCell<Option<Box<Scheduler>>>,
+    /// When the parked scheduler thread will wake by itself (ns). Written by the scheduler's
+    /// owner; read again by the parked thread once it has fallen asleep, through the doorbell's fences.
     pub wakes_at: AtomicU64,
-    /// Ticks so far, for the health check; written by whoever holds the baton.
+    /// Ticks so far, for the health check; written by the scheduler's owner.
     pub ticks: AtomicU64,
-    /// Orders handled so far; written by whoever holds the baton, and read by control, which waits for what
-    /// it ordered (`Release` and `Acquire`).
+    /// Orders handled so far; written by the scheduler's owner, and read by control, which waits for what it
+    /// ordered (`Release` and `Acquire`).
     pub obeyed: AtomicU64,
-    /// How long those ticks took that had something to do; written by whoever holds the baton.
+    /// How long those ticks took that had something to do; written by the scheduler's owner.
     pub tick_times: CachePadded<TickCells>,
     /// The functions of a cluster were not read yet, so one that is not known may be there. Written by control
     /// (`Release`) when each is known to every gateway, and read by gateways (`Acquire`) for a name they do not
@@ -145,7 +145,7 @@ impl Rings {
             doorbell: CachePadded::new(Doorbell::new()),
             control_doorbell: Doorbell::new(),
             control_eventfd: EventFd::new()?,
-            baton: AtomicCell::new(None),
+            idle_scheduler: AtomicCell::new(None),
             wakes_at: AtomicU64::new(u64::MAX),
             ticks: AtomicU64::new(0),
             obeyed: AtomicU64::new(0),
@@ -174,7 +174,7 @@ impl Rings {
         }
     }
 
-    /// One pass of the scheduler by whoever holds the baton. A pass that had something to do is timed.
+    /// One pass of the scheduler by its owner. A pass that had something to do is timed.
     pub fn tick(&self, scheduler: &mut Scheduler, now: impl Fn() -> Nanos) -> Pass {
         let began = now();
         let pass = scheduler.tick(began);
@@ -184,28 +184,28 @@ impl Rings {
         pass
     }
 
-    /// Runs the scheduler on the caller's thread while its own thread is parked and nobody else
-    /// holds the baton; where that thread is awake, it will see what was published.
+    /// Runs the scheduler on the caller's thread while its own thread is parked and no other
+    /// producer runs it; where that thread is awake, it will see what was published.
     /// `now` is asked before each pass, and after one that did something.
     ///
-    /// Two producers may meet here: the one that finds the baton gone relies on its holder to
-    /// look at the rings again after putting it down, which is what the loop does.
+    /// Two producers may meet here: the one that finds no idle scheduler relies on the other
+    /// to look at the rings again after giving it back, which is what the loop does.
     pub fn wake_or_tick(&self, now: impl Fn() -> Nanos) {
         while self.doorbell.is_asleep() {
-            let Some(mut scheduler) = self.baton.take() else { return };
+            let Some(mut scheduler) = self.idle_scheduler.take() else { return };
             let mut pass = self.tick(&mut scheduler, &now);
             let mut passes = 1;
             while pass.more && passes < PASSES_MAX {
                 pass = self.tick(&mut scheduler, &now);
                 passes += 1;
             }
-            // The thread may be between putting its baton down and falling asleep, where a wake
+            // The thread may be between giving the scheduler back and falling asleep, where a wake
             // is lost on it; it reads this time after it has fallen asleep.
             let sooner = pass.next_wake < self.wakes_at.load(Ordering::Relaxed);
             if sooner {
                 self.wakes_at.store(pass.next_wake, Ordering::Relaxed);
             }
-            self.baton.store(Some(scheduler));
+            self.idle_scheduler.store(Some(scheduler));
             if sooner || pass.more {
                 self.wake_scheduler();
                 return;

@@ -55,7 +55,8 @@ pub struct Pass {
     pub next_wake: Nanos,
 }
 
-/// The scheduler's whole world. One thread owns it at a time: whoever holds the baton.
+/// The scheduler's whole world. One thread owns it at a time; while none does, it lies in
+/// [`Rings::idle_scheduler`].
 pub struct Scheduler {
     rings: Arc<Rings>,
     executions: Box<[ScheduledExecution]>,

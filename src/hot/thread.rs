@@ -70,13 +70,13 @@ fn spin_for_a_while(rings: &Rings) {
     }
 }
 
-/// Puts the baton down, parks, and takes the baton up again.
+/// Leaves the scheduler in the rings, parks, and takes it out again.
 fn sleep(rings: &Rings, scheduler: Box<Scheduler>, clock: Clock, wake_at: Nanos) -> Box<Scheduler> {
     rings.wakes_at.store(wake_at, Ordering::Relaxed);
-    rings.baton.store(Some(scheduler));
+    rings.idle_scheduler.store(Some(scheduler));
     rings.doorbell.fall_asleep();
     if !rings.has_work() {
-        // A gateway may have ticked since the baton was put down, and have set a sooner timer.
+        // A gateway may have ticked since the scheduler was left there, and have set a sooner timer.
         let wake_at = rings.wakes_at.load(Ordering::Relaxed);
         let now = clock.now();
         if wake_at == u64::MAX {
@@ -87,7 +87,7 @@ fn sleep(rings: &Rings, scheduler: Box<Scheduler>, clock: Clock, wake_at: Nanos)
     }
     rings.doorbell.wake_up();
     loop {
-        if let Some(scheduler) = rings.baton.take() {
+        if let Some(scheduler) = rings.idle_scheduler.take() {
             return scheduler;
         }
         // A gateway is in the middle of a tick, which is bounded.

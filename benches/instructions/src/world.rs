@@ -81,13 +81,13 @@ impl World {
             let bind = async { UnixListener::bind(path).unwrap() };
             runtime.spawn_local(serve(runtime.block_on(bind)));
         }
-        put_down_scheduler(&rings, &function, instance);
+        leave_idle_scheduler(&rings, &function, instance);
         Self { gateway: Rc::new(gateway), errands }
     }
 }
 
-/// The scheduler with the function open, as it lies while its thread is parked.
-fn put_down_scheduler(rings: &Arc<Rings>, function: &Function, instance: InstanceKey) {
+/// Leaves a scheduler that has the function open in the rings, as its thread does before it parks.
+fn leave_idle_scheduler(rings: &Arc<Rings>, function: &Function, instance: InstanceKey) {
     let mut scheduler = Box::new(Scheduler::new(rings.clone(), 1));
     let lane = Box::new(Lane::new(LANE, function.queue.clone(), limits(&function.spec)));
     for order in [Order::Open { lane }, Order::Ready { instance, started: false }] {
@@ -96,7 +96,7 @@ fn put_down_scheduler(rings: &Arc<Rings>, function: &Function, instance: Instanc
     while scheduler.tick(1).more {}
     // Its thread is not there to be woken for a timer, and so is never asked to.
     rings.wakes_at.store(0, Ordering::Relaxed);
-    rings.baton.store(Some(scheduler));
+    rings.idle_scheduler.store(Some(scheduler));
     rings.doorbell.fall_asleep();
 }
 
