@@ -35,6 +35,9 @@ impl FromStr for Origin {
         if text == "*" || text == "null" {
             return Err(format!("{text} would let pages of every site in; name each origin"));
         }
+        if text.contains(',') {
+            return Err("it is a list; give --allow-origin once for each origin".to_owned());
+        }
         let example = "an origin is scheme://host[:port], as in https://app.example or http://localhost:3000";
         let Some((scheme, authority)) = text.split_once("://") else {
             return Err(format!("it has no scheme; {example}"));

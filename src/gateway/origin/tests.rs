@@ -175,6 +175,7 @@ fn an_origin_is_taken_as_browsers_write_it_and_any_other_is_refused_with_the_rem
     for (origin, remedy) in [
         ("*", "name each origin"),
         ("null", "name each origin"),
+        ("http://a.example,http://b.example", "once for each"),
         ("", "no scheme"),
         ("app.example", "no scheme"),
         ("localhost:3000", "no scheme"),
