@@ -175,9 +175,9 @@ impl<'a> Marks<'a> {
             Mark::Is(origin) => {
                 named.iter().any(|named| *origin == named.0 && named.is_at(host))
                     || is_address(host)
-                        && self
-                            .origin
-                            .text()
+                        && origin
+                            .to_str()
+                            .ok()
                             .and_then(|origin| origin.strip_prefix("http://"))
                             .is_some_and(|authority| is_same("http", authority, host))
             }

@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What copying and parsing choose their code by, as far as this program can find it.
+/// Features of the processor by which copying and parsing choose their code, as far as this program can find them.
 fn cpu() -> String {
     #[cfg(target_arch = "x86_64")]
     let features =
@@ -85,7 +85,7 @@ fn cpu() -> String {
     std::env::consts::ARCH.to_owned() + &there.collect::<String>()
 }
 
-/// What callgrind counts: it begins to collect where this is entered, and ends where it is left.
+/// Runs work that callgrind counts: it collects from where this is entered to where it is left.
 #[inline(never)]
 fn counted<T>(work: impl FnOnce() -> T) -> T {
     let done = work();
@@ -94,7 +94,7 @@ fn counted<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// What callgrind leaves out of [`counted`]: it is what others do.
+/// Runs work within [`counted`] that callgrind leaves out, as others do it.
 #[inline(never)]
 fn outside<T>(work: impl FnOnce() -> T) -> T {
     let done = work();
@@ -105,8 +105,13 @@ fn outside<T>(work: impl FnOnce() -> T) -> T {
 /// From a request whose head was parsed to the answer as hyper is given it, with the attempt in between.
 fn warm_invoke(runtime: &LocalRuntime) {
     let World { gateway, .. } = World::new(runtime, WARM);
+    count_invocations(runtime, &gateway);
+}
+
+/// Counts calls that wait for their answer.
+fn count_invocations(runtime: &LocalRuntime, gateway: &Rc<Gateway>) {
     let parts = head(":invoke");
-    runtime.block_on(check_answer(&gateway, &parts));
+    runtime.block_on(check_answer(gateway, &parts));
     let invoke = async |times| {
         for _ in 0..times {
             let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
@@ -164,16 +169,7 @@ fn job_invoke(runtime: &LocalRuntime) {
         let posted = its_gateway.complete_job(&id, &headers, Source::Whole(OUTPUT)).await;
         assert_eq!(posted.status(), 204);
     }));
-    let parts = head(":invoke");
-    runtime.block_on(check_answer(&gateway, &parts));
-    let invoke = async |times| {
-        for _ in 0..times {
-            let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
-            assert_eq!(answer.status(), 200);
-        }
-    };
-    runtime.block_on(invoke(WARM_UP));
-    counted(|| runtime.block_on(invoke(COUNTED)));
+    count_invocations(runtime, &gateway);
 }
 
 /// The post of a result alone.
@@ -245,7 +241,7 @@ async fn check_answer(gateway: &Rc<Gateway>, parts: &Parts) {
     check_output(answer).await;
 }
 
-/// What is counted did what it is counted for.
+/// Checks that an execution did what it is counted for.
 async fn check_output(answer: Response<Body>) {
     let body: Bytes = answer.into_body().collect().await.unwrap().to_bytes();
     let body = String::from_utf8(body.to_vec()).unwrap();

@@ -28,9 +28,9 @@ use tokio::runtime::LocalRuntime;
 pub const FUNCTION: &str = "echo";
 /// The body of each call: 40 bytes.
 pub const INPUT: Bytes = Bytes::from_static(br#"{"input":{"text":"hello", "number":1234}}"#);
-/// What a process posts.
+/// Result that a process posts.
 pub const OUTPUT: Bytes = Bytes::from_static(br#"{"success":true,"output":{"text":"hello"},"status":200}"#);
-/// What an instance answers.
+/// Answer of an instance.
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{\"text\":\"hello\"}";
 
@@ -43,11 +43,11 @@ pub const JOB: &str =
 
 const LANE: LaneIndex = 0;
 
-/// What the cases need of it.
+/// Parts of a control plane that the cases drive.
 pub struct World {
     /// It knows the function, and runs the scheduler.
     pub gateway: Rc<Gateway>,
-    /// What it asks of control.
+    /// Requests of the gateway to control.
     pub errands: Mailbox<Errand>,
 }
 
