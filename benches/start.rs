@@ -14,9 +14,9 @@ use picofaas::backend::Context;
 use picofaas::backend::exit::Exit;
 use picofaas::backend::local::children::Children;
 use picofaas::backend::local::limits::Limits;
-use picofaas::backend::local::process::{Launch, Process};
+use picofaas::backend::local::process::{Process, StartOptions};
 use picofaas::backend::orders::Orders;
-use picofaas::backend::output::{LastWords, Lines};
+use picofaas::backend::output::{FinalOutput, Lines};
 use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
 use picofaas::hot::rings::{Capacity, Rings};
@@ -42,7 +42,7 @@ fn context(limits: &str) -> Rc<Context> {
         sockets: std::env::temp_dir(),
         runtime_url: String::new(),
         lines: Lines::to(|_| {}),
-        last_words: RefCell::new(LastWords::default()),
+        final_output: RefCell::new(FinalOutput::default()),
         populated: RefCell::default(),
     })
 }
@@ -55,7 +55,7 @@ fn function(command: &str, limits: &str) -> FunctionSpec {
 }
 
 fn start(context: &Rc<Context>, spec: &FunctionSpec) -> Process {
-    Process::start(spec, Launch::default(), context, context.lines.clone()).expect("a process")
+    Process::start(spec, StartOptions::default(), context, context.lines.clone()).expect("a process")
 }
 
 /// How long so many lives take, one after the other.

@@ -18,7 +18,7 @@ use crate::backend::local::children::Children;
 use crate::backend::local::limits::Limits;
 use crate::backend::local::rlimit;
 use crate::backend::orders::Orders;
-use crate::backend::output::{LastWords, Lines};
+use crate::backend::output::{FinalOutput, Lines};
 use crate::clock::Clock;
 use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
@@ -160,7 +160,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         runtime_url: format!("http://{}", reachable(runtime_address)),
         limits,
         children,
-        last_words: RefCell::new(LastWords::default()),
+        final_output: RefCell::new(FinalOutput::default()),
         cluster,
         populated: RefCell::default(),
     });

@@ -1,4 +1,4 @@
-//! The places of a `POOL` function: endpoints that already run somewhere.
+//! Endpoints of `POOL` functions, which already run somewhere.
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +23,7 @@ const PROBE_PAUSE_MAX: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
-struct Place {
+struct EndpointSlot {
     generation: u32,
     target: Option<Target>,
 }
@@ -33,21 +33,21 @@ struct Place {
 pub struct Endpoints {
     context: Rc<Context>,
     function: Arc<Function>,
-    places: RefCell<Vec<Place>>,
+    slots: RefCell<Vec<EndpointSlot>>,
     closed: Cell<bool>,
     /// The trouble that is told is a name that could not be resolved.
     unresolved: Cell<bool>,
 }
 
 impl Endpoints {
-    /// Of this function's lane. Each has been tried to be resolved once when this returns; they
+    /// The endpoints of this function's lane. Each has been resolved or tried once when this returns; they
     /// are offered to the scheduler from now on.
     pub async fn open(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
-        let places = vec![Place { generation: 0, target: None }; function.spec.endpoint_urls.len()];
+        let slots = vec![EndpointSlot { generation: 0, target: None }; function.spec.endpoint_urls.len()];
         let endpoints = Rc::new(Self {
             context,
             function,
-            places: RefCell::new(places),
+            slots: RefCell::new(slots),
             closed: Cell::new(false),
             unresolved: Cell::new(false),
         });
@@ -88,11 +88,11 @@ impl Endpoints {
                 tokio::time::sleep(pause).await;
                 let at = usize::from(instance.place);
                 endpoints.resolve(at).await;
-                let place = endpoints.places.borrow()[at].clone();
-                if endpoints.closed.get() || place.generation != instance.generation {
+                let slot = endpoints.slots.borrow()[at].clone();
+                if endpoints.closed.get() || slot.generation != instance.generation {
                     return;
                 }
-                if let Some(target) = &place.target {
+                if let Some(target) = &slot.target {
                     match connect(target).await {
                         Ok(()) => {
                             endpoints.function.trouble.store(None);
@@ -126,7 +126,7 @@ impl Endpoints {
         let (target, host) = match url {
             EndpointUrl::Unix { socket } => (Target::Unix(socket.clone()), "localhost".to_owned()),
             EndpointUrl::Http { host, port, .. } => {
-                let known = match &self.places.borrow()[at].target {
+                let known = match &self.slots.borrow()[at].target {
                     Some(Target::Tcp(address)) => Some(*address),
                     Some(Target::Unix(_)) | None => None,
                 };
@@ -145,19 +145,19 @@ impl Endpoints {
             self.function.trouble.store(None);
         }
         let place = u16::try_from(at).unwrap_or(u16::MAX);
-        let mut places = self.places.borrow_mut();
-        if places[at].target.as_ref() == Some(&target) || self.closed.get() {
+        let mut slots = self.slots.borrow_mut();
+        if slots[at].target.as_ref() == Some(&target) || self.closed.get() {
             return;
         }
         let key = |generation| InstanceKey { lane: self.function.lane, place, generation };
-        let old = places[at].generation;
-        if places[at].target.is_some() {
+        let old = slots[at].generation;
+        if slots[at].target.is_some() {
             self.context.orders.send(Order::Down { instance: key(old) });
         }
         let generation = old + 1;
         let address = Address::new(generation, target.clone(), &host, url.path());
         self.function.addresses[at].store(Some(Arc::new(address)));
-        places[at] = Place { generation, target: Some(target) };
+        slots[at] = EndpointSlot { generation, target: Some(target) };
         self.context.orders.send(Order::Ready { instance: key(generation), started: false });
     }
 

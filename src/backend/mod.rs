@@ -1,4 +1,4 @@
-//! What gives instances: local processes or pods for `WARM` and `JOB`, endpoints for `POOL`.
+//! Providers of instances: local processes or pods for `WARM` and `JOB`, endpoints for `POOL`.
 //!
 //! Everything here runs on the control thread.
 //!
@@ -7,10 +7,10 @@
 //! | `orders` | the way to the scheduler, which keeps what its ring has no room for |
 //! | `local` | processes on this machine |
 //! | `kubernetes` | Jobs and Deployments of a cluster |
-//! | `endpoints` | the places of a `POOL` function |
+//! | `endpoints` | the endpoints of a `POOL` function |
 //! | `probe` | asking an instance whether it is there |
 //! | `exit` | how a process ended |
-//! | `output` | what a process writes, as bounded lines |
+//! | `output` | output of a process, as bounded lines |
 
 pub mod endpoints;
 pub mod exit;
@@ -36,11 +36,11 @@ use crate::mailbox::{Announcement, JobStart};
 use crate::registry::ExecutionMode;
 use kubernetes::crew::Crew;
 use local::children::Children;
-use local::fleet::Fleet;
 use local::jobs::Jobs;
 use local::limits::Limits;
+use local::process_set::ProcessSet;
 
-/// What every backend needs.
+/// Context of every backend.
 #[derive(Debug)]
 pub struct Context {
     /// The way to the scheduler.
@@ -49,39 +49,39 @@ pub struct Context {
     pub clock: Clock,
     /// The settings of the process.
     pub settings: Arc<Settings>,
-    /// Where the sockets of instances live.
+    /// Folder of the sockets of instances.
     pub sockets: PathBuf,
-    /// Where processes of `JOB` functions reach the runtime listener.
+    /// URL by which processes of `JOB` functions reach the runtime listener.
     pub runtime_url: String,
-    /// What the lines that functions write are told.
+    /// The sink of the lines that functions write.
     pub lines: output::Lines,
-    /// What local processes may use.
+    /// Limits of local processes.
     pub limits: Limits,
     /// The processes that are our children.
     pub children: Rc<Children>,
-    /// What is still read of processes that have ended.
-    pub last_words: RefCell<output::LastWords>,
+    /// Readers of the final output of processes that have ended.
+    pub final_output: RefCell<output::FinalOutput>,
     /// The cluster that runs functions, where it is not this machine that does.
     pub cluster: Option<Rc<kubernetes::cluster::Cluster>>,
-    /// Lanes whose fleet has started an instance: only these have idle ones to look for, and lanes
-    /// without any cost nothing. Control drops a lane again when it finds its fleet empty.
+    /// Lanes whose process set has started an instance: only these have idle ones to look for, and lanes
+    /// without any cost nothing. Control drops a lane again when it finds its set empty.
     pub populated: RefCell<BTreeSet<LaneIndex>>,
 }
 
-/// How often it is looked whether everything has ended.
+/// Period of the check whether everything has ended.
 const LOOK: Duration = Duration::from_millis(2);
-/// How long what was killed may take to be gone at the end.
+/// Longest wait for killed processes at the end.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Context {
-    /// What is done by the clock for processes that have ended.
+    /// Cleans up after processes that have ended; called periodically.
     pub fn tidy(&self) {
         self.limits.tidy();
         self.children.tidy();
-        self.last_words.borrow_mut().tidy(self.clock.now());
+        self.final_output.borrow_mut().tidy(self.clock.now());
     }
 
-    /// Ends whatever is left of any instance, and removes what was made to hold them.
+    /// Ends all that is left of any instance, and removes their sockets and cgroups.
     pub async fn close(&self) {
         let gone = async {
             loop {
@@ -106,11 +106,11 @@ impl Drop for Context {
     }
 }
 
-/// What gives the instances of one lane.
+/// Provider of the instances of one lane.
 #[derive(Debug, Clone)]
 pub enum Backend {
     /// Local processes that stay.
-    Fleet(Rc<Fleet>),
+    ProcessSet(Rc<ProcessSet>),
     /// A local process for each attempt.
     Jobs(Rc<Jobs>),
     /// A Job of Kubernetes for each attempt.
@@ -138,9 +138,9 @@ impl Backend {
                 Self::Crew(Crew::open(context, cluster, function))
             }
             ExecutionMode::Warm => {
-                let fleet = Fleet::new(context.clone(), function.clone());
-                fleet.keep_min();
-                Self::Fleet(fleet)
+                let processes = ProcessSet::new(context.clone(), function.clone());
+                processes.keep_min();
+                Self::ProcessSet(processes)
             }
             ExecutionMode::Job => {
                 // To the scheduler, what starts a process for each attempt is one instance that is
@@ -162,27 +162,27 @@ impl Backend {
     /// The scheduler asks for one more. Answers whether this kind can be asked.
     pub fn start_wanted(&self) -> bool {
         match self {
-            Self::Fleet(fleet) => fleet.start_wanted(),
+            Self::ProcessSet(processes) => processes.start_wanted(),
             Self::Crew(crew) => crew.start_wanted(),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => return false,
         }
         true
     }
 
-    /// Starts what one attempt of a `JOB` runs in.
+    /// Starts the process or Job of one attempt of a `JOB`.
     pub fn start_job(&self, start: JobStart) {
         match self {
             Self::Jobs(jobs) => jobs.start(start),
             Self::KubeJobs(jobs) => jobs.start(start),
-            // Dropped, which tells whoever waits.
-            Self::Fleet(_) | Self::Crew(_) | Self::Endpoints(_) => {}
+            // Dropped, which tells the waiting gateway.
+            Self::ProcessSet(_) | Self::Crew(_) | Self::Endpoints(_) => {}
         }
     }
 
     /// A connection to an instance failed: it is granted again when it answers.
     pub fn look_after(&self, instance: InstanceKey) {
         match self {
-            Self::Fleet(fleet) => fleet.look_after(instance),
+            Self::ProcessSet(processes) => processes.look_after(instance),
             Self::Crew(crew) => crew.look_after(instance),
             Self::Endpoints(endpoints) => endpoints.look_after(instance),
             // Its stand-in is never found wanting.
@@ -195,16 +195,16 @@ impl Backend {
     pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), Refusal>> {
         match self {
             Self::Crew(crew) => crew.announced(announcement),
-            // Nobody announces himself there: a fleet asks for health, a job is called by nobody,
-            // and an endpoint was named by whoever registered it.
-            Self::Fleet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
+            // None announces itself: a local process is asked for its health, a job is called by nobody,
+            // and an endpoint was named at its registration.
+            Self::ProcessSet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
         }
     }
 
     /// Stops an instance that the scheduler has retired.
     pub fn stop(&self, instance: InstanceKey) {
         match self {
-            Self::Fleet(fleet) => fleet.stop(instance),
+            Self::ProcessSet(processes) => processes.stop(instance),
             Self::Crew(crew) => crew.stop(instance),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
@@ -214,7 +214,7 @@ impl Backend {
     #[must_use]
     pub fn count(&self) -> u32 {
         match self {
-            Self::Fleet(fleet) => fleet.count(),
+            Self::ProcessSet(processes) => processes.count(),
             Self::Crew(crew) => crew.count(),
             Self::Jobs(jobs) => jobs.count(),
             Self::KubeJobs(jobs) => jobs.count(),
@@ -227,7 +227,7 @@ impl Backend {
     pub fn is_per_attempt(&self) -> bool {
         match self {
             Self::Jobs(_) | Self::KubeJobs(_) => true,
-            Self::Fleet(_) | Self::Crew(_) | Self::Endpoints(_) => false,
+            Self::ProcessSet(_) | Self::Crew(_) | Self::Endpoints(_) => false,
         }
     }
 
@@ -235,7 +235,7 @@ impl Backend {
     #[must_use]
     pub fn min(&self) -> Option<u32> {
         match self {
-            Self::Fleet(fleet) => Some(fleet.min()),
+            Self::ProcessSet(processes) => Some(processes.min()),
             Self::Crew(crew) => Some(crew.min()),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
         }
@@ -244,7 +244,7 @@ impl Backend {
     /// Sets how many are kept running, where that can be set, and starts what is missing.
     pub fn set_min(&self, min: u32) {
         match self {
-            Self::Fleet(fleet) => fleet.set_min(min),
+            Self::ProcessSet(processes) => processes.set_min(min),
             Self::Crew(crew) => crew.set_min(min),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
@@ -254,7 +254,7 @@ impl Backend {
     #[must_use]
     pub fn can_serve(&self) -> bool {
         match self {
-            Self::Fleet(fleet) => fleet.was_ready() || fleet.min() == 0,
+            Self::ProcessSet(processes) => processes.was_ready() || processes.min() == 0,
             Self::Crew(crew) => crew.can_serve(),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
         }
@@ -264,7 +264,7 @@ impl Backend {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Fleet(fleet) => fleet.is_empty(),
+            Self::ProcessSet(processes) => processes.is_empty(),
             Self::Jobs(jobs) => jobs.count() == 0,
             Self::KubeJobs(jobs) => jobs.count() == 0,
             Self::Crew(_) | Self::Endpoints(_) => true,
@@ -276,7 +276,7 @@ impl Backend {
     #[must_use]
     pub fn may_be_forgotten(&self) -> bool {
         match self {
-            Self::Fleet(fleet) => fleet.is_empty(),
+            Self::ProcessSet(processes) => processes.is_empty(),
             // Each ends with the attempt that it was started for. Pods go with the Deployment.
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Crew(_) | Self::Endpoints(_) => true,
         }
@@ -285,7 +285,7 @@ impl Backend {
     /// Keeps no instance running any more; those that run are stopped when the scheduler retires them.
     pub fn wind_down(&self) {
         match self {
-            Self::Fleet(fleet) => fleet.wind_down(),
+            Self::ProcessSet(processes) => processes.wind_down(),
             Self::Crew(crew) => crew.wind_down(),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
@@ -295,7 +295,7 @@ impl Backend {
     #[must_use]
     pub fn reap(&self, now: Nanos) -> bool {
         match self {
-            Self::Fleet(fleet) => !fleet.is_empty(),
+            Self::ProcessSet(processes) => !processes.is_empty(),
             Self::Crew(crew) => crew.reap(now),
             Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => false,
         }
@@ -306,14 +306,14 @@ impl Backend {
     pub fn close(&self) {
         match self {
             Self::Crew(crew) => crew.close(),
-            Self::Fleet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => self.stop_own(),
+            Self::ProcessSet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => self.stop_own(),
         }
     }
 
     /// Stops what ends with this process. Pods that stay serve the next one.
     pub fn stop_own(&self) {
         match self {
-            Self::Fleet(fleet) => fleet.close(),
+            Self::ProcessSet(processes) => processes.close(),
             // Each ends with the attempt that it was started for.
             Self::Jobs(_) | Self::KubeJobs(_) => {}
             Self::Crew(_) => {}

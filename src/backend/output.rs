@@ -1,4 +1,4 @@
-//! What a function's process writes to its standard output and error, as bounded lines.
+//! Standard output and error of function processes, as bounded lines.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -31,13 +31,13 @@ const TURN_BYTES: usize = 64 * 1024;
 /// and 13 MB are taken of a stream in a second, and the process waits for its reader.
 const TURN_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long what a process wrote last may take to be read when it has ended. What it left behind
+/// Longest time to read the final output of a process that has ended. Processes that it left behind
 /// may hold its output open for ever (ns).
-const LAST_WORDS_NS: Nanos = 2_000_000_000;
+const FINAL_OUTPUT_WAIT_NS: Nanos = 2_000_000_000;
 
-/// Which of its two streams a process wrote to.
+/// One of the two output streams of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
+pub enum OutputStream {
     /// Standard output.
     Stdout,
     /// Standard error.
@@ -46,19 +46,19 @@ pub enum Stream {
     Output,
 }
 
-impl Stream {
+impl OutputStream {
     /// As it is read in an answer.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-            Stream::Output => "output",
+            OutputStream::Stdout => "stdout",
+            OutputStream::Stderr => "stderr",
+            OutputStream::Output => "output",
         }
     }
 }
 
-/// Who writes.
+/// The writer of a line.
 #[derive(Clone, Debug)]
 pub struct Writer {
     /// The name of the function.
@@ -66,7 +66,7 @@ pub struct Writer {
     /// Which of its instances: the process id, or the name of the pod.
     pub instance: Rc<str>,
     /// Where to.
-    pub stream: Stream,
+    pub stream: OutputStream,
     /// The execution that every line belongs to, where the process takes only one.
     pub execution: Option<ExecutionId>,
 }
@@ -87,7 +87,7 @@ pub struct Line<'a> {
 /// Takes a line.
 type Sink = dyn Fn(&Line<'_>);
 
-/// Where the lines go.
+/// The way of lines to their sink.
 #[derive(Clone)]
 pub struct Lines(Rc<Sink>);
 
@@ -123,10 +123,10 @@ impl Lines {
 /// only until it takes any, for a line that it writes later may be of any caller. One with the id of another
 /// execution is told to nobody.
 #[derive(Debug, Default, Clone)]
-pub struct Tail(Rc<RefCell<Kept>>);
+pub struct Tail(Rc<RefCell<TailBuffer>>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct TailBuffer {
     lines: VecDeque<String>,
     /// There were others.
     withheld: bool,
@@ -137,23 +137,23 @@ struct Kept {
 impl Tail {
     /// Whether the line may be told; the rest of one that may not is no better.
     fn push(&self, line: &str, execution: Option<ExecutionId>) -> bool {
-        let mut kept = self.0.borrow_mut();
-        if kept.shared || names_another(line, execution) {
-            kept.withheld = true;
+        let mut buffer = self.0.borrow_mut();
+        if buffer.shared || names_another(line, execution) {
+            buffer.withheld = true;
             return false;
         }
-        if kept.lines.len() == TAIL_LINES_MAX {
-            kept.lines.pop_front();
+        if buffer.lines.len() == TAIL_LINES_MAX {
+            buffer.lines.pop_front();
         }
-        kept.lines.push_back(line.to_owned());
+        buffer.lines.push_back(line.to_owned());
         true
     }
 
     /// The process takes executions from now on, of many callers.
     pub fn become_shared(&self) {
-        let mut kept = self.0.borrow_mut();
-        kept.lines.clear();
-        (kept.shared, kept.withheld) = (true, true);
+        let mut buffer = self.0.borrow_mut();
+        buffer.lines.clear();
+        (buffer.shared, buffer.withheld) = (true, true);
     }
 
     /// The lines, joined.
@@ -176,19 +176,19 @@ impl Tail {
     }
 }
 
-/// Those who read what processes that have ended wrote last.
+/// Readers of the final output of processes that have ended.
 #[derive(Debug, Default)]
-pub struct LastWords(VecDeque<(Nanos, AbortHandle)>);
+pub struct FinalOutput(VecDeque<(Nanos, AbortHandle)>);
 
-impl LastWords {
-    /// The process of these has ended.
-    pub fn leave(&mut self, followers: Vec<AbortHandle>, now: Nanos) {
-        let until = now + LAST_WORDS_NS;
+impl FinalOutput {
+    /// Adds the readers of a process that has just ended.
+    pub fn add(&mut self, followers: Vec<AbortHandle>, now: Nanos) {
+        let until = now + FINAL_OUTPUT_WAIT_NS;
         let unread = followers.into_iter().filter(|follower| !follower.is_finished());
         self.0.extend(unread.map(|follower| (until, follower)));
     }
 
-    /// Gives those up whose time is over.
+    /// Gives up the readers whose time is over.
     pub fn tidy(&mut self, now: Nanos) {
         while let Some((_, follower)) = self.0.pop_front_if(|(until, _)| *until <= now) {
             // One that has come to its end is none the worse for it.
@@ -199,18 +199,18 @@ impl LastWords {
 
 /// Reads a stream to its end and passes its lines on.
 pub async fn follow(stream: impl AsyncRead + Unpin, writer: Writer, tail: Tail, lines: Lines) {
-    let mut pieces = Pieces::new(writer, tail, lines);
+    let mut assembler = LineAssembler::new(writer, tail, lines);
     // A process's end of a pipe does not fail; it ends.
-    let _ = read(stream, |piece| pieces.pass_on(piece, None)).await;
+    let _ = read(stream, |part| assembler.pass_on(part, None)).await;
 }
 
-/// Reads a stream to its end, piece by piece, with a pause after every turn.
+/// Reads a stream to its end, part by part, with a pause after every turn.
 ///
 /// # Errors
 /// Where it broke before its end. What came of the line that it broke in is not passed on.
 pub async fn read(
     mut stream: impl AsyncRead + Unpin,
-    mut pass_on: impl FnMut(Piece<'_>),
+    mut pass_on: impl FnMut(LinePart<'_>),
 ) -> std::io::Result<()> {
     let mut buffer = Vec::with_capacity(1024);
     let (mut turn_lines, mut turn_bytes) = (0, 0);
@@ -223,8 +223,8 @@ pub async fn read(
             bytes => turn_bytes += bytes,
         }
         let mut start = 0;
-        while let Some((piece, length)) = first_piece(&buffer[start..]) {
-            pass_on(piece);
+        while let Some((part, length)) = first_part(&buffer[start..]) {
+            pass_on(part);
             start += length;
             turn_lines += 1;
             if turn_lines >= TURN_LINES {
@@ -239,62 +239,62 @@ pub async fn read(
         }
     }
     if !buffer.is_empty() {
-        pass_on(Piece::Ended(&buffer));
+        pass_on(LinePart::Ended(&buffer));
     }
     Ok(())
 }
 
-/// What is passed on as one line.
+/// A whole line, or one part of a line that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub enum LinePart<'a> {
     /// Up to a line's end.
     Ended(&'a [u8]),
     /// The beginning of a line that is too long, or more of it.
     Broken(&'a [u8]),
 }
 
-/// The first piece of what was read, and how many bytes are done with it; `None` where more has to
+/// The first part of what was read, and how many bytes are done with it; `None` where more has to
 /// be read first.
-fn first_piece(bytes: &[u8]) -> Option<(Piece<'_>, usize)> {
+fn first_part(bytes: &[u8]) -> Option<(LinePart<'_>, usize)> {
     let window = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
     if let Some(end) = window.iter().position(|byte| *byte == b'\n') {
-        return Some((Piece::Ended(&bytes[..end]), end + 1));
+        return Some((LinePart::Ended(&bytes[..end]), end + 1));
     }
     if bytes.len() <= LINE_BYTES_MAX {
         return None;
     }
     if bytes[LINE_BYTES_MAX] == b'\n' {
-        return Some((Piece::Ended(window), LINE_BYTES_MAX + 1));
+        return Some((LinePart::Ended(window), LINE_BYTES_MAX + 1));
     }
     // Not in the middle of a character: UTF-8 has at most three bytes after the first of one.
     let begins = |at: &usize| bytes[*at] & 0b1100_0000 != 0b1000_0000;
     let cut = (LINE_BYTES_MAX - 3..=LINE_BYTES_MAX).rev().find(begins).unwrap_or(LINE_BYTES_MAX);
-    Some((Piece::Broken(&bytes[..cut]), cut))
+    Some((LinePart::Broken(&bytes[..cut]), cut))
 }
 
-/// What makes lines of the pieces of one stream.
+/// Assembler of the lines of one stream from their parts.
 #[derive(Debug)]
-pub struct Pieces {
+pub struct LineAssembler {
     writer: Writer,
     tail: Tail,
     lines: Lines,
-    /// The piece before was broken off, and belongs to this execution: so does its rest; and whether it may
+    /// The part before was broken off, and belongs to this execution: so does its rest; and whether it may
     /// be told.
     broken: Option<(Option<ExecutionId>, bool)>,
 }
 
-impl Pieces {
-    /// Of this writer's, with no line yet.
+impl LineAssembler {
+    /// An assembler for this writer, with no line yet.
     #[must_use]
     pub fn new(writer: Writer, tail: Tail, lines: Lines) -> Self {
         Self { writer, tail, lines, broken: None }
     }
 
-    /// Passes the next piece on, which was written at this time, where that is known.
-    pub fn pass_on(&mut self, piece: Piece<'_>, written: Option<Duration>) {
-        let (bytes, breaks) = match piece {
-            Piece::Ended(bytes) => (bytes, false),
-            Piece::Broken(bytes) => (bytes, true),
+    /// Passes the next part on, which was written at this time, where that is known.
+    pub fn pass_on(&mut self, part: LinePart<'_>, written: Option<Duration>) {
+        let (bytes, breaks) = match part {
+            LinePart::Ended(bytes) => (bytes, false),
+            LinePart::Broken(bytes) => (bytes, true),
         };
         let text = String::from_utf8_lossy(bytes);
         let text = if breaks { &text } else { text.trim_end_matches('\r') };
@@ -329,7 +329,7 @@ mod tests {
     }
 
     fn writer() -> Writer {
-        Writer { function: "f".into(), instance: "1".into(), stream: Stream::Stdout, execution: None }
+        Writer { function: "f".into(), instance: "1".into(), stream: OutputStream::Stdout, execution: None }
     }
 
     /// What comes of bytes that a process writes before it ends.
@@ -412,13 +412,13 @@ mod tests {
         if shared {
             tail.become_shared();
         }
-        let mut pieces = Pieces::new(Writer { execution, ..writer() }, tail.clone(), lines);
+        let mut assembler = LineAssembler::new(Writer { execution, ..writer() }, tail.clone(), lines);
         for line in written.lines() {
             let (begun, rest) = line.split_once('|').unwrap_or(("", line));
             if !begun.is_empty() {
-                pieces.pass_on(Piece::Broken(begun.as_bytes()), None);
+                assembler.pass_on(LinePart::Broken(begun.as_bytes()), None);
             }
-            pieces.pass_on(Piece::Ended(rest.as_bytes()), None);
+            assembler.pass_on(LinePart::Ended(rest.as_bytes()), None);
         }
         tail.explain("it ended", "/logs").to_string()
     }

@@ -15,16 +15,16 @@ use super::terminal::{command_line, say, set_in};
 use crate::backend::exit::{Exit, describe};
 use crate::backend::local::children::{Children, Started};
 use crate::backend::local::process::resolve;
-use crate::backend::output::{Lines, Stream, Tail, Writer, follow};
+use crate::backend::output::{Lines, OutputStream, Tail, Writer, follow};
 use crate::clock::Clock;
 
 /// Lines of a failed build that are shown, the last ones.
 const SHOWN_LINES_MAX: usize = 200;
 /// How often a build that goes on says so.
 const STILL: Duration = Duration::from_secs(10);
-/// How long what a command wrote last may take to arrive. Something it left running in the
+/// Longest wait for the final output of a command. Something it left running in the
 /// background may hold its output open for ever.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const FINAL_OUTPUT_WAIT: Duration = Duration::from_millis(500);
 
 /// Lines of a build that succeeded which are shown, from its first warning on.
 const WARNED_LINES_MAX: usize = 40;
@@ -112,7 +112,7 @@ async fn run(
         let writer = Writer {
             function: name.as_str().into(),
             instance: "build".into(),
-            stream: Stream::Stdout,
+            stream: OutputStream::Stdout,
             execution: None,
         };
         let tail = Tail::default;
@@ -123,7 +123,7 @@ async fn run(
         };
         let err = async {
             if let Some(stderr) = stderr {
-                let writer = Writer { stream: Stream::Stderr, ..writer.clone() };
+                let writer = Writer { stream: OutputStream::Stderr, ..writer.clone() };
                 follow(stderr, writer, tail(), lines.clone()).await;
             }
         };
@@ -152,7 +152,7 @@ async fn run(
         };
         if !all_read {
             // What comes later than that is not waited for.
-            let _ = tokio::time::timeout(LAST_WORDS, read).await;
+            let _ = tokio::time::timeout(FINAL_OUTPUT_WAIT, read).await;
         }
         status
     };

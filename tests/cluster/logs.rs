@@ -87,7 +87,7 @@ fn a_running_job_is_followed_and_the_answer_ends_with_its_last_line() {
 
 #[test]
 fn an_attempt_that_crashed_or_was_killed_tells_what_it_wrote_last() {
-    let stage = Stage::new("lastwords");
+    let stage = Stage::new("finaloutput");
     let server = stage.server(&[]);
     let mut client = server.client();
     server.register(&once("crash", "exit-at-start"));

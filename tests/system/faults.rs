@@ -57,7 +57,7 @@ fn a_command_that_does_not_exist_is_named_to_the_caller_at_once() {
 }
 
 #[test]
-fn a_function_that_exits_at_once_is_a_502_with_its_last_words_and_not_a_time_out() {
+fn a_function_that_exits_at_once_is_a_502_with_its_final_output_and_not_a_time_out() {
     let server = Server::start(&[]);
     while_others_are_served(&server, || {
         server.register(&warm("broken", "exit-at-start"));

@@ -196,7 +196,7 @@ fn lines_outlive_a_crash_and_a_new_version_and_those_of_executions_the_function(
     let second_version = warm("renewed", "exit").with("maxRetries", 0);
     assert_eq!(client.put("/v1/functions/renewed", &second_version).status, 200);
     eventually("the new version crashes", || (client.invoke("renewed", 1).status == 500).then_some(()));
-    let lines = eventually("its last words are read", || {
+    let lines = eventually("its final output is read", || {
         let lines = written(&mut client, "/v1/functions/renewed/logs");
         lines.iter().any(|line| line.contains("ending in the middle")).then_some(lines)
     });

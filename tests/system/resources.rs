@@ -79,7 +79,7 @@ fn a_function_over_its_memory_is_told_so_and_others_go_on() {
 }
 
 #[test]
-fn a_job_over_its_memory_is_told_so_with_its_last_words() {
+fn a_job_over_its_memory_is_told_so_with_its_final_output() {
     let server = Server::start(&[]);
     let enforced = by_cgroup(&server, "memory");
     let program = "print('taking', flush=True); taken = b'x' * (400 << 20); exit(3)";

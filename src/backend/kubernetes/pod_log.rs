@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::template::CONTAINER;
 use super::turns::Turns;
-use crate::backend::output::{Lines, Piece, Pieces, Stream, Tail, Writer, read};
+use crate::backend::output::{LineAssembler, LinePart, Lines, OutputStream, Tail, Writer, read};
 use crate::clock::parse_rfc3339;
 use crate::id::ExecutionId;
 
@@ -57,7 +57,7 @@ impl PodLog {
     #[must_use]
     pub fn new(pod: &str, function: Rc<str>, execution: Option<ExecutionId>) -> Rc<Self> {
         let pod: Rc<str> = pod.into();
-        let writer = Writer { function, instance: pod.clone(), stream: Stream::Output, execution };
+        let writer = Writer { function, instance: pod.clone(), stream: OutputStream::Output, execution };
         let tail = Tail::default();
         if execution.is_none() {
             tail.become_shared();
@@ -101,30 +101,30 @@ impl PodLog {
     /// Where it broke before its end.
     pub async fn take(&self, answer: impl futures_util::io::AsyncRead, lines: Lines) -> io::Result<()> {
         let mut stamped = Stamped {
-            pieces: Pieces::new(self.writer.clone(), self.tail.clone(), lines),
+            assembler: LineAssembler::new(self.writer.clone(), self.tail.clone(), lines),
             position: &self.position,
             is_caught_up: self.position.newest.get().is_none(),
             in_line: None,
         };
-        read(Answered(Box::pin(answer)), |piece| stamped.take(piece)).await
+        read(Answered(Box::pin(answer)), |part| stamped.take(part)).await
     }
 }
 
 /// Makes lines of an answer in which the time is in front of each.
 struct Stamped<'a> {
-    pieces: Pieces,
+    assembler: LineAssembler,
     position: &'a Position,
     /// What comes from now on was not passed on before.
     is_caught_up: bool,
-    /// The piece before was broken off: when its line was written, and whether it was passed on.
+    /// The part before was broken off: when its line was written, and whether it was passed on.
     in_line: Option<(Option<Duration>, bool)>,
 }
 
 impl Stamped<'_> {
-    fn take(&mut self, piece: Piece<'_>) {
-        let (bytes, breaks) = match piece {
-            Piece::Ended(bytes) => (bytes, false),
-            Piece::Broken(bytes) => (bytes, true),
+    fn take(&mut self, part: LinePart<'_>) {
+        let (bytes, breaks) = match part {
+            LinePart::Ended(bytes) => (bytes, false),
+            LinePart::Broken(bytes) => (bytes, true),
         };
         let (bytes, written, is_new) = match self.in_line.take() {
             Some((written, is_new)) => (bytes, written, is_new),
@@ -138,7 +138,8 @@ impl Stamped<'_> {
             self.in_line = Some((written, is_new));
         }
         if is_new {
-            self.pieces.pass_on(if breaks { Piece::Broken(bytes) } else { Piece::Ended(bytes) }, written);
+            self.assembler
+                .pass_on(if breaks { LinePart::Broken(bytes) } else { LinePart::Ended(bytes) }, written);
         }
     }
 

@@ -4,14 +4,14 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::process::{Launch, Process};
+use super::process::{Process, StartOptions};
 use crate::backend::Context;
 use crate::backend::exit::{Exit, describe};
 use crate::error::Code;
 use crate::function::{Function, Trouble};
 use crate::mailbox::{JobEnd, JobStart};
 
-/// What there is of one lane's processes.
+/// The processes of one lane, one per attempt.
 #[derive(Debug)]
 pub struct Jobs {
     context: Rc<Context>,
@@ -20,7 +20,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Of this function's lane, with no process yet.
+    /// The processes of this function's lane; none runs yet.
     #[must_use]
     pub fn new(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
         Rc::new(Self { context, function, running: Cell::new(0) })
@@ -36,7 +36,7 @@ impl Jobs {
     pub fn start(self: &Rc<Self>, start: JobStart) {
         let JobStart { function: _, execution, attempt: _, trace_id, token, time_left: _, killed, ended } =
             start;
-        let launch = Launch {
+        let options = StartOptions {
             socket: None,
             env: vec![
                 ("EXECUTION_ID", execution.to_string()),
@@ -47,7 +47,7 @@ impl Jobs {
             execution: Some(execution),
         };
         let (spec, context) = (&self.function.spec, &self.context);
-        let mut process = match Process::start(spec, launch, context, context.lines.clone()) {
+        let mut process = match Process::start(spec, options, context, context.lines.clone()) {
             Ok(process) => process,
             Err(error) => {
                 let reason = error.to_string();

@@ -1,4 +1,4 @@
-//! What local functions may use, and by which means the kernel holds them to it.
+//! Limits of local functions, and the means by which the kernel enforces them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +10,7 @@ use rustix::process::Resource;
 use super::cgroup::folder::Folder;
 use super::cgroup::mounts::{Hierarchy, hierarchies};
 use super::cgroup::root::Root;
-use super::cgroup::{Allowance, Controller, Version};
+use super::cgroup::{CgroupLimits, CgroupVersion, Controller};
 use super::rlimit::threads_of_user;
 use crate::backend::exit::Exit;
 use crate::config::{LocalLimits, ServeArgs};
@@ -31,16 +31,16 @@ pub struct Limits {
     /// Memory is bounded by `RLIMIT_DATA`.
     memory_by_rlimit: bool,
     pids_max: u64,
-    /// None where nothing is to be bounded.
+    /// `None` without limits.
     oom_score: Option<String>,
-    /// What bounds what, for the start-up log.
+    /// The means of each limit, for the start-up log.
     summary: String,
 }
 
-/// The groups of one instance.
+/// The cgroups of one instance, while it runs.
 #[derive(Debug)]
-pub struct Enclosure {
-    /// With the place of their root.
+pub struct CgroupGuard {
+    /// Each with the index of its root.
     folders: Vec<(usize, Folder)>,
     memory_bytes: Option<u64>,
 }
@@ -89,7 +89,7 @@ impl Limits {
         Ok(limits)
     }
 
-    /// What bounds what, in one line.
+    /// The means of each limit, in one line.
     #[must_use]
     pub fn summary(&self) -> &str {
         &self.summary
@@ -100,7 +100,7 @@ impl Limits {
     fn open_groups(&mut self) -> Vec<String> {
         let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
         let mut found = hierarchies(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
-        for hierarchy in found.iter_mut().filter(|hierarchy| hierarchy.version == Version::Two) {
+        for hierarchy in found.iter_mut().filter(|hierarchy| hierarchy.version == CgroupVersion::Two) {
             let names = read(&hierarchy.own.join("cgroup.controllers").to_string_lossy());
             let names: Vec<&str> = names.split_whitespace().collect();
             hierarchy.controllers = Controller::ALL
@@ -150,44 +150,44 @@ impl Limits {
         }
     }
 
-    /// Prepares what holds an instance of this function.
+    /// Prepares the cgroups and other limits of an instance of this function.
     ///
     /// # Errors
     /// Where a group cannot be made.
-    pub fn enclose(&self, spec: &FunctionSpec) -> io::Result<(Enclosure, Gate)> {
+    pub fn guard(&self, spec: &FunctionSpec) -> io::Result<(CgroupGuard, Gate)> {
         let limits = &spec.resources.limits;
-        let allowance = Allowance {
+        let cgroup_limits = CgroupLimits {
             memory_bytes: limits.memory_bytes(),
             cpu_millicores: limits.cpu_millicores(),
             pids: self.pids_max,
         };
-        let mut enclosure = Enclosure { folders: Vec::new(), memory_bytes: allowance.memory_bytes };
-        match self.fill(&mut enclosure, &allowance) {
-            Ok(gate) => Ok((enclosure, gate)),
+        let mut guard = CgroupGuard { folders: Vec::new(), memory_bytes: cgroup_limits.memory_bytes };
+        match self.fill(&mut guard, &cgroup_limits) {
+            Ok(gate) => Ok((guard, gate)),
             Err(error) => {
-                self.release(enclosure);
+                self.release(guard);
                 Err(io::Error::new(error.kind(), format!("its limits could not be set: {error}")))
             }
         }
     }
 
-    fn fill(&self, enclosure: &mut Enclosure, allowance: &Allowance) -> io::Result<Gate> {
+    fn fill(&self, guard: &mut CgroupGuard, cgroup_limits: &CgroupLimits) -> io::Result<Gate> {
         let (mut entrances, mut bounds) = (Vec::new(), self.bounds.clone());
-        for (at, root) in self.roots.iter().enumerate().filter(|(_, root)| root.serves(allowance)) {
-            let folder = root.take(allowance)?;
+        for (at, root) in self.roots.iter().enumerate().filter(|(_, root)| root.serves(cgroup_limits)) {
+            let folder = root.take(cgroup_limits)?;
             let entrance = folder.entrance();
-            enclosure.folders.push((at, folder));
+            guard.folders.push((at, folder));
             entrances.push(entrance?);
         }
-        if let Some(bytes) = allowance.memory_bytes.filter(|_| self.memory_by_rlimit) {
+        if let Some(bytes) = cgroup_limits.memory_bytes.filter(|_| self.memory_by_rlimit) {
             bounds.push(Bound::new(Resource::Data, bytes));
         }
         Ok(Gate { entrances, bounds, oom_score: self.oom_score.clone() })
     }
 
     /// Takes back the groups of an instance that has ended; what is still in them is killed.
-    pub fn release(&self, enclosure: Enclosure) {
-        for (at, folder) in enclosure.folders {
+    pub fn release(&self, guard: CgroupGuard) {
+        for (at, folder) in guard.folders {
             self.roots[at].give_back(folder);
         }
     }
@@ -213,7 +213,7 @@ impl Limits {
     }
 }
 
-impl Enclosure {
+impl CgroupGuard {
     /// How an instance ended, once it is known how its first process did.
     #[must_use]
     pub fn judge(&self, exit: Exit) -> Exit {

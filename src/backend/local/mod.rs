@@ -2,18 +2,19 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `fleet` | the instances of one lane: started, watched, replaced, stopped |
+//! | `process_set` | the instances of one lane: started, watched, replaced, stopped |
 //! | `jobs` | the processes of one lane that take one attempt each |
 //! | `process` | one local process, from its start until nothing of it is left |
 //! | `children` | the processes that are our children, and those left to us |
-//! | `limits` | what a local process may use, and by which means |
+//! | `limits` | limits of local processes, and their means |
 //! | `cgroup` | the control groups of the kernel |
 //! | `rlimit` | the limits that a process inherits |
 
 pub mod cgroup;
 pub mod children;
-pub mod fleet;
+
 pub mod jobs;
 pub mod limits;
 pub mod process;
+pub mod process_set;
 pub mod rlimit;

@@ -12,17 +12,17 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::AbortHandle;
 
 use super::children::{InstanceNumber, MARK, Started};
-use super::limits::Enclosure;
+use super::limits::CgroupGuard;
 use crate::backend::Context;
 use crate::backend::exit::Exit;
-use crate::backend::output::{Lines, Stream, Tail, Writer, follow};
+use crate::backend::output::{Lines, OutputStream, Tail, Writer, follow};
 use crate::id::ExecutionId;
 use crate::registry::{EnvValue, FunctionSpec};
 
-/// What a process is started for, besides its function.
+/// Options of a process start, besides its function.
 #[derive(Debug, Default)]
-pub struct Launch {
-    /// Where it is to listen; none for a process that takes one execution and ends.
+pub struct StartOptions {
+    /// Socket that it listens on; none for a process that takes one execution and ends.
     pub socket: Option<PathBuf>,
     /// Variables of its environment that only this process has.
     pub env: Vec<(&'static str, String)>,
@@ -30,27 +30,27 @@ pub struct Launch {
     pub execution: Option<ExecutionId>,
 }
 
-/// A process that was started. Whatever becomes of it ends with it: its group, what is in its
-/// cgroups, and what carries its mark.
+/// A process that was started. All of its descendants end with it: its group, the members of its
+/// cgroups, and the processes that carry its mark.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     context: Rc<Context>,
     socket: Option<PathBuf>,
-    /// What is given back once it has ended.
-    hold: Option<Hold>,
+    /// Resources that are given back once it has ended.
+    resources: Option<ProcessResources>,
     exit: Option<Exit>,
     /// The last lines it wrote.
     pub tail: Tail,
 }
 
-/// What a process has while it runs.
+/// Resources of a process while it runs.
 #[derive(Debug)]
-struct Hold {
+struct ProcessResources {
     group: Option<Pid>,
     started: Started,
     number: InstanceNumber,
-    enclosure: Enclosure,
+    cgroups: CgroupGuard,
     followers: Vec<AbortHandle>,
 }
 
@@ -61,26 +61,26 @@ impl Process {
     /// Where it cannot be started, with the command's name.
     pub fn start(
         spec: &FunctionSpec,
-        launch: Launch,
+        options: StartOptions,
         context: &Rc<Context>,
         lines: Lines,
     ) -> io::Result<Self> {
-        let socket = launch.socket.clone();
-        let execution = launch.execution;
+        let socket = options.socket.clone();
+        let execution = options.execution;
         if let Some(socket) = &socket {
             remove_socket(socket)?;
         }
         let (number, mark) = context.children.begin();
-        let spawned = context.limits.enclose(spec).and_then(|(enclosure, gate)| {
-            match spawn(spec, launch, context, mark, &gate) {
-                Ok(child) => Ok((child, enclosure)),
+        let spawned = context.limits.guard(spec).and_then(|(cgroups, gate)| {
+            match spawn(spec, options, context, mark, &gate) {
+                Ok(child) => Ok((child, cgroups)),
                 Err(error) => {
-                    context.limits.release(enclosure);
+                    context.limits.release(cgroups);
                     Err(error)
                 }
             }
         });
-        let (mut child, enclosure) = match spawned {
+        let (mut child, cgroups) = match spawned {
             Ok(spawned) => spawned,
             Err(error) => {
                 context.children.end(number);
@@ -96,7 +96,7 @@ impl Process {
         let writer = Writer {
             function: spec.name.as_str().into(),
             instance: instance.into(),
-            stream: Stream::Stdout,
+            stream: OutputStream::Stdout,
             execution,
         };
         let mut followers = Vec::with_capacity(2);
@@ -105,12 +105,12 @@ impl Process {
             followers.push(tokio::task::spawn_local(follower).abort_handle());
         }
         if let Some(stderr) = child.stderr.take() {
-            let writer = Writer { stream: Stream::Stderr, ..writer };
+            let writer = Writer { stream: OutputStream::Stderr, ..writer };
             let follower = follow(stderr, writer, tail.clone(), lines);
             followers.push(tokio::task::spawn_local(follower).abort_handle());
         }
-        let hold = Some(Hold { group, started, number, enclosure, followers });
-        Ok(Self { child, context: context.clone(), socket, hold, exit: None, tail })
+        let resources = Some(ProcessResources { group, started, number, cgroups, followers });
+        Ok(Self { child, context: context.clone(), socket, resources, exit: None, tail })
     }
 
     /// Its process id, while it runs.
@@ -128,9 +128,9 @@ impl Process {
             return Ok(exit);
         }
         let mut exit = Exit::from(self.child.wait().await?);
-        if let Some(hold) = self.hold.take() {
-            exit = hold.enclosure.judge(exit);
-            hold.give_back(&self.context, true);
+        if let Some(resources) = self.resources.take() {
+            exit = resources.cgroups.judge(exit);
+            resources.give_back(&self.context, true);
         }
         self.exit = Some(exit);
         Ok(exit)
@@ -161,23 +161,23 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(hold) = &self.hold {
-            hold.signal(signal);
+        if let Some(resources) = &self.resources {
+            resources.signal(signal);
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(hold) = self.hold.take() {
+        if let Some(resources) = self.resources.take() {
             // The child itself is killed with its handle.
-            hold.give_back(&self.context, false);
+            resources.give_back(&self.context, false);
         }
         self.forget_socket();
     }
 }
 
-impl Hold {
+impl ProcessResources {
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
             // It fails when the group is empty, which is what is wanted.
@@ -185,25 +185,25 @@ impl Hold {
         }
     }
 
-    /// Kills what is left and gives back what it had. The number of its group is free from here
+    /// Kills what is left and gives its resources back. The number of its group is free from here
     /// on and may become another's, so the group is not signalled again.
     fn give_back(self, context: &Context, reaped: bool) {
         self.signal(Signal::KILL);
         // Reaped or not, nobody waits for it any more: the next look at our children reaps it.
         self.started.reaped();
-        context.limits.release(self.enclosure);
+        context.limits.release(self.cgroups);
         // While the runtime itself ends, nothing can be spawned; the clock's next look does it.
         if context.children.end(self.number) && reaped {
             context.children.pursue();
         }
-        context.last_words.borrow_mut().leave(self.followers, context.clock.now());
+        context.final_output.borrow_mut().add(self.followers, context.clock.now());
     }
 }
 
 /// Makes the child.
 fn spawn(
     spec: &FunctionSpec,
-    launch: Launch,
+    options: StartOptions,
     context: &Context,
     mark: String,
     gate: &Gate,
@@ -213,7 +213,7 @@ fn spawn(
         local.command.split_first().ok_or_else(|| io::Error::other("local.command is empty"))?;
     let directory = spec.directory.clone().unwrap_or_else(|| PathBuf::from("."));
     let flags = &context.settings.flags;
-    let Launch { socket, env, execution: _ } = launch;
+    let StartOptions { socket, env, execution: _ } = options;
     let arguments: Vec<String> = arguments.iter().chain(&spec.args).cloned().collect();
     // A later one of a name replaces an earlier one: the function's own those before it, and what
     // a function relies on the function's own.

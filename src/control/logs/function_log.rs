@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use crate::backend::output::{Line, Stream};
+use crate::backend::output::{Line, OutputStream};
 use crate::clock::Nanos;
 use crate::id::ExecutionId;
 
@@ -19,7 +19,7 @@ pub struct Kept {
     /// epoch.
     pub unix_ns: u64,
     /// Where it was written to.
-    pub stream: Stream,
+    pub stream: OutputStream,
     /// Which instance wrote it.
     pub instance: Rc<str>,
     /// The execution it belongs to, where that is known.

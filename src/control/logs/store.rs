@@ -241,7 +241,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::output::{Stream, Writer};
+    use crate::backend::output::{OutputStream, Writer};
 
     fn store(function_bytes: usize, bytes: usize) -> Rc<LogStore> {
         LogStore::new(Clock::start(), Bounds { function_bytes, bytes, retention: Duration::ZERO })
@@ -251,7 +251,7 @@ mod tests {
         let writer = Writer {
             function: function.into(),
             instance: "1".into(),
-            stream: Stream::Stdout,
+            stream: OutputStream::Stdout,
             execution: None,
         };
         store.keep(0, &Line { writer: &writer, execution: None, text, written: None });

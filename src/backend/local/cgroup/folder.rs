@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Allowance, Controller, Version};
+use super::{CgroupLimits, CgroupVersion, Controller};
 
 /// The period over which CPU time is counted (µs), the kernel's own default.
 const PERIOD_US: u64 = 100_000;
@@ -25,10 +25,10 @@ const RESIDUE_BYTES_MAX: u64 = 4 << 20;
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    version: Version,
+    version: CgroupVersion,
     controllers: Vec<Controller>,
-    /// What its files say now.
-    written: Allowance,
+    /// Limits in its files now.
+    written: CgroupLimits,
     /// Kills for want of memory, before the instance that has it now.
     kills_before: u64,
 }
@@ -38,38 +38,38 @@ impl Folder {
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn make(path: PathBuf, version: Version, controllers: &[Controller]) -> io::Result<Self> {
+    pub fn make(path: PathBuf, version: CgroupVersion, controllers: &[Controller]) -> io::Result<Self> {
         fs::create_dir(&path)?;
-        // No number of processes is this large, so the first allowance is always written.
-        let written = Allowance { memory_bytes: None, cpu_millicores: None, pids: u64::MAX };
+        // No number of processes is this large, so the first limits are always written.
+        let written = CgroupLimits { memory_bytes: None, cpu_millicores: None, pids: u64::MAX };
         Ok(Self { path, version, controllers: controllers.to_vec(), written, kills_before: 0 })
     }
 
     /// Whether it bounds just that already.
     #[must_use]
-    pub fn is_set_to(&self, allowance: &Allowance) -> bool {
-        self.written == *allowance
+    pub fn is_set_to(&self, limits: &CgroupLimits) -> bool {
+        self.written == *limits
     }
 
     /// Bounds the next instance.
     ///
     /// # Errors
     /// What the kernel says, with the file.
-    pub fn set(&mut self, allowance: &Allowance) -> io::Result<()> {
+    pub fn set(&mut self, limits: &CgroupLimits) -> io::Result<()> {
         for controller in self.controllers.clone() {
             match controller {
-                Controller::Memory if allowance.memory_bytes != self.written.memory_bytes => {
-                    self.set_memory(allowance.memory_bytes)?;
+                Controller::Memory if limits.memory_bytes != self.written.memory_bytes => {
+                    self.set_memory(limits.memory_bytes)?;
                 }
-                Controller::Pids if allowance.pids != self.written.pids => self.set_pids(allowance.pids)?,
-                Controller::Cpu if allowance.cpu_millicores != self.written.cpu_millicores => {
-                    self.set_cpu(allowance.cpu_millicores)?;
+                Controller::Pids if limits.pids != self.written.pids => self.set_pids(limits.pids)?,
+                Controller::Cpu if limits.cpu_millicores != self.written.cpu_millicores => {
+                    self.set_cpu(limits.cpu_millicores)?;
                 }
                 Controller::Memory | Controller::Pids | Controller::Cpu => {}
             }
         }
-        self.written = *allowance;
-        if allowance.memory_bytes.is_some() {
+        self.written = *limits;
+        if limits.memory_bytes.is_some() {
             self.kills_before = self.kills();
         }
         Ok(())
@@ -77,7 +77,7 @@ impl Folder {
 
     fn set_memory(&self, bytes: Option<u64>) -> io::Result<()> {
         match self.version {
-            Version::One => {
+            CgroupVersion::One => {
                 // Memory with swap may never be less than memory alone, so it goes up first and
                 // down last. Where swap is not counted, the file is not there.
                 let (memory, with_swap) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
@@ -89,7 +89,7 @@ impl Folder {
                 self.write(memory, &bytes)?;
                 if counted { self.write(with_swap, &bytes) } else { Ok(()) }
             }
-            Version::Two => {
+            CgroupVersion::Two => {
                 let limit = bytes.map_or_else(|| "max".to_owned(), |bytes| bytes.to_string());
                 self.write("memory.max", &limit)?;
                 for (file, value) in [("memory.swap.max", "0"), ("memory.oom.group", "1")] {
@@ -109,14 +109,16 @@ impl Folder {
     fn set_cpu(&self, millicores: Option<u64>) -> io::Result<()> {
         let quota = millicores.map(quota);
         match (self.version, quota) {
-            (Version::One, None) => self.write("cpu.cfs_quota_us", "-1"),
-            (Version::One, Some((quota, period))) => {
+            (CgroupVersion::One, None) => self.write("cpu.cfs_quota_us", "-1"),
+            (CgroupVersion::One, Some((quota, period))) => {
                 self.write("cpu.cfs_quota_us", "-1")?;
                 self.write("cpu.cfs_period_us", &period.to_string())?;
                 self.write("cpu.cfs_quota_us", &quota.to_string())
             }
-            (Version::Two, None) => self.write("cpu.max", "max"),
-            (Version::Two, Some((quota, period))) => self.write("cpu.max", &format!("{quota} {period}")),
+            (CgroupVersion::Two, None) => self.write("cpu.max", "max"),
+            (CgroupVersion::Two, Some((quota, period))) => {
+                self.write("cpu.max", &format!("{quota} {period}"))
+            }
         }
     }
 
@@ -128,8 +130,8 @@ impl Folder {
         // In version 1 a thread may enter alone, and a new process has only one. That spares the
         // lock over every process of the machine that a whole process takes.
         let file = match self.version {
-            Version::One => "tasks",
-            Version::Two => "cgroup.procs",
+            CgroupVersion::One => "tasks",
+            CgroupVersion::Two => "cgroup.procs",
         };
         let path = self.path.join(file);
         let file = OpenOptions::new().write(true).open(&path).map_err(|error| about(&path, &error))?;
@@ -146,8 +148,8 @@ impl Folder {
 
     fn kills(&self) -> u64 {
         let file = match self.version {
-            Version::One => "memory.oom_control",
-            Version::Two => "memory.events",
+            CgroupVersion::One => "memory.oom_control",
+            CgroupVersion::Two => "memory.events",
         };
         let text = fs::read_to_string(self.path.join(file)).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
@@ -163,7 +165,7 @@ impl Folder {
     /// Kills whatever is in it. They need a moment to be gone.
     pub fn kill(&mut self) {
         // Nothing new may begin while one after the other is killed.
-        if self.version == Version::One
+        if self.version == CgroupVersion::One
             && self.controllers.contains(&Controller::Pids)
             && self.set_pids(0).is_ok()
         {
@@ -179,8 +181,8 @@ impl Folder {
             return true;
         }
         let file = match self.version {
-            Version::One => "memory.usage_in_bytes",
-            Version::Two => "memory.current",
+            CgroupVersion::One => "memory.usage_in_bytes",
+            CgroupVersion::Two => "memory.current",
         };
         let text = fs::read_to_string(self.path.join(file)).unwrap_or_default();
         text.trim().parse::<u64>().is_ok_and(|bytes| bytes <= RESIDUE_BYTES_MAX)
@@ -266,14 +268,14 @@ mod tests {
     fn an_allowance_is_written_into_the_files_of_its_version_and_taken_back() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("i1");
-        let mut folder = Folder::make(path.clone(), Version::Two, &Controller::ALL).unwrap();
+        let mut folder = Folder::make(path.clone(), CgroupVersion::Two, &Controller::ALL).unwrap();
         for file in ["memory.swap.max", "memory.oom.group"] {
             fs::write(path.join(file), "").unwrap();
         }
         fs::write(path.join("memory.events"), "oom 3\noom_kill 2\noom_group_kill 0\n").unwrap();
-        let allowance = Allowance { memory_bytes: Some(64 << 20), cpu_millicores: Some(200), pids: 9 };
-        folder.set(&allowance).unwrap();
-        assert!(folder.is_set_to(&allowance) && !folder.was_out_of_memory());
+        let limits = CgroupLimits { memory_bytes: Some(64 << 20), cpu_millicores: Some(200), pids: 9 };
+        folder.set(&limits).unwrap();
+        assert!(folder.is_set_to(&limits) && !folder.was_out_of_memory());
         let files = ["memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "pids.max"];
         assert_eq!(
             files.map(|file| read(&path, file)),
@@ -282,7 +284,7 @@ mod tests {
         fs::write(path.join("memory.events"), "oom 4\noom_kill 3\n").unwrap();
         assert!(folder.was_out_of_memory());
 
-        folder.set(&Allowance { memory_bytes: None, cpu_millicores: None, pids: 9 }).unwrap();
+        folder.set(&CgroupLimits { memory_bytes: None, cpu_millicores: None, pids: 9 }).unwrap();
         assert_eq!(files.map(|file| read(&path, file)), ["max", "max", "0", "max", "9"].map(str::to_owned));
     }
 }

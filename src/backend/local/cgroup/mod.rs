@@ -1,14 +1,14 @@
-//! Control groups: what bounds memory, processes and CPU of an instance and all that it starts.
+//! Control groups, which bound memory, processes and CPU of an instance and all that it starts.
 //!
 //! Both versions of the kernel's interface are used, each controller where it is mounted: on a
 //! hybrid machine that may be one hierarchy for each.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mounts` | where our own groups are, from `/proc/self/cgroup` and `/proc/self/mountinfo` |
+//! | `mounts` | mount points of our own groups, from `/proc/self/cgroup` and `/proc/self/mountinfo` |
 //! | `root` | our folder in one hierarchy, with its free and its dying groups |
 //! | `folder` | the group of one instance in one hierarchy |
-//! | `owner` | the name of our folders, and what dead processes left of theirs |
+//! | `owner` | the name of our folders, and the folders left by dead processes |
 
 pub mod folder;
 pub mod mounts;
@@ -17,7 +17,7 @@ pub mod root;
 
 use std::fmt;
 
-/// What a hierarchy can bound.
+/// A controller of a hierarchy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Controller {
     /// Bytes.
@@ -29,7 +29,7 @@ pub enum Controller {
 }
 
 impl Controller {
-    /// Every one.
+    /// All controllers.
     pub const ALL: [Controller; 3] = [Controller::Memory, Controller::Pids, Controller::Cpu];
 
     /// Its name in the kernel's files.
@@ -43,27 +43,27 @@ impl Controller {
     }
 }
 
-/// The version of the interface.
+/// Version of the kernel's cgroup interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub enum CgroupVersion {
     /// A hierarchy for each controller, or for a few.
     One,
     /// One for all of them.
     Two,
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for CgroupVersion {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Version::One => "v1",
-            Version::Two => "v2",
+            CgroupVersion::One => "v1",
+            CgroupVersion::Two => "v2",
         })
     }
 }
 
-/// What one instance may use.
+/// Limits of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub struct CgroupLimits {
     /// Bytes of memory.
     pub memory_bytes: Option<u64>,
     /// Thousandths of a CPU.
@@ -72,7 +72,7 @@ pub struct Allowance {
     pub pids: u64,
 }
 
-impl Allowance {
+impl CgroupLimits {
     /// Whether there is something for this controller to bound.
     #[must_use]
     pub fn needs(&self, controller: Controller) -> bool {

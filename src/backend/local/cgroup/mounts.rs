@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Controller, Version};
+use super::{CgroupVersion, Controller};
 
 /// One hierarchy, as this process sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
     /// Its interface.
-    pub version: Version,
+    pub version: CgroupVersion,
     /// The folder of the group that this process is in.
     pub own: PathBuf,
     /// What it bounds. For version 2 that is asked of `cgroup.controllers`.
@@ -26,17 +26,17 @@ pub fn hierarchies(cgroup: &str, mountinfo: &str) -> Vec<Hierarchy> {
         let (Some(_), Some(names), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
             continue;
         };
-        let version = if names.is_empty() { Version::Two } else { Version::One };
+        let version = if names.is_empty() { CgroupVersion::Two } else { CgroupVersion::One };
         let names: Vec<&str> = names.split(',').collect();
         let controllers: Vec<Controller> =
             Controller::ALL.into_iter().filter(|controller| names.contains(&controller.as_str())).collect();
-        if version == Version::One && controllers.is_empty() {
+        if version == CgroupVersion::One && controllers.is_empty() {
             continue;
         }
         let own = mountinfo.lines().filter_map(mount).find_map(|mount| {
             let here = match version {
-                Version::Two => mount.kind == "cgroup2",
-                Version::One => {
+                CgroupVersion::Two => mount.kind == "cgroup2",
+                CgroupVersion::One => {
                     let options: Vec<&str> = mount.options.split(',').collect();
                     mount.kind == "cgroup" && names.iter().all(|name| options.contains(name))
                 }
@@ -87,7 +87,7 @@ mod tests {
             35 31 0:32 / /sys/fs/cgroup/mem\\040ory rw,relatime - cgroup cgroup rw,memory\n\
             41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
         let one = |own: &str, controller| Hierarchy {
-            version: Version::One,
+            version: CgroupVersion::One,
             own: PathBuf::from(own),
             controllers: vec![controller],
         };
@@ -97,7 +97,7 @@ mod tests {
             [
                 one("/sys/fs/cgroup/mem ory/a/b", Controller::Memory),
                 one("/sys/fs/cgroup/cpu,cpuacct", Controller::Cpu),
-                Hierarchy { version: Version::Two, own: two, controllers: vec![] },
+                Hierarchy { version: CgroupVersion::Two, own: two, controllers: vec![] },
             ]
         );
     }

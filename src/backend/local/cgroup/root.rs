@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::folder::{Folder, kill_members, members};
 use super::mounts::Hierarchy;
 use super::owner::{Owner, deepest_first, leftovers};
-use super::{Allowance, Controller, Version};
+use super::{CgroupLimits, CgroupVersion, Controller};
 
 /// Groups that wait for their next instance. Making and removing one costs more than entering it.
 const FREE_MAX: usize = 64;
@@ -23,7 +23,7 @@ const NAMES_MAX: u32 = 64;
 /// Our folder in one hierarchy: a group for each instance below it.
 #[derive(Debug)]
 pub struct Root {
-    version: Version,
+    version: CgroupVersion,
     /// The group that this process was in.
     own: PathBuf,
     path: PathBuf,
@@ -64,11 +64,11 @@ impl Root {
             free: RefCell::default(),
             dying: RefCell::default(),
         };
-        if root.version == Version::Two {
+        if root.version == CgroupVersion::Two {
             root.delegate()?;
         }
         // Whether the limits can be written is known only once they have been.
-        let probe = Allowance { memory_bytes: Some(1 << 30), cpu_millicores: Some(1000), pids: 64 };
+        let probe = CgroupLimits { memory_bytes: Some(1 << 30), cpu_millicores: Some(1000), pids: 64 };
         let folder = root.take(&probe).map_err(|error| error.to_string())?;
         folder.entrance().map_err(|error| error.to_string())?;
         root.give_back(folder);
@@ -77,7 +77,7 @@ impl Root {
 
     /// The version of its interface.
     #[must_use]
-    pub fn version(&self) -> Version {
+    pub fn version(&self) -> CgroupVersion {
         self.version
     }
 
@@ -87,27 +87,27 @@ impl Root {
         self.controllers.contains(&controller)
     }
 
-    /// Whether an instance with this allowance needs a group here.
+    /// Whether an instance with these limits needs a group here.
     #[must_use]
-    pub fn serves(&self, allowance: &Allowance) -> bool {
-        self.controllers.iter().any(|controller| allowance.needs(*controller))
+    pub fn serves(&self, limits: &CgroupLimits) -> bool {
+        self.controllers.iter().any(|controller| limits.needs(*controller))
     }
 
     /// A group for an instance: a free one, or a new one.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn take(&self, allowance: &Allowance) -> io::Result<Folder> {
+    pub fn take(&self, limits: &CgroupLimits) -> io::Result<Folder> {
         let reused = {
             let mut free = self.free.borrow_mut();
-            let same = free.iter().rposition(|folder| folder.is_set_to(allowance));
+            let same = free.iter().rposition(|folder| folder.is_set_to(limits));
             match same {
                 Some(at) => Some(free.swap_remove(at)),
                 None => free.pop(),
             }
         };
         if let Some(mut folder) = reused {
-            if folder.set(allowance).is_ok() {
+            if folder.set(limits).is_ok() {
                 return Ok(folder);
             }
             // E.g. what it still holds is more than the new limit.
@@ -116,7 +116,7 @@ impl Root {
         let number = self.made.get() + 1;
         self.made.set(number);
         let mut folder = Folder::make(self.path.join(format!("i{number}")), self.version, &self.controllers)?;
-        if let Err(error) = folder.set(allowance) {
+        if let Err(error) = folder.set(limits) {
             self.remove(folder);
             return Err(error);
         }

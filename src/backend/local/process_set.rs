@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::process::{Launch, Process};
+use super::process::{Process, StartOptions};
 use crate::backend::Context;
 use crate::backend::exit::describe;
 use crate::backend::probe;
@@ -36,24 +36,24 @@ const PROBE_PAUSE_MAX: Duration = Duration::from_millis(50);
 pub const CRASH: &str = "picofaas::crash";
 
 #[derive(Debug)]
-enum Standing {
+enum ProcessState {
     Free,
     Starting(AbortHandle),
     Running { stop: Option<Answer<()>> },
 }
 
 #[derive(Debug)]
-struct Place {
+struct ProcessSlot {
     generation: u32,
-    standing: Standing,
+    state: ProcessState,
 }
 
 /// The instances of one lane.
 #[derive(Debug)]
-pub struct Fleet {
+pub struct ProcessSet {
     context: Rc<Context>,
     function: Arc<Function>,
-    places: RefCell<Vec<Place>>,
+    slots: RefCell<Vec<ProcessSlot>>,
     min: Cell<u32>,
     failures: Cell<u32>,
     /// No start before this time.
@@ -65,17 +65,20 @@ pub struct Fleet {
     replacement: Cell<bool>,
 }
 
-impl Fleet {
-    /// Of this function's lane, with no instance yet.
+impl ProcessSet {
+    /// The set of this function's lane, with no instance yet.
     #[must_use]
     pub fn new(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
-        let places =
-            function.addresses.iter().map(|_| Place { generation: 0, standing: Standing::Free }).collect();
+        let slots = function
+            .addresses
+            .iter()
+            .map(|_| ProcessSlot { generation: 0, state: ProcessState::Free })
+            .collect();
         let min = Cell::new(function.spec.replicas.min);
         Rc::new(Self {
             context,
             function,
-            places: RefCell::new(places),
+            slots: RefCell::new(slots),
             min,
             failures: Cell::new(0),
             not_before: Cell::new(0),
@@ -95,11 +98,11 @@ impl Fleet {
     /// Starting and running instances.
     #[must_use]
     pub fn count(&self) -> u32 {
-        let places = self.places.borrow();
-        let live = places.iter().filter(|place| match &place.standing {
-            Standing::Free => false,
-            Standing::Starting(_) => true,
-            Standing::Running { stop } => stop.is_some(),
+        let slots = self.slots.borrow();
+        let live = slots.iter().filter(|slot| match &slot.state {
+            ProcessState::Free => false,
+            ProcessState::Starting(_) => true,
+            ProcessState::Running { stop } => stop.is_some(),
         });
         u32::try_from(live.count()).unwrap_or(u32::MAX)
     }
@@ -107,7 +110,7 @@ impl Fleet {
     /// Whether no process is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.places.borrow().iter().all(|place| matches!(place.standing, Standing::Free))
+        self.slots.borrow().iter().all(|slot| matches!(slot.state, ProcessState::Free))
     }
 
     /// How many are kept running.
@@ -154,12 +157,12 @@ impl Fleet {
         } else if self.cannot_start.get() && self.count() == 0 {
             self.start_failed();
         } else {
-            let fleet = self.clone();
+            let set = self.clone();
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(Duration::from_nanos(pause)).await;
-                // The lane of a closed fleet may be another function's by now.
-                if !fleet.closed.get() {
-                    fleet.start_wanted();
+                // The lane of a closed set may be another function's by now.
+                if !set.closed.get() {
+                    set.start_wanted();
                 }
             });
         }
@@ -167,9 +170,9 @@ impl Fleet {
 
     /// Stops an instance that the scheduler has retired.
     pub fn stop(&self, instance: InstanceKey) {
-        if let Some(place) = self.places.borrow_mut().get_mut(usize::from(instance.place))
-            && place.generation == instance.generation
-            && let Standing::Running { stop } = &mut place.standing
+        if let Some(slot) = self.slots.borrow_mut().get_mut(usize::from(instance.place))
+            && slot.generation == instance.generation
+            && let ProcessState::Running { stop } = &mut slot.state
             && let Some(stop) = stop.take()
         {
             stop.send(());
@@ -178,21 +181,21 @@ impl Fleet {
 
     /// A connection to an instance failed: it is granted again when it answers its health check.
     pub fn look_after(self: &Rc<Self>, instance: InstanceKey) {
-        let fleet = self.clone();
+        let set = self.clone();
         tokio::task::spawn_local(async move {
-            let socket = Target::Unix(fleet.socket(instance));
+            let socket = Target::Unix(set.socket(instance));
             let mut pause = PROBE_PAUSE_MIN;
-            let started = fleet.context.clock.now();
-            let patience = fleet.context.settings.flags.start_timeout_ms * 1_000_000;
-            while fleet.is_running(instance) {
+            let started = set.context.clock.now();
+            let patience = set.context.settings.flags.start_timeout_ms * 1_000_000;
+            while set.is_running(instance) {
                 // It may have ended while it was asked.
-                if probe::health(&socket).await.is_ok() && fleet.is_running(instance) {
-                    fleet.context.orders.send(Order::Ready { instance, started: false });
+                if probe::health(&socket).await.is_ok() && set.is_running(instance) {
+                    set.context.orders.send(Order::Ready { instance, started: false });
                     return;
                 }
-                if fleet.context.clock.now() - started > patience {
-                    tracing::warn!(function = %fleet.function.spec.name, "an instance is stuck and is stopped");
-                    fleet.stop(instance);
+                if set.context.clock.now() - started > patience {
+                    tracing::warn!(function = %set.function.spec.name, "an instance is stuck and is stopped");
+                    set.stop(instance);
                     return;
                 }
                 tokio::time::sleep(pause).await;
@@ -204,14 +207,14 @@ impl Fleet {
     /// Starts nothing more, and stops everything.
     pub fn close(&self) {
         self.closed.set(true);
-        for place in self.places.borrow_mut().iter_mut() {
-            match &mut place.standing {
-                Standing::Free => {}
-                Standing::Starting(task) => {
+        for slot in self.slots.borrow_mut().iter_mut() {
+            match &mut slot.state {
+                ProcessState::Free => {}
+                ProcessState::Starting(task) => {
                     task.abort();
-                    place.standing = Standing::Free;
+                    slot.state = ProcessState::Free;
                 }
-                Standing::Running { stop } => {
+                ProcessState::Running { stop } => {
                     if let Some(stop) = stop.take() {
                         stop.send(());
                     }
@@ -220,23 +223,23 @@ impl Fleet {
         }
     }
 
-    /// Begins one start; false, and the scheduler knows, where there is no place.
+    /// Begins one start; false, and the scheduler knows, where there is no free slot.
     fn start(self: &Rc<Self>) -> bool {
         let free = {
-            let places = self.places.borrow();
-            places.iter().position(|place| matches!(place.standing, Standing::Free))
+            let slots = self.slots.borrow();
+            slots.iter().position(|slot| matches!(slot.state, ProcessState::Free))
         };
         let Some(at) = free.filter(|_| !self.closed.get()) else {
             self.start_failed();
             return false;
         };
-        let generation = self.places.borrow()[at].generation.wrapping_add(1);
+        let generation = self.slots.borrow()[at].generation.wrapping_add(1);
         let place = u16::try_from(at).unwrap_or(u16::MAX);
         let instance = InstanceKey { lane: self.function.lane, place, generation };
         self.context.populated.borrow_mut().insert(self.function.lane);
         let task = tokio::task::spawn_local(self.clone().live(instance));
-        self.places.borrow_mut()[at] =
-            Place { generation, standing: Standing::Starting(task.abort_handle()) };
+        self.slots.borrow_mut()[at] =
+            ProcessSlot { generation, state: ProcessState::Starting(task.abort_handle()) };
         true
     }
 
@@ -259,8 +262,8 @@ impl Fleet {
         };
         process.tail.become_shared();
         let (stop, stopped) = question();
-        self.places.borrow_mut()[usize::from(instance.place)].standing =
-            Standing::Running { stop: Some(stop) };
+        self.slots.borrow_mut()[usize::from(instance.place)].state =
+            ProcessState::Running { stop: Some(stop) };
         let socket = Target::Unix(self.socket(instance));
         let address = Address::new(instance.generation, socket, "localhost", "/invoke");
         self.function.addresses[usize::from(instance.place)].store(Some(Arc::new(address)));
@@ -314,8 +317,8 @@ impl Fleet {
         let socket = self.socket(instance);
         let mut process = {
             let (spec, context) = (&self.function.spec, &self.context);
-            let launch = Launch { socket: Some(socket.clone()), ..Launch::default() };
-            Process::start(spec, launch, context, context.lines.clone())
+            let options = StartOptions { socket: Some(socket.clone()), ..StartOptions::default() };
+            Process::start(spec, options, context, context.lines.clone())
         }
         .map_err(|error| Trouble::new(error.to_string()))?;
         let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);
@@ -374,25 +377,25 @@ impl Fleet {
         if self.replacement.replace(true) {
             return;
         }
-        let fleet = self.clone();
+        let set = self.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(pause).await;
-            fleet.replacement.set(false);
-            fleet.keep_min();
+            set.replacement.set(false);
+            set.keep_min();
         });
     }
 
     fn free(&self, instance: InstanceKey) {
-        let mut places = self.places.borrow_mut();
-        let place = &mut places[usize::from(instance.place)];
-        if place.generation == instance.generation {
-            place.standing = Standing::Free;
+        let mut slots = self.slots.borrow_mut();
+        let slot = &mut slots[usize::from(instance.place)];
+        if slot.generation == instance.generation {
+            slot.state = ProcessState::Free;
         }
     }
 
     fn is_running(&self, instance: InstanceKey) -> bool {
-        self.places.borrow().get(usize::from(instance.place)).is_some_and(|place| {
-            place.generation == instance.generation && matches!(place.standing, Standing::Running { .. })
+        self.slots.borrow().get(usize::from(instance.place)).is_some_and(|slot| {
+            slot.generation == instance.generation && matches!(slot.state, ProcessState::Running { .. })
         })
     }
 
