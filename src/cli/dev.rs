@@ -11,8 +11,8 @@ use super::stop::StopSignals;
 use crate::backend::output::Lines;
 use crate::boot;
 use crate::config::{ServeArgs, Settings, between};
+use crate::dev::dev_server::DevServer;
 use crate::dev::terminal::say;
-use crate::dev::workshop::Workshop;
 
 /// What the log shows: faults, but not those that are told in plainer words.
 pub const LOG: &str = "warn,picofaas::backend=error,picofaas::boot=error,picofaas::crash=warn";
@@ -74,19 +74,19 @@ async fn develop(dir: PathBuf, build_limit: Duration, settings: Settings) -> any
     let mut signals = StopSignals::listen()?;
     let lines = Lines::to(|line| say(&format!("{} | {}", line.writer.function, line.text)));
     let running = boot::start(settings, lines, |_| {}).await?;
-    let mut workshop = Workshop::open(dir, running.control.clone(), running.address, build_limit)?;
+    let mut server = DevServer::open(dir, running.control.clone(), running.address, build_limit)?;
     say(&format!(
         "picofaas dev: functions are served on {}, the management API on http://{}; Ctrl-C stops\n",
-        workshop.base_url(),
+        server.base_url(),
         running.management_address
     ));
-    let told_again = tokio::select! {
-        ended = workshop.run() => match ended? {},
-        told_again = signals.told() => told_again,
+    let received_again = tokio::select! {
+        ended = server.run() => match ended? {},
+        received_again = signals.received() => received_again,
     };
     say("stopping …");
     let stop = async {
-        workshop.close().await;
+        server.close().await;
         running.stop(patience, false).await
     };
     tokio::select! {
@@ -95,7 +95,7 @@ async fn develop(dir: PathBuf, build_limit: Duration, settings: Settings) -> any
             say("stopped");
             Ok(())
         }
-        () = told_again => Err(anyhow!("told to stop a second time: what still ran was killed")),
+        () = received_again => Err(anyhow!("told to stop a second time: what still ran was killed")),
     }
 }
 

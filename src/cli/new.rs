@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::dev::example_call;
 use crate::dev::terminal::{quote_if_needed, say, set_in};
-use crate::dev::trial;
 use crate::registry::FunctionName;
 use crate::scaffold::{Language, Scaffold, SourceTree};
 
@@ -57,7 +57,7 @@ fn report(scaffold: &Scaffold, name: &FunctionName, lang: Language, program: &st
     let files: Vec<String> =
         scaffold.files.iter().map(|file| folder.join(file).display().to_string()).collect();
     let folder = quote_if_needed(&folder.display().to_string());
-    let [invoke, _] = trial::with_input("http://127.0.0.1:8080", name.as_str(), EXAMPLE_INPUT);
+    let [invoke, _] = example_call::with_input("http://127.0.0.1:8080", name.as_str(), EXAMPLE_INPUT);
     let next = [
         format!("(cd {folder} && {})", lang.test()),
         format!("{} dev {folder}", quote_if_needed(program)),

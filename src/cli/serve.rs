@@ -58,7 +58,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         functions = running.control.functions.borrow().len(),
         "serving"
     );
-    let told_again = signals.told().await;
+    let received_again = signals.received().await;
     tracing::info!(drain_s = drain.as_secs(), "draining");
     tokio::select! {
         stopped = running.stop(drain, true) => {
@@ -66,7 +66,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
             tracing::info!(in_time, "stopped");
             Ok(())
         }
-        () = told_again => Err(anyhow!("told to stop a second time: not everything had ended")),
+        () = received_again => Err(anyhow!("told to stop a second time: not everything had ended")),
     }
 }
 

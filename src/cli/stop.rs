@@ -1,4 +1,4 @@
-//! What tells a command to stop: SIGTERM, SIGINT, and SIGHUP when its terminal goes.
+//! Signals that tell a command to stop: SIGTERM, SIGINT, and SIGHUP when its terminal goes.
 
 use std::future::pending;
 use std::io;
@@ -16,12 +16,12 @@ const ECHO: Duration = Duration::from_millis(100);
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
-    /// `None` where whoever started it wants it to outlive the terminal.
+    /// `None` where it is to outlive the terminal.
     hang_up: Option<Signal>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum StopSignal {
     Terminate,
     Interrupt,
     HangUp,
@@ -42,12 +42,12 @@ impl StopSignals {
     }
 
     /// Returns when told to stop, with a future that returns when told so once more.
-    pub async fn told(&mut self) -> impl Future<Output = ()> {
+    pub async fn received(&mut self) -> impl Future<Output = ()> {
         let first = self.next().await;
-        told_again(first, async || self.next().await)
+        received_again(first, async || self.next().await)
     }
 
-    async fn next(&mut self) -> Told {
+    async fn next(&mut self) -> StopSignal {
         let hung_up = async {
             match &mut self.hang_up {
                 Some(hang_up) => hang_up.recv().await,
@@ -55,19 +55,19 @@ impl StopSignals {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => Told::Terminate,
-            _ = self.interrupt.recv() => Told::Interrupt,
-            _ = hung_up => Told::HangUp,
+            _ = self.terminate.recv() => StopSignal::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
+            _ = hung_up => StopSignal::HangUp,
         }
     }
 }
 
-async fn told_again(first: Told, mut next: impl AsyncFnMut() -> Told) {
+async fn received_again(first: StopSignal, mut next: impl AsyncFnMut() -> StopSignal) {
     let mut echo = pin!(tokio::time::sleep(ECHO));
     loop {
         tokio::select! {
             () = &mut echo => break,
-            told = next() => if told != first { return },
+            signal = next() => if signal != first { return },
         }
     }
     next().await;
@@ -90,28 +90,28 @@ mod tests {
     use super::*;
 
     /// After how many signals a process that was told to terminate takes it that it is told again.
-    fn signals_until_told_again(later: impl AsyncFn(usize) -> Told) -> usize {
+    fn signals_until_received_again(later: impl AsyncFn(usize) -> StopSignal) -> usize {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut signals = 0;
-        runtime.block_on(told_again(Told::Terminate, async || {
-            let told = later(signals).await;
+        runtime.block_on(received_again(StopSignal::Terminate, async || {
+            let signal = later(signals).await;
             signals += 1;
-            told
+            signal
         }));
         signals
     }
 
     #[test]
     fn the_same_signal_at_once_is_the_first_one_once_more_and_another_or_a_later_one_is_not() {
-        assert_eq!(signals_until_told_again(async |_| Told::Interrupt), 1);
+        assert_eq!(signals_until_received_again(async |_| StopSignal::Interrupt), 1);
         let echoed_then_later = async |at| {
             if at > 0 {
                 // sleep: what tells a second signal from an echo is that it comes later.
                 tokio::time::sleep(ECHO * 2).await;
             }
-            Told::Terminate
+            StopSignal::Terminate
         };
-        assert_eq!(signals_until_told_again(echoed_then_later), 2);
+        assert_eq!(signals_until_received_again(echoed_then_later), 2);
     }
 
     #[test]

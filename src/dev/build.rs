@@ -20,7 +20,7 @@ use crate::clock::Clock;
 
 /// Lines of a failed build that are shown, the last ones.
 const SHOWN_LINES_MAX: usize = 200;
-/// How often a build that goes on says so.
+/// Period of reports of a build that goes on.
 const STILL: Duration = Duration::from_secs(10);
 /// Longest wait for the final output of a command. Something it left running in the
 /// background may hold its output open for ever.
@@ -29,23 +29,23 @@ const FINAL_OUTPUT_WAIT: Duration = Duration::from_millis(500);
 /// Lines of a build that succeeded which are shown, from its first warning on.
 const WARNED_LINES_MAX: usize = 40;
 
-/// What is to be built.
+/// A request to build a function.
 #[derive(Debug)]
-pub struct Order {
+pub struct BuildRequest {
     /// The function's name.
     pub name: String,
     /// The folder in which its commands run.
     pub directory: PathBuf,
-    /// How long all of its commands may take together.
+    /// Longest time that all of its commands may take together.
     pub limit: Duration,
 }
 
-/// Why a build failed.
+/// A failed build.
 #[derive(Debug)]
-pub struct Failure {
+pub struct BuildError {
     /// The command, as one would type it.
     pub command: String,
-    /// How it ended.
+    /// The way it ended.
     pub how: String,
     /// The last of what it wrote.
     pub output: String,
@@ -56,12 +56,16 @@ pub struct Failure {
 ///
 /// # Errors
 /// The first command that cannot be started, does not exit with status 0, or is not over in time.
-pub async fn build(order: &Order, commands: &[Vec<String>], children: &Rc<Children>) -> Result<(), Failure> {
-    let name = &order.name;
+pub async fn build(
+    request: &BuildRequest,
+    commands: &[Vec<String>],
+    children: &Rc<Children>,
+) -> Result<(), BuildError> {
+    let name = &request.name;
     let clock = Clock::start();
     for command in commands {
         say(&format!("building {name}: {} …", command_line(command)));
-        let written = run(order, command, clock, children).await?;
+        let written = run(request, command, clock, children).await?;
         if let Some(warnings) = warnings(&written) {
             say(&format!("{name}: a warning of its build: {}\n{}", command_line(command), set_in(&warnings)));
         }
@@ -72,14 +76,14 @@ pub async fn build(order: &Order, commands: &[Vec<String>], children: &Rc<Childr
 
 /// Answers what the command wrote last.
 async fn run(
-    order: &Order,
+    request: &BuildRequest,
     command: &[String],
     clock: Clock,
     children: &Rc<Children>,
-) -> Result<Vec<String>, Failure> {
-    let Order { name, directory, limit } = order;
+) -> Result<Vec<String>, BuildError> {
+    let BuildRequest { name, directory, limit } = request;
     let written = Rc::new(RefCell::new(VecDeque::new()));
-    let failure = |how: String| Failure {
+    let failure = |how: String| BuildError {
         command: command_line(command),
         how,
         output: written.borrow().iter().cloned().collect::<Vec<String>>().join("\n"),

@@ -1,4 +1,4 @@
-//! What a function's source files hold.
+//! Content of the source files of a function.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -14,9 +14,9 @@ const MADE_BY_TOOLS: [&str; 3] = ["target", "node_modules", "__pycache__"];
 /// How much of a file is read at once, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What below a folder counts: not hidden, not in `.gitignore`, not made by tools.
+/// Paths below a folder that count as sources: not hidden, not in `.gitignore`, not made by tools.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct SourcePaths {
     /// Folders, the first one included.
     pub folders: Vec<PathBuf>,
     /// Files and links.
@@ -26,27 +26,27 @@ pub struct Kept {
 /// Walks a folder. What cannot be listed is left out; where it matters, reading the manifests
 /// complains of it.
 #[must_use]
-pub fn kept(folder: &Path) -> Kept {
+pub fn source_paths(folder: &Path) -> SourcePaths {
     let made_by_tools = |name: &std::ffi::OsStr| MADE_BY_TOOLS.iter().any(|tools| name == *tools);
     let walk = WalkBuilder::new(folder)
         // A project counts before its `git init`, too.
         .require_git(false)
         .filter_entry(move |entry| entry.depth() == 0 || !made_by_tools(entry.file_name()))
         .build();
-    let mut kept = Kept::default();
+    let mut paths = SourcePaths::default();
     for entry in walk.flatten() {
         // The first one may be a link to a folder; further links are not followed.
         let is_root = entry.depth() == 0 && entry.path().is_dir();
         if is_root || entry.file_type().is_some_and(|kind| kind.is_dir()) {
-            kept.folders.push(entry.into_path());
+            paths.folders.push(entry.into_path());
         } else {
-            kept.files.push(entry.into_path());
+            paths.files.push(entry.into_path());
         }
     }
-    kept
+    paths
 }
 
-/// What the source files of one function hold, and how it is built of them.
+/// Content of the source files of one function, with the commands that build it.
 ///
 /// Its hash is the standard library's, 64 bits wide: enough to notice a change, and where another
 /// release of Rust computes another one, functions are built once more.
@@ -63,7 +63,7 @@ impl Content {
     #[must_use]
     pub fn read(folder: &Path, build: &[Vec<String>], manifests: &BTreeSet<PathBuf>) -> Self {
         let mut files = BTreeMap::new();
-        for path in kept(folder).files {
+        for path in source_paths(folder).files {
             if !manifests.contains(&path)
                 && let Some(hash) = hash_file(&path)
             {
@@ -179,7 +179,7 @@ mod tests {
         write(root, "real/src/main.rs", "");
         let link = root.join("link");
         std::os::unix::fs::symlink(root.join("real"), &link).unwrap();
-        let found = kept(&link);
+        let found = source_paths(&link);
         assert_eq!(found.folders, [link.clone(), link.join("src")]);
         assert_eq!(found.files, [link.join("src/main.rs")]);
     }

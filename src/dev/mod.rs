@@ -3,24 +3,24 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `content` | what a function's source files hold, so that only a change of it counts as one |
-//! | `survey` | one look at the folder: its manifests, their contents, what to watch |
-//! | `watch` | which paths changed, told when it has been quiet for a moment |
-//! | `stamp` | what was built before, remembered over restarts |
+//! | `content` | content of a function's source files, so that only a change of it counts as one |
+//! | `scan` | one look at the folder: its manifests, their contents, what to watch |
+//! | `watch` | changed paths, told when it has been quiet for a moment |
+//! | `build_cache` | digests of what was built, kept over restarts |
 //! | `build` | one run of `local.build` |
-//! | `queue` | which builds run, which wait, and which a newer edit ends |
-//! | `project` | one function: what is known of it, and what to do next |
-//! | `workshop` | all of them: survey, build, serve, report |
-//! | `trial` | the curl lines that call a function |
+//! | `build_queue` | builds that run, that wait, and that a newer edit ends |
+//! | `project` | one function: its state, and its next step |
+//! | `dev_server` | all functions: scan, build, serve, report |
+//! | `example_call` | the curl lines that call a function |
 //! | `terminal` | lines for the person in front of it |
 
 pub mod build;
+pub mod build_cache;
+pub mod build_queue;
 pub mod content;
+pub mod dev_server;
+pub mod example_call;
 pub mod project;
-pub mod queue;
-pub mod stamp;
-pub mod survey;
+pub mod scan;
 pub mod terminal;
-pub mod trial;
 pub mod watch;
-pub mod workshop;

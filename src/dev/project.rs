@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::build_cache::BuildCache;
 use super::content::Content;
-use super::stamp::Stamps;
-use super::survey::{Found, absolute};
+use super::scan::{ScannedFunction, absolute};
 use crate::backend::local::process::resolve;
 use crate::clock::Nanos;
 use crate::registry::{ExecutionMode, FunctionSpec};
@@ -27,7 +27,7 @@ pub enum Need {
 #[derive(Debug)]
 pub struct Project {
     /// Its manifest, its specification and its sources, as last seen.
-    pub found: Found,
+    pub found: ScannedFunction,
     /// Digest of the sources that the last good build was made of.
     built: Option<u64>,
     /// Digest of the sources whose build failed.
@@ -65,10 +65,10 @@ impl Project {
 
     /// A function that has just been found.
     #[must_use]
-    pub fn new(found: Found, stamps: &Stamps) -> Self {
+    pub fn new(found: ScannedFunction, cache: &BuildCache) -> Self {
         let name = found.spec.name.as_str();
         let made = program(&found.spec).is_none_or(|program| program.exists());
-        let built = stamps.read(&found.manifest, name).filter(|_| made);
+        let built = cache.read(&found.manifest, name).filter(|_| made);
         Self {
             found,
             built,
@@ -84,7 +84,7 @@ impl Project {
     }
 
     /// Takes what was found of it now.
-    pub fn update(&mut self, found: Found, now: Nanos) {
+    pub fn update(&mut self, found: ScannedFunction, now: Nanos) {
         if found.spec != self.found.spec || found.content != self.found.content {
             self.changed_at.get_or_insert(now);
         }
@@ -188,19 +188,19 @@ mod tests {
     use super::*;
     use crate::registry::parse_function;
 
-    fn found(root: &Path) -> Found {
+    fn found(root: &Path) -> ScannedFunction {
         let text = br#"{"name":"f","executionMode":"WARM","image":"i",
             "local":{"build":[["make"]],"command":["./server"]}}"#;
         let mut spec = parse_function(text).unwrap();
         spec.directory = Some(root.to_owned());
         let build = spec.local.as_ref().unwrap().build.clone();
         let content = Arc::new(Content::read(root, &build, &BTreeSet::new()));
-        Found { manifest: root.join("function.yaml"), spec, content }
+        ScannedFunction { manifest: root.join("function.yaml"), spec, content }
     }
 
     fn project(root: &Path) -> Project {
         fs::write(root.join("source"), "1").unwrap();
-        Project::new(found(root), &Stamps::of_user(None, None))
+        Project::new(found(root), &BuildCache::of_user(None, None))
     }
 
     fn build(project: &mut Project, root: &Path, succeeded: bool, writes: &[(&str, &str)]) -> Vec<PathBuf> {

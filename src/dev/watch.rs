@@ -16,7 +16,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::{Receiver, channel, error::TrySendError};
 use tokio::time::Instant;
 
-use super::survey::Touched;
+use super::scan::Touched;
 
 /// A save is several changes; it is over when nothing has come for this long.
 const QUIET: Duration = Duration::from_millis(50);
@@ -135,7 +135,7 @@ impl Watch {
     }
 }
 
-/// Reading a file, which a survey does itself, is none.
+/// Reading a file, which a scan does itself, is none.
 fn is_no_change(event: &Event) -> bool {
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,

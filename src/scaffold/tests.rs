@@ -54,7 +54,7 @@ fn in_every_language_any_name_gives_the_same_function_without_a_blank_left() {
             assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
             let [(_, spec)] = loaded.functions.as_slice() else { panic!("{name}: no one manifest") };
             assert_eq!(spec.name.as_str(), name);
-            assert_eq!(spec.annotations[crate::dev::trial::EXAMPLE_INPUT], r#"{"name":"Ada"}"#);
+            assert_eq!(spec.annotations[crate::dev::example_call::EXAMPLE_INPUT], r#"{"name":"Ada"}"#);
             assert!(spec.local.as_ref().is_some_and(|local| !local.build.is_empty()));
         }
     }

@@ -1,4 +1,4 @@
-//! What was built before, remembered over restarts.
+//! A cache of digests of what was built, kept over restarts.
 
 use std::ffi::OsString;
 use std::fs;
@@ -6,15 +6,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The stamps of one user: one small file per function, which holds the digest of the content it
+/// The cache of one user: one small file per function, which holds the digest of the content it
 /// was built of.
 #[derive(Debug, Clone)]
-pub struct Stamps {
+pub struct BuildCache {
     /// `None` where the user has no cache folder: then nothing is remembered.
     folder: Option<PathBuf>,
 }
 
-impl Stamps {
+impl BuildCache {
     /// In `$XDG_CACHE_HOME/picofaas/builds`, or in `~/.cache/picofaas/builds`. Relative paths in
     /// the variables do not count.
     #[must_use]
@@ -25,7 +25,7 @@ impl Stamps {
         Self { folder: cache.map(|cache| cache.join("picofaas/builds")) }
     }
 
-    /// What this function was last built of.
+    /// Digest of the content that this function was last built of.
     #[must_use]
     pub fn read(&self, manifest: &Path, function: &str) -> Option<u64> {
         let text = fs::read_to_string(self.file(manifest, function)?).ok()?;
@@ -35,7 +35,7 @@ impl Stamps {
     /// Remembers that it was built of this content.
     ///
     /// # Errors
-    /// Where the stamp cannot be written.
+    /// Where the entry cannot be written.
     pub fn write(&self, manifest: &Path, function: &str, digest: u64) -> io::Result<()> {
         let Some(file) = self.file(manifest, function) else { return Ok(()) };
         if let Some(folder) = file.parent() {
@@ -47,7 +47,7 @@ impl Stamps {
     /// Forgets it, before a build that may end half-way.
     ///
     /// # Errors
-    /// Where there is a stamp that cannot be removed.
+    /// Where there is an entry that cannot be removed.
     pub fn forget(&self, manifest: &Path, function: &str) -> io::Result<()> {
         match self.file(manifest, function).map(fs::remove_file) {
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -69,22 +69,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_read_back_until_it_is_forgotten_and_each_function_has_its_own() {
+    fn an_entry_is_read_back_until_it_is_forgotten_and_each_function_has_its_own() {
         let root = tempfile::tempdir().unwrap();
-        let stamps = Stamps::of_user(Some(root.path().into()), None);
+        let cache = BuildCache::of_user(Some(root.path().into()), None);
         let manifest = root.path().join("function.yaml");
-        assert_eq!(stamps.read(&manifest, "one"), None);
-        stamps.forget(&manifest, "one").unwrap();
-        stamps.write(&manifest, "one", 7).unwrap();
-        assert_eq!((stamps.read(&manifest, "one"), stamps.read(&manifest, "two")), (Some(7), None));
-        stamps.forget(&manifest, "one").unwrap();
-        assert_eq!(stamps.read(&manifest, "one"), None);
+        assert_eq!(cache.read(&manifest, "one"), None);
+        cache.forget(&manifest, "one").unwrap();
+        cache.write(&manifest, "one", 7).unwrap();
+        assert_eq!((cache.read(&manifest, "one"), cache.read(&manifest, "two")), (Some(7), None));
+        cache.forget(&manifest, "one").unwrap();
+        assert_eq!(cache.read(&manifest, "one"), None);
     }
 
     #[test]
     fn the_cache_folder_is_the_one_of_the_desktop_conventions() {
         let folder = |cache: Option<&str>, home: Option<&str>| {
-            Stamps::of_user(cache.map(Into::into), home.map(Into::into)).folder
+            BuildCache::of_user(cache.map(Into::into), home.map(Into::into)).folder
         };
         assert_eq!(folder(Some("/c"), Some("/h")), Some("/c/picofaas/builds".into()));
         assert_eq!(folder(Some("relative"), Some("/h")), Some("/h/.cache/picofaas/builds".into()));

@@ -1,4 +1,4 @@
-//! Which functions are being built, which wait for a place, and which builds a newer edit ends.
+//! A queue of builds: builds that run, that wait for a place, and that a newer edit ends.
 //!
 //! A build can hang, so it has a limit of time, ends when its sources change, and does not keep its
 //! place for good: one that has been running for [`SLOW`] lets another begin beside it.
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
-use super::build::{Failure, Order, build};
+use super::build::{BuildError, BuildRequest, build};
 use super::content::Content;
 use crate::backend::local::children::Children;
 use crate::clock::Nanos;
@@ -31,43 +31,43 @@ const ENDED_SOON_MAX: u32 = 3;
 const GRACE_STEPS_MAX: u32 = 6;
 
 /// A build that ended by itself, or at its limit.
-pub struct Built {
+pub struct FinishedBuild {
     /// The function's name.
     pub name: String,
-    /// What it was built of.
+    /// Content that it was built of.
     pub before: Arc<Content>,
-    /// How it ended.
-    pub outcome: Result<(), Failure>,
+    /// Its outcome.
+    pub outcome: Result<(), BuildError>,
 }
 
 /// A build that was ended because its sources changed, or its function is gone.
 #[derive(Debug)]
-pub struct Ended {
+pub struct AbortedBuild {
     /// The function's name.
     pub name: String,
     /// A file that changed, where one did.
     pub changed: Option<PathBuf>,
 }
 
-struct Running {
+struct RunningBuild {
     task: AbortHandle,
     begun: Nanos,
     before: Arc<Content>,
-    /// When it is ended, and the file that changed.
+    /// Time of its end, and the file that changed.
     ends: Option<(Nanos, Option<PathBuf>)>,
 }
 
-/// All builds.
+/// The queue of all builds.
 #[derive(Default)]
-pub struct Queue {
-    tasks: JoinSet<Built>,
-    running: BTreeMap<String, Running>,
+pub struct BuildQueue {
+    tasks: JoinSet<FinishedBuild>,
+    running: BTreeMap<String, RunningBuild>,
     waiting: VecDeque<String>,
     /// Builds in a row that were ended by a change, for each function.
     ended: BTreeMap<String, u32>,
 }
 
-impl Queue {
+impl BuildQueue {
     /// Whether a build of this function runs.
     #[must_use]
     pub fn builds(&self, name: &str) -> bool {
@@ -92,7 +92,7 @@ impl Queue {
 
     /// The next function to build, where there is a place for it.
     pub fn next(&mut self, now: Nanos) -> Option<String> {
-        let slow = |running: &&Running| now.saturating_sub(running.begun) >= nanos(SLOW);
+        let slow = |running: &&RunningBuild| now.saturating_sub(running.begun) >= nanos(SLOW);
         let slow = self.running.values().filter(slow).count();
         let has_place = self.running.len() - slow < PLACES && self.running.len() < BUILDS_MAX;
         // One whose build is just being ended has to wait for that.
@@ -101,13 +101,13 @@ impl Queue {
     }
 
     /// Begins a build.
-    pub fn begin(&mut self, order: Order, before: Arc<Content>, children: Rc<Children>, now: Nanos) {
-        let (name, content) = (order.name.clone(), before.clone());
+    pub fn begin(&mut self, request: BuildRequest, before: Arc<Content>, children: Rc<Children>, now: Nanos) {
+        let (name, content) = (request.name.clone(), before.clone());
         let task = self.tasks.spawn_local(async move {
-            let outcome = build(&order, before.build(), &children).await;
-            Built { name: order.name, before, outcome }
+            let outcome = build(&request, before.build(), &children).await;
+            FinishedBuild { name: request.name, before, outcome }
         });
-        self.running.insert(name, Running { task, begun: now, before: content, ends: None });
+        self.running.insert(name, RunningBuild { task, begun: now, before: content, ends: None });
     }
 
     /// Compares what a function is made of with what it is being built of. `program` is made by the
@@ -123,7 +123,7 @@ impl Queue {
         }
     }
 
-    /// Ends the builds whose time has come. [`Queue::ended`] tells of them.
+    /// Ends the builds whose time has come. [`BuildQueue::ended`] tells of them.
     pub fn end_overtaken(&mut self, now: Nanos) {
         for running in self.running.values() {
             if running.ends.as_ref().is_some_and(|(at, _)| *at <= now) {
@@ -150,7 +150,7 @@ impl Queue {
     ///
     /// # Errors
     /// A build that panicked.
-    pub async fn ended(&mut self) -> Option<Result<Result<Built, Ended>, JoinError>> {
+    pub async fn ended(&mut self) -> Option<Result<Result<FinishedBuild, AbortedBuild>, JoinError>> {
         let ended = self.tasks.join_next_with_id().await?;
         Some(match ended {
             Ok((_, built)) => {
@@ -170,11 +170,11 @@ impl Queue {
         })
     }
 
-    fn overtaken(&mut self, name: String) -> Ended {
+    fn overtaken(&mut self, name: String) -> AbortedBuild {
         let running = self.running.remove(&name);
         let changed = running.and_then(|running| running.ends).and_then(|(_, changed)| changed);
         *self.ended.entry(name.clone()).or_default() += 1;
-        Ended { name, changed }
+        AbortedBuild { name, changed }
     }
 
     /// Ends everything.
@@ -211,24 +211,24 @@ mod tests {
     }
 
     /// Calls `test` where builds can be begun that never end.
-    fn with_queue(test: impl AsyncFnOnce(&mut Queue, &Path)) {
+    fn with_queue(test: impl AsyncFnOnce(&mut BuildQueue, &Path)) {
         let root = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
-            let mut queue = Queue::default();
+            let mut queue = BuildQueue::default();
             tokio::time::timeout(PATIENCE, test(&mut queue, root.path()))
                 .await
                 .expect("a build ends in time");
         });
     }
 
-    fn begin(queue: &mut Queue, name: &str, before: Arc<Content>, now: Nanos) {
+    fn begin(queue: &mut BuildQueue, name: &str, before: Arc<Content>, now: Nanos) {
         let task = queue.tasks.spawn_local(pending());
-        queue.running.insert(name.to_owned(), Running { task, begun: now, before, ends: None });
+        queue.running.insert(name.to_owned(), RunningBuild { task, begun: now, before, ends: None });
     }
 
     /// Begins what there are places for; answers their names.
-    fn begin_all(queue: &mut Queue, before: &Arc<Content>, now: Nanos) -> Vec<String> {
+    fn begin_all(queue: &mut BuildQueue, before: &Arc<Content>, now: Nanos) -> Vec<String> {
         let mut begun = Vec::new();
         while let Some(name) = queue.next(now) {
             begin(queue, &name, before.clone(), now);

@@ -1,4 +1,4 @@
-//! All functions that are being written: survey, build, serve, report.
+//! The dev server: scans, builds, serves and reports all functions below a folder.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::build::{Failure, Order};
+use super::build::{BuildError, BuildRequest};
+use super::build_cache::BuildCache;
+use super::build_queue::{AbortedBuild, BuildQueue, FinishedBuild};
+use super::example_call;
 use super::project::{Need, Project};
-use super::queue::{Built, Ended, Queue};
-use super::stamp::Stamps;
-use super::survey::{Before, Survey, Touched, absolute, path_of, survey};
+use super::scan::{PreviousScan, Scan, Touched, absolute, path_of, scan};
 use super::terminal::{say, set_in};
-use super::trial;
 use super::watch::Watch;
 use crate::clock::NANOS_PER_MS;
 use crate::control::Control;
@@ -21,10 +21,10 @@ use crate::error::Refusal;
 use crate::registry::ManifestError;
 use anyhow::Context;
 
-/// How often it is looked whether functions start.
+/// Period of the check whether functions have started.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What somebody needs who has no manifest yet.
+/// Help for a folder without a manifest.
 const NO_MANIFEST: &str = "\
 There is no function manifest here yet. `picofaas new NAME --lang LANGUAGE` makes a function with one.
 It is a YAML file, function.yaml for example, in the folder of the function's sources:
@@ -41,13 +41,13 @@ It is a YAML file, function.yaml for example, in the folder of the function's so
 Waiting for one; it is served as soon as it is saved.
 ";
 
-/// The functions below one folder.
-pub struct Workshop {
+/// A dev server of the functions below one folder.
+pub struct DevServer {
     root: PathBuf,
     control: Rc<Control>,
     base: String,
     watch: Watch,
-    stamps: Stamps,
+    cache: BuildCache,
     projects: BTreeMap<String, Project>,
     /// The faults of manifests, as they were told.
     faults: Vec<String>,
@@ -55,13 +55,13 @@ pub struct Workshop {
     unwatched: Vec<String>,
     /// That there is no manifest was told.
     told_empty: bool,
-    builds: Queue,
-    /// How long one may take.
+    builds: BuildQueue,
+    /// Longest time of one build.
     build_limit: Duration,
 }
 
-impl Workshop {
-    /// Of the functions below `root`, nothing of which has been looked at. A build may take `build_limit`.
+impl DevServer {
+    /// A dev server of the functions below `root`, which has not scanned yet. A build may take `build_limit`.
     ///
     /// # Errors
     /// Where changes cannot be watched.
@@ -74,19 +74,19 @@ impl Workshop {
         Ok(Self {
             root,
             control,
-            base: trial::base_url(listen),
+            base: example_call::base_url(listen),
             watch: Watch::start().context("file changes cannot be watched")?,
-            stamps: Stamps::of_user(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")),
+            cache: BuildCache::of_user(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")),
             projects: BTreeMap::new(),
             faults: Vec::new(),
             unwatched: Vec::new(),
             told_empty: false,
-            builds: Queue::default(),
+            builds: BuildQueue::default(),
             build_limit,
         })
     }
 
-    /// Where the functions are called.
+    /// Base URL of the functions.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base
@@ -120,16 +120,16 @@ impl Workshop {
         self.builds.close().await;
     }
 
-    /// Surveys the folder until nothing changed between the look and the beginning of the watch.
+    /// Scans the folder until nothing changed between the look and the beginning of the watch.
     async fn look(&mut self, mut touched: Touched) -> anyhow::Result<()> {
         loop {
             let known = |(name, project): (&String, &Project)| {
                 let found = &project.found;
                 (name.clone(), (found.spec.directory.clone(), found.content.clone()))
             };
-            let before: Before = self.projects.iter().map(known).collect();
+            let before: PreviousScan = self.projects.iter().map(known).collect();
             let root = self.root.clone();
-            let found = tokio::task::spawn_blocking(move || survey(&root, &before, &touched))
+            let found = tokio::task::spawn_blocking(move || scan(&root, &before, &touched))
                 .await
                 .context("reading the folder failed")?;
             let (new, faults) = self.watch.keep(&found.folders);
@@ -147,8 +147,8 @@ impl Workshop {
         }
     }
 
-    /// Takes what a survey found.
-    async fn take(&mut self, found: Survey) {
+    /// Takes what a scan found.
+    async fn take(&mut self, found: Scan) {
         let now = self.control.clock.now();
         self.tell_faults(&found.faults);
         let gone = |(name, project): (&String, &Project)| {
@@ -167,7 +167,7 @@ impl Workshop {
                     self.builds.compare(&name, content, program.as_deref(), now);
                 }
                 None => {
-                    self.projects.insert(name, Project::new(found, &self.stamps));
+                    self.projects.insert(name, Project::new(found, &self.cache));
                 }
             }
         }
@@ -241,13 +241,13 @@ impl Workshop {
         while let Some(name) = self.builds.next(now) {
             waiting.retain(|other| *other != name);
             let Some(project) = self.projects.get_mut(&name) else { continue };
-            if let Err(error) = self.stamps.forget(&project.found.manifest, &name) {
-                tell_stamp(&name, &error);
+            if let Err(error) = self.cache.forget(&project.found.manifest, &name) {
+                tell_cache_error(&name, &error);
             }
             project.build_begins();
-            let order = Order { name, directory: project.directory(), limit: self.build_limit };
+            let request = BuildRequest { name, directory: project.directory(), limit: self.build_limit };
             let children = self.control.context.children.clone();
-            self.builds.begin(order, project.found.content.clone(), children, now);
+            self.builds.begin(request, project.found.content.clone(), children, now);
         }
         if !waiting.is_empty() {
             say(&format!("waiting until other builds end or have taken long: {}", waiting.join(", ")));
@@ -255,8 +255,8 @@ impl Workshop {
     }
 
     /// A build was ended; where its function is still there, it begins anew.
-    fn overtaken(&self, ended: &Ended) {
-        let Ended { name, changed } = ended;
+    fn overtaken(&self, ended: &AbortedBuild) {
+        let AbortedBuild { name, changed } = ended;
         if self.projects.contains_key(name) {
             let what = changed.as_ref().map_or("its manifest".into(), |file| file.to_string_lossy());
             say(&format!("{name}: {what} changed, so its build was ended and begins anew"));
@@ -264,8 +264,8 @@ impl Workshop {
     }
 
     /// A build ended; what it was made of may have changed meanwhile.
-    async fn built(&mut self, built: Built) -> anyhow::Result<()> {
-        let Built { name, before, outcome } = built;
+    async fn built(&mut self, built: FinishedBuild) -> anyhow::Result<()> {
+        let FinishedBuild { name, before, outcome } = built;
         let Some(folder) = self.projects.get(&name).map(Project::directory) else { return Ok(()) };
         self.look(Touched::Paths([absolute(folder)].into())).await?;
         let Some(project) = self.projects.get_mut(&name) else { return Ok(()) };
@@ -281,7 +281,7 @@ impl Workshop {
         }
         if let Err(failure) = &outcome {
             project.changed_at = None;
-            let Failure { command, how, output } = failure;
+            let BuildError { command, how, output } = failure;
             let meanwhile = if project.was_served() {
                 "the version before is served until then"
             } else {
@@ -293,9 +293,9 @@ impl Workshop {
             ));
         }
         if let Some(digest) = project.digest_built()
-            && let Err(error) = self.stamps.write(&project.found.manifest, &name, digest)
+            && let Err(error) = self.cache.write(&project.found.manifest, &name, digest)
         {
-            tell_stamp(&name, &error);
+            tell_cache_error(&name, &error);
         }
         Ok(())
     }
@@ -304,7 +304,7 @@ impl Workshop {
     fn report_starts(&mut self) {
         let now = self.control.clock.now();
         for (name, project) in &mut self.projects {
-            let Some((serves, trouble)) = standing(&self.control, name).filter(|_| project.was_served())
+            let Some((serves, trouble)) = serving_state(&self.control, name).filter(|_| project.was_served())
             else {
                 continue;
             };
@@ -329,7 +329,7 @@ impl Workshop {
 }
 
 /// Whether the version that was put last is the one that serves, and what is wrong with it.
-fn standing(control: &Control, name: &str) -> Option<(bool, Option<String>)> {
+fn serving_state(control: &Control, name: &str) -> Option<(bool, Option<String>)> {
     let functions = control.functions.borrow();
     let registered = functions.get(name)?;
     let wanted = &registered.wanted;
@@ -345,9 +345,9 @@ fn standing(control: &Control, name: &str) -> Option<(bool, Option<String>)> {
 fn announce(base: &str, project: &mut Project, since_ms: Option<u64>) {
     let spec = &project.found.spec;
     let name = &spec.name;
-    let (lines, complaint) = match trial::lines(base, spec) {
+    let (lines, complaint) = match example_call::lines(base, spec) {
         Ok(lines) => (lines, None),
-        Err(complaint) => (trial::with_input(base, name.as_str(), "{}"), Some(complaint)),
+        Err(complaint) => (example_call::with_input(base, name.as_str(), "{}"), Some(complaint)),
     };
     let [invoke, enqueue] = lines;
     let shown = format!(
@@ -382,7 +382,7 @@ fn refuse(project: &mut Project, refusal: &Refusal) {
     project.is_refused();
 }
 
-fn tell_stamp(name: &str, error: &std::io::Error) {
+fn tell_cache_error(name: &str, error: &std::io::Error) {
     say(&format!(
         "{name}: it cannot be remembered what was built, so the next start may build it again: {error}"
     ));

@@ -1,13 +1,13 @@
-//! One look at the folder.
+//! A scan of the folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::content::{Content, kept};
+use super::content::{Content, source_paths};
 use crate::registry::{FunctionSpec, ManifestError, load_dir};
 
-/// What changed since the look before.
+/// Changes since the scan before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Touched {
     /// Perhaps everything.
@@ -27,47 +27,47 @@ impl Touched {
     }
 }
 
-/// A function that a manifest defines.
+/// A function that a manifest of the scan defines.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct ScannedFunction {
     /// The file, as a person would name it from here.
     pub manifest: PathBuf,
-    /// What it says.
+    /// Its specification.
     pub spec: FunctionSpec,
-    /// What the files beside it hold.
+    /// Content of the files beside it.
     pub content: Arc<Content>,
 }
 
-/// All that one look finds.
+/// Findings of one scan.
 #[derive(Debug)]
-pub struct Survey {
+pub struct Scan {
     /// By name.
-    pub functions: BTreeMap<String, Found>,
+    pub functions: BTreeMap<String, ScannedFunction>,
     /// Manifests that cannot be read.
     pub faults: Vec<ManifestError>,
     /// Absolute paths of the folders in which a change can matter.
     pub folders: BTreeSet<PathBuf>,
 }
 
-/// What the look before found, by the name of the function: the folder, and what it held.
-pub type Before = BTreeMap<String, (Option<PathBuf>, Arc<Content>)>;
+/// Folder and content of each function in the scan before, by name.
+pub type PreviousScan = BTreeMap<String, (Option<PathBuf>, Arc<Content>)>;
 
-/// Looks at every manifest below `root`, which may itself be one, and reads again the source
+/// Scans every manifest below `root`, which may itself be one, and reads again the source
 /// files of the functions that something changed for.
 #[must_use]
-pub fn survey(root: &Path, before: &Before, touched: &Touched) -> Survey {
+pub fn scan(root: &Path, before: &PreviousScan, touched: &Touched) -> Scan {
     let loaded = load_dir(root);
     let defining = loaded.functions.iter().map(|(path, _)| path.as_path());
     let manifests: BTreeSet<PathBuf> =
         defining.chain(loaded.errors.iter().map(path_of)).map(absolute).collect();
     let top = if root.is_file() { folder_of(root) } else { absolute(root) };
-    let mut folders: BTreeSet<PathBuf> = kept(&top).folders.into_iter().collect();
+    let mut folders: BTreeSet<PathBuf> = source_paths(&top).folders.into_iter().collect();
     let mut functions = BTreeMap::new();
     for (manifest, spec) in loaded.functions {
         let folder = folder_of(&manifest);
         if !folders.contains(&folder) {
             // A manifest can lie in a folder that `.gitignore` names.
-            folders.extend(kept(&folder).folders);
+            folders.extend(source_paths(&folder).folders);
         }
         let build = spec.local.as_ref().map_or(&[][..], |local| &local.build);
         let name = spec.name.to_string();
@@ -78,9 +78,9 @@ pub fn survey(root: &Path, before: &Before, touched: &Touched) -> Survey {
             Some((_, content)) => content.clone(),
             None => Arc::new(Content::read(&folder, build, &manifests)),
         };
-        functions.insert(name, Found { manifest, spec, content });
+        functions.insert(name, ScannedFunction { manifest, spec, content });
     }
-    Survey { functions, faults: loaded.errors, folders }
+    Scan { functions, faults: loaded.errors, folders }
 }
 
 /// The file or folder that a fault is of.
@@ -121,11 +121,11 @@ mod tests {
         fs::write(root.join(name).join("src/main.py"), "1").unwrap();
     }
 
-    fn before(survey: &Survey) -> Before {
-        let entry = |(name, found): (&String, &Found)| {
+    fn before(scan: &Scan) -> PreviousScan {
+        let entry = |(name, found): (&String, &ScannedFunction)| {
             (name.clone(), (found.spec.directory.clone(), found.content.clone()))
         };
-        survey.functions.iter().map(entry).collect()
+        scan.functions.iter().map(entry).collect()
     }
 
     #[test]
@@ -134,11 +134,11 @@ mod tests {
         let root = root.path();
         project(root, "one");
         project(root, "two");
-        let first = survey(root, &Before::new(), &Touched::Everything);
+        let first = scan(root, &PreviousScan::new(), &Touched::Everything);
         fs::write(root.join("one/src/main.py"), "2").unwrap();
         fs::write(root.join("two/src/main.py"), "2").unwrap();
         let touched = Touched::Paths(BTreeSet::from([root.join("one/src/main.py")]));
-        let second = survey(root, &before(&first), &touched);
+        let second = scan(root, &before(&first), &touched);
         assert_ne!(second.functions["one"].content, first.functions["one"].content);
         assert!(Arc::ptr_eq(&second.functions["two"].content, &first.functions["two"].content));
     }
@@ -149,7 +149,7 @@ mod tests {
         let root = root.path();
         project(root, "one");
         fs::create_dir_all(root.join("one/target/release")).unwrap();
-        let folders = survey(root, &Before::new(), &Touched::Everything).folders;
+        let folders = scan(root, &PreviousScan::new(), &Touched::Everything).folders;
         let expected = [root.to_owned(), root.join("one"), root.join("one/src")];
         assert_eq!(folders.into_iter().collect::<Vec<_>>(), expected);
     }
