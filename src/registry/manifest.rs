@@ -11,7 +11,7 @@ use super::{
     fault::{Findings, excerpt},
     object::{Field, Object},
     parse::{Naming, name_in, read_spec},
-    tree::{self, Node},
+    tree::{self, TreeNode},
 };
 
 /// Largest manifest that is read, in bytes.
@@ -189,7 +189,7 @@ fn syntax_error(path: &Path, error: &serde_saphyr::Error) -> ManifestError {
 }
 
 /// Reads one document: nothing if it is not ours, or if it has faults.
-fn read_document(document: &Node, findings: &mut Findings) -> Option<FunctionSpec> {
+fn read_document(document: &TreeNode, findings: &mut Findings) -> Option<FunctionSpec> {
     let root = Field::root(document);
     if !root.is_object() {
         return None;

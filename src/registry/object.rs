@@ -7,7 +7,7 @@ use super::{
     Bounds,
     fault::{Findings, excerpt},
     nearest::nearest,
-    tree::{Entry, Node, Value},
+    tree::{ObjectEntry, TreeNode, Value},
 };
 
 /// A value in the tree, with where it stands.
@@ -25,12 +25,12 @@ pub(super) struct Field<'t> {
 pub(super) struct Object<'t> {
     path: String,
     line: u32,
-    entries: &'t [Entry],
+    entries: &'t [ObjectEntry],
 }
 
 impl<'t> Field<'t> {
     /// The whole tree.
-    pub(super) fn root(node: &'t Node) -> Self {
+    pub(super) fn root(node: &'t TreeNode) -> Self {
         Self { path: String::new(), line: node.line, value: &node.value }
     }
 
@@ -132,7 +132,7 @@ impl<'t> Field<'t> {
             self.wrong_kind(findings, &format!("a list of {of}"));
             return None;
         };
-        let field = |(index, node): (usize, &'t Node)| Field {
+        let field = |(index, node): (usize, &'t TreeNode)| Field {
             path: format!("{}[{index}]", self.path),
             line: if node.line == 0 { self.line } else { node.line },
             value: &node.value,
@@ -205,7 +205,7 @@ impl<'t> Object<'t> {
         }
     }
 
-    fn field(&self, entry: &'t Entry) -> Field<'t> {
+    fn field(&self, entry: &'t ObjectEntry) -> Field<'t> {
         let line = if entry.line == 0 { self.line } else { entry.line };
         Field { path: self.path_of(&entry.key), line, value: &entry.node.value }
     }

@@ -1,4 +1,4 @@
-//! JSON or YAML text as a tree that remembers what a plain map of values forgets: the line of each
+//! JSON or YAML text as a tree that keeps two things that a plain map of values forgets: the line of each
 //! value, and keys that occur twice.
 
 use std::{fmt, marker::PhantomData};
@@ -11,10 +11,10 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned, options};
 
 /// A value and the line it starts on.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct TreeNode {
     /// Line in the text, counted from 1; 0 where it is not known, which is so for all of JSON.
     pub(super) line: u32,
-    /// What stands there.
+    /// The value.
     pub(super) value: Value,
 }
 
@@ -26,23 +26,23 @@ pub(super) enum Value {
     Whole(i128),
     Float(f64),
     Text(String),
-    List(Vec<Node>),
-    Object(Vec<Entry>),
+    List(Vec<TreeNode>),
+    Object(Vec<ObjectEntry>),
 }
 
-/// A key and its value. Entries keep the order of the text, repeated keys included.
+/// An entry of an object: a key and its value. Entries keep the order of the text, repeated keys included.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct ObjectEntry {
     /// The key.
     pub(super) key: String,
-    /// Line of the key, as in [`Node::line`].
+    /// Line of the key, as in [`TreeNode::line`].
     pub(super) line: u32,
     /// Its value.
-    pub(super) node: Node,
+    pub(super) node: TreeNode,
 }
 
 impl Value {
-    /// What kind of value this is, with its article, for messages.
+    /// The kind of the value, with its article, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -60,27 +60,27 @@ impl Value {
 ///
 /// # Errors
 /// Where and why the text is not JSON.
-pub(super) fn from_json(bytes: &[u8]) -> Result<Node, serde_json::Error> {
-    serde_json::from_slice::<JsonNode>(bytes).map(Source::into_node)
+pub(super) fn from_json(bytes: &[u8]) -> Result<TreeNode, serde_json::Error> {
+    serde_json::from_slice::<JsonNode>(bytes).map(Notation::into_node)
 }
 
 /// Reads every document of a YAML text; empty documents are left out.
 ///
 /// # Errors
 /// Where and why the text is not YAML.
-pub(super) fn from_yaml(text: &str) -> Result<Vec<Node>, serde_saphyr::Error> {
+pub(super) fn from_yaml(text: &str) -> Result<Vec<TreeNode>, serde_saphyr::Error> {
     let options = options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
     };
     let documents = serde_saphyr::from_multiple_with_options::<YamlNode>(text, options)?;
-    Ok(documents.into_iter().map(Source::into_node).collect())
+    Ok(documents.into_iter().map(Notation::into_node).collect())
 }
 
 /// A notation: how its keys and values say on which line they stand.
-trait Source<'de>: Deserialize<'de> {
+trait Notation<'de>: Deserialize<'de> {
     type Key: Deserialize<'de>;
-    fn into_node(self) -> Node;
+    fn into_node(self) -> TreeNode;
     fn key(key: Self::Key) -> (String, u32);
 }
 
@@ -92,11 +92,11 @@ impl<'de> Deserialize<'de> for JsonNode {
     }
 }
 
-impl Source<'_> for JsonNode {
+impl Notation<'_> for JsonNode {
     type Key = String;
 
-    fn into_node(self) -> Node {
-        Node { line: 0, value: self.0 }
+    fn into_node(self) -> TreeNode {
+        TreeNode { line: 0, value: self.0 }
     }
 
     fn key(key: String) -> (String, u32) {
@@ -119,11 +119,11 @@ impl<'de> Deserialize<'de> for YamlValue {
     }
 }
 
-impl Source<'_> for YamlNode {
+impl Notation<'_> for YamlNode {
     type Key = Spanned<String>;
 
-    fn into_node(self) -> Node {
-        Node { line: line_of(self.0.referenced), value: self.0.value.0 }
+    fn into_node(self) -> TreeNode {
+        TreeNode { line: line_of(self.0.referenced), value: self.0.value.0 }
     }
 
     fn key(key: Spanned<String>) -> (String, u32) {
@@ -138,7 +138,7 @@ fn line_of(location: Location) -> u32 {
 
 struct ValueVisitor<N>(PhantomData<N>);
 
-impl<'de, N: Source<'de>> Visitor<'de> for ValueVisitor<N> {
+impl<'de, N: Notation<'de>> Visitor<'de> for ValueVisitor<N> {
     type Value = Value;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,7 +185,7 @@ impl<'de, N: Source<'de>> Visitor<'de> for ValueVisitor<N> {
         let mut entries = Vec::new();
         while let Some(key) = fields.next_key::<N::Key>()? {
             let (key, line) = N::key(key);
-            entries.push(Entry { key, line, node: fields.next_value::<N>()?.into_node() });
+            entries.push(ObjectEntry { key, line, node: fields.next_value::<N>()?.into_node() });
         }
         Ok(Value::Object(entries))
     }
@@ -195,7 +195,7 @@ impl<'de, N: Source<'de>> Visitor<'de> for ValueVisitor<N> {
 mod tests {
     use super::*;
 
-    fn keys(node: &Node) -> Vec<(&str, u32)> {
+    fn keys(node: &TreeNode) -> Vec<(&str, u32)> {
         match &node.value {
             Value::Object(entries) => entries.iter().map(|entry| (entry.key.as_str(), entry.line)).collect(),
             other => panic!("not an object: {other:?}"),
