@@ -33,5 +33,6 @@ pub mod mailbox;
 pub mod management;
 pub mod metrics;
 pub mod openapi;
+pub mod query;
 pub mod registry;
 pub mod scaffold;

@@ -16,6 +16,7 @@ use crate::gateway::listing::{Page, Search};
 use crate::gateway::reply::{self, Body};
 use crate::id::boot_number;
 use crate::mailbox::{Letter, question};
+use crate::query::parameters;
 use crate::registry::FunctionName;
 
 /// How many executions a page has where its asker does not say.
@@ -48,7 +49,7 @@ type Cursor = Vec<Option<Place>>;
 impl Control {
     /// A page of executions.
     pub(super) async fn list_executions(&self, query: Option<&str>) -> Result<Response<Body>, Refusal> {
-        let Query { function, stage, limit, cursor } = parse_query(query.unwrap_or(""))?;
+        let Query { function, stage, limit, cursor } = parse_query(query)?;
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
         let boot = boot_number(self.clock.unix(0));
         let cursor = cursor.map(|text| parse_cursor(text, boot, self.gateways.len())).transpose()?;
@@ -135,31 +136,30 @@ fn expired(why: &str) -> Refusal {
     Refusal::new(Code::CursorExpired, format!("{why}; list again without `cursor`"))
 }
 
-fn parse_query(text: &str) -> Result<Query<'_>, Refusal> {
-    let mut query = Query::default();
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+fn parse_query(query: Option<&str>) -> Result<Query<'_>, Refusal> {
+    let mut wanted = Query::default();
+    for (name, value) in parameters(query) {
         let twice = match name {
             "function" => {
                 let name = FunctionName::new(value)
                     .map_err(|error| bad(format!("function={value} is not a name: it {error}")))?;
-                query.function.replace(name).is_some()
+                wanted.function.replace(name).is_some()
             }
             "status" => {
                 let stage = STAGES.into_iter().find(|stage| stage.as_str() == value).ok_or_else(|| {
                     let known = STAGES.map(Stage::as_str).join(", ");
                     bad(format!("status={value} is none of {known}"))
                 })?;
-                query.stage.replace(stage).is_some()
+                wanted.stage.replace(stage).is_some()
             }
             "limit" => {
                 let limit = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
                 let limit = limit.ok_or_else(|| {
                     bad(format!("limit={value} is not a number of executions, 1 … {LIMIT_MAX}"))
                 })?;
-                query.limit.replace(limit).is_some()
+                wanted.limit.replace(limit).is_some()
             }
-            "cursor" => query.cursor.replace(value).is_some(),
+            "cursor" => wanted.cursor.replace(value).is_some(),
             _ => {
                 return Err(bad(format!(
                     "unknown parameter {name:?}; there are `function`, `status`, `limit` and `cursor`"
@@ -170,7 +170,7 @@ fn parse_query(text: &str) -> Result<Query<'_>, Refusal> {
             return Err(bad(format!("`{name}` is given twice")));
         }
     }
-    Ok(query)
+    Ok(wanted)
 }
 
 /// The boot, and for each gateway a place in hexadecimal digits, or nothing.

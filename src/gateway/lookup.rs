@@ -9,6 +9,7 @@ use super::Gateway;
 use super::reply::{self, Body, Waiting};
 use crate::error::{Code, Refusal};
 use crate::id::ExecutionId;
+use crate::query::parameters;
 
 /// Longest that a read can wait for the end, in seconds.
 pub const WAIT_S_MAX: u64 = 60;
@@ -85,8 +86,7 @@ pub(super) fn expired() -> Refusal {
 
 fn wait(query: Option<&str>) -> Result<u64, Refusal> {
     let mut wait = 0;
-    for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    for (name, value) in parameters(query) {
         if name != "wait" {
             return Err(Refusal::new(
                 Code::BadRequest,

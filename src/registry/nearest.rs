@@ -18,22 +18,10 @@ pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(.., candidate)| candidate)
 }
 
-/// Levenshtein's distance in bytes, by the two-row form of the Wagner–Fischer table.
+/// Levenshtein's distance in bytes, without regard to letter case.
 fn distance(left: &str, right: &str) -> usize {
-    let right = right.as_bytes();
-    let mut above: Vec<usize> = (0..=right.len()).collect();
-    for (row, left_byte) in left.bytes().enumerate() {
-        let mut current = Vec::with_capacity(above.len());
-        current.push(row + 1);
-        for (column, right_byte) in right.iter().enumerate() {
-            let replaced = above[column] + usize::from(!left_byte.eq_ignore_ascii_case(right_byte));
-            let removed = above[column + 1] + 1;
-            let added = current[column] + 1;
-            current.push(replaced.min(removed).min(added));
-        }
-        above = current;
-    }
-    above[right.len()]
+    let bytes = |word: &str| word.to_ascii_lowercase().into_bytes();
+    strsim::generic_levenshtein(&bytes(left), &bytes(right))
 }
 
 #[cfg(test)]
@@ -50,6 +38,8 @@ mod tests {
             ("arg", Some("args")),
             ("imgae", Some("image")),
             ("images", Some("image")),
+            ("IMÄGE", Some("image")),
+            ("imÄÄe", None),
             ("colour", None),
             ("", None),
             ("im", None),

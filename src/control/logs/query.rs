@@ -1,12 +1,13 @@
 //! What a reader of lines asks for: `?tail=&since=&follow=`, and in which form.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use hyper::header::{ACCEPT, HeaderMap};
+use percent_encoding::percent_decode_str;
 
 use crate::clock::{Clock, parse_rfc3339};
 use crate::error::{Code, Refusal};
+use crate::query::parameters;
 
 /// The most lines that `tail` can ask for.
 const TAIL_MAX: usize = 1_000_000;
@@ -40,9 +41,9 @@ impl Query {
     /// `BAD_REQUEST` with the parameter and what it may be.
     pub fn read(query: Option<&str>, headers: &HeaderMap, clock: &Clock) -> Result<Self, Refusal> {
         let mut wanted = Self { tail: None, since: None, follow: false, form: form(headers) };
-        for pair in query.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = &*decoded(value);
+        for (name, value) in parameters(query) {
+            // A `+` stays one: a time has it before its offset.
+            let value = &*percent_decode_str(value).decode_utf8_lossy();
             let wrong = |may_be: String| {
                 let message = format!("{name}={value} is not what it may be: {may_be}");
                 Refusal::new(Code::BadRequest, message)
@@ -100,30 +101,6 @@ fn since(value: &str, clock: &Clock) -> Option<Duration> {
     let ago = Duration::from_secs(digits.parse::<u64>().ok()?.checked_mul(seconds_per_unit)?);
     // Longer ago than 1970 is before everything.
     Some(clock.unix(clock.now()).saturating_sub(ago))
-}
-
-/// A value with its `%3A` and the like decoded; what is not such stays as it is.
-fn decoded(value: &str) -> Cow<'_, str> {
-    if !value.contains('%') {
-        return value.into();
-    }
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((first, others)) = rest.split_first() {
-        let digits = others.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-        let code = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(|_| *first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &others[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = others;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned().into()
 }
 
 #[cfg(test)]
