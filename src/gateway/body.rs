@@ -11,13 +11,19 @@ use hyper::body::{Body as _, Incoming};
 use super::Gateway;
 use crate::error::{Code, Refusal};
 
-/// Where a request's body is.
+/// The source of a request's body.
 pub enum Source {
-    /// Still on the client's connection.
+    /// The client's connection.
     Wire(Incoming),
-    /// It was read by another listener.
+    /// Another listener, which has read it.
     Whole(Bytes),
+    /// Another listener, which found it too large and gave it up.
+    TooLarge,
 }
+
+/// Marks a request that another gateway handed on without its body, which was too large.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyWasTooLarge;
 
 /// What bodies that are being read hold together.
 ///
@@ -135,6 +141,7 @@ impl Gateway {
         match body {
             Source::Whole(bytes) if bytes.len() > most => Err(too_large(most)),
             Source::Whole(bytes) => Ok(bytes),
+            Source::TooLarge => Err(too_large(most)),
             Source::Wire(incoming) => {
                 let patience = Duration::from_millis(self.settings.flags.body_timeout_ms);
                 self.reading.read(incoming, most, patience).await

@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
 use super::Gateway;
-use super::body::Source;
+use super::body::{BodyWasTooLarge, Source};
 use super::cors;
 use super::listener::{Listener, ListenerKind};
 use super::origin;
@@ -102,8 +102,12 @@ pub fn served_elsewhere(path: &str, listener: &str) -> Refusal {
 /// A request that came in elsewhere, with its whole body.
 pub async fn serve_whole(gateway: &Rc<Gateway>, listener: Listener, request: WholeRequest) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    let body = match parts.extensions.get() {
+        Some(BodyWasTooLarge) => Source::TooLarge,
+        None => Source::Whole(body),
+    };
     match route(&parts.method, parts.uri.path()) {
-        Ok(call) => serve_call(gateway, call, listener, &parts, Source::Whole(body)).await,
+        Ok(call) => serve_call(gateway, call, listener, &parts, body).await,
         Err(refusal) => reply::refusal(&refusal),
     }
 }

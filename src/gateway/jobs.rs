@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Gateway;
-use super::body::Source;
+use super::body::{BodyWasTooLarge, Source};
 use super::execution::{JobSignal, RunningAttempt};
 use super::listener::Listener;
 use super::reply::{self, Body, Failure};
@@ -140,15 +140,16 @@ impl Gateway {
         parts: &Parts,
         body: Source,
     ) -> Response<Body> {
-        let body = match self.read_body_of(body, self.result_max()).await {
-            Ok(body) => body,
-            // What it means for the attempt is the owner's to settle: for it, this is too large, too.
+        match self.read_body_of(body, self.result_max()).await {
+            Ok(body) => self.ask_gateway(owner, listener, parts, body).await,
+            // Only the owner can settle the attempt, so it is told.
             Err(refusal) if refusal.code == Code::BodyTooLarge => {
-                Bytes::from(vec![b' '; self.result_max().saturating_add(1)])
+                let mut parts = parts.clone();
+                parts.extensions.insert(BodyWasTooLarge);
+                self.ask_gateway(owner, listener, &parts, Bytes::new()).await
             }
-            Err(refusal) => return reply::refusal(&refusal),
-        };
-        self.ask_gateway(owner, listener, parts, body).await
+            Err(refusal) => reply::refusal(&refusal),
+        }
     }
 
     /// The largest result that can be posted, in bytes.
