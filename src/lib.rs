@@ -16,6 +16,7 @@
 //! | `scaffold` | what `picofaas new` makes |
 
 pub mod backend;
+pub mod backoff;
 pub mod boot;
 pub mod cli;
 pub mod clock;

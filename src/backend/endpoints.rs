@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Context;
+use crate::backoff::ExponentialBackoff;
 use crate::function::{Address, Function, Target, Trouble};
 use crate::hot::message::{InstanceKey, Order};
 use crate::registry::EndpointUrl;
@@ -83,9 +84,9 @@ impl Endpoints {
     pub fn look_after(self: &Rc<Self>, instance: InstanceKey) {
         let endpoints = self.clone();
         tokio::task::spawn_local(async move {
-            let mut pause = PROBE_PAUSE_MIN;
+            let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
             loop {
-                tokio::time::sleep(pause).await;
+                pauses.pause().await;
                 let at = usize::from(instance.place);
                 endpoints.resolve(at).await;
                 let slot = endpoints.slots.borrow()[at].clone();
@@ -102,7 +103,6 @@ impl Endpoints {
                         Err(error) => endpoints.complain(at, &error.to_string()),
                     }
                 }
-                pause = (pause * 2).min(PROBE_PAUSE_MAX);
             }
         });
     }

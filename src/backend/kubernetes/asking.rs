@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::member::{Change, Member, Standing};
 use super::workload::Workload;
 use crate::backend::probe;
+use crate::backoff::ExponentialBackoff;
 use crate::function::Target;
 
 /// The first pause between two looks whether a pod that was lost answers; it doubles.
@@ -22,7 +23,7 @@ impl Workload {
     pub(super) fn look_at(self: &Rc<Self>, pod: String) {
         let workload = self.clone();
         tokio::task::spawn_local(async move {
-            let mut pause = LOOK_PAUSE_MIN;
+            let mut pauses = ExponentialBackoff::doubling(LOOK_PAUSE_MIN, LOOK_PAUSE_MAX);
             loop {
                 let address = match workload.members.borrow().get(&pod) {
                     Some(Member { standing: Standing::Lost, address: Some(address), .. }) => *address,
@@ -33,8 +34,7 @@ impl Workload {
                     workload.tell(&pod, &change.unwrap_or(Change::Nothing));
                     return;
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LOOK_PAUSE_MAX);
+                pauses.pause().await;
             }
         });
     }

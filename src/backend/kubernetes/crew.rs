@@ -17,6 +17,7 @@ use super::places::{Lost, Places};
 use super::workload::{Plan, Workload};
 use crate::backend::exit::Exit;
 use crate::backend::{Context, probe};
+use crate::backoff::ExponentialBackoff;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::Refusal;
 use crate::function::{Address, Ending, Function, Target, Trouble};
@@ -145,14 +146,13 @@ impl Crew {
     pub fn look_after(self: &Rc<Self>, instance: InstanceKey) {
         let crew = self.clone();
         tokio::task::spawn_local(async move {
-            let mut pause = PROBE_PAUSE_MIN;
+            let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
             while let Some(address) = crew.address(instance) {
                 if probe::health(&Target::Tcp(address)).await.is_ok() && crew.address(instance).is_some() {
                     crew.context.orders.send(Order::Ready { instance, started: false });
                     return;
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PROBE_PAUSE_MAX);
+                pauses.pause().await;
             }
         });
     }

@@ -17,6 +17,7 @@ use super::cluster::{Cluster, call};
 use super::job::{self, Attempt};
 use super::verdict::Failed;
 use crate::backend::Context;
+use crate::backoff::ExponentialBackoff;
 use crate::error::Code;
 use crate::function::{Function, Trouble};
 use crate::mailbox::{Awaited, JobEnd, JobStart, Kill};
@@ -158,7 +159,8 @@ impl Jobs {
         let jobs: Api<Job> = self.cluster.api();
         let until = self.context.clock.now() + nanos(time_left.saturating_sub(LAST_WORD).max(LAST_WORD));
         let left = || Duration::from_nanos(until.saturating_sub(self.context.clock.now()));
-        let (params, mut pause) = (PostParams::default(), PAUSE_MIN);
+        let (params, mut pauses) =
+            (PostParams::default(), ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX));
         loop {
             let made = call(jobs.create(&params, object));
             // One that hangs must not take the time in which its reason would be told. Should the Job be made
@@ -178,8 +180,7 @@ impl Jobs {
                 return Err(JobEnd { code: Code::KubeUnavailable, reason, exited_with_0: false });
             }
             self.complain(&format!("the Kubernetes API server could not be reached: {why}"));
-            tokio::time::sleep(pause.min(left)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            tokio::time::sleep(pauses.next_pause().min(left)).await;
         }
     }
 
@@ -201,7 +202,7 @@ impl Jobs {
         let comes_until = clock.now() + nanos(coming);
         tokio::task::spawn_local(async move {
             let deleted = async {
-                let mut pause = PAUSE_MIN;
+                let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
                 loop {
                     match call(jobs.delete(&name, &DeleteParams::background())).await {
                         Err(Failed::Later(_)) => {}
@@ -210,8 +211,7 @@ impl Jobs {
                         Ok(_) | Err(Failed::NotFound | Failed::Exists) => return None,
                         Err(Failed::Refused(end)) => return Some(end.reason),
                     }
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
+                    pauses.pause().await;
                 }
             };
             let why = match tokio::time::timeout(DELETE_PATIENCE, deleted).await {

@@ -21,6 +21,7 @@ use super::template::{EXECUTION, FUNCTION};
 use super::turns::{Turn, Turns};
 use super::verdict::{Failed, of_error};
 use crate::backend::output::{Lines, Tail};
+use crate::backoff::ExponentialBackoff;
 use crate::id::ExecutionId;
 use crate::mailbox::{Answer, Awaited, question};
 
@@ -317,7 +318,7 @@ impl PodLogs {
     /// Reads the rest of a log, again and again while the API server is away.
     async fn read_late(&self, log: &PodLog, answer: Answer<Tail>) {
         let _reader = log.reader.take().await;
-        let mut pause = PAUSE_MIN;
+        let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
         loop {
             let asked = {
                 let _place = self.reads.take().await;
@@ -326,9 +327,8 @@ impl PodLogs {
             match asked {
                 Asked::Read => return answer.send(log.tail.clone()),
                 Asked::Gone => return,
-                Asked::Later => tokio::time::sleep(pause).await,
+                Asked::Later => pauses.pause().await,
             }
-            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
@@ -341,7 +341,9 @@ impl PodLogs {
 
     /// Follows a log until its pod is over.
     async fn keep_following(&self, log: &PodLog) {
-        let mut pause = PAUSE_MIN;
+        let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
+        // A first turn without lines is followed by the second pause.
+        pauses.next_pause();
         while !log.is_over.get() {
             let before = log.mark();
             {
@@ -360,9 +362,11 @@ impl PodLogs {
                 }
             }
             // A container that has ended, and is not there again, is not asked for all the time.
-            pause = if log.mark() == before { (pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
+            if log.mark() != before {
+                pauses.reset();
+            }
             if !log.is_over.get() {
-                tokio::time::sleep(pause).await;
+                pauses.pause().await;
             }
         }
     }

@@ -16,7 +16,7 @@ use kube::{Api, ResourceExt};
 use super::logs::PodLogs;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use super::verdict;
-use super::watching::{Pauses, Watched, watched};
+use super::watching::{Watched, watch_backoff, watched};
 use crate::error::Code;
 use crate::mailbox::{Answer, Awaited, JobEnd, question};
 
@@ -93,7 +93,7 @@ impl Pods {
     /// Watches for ever.
     pub async fn watch(self: Rc<Self>, pods: Api<Pod>, logs: Rc<PodLogs>) {
         let ours = watched().labels(&format!("{MANAGED_BY}={PICOFAAS}"));
-        let mut events = std::pin::pin!(watcher(pods, ours).backoff(Pauses::default()));
+        let mut events = std::pin::pin!(watcher(pods, ours).backoff(watch_backoff()));
         // Filled between the beginning and the end of a list.
         let mut listed: HashMap<String, BTreeSet<String>> = HashMap::new();
         let mut watch = Watched::new("pods");

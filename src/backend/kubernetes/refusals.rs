@@ -12,13 +12,13 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 
 use super::pods::Pods;
-use super::watching::{Pauses, Watched, watched};
+use super::watching::{Watched, watch_backoff, watched};
 use super::{template, verdict};
 
 /// Watches for ever.
 pub async fn watch(pods: Rc<Pods>, events: Api<Told>) {
     let failures = watched().fields("reason=FailedCreate");
-    let mut stream = std::pin::pin!(watcher(events, failures).backoff(Pauses::default()));
+    let mut stream = std::pin::pin!(watcher(events, failures).backoff(watch_backoff()));
     let mut watch = Watched::new("events");
     while let Some(told) = stream.next().await {
         match watch.event(told) {

@@ -6,6 +6,7 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 
 use super::calls::permission;
+use crate::backoff::ExponentialBackoff;
 
 /// How long one watch lasts, in seconds; a connection that died silently is noticed at most 5 s later.
 const WATCH_S: u32 = 60;
@@ -16,28 +17,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// The pauses before a watch of ours is begun again: short, because what it does not tell is not known,
 /// and there are only a few of them.
-#[derive(Debug)]
-pub struct Pauses(Duration);
-
-impl Default for Pauses {
-    fn default() -> Self {
-        Self(PAUSE_MIN)
-    }
+#[must_use]
+pub fn watch_backoff() -> ExponentialBackoff {
+    ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX)
 }
 
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let pause = self.0;
-        self.0 = (pause * 2).min(PAUSE_MAX);
-        Some(pause)
-    }
-}
-
-impl Backoff for Pauses {
+impl Backoff for ExponentialBackoff {
     fn reset(&mut self) {
-        *self = Self::default();
+        ExponentialBackoff::reset(self);
     }
 }
 

@@ -21,6 +21,7 @@ use super::sighting::Trouble;
 use super::template::{FUNCTION, name_of};
 use super::verdict::Failed;
 use super::workload::{Plan, Workload};
+use crate::backoff::ExponentialBackoff;
 use crate::id::{Entropy, Token};
 
 /// The first pause after a call that failed; it doubles.
@@ -47,15 +48,14 @@ impl Workload {
     }
 
     async fn write(self: Rc<Self>) {
-        let mut pause = PAUSE_MIN;
+        let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
         loop {
             match self.step().await {
                 Ok(Step::Done) => break,
-                Ok(Step::More) => pause = PAUSE_MIN,
+                Ok(Step::More) => pauses.reset(),
                 Err(trouble) => {
                     self.set_trouble(Some(trouble));
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
+                    pauses.pause().await;
                 }
             }
         }

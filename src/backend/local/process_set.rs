@@ -12,6 +12,7 @@ use super::process::{Process, StartOptions};
 use crate::backend::Context;
 use crate::backend::exit::describe;
 use crate::backend::probe;
+use crate::backoff::ExponentialBackoff;
 use crate::clock::Nanos;
 use crate::function::{Address, Ending, Function, Target, Trouble};
 use crate::hot::message::{InstanceKey, Order};
@@ -184,7 +185,7 @@ impl ProcessSet {
         let set = self.clone();
         tokio::task::spawn_local(async move {
             let socket = Target::Unix(set.socket(instance));
-            let mut pause = PROBE_PAUSE_MIN;
+            let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX * 4);
             let started = set.context.clock.now();
             let patience = set.context.settings.flags.start_timeout_ms * 1_000_000;
             while set.is_running(instance) {
@@ -198,8 +199,7 @@ impl ProcessSet {
                     set.stop(instance);
                     return;
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PROBE_PAUSE_MAX * 4);
+                pauses.pause().await;
             }
         });
     }
@@ -324,13 +324,12 @@ impl ProcessSet {
         let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);
         let target = Target::Unix(socket);
         let answers = async {
-            let mut pause = PROBE_PAUSE_MIN;
+            let mut pauses = ExponentialBackoff::by_quarters(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
             loop {
                 if let Ok(()) = probe::health(&target).await {
                     return;
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause + pause / 4).min(PROBE_PAUSE_MAX);
+                pauses.pause().await;
             }
         };
         let early = tokio::select! {
@@ -362,7 +361,8 @@ impl ProcessSet {
     fn failed_once(&self, trouble: Trouble, pause_max: Duration) {
         let failures = self.failures.get() + 1;
         self.failures.set(failures);
-        let pause = PAUSE_MIN.saturating_mul(1 << (failures - 1).min(16)).min(pause_max);
+        let before = usize::try_from(failures - 1).unwrap_or(usize::MAX);
+        let pause = ExponentialBackoff::doubling(PAUSE_MIN, pause_max).nth(before).unwrap_or(pause_max);
         let pause_ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         self.not_before.set(self.context.clock.now() + pause_ns);
         tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{trouble}");

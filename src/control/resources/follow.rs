@@ -13,7 +13,7 @@ use super::object::FunctionObject;
 use super::refused::ask;
 use super::standing::Standing;
 use super::{Invalid, Known, Resources};
-use crate::backend::kubernetes::watching::{Pauses, Watched, watched};
+use crate::backend::kubernetes::watching::{Watched, watch_backoff, watched};
 use crate::control::Control;
 use crate::error::{Code, Refusal};
 use crate::registry::{ExecutionMode, FunctionSpec, SpecError};
@@ -24,7 +24,7 @@ const RETRY_PERIOD: Duration = Duration::from_secs(5);
 impl Control {
     /// Follows Function objects for ever.
     pub async fn follow(self: Rc<Self>, resources: Rc<Resources>) {
-        let mut events = std::pin::pin!(watcher(resources.api.clone(), watched()).backoff(Pauses::default()));
+        let mut events = std::pin::pin!(watcher(resources.api.clone(), watched()).backoff(watch_backoff()));
         let mut listed = HashSet::new();
         let mut watch = Watched::new("functions");
         while let Some(told) = events.next().await {
