@@ -196,6 +196,15 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     })
 }
 
+/// Treatment of promised results that were not read yet when the control plane stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreadResults {
+    /// Wait for their readers.
+    Await,
+    /// Drop them.
+    Drop,
+}
+
 impl Running {
     /// Stops in order: no new invocations, then the end of those accepted (at most `patience`),
     /// then the gateways, the scheduler and the instances. Answers whether everything accepted
@@ -203,7 +212,7 @@ impl Running {
     ///
     /// # Errors
     /// Where a thread had failed.
-    pub async fn stop(self, patience: Duration, wait_for_readers: bool) -> anyhow::Result<bool> {
+    pub async fn stop(self, patience: Duration, unread: UnreadResults) -> anyhow::Result<bool> {
         let control = &self.control;
         control.draining.set(true);
         control.logs.finish();
@@ -214,7 +223,7 @@ impl Running {
             }
         }
         let over = async {
-            while control.live() > 0 || (wait_for_readers && control.unread() > 0) {
+            while control.live() > 0 || (unread == UnreadResults::Await && control.unread() > 0) {
                 tokio::time::sleep(LOOK).await;
             }
         };

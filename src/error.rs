@@ -388,13 +388,16 @@ impl Refusal {
         }
     }
 
-    /// For the name of a function that is not registered; it may be one of those that were not read from the
-    /// cluster yet, where that is so.
+    /// For a name that is not registered while the functions of the cluster were not read yet: it may be one
+    /// of them.
     #[must_use]
-    pub fn unknown_function(name: &str, is_registry_unread: bool) -> Self {
-        if is_registry_unread {
-            return Self::unread(&format!(", and {name:?} may be one of them"));
-        }
+    pub fn unread_function(name: &str) -> Self {
+        Self::unread(&format!(", and {name:?} may be one of them"))
+    }
+
+    /// For the name of a function that is not registered.
+    #[must_use]
+    pub fn unknown_function(name: &str) -> Self {
         let message = format!("there is no function {name:?}; GET /v1/functions lists those there are");
         Self::new(Code::FunctionNotFound, message)
     }

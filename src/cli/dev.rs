@@ -9,7 +9,7 @@ use tokio::runtime::LocalOptions;
 
 use super::stop::StopSignals;
 use crate::backend::output::Lines;
-use crate::boot;
+use crate::boot::{self, UnreadResults};
 use crate::config::{ServeArgs, Settings, between};
 use crate::dev::dev_server::DevServer;
 use crate::dev::terminal::say;
@@ -87,7 +87,7 @@ async fn develop(dir: PathBuf, build_limit: Duration, settings: Settings) -> any
     say("stopping …");
     let stop = async {
         server.close().await;
-        running.stop(patience, false).await
+        running.stop(patience, UnreadResults::Drop).await
     };
     tokio::select! {
         stopped = stop => {

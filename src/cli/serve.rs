@@ -8,7 +8,7 @@ use tokio::runtime::LocalOptions;
 
 use super::stop::StopSignals;
 use crate::backend::output::Lines;
-use crate::boot::{self, Running};
+use crate::boot::{self, Running, UnreadResults};
 use crate::config::{ServeArgs, Settings};
 use crate::registry::load_dir;
 
@@ -61,7 +61,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let received_again = signals.received().await;
     tracing::info!(drain_s = drain.as_secs(), "draining");
     tokio::select! {
-        stopped = running.stop(drain, true) => {
+        stopped = running.stop(drain, UnreadResults::Await) => {
             let in_time = stopped?;
             tracing::info!(in_time, "stopped");
             Ok(())

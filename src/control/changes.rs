@@ -287,7 +287,7 @@ impl Control {
     /// The refusal for a name that is not registered here.
     #[must_use]
     pub fn unknown(&self, name: &str) -> Refusal {
-        Refusal::unknown_function(name, self.is_unread())
+        if self.is_unread() { Refusal::unread_function(name) } else { Refusal::unknown_function(name) }
     }
 
     /// Whether there may be functions in the cluster that were not read yet.

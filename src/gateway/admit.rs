@@ -212,7 +212,10 @@ impl Gateway {
 
     #[cold]
     fn unknown(&self, name: &str) -> Refusal {
-        Refusal::unknown_function(name, self.rings.registry_unread.load(Ordering::Acquire))
+        if self.rings.registry_unread.load(Ordering::Acquire) {
+            return Refusal::unread_function(name);
+        }
+        Refusal::unknown_function(name)
     }
 
     fn check_draining(&self) -> Result<(), (Rejection, Refusal)> {

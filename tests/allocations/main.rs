@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use picofaas::backend::output::Lines;
-use picofaas::boot::{self, Role};
+use picofaas::boot::{self, Role, UnreadResults};
 use picofaas::config::{ServeArgs, Settings};
 use picofaas::registry::parse_function;
 
@@ -186,7 +186,7 @@ fn measure(flags: &[&str]) -> [(u64, u64); 2] {
             // sleep: the control thread serves while the client's thread works.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        running.stop(Duration::from_secs(5), false).await.unwrap();
+        running.stop(Duration::from_secs(5), UnreadResults::Drop).await.unwrap();
         client.join().unwrap()
     })
 }

@@ -54,6 +54,15 @@ struct ProcessResources {
     followers: Vec<AbortHandle>,
 }
 
+/// The way in which the handle of a process comes to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HandleEnd {
+    /// The process was waited for.
+    Awaited,
+    /// The handle was dropped before, perhaps with the runtime.
+    Dropped,
+}
+
 impl Process {
     /// Starts `local.command` of a function within its limits.
     ///
@@ -130,7 +139,7 @@ impl Process {
         let mut exit = Exit::from(self.child.wait().await?);
         if let Some(resources) = self.resources.take() {
             exit = resources.cgroups.judge(exit);
-            resources.give_back(&self.context, true);
+            resources.give_back(&self.context, HandleEnd::Awaited);
         }
         self.exit = Some(exit);
         Ok(exit)
@@ -171,7 +180,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         if let Some(resources) = self.resources.take() {
             // The child itself is killed with its handle.
-            resources.give_back(&self.context, false);
+            resources.give_back(&self.context, HandleEnd::Dropped);
         }
         self.forget_socket();
     }
@@ -187,13 +196,13 @@ impl ProcessResources {
 
     /// Kills what is left and gives its resources back. The number of its group is free from here
     /// on and may become another's, so the group is not signalled again.
-    fn give_back(self, context: &Context, reaped: bool) {
+    fn give_back(self, context: &Context, end: HandleEnd) {
         self.signal(Signal::KILL);
         // Reaped or not, nobody waits for it any more: the next look at our children reaps it.
         self.started.reaped();
         context.limits.release(self.cgroups);
         // While the runtime itself ends, nothing can be spawned; the clock's next look does it.
-        if context.children.end(self.number) && reaped {
+        if context.children.end(self.number) && end == HandleEnd::Awaited {
             context.children.pursue();
         }
         context.final_output.borrow_mut().add(self.followers, context.clock.now());

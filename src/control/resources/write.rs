@@ -108,7 +108,7 @@ impl Control {
         let change = json!({ "spec": { "replicas": { "min": replicas } } });
         match ask(resources.api.patch(name, &PatchParams::default(), &Patch::Merge(change))).await {
             Ok(object) => self.apply_object(resources, &object).await,
-            Err(Refused::NotFound) => Err(Refusal::unknown_function(name, false)),
+            Err(Refused::NotFound) => Err(Refusal::unknown_function(name)),
             Err(refused) => Err(refused.told()),
         }
     }
@@ -124,7 +124,7 @@ impl Control {
         name: &str,
     ) -> Result<(), Refusal> {
         // It becomes part of a path.
-        let name = FunctionName::new(name).map_err(|_| Refusal::unknown_function(name, false))?;
+        let name = FunctionName::new(name).map_err(|_| Refusal::unknown_function(name))?;
         let _turn = resources.turn.lock().await;
         match ask(resources.api.delete(name.as_str(), &DeleteParams::orphan())).await {
             Ok(answer) => {
@@ -137,7 +137,7 @@ impl Control {
             Err(Refused::NotFound) => {
                 let was_served = self.functions.borrow().contains_key(name.as_str());
                 self.forget_named(resources, name.as_str()).await;
-                if was_served { Ok(()) } else { Err(Refusal::unknown_function(name.as_str(), false)) }
+                if was_served { Ok(()) } else { Err(Refusal::unknown_function(name.as_str())) }
             }
             Err(refused) => Err(refused.told()),
         }
