@@ -36,7 +36,7 @@ use crate::mailbox::{Announcement, JobStart};
 use crate::registry::ExecutionMode;
 use kubernetes::crew::Crew;
 use local::children::Children;
-use local::jobs::Jobs;
+use local::job_processes::JobProcesses;
 use local::limits::Limits;
 use local::process_set::ProcessSet;
 
@@ -112,7 +112,7 @@ pub enum Backend {
     /// Local processes that stay.
     ProcessSet(Rc<ProcessSet>),
     /// A local process for each attempt.
-    Jobs(Rc<Jobs>),
+    JobProcesses(Rc<JobProcesses>),
     /// A Job of Kubernetes for each attempt.
     KubeJobs(Rc<kubernetes::jobs::Jobs>),
     /// Pods of a Deployment, which stay.
@@ -153,7 +153,7 @@ impl Backend {
                         cluster.clone(),
                         function.clone(),
                     )),
-                    None => Self::Jobs(Jobs::new(context.clone(), function.clone())),
+                    None => Self::JobProcesses(JobProcesses::new(context.clone(), function.clone())),
                 }
             }
         }
@@ -164,7 +164,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.start_wanted(),
             Self::Crew(crew) => crew.start_wanted(),
-            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => return false,
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => return false,
         }
         true
     }
@@ -172,7 +172,7 @@ impl Backend {
     /// Starts the process or Job of one attempt of a `JOB`.
     pub fn start_job(&self, start: JobStart) {
         match self {
-            Self::Jobs(jobs) => jobs.start(start),
+            Self::JobProcesses(jobs) => jobs.start(start),
             Self::KubeJobs(jobs) => jobs.start(start),
             // Dropped, which tells the waiting gateway.
             Self::ProcessSet(_) | Self::Crew(_) | Self::Endpoints(_) => {}
@@ -186,7 +186,7 @@ impl Backend {
             Self::Crew(crew) => crew.look_after(instance),
             Self::Endpoints(endpoints) => endpoints.look_after(instance),
             // Its stand-in is never found wanting.
-            Self::Jobs(_) | Self::KubeJobs(_) => {}
+            Self::JobProcesses(_) | Self::KubeJobs(_) => {}
         }
     }
 
@@ -197,7 +197,7 @@ impl Backend {
             Self::Crew(crew) => crew.announced(announcement),
             // None announces itself: a local process is asked for its health, a job is called by nobody,
             // and an endpoint was named at its registration.
-            Self::ProcessSet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
+            Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
         }
     }
 
@@ -206,7 +206,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.stop(instance),
             Self::Crew(crew) => crew.stop(instance),
-            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
 
@@ -216,7 +216,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.count(),
             Self::Crew(crew) => crew.count(),
-            Self::Jobs(jobs) => jobs.count(),
+            Self::JobProcesses(jobs) => jobs.count(),
             Self::KubeJobs(jobs) => jobs.count(),
             Self::Endpoints(endpoints) => endpoints.count(),
         }
@@ -226,7 +226,7 @@ impl Backend {
     #[must_use]
     pub fn is_per_attempt(&self) -> bool {
         match self {
-            Self::Jobs(_) | Self::KubeJobs(_) => true,
+            Self::JobProcesses(_) | Self::KubeJobs(_) => true,
             Self::ProcessSet(_) | Self::Crew(_) | Self::Endpoints(_) => false,
         }
     }
@@ -237,7 +237,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => Some(processes.min()),
             Self::Crew(crew) => Some(crew.min()),
-            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
         }
     }
 
@@ -246,7 +246,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.set_min(min),
             Self::Crew(crew) => crew.set_min(min),
-            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
 
@@ -256,7 +256,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.was_ready() || processes.min() == 0,
             Self::Crew(crew) => crew.can_serve(),
-            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
         }
     }
 
@@ -265,7 +265,7 @@ impl Backend {
     pub fn is_empty(&self) -> bool {
         match self {
             Self::ProcessSet(processes) => processes.is_empty(),
-            Self::Jobs(jobs) => jobs.count() == 0,
+            Self::JobProcesses(jobs) => jobs.count() == 0,
             Self::KubeJobs(jobs) => jobs.count() == 0,
             Self::Crew(_) | Self::Endpoints(_) => true,
         }
@@ -278,7 +278,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.is_empty(),
             // Each ends with the attempt that it was started for. Pods go with the Deployment.
-            Self::Jobs(_) | Self::KubeJobs(_) | Self::Crew(_) | Self::Endpoints(_) => true,
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Crew(_) | Self::Endpoints(_) => true,
         }
     }
 
@@ -287,7 +287,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.wind_down(),
             Self::Crew(crew) => crew.wind_down(),
-            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
 
@@ -297,7 +297,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => !processes.is_empty(),
             Self::Crew(crew) => crew.reap(now),
-            Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => false,
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => false,
         }
     }
 
@@ -306,7 +306,9 @@ impl Backend {
     pub fn close(&self) {
         match self {
             Self::Crew(crew) => crew.close(),
-            Self::ProcessSet(_) | Self::Jobs(_) | Self::KubeJobs(_) | Self::Endpoints(_) => self.stop_own(),
+            Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {
+                self.stop_own()
+            }
         }
     }
 
@@ -315,7 +317,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.close(),
             // Each ends with the attempt that it was started for.
-            Self::Jobs(_) | Self::KubeJobs(_) => {}
+            Self::JobProcesses(_) | Self::KubeJobs(_) => {}
             Self::Crew(_) => {}
             Self::Endpoints(endpoints) => endpoints.close(),
         }

@@ -1,5 +1,5 @@
 //! An attempt with a process of its own: it fetches its input and posts its result on the runtime
-//! listener (`gateway::jobs`), and control starts, watches and kills it (`backend::local::jobs`).
+//! listener (`gateway::jobs`), and control starts, watches and kills it (`backend::local::job_processes`).
 //!
 //! The answer is given at the post; the permit is free when the process is gone.
 

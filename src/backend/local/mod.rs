@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `process_set` | the instances of one lane: started, watched, replaced, stopped |
-//! | `jobs` | the processes of one lane that take one attempt each |
+//! | `job_processes` | the processes of one lane that take one attempt each |
 //! | `process` | one local process, from its start until nothing of it is left |
 //! | `children` | the processes that are our children, and those left to us |
 //! | `limits` | limits of local processes, and their means |
@@ -13,7 +13,7 @@
 pub mod cgroup;
 pub mod children;
 
-pub mod jobs;
+pub mod job_processes;
 pub mod limits;
 pub mod process;
 pub mod process_set;

@@ -13,13 +13,13 @@ use crate::mailbox::{JobEnd, JobStart};
 
 /// The processes of one lane, one per attempt.
 #[derive(Debug)]
-pub struct Jobs {
+pub struct JobProcesses {
     context: Rc<Context>,
     function: Arc<Function>,
     running: Cell<u32>,
 }
 
-impl Jobs {
+impl JobProcesses {
     /// The processes of this function's lane; none runs yet.
     #[must_use]
     pub fn new(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
