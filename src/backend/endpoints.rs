@@ -14,13 +14,13 @@ use crate::function::{Address, Function, Target, Trouble};
 use crate::hot::message::{InstanceKey, Order};
 use crate::registry::EndpointUrl;
 
-/// How often names are resolved again.
+/// Period at which names are resolved again.
 const RESOLVE_PERIOD: Duration = Duration::from_secs(10);
 /// The first pause between two looks whether an endpoint is back.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause between two such looks.
 const PROBE_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How long an endpoint may take to accept a connection.
+/// Longest wait for an endpoint to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ impl Endpoints {
         endpoints
     }
 
-    /// How many there are.
+    /// Number of endpoints.
     #[must_use]
     pub fn count(&self) -> u32 {
         u32::try_from(self.function.addresses.len()).unwrap_or(u32::MAX)

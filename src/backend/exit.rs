@@ -1,8 +1,8 @@
-//! How a process ended.
+//! The end of a process.
 
 use std::process::ExitStatus;
 
-/// How a local process ended.
+/// The end of a local process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// By itself, with this status.
@@ -37,7 +37,7 @@ impl Exit {
     }
 }
 
-/// How a process ended, for people.
+/// Describes the end of a process to people.
 #[must_use]
 pub fn describe(exit: Exit) -> String {
     match exit {

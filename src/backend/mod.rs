@@ -210,7 +210,7 @@ impl Backend {
         }
     }
 
-    /// How many instances there are, starting ones included.
+    /// Number of instances, starting ones included.
     #[must_use]
     pub fn count(&self) -> u32 {
         match self {
@@ -231,7 +231,7 @@ impl Backend {
         }
     }
 
-    /// How many are kept running; `None` where that cannot be set.
+    /// Number of instances kept running; `None` where it cannot be set.
     #[must_use]
     pub fn min(&self) -> Option<u32> {
         match self {

@@ -14,11 +14,11 @@ use crate::hot::rings::Rings;
 pub struct Orders {
     rings: Arc<Rings>,
     waiting: RefCell<VecDeque<Order>>,
-    /// How many were given.
+    /// Number of orders given.
     given: Cell<u64>,
 }
 
-/// How often it is looked whether the scheduler has handled an order.
+/// Period of the check whether the scheduler has handled an order.
 const HANDLED_LOOK: Duration = Duration::from_millis(1);
 
 impl Orders {

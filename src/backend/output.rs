@@ -16,12 +16,12 @@ use crate::id::{ExecutionId, ID_LEN};
 /// Longest line that is passed on whole, in bytes as written; the rest of a longer one is a line
 /// of its own.
 const LINE_BYTES_MAX: usize = 16 * 1024;
-/// What the buffer of a stream grows to, in bytes: more than the longest line, so that there is always
+/// Largest buffer of a stream, in bytes: more than the longest line, so that there is always
 /// room to read.
 const BUFFER_BYTES_MAX: usize = 2 * LINE_BYTES_MAX;
 /// Lines kept to explain why a process ended.
 const TAIL_LINES_MAX: usize = 20;
-/// How much of what a process wrote is told as the reason of its end, in bytes.
+/// Most output of a process that is told as the reason of its end, in bytes.
 const REASON_BYTES_MAX: usize = 2000;
 /// Lines of one stream that are passed on before there is a pause.
 const TURN_LINES: usize = 500;
@@ -63,9 +63,9 @@ impl OutputStream {
 pub struct Writer {
     /// The name of the function.
     pub function: Rc<str>,
-    /// Which of its instances: the process id, or the name of the pod.
+    /// The instance that writes: the process id, or the name of the pod.
     pub instance: Rc<str>,
-    /// Where to.
+    /// The stream that is written to.
     pub stream: OutputStream,
     /// The execution that every line belongs to, where the process takes only one.
     pub execution: Option<ExecutionId>,
@@ -74,13 +74,13 @@ pub struct Writer {
 /// One line, without its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
-    /// Who wrote it.
+    /// The writer of the line.
     pub writer: &'a Writer,
     /// The execution it belongs to, where that is known.
     pub execution: Option<ExecutionId>,
-    /// What is not UTF-8 was replaced.
+    /// Text, in which invalid UTF-8 was replaced.
     pub text: &'a str,
-    /// When it was written, since the Unix epoch, where that is known; else it is written now.
+    /// Time at which it was written, since the Unix epoch, where that is known; else it is written now.
     pub written: Option<Duration>,
 }
 
@@ -130,7 +130,7 @@ struct TailBuffer {
     lines: VecDeque<String>,
     /// There were others.
     withheld: bool,
-    /// What comes from now on may be of any execution.
+    /// Output from now on may be of any execution.
     shared: bool,
 }
 
@@ -207,7 +207,7 @@ pub async fn follow(stream: impl AsyncRead + Unpin, writer: Writer, tail: Tail, 
 /// Reads a stream to its end, part by part, with a pause after every turn.
 ///
 /// # Errors
-/// Where it broke before its end. What came of the line that it broke in is not passed on.
+/// A stream that broke before its end. The beginning of its last line is not passed on.
 pub async fn read(
     mut stream: impl AsyncRead + Unpin,
     mut pass_on: impl FnMut(LinePart<'_>),
@@ -332,7 +332,7 @@ mod tests {
         Writer { function: "f".into(), instance: "1".into(), stream: OutputStream::Stdout, execution: None }
     }
 
-    /// What comes of bytes that a process writes before it ends.
+    /// Lines made of bytes that a process writes before it ends.
     fn lines_of(written: &[u8], writer: Writer) -> Vec<(Option<ExecutionId>, String)> {
         let seen = Rc::new(RefCell::new(Vec::new()));
         let sink = seen.clone();
@@ -406,7 +406,7 @@ mod tests {
         assert!(lines.len() == 2 && lines.iter().all(|(execution, _)| *execution == Some(own)), "{lines:?}");
     }
 
-    /// What is told of lines that a process writes before it ends; one with a `|` is broken off there.
+    /// The explanation made of lines that a process writes before it ends; one with a `|` is broken off there.
     fn told(written: &str, execution: Option<ExecutionId>, shared: bool) -> String {
         let (tail, lines) = (Tail::default(), Lines::to(|_| ()));
         if shared {

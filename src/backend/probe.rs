@@ -8,9 +8,9 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::function::Target;
 
-/// How long one answer may take.
+/// Longest wait for an answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// What is looked at of the answer, in bytes.
+/// Part of the answer that is looked at, in bytes.
 const ANSWER_BYTES_MAX: usize = 512;
 
 /// `GET /health` of an instance: fine where the answer is 200.

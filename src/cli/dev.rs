@@ -14,7 +14,7 @@ use crate::config::{ServeArgs, Settings, between};
 use crate::dev::dev_server::DevServer;
 use crate::dev::terminal::say;
 
-/// What the log shows: faults, but not those that are told in plainer words.
+/// Filter of the log: faults, but not those that are told in plainer words.
 pub const LOG: &str = "warn,picofaas::backend=error,picofaas::boot=error,picofaas::crash=warn";
 
 const HELP: &str = "\

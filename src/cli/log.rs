@@ -1,4 +1,4 @@
-//! What the log shows: `RUST_LOG`, or what the command says.
+//! The filter of the log: `RUST_LOG`, or the default of the command.
 
 use std::env::{self, VarError};
 

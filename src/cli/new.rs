@@ -12,7 +12,7 @@ use crate::scaffold::{Language, Scaffold, SourceTree};
 /// The source tree that this program was built in, which has the runtimes.
 const BUILT_IN: &str = env!("CARGO_MANIFEST_DIR");
 
-/// What every new function takes, as its manifest says, too.
+/// Input of every new function, as its manifest says, too.
 const EXAMPLE_INPUT: &str = r#"{"name":"Ada"}"#;
 
 const HELP: &str = "\

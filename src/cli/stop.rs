@@ -31,7 +31,7 @@ impl StopSignals {
     /// From now on they end nothing by themselves.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// An error of the kernel.
     pub fn listen() -> io::Result<Self> {
         let hang_up = if hang_ups_are_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
         Ok(Self {

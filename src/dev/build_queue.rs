@@ -132,7 +132,7 @@ impl BuildQueue {
         }
     }
 
-    /// What was built of a function is what is there: its next build ends at the first change again.
+    /// The last build of a function is of its present content: its next build ends at the first change again.
     pub fn settled(&mut self, name: &str) {
         self.ended.remove(name);
     }
@@ -184,7 +184,7 @@ impl BuildQueue {
     }
 }
 
-/// How long a build may go on when its sources have changed and that ended so many before it.
+/// Time for which a build may go on after a change of its sources that ended so many builds before it.
 fn grace(ended: u32) -> Duration {
     GRACE * 4_u32.pow(ended.saturating_sub(ENDED_SOON_MAX - 1).min(GRACE_STEPS_MAX))
 }

@@ -11,7 +11,7 @@ use ignore::WalkBuilder;
 
 /// Folders that hold what tools make. Hidden ones are passed over as well.
 const MADE_BY_TOOLS: [&str; 3] = ["target", "node_modules", "__pycache__"];
-/// How much of a file is read at once, in bytes.
+/// Bytes of a file that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Paths below a folder that count as sources: not hidden, not in `.gitignore`, not made by tools.

@@ -53,7 +53,7 @@ pub struct DevServer {
     faults: Vec<String>,
     /// Why folders are not watched, as it was told.
     unwatched: Vec<String>,
-    /// That there is no manifest was told.
+    /// The missing manifest was told.
     told_empty: bool,
     builds: BuildQueue,
     /// Longest time of one build.

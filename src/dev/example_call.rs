@@ -10,7 +10,7 @@ use crate::registry::FunctionSpec;
 /// The annotation that holds an input to try a function with, as JSON.
 pub const EXAMPLE_INPUT: &str = "picofaas.dev/example-input";
 
-/// Where a client on this machine calls a listener that may be bound to every address.
+/// URL by which a client on this machine calls a listener that may be bound to every address.
 #[must_use]
 pub fn base_url(listen: SocketAddr) -> String {
     let ip = match listen.ip() {

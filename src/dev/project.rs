@@ -12,7 +12,7 @@ use crate::registry::{ExecutionMode, FunctionSpec};
 /// Builds in a row during which the sources changed, after which it is the build that changes them.
 const UNSETTLED_MAX: u32 = 3;
 
-/// What a project needs.
+/// The next need of a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// It is served as it is written, or waits for a change.
@@ -34,23 +34,23 @@ pub struct Project {
     failed: Option<u64>,
     /// Builds in a row during which the sources changed.
     unsettled: u32,
-    /// What was last handed to control.
+    /// Specification and digest that were last handed to control.
     served: Option<(FunctionSpec, u64)>,
-    /// What control cannot run.
+    /// Specification that control cannot run.
     refused: Option<FunctionSpec>,
     /// Something changed, at this time, that is not served yet.
     pub changed_at: Option<Nanos>,
     /// Its version in force was announced.
     pub announced: bool,
-    /// That its version in force does not start was told.
+    /// The failed start of its version in force was told.
     pub troubled: bool,
     /// The last block of curl lines that was printed.
     pub shown: String,
 }
 
 impl Project {
-    /// That its program is not there, of a function whose processes are started when it is called: what
-    /// stands by for calls shows it by itself.
+    /// A message about the missing program of a function whose processes are started when it is called. A
+    /// function with standing instances shows it by itself.
     #[must_use]
     pub fn missing_program(&self) -> Option<String> {
         let spec = &self.found.spec;
@@ -91,7 +91,7 @@ impl Project {
         self.found = found;
     }
 
-    /// What it needs next.
+    /// Its next need.
     #[must_use]
     pub fn need(&self) -> Need {
         let digest = self.found.content.digest();

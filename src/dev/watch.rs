@@ -1,4 +1,4 @@
-//! Which paths changed, told when it has been quiet for a moment.
+//! Changed paths, told when it has been quiet for a moment.
 
 #![expect(
     clippy::disallowed_types,
@@ -32,9 +32,9 @@ pub struct Watch {
     folders: BTreeSet<PathBuf>,
     changes: Receiver<PathBuf>,
     pending: BTreeSet<PathBuf>,
-    /// When it is quiet, unless something comes.
+    /// Time at which it is quiet, unless something comes.
     quiet: Instant,
-    /// When what is pending is told in any case; `None` where nothing is.
+    /// Time at which pending paths are told in any case; `None` without any.
     latest: Option<Instant>,
     /// Set by notify's thread before it wakes us with a path, where it could not tell all.
     missed: Arc<AtomicBool>,

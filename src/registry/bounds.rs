@@ -1,4 +1,4 @@
-//! What the numbers of a specification may be.
+//! Bounds of the numbers of a specification.
 
 /// Range, default and unit of one number of a specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Bounds {
     pub max: u32,
     /// The value where none is given.
     pub default: u32,
-    /// What is counted, for messages.
+    /// Unit, for messages.
     pub unit: &'static str,
 }
 

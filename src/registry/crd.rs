@@ -116,7 +116,7 @@ fn functions(kind: &str) -> Vec<(PathBuf, String)> {
     entries.map(|entry| read(entry.expect("an entry").path())).collect()
 }
 
-/// What the API server takes and refuses is a test of `cargo xtask test --only manifests`, and one on a cluster.
+/// The API server's own checks are a test of `cargo xtask test --only manifests`, and one on a cluster.
 #[test]
 fn the_reader_takes_and_refuses_the_functions_that_the_definition_does() {
     let (valid, invalid) = (functions("valid"), functions("invalid"));

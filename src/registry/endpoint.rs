@@ -1,4 +1,4 @@
-//! Where a POOL function already listens.
+//! Endpoints at which a POOL function already listens.
 
 use std::{
     fmt,
@@ -33,7 +33,7 @@ pub enum EndpointUrl {
         host: String,
         /// The TCP port, 80 where the URL has none.
         port: u16,
-        /// What the request line asks for, query included; `/invoke` where the URL has no path.
+        /// Target of the request line, query included; `/invoke` where the URL has no path.
         path: String,
     },
     /// `unix:/path`, always asked for `/invoke`.
@@ -73,7 +73,7 @@ pub enum InvalidEndpoint {
 }
 
 impl EndpointUrl {
-    /// What the request line asks for: the URL's own path, or `/invoke`.
+    /// Target of the request line: the URL's own path, or `/invoke`.
     #[must_use]
     pub fn path(&self) -> &str {
         match self {

@@ -31,7 +31,7 @@ pub const RESERVED_ENV: [&str; 11] = [
 /// Longest key of a secret or config map, in bytes.
 const KEY_BYTES_MAX: usize = 253;
 
-/// What a pod may be told of itself, apart from single labels and annotations.
+/// Fields that a pod may read of itself, apart from single labels and annotations.
 const FIELD_PATHS: [&str; 9] = [
     "metadata.name",
     "metadata.namespace",
@@ -54,18 +54,18 @@ pub struct EnvVar {
     pub value: EnvValue,
 }
 
-/// What a variable is set to.
+/// Value of a variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum EnvValue {
     /// This text, which may be empty.
     #[serde(rename = "value")]
     Text(String),
-    /// What Kubernetes finds when it starts a pod.
+    /// A value that Kubernetes finds when it starts a pod.
     #[serde(rename = "valueFrom")]
     From(ValueFrom),
 }
 
-/// Where Kubernetes finds the value of one variable.
+/// Source from which Kubernetes takes the value of one variable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum ValueFrom {
     /// In a secret.
@@ -77,7 +77,7 @@ pub enum ValueFrom {
     /// In the pod itself.
     #[serde(rename = "fieldRef")]
     Field {
-        /// Which field of it, such as `spec.nodeName`.
+        /// Path of the field, such as `spec.nodeName`.
         #[serde(rename = "fieldPath")]
         path: String,
     },
@@ -101,12 +101,12 @@ pub struct EnvFrom {
     /// Put before each key; may be empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub prefix: String,
-    /// What is read.
+    /// The source that is read.
     #[serde(flatten)]
     pub source: EnvSource,
 }
 
-/// What has the keys.
+/// The object that has the keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum EnvSource {
     /// A secret.
@@ -132,7 +132,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// What stands for a value that an answer does not show.
+/// Mask of a value that an answer does not show.
 const HIDDEN: &str = "valueHidden";
 
 /// Takes the values of variables out of the JSON form of a function. Where a value is to be found stays.
@@ -232,7 +232,7 @@ fn value_from(field: &Field<'_>, findings: &mut Findings) -> Option<ValueFrom> {
     Some(if key == "secretKeyRef" { ValueFrom::Secret(reference) } else { ValueFrom::ConfigMap(reference) })
 }
 
-/// What a reference of this name refers to, for messages.
+/// Kind of object that a reference of this name refers to, for messages.
 fn kind_of(key: &str) -> &'static str {
     if key.starts_with("secret") { "a secret" } else { "a config map" }
 }

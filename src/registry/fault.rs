@@ -1,4 +1,4 @@
-//! What is wrong with a specification.
+//! Faults of a specification.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub const FAULTS_MAX: usize = 100;
 pub struct Fault {
     /// Path of the field, such as `replicas.min` or `env[2].name`. Empty for the whole.
     pub field: String,
-    /// What the field may be, and what it is instead.
+    /// Bounds of the field, and its value.
     pub message: String,
 }
 

@@ -15,12 +15,12 @@ use super::{
 /// Folders that hold what tools put there. Hidden ones are passed over as well.
 const PASSED_OVER: [&str; 3] = ["target", "node_modules", "__pycache__"];
 
-/// What a folder of manifests defines.
+/// Functions and faults of a folder of manifests.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// Every function with the file that defines it, in the order of the files.
     pub functions: Vec<(PathBuf, FunctionSpec)>,
-    /// What could not be read. The other files still count.
+    /// Files that could not be read. The other files still count.
     pub errors: Vec<ManifestError>,
 }
 

@@ -56,30 +56,30 @@ pub struct LocatedFault {
 pub enum ManifestError {
     /// The file or folder could not be read.
     Read {
-        /// Which one.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
     /// The file claims to be ours and is longer than [`MANIFEST_BYTES_MAX`].
     TooLarge {
-        /// Which one.
+        /// The file.
         path: PathBuf,
     },
     /// The file claims to be ours and is not YAML.
     Syntax {
-        /// Which one.
+        /// The file.
         path: PathBuf,
         /// Line in the file, counted from 1; 0 if none is known.
         line: u64,
         /// Column in the line, counted from 1; 0 if none is known.
         column: u64,
-        /// What is wrong there.
+        /// The fault.
         message: String,
     },
     /// Documents in the file are ours and have faults; never empty.
     Faults {
-        /// Which one.
+        /// The file.
         path: PathBuf,
         /// All of them, in the order of their lines.
         faults: Vec<LocatedFault>,

@@ -1,4 +1,4 @@
-//! What a function is: its specification, and how one is read and checked.
+//! Specifications of functions, and how they are read and checked.
 //!
 //! A specification comes through one of two doors. Over HTTP it is one flat JSON object
 //! ([`parse_function`], [`parse_function_named`]); on disk it is a YAML manifest that carries the

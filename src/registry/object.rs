@@ -34,7 +34,7 @@ impl<'t> Field<'t> {
         Self { path: String::new(), line: node.line, value: &node.value }
     }
 
-    /// What kind of value stands here, for messages.
+    /// Kind of the value, for messages.
     pub(super) fn kind(&self) -> &'static str {
         self.value.kind()
     }

@@ -57,7 +57,7 @@ pub enum SpecError {
         line: usize,
         /// Column of the fault, counted from 1; 0 right after a line's end.
         column: usize,
-        /// What is wrong there.
+        /// The fault.
         message: String,
     },
     /// It is an object, and these are the faults of its fields.
@@ -65,7 +65,7 @@ pub enum SpecError {
     Faults(#[from] Faults),
 }
 
-/// Where the name of a function comes from.
+/// Source of the name of a function.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Naming<'n> {
     /// From the specification itself, which must have one.

@@ -1,4 +1,4 @@
-//! What is said of a function's pods beyond their container: where they may run, and as whom.
+//! Settings of a function's pods beyond their container: their nodes, and their identity.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const LABEL_BYTES_MAX: usize = 63;
 /// The prefix of the labels and annotations that picofaas writes itself.
 const OWN_PREFIX: &str = "picofaas.dev/";
 
-/// What is said of a function's pods.
+/// Settings of a function's pods.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
@@ -54,20 +54,20 @@ pub struct Toleration {
     /// The key of the taint; none is every key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// How the taint's value is compared.
+    /// Operator that compares the taint's value.
     pub operator: TolerationOperator,
-    /// What it is compared with.
+    /// Value that it is compared with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub value: String,
     /// The effect of the taint; none is every effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<TaintEffect>,
-    /// How long it is tolerated, in seconds; none is for ever.
+    /// Time for which it is tolerated, in seconds; `None` is for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toleration_seconds: Option<u32>,
 }
 
-/// How the value of a taint is compared.
+/// Comparison of the value of a taint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum TolerationOperator {
     /// Any value will do.
@@ -76,7 +76,7 @@ pub enum TolerationOperator {
     Equal,
 }
 
-/// What a taint does to pods.
+/// Effect of a taint on pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum TaintEffect {
     /// Keeps new ones away.

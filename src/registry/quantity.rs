@@ -86,7 +86,7 @@ impl FromStr for Quantity {
     }
 }
 
-/// What a suffix multiplies by and divides by.
+/// Multiplier and divisor of a suffix.
 fn scale(suffix: &str) -> Option<(u128, u128)> {
     Some(match suffix {
         "" => (1, 1),

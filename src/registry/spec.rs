@@ -10,7 +10,7 @@ use super::{
 };
 use crate::fnv::Fnv1a;
 
-/// What gives a function its instances.
+/// Provider of the instances of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ExecutionMode {
@@ -41,18 +41,18 @@ impl fmt::Display for ExecutionMode {
     }
 }
 
-/// What an instance asks for and what it may use.
+/// Requests and limits of an instance.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Resources {
-    /// What is set aside for it. CPU and memory are always named, by their defaults if not by the
+    /// Requests, which are set aside for it. CPU and memory are always named, by their defaults if not by the
     /// specification.
     pub requests: ResourceList,
-    /// What it may not exceed; no CPU limit unless one is given.
+    /// Limits; no CPU limit unless one is given.
     #[serde(skip_serializing_if = "ResourceList::is_empty")]
     pub limits: ResourceList,
 }
 
-/// How the local backend builds and starts a function.
+/// Commands by which the local backend builds and starts a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Local {
     /// Commands that build it, in order.
@@ -62,7 +62,7 @@ pub struct Local {
     pub command: Vec<String>,
 }
 
-/// How many instances a WARM function has.
+/// Bounds of the number of instances of a WARM function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Replicas {
     /// Instances that stay even when idle; at most `max`.
@@ -87,7 +87,7 @@ impl Default for Replicas {
 pub struct FunctionSpec {
     /// The name, unique in a registry.
     pub name: FunctionName,
-    /// What gives it its instances.
+    /// Provider of its instances.
     pub execution_mode: ExecutionMode,
     /// The image that Kubernetes runs.
     pub image: Option<String>,
@@ -106,11 +106,11 @@ pub struct FunctionSpec {
     pub image_pull_secrets: Vec<String>,
     /// CPU and memory.
     pub resources: Resources,
-    /// What else is said of its pods.
+    /// Further settings of its pods.
     pub pod_template: PodTemplate,
-    /// How the local backend runs it.
+    /// Commands by which the local backend runs it.
     pub local: Option<Local>,
-    /// Where it already listens; not empty if and only if the mode is POOL.
+    /// Endpoints at which it already listens; not empty if and only if the mode is POOL.
     pub endpoint_urls: Vec<EndpointUrl>,
     /// Time for a whole execution, in milliseconds.
     pub timeout_ms: u32,
@@ -128,9 +128,9 @@ pub struct FunctionSpec {
     pub max_retries: u32,
     /// Bound of the first random pause before a retry, in milliseconds.
     pub retry_backoff_ms: u32,
-    /// What that bound doubles up to, in milliseconds; at least `retry_backoff_ms`.
+    /// Largest such bound, up to which it doubles, in milliseconds; at least `retry_backoff_ms`.
     pub retry_max_backoff_ms: u32,
-    /// How many instances; only WARM functions heed it.
+    /// Bounds of the number of instances; only WARM functions heed it.
     pub replicas: Replicas,
     /// Idle WARM instances above `replicas.min` stop after this, in milliseconds.
     pub idle_timeout_ms: u32,

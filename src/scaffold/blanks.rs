@@ -1,4 +1,4 @@
-//! What is filled into a template.
+//! Values that are filled into a template.
 
 use crate::registry::FunctionName;
 

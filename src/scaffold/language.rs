@@ -1,6 +1,6 @@
 //! The languages of functions, and the templates of each.
 
-/// What a function is written in.
+/// Language of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Language {
     /// With the crate `picofaas-runtime`.
@@ -71,7 +71,7 @@ const SHELL: [Template; 6] = [
 ];
 
 impl Language {
-    /// What a person calls it.
+    /// Name for people.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {

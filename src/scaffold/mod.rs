@@ -1,4 +1,4 @@
-//! What `picofaas new` makes: the folder of a function that builds, passes its test and serves.
+//! The product of `picofaas new`: the folder of a function that builds, passes its test and serves.
 //!
 //! | file | is |
 //! |---|---|
@@ -28,7 +28,7 @@ pub use source_tree::SourceTree;
 pub struct Scaffold {
     /// As a person would name it from here.
     pub folder: PathBuf,
-    /// What is in it, relative to it.
+    /// Paths of its files, relative to it.
     pub files: Vec<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! Where the runtimes are. They are not published, so a new function refers to their source.
+//! The source tree that has the runtimes. They are not published, so a new function refers to their source.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 #[derive(Debug)]
 pub struct SourceTree {
     root: PathBuf,
-    /// How a message calls it.
+    /// Its name in messages.
     named: String,
 }
 
@@ -16,7 +16,7 @@ impl SourceTree {
     /// The tree that `--runtimes` names, else `built_in`, the one that this program was built in.
     ///
     /// # Errors
-    /// Where it is not there, with the flag that names another.
+    /// A missing tree, with the flag that names another.
     pub fn find(flag: Option<&Path>, built_in: &Path) -> anyhow::Result<Self> {
         match flag {
             Some(path) => {
@@ -40,7 +40,7 @@ impl SourceTree {
     /// Makes sure that it has a file.
     ///
     /// # Errors
-    /// Where it has not.
+    /// A missing file.
     pub fn require(&self, file: &str) -> anyhow::Result<()> {
         if self.root.join(file).is_file() {
             return Ok(());

@@ -19,7 +19,7 @@ use crate::id::Entropy;
 
 /// The variable that marks the processes of an instance.
 pub const MARK: &str = "PICOFAAS_INSTANCE";
-/// How much of an environment is looked through for the mark, in bytes.
+/// Part of an environment that is searched for the mark, in bytes.
 const ENVIRONMENT_BYTES_MAX: u64 = 4 << 20;
 /// Environments that are read in one pass; the others are read in the next one.
 const ENVIRONMENTS_PER_PASS_MAX: u32 = 256;
@@ -35,16 +35,16 @@ pub type InstanceNumber = u64;
 /// Our children.
 #[derive(Debug)]
 pub struct Children {
-    /// What the mark of each of our instances begins with.
+    /// Prefix of the marks of our instances.
     prefix: String,
-    /// Where the kernel lists the children of this thread; none where it does not.
+    /// File in which the kernel lists the children of this thread; `None` where it does not.
     list: Option<PathBuf>,
     last: Cell<InstanceNumber>,
     /// Instances that run.
     live: RefCell<HashSet<InstanceNumber>>,
-    /// Those that we started and that somebody waits for; true when nobody does any more.
+    /// Processes that we started and that somebody waits for; true when nobody does any more.
     started: RefCell<HashMap<i32, bool>>,
-    /// Those that were left to us, with their instance where they are marked. Until it is reaped,
+    /// Processes that were left to us, with their instance where they are marked. Until it is reaped,
     /// a number stays the same process.
     strangers: RefCell<HashMap<i32, Option<InstanceNumber>>>,
     pursuing: Cell<bool>,
@@ -58,17 +58,17 @@ pub struct Started {
     reaped: bool,
 }
 
-/// Which of those that were left to us are to go.
+/// Selection among the processes that were left to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whom {
-    /// Those of instances that have ended.
+    /// Processes of instances that have ended.
     Orphaned,
-    /// Those of every instance of ours.
+    /// Processes of every instance of ours.
     Marked,
 }
 
 impl Children {
-    /// Of the calling thread, which must be the main one: to it the kernel gives what is left.
+    /// The children of the calling thread, which must be the main one: to it the kernel gives what is left.
     ///
     /// # Errors
     /// Where this process cannot be made a subreaper.

@@ -16,7 +16,7 @@ use crate::backend::exit::Exit;
 use crate::config::{LocalLimits, ServeArgs};
 use crate::registry::FunctionSpec;
 
-/// What is added to our own `oom_score_adj` for a function: where the whole machine runs out of
+/// Amount added to our own `oom_score_adj` for a function: where the whole machine runs out of
 /// memory, it is to go before us.
 const OOM_SCORE_MORE: i32 = 500;
 /// The largest there is.
@@ -214,7 +214,7 @@ impl Limits {
 }
 
 impl CgroupGuard {
-    /// How an instance ended, once it is known how its first process did.
+    /// The end of an instance, from the end of its first process.
     #[must_use]
     pub fn judge(&self, exit: Exit) -> Exit {
         match self.memory_bytes {

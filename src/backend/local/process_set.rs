@@ -114,13 +114,13 @@ impl ProcessSet {
         self.slots.borrow().iter().all(|slot| matches!(slot.state, ProcessState::Free))
     }
 
-    /// How many are kept running.
+    /// Number of instances kept running.
     #[must_use]
     pub fn min(&self) -> u32 {
         self.min.get()
     }
 
-    /// Sets how many are kept running, and starts what is missing.
+    /// Sets the number of instances kept running, and starts what is missing.
     pub fn set_min(self: &Rc<Self>, min: u32) {
         self.min.set(min);
         self.keep_min();

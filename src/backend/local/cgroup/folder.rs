@@ -15,7 +15,7 @@ const PERIOD_US: u64 = 100_000;
 const PERIOD_US_MAX: u64 = 1_000_000;
 /// The least time in one period (µs).
 const QUOTA_US_MIN: u64 = 1_000;
-/// How often the members of a group are looked for and killed at once.
+/// Rounds of looking for the members of a group and killing them.
 const KILL_ROUNDS_MAX: u32 = 3;
 /// A group that still holds more memory than this when its last process has gone is not used
 /// again: it would count against the next instance (bytes).
@@ -37,7 +37,7 @@ impl Folder {
     /// Makes a group that bounds nothing yet.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// An error of the kernel.
     pub fn make(path: PathBuf, version: CgroupVersion, controllers: &[Controller]) -> io::Result<Self> {
         fs::create_dir(&path)?;
         // No number of processes is this large, so the first limits are always written.
@@ -54,7 +54,7 @@ impl Folder {
     /// Bounds the next instance.
     ///
     /// # Errors
-    /// What the kernel says, with the file.
+    /// An error of the kernel, with the file.
     pub fn set(&mut self, limits: &CgroupLimits) -> io::Result<()> {
         for controller in self.controllers.clone() {
             match controller {
@@ -191,7 +191,7 @@ impl Folder {
     /// Removes it, which fails while something is in it.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// An error of the kernel.
     pub fn remove(&self) -> io::Result<()> {
         fs::remove_dir(&self.path)
     }
@@ -202,12 +202,12 @@ impl Folder {
     }
 }
 
-/// What a file says where it bounds nothing.
+/// Value of a file that bounds nothing.
 fn unset(file: &str) -> &'static str {
     if file == "memory.swap.max" { "max" } else { "0" }
 }
 
-/// How long in which period (µs), for a share in thousandths of a CPU.
+/// Quota and period (µs) of a share in thousandths of a CPU.
 fn quota(millicores: u64) -> (u64, u64) {
     let quota = millicores * (PERIOD_US / 1000);
     if quota >= QUOTA_US_MIN {

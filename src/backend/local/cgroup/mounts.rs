@@ -1,4 +1,4 @@
-//! Where our own groups are.
+//! Mount points of our own groups.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ pub struct Hierarchy {
     pub version: CgroupVersion,
     /// The folder of the group that this process is in.
     pub own: PathBuf,
-    /// What it bounds. For version 2 that is asked of `cgroup.controllers`.
+    /// Controllers that it has. For version 2 they are read from `cgroup.controllers`.
     pub controllers: Vec<Controller>,
 }
 
@@ -53,7 +53,7 @@ pub fn hierarchies(cgroup: &str, mountinfo: &str) -> Vec<Hierarchy> {
 }
 
 struct Mount<'t> {
-    /// What of the hierarchy is mounted.
+    /// The part of the hierarchy that is mounted.
     root: PathBuf,
     point: PathBuf,
     kind: &'t str,

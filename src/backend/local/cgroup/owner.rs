@@ -1,11 +1,11 @@
-//! Who a folder of groups belongs to, told by its name, so that those of the dead can be removed.
+//! The owner of a folder of groups, told by its name, so that folders of dead processes can be removed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What our folders' names begin with.
+/// Prefix of our folders' names.
 const PREFIX: &str = "picofaas-";
-/// How deep what a dead process left is looked through.
+/// Depth to which the folder of a dead process is searched.
 const DEPTH_MAX: u32 = 4;
 
 /// Identifies a process over all that ever ran here: its number is used again, its number with its
@@ -77,7 +77,7 @@ fn namespace() -> String {
     link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
 }
 
-/// When a process started (ticks since the machine did); none where there is no such process.
+/// Start time of a process (ticks since boot); `None` where there is no such process.
 fn start_of(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; after it comes the state, the third field.

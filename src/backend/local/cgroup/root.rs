@@ -13,11 +13,11 @@ use super::{CgroupLimits, CgroupVersion, Controller};
 
 /// Groups that wait for their next instance. Making and removing one costs more than entering it.
 const FREE_MAX: usize = 64;
-/// How often it is tried to remove a folder in which processes are ending.
+/// Tries to remove a folder in which processes are ending.
 const REMOVAL_ROUNDS_MAX: u32 = 200;
 /// The pause between two tries.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(1);
-/// How many folders of one process there can be, e.g. of its tests.
+/// Most folders of one process, e.g. of its tests.
 const NAMES_MAX: u32 = 64;
 
 /// Our folder in one hierarchy: a group for each instance below it.
@@ -28,11 +28,11 @@ pub struct Root {
     own: PathBuf,
     path: PathBuf,
     controllers: Vec<Controller>,
-    /// Where this process had to go, so that its own group may have others below it.
+    /// The group into which this process had to move, so that its own may have others below it.
     retreat: Option<PathBuf>,
     made: Cell<u64>,
     free: RefCell<Vec<Folder>>,
-    /// Those in which something is still ending.
+    /// Groups in which something is still ending.
     dying: RefCell<Vec<Folder>>,
 }
 
@@ -96,7 +96,7 @@ impl Root {
     /// A group for an instance: a free one, or a new one.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// An error of the kernel.
     pub fn take(&self, limits: &CgroupLimits) -> io::Result<Folder> {
         let reused = {
             let mut free = self.free.borrow_mut();
