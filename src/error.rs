@@ -1,15 +1,15 @@
-//! Everything that can be said to a client when it does not get what it asked for.
+//! Errors that clients are told.
 
 use std::borrow::Cow;
 
-use crate::registry::Fault;
+use crate::registry::FieldError;
 
 /// A stable error code: what went wrong, in one word of the contract.
 ///
-/// [`Code::status`], [`Code::as_str`] and [`Code::source`] are total: a new code does not
+/// [`ErrorCode::status`], [`ErrorCode::as_str`] and [`ErrorCode::source`] are total: a new code does not
 /// compile until it has all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Code {
+pub enum ErrorCode {
     // What the request was.
     BadRequest,
     InvalidJson,
@@ -74,7 +74,7 @@ pub enum Code {
     /// The function answered with an error of its own; its code replaces this one.
     HandlerError,
     HandlerTimeout,
-    /// The last, which is how [`Code::ALL`] is known to be complete.
+    /// The last, which is how [`ErrorCode::ALL`] is known to be complete.
     Internal,
 }
 
@@ -98,129 +98,129 @@ impl Source {
     }
 }
 
-impl Code {
+impl ErrorCode {
     /// Every code, in the order of the enum.
-    pub const ALL: [Code; 59] = [
-        Code::BadRequest,
-        Code::InvalidJson,
-        Code::CursorExpired,
-        Code::InvalidInvocation,
-        Code::InvalidFunction,
-        Code::NotFound,
-        Code::FunctionNotFound,
-        Code::ExecutionNotFound,
-        Code::ExecutionExpired,
-        Code::ExecutionLostOnRestart,
-        Code::MethodNotAllowed,
-        Code::ForeignHost,
-        Code::ForeignOrigin,
-        Code::WritesDisabled,
-        Code::ListingDisabled,
-        Code::LogsDisabled,
-        Code::LocalExecDisabled,
-        Code::Unauthorized,
-        Code::RequestTimeout,
-        Code::FunctionExists,
-        Code::VersionMismatch,
-        Code::NotScalable,
-        Code::AlreadyTerminal,
-        Code::NoLogs,
-        Code::AttemptSuperseded,
-        Code::InvalidCompletion,
-        Code::InvalidAnnouncement,
-        Code::IdempotencyMismatch,
-        Code::BodyTooLarge,
-        Code::HeadTooLarge,
-        Code::UnsupportedMediaType,
-        Code::QueueFull,
-        Code::ExecutionsFull,
-        Code::RetentionFull,
-        Code::PayloadBytesFull,
-        Code::FunctionsFull,
-        Code::Draining,
-        Code::ControlBusy,
-        Code::LogReadersFull,
-        Code::Timeout,
-        Code::QueueTimeout,
-        Code::Cancelled,
-        Code::FunctionRemoved,
-        Code::ShuttingDown,
-        Code::NoInstance,
-        Code::InstanceCrashed,
-        Code::OutOfMemory,
-        Code::KubeUnavailable,
-        Code::QuotaExceeded,
-        Code::AdmissionRefused,
-        Code::ImageUnavailable,
-        Code::ContainerConfig,
-        Code::PodEvicted,
-        Code::InvalidAnswer,
-        Code::OutputTooLarge,
-        Code::OutputNotJson,
-        Code::HandlerError,
-        Code::HandlerTimeout,
-        Code::Internal,
+    pub const ALL: [ErrorCode; 59] = [
+        ErrorCode::BadRequest,
+        ErrorCode::InvalidJson,
+        ErrorCode::CursorExpired,
+        ErrorCode::InvalidInvocation,
+        ErrorCode::InvalidFunction,
+        ErrorCode::NotFound,
+        ErrorCode::FunctionNotFound,
+        ErrorCode::ExecutionNotFound,
+        ErrorCode::ExecutionExpired,
+        ErrorCode::ExecutionLostOnRestart,
+        ErrorCode::MethodNotAllowed,
+        ErrorCode::ForeignHost,
+        ErrorCode::ForeignOrigin,
+        ErrorCode::WritesDisabled,
+        ErrorCode::ListingDisabled,
+        ErrorCode::LogsDisabled,
+        ErrorCode::LocalExecDisabled,
+        ErrorCode::Unauthorized,
+        ErrorCode::RequestTimeout,
+        ErrorCode::FunctionExists,
+        ErrorCode::VersionMismatch,
+        ErrorCode::NotScalable,
+        ErrorCode::AlreadyTerminal,
+        ErrorCode::NoLogs,
+        ErrorCode::AttemptSuperseded,
+        ErrorCode::InvalidCompletion,
+        ErrorCode::InvalidAnnouncement,
+        ErrorCode::IdempotencyMismatch,
+        ErrorCode::BodyTooLarge,
+        ErrorCode::HeadTooLarge,
+        ErrorCode::UnsupportedMediaType,
+        ErrorCode::QueueFull,
+        ErrorCode::ExecutionsFull,
+        ErrorCode::RetentionFull,
+        ErrorCode::PayloadBytesFull,
+        ErrorCode::FunctionsFull,
+        ErrorCode::Draining,
+        ErrorCode::ControlBusy,
+        ErrorCode::LogReadersFull,
+        ErrorCode::Timeout,
+        ErrorCode::QueueTimeout,
+        ErrorCode::Cancelled,
+        ErrorCode::FunctionRemoved,
+        ErrorCode::ShuttingDown,
+        ErrorCode::NoInstance,
+        ErrorCode::InstanceCrashed,
+        ErrorCode::OutOfMemory,
+        ErrorCode::KubeUnavailable,
+        ErrorCode::QuotaExceeded,
+        ErrorCode::AdmissionRefused,
+        ErrorCode::ImageUnavailable,
+        ErrorCode::ContainerConfig,
+        ErrorCode::PodEvicted,
+        ErrorCode::InvalidAnswer,
+        ErrorCode::OutputTooLarge,
+        ErrorCode::OutputNotJson,
+        ErrorCode::HandlerError,
+        ErrorCode::HandlerTimeout,
+        ErrorCode::Internal,
     ];
 
     /// The HTTP status it is answered with.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Code::BadRequest | Code::InvalidJson | Code::CursorExpired => 400,
-            Code::Unauthorized => 401,
-            Code::ForeignHost
-            | Code::ForeignOrigin
-            | Code::WritesDisabled
-            | Code::ListingDisabled
-            | Code::LogsDisabled
-            | Code::LocalExecDisabled => 403,
-            Code::NotFound
-            | Code::FunctionNotFound
-            | Code::ExecutionNotFound
-            | Code::ExecutionExpired
-            | Code::ExecutionLostOnRestart => 404,
-            Code::MethodNotAllowed => 405,
-            Code::RequestTimeout => 408,
-            Code::FunctionExists
-            | Code::NotScalable
-            | Code::AlreadyTerminal
-            | Code::AttemptSuperseded
-            | Code::NoLogs => 409,
-            Code::VersionMismatch => 412,
-            Code::BodyTooLarge => 413,
-            Code::UnsupportedMediaType => 415,
-            Code::HeadTooLarge => 431,
-            Code::InvalidInvocation
-            | Code::InvalidFunction
-            | Code::InvalidCompletion
-            | Code::InvalidAnnouncement
-            | Code::IdempotencyMismatch => 422,
-            Code::QueueFull => 429,
-            Code::InstanceCrashed
-            | Code::OutOfMemory
-            | Code::AdmissionRefused
-            | Code::ImageUnavailable
-            | Code::ContainerConfig
-            | Code::PodEvicted
-            | Code::InvalidAnswer
-            | Code::OutputTooLarge
-            | Code::OutputNotJson
-            | Code::HandlerError
-            | Code::Internal
-            | Code::FunctionRemoved => 500,
-            Code::NoInstance => 502,
-            Code::ExecutionsFull
-            | Code::RetentionFull
-            | Code::PayloadBytesFull
-            | Code::FunctionsFull
-            | Code::Draining
-            | Code::ControlBusy
-            | Code::LogReadersFull
-            | Code::KubeUnavailable
-            | Code::QuotaExceeded
-            | Code::ShuttingDown
-            | Code::Cancelled => 503,
-            Code::Timeout | Code::QueueTimeout | Code::HandlerTimeout => 504,
+            ErrorCode::BadRequest | ErrorCode::InvalidJson | ErrorCode::CursorExpired => 400,
+            ErrorCode::Unauthorized => 401,
+            ErrorCode::ForeignHost
+            | ErrorCode::ForeignOrigin
+            | ErrorCode::WritesDisabled
+            | ErrorCode::ListingDisabled
+            | ErrorCode::LogsDisabled
+            | ErrorCode::LocalExecDisabled => 403,
+            ErrorCode::NotFound
+            | ErrorCode::FunctionNotFound
+            | ErrorCode::ExecutionNotFound
+            | ErrorCode::ExecutionExpired
+            | ErrorCode::ExecutionLostOnRestart => 404,
+            ErrorCode::MethodNotAllowed => 405,
+            ErrorCode::RequestTimeout => 408,
+            ErrorCode::FunctionExists
+            | ErrorCode::NotScalable
+            | ErrorCode::AlreadyTerminal
+            | ErrorCode::AttemptSuperseded
+            | ErrorCode::NoLogs => 409,
+            ErrorCode::VersionMismatch => 412,
+            ErrorCode::BodyTooLarge => 413,
+            ErrorCode::UnsupportedMediaType => 415,
+            ErrorCode::HeadTooLarge => 431,
+            ErrorCode::InvalidInvocation
+            | ErrorCode::InvalidFunction
+            | ErrorCode::InvalidCompletion
+            | ErrorCode::InvalidAnnouncement
+            | ErrorCode::IdempotencyMismatch => 422,
+            ErrorCode::QueueFull => 429,
+            ErrorCode::InstanceCrashed
+            | ErrorCode::OutOfMemory
+            | ErrorCode::AdmissionRefused
+            | ErrorCode::ImageUnavailable
+            | ErrorCode::ContainerConfig
+            | ErrorCode::PodEvicted
+            | ErrorCode::InvalidAnswer
+            | ErrorCode::OutputTooLarge
+            | ErrorCode::OutputNotJson
+            | ErrorCode::HandlerError
+            | ErrorCode::Internal
+            | ErrorCode::FunctionRemoved => 500,
+            ErrorCode::NoInstance => 502,
+            ErrorCode::ExecutionsFull
+            | ErrorCode::RetentionFull
+            | ErrorCode::PayloadBytesFull
+            | ErrorCode::FunctionsFull
+            | ErrorCode::Draining
+            | ErrorCode::ControlBusy
+            | ErrorCode::LogReadersFull
+            | ErrorCode::KubeUnavailable
+            | ErrorCode::QuotaExceeded
+            | ErrorCode::ShuttingDown
+            | ErrorCode::Cancelled => 503,
+            ErrorCode::Timeout | ErrorCode::QueueTimeout | ErrorCode::HandlerTimeout => 504,
         }
     }
 
@@ -228,65 +228,65 @@ impl Code {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Code::BadRequest => "BAD_REQUEST",
-            Code::InvalidJson => "INVALID_JSON",
-            Code::CursorExpired => "CURSOR_EXPIRED",
-            Code::InvalidInvocation => "INVALID_INVOCATION",
-            Code::InvalidFunction => "INVALID_FUNCTION",
-            Code::NotFound => "NOT_FOUND",
-            Code::FunctionNotFound => "FUNCTION_NOT_FOUND",
-            Code::ExecutionNotFound => "EXECUTION_NOT_FOUND",
-            Code::ExecutionExpired => "EXECUTION_EXPIRED",
-            Code::ExecutionLostOnRestart => "EXECUTION_LOST_ON_RESTART",
-            Code::MethodNotAllowed => "METHOD_NOT_ALLOWED",
-            Code::ForeignHost => "FOREIGN_HOST",
-            Code::ForeignOrigin => "FOREIGN_ORIGIN",
-            Code::WritesDisabled => "WRITES_DISABLED",
-            Code::ListingDisabled => "LISTING_DISABLED",
-            Code::LogsDisabled => "LOGS_DISABLED",
-            Code::LocalExecDisabled => "LOCAL_EXEC_DISABLED",
-            Code::Unauthorized => "UNAUTHORIZED",
-            Code::RequestTimeout => "REQUEST_TIMEOUT",
-            Code::FunctionExists => "FUNCTION_EXISTS",
-            Code::VersionMismatch => "VERSION_MISMATCH",
-            Code::NotScalable => "NOT_SCALABLE",
-            Code::AlreadyTerminal => "ALREADY_TERMINAL",
-            Code::NoLogs => "NO_LOGS",
-            Code::AttemptSuperseded => "ATTEMPT_SUPERSEDED",
-            Code::InvalidCompletion => "INVALID_COMPLETION",
-            Code::InvalidAnnouncement => "INVALID_ANNOUNCEMENT",
-            Code::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
-            Code::BodyTooLarge => "BODY_TOO_LARGE",
-            Code::HeadTooLarge => "HEAD_TOO_LARGE",
-            Code::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
-            Code::QueueFull => "QUEUE_FULL",
-            Code::ExecutionsFull => "EXECUTIONS_FULL",
-            Code::RetentionFull => "RETENTION_FULL",
-            Code::PayloadBytesFull => "PAYLOAD_BYTES_FULL",
-            Code::FunctionsFull => "FUNCTIONS_FULL",
-            Code::Draining => "DRAINING",
-            Code::ControlBusy => "CONTROL_BUSY",
-            Code::LogReadersFull => "LOG_READERS_FULL",
-            Code::Timeout => "TIMEOUT",
-            Code::QueueTimeout => "QUEUE_TIMEOUT",
-            Code::Cancelled => "CANCELLED",
-            Code::FunctionRemoved => "FUNCTION_REMOVED",
-            Code::ShuttingDown => "SHUTTING_DOWN",
-            Code::NoInstance => "NO_INSTANCE",
-            Code::InstanceCrashed => "INSTANCE_CRASHED",
-            Code::OutOfMemory => "OUT_OF_MEMORY",
-            Code::KubeUnavailable => "KUBE_UNAVAILABLE",
-            Code::QuotaExceeded => "QUOTA_EXCEEDED",
-            Code::AdmissionRefused => "ADMISSION_REFUSED",
-            Code::ImageUnavailable => "IMAGE_UNAVAILABLE",
-            Code::ContainerConfig => "CONTAINER_CONFIG",
-            Code::PodEvicted => "POD_EVICTED",
-            Code::InvalidAnswer => "INVALID_ANSWER",
-            Code::OutputTooLarge => "OUTPUT_TOO_LARGE",
-            Code::OutputNotJson => "OUTPUT_NOT_JSON",
-            Code::HandlerError => "HANDLER_ERROR",
-            Code::HandlerTimeout => "HANDLER_TIMEOUT",
-            Code::Internal => "INTERNAL",
+            ErrorCode::BadRequest => "BAD_REQUEST",
+            ErrorCode::InvalidJson => "INVALID_JSON",
+            ErrorCode::CursorExpired => "CURSOR_EXPIRED",
+            ErrorCode::InvalidInvocation => "INVALID_INVOCATION",
+            ErrorCode::InvalidFunction => "INVALID_FUNCTION",
+            ErrorCode::NotFound => "NOT_FOUND",
+            ErrorCode::FunctionNotFound => "FUNCTION_NOT_FOUND",
+            ErrorCode::ExecutionNotFound => "EXECUTION_NOT_FOUND",
+            ErrorCode::ExecutionExpired => "EXECUTION_EXPIRED",
+            ErrorCode::ExecutionLostOnRestart => "EXECUTION_LOST_ON_RESTART",
+            ErrorCode::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            ErrorCode::ForeignHost => "FOREIGN_HOST",
+            ErrorCode::ForeignOrigin => "FOREIGN_ORIGIN",
+            ErrorCode::WritesDisabled => "WRITES_DISABLED",
+            ErrorCode::ListingDisabled => "LISTING_DISABLED",
+            ErrorCode::LogsDisabled => "LOGS_DISABLED",
+            ErrorCode::LocalExecDisabled => "LOCAL_EXEC_DISABLED",
+            ErrorCode::Unauthorized => "UNAUTHORIZED",
+            ErrorCode::RequestTimeout => "REQUEST_TIMEOUT",
+            ErrorCode::FunctionExists => "FUNCTION_EXISTS",
+            ErrorCode::VersionMismatch => "VERSION_MISMATCH",
+            ErrorCode::NotScalable => "NOT_SCALABLE",
+            ErrorCode::AlreadyTerminal => "ALREADY_TERMINAL",
+            ErrorCode::NoLogs => "NO_LOGS",
+            ErrorCode::AttemptSuperseded => "ATTEMPT_SUPERSEDED",
+            ErrorCode::InvalidCompletion => "INVALID_COMPLETION",
+            ErrorCode::InvalidAnnouncement => "INVALID_ANNOUNCEMENT",
+            ErrorCode::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
+            ErrorCode::BodyTooLarge => "BODY_TOO_LARGE",
+            ErrorCode::HeadTooLarge => "HEAD_TOO_LARGE",
+            ErrorCode::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            ErrorCode::QueueFull => "QUEUE_FULL",
+            ErrorCode::ExecutionsFull => "EXECUTIONS_FULL",
+            ErrorCode::RetentionFull => "RETENTION_FULL",
+            ErrorCode::PayloadBytesFull => "PAYLOAD_BYTES_FULL",
+            ErrorCode::FunctionsFull => "FUNCTIONS_FULL",
+            ErrorCode::Draining => "DRAINING",
+            ErrorCode::ControlBusy => "CONTROL_BUSY",
+            ErrorCode::LogReadersFull => "LOG_READERS_FULL",
+            ErrorCode::Timeout => "TIMEOUT",
+            ErrorCode::QueueTimeout => "QUEUE_TIMEOUT",
+            ErrorCode::Cancelled => "CANCELLED",
+            ErrorCode::FunctionRemoved => "FUNCTION_REMOVED",
+            ErrorCode::ShuttingDown => "SHUTTING_DOWN",
+            ErrorCode::NoInstance => "NO_INSTANCE",
+            ErrorCode::InstanceCrashed => "INSTANCE_CRASHED",
+            ErrorCode::OutOfMemory => "OUT_OF_MEMORY",
+            ErrorCode::KubeUnavailable => "KUBE_UNAVAILABLE",
+            ErrorCode::QuotaExceeded => "QUOTA_EXCEEDED",
+            ErrorCode::AdmissionRefused => "ADMISSION_REFUSED",
+            ErrorCode::ImageUnavailable => "IMAGE_UNAVAILABLE",
+            ErrorCode::ContainerConfig => "CONTAINER_CONFIG",
+            ErrorCode::PodEvicted => "POD_EVICTED",
+            ErrorCode::InvalidAnswer => "INVALID_ANSWER",
+            ErrorCode::OutputTooLarge => "OUTPUT_TOO_LARGE",
+            ErrorCode::OutputNotJson => "OUTPUT_NOT_JSON",
+            ErrorCode::HandlerError => "HANDLER_ERROR",
+            ErrorCode::HandlerTimeout => "HANDLER_TIMEOUT",
+            ErrorCode::Internal => "INTERNAL",
         }
     }
 
@@ -294,78 +294,78 @@ impl Code {
     #[must_use]
     pub fn source(self) -> Source {
         match self {
-            Code::InstanceCrashed
-            | Code::OutOfMemory
-            | Code::ImageUnavailable
-            | Code::ContainerConfig
-            | Code::InvalidAnswer
-            | Code::OutputTooLarge
-            | Code::OutputNotJson
-            | Code::HandlerError
-            | Code::HandlerTimeout => Source::Function,
-            Code::BadRequest
-            | Code::InvalidJson
-            | Code::CursorExpired
-            | Code::InvalidInvocation
-            | Code::InvalidFunction
-            | Code::NotFound
-            | Code::FunctionNotFound
-            | Code::ExecutionNotFound
-            | Code::ExecutionExpired
-            | Code::ExecutionLostOnRestart
-            | Code::MethodNotAllowed
-            | Code::ForeignHost
-            | Code::ForeignOrigin
-            | Code::WritesDisabled
-            | Code::ListingDisabled
-            | Code::LogsDisabled
-            | Code::LocalExecDisabled
-            | Code::Unauthorized
-            | Code::RequestTimeout
-            | Code::FunctionExists
-            | Code::VersionMismatch
-            | Code::NotScalable
-            | Code::AlreadyTerminal
-            | Code::NoLogs
-            | Code::AttemptSuperseded
-            | Code::InvalidCompletion
-            | Code::InvalidAnnouncement
-            | Code::IdempotencyMismatch
-            | Code::BodyTooLarge
-            | Code::HeadTooLarge
-            | Code::UnsupportedMediaType
-            | Code::QueueFull
-            | Code::ExecutionsFull
-            | Code::RetentionFull
-            | Code::PayloadBytesFull
-            | Code::FunctionsFull
-            | Code::Draining
-            | Code::ControlBusy
-            | Code::LogReadersFull
-            | Code::Timeout
-            | Code::QueueTimeout
-            | Code::Cancelled
-            | Code::FunctionRemoved
-            | Code::ShuttingDown
-            | Code::NoInstance
-            | Code::KubeUnavailable
-            | Code::QuotaExceeded
-            | Code::AdmissionRefused
-            | Code::PodEvicted
-            | Code::Internal => Source::Gateway,
+            ErrorCode::InstanceCrashed
+            | ErrorCode::OutOfMemory
+            | ErrorCode::ImageUnavailable
+            | ErrorCode::ContainerConfig
+            | ErrorCode::InvalidAnswer
+            | ErrorCode::OutputTooLarge
+            | ErrorCode::OutputNotJson
+            | ErrorCode::HandlerError
+            | ErrorCode::HandlerTimeout => Source::Function,
+            ErrorCode::BadRequest
+            | ErrorCode::InvalidJson
+            | ErrorCode::CursorExpired
+            | ErrorCode::InvalidInvocation
+            | ErrorCode::InvalidFunction
+            | ErrorCode::NotFound
+            | ErrorCode::FunctionNotFound
+            | ErrorCode::ExecutionNotFound
+            | ErrorCode::ExecutionExpired
+            | ErrorCode::ExecutionLostOnRestart
+            | ErrorCode::MethodNotAllowed
+            | ErrorCode::ForeignHost
+            | ErrorCode::ForeignOrigin
+            | ErrorCode::WritesDisabled
+            | ErrorCode::ListingDisabled
+            | ErrorCode::LogsDisabled
+            | ErrorCode::LocalExecDisabled
+            | ErrorCode::Unauthorized
+            | ErrorCode::RequestTimeout
+            | ErrorCode::FunctionExists
+            | ErrorCode::VersionMismatch
+            | ErrorCode::NotScalable
+            | ErrorCode::AlreadyTerminal
+            | ErrorCode::NoLogs
+            | ErrorCode::AttemptSuperseded
+            | ErrorCode::InvalidCompletion
+            | ErrorCode::InvalidAnnouncement
+            | ErrorCode::IdempotencyMismatch
+            | ErrorCode::BodyTooLarge
+            | ErrorCode::HeadTooLarge
+            | ErrorCode::UnsupportedMediaType
+            | ErrorCode::QueueFull
+            | ErrorCode::ExecutionsFull
+            | ErrorCode::RetentionFull
+            | ErrorCode::PayloadBytesFull
+            | ErrorCode::FunctionsFull
+            | ErrorCode::Draining
+            | ErrorCode::ControlBusy
+            | ErrorCode::LogReadersFull
+            | ErrorCode::Timeout
+            | ErrorCode::QueueTimeout
+            | ErrorCode::Cancelled
+            | ErrorCode::FunctionRemoved
+            | ErrorCode::ShuttingDown
+            | ErrorCode::NoInstance
+            | ErrorCode::KubeUnavailable
+            | ErrorCode::QuotaExceeded
+            | ErrorCode::AdmissionRefused
+            | ErrorCode::PodEvicted
+            | ErrorCode::Internal => Source::Gateway,
         }
     }
 }
 
-/// A request that is refused: what the client reads, and when it may come back.
+/// An error that a client is told instead of what it asked for, and when it may come back.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct ApiError {
     /// What went wrong.
-    pub code: Code,
+    pub code: ErrorCode,
     /// A sentence with the remedy.
     pub message: Cow<'static, str>,
-    /// Each fault, where there can be several.
-    pub details: Vec<Fault>,
+    /// The error of each field, where there can be several.
+    pub details: Vec<FieldError>,
     /// Seconds after which it may work, for 429 and 503.
     pub retry_after_s: Option<u32>,
     /// The rest of the request was not read: the connection is closed after the answer.
@@ -374,10 +374,10 @@ pub struct Refusal {
     pub allow: Option<&'static str>,
 }
 
-impl Refusal {
-    /// A refusal with a message and nothing else.
+impl ApiError {
+    /// An error with a message and nothing else.
     #[must_use]
-    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -399,7 +399,7 @@ impl Refusal {
     #[must_use]
     pub fn unknown_function(name: &str) -> Self {
         let message = format!("there is no function {name:?}; GET /v1/functions lists those there are");
-        Self::new(Code::FunctionNotFound, message)
+        Self::new(ErrorCode::FunctionNotFound, message)
     }
 
     /// For what only the functions of the cluster would answer, before they are read. A process that was started
@@ -407,12 +407,12 @@ impl Refusal {
     #[must_use]
     pub fn unread(and_so: &str) -> Self {
         let message = format!("the functions of the cluster were not read yet{and_so}; try again");
-        Self::new(Code::ControlBusy, message).retry_after(1)
+        Self::new(ErrorCode::ControlBusy, message).retry_after(1)
     }
 
-    /// With the faults listed.
+    /// With the errors of its fields listed.
     #[must_use]
-    pub fn with_details(mut self, details: Vec<Fault>) -> Self {
+    pub fn with_details(mut self, details: Vec<FieldError>) -> Self {
         self.details = details;
         self
     }
@@ -445,12 +445,12 @@ mod tests {
 
     #[test]
     fn the_list_of_all_codes_has_each_once_and_in_order() {
-        for (index, code) in Code::ALL.into_iter().enumerate() {
+        for (index, code) in ErrorCode::ALL.into_iter().enumerate() {
             assert_eq!(code as usize, index, "{code:?} is not where the enum has it");
         }
         assert_eq!(
-            Code::ALL.len(),
-            Code::Internal as usize + 1,
+            ErrorCode::ALL.len(),
+            ErrorCode::Internal as usize + 1,
             "a code is missing, or Internal is not the last"
         );
     }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use hyper::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::function::Function;
 use crate::gateway::history::Lost;
 use crate::gateway::listener::Listener;
@@ -53,7 +53,7 @@ pub enum Letter {
     /// Some of the executions that this gateway owns.
     List { search: Box<Search>, answer: Answer<Result<Page<Summary>, Lost>> },
     /// Whose this execution is, and where it is asked for, when it has ended.
-    Watch { id: String, found: Answer<Result<Found, Refusal>>, ended: Option<Answer<()>> },
+    Watch { id: String, found: Answer<Result<Found, ApiError>>, ended: Option<Answer<()>> },
     /// Refuse new invocations; answered when the gauges tell what was accepted.
     Drain { done: Answer<()> },
     /// End what is not over yet and close the connections; answered when they are. Requests of
@@ -80,7 +80,7 @@ pub enum Errand {
     /// An attempt needs a process of its own.
     Start(Box<JobStart>),
     /// An instance listens, and says so itself. Refused, it says it again.
-    Announce { announcement: Box<Announcement>, answer: Answer<Result<(), Refusal>> },
+    Announce { announcement: Box<Announcement>, answer: Answer<Result<(), ApiError>> },
 }
 
 /// What an instance says when it listens.
@@ -128,7 +128,7 @@ pub enum Kill {
 #[derive(Debug)]
 pub struct JobEnd {
     /// What that means for an attempt without a result.
-    pub code: Code,
+    pub code: ErrorCode,
     /// The same in words.
     pub reason: String,
     /// It says that it has posted its result.

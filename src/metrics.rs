@@ -127,7 +127,7 @@ impl Histogram {
 
 /// Why an invocation was refused at admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejection {
+pub enum RejectReason {
     /// No queue credit.
     QueueFull,
     /// No slot free for an execution.
@@ -142,27 +142,27 @@ pub enum Rejection {
     Invalid,
 }
 
-impl Rejection {
+impl RejectReason {
     /// All of them, in the order of [`Meter::rejected`].
-    pub const ALL: [Rejection; 6] = [
-        Rejection::QueueFull,
-        Rejection::ExecutionsFull,
-        Rejection::RetentionFull,
-        Rejection::PayloadBytesFull,
-        Rejection::Draining,
-        Rejection::Invalid,
+    pub const ALL: [RejectReason; 6] = [
+        RejectReason::QueueFull,
+        RejectReason::ExecutionsFull,
+        RejectReason::RetentionFull,
+        RejectReason::PayloadBytesFull,
+        RejectReason::Draining,
+        RejectReason::Invalid,
     ];
 
     /// The value of the label `reason`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Rejection::QueueFull => "queue_full",
-            Rejection::ExecutionsFull => "executions_full",
-            Rejection::RetentionFull => "retention_full",
-            Rejection::PayloadBytesFull => "payload_bytes_full",
-            Rejection::Draining => "draining",
-            Rejection::Invalid => "invalid",
+            RejectReason::QueueFull => "queue_full",
+            RejectReason::ExecutionsFull => "executions_full",
+            RejectReason::RetentionFull => "retention_full",
+            RejectReason::PayloadBytesFull => "payload_bytes_full",
+            RejectReason::Draining => "draining",
+            RejectReason::Invalid => "invalid",
         }
     }
 }
@@ -184,8 +184,8 @@ pub struct Meter {
     pub dispatched: Count,
     /// Attempts after the first.
     pub retries: Count,
-    /// Refused, by [`Rejection`].
-    pub rejected: [Count; Rejection::ALL.len()],
+    /// Refused, by [`RejectReason`].
+    pub rejected: [Count; RejectReason::ALL.len()],
     /// Answers that were the first of their instance.
     pub cold_starts: Count,
     /// Answers that came after the execution had ended.

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
-use crate::error::Refusal;
+use crate::error::ApiError;
 use crate::function::Function;
 use crate::hot::message::{InstanceKey, LaneIndex, Order};
 use crate::mailbox::{Announcement, JobStart};
@@ -192,7 +192,7 @@ impl Backend {
 
     /// An instance says that it listens. `None` where the token is none of this lane's.
     #[must_use]
-    pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), Refusal>> {
+    pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), ApiError>> {
         match self {
             Self::Crew(crew) => crew.announced(announcement),
             // None announces itself: a local process is asked for its health, a job is called by nobody,

@@ -74,15 +74,15 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 async fn register(running: &Running, folder: &Path) -> anyhow::Result<()> {
     let loaded = load_dir(folder);
     if !loaded.errors.is_empty() {
-        let faults: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
-        return Err(anyhow!("--functions {}:\n{}", folder.display(), faults.join("\n")));
+        let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
+        return Err(anyhow!("--functions {}:\n{}", folder.display(), errors.join("\n")));
     }
     for (file, spec) in loaded.functions {
         let name = spec.name.to_string();
-        running.control.put(spec).await.map_err(|refusal| {
+        running.control.put(spec).await.map_err(|error| {
             let details: Vec<String> =
-                refusal.details.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
-            anyhow!("{}: function {name}: {} {}", file.display(), refusal.message, details.join("; "))
+                error.details.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+            anyhow!("{}: function {name}: {} {}", file.display(), error.message, details.join("; "))
         })?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What instances say of themselves: who they are, and where they listen.
 
 use super::Control;
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::mailbox::Announcement;
 
 impl Control {
@@ -10,11 +10,11 @@ impl Control {
     /// # Errors
     /// `UNAUTHORIZED` where there is none; else what that backend has against it. Whoever announced
     /// tries again.
-    pub fn announced(&self, announcement: &Announcement) -> Result<(), Refusal> {
+    pub fn announced(&self, announcement: &Announcement) -> Result<(), ApiError> {
         let lanes = self.lanes.borrow();
         lanes.values().find_map(|lane| lane.backend.announced(announcement)).unwrap_or_else(|| {
-            Err(Refusal::new(
-                Code::Unauthorized,
+            Err(ApiError::new(
+                ErrorCode::Unauthorized,
                 "no function here has instances with this token; PICOFAAS_TOKEN and PICOFAAS_RUNTIME_URL must be those that picofaas gives to WARM pods in Kubernetes",
             ))
         })

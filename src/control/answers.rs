@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Control, Registered};
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::function::Function;
 use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::gateway::listener::Listener;
@@ -51,7 +51,7 @@ impl Control {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let call = match route(&method, uri.path()) {
             Ok(call) => call,
-            Err(refusal) => return reply::refusal(&refusal),
+            Err(error) => return reply::error(&error),
         };
         let answered = match call {
             Call::Invoke(_) | Call::Enqueue(_) => {
@@ -81,7 +81,7 @@ impl Control {
             Call::DeleteFunction(name) => self.remove(name).await.map(|()| reply::no_content()),
             Call::PutReplicas(name) => self.put_replicas(name, listener, request.body()).await,
         };
-        answered.unwrap_or_else(|refusal| reply::refusal(&refusal))
+        answered.unwrap_or_else(|error| reply::error(&error))
     }
 
     /// A call that a gateway must answer.
@@ -90,8 +90,9 @@ impl Control {
             Some(gateway) => gateway.ask(listener, request).await,
             None => None,
         };
-        answer
-            .unwrap_or_else(|| reply::refusal(&Refusal::new(Code::Draining, "the control plane is stopping")))
+        answer.unwrap_or_else(|| {
+            reply::error(&ApiError::new(ErrorCode::Draining, "the control plane is stopping"))
+        })
     }
 
     /// Gateways take turns at the invocations that come in here.
@@ -101,7 +102,7 @@ impl Control {
     }
 
     /// Fails when the scheduler does not tick though it was woken.
-    async fn healthz(&self) -> Result<Response<Body>, Refusal> {
+    async fn healthz(&self) -> Result<Response<Body>, ApiError> {
         let before = self.rings.ticks.load(Ordering::Relaxed);
         self.rings.wake_scheduler();
         let ticks = async {
@@ -113,16 +114,16 @@ impl Control {
         };
         match tokio::time::timeout(TICK_PATIENCE, ticks).await {
             Ok(()) => Ok(reply::json(200, "{\"status\":\"ok\"}")),
-            Err(_) => Err(Refusal::new(
-                Code::ShuttingDown,
+            Err(_) => Err(ApiError::new(
+                ErrorCode::ShuttingDown,
                 format!("the scheduler has not ticked for {} ms", TICK_PATIENCE.as_millis()),
             )),
         }
     }
 
-    fn readyz(&self) -> Result<Response<Body>, Refusal> {
+    fn readyz(&self) -> Result<Response<Body>, ApiError> {
         if self.draining.get() {
-            return Err(Refusal::new(Code::Draining, "the control plane is stopping"));
+            return Err(ApiError::new(ErrorCode::Draining, "the control plane is stopping"));
         }
         if !self.loaded.get() {
             let missing = match &self.resources {
@@ -132,7 +133,7 @@ impl Control {
                 }
                 None => "the registry is being loaded".to_owned(),
             };
-            return Err(Refusal::new(Code::ControlBusy, missing).retry_after(1));
+            return Err(ApiError::new(ErrorCode::ControlBusy, missing).retry_after(1));
         }
         Ok(reply::json(200, "{\"status\":\"ready\"}"))
     }
@@ -144,10 +145,10 @@ impl Control {
         response
     }
 
-    fn list(&self, listener: Listener) -> Result<Response<Body>, Refusal> {
+    fn list(&self, listener: Listener) -> Result<Response<Body>, ApiError> {
         if self.is_unread() {
             // Whoever compares the list with one of their own would make what there is.
-            return Err(Refusal::unread(""));
+            return Err(ApiError::unread(""));
         }
         let functions = self.functions.borrow();
         let all: Vec<Value> =
@@ -155,13 +156,13 @@ impl Control {
         Ok(reply::json(200, json!({ "functions": all }).to_string()))
     }
 
-    fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, Refusal> {
+    fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, ApiError> {
         let functions = self.functions.borrow();
         let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
         Ok(self.function_response(200, registered, listener))
     }
 
-    async fn create(self: &Rc<Self>, listener: Listener, body: &Bytes) -> Result<Response<Body>, Refusal> {
+    async fn create(self: &Rc<Self>, listener: Listener, body: &Bytes) -> Result<Response<Body>, ApiError> {
         let spec = parse_function(body).map_err(invalid)?;
         self.check_exec(&spec)?;
         let name = spec.name.to_string();
@@ -170,8 +171,8 @@ impl Control {
         } else {
             self.put_if(spec, |before| match before {
                 None => Ok(()),
-                Some(_) => Err(Refusal::new(
-                    Code::FunctionExists,
+                Some(_) => Err(ApiError::new(
+                    ErrorCode::FunctionExists,
                     format!("the function {name:?} exists; PUT /v1/functions/{name} replaces it"),
                 )),
             })
@@ -191,7 +192,7 @@ impl Control {
         name: &str,
         listener: Listener,
         request: &WholeRequest,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ApiError> {
         let mut spec = parse_function_named(name, request.body()).map_err(invalid)?;
         self.check_exec(&spec)?;
         if let Some(registered) = self.functions.borrow().get(name) {
@@ -213,7 +214,7 @@ impl Control {
         Ok(self.function_response(if is_new { 201 } else { 200 }, registered, listener))
     }
 
-    async fn remove(self: &Rc<Self>, name: &str) -> Result<(), Refusal> {
+    async fn remove(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
         match &self.resources {
             Some(resources) => self.delete_object(resources, name).await,
             None => self.delete(name).await,
@@ -225,14 +226,17 @@ impl Control {
         name: &str,
         listener: Listener,
         body: &Bytes,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ApiError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Replicas {
             replicas: u32,
         }
         let wanted: Replicas = serde_json::from_slice(body).map_err(|error| {
-            Refusal::new(Code::InvalidFunction, format!("the body must be {{\"replicas\": N}}: {error}"))
+            ApiError::new(
+                ErrorCode::InvalidFunction,
+                format!("the body must be {{\"replicas\": N}}: {error}"),
+            )
         })?;
         match &self.resources {
             Some(resources) => self.scale_object(resources, name, wanted.replicas).await?,
@@ -242,13 +246,13 @@ impl Control {
     }
 
     /// Whoever may register `local.command` may run programs here.
-    fn check_exec(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
+    fn check_exec(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
         // In a cluster nothing runs it.
         if spec.local.is_none() || self.settings.flags.allow_local_exec || self.resources.is_some() {
             return Ok(());
         }
-        Err(Refusal::new(
-            Code::LocalExecDisabled,
+        Err(ApiError::new(
+            ErrorCode::LocalExecDisabled,
             "local.command runs a program on this machine; over HTTP that needs --allow-local-exec (a manifest in --functions does not)",
         ))
     }
@@ -318,9 +322,9 @@ impl Control {
                 "type": "Degraded", "status": "True", "reason": "InstanceFailed", "message": message,
             }));
         }
-        if let Some(fault) = self.resources.as_ref().and_then(|all| all.invalid(wanted.spec.name.as_str())) {
+        if let Some(error) = self.resources.as_ref().and_then(|all| all.invalid(wanted.spec.name.as_str())) {
             conditions.push(json!({
-                "type": "Valid", "status": "False", "reason": fault.reason, "message": fault.message,
+                "type": "Valid", "status": "False", "reason": error.reason, "message": error.message,
             }));
         }
         let mut value = serde_json::to_value(&wanted.spec).unwrap_or_default();
@@ -343,31 +347,31 @@ impl Control {
 }
 
 /// `If-Match` (RFC 9110, 13.1.1): a list of entity tags, or `*` for any version.
-fn check_etag(expected: &HeaderValue, etag: Option<&str>) -> Result<(), Refusal> {
+fn check_etag(expected: &HeaderValue, etag: Option<&str>) -> Result<(), ApiError> {
     let list = expected.to_str().unwrap_or("");
     if etag.is_some_and(|etag| list == "*" || list.split(',').any(|one| one.trim() == etag)) {
         return Ok(());
     }
     let is = etag.map_or_else(|| "there is none of the name".to_owned(), |etag| format!("it is {etag}"));
-    Err(Refusal::new(
-        Code::VersionMismatch,
+    Err(ApiError::new(
+        ErrorCode::VersionMismatch,
         format!("If-Match {expected:?} does not name the function's version: {is}"),
     ))
 }
 
-fn invalid(error: SpecError) -> Refusal {
+fn invalid(error: SpecError) -> ApiError {
     match error {
         SpecError::Json { .. } => {
-            Refusal::new(Code::InvalidJson, format!("the body is not a JSON object: {error}"))
+            ApiError::new(ErrorCode::InvalidJson, format!("the body is not a JSON object: {error}"))
         }
-        SpecError::Faults(faults) => {
-            let count = faults.0.len();
+        SpecError::Fields(errors) => {
+            let count = errors.0.len();
             let noun = if count == 1 { "fault" } else { "faults" };
-            Refusal::new(
-                Code::InvalidFunction,
+            ApiError::new(
+                ErrorCode::InvalidFunction,
                 format!("the function has {count} {noun}; nothing was registered"),
             )
-            .with_details(faults.0)
+            .with_details(errors.0)
         }
     }
 }

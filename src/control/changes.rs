@@ -22,14 +22,14 @@ use super::runnable::{Ground, obstacles};
 use super::{Control, OpenLane, Registered};
 use crate::backend::Backend;
 use crate::clock::NANOS_PER_MS;
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::function::Function;
 use crate::hot::function_queue::FunctionQueue;
 use crate::hot::lane::{Lane, LaneLimits};
 use crate::hot::message::{LaneIndex, Order};
 use crate::mailbox::{Letter, question};
 use crate::metrics::Meters;
-use crate::registry::{ExecutionMode, Fault, FunctionSpec};
+use crate::registry::{ExecutionMode, FieldError, FunctionSpec};
 
 /// How often it is looked whether the first instance of a new version is ready.
 const ROLLOUT_LOOK: Duration = Duration::from_millis(5);
@@ -39,7 +39,7 @@ impl Control {
     ///
     /// # Errors
     /// What this control plane cannot run, or has no room for.
-    pub async fn put(self: &Rc<Self>, spec: FunctionSpec) -> Result<bool, Refusal> {
+    pub async fn put(self: &Rc<Self>, spec: FunctionSpec) -> Result<bool, ApiError> {
         self.put_if(spec, |_| Ok(())).await
     }
 
@@ -51,8 +51,8 @@ impl Control {
     pub async fn put_if(
         self: &Rc<Self>,
         spec: FunctionSpec,
-        condition: impl FnOnce(Option<&Registered>) -> Result<(), Refusal>,
-    ) -> Result<bool, Refusal> {
+        condition: impl FnOnce(Option<&Registered>) -> Result<(), ApiError>,
+    ) -> Result<bool, ApiError> {
         self.check_runnable(&spec)?;
         let _turn = self.turn.lock().await;
         let name = spec.name.to_string();
@@ -62,8 +62,11 @@ impl Control {
         self.check_room(&spec)?;
         let queue_slots = self.check_queue_slots(&spec)?;
         let lane = self.free_lanes.borrow_mut().pop().ok_or_else(|| {
-            Refusal::new(Code::FunctionsFull, "too many versions of functions are being replaced; try again")
-                .retry_after(1)
+            ApiError::new(
+                ErrorCode::FunctionsFull,
+                "too many versions of functions are being replaced; try again",
+            )
+            .retry_after(1)
         })?;
         let meters = meters.unwrap_or_else(|| Arc::new(Meters::new(self.gateways.len())));
         self.queue_slots.set(queue_slots);
@@ -105,7 +108,7 @@ impl Control {
     ///
     /// # Errors
     /// Where there is none of the name.
-    pub async fn delete(self: &Rc<Self>, name: &str) -> Result<(), Refusal> {
+    pub async fn delete(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
         let _turn = self.turn.lock().await;
         let registered = self.functions.borrow_mut().remove(name).ok_or_else(|| self.unknown(name))?;
         if let Some(rollout) = registered.rollout {
@@ -129,7 +132,7 @@ impl Control {
     ///
     /// # Errors
     /// No such function, not `WARM`, or out of its range.
-    pub fn scale(&self, name: &str, replicas: u32) -> Result<(), Refusal> {
+    pub fn scale(&self, name: &str, replicas: u32) -> Result<(), ApiError> {
         self.check_scale(name, replicas)?;
         let functions = self.functions.borrow();
         let lanes = self.lanes.borrow();
@@ -145,22 +148,22 @@ impl Control {
     ///
     /// # Errors
     /// No such function, not `WARM`, or out of its range.
-    pub fn check_scale(&self, name: &str, replicas: u32) -> Result<(), Refusal> {
+    pub fn check_scale(&self, name: &str, replicas: u32) -> Result<(), ApiError> {
         let functions = self.functions.borrow();
         let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
         let spec = &registered.wanted.spec;
         if spec.execution_mode != ExecutionMode::Warm {
             let mode = spec.execution_mode.as_str();
-            return Err(Refusal::new(
-                Code::NotScalable,
+            return Err(ApiError::new(
+                ErrorCode::NotScalable,
                 format!("{name} is {mode}; only WARM functions have replicas"),
             ));
         }
         if replicas > spec.replicas.max {
             let message =
                 format!("must be between 0 and replicas.max, which is {}, is {replicas}", spec.replicas.max);
-            return Err(Refusal::new(Code::InvalidFunction, "the number of replicas is out of range")
-                .with_details(vec![Fault { field: "replicas".to_owned(), message }]));
+            return Err(ApiError::new(ErrorCode::InvalidFunction, "the number of replicas is out of range")
+                .with_details(vec![FieldError { field: "replicas".to_owned(), message }]));
         }
         Ok(())
     }
@@ -255,12 +258,12 @@ impl Control {
     ///
     /// # Errors
     /// `FUNCTIONS_FULL` with the flag that is the limit.
-    pub fn check_room(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
+    pub fn check_room(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
         let most = self.settings.flags.max_functions;
         let functions = self.functions.borrow();
         if !functions.contains_key(spec.name.as_str()) && functions.len() >= most {
-            return Err(Refusal::new(
-                Code::FunctionsFull,
+            return Err(ApiError::new(
+                ErrorCode::FunctionsFull,
                 format!("there are {most} functions already (--max-functions)"),
             ));
         }
@@ -269,14 +272,14 @@ impl Control {
 
     /// How many places all queues have with those of a version that is to come. Each is allocated with its
     /// version, whether anything ever waits in it or not.
-    fn check_queue_slots(&self, spec: &FunctionSpec) -> Result<u64, Refusal> {
+    fn check_queue_slots(&self, spec: &FunctionSpec) -> Result<u64, ApiError> {
         let (taken, most) = (self.queue_slots.get(), self.settings.flags.max_queue_slots);
         let wanted = taken + u64::from(spec.queue_size);
         if wanted <= most {
             return Ok(wanted);
         }
-        Err(Refusal::new(
-            Code::FunctionsFull,
+        Err(ApiError::new(
+            ErrorCode::FunctionsFull,
             format!(
                 "queueSize {} is more than what is left: the queues of all functions, and of versions that are being replaced, have {taken} of {most} places (--max-queue-slots); lower queueSize, delete functions, or raise the limit",
                 spec.queue_size
@@ -284,10 +287,10 @@ impl Control {
         ))
     }
 
-    /// The refusal for a name that is not registered here.
+    /// The error for a name that is not registered here.
     #[must_use]
-    pub fn unknown(&self, name: &str) -> Refusal {
-        if self.is_unread() { Refusal::unread_function(name) } else { Refusal::unknown_function(name) }
+    pub fn unknown(&self, name: &str) -> ApiError {
+        if self.is_unread() { ApiError::unread_function(name) } else { ApiError::unknown_function(name) }
     }
 
     /// Whether there may be functions in the cluster that were not read yet.
@@ -300,13 +303,13 @@ impl Control {
     ///
     /// # Errors
     /// `INVALID_FUNCTION` with every field that stands in the way.
-    pub fn check_runnable(&self, spec: &FunctionSpec) -> Result<(), Refusal> {
+    pub fn check_runnable(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
         let ground = if self.context.cluster.is_some() { Ground::Kubernetes } else { Ground::Local };
         let obstacles = obstacles(spec, ground);
         if obstacles.is_empty() {
             return Ok(());
         }
-        Err(Refusal::new(Code::InvalidFunction, "this control plane cannot run the function")
+        Err(ApiError::new(ErrorCode::InvalidFunction, "this control plane cannot run the function")
             .with_details(obstacles))
     }
 }

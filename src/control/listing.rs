@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use hyper::Response;
 
 use super::Control;
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::gateway::execution::{Stage, Status};
 use crate::gateway::history::{Lost, Place};
 use crate::gateway::listing::{Page, Search};
@@ -48,12 +48,12 @@ type Cursor = Vec<Option<Place>>;
 
 impl Control {
     /// A page of executions.
-    pub(super) async fn list_executions(&self, query: Option<&str>) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn list_executions(&self, query: Option<&str>) -> Result<Response<Body>, ApiError> {
         let Query { function, stage, limit, cursor } = parse_query(query)?;
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
         let boot = boot_number(self.clock.unix(0));
         let cursor = cursor.map(|text| parse_cursor(text, boot, self.gateways.len())).transpose()?;
-        let stopping = || Refusal::new(Code::Draining, "the control plane is stopping");
+        let stopping = || ApiError::new(ErrorCode::Draining, "the control plane is stopping");
         let mut asked = Vec::with_capacity(self.gateways.len());
         for (index, gateway) in self.gateways.iter().enumerate() {
             let from = match &cursor {
@@ -128,15 +128,15 @@ fn merge<T>(pages: Vec<Page<T>>, limit: usize) -> (Vec<T>, Cursor) {
     (merged, next)
 }
 
-fn bad(message: String) -> Refusal {
-    Refusal::new(Code::BadRequest, message)
+fn bad(message: String) -> ApiError {
+    ApiError::new(ErrorCode::BadRequest, message)
 }
 
-fn expired(why: &str) -> Refusal {
-    Refusal::new(Code::CursorExpired, format!("{why}; list again without `cursor`"))
+fn expired(why: &str) -> ApiError {
+    ApiError::new(ErrorCode::CursorExpired, format!("{why}; list again without `cursor`"))
 }
 
-fn parse_query(query: Option<&str>) -> Result<Query<'_>, Refusal> {
+fn parse_query(query: Option<&str>) -> Result<Query<'_>, ApiError> {
     let mut wanted = Query::default();
     for (name, value) in parameters(query) {
         let twice = match name {
@@ -185,7 +185,7 @@ fn cursor_text(boot: u32, places: &[Option<Place>]) -> String {
     text
 }
 
-fn parse_cursor(text: &str, boot: u32, gateways: usize) -> Result<Cursor, Refusal> {
+fn parse_cursor(text: &str, boot: u32, gateways: usize) -> Result<Cursor, ApiError> {
     let foreign =
         || bad(format!("cursor={text} is not what a page gave as nextCursor; list again without `cursor`"));
     let mut parts = text.split('.');
@@ -200,7 +200,7 @@ fn parse_cursor(text: &str, boot: u32, gateways: usize) -> Result<Cursor, Refusa
         let sequence = u64::from_str_radix(sequence, 16).map_err(|_| foreign())?;
         Ok(Some(Place { slot, sequence }))
     };
-    let places = parts.map(place).collect::<Result<Cursor, Refusal>>()?;
+    let places = parts.map(place).collect::<Result<Cursor, ApiError>>()?;
     if its_boot != boot {
         // Its executions have gone with their process.
         return Err(expired("the control plane was restarted since the cursor was given"));
@@ -277,10 +277,10 @@ mod tests {
         let text = cursor_text(7, &places);
         assert_eq!(parse_cursor(&text, 7, 2).expect("it is one"), places);
         let code = |text: &str, gateways| parse_cursor(text, 7, gateways).expect_err("refused").code;
-        assert_eq!(parse_cursor(&text, 8, 2).expect_err("another boot").code, Code::CursorExpired);
-        assert_eq!(code(&text, 3), Code::BadRequest);
+        assert_eq!(parse_cursor(&text, 8, 2).expect_err("another boot").code, ErrorCode::CursorExpired);
+        assert_eq!(code(&text, 3), ErrorCode::BadRequest);
         for wrong in ["", "x", "00000007", "00000007.1", "00000007.1-", "00000007.1-x", "7.1-1", &text[1..]] {
-            assert_eq!(code(wrong, 1), Code::BadRequest, "{wrong}");
+            assert_eq!(code(wrong, 1), ErrorCode::BadRequest, "{wrong}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whether this control plane has what a function needs to run.
 
-use crate::registry::{ExecutionMode, Fault, FunctionSpec};
+use crate::registry::{ExecutionMode, FieldError, FunctionSpec};
 
 /// What can run functions here, beside endpoints that already do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,36 +13,36 @@ pub enum Ground {
 
 /// Every field of a function that stands in the way.
 #[must_use]
-pub fn obstacles(spec: &FunctionSpec, ground: Ground) -> Vec<Fault> {
+pub fn obstacles(spec: &FunctionSpec, ground: Ground) -> Vec<FieldError> {
     let starts = match spec.execution_mode {
         ExecutionMode::Job | ExecutionMode::Warm => true,
         ExecutionMode::Pool => false,
     };
-    let fault = |field: String, message: &str| Fault { field, message: message.to_owned() };
-    let mut faults = Vec::new();
+    let error = |field: String, message: &str| FieldError { field, message: message.to_owned() };
+    let mut errors = Vec::new();
     match ground {
         Ground::Local => {
             if starts && spec.local.as_ref().is_none_or(|local| local.command.is_empty()) {
-                faults.push(fault(
+                errors.push(error(
                     "local.command".to_owned(),
                     "is required: there is no cluster here that could run `image`, so say what to run on this machine",
                 ));
             }
             let only_there = spec.kubernetes_fields().into_iter();
-            faults.extend(
-                only_there.map(|field| fault(field, "needs the kubernetes backend; leave it out here")),
+            errors.extend(
+                only_there.map(|field| error(field, "needs the kubernetes backend; leave it out here")),
             );
         }
         Ground::Kubernetes => {
             if starts && spec.image.is_none() {
-                faults.push(fault(
+                errors.push(error(
                     "image".to_owned(),
                     "is required: functions run in a cluster here, which has no use for `local`",
                 ));
             }
         }
     }
-    faults
+    errors
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
 
     fn fields(text: &str, ground: Ground) -> Vec<String> {
         let spec = parse_function(text.as_bytes()).unwrap();
-        obstacles(&spec, ground).into_iter().map(|fault| fault.field).collect()
+        obstacles(&spec, ground).into_iter().map(|error| error.field).collect()
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::terminal::{say, set_in};
 use super::watch::Watch;
 use crate::clock::NANOS_PER_MS;
 use crate::control::Control;
-use crate::error::Refusal;
+use crate::error::ApiError;
 use crate::registry::ManifestError;
 use anyhow::Context;
 
@@ -215,15 +215,15 @@ impl DevServer {
         let mut to_build = Vec::new();
         for (name, need) in &needs {
             let Some(project) = self.projects.get_mut(name) else { continue };
-            if let Err(refusal) = self.control.check_runnable(&project.found.spec) {
-                refuse(project, &refusal);
+            if let Err(error) = self.control.check_runnable(&project.found.spec) {
+                refuse(project, &error);
                 continue;
             }
             match need {
                 Need::Build => to_build.push(name.clone()),
                 Need::Serve => match self.control.put(project.found.spec.clone()).await {
                     Ok(_) => project.is_served(),
-                    Err(refusal) => refuse(project, &refusal),
+                    Err(error) => refuse(project, &error),
                 },
                 Need::Nothing => {}
             }
@@ -369,14 +369,14 @@ fn announce(base: &str, project: &mut Project, since_ms: Option<u64>) {
     project.shown = shown;
 }
 
-fn refuse(project: &mut Project, refusal: &Refusal) {
-    let details: Vec<String> = refusal.details.iter().map(|fault| format!("\n    {fault}")).collect();
+fn refuse(project: &mut Project, error: &ApiError) {
+    let details: Vec<String> = error.details.iter().map(|fault| format!("\n    {fault}")).collect();
     let meanwhile = if project.was_served() { "\n    the version before is served until then" } else { "" };
     say(&format!(
         "{}: {}: {}{}{meanwhile}",
         project.found.manifest.display(),
         project.found.spec.name,
-        refusal.message,
+        error.message,
         details.concat()
     ));
     project.is_refused();

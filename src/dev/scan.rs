@@ -90,7 +90,7 @@ pub fn path_of(fault: &ManifestError) -> &Path {
         ManifestError::Read { path, .. }
         | ManifestError::TooLarge { path }
         | ManifestError::Syntax { path, .. }
-        | ManifestError::Faults { path, .. }
+        | ManifestError::Fields { path, .. }
         | ManifestError::DuplicateName { second: path, .. } => path,
     }
 }

@@ -12,12 +12,12 @@ use super::Served;
 use super::connection::{Answer, Connection, ExchangeError};
 use crate::backend::exit::{Exit, describe};
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::error::{Code, Source};
+use crate::error::{ErrorCode, Source};
 use crate::function::{Address, Target};
 use crate::gateway::Gateway;
 use crate::gateway::execution::Execution;
 use crate::gateway::json;
-use crate::gateway::reply::Failure;
+use crate::gateway::reply::ExecutionError;
 use crate::hot::message::InstanceKey;
 use crate::hot::ticket::Ticket;
 use crate::id::ExecutionId;
@@ -29,11 +29,11 @@ pub enum Outcome {
     /// The function's output.
     Output(Bytes),
     /// The function's answer is an error that another attempt would not mend.
-    Refused(Failure),
+    Refused(ExecutionError),
     /// It failed; another attempt may help.
-    Failed(Failure),
+    Failed(ExecutionError),
     /// Nothing was sent.
-    Unsent(Failure),
+    Unsent(ExecutionError),
 }
 
 /// An attempt's outcome and what is told about it besides.
@@ -60,7 +60,7 @@ pub async fn run(gateway: Rc<Gateway>, served: Rc<Served>, ticket: Ticket, insta
             judge(answer)
         }
         Err(error) => match out_of_memory(&served, instance, &error).await {
-            Some(failure) => Outcome::Failed(failure),
+            Some(error) => Outcome::Failed(error),
             None => excuse(&error),
         },
     };
@@ -142,22 +142,22 @@ fn judge(answer: Answer) -> Outcome {
             Outcome::Output(Bytes::from_static(b"null"))
         }
         200..=299 if json::is_one_value(&answer.body) => Outcome::Output(answer.body),
-        200..=299 => Outcome::Refused(Failure::new(
-            Code::OutputNotJson,
+        200..=299 => Outcome::Refused(ExecutionError::new(
+            ErrorCode::OutputNotJson,
             "the function answered 200 with a body that is not one JSON value; answer JSON, or 204 for none",
         )),
         status @ 400..=599 => by_status(status, |http| own_error(&answer, http)),
-        status => Outcome::Refused(Failure::new(
-            Code::InvalidAnswer,
+        status => Outcome::Refused(ExecutionError::new(
+            ErrorCode::InvalidAnswer,
             format!("the function answered with status {status}, which is neither a success nor an error"),
         )),
     }
 }
 
 /// What a function's own error means for its attempt, by the status (400 … 599) that it came with.
-/// `own` makes the failure that is answered with a status.
+/// `own` makes the error that is answered with a status.
 #[must_use]
-pub fn by_status(status: u16, own: impl FnOnce(u16) -> Failure) -> Outcome {
+pub fn by_status(status: u16, own: impl FnOnce(u16) -> ExecutionError) -> Outcome {
     match status {
         400..=499 => Outcome::Refused(own(status)),
         504 => Outcome::Failed(own(504)),
@@ -178,8 +178,8 @@ fn excerpt(text: &str, most: usize) -> String {
 
 /// The error that a function named itself.
 #[must_use]
-pub fn named_error(code: &str, message: &str, http: u16) -> Failure {
-    Failure {
+pub fn named_error(code: &str, message: &str, http: u16) -> ExecutionError {
+    ExecutionError {
         code: excerpt(code, CODE_BYTES_MAX).into(),
         message: excerpt(message, MESSAGE_BYTES_MAX).into(),
         http,
@@ -189,13 +189,13 @@ pub fn named_error(code: &str, message: &str, http: u16) -> Failure {
 
 /// The error of a function that named none.
 #[must_use]
-pub fn unnamed_error(http: u16, message: impl Into<Cow<'static, str>>) -> Failure {
-    let code = if http == 504 { Code::HandlerTimeout } else { Code::HandlerError };
-    Failure { http, ..Failure::new(code, message) }
+pub fn unnamed_error(http: u16, message: impl Into<Cow<'static, str>>) -> ExecutionError {
+    let code = if http == 504 { ErrorCode::HandlerTimeout } else { ErrorCode::HandlerError };
+    ExecutionError { http, ..ExecutionError::new(code, message) }
 }
 
 /// The error that a function gave itself: `{"error":{"code","message"}}`, or what it sent.
-fn own_error(answer: &Answer, http: u16) -> Failure {
+fn own_error(answer: &Answer, http: u16) -> ExecutionError {
     #[derive(Deserialize)]
     struct Outer<'a> {
         #[serde(borrow)]
@@ -231,10 +231,14 @@ const POD_ENDING_LOOKS_MAX: u32 = 500;
 /// does not yet.
 const POD_GONE_LOOKS: u32 = 5;
 
-/// The failure of an attempt whose instance was killed for want of memory. Its connection ends
+/// The error of an attempt whose instance was killed for want of memory. Its connection ends
 /// before control can know why, so that is waited for; but only after a loss, and only where there
 /// is a limit that may have been the reason. A pod that still takes connections was not killed.
-async fn out_of_memory(served: &Served, instance: InstanceKey, error: &ExchangeError) -> Option<Failure> {
+async fn out_of_memory(
+    served: &Served,
+    instance: InstanceKey,
+    error: &ExchangeError,
+) -> Option<ExecutionError> {
     let spec = &served.function.spec;
     let is_warm = spec.execution_mode == ExecutionMode::Warm;
     if !matches!(error, ExchangeError::Lost(_)) || !is_warm || spec.resources.limits.memory_bytes().is_none()
@@ -253,8 +257,8 @@ async fn out_of_memory(served: &Served, instance: InstanceKey, error: &ExchangeE
             ending.load().as_ref().filter(|ending| ending.generation == instance.generation).map(|e| e.exit);
         match known {
             Some(exit @ Exit::OutOfMemory { .. }) => {
-                return Some(Failure::new(
-                    Code::OutOfMemory,
+                return Some(ExecutionError::new(
+                    ErrorCode::OutOfMemory,
                     format!("the instance was killed: {}", describe(exit)),
                 ));
             }
@@ -277,19 +281,20 @@ fn excuse(error: &ExchangeError) -> Outcome {
     let message = error.to_string();
     match error {
         ExchangeError::Connect(_) | ExchangeError::Stale => {
-            Outcome::Unsent(Failure::new(Code::NoInstance, format!("an instance {message}")))
+            Outcome::Unsent(ExecutionError::new(ErrorCode::NoInstance, format!("an instance {message}")))
         }
-        ExchangeError::Lost(_) => {
-            Outcome::Failed(Failure::new(Code::InstanceCrashed, format!("the instance went away: {message}")))
-        }
-        ExchangeError::Garbage(_) => Outcome::Refused(Failure::new(Code::InvalidAnswer, message)),
-        ExchangeError::TooLarge(_) => Outcome::Refused(Failure::new(
-            Code::OutputTooLarge,
+        ExchangeError::Lost(_) => Outcome::Failed(ExecutionError::new(
+            ErrorCode::InstanceCrashed,
+            format!("the instance went away: {message}"),
+        )),
+        ExchangeError::Garbage(_) => Outcome::Refused(ExecutionError::new(ErrorCode::InvalidAnswer, message)),
+        ExchangeError::TooLarge(_) => Outcome::Refused(ExecutionError::new(
+            ErrorCode::OutputTooLarge,
             format!("{message}; return less, or raise --max-output"),
         )),
     }
 }
 
-fn gone() -> Failure {
-    Failure::new(Code::NoInstance, "the instance had gone before the request was sent")
+fn gone() -> ExecutionError {
+    ExecutionError::new(ErrorCode::NoInstance, "the instance had gone before the request was sent")
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::Served;
 use super::attempt::{self, Outcome};
-use crate::error::Code;
+use crate::error::ErrorCode;
 use crate::gateway::Gateway;
 use crate::gateway::execution::{JobSignal, RunningAttempt};
-use crate::gateway::reply::Failure;
+use crate::gateway::reply::ExecutionError;
 use crate::hot::message::Ended;
 use crate::hot::ticket::Ticket;
 use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, Kill, question};
@@ -125,15 +125,15 @@ async fn watch(
 /// The process is gone and has posted nothing: a failed attempt. Answers what the scheduler is to be
 /// told, where the attempt was not settled before.
 fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Option<Ended> {
-    let failure = Failure::new(end.code, end.reason);
+    let error = ExecutionError::new(end.code, end.reason);
     let now = gateway.clock.now();
     let is_last = gateway.with_execution(ticket, |execution| {
         u128::from(execution.deadline.saturating_sub(now)) <= LAST_MOMENT.as_nanos()
     });
     // The API server was away until the end of the attempt's time.
     let outcome = match end.code {
-        Code::KubeUnavailable if is_last == Some(true) => Outcome::Refused(failure),
-        _ => Outcome::Failed(failure),
+        ErrorCode::KubeUnavailable if is_last == Some(true) => Outcome::Refused(error),
+        _ => Outcome::Failed(error),
     };
     let ended = attempt::Ended { outcome, cold_start: false, init_ns: None, answered: 0 };
     gateway.settle(ticket, ended).map(|(_, how)| how)
@@ -143,7 +143,7 @@ impl JobEnd {
     /// What is said where nobody was there to start it.
     fn never_started() -> Self {
         Self {
-            code: Code::NoInstance,
+            code: ErrorCode::NoInstance,
             reason: "the control plane is stopping and starts no more processes".to_owned(),
             exited_with_0: false,
         }

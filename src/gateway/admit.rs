@@ -16,13 +16,13 @@ use super::execution::{Admission, Invocation, Status, Trace};
 use super::json;
 use super::keys::{Claim, Standing, home};
 use super::listener::Listener;
-use super::reply::{self, Body, Failure, Waiting};
+use super::reply::{self, Body, ExecutionError, Waiting};
 use super::store::Full;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::Served;
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::hot::ticket::Ticket;
-use crate::metrics::Rejection;
+use crate::metrics::RejectReason;
 
 /// Longest `Idempotency-Key`, in bytes.
 const KEY_BYTES_MAX: usize = 255;
@@ -69,7 +69,7 @@ impl Gateway {
             Ok(Admitted::Elsewhere(home, arrived, body)) => {
                 return self.hand_on(home, listener, parts, arrived, body).await;
             }
-            Err(refusal) => return reply::refusal(&refusal),
+            Err(error) => return reply::error(&error),
         };
         let waiting = Waiting::new(self.clone(), ticket);
         self.enqueue(ticket);
@@ -132,7 +132,7 @@ impl Gateway {
             Ok(Admitted::Elsewhere(home, arrived, body)) => {
                 return self.hand_on(home, listener, parts, arrived, body).await;
             }
-            Err(refusal) => return reply::refusal(&refusal),
+            Err(error) => return reply::error(&error),
         };
         let accepted =
             self.with_execution(ticket, |execution| reply::accepted(self.id(ticket, execution), execution));
@@ -144,7 +144,7 @@ impl Gateway {
             self.publish_gauges();
             match promised {
                 Ok(()) => accepted.map_or_else(lost, reply::replayed),
-                Err(full) => reply::refusal(&no_room(full).1),
+                Err(full) => reply::error(&no_room(full).1),
             }
         }
     }
@@ -156,13 +156,13 @@ impl Gateway {
         parts: &Parts,
         body: Source,
         invocation: Invocation,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Admitted, ApiError> {
         let headers = &parts.headers;
         let admitted = parts.extensions.get().map_or_else(|| self.clock.now(), |Arrived(admitted)| *admitted);
         let served = self.resolve(name)?;
-        let refused = |(rejection, refusal): (Rejection, Refusal)| {
-            self.meter(&served).rejected[rejection as usize].add_one();
-            refusal
+        let refused = |(reason, error): (RejectReason, ApiError)| {
+            self.meter(&served).rejected[reason as usize].add_one();
+            error
         };
         let request = self.check(headers, body).await.map_err(refused)?;
         if let Some(key) = &request.idempotency_key {
@@ -174,9 +174,9 @@ impl Gateway {
         // The function may have been replaced or deleted while the body came. From here to the
         // push of the ticket nothing is awaited, so the queue that is found now is still used.
         let served = self.resolve(name)?;
-        let refused = |(rejection, refusal): (Rejection, Refusal)| {
-            self.meter(&served).rejected[rejection as usize].add_one();
-            refusal
+        let refused = |(reason, error): (RejectReason, ApiError)| {
+            self.meter(&served).rejected[reason as usize].add_one();
+            error
         };
         self.check_draining().map_err(refused)?;
         let claim = request
@@ -195,47 +195,47 @@ impl Gateway {
     }
 
     /// The execution that a key stands for.
-    fn known(&self, claim: &Claim, payload: &[u8]) -> Result<Option<Ticket>, (Rejection, Refusal)> {
+    fn known(&self, claim: &Claim, payload: &[u8]) -> Result<Option<Ticket>, (RejectReason, ApiError)> {
         match self.store.borrow().keys.look_up(claim, payload) {
             Standing::Free => Ok(None),
             Standing::Same(ticket) => Ok(Some(ticket)),
             Standing::Other => {
                 let message = "this Idempotency-Key stands for a request with another body; send the same bytes, or another key";
-                Err((Rejection::Invalid, Refusal::new(Code::IdempotencyMismatch, message)))
+                Err((RejectReason::Invalid, ApiError::new(ErrorCode::IdempotencyMismatch, message)))
             }
         }
     }
 
-    fn resolve(&self, name: &str) -> Result<Rc<Served>, Refusal> {
+    fn resolve(&self, name: &str) -> Result<Rc<Served>, ApiError> {
         self.functions.borrow().get(name).cloned().ok_or_else(|| self.unknown(name))
     }
 
     #[cold]
-    fn unknown(&self, name: &str) -> Refusal {
+    fn unknown(&self, name: &str) -> ApiError {
         if self.rings.registry_unread.load(Ordering::Acquire) {
-            return Refusal::unread_function(name);
+            return ApiError::unread_function(name);
         }
-        Refusal::unknown_function(name)
+        ApiError::unknown_function(name)
     }
 
-    fn check_draining(&self) -> Result<(), (Rejection, Refusal)> {
+    fn check_draining(&self) -> Result<(), (RejectReason, ApiError)> {
         if !self.draining.get() {
             return Ok(());
         }
-        let refusal = Refusal::new(Code::Draining, "the control plane is stopping; try again elsewhere");
-        Err((Rejection::Draining, refusal.retry_after(1).closing()))
+        let error = ApiError::new(ErrorCode::Draining, "the control plane is stopping; try again elsewhere");
+        Err((RejectReason::Draining, error.retry_after(1).closing()))
     }
 
     /// Everything that can be found wrong before there is an execution.
-    async fn check(&self, headers: &HeaderMap, body: Source) -> Result<Checked, (Rejection, Refusal)> {
-        let invalid = |refusal| (Rejection::Invalid, refusal);
+    async fn check(&self, headers: &HeaderMap, body: Source) -> Result<Checked, (RejectReason, ApiError)> {
+        let invalid = |error| (RejectReason::Invalid, error);
         self.check_draining()?;
-        check_content_type(headers).map_err(|refusal| invalid(refusal.closing()))?;
-        let timeout_ms = timeout(headers).map_err(|refusal| invalid(refusal.closing()))?;
-        let idempotency_key = key(headers).map_err(|refusal| invalid(refusal.closing()))?;
-        let payload = self.read_body(body).await.map_err(|refusal| match refusal.code {
-            Code::PayloadBytesFull => (Rejection::PayloadBytesFull, refusal),
-            _ => invalid(refusal),
+        check_content_type(headers).map_err(|error| invalid(error.closing()))?;
+        let timeout_ms = timeout(headers).map_err(|error| invalid(error.closing()))?;
+        let idempotency_key = key(headers).map_err(|error| invalid(error.closing()))?;
+        let payload = self.read_body(body).await.map_err(|error| match error.code {
+            ErrorCode::PayloadBytesFull => (RejectReason::PayloadBytesFull, error),
+            _ => invalid(error),
         })?;
         json::check_invocation(&payload).map_err(invalid)?;
         Ok(Checked { payload, timeout_ms, idempotency_key })
@@ -250,7 +250,7 @@ impl Gateway {
         claim: Option<Claim>,
         invocation: Invocation,
         admitted: Nanos,
-    ) -> Result<Ticket, (Rejection, Refusal)> {
+    ) -> Result<Ticket, (RejectReason, ApiError)> {
         let Checked { payload, timeout_ms, idempotency_key } = request;
         let spec = &served.function.spec;
         let (deadline, run_budget) = match invocation {
@@ -263,11 +263,11 @@ impl Gateway {
         let queue = &served.function.queue;
         if !queue.take_credit() {
             let depth = queue.depth();
-            let refusal = Refusal::new(
-                Code::QueueFull,
+            let error = ApiError::new(
+                ErrorCode::QueueFull,
                 format!("{depth} executions of this function wait already (queueSize {})", spec.queue_size),
             );
-            return Err((Rejection::QueueFull, refusal.retry_after(self.retry_after_s(served))));
+            return Err((RejectReason::QueueFull, error.retry_after(self.retry_after_s(served))));
         }
         let mut store = self.store.borrow_mut();
         let made = (store.random(), store.random(), store.random());
@@ -290,8 +290,8 @@ impl Gateway {
             }
             Err(full) => {
                 queue.return_credit();
-                let (rejection, refusal) = no_room(full);
-                Err((rejection, refusal.retry_after(self.retry_after_s(served))))
+                let (reason, error) = no_room(full);
+                Err((reason, error.retry_after(self.retry_after_s(served))))
             }
         }
     }
@@ -315,9 +315,11 @@ impl Gateway {
             Ok(false) => {}
             Err(_) => {
                 debug_assert!(false, "a credit was held, but the ring was full");
-                let failure =
-                    Failure::new(Code::Internal, "the queue had no place for a credit that it gave");
-                self.finish(ticket, Status::Error, Some(Box::new(failure)));
+                let error = ExecutionError::new(
+                    ErrorCode::Internal,
+                    "the queue had no place for a credit that it gave",
+                );
+                self.finish(ticket, Status::Error, Some(Box::new(error)));
             }
         }
         self.poke();
@@ -325,29 +327,29 @@ impl Gateway {
 }
 
 /// The answer where the store has no room for an execution.
-fn no_room(full: Full) -> (Rejection, Refusal) {
-    let (rejection, code, message) = match full {
+fn no_room(full: Full) -> (RejectReason, ApiError) {
+    let (reason, code, message) = match full {
         Full::Executions => (
-            Rejection::ExecutionsFull,
-            Code::ExecutionsFull,
+            RejectReason::ExecutionsFull,
+            ErrorCode::ExecutionsFull,
             "every execution record is in use (--max-executions)",
         ),
         Full::Retention => (
-            Rejection::RetentionFull,
-            Code::RetentionFull,
+            RejectReason::RetentionFull,
+            ErrorCode::RetentionFull,
             "too many results are kept for those who were promised them, or too many bytes reserved (--max-executions, --max-payload-bytes, --reserved-output, --retention)",
         ),
         Full::Bytes => (
-            Rejection::PayloadBytesFull,
-            Code::PayloadBytesFull,
+            RejectReason::PayloadBytesFull,
+            ErrorCode::PayloadBytesFull,
             "the payloads and outputs held leave no room for this one (--max-payload-bytes)",
         ),
     };
-    (rejection, Refusal::new(code, message))
+    (reason, ApiError::new(code, message))
 }
 
 fn lost() -> Response<Body> {
-    reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"))
+    reply::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
 }
 
 /// How long an execution may take, in ms: the smaller of the caller's limit and the function's.
@@ -361,12 +363,12 @@ fn waited_for_ms(served: &Served, timeout_ms: Option<u64>) -> u64 {
 }
 
 /// No content type means JSON, and the body is read as it comes.
-pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if let Some(value) = headers.get(CONTENT_ENCODING)
         && !value.as_bytes().eq_ignore_ascii_case(b"identity")
     {
-        return Err(Refusal::new(
-            Code::UnsupportedMediaType,
+        return Err(ApiError::new(
+            ErrorCode::UnsupportedMediaType,
             format!("Content-Encoding {value:?} is not understood; send the body as it is, without one"),
         ));
     }
@@ -375,29 +377,29 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Refusal::new(
-        Code::UnsupportedMediaType,
+    Err(ApiError::new(
+        ErrorCode::UnsupportedMediaType,
         format!(
             "Content-Type {value:?} is not understood; send JSON with Content-Type: application/json, or none"
         ),
     ))
 }
 
-fn timeout(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+fn timeout(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(value) = headers.get("x-timeout-ms") else { return Ok(None) };
     match value.to_str().ok().and_then(|text| text.parse::<u64>().ok()) {
         Some(ms) if ms > 0 => Ok(Some(ms)),
-        _ => Err(Refusal::new(
-            Code::BadRequest,
+        _ => Err(ApiError::new(
+            ErrorCode::BadRequest,
             format!("X-Timeout-Ms {value:?} is not a number of milliseconds of at least 1"),
         )),
     }
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+fn key(headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
     match headers.get("idempotency-key") {
-        Some(value) if value.is_empty() || value.len() > KEY_BYTES_MAX => Err(Refusal::new(
-            Code::BadRequest,
+        Some(value) if value.is_empty() || value.len() > KEY_BYTES_MAX => Err(ApiError::new(
+            ErrorCode::BadRequest,
             format!("Idempotency-Key has {} bytes; it must have 1 … {KEY_BYTES_MAX}", value.len()),
         )),
         other => Ok(other.cloned()),

@@ -13,10 +13,10 @@ use super::admit::check_content_type;
 use super::body::Source;
 use super::jobs;
 use super::reply::{self, Body};
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::id::Token;
 use crate::mailbox::{Announcement, Errand, question};
-use crate::registry::{Fault, excerpt, is_object_name};
+use crate::registry::{FieldError, excerpt, is_object_name};
 
 /// The largest announcement in bytes: a name and an address have fewer than 400.
 const ANNOUNCEMENT_BYTES_MAX: usize = 4096;
@@ -33,23 +33,23 @@ impl Gateway {
     pub async fn announce_instance(&self, headers: &HeaderMap, body: Source) -> Response<Body> {
         match self.announce(headers, body).await {
             Ok(()) => reply::no_content(),
-            Err(refusal) => reply::refusal(&refusal),
+            Err(error) => reply::error(&error),
         }
     }
 
-    async fn announce(&self, headers: &HeaderMap, body: Source) -> Result<(), Refusal> {
+    async fn announce(&self, headers: &HeaderMap, body: Source) -> Result<(), ApiError> {
         // Before the body is read, as with results.
         let token = jobs::token(headers).ok_or_else(|| {
             let text = "Authorization must be `Bearer` and the PICOFAAS_TOKEN of this instance";
-            Refusal::new(Code::Unauthorized, text).closing()
+            ApiError::new(ErrorCode::Unauthorized, text).closing()
         })?;
-        check_content_type(headers).map_err(Refusal::closing)?;
-        let body = self.read_body_of(body, ANNOUNCEMENT_BYTES_MAX).await.map_err(|refusal| {
-            if refusal.code == Code::BodyTooLarge {
+        check_content_type(headers).map_err(ApiError::closing)?;
+        let body = self.read_body_of(body, ANNOUNCEMENT_BYTES_MAX).await.map_err(|error| {
+            if error.code == ErrorCode::BodyTooLarge {
                 let text = format!("an announcement has at most {ANNOUNCEMENT_BYTES_MAX} bytes");
-                Refusal::new(Code::BodyTooLarge, text).closing()
+                ApiError::new(ErrorCode::BodyTooLarge, text).closing()
             } else {
-                refusal
+                error
             }
         })?;
         let announcement = Box::new(read(token, &body)?);
@@ -59,25 +59,25 @@ impl Gateway {
 }
 
 /// Reads an announcement and lists everything that is wrong with it.
-fn read(token: Token, body: &[u8]) -> Result<Announcement, Refusal> {
+fn read(token: Token, body: &[u8]) -> Result<Announcement, ApiError> {
     let wrong = |error: &str| {
         let text = format!("the body must be {{\"instance\",\"address\"}}, two texts: {error}");
-        Refusal::new(Code::InvalidAnnouncement, text)
+        ApiError::new(ErrorCode::InvalidAnnouncement, text)
     };
     let posted: Posted = serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
             wrong(&error.to_string())
         } else {
-            Refusal::new(Code::InvalidJson, format!("the body is not JSON: {error}"))
+            ApiError::new(ErrorCode::InvalidJson, format!("the body is not JSON: {error}"))
         }
     })?;
     // The parser also takes the two in a list, without their names.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(wrong("it is a list"));
     }
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     if !is_object_name(&posted.instance) {
-        faults.push(Fault {
+        errors.push(FieldError {
             field: "instance".to_owned(),
             message: format!(
                 "must be the name of the pod, 1 to 253 lower-case letters, digits, - and ., is \"{}\"",
@@ -87,10 +87,10 @@ fn read(token: Token, body: &[u8]) -> Result<Announcement, Refusal> {
     }
     let address = posted.address.parse::<SocketAddr>().ok().filter(is_reachable);
     match address {
-        Some(address) if faults.is_empty() => Ok(Announcement { token, instance: posted.instance, address }),
+        Some(address) if errors.is_empty() => Ok(Announcement { token, instance: posted.instance, address }),
         _ => {
             if address.is_none() {
-                faults.push(Fault {
+                errors.push(FieldError {
                     field: "address".to_owned(),
                     message: format!(
                         "must be the pod's IP address and a port above 0, as in 10.1.2.3:8080 or [fd00::1]:8080, is \"{}\"",
@@ -98,8 +98,8 @@ fn read(token: Token, body: &[u8]) -> Result<Announcement, Refusal> {
                     ),
                 });
             }
-            Err(Refusal::new(Code::InvalidAnnouncement, "the announcement is not one; see the details")
-                .with_details(faults))
+            Err(ApiError::new(ErrorCode::InvalidAnnouncement, "the announcement is not one; see the details")
+                .with_details(errors))
         }
     }
 }
@@ -124,9 +124,9 @@ mod tests {
                 assert_eq!((announcement.instance.as_str(), announcement.token), (instance, TOKEN));
                 Ok(announcement.address)
             }
-            Err(refusal) => {
-                assert_eq!(refusal.code, Code::InvalidAnnouncement, "{body}");
-                Err(refusal.details.into_iter().map(|fault| fault.field).collect())
+            Err(error) => {
+                assert_eq!(error.code, ErrorCode::InvalidAnnouncement, "{body}");
+                Err(error.details.into_iter().map(|error| error.field).collect())
             }
         }
     }
@@ -165,17 +165,17 @@ mod tests {
             assert!(announced(instance, "10.1.2.3:80").is_ok(), "{instance}");
         }
         for instance in ["", "A", "a_b", "-a", "a-", "a..b", ".a", "a.", "a b", "ä", longer.as_str()] {
-            let faults = announced(instance, "10.1.2.3:80");
-            assert_eq!(faults, Err(vec!["instance".to_owned()]), "{instance:?}");
+            let errors = announced(instance, "10.1.2.3:80");
+            assert_eq!(errors, Err(vec!["instance".to_owned()]), "{instance:?}");
         }
         assert_eq!(announced("", ""), Err(vec!["instance".to_owned(), "address".to_owned()]));
     }
 
     #[test]
     fn what_is_not_json_and_what_has_other_members_is_refused_each_with_its_code() {
-        let code = |body: &str| read(TOKEN, body.as_bytes()).map_err(|refusal| refusal.code).expect_err(body);
+        let code = |body: &str| read(TOKEN, body.as_bytes()).map_err(|error| error.code).expect_err(body);
         for body in ["", "{", "{\"instance\":\"a\",\"address\":\"10.1.2.3:80\"} x", "a"] {
-            assert_eq!(code(body), Code::InvalidJson, "{body}");
+            assert_eq!(code(body), ErrorCode::InvalidJson, "{body}");
         }
         for body in [
             "[]",
@@ -187,7 +187,7 @@ mod tests {
             "{\"instance\":\"a\",\"address\":\"10.1.2.3:80\",\"port\":80}",
             "{\"instance\":\"a\",\"instance\":\"a\",\"address\":\"10.1.2.3:80\"}",
         ] {
-            assert_eq!(code(body), Code::InvalidAnnouncement, "{body}");
+            assert_eq!(code(body), ErrorCode::InvalidAnnouncement, "{body}");
         }
     }
 }

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
 use super::Gateway;
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 
 /// The source of a request's body.
 pub enum Source {
@@ -47,7 +47,7 @@ impl Reading {
     /// # Errors
     /// `BODY_TOO_LARGE`, before anything is read where the length was announced;
     /// `REQUEST_TIMEOUT`; `PAYLOAD_BYTES_FULL`.
-    pub async fn read(&self, mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, Refusal> {
+    pub async fn read(&self, mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, ApiError> {
         if body.size_hint().lower() > most as u64 {
             return Err(too_large(most));
         }
@@ -58,7 +58,8 @@ impl Reading {
             let mut rest = BytesMut::new();
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| {
-                    Refusal::new(Code::BadRequest, format!("the body could not be read: {error}")).closing()
+                    ApiError::new(ErrorCode::BadRequest, format!("the body could not be read: {error}"))
+                        .closing()
                 })?;
                 let Ok(data) = frame.into_data() else { continue };
                 if first.len() + rest.len() + data.len() > most {
@@ -86,8 +87,8 @@ impl Reading {
         };
         match tokio::time::timeout(patience, whole).await {
             Ok(read) => read,
-            Err(_) => Err(Refusal::new(
-                Code::RequestTimeout,
+            Err(_) => Err(ApiError::new(
+                ErrorCode::RequestTimeout,
                 format!("the body did not come within {} ms (--body-timeout-ms)", patience.as_millis()),
             )
             .closing()),
@@ -95,8 +96,9 @@ impl Reading {
     }
 }
 
-fn too_large(most: usize) -> Refusal {
-    Refusal::new(Code::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)")).closing()
+fn too_large(most: usize) -> ApiError {
+    ApiError::new(ErrorCode::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)"))
+        .closing()
 }
 
 /// What one body holds of it, until it was read or given up.
@@ -106,11 +108,11 @@ struct Share<'a> {
 }
 
 impl Share<'_> {
-    fn take(&mut self, bytes: usize) -> Result<(), Refusal> {
+    fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
         let held = self.reading.held.get() + bytes;
         if held > self.reading.bytes_max {
             let text = "too many bytes of bodies are being read at once (--max-payload-bytes)";
-            return Err(Refusal::new(Code::PayloadBytesFull, text).retry_after(1).closing());
+            return Err(ApiError::new(ErrorCode::PayloadBytesFull, text).retry_after(1).closing());
         }
         self.reading.held.set(held);
         self.bytes += bytes;
@@ -129,7 +131,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Those of [`Reading::read`].
-    pub async fn read_body(&self, body: Source) -> Result<Bytes, Refusal> {
+    pub async fn read_body(&self, body: Source) -> Result<Bytes, ApiError> {
         self.read_body_of(body, self.settings.flags.max_body).await
     }
 
@@ -137,7 +139,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Those of [`Reading::read`].
-    pub async fn read_body_of(&self, body: Source, most: usize) -> Result<Bytes, Refusal> {
+    pub async fn read_body_of(&self, body: Source, most: usize) -> Result<Bytes, ApiError> {
         match body {
             Source::Whole(bytes) if bytes.len() > most => Err(too_large(most)),
             Source::Whole(bytes) => Ok(bytes),

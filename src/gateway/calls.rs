@@ -16,7 +16,7 @@ use super::origin;
 use super::reply::{self, Body};
 use super::route::{Call, route};
 use super::server::{check_host, headless};
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 use crate::mailbox::{Awaited, Errand, WholeRequest, question};
 use crate::openapi;
@@ -34,7 +34,7 @@ pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<
     };
     let (mut response, page) = match page.map(|page| page.cloned()) {
         Ok(page) => (answer_to(gateway, listener, page.is_some(), request).await, page),
-        Err(refusal) => (reply::refusal(&refusal.closing()), None),
+        Err(error) => (reply::error(&error.closing()), None),
     };
     if gateway.draining.get() && is_clients {
         // The client takes its next request elsewhere, without racing an idle close.
@@ -55,9 +55,9 @@ async fn answer_to(
 ) -> Response<Body> {
     let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
     if listener.is_loopback
-        && let Err(refusal) = check_host(&request)
+        && let Err(error) = check_host(&request)
     {
-        return reply::refusal(&refusal.closing());
+        return reply::error(&error.closing());
     }
     let (parts, body) = request.into_parts();
     if is_page && cors::is_preflight(&parts) {
@@ -65,25 +65,25 @@ async fn answer_to(
     }
     let call = match route(&method, parts.uri.path()) {
         Ok(call) if call.is_management() => {
-            return reply::refusal(&served_elsewhere(parts.uri.path(), MANAGEMENT));
+            return reply::error(&served_elsewhere(parts.uri.path(), MANAGEMENT));
         }
         Ok(call) if call.is_internal() && listener.kind == ListenerKind::Clients => {
-            return reply::refusal(&served_elsewhere(parts.uri.path(), RUNTIME).closing());
+            return reply::error(&served_elsewhere(parts.uri.path(), RUNTIME).closing());
         }
         Ok(call) if !call.is_internal() && listener.kind == ListenerKind::Runtimes => {
-            return reply::refusal(&served_elsewhere(parts.uri.path(), CLIENTS).closing());
+            return reply::error(&served_elsewhere(parts.uri.path(), CLIENTS).closing());
         }
         Ok(call) if is_page && !call.is_for_pages() => {
-            return reply::refusal(&origin::not_for_pages().closing());
+            return reply::error(&origin::not_for_pages().closing());
         }
         Ok(call)
             if !listener.may_operate(&gateway.settings.flags)
-                && let Some(refusal) = call.refusal_of_clients() =>
+                && let Some(error) = call.closed_to_clients() =>
         {
-            return reply::refusal(&refusal.closing());
+            return reply::error(&error.closing());
         }
         Ok(call) => call,
-        Err(refusal) => return reply::refusal(&refusal.closing()),
+        Err(error) => return reply::error(&error.closing()),
     };
     headless(is_head, serve_call(gateway, call, listener, &parts, Source::Wire(body)).await)
 }
@@ -93,10 +93,10 @@ const MANAGEMENT: &str = "the management listener (--management-listen)";
 /// See [`served_elsewhere`].
 pub const RUNTIME: &str = "the runtime listener (--runtime-listen)";
 
-/// The refusal of a path that only another listener has.
+/// The error of a path that only another listener has.
 #[must_use]
-pub fn served_elsewhere(path: &str, listener: &str) -> Refusal {
-    Refusal::new(Code::NotFound, format!("{path} is served on {listener}"))
+pub fn served_elsewhere(path: &str, listener: &str) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("{path} is served on {listener}"))
 }
 
 /// A request that came in elsewhere, with its whole body.
@@ -108,7 +108,7 @@ pub async fn serve_whole(gateway: &Rc<Gateway>, listener: Listener, request: Who
     };
     match route(&parts.method, parts.uri.path()) {
         Ok(call) => serve_call(gateway, call, listener, &parts, body).await,
-        Err(refusal) => reply::refusal(&refusal),
+        Err(error) => reply::error(&error),
     }
 }
 
@@ -151,7 +151,7 @@ async fn serve_call(
         | Call::DeleteFunction(_)
         | Call::PutReplicas(_) => match gateway.read_body(body).await {
             Ok(body) => gateway.ask_control(listener, parts, body).await,
-            Err(refusal) => reply::refusal(&refusal),
+            Err(error) => reply::error(&error),
         },
     }
 }
@@ -179,7 +179,7 @@ impl Gateway {
             None => None,
         };
         answer.unwrap_or_else(|| {
-            reply::refusal(&Refusal::new(Code::Draining, "the control plane is stopping").retry_after(1))
+            reply::error(&ApiError::new(ErrorCode::Draining, "the control plane is stopping").retry_after(1))
         })
     }
 
@@ -189,16 +189,17 @@ impl Gateway {
         let request = Box::new(Request::from_parts(parts.clone(), body));
         self.run_errand(Errand::Answer { request, listener, answer }, awaited)
             .await
-            .unwrap_or_else(|refusal| reply::refusal(&refusal))
+            .unwrap_or_else(|error| reply::error(&error))
     }
 
     /// Has control run an errand, and waits for its answer.
     ///
     /// # Errors
     /// `CONTROL_BUSY`, where there is no room for it or will be no answer.
-    pub(super) async fn run_errand<T>(&self, errand: Errand, awaited: Awaited<T>) -> Result<T, Refusal> {
-        let busy =
-            || Refusal::new(Code::ControlBusy, "too many changes are waiting; try again").retry_after(1);
+    pub(super) async fn run_errand<T>(&self, errand: Errand, awaited: Awaited<T>) -> Result<T, ApiError> {
+        let busy = || {
+            ApiError::new(ErrorCode::ControlBusy, "too many changes are waiting; try again").retry_after(1)
+        };
         self.control.try_send(errand).map_err(|_| busy())?;
         awaited.get().await.ok_or_else(busy)
     }

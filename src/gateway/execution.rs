@@ -7,7 +7,7 @@ use hyper::header::HeaderValue;
 use tokio::task::AbortHandle;
 
 use super::keys::Claim;
-use super::reply::{Failure, Stamps};
+use super::reply::{ExecutionError, Stamps};
 use super::waiters::Waiters;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::Served;
@@ -182,7 +182,7 @@ pub struct Execution {
     /// The function's output, one JSON value; empty where there is none.
     pub output: Bytes,
     /// Why it ended badly, or why its last attempt did.
-    pub failure: Option<Box<Failure>>,
+    pub error: Option<Box<ExecutionError>>,
     /// See [`Trace`].
     pub trace: Trace,
     /// Passed on to the function.
@@ -258,7 +258,7 @@ impl Execution {
             invocation: admission.invocation,
             payload: admission.payload,
             output: Bytes::new(),
-            failure: None,
+            error: None,
             trace: admission.trace,
             idempotency_key: admission.idempotency_key,
             attempt: 0,

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use super::Gateway;
 use super::execution::{Execution, Invocation, RunningAttempt, Stage, Status};
 use super::listener::Listener;
-use super::reply::Failure;
+use super::reply::ExecutionError;
 use crate::clock::NANOS_PER_MS;
 use crate::dispatch::attempt::{self, Outcome};
 use crate::dispatch::job;
-use crate::error::{Code, Source};
+use crate::error::{ErrorCode, Source};
 use crate::hot::message::{End, Ended, Event, Grant, InstanceKey};
 use crate::hot::ticket::Ticket;
 use crate::registry::{EndpointUrl, ExecutionMode};
@@ -89,8 +89,8 @@ impl Gateway {
     fn abort(self: &Rc<Self>, ticket: Ticket) -> bool {
         let running = self.with_execution(ticket, |execution| {
             let running = execution.running_attempt.take()?;
-            execution.failure = Some(Box::new(Failure::new(
-                Code::HandlerTimeout,
+            execution.error = Some(Box::new(ExecutionError::new(
+                ErrorCode::HandlerTimeout,
                 "the attempt took longer than attemptTimeoutMs",
             )));
             execution.stage = Stage::Queued;
@@ -127,10 +127,10 @@ impl Gateway {
         let flags = &self.settings.flags;
         let with_lines = Listener::of_clients(flags).may_operate(flags);
         let ending = self.with_execution(ticket, |execution| {
-            (ending(execution, why, now, with_lines), execution.failure.take())
+            (ending(execution, why, now, with_lines), execution.error.take())
         });
-        let Some(((status, failure), last)) = ending else { return told };
-        self.finish(ticket, status, failure.or(last));
+        let Some(((status, error), last)) = ending else { return told };
+        self.finish(ticket, status, error.or(last));
         told
     }
 
@@ -175,12 +175,12 @@ impl Gateway {
                 self.succeed(ticket, output);
                 Ended::Done
             }
-            Outcome::Refused(failure) => {
-                self.finish(ticket, Status::Error, Some(Box::new(failure)));
+            Outcome::Refused(error) => {
+                self.finish(ticket, Status::Error, Some(Box::new(error)));
                 Ended::Done
             }
-            Outcome::Failed(failure) => self.await_retry(ticket, failure, Ended::Failed),
-            Outcome::Unsent(failure) => self.await_retry(ticket, failure, Ended::Unsent),
+            Outcome::Failed(error) => self.await_retry(ticket, error, Ended::Failed),
+            Outcome::Unsent(error) => self.await_retry(ticket, error, Ended::Unsent),
         };
         Some((running, how))
     }
@@ -194,13 +194,17 @@ impl Gateway {
             let text = format!(
                 "the function succeeded, but there was no room to keep its output of {bytes} bytes (--reserved-output, --max-payload-bytes)"
             );
-            self.finish(ticket, Status::Error, Some(Box::new(Failure::new(Code::RetentionFull, text))));
+            self.finish(
+                ticket,
+                Status::Error,
+                Some(Box::new(ExecutionError::new(ErrorCode::RetentionFull, text))),
+            );
         }
     }
 
-    fn await_retry(&self, ticket: Ticket, failure: Failure, how: Ended) -> Ended {
+    fn await_retry(&self, ticket: Ticket, error: ExecutionError, how: Ended) -> Ended {
         self.with_execution(ticket, |execution| {
-            execution.failure = Some(Box::new(failure));
+            execution.error = Some(Box::new(error));
             execution.stage = Stage::Queued;
         });
         let mut store = self.store.borrow_mut();
@@ -210,7 +214,7 @@ impl Gateway {
     }
 
     /// Makes an execution terminal, counts it, and wakes those who wait.
-    pub(super) fn finish(&self, ticket: Ticket, status: Status, failure: Option<Box<Failure>>) {
+    pub(super) fn finish(&self, ticket: Ticket, status: Status, error: Option<Box<ExecutionError>>) {
         let now = self.clock.now();
         let mut store = self.store.borrow_mut();
         let Some(execution) = store.get_mut(ticket) else { return };
@@ -218,16 +222,16 @@ impl Gateway {
             return;
         }
         let was = std::mem::replace(&mut execution.stage, Stage::Ended(status));
-        execution.failure = failure;
+        execution.error = error;
         execution.stamps.ended = now;
         let served = execution.served.clone();
         let stamps = execution.stamps;
         let wakers = execution.waiters.take_wakers();
         // A success and the function's own 4xx are what a key replays.
         let replays = execution
-            .failure
+            .error
             .as_ref()
-            .is_none_or(|failure| failure.source == Source::Function && (400..500).contains(&failure.http));
+            .is_none_or(|error| error.source == Source::Function && (400..500).contains(&error.http));
         if execution.claim.is_some() && !replays {
             store.release_claim(ticket);
         }
@@ -276,7 +280,11 @@ impl Gateway {
     /// Ends an execution because nobody wants it any more.
     pub(super) fn cancel(self: &Rc<Self>, ticket: Ticket, why: &'static str) {
         self.stop(ticket);
-        self.finish(ticket, Status::Cancelled, Some(Box::new(Failure::new(Code::Cancelled, why))));
+        self.finish(
+            ticket,
+            Status::Cancelled,
+            Some(Box::new(ExecutionError::new(ErrorCode::Cancelled, why))),
+        );
         self.poke();
     }
 
@@ -298,21 +306,26 @@ impl Gateway {
         let live = self.store.borrow().live();
         for ticket in &live {
             self.stop(*ticket);
-            let failure = Failure::new(
-                Code::ShuttingDown,
+            let error = ExecutionError::new(
+                ErrorCode::ShuttingDown,
                 "the control plane stopped before the execution had ended (--drain)",
             );
-            self.finish(*ticket, Status::Error, Some(Box::new(failure)));
+            self.finish(*ticket, Status::Error, Some(Box::new(error)));
         }
         self.poke();
         live.len()
     }
 }
 
-/// Status and, where it is not the attempt's own, failure of an execution that the scheduler
+/// Status and, where it is not the attempt's own, error of an execution that the scheduler
 /// ended.
-fn ending(execution: &Execution, why: End, now: u64, with_lines: bool) -> (Status, Option<Box<Failure>>) {
-    let failure = |code, message: String| Some(Box::new(Failure::new(code, message)));
+fn ending(
+    execution: &Execution,
+    why: End,
+    now: u64,
+    with_lines: bool,
+) -> (Status, Option<Box<ExecutionError>>) {
+    let error = |code, message: String| Some(Box::new(ExecutionError::new(code, message)));
     let after_ms = now.saturating_sub(execution.stamps.admitted) / NANOS_PER_MS;
     let trouble = || {
         let function = &execution.served.function;
@@ -326,37 +339,39 @@ fn ending(execution: &Execution, why: End, now: u64, with_lines: bool) -> (Statu
     match why {
         End::Timeout if execution.first_granted == 0 && execution.invocation == Invocation::Async => {
             let text = format!("it waited {after_ms} ms for its first dispatch (maxQueueMs)");
-            (Status::Timeout, failure(Code::QueueTimeout, text))
+            (Status::Timeout, error(ErrorCode::QueueTimeout, text))
         }
         End::Timeout if execution.attempt == 0 => {
             let text = format!("no instance took it within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
-            (Status::Timeout, failure(Code::Timeout, text))
+            (Status::Timeout, error(ErrorCode::Timeout, text))
         }
         End::Timeout => {
             let text = format!("it did not end within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
-            (Status::Timeout, failure(Code::Timeout, text))
+            (Status::Timeout, error(ErrorCode::Timeout, text))
         }
-        End::Exhausted => match &execution.failure {
+        End::Exhausted => match &execution.error {
             Some(last) if last.http == 504 => (Status::Timeout, None),
             Some(_) => (Status::Error, None),
-            None => (Status::Error, failure(Code::Internal, "an attempt failed without a reason".to_owned())),
+            None => {
+                (Status::Error, error(ErrorCode::Internal, "an attempt failed without a reason".to_owned()))
+            }
         },
         End::NoInstance => {
-            let text = match &execution.failure {
+            let text = match &execution.error {
                 Some(last) => format!("no instance could be reached: {} ({})", last.message, trouble()),
                 None => format!("no instance could be reached: {}", trouble()),
             };
-            (Status::Error, failure(Code::NoInstance, text))
+            (Status::Error, error(ErrorCode::NoInstance, text))
         }
         End::FunctionRemoved => {
-            let text = match &execution.failure {
+            let text = match &execution.error {
                 Some(last) => format!(
                     "the function was deleted before there was another attempt; the one before failed: {}: {}",
                     last.code, last.message
                 ),
                 None => "the function was deleted while the execution waited".to_owned(),
             };
-            (Status::Error, failure(Code::FunctionRemoved, text))
+            (Status::Error, error(ErrorCode::FunctionRemoved, text))
         }
     }
 }

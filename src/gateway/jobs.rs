@@ -17,10 +17,10 @@ use super::Gateway;
 use super::body::{BodyWasTooLarge, Source};
 use super::execution::{JobSignal, RunningAttempt};
 use super::listener::Listener;
-use super::reply::{self, Body, Failure};
+use super::reply::{self, Body, ExecutionError};
 use crate::clock::NANOS_PER_MS;
 use crate::dispatch::attempt::{self, Outcome};
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::id::{ExecutionId, Token};
 
 /// What a posted result may have beside its output, in bytes.
@@ -58,7 +58,7 @@ impl Gateway {
     pub fn job_input(self: &Rc<Self>, id: &str, headers: &HeaderMap) -> Response<Body> {
         let id = match self.authorize(id, headers) {
             Ok(id) => id,
-            Err(refusal) => return reply::refusal(&refusal),
+            Err(error) => return reply::error(&error),
         };
         let now = self.clock.now();
         let input = self.with_execution(id.ticket, |execution| {
@@ -88,7 +88,7 @@ impl Gateway {
         });
         // The execution stays in the store until its attempt has ended.
         input.unwrap_or_else(|| {
-            reply::refusal(&Refusal::new(Code::Internal, "the record of the execution was lost"))
+            reply::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
         })
     }
 
@@ -101,19 +101,19 @@ impl Gateway {
     ) -> Response<Body> {
         match self.complete(id, headers, body).await {
             Ok(()) => reply::no_content(),
-            Err(refusal) => reply::refusal(&refusal),
+            Err(error) => reply::error(&error),
         }
     }
 
-    async fn complete(self: &Rc<Self>, id: &str, headers: &HeaderMap, body: Source) -> Result<(), Refusal> {
+    async fn complete(self: &Rc<Self>, id: &str, headers: &HeaderMap, body: Source) -> Result<(), ApiError> {
         // Before its body is read, lest anybody who knows no token sends a large one.
-        let execution_id = self.authorize(id, headers).map_err(Refusal::closing)?;
+        let execution_id = self.authorize(id, headers).map_err(ApiError::closing)?;
         let most = self.output_max();
         let read = self.read_body_of(body, self.result_max()).await;
         let (outcome, refused) = match read {
             Ok(body) => (outcome(&body, most)?, None),
-            Err(refusal) if refusal.code == Code::BodyTooLarge => (too_large(most), Some(refusal)),
-            Err(refusal) => return Err(refusal),
+            Err(error) if error.code == ErrorCode::BodyTooLarge => (too_large(most), Some(error)),
+            Err(error) => return Err(error),
         };
         // The attempt may have ended while the body came.
         self.authorize(id, headers)?;
@@ -143,12 +143,12 @@ impl Gateway {
         match self.read_body_of(body, self.result_max()).await {
             Ok(body) => self.ask_gateway(owner, listener, parts, body).await,
             // Only the owner can settle the attempt, so it is told.
-            Err(refusal) if refusal.code == Code::BodyTooLarge => {
+            Err(refusal) if refusal.code == ErrorCode::BodyTooLarge => {
                 let mut parts = parts.clone();
                 parts.extensions.insert(BodyWasTooLarge);
                 self.ask_gateway(owner, listener, &parts, Bytes::new()).await
             }
-            Err(refusal) => reply::refusal(&refusal),
+            Err(error) => reply::error(&error),
         }
     }
 
@@ -158,35 +158,35 @@ impl Gateway {
     }
 
     /// The execution whose attempt is running and has the token that was sent.
-    fn authorize(&self, id: &str, headers: &HeaderMap) -> Result<ExecutionId, Refusal> {
+    fn authorize(&self, id: &str, headers: &HeaderMap) -> Result<ExecutionId, ApiError> {
         let unauthorized = || {
-            Refusal::new(
-                Code::Unauthorized,
+            ApiError::new(
+                ErrorCode::Unauthorized,
                 "Authorization must be `Bearer` and the PICOFAAS_TOKEN of this execution's attempt",
             )
         };
         let token = token(headers).ok_or_else(unauthorized)?;
         let id = self.find(id)?;
-        let refusal = self.with_execution(id.ticket, |execution| {
+        let error = self.with_execution(id.ticket, |execution| {
             let Some(at) = execution.tokens.iter().position(|known| *known == token) else {
                 return Some(unauthorized());
             };
             // The last token may be that of an attempt before a version that has instances.
             let has_process = matches!(execution.running_attempt, Some(RunningAttempt::Process(_)));
             let is_current = has_process && at + 1 == execution.tokens.len();
-            let refusal = if execution.has_ended() {
-                Refusal::new(Code::AlreadyTerminal, "the execution has ended; there is nothing to do")
+            let error = if execution.has_ended() {
+                ApiError::new(ErrorCode::AlreadyTerminal, "the execution has ended; there is nothing to do")
             } else if !is_current {
-                Refusal::new(Code::AttemptSuperseded, "this attempt is over; there is nothing to do")
+                ApiError::new(ErrorCode::AttemptSuperseded, "this attempt is over; there is nothing to do")
             } else {
                 return None;
             };
             self.meter(&execution.served).late_results.add_one();
-            Some(refusal)
+            Some(error)
         });
-        match refusal {
+        match error {
             Some(None) => Ok(id),
-            Some(Some(refusal)) => Err(refusal),
+            Some(Some(error)) => Err(error),
             None => Err(unauthorized()),
         }
     }
@@ -199,8 +199,8 @@ pub(super) fn token(headers: &HeaderMap) -> Option<Token> {
 }
 
 /// What a posted result means; `most` is the largest output, in bytes.
-fn outcome(body: &[u8], most: usize) -> Result<Outcome, Refusal> {
-    let wrong = |message: String| Refusal::new(Code::InvalidCompletion, message);
+fn outcome(body: &[u8], most: usize) -> Result<Outcome, ApiError> {
+    let wrong = |message: String| ApiError::new(ErrorCode::InvalidCompletion, message);
     let posted: Posted<'_> = serde_json::from_slice(body).map_err(|error| {
         wrong(format!("the body must be {{\"success\",\"output\",\"error\",\"status\"}}: {error}"))
     })?;
@@ -217,7 +217,7 @@ fn outcome(body: &[u8], most: usize) -> Result<Outcome, Refusal> {
             let status = status.unwrap_or(500);
             let own = |http| match &posted.error {
                 Some(error) => attempt::named_error(&error.code, &error.message, http),
-                None => Failure { http, ..attempt::unnamed_error(http, "no error was posted") },
+                None => ExecutionError { http, ..attempt::unnamed_error(http, "no error was posted") },
             };
             Ok(attempt::by_status(status, own))
         }
@@ -228,8 +228,8 @@ fn outcome(body: &[u8], most: usize) -> Result<Outcome, Refusal> {
 }
 
 fn too_large(most: usize) -> Outcome {
-    Outcome::Refused(Failure::new(
-        Code::OutputTooLarge,
+    Outcome::Refused(ExecutionError::new(
+        ErrorCode::OutputTooLarge,
         format!("the output is larger than {most} bytes; return less, or raise --max-output"),
     ))
 }
@@ -238,8 +238,8 @@ fn too_large(most: usize) -> Outcome {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Result<Outcome, Code> {
-        outcome(body.as_bytes(), 16).map_err(|refusal| refusal.code)
+    fn read(body: &str) -> Result<Outcome, ErrorCode> {
+        outcome(body.as_bytes(), 16).map_err(|error| error.code)
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
             "",
             "{\"success\":true,\"output\":\"\u{1}\"}",
         ] {
-            assert!(matches!(read(body), Err(Code::InvalidCompletion)), "{body}");
+            assert!(matches!(read(body), Err(ErrorCode::InvalidCompletion)), "{body}");
         }
         let long = format!(r#"{{"success":true,"output":"{}"}}"#, "x".repeat(16));
         assert!(matches!(read(&long), Ok(Outcome::Refused(f)) if f.code == "OUTPUT_TOO_LARGE"));

@@ -3,7 +3,7 @@
 //! Small texts go through serde_json, larger ones through simd-json on a scratch copy that
 //! the thread keeps, because simd-json writes into its input. What is forwarded are always
 //! the bytes that came. Where simd-json refuses, serde_json has the last word: it also takes
-//! numbers that no 64-bit type holds, and it says where the fault is.
+//! numbers that no 64-bit type holds, and it says where the error is.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use simd_json::{Buffers, Node, StaticNode};
 
-use crate::error::{Code, Refusal};
-use crate::registry::Fault;
+use crate::error::{ApiError, ErrorCode};
+use crate::registry::FieldError;
 
 /// Texts of at least this many bytes are checked by simd-json: below it serde_json is faster, as
 /// `cargo bench --bench json` shows.
@@ -57,10 +57,10 @@ impl<'de> Deserialize<'de> for Present {
 /// # Errors
 /// `INVALID_JSON` (400) where it is not JSON, `INVALID_INVOCATION` (422) where it is not of
 /// this form; with the place.
-pub fn check_invocation(body: &[u8]) -> Result<(), Refusal> {
+pub fn check_invocation(body: &[u8]) -> Result<(), ApiError> {
     if body.is_empty() {
-        return Err(Refusal::new(
-            Code::InvalidJson,
+        return Err(ApiError::new(
+            ErrorCode::InvalidJson,
             "the body is empty; send a JSON object such as {\"input\": {}}",
         ));
     }
@@ -121,15 +121,15 @@ fn parse_small(body: &[u8]) -> Option<Envelope<'_>> {
 
 /// The slow path: says what is wrong, or that nothing is.
 #[cold]
-fn explain(body: &[u8]) -> Result<(), Refusal> {
+fn explain(body: &[u8]) -> Result<(), ApiError> {
     let text = std::str::from_utf8(body).map_err(|error| {
-        Refusal::new(
-            Code::InvalidJson,
+        ApiError::new(
+            ErrorCode::InvalidJson,
             format!("the body is not UTF-8 (at byte {}); JSON must be", error.valid_up_to()),
         )
     })?;
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
-        return Err(Refusal::new(Code::InvalidJson, format!("the body is not JSON: {error}")));
+        return Err(ApiError::new(ErrorCode::InvalidJson, format!("the body is not JSON: {error}")));
     }
     let is_object = text.trim_start().starts_with('{');
     let said = match serde_json::from_str::<Envelope<'_>>(text) {
@@ -143,9 +143,9 @@ fn explain(body: &[u8]) -> Result<(), Refusal> {
         () if said.contains("`input`") => "input",
         () => "metadata",
     };
-    let detail = Fault { field: field.to_owned(), message: said.clone() };
-    Err(Refusal::new(
-        Code::InvalidInvocation,
+    let detail = FieldError { field: field.to_owned(), message: said.clone() };
+    Err(ApiError::new(
+        ErrorCode::InvalidInvocation,
         "the body must be {\"input\": any JSON, \"metadata\": {string: string}}, `metadata` may be left out",
     )
     .with_details(vec![detail]))
@@ -179,8 +179,8 @@ fn with_scratch<T>(text: &[u8], check: impl FnOnce(&mut [u8], &mut Buffers) -> T
 mod tests {
     use super::*;
 
-    fn code(body: &str) -> Result<(), Code> {
-        check_invocation(body.as_bytes()).map_err(|refusal| refusal.code)
+    fn code(body: &str) -> Result<(), ErrorCode> {
+        check_invocation(body.as_bytes()).map_err(|error| error.code)
     }
 
     fn padded(body: &str) -> String {
@@ -193,16 +193,16 @@ mod tests {
             (r#"{"input":null}"#, Ok(())),
             (r#"{"input":[1e400,123456789012345678901234567890],"metadata":{"a":"b"}}"#, Ok(())),
             (r#"{"metadata":null,"input":"\u00e9 é"}"#, Ok(())),
-            ("", Err(Code::InvalidJson)),
-            ("{", Err(Code::InvalidJson)),
-            (r#"{"input":1} x"#, Err(Code::InvalidJson)),
-            (r#"{"input":01}"#, Err(Code::InvalidJson)),
-            ("[1]", Err(Code::InvalidInvocation)),
-            ("{}", Err(Code::InvalidInvocation)),
-            (r#"{"input":1,"inputs":2}"#, Err(Code::InvalidInvocation)),
-            (r#"{"input":1,"input":2}"#, Err(Code::InvalidInvocation)),
-            (r#"{"input":1,"metadata":{"a":1}}"#, Err(Code::InvalidInvocation)),
-            (r#"{"input":1,"metadata":[]}"#, Err(Code::InvalidInvocation)),
+            ("", Err(ErrorCode::InvalidJson)),
+            ("{", Err(ErrorCode::InvalidJson)),
+            (r#"{"input":1} x"#, Err(ErrorCode::InvalidJson)),
+            (r#"{"input":01}"#, Err(ErrorCode::InvalidJson)),
+            ("[1]", Err(ErrorCode::InvalidInvocation)),
+            ("{}", Err(ErrorCode::InvalidInvocation)),
+            (r#"{"input":1,"inputs":2}"#, Err(ErrorCode::InvalidInvocation)),
+            (r#"{"input":1,"input":2}"#, Err(ErrorCode::InvalidInvocation)),
+            (r#"{"input":1,"metadata":{"a":1}}"#, Err(ErrorCode::InvalidInvocation)),
+            (r#"{"input":1,"metadata":[]}"#, Err(ErrorCode::InvalidInvocation)),
         ];
         for (body, expected) in cases {
             assert_eq!(code(body), expected, "{body}");
@@ -228,7 +228,10 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf8_are_not_json() {
-        assert_eq!(check_invocation(b"{\"input\":\"\xff\"}").map_err(|r| r.code), Err(Code::InvalidJson));
+        assert_eq!(
+            check_invocation(b"{\"input\":\"\xff\"}").map_err(|r| r.code),
+            Err(ErrorCode::InvalidJson)
+        );
         assert!(!is_one_value(b"\"\xff\""));
     }
 

@@ -7,7 +7,7 @@ use hyper::Response;
 
 use super::Gateway;
 use super::reply::{self, Body, Waiting};
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 use crate::query::parameters;
 
@@ -19,7 +19,7 @@ impl Gateway {
     pub async fn execution(self: &Rc<Self>, id: &str, query: Option<&str>) -> Response<Body> {
         match self.read(id, query).await {
             Ok(response) => response,
-            Err(refusal) => reply::refusal(&refusal),
+            Err(error) => reply::error(&error),
         }
     }
 
@@ -29,15 +29,15 @@ impl Gateway {
         let cancelled = self.find(id).and_then(|id| {
             if self.with_execution(id.ticket, |execution| execution.has_ended()) == Some(true) {
                 let message = "the execution has ended already; GET it to see how";
-                return Err(Refusal::new(Code::AlreadyTerminal, message));
+                return Err(ApiError::new(ErrorCode::AlreadyTerminal, message));
             }
             self.cancel(id.ticket, "the execution was cancelled by a client");
             Ok(reply::json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"cancelled\"}}")))
         });
-        cancelled.unwrap_or_else(|refusal| reply::refusal(&refusal))
+        cancelled.unwrap_or_else(|error| reply::error(&error))
     }
 
-    async fn read(self: &Rc<Self>, text: &str, query: Option<&str>) -> Result<Response<Body>, Refusal> {
+    async fn read(self: &Rc<Self>, text: &str, query: Option<&str>) -> Result<Response<Body>, ApiError> {
         let wait_s = wait(query)?;
         let id = self.find(text)?;
         if wait_s > 0 {
@@ -52,14 +52,14 @@ impl Gateway {
     }
 
     /// The execution that a client names, where the store still has it.
-    pub(super) fn find(&self, text: &str) -> Result<ExecutionId, Refusal> {
+    pub(super) fn find(&self, text: &str) -> Result<ExecutionId, ApiError> {
         let unknown =
-            || Refusal::new(Code::ExecutionNotFound, format!("there was never an execution {text:?}"));
+            || ApiError::new(ErrorCode::ExecutionNotFound, format!("there was never an execution {text:?}"));
         let id = ExecutionId::parse(text).ok_or_else(unknown)?;
         if id.boot != self.boot {
             return Err(if id.boot < self.boot {
-                Refusal::new(
-                    Code::ExecutionLostOnRestart,
+                ApiError::new(
+                    ErrorCode::ExecutionLostOnRestart,
                     "the control plane was restarted since; executions do not outlive it",
                 )
             } else {
@@ -77,25 +77,25 @@ impl Gateway {
     }
 }
 
-pub(super) fn expired() -> Refusal {
-    Refusal::new(
-        Code::ExecutionExpired,
+pub(super) fn expired() -> ApiError {
+    ApiError::new(
+        ErrorCode::ExecutionExpired,
         "the execution ended and is not kept any more (--retention, --max-executions)",
     )
 }
 
-fn wait(query: Option<&str>) -> Result<u64, Refusal> {
+fn wait(query: Option<&str>) -> Result<u64, ApiError> {
     let mut wait = 0;
     for (name, value) in parameters(query) {
         if name != "wait" {
-            return Err(Refusal::new(
-                Code::BadRequest,
+            return Err(ApiError::new(
+                ErrorCode::BadRequest,
                 format!("unknown parameter {name:?}; there is `wait`"),
             ));
         }
         wait = value.parse().ok().filter(|seconds| *seconds <= WAIT_S_MAX).ok_or_else(|| {
-            Refusal::new(
-                Code::BadRequest,
+            ApiError::new(
+                ErrorCode::BadRequest,
                 format!("wait={value} is not a number of seconds, 0 … {WAIT_S_MAX}"),
             )
         })?;

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 
 use super::server::{is_localhost, split_authority};
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::registry::excerpt;
 
 /// From the W3C's Fetch Metadata.
@@ -186,9 +186,9 @@ impl<'a> Marks<'a> {
         site && origin
     }
 
-    /// The refusal of what a page asks; `answered` says which pages are.
+    /// The error of what a page asks; `answered` says which pages are.
     #[cold]
-    fn refusal(self, answered: &str) -> Refusal {
+    fn error(self, answered: &str) -> ApiError {
         let (name, mark) = match self.origin {
             Mark::Absent => ("Sec-Fetch-Site", self.site),
             Mark::Is(_) | Mark::Repeated => ("Origin", self.origin),
@@ -198,7 +198,7 @@ impl<'a> Marks<'a> {
             (_, Some(text)) => excerpt(text),
             (_, None) => "not readable".to_owned(),
         };
-        Refusal::new(Code::ForeignOrigin, format!("a web page asks ({name}: {value}); {answered}"))
+        ApiError::new(ErrorCode::ForeignOrigin, format!("a web page asks ({name}: {value}); {answered}"))
     }
 }
 
@@ -212,21 +212,21 @@ fn is_address(host: &str) -> bool {
 ///
 /// # Errors
 /// `FOREIGN_ORIGIN`.
-pub fn check_none(headers: &HeaderMap) -> Result<(), Refusal> {
+pub fn check_none(headers: &HeaderMap) -> Result<(), ApiError> {
     let marks = Marks::of(headers);
-    if marks.is_page() { Err(marks.refusal("this listener answers none")) } else { Ok(()) }
+    if marks.is_page() { Err(marks.error("this listener answers none")) } else { Ok(()) }
 }
 
 /// Where the pages are answered that the listener serves itself.
 ///
 /// # Errors
 /// `FOREIGN_ORIGIN`.
-pub fn check_own(headers: &HeaderMap, named: &[Origin]) -> Result<(), Refusal> {
+pub fn check_own(headers: &HeaderMap, named: &[Origin]) -> Result<(), ApiError> {
     let marks = Marks::of(headers);
     if !marks.is_page() || marks.is_own(headers, named) {
         return Ok(());
     }
-    Err(marks.refusal(
+    Err(marks.error(
         "this listener answers its own page only, under an IP address, localhost, or an origin that --allow-origin names",
     ))
 }
@@ -235,7 +235,10 @@ pub fn check_own(headers: &HeaderMap, named: &[Origin]) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// `FOREIGN_ORIGIN`.
-pub fn check_named<'a>(headers: &'a HeaderMap, named: &[Origin]) -> Result<Option<&'a HeaderValue>, Refusal> {
+pub fn check_named<'a>(
+    headers: &'a HeaderMap,
+    named: &[Origin],
+) -> Result<Option<&'a HeaderValue>, ApiError> {
     let marks = Marks::of(headers);
     if !marks.is_page() {
         return Ok(None);
@@ -245,16 +248,16 @@ pub fn check_named<'a>(headers: &'a HeaderMap, named: &[Origin]) -> Result<Optio
             Ok(Some(origin))
         }
         Mark::Absent | Mark::Is(_) | Mark::Repeated => {
-            Err(marks.refusal("this listener answers those only whose origin --allow-origin names"))
+            Err(marks.error("this listener answers those only whose origin --allow-origin names"))
         }
     }
 }
 
-/// The refusal of a call that no page may make, also where its origin is named.
+/// The error of a call that no page may make, also where its origin is named.
 #[must_use]
-pub fn not_for_pages() -> Refusal {
-    Refusal::new(
-        Code::ForeignOrigin,
+pub fn not_for_pages() -> ApiError {
+    ApiError::new(
+        ErrorCode::ForeignOrigin,
         "a web page may invoke and enqueue here, and read; functions are not changed and executions not cancelled for one",
     )
 }

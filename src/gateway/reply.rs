@@ -19,7 +19,7 @@ use super::Gateway;
 use super::execution::{Execution, Stage};
 use super::summary::Summary;
 use crate::clock::Nanos;
-use crate::error::{Refusal, Source};
+use crate::error::{ApiError, ErrorCode, Source};
 use crate::hot::ticket::Ticket;
 use crate::id::ExecutionId;
 
@@ -31,9 +31,9 @@ const X_COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// How an execution failed.
+/// The error of an execution that failed.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct ExecutionError {
     /// One of ours, or the function's own.
     pub code: Cow<'static, str>,
     /// For people.
@@ -44,10 +44,10 @@ pub struct Failure {
     pub source: Source,
 }
 
-impl Failure {
-    /// A failure of one of our codes.
+impl ExecutionError {
+    /// An error of one of our codes.
     #[must_use]
-    pub fn new(code: crate::error::Code, message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code: code.as_str().into(),
             message: message.into(),
@@ -165,15 +165,15 @@ pub fn replayed(mut response: Response<Body>) -> Response<Body> {
 /// The answer to an `:invoke` that joined an execution and has no more time to wait for its end.
 pub fn unfinished(id: ExecutionId, execution: &Execution) -> Response<Body> {
     let message = "the execution that the Idempotency-Key stands for has not ended within timeoutMs or X-Timeout-Ms; it goes on";
-    invocation_with(id, execution, Some(&Failure::new(crate::error::Code::Timeout, message)))
+    invocation_with(id, execution, Some(&ExecutionError::new(ErrorCode::Timeout, message)))
 }
 
 /// The answer to `:invoke` of a terminal execution.
 pub fn invocation(id: ExecutionId, execution: &Execution) -> Response<Body> {
-    invocation_with(id, execution, execution.failure.as_deref())
+    invocation_with(id, execution, execution.error.as_deref())
 }
 
-fn invocation_with(id: ExecutionId, execution: &Execution, failure: Option<&Failure>) -> Response<Body> {
+fn invocation_with(id: ExecutionId, execution: &Execution, error: Option<&ExecutionError>) -> Response<Body> {
     let text = id.text();
     let mut body = Vec::with_capacity(160 + execution.output.len());
     body.extend_from_slice(b"{\"executionId\":\"");
@@ -183,11 +183,11 @@ fn invocation_with(id: ExecutionId, execution: &Execution, failure: Option<&Fail
     body.extend_from_slice(b"\",\"output\":");
     push_output(&mut body, &execution.output);
     body.extend_from_slice(b",\"error\":");
-    push_failure(&mut body, failure);
+    push_error(&mut body, error);
     body.push(b'}');
 
     let mut response = Response::new(Body::from(Bytes::from(body)));
-    let status = failure.map_or(200, |failure| failure.http);
+    let status = error.map_or(200, |error| error.http);
     *response.status_mut() = status_code(status);
     let headers = response.headers_mut();
     headers.reserve(6);
@@ -198,9 +198,9 @@ fn invocation_with(id: ExecutionId, execution: &Execution, failure: Option<&Fail
     if execution.cold_start {
         headers.insert(X_COLD_START, HeaderValue::from_static("true"));
     }
-    if let Some(failure) = failure {
-        headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(failure.source.as_str()));
-        if let Some(seconds) = default_retry_after(failure.http) {
+    if let Some(error) = error {
+        headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.source.as_str()));
+        if let Some(seconds) = default_retry_after(error.http) {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
     }
@@ -215,14 +215,14 @@ pub fn execution(id: ExecutionId, execution: &Execution, clock: &crate::clock::C
 }
 
 /// The answer to a request that was refused.
-pub fn refusal(refusal: &Refusal) -> Response<Body> {
-    refused(refusal).map(|body| Body::from(Bytes::from(body)))
+pub fn error(error: &ApiError) -> Response<Body> {
+    error_response(error).map(|body| Body::from(Bytes::from(body)))
 }
 
 /// The same as it goes over the wire, for where there is no request to answer.
 #[must_use]
-pub fn refusal_text(refusal: &Refusal) -> Vec<u8> {
-    let (head, body) = refused(refusal).into_parts();
+pub fn error_text(error: &ApiError) -> Vec<u8> {
+    let (head, body) = error_response(error).into_parts();
     let mut text = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", head.status, body.len()).into_bytes();
     for (name, value) in &head.headers {
         text.extend_from_slice(name.as_str().as_bytes());
@@ -235,24 +235,24 @@ pub fn refusal_text(refusal: &Refusal) -> Vec<u8> {
     text
 }
 
-fn refused(refusal: &Refusal) -> Response<String> {
-    let mut error = serde_json::json!({ "code": refusal.code.as_str(), "message": refusal.message });
-    if !refusal.details.is_empty() {
-        error["details"] = serde_json::json!(refusal.details);
+fn error_response(error: &ApiError) -> Response<String> {
+    let mut members = serde_json::json!({ "code": error.code.as_str(), "message": error.message });
+    if !error.details.is_empty() {
+        members["details"] = serde_json::json!(error.details);
     }
-    let mut response = Response::new(serde_json::json!({ "error": error }).to_string());
-    *response.status_mut() = status_code(refusal.code.status());
+    let mut response = Response::new(serde_json::json!({ "error": members }).to_string());
+    *response.status_mut() = status_code(error.code.status());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
-    headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(refusal.code.source().as_str()));
-    let status = refusal.code.status();
-    if let Some(seconds) = refusal.retry_after_s.or(default_retry_after(status)) {
+    headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.code.source().as_str()));
+    let status = error.code.status();
+    if let Some(seconds) = error.retry_after_s.or(default_retry_after(status)) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if let Some(methods) = refusal.allow {
+    if let Some(methods) = error.allow {
         headers.insert(ALLOW, HeaderValue::from_static(methods));
     }
-    if refusal.close {
+    if error.close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -288,12 +288,12 @@ pub(super) fn push_output(body: &mut Vec<u8>, output: &[u8]) {
     body.extend_from_slice(if output.is_empty() { b"null" } else { output });
 }
 
-/// Writes a failure as a JSON value.
-pub(super) fn push_failure(body: &mut Vec<u8>, failure: Option<&Failure>) {
-    match failure {
+/// Writes an error as a JSON value.
+pub(super) fn push_error(body: &mut Vec<u8>, error: Option<&ExecutionError>) {
+    match error {
         None => body.extend_from_slice(b"null"),
-        Some(failure) => {
-            let text = serde_json::json!({ "code": failure.code, "message": failure.message }).to_string();
+        Some(error) => {
+            let text = serde_json::json!({ "code": error.code, "message": error.message }).to_string();
             body.extend_from_slice(text.as_bytes());
         }
     }

@@ -1,8 +1,8 @@
-//! A method and a path become a call, or a refusal that says what would be right.
+//! A method and a path become a call, or an error that says what would be right.
 
 use hyper::Method;
 
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,18 +58,18 @@ impl Call<'_> {
     /// changing the registry, and what shows the ids of everybody's executions, by which they are read and
     /// cancelled, is for operators. Who has the id of one execution may read its lines.
     #[must_use]
-    pub fn refusal_of_clients(&self) -> Option<Refusal> {
+    pub fn closed_to_clients(&self) -> Option<ApiError> {
         let (code, message) = match self {
             Call::CreateFunction | Call::PutFunction(_) | Call::DeleteFunction(_) | Call::PutReplicas(_) => (
-                Code::WritesDisabled,
+                ErrorCode::WritesDisabled,
                 "functions are changed on the management listener, or here with --allow-writes",
             ),
             Call::ListExecutions => (
-                Code::ListingDisabled,
+                ErrorCode::ListingDisabled,
                 "executions are listed on the management listener, or here with --allow-writes",
             ),
             Call::FunctionLogs(_) => (
-                Code::LogsDisabled,
+                ErrorCode::LogsDisabled,
                 "the lines of a function are read on the management listener (--management-listen), or here with --allow-writes; those of one execution are at /v1/executions/{id}/logs",
             ),
             Call::Invoke(_)
@@ -89,7 +89,7 @@ impl Call<'_> {
             | Call::Page
             | Call::DebugState => return None,
         };
-        Some(Refusal::new(code, message))
+        Some(ApiError::new(code, message))
     }
 
     /// Whether a web page may make it, where pages may call at all: it invokes or reads.
@@ -167,10 +167,10 @@ impl Call<'_> {
 ///
 /// # Errors
 /// `NOT_FOUND` for a path that there is not, `METHOD_NOT_ALLOWED` for a method that it has not.
-pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
+pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, ApiError> {
     let wrong_method = |allowed: &'static str| {
         let message = format!("{method} is not allowed on {path}; allowed: {allowed}");
-        Err(Refusal::new(Code::MethodNotAllowed, message).allowing(allowed))
+        Err(ApiError::new(ErrorCode::MethodNotAllowed, message).allowing(allowed))
     };
     let get = |call| {
         if method == Method::GET || method == Method::HEAD { Ok(call) } else { wrong_method("GET, HEAD") }
@@ -181,8 +181,8 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
                 "invoke" => Call::Invoke(name),
                 "enqueue" => Call::Enqueue(name),
                 _ => {
-                    return Err(Refusal::new(
-                        Code::NotFound,
+                    return Err(ApiError::new(
+                        ErrorCode::NotFound,
                         format!("there is no call {verb:?} of a function; there are :invoke and :enqueue"),
                     ));
                 }
@@ -251,9 +251,9 @@ pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, Refusal> {
     }
 }
 
-fn nowhere(path: &str) -> Refusal {
-    Refusal::new(
-        Code::NotFound,
+fn nowhere(path: &str) -> ApiError {
+    ApiError::new(
+        ErrorCode::NotFound,
         format!(
             "there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions, the whole API in /openapi.yaml"
         ),
@@ -288,16 +288,16 @@ mod tests {
 
     #[test]
     fn a_wrong_path_and_a_wrong_method_are_told_apart() {
-        let code = |method, path| route(&method, path).map_err(|refusal| refusal.code).expect_err("refused");
-        assert_eq!(code(Method::GET, "/v1/functions/a:invoke"), Code::MethodNotAllowed);
-        assert_eq!(code(Method::POST, "/v1/functions/a:invokes"), Code::NotFound);
-        assert_eq!(code(Method::GET, "/v1/functions/"), Code::NotFound);
-        assert_eq!(code(Method::POST, "/v1/functions/a/logs"), Code::MethodNotAllowed);
-        assert_eq!(code(Method::DELETE, "/v1/executions/12/logs"), Code::MethodNotAllowed);
-        assert_eq!(code(Method::GET, "/v1/executions/12/log"), Code::NotFound);
-        assert_eq!(code(Method::GET, "/v1/functions/a/log"), Code::NotFound);
-        assert_eq!(code(Method::GET, "/v1/internal/instances"), Code::MethodNotAllowed);
-        assert_eq!(code(Method::GET, "/v1"), Code::NotFound);
-        assert_eq!(code(Method::PATCH, "/v1/functions"), Code::MethodNotAllowed);
+        let code = |method, path| route(&method, path).map_err(|error| error.code).expect_err("refused");
+        assert_eq!(code(Method::GET, "/v1/functions/a:invoke"), ErrorCode::MethodNotAllowed);
+        assert_eq!(code(Method::POST, "/v1/functions/a:invokes"), ErrorCode::NotFound);
+        assert_eq!(code(Method::GET, "/v1/functions/"), ErrorCode::NotFound);
+        assert_eq!(code(Method::POST, "/v1/functions/a/logs"), ErrorCode::MethodNotAllowed);
+        assert_eq!(code(Method::DELETE, "/v1/executions/12/logs"), ErrorCode::MethodNotAllowed);
+        assert_eq!(code(Method::GET, "/v1/executions/12/log"), ErrorCode::NotFound);
+        assert_eq!(code(Method::GET, "/v1/functions/a/log"), ErrorCode::NotFound);
+        assert_eq!(code(Method::GET, "/v1/internal/instances"), ErrorCode::MethodNotAllowed);
+        assert_eq!(code(Method::GET, "/v1"), ErrorCode::NotFound);
+        assert_eq!(code(Method::PATCH, "/v1/functions"), ErrorCode::MethodNotAllowed);
     }
 }

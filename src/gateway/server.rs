@@ -28,7 +28,7 @@ use super::reply::body::{Body, BrokenOff};
 use super::wire::Wire;
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 
 /// How often connections are looked at: a time-out fires this much late at the most.
 pub const SWEEP_PERIOD: Duration = Duration::from_millis(100);
@@ -357,15 +357,15 @@ fn bind(address: SocketAddr, port_use: PortUse) -> io::Result<Socket> {
 ///
 /// # Errors
 /// `FOREIGN_HOST`.
-pub fn check_host(request: &Request<Incoming>) -> Result<(), Refusal> {
+pub fn check_host(request: &Request<Incoming>) -> Result<(), ApiError> {
     let Some(value) = request.headers().get(HOST) else { return Ok(()) };
     let text = value.to_str().unwrap_or("");
     let (host, _) = split_authority(text);
     if is_local(host) {
         return Ok(());
     }
-    Err(Refusal::new(
-        Code::ForeignHost,
+    Err(ApiError::new(
+        ErrorCode::ForeignHost,
         format!(
             "this listener is bound to loopback and does not answer for the host {text:?}; use localhost or 127.0.0.1"
         ),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::execution::{Execution, Stage};
-use super::reply::{Failure, STAGES, Stamps, push_failure, push_output};
+use super::reply::{ExecutionError, STAGES, Stamps, push_error, push_output};
 use crate::clock::{Clock, Nanos};
 use crate::id::ExecutionId;
 use crate::registry::FunctionName;
@@ -18,7 +18,7 @@ pub struct Summary {
     cold_start: bool,
     first_granted: Nanos,
     stamps: Stamps,
-    failure: Option<Box<Failure>>,
+    error: Option<Box<ExecutionError>>,
 }
 
 impl Summary {
@@ -33,7 +33,7 @@ impl Summary {
             cold_start: execution.cold_start,
             first_granted: execution.first_granted,
             stamps: execution.stamps,
-            failure: execution.failure.clone(),
+            error: execution.error.clone(),
         }
     }
 
@@ -59,7 +59,7 @@ impl Summary {
             push_output(body, output);
         }
         body.extend_from_slice(b",\"error\":");
-        push_failure(body, self.failure.as_deref());
+        push_error(body, self.error.as_deref());
         body.extend_from_slice(b",\"timings\":");
         if matches!(self.stage, Stage::Ended(_)) {
             let mut text = String::with_capacity(128);

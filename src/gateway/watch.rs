@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Gateway;
 use super::lookup::expired;
 use super::reply::Waiting;
-use crate::error::Refusal;
+use crate::error::ApiError;
 use crate::mailbox::{Answer, Found};
 
 impl Gateway {
@@ -14,7 +14,7 @@ impl Gateway {
     pub fn watch(
         self: &Rc<Self>,
         id: &str,
-        found: Answer<Result<Found, Refusal>>,
+        found: Answer<Result<Found, ApiError>>,
         ended: Option<Answer<()>>,
     ) {
         let kept = self.find(id).and_then(|id| {

@@ -1,7 +1,7 @@
-//! The socket under a connection: it sees when a head begins, and gives hyper's own refusals a body.
+//! The socket under a connection: it sees when a head begins, and gives hyper's own errors a body.
 //!
 //! A head that cannot be read never reaches our code: hyper answers 400, 414 or 431 by itself,
-//! with a head and nothing else. Every refusal of ours says what is wrong and what would be right,
+//! with a head and nothing else. Every error of ours says what is wrong and what would be right,
 //! so such an answer is replaced where it is written.
 
 use std::io;
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use super::reply;
 use super::server::{Connections, Watched};
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 
 /// The socket of a client.
 pub struct Wire {
@@ -101,8 +101,8 @@ impl Write for Wire {
             // What stands before it goes as it is; hyper comes again with the rest.
             return Pin::new(&mut self.io).poll_write(cx, &buf[..before]);
         }
-        let refusal = explain(status, self.connections.head_bytes_max);
-        self.instead = Some((reply::refusal_text(&refusal), 0));
+        let error = explain(status, self.connections.head_bytes_max);
+        self.instead = Some((reply::error_text(&error), 0));
         Poll::Ready(Ok(buf.len()))
     }
 
@@ -147,7 +147,7 @@ fn ends_with_a_head(bytes: &[u8]) -> bool {
     bytes.ends_with(b"\r\n\r\n")
 }
 
-/// Where a refusal of hyper's own begins, if it is the last in `bytes`, and its status. Ours have
+/// Where an error of hyper's own begins, if it is the last in `bytes`, and its status. Ours have
 /// a body, always.
 fn bare_refusal(bytes: &[u8]) -> Option<(usize, u16)> {
     const START: &[u8] = b"HTTP/1.1 ";
@@ -162,23 +162,23 @@ fn bare_refusal(bytes: &[u8]) -> Option<(usize, u16)> {
 }
 
 /// What hyper means.
-fn explain(status: u16, head_bytes_max: usize) -> Refusal {
+fn explain(status: u16, head_bytes_max: usize) -> ApiError {
     /// hyper's own limit.
     const HEADERS_MAX: usize = 100;
-    let refusal = if status == 400 {
-        Refusal::new(
-            Code::BadRequest,
+    let error = if status == 400 {
+        ApiError::new(
+            ErrorCode::BadRequest,
             "the request is not HTTP/1.1: its request line or a header is malformed",
         )
     } else {
-        Refusal::new(
-            Code::HeadTooLarge,
+        ApiError::new(
+            ErrorCode::HeadTooLarge,
             format!(
                 "the request line and the headers have more than {head_bytes_max} bytes (--max-head-bytes), or there are more than {HEADERS_MAX} headers"
             ),
         )
     };
-    refusal.closing()
+    error.closing()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use prometheus::{Encoder, TextEncoder};
 
 use crate::clock::Nanos;
 use crate::control::{Control, Registered};
-use crate::metrics::{BUCKETS_NS, Cells, Count, Meter, Rejection, TICK_BUCKETS_NS};
+use crate::metrics::{BUCKETS_NS, Cells, Count, Meter, RejectReason, TICK_BUCKETS_NS};
 
 /// Everything there is to scrape, as text.
 #[must_use]
@@ -157,7 +157,7 @@ fn functions(control: &Control, exposition: &mut Exposition) {
     };
     push("late_results_total", "Answers that came after the end", MetricType::COUNTER, &late);
     let rejected = |function: &str, registered: &Registered| {
-        Rejection::ALL
+        RejectReason::ALL
             .iter()
             .map(|reason| {
                 let labels = vec![label("function", function), label("reason", reason.as_str())];

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
 use crate::control::Control;
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::gateway::body::Reading;
 use crate::gateway::listener::{Listener, ListenerKind};
 use crate::gateway::origin::check_own;
@@ -48,13 +48,13 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let named = &control.settings.flags.allow_origin;
-    if let Err(refusal) = check_own(request.headers(), named) {
-        return reply::refusal(&refusal.closing());
+    if let Err(error) = check_own(request.headers(), named) {
+        return reply::error(&error.closing());
     }
     if listener.is_loopback
-        && let Err(refusal) = check_host(&request)
+        && let Err(error) = check_host(&request)
     {
-        return reply::refusal(&refusal.closing());
+        return reply::error(&error.closing());
     }
     let is_head = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
@@ -72,10 +72,10 @@ async fn answer(
             let request = Request::from_parts(parts, body);
             let answering = tokio::task::spawn_local(async move { control.answer(listener, request).await });
             answering.await.unwrap_or_else(|_| {
-                reply::refusal(&Refusal::new(Code::Internal, "the request was not answered"))
+                reply::error(&ApiError::new(ErrorCode::Internal, "the request was not answered"))
             })
         }
-        Err(refusal) => reply::refusal(&refusal),
+        Err(error) => reply::error(&error),
     };
     headless(is_head, response)
 }

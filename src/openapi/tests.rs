@@ -6,7 +6,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::DOCUMENT;
-use crate::error::Code;
+use crate::error::ErrorCode;
 use crate::gateway::route::route;
 use crate::registry::{
     FIELDS, NAME_BYTES_MAX, RESERVED_ENV, SpecError, parse_function, parse_function_named,
@@ -28,7 +28,7 @@ fn line(code: &str, status: impl std::fmt::Display, source: &str) -> String {
 }
 
 fn codes() -> BTreeSet<String> {
-    Code::ALL.iter().map(|code| line(code.as_str(), code.status(), code.source().as_str())).collect()
+    ErrorCode::ALL.iter().map(|code| line(code.as_str(), code.status(), code.source().as_str())).collect()
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn every_error_code_is_in_the_document_with_its_status_and_source_and_no_other_i
         })
         .collect();
     assert_eq!(described, codes());
-    assert_eq!(listed.len(), Code::ALL.len(), "a code is there twice");
+    assert_eq!(listed.len(), ErrorCode::ALL.len(), "a code is there twice");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn every_call_is_in_the_document_and_every_path_of_the_document_leads_to_the_cal
             let method = method.to_uppercase();
             let made = path.replace("{name}", "a").replace("{id}", "b");
             let call = route(&Method::from_bytes(method.as_bytes()).expect("a method"), &made);
-            let call = format!("{:?}", call.unwrap_or_else(|refusal| panic!("{method} {path}: {refusal:?}")));
+            let call = format!("{:?}", call.unwrap_or_else(|error| panic!("{method} {path}: {error:?}")));
             let id = operation["operationId"].as_str().expect("an operationId");
             let name = call.split(['(', ' ']).next().unwrap_or_default();
             assert_eq!(id.to_lowercase(), name.to_lowercase(), "{method} {path}");
@@ -131,14 +131,14 @@ fn with(path: &str, value: &Value) -> Value {
     function
 }
 
-/// Whether the registry finds no fault that is this field's own.
+/// Whether the registry finds no error that is this field's own.
 fn is_taken(path: &str, value: &Value) -> bool {
     match parse_function(with(path, value).to_string().as_bytes()) {
         Ok(_) => true,
-        Err(SpecError::Faults(faults)) => {
+        Err(SpecError::Fields(errors)) => {
             // A rule between fields may be broken by a number that is in its range.
-            faults.0.iter().all(|fault| {
-                fault.field != path || fault.message.contains("exceed") || fault.message.contains("at least")
+            errors.0.iter().all(|error| {
+                error.field != path || error.message.contains("exceed") || error.message.contains("at least")
             })
         }
         Err(error) => panic!("{path}: {error}"),

@@ -8,7 +8,7 @@ use super::{
         CPU_MILLICORES_MAX, CPU_MILLICORES_MIN, CPU_REQUEST_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
         MEMORY_REQUEST_DEFAULT,
     },
-    fault::{Findings, excerpt},
+    field_error::{Findings, excerpt},
     object::{Field, Object},
 };
 
@@ -28,7 +28,7 @@ pub(super) fn image(spec: &Object<'_>, findings: &mut Findings) -> Option<String
             "must be an image reference of at most {IMAGE_BYTES_MAX} visible ASCII characters, is \"{}\"",
             excerpt(image)
         );
-        field.fault(findings, message);
+        field.error(findings, message);
         return None;
     }
     Some(image.to_owned())
@@ -62,7 +62,7 @@ pub(super) fn secrets(spec: &Object<'_>, findings: &mut Findings) -> Vec<String>
         if seen.insert(name.clone()) {
             secrets.push(name);
         } else {
-            item.fault(findings, format!("names {name} a second time"));
+            item.error(findings, format!("names {name} a second time"));
         }
     }
     secrets
@@ -77,7 +77,7 @@ pub(super) fn object_name(reference: &Object<'_>, what: &str, findings: &mut Fin
     object_name_in(&field, what, findings)
 }
 
-/// Reads the name of an object of Kubernetes; `what` it is goes into the fault.
+/// Reads the name of an object of Kubernetes; `what` it is goes into the error.
 pub(super) fn object_name_in(field: &Field<'_>, what: &str, findings: &mut Findings) -> Option<String> {
     let name = field.text(findings)?;
     if !is_object_name(name) {
@@ -85,7 +85,7 @@ pub(super) fn object_name_in(field: &Field<'_>, what: &str, findings: &mut Findi
             "must be the name of {what}: lower-case letters, digits, - and ., is \"{}\"",
             excerpt(name)
         );
-        field.fault(findings, message);
+        field.error(findings, message);
         return None;
     }
     Some(name.to_owned())
@@ -144,7 +144,7 @@ fn amounts(object: &Object<'_>, findings: &mut Findings) -> ResourceList {
             _ if resource.starts_with("hugepages-") || resource.contains('/') => None,
             _ => {
                 let known = "cpu, memory, ephemeral-storage, hugepages-<size> or <domain>/<resource>";
-                field.fault(findings, format!("is not a known resource: {known}"));
+                field.error(findings, format!("is not a known resource: {known}"));
                 continue;
             }
         };
@@ -152,12 +152,12 @@ fn amounts(object: &Object<'_>, findings: &mut Findings) -> ResourceList {
         let quantity = match text.parse::<Quantity>() {
             Ok(quantity) => quantity,
             Err(error) => {
-                field.fault(findings, format!("{error}; is \"{}\"", excerpt(&text)));
+                field.error(findings, format!("{error}; is \"{}\"", excerpt(&text)));
                 continue;
             }
         };
         if let Some(message) = range.and_then(|resource| out_of_range(resource, &quantity)) {
-            field.fault(findings, message);
+            field.error(findings, message);
             continue;
         }
         amounts.0.insert(resource.to_owned(), quantity);
@@ -192,7 +192,7 @@ pub(super) fn local(spec: &Object<'_>, findings: &mut Findings) -> Option<Local>
 fn command_line(field: &Field<'_>, findings: &mut Findings) -> Option<Vec<String>> {
     let items = field.list("strings: the program and its arguments", findings)?;
     if items.is_empty() {
-        field.fault(findings, "must name a program");
+        field.error(findings, "must name a program");
         return None;
     }
     let words = items.iter().map(|item| item.filled_text(findings).map(str::to_owned));

@@ -34,7 +34,7 @@ fn numbers<'d>(schema: &'d Value, path: &str, found: &mut Vec<(String, &'d Value
     }
 }
 
-/// Whether the reader finds no fault in a number that is the number's own.
+/// Whether the reader finds no error in a number that is the number's own.
 fn is_taken(path: &str, value: i64) -> bool {
     let mut function = json!({ "name": "a", "executionMode": "WARM", "image": "i" });
     function[path.split('.').next().expect("a path has a first part")] = match path.split_once('.') {
@@ -44,8 +44,8 @@ fn is_taken(path: &str, value: i64) -> bool {
     match parse_function(function.to_string().as_bytes()) {
         Ok(_) => true,
         // A rule between fields may be broken by a number that is in its range.
-        Err(SpecError::Faults(faults)) => faults.0.iter().all(|fault| {
-            fault.field != path || fault.message.contains("exceed") || fault.message.contains("at least")
+        Err(SpecError::Fields(errors)) => errors.0.iter().all(|error| {
+            error.field != path || error.message.contains("exceed") || error.message.contains("at least")
         }),
         Err(error) => panic!("{path}: {error}"),
     }
@@ -127,6 +127,6 @@ fn the_reader_takes_and_refuses_the_functions_that_the_definition_does() {
     }
     for (path, text) in invalid {
         let read = read_manifests(&path, &text);
-        assert!(matches!(read, Err(ManifestError::Faults { .. })), "{}: {read:?}", path.display());
+        assert!(matches!(read, Err(ManifestError::Fields { .. })), "{}: {read:?}", path.display());
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     container::object_name,
-    fault::{Findings, excerpt},
+    field_error::{Findings, excerpt},
     object::{Field, Object},
 };
 
@@ -160,7 +160,7 @@ pub(super) fn env(spec: &Object<'_>, findings: &mut Findings) -> Vec<EnvVar> {
         };
         let Some(name) = env_name(&field, findings) else { continue };
         if !names.insert(name) {
-            field.fault(findings, format!("names {name} a second time"));
+            field.error(findings, format!("names {name} a second time"));
         }
         if let Some(value) = value {
             env.push(EnvVar { name: name.to_owned(), value });
@@ -201,7 +201,7 @@ fn env_value(variable: &Object<'_>, findings: &mut Findings) -> Option<EnvValue>
     // Whoever reads a function, edits it and writes it back must not lose a value by that.
     if let Some(field) = variable.get(HIDDEN) {
         let message = "stands for a value that was not shown and is not known here: give the value, or read the function on the management listener, which shows it";
-        field.fault(findings, message);
+        field.error(findings, message);
         return None;
     }
     let Some(from) = variable.get("valueFrom") else {
@@ -212,7 +212,7 @@ fn env_value(variable: &Object<'_>, findings: &mut Findings) -> Option<EnvValue>
     if let Some(field) = variable.get("value")
         && field.text(findings).is_some_and(|text| !text.is_empty())
     {
-        field.fault(findings, "must not be given beside valueFrom");
+        field.error(findings, "must not be given beside valueFrom");
     }
     value_from(&from, findings).map(EnvValue::From)
 }
@@ -246,11 +246,11 @@ fn the_one_of<'t, const N: usize>(
 ) -> Option<(&'static str, Field<'t>)> {
     let mut given = keys.into_iter().filter_map(|key| object.get(key).map(|field| (key, field)));
     let Some(first) = given.next() else {
-        at.fault(findings, format!("must have one of {}", keys.join(", ")));
+        at.error(findings, format!("must have one of {}", keys.join(", ")));
         return None;
     };
     for (_, field) in given {
-        field.fault(findings, format!("must not be given beside {}", first.0));
+        field.error(findings, format!("must not be given beside {}", first.0));
     }
     Some(first)
 }
@@ -270,7 +270,7 @@ fn data_key(reference: &Object<'_>, findings: &mut Findings) -> Option<String> {
     if !made_of || key.is_empty() || key.len() > KEY_BYTES_MAX {
         let message =
             format!("must be 1 to {KEY_BYTES_MAX} letters, digits, -, _ and ., is \"{}\"", excerpt(key));
-        field.fault(findings, message);
+        field.error(findings, message);
         return None;
     }
     Some(key.to_owned())
@@ -294,7 +294,7 @@ fn pod_field(field: &Field<'_>, findings: &mut Findings) -> Option<ValueFrom> {
             "must be one of {known}, metadata.labels['<key>'] and metadata.annotations['<key>'], is \"{}\"",
             excerpt(path)
         );
-        field.fault(findings, message);
+        field.error(findings, message);
         return None;
     }
     Some(ValueFrom::Field { path: path.to_owned() })
@@ -305,7 +305,7 @@ fn env_name<'t>(field: &Field<'t>, findings: &mut Findings) -> Option<&'t str> {
     let name = field.text(findings)?;
     check_env_name(field, name, findings)?;
     if RESERVED_ENV.contains(&name) {
-        field.fault(findings, format!("must not be {name}, which is reserved for picofaas and its runtimes"));
+        field.error(findings, format!("must not be {name}, which is reserved for picofaas and its runtimes"));
         return None;
     }
     Some(name)
@@ -321,7 +321,7 @@ fn check_env_name(field: &Field<'_>, name: &str, findings: &mut Findings) -> Opt
         "must be letters, digits, _, - and . that do not start with a digit, is \"{}\"",
         excerpt(name)
     );
-    field.fault(findings, message);
+    field.error(findings, message);
     None
 }
 
@@ -372,10 +372,10 @@ mod tests {
         assert_eq!(answer["env"][0], serde_json::json!({"name":"A","valueHidden":true}));
         assert_eq!(answer["env"][1], serde_json::json!({"name":"B","valueHidden":true}));
         assert_eq!(answer["env"][2], whole["env"][2]);
-        let SpecError::Faults(faults) = parse_function(answer.to_string().as_bytes()).unwrap_err() else {
+        let SpecError::Fields(errors) = parse_function(answer.to_string().as_bytes()).unwrap_err() else {
             panic!("it is JSON")
         };
-        let fields: Vec<&str> = faults.0.iter().map(|fault| fault.field.as_str()).collect();
+        let fields: Vec<&str> = errors.0.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, ["env[0].valueHidden", "env[1].valueHidden"]);
         for (field, is_taken) in [("false", false), (r#""x""#, false), ("null", true)] {
             let read = read(&format!(r#""env":[{{"name":"A","value":"1","valueHidden":{field}}}]"#));
@@ -397,7 +397,7 @@ mod tests {
     #[test]
     fn a_reference_that_kubernetes_would_refuse_is_refused_with_its_field() {
         let object = "lower-case letters, digits, - and .";
-        for (fields, fault) in [
+        for (fields, error) in [
             (
                 r#""env":[{"name":"A","valueFrom":{}}]"#,
                 "env[0].valueFrom: must have one of secretKeyRef, configMapKeyRef, fieldRef",
@@ -453,7 +453,7 @@ mod tests {
                 "envFrom: must be a list of objects {prefix, secretRef} or {prefix, configMapRef}, is a string",
             ),
         ] {
-            assert_eq!(read(fields), Err(vec![fault.to_owned()]), "{fields}");
+            assert_eq!(read(fields), Err(vec![error.to_owned()]), "{fields}");
         }
     }
 
@@ -473,9 +473,9 @@ mod tests {
             "metadata.labels['a']['b']",
             "spec.nodename",
         ] {
-            let fault = &field(path).unwrap_err()[0];
+            let error = &field(path).unwrap_err()[0];
             let expected = "env[0].valueFrom.fieldRef.fieldPath: must be one of metadata.name, ";
-            assert!(fault.starts_with(expected), "{path}: {fault}");
+            assert!(error.starts_with(expected), "{path}: {error}");
         }
     }
 }

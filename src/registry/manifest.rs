@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Fault, FunctionName, FunctionSpec,
-    fault::{Findings, excerpt},
+    FieldError, FunctionName, FunctionSpec,
+    field_error::{Findings, excerpt},
     object::{Field, Object},
     parse::{Naming, name_in, read_spec},
     tree::{self, TreeNode},
@@ -42,13 +42,13 @@ const METADATA: &[&str] = &[
     "uid",
 ];
 
-/// A fault and where in its file it stands.
+/// An error and where in its file it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocatedFault {
+pub struct LocatedError {
     /// Line in the file, counted from 1; 0 if it is of no one line.
     pub line: u32,
-    /// The fault; its field starts at the document, as in `spec.timeoutMs`.
-    pub fault: Fault,
+    /// The error; its field starts at the document, as in `spec.timeoutMs`.
+    pub error: FieldError,
 }
 
 /// Why a manifest, or a folder of them, could not be read.
@@ -77,12 +77,12 @@ pub enum ManifestError {
         /// The fault.
         message: String,
     },
-    /// Documents in the file are ours and have faults; never empty.
-    Faults {
+    /// Documents in the file are ours and have errors; never empty.
+    Fields {
         /// The file.
         path: PathBuf,
         /// All of them, in the order of their lines.
-        faults: Vec<LocatedFault>,
+        errors: Vec<LocatedError>,
     },
     /// Two documents define one function.
     DuplicateName {
@@ -95,7 +95,7 @@ pub enum ManifestError {
     },
 }
 
-/// One line for each fault, each starting with `path:line:` as compilers write it.
+/// One line for each error, each starting with `path:line:` as compilers write it.
 impl fmt::Display for ManifestError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,12 +106,12 @@ impl fmt::Display for ManifestError {
             Self::Syntax { path, line, column, message } => {
                 write!(out, "{}:{line}:{column}: is not YAML: {message}", path.display())
             }
-            Self::Faults { path, faults } => {
-                for (index, LocatedFault { line, fault }) in faults.iter().enumerate() {
+            Self::Fields { path, errors } => {
+                for (index, LocatedError { line, error }) in errors.iter().enumerate() {
                     let new_line = if index > 0 { "\n" } else { "" };
                     match line {
-                        0 => write!(out, "{new_line}{}: {fault}", path.display())?,
-                        _ => write!(out, "{new_line}{}:{line}: {fault}", path.display())?,
+                        0 => write!(out, "{new_line}{}: {error}", path.display())?,
+                        _ => write!(out, "{new_line}{}:{line}: {error}", path.display())?,
                     }
                 }
                 Ok(())
@@ -132,7 +132,7 @@ impl std::error::Error for ManifestError {
             Self::Read { source, .. } => Some(source),
             Self::TooLarge { .. }
             | Self::Syntax { .. }
-            | Self::Faults { .. }
+            | Self::Fields { .. }
             | Self::DuplicateName { .. } => None,
         }
     }
@@ -144,8 +144,8 @@ impl std::error::Error for ManifestError {
 /// nowhere is not even parsed: other YAML, and templates that only become YAML, do not disturb.
 ///
 /// # Errors
-/// [`ManifestError::Syntax`] if a text that names our group is not YAML, [`ManifestError::Faults`] with
-/// every fault of all its documents.
+/// [`ManifestError::Syntax`] if a text that names our group is not YAML, [`ManifestError::Fields`] with
+/// every error of all its documents.
 pub fn read_manifests(path: &Path, text: &str) -> Result<Vec<FunctionSpec>, ManifestError> {
     if !claims_to_be_ours(text) {
         return Ok(Vec::new());
@@ -157,11 +157,11 @@ pub fn read_manifests(path: &Path, text: &str) -> Result<Vec<FunctionSpec>, Mani
         functions.extend(read_document(document, &mut findings));
     }
     if !findings.is_empty() {
-        let located = |(line, fault)| LocatedFault { line, fault };
-        let mut faults: Vec<_> = findings.into_lines().into_iter().map(located).collect();
+        let located = |(line, error)| LocatedError { line, error };
+        let mut errors: Vec<_> = findings.into_lines().into_iter().map(located).collect();
         // What belongs to no one line comes last.
-        faults.sort_by_key(|located| if located.line == 0 { u32::MAX } else { located.line });
-        return Err(ManifestError::Faults { path: path.to_owned(), faults });
+        errors.sort_by_key(|located| if located.line == 0 { u32::MAX } else { located.line });
+        return Err(ManifestError::Fields { path: path.to_owned(), errors });
     }
     // A bare file name has an empty parent, in which no process can be started.
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -201,12 +201,12 @@ fn read_document(document: &TreeNode, findings: &mut Findings) -> Option<Functio
 
     let object = root.object(&["apiVersion", "kind", "metadata", "spec", "status"], findings)?;
     if version != VERSION {
-        version_field.fault(findings, format!("must be {VERSION}, is \"{}\"", excerpt(version)));
+        version_field.error(findings, format!("must be {VERSION}, is \"{}\"", excerpt(version)));
     }
     match object.get("kind").map(|field| (field.text(findings), field)) {
         None => object.fault_at("kind", findings, format!("is required: {KIND}")),
         Some((Some(kind), field)) if kind != KIND => {
-            field.fault(findings, format!("must be {KIND}, is \"{}\"", excerpt(kind)));
+            field.error(findings, format!("must be {KIND}, is \"{}\"", excerpt(kind)));
         }
         Some(_) => {}
     }
@@ -215,7 +215,7 @@ fn read_document(document: &TreeNode, findings: &mut Findings) -> Option<Functio
         object.fault_at("spec", findings, "is required");
         return None;
     };
-    let naming = name.as_ref().map_or(Naming::Faulty, Naming::Outside);
+    let naming = name.as_ref().map_or(Naming::Invalid, Naming::Outside);
     let function = read_spec(&spec, naming, findings)?;
     Some(FunctionSpec { annotations, ..function })
 }

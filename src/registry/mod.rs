@@ -6,9 +6,9 @@
 //! same tree, and one reader turns the tree into a [`FunctionSpec`], so a rule is written once and
 //! holds at both.
 //!
-//! Reading never stops at the first mistake. Each one becomes a [`Fault`] that names the field and
-//! says what it may be; a specification with any fault is refused whole, so nothing is ever half
-//! registered. A fault from a manifest also carries its line.
+//! Reading never stops at the first mistake. Each one becomes a [`FieldError`] that names the field and
+//! says what it may be; a specification with any error is refused whole, so nothing is ever half
+//! registered. An error from a manifest also carries its line.
 //!
 //! Everything here is plain data. Nothing starts a thread, keeps state or knows about time, and the
 //! only input and output is the reading of manifest files.
@@ -20,7 +20,7 @@
 //! | `bounds` | range, default and unit of every number |
 //! | `endpoint` | [`EndpointUrl`]: where a POOL function already listens |
 //! | `quantity` | [`Quantity`] and [`ResourceList`]: CPU and memory as Kubernetes writes them |
-//! | `fault` | [`Fault`], [`Faults`] and their collector |
+//! | `field_error` | [`FieldError`], [`FieldErrors`] and their collector |
 //! | `tree` | JSON or YAML text as a tree that remembers lines and repeated keys |
 //! | `object` | one object of that tree, read field by field |
 //! | `nearest` | the known word that a misspelt one probably meant |
@@ -38,7 +38,7 @@ mod container;
 mod crd;
 mod endpoint;
 mod environment;
-mod fault;
+mod field_error;
 mod folder;
 mod manifest;
 mod name;
@@ -56,9 +56,9 @@ pub use endpoint::{ENDPOINTS_MAX, EndpointUrl, InvalidEndpoint, SOCKET_PATH_BYTE
 pub use environment::{
     EnvFrom, EnvSource, EnvValue, EnvVar, KeyRef, RESERVED_ENV, SourceRef, ValueFrom, hide_values,
 };
-pub use fault::{FAULTS_MAX, Fault, Faults, excerpt};
+pub use field_error::{FIELD_ERRORS_MAX, FieldError, FieldErrors, excerpt};
 pub use folder::{Loaded, discover, load_dir};
-pub use manifest::{LocatedFault, MANIFEST_BYTES_MAX, ManifestError, read_manifests};
+pub use manifest::{LocatedError, MANIFEST_BYTES_MAX, ManifestError, read_manifests};
 pub use name::{FunctionName, InvalidName, NAME_BYTES_MAX};
 #[cfg(test)]
 pub(crate) use parse::FIELDS;
@@ -67,12 +67,12 @@ pub use pod_template::{ANNOTATIONS_BYTES_MAX, PodTemplate, TaintEffect, Tolerati
 pub use quantity::{InvalidQuantity, Quantity, ResourceList};
 pub use spec::{ExecutionMode, FunctionSpec, Local, Replicas, Resources};
 
-/// A function of an image with these fields, for tests; or its faults, as text.
+/// A function of an image with these fields, for tests; or its errors, as text.
 #[cfg(test)]
 fn read_fields(fields: &str) -> Result<FunctionSpec, Vec<String>> {
     let text = format!(r#"{{"name":"f","image":"i",{fields}}}"#);
     parse_function(text.as_bytes()).map_err(|error| match error {
-        SpecError::Faults(faults) => faults.0.iter().map(ToString::to_string).collect(),
+        SpecError::Fields(errors) => errors.0.iter().map(ToString::to_string).collect(),
         SpecError::Json { .. } => panic!("{fields}: {error}"),
     })
 }

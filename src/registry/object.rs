@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::{
     Bounds,
-    fault::{Findings, excerpt},
+    field_error::{Findings, excerpt},
     nearest::nearest,
     tree::{ObjectEntry, TreeNode, Value},
 };
@@ -39,20 +39,20 @@ impl<'t> Field<'t> {
         self.value.kind()
     }
 
-    /// Notes a fault of this field.
-    pub(super) fn fault(&self, findings: &mut Findings, message: impl Into<String>) {
+    /// Notes an error of this field.
+    pub(super) fn error(&self, findings: &mut Findings, message: impl Into<String>) {
         findings.add(self.line, self.path.clone(), message);
     }
 
     fn wrong_kind(&self, findings: &mut Findings, wanted: &str) {
-        self.fault(findings, format!("must be {wanted}, is {}", self.kind()));
+        self.error(findings, format!("must be {wanted}, is {}", self.kind()));
     }
 
     /// The string that stands here.
     pub(super) fn text(&self, findings: &mut Findings) -> Option<&'t str> {
         match self.value {
             Value::Text(text) if text.contains('\0') => {
-                self.fault(findings, "must not contain a zero byte");
+                self.error(findings, "must not contain a zero byte");
                 None
             }
             Value::Text(text) => Some(text),
@@ -71,7 +71,7 @@ impl<'t> Field<'t> {
     pub(super) fn filled_text(&self, findings: &mut Findings) -> Option<&'t str> {
         let text = self.text(findings)?;
         if text.is_empty() {
-            self.fault(findings, "must not be empty");
+            self.error(findings, "must not be empty");
             return None;
         }
         Some(text)
@@ -122,7 +122,7 @@ impl<'t> Field<'t> {
             }
         };
         let whole = if matches!(self.value, Value::Float(_)) { "a whole number " } else { "" };
-        self.fault(findings, format!("must be {whole}between {min} and {max} {unit}, is {given}"));
+        self.error(findings, format!("must be {whole}between {min} and {max} {unit}, is {given}"));
         None
     }
 
@@ -170,7 +170,7 @@ impl<'t> Field<'t> {
                 Some(meant) => format!("is not a known field; did you mean {meant}?"),
                 None => "is not a known field".to_owned(),
             };
-            field.fault(findings, message);
+            field.error(findings, message);
         }
         Some(object)
     }
@@ -192,7 +192,7 @@ impl<'t> Object<'t> {
         first.map(|entry| (entry.key.as_str(), self.field(entry)))
     }
 
-    /// Notes that the field `key`, which is not there, has a fault.
+    /// Notes that the field `key`, which is not there, has an error.
     pub(super) fn fault_at(&self, key: &str, findings: &mut Findings, message: impl Into<String>) {
         let line = self.get(key).map_or(self.line, |field| field.line);
         findings.add(line, self.path_of(key), message);
@@ -201,7 +201,7 @@ impl<'t> Object<'t> {
     fn refuse_repeated(&self, findings: &mut Findings) {
         let mut seen = HashSet::new();
         for entry in self.entries.iter().filter(|entry| !seen.insert(entry.key.as_str())) {
-            self.field(entry).fault(findings, "is given more than once");
+            self.field(entry).error(findings, "is given more than once");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Bounds, EndpointUrl, ExecutionMode, Faults, FunctionName, FunctionSpec, Replicas,
+    Bounds, EndpointUrl, ExecutionMode, FieldErrors, FunctionName, FunctionSpec, Replicas,
     bounds::{
         ATTEMPT_TIMEOUT_MS, CONCURRENCY, IDLE_TIMEOUT_MS, INSTANCE_CONCURRENCY, QUEUE_MS, QUEUE_SIZE,
         REPLICAS_MAX, REPLICAS_MIN, RETRIES, RETRY_BACKOFF_MS, RETRY_MAX_BACKOFF_MS, TIMEOUT_MS,
@@ -11,7 +11,7 @@ use super::{
     container,
     endpoint::ENDPOINTS_MAX,
     environment,
-    fault::{Findings, excerpt},
+    field_error::{Findings, excerpt},
     object::{Field, Object},
     pod_template::pod_template,
     tree,
@@ -53,16 +53,16 @@ pub enum SpecError {
     /// The text is not JSON, or not an object.
     #[error("line {line}, column {column}: {message}")]
     Json {
-        /// Line of the fault, counted from 1.
+        /// Line of the error, counted from 1.
         line: usize,
-        /// Column of the fault, counted from 1; 0 right after a line's end.
+        /// Column of the error, counted from 1; 0 right after a line's end.
         column: usize,
         /// The fault.
         message: String,
     },
-    /// It is an object, and these are the faults of its fields.
+    /// It is an object, and these are the errors of its fields.
     #[error(transparent)]
-    Faults(#[from] Faults),
+    Fields(#[from] FieldErrors),
 }
 
 /// Source of the name of a function.
@@ -73,13 +73,13 @@ pub(super) enum Naming<'n> {
     /// From outside, and the specification may repeat it.
     Outside(&'n FunctionName),
     /// From outside, where it was no name; that is already noted.
-    Faulty,
+    Invalid,
 }
 
 /// Reads a specification from its flat JSON form.
 ///
 /// # Errors
-/// [`SpecError::Json`] if it is no JSON object, else every fault that was found.
+/// [`SpecError::Json`] if it is no JSON object, else every error that was found.
 pub fn parse_function(bytes: &[u8]) -> Result<FunctionSpec, SpecError> {
     parse(bytes, Findings::default(), Naming::Inside)
 }
@@ -88,13 +88,13 @@ pub fn parse_function(bytes: &[u8]) -> Result<FunctionSpec, SpecError> {
 /// out and must not say another one.
 ///
 /// # Errors
-/// [`SpecError::Json`] if it is no JSON object, else every fault that was found.
+/// [`SpecError::Json`] if it is no JSON object, else every error that was found.
 pub fn parse_function_named(name: &str, bytes: &[u8]) -> Result<FunctionSpec, SpecError> {
     let mut findings = Findings::default();
     let name = FunctionName::new(name).map_err(|error| {
         findings.add(0, "name", format!("{error}, is \"{}\" in the path", excerpt(name)));
     });
-    parse(bytes, findings, name.as_ref().map_or(Naming::Faulty, Naming::Outside))
+    parse(bytes, findings, name.as_ref().map_or(Naming::Invalid, Naming::Outside))
 }
 
 fn parse(bytes: &[u8], mut findings: Findings, naming: Naming<'_>) -> Result<FunctionSpec, SpecError> {
@@ -108,10 +108,10 @@ fn parse(bytes: &[u8], mut findings: Findings, naming: Naming<'_>) -> Result<Fun
     if is_manifest(&root) {
         let message = "is a manifest; send the fields under its spec, and the name beside them";
         findings.add(0, "", message);
-        return Err(findings.into_faults().into());
+        return Err(findings.into_errors().into());
     }
     let spec = read_spec(&root, naming, &mut findings);
-    spec.filter(|_| findings.is_empty()).ok_or_else(|| findings.into_faults().into())
+    spec.filter(|_| findings.is_empty()).ok_or_else(|| findings.into_errors().into())
 }
 
 /// Whether somebody sends a manifest file as it is. One sentence helps more than a complaint about each
@@ -191,7 +191,7 @@ fn read_name(spec: &Object<'_>, naming: Naming<'_>, findings: &mut Findings) -> 
         match naming {
             Naming::Outside(name) => return Some(name.clone()),
             Naming::Inside => spec.fault_at("name", findings, "is required"),
-            Naming::Faulty => {}
+            Naming::Invalid => {}
         }
         return None;
     };
@@ -199,7 +199,7 @@ fn read_name(spec: &Object<'_>, naming: Naming<'_>, findings: &mut Findings) -> 
     if let Naming::Outside(outside) = naming
         && *outside != name
     {
-        field.fault(findings, format!("must be {outside} or absent, is {name}"));
+        field.error(findings, format!("must be {outside} or absent, is {name}"));
     }
     Some(name)
 }
@@ -207,8 +207,8 @@ fn read_name(spec: &Object<'_>, naming: Naming<'_>, findings: &mut Findings) -> 
 /// Reads the name of a function.
 pub(super) fn name_in(field: &Field<'_>, findings: &mut Findings) -> Option<FunctionName> {
     let text = field.text(findings)?;
-    let fault = |error| field.fault(findings, format!("{error}, is \"{}\"", excerpt(text)));
-    FunctionName::new(text).map_err(fault).ok()
+    let error = |error| field.error(findings, format!("{error}, is \"{}\"", excerpt(text)));
+    FunctionName::new(text).map_err(error).ok()
 }
 
 fn read_mode(spec: &Object<'_>, findings: &mut Findings) -> Option<ExecutionMode> {
@@ -218,7 +218,7 @@ fn read_mode(spec: &Object<'_>, findings: &mut Findings) -> Option<ExecutionMode
         "WARM" => Some(ExecutionMode::Warm),
         "POOL" => Some(ExecutionMode::Pool),
         other => {
-            field.fault(findings, format!("must be JOB, WARM or POOL, is \"{}\"", excerpt(other)));
+            field.error(findings, format!("must be JOB, WARM or POOL, is \"{}\"", excerpt(other)));
             None
         }
     }
@@ -232,7 +232,7 @@ fn check_mode(spec: &Object<'_>, mode: ExecutionMode, findings: &mut Findings) {
             spec.fault_at("endpointUrl", findings, "is required with executionMode POOL");
         }
         (false, Some(field)) => {
-            field.fault(findings, format!("is only for executionMode POOL, which is {mode} here"));
+            field.error(findings, format!("is only for executionMode POOL, which is {mode} here"));
         }
         (true, Some(_)) | (false, None) => {}
     }
@@ -243,7 +243,7 @@ fn check_mode(spec: &Object<'_>, mode: ExecutionMode, findings: &mut Findings) {
         spec.fault_at("image", findings, message);
     }
     if let Some(field) = spec.get("replicas").filter(|_| mode != ExecutionMode::Warm) {
-        field.fault(findings, format!("is only for executionMode WARM, which is {mode} here"));
+        field.error(findings, format!("is only for executionMode WARM, which is {mode} here"));
     }
 }
 
@@ -256,7 +256,7 @@ fn given_number(spec: &Object<'_>, key: &str, bounds: &Bounds, findings: &mut Fi
     spec.get(key)?.whole(bounds, findings)
 }
 
-/// Whether a rule between two fields can be judged: none of them is there with a fault of its own.
+/// Whether a rule between two fields can be judged: none of them is there with an error of its own.
 fn sound<const N: usize>(spec: &Object<'_>, fields: [(&str, Option<u32>); N]) -> bool {
     fields.iter().all(|(key, value)| value.is_some() || spec.get(key).is_none())
 }
@@ -311,7 +311,7 @@ fn read_endpoints(spec: &Object<'_>, findings: &mut Findings) -> Vec<EndpointUrl
     }
     let items = field.list("URLs", findings).unwrap_or_default();
     if items.is_empty() || items.len() > ENDPOINTS_MAX {
-        field.fault(findings, format!("must hold 1 to {ENDPOINTS_MAX} URLs, holds {}", items.len()));
+        field.error(findings, format!("must hold 1 to {ENDPOINTS_MAX} URLs, holds {}", items.len()));
         return Vec::new();
     }
     let mut seen = HashSet::new();
@@ -321,7 +321,7 @@ fn read_endpoints(spec: &Object<'_>, findings: &mut Findings) -> Vec<EndpointUrl
         if seen.insert(url.clone()) {
             urls.push(url);
         } else {
-            item.fault(findings, format!("names {url} a second time"));
+            item.error(findings, format!("names {url} a second time"));
         }
     }
     urls
@@ -329,8 +329,8 @@ fn read_endpoints(spec: &Object<'_>, findings: &mut Findings) -> Vec<EndpointUrl
 
 fn read_endpoint(field: &Field<'_>, findings: &mut Findings) -> Option<EndpointUrl> {
     let text = field.text(findings)?;
-    let fault = |error| field.fault(findings, format!("{error}; is \"{}\"", excerpt(text)));
-    text.parse().map_err(fault).ok()
+    let error = |error| field.error(findings, format!("{error}; is \"{}\"", excerpt(text)));
+    text.parse().map_err(error).ok()
 }
 
 #[cfg(test)]

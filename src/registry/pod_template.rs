@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     bounds::TOLERATION_S,
     container::{is_object_name, object_name_in},
-    fault::{Findings, excerpt},
+    field_error::{Findings, excerpt},
     object::{Field, Object},
 };
 
@@ -133,7 +133,7 @@ fn node_selector(template: &Object<'_>, findings: &mut Findings) -> BTreeMap<Str
         let sound = check_key(&field, key, findings);
         let Some(value) = field.text(findings) else { continue };
         if !is_label_value(value) {
-            field.fault(findings, label_value_message(value));
+            field.error(findings, label_value_message(value));
         } else if sound {
             selector.insert(key.to_owned(), value.to_owned());
         }
@@ -148,7 +148,7 @@ fn annotations(template: &Object<'_>, findings: &mut Findings) -> BTreeMap<Strin
     let mut bytes = 0;
     for (key, field) in given.iter().flat_map(Object::fields) {
         if key.starts_with(OWN_PREFIX) {
-            field.fault(findings, format!("must not begin with {OWN_PREFIX}, which is reserved"));
+            field.error(findings, format!("must not begin with {OWN_PREFIX}, which is reserved"));
             continue;
         }
         let sound = check_key(&field, key, findings);
@@ -160,7 +160,7 @@ fn annotations(template: &Object<'_>, findings: &mut Findings) -> BTreeMap<Strin
     }
     if bytes > ANNOTATIONS_BYTES_MAX {
         let message = format!("must have at most {ANNOTATIONS_BYTES_MAX} bytes in all, has {bytes}");
-        field.fault(findings, message);
+        field.error(findings, message);
     }
     annotations
 }
@@ -193,16 +193,16 @@ fn toleration(item: &Field<'_>, findings: &mut Findings) -> Option<Toleration> {
     let operator = operator.unwrap_or(Some(TolerationOperator::Equal))?;
     match &value {
         Some((value, field)) if operator == TolerationOperator::Exists && !value.is_empty() => {
-            field.fault(findings, "must be left out with operator Exists");
+            field.error(findings, "must be left out with operator Exists");
         }
-        Some((value, field)) if !is_label_value(value) => field.fault(findings, label_value_message(value)),
+        Some((value, field)) if !is_label_value(value) => field.error(findings, label_value_message(value)),
         Some(_) | None => {}
     }
     if object.get("key").is_none() && operator == TolerationOperator::Equal {
         object.fault_at("key", findings, "is required unless operator is Exists");
     }
     if let Some(field) = seconds.filter(|_| effect != Some(Some(TaintEffect::NoExecute))) {
-        field.fault(findings, "is only for effect NoExecute");
+        field.error(findings, "is only for effect NoExecute");
     }
     Some(Toleration {
         key,
@@ -224,7 +224,7 @@ fn one_of<T: Copy, const N: usize>(
     let found = known.into_iter().find(|&one| word(one) == given);
     if found.is_none() {
         let words = known.map(&word).join(", ");
-        field.fault(findings, format!("must be one of {words}, is \"{}\"", excerpt(given)));
+        field.error(findings, format!("must be one of {words}, is \"{}\"", excerpt(given)));
     }
     found
 }
@@ -238,7 +238,7 @@ fn check_key(field: &Field<'_>, key: &str, findings: &mut Findings) -> bool {
             "must have a key of at most {LABEL_BYTES_MAX} letters, digits, -, _ and . between letters or digits, behind <domain>/ or not, has \"{}\"",
             excerpt(key)
         );
-        field.fault(findings, message);
+        field.error(findings, message);
     }
     sound
 }
@@ -302,7 +302,7 @@ mod tests {
         let of_label = "must be at most 63 letters, digits, -, _ and . between letters or digits, is";
         let key = "must have a key of at most 63 letters, digits, -, _ and . between letters or digits, behind <domain>/ or not, has";
         let long = "x".repeat(64);
-        for (fields, faults) in [
+        for (fields, errors) in [
             (
                 r#""secrets":["db","Db","db"]"#.to_owned(),
                 vec![
@@ -342,7 +342,7 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(read(&fields), Err(faults), "{fields}");
+            assert_eq!(read(&fields), Err(errors), "{fields}");
         }
     }
 
@@ -352,10 +352,10 @@ mod tests {
             read(&format!(r#""podTemplate":{{"annotations":{{"k":"{}"}}}}"#, "x".repeat(bytes - 1)))
         };
         assert!(fields(ANNOTATIONS_BYTES_MAX).is_ok());
-        let fault = format!(
+        let error = format!(
             "podTemplate.annotations: must have at most {ANNOTATIONS_BYTES_MAX} bytes in all, has {}",
             ANNOTATIONS_BYTES_MAX + 1
         );
-        assert_eq!(fields(ANNOTATIONS_BYTES_MAX + 1), Err(vec![fault]));
+        assert_eq!(fields(ANNOTATIONS_BYTES_MAX + 1), Err(vec![error]));
     }
 }

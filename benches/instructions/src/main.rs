@@ -23,7 +23,7 @@ use http_body_util::BodyExt as _;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
-use picofaas::error::Code;
+use picofaas::error::ErrorCode;
 use picofaas::gateway::Gateway;
 use picofaas::gateway::body::Source;
 use picofaas::gateway::listener::{Listener, ListenerKind};
@@ -207,7 +207,7 @@ async fn processes(mut errands: Mailbox<Errand>, mut work: impl AsyncFnMut(&JobS
     while let Some(errand) = errands.next().await {
         let Errand::Start(start) = errand else { panic!("nothing else is asked for: {errand:?}") };
         work(&start).await;
-        let end = JobEnd { code: Code::InstanceCrashed, reason: String::new(), exited_with_0: true };
+        let end = JobEnd { code: ErrorCode::InstanceCrashed, reason: String::new(), exited_with_0: true };
         start.ended.send(end);
     }
 }

@@ -123,7 +123,7 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a call did not succeed.
 #[derive(Debug)]
-pub enum Unsuccessful {
+pub enum KubeError {
     /// The API server's answer.
     Answered(Box<Status>),
     /// There was none, and it is not known what became of the call; with the reason.
@@ -149,15 +149,15 @@ fn is_starting(message: &str) -> bool {
 /// Makes a call, within [`CALL_TIMEOUT`].
 ///
 /// # Errors
-/// See [`Unsuccessful`].
-pub async fn in_time<T>(called: impl Future<Output = kube::Result<T>>) -> Result<T, Unsuccessful> {
+/// See [`KubeError`].
+pub async fn in_time<T>(called: impl Future<Output = kube::Result<T>>) -> Result<T, KubeError> {
     match tokio::time::timeout(CALL_TIMEOUT, called).await {
-        Ok(answered) => answered.map_err(Unsuccessful::from),
-        Err(_) => Err(Unsuccessful::Away(format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
+        Ok(answered) => answered.map_err(KubeError::from),
+        Err(_) => Err(KubeError::Away(format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
     }
 }
 
-impl From<kube::Error> for Unsuccessful {
+impl From<kube::Error> for KubeError {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) if status.code == 403 && is_starting(&status.message) => {

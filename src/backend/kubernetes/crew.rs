@@ -19,7 +19,7 @@ use crate::backend::exit::Exit;
 use crate::backend::{Context, probe};
 use crate::backoff::ExponentialBackoff;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::error::Refusal;
+use crate::error::ApiError;
 use crate::function::{Address, Ending, Function, Target, Trouble};
 use crate::hot::message::{InstanceKey, Order};
 use crate::mailbox::Announcement;
@@ -78,7 +78,7 @@ impl Crew {
 
     /// Takes an announcement of one of its pods; `None` where the token is none of theirs.
     #[must_use]
-    pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), Refusal>> {
+    pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), ApiError>> {
         self.workload.announced(announcement.token, &announcement.instance, announcement.address)
     }
 

@@ -18,7 +18,7 @@ use super::job::{self, Attempt};
 use super::verdict::Failed;
 use crate::backend::Context;
 use crate::backoff::ExponentialBackoff;
-use crate::error::Code;
+use crate::error::ErrorCode;
 use crate::function::{Function, Trouble};
 use crate::mailbox::{Awaited, JobEnd, JobStart, Kill};
 
@@ -88,7 +88,7 @@ impl Jobs {
             let tail = jobs.cluster.logs.read_ended(&name);
             // Who exited with 0 has most likely posted a result, and is not kept waiting; what is said of one
             // that is not wanted nobody reads.
-            if let (Some(tail), false) = (tail, end.exited_with_0 || end.code == Code::Cancelled)
+            if let (Some(tail), false) = (tail, end.exited_with_0 || end.code == ErrorCode::Cancelled)
                 && let Ok(Some(tail)) = tokio::time::timeout(TAIL_PATIENCE, tail.get()).await
             {
                 end.reason =
@@ -125,7 +125,7 @@ impl Jobs {
             biased;
             ended = &mut end => ended,
             () = self.vanished(name) => Some(JobEnd {
-                code: Code::InstanceCrashed,
+                code: ErrorCode::InstanceCrashed,
                 reason: "the Job was deleted before its pod posted a result".to_owned(),
                 exited_with_0: false,
             }),
@@ -145,7 +145,10 @@ impl Jobs {
         };
         match ended.code {
             // What has not started tries on by itself, and would run for nobody.
-            Code::ImageUnavailable | Code::ContainerConfig | Code::QuotaExceeded | Code::AdmissionRefused => {
+            ErrorCode::ImageUnavailable
+            | ErrorCode::ContainerConfig
+            | ErrorCode::QuotaExceeded
+            | ErrorCode::AdmissionRefused => {
                 self.complain(&ended.reason);
                 self.delete(name, Duration::ZERO);
             }
@@ -177,7 +180,7 @@ impl Jobs {
             if left.is_zero() {
                 let reason =
                     format!("the Kubernetes API server could not be reached until the deadline: {why}");
-                return Err(JobEnd { code: Code::KubeUnavailable, reason, exited_with_0: false });
+                return Err(JobEnd { code: ErrorCode::KubeUnavailable, reason, exited_with_0: false });
             }
             self.complain(&format!("the Kubernetes API server could not be reached: {why}"));
             tokio::time::sleep(pauses.next_pause().min(left)).await;
@@ -235,7 +238,7 @@ impl Jobs {
 /// What is said of an attempt that was settled before: nobody reads it.
 fn unwanted() -> JobEnd {
     JobEnd {
-        code: Code::Cancelled,
+        code: ErrorCode::Cancelled,
         reason: "the attempt is not wanted any more".to_owned(),
         exited_with_0: false,
     }

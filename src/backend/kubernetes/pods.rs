@@ -17,7 +17,7 @@ use super::logs::PodLogs;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use super::verdict;
 use super::watching::{Watched, watch_backoff, watched};
-use crate::error::Code;
+use crate::error::ErrorCode;
 use crate::mailbox::{Answer, Awaited, JobEnd, question};
 
 /// The label by which Kubernetes marks the pods of a Job.
@@ -139,7 +139,7 @@ impl Pods {
     fn gone(&self, pod: &Pod) {
         if let Some(job) = label(pod, JOB_NAME) {
             let end = verdict::of_pod(pod).unwrap_or_else(|| JobEnd {
-                code: Code::InstanceCrashed,
+                code: ErrorCode::InstanceCrashed,
                 reason: "the pod was deleted before it posted a result".to_owned(),
                 exited_with_0: false,
             });

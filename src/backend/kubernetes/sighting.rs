@@ -8,7 +8,7 @@ use super::deployment::{REVISION, token_of};
 use super::template::PORT;
 use super::verdict;
 use crate::backend::exit::Exit;
-use crate::error::Code;
+use crate::error::ErrorCode;
 use crate::id::Token;
 use crate::mailbox::JobEnd;
 
@@ -89,7 +89,7 @@ fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<Trouble> {
     let (code, text) = verdict::of_exit(terminated, pod);
     let exit = match (code, terminated.exit_code) {
         // The limit itself is the lane's to say.
-        (Code::OutOfMemory, _) => Exit::OutOfMemory { limit: 0 },
+        (ErrorCode::OutOfMemory, _) => Exit::OutOfMemory { limit: 0 },
         (_, signal) if signal > 128 => Exit::Signal(signal - 128),
         (_, code) => Exit::Code(code),
     };

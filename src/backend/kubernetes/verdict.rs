@@ -2,12 +2,12 @@
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
-use super::calls::{Unsuccessful, permission};
-use crate::error::Code;
+use super::calls::{KubeError, permission};
+use crate::error::ErrorCode;
 use crate::mailbox::JobEnd;
 
 /// Why a container that waits will not start by waiting on, with the code of that.
-fn hopeless(reason: &str) -> Option<Code> {
+fn hopeless(reason: &str) -> Option<ErrorCode> {
     match reason {
         "ErrImagePull"
         | "ImagePullBackOff"
@@ -15,14 +15,14 @@ fn hopeless(reason: &str) -> Option<Code> {
         | "ErrImageNeverPull"
         | "ImageInspectError"
         | "RegistryUnavailable"
-        | "SignatureValidationFailed" => Some(Code::ImageUnavailable),
+        | "SignatureValidationFailed" => Some(ErrorCode::ImageUnavailable),
         "CreateContainerConfigError"
         | "CreateContainerError"
         | "RunContainerError"
         | "PreCreateHookError"
         | "PreStartHookError"
-        | "PostStartHookError" => Some(Code::ContainerConfig),
-        "CrashLoopBackOff" => Some(Code::InstanceCrashed),
+        | "PostStartHookError" => Some(ErrorCode::ContainerConfig),
+        "CrashLoopBackOff" => Some(ErrorCode::InstanceCrashed),
         _ => None,
     }
 }
@@ -33,7 +33,7 @@ pub fn of_pod(pod: &Pod) -> Option<JobEnd> {
     let status = pod.status.as_ref()?;
     match status.phase.as_deref() {
         Some("Succeeded") => Some(JobEnd {
-            code: Code::InstanceCrashed,
+            code: ErrorCode::InstanceCrashed,
             reason: "the pod ended with exit code 0 before it posted a result".to_owned(),
             exited_with_0: true,
         }),
@@ -51,7 +51,7 @@ pub fn cannot_start(pod: &Pod) -> Option<JobEnd> {
         let code = hopeless(reason)?;
         // A loop of crashes is told by how the last one went.
         let last = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
-        if let (Code::InstanceCrashed, Some(last)) = (code, last) {
+        if let (ErrorCode::InstanceCrashed, Some(last)) = (code, last) {
             let (code, how) = of_exit(last, pod);
             return Some(end(code, format!("the container ends again and again: {how}")));
         }
@@ -67,52 +67,55 @@ fn of_failed(pod: &Pod) -> JobEnd {
         .and_then(|status| status.conditions.as_ref())
         .and_then(|all| all.iter().find(|one| one.type_ == "DisruptionTarget" && one.status == "True"));
     match status.and_then(|status| status.reason.as_deref()) {
-        Some("Evicted") => return end(Code::PodEvicted, format!("the pod was evicted: {message}")),
+        Some("Evicted") => return end(ErrorCode::PodEvicted, format!("the pod was evicted: {message}")),
         Some("DeadlineExceeded") => {
-            return end(Code::InstanceCrashed, format!("the pod ran longer than its Job may: {message}"));
+            return end(
+                ErrorCode::InstanceCrashed,
+                format!("the pod ran longer than its Job may: {message}"),
+            );
         }
         // What kubelet itself refuses: OutOfcpu, OutOfpods, NodeAffinity, UnexpectedAdmissionError, …
         Some(reason) if containers(pod).all(|container| container.state.is_none()) => {
-            return end(Code::PodEvicted, format!("the node refused the pod: {reason}: {message}"));
+            return end(ErrorCode::PodEvicted, format!("the node refused the pod: {reason}: {message}"));
         }
         Some(_) | None => {}
     }
     let terminated = containers(pod).find_map(|container| container.state.as_ref()?.terminated.as_ref());
     if let Some(terminated) = terminated {
         let (code, how) = of_exit(terminated, pod);
-        if code == Code::ContainerConfig {
+        if code == ErrorCode::ContainerConfig {
             return end(code, how);
         }
-        if code == Code::OutOfMemory || disrupted.is_none() {
+        if code == ErrorCode::OutOfMemory || disrupted.is_none() {
             return end(code, format!("{how} before it posted a result"));
         }
     }
     match disrupted {
         Some(one) => end(
-            Code::PodEvicted,
+            ErrorCode::PodEvicted,
             format!("the pod was evicted: {}", one.message.as_deref().unwrap_or("no reason is given")),
         ),
-        None => end(Code::InstanceCrashed, format!("the pod failed: {message}")),
+        None => end(ErrorCode::InstanceCrashed, format!("the pod failed: {message}")),
     }
 }
 
 /// How a container ended, with the code of that.
-pub(super) fn of_exit(ended: &ContainerStateTerminated, pod: &Pod) -> (Code, String) {
+pub(super) fn of_exit(ended: &ContainerStateTerminated, pod: &Pod) -> (ErrorCode, String) {
     match (ended.reason.as_deref(), ended.exit_code) {
         (Some("OOMKilled"), _) => {
             let limit = memory_limit(pod).map_or_else(String::new, |limit| format!(" of {limit}"));
             let how = format!("it went over its memory limit{limit} (resources.limits.memory)");
-            (Code::OutOfMemory, how)
+            (ErrorCode::OutOfMemory, how)
         }
         // The program could not even be started, and the node says why.
         (Some("StartError" | "ContainerCannotRun"), _) => {
             let message = ended.message.as_deref().unwrap_or("the node gives no reason");
-            (Code::ContainerConfig, format!("the container could not run its command: {message}"))
+            (ErrorCode::ContainerConfig, format!("the container could not run its command: {message}"))
         }
         (_, signal) if signal > 128 => {
-            (Code::InstanceCrashed, format!("the container was ended by signal {}", signal - 128))
+            (ErrorCode::InstanceCrashed, format!("the container was ended by signal {}", signal - 128))
         }
-        (_, code) => (Code::InstanceCrashed, format!("the container ended with exit code {code}")),
+        (_, code) => (ErrorCode::InstanceCrashed, format!("the container ended with exit code {code}")),
     }
 }
 
@@ -128,7 +131,11 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 /// What it means that a pod could not be made, as an event of `FailedCreate` or an answer says it.
 #[must_use]
 pub fn of_refusal(message: &str) -> JobEnd {
-    let code = if message.contains("exceeded quota") { Code::QuotaExceeded } else { Code::AdmissionRefused };
+    let code = if message.contains("exceeded quota") {
+        ErrorCode::QuotaExceeded
+    } else {
+        ErrorCode::AdmissionRefused
+    };
     end(code, format!("the pod was not made: {message}"))
 }
 
@@ -147,10 +154,10 @@ pub enum Failed {
 
 /// What an error of a call means.
 #[must_use]
-pub fn of_error(error: impl Into<Unsuccessful>) -> Failed {
+pub fn of_error(error: impl Into<KubeError>) -> Failed {
     let status = match error.into() {
-        Unsuccessful::Answered(status) => status,
-        Unsuccessful::Away(why) => return Failed::Later(why),
+        KubeError::Answered(status) => status,
+        KubeError::Away(why) => return Failed::Later(why),
     };
     match status.code {
         404 => Failed::NotFound,
@@ -158,13 +165,13 @@ pub fn of_error(error: impl Into<Unsuccessful>) -> Failed {
         // A quota is checked with a lock on it, and who loses is told to come again.
         409 | 408 | 429 | 500.. => Failed::Later(status.message),
         401 | 403 if let Some(text) = permission(&status.message) => {
-            Failed::Refused(end(Code::AdmissionRefused, text))
+            Failed::Refused(end(ErrorCode::AdmissionRefused, text))
         }
         _ => Failed::Refused(of_refusal(&status.message)),
     }
 }
 
-fn end(code: Code, reason: String) -> JobEnd {
+fn end(code: ErrorCode, reason: String) -> JobEnd {
     JobEnd { code, reason, exited_with_0: false }
 }
 
@@ -174,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    fn verdict(status: &serde_json::Value) -> Option<(Code, String, bool)> {
+    fn verdict(status: &serde_json::Value) -> Option<(ErrorCode, String, bool)> {
         let pod = json!({
             "metadata": { "name": "p" },
             "spec": { "containers": [
@@ -186,14 +193,14 @@ mod tests {
         of_pod(&pod).map(|end| (end.code, end.reason, end.exited_with_0))
     }
 
-    fn waiting(reason: &str) -> Option<(Code, String, bool)> {
+    fn waiting(reason: &str) -> Option<(ErrorCode, String, bool)> {
         verdict(&json!({ "phase": "Pending", "containerStatuses": [{
             "name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
             "state": { "waiting": { "reason": reason, "message": "what the node says" } },
         }] }))
     }
 
-    fn terminated(reason: &str, exit_code: i32) -> (Code, String, bool) {
+    fn terminated(reason: &str, exit_code: i32) -> (ErrorCode, String, bool) {
         verdict(&json!({ "phase": "Failed", "containerStatuses": [{
             "name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
             "state": { "terminated": { "reason": reason, "exitCode": exit_code } },
@@ -212,10 +219,10 @@ mod tests {
     #[test]
     fn a_container_that_cannot_start_is_not_waited_for() {
         for (reason, code) in [
-            ("ErrImagePull", Code::ImageUnavailable),
-            ("ImagePullBackOff", Code::ImageUnavailable),
-            ("InvalidImageName", Code::ImageUnavailable),
-            ("CreateContainerConfigError", Code::ContainerConfig),
+            ("ErrImagePull", ErrorCode::ImageUnavailable),
+            ("ImagePullBackOff", ErrorCode::ImageUnavailable),
+            ("InvalidImageName", ErrorCode::ImageUnavailable),
+            ("CreateContainerConfigError", ErrorCode::ContainerConfig),
         ] {
             let (given, text, _) = waiting(reason).expect(reason);
             assert_eq!(given, code, "{reason}");
@@ -226,15 +233,15 @@ mod tests {
     #[test]
     fn an_end_is_told_apart_by_its_cause() {
         let (code, text, _) = terminated("OOMKilled", 137);
-        assert_eq!(code, Code::OutOfMemory);
+        assert_eq!(code, ErrorCode::OutOfMemory);
         assert!(text.contains("64Mi"), "{text}");
         let (code, text, _) = terminated("Error", 3);
-        assert_eq!(code, Code::InstanceCrashed);
+        assert_eq!(code, ErrorCode::InstanceCrashed);
         assert!(text.contains("exit code 3"), "{text}");
         let (code, text, _) = terminated("Error", 139);
-        assert_eq!(code, Code::InstanceCrashed);
+        assert_eq!(code, ErrorCode::InstanceCrashed);
         assert!(text.contains("signal 11"), "{text}");
-        assert_eq!(terminated("StartError", 128).0, Code::ContainerConfig);
+        assert_eq!(terminated("StartError", 128).0, ErrorCode::ContainerConfig);
     }
 
     #[test]
@@ -242,10 +249,10 @@ mod tests {
         let (code, text, _) =
             verdict(&json!({ "phase": "Failed", "reason": "Evicted", "message": "low on memory" }))
                 .expect("one");
-        assert_eq!((code, text.as_str()), (Code::PodEvicted, "the pod was evicted: low on memory"));
+        assert_eq!((code, text.as_str()), (ErrorCode::PodEvicted, "the pod was evicted: low on memory"));
         let (code, ..) =
             verdict(&json!({ "phase": "Failed", "reason": "OutOfcpu", "message": "no room" })).expect("one");
-        assert_eq!(code, Code::PodEvicted);
+        assert_eq!(code, ErrorCode::PodEvicted);
     }
 
     #[test]
@@ -289,8 +296,8 @@ mod tests {
     #[test]
     fn a_quota_is_told_apart_from_another_refusal() {
         let quota = "pods \"fn-a\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2";
-        assert_eq!(of_refusal(quota).code, Code::QuotaExceeded);
+        assert_eq!(of_refusal(quota).code, ErrorCode::QuotaExceeded);
         let policy = "pods \"fn-a\" is forbidden: violates PodSecurity \"restricted:latest\"";
-        assert_eq!(of_refusal(policy).code, Code::AdmissionRefused);
+        assert_eq!(of_refusal(policy).code, ErrorCode::AdmissionRefused);
     }
 }

@@ -20,7 +20,7 @@ use super::member::{Change, Member, Standing};
 use super::pods::Keeper;
 use super::sighting::{Sighting, Trouble};
 use super::{template, verdict};
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::id::Token;
 
 /// Pods that have announced themselves and that the watch has not shown yet, of one function. A watch that
@@ -268,7 +268,7 @@ impl Workload {
         token: Token,
         pod: &str,
         address: SocketAddr,
-    ) -> Option<Result<(), Refusal>> {
+    ) -> Option<Result<(), ApiError>> {
         let revision = {
             let tokens = self.tokens.borrow();
             // All of them are compared: which one it is takes no other time than none.
@@ -284,14 +284,14 @@ impl Workload {
         let unseen = || self.members.borrow().values().filter(|member| !member.is_seen()).count();
         if !pod.starts_with(&prefix) || (is_new && unseen() >= UNSEEN_MAX) {
             let text = format!("{pod:?} cannot be a pod of {}, or too many have said so", self.name);
-            return Some(Err(Refusal::new(Code::Unauthorized, text)));
+            return Some(Err(ApiError::new(ErrorCode::Unauthorized, text)));
         }
         let change = {
             let mut members = self.members.borrow_mut();
             let member = members.entry(pod.to_owned()).or_insert_with(|| Member::new(revision.clone()));
             if member.revision != revision {
                 let text = "the token is that of pods of another revision";
-                return Some(Err(Refusal::new(Code::Unauthorized, text)));
+                return Some(Err(ApiError::new(ErrorCode::Unauthorized, text)));
             }
             member.announced(address)
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::process::{Process, StartOptions};
 use crate::backend::Context;
 use crate::backend::exit::{Exit, describe};
-use crate::error::Code;
+use crate::error::ErrorCode;
 use crate::function::{Function, Trouble};
 use crate::mailbox::{JobEnd, JobStart};
 
@@ -53,7 +53,7 @@ impl JobProcesses {
                 let reason = error.to_string();
                 tracing::warn!(function = %spec.name, "{reason}");
                 self.function.trouble.store(Some(Arc::new(Trouble::new(reason.clone()))));
-                ended.send(JobEnd { code: Code::NoInstance, reason, exited_with_0: false });
+                ended.send(JobEnd { code: ErrorCode::NoInstance, reason, exited_with_0: false });
                 return;
             }
         };
@@ -79,8 +79,8 @@ impl JobProcesses {
             jobs.running.set(jobs.running.get() - 1);
             let exited_with_0 = matches!(status, Ok(Exit::Code(0)));
             let code = match status {
-                Ok(Exit::OutOfMemory { .. }) => Code::OutOfMemory,
-                Ok(Exit::Code(_) | Exit::Signal(_)) | Err(_) => Code::InstanceCrashed,
+                Ok(Exit::OutOfMemory { .. }) => ErrorCode::OutOfMemory,
+                Ok(Exit::Code(_) | Exit::Signal(_)) | Err(_) => ErrorCode::InstanceCrashed,
             };
             let how = status.map_or_else(|error| error.to_string(), describe);
             let log = format!("/v1/executions/{execution}/logs");

@@ -16,7 +16,7 @@ use crate::backend::kubernetes::logs::{Interest, Wanted};
 use crate::backend::kubernetes::pod_log::PodLog;
 use crate::backend::output::{Line, Lines, Writer};
 use crate::control::Control;
-use crate::error::Refusal;
+use crate::error::ApiError;
 use crate::gateway::reply::body::Body;
 use crate::id::ExecutionId;
 use crate::registry::ExecutionMode;
@@ -45,19 +45,19 @@ impl Control {
     /// The lines of an execution that has left its store, as far as its pods, or what is kept, have them.
     pub(super) async fn lines_without_record(
         &self,
-        refusal: Refusal,
+        error: ApiError,
         id: &str,
         query: Query,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ApiError> {
         let (Some(id), Some(cluster)) = (ExecutionId::parse(id), &self.context.cluster) else {
-            return Err(refusal);
+            return Err(error);
         };
         let query = Query { follow: false, ..query };
         let known = cluster.logs.function_of(id);
         if let Some(log) = self.lines_of_pods(id, known.as_deref()).await {
             return Reader::new(self.logs.clone(), log, Whose::Execution(id), query).answer(None);
         }
-        let log = known.and_then(|function| self.logs.get(&function)).ok_or(refusal)?;
+        let log = known.and_then(|function| self.logs.get(&function)).ok_or(error)?;
         Reader::new(self.logs.clone(), log, Whose::Execution(id), query).answer(None)
     }
 

@@ -19,7 +19,7 @@ pub mod store;
 use hyper::Response;
 
 use super::Control;
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::gateway::reply::Body;
 use crate::id::ExecutionId;
 use crate::mailbox::{Found, Letter, WholeRequest, question};
@@ -34,7 +34,7 @@ impl Control {
         &self,
         name: &str,
         request: &WholeRequest,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ApiError> {
         let query = Query::read(request.uri().query(), request.headers(), &self.clock)?;
         read_pipes().await;
         let mode = {
@@ -56,9 +56,9 @@ impl Control {
         &self,
         id: &str,
         request: &WholeRequest,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ApiError> {
         let query = Query::read(request.uri().query(), request.headers(), &self.clock)?;
-        let stopped = || Refusal::new(Code::Draining, "the control plane is stopping");
+        let stopped = || ApiError::new(ErrorCode::Draining, "the control plane is stopping");
         let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
         // An id that names a gateway that there is not is refused by the first one.
         let gateway = self.gateways.get(owner).or(self.gateways.first()).ok_or_else(stopped)?;
@@ -69,7 +69,7 @@ impl Control {
         gateway.send(letter).await.map_err(|_| stopped())?;
         let Found { id, function } = match awaited.get().await.ok_or_else(stopped)? {
             Ok(found) => found,
-            Err(refusal) => return self.lines_without_record(refusal, id, query).await,
+            Err(error) => return self.lines_without_record(error, id, query).await,
         };
         let spec = &function.spec;
         if spec.execution_mode == ExecutionMode::Pool {
@@ -98,9 +98,9 @@ async fn read_pipes() {
     tokio::task::yield_now().await;
 }
 
-fn no_logs(name: &str) -> Refusal {
-    Refusal::new(
-        Code::NoLogs,
+fn no_logs(name: &str) -> ApiError {
+    ApiError::new(
+        ErrorCode::NoLogs,
         format!("{name} is POOL: its endpoints run elsewhere and keep their own logs; read them there"),
     )
 }

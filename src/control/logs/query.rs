@@ -6,7 +6,7 @@ use hyper::header::{ACCEPT, HeaderMap};
 use percent_encoding::percent_decode_str;
 
 use crate::clock::{Clock, parse_rfc3339};
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::query::parameters;
 
 /// The most lines that `tail` can ask for.
@@ -39,14 +39,14 @@ impl Query {
     ///
     /// # Errors
     /// `BAD_REQUEST` with the parameter and what it may be.
-    pub fn read(query: Option<&str>, headers: &HeaderMap, clock: &Clock) -> Result<Self, Refusal> {
+    pub fn read(query: Option<&str>, headers: &HeaderMap, clock: &Clock) -> Result<Self, ApiError> {
         let mut wanted = Self { tail: None, since: None, follow: false, form: form(headers) };
         for (name, value) in parameters(query) {
             // A `+` stays one: a time has it before its offset.
             let value = &*percent_decode_str(value).decode_utf8_lossy();
             let wrong = |may_be: String| {
                 let message = format!("{name}={value} is not what it may be: {may_be}");
-                Refusal::new(Code::BadRequest, message)
+                ApiError::new(ErrorCode::BadRequest, message)
             };
             match name {
                 "tail" => {
@@ -68,7 +68,7 @@ impl Query {
                 _ => {
                     let message =
                         format!("unknown parameter {name:?}; there are `tail`, `since` and `follow`");
-                    return Err(Refusal::new(Code::BadRequest, message));
+                    return Err(ApiError::new(ErrorCode::BadRequest, message));
                 }
             }
         }
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    fn read(query: &str) -> Result<Query, Refusal> {
+    fn read(query: &str) -> Result<Query, ApiError> {
         Query::read(Some(query), &HeaderMap::new(), &Clock::start())
     }
 
@@ -143,10 +143,10 @@ mod tests {
             ("follow", "true or false"),
             ("lines=5", "`tail`, `since` and `follow`"),
         ] {
-            let refusal = read(query).expect_err(query);
+            let error = read(query).expect_err(query);
             let name = query.split('=').next().unwrap();
-            assert_eq!(refusal.code, Code::BadRequest, "{query}");
-            assert!(refusal.message.contains(part) && refusal.message.contains(name), "{}", refusal.message);
+            assert_eq!(error.code, ErrorCode::BadRequest, "{query}");
+            assert!(error.message.contains(part) && error.message.contains(name), "{}", error.message);
         }
     }
 

@@ -19,7 +19,7 @@ use super::query::{Form, Query};
 use super::store::LogStore;
 use crate::backend::kubernetes::logs::Interest;
 use crate::clock::rfc3339;
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::gateway::reply::body::{Body, Piece};
 use crate::id::ExecutionId;
 use crate::mailbox::{Awaited, Post, pieces};
@@ -130,7 +130,7 @@ impl Reader {
     ///
     /// # Errors
     /// `LOG_READERS_FULL`.
-    pub fn answer(mut self, ended: Option<Awaited<()>>) -> Result<Response<Body>, Refusal> {
+    pub fn answer(mut self, ended: Option<Awaited<()>>) -> Result<Response<Body>, ApiError> {
         let content_type = match self.form {
             Form::Text => HeaderValue::from_static("text/plain; charset=utf-8"),
             Form::Json => HeaderValue::from_static("application/x-ndjson"),
@@ -142,7 +142,7 @@ impl Reader {
         } else {
             let place = self.store.take_place().ok_or_else(|| {
                 let message = "too many clients read lines at once already; try again, or without follow";
-                Refusal::new(Code::LogReadersFull, message).retry_after(1)
+                ApiError::new(ErrorCode::LogReadersFull, message).retry_after(1)
             })?;
             let (post, mailbox) = pieces();
             tokio::task::spawn_local(async move {

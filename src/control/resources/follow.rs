@@ -10,12 +10,12 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 
 use super::object::FunctionObject;
-use super::refused::ask;
+use super::object_error::ask;
 use super::standing::Standing;
 use super::{Invalid, Known, Resources};
 use crate::backend::kubernetes::watching::{Watched, watch_backoff, watched};
 use crate::control::Control;
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::registry::{ExecutionMode, FunctionSpec, SpecError};
 
 /// How often what could not be served for want of room is tried again.
@@ -93,11 +93,11 @@ impl Control {
 
     async fn follow_one(self: &Rc<Self>, resources: &Resources, object: &FunctionObject) {
         let _turn = resources.turn.lock().await;
-        if let Err(refusal) = self.apply_object(resources, object).await {
+        if let Err(error) = self.apply_object(resources, object).await {
             let details: Vec<String> =
-                refusal.details.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
+                error.details.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
             let (function, details) = (object.name(), details.join("; "));
-            tracing::warn!(function, details, "a function cannot be served: {}", refusal.message);
+            tracing::warn!(function, details, "a function cannot be served: {}", error.message);
         }
     }
 
@@ -110,7 +110,7 @@ impl Control {
         self: &Rc<Self>,
         resources: &Resources,
         object: &FunctionObject,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         let (name, uid) = (object.name(), object.uid());
         if resources.deleted.borrow().contains(uid) {
             return Ok(());
@@ -154,19 +154,19 @@ impl Control {
         });
         known.generation = object.generation();
         known.seen_in = resources.lists.get();
-        known.invalid = served.as_ref().err().map(|refusal| Invalid {
-            reason: match refusal.code {
-                Code::FunctionsFull => "NoRoom",
+        known.invalid = served.as_ref().err().map(|error| Invalid {
+            reason: match error.code {
+                ErrorCode::FunctionsFull => "NoRoom",
                 _ => "InvalidSpecification",
             },
-            message: in_words(refusal),
-            may_pass: refusal.code == Code::FunctionsFull,
+            message: in_words(error),
+            may_pass: error.code == ErrorCode::FunctionsFull,
         });
         served
     }
 
     /// Registers a specification where it is another one than is served.
-    async fn serve_spec(self: &Rc<Self>, spec: FunctionSpec) -> Result<(), Refusal> {
+    async fn serve_spec(self: &Rc<Self>, spec: FunctionSpec) -> Result<(), ApiError> {
         let name = spec.name.to_string();
         let wanted = self.functions.borrow().get(&name).map(|registered| registered.wanted.clone());
         if let Some(wanted) = wanted {
@@ -216,19 +216,21 @@ impl Control {
     }
 }
 
-fn invalid(error: &SpecError) -> Refusal {
-    let refusal = Refusal::new(Code::InvalidFunction, "its specification has faults");
+fn invalid(error: &SpecError) -> ApiError {
     match error {
-        SpecError::Faults(faults) => refusal.with_details(faults.0.clone()),
-        SpecError::Json { .. } => Refusal::new(Code::InvalidFunction, error.to_string()),
+        SpecError::Fields(errors) => {
+            ApiError::new(ErrorCode::InvalidFunction, "its specification has faults")
+                .with_details(errors.0.clone())
+        }
+        SpecError::Json { .. } => ApiError::new(ErrorCode::InvalidFunction, error.to_string()),
     }
 }
 
-/// A refusal in one text, for a condition.
-fn in_words(refusal: &Refusal) -> String {
-    if refusal.details.is_empty() {
-        return refusal.message.to_string();
+/// An error in one text, for a condition.
+fn in_words(error: &ApiError) -> String {
+    if error.details.is_empty() {
+        return error.message.to_string();
     }
-    let faults: Vec<String> = refusal.details.iter().map(ToString::to_string).collect();
-    faults.join("; ")
+    let errors: Vec<String> = error.details.iter().map(ToString::to_string).collect();
+    errors.join("; ")
 }

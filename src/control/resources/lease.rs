@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
 use super::Resources;
-use super::refused::{Refused, ask};
+use super::object_error::{ObjectError, ask};
 use crate::clock::{Clock, Nanos};
 
 /// The name of the Lease.
@@ -58,7 +58,7 @@ impl Resources {
         let mut said = None;
         loop {
             let taken = match ask(leases.get(NAME)).await {
-                Err(Refused::NotFound) => self.take(&leases, None, &us).await,
+                Err(ObjectError::NotFound) => self.take(&leases, None, &us).await,
                 Ok(lease) => {
                     let now = clock.now();
                     let since = match &seen {
@@ -73,7 +73,7 @@ impl Resources {
                         Ok(Hold::Others(holder(&lease).to_owned()))
                     }
                 }
-                Err(refused) => Err(refused),
+                Err(error) => Err(error),
             };
             match taken {
                 Ok(Hold::Ours) => {
@@ -85,9 +85,9 @@ impl Resources {
                     self.wait_for(&mut said, format!("another control plane, {holder}, is at work here"));
                 }
                 // Somebody was faster: it is looked at again.
-                Err(Refused::Changed | Refused::Exists | Refused::NotFound) => {}
-                Err(Refused::Told(refusal)) => {
-                    self.wait_for(&mut said, format!("the Lease cannot be taken yet: {}", refusal.message));
+                Err(ObjectError::Conflict | ObjectError::AlreadyExists | ObjectError::NotFound) => {}
+                Err(ObjectError::Other(error)) => {
+                    self.wait_for(&mut said, format!("the Lease cannot be taken yet: {}", error.message));
                 }
             }
             tokio::time::sleep(LOOK).await;
@@ -111,12 +111,12 @@ impl Resources {
         while self.holds.get() {
             period.tick().await;
             let kept = match ask(leases.get(NAME)).await {
-                Err(Refused::NotFound) => self.take(&leases, None, &us).await,
+                Err(ObjectError::NotFound) => self.take(&leases, None, &us).await,
                 Ok(lease) if holder(&lease) == us || holder(&lease).is_empty() => {
                     self.take(&leases, Some(&lease), &us).await
                 }
                 Ok(lease) => Ok(Hold::Others(holder(&lease).to_owned())),
-                Err(refused) => Err(refused),
+                Err(error) => Err(error),
             };
             match kept {
                 Ok(Hold::Ours) if std::mem::take(&mut is_failing) => {
@@ -129,8 +129,8 @@ impl Resources {
                 }
                 // It was given back in between.
                 Ok(Hold::Others(_)) => {}
-                Err(Refused::Told(refusal)) if !std::mem::replace(&mut is_failing, true) => {
-                    tracing::warn!("the Lease is not renewed: {}", refusal.message);
+                Err(ObjectError::Other(error)) if !std::mem::replace(&mut is_failing, true) => {
+                    tracing::warn!("the Lease is not renewed: {}", error.message);
                 }
                 Err(_) => {}
             }
@@ -152,7 +152,12 @@ impl Resources {
         }
     }
 
-    async fn take(&self, leases: &Api<Lease>, before: Option<&Lease>, holder: &str) -> Result<Hold, Refused> {
+    async fn take(
+        &self,
+        leases: &Api<Lease>,
+        before: Option<&Lease>,
+        holder: &str,
+    ) -> Result<Hold, ObjectError> {
         let now =
             k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(k8s_openapi::jiff::Timestamp::now());
         let spec = LeaseSpec {

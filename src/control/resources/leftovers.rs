@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 
 use super::Resources;
-use super::refused::{Refused, ask};
+use super::object_error::{ObjectError, ask};
 use crate::backend::kubernetes::template::{BOOT, FUNCTION, MANAGED_BY, PICOFAAS, name_of};
 use crate::backend::kubernetes::watching::PAGE;
 use crate::control::Control;
@@ -26,9 +26,9 @@ impl Resources {
         let mut said = false;
         loop {
             match ask(jobs.delete_collection(&DeleteParams::background(), &old)).await {
-                Ok(_) | Err(Refused::NotFound) => return,
-                Err(refused) => {
-                    warn_once(&mut said, "Jobs of earlier boots are not deleted yet", refused);
+                Ok(_) | Err(ObjectError::NotFound) => return,
+                Err(error) => {
+                    warn_once(&mut said, "Jobs of earlier boots are not deleted yet", error);
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -44,8 +44,8 @@ impl Resources {
         loop {
             let list = match ask(deployments.list_metadata(&page)).await {
                 Ok(list) => list,
-                Err(refused) => {
-                    warn_once(&mut said, "Deployments are not listed yet", refused);
+                Err(error) => {
+                    warn_once(&mut said, "Deployments are not listed yet", error);
                     tokio::time::sleep(PAUSE).await;
                     // Where it has forgotten what it was giving.
                     page.continue_token = None;
@@ -69,9 +69,9 @@ impl Resources {
 }
 
 /// What is tried again all the time is told once.
-fn warn_once(said: &mut bool, what: &str, refused: Refused) {
+fn warn_once(said: &mut bool, what: &str, error: ObjectError) {
     if !std::mem::replace(said, true) {
-        tracing::warn!("{what}; it is tried again: {}", refused.told().message);
+        tracing::warn!("{what}; it is tried again: {}", error.into_api_error().message);
     }
 }
 
@@ -87,9 +87,13 @@ impl Control {
                 continue;
             }
             match ask(deployments.delete(&name_of(&name), &DeleteParams::background())).await {
-                Ok(_) | Err(Refused::NotFound) => drop(resources.departed.borrow_mut().remove(&name)),
-                Err(refused) => {
-                    tracing::debug!(function = name, "its Deployment stays: {}", refused.told().message);
+                Ok(_) | Err(ObjectError::NotFound) => drop(resources.departed.borrow_mut().remove(&name)),
+                Err(error) => {
+                    tracing::debug!(
+                        function = name,
+                        "its Deployment stays: {}",
+                        error.into_api_error().message
+                    );
                     return;
                 }
             }

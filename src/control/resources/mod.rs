@@ -10,7 +10,7 @@
 //! | `object` | a Function object, as the API server keeps it |
 //! | `follow` | the watch, and what it makes of each object |
 //! | `write` | function writes of the HTTP API |
-//! | `refused` | what an error of the API server means to a client |
+//! | `object_error` | what an error of the API server means to a client |
 //! | `standing` | how a function stands, as its object's status |
 //! | `tell` | the one task that writes status |
 //! | `leftovers` | what earlier processes left: Jobs, and Deployments without a function |
@@ -20,7 +20,7 @@ pub mod follow;
 pub mod lease;
 pub mod leftovers;
 pub mod object;
-pub mod refused;
+pub mod object_error;
 pub mod standing;
 pub mod tell;
 pub mod write;
@@ -56,7 +56,7 @@ pub struct Known {
 pub struct Invalid {
     /// One word.
     pub reason: &'static str,
-    /// Every fault.
+    /// Every error.
     pub message: String,
     /// Whether it may be served later without a change of it.
     pub may_pass: bool,

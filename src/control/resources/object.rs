@@ -105,7 +105,7 @@ impl FunctionObject {
     /// Its specification, as our reader takes it.
     ///
     /// # Errors
-    /// Every fault.
+    /// Every error.
     pub fn read(&self) -> Result<FunctionSpec, SpecError> {
         let bytes = self.spec.to_string();
         let mut spec = parse_function_named(self.name(), bytes.as_bytes())?;
@@ -134,7 +134,7 @@ pub fn spec_of(body: &[u8], read: &FunctionSpec) -> Value {
     Value::Object(fields)
 }
 
-/// A null counts as left out here, and as a fault there.
+/// A null counts as left out here, and as an error there.
 fn without_nulls(fields: &mut Map<String, Value>) {
     fields.retain(|_, value| !value.is_null());
     for value in fields.values_mut() {

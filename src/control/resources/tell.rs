@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams};
 use tokio::time::MissedTickBehavior;
 
 use super::Resources;
-use super::refused::{Refused, ask};
+use super::object_error::{ObjectError, ask};
 use super::standing::{Signs, Standing};
 use crate::control::Control;
 
@@ -42,16 +42,16 @@ impl Control {
             while let Some((name, uid, signs, written)) = writes.next().await {
                 match written {
                     Ok(()) => drop(told.insert(name, (uid, signs))),
-                    Err(refused) => failed = Some((name, refused.told())),
+                    Err(error) => failed = Some((name, error.into_api_error())),
                 }
             }
             match failed {
-                Some((function, refusal)) if !is_failing => {
+                Some((function, error)) if !is_failing => {
                     is_failing = true;
                     tracing::warn!(
                         function,
                         "status cannot be written; it is tried again: {}",
-                        refusal.message
+                        error.message
                     );
                 }
                 Some(_) => {}
@@ -82,7 +82,7 @@ impl Control {
         due
     }
 
-    async fn tell_one(&self, resources: &Resources, name: &str, signs: &Signs) -> Result<(), Refused> {
+    async fn tell_one(&self, resources: &Resources, name: &str, signs: &Signs) -> Result<(), ObjectError> {
         let standing = {
             let known = resources.known.borrow();
             let Some(known) = known.get(name) else { return Ok(()) };
@@ -102,8 +102,8 @@ impl Control {
                 Ok(())
             }
             // Gone in the meantime.
-            Err(Refused::NotFound) => Ok(()),
-            Err(refused) => Err(refused),
+            Err(ObjectError::NotFound) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }

@@ -9,9 +9,9 @@ use tokio::sync::MutexGuard;
 
 use super::Resources;
 use super::object::{FunctionObject, spec_of};
-use super::refused::{Refused, ask};
+use super::object_error::{ObjectError, ask};
 use crate::control::{Control, Registered};
-use crate::error::{Code, Refusal};
+use crate::error::{ApiError, ErrorCode};
 use crate::registry::{FunctionName, FunctionSpec};
 
 /// How often a write is made again that somebody else's came before.
@@ -30,7 +30,7 @@ impl Control {
         resources: &Resources,
         spec: &FunctionSpec,
         body: &[u8],
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         self.check_runnable(spec)?;
         let (_turn, there) = resources.turn_at(spec.name.as_str()).await?;
         if let Some(there) = there {
@@ -42,9 +42,9 @@ impl Control {
         let object = FunctionObject::new(spec.name.as_str(), spec_of(body, spec));
         match ask(resources.api.create(&PostParams::default(), &object)).await {
             Ok(made) => self.apply_object(resources, &made).await,
-            Err(Refused::Exists) => Err(exists(spec.name.as_str())),
-            Err(Refused::NotFound) => Err(no_definition()),
-            Err(refused @ (Refused::Changed | Refused::Told(_))) => Err(refused.told()),
+            Err(ObjectError::AlreadyExists) => Err(exists(spec.name.as_str())),
+            Err(ObjectError::NotFound) => Err(no_definition()),
+            Err(error @ (ObjectError::Conflict | ObjectError::Other(_))) => Err(error.into_api_error()),
         }
     }
 
@@ -58,14 +58,14 @@ impl Control {
         resources: &Resources,
         spec: &FunctionSpec,
         body: &[u8],
-        condition: impl Fn(Option<&Registered>) -> Result<(), Refusal>,
-    ) -> Result<bool, Refusal> {
+        condition: impl Fn(Option<&Registered>) -> Result<(), ApiError>,
+    ) -> Result<bool, ApiError> {
         self.check_runnable(spec)?;
         let name = spec.name.as_str();
         for _ in 0..TRIES_MAX {
             let (_turn, there) = resources.turn_at(name).await?;
             match &there {
-                // It may be newer than what the watch has told; its faults are its own affair.
+                // It may be newer than what the watch has told; its errors are its own affair.
                 Some(there) => drop(self.apply_object(resources, there).await),
                 None => self.forget_named(resources, name).await,
             }
@@ -79,18 +79,18 @@ impl Control {
                 None => {
                     let object = FunctionObject::new(name, spec_of(body, spec));
                     match ask(resources.api.create(&PostParams::default(), &object)).await {
-                        Err(Refused::NotFound) => return Err(no_definition()),
+                        Err(ObjectError::NotFound) => return Err(no_definition()),
                         made => (true, made),
                     }
                 }
             };
             match written {
                 Ok(object) => return self.apply_object(resources, &object).await.map(|()| is_new),
-                Err(Refused::Changed | Refused::Exists | Refused::NotFound) => {}
-                Err(refused @ Refused::Told(_)) => return Err(refused.told()),
+                Err(ObjectError::Conflict | ObjectError::AlreadyExists | ObjectError::NotFound) => {}
+                Err(error @ ObjectError::Other(_)) => return Err(error.into_api_error()),
             }
         }
-        Err(Refused::Changed.told())
+        Err(ObjectError::Conflict.into_api_error())
     }
 
     /// Sets `replicas.min` of an object.
@@ -102,14 +102,14 @@ impl Control {
         resources: &Resources,
         name: &str,
         replicas: u32,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         let _turn = resources.turn.lock().await;
         self.check_scale(name, replicas)?;
         let change = json!({ "spec": { "replicas": { "min": replicas } } });
         match ask(resources.api.patch(name, &PatchParams::default(), &Patch::Merge(change))).await {
             Ok(object) => self.apply_object(resources, &object).await,
-            Err(Refused::NotFound) => Err(Refusal::unknown_function(name)),
-            Err(refused) => Err(refused.told()),
+            Err(ObjectError::NotFound) => Err(ApiError::unknown_function(name)),
+            Err(error) => Err(error.into_api_error()),
         }
     }
 
@@ -122,9 +122,9 @@ impl Control {
         self: &Rc<Self>,
         resources: &Resources,
         name: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         // It becomes part of a path.
-        let name = FunctionName::new(name).map_err(|_| Refusal::unknown_function(name))?;
+        let name = FunctionName::new(name).map_err(|_| ApiError::unknown_function(name))?;
         let _turn = resources.turn.lock().await;
         match ask(resources.api.delete(name.as_str(), &DeleteParams::orphan())).await {
             Ok(answer) => {
@@ -134,12 +134,12 @@ impl Control {
                 self.forget_named(resources, name.as_str()).await;
                 Ok(())
             }
-            Err(Refused::NotFound) => {
+            Err(ObjectError::NotFound) => {
                 let was_served = self.functions.borrow().contains_key(name.as_str());
                 self.forget_named(resources, name.as_str()).await;
-                if was_served { Ok(()) } else { Err(Refusal::unknown_function(name.as_str())) }
+                if was_served { Ok(()) } else { Err(ApiError::unknown_function(name.as_str())) }
             }
-            Err(refused) => Err(refused.told()),
+            Err(error) => Err(error.into_api_error()),
         }
     }
 
@@ -154,36 +154,36 @@ impl Control {
 impl Resources {
     /// The turn, and the object of a name as it is then. One that is being deleted is waited for, without
     /// the turn, until it is gone.
-    async fn turn_at(&self, name: &str) -> Result<(MutexGuard<'_, ()>, Option<FunctionObject>), Refusal> {
+    async fn turn_at(&self, name: &str) -> Result<(MutexGuard<'_, ()>, Option<FunctionObject>), ApiError> {
         for _ in 0..GOING_LOOKS_MAX {
             let turn = self.turn.lock().await;
             match ask(self.api.get(name)).await {
                 Ok(object) if object.is_going() => {}
                 Ok(object) => return Ok((turn, Some(object))),
-                Err(Refused::NotFound) => return Ok((turn, None)),
-                Err(refused) => return Err(refused.told()),
+                Err(ObjectError::NotFound) => return Ok((turn, None)),
+                Err(error) => return Err(error.into_api_error()),
             }
             drop(turn);
             tokio::time::sleep(GOING_LOOK).await;
         }
-        Err(Refusal::new(
-            Code::ControlBusy,
+        Err(ApiError::new(
+            ErrorCode::ControlBusy,
             format!("the function {name:?} is being deleted and does not go; see its metadata.finalizers"),
         )
         .retry_after(1))
     }
 }
 
-fn exists(name: &str) -> Refusal {
-    Refusal::new(
-        Code::FunctionExists,
+fn exists(name: &str) -> ApiError {
+    ApiError::new(
+        ErrorCode::FunctionExists,
         format!("the function {name:?} exists; PUT /v1/functions/{name} replaces it"),
     )
 }
 
-fn no_definition() -> Refusal {
-    Refusal::new(
-        Code::KubeUnavailable,
+fn no_definition() -> ApiError {
+    ApiError::new(
+        ErrorCode::KubeUnavailable,
         "the API server knows no functions: apply k8s/10-crd.yaml, and see that the namespace exists",
     )
     .retry_after(1)

@@ -22,11 +22,11 @@ fn answered(pairs: &[(&'static str, &[u8])], origins: &[&str]) -> (bool, bool, b
         check_own(&headers, &named).err(),
         check_named(&headers, &named).map(|_| ()).err(),
     ];
-    let [runtime, management, clients] = checks.map(|refusal| match refusal {
+    let [runtime, management, clients] = checks.map(|error| match error {
         None => true,
-        Some(refusal) => {
-            assert_eq!(refusal.code, Code::ForeignOrigin, "{headers:?}");
-            assert!(refusal.message.contains("a web page asks"), "{refusal:?}");
+        Some(error) => {
+            assert_eq!(error.code, ErrorCode::ForeignOrigin, "{headers:?}");
+            assert!(error.message.contains("a web page asks"), "{error:?}");
             false
         }
     });

@@ -1,15 +1,15 @@
 use super::*;
-use crate::registry::{EnvValue, EnvVar, FAULTS_MAX, Local, RESERVED_ENV};
+use crate::registry::{EnvValue, EnvVar, FIELD_ERRORS_MAX, Local, RESERVED_ENV};
 
 /// The specification that a valid text makes.
 fn read(text: &str) -> FunctionSpec {
     parse_function(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// The faults of a text, each as `field: message`.
-fn faults(text: &str) -> Vec<String> {
+/// The errors of a text, each as `field: message`.
+fn errors(text: &str) -> Vec<String> {
     match parse_function(text.as_bytes()) {
-        Err(SpecError::Faults(faults)) => faults.0.iter().map(ToString::to_string).collect(),
+        Err(SpecError::Fields(errors)) => errors.0.iter().map(ToString::to_string).collect(),
         other => panic!("{text}: {other:?}"),
     }
 }
@@ -24,10 +24,10 @@ fn pool(fields: &str) -> String {
     format!(r#"{{"name":"f","executionMode":"POOL",{fields}}}"#)
 }
 
-/// Asserts that each of the fields is the one fault of an otherwise valid WARM specification.
-fn assert_faults(cases: &[(&str, &str)]) {
-    for (fields, fault) in cases {
-        assert_eq!(faults(&warm(fields)), [*fault], "{fields}");
+/// Asserts that each of the fields is the one error of an otherwise valid WARM specification.
+fn assert_errors(cases: &[(&str, &str)]) {
+    for (fields, error) in cases {
+        assert_eq!(errors(&warm(fields)), [*error], "{fields}");
     }
 }
 
@@ -119,13 +119,13 @@ fn numbers_are_taken_at_both_ends_of_their_range_and_not_beyond() {
         }
         for bad in [i64::from(min) - 1, i64::from(max) + 1, i64::MIN] {
             assert_eq!(
-                faults(&warm(&format!(r#"{beside},"{field}":{bad}"#))),
+                errors(&warm(&format!(r#"{beside},"{field}":{bad}"#))),
                 [format!("{field}: must be between {min} and {max} {unit}, is {bad}")]
             );
         }
     }
     read(&warm(r#""replicas":{"min":1000,"max":1000}"#));
-    assert_faults(&[
+    assert_errors(&[
         (r#""replicas":{"max":1001}"#, "replicas.max: must be between 1 and 1000 replicas, is 1001"),
         (r#""replicas":{"min":0,"max":0}"#, "replicas.max: must be between 1 and 1000 replicas, is 0"),
         (r#""replicas":{"min":-1}"#, "replicas.min: must be between 0 and 1000 replicas, is -1"),
@@ -134,7 +134,7 @@ fn numbers_are_taken_at_both_ends_of_their_range_and_not_beyond() {
 
 #[test]
 fn a_value_of_the_wrong_kind_says_what_was_expected_and_what_came() {
-    assert_faults(&[
+    assert_errors(&[
         (r#""timeoutMs":"5s""#, "timeoutMs: must be a whole number between 1 and 86400000 (ms), is a string"),
         (r#""timeoutMs":1.5"#, "timeoutMs: must be a whole number between 1 and 86400000 ms, is 1.5"),
         (
@@ -169,7 +169,7 @@ fn a_value_of_the_wrong_kind_says_what_was_expected_and_what_came() {
     ]);
     let mode = r#"{"name":"f","executionMode":7,"image":["i"]}"#;
     assert_eq!(
-        faults(mode),
+        errors(mode),
         [
             "executionMode: must be a string (put it in quotes), is a whole number",
             "image: must be a string, is a list"
@@ -181,12 +181,12 @@ fn a_value_of_the_wrong_kind_says_what_was_expected_and_what_came() {
 fn null_counts_as_left_out() {
     let spec = read(&warm(r#""timeoutMs":null,"env":null,"replicas":{"min":null},"local":null"#));
     assert_eq!(spec, read(&warm(r#""args":[]"#)));
-    assert_eq!(faults(r#"{"name":null,"image":"i"}"#), ["name: is required"]);
+    assert_eq!(errors(r#"{"name":null,"image":"i"}"#), ["name: is required"]);
 }
 
 #[test]
 fn an_unknown_field_is_refused_with_the_field_that_was_probably_meant() {
-    assert_faults(&[
+    assert_errors(&[
         (r#""timeoutMS":1"#, "timeoutMS: is not a known field; did you mean timeoutMs?"),
         (r#""maxRetry":1"#, "maxRetry: is not a known field; did you mean maxRetries?"),
         (r#""colour":1"#, "colour: is not a known field"),
@@ -201,7 +201,7 @@ fn an_unknown_field_is_refused_with_the_field_that_was_probably_meant() {
 
 #[test]
 fn a_key_given_twice_is_refused_wherever_it_is() {
-    assert_faults(&[
+    assert_errors(&[
         (r#""timeoutMs":1,"timeoutMs":2"#, "timeoutMs: is given more than once"),
         (r#""replicas":{"min":1,"min":1}"#, "replicas.min: is given more than once"),
         (r#""env":[{"name":"A","name":"B"}]"#, "env[0].name: is given more than once"),
@@ -214,7 +214,7 @@ fn every_fault_is_listed_and_not_only_the_first() {
     let text = r#"{"executionMode":"HOT","timeoutMs":0,"colour":1,"env":[{"name":"PORT"},{"value":"x"}],
         "retryBackoffMs":"x","retryMaxBackoffMs":1,"resources":{"limits":{"cpu":"many"}}}"#;
     let fields: Vec<_> = match parse_function(text.as_bytes()) {
-        Err(SpecError::Faults(faults)) => faults.0.into_iter().map(|fault| fault.field).collect(),
+        Err(SpecError::Fields(errors)) => errors.0.into_iter().map(|error| error.field).collect(),
         other => panic!("{other:?}"),
     };
     assert_eq!(
@@ -235,9 +235,9 @@ fn every_fault_is_listed_and_not_only_the_first() {
 #[test]
 fn a_hostile_text_gets_a_bounded_answer() {
     let unknown: Vec<_> = (0..5_000).map(|index| format!(r#""{}{index}":0"#, "x".repeat(200))).collect();
-    let listed = faults(&warm(&unknown.join(",")));
-    assert_eq!(listed.len(), FAULTS_MAX + 1);
-    assert!(listed.iter().all(|fault| fault.len() < 200), "{}", listed[0]);
+    let listed = errors(&warm(&unknown.join(",")));
+    assert_eq!(listed.len(), FIELD_ERRORS_MAX + 1);
+    assert!(listed.iter().all(|error| error.len() < 200), "{}", listed[0]);
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(matches!(parse_function(deep.as_bytes()), Err(SpecError::Json { .. })));
 }
@@ -249,26 +249,26 @@ fn what_the_mode_needs_must_be_there_and_what_it_cannot_use_must_not() {
             "image: is required with executionMode {mode}, unless local.command says what the local backend runs"
         )
     };
-    assert_eq!(faults(r#"{"name":"f"}"#), [image("JOB")]);
-    assert_eq!(faults(r#"{"name":"f","executionMode":"WARM"}"#), [image("WARM")]);
+    assert_eq!(errors(r#"{"name":"f"}"#), [image("JOB")]);
+    assert_eq!(errors(r#"{"name":"f","executionMode":"WARM"}"#), [image("WARM")]);
     assert_eq!(
-        faults(r#"{"name":"f","executionMode":"POOL"}"#),
+        errors(r#"{"name":"f","executionMode":"POOL"}"#),
         ["endpointUrl: is required with executionMode POOL"]
     );
     assert_eq!(
-        faults(&warm(r#""endpointUrl":"http://h""#)),
+        errors(&warm(r#""endpointUrl":"http://h""#)),
         ["endpointUrl: is only for executionMode POOL, which is WARM here"]
     );
     assert_eq!(
-        faults(r#"{"name":"f","image":"i","replicas":{"min":1}}"#),
+        errors(r#"{"name":"f","image":"i","replicas":{"min":1}}"#),
         ["replicas: is only for executionMode WARM, which is JOB here"]
     );
     assert_eq!(
-        faults(&pool(r#""endpointUrl":"unix:/s","replicas":{"min":1}"#)),
+        errors(&pool(r#""endpointUrl":"unix:/s","replicas":{"min":1}"#)),
         ["replicas: is only for executionMode WARM, which is POOL here"]
     );
     assert_eq!(
-        faults(r#"{"name":"f","executionMode":"warm","image":"i"}"#),
+        errors(r#"{"name":"f","executionMode":"warm","image":"i"}"#),
         ["executionMode: must be JOB, WARM or POOL, is \"warm\""]
     );
     read(r#"{"name":"f","local":{"command":["x"]}}"#);
@@ -277,7 +277,7 @@ fn what_the_mode_needs_must_be_there_and_what_it_cannot_use_must_not() {
 #[test]
 fn rules_between_two_fields_hold_with_defaults_and_stay_silent_when_one_is_faulty() {
     read(&warm(r#""timeoutMs":5,"attemptTimeoutMs":5,"retryBackoffMs":7,"retryMaxBackoffMs":7"#));
-    assert_faults(&[
+    assert_errors(&[
         (
             r#""timeoutMs":5,"attemptTimeoutMs":6"#,
             "attemptTimeoutMs: must not exceed timeoutMs, which is 5 ms, is 6",
@@ -311,24 +311,24 @@ fn rules_between_two_fields_hold_with_defaults_and_stay_silent_when_one_is_fault
 fn reserved_and_unusable_variables_are_refused() {
     for name in RESERVED_ENV {
         assert_eq!(
-            faults(&warm(&format!(r#""env":[{{"name":"A"}},{{"name":"{name}"}}]"#))),
+            errors(&warm(&format!(r#""env":[{{"name":"A"}},{{"name":"{name}"}}]"#))),
             [format!("env[1].name: must not be {name}, which is reserved for picofaas and its runtimes")]
         );
     }
-    assert_faults(&[
+    assert_errors(&[
         (r#""env":[{"name":"A"},{"name":"A"}]"#, "env[1].name: names A a second time"),
         (r#""env":[{"value":"x"}]"#, "env[0].name: is required"),
         (r#""env":[{"name":"A","value":"\u0000"}]"#, "env[0].value: must not contain a zero byte"),
     ]);
     for name in ["", "1A", "A=B", "A B", "Ä"] {
-        let fault = faults(&warm(&format!(r#""env":[{{"name":"{name}"}}]"#))).remove(0);
-        assert!(fault.starts_with("env[0].name: must be letters, digits"), "{fault}");
+        let error = errors(&warm(&format!(r#""env":[{{"name":"{name}"}}]"#))).remove(0);
+        assert!(error.starts_with("env[0].name: must be letters, digits"), "{error}");
     }
 }
 
 #[test]
 fn commands_images_and_secrets_that_cannot_work_are_refused() {
-    assert_faults(&[
+    assert_errors(&[
         (r#""local":{}"#, "local.command: is required: the program and its arguments"),
         (r#""local":{"command":[]}"#, "local.command: must name a program"),
         (r#""local":{"command":["x",""]}"#, "local.command[1]: must not be empty"),
@@ -340,15 +340,15 @@ fn commands_images_and_secrets_that_cannot_work_are_refused() {
             "imagePullSecrets[0].name: must be the name of a secret: lower-case letters, digits, - and ., is \"A\"",
         ),
     ]);
-    assert_eq!(faults(r#"{"name":"f","image":""}"#), ["image: must not be empty"]);
-    let spaced = faults(r#"{"name":"f","image":"a b"}"#).remove(0);
+    assert_eq!(errors(r#"{"name":"f","image":""}"#), ["image: must not be empty"]);
+    let spaced = errors(r#"{"name":"f","image":"a b"}"#).remove(0);
     assert!(spaced.starts_with("image: must be an image reference"), "{spaced}");
 }
 
 #[test]
 fn resources_are_quantities_within_reason_and_requests_stay_below_limits() {
     let quantity = "must be a Kubernetes quantity: a number that is not negative, then nothing or one of m k M G T P E Ki Mi Gi Ti Pi Ei, as in 250m or 64Mi";
-    assert_faults(&[
+    assert_errors(&[
         (
             r#""resources":{"limits":{"memory":"64mi"}}"#,
             &format!("resources.limits.memory: {quantity}; is \"64mi\""),
@@ -377,7 +377,7 @@ fn resources_are_quantities_within_reason_and_requests_stay_below_limits() {
 
 #[test]
 fn an_endpoint_that_cannot_be_called_is_refused() {
-    let one = |url: &str| faults(&pool(&format!(r#""endpointUrl":{url}"#)));
+    let one = |url: &str| errors(&pool(&format!(r#""endpointUrl":{url}"#)));
     assert_eq!(
         one(r#""https://h""#),
         [
@@ -413,7 +413,7 @@ fn what_is_not_a_json_object_says_where() {
 #[test]
 fn a_manifest_sent_as_it_is_gets_one_remedy() {
     let text = r#"{"apiVersion":"picofaas.dev/v1","kind":"Function","metadata":{"name":"f"},"spec":{}}"#;
-    assert_eq!(faults(text), ["is a manifest; send the fields under its spec, and the name beside them"]);
+    assert_eq!(errors(text), ["is a manifest; send the fields under its spec, and the name beside them"]);
 }
 
 #[test]
@@ -427,7 +427,7 @@ fn the_name_in_the_path_counts_and_the_body_may_only_repeat_it() {
     assert_eq!(named("f", r#"{"name":"g","image":"i"}"#), "name: must be f or absent, is g");
     let in_path = named("F", r#"{"image":"i"}"#);
     assert!(in_path.starts_with("name: must be 1 to 40") && in_path.ends_with("is \"F\" in the path"));
-    let bad_name = faults(r#"{"name":"Nope","image":"i"}"#).remove(0);
+    let bad_name = errors(r#"{"name":"Nope","image":"i"}"#).remove(0);
     assert!(bad_name.starts_with("name: must be 1 to 40") && bad_name.ends_with("is \"Nope\""), "{bad_name}");
 }
 

@@ -1,23 +1,23 @@
-//! Faults of a specification.
+//! Errors of the fields of a specification.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Most faults that are kept of one text. A client that sends a megabyte of unknown fields gets these
+/// Most errors that are kept of one text. A client that sends a megabyte of unknown fields gets these
 /// and the number of the others, not an answer larger than its request.
-pub const FAULTS_MAX: usize = 100;
+pub const FIELD_ERRORS_MAX: usize = 100;
 
-/// One thing that is wrong with one field.
+/// One error of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
+pub struct FieldError {
     /// Path of the field, such as `replicas.min` or `env[2].name`. Empty for the whole.
     pub field: String,
     /// Bounds of the field, and its value.
     pub message: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FieldError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.field.is_empty() {
             out.write_str(&self.message)
@@ -27,37 +27,37 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Everything that is wrong with a specification; never empty.
+/// Every error of a specification; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Faults(pub Vec<Fault>);
+pub struct FieldErrors(pub Vec<FieldError>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for FieldErrors {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
+        for (index, error) in self.0.iter().enumerate() {
             if index > 0 {
                 out.write_str("; ")?;
             }
-            write!(out, "{fault}")?;
+            write!(out, "{error}")?;
         }
         Ok(())
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for FieldErrors {}
 
-/// Collects the faults of one text, each with its line (0 where no line is known).
+/// Collects the errors of one text, each with its line (0 where no line is known).
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    found: Vec<(u32, Fault)>,
+    found: Vec<(u32, FieldError)>,
     left_out: usize,
 }
 
 impl Findings {
-    /// Notes that the field at `path` has a fault.
+    /// Notes that the field at `path` has an error.
     pub(super) fn add(&mut self, line: u32, path: impl Into<String>, message: impl Into<String>) {
-        if self.found.len() < FAULTS_MAX {
-            self.found.push((line, Fault { field: path.into(), message: message.into() }));
+        if self.found.len() < FIELD_ERRORS_MAX {
+            self.found.push((line, FieldError { field: path.into(), message: message.into() }));
         } else {
             self.left_out += 1;
         }
@@ -68,20 +68,20 @@ impl Findings {
         self.found.is_empty()
     }
 
-    /// The faults with their lines, in the order in which they were noted; the last one says how many
+    /// The errors with their lines, in the order in which they were noted; the last one says how many
     /// were left out, if any were.
-    pub(super) fn into_lines(self) -> Vec<(u32, Fault)> {
+    pub(super) fn into_lines(self) -> Vec<(u32, FieldError)> {
         let mut found = self.found;
         if self.left_out > 0 {
             let message = format!("{} more faults are not listed", self.left_out);
-            found.push((0, Fault { field: String::new(), message }));
+            found.push((0, FieldError { field: String::new(), message }));
         }
         found
     }
 
-    /// The faults without their lines.
-    pub(super) fn into_faults(self) -> Faults {
-        Faults(self.into_lines().into_iter().map(|(_, fault)| fault).collect())
+    /// The errors without their lines.
+    pub(super) fn into_errors(self) -> FieldErrors {
+        FieldErrors(self.into_lines().into_iter().map(|(_, error)| error).collect())
     }
 }
 
@@ -106,12 +106,12 @@ mod tests {
     #[test]
     fn faults_beyond_the_limit_are_counted_and_not_kept() {
         let mut findings = Findings::default();
-        for index in 0..FAULTS_MAX + 7 {
+        for index in 0..FIELD_ERRORS_MAX + 7 {
             findings.add(0, format!("f{index}"), "is wrong");
         }
-        let faults = findings.into_faults().0;
-        assert_eq!(faults.len(), FAULTS_MAX + 1);
-        assert_eq!(faults[FAULTS_MAX].message, "7 more faults are not listed");
+        let errors = findings.into_errors().0;
+        assert_eq!(errors.len(), FIELD_ERRORS_MAX + 1);
+        assert_eq!(errors[FIELD_ERRORS_MAX].message, "7 more faults are not listed");
     }
 
     #[test]
