@@ -78,22 +78,22 @@ pub enum ErrorCode {
     Internal,
 }
 
-/// Who is to blame for an answer that is not a 2xx.
+/// The source of an error: the side that is to blame for an answer that is not a 2xx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ErrorSource {
     /// The function's own code, or what it runs in.
     Function,
     /// The control plane, or the request.
     Gateway,
 }
 
-impl Source {
+impl ErrorSource {
     /// The value of `X-Error-Source`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Source::Function => "function",
-            Source::Gateway => "gateway",
+            ErrorSource::Function => "function",
+            ErrorSource::Gateway => "gateway",
         }
     }
 }
@@ -290,9 +290,9 @@ impl ErrorCode {
         }
     }
 
-    /// Who is to blame.
+    /// The side that is to blame.
     #[must_use]
-    pub fn source(self) -> Source {
+    pub fn source(self) -> ErrorSource {
         match self {
             ErrorCode::InstanceCrashed
             | ErrorCode::OutOfMemory
@@ -302,7 +302,7 @@ impl ErrorCode {
             | ErrorCode::OutputTooLarge
             | ErrorCode::OutputNotJson
             | ErrorCode::HandlerError
-            | ErrorCode::HandlerTimeout => Source::Function,
+            | ErrorCode::HandlerTimeout => ErrorSource::Function,
             ErrorCode::BadRequest
             | ErrorCode::InvalidJson
             | ErrorCode::CursorExpired
@@ -352,7 +352,7 @@ impl ErrorCode {
             | ErrorCode::QuotaExceeded
             | ErrorCode::AdmissionRefused
             | ErrorCode::PodEvicted
-            | ErrorCode::Internal => Source::Gateway,
+            | ErrorCode::Internal => ErrorSource::Gateway,
         }
     }
 }

@@ -11,7 +11,7 @@ use hyper::Response;
 use super::Control;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::execution::{Stage, Status};
-use crate::gateway::history::{Lost, Place};
+use crate::gateway::history::{HistoryPosition, Lost};
 use crate::gateway::listing::{Page, Search};
 use crate::gateway::reply::{self, Body};
 use crate::id::boot_number;
@@ -44,7 +44,7 @@ struct Query<'a> {
 }
 
 /// Where a listing goes on, for each gateway; `None` where that one has no more.
-type Cursor = Vec<Option<Place>>;
+type Cursor = Vec<Option<HistoryPosition>>;
 
 impl Control {
     /// A page of executions.
@@ -58,8 +58,8 @@ impl Control {
         for (index, gateway) in self.gateways.iter().enumerate() {
             let from = match &cursor {
                 None => None,
-                Some(places) => match places[index] {
-                    Some(place) => Some(place),
+                Some(positions) => match positions[index] {
+                    Some(position) => Some(position),
                     None => {
                         asked.push(None);
                         continue;
@@ -105,7 +105,7 @@ fn merge<T>(pages: Vec<Page<T>>, limit: usize) -> (Vec<T>, Cursor) {
         .enumerate()
         .filter_map(|(gateway, page)| page.next.as_ref().map(|next| (next.at, gateway)))
         .max();
-    let mut next: Cursor = pages.iter().map(|page| page.next.as_ref().map(|next| next.place)).collect();
+    let mut next: Cursor = pages.iter().map(|page| page.next.as_ref().map(|next| next.position)).collect();
     let mut rest: Vec<_> = pages.into_iter().map(|page| page.entries.into_iter().peekable()).collect();
     let mut merged = Vec::new();
     while merged.len() < limit {
@@ -122,7 +122,7 @@ fn merge<T>(pages: Vec<Page<T>>, limit: usize) -> (Vec<T>, Cursor) {
     }
     for (next, mut rest) in next.iter_mut().zip(rest) {
         if let Some(entry) = rest.next() {
-            *next = Some(entry.place);
+            *next = Some(entry.position);
         }
     }
     (merged, next)
@@ -173,12 +173,12 @@ fn parse_query(query: Option<&str>) -> Result<Query<'_>, ApiError> {
     Ok(wanted)
 }
 
-/// The boot, and for each gateway a place in hexadecimal digits, or nothing.
-fn cursor_text(boot: u32, places: &[Option<Place>]) -> String {
+/// The boot, and for each gateway a position in hexadecimal digits, or nothing.
+fn cursor_text(boot: u32, positions: &[Option<HistoryPosition>]) -> String {
     let mut text = format!("{boot:08x}");
-    for place in places {
+    for position in positions {
         text.push('.');
-        if let Some(Place { slot, sequence }) = place {
+        if let Some(HistoryPosition { slot, sequence }) = position {
             let _ = write!(text, "{slot:x}-{sequence:x}");
         }
     }
@@ -191,21 +191,21 @@ fn parse_cursor(text: &str, boot: u32, gateways: usize) -> Result<Cursor, ApiErr
     let mut parts = text.split('.');
     let its_boot = parts.next().filter(|digits| digits.len() == 8).ok_or_else(foreign)?;
     let its_boot = u32::from_str_radix(its_boot, 16).map_err(|_| foreign())?;
-    let place = |part: &str| {
+    let position = |part: &str| {
         if part.is_empty() {
             return Ok(None);
         }
         let (slot, sequence) = part.split_once('-').ok_or_else(foreign)?;
         let slot = u32::from_str_radix(slot, 16).map_err(|_| foreign())?;
         let sequence = u64::from_str_radix(sequence, 16).map_err(|_| foreign())?;
-        Ok(Some(Place { slot, sequence }))
+        Ok(Some(HistoryPosition { slot, sequence }))
     };
-    let places = parts.map(place).collect::<Result<Cursor, ApiError>>()?;
+    let positions = parts.map(position).collect::<Result<Cursor, ApiError>>()?;
     if its_boot != boot {
         // Its executions have gone with their process.
         return Err(expired("the control plane was restarted since the cursor was given"));
     }
-    if places.len() != gateways { Err(foreign()) } else { Ok(places) }
+    if positions.len() != gateways { Err(foreign()) } else { Ok(positions) }
 }
 
 #[cfg(test)]
@@ -215,14 +215,14 @@ mod tests {
 
     /// A gateway's page: entries by time, and the time of the first that was not looked at.
     fn page(gateway: usize, times: &[u64], next: Option<u64>) -> Page<(u64, usize)> {
-        let place = |at: u64| Place { slot: u32::try_from(at).expect("small"), sequence: at };
+        let position = |at: u64| HistoryPosition { slot: u32::try_from(at).expect("small"), sequence: at };
         let entries =
-            times.iter().map(|at| Entry { place: place(*at), at: *at, item: (*at, gateway) }).collect();
-        Page { entries, next: next.map(|at| Entry { place: place(at), at, item: () }) }
+            times.iter().map(|at| Entry { position: position(*at), at: *at, item: (*at, gateway) }).collect();
+        Page { entries, next: next.map(|at| Entry { position: position(at), at, item: () }) }
     }
 
     fn sequences(cursor: &Cursor) -> Vec<Option<u64>> {
-        cursor.iter().map(|place| place.map(|place| place.sequence)).collect()
+        cursor.iter().map(|position| position.map(|position| position.sequence)).collect()
     }
 
     #[test]
@@ -273,9 +273,9 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_its_text_form_and_nothing_else_is_one() {
-        let places = vec![Some(Place { slot: 3, sequence: u64::MAX }), None];
-        let text = cursor_text(7, &places);
-        assert_eq!(parse_cursor(&text, 7, 2).expect("it is one"), places);
+        let positions = vec![Some(HistoryPosition { slot: 3, sequence: u64::MAX }), None];
+        let text = cursor_text(7, &positions);
+        assert_eq!(parse_cursor(&text, 7, 2).expect("it is one"), positions);
         let code = |text: &str, gateways| parse_cursor(text, 7, gateways).expect_err("refused").code;
         assert_eq!(parse_cursor(&text, 8, 2).expect_err("another boot").code, ErrorCode::CursorExpired);
         assert_eq!(code(&text, 3), ErrorCode::BadRequest);

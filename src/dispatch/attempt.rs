@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::Served;
-use super::connection::{Answer, Connection, ExchangeError};
+use super::FunctionEntry;
+use super::connection::{Connection, ExchangeError, InstanceResponse};
 use crate::backend::exit::{Exit, describe};
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::error::{ErrorCode, Source};
+use crate::error::{ErrorCode, ErrorSource};
 use crate::function::{Address, Target};
 use crate::gateway::Gateway;
 use crate::gateway::execution::Execution;
@@ -23,7 +23,7 @@ use crate::hot::ticket::Ticket;
 use crate::id::ExecutionId;
 use crate::registry::ExecutionMode;
 
-/// What an attempt came to.
+/// The outcome of an attempt, which says whether another attempt may help.
 #[derive(Debug)]
 pub enum Outcome {
     /// The function's output.
@@ -36,50 +36,51 @@ pub enum Outcome {
     Unsent(ExecutionError),
 }
 
-/// An attempt's outcome and what is told about it besides.
+/// The result of an attempt: its outcome and measurements.
 #[derive(Debug)]
-pub struct Ended {
-    /// What it came to.
+pub struct AttemptResult {
+    /// See [`Outcome`].
     pub outcome: Outcome,
     /// The answer was the first of its instance.
     pub cold_start: bool,
-    /// What its start took (ns), as the instance said.
+    /// Duration of the instance's start (ns), as the instance said.
     pub init_ns: Option<Nanos>,
-    /// When the answer was complete; 0: never.
+    /// Time at which the answer was complete; 0: never.
     pub answered: Nanos,
 }
 
-/// Sends one attempt and hands its end to the gateway.
-pub async fn run(gateway: Rc<Gateway>, served: Rc<Served>, ticket: Ticket, instance: InstanceKey) {
-    let mut ended = Ended { outcome: Outcome::Unsent(gone()), cold_start: false, init_ns: None, answered: 0 };
-    ended.outcome = match exchange(&gateway, &served, ticket, instance).await {
-        Ok((answer, answered)) => {
-            ended.answered = answered;
-            ended.cold_start = answer.cold_start;
-            ended.init_ns = answer.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
-            judge(answer)
+/// Sends one attempt and hands its result to the gateway.
+pub async fn run(gateway: Rc<Gateway>, entry: Rc<FunctionEntry>, ticket: Ticket, instance: InstanceKey) {
+    let mut result =
+        AttemptResult { outcome: Outcome::Unsent(gone()), cold_start: false, init_ns: None, answered: 0 };
+    result.outcome = match exchange(&gateway, &entry, ticket, instance).await {
+        Ok((response, answered)) => {
+            result.answered = answered;
+            result.cold_start = response.cold_start;
+            result.init_ns = response.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
+            judge(response)
         }
-        Err(error) => match out_of_memory(&served, instance, &error).await {
+        Err(error) => match out_of_memory(&entry, instance, &error).await {
             Some(error) => Outcome::Failed(error),
             None => excuse(&error),
         },
     };
-    gateway.attempt_ended(ticket, ended);
+    gateway.attempt_ended(ticket, result);
 }
 
 /// Writes the request on a pooled connection, or a new one, and reads the answer; with when that was
 /// complete.
 async fn exchange(
     gateway: &Rc<Gateway>,
-    served: &Served,
+    entry: &FunctionEntry,
     ticket: Ticket,
     instance: InstanceKey,
-) -> Result<(Answer, Nanos), ExchangeError> {
+) -> Result<(InstanceResponse, Nanos), ExchangeError> {
     let refused = || ExchangeError::Connect(std::io::ErrorKind::NotConnected.into());
-    let address = served.address(instance).ok_or_else(refused)?;
+    let address = entry.address(instance).ok_or_else(refused)?;
     loop {
         let mut now = gateway.clock.now();
-        let pooled = served.take(instance, now);
+        let pooled = entry.take(instance, now);
         let fresh = pooled.is_none();
         let mut connection = match pooled {
             Some(connection) => connection,
@@ -106,13 +107,13 @@ async fn exchange(
         drop(payload);
         let now = gateway.clock.now();
         // Written down at once: an attempt that is aborted tells nothing afterwards.
-        gateway.with_execution(ticket, |execution| execution.stamps.written = now);
-        let answer = connection.receive(gateway.output_max()).await?;
+        gateway.with_execution(ticket, |execution| execution.timestamps.written = now);
+        let response = connection.receive(gateway.output_max()).await?;
         let answered = gateway.clock.now();
-        if answer.reusable {
-            served.put(instance, connection, answered);
+        if response.reusable {
+            entry.put(instance, connection, answered);
         }
-        return Ok((answer, answered));
+        return Ok((response, answered));
     }
 }
 
@@ -127,7 +128,7 @@ fn write_head(head: &mut Vec<u8>, address: &Address, execution: &Execution, id: 
     head.extend_from_slice(b"\r\ntraceparent: ");
     execution.trace.write_parent(head);
     let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {left_ms}\r\n", execution.attempt);
-    if let Some(key) = &execution.idempotency_key {
+    if let Some(key) = &execution.key_header {
         head.extend_from_slice(b"Idempotency-Key: ");
         head.extend_from_slice(key.as_bytes());
         head.extend_from_slice(b"\r\n");
@@ -136,17 +137,17 @@ fn write_head(head: &mut Vec<u8>, address: &Address, execution: &Execution, id: 
 }
 
 /// What the instance's answer means.
-fn judge(answer: Answer) -> Outcome {
-    match answer.status {
-        200..=299 if answer.body.is_empty() && answer.status == 204 => {
+fn judge(response: InstanceResponse) -> Outcome {
+    match response.status {
+        200..=299 if response.body.is_empty() && response.status == 204 => {
             Outcome::Output(Bytes::from_static(b"null"))
         }
-        200..=299 if json::is_one_value(&answer.body) => Outcome::Output(answer.body),
+        200..=299 if json::is_one_value(&response.body) => Outcome::Output(response.body),
         200..=299 => Outcome::Refused(ExecutionError::new(
             ErrorCode::OutputNotJson,
             "the function answered 200 with a body that is not one JSON value; answer JSON, or 204 for none",
         )),
-        status @ 400..=599 => by_status(status, |http| own_error(&answer, http)),
+        status @ 400..=599 => by_status(status, |http| own_error(&response, http)),
         status => Outcome::Refused(ExecutionError::new(
             ErrorCode::InvalidAnswer,
             format!("the function answered with status {status}, which is neither a success nor an error"),
@@ -183,7 +184,7 @@ pub fn named_error(code: &str, message: &str, http: u16) -> ExecutionError {
         code: excerpt(code, CODE_BYTES_MAX).into(),
         message: excerpt(message, MESSAGE_BYTES_MAX).into(),
         http,
-        source: Source::Function,
+        source: ErrorSource::Function,
     }
 }
 
@@ -195,7 +196,7 @@ pub fn unnamed_error(http: u16, message: impl Into<Cow<'static, str>>) -> Execut
 }
 
 /// The error that a function gave itself: `{"error":{"code","message"}}`, or what it sent.
-fn own_error(answer: &Answer, http: u16) -> ExecutionError {
+fn own_error(response: &InstanceResponse, http: u16) -> ExecutionError {
     #[derive(Deserialize)]
     struct Outer<'a> {
         #[serde(borrow)]
@@ -208,13 +209,13 @@ fn own_error(answer: &Answer, http: u16) -> ExecutionError {
         #[serde(borrow, default)]
         message: Cow<'a, str>,
     }
-    match serde_json::from_slice::<Outer<'_>>(&answer.body) {
+    match serde_json::from_slice::<Outer<'_>>(&response.body) {
         Ok(Outer { error }) => named_error(&error.code, &error.message, http),
         Err(_) => {
             /// How much of a body that is no error of the contract is repeated.
             const EXCERPT_BYTES_MAX: usize = 200;
-            let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(EXCERPT_BYTES_MAX)]);
-            unnamed_error(http, format!("the function answered {}: {}", answer.status, text.trim()))
+            let text = String::from_utf8_lossy(&response.body[..response.body.len().min(EXCERPT_BYTES_MAX)]);
+            unnamed_error(http, format!("the function answered {}: {}", response.status, text.trim()))
         }
     }
 }
@@ -235,18 +236,18 @@ const POD_GONE_LOOKS: u32 = 5;
 /// before control can know why, so that is waited for; but only after a loss, and only where there
 /// is a limit that may have been the reason. A pod that still takes connections was not killed.
 async fn out_of_memory(
-    served: &Served,
+    entry: &FunctionEntry,
     instance: InstanceKey,
     error: &ExchangeError,
 ) -> Option<ExecutionError> {
-    let spec = &served.function.spec;
+    let spec = &entry.function.spec;
     let is_warm = spec.execution_mode == ExecutionMode::Warm;
     if !matches!(error, ExchangeError::Lost(_)) || !is_warm || spec.resources.limits.memory_bytes().is_none()
     {
         return None;
     }
-    let ending = served.function.endings.get(usize::from(instance.place))?;
-    let address = served.address(instance);
+    let ending = entry.function.endings.get(usize::from(instance.place))?;
+    let address = entry.address(instance);
     let pod = address.as_ref().map(|address| &address.target).filter(|it| matches!(it, Target::Tcp(_)));
     let (looks, look) = match pod {
         Some(_) => (POD_ENDING_LOOKS_MAX, POD_ENDING_LOOK),

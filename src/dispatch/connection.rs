@@ -15,9 +15,9 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::function::Target;
 
 /// Largest head of an answer, in bytes.
-pub const ANSWER_HEAD_BYTES_MAX: usize = 16 * 1024;
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of an answer.
-const ANSWER_HEADERS_MAX: usize = 64;
+const RESPONSE_HEADERS_MAX: usize = 64;
 /// What is read at once at least, in bytes.
 const READ_BYTES_MIN: usize = 4 * 1024;
 /// A body of at least this size keeps the buffer it was read into; a smaller one is copied out,
@@ -46,9 +46,9 @@ pub enum ExchangeError {
     TooLarge(usize),
 }
 
-/// What an instance answered.
+/// The answer of an instance.
 #[derive(Debug)]
-pub struct Answer {
+pub struct InstanceResponse {
     /// The HTTP status.
     pub status: u16,
     /// `X-Cold-Start: true` was there.
@@ -62,7 +62,7 @@ pub struct Answer {
 }
 
 #[derive(Debug)]
-enum Stream {
+enum InstanceStream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -70,7 +70,7 @@ enum Stream {
 /// A connection to an instance.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Stream,
+    stream: InstanceStream,
     read: BytesMut,
     /// The head of the request, built anew for each one in the same memory.
     pub head: Vec<u8>,
@@ -104,9 +104,9 @@ impl Connection {
                 Target::Tcp(address) => {
                     let stream = TcpStream::connect(address).await?;
                     stream.set_nodelay(true)?;
-                    Stream::Tcp(stream)
+                    InstanceStream::Tcp(stream)
                 }
-                Target::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+                Target::Unix(path) => InstanceStream::Unix(UnixStream::connect(path).await?),
             })
         };
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect)
@@ -122,8 +122,8 @@ impl Connection {
     /// the end, and a request that meets the end costs an attempt.
     pub fn is_quiet(&self) -> bool {
         let socket = match &self.stream {
-            Stream::Tcp(stream) => SockRef::from(stream),
-            Stream::Unix(stream) => SockRef::from(stream),
+            InstanceStream::Tcp(stream) => SockRef::from(stream),
+            InstanceStream::Unix(stream) => SockRef::from(stream),
         };
         let mut byte = [const { MaybeUninit::uninit() }; 1];
         self.read.is_empty()
@@ -160,7 +160,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ExchangeError::Lost`], [`ExchangeError::Garbage`] or [`ExchangeError::TooLarge`].
-    pub async fn receive(&mut self, body_max: usize) -> Result<Answer, ExchangeError> {
+    pub async fn receive(&mut self, body_max: usize) -> Result<InstanceResponse, ExchangeError> {
         let head = loop {
             match self.parse_head()? {
                 // An interim answer (1xx) is followed by the real one.
@@ -169,9 +169,9 @@ impl Connection {
                 }
                 Some(head) => break head,
                 None => {
-                    if self.read.len() >= ANSWER_HEAD_BYTES_MAX {
+                    if self.read.len() >= RESPONSE_HEAD_BYTES_MAX {
                         return Err(ExchangeError::Garbage(format!(
-                            "its head is larger than {ANSWER_HEAD_BYTES_MAX} bytes"
+                            "its head is larger than {RESPONSE_HEAD_BYTES_MAX} bytes"
                         )));
                     }
                     self.fill(READ_BYTES_MIN).await?;
@@ -190,11 +190,17 @@ impl Connection {
             // It may be idle for ever, and what it came in would stay as long.
             self.read = BytesMut::new();
         }
-        Ok(Answer { status: head.status, cold_start: head.cold_start, init_ms: head.init_ms, body, reusable })
+        Ok(InstanceResponse {
+            status: head.status,
+            cold_start: head.cold_start,
+            init_ms: head.init_ms,
+            body,
+            reusable,
+        })
     }
 
     fn parse_head(&self) -> Result<Option<Head>, ExchangeError> {
-        let mut headers = [const { MaybeUninit::uninit() }; ANSWER_HEADERS_MAX];
+        let mut headers = [const { MaybeUninit::uninit() }; RESPONSE_HEADERS_MAX];
         let mut response = httparse::Response::new(&mut []);
         let parsed = ParserConfig::default()
             .parse_response_with_uninit_headers(&mut response, &self.read, &mut headers)
@@ -231,7 +237,7 @@ impl Connection {
             let (head, size) = loop {
                 match httparse::parse_chunk_size(&self.read) {
                     Ok(Status::Complete(chunk)) => break chunk,
-                    Ok(Status::Partial) if self.read.len() < ANSWER_HEAD_BYTES_MAX => {
+                    Ok(Status::Partial) if self.read.len() < RESPONSE_HEAD_BYTES_MAX => {
                         self.fill(READ_BYTES_MIN).await?;
                     }
                     Ok(Status::Partial) | Err(_) => {
@@ -273,7 +279,7 @@ impl Connection {
             } else {
                 self.fill(READ_BYTES_MIN).await?;
             }
-            if skipped + self.read.len() > ANSWER_HEAD_BYTES_MAX {
+            if skipped + self.read.len() > RESPONSE_HEAD_BYTES_MAX {
                 return Err(ExchangeError::Garbage("its trailers are too large".to_owned()));
             }
         }
@@ -311,8 +317,8 @@ impl Connection {
     async fn fill(&mut self, room: usize) -> Result<(), ExchangeError> {
         self.read.reserve(room);
         let read = match &mut self.stream {
-            Stream::Tcp(stream) => stream.read_buf(&mut self.read).await,
-            Stream::Unix(stream) => stream.read_buf(&mut self.read).await,
+            InstanceStream::Tcp(stream) => stream.read_buf(&mut self.read).await,
+            InstanceStream::Unix(stream) => stream.read_buf(&mut self.read).await,
         };
         match read {
             Ok(0) => Err(ExchangeError::Lost(io::ErrorKind::UnexpectedEof.into())),
@@ -323,15 +329,15 @@ impl Connection {
 
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.try_write_vectored(slices),
-            Stream::Unix(stream) => stream.try_write_vectored(slices),
+            InstanceStream::Tcp(stream) => stream.try_write_vectored(slices),
+            InstanceStream::Unix(stream) => stream.try_write_vectored(slices),
         }
     }
 
     async fn writable(&self) -> io::Result<()> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.writable().await,
-            Stream::Unix(stream) => stream.writable().await,
+            InstanceStream::Tcp(stream) => stream.writable().await,
+            InstanceStream::Unix(stream) => stream.writable().await,
         }
     }
 }
@@ -382,14 +388,14 @@ mod tests {
     use super::*;
 
     /// Exchanges one answer over a pair of sockets; the connection is left as it would be pooled.
-    fn receive(answer: &[u8]) -> (Answer, Connection) {
+    fn receive(response: &[u8]) -> (InstanceResponse, Connection) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
             let mut connection =
-                Connection { stream: Stream::Unix(ours), read: BytesMut::new(), head: Vec::new() };
+                Connection { stream: InstanceStream::Unix(ours), read: BytesMut::new(), head: Vec::new() };
             let (received, sent) =
-                tokio::join!(connection.receive(1 << 20), async { theirs.write_all(answer).await });
+                tokio::join!(connection.receive(1 << 20), async { theirs.write_all(response).await });
             sent.expect("the answer was written");
             (received.expect("it is an answer"), connection)
         })
@@ -406,16 +412,16 @@ mod tests {
             chunked.extend_from_slice(&[chunk.as_bytes(), part, b"\r\n"].concat());
         }
         chunked.extend_from_slice(b"0\r\n\r\n");
-        for answer in [known, chunked] {
-            let (answer, connection) = receive(&answer);
-            assert!(answer.reusable && answer.body == body);
-            assert!(answer.body.is_unique(), "the connection holds the output, too");
+        for response in [known, chunked] {
+            let (response, connection) = receive(&response);
+            assert!(response.reusable && response.body == body);
+            assert!(response.body.is_unique(), "the connection holds the output, too");
             assert!(
                 connection.read.capacity() <= READ_BYTES_MIN,
                 "{} bytes are kept",
                 connection.read.capacity()
             );
-            let whole = answer.body.try_into_mut().expect("nobody else has it");
+            let whole = response.body.try_into_mut().expect("nobody else has it");
             assert!(whole.capacity() < body.len() + body.len() / 8, "it takes {} bytes", whole.capacity());
         }
     }

@@ -6,8 +6,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Served;
-use super::attempt::{self, Outcome};
+use super::FunctionEntry;
+use super::attempt::{AttemptResult, Outcome};
 use crate::error::ErrorCode;
 use crate::gateway::Gateway;
 use crate::gateway::execution::{JobSignal, RunningAttempt};
@@ -25,7 +25,7 @@ const LAST_POST: Duration = Duration::from_millis(50);
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 
 /// Begins an attempt: from here on a post with its token is its result.
-pub fn begin(gateway: &Rc<Gateway>, served: &Served, ticket: Ticket) {
+pub fn begin(gateway: &Rc<Gateway>, entry: &FunctionEntry, ticket: Ticket) {
     let (answer, signal) = question();
     let token = gateway.new_token();
     let (kill, killed) = question();
@@ -37,7 +37,7 @@ pub fn begin(gateway: &Rc<Gateway>, served: &Served, ticket: Ticket) {
         let mut trace = Vec::with_capacity(32);
         execution.trace.write_id(&mut trace);
         JobStart {
-            function: served.function.clone(),
+            function: entry.function.clone(),
             execution: gateway.id(ticket, execution),
             attempt: execution.attempt,
             trace_id: String::from_utf8_lossy(&trace).into_owned(),
@@ -135,8 +135,8 @@ fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Option<Ended> {
         ErrorCode::KubeUnavailable if is_last == Some(true) => Outcome::Refused(error),
         _ => Outcome::Failed(error),
     };
-    let ended = attempt::Ended { outcome, cold_start: false, init_ns: None, answered: 0 };
-    gateway.settle(ticket, ended).map(|(_, how)| how)
+    let result = AttemptResult { outcome, cold_start: false, init_ns: None, answered: 0 };
+    gateway.settle(ticket, result).map(|(_, how)| how)
 }
 
 impl JobEnd {

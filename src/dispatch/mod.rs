@@ -12,4 +12,4 @@ pub mod connection;
 pub mod job;
 pub mod pool;
 
-pub use pool::{Pooled, Served};
+pub use pool::{FunctionEntry, IdleConnections};

@@ -36,45 +36,50 @@ impl Pool {
     }
 }
 
-/// The lanes of one gateway that keep idle connections. A sweep looks at these and at no others, so that
+/// The entries of one gateway that keep idle connections, by lane. A sweep looks at these and at no others, so that
 /// functions nobody calls cost those that are called nothing.
 #[derive(Debug, Default)]
-pub struct Pooled(RefCell<BTreeSet<LaneIndex>>);
+pub struct IdleConnections(RefCell<BTreeSet<LaneIndex>>);
 
-impl Pooled {
-    /// Sweeps each lane that `find` knows, and drops those that keep nothing any more.
-    pub fn sweep(&self, now: Nanos, find: impl Fn(LaneIndex) -> Option<Rc<Served>>) {
-        self.0.borrow_mut().retain(|lane| find(*lane).is_some_and(|served| served.sweep(now)));
+impl IdleConnections {
+    /// Sweeps each entry that `find` knows, and forgets those that keep nothing any more.
+    pub fn sweep(&self, now: Nanos, find: impl Fn(LaneIndex) -> Option<Rc<FunctionEntry>>) {
+        self.0.borrow_mut().retain(|lane| find(*lane).is_some_and(|entry| entry.sweep(now)));
     }
 }
 
-/// One version of a function on one gateway: its pools, and what the gateway keeps count of.
+/// A gateway's entry of one version of a function: its pools and its counts.
 #[derive(Debug)]
-pub struct Served {
-    /// What all threads share of it.
+pub struct FunctionEntry {
+    /// The version as all threads share it.
     pub function: Arc<Function>,
     /// Bytes of payloads and outputs that its executions hold on this gateway.
     pub bytes: Rc<Cell<usize>>,
     /// How fast it drains.
     pub drain: DrainRate,
     pools: RefCell<Box<[Option<Pool>]>>,
-    pooled: Rc<Pooled>,
-    /// It is in `pooled`, unless another version had its lane before.
-    is_pooled: Cell<bool>,
+    idle_connections: Rc<IdleConnections>,
+    /// It is in `idle_connections`, unless another version had its lane before.
+    has_idle: Cell<bool>,
 }
 
-impl Served {
-    /// With no connection yet. `bytes` is shared by the versions of a function, `pooled` by all lanes.
+impl FunctionEntry {
+    /// An entry with no connection yet. `bytes` is shared by the versions of a function, `idle_connections`
+    /// by all entries.
     #[must_use]
-    pub fn new(function: Arc<Function>, bytes: Rc<Cell<usize>>, pooled: Rc<Pooled>) -> Self {
+    pub fn new(
+        function: Arc<Function>,
+        bytes: Rc<Cell<usize>>,
+        idle_connections: Rc<IdleConnections>,
+    ) -> Self {
         let pools = function.addresses.iter().map(|_| None).collect();
         Self {
             function,
             bytes,
             drain: DrainRate::default(),
             pools: RefCell::new(pools),
-            pooled,
-            is_pooled: Cell::new(false),
+            idle_connections,
+            has_idle: Cell::new(false),
         }
     }
 
@@ -120,8 +125,8 @@ impl Served {
             && pool.idle.len() < IDLE_PER_INSTANCE_MAX
         {
             pool.idle.push((connection, now));
-            if !self.is_pooled.replace(true) {
-                self.pooled.0.borrow_mut().insert(self.function.lane);
+            if !self.has_idle.replace(true) {
+                self.idle_connections.0.borrow_mut().insert(self.function.lane);
             }
         }
     }
@@ -129,7 +134,7 @@ impl Served {
     /// Closes the connections that have been idle too long, and those to instances that are gone.
     /// Answers whether any is left.
     fn sweep(&self, now: Nanos) -> bool {
-        let mut is_pooled = false;
+        let mut has_idle = false;
         for (pool, address) in self.pools.borrow_mut().iter_mut().zip(self.function.addresses.iter()) {
             let current = address.load().as_ref().map(|address| address.generation);
             if pool.as_ref().is_some_and(|pool| Some(pool.address.generation) != current) {
@@ -138,11 +143,11 @@ impl Served {
             if let Some(pool) = pool {
                 let idle_max = pool.idle_max();
                 pool.idle.retain(|(_, since)| now.saturating_sub(*since) < idle_max);
-                is_pooled |= !pool.idle.is_empty();
+                has_idle |= !pool.idle.is_empty();
             }
         }
-        self.is_pooled.set(is_pooled);
-        is_pooled
+        self.has_idle.set(has_idle);
+        has_idle
     }
 }
 

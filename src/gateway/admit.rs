@@ -11,15 +11,15 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response};
 
 use super::Gateway;
-use super::body::Source;
+use super::body::BodySource;
 use super::execution::{Admission, Invocation, Status, Trace};
+use super::idempotency::{IdempotencyKey, KeyLookup, owner_of};
 use super::json;
-use super::keys::{Claim, Standing, home};
 use super::listener::Listener;
 use super::reply::{self, Body, ExecutionError, Waiting};
 use super::store::Full;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::dispatch::Served;
+use crate::dispatch::FunctionEntry;
 use crate::error::{ApiError, ErrorCode};
 use crate::hot::ticket::Ticket;
 use crate::metrics::RejectReason;
@@ -36,7 +36,7 @@ pub type IncomingRequest = Request<Incoming>;
 struct Checked {
     payload: Bytes,
     timeout_ms: Option<u64>,
-    idempotency_key: Option<HeaderValue>,
+    key_header: Option<HeaderValue>,
 }
 
 /// What a request that was let in is about.
@@ -61,13 +61,13 @@ impl Gateway {
         name: &str,
         listener: Listener,
         parts: &Parts,
-        body: Source,
+        body: BodySource,
     ) -> Response<Body> {
         let ticket = match self.admit(name, parts, body, Invocation::Sync).await {
             Ok(Admitted::New(ticket)) => ticket,
             Ok(Admitted::Known(ticket, deadline)) => return self.join(ticket, deadline).await,
-            Ok(Admitted::Elsewhere(home, arrived, body)) => {
-                return self.hand_on(home, listener, parts, arrived, body).await;
+            Ok(Admitted::Elsewhere(owner, arrived, body)) => {
+                return self.hand_on(owner, listener, parts, arrived, body).await;
             }
             Err(error) => return reply::error(&error),
         };
@@ -76,7 +76,7 @@ impl Gateway {
         let mut waiting = waiting;
         (&mut waiting).await;
         let answer = self.with_execution(ticket, |execution| {
-            execution.stamps.replied = self.clock.now();
+            execution.timestamps.replied = self.clock.now();
             reply::invocation(self.id(ticket, execution), execution)
         });
         drop(waiting);
@@ -86,7 +86,7 @@ impl Gateway {
     /// Has the gateway that its key belongs to take a request.
     async fn hand_on(
         &self,
-        home: usize,
+        owner: usize,
         listener: Listener,
         parts: &Parts,
         arrived: Arrived,
@@ -94,7 +94,7 @@ impl Gateway {
     ) -> Response<Body> {
         let mut parts = parts.clone();
         parts.extensions.insert(arrived);
-        self.ask_gateway(home, listener, &parts, body).await
+        self.ask_gateway(owner, listener, &parts, body).await
     }
 
     /// Waits for an execution that somebody else's request with the same key began, or replays it.
@@ -124,13 +124,13 @@ impl Gateway {
         name: &str,
         listener: Listener,
         parts: &Parts,
-        body: Source,
+        body: BodySource,
     ) -> Response<Body> {
         let (ticket, is_new) = match self.admit(name, parts, body, Invocation::Async).await {
             Ok(Admitted::New(ticket)) => (ticket, true),
             Ok(Admitted::Known(ticket, _)) => (ticket, false),
-            Ok(Admitted::Elsewhere(home, arrived, body)) => {
-                return self.hand_on(home, listener, parts, arrived, body).await;
+            Ok(Admitted::Elsewhere(owner, arrived, body)) => {
+                return self.hand_on(owner, listener, parts, arrived, body).await;
             }
             Err(error) => return reply::error(&error),
         };
@@ -154,59 +154,63 @@ impl Gateway {
         self: &Rc<Self>,
         name: &str,
         parts: &Parts,
-        body: Source,
+        body: BodySource,
         invocation: Invocation,
     ) -> Result<Admitted, ApiError> {
         let headers = &parts.headers;
         let admitted = parts.extensions.get().map_or_else(|| self.clock.now(), |Arrived(admitted)| *admitted);
-        let served = self.resolve(name)?;
+        let entry = self.resolve(name)?;
         let refused = |(reason, error): (RejectReason, ApiError)| {
-            self.meter(&served).rejected[reason as usize].add_one();
+            self.meter(&entry).rejected[reason as usize].add_one();
             error
         };
         let request = self.check(headers, body).await.map_err(refused)?;
-        if let Some(key) = &request.idempotency_key {
-            let home = home(name, key.as_bytes(), self.settings.gateways);
-            if home != self.index {
-                return Ok(Admitted::Elsewhere(home, Arrived(admitted), request.payload));
+        if let Some(key) = &request.key_header {
+            let owner = owner_of(name, key.as_bytes(), self.settings.gateways);
+            if owner != self.index {
+                return Ok(Admitted::Elsewhere(owner, Arrived(admitted), request.payload));
             }
         }
         // The function may have been replaced or deleted while the body came. From here to the
         // push of the ticket nothing is awaited, so the queue that is found now is still used.
-        let served = self.resolve(name)?;
+        let entry = self.resolve(name)?;
         let refused = |(reason, error): (RejectReason, ApiError)| {
-            self.meter(&served).rejected[reason as usize].add_one();
+            self.meter(&entry).rejected[reason as usize].add_one();
             error
         };
         self.check_draining().map_err(refused)?;
-        let claim = request
-            .idempotency_key
+        let idempotency_key = request
+            .key_header
             .as_ref()
-            .map(|key| Claim { function: name.into(), key: key.as_bytes().into() });
-        if let Some(claim) = &claim
-            && let Some(ticket) = self.known(claim, &request.payload).map_err(refused)?
+            .map(|key| IdempotencyKey { function: name.into(), key: key.as_bytes().into() });
+        if let Some(key) = &idempotency_key
+            && let Some(ticket) = self.known(key, &request.payload).map_err(refused)?
         {
-            let allowed_ms = waited_for_ms(&served, request.timeout_ms);
+            let allowed_ms = waited_for_ms(&entry, request.timeout_ms);
             return Ok(Admitted::Known(ticket, admitted + allowed_ms * NANOS_PER_MS));
         }
-        self.create_execution(&served, headers, request, claim, invocation, admitted)
+        self.create_execution(&entry, headers, request, idempotency_key, invocation, admitted)
             .map(Admitted::New)
             .map_err(refused)
     }
 
     /// The execution that a key stands for.
-    fn known(&self, claim: &Claim, payload: &[u8]) -> Result<Option<Ticket>, (RejectReason, ApiError)> {
-        match self.store.borrow().keys.look_up(claim, payload) {
-            Standing::Free => Ok(None),
-            Standing::Same(ticket) => Ok(Some(ticket)),
-            Standing::Other => {
+    fn known(
+        &self,
+        key: &IdempotencyKey,
+        payload: &[u8],
+    ) -> Result<Option<Ticket>, (RejectReason, ApiError)> {
+        match self.store.borrow().keys.look_up(key, payload) {
+            KeyLookup::Free => Ok(None),
+            KeyLookup::Same(ticket) => Ok(Some(ticket)),
+            KeyLookup::Other => {
                 let message = "this Idempotency-Key stands for a request with another body; send the same bytes, or another key";
                 Err((RejectReason::Invalid, ApiError::new(ErrorCode::IdempotencyMismatch, message)))
             }
         }
     }
 
-    fn resolve(&self, name: &str) -> Result<Rc<Served>, ApiError> {
+    fn resolve(&self, name: &str) -> Result<Rc<FunctionEntry>, ApiError> {
         self.functions.borrow().get(name).cloned().ok_or_else(|| self.unknown(name))
     }
 
@@ -227,58 +231,62 @@ impl Gateway {
     }
 
     /// Everything that can be found wrong before there is an execution.
-    async fn check(&self, headers: &HeaderMap, body: Source) -> Result<Checked, (RejectReason, ApiError)> {
+    async fn check(
+        &self,
+        headers: &HeaderMap,
+        body: BodySource,
+    ) -> Result<Checked, (RejectReason, ApiError)> {
         let invalid = |error| (RejectReason::Invalid, error);
         self.check_draining()?;
         check_content_type(headers).map_err(|error| invalid(error.closing()))?;
         let timeout_ms = timeout(headers).map_err(|error| invalid(error.closing()))?;
-        let idempotency_key = key(headers).map_err(|error| invalid(error.closing()))?;
+        let key_header = read_key_header(headers).map_err(|error| invalid(error.closing()))?;
         let payload = self.read_body(body).await.map_err(|error| match error.code {
             ErrorCode::PayloadBytesFull => (RejectReason::PayloadBytesFull, error),
             _ => invalid(error),
         })?;
         json::check_invocation(&payload).map_err(invalid)?;
-        Ok(Checked { payload, timeout_ms, idempotency_key })
+        Ok(Checked { payload, timeout_ms, key_header })
     }
 
     /// Takes a credit, makes an execution in the store, and sets the deadline.
     fn create_execution(
         &self,
-        served: &Rc<Served>,
+        entry: &Rc<FunctionEntry>,
         headers: &HeaderMap,
         request: Checked,
-        claim: Option<Claim>,
+        idempotency_key: Option<IdempotencyKey>,
         invocation: Invocation,
         admitted: Nanos,
     ) -> Result<Ticket, (RejectReason, ApiError)> {
-        let Checked { payload, timeout_ms, idempotency_key } = request;
-        let spec = &served.function.spec;
+        let Checked { payload, timeout_ms, key_header } = request;
+        let spec = &entry.function.spec;
         let (deadline, run_budget) = match invocation {
-            Invocation::Sync => (admitted + waited_for_ms(served, timeout_ms) * NANOS_PER_MS, 0),
+            Invocation::Sync => (admitted + waited_for_ms(entry, timeout_ms) * NANOS_PER_MS, 0),
             Invocation::Async => (
                 admitted + u64::from(spec.max_queue_ms) * NANOS_PER_MS,
-                allowed_ms(served, timeout_ms) * NANOS_PER_MS,
+                allowed_ms(entry, timeout_ms) * NANOS_PER_MS,
             ),
         };
-        let queue = &served.function.queue;
+        let queue = &entry.function.queue;
         if !queue.take_credit() {
             let depth = queue.depth();
             let error = ApiError::new(
                 ErrorCode::QueueFull,
                 format!("{depth} executions of this function wait already (queueSize {})", spec.queue_size),
             );
-            return Err((RejectReason::QueueFull, error.retry_after(self.retry_after_s(served))));
+            return Err((RejectReason::QueueFull, error.retry_after(self.retry_after_s(entry))));
         }
         let mut store = self.store.borrow_mut();
         let made = (store.random(), store.random(), store.random());
         let trace = trace(headers, made);
         let admission = Admission {
-            served: served.clone(),
+            entry: entry.clone(),
             invocation,
             payload,
             trace,
-            idempotency_key,
-            claim: claim.map(Rc::new),
+            key_header,
+            idempotency_key: idempotency_key.map(Rc::new),
             deadline,
             run_budget,
             admitted,
@@ -291,7 +299,7 @@ impl Gateway {
             Err(full) => {
                 queue.return_credit();
                 let (reason, error) = no_room(full);
-                Err((reason, error.retry_after(self.retry_after_s(served))))
+                Err((reason, error.retry_after(self.retry_after_s(entry))))
             }
         }
     }
@@ -299,17 +307,17 @@ impl Gateway {
     /// Puts the ticket on its function's ring and tells the scheduler.
     fn enqueue(self: &Rc<Self>, ticket: Ticket) {
         let now = self.clock.now();
-        let served = self.with_execution(ticket, |execution| {
-            execution.stamps.enqueued = now;
-            execution.served.clone()
+        let entry = self.with_execution(ticket, |execution| {
+            execution.timestamps.enqueued = now;
+            execution.entry.clone()
         });
-        let Some(served) = served else { return };
-        self.meter(&served).enqueued.add_one();
+        let Some(entry) = entry else { return };
+        self.meter(&entry).enqueued.add_one();
         self.publish_gauges();
-        match served.function.queue.push(ticket) {
+        match entry.function.queue.push(ticket) {
             Ok(true) => {
                 // Each lane is announced once at a time, and the ring has a place for each twice.
-                let announced = self.rings.ready.push(served.function.lane);
+                let announced = self.rings.ready.push(entry.function.lane);
                 debug_assert!(announced.is_ok(), "the ready ring is full");
             }
             Ok(false) => {}
@@ -353,13 +361,13 @@ fn lost() -> Response<Body> {
 }
 
 /// How long an execution may take, in ms: the smaller of the caller's limit and the function's.
-fn allowed_ms(served: &Served, timeout_ms: Option<u64>) -> u64 {
-    timeout_ms.unwrap_or(u64::MAX).min(u64::from(served.function.spec.timeout_ms))
+fn allowed_ms(entry: &FunctionEntry, timeout_ms: Option<u64>) -> u64 {
+    timeout_ms.unwrap_or(u64::MAX).min(u64::from(entry.function.spec.timeout_ms))
 }
 
 /// The same where somebody waits for it.
-fn waited_for_ms(served: &Served, timeout_ms: Option<u64>) -> u64 {
-    allowed_ms(served, timeout_ms).min(WAITED_FOR_MS_MAX)
+fn waited_for_ms(entry: &FunctionEntry, timeout_ms: Option<u64>) -> u64 {
+    allowed_ms(entry, timeout_ms).min(WAITED_FOR_MS_MAX)
 }
 
 /// No content type means JSON, and the body is read as it comes.
@@ -396,7 +404,7 @@ fn timeout(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     }
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
+fn read_key_header(headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
     match headers.get("idempotency-key") {
         Some(value) if value.is_empty() || value.len() > KEY_BYTES_MAX => Err(ApiError::new(
             ErrorCode::BadRequest,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::Gateway;
 use super::admit::check_content_type;
-use super::body::Source;
+use super::body::BodySource;
 use super::jobs;
 use super::reply::{self, Body};
 use crate::error::{ApiError, ErrorCode};
@@ -23,21 +23,21 @@ const ANNOUNCEMENT_BYTES_MAX: usize = 4096;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Posted {
+struct PostedAnnouncement {
     instance: String,
     address: String,
 }
 
 impl Gateway {
     /// `POST /v1/internal/instances`.
-    pub async fn announce_instance(&self, headers: &HeaderMap, body: Source) -> Response<Body> {
+    pub async fn announce_instance(&self, headers: &HeaderMap, body: BodySource) -> Response<Body> {
         match self.announce(headers, body).await {
             Ok(()) => reply::no_content(),
             Err(error) => reply::error(&error),
         }
     }
 
-    async fn announce(&self, headers: &HeaderMap, body: Source) -> Result<(), ApiError> {
+    async fn announce(&self, headers: &HeaderMap, body: BodySource) -> Result<(), ApiError> {
         // Before the body is read, as with results.
         let token = jobs::token(headers).ok_or_else(|| {
             let text = "Authorization must be `Bearer` and the PICOFAAS_TOKEN of this instance";
@@ -64,7 +64,7 @@ fn read(token: Token, body: &[u8]) -> Result<Announcement, ApiError> {
         let text = format!("the body must be {{\"instance\",\"address\"}}, two texts: {error}");
         ApiError::new(ErrorCode::InvalidAnnouncement, text)
     };
-    let posted: Posted = serde_json::from_slice(body).map_err(|error| {
+    let posted: PostedAnnouncement = serde_json::from_slice(body).map_err(|error| {
         if error.is_data() {
             wrong(&error.to_string())
         } else {

@@ -12,9 +12,9 @@ use super::Gateway;
 use crate::error::{ApiError, ErrorCode};
 
 /// The source of a request's body.
-pub enum Source {
+pub enum BodySource {
     /// The client's connection.
-    Wire(Incoming),
+    Incoming(Incoming),
     /// Another listener, which has read it.
     Whole(Bytes),
     /// Another listener, which found it too large and gave it up.
@@ -131,7 +131,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Those of [`Reading::read`].
-    pub async fn read_body(&self, body: Source) -> Result<Bytes, ApiError> {
+    pub async fn read_body(&self, body: BodySource) -> Result<Bytes, ApiError> {
         self.read_body_of(body, self.settings.flags.max_body).await
     }
 
@@ -139,12 +139,12 @@ impl Gateway {
     ///
     /// # Errors
     /// Those of [`Reading::read`].
-    pub async fn read_body_of(&self, body: Source, most: usize) -> Result<Bytes, ApiError> {
+    pub async fn read_body_of(&self, body: BodySource, most: usize) -> Result<Bytes, ApiError> {
         match body {
-            Source::Whole(bytes) if bytes.len() > most => Err(too_large(most)),
-            Source::Whole(bytes) => Ok(bytes),
-            Source::TooLarge => Err(too_large(most)),
-            Source::Wire(incoming) => {
+            BodySource::Whole(bytes) if bytes.len() > most => Err(too_large(most)),
+            BodySource::Whole(bytes) => Ok(bytes),
+            BodySource::TooLarge => Err(too_large(most)),
+            BodySource::Incoming(incoming) => {
                 let patience = Duration::from_millis(self.settings.flags.body_timeout_ms);
                 self.reading.read(incoming, most, patience).await
             }

@@ -9,13 +9,13 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
 use super::Gateway;
-use super::body::{BodyWasTooLarge, Source};
+use super::body::{BodySource, BodyWasTooLarge};
 use super::cors;
 use super::listener::{Listener, ListenerKind};
 use super::origin;
 use super::reply::{self, Body};
 use super::route::{Call, route};
-use super::server::{check_host, headless};
+use super::server::{check_host, without_body};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 use crate::mailbox::{Awaited, Errand, WholeRequest, question};
@@ -85,7 +85,7 @@ async fn answer_to(
         Ok(call) => call,
         Err(error) => return reply::error(&error.closing()),
     };
-    headless(is_head, serve_call(gateway, call, listener, &parts, Source::Wire(body)).await)
+    without_body(is_head, serve_call(gateway, call, listener, &parts, BodySource::Incoming(body)).await)
 }
 
 const CLIENTS: &str = "the client listener (--listen)";
@@ -103,8 +103,8 @@ pub fn served_elsewhere(path: &str, listener: &str) -> ApiError {
 pub async fn serve_whole(gateway: &Rc<Gateway>, listener: Listener, request: WholeRequest) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = match parts.extensions.get() {
-        Some(BodyWasTooLarge) => Source::TooLarge,
-        None => Source::Whole(body),
+        Some(BodyWasTooLarge) => BodySource::TooLarge,
+        None => BodySource::Whole(body),
     };
     match route(&parts.method, parts.uri.path()) {
         Ok(call) => serve_call(gateway, call, listener, &parts, body).await,
@@ -117,7 +117,7 @@ async fn serve_call(
     call: Call<'_>,
     listener: Listener,
     parts: &Parts,
-    body: Source,
+    body: BodySource,
 ) -> Response<Body> {
     match call {
         Call::Invoke(name) => gateway.invoke(name, listener, parts, body).await,

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use tokio::task::AbortHandle;
 
-use super::keys::Claim;
-use super::reply::{ExecutionError, Stamps};
+use super::idempotency::IdempotencyKey;
+use super::reply::{ExecutionError, Timestamps};
 use super::waiters::Waiters;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::dispatch::Served;
+use crate::dispatch::FunctionEntry;
 use crate::hot::message::Ended;
 use crate::id::{Token, write_hex};
 use crate::mailbox::Answer;
@@ -165,7 +165,7 @@ pub struct Execution {
     /// The random part of its id.
     pub nonce: u64,
     /// The function's version it was admitted to, or last granted on.
-    pub served: Rc<Served>,
+    pub entry: Rc<FunctionEntry>,
     /// Where it stands.
     pub stage: Stage,
     /// The call that admitted it.
@@ -175,8 +175,8 @@ pub struct Execution {
     /// Bytes that are counted for it: its payload, or what is reserved for its output if that is
     /// more; after its end its output.
     pub held: usize,
-    /// The key that stands for it, while that is to be joined or replayed.
-    pub claim: Option<Rc<Claim>>,
+    /// The key that stands for it, while it is to be joined or replayed.
+    pub idempotency_key: Option<Rc<IdempotencyKey>>,
     /// The body as the client sent it; empty once it is not needed any more.
     pub payload: Bytes,
     /// The function's output, one JSON value; empty where there is none.
@@ -185,8 +185,8 @@ pub struct Execution {
     pub error: Option<Box<ExecutionError>>,
     /// See [`Trace`].
     pub trace: Trace,
-    /// Passed on to the function.
-    pub idempotency_key: Option<HeaderValue>,
+    /// The client's `Idempotency-Key`, passed on to the function.
+    pub key_header: Option<HeaderValue>,
     /// Attempts begun.
     pub attempt: u8,
     /// The answer was the first of its instance.
@@ -198,7 +198,7 @@ pub struct Execution {
     /// When the first attempt was granted; 0: not yet.
     pub first_granted: Nanos,
     /// See [`Stamps`].
-    pub stamps: Stamps,
+    pub timestamps: Timestamps,
     /// The running attempt. Whoever takes it out settles how the attempt ended.
     pub running_attempt: Option<RunningAttempt>,
     /// What the processes of its attempts prove themselves with, the last one's last (`JOB` only).
@@ -213,17 +213,17 @@ pub struct Execution {
 #[derive(Debug)]
 pub struct Admission {
     /// The function's version.
-    pub served: Rc<Served>,
+    pub entry: Rc<FunctionEntry>,
     /// The call that admitted it.
     pub invocation: Invocation,
     /// The body.
     pub payload: Bytes,
     /// The trace.
     pub trace: Trace,
-    /// The client's key.
-    pub idempotency_key: Option<HeaderValue>,
-    /// What the key stands for from now on.
-    pub claim: Option<Rc<Claim>>,
+    /// The client's `Idempotency-Key`.
+    pub key_header: Option<HeaderValue>,
+    /// The key that stands for it from now on.
+    pub idempotency_key: Option<Rc<IdempotencyKey>>,
     /// By when it must be answered, or first dispatched.
     pub deadline: Nanos,
     /// How long an async one may run from its first dispatch on (ns); 0: the deadline stays.
@@ -236,7 +236,7 @@ impl Admission {
     /// How the execution will be kept.
     #[must_use]
     pub fn retention(&self) -> Retention {
-        if self.invocation == Invocation::Async || self.claim.is_some() {
+        if self.invocation == Invocation::Async || self.idempotency_key.is_some() {
             Retention::Promised
         } else {
             Retention::Evictable
@@ -252,21 +252,21 @@ impl Execution {
             nonce,
             retention: admission.retention(),
             held,
-            claim: admission.claim,
-            served: admission.served,
+            idempotency_key: admission.idempotency_key,
+            entry: admission.entry,
             stage: Stage::Queued,
             invocation: admission.invocation,
             payload: admission.payload,
             output: Bytes::new(),
             error: None,
             trace: admission.trace,
-            idempotency_key: admission.idempotency_key,
+            key_header: admission.key_header,
             attempt: 0,
             cold_start: false,
             deadline: admission.deadline,
             run_budget: admission.run_budget,
             first_granted: 0,
-            stamps: Stamps { admitted: admission.admitted, ..Stamps::default() },
+            timestamps: Timestamps { admitted: admission.admitted, ..Timestamps::default() },
             running_attempt: None,
             tokens: Vec::new(),
             read: false,
@@ -283,8 +283,8 @@ impl Execution {
     /// Milliseconds that its attempt may take from `now` on, at least 1.
     #[must_use]
     pub fn time_left_ms(&self, now: Nanos) -> u64 {
-        let attempt_ms = u64::from(self.served.function.spec.effective_attempt_timeout_ms());
-        let until = self.deadline.min(self.stamps.granted.saturating_add(attempt_ms * NANOS_PER_MS));
+        let attempt_ms = u64::from(self.entry.function.spec.effective_attempt_timeout_ms());
+        let until = self.deadline.min(self.timestamps.granted.saturating_add(attempt_ms * NANOS_PER_MS));
         (until.saturating_sub(now) / NANOS_PER_MS).max(1)
     }
 }

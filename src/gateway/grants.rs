@@ -12,9 +12,9 @@ use super::execution::{Execution, Invocation, RunningAttempt, Stage, Status};
 use super::listener::Listener;
 use super::reply::ExecutionError;
 use crate::clock::NANOS_PER_MS;
-use crate::dispatch::attempt::{self, Outcome};
+use crate::dispatch::attempt::{self, AttemptResult, Outcome};
 use crate::dispatch::job;
-use crate::error::{ErrorCode, Source};
+use crate::error::{ErrorCode, ErrorSource};
 use crate::hot::message::{End, Ended, Event, Grant, InstanceKey};
 use crate::hot::ticket::Ticket;
 use crate::registry::{EndpointUrl, ExecutionMode};
@@ -40,11 +40,11 @@ impl Gateway {
 
     /// Begins an attempt. Answers whether the scheduler was told something.
     fn start(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, attempt: u8) -> bool {
-        let served = self.lanes.borrow().get(&instance.lane).cloned();
+        let entry = self.lanes.borrow().get(&instance.lane).cloned();
         let now = self.clock.now();
         let mut store = self.store.borrow_mut();
         let live = store.get_mut(ticket).is_some_and(|execution| !execution.has_ended());
-        let Some(served) = served.filter(|_| live) else {
+        let Some(entry) = entry.filter(|_| live) else {
             drop(store);
             debug_assert!(!live, "a grant for a lane that this gateway was not told of");
             self.tell(Event::Ended { ticket, how: Ended::Done });
@@ -52,13 +52,13 @@ impl Gateway {
         };
         store.queued -= 1;
         store.running += 1;
-        store.rehome(ticket, &served);
-        let meter = self.meter(&served);
+        store.reassign(ticket, &entry);
+        let meter = self.meter(&entry);
         meter.dispatched.add_one();
         if let Some(execution) = store.get_mut(ticket) {
             if execution.first_granted == 0 {
                 execution.first_granted = now;
-                meter.queue_wait.observe(now.saturating_sub(execution.stamps.admitted));
+                meter.queue_wait.observe(now.saturating_sub(execution.timestamps.admitted));
                 if execution.run_budget > 0 {
                     // From here on it has its time to run; the scheduler does the same.
                     execution.deadline = now + execution.run_budget;
@@ -69,16 +69,16 @@ impl Gateway {
             }
             execution.stage = Stage::Running;
             execution.attempt = attempt;
-            execution.stamps.granted = now;
-            execution.stamps.written = 0;
-            execution.stamps.answered = 0;
+            execution.timestamps.granted = now;
+            execution.timestamps.written = 0;
+            execution.timestamps.answered = 0;
         }
         drop(store);
-        if served.function.spec.execution_mode == ExecutionMode::Job {
-            job::begin(self, &served, ticket);
+        if entry.function.spec.execution_mode == ExecutionMode::Job {
+            job::begin(self, &entry, ticket);
             return false;
         }
-        let task = tokio::task::spawn_local(attempt::run(self.clone(), served, ticket, instance));
+        let task = tokio::task::spawn_local(attempt::run(self.clone(), entry, ticket, instance));
         self.with_execution(ticket, |execution| {
             execution.running_attempt = Some(RunningAttempt::Exchange(task.abort_handle()))
         });
@@ -135,8 +135,8 @@ impl Gateway {
     }
 
     /// The exchange of an attempt is through: the end of the execution, or of this attempt only.
-    pub fn attempt_ended(self: &Rc<Self>, ticket: Ticket, ended: attempt::Ended) {
-        if let Some((_, how)) = self.settle(ticket, ended) {
+    pub fn attempt_ended(self: &Rc<Self>, ticket: Ticket, result: AttemptResult) {
+        if let Some((_, how)) = self.settle(ticket, result) {
             self.attempt_closed(ticket, how);
         }
     }
@@ -151,14 +151,14 @@ impl Gateway {
     /// Makes an attempt's outcome the execution's, or lets it wait for the next attempt. Answers
     /// what was under way and what the scheduler is to be told of it; `None` where the attempt
     /// was settled before, and this comes too late.
-    pub fn settle(&self, ticket: Ticket, ended: attempt::Ended) -> Option<(RunningAttempt, Ended)> {
-        let attempt::Ended { outcome, cold_start, init_ns, answered } = ended;
+    pub fn settle(&self, ticket: Ticket, result: AttemptResult) -> Option<(RunningAttempt, Ended)> {
+        let AttemptResult { outcome, cold_start, init_ns, answered } = result;
         let running = self.with_execution(ticket, |execution| {
             let running = execution.running_attempt.take()?;
-            execution.stamps.answered = answered;
+            execution.timestamps.answered = answered;
             execution.cold_start |= cold_start;
             if cold_start {
-                let meter = self.meter(&execution.served);
+                let meter = self.meter(&execution.entry);
                 meter.cold_starts.add_one();
                 if let Some(ns) = init_ns {
                     meter.cold_start.observe(ns);
@@ -167,7 +167,7 @@ impl Gateway {
             Some(running)
         });
         let Some(Some(running)) = running else {
-            self.with_execution(ticket, |execution| self.meter(&execution.served).late_results.add_one());
+            self.with_execution(ticket, |execution| self.meter(&execution.entry).late_results.add_one());
             return None;
         };
         let how = match outcome {
@@ -223,17 +223,17 @@ impl Gateway {
         }
         let was = std::mem::replace(&mut execution.stage, Stage::Ended(status));
         execution.error = error;
-        execution.stamps.ended = now;
-        let served = execution.served.clone();
-        let stamps = execution.stamps;
+        execution.timestamps.ended = now;
+        let entry = execution.entry.clone();
+        let timestamps = execution.timestamps;
         let wakers = execution.waiters.take_wakers();
         // A success and the function's own 4xx are what a key replays.
         let replays = execution
             .error
             .as_ref()
-            .is_none_or(|error| error.source == Source::Function && (400..500).contains(&error.http));
-        if execution.claim.is_some() && !replays {
-            store.release_claim(ticket);
+            .is_none_or(|error| error.source == ErrorSource::Function && (400..500).contains(&error.http));
+        if execution.idempotency_key.is_some() && !replays {
+            store.release_key(ticket);
         }
         match was {
             Stage::Queued => store.queued -= 1,
@@ -243,8 +243,8 @@ impl Gateway {
         store.keep(ticket, now, &self.own_rings().signals);
         drop(store);
 
-        served.drain.count(now);
-        let meter = self.meter(&served);
+        entry.drain.count(now);
+        let meter = self.meter(&entry);
         match status {
             Status::Success => &meter.success,
             Status::Error => &meter.error,
@@ -252,10 +252,10 @@ impl Gateway {
             Status::Cancelled => &meter.cancelled,
         }
         .add_one();
-        let latency = now.saturating_sub(stamps.admitted);
+        let latency = now.saturating_sub(timestamps.admitted);
         meter.latency.observe(latency);
-        if stamps.answered > 0 && stamps.written > 0 {
-            let execution_ns = stamps.answered.saturating_sub(stamps.written);
+        if timestamps.answered > 0 && timestamps.written > 0 {
+            let execution_ns = timestamps.answered.saturating_sub(timestamps.written);
             meter.execution.observe(execution_ns);
             meter.overhead.observe(latency.saturating_sub(execution_ns));
         }
@@ -270,7 +270,7 @@ impl Gateway {
             execution.waiters.leave(who)
                 && execution.invocation == Invocation::Sync
                 && execution.stage == Stage::Queued
-                && execution.idempotency_key.is_none()
+                && execution.key_header.is_none()
         });
         if abandoned == Some(true) {
             self.cancel(ticket, "the client went away before the execution was dispatched");
@@ -326,9 +326,9 @@ fn ending(
     with_lines: bool,
 ) -> (Status, Option<Box<ExecutionError>>) {
     let error = |code, message: String| Some(Box::new(ExecutionError::new(code, message)));
-    let after_ms = now.saturating_sub(execution.stamps.admitted) / NANOS_PER_MS;
+    let after_ms = now.saturating_sub(execution.timestamps.admitted) / NANOS_PER_MS;
     let trouble = || {
-        let function = &execution.served.function;
+        let function = &execution.entry.function;
         match function.trouble.load().as_ref() {
             Some(trouble) => trouble.told(with_lines),
             None if function.spec.endpoint_urls.is_empty() => "none is running".to_owned(),

@@ -5,23 +5,23 @@ use crate::clock::Nanos;
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// An execution in a [`History`], also after it has gone from there.
+/// The position of an execution in a [`History`], also after it has gone from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct HistoryPosition {
     /// The execution's slot.
     pub slot: u32,
     /// How many its gateway had admitted with it; no two have the same.
     pub sequence: u64,
 }
 
-/// Too much has gone since: what was next to a place cannot be found with bounded work.
+/// Too much has gone since: what was next to a position cannot be found with bounded work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost;
 
 /// An execution's neighbours.
 #[derive(Clone, Copy, Debug)]
 struct Link {
-    /// See [`Place::sequence`]; 0: the slot is free.
+    /// See [`HistoryPosition::sequence`]; 0: the slot is free.
     sequence: u64,
     /// When it was admitted, or a newer one was before it; never less than an older one's.
     at: Nanos,
@@ -80,39 +80,43 @@ impl History {
 
     /// The newest execution.
     #[must_use]
-    pub fn newest(&self) -> Option<Place> {
-        self.place(self.newest)
+    pub fn newest(&self) -> Option<HistoryPosition> {
+        self.position(self.newest)
     }
 
     /// The next older execution than one that is there.
     #[must_use]
-    pub fn older(&self, than: Place) -> Option<Place> {
-        self.place(self.link(than.slot)?.older)
+    pub fn older(&self, than: HistoryPosition) -> Option<HistoryPosition> {
+        self.position(self.link(than.slot)?.older)
     }
 
     /// When an execution that is there was admitted, or a newer one was before it.
     #[must_use]
-    pub fn admitted(&self, place: Place) -> Nanos {
-        self.link(place.slot).map_or(0, |link| link.at)
+    pub fn admitted(&self, position: HistoryPosition) -> Nanos {
+        self.link(position.slot).map_or(0, |link| link.at)
     }
 
-    /// The execution at a place, or the newest of those that are older; `None` where none is left.
+    /// The execution at a position, or the newest of those that are older; `None` where none is left.
     ///
     /// What goes first is mostly old, so it is looked for from the oldest on.
     ///
     /// # Errors
     /// Where it is not among the `looks` oldest.
-    pub fn at_or_older(&self, place: Place, looks: usize) -> Result<Option<Place>, Lost> {
-        if self.link(place.slot).is_some_and(|link| link.sequence == place.sequence) {
-            return Ok(Some(place));
+    pub fn at_or_older(
+        &self,
+        position: HistoryPosition,
+        looks: usize,
+    ) -> Result<Option<HistoryPosition>, Lost> {
+        if self.link(position.slot).is_some_and(|link| link.sequence == position.sequence) {
+            return Ok(Some(position));
         }
-        let (mut found, mut next) = (None, self.place(self.oldest));
+        let (mut found, mut next) = (None, self.position(self.oldest));
         for _ in 0..looks {
             match next {
-                Some(newer) if newer.sequence < place.sequence => found = next,
+                Some(newer) if newer.sequence < position.sequence => found = next,
                 Some(_) | None => return Ok(found),
             }
-            next = next.and_then(|newer| self.place(self.link(newer.slot)?.newer));
+            next = next.and_then(|newer| self.position(self.link(newer.slot)?.newer));
         }
         if next.is_none() { Ok(found) } else { Err(Lost) }
     }
@@ -122,8 +126,8 @@ impl History {
         self.links.get(slot as usize).filter(|link| link.sequence != 0)
     }
 
-    fn place(&self, slot: u32) -> Option<Place> {
-        self.link(slot).map(|link| Place { slot, sequence: link.sequence })
+    fn position(&self, slot: u32) -> Option<HistoryPosition> {
+        self.link(slot).map(|link| HistoryPosition { slot, sequence: link.sequence })
     }
 }
 
@@ -146,8 +150,8 @@ mod tests {
         }
     }
 
-    fn listed(history: &History) -> Vec<Place> {
-        std::iter::successors(history.newest(), |place| history.older(*place)).collect()
+    fn listed(history: &History) -> Vec<HistoryPosition> {
+        std::iter::successors(history.newest(), |position| history.older(*position)).collect()
     }
 
     #[test]
@@ -156,52 +160,54 @@ mod tests {
             let mut random = Random(seed);
             let mut history = History::new(SLOTS);
             // Oldest first, with the time each was admitted at.
-            let mut model: Vec<(Place, Nanos)> = Vec::new();
-            let mut known: Vec<Place> = Vec::new();
+            let mut model: Vec<(HistoryPosition, Nanos)> = Vec::new();
+            let mut known: Vec<HistoryPosition> = Vec::new();
             let mut free: Vec<usize> = (0..SLOTS).collect();
             for step in 0..400_u64 {
                 if !free.is_empty() && (model.is_empty() || random.below(100) < 55) {
                     let slot = free.swap_remove(random.below(free.len()));
                     // Some come with a head that is older than what was admitted meanwhile.
                     history.admit(slot, (step * 10).saturating_sub(random.below(40) as u64));
-                    let place = history.newest().expect("it was admitted");
-                    assert_eq!(place.slot as usize, slot, "seed {seed}");
-                    model.push((place, history.admitted(place)));
-                    known.push(place);
+                    let position = history.newest().expect("it was admitted");
+                    assert_eq!(position.slot as usize, slot, "seed {seed}");
+                    model.push((position, history.admitted(position)));
+                    known.push(position);
                 } else {
-                    let (place, _) = model.remove(random.below(model.len()));
-                    history.remove(place.slot as usize);
-                    free.push(place.slot as usize);
+                    let (position, _) = model.remove(random.below(model.len()));
+                    history.remove(position.slot as usize);
+                    free.push(position.slot as usize);
                 }
-                let newest_first: Vec<Place> = model.iter().rev().map(|(place, _)| *place).collect();
+                let newest_first: Vec<HistoryPosition> =
+                    model.iter().rev().map(|(position, _)| *position).collect();
                 assert_eq!(listed(&history), newest_first, "seed {seed}");
-                let times: Vec<Nanos> = model.iter().map(|(place, _)| history.admitted(*place)).collect();
+                let times: Vec<Nanos> =
+                    model.iter().map(|(position, _)| history.admitted(*position)).collect();
                 assert!(times.is_sorted(), "seed {seed}: {times:?}");
                 assert_eq!(times, model.iter().map(|(_, at)| *at).collect::<Vec<_>>(), "seed {seed}");
 
-                let place = known[random.below(known.len())];
+                let position = known[random.below(known.len())];
                 let looks = random.below(SLOTS);
-                let older = model.iter().take_while(|(other, _)| other.sequence < place.sequence).count();
-                let wanted = if model.iter().any(|(other, _)| *other == place) {
-                    Ok(Some(place))
+                let older = model.iter().take_while(|(other, _)| other.sequence < position.sequence).count();
+                let wanted = if model.iter().any(|(other, _)| *other == position) {
+                    Ok(Some(position))
                 } else if older > looks || (older == looks && older < model.len()) {
                     Err(Lost)
                 } else {
                     Ok(older.checked_sub(1).map(|at| model[at].0))
                 };
-                assert_eq!(history.at_or_older(place, looks), wanted, "seed {seed}, {looks} looks");
+                assert_eq!(history.at_or_older(position, looks), wanted, "seed {seed}, {looks} looks");
             }
         }
     }
 
     #[test]
-    fn a_place_that_never_was_is_not_found_beyond_the_table() {
+    fn a_position_that_never_was_is_not_found_beyond_the_table() {
         let mut history = History::new(2);
-        let nowhere = Place { slot: 7, sequence: 1 };
+        let nowhere = HistoryPosition { slot: 7, sequence: 1 };
         assert_eq!((history.newest(), history.at_or_older(nowhere, 1)), (None, Ok(None)));
         history.admit(1, 5);
         assert_eq!(history.at_or_older(nowhere, 1), Ok(None));
-        let newer = Place { slot: NONE, sequence: 9 };
+        let newer = HistoryPosition { slot: NONE, sequence: 9 };
         assert_eq!(history.at_or_older(newer, 2), Ok(history.newest()));
     }
 }

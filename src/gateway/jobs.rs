@@ -14,12 +14,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Gateway;
-use super::body::{BodyWasTooLarge, Source};
+use super::body::{BodySource, BodyWasTooLarge};
 use super::execution::{JobSignal, RunningAttempt};
 use super::listener::Listener;
 use super::reply::{self, Body, ExecutionError};
 use crate::clock::NANOS_PER_MS;
-use crate::dispatch::attempt::{self, Outcome};
+use crate::dispatch::attempt::{self, AttemptResult, Outcome};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::{ExecutionId, Token};
 
@@ -35,7 +35,7 @@ const X_INIT_DURATION_MS: HeaderName = HeaderName::from_static("x-init-duration-
 
 /// A result as it is posted. Other fields are left for later versions of the contract.
 #[derive(Deserialize)]
-struct Posted<'a> {
+struct PostedResult<'a> {
     success: bool,
     #[serde(borrow, default)]
     output: Option<&'a RawValue>,
@@ -62,7 +62,7 @@ impl Gateway {
         };
         let now = self.clock.now();
         let input = self.with_execution(id.ticket, |execution| {
-            execution.stamps.written = now;
+            execution.timestamps.written = now;
             let mut response = reply::json(200, execution.payload.clone());
             let headers = response.headers_mut();
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -81,7 +81,7 @@ impl Gateway {
             put(TRACEPARENT, &text);
             put(X_ATTEMPT, execution.attempt.to_string().as_bytes());
             put(X_DEADLINE_MS, execution.time_left_ms(now).to_string().as_bytes());
-            if let Some(key) = &execution.idempotency_key {
+            if let Some(key) = &execution.key_header {
                 put(IDEMPOTENCY_KEY, key.as_bytes());
             }
             response
@@ -97,7 +97,7 @@ impl Gateway {
         self: &Rc<Self>,
         id: &str,
         headers: &HeaderMap,
-        body: Source,
+        body: BodySource,
     ) -> Response<Body> {
         match self.complete(id, headers, body).await {
             Ok(()) => reply::no_content(),
@@ -105,7 +105,12 @@ impl Gateway {
         }
     }
 
-    async fn complete(self: &Rc<Self>, id: &str, headers: &HeaderMap, body: Source) -> Result<(), ApiError> {
+    async fn complete(
+        self: &Rc<Self>,
+        id: &str,
+        headers: &HeaderMap,
+        body: BodySource,
+    ) -> Result<(), ApiError> {
         // Before its body is read, lest anybody who knows no token sends a large one.
         let execution_id = self.authorize(id, headers).map_err(ApiError::closing)?;
         let most = self.output_max();
@@ -119,13 +124,13 @@ impl Gateway {
         self.authorize(id, headers)?;
         let init_ms =
             headers.get(X_INIT_DURATION_MS).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        let ended = attempt::Ended {
+        let result = AttemptResult {
             outcome,
             cold_start: true,
             init_ns: init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS)),
             answered: self.clock.now(),
         };
-        if let Some((RunningAttempt::Process(signal), how)) = self.settle(execution_id.ticket, ended) {
+        if let Some((RunningAttempt::Process(signal), how)) = self.settle(execution_id.ticket, result) {
             signal.send(JobSignal::Posted(how));
         }
         refused.map_or(Ok(()), Err)
@@ -138,12 +143,12 @@ impl Gateway {
         owner: usize,
         listener: Listener,
         parts: &Parts,
-        body: Source,
+        body: BodySource,
     ) -> Response<Body> {
         match self.read_body_of(body, self.result_max()).await {
             Ok(body) => self.ask_gateway(owner, listener, parts, body).await,
             // Only the owner can settle the attempt, so it is told.
-            Err(refusal) if refusal.code == ErrorCode::BodyTooLarge => {
+            Err(error) if error.code == ErrorCode::BodyTooLarge => {
                 let mut parts = parts.clone();
                 parts.extensions.insert(BodyWasTooLarge);
                 self.ask_gateway(owner, listener, &parts, Bytes::new()).await
@@ -181,7 +186,7 @@ impl Gateway {
             } else {
                 return None;
             };
-            self.meter(&execution.served).late_results.add_one();
+            self.meter(&execution.entry).late_results.add_one();
             Some(error)
         });
         match error {
@@ -201,7 +206,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<Token> {
 /// What a posted result means; `most` is the largest output, in bytes.
 fn outcome(body: &[u8], most: usize) -> Result<Outcome, ApiError> {
     let wrong = |message: String| ApiError::new(ErrorCode::InvalidCompletion, message);
-    let posted: Posted<'_> = serde_json::from_slice(body).map_err(|error| {
+    let posted: PostedResult<'_> = serde_json::from_slice(body).map_err(|error| {
         wrong(format!("the body must be {{\"success\",\"output\",\"error\",\"status\"}}: {error}"))
     })?;
     match (posted.success, posted.status) {

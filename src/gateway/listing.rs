@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use super::execution::Stage;
-use super::history::{Lost, Place};
+use super::history::{HistoryPosition, Lost};
 use super::summary::Summary;
 use crate::clock::Nanos;
 use crate::registry::FunctionName;
@@ -21,14 +21,14 @@ pub struct Search {
     /// How many at most.
     pub limit: usize,
     /// Where to begin; `None`: with the newest.
-    pub from: Option<Place>,
+    pub from: Option<HistoryPosition>,
 }
 
 /// One of those that were found.
 #[derive(Clone, Debug)]
 pub struct Entry<T> {
-    /// Where it is.
-    pub place: Place,
+    /// Its position in the history.
+    pub position: HistoryPosition,
     /// What it is ordered by: see [`super::history::History::admitted`].
     pub at: Nanos,
     /// What it is.
@@ -45,30 +45,30 @@ pub struct Page<T> {
 }
 
 impl Gateway {
-    /// Looks at executions from a place on, and at [`LOOKS_MAX`] of them at most.
+    /// Looks at executions from a position on, and at [`LOOKS_MAX`] of them at most.
     ///
     /// # Errors
-    /// Where the place has gone and what was next to it cannot be found.
+    /// [`Lost`], where the position has gone and its neighbours cannot be found.
     pub fn list(&self, search: &Search) -> Result<Page<Summary>, Lost> {
         let store = self.store.borrow();
         let history = store.history();
         let mut at = match search.from {
-            Some(place) => history.at_or_older(place, LOOKS_MAX)?,
+            Some(position) => history.at_or_older(position, LOOKS_MAX)?,
             None => history.newest(),
         };
         let mut entries = Vec::new();
         for _ in 0..LOOKS_MAX {
-            let Some(place) = at.filter(|_| entries.len() < search.limit) else { break };
-            if let Some((ticket, execution)) = store.at(place.slot as usize)
+            let Some(position) = at.filter(|_| entries.len() < search.limit) else { break };
+            if let Some((ticket, execution)) = store.at(position.slot as usize)
                 && search.stage.is_none_or(|stage| stage == execution.stage)
-                && search.function.as_ref().is_none_or(|name| *name == execution.served.function.spec.name)
+                && search.function.as_ref().is_none_or(|name| *name == execution.entry.function.spec.name)
             {
                 let item = Summary::of(self.id(ticket, execution), execution);
-                entries.push(Entry { place, at: history.admitted(place), item });
+                entries.push(Entry { position, at: history.admitted(position), item });
             }
-            at = history.older(place);
+            at = history.older(position);
         }
-        let next = at.map(|place| Entry { place, at: history.admitted(place), item: () });
+        let next = at.map(|position| Entry { position, at: history.admitted(position), item: () });
         Ok(Page { entries, next })
     }
 }

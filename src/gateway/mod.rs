@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `thread` | the runtime of a gateway, its letters, its grants, its park hook |
 //! | `server` | listeners and connections |
-//! | `wire` | the socket under a connection |
+//! | `client_io` | the socket under a connection |
 //! | `listener` | where a request came in, and what its answer may show |
 //! | `origin` | which web pages are answered |
 //! | `cors` | what lets their browser hand an answer on |
@@ -15,7 +15,7 @@
 //! | `json` | the one pass over what comes in and goes out |
 //! | `execution` | one execution: payload, result, waiters, running attempt |
 //! | `waiters` | who waits for its end |
-//! | `keys` | what `Idempotency-Key`s stand for |
+//! | `idempotency` | the executions that `Idempotency-Key`s stand for |
 //! | `store` | the executions of the gateway, and how long they are kept |
 //! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
 //! | `jobs` | what processes of `JOB` functions ask for and post |
@@ -32,13 +32,14 @@ pub mod admit;
 pub mod announcements;
 pub mod body;
 pub mod calls;
+pub mod client_io;
 pub mod cors;
 pub mod execution;
 pub mod grants;
 pub mod history;
+pub mod idempotency;
 pub mod jobs;
 pub mod json;
-pub mod keys;
 pub mod listener;
 pub mod listing;
 pub mod lookup;
@@ -51,7 +52,6 @@ pub mod summary;
 pub mod thread;
 pub mod waiters;
 pub mod watch;
-pub mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -61,7 +61,7 @@ use std::sync::atomic::Ordering;
 
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
-use crate::dispatch::{Pooled, Served};
+use crate::dispatch::{FunctionEntry, IdleConnections};
 use crate::function::Function;
 use crate::hot::message::{Event, LaneIndex};
 use crate::hot::rings::{GatewayRings, Rings};
@@ -102,9 +102,9 @@ pub struct Gateway {
     /// What bodies that are being read hold.
     pub reading: Reading,
     store: RefCell<ExecutionStore>,
-    functions: RefCell<HashMap<String, Rc<Served>>>,
-    lanes: RefCell<HashMap<LaneIndex, Rc<Served>>>,
-    pooled: Rc<Pooled>,
+    functions: RefCell<HashMap<String, Rc<FunctionEntry>>>,
+    lanes: RefCell<HashMap<LaneIndex, Rc<FunctionEntry>>>,
+    idle_connections: Rc<IdleConnections>,
     /// Events that found their ring full; sent before any other.
     unsent: RefCell<std::collections::VecDeque<Event>>,
 }
@@ -146,7 +146,7 @@ impl Gateway {
             store: RefCell::new(store),
             functions: RefCell::new(HashMap::new()),
             lanes: RefCell::new(HashMap::new()),
-            pooled: Rc::default(),
+            idle_connections: Rc::default(),
             unsent: RefCell::default(),
         }
     }
@@ -155,15 +155,15 @@ impl Gateway {
     /// that executions of all its versions hold on this gateway.
     pub fn learn(&self, function: Arc<Function>, held: Rc<Cell<usize>>) {
         let lane = function.lane;
-        let served = Rc::new(Served::new(function, held, self.pooled.clone()));
-        self.lanes.borrow_mut().insert(lane, served);
+        let entry = Rc::new(FunctionEntry::new(function, held, self.idle_connections.clone()));
+        self.lanes.borrow_mut().insert(lane, entry);
     }
 
     /// Serves a version that it knows under this name, in the place of another one where there was one.
     pub fn publish(&self, name: String, lane: LaneIndex) {
-        let served = self.lanes.borrow().get(&lane).cloned();
-        if let Some(served) = served {
-            self.functions.borrow_mut().insert(name, served);
+        let entry = self.lanes.borrow().get(&lane).cloned();
+        if let Some(entry) = entry {
+            self.functions.borrow_mut().insert(name, entry);
         }
     }
 
@@ -200,14 +200,14 @@ impl Gateway {
     /// function will have ended, at the rate at which this gateway's executions of it have been
     /// ending, which is its part of all.
     #[must_use]
-    pub fn retry_after_s(&self, served: &Served) -> u32 {
-        served.drain.seconds_for(served.function.queue.depth().div_ceil(self.settings.gateways))
+    pub fn retry_after_s(&self, entry: &FunctionEntry) -> u32 {
+        entry.drain.seconds_for(entry.function.queue.depth().div_ceil(self.settings.gateways))
     }
 
     /// This gateway's meter of a function.
     #[must_use]
-    pub fn meter<'a>(&self, served: &'a Served) -> &'a Meter {
-        &served.function.meters.0[self.index]
+    pub fn meter<'a>(&self, entry: &'a FunctionEntry) -> &'a Meter {
+        &entry.function.meters.0[self.index]
     }
 
     /// The public name of a ticket's execution.

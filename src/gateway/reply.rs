@@ -19,7 +19,7 @@ use super::Gateway;
 use super::execution::{Execution, Stage};
 use super::summary::Summary;
 use crate::clock::Nanos;
-use crate::error::{ApiError, ErrorCode, Source};
+use crate::error::{ApiError, ErrorCode, ErrorSource};
 use crate::hot::ticket::Ticket;
 use crate::id::ExecutionId;
 
@@ -40,8 +40,8 @@ pub struct ExecutionError {
     pub message: Cow<'static, str>,
     /// The HTTP status of the answer.
     pub http: u16,
-    /// Who is to blame.
-    pub source: Source,
+    /// The side that is to blame.
+    pub source: ErrorSource,
 }
 
 impl ExecutionError {
@@ -57,9 +57,9 @@ impl ExecutionError {
     }
 }
 
-/// When an execution passed from one verb to the next (ns of the process's clock; 0: not yet).
+/// The times at which an execution passed from one verb to the next (ns of the process's clock; 0: not yet).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Stamps {
+pub struct Timestamps {
     /// The request's head was read.
     pub admitted: Nanos,
     /// The ticket was put on its ring.
@@ -76,11 +76,11 @@ pub struct Stamps {
     pub replied: Nanos,
 }
 
-/// The durations between the stamps, in the order of the verbs.
+/// Names of the durations between the timestamps, in the order of the verbs.
 pub const STAGES: [&str; 5] = ["admit", "queue", "dispatch", "function", "reply"];
 
-impl Stamps {
-    /// How long each stage took (ns). Their sum is the last stamp less the first: a stage that
+impl Timestamps {
+    /// The duration of each stage (ns). Their sum is the last timestamp less the first: a stage that
     /// was not reached took nothing, and the one before it lasted until the end.
     #[must_use]
     pub fn durations(&self) -> [Nanos; 5] {
@@ -194,7 +194,7 @@ fn invocation_with(id: ExecutionId, execution: &Execution, error: Option<&Execut
     headers.insert(CONTENT_TYPE, JSON);
     insert_bytes(headers, X_EXECUTION_ID, &text);
     headers.insert(X_ATTEMPTS, HeaderValue::from(u16::from(execution.attempt)));
-    insert_bytes(headers, SERVER_TIMING, server_timing(&execution.stamps).as_bytes());
+    insert_bytes(headers, SERVER_TIMING, server_timing(&execution.timestamps).as_bytes());
     if execution.cold_start {
         headers.insert(X_COLD_START, HeaderValue::from_static("true"));
     }
@@ -307,9 +307,9 @@ fn insert_bytes(headers: &mut hyper::HeaderMap, name: HeaderName, value: &[u8]) 
 
 /// `admit;dur=0.012, queue;dur=…` in milliseconds with microsecond digits, after the W3C's
 /// Server Timing.
-fn server_timing(stamps: &Stamps) -> String {
+fn server_timing(timestamps: &Timestamps) -> String {
     let mut text = String::with_capacity(96);
-    for (name, ns) in STAGES.iter().zip(stamps.durations()) {
+    for (name, ns) in STAGES.iter().zip(timestamps.durations()) {
         let separator = if text.is_empty() { "" } else { ", " };
         let micros = ns / 1000;
         let _ = write!(text, "{separator}{name};dur={}.{:03}", micros / 1000, micros % 1000);
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_stages_add_up_to_the_whole_also_where_some_were_not_reached() {
-        let whole = Stamps {
+        let whole = Timestamps {
             admitted: 10,
             enqueued: 15,
             granted: 20,
@@ -333,9 +333,10 @@ mod tests {
             replied: 80,
         };
         assert_eq!(whole.durations(), [5, 5, 10, 40, 10]);
-        let queued_only = Stamps { admitted: 10, enqueued: 15, ended: 72, replied: 80, ..Stamps::default() };
+        let queued_only =
+            Timestamps { admitted: 10, enqueued: 15, ended: 72, replied: 80, ..Timestamps::default() };
         assert_eq!(queued_only.durations(), [5, 57, 0, 0, 8]);
-        let stale = Stamps { answered: 25, ..whole };
+        let stale = Timestamps { answered: 25, ..whole };
         assert_eq!(stale.durations().iter().sum::<Nanos>(), 70);
         assert_eq!(
             server_timing(&whole),

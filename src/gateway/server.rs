@@ -1,8 +1,8 @@
 //! Listeners and connections: hyper's HTTP/1.1 on the gateway's own thread.
 //!
 //! hyper's own head timer allocates for every request and would also close idle connections, so
-//! connections are watched from outside: each says what it is doing, and a sweep every
-//! [`SWEEP_PERIOD`] closes those that take too long over it.
+//! connections are watched from outside: each says in which phase it is, and a sweep every
+//! [`SWEEP_PERIOD`] closes those that are in it for too long.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -24,8 +24,8 @@ use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::client_io::ClientIo;
 use super::reply::body::{Body, BrokenOff};
-use super::wire::Wire;
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
 use crate::error::{ApiError, ErrorCode};
@@ -39,9 +39,9 @@ const BACKLOG: i32 = 1024;
 /// hyper's own limit on what it buffers of a request, in bytes.
 const BUFFER_BYTES_MIN: usize = 64 * 1024;
 
-/// What a connection is doing.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
+enum ConnectionPhase {
     /// Nothing, since then: waits for a request.
     Idle(Nanos),
     /// Some of a head came, the first of it then.
@@ -52,19 +52,22 @@ enum Doing {
     Lingering(Nanos),
 }
 
-/// What is known of a connection from outside.
+/// The state of a connection, as seen from outside.
 #[derive(Debug)]
-pub struct Watched {
-    doing: Cell<Doing>,
-    /// It is to end: at once, or after the request it serves.
-    kick: Cell<Option<Kick>>,
+pub struct ConnectionState {
+    phase: Cell<ConnectionPhase>,
+    /// See [`CloseRequest`].
+    close: Cell<Option<CloseRequest>>,
     waker: RefCell<Option<Waker>>,
 }
 
+/// A request to a connection to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kick {
-    Close,
-    Finish,
+enum CloseRequest {
+    /// At once.
+    Now,
+    /// After the request that it serves.
+    AfterRequest,
 }
 
 /// All connections of one listener.
@@ -76,7 +79,7 @@ pub struct Connections {
     keep_alive: Nanos,
     /// Largest head of a request, in bytes.
     pub head_bytes_max: usize,
-    open: RefCell<Slab<Rc<Watched>>>,
+    open: RefCell<Slab<Rc<ConnectionState>>>,
     finishing: Cell<bool>,
     /// A clock that the sweep sets, good enough to time heads by.
     coarse: Cell<Nanos>,
@@ -107,16 +110,16 @@ impl Connections {
     /// Accepts no more, closes idle connections, and the others after the request they serve.
     pub fn finish(&self) {
         self.finishing.set(true);
-        for (_, watched) in self.open.borrow().iter() {
-            watched.kick(Kick::Finish);
+        for (_, state) in self.open.borrow().iter() {
+            state.request_close(CloseRequest::AfterRequest);
         }
     }
 
     /// Closes every connection now.
     pub fn close(&self) {
         self.finishing.set(true);
-        for (_, watched) in self.open.borrow().iter() {
-            watched.kick(Kick::Close);
+        for (_, state) in self.open.borrow().iter() {
+            state.request_close(CloseRequest::Now);
         }
     }
 
@@ -124,15 +127,15 @@ impl Connections {
     pub fn sweep(&self) {
         let now = self.clock.now();
         self.coarse.set(now);
-        for (_, watched) in self.open.borrow().iter() {
-            let over = match watched.doing.get() {
-                Doing::Idle(since) => now.saturating_sub(since) > self.keep_alive,
-                Doing::ReadingHead(since) => now.saturating_sub(since) > self.head_timeout,
-                Doing::Lingering(since) => now.saturating_sub(since) > LINGER_NS,
-                Doing::Serving => false,
+        for (_, state) in self.open.borrow().iter() {
+            let over = match state.phase.get() {
+                ConnectionPhase::Idle(since) => now.saturating_sub(since) > self.keep_alive,
+                ConnectionPhase::ReadingHead(since) => now.saturating_sub(since) > self.head_timeout,
+                ConnectionPhase::Lingering(since) => now.saturating_sub(since) > LINGER_NS,
+                ConnectionPhase::Serving => false,
             };
             if over {
-                watched.kick(Kick::Close);
+                state.request_close(CloseRequest::Now);
             }
         }
     }
@@ -174,24 +177,24 @@ impl Connections {
         F: Fn(Request<Incoming>) -> S + 'static,
         S: Future<Output = Response<Body>> + 'static,
     {
-        let watched = Rc::new(Watched {
-            doing: Cell::new(Doing::Idle(self.coarse.get())),
-            kick: Cell::new(None),
+        let state = Rc::new(ConnectionState {
+            phase: Cell::new(ConnectionPhase::Idle(self.coarse.get())),
+            close: Cell::new(None),
             waker: RefCell::new(None),
         });
-        let key = self.open.borrow_mut().insert(watched.clone());
+        let key = self.open.borrow_mut().insert(state.clone());
         let _listed = Listed { connections: self.clone(), key };
-        let io = Wire::new(stream, watched.clone(), self.clone());
+        let io = ClientIo::new(stream, state.clone(), self.clone());
         let service = service_fn(|request| {
-            watched.doing.set(Doing::Serving);
+            state.phase.set(ConnectionPhase::Serving);
             let answering = handle(request);
-            let (watched, connections) = (watched.clone(), self.clone());
+            let (state, connections) = (state.clone(), self.clone());
             async move {
                 let response = answering.await;
                 let sending = if response.body().is_streamed() {
-                    Some(Sending { watched, connections })
+                    Some(Sending { state, connections })
                 } else {
-                    watched.doing.set(Doing::Idle(connections.coarse.get()));
+                    state.phase.set(ConnectionPhase::Idle(connections.coarse.get()));
                     None
                 };
                 Ok::<_, Infallible>(response.map(|body| Sent { body, _sending: sending }))
@@ -204,10 +207,10 @@ impl Connections {
             .serve_connection(io, service);
         let mut connection = pin!(connection);
         poll_fn(|cx| {
-            match watched.kick.get() {
-                Some(Kick::Close) => return Poll::Ready(()),
-                Some(Kick::Finish) => connection.as_mut().graceful_shutdown(),
-                None => watched.listen(cx),
+            match state.close.get() {
+                Some(CloseRequest::Now) => return Poll::Ready(()),
+                Some(CloseRequest::AfterRequest) => connection.as_mut().graceful_shutdown(),
+                None => state.listen(cx),
             }
             // What ends a connection badly is the client's doing, and it is not there to be told.
             connection.as_mut().poll(cx).map(|_| ())
@@ -216,24 +219,24 @@ impl Connections {
     }
 }
 
-impl Watched {
+impl ConnectionState {
     /// The end of what we write was told.
     pub(super) fn linger(&self, connections: &Connections) {
-        if !matches!(self.doing.get(), Doing::Lingering(_)) {
-            self.doing.set(Doing::Lingering(connections.coarse.get()));
+        if !matches!(self.phase.get(), ConnectionPhase::Lingering(_)) {
+            self.phase.set(ConnectionPhase::Lingering(connections.coarse.get()));
         }
     }
 
     /// Something came: where nothing was being done, that is the beginning of a head.
     pub fn something_came(&self, connections: &Connections) {
-        if matches!(self.doing.get(), Doing::Idle(_)) {
-            self.doing.set(Doing::ReadingHead(connections.coarse.get()));
+        if matches!(self.phase.get(), ConnectionPhase::Idle(_)) {
+            self.phase.set(ConnectionPhase::ReadingHead(connections.coarse.get()));
         }
     }
 
-    fn kick(&self, kick: Kick) {
-        if self.kick.get() != Some(Kick::Close) {
-            self.kick.set(Some(kick));
+    fn request_close(&self, request: CloseRequest) {
+        if self.close.get() != Some(CloseRequest::Now) {
+            self.close.set(Some(request));
         }
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
@@ -257,14 +260,14 @@ struct Sent {
 
 /// The connection is busy until this is dropped.
 struct Sending {
-    watched: Rc<Watched>,
+    state: Rc<ConnectionState>,
     connections: Rc<Connections>,
 }
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        if self.watched.doing.get() == Doing::Serving {
-            self.watched.doing.set(Doing::Idle(self.connections.coarse.get()));
+        if self.state.phase.get() == ConnectionPhase::Serving {
+            self.state.phase.set(ConnectionPhase::Idle(self.connections.coarse.get()));
         }
     }
 }
@@ -395,9 +398,9 @@ pub(super) fn is_localhost(host: &str) -> bool {
     })
 }
 
-/// An answer to `HEAD` has no body.
+/// Drops the body of an answer to `HEAD`.
 #[must_use]
-pub fn headless(is_head: bool, response: Response<Body>) -> Response<Body> {
+pub fn without_body(is_head: bool, response: Response<Body>) -> Response<Body> {
     if is_head { response.map(|_| Body::default()) } else { response }
 }
 

@@ -8,9 +8,9 @@ use slab::Slab;
 
 use super::execution::{Admission, Execution, Invocation, Retention};
 use super::history::History;
-use super::keys::Keys;
+use super::idempotency::IdempotencyKeys;
 use crate::clock::Nanos;
-use crate::dispatch::Served;
+use crate::dispatch::FunctionEntry;
 use crate::hot::execution_signals::ExecutionSignals;
 use crate::hot::ticket::Ticket;
 use crate::id::Entropy;
@@ -55,8 +55,8 @@ pub struct ExecutionStore {
     promised_count: usize,
     /// Bytes that are reserved for the output of a promised execution.
     reserved_output: usize,
-    /// What keys stand for.
-    pub keys: Keys,
+    /// The keys that stand for executions.
+    pub keys: IdempotencyKeys,
     /// Executions of `:enqueue` whose end nobody has read.
     pub unread: usize,
     bytes: usize,
@@ -92,7 +92,7 @@ impl ExecutionStore {
             evictable_bytes: 0,
             promised_count: 0,
             reserved_output,
-            keys: Keys::default(),
+            keys: IdempotencyKeys::default(),
             unread: 0,
             bytes: 0,
             bytes_max,
@@ -119,7 +119,7 @@ impl ExecutionStore {
         }
         let length = admission.payload.len();
         let held = if promised { length.max(self.reserved_output) } else { length };
-        self.make_room(&admission.served, held, signals)
+        self.make_room(&admission.entry, held, signals)
             // What found no room is the output to come rather than the payload.
             .map_err(|full| if held > length { Full::Retention } else { full })?;
         while self.executions.len() >= self.slots {
@@ -132,7 +132,7 @@ impl ExecutionStore {
             }
         }
         let is_async = admission.invocation == Invocation::Async;
-        admission.served.bytes.set(admission.served.bytes.get() + held);
+        admission.entry.bytes.set(admission.entry.bytes.get() + held);
         let nonce = self.entropy.u64();
         let admitted = admission.admitted;
         let slot = self.executions.insert(Execution::new(nonce, admission, held));
@@ -144,8 +144,8 @@ impl ExecutionStore {
         self.queued += 1;
         let ticket = self.ticket(slot);
         let execution = &self.executions[slot];
-        if let Some(claim) = &execution.claim {
-            self.keys.claim(claim.clone(), ticket, &execution.payload);
+        if let Some(key) = &execution.idempotency_key {
+            self.keys.insert(key.clone(), ticket, &execution.payload);
         }
         Ok(ticket)
     }
@@ -167,8 +167,8 @@ impl ExecutionStore {
         self.executions.get(slot).map(|execution| (self.ticket(slot), execution))
     }
 
-    fn fits(&self, served: &Served, length: usize) -> bool {
-        let own = served.bytes.get();
+    fn fits(&self, entry: &FunctionEntry, length: usize) -> bool {
+        let own = entry.bytes.get();
         let others = self.bytes.saturating_sub(own);
         own + length <= self.bytes_max.saturating_sub(others) / 2
     }
@@ -176,21 +176,21 @@ impl ExecutionStore {
     /// A function may hold at most half of the bytes that the others leave free.
     fn make_room(
         &mut self,
-        served: &Served,
+        entry: &FunctionEntry,
         length: usize,
         signals: &[ExecutionSignals],
     ) -> Result<(), Full> {
         if length > self.bytes_max / 2 {
             return Err(Full::Bytes);
         }
-        let own = served.bytes.get();
+        let own = entry.bytes.get();
         let others = self.bytes.saturating_sub(own);
         let at_best = self.bytes_max.saturating_sub(others.saturating_sub(self.evictable_bytes)) / 2;
         if own.saturating_sub(self.evictable_bytes) + length > at_best {
             // Not even without everything that may go: then nothing is evicted for it.
             return Err(Full::Bytes);
         }
-        while !self.fits(served, length) {
+        while !self.fits(entry, length) {
             if !self.evict(signals) {
                 return Err(Full::Bytes);
             }
@@ -240,10 +240,10 @@ impl ExecutionStore {
         true
     }
 
-    /// The key of an execution is free again: its end is not one to be replayed.
-    pub fn release_claim(&mut self, ticket: Ticket) {
-        if let Some(claim) = self.get_mut(ticket).and_then(|execution| execution.claim.take()) {
-            self.keys.release(&claim, ticket);
+    /// Frees the key of an execution: its end is not one to be replayed.
+    pub fn release_key(&mut self, ticket: Ticket) {
+        if let Some(key) = self.get_mut(ticket).and_then(|execution| execution.idempotency_key.take()) {
+            self.keys.release(&key, ticket);
         }
     }
 
@@ -275,8 +275,8 @@ impl ExecutionStore {
         // Each holds on to the whole head that it came in.
         execution.trace.id = None;
         execution.trace.parent = None;
-        execution.idempotency_key = None;
-        execution.served.bytes.set(execution.served.bytes.get() + held - freed);
+        execution.key_header = None;
+        execution.entry.bytes.set(execution.entry.bytes.get() + held - freed);
         let retention = execution.retention;
         self.bytes = self.bytes + held - freed;
         match retention {
@@ -290,12 +290,12 @@ impl ExecutionStore {
     }
 
     /// Moves an execution's bytes from one version of its function to another.
-    pub fn rehome(&mut self, ticket: Ticket, served: &Rc<Served>) {
+    pub fn reassign(&mut self, ticket: Ticket, entry: &Rc<FunctionEntry>) {
         let Some(execution) = self.get_mut(ticket) else { return };
         let bytes = execution.held;
-        execution.served.bytes.set(execution.served.bytes.get() - bytes);
-        served.bytes.set(served.bytes.get() + bytes);
-        execution.served = served.clone();
+        execution.entry.bytes.set(execution.entry.bytes.get() - bytes);
+        entry.bytes.set(entry.bytes.get() + bytes);
+        execution.entry = entry.clone();
     }
 
     /// Lets go of what has been kept long enough, in a pass with a bound. Answers whether there is more.
@@ -367,9 +367,9 @@ impl ExecutionStore {
         let execution = self.executions.remove(ticket.slot());
         self.history.remove(ticket.slot());
         self.bytes -= execution.held;
-        execution.served.bytes.set(execution.served.bytes.get() - execution.held);
-        if let Some(claim) = &execution.claim {
-            self.keys.release(claim, ticket);
+        execution.entry.bytes.set(execution.entry.bytes.get() - execution.held);
+        if let Some(key) = &execution.idempotency_key {
+            self.keys.release(key, ticket);
         }
         let is_async = execution.invocation == Invocation::Async;
         self.promised_count -= usize::from(execution.retention == Retention::Promised);
@@ -394,17 +394,17 @@ mod tests {
     use arc_swap::ArcSwapOption;
 
     use super::*;
-    use crate::dispatch::Pooled;
+    use crate::dispatch::IdleConnections;
     use crate::function::Function;
     use crate::gateway::execution::{Stage, Status, Trace};
-    use crate::gateway::keys::Claim;
+    use crate::gateway::idempotency::IdempotencyKey;
     use crate::hot::function_queue::FunctionQueue;
     use crate::metrics::Meters;
     use crate::registry::parse_function;
 
     const RETENTION: Nanos = 1000;
 
-    fn served() -> Rc<Served> {
+    fn entry() -> Rc<FunctionEntry> {
         let text = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://127.0.0.1:9"}"#;
         let spec = parse_function(text.as_bytes()).expect("a function");
         let function = Function {
@@ -418,17 +418,22 @@ mod tests {
             trouble: Arc::new(ArcSwapOption::empty()),
             spec,
         };
-        Rc::new(Served::new(Arc::new(function), Rc::new(Cell::new(0)), Rc::<Pooled>::default()))
+        Rc::new(FunctionEntry::new(
+            Arc::new(function),
+            Rc::new(Cell::new(0)),
+            Rc::<IdleConnections>::default(),
+        ))
     }
 
-    fn admission(served: &Rc<Served>, invocation: Invocation, key: Option<&str>) -> Admission {
+    fn admission(entry: &Rc<FunctionEntry>, invocation: Invocation, key: Option<&str>) -> Admission {
         Admission {
-            served: served.clone(),
+            entry: entry.clone(),
             invocation,
             payload: Bytes::from_static(b"1"),
             trace: Trace { id: None, parent: None, made: (1, 1, 1) },
-            idempotency_key: None,
-            claim: key.map(|key| Rc::new(Claim { function: "f".into(), key: key.as_bytes().into() })),
+            key_header: None,
+            idempotency_key: key
+                .map(|key| Rc::new(IdempotencyKey { function: "f".into(), key: key.as_bytes().into() })),
             deadline: 1,
             run_budget: 0,
             admitted: 0,
@@ -449,11 +454,11 @@ mod tests {
     fn one_pass_lets_go_of_no_more_than_its_bound_and_the_last_of_nothing_that_is_to_stay() {
         let signals: Vec<ExecutionSignals> = (0..1024).map(|_| ExecutionSignals::default()).collect();
         let mut store = ExecutionStore::new(0, 1024, 1 << 20, 0, RETENTION);
-        let served = served();
+        let entry = entry();
         for invocation in [Invocation::Sync, Invocation::Async] {
             for _ in 0..EXPIRED_PER_PASS {
                 let ticket =
-                    store.insert(admission(&served, invocation, None), &signals).expect("there is room");
+                    store.insert(admission(&entry, invocation, None), &signals).expect("there is room");
                 end(&mut store, ticket, 1, &signals);
             }
         }
@@ -463,7 +468,7 @@ mod tests {
         assert_eq!((store.kept(), store.unread), (EXPIRED_PER_PASS, EXPIRED_PER_PASS));
         while store.expire(RETENTION, &signals) {}
         assert_eq!((store.kept(), store.unread, store.bytes), (0, 0, 0));
-        assert_eq!((store.executions.len(), served.bytes.get(), store.promised_count), (0, 0, 0));
+        assert_eq!((store.executions.len(), entry.bytes.get(), store.promised_count), (0, 0, 0));
         assert_eq!(store.history().newest(), None);
     }
 
@@ -471,9 +476,9 @@ mod tests {
     fn what_is_kept_without_a_reservation_is_promised_to_nobody() {
         let signals: Vec<ExecutionSignals> = (0..64).map(|_| ExecutionSignals::default()).collect();
         let mut store = ExecutionStore::new(0, 64, 100, 10, RETENTION);
-        let served = served();
+        let entry = entry();
         let [fits, does_not] = ["a", "b"].map(|key| {
-            store.insert(admission(&served, Invocation::Sync, Some(key)), &signals).expect("there is room")
+            store.insert(admission(&entry, Invocation::Sync, Some(key)), &signals).expect("there is room")
         });
         end(&mut store, fits, 10, &signals);
         end(&mut store, does_not, 200, &signals);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::execution::{Execution, Stage};
-use super::reply::{ExecutionError, STAGES, Stamps, push_error, push_output};
+use super::reply::{ExecutionError, STAGES, Timestamps, push_error, push_output};
 use crate::clock::{Clock, Nanos};
 use crate::id::ExecutionId;
 use crate::registry::FunctionName;
@@ -17,7 +17,7 @@ pub struct Summary {
     attempt: u8,
     cold_start: bool,
     first_granted: Nanos,
-    stamps: Stamps,
+    timestamps: Timestamps,
     error: Option<Box<ExecutionError>>,
 }
 
@@ -27,12 +27,12 @@ impl Summary {
     pub fn of(id: ExecutionId, execution: &Execution) -> Self {
         Self {
             id,
-            function: execution.served.function.spec.name.clone(),
+            function: execution.entry.function.spec.name.clone(),
             stage: execution.stage,
             attempt: execution.attempt,
             cold_start: execution.cold_start,
             first_granted: execution.first_granted,
-            stamps: execution.stamps,
+            timestamps: execution.timestamps,
             error: execution.error.clone(),
         }
     }
@@ -46,9 +46,9 @@ impl Summary {
             "function": self.function.as_str(),
             "status": self.stage.as_str(),
             "attempt": self.attempt,
-            "createdAt": time(self.stamps.admitted),
+            "createdAt": time(self.timestamps.admitted),
             "startedAt": time(self.first_granted),
-            "finishedAt": time(self.stamps.ended),
+            "finishedAt": time(self.timestamps.ended),
             "coldStart": self.cold_start,
         })
         .to_string();
@@ -63,7 +63,7 @@ impl Summary {
         body.extend_from_slice(b",\"timings\":");
         if matches!(self.stage, Stage::Ended(_)) {
             let mut text = String::with_capacity(128);
-            for (name, ns) in STAGES.iter().zip(self.stamps.durations()) {
+            for (name, ns) in STAGES.iter().zip(self.timestamps.durations()) {
                 let _ = write!(text, "{}\"{name}\":{ns}", if text.is_empty() { '{' } else { ',' });
             }
             text.push('}');

@@ -245,7 +245,7 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
             }
             gateway.publish_gauges();
             let lanes = gateway.lanes.borrow();
-            gateway.pooled.sweep(gateway.clock.now(), |lane| lanes.get(&lane).cloned());
+            gateway.idle_connections.sweep(gateway.clock.now(), |lane| lanes.get(&lane).cloned());
         }
     }
 }

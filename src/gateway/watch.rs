@@ -18,7 +18,7 @@ impl Gateway {
         ended: Option<Answer<()>>,
     ) {
         let kept = self.find(id).and_then(|id| {
-            let function = self.with_execution(id.ticket, |execution| execution.served.function.clone());
+            let function = self.with_execution(id.ticket, |execution| execution.entry.function.clone());
             function.map(|function| Found { id, function }).ok_or_else(expired)
         });
         if let (Ok(Found { id, .. }), Some(mut ended)) = (&kept, ended) {

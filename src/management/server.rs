@@ -13,7 +13,7 @@ use crate::gateway::listener::{Listener, ListenerKind};
 use crate::gateway::origin::check_own;
 use crate::gateway::reply::{self, Body};
 use crate::gateway::route::route;
-use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, headless};
+use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, without_body};
 
 /// Serves until the task is dropped.
 ///
@@ -77,5 +77,5 @@ async fn answer(
         }
         Err(error) => reply::error(&error),
     };
-    headless(is_head, response)
+    without_body(is_head, response)
 }

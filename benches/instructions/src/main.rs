@@ -25,7 +25,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
 use picofaas::error::ErrorCode;
 use picofaas::gateway::Gateway;
-use picofaas::gateway::body::Source;
+use picofaas::gateway::body::BodySource;
 use picofaas::gateway::listener::{Listener, ListenerKind};
 use picofaas::gateway::reply::body::Body;
 use picofaas::mailbox::{Errand, JobEnd, JobStart, Mailbox};
@@ -114,7 +114,7 @@ fn count_invocations(runtime: &LocalRuntime, gateway: &Rc<Gateway>) {
     runtime.block_on(check_answer(gateway, &parts));
     let invoke = async |times| {
         for _ in 0..times {
-            let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
+            let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, BodySource::Whole(INPUT)).await;
             assert_eq!(answer.status(), 200);
         }
     };
@@ -128,7 +128,7 @@ fn warm_enqueue(runtime: &LocalRuntime) {
     let parts = head(":enqueue");
     let enqueue = async |times| {
         for _ in 0..times {
-            let accepted = gateway.enqueue_only(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
+            let accepted = gateway.enqueue_only(FUNCTION, CLIENTS, &parts, BodySource::Whole(INPUT)).await;
             assert_eq!(accepted.status(), 202);
             let id = outside(|| id(&accepted));
             let read = gateway.execution(&id, Some("wait=10")).await;
@@ -138,7 +138,7 @@ fn warm_enqueue(runtime: &LocalRuntime) {
     runtime.block_on(enqueue(WARM_UP));
     counted(|| runtime.block_on(enqueue(COUNTED)));
     runtime.block_on(async {
-        let accepted = gateway.enqueue_only(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
+        let accepted = gateway.enqueue_only(FUNCTION, CLIENTS, &parts, BodySource::Whole(INPUT)).await;
         check_output(gateway.execution(&id(&accepted), Some("wait=10")).await).await;
     });
 }
@@ -166,7 +166,7 @@ fn job_invoke(runtime: &LocalRuntime) {
     runtime.spawn_local(processes(errands, async move |start: &JobStart| {
         let (id, headers) = outside(|| (start.execution.to_string(), process_headers(start)));
         assert_eq!(its_gateway.job_input(&id, &headers).status(), 200);
-        let posted = its_gateway.complete_job(&id, &headers, Source::Whole(OUTPUT)).await;
+        let posted = its_gateway.complete_job(&id, &headers, BodySource::Whole(OUTPUT)).await;
         assert_eq!(posted.status(), 204);
     }));
     count_invocations(runtime, &gateway);
@@ -179,7 +179,7 @@ fn job_post(runtime: &LocalRuntime) {
     let mut posts = 0;
     runtime.spawn_local(processes(errands, async move |start: &JobStart| {
         let (id, headers) = (start.execution.to_string(), process_headers(start));
-        let post = its_gateway.complete_job(&id, &headers, Source::Whole(OUTPUT));
+        let post = its_gateway.complete_job(&id, &headers, BodySource::Whole(OUTPUT));
         posts += 1;
         // The first of them are the warm-up. A body that is there needs no second poll.
         let posted = if posts <= WARM_UP {
@@ -196,7 +196,7 @@ fn job_post(runtime: &LocalRuntime) {
     let parts = head(":invoke");
     runtime.block_on(async {
         for _ in 0..WARM_UP + COUNTED {
-            let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, Source::Whole(INPUT)).await;
+            let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, BodySource::Whole(INPUT)).await;
             assert_eq!(answer.status(), 200);
         }
     });
@@ -236,7 +236,7 @@ fn id(accepted: &Response<Body>) -> String {
 }
 
 async fn check_answer(gateway: &Rc<Gateway>, parts: &Parts) {
-    let answer = gateway.invoke(FUNCTION, CLIENTS, parts, Source::Whole(INPUT)).await;
+    let answer = gateway.invoke(FUNCTION, CLIENTS, parts, BodySource::Whole(INPUT)).await;
     assert_eq!(answer.status(), 200);
     check_output(answer).await;
 }

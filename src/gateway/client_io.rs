@@ -1,4 +1,4 @@
-//! The socket under a connection: it sees when a head begins, and gives hyper's own errors a body.
+//! The socket of a client: it sees when a head begins, and gives hyper's own errors a body.
 //!
 //! A head that cannot be read never reaches our code: hyper answers 400, 414 or 431 by itself,
 //! with a head and nothing else. Every error of ours says what is wrong and what would be right,
@@ -15,28 +15,28 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::reply;
-use super::server::{Connections, Watched};
+use super::server::{ConnectionState, Connections};
 use crate::error::{ApiError, ErrorCode};
 
-/// The socket of a client.
-pub struct Wire {
+/// The stream of a client, as hyper reads and writes it.
+pub struct ClientIo {
     io: TokioIo<TcpStream>,
-    watched: Rc<Watched>,
+    state: Rc<ConnectionState>,
     connections: Rc<Connections>,
-    /// What is written in the place of an answer of hyper's own, and how much of it has gone.
+    /// The answer written in the place of hyper's own, and how much of it has gone.
     instead: Option<(Vec<u8>, usize)>,
     /// The end of what we write was told, and how much came and was dropped since.
     lingering: Option<usize>,
 }
 
-/// What is read and dropped of a client that was answered before it had sent everything, in bytes.
+/// Bytes that are read and dropped of a client that was answered before it had sent everything.
 const LINGER_BYTES_MAX: usize = 16 << 20;
 
-impl Wire {
+impl ClientIo {
     /// Over a connected socket.
     #[must_use]
-    pub fn new(stream: TcpStream, watched: Rc<Watched>, connections: Rc<Connections>) -> Self {
-        Self { io: TokioIo::new(stream), watched, connections, instead: None, lingering: None }
+    pub fn new(stream: TcpStream, state: Rc<ConnectionState>, connections: Rc<Connections>) -> Self {
+        Self { io: TokioIo::new(stream), state, connections, instead: None, lingering: None }
     }
 
     /// Reads and drops until the client closes, too. Closing with bytes of it unread would make the
@@ -46,7 +46,7 @@ impl Wire {
         if self.connections.is_finishing() {
             return Poll::Ready(Ok(()));
         }
-        self.watched.linger(&self.connections);
+        self.state.linger(&self.connections);
         let mut dropped = self.lingering.unwrap_or(0);
         let mut scratch = [0; 4096];
         while dropped < LINGER_BYTES_MAX {
@@ -77,7 +77,7 @@ impl Wire {
     }
 }
 
-impl Read for Wire {
+impl Read for ClientIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -85,16 +85,16 @@ impl Read for Wire {
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_ready() {
-            self.watched.something_came(&self.connections);
+            self.state.something_came(&self.connections);
         }
         read
     }
 }
 
-impl Write for Wire {
+impl Write for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.write_instead(cx))?;
-        let Some((before, status)) = bare_refusal(buf) else {
+        let Some((before, status)) = bare_error(buf) else {
             return Pin::new(&mut self.io).poll_write(cx, buf);
         };
         if before > 0 {
@@ -147,9 +147,9 @@ fn ends_with_a_head(bytes: &[u8]) -> bool {
     bytes.ends_with(b"\r\n\r\n")
 }
 
-/// Where an error of hyper's own begins, if it is the last in `bytes`, and its status. Ours have
-/// a body, always.
-fn bare_refusal(bytes: &[u8]) -> Option<(usize, u16)> {
+/// Offset and status of an error of hyper's own, if it is the last answer in `bytes`. Ours have a body,
+/// always.
+fn bare_error(bytes: &[u8]) -> Option<(usize, u16)> {
     const START: &[u8] = b"HTTP/1.1 ";
     if !ends_with_a_head(bytes) {
         return None;
@@ -161,7 +161,7 @@ fn bare_refusal(bytes: &[u8]) -> Option<(usize, u16)> {
     is_bare.then_some((at, status))
 }
 
-/// What hyper means.
+/// The error that hyper's status stands for.
 fn explain(status: u16, head_bytes_max: usize) -> ApiError {
     /// hyper's own limit.
     const HEADERS_MAX: usize = 100;
@@ -189,9 +189,9 @@ mod tests {
     fn only_a_refusal_without_a_body_is_taken_for_hypers_own() {
         let bare =
             "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(bare_refusal(bare.as_bytes()), Some((0, 431)));
+        assert_eq!(bare_error(bare.as_bytes()), Some((0, 431)));
         let behind = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n17{bare}");
-        assert_eq!(bare_refusal(behind.as_bytes()), Some((behind.len() - bare.len(), 431)));
+        assert_eq!(bare_error(behind.as_bytes()), Some((behind.len() - bare.len(), 431)));
         for other in [
             "HTTP/1.1 100 Continue\r\n\r\n",
             "HTTP/1.1 204 No Content\r\n\r\n",
@@ -200,7 +200,7 @@ mod tests {
             "\r\n\r\n",
             "",
         ] {
-            assert_eq!(bare_refusal(other.as_bytes()), None, "{other}");
+            assert_eq!(bare_error(other.as_bytes()), None, "{other}");
         }
     }
 }
