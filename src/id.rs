@@ -5,31 +5,31 @@ use std::time::Duration;
 
 use crate::hot::ticket::Ticket;
 
-/// Names one execution to clients: the boot of the process, its ticket and 64
+/// Names one execution to clients: the incarnation of the process, the ticket and 64
 /// random bits, written as 40 lower-case hexadecimal digits.
 ///
-/// The boot tells the id of an earlier process (lost on restart) from one that never was; the
+/// The incarnation tells the id of an earlier process (lost on restart) from one that never was; the
 /// ticket finds the execution without a map; the random bits keep others from guessing it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ExecutionId {
-    /// When the process started, see [`boot_number`].
-    pub boot: u32,
+    /// The incarnation of the process, see [`incarnation_at`].
+    pub incarnation: u32,
     /// Which execution.
     pub ticket: Ticket,
     /// Random.
     pub nonce: u64,
 }
 
-/// The milliseconds of one step of a boot number: shorter than any restart takes.
-const BOOT_STEP_MS: u128 = 128;
-/// 2024-01-01T00:00:00Z in milliseconds since the Unix epoch, where boot numbers begin.
-const BOOT_EPOCH_MS: u128 = 1_704_067_200_000;
+/// The milliseconds from one incarnation to the next: shorter than any restart takes.
+const INCARNATION_STEP_MS: u128 = 128;
+/// 2024-01-01T00:00:00Z in milliseconds since the Unix epoch, where incarnations begin.
+const INCARNATION_EPOCH_MS: u128 = 1_704_067_200_000;
 
-/// The number of a boot, from the process's start since the Unix epoch: a later one is greater,
+/// The incarnation of a process that started at this time since the Unix epoch: a later one is greater,
 /// for 17 years.
 #[must_use]
-pub fn boot_number(started: Duration) -> u32 {
-    let steps = started.as_millis().saturating_sub(BOOT_EPOCH_MS) / BOOT_STEP_MS;
+pub fn incarnation_at(started: Duration) -> u32 {
+    let steps = started.as_millis().saturating_sub(INCARNATION_EPOCH_MS) / INCARNATION_STEP_MS;
     u32::try_from(steps & u128::from(u32::MAX)).unwrap_or(u32::MAX)
 }
 
@@ -54,7 +54,7 @@ impl ExecutionId {
     #[must_use]
     pub fn text(&self) -> [u8; ID_LEN] {
         let mut out = [0; ID_LEN];
-        write_hex(&mut out[..8], u64::from(self.boot));
+        write_hex(&mut out[..8], u64::from(self.incarnation));
         write_hex(&mut out[8..24], self.ticket.to_bits());
         write_hex(&mut out[24..], self.nonce);
         out
@@ -64,10 +64,10 @@ impl ExecutionId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text: &[u8; ID_LEN] = text.as_bytes().try_into().ok()?;
-        let boot = read_hex(&text[..8])?;
+        let incarnation = read_hex(&text[..8])?;
         let ticket = read_hex(&text[8..24])?;
         let nonce = read_hex(&text[24..])?;
-        Some(Self { boot: u32::try_from(boot).ok()?, ticket: Ticket::from_bits(ticket), nonce })
+        Some(Self { incarnation: u32::try_from(incarnation).ok()?, ticket: Ticket::from_bits(ticket), nonce })
     }
 }
 
@@ -187,8 +187,8 @@ mod tests {
     #[test]
     fn a_boot_a_moment_later_has_a_greater_number() {
         let first = Duration::from_secs(1_795_000_000);
-        assert!(boot_number(first) < boot_number(first + Duration::from_millis(128)));
-        assert_eq!(boot_number(Duration::ZERO), 0);
+        assert!(incarnation_at(first) < incarnation_at(first + Duration::from_millis(128)));
+        assert_eq!(incarnation_at(Duration::ZERO), 0);
     }
 
     #[test]
@@ -216,12 +216,12 @@ mod tests {
     fn a_boot_after_the_clock_was_set_back_is_still_another_one() {
         // Its ids differ; those of before look as if they were yet to come, and are unknown.
         let before = Duration::from_secs(1_795_000_000);
-        assert!(boot_number(before - Duration::from_secs(3600)) < boot_number(before));
+        assert!(incarnation_at(before - Duration::from_secs(3600)) < incarnation_at(before));
     }
 
     #[test]
     fn an_id_survives_its_text_form_and_nothing_else_is_one() {
-        let id = ExecutionId { boot: 7, ticket: Ticket::new(3, 99, 12), nonce: u64::MAX - 1 };
+        let id = ExecutionId { incarnation: 7, ticket: Ticket::new(3, 99, 12), nonce: u64::MAX - 1 };
         let text = id.to_string();
         assert_eq!(text.as_bytes(), id.text());
         assert_eq!(ExecutionId::parse(&text), Some(id));

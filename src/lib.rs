@@ -11,13 +11,13 @@
 //! | `registry` | function specifications |
 //! | `management` | metrics, health |
 //! | `openapi` | the description of the API |
+//! | `startup`, `shutdown` | the threads put together, and taken apart in order |
 //! | `cli` | the commands |
 //! | `dev` | what `picofaas dev` does: watch, build, reload |
 //! | `scaffold` | what `picofaas new` makes |
 
 pub mod backend;
 pub mod backoff;
-pub mod boot;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -37,3 +37,5 @@ pub mod openapi;
 pub mod query;
 pub mod registry;
 pub mod scaffold;
+pub mod shutdown;
+pub mod startup;

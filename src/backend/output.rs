@@ -325,7 +325,7 @@ mod tests {
     use crate::hot::ticket::Ticket;
 
     fn id() -> ExecutionId {
-        ExecutionId { boot: 7, ticket: Ticket::new(0, 99, 12), nonce: 5 }
+        ExecutionId { incarnation: 7, ticket: Ticket::new(0, 99, 12), nonce: 5 }
     }
 
     fn writer() -> Writer {

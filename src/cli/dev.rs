@@ -9,13 +9,14 @@ use tokio::runtime::LocalOptions;
 
 use super::stop::StopSignals;
 use crate::backend::output::Lines;
-use crate::boot::{self, UnreadResults};
 use crate::config::{ServeArgs, Settings, between};
 use crate::dev::dev_server::DevServer;
 use crate::dev::terminal::say;
+use crate::shutdown::UnreadResults;
+use crate::startup;
 
 /// Filter of the log: faults, but not those that are told in plainer words.
-pub const LOG: &str = "warn,picofaas::backend=error,picofaas::boot=error,picofaas::crash=warn";
+pub const LOG: &str = "warn,picofaas::backend=error,picofaas::startup=error,picofaas::shutdown=error,picofaas::crash=warn";
 
 const HELP: &str = "\
 A function is built (`local.build` of its manifest) and started again when a file in its manifest's
@@ -73,12 +74,12 @@ async fn develop(dir: PathBuf, build_limit: Duration, settings: Settings) -> any
     let patience = Duration::from_secs(settings.flags.drain_s);
     let mut signals = StopSignals::listen()?;
     let lines = Lines::to(|line| say(&format!("{} | {}", line.writer.function, line.text)));
-    let running = boot::start(settings, lines, |_| {}).await?;
-    let mut server = DevServer::open(dir, running.control.clone(), running.address, build_limit)?;
+    let control_plane = startup::start(settings, lines, |_| {}).await?;
+    let mut server = DevServer::open(dir, control_plane.control.clone(), control_plane.address, build_limit)?;
     say(&format!(
         "picofaas dev: functions are served on {}, the management API on http://{}; Ctrl-C stops\n",
         server.base_url(),
-        running.management_address
+        control_plane.management_address
     ));
     let received_again = tokio::select! {
         ended = server.run() => match ended? {},
@@ -87,7 +88,7 @@ async fn develop(dir: PathBuf, build_limit: Duration, settings: Settings) -> any
     say("stopping …");
     let stop = async {
         server.close().await;
-        running.stop(patience, UnreadResults::Drop).await
+        control_plane.stop(patience, UnreadResults::Drop).await
     };
     tokio::select! {
         stopped = stop => {

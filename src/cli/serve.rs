@@ -8,9 +8,10 @@ use tokio::runtime::LocalOptions;
 
 use super::stop::StopSignals;
 use crate::backend::output::Lines;
-use crate::boot::{self, Running, UnreadResults};
 use crate::config::{ServeArgs, Settings};
 use crate::registry::load_dir;
+use crate::shutdown::UnreadResults;
+use crate::startup::{self, ControlPlane};
 
 /// Serves until it is told to stop, then drains.
 ///
@@ -36,8 +37,8 @@ pub fn run(flags: ServeArgs) -> anyhow::Result<()> {
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (functions, drain) = (settings.flags.functions.clone(), Duration::from_secs(settings.flags.drain_s));
     let mut signals = StopSignals::listen()?;
-    let running = boot::start(settings, Lines::to_log(), |_| {}).await?;
-    if running.control.resources.is_some() {
+    let control_plane = startup::start(settings, Lines::to_log(), |_| {}).await?;
+    if control_plane.control.resources.is_some() {
         if let Some(folder) = functions {
             return Err(anyhow!(
                 "--functions {0}: in a cluster functions are objects of it: kubectl apply -f {0}, and leave the flag out",
@@ -47,21 +48,21 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         // Ready when they were read, which need not be now.
     } else {
         if let Some(folder) = functions {
-            register(&running, &folder).await?;
+            register(&control_plane, &folder).await?;
         }
-        running.control.loaded.set(true);
+        control_plane.control.loaded.set(true);
     }
     tracing::info!(
-        listen = %running.address,
-        management = %running.management_address,
-        runtime = %running.runtime_address,
-        functions = running.control.functions.borrow().len(),
+        listen = %control_plane.address,
+        management = %control_plane.management_address,
+        runtime = %control_plane.runtime_address,
+        functions = control_plane.control.functions.borrow().len(),
         "serving"
     );
     let received_again = signals.received().await;
     tracing::info!(drain_s = drain.as_secs(), "draining");
     tokio::select! {
-        stopped = running.stop(drain, UnreadResults::Await) => {
+        stopped = control_plane.stop(drain, UnreadResults::Await) => {
             let in_time = stopped?;
             tracing::info!(in_time, "stopped");
             Ok(())
@@ -71,7 +72,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 }
 
 /// Registers every manifest below a folder. One that is wrong stops the start.
-async fn register(running: &Running, folder: &Path) -> anyhow::Result<()> {
+async fn register(control_plane: &ControlPlane, folder: &Path) -> anyhow::Result<()> {
     let loaded = load_dir(folder);
     if !loaded.errors.is_empty() {
         let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
@@ -79,7 +80,7 @@ async fn register(running: &Running, folder: &Path) -> anyhow::Result<()> {
     }
     for (file, spec) in loaded.functions {
         let name = spec.name.to_string();
-        running.control.put(spec).await.map_err(|error| {
+        control_plane.control.put(spec).await.map_err(|error| {
             let details: Vec<String> =
                 error.details.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
             anyhow!("{}: function {name}: {} {}", file.display(), error.message, details.join("; "))

@@ -14,7 +14,7 @@ use crate::gateway::execution::{Stage, Status};
 use crate::gateway::history::{HistoryPosition, Lost};
 use crate::gateway::listing::{Page, Search};
 use crate::gateway::reply::{self, Body};
-use crate::id::boot_number;
+use crate::id::incarnation_at;
 use crate::mailbox::{Letter, question};
 use crate::query::parameters;
 use crate::registry::FunctionName;
@@ -51,8 +51,8 @@ impl Control {
     pub(super) async fn list_executions(&self, query: Option<&str>) -> Result<Response<Body>, ApiError> {
         let Query { function, stage, limit, cursor } = parse_query(query)?;
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        let boot = boot_number(self.clock.unix(0));
-        let cursor = cursor.map(|text| parse_cursor(text, boot, self.gateways.len())).transpose()?;
+        let incarnation = incarnation_at(self.clock.unix(0));
+        let cursor = cursor.map(|text| parse_cursor(text, incarnation, self.gateways.len())).transpose()?;
         let stopping = || ApiError::new(ErrorCode::Draining, "the control plane is stopping");
         let mut asked = Vec::with_capacity(self.gateways.len());
         for (index, gateway) in self.gateways.iter().enumerate() {
@@ -89,7 +89,7 @@ impl Control {
             execution.push_json(&mut body, &self.clock, None);
         }
         let next = match next.iter().any(Option::is_some) {
-            true => format!("],\"nextCursor\":\"{}\"}}", cursor_text(boot, &next)),
+            true => format!("],\"nextCursor\":\"{}\"}}", cursor_text(incarnation, &next)),
             false => "],\"nextCursor\":null}".to_owned(),
         };
         body.extend_from_slice(next.as_bytes());
@@ -173,9 +173,9 @@ fn parse_query(query: Option<&str>) -> Result<Query<'_>, ApiError> {
     Ok(wanted)
 }
 
-/// The boot, and for each gateway a position in hexadecimal digits, or nothing.
-fn cursor_text(boot: u32, positions: &[Option<HistoryPosition>]) -> String {
-    let mut text = format!("{boot:08x}");
+/// The incarnation, and for each gateway a position in hexadecimal digits, or nothing.
+fn cursor_text(incarnation: u32, positions: &[Option<HistoryPosition>]) -> String {
+    let mut text = format!("{incarnation:08x}");
     for position in positions {
         text.push('.');
         if let Some(HistoryPosition { slot, sequence }) = position {
@@ -185,12 +185,12 @@ fn cursor_text(boot: u32, positions: &[Option<HistoryPosition>]) -> String {
     text
 }
 
-fn parse_cursor(text: &str, boot: u32, gateways: usize) -> Result<Cursor, ApiError> {
+fn parse_cursor(text: &str, incarnation: u32, gateways: usize) -> Result<Cursor, ApiError> {
     let foreign =
         || bad(format!("cursor={text} is not what a page gave as nextCursor; list again without `cursor`"));
     let mut parts = text.split('.');
-    let its_boot = parts.next().filter(|digits| digits.len() == 8).ok_or_else(foreign)?;
-    let its_boot = u32::from_str_radix(its_boot, 16).map_err(|_| foreign())?;
+    let its_incarnation = parts.next().filter(|digits| digits.len() == 8).ok_or_else(foreign)?;
+    let its_incarnation = u32::from_str_radix(its_incarnation, 16).map_err(|_| foreign())?;
     let position = |part: &str| {
         if part.is_empty() {
             return Ok(None);
@@ -201,7 +201,7 @@ fn parse_cursor(text: &str, boot: u32, gateways: usize) -> Result<Cursor, ApiErr
         Ok(Some(HistoryPosition { slot, sequence }))
     };
     let positions = parts.map(position).collect::<Result<Cursor, ApiError>>()?;
-    if its_boot != boot {
+    if its_incarnation != incarnation {
         // Its executions have gone with their process.
         return Err(expired("the control plane was restarted since the cursor was given"));
     }
@@ -277,7 +277,10 @@ mod tests {
         let text = cursor_text(7, &positions);
         assert_eq!(parse_cursor(&text, 7, 2).expect("it is one"), positions);
         let code = |text: &str, gateways| parse_cursor(text, 7, gateways).expect_err("refused").code;
-        assert_eq!(parse_cursor(&text, 8, 2).expect_err("another boot").code, ErrorCode::CursorExpired);
+        assert_eq!(
+            parse_cursor(&text, 8, 2).expect_err("another incarnation").code,
+            ErrorCode::CursorExpired
+        );
         assert_eq!(code(&text, 3), ErrorCode::BadRequest);
         for wrong in ["", "x", "00000007", "00000007.1", "00000007.1-", "00000007.1-x", "7.1-1", &text[1..]] {
             assert_eq!(code(wrong, 1), ErrorCode::BadRequest, "{wrong}");

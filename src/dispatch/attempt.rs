@@ -90,7 +90,7 @@ async fn exchange(
                 connection
             }
         };
-        let id = |nonce| ExecutionId { boot: gateway.boot, ticket, nonce };
+        let id = |nonce| ExecutionId { incarnation: gateway.incarnation, ticket, nonce };
         let payload = gateway.with_execution(ticket, |execution| {
             let left_ms = execution.time_left_ms(now);
             write_head(&mut connection.head, &address, execution, id(execution.nonce), left_ms);

@@ -160,7 +160,7 @@ impl Gateway {
     /// The other gateway that owns an execution, where there is one; whatever is wrong with an id is this
     /// gateway's to say.
     fn other_owner(&self, id: &str) -> Option<usize> {
-        let id = ExecutionId::parse(id).filter(|id| id.boot == self.boot)?;
+        let id = ExecutionId::parse(id).filter(|id| id.incarnation == self.incarnation)?;
         let owner = id.ticket.gateway();
         (owner != self.index && owner < self.gateways.len()).then_some(owner)
     }

@@ -56,8 +56,8 @@ impl Gateway {
         let unknown =
             || ApiError::new(ErrorCode::ExecutionNotFound, format!("there was never an execution {text:?}"));
         let id = ExecutionId::parse(text).ok_or_else(unknown)?;
-        if id.boot != self.boot {
-            return Err(if id.boot < self.boot {
+        if id.incarnation != self.incarnation {
+            return Err(if id.incarnation < self.incarnation {
                 ApiError::new(
                     ErrorCode::ExecutionLostOnRestart,
                     "the control plane was restarted since; executions do not outlive it",

@@ -87,8 +87,8 @@ pub struct Gateway {
     pub clock: Clock,
     /// The settings of the process.
     pub settings: Arc<Settings>,
-    /// The boot of this process, part of every id.
-    pub boot: u32,
+    /// The incarnation of this process, part of every id.
+    pub incarnation: u32,
     /// Where requests go that another gateway must answer, by its index; its own is among them.
     pub gateways: Vec<Post<Letter>>,
     /// Where requests go that are control's to answer.
@@ -117,7 +117,7 @@ impl Gateway {
         rings: Arc<Rings>,
         clock: Clock,
         settings: Arc<Settings>,
-        boot: u32,
+        incarnation: u32,
         gateways: Vec<Post<Letter>>,
         control: Post<Errand>,
     ) -> Self {
@@ -136,7 +136,7 @@ impl Gateway {
             rings,
             clock,
             settings,
-            boot,
+            incarnation,
             gateways,
             control,
             draining: Cell::new(false),
@@ -213,7 +213,7 @@ impl Gateway {
     /// The public name of a ticket's execution.
     #[must_use]
     pub fn id(&self, ticket: Ticket, execution: &Execution) -> ExecutionId {
-        ExecutionId { boot: self.boot, ticket, nonce: execution.nonce }
+        ExecutionId { incarnation: self.incarnation, ticket, nonce: execution.nonce }
     }
 
     /// Tells the scheduler, or keeps it until there is room.

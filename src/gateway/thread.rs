@@ -40,8 +40,8 @@ pub struct Start {
     pub clock: Clock,
     /// The settings of the process.
     pub settings: Arc<Settings>,
-    /// The boot of this process.
-    pub boot: u32,
+    /// The incarnation of this process.
+    pub incarnation: u32,
     /// Where clients come in.
     pub listener: StdListener,
     /// Where processes of `JOB` functions come in: one gateway serves them all.
@@ -170,12 +170,22 @@ fn last_change(known: &Cell<(u64, Nanos)>, count: u64, now: Nanos) -> Nanos {
 }
 
 async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
-    let Start { index, rings, clock, settings, boot, listener, runtime_listener, letters, gateways, control } =
-        start;
+    let Start {
+        index,
+        rings,
+        clock,
+        settings,
+        incarnation,
+        listener,
+        runtime_listener,
+        letters,
+        gateways,
+        control,
+    } = start;
     let flags = &settings.flags;
     let connections = Connections::new(clock, flags, settings.share(flags.max_connections, index));
     let runtimes = Connections::new(clock, flags, flags.max_connections);
-    let gateway = Rc::new(Gateway::new(index, rings, clock, settings, boot, gateways, control));
+    let gateway = Rc::new(Gateway::new(index, rings, clock, settings, incarnation, gateways, control));
     hook.gateway.replace(Some(gateway.clone()));
 
     tokio::task::spawn_local(grants(gateway.clone(), hook.clone())?);

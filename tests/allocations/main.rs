@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use picofaas::backend::output::Lines;
-use picofaas::boot::{self, Role, UnreadResults};
 use picofaas::config::{ServeArgs, Settings};
 use picofaas::registry::parse_function;
+use picofaas::shutdown::UnreadResults;
+use picofaas::startup::{self, Role};
 
 /// Invocations that are counted.
 const INVOCATIONS: u64 = 10_000;
@@ -164,13 +165,13 @@ fn measure(flags: &[&str]) -> [(u64, u64); 2] {
         .unwrap();
     runtime.block_on(async {
         let settings = Settings::new(serve).unwrap();
-        let running = boot::start(settings, Lines::to_log(), take_role).await.unwrap();
+        let control_plane = startup::start(settings, Lines::to_log(), take_role).await.unwrap();
         let spec = format!(
             r#"{{"name":"f","executionMode":"POOL","endpointUrl":"http://{}/invoke","timeoutMs":10000}}"#,
             upstream()
         );
-        running.control.put(parse_function(spec.as_bytes()).unwrap()).await.unwrap();
-        let address = running.address;
+        control_plane.control.put(parse_function(spec.as_bytes()).unwrap()).await.unwrap();
+        let address = control_plane.address;
         let client = std::thread::spawn(move || {
             let stream = TcpStream::connect(address).unwrap();
             // An answer that does not come ends the test.
@@ -186,7 +187,7 @@ fn measure(flags: &[&str]) -> [(u64, u64); 2] {
             // sleep: the control thread serves while the client's thread works.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        running.stop(Duration::from_secs(5), UnreadResults::Drop).await.unwrap();
+        control_plane.stop(Duration::from_secs(5), UnreadResults::Drop).await.unwrap();
         client.join().unwrap()
     })
 }

@@ -94,10 +94,10 @@ fn an_id_that_never_was_is_told_from_one_of_an_earlier_boot() {
     let id = client.invoke(BYSTANDER, 1).header("x-execution-id").unwrap().to_owned();
     let mut read = |id: &str| client.get(&format!("/v1/executions/{id}"));
     assert_eq!(read(&id).json()["status"], "success");
-    let boot = u32::from_str_radix(&id[..8], 16).unwrap();
-    let earlier = format!("{:08x}{}", boot - 1, &id[8..]);
+    let incarnation = u32::from_str_radix(&id[..8], 16).unwrap();
+    let earlier = format!("{:08x}{}", incarnation - 1, &id[8..]);
     read(&earlier).assert_refused(404, "EXECUTION_LOST_ON_RESTART", &["restarted"]);
-    let later = format!("{:08x}{}", boot + 1, &id[8..]);
+    let later = format!("{:08x}{}", incarnation + 1, &id[8..]);
     read(&later).assert_refused(404, "EXECUTION_NOT_FOUND", &[&later]);
     // Its random part is wrong: nobody finds an execution by counting.
     let last = if id.ends_with('0') { '1' } else { '0' };

@@ -214,8 +214,8 @@ fn a_page_is_bounded_by_what_is_looked_at_and_a_cursor_by_what_has_gone() {
     });
     let answer = client.get(&format!("/v1/executions?{second}"));
     answer.assert_refused(400, "CURSOR_EXPIRED", &["without `cursor`"]);
-    let boot = u32::from_str_radix(&cursor[..8], 16).unwrap();
-    let earlier = format!("{:08x}{}", boot - 1, &cursor[8..]);
+    let incarnation = u32::from_str_radix(&cursor[..8], 16).unwrap();
+    let earlier = format!("{:08x}{}", incarnation - 1, &cursor[8..]);
     let answer = client.get(&format!("/v1/executions?cursor={earlier}"));
     answer.assert_refused(400, "CURSOR_EXPIRED", &["restarted", "without `cursor`"]);
 }

@@ -155,11 +155,11 @@ fn what_is_asked_for_wrongly_is_refused_and_says_what_would_be_right() {
             answer.assert_refused(405, "METHOD_NOT_ALLOWED", &["GET, HEAD"]);
         }
         client.get("/v1/functions/nobody/logs").assert_refused(404, "FUNCTION_NOT_FOUND", &["nobody"]);
-        let boot = u32::from_str_radix(&id[..8], 16).unwrap();
+        let incarnation = u32::from_str_radix(&id[..8], 16).unwrap();
         for (other, code) in [
             ("12".to_owned(), "EXECUTION_NOT_FOUND"),
             (format!("{}ffffffff{}", &id[..8], &id[16..]), "EXECUTION_NOT_FOUND"),
-            (format!("{:08x}{}", boot - 1, &id[8..]), "EXECUTION_LOST_ON_RESTART"),
+            (format!("{:08x}{}", incarnation - 1, &id[8..]), "EXECUTION_LOST_ON_RESTART"),
         ] {
             for query in ["", "?follow=true"] {
                 client.get(&format!("/v1/executions/{other}/logs{query}")).assert_refused(404, code, &[]);

@@ -42,7 +42,7 @@ pub struct Cluster {
     /// Where functions, their Deployments, Jobs and pods live.
     pub namespace: String,
     /// This process, as a label's value.
-    pub boot: String,
+    pub incarnation: String,
     /// Where pods that live no longer than this process reach its runtime listener.
     pub runtime_url: String,
     /// Where pods that outlive it do.
@@ -88,7 +88,7 @@ impl Cluster {
     /// known; with the flag that mends it.
     pub async fn connect(
         flags: &ServeArgs,
-        boot: u32,
+        incarnation: u32,
         runtime: SocketAddr,
         lines: Lines,
     ) -> anyhow::Result<Rc<Self>> {
@@ -112,7 +112,7 @@ impl Cluster {
         let cluster = Rc::new(Self {
             client,
             namespace,
-            boot: format!("{boot:08x}"),
+            incarnation: format!("{incarnation:08x}"),
             runtime_url: urls.ours,
             lasting_runtime_url: urls.lasting,
             job_ttl_s: flags.job_ttl_s,

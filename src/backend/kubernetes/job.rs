@@ -3,7 +3,7 @@
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::template::{self, BOOT, EXECUTION, variable};
+use super::template::{self, EXECUTION, INCARNATION, variable};
 use crate::id::{ExecutionId, Token};
 use crate::registry::FunctionSpec;
 
@@ -27,7 +27,7 @@ pub struct Attempt<'a> {
     /// Where its pod reaches the runtime listener.
     pub runtime_url: &'a str,
     /// The process of the control plane that makes it.
-    pub boot: &'a str,
+    pub incarnation: &'a str,
     /// How long a finished one is kept, in seconds.
     pub ttl_s: u32,
 }
@@ -46,7 +46,7 @@ pub fn object(spec: &FunctionSpec, attempt: &Attempt<'_>) -> Job {
     let function = spec.name.to_string();
     let mut labels = template::labels(&function);
     labels.insert(EXECUTION.to_owned(), attempt.execution.to_string());
-    labels.insert(BOOT.to_owned(), attempt.boot.to_owned());
+    labels.insert(INCARNATION.to_owned(), attempt.incarnation.to_owned());
     let mut env = template::environment(spec);
     env.push(variable("EXECUTION_ID", attempt.execution.to_string()));
     env.push(variable("TRACE_ID", attempt.trace_id));
@@ -95,12 +95,12 @@ mod tests {
         )
         .unwrap();
         let attempt = Attempt {
-            execution: ExecutionId { boot: 7, ticket: Ticket::new(0, 99, 12), nonce: 5 },
+            execution: ExecutionId { incarnation: 7, ticket: Ticket::new(0, 99, 12), nonce: 5 },
             attempt: 1,
             trace_id: "$(DB_PASSWORD) $$(DB_PASSWORD)",
             token: Token { high: 1, low: 2 },
             runtime_url: "http://10.96.0.7:8082",
-            boot: "b",
+            incarnation: "b",
             ttl_s: 600,
         };
         let job = serde_json::to_value(object(&spec, &attempt)).unwrap();

@@ -78,7 +78,7 @@ impl Jobs {
                 trace_id: &trace_id,
                 token,
                 runtime_url: &jobs.cluster.runtime_url,
-                boot: &jobs.cluster.boot,
+                incarnation: &jobs.cluster.incarnation,
                 ttl_s: jobs.cluster.job_ttl_s,
             };
             let object = job::object(spec, &attempt);

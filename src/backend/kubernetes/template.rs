@@ -22,7 +22,7 @@ pub const FUNCTION: &str = "picofaas.dev/function";
 /// The execution that a Job was made for.
 pub const EXECUTION: &str = "picofaas.dev/execution-id";
 /// The process of the control plane that made a Job.
-pub const BOOT: &str = "picofaas.dev/boot";
+pub const INCARNATION: &str = "picofaas.dev/boot";
 /// What the names of a function's objects begin with.
 pub const NAME_PREFIX: &str = "fn-";
 /// The only container of a pod.

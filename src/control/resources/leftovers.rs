@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, ListParams};
 
 use super::Resources;
 use super::object_error::{ObjectError, ask};
-use crate::backend::kubernetes::template::{BOOT, FUNCTION, MANAGED_BY, PICOFAAS, name_of};
+use crate::backend::kubernetes::template::{FUNCTION, INCARNATION, MANAGED_BY, PICOFAAS, name_of};
 use crate::backend::kubernetes::watching::PAGE;
 use crate::control::Control;
 
@@ -17,11 +17,12 @@ use crate::control::Control;
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Resources {
-    /// Deletes the Jobs of earlier boots. Nobody waits for them any more, and what they would post is
+    /// Deletes the Jobs of earlier incarnations. Nobody waits for them any more, and what they would post is
     /// for executions that are lost.
     pub async fn delete_old_jobs(&self) {
         let jobs: Api<Job> = self.cluster.api();
-        let selector = format!("{MANAGED_BY}={PICOFAAS},{BOOT},{BOOT}!={}", self.cluster.boot);
+        let selector =
+            format!("{MANAGED_BY}={PICOFAAS},{INCARNATION},{INCARNATION}!={}", self.cluster.incarnation);
         let old = ListParams::default().labels(&selector);
         let mut said = false;
         loop {

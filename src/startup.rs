@@ -1,4 +1,4 @@
-//! Puts the threads together, and takes them apart in order.
+//! Puts the threads together.
 
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
@@ -28,11 +27,11 @@ use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::hot::rings::{Capacity, Rings};
 use crate::hot::scheduler::Scheduler;
 use crate::hot::thread as scheduler_thread;
-use crate::id::{Entropy, boot_number};
-use crate::mailbox::{Errand, Letter, Mailbox, Post, mailbox, question};
+use crate::id::{Entropy, incarnation_at};
+use crate::mailbox::{Errand, Mailbox, Post, mailbox};
 use crate::management;
 
-/// What a thread is for; told to [`ThreadHook`] on the thread itself.
+/// The role of a thread; told to [`ThreadHook`] on the thread itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Serves clients.
@@ -44,28 +43,23 @@ pub enum Role {
 /// Called first on each thread, e.g. by a test that counts what the thread allocates.
 pub type ThreadHook = fn(Role);
 
-/// How long instances may take to stop at the end, beyond their own time for it.
-const STOP_MARGIN: Duration = Duration::from_secs(2);
-/// How often it is looked whether everything has ended.
-const LOOK: Duration = Duration::from_millis(2);
-
-/// The whole control plane, running. Lives on the control thread.
-pub struct Running {
+/// The whole control plane. Lives on the control thread.
+pub struct ControlPlane {
     /// The control thread's world.
     pub control: Rc<Control>,
-    /// Where clients call.
+    /// Address that clients call.
     pub address: SocketAddr,
-    /// Where operators call.
+    /// Address that operators call.
     pub management_address: SocketAddr,
-    /// Where processes of `JOB` functions call.
+    /// Address that processes of `JOB` functions call.
     pub runtime_address: SocketAddr,
-    gateways: Vec<JoinHandle<std::io::Result<()>>>,
-    scheduler: JoinHandle<()>,
-    stop_scheduler: Arc<AtomicBool>,
+    pub(crate) gateways: Vec<JoinHandle<std::io::Result<()>>>,
+    pub(crate) scheduler: JoinHandle<()>,
+    pub(crate) stop_scheduler: Arc<AtomicBool>,
     _sockets: SocketFolder,
 }
 
-/// Where the sockets of instances live; removed on drop where it was made for this process, so
+/// The folder of the instances' sockets; removed on drop where it was made for this process, so
 /// that a start that fails leaves nothing behind either.
 struct SocketFolder {
     path: PathBuf,
@@ -77,7 +71,7 @@ struct SocketFolder {
 ///
 /// # Errors
 /// With the name of the flag that has to change.
-pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Result<Running> {
+pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Result<ControlPlane> {
     let settings = Arc::new(settings);
     let flags = &settings.flags;
     raise_open_files(flags.max_connections);
@@ -108,11 +102,11 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     let children = Children::adopt().context("this process cannot be made a subreaper")?;
 
     let clock = Clock::start();
-    let boot = boot_number(clock.unix(0));
+    let incarnation = incarnation_at(clock.unix(0));
     let logs = LogStore::new(clock, Bounds::of(&settings));
     // What pods write is in their own logs already, and goes on to none of ours.
     let cluster = if in_cluster {
-        Some(Cluster::connect(flags, boot, runtime_address, logs.keeping_only()).await?)
+        Some(Cluster::connect(flags, incarnation, runtime_address, logs.keeping_only()).await?)
     } else {
         None
     };
@@ -141,7 +135,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
             rings: rings.clone(),
             clock,
             settings: settings.clone(),
-            boot,
+            incarnation,
             listener,
             runtime_listener: runtime_listener.take(),
             letters,
@@ -184,7 +178,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
             std::process::abort();
         }
     });
-    Ok(Running {
+    Ok(ControlPlane {
         control,
         address,
         management_address,
@@ -194,87 +188,6 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         stop_scheduler,
         _sockets: sockets,
     })
-}
-
-/// Treatment of promised results that were not read yet when the control plane stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnreadResults {
-    /// Wait for their readers.
-    Await,
-    /// Drop them.
-    Drop,
-}
-
-impl Running {
-    /// Stops in order: no new invocations, then the end of those accepted (at most `patience`),
-    /// then the gateways, the scheduler and the instances. Answers whether everything accepted
-    /// came to its end in time.
-    ///
-    /// # Errors
-    /// Where a thread had failed.
-    pub async fn stop(self, patience: Duration, unread: UnreadResults) -> anyhow::Result<bool> {
-        let control = &self.control;
-        control.draining.set(true);
-        control.logs.finish();
-        for gateway in &control.gateways {
-            let (done, awaited) = question();
-            if gateway.send(Letter::Drain { done }).await.is_ok() {
-                let _ = awaited.get().await;
-            }
-        }
-        let over = async {
-            while control.live() > 0 || (unread == UnreadResults::Await && control.unread() > 0) {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        let in_time = tokio::time::timeout(patience, over).await.is_ok();
-        if control.unread() > 0 {
-            tracing::warn!(results = control.unread(), "promised results were not read before the end");
-        }
-        // All finish at once, and none stops before every client of the others was answered.
-        let mut finishing = Vec::with_capacity(control.gateways.len());
-        for gateway in &control.gateways {
-            let (done, awaited) = question();
-            if gateway.send(Letter::Finish { done }).await.is_ok() {
-                finishing.push(awaited);
-            }
-        }
-        for awaited in finishing {
-            // `None` where the gateway has stopped, which is what is waited for.
-            let _ = awaited.get().await;
-        }
-        for gateway in &control.gateways {
-            let _ = gateway.send(Letter::Stop).await;
-        }
-        while self.gateways.iter().any(|gateway| !gateway.is_finished()) {
-            tokio::time::sleep(LOOK).await;
-        }
-        control.stop_instances();
-        let stop_patience = Duration::from_millis(control.settings.flags.stop_timeout_ms) + STOP_MARGIN;
-        let stopped = async {
-            while control.has_instances() {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        if tokio::time::timeout(stop_patience, stopped).await.is_err() {
-            tracing::warn!("some instances did not stop and are killed");
-        }
-        self.stop_scheduler.store(true, Ordering::Release);
-        while !self.scheduler.is_finished() {
-            control.rings.wake_scheduler();
-            control.rings.unpark();
-            tokio::time::sleep(LOOK).await;
-        }
-        for gateway in self.gateways {
-            gateway.join().map_err(|_| anyhow!("a gateway panicked"))?.context("a gateway failed")?;
-        }
-        self.scheduler.join().map_err(|_| anyhow!("the scheduler panicked"))?;
-        control.context.close().await;
-        if let Some(resources) = &control.resources {
-            resources.release().await;
-        }
-        Ok(in_time)
-    }
 }
 
 /// Raises the limit of open files, and says so where clients alone can use up what there is.
@@ -290,7 +203,7 @@ fn raise_open_files(connections: usize) {
     }
 }
 
-/// How a process of this machine reaches a listener, which may listen on every address.
+/// The address at which a process of this machine reaches a listener, which may listen on every address.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,0 +1,112 @@
+//! Takes the threads apart in order.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+
+use crate::control::Control;
+use crate::mailbox::{Letter, question};
+use crate::startup::ControlPlane;
+
+/// Time that instances may take to stop at the end, beyond their own.
+const STOP_MARGIN: Duration = Duration::from_secs(2);
+/// Period of the looks whether everything has ended.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Treatment of promised results that were not read yet when the control plane stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreadResults {
+    /// Wait for their readers.
+    Await,
+    /// Drop them.
+    Drop,
+}
+
+impl ControlPlane {
+    /// Stops in order: no new invocations, then the end of those accepted (at most `patience`),
+    /// then the gateways, the scheduler and the instances. Answers whether everything accepted
+    /// came to its end in time.
+    ///
+    /// # Errors
+    /// Where a thread had failed.
+    pub async fn stop(self, patience: Duration, unread: UnreadResults) -> anyhow::Result<bool> {
+        let control = &self.control;
+        let in_time = drain(control, patience, unread).await;
+        finish_gateways(control).await;
+        while self.gateways.iter().any(|gateway| !gateway.is_finished()) {
+            tokio::time::sleep(LOOK).await;
+        }
+        stop_instances(control).await;
+        self.stop_scheduler.store(true, Ordering::Release);
+        while !self.scheduler.is_finished() {
+            control.rings.wake_scheduler();
+            control.rings.unpark();
+            tokio::time::sleep(LOOK).await;
+        }
+        for gateway in self.gateways {
+            gateway.join().map_err(|_| anyhow!("a gateway panicked"))?.context("a gateway failed")?;
+        }
+        self.scheduler.join().map_err(|_| anyhow!("the scheduler panicked"))?;
+        control.context.close().await;
+        if let Some(resources) = &control.resources {
+            resources.release().await;
+        }
+        Ok(in_time)
+    }
+}
+
+/// Refuses new invocations and waits for the end of those accepted. Answers whether it came in time.
+async fn drain(control: &Control, patience: Duration, unread: UnreadResults) -> bool {
+    control.draining.set(true);
+    control.logs.finish();
+    for gateway in &control.gateways {
+        let (done, awaited) = question();
+        if gateway.send(Letter::Drain { done }).await.is_ok() {
+            let _ = awaited.get().await;
+        }
+    }
+    let over = async {
+        while control.live() > 0 || (unread == UnreadResults::Await && control.unread() > 0) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let in_time = tokio::time::timeout(patience, over).await.is_ok();
+    if control.unread() > 0 {
+        tracing::warn!(results = control.unread(), "promised results were not read before the end");
+    }
+    in_time
+}
+
+/// Ends what is left, answers the clients that wait, and has every gateway stop.
+async fn finish_gateways(control: &Control) {
+    // All finish at once, and none stops before every client of the others was answered.
+    let mut finishing = Vec::with_capacity(control.gateways.len());
+    for gateway in &control.gateways {
+        let (done, awaited) = question();
+        if gateway.send(Letter::Finish { done }).await.is_ok() {
+            finishing.push(awaited);
+        }
+    }
+    for awaited in finishing {
+        // `None` where the gateway has stopped, which is what is waited for.
+        let _ = awaited.get().await;
+    }
+    for gateway in &control.gateways {
+        let _ = gateway.send(Letter::Stop).await;
+    }
+}
+
+/// Stops the instances, and waits as long for them as they may take.
+async fn stop_instances(control: &Control) {
+    control.stop_instances();
+    let patience = Duration::from_millis(control.settings.flags.stop_timeout_ms) + STOP_MARGIN;
+    let stopped = async {
+        while control.has_instances() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(patience, stopped).await.is_err() {
+        tracing::warn!("some instances did not stop and are killed");
+    }
+}
