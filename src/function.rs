@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use crate::backend::exit::Exit;
 use crate::hot::function_queue::FunctionQueue;
 use crate::hot::message::LaneIndex;
-use crate::metrics::Meters;
+use crate::metrics::MetricsByGateway;
 use crate::registry::FunctionSpec;
 
 /// Where an instance listens.
@@ -91,7 +91,7 @@ impl std::fmt::Display for Trouble {
 /// | `addresses` | control, before it tells the scheduler of the instance | gateways, at a grant | `ArcSwapOption` |
 /// | `endings` | control, as soon as it knows | gateways whose connection to an instance was lost | `ArcSwapOption` |
 /// | `trouble` | control | gateways when they must explain, reads of the function | `ArcSwapOption` |
-/// | `meters` | each gateway its own | scrapes | relaxed counts |
+/// | `metrics` | each gateway its own | scrapes | relaxed counts |
 /// | `queue` | see [`FunctionQueue`] | | |
 #[derive(Debug)]
 pub struct Function {
@@ -111,7 +111,7 @@ pub struct Function {
     /// How the last instance that crashed did, by its place.
     pub endings: Box<[ArcSwapOption<Ending>]>,
     /// What is counted of it, over all versions.
-    pub meters: Arc<Meters>,
+    pub metrics: Arc<MetricsByGateway>,
     /// Why no instance could be started or reached.
     pub trouble: Arc<ArcSwapOption<Trouble>>,
 }

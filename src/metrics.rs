@@ -1,28 +1,28 @@
-//! What is counted of a function: plain numbers of one writer each, merged at scrape.
+//! Metrics: counters and histograms of one writer each, merged at scrape.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Nanos;
 
-/// A number that one thread counts up and others read.
+/// A counter that one thread counts up and others read.
 ///
 /// With one writer, a load and a store are enough; a locked add costs several times as much.
 #[derive(Debug, Default)]
-pub struct Count(AtomicU64);
+pub struct CounterCell(AtomicU64);
 
-impl Count {
-    /// One more. Only the thread that owns the meter calls this.
+impl CounterCell {
+    /// Adds one. Only the thread that owns the cell calls this.
     pub fn add_one(&self) {
         self.add(1);
     }
 
-    /// `n` more. Only the thread that owns the meter calls this.
+    /// Adds `n`. Only the thread that owns the cell calls this.
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
-    /// How many so far.
+    /// The count so far.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -80,25 +80,25 @@ pub const TICK_BUCKETS_NS: [Nanos; 19] = [
     100_000_000,
 ];
 
-/// The numbers of a histogram.
+/// The buckets and the sum of a histogram.
 #[derive(Debug)]
-pub struct Cells<const CELLS: usize = { BUCKETS_NS.len() + 1 }> {
+pub struct HistogramCells<const CELLS: usize = { BUCKETS_NS.len() + 1 }> {
     /// Observations per bucket, not cumulative; the last one is above every bound.
-    pub counts: [Count; CELLS],
+    pub counts: [CounterCell; CELLS],
     /// Sum of all observations.
-    pub sum_ns: Count,
+    pub sum_ns: CounterCell,
 }
 
-/// How long passes of the scheduler took.
-pub type TickCells = Cells<{ TICK_BUCKETS_NS.len() + 1 }>;
+/// The histogram of durations of the scheduler's passes.
+pub type TickHistogramCells = HistogramCells<{ TICK_BUCKETS_NS.len() + 1 }>;
 
-impl<const CELLS: usize> Default for Cells<CELLS> {
+impl<const CELLS: usize> Default for HistogramCells<CELLS> {
     fn default() -> Self {
-        Self { counts: std::array::from_fn(|_| Count::default()), sum_ns: Count::default() }
+        Self { counts: std::array::from_fn(|_| CounterCell::default()), sum_ns: CounterCell::default() }
     }
 }
 
-impl<const CELLS: usize> Cells<CELLS> {
+impl<const CELLS: usize> HistogramCells<CELLS> {
     /// Counts one duration in the first bucket whose bound it does not exceed. `bounds` are one fewer
     /// than the cells, and the same at each call. Only the thread that owns the cells calls this.
     pub fn observe(&self, bounds: &[Nanos], ns: Nanos) {
@@ -110,22 +110,22 @@ impl<const CELLS: usize> Cells<CELLS> {
 
 /// A histogram of durations that takes memory at its first use.
 #[derive(Debug, Default)]
-pub struct Histogram(OnceLock<Box<Cells>>);
+pub struct Histogram(OnceLock<Box<HistogramCells>>);
 
 impl Histogram {
-    /// Counts one duration. Only the thread that owns the meter calls this.
+    /// Counts one duration. Only the thread that owns the histogram calls this.
     pub fn observe(&self, ns: Nanos) {
         self.0.get_or_init(Box::default).observe(&BUCKETS_NS, ns);
     }
 
     /// The numbers, where there are any.
     #[must_use]
-    pub fn cells(&self) -> Option<&Cells> {
+    pub fn cells(&self) -> Option<&HistogramCells> {
         self.0.get().map(Box::as_ref)
     }
 }
 
-/// Why an invocation was refused at admission.
+/// The reason of a refusal at admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectReason {
     /// No queue credit.
@@ -143,7 +143,7 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    /// All of them, in the order of [`Meter::rejected`].
+    /// All of them, in the order of [`FunctionMetrics::rejected`].
     pub const ALL: [RejectReason; 6] = [
         RejectReason::QueueFull,
         RejectReason::ExecutionsFull,
@@ -167,29 +167,29 @@ impl RejectReason {
     }
 }
 
-/// What one gateway counts of one function. Written by that gateway, read at scrape.
+/// The metrics of one function on one gateway. Written by that gateway, read at scrape.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub struct FunctionMetrics {
     /// Admitted: every one of them ends in exactly one of the next four.
-    pub enqueued: Count,
+    pub enqueued: CounterCell,
     /// Ended well.
-    pub success: Count,
+    pub success: CounterCell,
     /// Ended as an error, the function's 4xx included.
-    pub error: Count,
+    pub error: CounterCell,
     /// Ended by a deadline.
-    pub timeout: Count,
+    pub timeout: CounterCell,
     /// Ended because nobody wanted it any more.
-    pub cancelled: Count,
+    pub cancelled: CounterCell,
     /// Attempts sent to an instance.
-    pub dispatched: Count,
+    pub dispatched: CounterCell,
     /// Attempts after the first.
-    pub retries: Count,
+    pub retries: CounterCell,
     /// Refused, by [`RejectReason`].
-    pub rejected: [Count; RejectReason::ALL.len()],
+    pub rejected: [CounterCell; RejectReason::ALL.len()],
     /// Answers that were the first of their instance.
-    pub cold_starts: Count,
+    pub cold_starts: CounterCell,
     /// Answers that came after the execution had ended.
-    pub late_results: Count,
+    pub late_results: CounterCell,
     /// From admission to the end.
     pub latency: Histogram,
     /// From admission to the first dispatch.
@@ -198,25 +198,25 @@ pub struct Meter {
     pub execution: Histogram,
     /// Latency less execution.
     pub overhead: Histogram,
-    /// What a cold start took, as the instance said.
+    /// Duration of a cold start, as the instance said.
     pub cold_start: Histogram,
 }
 
-/// All meters of one function; they outlive its versions.
+/// The metrics of one function, by gateway; they outlive its versions.
 #[derive(Debug)]
-pub struct Meters(pub Box<[Meter]>);
+pub struct MetricsByGateway(pub Box<[FunctionMetrics]>);
 
-impl Meters {
-    /// One meter per gateway.
+impl MetricsByGateway {
+    /// Zeros for each gateway.
     #[must_use]
     pub fn new(gateways: usize) -> Self {
-        Self((0..gateways).map(|_| Meter::default()).collect())
+        Self((0..gateways).map(|_| FunctionMetrics::default()).collect())
     }
 
-    /// Sum of one count over the gateways.
+    /// Sum of one counter over the gateways.
     #[must_use]
-    pub fn sum(&self, count: impl Fn(&Meter) -> &Count) -> u64 {
-        self.0.iter().map(|meter| count(meter).get()).sum()
+    pub fn sum(&self, count: impl Fn(&FunctionMetrics) -> &CounterCell) -> u64 {
+        self.0.iter().map(|metrics| count(metrics).get()).sum()
     }
 }
 
@@ -232,7 +232,7 @@ mod tests {
             histogram.observe(ns);
         }
         let cells = histogram.cells().expect("used");
-        let counts: Vec<u64> = cells.counts.iter().map(Count::get).collect();
+        let counts: Vec<u64> = cells.counts.iter().map(CounterCell::get).collect();
         assert_eq!((counts[0], counts[1], counts[22], counts[23]), (2, 1, 1, 1));
     }
 }

@@ -28,7 +28,7 @@ use crate::hot::function_queue::FunctionQueue;
 use crate::hot::lane::{Lane, LaneLimits};
 use crate::hot::message::{LaneIndex, Order};
 use crate::mailbox::{Letter, question};
-use crate::metrics::Meters;
+use crate::metrics::MetricsByGateway;
 use crate::registry::{ExecutionMode, FieldError, FunctionSpec};
 
 /// How often it is looked whether the first instance of a new version is ready.
@@ -57,8 +57,8 @@ impl Control {
         let _turn = self.turn.lock().await;
         let name = spec.name.to_string();
         condition(self.functions.borrow().get(&name))?;
-        let meters = self.functions.borrow().get(&name).map(|registered| registered.meters.clone());
-        let is_new = meters.is_none();
+        let metrics = self.functions.borrow().get(&name).map(|registered| registered.metrics.clone());
+        let is_new = metrics.is_none();
         self.check_room(&spec)?;
         let queue_slots = self.check_queue_slots(&spec)?;
         let lane = self.free_lanes.borrow_mut().pop().ok_or_else(|| {
@@ -68,9 +68,9 @@ impl Control {
             )
             .retry_after(1)
         })?;
-        let meters = meters.unwrap_or_else(|| Arc::new(Meters::new(self.gateways.len())));
+        let metrics = metrics.unwrap_or_else(|| Arc::new(MetricsByGateway::new(self.gateways.len())));
         self.queue_slots.set(queue_slots);
-        let function = Arc::new(version(spec, lane, meters.clone()));
+        let function = Arc::new(version(spec, lane, metrics.clone()));
 
         if is_new {
             self.logs.created(&name);
@@ -84,7 +84,7 @@ impl Control {
                 rollout.abort();
             }
             let serving = before.as_ref().and_then(|registered| registered.serving);
-            let registered = Registered { wanted: function.clone(), serving, rollout: None, meters };
+            let registered = Registered { wanted: function.clone(), serving, rollout: None, metrics };
             functions.insert(name.clone(), registered);
             before
         };
@@ -316,7 +316,7 @@ impl Control {
 
 /// A version of a function that no thread knows yet.
 #[must_use]
-pub fn version(spec: FunctionSpec, lane: LaneIndex, meters: Arc<Meters>) -> Function {
+pub fn version(spec: FunctionSpec, lane: LaneIndex, metrics: Arc<MetricsByGateway>) -> Function {
     let places = usize::from(places(&spec));
     Function {
         etag: spec.etag(),
@@ -326,7 +326,7 @@ pub fn version(spec: FunctionSpec, lane: LaneIndex, meters: Arc<Meters>) -> Func
         queue: Arc::new(FunctionQueue::new(spec.queue_size)),
         addresses: (0..places).map(|_| ArcSwapOption::empty()).collect(),
         endings: (0..places).map(|_| ArcSwapOption::empty()).collect(),
-        meters,
+        metrics,
         trouble: Arc::new(ArcSwapOption::empty()),
         spec,
     }

@@ -34,7 +34,7 @@ use crate::function::Function;
 use crate::hot::message::LaneIndex;
 use crate::hot::rings::Rings;
 use crate::mailbox::{Letter, Post};
-use crate::metrics::Meters;
+use crate::metrics::MetricsByGateway;
 
 use logs::store::LogStore;
 use resources::Resources;
@@ -52,7 +52,7 @@ pub struct Registered {
     /// The change that is under way.
     pub rollout: Option<tokio::task::AbortHandle>,
     /// Counted over all versions.
-    pub meters: Arc<Meters>,
+    pub metrics: Arc<MetricsByGateway>,
 }
 
 /// One lane, from its opening until nothing of it is left.

@@ -161,7 +161,7 @@ impl Gateway {
         let admitted = parts.extensions.get().map_or_else(|| self.clock.now(), |Arrived(admitted)| *admitted);
         let entry = self.resolve(name)?;
         let refused = |(reason, error): (RejectReason, ApiError)| {
-            self.meter(&entry).rejected[reason as usize].add_one();
+            self.metrics(&entry).rejected[reason as usize].add_one();
             error
         };
         let request = self.check(headers, body).await.map_err(refused)?;
@@ -175,7 +175,7 @@ impl Gateway {
         // push of the ticket nothing is awaited, so the queue that is found now is still used.
         let entry = self.resolve(name)?;
         let refused = |(reason, error): (RejectReason, ApiError)| {
-            self.meter(&entry).rejected[reason as usize].add_one();
+            self.metrics(&entry).rejected[reason as usize].add_one();
             error
         };
         self.check_draining().map_err(refused)?;
@@ -312,7 +312,7 @@ impl Gateway {
             execution.entry.clone()
         });
         let Some(entry) = entry else { return };
-        self.meter(&entry).enqueued.add_one();
+        self.metrics(&entry).enqueued.add_one();
         self.publish_gauges();
         match entry.function.queue.push(ticket) {
             Ok(true) => {

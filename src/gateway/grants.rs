@@ -53,19 +53,19 @@ impl Gateway {
         store.queued -= 1;
         store.running += 1;
         store.reassign(ticket, &entry);
-        let meter = self.meter(&entry);
-        meter.dispatched.add_one();
+        let metrics = self.metrics(&entry);
+        metrics.dispatched.add_one();
         if let Some(execution) = store.get_mut(ticket) {
             if execution.first_granted == 0 {
                 execution.first_granted = now;
-                meter.queue_wait.observe(now.saturating_sub(execution.timestamps.admitted));
+                metrics.queue_wait.observe(now.saturating_sub(execution.timestamps.admitted));
                 if execution.run_budget > 0 {
                     // From here on it has its time to run; the scheduler does the same.
                     execution.deadline = now + execution.run_budget;
                 }
             }
             if attempt > 1 && attempt > execution.attempt {
-                meter.retries.add_one();
+                metrics.retries.add_one();
             }
             execution.stage = Stage::Running;
             execution.attempt = attempt;
@@ -158,16 +158,16 @@ impl Gateway {
             execution.timestamps.answered = answered;
             execution.cold_start |= cold_start;
             if cold_start {
-                let meter = self.meter(&execution.entry);
-                meter.cold_starts.add_one();
+                let metrics = self.metrics(&execution.entry);
+                metrics.cold_starts.add_one();
                 if let Some(ns) = init_ns {
-                    meter.cold_start.observe(ns);
+                    metrics.cold_start.observe(ns);
                 }
             }
             Some(running)
         });
         let Some(Some(running)) = running else {
-            self.with_execution(ticket, |execution| self.meter(&execution.entry).late_results.add_one());
+            self.with_execution(ticket, |execution| self.metrics(&execution.entry).late_results.add_one());
             return None;
         };
         let how = match outcome {
@@ -244,20 +244,20 @@ impl Gateway {
         drop(store);
 
         entry.drain.count(now);
-        let meter = self.meter(&entry);
+        let metrics = self.metrics(&entry);
         match status {
-            Status::Success => &meter.success,
-            Status::Error => &meter.error,
-            Status::Timeout => &meter.timeout,
-            Status::Cancelled => &meter.cancelled,
+            Status::Success => &metrics.success,
+            Status::Error => &metrics.error,
+            Status::Timeout => &metrics.timeout,
+            Status::Cancelled => &metrics.cancelled,
         }
         .add_one();
         let latency = now.saturating_sub(timestamps.admitted);
-        meter.latency.observe(latency);
+        metrics.latency.observe(latency);
         if timestamps.answered > 0 && timestamps.written > 0 {
             let execution_ns = timestamps.answered.saturating_sub(timestamps.written);
-            meter.execution.observe(execution_ns);
-            meter.overhead.observe(latency.saturating_sub(execution_ns));
+            metrics.execution.observe(execution_ns);
+            metrics.overhead.observe(latency.saturating_sub(execution_ns));
         }
         self.publish_gauges();
         wakers.for_each(std::task::Waker::wake);

@@ -186,7 +186,7 @@ impl Gateway {
             } else {
                 return None;
             };
-            self.meter(&execution.entry).late_results.add_one();
+            self.metrics(&execution.entry).late_results.add_one();
             Some(error)
         });
         match error {

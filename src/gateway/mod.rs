@@ -68,7 +68,7 @@ use crate::hot::rings::{GatewayRings, Rings};
 use crate::hot::ticket::Ticket;
 use crate::id::{ExecutionId, Token};
 use crate::mailbox::{Errand, Letter, Post};
-use crate::metrics::Meter;
+use crate::metrics::FunctionMetrics;
 
 use body::Reading;
 use execution::Execution;
@@ -204,10 +204,10 @@ impl Gateway {
         entry.drain.seconds_for(entry.function.queue.depth().div_ceil(self.settings.gateways))
     }
 
-    /// This gateway's meter of a function.
+    /// This gateway's metrics of a function.
     #[must_use]
-    pub fn meter<'a>(&self, entry: &'a FunctionEntry) -> &'a Meter {
-        &entry.function.meters.0[self.index]
+    pub fn metrics<'a>(&self, entry: &'a FunctionEntry) -> &'a FunctionMetrics {
+        &entry.function.metrics.0[self.index]
     }
 
     /// The public name of a ticket's execution.

@@ -399,7 +399,7 @@ mod tests {
     use crate::gateway::execution::{Stage, Status, Trace};
     use crate::gateway::idempotency::IdempotencyKey;
     use crate::hot::function_queue::FunctionQueue;
-    use crate::metrics::Meters;
+    use crate::metrics::MetricsByGateway;
     use crate::registry::parse_function;
 
     const RETENTION: Nanos = 1000;
@@ -414,7 +414,7 @@ mod tests {
             queue: Arc::new(FunctionQueue::new(1)),
             addresses: Box::default(),
             endings: Box::default(),
-            meters: Arc::new(Meters::new(1)),
+            metrics: Arc::new(MetricsByGateway::new(1)),
             trouble: Arc::new(ArcSwapOption::empty()),
             spec,
         };

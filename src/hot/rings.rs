@@ -15,7 +15,7 @@ use super::message::{Event, Grant, LaneIndex, Notice, Order};
 use super::scheduler::{Pass, Scheduler};
 use super::ticket::Ticket;
 use crate::clock::Nanos;
-use crate::metrics::{TICK_BUCKETS_NS, TickCells};
+use crate::metrics::{TICK_BUCKETS_NS, TickHistogramCells};
 
 /// Sizes of every table and ring; fixed at start.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,7 @@ pub struct Rings {
     /// ordered (`Release` and `Acquire`).
     pub obeyed: AtomicU64,
     /// How long those ticks took that had something to do; written by the scheduler's owner.
-    pub tick_times: CachePadded<TickCells>,
+    pub tick_times: CachePadded<TickHistogramCells>,
     /// The functions of a cluster were not read yet, so one that is not known may be there. Written by control
     /// (`Release`) when each is known to every gateway, and read by gateways (`Acquire`) for a name they do not
     /// know.

@@ -14,7 +14,9 @@ use prometheus::{Encoder, TextEncoder};
 
 use crate::clock::Nanos;
 use crate::control::{Control, Registered};
-use crate::metrics::{BUCKETS_NS, Cells, Count, Meter, RejectReason, TICK_BUCKETS_NS};
+use crate::metrics::{
+    BUCKETS_NS, CounterCell, FunctionMetrics, HistogramCells, RejectReason, TICK_BUCKETS_NS,
+};
 
 /// Everything there is to scrape, as text.
 #[must_use]
@@ -85,10 +87,10 @@ impl Exposition {
     }
 }
 
-type CountOf = fn(&Meter) -> &Count;
-type HistogramOf = fn(&Meter) -> &crate::metrics::Histogram;
+type CounterOf = fn(&FunctionMetrics) -> &CounterCell;
+type HistogramOf = fn(&FunctionMetrics) -> &crate::metrics::Histogram;
 
-const COUNTERS: [(&str, &str, CountOf); 8] = [
+const COUNTERS: [(&str, &str, CounterOf); 8] = [
     ("enqueued_total", "Executions admitted; each ends as success, error, timeout or cancelled", |m| {
         &m.enqueued
     }),
@@ -148,12 +150,12 @@ fn functions(control: &Control, exposition: &mut Exposition) {
     };
     for (name, help, count) in COUNTERS {
         let metrics = |function: &str, registered: &Registered| {
-            vec![counter(vec![label("function", function)], registered.meters.sum(count) as f64)]
+            vec![counter(vec![label("function", function)], registered.metrics.sum(count) as f64)]
         };
         push(name, help, MetricType::COUNTER, &metrics);
     }
     let late = |function: &str, registered: &Registered| {
-        vec![counter(vec![label("function", function)], registered.meters.sum(|m| &m.late_results) as f64)]
+        vec![counter(vec![label("function", function)], registered.metrics.sum(|m| &m.late_results) as f64)]
     };
     push("late_results_total", "Answers that came after the end", MetricType::COUNTER, &late);
     let rejected = |function: &str, registered: &Registered| {
@@ -161,15 +163,15 @@ fn functions(control: &Control, exposition: &mut Exposition) {
             .iter()
             .map(|reason| {
                 let labels = vec![label("function", function), label("reason", reason.as_str())];
-                counter(labels, registered.meters.sum(|m| &m.rejected[*reason as usize]) as f64)
+                counter(labels, registered.metrics.sum(|m| &m.rejected[*reason as usize]) as f64)
             })
             .collect()
     };
     push("rejected_total", "Invocations refused at admission", MetricType::COUNTER, &rejected);
     for (name, help, histogram) in HISTOGRAMS {
         let metrics = |function: &str, registered: &Registered| {
-            let cells: Vec<&Cells> =
-                registered.meters.0.iter().filter_map(|m| histogram(m).cells()).collect();
+            let cells: Vec<&HistogramCells> =
+                registered.metrics.0.iter().filter_map(|m| histogram(m).cells()).collect();
             let labels = vec![label("function", function)];
             if cells.is_empty() { Vec::new() } else { vec![merged(labels, &BUCKETS_NS, &cells)] }
         };
@@ -227,7 +229,11 @@ fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
     metric
 }
 
-fn merged<const CELLS: usize>(labels: Vec<LabelPair>, bounds: &[Nanos], cells: &[&Cells<CELLS>]) -> Metric {
+fn merged<const CELLS: usize>(
+    labels: Vec<LabelPair>,
+    bounds: &[Nanos],
+    cells: &[&HistogramCells<CELLS>],
+) -> Metric {
     let mut histogram = Histogram::default();
     let mut total = 0;
     let mut buckets = Vec::with_capacity(bounds.len());

@@ -19,7 +19,7 @@ use picofaas::hot::message::{InstanceKey, LaneIndex, Order};
 use picofaas::hot::rings::{Capacity, Rings};
 use picofaas::hot::scheduler::Scheduler;
 use picofaas::mailbox::{Errand, Mailbox, mailbox};
-use picofaas::metrics::Meters;
+use picofaas::metrics::MetricsByGateway;
 use picofaas::registry::parse_function;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::LocalRuntime;
@@ -68,8 +68,11 @@ impl World {
         let (post, _) = mailbox();
         let (control, errands) = mailbox();
         let gateway = Gateway::new(0, rings.clone(), Clock::start(), settings, 1, vec![post], control);
-        let function =
-            Arc::new(version(parse_function(spec.as_bytes()).unwrap(), LANE, Arc::new(Meters::new(1))));
+        let function = Arc::new(version(
+            parse_function(spec.as_bytes()).unwrap(),
+            LANE,
+            Arc::new(MetricsByGateway::new(1)),
+        ));
         gateway.learn(function.clone(), Rc::default());
         gateway.publish(FUNCTION.to_owned(), LANE);
         let instance = InstanceKey { lane: LANE, place: 0, generation: 1 };
