@@ -65,7 +65,7 @@ pub async fn run(gateway: Rc<Gateway>, entry: Rc<FunctionEntry>, ticket: Ticket,
             None => excuse(&error),
         },
     };
-    gateway.attempt_ended(ticket, result);
+    gateway.complete_exchange(ticket, result);
 }
 
 /// Writes the request on a pooled connection, or a new one, and reads the answer; with when that was

@@ -65,7 +65,7 @@ async fn run(
     // Where control has stopped, `ended` is dropped and `end` says so.
     let _ = gateway.control.send(Errand::Start(start)).await;
     let how = watch(&gateway, ticket, signal, kill, end).await;
-    gateway.attempt_closed(ticket, how);
+    gateway.close_attempt(ticket, how);
 }
 
 /// Waits for the attempt's result and for the end of its process, whichever comes first.
@@ -90,7 +90,7 @@ async fn watch(
                 Some(told) => told,
                 None => match fail(gateway, ticket, end) {
                     Some(how) => return how,
-                    // Settled by somebody else, so the signal has been sent.
+                    // Completed by somebody else, so the signal has been sent.
                     None => signal.await,
                 },
             };
@@ -112,9 +112,9 @@ async fn watch(
             end.await;
             how
         }
-        // The execution holds the other end for as long as the attempt is not settled.
+        // The execution holds the other end for as long as the attempt is not completed.
         None => {
-            debug_assert!(false, "an attempt was settled without a signal");
+            debug_assert!(false, "an attempt was completed without a signal");
             kill.send(Kill::Unwanted);
             end.await;
             Ended::Done
@@ -123,7 +123,7 @@ async fn watch(
 }
 
 /// The process is gone and has posted nothing: a failed attempt. Answers what the scheduler is to be
-/// told, where the attempt was not settled before.
+/// told, where the attempt was not completed before.
 fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Option<Ended> {
     let error = ExecutionError::new(end.code, end.reason);
     let now = gateway.clock.now();
@@ -136,7 +136,7 @@ fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Option<Ended> {
         _ => Outcome::Failed(error),
     };
     let result = AttemptResult { outcome, cold_start: false, init_ns: None, answered: 0 };
-    gateway.settle(ticket, result).map(|(_, how)| how)
+    gateway.complete(ticket, result).map(|(_, how)| how)
 }
 
 impl JobEnd {

@@ -1,4 +1,5 @@
-//! The first two verbs: a request becomes an execution, and its ticket goes on the ring.
+//! `admit`, `enqueue` and `reply`: a request becomes an execution, its ticket goes on the ring, and in the
+//! end the client is answered.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -75,12 +76,18 @@ impl Gateway {
         self.enqueue(ticket);
         let mut waiting = waiting;
         (&mut waiting).await;
-        let answer = self.with_execution(ticket, |execution| {
+        let reply = self.reply(ticket);
+        drop(waiting);
+        reply
+    }
+
+    /// Builds the answer of a terminal execution for the client that waited for it.
+    fn reply(&self, ticket: Ticket) -> Response<Body> {
+        let reply = self.with_execution(ticket, |execution| {
             execution.timestamps.replied = self.clock.now();
             reply::invocation(self.id(ticket, execution), execution)
         });
-        drop(waiting);
-        answer.unwrap_or_else(lost)
+        reply.unwrap_or_else(lost)
     }
 
     /// Has the gateway that its key belongs to take a request.
@@ -327,7 +334,7 @@ impl Gateway {
                     ErrorCode::Internal,
                     "the queue had no place for a credit that it gave",
                 );
-                self.finish(ticket, Status::Error, Some(Box::new(error)));
+                self.make_terminal(ticket, Status::Error, Some(Box::new(error)));
             }
         }
         self.poke();

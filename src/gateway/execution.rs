@@ -199,7 +199,7 @@ pub struct Execution {
     pub first_granted: Nanos,
     /// See [`Stamps`].
     pub timestamps: Timestamps,
-    /// The running attempt. Whoever takes it out settles how the attempt ended.
+    /// The running attempt. Taken out by whoever completes or stops the attempt.
     pub running_attempt: Option<RunningAttempt>,
     /// What the processes of its attempts prove themselves with, the last one's last (`JOB` only).
     pub tokens: Vec<Token>,

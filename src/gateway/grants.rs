@@ -1,4 +1,5 @@
-//! The middle verbs: what the scheduler grants is sent, and how it ends is settled here.
+//! `dispatch` and `complete`: a grant of the scheduler begins an attempt, and its result ends the execution
+//! or lets it wait for the next attempt.
 //!
 //! The gateway is the only one who makes an execution terminal, so it becomes so once. For
 //! every `Grant::Run` it answers one `Event::Ended`, also where the execution is over already.
@@ -26,7 +27,7 @@ impl Gateway {
             let mut told = false;
             while let Some(grant) = self.own_rings().grants.pop() {
                 told |= match grant {
-                    Grant::Run { ticket, instance, attempt } => self.start(ticket, instance, attempt),
+                    Grant::Run { ticket, instance, attempt } => self.dispatch(ticket, instance, attempt),
                     Grant::Abort { ticket } => self.abort(ticket),
                     Grant::End { ticket, why } => self.ended_by_scheduler(ticket, why),
                 };
@@ -38,8 +39,8 @@ impl Gateway {
         }
     }
 
-    /// Begins an attempt. Answers whether the scheduler was told something.
-    fn start(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, attempt: u8) -> bool {
+    /// Begins an attempt that was granted. Answers whether the scheduler was told something.
+    fn dispatch(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, attempt: u8) -> bool {
         let entry = self.lanes.borrow().get(&instance.lane).cloned();
         let now = self.clock.now();
         let mut store = self.store.borrow_mut();
@@ -130,28 +131,28 @@ impl Gateway {
             (ending(execution, why, now, with_lines), execution.error.take())
         });
         let Some(((status, error), last)) = ending else { return told };
-        self.finish(ticket, status, error.or(last));
+        self.make_terminal(ticket, status, error.or(last));
         told
     }
 
-    /// The exchange of an attempt is through: the end of the execution, or of this attempt only.
-    pub fn attempt_ended(self: &Rc<Self>, ticket: Ticket, result: AttemptResult) {
-        if let Some((_, how)) = self.settle(ticket, result) {
-            self.attempt_closed(ticket, how);
+    /// Completes an attempt whose exchange is through, and closes it.
+    pub fn complete_exchange(self: &Rc<Self>, ticket: Ticket, result: AttemptResult) {
+        if let Some((_, how)) = self.complete(ticket, result) {
+            self.close_attempt(ticket, how);
         }
     }
 
-    /// The connection of an attempt is closed or back in its pool, or its process is gone: its
+    /// Closes an attempt whose connection is closed or back in its pool, or whose process is gone: its
     /// permit is free.
-    pub fn attempt_closed(self: &Rc<Self>, ticket: Ticket, how: Ended) {
+    pub fn close_attempt(self: &Rc<Self>, ticket: Ticket, how: Ended) {
         self.tell(Event::Ended { ticket, how });
         self.poke();
     }
 
     /// Makes an attempt's outcome the execution's, or lets it wait for the next attempt. Answers
     /// what was under way and what the scheduler is to be told of it; `None` where the attempt
-    /// was settled before, and this comes too late.
-    pub fn settle(&self, ticket: Ticket, result: AttemptResult) -> Option<(RunningAttempt, Ended)> {
+    /// was completed before, and this comes too late.
+    pub fn complete(&self, ticket: Ticket, result: AttemptResult) -> Option<(RunningAttempt, Ended)> {
         let AttemptResult { outcome, cold_start, init_ns, answered } = result;
         let running = self.with_execution(ticket, |execution| {
             let running = execution.running_attempt.take()?;
@@ -176,7 +177,7 @@ impl Gateway {
                 Ended::Done
             }
             Outcome::Refused(error) => {
-                self.finish(ticket, Status::Error, Some(Box::new(error)));
+                self.make_terminal(ticket, Status::Error, Some(Box::new(error)));
                 Ended::Done
             }
             Outcome::Failed(error) => self.await_retry(ticket, error, Ended::Failed),
@@ -189,12 +190,12 @@ impl Gateway {
         let bytes = output.len();
         if self.store.borrow_mut().accommodate(ticket, bytes, &self.own_rings().signals) {
             self.with_execution(ticket, |execution| execution.output = output);
-            self.finish(ticket, Status::Success, None);
+            self.make_terminal(ticket, Status::Success, None);
         } else {
             let text = format!(
                 "the function succeeded, but there was no room to keep its output of {bytes} bytes (--reserved-output, --max-payload-bytes)"
             );
-            self.finish(
+            self.make_terminal(
                 ticket,
                 Status::Error,
                 Some(Box::new(ExecutionError::new(ErrorCode::RetentionFull, text))),
@@ -214,7 +215,7 @@ impl Gateway {
     }
 
     /// Makes an execution terminal, counts it, and wakes those who wait.
-    pub(super) fn finish(&self, ticket: Ticket, status: Status, error: Option<Box<ExecutionError>>) {
+    pub(super) fn make_terminal(&self, ticket: Ticket, status: Status, error: Option<Box<ExecutionError>>) {
         let now = self.clock.now();
         let mut store = self.store.borrow_mut();
         let Some(execution) = store.get_mut(ticket) else { return };
@@ -280,7 +281,7 @@ impl Gateway {
     /// Ends an execution because nobody wants it any more.
     pub(super) fn cancel(self: &Rc<Self>, ticket: Ticket, why: &'static str) {
         self.stop(ticket);
-        self.finish(
+        self.make_terminal(
             ticket,
             Status::Cancelled,
             Some(Box::new(ExecutionError::new(ErrorCode::Cancelled, why))),
@@ -310,7 +311,7 @@ impl Gateway {
                 ErrorCode::ShuttingDown,
                 "the control plane stopped before the execution had ended (--drain)",
             );
-            self.finish(*ticket, Status::Error, Some(Box::new(error)));
+            self.make_terminal(*ticket, Status::Error, Some(Box::new(error)));
         }
         self.poke();
         live.len()

@@ -1,7 +1,7 @@
 //! What the processes of `JOB` functions ask for and post, on the runtime listener.
 //!
 //! A process has a token, which is good for one attempt. It fetches its input, which makes the
-//! attempt's request written, and posts its result, which settles the attempt: whoever waits is
+//! attempt's request written, and posts its result, which completes the attempt: whoever waits is
 //! answered at the post and not at the process's end.
 
 use std::rc::Rc;
@@ -99,13 +99,13 @@ impl Gateway {
         headers: &HeaderMap,
         body: BodySource,
     ) -> Response<Body> {
-        match self.complete(id, headers, body).await {
+        match self.take_result(id, headers, body).await {
             Ok(()) => reply::no_content(),
             Err(error) => reply::error(&error),
         }
     }
 
-    async fn complete(
+    async fn take_result(
         self: &Rc<Self>,
         id: &str,
         headers: &HeaderMap,
@@ -130,7 +130,7 @@ impl Gateway {
             init_ns: init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS)),
             answered: self.clock.now(),
         };
-        if let Some((RunningAttempt::Process(signal), how)) = self.settle(execution_id.ticket, result) {
+        if let Some((RunningAttempt::Process(signal), how)) = self.complete(execution_id.ticket, result) {
             signal.send(JobSignal::Posted(how));
         }
         refused.map_or(Ok(()), Err)

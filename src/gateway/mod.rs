@@ -10,14 +10,14 @@
 //! | `cors` | what lets their browser hand an answer on |
 //! | `route` | a path becomes a call |
 //! | `calls` | a call is answered, or passed on to control |
-//! | `admit` | parse, validate, resolve, make an execution: then `enqueue` |
+//! | `admit` | `admit`, `enqueue`, `reply`: a request becomes an execution and is answered |
 //! | `body` | reading a request's body |
 //! | `json` | the one pass over what comes in and goes out |
 //! | `execution` | one execution: payload, result, waiters, running attempt |
 //! | `waiters` | who waits for its end |
 //! | `idempotency` | the executions that `Idempotency-Key`s stand for |
 //! | `store` | the executions of the gateway, and how long they are kept |
-//! | `grants` | `dispatch` and `complete`: what the scheduler grants, and how attempts end |
+//! | `grants` | `dispatch`, `complete`: grants of the scheduler, and results of attempts |
 //! | `jobs` | what processes of `JOB` functions ask for and post |
 //! | `announcements` | what instances say when they listen |
 //! | `history` | the executions in the order of their admission |
