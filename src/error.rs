@@ -360,7 +360,7 @@ impl ErrorCode {
 /// An error that a client is told instead of what it asked for, and when it may come back.
 #[derive(Clone, Debug)]
 pub struct ApiError {
-    /// What went wrong.
+    /// The stable code of the error.
     pub code: ErrorCode,
     /// A sentence with the remedy.
     pub message: Cow<'static, str>,

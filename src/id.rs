@@ -38,7 +38,7 @@ pub const ID_LEN: usize = 40;
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// What each byte is worth as a digit; 0xf0 where it is none.
+/// The worth of each byte as a digit; 0xf0 where it is none.
 const WORTHS: [u8; 256] = {
     let mut worths = [0xf0; 256];
     let mut worth = 0;
@@ -98,7 +98,7 @@ fn read_hex(digits: &[u8]) -> Option<u64> {
     (wrong < 16).then_some(value)
 }
 
-/// What a runtime proves itself with: 128 random bits. That of the process of a `JOB` is good for
+/// The secret that a runtime proves itself with: 128 random bits. That of the process of a `JOB` is good for
 /// one attempt, that of a `WARM` instance for as long as the instance lives.
 ///
 /// Two are compared in a time that does not tell where they differ.

@@ -29,7 +29,7 @@ impl ControlPlane {
     /// came to its end in time.
     ///
     /// # Errors
-    /// Where a thread had failed.
+    /// If a thread had failed.
     pub async fn stop(self, patience: Duration, unread: UnreadResults) -> anyhow::Result<bool> {
         let control = &self.control;
         let in_time = drain(control, patience, unread).await;

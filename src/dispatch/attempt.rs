@@ -136,7 +136,7 @@ fn write_head(head: &mut Vec<u8>, address: &Address, execution: &Execution, id: 
     head.extend_from_slice(b"\r\n");
 }
 
-/// What the instance's answer means.
+/// The outcome that an instance's answer means.
 fn judge(response: InstanceResponse) -> Outcome {
     match response.status {
         200..=299 if response.body.is_empty() && response.status == 204 => {
@@ -155,7 +155,7 @@ fn judge(response: InstanceResponse) -> Outcome {
     }
 }
 
-/// What a function's own error means for its attempt, by the status (400 … 599) that it came with.
+/// The outcome that a function's own error means, by the status (400 … 599) that it came with.
 /// `own` makes the error that is answered with a status.
 #[must_use]
 pub fn by_status(status: u16, own: impl FnOnce(u16) -> ExecutionError) -> Outcome {
@@ -166,9 +166,9 @@ pub fn by_status(status: u16, own: impl FnOnce(u16) -> ExecutionError) -> Outcom
     }
 }
 
-/// What is kept of the code of a function's own error, in bytes.
+/// Bytes that are kept of the code of a function's own error.
 const CODE_BYTES_MAX: usize = 128;
-/// What is kept of its message, in bytes.
+/// Bytes that are kept of its message.
 const MESSAGE_BYTES_MAX: usize = 4096;
 
 /// The beginning of a text, at most so many bytes of it.
@@ -212,7 +212,7 @@ fn own_error(response: &InstanceResponse, http: u16) -> ExecutionError {
     match serde_json::from_slice::<Outer<'_>>(&response.body) {
         Ok(Outer { error }) => named_error(&error.code, &error.message, http),
         Err(_) => {
-            /// How much of a body that is no error of the contract is repeated.
+            /// Bytes that are repeated of a body that is no error of the contract.
             const EXCERPT_BYTES_MAX: usize = 200;
             let text = String::from_utf8_lossy(&response.body[..response.body.len().min(EXCERPT_BYTES_MAX)]);
             unnamed_error(http, format!("the function answered {}: {}", response.status, text.trim()))
@@ -220,11 +220,11 @@ fn own_error(response: &InstanceResponse, http: u16) -> ExecutionError {
     }
 }
 
-/// How often it is looked whether control has said how an instance ended.
+/// Period of the looks whether control has said how an instance ended.
 const ENDING_LOOK: Duration = Duration::from_millis(1);
 /// After so many looks the connection alone was lost, or control is too busy to say why.
 const ENDING_LOOKS_MAX: u32 = 50;
-/// The same of a pod, whose node tells of its end about once a second, and then the API server does.
+/// Period of the looks at a pod, whose node tells of its end about once a second, and then the API server does.
 const POD_ENDING_LOOK: Duration = Duration::from_millis(10);
 /// See [`POD_ENDING_LOOK`].
 const POD_ENDING_LOOKS_MAX: u32 = 500;
@@ -277,7 +277,7 @@ async fn out_of_memory(
     None
 }
 
-/// What it means that there was no answer.
+/// The outcome that an exchange without an answer means.
 fn excuse(error: &ExchangeError) -> Outcome {
     let message = error.to_string();
     match error {

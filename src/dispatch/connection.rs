@@ -18,15 +18,15 @@ use crate::function::Target;
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of an answer.
 const RESPONSE_HEADERS_MAX: usize = 64;
-/// What is read at once at least, in bytes.
+/// Bytes that are read at once at least.
 const READ_BYTES_MIN: usize = 4 * 1024;
 /// A body of at least this size keeps the buffer it was read into; a smaller one is copied out,
 /// so that a kept output does not hold a larger buffer.
 const KEEP_BUFFER_BYTES_MIN: usize = 64 * 1024;
-/// How long an instance may take to accept a connection.
+/// Time that an instance may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why an exchange gave no answer, and with it whether another attempt may help.
+/// The reason why an exchange gave no answer, and with it whether another attempt may help.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
     /// Nothing was sent: the instance could not be reached.
@@ -38,7 +38,7 @@ pub enum ExchangeError {
     /// The connection ended before the answer was complete.
     #[error("the connection ended before the answer was complete: {0}")]
     Lost(io::Error),
-    /// What came is not an HTTP/1.1 answer.
+    /// Bytes came that are not an HTTP/1.1 answer.
     #[error("the answer is not HTTP: {0}")]
     Garbage(String),
     /// The body is larger than outputs may be.
@@ -76,7 +76,7 @@ pub struct Connection {
     pub head: Vec<u8>,
 }
 
-/// How the length of a body is known.
+/// The way in which the length of a body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Length {
     Known(usize),

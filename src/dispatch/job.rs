@@ -16,11 +16,11 @@ use crate::hot::message::Ended;
 use crate::hot::ticket::Ticket;
 use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, Kill, question};
 
-/// How long the post of a process that exited with 0 may still be on its way. Such a process says
+/// Time that the post of a process that exited with 0 may still be on its way. Such a process says
 /// that it has posted, and its post may not have been read off its socket yet.
 const LAST_POST: Duration = Duration::from_millis(50);
 
-/// What is left of an execution's time when another attempt could only end as a time-out, which says
+/// Rest of an execution's time in which another attempt could only end as a time-out, which says
 /// less than why this one failed.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 
@@ -140,7 +140,7 @@ fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Option<Ended> {
 }
 
 impl JobEnd {
-    /// What is said where nobody was there to start it.
+    /// The end of a process that nobody was there to start.
     fn never_started() -> Self {
         Self {
             code: ErrorCode::NoInstance,

@@ -14,7 +14,7 @@ use crate::hot::message::{InstanceKey, LaneIndex};
 /// it connections are closed after use.
 const IDLE_PER_INSTANCE_MAX: usize = 256;
 
-/// How long a TCP connection to an endpoint may be idle (ns). Common servers close after 5 s, and a
+/// Time that a TCP connection to an endpoint may be idle (ns). Common servers close after 5 s, and a
 /// request that meets the close costs an attempt.
 const IDLE_TCP_NS: Nanos = 4_000_000_000;
 
@@ -27,7 +27,7 @@ struct Pool {
 }
 
 impl Pool {
-    /// How long a connection may be idle: our own instances do not close theirs.
+    /// Time that a connection may be idle: our own instances do not close theirs.
     fn idle_max(&self) -> Nanos {
         match self.address.target {
             Target::Tcp(_) => IDLE_TCP_NS,
@@ -55,7 +55,7 @@ pub struct FunctionEntry {
     pub function: Arc<Function>,
     /// Bytes of payloads and outputs that its executions hold on this gateway.
     pub bytes: Rc<Cell<usize>>,
-    /// How fast it drains.
+    /// The rate at which its executions end.
     pub drain: DrainRate,
     pools: RefCell<Box<[Option<Pool>]>>,
     idle_connections: Rc<IdleConnections>,
@@ -151,7 +151,7 @@ impl FunctionEntry {
     }
 }
 
-/// How many executions of a function end per second, averaged over about two windows.
+/// The rate at which executions of a function end, averaged over about two windows.
 #[derive(Debug, Default)]
 pub struct DrainRate {
     window_start: Cell<Nanos>,
@@ -159,11 +159,11 @@ pub struct DrainRate {
     per_second: Cell<f64>,
 }
 
-/// How long one window of the measurement is.
+/// Length of one window of the measurement.
 const WINDOW_NS: Nanos = 1_000_000_000;
 
 impl DrainRate {
-    /// One more has ended.
+    /// Counts an execution that has ended.
     pub fn count(&self, now: Nanos) {
         let elapsed = now.saturating_sub(self.window_start.get());
         if elapsed >= WINDOW_NS {

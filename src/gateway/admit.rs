@@ -40,7 +40,7 @@ struct Checked {
     key_header: Option<HeaderValue>,
 }
 
-/// What a request that was let in is about.
+/// The execution of a request that was let in.
 #[derive(Clone, Debug)]
 enum Admitted {
     /// An execution of its own.
@@ -51,7 +51,8 @@ enum Admitted {
     Elsewhere(usize, Arrived, Bytes),
 }
 
-/// When the head of a request was read that another gateway has handed on: its time runs from then.
+/// The time at which the head of a request was read that another gateway has handed on: its own time runs
+/// from then.
 #[derive(Clone, Copy, Debug)]
 struct Arrived(Nanos);
 
@@ -237,7 +238,7 @@ impl Gateway {
         Err((RejectReason::Draining, error.retry_after(1).closing()))
     }
 
-    /// Everything that can be found wrong before there is an execution.
+    /// Checks all that can be found wrong before there is an execution.
     async fn check(
         &self,
         headers: &HeaderMap,
@@ -367,12 +368,12 @@ fn lost() -> Response<Body> {
     reply::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
 }
 
-/// How long an execution may take, in ms: the smaller of the caller's limit and the function's.
+/// Time that an execution may take, in ms: the smaller of the caller's limit and the function's.
 fn allowed_ms(entry: &FunctionEntry, timeout_ms: Option<u64>) -> u64 {
     timeout_ms.unwrap_or(u64::MAX).min(u64::from(entry.function.spec.timeout_ms))
 }
 
-/// The same where somebody waits for it.
+/// Time that an execution may take where a client waits for it, in ms.
 fn waited_for_ms(entry: &FunctionEntry, timeout_ms: Option<u64>) -> u64 {
     allowed_ms(entry, timeout_ms).min(WAITED_FOR_MS_MAX)
 }

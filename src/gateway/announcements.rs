@@ -1,4 +1,4 @@
-//! What instances say when they listen, on the runtime listener: who they are, and where.
+//! Announcements of instances that listen, on the runtime listener: their name, and their address.
 //!
 //! Control decides what an announcement is worth; here it is only read.
 

@@ -25,7 +25,7 @@ pub enum BodySource {
 #[derive(Clone, Copy, Debug)]
 pub struct BodyWasTooLarge;
 
-/// What bodies that are being read hold together.
+/// Bytes held by all request bodies being read.
 ///
 /// A body that came in one piece is not counted: its bytes are in the buffer of its connection,
 /// which there is anyway.
@@ -101,7 +101,7 @@ fn too_large(most: usize) -> ApiError {
         .closing()
 }
 
-/// What one body holds of it, until it was read or given up.
+/// The share of one body in it, until it was read or given up.
 struct Share<'a> {
     reading: &'a Reading,
     bytes: usize,
@@ -130,15 +130,15 @@ impl Gateway {
     /// Reads the whole body, within its limit of bytes and time.
     ///
     /// # Errors
-    /// Those of [`Reading::read`].
+    /// See [`Reading::read`].
     pub async fn read_body(&self, body: BodySource) -> Result<Bytes, ApiError> {
         self.read_body_of(body, self.settings.flags.max_body).await
     }
 
-    /// The same of at most `most` bytes.
+    /// Reads a whole body of at most `most` bytes.
     ///
     /// # Errors
-    /// Those of [`Reading::read`].
+    /// See [`Reading::read`].
     pub async fn read_body_of(&self, body: BodySource, most: usize) -> Result<Bytes, ApiError> {
         match body {
             BodySource::Whole(bytes) if bytes.len() > most => Err(too_large(most)),

@@ -46,7 +46,7 @@ pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<
     response
 }
 
-/// The same, where it is known whether a web page asks, and that it may.
+/// Answers a request of which it is known whether a web page asks, and that it may.
 async fn answer_to(
     gateway: &Rc<Gateway>,
     listener: Listener,
@@ -183,7 +183,7 @@ impl Gateway {
         })
     }
 
-    /// What is control's to answer goes there, with its whole body.
+    /// Passes a request that is control's to answer on, with its whole body.
     async fn ask_control(&self, listener: Listener, parts: &Parts, body: Bytes) -> Response<Body> {
         let (answer, awaited) = question();
         let request = Box::new(Request::from_parts(parts.clone(), body));

@@ -1,4 +1,4 @@
-//! What lets a page of another origin read answers: CORS, after the WHATWG's Fetch.
+//! CORS, after the WHATWG's Fetch: lets a page of another origin read answers.
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -19,7 +19,7 @@ const REQUEST_HEADERS: HeaderValue =
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "allow, etag, idempotency-replayed, location, retry-after, server-timing, x-attempts, x-cold-start, x-error-source, x-execution-id",
 );
-/// How long a browser may remember a preflight, in seconds: the most that Chromium does.
+/// Time that a browser may remember a preflight, in seconds: the most that Chromium does.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");
 
 /// Whether a browser asks beforehand what a page may send.

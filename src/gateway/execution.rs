@@ -15,7 +15,7 @@ use crate::hot::message::Ended;
 use crate::id::{Token, write_hex};
 use crate::mailbox::Answer;
 
-/// How an execution ended.
+/// The way in which an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// With an output.
@@ -24,11 +24,11 @@ pub enum Status {
     Error,
     /// By its deadline.
     Timeout,
-    /// Nobody wanted it any more.
+    /// Cancelled: nobody wanted it any more.
     Cancelled,
 }
 
-/// Where an execution stands. `Ended` never changes.
+/// The stage of an execution. `Ended` never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Waits for its first dispatch, or its next.
@@ -63,7 +63,7 @@ pub enum Invocation {
     Async,
 }
 
-/// How an execution is kept after its end.
+/// The way in which an execution is kept after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
     /// The first to go when there is need of room.
@@ -166,11 +166,11 @@ pub struct Execution {
     pub nonce: u64,
     /// The function's version it was admitted to, or last granted on.
     pub entry: Rc<FunctionEntry>,
-    /// Where it stands.
+    /// See [`Stage`].
     pub stage: Stage,
     /// The call that admitted it.
     pub invocation: Invocation,
-    /// How it is kept.
+    /// See [`Retention`].
     pub retention: Retention,
     /// Bytes that are counted for it: its payload, or what is reserved for its output if that is
     /// more; after its end its output.
@@ -181,7 +181,7 @@ pub struct Execution {
     pub payload: Bytes,
     /// The function's output, one JSON value; empty where there is none.
     pub output: Bytes,
-    /// Why it ended badly, or why its last attempt did.
+    /// The error that it ended with, or its last attempt did.
     pub error: Option<Box<ExecutionError>>,
     /// See [`Trace`].
     pub trace: Trace,
@@ -191,25 +191,25 @@ pub struct Execution {
     pub attempt: u8,
     /// The answer was the first of its instance.
     pub cold_start: bool,
-    /// By when the client must be answered.
+    /// The time by which the client must be answered.
     pub deadline: Nanos,
-    /// What the deadline becomes at the first grant (ns from then); 0: it stays.
+    /// The deadline from the first grant on (ns from then); 0: it stays.
     pub run_budget: Nanos,
-    /// When the first attempt was granted; 0: not yet.
+    /// The time at which the first attempt was granted; 0: not yet.
     pub first_granted: Nanos,
     /// See [`Stamps`].
     pub timestamps: Timestamps,
     /// The running attempt. Taken out by whoever completes or stops the attempt.
     pub running_attempt: Option<RunningAttempt>,
-    /// What the processes of its attempts prove themselves with, the last one's last (`JOB` only).
+    /// The tokens of the processes of its attempts, the last one's last (`JOB` only).
     pub tokens: Vec<Token>,
-    /// Somebody has read its end.
+    /// Its end was read.
     pub read: bool,
-    /// Who waits for the end. An execution that someone waits for stays in the store.
+    /// The clients that wait for its end. An execution that is waited for stays in the store.
     pub waiters: Waiters,
 }
 
-/// What an execution is made of when it is admitted.
+/// The parts of which an execution is made when it is admitted.
 #[derive(Debug)]
 pub struct Admission {
     /// The function's version.
@@ -224,16 +224,16 @@ pub struct Admission {
     pub key_header: Option<HeaderValue>,
     /// The key that stands for it from now on.
     pub idempotency_key: Option<Rc<IdempotencyKey>>,
-    /// By when it must be answered, or first dispatched.
+    /// The time by which it must be answered, or first dispatched.
     pub deadline: Nanos,
-    /// How long an async one may run from its first dispatch on (ns); 0: the deadline stays.
+    /// Time that an async one may run from its first dispatch on (ns); 0: the deadline stays.
     pub run_budget: Nanos,
-    /// When its head was read.
+    /// The time at which its head was read.
     pub admitted: Nanos,
 }
 
 impl Admission {
-    /// How the execution will be kept.
+    /// The way in which the execution will be kept.
     #[must_use]
     pub fn retention(&self) -> Retention {
         if self.invocation == Invocation::Async || self.idempotency_key.is_some() {

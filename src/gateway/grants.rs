@@ -264,7 +264,7 @@ impl Gateway {
         wakers.for_each(std::task::Waker::wake);
     }
 
-    /// Someone who waited has left: answered, or gone. A queued execution that nobody waits for
+    /// Lets a waiter leave that was answered, or is gone. A queued execution that nobody waits for
     /// and nobody was promised is cancelled; a running one finishes.
     pub fn waiter_left(self: &Rc<Self>, ticket: Ticket, who: u64) {
         let abandoned = self.with_execution(ticket, |execution| {

@@ -10,7 +10,7 @@ const NONE: u32 = u32::MAX;
 pub struct HistoryPosition {
     /// The execution's slot.
     pub slot: u32,
-    /// How many its gateway had admitted with it; no two have the same.
+    /// Number of executions that its gateway had admitted with it; no two have the same.
     pub sequence: u64,
 }
 
@@ -23,7 +23,7 @@ pub struct Lost;
 struct Link {
     /// See [`HistoryPosition::sequence`]; 0: the slot is free.
     sequence: u64,
-    /// When it was admitted, or a newer one was before it; never less than an older one's.
+    /// The time at which it was admitted, or a newer one before it; never less than an older one's.
     at: Nanos,
     newer: u32,
     older: u32,
@@ -90,7 +90,7 @@ impl History {
         self.position(self.link(than.slot)?.older)
     }
 
-    /// When an execution that is there was admitted, or a newer one was before it.
+    /// The time at which an execution that is there was admitted, or a newer one before it.
     #[must_use]
     pub fn admitted(&self, position: HistoryPosition) -> Nanos {
         self.link(position.slot).map_or(0, |link| link.at)
@@ -98,10 +98,10 @@ impl History {
 
     /// The execution at a position, or the newest of those that are older; `None` where none is left.
     ///
-    /// What goes first is mostly old, so it is looked for from the oldest on.
+    /// The oldest mostly go first, so it is looked for from the oldest on.
     ///
     /// # Errors
-    /// Where it is not among the `looks` oldest.
+    /// [`Lost`], where it is not among the `looks` oldest.
     pub fn at_or_older(
         &self,
         position: HistoryPosition,

@@ -1,4 +1,4 @@
-//! What the processes of `JOB` functions ask for and post, on the runtime listener.
+//! Calls of the processes of `JOB` functions on the runtime listener: their input and their result.
 //!
 //! A process has a token, which is good for one attempt. It fetches its input, which makes the
 //! attempt's request written, and posts its result, which completes the attempt: whoever waits is
@@ -23,7 +23,7 @@ use crate::dispatch::attempt::{self, AttemptResult, Outcome};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::{ExecutionId, Token};
 
-/// What a posted result may have beside its output, in bytes.
+/// Bytes that a posted result may have beside its output.
 const RESULT_ENVELOPE_BYTES_MAX: usize = 64 * 1024;
 const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -41,7 +41,7 @@ struct PostedResult<'a> {
     output: Option<&'a RawValue>,
     #[serde(default)]
     error: Option<PostedError>,
-    /// What the runtime would have answered to `POST /invoke`.
+    /// The status that the runtime would have answered to `POST /invoke`.
     #[serde(default)]
     status: Option<u16>,
 }
@@ -203,7 +203,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<Token> {
     Token::parse(text.trim())
 }
 
-/// What a posted result means; `most` is the largest output, in bytes.
+/// The outcome that a posted result means; `most` is the largest output, in bytes.
 fn outcome(body: &[u8], most: usize) -> Result<Outcome, ApiError> {
     let wrong = |message: String| ApiError::new(ErrorCode::InvalidCompletion, message);
     let posted: PostedResult<'_> = serde_json::from_slice(body).map_err(|error| {

@@ -107,7 +107,7 @@ fn is_metadata(tape: &[Node<'_>]) -> bool {
     }
 }
 
-/// How many nodes of the tape a value takes.
+/// Number of nodes of the tape that a value takes.
 fn nodes(value: &Node<'_>) -> usize {
     match value {
         Node::Object { count, .. } | Node::Array { count, .. } => count + 1,

@@ -1,4 +1,4 @@
-//! Where a request came in, and what its answer may show.
+//! The listener that a request came in on, and what its answer may show.
 
 use std::net::IpAddr;
 
@@ -25,13 +25,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// That of a listener at an address.
+    /// A listener at an address.
     #[must_use]
     pub fn new(kind: ListenerKind, ip: IpAddr) -> Self {
         Self { kind, is_loopback: ip.is_loopback() }
     }
 
-    /// That of the requests of clients.
+    /// The listener of clients.
     #[must_use]
     pub fn of_clients(flags: &ServeArgs) -> Self {
         Self::new(ListenerKind::Clients, flags.listen.ip())

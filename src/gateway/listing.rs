@@ -7,20 +7,20 @@ use super::summary::Summary;
 use crate::clock::Nanos;
 use crate::registry::FunctionName;
 
-/// How many executions a gateway looks at for one page; as many again to find where the page begins,
+/// Executions that a gateway looks at for one page; as many again to find where the page begins,
 /// where the execution that began it has gone.
 const LOOKS_MAX: usize = 2000;
 
-/// What is looked for.
+/// The executions that are looked for.
 #[derive(Clone, Debug)]
 pub struct Search {
     /// Of this function only.
     pub function: Option<FunctionName>,
     /// At this stage only.
     pub stage: Option<Stage>,
-    /// How many at most.
+    /// Most executions of a page.
     pub limit: usize,
-    /// Where to begin; `None`: with the newest.
+    /// The position to begin at; `None`: the newest.
     pub from: Option<HistoryPosition>,
 }
 
@@ -29,13 +29,13 @@ pub struct Search {
 pub struct Entry<T> {
     /// Its position in the history.
     pub position: HistoryPosition,
-    /// What it is ordered by: see [`super::history::History::admitted`].
+    /// The time that it is ordered by: see [`super::history::History::admitted`].
     pub at: Nanos,
-    /// What it is.
+    /// The execution, as it is read.
     pub item: T,
 }
 
-/// What a gateway found.
+/// The executions that a gateway found.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// Newest first.

@@ -89,9 +89,9 @@ pub struct Gateway {
     pub settings: Arc<Settings>,
     /// The incarnation of this process, part of every id.
     pub incarnation: u32,
-    /// Where requests go that another gateway must answer, by its index; its own is among them.
+    /// The ways to all gateways by index, its own among them, for requests that another one must answer.
     pub gateways: Vec<Post<Letter>>,
-    /// Where requests go that are control's to answer.
+    /// The way to control, for requests that are control's to answer.
     pub control: Post<Errand>,
     /// No new invocation is admitted.
     pub draining: Cell<bool>,
@@ -99,7 +99,7 @@ pub struct Gateway {
     pub activity: Cell<u64>,
     /// Counts how often more than one execution was under way at once.
     pub crowded: Cell<u64>,
-    /// What bodies that are being read hold.
+    /// See [`Reading`].
     pub reading: Reading,
     store: RefCell<ExecutionStore>,
     functions: RefCell<HashMap<String, Rc<FunctionEntry>>>,
@@ -196,7 +196,7 @@ impl Gateway {
         self.settings.flags.max_output
     }
 
-    /// When a client that was refused may come back, in seconds (1 … 60): when what waits for the
+    /// Time after which a refused client may come back, in seconds (1 … 60): when what waits for the
     /// function will have ended, at the rate at which this gateway's executions of it have been
     /// ending, which is its part of all.
     #[must_use]
@@ -248,7 +248,7 @@ impl Gateway {
 
     /// After something was published for the scheduler: wakes its thread, or runs it here.
     ///
-    /// What has been granted is taken here in any case: a gateway whose run queue never empties
+    /// Grants are taken here in any case: a gateway whose run queue never empties
     /// does not come to its park hook, and would leave grants on their ring.
     pub fn poke(self: &Rc<Self>) {
         self.wake_or_tick();

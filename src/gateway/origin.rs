@@ -16,15 +16,15 @@ use crate::registry::excerpt;
 
 /// From the W3C's Fetch Metadata.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
-/// What it says where no page is behind a request: an address was typed, or a bookmark was opened.
+/// Its value where no page is behind a request: an address was typed, or a bookmark was opened.
 const NO_SITE: &str = "none";
-/// What it says where the page came from the same scheme, host and port.
+/// Its value where the page came from the same scheme, host and port.
 const SAME_ORIGIN: &str = "same-origin";
 
 /// The ports that browsers leave out of an origin.
 const DEFAULT_PORTS: [(&str, &str); 2] = [("http", "80"), ("https", "443")];
 
-/// Where pages come from, `scheme://host[:port]`, as browsers write it in `Origin`.
+/// The origin of pages, `scheme://host[:port]`, as browsers write it in `Origin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);
 
@@ -114,7 +114,7 @@ enum Mark<'a> {
     Repeated,
 }
 
-/// What a browser says of where a request comes from.
+/// The headers in which a browser says where a request comes from.
 #[derive(Clone, Copy, Debug, Default)]
 struct Marks<'a> {
     origin: Mark<'a>,
@@ -208,7 +208,7 @@ fn is_address(host: &str) -> bool {
     name.parse::<IpAddr>().is_ok() || is_localhost(name)
 }
 
-/// Where no page is answered.
+/// Checks a request to a listener that answers no page.
 ///
 /// # Errors
 /// `FOREIGN_ORIGIN`.
@@ -217,7 +217,7 @@ pub fn check_none(headers: &HeaderMap) -> Result<(), ApiError> {
     if marks.is_page() { Err(marks.error("this listener answers none")) } else { Ok(()) }
 }
 
-/// Where the pages are answered that the listener serves itself.
+/// Checks a request to a listener that answers the pages that it serves itself.
 ///
 /// # Errors
 /// `FOREIGN_ORIGIN`.
@@ -231,7 +231,7 @@ pub fn check_own(headers: &HeaderMap, named: &[Origin]) -> Result<(), ApiError> 
     ))
 }
 
-/// Where the pages of some origins are answered. The origin, where a page asks.
+/// Checks a request to a listener that answers pages of some origins. Answers the origin, where a page asks.
 ///
 /// # Errors
 /// `FOREIGN_ORIGIN`.

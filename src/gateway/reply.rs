@@ -111,12 +111,12 @@ impl Timestamps {
 pub struct Waiting {
     gateway: Rc<Gateway>,
     ticket: Ticket,
-    /// What it is called among those who wait.
+    /// Its number among the waiters.
     who: u64,
 }
 
 impl Waiting {
-    /// Someone more waits for the execution, which must be in the store.
+    /// Enters the waiters of the execution, which must be in the store.
     #[must_use]
     pub fn new(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
         let who = gateway.with_execution(ticket, |execution| execution.waiters.enter()).unwrap_or(0);
@@ -219,7 +219,7 @@ pub fn error(error: &ApiError) -> Response<Body> {
     error_response(error).map(|body| Body::from(Bytes::from(body)))
 }
 
-/// The same as it goes over the wire, for where there is no request to answer.
+/// The bytes of such an answer, for where there is no request to answer.
 #[must_use]
 pub fn error_text(error: &ApiError) -> Vec<u8> {
     let (head, body) = error_response(error).into_parts();
@@ -258,7 +258,7 @@ fn error_response(error: &ApiError) -> Response<String> {
     response
 }
 
-/// When to come back after a 429 or 503 that says nothing better, in seconds.
+/// Time after which to come back from a 429 or 503 that says nothing better, in seconds.
 fn default_retry_after(status: u16) -> Option<u32> {
     matches!(status, 429 | 503).then_some(1)
 }

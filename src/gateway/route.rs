@@ -4,7 +4,7 @@ use hyper::Method;
 
 use crate::error::{ApiError, ErrorCode};
 
-/// What a request asks for.
+/// The call that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call<'a> {
     /// `POST /v1/functions/{name}:invoke`
@@ -54,7 +54,7 @@ pub enum Call<'a> {
 }
 
 impl Call<'_> {
-    /// What is said where clients may not operate ([`Listener::may_operate`](super::listener::Listener::may_operate)):
+    /// The error where clients may not operate ([`Listener::may_operate`](super::listener::Listener::may_operate)):
     /// changing the registry, and what shows the ids of everybody's executions, by which they are read and
     /// cancelled, is for operators. Who has the id of one execution may read its lines.
     #[must_use]

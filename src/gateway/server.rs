@@ -30,9 +30,9 @@ use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
 use crate::error::{ApiError, ErrorCode};
 
-/// How often connections are looked at: a time-out fires this much late at the most.
+/// Period of the looks at connections: a time-out fires this much late at the most.
 pub const SWEEP_PERIOD: Duration = Duration::from_millis(100);
-/// How long a client may take to close after its last answer (ns).
+/// Time that a client may take to close after its last answer (ns).
 const LINGER_NS: Nanos = 2_000_000_000;
 /// Connections the kernel holds for us before we accept them.
 const BACKLOG: i32 = 1024;
@@ -48,7 +48,7 @@ enum ConnectionPhase {
     ReadingHead(Nanos),
     /// A request is being answered.
     Serving,
-    /// Everything was answered; the client has not closed since then.
+    /// All was answered; the client has not closed since then.
     Lingering(Nanos),
 }
 
@@ -101,7 +101,7 @@ impl Connections {
         })
     }
 
-    /// How many are open.
+    /// Number of open connections.
     #[must_use]
     pub fn count(&self) -> usize {
         self.open.borrow().len()
@@ -220,14 +220,14 @@ impl Connections {
 }
 
 impl ConnectionState {
-    /// The end of what we write was told.
+    /// Enters the phase in which the client is to close.
     pub(super) fn linger(&self, connections: &Connections) {
         if !matches!(self.phase.get(), ConnectionPhase::Lingering(_)) {
             self.phase.set(ConnectionPhase::Lingering(connections.coarse.get()));
         }
     }
 
-    /// Something came: where nothing was being done, that is the beginning of a head.
+    /// Takes note of bytes that came: on an idle connection they are the beginning of a head.
     pub fn something_came(&self, connections: &Connections) {
         if matches!(self.phase.get(), ConnectionPhase::Idle(_)) {
             self.phase.set(ConnectionPhase::ReadingHead(connections.coarse.get()));
@@ -316,7 +316,7 @@ enum PortUse {
 /// Opens a listening socket.
 ///
 /// # Errors
-/// Where the address cannot be bound, e.g. because the port is in use.
+/// If the address cannot be bound, e.g. because the port is in use.
 pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = bind(address, PortUse::Exclusive)?;
     socket.listen(BACKLOG)?;
@@ -327,7 +327,7 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// connection to one of them, by a hash of both ends.
 ///
 /// # Errors
-/// Where the address cannot be bound, e.g. because the port is in use.
+/// If the address cannot be bound, e.g. because the port is in use.
 pub fn listen_each(address: SocketAddr, threads: usize) -> io::Result<Vec<std::net::TcpListener>> {
     if threads == 1 {
         return Ok(vec![listen(address)?]);

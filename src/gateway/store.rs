@@ -15,7 +15,7 @@ use crate::hot::execution_signals::ExecutionSignals;
 use crate::hot::ticket::Ticket;
 use crate::id::Entropy;
 
-/// Why the store has no room for an execution.
+/// The reason why the store has no room for an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// Every slot is taken by an execution that is not over or was promised to be kept.
@@ -28,9 +28,9 @@ pub enum Full {
 
 /// Eighths of the slots that can be promised: the others are left to clients who wait.
 const PROMISED_EIGHTHS: usize = 7;
-/// How many of the oldest kept executions are looked at to find one that may go.
+/// Number of the oldest kept executions that are looked at to find one that may go.
 const EVICT_LOOKS: usize = 16;
-/// How many executions one pass lets go of because their time is over: some microseconds of work, after
+/// Executions that one pass lets go of because their time is over: some microseconds of work, after
 /// which others have their turn.
 const EXPIRED_PER_PASS: usize = 128;
 
@@ -111,7 +111,7 @@ impl ExecutionStore {
     /// Adds an execution, and evicts the oldest that was kept without a promise where it must.
     ///
     /// # Errors
-    /// What there was no room for.
+    /// See [`Full`].
     pub fn insert(&mut self, admission: Admission, signals: &[ExecutionSignals]) -> Result<Ticket, Full> {
         let promised = admission.retention() == Retention::Promised;
         if promised && self.promised_count >= self.slots / 8 * PROMISED_EIGHTHS {
@@ -247,10 +247,10 @@ impl ExecutionStore {
         }
     }
 
-    /// Somebody else was promised to read the end of an execution that only its client waited for.
+    /// Promises that the end of an execution that only its client waited for can be read.
     ///
     /// # Errors
-    /// Where it is kept without a reservation, because there was no room for its output, and may go at
+    /// If it is kept without a reservation, because there was no room for its output, and may go at
     /// any time.
     pub fn promise(&mut self, ticket: Ticket) -> Result<(), Full> {
         let Some(execution) = self.get_mut(ticket) else { return Err(Full::Retention) };
@@ -376,7 +376,7 @@ impl ExecutionStore {
         self.unread -= usize::from(is_async && !execution.read);
     }
 
-    /// Somebody was told how it ended.
+    /// Takes note that the end of an execution was read.
     pub fn mark_read(&mut self, ticket: Ticket) {
         let Some(execution) = self.get_mut(ticket) else { return };
         if execution.invocation == Invocation::Async && execution.has_ended() && !execution.read {

@@ -8,7 +8,7 @@ use crate::clock::{Clock, Nanos};
 use crate::id::ExecutionId;
 use crate::registry::FunctionName;
 
-/// What other threads may hold of an execution.
+/// The part of an execution that other threads may hold.
 #[derive(Clone, Debug)]
 pub struct Summary {
     id: ExecutionId,

@@ -22,14 +22,14 @@ use crate::config::Settings;
 use crate::hot::rings::Rings;
 use crate::mailbox::{Answer, Errand, Letter, Mailbox, Post};
 
-/// How often kept executions are looked through for those whose time is over.
+/// Period in which kept executions are looked through for those whose time is over.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);
 
 /// A gateway polls instead of sleeping where for this long (ns) there was no second execution
 /// beside another.
 const LONELY: Nanos = 10_000_000;
 
-/// What a gateway's thread is started with.
+/// The parts that a gateway's thread is started with.
 #[derive(Debug)]
 pub struct Start {
     /// Which gateway.
@@ -42,9 +42,9 @@ pub struct Start {
     pub settings: Arc<Settings>,
     /// The incarnation of this process.
     pub incarnation: u32,
-    /// Where clients come in.
+    /// The listener of clients.
     pub listener: StdListener,
-    /// Where processes of `JOB` functions come in: one gateway serves them all.
+    /// The listener of processes of `JOB` functions: one gateway serves them all.
     pub runtime_listener: Option<StdListener>,
     /// Letters to this gateway.
     pub letters: Mailbox<Letter>,
@@ -54,16 +54,16 @@ pub struct Start {
     pub control: Post<Errand>,
 }
 
-/// What the park hook needs; it has no argument, so it finds this in its thread.
+/// The world of the park hook; it has no argument, so it finds this in its thread.
 struct Hook {
     rings: Arc<Rings>,
     index: usize,
     clock: Clock,
     spin: Nanos,
     poll_spin: Nanos,
-    /// What the gateway's activity was when it last changed, and when that was.
+    /// The gateway's activity when it last changed, and the time of that.
     last_activity: Cell<(u64, Nanos)>,
-    /// The same for its being crowded.
+    /// The gateway's count of being crowded when it last changed, and the time of that.
     last_crowd: Cell<(u64, Nanos)>,
     gateway: RefCell<Option<Rc<Gateway>>>,
     /// Wakes the task that takes the grants.
@@ -77,7 +77,7 @@ thread_local! {
 /// Runs a gateway until it was told to finish.
 ///
 /// # Errors
-/// Where the runtime cannot be made or the listener not be watched.
+/// If the runtime cannot be made, or the listener not be polled.
 pub fn run(start: Start) -> std::io::Result<()> {
     let hook = Rc::new(Hook {
         rings: start.rings.clone(),
@@ -159,7 +159,7 @@ impl Hook {
     }
 }
 
-/// When a count was last seen to have changed.
+/// The time at which a count was last seen to have changed.
 fn last_change(known: &Cell<(u64, Nanos)>, count: u64, now: Nanos) -> Nanos {
     let (seen, since) = known.get();
     if seen == count {

@@ -1,28 +1,28 @@
-//! Those who wait for the end of one execution.
+//! The waiters for the end of one execution.
 
 use std::task::Waker;
 
-/// Who waits. The first one costs no memory, and each takes along what it left when it leaves: an
+/// The waiters. The first one costs no memory, and each takes along what it left when it leaves: an
 /// execution may last for a day, and whoever waits for it may come again every second on a new
 /// connection.
 #[derive(Debug, Default)]
 pub struct Waiters {
     count: u32,
-    /// How many there have been, which tells them apart.
+    /// Number of waiters that there have been, which tells them apart.
     last: u64,
     first: Option<(u64, Waker)>,
     others: Vec<(u64, Waker)>,
 }
 
 impl Waiters {
-    /// One more waits. Answers what it is called from now on.
+    /// Enters a waiter. Answers its number.
     pub fn enter(&mut self) -> u64 {
         self.count += 1;
         self.last += 1;
         self.last
     }
 
-    /// One waits no more. Answers whether it was the last.
+    /// Lets a waiter leave. Answers whether it was the last.
     pub fn leave(&mut self, who: u64) -> bool {
         self.count = self.count.saturating_sub(1);
         if self.first.as_ref().is_some_and(|(first, _)| *first == who) {
@@ -33,7 +33,7 @@ impl Waiters {
         self.is_empty()
     }
 
-    /// Whether nobody waits.
+    /// Whether there is no waiter.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -51,7 +51,7 @@ impl Waiters {
         }
     }
 
-    /// Everyone's wakers, at the end.
+    /// Takes the wakers of all, at the end.
     pub fn take_wakers(&mut self) -> impl Iterator<Item = Waker> + use<> {
         let others = std::mem::take(&mut self.others);
         self.first.take().into_iter().chain(others).map(|(_, waker)| waker)

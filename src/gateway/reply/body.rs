@@ -9,7 +9,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::mailbox::Mailbox;
 
-/// What is sent after an answer's head.
+/// The body of an answer.
 #[derive(Debug)]
 pub enum Body {
     /// Bytes that are all there; the answer of every call but a stream of lines.
@@ -27,7 +27,7 @@ pub enum Piece {
     End,
 }
 
-/// Whoever wrote a streamed body has gone without its end. The connection is closed, so that the
+/// A streamed body whose writer has gone without its end. The connection is closed, so that the
 /// client does not take what it got for the whole.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the answer was broken off")]
