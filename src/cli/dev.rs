@@ -16,7 +16,8 @@ use crate::shutdown::UnreadResults;
 use crate::startup;
 
 /// Filter of the log: faults, but not those that are told in plainer words.
-pub const LOG: &str = "warn,picofaas::backend=error,picofaas::startup=error,picofaas::shutdown=error,picofaas::crash=warn";
+pub const LOG: &str =
+    "warn,picofaas::backend=error,picofaas::startup=error,picofaas::shutdown=error,picofaas::crash=warn";
 
 const HELP: &str = "\
 A function is built (`local.build` of its manifest) and started again when a file in its manifest's
