@@ -52,14 +52,14 @@ pub struct Ending {
 
 /// Why no instance could be started or reached, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct InstanceProblem {
     /// In our words, or those of the machine or the cluster.
     pub reason: String,
     /// What the instance wrote last, which may be of anybody's executions; empty where it wrote nothing.
     pub last_lines: Option<String>,
 }
 
-impl Trouble {
+impl InstanceProblem {
     /// One without lines.
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
@@ -78,7 +78,7 @@ impl Trouble {
     }
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for InstanceProblem {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(&self.told(true))
     }
@@ -90,7 +90,7 @@ impl std::fmt::Display for Trouble {
 /// |---|---|---|---|
 /// | `addresses` | control, before it tells the scheduler of the instance | gateways, at a grant | `ArcSwapOption` |
 /// | `endings` | control, as soon as it knows | gateways whose connection to an instance was lost | `ArcSwapOption` |
-/// | `trouble` | control | gateways when they must explain, reads of the function | `ArcSwapOption` |
+/// | `problem` | control | gateways when they must explain, reads of the function | `ArcSwapOption` |
 /// | `metrics` | each gateway its own | scrapes | relaxed counts |
 /// | `queue` | see [`FunctionQueue`] | | |
 #[derive(Debug)]
@@ -113,5 +113,5 @@ pub struct Function {
     /// What is counted of it, over all versions.
     pub metrics: Arc<MetricsByGateway>,
     /// Why no instance could be started or reached.
-    pub trouble: Arc<ArcSwapOption<Trouble>>,
+    pub problem: Arc<ArcSwapOption<InstanceProblem>>,
 }

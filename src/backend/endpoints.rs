@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::Context;
 use crate::backoff::ExponentialBackoff;
-use crate::function::{Address, Function, Target, Trouble};
+use crate::function::{Address, Function, InstanceProblem, Target};
 use crate::hot::message::{InstanceKey, Order};
 use crate::registry::EndpointUrl;
 
@@ -36,7 +36,7 @@ pub struct Endpoints {
     function: Arc<Function>,
     slots: RefCell<Vec<EndpointSlot>>,
     closed: Cell<bool>,
-    /// The trouble that is told is a name that could not be resolved.
+    /// The problem that is told is a name that could not be resolved.
     unresolved: Cell<bool>,
 }
 
@@ -96,7 +96,7 @@ impl Endpoints {
                 if let Some(target) = &slot.target {
                     match connect(target).await {
                         Ok(()) => {
-                            endpoints.function.trouble.store(None);
+                            endpoints.function.problem.store(None);
                             endpoints.context.orders.send(Order::Ready { instance, started: false });
                             return;
                         }
@@ -142,7 +142,7 @@ impl Endpoints {
         };
         if self.unresolved.get() {
             self.unresolved.set(false);
-            self.function.trouble.store(None);
+            self.function.problem.store(None);
         }
         let place = u16::try_from(at).unwrap_or(u16::MAX);
         let mut slots = self.slots.borrow_mut();
@@ -163,7 +163,7 @@ impl Endpoints {
 
     fn complain(&self, at: usize, text: &str) {
         let text = format!("endpoint {}: {text}", self.function.spec.endpoint_urls[at]);
-        self.function.trouble.store(Some(Arc::new(Trouble::new(text))));
+        self.function.problem.store(Some(Arc::new(InstanceProblem::new(text))));
     }
 }
 

@@ -34,7 +34,7 @@ use crate::function::Function;
 use crate::hot::message::{InstanceKey, LaneIndex, Order};
 use crate::mailbox::{Announcement, JobStart};
 use crate::registry::ExecutionMode;
-use kubernetes::crew::Crew;
+use kubernetes::pod_set::PodSet;
 use local::children::Children;
 use local::job_processes::JobProcesses;
 use local::limits::Limits;
@@ -116,7 +116,7 @@ pub enum Backend {
     /// A Job of Kubernetes for each attempt.
     KubeJobs(Rc<kubernetes::jobs::Jobs>),
     /// Pods of a Deployment, which stay.
-    Crew(Rc<Crew>),
+    PodSet(Rc<PodSet>),
     /// Something that already runs.
     Endpoints(Rc<endpoints::Endpoints>),
 }
@@ -135,7 +135,7 @@ impl Backend {
                 Self::Endpoints(endpoints::Endpoints::open(context.clone(), function.clone()).await)
             }
             ExecutionMode::Warm if let Some(cluster) = &context.cluster => {
-                Self::Crew(Crew::open(context, cluster, function))
+                Self::PodSet(PodSet::open(context, cluster, function))
             }
             ExecutionMode::Warm => {
                 let processes = ProcessSet::new(context.clone(), function.clone());
@@ -163,7 +163,7 @@ impl Backend {
     pub fn start_wanted(&self) -> bool {
         match self {
             Self::ProcessSet(processes) => processes.start_wanted(),
-            Self::Crew(crew) => crew.start_wanted(),
+            Self::PodSet(pod_set) => pod_set.start_wanted(),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => return false,
         }
         true
@@ -175,7 +175,7 @@ impl Backend {
             Self::JobProcesses(jobs) => jobs.start(start),
             Self::KubeJobs(jobs) => jobs.start(start),
             // Dropped, which tells the waiting gateway.
-            Self::ProcessSet(_) | Self::Crew(_) | Self::Endpoints(_) => {}
+            Self::ProcessSet(_) | Self::PodSet(_) | Self::Endpoints(_) => {}
         }
     }
 
@@ -183,7 +183,7 @@ impl Backend {
     pub fn look_after(&self, instance: InstanceKey) {
         match self {
             Self::ProcessSet(processes) => processes.look_after(instance),
-            Self::Crew(crew) => crew.look_after(instance),
+            Self::PodSet(pod_set) => pod_set.look_after(instance),
             Self::Endpoints(endpoints) => endpoints.look_after(instance),
             // Its stand-in is never found wanting.
             Self::JobProcesses(_) | Self::KubeJobs(_) => {}
@@ -194,7 +194,7 @@ impl Backend {
     #[must_use]
     pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), ApiError>> {
         match self {
-            Self::Crew(crew) => crew.announced(announcement),
+            Self::PodSet(pod_set) => pod_set.announced(announcement),
             // None announces itself: a local process is asked for its health, a job is called by nobody,
             // and an endpoint was named at its registration.
             Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
@@ -205,7 +205,7 @@ impl Backend {
     pub fn stop(&self, instance: InstanceKey) {
         match self {
             Self::ProcessSet(processes) => processes.stop(instance),
-            Self::Crew(crew) => crew.stop(instance),
+            Self::PodSet(pod_set) => pod_set.stop(instance),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
@@ -215,7 +215,7 @@ impl Backend {
     pub fn count(&self) -> u32 {
         match self {
             Self::ProcessSet(processes) => processes.count(),
-            Self::Crew(crew) => crew.count(),
+            Self::PodSet(pod_set) => pod_set.count(),
             Self::JobProcesses(jobs) => jobs.count(),
             Self::KubeJobs(jobs) => jobs.count(),
             Self::Endpoints(endpoints) => endpoints.count(),
@@ -227,7 +227,7 @@ impl Backend {
     pub fn is_per_attempt(&self) -> bool {
         match self {
             Self::JobProcesses(_) | Self::KubeJobs(_) => true,
-            Self::ProcessSet(_) | Self::Crew(_) | Self::Endpoints(_) => false,
+            Self::ProcessSet(_) | Self::PodSet(_) | Self::Endpoints(_) => false,
         }
     }
 
@@ -236,7 +236,7 @@ impl Backend {
     pub fn min(&self) -> Option<u32> {
         match self {
             Self::ProcessSet(processes) => Some(processes.min()),
-            Self::Crew(crew) => Some(crew.min()),
+            Self::PodSet(pod_set) => Some(pod_set.min()),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
         }
     }
@@ -245,7 +245,7 @@ impl Backend {
     pub fn set_min(&self, min: u32) {
         match self {
             Self::ProcessSet(processes) => processes.set_min(min),
-            Self::Crew(crew) => crew.set_min(min),
+            Self::PodSet(pod_set) => pod_set.set_min(min),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
@@ -255,7 +255,7 @@ impl Backend {
     pub fn can_serve(&self) -> bool {
         match self {
             Self::ProcessSet(processes) => processes.was_ready() || processes.min() == 0,
-            Self::Crew(crew) => crew.can_serve(),
+            Self::PodSet(pod_set) => pod_set.can_serve(),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
         }
     }
@@ -267,7 +267,7 @@ impl Backend {
             Self::ProcessSet(processes) => processes.is_empty(),
             Self::JobProcesses(jobs) => jobs.count() == 0,
             Self::KubeJobs(jobs) => jobs.count() == 0,
-            Self::Crew(_) | Self::Endpoints(_) => true,
+            Self::PodSet(_) | Self::Endpoints(_) => true,
         }
     }
 
@@ -278,7 +278,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.is_empty(),
             // Each ends with the attempt that it was started for. Pods go with the Deployment.
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Crew(_) | Self::Endpoints(_) => true,
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::PodSet(_) | Self::Endpoints(_) => true,
         }
     }
 
@@ -286,7 +286,7 @@ impl Backend {
     pub fn wind_down(&self) {
         match self {
             Self::ProcessSet(processes) => processes.wind_down(),
-            Self::Crew(crew) => crew.wind_down(),
+            Self::PodSet(pod_set) => pod_set.wind_down(),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
@@ -296,7 +296,7 @@ impl Backend {
     pub fn reap(&self, now: Nanos) -> bool {
         match self {
             Self::ProcessSet(processes) => !processes.is_empty(),
-            Self::Crew(crew) => crew.reap(now),
+            Self::PodSet(pod_set) => pod_set.reap(now),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => false,
         }
     }
@@ -305,7 +305,7 @@ impl Backend {
     /// function, and stays for the next version.
     pub fn close(&self) {
         match self {
-            Self::Crew(crew) => crew.close(),
+            Self::PodSet(pod_set) => pod_set.close(),
             Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {
                 self.stop_own()
             }
@@ -318,7 +318,7 @@ impl Backend {
             Self::ProcessSet(processes) => processes.close(),
             // Each ends with the attempt that it was started for.
             Self::JobProcesses(_) | Self::KubeJobs(_) => {}
-            Self::Crew(_) => {}
+            Self::PodSet(_) => {}
             Self::Endpoints(endpoints) => endpoints.close(),
         }
     }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::AbortHandle;
 
 use crate::clock::Nanos;
-use crate::function::Trouble;
+use crate::function::InstanceProblem;
 use crate::id::{ExecutionId, ID_LEN};
 
 /// Longest line that is passed on whole, in bytes as written; the rest of a longer one is a line
@@ -165,14 +165,14 @@ impl Tail {
     /// A reason, and the last of what the process wrote; or the path where that is read, where it is not to
     /// be told.
     #[must_use]
-    pub fn explain(&self, reason: &str, log: &str) -> Trouble {
+    pub fn explain(&self, reason: &str, log: &str) -> InstanceProblem {
         let tail = self.text();
         if tail.is_empty() && self.0.borrow().withheld {
-            return Trouble::new(format!("{reason}; what it wrote is read with GET {log}"));
+            return InstanceProblem::new(format!("{reason}; what it wrote is read with GET {log}"));
         }
         let start = tail.len().saturating_sub(REASON_BYTES_MAX);
         let start = (start..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
-        Trouble { reason: reason.to_owned(), last_lines: Some(tail[start..].to_owned()) }
+        InstanceProblem { reason: reason.to_owned(), last_lines: Some(tail[start..].to_owned()) }
     }
 }
 

@@ -303,7 +303,7 @@ impl Control {
     fn describe(&self, registered: &Registered, listener: Listener) -> Value {
         let wanted = &registered.wanted;
         let State { replicas, ready, queued, in_flight, on_demand, rolling } = self.state(registered);
-        let trouble = wanted.trouble.load();
+        let problem = wanted.problem.load();
         let mut conditions = vec![json!({
             "type": "Ready",
             "status": if ready > 0 || on_demand { "True" } else { "False" },
@@ -316,8 +316,8 @@ impl Control {
         if rolling {
             conditions.push(json!({ "type": "Progressing", "status": "True", "reason": "NewVersionStarts" }));
         }
-        if let Some(trouble) = trouble.as_ref() {
-            let message = trouble.told(listener.may_operate(&self.settings.flags));
+        if let Some(problem) = problem.as_ref() {
+            let message = problem.told(listener.may_operate(&self.settings.flags));
             conditions.push(json!({
                 "type": "Degraded", "status": "True", "reason": "InstanceFailed", "message": message,
             }));

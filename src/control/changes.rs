@@ -327,7 +327,7 @@ pub fn version(spec: FunctionSpec, lane: LaneIndex, metrics: Arc<MetricsByGatewa
         addresses: (0..places).map(|_| ArcSwapOption::empty()).collect(),
         endings: (0..places).map(|_| ArcSwapOption::empty()).collect(),
         metrics,
-        trouble: Arc::new(ArcSwapOption::empty()),
+        problem: Arc::new(ArcSwapOption::empty()),
         spec,
     }
 }

@@ -304,17 +304,17 @@ impl DevServer {
     fn report_starts(&mut self) {
         let now = self.control.clock.now();
         for (name, project) in &mut self.projects {
-            let Some((serves, trouble)) = serving_state(&self.control, name).filter(|_| project.was_served())
+            let Some((serves, problem)) = serving_state(&self.control, name).filter(|_| project.was_served())
             else {
                 continue;
             };
             let looked_for = !project.announced || project.troubled;
             let missing = || if looked_for { project.missing_program() } else { None };
-            if let Some(trouble) = trouble.or_else(missing) {
+            if let Some(problem) = problem.or_else(missing) {
                 if !project.troubled {
                     let meanwhile =
                         if serves { "" } else { "\n    the version before is served until it starts" };
-                    say(&format!("{name}: {trouble}{meanwhile}"));
+                    say(&format!("{name}: {problem}{meanwhile}"));
                     (project.troubled, project.changed_at) = (true, None);
                 }
             } else if serves && (!project.announced || project.troubled) {
@@ -334,11 +334,11 @@ fn serving_state(control: &Control, name: &str) -> Option<(bool, Option<String>)
     let registered = functions.get(name)?;
     let wanted = &registered.wanted;
     let serves = registered.serving == Some(wanted.lane);
-    let trouble = wanted.trouble.load().as_ref().map(|trouble| trouble.to_string());
-    if trouble.is_none() && !control.can_serve(wanted) {
+    let problem = wanted.problem.load().as_ref().map(|problem| problem.to_string());
+    if problem.is_none() && !control.can_serve(wanted) {
         return None;
     }
-    Some((serves, trouble))
+    Some((serves, problem))
 }
 
 /// Tells that a version serves: how to call it, unless the same was told before.

@@ -328,10 +328,10 @@ fn ending(
 ) -> (Status, Option<Box<ExecutionError>>) {
     let error = |code, message: String| Some(Box::new(ExecutionError::new(code, message)));
     let after_ms = now.saturating_sub(execution.timestamps.admitted) / NANOS_PER_MS;
-    let trouble = || {
+    let problem = || {
         let function = &execution.entry.function;
-        match function.trouble.load().as_ref() {
-            Some(trouble) => trouble.told(with_lines),
+        match function.problem.load().as_ref() {
+            Some(problem) => problem.told(with_lines),
             None if function.spec.endpoint_urls.is_empty() => "none is running".to_owned(),
             // Control looks after them and will know why in a moment.
             None => unreachable_endpoints(&function.spec.endpoint_urls),
@@ -359,8 +359,8 @@ fn ending(
         },
         End::NoInstance => {
             let text = match &execution.error {
-                Some(last) => format!("no instance could be reached: {} ({})", last.message, trouble()),
-                None => format!("no instance could be reached: {}", trouble()),
+                Some(last) => format!("no instance could be reached: {} ({})", last.message, problem()),
+                None => format!("no instance could be reached: {}", problem()),
             };
             (Status::Error, error(ErrorCode::NoInstance, text))
         }

@@ -415,7 +415,7 @@ mod tests {
             addresses: Box::default(),
             endings: Box::default(),
             metrics: Arc::new(MetricsByGateway::new(1)),
-            trouble: Arc::new(ArcSwapOption::empty()),
+            problem: Arc::new(ArcSwapOption::empty()),
             spec,
         };
         Rc::new(FunctionEntry::new(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::crew::{put, until_ready, warm};
+use crate::pods::{put, until_ready, warm};
 use crate::stage::{Stage, in_pods};
 use crate::support::patience::eventually;
 

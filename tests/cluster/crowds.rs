@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::crew::{until_ready, warm};
+use crate::pods::{until_ready, warm};
 use crate::stage::{Stage, in_pods, kubectl};
 use crate::support::client::Client;
 use crate::support::patience::{Stopwatch, eventually, let_pass};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::crew::{put, until_ready, warm};
+use crate::pods::{put, until_ready, warm};
 use crate::stage::{Stage, in_pods};
 
 /// What names secrets and config maps, and is said of the pod.

@@ -8,7 +8,6 @@
 mod alone;
 mod calls;
 mod columns;
-mod crew;
 mod crowds;
 #[expect(clippy::disallowed_types, reason = "a test has threads of its own")]
 mod detour;
@@ -20,6 +19,7 @@ mod logs;
 mod namespace;
 #[path = "../browser/pages/mod.rs"]
 mod pages;
+mod pods;
 mod pressure;
 mod prometheus;
 mod registry;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::crew::{pods, put, until_ready, warm};
+use crate::pods::{pods, put, until_ready, warm};
 use crate::pressure::Pressure;
 use crate::stage::{Stage, in_pods};
 use crate::support::patience::{Stopwatch, eventually};

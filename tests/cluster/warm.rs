@@ -5,7 +5,7 @@ use std::thread;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::crew::{pods, put, until, until_ready, warm};
+use crate::pods::{pods, put, until, until_ready, warm};
 use crate::pressure::Pressure;
 use crate::stage::{Stage, reachable, with_dollars};
 use crate::support::dollars;

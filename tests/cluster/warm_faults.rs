@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::crew::{condition, pods, put, until, until_ready, warm};
+use crate::pods::{condition, pods, put, until, until_ready, warm};
 use crate::pressure::Pressure;
 use crate::stage::Stage;
 use crate::support::client::Client;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::member::{Change, Member, Standing};
+use super::tracked_pod::{PodChange, PodState, TrackedPod};
 use super::workload::Workload;
 use crate::backend::probe;
 use crate::backoff::ExponentialBackoff;
@@ -20,18 +20,18 @@ const UNANSWERED_MAX: u32 = 2;
 
 impl Workload {
     /// Asks a pod that was lost until it answers or is given up.
-    pub(super) fn look_at(self: &Rc<Self>, pod: String) {
+    pub(super) fn probe_until_healthy(self: &Rc<Self>, pod: String) {
         let workload = self.clone();
         tokio::task::spawn_local(async move {
             let mut pauses = ExponentialBackoff::doubling(LOOK_PAUSE_MIN, LOOK_PAUSE_MAX);
             loop {
-                let address = match workload.members.borrow().get(&pod) {
-                    Some(Member { standing: Standing::Lost, address: Some(address), .. }) => *address,
+                let address = match workload.pods.borrow().get(&pod) {
+                    Some(TrackedPod { state: PodState::Unknown, address: Some(address), .. }) => *address,
                     Some(_) | None => return,
                 };
                 if probe::health(&Target::Tcp(address)).await.is_ok() {
-                    let change = workload.members.borrow_mut().get_mut(&pod).map(Member::answered);
-                    workload.tell(&pod, &change.unwrap_or(Change::Nothing));
+                    let change = workload.pods.borrow_mut().get_mut(&pod).map(TrackedPod::answered);
+                    workload.pass_on(&pod, &change.unwrap_or(PodChange::Nothing));
                     return;
                 }
                 pauses.pause().await;
@@ -41,7 +41,7 @@ impl Workload {
 
     /// Asks a pod that has announced itself whether it serves on, until its node has found it ready and
     /// goes on asking: of one that is stuck before that, a node says for long that it starts.
-    pub(super) fn ask_until_ready(self: &Rc<Self>, pod: String) {
+    pub(super) fn probe_until_ready(self: &Rc<Self>, pod: String) {
         let workload = self.clone();
         tokio::task::spawn_local(async move {
             let mut unanswered = 0;
@@ -49,8 +49,8 @@ impl Workload {
                 if unanswered == 0 {
                     tokio::time::sleep(ASK_PAUSE).await;
                 }
-                let address = match workload.members.borrow().get(&pod) {
-                    Some(member) if member.is_to_be_asked() => member.address,
+                let address = match workload.pods.borrow().get(&pod) {
+                    Some(tracked) if tracked.needs_probe() => tracked.address,
                     Some(_) | None => return,
                 };
                 let Some(address) = address else { return };
@@ -60,8 +60,8 @@ impl Workload {
                 }
                 unanswered += 1;
                 if unanswered >= UNANSWERED_MAX {
-                    let change = workload.members.borrow_mut().get_mut(&pod).map(Member::unanswered);
-                    workload.tell(&pod, &change.unwrap_or(Change::Nothing));
+                    let change = workload.pods.borrow_mut().get_mut(&pod).map(TrackedPod::unanswered);
+                    workload.pass_on(&pod, &change.unwrap_or(PodChange::Nothing));
                     return;
                 }
             }

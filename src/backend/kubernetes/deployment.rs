@@ -1,8 +1,8 @@
-//! The Deployment of a `WARM` function, and the revision that tells its pods apart.
+//! The Deployment of a `WARM` function, and the template hash that tells its pods apart.
 //!
-//! A version of a function that needs no other pods than the version before has the same revision, and
-//! keeps them. The revision is a hash of the template of pods, without what may differ between pods that
-//! serve alike: the token, and the time-out that every request brings along anyway.
+//! A version of a function that needs no other pods than the version before has the same template hash, and
+//! keeps them. The hash leaves out what may differ between pods that serve alike: the token, and the time-out
+//! that every request brings along anyway.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
@@ -16,13 +16,14 @@ use crate::fnv::Fnv1a;
 use crate::id::Token;
 use crate::registry::FunctionSpec;
 
-/// What a pod was made of; the label that says which lane it belongs to.
-pub const REVISION: &str = "picofaas.dev/revision";
+/// The label of a pod with the hash of its template, which says which lane it belongs to. Its name is older than
+/// the hash's name here; another one would replace every pod at the next upgrade.
+pub const TEMPLATE_HASH: &str = "picofaas.dev/revision";
 /// The annotation by which a pod asks to be the first to go when there are to be fewer.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-/// What a pod proves itself with.
+/// The variable with the token that a pod proves itself with.
 const TOKEN: &str = "PICOFAAS_TOKEN";
-/// What is not part of a revision: a pod that serves goes by the deadline of each request.
+/// A variable that is not part of the hash: a pod that serves goes by the deadline of each request.
 const TIMEOUT: &str = "TIMEOUT_MS";
 
 /// How long a pod that is being deleted goes on serving before it is told to stop, in seconds: until then
@@ -31,7 +32,7 @@ const PRE_STOP_S: i64 = 2;
 /// What a pod may take beyond that and its longest attempt, in seconds.
 const GRACE_MARGIN_S: i64 = 5;
 /// What a pod may take to end, in seconds: the first of these that is long enough, so that a small change
-/// of a time-out is no other revision. The last one bounds it: an attempt may take a day, the drain of a
+/// of a time-out is no other template. The last one bounds it: an attempt may take a day, the drain of a
 /// node not.
 const GRACES_S: [i64; 4] = [60, 120, 300, 600];
 /// What a pod that does not answer any more may take to end before its container is started again, in
@@ -42,17 +43,17 @@ const PROGRESS_S: i32 = 120;
 /// Old ReplicaSets that are kept. Nobody rolls back by them: the registry is the truth.
 const HISTORY: i32 = 1;
 
-/// What a function's Deployment is to be.
+/// The pod template that a function's Deployment is to have.
 #[derive(Debug, Clone)]
-pub struct Design {
-    /// What its pods are made of.
-    pub revision: String,
+pub struct DesiredTemplate {
+    /// Hash of the template, as in the label of its pods.
+    pub hash: String,
     /// As JSON: some kilobytes less than as structs, for each of a thousand functions, and read once a roll-out.
-    template: Box<[u8]>,
+    json: Box<[u8]>,
 }
 
-impl Design {
-    /// For a function whose pods reach the runtime listener at `runtime_url` and may take `start_s`
+impl DesiredTemplate {
+    /// The template of a function whose pods reach the runtime listener at `runtime_url` and may take `start_s`
     /// seconds to start.
     #[must_use]
     pub fn new(spec: &FunctionSpec, runtime_url: &str, start_s: u64) -> Self {
@@ -77,17 +78,17 @@ impl Design {
                 container.liveness_probe = Some(may_be_stuck(probe(5, 3)));
             }
         }
-        let revision = revision(&template);
+        let hash = hash(&template);
         let mut metadata = template.metadata.take().unwrap_or_default();
         let labels = metadata.labels.get_or_insert_default();
         labels.extend(template::labels(spec.name.as_str()));
-        labels.insert(REVISION.to_owned(), revision.clone());
+        labels.insert(TEMPLATE_HASH.to_owned(), hash.clone());
         template.metadata = Some(metadata);
         let template = serde_json::to_vec(&template).expect("a template has string keys only");
-        Self { revision, template: template.into() }
+        Self { hash, json: template.into() }
     }
 
-    /// The Deployment, new.
+    /// Makes the Deployment, new.
     #[must_use]
     pub fn object(
         &self,
@@ -124,7 +125,7 @@ impl Design {
         }
     }
 
-    /// A Deployment that is there already, made into this one: what is not ours of it stays.
+    /// Updates a Deployment that is there already to this template: what is not ours of it stays.
     #[must_use]
     pub fn applied_to(
         &self,
@@ -152,7 +153,7 @@ impl Design {
 
     fn template_with(&self, token: Token) -> PodTemplateSpec {
         let mut template: PodTemplateSpec =
-            serde_json::from_slice(&self.template).expect("what was written here is read");
+            serde_json::from_slice(&self.json).expect("what was written here is read");
         let container = template.spec.as_mut().and_then(|pod| pod.containers.first_mut());
         if let Some(container) = container {
             container.env.get_or_insert_default().push(variable(TOKEN, token.to_string()));
@@ -170,12 +171,12 @@ pub fn is_ours(found: &Deployment, function: &str) -> bool {
         .all(|(name, value)| labels.is_some_and(|labels| labels.get(name) == Some(value)))
 }
 
-/// The revision that a Deployment makes its pods of now, and their token.
+/// The hash of a Deployment's pod template, and the token of its pods.
 #[must_use]
 pub fn current(found: &Deployment) -> Option<(String, Token)> {
     let template = &found.spec.as_ref()?.template;
-    let revision = template.metadata.as_ref()?.labels.as_ref()?.get(REVISION)?.clone();
-    Some((revision, token_of(template.spec.as_ref()?)?))
+    let template_hash = template.metadata.as_ref()?.labels.as_ref()?.get(TEMPLATE_HASH)?.clone();
+    Some((template_hash, token_of(template.spec.as_ref()?)?))
 }
 
 /// The token of the pods that are made so.
@@ -221,7 +222,7 @@ fn may_be_stuck(probe: Probe) -> Probe {
 }
 
 /// A hash of the template as JSON with its keys in order.
-fn revision(template: &PodTemplateSpec) -> String {
+fn hash(template: &PodTemplateSpec) -> String {
     let mut template = template.clone();
     let containers = template.spec.iter_mut().flat_map(|pod| &mut pod.containers);
     for env in containers.filter_map(|container| container.env.as_mut()) {
@@ -258,18 +259,18 @@ mod tests {
         parse_function(body.to_string().as_bytes()).expect("a function")
     }
 
-    fn design(changes: &Value) -> Design {
-        Design::new(&spec(changes), URL, 30)
+    fn desired(changes: &Value) -> DesiredTemplate {
+        DesiredTemplate::new(&spec(changes), URL, 30)
     }
 
-    fn json_of(design: &Design, token: Token) -> Value {
-        serde_json::to_value(design.object("word-stats", token, 2, None)).expect("JSON")
+    fn json_of(desired: &DesiredTemplate, token: Token) -> Value {
+        serde_json::to_value(desired.object("word-stats", token, 2, None)).expect("JSON")
     }
 
     #[test]
     fn a_deployment_replaces_its_pods_only_after_others_are_ready() {
-        let design = design(&json!({}));
-        let value = json_of(&design, TOKEN_A);
+        let desired = desired(&json!({}));
+        let value = json_of(&desired, TOKEN_A);
         assert_eq!(value["metadata"]["name"], "fn-word-stats");
         let labels = json!({
             "app.kubernetes.io/managed-by": "picofaas",
@@ -285,7 +286,7 @@ mod tests {
         );
         let pod_labels = &spec["template"]["metadata"]["labels"];
         assert_eq!(pod_labels["picofaas.dev/function"], "word-stats");
-        assert_eq!(pod_labels["picofaas.dev/revision"], design.revision.as_str());
+        assert_eq!(pod_labels["picofaas.dev/revision"], desired.hash.as_str());
         let pod = &spec["template"]["spec"];
         assert_eq!(pod["terminationGracePeriodSeconds"], 60);
         assert_eq!(pod["automountServiceAccountToken"], false);
@@ -306,16 +307,16 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_pod_is_made_of_is_another_revision() {
-        let first = design(&json!({}));
+    fn only_what_a_pod_is_made_of_is_another_template_hash() {
+        let first = desired(&json!({}));
         for same in [
             json!({ "timeoutMs": 30_000 }),
             json!({ "concurrency": 9, "queueSize": 7, "maxRetries": 0 }),
             json!({ "replicas": { "min": 2, "max": 9 }, "idleTimeoutMs": 1000 }),
         ] {
-            assert_eq!(design(&same).revision, first.revision, "{same}");
+            assert_eq!(desired(&same).hash, first.hash, "{same}");
         }
-        let mut seen = vec![first.revision.clone()];
+        let mut seen = vec![first.hash.clone()];
         for other in [
             json!({ "image": "registry.example/word-stats:2" }),
             json!({ "env": [{ "name": "A", "value": "1" }] }),
@@ -324,39 +325,39 @@ mod tests {
             // The pods of before would be killed in the middle of such an attempt.
             json!({ "timeoutMs": 100_000 }),
         ] {
-            let revision = design(&other).revision;
-            assert!(!seen.contains(&revision), "{other}");
-            seen.push(revision);
+            let hash = desired(&other).hash;
+            assert!(!seen.contains(&hash), "{other}");
+            seen.push(hash);
         }
-        assert_ne!(Design::new(&spec(&json!({})), "http://10.96.0.8:8082", 30).revision, first.revision);
+        assert_ne!(DesiredTemplate::new(&spec(&json!({})), "http://10.96.0.8:8082", 30).hash, first.hash);
         assert_eq!(seen[0].len(), 16);
     }
 
     #[test]
-    fn a_revision_is_the_same_in_every_process() {
+    fn a_template_hash_is_the_same_in_every_process() {
         // A change of this number restarts the pods of every function when the control plane is upgraded.
         assert_eq!(
-            json_of(&design(&json!({})), TOKEN_A)["spec"]["template"]["metadata"]["labels"][REVISION],
+            json_of(&desired(&json!({})), TOKEN_A)["spec"]["template"]["metadata"]["labels"][TEMPLATE_HASH],
             "0c9f55d8355d8f32"
         );
     }
 
     #[test]
-    fn texts_without_a_dollar_keep_the_revision_that_they_had_when_texts_were_not_escaped_yet() {
+    fn texts_without_a_dollar_keep_the_template_hash_that_they_had_when_texts_were_not_escaped_yet() {
         let plain = json!({
             "command": ["/serve", "--verbose"], "args": ["two words", "a=b"], "env": [
                 { "name": "A", "value": "pass word" },
                 { "name": "S", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } },
             ],
         });
-        assert_eq!(design(&plain).revision, "81874fdf58501141");
+        assert_eq!(desired(&plain).hash, "81874fdf58501141");
     }
 
     #[test]
     fn what_a_deployment_was_made_with_is_read_back_from_it() {
-        let design = design(&json!({}));
-        let object = design.object("word-stats", TOKEN_A, 2, None);
-        assert_eq!(current(&object), Some((design.revision, TOKEN_A)));
+        let desired = desired(&json!({}));
+        let object = desired.object("word-stats", TOKEN_A, 2, None);
+        assert_eq!(current(&object), Some((desired.hash, TOKEN_A)));
         assert!(is_ours(&object, "word-stats") && !is_ours(&object, "word"));
         assert!(!is_ours(&Deployment::default(), "word-stats"));
         assert_eq!(current(&Deployment::default()), None);
@@ -364,18 +365,18 @@ mod tests {
 
     #[test]
     fn an_update_replaces_what_is_ours_and_keeps_what_others_wrote() {
-        let before = design(&json!({ "env": [{ "name": "A", "value": "1" }] }));
+        let before = desired(&json!({ "env": [{ "name": "A", "value": "1" }] }));
         let mut found = before.object("word-stats", TOKEN_A, 3, None);
         found.metadata.resource_version = Some("7".to_owned());
         found.metadata.annotations = Some([("team".to_owned(), "a".to_owned())].into());
-        let after = design(&json!({ "image": "registry.example/word-stats:2" }));
+        let after = desired(&json!({ "image": "registry.example/word-stats:2" }));
         let owner = OwnerReference {
             name: "word-stats".to_owned(),
             uid: "u".to_owned(),
             ..OwnerReference::default()
         };
         let object = after.applied_to(found, "word-stats", TOKEN_B, 3, Some(owner));
-        assert_eq!(current(&object), Some((after.revision, TOKEN_B)));
+        assert_eq!(current(&object), Some((after.hash, TOKEN_B)));
         let value = serde_json::to_value(&object).expect("JSON");
         assert_eq!(value["metadata"]["resourceVersion"], "7");
         assert_eq!(value["metadata"]["annotations"]["team"], "a");

@@ -19,7 +19,7 @@ use super::verdict::Failed;
 use crate::backend::Context;
 use crate::backoff::ExponentialBackoff;
 use crate::error::ErrorCode;
-use crate::function::{Function, Trouble};
+use crate::function::{Function, InstanceProblem};
 use crate::mailbox::{Awaited, JobEnd, JobStart, Kill};
 
 /// The first pause before the API server is asked again.
@@ -152,7 +152,7 @@ impl Jobs {
                 self.complain(&ended.reason);
                 self.delete(name, Duration::ZERO);
             }
-            _ => self.function.trouble.store(None),
+            _ => self.function.problem.store(None),
         }
         ended
     }
@@ -227,10 +227,10 @@ impl Jobs {
     }
 
     fn complain(&self, reason: &str) {
-        let told = self.function.trouble.load().as_ref().is_some_and(|before| before.reason == reason);
+        let told = self.function.problem.load().as_ref().is_some_and(|before| before.reason == reason);
         if !told {
             tracing::warn!(function = %self.function.spec.name, "{reason}");
-            self.function.trouble.store(Some(Arc::new(Trouble::new(reason))));
+            self.function.problem.store(Some(Arc::new(InstanceProblem::new(reason))));
         }
     }
 }

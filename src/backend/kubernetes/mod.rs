@@ -11,14 +11,14 @@
 //! | `template` | a function's specification as a template of pods |
 //! | `jobs` | the Jobs of one lane, one for each attempt |
 //! | `job` | the object of one Job |
-//! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and who is told of its pods |
-//! | `crew` | the pods that serve one lane |
+//! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its lanes |
+//! | `pod_set` | the pods that serve one lane |
 //! | `places` | the places of a lane, and how what was lost there ended |
 //! | `asking` | pods that are asked whether they serve |
-//! | `member` | one pod of a `WARM` function, as far as it is known |
-//! | `sighting` | what the watch shows of such a pod |
-//! | `writer` | the one task that writes a function's Deployment |
-//! | `deployment` | the object of one Deployment, and the revision of its pods |
+//! | `tracked_pod` | one pod of a `WARM` function, as far as it is known: a state machine |
+//! | `observed_pod` | such a pod as the watch shows it |
+//! | `reconcile` | the reconcile loop of a function's Deployment |
+//! | `deployment` | the object of one Deployment, and the template of its pods |
 //! | `watching` | how the API server is watched, and what is done while it is away |
 //! | `pods` | one watch of all our pods, and who is told of each |
 //! | `refusals` | one watch of the events that say that a pod could not be made |
@@ -30,20 +30,20 @@
 mod asking;
 pub mod calls;
 pub mod cluster;
-pub mod crew;
 pub mod deployment;
 pub mod job;
 pub mod jobs;
 pub mod logs;
-pub mod member;
+pub mod observed_pod;
 pub mod places;
 pub mod pod_log;
+pub mod pod_set;
 pub mod pods;
+mod reconcile;
 pub mod refusals;
-pub mod sighting;
 pub mod template;
+pub mod tracked_pod;
 pub mod turns;
 pub mod verdict;
 pub mod watching;
 pub mod workload;
-mod writer;

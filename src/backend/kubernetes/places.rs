@@ -13,7 +13,7 @@ pub struct Occupant {
     pub pod: String,
     /// Where it listens.
     pub address: SocketAddr,
-    /// It is of a revision that was replaced before this process began.
+    /// It is of a template that was replaced before this process began.
     older: bool,
 }
 
@@ -51,7 +51,7 @@ impl Places {
         self.0.iter().filter(|place| place.occupant.is_some()).count()
     }
 
-    /// The pods of older revisions that have one.
+    /// The pods of older templates that have one.
     #[must_use]
     pub fn older(&self) -> Vec<String> {
         let occupants = self.0.iter().filter_map(|place| place.occupant.as_ref());

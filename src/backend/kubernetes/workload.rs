@@ -1,9 +1,9 @@
-//! The pods of one `WARM` function, over all of its versions: one Deployment, and who is told of its pods.
+//! The pods of one `WARM` function, over all of its versions: one Deployment, and the pod sets of its lanes.
 //!
-//! What is wanted is kept here and written by one task at a time ([`writer`](super::writer)). What there is,
-//! is told by the pods and by the watch, pod by pod ([`Member`]), and passed on to the crews: one for each
-//! lane that is open. Lanes whose pods are made of the same share them; a crew of another revision gets the
-//! pods of a rolling update of the same Deployment.
+//! The desired state is kept here and written by one task at a time ([`reconcile`](super::reconcile)). The
+//! observed state comes from the pods and from the watch, pod by pod ([`TrackedPod`]), and is passed on to the
+//! pod sets: one for each open lane. Lanes with the same pod template share their pods; a pod set with another
+//! template gets the pods of a rolling update of the same Deployment.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,12 +14,13 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::cluster::Cluster;
-use super::crew::Crew;
-use super::deployment::Design;
-use super::member::{Change, Member, Standing};
+use super::deployment::DesiredTemplate;
+use super::observed_pod::{ObservedPod, PodProblem};
+use super::pod_set::PodSet;
 use super::pods::Keeper;
-use super::sighting::{Sighting, Trouble};
+use super::tracked_pod::{PodChange, PodState, TrackedPod};
 use super::{template, verdict};
+use crate::backend::exit::Exit;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::Token;
 
@@ -28,16 +29,16 @@ use crate::id::Token;
 const UNSEEN_MAX: usize = 1024;
 /// How long the watch may take to show a pod that has announced itself. It may be down for a while.
 const UNSEEN_PATIENCE: Duration = Duration::from_secs(60);
-/// Revisions whose tokens are known: the one that is wanted and those that still have pods.
+/// Pod templates whose tokens are known: the desired one and those that still have pods.
 const TOKENS_MAX: usize = 16;
 
-/// What the Deployment is to be.
+/// The Deployment that a function is to have.
 #[derive(Debug)]
-pub struct Plan {
-    /// Its pods.
-    pub design: Design,
-    /// The most of them.
-    pub max: u32,
+pub struct DesiredDeployment {
+    /// The template of its pods.
+    pub template: DesiredTemplate,
+    /// The largest number of its pods.
+    pub max_replicas: u32,
 }
 
 /// The pods of one function.
@@ -45,23 +46,26 @@ pub struct Plan {
 pub struct Workload {
     pub(super) cluster: Rc<Cluster>,
     pub(super) name: String,
-    crews: RefCell<Vec<Rc<Crew>>>,
-    pub(super) members: RefCell<BTreeMap<String, Member>>,
-    pub(super) plan: RefCell<Option<Rc<Plan>>>,
-    /// How many pods are wanted.
-    pub(super) replicas: Cell<u32>,
+    pod_sets: RefCell<Vec<Rc<PodSet>>>,
+    /// By name.
+    pub(super) pods: RefCell<BTreeMap<String, TrackedPod>>,
+    pub(super) desired: RefCell<Option<Rc<DesiredDeployment>>>,
+    /// Number of pods that are wanted.
+    pub(super) desired_replicas: Cell<u32>,
     /// No version wants it any more: the Deployment goes when its last lane is closed.
-    pub(super) doomed: Cell<bool>,
-    /// The revision that the Deployment is known to make.
-    pub(super) made: RefCell<Option<String>>,
-    /// How many pods the Deployment is known to want.
-    pub(super) written: Cell<Option<u32>>,
-    pub(super) writing: Cell<bool>,
-    /// The pods that there were before their changes were told are known.
-    pub(super) found: Cell<bool>,
+    pub(super) deleting: Cell<bool>,
+    /// Hash of the pod template that the Deployment is known to have.
+    pub(super) applied_template: RefCell<Option<String>>,
+    /// Number of pods that the Deployment is known to ask for.
+    pub(super) applied_replicas: Cell<Option<u32>>,
+    /// A task reconciles the Deployment.
+    pub(super) reconciling: Cell<bool>,
+    /// The pods that there were before the watch told of their changes are known.
+    pub(super) adopted: Cell<bool>,
+    /// Tokens of pods, by the hash of their template.
     pub(super) tokens: RefCell<Vec<(String, Token)>>,
     /// Why there are no pods, or fewer than wanted, or why that is not known.
-    trouble: RefCell<Option<Trouble>>,
+    problem: RefCell<Option<PodProblem>>,
 }
 
 /// How the watch of pods knows it.
@@ -82,12 +86,12 @@ impl Keeper for Kept {
     }
 
     fn pod_refused(&self, message: &str) {
-        self.0.set_trouble(Some(verdict::of_refusal(message).into()));
+        self.0.set_problem(Some(verdict::of_refusal(message).into()));
     }
 }
 
 impl Workload {
-    /// That of a function, made where there is none yet.
+    /// Returns the workload of a function, and makes it where there is none yet.
     #[must_use]
     pub fn of(cluster: &Rc<Cluster>, name: &str) -> Rc<Self> {
         if let Some(known) = cluster.workloads.borrow().get(name) {
@@ -96,17 +100,17 @@ impl Workload {
         let workload = Rc::new(Self {
             cluster: cluster.clone(),
             name: name.to_owned(),
-            crews: RefCell::default(),
-            members: RefCell::default(),
-            plan: RefCell::default(),
-            replicas: Cell::new(0),
-            doomed: Cell::new(false),
-            made: RefCell::default(),
-            written: Cell::new(None),
-            writing: Cell::new(false),
-            found: Cell::new(false),
+            pod_sets: RefCell::default(),
+            pods: RefCell::default(),
+            desired: RefCell::default(),
+            desired_replicas: Cell::new(0),
+            deleting: Cell::new(false),
+            applied_template: RefCell::default(),
+            applied_replicas: Cell::new(None),
+            reconciling: Cell::new(false),
+            adopted: Cell::new(false),
             tokens: RefCell::default(),
-            trouble: RefCell::default(),
+            problem: RefCell::default(),
         });
         cluster.workloads.borrow_mut().insert(name.to_owned(), workload.clone());
         cluster.pods.keep(name, Rc::new(Kept(workload.clone())));
@@ -115,268 +119,279 @@ impl Workload {
 
     // ---- the lanes ----
 
-    /// A lane was opened: from now on the Deployment is what its version wants.
-    pub(super) fn join(self: &Rc<Self>, crew: &Rc<Crew>, plan: Plan, min: u32) {
-        self.doomed.set(false);
-        self.replicas.set(self.replicas.get().max(min).min(plan.max));
-        *self.plan.borrow_mut() = Some(Rc::new(plan));
-        self.crews.borrow_mut().push(crew.clone());
-        self.kick();
+    /// Adds the pod set of a lane that was opened: from now on the Deployment is what its version wants.
+    pub(super) fn join(self: &Rc<Self>, pod_set: &Rc<PodSet>, desired: DesiredDeployment, min: u32) {
+        self.deleting.set(false);
+        self.desired_replicas.set(self.desired_replicas.get().max(min).min(desired.max_replicas));
+        *self.desired.borrow_mut() = Some(Rc::new(desired));
+        self.pod_sets.borrow_mut().push(pod_set.clone());
+        self.requeue();
     }
 
-    /// A lane was closed and nothing of it runs any more.
-    pub(super) fn leave(self: &Rc<Self>, crew: &Rc<Crew>) {
-        self.crews.borrow_mut().retain(|one| !Rc::ptr_eq(one, crew));
-        if self.doomed.get() {
-            self.kick();
+    /// Removes the pod set of a lane that was closed and of which nothing runs any more.
+    pub(super) fn leave(self: &Rc<Self>, pod_set: &Rc<PodSet>) {
+        self.pod_sets.borrow_mut().retain(|one| !Rc::ptr_eq(one, pod_set));
+        if self.deleting.get() {
+            self.requeue();
         }
     }
 
-    /// No version of the function wants pods that stay any more.
+    /// Has the Deployment deleted when its last lane is closed: no version wants pods that stay any more.
     pub fn retire(self: &Rc<Self>) {
-        self.doomed.set(true);
-        self.kick();
+        self.deleting.set(true);
+        self.requeue();
     }
 
-    /// Whether this lane is the one whose wishes count: that of the latest version.
+    /// Whether this pod set is that of the latest version, which decides what is desired.
     #[must_use]
-    pub(super) fn is_current(&self, crew: &Crew) -> bool {
-        !self.doomed.get() && self.crews.borrow().last().is_some_and(|last| std::ptr::eq(&**last, crew))
+    pub(super) fn is_current(&self, pod_set: &PodSet) -> bool {
+        !self.deleting.get()
+            && self.pod_sets.borrow().last().is_some_and(|last| std::ptr::eq(&**last, pod_set))
     }
 
     #[must_use]
-    pub(super) fn has_crews(&self) -> bool {
-        !self.crews.borrow().is_empty()
+    pub(super) fn has_pod_sets(&self) -> bool {
+        !self.pod_sets.borrow().is_empty()
     }
 
-    /// Every crew, for a loop in which they may change.
+    /// Copies the list of pod sets, for a loop in which it may change.
     #[must_use]
-    pub(super) fn crews(&self) -> Vec<Rc<Crew>> {
-        self.crews.borrow().clone()
+    pub(super) fn pod_sets(&self) -> Vec<Rc<PodSet>> {
+        self.pod_sets.borrow().clone()
     }
 
     // ---- how many ----
 
-    /// At least so many pods are wanted.
+    /// Raises the desired number of pods to at least this.
     pub(super) fn want(self: &Rc<Self>, replicas: u32) {
-        let max = self.plan.borrow().as_ref().map_or(0, |plan| plan.max);
+        let max = self.desired.borrow().as_ref().map_or(0, |desired| desired.max_replicas);
         let replicas = replicas.min(max);
-        if replicas > self.replicas.get() {
-            self.replicas.set(replicas);
-            self.take_back();
-            self.kick();
+        if replicas > self.desired_replicas.get() {
+            self.desired_replicas.set(replicas);
+            self.keep_needed();
+            self.requeue();
         }
     }
 
-    /// At most so many pods are wanted.
+    /// Lowers the desired number of pods to at most this.
     pub(super) fn limit(self: &Rc<Self>, replicas: u32) {
-        if replicas < self.replicas.get() {
-            self.replicas.set(replicas);
-            self.kick();
+        if replicas < self.desired_replicas.get() {
+            self.desired_replicas.set(replicas);
+            self.requeue();
         }
     }
 
-    /// A pod is idle and may go, unless no fewer than `min` are to be left.
-    pub(super) fn excuse(self: &Rc<Self>, pod: &str, min: u32) {
-        if self.replicas.get() <= min {
+    /// Lowers the desired number by one, for an idle pod, unless `min` would not be left.
+    pub(super) fn offer_for_scale_down(self: &Rc<Self>, pod: &str, min: u32) {
+        if self.desired_replicas.get() <= min {
             return;
         }
-        if let Some(member) = self.members.borrow_mut().get_mut(pod)
-            && member.counts()
+        if let Some(tracked) = self.pods.borrow_mut().get_mut(pod)
+            && tracked.counts()
         {
-            member.excused = true;
+            tracked.scale_down_candidate = true;
         } else {
             return;
         }
-        self.replicas.set(self.replicas.get() - 1);
-        self.kick();
+        self.desired_replicas.set(self.desired_replicas.get() - 1);
+        self.requeue();
     }
 
-    /// Idle pods that need not go after all serve again.
-    fn take_back(&self) {
-        let Some(revision) = self.plan.borrow().as_ref().map(|plan| plan.design.revision.clone()) else {
+    /// Has scale-down candidates serve again that need not go after all.
+    fn keep_needed(&self) {
+        let Some(template_hash) = self.desired.borrow().as_ref().map(|desired| desired.template.hash.clone())
+        else {
             return;
         };
-        let mut members = self.members.borrow_mut();
-        let count = members.values().filter(|one| one.counts() && one.revision == revision).count();
-        let excess = count.saturating_sub(self.replicas.get() as usize);
-        let excused = members.values_mut().filter(|one| one.counts() && one.excused);
-        for member in excused.skip(excess) {
-            member.excused = false;
+        let mut pods = self.pods.borrow_mut();
+        let count = pods.values().filter(|one| one.counts() && one.template_hash == template_hash).count();
+        let excess = count.saturating_sub(self.desired_replicas.get() as usize);
+        let candidates = pods.values_mut().filter(|one| one.counts() && one.scale_down_candidate);
+        for tracked in candidates.skip(excess) {
+            tracked.scale_down_candidate = false;
         }
     }
 
     // ---- what there is ----
 
-    /// The pods of a revision that a Deployment counts; those that were asked to go not among them.
+    /// Number of pods with a template that a Deployment counts, without scale-down candidates.
     #[must_use]
-    pub(super) fn count(&self, revision: &str) -> usize {
-        let members = self.members.borrow();
-        members.values().filter(|one| one.counts() && !one.excused && one.revision == revision).count()
+    pub(super) fn count(&self, template_hash: &str) -> usize {
+        let pods = self.pods.borrow();
+        pods.values()
+            .filter(|one| one.counts() && !one.scale_down_candidate && one.template_hash == template_hash)
+            .count()
     }
 
-    /// The pods of a revision that a Deployment counts and that do not answer.
+    /// Number of pods with a template that a Deployment counts and that do not answer.
     #[must_use]
-    pub(super) fn stuck(&self, revision: &str) -> u32 {
-        let members = self.members.borrow();
-        let stuck = members.values().filter(|one| one.counts() && one.stuck && one.revision == revision);
+    pub(super) fn stuck(&self, template_hash: &str) -> u32 {
+        let pods = self.pods.borrow();
+        let stuck =
+            pods.values().filter(|one| one.counts() && one.stuck && one.template_hash == template_hash);
         u32::try_from(stuck.count()).unwrap_or(u32::MAX)
     }
 
-    /// The pods of other revisions that serve.
+    /// Number of pods with other templates that serve.
     #[must_use]
-    pub(super) fn serving_of_others(&self, revision: &str) -> usize {
-        let members = self.members.borrow();
-        members.values().filter(|one| one.standing == Standing::Serving && one.revision != revision).count()
+    pub(super) fn serving_of_others(&self, template_hash: &str) -> usize {
+        let pods = self.pods.borrow();
+        pods.values()
+            .filter(|one| one.state == PodState::Serving && one.template_hash != template_hash)
+            .count()
     }
 
-    /// Whether there are pods of other revisions.
+    /// Whether there are pods with other templates.
     #[must_use]
-    pub(super) fn is_mixed(&self, revision: &str) -> bool {
-        self.members.borrow().values().any(|one| one.counts() && one.revision != revision)
+    pub(super) fn is_mixed(&self, template_hash: &str) -> bool {
+        self.pods.borrow().values().any(|one| one.counts() && one.template_hash != template_hash)
     }
 
-    /// Every pod that may be given a place: its name, its revision and where it listens.
+    /// Every pod that may be given a place: its name, the hash of its template and its address.
     #[must_use]
     pub(super) fn serving(&self) -> Vec<(String, String, SocketAddr)> {
-        let members = self.members.borrow();
-        let serving = members.iter().filter(|(_, one)| one.standing == Standing::Serving && !one.excused);
-        serving.filter_map(|(name, one)| Some((name.clone(), one.revision.clone(), one.address?))).collect()
+        let pods = self.pods.borrow();
+        let serving =
+            pods.iter().filter(|(_, one)| one.state == PodState::Serving && !one.scale_down_candidate);
+        serving
+            .filter_map(|(name, one)| Some((name.clone(), one.template_hash.clone(), one.address?)))
+            .collect()
     }
 
-    /// What keeps pods of a revision from serving, and whether there is none for which it does not.
+    /// The problem that keeps pods with a template from serving, and whether all of them have a permanent one.
     #[must_use]
-    pub(super) fn why_not(&self, revision: &str) -> Option<(Trouble, bool)> {
-        let members = self.members.borrow();
-        let pods = || members.values().filter(|one| one.counts() && one.revision == revision);
-        let is_hopeless = |one: &Member| one.trouble.as_ref().is_some_and(|trouble| trouble.hopeless);
-        let refused = self.trouble.borrow();
-        let trouble = pods().find_map(|one| one.trouble.clone()).or_else(|| refused.clone())?;
-        let none_hopeful = pods().all(is_hopeless);
-        let none_to_come = pods().next().is_some() || refused.as_ref().is_some_and(|one| one.hopeless);
-        Some((trouble, none_hopeful && none_to_come))
+    pub(super) fn why_not(&self, template_hash: &str) -> Option<(PodProblem, bool)> {
+        let pods = self.pods.borrow();
+        let with_template = || pods.values().filter(|one| one.counts() && one.template_hash == template_hash);
+        let is_permanent = |one: &TrackedPod| one.problem.as_ref().is_some_and(|problem| problem.permanent);
+        let own = self.problem.borrow();
+        let problem = with_template().find_map(|one| one.problem.clone()).or_else(|| own.clone())?;
+        let all_permanent = with_template().all(is_permanent);
+        let none_to_come = with_template().next().is_some() || own.as_ref().is_some_and(|one| one.permanent);
+        Some((problem, all_permanent && none_to_come))
     }
 
     // ---- what is told ----
 
-    /// An instance says that it listens; `None` where the token is none of this function's.
+    /// Takes an instance's announcement that it listens; `None` where the token is none of this function's.
     ///
     /// # Errors
-    /// What stands against it. It tries again.
+    /// Why it is refused. The instance announces itself again.
     pub fn announced(
         self: &Rc<Self>,
         token: Token,
         pod: &str,
         address: SocketAddr,
     ) -> Option<Result<(), ApiError>> {
-        let revision = {
+        let template_hash = {
             let tokens = self.tokens.borrow();
-            // All of them are compared: which one it is takes no other time than none.
+            // All of them are compared, so that the time tells nothing of the token.
             tokens.iter().fold(
                 None,
-                |found, (revision, known)| {
-                    if *known == token { Some(revision.clone()) } else { found }
+                |found, (template_hash, known)| {
+                    if *known == token { Some(template_hash.clone()) } else { found }
                 },
             )?
         };
         let prefix = format!("{}-", template::name_of(&self.name));
-        let is_new = !self.members.borrow().contains_key(pod);
-        let unseen = || self.members.borrow().values().filter(|member| !member.is_seen()).count();
+        let is_new = !self.pods.borrow().contains_key(pod);
+        let unseen = || self.pods.borrow().values().filter(|tracked| !tracked.is_seen()).count();
         if !pod.starts_with(&prefix) || (is_new && unseen() >= UNSEEN_MAX) {
             let text = format!("{pod:?} cannot be a pod of {}, or too many have said so", self.name);
             return Some(Err(ApiError::new(ErrorCode::Unauthorized, text)));
         }
         let change = {
-            let mut members = self.members.borrow_mut();
-            let member = members.entry(pod.to_owned()).or_insert_with(|| Member::new(revision.clone()));
-            if member.revision != revision {
+            let mut pods = self.pods.borrow_mut();
+            let tracked =
+                pods.entry(pod.to_owned()).or_insert_with(|| TrackedPod::new(template_hash.clone()));
+            if tracked.template_hash != template_hash {
                 let text = "the token is that of pods of another revision";
                 return Some(Err(ApiError::new(ErrorCode::Unauthorized, text)));
             }
-            member.announced(address)
+            tracked.announced(address)
         };
         if is_new {
             self.forget_unseen_later(pod.to_owned());
         }
-        self.tell(pod, &change);
-        if change == Change::Up {
-            self.ask_until_ready(pod.to_owned());
+        self.pass_on(pod, &change);
+        if change == PodChange::Up {
+            self.probe_until_ready(pod.to_owned());
         }
         Some(Ok(()))
     }
 
-    /// The watch shows a pod.
+    /// Takes a pod as the watch shows it.
     pub fn pod_changed(self: &Rc<Self>, pod: &Pod) {
-        let (Some(name), Some(sighting)) = (&pod.metadata.name, Sighting::of(pod)) else { return };
-        if let Some(token) = sighting.token
-            && !sighting.leaving
+        let (Some(name), Some(observed)) = (&pod.metadata.name, ObservedPod::of(pod)) else { return };
+        if let Some(token) = observed.token
+            && !observed.terminating
         {
-            self.learn_token(&sighting.revision, token);
+            self.remember_token(&observed.template_hash, token);
         }
-        if sighting.trouble.is_none() {
-            // One could be made.
-            self.set_trouble(None);
+        if observed.problem.is_none() {
+            // A pod could be created.
+            self.set_problem(None);
         }
         let (change, may_serve) = {
-            let mut members = self.members.borrow_mut();
-            let member =
-                members.entry(name.clone()).or_insert_with(|| Member::new(sighting.revision.clone()));
-            member.revision.clone_from(&sighting.revision);
-            let change = member.sighted(sighting);
-            (change, member.may_serve())
+            let mut pods = self.pods.borrow_mut();
+            let tracked =
+                pods.entry(name.clone()).or_insert_with(|| TrackedPod::new(observed.template_hash.clone()));
+            tracked.template_hash.clone_from(&observed.template_hash);
+            let change = tracked.observe(observed);
+            (change, tracked.may_serve())
         };
-        self.tell(name, &change);
+        self.pass_on(name, &change);
         if may_serve {
-            self.look_at(name.clone());
+            self.probe_until_healthy(name.clone());
         }
     }
 
-    /// The watch says that there is no such pod any more.
+    /// Forgets a pod that the watch says is deleted.
     pub fn pod_gone(self: &Rc<Self>, name: &str) {
-        let change = self.members.borrow_mut().get_mut(name).map(Member::vanished);
+        let change = self.pods.borrow_mut().get_mut(name).map(TrackedPod::deleted);
         if let Some(change) = change {
-            self.tell(name, &change);
-            self.members.borrow_mut().remove(name);
+            self.pass_on(name, &change);
+            self.pods.borrow_mut().remove(name);
         }
     }
 
-    /// The watch has begun anew, and these are the pods that there are. What has ended in the meantime is
-    /// not among them.
+    /// Forgets pods that are missing in the list with which the watch begins again: they were deleted in the
+    /// meantime.
     pub fn pods_listed(self: &Rc<Self>, names: &BTreeSet<String>) {
-        let members = self.members.borrow();
-        let gone: Vec<String> = members
+        let pods = self.pods.borrow();
+        let gone: Vec<String> = pods
             .iter()
-            .filter(|(name, member)| member.is_seen() && !names.contains(*name))
+            .filter(|(name, tracked)| tracked.is_seen() && !names.contains(*name))
             .map(|(name, _)| name.clone())
             .collect();
-        drop(members);
+        drop(pods);
         for name in gone {
             self.pod_gone(&name);
         }
     }
 
-    /// Why there are no more pods; `None` where nothing speaks against them any more.
-    pub fn set_trouble(self: &Rc<Self>, trouble: Option<Trouble>) {
-        if *self.trouble.borrow() == trouble {
+    /// Sets why there are no more pods; `None` where nothing speaks against them any more.
+    pub fn set_problem(self: &Rc<Self>, problem: Option<PodProblem>) {
+        if *self.problem.borrow() == problem {
             return;
         }
-        if let Some(Trouble { text, .. }) = &trouble {
+        if let Some(PodProblem { text, .. }) = &problem {
             tracing::warn!(function = %self.name, "{text}");
         }
-        *self.trouble.borrow_mut() = trouble;
-        self.settle();
+        *self.problem.borrow_mut() = problem;
+        self.sync_instances();
     }
 
-    /// The API server has answered: that it did not is no trouble any more.
+    /// Clears a passing problem: the API server has answered.
     pub(super) fn reached(self: &Rc<Self>) {
-        let is_over = self.trouble.borrow().as_ref().is_some_and(|trouble| !trouble.hopeless);
+        let is_over = self.problem.borrow().as_ref().is_some_and(|problem| !problem.permanent);
         if is_over {
-            self.set_trouble(None);
+            self.set_problem(None);
         }
     }
 
-    /// What pods of a revision prove themselves with.
-    pub(super) fn learn_token(&self, revision: &str, token: Token) {
+    /// Remembers the token of pods with a template.
+    pub(super) fn remember_token(&self, template_hash: &str, token: Token) {
         let mut tokens = self.tokens.borrow_mut();
         if tokens.iter().any(|(_, known)| *known == token) {
             return;
@@ -384,58 +399,59 @@ impl Workload {
         if tokens.len() >= TOKENS_MAX {
             tokens.remove(0);
         }
-        tokens.push((revision.to_owned(), token));
+        tokens.push((template_hash.to_owned(), token));
     }
 
-    /// Whether pods of a revision that was replaced before this process began are there to serve.
-    pub(super) fn found_older(self: &Rc<Self>) {
-        if let [crew] = self.crews().as_slice() {
-            crew.take_older();
+    /// Has adopted pods with an older template serve until there are others.
+    pub(super) fn serve_with_older(self: &Rc<Self>) {
+        if let [pod_set] = self.pod_sets().as_slice() {
+            pod_set.take_older();
         }
-        self.settle();
+        self.sync_instances();
     }
 
-    pub(super) fn tell(self: &Rc<Self>, name: &str, change: &Change) {
+    /// Passes a change of a pod on to the pod sets.
+    pub(super) fn pass_on(self: &Rc<Self>, name: &str, change: &PodChange) {
         match change {
-            Change::Nothing => {}
-            Change::Troubled(exit) => {
-                self.log_trouble(name);
+            PodChange::Nothing => {}
+            PodChange::ProblemChanged(exit) => {
+                self.log_problem(name);
                 if let Some(exit) = exit {
-                    self.crews().iter().for_each(|crew| crew.ended(name, *exit));
+                    self.pod_sets().iter().for_each(|pod_set| pod_set.ended(name, *exit));
                 }
             }
-            // Whoever has a place for it takes it in `settle`.
-            Change::Up => {}
-            Change::Renewed(exit) => self.lose(name, *exit, false),
-            Change::Down(exit) => {
-                let leaving = self.members.borrow().get(name).is_none_or(|member| !member.counts());
+            // A pod set with a free place takes it in `sync_instances`.
+            PodChange::Up => {}
+            PodChange::Restarted(exit) => self.lose(name, *exit, false),
+            PodChange::Down(exit) => {
+                let leaving = self.pods.borrow().get(name).is_none_or(|tracked| !tracked.counts());
                 self.lose(name, *exit, leaving);
                 if !leaving {
-                    self.log_trouble(name);
-                    self.look_at(name.to_owned());
+                    self.log_problem(name);
+                    self.probe_until_healthy(name.to_owned());
                 }
             }
         }
-        self.settle();
+        self.sync_instances();
     }
 
-    fn lose(&self, name: &str, exit: Option<crate::backend::exit::Exit>, serves_on: bool) {
-        for crew in self.crews() {
-            crew.lose(name, exit, serves_on);
+    fn lose(&self, name: &str, exit: Option<Exit>, serves_on: bool) {
+        for pod_set in self.pod_sets() {
+            pod_set.lose(name, exit, serves_on);
         }
     }
 
-    /// Whatever has changed, every crew has the pods that it should have, and nobody waits in vain.
-    pub(super) fn settle(&self) {
-        self.take_back();
-        for crew in self.crews() {
-            crew.settle();
+    /// Gives every pod set its serving pods, and fails pending starts that cannot succeed.
+    pub(super) fn sync_instances(&self) {
+        self.keep_needed();
+        for pod_set in self.pod_sets() {
+            pod_set.sync_instances();
         }
     }
 
-    fn log_trouble(&self, pod: &str) {
-        if let Some(member) = self.members.borrow().get(pod) {
-            let text = member.trouble.as_ref().map_or("it is not ready any more", |trouble| &trouble.text);
+    fn log_problem(&self, pod: &str) {
+        if let Some(tracked) = self.pods.borrow().get(pod) {
+            let text = tracked.problem.as_ref().map_or("it is not ready any more", |problem| &problem.text);
             tracing::warn!(function = %self.name, pod, "a pod does not serve: {text}");
         }
     }
@@ -444,7 +460,7 @@ impl Workload {
         let workload = self.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(UNSEEN_PATIENCE).await;
-            let unseen = workload.members.borrow().get(&pod).is_some_and(|member| !member.is_seen());
+            let unseen = workload.pods.borrow().get(&pod).is_some_and(|tracked| !tracked.is_seen());
             if unseen {
                 workload.pod_gone(&pod);
             }

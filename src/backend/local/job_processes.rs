@@ -8,7 +8,7 @@ use super::process::{Process, StartOptions};
 use crate::backend::Context;
 use crate::backend::exit::{Exit, describe};
 use crate::error::ErrorCode;
-use crate::function::{Function, Trouble};
+use crate::function::{Function, InstanceProblem};
 use crate::mailbox::{JobEnd, JobStart};
 
 /// The processes of one lane, one per attempt.
@@ -52,13 +52,13 @@ impl JobProcesses {
             Err(error) => {
                 let reason = error.to_string();
                 tracing::warn!(function = %spec.name, "{reason}");
-                self.function.trouble.store(Some(Arc::new(Trouble::new(reason.clone()))));
+                self.function.problem.store(Some(Arc::new(InstanceProblem::new(reason.clone()))));
                 ended.send(JobEnd { code: ErrorCode::NoInstance, reason, exited_with_0: false });
                 return;
             }
         };
-        if self.function.trouble.load().is_some() {
-            self.function.trouble.store(None);
+        if self.function.problem.load().is_some() {
+            self.function.problem.store(None);
         }
         self.running.set(self.running.get() + 1);
         let jobs = self.clone();

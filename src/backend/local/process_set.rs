@@ -14,7 +14,7 @@ use crate::backend::exit::describe;
 use crate::backend::probe;
 use crate::backoff::ExponentialBackoff;
 use crate::clock::Nanos;
-use crate::function::{Address, Ending, Function, Target, Trouble};
+use crate::function::{Address, Ending, Function, InstanceProblem, Target};
 use crate::hot::message::{InstanceKey, Order};
 use crate::mailbox::{Answer, question};
 
@@ -250,11 +250,11 @@ impl ProcessSet {
         let started = self.become_ready(instance).await;
         let mut process = match started {
             Ok(process) => process,
-            Err(mut trouble) => {
+            Err(mut problem) => {
                 self.free(instance);
                 self.cannot_start.set(true);
-                trouble.reason.insert_str(0, "an instance failed to start: ");
-                self.failed_once(trouble, PAUSE_MAX);
+                problem.reason.insert_str(0, "an instance failed to start: ");
+                self.failed_once(problem, PAUSE_MAX);
                 self.start_failed();
                 self.keep_min();
                 return;
@@ -267,7 +267,7 @@ impl ProcessSet {
         let socket = Target::Unix(self.socket(instance));
         let address = Address::new(instance.generation, socket, "localhost", "/invoke");
         self.function.addresses[usize::from(instance.place)].store(Some(Arc::new(address)));
-        self.function.trouble.store(None);
+        self.function.problem.store(None);
         self.cannot_start.set(false);
         self.ever_ready.set(true);
         let ready = self.context.clock.now();
@@ -305,22 +305,22 @@ impl ProcessSet {
                 // The first crash is replaced at once; those that follow it closely are not.
                 self.failures.set(1);
             } else {
-                let trouble = self.explain(&format!("an instance crashed: {how}"), &process);
-                self.failed_once(trouble, CRASH_PAUSE_MAX);
+                let problem = self.explain(&format!("an instance crashed: {how}"), &process);
+                self.failed_once(problem, CRASH_PAUSE_MAX);
             }
         }
         self.keep_min();
     }
 
     /// Starts the process and waits until it answers its health check.
-    async fn become_ready(&self, instance: InstanceKey) -> Result<Process, Trouble> {
+    async fn become_ready(&self, instance: InstanceKey) -> Result<Process, InstanceProblem> {
         let socket = self.socket(instance);
         let mut process = {
             let (spec, context) = (&self.function.spec, &self.context);
             let options = StartOptions { socket: Some(socket.clone()), ..StartOptions::default() };
             Process::start(spec, options, context, context.lines.clone())
         }
-        .map_err(|error| Trouble::new(error.to_string()))?;
+        .map_err(|error| InstanceProblem::new(error.to_string()))?;
         let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);
         let target = Target::Unix(socket);
         let answers = async {
@@ -354,19 +354,19 @@ impl ProcessSet {
     }
 
     /// A reason, with what may be told of what the process wrote.
-    fn explain(&self, reason: &str, process: &Process) -> Trouble {
+    fn explain(&self, reason: &str, process: &Process) -> InstanceProblem {
         process.tail.explain(reason, &format!("/v1/functions/{}/logs", self.function.spec.name))
     }
 
-    fn failed_once(&self, trouble: Trouble, pause_max: Duration) {
+    fn failed_once(&self, problem: InstanceProblem, pause_max: Duration) {
         let failures = self.failures.get() + 1;
         self.failures.set(failures);
         let before = usize::try_from(failures - 1).unwrap_or(usize::MAX);
         let pause = ExponentialBackoff::doubling(PAUSE_MIN, pause_max).nth(before).unwrap_or(pause_max);
         let pause_ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         self.not_before.set(self.context.clock.now() + pause_ns);
-        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{trouble}");
-        self.function.trouble.store(Some(Arc::new(trouble)));
+        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{problem}");
+        self.function.problem.store(Some(Arc::new(problem)));
     }
 
     fn start_failed(&self) {

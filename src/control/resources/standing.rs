@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Invalid;
 use crate::backend::kubernetes::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use crate::control::answers::State;
-use crate::function::Trouble;
+use crate::function::InstanceProblem;
 
 /// What a status is made of. Cheap to find out and to compare: every function's is looked at once a
 /// second, and nothing more is done for one whose signs are the same.
@@ -18,7 +18,7 @@ pub struct Signs {
     /// What serves; nothing where no version ever was valid.
     pub state: Option<State>,
     /// Why an instance did not start.
-    pub trouble: Option<Arc<Trouble>>,
+    pub problem: Option<Arc<InstanceProblem>>,
     /// Why the last specification is not served.
     pub invalid: Option<Invalid>,
 }
@@ -26,7 +26,7 @@ pub struct Signs {
 impl PartialEq for Signs {
     fn eq(&self, other: &Self) -> bool {
         let told = |signs: &Self| signs.state.as_ref().map(Told::of);
-        let same_trouble = match (&self.trouble, &other.trouble) {
+        let same_trouble = match (&self.problem, &other.problem) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
@@ -106,8 +106,8 @@ impl Standing {
         let is_ready = told.is_some_and(|told| told.ready);
         let on_demand = signs.state.as_ref().is_some_and(|state| state.on_demand);
         let rolling = told.is_some_and(|told| told.rolling);
-        let trouble = signs.trouble.as_ref().map(ToString::to_string);
-        let trouble = trouble.as_deref();
+        let problem = signs.problem.as_ref().map(ToString::to_string);
+        let problem = problem.as_deref();
         let invalid = signs.invalid.as_ref();
         let all = [
             (
@@ -118,14 +118,14 @@ impl Standing {
                     (false, true) => "InstanceReady",
                     (false, false) => "NoInstanceReady",
                 },
-                trouble.filter(|_| !is_ready),
+                problem.filter(|_| !is_ready),
             ),
             ("Progressing", rolling, if rolling { "NewVersionStarts" } else { "Settled" }, None),
             (
                 "Degraded",
-                trouble.is_some(),
-                if trouble.is_some() { "InstanceFailed" } else { "NoFailure" },
-                trouble,
+                problem.is_some(),
+                if problem.is_some() { "InstanceFailed" } else { "NoFailure" },
+                problem,
             ),
             (
                 "Valid",
@@ -191,7 +191,7 @@ mod tests {
 
     fn signs(ready: u32) -> Signs {
         let state = State { replicas: 2, ready, queued: 7, in_flight: 3, on_demand: false, rolling: false };
-        Signs { generation: 4, state: Some(state), trouble: None, invalid: None }
+        Signs { generation: 4, state: Some(state), problem: None, invalid: None }
     }
 
     #[test]

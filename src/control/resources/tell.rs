@@ -72,7 +72,7 @@ impl Control {
             let signs = Signs {
                 generation: known.generation,
                 state: registered.map(|registered| self.state(registered)),
-                trouble: registered.and_then(|registered| registered.wanted.trouble.load_full()),
+                problem: registered.and_then(|registered| registered.wanted.problem.load_full()),
                 invalid: known.invalid.clone(),
             };
             if told.get(name).is_none_or(|(_, before)| *before != signs) {

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::xtask;
-use crate::crew::{Pods, pods_in};
+use crate::pods::{Pods, pods_in};
 use crate::stage::{in_pods, kubectl};
 use crate::support::client::Client;
 use crate::support::patience::eventually;

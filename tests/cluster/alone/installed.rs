@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::callers::{Callers, Seen};
 use super::installation::{Installation, example};
-use crate::crew::Pods;
+use crate::pods::Pods;
 use crate::stage::{command, kubeconfig};
 use crate::support::client::Client;
 use crate::support::patience::{Stopwatch, eventually};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::xtask;
-use crate::crew::{Pods, pods, put, until_ready, warm};
+use crate::pods::{Pods, pods, put, until_ready, warm};
 use crate::pressure::Pressure;
 use crate::stage::{Stage, in_pods, reachable};
 use crate::support::client::Client;

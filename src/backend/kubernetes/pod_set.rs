@@ -1,9 +1,9 @@
-//! The pods that serve one lane: what a [`Workload`] is to one version of its function.
+//! The pods that serve one lane: the part of a [`Workload`] that belongs to one version of its function.
 //!
 //! | word | means |
 //! |---|---|
 //! | *place* | one of the lane's `replicas.max` places, in which a pod that serves is known to the scheduler |
-//! | *owed* | starts that the scheduler counts on and that were neither answered with a pod nor refused |
+//! | *pending start* | a start that the scheduler counts on and that was neither answered with a pod nor refused |
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cluster::Cluster;
-use super::deployment::Design;
+use super::deployment::DesiredTemplate;
 use super::places::{Lost, Places};
-use super::workload::{Plan, Workload};
+use super::workload::{DesiredDeployment, Workload};
 use crate::backend::exit::Exit;
 use crate::backend::{Context, probe};
 use crate::backoff::ExponentialBackoff;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::ApiError;
-use crate::function::{Address, Ending, Function, Target, Trouble};
+use crate::function::{Address, Ending, Function, InstanceProblem, Target};
 use crate::hot::message::{InstanceKey, Order};
 use crate::mailbox::Announcement;
 
@@ -31,49 +31,50 @@ const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// The pods of one lane.
 #[derive(Debug)]
-pub struct Crew {
+pub struct PodSet {
     context: Rc<Context>,
     workload: Rc<Workload>,
     function: Arc<Function>,
-    revision: String,
+    template_hash: String,
     places: RefCell<Places>,
     min: Cell<u32>,
-    owed: Cell<u32>,
-    /// Pods of older revisions serve until one of its own does.
+    pending_starts: Cell<u32>,
+    /// Pods with an older template serve until one of its own does.
     takes_older: Cell<bool>,
     /// When the scheduler last asked for one more, or the lane was opened.
-    asked: Cell<Nanos>,
+    last_request: Cell<Nanos>,
     closed: Cell<bool>,
 }
 
-impl Crew {
-    /// That of a function's lane, which is given what serves it already, and the Deployment is made what
-    /// this version wants.
+impl PodSet {
+    /// Opens the pod set of a function's lane: gives the lane the pods that serve it already, and has the
+    /// Deployment changed to what this version wants.
     #[must_use]
     pub fn open(context: &Rc<Context>, cluster: &Rc<Cluster>, function: &Arc<Function>) -> Rc<Self> {
         let spec = &function.spec;
         let workload = Workload::of(cluster, spec.name.as_ref());
         let start_s = context.settings.flags.start_timeout_ms.div_ceil(1000);
-        let design = Design::new(spec, &cluster.lasting_runtime_url, start_s);
-        let crew = Rc::new(Self {
+        let template = DesiredTemplate::new(spec, &cluster.lasting_runtime_url, start_s);
+        let pod_set = Rc::new(Self {
             context: context.clone(),
             workload: workload.clone(),
             function: function.clone(),
-            revision: design.revision.clone(),
+            template_hash: template.hash.clone(),
             places: RefCell::new(Places::new(function.addresses.len())),
             min: Cell::new(spec.replicas.min),
-            owed: Cell::new(0),
+            pending_starts: Cell::new(0),
             takes_older: Cell::new(false),
-            asked: Cell::new(context.clock.now()),
+            last_request: Cell::new(context.clock.now()),
             closed: Cell::new(false),
         });
-        // Those that a rolling update will bring are not to be asked for besides.
-        let coming = workload.replicas.get().max(spec.replicas.min).min(spec.replicas.max);
-        crew.owe(coming);
-        workload.join(&crew, Plan { design, max: spec.replicas.max }, spec.replicas.min);
-        workload.settle();
+        // A rolling update brings these: they are not asked for besides.
+        let coming = workload.desired_replicas.get().max(spec.replicas.min).min(spec.replicas.max);
+        pod_set.expect_starts(coming);
+        let desired = DesiredDeployment { template, max_replicas: spec.replicas.max };
+        workload.join(&pod_set, desired, spec.replicas.min);
+        workload.sync_instances();
         context.populated.borrow_mut().insert(function.lane);
-        crew
+        pod_set
     }
 
     /// Takes an announcement of one of its pods; `None` where the token is none of theirs.
@@ -82,74 +83,73 @@ impl Crew {
         self.workload.announced(announcement.token, &announcement.instance, announcement.address)
     }
 
-    /// Pods of its revision that there are, those that start included.
+    /// Number of pods with its template, those that start included.
     #[must_use]
     pub fn count(&self) -> u32 {
-        let own = self.workload.count(&self.revision);
+        let own = self.workload.count(&self.template_hash);
         let older = self.places.borrow().older().len();
         u32::try_from(own + older).unwrap_or(u32::MAX)
     }
 
-    /// How many are kept running.
+    /// Number of pods that are kept running.
     #[must_use]
     pub fn min(&self) -> u32 {
         self.min.get()
     }
 
-    /// Sets how many are kept running, and has those made that are missing.
+    /// Sets how many are kept running, and starts what is missing.
     pub fn set_min(&self, min: u32) {
         self.min.set(min);
         if self.workload.is_current(self) {
-            let coming = min.saturating_sub(self.placed() + self.owed.get());
-            self.owe(coming);
+            let coming = min.saturating_sub(self.placed() + self.pending_starts.get());
+            self.expect_starts(coming);
             self.workload.want(min);
             self.context.populated.borrow_mut().insert(self.function.lane);
-            self.settle();
+            self.sync_instances();
         }
     }
 
-    /// Whether its version may take over: it has as many pods that serve as the versions before it have
-    /// left, or nobody has any.
+    /// Whether its version may take over: it has at least as many serving pods as the versions before it have
+    /// left, or no version has any.
     #[must_use]
     pub fn can_serve(&self) -> bool {
         let placed = self.placed() as usize;
-        (placed > 0 && placed >= self.workload.serving_of_others(&self.revision))
-            || (self.min.get() == 0 && self.workload.replicas.get() == 0)
+        (placed > 0 && placed >= self.workload.serving_of_others(&self.template_hash))
+            || (self.min.get() == 0 && self.workload.desired_replicas.get() == 0)
     }
 
-    /// The scheduler asks for one more.
+    /// Starts one more, for the scheduler.
     pub fn start_wanted(&self) {
-        self.asked.set(self.context.clock.now());
-        self.owed.set(self.owed.get() + 1);
+        self.last_request.set(self.context.clock.now());
+        self.pending_starts.set(self.pending_starts.get() + 1);
         self.context.populated.borrow_mut().insert(self.function.lane);
         if !self.closed.get() {
-            // Those that start anyway, because others were lost or a rolling update brings them, will do;
-            // one that is stuck is there and will not.
-            let stuck = self.workload.stuck(&self.revision);
-            self.workload.want(self.placed() + self.owed.get() + stuck);
+            // Pods that start anyway, to replace lost ones or in a rolling update, will do; a stuck one will not.
+            let stuck = self.workload.stuck(&self.template_hash);
+            self.workload.want(self.placed() + self.pending_starts.get() + stuck);
         }
-        self.settle();
+        self.sync_instances();
     }
 
-    /// A pod that the scheduler has retired may go.
+    /// Releases a pod that the scheduler has retired.
     pub fn stop(&self, instance: InstanceKey) {
         let pod = self.places.borrow().occupant(instance).map(|occupant| occupant.pod.clone());
         let Some(pod) = pod else { return };
         self.lose(&pod, None, true);
         if self.workload.is_current(self) {
-            self.workload.excuse(&pod, self.min.get());
-            self.settle();
+            self.workload.offer_for_scale_down(&pod, self.min.get());
+            self.sync_instances();
         }
     }
 
-    /// A connection to an instance failed: it is granted again when it answers.
+    /// Probes an instance to which a connection failed, until it answers and is granted again.
     pub fn look_after(self: &Rc<Self>, instance: InstanceKey) {
-        let crew = self.clone();
+        let pod_set = self.clone();
         tokio::task::spawn_local(async move {
             let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
-            while let Some(address) = crew.address(instance) {
-                if probe::health(&Target::Tcp(address)).await.is_ok() && crew.address(instance).is_some() {
-                    crew.context.orders.send(Order::Ready { instance, started: false });
+            while let Some(address) = pod_set.address(instance) {
+                if probe::health(&Target::Tcp(address)).await.is_ok() && pod_set.address(instance).is_some() {
+                    pod_set.context.orders.send(Order::Ready { instance, started: false });
                     return;
                 }
                 pauses.pause().await;
@@ -157,8 +157,8 @@ impl Crew {
         });
     }
 
-    /// Has what was asked for in vain given up, where nobody waits for it any more. Answers whether there
-    /// is anything that may be idle one day.
+    /// Gives up pending starts for which no execution waits any more. Returns whether there are pods that may
+    /// become idle.
     pub fn reap(&self, now: Nanos) -> bool {
         if self.closed.get() || !self.workload.is_current(self) {
             return !self.closed.get() && self.placed() > 0;
@@ -166,38 +166,38 @@ impl Crew {
         let needed = self.min.get().max(self.placed());
         let idle_ns = u64::from(self.function.spec.idle_timeout_ms) * NANOS_PER_MS;
         let patience_ns = idle_ns.max(self.context.settings.flags.start_timeout_ms * NANOS_PER_MS);
-        if self.workload.replicas.get() > needed
-            && now.saturating_sub(self.asked.get()) > patience_ns
+        if self.workload.desired_replicas.get() > needed
+            && now.saturating_sub(self.last_request.get()) > patience_ns
             && self.function.queue.depth() == 0
-            && !self.workload.is_mixed(&self.revision)
+            && !self.workload.is_mixed(&self.template_hash)
         {
-            self.refuse_owed();
+            self.fail_pending_starts();
             self.workload.limit(needed);
         }
-        self.workload.replicas.get() > self.min.get() || self.count() > self.min.get()
+        self.workload.desired_replicas.get() > self.min.get() || self.count() > self.min.get()
     }
 
-    /// Keeps none running any more; those that run go with the Deployment, or serve the next version.
+    /// Keeps no pod running any more; running ones go with the Deployment, or serve the next version.
     pub fn wind_down(&self) {
         self.min.set(0);
     }
 
-    /// The lane is empty and its index will be another's.
+    /// Closes the set: the lane is empty and its index will be another's.
     pub fn close(self: &Rc<Self>) {
         if !self.closed.replace(true) {
             self.workload.leave(self);
         }
     }
 
-    // ---- what the workload tells ----
+    // ---- called by the workload ----
 
-    /// Until it has pods of its own, those of the revision before serve.
+    /// Has pods with the template before serve until it has pods of its own.
     pub(super) fn take_older(&self) {
         self.takes_older.set(self.placed() == 0);
     }
 
-    /// A pod does not serve any more, or not as it did. One that `serves_on` takes what was granted to it
-    /// before the scheduler is told.
+    /// Takes a pod's place away: it does not serve any more, or not as it did. A pod that `serves_on` still
+    /// takes what was granted to it before the scheduler is told.
     pub(super) fn lose(&self, pod: &str, exit: Option<Exit>, serves_on: bool) {
         if self.closed.get() {
             return;
@@ -213,7 +213,7 @@ impl Crew {
         self.context.orders.send(Order::Down { instance: self.key(at, generation) });
     }
 
-    /// How the container of a pod ended that was lost before that was known.
+    /// Explains the loss of a pod whose container's end was not known then.
     pub(super) fn ended(&self, pod: &str, exit: Exit) {
         let explained = self.places.borrow_mut().explain(pod, exit);
         if let Some((at, ending)) = explained {
@@ -221,7 +221,7 @@ impl Crew {
         }
     }
 
-    /// A gateway that lost its connection may be waiting for it.
+    /// Publishes how an instance ended: a gateway that lost its connection may be waiting for it.
     fn tell_ending(&self, at: usize, mut ending: Ending) {
         if let (Exit::OutOfMemory { limit }, Some(known)) =
             (&mut ending.exit, self.function.spec.resources.limits.memory_bytes())
@@ -231,14 +231,14 @@ impl Crew {
         self.function.endings[at].store(Some(Arc::new(ending)));
     }
 
-    /// Gives places to the pods that serve and have none, says what is wrong, and refuses what was asked
-    /// for where nothing will come of it.
-    pub(super) fn settle(&self) {
+    /// Gives a place to every serving pod that has none, publishes the problem, and fails pending starts that
+    /// cannot succeed.
+    pub(super) fn sync_instances(&self) {
         if self.closed.get() {
             return;
         }
-        for (pod, revision, address) in self.workload.serving() {
-            if revision == self.revision {
+        for (pod, template_hash, address) in self.workload.serving() {
+            if template_hash == self.template_hash {
                 if self.takes_older.replace(false) {
                     self.dismiss_older();
                 }
@@ -247,14 +247,14 @@ impl Crew {
                 self.place(&pod, address, true);
             }
         }
-        let trouble = self.workload.why_not(&self.revision);
-        let text = trouble.as_ref().map(|(trouble, _)| trouble.text.as_str());
-        if self.function.trouble.load().as_ref().map(|known| known.reason.as_str()) != text {
-            self.function.trouble.store(text.map(|text| Arc::new(Trouble::new(text))));
+        let problem = self.workload.why_not(&self.template_hash);
+        let text = problem.as_ref().map(|(problem, _)| problem.text.as_str());
+        if self.function.problem.load().as_ref().map(|known| known.reason.as_str()) != text {
+            self.function.problem.store(text.map(|text| Arc::new(InstanceProblem::new(text))));
         }
-        let older_may_serve = self.takes_older.get() && self.workload.is_mixed(&self.revision);
-        if self.placed() == 0 && !older_may_serve && trouble.is_some_and(|(_, hopeless)| hopeless) {
-            self.refuse_owed();
+        let older_may_serve = self.takes_older.get() && self.workload.is_mixed(&self.template_hash);
+        if self.placed() == 0 && !older_may_serve && problem.is_some_and(|(_, permanent)| permanent) {
+            self.fail_pending_starts();
         }
     }
 
@@ -266,9 +266,9 @@ impl Crew {
         let host = address.to_string();
         let entry = Address::new(generation, Target::Tcp(address), &host, "/invoke");
         self.function.addresses[at].store(Some(Arc::new(entry)));
-        let started = !older && self.owed.get() > 0;
+        let started = !older && self.pending_starts.get() > 0;
         if started {
-            self.owed.set(self.owed.get() - 1);
+            self.pending_starts.set(self.pending_starts.get() - 1);
         }
         self.context.populated.borrow_mut().insert(self.function.lane);
         tracing::info!(function = %self.function.spec.name, pod, instance = at, "instance ready");
@@ -297,19 +297,19 @@ impl Crew {
         InstanceKey { lane: self.function.lane, place, generation }
     }
 
-    // ---- what is owed ----
+    // ---- pending starts ----
 
-    /// The scheduler is told to count on so many more.
-    fn owe(&self, count: u32) {
+    /// Tells the scheduler to count on so many more.
+    fn expect_starts(&self, count: u32) {
         if count > 0 {
-            self.owed.set(self.owed.get() + count);
+            self.pending_starts.set(self.pending_starts.get() + count);
             let count = u16::try_from(count).unwrap_or(u16::MAX);
             self.context.orders.send(Order::Starting { lane: self.function.lane, count });
         }
     }
 
-    fn refuse_owed(&self) {
-        for _ in 0..self.owed.replace(0) {
+    fn fail_pending_starts(&self) {
+        for _ in 0..self.pending_starts.replace(0) {
             self.context.orders.send(Order::StartFailed { lane: self.function.lane });
         }
     }

@@ -1,10 +1,10 @@
-//! What the watch shows of a pod of a `WARM` function.
+//! A pod of a `WARM` function, as the watch shows it.
 
 use std::net::{IpAddr, SocketAddr};
 
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 
-use super::deployment::{REVISION, token_of};
+use super::deployment::{TEMPLATE_HASH, token_of};
 use super::template::PORT;
 use super::verdict;
 use crate::backend::exit::Exit;
@@ -12,51 +12,51 @@ use crate::error::ErrorCode;
 use crate::id::Token;
 use crate::mailbox::JobEnd;
 
-/// What keeps a pod from serving.
+/// A problem that keeps a pod from serving.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct PodProblem {
     /// For people.
     pub text: String,
-    /// To wait is in vain, as far as the cluster can tell.
-    pub hopeless: bool,
-    /// How its container ended, where that is what it is.
+    /// Waiting does not help, as far as the cluster can tell.
+    pub permanent: bool,
+    /// How the container ended, where that is the problem.
     pub exit: Option<Exit>,
 }
 
-impl From<JobEnd> for Trouble {
+impl From<JobEnd> for PodProblem {
     fn from(end: JobEnd) -> Self {
-        Self { text: end.reason, hopeless: true, exit: None }
+        Self { text: end.reason, permanent: true, exit: None }
     }
 }
 
-/// What the watch shows of a pod.
+/// A pod as the watch shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    /// What it was made of.
-    pub revision: String,
-    /// What it announces itself with.
+pub struct ObservedPod {
+    /// Hash of the template that it was made of.
+    pub template_hash: String,
+    /// Proof that it gives when it announces itself.
     pub token: Option<Token>,
-    /// Where it listens, once it has an address.
+    /// Address at which it listens, once it has one.
     pub address: Option<SocketAddr>,
     /// It answers its readiness probe.
     pub ready: bool,
     /// It is being deleted, or has ended for good.
-    pub leaving: bool,
+    pub terminating: bool,
     /// Its container runs.
     pub running: bool,
-    /// How often its container was started again.
+    /// Number of restarts of its container.
     pub restarts: i32,
-    /// What keeps it from serving.
-    pub trouble: Option<Trouble>,
-    /// What its container ended of the last time.
-    pub last: Option<Trouble>,
+    /// The problem that keeps it from serving.
+    pub problem: Option<PodProblem>,
+    /// How its container ended the last time.
+    pub last: Option<PodProblem>,
 }
 
-impl Sighting {
-    /// What is to be seen; `None` of a pod that no Deployment of ours made.
+impl ObservedPod {
+    /// Reads a pod; `None` for one that no Deployment of ours made.
     #[must_use]
     pub fn of(pod: &Pod) -> Option<Self> {
-        let revision = pod.metadata.labels.as_ref()?.get(REVISION)?.clone();
+        let template_hash = pod.metadata.labels.as_ref()?.get(TEMPLATE_HASH)?.clone();
         let status = pod.status.as_ref();
         let container = status.and_then(|status| status.container_statuses.as_ref()?.first());
         let phase = status.and_then(|status| status.phase.as_deref());
@@ -66,17 +66,20 @@ impl Sighting {
         let last = container.and_then(|one| ended(one.last_state.as_ref(), pod));
         let ip = status.and_then(|status| status.pod_ip.as_ref()?.parse::<IpAddr>().ok());
         Some(Self {
-            revision,
+            template_hash,
             token: pod.spec.as_ref().and_then(token_of),
             address: ip.map(|ip| SocketAddr::new(ip, PORT)),
             ready,
-            leaving: pod.metadata.deletion_timestamp.is_some()
+            terminating: pod.metadata.deletion_timestamp.is_some()
                 || matches!(phase, Some("Failed" | "Succeeded")),
             running: container.is_some_and(|one| one.state.as_ref().is_some_and(|s| s.running.is_some())),
             restarts: container.map_or(0, |one| one.restart_count),
-            trouble: verdict::cannot_start(pod)
+            problem: verdict::cannot_start(pod)
                 .or_else(|| if phase == Some("Failed") { verdict::of_pod(pod) } else { None })
-                .map(|end| Trouble { exit: last.as_ref().and_then(|last| last.exit), ..Trouble::from(end) })
+                .map(|end| PodProblem {
+                    exit: last.as_ref().and_then(|last| last.exit),
+                    ..PodProblem::from(end)
+                })
                 .or_else(|| ended(container?.state.as_ref(), pod)),
             last,
         })
@@ -84,7 +87,7 @@ impl Sighting {
 }
 
 /// How a container ended, where this is the state of one that did. It is started again.
-fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<Trouble> {
+fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<PodProblem> {
     let terminated = state?.terminated.as_ref()?;
     let (code, text) = verdict::of_exit(terminated, pod);
     let exit = match (code, terminated.exit_code) {
@@ -93,5 +96,5 @@ fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<Trouble> {
         (_, signal) if signal > 128 => Exit::Signal(signal - 128),
         (_, code) => Exit::Code(code),
     };
-    Some(Trouble { text, hopeless: false, exit: Some(exit) })
+    Some(PodProblem { text, permanent: false, exit: Some(exit) })
 }
