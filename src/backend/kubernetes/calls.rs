@@ -121,17 +121,17 @@ pub fn rule(method: &Method, path: &str, query: Option<&str>) -> (&'static str, 
 /// helped by an answer that late.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a call did not succeed.
+/// The error of a call.
 #[derive(Debug)]
 pub enum KubeError {
-    /// The API server's answer.
+    /// The API server answered with this status.
     Answered(Box<Status>),
-    /// There was none, and it is not known what became of the call; with the reason.
+    /// There was no answer, and it is not known what became of the call; with the reason.
     Away(String),
 }
 
-/// What is told where the API server says that it is us who may not, and not the object that is wrong. Its
-/// message names the verb and the resource.
+/// The text for an answer that says that the control plane lacks a permission, and not that the object is wrong.
+/// The message names the verb and the resource.
 #[must_use]
 pub fn permission(message: &str) -> Option<String> {
     let is_one =

@@ -15,11 +15,11 @@ use kube::{Api, Client, Config};
 use serde::de::DeserializeOwned;
 
 use super::calls::{Calls, in_time};
+use super::failed_create;
+use super::failure::{CallFailure, of_error};
 use super::logs::PodLogs;
 use super::pods::Pods;
-use super::refusals;
 use super::turns::Turns;
-use super::verdict::{Failed, of_error};
 use super::workload::Workload;
 use crate::backend::output::Lines;
 use crate::config::ServeArgs;
@@ -124,7 +124,7 @@ impl Cluster {
             owners: RefCell::default(),
         });
         tokio::task::spawn_local(cluster.pods.clone().watch(cluster.api(), cluster.logs.clone()));
-        tokio::task::spawn_local(refusals::watch(cluster.pods.clone(), cluster.api()));
+        tokio::task::spawn_local(failed_create::watch(cluster.pods.clone(), cluster.api()));
         tokio::task::spawn_local(cluster.clone().keep_warm());
         Ok(cluster)
     }
@@ -187,8 +187,8 @@ impl Cluster {
 /// Makes a call, within its time.
 ///
 /// # Errors
-/// What it means that it did not succeed.
-pub async fn call<T>(called: impl Future<Output = kube::Result<T>>) -> Result<T, Failed> {
+/// The class of its error.
+pub async fn call<T>(called: impl Future<Output = kube::Result<T>>) -> Result<T, CallFailure> {
     in_time(called).await.map_err(of_error)
 }
 

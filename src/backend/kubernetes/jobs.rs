@@ -14,8 +14,8 @@ use kube::api::{DeleteParams, PostParams};
 
 use super::calls::CALL_TIMEOUT;
 use super::cluster::{Cluster, call};
+use super::failure::CallFailure;
 use super::job::{self, Attempt};
-use super::verdict::Failed;
 use crate::backend::Context;
 use crate::backoff::ExponentialBackoff;
 use crate::error::ErrorCode;
@@ -170,10 +170,10 @@ impl Jobs {
             // all the same, its pod finds that it is not wanted, and ends.
             let why = match tokio::time::timeout(left(), made).await {
                 // Its name has the execution's random bits: who else would have made it.
-                Ok(Ok(_) | Err(Failed::Exists)) => return Ok(()),
-                Ok(Err(Failed::Refused(end))) => return Err(end),
-                Ok(Err(Failed::NotFound)) => format!("there is no namespace {}", self.cluster.namespace),
-                Ok(Err(Failed::Later(why))) => why,
+                Ok(Ok(_) | Err(CallFailure::AlreadyExists)) => return Ok(()),
+                Ok(Err(CallFailure::Permanent(end))) => return Err(end),
+                Ok(Err(CallFailure::NotFound)) => format!("there is no namespace {}", self.cluster.namespace),
+                Ok(Err(CallFailure::Transient(why))) => why,
                 Err(_) => "it does not answer".to_owned(),
             };
             let left = left();
@@ -192,7 +192,7 @@ impl Jobs {
         let jobs: Api<Job> = self.cluster.api();
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Err(Failed::NotFound) = call(jobs.get_metadata(name)).await {
+            if let Err(CallFailure::NotFound) = call(jobs.get_metadata(name)).await {
                 return;
             }
         }
@@ -208,11 +208,11 @@ impl Jobs {
                 let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
                 loop {
                     match call(jobs.delete(&name, &DeleteParams::background())).await {
-                        Err(Failed::Later(_)) => {}
-                        Err(Failed::NotFound) if clock.now() < comes_until => {}
+                        Err(CallFailure::Transient(_)) => {}
+                        Err(CallFailure::NotFound) if clock.now() < comes_until => {}
                         // Gone is gone, whoever did it.
-                        Ok(_) | Err(Failed::NotFound | Failed::Exists) => return None,
-                        Err(Failed::Refused(end)) => return Some(end.reason),
+                        Ok(_) | Err(CallFailure::NotFound | CallFailure::AlreadyExists) => return None,
+                        Err(CallFailure::Permanent(end)) => return Some(end.reason),
                     }
                     pauses.pause().await;
                 }

@@ -16,10 +16,10 @@ use kube::{Api, ResourceExt};
 
 use super::calls::CALL_TIMEOUT;
 use super::cluster::call;
+use super::failure::{CallFailure, of_error};
 use super::pod_log::PodLog;
 use super::template::{EXECUTION, FUNCTION};
 use super::turns::{Turn, Turns};
-use super::verdict::{Failed, of_error};
 use crate::backend::output::{Lines, Tail};
 use crate::backoff::ExponentialBackoff;
 use crate::id::ExecutionId;
@@ -275,7 +275,7 @@ impl PodLogs {
     ///
     /// # Errors
     /// Where the API server does not say.
-    pub async fn pods_of(&self, execution: ExecutionId) -> Result<Vec<(String, Rc<str>)>, Failed> {
+    pub async fn pods_of(&self, execution: ExecutionId) -> Result<Vec<(String, Rc<str>)>, CallFailure> {
         let of = ListParams::default().labels(&format!("{EXECUTION}={execution}"));
         let mut pods = call(self.pods.list(&of)).await?.items;
         pods.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
@@ -396,9 +396,11 @@ impl PodLogs {
                         Asked::Later
                     }
                 },
-                Err(Failed::NotFound) => Asked::Gone,
+                Err(CallFailure::NotFound) => Asked::Gone,
                 // That no container was started yet is said with 400; of one that has ended it will stay so.
-                Err(Failed::Refused(_) | Failed::Exists) if log.is_over.get() => Asked::Gone,
+                Err(CallFailure::Permanent(_) | CallFailure::AlreadyExists) if log.is_over.get() => {
+                    Asked::Gone
+                }
                 Err(failed) => {
                     tracing::debug!(pod = &*log.pod, ?failed, "a log cannot be read now");
                     Asked::Later

@@ -13,37 +13,37 @@
 //! | `job` | the object of one Job |
 //! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its lanes |
 //! | `pod_set` | the pods that serve one lane |
-//! | `places` | the places of a lane, and how what was lost there ended |
-//! | `asking` | pods that are asked whether they serve |
+//! | `instance_index` | the slots of a lane's instances, and how lost ones ended |
+//! | `health` | health checks of pods |
 //! | `tracked_pod` | one pod of a `WARM` function, as far as it is known: a state machine |
 //! | `observed_pod` | such a pod as the watch shows it |
 //! | `reconcile` | the reconcile loop of a function's Deployment |
 //! | `deployment` | the object of one Deployment, and the template of its pods |
-//! | `watching` | how the API server is watched, and what is done while it is away |
+//! | `watch` | settings of the watches of the API server, their back-off and their log |
 //! | `pods` | one watch of all our pods, and who is told of each |
-//! | `refusals` | one watch of the events that say that a pod could not be made |
+//! | `failed_create` | one watch of `FailedCreate` events: a pod could not be created |
 //! | `logs` | what functions in pods write: who is read, when, and how many at once |
 //! | `pod_log` | the log of one pod, and how far it was read |
 //! | `turns` | so many at once, and the others in line |
-//! | `verdict` | what the state of a pod, or an answer of the API server, means |
+//! | `failure` | classes of failures, of pods and of calls to the API server |
 
-mod asking;
 pub mod calls;
 pub mod cluster;
 pub mod deployment;
+pub mod failed_create;
+pub mod failure;
+mod health;
+pub mod instance_index;
 pub mod job;
 pub mod jobs;
 pub mod logs;
 pub mod observed_pod;
-pub mod places;
 pub mod pod_log;
 pub mod pod_set;
 pub mod pods;
 mod reconcile;
-pub mod refusals;
 pub mod template;
 pub mod tracked_pod;
 pub mod turns;
-pub mod verdict;
-pub mod watching;
+pub mod watch;
 pub mod workload;

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 
 use super::deployment::{TEMPLATE_HASH, token_of};
+use super::failure;
 use super::template::PORT;
-use super::verdict;
 use crate::backend::exit::Exit;
 use crate::error::ErrorCode;
 use crate::id::Token;
@@ -74,8 +74,8 @@ impl ObservedPod {
                 || matches!(phase, Some("Failed" | "Succeeded")),
             running: container.is_some_and(|one| one.state.as_ref().is_some_and(|s| s.running.is_some())),
             restarts: container.map_or(0, |one| one.restart_count),
-            problem: verdict::cannot_start(pod)
-                .or_else(|| if phase == Some("Failed") { verdict::of_pod(pod) } else { None })
+            problem: failure::cannot_start(pod)
+                .or_else(|| if phase == Some("Failed") { failure::of_pod(pod) } else { None })
                 .map(|end| PodProblem {
                     exit: last.as_ref().and_then(|last| last.exit),
                     ..PodProblem::from(end)
@@ -89,7 +89,7 @@ impl ObservedPod {
 /// How a container ended, where this is the state of one that did. It is started again.
 fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<PodProblem> {
     let terminated = state?.terminated.as_ref()?;
-    let (code, text) = verdict::of_exit(terminated, pod);
+    let (code, text) = failure::of_exit(terminated, pod);
     let exit = match (code, terminated.exit_code) {
         // The limit itself is the lane's to say.
         (ErrorCode::OutOfMemory, _) => Exit::OutOfMemory { limit: 0 },

@@ -2,7 +2,7 @@
 //!
 //! | word | means |
 //! |---|---|
-//! | *place* | one of the lane's `replicas.max` places, in which a pod that serves is known to the scheduler |
+//! | *slot* | one of the lane's `replicas.max` slots, in which a serving pod is known to the scheduler |
 //! | *pending start* | a start that the scheduler counts on and that was neither answered with a pod nor refused |
 
 use std::cell::{Cell, RefCell};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::cluster::Cluster;
 use super::deployment::DesiredTemplate;
-use super::places::{Lost, Places};
+use super::instance_index::{InstanceIndex, LostPod};
 use super::workload::{DesiredDeployment, Workload};
 use crate::backend::exit::Exit;
 use crate::backend::{Context, probe};
@@ -36,7 +36,7 @@ pub struct PodSet {
     workload: Rc<Workload>,
     function: Arc<Function>,
     template_hash: String,
-    places: RefCell<Places>,
+    index: RefCell<InstanceIndex>,
     min: Cell<u32>,
     pending_starts: Cell<u32>,
     /// Pods with an older template serve until one of its own does.
@@ -60,7 +60,7 @@ impl PodSet {
             workload: workload.clone(),
             function: function.clone(),
             template_hash: template.hash.clone(),
-            places: RefCell::new(Places::new(function.addresses.len())),
+            index: RefCell::new(InstanceIndex::new(function.addresses.len())),
             min: Cell::new(spec.replicas.min),
             pending_starts: Cell::new(0),
             takes_older: Cell::new(false),
@@ -87,7 +87,7 @@ impl PodSet {
     #[must_use]
     pub fn count(&self) -> u32 {
         let own = self.workload.count(&self.template_hash);
-        let older = self.places.borrow().older().len();
+        let older = self.index.borrow().older().len();
         u32::try_from(own + older).unwrap_or(u32::MAX)
     }
 
@@ -101,7 +101,7 @@ impl PodSet {
     pub fn set_min(&self, min: u32) {
         self.min.set(min);
         if self.workload.is_current(self) {
-            let coming = min.saturating_sub(self.placed() + self.pending_starts.get());
+            let coming = min.saturating_sub(self.assigned() + self.pending_starts.get());
             self.expect_starts(coming);
             self.workload.want(min);
             self.context.populated.borrow_mut().insert(self.function.lane);
@@ -113,8 +113,8 @@ impl PodSet {
     /// left, or no version has any.
     #[must_use]
     pub fn can_serve(&self) -> bool {
-        let placed = self.placed() as usize;
-        (placed > 0 && placed >= self.workload.serving_of_others(&self.template_hash))
+        let assigned = self.assigned() as usize;
+        (assigned > 0 && assigned >= self.workload.serving_of_others(&self.template_hash))
             || (self.min.get() == 0 && self.workload.desired_replicas.get() == 0)
     }
 
@@ -126,14 +126,14 @@ impl PodSet {
         if !self.closed.get() {
             // Pods that start anyway, to replace lost ones or in a rolling update, will do; a stuck one will not.
             let stuck = self.workload.stuck(&self.template_hash);
-            self.workload.want(self.placed() + self.pending_starts.get() + stuck);
+            self.workload.want(self.assigned() + self.pending_starts.get() + stuck);
         }
         self.sync_instances();
     }
 
     /// Releases a pod that the scheduler has retired.
     pub fn stop(&self, instance: InstanceKey) {
-        let pod = self.places.borrow().occupant(instance).map(|occupant| occupant.pod.clone());
+        let pod = self.index.borrow().occupant(instance).map(|occupant| occupant.pod.clone());
         let Some(pod) = pod else { return };
         self.lose(&pod, None, true);
         if self.workload.is_current(self) {
@@ -161,9 +161,9 @@ impl PodSet {
     /// become idle.
     pub fn reap(&self, now: Nanos) -> bool {
         if self.closed.get() || !self.workload.is_current(self) {
-            return !self.closed.get() && self.placed() > 0;
+            return !self.closed.get() && self.assigned() > 0;
         }
-        let needed = self.min.get().max(self.placed());
+        let needed = self.min.get().max(self.assigned());
         let idle_ns = u64::from(self.function.spec.idle_timeout_ms) * NANOS_PER_MS;
         let patience_ns = idle_ns.max(self.context.settings.flags.start_timeout_ms * NANOS_PER_MS);
         if self.workload.desired_replicas.get() > needed
@@ -193,16 +193,16 @@ impl PodSet {
 
     /// Has pods with the template before serve until it has pods of its own.
     pub(super) fn take_older(&self) {
-        self.takes_older.set(self.placed() == 0);
+        self.takes_older.set(self.assigned() == 0);
     }
 
-    /// Takes a pod's place away: it does not serve any more, or not as it did. A pod that `serves_on` still
+    /// Takes a pod's slot away: it does not serve any more, or not as it did. A pod that `serves_on` still
     /// takes what was granted to it before the scheduler is told.
     pub(super) fn lose(&self, pod: &str, exit: Option<Exit>, serves_on: bool) {
         if self.closed.get() {
             return;
         }
-        let Lost { endings, vacated } = self.places.borrow_mut().lose(pod, exit);
+        let LostPod { endings, vacated } = self.index.borrow_mut().remove(pod, exit);
         for (at, ending) in endings {
             self.tell_ending(at, ending);
         }
@@ -215,7 +215,7 @@ impl PodSet {
 
     /// Explains the loss of a pod whose container's end was not known then.
     pub(super) fn ended(&self, pod: &str, exit: Exit) {
-        let explained = self.places.borrow_mut().explain(pod, exit);
+        let explained = self.index.borrow_mut().explain(pod, exit);
         if let Some((at, ending)) = explained {
             self.tell_ending(at, ending);
         }
@@ -231,7 +231,7 @@ impl PodSet {
         self.function.endings[at].store(Some(Arc::new(ending)));
     }
 
-    /// Gives a place to every serving pod that has none, publishes the problem, and fails pending starts that
+    /// Gives a slot to every serving pod that has none, publishes the problem, and fails pending starts that
     /// cannot succeed.
     pub(super) fn sync_instances(&self) {
         if self.closed.get() {
@@ -242,9 +242,9 @@ impl PodSet {
                 if self.takes_older.replace(false) {
                     self.dismiss_older();
                 }
-                self.place(&pod, address, false);
+                self.assign(&pod, address, false);
             } else if self.takes_older.get() {
-                self.place(&pod, address, true);
+                self.assign(&pod, address, true);
             }
         }
         let problem = self.workload.why_not(&self.template_hash);
@@ -253,16 +253,16 @@ impl PodSet {
             self.function.problem.store(text.map(|text| Arc::new(InstanceProblem::new(text))));
         }
         let older_may_serve = self.takes_older.get() && self.workload.is_mixed(&self.template_hash);
-        if self.placed() == 0 && !older_may_serve && problem.is_some_and(|(_, permanent)| permanent) {
+        if self.assigned() == 0 && !older_may_serve && problem.is_some_and(|(_, permanent)| permanent) {
             self.fail_pending_starts();
         }
     }
 
-    // ---- places ----
+    // ---- slots ----
 
-    fn place(&self, pod: &str, address: SocketAddr, older: bool) {
-        let placed = self.places.borrow_mut().place(pod, address, older);
-        let Some((at, generation)) = placed else { return };
+    fn assign(&self, pod: &str, address: SocketAddr, older: bool) {
+        let assigned = self.index.borrow_mut().insert(pod, address, older);
+        let Some((at, generation)) = assigned else { return };
         let host = address.to_string();
         let entry = Address::new(generation, Target::Tcp(address), &host, "/invoke");
         self.function.addresses[at].store(Some(Arc::new(entry)));
@@ -276,20 +276,20 @@ impl PodSet {
     }
 
     fn dismiss_older(&self) {
-        let pods = self.places.borrow().older();
+        let pods = self.index.borrow().older();
         for pod in pods {
             self.lose(&pod, None, true);
         }
     }
 
-    fn placed(&self) -> u32 {
-        let placed = self.places.borrow().taken();
-        u32::try_from(placed).unwrap_or(u32::MAX)
+    fn assigned(&self) -> u32 {
+        let assigned = self.index.borrow().taken();
+        u32::try_from(assigned).unwrap_or(u32::MAX)
     }
 
     fn address(&self, instance: InstanceKey) -> Option<SocketAddr> {
-        let places = self.places.borrow();
-        places.occupant(instance).filter(|_| !self.closed.get()).map(|occupant| occupant.address)
+        let index = self.index.borrow();
+        index.occupant(instance).filter(|_| !self.closed.get()).map(|occupant| occupant.address)
     }
 
     fn key(&self, at: usize, generation: u32) -> InstanceKey {

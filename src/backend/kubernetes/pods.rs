@@ -13,10 +13,10 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, ResourceExt};
 
+use super::failure;
 use super::logs::PodLogs;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
-use super::verdict;
-use super::watching::{Watched, watch_backoff, watched};
+use super::watch::{WatchState, watch_backoff, watch_config};
 use crate::error::ErrorCode;
 use crate::mailbox::{Answer, Awaited, JobEnd, question};
 
@@ -92,11 +92,11 @@ impl Pods {
 
     /// Watches for ever.
     pub async fn watch(self: Rc<Self>, pods: Api<Pod>, logs: Rc<PodLogs>) {
-        let ours = watched().labels(&format!("{MANAGED_BY}={PICOFAAS}"));
+        let ours = watch_config().labels(&format!("{MANAGED_BY}={PICOFAAS}"));
         let mut events = std::pin::pin!(watcher(pods, ours).backoff(watch_backoff()));
         // Filled between the beginning and the end of a list.
         let mut listed: HashMap<String, BTreeSet<String>> = HashMap::new();
-        let mut watch = Watched::new("pods");
+        let mut watch = WatchState::new("pods");
         while let Some(told) = events.next().await {
             let Some(event) = watch.event(told) else { continue };
             match event {
@@ -128,7 +128,7 @@ impl Pods {
 
     fn changed(&self, pod: &Pod) {
         if let Some(job) = label(pod, JOB_NAME) {
-            if let Some(end) = verdict::of_pod(pod) {
+            if let Some(end) = failure::of_pod(pod) {
                 self.job_ended(job, end);
             }
         } else if let Some(keeper) = label(pod, FUNCTION).and_then(|function| self.keeper(function)) {
@@ -138,7 +138,7 @@ impl Pods {
 
     fn gone(&self, pod: &Pod) {
         if let Some(job) = label(pod, JOB_NAME) {
-            let end = verdict::of_pod(pod).unwrap_or_else(|| JobEnd {
+            let end = failure::of_pod(pod).unwrap_or_else(|| JobEnd {
                 code: ErrorCode::InstanceCrashed,
                 reason: "the pod was deleted before it posted a result".to_owned(),
                 exited_with_0: false,

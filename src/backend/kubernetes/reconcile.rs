@@ -18,9 +18,9 @@ use serde_json::json;
 
 use super::cluster::call;
 use super::deployment::{self, DELETION_COST, DesiredTemplate};
+use super::failure::CallFailure;
 use super::observed_pod::PodProblem;
 use super::template::{FUNCTION, name_of};
-use super::verdict::Failed;
 use super::workload::{DesiredDeployment, Workload};
 use crate::backoff::ExponentialBackoff;
 use crate::id::{Entropy, Token};
@@ -112,7 +112,7 @@ impl Workload {
         match call(self.deployment_api().patch_scale(&name, &PatchParams::default(), &patch)).await {
             Ok(_) => self.applied_replicas.set(Some(replicas)),
             // Somebody has deleted it.
-            Err(Failed::NotFound) => *self.applied_template.borrow_mut() = None,
+            Err(CallFailure::NotFound) => *self.applied_template.borrow_mut() = None,
             Err(failed) => return Err(problem(failed)),
         }
         self.reached();
@@ -180,7 +180,7 @@ impl Workload {
                 Ok(())
             }
             // An answer that was lost, most likely: it is looked at again.
-            Err(Failed::Exists) => Ok(()),
+            Err(CallFailure::AlreadyExists) => Ok(()),
             Err(failed) => Err(problem(failed)),
         }
     }
@@ -217,7 +217,7 @@ impl Workload {
             let change = json!({ "metadata": { "annotations": { DELETION_COST: cost } } });
             let patch = Patch::Merge(&change);
             match call(self.pod_api().patch(&pod, &PatchParams::default(), &patch)).await {
-                Ok(_) | Err(Failed::NotFound) => {}
+                Ok(_) | Err(CallFailure::NotFound) => {}
                 Err(failed) => return Err(problem(failed)),
             }
             if let Some(tracked) = self.pods.borrow_mut().get_mut(&pod) {
@@ -236,7 +236,7 @@ impl Workload {
         let found = call(deployments.get_opt(&name)).await.map_err(problem)?;
         if found.is_some_and(|found| deployment::is_ours(&found, &self.name)) {
             match call(deployments.delete(&name, &DeleteParams::background())).await {
-                Ok(_) | Err(Failed::NotFound) => {}
+                Ok(_) | Err(CallFailure::NotFound) => {}
                 Err(failed) => return Err(problem(failed)),
             }
         }
@@ -276,12 +276,12 @@ fn new_token() -> Token {
     Token { high: entropy.u64(), low: entropy.u64() }
 }
 
-fn problem(failed: Failed) -> PodProblem {
+fn problem(failed: CallFailure) -> PodProblem {
     match failed {
-        Failed::Refused(end) => end.into(),
-        Failed::Later(text) => later(format!("the Kubernetes API cannot do it now: {text}")),
-        Failed::NotFound => later("the Deployment is not there".to_owned()),
-        Failed::Exists => later("the Deployment is there already".to_owned()),
+        CallFailure::Permanent(end) => end.into(),
+        CallFailure::Transient(text) => later(format!("the Kubernetes API cannot do it now: {text}")),
+        CallFailure::NotFound => later("the Deployment is not there".to_owned()),
+        CallFailure::AlreadyExists => later("the Deployment is there already".to_owned()),
     }
 }
 

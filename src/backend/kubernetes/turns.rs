@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::mailbox::{Answer, question};
 
-/// Places that are taken and given back, first come, first served.
+/// InstanceIndex that are taken and given back, first come, first served.
 #[derive(Debug)]
 pub struct Turns {
     free: Cell<usize>,

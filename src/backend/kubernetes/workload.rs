@@ -19,7 +19,7 @@ use super::observed_pod::{ObservedPod, PodProblem};
 use super::pod_set::PodSet;
 use super::pods::Keeper;
 use super::tracked_pod::{PodChange, PodState, TrackedPod};
-use super::{template, verdict};
+use super::{failure, template};
 use crate::backend::exit::Exit;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::Token;
@@ -86,7 +86,7 @@ impl Keeper for Kept {
     }
 
     fn pod_refused(&self, message: &str) {
-        self.0.set_problem(Some(verdict::of_refusal(message).into()));
+        self.0.set_problem(Some(failure::of_failed_create(message).into()));
     }
 }
 
@@ -247,7 +247,7 @@ impl Workload {
         self.pods.borrow().values().any(|one| one.counts() && one.template_hash != template_hash)
     }
 
-    /// Every pod that may be given a place: its name, the hash of its template and its address.
+    /// Every pod that may be given a slot: its name, the hash of its template and its address.
     #[must_use]
     pub(super) fn serving(&self) -> Vec<(String, String, SocketAddr)> {
         let pods = self.pods.borrow();
@@ -420,7 +420,7 @@ impl Workload {
                     self.pod_sets().iter().for_each(|pod_set| pod_set.ended(name, *exit));
                 }
             }
-            // A pod set with a free place takes it in `sync_instances`.
+            // A pod set with a free slot takes it in `sync_instances`.
             PodChange::Up => {}
             PodChange::Restarted(exit) => self.lose(name, *exit, false),
             PodChange::Down(exit) => {

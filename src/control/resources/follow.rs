@@ -11,9 +11,9 @@ use kube::runtime::watcher::{Event, watcher};
 
 use super::object::FunctionObject;
 use super::object_error::ask;
-use super::standing::Standing;
-use super::{Invalid, Known, Resources};
-use crate::backend::kubernetes::watching::{Watched, watch_backoff, watched};
+use super::status::FunctionStatus;
+use super::{Invalid, KnownObject, Resources};
+use crate::backend::kubernetes::watch::{WatchState, watch_backoff, watch_config};
 use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
 use crate::registry::{ExecutionMode, FunctionSpec, SpecError};
@@ -24,12 +24,13 @@ const RETRY_PERIOD: Duration = Duration::from_secs(5);
 impl Control {
     /// Follows Function objects for ever.
     pub async fn follow(self: Rc<Self>, resources: Rc<Resources>) {
-        let mut events = std::pin::pin!(watcher(resources.api.clone(), watched()).backoff(watch_backoff()));
+        let mut events =
+            std::pin::pin!(watcher(resources.api.clone(), watch_config()).backoff(watch_backoff()));
         let mut listed = HashSet::new();
-        let mut watch = Watched::new("functions");
+        let mut watch = WatchState::new("functions");
         while let Some(told) = events.next().await {
             let event = watch.event(told);
-            resources.waits_for.replace(watch.trouble().map(ToOwned::to_owned));
+            resources.waits_for.replace(watch.error().map(ToOwned::to_owned));
             let Some(event) = event else { continue };
             match event {
                 Event::Init => {
@@ -60,7 +61,8 @@ impl Control {
         let mut period = tokio::time::interval(RETRY_PERIOD);
         loop {
             period.tick().await;
-            let may_pass = |known: &Known| known.invalid.as_ref().is_some_and(|invalid| invalid.may_pass);
+            let may_pass =
+                |known: &KnownObject| known.invalid.as_ref().is_some_and(|invalid| invalid.may_pass);
             let names: Vec<String> = {
                 let known = resources.known.borrow();
                 known.iter().filter(|(_, known)| may_pass(known)).map(|(name, _)| name.clone()).collect()
@@ -88,7 +90,7 @@ impl Control {
         }
         // Deployments of functions that went while nobody looked.
         let resources = resources.clone();
-        tokio::task::spawn_local(async move { resources.find_departed().await });
+        tokio::task::spawn_local(async move { resources.find_orphans().await });
     }
 
     async fn follow_one(self: &Rc<Self>, resources: &Resources, object: &FunctionObject) {
@@ -143,13 +145,13 @@ impl Control {
             Ok(spec) => self.serve_spec(spec).await,
             Err(error) => Err(invalid(&error)),
         };
-        resources.departed.borrow_mut().remove(name);
+        resources.orphans.borrow_mut().remove(name);
         let mut all = resources.known.borrow_mut();
-        let known = all.entry(name.to_owned()).or_insert_with(|| Known {
+        let known = all.entry(name.to_owned()).or_insert_with(|| KnownObject {
             uid: uid.to_owned(),
             generation: 0,
             invalid: None,
-            written: Standing::of_status(&object.status),
+            status: FunctionStatus::of_json(&object.status),
             seen_in: 0,
         });
         known.generation = object.generation();
@@ -195,7 +197,7 @@ impl Control {
         }
         // A Deployment that is yet to be made must not name an owner that is gone: it would go, too.
         resources.cluster.disowned(name);
-        resources.departed.borrow_mut().insert(name.to_owned());
+        resources.orphans.borrow_mut().insert(name.to_owned());
         // One whose specification was never valid is not registered.
         let _ = self.delete(name).await;
     }

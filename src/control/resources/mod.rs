@@ -10,19 +10,19 @@
 //! | `object` | a Function object, as the API server keeps it |
 //! | `follow` | the watch, and what it makes of each object |
 //! | `write` | function writes of the HTTP API |
-//! | `object_error` | what an error of the API server means to a client |
-//! | `standing` | how a function stands, as its object's status |
-//! | `tell` | the one task that writes status |
-//! | `leftovers` | what earlier processes left: Jobs, and Deployments without a function |
+//! | `object_error` | the errors of calls about Function objects, as clients are told them |
+//! | `status` | the status of a Function object, and its inputs |
+//! | `status_writer` | the one task that writes statuses |
+//! | `gc` | garbage collection: Jobs of earlier processes, and Deployments without a function |
 //! | `lease` | one control plane at a time |
 
 pub mod follow;
+pub mod gc;
 pub mod lease;
-pub mod leftovers;
 pub mod object;
 pub mod object_error;
-pub mod standing;
-pub mod tell;
+pub mod status;
+pub mod status_writer;
 pub mod write;
 
 use std::cell::{Cell, RefCell};
@@ -34,11 +34,11 @@ use kube::Api;
 use super::Control;
 use crate::backend::kubernetes::cluster::Cluster;
 use object::FunctionObject;
-use standing::Standing;
+use status::FunctionStatus;
 
-/// What is known of one object.
+/// A Function object that was seen.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownObject {
     /// What tells it from another one of its name.
     uid: String,
     /// The generation that was looked at last.
@@ -46,7 +46,7 @@ pub struct Known {
     /// Why the last one cannot be served; what was served before goes on.
     invalid: Option<Invalid>,
     /// The status that the object has.
-    written: Standing,
+    status: FunctionStatus,
     /// Looked at in this list or since: one that a list from before does not have is not gone.
     seen_in: u64,
 }
@@ -67,11 +67,11 @@ pub struct Invalid {
 pub struct Resources {
     cluster: Rc<Cluster>,
     api: Api<FunctionObject>,
-    known: RefCell<BTreeMap<String, Known>>,
+    known: RefCell<BTreeMap<String, KnownObject>>,
     /// Deleted here before the watch told of it: what it still tells of these is old.
     deleted: RefCell<HashSet<String>>,
-    /// Functions that are gone and whose Deployment may be left.
-    departed: RefCell<HashSet<String>>,
+    /// Functions that are gone and whose Deployment may be left: its orphans are deleted.
+    orphans: RefCell<HashSet<String>>,
     /// Counts lists.
     lists: Cell<u64>,
     /// This process has the Lease.
@@ -91,7 +91,7 @@ impl Resources {
             api,
             known: RefCell::default(),
             deleted: RefCell::default(),
-            departed: RefCell::default(),
+            orphans: RefCell::default(),
             lists: Cell::new(0),
             holds: Cell::new(false),
             waits_for: RefCell::default(),
@@ -121,7 +121,7 @@ impl Control {
         let (lease, jobs) = (resources.clone(), resources.clone());
         tokio::task::spawn_local(async move { lease.keep_lease().await });
         tokio::task::spawn_local(async move { jobs.delete_old_jobs().await });
-        tokio::task::spawn_local(self.clone().tell(resources.clone()));
+        tokio::task::spawn_local(self.clone().write_statuses(resources.clone()));
         tokio::task::spawn_local(self.clone().retry_unserved(resources.clone()));
         self.follow(resources).await;
     }

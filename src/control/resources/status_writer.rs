@@ -1,4 +1,4 @@
-//! The one task that writes the status of objects.
+//! The writer of statuses: one task for all Function objects.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,39 +9,39 @@ use tokio::time::MissedTickBehavior;
 
 use super::Resources;
 use super::object_error::{ObjectError, ask};
-use super::standing::{Signs, Standing};
+use super::status::{FunctionStatus, StatusInputs};
 use crate::control::Control;
 
-/// How often it is looked what has changed, so that a function's status is written at most as often.
+/// How often statuses are compared; a function's status is written at most as often.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Writes that are under way at once.
 const WRITES_MAX: usize = 8;
 
-/// The signs by which each status was written last.
-type Told = std::collections::HashMap<String, (String, Signs)>;
+/// The uid of each function and the inputs of the status that was written last, by name.
+type WrittenInputs = std::collections::HashMap<String, (String, StatusInputs)>;
 
 impl Control {
-    /// Writes what has changed, for ever.
-    pub async fn tell(self: Rc<Self>, resources: Rc<Resources>) {
-        let mut told = Told::new();
+    /// Writes the statuses that have changed, for ever.
+    pub async fn write_statuses(self: Rc<Self>, resources: Rc<Resources>) {
+        let mut written = WrittenInputs::new();
         let mut is_failing = false;
         let mut period = tokio::time::interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             period.tick().await;
-            let due = self.due(&resources, &mut told);
-            let writes = due.into_iter().map(|(name, uid, signs)| {
+            let changed = self.changed(&resources, &mut written);
+            let writes = changed.into_iter().map(|(name, uid, inputs)| {
                 let (control, resources) = (&self, &resources);
                 async move {
-                    let written = control.tell_one(resources, &name, &signs).await;
-                    (name, uid, signs, written)
+                    let outcome = control.write_status(resources, &name, &inputs).await;
+                    (name, uid, inputs, outcome)
                 }
             });
             let mut writes = std::pin::pin!(futures_util::stream::iter(writes).buffer_unordered(WRITES_MAX));
             let mut failed = None;
-            while let Some((name, uid, signs, written)) = writes.next().await {
-                match written {
-                    Ok(()) => drop(told.insert(name, (uid, signs))),
+            while let Some((name, uid, inputs, outcome)) = writes.next().await {
+                match outcome {
+                    Ok(()) => drop(written.insert(name, (uid, inputs))),
                     Err(error) => failed = Some((name, error.into_api_error())),
                 }
             }
@@ -57,47 +57,56 @@ impl Control {
                 Some(_) => {}
                 None => is_failing = false,
             }
-            self.sweep(&resources).await;
+            self.delete_orphans(&resources).await;
         }
     }
 
-    /// Functions whose signs are others than they were.
-    fn due(&self, resources: &Resources, told: &mut Told) -> Vec<(String, String, Signs)> {
+    /// Functions whose inputs differ from those of the last write.
+    fn changed(
+        &self,
+        resources: &Resources,
+        written: &mut WrittenInputs,
+    ) -> Vec<(String, String, StatusInputs)> {
         let known = resources.known.borrow();
-        told.retain(|name, (uid, _)| known.get(name).is_some_and(|known| known.uid == *uid));
+        written.retain(|name, (uid, _)| known.get(name).is_some_and(|known| known.uid == *uid));
         let functions = self.functions.borrow();
-        let mut due = Vec::new();
+        let mut changed = Vec::new();
         for (name, known) in known.iter() {
             let registered = functions.get(name);
-            let signs = Signs {
+            let inputs = StatusInputs {
                 generation: known.generation,
                 state: registered.map(|registered| self.state(registered)),
                 problem: registered.and_then(|registered| registered.wanted.problem.load_full()),
                 invalid: known.invalid.clone(),
             };
-            if told.get(name).is_none_or(|(_, before)| *before != signs) {
-                due.push((name.clone(), known.uid.clone(), signs));
+            if written.get(name).is_none_or(|(_, before)| *before != inputs) {
+                changed.push((name.clone(), known.uid.clone(), inputs));
             }
         }
-        due
+        changed
     }
 
-    async fn tell_one(&self, resources: &Resources, name: &str, signs: &Signs) -> Result<(), ObjectError> {
-        let standing = {
+    async fn write_status(
+        &self,
+        resources: &Resources,
+        name: &str,
+        inputs: &StatusInputs,
+    ) -> Result<(), ObjectError> {
+        let status = {
             let known = resources.known.borrow();
             let Some(known) = known.get(name) else { return Ok(()) };
             let now = self.clock.rfc3339(self.clock.now());
-            let standing = Standing::of_signs(name, signs, &known.written, &now);
-            if standing == known.written {
+            let status = FunctionStatus::of_inputs(name, inputs, &known.status, &now);
+            if status == known.status {
                 return Ok(());
             }
-            standing
+            status
         };
-        let patch = Patch::Merge(standing.patch());
+        let patch = Patch::Merge(status.patch());
         match ask(resources.api.patch_status(name, &PatchParams::default(), &patch)).await {
             Ok(_) => {
                 if let Some(known) = resources.known.borrow_mut().get_mut(name) {
-                    known.written = standing;
+                    known.status = status;
                 }
                 Ok(())
             }

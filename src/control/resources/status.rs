@@ -1,4 +1,4 @@
-//! How a function stands, as its object's status.
+//! The status of a Function object, and what it is made of.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use crate::backend::kubernetes::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use crate::control::answers::State;
 use crate::function::InstanceProblem;
 
-/// What a status is made of. Cheap to find out and to compare: every function's is looked at once a
-/// second, and nothing more is done for one whose signs are the same.
+/// The inputs of a status. They are cheap to collect and to compare: those of every function are compared once
+/// a second, and nothing more is done where they are the same.
 #[derive(Clone, Debug)]
-pub struct Signs {
+pub struct StatusInputs {
     /// The generation that was looked at last.
     pub generation: i64,
-    /// What serves; nothing where no version ever was valid.
+    /// The version that serves; `None` where no version ever was valid.
     pub state: Option<State>,
     /// Why an instance did not start.
     pub problem: Option<Arc<InstanceProblem>>,
@@ -23,9 +23,9 @@ pub struct Signs {
     pub invalid: Option<Invalid>,
 }
 
-impl PartialEq for Signs {
+impl PartialEq for StatusInputs {
     fn eq(&self, other: &Self) -> bool {
-        let told = |signs: &Self| signs.state.as_ref().map(Told::of);
+        let served = |inputs: &Self| inputs.state.as_ref().map(ServedSummary::of);
         let same_trouble = match (&self.problem, &other.problem) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (None, None) => true,
@@ -33,21 +33,21 @@ impl PartialEq for Signs {
         };
         same_trouble
             && self.generation == other.generation
-            && told(self) == told(other)
+            && served(self) == served(other)
             && self.invalid == other.invalid
     }
 }
 
-/// What a status tells of what serves. The pods of a `JOB` come and go with its attempts, so there is
+/// The part of a status about the version that serves. The pods of a `JOB` come and go with its attempts, so there is
 /// no number of them in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Told {
+struct ServedSummary {
     pods: Option<(u32, u32)>,
     ready: bool,
     rolling: bool,
 }
 
-impl Told {
+impl ServedSummary {
     fn of(state: &State) -> Self {
         Self {
             pods: (!state.on_demand).then_some((state.replicas, state.ready)),
@@ -69,7 +69,7 @@ struct Condition {
 
 /// The status of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct FunctionStatus {
     observed_generation: i64,
     replicas: Option<u32>,
     ready: Option<u32>,
@@ -77,10 +77,10 @@ pub struct Standing {
     conditions: Vec<Condition>,
 }
 
-impl Standing {
-    /// What an object's status says.
+impl FunctionStatus {
+    /// Reads an object's status.
     #[must_use]
-    pub fn of_status(status: &Value) -> Self {
+    pub fn of_json(status: &Value) -> Self {
         let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
         let number = |key: &str| status[key].as_u64().and_then(|number| u32::try_from(number).ok());
         let condition = |value: &Value| Condition {
@@ -99,16 +99,16 @@ impl Standing {
         }
     }
 
-    /// What a status is to say. A condition whose status is as it was keeps the time of its change.
+    /// Makes a status of its inputs. A condition whose status is as it was keeps the time of its change.
     #[must_use]
-    pub fn of_signs(name: &str, signs: &Signs, before: &Self, now: &str) -> Self {
-        let told = signs.state.as_ref().map(Told::of);
-        let is_ready = told.is_some_and(|told| told.ready);
-        let on_demand = signs.state.as_ref().is_some_and(|state| state.on_demand);
-        let rolling = told.is_some_and(|told| told.rolling);
-        let problem = signs.problem.as_ref().map(ToString::to_string);
+    pub fn of_inputs(name: &str, inputs: &StatusInputs, before: &Self, now: &str) -> Self {
+        let served = inputs.state.as_ref().map(ServedSummary::of);
+        let is_ready = served.is_some_and(|served| served.ready);
+        let on_demand = inputs.state.as_ref().is_some_and(|state| state.on_demand);
+        let rolling = served.is_some_and(|served| served.rolling);
+        let problem = inputs.problem.as_ref().map(ToString::to_string);
         let problem = problem.as_deref();
-        let invalid = signs.invalid.as_ref();
+        let invalid = inputs.invalid.as_ref();
         let all = [
             (
                 "Ready",
@@ -145,9 +145,9 @@ impl Standing {
                 since: same.map_or(now, |same| &same.since).to_owned(),
             }
         };
-        let pods = told.and_then(|told| told.pods);
+        let pods = served.and_then(|served| served.pods);
         Self {
-            observed_generation: signs.generation,
+            observed_generation: inputs.generation,
             replicas: pods.map(|(replicas, _)| replicas),
             ready: pods.map(|(_, ready)| ready),
             selector: format!("{MANAGED_BY}={PICOFAAS},{FUNCTION}={name}"),
@@ -155,7 +155,7 @@ impl Standing {
         }
     }
 
-    /// As a merge patch of the object: what is absent is removed.
+    /// Makes a merge patch of the object: fields that are absent are removed.
     #[must_use]
     pub fn patch(&self) -> Value {
         let condition = |one: &Condition| {
@@ -189,22 +189,22 @@ fn cut(message: &str) -> String {
 mod tests {
     use super::*;
 
-    fn signs(ready: u32) -> Signs {
+    fn inputs(ready: u32) -> StatusInputs {
         let state = State { replicas: 2, ready, queued: 7, in_flight: 3, on_demand: false, rolling: false };
-        Signs { generation: 4, state: Some(state), problem: None, invalid: None }
+        StatusInputs { generation: 4, state: Some(state), problem: None, invalid: None }
     }
 
     #[test]
     fn a_condition_keeps_the_time_of_its_last_change_and_a_status_is_read_as_it_was_written() {
-        let first = Standing::of_signs("f", &signs(0), &Standing::default(), "t1");
-        let same = Standing::of_signs("f", &signs(0), &first, "t2");
+        let first = FunctionStatus::of_inputs("f", &inputs(0), &FunctionStatus::default(), "t1");
+        let same = FunctionStatus::of_inputs("f", &inputs(0), &first, "t2");
         assert_eq!(first, same);
-        let later = Standing::of_signs("f", &signs(1), &first, "t3");
-        let since = |standing: &Standing, kind: &str| {
-            standing.conditions.iter().find(|one| one.kind == kind).map(|one| one.since.clone()).unwrap()
+        let later = FunctionStatus::of_inputs("f", &inputs(1), &first, "t3");
+        let since = |status: &FunctionStatus, kind: &str| {
+            status.conditions.iter().find(|one| one.kind == kind).map(|one| one.since.clone()).unwrap()
         };
         assert_eq!((since(&later, "Ready"), since(&later, "Valid")), ("t3".to_owned(), "t1".to_owned()));
-        assert_eq!(Standing::of_status(&later.patch()["status"]), later);
+        assert_eq!(FunctionStatus::of_json(&later.patch()["status"]), later);
         let status = &later.patch()["status"];
         assert_eq!((status["ready"].as_u64(), status["replicas"].as_u64()), (Some(1), Some(2)));
         assert_eq!(status["selector"], "app.kubernetes.io/managed-by=picofaas,picofaas.dev/function=f");
@@ -212,21 +212,21 @@ mod tests {
 
     #[test]
     fn only_what_a_status_tells_is_a_reason_to_write_it() {
-        let mut busier = signs(1);
+        let mut busier = inputs(1);
         busier.state.as_mut().unwrap().in_flight = 9;
-        assert!(busier == signs(1));
-        assert!(signs(1) != signs(2));
+        assert!(busier == inputs(1));
+        assert!(inputs(1) != inputs(2));
         let on_demand = |replicas| {
-            let mut signs = signs(replicas);
-            signs.state.as_mut().unwrap().on_demand = true;
-            signs
+            let mut inputs = inputs(replicas);
+            inputs.state.as_mut().unwrap().on_demand = true;
+            inputs
         };
         assert!(on_demand(1) == on_demand(5), "each attempt of a JOB would be a write");
         let message = "timeoutMs: must be".to_owned();
         let invalid = Invalid { reason: "InvalidSpecification", message, may_pass: false };
-        let faulty = Signs { invalid: Some(invalid), ..signs(1) };
-        assert!(faulty != signs(1));
-        let status = Standing::of_signs("f", &faulty, &Standing::default(), "t").patch();
+        let faulty = StatusInputs { invalid: Some(invalid), ..inputs(1) };
+        assert!(faulty != inputs(1));
+        let status = FunctionStatus::of_inputs("f", &faulty, &FunctionStatus::default(), "t").patch();
         let valid =
             status["status"]["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Valid");
         assert_eq!(valid.unwrap()["message"], "timeoutMs: must be");

@@ -1,4 +1,4 @@
-//! Pods of a `WARM` function that are asked whether they serve.
+//! Health checks of the pods of a `WARM` function.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use crate::backend::probe;
 use crate::backoff::ExponentialBackoff;
 use crate::function::Target;
 
-/// The first pause between two looks whether a pod that was lost answers; it doubles.
-const LOOK_PAUSE_MIN: Duration = Duration::from_millis(20);
+/// The first pause between two probes of a pod whose state is not known; it doubles.
+const PROBE_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest such pause.
-const LOOK_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How often a pod is asked that has announced itself and that its node has not found ready yet.
-const ASK_PAUSE: Duration = Duration::from_secs(2);
-/// After so many answers that did not come in time it is lost, as its node would say.
+const PROBE_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Period of the probes of a pod that has announced itself and that its node has not found ready yet.
+const PROBE_PERIOD: Duration = Duration::from_secs(2);
+/// Failed probes in a row after which a pod does not serve any more, as with its node.
 const UNANSWERED_MAX: u32 = 2;
 
 impl Workload {
-    /// Asks a pod that was lost until it answers or is given up.
+    /// Probes a pod whose state is not known until it answers or is given up.
     pub(super) fn probe_until_healthy(self: &Rc<Self>, pod: String) {
         let workload = self.clone();
         tokio::task::spawn_local(async move {
-            let mut pauses = ExponentialBackoff::doubling(LOOK_PAUSE_MIN, LOOK_PAUSE_MAX);
+            let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
             loop {
                 let address = match workload.pods.borrow().get(&pod) {
                     Some(TrackedPod { state: PodState::Unknown, address: Some(address), .. }) => *address,
@@ -39,15 +39,15 @@ impl Workload {
         });
     }
 
-    /// Asks a pod that has announced itself whether it serves on, until its node has found it ready and
-    /// goes on asking: of one that is stuck before that, a node says for long that it starts.
+    /// Probes a pod that has announced itself, until its node has found it ready and probes it itself: for a
+    /// long time a node calls a pod that is stuck before that starting.
     pub(super) fn probe_until_ready(self: &Rc<Self>, pod: String) {
         let workload = self.clone();
         tokio::task::spawn_local(async move {
             let mut unanswered = 0;
             loop {
                 if unanswered == 0 {
-                    tokio::time::sleep(ASK_PAUSE).await;
+                    tokio::time::sleep(PROBE_PERIOD).await;
                 }
                 let address = match workload.pods.borrow().get(&pod) {
                     Some(tracked) if tracked.needs_probe() => tracked.address,

@@ -1,4 +1,4 @@
-//! How the API server is watched: what is asked of it, and what is done while it is away.
+//! Settings of the watches of the API server, their back-off, and their log.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// The pauses before a watch of ours is begun again: short, because what it does not tell is not known,
-/// and there are only a few of them.
+/// The back-off before a watch is begun again: short, because nothing is known while it is interrupted, and
+/// there are only a few watches.
 #[must_use]
 pub fn watch_backoff() -> ExponentialBackoff {
     ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX)
@@ -32,32 +32,32 @@ impl Backoff for ExponentialBackoff {
 /// each, would be the most memory that a start takes.
 pub const PAGE: u32 = 50;
 
-/// What a watch asks for.
+/// The settings of a watch.
 #[must_use]
-pub fn watched() -> watcher::Config {
+pub fn watch_config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_S).page_size(PAGE)
 }
 
-/// A watch that may be interrupted: told once when it is, and once when it goes on.
+/// The state of a watch that may be interrupted: logged once when it is, and once when it goes on.
 #[derive(Debug)]
-pub struct Watched {
+pub struct WatchState {
     what: &'static str,
-    /// Why it cannot be watched, where it cannot.
-    trouble: Option<String>,
+    /// Why it is interrupted, where it is.
+    error: Option<String>,
 }
 
-impl Watched {
-    /// A watch of what is named, in the plural, about to begin.
+impl WatchState {
+    /// A watch of these objects, named in the plural, that is about to begin.
     #[must_use]
     pub fn new(what: &'static str) -> Self {
-        Self { what, trouble: None }
+        Self { what, error: None }
     }
 
     /// The event, where there is one.
     pub fn event<T>(&mut self, told: watcher::Result<T>) -> Option<T> {
         match told {
             Ok(event) => {
-                if self.trouble.take().is_some() {
+                if self.error.take().is_some() {
                     tracing::info!("{} are watched again", self.what);
                 }
                 Some(event)
@@ -65,19 +65,19 @@ impl Watched {
             Err(error) => {
                 let why = in_words(&error);
                 // What it means that they are not watched may change, e.g. when it is back and refuses us.
-                if self.trouble.as_ref() != Some(&why) {
+                if self.error.as_ref() != Some(&why) {
                     tracing::warn!("{} cannot be watched; it is tried again and again: {why}", self.what);
-                    self.trouble = Some(why);
+                    self.error = Some(why);
                 }
                 None
             }
         }
     }
 
-    /// Why there are no events, where there are none.
+    /// Why the watch is interrupted, where it is.
     #[must_use]
-    pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
     }
 }
 
@@ -101,16 +101,16 @@ mod tests {
     fn a_watch_that_is_forbidden_says_which_verb_is_missing_and_where_it_would_be_given() {
         let message = "pods is forbidden: User \"system:serviceaccount:n:picofaas\" cannot list resource \"pods\" in API group \"\" in the namespace \"n\"";
         let status = serde_json::json!({ "code": 403, "reason": "Forbidden", "message": message });
-        let error = || {
+        let forbidden = || {
             watcher::Error::InitialListFailed(kube::Error::Api(
                 serde_json::from_value(status.clone()).expect("a status"),
             ))
         };
-        let mut watch = Watched::new("pods");
-        assert!(watch.event::<()>(Err(error())).is_none());
-        let trouble = watch.trouble().expect("one").to_owned();
-        assert!(trouble.contains(message) && trouble.contains("k8s/20-rbac.yaml"), "{trouble}");
+        let mut watch = WatchState::new("pods");
+        assert!(watch.event::<()>(Err(forbidden())).is_none());
+        let error = watch.error().expect("one").to_owned();
+        assert!(error.contains(message) && error.contains("k8s/20-rbac.yaml"), "{error}");
         assert!(watch.event(Ok(())).is_some());
-        assert_eq!(watch.trouble(), None);
+        assert_eq!(watch.error(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What the state of a pod, an event or an answer of the API server means for who waits for it.
+//! Classes of failures: of a pod, by its state or an event, and of a call, by the API server's answer.
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
@@ -6,8 +6,8 @@ use super::calls::{KubeError, permission};
 use crate::error::ErrorCode;
 use crate::mailbox::JobEnd;
 
-/// Why a container that waits will not start by waiting on, with the code of that.
-fn hopeless(reason: &str) -> Option<ErrorCode> {
+/// The error code of a reason for which a container will not start by waiting on.
+fn permanent(reason: &str) -> Option<ErrorCode> {
     match reason {
         "ErrImagePull"
         | "ImagePullBackOff"
@@ -27,7 +27,7 @@ fn hopeless(reason: &str) -> Option<ErrorCode> {
     }
 }
 
-/// How a pod ended, or why it will never run; `None` while neither is known.
+/// The end of a pod, or the reason that it will never run; `None` while neither is known.
 #[must_use]
 pub fn of_pod(pod: &Pod) -> Option<JobEnd> {
     let status = pod.status.as_ref()?;
@@ -42,13 +42,13 @@ pub fn of_pod(pod: &Pod) -> Option<JobEnd> {
     }
 }
 
-/// Why the container of a pod does not start, where waiting on does not help.
+/// The reason that the container of a pod does not start, where waiting on does not help.
 #[must_use]
 pub fn cannot_start(pod: &Pod) -> Option<JobEnd> {
     containers(pod).find_map(|container| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
-        let code = hopeless(reason)?;
+        let code = permanent(reason)?;
         // A loop of crashes is told by how the last one went.
         let last = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
         if let (ErrorCode::InstanceCrashed, Some(last)) = (code, last) {
@@ -99,7 +99,7 @@ fn of_failed(pod: &Pod) -> JobEnd {
     }
 }
 
-/// How a container ended, with the code of that.
+/// The error code of a container's end, and the end in words.
 pub(super) fn of_exit(ended: &ContainerStateTerminated, pod: &Pod) -> (ErrorCode, String) {
     match (ended.reason.as_deref(), ended.exit_code) {
         (Some("OOMKilled"), _) => {
@@ -128,9 +128,9 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten())
 }
 
-/// What it means that a pod could not be made, as an event of `FailedCreate` or an answer says it.
+/// The failure of a pod that could not be created, by an event `FailedCreate` or an answer.
 #[must_use]
-pub fn of_refusal(message: &str) -> JobEnd {
+pub fn of_failed_create(message: &str) -> JobEnd {
     let code = if message.contains("exceeded quota") {
         ErrorCode::QuotaExceeded
     } else {
@@ -139,35 +139,35 @@ pub fn of_refusal(message: &str) -> JobEnd {
     end(code, format!("the pod was not made: {message}"))
 }
 
-/// What became of a call to the API server that did not succeed.
+/// The failure of a call to the API server.
 #[derive(Debug)]
-pub enum Failed {
+pub enum CallFailure {
     /// It may succeed later: the server is away, busy, or not sure.
-    Later(String),
+    Transient(String),
     /// It will not.
-    Refused(JobEnd),
-    /// What it is about is not there.
+    Permanent(JobEnd),
+    /// There is no such object.
     NotFound,
-    /// What it would make is there.
-    Exists,
+    /// There is such an object already.
+    AlreadyExists,
 }
 
-/// What an error of a call means.
+/// The class of a call's error.
 #[must_use]
-pub fn of_error(error: impl Into<KubeError>) -> Failed {
+pub fn of_error(error: impl Into<KubeError>) -> CallFailure {
     let status = match error.into() {
         KubeError::Answered(status) => status,
-        KubeError::Away(why) => return Failed::Later(why),
+        KubeError::Away(why) => return CallFailure::Transient(why),
     };
     match status.code {
-        404 => Failed::NotFound,
-        409 if status.reason == "AlreadyExists" => Failed::Exists,
+        404 => CallFailure::NotFound,
+        409 if status.reason == "AlreadyExists" => CallFailure::AlreadyExists,
         // A quota is checked with a lock on it, and who loses is told to come again.
-        409 | 408 | 429 | 500.. => Failed::Later(status.message),
+        409 | 408 | 429 | 500.. => CallFailure::Transient(status.message),
         401 | 403 if let Some(text) = permission(&status.message) => {
-            Failed::Refused(end(ErrorCode::AdmissionRefused, text))
+            CallFailure::Permanent(end(ErrorCode::AdmissionRefused, text))
         }
-        _ => Failed::Refused(of_refusal(&status.message)),
+        _ => CallFailure::Permanent(of_failed_create(&status.message)),
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    fn verdict(status: &serde_json::Value) -> Option<(ErrorCode, String, bool)> {
+    fn failure(status: &serde_json::Value) -> Option<(ErrorCode, String, bool)> {
         let pod = json!({
             "metadata": { "name": "p" },
             "spec": { "containers": [
@@ -194,24 +194,24 @@ mod tests {
     }
 
     fn waiting(reason: &str) -> Option<(ErrorCode, String, bool)> {
-        verdict(&json!({ "phase": "Pending", "containerStatuses": [{
+        failure(&json!({ "phase": "Pending", "containerStatuses": [{
             "name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
             "state": { "waiting": { "reason": reason, "message": "what the node says" } },
         }] }))
     }
 
     fn terminated(reason: &str, exit_code: i32) -> (ErrorCode, String, bool) {
-        verdict(&json!({ "phase": "Failed", "containerStatuses": [{
+        failure(&json!({ "phase": "Failed", "containerStatuses": [{
             "name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
             "state": { "terminated": { "reason": reason, "exitCode": exit_code } },
         }] }))
-        .expect("a verdict")
+        .expect("a failure")
     }
 
     #[test]
     fn a_pod_that_starts_or_runs_is_waited_for() {
-        assert_eq!(verdict(&json!({ "phase": "Pending" })), None);
-        assert_eq!(verdict(&json!({ "phase": "Running" })), None);
+        assert_eq!(failure(&json!({ "phase": "Pending" })), None);
+        assert_eq!(failure(&json!({ "phase": "Running" })), None);
         assert_eq!(waiting("ContainerCreating"), None);
         assert_eq!(waiting("PodInitializing"), None);
     }
@@ -247,17 +247,17 @@ mod tests {
     #[test]
     fn a_pod_that_the_cluster_took_away_did_not_crash() {
         let (code, text, _) =
-            verdict(&json!({ "phase": "Failed", "reason": "Evicted", "message": "low on memory" }))
+            failure(&json!({ "phase": "Failed", "reason": "Evicted", "message": "low on memory" }))
                 .expect("one");
         assert_eq!((code, text.as_str()), (ErrorCode::PodEvicted, "the pod was evicted: low on memory"));
         let (code, ..) =
-            verdict(&json!({ "phase": "Failed", "reason": "OutOfcpu", "message": "no room" })).expect("one");
+            failure(&json!({ "phase": "Failed", "reason": "OutOfcpu", "message": "no room" })).expect("one");
         assert_eq!(code, ErrorCode::PodEvicted);
     }
 
     #[test]
     fn an_exit_with_0_says_so_because_its_post_may_still_be_on_its_way() {
-        let (_, _, exited_with_0) = verdict(&json!({ "phase": "Succeeded" })).expect("one");
+        let (_, _, exited_with_0) = failure(&json!({ "phase": "Succeeded" })).expect("one");
         assert!(exited_with_0);
     }
 
@@ -267,13 +267,13 @@ mod tests {
             let status = json!({ "code": code, "reason": reason, "message": "m" });
             of_error(kube::Error::Api(serde_json::from_value(status).expect("a status")))
         };
-        assert!(matches!(of(404, "NotFound"), Failed::NotFound));
-        assert!(matches!(of(409, "AlreadyExists"), Failed::Exists));
+        assert!(matches!(of(404, "NotFound"), CallFailure::NotFound));
+        assert!(matches!(of(409, "AlreadyExists"), CallFailure::AlreadyExists));
         for (code, reason) in [(409, "Conflict"), (429, "TooManyRequests"), (500, ""), (503, "")] {
-            assert!(matches!(of(code, reason), Failed::Later(_)), "{code}");
+            assert!(matches!(of(code, reason), CallFailure::Transient(_)), "{code}");
         }
         for (code, reason) in [(403, "Forbidden"), (422, "Invalid"), (400, "BadRequest")] {
-            assert!(matches!(of(code, reason), Failed::Refused(_)), "{code}");
+            assert!(matches!(of(code, reason), CallFailure::Permanent(_)), "{code}");
         }
         for message in [
             "jobs.batch is forbidden: User \"u\" cannot create resource \"jobs\" in API group \"batch\" in the namespace \"n\": RBAC: [clusterrole.rbac.authorization.k8s.io \"system:basic-user\" not found, clusterrole.rbac.authorization.k8s.io \"system:discovery\" not found]",
@@ -282,22 +282,22 @@ mod tests {
             let status = json!({ "code": 403, "reason": "Forbidden", "message": message });
             let status = serde_json::from_value(status).expect("a status");
             let failed = of_error(kube::Error::Api(status));
-            assert!(matches!(failed, Failed::Later(_)), "an API server that starts: {failed:?}");
+            assert!(matches!(failed, CallFailure::Transient(_)), "an API server that starts: {failed:?}");
             // Who checks objects may say the like of one of them.
             let status = json!({ "code": 422, "reason": "Invalid", "message": message });
             let status = serde_json::from_value(status).expect("a status");
             let failed = of_error(kube::Error::Api(status));
-            assert!(matches!(failed, Failed::Refused(_)), "an object that is wrong: {failed:?}");
+            assert!(matches!(failed, CallFailure::Permanent(_)), "an object that is wrong: {failed:?}");
         }
         let lost = kube::Error::ReadEvents(std::io::Error::other("the line is dead"));
-        assert!(matches!(of_error(lost), Failed::Later(why) if why.contains("the line is dead")));
+        assert!(matches!(of_error(lost), CallFailure::Transient(why) if why.contains("the line is dead")));
     }
 
     #[test]
     fn a_quota_is_told_apart_from_another_refusal() {
         let quota = "pods \"fn-a\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2";
-        assert_eq!(of_refusal(quota).code, ErrorCode::QuotaExceeded);
+        assert_eq!(of_failed_create(quota).code, ErrorCode::QuotaExceeded);
         let policy = "pods \"fn-a\" is forbidden: violates PodSecurity \"restricted:latest\"";
-        assert_eq!(of_refusal(policy).code, ErrorCode::AdmissionRefused);
+        assert_eq!(of_failed_create(policy).code, ErrorCode::AdmissionRefused);
     }
 }

@@ -1,4 +1,4 @@
-//! What earlier processes left, or functions that went: Jobs, and Deployments without a function.
+//! Garbage collection: Jobs of earlier processes, and orphans, which are Deployments without a function.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, ListParams};
 use super::Resources;
 use super::object_error::{ObjectError, ask};
 use crate::backend::kubernetes::template::{FUNCTION, INCARNATION, MANAGED_BY, PICOFAAS, name_of};
-use crate::backend::kubernetes::watching::PAGE;
+use crate::backend::kubernetes::watch::PAGE;
 use crate::control::Control;
 
 /// How long after a call that failed it is made again.
@@ -36,8 +36,8 @@ impl Resources {
         }
     }
 
-    /// Finds Deployments of ours whose function there is not.
-    pub(super) async fn find_departed(&self) {
+    /// Finds Deployments of ours whose function does not exist.
+    pub(super) async fn find_orphans(&self) {
         let deployments: Api<Deployment> = self.cluster.api();
         let mut page =
             ListParams::default().labels(&format!("{MANAGED_BY}={PICOFAAS},{FUNCTION}")).limit(PAGE);
@@ -58,7 +58,7 @@ impl Resources {
                 let labels = deployment.metadata.labels.unwrap_or_default();
                 if let Some(function) = labels.get(FUNCTION).filter(|function| !known.contains_key(*function))
                 {
-                    self.departed.borrow_mut().insert(function.clone());
+                    self.orphans.borrow_mut().insert(function.clone());
                 }
             }
             page.continue_token = list.metadata.continue_.filter(|token| !token.is_empty());
@@ -69,7 +69,7 @@ impl Resources {
     }
 }
 
-/// What is tried again all the time is told once.
+/// Warns once of a call that is tried again and again.
 fn warn_once(said: &mut bool, what: &str, error: ObjectError) {
     if !std::mem::replace(said, true) {
         tracing::warn!("{what}; it is tried again: {}", error.into_api_error().message);
@@ -78,17 +78,17 @@ fn warn_once(said: &mut bool, what: &str, error: ObjectError) {
 
 impl Control {
     /// Deletes the Deployments of functions of which nothing is left: what ran has finished.
-    pub(super) async fn sweep(&self, resources: &Resources) {
-        let names: Vec<String> = resources.departed.borrow().iter().cloned().collect();
+    pub(super) async fn delete_orphans(&self, resources: &Resources) {
+        let names: Vec<String> = resources.orphans.borrow().iter().cloned().collect();
         let deployments: Api<Deployment> = resources.cluster.api();
         for name in names {
             let _turn = resources.turn.lock().await;
             let is_left = self.lanes.borrow().values().any(|lane| lane.function.spec.name.as_str() == name);
-            if is_left || !resources.departed.borrow().contains(&name) {
+            if is_left || !resources.orphans.borrow().contains(&name) {
                 continue;
             }
             match ask(deployments.delete(&name_of(&name), &DeleteParams::background())).await {
-                Ok(_) | Err(ObjectError::NotFound) => drop(resources.departed.borrow_mut().remove(&name)),
+                Ok(_) | Err(ObjectError::NotFound) => drop(resources.orphans.borrow_mut().remove(&name)),
                 Err(error) => {
                     tracing::debug!(
                         function = name,

@@ -1,43 +1,42 @@
-//! One watch of the events that say that a pod could not be made: a quota, an admission rule.
+//! One watch of `FailedCreate` events: a pod could not be created, for a quota or an admission rule.
 //!
-//! What makes pods, the Job's or the ReplicaSet's controller, tries again by itself and says so nowhere
-//! else in time.
+//! The controller of Jobs or ReplicaSets tries again by itself and tells it nowhere else in time.
 
 use std::rc::Rc;
 
 use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::Event as Told;
+use k8s_openapi::api::core::v1::Event as KubeEvent;
 use kube::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 
 use super::pods::Pods;
-use super::watching::{Watched, watch_backoff, watched};
-use super::{template, verdict};
+use super::watch::{WatchState, watch_backoff, watch_config};
+use super::{failure, template};
 
 /// Watches for ever.
-pub async fn watch(pods: Rc<Pods>, events: Api<Told>) {
-    let failures = watched().fields("reason=FailedCreate");
+pub async fn watch(pods: Rc<Pods>, events: Api<KubeEvent>) {
+    let failures = watch_config().fields("reason=FailedCreate");
     let mut stream = std::pin::pin!(watcher(events, failures).backoff(watch_backoff()));
-    let mut watch = Watched::new("events");
+    let mut watch = WatchState::new("events");
     while let Some(told) = stream.next().await {
         match watch.event(told) {
             // Those of a list may be old, and for a Deployment they do not count; a Job has its name once.
-            Some(Event::InitApply(told)) => told_of(&pods, &told, false),
-            Some(Event::Apply(told)) => told_of(&pods, &told, true),
+            Some(Event::InitApply(event)) => handle(&pods, &event, false),
+            Some(Event::Apply(event)) => handle(&pods, &event, true),
             Some(Event::Delete(_) | Event::Init | Event::InitDone) | None => {}
         }
     }
 }
 
-fn told_of(pods: &Pods, told: &Told, is_new: bool) {
-    let object = &told.involved_object;
+fn handle(pods: &Pods, event: &KubeEvent, is_new: bool) {
+    let object = &event.involved_object;
     let (Some(kind), Some(name)) = (object.kind.as_deref(), object.name.as_deref()) else { return };
-    let message = told.message.as_deref().unwrap_or("no reason is given");
+    let message = event.message.as_deref().unwrap_or("no reason is given");
     // The controller says what it failed at in front of why.
     let message = message.strip_prefix("Error creating: ").unwrap_or(message);
     match kind {
-        "Job" => pods.job_ended(name, verdict::of_refusal(message)),
+        "Job" => pods.job_ended(name, failure::of_failed_create(message)),
         "ReplicaSet" if is_new => {
             if let Some(function) = function_of(name) {
                 pods.refused(function, message);
