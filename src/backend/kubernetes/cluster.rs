@@ -14,13 +14,12 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde::de::DeserializeOwned;
 
+use super::Semaphore;
 use super::calls::{Calls, in_time};
 use super::failed_create;
 use super::failure::{CallFailure, of_error};
 use super::logs::PodLogs;
 use super::pods::Pods;
-use super::turns::Turns;
-use super::workload::Workload;
 use crate::backend::output::Lines;
 use crate::config::ServeArgs;
 
@@ -31,7 +30,7 @@ const WARM_PERIOD: Duration = Duration::from_secs(45);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Deployments that are looked at or made at once. A start with a thousand functions looks at each, and every
 /// call at once is a connection with buffers of its own. To scale one that is known waits for nobody.
-const ENSURED_MAX: usize = 16;
+const APPLIED_MAX: usize = 16;
 /// Where a pod finds what its service account may be known by.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -49,11 +48,9 @@ pub struct Cluster {
     pub lasting_runtime_url: String,
     /// How long a finished Job is kept, in seconds.
     pub job_ttl_s: u32,
-    /// The pods of each `WARM` function, by its name.
-    pub workloads: RefCell<HashMap<String, Rc<Workload>>>,
-    /// Whose Deployments are being looked at or made.
-    pub ensuring: Rc<Turns>,
-    /// What is told of pods.
+    /// Permits to look at a Deployment, make it or change its template.
+    pub applying: Semaphore,
+    /// The watch of pods, and the workloads that it tells.
     pub pods: Rc<Pods>,
     /// What they write.
     pub logs: Rc<PodLogs>,
@@ -116,8 +113,7 @@ impl Cluster {
             runtime_url: urls.ours,
             lasting_runtime_url: urls.lasting,
             job_ttl_s: flags.job_ttl_s,
-            workloads: RefCell::default(),
-            ensuring: Turns::of(ENSURED_MAX),
+            applying: Semaphore::new(APPLIED_MAX),
             pods: Rc::default(),
             logs,
             calls,
@@ -160,8 +156,7 @@ impl Cluster {
     /// No version of a function has pods that stay any more: they go when the last lane of those that
     /// had is closed. What a process before this one left of them is the business of who finds it.
     pub fn retire(&self, function: &str) {
-        let workload = self.workloads.borrow().get(function).cloned();
-        if let Some(workload) = workload {
+        if let Some(workload) = self.pods.workload(function) {
             workload.retire();
         }
     }

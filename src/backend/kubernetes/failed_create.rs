@@ -39,7 +39,7 @@ fn handle(pods: &Pods, event: &KubeEvent, is_new: bool) {
         "Job" => pods.job_ended(name, failure::of_failed_create(message)),
         "ReplicaSet" if is_new => {
             if let Some(function) = function_of(name) {
-                pods.refused(function, message);
+                pods.not_created(function, message);
             }
         }
         _ => {}

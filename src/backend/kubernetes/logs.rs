@@ -14,12 +14,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
+use super::Semaphore;
 use super::calls::CALL_TIMEOUT;
 use super::cluster::call;
 use super::failure::{CallFailure, of_error};
 use super::pod_log::PodLog;
 use super::template::{EXECUTION, FUNCTION};
-use super::turns::{Turn, Turns};
 use crate::backend::output::{Lines, Tail};
 use crate::backoff::ExponentialBackoff;
 use crate::id::ExecutionId;
@@ -57,8 +57,12 @@ const LATE_PATIENCE: Duration = Duration::from_secs(300);
 pub struct PodLogs {
     pods: Api<Pod>,
     lines: Lines,
-    follows: Rc<Turns>,
-    reads: Rc<Turns>,
+    /// Permits to follow a pod.
+    follows: Semaphore,
+    /// Pods that wait for such a permit.
+    follows_waiting: Cell<usize>,
+    /// Permits to read a log to its end.
+    reads: Semaphore,
     /// Of pods of `WARM` functions, by the pod's name.
     warm: RefCell<HashMap<String, Rc<PodLog>>>,
     /// Attempts that run, by the name of their Job.
@@ -134,8 +138,9 @@ impl PodLogs {
         Rc::new(Self {
             pods,
             lines,
-            follows: Turns::of(FOLLOWED_MAX),
-            reads: Turns::of(READ_MAX),
+            follows: Semaphore::new(FOLLOWED_MAX),
+            follows_waiting: Cell::new(0),
+            reads: Semaphore::new(READ_MAX),
             warm: RefCell::default(),
             attempts: RefCell::default(),
             readers: RefCell::default(),
@@ -288,7 +293,7 @@ impl PodLogs {
         let mut waited = Duration::ZERO;
         loop {
             let asked = {
-                let _place = self.reads.take().await;
+                let _permit = self.reads.acquire().await;
                 self.ask(log, false, lines.clone()).await
             };
             match asked {
@@ -307,8 +312,8 @@ impl PodLogs {
         let (answer, read) = question();
         let logs = self.clone();
         tokio::task::spawn_local(async move {
-            let _reader = log.reader.take().await;
-            let _place = logs.reads.take().await;
+            let _reader = log.reader.acquire().await;
+            let _permit = logs.reads.acquire().await;
             logs.ask(&log, false, logs.lines.clone()).await;
             answer.send(());
         });
@@ -317,11 +322,11 @@ impl PodLogs {
 
     /// Reads the rest of a log, again and again while the API server is away.
     async fn read_late(&self, log: &PodLog, answer: Answer<Tail>) {
-        let _reader = log.reader.take().await;
+        let _reader = log.reader.acquire().await;
         let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
         loop {
             let asked = {
-                let _place = self.reads.take().await;
+                let _permit = self.reads.acquire().await;
                 self.ask(log, false, self.lines.clone()).await
             };
             match asked {
@@ -347,8 +352,10 @@ impl PodLogs {
         while !log.is_over.get() {
             let before = log.mark();
             {
-                let place = self.follows.take().await;
-                let _reader = log.reader.take().await;
+                self.follows_waiting.set(self.follows_waiting.get() + 1);
+                let _permit = self.follows.acquire().await;
+                self.follows_waiting.set(self.follows_waiting.get() - 1);
+                let _reader = log.reader.acquire().await;
                 if log.is_over.get() {
                     return;
                 }
@@ -358,7 +365,7 @@ impl PodLogs {
                             return;
                         }
                     }
-                    () = self.turn_is_over(&place) => {}
+                    () = self.turn_is_over() => {}
                 }
             }
             // A container that has ended, and is not there again, is not asked for all the time.
@@ -371,12 +378,13 @@ impl PodLogs {
         }
     }
 
-    async fn turn_is_over(&self, _place: &Turn) {
+    /// Returns when a pod has been followed long enough, which is sooner where others wait.
+    async fn turn_is_over(&self) {
         let mut followed = Duration::ZERO;
         while followed < FOLLOW_PERIOD {
             tokio::time::sleep(FOLLOW_TURN).await;
             followed += FOLLOW_TURN;
-            if self.follows.is_wanted() {
+            if self.follows_waiting.get() > 0 {
                 return;
             }
         }

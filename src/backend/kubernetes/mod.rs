@@ -24,7 +24,6 @@
 //! | `failed_create` | one watch of `FailedCreate` events: a pod could not be created |
 //! | `logs` | what functions in pods write: who is read, when, and how many at once |
 //! | `pod_log` | the log of one pod, and how far it was read |
-//! | `turns` | so many at once, and the others in line |
 //! | `failure` | classes of failures, of pods and of calls to the API server |
 
 pub mod calls;
@@ -44,6 +43,11 @@ pub mod pods;
 mod reconcile;
 pub mod template;
 pub mod tracked_pod;
-pub mod turns;
 pub mod watch;
 pub mod workload;
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "bounds calls to the API server, on the control thread; no invocation waits for it"
+)]
+type Semaphore = tokio::sync::Semaphore;

@@ -16,8 +16,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::LogParams;
 use tokio::io::{AsyncRead, ReadBuf};
 
+use super::Semaphore;
 use super::template::CONTAINER;
-use super::turns::Turns;
 use crate::backend::output::{LineAssembler, LinePart, Lines, OutputStream, Tail, Writer, read};
 use crate::clock::parse_rfc3339;
 use crate::id::ExecutionId;
@@ -42,8 +42,8 @@ pub struct PodLog {
     pub pod: Rc<str>,
     /// Its last lines.
     pub tail: Tail,
-    /// Who reads it: one at a time, so that no line is passed on twice.
-    pub reader: Rc<Turns>,
+    /// One permit to read it, so that no line is passed on twice.
+    pub reader: Semaphore,
     /// It is being followed.
     pub is_followed: Cell<bool>,
     /// The pod has ended, or has gone: what there is of its log is all there will be.
@@ -65,7 +65,7 @@ impl PodLog {
         Rc::new(Self {
             pod,
             tail,
-            reader: Turns::of(1),
+            reader: Semaphore::new(1),
             is_followed: Cell::new(false),
             is_over: Cell::new(false),
             writer,

@@ -1,7 +1,7 @@
-//! One watch of all pods of ours, and who is told of each.
+//! One watch of all our pods: it tells the Job or the workload that a pod belongs to.
 //!
-//! A Job's pod is looked for by its Job's name and told until its end is known; the pods of a `WARM`
-//! function are told to whoever keeps that function's Deployment.
+//! The pod of a Job is found by the Job's name, and its end is told once; the pods of a `WARM` function are told
+//! to the function's [`Workload`].
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -17,37 +17,27 @@ use super::failure;
 use super::logs::PodLogs;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use super::watch::{WatchState, watch_backoff, watch_config};
+use super::workload::Workload;
 use crate::error::ErrorCode;
 use crate::mailbox::{Answer, Awaited, JobEnd, question};
 
 /// The label by which Kubernetes marks the pods of a Job.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
-/// Who keeps the Deployment of a function, and is told of its pods.
-pub trait Keeper {
-    /// A pod is there, or is another than it was.
-    fn pod_changed(&self, pod: &Pod);
-    /// The pod of this name is gone.
-    fn pod_gone(&self, name: &str);
-    /// These are all there are: what was missed while nobody watched is found by it.
-    fn pods_listed(&self, names: &BTreeSet<String>);
-    /// A pod could not be made, and why.
-    fn pod_refused(&self, message: &str);
-}
 
-/// Who is told of pods.
+/// The receivers of what the watch tells.
 #[derive(Default)]
 pub struct Pods {
-    /// By the name of their Job. Taken out by who answers.
+    /// Jobs whose pod has not ended, by name; each is taken out when it is answered.
     attempts: RefCell<HashMap<String, Answer<JobEnd>>>,
-    /// By their function's name.
-    keepers: RefCell<HashMap<String, Rc<dyn Keeper>>>,
+    /// The pods of `WARM` functions, by the function's name.
+    workloads: RefCell<HashMap<String, Rc<Workload>>>,
 }
 
 impl std::fmt::Debug for Pods {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pods")
             .field("attempts", &self.attempts.borrow().len())
-            .field("keepers", &self.keepers.borrow().len())
+            .field("workloads", &self.workloads.borrow().len())
             .finish()
     }
 }
@@ -60,22 +50,22 @@ impl Pods {
         end
     }
 
-    /// Nobody waits for that Job's pod any more.
+    /// Forgets a Job for whose pod nobody waits any more.
     pub fn forget_job(&self, job: &str) {
         self.attempts.borrow_mut().remove(job);
     }
 
-    /// Tells the pods of a function to its keeper from the next change on.
-    pub fn keep(&self, function: &str, keeper: Rc<dyn Keeper>) {
-        self.keepers.borrow_mut().insert(function.to_owned(), keeper);
+    /// Tells a workload of its function's pods from the next change on.
+    pub fn add_workload(&self, function: &str, workload: Rc<Workload>) {
+        self.workloads.borrow_mut().insert(function.to_owned(), workload);
     }
 
-    /// Nobody keeps that function's Deployment any more.
-    pub fn let_go(&self, function: &str) {
-        self.keepers.borrow_mut().remove(function);
+    /// Forgets the workload of a function that has no Deployment any more.
+    pub fn remove_workload(&self, function: &str) {
+        self.workloads.borrow_mut().remove(function);
     }
 
-    /// The Job's pod has ended, or there will be none.
+    /// Tells that the Job's pod has ended, or that there will be none.
     pub fn job_ended(&self, job: &str, end: JobEnd) {
         let told = self.attempts.borrow_mut().remove(job);
         if let Some(told) = told {
@@ -83,10 +73,10 @@ impl Pods {
         }
     }
 
-    /// A pod of a function's Deployment could not be made.
-    pub fn refused(&self, function: &str, message: &str) {
-        if let Some(keeper) = self.keeper(function) {
-            keeper.pod_refused(message);
+    /// Tells a function's workload that a pod could not be created.
+    pub fn not_created(&self, function: &str, message: &str) {
+        if let Some(workload) = self.workload(function) {
+            workload.pod_not_created(message);
         }
     }
 
@@ -131,8 +121,8 @@ impl Pods {
             if let Some(end) = failure::of_pod(pod) {
                 self.job_ended(job, end);
             }
-        } else if let Some(keeper) = label(pod, FUNCTION).and_then(|function| self.keeper(function)) {
-            keeper.pod_changed(pod);
+        } else if let Some(workload) = label(pod, FUNCTION).and_then(|function| self.workload(function)) {
+            workload.pod_changed(pod);
         }
     }
 
@@ -144,22 +134,24 @@ impl Pods {
                 exited_with_0: false,
             });
             self.job_ended(job, end);
-        } else if let Some(keeper) = label(pod, FUNCTION).and_then(|function| self.keeper(function)) {
-            keeper.pod_gone(&pod.name_any());
+        } else if let Some(workload) = label(pod, FUNCTION).and_then(|function| self.workload(function)) {
+            workload.pod_gone(&pod.name_any());
         }
     }
 
     fn listed(&self, listed: &HashMap<String, BTreeSet<String>>) {
         let none = BTreeSet::new();
-        let keepers: Vec<_> =
-            self.keepers.borrow().iter().map(|(name, keeper)| (name.clone(), keeper.clone())).collect();
-        for (function, keeper) in keepers {
-            keeper.pods_listed(listed.get(&function).unwrap_or(&none));
+        let workloads: Vec<_> =
+            self.workloads.borrow().iter().map(|(name, workload)| (name.clone(), workload.clone())).collect();
+        for (function, workload) in workloads {
+            workload.pods_listed(listed.get(&function).unwrap_or(&none));
         }
     }
 
-    fn keeper(&self, function: &str) -> Option<Rc<dyn Keeper>> {
-        self.keepers.borrow().get(function).cloned()
+    /// The workload of a function.
+    #[must_use]
+    pub fn workload(&self, function: &str) -> Option<Rc<Workload>> {
+        self.workloads.borrow().get(function).cloned()
     }
 }
 

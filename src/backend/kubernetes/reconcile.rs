@@ -72,7 +72,7 @@ impl Workload {
                 // The close of its last lane requeues it.
                 return Ok(Action::AwaitChange);
             }
-            let _turn = self.cluster.ensuring.take().await;
+            let _permit = self.cluster.applying.acquire().await;
             // It may be desired again by now.
             if self.deleting.get() && !self.has_pod_sets() {
                 Box::pin(self.remove()).await?;
@@ -85,7 +85,7 @@ impl Workload {
         }
         let Some(desired) = desired else { return Ok(Action::AwaitChange) };
         if self.applied_template.borrow().as_deref() != Some(desired.template.hash.as_str()) {
-            let _turn = self.cluster.ensuring.take().await;
+            let _permit = self.cluster.applying.acquire().await;
             // Something else may be desired by now.
             let is_current = self.desired.borrow().as_ref().is_some_and(|now| Rc::ptr_eq(now, &desired));
             if is_current && !self.deleting.get() {
@@ -246,8 +246,7 @@ impl Workload {
         self.set_problem(None);
         if self.deleting.get() && !self.has_pod_sets() {
             self.desired_replicas.set(0);
-            self.cluster.pods.let_go(&self.name);
-            self.cluster.workloads.borrow_mut().remove(&self.name);
+            self.cluster.pods.remove_workload(&self.name);
         }
         Ok(())
     }

@@ -17,7 +17,6 @@ use super::cluster::Cluster;
 use super::deployment::DesiredTemplate;
 use super::observed_pod::{ObservedPod, PodProblem};
 use super::pod_set::PodSet;
-use super::pods::Keeper;
 use super::tracked_pod::{PodChange, PodState, TrackedPod};
 use super::{failure, template};
 use crate::backend::exit::Exit;
@@ -68,34 +67,12 @@ pub struct Workload {
     problem: RefCell<Option<PodProblem>>,
 }
 
-/// How the watch of pods knows it.
-#[derive(Debug)]
-struct Kept(Rc<Workload>);
-
-impl Keeper for Kept {
-    fn pod_changed(&self, pod: &Pod) {
-        self.0.pod_changed(pod);
-    }
-
-    fn pod_gone(&self, name: &str) {
-        self.0.pod_gone(name);
-    }
-
-    fn pods_listed(&self, names: &BTreeSet<String>) {
-        self.0.pods_listed(names);
-    }
-
-    fn pod_refused(&self, message: &str) {
-        self.0.set_problem(Some(failure::of_failed_create(message).into()));
-    }
-}
-
 impl Workload {
     /// Returns the workload of a function, and makes it where there is none yet.
     #[must_use]
     pub fn of(cluster: &Rc<Cluster>, name: &str) -> Rc<Self> {
-        if let Some(known) = cluster.workloads.borrow().get(name) {
-            return known.clone();
+        if let Some(known) = cluster.pods.workload(name) {
+            return known;
         }
         let workload = Rc::new(Self {
             cluster: cluster.clone(),
@@ -112,8 +89,7 @@ impl Workload {
             tokens: RefCell::default(),
             problem: RefCell::default(),
         });
-        cluster.workloads.borrow_mut().insert(name.to_owned(), workload.clone());
-        cluster.pods.keep(name, Rc::new(Kept(workload.clone())));
+        cluster.pods.add_workload(name, workload.clone());
         workload
     }
 
@@ -368,6 +344,11 @@ impl Workload {
         for name in gone {
             self.pod_gone(&name);
         }
+    }
+
+    /// Takes the message of an event that a pod could not be created.
+    pub fn pod_not_created(self: &Rc<Self>, message: &str) {
+        self.set_problem(Some(failure::of_failed_create(message).into()));
     }
 
     /// Sets why there are no more pods; `None` where nothing speaks against them any more.
