@@ -21,7 +21,7 @@ use crate::backend::output::{FinalOutput, Lines};
 use crate::clock::Clock;
 use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
-use crate::control::logs::store::{Bounds, LogStore};
+use crate::control::logs::store::{LogLimits, LogStore};
 use crate::gateway::server::{listen, listen_each};
 use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::hot::rings::{Capacity, Rings};
@@ -103,7 +103,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
 
     let clock = Clock::start();
     let incarnation = incarnation_at(clock.unix(0));
-    let logs = LogStore::new(clock, Bounds::of(&settings));
+    let logs = LogStore::new(clock, LogLimits::of(&settings));
     // What pods write is in their own logs already, and goes on to none of ours.
     let cluster = if in_cluster {
         Some(Cluster::connect(flags, incarnation, runtime_address, logs.keeping_only()).await?)
@@ -159,10 +159,10 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         populated: RefCell::default(),
     });
     let control = Control::new(rings, clock, settings, context, logs, posts);
-    tokio::task::spawn_local(control.clone().keep_house());
+    tokio::task::spawn_local(control.clone().housekeeping());
     let notices = control.clone();
     tokio::task::spawn_local(async move {
-        if let Err(error) = notices.take_notices().await {
+        if let Err(error) = notices.take_scheduler_events().await {
             tracing::error!(%error, "the scheduler's notices cannot be read");
             std::process::abort();
         }

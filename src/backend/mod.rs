@@ -114,7 +114,7 @@ pub enum Backend {
     /// A local process for each attempt.
     JobProcesses(Rc<JobProcesses>),
     /// A Job of Kubernetes for each attempt.
-    KubeJobs(Rc<kubernetes::jobs::Jobs>),
+    KubeJobs(Rc<kubernetes::kube_jobs::KubeJobs>),
     /// Pods of a Deployment, which stay.
     PodSet(Rc<PodSet>),
     /// Something that already runs.
@@ -148,7 +148,7 @@ impl Backend {
                 let instance = InstanceKey { lane: function.lane, place: 0, generation: 1 };
                 context.orders.send(Order::Ready { instance, started: false });
                 match &context.cluster {
-                    Some(cluster) => Self::KubeJobs(kubernetes::jobs::Jobs::new(
+                    Some(cluster) => Self::KubeJobs(kubernetes::kube_jobs::KubeJobs::new(
                         context.clone(),
                         cluster.clone(),
                         function.clone(),
@@ -293,10 +293,10 @@ impl Backend {
 
     /// Whether it has, or may come to have, instances that are idle.
     #[must_use]
-    pub fn reap(&self, now: Nanos) -> bool {
+    pub fn may_scale_down(&self, now: Nanos) -> bool {
         match self {
             Self::ProcessSet(processes) => !processes.is_empty(),
-            Self::PodSet(pod_set) => pod_set.reap(now),
+            Self::PodSet(pod_set) => pod_set.may_scale_down(now),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => false,
         }
     }

@@ -36,7 +36,7 @@ const STAGES: [Stage; 6] = [
 
 /// The parameters of the call.
 #[derive(Debug, Default)]
-struct Query<'a> {
+struct ListQuery<'a> {
     function: Option<FunctionName>,
     stage: Option<Stage>,
     limit: Option<usize>,
@@ -49,7 +49,7 @@ type Cursor = Vec<Option<HistoryPosition>>;
 impl Control {
     /// A page of executions.
     pub(super) async fn list_executions(&self, query: Option<&str>) -> Result<Response<Body>, ApiError> {
-        let Query { function, stage, limit, cursor } = parse_query(query)?;
+        let ListQuery { function, stage, limit, cursor } = parse_query(query)?;
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
         let incarnation = incarnation_at(self.clock.unix(0));
         let cursor = cursor.map(|text| parse_cursor(text, incarnation, self.gateways.len())).transpose()?;
@@ -136,8 +136,8 @@ fn expired(why: &str) -> ApiError {
     ApiError::new(ErrorCode::CursorExpired, format!("{why}; list again without `cursor`"))
 }
 
-fn parse_query(query: Option<&str>) -> Result<Query<'_>, ApiError> {
-    let mut wanted = Query::default();
+fn parse_query(query: Option<&str>) -> Result<ListQuery<'_>, ApiError> {
+    let mut wanted = ListQuery::default();
     for (name, value) in parameters(query) {
         let twice = match name {
             "function" => {

@@ -3,23 +3,23 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `changes` | creating, replacing and deleting functions, step by step over all threads |
-//! | `answers` | the HTTP calls that are control's to answer |
+//! | `rollout` | creating, replacing and deleting functions, step by step over all threads |
+//! | `handlers` | the API handlers of functions, and of the other calls that control answers |
 //! | `listing` | the list of executions, merged of what each gateway finds |
 //! | `resources` | Function objects of a cluster: the registry's other keeper |
-//! | `runnable` | what a function needs to run here |
-//! | `notices` | what the scheduler asks for |
+//! | `supports` | fields of a function that this control plane cannot support |
+//! | `autoscaler` | scale-up as the scheduler asks for it, scale-down of idle instances, and house-keeping |
 //! | `announcements` | what instances say of themselves |
 //! | `logs` | the lines that functions write: kept, read and followed |
 
 pub mod announcements;
-pub mod answers;
-pub mod changes;
+pub mod autoscaler;
+pub mod handlers;
 pub mod listing;
 pub mod logs;
-pub mod notices;
 pub mod resources;
-pub mod runnable;
+pub mod rollout;
+pub mod supports;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -37,10 +37,10 @@ use crate::mailbox::{Letter, Post};
 use crate::metrics::MetricsByGateway;
 
 use logs::store::LogStore;
-use resources::Resources;
+use resources::FunctionObjects;
 
 #[expect(clippy::disallowed_types, reason = "taken by changes of the registry only, on the control thread")]
-type Turn = tokio::sync::Mutex<()>;
+type ChangeLock = tokio::sync::Mutex<()>;
 
 /// A registered function.
 #[derive(Debug)]
@@ -87,11 +87,11 @@ pub struct Control {
     /// Places in the queues of all lanes.
     queue_slots: Cell<u64>,
     /// The Function objects of a cluster, where it is one that runs functions.
-    pub resources: Option<Rc<Resources>>,
+    pub resources: Option<Rc<FunctionObjects>>,
     /// One change of the registry at a time: each finds the one before complete.
-    turn: Turn,
+    change_lock: ChangeLock,
     /// The gateway that serves the next invocation that comes in on the management listener.
-    turn_of: Cell<usize>,
+    next_invoker: Cell<usize>,
     /// The registry was loaded: ready for traffic.
     pub loaded: Cell<bool>,
     /// No new invocation is admitted.
@@ -118,9 +118,9 @@ impl Control {
             gateways,
             functions: RefCell::default(),
             lanes: RefCell::default(),
-            resources: context.cluster.clone().map(Resources::new),
-            turn: Turn::default(),
-            turn_of: Cell::new(0),
+            resources: context.cluster.clone().map(FunctionObjects::new),
+            change_lock: ChangeLock::default(),
+            next_invoker: Cell::new(0),
             free_lanes: RefCell::new((0..lanes).rev().collect()),
             context,
             queue_slots: Cell::new(0),

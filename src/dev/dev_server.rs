@@ -215,7 +215,7 @@ impl DevServer {
         let mut to_build = Vec::new();
         for (name, need) in &needs {
             let Some(project) = self.projects.get_mut(name) else { continue };
-            if let Err(error) = self.control.check_runnable(&project.found.spec) {
+            if let Err(error) = self.control.check_supported(&project.found.spec) {
                 refuse(project, &error);
                 continue;
             }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use clap::Parser;
 use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
-use picofaas::control::changes::{limits, version};
+use picofaas::control::rollout::{limits, version};
 use picofaas::function::{Address, Function, Target};
 use picofaas::gateway::Gateway;
 use picofaas::hot::lane::Lane;

@@ -65,47 +65,47 @@ pub struct PodLogs {
     reads: Semaphore,
     /// Of pods of `WARM` functions, by the pod's name.
     warm: RefCell<HashMap<String, Rc<PodLog>>>,
-    /// Attempts that run, by the name of their Job.
-    attempts: RefCell<HashMap<String, Attempt>>,
-    /// Who follows lines of `JOB` functions.
-    readers: RefCell<Vec<(u64, Wanted)>>,
+    /// Running attempts, by the name of their Job.
+    attempts: RefCell<HashMap<String, RunningJob>>,
+    /// The lines of `JOB` functions that are followed, by the number of their reader.
+    readers: RefCell<Vec<(u64, LogSelector)>>,
     readers_counted: Cell<u64>,
     /// Attempts that have ended, the latest last, and their functions.
     ended: RefCell<VecDeque<(ExecutionId, Rc<str>)>>,
     unread: Cell<usize>,
 }
 
-/// An attempt that runs.
-struct Attempt {
+/// The Job of a running attempt.
+struct RunningJob {
     function: Rc<str>,
     execution: ExecutionId,
     /// When its pod is there.
     log: Option<Rc<PodLog>>,
 }
 
-/// Whose lines somebody wants.
+/// The lines that a reader wants.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct LogSelector {
     /// The function's name.
     pub function: Rc<str>,
     /// Only those of this execution.
     pub execution: Option<ExecutionId>,
 }
 
-impl Wanted {
-    fn is_of(&self, attempt: &Attempt) -> bool {
+impl LogSelector {
+    fn is_of(&self, attempt: &RunningJob) -> bool {
         self.function == attempt.function && self.execution.is_none_or(|id| id == attempt.execution)
     }
 }
 
-/// Somebody follows lines, until this is dropped.
+/// A reader's wish to follow lines, until it is dropped.
 #[derive(Debug)]
-pub struct Interest {
+pub struct FollowGuard {
     logs: Rc<PodLogs>,
     number: u64,
 }
 
-impl Drop for Interest {
+impl Drop for FollowGuard {
     fn drop(&mut self) {
         self.logs.readers.borrow_mut().retain(|(number, _)| *number != self.number);
     }
@@ -121,14 +121,14 @@ impl std::fmt::Debug for PodLogs {
     }
 }
 
-/// What came of asking for a log.
-enum Asked {
+/// The outcome of reading a log.
+enum LogRead {
     /// It was read to its end, or until its time was over.
-    Read,
+    Complete,
     /// There is none, and there will be none.
-    Gone,
+    NoLog,
     /// It could not be read now.
-    Later,
+    Retry,
 }
 
 impl PodLogs {
@@ -152,7 +152,7 @@ impl PodLogs {
 
     /// A Job is about to be made.
     pub fn expect(&self, job: &str, function: &str, execution: ExecutionId) {
-        let attempt = Attempt { function: function.into(), execution, log: None };
+        let attempt = RunningJob { function: function.into(), execution, log: None };
         self.attempts.borrow_mut().insert(job.to_owned(), attempt);
     }
 
@@ -246,7 +246,7 @@ impl PodLogs {
     }
 
     /// Reads what running attempts have written until now, as far as that takes no long time.
-    pub async fn refresh(self: &Rc<Self>, wanted: &Wanted) {
+    pub async fn refresh(self: &Rc<Self>, wanted: &LogSelector) {
         let running: Vec<_> = {
             let attempts = self.attempts.borrow();
             let logs = attempts.values().filter(|attempt| wanted.is_of(attempt));
@@ -264,7 +264,7 @@ impl PodLogs {
     }
 
     /// Follows running attempts, and those that begin, until the answer is dropped.
-    pub fn follow(self: &Rc<Self>, wanted: Wanted) -> Interest {
+    pub fn follow(self: &Rc<Self>, wanted: LogSelector) -> FollowGuard {
         for attempt in self.attempts.borrow().values().filter(|attempt| wanted.is_of(attempt)) {
             if let Some(log) = &attempt.log {
                 self.begin_to_follow(log.clone());
@@ -273,7 +273,7 @@ impl PodLogs {
         let number = self.readers_counted.get();
         self.readers_counted.set(number + 1);
         self.readers.borrow_mut().push((number, wanted));
-        Interest { logs: self.clone(), number }
+        FollowGuard { logs: self.clone(), number }
     }
 
     /// The pods of an execution that are still there, the oldest first, with the names of their functions.
@@ -292,17 +292,17 @@ impl PodLogs {
     pub async fn read_whole(&self, log: &PodLog, lines: &Lines) -> bool {
         let mut waited = Duration::ZERO;
         loop {
-            let asked = {
+            let outcome = {
                 let _permit = self.reads.acquire().await;
                 self.ask(log, false, lines.clone()).await
             };
-            match asked {
-                Asked::Read => return true,
-                Asked::Later if waited < KUBELET_PATIENCE && log.mark().is_none() => {
+            match outcome {
+                LogRead::Complete => return true,
+                LogRead::Retry if waited < KUBELET_PATIENCE && log.mark().is_none() => {
                     tokio::time::sleep(PAUSE_MIN).await;
                     waited += PAUSE_MIN;
                 }
-                Asked::Later | Asked::Gone => return false,
+                LogRead::Retry | LogRead::NoLog => return false,
             }
         }
     }
@@ -325,14 +325,14 @@ impl PodLogs {
         let _reader = log.reader.acquire().await;
         let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
         loop {
-            let asked = {
+            let outcome = {
                 let _permit = self.reads.acquire().await;
                 self.ask(log, false, self.lines.clone()).await
             };
-            match asked {
-                Asked::Read => return answer.send(log.tail.clone()),
-                Asked::Gone => return,
-                Asked::Later => pauses.pause().await,
+            match outcome {
+                LogRead::Complete => return answer.send(log.tail.clone()),
+                LogRead::NoLog => return,
+                LogRead::Retry => pauses.pause().await,
             }
         }
     }
@@ -360,8 +360,8 @@ impl PodLogs {
                     return;
                 }
                 tokio::select! {
-                    asked = self.ask(log, true, self.lines.clone()) => {
-                        if matches!(asked, Asked::Gone) {
+                    outcome = self.ask(log, true, self.lines.clone()) => {
+                        if matches!(outcome, LogRead::NoLog) {
                             return;
                         }
                     }
@@ -390,7 +390,7 @@ impl PodLogs {
         }
     }
 
-    async fn ask(&self, log: &PodLog, follow: bool, lines: Lines) -> Asked {
+    async fn ask(&self, log: &PodLog, follow: bool, lines: Lines) -> LogRead {
         let params = log.params(follow);
         let read = async {
             let begin = self.pods.log_stream(&log.pod, &params);
@@ -398,27 +398,27 @@ impl PodLogs {
             let answer = if follow { begin.await.map_err(of_error) } else { call(begin).await };
             match answer {
                 Ok(answer) => match log.take(answer, lines).await {
-                    Ok(()) => Asked::Read,
+                    Ok(()) => LogRead::Complete,
                     Err(error) => {
                         tracing::debug!(pod = &*log.pod, %error, "a log broke off and is read on");
-                        Asked::Later
+                        LogRead::Retry
                     }
                 },
-                Err(CallFailure::NotFound) => Asked::Gone,
+                Err(CallFailure::NotFound) => LogRead::NoLog,
                 // That no container was started yet is said with 400; of one that has ended it will stay so.
                 Err(CallFailure::Permanent(_) | CallFailure::AlreadyExists) if log.is_over.get() => {
-                    Asked::Gone
+                    LogRead::NoLog
                 }
                 Err(failed) => {
                     tracing::debug!(pod = &*log.pod, ?failed, "a log cannot be read now");
-                    Asked::Later
+                    LogRead::Retry
                 }
             }
         };
         if follow {
             return read.await;
         }
-        tokio::time::timeout(READ_PATIENCE + CALL_TIMEOUT, read).await.unwrap_or(Asked::Later)
+        tokio::time::timeout(READ_PATIENCE + CALL_TIMEOUT, read).await.unwrap_or(LogRead::Retry)
     }
 }
 

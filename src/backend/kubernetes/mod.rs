@@ -9,7 +9,7 @@
 //! | `cluster` | the way to the API server, and what is known of where we run |
 //! | `calls` | how many calls were made to the API server, and how long they took |
 //! | `template` | a function's specification as a template of pods |
-//! | `jobs` | the Jobs of one lane, one for each attempt |
+//! | `kube_jobs` | the Jobs of one lane, one for each attempt |
 //! | `job` | the object of one Job |
 //! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its lanes |
 //! | `pod_set` | the pods that serve one lane |
@@ -34,7 +34,7 @@ pub mod failure;
 mod health;
 pub mod instance_index;
 pub mod job;
-pub mod jobs;
+pub mod kube_jobs;
 pub mod logs;
 pub mod observed_pod;
 pub mod pod_log;

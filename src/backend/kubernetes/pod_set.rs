@@ -159,7 +159,7 @@ impl PodSet {
 
     /// Gives up pending starts for which no execution waits any more. Returns whether there are pods that may
     /// become idle.
-    pub fn reap(&self, now: Nanos) -> bool {
+    pub fn may_scale_down(&self, now: Nanos) -> bool {
         if self.closed.get() || !self.workload.is_current(self) {
             return !self.closed.get() && self.assigned() > 0;
         }

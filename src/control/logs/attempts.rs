@@ -8,11 +8,11 @@ use std::rc::Rc;
 
 use hyper::Response;
 
-use super::function_log::{FunctionLog, Kept};
-use super::query::Query;
+use super::function_log::{FunctionLog, LogLine};
+use super::query::LogQuery;
 use super::reader::{Reader, Whose};
 use super::store::LogStore;
-use crate::backend::kubernetes::logs::{Interest, Wanted};
+use crate::backend::kubernetes::logs::{FollowGuard, LogSelector};
 use crate::backend::kubernetes::pod_log::PodLog;
 use crate::backend::output::{Line, Lines, Writer};
 use crate::control::Control;
@@ -32,9 +32,9 @@ impl Control {
         function: &str,
         execution: Option<ExecutionId>,
         follow: bool,
-    ) -> Option<Interest> {
+    ) -> Option<FollowGuard> {
         let cluster = self.context.cluster.as_ref().filter(|_| mode == ExecutionMode::Job)?;
-        let wanted = Wanted { function: function.into(), execution };
+        let wanted = LogSelector { function: function.into(), execution };
         if follow {
             return Some(cluster.logs.follow(wanted));
         }
@@ -47,12 +47,12 @@ impl Control {
         &self,
         error: ApiError,
         id: &str,
-        query: Query,
+        query: LogQuery,
     ) -> Result<Response<Body>, ApiError> {
         let (Some(id), Some(cluster)) = (ExecutionId::parse(id), &self.context.cluster) else {
             return Err(error);
         };
-        let query = Query { follow: false, ..query };
+        let query = LogQuery { follow: false, ..query };
         let known = cluster.logs.function_of(id);
         if let Some(log) = self.lines_of_pods(id, known.as_deref()).await {
             return Reader::new(self.logs.clone(), log, Whose::Execution(id), query).answer(None);
@@ -82,10 +82,10 @@ impl Control {
         let pods = &pods[pods.len().saturating_sub(PODS_READ_MAX)..];
         let (_, of_pod) = pods.first()?;
         let function = function.unwrap_or(of_pod);
-        let own = LogStore::new(self.clock, self.logs.bounds());
+        let own = LogStore::new(self.clock, self.logs.limits());
         let lines = own.keeping_only();
         if let Some(kept) = self.logs.get(function) {
-            let elsewhere = |line: &Kept| !pods.iter().any(|(pod, _)| **pod == *line.instance);
+            let elsewhere = |line: &LogLine| !pods.iter().any(|(pod, _)| **pod == *line.instance);
             copy(&kept, &lines, |line| line.execution == Some(id) && elsewhere(line));
         }
         for (pod, function) in pods {
@@ -102,7 +102,7 @@ impl Control {
 }
 
 /// Writes some of the lines of a log.
-fn copy(log: &FunctionLog, lines: &Lines, is_wanted: impl Fn(&Kept) -> bool) {
+fn copy(log: &FunctionLog, lines: &Lines, is_wanted: impl Fn(&LogLine) -> bool) {
     log.read(log.first(), |kept| {
         if is_wanted(kept) {
             let writer = Writer {

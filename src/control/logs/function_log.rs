@@ -10,11 +10,11 @@ use crate::backend::output::{Line, OutputStream};
 use crate::clock::Nanos;
 use crate::id::ExecutionId;
 
-use super::allowance::Allowance;
+use super::rate_limiter::RateLimiter;
 
 /// A line that is kept.
 #[derive(Debug)]
-pub struct Kept {
+pub struct LogLine {
     /// When it was written, as far as that is known, else when it was read: nanoseconds since the Unix
     /// epoch.
     pub unix_ns: u64,
@@ -34,7 +34,7 @@ pub fn in_ns(unix: Duration) -> u64 {
     u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Kept {
+impl LogLine {
     /// What it counts against the limits, in bytes: an empty line takes memory, too, and a queue that
     /// grows has twice the places it needs.
     fn cost(&self) -> usize {
@@ -47,7 +47,7 @@ impl Kept {
 pub struct FunctionLog {
     /// The function's name.
     pub name: Rc<str>,
-    lines: RefCell<VecDeque<Kept>>,
+    lines: RefCell<VecDeque<LogLine>>,
     /// The number of the oldest line that is kept. Lines are numbered from 0 and no number is given
     /// twice, so a reader knows what it has missed.
     first: Cell<u64>,
@@ -60,7 +60,7 @@ pub struct FunctionLog {
     /// When something last happened to it.
     pub touched: Cell<Nanos>,
     /// What may go to this process's own log.
-    pub allowance: Allowance,
+    pub limiter: RateLimiter,
     /// Readers that wait for the next line, by their places.
     wakers: RefCell<Vec<(usize, Waker)>>,
 }
@@ -78,7 +78,7 @@ impl FunctionLog {
             lives: Cell::new(0),
             begins: Cell::new(0),
             touched: Cell::new(0),
-            allowance: Allowance::default(),
+            limiter: RateLimiter::default(),
             wakers: RefCell::default(),
         }
     }
@@ -132,7 +132,7 @@ impl FunctionLog {
 
     /// Keeps a line; what it counts, in bytes.
     pub fn push(&self, now: Nanos, unix: Duration, line: &Line<'_>) -> usize {
-        let kept = Kept {
+        let kept = LogLine {
             unix_ns: in_ns(unix),
             stream: line.writer.stream,
             instance: line.writer.instance.clone(),
@@ -163,7 +163,7 @@ impl FunctionLog {
 
     /// Looks at the lines from a number on until `look` says that it is enough; the number that comes
     /// next.
-    pub fn read(&self, from: u64, mut look: impl FnMut(&Kept) -> bool) -> u64 {
+    pub fn read(&self, from: u64, mut look: impl FnMut(&LogLine) -> bool) -> u64 {
         let lines = self.lines.borrow();
         let first = self.first.get();
         let mut at = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX).min(lines.len());
@@ -178,7 +178,7 @@ impl FunctionLog {
 
     /// The number, not below `from`, of the line from which on there are `count` that match.
     #[must_use]
-    pub fn tail(&self, from: u64, count: usize, matches: impl Fn(&Kept) -> bool) -> u64 {
+    pub fn tail(&self, from: u64, count: usize, matches: impl Fn(&LogLine) -> bool) -> u64 {
         let lines = self.lines.borrow();
         let first = self.first.get();
         let skipped = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX).min(lines.len());

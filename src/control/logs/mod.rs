@@ -2,17 +2,17 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `store` | the lines of all functions, and what bounds them |
+//! | `store` | the lines of all functions, and their limits |
 //! | `function_log` | the lines of one function |
-//! | `allowance` | how much goes on to the log of this process |
+//! | `rate_limiter` | the rate at which lines go on to the log of this process |
 //! | `query` | `?tail=&since=&follow=` |
 //! | `attempts` | the lines of one execution, as its pods have them |
 //! | `reader` | one answer made of lines |
 
-pub mod allowance;
 pub mod attempts;
 pub mod function_log;
 pub mod query;
+pub mod rate_limiter;
 pub mod reader;
 pub mod store;
 
@@ -25,7 +25,7 @@ use crate::id::ExecutionId;
 use crate::mailbox::{Found, Letter, WholeRequest, question};
 use crate::registry::ExecutionMode;
 
-use query::Query;
+use query::LogQuery;
 use reader::{Reader, Whose};
 
 impl Control {
@@ -35,7 +35,7 @@ impl Control {
         name: &str,
         request: &WholeRequest,
     ) -> Result<Response<Body>, ApiError> {
-        let query = Query::read(request.uri().query(), request.headers(), &self.clock)?;
+        let query = LogQuery::read(request.uri().query(), request.headers(), &self.clock)?;
         read_pipes().await;
         let mode = {
             let functions = self.functions.borrow();
@@ -57,7 +57,7 @@ impl Control {
         id: &str,
         request: &WholeRequest,
     ) -> Result<Response<Body>, ApiError> {
-        let query = Query::read(request.uri().query(), request.headers(), &self.clock)?;
+        let query = LogQuery::read(request.uri().query(), request.headers(), &self.clock)?;
         let stopped = || ApiError::new(ErrorCode::Draining, "the control plane is stopping");
         let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
         // An id that names a gateway that there is not is refused by the first one.

@@ -23,7 +23,7 @@ pub enum Form {
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Query {
+pub struct LogQuery {
     /// Only so many of the last lines; `None` for all that are kept.
     pub tail: Option<usize>,
     /// Only lines from this time on, since the Unix epoch.
@@ -34,7 +34,7 @@ pub struct Query {
     pub form: Form,
 }
 
-impl Query {
+impl LogQuery {
     /// Reads a request's parameters and its `Accept`.
     ///
     /// # Errors
@@ -109,16 +109,16 @@ mod tests {
 
     use super::*;
 
-    fn read(query: &str) -> Result<Query, ApiError> {
-        Query::read(Some(query), &HeaderMap::new(), &Clock::start())
+    fn read(query: &str) -> Result<LogQuery, ApiError> {
+        LogQuery::read(Some(query), &HeaderMap::new(), &Clock::start())
     }
 
     #[test]
     fn what_is_left_out_means_every_line_as_text_and_no_following() {
-        let all = Query { tail: None, since: None, follow: false, form: Form::Text };
+        let all = LogQuery { tail: None, since: None, follow: false, form: Form::Text };
         assert_eq!(read("").unwrap(), all);
-        assert_eq!(read("tail=3&follow=1").unwrap(), Query { tail: Some(3), follow: true, ..all });
-        assert_eq!(read("follow=false&tail=0").unwrap(), Query { tail: Some(0), ..all });
+        assert_eq!(read("tail=3&follow=1").unwrap(), LogQuery { tail: Some(3), follow: true, ..all });
+        assert_eq!(read("follow=false&tail=0").unwrap(), LogQuery { tail: Some(0), ..all });
         let started = Clock::start().unix(0);
         let ago = started.saturating_sub(read("since=2h").unwrap().since.unwrap());
         assert!(ago.as_secs().abs_diff(7200) <= 60, "also before the clock was started: {ago:?}");

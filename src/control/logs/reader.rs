@@ -14,10 +14,10 @@ use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
 
-use super::function_log::{FunctionLog, Kept, in_ns};
-use super::query::{Form, Query};
+use super::function_log::{FunctionLog, LogLine, in_ns};
+use super::query::{Form, LogQuery};
 use super::store::LogStore;
-use crate::backend::kubernetes::logs::Interest;
+use crate::backend::kubernetes::logs::FollowGuard;
 use crate::clock::rfc3339;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::reply::body::{Body, Piece};
@@ -45,7 +45,7 @@ pub enum Whose {
 }
 
 impl Whose {
-    fn matches(self, line: &Kept) -> bool {
+    fn matches(self, line: &LogLine) -> bool {
         match self {
             Whose::Function { .. } => true,
             Whose::Execution(id) => line.execution == Some(id),
@@ -89,13 +89,13 @@ pub struct Reader {
     /// The number of the first line that is not to be read, where it does not follow.
     end: u64,
     /// What makes lines come while it follows.
-    interest: Option<Interest>,
+    interest: Option<FollowGuard>,
 }
 
 impl Reader {
     /// At the first of the lines that are asked for.
     #[must_use]
-    pub fn new(store: Rc<LogStore>, log: Rc<FunctionLog>, whose: Whose, query: Query) -> Self {
+    pub fn new(store: Rc<LogStore>, log: Rc<FunctionLog>, whose: Whose, query: LogQuery) -> Self {
         let mut next = match whose {
             Whose::Function { .. } => log.begins(),
             Whose::Execution(_) => log.first(),
@@ -120,7 +120,7 @@ impl Reader {
 
     /// The same, which makes lines come for as long as it follows.
     #[must_use]
-    pub fn interested(mut self, interest: Option<Interest>) -> Self {
+    pub fn interested(mut self, interest: Option<FollowGuard>) -> Self {
         self.interest = interest;
         self
     }
@@ -140,16 +140,16 @@ impl Reader {
         let body = if caught_up && !self.follow {
             Body::from(Bytes::from(first))
         } else {
-            let place = self.store.take_place().ok_or_else(|| {
+            let slot = self.store.take_slot().ok_or_else(|| {
                 let message = "too many clients read lines at once already; try again, or without follow";
                 ApiError::new(ErrorCode::LogReadersFull, message).retry_after(1)
             })?;
             let (post, mailbox) = pieces();
             tokio::task::spawn_local(async move {
                 let log = self.log.clone();
-                self.send(first, post, ended, place.number).await;
-                log.forget(place.number);
-                drop(place);
+                self.send(first, post, ended, slot.number).await;
+                log.forget(slot.number);
+                drop(slot);
             });
             Body::Streamed(mailbox)
         };
@@ -254,7 +254,7 @@ impl Reader {
         self.next >= follow_to.min(self.log.end())
     }
 
-    fn write_line(&self, piece: &mut Vec<u8>, line: &Kept) {
+    fn write_line(&self, piece: &mut Vec<u8>, line: &LogLine) {
         let time = rfc3339(Duration::from_nanos(line.unix_ns));
         match self.form {
             Form::Text => {
@@ -302,7 +302,7 @@ fn write_json(piece: &mut Vec<u8>, line: &impl Serialize) {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::control::logs::store::Bounds;
+    use crate::control::logs::store::LogLimits;
 
     #[test]
     fn a_reader_that_has_gone_leaves_nothing_behind_though_no_line_ever_comes() {
@@ -310,11 +310,11 @@ mod tests {
             .enable_time()
             .build_local(tokio::runtime::LocalOptions::default())
             .unwrap();
-        let bounds = Bounds { function_bytes: 4096, bytes: 4096, retention: Duration::ZERO };
-        let store = LogStore::new(Clock::start(), bounds);
+        let limits = LogLimits { function_bytes: 4096, bytes: 4096, retention: Duration::ZERO };
+        let store = LogStore::new(Clock::start(), limits);
         store.created("silent");
         let log = store.get("silent").unwrap();
-        let query = Query { tail: None, since: None, follow: true, form: Form::Text };
+        let query = LogQuery { tail: None, since: None, follow: true, form: Form::Text };
         let read = || {
             let whose = Whose::Function { life: log.life() };
             Reader::new(store.clone(), log.clone(), whose, query).answer(None).unwrap()

@@ -10,8 +10,8 @@ use crate::backend::output::{Line, Lines};
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 
-use super::allowance::{Allowance, OF_A_FUNCTION, OVER_ALL};
 use super::function_log::FunctionLog;
+use super::rate_limiter::{PER_FUNCTION, RateLimiter, TOTAL};
 
 /// Which part of all bytes is made free when they are used up, so that the search for the fullest
 /// functions is seldom.
@@ -19,9 +19,9 @@ const FREED_PART: usize = 64;
 /// How often logs whose time is over are dropped, and it is told what was withheld (ns).
 const SWEEP_PERIOD: Nanos = 1_000_000_000;
 
-/// How much is kept, and how long.
+/// Limits of the lines that are kept.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct LogLimits {
     /// Of one function, in bytes.
     pub function_bytes: usize,
     /// Over all, in bytes.
@@ -30,8 +30,8 @@ pub struct Bounds {
     pub retention: Duration,
 }
 
-impl Bounds {
-    /// As the flags say.
+impl LogLimits {
+    /// Reads the limits from the flags.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         let flags = &settings.flags;
@@ -48,44 +48,44 @@ impl Bounds {
 pub struct LogStore {
     /// Time.
     pub clock: Clock,
-    bounds: Bounds,
+    limits: LogLimits,
     bytes: Cell<usize>,
     logs: RefCell<HashMap<Rc<str>, Rc<FunctionLog>>>,
-    /// A bit for each place that is taken.
+    /// A bit for each slot that is taken.
     readers: Cell<u64>,
     finishing: Cell<bool>,
     swept: Cell<Nanos>,
-    allowance: Allowance,
+    limiter: RateLimiter,
 }
 
-/// One of the places for readers, free again when this is dropped.
+/// A slot of a reader, free again when this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ReaderSlot {
     store: Rc<LogStore>,
-    /// No other reader has this one.
+    /// Number of the slot, which no other reader has.
     pub number: usize,
 }
 
 impl LogStore {
     /// With no line yet.
     #[must_use]
-    pub fn new(clock: Clock, bounds: Bounds) -> Rc<Self> {
+    pub fn new(clock: Clock, limits: LogLimits) -> Rc<Self> {
         Rc::new(Self {
             clock,
-            bounds,
+            limits,
             bytes: Cell::new(0),
             logs: RefCell::default(),
             readers: Cell::new(0),
             finishing: Cell::new(false),
             swept: Cell::new(0),
-            allowance: Allowance::default(),
+            limiter: RateLimiter::default(),
         })
     }
 
-    /// How much is kept.
+    /// The limits of the lines that are kept.
     #[must_use]
-    pub fn bounds(&self) -> Bounds {
-        self.bounds
+    pub fn limits(&self) -> LogLimits {
+        self.limits
     }
 
     /// Lines that are kept here and go nowhere else.
@@ -105,11 +105,10 @@ impl LogStore {
             let now = store.clock.now();
             let log = store.keep(now, line);
             let bytes = line.text.len();
-            if log.allowance.allows(now, bytes, OF_A_FUNCTION) && store.allowance.allows(now, bytes, OVER_ALL)
-            {
+            if log.limiter.allows(now, bytes, PER_FUNCTION) && store.limiter.allows(now, bytes, TOTAL) {
                 on.write(line);
             } else {
-                log.allowance.withhold();
+                log.limiter.withhold();
             }
         })
     }
@@ -118,9 +117,9 @@ impl LogStore {
         let log = self.log_of(&line.writer.function);
         let unix = line.written.unwrap_or_else(|| self.clock.unix(now));
         let added = log.push(now, unix, line);
-        let cut = log.cut_to(self.bounds.function_bytes);
+        let cut = log.cut_to(self.limits.function_bytes);
         self.bytes.set(self.bytes.get() + added - cut);
-        if self.bytes.get() > self.bounds.bytes {
+        if self.bytes.get() > self.limits.bytes {
             self.make_room();
         }
         log
@@ -139,7 +138,7 @@ impl LogStore {
 
     /// Cuts the fullest down to one level, such that enough is free.
     fn make_room(&self) {
-        let wanted = self.bounds.bytes - self.bounds.bytes / FREED_PART;
+        let wanted = self.limits.bytes - self.limits.bytes / FREED_PART;
         let Some(surplus) = self.bytes.get().checked_sub(wanted) else { return };
         let mut fullest: Vec<Rc<FunctionLog>> = self.logs.borrow().values().cloned().collect();
         fullest.sort_unstable_by_key(|log| Reverse(log.bytes()));
@@ -182,7 +181,7 @@ impl LogStore {
             return;
         }
         self.swept.set(now);
-        let retention = u64::try_from(self.bounds.retention.as_nanos()).unwrap_or(u64::MAX);
+        let retention = u64::try_from(self.limits.retention.as_nanos()).unwrap_or(u64::MAX);
         self.logs.borrow_mut().retain(|_, log| {
             tell_withheld(log);
             // One that is being read stays, so that its reader sees what comes.
@@ -211,18 +210,18 @@ impl LogStore {
         self.finishing.get()
     }
 
-    /// One of the 64 places for answers that are being streamed at once, over all functions: each holds
+    /// Takes one of the 64 slots for answers that are being streamed at once, over all functions: each holds
     /// a connection and some pieces. `None` where all are taken.
     #[must_use]
-    pub fn take_place(self: &Rc<Self>) -> Option<Place> {
+    pub fn take_slot(self: &Rc<Self>) -> Option<ReaderSlot> {
         let number = (!self.readers.get()).trailing_zeros();
         self.readers.set(self.readers.get() | 1_u64.checked_shl(number)?);
-        Some(Place { store: self.clone(), number: number as usize })
+        Some(ReaderSlot { store: self.clone(), number: number as usize })
     }
 }
 
 fn tell_withheld(log: &FunctionLog) {
-    if let Some(lines) = log.allowance.withheld() {
+    if let Some(lines) = log.limiter.withheld() {
         let function = &*log.name;
         tracing::warn!(
             function,
@@ -232,7 +231,7 @@ fn tell_withheld(log: &FunctionLog) {
     }
 }
 
-impl Drop for Place {
+impl Drop for ReaderSlot {
     fn drop(&mut self) {
         self.store.readers.set(self.store.readers.get() & !(1 << self.number));
     }
@@ -244,7 +243,7 @@ mod tests {
     use crate::backend::output::{OutputStream, Writer};
 
     fn store(function_bytes: usize, bytes: usize) -> Rc<LogStore> {
-        LogStore::new(Clock::start(), Bounds { function_bytes, bytes, retention: Duration::ZERO })
+        LogStore::new(Clock::start(), LogLimits { function_bytes, bytes, retention: Duration::ZERO })
     }
 
     fn write(store: &LogStore, function: &str, text: &str) {

@@ -12,7 +12,7 @@ use kube::runtime::watcher::{Event, watcher};
 use super::object::FunctionObject;
 use super::object_error::ask;
 use super::status::FunctionStatus;
-use super::{Invalid, KnownObject, Resources};
+use super::{FunctionObjects, InvalidSpec, KnownObject};
 use crate::backend::kubernetes::watch::{WatchState, watch_backoff, watch_config};
 use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
@@ -23,7 +23,7 @@ const RETRY_PERIOD: Duration = Duration::from_secs(5);
 
 impl Control {
     /// Follows Function objects for ever.
-    pub async fn follow(self: Rc<Self>, resources: Rc<Resources>) {
+    pub async fn follow(self: Rc<Self>, resources: Rc<FunctionObjects>) {
         let mut events =
             std::pin::pin!(watcher(resources.api.clone(), watch_config()).backoff(watch_backoff()));
         let mut listed = HashSet::new();
@@ -48,7 +48,7 @@ impl Control {
                 }
                 Event::Apply(object) => self.follow_one(&resources, &object).await,
                 Event::Delete(object) => {
-                    let _turn = resources.turn.lock().await;
+                    let _change = resources.change_lock.lock().await;
                     resources.deleted.borrow_mut().remove(object.uid());
                     self.forget_object(&resources, object.name(), object.uid()).await;
                 }
@@ -57,7 +57,7 @@ impl Control {
     }
 
     /// Tries again what could not be served for want of room, for ever.
-    pub async fn retry_unserved(self: Rc<Self>, resources: Rc<Resources>) {
+    pub async fn retry_unserved(self: Rc<Self>, resources: Rc<FunctionObjects>) {
         let mut period = tokio::time::interval(RETRY_PERIOD);
         loop {
             period.tick().await;
@@ -70,7 +70,7 @@ impl Control {
             for name in names {
                 // Where the API server is away, the next period is as good.
                 let Ok(object) = ask(resources.api.get(&name)).await else { continue };
-                let _turn = resources.turn.lock().await;
+                let _change = resources.change_lock.lock().await;
                 if let Some(known) = resources.known.borrow_mut().get_mut(&name)
                     && may_pass(known)
                 {
@@ -83,7 +83,7 @@ impl Control {
     }
 
     /// Everything there is was listed and registered.
-    fn registry_read(&self, resources: &Rc<Resources>) {
+    fn registry_read(&self, resources: &Rc<FunctionObjects>) {
         self.rings.registry_unread.store(false, Ordering::Release);
         if !self.loaded.replace(true) {
             tracing::info!(functions = self.functions.borrow().len(), "the registry was read");
@@ -93,8 +93,8 @@ impl Control {
         tokio::task::spawn_local(async move { resources.find_orphans().await });
     }
 
-    async fn follow_one(self: &Rc<Self>, resources: &Resources, object: &FunctionObject) {
-        let _turn = resources.turn.lock().await;
+    async fn follow_one(self: &Rc<Self>, resources: &FunctionObjects, object: &FunctionObject) {
+        let _change = resources.change_lock.lock().await;
         if let Err(error) = self.apply_object(resources, object).await {
             let details: Vec<String> =
                 error.details.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
@@ -103,14 +103,14 @@ impl Control {
         }
     }
 
-    /// Makes what is served fit an object. Whoever calls has the turn.
+    /// Makes what is served fit an object. The caller holds the lock.
     ///
     /// # Errors
     /// Why its specification cannot be served. That is kept for its status, and what was served before
     /// goes on.
     pub(super) async fn apply_object(
         self: &Rc<Self>,
-        resources: &Resources,
+        resources: &FunctionObjects,
         object: &FunctionObject,
     ) -> Result<(), ApiError> {
         let (name, uid) = (object.name(), object.uid());
@@ -156,7 +156,7 @@ impl Control {
         });
         known.generation = object.generation();
         known.seen_in = resources.lists.get();
-        known.invalid = served.as_ref().err().map(|error| Invalid {
+        known.invalid = served.as_ref().err().map(|error| InvalidSpec {
             reason: match error.code {
                 ErrorCode::FunctionsFull => "NoRoom",
                 _ => "InvalidSpecification",
@@ -186,8 +186,8 @@ impl Control {
         self.put(spec).await.map(drop)
     }
 
-    /// An object is gone, and with it its function. Whoever calls has the turn.
-    pub(super) async fn forget_object(self: &Rc<Self>, resources: &Resources, name: &str, uid: &str) {
+    /// An object is gone, and with it its function. The caller holds the lock.
+    pub(super) async fn forget_object(self: &Rc<Self>, resources: &FunctionObjects, name: &str, uid: &str) {
         {
             let mut all = resources.known.borrow_mut();
             if all.get(name).is_none_or(|known| known.uid != uid) {
@@ -203,8 +203,8 @@ impl Control {
     }
 
     /// What a list does not have any more, and has not come since it was made, is gone.
-    async fn forget_unlisted(self: &Rc<Self>, resources: &Resources, listed: &HashSet<String>) {
-        let _turn = resources.turn.lock().await;
+    async fn forget_unlisted(self: &Rc<Self>, resources: &FunctionObjects, listed: &HashSet<String>) {
+        let _change = resources.change_lock.lock().await;
         let list = resources.lists.get();
         let gone: Vec<(String, String)> = {
             let all = resources.known.borrow();

@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 
-use super::Resources;
+use super::FunctionObjects;
 use super::object_error::{ObjectError, ask};
 use crate::backend::kubernetes::template::{FUNCTION, INCARNATION, MANAGED_BY, PICOFAAS, name_of};
 use crate::backend::kubernetes::watch::PAGE;
@@ -16,7 +16,7 @@ use crate::control::Control;
 /// How long after a call that failed it is made again.
 const PAUSE: Duration = Duration::from_secs(2);
 
-impl Resources {
+impl FunctionObjects {
     /// Deletes the Jobs of earlier incarnations. Nobody waits for them any more, and what they would post is
     /// for executions that are lost.
     pub async fn delete_old_jobs(&self) {
@@ -78,11 +78,11 @@ fn warn_once(said: &mut bool, what: &str, error: ObjectError) {
 
 impl Control {
     /// Deletes the Deployments of functions of which nothing is left: what ran has finished.
-    pub(super) async fn delete_orphans(&self, resources: &Resources) {
+    pub(super) async fn delete_orphans(&self, resources: &FunctionObjects) {
         let names: Vec<String> = resources.orphans.borrow().iter().cloned().collect();
         let deployments: Api<Deployment> = resources.cluster.api();
         for name in names {
-            let _turn = resources.turn.lock().await;
+            let _change = resources.change_lock.lock().await;
             let is_left = self.lanes.borrow().values().any(|lane| lane.function.spec.name.as_str() == name);
             if is_left || !resources.orphans.borrow().contains(&name) {
                 continue;

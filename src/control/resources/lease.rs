@@ -11,7 +11,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
-use super::Resources;
+use super::FunctionObjects;
 use super::object_error::{ObjectError, ask};
 use crate::clock::{Clock, Nanos};
 
@@ -24,11 +24,11 @@ const RENEWAL: Duration = Duration::from_secs(5);
 /// How often it is looked whether it is free.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Who has the Lease.
-enum Hold {
-    Ours,
-    /// Whoever is named.
-    Others(String),
+/// The holder of the Lease.
+enum LeaseHolder {
+    Us,
+    /// Another control plane, by its name.
+    Other(String),
 }
 
 /// Who we are: a pod that starts again has its Lease at once.
@@ -47,7 +47,7 @@ fn version(lease: &Lease) -> Option<String> {
     lease.metadata.resource_version.clone()
 }
 
-impl Resources {
+impl FunctionObjects {
     /// Returns when the Lease is ours.
     pub async fn acquire(&self, clock: Clock) {
         let leases: Api<Lease> = self.cluster.api();
@@ -70,18 +70,18 @@ impl Resources {
                     if holder(&lease).is_empty() || holder(&lease) == us || is_old {
                         self.take(&leases, Some(&lease), &us).await
                     } else {
-                        Ok(Hold::Others(holder(&lease).to_owned()))
+                        Ok(LeaseHolder::Other(holder(&lease).to_owned()))
                     }
                 }
                 Err(error) => Err(error),
             };
             match taken {
-                Ok(Hold::Ours) => {
+                Ok(LeaseHolder::Us) => {
                     self.holds.set(true);
                     self.waits_for.replace(None);
                     return;
                 }
-                Ok(Hold::Others(holder)) => {
+                Ok(LeaseHolder::Other(holder)) => {
                     self.wait_for(&mut said, format!("another control plane, {holder}, is at work here"));
                 }
                 // Somebody was faster: it is looked at again.
@@ -115,20 +115,20 @@ impl Resources {
                 Ok(lease) if holder(&lease) == us || holder(&lease).is_empty() => {
                     self.take(&leases, Some(&lease), &us).await
                 }
-                Ok(lease) => Ok(Hold::Others(holder(&lease).to_owned())),
+                Ok(lease) => Ok(LeaseHolder::Other(holder(&lease).to_owned())),
                 Err(error) => Err(error),
             };
             match kept {
-                Ok(Hold::Ours) if std::mem::take(&mut is_failing) => {
+                Ok(LeaseHolder::Us) if std::mem::take(&mut is_failing) => {
                     tracing::info!("the Lease is renewed again");
                 }
-                Ok(Hold::Ours) => {}
-                Ok(Hold::Others(holder)) if self.holds.get() => {
+                Ok(LeaseHolder::Us) => {}
+                Ok(LeaseHolder::Other(holder)) if self.holds.get() => {
                     tracing::error!(holder, "another control plane has taken over; this one ends");
                     std::process::exit(1);
                 }
                 // It was given back in between.
-                Ok(Hold::Others(_)) => {}
+                Ok(LeaseHolder::Other(_)) => {}
                 Err(ObjectError::Other(error)) if !std::mem::replace(&mut is_failing, true) => {
                     tracing::warn!("the Lease is not renewed: {}", error.message);
                 }
@@ -157,7 +157,7 @@ impl Resources {
         leases: &Api<Lease>,
         before: Option<&Lease>,
         holder: &str,
-    ) -> Result<Hold, ObjectError> {
+    ) -> Result<LeaseHolder, ObjectError> {
         let now =
             k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(k8s_openapi::jiff::Timestamp::now());
         let spec = LeaseSpec {
@@ -177,6 +177,6 @@ impl Resources {
                 ask(leases.create(&PostParams::default(), &Lease { metadata, spec: Some(spec) })).await
             }
         };
-        taken.map(|_| Hold::Ours)
+        taken.map(|_| LeaseHolder::Us)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! There are two doors to it, and both lead through the API server. What `kubectl apply` writes arrives
 //! by a watch; what comes over HTTP is written to the API server first and then applied at once, so that
-//! the answer is right and the watch finds nothing left to do. A change has its turn from the first look
+//! the answer is right and the watch finds nothing left to do. A change holds the lock from the first look
 //! at an object until it is applied.
 //!
 //! | file | holds |
@@ -44,16 +44,16 @@ pub struct KnownObject {
     /// The generation that was looked at last.
     generation: i64,
     /// Why the last one cannot be served; what was served before goes on.
-    invalid: Option<Invalid>,
+    invalid: Option<InvalidSpec>,
     /// The status that the object has.
     status: FunctionStatus,
     /// Looked at in this list or since: one that a list from before does not have is not gone.
     seen_in: u64,
 }
 
-/// Why a specification cannot be served.
+/// The reason that a specification cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
+pub struct InvalidSpec {
     /// One word.
     pub reason: &'static str,
     /// Every error.
@@ -64,7 +64,7 @@ pub struct Invalid {
 
 /// The objects of this cluster's namespace, followed.
 #[derive(Debug)]
-pub struct Resources {
+pub struct FunctionObjects {
     cluster: Rc<Cluster>,
     api: Api<FunctionObject>,
     known: RefCell<BTreeMap<String, KnownObject>>,
@@ -78,10 +78,10 @@ pub struct Resources {
     holds: Cell<bool>,
     /// Why the functions are not read, as far as it is known.
     waits_for: RefCell<Option<String>>,
-    turn: super::Turn,
+    change_lock: super::ChangeLock,
 }
 
-impl Resources {
+impl FunctionObjects {
     /// Nothing known yet.
     #[must_use]
     pub fn new(cluster: Rc<Cluster>) -> Rc<Self> {
@@ -95,12 +95,12 @@ impl Resources {
             lists: Cell::new(0),
             holds: Cell::new(false),
             waits_for: RefCell::default(),
-            turn: super::Turn::default(),
+            change_lock: super::ChangeLock::default(),
         })
     }
 }
 
-impl Resources {
+impl FunctionObjects {
     /// Why the functions are not read yet, where that is known.
     #[must_use]
     pub fn waits_for(&self) -> Option<String> {
@@ -109,14 +109,14 @@ impl Resources {
 
     /// Why the last specification of a function is not served.
     #[must_use]
-    pub fn invalid(&self, name: &str) -> Option<Invalid> {
+    pub fn invalid(&self, name: &str) -> Option<InvalidSpec> {
         self.known.borrow().get(name)?.invalid.clone()
     }
 }
 
 impl Control {
     /// Waits until no other control plane is at work, reads the registry and keeps it, for ever.
-    pub async fn keep_registry(self: Rc<Self>, resources: Rc<Resources>) {
+    pub async fn keep_registry(self: Rc<Self>, resources: Rc<FunctionObjects>) {
         resources.acquire(self.clock).await;
         let (lease, jobs) = (resources.clone(), resources.clone());
         tokio::task::spawn_local(async move { lease.keep_lease().await });

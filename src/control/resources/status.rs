@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::Invalid;
+use super::InvalidSpec;
 use crate::backend::kubernetes::template::{FUNCTION, MANAGED_BY, PICOFAAS};
-use crate::control::answers::State;
+use crate::control::handlers::ServingState;
 use crate::function::InstanceProblem;
 
 /// The inputs of a status. They are cheap to collect and to compare: those of every function are compared once
@@ -16,11 +16,11 @@ pub struct StatusInputs {
     /// The generation that was looked at last.
     pub generation: i64,
     /// The version that serves; `None` where no version ever was valid.
-    pub state: Option<State>,
+    pub state: Option<ServingState>,
     /// Why an instance did not start.
     pub problem: Option<Arc<InstanceProblem>>,
     /// Why the last specification is not served.
-    pub invalid: Option<Invalid>,
+    pub invalid: Option<InvalidSpec>,
 }
 
 impl PartialEq for StatusInputs {
@@ -48,7 +48,7 @@ struct ServedSummary {
 }
 
 impl ServedSummary {
-    fn of(state: &State) -> Self {
+    fn of(state: &ServingState) -> Self {
         Self {
             pods: (!state.on_demand).then_some((state.replicas, state.ready)),
             ready: state.on_demand || state.ready > 0,
@@ -190,7 +190,8 @@ mod tests {
     use super::*;
 
     fn inputs(ready: u32) -> StatusInputs {
-        let state = State { replicas: 2, ready, queued: 7, in_flight: 3, on_demand: false, rolling: false };
+        let state =
+            ServingState { replicas: 2, ready, queued: 7, in_flight: 3, on_demand: false, rolling: false };
         StatusInputs { generation: 4, state: Some(state), problem: None, invalid: None }
     }
 
@@ -223,7 +224,7 @@ mod tests {
         };
         assert!(on_demand(1) == on_demand(5), "each attempt of a JOB would be a write");
         let message = "timeoutMs: must be".to_owned();
-        let invalid = Invalid { reason: "InvalidSpecification", message, may_pass: false };
+        let invalid = InvalidSpec { reason: "InvalidSpecification", message, may_pass: false };
         let faulty = StatusInputs { invalid: Some(invalid), ..inputs(1) };
         assert!(faulty != inputs(1));
         let status = FunctionStatus::of_inputs("f", &faulty, &FunctionStatus::default(), "t").patch();

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use kube::api::{Patch, PatchParams};
 use tokio::time::MissedTickBehavior;
 
-use super::Resources;
+use super::FunctionObjects;
 use super::object_error::{ObjectError, ask};
 use super::status::{FunctionStatus, StatusInputs};
 use crate::control::Control;
@@ -22,7 +22,7 @@ type WrittenInputs = std::collections::HashMap<String, (String, StatusInputs)>;
 
 impl Control {
     /// Writes the statuses that have changed, for ever.
-    pub async fn write_statuses(self: Rc<Self>, resources: Rc<Resources>) {
+    pub async fn write_statuses(self: Rc<Self>, resources: Rc<FunctionObjects>) {
         let mut written = WrittenInputs::new();
         let mut is_failing = false;
         let mut period = tokio::time::interval(PERIOD);
@@ -64,7 +64,7 @@ impl Control {
     /// Functions whose inputs differ from those of the last write.
     fn changed(
         &self,
-        resources: &Resources,
+        resources: &FunctionObjects,
         written: &mut WrittenInputs,
     ) -> Vec<(String, String, StatusInputs)> {
         let known = resources.known.borrow();
@@ -88,7 +88,7 @@ impl Control {
 
     async fn write_status(
         &self,
-        resources: &Resources,
+        resources: &FunctionObjects,
         name: &str,
         inputs: &StatusInputs,
     ) -> Result<(), ObjectError> {

@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::sync::MutexGuard;
 
-use super::Resources;
+use super::FunctionObjects;
 use super::object::{FunctionObject, spec_of};
 use super::object_error::{ObjectError, ask};
 use crate::control::{Control, Registered};
@@ -27,12 +27,12 @@ impl Control {
     /// There is one, it cannot be served, or the API server did not take it.
     pub(in crate::control) async fn create_object(
         self: &Rc<Self>,
-        resources: &Resources,
+        resources: &FunctionObjects,
         spec: &FunctionSpec,
         body: &[u8],
     ) -> Result<(), ApiError> {
-        self.check_runnable(spec)?;
-        let (_turn, there) = resources.turn_at(spec.name.as_str()).await?;
+        self.check_supported(spec)?;
+        let (_change, there) = resources.lock_at(spec.name.as_str()).await?;
         if let Some(there) = there {
             // Whether that one can be served is its own affair.
             let _ = self.apply_object(resources, &there).await;
@@ -55,15 +55,15 @@ impl Control {
     /// The condition's, it cannot be served, or the API server did not take it.
     pub(in crate::control) async fn put_object(
         self: &Rc<Self>,
-        resources: &Resources,
+        resources: &FunctionObjects,
         spec: &FunctionSpec,
         body: &[u8],
         condition: impl Fn(Option<&Registered>) -> Result<(), ApiError>,
     ) -> Result<bool, ApiError> {
-        self.check_runnable(spec)?;
+        self.check_supported(spec)?;
         let name = spec.name.as_str();
         for _ in 0..TRIES_MAX {
-            let (_turn, there) = resources.turn_at(name).await?;
+            let (_change, there) = resources.lock_at(name).await?;
             match &there {
                 // It may be newer than what the watch has told; its errors are its own affair.
                 Some(there) => drop(self.apply_object(resources, there).await),
@@ -99,11 +99,11 @@ impl Control {
     /// No such function, not `WARM`, out of its range, or the API server did not take it.
     pub(in crate::control) async fn scale_object(
         self: &Rc<Self>,
-        resources: &Resources,
+        resources: &FunctionObjects,
         name: &str,
         replicas: u32,
     ) -> Result<(), ApiError> {
-        let _turn = resources.turn.lock().await;
+        let _change = resources.change_lock.lock().await;
         self.check_scale(name, replicas)?;
         let change = json!({ "spec": { "replicas": { "min": replicas } } });
         match ask(resources.api.patch(name, &PatchParams::default(), &Patch::Merge(change))).await {
@@ -120,12 +120,12 @@ impl Control {
     /// There is none, or the API server did not delete it.
     pub(in crate::control) async fn delete_object(
         self: &Rc<Self>,
-        resources: &Resources,
+        resources: &FunctionObjects,
         name: &str,
     ) -> Result<(), ApiError> {
         // It becomes part of a path.
         let name = FunctionName::new(name).map_err(|_| ApiError::unknown_function(name))?;
-        let _turn = resources.turn.lock().await;
+        let _change = resources.change_lock.lock().await;
         match ask(resources.api.delete(name.as_str(), &DeleteParams::orphan())).await {
             Ok(answer) => {
                 if let Some(object) = answer.left() {
@@ -143,7 +143,7 @@ impl Control {
         }
     }
 
-    async fn forget_named(self: &Rc<Self>, resources: &Resources, name: &str) {
+    async fn forget_named(self: &Rc<Self>, resources: &FunctionObjects, name: &str) {
         let uid = resources.known.borrow().get(name).map(|known| known.uid.clone());
         if let Some(uid) = uid {
             self.forget_object(resources, name, &uid).await;
@@ -151,19 +151,19 @@ impl Control {
     }
 }
 
-impl Resources {
-    /// The turn, and the object of a name as it is then. One that is being deleted is waited for, without
-    /// the turn, until it is gone.
-    async fn turn_at(&self, name: &str) -> Result<(MutexGuard<'_, ()>, Option<FunctionObject>), ApiError> {
+impl FunctionObjects {
+    /// Takes the lock, and reads the object of a name. Waits, without the lock, until an object that is being
+    /// deleted is gone.
+    async fn lock_at(&self, name: &str) -> Result<(MutexGuard<'_, ()>, Option<FunctionObject>), ApiError> {
         for _ in 0..GOING_LOOKS_MAX {
-            let turn = self.turn.lock().await;
+            let change = self.change_lock.lock().await;
             match ask(self.api.get(name)).await {
                 Ok(object) if object.is_going() => {}
-                Ok(object) => return Ok((turn, Some(object))),
-                Err(ObjectError::NotFound) => return Ok((turn, None)),
+                Ok(object) => return Ok((change, Some(object))),
+                Err(ObjectError::NotFound) => return Ok((change, None)),
                 Err(error) => return Err(error.into_api_error()),
             }
-            drop(turn);
+            drop(change);
             tokio::time::sleep(GOING_LOOK).await;
         }
         Err(ApiError::new(

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::runnable::{Ground, obstacles};
+use super::supports::{Platform, unsupported_fields};
 use super::{Control, OpenLane, Registered};
 use crate::backend::Backend;
 use crate::clock::NANOS_PER_MS;
@@ -53,8 +53,8 @@ impl Control {
         spec: FunctionSpec,
         condition: impl FnOnce(Option<&Registered>) -> Result<(), ApiError>,
     ) -> Result<bool, ApiError> {
-        self.check_runnable(&spec)?;
-        let _turn = self.turn.lock().await;
+        self.check_supported(&spec)?;
+        let _change = self.change_lock.lock().await;
         let name = spec.name.to_string();
         condition(self.functions.borrow().get(&name))?;
         let metrics = self.functions.borrow().get(&name).map(|registered| registered.metrics.clone());
@@ -109,7 +109,7 @@ impl Control {
     /// # Errors
     /// Where there is none of the name.
     pub async fn delete(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
-        let _turn = self.turn.lock().await;
+        let _change = self.change_lock.lock().await;
         let registered = self.functions.borrow_mut().remove(name).ok_or_else(|| self.unknown(name))?;
         if let Some(rollout) = registered.rollout {
             rollout.abort();
@@ -182,8 +182,8 @@ impl Control {
         while !self.can_serve(&function) {
             tokio::time::sleep(ROLLOUT_LOOK).await;
         }
-        // A change of the same function that has its turn first aborts this one, here at the latest.
-        let _turn = self.turn.lock().await;
+        // A change of the same function that takes the lock first aborts this one, here at the latest.
+        let _change = self.change_lock.lock().await;
         self.switch(&name, &function).await;
     }
 
@@ -299,18 +299,18 @@ impl Control {
         self.rings.registry_unread.load(Ordering::Acquire)
     }
 
-    /// Whether this control plane has what a function needs to run.
+    /// Checks that this control plane supports every field of a function.
     ///
     /// # Errors
-    /// `INVALID_FUNCTION` with every field that stands in the way.
-    pub fn check_runnable(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
-        let ground = if self.context.cluster.is_some() { Ground::Kubernetes } else { Ground::Local };
-        let obstacles = obstacles(spec, ground);
-        if obstacles.is_empty() {
+    /// `INVALID_FUNCTION` with every field that it does not support.
+    pub fn check_supported(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
+        let platform = if self.context.cluster.is_some() { Platform::Kubernetes } else { Platform::Local };
+        let unsupported_fields = unsupported_fields(spec, platform);
+        if unsupported_fields.is_empty() {
             return Ok(());
         }
         Err(ApiError::new(ErrorCode::InvalidFunction, "this control plane cannot run the function")
-            .with_details(obstacles))
+            .with_details(unsupported_fields))
     }
 }
 

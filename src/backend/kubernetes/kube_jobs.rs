@@ -15,7 +15,7 @@ use kube::api::{DeleteParams, PostParams};
 use super::calls::CALL_TIMEOUT;
 use super::cluster::{Cluster, call};
 use super::failure::CallFailure;
-use super::job::{self, Attempt};
+use super::job::{self, JobAttempt};
 use crate::backend::Context;
 use crate::backoff::ExponentialBackoff;
 use crate::error::ErrorCode;
@@ -41,16 +41,16 @@ const LOOK: Duration = Duration::from_secs(15);
 /// How long it is tried to delete a Job; after that its own deadline ends it.
 const DELETE_PATIENCE: Duration = Duration::from_secs(120);
 
-/// What there is of one lane's Jobs.
+/// The Jobs of one lane.
 #[derive(Debug)]
-pub struct Jobs {
+pub struct KubeJobs {
     context: Rc<Context>,
     cluster: Rc<Cluster>,
     function: Arc<Function>,
     running: Cell<u32>,
 }
 
-impl Jobs {
+impl KubeJobs {
     /// Of this function's lane, with no Job yet.
     #[must_use]
     pub fn new(context: Rc<Context>, cluster: Rc<Cluster>, function: Arc<Function>) -> Rc<Self> {
@@ -72,7 +72,7 @@ impl Jobs {
                 start;
             let spec = &jobs.function.spec;
             let name = job::name(spec.name.as_str(), execution, attempt);
-            let attempt = Attempt {
+            let attempt = JobAttempt {
                 execution,
                 attempt,
                 trace_id: &trace_id,

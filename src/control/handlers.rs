@@ -1,4 +1,4 @@
-//! The HTTP calls that are control's to answer.
+//! API handlers of functions, and of the other calls that control answers.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -28,9 +28,9 @@ const TICK_PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether it did.
 const TICK_LOOK: Duration = Duration::from_millis(1);
 
-/// How what serves of a function stands.
+/// The state of the version of a function that serves.
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct ServingState {
     /// Instances that start or run.
     pub replicas: u32,
     /// Instances that are granted work.
@@ -97,8 +97,8 @@ impl Control {
 
     /// Gateways take turns at the invocations that come in here.
     fn next_gateway(&self) -> usize {
-        let next = (self.turn_of.get() + 1) % self.gateways.len().max(1);
-        self.turn_of.replace(next)
+        let next = (self.next_invoker.get() + 1) % self.gateways.len().max(1);
+        self.next_invoker.replace(next)
     }
 
     /// Fails when the scheduler does not tick though it was woken.
@@ -229,10 +229,10 @@ impl Control {
     ) -> Result<Response<Body>, ApiError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Replicas {
+        struct ReplicasBody {
             replicas: u32,
         }
-        let wanted: Replicas = serde_json::from_slice(body).map_err(|error| {
+        let wanted: ReplicasBody = serde_json::from_slice(body).map_err(|error| {
             ApiError::new(
                 ErrorCode::InvalidFunction,
                 format!("the body must be {{\"replicas\": N}}: {error}"),
@@ -275,9 +275,9 @@ impl Control {
         }
     }
 
-    /// How what serves of a function stands.
-    pub(super) fn state(&self, registered: &Registered) -> State {
-        let mut state = State {
+    /// The state of the version of a function that serves.
+    pub(super) fn state(&self, registered: &Registered) -> ServingState {
+        let mut state = ServingState {
             replicas: 0,
             ready: 0,
             queued: 0,
@@ -302,7 +302,7 @@ impl Control {
 
     fn describe(&self, registered: &Registered, listener: Listener) -> Value {
         let wanted = &registered.wanted;
-        let State { replicas, ready, queued, in_flight, on_demand, rolling } = self.state(registered);
+        let ServingState { replicas, ready, queued, in_flight, on_demand, rolling } = self.state(registered);
         let problem = wanted.problem.load();
         let mut conditions = vec![json!({
             "type": "Ready",

@@ -1,27 +1,27 @@
-//! Whether this control plane has what a function needs to run.
+//! Fields of a function that this control plane cannot support.
 
 use crate::registry::{ExecutionMode, FieldError, FunctionSpec};
 
-/// What can run functions here, beside endpoints that already do.
+/// The platform that runs functions, beside endpoints that run already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ground {
+pub enum Platform {
     /// This machine, which runs `local.command`.
     Local,
     /// A cluster, which runs `image`.
     Kubernetes,
 }
 
-/// Every field of a function that stands in the way.
+/// Lists every field of a function that this platform does not support, or lacks.
 #[must_use]
-pub fn obstacles(spec: &FunctionSpec, ground: Ground) -> Vec<FieldError> {
+pub fn unsupported_fields(spec: &FunctionSpec, platform: Platform) -> Vec<FieldError> {
     let starts = match spec.execution_mode {
         ExecutionMode::Job | ExecutionMode::Warm => true,
         ExecutionMode::Pool => false,
     };
     let error = |field: String, message: &str| FieldError { field, message: message.to_owned() };
     let mut errors = Vec::new();
-    match ground {
-        Ground::Local => {
+    match platform {
+        Platform::Local => {
             if starts && spec.local.as_ref().is_none_or(|local| local.command.is_empty()) {
                 errors.push(error(
                     "local.command".to_owned(),
@@ -33,7 +33,7 @@ pub fn obstacles(spec: &FunctionSpec, ground: Ground) -> Vec<FieldError> {
                 only_there.map(|field| error(field, "needs the kubernetes backend; leave it out here")),
             );
         }
-        Ground::Kubernetes => {
+        Platform::Kubernetes => {
             if starts && spec.image.is_none() {
                 errors.push(error(
                     "image".to_owned(),
@@ -50,9 +50,9 @@ mod tests {
     use super::*;
     use crate::registry::parse_function;
 
-    fn fields(text: &str, ground: Ground) -> Vec<String> {
+    fn fields(text: &str, platform: Platform) -> Vec<String> {
         let spec = parse_function(text.as_bytes()).unwrap();
-        obstacles(&spec, ground).into_iter().map(|error| error.field).collect()
+        unsupported_fields(&spec, platform).into_iter().map(|error| error.field).collect()
     }
 
     #[test]
@@ -62,13 +62,13 @@ mod tests {
             "envFrom":[{"secretRef":{"name":"s"}}],"secrets":["s"],
             "podTemplate":{"serviceAccountName":"a"}}"#;
         let all = ["local.command", "env[1].valueFrom", "envFrom", "secrets", "podTemplate"];
-        assert_eq!(fields(text, Ground::Local), all);
-        assert!(fields(text, Ground::Kubernetes).is_empty());
+        assert_eq!(fields(text, Platform::Local), all);
+        assert!(fields(text, Platform::Kubernetes).is_empty());
         let with_command = r#"{"name":"f","local":{"command":["x"]},"envFrom":[],"podTemplate":{}}"#;
-        assert!(fields(with_command, Ground::Local).is_empty());
-        assert_eq!(fields(with_command, Ground::Kubernetes), ["image"]);
+        assert!(fields(with_command, Platform::Local).is_empty());
+        assert_eq!(fields(with_command, Platform::Kubernetes), ["image"]);
         let pool = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://h","secrets":["s"]}"#;
-        assert_eq!(fields(pool, Ground::Local), ["secrets"]);
-        assert!(fields(pool, Ground::Kubernetes).is_empty());
+        assert_eq!(fields(pool, Platform::Local), ["secrets"]);
+        assert!(fields(pool, Platform::Kubernetes).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What the scheduler asks control for, and what control does by the clock.
+//! The autoscaler: scale-up as the scheduler asks for it, scale-down of idle instances, and house-keeping.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -12,18 +12,18 @@ use crate::hot::message::{LaneIndex, Notice, Order};
 use crate::mailbox::JobStart;
 
 /// How often idle instances are looked for; an instance stops at most this much late.
-const REAP_PERIOD: Duration = Duration::from_millis(100);
+const SCALE_DOWN_PERIOD: Duration = Duration::from_millis(100);
 
 impl Control {
-    /// Handles notices for ever.
+    /// Handles the scheduler's events for ever.
     ///
     /// # Errors
     /// Where the eventfd cannot be polled.
-    pub async fn take_notices(self: Rc<Self>) -> std::io::Result<()> {
+    pub async fn take_scheduler_events(self: Rc<Self>) -> std::io::Result<()> {
         let polled = self.rings.control_eventfd.polled_end()?;
         loop {
             while let Some(notice) = self.rings.notices.pop() {
-                self.notice(notice);
+                self.handle_event(notice);
             }
             self.rings.control_doorbell.fall_asleep();
             if !self.rings.notices.is_empty() {
@@ -44,7 +44,7 @@ impl Control {
         }
     }
 
-    fn notice(self: &Rc<Self>, notice: Notice) {
+    fn handle_event(self: &Rc<Self>, notice: Notice) {
         match notice {
             Notice::Start { lane } => {
                 if !self.backend(lane).is_some_and(|backend| backend.start_wanted()) {
@@ -69,12 +69,12 @@ impl Control {
         self.lanes.borrow().get(&lane).map(|lane| lane.backend.clone())
     }
 
-    /// Has a lane's idle instances stopped; false where it has no instance at all.
-    fn reap_idle(&self, index: LaneIndex, now: Nanos) -> bool {
+    /// Has a lane's idle instances stopped. Returns false where it has no instance at all.
+    fn scale_down_idle(&self, index: LaneIndex, now: Nanos) -> bool {
         let lanes = self.lanes.borrow();
         let Some(OpenLane { function, backend }) = lanes.get(&index) else { return false };
         let Some(min) = backend.min() else { return false };
-        if !backend.reap(now) {
+        if !backend.may_scale_down(now) {
             return false;
         }
         if backend.count() > min {
@@ -93,17 +93,16 @@ impl Control {
         }
     }
 
-    /// Sends what orders still wait, looks for idle instances and for what ended ones left, for
-    /// ever.
-    pub async fn keep_house(self: Rc<Self>) {
-        let mut tick = tokio::time::interval(REAP_PERIOD);
+    /// Sends waiting orders, scales down idle instances, and cleans up after ended ones, for ever.
+    pub async fn housekeeping(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(SCALE_DOWN_PERIOD);
         loop {
             tick.tick().await;
             self.context.orders.flush();
             self.context.tidy();
             let now = self.clock.now();
             self.logs.sweep(now);
-            self.context.populated.borrow_mut().retain(|index| self.reap_idle(*index, now));
+            self.context.populated.borrow_mut().retain(|index| self.scale_down_idle(*index, now));
         }
     }
 }
