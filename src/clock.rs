@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+
 /// Nanoseconds since this process started its [`Clock`]; monotonic.
 pub type Nanos = u64;
 
@@ -46,86 +49,43 @@ impl Clock {
     }
 }
 
-/// A time since the Unix epoch as RFC 3339 in UTC with milliseconds.
+/// Writes times in UTC with milliseconds.
+const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+
+/// A time since the Unix epoch as RFC 3339 in UTC with milliseconds, to the end of the year 9999.
 #[must_use]
 pub fn rfc3339(unix: Duration) -> String {
-    let (days, secs) = (unix.as_secs() / 86_400, unix.as_secs() % 86_400);
-    let (year, month, day) = civil_from_days(days);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        secs / 3600,
-        secs / 60 % 60,
-        secs % 60,
-        unix.subsec_millis()
-    )
-}
-
-/// Year, month and day of a day number since 1970-01-01, after Howard Hinnant's
-/// "chrono-compatible low-level date algorithms" (`civil_from_days`), for days ≥ 0.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
-    let z = days + 719_468;
-    let era = z / 146_097;
-    let day_of_era = z % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
-/// The day number since 1970-01-01 of a date from then on: the inverse of [`civil_from_days`].
-fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let shifted_month = (month + 9) % 12;
-    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    let seconds = i64::try_from(unix.as_secs()).unwrap_or(i64::MAX);
+    let nanos = i32::try_from(unix.subsec_nanos()).unwrap_or(0);
+    PRINTER.timestamp_to_string(&Timestamp::new(seconds, nanos).unwrap_or(Timestamp::MAX))
 }
 
 /// Reads an RFC 3339 time, e.g. `2026-11-24T07:00:00.5Z` or `2026-11-24T08:00:00+01:00`, as the time
-/// since the Unix epoch; `None` where it is not one, or before 1970.
+/// since the Unix epoch; `None` where it is not one, or before 1970. A leap second counts as the one after it.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<Duration> {
-    let number = |from: usize, to: usize, most: u64| -> Option<u64> {
-        let digits = text.get(from..to).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-        digits.parse().ok().filter(|value| *value <= most)
-    };
-    let sign = |at: usize, signs: &str| text.get(at..=at).is_some_and(|one| signs.contains(one));
-    if !(sign(4, "-") && sign(7, "-") && sign(10, "Tt") && sign(13, ":") && sign(16, ":")) {
+    if !is_rfc3339(text.as_bytes()) {
         return None;
     }
-    let (year, month, day) = (number(0, 4, 9999)?, number(5, 7, 12)?, number(8, 10, 31)?);
-    if year < 1970 || month == 0 || day == 0 {
-        return None;
-    }
-    let days = days_from_civil(year, month, day);
-    // The 31st of a month that has none is another date.
-    if civil_from_days(days) != (year, month, day) {
-        return None;
-    }
-    // A leap second counts as the one after it.
-    let of_day = number(11, 13, 23)? * 3600 + number(14, 16, 59)? * 60 + number(17, 19, 60)?;
-    let mut end = 19;
-    let mut nanos = 0;
-    if sign(19, ".") {
-        let digits = text[20..].bytes().take_while(u8::is_ascii_digit).count();
-        end = 20 + digits;
-        nanos =
-            number(20, 20 + digits.min(9), u64::MAX)? * 10_u64.pow(9 - u32::try_from(digits.min(9)).ok()?);
-    }
-    let local = days * 86_400 + of_day;
-    let unix = if text[end..].eq_ignore_ascii_case("z") {
-        local
-    } else {
-        if text.len() != end + 6 || !sign(end, "+-") || !sign(end + 3, ":") {
-            return None;
-        }
-        let offset = number(end + 1, end + 3, 23)? * 3600 + number(end + 4, end + 6, 59)? * 60;
-        if sign(end, "+") { local.checked_sub(offset)? } else { local + offset }
-    };
-    Some(Duration::from_secs(unix) + Duration::from_nanos(nanos))
+    let at: Timestamp = text.parse().ok()?;
+    // jiff takes a leap second for the one before it.
+    let leap = u64::from(&text.as_bytes()[17..19] == b"60");
+    Some(Duration::try_from(at.as_duration()).ok()? + Duration::from_secs(leap))
+}
+
+/// Whether a text has the shape of RFC 3339, which is stricter than the formats of ISO 8601 that jiff reads too.
+fn is_rfc3339(text: &[u8]) -> bool {
+    let is = |at: usize, of: &[u8]| text.get(at).is_some_and(|byte| of.contains(byte));
+    let offset = text.len().saturating_sub(6);
+    let has_offset = is(offset, b"+-") && is(offset + 3, b":");
+    text.len() >= 20
+        && is(4, b"-")
+        && is(7, b"-")
+        && is(10, b"Tt")
+        && is(13, b":")
+        && is(16, b":")
+        && is(19, b".Zz+-")
+        && (text.ends_with(b"Z") || text.ends_with(b"z") || has_offset)
 }
 
 #[cfg(test)]
@@ -146,9 +106,13 @@ mod tests {
 
     #[test]
     fn dates_follow_the_gregorian_calendar() {
-        assert_eq!(civil_from_days(0), (1970, 1, 1));
-        assert_eq!(civil_from_days(11_016), (2000, 2, 29));
-        assert_eq!(civil_from_days(20_780), (2026, 11, 23));
+        let day = |days: u64| rfc3339(Duration::from_secs(days * 86_400));
+        assert_eq!(day(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(day(11_016), "2000-02-29T00:00:00.000Z");
+        assert_eq!(day(20_780), "2026-11-23T00:00:00.000Z");
+        // A time is cut to milliseconds, and never rounded up.
+        assert_eq!(rfc3339(Duration::from_micros(1_999_999)), "1970-01-01T00:00:01.999Z");
+        assert_eq!(rfc3339(Duration::MAX), "9999-12-30T22:00:00.999Z");
     }
 
     #[test]
@@ -162,7 +126,15 @@ mod tests {
         assert_eq!(seconds("1970-01-01T00:00:01.25Z"), Some(1.25));
         assert_eq!(seconds("2000-02-29T12:00:00+02:30"), Some(951_816_600.0));
         assert_eq!(seconds("2000-02-29t12:00:00-00:30"), Some(951_827_400.0));
+        assert_eq!(seconds("2016-12-31T23:59:60Z"), Some(1_483_228_800.0));
+        assert_eq!(seconds("2026-11-24T07:00:00.123456789z"), Some(1_795_503_600.123_456_8));
         for wrong in [
+            "2026-11-24T07:00:00,5Z",
+            "2026-11-24T07:00Z",
+            "2026-11-24T070000Z",
+            "2026-11-24T07:00:00+0100",
+            "2026-11-24T07:00:00Z[UTC]",
+            "2026-11-24T07:00:00+01:00[Europe/Paris]",
             "",
             "2026-11-24",
             "2026-11-24T07:00:00",

@@ -7,7 +7,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
@@ -158,8 +160,7 @@ impl FunctionObjects {
         before: Option<&Lease>,
         holder: &str,
     ) -> Result<LeaseHolder, ObjectError> {
-        let now =
-            k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(k8s_openapi::jiff::Timestamp::now());
+        let now = MicroTime(Timestamp::now());
         let spec = LeaseSpec {
             holder_identity: Some(holder.to_owned()),
             lease_duration_seconds: Some(LEASE.as_secs() as i32),
