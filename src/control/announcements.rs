@@ -1,4 +1,4 @@
-//! What instances say of themselves: who they are, and where they listen.
+//! Announcements of instances: their name, and the address at which they listen.
 
 use super::Control;
 use crate::error::{ApiError, ErrorCode};

@@ -11,14 +11,14 @@ use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::hot::message::{LaneIndex, Notice, Order};
 use crate::mailbox::JobStart;
 
-/// How often idle instances are looked for; an instance stops at most this much late.
+/// Period at which idle instances are looked for; an instance stops at most this much late.
 const SCALE_DOWN_PERIOD: Duration = Duration::from_millis(100);
 
 impl Control {
     /// Handles the scheduler's events for ever.
     ///
     /// # Errors
-    /// Where the eventfd cannot be polled.
+    /// The eventfd cannot be polled.
     pub async fn take_scheduler_events(self: Rc<Self>) -> std::io::Result<()> {
         let polled = self.rings.control_eventfd.polled_end()?;
         loop {

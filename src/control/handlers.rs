@@ -23,9 +23,9 @@ use crate::management::{inside, metrics};
 use crate::openapi;
 use crate::registry::{FunctionSpec, SpecError, hide_values, parse_function, parse_function_named};
 
-/// How long the scheduler may take to show that it ticks.
+/// Longest time until the scheduler shows that it ticks.
 const TICK_PATIENCE: Duration = Duration::from_secs(1);
-/// How often it is looked whether it did.
+/// Period at which it is looked whether it did.
 const TICK_LOOK: Duration = Duration::from_millis(1);
 
 /// The state of the version of a function that serves.
@@ -245,7 +245,7 @@ impl Control {
         self.read(name, listener)
     }
 
-    /// Whoever may register `local.command` may run programs here.
+    /// Refuses `local.command` where it is not allowed: it lets a client run programs here.
     fn check_exec(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
         // In a cluster nothing runs it.
         if spec.local.is_none() || self.settings.flags.allow_local_exec || self.resources.is_some() {

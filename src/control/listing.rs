@@ -1,4 +1,4 @@
-//! `GET /v1/executions`: what each gateway finds, merged into one page, newest first.
+//! `GET /v1/executions`: the finds of all gateways, merged into one page, newest first.
 //!
 //! A page ends where a gateway has stopped looking: what that gateway has not looked at yet may be
 //! newer than what the others found beyond. So every page is in order, and so are all pages
@@ -19,12 +19,12 @@ use crate::mailbox::{Letter, question};
 use crate::query::parameters;
 use crate::registry::FunctionName;
 
-/// How many executions a page has where its asker does not say.
+/// Executions of a page where the client does not say.
 const LIMIT_DEFAULT: usize = 50;
-/// How many a page can have.
+/// Largest number of executions of a page.
 const LIMIT_MAX: usize = 500;
 
-/// What an execution can be.
+/// The stages of an execution.
 const STAGES: [Stage; 6] = [
     Stage::Queued,
     Stage::Running,
@@ -43,7 +43,7 @@ struct ListQuery<'a> {
     cursor: Option<&'a str>,
 }
 
-/// Where a listing goes on, for each gateway; `None` where that one has no more.
+/// The position at which a listing goes on, for each gateway; `None` where that one has no more.
 type Cursor = Vec<Option<HistoryPosition>>;
 
 impl Control {

@@ -60,7 +60,7 @@ pub struct Registered {
 pub struct OpenLane {
     /// Its function's version.
     pub function: Arc<Function>,
-    /// What gives its instances.
+    /// The backend of its instances.
     pub backend: Backend,
 }
 
@@ -73,9 +73,9 @@ pub struct Control {
     pub clock: Clock,
     /// The settings of the process.
     pub settings: Arc<Settings>,
-    /// What backends need.
+    /// The context of backends.
     pub context: Rc<Context>,
-    /// What functions wrote.
+    /// The lines that functions write.
     pub logs: Rc<LogStore>,
     /// Letters to each gateway.
     pub gateways: Vec<Post<Letter>>,

@@ -31,19 +31,19 @@ use crate::mailbox::{Letter, question};
 use crate::metrics::MetricsByGateway;
 use crate::registry::{ExecutionMode, FieldError, FunctionSpec};
 
-/// How often it is looked whether the first instance of a new version is ready.
+/// Period at which it is looked whether the first instance of a new version is ready.
 const ROLLOUT_LOOK: Duration = Duration::from_millis(5);
 
 impl Control {
     /// Registers a function or a new version of one. Answers whether it is new.
     ///
     /// # Errors
-    /// What this control plane cannot run, or has no room for.
+    /// This control plane cannot run it, or has no room for it.
     pub async fn put(self: &Rc<Self>, spec: FunctionSpec) -> Result<bool, ApiError> {
         self.put_if(spec, |_| Ok(())).await
     }
 
-    /// The same where `condition` allows it, which is asked with the function as it is when
+    /// Registers it where `condition` allows it, which is asked with the function as it is when
     /// every change before this one is complete.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Control {
     /// Deletes a function. What waits ends as `FUNCTION_REMOVED`, what runs finishes.
     ///
     /// # Errors
-    /// Where there is none of the name.
+    /// There is none of the name.
     pub async fn delete(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
         let _change = self.change_lock.lock().await;
         let registered = self.functions.borrow_mut().remove(name).ok_or_else(|| self.unknown(name))?;
@@ -270,7 +270,7 @@ impl Control {
         self.check_queue_slots(spec).map(drop)
     }
 
-    /// How many places all queues have with those of a version that is to come. Each is allocated with its
+    /// Number of places of all queues with those of a version that is to come. Each is allocated with its
     /// version, whether anything ever waits in it or not.
     fn check_queue_slots(&self, spec: &FunctionSpec) -> Result<u64, ApiError> {
         let (taken, most) = (self.queue_slots.get(), self.settings.flags.max_queue_slots);
@@ -341,7 +341,7 @@ fn places(spec: &FunctionSpec) -> u16 {
     u16::try_from(places).unwrap_or(u16::MAX)
 }
 
-/// What the scheduler enforces of a function.
+/// The limits of a function that the scheduler enforces.
 #[must_use]
 pub fn limits(spec: &FunctionSpec) -> LaneLimits {
     let ns = |ms: u32| u64::from(ms) * NANOS_PER_MS;

@@ -1,4 +1,4 @@
-//! How many calls were made to the API server, and how long they took: a layer around the client.
+//! Metrics of the calls to the API server, by number and duration: a layer around the client.
 
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -117,7 +117,7 @@ pub fn rule(method: &Method, path: &str, query: Option<&str>) -> (&'static str, 
     (verb, sub.map_or_else(|| resource.to_owned(), |sub| format!("{resource}/{sub}")))
 }
 
-/// How long one call may take; the API server queues by itself for up to a minute, and nobody here is
+/// Longest time of a call; the API server queues by itself for up to a minute, and nobody here is
 /// helped by an answer that late.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 

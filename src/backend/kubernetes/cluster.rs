@@ -23,38 +23,38 @@ use super::pods::Pods;
 use crate::backend::output::Lines;
 use crate::config::ServeArgs;
 
-/// How often the two idle connections to the API server are used, so that neither is closed: the client
+/// Period at which the two idle connections to the API server are used, so that neither is closed: the client
 /// drops one that was idle for 90 s.
 const WARM_PERIOD: Duration = Duration::from_secs(45);
-/// How long a connection to the API server may take to be made.
+/// Longest time in which a connection to the API server is made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Deployments that are looked at or made at once. A start with a thousand functions looks at each, and every
 /// call at once is a connection with buffers of its own. To scale one that is known waits for nobody.
 const APPLIED_MAX: usize = 16;
-/// Where a pod finds what its service account may be known by.
+/// Folder of a pod with the credentials of its service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A Kubernetes cluster, seen from its control plane's namespace.
 pub struct Cluster {
     /// Calls the API server.
     pub client: Client,
-    /// Where functions, their Deployments, Jobs and pods live.
+    /// Namespace of functions, their Deployments, Jobs and pods.
     pub namespace: String,
     /// This process, as a label's value.
     pub incarnation: String,
-    /// Where pods that live no longer than this process reach its runtime listener.
+    /// URL of the runtime listener for pods that live no longer than this process.
     pub runtime_url: String,
-    /// Where pods that outlive it do.
+    /// URL of the runtime listener for pods that outlive this process.
     pub lasting_runtime_url: String,
-    /// How long a finished Job is kept, in seconds.
+    /// Time for which a finished Job is kept, in seconds.
     pub job_ttl_s: u32,
     /// Permits to look at a Deployment, make it or change its template.
     pub applying: Semaphore,
     /// The watch of pods, and the workloads that it tells.
     pub pods: Rc<Pods>,
-    /// What they write.
+    /// The logs of pods.
     pub logs: Rc<PodLogs>,
-    /// What was asked of the API server.
+    /// Metrics of the calls to the API server.
     pub calls: Calls,
     /// The Function objects, by name: the Deployment of one goes with it.
     owners: RefCell<HashMap<String, OwnerReference>>,
@@ -161,7 +161,7 @@ impl Cluster {
         }
     }
 
-    /// What the Deployment of a function is to name as its owner.
+    /// The owner that the Deployment of a function is to name.
     #[must_use]
     pub fn owner(&self, function: &str) -> Option<OwnerReference> {
         self.owners.borrow().get(function).cloned()
@@ -203,7 +203,7 @@ async fn configuration(flags: &ServeArgs) -> anyhow::Result<Config> {
         .context("no cluster is known: give --kubeconfig, or set KUBECONFIG, or use --backend local")
 }
 
-/// How pods reach the runtime listener.
+/// URLs at which pods reach the runtime listener.
 struct RuntimeUrls {
     ours: String,
     lasting: String,

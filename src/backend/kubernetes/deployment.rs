@@ -26,16 +26,16 @@ const TOKEN: &str = "PICOFAAS_TOKEN";
 /// A variable that is not part of the hash: a pod that serves goes by the deadline of each request.
 const TIMEOUT: &str = "TIMEOUT_MS";
 
-/// How long a pod that is being deleted goes on serving before it is told to stop, in seconds: until then
+/// Time for which a pod that is being deleted goes on serving before it is told to stop, in seconds: until then
 /// its deletion is known here, and it is granted nothing more.
 const PRE_STOP_S: i64 = 2;
-/// What a pod may take beyond that and its longest attempt, in seconds.
+/// Time that a pod has beyond that and its longest attempt, in seconds.
 const GRACE_MARGIN_S: i64 = 5;
-/// What a pod may take to end, in seconds: the first of these that is long enough, so that a small change
+/// Grace periods of a pod, in seconds: the first of these that is long enough, so that a small change
 /// of a time-out is no other template. The last one bounds it: an attempt may take a day, the drain of a
 /// node not.
 const GRACES_S: [i64; 4] = [60, 120, 300, 600];
-/// What a pod that does not answer any more may take to end before its container is started again, in
+/// Grace period of a pod that does not answer any more, before its container is started again, in
 /// seconds. Those that wait for it are tried elsewhere then.
 const STUCK_GRACE_S: i64 = 5;
 /// A rolling update that gets no further is said to have failed after this, in seconds. It is tried on.
@@ -48,7 +48,7 @@ const HISTORY: i32 = 1;
 pub struct DesiredTemplate {
     /// Hash of the template, as in the label of its pods.
     pub hash: String,
-    /// As JSON: some kilobytes less than as structs, for each of a thousand functions, and read once a roll-out.
+    /// JSON: some kilobytes less than as structs, for each of a thousand functions, and read once a roll-out.
     json: Box<[u8]>,
 }
 
@@ -201,7 +201,7 @@ fn grace_s(attempt_ms: u32) -> i64 {
 }
 
 fn probe(period_s: i32, failures: i32) -> Probe {
-    /// As a busy pod on a busy node may need it.
+    /// Long enough for a busy pod on a busy node.
     const TIMEOUT_S: i32 = 2;
     Probe {
         http_get: Some(HTTPGetAction {
@@ -216,7 +216,7 @@ fn probe(period_s: i32, failures: i32) -> Probe {
     }
 }
 
-/// What fails this does not answer, and does not hear either that it is to end.
+/// Shortens the grace period: a pod that fails this probe does not hear either that it is to end.
 fn may_be_stuck(probe: Probe) -> Probe {
     Probe { termination_grace_period_seconds: Some(STUCK_GRACE_S), ..probe }
 }

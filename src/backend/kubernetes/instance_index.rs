@@ -29,7 +29,7 @@ struct InstanceSlot {
 /// The effects of the loss of a pod.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LostPod {
-    /// How it ended, by the slot in which gateways were connected to it.
+    /// Its end, by the slot in which gateways were connected to it.
     pub endings: Vec<(usize, Ending)>,
     /// The slot that it had, and the generation of that.
     pub vacated: Option<(usize, u32)>,

@@ -7,9 +7,9 @@ use super::template::{self, EXECUTION, INCARNATION, variable};
 use crate::id::{ExecutionId, Token};
 use crate::registry::FunctionSpec;
 
-/// How long a pod may take to end when its Job is deleted, in seconds. Nobody waits for what it does.
+/// Grace period of a pod whose Job is deleted, in seconds. Nobody waits for its work.
 const GRACE_S: i64 = 1;
-/// What the cluster may take beyond the attempt's own time before it ends the pod by itself, in seconds.
+/// Time beyond the attempt's own after which the cluster ends the pod by itself, in seconds.
 /// We end it in time; this is for when we are not there to do it.
 const MARGIN_S: i64 = 30;
 
@@ -22,13 +22,13 @@ pub struct JobAttempt<'a> {
     pub attempt: u8,
     /// The trace that it belongs to.
     pub trace_id: &'a str,
-    /// What its pod proves itself with.
+    /// The token with which its pod proves itself.
     pub token: Token,
-    /// Where its pod reaches the runtime listener.
+    /// URL at which its pod reaches the runtime listener.
     pub runtime_url: &'a str,
     /// The process of the control plane that makes it.
     pub incarnation: &'a str,
-    /// How long a finished one is kept, in seconds.
+    /// Time for which a finished Job is kept, in seconds.
     pub ttl_s: u32,
 }
 

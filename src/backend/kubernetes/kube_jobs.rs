@@ -26,19 +26,19 @@ use crate::mailbox::{Awaited, JobEnd, JobStart, Kill};
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// What is left of an attempt's time when it is given up because the API server is away, so that the
+/// Rest of an attempt's time at which it is given up because the API server is away, so that the
 /// reason is told and not only that the time is over.
 const LAST_WORD: Duration = Duration::from_millis(100);
-/// How long the last lines of an attempt that failed may take to be read, to be told with its reason.
+/// Longest time in which the last lines of a failed attempt are read, to be told with its reason.
 const TAIL_PATIENCE: Duration = Duration::from_millis(500);
-/// How long the pod of a deleted Job may take to be gone before its permit is given back all the same.
+/// Longest time until the pod of a deleted Job is gone, before its permit is given back all the same.
 const GONE_PATIENCE: Duration = Duration::from_secs(5);
-/// How much longer the end of a pod that has posted its result may take to be told before its Job is
+/// Longest time until the end of a pod that has posted its result is told, before its Job is
 /// deleted: a node on which hundreds end at once tells of each when it comes to it.
 const LATE_END: Duration = Duration::from_secs(120);
-/// How often it is looked whether a Job whose pod is not heard of is still there.
+/// Period at which it is looked whether a Job whose pod is not heard of is still there.
 const LOOK: Duration = Duration::from_secs(15);
-/// How long it is tried to delete a Job; after that its own deadline ends it.
+/// Time for which it is tried to delete a Job; after that its own deadline ends it.
 const DELETE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The Jobs of one lane.
@@ -51,7 +51,7 @@ pub struct KubeJobs {
 }
 
 impl KubeJobs {
-    /// Of this function's lane, with no Job yet.
+    /// Makes the Jobs of a function's lane, with none yet.
     #[must_use]
     pub fn new(context: Rc<Context>, cluster: Rc<Cluster>, function: Arc<Function>) -> Rc<Self> {
         Rc::new(Self { context, cluster, function, running: Cell::new(0) })
@@ -235,7 +235,7 @@ impl KubeJobs {
     }
 }
 
-/// What is said of an attempt that was settled before: nobody reads it.
+/// The end of an attempt that was settled before: nobody reads it.
 fn unwanted() -> JobEnd {
     JobEnd {
         code: ErrorCode::Cancelled,

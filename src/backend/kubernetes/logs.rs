@@ -1,4 +1,4 @@
-//! What functions in pods write, read through the API server.
+//! Logs of functions in pods, read through the API server.
 //!
 //! The pods of a `WARM` function are followed. The pod of a `JOB` is read once, when its attempt has ended:
 //! most live shorter than it takes to begin to follow them. Who reads lines while it runs makes it be read
@@ -35,22 +35,22 @@ const UNREAD_MAX: usize = 4096;
 const REFRESHED_MAX: usize = 16;
 /// Ended attempts of which it is remembered whose they were.
 const ENDED_MAX: usize = 4096;
-/// How long a reader of lines waits for pods to be read anew.
+/// Longest time that a reader of lines waits for pods to be read anew.
 const REFRESH_PATIENCE: Duration = Duration::from_millis(500);
-/// How long it is asked again for the log of a pod that has none yet: its kubelet notices up to a second
+/// Time for which it is asked again for the log of a pod that has none yet: its kubelet notices up to a second
 /// late that its container has started, and by then it may have ended.
 const KUBELET_PATIENCE: Duration = Duration::from_millis(1500);
-/// How long one log may take to be read to its end.
+/// Longest time in which a log is read to its end.
 const READ_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a pod is followed before it is asked for anew: a connection that died silently is noticed.
+/// Time for which a pod is followed before it is asked for anew: a connection that died silently is noticed.
 const FOLLOW_PERIOD: Duration = Duration::from_secs(120);
-/// How long a pod is followed while another waits for its turn.
+/// Time for which a pod is followed while another waits.
 const FOLLOW_TURN: Duration = Duration::from_secs(5);
 /// The first pause before a pod is asked for again.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How long it is tried to read the log of an attempt that has ended, while the API server is away.
+/// Time for which it is tried to read the log of an attempt that has ended, while the API server is away.
 const LATE_PATIENCE: Duration = Duration::from_secs(300);
 
 /// The logs of pods.
@@ -63,7 +63,7 @@ pub struct PodLogs {
     follows_waiting: Cell<usize>,
     /// Permits to read a log to its end.
     reads: Semaphore,
-    /// Of pods of `WARM` functions, by the pod's name.
+    /// Logs of the pods of `WARM` functions, by the pod's name.
     warm: RefCell<HashMap<String, Rc<PodLog>>>,
     /// Running attempts, by the name of their Job.
     attempts: RefCell<HashMap<String, RunningJob>>,
@@ -79,7 +79,7 @@ pub struct PodLogs {
 struct RunningJob {
     function: Rc<str>,
     execution: ExecutionId,
-    /// When its pod is there.
+    /// The log of its pod, once that is there.
     log: Option<Rc<PodLog>>,
 }
 
@@ -132,7 +132,7 @@ enum LogRead {
 }
 
 impl PodLogs {
-    /// Of the pods that `pods` reaches, by connections that nobody else needs. Their lines go to `lines`.
+    /// Makes the logs of the pods that `pods` reaches, by connections that nobody else needs. Lines go to `lines`.
     #[must_use]
     pub fn new(pods: Api<Pod>, lines: Lines) -> Rc<Self> {
         Rc::new(Self {
@@ -279,7 +279,7 @@ impl PodLogs {
     /// The pods of an execution that are still there, the oldest first, with the names of their functions.
     ///
     /// # Errors
-    /// Where the API server does not say.
+    /// The API server does not answer.
     pub async fn pods_of(&self, execution: ExecutionId) -> Result<Vec<(String, Rc<str>)>, CallFailure> {
         let of = ListParams::default().labels(&format!("{EXECUTION}={execution}"));
         let mut pods = call(self.pods.list(&of)).await?.items;

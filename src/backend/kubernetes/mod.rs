@@ -7,7 +7,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `cluster` | the way to the API server, and what is known of where we run |
-//! | `calls` | how many calls were made to the API server, and how long they took |
+//! | `calls` | metrics of the calls to the API server |
 //! | `template` | a function's specification as a template of pods |
 //! | `kube_jobs` | the Jobs of one lane, one for each attempt |
 //! | `job` | the object of one Job |
@@ -20,9 +20,9 @@
 //! | `reconcile` | the reconcile loop of a function's Deployment |
 //! | `deployment` | the object of one Deployment, and the template of its pods |
 //! | `watch` | settings of the watches of the API server, their back-off and their log |
-//! | `pods` | one watch of all our pods, and who is told of each |
+//! | `pods` | one watch of all our pods, which tells Jobs and workloads |
 //! | `failed_create` | one watch of `FailedCreate` events: a pod could not be created |
-//! | `logs` | what functions in pods write: who is read, when, and how many at once |
+//! | `logs` | logs of functions in pods: which are read, when, and how many at once |
 //! | `pod_log` | the log of one pod, and how far it was read |
 //! | `failure` | classes of failures, of pods and of calls to the API server |
 

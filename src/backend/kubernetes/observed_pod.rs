@@ -19,7 +19,7 @@ pub struct PodProblem {
     pub text: String,
     /// Waiting does not help, as far as the cluster can tell.
     pub permanent: bool,
-    /// How the container ended, where that is the problem.
+    /// The end of the container, where that is the problem.
     pub exit: Option<Exit>,
 }
 
@@ -48,7 +48,7 @@ pub struct ObservedPod {
     pub restarts: i32,
     /// The problem that keeps it from serving.
     pub problem: Option<PodProblem>,
-    /// How its container ended the last time.
+    /// The last end of its container.
     pub last: Option<PodProblem>,
 }
 
@@ -86,7 +86,7 @@ impl ObservedPod {
     }
 }
 
-/// How a container ended, where this is the state of one that did. It is started again.
+/// The problem of a container that has ended, by its state. It is started again.
 fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<PodProblem> {
     let terminated = state?.terminated.as_ref()?;
     let (code, text) = failure::of_exit(terminated, pod);

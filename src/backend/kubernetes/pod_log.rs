@@ -26,12 +26,12 @@ use crate::id::ExecutionId;
 /// kept, and a bound for one that wrote for days.
 const FIRST_LINES_MAX: i64 = 10_000;
 
-/// What was passed on of a pod's log last.
+/// The position in a pod's log up to which lines were passed on.
 #[derive(Debug, Default)]
 struct Position {
     /// The newest time of a line. Two streams of one container may write past each other.
     newest: Cell<Option<Duration>>,
-    /// Which line it was: its time and a digest of its beginning.
+    /// The last line: its time and a digest of its beginning.
     last: Cell<Option<(Duration, u64)>>,
 }
 
@@ -53,7 +53,7 @@ pub struct PodLog {
 }
 
 impl PodLog {
-    /// Of which nothing was read yet.
+    /// Makes the log of a pod of which nothing was read yet.
     #[must_use]
     pub fn new(pod: &str, function: Rc<str>, execution: Option<ExecutionId>) -> Rc<Self> {
         let pod: Rc<str> = pod.into();
@@ -73,7 +73,7 @@ impl PodLog {
         })
     }
 
-    /// What is asked of the API server to go on reading.
+    /// The parameters with which reading goes on.
     #[must_use]
     pub fn params(&self, follow: bool) -> LogParams {
         let newest = self.position.newest.get();
@@ -89,7 +89,7 @@ impl PodLog {
         }
     }
 
-    /// How far it was read; another value than before where there were new lines.
+    /// The position up to which it was read; another value than before where there were new lines.
     #[must_use]
     pub fn mark(&self) -> Option<(Duration, u64)> {
         self.position.last.get()
@@ -98,7 +98,7 @@ impl PodLog {
     /// Reads an answer to its end and passes on what was not passed on before.
     ///
     /// # Errors
-    /// Where it broke before its end.
+    /// The answer broke off before its end.
     pub async fn take(&self, answer: impl futures_util::io::AsyncRead, lines: Lines) -> io::Result<()> {
         let mut stamped = Stamped {
             assembler: LineAssembler::new(self.writer.clone(), self.tail.clone(), lines),
@@ -114,7 +114,7 @@ impl PodLog {
 struct Stamped<'a> {
     assembler: LineAssembler,
     position: &'a Position,
-    /// What comes from now on was not passed on before.
+    /// Lines from now on were not passed on before.
     is_caught_up: bool,
     /// The part before was broken off: when its line was written, and whether it was passed on.
     in_line: Option<(Option<Duration>, bool)>,

@@ -41,7 +41,7 @@ pub struct PodSet {
     pending_starts: Cell<u32>,
     /// Pods with an older template serve until one of its own does.
     takes_older: Cell<bool>,
-    /// When the scheduler last asked for one more, or the lane was opened.
+    /// Time at which the scheduler last asked for one more, or the lane was opened.
     last_request: Cell<Nanos>,
     closed: Cell<bool>,
 }

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::registry::{self, EnvSource, EnvValue, FunctionSpec, ResourceList, ValueFrom};
 
-/// Who made an object. Every object of ours carries it, and it is what watches select by.
+/// The label with the maker of an object. Every object of ours carries it, and watches select by it.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`].
 pub const PICOFAAS: &str = "picofaas";
@@ -23,13 +23,13 @@ pub const FUNCTION: &str = "picofaas.dev/function";
 pub const EXECUTION: &str = "picofaas.dev/execution-id";
 /// The process of the control plane that made a Job.
 pub const INCARNATION: &str = "picofaas.dev/boot";
-/// What the names of a function's objects begin with.
+/// Prefix of the names of a function's objects.
 pub const NAME_PREFIX: &str = "fn-";
 /// The only container of a pod.
 pub const CONTAINER: &str = "function";
-/// Where a runtime listens in its pod.
+/// Port at which a runtime listens in its pod.
 pub const PORT: u16 = 8080;
-/// Where the secrets of a function are mounted, each as a folder of its name.
+/// Folder in which the secrets of a function are mounted, each as a folder of its name.
 pub const SECRETS_FOLDER: &str = "/var/run/secrets/picofaas";
 
 /// The labels that every object of a function carries.

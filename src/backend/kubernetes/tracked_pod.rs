@@ -31,7 +31,7 @@ pub enum PodChange {
     /// It serves from now on.
     Up,
     /// It served and does so still, but its container is another one: what was connected is not.
-    /// How the one before ended is told where it is known.
+    /// The end of the one before is told where it is known.
     Restarted(Option<Exit>),
     /// It served and does not any more; with how its container ended, where it did. One that is not terminating
     /// is to be probed.

@@ -8,7 +8,7 @@ use kube::runtime::watcher;
 use super::calls::permission;
 use crate::backoff::ExponentialBackoff;
 
-/// How long one watch lasts, in seconds; a connection that died silently is noticed at most 5 s later.
+/// Length of one watch, in seconds; a connection that died silently is noticed at most 5 s later.
 const WATCH_S: u32 = 60;
 /// The first pause before a watch that failed is begun again.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ pub fn watch_config() -> watcher::Config {
 #[derive(Debug)]
 pub struct WatchState {
     what: &'static str,
-    /// Why it is interrupted, where it is.
+    /// The reason of the interruption, where there is one.
     error: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl WatchState {
         }
     }
 
-    /// Why the watch is interrupted, where it is.
+    /// The reason of the interruption, where there is one.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()

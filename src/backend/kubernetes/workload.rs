@@ -26,7 +26,7 @@ use crate::id::Token;
 /// Pods that have announced themselves and that the watch has not shown yet, of one function. A watch that
 /// is not down shows each within a second; this bounds what somebody with a token can make us remember.
 const UNSEEN_MAX: usize = 1024;
-/// How long the watch may take to show a pod that has announced itself. It may be down for a while.
+/// Longest time until the watch shows a pod that has announced itself. The watch may be down for a while.
 const UNSEEN_PATIENCE: Duration = Duration::from_secs(60);
 /// Pod templates whose tokens are known: the desired one and those that still have pods.
 const TOKENS_MAX: usize = 16;
@@ -63,7 +63,7 @@ pub struct Workload {
     pub(super) adopted: Cell<bool>,
     /// Tokens of pods, by the hash of their template.
     pub(super) tokens: RefCell<Vec<(String, Token)>>,
-    /// Why there are no pods, or fewer than wanted, or why that is not known.
+    /// The problem for which there are fewer pods than desired, or for which that is not known.
     problem: RefCell<Option<PodProblem>>,
 }
 

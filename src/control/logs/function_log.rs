@@ -15,12 +15,12 @@ use super::rate_limiter::RateLimiter;
 /// A line that is kept.
 #[derive(Debug)]
 pub struct LogLine {
-    /// When it was written, as far as that is known, else when it was read: nanoseconds since the Unix
+    /// Time at which it was written, as far as that is known, else read: nanoseconds since the Unix
     /// epoch.
     pub unix_ns: u64,
-    /// Where it was written to.
+    /// Stream that it was written to.
     pub stream: OutputStream,
-    /// Which instance wrote it.
+    /// Instance that wrote it.
     pub instance: Rc<str>,
     /// The execution it belongs to, where that is known.
     pub execution: Option<ExecutionId>,
@@ -35,7 +35,7 @@ pub fn in_ns(unix: Duration) -> u64 {
 }
 
 impl LogLine {
-    /// What it counts against the limits, in bytes: an empty line takes memory, too, and a queue that
+    /// Bytes that it counts against the limits: an empty line takes memory, too, and a queue that
     /// grows has twice the places it needs.
     fn cost(&self) -> usize {
         self.text.len() + 2 * size_of::<Self>()
@@ -52,21 +52,21 @@ pub struct FunctionLog {
     /// twice, so a reader knows what it has missed.
     first: Cell<u64>,
     bytes: Cell<usize>,
-    /// How often a function of this name was created; `None` while there is none.
+    /// Number of times that a function of this name was created; `None` while there is none.
     life: Cell<Option<u32>>,
     lives: Cell<u32>,
     /// The number of the first line since the function was created last.
     begins: Cell<u64>,
-    /// When something last happened to it.
+    /// Time of its last change.
     pub touched: Cell<Nanos>,
-    /// What may go to this process's own log.
+    /// Limit of the lines that go to this process's own log.
     pub limiter: RateLimiter,
     /// Readers that wait for the next line, by their places.
     wakers: RefCell<Vec<(usize, Waker)>>,
 }
 
 impl FunctionLog {
-    /// Of a name that is not a function's yet.
+    /// Makes the log of a name that is not a function's yet.
     #[must_use]
     pub fn new(name: Rc<str>) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl FunctionLog {
         self.wake();
     }
 
-    /// Which of the functions of this name there is; `None` where there is none.
+    /// Number of the function of this name that there is now; `None` where there is none.
     #[must_use]
     pub fn life(&self) -> Option<u32> {
         self.life.get()
@@ -124,7 +124,7 @@ impl FunctionLog {
         self.first.get() + self.lines.borrow().len() as u64
     }
 
-    /// What its lines count against the limits, in bytes.
+    /// Bytes that its lines count against the limits.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.get()
@@ -202,7 +202,7 @@ impl FunctionLog {
         self.wakers.borrow_mut().retain(|(known, _)| *known != place);
     }
 
-    /// How many readers wait.
+    /// Number of readers that wait.
     #[cfg(test)]
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -1,4 +1,4 @@
-//! What a reader of lines asks for: `?tail=&since=&follow=`, and in which form.
+//! The query of a reader of lines: `?tail=&since=&follow=`, and the form of the answer.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub enum Form {
     Json,
 }
 
-/// What is asked for.
+/// The lines that a reader asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogQuery {
     /// Only so many of the last lines; `None` for all that are kept.

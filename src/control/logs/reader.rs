@@ -28,14 +28,14 @@ use crate::mailbox::{Awaited, Post, pieces};
 const PIECE_BYTES: usize = 32 * 1024;
 /// Lines that are looked at before others have their turn.
 const LOOKED_AT_MAX: usize = 4000;
-/// How long lines of an execution that has ended are waited for: they come another way than its end.
+/// Time for which lines of an execution that has ended are waited for: they come another way than its end.
 const LATE_LINES: Duration = Duration::from_millis(250);
-/// How long a client may take nothing at all before its answer is broken off.
+/// Time after which the answer of a client that takes nothing at all is broken off.
 const STALLED: Duration = Duration::from_secs(60);
 
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
-/// Whose lines are read.
+/// The function or execution whose lines are read.
 #[derive(Clone, Copy, Debug)]
 pub enum Whose {
     /// A function's, as long as it is the same one.
@@ -65,7 +65,7 @@ struct JsonLine<'a> {
     line: &'a str,
 }
 
-/// What a reader of JSON is told of lines that it missed.
+/// A line of JSON that tells of missed lines.
 #[derive(Serialize)]
 struct JsonGap<'a> {
     time: String,
@@ -73,7 +73,7 @@ struct JsonGap<'a> {
     skipped: u64,
 }
 
-/// Where a reader stands.
+/// A reader and its position.
 #[derive(Debug)]
 pub struct Reader {
     store: Rc<LogStore>,
@@ -88,7 +88,7 @@ pub struct Reader {
     next: u64,
     /// The number of the first line that is not to be read, where it does not follow.
     end: u64,
-    /// What makes lines come while it follows.
+    /// The guard that makes lines come while it follows.
     interest: Option<FollowGuard>,
 }
 
@@ -118,7 +118,7 @@ impl Reader {
         }
     }
 
-    /// The same, which makes lines come for as long as it follows.
+    /// Makes lines come for as long as it follows.
     #[must_use]
     pub fn interested(mut self, interest: Option<FollowGuard>) -> Self {
         self.interest = interest;

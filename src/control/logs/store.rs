@@ -1,4 +1,4 @@
-//! What every function wrote, within bounds.
+//! The lines of all functions, within limits.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -13,16 +13,16 @@ use crate::config::Settings;
 use super::function_log::FunctionLog;
 use super::rate_limiter::{PER_FUNCTION, RateLimiter, TOTAL};
 
-/// Which part of all bytes is made free when they are used up, so that the search for the fullest
+/// Part of all bytes that is made free when they are used up, so that the search for the fullest
 /// functions is seldom.
 const FREED_PART: usize = 64;
-/// How often logs whose time is over are dropped, and it is told what was withheld (ns).
+/// Period at which old logs are dropped, and at which withheld lines are told (ns).
 const SWEEP_PERIOD: Nanos = 1_000_000_000;
 
 /// Limits of the lines that are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct LogLimits {
-    /// Of one function, in bytes.
+    /// Limit of one function, in bytes.
     pub function_bytes: usize,
     /// Over all, in bytes.
     pub bytes: usize,
@@ -195,7 +195,7 @@ impl LogStore {
         });
     }
 
-    /// Nobody follows any more from now on.
+    /// Ends following, now and from now on.
     pub fn finish(&self) {
         self.finishing.set(true);
         for log in self.logs.borrow().values() {

@@ -18,7 +18,7 @@ use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
 use crate::registry::{ExecutionMode, FunctionSpec, SpecError};
 
-/// How often what could not be served for want of room is tried again.
+/// Period at which functions are tried again that found no room.
 const RETRY_PERIOD: Duration = Duration::from_secs(5);
 
 impl Control {
@@ -106,7 +106,7 @@ impl Control {
     /// Makes what is served fit an object. The caller holds the lock.
     ///
     /// # Errors
-    /// Why its specification cannot be served. That is kept for its status, and what was served before
+    /// The reason that its specification cannot be served. It is kept for its status, and the version before
     /// goes on.
     pub(super) async fn apply_object(
         self: &Rc<Self>,
@@ -202,7 +202,7 @@ impl Control {
         let _ = self.delete(name).await;
     }
 
-    /// What a list does not have any more, and has not come since it was made, is gone.
+    /// Forgets objects that a list does not have and that have not come since it was made.
     async fn forget_unlisted(self: &Rc<Self>, resources: &FunctionObjects, listed: &HashSet<String>) {
         let _change = resources.change_lock.lock().await;
         let list = resources.lists.get();

@@ -13,7 +13,7 @@ use crate::backend::kubernetes::template::{FUNCTION, INCARNATION, MANAGED_BY, PI
 use crate::backend::kubernetes::watch::PAGE;
 use crate::control::Control;
 
-/// How long after a call that failed it is made again.
+/// Pause after a call that failed.
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl FunctionObjects {

@@ -19,11 +19,11 @@ use crate::clock::{Clock, Nanos};
 
 /// The name of the Lease.
 const NAME: &str = "picofaas";
-/// How long it holds without being renewed.
+/// Time for which it holds without being renewed.
 const LEASE: Duration = Duration::from_secs(15);
-/// How often it is renewed.
+/// Period of its renewal.
 const RENEWAL: Duration = Duration::from_secs(5);
-/// How often it is looked whether it is free.
+/// Period at which it is looked whether it is free.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The holder of the Lease.
@@ -33,7 +33,7 @@ enum LeaseHolder {
     Other(String),
 }
 
-/// Who we are: a pod that starts again has its Lease at once.
+/// Our name as a holder: a pod that starts again has its Lease at once.
 fn identity() -> String {
     std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();

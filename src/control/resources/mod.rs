@@ -39,11 +39,11 @@ use status::FunctionStatus;
 /// A Function object that was seen.
 #[derive(Debug)]
 pub struct KnownObject {
-    /// What tells it from another one of its name.
+    /// Identity, by which it is told from another one of its name.
     uid: String,
     /// The generation that was looked at last.
     generation: i64,
-    /// Why the last one cannot be served; what was served before goes on.
+    /// The reason that the last one cannot be served; the version before it goes on.
     invalid: Option<InvalidSpec>,
     /// The status that the object has.
     status: FunctionStatus,
@@ -76,7 +76,7 @@ pub struct FunctionObjects {
     lists: Cell<u64>,
     /// This process has the Lease.
     holds: Cell<bool>,
-    /// Why the functions are not read, as far as it is known.
+    /// The reason that the functions are not read, as far as it is known.
     waits_for: RefCell<Option<String>>,
     change_lock: super::ChangeLock,
 }
@@ -101,13 +101,13 @@ impl FunctionObjects {
 }
 
 impl FunctionObjects {
-    /// Why the functions are not read yet, where that is known.
+    /// The reason that the functions are not read yet, where that is known.
     #[must_use]
     pub fn waits_for(&self) -> Option<String> {
         self.waits_for.borrow().clone()
     }
 
-    /// Why the last specification of a function is not served.
+    /// The reason that the last specification of a function is not served.
     #[must_use]
     pub fn invalid(&self, name: &str) -> Option<InvalidSpec> {
         self.known.borrow().get(name)?.invalid.clone()

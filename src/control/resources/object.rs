@@ -25,10 +25,10 @@ pub struct FunctionObject {
     kind: String,
     /// Name, generation, annotations, …
     pub metadata: ObjectMeta,
-    /// What the function is.
+    /// The specification.
     #[serde(default)]
     pub spec: Value,
-    /// How it stood when it was last written.
+    /// The status as it was last written.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub status: Value,
 }
@@ -84,7 +84,7 @@ impl FunctionObject {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// What tells it from another one of its name.
+    /// Identity, by which it is told from another one of its name.
     #[must_use]
     pub fn uid(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()

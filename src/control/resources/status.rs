@@ -17,9 +17,9 @@ pub struct StatusInputs {
     pub generation: i64,
     /// The version that serves; `None` where no version ever was valid.
     pub state: Option<ServingState>,
-    /// Why an instance did not start.
+    /// The problem for which an instance did not start.
     pub problem: Option<Arc<InstanceProblem>>,
-    /// Why the last specification is not served.
+    /// The reason that the last specification is not served.
     pub invalid: Option<InvalidSpec>,
 }
 

@@ -14,9 +14,9 @@ use crate::control::{Control, Registered};
 use crate::error::{ApiError, ErrorCode};
 use crate::registry::{FunctionName, FunctionSpec};
 
-/// How often a write is made again that somebody else's came before.
+/// Number of times that a write is made again because another came before it.
 const TRIES_MAX: usize = 5;
-/// How often an object that is being deleted is looked for until it is gone, and how long after another.
+/// Number of looks for an object that is being deleted until it is gone, and the pause between two.
 const GOING_LOOKS_MAX: usize = 200;
 const GOING_LOOK: Duration = Duration::from_millis(50);
 
