@@ -12,15 +12,15 @@ use crate::support::patience::let_pass;
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, pool, warm};
 
-const CONTENDERS: u32 = 8;
+const CALLERS: u32 = 8;
 
 /// What `call` answers to several at once, each on a connection of its own.
 fn at_once(
     server: &Server,
     call: impl Fn(&mut Client, u32) -> Answer + Send + Sync + 'static,
 ) -> Vec<Answer> {
-    let (call, start) = (Arc::new(call), Arc::new(Barrier::new(CONTENDERS as usize)));
-    let callers: Vec<_> = (0..CONTENDERS)
+    let (call, start) = (Arc::new(call), Arc::new(Barrier::new(CALLERS as usize)));
+    let callers: Vec<_> = (0..CALLERS)
         .map(|at| {
             let (call, start, mut client) = (call.clone(), start.clone(), server.client());
             thread::spawn(move || {

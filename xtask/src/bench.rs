@@ -1,9 +1,9 @@
 //! `cargo xtask bench`: picofaas beside nginx and a direct call, in one run, under the same load.
 //!
-//! Per round, number of connections and contender: start the function and the contender, compare some
+//! Per round, number of connections and subject: start the function and the subject, compare some
 //! answers with what the function itself says, warm up, measure one wrk run and the CPU time spent in it,
 //! compare again, stop both. Nothing else runs meanwhile. Rounds are interleaved and each begins with another
-//! contender, so that a machine that warms up or slows down does so for all.
+//! subject, so that a machine that warms up or slows down does so for all.
 //!
 //! wrk counts answers above 399 and broken connections itself; that and the comparison of answers before and
 //! after stand in for looking at each one, which would cost wrk more CPU than some of what it measures.
@@ -13,9 +13,8 @@
 mod against;
 mod binary;
 mod cluster;
-mod contender;
 mod cpu;
-mod desk;
+mod fake_control_plane;
 mod functions;
 pub mod instructions;
 mod interval;
@@ -31,6 +30,7 @@ mod report;
 mod run;
 mod runtimes;
 mod server;
+mod subject;
 mod tested;
 mod wire;
 mod wrk;
@@ -44,11 +44,11 @@ use clap::builder::ArgPredicate;
 use serde::Serialize;
 use serde_json::json;
 
-use self::contender::Contender;
 use self::machine::Machine;
 use self::measurement::{Measurement, Setup};
 use self::ratio::{Better, Figure, Ratio};
 use self::run::Run;
+use self::subject::Subject;
 use self::tested::Tested;
 use crate::repository::Repository;
 use crate::toolbox::{self, Unavailable};
@@ -62,43 +62,43 @@ const NEW: &str = "picofaas";
 /// Alone it compares whole proxies; the parts answer a question each.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Arguments {
+pub struct BenchArguments {
     #[command(subcommand)]
-    part: Option<Part>,
+    part: Option<BenchPart>,
     #[command(flatten)]
-    whole: Options,
+    whole: BenchOptions,
 }
 
 #[derive(clap::Subcommand)]
-enum Part {
+enum BenchPart {
     /// Starts on a Kubernetes cluster beside bare Jobs and Deployments; load, memory and API calls there
-    Cluster(cluster::Options),
+    Cluster(cluster::ClusterBenchOptions),
     /// CPU per request of a busy function beside ten idle ones and beside ten thousand
-    Functions(functions::Options),
+    Functions(functions::FunctionsOptions),
     /// Instructions that the invoke path executes, counted by callgrind, beside those that are recorded
-    Instructions(instructions::Options),
+    Instructions(instructions::InstructionsOptions),
     /// Latency and throughput of JOB invocations beside a bare fresh process per call
-    Job(job::Options),
+    Job(job::JobOptions),
     /// Builds the picofaas of this commit and keeps it in target/kept, for --against of a later one
     Keep,
     /// Starts, memory, latency and throughput of functions in each runtime beside what people use without
-    Runtimes(runtimes::Options),
+    Runtimes(runtimes::RuntimesOptions),
 }
 
-pub fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(repository: &Repository, arguments: &BenchArguments) -> Result<ExitCode> {
     match &arguments.part {
         None => compare(repository, &arguments.whole),
-        Some(Part::Cluster(options)) => cluster::run(repository, options),
-        Some(Part::Functions(options)) => functions::run(repository, options),
-        Some(Part::Instructions(options)) => instructions::run(repository, options),
-        Some(Part::Job(options)) => job::run(repository, options),
-        Some(Part::Keep) => keep::run(repository),
-        Some(Part::Runtimes(options)) => runtimes::run(repository, options),
+        Some(BenchPart::Cluster(options)) => cluster::run(repository, options),
+        Some(BenchPart::Functions(options)) => functions::run(repository, options),
+        Some(BenchPart::Instructions(options)) => instructions::run(repository, options),
+        Some(BenchPart::Job(options)) => job::run(repository, options),
+        Some(BenchPart::Keep) => keep::run(repository),
+        Some(BenchPart::Runtimes(options)) => runtimes::run(repository, options),
     }
 }
 
 #[derive(clap::Args, Serialize)]
-pub struct Options {
+pub struct BenchOptions {
     /// Length of one measurement
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
@@ -136,8 +136,8 @@ const FIGURES: [Figure<Measurement>; 4] = [
     Figure { name: "CPU/request", better: Better::Less, step: 0.0, of: |m| m.cpu_us },
 ];
 
-fn compare(repository: &Repository, options: &Options) -> Result<ExitCode> {
-    let contenders = contenders(options)?;
+fn compare(repository: &Repository, options: &BenchOptions) -> Result<ExitCode> {
+    let subjects = subjects(options)?;
     let against = options.tested.old_binary(repository, "--connections", &options.connections)?;
     if let Err(Unavailable(why)) = toolbox::debian_programs(&[toolbox::WRK, toolbox::NGINX]) {
         bail!("{why}");
@@ -154,7 +154,7 @@ fn compare(repository: &Repository, options: &Options) -> Result<ExitCode> {
                 build(repository, &["--package", "picofaas-runtime", "--example", "echo"], "examples/echo")?
             }
         },
-        picofaas: if contenders.iter().any(Contender::is_picofaas) {
+        picofaas: if subjects.iter().any(Subject::is_picofaas) {
             options.tested.binary(repository)?
         } else {
             PathBuf::new()
@@ -166,9 +166,9 @@ fn compare(repository: &Repository, options: &Options) -> Result<ExitCode> {
 
     let run = Run::begin(repository, machine)?;
     let binaries = options.tested.binaries(&setup.picofaas, against.as_deref(), &run.commit)?;
-    let measurements = measure_all(&setup, &contenders, options)?;
+    let measurements = measure_all(&setup, &subjects, options)?;
 
-    let mut results = json!({ "contenders": contenders, "measurements": measurements });
+    let mut results = json!({ "subjects": subjects, "measurements": measurements });
     let mut ratios = Vec::new();
     if let Some(binaries) = &binaries {
         binaries.check_unchanged()?;
@@ -176,13 +176,13 @@ fn compare(repository: &Repository, options: &Options) -> Result<ExitCode> {
         results["against"] = binaries.record(&ratios);
     }
     run.save(options.json.as_deref(), "", options, &results)?;
-    println!("\n{}", report::tables(&contenders, &options.connections, &measurements));
+    println!("\n{}", report::tables(&subjects, &options.connections, &measurements));
     if !ratios.is_empty() {
         println!("{}", ratio::report(&ratios));
     }
     println!("{}", run.machine);
-    for contender in &contenders {
-        println!("{}", contender.describe());
+    for subject in &subjects {
+        println!("{}", subject.describe());
     }
     if let Some(binaries) = &binaries {
         println!("{}", binaries.describe());
@@ -198,7 +198,7 @@ fn ratios_of(connections: &[u32], measurements: &[Measurement]) -> Result<Vec<Ra
     }
     for &connections in connections {
         let of = |name: &str| -> Vec<&Measurement> {
-            measurements.iter().filter(|m| m.connections == connections && m.contender == name).collect()
+            measurements.iter().filter(|m| m.connections == connections && m.subject == name).collect()
         };
         let row = format!("{connections} connections");
         ratios.extend(ratio::of_load(&row, &FIGURES, |m| m.round, &of(NEW), &of(against::NAME))?);
@@ -210,15 +210,15 @@ fn errors(measurements: &[Measurement]) -> u64 {
     measurements.iter().map(|measurement| measurement.wrk.errors.sum()).sum()
 }
 
-fn measure_all(setup: &Setup, contenders: &[Contender], options: &Options) -> Result<Vec<Measurement>> {
+fn measure_all(setup: &Setup, subjects: &[Subject], options: &BenchOptions) -> Result<Vec<Measurement>> {
     let mut measurements = Vec::new();
     for round in 0..options.rounds {
         for &connections in &options.connections {
-            let all: Vec<&Contender> = contenders.iter().collect();
-            for contender in order::of_round(&all, |it| it.name == NEW, Contender::is_against, round) {
-                let measurement = measurement::measure(setup, contender, connections, round + 1)
-                    .with_context(|| {
-                        format!("{}, {connections} connections, round {}", contender.name, round + 1)
+            let all: Vec<&Subject> = subjects.iter().collect();
+            for subject in order::of_round(&all, |it| it.name == NEW, Subject::is_against, round) {
+                let measurement =
+                    measurement::measure(setup, subject, connections, round + 1).with_context(|| {
+                        format!("{}, {connections} connections, round {}", subject.name, round + 1)
                     })?;
                 println!("{measurement}");
                 measurements.push(measurement);
@@ -246,30 +246,30 @@ fn verdict(measurements: &[Measurement]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn contenders(options: &Options) -> Result<Vec<Contender>> {
-    let mut all = vec![Contender::direct(), Contender::nginx()];
+fn subjects(options: &BenchOptions) -> Result<Vec<Subject>> {
+    let mut all = vec![Subject::direct(), Subject::nginx()];
     let common: Vec<String> = options.tested.further();
-    all.push(Contender::picofaas(NEW, &options.tested.scheduler, common.clone()));
+    all.push(Subject::picofaas(NEW, &options.tested.scheduler, common.clone()));
     let against = &options.tested.against;
     if against.is_given() {
-        all.push(Contender::against(&options.tested.scheduler, against.further(common.clone())));
+        all.push(Subject::against(&options.tested.scheduler, against.further(common.clone())));
     }
     for variant in &options.variants {
         let Some((name, arguments)) = variant.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             bail!("--variant {variant}: write NAME=ARGS, for example --variant 'park=--scheduler park'");
         };
-        if all.iter().any(|contender| contender.name == name) {
+        if all.iter().any(|subject| subject.name == name) {
             bail!("--variant {variant}: there is a row {name} already");
         }
         let mut together = common.clone();
         together.extend(arguments.split_whitespace().map(str::to_owned));
-        all.push(Contender::picofaas(name, &options.tested.scheduler, together));
+        all.push(Subject::picofaas(name, &options.tested.scheduler, together));
     }
     if let Some(unknown) = options.only.iter().find(|name| !all.iter().any(|c| c.name == **name)) {
-        let names: Vec<&str> = all.iter().map(|contender| contender.name.as_str()).collect();
+        let names: Vec<&str> = all.iter().map(|subject| subject.name.as_str()).collect();
         bail!("--only {unknown}: no such row, there are {}", names.join(", "));
     }
-    all.retain(|contender| options.only.is_empty() || options.only.contains(&contender.name));
+    all.retain(|subject| options.only.is_empty() || options.only.contains(&subject.name));
     if against.is_given() && [NEW, against::NAME].iter().any(|name| !all.iter().any(|it| it.name == *name)) {
         bail!(
             "--only {}: --against compares the rows {NEW} and {}, name both",
@@ -299,21 +299,21 @@ fn absolute(file: &Path) -> Result<PathBuf> {
 mod tests {
     use clap::Parser;
 
-    use super::contender::Kind;
+    use super::subject::SubjectKind;
     use super::*;
 
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        options: Options,
+        options: BenchOptions,
     }
 
-    fn parse(line: &[&str]) -> Result<Vec<Contender>> {
-        contenders(&Line::try_parse_from([&["bench"], line].concat())?.options)
+    fn parse(line: &[&str]) -> Result<Vec<Subject>> {
+        subjects(&Line::try_parse_from([&["bench"], line].concat())?.options)
     }
 
-    fn names(contenders: &[Contender]) -> Vec<&str> {
-        contenders.iter().map(|contender| contender.name.as_str()).collect()
+    fn names(subjects: &[Subject]) -> Vec<&str> {
+        subjects.iter().map(|subject| subject.name.as_str()).collect()
     }
 
     #[test]
@@ -327,7 +327,7 @@ mod tests {
             ["--picofaas-args", "--gateways 2", "--variant", "park=--scheduler park", "--only", "park"];
         let rows = parse(&line).unwrap();
         assert_eq!(names(&rows), ["park"]);
-        let Kind::Picofaas { arguments } = &rows[0].kind else { panic!("not a row of picofaas") };
+        let SubjectKind::Picofaas { arguments } = &rows[0].kind else { panic!("not a row of picofaas") };
         assert_eq!(arguments, &["--gateways", "2", "--scheduler", "park"]);
     }
 
@@ -344,9 +344,9 @@ mod tests {
         let line = ["--picofaas-args", "--gateways 2", "--against", "old"];
         let rows = parse(&line).unwrap();
         assert_eq!(names(&rows), ["direct", "nginx", "picofaas", "picofaas-against"]);
-        let arguments = |rows: &[Contender], at: usize| match &rows[at].kind {
-            Kind::Picofaas { arguments } | Kind::Against { arguments } => arguments.join(" "),
-            Kind::Direct | Kind::Nginx => panic!("not a row of picofaas"),
+        let arguments = |rows: &[Subject], at: usize| match &rows[at].kind {
+            SubjectKind::Picofaas { arguments } | SubjectKind::Against { arguments } => arguments.join(" "),
+            SubjectKind::Direct | SubjectKind::Nginx => panic!("not a row of picofaas"),
         };
         assert_eq!(arguments(&rows, 3), "--gateways 2 --scheduler adaptive");
         let rows = parse(&[&line[..], &["--against-args", "--scheduler park"]].concat()).unwrap();

@@ -5,13 +5,13 @@
 //! | part | what it is |
 //! |---|---|
 //! | `life` | how a cluster comes up and goes down |
-//! | `roster`, `daemon` | the seven daemons and their flags; how one is started and looked after |
+//! | `daemons`, `daemon` | the seven daemons and their flags; how one is started and looked after |
 //! | `api` | whether the API server, the node and what pods need are ready |
 //! | `binaries`, `pause` | the programs of Kubernetes and the image of the pause process, built once |
 //! | `layout` | the folder, and what is where in it |
 //! | `certificates` | keys, certificates, kubeconfigs |
 //! | `network`, `filter`, `settings` | bridges, chains of the packet filter, kernel settings, and how they go |
-//! | `cgroups`, `mounts`, `marked`, `traces` | what containers and daemons leave, found and removed |
+//! | `cgroups`, `mounts`, `processes`, `leftover_paths` | what containers and daemons leave, found and removed |
 //! | `lock` | one cluster per machine |
 //! | `outage` | an API server that is away for a while |
 //! | `watcher` | takes the cluster down when its owner vanishes |
@@ -23,18 +23,18 @@ mod binaries;
 mod certificates;
 mod cgroups;
 mod daemon;
+mod daemons;
 mod filter;
 mod layout;
+mod leftover_paths;
 mod life;
 mod lock;
-mod marked;
 mod mounts;
 mod network;
 mod outage;
 mod pause;
-mod roster;
+mod processes;
 mod settings;
-mod traces;
 mod watcher;
 
 use std::env;
@@ -48,8 +48,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 
-use self::api::Api;
-use self::binaries::Binaries;
+use self::api::ApiServer;
+use self::binaries::ClusterBinaries;
 use self::layout::{Layout, NODE};
 use self::life::{Started, Up};
 use self::watcher::Watcher;
@@ -58,7 +58,7 @@ use crate::toolbox::{self, Unavailable};
 use crate::wait::Stopwatch;
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub struct ClusterArguments {
     #[command(subcommand)]
     action: Action,
 }
@@ -94,7 +94,7 @@ enum Action {
     Outage {
         /// In which way it is away
         #[arg(long, value_enum, default_value = "hangs")]
-        way: outage::Way,
+        way: outage::OutageKind,
         /// For how long, before it is brought back
         #[arg(long, default_value_t = 30)]
         seconds: u64,
@@ -106,7 +106,7 @@ enum Action {
     },
 }
 
-pub fn run(arguments: Arguments) -> Result<ExitCode> {
+pub fn run(arguments: ClusterArguments) -> Result<ExitCode> {
     let of = |folder: Option<PathBuf>| match folder {
         Some(folder) => Layout::at(&folder),
         None => life::folder(),
@@ -166,7 +166,7 @@ fn status(layout: &Layout, kubeconfig: bool) -> Result<ExitCode> {
     if !toolbox::is_root() {
         bail!("not root: the folder of a cluster is root's");
     }
-    let binaries = Binaries::find();
+    let binaries = ClusterBinaries::find();
     let answers = match &binaries {
         Some(binaries) => life::answers(layout, binaries)?,
         None => false,
@@ -179,7 +179,7 @@ fn status(layout: &Layout, kubeconfig: bool) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     println!("folder      {}", layout.root().display());
-    for name in roster::NAMES {
+    for name in daemons::NAMES {
         match daemon::process(layout, name) {
             Some(pid) => println!("  {name:<24} runs, process {}", pid.as_raw_pid()),
             None => println!("  {name:<24} does not run"),
@@ -190,7 +190,7 @@ fn status(layout: &Layout, kubeconfig: bool) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let kubectl = binaries.path("kubectl");
-    match Api::of(layout, &kubectl).node()? {
+    match ApiServer::of(layout, &kubectl).node()? {
         Some(node) => {
             let state = if node.is_ready { "Ready" } else { "not Ready" };
             println!("node        {NODE}: {state} {}", node.taints.join(" "));
@@ -272,7 +272,7 @@ impl Cluster {
 
     /// kubectl on this cluster: the one that was built for ours, else the one on the path.
     pub fn kubectl(&self) -> Result<Command> {
-        match (&self.layout, Binaries::find()) {
+        match (&self.layout, ClusterBinaries::find()) {
             (Some(layout), Some(binaries)) => Ok(api::kubectl(&binaries.path("kubectl"), layout)),
             (Some(_), None) => {
                 bail!("the programs of Kubernetes were removed: `cargo xtask cluster up` builds them")

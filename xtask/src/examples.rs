@@ -71,17 +71,17 @@ pub fn run(repository: &Repository) -> Result<Ends> {
         bail!("cargo {} failed", build.join(" "));
     }
     let folder = Folder::make("examples")?;
-    let mut stage = Stage::set(repository, folder.path(), &twins)?;
-    let outcome = on(repository, &mut stage, &twins, &mut ends);
+    let mut server = DevServer::start(repository, folder.path(), &twins)?;
+    let outcome = on(repository, &mut server, &twins, &mut ends);
     if outcome.is_err() || !ends.failed.is_empty() {
-        println!("what picofaas said:\n{}", stage.said());
+        println!("what picofaas said:\n{}", server.said());
     }
     outcome?;
-    stage.dev.stop()?;
+    server.process.stop()?;
     Ok(ends)
 }
 
-fn on(repository: &Repository, stage: &mut Stage, twins: &[&Twin], ends: &mut Ends) -> Result<()> {
+fn on(repository: &Repository, server: &mut DevServer, twins: &[&Twin], ends: &mut Ends) -> Result<()> {
     let cases = cases::all();
     for twin in twins {
         if let Some([program, arguments @ ..]) = twin.tests {
@@ -93,12 +93,12 @@ fn on(repository: &Repository, stage: &mut Stage, twins: &[&Twin], ends: &mut En
             let passed = status.with_context(|| format!("cannot run {program}"))?.success();
             note(ends, format!("{}: its tests", twin.name), passed);
         }
-        let job = stage.register_as_job(repository, twin.name)?;
+        let job = server.register_as_job(repository, twin.name)?;
         for function in [twin.name, &job] {
             let mut wrong = 0;
             for case in &cases {
-                stage.dev.check_alive()?;
-                if let Some(fault) = stage.ask(function, case)? {
+                server.process.check_alive()?;
+                if let Some(fault) = server.ask(function, case)? {
                     println!("{function}: for {}: {fault}", case.about);
                     wrong += 1;
                 }
@@ -117,14 +117,14 @@ fn note(ends: &mut Ends, part: String, passed: bool) {
 }
 
 /// `picofaas dev examples`, which has built them.
-struct Stage {
-    dev: Process,
+struct DevServer {
+    process: Process,
     log: PathBuf,
     port: u16,
 }
 
-impl Stage {
-    fn set(repository: &Repository, folder: &Path, twins: &[&Twin]) -> Result<Self> {
+impl DevServer {
+    fn start(repository: &Repository, folder: &Path, twins: &[&Twin]) -> Result<Self> {
         let log = folder.join("dev.log");
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(repository.target().join("debug/picofaas"));
@@ -136,10 +136,10 @@ impl Stage {
         // the folder of a function.
         command.env("XDG_CACHE_HOME", folder.join("cache")).env_remove("RUST_LOG");
         command.stdout(output.try_clone()?).stderr(output);
-        let mut dev = Process::start("picofaas dev", &mut command)?;
+        let mut process = Process::start("picofaas dev", &mut command)?;
         let said = || fs::read_to_string(&log).unwrap_or_default();
         let ready = wait::until(BUILD_PATIENCE, || {
-            dev.check_alive()?;
+            process.check_alive()?;
             let said = said();
             if let Some(twin) = twins.iter().find(|twin| has_failed(&said, twin.name)) {
                 bail!("{} is not served", twin.name);
@@ -152,7 +152,7 @@ impl Stage {
             (_, None) => bail!("it does not say where it serves"),
         });
         let port = port.with_context(|| format!("picofaas dev said:\n{}", said()))?;
-        Ok(Self { dev, log, port })
+        Ok(Self { process, log, port })
     }
 
     /// Registers the program of a function once more, as a `JOB`. Its name.

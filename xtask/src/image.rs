@@ -37,7 +37,7 @@ use stamp::Stamp;
 const OWNER: &str = "docker.io/picofaas";
 
 #[derive(clap::Args)]
-pub struct Options {
+pub struct ImageOptions {
     /// The images to build, with those that they begin with; all where none is named
     #[arg(value_name = "NAME")]
     names: Vec<String>,
@@ -57,7 +57,7 @@ pub struct Archive {
     pub path: PathBuf,
 }
 
-pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+pub fn run(repository: &Repository, options: &ImageOptions) -> Result<ExitCode> {
     if options.list {
         for image in catalogue::select(&options.names)? {
             println!("{:<24} {:<48} {}", image.name, reference(image.name), image.what);

@@ -62,17 +62,17 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Chore {
     /// Run every check a change must pass and count what passed, failed and was skipped
-    Test(test::Options),
+    Test(test::TestOptions),
     /// Check the rules about the tree itself: names, licences, links, leftovers
     Tidy,
     /// Measure picofaas beside nginx and a direct call: latency, requests/s, CPU per request
-    Bench(Box<bench::Arguments>),
+    Bench(Box<bench::BenchArguments>),
     /// A real Kubernetes of one node on this machine: put it up, look at it, take it down
-    Cluster(cluster::Arguments),
+    Cluster(cluster::ClusterArguments),
     /// Build the container images and leave them as archives under target/images
-    Image(image::Options),
+    Image(image::ImageOptions),
     /// Run the tests that need a real cluster, on one
-    Verify(verify::Arguments),
+    Verify(verify::VerifyArguments),
 }
 
 fn main() -> ExitCode {

@@ -76,25 +76,25 @@ fn requests(repository: &Repository, programs: &Path, ends: &mut Ends) -> Result
         }
     }
     let folder = Folder::make("openapi")?;
-    let mut stage = Stage::set(repository, folder.path())?;
-    let outcome = on(repository, programs, folder.path(), &mut stage, ends);
+    let mut server = TestedServer::start(repository, folder.path())?;
+    let outcome = on(repository, programs, folder.path(), &mut server, ends);
     if outcome.is_err() || !ends.failed.is_empty() {
-        println!("the end of what the server said:\n{}", stage.last_lines());
+        println!("the end of what the server said:\n{}", server.last_lines());
     }
     outcome?;
-    stage.strike()
+    server.stop()
 }
 
 fn on(
     repository: &Repository,
     programs: &Path,
     folder: &Path,
-    stage: &mut Stage,
+    server: &mut TestedServer,
     ends: &mut Ends,
 ) -> Result<()> {
     let document = repository.root().join("openapi.yaml");
     let url = |port: u16| format!("http://127.0.0.1:{port}");
-    let [clients, management, runtime] = stage.ports;
+    let [clients, management, runtime] = server.ports;
 
     let mut examples = Command::new(programs.join("python"));
     examples.arg(files(repository).join("examples.py")).arg(&document);
@@ -129,9 +129,9 @@ fn on(
         schemathesis.env("PYTHONDONTWRITEBYTECODE", "1").env("NO_PROXY", "127.0.0.1");
         // What it leaves behind is left where it goes.
         ends.note(part, passes(toolbox::quiet(&mut schemathesis).current_dir(folder))?);
-        stage.server.check_alive()?;
+        server.process.check_alive()?;
     }
-    ends.note("the server serves and has not grown", stage.is_well()?);
+    ends.note("the server serves and has not grown", server.is_well()?);
     Ok(())
 }
 
@@ -143,16 +143,16 @@ fn passes(command: &mut Command) -> Result<bool> {
 }
 
 /// The server, and what is behind it.
-struct Stage {
-    server: Process,
+struct TestedServer {
+    process: Process,
     endpoint: Process,
     log: PathBuf,
     /// Of clients, operators and runtimes.
     ports: [u16; 3],
 }
 
-impl Stage {
-    fn set(repository: &Repository, folder: &Path) -> Result<Self> {
+impl TestedServer {
+    fn start(repository: &Repository, folder: &Path) -> Result<Self> {
         let built = repository.target().join("debug");
         let echo = built.join("examples/faulty");
         let socket = folder.join("pool.sock");
@@ -176,19 +176,19 @@ impl Stage {
         // What was promised to made-up requests makes room again.
         command.arg("--retention=10");
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut server = Process::start("picofaas", command.stdout(output.try_clone()?).stderr(output))?;
+        let mut process = Process::start("picofaas", command.stdout(output.try_clone()?).stderr(output))?;
         let ports = wait::until(START_PATIENCE, || {
-            server.check_alive()?;
+            process.check_alive()?;
             Ok(ports(&fs::read_to_string(&log)?))
         });
         let said = || format!("the server said:\n{}", fs::read_to_string(&log).unwrap_or_default());
         let Some(ports) = ports.with_context(said)? else { bail!("it does not serve; {}", said()) };
-        Ok(Self { server, endpoint, log, ports })
+        Ok(Self { process, endpoint, log, ports })
     }
 
     /// Whether both functions that nobody may delete answer, and memory is within its limit.
     fn is_well(&mut self) -> Result<bool> {
-        self.server.check_alive()?;
+        self.process.check_alive()?;
         let mut well = true;
         for function in ["echo", "pool"] {
             let path = format!("/v1/functions/{function}:invoke");
@@ -199,7 +199,7 @@ impl Stage {
                 well = false;
             }
         }
-        let status = fs::read_to_string(format!("/proc/{}/status", self.server.id()))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let Some(resident_kib) =
             resident.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok())
@@ -217,8 +217,8 @@ impl Stage {
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 
-    fn strike(self) -> Result<()> {
-        self.server.stop()?;
+    fn stop(self) -> Result<()> {
+        self.process.stop()?;
         self.endpoint.stop()
     }
 }

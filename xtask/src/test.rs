@@ -21,7 +21,7 @@ use crate::verify::{FUNCTION_IMAGE, Testbed};
 use crate::wait::Stopwatch;
 
 #[derive(clap::Args)]
-pub struct Options {
+pub struct TestOptions {
     /// Run this check alone; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -33,11 +33,11 @@ pub struct Options {
 struct Check {
     name: &'static str,
     what: &'static str,
-    run: fn(&Repository) -> Result<Verdict>,
+    run: fn(&Repository) -> Result<CheckResult>,
 }
 
 /// How a check ended. An `Err` of a check counts as `Failed` with its message.
-enum Verdict {
+enum CheckResult {
     Passed,
     Failed(String),
     /// It could not be run; the reason is printed and counted, never hidden.
@@ -107,7 +107,7 @@ const CLUSTER_TESTS: [&str; 2] = ["jobs::", "warm::"];
 /// What `build` builds: a test or bench that starts a release binary adds it here.
 const RELEASE_BUILDS: [&[&str]; 1] = [&["build", "--release", "--package", "picofaas", "--bins"]];
 
-pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+pub fn run(repository: &Repository, options: &TestOptions) -> Result<ExitCode> {
     let checks = select(&options.only)?;
     if options.list {
         for check in checks {
@@ -133,7 +133,8 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
         println!("\n== {}: {}", check.name, check.what);
         std::io::stdout().flush()?;
         let watch = Stopwatch::start();
-        let verdict = (check.run)(repository).unwrap_or_else(|error| Verdict::Failed(format!("{error:#}")));
+        let verdict =
+            (check.run)(repository).unwrap_or_else(|error| CheckResult::Failed(format!("{error:#}")));
         let (tally, end) = account(verdict);
         let end = format!("{:>4} s, {end}", watch.elapsed().as_secs());
         println!("== {}: {end}", check.name);
@@ -158,13 +159,13 @@ fn select(only: &[String]) -> Result<Vec<&'static Check>> {
     Ok(CHECKS.iter().filter(wanted).collect())
 }
 
-fn account(verdict: Verdict) -> (Tally, String) {
+fn account(verdict: CheckResult) -> (Tally, String) {
     match verdict {
-        Verdict::Passed => (Tally::PASSED, "passed".to_owned()),
-        Verdict::Failed(why) => (Tally::FAILED, format!("FAILED: {why}")),
-        Verdict::Skipped(why) => (Tally::SKIPPED, format!("skipped: {why}")),
-        Verdict::Counted(tally) => (tally, counts(tally)),
-        Verdict::Timed(tally, suites) => (tally, format!("{}{suites}", counts(tally))),
+        CheckResult::Passed => (Tally::PASSED, "passed".to_owned()),
+        CheckResult::Failed(why) => (Tally::FAILED, format!("FAILED: {why}")),
+        CheckResult::Skipped(why) => (Tally::SKIPPED, format!("skipped: {why}")),
+        CheckResult::Counted(tally) => (tally, counts(tally)),
+        CheckResult::Timed(tally, suites) => (tally, format!("{}{suites}", counts(tally))),
     }
 }
 
@@ -174,86 +175,86 @@ fn counts(tally: Tally) -> String {
     format!("{word}: {passed} tests passed, {failed} failed, {skipped} ignored")
 }
 
-fn tidy(repository: &Repository) -> Result<Verdict> {
+fn tidy(repository: &Repository) -> Result<CheckResult> {
     let faults = tidy::faults(repository)?;
     for fault in &faults {
         println!("{fault}");
     }
     Ok(match faults.len() {
-        0 => Verdict::Passed,
-        count => Verdict::Failed(format!("{count} faults")),
+        0 => CheckResult::Passed,
+        count => CheckResult::Failed(format!("{count} faults")),
     })
 }
 
-fn fmt(repository: &Repository) -> Result<Verdict> {
+fn fmt(repository: &Repository) -> Result<CheckResult> {
     if let Err(Unavailable(why)) = toolbox::rustup_component("rustfmt", "fmt") {
-        return Ok(Verdict::Skipped(why));
+        return Ok(CheckResult::Skipped(why));
     }
     status(repository.cargo(&["fmt", "--all", "--check"]))
 }
 
-fn clippy(repository: &Repository) -> Result<Verdict> {
+fn clippy(repository: &Repository) -> Result<CheckResult> {
     if let Err(Unavailable(why)) = toolbox::rustup_component("clippy", "clippy") {
-        return Ok(Verdict::Skipped(why));
+        return Ok(CheckResult::Skipped(why));
     }
     // The others are no part of "all targets", because `cargo test` does not run it.
     let others = ["--package", "picofaas", "--test", "cluster", "--test", "browser"];
     for targets in [&["--workspace", "--all-targets"][..], &others] {
         let arguments = [&["clippy"], targets, &["--", "-D", "warnings"]].concat();
-        if let Verdict::Failed(why) = status(repository.cargo(&arguments))? {
-            return Ok(Verdict::Failed(format!("cargo {}: {why}", arguments.join(" "))));
+        if let CheckResult::Failed(why) = status(repository.cargo(&arguments))? {
+            return Ok(CheckResult::Failed(format!("cargo {}: {why}", arguments.join(" "))));
         }
     }
-    Ok(Verdict::Passed)
+    Ok(CheckResult::Passed)
 }
 
 /// Without `advisories`: that part fetches a database from a host of its own, and an answer that changes
 /// from day to day belongs to a scheduled job, not to the check of a change.
-fn deny(repository: &Repository) -> Result<Verdict> {
+fn deny(repository: &Repository) -> Result<CheckResult> {
     let program = match toolbox::cargo_deny() {
         Ok(program) => program,
-        Err(Unavailable(why)) => return Ok(Verdict::Skipped(why)),
+        Err(Unavailable(why)) => return Ok(CheckResult::Skipped(why)),
     };
     let mut command = Command::new(program);
     command.current_dir(repository.root()).args(["--workspace", "check", "licenses", "bans", "sources"]);
     status(command)
 }
 
-fn build(repository: &Repository) -> Result<Verdict> {
+fn build(repository: &Repository) -> Result<CheckResult> {
     for arguments in RELEASE_BUILDS {
         println!("cargo {}", arguments.join(" "));
-        if let Verdict::Failed(why) = status(repository.cargo(arguments))? {
-            return Ok(Verdict::Failed(why));
+        if let CheckResult::Failed(why) = status(repository.cargo(arguments))? {
+            return Ok(CheckResult::Failed(why));
         }
     }
-    Ok(Verdict::Passed)
+    Ok(CheckResult::Passed)
 }
 
 /// With the time of each suite: this check takes longest.
-fn test(repository: &Repository) -> Result<Verdict> {
+fn test(repository: &Repository) -> Result<CheckResult> {
     time(repository.cargo(&["test", "--workspace", "--no-fail-fast"]))
 }
 
-fn instructions(repository: &Repository) -> Result<Verdict> {
+fn instructions(repository: &Repository) -> Result<CheckResult> {
     let ends = instructions::check(repository)?;
     Ok(of_parts(&ends))
 }
 
-fn browser(repository: &Repository) -> Result<Verdict> {
+fn browser(repository: &Repository) -> Result<CheckResult> {
     if let Err(Unavailable(why)) = toolbox::debian_programs(&[CHROMIUM]) {
-        return Ok(Verdict::Skipped(why));
+        return Ok(CheckResult::Skipped(why));
     }
     count(repository.cargo(&["test", "--package", "picofaas", "--test", "browser"]), Tally::from_libtest)
 }
 
-fn loom(repository: &Repository) -> Result<Verdict> {
+fn loom(repository: &Repository) -> Result<CheckResult> {
     count(repository.cargo(&["test", "--features", "loom", "--lib", "loom_tests"]), Tally::from_libtest)
 }
 
-fn java(repository: &Repository) -> Result<Verdict> {
+fn java(repository: &Repository) -> Result<CheckResult> {
     for (program, flag) in [("java", "-version"), ("mvn", "-version")] {
         if let Err(Unavailable(why)) = toolbox::present(program, flag) {
-            return Ok(Verdict::Skipped(why));
+            return Ok(CheckResult::Skipped(why));
         }
     }
     // A JVM that inherits SIGINT ignored, as from a shell's `&`, goes on ignoring it, and so would the instances
@@ -271,44 +272,44 @@ fn java(repository: &Repository) -> Result<Verdict> {
     status(command)
 }
 
-fn scaffold(repository: &Repository) -> Result<Verdict> {
-    Ok(Verdict::Counted(scaffold::run(repository)?))
+fn scaffold(repository: &Repository) -> Result<CheckResult> {
+    Ok(CheckResult::Counted(scaffold::run(repository)?))
 }
 
 /// After `java`, which builds the test function of that runtime. A runtime that cannot be started here is
 /// told as skipped, and yet it is a failure: the table is to be without blanks.
-fn contract(repository: &Repository) -> Result<Verdict> {
+fn contract(repository: &Repository) -> Result<CheckResult> {
     count(repository.cargo(&["run", "--quiet", "--package", "picofaas-contract"]), Tally::from_libtest)
 }
 
-fn cluster(repository: &Repository) -> Result<Verdict> {
+fn cluster(repository: &Repository) -> Result<CheckResult> {
     match Testbed::set_up(repository, &[FUNCTION_IMAGE])? {
         Ok(testbed) => count(testbed.tests(repository, &CLUSTER_TESTS)?, Tally::from_libtest),
-        Err(Unavailable(why)) => Ok(Verdict::Skipped(why)),
+        Err(Unavailable(why)) => Ok(CheckResult::Skipped(why)),
     }
 }
 
-fn python(repository: &Repository) -> Result<Verdict> {
+fn python(repository: &Repository) -> Result<CheckResult> {
     match python::tests(repository)? {
         Ok(tests) => count(tests, python::tally),
-        Err(Unavailable(why)) => Ok(Verdict::Skipped(why)),
+        Err(Unavailable(why)) => Ok(CheckResult::Skipped(why)),
     }
 }
 
 /// Runs tests and counts them by the lines that say how many there were.
-fn count(mut command: Command, tally_of: fn(&str) -> Option<Tally>) -> Result<Verdict> {
+fn count(mut command: Command, tally_of: fn(&str) -> Option<Tally>) -> Result<CheckResult> {
     let (output, input) = io::pipe().context("cannot make a pipe")?;
     command.stdout(input);
-    Ok(Verdict::Counted(follow(command, output, tally_of, |_| {})?))
+    Ok(CheckResult::Counted(follow(command, output, tally_of, |_| {})?))
 }
 
 /// Runs what cargo has to run and counts it, suite by suite.
-fn time(mut command: Command) -> Result<Verdict> {
+fn time(mut command: Command) -> Result<CheckResult> {
     let (output, input) = io::pipe().context("cannot make a pipe")?;
     command.stdout(input.try_clone().context("cannot share a pipe")?).stderr(input);
     let mut suites = Suites::default();
     let tally = follow(command, output, Tally::from_libtest, |line| suites.read(line))?;
-    Ok(Verdict::Timed(tally, suites))
+    Ok(CheckResult::Timed(tally, suites))
 }
 
 /// Runs a command, prints what comes out of the pipe it was given, and adds up the counts in it.
@@ -342,35 +343,35 @@ fn follow(
     Ok(tally)
 }
 
-fn examples(repository: &Repository) -> Result<Verdict> {
+fn examples(repository: &Repository) -> Result<CheckResult> {
     let ends = examples::run(repository)?;
     Ok(of_parts(&ends))
 }
 
-fn openapi(repository: &Repository) -> Result<Verdict> {
+fn openapi(repository: &Repository) -> Result<CheckResult> {
     let ends = openapi::run(repository)?;
     Ok(of_parts(&ends))
 }
 
-fn manifests(repository: &Repository) -> Result<Verdict> {
+fn manifests(repository: &Repository) -> Result<CheckResult> {
     let ends = manifests::run(repository)?;
     Ok(of_parts(&ends))
 }
 
 /// How a check ended that has parts.
-fn of_parts(ends: &Ends) -> Verdict {
+fn of_parts(ends: &Ends) -> CheckResult {
     let Ends { failed, skipped } = ends;
     match (failed.is_empty(), skipped.is_empty()) {
-        (false, _) => Verdict::Failed(failed.join("; ")),
-        (true, false) => Verdict::Skipped(skipped.join("; ")),
-        (true, true) => Verdict::Passed,
+        (false, _) => CheckResult::Failed(failed.join("; ")),
+        (true, false) => CheckResult::Skipped(skipped.join("; ")),
+        (true, true) => CheckResult::Passed,
     }
 }
 
-fn status(mut command: Command) -> Result<Verdict> {
+fn status(mut command: Command) -> Result<CheckResult> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot run {program}"))?;
-    Ok(if status.success() { Verdict::Passed } else { Verdict::Failed(status.to_string()) })
+    Ok(if status.success() { CheckResult::Passed } else { CheckResult::Failed(status.to_string()) })
 }
 
 #[cfg(test)]
@@ -415,11 +416,11 @@ mod tests {
 
     #[test]
     fn a_check_counts_one_and_its_tests_count_one_each() {
-        assert_eq!(account(Verdict::Passed).0, Tally::PASSED);
-        assert_eq!(account(Verdict::Skipped("no apt".to_owned())).0, Tally::SKIPPED);
-        assert_eq!(account(Verdict::Failed("exit code 1".to_owned())).0, Tally::FAILED);
+        assert_eq!(account(CheckResult::Passed).0, Tally::PASSED);
+        assert_eq!(account(CheckResult::Skipped("no apt".to_owned())).0, Tally::SKIPPED);
+        assert_eq!(account(CheckResult::Failed("exit code 1".to_owned())).0, Tally::FAILED);
         let tests = Tally { passed: 5, failed: 1, skipped: 2 };
-        let (tally, end) = account(Verdict::Counted(tests));
+        let (tally, end) = account(CheckResult::Counted(tests));
         assert_eq!(tally, tests);
         assert!(end.starts_with("FAILED"), "{end}");
     }

@@ -19,23 +19,23 @@ const REDOCLY_VERSION: &str = "2.77.0";
 const KUBE_SCORE_VERSION: &str = "1.20.0";
 
 /// A program from Debian's archive.
-pub struct Program {
+pub struct DebianProgram {
     pub name: &'static str,
     pub package: &'static str,
 }
 
-pub const WRK: Program = Program { name: "wrk", package: "wrk" };
-pub const JQ: Program = Program { name: "jq", package: "jq" };
-pub const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
-pub const BUILDAH: Program = Program { name: "buildah", package: "buildah" };
-pub const MMDEBSTRAP: Program = Program { name: "mmdebstrap", package: "mmdebstrap" };
+pub const WRK: DebianProgram = DebianProgram { name: "wrk", package: "wrk" };
+pub const JQ: DebianProgram = DebianProgram { name: "jq", package: "jq" };
+pub const NGINX: DebianProgram = DebianProgram { name: "nginx", package: "nginx-light" };
+pub const BUILDAH: DebianProgram = DebianProgram { name: "buildah", package: "buildah" };
+pub const MMDEBSTRAP: DebianProgram = DebianProgram { name: "mmdebstrap", package: "mmdebstrap" };
 /// It brings promtool as well.
-pub const PROMETHEUS: Program = Program { name: "prometheus", package: "prometheus" };
-pub const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
+pub const PROMETHEUS: DebianProgram = DebianProgram { name: "prometheus", package: "prometheus" };
+pub const PROMTOOL: DebianProgram = DebianProgram { name: "promtool", package: "prometheus" };
 /// It brings callgrind.
-pub const VALGRIND: Program = Program { name: "valgrind", package: "valgrind" };
-pub const CHROMIUM: Program = Program { name: "chromium", package: "chromium" };
-pub const MUSL: Program = Program { name: "musl-gcc", package: "musl-tools" };
+pub const VALGRIND: DebianProgram = DebianProgram { name: "valgrind", package: "valgrind" };
+pub const CHROMIUM: DebianProgram = DebianProgram { name: "chromium", package: "chromium" };
+pub const MUSL: DebianProgram = DebianProgram { name: "musl-gcc", package: "musl-tools" };
 
 /// Why a tool cannot be had here: a sentence for the person who reads that a check was skipped.
 #[derive(Debug)]
@@ -256,8 +256,8 @@ fn make_folder(folder: &Path) -> Result<(), Unavailable> {
 }
 
 /// Makes sure that programs are on the path, from Debian's archive where they are missing.
-pub fn debian_programs(programs: &[Program]) -> Result<(), Unavailable> {
-    let missing: Vec<&Program> = programs.iter().filter(|program| !is_on_path(program.name)).collect();
+pub fn debian_programs(programs: &[DebianProgram]) -> Result<(), Unavailable> {
+    let missing: Vec<&DebianProgram> = programs.iter().filter(|program| !is_on_path(program.name)).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -28,7 +28,7 @@ const FAULT: &str = "fault: ";
 const OWN_PROGRAM: &str = "PICOFAAS_XTASK";
 
 #[derive(clap::Args)]
-pub struct Arguments {
+pub struct VerifyArguments {
     #[command(subcommand)]
     what: What,
 }
@@ -42,7 +42,7 @@ enum What {
     },
 }
 
-pub fn run(repository: &Repository, arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(repository: &Repository, arguments: &VerifyArguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Cluster { filter } => cluster(repository, filter.as_deref()),
     }

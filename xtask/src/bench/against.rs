@@ -28,7 +28,7 @@ pub struct Against {
 
 /// Both programs of a run.
 #[derive(Serialize)]
-pub struct Binaries {
+pub struct ComparedBinaries {
     new: Binary,
     old: Binary,
     /// Then there is nothing to find but noise.
@@ -92,7 +92,7 @@ pub fn remedy(file: &Path) -> String {
     )
 }
 
-impl Binaries {
+impl ComparedBinaries {
     /// `commit` is that of the new one, where it was built a moment ago.
     pub fn read(new: &Path, commit: Option<&str>, old: &Path) -> Result<Self> {
         let (new, old) = (Binary::read(new, commit)?, Binary::read(old, None)?);
@@ -193,7 +193,7 @@ mod tests {
         let new = script(&folder, "picofaas", "echo picofaas 0.1.0");
         let same = script(&folder, "picofaas-same", "echo picofaas 0.1.0");
         let old = script(&folder, "picofaas-old", "echo picofaas 0.0.9");
-        let of = |old: &Path| Binaries::read(&new, Some("0123456789ab-dirty"), old).unwrap();
+        let of = |old: &Path| ComparedBinaries::read(&new, Some("0123456789ab-dirty"), old).unwrap();
         assert!(of(&same).describe().contains("A/A run"));
         let different = of(&old);
         let text = different.describe();

@@ -39,10 +39,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use self::api::Api;
+use self::api::ApiProxy;
 use self::rest::Rest;
-use self::stage::{Kit, Stage};
-use self::target::Target;
+use self::stage::{ClusterFixtures, Stage};
+use self::target::ClusterTarget;
 use super::machine::Machine;
 use super::report::Spread;
 use super::run::Run;
@@ -54,10 +54,10 @@ use crate::verify::{FUNCTION_IMAGE, Testbed};
 use crate::wait::Stopwatch;
 
 #[derive(clap::Args, Serialize)]
-pub struct Options {
+pub struct ClusterBenchOptions {
     /// Ask these questions alone
     #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',')]
-    only: Vec<Question>,
+    only: Vec<ClusterQuestion>,
     /// Pairs of starts, of JOB and of WARM functions
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pairs: u32,
@@ -86,7 +86,7 @@ pub struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Question {
+enum ClusterQuestion {
     /// Starts of JOB functions beside bare Jobs, and API calls per invocation
     Job,
     /// Starts of WARM functions without a pod beside a bare Deployment
@@ -101,17 +101,17 @@ enum Question {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Contender {
+enum ClusterSubject {
     Picofaas,
     Bare,
 }
 
 /// The answer to a question.
-struct Answered {
+struct ClusterAnswer {
     name: &'static str,
     /// In Markdown.
     tables: String,
-    targets: Vec<Target>,
+    targets: Vec<ClusterTarget>,
     /// What the machine was like before each measurement.
     rests: Vec<Rest>,
     /// Requests that were not answered with success.
@@ -119,7 +119,7 @@ struct Answered {
     measurements: Value,
 }
 
-pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+pub fn run(repository: &Repository, options: &ClusterBenchOptions) -> Result<ExitCode> {
     options.tested.against.refuse(
         "bench cluster",
         "it compares with bare Kubernetes. Run it with --picofaas-binary FILE too, and compare the differences to bare",
@@ -143,12 +143,19 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     let run = Run::begin(repository, machine)?;
     let watch = Stopwatch::start();
     define_functions(repository, cluster)?;
-    let api = Api::of(cluster, &folder)?;
+    let api = ApiProxy::of(cluster, &folder)?;
     let address = stage::reachable(cluster)?;
-    let kit = Kit { cluster, api: &api, picofaas, arguments: options.tested.arguments(), folder, address };
+    let fixtures = ClusterFixtures {
+        cluster,
+        api: &api,
+        picofaas,
+        arguments: options.tested.arguments(),
+        folder,
+        address,
+    };
     let (versions, detour_ms) = (versions(&api)?, detour_ms(&api)?);
 
-    let answers = ask(repository, options, &kit)?;
+    let answers = ask(repository, options, &fixtures)?;
 
     let mut targets = Vec::new();
     let mut measurements = serde_json::Map::new();
@@ -197,19 +204,23 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(repository: &Repository, options: &Options, kit: &Kit<'_>) -> Result<Vec<Answered>> {
-    let is_asked = |question: &Question| options.only.is_empty() || options.only.contains(question);
-    let stage = Stage::new(kit, "starts")?;
+fn ask(
+    repository: &Repository,
+    options: &ClusterBenchOptions,
+    fixtures: &ClusterFixtures<'_>,
+) -> Result<Vec<ClusterAnswer>> {
+    let is_asked = |question: &ClusterQuestion| options.only.is_empty() || options.only.contains(question);
+    let stage = Stage::new(fixtures, "starts")?;
     let mut answers = Vec::new();
     // Memory comes last: what it leaves to be deleted keeps the cluster busy for a while.
-    for question in Question::value_variants().iter().filter(|question| is_asked(question)) {
+    for question in ClusterQuestion::value_variants().iter().filter(|question| is_asked(question)) {
         let watch = Stopwatch::start();
         answers.push(match question {
-            Question::Job => jobs::answer(&stage, options.pairs)?,
-            Question::FromZero => from_zero::answer(&stage, options.pairs, options.crowds)?,
-            Question::Step => step::answer(&stage, options.steps)?,
-            Question::Hot => hot::answer(&stage, repository.root(), options.rounds, options.seconds)?,
-            Question::Memory => footprint::answer(kit, options.functions)?,
+            ClusterQuestion::Job => jobs::answer(&stage, options.pairs)?,
+            ClusterQuestion::FromZero => from_zero::answer(&stage, options.pairs, options.crowds)?,
+            ClusterQuestion::Step => step::answer(&stage, options.steps)?,
+            ClusterQuestion::Hot => hot::answer(&stage, repository.root(), options.rounds, options.seconds)?,
+            ClusterQuestion::Memory => footprint::answer(fixtures, options.functions)?,
         });
         println!("{question:?} took {:.0} s", watch.elapsed().as_secs_f64());
     }
@@ -233,7 +244,7 @@ fn define_functions(repository: &Repository, cluster: &Cluster) -> Result<()> {
 }
 
 /// Of Kubernetes and of the container runtime of its first node.
-fn versions(api: &Api) -> Result<String> {
+fn versions(api: &ApiProxy) -> Result<String> {
     let nodes = api.get("/api/v1/nodes")?;
     let nodes = nodes["items"].as_array().context("no list of nodes")?;
     let info = |name: &str| nodes[0]["status"]["nodeInfo"][name].as_str().unwrap_or("?").to_owned();
@@ -242,7 +253,7 @@ fn versions(api: &Api) -> Result<String> {
 }
 
 /// What a call by way of kubectl takes, with what the API server takes for it.
-fn detour_ms(api: &Api) -> Result<f64> {
+fn detour_ms(api: &ApiProxy) -> Result<f64> {
     let mut times = Vec::new();
     for _ in 0..20 {
         let watch = Stopwatch::start();
@@ -252,7 +263,7 @@ fn detour_ms(api: &Api) -> Result<f64> {
     target::median(&times).context("nothing was measured")
 }
 
-impl Contender {
+impl ClusterSubject {
     /// Each pair begins with the other one.
     fn order(pair: u32) -> [Self; 2] {
         if pair % 2 == 1 { [Self::Picofaas, Self::Bare] } else { [Self::Bare, Self::Picofaas] }

@@ -43,7 +43,7 @@ const IDLE: Duration = Duration::from_secs(5);
 const NOWHERE: &str = "http://127.0.0.1:9/invoke";
 
 #[derive(clap::Args, Serialize)]
-pub struct Options {
+pub struct FunctionsOptions {
     /// Idle functions of the server with many
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     many: u32,
@@ -123,15 +123,15 @@ impl Round {
 }
 
 /// The programs and files of this bench.
-struct Setup<'a> {
-    options: &'a Options,
+struct FunctionsSetup<'a> {
+    options: &'a FunctionsOptions,
     folder: PathBuf,
     script: PathBuf,
     picofaas: PathBuf,
     function: PathBuf,
 }
 
-pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+pub fn run(repository: &Repository, options: &FunctionsOptions) -> Result<ExitCode> {
     options.tested.against.refuse(
         "bench functions",
         "it compares one picofaas with itself. Run it with --picofaas-binary FILE too, and compare the ratios",
@@ -141,7 +141,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     }
     // Before anything is built: a compiler's load is no other's load.
     let machine = Machine::read(&[("wrk", "--version")])?;
-    let setup = Setup {
+    let setup = FunctionsSetup {
         options,
         folder: repository.target().join("xtask/bench-functions"),
         script: repository.root().join("benches/wrk/invoke.lua"),
@@ -170,7 +170,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     Ok(verdict(&rounds))
 }
 
-impl Setup<'_> {
+impl FunctionsSetup<'_> {
     fn arguments(&self, more: &[&str]) -> Vec<String> {
         // Of one size on both servers, and with room for the busy one and a replaced version.
         let functions = (self.options.many.max(self.options.few) + 2).to_string();
@@ -334,7 +334,7 @@ fn write_manifest(folder: &Path, spec: &Value) -> Result<()> {
     fs::write(&file, manifest.to_string()).with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn report(options: &Options, at_rest: &[AtRest], rounds: &[Round]) -> String {
+fn report(options: &FunctionsOptions, at_rest: &[AtRest], rounds: &[Round]) -> String {
     let mut rest = table(&["idle functions", "registered through", "in s", "VmRSS MiB", "CPU µs per idle s"]);
     for server in at_rest {
         rest.add_row([

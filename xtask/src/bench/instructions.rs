@@ -28,7 +28,7 @@ const RECORDED: &str = "benches/instructions/recorded.json";
 const FUNCTIONS_SHOWN: usize = 30;
 
 #[derive(clap::Args)]
-pub struct Options {
+pub struct InstructionsOptions {
     /// Write the figures of this tree to benches/instructions/recorded.json, to be committed with the reason
     #[arg(long)]
     record: bool,
@@ -39,7 +39,7 @@ pub struct Options {
 
 /// What the figures depend on besides the source: those of two machines that differ in it are not compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Machine {
+struct Environment {
     rustc: String,
     libc: String,
     /// What valgrind lets a program find of the processor: copying and parsing choose their code by it.
@@ -48,13 +48,13 @@ struct Machine {
 
 #[derive(Serialize, Deserialize)]
 struct Recorded {
-    machine: Machine,
+    machine: Environment,
     /// Of one invocation, by case.
     instructions: BTreeMap<String, f64>,
 }
 
 /// Counts, compares with what is recorded, and prints a table.
-pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+pub fn run(repository: &Repository, options: &InstructionsOptions) -> Result<ExitCode> {
     let counted = match count(repository, options.functions)? {
         Ok(counted) => counted,
         Err(Unavailable(why)) => bail!("{why}"),
@@ -149,7 +149,7 @@ fn count(repository: &Repository, functions: bool) -> Result<Result<Recorded, Un
     }
     let rustc = repository::first_line(Command::new("rustc").arg("--version"))?;
     let libc = repository::first_line(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
-    Ok(Ok(Recorded { machine: Machine { rustc, libc, cpu }, instructions }))
+    Ok(Ok(Recorded { machine: Environment { rustc, libc, cpu }, instructions }))
 }
 
 fn callgrind(program: &Path, case: &str, file: &Path) -> Command {
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     fn figures(cases: &[(&str, f64)]) -> Recorded {
-        let machine = Machine { rustc: "rustc 1".into(), libc: "glibc 2".into(), cpu: "avx2".into() };
+        let machine = Environment { rustc: "rustc 1".into(), libc: "glibc 2".into(), cpu: "avx2".into() };
         Recorded { machine, instructions: cases.iter().map(|(case, n)| ((*case).to_owned(), *n)).collect() }
     }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask bench job`: what a `JOB` invocation costs above what a fresh process costs anyway.
 //!
-//! Two contenders start the same program the same number of times side by side: `picofaas`, which is asked with
+//! Two subjects start the same program the same number of times side by side: `picofaas`, which is asked with
 //! `:invoke` by clients on kept connections, and the baseline, which starts the program itself and answers its
 //! two calls. Rounds are interleaved, each begins with the other one, and the figure is the ratio of each round.
 //! With `--against` there is a third, a picofaas of an earlier commit. Each measurement of a picofaas is of a
@@ -49,7 +49,7 @@ fn body() -> String {
 }
 
 #[derive(clap::Args, Serialize)]
-pub struct Options {
+pub struct JobOptions {
     /// Length of one measurement
     #[arg(long, value_name = "S", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
@@ -75,14 +75,14 @@ pub struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Contender {
+enum JobSubject {
     Baseline,
     Picofaas,
     /// The picofaas of an earlier commit.
     Against,
 }
 
-impl Contender {
+impl JobSubject {
     fn name(self) -> &'static str {
         match self {
             Self::Baseline => "baseline",
@@ -92,10 +92,10 @@ impl Contender {
     }
 }
 
-/// One contender in one round; times in microseconds.
+/// One subject in one round; times in microseconds.
 #[derive(Debug, Serialize)]
-struct Measurement {
-    contender: Contender,
+struct JobMeasurement {
+    subject: JobSubject,
     callers: u32,
     /// From 1.
     round: u32,
@@ -113,7 +113,7 @@ struct Measurement {
 }
 
 /// What is told of two binaries.
-const FIGURES: [Figure<Measurement>; 4] = [
+const FIGURES: [Figure<JobMeasurement>; 4] = [
     Figure { name: "p50", better: Better::Less, step: 0.0, of: |m| Some(m.p50_us) },
     Figure { name: "p99", better: Better::Less, step: 0.0, of: |m| Some(m.p99_us) },
     Figure { name: "calls/s", better: Better::More, step: 0.0, of: |m| Some(m.calls_per_second) },
@@ -121,8 +121,8 @@ const FIGURES: [Figure<Measurement>; 4] = [
 ];
 
 /// The programs and files of this bench.
-struct Setup<'a> {
-    options: &'a Options,
+struct JobSetup<'a> {
+    options: &'a JobOptions,
     folder: PathBuf,
     function: PathBuf,
     log: File,
@@ -130,13 +130,13 @@ struct Setup<'a> {
     against: Option<PathBuf>,
 }
 
-pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+pub fn run(repository: &Repository, options: &JobOptions) -> Result<ExitCode> {
     let against = options.tested.old_binary(repository, "--callers", &options.callers)?;
     // Before anything is built: a compiler's load is no other's load.
     let machine = Machine::read(&[])?;
     let folder = repository.target().join("xtask/bench-job");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let setup = Setup {
+    let setup = JobSetup {
         options,
         log: log_file(&folder, "function")?,
         folder,
@@ -171,18 +171,18 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-impl Setup<'_> {
-    fn measure_all(&self) -> Result<Vec<Measurement>> {
-        let mut contenders = vec![Contender::Baseline, Contender::Picofaas];
-        contenders.extend(self.against.as_ref().map(|_| Contender::Against));
-        let (is_new, is_old) = (|it| it == Contender::Picofaas, |it| it == Contender::Against);
+impl JobSetup<'_> {
+    fn measure_all(&self) -> Result<Vec<JobMeasurement>> {
+        let mut subjects = vec![JobSubject::Baseline, JobSubject::Picofaas];
+        subjects.extend(self.against.as_ref().map(|_| JobSubject::Against));
+        let (is_new, is_old) = (|it| it == JobSubject::Picofaas, |it| it == JobSubject::Against);
         let mut measurements = Vec::new();
         for round in 1..=self.options.rounds {
             for &callers in &self.options.callers {
-                for contender in order::of_round(&contenders, is_new, is_old, round - 1) {
+                for subject in order::of_round(&subjects, is_new, is_old, round - 1) {
                     let measurement = self
-                        .measure(contender, callers, round)
-                        .with_context(|| format!("{contender:?}, {callers} callers, round {round}"))?;
+                        .measure(subject, callers, round)
+                        .with_context(|| format!("{subject:?}, {callers} callers, round {round}"))?;
                     println!("{measurement}");
                     measurements.push(measurement);
                 }
@@ -191,29 +191,29 @@ impl Setup<'_> {
         Ok(measurements)
     }
 
-    fn measure(&self, contender: Contender, callers: u32, round: u32) -> Result<Measurement> {
-        let server = self.start(contender)?;
+    fn measure(&self, subject: JobSubject, callers: u32, round: u32) -> Result<JobMeasurement> {
+        let server = self.start(subject)?;
         let call = || -> Result<Caller<'_>> {
             Ok(match &server {
                 None => Caller::Baseline(Worker::new(&self.function, &self.log)?),
                 Some(server) => Caller::Picofaas(Wire::connect(server.port)?),
             })
         };
-        let measurement = measure(contender, callers, round, self.options.seconds, server.as_ref(), call)?;
+        let measurement = measure(subject, callers, round, self.options.seconds, server.as_ref(), call)?;
         server.map_or(Ok(()), Server::stop)?;
         Ok(measurement)
     }
 
-    /// The picofaas of a contender that is one, with the function.
-    fn start(&self, contender: Contender) -> Result<Option<Server>> {
+    /// The picofaas of a subject that is one, with the function.
+    fn start(&self, subject: JobSubject) -> Result<Option<Server>> {
         let tested = &self.options.tested;
-        let server = match (contender, &self.against) {
-            (Contender::Baseline, _) => return Ok(None),
-            (Contender::Picofaas, _) => self.serve(&self.picofaas, tested.arguments(), "picofaas")?,
-            (Contender::Against, Some(old)) => self
+        let server = match (subject, &self.against) {
+            (JobSubject::Baseline, _) => return Ok(None),
+            (JobSubject::Picofaas, _) => self.serve(&self.picofaas, tested.arguments(), "picofaas")?,
+            (JobSubject::Against, Some(old)) => self
                 .serve(old, tested.old_arguments(), against::NAME)
                 .with_context(|| against::remedy(old))?,
-            (Contender::Against, None) => bail!("there is no old picofaas"),
+            (JobSubject::Against, None) => bail!("there is no old picofaas"),
         };
         server.register(&json!({
             "name": FUNCTION,
@@ -234,18 +234,18 @@ impl Setup<'_> {
 }
 
 /// New ÷ old.
-fn ratios(options: &Options, measurements: &[Measurement]) -> Result<Vec<Ratio>> {
+fn ratios(options: &JobOptions, measurements: &[JobMeasurement]) -> Result<Vec<Ratio>> {
     let mut ratios = Vec::new();
     for &callers in &options.callers {
-        let of = |contender: Contender| of(measurements, contender, callers);
-        let (new, old) = (of(Contender::Picofaas), of(Contender::Against));
+        let of = |subject: JobSubject| of(measurements, subject, callers);
+        let (new, old) = (of(JobSubject::Picofaas), of(JobSubject::Against));
         ratios.extend(ratio::of_load(&format!("{callers} callers"), &FIGURES, |m| m.round, &new, &old)?);
     }
     Ok(ratios)
 }
 
-fn of(measurements: &[Measurement], contender: Contender, callers: u32) -> Vec<&Measurement> {
-    measurements.iter().filter(|m| m.callers == callers && m.contender == contender).collect()
+fn of(measurements: &[JobMeasurement], subject: JobSubject, callers: u32) -> Vec<&JobMeasurement> {
+    measurements.iter().filter(|m| m.callers == callers && m.subject == subject).collect()
 }
 
 /// One that calls, over and over.
@@ -278,13 +278,13 @@ impl Caller<'_> {
 }
 
 fn measure<'a>(
-    contender: Contender,
+    subject: JobSubject,
     callers: u32,
     round: u32,
     seconds: u32,
     server: Option<&Server>,
     caller: impl Fn() -> Result<Caller<'a>>,
-) -> Result<Measurement> {
+) -> Result<JobMeasurement> {
     let mut workers = Vec::new();
     for _ in 0..callers {
         let mut worker = caller()?;
@@ -315,8 +315,8 @@ fn measure<'a>(
     let completed = sorted_us(calls.iter().map(|(completed, _)| *completed));
     let reaped = sorted_us(calls.iter().filter_map(|(_, reaped)| *reaped));
     let percent = |after: u64, before: u64| after.saturating_sub(before) as f64 / 1e7 / elapsed_s;
-    Ok(Measurement {
-        contender,
+    Ok(JobMeasurement {
+        subject,
         callers,
         round,
         calls: calls.len(),
@@ -353,22 +353,22 @@ fn quantile(sorted: &[f64], percent: usize) -> f64 {
     sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
 }
 
-fn report(options: &Options, measurements: &[Measurement]) -> Result<String> {
+fn report(options: &JobOptions, measurements: &[JobMeasurement]) -> Result<String> {
     let mut figures = table(&["callers", "", "p50 µs", "p99 µs", "reaped p50 µs", "calls/s", "CPU µs/call"]);
     let mut ratios = table(&["callers", "p50, picofaas ÷ baseline", "calls/s, picofaas ÷ baseline"]);
     for &callers in &options.callers {
-        let of = |contender: Contender| of(measurements, contender, callers);
-        for contender in [Contender::Baseline, Contender::Picofaas, Contender::Against] {
-            let rows = of(contender);
+        let of = |subject: JobSubject| of(measurements, subject, callers);
+        for subject in [JobSubject::Baseline, JobSubject::Picofaas, JobSubject::Against] {
+            let rows = of(subject);
             if rows.is_empty() {
                 continue;
             }
-            let spread = |figure: &dyn Fn(&Measurement) -> Option<f64>| {
+            let spread = |figure: &dyn Fn(&JobMeasurement) -> Option<f64>| {
                 Spread::of(rows.iter().filter_map(|m| figure(m)).collect()).to_string()
             };
             figures.add_row([
                 callers.to_string(),
-                contender.name().to_owned(),
+                subject.name().to_owned(),
                 spread(&|m| Some(m.p50_us)),
                 spread(&|m| Some(m.p99_us)),
                 spread(&|m| m.reaped_p50_us),
@@ -377,9 +377,9 @@ fn report(options: &Options, measurements: &[Measurement]) -> Result<String> {
             ]);
         }
         // Both have one measurement per round, in the same order.
-        let (baseline, picofaas) = (of(Contender::Baseline), of(Contender::Picofaas));
+        let (baseline, picofaas) = (of(JobSubject::Baseline), of(JobSubject::Picofaas));
         ensure!(baseline.len() == picofaas.len(), "a round is missing");
-        let ratio = |figure: fn(&Measurement) -> f64| {
+        let ratio = |figure: fn(&JobMeasurement) -> f64| {
             let pairs = picofaas.iter().zip(&baseline);
             Spread::of(pairs.map(|(picofaas, baseline)| figure(picofaas) / figure(baseline)).collect())
         };
@@ -395,13 +395,13 @@ fn report(options: &Options, measurements: &[Measurement]) -> Result<String> {
     ))
 }
 
-impl fmt::Display for Measurement {
+impl fmt::Display for JobMeasurement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { contender, callers, round, p50_us, p99_us, calls_per_second, machine_cpu_percent, .. } =
+        let Self { subject, callers, round, p50_us, p99_us, calls_per_second, machine_cpu_percent, .. } =
             self;
         write!(
             out,
-            "round {round}, {callers} callers, {contender:?}: p50 {p50_us:.0} µs, p99 {p99_us:.0} µs, \
+            "round {round}, {callers} callers, {subject:?}: p50 {p50_us:.0} µs, p99 {p99_us:.0} µs, \
              {calls_per_second:.0} calls/s, {machine_cpu_percent:.0} % of a core busy, {:.0} % stolen",
             self.steal_percent
         )

@@ -1,4 +1,4 @@
-//! One measurement: one contender, one number of connections, one wrk run.
+//! One measurement: one subject, one number of connections, one wrk run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::contender::{Contender, Running};
 use super::cpu::{MachineCpu, Snapshot};
+use super::subject::{Running, Subject};
 use super::wrk::{Load, WrkResult};
 use crate::http;
 
@@ -38,7 +38,7 @@ pub struct Setup {
 /// CPU times are microseconds per answered request.
 #[derive(Debug, Serialize)]
 pub struct Measurement {
-    pub contender: String,
+    pub subject: String,
     pub connections: u32,
     /// From 1.
     pub round: u32,
@@ -51,15 +51,15 @@ pub struct Measurement {
     pub threads_lost: usize,
     pub upstream_cpu_us: f64,
     pub wrk_cpu_us: f64,
-    /// What everything but the contender, the function and wrk used meanwhile, in percent of one core.
+    /// What everything but the subject, the function and wrk used meanwhile, in percent of one core.
     pub others_cpu_percent: f64,
     /// What the hypervisor took meanwhile, in percent of one core.
     pub steal_percent: f64,
 }
 
-pub fn measure(setup: &Setup, contender: &Contender, connections: u32, round: u32) -> Result<Measurement> {
-    let mut running = contender.start(setup)?;
-    verify(&running, contender).context("before the measurement")?;
+pub fn measure(setup: &Setup, subject: &Subject, connections: u32, round: u32) -> Result<Measurement> {
+    let mut running = subject.start(setup)?;
+    verify(&running, subject).context("before the measurement")?;
     let url = format!("http://127.0.0.1:{}{}", running.front_port, running.path);
     let load = Load { script: &setup.script, url: &url, connections };
     load.run(WARM_UP_SECONDS).context("warming up")?;
@@ -72,7 +72,7 @@ pub fn measure(setup: &Setup, contender: &Contender, connections: u32, round: u3
     let upstream = Snapshot::of_tree(running.upstream.id())?.since(&upstream_before);
     let machine = MachineCpu::read()?;
 
-    verify(&running, contender).context("after the measurement")?;
+    verify(&running, subject).context("after the measurement")?;
     running.upstream.check_alive()?;
     running.stop()?;
 
@@ -82,7 +82,7 @@ pub fn measure(setup: &Setup, contender: &Contender, connections: u32, round: u3
     let busy_ns = machine.busy_ns.saturating_sub(machine_before.busy_ns);
     let by_thread = front.iter().flat_map(|front| &front.by_thread_name_ns);
     Ok(Measurement {
-        contender: contender.name.clone(),
+        subject: subject.name.clone(),
         connections,
         round,
         requests_per_second: wrk.requests_per_second(),
@@ -102,14 +102,14 @@ fn front_snapshot(running: &Running) -> Result<Option<Snapshot>> {
 }
 
 /// Some answers must be 200 and hold what the function itself answers.
-fn verify(running: &Running, contender: &Contender) -> Result<()> {
+fn verify(running: &Running, subject: &Subject) -> Result<()> {
     let expected = ask(running.upstream_port, "/invoke").context("the function itself")?;
     if !expected.to_string().contains(VERIFIED_TEXT) {
         bail!("the function does not give back what it was sent, but {expected}");
     }
     for _ in 0..VERIFIED_ANSWERS {
         let mut answer = ask(running.front_port, &running.path)?;
-        if contender.is_picofaas() {
+        if subject.is_picofaas() {
             if answer["status"] != "success" {
                 bail!("not a success: {answer}");
             }
@@ -135,8 +135,8 @@ fn ask(port: u16, path: &str) -> Result<Value> {
 
 impl fmt::Display for Measurement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { contender, connections, round, wrk, .. } = self;
-        write!(out, "round {round}, {connections} connections, {contender}: ")?;
+        let Self { subject, connections, round, wrk, .. } = self;
+        write!(out, "round {round}, {connections} connections, {subject}: ")?;
         write!(
             out,
             "p50 {} µs, p99 {} µs, {:.0} requests/s",

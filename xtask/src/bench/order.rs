@@ -1,19 +1,19 @@
-//! In which order the contenders of a round are measured.
+//! In which order the subjects of a round are measured.
 
-/// That of round `round`, from 0. Each begins with another contender, so that a machine that warms up or slows
+/// That of round `round`, from 0. Each begins with another subject, so that a machine that warms up or slows
 /// down does so for all. An old binary is always next to the new one, whose ratio is taken within the round, and
 /// they take turns in being the first.
 pub fn of_round<T: Copy>(
-    contenders: &[T],
+    subjects: &[T],
     is_new: impl Fn(T) -> bool,
     is_old: impl Fn(T) -> bool,
     round: u32,
 ) -> Vec<T> {
-    let mut order: Vec<T> = contenders.iter().copied().filter(|&it| !is_old(it)).collect();
+    let mut order: Vec<T> = subjects.iter().copied().filter(|&it| !is_old(it)).collect();
     if let Some(turn) = (round as usize).checked_rem(order.len()) {
         order.rotate_left(turn);
     }
-    for old in contenders.iter().copied().filter(|&it| is_old(it)) {
+    for old in subjects.iter().copied().filter(|&it| is_old(it)) {
         let new = order.iter().position(|&it| is_new(it));
         let behind = usize::from(round.is_multiple_of(2));
         order.insert(new.map_or(0, |new| new + behind), old);
@@ -25,14 +25,14 @@ pub fn of_round<T: Copy>(
 mod tests {
     use super::*;
 
-    fn orders(contenders: &str) -> Vec<String> {
-        let contenders: Vec<char> = contenders.chars().collect();
-        let of = |round| of_round(&contenders, |it| it == 'n', |it| it == 'o', round).into_iter().collect();
+    fn orders(subjects: &str) -> Vec<String> {
+        let subjects: Vec<char> = subjects.chars().collect();
+        let of = |round| of_round(&subjects, |it| it == 'n', |it| it == 'o', round).into_iter().collect();
         (0..6).map(of).collect()
     }
 
     #[test]
-    fn every_round_begins_with_another_contender() {
+    fn every_round_begins_with_another_subject() {
         assert_eq!(orders("dxn")[..4], ["dxn", "xnd", "ndx", "dxn"]);
         assert_eq!(orders("bn")[..3], ["bn", "nb", "bn"]);
     }

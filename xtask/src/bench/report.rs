@@ -6,8 +6,8 @@ use std::fmt;
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_HORIZONTAL_ONLY};
 use comfy_table::{CellAlignment, Table};
 
-use super::contender::Contender;
 use super::measurement::Measurement;
+use super::subject::Subject;
 
 /// The rounds of one figure. Empty when it was not measured.
 #[derive(Debug, PartialEq)]
@@ -38,9 +38,9 @@ impl fmt::Display for Spread {
     }
 }
 
-/// The measurements of one contender at one number of connections.
+/// The measurements of one subject at one number of connections.
 struct Row<'a> {
-    contender: &'a str,
+    subject: &'a str,
     measurements: Vec<&'a Measurement>,
 }
 
@@ -68,24 +68,23 @@ impl Row<'_> {
 
 /// Figures, ratios and threads for each number of connections. Every figure is the median over the rounds,
 /// with the smallest and the largest; a ratio is one of medians.
-pub fn tables(contenders: &[Contender], connections: &[u32], measurements: &[Measurement]) -> String {
+pub fn tables(subjects: &[Subject], connections: &[u32], measurements: &[Measurement]) -> String {
     let mut text = String::new();
     for &connections in connections {
-        let rows: Vec<Row<'_>> = contenders
+        let rows: Vec<Row<'_>> = subjects
             .iter()
-            .map(|contender| Row {
-                contender: &contender.name,
+            .map(|subject| Row {
+                subject: &subject.name,
                 measurements: measurements
                     .iter()
-                    .filter(|m| m.contender == contender.name && m.connections == connections)
+                    .filter(|m| m.subject == subject.name && m.connections == connections)
                     .collect(),
             })
             .collect();
         text.push_str(&format!("{connections} connections, median (min..max) over the rounds\n"));
         text.push_str(&format!("{}\n\n", figures(&rows)));
-        for (contender, row) in contenders.iter().zip(&rows).filter(|(contender, _)| contender.is_picofaas())
-        {
-            text.push_str(&format!("{}\n", ratios(&contender.name, row, &rows)));
+        for (subject, row) in subjects.iter().zip(&rows).filter(|(subject, _)| subject.is_picofaas()) {
+            text.push_str(&format!("{}\n", ratios(&subject.name, row, &rows)));
         }
         text.push_str(&format!("\n{}\n\n", threads(&rows)));
     }
@@ -107,7 +106,7 @@ fn figures(rows: &[Row<'_>]) -> Table {
     for row in rows {
         let errors: u64 = row.measurements.iter().map(|measurement| measurement.wrk.errors.sum()).sum();
         table.add_row([
-            row.contender.to_owned(),
+            row.subject.to_owned(),
             row.p50_us().to_string(),
             row.p99_us().to_string(),
             row.requests_per_second().to_string(),
@@ -124,10 +123,10 @@ fn figures(rows: &[Row<'_>]) -> Table {
 /// A line for one row of picofaas, against each of the others that was measured.
 fn ratios(name: &str, row: &Row<'_>, rows: &[Row<'_>]) -> String {
     let mut parts = Vec::new();
-    for base in rows.iter().filter(|base| base.contender == "nginx" || base.contender == "direct") {
+    for base in rows.iter().filter(|base| base.subject == "nginx" || base.subject == "direct") {
         let mut against = |figure: &str, of: Spread, to: Spread| {
             if let (Some(of), Some(to)) = (of.median(), to.median()) {
-                parts.push(format!("{figure} {:.2} × {}", of / to, base.contender));
+                parts.push(format!("{figure} {:.2} × {}", of / to, base.subject));
             }
         };
         against("p50", row.p50_us(), base.p50_us());
@@ -147,7 +146,7 @@ fn threads(rows: &[Row<'_>]) -> Table {
             row.measurements.iter().flat_map(|m| m.cpu_us_by_thread.keys()).collect();
         for name in names {
             let spread = row.spread(|m| Some(m.cpu_us_by_thread.get(name).copied().unwrap_or_default()));
-            table.add_row([row.contender.to_owned(), name.clone(), spread.to_string()]);
+            table.add_row([row.subject.to_owned(), name.clone(), spread.to_string()]);
         }
     }
     table

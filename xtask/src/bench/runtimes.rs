@@ -6,7 +6,7 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | `kit` | the programs that are needed: built, installed |
+//! | `fixtures` | the programs that are needed: built, installed |
 //! | `subject` | what is measured, and how it is started |
 //! | `load` | requests per second, latency and CPU time of Python functions under wrk |
 //! | `proxy` | the same of the watchdog and of nginx in front of a server |
@@ -14,8 +14,8 @@
 //! | `footprint` | memory of idle instances |
 //! | `target` | what is aimed at, and whether it was met |
 
+mod fixtures;
 mod footprint;
-mod kit;
 mod load;
 mod proxy;
 mod socket;
@@ -32,9 +32,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use self::kit::Kit;
-use self::subject::Subject;
-use self::target::Target;
+use self::fixtures::RuntimeFixtures;
+use self::subject::RuntimeSubject;
+use self::target::RuntimeTarget;
 use super::OTHERS_CPU_PERCENT_MAX;
 use super::against::Against;
 use super::cpu::MachineCpu;
@@ -44,13 +44,13 @@ use crate::repository::Repository;
 use crate::toolbox::{self, Unavailable};
 
 #[derive(clap::Args, Serialize)]
-pub struct Options {
+pub struct RuntimesOptions {
     /// Ask these questions alone
     #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',')]
-    only: Vec<Question>,
+    only: Vec<RuntimeQuestion>,
     /// Measure these subjects alone
     #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',')]
-    subjects: Vec<Subject>,
+    subjects: Vec<RuntimeSubject>,
     /// Length of one measurement under load
     #[arg(long, value_name = "S", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
@@ -79,7 +79,7 @@ pub struct Options {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Question {
+enum RuntimeQuestion {
     /// Requests per second and latency of a Python function beside Flask and uvicorn
     Python,
     /// CPU time per request of the watchdog in front of a server beside nginx
@@ -91,11 +91,11 @@ enum Question {
 }
 
 /// The answer to a question.
-struct Answered {
+struct RuntimeAnswer {
     name: &'static str,
     /// In Markdown.
     tables: String,
-    targets: Vec<Target>,
+    targets: Vec<RuntimeTarget>,
     /// Measurements beside which others were busy, and all.
     disturbed: (usize, usize),
     errors: u64,
@@ -110,7 +110,7 @@ struct Disturbance {
     steal_percent: f64,
 }
 
-pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
+pub fn run(repository: &Repository, options: &RuntimesOptions) -> Result<ExitCode> {
     options.against.refuse(
         "bench runtimes",
         "no picofaas is in it. Run it with --watchdog-binary, --function-binary or --python of the earlier commit too, \
@@ -121,22 +121,22 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
     }
     // Before anything is built: a compiler's load is no other's load.
     let machine = Machine::read(&[("wrk", "--version"), ("nginx", "-v")])?;
-    let kit = Kit::assemble(repository, options)?;
-    for subject in Subject::ALL.into_iter().filter(|subject| kit.wanted(*subject)) {
-        if let Some(Unavailable(why)) = subject.unavailable(&kit) {
+    let fixtures = RuntimeFixtures::assemble(repository, options)?;
+    for subject in RuntimeSubject::ALL.into_iter().filter(|subject| fixtures.wanted(*subject)) {
+        if let Some(Unavailable(why)) = subject.unavailable(&fixtures) {
             println!("{subject} is not measured: {why}");
         }
     }
     let run = Run::begin(repository, machine)?;
 
-    let asked = |question: &Question| options.only.is_empty() || options.only.contains(question);
+    let asked = |question: &RuntimeQuestion| options.only.is_empty() || options.only.contains(question);
     let mut answers = Vec::new();
-    for question in Question::value_variants().iter().filter(|question| asked(question)) {
+    for question in RuntimeQuestion::value_variants().iter().filter(|question| asked(question)) {
         answers.push(match question {
-            Question::Python => load::answer(&kit, options)?,
-            Question::Proxy => proxy::answer(&kit, options)?,
-            Question::Start => start::answer(&kit, options)?,
-            Question::Memory => footprint::answer(&kit, options)?,
+            RuntimeQuestion::Python => load::answer(&fixtures, options)?,
+            RuntimeQuestion::Proxy => proxy::answer(&fixtures, options)?,
+            RuntimeQuestion::Start => start::answer(&fixtures, options)?,
+            RuntimeQuestion::Memory => footprint::answer(&fixtures, options)?,
         });
     }
 
@@ -160,7 +160,7 @@ pub fn run(repository: &Repository, options: &Options) -> Result<ExitCode> {
         "{}\nNo control plane is in between, so no scheduler policy of picofaas plays a part.",
         run.machine
     );
-    for subject in Subject::ALL {
+    for subject in RuntimeSubject::ALL {
         println!("{subject}: {}", subject.what());
     }
     println!("commit: {}", run.commit);

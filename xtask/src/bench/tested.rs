@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::against::{Against, Binaries};
+use super::against::{Against, ComparedBinaries};
 use super::{absolute, build};
 use crate::repository::Repository;
 
@@ -52,9 +52,9 @@ impl Tested {
     }
 
     /// What both are, where there are two; `commit` is that of the tree.
-    pub fn binaries(&self, new: &Path, old: Option<&Path>, commit: &str) -> Result<Option<Binaries>> {
+    pub fn binaries(&self, new: &Path, old: Option<&Path>, commit: &str) -> Result<Option<ComparedBinaries>> {
         let commit = self.picofaas_binary.is_none().then_some(commit);
-        old.map(|old| Binaries::read(new, commit, old)).transpose()
+        old.map(|old| ComparedBinaries::read(new, commit, old)).transpose()
     }
 
     /// Of `picofaas serve`: those that were given.

@@ -17,7 +17,7 @@ const EXECUTION_ID: &str = "bench";
 const MARK: &str = "wrk-result ";
 
 /// What wrk counted; times in microseconds. wrk corrects percentiles for requests it could not send while
-/// it waited (coordinated omission), for every contender alike.
+/// it waited (coordinated omission), for every subject alike.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct WrkResult {

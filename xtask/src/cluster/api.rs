@@ -23,12 +23,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PROXY_HEALTH_PORT: u16 = 10256;
 
 /// An API server and the program that speaks with it.
-pub struct Api<'a> {
+pub struct ApiServer<'a> {
     layout: &'a Layout,
     kubectl: PathBuf,
 }
 
-impl<'a> Api<'a> {
+impl<'a> ApiServer<'a> {
     pub fn of(layout: &'a Layout, kubectl: &Path) -> Self {
         Self { layout, kubectl: kubectl.to_owned() }
     }

@@ -21,11 +21,11 @@ const MODULE: [(&str, &str); 2] =
     [("go.mod", include_str!("../../cluster/go.mod")), ("go.sum", include_str!("../../cluster/go.sum"))];
 
 /// A folder that has them all.
-pub struct Binaries {
+pub struct ClusterBinaries {
     folder: PathBuf,
 }
 
-impl Binaries {
+impl ClusterBinaries {
     /// Finds them, or builds them.
     pub fn get() -> Result<Result<Self, Unavailable>> {
         let folder = match folder() {
@@ -73,7 +73,7 @@ fn build(folder: &Path) -> Result<()> {
     let lock = folder.join("building");
     let lock_file = File::create(&lock).with_context(|| format!("cannot create {}", lock.display()))?;
     lock_file.lock().with_context(|| format!("cannot lock {}", lock.display()))?;
-    if Binaries::find_in(folder).is_some() {
+    if ClusterBinaries::find_in(folder).is_some() {
         return Ok(());
     }
     println!("building Kubernetes {VERSION} into {} (once, about 10 minutes)", folder.display());

@@ -29,12 +29,13 @@ pub fn make(layout: &Layout) -> Result<()> {
     layout.write("certificates/openssl.cnf", OPENSSL_CONFIGURATION)?;
     let node_user = format!("/O=system:nodes/CN=system:node:{NODE}");
     let (node, api) = (network::NODE_ADDRESS, network::API_SERVICE_ADDRESS);
-    let authority = Certificate { name: "authority", subject: "/CN=picofaas-cluster", kind: Kind::Authority };
+    let authority =
+        Certificate { name: "authority", subject: "/CN=picofaas-cluster", kind: CertificateKind::Authority };
     authority.make(layout)?;
     for (name, subject) in CLIENTS {
-        Certificate { name, subject, kind: Kind::Client }.make(layout)?;
+        Certificate { name, subject, kind: CertificateKind::Client }.make(layout)?;
     }
-    Certificate { name: "kubelet", subject: &node_user, kind: Kind::Client }.make(layout)?;
+    Certificate { name: "kubelet", subject: &node_user, kind: CertificateKind::Client }.make(layout)?;
     let names = "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc";
     let servers = [
         ("apiserver", format!("{names},DNS:kubernetes.default.svc.cluster.local,IP:{node},IP:{api}")),
@@ -43,7 +44,7 @@ pub fn make(layout: &Layout) -> Result<()> {
     ];
     for (name, alternatives) in &servers {
         let subject = format!("/CN={name}");
-        Certificate { name, subject: &subject, kind: Kind::Server(alternatives) }.make(layout)?;
+        Certificate { name, subject: &subject, kind: CertificateKind::Server(alternatives) }.make(layout)?;
     }
     service_account_keys(layout)?;
     for name in ["kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy"] {
@@ -52,7 +53,7 @@ pub fn make(layout: &Layout) -> Result<()> {
     layout.fill("kubeconfig", KUBECONFIG, &[("@user@", "admin")])
 }
 
-enum Kind<'a> {
+enum CertificateKind<'a> {
     Authority,
     Client,
     /// With the names and addresses it is reached at.
@@ -62,23 +63,23 @@ enum Kind<'a> {
 struct Certificate<'a> {
     name: &'a str,
     subject: &'a str,
-    kind: Kind<'a>,
+    kind: CertificateKind<'a>,
 }
 
 impl Certificate<'_> {
     fn make(&self, layout: &Layout) -> Result<()> {
         let file = |extension: &str| layout.path("certificates").join(format!("{}.{extension}", self.name));
         let (extensions, alternatives) = match self.kind {
-            Kind::Authority => ("authority", ""),
-            Kind::Client => ("client", ""),
-            Kind::Server(alternatives) => ("server", alternatives),
+            CertificateKind::Authority => ("authority", ""),
+            CertificateKind::Client => ("client", ""),
+            CertificateKind::Server(alternatives) => ("server", alternatives),
         };
         let mut request = Command::new("openssl");
         request.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]);
         request.args(["-days", VALID_DAYS, "-subj", self.subject, "-extensions", extensions, "-config"]);
         request.arg(layout.path("certificates/openssl.cnf")).env("SUBJECT_ALT_NAME", unread(alternatives));
         request.arg("-keyout").arg(file("key")).arg("-out").arg(file("crt"));
-        if !matches!(self.kind, Kind::Authority) {
+        if !matches!(self.kind, CertificateKind::Authority) {
             request.arg("-CA").arg(layout.path("certificates/authority.crt"));
             request.arg("-CAkey").arg(layout.path("certificates/authority.key"));
         }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
 
 use super::layout::CGROUP;
-use super::{marked, mounts};
+use super::{mounts, processes};
 use crate::wait;
 
 /// From SIGKILL to an empty cgroup.
@@ -36,7 +36,7 @@ pub fn remove() -> Result<()> {
             let processes = read(&folder.join("cgroup.procs"));
             let pids: Vec<Pid> =
                 processes.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
-            marked::signal(&pids, Signal::KILL)?;
+            processes::signal(&pids, Signal::KILL)?;
             if pids.is_empty() {
                 // One whose processes are just ending refuses, and is tried again.
                 let _ = fs::remove_dir(&folder);

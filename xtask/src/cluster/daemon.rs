@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::layout::Layout;
-use super::marked;
+use super::processes;
 
 /// Of the log, when it failed.
 const LOG_LINES: usize = 12;
@@ -31,7 +31,7 @@ impl Daemon {
         let mut command = Command::new("setsid");
         command.arg(&self.program).args(&self.arguments).current_dir(layout.root()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", layout.root()).env(marked::VARIABLE, layout.root());
+        command.env("HOME", layout.root()).env(processes::VARIABLE, layout.root());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().with_context(place)?).stderr(log);
         let child = command.spawn().with_context(place)?;

@@ -6,31 +6,33 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::api::Api;
-use super::binaries::Binaries;
+use super::api::ApiServer;
+use super::binaries::ClusterBinaries;
 use super::layout::Layout;
 use super::lock::{self, Lock};
 use super::watcher::Watcher;
-use super::{certificates, cgroups, daemon, filter, marked, mounts, network, roster, settings, traces};
-use crate::toolbox::{self, Program, Unavailable};
+use super::{
+    certificates, cgroups, daemon, daemons, filter, leftover_paths, mounts, network, processes, settings,
+};
+use crate::toolbox::{self, DebianProgram, Unavailable};
 use crate::wait::{self, Stopwatch};
 
 /// For each step of the start, on a machine that is busy with something else as well.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What comes from Debian. An absolute path is looked for where it is.
-const PROGRAMS: [Program; 11] = [
-    Program { name: "containerd", package: "containerd" },
-    Program { name: "ctr", package: "containerd" },
-    Program { name: "runc", package: "runc" },
-    Program { name: "etcd", package: "etcd-server" },
-    Program { name: "/usr/lib/cni/bridge", package: "containernetworking-plugins" },
-    Program { name: "iptables-save", package: "iptables" },
-    Program { name: "nft", package: "nftables" },
-    Program { name: "conntrack", package: "conntrack" },
-    Program { name: "ethtool", package: "ethtool" },
-    Program { name: "socat", package: "socat" },
-    Program { name: "openssl", package: "openssl" },
+const PROGRAMS: [DebianProgram; 11] = [
+    DebianProgram { name: "containerd", package: "containerd" },
+    DebianProgram { name: "ctr", package: "containerd" },
+    DebianProgram { name: "runc", package: "runc" },
+    DebianProgram { name: "etcd", package: "etcd-server" },
+    DebianProgram { name: "/usr/lib/cni/bridge", package: "containernetworking-plugins" },
+    DebianProgram { name: "iptables-save", package: "iptables" },
+    DebianProgram { name: "nft", package: "nftables" },
+    DebianProgram { name: "conntrack", package: "conntrack" },
+    DebianProgram { name: "ethtool", package: "ethtool" },
+    DebianProgram { name: "socat", package: "socat" },
+    DebianProgram { name: "openssl", package: "openssl" },
 ];
 
 /// A cluster that is up.
@@ -58,7 +60,7 @@ pub fn up(layout: Layout) -> Result<Result<Up, Unavailable>> {
     if let Err(why) = toolbox::debian_programs(&PROGRAMS) {
         return Ok(Err(why));
     }
-    let binaries = match Binaries::get()? {
+    let binaries = match ClusterBinaries::get()? {
         Ok(binaries) => binaries,
         Err(why) => return Ok(Err(why)),
     };
@@ -101,7 +103,7 @@ pub fn down(layout: &Layout) -> Result<bool> {
     }
     let mut lock = Lock::take()?;
     let is_named = lock.folder()?.is_some_and(|folder| folder == layout.root());
-    let is_there = layout.is_made() || !marked::processes(layout)?.is_empty();
+    let is_there = layout.is_made() || !processes::all(layout)?.is_empty();
     if !is_there && !is_named {
         return Ok(false);
     }
@@ -113,11 +115,11 @@ pub fn down(layout: &Layout) -> Result<bool> {
 }
 
 /// Whether every daemon runs, the API answers and the node takes pods.
-pub fn answers(layout: &Layout, binaries: &Binaries) -> Result<bool> {
-    if daemon::check_alive(layout, &roster::NAMES).is_err() {
+pub fn answers(layout: &Layout, binaries: &ClusterBinaries) -> Result<bool> {
+    if daemon::check_alive(layout, &daemons::NAMES).is_err() {
         return Ok(false);
     }
-    let api = Api::of(layout, &binaries.path("kubectl"));
+    let api = ApiServer::of(layout, &binaries.path("kubectl"));
     Ok(api.is_ready()? && api.node()?.is_some_and(|node| node.is_ready))
 }
 
@@ -136,10 +138,10 @@ fn default_folder() -> Result<Layout> {
     }
 }
 
-fn start(layout: &Layout, binaries: &Binaries) -> Result<()> {
+fn start(layout: &Layout, binaries: &ClusterBinaries) -> Result<()> {
     filter::note(layout)?;
     settings::note(layout)?;
-    traces::note(layout)?;
+    leftover_paths::note(layout)?;
     network::make()?;
     cgroups::make()?;
     certificates::make(layout)?;
@@ -153,19 +155,19 @@ fn start(layout: &Layout, binaries: &Binaries) -> Result<()> {
         layout.fill(file, template, &[])?;
     }
     // The API server waits for etcd, and kubelet for containerd and the API server, by themselves.
-    roster::etcd(layout).start(layout)?;
-    roster::containerd(layout).start(layout)?;
-    roster::api_server(layout, binaries).start(layout)?;
+    daemons::etcd(layout).start(layout)?;
+    daemons::containerd(layout).start(layout)?;
+    daemons::api_server(layout, binaries).start(layout)?;
     wait_for_containerd(layout)?;
-    roster::kubelet(layout, binaries).start(layout)?;
+    daemons::kubelet(layout, binaries).start(layout)?;
     import(layout, &binaries.pause_image())?;
-    let api = Api::of(layout, &binaries.path("kubectl"));
-    api.wait(PATIENCE, &roster::NAMES[..4])?;
+    let api = ApiServer::of(layout, &binaries.path("kubectl"));
+    api.wait(PATIENCE, &daemons::NAMES[..4])?;
     // These give up when there is no API server.
-    roster::controller_manager(layout, binaries).start(layout)?;
-    roster::scheduler(layout, binaries).start(layout)?;
-    roster::proxy(layout, binaries).start(layout)?;
-    api.wait_for_node(PATIENCE, &roster::NAMES)
+    daemons::controller_manager(layout, binaries).start(layout)?;
+    daemons::scheduler(layout, binaries).start(layout)?;
+    daemons::proxy(layout, binaries).start(layout)?;
+    api.wait_for_node(PATIENCE, &daemons::NAMES)
 }
 
 fn wait_for_containerd(layout: &Layout) -> Result<()> {
@@ -200,15 +202,15 @@ pub fn import(layout: &Layout, archive: &Path) -> Result<()> {
 fn clean(layout: &Layout) -> Result<()> {
     let steps: [(&str, &dyn Fn() -> Result<()>); 8] = [
         // etcd, which has nothing to write that would be kept, is killed last: the API server asks it to its end.
-        ("daemons", &|| marked::end_all(layout, &roster::NAMES[1..])),
+        ("daemons", &|| processes::end_all(layout, &daemons::NAMES[1..])),
         ("containers", &cgroups::remove),
         ("mounts", &|| mounts::unmount_below(layout.root())),
         ("network", &network::remove),
         ("packet filter", &|| filter::restore(layout)),
         ("kernel settings", &|| settings::restore(layout)),
-        ("traces", &|| traces::remove(layout)),
+        ("left-over paths", &|| leftover_paths::remove(layout)),
         ("reaping", &|| {
-            daemon::reap(layout, &roster::NAMES);
+            daemon::reap(layout, &daemons::NAMES);
             Ok(())
         }),
     ];

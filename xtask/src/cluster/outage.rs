@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Signal, kill_process};
 
-use super::api::Api;
-use super::binaries::Binaries;
+use super::api::ApiServer;
+use super::binaries::ClusterBinaries;
 use super::layout::Layout;
-use super::{daemon, roster};
+use super::{daemon, daemons};
 use crate::wait::{self, Stopwatch};
 
 const API_SERVER: &str = "kube-apiserver";
@@ -20,7 +20,7 @@ const DEATH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// In which way it is away.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum Way {
+pub enum OutageKind {
     /// It is stopped: connections stay open and are taken, and nothing is answered
     Hangs,
     /// It is killed, and started again: connections break, and are refused
@@ -28,8 +28,8 @@ pub enum Way {
 }
 
 /// Takes the API server away and brings it back. Says when each of it has happened, for who waits for that.
-pub fn run(layout: &Layout, way: Way, duration: Duration) -> Result<()> {
-    let Some(binaries) = Binaries::find() else {
+pub fn run(layout: &Layout, way: OutageKind, duration: Duration) -> Result<()> {
+    let Some(binaries) = ClusterBinaries::find() else {
         bail!("the programs of Kubernetes were removed: `cargo xtask cluster up` builds them");
     };
     let Some(pid) = daemon::process(layout, API_SERVER) else {
@@ -37,13 +37,13 @@ pub fn run(layout: &Layout, way: Way, duration: Duration) -> Result<()> {
     };
     let watch = Stopwatch::start();
     match way {
-        Way::Hangs => {
+        OutageKind::Hangs => {
             kill_process(pid, Signal::STOP).context("cannot stop the API server")?;
             say("the API server is away")?;
             wait::let_pass(duration);
             kill_process(pid, Signal::CONT).context("cannot let the API server go on")?;
         }
-        Way::Gone => {
+        OutageKind::Gone => {
             kill_process(pid, Signal::KILL).context("cannot kill the API server")?;
             let gone = wait::until(DEATH_PATIENCE, || {
                 Ok(daemon::process(layout, API_SERVER).is_none().then_some(()))
@@ -53,10 +53,10 @@ pub fn run(layout: &Layout, way: Way, duration: Duration) -> Result<()> {
             }
             say("the API server is away")?;
             wait::let_pass(duration.saturating_sub(watch.elapsed()));
-            roster::api_server(layout, &binaries).start(layout)?;
+            daemons::api_server(layout, &binaries).start(layout)?;
         }
     }
-    Api::of(layout, &binaries.path("kubectl")).wait(PATIENCE, &[API_SERVER])?;
+    ApiServer::of(layout, &binaries.path("kubectl")).wait(PATIENCE, &[API_SERVER])?;
     say(&format!("the API server is back after {:.1} s", watch.elapsed().as_secs_f64()))
 }
 

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that is waited for: each is a call.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub struct Api {
+pub struct ApiProxy {
     /// Ends with this value.
     _proxy: Process,
     port: u16,
@@ -40,7 +40,7 @@ pub struct Watch {
     has_begun: bool,
 }
 
-impl Api {
+impl ApiProxy {
     pub fn of(cluster: &Cluster, folder: &Path) -> Result<Self> {
         let port = free_port()?;
         let log = log_file(folder, "kubectl-proxy")?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::api::Sent;
 use super::stage::{Stage, Times, input};
-use crate::bench::desk::{Desk, EXECUTION_ID};
+use crate::bench::fake_control_plane::{EXECUTION_ID, FakeControlPlane};
 
 /// The label that bare pods have instead of those of picofaas.
 const LABEL: &str = "bench";
@@ -14,7 +14,7 @@ const LABEL: &str = "bench";
 /// Jobs, one after the other.
 pub struct Jobs<'a> {
     stage: &'a Stage<'a>,
-    desk: Desk,
+    control_plane: FakeControlPlane,
     spec: Value,
     made: u32,
 }
@@ -22,14 +22,14 @@ pub struct Jobs<'a> {
 impl<'a> Jobs<'a> {
     /// Like the first Job that is in the namespace.
     pub fn like_the_first(stage: &'a Stage<'a>) -> Result<Self> {
-        let desk = Desk::at(stage.kit.address)?;
-        let list = stage.kit.api.get(&stage.path("/apis/batch/v1", "jobs"))?;
+        let control_plane = FakeControlPlane::at(stage.fixtures.address)?;
+        let list = stage.fixtures.api.get(&stage.path("/apis/batch/v1", "jobs"))?;
         let mut spec = list["items"][0]["spec"].clone();
         let fields = spec.as_object_mut().context("there is no Job to be like")?;
         // What the API server has added.
         fields.remove("selector");
-        spec["template"] = template(&spec["template"], desk.url(), "job");
-        Ok(Self { stage, desk, spec, made: 0 })
+        spec["template"] = template(&spec["template"], control_plane.url(), "job");
+        Ok(Self { stage, control_plane, spec, made: 0 })
     }
 
     /// Has one made and run.
@@ -37,10 +37,10 @@ impl<'a> Jobs<'a> {
         self.made += 1;
         let object = json!({ "metadata": { "name": format!("bare-{}", self.made) }, "spec": self.spec });
         let path = self.stage.path("/apis/batch/v1", "jobs");
-        let sent = self.stage.kit.api.send("POST", &path, &object.to_string())?;
+        let sent = self.stage.fixtures.api.send("POST", &path, &object.to_string())?;
         let sent_ns = sent.at_ns;
         sent.answer()?;
-        let mut posted = self.desk.serve_job(&input(0))?;
+        let mut posted = self.control_plane.serve_job(&input(0))?;
         Times::of(&posted.result["output"].take(), sent_ns, posted.at_ns)
     }
 }
@@ -48,7 +48,7 @@ impl<'a> Jobs<'a> {
 /// A Deployment that is scaled by hand.
 pub struct Deployment<'a> {
     stage: &'a Stage<'a>,
-    pub desk: Desk,
+    pub control_plane: FakeControlPlane,
     path: String,
     /// What selects its pods.
     pub label: String,
@@ -57,22 +57,27 @@ pub struct Deployment<'a> {
 impl<'a> Deployment<'a> {
     /// Like the one of a function, without pods.
     pub fn like(stage: &'a Stage<'a>, function: &str) -> Result<Self> {
-        let desk = Desk::at(stage.kit.address)?;
+        let control_plane = FakeControlPlane::at(stage.fixtures.address)?;
         let all = stage.path("/apis/apps/v1", "deployments");
-        let mut spec = stage.kit.api.get(&format!("{all}/fn-{function}"))?["spec"].take();
-        spec["template"] = template(&spec["template"], desk.url(), function);
+        let mut spec = stage.fixtures.api.get(&format!("{all}/fn-{function}"))?["spec"].take();
+        spec["template"] = template(&spec["template"], control_plane.url(), function);
         spec["selector"] = json!({ "matchLabels": { LABEL: function } });
         spec["replicas"] = json!(0);
         let name = format!("bare-{function}");
         let object = json!({ "metadata": { "name": name }, "spec": spec });
-        stage.kit.api.ask("POST", &all, &object.to_string())?;
-        Ok(Self { stage, desk, path: format!("{all}/{name}"), label: format!("{LABEL}%3D{function}") })
+        stage.fixtures.api.ask("POST", &all, &object.to_string())?;
+        Ok(Self {
+            stage,
+            control_plane,
+            path: format!("{all}/{name}"),
+            label: format!("{LABEL}%3D{function}"),
+        })
     }
 
     /// Asks for so many pods.
     pub fn scale(&self, replicas: u32) -> Result<Sent> {
         let change = json!({ "spec": { "replicas": replicas } }).to_string();
-        self.stage.kit.api.send("PATCH", &format!("{}/scale", self.path), &change)
+        self.stage.fixtures.api.send("PATCH", &format!("{}/scale", self.path), &change)
     }
 
     /// Has all pods but so many go, and waits until they have.

@@ -12,9 +12,9 @@ const NAME: &str = "picofaas_kube_request_seconds_count{";
 
 /// By verb and resource, as a rule of a Role names them.
 #[derive(Debug, PartialEq, Serialize)]
-pub struct Calls(BTreeMap<String, f64>);
+pub struct ApiCalls(BTreeMap<String, f64>);
 
-impl Calls {
+impl ApiCalls {
     /// Since the start of its control plane.
     pub fn of(stage: &Stage<'_>) -> Result<Self> {
         let answer = http::request(stage.server.management_port, "GET", "/metrics", &[], "")?;
@@ -74,10 +74,10 @@ mod tests {
             picofaas_kube_request_seconds_count{resource=\"leases\",verb=\"update\"} 9\n\
             picofaas_kube_request_seconds_count{resource=\"pods\",verb=\"watch\"} 1\n\
             picofaas_kube_request_seconds_count{resource=\"pods/log\",verb=\"get\"} 2\n";
-        let calls = Calls::parse(metrics).unwrap();
+        let calls = ApiCalls::parse(metrics).unwrap();
         assert_eq!((calls.0["create jobs"], calls.0["get pods/log"]), (3.0, 2.0));
         assert_eq!(calls.for_a_reason(), 5.0);
-        let later = Calls::parse(&metrics.replace("} 3", "} 7")).unwrap().since(&calls).per(2);
+        let later = ApiCalls::parse(&metrics.replace("} 3", "} 7")).unwrap().since(&calls).per(2);
         assert_eq!(later.0, BTreeMap::from([("create jobs".to_owned(), 2.0)]));
     }
 }

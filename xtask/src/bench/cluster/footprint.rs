@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use serde_json::json;
 
-use super::Answered;
-use super::calls::Calls;
-use super::stage::{Kit, Stage, function};
-use super::target::Target;
+use super::ClusterAnswer;
+use super::calls::ApiCalls;
+use super::stage::{ClusterFixtures, Stage, function};
+use super::target::ClusterTarget;
 use crate::bench::memory::Resident;
 use crate::bench::report::markdown_table;
 use crate::bench::wire::Wire;
@@ -31,8 +31,8 @@ struct Footprint {
     took_s: f64,
 }
 
-pub fn answer(kit: &Kit<'_>, functions: u32) -> Result<Answered> {
-    let stage = Stage::new(kit, "many")?;
+pub fn answer(fixtures: &ClusterFixtures<'_>, functions: u32) -> Result<ClusterAnswer> {
+    let stage = Stage::new(fixtures, "many")?;
     let mut footprints = Vec::new();
     let mut note = |stage: &Stage<'_>, when, functions, watch: Stopwatch| {
         until_done(stage)?;
@@ -53,7 +53,7 @@ pub fn answer(kit: &Kit<'_>, functions: u32) -> Result<Answered> {
     }
     note(&stage, "registered over HTTP", functions, watch)?;
     let deployments =
-        stage.kit.api.get(&format!("{}?limit=1", stage.path("/apis/apps/v1", "deployments")))?;
+        stage.fixtures.api.get(&format!("{}?limit=1", stage.path("/apis/apps/v1", "deployments")))?;
     let more = deployments["metadata"]["remainingItemCount"].as_u64().unwrap_or_default();
     ensure!(more + 1 >= u64::from(functions), "there are {} Deployments of {functions}", more + 1);
     let watch = Stopwatch::start();
@@ -79,13 +79,13 @@ pub fn answer(kit: &Kit<'_>, functions: u32) -> Result<Answered> {
         .map(|one| one.resident.whole_kib as f64 / MEBIBYTE_KIB)
         .collect();
     let most = full.iter().copied().max_by(f64::total_cmp).context("nothing was measured")?;
-    Ok(Answered {
+    Ok(ClusterAnswer {
         name: "memory",
         tables: format!(
             "`VmRSS`, `RssAnon` and `RssFile` of a control plane of its own, whose functions are `WARM` with `replicas.min: 0`, when it has asked nothing of the API server for {} s.\n\n{table}",
             SILENCE.as_secs()
         ),
-        targets: vec![Target {
+        targets: vec![ClusterTarget {
             what: format!("memory with {functions} functions, the larger of both"),
             at_most: MEBIBYTES_MAX,
             unit: "MiB",
@@ -101,10 +101,10 @@ pub fn answer(kit: &Kit<'_>, functions: u32) -> Result<Answered> {
 /// Waits until a control plane has nothing to ask of the API server any more.
 fn until_done(stage: &Stage<'_>) -> Result<()> {
     let whole = Stopwatch::start();
-    let mut calls = Calls::of(stage)?.for_a_reason();
+    let mut calls = ApiCalls::of(stage)?.for_a_reason();
     loop {
         let_pass(SILENCE);
-        let now = Calls::of(stage)?.for_a_reason();
+        let now = ApiCalls::of(stage)?.for_a_reason();
         if now <= calls {
             return Ok(());
         }

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::bare::Deployment;
 use super::rest::Rest;
 use super::stage::{Stage, function, invoke, ms, of_function, try_invoke, was_ready};
-use super::target::Target;
-use super::{Answered, Contender};
+use super::target::ClusterTarget;
+use super::{ClusterAnswer, ClusterSubject};
 use crate::bench::report::{Spread, markdown_table};
 use crate::bench::wire::Wire;
 
@@ -22,10 +22,10 @@ const IDLE_TIMEOUT_MS: u32 = 2_000;
 const CROWD: u32 = 50;
 
 #[derive(Debug, Serialize)]
-struct Run {
+struct FromZeroRun {
     /// From 1.
     pair: u32,
-    contender: Contender,
+    subject: ClusterSubject,
     to_start_ms: f64,
     /// Nothing where the pod was idle for too long before it was.
     to_ready_ms: Option<f64>,
@@ -41,7 +41,7 @@ struct Crowd {
     rest: Rest,
 }
 
-pub fn answer(stage: &Stage<'_>, pairs: u32, crowds: u32) -> Result<Answered> {
+pub fn answer(stage: &Stage<'_>, pairs: u32, crowds: u32) -> Result<ClusterAnswer> {
     let different = json!({
         "replicas": { "min": 0, "max": 1 },
         "concurrency": CROWD,
@@ -54,28 +54,28 @@ pub fn answer(stage: &Stage<'_>, pairs: u32, crowds: u32) -> Result<Answered> {
     invoke(&mut wire, FUNCTION)?;
     let bare = Deployment::like(stage, FUNCTION)?;
     bare.scale(1)?.answer()?;
-    bare.desk.serve_announcement()?;
+    bare.control_plane.serve_announcement()?;
     bare.shrink(0)?;
     let mut runs = Vec::new();
     for pair in 1..=pairs {
-        for contender in Contender::order(pair) {
+        for subject in ClusterSubject::order(pair) {
             stage.until_left(&label, 0)?;
             let rest = Rest::wait()?;
-            let run = match contender {
-                Contender::Picofaas => timed(stage, &label, || {
+            let run = match subject {
+                ClusterSubject::Picofaas => timed(stage, &label, || {
                     let times = invoke(&mut wire, FUNCTION)?;
                     Ok((times.sent_ns, times.started_ns))
                 }),
-                Contender::Bare => timed(stage, &bare.label, || {
+                ClusterSubject::Bare => timed(stage, &bare.label, || {
                     let sent = bare.scale(1)?;
                     let sent_ns = sent.at_ns;
                     sent.answer()?;
-                    Ok((sent_ns, bare.desk.serve_announcement()?))
+                    Ok((sent_ns, bare.control_plane.serve_announcement()?))
                 }),
             };
             let (to_start_ms, to_ready_ms) = run?;
-            runs.push(Run { pair, contender, to_start_ms, to_ready_ms, rest });
-            if contender == Contender::Bare {
+            runs.push(FromZeroRun { pair, subject, to_start_ms, to_ready_ms, rest });
+            if subject == ClusterSubject::Bare {
                 bare.shrink(0)?;
             }
         }
@@ -139,10 +139,10 @@ fn crowd(stage: &Stage<'_>) -> Result<Crowd> {
     })
 }
 
-impl std::fmt::Display for Run {
+impl std::fmt::Display for FromZeroRun {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { contender, to_start_ms, to_ready_ms, .. } = self;
-        write!(out, "{} {to_start_ms:.1} ms", contender.name())?;
+        let Self { subject, to_start_ms, to_ready_ms, .. } = self;
+        write!(out, "{} {to_start_ms:.1} ms", subject.name())?;
         match to_ready_ms {
             Some(to_ready_ms) => write!(out, " (ready {to_ready_ms:.0} ms)"),
             None => write!(out, " (gone before it was ready)"),
@@ -150,27 +150,27 @@ impl std::fmt::Display for Run {
     }
 }
 
-fn answered(runs: &[Run], crowds: &[Crowd]) -> Answered {
-    let of = |contender: Contender, figure: fn(&Run) -> Option<f64>| -> Vec<f64> {
-        runs.iter().filter(|run| run.contender == contender).filter_map(figure).collect()
+fn answered(runs: &[FromZeroRun], crowds: &[Crowd]) -> ClusterAnswer {
+    let of = |subject: ClusterSubject, figure: fn(&FromZeroRun) -> Option<f64>| -> Vec<f64> {
+        runs.iter().filter(|run| run.subject == subject).filter_map(figure).collect()
     };
     let mut table = markdown_table(&["", "request → handler start, ms", "request → pod ready, ms"]);
-    for contender in [Contender::Picofaas, Contender::Bare] {
+    for subject in [ClusterSubject::Picofaas, ClusterSubject::Bare] {
         table.add_row([
-            contender.name().to_owned(),
-            format!("{:.1}", Spread::of(of(contender, |run| Some(run.to_start_ms)))),
-            format!("{:.1}", Spread::of(of(contender, |run| run.to_ready_ms))),
+            subject.name().to_owned(),
+            format!("{:.1}", Spread::of(of(subject, |run| Some(run.to_start_ms)))),
+            format!("{:.1}", Spread::of(of(subject, |run| run.to_ready_ms))),
         ]);
     }
     let spread = |figure: fn(&Crowd) -> f64| Spread::of(crowds.iter().map(figure).collect());
-    let to_start = of(Contender::Picofaas, |run| Some(run.to_start_ms));
-    let bare = of(Contender::Bare, |run| Some(run.to_start_ms));
-    let ready = |run: &&Run| run.contender == Contender::Picofaas && run.to_ready_ms.is_some();
-    let ready: Vec<&Run> = runs.iter().filter(ready).collect();
+    let to_start = of(ClusterSubject::Picofaas, |run| Some(run.to_start_ms));
+    let bare = of(ClusterSubject::Bare, |run| Some(run.to_start_ms));
+    let ready = |run: &&FromZeroRun| run.subject == ClusterSubject::Picofaas && run.to_ready_ms.is_some();
+    let ready: Vec<&FromZeroRun> = runs.iter().filter(ready).collect();
     let to_ready: Vec<f64> = ready.iter().filter_map(|run| run.to_ready_ms).collect();
     let of_ready: Vec<f64> = ready.iter().map(|run| run.to_start_ms).collect();
     let rests = runs.iter().map(|run| run.rest).chain(crowds.iter().map(|crowd| crowd.rest));
-    Answered {
+    ClusterAnswer {
         name: "WARM from zero",
         tables: format!(
             "picofaas: from just before the request is written to the handler's start in a pod that was not there. \
@@ -182,19 +182,19 @@ fn answered(runs: &[Run], crowds: &[Crowd]) -> Answered {
             spread(|crowd| crowd.last_answered_ms),
         ),
         targets: vec![
-            Target::difference(
+            ClusterTarget::difference(
                 "WARM from zero: request → handler start, above a bare Deployment's",
                 60.0,
                 &to_start,
                 &bare,
             ),
-            Target::ratio(
+            ClusterTarget::ratio(
                 "WARM from zero: request → handler start ÷ request → pod ready",
                 0.5,
                 &of_ready,
                 &to_ready,
             ),
-            Target::none(
+            ClusterTarget::none(
                 "WARM from zero: failed of 50 at once",
                 crowds.iter().map(|crowd| f64::from(crowd.failed)).collect(),
             ),

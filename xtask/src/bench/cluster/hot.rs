@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::json;
 
-use super::Answered;
+use super::ClusterAnswer;
 use super::rest::Rest;
 use super::stage::{Stage, function, of_function};
 use crate::bench::nginx;
@@ -21,25 +21,25 @@ const CONNECTIONS: [u32; 2] = [1, 32];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Way {
+enum CallPath {
     Direct,
     Nginx,
     Picofaas,
 }
 
-const WAYS: [Way; 3] = [Way::Direct, Way::Nginx, Way::Picofaas];
+const WAYS: [CallPath; 3] = [CallPath::Direct, CallPath::Nginx, CallPath::Picofaas];
 
 #[derive(Debug, Serialize)]
-struct Run {
+struct HotRun {
     /// From 1.
     round: u32,
     connections: u32,
-    way: Way,
+    way: CallPath,
     wrk: WrkResult,
     rest: Rest,
 }
 
-pub fn answer(stage: &Stage<'_>, root: &Path, rounds: u32, seconds: u32) -> Result<Answered> {
+pub fn answer(stage: &Stage<'_>, root: &Path, rounds: u32, seconds: u32) -> Result<ClusterAnswer> {
     let different = json!({
         "replicas": { "min": 1, "max": 1 }, "concurrency": 256, "instanceConcurrency": 256, "queueSize": 1024,
     });
@@ -47,12 +47,14 @@ pub fn answer(stage: &Stage<'_>, root: &Path, rounds: u32, seconds: u32) -> Resu
     stage.server.until_ready(FUNCTION, 1)?;
     let upstream = format!("{}:8080", stage.address_of_pod(&of_function(FUNCTION))?);
     let template = root.join("benches/nginx/reverse-proxy.conf");
-    let (nginx, nginx_port) = nginx::start(&template, &stage.kit.folder, &upstream)?;
+    let (nginx, nginx_port) = nginx::start(&template, &stage.fixtures.folder, &upstream)?;
     let script = root.join("benches/wrk/invoke.lua");
     let url = |way| match way {
-        Way::Direct => format!("http://{upstream}/invoke"),
-        Way::Nginx => format!("http://127.0.0.1:{nginx_port}/invoke"),
-        Way::Picofaas => format!("http://127.0.0.1:{}/v1/functions/{FUNCTION}:invoke", stage.server.port),
+        CallPath::Direct => format!("http://{upstream}/invoke"),
+        CallPath::Nginx => format!("http://127.0.0.1:{nginx_port}/invoke"),
+        CallPath::Picofaas => {
+            format!("http://127.0.0.1:{}/v1/functions/{FUNCTION}:invoke", stage.server.port)
+        }
     };
     let mut runs = Vec::new();
     for round in 1..=rounds {
@@ -73,7 +75,7 @@ pub fn answer(stage: &Stage<'_>, root: &Path, rounds: u32, seconds: u32) -> Resu
                     wrk.requests_per_second(),
                     if wrk.errors.sum() == 0 { String::new() } else { format!(", ERRORS {:?}", wrk.errors) }
                 );
-                runs.push(Run { round, connections, way, wrk, rest });
+                runs.push(HotRun { round, connections, way, wrk, rest });
             }
         }
     }
@@ -81,7 +83,7 @@ pub fn answer(stage: &Stage<'_>, root: &Path, rounds: u32, seconds: u32) -> Resu
     Ok(answered(&runs))
 }
 
-impl Way {
+impl CallPath {
     fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct to the pod",
@@ -91,12 +93,12 @@ impl Way {
     }
 }
 
-fn answered(runs: &[Run]) -> Answered {
+fn answered(runs: &[HotRun]) -> ClusterAnswer {
     let mut table = markdown_table(&["connections", "", "p50 µs", "p99 µs", "requests/s", "errors"]);
     let mut ratios = markdown_table(&["connections", "picofaas ÷ nginx: p50", "p99", "requests/s"]);
     for connections in CONNECTIONS {
         // Each has one run in each round, in the order of the rounds.
-        let of = |way: Way, figure: fn(&WrkResult) -> f64| -> Vec<f64> {
+        let of = |way: CallPath, figure: fn(&WrkResult) -> f64| -> Vec<f64> {
             let runs = runs.iter().filter(|run| run.connections == connections && run.way == way);
             runs.map(|run| figure(&run.wrk)).collect()
         };
@@ -110,14 +112,14 @@ fn answered(runs: &[Run]) -> Answered {
         }
         let mut row = vec![connections.to_string()];
         row.extend(figures.map(|figure| {
-            let (picofaas, nginx) = (of(Way::Picofaas, figure), of(Way::Nginx, figure));
+            let (picofaas, nginx) = (of(CallPath::Picofaas, figure), of(CallPath::Nginx, figure));
             let each = picofaas.iter().zip(&nginx).map(|(picofaas, nginx)| picofaas / nginx);
             format!("{:.2}", Spread::of(each.collect()))
         }));
         ratios.add_row(row);
     }
     let errors = runs.iter().map(|run| run.wrk.errors.sum()).sum();
-    Answered {
+    ClusterAnswer {
         name: "WARM hot",
         tables: format!(
             "wrk on this machine, one thread; nginx and picofaas beside it, and the pod on it, too. nginx is a reverse proxy with one worker in front of the pod's address; picofaas calls the same address.\n\n{table}\n\n{ratios}"

@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::bare;
-use super::calls::Calls;
+use super::calls::ApiCalls;
 use super::rest::Rest;
 use super::stage::{Stage, Times, function, invoke};
-use super::target::Target;
-use super::{Answered, Contender};
+use super::target::ClusterTarget;
+use super::{ClusterAnswer, ClusterSubject};
 use crate::bench::report::{Spread, markdown_table};
 use crate::bench::wire::Wire;
 use crate::wait::let_pass;
@@ -24,16 +24,16 @@ const WARM_UPS: u32 = 2;
 const AFTERMATH: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize)]
-struct Run {
+struct JobRun {
     /// From 1.
     pair: u32,
-    contender: Contender,
+    subject: ClusterSubject,
     to_start_ms: f64,
     to_answer_ms: f64,
     rest: Rest,
 }
 
-pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<Answered> {
+pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<ClusterAnswer> {
     stage.server.register(&function(FUNCTION, "JOB", "times", &json!({})))?;
     let mut wire = Wire::connect(stage.server.port)?;
     invoke(&mut wire, FUNCTION)?;
@@ -45,57 +45,57 @@ pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<Answered> {
         bare.run()?;
     }
     let_pass(AFTERMATH);
-    let before = Calls::of(stage)?;
+    let before = ApiCalls::of(stage)?;
     let mut runs = Vec::new();
     for pair in 1..=pairs {
-        for contender in Contender::order(pair) {
+        for subject in ClusterSubject::order(pair) {
             let rest = Rest::wait()?;
-            let times = match contender {
-                Contender::Picofaas => invoke(&mut wire, FUNCTION)?,
-                Contender::Bare => bare.run()?,
+            let times = match subject {
+                ClusterSubject::Picofaas => invoke(&mut wire, FUNCTION)?,
+                ClusterSubject::Bare => bare.run()?,
             };
-            runs.push(Run::of(pair, contender, &times, rest));
+            runs.push(JobRun::of(pair, subject, &times, rest));
         }
         if let [.., one, other] = runs.as_slice() {
             println!("JOB, pair {pair}: {one}, {other}");
         }
     }
     let_pass(AFTERMATH);
-    let calls = Calls::of(stage)?.since(&before).per(pairs);
+    let calls = ApiCalls::of(stage)?.since(&before).per(pairs);
     Ok(answered(&runs, &calls))
 }
 
-impl Run {
-    fn of(pair: u32, contender: Contender, times: &Times, rest: Rest) -> Self {
-        Self { pair, contender, to_start_ms: times.to_start_ms(), to_answer_ms: times.to_answer_ms(), rest }
+impl JobRun {
+    fn of(pair: u32, subject: ClusterSubject, times: &Times, rest: Rest) -> Self {
+        Self { pair, subject, to_start_ms: times.to_start_ms(), to_answer_ms: times.to_answer_ms(), rest }
     }
 }
 
-impl std::fmt::Display for Run {
+impl std::fmt::Display for JobRun {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{} {:.1} + {:.1} ms", self.contender.name(), self.to_start_ms, self.to_answer_ms)
+        write!(out, "{} {:.1} + {:.1} ms", self.subject.name(), self.to_start_ms, self.to_answer_ms)
     }
 }
 
-fn answered(runs: &[Run], calls: &Calls) -> Answered {
+fn answered(runs: &[JobRun], calls: &ApiCalls) -> ClusterAnswer {
     // Each has one run in each pair, in the order of the pairs.
-    let of = |contender: Contender, figure: fn(&Run) -> f64| -> Vec<f64> {
-        runs.iter().filter(|run| run.contender == contender).map(figure).collect()
+    let of = |subject: ClusterSubject, figure: fn(&JobRun) -> f64| -> Vec<f64> {
+        runs.iter().filter(|run| run.subject == subject).map(figure).collect()
     };
     let mut table = markdown_table(&["", "request → handler start, ms", "handler end → answer, ms"]);
-    for contender in [Contender::Picofaas, Contender::Bare] {
+    for subject in [ClusterSubject::Picofaas, ClusterSubject::Bare] {
         table.add_row([
-            contender.name().to_owned(),
-            format!("{:.1}", Spread::of(of(contender, |run| run.to_start_ms))),
-            format!("{:.1}", Spread::of(of(contender, |run| run.to_answer_ms))),
+            subject.name().to_owned(),
+            format!("{:.1}", Spread::of(of(subject, |run| run.to_start_ms))),
+            format!("{:.1}", Spread::of(of(subject, |run| run.to_answer_ms))),
         ]);
     }
     let mut counts = markdown_table(&["call to the API server", "per invocation"]);
     for (call, count) in calls.by_name() {
         counts.add_row([call.clone(), format!("{count:.2}")]);
     }
-    let to_start = |contender| of(contender, |run| run.to_start_ms);
-    Answered {
+    let to_start = |subject| of(subject, |run| run.to_start_ms);
+    ClusterAnswer {
         name: "JOB",
         tables: format!(
             "Each is a Job of one pod of the same template and the same image, whose handler says when it began and ended on the clock that all processes of this machine share. \
@@ -104,17 +104,17 @@ fn answered(runs: &[Run], calls: &Calls) -> Answered {
              Leases, versions and watches are asked for by the clock, whatever is invoked."
         ),
         targets: vec![
-            Target::difference(
+            ClusterTarget::difference(
                 "JOB: request → handler start, above a bare Job's",
                 40.0,
-                &to_start(Contender::Picofaas),
-                &to_start(Contender::Bare),
+                &to_start(ClusterSubject::Picofaas),
+                &to_start(ClusterSubject::Bare),
             ),
-            Target::median(
+            ClusterTarget::median(
                 "JOB: handler end → answer",
                 20.0,
                 "ms",
-                of(Contender::Picofaas, |run| run.to_answer_ms),
+                of(ClusterSubject::Picofaas, |run| run.to_answer_ms),
             ),
         ],
         rests: runs.iter().map(|run| run.rest).collect(),

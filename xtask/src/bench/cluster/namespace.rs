@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::api::Api;
+use super::api::ApiProxy;
 use crate::cluster::Cluster;
 
 /// Runs beside us and deletes the namespace when our end of its pipe closes: also when we are interrupted or
@@ -19,7 +19,7 @@ pub struct Namespace {
 
 impl Namespace {
     /// An empty one, under the Pod Security Standard `restricted`.
-    pub fn make(cluster: &Cluster, api: &Api, name: String) -> Result<Self> {
+    pub fn make(cluster: &Cluster, api: &ApiProxy, name: String) -> Result<Self> {
         let kubectl = cluster.kubectl()?;
         let mut remover = Command::new("sh");
         remover.args(["-c", REMOVER, "remover"]).arg(kubectl.get_program()).args(kubectl.get_args());

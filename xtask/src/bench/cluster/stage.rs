@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::api::{Api, Watch};
+use super::api::{ApiProxy, Watch};
 use super::namespace::Namespace;
 use crate::bench::server::Server;
 use crate::bench::wire::Wire;
@@ -21,9 +21,9 @@ use crate::wait::monotonic_ns;
 const PODS_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a stage is made with.
-pub struct Kit<'a> {
+pub struct ClusterFixtures<'a> {
     pub cluster: &'a Cluster,
-    pub api: &'a Api,
+    pub api: &'a ApiProxy,
     pub picofaas: PathBuf,
     /// Further ones of `picofaas serve`.
     pub arguments: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Kit<'a> {
 }
 
 pub struct Stage<'a> {
-    pub kit: &'a Kit<'a>,
+    pub fixtures: &'a ClusterFixtures<'a>,
     // Fields are dropped in this order: the server goes before its namespace.
     pub server: Server,
     pub namespace: Namespace,
@@ -54,19 +54,19 @@ pub struct Times {
 }
 
 impl<'a> Stage<'a> {
-    pub fn new(kit: &'a Kit<'a>, name: &str) -> Result<Self> {
+    pub fn new(fixtures: &'a ClusterFixtures<'a>, name: &str) -> Result<Self> {
         let name = format!("bench-{name}-{}", std::process::id());
-        let namespace = Namespace::make(kit.cluster, kit.api, name)?;
-        let server = serve(kit, &namespace.name)?;
-        Ok(Self { kit, server, namespace })
+        let namespace = Namespace::make(fixtures.cluster, fixtures.api, name)?;
+        let server = serve(fixtures, &namespace.name)?;
+        Ok(Self { fixtures, server, namespace })
     }
 
     /// Ends the control plane and starts it anew.
     pub fn restart(self) -> Result<Self> {
-        let Self { kit, server, namespace } = self;
+        let Self { fixtures, server, namespace } = self;
         server.stop()?;
-        let server = serve(kit, &namespace.name)?;
-        Ok(Self { kit, server, namespace })
+        let server = serve(fixtures, &namespace.name)?;
+        Ok(Self { fixtures, server, namespace })
     }
 
     /// The path of objects of a kind in this namespace.
@@ -88,11 +88,12 @@ impl<'a> Stage<'a> {
             for pod in pods.iter().filter(|pod| !pod["metadata"]["deletionTimestamp"].is_null()) {
                 let name = pod["metadata"]["name"].as_str().unwrap_or_default();
                 // It may have gone by itself.
-                let _ = self.kit.api.ask("DELETE", &format!("{pods_path}/{name}?gracePeriodSeconds=0"), "");
+                let _ =
+                    self.fixtures.api.ask("DELETE", &format!("{pods_path}/{name}?gracePeriodSeconds=0"), "");
             }
             pods.len() == count
         };
-        let found = self.kit.api.until(PODS_PATIENCE, &self.pods_path(label), is_right)?;
+        let found = self.fixtures.api.until(PODS_PATIENCE, &self.pods_path(label), is_right)?;
         found
             .map(drop)
             .with_context(|| format!("{count} pods of {label} are not what is left after a minute"))
@@ -102,12 +103,12 @@ impl<'a> Stage<'a> {
     pub fn address_of_pod(&self, label: &str) -> Result<String> {
         let address = |list: &Value| list["items"][0]["status"]["podIP"].as_str().map(str::to_owned);
         let is_right = |list: &Value| address(list).is_some();
-        let found = self.kit.api.until(PODS_PATIENCE, &self.pods_path(label), is_right)?;
+        let found = self.fixtures.api.until(PODS_PATIENCE, &self.pods_path(label), is_right)?;
         found.as_ref().and_then(address).with_context(|| format!("no pod of {label} has an address"))
     }
 
     pub fn watch_pods(&self, label: &str) -> Result<Watch> {
-        self.kit.api.watch(&self.pods_path(label))
+        self.fixtures.api.watch(&self.pods_path(label))
     }
 }
 
@@ -207,11 +208,12 @@ pub fn reachable(cluster: &Cluster) -> Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-fn serve(kit: &Kit<'_>, namespace: &str) -> Result<Server> {
-    let listener = TcpListener::bind((kit.address, 0)).context("no free port for the runtime listener")?;
+fn serve(fixtures: &ClusterFixtures<'_>, namespace: &str) -> Result<Server> {
+    let listener =
+        TcpListener::bind((fixtures.address, 0)).context("no free port for the runtime listener")?;
     let runtime = listener.local_addr()?.to_string();
     drop(listener);
-    let kubeconfig = kit.cluster.kubeconfig().display().to_string();
+    let kubeconfig = fixtures.cluster.kubeconfig().display().to_string();
     let url = format!("http://{runtime}");
     let mut arguments: Vec<String> = [
         "--backend",
@@ -225,6 +227,6 @@ fn serve(kit: &Kit<'_>, namespace: &str) -> Result<Server> {
     ]
     .map(str::to_owned)
     .to_vec();
-    arguments.extend(kit.arguments.iter().cloned());
-    Server::start_at(&runtime, &kit.picofaas, &arguments, &kit.folder, namespace)
+    arguments.extend(fixtures.arguments.iter().cloned());
+    Server::start_at(&runtime, &fixtures.picofaas, &arguments, &fixtures.folder, namespace)
 }

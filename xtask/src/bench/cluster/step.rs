@@ -12,8 +12,8 @@ use serde_json::json;
 use super::bare::Deployment;
 use super::rest::Rest;
 use super::stage::{Stage, Times, function, ms, of_function, try_invoke};
-use super::target::Target;
-use super::{Answered, Contender};
+use super::target::ClusterTarget;
+use super::{ClusterAnswer, ClusterSubject};
 use crate::bench::report::{Spread, markdown_table};
 use crate::bench::wire::Wire;
 use crate::wait::let_pass;
@@ -30,10 +30,10 @@ const BEFORE: Duration = Duration::from_millis(500);
 const AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize)]
-struct Run {
+struct StepRun {
     /// From 1.
     pair: u32,
-    contender: Contender,
+    subject: ClusterSubject,
     /// Until a process that was not there had begun with its first.
     to_first_ms: f64,
     /// Until all had; of picofaas nothing where not all did while it was under load.
@@ -43,7 +43,7 @@ struct Run {
     rest: Rest,
 }
 
-pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<Answered> {
+pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<ClusterAnswer> {
     let different = json!({
         "replicas": { "min": 1, "max": INSTANCES },
         "concurrency": CALLERS,
@@ -54,20 +54,20 @@ pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<Answered> {
     stage.server.until_ready(FUNCTION, 1)?;
     let bare = Deployment::like(stage, FUNCTION)?;
     bare.scale(1)?.answer()?;
-    bare.desk.serve_announcement()?;
+    bare.control_plane.serve_announcement()?;
     let label = of_function(FUNCTION);
     let mut runs = Vec::new();
     for pair in 1..=pairs {
-        for contender in Contender::order(pair) {
+        for subject in ClusterSubject::order(pair) {
             stage.until_left(&label, 1)?;
             let rest = Rest::wait()?;
-            let run = match contender {
-                Contender::Picofaas => under_load(stage, pair, rest)?,
-                Contender::Bare => scaled(&bare, pair, rest)?,
+            let run = match subject {
+                ClusterSubject::Picofaas => under_load(stage, pair, rest)?,
+                ClusterSubject::Bare => scaled(&bare, pair, rest)?,
             };
             println!(
                 "step, pair {pair}: {} {:.1} ms, all {:.1} ms, {} answers, {} failed",
-                contender.name(),
+                subject.name(),
                 run.to_first_ms,
                 run.to_last_ms.unwrap_or(f64::NAN),
                 run.answers,
@@ -81,7 +81,7 @@ pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<Answered> {
 }
 
 /// One calls, and then nine more.
-fn under_load(stage: &Stage<'_>, pair: u32, rest: Rest) -> Result<Run> {
+fn under_load(stage: &Stage<'_>, pair: u32, rest: Rest) -> Result<StepRun> {
     let mut wires = Vec::new();
     for _ in 0..CALLERS {
         wires.push(Wire::connect(stage.server.port)?);
@@ -116,9 +116,9 @@ fn under_load(stage: &Stage<'_>, pair: u32, rest: Rest) -> Result<Run> {
     let mut seen = BTreeSet::new();
     began.retain(|times| seen.insert(&times.instance));
     let to_ms = |times: &&Times| ms(times.started_ns - step_ns);
-    Ok(Run {
+    Ok(StepRun {
         pair,
-        contender: Contender::Picofaas,
+        subject: ClusterSubject::Picofaas,
         to_first_ms: began.first().map(to_ms).context("no new instance served while there was load")?,
         to_last_ms: began.get(INSTANCES as usize - 2).map(to_ms),
         answers,
@@ -136,18 +136,18 @@ fn call(wire: &mut Wire, over: &AtomicBool) -> Result<Vec<Result<Times, u16>>> {
 }
 
 /// A bare Deployment with more pods, and with one again.
-fn scaled(bare: &Deployment<'_>, pair: u32, rest: Rest) -> Result<Run> {
+fn scaled(bare: &Deployment<'_>, pair: u32, rest: Rest) -> Result<StepRun> {
     let sent = bare.scale(INSTANCES)?;
     let sent_ns = sent.at_ns;
     sent.answer()?;
     let mut began = Vec::new();
     for _ in 1..INSTANCES {
-        began.push(ms(bare.desk.serve_announcement()? - sent_ns));
+        began.push(ms(bare.control_plane.serve_announcement()? - sent_ns));
     }
     ensure!(began.len() > 1, "there are several new instances");
-    let run = Run {
+    let run = StepRun {
         pair,
-        contender: Contender::Bare,
+        subject: ClusterSubject::Bare,
         to_first_ms: began[0],
         to_last_ms: began.last().copied(),
         answers: 0,
@@ -158,24 +158,23 @@ fn scaled(bare: &Deployment<'_>, pair: u32, rest: Rest) -> Result<Run> {
     Ok(run)
 }
 
-fn answered(runs: &[Run]) -> Answered {
-    let of = |contender: Contender, figure: fn(&Run) -> Option<f64>| -> Vec<f64> {
-        runs.iter().filter(|run| run.contender == contender).filter_map(figure).collect()
+fn answered(runs: &[StepRun]) -> ClusterAnswer {
+    let of = |subject: ClusterSubject, figure: fn(&StepRun) -> Option<f64>| -> Vec<f64> {
+        runs.iter().filter(|run| run.subject == subject).filter_map(figure).collect()
     };
     let mut table =
         markdown_table(&["", "step → first new instance, ms", "step → all four new, ms", "answers"]);
-    for contender in [Contender::Picofaas, Contender::Bare] {
-        let answers: usize =
-            runs.iter().filter(|run| run.contender == contender).map(|run| run.answers).sum();
+    for subject in [ClusterSubject::Picofaas, ClusterSubject::Bare] {
+        let answers: usize = runs.iter().filter(|run| run.subject == subject).map(|run| run.answers).sum();
         table.add_row([
-            contender.name().to_owned(),
-            format!("{:.1}", Spread::of(of(contender, |run| Some(run.to_first_ms)))),
-            format!("{:.1}", Spread::of(of(contender, |run| run.to_last_ms))),
+            subject.name().to_owned(),
+            format!("{:.1}", Spread::of(of(subject, |run| Some(run.to_first_ms)))),
+            format!("{:.1}", Spread::of(of(subject, |run| run.to_last_ms))),
             answers.to_string(),
         ]);
     }
-    let to_first = |contender| of(contender, |run| Some(run.to_first_ms));
-    Answered {
+    let to_first = |subject| of(subject, |run| Some(run.to_first_ms));
+    ClusterAnswer {
         name: "step from 1 to 5 instances",
         tables: format!(
             "picofaas: one caller of a handler that takes {HANDLER_MS} ms, on the one instance there is, and then {CALLERS}, until all instances are ready and {} s more; an instance takes {} at a time. \
@@ -185,16 +184,16 @@ fn answered(runs: &[Run]) -> Answered {
             CALLERS / INSTANCES,
         ),
         targets: vec![
-            Target::difference(
+            ClusterTarget::difference(
                 "step from 1 to 5 at 10 × load: → first new instance serves, above bare",
                 150.0,
-                &to_first(Contender::Picofaas),
-                &to_first(Contender::Bare),
+                &to_first(ClusterSubject::Picofaas),
+                &to_first(ClusterSubject::Bare),
             ),
-            Target::none(
+            ClusterTarget::none(
                 "step from 1 to 5 at 10 × load: answers other than 200",
                 runs.iter()
-                    .filter(|run| run.contender == Contender::Picofaas)
+                    .filter(|run| run.subject == ClusterSubject::Picofaas)
                     .map(|run| run.failed as f64)
                     .collect(),
             ),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::bench::report::{Spread, markdown_table};
 
 #[derive(Debug, Serialize)]
-pub struct Target {
+pub struct ClusterTarget {
     pub what: String,
     pub at_most: f64,
     pub unit: &'static str,
@@ -15,7 +15,7 @@ pub struct Target {
     pub each: Vec<f64>,
 }
 
-impl Target {
+impl ClusterTarget {
     /// The difference of two medians, in milliseconds; and that of each pair.
     pub fn difference(what: impl Into<String>, at_most: f64, of: &[f64], to: &[f64]) -> Self {
         let figure = median(of).zip(median(to)).map(|(of, to)| of - to);
@@ -55,10 +55,10 @@ pub fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// A row for each target.
-pub fn targets(targets: &[Target]) -> String {
+pub fn targets(targets: &[ClusterTarget]) -> String {
     let mut table = markdown_table(&["target", "bound", "figure", "each: median (min..max)", "met"]);
     for target in targets {
-        let Target { what, at_most, unit, figure, each } = target;
+        let ClusterTarget { what, at_most, unit, figure, each } = target;
         // A ratio says something behind the point.
         let digits = if unit.is_empty() && *at_most > 0.0 { 2 } else { usize::from(!unit.is_empty()) };
         table.add_row([
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_difference_of_the_medians_decides_and_a_side_that_is_missing_is_neither_met_nor_missed() {
-        let of = |of: &[f64], to: &[f64]| Target::difference("", 40.0, of, to);
+        let of = |of: &[f64], to: &[f64]| ClusterTarget::difference("", 40.0, of, to);
         let close = of(&[260.0, 250.0, 900.0], &[220.0, 230.0, 210.0]);
         assert_eq!((close.figure, close.verdict()), (Some(40.0), "yes"));
         assert_eq!(close.each, [40.0, 20.0, 690.0]);
@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn one_that_failed_is_one_too_many() {
-        assert_eq!(Target::none("", vec![0.0, 0.0]).verdict(), "yes");
-        assert_eq!(Target::none("", vec![0.0, 1.0]).verdict(), "**no**");
-        assert_eq!(Target::none("", vec![]).verdict(), "not measured");
+        assert_eq!(ClusterTarget::none("", vec![0.0, 0.0]).verdict(), "yes");
+        assert_eq!(ClusterTarget::none("", vec![0.0, 1.0]).verdict(), "**no**");
+        assert_eq!(ClusterTarget::none("", vec![]).verdict(), "not measured");
     }
 }

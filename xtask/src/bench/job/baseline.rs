@@ -13,18 +13,18 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{INPUT_TEXT, TIMEOUT_MS};
-use crate::bench::desk::{Desk, EXECUTION_ID, TOKEN, TRACE_ID};
+use crate::bench::fake_control_plane::{EXECUTION_ID, FakeControlPlane, TOKEN, TRACE_ID};
 use crate::wait::Stopwatch;
 
 /// One that calls, over and over.
 pub struct Worker<'a> {
     program: &'a Path,
     log: &'a File,
-    desk: Desk,
+    control_plane: FakeControlPlane,
 }
 
 /// How long one call took, from just before its process was started.
-pub struct Times {
+pub struct JobTimes {
     /// Until its result was read.
     pub completed: Duration,
     /// Until its process had ended and was waited for.
@@ -34,14 +34,14 @@ pub struct Times {
 impl<'a> Worker<'a> {
     /// One that starts `program`, whose words go to `log`.
     pub fn new(program: &'a Path, log: &'a File) -> Result<Self> {
-        Ok(Self { program, log, desk: Desk::at(Ipv4Addr::LOCALHOST.into())? })
+        Ok(Self { program, log, control_plane: FakeControlPlane::at(Ipv4Addr::LOCALHOST.into())? })
     }
 
     /// One call, whose result must be its input.
-    pub fn call(&mut self) -> Result<Times> {
+    pub fn call(&mut self) -> Result<JobTimes> {
         let watch = Stopwatch::start();
         let mut child = self.start()?;
-        let completed = match self.desk.serve_job(&super::body()) {
+        let completed = match self.control_plane.serve_job(&super::body()) {
             Ok(posted) => {
                 let took = watch.elapsed();
                 let result = posted.result;
@@ -57,7 +57,7 @@ impl<'a> Worker<'a> {
         };
         let status = child.wait().context("cannot wait for the function")?;
         ensure!(status.success(), "the function ended with {status} after it had posted its result");
-        Ok(Times { completed, reaped: watch.elapsed() })
+        Ok(JobTimes { completed, reaped: watch.elapsed() })
     }
 
     /// With the environment that picofaas gives. The standard library takes `posix_spawn` for this, which is
@@ -76,7 +76,7 @@ impl<'a> Worker<'a> {
                 ("TIMEOUT_MS", &TIMEOUT_MS.to_string()),
                 ("EXECUTION_ID", EXECUTION_ID),
                 ("TRACE_ID", TRACE_ID),
-                ("PICOFAAS_RUNTIME_URL", self.desk.url()),
+                ("PICOFAAS_RUNTIME_URL", self.control_plane.url()),
                 ("PICOFAAS_TOKEN", TOKEN),
             ])
             .stdin(Stdio::null())

@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::kit::Kit;
+use super::fixtures::RuntimeFixtures;
 use super::socket::Place;
-use super::subject::{Address, Subject};
-use super::{Answered, Options};
+use super::subject::{Address, RuntimeSubject};
+use super::{RuntimeAnswer, RuntimesOptions};
 use crate::bench::cpu::tree;
 use crate::bench::memory::{proportional_kib, resident_kib};
 use crate::bench::report::{Spread, markdown_table};
@@ -22,8 +22,8 @@ const ROUNDS: u32 = 3;
 const REST: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Serialize)]
-struct Measurement {
-    subject: Subject,
+struct MemoryMeasurement {
+    subject: RuntimeSubject,
     /// From 1.
     round: u32,
     processes: usize,
@@ -35,12 +35,12 @@ struct Measurement {
     proportional_kib: u64,
 }
 
-pub fn answer(kit: &Kit, _options: &Options) -> Result<Answered> {
-    let subjects = kit.available(&Subject::ALL);
+pub fn answer(fixtures: &RuntimeFixtures, _options: &RuntimesOptions) -> Result<RuntimeAnswer> {
+    let subjects = fixtures.available(&RuntimeSubject::ALL);
     let mut measurements = Vec::new();
     for round in 1..=ROUNDS {
         for &subject in &subjects {
-            let measurement = measure(kit, subject, round).with_context(|| subject.name())?;
+            let measurement = measure(fixtures, subject, round).with_context(|| subject.name())?;
             println!(
                 "round {round}, memory of {subject}: {} KiB, {} KiB after {CALLS} calls",
                 measurement.resident_kib, measurement.resident_worked_kib
@@ -48,7 +48,7 @@ pub fn answer(kit: &Kit, _options: &Options) -> Result<Answered> {
             measurements.push(measurement);
         }
     }
-    Ok(Answered {
+    Ok(RuntimeAnswer {
         name: "memory",
         tables: report(&subjects, &measurements),
         targets: Vec::new(),
@@ -58,9 +58,9 @@ pub fn answer(kit: &Kit, _options: &Options) -> Result<Answered> {
     })
 }
 
-fn measure(kit: &Kit, subject: Subject, round: u32) -> Result<Measurement> {
-    let place = Place::new(&kit.folder, "memory")?;
-    let mut command = subject.command(kit, Address::Socket(place.socket()))?;
+fn measure(fixtures: &RuntimeFixtures, subject: RuntimeSubject, round: u32) -> Result<MemoryMeasurement> {
+    let place = Place::new(&fixtures.folder, "memory")?;
+    let mut command = subject.command(fixtures, Address::Socket(place.socket()))?;
     let (mut instance, _) = place.start(&mut command)?;
     let sum =
         |figure: fn(u32) -> Result<u64>, id: u32| -> Result<u64> { tree(id)?.into_iter().map(figure).sum() };
@@ -70,7 +70,7 @@ fn measure(kit: &Kit, subject: Subject, round: u32) -> Result<Measurement> {
         instance.call()?;
     }
     let_pass(REST);
-    Ok(Measurement {
+    Ok(MemoryMeasurement {
         subject,
         round,
         processes: tree(instance.id())?.len(),
@@ -80,11 +80,11 @@ fn measure(kit: &Kit, subject: Subject, round: u32) -> Result<Measurement> {
     })
 }
 
-fn report(subjects: &[Subject], measurements: &[Measurement]) -> String {
+fn report(subjects: &[RuntimeSubject], measurements: &[MemoryMeasurement]) -> String {
     let calls = format!("after {CALLS} calls, MiB");
     let mut table = markdown_table(&["memory", "processes", "VmRSS, MiB", &calls, "of it its share, MiB"]);
     for &subject in subjects {
-        let spread = |figure: fn(&Measurement) -> u64| {
+        let spread = |figure: fn(&MemoryMeasurement) -> u64| {
             let of = measurements.iter().filter(|measurement| measurement.subject == subject);
             format!("{:.1}", Spread::of(of.map(|m| figure(m) as f64 / 1024.0).collect()))
         };

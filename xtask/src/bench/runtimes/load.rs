@@ -4,10 +4,10 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::kit::Kit;
-use super::subject::{Address, Subject};
-use super::target::{Bound, Target};
-use super::{Answered, Disturbance, Options};
+use super::fixtures::RuntimeFixtures;
+use super::subject::{Address, RuntimeSubject};
+use super::target::{Bound, RuntimeTarget};
+use super::{Disturbance, RuntimeAnswer, RuntimesOptions};
 use crate::bench::cpu::{MachineCpu, Snapshot};
 use crate::bench::report::{Spread, markdown_table};
 use crate::bench::server::{free_port, wait_for_listener};
@@ -28,7 +28,7 @@ const VERIFIED_ANSWERS: u32 = 8;
 
 /// One wrk run.
 #[derive(Debug, Serialize)]
-pub struct Measurement {
+pub struct LoadMeasurement {
     pub name: &'static str,
     pub connections: u32,
     /// From 1.
@@ -52,15 +52,15 @@ pub struct Loaded<'a> {
 
 /// Verifies, warms up, measures, verifies.
 pub fn measure(
-    kit: &Kit,
+    fixtures: &RuntimeFixtures,
     loaded: &Loaded<'_>,
     connections: u32,
     round: u32,
     seconds: u32,
-) -> Result<Measurement> {
+) -> Result<LoadMeasurement> {
     verify(loaded.port).context("before the measurement")?;
     let url = format!("http://127.0.0.1:{}/invoke", loaded.port);
-    let load = Load { script: &kit.load_script, url: &url, connections };
+    let load = Load { script: &fixtures.load_script, url: &url, connections };
     load.run(WARM_UP_SECONDS).context("warming up")?;
     let trees =
         || -> Result<Vec<Snapshot>> { loaded.trees.iter().map(|id| Snapshot::of_tree(*id)).collect() };
@@ -74,7 +74,7 @@ pub fn measure(
         trees()?.iter().zip(&trees_before).map(|(after, before)| after.since(before).total_ns).sum();
     let disturbance = Disturbance::of(machine_before, wrk_ns + trees_ns, elapsed)?;
     verify(loaded.port).context("after the measurement")?;
-    let measurement = Measurement {
+    let measurement = LoadMeasurement {
         name: loaded.name,
         connections,
         round,
@@ -95,8 +95,9 @@ pub fn measure(
     Ok(measurement)
 }
 
-pub fn answer(kit: &Kit, options: &Options) -> Result<Answered> {
-    let subjects = kit.available(&[Subject::Python, Subject::Flask, Subject::Uvicorn]);
+pub fn answer(fixtures: &RuntimeFixtures, options: &RuntimesOptions) -> Result<RuntimeAnswer> {
+    let subjects =
+        fixtures.available(&[RuntimeSubject::Python, RuntimeSubject::Flask, RuntimeSubject::Uvicorn]);
     let mut measurements = Vec::new();
     for round in 1..=options.rounds {
         for connections in [ONE, MANY] {
@@ -104,13 +105,13 @@ pub fn answer(kit: &Kit, options: &Options) -> Result<Answered> {
             order.rotate_left((round as usize - 1) % subjects.len());
             for subject in order {
                 let port = free_port()?;
-                let mut command = subject.command(kit, Address::Port(port))?;
+                let mut command = subject.command(fixtures, Address::Port(port))?;
                 let mut process = Process::start(subject.name(), &mut command)?;
                 wait_for_listener(&mut process, port)?;
                 let id = process.id();
                 let measured = move || Snapshot::of_tree(id);
                 let loaded = Loaded { name: subject.name(), port, measured: &measured, trees: &[id] };
-                let measurement = measure(kit, &loaded, connections, round, options.seconds);
+                let measurement = measure(fixtures, &loaded, connections, round, options.seconds);
                 measurements.push(measurement.with_context(|| subject.name())?);
                 process.check_alive()?;
                 process.stop()?;
@@ -118,31 +119,38 @@ pub fn answer(kit: &Kit, options: &Options) -> Result<Answered> {
         }
     }
     let names: Vec<&str> = subjects.iter().map(|subject| subject.name()).collect();
-    let against = |what, connections, peer: Subject, figure: fn(&Measurement) -> f64, bound| Target {
-        what,
-        bound,
-        ratios: ratios(&measurements, connections, [Subject::Python.name(), peer.name()], figure),
-    };
+    let against =
+        |what, connections, peer: RuntimeSubject, figure: fn(&LoadMeasurement) -> f64, bound| RuntimeTarget {
+            what,
+            bound,
+            ratios: ratios(&measurements, connections, [RuntimeSubject::Python.name(), peer.name()], figure),
+        };
     let targets = vec![
         against(
             "requests/s at 16, python ÷ flask",
             MANY,
-            Subject::Flask,
+            RuntimeSubject::Flask,
             |m| m.requests_per_second,
             Bound::AtLeast(5.0),
         ),
         against(
             "requests/s at 16, python ÷ uvicorn",
             MANY,
-            Subject::Uvicorn,
+            RuntimeSubject::Uvicorn,
             |m| m.requests_per_second,
             Bound::AtLeast(1.0),
         ),
-        against("p50 at 1, python ÷ flask", ONE, Subject::Flask, |m| m.wrk.p50_us as f64, Bound::AtMost(0.6)),
+        against(
+            "p50 at 1, python ÷ flask",
+            ONE,
+            RuntimeSubject::Flask,
+            |m| m.wrk.p50_us as f64,
+            Bound::AtMost(0.6),
+        ),
     ];
     let text = "A Python function that returns its input, over TCP: each parses the JSON body and writes the \
                 input as JSON. CPU is that of all processes of the function.";
-    Ok(Answered {
+    Ok(RuntimeAnswer {
         name: "python",
         tables: format!("{text}\n\n{}", table(&names, &[ONE, MANY], &measurements)),
         targets,
@@ -152,16 +160,16 @@ pub fn answer(kit: &Kit, options: &Options) -> Result<Answered> {
     })
 }
 
-pub fn errors(measurements: &[Measurement]) -> u64 {
+pub fn errors(measurements: &[LoadMeasurement]) -> u64 {
     measurements.iter().map(|measurement| measurement.wrk.errors.sum()).sum()
 }
 
 /// The figure of the first ÷ that of the second in each round that has both.
 pub fn ratios(
-    measurements: &[Measurement],
+    measurements: &[LoadMeasurement],
     connections: u32,
     [of, to]: [&str; 2],
-    figure: fn(&Measurement) -> f64,
+    figure: fn(&LoadMeasurement) -> f64,
 ) -> Vec<f64> {
     let find = |name: &str, round: u32| {
         measurements.iter().find(|m| m.name == name && m.round == round && m.connections == connections)
@@ -170,11 +178,11 @@ pub fn ratios(
     rounds.filter_map(|m| Some(figure(m) / figure(find(to, m.round)?))).collect()
 }
 
-pub fn table(names: &[&str], connections: &[u32], measurements: &[Measurement]) -> String {
+pub fn table(names: &[&str], connections: &[u32], measurements: &[LoadMeasurement]) -> String {
     let mut table = markdown_table(&["connections", "", "requests/s", "p50 µs", "p99 µs", "CPU µs/request"]);
     for &connections in connections {
         for name in names {
-            let spread = |figure: fn(&Measurement) -> f64| {
+            let spread = |figure: fn(&LoadMeasurement) -> f64| {
                 let of = measurements.iter().filter(|m| m.name == *name && m.connections == connections);
                 Spread::of(of.map(figure).collect()).to_string()
             };

@@ -9,11 +9,11 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use serde_json::json;
 
-use super::kit::Kit;
+use super::fixtures::RuntimeFixtures;
 use super::socket::Place;
-use super::subject::{Address, Subject};
-use super::target::{Bound, Target};
-use super::{Answered, Disturbance, Options};
+use super::subject::{Address, RuntimeSubject};
+use super::target::{Bound, RuntimeTarget};
+use super::{Disturbance, RuntimeAnswer, RuntimesOptions};
 use crate::bench::cpu::{MachineCpu, ours_and_childrens_ns};
 use crate::bench::report::{Spread, markdown_table};
 use crate::wait::Stopwatch;
@@ -26,18 +26,18 @@ const REPEATS: usize = 9;
 #[serde(rename_all = "camelCase")]
 enum Event {
     /// A process of a subject is made, until it has answered.
-    Start(Subject),
+    Start(RuntimeSubject),
     /// A static program that does nothing is started and waited for.
     Noop,
     /// One call of an instance of a subject that runs, on a connection that is open.
-    Call(Subject),
+    Call(RuntimeSubject),
     /// `python3 -c pass` is started and waited for.
     Pass,
 }
 
 /// The median of one event in one round.
 #[derive(Debug, Serialize)]
-struct Measurement {
+struct StartMeasurement {
     event: Event,
     /// From 1.
     round: u32,
@@ -57,18 +57,26 @@ impl Event {
     /// What takes long is not repeated within a round.
     fn repeats(self) -> usize {
         match self {
-            Self::Start(Subject::Rust | Subject::Shell | Subject::Http) | Self::Noop => REPEATS,
+            Self::Start(RuntimeSubject::Rust | RuntimeSubject::Shell | RuntimeSubject::Http) | Self::Noop => {
+                REPEATS
+            }
             Self::Call(_) => 10 * REPEATS,
-            Self::Start(Subject::Python) | Self::Pass => 3,
-            Self::Start(Subject::Java | Subject::JavaWithoutArchive | Subject::Flask | Subject::Uvicorn) => 1,
+            Self::Start(RuntimeSubject::Python) | Self::Pass => 3,
+            Self::Start(
+                RuntimeSubject::Java
+                | RuntimeSubject::JavaWithoutArchive
+                | RuntimeSubject::Flask
+                | RuntimeSubject::Uvicorn,
+            ) => 1,
         }
     }
 }
 
-pub fn answer(kit: &Kit, options: &Options) -> Result<Answered> {
-    let mut events: Vec<Event> = kit.available(&Subject::ALL).into_iter().map(Event::Start).collect();
-    events.extend([Event::Noop, Event::Call(Subject::Rust), Event::Call(Subject::Shell)]);
-    if let Ok(programs) = &kit.python {
+pub fn answer(fixtures: &RuntimeFixtures, options: &RuntimesOptions) -> Result<RuntimeAnswer> {
+    let mut events: Vec<Event> =
+        fixtures.available(&RuntimeSubject::ALL).into_iter().map(Event::Start).collect();
+    events.extend([Event::Noop, Event::Call(RuntimeSubject::Rust), Event::Call(RuntimeSubject::Shell)]);
+    if let Ok(programs) = &fixtures.python {
         is_no_script(&programs.join("python3"))?;
         events.push(Event::Pass);
     }
@@ -79,7 +87,7 @@ pub fn answer(kit: &Kit, options: &Options) -> Result<Answered> {
         let mut order = events.clone();
         order.rotate_left((round as usize - 1) % events.len());
         for event in order {
-            let measurement = measure(kit, event, round).with_context(|| event.name())?;
+            let measurement = measure(fixtures, event, round).with_context(|| event.name())?;
             measurements.push(measurement);
         }
         // Every process of the round has been waited for.
@@ -87,7 +95,7 @@ pub fn answer(kit: &Kit, options: &Options) -> Result<Answered> {
         disturbances.push(Disturbance::of(machine_before, ours_ns, watch.elapsed())?);
         println!("round {round} of starts: {}", line(&measurements, round));
     }
-    Ok(Answered {
+    Ok(RuntimeAnswer {
         name: "start",
         tables: report(&events, &measurements),
         targets: targets(&measurements),
@@ -97,13 +105,13 @@ pub fn answer(kit: &Kit, options: &Options) -> Result<Answered> {
     })
 }
 
-fn measure(kit: &Kit, event: Event, round: u32) -> Result<Measurement> {
-    let place = Place::new(&kit.folder, "start")?;
+fn measure(fixtures: &RuntimeFixtures, event: Event, round: u32) -> Result<StartMeasurement> {
+    let place = Place::new(&fixtures.folder, "start")?;
     let mut times = Vec::new();
     match event {
         Event::Start(subject) => {
             for _ in 0..event.repeats() {
-                let mut command = subject.command(kit, Address::Socket(place.socket()))?;
+                let mut command = subject.command(fixtures, Address::Socket(place.socket()))?;
                 let (instance, took) = place.start(&mut command)?;
                 drop(instance);
                 times.push(took);
@@ -111,19 +119,19 @@ fn measure(kit: &Kit, event: Event, round: u32) -> Result<Measurement> {
         }
         Event::Noop => {
             for _ in 0..event.repeats() {
-                times.push(run(Command::new(&kit.noop))?);
+                times.push(run(Command::new(&fixtures.noop))?);
             }
         }
         Event::Pass => {
             for _ in 0..event.repeats() {
-                let python = kit.python.as_ref().ok().context("the Python runtime is not there")?;
+                let python = fixtures.python.as_ref().ok().context("the Python runtime is not there")?;
                 let mut command = Command::new(python.join("python3"));
                 command.args(["-c", "pass"]);
                 times.push(run(command)?);
             }
         }
         Event::Call(subject) => {
-            let mut command = subject.command(kit, Address::Socket(place.socket()))?;
+            let mut command = subject.command(fixtures, Address::Socket(place.socket()))?;
             let (mut instance, _) = place.start(&mut command)?;
             for _ in 0..event.repeats() {
                 let watch = Stopwatch::start();
@@ -134,7 +142,7 @@ fn measure(kit: &Kit, event: Event, round: u32) -> Result<Measurement> {
     }
     let times = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
     let ms = Spread::of(times).median().context("nothing was measured")?;
-    Ok(Measurement { event, round, ms })
+    Ok(StartMeasurement { event, round, ms })
 }
 
 /// Starts a program and waits for its end.
@@ -158,11 +166,11 @@ fn is_no_script(program: &Path) -> Result<()> {
     Ok(())
 }
 
-fn of(measurements: &[Measurement], event: Event) -> BTreeMap<u32, f64> {
+fn of(measurements: &[StartMeasurement], event: Event) -> BTreeMap<u32, f64> {
     measurements.iter().filter(|m| m.event == event).map(|m| (m.round, m.ms)).collect()
 }
 
-fn line(measurements: &[Measurement], round: u32) -> String {
+fn line(measurements: &[StartMeasurement], round: u32) -> String {
     let mut parts: Vec<String> = measurements
         .iter()
         .filter(|m| m.round == round)
@@ -172,7 +180,7 @@ fn line(measurements: &[Measurement], round: u32) -> String {
     parts.join(", ")
 }
 
-fn targets(measurements: &[Measurement]) -> Vec<Target> {
+fn targets(measurements: &[StartMeasurement]) -> Vec<RuntimeTarget> {
     let of = |event| of(measurements, event);
     let (noop, pass) = (of(Event::Noop), of(Event::Pass));
     let spawn_and_call = |subject| -> BTreeMap<u32, f64> {
@@ -182,32 +190,32 @@ fn targets(measurements: &[Measurement]) -> Vec<Target> {
     let target = |what, subject, base: &BTreeMap<u32, f64>, most| {
         let starts = of(Event::Start(subject));
         let ratios = starts.iter().filter_map(|(round, ms)| Some(ms / base.get(round)?)).collect();
-        Target { what, bound: Bound::AtMost(most), ratios }
+        RuntimeTarget { what, bound: Bound::AtMost(most), ratios }
     };
     vec![
         target(
             "start, rust ÷ (static no-op + its warm call)",
-            Subject::Rust,
-            &spawn_and_call(Subject::Rust),
+            RuntimeSubject::Rust,
+            &spawn_and_call(RuntimeSubject::Rust),
             3.0,
         ),
         target(
             "start, watchdog + sh ÷ (static no-op + its warm call)",
-            Subject::Shell,
-            &spawn_and_call(Subject::Shell),
+            RuntimeSubject::Shell,
+            &spawn_and_call(RuntimeSubject::Shell),
             3.0,
         ),
-        target("start, python ÷ python3 -c pass", Subject::Python, &pass, 3.0),
+        target("start, python ÷ python3 -c pass", RuntimeSubject::Python, &pass, 3.0),
         target(
             "start, java with its archive ÷ without",
-            Subject::Java,
-            &of(Event::Start(Subject::JavaWithoutArchive)),
+            RuntimeSubject::Java,
+            &of(Event::Start(RuntimeSubject::JavaWithoutArchive)),
             0.6,
         ),
     ]
 }
 
-fn report(events: &[Event], measurements: &[Measurement]) -> String {
+fn report(events: &[Event], measurements: &[StartMeasurement]) -> String {
     let mut table = markdown_table(&["start to first answer", "ms"]);
     for event in events {
         let spread = Spread::of(of(measurements, *event).into_values().collect());

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::kit::Kit;
+use super::fixtures::RuntimeFixtures;
 use crate::bench::server::log_file;
 use crate::toolbox::Unavailable;
 
@@ -19,7 +19,7 @@ const FLASK_THREADS: &str = "4";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Subject {
+pub enum RuntimeSubject {
     /// The Rust runtime's example `echo`.
     Rust,
     /// The watchdog with a process of `sh` for each request.
@@ -42,7 +42,7 @@ pub enum Address<'a> {
     Socket(&'a Path),
 }
 
-impl Subject {
+impl RuntimeSubject {
     pub const ALL: [Self; 8] = [
         Self::Rust,
         Self::Shell,
@@ -86,41 +86,41 @@ impl Subject {
     }
 
     /// Why it cannot be measured here.
-    pub fn unavailable(self, kit: &Kit) -> Option<&Unavailable> {
+    pub fn unavailable(self, fixtures: &RuntimeFixtures) -> Option<&Unavailable> {
         match self {
-            Self::Python => kit.python.as_ref().err(),
-            Self::Java | Self::JavaWithoutArchive => kit.java.as_ref().err(),
+            Self::Python => fixtures.python.as_ref().err(),
+            Self::Java | Self::JavaWithoutArchive => fixtures.java.as_ref().err(),
             Self::Rust | Self::Shell | Self::Http | Self::Flask | Self::Uvicorn => None,
         }
     }
 
-    /// The command that serves at `address`. Its words go into a file of the kit's folder.
-    pub fn command(self, kit: &Kit, address: Address<'_>) -> Result<Command> {
+    /// The command that serves at `address`. Its words go into a file of the fixtures's folder.
+    pub fn command(self, fixtures: &RuntimeFixtures, address: Address<'_>) -> Result<Command> {
         let mut command = match self {
-            Self::Rust => bare(&kit.echo),
+            Self::Rust => bare(&fixtures.echo),
             Self::Shell => {
-                let mut command = bare(&kit.watchdog);
-                let script = kit.sources.join("echo.sh");
+                let mut command = bare(&fixtures.watchdog);
+                let script = fixtures.sources.join("echo.sh");
                 command.env("WATCHDOG_MODE", "stdio");
                 command.env("WATCHDOG_CMD", serde_json::to_string(&["sh".as_ref(), script.as_path()])?);
                 command
             }
             Self::Http => {
-                let mut command = bare(&kit.watchdog);
+                let mut command = bare(&fixtures.watchdog);
                 command.env("WATCHDOG_MODE", "http").env("WATCHDOG_HTTP_PATH", "/invoke");
                 command.env("WATCHDOG_INPUT", "envelope");
-                command.env("WATCHDOG_CMD", serde_json::to_string(&[&kit.echo])?);
+                command.env("WATCHDOG_CMD", serde_json::to_string(&[&fixtures.echo])?);
                 command
             }
             Self::Python => {
-                let mut command = bare(kit.python()?.join("picofaas-python"));
+                let mut command = bare(fixtures.python()?.join("picofaas-python"));
                 command.env("HANDLER", "python_echo:handle");
                 command
             }
-            Self::Java => kit.java(&["-XX:SharedArchiveFile=faulty.jsa"])?,
-            Self::JavaWithoutArchive => kit.java(&[])?,
+            Self::Java => fixtures.java(&["-XX:SharedArchiveFile=faulty.jsa"])?,
+            Self::JavaWithoutArchive => fixtures.java(&[])?,
             Self::Flask => {
-                let mut command = bare(kit.peers.join("gunicorn"));
+                let mut command = bare(fixtures.peers.join("gunicorn"));
                 command.args(["--workers", "1", "--worker-class", "gthread", "--threads", FLASK_THREADS]);
                 command.arg("--bind").arg(match address {
                     Address::Port(port) => format!("127.0.0.1:{port}"),
@@ -130,7 +130,7 @@ impl Subject {
                 command
             }
             Self::Uvicorn => {
-                let mut command = bare(kit.peers.join("uvicorn"));
+                let mut command = bare(fixtures.peers.join("uvicorn"));
                 command.args(["--http", "httptools", "--loop", "asyncio", "--lifespan", "off"]);
                 command.args(["--no-access-log", "--log-level", "warning"]);
                 match address {
@@ -146,27 +146,27 @@ impl Subject {
             Address::Socket(path) => command.env("PICOFAAS_SOCKET", path),
         };
         if command.get_current_dir().is_none() {
-            command.current_dir(&kit.sources);
+            command.current_dir(&fixtures.sources);
         }
-        let log = self.log(kit)?;
+        let log = self.log(fixtures)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // Compiled modules would land in the tree.
-        command.env("PYTHONPYCACHEPREFIX", kit.folder.join("pycache"));
+        command.env("PYTHONPYCACHEPREFIX", fixtures.folder.join("pycache"));
         Ok(command)
     }
 
-    fn log(self, kit: &Kit) -> Result<File> {
-        log_file(&kit.folder, &self.name().replace(' ', "-"))
+    fn log(self, fixtures: &RuntimeFixtures) -> Result<File> {
+        log_file(&fixtures.folder, &self.name().replace(' ', "-"))
     }
 }
 
-impl fmt::Display for Subject {
+impl fmt::Display for RuntimeSubject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.name())
     }
 }
 
-impl Kit {
+impl RuntimeFixtures {
     fn python(&self) -> Result<&Path> {
         self.python.as_deref().ok().context("the Python runtime is not there")
     }
@@ -179,13 +179,14 @@ impl Kit {
         Ok(command)
     }
 
-    pub fn wanted(&self, subject: Subject) -> bool {
+    pub fn wanted(&self, subject: RuntimeSubject) -> bool {
         self.subjects.is_empty() || self.subjects.contains(&subject)
     }
 
     /// Those of a question's subjects that are wanted and can be measured.
-    pub fn available(&self, subjects: &[Subject]) -> Vec<Subject> {
-        let is_there = |subject: &Subject| self.wanted(*subject) && subject.unavailable(self).is_none();
+    pub fn available(&self, subjects: &[RuntimeSubject]) -> Vec<RuntimeSubject> {
+        let is_there =
+            |subject: &RuntimeSubject| self.wanted(*subject) && subject.unavailable(self).is_none();
         subjects.iter().copied().filter(is_there).collect()
     }
 }

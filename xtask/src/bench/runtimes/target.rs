@@ -8,7 +8,7 @@ use crate::bench::report::{Spread, markdown_table};
 
 /// A ratio of each round, and its bound.
 #[derive(Debug, Serialize)]
-pub struct Target {
+pub struct RuntimeTarget {
     pub what: &'static str,
     pub bound: Bound,
     /// Empty where one of its sides was not measured.
@@ -23,26 +23,28 @@ pub enum Bound {
 }
 
 #[derive(PartialEq, Eq, Debug)]
-enum Verdict {
+enum TargetVerdict {
     Met,
     Missed,
     NotMeasured,
 }
 
-impl Target {
+impl RuntimeTarget {
     /// The median of the rounds decides.
-    fn verdict(&self) -> Verdict {
-        let Some(median) = Spread::of(self.ratios.clone()).median() else { return Verdict::NotMeasured };
+    fn verdict(&self) -> TargetVerdict {
+        let Some(median) = Spread::of(self.ratios.clone()).median() else {
+            return TargetVerdict::NotMeasured;
+        };
         let met = match self.bound {
             Bound::AtLeast(least) => median >= least,
             Bound::AtMost(most) => median <= most,
         };
-        if met { Verdict::Met } else { Verdict::Missed }
+        if met { TargetVerdict::Met } else { TargetVerdict::Missed }
     }
 }
 
 /// A row for each target.
-pub fn targets(targets: &[Target]) -> String {
+pub fn targets(targets: &[RuntimeTarget]) -> String {
     let mut table = markdown_table(&["target", "bound", "ratio, median (min..max)", "met"]);
     for target in targets {
         table.add_row([
@@ -50,9 +52,9 @@ pub fn targets(targets: &[Target]) -> String {
             target.bound.to_string(),
             format!("{:.2}", Spread::of(target.ratios.clone())),
             match target.verdict() {
-                Verdict::Met => "yes",
-                Verdict::Missed => "**no**",
-                Verdict::NotMeasured => "not measured",
+                TargetVerdict::Met => "yes",
+                TargetVerdict::Missed => "**no**",
+                TargetVerdict::NotMeasured => "not measured",
             }
             .to_owned(),
         ]);
@@ -75,11 +77,12 @@ mod tests {
 
     #[test]
     fn the_median_decides_and_a_side_that_is_missing_is_neither_met_nor_missed() {
-        let verdict = |bound, ratios: &[f64]| Target { what: "", bound, ratios: ratios.to_vec() }.verdict();
-        assert_eq!(verdict(Bound::AtLeast(5.0), &[4.0, 5.0, 5.0]), Verdict::Met);
-        assert_eq!(verdict(Bound::AtLeast(5.0), &[4.0, 4.9, 9.0]), Verdict::Missed);
-        assert_eq!(verdict(Bound::AtMost(3.0), &[2.0, 3.0, 9.0]), Verdict::Met);
-        assert_eq!(verdict(Bound::AtMost(3.0), &[3.1]), Verdict::Missed);
-        assert_eq!(verdict(Bound::AtMost(3.0), &[]), Verdict::NotMeasured);
+        let verdict =
+            |bound, ratios: &[f64]| RuntimeTarget { what: "", bound, ratios: ratios.to_vec() }.verdict();
+        assert_eq!(verdict(Bound::AtLeast(5.0), &[4.0, 5.0, 5.0]), TargetVerdict::Met);
+        assert_eq!(verdict(Bound::AtLeast(5.0), &[4.0, 4.9, 9.0]), TargetVerdict::Missed);
+        assert_eq!(verdict(Bound::AtMost(3.0), &[2.0, 3.0, 9.0]), TargetVerdict::Met);
+        assert_eq!(verdict(Bound::AtMost(3.0), &[3.1]), TargetVerdict::Missed);
+        assert_eq!(verdict(Bound::AtMost(3.0), &[]), TargetVerdict::NotMeasured);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::binaries::Binaries;
+use super::binaries::ClusterBinaries;
 use super::daemon::Daemon;
 use super::layout::{Layout, NODE};
 use super::network::{API_PORT, NODE_ADDRESS, SERVICE_NETWORK};
@@ -67,7 +67,7 @@ pub fn containerd(layout: &Layout) -> Daemon {
     }
 }
 
-pub fn api_server(layout: &Layout, binaries: &Binaries) -> Daemon {
+pub fn api_server(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     let certificate = |file: &str| layout.text(&format!("certificates/{file}"));
     let arguments = vec![
         format!("--bind-address={NODE_ADDRESS}"),
@@ -97,7 +97,7 @@ pub fn api_server(layout: &Layout, binaries: &Binaries) -> Daemon {
     of_kubernetes("kube-apiserver", binaries, arguments)
 }
 
-pub fn controller_manager(layout: &Layout, binaries: &Binaries) -> Daemon {
+pub fn controller_manager(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     let certificate = |file: &str| layout.text(&format!("certificates/{file}"));
     let mut arguments = vec![
         "--secure-port=10257".to_owned(),
@@ -116,14 +116,14 @@ pub fn controller_manager(layout: &Layout, binaries: &Binaries) -> Daemon {
     of_kubernetes("kube-controller-manager", binaries, arguments)
 }
 
-pub fn scheduler(layout: &Layout, binaries: &Binaries) -> Daemon {
+pub fn scheduler(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     let mut arguments =
         vec!["--secure-port=10259".to_owned(), format!("--config={}", layout.text("kube-scheduler.yaml"))];
     arguments.extend(on_loopback(layout, "kube-scheduler"));
     of_kubernetes("kube-scheduler", binaries, arguments)
 }
 
-pub fn kubelet(layout: &Layout, binaries: &Binaries) -> Daemon {
+pub fn kubelet(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     let arguments = vec![
         format!("--config={}", layout.text("kubelet.yaml")),
         format!("--kubeconfig={}", layout.text("certificates/kubelet.kubeconfig")),
@@ -135,7 +135,7 @@ pub fn kubelet(layout: &Layout, binaries: &Binaries) -> Daemon {
     of_kubernetes("kubelet", binaries, arguments)
 }
 
-pub fn proxy(layout: &Layout, binaries: &Binaries) -> Daemon {
+pub fn proxy(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     of_kubernetes("kube-proxy", binaries, vec![format!("--config={}", layout.text("kube-proxy.yaml"))])
 }
 
@@ -150,6 +150,6 @@ fn on_loopback(layout: &Layout, name: &str) -> [String; 4] {
     ]
 }
 
-fn of_kubernetes(name: &'static str, binaries: &Binaries, arguments: Vec<String>) -> Daemon {
+fn of_kubernetes(name: &'static str, binaries: &ClusterBinaries, arguments: Vec<String>) -> Daemon {
     Daemon { name, program: binaries.path(name), arguments, environment: Vec::new() }
 }

@@ -20,7 +20,7 @@ const DEADLINE_MS: u32 = 10_000;
 /// Until a process must have connected. That of a pod on a busy machine takes its time.
 const CONNECT_PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
-pub struct Desk {
+pub struct FakeControlPlane {
     listener: TcpListener,
     url: String,
 }
@@ -33,7 +33,7 @@ pub struct Posted {
     pub result: Value,
 }
 
-impl Desk {
+impl FakeControlPlane {
     /// On a free port of an address of this machine.
     pub fn at(ip: IpAddr) -> Result<Self> {
         let listener = TcpListener::bind((ip, 0)).with_context(|| format!("cannot bind to {ip}"))?;

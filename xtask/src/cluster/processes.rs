@@ -30,7 +30,7 @@ pub fn carries(pid: Pid, layout: &Layout) -> bool {
 }
 
 /// Every process of this cluster but those in containers, whose environment is their own.
-pub fn processes(layout: &Layout) -> Result<Vec<Pid>> {
+pub fn all(layout: &Layout) -> Result<Vec<Pid>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").context("cannot read /proc")? {
         let name = entry.context("cannot read /proc")?.file_name();
@@ -52,12 +52,12 @@ pub fn end_all(layout: &Layout, daemons: &[&str]) -> Result<()> {
     wait::until(TERM_PATIENCE, || Ok(of_daemons().is_empty().then_some(())))?;
     let ended = wait::until(KILL_PATIENCE, || {
         // Again each time: one that was just being started was not in the list.
-        let left = processes(layout)?;
+        let left = all(layout)?;
         signal(&left, Signal::KILL)?;
         Ok(left.is_empty().then_some(()))
     })?;
     if ended.is_none() {
-        bail!("processes {:?} are still there after SIGKILL", processes(layout)?);
+        bail!("processes {:?} are still there after SIGKILL", all(layout)?);
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_processes_of_a_cluster_are_ended_and_those_of_another_folder_are_not() {
-        let root = format!("/tmp/picofaas-marked-{}", std::process::id());
+        let root = format!("/tmp/picofaas-processes-{}", std::process::id());
         let mut ours = sleeper(&root);
         let mut others = sleeper(&format!("{root}-not"));
         let layout = Layout::at(Path::new(&root)).unwrap();
@@ -95,7 +95,7 @@ mod tests {
 
         end_all(&layout, &[]).unwrap();
         assert!(!ours.wait().unwrap().success());
-        assert!(processes(&layout).unwrap().is_empty());
+        assert!(all(&layout).unwrap().is_empty());
         assert!(others.try_wait().unwrap().is_none(), "another cluster's process was ended");
         others.kill().unwrap();
         others.wait().unwrap();

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Options;
-use super::subject::Subject;
+use super::RuntimesOptions;
+use super::subject::RuntimeSubject;
 use crate::bench::{absolute, build};
 use crate::repository::Repository;
 use crate::toolbox::{self, Unavailable};
@@ -18,9 +18,9 @@ const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 const ECHO: [&str; 4] = ["--package", "picofaas-runtime", "--example", "echo"];
 
 /// What an absent toolchain would have brought says why it is not there.
-pub struct Kit {
+pub struct RuntimeFixtures {
     /// Those that are measured; all where there are none.
-    pub subjects: Vec<Subject>,
+    pub subjects: Vec<RuntimeSubject>,
     /// For sockets and logs.
     pub folder: PathBuf,
     /// `benches/runtimes`.
@@ -40,9 +40,9 @@ pub struct Kit {
     pub java: Result<PathBuf, Unavailable>,
 }
 
-impl Kit {
+impl RuntimeFixtures {
     /// Builds and installs everything.
-    pub fn assemble(repository: &Repository, options: &Options) -> Result<Self> {
+    pub fn assemble(repository: &Repository, options: &RuntimesOptions) -> Result<Self> {
         let folder = repository.target().join("xtask/bench-runtimes");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let sources = repository.root().join("benches/runtimes");
@@ -50,7 +50,7 @@ impl Kit {
             Ok(programs) => programs,
             Err(Unavailable(why)) => bail!("{why}"),
         };
-        let mut kit = Self {
+        let mut fixtures = Self {
             load_script: repository.root().join("benches/wrk/invoke.lua"),
             nginx_template: repository.root().join("benches/nginx/reverse-proxy.conf"),
             subjects: options.subjects.clone(),
@@ -69,16 +69,16 @@ impl Kit {
             peers,
             python: Err(Unavailable("it was not asked for".to_owned())),
         };
-        if kit.wanted(Subject::Python) {
-            kit.python = match &options.python {
+        if fixtures.wanted(RuntimeSubject::Python) {
+            fixtures.python = match &options.python {
                 Some(programs) => Ok(absolute(programs)?),
-                None => python(repository, &kit.folder),
+                None => python(repository, &fixtures.folder),
             };
         }
-        if kit.wanted(Subject::Java) || kit.wanted(Subject::JavaWithoutArchive) {
-            kit.java = java(repository);
+        if fixtures.wanted(RuntimeSubject::Java) || fixtures.wanted(RuntimeSubject::JavaWithoutArchive) {
+            fixtures.java = java(repository);
         }
-        Ok(kit)
+        Ok(fixtures)
     }
 }
 

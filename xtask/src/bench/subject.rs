@@ -17,14 +17,14 @@ use crate::process::Process;
 const FUNCTION: &str = "echo";
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Contender {
+pub struct Subject {
     pub name: String,
-    pub kind: Kind,
+    pub kind: SubjectKind,
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Kind {
+pub enum SubjectKind {
     /// The function itself, with nothing in front of it.
     Direct,
     Nginx,
@@ -38,7 +38,7 @@ pub enum Kind {
     },
 }
 
-/// A contender that runs, and the function behind it.
+/// A subject that runs, and the function behind it.
 pub struct Running {
     pub upstream: Process,
     pub upstream_port: u16,
@@ -48,41 +48,43 @@ pub struct Running {
     pub path: String,
 }
 
-impl Contender {
+impl Subject {
     pub fn direct() -> Self {
-        Self { name: "direct".to_owned(), kind: Kind::Direct }
+        Self { name: "direct".to_owned(), kind: SubjectKind::Direct }
     }
 
     pub fn nginx() -> Self {
-        Self { name: "nginx".to_owned(), kind: Kind::Nginx }
+        Self { name: "nginx".to_owned(), kind: SubjectKind::Nginx }
     }
 
     /// `scheduler` is the policy unless `arguments` name one.
     pub fn picofaas(name: &str, scheduler: &str, arguments: Vec<String>) -> Self {
         let arguments = with_policy(scheduler, arguments);
-        Self { name: name.to_owned(), kind: Kind::Picofaas { arguments } }
+        Self { name: name.to_owned(), kind: SubjectKind::Picofaas { arguments } }
     }
 
     /// The same of the old one.
     pub fn against(scheduler: &str, arguments: Vec<String>) -> Self {
         let arguments = with_policy(scheduler, arguments);
-        Self { name: against::NAME.to_owned(), kind: Kind::Against { arguments } }
+        Self { name: against::NAME.to_owned(), kind: SubjectKind::Against { arguments } }
     }
 
     pub fn is_picofaas(&self) -> bool {
-        matches!(self.kind, Kind::Picofaas { .. } | Kind::Against { .. })
+        matches!(self.kind, SubjectKind::Picofaas { .. } | SubjectKind::Against { .. })
     }
 
     pub fn is_against(&self) -> bool {
-        matches!(self.kind, Kind::Against { .. })
+        matches!(self.kind, SubjectKind::Against { .. })
     }
 
     /// A line for the foot of the report.
     pub fn describe(&self) -> String {
         match &self.kind {
-            Kind::Direct => format!("{}: wrk calls the function itself", self.name),
-            Kind::Nginx => format!("{}: reverse proxy, one worker, keep-alive on both sides", self.name),
-            Kind::Picofaas { arguments } | Kind::Against { arguments } => {
+            SubjectKind::Direct => format!("{}: wrk calls the function itself", self.name),
+            SubjectKind::Nginx => {
+                format!("{}: reverse proxy, one worker, keep-alive on both sides", self.name)
+            }
+            SubjectKind::Picofaas { arguments } | SubjectKind::Against { arguments } => {
                 format!("{}: picofaas serve {}", self.name, arguments.join(" "))
             }
         }
@@ -104,13 +106,13 @@ impl Contender {
             path: "/invoke".to_owned(),
         };
         match &self.kind {
-            Kind::Direct => {}
-            Kind::Nginx => self.start_nginx(setup, &mut running)?,
-            Kind::Picofaas { arguments } => {
+            SubjectKind::Direct => {}
+            SubjectKind::Nginx => self.start_nginx(setup, &mut running)?,
+            SubjectKind::Picofaas { arguments } => {
                 let server = Server::start(&setup.picofaas, arguments, &setup.folder, &self.name)?;
                 front(server, &mut running)?;
             }
-            Kind::Against { arguments } => {
+            SubjectKind::Against { arguments } => {
                 let server = Server::start(&setup.against, arguments, &setup.folder, &self.name)
                     .with_context(|| against::remedy(&setup.against))?;
                 front(server, &mut running)?;
@@ -160,9 +162,11 @@ mod tests {
 
     fn arguments(given: &[&str]) -> Vec<String> {
         let given = given.iter().map(|&argument| argument.to_owned()).collect();
-        match Contender::picofaas("p", "adaptive", given).kind {
-            Kind::Picofaas { arguments } => arguments,
-            Kind::Direct | Kind::Nginx | Kind::Against { .. } => panic!("not a row of picofaas"),
+        match Subject::picofaas("p", "adaptive", given).kind {
+            SubjectKind::Picofaas { arguments } => arguments,
+            SubjectKind::Direct | SubjectKind::Nginx | SubjectKind::Against { .. } => {
+                panic!("not a row of picofaas")
+            }
         }
     }
 
