@@ -41,7 +41,7 @@ fn world(functions: u32) -> (Arc<Rings>, Scheduler, Arc<FunctionQueue>) {
     (rings, scheduler, queue)
 }
 
-/// What it costs to ask what time it is: each pass that had something to do asks once more, to be timed.
+/// Cost of asking what time it is: each pass that had something to do asks once more, to be timed.
 fn clock(criterion: &mut Criterion) {
     let clock = Clock::start();
     criterion.bench_function("clock/now", |b| b.iter(|| black_box(clock.now())));

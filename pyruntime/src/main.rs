@@ -8,7 +8,7 @@ use std::process::ExitCode;
 /// Names the interpreter, where neither the one beside this program nor that of `PATH` will do.
 const INTERPRETER: &str = "PICOFAAS_PYTHON";
 
-/// What the interpreter runs. The current folder, which it puts first among those that modules are
+/// The program of the interpreter. The current folder, which it puts first among those that modules are
 /// looked for in, is left out until the runtime's own are there: a function may have a `types.py`.
 /// `-m` would do the same with some milliseconds of modules that find modules.
 const WORKER: &str = "import sys; sys.path[:] = filter(None, sys.path); \

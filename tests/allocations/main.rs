@@ -1,4 +1,4 @@
-//! What the threads of the invoke path take from the allocator.
+//! Allocations of the threads of the invoke path.
 //!
 //! A binary of its own, because the counting allocator is the whole process's. The control
 //! plane runs in it as in `picofaas serve`, on its own threads and over real sockets.

@@ -1,4 +1,4 @@
-//! What an invocation and an execution say of themselves, whatever their end; and what both calls refuse.
+//! Answers of an invocation and of an execution at each of their ends, and the requests that both calls refuse.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};

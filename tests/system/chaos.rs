@@ -19,7 +19,7 @@ const KILL_PERIOD: Duration = Duration::from_secs(1);
 /// Of all answers, the share that must be 200.
 const SUCCESS_MIN: f64 = 0.999;
 
-/// What all connections saw.
+/// Answers that all connections saw.
 #[derive(Default)]
 struct Seen {
     over: AtomicBool,

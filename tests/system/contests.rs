@@ -14,7 +14,7 @@ use crate::support::specification::{With, pool, warm};
 
 const CALLERS: u32 = 8;
 
-/// What `call` answers to several at once, each on a connection of its own.
+/// Answers of `call` to several callers at once, each on a connection of its own.
 fn at_once(
     server: &Server,
     call: impl Fn(&mut Client, u32) -> Answer + Send + Sync + 'static,

@@ -29,7 +29,7 @@ fn sigterm_with_200_in_flight_and_others_in_line_answers_every_one_and_ends_with
     let mut client = server.client();
     let ids: Vec<String> = (0..50).map(|_| client.enqueue("narrow", "{\"ms\":100}")).collect();
     let mut waiting = callers(&server, "narrow", 20, "{\"ms\":1}");
-    // What was sent and not yet read is refused, and rightly so.
+    // Bytes that were sent and not yet read are refused, and rightly so.
     eventually("all are admitted", || {
         (server.scrape().of_function("narrow", "enqueued_total") == 70.0).then_some(())
     });

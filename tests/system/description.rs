@@ -1,4 +1,4 @@
-//! What describes the server: `/openapi.yaml`, and the page that explains its metrics.
+//! Descriptions of the server: `/openapi.yaml`, and the page that explains its metrics.
 
 use crate::support::server::{BYSTANDER, Server};
 

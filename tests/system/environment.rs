@@ -1,4 +1,4 @@
-//! What a local process is started with.
+//! Environment, arguments and folder of a local process.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,7 +19,7 @@ readlink /proc/self/fd/0 > "$OUT/stdin"
 exec "$PROGRAM"
 "#;
 
-/// What a shell adds by itself.
+/// Variables that a shell adds by itself.
 const OF_THE_SHELL: [&str; 4] = ["PWD", "OLDPWD", "SHLVL", "_"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! What clients are shown on a listener that other machines reach.
+//! Parts of the API that clients are shown on a listener that other machines reach.
 
 use serde_json::{Value, json};
 

@@ -11,7 +11,7 @@ use crate::support::patience::{Stopwatch, eventually};
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, faulty, pool, warm};
 
-/// What is allowed above a deadline on a busy machine. It is less than what a function has by itself.
+/// Time allowed above a deadline on a busy machine. It is less than the time that a function has by itself.
 const SLACK: Duration = Duration::from_secs(20);
 /// The longest for what is told at once, which is less than any time-out.
 const AT_ONCE: Duration = Duration::from_secs(25);
@@ -255,7 +255,7 @@ fn the_functions_own_5xx_is_tried_again_and_answered_500_with_its_code() {
     });
 }
 
-/// What a caller's error must not have of another execution, whose id stands before it.
+/// Line of another execution, with its id before it, that a caller's error must not have.
 const CARD: &str = "executionId=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa charging card 4111";
 
 #[test]

@@ -61,7 +61,7 @@ fn an_execution_of_any_gateway_is_read_on_every_connection_and_on_the_management
             bad.assert_refused(400, "BAD_REQUEST", &["wait=x"]);
         }
     }
-    // What comes in on the management listener is spread as well.
+    // Calls on the management listener are spread as well.
     let mut owners: Vec<usize> =
         (0..GATEWAYS).map(|_| gateway_of(&id_of(&operator.invoke(BYSTANDER, 1)))).collect();
     owners.sort_unstable();
@@ -393,7 +393,7 @@ fn who_waits_through_another_gateway_and_goes_has_left() {
         });
         assert_eq!(gateway_of(&id), 0);
         reader.ask(&format!("GET /v1/executions/{id}?wait=60"), "", "");
-        // What comes the same way after it is answered after it has begun to wait.
+        // A call that comes the same way after it is answered after it has begun to wait.
         let behind = if through_control { &mut operator } else { &mut second };
         assert_eq!(behind.get(&format!("/v1/executions/{id}")).json()["status"], "queued");
         invoker.hang_up();

@@ -1,4 +1,4 @@
-//! What the process says of itself to whoever watches over it.
+//! Answers of the process about its own health.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -113,7 +113,7 @@ fn the_functions_own_4xx_is_replayed_and_any_other_end_frees_the_key() {
     let last = client.receive();
     assert_eq!(last.output(), "at last");
     assert_replayed(&last, false);
-    // What failed can still be read.
+    // A failed execution can still be read.
     assert_eq!(client.ended(&execution(&failed))["error"]["code"], "BROKEN");
 }
 

@@ -1,4 +1,4 @@
-//! What functions write, and reading it.
+//! Logs of functions, and reading them.
 
 use serde_json::{Value, json};
 

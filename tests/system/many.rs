@@ -9,8 +9,8 @@ use crate::support::specification::{pool, warm};
 
 const FUNCTIONS: usize = 10_000;
 const MIB: f64 = (1 << 20) as f64;
-/// What may be left of ten thousand functions that were deleted: pages of which a little is in use, and maps
-/// that have grown.
+/// Bytes that may be left of ten thousand functions that were deleted: pages of which a little is in use, and
+/// maps that have grown.
 const LEFT_BYTES_MAX: f64 = 16.0 * MIB;
 
 fn resident_bytes(server: &Server) -> f64 {
@@ -36,7 +36,7 @@ fn delete_all(client: &mut Client) {
 
 #[test]
 fn ten_thousand_functions_come_and_go_and_their_memory_with_them() {
-    // What is freed is given back at once, so that what is resident is in use; when the allocator would do it by
+    // Freed memory is given back at once, so that all resident memory is in use; when the allocator would do it by
     // itself is a matter of chance.
     let mut command = command();
     command.env("MIMALLOC_PURGE_DELAY", "0");

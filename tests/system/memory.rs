@@ -63,7 +63,7 @@ fn bodies_are_taken_up_to_their_limit_and_not_beyond_and_every_one_taken_is_serv
     let after = resident_bytes(&server);
     println!("{} MiB after", after / MIB);
     assert!(after < before + PAYLOAD_BYTES_MAX + OVERHEAD_BYTES_MAX, "{before} became {after} bytes");
-    // What they held is free again.
+    // Their memory is free again.
     let again = client.call("POST /v1/functions/hoarder-0:enqueue", "", &body);
     assert_eq!(again.status, 202, "{again:?}");
     endpoint.next().answer(200, "\"again\"");

@@ -1,4 +1,4 @@
-//! What `/metrics` counts.
+//! Counters and gauges of `/metrics`.
 
 use serde_json::json;
 

@@ -13,7 +13,7 @@ use crate::support::specification::{With, pool, warm};
 
 const FRONT_END: &str = "https://app.example";
 
-/// What browsers send for a page that is not the listener's own, or somebody who imitates one.
+/// Headers that browsers send for a page that is not the listener's own, or somebody who imitates one.
 const FOREIGN: [&str; 10] = [
     "origin: http://evil.example\r\n",
     "origin: null\r\n",
@@ -170,7 +170,7 @@ fn the_management_listener_answers_its_own_page_under_an_address_and_under_no_na
         for marks in [format!("origin: http://{rebound}\r\n"), "sec-fetch-site: same-origin\r\n".to_owned()] {
             asked(&rebound, &marks).assert_refused(403, "FOREIGN_ORIGIN", &["IP address", "--allow-origin"]);
         }
-        // What is its own on one listener is nobody's on another.
+        // The own page of one listener is a foreign one on another.
         for other in [server.listen, server.runtime] {
             let origin = format!("origin: http://{other}\r\nsec-fetch-site: same-origin\r\n");
             let (answer, mut client) = ask(other, "GET /v1/functions", &origin);
@@ -194,7 +194,7 @@ fn the_management_listener_answers_its_own_page_under_a_name_that_is_an_allowed_
     asked(&format!("127.0.0.1:{port}"), FRONT_END).assert_refused(403, "FOREIGN_ORIGIN", &[FRONT_END]);
 }
 
-/// That a page of the front end may read an answer with every header of its own.
+/// Asserts that a page of the front end may read an answer with every header of its own.
 #[track_caller]
 fn assert_readable(answer: &Answer) {
     assert_eq!(answer.header("access-control-allow-origin"), Some(FRONT_END), "{answer:?}");

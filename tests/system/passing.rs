@@ -1,4 +1,4 @@
-//! What is passed on to a function, and what of its answer comes back.
+//! Headers and bodies that are passed on to a function, and the part of its answer that comes back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a local function may take of the machine, and what is left of it when it has ended.
+//! Limits of a local function on the machine, and the removal of its resources when it has ended.
 //!
 //! The limits are held by cgroups where this machine lets us write them, and by rlimits else. The
 //! tests say which of the two they saw.
@@ -70,7 +70,7 @@ fn a_function_over_its_memory_is_told_so_and_others_go_on() {
         }
         let words = ["over its memory limit of 64 MiB", "resources.limits.memory"];
         answer.assert_error(500, "OUT_OF_MEMORY", "function", &words);
-        // What it may have it gets, on a new instance.
+        // It gets all that it may have, on a new instance.
         eventually("the function serves again", || {
             let answer = server.invoke("greedy", json!({ "do": "take", "mib": 8 }));
             (answer.status == 200).then_some(())
@@ -238,7 +238,7 @@ fn what_escapes_a_job_ends_with_it_and_the_job_beside_it_goes_on() {
 #[test]
 fn what_escapes_without_its_mark_holds_nothing_up_and_ends_with_the_cgroup() {
     for means in ["auto", "rlimit"] {
-        // What waited for it would wait for as long as that.
+        // A stop that waited for it would take as long as that.
         let server = Server::start(&["--local-limits", means, "--stop-timeout-ms", "100000"]);
         let enforced = by_cgroup(&server, "pids");
         server.register(&unruly("nursery"));

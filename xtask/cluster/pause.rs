@@ -1,4 +1,4 @@
-//! What holds the namespaces of a pod: a process that does nothing until it is asked to end.
+//! Holder of the namespaces of a pod: a process that does nothing until it is asked to end.
 //!
 //! Built by rustc alone, for musl, so that its image is one file.
 

@@ -128,7 +128,7 @@ pub struct BenchOptions {
     upstream_binary: Option<PathBuf>,
 }
 
-/// What is told of two binaries. wrk counts whole microseconds.
+/// Figures that are compared of two binaries. wrk counts whole microseconds.
 const FIGURES: [Figure<Measurement>; 4] = [
     Figure { name: "p50", better: Better::Less, step: 1.0, of: |m| Some(m.wrk.p50_us as f64) },
     Figure { name: "p99", better: Better::Less, step: 1.0, of: |m| Some(m.wrk.p99_us as f64) },

@@ -1,4 +1,4 @@
-//! What tells the bytes of a file apart from all others.
+//! Digest that tells the bytes of a file apart from all others.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! How a check ended that has parts.
 
-/// What did not pass, a line each.
+/// Parts that did not pass, a line each.
 #[derive(Default)]
 pub struct Ends {
     pub failed: Vec<String>,

@@ -36,7 +36,7 @@ const JOB_TIMEOUT_MS: u32 = 30_000;
 /// An example that counts words.
 struct Twin {
     name: &'static str,
-    /// What else runs its tests, or the command that does, in its folder.
+    /// Command that runs its tests in its folder, where `cargo test` does not.
     tests: Option<&'static [&'static str]>,
     needs: fn() -> Result<(), Unavailable>,
 }
@@ -163,7 +163,7 @@ impl DevServer {
         let Some(command) = spec["local"]["command"].as_array() else {
             bail!("GET {place} shows no local.command: {spec}");
         };
-        // What is registered over HTTP has no folder of its own to start in.
+        // A function that is registered over HTTP has no folder of its own to start in.
         let folder = repository.root().join("examples").join(function);
         let mut in_its_folder =
             vec![json!("sh"), json!("-c"), json!(r#"cd "$0" && exec "$@""#), json!(folder)];
@@ -183,7 +183,7 @@ impl DevServer {
         Ok(name)
     }
 
-    /// What was wrong with the answer, if anything.
+    /// Asks, and tells what was wrong with the answer, if anything.
     fn ask(&self, function: &str, case: &Case) -> Result<Option<String>> {
         let path = format!("/v1/functions/{function}:invoke");
         let body = format!("{{\"input\":{}}}", case.input);

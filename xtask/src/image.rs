@@ -32,7 +32,7 @@ use catalogue::Image;
 pub use engine::Engine;
 use stamp::Stamp;
 
-/// What every image of this repository is called under, where no registry is named: the one that
+/// Prefix of the name of every image of this repository, where no registry is named: the one that
 /// containerd, docker and podman mean by it is `docker.io`.
 const OWNER: &str = "docker.io/picofaas";
 
@@ -52,7 +52,7 @@ pub struct ImageOptions {
 /// An image that was built.
 pub struct Archive {
     pub name: &'static str,
-    /// What a pod calls it, and what it is called once the archive is imported.
+    /// Its name in a pod, and in a runtime that has imported the archive.
     pub reference: String,
     pub path: PathBuf,
 }
@@ -137,12 +137,12 @@ pub fn folder(repository: &Repository) -> PathBuf {
     repository.target().join("images")
 }
 
-/// What an image of ours is called.
+/// Name of an image of ours, with its tag.
 pub fn reference(name: &str) -> String {
     format!("{OWNER}/{name}:{}", version())
 }
 
-/// That of the workspace, which this package shares.
+/// Version of the workspace, which this package shares.
 fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }

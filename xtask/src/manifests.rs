@@ -29,7 +29,7 @@ const INSTALL: [&str; 6] = [
     "50-deployment.yaml",
 ];
 
-/// What kube-score says and is not followed, with the reasons.
+/// Advice of kube-score that is not followed, with the reasons.
 const NOT_FOLLOWED: [(&str, &str); 5] = [
     ("container-image-pull-policy", "images have fixed versions and may have been imported by hand"),
     ("deployment-replicas", "two control planes would be two sets of executions"),

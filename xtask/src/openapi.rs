@@ -30,7 +30,7 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// `--max-payload-bytes`, in MiB: what the server may hold of payloads and outputs.
 const PAYLOAD_MIB_MAX: u64 = 64;
-/// What it may hold after all requests, in MiB of resident memory: that, as much again for its
+/// Resident memory that it may hold after all requests, in MiB: the payloads, as much again for its
 /// tables and its code, which take less, and no more.
 const RESIDENT_MIB_MAX: u64 = 2 * PAYLOAD_MIB_MAX;
 
@@ -127,7 +127,7 @@ fn on(
         schemathesis.arg("run").arg(&document).args(["--checks=all", "--url", &url(port)]).args(arguments);
         schemathesis.env("SCHEMATHESIS_HOOKS", files(repository).join("hooks.py"));
         schemathesis.env("PYTHONDONTWRITEBYTECODE", "1").env("NO_PROXY", "127.0.0.1");
-        // What it leaves behind is left where it goes.
+        // It leaves its files in a folder that goes.
         ends.note(part, passes(toolbox::quiet(&mut schemathesis).current_dir(folder))?);
         server.process.check_alive()?;
     }
@@ -173,7 +173,7 @@ impl TestedServer {
             command.args([listener, "127.0.0.1:0"]);
         }
         command.arg(format!("--max-payload-bytes={}", PAYLOAD_MIB_MAX << 20));
-        // What was promised to made-up requests makes room again.
+        // Results promised to made-up requests make room again.
         command.arg("--retention=10");
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut process = Process::start("picofaas", command.stdout(output.try_clone()?).stderr(output))?;

@@ -177,7 +177,7 @@ mod tests {
         let mut command = Command::new("sleep");
         let mut orphan = command.arg("600").stdout(Stdio::piped()).spawn().unwrap();
         let (mut watcher, pipe) = watch(orphan.id()).unwrap();
-        // What the kernel does with our end of the pipe when we are killed.
+        // The kernel does this with our end of the pipe when we are killed.
         drop(pipe);
         let mut output = String::new();
         orphan.stdout.take().unwrap().read_to_string(&mut output).unwrap();

@@ -12,7 +12,7 @@ use crate::toolbox::{self, Unavailable};
 
 /// Where the package and its tests are.
 const PACKAGE: &str = "pyruntime";
-/// What is made of it: the wheel, and an environment with nothing else in it.
+/// Folder of its builds: the wheel, and an environment with nothing else in it.
 const BUILT: &str = "target/python";
 
 /// The command that runs the tests, once everything before them has passed.

@@ -1,4 +1,4 @@
-//! What the control plane may do and what it did: the Role of `k8s/` beside the calls of a run of tests.
+//! Rights of the control plane and their use: the Role of `k8s/` beside the calls of a run of tests.
 //!
 //! The tests give their control planes the rights of the Role and no other, so a right that is missing
 //! fails where it is needed. Here the other direction is looked at: a right that nothing used.
@@ -20,7 +20,7 @@ pub const VARIABLE: &str = "PICOFAAS_TEST_CALLS";
 
 const MANIFEST: &str = "k8s/20-rbac.yaml";
 
-/// What calls are about that need no rule of a Role, e.g. the API server's version.
+/// Resource of calls that need no rule of a Role, e.g. the API server's version.
 const NONRESOURCE: &str = "nonresource";
 
 /// Verbs and resources, e.g. `patch functions/status`.
@@ -76,7 +76,7 @@ impl Calls {
     }
 }
 
-/// What does not fit.
+/// Calls without a right, and rights without a call.
 fn faults(granted: &Rights, used: &Rights, is_whole: bool) -> Vec<String> {
     let excess = granted.difference(used).filter(|_| is_whole);
     let excess =

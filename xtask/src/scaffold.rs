@@ -134,7 +134,7 @@ fn next_commands(said: &str) -> Result<[&str; 3]> {
     }
 }
 
-/// What every function that `new` makes does.
+/// Calls a function that `new` made, and compares its answer.
 fn call_it(name: &str, call: &str, said: &str, folder: &Path) -> Result<()> {
     let (address, port) = served_on(said)?;
     let call = call.replace("127.0.0.1:8080", address);
@@ -216,8 +216,8 @@ fn has_failed(said: &str) -> Result<()> {
     Ok(())
 }
 
-/// What cargo built for the function of an earlier run is used again, and in the versions that this
-/// repository is tested with.
+/// Lets cargo use again the builds of an earlier run's function, in the versions that this repository is
+/// tested with.
 fn share_builds(repository: &Repository, function: &Path) -> Result<()> {
     let kept = repository.target().join("scaffold");
     fs::create_dir_all(&kept).with_context(|| format!("cannot create {}", kept.display()))?;
@@ -234,7 +234,7 @@ fn command(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Command {
     command
 }
 
-/// What it writes to standard output.
+/// Standard output of a command that has to succeed.
 fn output(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot run {program}"))?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::libtest::Tally;
 
-/// Those that are listed by name; the others are summed up.
+/// Suites that are listed by name; the others are summed up.
 const LISTED_MAX: usize = 10;
 
 /// In the order in which they ran.
@@ -43,7 +43,7 @@ fn named(line: &str) -> Option<String> {
     Some(format!("{binary}: {source}"))
 }
 
-/// What the result of a suite ends with, in seconds.
+/// Seconds that the result of a suite ends with.
 fn seconds(line: &str) -> Option<f64> {
     Tally::from_libtest(line)?;
     let (_, time) = line.rsplit_once("; finished in ")?;

@@ -101,14 +101,14 @@ fn list(repository: &Repository, filter: Option<&str>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What tests/cluster needs: a cluster that has the images. One that was started for it goes with this value.
+/// Testbed of tests/cluster: a cluster that has the images. One that was started for it goes with this value.
 pub struct Testbed {
     cluster: Cluster,
 }
 
 impl Testbed {
     pub fn set_up(repository: &Repository, images: &[&str]) -> Result<Result<Self, Unavailable>> {
-        // What can fail without a cluster does so before there is one.
+        // Steps that can fail without a cluster come before there is one.
         let engine = match Engine::find(repository)? {
             Ok(engine) => engine,
             Err(why) => return Ok(Err(why)),
@@ -166,7 +166,7 @@ impl Testbed {
     }
 }
 
-/// What became of the tests, and what they measured of the faults.
+/// Counts of the tests, and their measurements of the faults.
 #[derive(Default)]
 struct Report {
     tally: Tally,

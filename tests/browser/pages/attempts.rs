@@ -1,4 +1,4 @@
-//! What a page tries, and what is to come of it where the page is somebody else's.
+//! Requests that a page tries, and the end that each is to have where the page is somebody else's.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::specification::pool;
 
 /// The function that pages try to call and to delete.
 pub const WATCHED: &str = "watched";
-/// What they try to register.
+/// Name of the function that pages try to register.
 pub const MADE: &str = "made";
 
 /// Everything by which a page can have a browser ask, at a listener of a control plane.
@@ -74,7 +74,7 @@ fn call(attempt: &Value) -> String {
     format!("{method} /{path}")
 }
 
-/// That each of these was refused for what the browser said of it, and that the page could read none of it.
+/// Asserts that each of these was refused for the headers of the browser, and that the page could read none of it.
 #[track_caller]
 pub fn assert_refused(records: &[Record], attempts: &[Value], told: &[Value]) {
     let mut made: Vec<&str> = records.iter().map(|record| record.call.as_str()).collect();

@@ -4,7 +4,7 @@ use super::chromium::Chromium;
 use super::recorder::{Record, Recorder};
 use crate::support::patience::eventually;
 
-/// What it reads to show it.
+/// Calls that it reads to show their answers.
 const CALLS: [&str; 3] = ["GET /v1/functions", "GET /v1/executions?limit=25", "GET /debug/state"];
 
 /// Checks that it is shown and reads what it shows, under both names of this machine.

@@ -1,5 +1,5 @@
-//! What a browser asks of a listener and is answered, written down on its way: a page is not told the status of what
-//! it may not read.
+//! Requests of a browser to a listener and their answers, written down on their way: a page is not told the status
+//! of an answer that it may not read.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -44,7 +44,7 @@ impl Recorder {
         format!("http://{}", self.address)
     }
 
-    /// What was asked until now.
+    /// Requests until now.
     pub fn records(&self) -> Vec<Record> {
         self.records.lock().unwrap().clone()
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::patience::eventually;
 
-/// What every page is; the plan is put into it.
+/// Text of every page; the plan is put into it.
 const PAGE: &str = include_str!("page.html");
 const PLAN: &str = "\"the plan\"";
 
@@ -20,7 +20,7 @@ const SANDBOX: &str = "<iframe sandbox=\"allow-scripts allow-forms\" src=\"/\"><
 pub const PAGE_PATH: &str = "/";
 pub const SANDBOX_PATH: &str = "/sandbox";
 
-/// What the page has told.
+/// Report of the page, once it has come.
 type Told = Arc<Mutex<Option<Value>>>;
 
 /// A site on a port of its own of this machine.
@@ -57,7 +57,7 @@ impl Site {
         });
     }
 
-    /// What came of each attempt, once the page has told it.
+    /// Waits for the report of the page: the end of each attempt.
     pub fn told(&self) -> Vec<Value> {
         let told = eventually("the page tells", || self.told.lock().unwrap().take());
         told.as_array().unwrap().clone()

@@ -101,7 +101,7 @@ impl Client {
 
     /// Sends what it can: the peer may close before it has read everything.
     pub fn send_in_vain(&mut self, bytes: impl AsRef<[u8]>) {
-        // That it fails is what the tests that use this are about.
+        // It fails in the tests that use this, which are about the failure.
         let _ = self.stream.get_mut().write_all(bytes.as_ref());
     }
 

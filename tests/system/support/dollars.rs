@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::server::Server;
 
-/// What a shell, or Kubernetes, would make something else of.
+/// Texts that a shell, or Kubernetes, would expand.
 const TEXTS: [&str; 5] = ["pa$$word", "$(HOME)", "$$(SECRET)", "${HOME} $HOME", "$"];
-/// What nobody who calls the function may make it see.
+/// Value that no caller may make the function see.
 pub const SECRET: &str = "open sesame";
 
 /// The variables, beside one called `SECRET`, which is the caller's to give.
@@ -25,7 +25,7 @@ pub fn command(program: &str) -> Vec<String> {
     [program].iter().chain(&TEXTS).map(ToString::to_string).collect()
 }
 
-/// What stands behind the command.
+/// Arguments behind the command.
 pub fn args() -> Vec<String> {
     TEXTS.map(str::to_owned).into()
 }

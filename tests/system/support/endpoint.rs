@@ -123,7 +123,7 @@ impl Request {
     /// The same where the caller may have given up.
     fn answer_in_vain(mut self, status: u16, body: &str) {
         let answer = answer_of(status, body);
-        // That it fails is the caller's own affair.
+        // A failure is the caller's own affair.
         let _ = self.stream.get_mut().write_all(answer.as_bytes());
     }
 
@@ -214,7 +214,7 @@ fn spawn(handler: &str, variable: &str, place: impl AsRef<OsStr>) -> (Child, Str
     while !seen.contains("listening on ") {
         assert_ne!(stderr.read_line(&mut seen).unwrap(), 0, "it does not listen: {seen}");
     }
-    // What it writes later is read, so that it never waits for a reader.
+    // Its later output is read, so that it never waits for a reader.
     std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
     (child, seen)
 }

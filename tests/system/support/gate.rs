@@ -1,4 +1,4 @@
-//! What handlers wait for until the test lets them end, however long their beginnings take.
+//! A gate that handlers wait at until the test lets them end, however long their beginnings take.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What functions wrote, as the logs API answers it.
+//! Lines that functions wrote, as the logs API answers them.
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ fn whole(client: &mut Client, path: &str, headers: &str) -> String {
     answer.text().to_owned()
 }
 
-/// What the function wrote of a line of text.
+/// The function's part of a line of text.
 #[track_caller]
 pub fn text_of(line: &str) -> &str {
     let mut parts = line.splitn(4, ' ');
@@ -39,7 +39,7 @@ pub fn text_of(line: &str) -> &str {
 /// An answer that goes on.
 pub struct Followed {
     client: Client,
-    /// What came and was not taken yet.
+    /// Text that came and was not taken yet.
     rest: String,
 }
 

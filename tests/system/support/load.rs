@@ -25,12 +25,12 @@ pub struct Load {
     per_second: u32,
 }
 
-/// What became of a load.
+/// Outcome of a load.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Requests that were answered.
     pub answered: u32,
-    /// Those not answered with 200, their own input and the first attempt; the first few of them.
+    /// The first few answers that are not 200 with their own input from the first attempt.
     pub failures: Vec<String>,
     pub failed: u32,
     /// The processes that answered.
@@ -121,7 +121,7 @@ fn call(
             thread::park_timeout(left);
             continue;
         }
-        // What a slow moment held up is sent after it, not left out.
+        // Requests that a slow moment held up are sent after it, not left out.
         due += period;
         let input = report.answered;
         let answer = client.invoke(function, input);

@@ -1,4 +1,4 @@
-//! What every test of the whole process needs.
+//! Means of every test of the whole process.
 //!
 //! | file | holds |
 //! |---|---|

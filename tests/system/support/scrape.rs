@@ -1,4 +1,4 @@
-//! What `/metrics` says.
+//! One scrape of `/metrics`.
 
 use super::client::Client;
 

@@ -24,7 +24,7 @@ pub struct Server {
     child: Child,
     /// Reads stderr to its end.
     stderr: Option<JoinHandle<String>>,
-    /// What it wrote until it served.
+    /// Its output until it served.
     pub greeting: String,
     /// Where clients call.
     pub listen: SocketAddr,

@@ -10,7 +10,7 @@ use super::absolute;
 use super::binary::{self, Binary};
 use super::ratio::Ratio;
 
-/// What the old one is called in orders, tables and logs. The new one is `picofaas`.
+/// Name of the old one in orders, tables and logs. The new one is `picofaas`.
 pub const NAME: &str = "picofaas-against";
 
 /// Rounds where none are asked for: enough that one outlier on either side does not stretch the interval.
@@ -84,7 +84,7 @@ impl Against {
     }
 }
 
-/// What an old program that does not start most likely lacks, for its error.
+/// Remedy for an old program that does not start, for its error.
 pub fn remedy(file: &Path) -> String {
     format!(
         "the old picofaas, {}, does not start: where it lacks one of these flags, give it others with --against-args",
@@ -111,7 +111,7 @@ impl ComparedBinaries {
         format!("picofaas: {new}\n{NAME}: {old}{same}")
     }
 
-    /// What a run with these ratios is kept as.
+    /// Record of a run with these ratios, as JSON.
     pub fn record(&self, ratios: &[Ratio]) -> Value {
         json!({ "binaries": self, "ratios": ratios })
     }

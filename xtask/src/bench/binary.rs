@@ -26,9 +26,9 @@ const COMMIT_DIGITS_MIN: usize = 12;
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Binary {
     file: PathBuf,
-    /// What `--version` prints.
+    /// Output of `--version`.
     version: String,
-    /// That of the tree it was built from a moment ago, or the one in its name; `None` where neither tells.
+    /// Commit of the tree it was built from a moment ago, or the one in its name; `None` where neither tells.
     commit: Option<String>,
     pub sha256: String,
     bytes: u64,
@@ -68,7 +68,7 @@ impl fmt::Display for Binary {
     }
 }
 
-/// What `--version` of a picofaas prints. Any other program is refused, also one that does not answer.
+/// Output of `--version` of a picofaas. Any other program is refused, also one that does not answer.
 pub fn version(file: &Path) -> Result<String> {
     let place = file.display();
     let metadata = fs::metadata(file).with_context(|| format!("there is no {place}"))?;

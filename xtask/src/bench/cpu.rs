@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 /// Nanoseconds of a tick in `/proc/*/stat` and `/proc/stat`: USER_HZ is 100 on every Linux of today.
 const TICK_NS: u64 = 10_000_000;
 
-/// What each thread of a process and its descendants has used since it started.
+/// CPU time that each thread of a process and its descendants has used since it started.
 pub struct Snapshot {
     threads: BTreeMap<u32, Thread>,
 }
@@ -22,7 +22,7 @@ struct Thread {
     cpu_ns: u64,
 }
 
-/// What was used between two snapshots.
+/// CPU time that was used between two snapshots.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Used {
     pub total_ns: u64,

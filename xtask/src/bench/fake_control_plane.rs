@@ -10,12 +10,12 @@ use serde_json::Value;
 use super::wire::Wire;
 use crate::wait::monotonic_ns;
 
-/// What every execution is named, as long as a name of picofaas.
+/// Id of every execution, as long as one of picofaas.
 pub const EXECUTION_ID: &str = "0123456789abcdef0123456789abcdef01234567";
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 pub const TRACE_ID: &str = "0123456789abcdef0123456789abcdef";
 
-/// What a process is told that it has.
+/// Time that a process is told it has.
 const DEADLINE_MS: u32 = 10_000;
 /// Until a process must have connected. That of a pod on a busy machine takes its time.
 const CONNECT_PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
@@ -41,7 +41,7 @@ impl FakeControlPlane {
         Ok(Self { listener, url })
     }
 
-    /// What processes are given as `PICOFAAS_RUNTIME_URL`.
+    /// Value of `PICOFAAS_RUNTIME_URL` for processes.
     pub fn url(&self) -> &str {
         &self.url
     }

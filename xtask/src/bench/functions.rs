@@ -50,7 +50,7 @@ pub struct FunctionsOptions {
     /// Idle functions of the server with few
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=65_000))]
     few: u32,
-    /// What the idle functions are
+    /// Kind of the idle functions
     #[arg(long, value_enum, default_value_t = Idle::Mixed)]
     idle: Idle,
     /// Length of one measurement
@@ -82,7 +82,7 @@ enum Idle {
     Mixed,
 }
 
-/// What one server is like before any load.
+/// Figures of one server before any load.
 #[derive(Debug, Serialize)]
 struct AtRest {
     functions: u32,

@@ -18,7 +18,7 @@ use crate::ends::Ends;
 use crate::repository::{self, Repository};
 use crate::toolbox::{self, Unavailable};
 
-/// What a count may be above the recorded one, in percent.
+/// How far a count may be above the recorded one, in percent.
 const MORE_PERCENT_MAX: f64 = 1.0;
 
 /// Relative to the root.
@@ -37,12 +37,12 @@ pub struct InstructionsOptions {
     functions: bool,
 }
 
-/// What the figures depend on besides the source: those of two machines that differ in it are not compared.
+/// Programs and processor that the figures depend on: those of two machines that differ in it are not compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Environment {
     rustc: String,
     libc: String,
-    /// What valgrind lets a program find of the processor: copying and parsing choose their code by it.
+    /// Features of the processor that valgrind lets a program find: copying and parsing choose their code by them.
     cpu: String,
 }
 
@@ -160,13 +160,13 @@ fn callgrind(program: &Path, case: &str, file: &Path) -> Command {
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(program)
         .arg(case);
-    // What lies on the stack is then of one size, and the allocator gives nothing back by the clock.
+    // The environment on the stack is then of one size, and the allocator gives nothing back by the clock.
     let path = std::env::var_os("PATH").unwrap_or_default();
     command.env_clear().env("PATH", path).env("MIMALLOC_PURGE_DELAY", "-1");
     command
 }
 
-/// What a program that has to succeed prints.
+/// Output of a program that has to succeed.
 fn lines(mut command: Command) -> Result<Vec<String>> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {

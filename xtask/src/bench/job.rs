@@ -112,7 +112,7 @@ struct JobMeasurement {
     steal_percent: f64,
 }
 
-/// What is told of two binaries.
+/// Figures that are compared of two binaries.
 const FIGURES: [Figure<JobMeasurement>; 4] = [
     Figure { name: "p50", better: Better::Less, step: 0.0, of: |m| Some(m.p50_us) },
     Figure { name: "p99", better: Better::Less, step: 0.0, of: |m| Some(m.p99_us) },

@@ -30,7 +30,7 @@ pub struct Setup {
     pub upstream: PathBuf,
     /// Empty when no row is of picofaas.
     pub picofaas: PathBuf,
-    /// That of an earlier commit; empty where none was given.
+    /// The picofaas of an earlier commit; empty where none was given.
     pub against: PathBuf,
     pub seconds: u32,
 }
@@ -51,9 +51,9 @@ pub struct Measurement {
     pub threads_lost: usize,
     pub upstream_cpu_us: f64,
     pub wrk_cpu_us: f64,
-    /// What everything but the subject, the function and wrk used meanwhile, in percent of one core.
+    /// CPU that everything but the subject, the function and wrk used meanwhile, in percent of one core.
     pub others_cpu_percent: f64,
-    /// What the hypervisor took meanwhile, in percent of one core.
+    /// CPU that the hypervisor took meanwhile, in percent of one core.
     pub steal_percent: f64,
 }
 

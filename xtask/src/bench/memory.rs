@@ -1,4 +1,4 @@
-//! What a process keeps in memory, out of `/proc`.
+//! Memory of a process, out of `/proc`.
 
 use std::fmt;
 use std::fs;

@@ -1,6 +1,6 @@
 //! In which order the subjects of a round are measured.
 
-/// That of round `round`, from 0. Each begins with another subject, so that a machine that warms up or slows
+/// Order of round `round`, from 0. Each begins with another subject, so that a machine that warms up or slows
 /// down does so for all. An old binary is always next to the new one, whose ratio is taken within the round, and
 /// they take turns in being the first.
 pub fn of_round<T: Copy>(

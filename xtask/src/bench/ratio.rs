@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::interval::{COVERAGE_MIN, Interval, VALUES_MIN};
 use super::report::{Spread, markdown_table};
 
-/// What is compared of two measurements.
+/// A figure that is compared of two measurements.
 pub struct Figure<M> {
     pub name: &'static str,
     pub better: Better,
@@ -190,7 +190,7 @@ fn explanation(rounds: usize, lines: usize, interval: &Interval) -> String {
         1 => ", the smallest to the largest: it is as wide as it can be, and more rounds narrow it",
         _ => "",
     };
-    // Whatever the lines have to do with each other (Boole's inequality).
+    // It holds however the lines depend on each other (Boole's inequality).
     let one_of_all = ((1.0 - coverage) * lines as f64).min(1.0);
     format!(
         "The interval goes from number {rank} to number {} of the {rounds} sorted ratios{width}. It holds the \

@@ -17,7 +17,7 @@ pub struct Run<'a> {
     at_utc: String,
 }
 
-/// What is written as JSON.
+/// The JSON of a run.
 #[derive(Serialize)]
 struct Record<'a, Options, Results> {
     at_utc: &'a str,

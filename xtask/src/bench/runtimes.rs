@@ -102,11 +102,11 @@ struct RuntimeAnswer {
     measurements: Value,
 }
 
-/// What everything but what was measured used meanwhile, in percent of one core.
+/// CPU that all others than the subject used meanwhile, in percent of one core.
 #[derive(Debug, Serialize)]
 struct Disturbance {
     others_cpu_percent: f64,
-    /// What the hypervisor took.
+    /// CPU that the hypervisor took.
     steal_percent: f64,
 }
 

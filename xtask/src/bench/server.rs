@@ -107,7 +107,7 @@ pub fn free_port() -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-/// What a server prints goes into a file, of the last start only: a terminal would cost CPU.
+/// File for the output of a server, of its last start only: a terminal would cost CPU.
 pub fn log_file(folder: &Path, name: &str) -> Result<File> {
     let file = folder.join(format!("{name}.log"));
     File::create(&file).with_context(|| format!("cannot write {}", file.display()))

@@ -1,4 +1,4 @@
-//! What is measured: a row of the table, and how it is started.
+//! The subject of a measurement: a row of the table, and how it is started.
 
 use std::process::Command;
 

@@ -51,7 +51,7 @@ impl Tested {
         self.against.binary(self.picofaas_binary.is_none().then_some(&*built))
     }
 
-    /// What both are, where there are two; `commit` is that of the tree.
+    /// Both binaries, where there are two; `commit` is that of the tree.
     pub fn binaries(&self, new: &Path, old: Option<&Path>, commit: &str) -> Result<Option<ComparedBinaries>> {
         let commit = self.picofaas_binary.is_none().then_some(commit);
         old.map(|old| ComparedBinaries::read(new, commit, old)).transpose()

@@ -16,7 +16,7 @@ const EXECUTION_ID: &str = "bench";
 /// Before the result in the output of `invoke.lua`.
 const MARK: &str = "wrk-result ";
 
-/// What wrk counted; times in microseconds. wrk corrects percentiles for requests it could not send while
+/// Result of wrk; times in microseconds. wrk corrects percentiles for requests it could not send while
 /// it waited (coordinated omission), for every subject alike.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! What the API server says, asked through kubectl: whether it is ready, and the node, and what pods need.
+//! The API server, asked through kubectl: whether it is ready, and the node, and what pods need.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ impl<'a> ApiServer<'a> {
         Self { layout, kubectl: kubectl.to_owned() }
     }
 
-    /// What it answers to a GET of `path`, or nothing while it does not answer with 200.
+    /// Its answer to a GET of `path`, or nothing while it does not answer with 200.
     pub fn get(&self, path: &str) -> Result<Option<String>> {
         if !self.is_listening() {
             return Ok(None);

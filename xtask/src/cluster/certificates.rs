@@ -14,7 +14,7 @@ const KUBECONFIG: &str = include_str!("../../cluster/kubeconfig.yaml");
 /// A cluster lives for hours.
 const VALID_DAYS: &str = "365";
 
-/// Who has a certificate: the name of its files, and its subject, which Kubernetes takes for user and groups.
+/// Holders of certificates: the name of their files, and their subject, which Kubernetes takes for user and groups.
 const CLIENTS: [(&str, &str); 6] = [
     ("admin", "/O=system:masters/CN=picofaas-admin"),
     ("kube-controller-manager", "/CN=system:kube-controller-manager"),
@@ -93,7 +93,7 @@ fn unread(alternatives: &str) -> &str {
     if alternatives.is_empty() { "DNS:localhost" } else { alternatives }
 }
 
-/// What the tokens of service accounts are signed with.
+/// Makes the keys that the tokens of service accounts are signed with.
 fn service_account_keys(layout: &Layout) -> Result<()> {
     let (private, public) =
         (layout.path("certificates/service-accounts.key"), layout.path("certificates/service-accounts.pub"));

@@ -84,7 +84,7 @@ pub fn reap(layout: &Layout, names: &[&str]) {
     }
 }
 
-/// What a daemon said last, indented.
+/// The last lines of a daemon's log, indented.
 pub fn end_of_log(layout: &Layout, name: &str) -> String {
     let Ok(log) = fs::read(layout.log(name)) else { return "  (there is no log)".to_owned() };
     let log = String::from_utf8_lossy(&log);

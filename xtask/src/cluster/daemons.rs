@@ -47,7 +47,7 @@ pub fn etcd(layout: &Layout) -> Daemon {
         format!("--peer-key-file={key}"),
         "--logger=zap".to_owned(),
         "--log-level=warn".to_owned(),
-        // What is lost with the machine is a cluster of tests.
+        // A cluster of tests may be lost with the machine.
         "--unsafe-no-fsync".to_owned(),
     ];
     Daemon { name: "etcd", program: PathBuf::from("etcd"), arguments, environment: Vec::new() }

@@ -45,8 +45,8 @@ pub fn restore(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// What `iptables-restore --noflush` has to be told so that the chains in `now` go which are Kubernetes' and
-/// were not there before.
+/// Input of `iptables-restore --noflush` that removes the chains in `now` which are Kubernetes' and were not there
+/// before.
 fn removal(now: &str, before: &str) -> String {
     let known = chains(before);
     let mut changes = String::new();

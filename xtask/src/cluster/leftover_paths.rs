@@ -1,4 +1,4 @@
-//! What Kubernetes and containerd leave at places of the machine that no flag moves.
+//! Files that Kubernetes and containerd leave at paths of the machine that no flag moves.
 
 use std::fs;
 use std::path::Path;

@@ -20,7 +20,7 @@ use crate::wait::{self, Stopwatch};
 /// For each step of the start, on a machine that is busy with something else as well.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What comes from Debian. An absolute path is looked for where it is.
+/// Programs that come from Debian. An absolute path is looked for where it is.
 const PROGRAMS: [DebianProgram; 11] = [
     DebianProgram { name: "containerd", package: "containerd" },
     DebianProgram { name: "ctr", package: "containerd" },
@@ -220,7 +220,7 @@ fn clean(layout: &Layout) -> Result<()> {
             faults.push(format!("{name}: {error:#}"));
         }
     }
-    // What is noted in the folder is needed for another try.
+    // The notes in the folder are needed for another try.
     if !faults.is_empty() {
         bail!("{}", faults.join("; "));
     }

@@ -28,7 +28,7 @@ impl Lock {
                 .open(PATH)
                 .with_context(place)?;
             file.lock().with_context(place)?;
-            // Who had it may have removed it: then another file has the name by now, or none has.
+            // Its last holder may have removed it: then another file has the name by now, or none has.
             let mine = file.metadata().with_context(place)?.ino();
             if fs::metadata(PATH).is_ok_and(|named| named.ino() == mine) {
                 return Ok(Self { file });

@@ -1,4 +1,4 @@
-//! What the kernel has mounted, as `/proc/self/mountinfo` tells.
+//! Mounts of the kernel, as `/proc/self/mountinfo` tells.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub struct Hierarchy {
 /// Unmounts everything below a folder, what was mounted last first.
 pub fn unmount_below(folder: &Path) -> Result<()> {
     for mount in mounts()?.into_iter().rev().filter(|mount| mount.place.starts_with(folder)) {
-        // What something still uses is taken out of sight, and goes when that ends.
+        // A mount that is still in use is taken out of sight, and goes when its use ends.
         if unmount(&mount.place, UnmountFlags::empty()).is_err() {
             unmount(&mount.place, UnmountFlags::DETACH)
                 .with_context(|| format!("cannot unmount {}", mount.place.display()))?;

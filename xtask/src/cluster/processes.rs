@@ -48,7 +48,7 @@ pub fn all(layout: &Layout) -> Result<Vec<Pid>> {
 pub fn end_all(layout: &Layout, daemons: &[&str]) -> Result<()> {
     let of_daemons = || daemons.iter().filter_map(|name| daemon::process(layout, name)).collect::<Vec<_>>();
     signal(&of_daemons(), Signal::TERM)?;
-    // Those that are not gone by then are killed with the rest.
+    // Daemons that are not gone by then are killed with the rest.
     wait::until(TERM_PATIENCE, || Ok(of_daemons().is_empty().then_some(())))?;
     let ended = wait::until(KILL_PATIENCE, || {
         // Again each time: one that was just being started was not in the list.

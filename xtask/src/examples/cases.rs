@@ -1,6 +1,6 @@
-//! What every `word-stats` is asked, and the bytes that it must answer.
+//! Inputs of every `word-stats`, and the bytes that it must answer.
 
-/// What an invocation must bring.
+/// The answer that an invocation must bring.
 pub enum Expected {
     /// This output.
     Output(String),

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use super::engine::{Engine, Recipe};
 use crate::toolbox::{self, MMDEBSTRAP, Unavailable};
 
-/// What a stand-in is made of, as one of its labels.
+/// Label of a stand-in that tells its ingredients.
 const STAND_IN: &str = "dev.picofaas.stand-in";
 
 /// The Debian that stand-ins are of.
@@ -23,9 +23,9 @@ const SUITE: &str = "bookworm";
 pub struct Base {
     /// As it stands in Dockerfiles.
     pub reference: &'static str,
-    /// What a stand-in has beside the few packages of every Debian.
+    /// Packages of a stand-in beside the few of every Debian.
     packages: &'static [&'static str],
-    /// What is done to its root file system, `$1`, at the end.
+    /// Commands on its root file system, `$1`, at the end.
     hook: Option<&'static str>,
 }
 
@@ -88,7 +88,7 @@ impl Bases {
         let root = self.folder.join("root.tar");
         let mut bootstrap = Command::new("mmdebstrap");
         bootstrap.args(["--quiet", "--variant=minbase"]);
-        // What the published images leave out as well.
+        // The published images leave these out as well.
         for path in ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"] {
             bootstrap.arg(format!("--dpkgopt=path-exclude={path}"));
         }

@@ -8,7 +8,7 @@ use super::program::{self, Program};
 /// An image of this repository.
 pub struct Image {
     pub name: &'static str,
-    /// What it is, for `--list`.
+    /// Description for `--list`.
     pub what: &'static str,
     pub dockerfile: &'static str,
     /// The folder that the Dockerfile copies from.

@@ -1,4 +1,4 @@
-//! What builds images: buildah with a storage of its own under the target folder, else docker or podman.
+//! Engines that build images: buildah with a storage of its own under the target folder, else docker or podman.
 
 use std::fmt;
 use std::fs;
@@ -31,17 +31,17 @@ pub enum Engine {
 /// How an image is built.
 pub struct Recipe<'r> {
     pub dockerfile: &'r Path,
-    /// What `COPY` copies from.
+    /// Folder that `COPY` copies from.
     pub context: &'r Path,
-    /// What `COPY --from=binaries` copies from.
+    /// Folder that `COPY --from=binaries` copies from.
     pub binaries: &'r Path,
     pub arguments: &'r [(&'r str, &'r str)],
-    /// What the image is called.
+    /// Name of the image, with its tag.
     pub reference: &'r str,
 }
 
 impl Engine {
-    /// What is there, or else buildah from Debian's archive.
+    /// Finds an engine that is there, or else installs buildah from Debian's archive.
     pub fn find(repository: &Repository) -> Result<Result<Self, Unavailable>> {
         if !toolbox::is_on_path(BUILDAH.name) {
             // A client alone is no engine: this asks the server.
@@ -106,7 +106,7 @@ impl Engine {
         self.id(reference).is_ok()
     }
 
-    /// What tells this image from any other that may have its name.
+    /// Id that tells this image from any other that may have its name.
     pub fn id(&self, reference: &str) -> Result<String> {
         match self {
             Self::Buildah { .. } => self.inspect(reference, "{{.FromImageID}}"),

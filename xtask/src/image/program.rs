@@ -1,4 +1,4 @@
-//! What is compiled before an image is built: static programs, a jar.
+//! Programs that are compiled before an image is built: static binaries, a jar.
 
 use std::env;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What an image was built from, so that it is built again only when that changed.
+//! Stamp of the inputs that an image was built from, so that it is built again only when they changed.
 
 use std::collections::BTreeSet;
 use std::fmt;

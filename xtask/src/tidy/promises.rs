@@ -12,7 +12,7 @@ use super::{Fault, Text};
 /// How the last column of such a table is headed.
 const HEADING: &str = "test";
 
-/// What stands in the place of a name where there is none.
+/// Text in the place of a name where there is none.
 const NONE: &str = "**none";
 
 /// `read` gives the content of a file of the tree, by its path relative to the root.
@@ -67,7 +67,7 @@ fn row(
     }
 }
 
-/// What stands between the last two bars of a table's row.
+/// Text between the last two bars of a table's row.
 fn last_cell(line: &str) -> Option<&str> {
     let row = line.trim().strip_prefix('|')?.strip_suffix('|')?;
     row.rsplit('|').next().map(str::trim)

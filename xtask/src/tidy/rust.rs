@@ -10,7 +10,7 @@ const LINES_MAX: usize = 500;
 /// Files that may be longer, each with its reason.
 const LONG_FILES: [(&str, &str); 0] = [];
 
-/// What promises to be finished later, and tests that are there but do not run.
+/// Words that promise to finish something later, and the mark of tests that are there but do not run.
 const LEFTOVERS: [(&str, &str); 5] = [
     (concat!("to", "do!"), "finish it or leave it out"),
     (concat!("unimple", "mented!"), "finish it or leave it out"),
@@ -22,7 +22,7 @@ const LEFTOVERS: [(&str, &str); 5] = [
 /// Ends of the paths by which a sleep is called.
 const SLEEPS: [&str; 2] = [concat!("thread::sl", "eep("), concat!("time::sl", "eep(")];
 
-/// What a comment must contain beside a sleep in a test, followed by the reason.
+/// Word that a comment beside a sleep in a test must contain, followed by the reason.
 const SLEEP_REASON: &str = concat!("sl", "eep:");
 
 pub(super) fn check(text: &Text<'_>, faults: &mut Vec<Fault>) {

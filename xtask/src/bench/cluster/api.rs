@@ -32,7 +32,7 @@ pub struct Sent {
     stream: TcpStream,
 }
 
-/// What becomes of objects, from those that there were when it was begun.
+/// Changes of objects, from those that there were when it was begun.
 pub struct Watch {
     what: String,
     reader: BufReader<TcpStream>,

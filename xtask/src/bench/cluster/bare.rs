@@ -26,7 +26,7 @@ impl<'a> Jobs<'a> {
         let list = stage.fixtures.api.get(&stage.path("/apis/batch/v1", "jobs"))?;
         let mut spec = list["items"][0]["spec"].clone();
         let fields = spec.as_object_mut().context("there is no Job to be like")?;
-        // What the API server has added.
+        // The API server has added these.
         fields.remove("selector");
         spec["template"] = template(&spec["template"], control_plane.url(), "job");
         Ok(Self { stage, control_plane, spec, made: 0 })
@@ -50,7 +50,7 @@ pub struct Deployment<'a> {
     stage: &'a Stage<'a>,
     pub control_plane: FakeControlPlane,
     path: String,
-    /// What selects its pods.
+    /// Label that selects its pods.
     pub label: String,
 }
 

@@ -1,4 +1,4 @@
-//! What picofaas has asked of the API server, out of its metrics.
+//! Calls of picofaas to the API server, out of its metrics.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ impl ApiCalls {
         &self.0
     }
 
-    /// Those that are not made by the clock.
+    /// Calls that are not made by the clock.
     pub fn for_a_reason(&self) -> f64 {
         let by_clock = |call: &str| {
             call.ends_with(" leases") || call.ends_with(" nonresource") || call.starts_with("watch ")

@@ -15,12 +15,12 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long it is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What the machine was like just before a measurement.
+/// State of the machine just before a measurement.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Rest {
     /// Of one core.
     pub busy_percent: f64,
-    /// What the hypervisor took of one core.
+    /// Share of one core that the hypervisor took.
     pub steal_percent: f64,
 }
 

@@ -20,7 +20,7 @@ use crate::wait::monotonic_ns;
 /// Until pods are there or gone.
 const PODS_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a stage is made with.
+/// Cluster, programs and folders that stages are made with.
 pub struct ClusterFixtures<'a> {
     pub cluster: &'a Cluster,
     pub api: &'a ApiProxy,
@@ -144,7 +144,7 @@ pub fn function(name: &str, mode: &str, handler: &str, different: &Value) -> Val
     function
 }
 
-/// What a handler `times` is given.
+/// Body of an invocation of a handler `times`.
 pub fn input(ms: u32) -> String {
     format!("{{\"input\":{{\"ms\":{ms}}}}}")
 }

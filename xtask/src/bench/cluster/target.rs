@@ -1,4 +1,4 @@
-//! What is aimed at, and whether it was met.
+//! Targets, and whether each was met.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ pub struct ClusterTarget {
     pub what: String,
     pub at_most: f64,
     pub unit: &'static str,
-    /// What is held against the bound; nothing where it was not measured.
+    /// Figure that is held against the bound; nothing where it was not measured.
     pub figure: Option<f64>,
     /// The same of each pair or measurement.
     pub each: Vec<f64>,

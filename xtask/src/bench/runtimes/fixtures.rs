@@ -17,9 +17,9 @@ const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
 const ECHO: [&str; 4] = ["--package", "picofaas-runtime", "--example", "echo"];
 
-/// What an absent toolchain would have brought says why it is not there.
+/// Programs and files of all subjects. Those of an absent toolchain say why they are not there.
 pub struct RuntimeFixtures {
-    /// Those that are measured; all where there are none.
+    /// Subjects that are measured; all where there are none.
     pub subjects: Vec<RuntimeSubject>,
     /// For sockets and logs.
     pub folder: PathBuf,

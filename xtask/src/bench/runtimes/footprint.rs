@@ -1,4 +1,4 @@
-//! What an instance that nobody calls keeps in memory.
+//! Memory of an instance that nobody calls.
 
 use std::time::Duration;
 

@@ -40,11 +40,11 @@ pub struct LoadMeasurement {
     pub disturbance: Disturbance,
 }
 
-/// What is put under load.
+/// A server under load.
 pub struct Loaded<'a> {
     pub name: &'static str,
     pub port: u16,
-    /// Whose CPU time is the result.
+    /// Reads the CPU time that is the result.
     pub measured: &'a dyn Fn() -> Result<Snapshot>,
     /// The processes whose CPU time is not that of others, with their children.
     pub trees: &'a [u32],

@@ -115,7 +115,7 @@ impl Starting {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     let mut polled = [PollFd::new(folder, PollFlags::IN)];
                     poll(&mut polled, Some(&LOOK)).context("cannot wait for the socket")?;
-                    // What exactly happened is seen by connecting.
+                    // Connecting shows what exactly happened.
                     let mut reader = Reader::new(folder, &mut events);
                     while reader.next().is_ok() {}
                 }

@@ -21,7 +21,7 @@ use crate::wait::Stopwatch;
 /// Times something that takes a millisecond is measured in a round, for the median of these.
 const REPEATS: usize = 9;
 
-/// What is measured in this question.
+/// Events that this question measures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Event {
@@ -54,7 +54,7 @@ impl Event {
         }
     }
 
-    /// What takes long is not repeated within a round.
+    /// How often it is repeated within a round. An event that takes long is not.
     fn repeats(self) -> usize {
         match self {
             Self::Start(RuntimeSubject::Rust | RuntimeSubject::Shell | RuntimeSubject::Http) | Self::Noop => {

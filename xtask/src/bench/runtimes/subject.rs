@@ -1,4 +1,4 @@
-//! What is measured: a program that answers `POST /invoke` with its input, and how it is started.
+//! Subjects of a measurement: programs that answer `POST /invoke` with its input, and how each is started.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -183,7 +183,7 @@ impl RuntimeFixtures {
         self.subjects.is_empty() || self.subjects.contains(&subject)
     }
 
-    /// Those of a question's subjects that are wanted and can be measured.
+    /// Subjects of a question that are wanted and can be measured.
     pub fn available(&self, subjects: &[RuntimeSubject]) -> Vec<RuntimeSubject> {
         let is_there =
             |subject: &RuntimeSubject| self.wanted(*subject) && subject.unavailable(self).is_none();

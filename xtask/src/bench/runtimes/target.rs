@@ -1,4 +1,4 @@
-//! What is aimed at, and whether it was met.
+//! Targets, and whether each was met.
 
 use std::fmt;
 
