@@ -63,8 +63,8 @@ struct Arguments {
 enum Chore {
     /// Run every check a change must pass and count what passed, failed and was skipped
     Test(test::TestOptions),
-    /// Check the rules about the tree itself: names, licences, links, leftovers
-    Tidy,
+    /// Check the rules about the tree itself: names, licences, links, leftovers, comments, imports
+    Tidy(tidy::TidyOptions),
     /// Measure picofaas beside nginx and a direct call: latency, requests/s, CPU per request
     Bench(Box<bench::BenchArguments>),
     /// A real Kubernetes of one node on this machine: put it up, look at it, take it down
@@ -93,7 +93,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let repository = Repository::find()?;
     match chore {
         Chore::Test(options) => test::run(&repository, &options),
-        Chore::Tidy => tidy::run(&repository),
+        Chore::Tidy(options) => tidy::run(&repository, &options),
         Chore::Bench(arguments) => bench::run(&repository, &arguments),
         Chore::Cluster(arguments) => cluster::run(arguments),
         Chore::Image(options) => image::run(&repository, &options),

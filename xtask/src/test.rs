@@ -104,7 +104,7 @@ const CHECKS: [Check; 17] = [
 /// The part of tests/cluster that belongs to every change; `cargo xtask verify cluster` runs all of it.
 const CLUSTER_TESTS: [&str; 2] = ["jobs::", "warm::"];
 
-/// What `build` builds: a test or bench that starts a release binary adds it here.
+/// Builds of the check `build`: a test or bench that starts a release binary adds it here.
 const RELEASE_BUILDS: [&[&str]; 1] = [&["build", "--release", "--package", "picofaas", "--bins"]];
 
 pub fn run(repository: &Repository, options: &TestOptions) -> Result<ExitCode> {
@@ -176,7 +176,7 @@ fn counts(tally: Tally) -> String {
 }
 
 fn tidy(repository: &Repository) -> Result<CheckResult> {
-    let faults = tidy::faults(repository)?;
+    let tidy::Findings { faults, .. } = tidy::findings(repository)?;
     for fault in &faults {
         println!("{fault}");
     }

@@ -112,7 +112,7 @@ struct ClusterAnswer {
     /// In Markdown.
     tables: String,
     targets: Vec<ClusterTarget>,
-    /// What the machine was like before each measurement.
+    /// State of the machine before each measurement.
     rests: Vec<Rest>,
     /// Requests that were not answered with success.
     errors: u64,
@@ -252,7 +252,7 @@ fn versions(api: &ApiProxy) -> Result<String> {
     Ok(format!("Kubernetes {kubelet}, {runtime}, {} nodes", nodes.len()))
 }
 
-/// What a call by way of kubectl takes, with what the API server takes for it.
+/// Milliseconds of a call by way of kubectl, those of the API server included.
 fn detour_ms(api: &ApiProxy) -> Result<f64> {
     let mut times = Vec::new();
     for _ in 0..20 {
