@@ -71,6 +71,7 @@ struct SocketFolder {
 ///
 /// # Errors
 /// With the name of the flag that has to change.
+#[expect(clippy::too_many_lines, reason = "not split yet")]
 pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow::Result<ControlPlane> {
     let settings = Arc::new(settings);
     let flags = &settings.flags;

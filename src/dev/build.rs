@@ -75,6 +75,7 @@ pub async fn build(
 }
 
 /// Answers what the command wrote last.
+#[expect(clippy::too_many_lines, reason = "not split yet")]
 async fn run(
     request: &BuildRequest,
     command: &[String],

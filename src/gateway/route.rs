@@ -167,6 +167,7 @@ impl Call<'_> {
 ///
 /// # Errors
 /// `NOT_FOUND` for a path that there is not, `METHOD_NOT_ALLOWED` for a method that it has not.
+#[expect(clippy::too_many_lines, reason = "a table of paths")]
 pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, ApiError> {
     let wrong_method = |allowed: &'static str| {
         let message = format!("{method} is not allowed on {path}; allowed: {allowed}");

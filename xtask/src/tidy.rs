@@ -6,6 +6,7 @@
 //! | file | is about |
 //! |---|---|
 //! | `rust` | length of files, leftovers, sleeps in tests |
+//! | `lints` | the lint that holds the length of functions |
 //! | `comments` | how comments begin |
 //! | `type_names` | types of the same name |
 //! | `arrows` | which folder of `src/` imports which |
@@ -15,6 +16,7 @@
 mod arrows;
 mod comments;
 mod lexer;
+mod lints;
 mod markdown;
 mod placed;
 mod promises;
@@ -164,7 +166,9 @@ pub fn findings(repository: &Repository) -> Result<Findings> {
             promises::check(text, read, faults);
         }
     }
+    lints::check(&texts, faults);
     arrows::check(&texts, faults);
+    findings.excuse("functions that are too long", &lints::EXCUSED, lints::exceptions(&texts));
     findings.excuse("beginnings of comments", &comments::EXCUSED, beginnings);
     let is_package = |text: &&Text<'_>| text.path.file_name().is_some_and(|name| name == "Cargo.toml");
     let packages: Vec<&Path> =

@@ -7,6 +7,7 @@ use crate::hot::lane::Standing;
 
 impl Scheduler {
     /// Panics where two tables disagree. `queue_size` is the size of a lane's queue.
+    #[expect(clippy::too_many_lines, reason = "every table is compared with every other")]
     pub(in crate::hot) fn audit(&self, queue_size: impl Fn(LaneIndex) -> u32) {
         let mut holders = BTreeMap::<LaneIndex, u32>::new();
         let mut in_flight = BTreeMap::<LaneIndex, u32>::new();

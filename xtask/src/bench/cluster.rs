@@ -119,6 +119,16 @@ struct ClusterAnswer {
     measurements: Value,
 }
 
+/// The answers to all questions together.
+#[derive(Default)]
+struct ClusterAnswers {
+    targets: Vec<ClusterTarget>,
+    /// By the name of the question.
+    measurements: serde_json::Map<String, Value>,
+    rests: Vec<Rest>,
+    errors: u64,
+}
+
 pub fn run(repository: &Repository, options: &ClusterBenchOptions) -> Result<ExitCode> {
     options.tested.against.refuse(
         "bench cluster",
@@ -157,17 +167,7 @@ pub fn run(repository: &Repository, options: &ClusterBenchOptions) -> Result<Exi
 
     let answers = ask(repository, options, &fixtures)?;
 
-    let mut targets = Vec::new();
-    let mut measurements = serde_json::Map::new();
-    let (mut rests, mut errors) = (Vec::new(), 0);
-    println!();
-    for answer in answers {
-        println!("### {}\n\n{}\n", answer.name, answer.tables);
-        targets.extend(answer.targets);
-        measurements.insert(answer.name.to_owned(), answer.measurements);
-        rests.extend(answer.rests);
-        errors += answer.errors;
-    }
+    let ClusterAnswers { targets, measurements, rests, errors } = ClusterAnswers::print(answers);
     println!(
         "### targets\n\nA bound of ms or of a ratio is of the medians of both sides.\n\n{}\n",
         target::targets(&targets)
@@ -261,6 +261,22 @@ fn detour_ms(api: &ApiProxy) -> Result<f64> {
         times.push(watch.elapsed().as_secs_f64() * 1e3);
     }
     target::median(&times).context("nothing was measured")
+}
+
+impl ClusterAnswers {
+    /// Prints the tables of each answer.
+    fn print(answers: Vec<ClusterAnswer>) -> Self {
+        let mut all = Self::default();
+        println!();
+        for answer in answers {
+            println!("### {}\n\n{}\n", answer.name, answer.tables);
+            all.targets.extend(answer.targets);
+            all.measurements.insert(answer.name.to_owned(), answer.measurements);
+            all.rests.extend(answer.rests);
+            all.errors += answer.errors;
+        }
+        all
+    }
 }
 
 impl ClusterSubject {
