@@ -197,7 +197,7 @@ pub struct Execution {
     pub run_budget: Nanos,
     /// The time at which the first attempt was granted; 0: not yet.
     pub first_granted: Nanos,
-    /// See [`Stamps`].
+    /// See [`Timestamps`].
     pub timestamps: Timestamps,
     /// The running attempt. Taken out by whoever completes or stops the attempt.
     pub running_attempt: Option<RunningAttempt>,
