@@ -24,8 +24,8 @@ use rustix::process::{
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::{Receiver, Sender};
 
-use crate::environment::Changes;
-use crate::gate::Gate;
+use crate::confinement::Confinement;
+use crate::environment::EnvironmentChanges;
 use crate::program::Program;
 use crate::stream::Streams;
 
@@ -35,8 +35,8 @@ const STACK_BYTES: usize = 128 * 1024;
 /// The largest number of a signal.
 const SIGNALS_MAX: c_int = 64;
 
-/// A child process. Dropped before it has been waited for, it is killed, and whoever reaps what is
-/// left to us reaps it.
+/// A child process. Dropped before it has been waited for, it is killed, and the reaper of orphans
+/// reaps it.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
@@ -49,57 +49,67 @@ pub struct Child {
     pub stderr: Option<Receiver>,
 }
 
-/// What a child reads on its way to its program. It lives on the stack of the thread that made it,
-/// which is stopped meanwhile.
-struct Birth<'a> {
+/// The arguments of [`child_main`]: everything that a child reads on its way to its program. They live on
+/// the stack of the thread that made it, which is stopped meanwhile.
+struct SpawnArguments<'a> {
     file: *const c_char,
     arguments: *const *const c_char,
     environment: *const *const c_char,
     /// Null where it is ours.
     directory: *const c_char,
-    /// What takes the place of standard input, output and error.
+    /// Descriptors that take the place of standard input, output and error.
     streams: [Option<RawFd>; 3],
-    gate: &'a Gate,
-    /// Written by the child: why it has not become its program.
+    confinement: &'a Confinement,
+    /// Written by the child: the error with which it has not become its program.
     failure: c_int,
 }
 
 impl Child {
     /// Makes a child in a process group of its own, which gets SIGKILL when the calling thread ends,
-    /// passes the gate, and becomes the program.
+    /// enters the confinement, and becomes the program.
     ///
     /// # Errors
-    /// Where it cannot be made, or has not become the program.
-    pub fn spawn(program: &Program, changes: &Changes, streams: Streams, gate: &Gate) -> io::Result<Self> {
-        match Self::spawn_once(program, changes, streams, gate) {
+    /// If it cannot be made, or has not become the program.
+    pub fn spawn(
+        program: &Program,
+        changes: &EnvironmentChanges,
+        streams: Streams,
+        confinement: &Confinement,
+    ) -> io::Result<Self> {
+        match Self::spawn_once(program, changes, streams, confinement) {
             Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
-                Self::spawn_once(&program.in_a_shell()?, changes, streams, gate)
+                Self::spawn_once(&program.in_a_shell()?, changes, streams, confinement)
             }
             made => made,
         }
     }
 
-    fn spawn_once(program: &Program, changes: &Changes, streams: Streams, gate: &Gate) -> io::Result<Self> {
+    fn spawn_once(
+        program: &Program,
+        changes: &EnvironmentChanges,
+        streams: Streams,
+        confinement: &Confinement,
+    ) -> io::Result<Self> {
         let stdin = streams.stdin.for_reading()?;
         let (stdout, stderr) = (streams.stdout.for_writing()?, streams.stderr.for_writing()?);
         let mut arguments: Vec<*const c_char> = program.arguments.iter().map(|text| text.as_ptr()).collect();
         arguments.push(ptr::null());
         let mut environment = changes.applied_to(&program.environment);
         environment.push(ptr::null());
-        let mut birth = Birth {
+        let mut args = SpawnArguments {
             file: program.file.as_ptr(),
             arguments: arguments.as_ptr(),
             environment: environment.as_ptr(),
             directory: program.directory.as_ref().map_or(ptr::null(), |directory| directory.as_ptr()),
             streams: [stdin.theirs(), stdout.theirs(), stderr.theirs()],
-            gate,
+            confinement,
             failure: 0,
         };
-        let pid = clone(&mut birth)?;
-        if birth.failure != 0 {
+        let pid = clone(&mut args)?;
+        if args.failure != 0 {
             // It has exited, so this returns at once; there is nothing else to learn of it.
             let _ = waitpid(Some(pid), WaitOptions::empty());
-            return Err(io::Error::from_raw_os_error(birth.failure));
+            return Err(io::Error::from_raw_os_error(args.failure));
         }
         let made = (|| {
             let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
@@ -127,7 +137,7 @@ impl Child {
     /// Waits until it has ended and been reaped.
     ///
     /// # Errors
-    /// Where somebody else has waited for it.
+    /// If somebody else has waited for it.
     pub async fn wait(&self) -> io::Result<ExitStatus> {
         loop {
             if let Some(status) = self.status.get() {
@@ -158,7 +168,7 @@ impl Child {
         Ok(())
     }
 
-    /// How it ended, and reaps it; `None` while it runs.
+    /// Reaps it and returns its exit status; `None` while it runs.
     ///
     /// # Errors
     /// As [`Child::wait`].
@@ -181,43 +191,43 @@ impl Drop for Child {
     }
 }
 
-/// Makes a process that runs [`born`] in our memory, and returns when that has become another
+/// Makes a process that runs [`child_main`] in our memory, and returns when that has become another
 /// program or has failed to.
-fn clone(birth: &mut Birth<'_>) -> io::Result<Pid> {
+fn clone(args: &mut SpawnArguments<'_>) -> io::Result<Pid> {
     let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(STACK_BYTES / size_of::<u128>());
     // Stacks grow downwards; an element is as large as the alignment that a stack must have.
     let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
-    let _blocked = SignalsBlocked::new();
-    // SAFETY: `born` gets the pointer that it expects. The calling thread is stopped (CLONE_VFORK)
-    // for as long as the child uses our memory, so `birth`, what it points to and the stack outlive
+    let _blocked = BlockedSignals::new();
+    // SAFETY: `child_main` gets the pointer that it expects. The calling thread is stopped (CLONE_VFORK)
+    // for as long as the child uses our memory, so `args`, what it points to and the stack outlive
     // the use. Other threads go on and are not disturbed: the child writes to nothing but its stack
-    // and `birth`, and the memory of this thread that libc keeps errno in. Every signal is blocked,
+    // and `args`, and the memory of this thread that libc keeps errno in. Every signal is blocked,
     // so no handler runs in it.
     let pid = unsafe {
         libc::clone(
-            born,
+            child_main,
             top.cast(),
             libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
-            ptr::from_mut(birth).cast(),
+            ptr::from_mut(args).cast(),
         )
     };
     Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error)
 }
 
 /// The child's whole life in our memory. Its return value is its exit status.
-extern "C" fn born(birth: *mut c_void) -> c_int {
-    // SAFETY: `clone` passes a pointer to a live `Birth` that nobody else uses meanwhile.
-    let birth = unsafe { &mut *birth.cast::<Birth<'_>>() };
-    birth.failure = birth.become_program();
+extern "C" fn child_main(args: *mut c_void) -> c_int {
+    // SAFETY: `clone` passes a pointer to a live `SpawnArguments` that nobody else uses meanwhile.
+    let args = unsafe { &mut *args.cast::<SpawnArguments<'_>>() };
+    args.failure = args.exec();
     127
 }
 
-impl Birth<'_> {
+impl SpawnArguments<'_> {
     /// Becomes the program; returns only where that fails, with the error's number.
     ///
     /// Nothing here allocates, locks or may panic: it runs in the memory of a process whose other
     /// threads may be anywhere.
-    fn become_program(&self) -> c_int {
+    fn exec(&self) -> c_int {
         if let Err(error) = self.prepare() {
             return error.raw_os_error().unwrap_or(libc::EINVAL);
         }
@@ -229,7 +239,7 @@ impl Birth<'_> {
     fn prepare(&self) -> io::Result<()> {
         rustix::process::setpgid(None, None)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        self.gate.pass()?;
+        self.confinement.enter()?;
         // SAFETY: the directory, where there is one, is a string that ends in zero, and the descriptors
         // are open.
         let failed = unsafe {
@@ -250,7 +260,7 @@ impl Birth<'_> {
 /// and no handler of ours can run before it does.
 fn default_signals() {
     // SAFETY: both structures are plain numbers, for which zero stands for "default" and "none".
-    // What cannot be set, such as SIGKILL, is as it should be already.
+    // An action that cannot be set, such as that of SIGKILL, is as it should be already.
     unsafe {
         let default: libc::sigaction = std::mem::zeroed();
         for signal in 1..=SIGNALS_MAX {
@@ -263,11 +273,11 @@ fn default_signals() {
 }
 
 /// Every signal is blocked on this thread for as long as this lives.
-struct SignalsBlocked {
+struct BlockedSignals {
     before: libc::sigset_t,
 }
 
-impl SignalsBlocked {
+impl BlockedSignals {
     fn new() -> Self {
         // SAFETY: the sets are plain numbers that the calls fill; they fail only for a wrong `how`.
         unsafe {
@@ -279,7 +289,7 @@ impl SignalsBlocked {
     }
 }
 
-impl Drop for SignalsBlocked {
+impl Drop for BlockedSignals {
     fn drop(&mut self) {
         // SAFETY: the set was filled by the kernel.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut()) };
@@ -313,7 +323,7 @@ mod tests {
     }
 
     fn spawn(program: &Program) -> io::Result<Child> {
-        Child::spawn(program, &Changes::default(), Streams::OUTPUT, &Gate::default())
+        Child::spawn(program, &EnvironmentChanges::default(), Streams::OUTPUT, &Confinement::default())
     }
 
     async fn output(name: &str, arguments: &[&str]) -> (String, ExitStatus) {
@@ -398,13 +408,15 @@ mod tests {
         run(async || {
             let cat = program("cat", &[]).unwrap();
             let piped = Streams { stdin: Stream::Piped, ..Streams::OUTPUT };
-            let mut child = Child::spawn(&cat, &Changes::default(), piped, &Gate::default()).unwrap();
+            let mut child =
+                Child::spawn(&cat, &EnvironmentChanges::default(), piped, &Confinement::default()).unwrap();
             child.stdin.take().unwrap().write_all(b"through").await.unwrap();
             let mut text = String::new();
             child.stdout.take().unwrap().read_to_string(&mut text).await.unwrap();
             assert_eq!(text, "through");
             let silent = Streams { stdout: Stream::Null, stderr: Stream::Null, ..Streams::OUTPUT };
-            let child = Child::spawn(&cat, &Changes::default(), silent, &Gate::default()).unwrap();
+            let child =
+                Child::spawn(&cat, &EnvironmentChanges::default(), silent, &Confinement::default()).unwrap();
             assert!(child.stdin.is_none() && child.stdout.is_none() && child.stderr.is_none());
             assert!(child.wait().await.unwrap().success(), "it could not read or write");
         });
@@ -414,12 +426,12 @@ mod tests {
     fn what_is_changed_for_one_child_is_in_its_environment_alone_and_once() {
         run(async || {
             let env = program("env", &[]).unwrap();
-            let mut changes = Changes::default();
+            let mut changes = EnvironmentChanges::default();
             changes.set("ONLY", "first").unwrap();
             changes.set("ONLY", "that").unwrap();
             changes.set("MORE", "").unwrap();
             changes.remove("PATH");
-            let mut child = Child::spawn(&env, &changes, Streams::OUTPUT, &Gate::default()).unwrap();
+            let mut child = Child::spawn(&env, &changes, Streams::OUTPUT, &Confinement::default()).unwrap();
             let mut text = String::new();
             child.stdout.take().unwrap().read_to_string(&mut text).await.unwrap();
             let mut lines: Vec<&str> = text.lines().collect();

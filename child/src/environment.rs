@@ -1,4 +1,4 @@
-//! The environment of a program, and what is different in that of one child.
+//! The environment of a program, and its changes for one child.
 
 use std::ffi::{CString, OsStr, c_char};
 use std::io;
@@ -13,9 +13,9 @@ pub(crate) struct Variable {
     name_bytes: usize,
 }
 
-/// What one child has in its environment that its program has not, or has not.
+/// The variables that one child has besides those of its program, or lacks.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub struct EnvironmentChanges {
     set: Vec<Variable>,
     removed: Vec<Vec<u8>>,
 }
@@ -33,11 +33,11 @@ impl Variable {
     }
 }
 
-impl Changes {
-    /// Sets a variable, whatever the program has of that name.
+impl EnvironmentChanges {
+    /// Sets a variable in place of the program's of that name.
     ///
     /// # Errors
-    /// Where a text has a zero byte.
+    /// If a text has a zero byte.
     pub fn set(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> io::Result<()> {
         let variable = Variable::new(name.as_ref(), value.as_ref())?;
         self.forget(variable.name());
@@ -57,7 +57,8 @@ impl Changes {
         self.removed.retain(|removed| removed != name);
     }
 
-    /// What a child is given, each a text that ends in zero. Good for as long as both are.
+    /// The environment of a child, each variable a text that ends in zero. Valid for as long as both
+    /// live.
     pub(crate) fn applied_to(&self, variables: &[Variable]) -> Vec<*const c_char> {
         let is_kept = |variable: &&Variable| {
             let name = variable.name();

@@ -1,11 +1,11 @@
-//! Which execution a line that a child process wrote says it is of.
+//! The execution that a line of a child's log names.
 //!
-//! What a program logs may have in it what somebody sent, so an id counts only where the program itself
-//! writes it: at the head of a line, or as a member of the JSON object that the line is.
+//! A program may log text that a client sent, so an id counts only where the program itself writes it: at the
+//! head of a line, or as a member of the JSON object that the line is.
 
-/// What the id is called.
+/// The name of the id.
 const NAME: &str = "executionId";
-/// Words that say how bad it is, in lower case.
+/// Names of log levels, in lower case.
 const LEVELS: [&str; 14] = [
     "trace",
     "debug",
@@ -47,8 +47,8 @@ fn at_head(mut line: &str) -> Option<&str> {
     }
 }
 
-/// Up to white space that is not in quotes behind a `=`, nor in brackets at the beginning; and what comes behind
-/// that.
+/// The text up to white space that is not in quotes behind a `=`, nor in brackets at the beginning; and the
+/// rest behind that.
 fn first_word(line: &str) -> (&str, &str) {
     let quote = line.find("=\"").filter(|at| !line[..*at].contains(char::is_whitespace));
     let end = match quote {
@@ -56,7 +56,7 @@ fn first_word(line: &str) -> (&str, &str) {
         Some(at) => end_of_string(line, at + 2),
         None => Some(0),
     };
-    // What is never closed goes on to the end of the line.
+    // A quote or bracket that is never closed goes on to the end of the line.
     let from = end.unwrap_or(line.len());
     let end = line[from..].find(char::is_whitespace).map_or(line.len(), |at| from + at);
     (&line[..end], line[end..].trim_start())
@@ -102,7 +102,7 @@ fn member(object: &str) -> Option<&str> {
     None
 }
 
-/// Where the quote is that ends a text which begins at `from`.
+/// Index of the quote that ends a text which begins at `from`.
 fn end_of_string(text: &str, from: usize) -> Option<usize> {
     let mut escaped = false;
     text.bytes().enumerate().skip(from).find_map(|(at, byte)| {

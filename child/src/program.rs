@@ -1,4 +1,4 @@
-//! What a child becomes.
+//! The program of a child.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
@@ -10,9 +10,9 @@ use rustix::fs::Access;
 
 use crate::environment::Variable;
 
-/// Where programs are looked for without a `PATH`.
+/// The `PATH` of an environment without one.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// What runs a file that is executable and has no interpreter of its own, as a shell would.
+/// The interpreter of an executable file that names none, as a shell has it.
 const SHELL: &str = "/bin/sh";
 
 /// A file, its arguments, environment and folder.
@@ -29,7 +29,7 @@ impl Program {
     /// environment, started in `directory` or where we are.
     ///
     /// # Errors
-    /// Where there is none, or a text has a zero byte.
+    /// If there is none, or a text has a zero byte.
     pub fn new(
         name: &Path,
         arguments: &[String],
@@ -56,7 +56,7 @@ impl Program {
         Path::new(OsStr::from_bytes(self.file.as_bytes()))
     }
 
-    /// The same through a shell.
+    /// The same program through a shell.
     pub(crate) fn in_a_shell(&self) -> io::Result<Self> {
         let mut arguments = vec![text(OsStr::new(SHELL))?, self.file.clone()];
         arguments.extend_from_slice(&self.arguments[1..]);
@@ -77,7 +77,7 @@ pub(crate) fn text(text: &OsStr) -> io::Result<CString> {
     })
 }
 
-/// Where the program of a name is.
+/// Finds the program of a name.
 fn find(name: &Path, path: Option<&OsStr>, directory: Option<&Path>) -> io::Result<PathBuf> {
     if name.as_os_str().as_bytes().contains(&b'/') {
         return Ok(name.to_owned());
@@ -89,7 +89,7 @@ fn find(name: &Path, path: Option<&OsStr>, directory: Option<&Path>) -> io::Resu
     let runs = |file: &PathBuf| rustix::fs::access(file, Access::EXEC_OK).is_ok();
     match found.next() {
         Some(first) if runs(&first) => Ok(first),
-        // What is there and may not be run explains more than that nothing was found.
+        // A file that is there and may not be run explains more than that nothing was found.
         Some(first) => Ok(found.find(runs).unwrap_or(first)),
         None => {
             Err(io::Error::new(io::ErrorKind::NotFound, format!("it is in no folder of PATH ({path:?})")))

@@ -6,18 +6,18 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-/// Where a standard stream leads.
+/// The other end of a standard stream of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// To `/dev/null`.
+    /// `/dev/null`.
     Null,
-    /// Where our own leads.
+    /// The other end of our own stream.
     Inherited,
-    /// To us.
+    /// A pipe to us.
     Piped,
 }
 
-/// All three.
+/// All three standard streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streams {
     pub stdin: Stream,
@@ -26,44 +26,44 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Nothing to read, and what it writes is ours.
+    /// Nothing to read, and pipes to us for its output.
     pub const OUTPUT: Self = Self { stdin: Stream::Null, stdout: Stream::Piped, stderr: Stream::Piped };
 }
 
 /// Both ends of a stream, where it has them.
-pub(crate) struct Ends {
+pub(crate) struct StreamEnds {
     pub(crate) ours: Option<OwnedFd>,
     theirs: Option<OwnedFd>,
 }
 
 impl Stream {
-    /// Opens what a child reads from.
-    pub(crate) fn for_reading(self) -> io::Result<Ends> {
+    /// Opens a stream that a child reads from.
+    pub(crate) fn for_reading(self) -> io::Result<StreamEnds> {
         Ok(match self {
-            Self::Null => Ends { ours: None, theirs: Some(null(OFlags::RDONLY)?) },
-            Self::Inherited => Ends { ours: None, theirs: None },
+            Self::Null => StreamEnds { ours: None, theirs: Some(null(OFlags::RDONLY)?) },
+            Self::Inherited => StreamEnds { ours: None, theirs: None },
             Self::Piped => {
                 let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-                Ends { ours: Some(writer), theirs: Some(reader) }
+                StreamEnds { ours: Some(writer), theirs: Some(reader) }
             }
         })
     }
 
-    /// Opens what a child writes to.
-    pub(crate) fn for_writing(self) -> io::Result<Ends> {
+    /// Opens a stream that a child writes to.
+    pub(crate) fn for_writing(self) -> io::Result<StreamEnds> {
         Ok(match self {
-            Self::Null => Ends { ours: None, theirs: Some(null(OFlags::WRONLY)?) },
-            Self::Inherited => Ends { ours: None, theirs: None },
+            Self::Null => StreamEnds { ours: None, theirs: Some(null(OFlags::WRONLY)?) },
+            Self::Inherited => StreamEnds { ours: None, theirs: None },
             Self::Piped => {
                 let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-                Ends { ours: Some(reader), theirs: Some(writer) }
+                StreamEnds { ours: Some(reader), theirs: Some(writer) }
             }
         })
     }
 }
 
-impl Ends {
-    /// What takes the place of the child's stream; none where it keeps its own.
+impl StreamEnds {
+    /// The descriptor that takes the place of the child's stream; none where it keeps its own.
     pub(crate) fn theirs(&self) -> Option<RawFd> {
         self.theirs.as_ref().map(AsRawFd::as_raw_fd)
     }

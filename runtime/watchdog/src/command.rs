@@ -1,15 +1,15 @@
-//! A start of the program behind the watchdog: what is different from the others.
+//! A start of the program behind the watchdog: its differences from the others.
 
 use std::ffi::OsStr;
 use std::io;
 
-use picofaas_child::{Changes, Child, Gate, Program, Stream, Streams};
+use picofaas_child::{Child, Confinement, EnvironmentChanges, Program, Stream, Streams};
 
-/// The program, and what one child of it has besides.
+/// The program, and the environment and streams of one child.
 pub(crate) struct Command<'a> {
     /// Or why there is none.
     program: io::Result<&'a Program>,
-    changes: Changes,
+    changes: EnvironmentChanges,
     streams: Streams,
     /// The first change that could not be made; it is told by the start.
     fault: Option<io::Error>,
@@ -17,7 +17,7 @@ pub(crate) struct Command<'a> {
 
 impl<'a> Command<'a> {
     pub(crate) fn new(program: io::Result<&'a Program>) -> Self {
-        Self { program, changes: Changes::default(), streams: Streams::OUTPUT, fault: None }
+        Self { program, changes: EnvironmentChanges::default(), streams: Streams::OUTPUT, fault: None }
     }
 
     /// Sets a variable of the environment.
@@ -33,7 +33,7 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// Where it reads from: nowhere unless this says otherwise. What it writes comes to us.
+    /// Sets its standard input, which is empty otherwise. Its output comes to us.
     pub(crate) fn stdin(&mut self, stream: Stream) -> &mut Self {
         self.streams.stdin = stream;
         self
@@ -46,6 +46,6 @@ impl<'a> Command<'a> {
         }
         let program =
             self.program.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
-        Child::spawn(program, &self.changes, self.streams, &Gate::default())
+        Child::spawn(program, &self.changes, self.streams, &Confinement::default())
     }
 }

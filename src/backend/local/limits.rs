@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 
-use picofaas_child::{Bound, Gate};
+use picofaas_child::{Confinement, ResourceLimit};
 use rustix::process::Resource;
 
 use super::cgroup::folder::Folder;
@@ -27,7 +27,7 @@ const OOM_SCORE_MAX: i32 = 1000;
 pub struct Limits {
     roots: Vec<Root>,
     /// For every process, whatever its function.
-    bounds: Vec<Bound>,
+    bounds: Vec<ResourceLimit>,
     /// Memory is bounded by `RLIMIT_DATA`.
     memory_by_rlimit: bool,
     pids_max: u64,
@@ -73,8 +73,8 @@ impl Limits {
             ));
         }
         limits.oom_score = Some(oom_score());
-        limits.bounds.push(Bound::new(Resource::Nofile, flags.local_open_files_max));
-        limits.bounds.push(Bound::new(Resource::Core, 0));
+        limits.bounds.push(ResourceLimit::new(Resource::Nofile, flags.local_open_files_max));
+        limits.bounds.push(ResourceLimit::new(Resource::Core, 0));
         let mut summary = String::new();
         for controller in Controller::ALL {
             let by = limits.fall_back(controller);
@@ -143,7 +143,7 @@ impl Limits {
             Controller::Pids => {
                 // It counts what the user runs besides, so that comes on top.
                 let most = threads_of_user() + self.pids_max;
-                self.bounds.push(Bound::new(Resource::Nproc, most));
+                self.bounds.push(ResourceLimit::new(Resource::Nproc, most));
                 "rlimit (RLIMIT_NPROC, which counts all of the user's)".to_owned()
             }
             Controller::Cpu => "nothing (no rlimit bounds it)".to_owned(),
@@ -154,7 +154,7 @@ impl Limits {
     ///
     /// # Errors
     /// Where a group cannot be made.
-    pub fn guard(&self, spec: &FunctionSpec) -> io::Result<(CgroupGuard, Gate)> {
+    pub fn guard(&self, spec: &FunctionSpec) -> io::Result<(CgroupGuard, Confinement)> {
         let limits = &spec.resources.limits;
         let cgroup_limits = CgroupLimits {
             memory_bytes: limits.memory_bytes(),
@@ -163,7 +163,7 @@ impl Limits {
         };
         let mut guard = CgroupGuard { folders: Vec::new(), memory_bytes: cgroup_limits.memory_bytes };
         match self.fill(&mut guard, &cgroup_limits) {
-            Ok(gate) => Ok((guard, gate)),
+            Ok(confinement) => Ok((guard, confinement)),
             Err(error) => {
                 self.release(guard);
                 Err(io::Error::new(error.kind(), format!("its limits could not be set: {error}")))
@@ -171,18 +171,18 @@ impl Limits {
         }
     }
 
-    fn fill(&self, guard: &mut CgroupGuard, cgroup_limits: &CgroupLimits) -> io::Result<Gate> {
-        let (mut entrances, mut bounds) = (Vec::new(), self.bounds.clone());
+    fn fill(&self, guard: &mut CgroupGuard, cgroup_limits: &CgroupLimits) -> io::Result<Confinement> {
+        let (mut cgroups, mut limits) = (Vec::new(), self.bounds.clone());
         for (at, root) in self.roots.iter().enumerate().filter(|(_, root)| root.serves(cgroup_limits)) {
             let folder = root.take(cgroup_limits)?;
             let entrance = folder.entrance();
             guard.folders.push((at, folder));
-            entrances.push(entrance?);
+            cgroups.push(entrance?);
         }
         if let Some(bytes) = cgroup_limits.memory_bytes.filter(|_| self.memory_by_rlimit) {
-            bounds.push(Bound::new(Resource::Data, bytes));
+            limits.push(ResourceLimit::new(Resource::Data, bytes));
         }
-        Ok(Gate { entrances, bounds, oom_score: self.oom_score.clone() })
+        Ok(Confinement { cgroups, limits, oom_score: self.oom_score.clone() })
     }
 
     /// Takes back the groups of an instance that has ended; what is still in them is killed.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use picofaas_child::{Changes, Child, Gate, Program, Streams};
+use picofaas_child::{Child, Confinement, EnvironmentChanges, Program, Streams};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::AbortHandle;
 
@@ -80,8 +80,8 @@ impl Process {
             remove_socket(socket)?;
         }
         let (number, mark) = context.children.begin();
-        let spawned = context.limits.guard(spec).and_then(|(cgroups, gate)| {
-            match spawn(spec, options, context, mark, &gate) {
+        let spawned = context.limits.guard(spec).and_then(|(cgroups, confinement)| {
+            match spawn(spec, options, context, mark, &confinement) {
                 Ok(child) => Ok((child, cgroups)),
                 Err(error) => {
                     context.limits.release(cgroups);
@@ -215,7 +215,7 @@ fn spawn(
     options: StartOptions,
     context: &Context,
     mark: String,
-    gate: &Gate,
+    confinement: &Confinement,
 ) -> io::Result<Child> {
     let local = spec.local.as_ref().ok_or_else(|| io::Error::other("the function has no local.command"))?;
     let (program, arguments) =
@@ -256,7 +256,9 @@ fn spawn(
     // It is the main thread that starts processes, so their death signal comes when this process
     // ends and not when some worker thread does.
     Program::new(&resolve(program, &directory), &arguments, environment, Some(&directory))
-        .and_then(|program| Child::spawn(&program, &Changes::default(), Streams::OUTPUT, gate))
+        .and_then(|program| {
+            Child::spawn(&program, &EnvironmentChanges::default(), Streams::OUTPUT, confinement)
+        })
         .map_err(|error| io::Error::new(error.kind(), format!("{program:?} could not be started: {error}")))
 }
 
