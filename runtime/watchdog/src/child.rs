@@ -19,7 +19,7 @@ pub(crate) struct Child {
     process: Rc<Process>,
 }
 
-/// Our ends of what a child was given; those that its command does not pipe are absent.
+/// Our ends of a child's streams; absent where its command does not pipe them.
 pub(crate) struct Pipes {
     pub(crate) stdin: Option<Sender>,
     pub(crate) stdout: Option<Receiver>,
@@ -91,7 +91,7 @@ impl Process {
         if timeout(TERM_GRACE, self.ended()).await.is_err() {
             self.kill(Signal::KILL);
             self.children.count_killed();
-            // Where somebody else has waited for it, it has ended, too.
+            // It fails where somebody else has waited for it; it has ended then, too.
             let _ = self.ended().await;
         }
     }

@@ -1,9 +1,9 @@
-//! The processes that are our children: those that we started, and those that were left to us.
+//! The processes that are our children: started by us, or orphaned and left to us.
 //!
 //! The watchdog is a subreaper, so a process that outlives its parent becomes a child of ours,
 //! however it left its group. When a child that we started has ended, its group is killed and
-//! so is whatever was left to us and carries its mark, or none that is known. Processes that
-//! we started are reaped by who waits for them and are never touched here.
+//! so is every orphan that carries its mark, or none that is known. Processes that we started are
+//! reaped where their end is waited for and are never touched here.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -26,13 +26,13 @@ pub(crate) const MARK: &str = "WATCHDOG_CHILD";
 
 /// Our children.
 pub(crate) struct Children {
-    /// Where the kernel lists the children of this thread, which must be the main one.
+    /// The kernel's list of the children of this thread, which must be the main one.
     list: PathBuf,
     /// The mark of each child that we started and that has not been reaped.
     live: RefCell<HashMap<i32, String>>,
-    /// Those that were left to us and have got SIGKILL, until they are reaped.
-    doomed: RefCell<HashSet<i32>>,
-    /// What ends the children that nobody needs any more.
+    /// Orphans that have got SIGKILL, until they are reaped.
+    kill_sent: RefCell<HashSet<i32>>,
+    /// Tasks that end the children that nobody needs any more.
     ending: RefCell<Vec<JoinHandle<()>>>,
     started: Cell<u64>,
     killed: Cell<u64>,
@@ -46,7 +46,7 @@ impl Children {
         Rc::new(Self {
             list: PathBuf::from(format!("/proc/self/task/{thread}/children")),
             live: RefCell::default(),
-            doomed: RefCell::default(),
+            kill_sent: RefCell::default(),
             ending: RefCell::default(),
             started: Cell::new(0),
             killed: Cell::new(0),
@@ -55,9 +55,9 @@ impl Children {
         })
     }
 
-    /// Makes what outlives its parent a child of ours, and looks after it from now on. Must be
-    /// called inside the runtime.
-    pub(crate) fn adopt(self: &Rc<Self>) -> io::Result<()> {
+    /// Makes every process that outlives its parent a child of ours, and reaps orphans from now on.
+    /// Must be called inside the runtime.
+    pub(crate) fn become_subreaper(self: &Rc<Self>) -> io::Result<()> {
         set_child_subreaper(Some(getpid()))?;
         if let Err(error) = fs::read(&self.list) {
             log::line(&format!("warning what leaves its process group is not found: /proc: {error}"));
@@ -66,7 +66,7 @@ impl Children {
         let children = Rc::clone(self);
         spawn_local(async move {
             while ended.recv().await.is_some() {
-                children.sweep();
+                children.reap_orphans();
             }
         });
         Ok(())
@@ -83,13 +83,13 @@ impl Children {
         self.live.borrow_mut().insert(pid.as_raw_pid(), mark);
     }
 
-    /// A child that we started was reaped: what it left goes, too.
+    /// Forgets a child that was reaped, and ends its orphans.
     pub(crate) fn ended(&self, pid: Pid) {
         self.live.borrow_mut().remove(&pid.as_raw_pid());
-        self.sweep();
+        self.reap_orphans();
     }
 
-    /// A child did not end by itself and was killed.
+    /// Counts a child that did not end by itself and was killed.
     pub(crate) fn count_killed(&self) {
         self.killed.set(self.killed.get() + 1);
     }
@@ -105,7 +105,7 @@ impl Children {
         true
     }
 
-    /// Waits until those that are being ended have, and kills what is left.
+    /// Waits for the children that are being ended, and kills the orphans.
     pub(crate) async fn stop(&self) {
         loop {
             let Some(task) = self.ending.borrow_mut().pop() else { break };
@@ -113,14 +113,13 @@ impl Children {
             let _ = task.await;
         }
         self.closed.set(true);
-        self.sweep();
+        self.reap_orphans();
     }
 
-    /// Looks at the children that were left to us: those that have ended are reaped, and those
-    /// of children that have ended are killed. Their end is another signal, so this comes
-    /// again until there are none.
-    fn sweep(&self) {
-        // Without the list nothing can be found; `adopt` has said so.
+    /// Reaps the orphans that have ended, and kills the others whose child has ended. Their end is
+    /// another signal, so this comes again until there are none.
+    fn reap_orphans(&self) {
+        // Without the list nothing can be found; `become_subreaper` has said so.
         let Ok(list) = fs::read_to_string(&self.list) else { return };
         for pid in list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()) {
             let Some(pid) =
@@ -131,8 +130,8 @@ impl Children {
             // A number of a child stays the same process until it is reaped, which only we do.
             let reaped = matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_)) | Err(_));
             if reaped {
-                self.doomed.borrow_mut().remove(&pid.as_raw_pid());
-            } else if !self.is_live(&mark(pid)) && self.doomed.borrow_mut().insert(pid.as_raw_pid()) {
+                self.kill_sent.borrow_mut().remove(&pid.as_raw_pid());
+            } else if !self.is_live(&mark(pid)) && self.kill_sent.borrow_mut().insert(pid.as_raw_pid()) {
                 // It fails only where it has just ended.
                 let _ = kill_process(pid, Signal::KILL);
                 self.strangers_killed.set(self.strangers_killed.get() + 1);
@@ -144,7 +143,7 @@ impl Children {
         mark.as_ref().is_some_and(|mark| self.live.borrow().values().any(|live| live == mark))
     }
 
-    /// What is counted, as Prometheus' text.
+    /// The metrics, as Prometheus' text.
     pub(crate) fn write_metrics(&self, text: &mut String) {
         let running = u64::try_from(self.live.borrow().len()).unwrap_or(u64::MAX);
         for (name, kind, help, value) in [

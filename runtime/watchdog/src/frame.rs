@@ -1,4 +1,4 @@
-//! What goes over a worker's pipes: 8 bytes of header, the payload's length and a sequence
+//! The frames on a worker's pipes: 8 bytes of header, the payload's length and a sequence
 //! number, both big-endian, then the payload in JSON.
 
 use std::collections::BTreeMap;
@@ -10,14 +10,14 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::fault::Detail;
+use crate::error_object::ErrorDetail;
 use crate::limits::CONCURRENCY_MAX;
 
 pub(crate) const HEADER_BYTES: usize = 8;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Request<'a> {
+struct RequestFrame<'a> {
     execution_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
@@ -26,8 +26,8 @@ struct Request<'a> {
     attempt: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline_ms: Option<u64>,
-    /// By the clock that all processes of the machine share. A request that is sent ahead may
-    /// wait in the pipe for long, and then what was left when it was sent is no longer true.
+    /// On the clock that all processes of the machine share. A request that is sent ahead may
+    /// wait in the pipe for long, and then the time left when it was sent is no longer true.
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline_at_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,22 +36,22 @@ struct Request<'a> {
     input: &'a RawValue,
 }
 
-/// What a worker says first.
+/// The first frame of a worker.
 #[derive(Deserialize)]
-struct First {
+struct ReadyFrame {
     #[serde(default)]
     ready: bool,
     concurrency: Option<usize>,
-    error: Option<Detail>,
+    error: Option<ErrorDetail>,
 }
 
-/// What a worker says to a request.
+/// The reply of a worker to a request.
 #[derive(Deserialize)]
-struct Reply {
+struct ReplyFrame {
     /// `null` is an output, too.
     #[serde(default, deserialize_with = "present")]
     output: Option<Box<RawValue>>,
-    error: Option<Detail>,
+    error: Option<ErrorDetail>,
 }
 
 /// Appends a request, with the time that is left now.
@@ -59,7 +59,7 @@ pub(crate) fn write_request(out: &mut Vec<u8>, sequence: u32, input: &RawValue, 
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES]);
     let left = context.time_left();
-    let request = Request {
+    let request = RequestFrame {
         execution_id: context.execution_id(),
         trace_id: context.trace_id(),
         traceparent: context.traceparent(),
@@ -75,7 +75,7 @@ pub(crate) fn write_request(out: &mut Vec<u8>, sequence: u32, input: &RawValue, 
     out[start..start + HEADER_BYTES].copy_from_slice(&header(length, sequence));
 }
 
-/// What `CLOCK_MONOTONIC` says.
+/// The time of `CLOCK_MONOTONIC`.
 fn monotonic() -> Duration {
     clock_gettime(ClockId::Monotonic).try_into().expect("the clock begins at 0")
 }
@@ -84,7 +84,7 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Appends what stops a request: nothing, under its sequence number.
+/// Appends the frame that stops a request: nothing, under its sequence number.
 pub(crate) fn write_stop(out: &mut Vec<u8>, sequence: u32) {
     out.extend_from_slice(&header(0, sequence));
 }
@@ -113,13 +113,12 @@ pub(crate) fn take_payload(buffer: &mut BytesMut, length: usize) -> Option<Bytes
     Some(buffer.split_to(length))
 }
 
-/// What the first frame says: how many requests the worker takes at a time, or why it takes
-/// none.
+/// Reads the first frame: how many requests the worker takes at a time, or why it takes none.
 ///
 /// # Errors
-/// What is wrong with the frame.
-pub(crate) fn read_first(payload: &[u8]) -> Result<Result<usize, String>, String> {
-    let First { ready, concurrency, error } = read_object(payload)?;
+/// The fault of the frame.
+pub(crate) fn read_ready(payload: &[u8]) -> Result<Result<usize, String>, String> {
+    let ReadyFrame { ready, concurrency, error } = read_object(payload)?;
     match (error, concurrency.unwrap_or(1)) {
         (Some(error), _) => Ok(Err(error.message)),
         (None, concurrency @ 1..=CONCURRENCY_MAX) if ready => Ok(Ok(concurrency)),
@@ -130,16 +129,20 @@ pub(crate) fn read_first(payload: &[u8]) -> Result<Result<usize, String>, String
     }
 }
 
-/// What a reply says: the output as the worker wrote it, or the failure.
+/// Reads a reply: the output as the worker wrote it, or the failure.
 ///
 /// # Errors
-/// What is wrong with the frame.
+/// The fault of the frame.
 pub(crate) fn read_reply(payload: &[u8]) -> Result<Result<Box<RawValue>, HandlerError>, String> {
     match read_object(payload)? {
-        Reply { output: Some(output), error: None } => Ok(Ok(output)),
-        Reply { output: None, error: Some(error) } => Ok(Err(error.into_error(500))),
-        Reply { output: Some(_), error: Some(_) } => Err("it has both an `output` and an `error`".to_owned()),
-        Reply { output: None, error: None } => Err("it has neither an `output` nor an `error`".to_owned()),
+        ReplyFrame { output: Some(output), error: None } => Ok(Ok(output)),
+        ReplyFrame { output: None, error: Some(error) } => Ok(Err(error.into_error(500))),
+        ReplyFrame { output: Some(_), error: Some(_) } => {
+            Err("it has both an `output` and an `error`".to_owned())
+        }
+        ReplyFrame { output: None, error: None } => {
+            Err("it has neither an `output` nor an `error`".to_owned())
+        }
     }
 }
 

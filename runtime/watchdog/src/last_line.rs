@@ -1,160 +1,163 @@
-//! Which line of a process an error may tell to a caller: the one place of the watchdog that decides.
+//! The line of a process that an error may show to a caller: the one place of the watchdog that decides.
 //!
-//! A process may serve many callers, and an error tells each of them only what is their own. A line is an
-//! attempt's where it was read while the attempt was under way and
+//! A process may serve many callers, and an error shows each of them only their own lines. A line is an
+//! attempt's where it was read while the attempt was in flight and
 //!
 //! - the process never had another execution: then every line is, or
-//! - the line says so itself ([`execution_id`]), and was read in one piece. Who writes the beginning of a line
-//!   must not get what another writes behind it.
+//! - the line says so itself ([`execution_id`]), and was read in one piece. The writer of the beginning of a
+//!   line must not get what another writes behind it.
 //!
 //! A line with the id of another execution is nobody's, nor is one that was begun before the attempt. Each
-//! line stands for itself: what follows one with an id, as a traceback does, needs the id, too. Of a line
-//! that is cut only the beginning counts.
+//! line stands for itself: a line that follows one with an id, as in a traceback, needs the id, too. Of a
+//! line that is cut only the beginning counts.
 
 use std::fmt;
 
 use picofaas_child::line::execution_id;
 
-/// How many hexadecimal digits an execution's id has.
+/// Hexadecimal digits of an execution's id.
 const ID_DIGITS: usize = 40;
 const NAME: &str = "executionId";
 
 /// The last line of each attempt that a process has.
 #[derive(Default)]
 pub(crate) struct LastLines {
-    had: Had,
-    under_way: Vec<Attempt>,
+    seen: ExecutionsSeen,
+    in_flight: Vec<Attempt>,
     /// The last one before it had any execution.
     at_start: Option<String>,
 }
 
-/// Whose executions a process ever had.
+/// The executions that a process ever had.
 #[derive(Default)]
-enum Had {
+enum ExecutionsSeen {
     #[default]
-    Nobodys,
-    Only(Box<str>),
+    None,
+    One(Box<str>),
     Several,
 }
 
 struct Attempt {
     key: u32,
     execution: Box<str>,
-    last: Last,
+    last: AttemptLine,
 }
 
-enum Last {
+/// The last line of an attempt.
+enum AttemptLine {
     Nothing,
     /// There were lines, and none that is known to be its own.
     Withheld,
     Own(String),
 }
 
-/// How a line was read.
+/// The way in which a line was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Read {
+pub(crate) enum LineRead {
     /// At once.
     #[default]
     Whole,
     InParts,
-    /// In parts, the first of them before an attempt began that is under way.
-    BegunBefore,
+    /// In parts, the first of them before an attempt in flight began.
+    BegunEarlier,
 }
 
-/// What an error says of the last line, after how the process ended.
+/// The last line as an error shows it, after how the process ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LastLine {
     /// There was none.
     Nothing,
-    /// There were lines, and where they are to be read.
+    /// There were lines; they are to be read at this path.
     Withheld(String),
-    Told(String),
+    Shown(String),
 }
 
 impl LastLines {
     /// Whether it never had an execution.
-    pub(crate) fn had_nobodys(&self) -> bool {
-        matches!(self.had, Had::Nobodys)
+    pub(crate) fn had_none(&self) -> bool {
+        matches!(self.seen, ExecutionsSeen::None)
     }
 
     /// Whether it had more than one.
     pub(crate) fn had_several(&self) -> bool {
-        matches!(self.had, Had::Several)
+        matches!(self.seen, ExecutionsSeen::Several)
     }
 
-    /// An attempt of an execution begins, under a key of its own.
+    /// Begins an attempt of an execution, under a key of its own.
     pub(crate) fn begin(&mut self, key: u32, execution: &str) {
-        match &self.had {
-            Had::Nobodys => self.had = Had::Only(execution.into()),
-            Had::Only(other) if **other == *execution => {}
-            Had::Only(_) | Had::Several => self.had = Had::Several,
+        match &self.seen {
+            ExecutionsSeen::None => self.seen = ExecutionsSeen::One(execution.into()),
+            ExecutionsSeen::One(other) if **other == *execution => {}
+            ExecutionsSeen::One(_) | ExecutionsSeen::Several => self.seen = ExecutionsSeen::Several,
         }
-        self.under_way.push(Attempt { key, execution: execution.into(), last: Last::Nothing });
+        self.in_flight.push(Attempt { key, execution: execution.into(), last: AttemptLine::Nothing });
     }
 
-    /// What is written from now on is not of this attempt.
+    /// Ends an attempt: later lines are not of it.
     pub(crate) fn end(&mut self, key: u32) {
-        self.under_way.retain(|attempt| attempt.key != key);
+        self.in_flight.retain(|attempt| attempt.key != key);
     }
 
     /// Takes the next line of the process.
-    pub(crate) fn take(&mut self, line: &str, read: Read) {
+    pub(crate) fn take(&mut self, line: &str, read: LineRead) {
         let line = line.trim();
         if line.is_empty() {
             return;
         }
         let ids = Ids::of(line);
-        let only = match self.had {
-            Had::Nobodys => {
+        let only = match self.seen {
+            ExecutionsSeen::None => {
                 if ids == Ids::None {
                     self.at_start = Some(line.to_owned());
                 }
                 return;
             }
-            Had::Only(_) => true,
-            Had::Several => false,
+            ExecutionsSeen::One(_) => true,
+            ExecutionsSeen::Several => false,
         };
-        for attempt in &mut self.under_way {
+        for attempt in &mut self.in_flight {
             let own = &*attempt.execution;
             let is_own = match ids {
-                Ids::None => only && read != Read::BegunBefore,
+                Ids::None => only && read != LineRead::BegunEarlier,
                 Ids::One(id) if id == own => match read {
-                    Read::Whole => only || execution_id(line) == Some(own),
-                    Read::InParts => only,
-                    Read::BegunBefore => false,
+                    LineRead::Whole => only || execution_id(line) == Some(own),
+                    LineRead::InParts => only,
+                    LineRead::BegunEarlier => false,
                 },
                 Ids::One(_) | Ids::Several => false,
             };
             match (is_own, &attempt.last) {
-                (true, _) => attempt.last = Last::Own(line.to_owned()),
-                (false, Last::Nothing) => attempt.last = Last::Withheld,
-                (false, Last::Withheld | Last::Own(_)) => {}
+                (true, _) => attempt.last = AttemptLine::Own(line.to_owned()),
+                (false, AttemptLine::Nothing) => attempt.last = AttemptLine::Withheld,
+                (false, AttemptLine::Withheld | AttemptLine::Own(_)) => {}
             }
         }
     }
 
-    /// What an attempt is told.
+    /// The last line as the caller of an attempt may read it.
     pub(crate) fn of(&self, key: u32) -> LastLine {
-        let Some(attempt) = self.under_way.iter().find(|attempt| attempt.key == key) else {
+        let Some(attempt) = self.in_flight.iter().find(|attempt| attempt.key == key) else {
             return LastLine::Nothing;
         };
         match &attempt.last {
-            Last::Nothing => LastLine::Nothing,
-            Last::Own(line) => LastLine::Told(line.clone()),
-            Last::Withheld => LastLine::Withheld(match self.had {
-                Had::Several => match std::env::var("FUNCTION_NAME") {
+            AttemptLine::Nothing => LastLine::Nothing,
+            AttemptLine::Own(line) => LastLine::Shown(line.clone()),
+            AttemptLine::Withheld => LastLine::Withheld(match self.seen {
+                ExecutionsSeen::Several => match std::env::var("FUNCTION_NAME") {
                     Ok(function) => format!("/v1/functions/{function}/logs"),
                     Err(_) => "/v1/functions/{name}/logs".to_owned(),
                 },
-                Had::Nobodys | Had::Only(_) => format!("/v1/executions/{}/logs", attempt.execution),
+                ExecutionsSeen::None | ExecutionsSeen::One(_) => {
+                    format!("/v1/executions/{}/logs", attempt.execution)
+                }
             }),
         }
     }
 
-    /// What may be told to everybody: of a process that never had an execution.
+    /// The last line that every caller may read: of a process that never had an execution.
     pub(crate) fn at_start(&self) -> LastLine {
         match &self.at_start {
-            Some(line) if self.had_nobodys() => LastLine::Told(line.clone()),
+            Some(line) if self.had_none() => LastLine::Shown(line.clone()),
             Some(_) | None => LastLine::Nothing,
         }
     }
@@ -164,8 +167,8 @@ impl LastLine {
     /// This one, or another that says more.
     pub(crate) fn or(self, other: Self) -> Self {
         match (&self, &other) {
-            (Self::Told(_), _) | (_, Self::Nothing) => self,
-            (Self::Nothing | Self::Withheld(_), Self::Withheld(_) | Self::Told(_)) => other,
+            (Self::Shown(_), _) | (_, Self::Nothing) => self,
+            (Self::Nothing | Self::Withheld(_), Self::Withheld(_) | Self::Shown(_)) => other,
         }
     }
 }
@@ -175,7 +178,7 @@ impl fmt::Display for LastLine {
         match self {
             Self::Nothing => Ok(()),
             Self::Withheld(path) => write!(f, " (the log has more: GET {path})"),
-            Self::Told(line) => write!(f, ": {line}"),
+            Self::Shown(line) => write!(f, ": {line}"),
         }
     }
 }
@@ -190,7 +193,7 @@ enum Ids<'a> {
 }
 
 impl<'a> Ids<'a> {
-    /// Those that are called `executionId`, and whatever has the form of one.
+    /// The values of `executionId`, and every word in the form of an id.
     fn of(line: &'a str) -> Self {
         let mut ids = Self::None;
         for (at, _) in line.match_indices(NAME) {
@@ -243,7 +246,7 @@ mod tests {
     const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-    /// Lines of a process that has these attempts under way, under keys from 0.
+    /// Lines of a process that has these attempts in flight, under keys from 0.
     fn with(executions: &[&str]) -> LastLines {
         let mut lines = LastLines::default();
         for (key, execution) in (0..).zip(executions) {
@@ -252,50 +255,50 @@ mod tests {
         lines
     }
 
-    fn told(line: &str) -> LastLine {
-        LastLine::Told(line.to_owned())
+    fn shown(line: &str) -> LastLine {
+        LastLine::Shown(line.to_owned())
     }
 
     #[test]
     fn every_line_is_of_the_only_execution_that_a_process_ever_had() {
         let mut lines = with(&[A]);
-        lines.take(" \t", Read::Whole);
+        lines.take(" \t", LineRead::Whole);
         assert_eq!(lines.of(0), LastLine::Nothing);
-        lines.take(" last words ", Read::InParts);
-        assert_eq!(lines.of(0), told("last words"));
-        lines.take("begun before it", Read::BegunBefore);
-        assert_eq!(lines.of(0), told("last words"));
+        lines.take(" last words ", LineRead::InParts);
+        assert_eq!(lines.of(0), shown("last words"));
+        lines.take("begun before it", LineRead::BegunEarlier);
+        assert_eq!(lines.of(0), shown("last words"));
         lines.end(0);
         lines.begin(1, A);
         assert_eq!(lines.of(1), LastLine::Nothing, "an attempt begins with nothing");
-        lines.take("of the next attempt", Read::Whole);
-        assert_eq!(lines.of(1), told("of the next attempt"));
+        lines.take("of the next attempt", LineRead::Whole);
+        assert_eq!(lines.of(1), shown("of the next attempt"));
     }
 
     #[test]
     fn of_a_process_that_had_others_only_a_whole_line_with_its_id_is_an_executions() {
         let mut lines = with(&[A, B]);
         lines.end(0);
-        lines.take("nobody's", Read::Whole);
+        lines.take("nobody's", LineRead::Whole);
         assert!(matches!(lines.of(1), LastLine::Withheld(_)), "{:?}", lines.of(1));
         let own = format!("executionId={B} last words");
-        lines.take(&own, Read::InParts);
-        lines.take(&format!("{B} with an id that is not called one"), Read::Whole);
+        lines.take(&own, LineRead::InParts);
+        lines.take(&format!("{B} with an id that is not called one"), LineRead::Whole);
         assert!(matches!(lines.of(1), LastLine::Withheld(_)), "{:?}", lines.of(1));
-        lines.take(&own, Read::Whole);
+        lines.take(&own, LineRead::Whole);
         for other in ["nobody's".to_owned(), format!("executionId={A} another's")] {
-            lines.take(&other, Read::Whole);
+            lines.take(&other, LineRead::Whole);
         }
-        assert_eq!(lines.of(1), told(&own));
+        assert_eq!(lines.of(1), shown(&own));
     }
 
     #[test]
     fn what_was_told_to_be_its_own_before_another_came_stays_and_later_lines_need_the_id() {
         let mut lines = with(&[A]);
-        lines.take("while it was alone", Read::Whole);
+        lines.take("while it was alone", LineRead::Whole);
         lines.begin(1, B);
-        lines.take("of either", Read::Whole);
-        assert_eq!(lines.of(0), told("while it was alone"));
+        lines.take("of either", LineRead::Whole);
+        assert_eq!(lines.of(0), shown("while it was alone"));
         assert!(matches!(lines.of(1), LastLine::Withheld(_)));
     }
 
@@ -312,7 +315,7 @@ mod tests {
             "executionId=\"e-1\" x".to_owned(),
         ] {
             let mut lines = with(&[A]);
-            lines.take(&line, Read::Whole);
+            lines.take(&line, LineRead::Whole);
             assert_eq!(lines.of(0), LastLine::Withheld(format!("/v1/executions/{A}/logs")), "{line}");
         }
         for line in [
@@ -323,17 +326,17 @@ mod tests {
             "executionId= executionId".to_owned(),
         ] {
             let mut lines = with(&[A]);
-            lines.take(&line, Read::Whole);
-            assert_eq!(lines.of(0), told(&line));
+            lines.take(&line, LineRead::Whole);
+            assert_eq!(lines.of(0), shown(&line));
         }
     }
 
     #[test]
     fn what_a_process_says_at_its_start_is_everybodys_until_it_has_an_execution() {
         let mut lines = LastLines::default();
-        lines.take("no such module", Read::Whole);
-        lines.take(&format!("executionId={A} x"), Read::Whole);
-        assert_eq!(lines.at_start(), told("no such module"));
+        lines.take("no such module", LineRead::Whole);
+        lines.take(&format!("executionId={A} x"), LineRead::Whole);
+        assert_eq!(lines.at_start(), shown("no such module"));
         lines.begin(0, A);
         assert_eq!((lines.at_start(), lines.of(0)), (LastLine::Nothing, LastLine::Nothing));
     }

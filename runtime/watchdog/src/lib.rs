@@ -6,57 +6,65 @@
 //!
 //! | file | has |
 //! |---|---|
-//! | `settings`, `words` | the environment, and the command in it |
+//! | `settings`, `command_line` | the environment, and the command in it |
 //! | `program`, `command` | how the program is started: arguments, environment, streams |
-//! | `children`, `child` | processes: started, ended, reaped, and what they leave behind |
-//! | `diary`, `log` | lines for the log |
-//! | `last_line` | which of them an error may tell to whom |
-//! | `form`, `fault` | inputs, outputs and failures of programs |
+//! | `children`, `child` | processes: started, ended, reaped, and their orphans |
+//! | `backoff` | the delay before another start |
+//! | `log_pipe`, `line_buffer`, `log` | lines for the log |
+//! | `last_line` | the line that an error may show to a caller |
+//! | `format`, `error_object` | inputs, outputs and failures of programs |
 //! | `stdio` | a process for each request |
-//! | `http`, `bell` | an HTTP server, and waiting for it |
-//! | `crew`, `seat`, `worker` | processes that take one request after the other: all, one place, one process |
-//! | `errand`, `frame`, `notice` | a request on its way to one of them, and what goes over the pipes |
-//! | `end`, `tally` | how they end, and counts of them |
+//! | `http` | an HTTP server |
+//! | `worker_handler`, `worker_pool` | processes that take one request after the other, and their queue |
+//! | `worker_supervisor`, `worker` | one worker after the other, and one of them |
+//! | `request`, `frame`, `write_buffer`, `reply_reader` | a request to a worker, and the frames on its pipes |
+//! | `worker_exit`, `counters` | reasons for which workers end, and their metrics |
+//! | `notify`, `wake_slot` | waking the tasks of the one thread |
 //! | `limits` | every limit |
 
-mod bell;
+mod backoff;
 mod child;
 mod children;
 mod command;
-mod crew;
-mod diary;
-mod end;
-mod errand;
-mod fault;
-mod form;
+mod command_line;
+mod counters;
+mod error_object;
+mod format;
 mod frame;
 mod http;
 mod last_line;
 mod limits;
+mod line_buffer;
 mod log;
-mod notice;
+mod log_pipe;
+mod notify;
 mod program;
-mod seat;
+mod reply_reader;
+mod request;
 mod settings;
 mod stdio;
-mod tally;
-mod words;
+mod wake_slot;
 mod worker;
+mod worker_exit;
+mod worker_handler;
+mod worker_pool;
+mod worker_supervisor;
+mod write_buffer;
 
 use std::process::ExitCode;
 
-use crew::Standing;
-use http::Proxy;
+use http::HttpHandler;
 use settings::{Mode, Preset, Settings};
-use stdio::OneShot;
+use stdio::StdioHandler;
+use worker_handler::WorkerHandler;
 
-/// musl's own gives memory back to the kernel as soon as it can, which cost a request a fifth of its
-/// CPU time. This one needs no compiler for C.
+/// musl's own allocator gives memory back to the kernel as soon as it can, which cost a request a fifth
+/// of its CPU time. This one needs no compiler for C.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// The environment does not say clearly what to do; the Rust runtime has the same.
+/// The exit code of an environment that does not say clearly what to do, as in the Rust runtime.
 const USAGE: u8 = 2;
 
 /// Serves the program that the environment names until SIGTERM or SIGINT, or runs it once as a
@@ -89,9 +97,9 @@ pub fn worker(command: Vec<String>) -> ExitCode {
 fn serve(preset: Option<Preset>) -> ExitCode {
     match Settings::from_env(preset) {
         Ok(settings) => match settings.mode {
-            Mode::Stdio => picofaas_runtime::serve(OneShot::new(settings)),
-            Mode::Http => picofaas_runtime::serve(Proxy::new(settings)),
-            Mode::Worker => picofaas_runtime::serve(Standing::new(settings)),
+            Mode::Stdio => picofaas_runtime::serve(StdioHandler::new(settings)),
+            Mode::Http => picofaas_runtime::serve(HttpHandler::new(settings)),
+            Mode::Worker => picofaas_runtime::serve(WorkerHandler::new(settings)),
         },
         Err(error) => {
             log::line(&format!("error {error}"));

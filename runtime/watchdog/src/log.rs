@@ -1,4 +1,4 @@
-//! Lines on stderr that belong to no execution, or say so themselves.
+//! Lines on stderr that belong to no execution, or name theirs themselves.
 
 use std::io::Write as _;
 

@@ -9,44 +9,45 @@ use rustix::fs::{Access, access};
 
 use crate::command::Command;
 
-/// What is said to the watchdog and not to its program: where to listen, and what shows the
-/// control plane who asks.
+/// Variables for the watchdog that its program does not get: where to listen, and the proof of who
+/// asks the control plane.
 const WITHHELD: [&str; 4] = ["PICOFAAS_TOKEN", "PICOFAAS_RUNTIME_URL", "PICOFAAS_SOCKET", "PORT"];
 
 /// The program and its arguments.
 #[derive(Debug)]
 pub(crate) struct Program {
     words: Vec<String>,
-    /// With the environment that each start has, once it was found.
+    /// The program with the environment of each start, once it was found.
     found: OnceCell<picofaas_child::Program>,
 }
 
 impl Program {
-    /// Of a command, which has at least one word.
+    /// The program of a command, which has at least one word.
     pub(crate) fn new(words: Vec<String>) -> Self {
         Self { words, found: OnceCell::new() }
     }
 
-    /// Looks whether the program is there, so that one that is not is said at the start.
+    /// Checks that the program is there, so that a missing one is named at the start.
     pub(crate) fn find(&self) -> Result<(), HandlerError> {
-        let program = self.found().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
+        let program = self.found().map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
                 let name = &self.words[0];
-                let message =
-                    format!("WATCHDOG_CMD names the program `{name}`, which is in no folder of PATH");
-                HandlerError::internal(message)
+                HandlerError::internal(format!(
+                    "WATCHDOG_CMD names the program `{name}`, which is in no folder of PATH"
+                ))
+            } else {
+                self.failed(&error)
             }
-            _ => self.failed(&error),
         })?;
         access(program.file(), Access::EXEC_OK).map_err(|error| self.failed(&error.into()))
     }
 
-    /// A command for it, with our environment but for what is not its business.
+    /// A command for it, with our environment except for the variables that are withheld.
     pub(crate) fn command(&self) -> Command<'_> {
         Command::new(self.found())
     }
 
-    /// Where it is, looked up in PATH once.
+    /// The file, looked up in PATH once.
     fn found(&self) -> io::Result<&picofaas_child::Program> {
         if let Some(found) = self.found.get() {
             return Ok(found);
@@ -78,7 +79,7 @@ impl Program {
         command
     }
 
-    /// Why it could not be started.
+    /// The failure of a start.
     pub(crate) fn failed(&self, error: &io::Error) -> HandlerError {
         HandlerError::internal(format!(
             "the program `{}` (WATCHDOG_CMD) cannot be started: {error}",

@@ -1,12 +1,12 @@
-//! What the environment says about the program behind the watchdog, checked before anything
-//! is started. What it says about serving is read by the runtime.
+//! The settings of the watchdog from the environment, checked before anything is started. Settings
+//! of serving are read by the runtime.
 
 use thiserror::Error;
 
-use crate::form::{InputForm, OutputForm};
+use crate::command_line;
+use crate::format::{InputFormat, OutputFormat};
 use crate::http::Endpoint;
 use crate::limits::WORKERS_MAX;
-use crate::words;
 
 /// The watchdog's settings.
 #[derive(Debug)]
@@ -14,15 +14,15 @@ pub(crate) struct Settings {
     pub(crate) mode: Mode,
     /// The program and its arguments.
     pub(crate) command: Vec<String>,
-    pub(crate) input: InputForm,
-    pub(crate) output: OutputForm,
+    pub(crate) input: InputFormat,
+    pub(crate) output: OutputFormat,
     /// Processes in the mode `worker`; a JOB has one.
     pub(crate) workers: usize,
-    /// Where a server is asked in the mode `http`; else the defaults.
+    /// Port and paths of the server in the mode `http`; else the defaults.
     pub(crate) endpoint: Endpoint,
 }
 
-/// How the program is used.
+/// The way in which the program is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// A process for each request.
@@ -33,7 +33,7 @@ pub(crate) enum Mode {
     Worker,
 }
 
-/// What a runtime that brings its own command has decided.
+/// The decisions of a runtime that brings its own command.
 #[derive(Debug)]
 pub(crate) struct Preset {
     pub(crate) mode: Mode,
@@ -83,58 +83,8 @@ impl Settings {
         variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
     ) -> Result<Self, SettingError> {
         let variable = |name| Ok(variable(name)?.filter(|value: &String| !value.is_empty()));
-        let unknown =
-            |name, value: &str, known| SettingError::Unknown { name, value: value.to_owned(), known };
-        let mode = match variable(MODE)?.as_deref() {
-            None => None,
-            Some("http") => Some(Mode::Http),
-            Some("stdio") => Some(Mode::Stdio),
-            Some("worker") => Some(Mode::Worker),
-            Some(other) => return Err(unknown(MODE, other, MODES)),
-        };
-        let command = match variable(COMMAND)? {
-            None => None,
-            Some(value) => match words::split(&value) {
-                Ok(command) => Some(command),
-                Err(fault) => return Err(SettingError::Command { value, fault }),
-            },
-        };
-        let (mode, command) = match preset {
-            None => (
-                mode.ok_or(SettingError::Missing(MODE, MODES))?,
-                command.ok_or(SettingError::Missing(COMMAND, COMMANDS))?,
-            ),
-            Some(preset) => {
-                let decided = |name| match variable(name)? {
-                    Some(value) => Err(SettingError::Decided { name, value }),
-                    None => Ok(()),
-                };
-                if mode.is_some_and(|mode| mode != preset.mode) {
-                    decided(MODE)?;
-                }
-                if command.is_some_and(|command| command != preset.command) {
-                    decided(COMMAND)?;
-                }
-                (preset.mode, preset.command)
-            }
-        };
-        let input = match variable(INPUT)?.as_deref() {
-            None | Some("input") => InputForm::Input,
-            Some("envelope") => InputForm::Envelope,
-            Some(other) => return Err(unknown(INPUT, other, "input or envelope")),
-        };
-        let output = match variable(OUTPUT)?.as_deref() {
-            None | Some("json") => OutputForm::Json,
-            Some("text") => OutputForm::Text,
-            Some(other) => return Err(unknown(OUTPUT, other, "json or text")),
-        };
-        if mode == Mode::Worker {
-            for name in [INPUT, OUTPUT] {
-                if let Some(value) = variable(name)? {
-                    return Err(SettingError::OtherMode { name, value });
-                }
-            }
-        }
+        let (mode, command) = mode_and_command(preset, variable)?;
+        let (input, output) = formats(mode, variable)?;
         let workers = match variable("PICOFAAS_WORKERS")? {
             None => 1,
             Some(value) => match value.parse() {
@@ -148,6 +98,71 @@ impl Settings {
         let workers = if is_job { 1 } else { workers };
         Ok(Self { mode, command, input, output, workers, endpoint })
     }
+}
+
+/// The mode and the command, both from variables or both from a preset that no variable contradicts.
+fn mode_and_command(
+    preset: Option<Preset>,
+    variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
+) -> Result<(Mode, Vec<String>), SettingError> {
+    let mode = match variable(MODE)?.as_deref() {
+        None => None,
+        Some("http") => Some(Mode::Http),
+        Some("stdio") => Some(Mode::Stdio),
+        Some("worker") => Some(Mode::Worker),
+        Some(other) => return Err(unknown(MODE, other, MODES)),
+    };
+    let command = match variable(COMMAND)? {
+        None => None,
+        Some(value) => match command_line::split(&value) {
+            Ok(command) => Some(command),
+            Err(fault) => return Err(SettingError::Command { value, fault }),
+        },
+    };
+    let Some(preset) = preset else {
+        let mode = mode.ok_or(SettingError::Missing(MODE, MODES))?;
+        return Ok((mode, command.ok_or(SettingError::Missing(COMMAND, COMMANDS))?));
+    };
+    let decided = |name| match variable(name)? {
+        Some(value) => Err(SettingError::Decided { name, value }),
+        None => Ok(()),
+    };
+    if mode.is_some_and(|mode| mode != preset.mode) {
+        decided(MODE)?;
+    }
+    if command.is_some_and(|command| command != preset.command) {
+        decided(COMMAND)?;
+    }
+    Ok((preset.mode, preset.command))
+}
+
+/// The formats of input and output; the mode `worker` has no choice of them.
+fn formats(
+    mode: Mode,
+    variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
+) -> Result<(InputFormat, OutputFormat), SettingError> {
+    let input = match variable(INPUT)?.as_deref() {
+        None | Some("input") => InputFormat::Input,
+        Some("envelope") => InputFormat::Envelope,
+        Some(other) => return Err(unknown(INPUT, other, "input or envelope")),
+    };
+    let output = match variable(OUTPUT)?.as_deref() {
+        None | Some("json") => OutputFormat::Json,
+        Some("text") => OutputFormat::Text,
+        Some(other) => return Err(unknown(OUTPUT, other, "json or text")),
+    };
+    if mode == Mode::Worker {
+        for name in [INPUT, OUTPUT] {
+            if let Some(value) = variable(name)? {
+                return Err(SettingError::OtherMode { name, value });
+            }
+        }
+    }
+    Ok((input, output))
+}
+
+fn unknown(name: &'static str, value: &str, known: &'static str) -> SettingError {
+    SettingError::Unknown { name, value: value.to_owned(), known }
 }
 
 #[cfg(test)]

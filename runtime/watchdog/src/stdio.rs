@@ -13,9 +13,9 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 
 use crate::child::Child;
 use crate::children::Children;
-use crate::diary::Diary;
-use crate::fault;
-use crate::form::{InputForm, OutputForm};
+use crate::error_object;
+use crate::format::{InputFormat, OutputFormat};
+use crate::log_pipe::LogPipe;
 use crate::program::Program;
 use crate::settings::Settings;
 
@@ -27,27 +27,27 @@ const ONLY: u32 = 0;
 const LINE_END_BYTES: usize = 2;
 
 /// The program, started once for each request.
-pub(crate) struct OneShot {
+pub(crate) struct StdioHandler {
     program: Program,
-    input: InputForm,
-    output: OutputForm,
+    input: InputFormat,
+    output: OutputFormat,
     children: Rc<Children>,
 }
 
-impl OneShot {
+impl StdioHandler {
     pub(crate) fn new(settings: Settings) -> Self {
         let Settings { command, input, output, .. } = settings;
         Self { program: Program::new(command), input, output, children: Children::new() }
     }
 }
 
-impl Handler<()> for OneShot {
+impl Handler<()> for StdioHandler {
     type Input = Box<RawValue>;
     type Output = Box<RawValue>;
 
     async fn start(&self) -> Result<(), HandlerError> {
         self.program.find()?;
-        Ok(self.children.adopt()?)
+        Ok(self.children.become_subreaper()?)
     }
 
     async fn call(&self, input: Box<RawValue>, context: Context) -> Result<Box<RawValue>, HandlerError> {
@@ -58,7 +58,7 @@ impl Handler<()> for OneShot {
             Child::start(&mut command, &self.children).map_err(|error| self.program.failed(&error))?;
         let lost = "a standard stream that was asked for is there";
         let (stdin, stdout) = (pipes.stdin.expect(lost), pipes.stdout.expect(lost));
-        let diary = Diary::keep_for_one(pipes.stderr.expect(lost), ONLY, &context);
+        let log = LogPipe::forward_for_attempt(pipes.stderr.expect(lost), ONLY, &context);
 
         let mut output = Vec::new();
         let status = {
@@ -78,13 +78,13 @@ impl Handler<()> for OneShot {
                 }
             }
         };
-        // Whoever could write has ended, so what is in the pipes now is all there will be.
-        diary.catch_up(true);
+        // Every process that could write has ended, so the pipes have all that there will be.
+        log.drain(true);
         read_rest(&stdout, &mut output, output_max)?;
         if status.success() {
             self.output.read(output)
         } else {
-            Err(fault::of_exit(status, &output, diary.last_line(ONLY)))
+            Err(error_object::exit_error(status, &output, log.last_line(ONLY)))
         }
     }
 
@@ -109,26 +109,26 @@ async fn gather(stdout: &Receiver, output: &mut Vec<u8>, max: usize) -> Result<(
         output.reserve(PIECE_BYTES);
         match stdout.try_read_buf(output) {
             Ok(0) => return Ok(()),
-            Ok(_) => within(output, max)?,
+            Ok(_) => check_length(output, max)?,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Reads what is there without waiting for more. The pipe itself is asked: what tokio knows of
-/// it may be a moment old.
+/// Reads the bytes that are there without waiting for more. The pipe itself is asked: tokio's
+/// knowledge of it may be a moment old.
 fn read_rest(stdout: &Receiver, output: &mut Vec<u8>, max: usize) -> Result<(), HandlerError> {
     let mut piece = [0; PIECE_BYTES];
     while let Ok(read @ 1..) = rustix::io::read(stdout, &mut piece) {
         output.extend_from_slice(&piece[..read]);
-        within(output, max)?;
+        check_length(output, max)?;
     }
     Ok(())
 }
 
 /// Stops a program that writes too much; a line's end after the output is none of it.
-fn within(output: &[u8], max: usize) -> Result<(), HandlerError> {
+fn check_length(output: &[u8], max: usize) -> Result<(), HandlerError> {
     if output.len() <= max + LINE_END_BYTES {
         return Ok(());
     }

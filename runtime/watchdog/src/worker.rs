@@ -1,4 +1,4 @@
-//! A process that takes one request after the other, and what it was sent.
+//! A process that takes one request after the other, and the requests that it was sent.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,84 +11,75 @@ use tokio::net::unix::pipe::Sender;
 use tokio::task::spawn_local;
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::diary::Diary;
-use crate::end::End;
-use crate::errand::{Errand, Place};
 use crate::frame;
-use crate::limits::{AHEAD_MAX, OUT_BYTES_KEPT, STOP_GRACE};
-use crate::notice::Notice;
+use crate::limits::{AHEAD_MAX, STOP_GRACE};
+use crate::log_pipe::LogPipe;
+use crate::request::{Request, RequestState};
+use crate::wake_slot::WakeSlot;
+use crate::worker_exit::WorkerExit;
+use crate::write_buffer::WriteBuffer;
 
-/// A worker that runs, seen from those who send requests.
+/// A worker that runs, seen from the sending side.
 pub(crate) struct Worker {
-    pub(crate) diary: Rc<Diary>,
-    /// Gone once it shall read no more.
+    pub(crate) log: Rc<LogPipe>,
+    /// Absent once it shall read no more.
     stdin: RefCell<Option<Sender>>,
-    out: RefCell<Out>,
+    write_buffer: RefCell<WriteBuffer>,
     /// Bytes of frames that it has taken out of its pipe, once that is known for good.
-    read: Cell<Option<u64>>,
+    bytes_read: Cell<Option<u64>>,
     /// 0 until it is ready.
     concurrency: Cell<usize>,
     last_sequence: Cell<u32>,
-    /// What it was sent and has not replied to, in the order in which it was sent.
-    held: RefCell<VecDeque<Held>>,
-    /// When the first of those was begun, where it takes one at a time.
-    since: Cell<Option<Instant>>,
-    /// How long its last one took.
-    took: Cell<Option<Duration>>,
-    /// Its time is over.
-    gone: Cell<bool>,
-    /// Says so to its seat.
-    over: Notice<End>,
+    /// Requests without a reply, in the order in which they were sent.
+    in_flight: RefCell<VecDeque<InFlightRequest>>,
+    /// Time at which the first of those was begun, if it takes one at a time.
+    begun_at: Cell<Option<Instant>>,
+    /// Duration of its last request.
+    last_took: Cell<Option<Duration>>,
+    /// It takes no more requests.
+    is_stopped: Cell<bool>,
+    /// Tells its supervisor why.
+    exit: WakeSlot<WorkerExit>,
 }
 
-/// Frames that are not yet in the pipe.
-#[derive(Default)]
-struct Out {
-    bytes: Vec<u8>,
-    /// How many of these are in the pipe.
-    written: usize,
-    /// Bytes of all frames that there were.
-    total: u64,
-}
-
-/// A request that it was sent.
-pub(crate) struct Held {
+/// A request that was sent to a worker.
+pub(crate) struct InFlightRequest {
     pub(crate) sequence: u32,
-    /// None once nobody waits for it any more.
-    pub(crate) errand: Option<Rc<Errand>>,
-    /// Where its frame ends among the bytes of all.
+    /// None once it was cancelled.
+    pub(crate) request: Option<Rc<Request>>,
+    /// End of its frame among the bytes of all.
     end: u64,
 }
 
 impl Worker {
-    pub(crate) fn new(stdin: Sender, diary: Rc<Diary>) -> Rc<Self> {
+    pub(crate) fn new(stdin: Sender, log: Rc<LogPipe>) -> Rc<Self> {
         Rc::new(Self {
-            diary,
+            log,
             stdin: RefCell::new(Some(stdin)),
-            out: RefCell::default(),
-            read: Cell::new(None),
+            write_buffer: RefCell::default(),
+            bytes_read: Cell::new(None),
             concurrency: Cell::new(0),
             last_sequence: Cell::new(0),
-            held: RefCell::default(),
-            since: Cell::new(None),
-            took: Cell::new(None),
-            gone: Cell::new(false),
-            over: Notice::default(),
+            in_flight: RefCell::default(),
+            begun_at: Cell::new(None),
+            last_took: Cell::new(None),
+            is_stopped: Cell::new(false),
+            exit: WakeSlot::default(),
         })
     }
 
-    /// It takes so many requests at a time from now on.
-    pub(crate) fn is_ready_for(&self, concurrency: usize) {
+    /// Makes it ready for `concurrency` requests at a time.
+    pub(crate) fn set_ready(&self, concurrency: usize) {
         self.concurrency.set(concurrency);
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.concurrency.get() > 0 && !self.gone.get()
+        self.concurrency.get() > 0 && !self.is_stopped.get()
     }
 
-    /// How many requests it has.
+    /// Number of requests that it has.
     pub(crate) fn load(&self) -> usize {
-        self.held.borrow().len()
+        self.in_flight.borrow().len()
     }
 
     /// Whether it would begin another request at once.
@@ -102,36 +93,36 @@ impl Worker {
         if !self.is_ready() || self.concurrency.get() != 1 {
             return false;
         }
-        let held = self.held.borrow();
+        let in_flight = self.in_flight.borrow();
         // Behind one that is to be stopped it would only wait for the next worker.
-        let alone = held.len() == 1 && held[0].errand.is_some();
+        let alone = in_flight.len() == 1 && in_flight[0].request.is_some();
         let quick = || {
-            let so_far = self.since.get().map(|since| since.elapsed());
-            self.took.get().is_some_and(|took| took < AHEAD_MAX)
+            let so_far = self.begun_at.get().map(|begun_at| begun_at.elapsed());
+            self.last_took.get().is_some_and(|took| took < AHEAD_MAX)
                 && so_far.is_some_and(|time| time < AHEAD_MAX)
         };
-        alone && !self.diary.spoke_lately() && (!others || quick())
+        alone && !self.log.had_unattributed_line_recently() && (!others || quick())
     }
 
     /// Sends it a request.
-    pub(crate) fn send(self: &Rc<Self>, errand: Rc<Errand>) {
+    pub(crate) fn send(self: &Rc<Self>, request: Rc<Request>) {
         let sequence = self.last_sequence.get().checked_add(1).unwrap_or(1);
         self.last_sequence.set(sequence);
-        self.diary.begin(sequence, errand.context.execution_id());
-        let end = self.out.borrow_mut().append(|bytes| {
-            frame::write_request(bytes, sequence, &errand.input, &errand.context);
+        self.log.begin_attempt(sequence, request.context.execution_id());
+        let end = self.write_buffer.borrow_mut().append(|bytes| {
+            frame::write_request(bytes, sequence, &request.input, &request.context);
         });
-        errand.moved(Place::Held(Rc::clone(self), sequence));
-        self.held.borrow_mut().push_back(Held { sequence, errand: Some(errand), end });
+        request.set_state(RequestState::InFlight(Rc::clone(self), sequence));
+        self.in_flight.borrow_mut().push_back(InFlightRequest { sequence, request: Some(request), end });
         let alone = self.load() == 1;
         if alone {
-            self.since.set(Some(Instant::now()));
+            self.begun_at.set(Some(Instant::now()));
         }
-        self.name_owner();
+        self.update_log_owner();
         // For one that is at work others may follow in this turn of the event loop, and one
-        // write by its seat takes them all.
+        // write by its supervisor takes them all.
         if !(alone || self.is_serial()) || self.flush() == Flushed::Blocked {
-            self.over.nudge();
+            self.exit.wake();
         }
     }
 
@@ -139,134 +130,148 @@ impl Worker {
     ///
     /// # Errors
     /// It does not keep to the protocol.
-    pub(crate) fn take_reply(self: &Rc<Self>, sequence: u32, payload: &BytesMut) -> Result<Replied, End> {
-        let at = self.place_of(sequence).ok_or_else(|| {
-            End::Garbage(format!("a reply has the sequence number {sequence}, under which it has no request"))
+    pub(crate) fn take_reply(
+        self: &Rc<Self>,
+        sequence: u32,
+        payload: &BytesMut,
+    ) -> Result<ReplyTiming, WorkerExit> {
+        let at = self.index_of(sequence).ok_or_else(|| {
+            WorkerExit::ProtocolViolation(format!(
+                "a reply has the sequence number {sequence}, under which it has no request"
+            ))
         })?;
         if at > 0 && self.concurrency.get() == 1 {
             let fault = format!("it replied to request {sequence} before the one that came first");
-            return Err(End::Garbage(fault));
+            return Err(WorkerExit::ProtocolViolation(fault));
         }
-        let outcome = frame::read_reply(payload).map_err(|fault| End::NoReply { sequence, fault })?;
-        let Some(held) = self.held.borrow_mut().remove(at) else { return Ok(Replied::Late) };
-        self.diary.end(sequence);
+        let outcome =
+            frame::read_reply(payload).map_err(|fault| WorkerExit::InvalidReply { sequence, fault })?;
+        let Some(replied) = self.in_flight.borrow_mut().remove(at) else { return Ok(ReplyTiming::Late) };
+        self.log.end_attempt(sequence);
         if self.concurrency.get() == 1 {
             let now = Instant::now();
-            self.took.set(self.since.replace(Some(now)).map(|since| now.duration_since(since)));
-            if let Some(next) = self.held.borrow().front()
-                && next.errand.is_none()
+            self.last_took.set(self.begun_at.replace(Some(now)).map(|begun_at| now.duration_since(begun_at)));
+            if let Some(next) = self.in_flight.borrow().front()
+                && next.request.is_none()
             {
-                // It was given up before it was begun. Most end sooner than another worker
+                // It was cancelled before it was begun. Most end sooner than another worker
                 // would start.
-                self.expect_within_grace(next.sequence);
+                self.expect_reply_within_grace(next.sequence);
             }
         }
-        match held.errand {
-            Some(errand) => errand.finish(outcome),
-            None => return Ok(Replied::Late),
+        match replied.request {
+            Some(request) => request.finish(outcome),
+            None => return Ok(ReplyTiming::Late),
         }
-        Ok(Replied::InTime)
+        Ok(ReplyTiming::InTime)
     }
 
-    /// What a frame over the limit means: an output that is too large, where it is the reply
+    /// The fault of a frame over the limit: an output that is too large, where it is the reply
     /// to a request.
-    pub(crate) fn too_long(&self, sequence: u32, length: usize, output_max: usize) -> End {
-        match self.place_of(sequence) {
-            Some(at) if at == 0 || !self.is_serial() => End::TooLarge { sequence, max: output_max },
-            Some(_) | None => {
-                End::Garbage(format!("a frame of sequence number {sequence} says that it has {length} bytes"))
+    pub(crate) fn frame_too_long(&self, sequence: u32, length: usize, output_max: usize) -> WorkerExit {
+        match self.index_of(sequence) {
+            Some(at) if at == 0 || !self.is_serial() => {
+                WorkerExit::OutputTooLarge { sequence, max: output_max }
             }
+            Some(_) | None => WorkerExit::ProtocolViolation(format!(
+                "a frame of sequence number {sequence} says that it has {length} bytes"
+            )),
         }
     }
 
-    /// Nobody waits for a request any more.
-    pub(crate) fn abandon(self: &Rc<Self>, sequence: u32, is_late: bool) {
-        let Some(at) = self.place_of(sequence) else { return };
-        self.held.borrow_mut()[at].errand = None;
-        self.diary.end(sequence);
+    /// Gives up a request that nobody waits for any more.
+    pub(crate) fn cancel(self: &Rc<Self>, sequence: u32, is_late: bool) {
+        let Some(at) = self.index_of(sequence) else { return };
+        self.in_flight.borrow_mut()[at].request = None;
+        self.log.end_attempt(sequence);
         if self.concurrency.get() > 1 {
-            self.out.borrow_mut().append(|bytes| frame::write_stop(bytes, sequence));
-            self.over.nudge();
-            self.expect_within_grace(sequence);
-            self.name_owner();
+            self.write_buffer.borrow_mut().append(|bytes| frame::write_stop(bytes, sequence));
+            self.exit.wake();
+            self.expect_reply_within_grace(sequence);
+            self.update_log_owner();
         } else if at == 0 {
-            // What it writes when it is stopped is still of this request.
-            self.dismiss(if is_late { End::Deadline { sequence } } else { End::CallerGone { sequence } });
+            // Lines that it writes when it is stopped are still of this request.
+            self.stop(if is_late {
+                WorkerExit::DeadlineExceeded { sequence }
+            } else {
+                WorkerExit::CallerGone { sequence }
+            });
         }
     }
 
-    /// Ends its time. What it held is seen to by its seat.
-    pub(crate) fn dismiss(&self, end: End) {
-        if !self.gone.replace(true) {
-            self.over.post(end);
+    /// Has its supervisor end it. The supervisor sees to its requests.
+    pub(crate) fn stop(&self, exit: WorkerExit) {
+        if !self.is_stopped.replace(true) {
+            self.exit.put(exit);
         }
     }
 
     /// Lets it go on after all where it has replied to this request meanwhile.
-    pub(crate) fn is_spared(&self, sequence: u32) -> bool {
-        let spared = self.place_of(sequence).is_none();
-        if spared {
-            self.gone.set(false);
+    pub(crate) fn revoke_stop_if_replied(&self, sequence: u32) -> bool {
+        let has_replied = self.index_of(sequence).is_none();
+        if has_replied {
+            self.is_stopped.set(false);
         }
-        spared
+        has_replied
     }
 
     /// Has it end by itself: it gets nothing more to read.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close_stdin(&self) {
         self.stdin.take();
     }
 
-    /// What it was sent and has not replied to; it has none of it afterwards. Apart from the
-    /// rest is what it has certainly not begun: what it has not read, and, where it takes one
-    /// at a time, what was behind the first.
-    pub(crate) fn give_back(&self, end: &End) -> (VecDeque<Held>, VecDeque<Held>) {
-        self.gone.set(true);
-        self.look_how_far_it_read();
-        let mut begun = self.held.take();
-        let read = self.read.get().unwrap_or(u64::MAX);
-        let unread = if end.spares_what_was_unread() {
-            begun.partition_point(|held| held.end <= read)
+    /// Takes away the requests without a reply. The second list has those that it has certainly not
+    /// begun: that it has not read, and, where it takes one at a time, those behind the first.
+    pub(crate) fn take_in_flight(
+        &self,
+        exit: &WorkerExit,
+    ) -> (VecDeque<InFlightRequest>, VecDeque<InFlightRequest>) {
+        self.is_stopped.set(true);
+        self.measure_bytes_read();
+        let mut begun = self.in_flight.take();
+        let read = self.bytes_read.get().unwrap_or(u64::MAX);
+        let unread = if exit.spares_unread_requests() {
+            begun.partition_point(|in_flight| in_flight.end <= read)
         } else {
             begun.len()
         };
-        let behind = if self.is_serial() && end.spares_what_was_ahead() { 1 } else { begun.len() };
+        let behind = if self.is_serial() && exit.spares_requests_ahead() { 1 } else { begun.len() };
         let unbegun = begun.split_off(unread.min(behind).min(begun.len()));
         (begun, unbegun)
     }
 
-    /// Whether what it was sent is begun in that order, one after the other.
+    /// Whether it begins its requests in the order in which they were sent, one after the other.
     pub(crate) fn is_serial(&self) -> bool {
         self.concurrency.get() == 1
     }
 
-    /// Writes what there is to write, and waits for the end of its time.
-    pub(crate) fn poll_over(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<End> {
+    /// Writes what there is to write, and waits for a reason to end it.
+    pub(crate) fn poll_exit(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<WorkerExit> {
         while self.flush() == Flushed::Blocked {
             let stdin = self.stdin.borrow();
             match stdin.as_ref().map(|stdin| stdin.poll_write_ready(cx)) {
-                // What is broken is found by the next write.
+                // A broken pipe is found by the next write.
                 Some(Poll::Ready(Ok(()) | Err(_))) => {}
                 Some(Poll::Pending) | None => break,
             }
         }
-        self.over.poll(cx)
+        self.exit.poll(cx)
     }
 
-    /// Lines without an id are of its request, where it has one only.
-    pub(crate) fn name_owner(&self) {
-        let held = self.held.borrow();
-        let only = held.front().filter(|_| held.len() == 1).and_then(|held| held.errand.as_ref());
-        self.diary.belongs_to(only.map(|errand| errand.context.logger()));
+    /// Gives lines without an id to its request, where it has one only.
+    pub(crate) fn update_log_owner(&self) {
+        let in_flight = self.in_flight.borrow();
+        let only = in_flight.front().filter(|_| in_flight.len() == 1);
+        let request = only.and_then(|only| only.request.as_ref());
+        self.log.set_owner(request.map(|request| request.context.logger()));
     }
 
-    /// What is in the pipe, or not even there, it has not read.
-    fn look_how_far_it_read(&self) {
-        let (stdin, out) = (self.stdin.borrow(), self.out.borrow());
-        if let Some(stdin) = stdin.as_ref()
+    /// Measures how far it has read: everything but the bytes in the pipe and those before it.
+    fn measure_bytes_read(&self) {
+        if let Some(stdin) = self.stdin.borrow().as_ref()
             && let Ok(in_pipe) = ioctl_fionread(stdin)
         {
-            let unwritten = (out.bytes.len() - out.written) as u64;
-            self.read.set(Some(out.total.saturating_sub(unwritten + in_pipe)));
+            self.bytes_read.set(Some(self.write_buffer.borrow().bytes_read(in_pipe)));
         }
     }
 
@@ -276,11 +281,11 @@ impl Worker {
                 Ok(()) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Flushed::Blocked,
                 Err(_) => {
-                    self.look_how_far_it_read();
-                    self.close();
+                    self.measure_bytes_read();
+                    self.close_stdin();
                     // Most have ended, and their exit status says more.
-                    let end = End::Garbage("it has closed its standard input".to_owned());
-                    self.dismiss_after_grace(|_| true, end);
+                    let fault = "it has closed its standard input".to_owned();
+                    self.stop_after_grace(|_| true, WorkerExit::ProtocolViolation(fault));
                 }
             }
         }
@@ -290,59 +295,35 @@ impl Worker {
     /// Writes as much as goes at once; None where there is nothing to write, or nobody to
     /// write it to.
     fn write_once(&self) -> Option<std::io::Result<()>> {
-        let (stdin, mut out) = (self.stdin.borrow(), self.out.borrow_mut());
-        let stdin = stdin.as_ref().filter(|_| !out.bytes.is_empty())?;
-        let written = stdin.try_write(&out.bytes[out.written..]);
-        Some(written.map(|written| {
-            out.written += written;
-            if out.written == out.bytes.len() {
-                out.bytes.clear();
-                out.bytes.shrink_to(OUT_BYTES_KEPT);
-                out.written = 0;
-            }
-        }))
+        let (stdin, mut buffer) = (self.stdin.borrow(), self.write_buffer.borrow_mut());
+        let stdin = stdin.as_ref().filter(|_| !buffer.is_empty())?;
+        Some(buffer.write_to(stdin))
     }
 
-    fn expect_within_grace(self: &Rc<Self>, sequence: u32) {
-        self.dismiss_after_grace(move |worker| worker.place_of(sequence).is_some(), End::Stuck);
+    fn expect_reply_within_grace(self: &Rc<Self>, sequence: u32) {
+        self.stop_after_grace(move |worker| worker.index_of(sequence).is_some(), WorkerExit::Unresponsive);
     }
 
-    fn dismiss_after_grace(self: &Rc<Self>, still: impl Fn(&Self) -> bool + 'static, end: End) {
+    fn stop_after_grace(self: &Rc<Self>, still: impl Fn(&Self) -> bool + 'static, exit: WorkerExit) {
         let worker = Rc::clone(self);
         spawn_local(async move {
             sleep(STOP_GRACE).await;
             if still(&worker) {
-                worker.dismiss(end);
+                worker.stop(exit);
             }
         });
     }
 
-    fn place_of(&self, sequence: u32) -> Option<usize> {
-        let held = self.held.borrow();
+    fn index_of(&self, sequence: u32) -> Option<usize> {
+        let in_flight = self.in_flight.borrow();
         // In the order of the numbers, which begin again after the last.
-        let first = held.front()?.sequence;
-        held.binary_search_by_key(&sequence.wrapping_sub(first), |held| held.sequence.wrapping_sub(first))
-            .ok()
+        let first = in_flight.front()?.sequence;
+        let distance = |other: u32| other.wrapping_sub(first);
+        in_flight.binary_search_by_key(&distance(sequence), |other| distance(other.sequence)).ok()
     }
 }
 
-impl Out {
-    /// Appends a frame; where it ends among the bytes of all.
-    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
-        // A worker that is always behind never has all of it in its pipe. To move no more than
-        // is let go of costs no more than to have written it.
-        if self.written >= self.bytes.len() - self.written {
-            self.bytes.drain(..self.written);
-            self.written = 0;
-        }
-        let before = self.bytes.len();
-        write(&mut self.bytes);
-        self.total += (self.bytes.len() - before) as u64;
-        self.total
-    }
-}
-
-/// What became of the frames that there were to write.
+/// The result of writing frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flushed {
     /// None is left.
@@ -351,31 +332,11 @@ enum Flushed {
     Blocked,
 }
 
-/// What became of a reply.
+/// The time at which a reply came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Replied {
-    /// Its request was answered.
+pub(crate) enum ReplyTiming {
+    /// Its request was answered with it.
     InTime,
     /// Nobody waited for it.
     Late,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_in_the_pipe_is_let_go_of_though_there_is_always_more_to_write() {
-        let (mut out, mut written) = (Out::default(), Vec::new());
-        for frame in 0..1000_u64 {
-            let end = out.append(|bytes| bytes.extend_from_slice(&frame.to_be_bytes()));
-            assert_eq!(end, (frame + 1) * 8);
-            assert!(out.bytes.len() <= 4 * 8, "{} bytes are kept", out.bytes.len());
-            // All but the last byte.
-            written.extend_from_slice(&out.bytes[out.written..out.bytes.len() - 1]);
-            out.written = out.bytes.len() - 1;
-        }
-        let all: Vec<u8> = (0..1000_u64).flat_map(u64::to_be_bytes).collect();
-        assert_eq!(written, all[..all.len() - 1]);
-    }
 }

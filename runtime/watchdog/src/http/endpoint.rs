@@ -1,4 +1,4 @@
-//! Where the server is asked.
+//! The port and the paths of the server.
 
 use crate::limits::PATH_BYTES_MAX;
 use crate::settings::SettingError;
@@ -12,9 +12,9 @@ const HEALTH: &str = "WATCHDOG_HTTP_HEALTH";
 pub(crate) struct Endpoint {
     /// The port that the server listens on; where there is none each server is given its own.
     pub(crate) port: Option<u16>,
-    /// Where requests are posted to.
+    /// The path for requests.
     pub(crate) path: String,
-    /// What tells with 2xx that the server is ready.
+    /// The path that answers with 2xx once the server is ready.
     pub(crate) health: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl Endpoint {
         Ok(Self { port, path: path(PATH)?.unwrap_or(usual.path), health: path(HEALTH)? })
     }
 
-    /// What a server is asked for to see whether it is alive.
+    /// The path of the probe whether a server is alive.
     pub(crate) fn alive_path(&self) -> &str {
         self.health.as_deref().unwrap_or("/")
     }

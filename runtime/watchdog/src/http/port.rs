@@ -9,7 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 
 /// Below are the ports of services that people start by hand.
 const HIGH_ENOUGH: u16 = 20_000;
-/// How far apart the first choices of watchdogs are that were started one after the other.
+/// Distance between the first choices of watchdogs that were started one after the other.
 const STRIDE: usize = 37;
 
 /// A port for one server, on which nobody listens yet.
@@ -26,15 +26,15 @@ impl Port {
     pub(crate) fn take(fixed: Option<u16>) -> io::Result<Self> {
         let Some(number) = fixed else { return Self::find() };
         match TcpListener::bind((Ipv4Addr::LOCALHOST, number)) {
-            // Whatever else stands in the way, it may not stand in the server's.
+            // Another obstacle may not be one for the server.
             Ok(_) => Ok(Self { number, _claim: None }),
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => Ok(Self { number, _claim: None }),
             Err(error) => Err(error),
         }
     }
 
-    /// Not one of those that the kernel gives to whoever asks for any port, nor one that it gives
-    /// to connections: before the server listens, it could be theirs, and be taken for the server.
+    /// Finds a port outside of the range that the kernel gives to listeners without a wish and to
+    /// connections: before the server listens, it could be theirs, and be taken for the server.
     fn find() -> io::Result<Self> {
         let given_out = given_out();
         let above = given_out.end().saturating_add(1)..=u16::MAX;
@@ -77,7 +77,7 @@ fn given_out() -> RangeInclusive<u16> {
     let mut numbers = setting.split_ascii_whitespace().map(str::parse);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(first)), Some(Ok(last))) => first..=last,
-        // Not to be read: what Linux has where nobody set anything.
+        // Not to be read: the default of Linux.
         _ => 32_768..=60_999,
     }
 }

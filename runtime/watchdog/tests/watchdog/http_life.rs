@@ -116,7 +116,7 @@ fn health_is_503_with_the_reason_until_there_is_another_and_requests_wait() {
     let answer = instance.connect().get("/health");
     assert_eq!(answer.failure(), (503, "NOT_READY".to_owned()));
     assert!(answer.message().contains("the server ended with exit status "), "{}", answer.message());
-    // Those that end one after the other are started with a pause.
+    // Servers that end one after the other are started with a pause.
     for pause in ["200", "400"] {
         let line = instance.line_with(&format!("another is started in {pause} ms"));
         assert!(line.contains("exit status 7: nothing there (before it was ready)"), "{line}");

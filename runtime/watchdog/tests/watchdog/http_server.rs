@@ -11,44 +11,44 @@ use tempfile::TempDir;
 use crate::instance::Instance;
 
 /// Something that a server waits for until a test opens it.
-pub struct Fifo {
+pub(crate) struct Fifo {
     directory: TempDir,
     gate: File,
 }
 
 /// The command of the server.
-pub fn command() -> String {
+pub(crate) fn command() -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/watchdog/server.py");
     serde_json::to_string(&["python3", "-S", script]).unwrap()
 }
 
 /// A Python program as a command.
-pub fn python(script: &str) -> String {
+pub(crate) fn python(script: &str) -> String {
     serde_json::to_string(&["python3", "-S", "-c", script]).unwrap()
 }
 
 /// The server behind a watchdog, with more of an environment.
-pub fn start(more: &[(&str, &str)]) -> Instance {
+pub(crate) fn start(more: &[(&str, &str)]) -> Instance {
     Instance::running("http", &command(), more)
 }
 
 /// The body that has the server write bytes of an answer.
-pub fn write(bytes: &str) -> String {
+pub(crate) fn write(bytes: &str) -> String {
     json!({"input": {"do": "write", "bytes": bytes}}).to_string()
 }
 
 /// The same; it closes the connection behind them.
-pub fn write_and_close(bytes: &str) -> String {
+pub(crate) fn write_and_close(bytes: &str) -> String {
     json!({"input": {"do": "write", "bytes": bytes, "close": true}}).to_string()
 }
 
-/// What the server says it got.
-pub fn told(instance: &Instance) -> Value {
+/// A request as the server got it.
+pub(crate) fn told(instance: &Instance) -> Value {
     instance.connect().invoke("", r#"{"input":{"do":"tell"}}"#).json()
 }
 
 impl Fifo {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fifo");
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
@@ -56,22 +56,22 @@ impl Fifo {
         Self { directory, gate }
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("fifo")
     }
 
     /// Waits for a byte that somebody else gives.
-    pub fn wait_for_byte(&mut self) {
+    pub(crate) fn wait_for_byte(&mut self) {
         self.gate.read_exact(&mut [0]).unwrap();
     }
 
     /// Lets so many go on, who wait or will.
-    pub fn open(&mut self, count: usize) {
+    pub(crate) fn open(&mut self, count: usize) {
         self.gate.write_all(&vec![0; count]).unwrap();
     }
 
     /// The body that has the server wait for it.
-    pub fn wait(&self) -> String {
+    pub(crate) fn wait(&self) -> String {
         json!({"input": {"do": "wait", "for": self.path()}}).to_string()
     }
 }

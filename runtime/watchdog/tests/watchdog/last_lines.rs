@@ -1,4 +1,4 @@
-//! Which of a program's last lines an error tells to whom.
+//! The last line of a program that an error shows to a caller.
 
 use picofaas_contract::wire::Answer;
 
@@ -7,13 +7,13 @@ use crate::instance::Instance;
 use crate::wire::{Connection, invocation};
 use crate::worker_program::{each, instance_with, script};
 
-/// What must not be told to anybody else.
+/// A line that must not be shown to anybody else.
 const CARD: &str = "charging card 4111";
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
 const KILLED: &str = "the worker was killed by SIGKILL, as for want of memory";
-/// Where lines are that are told to nobody.
+/// The path of lines that no error shows.
 const ELSEWHERE: &str = " (the log has more: GET /v1/functions/charge/logs)";
 const NAMED: [(&str, &str); 1] = [("FUNCTION_NAME", "charge")];
 

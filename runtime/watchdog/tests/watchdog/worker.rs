@@ -212,7 +212,7 @@ while True:
     assert_eq!(instance.line_with("\"m\""), "{\"executionId\":\"e-1\",\"m\":1}\n");
     for round in 0..20 {
         connection.invoke("", &format!(r#"{{"input":["round {round}"]}}"#));
-        // What is written now is behind what was written before the answer.
+        // A line that is written now is behind those from before the answer.
         connection.invoke("x-attempt: none\r\n", "");
         let line = instance.line_with("executionId=");
         assert!(line.ends_with(&format!("executionId=e-1 traceId=- round {round}\n")), "{line}");
@@ -273,7 +273,7 @@ fn the_environment_has_what_a_function_needs_and_nothing_that_is_the_watchdogs()
     }
 }
 
-/// What the page about the watchdog shows.
+/// The worker on the page about the watchdog.
 fn documented() -> String {
     let page =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/watchdog.md")).unwrap();

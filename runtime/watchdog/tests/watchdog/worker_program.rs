@@ -45,33 +45,33 @@ while True:
 "#;
 
 /// The command of a worker with a script of its own.
-pub fn script(script: &str) -> String {
+pub(crate) fn script(script: &str) -> String {
     serde_json::to_string(&["python3", "-c", &format!("{FRAMES}{script}")]).unwrap()
 }
 
 /// The command of a worker that does this with each request; its lines are indented by four.
-pub fn each(lines: &str) -> String {
+pub(crate) fn each(lines: &str) -> String {
     let lines: String = lines.trim().lines().map(|line| format!("    {line}\n")).collect();
     script(&format!("{EACH}{lines}"))
 }
 
 /// A watchdog that serves this command as a worker.
-pub fn instance(command: &str) -> Instance {
+pub(crate) fn instance(command: &str) -> Instance {
     instance_with(command, &[])
 }
 
 /// The same with more of an environment.
-pub fn instance_with(command: &str, more: &[(&str, &str)]) -> Instance {
+pub(crate) fn instance_with(command: &str, more: &[(&str, &str)]) -> Instance {
     Instance::running("worker", command, more)
 }
 
 /// The same as a JOB.
-pub fn job(control_plane: &ControlPlane, command: &str, more: &[(&str, &str)]) -> Process {
+pub(crate) fn job(control_plane: &ControlPlane, command: &str, more: &[(&str, &str)]) -> Process {
     Process::job(control_plane, &[&[("WATCHDOG_MODE", "worker"), ("WATCHDOG_CMD", command)], more].concat())
 }
 
 /// A folder with a fifo in it, and the fifo's path.
-pub fn fifo() -> (tempfile::TempDir, String) {
+pub(crate) fn fifo() -> (tempfile::TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     let fifo = directory.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());

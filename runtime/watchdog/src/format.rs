@@ -1,4 +1,4 @@
-//! How an input is given to a program, and how its output is read.
+//! The formats of a program's input and output.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use serde_json::value::{RawValue, to_raw_value};
 /// same for what cannot be written as JSON.
 const BAD_OUTPUT: &str = "BAD_OUTPUT";
 
-/// What a program gets of a request's body.
+/// The part of a request's body that a program gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InputForm {
+pub(crate) enum InputFormat {
     /// The JSON of `input`, byte for byte.
     Input,
     /// `{"input":…,"metadata":{…}}`, always with both.
     Envelope,
 }
 
-/// What a program's output is.
+/// The form of a program's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OutputForm {
+pub(crate) enum OutputFormat {
     /// One JSON value, or nothing, which is `null`.
     Json,
     /// UTF-8 text, which becomes a JSON string.
@@ -34,7 +34,7 @@ struct Envelope<'a> {
     metadata: &'a BTreeMap<String, String>,
 }
 
-impl InputForm {
+impl InputFormat {
     /// The bytes for a program.
     pub(crate) fn write(self, input: Box<RawValue>, context: &Context) -> Vec<u8> {
         match self {
@@ -47,7 +47,7 @@ impl InputForm {
     }
 }
 
-impl OutputForm {
+impl OutputFormat {
     /// The output as JSON.
     pub(crate) fn read(self, output: Vec<u8>) -> Result<Box<RawValue>, HandlerError> {
         let bad = |what: String| HandlerError::new(500, BAD_OUTPUT, what);
@@ -69,17 +69,17 @@ mod tests {
     #[test]
     fn json_is_taken_as_it_is_and_nothing_is_null() {
         for (output, json) in [("", "null"), (" \n", "null"), ("{\"a\": 1e400}\n", "{\"a\": 1e400}")] {
-            assert_eq!(OutputForm::Json.read(output.into()).unwrap().get(), json);
+            assert_eq!(OutputFormat::Json.read(output.into()).unwrap().get(), json);
         }
         for output in [&b"hello"[..], b"1 2", b"{", b"\"\xff\""] {
-            assert!(OutputForm::Json.read(output.to_vec()).is_err(), "{output:?}");
+            assert!(OutputFormat::Json.read(output.to_vec()).is_err(), "{output:?}");
         }
     }
 
     #[test]
     fn a_text_becomes_a_string_with_every_byte_of_it() {
-        assert_eq!(OutputForm::Text.read(b"a \"b\"\n".to_vec()).unwrap().get(), r#""a \"b\"\n""#);
-        assert_eq!(OutputForm::Text.read(Vec::new()).unwrap().get(), r#""""#);
-        assert!(OutputForm::Text.read(vec![0xff]).is_err());
+        assert_eq!(OutputFormat::Text.read(b"a \"b\"\n".to_vec()).unwrap().get(), r#""a \"b\"\n""#);
+        assert_eq!(OutputFormat::Text.read(Vec::new()).unwrap().get(), r#""""#);
+        assert!(OutputFormat::Text.read(vec![0xff]).is_err());
     }
 }

@@ -1,20 +1,20 @@
-//! What is counted of workers.
+//! Counters of the workers.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
 
-use crate::end::{End, REASONS};
+use crate::worker_exit::{REASONS, WorkerExit};
 
-/// Counts of the workers.
+/// Restarts by reason, and late replies.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct Counters {
     restarts: [Cell<u64>; REASONS.len()],
     late_replies: Cell<u64>,
 }
 
-impl Tally {
-    pub(crate) fn count_restart(&self, end: &End) {
-        if let Some(reason) = end.reason() {
+impl Counters {
+    pub(crate) fn count_restart(&self, exit: &WorkerExit) {
+        if let Some(reason) = exit.reason() {
             increment(&self.restarts[reason]);
         }
     }
@@ -24,7 +24,7 @@ impl Tally {
         increment(&self.late_replies);
     }
 
-    /// What is counted, as Prometheus' text.
+    /// The metrics, as Prometheus' text.
     pub(crate) fn write_metrics(&self, text: &mut String, ready: usize, waiting: usize) {
         let name = "picofaas_watchdog_worker_restarts_total";
         let help = "Workers that another one followed, by how they ended.";

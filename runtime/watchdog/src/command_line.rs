@@ -8,7 +8,7 @@ use std::str::Chars;
 /// character as it is. Nothing is expanded: `$`, `*`, `~`, `|` and `>` are characters.
 ///
 /// # Errors
-/// What is wrong with the text.
+/// The fault of the text.
 pub(crate) fn split(text: &str) -> Result<Vec<String>, String> {
     let words = if text.trim_start().starts_with('[') {
         serde_json::from_str(text).map_err(|fault| format!("it is no JSON array of strings: {fault}"))?

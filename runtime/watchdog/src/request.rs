@@ -6,42 +6,42 @@ use std::rc::Rc;
 use picofaas_runtime::{Context, HandlerError};
 use serde_json::value::RawValue;
 
-use crate::notice::Notice;
+use crate::wake_slot::WakeSlot;
 use crate::worker::Worker;
 
 /// A request, kept whole so that one that was not begun can go to another worker.
-pub(crate) struct Errand {
+pub(crate) struct Request {
     pub(crate) input: Box<RawValue>,
     pub(crate) context: Context,
-    place: RefCell<Place>,
-    outcome: Notice<Result<Box<RawValue>, HandlerError>>,
+    state: RefCell<RequestState>,
+    outcome: WakeSlot<Result<Box<RawValue>, HandlerError>>,
 }
 
-/// Where a request is.
-pub(crate) enum Place {
-    /// In line for a worker.
-    Waiting,
+/// The stages of a request.
+pub(crate) enum RequestState {
+    /// Waiting for a worker.
+    Queued,
     /// At a worker, under a sequence number.
-    Held(Rc<Worker>, u32),
-    /// Answered, or nobody waits for it any more.
+    InFlight(Rc<Worker>, u32),
+    /// Answered or cancelled.
     Done,
 }
 
-impl Errand {
+impl Request {
     pub(crate) fn new(input: Box<RawValue>, context: Context) -> Rc<Self> {
-        let place = RefCell::new(Place::Waiting);
-        Rc::new(Self { input, context, place, outcome: Notice::default() })
+        let state = RefCell::new(RequestState::Queued);
+        Rc::new(Self { input, context, state, outcome: WakeSlot::default() })
     }
 
-    /// Moves it; where it was before.
-    pub(crate) fn moved(&self, place: Place) -> Place {
-        self.place.replace(place)
+    /// Sets the state and returns the one before.
+    pub(crate) fn set_state(&self, state: RequestState) -> RequestState {
+        self.state.replace(state)
     }
 
     /// Has it answered.
     pub(crate) fn finish(&self, outcome: Result<Box<RawValue>, HandlerError>) {
-        self.moved(Place::Done);
-        self.outcome.post(outcome);
+        self.set_state(RequestState::Done);
+        self.outcome.put(outcome);
     }
 
     /// Waits for the answer.

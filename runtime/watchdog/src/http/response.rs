@@ -1,25 +1,25 @@
-//! What the answer of a server means.
+//! The response of a server as an output or a failure.
 
 use picofaas_runtime::HandlerError;
 use serde_json::value::RawValue;
 
-use crate::fault::{self, Fault};
-use crate::form::OutputForm;
+use crate::error_object::{self, ErrorObject};
+use crate::format::OutputFormat;
 use crate::limits::ERROR_TEXT_BYTES_MAX;
 
-/// An answer of the server, read whole.
+/// A response of the server, read whole.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct Response {
     pub(crate) status: u16,
-    /// Where a redirect goes.
+    /// The target of a redirect.
     pub(crate) location: Option<String>,
     /// `None` is too large.
     pub(crate) body: Option<Vec<u8>>,
 }
 
-impl Reply {
+impl Response {
     /// The output, or the failure, of an invocation whose output may have `output_max` bytes.
-    pub(crate) fn read(self, form: OutputForm, output_max: usize) -> Result<Box<RawValue>, HandlerError> {
+    pub(crate) fn read(self, form: OutputFormat, output_max: usize) -> Result<Box<RawValue>, HandlerError> {
         match self.status {
             204 => Ok(RawValue::NULL.to_owned()),
             200..=299 => match self.body {
@@ -42,11 +42,11 @@ impl Reply {
         }
     }
 
-    /// What an answer of 4xx or 5xx says.
+    /// The failure of a response of 4xx or 5xx.
     fn failure(&self) -> HandlerError {
         let status = self.status;
         let body = self.body.as_deref().unwrap_or_default();
-        if let Ok(fault) = serde_json::from_slice::<Fault>(body) {
+        if let Ok(fault) = serde_json::from_slice::<ErrorObject>(body) {
             return fault.error.into_error_of(status);
         }
         let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_TEXT_BYTES_MAX)]);
@@ -58,7 +58,7 @@ impl Reply {
             (Some(_), "") => format!("the server answered {status}"),
             (Some(_), text) => text.to_owned(),
         };
-        HandlerError::new(status, fault::usual_code(status), message)
+        HandlerError::new(status, error_object::default_code(status), message)
     }
 }
 
@@ -67,8 +67,8 @@ mod tests {
     use super::*;
 
     fn read(status: u16, body: &[u8]) -> Result<String, String> {
-        let reply = Reply { status, location: Some("/there".to_owned()), body: Some(body.to_vec()) };
-        let output = reply.read(OutputForm::Json, 100);
+        let response = Response { status, location: Some("/there".to_owned()), body: Some(body.to_vec()) };
+        let output = response.read(OutputFormat::Json, 100);
         output.map(|output| output.get().to_owned()).map_err(|error| error.to_string())
     }
 

@@ -1,4 +1,4 @@
-//! What a program says about its failure.
+//! The error object with which a program names its failure, and its exit status.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -16,56 +16,56 @@ const HANDLER_ERROR: &str = "HANDLER_ERROR";
 
 /// `{"error":{"code","message","status"}}`, of which only the message is required.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Fault {
-    pub(crate) error: Detail,
+pub(crate) struct ErrorObject {
+    pub(crate) error: ErrorDetail,
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Detail {
+pub(crate) struct ErrorDetail {
     status: Option<u16>,
     code: Option<String>,
     pub(crate) message: String,
 }
 
-impl Detail {
-    /// With a status for where the program chose none itself.
+impl ErrorDetail {
+    /// As an error, with a status for where the program chose none itself.
     pub(crate) fn into_error(self, status: u16) -> HandlerError {
         let Self { status: chosen, code, message } = self;
         let status = chosen.filter(|chosen| (400..=599).contains(chosen)).unwrap_or(status);
         Self { status: None, code, message }.into_error_of(status)
     }
 
-    /// With a status that says more than one in the object.
+    /// As an error, with a status that says more than one in the object.
     pub(crate) fn into_error_of(self, status: u16) -> HandlerError {
         let Self { status: _, code, message } = self;
-        HandlerError::new(status, code.unwrap_or_else(|| usual_code(status).to_owned()), message)
+        HandlerError::new(status, code.unwrap_or_else(|| default_code(status).to_owned()), message)
     }
 }
 
 /// The code of a failure whose status is all that is known.
-pub(crate) fn usual_code(status: u16) -> &'static str {
+pub(crate) fn default_code(status: u16) -> &'static str {
     if status == 400 { BAD_INPUT } else { HANDLER_ERROR }
 }
 
-/// What an exit status other than 0 means: an object on standard output says so best, then the
-/// last line for the log.
-pub(crate) fn of_exit(status: ExitStatus, output: &[u8], last_line: LastLine) -> HandlerError {
+/// The failure of an exit status other than 0: an error object on standard output says it best, then
+/// the last line of the log.
+pub(crate) fn exit_error(status: ExitStatus, output: &[u8], last_line: LastLine) -> HandlerError {
     let refused = status.code() == Some(INPUT_REFUSED);
-    if let Ok(fault) = serde_json::from_slice::<Fault>(output) {
+    if let Ok(fault) = serde_json::from_slice::<ErrorObject>(output) {
         return fault.error.into_error(if refused { 400 } else { 500 });
     }
     if refused {
         let message = match last_line {
-            LastLine::Told(line) => line,
+            LastLine::Shown(line) => line,
             LastLine::Nothing | LastLine::Withheld(_) => format!("the program refused its input{last_line}"),
         };
         return HandlerError::new(400, BAD_INPUT, message);
     }
-    HandlerError::internal(format!("the program {}{last_line}", how(status)))
+    HandlerError::internal(format!("the program {}{last_line}", describe_exit(status)))
 }
 
-/// How a process ended, in words.
-pub(crate) fn how(status: ExitStatus) -> String {
+/// The end of a process in words.
+pub(crate) fn describe_exit(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with exit status {code}"),
         (None, Some(9)) => "was killed by SIGKILL, as for want of memory".to_owned(),

@@ -1,30 +1,31 @@
-//! A value for one who waits for it, on one thread and without a lock.
+//! A value for one waiting task, on one thread and without a lock. Unlike a oneshot channel it can be
+//! filled again, and its task can be woken without a value.
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
-/// At most one value on its way to at most one waiter.
-pub(crate) struct Notice<T> {
+/// At most one value on its way to at most one waiting task.
+pub(crate) struct WakeSlot<T> {
     value: Cell<Option<T>>,
     waiter: Cell<Option<Waker>>,
 }
 
-impl<T> Default for Notice<T> {
+impl<T> Default for WakeSlot<T> {
     fn default() -> Self {
         Self { value: Cell::new(None), waiter: Cell::new(None) }
     }
 }
 
-impl<T> Notice<T> {
-    /// Gives the value and wakes who waits. One that nobody has taken yet is replaced.
-    pub(crate) fn post(&self, value: T) {
+impl<T> WakeSlot<T> {
+    /// Fills the slot and wakes the waiting task. A value that was not taken yet is replaced.
+    pub(crate) fn put(&self, value: T) {
         self.value.set(Some(value));
-        self.nudge();
+        self.wake();
     }
 
-    /// Wakes who waits without a value, to look at something else.
-    pub(crate) fn nudge(&self) {
+    /// Wakes the waiting task without a value, to look at something else.
+    pub(crate) fn wake(&self) {
         if let Some(waiter) = self.waiter.take() {
             waiter.wake();
         }

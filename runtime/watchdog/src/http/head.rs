@@ -7,11 +7,11 @@ use picofaas_runtime::Context;
 /// Room for a head with the usual headers, in bytes.
 const HEAD_BYTES: usize = 512;
 
-/// What the heads of all invocations of one server begin with.
+/// The beginning of the heads of all requests to one server.
 #[derive(Debug)]
-pub(crate) struct Opening(String);
+pub(crate) struct HeadTemplate(String);
 
-impl Opening {
+impl HeadTemplate {
     pub(crate) fn new(path: &str, port: u16) -> Self {
         Self(format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"))
     }
@@ -45,7 +45,7 @@ impl Opening {
     }
 }
 
-/// The request that asks a server whether it is there.
-pub(crate) fn question(path: &str, port: u16) -> String {
+/// The request of a probe.
+pub(crate) fn probe_head(path: &str, port: u16) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n")
 }

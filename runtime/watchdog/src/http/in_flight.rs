@@ -1,0 +1,50 @@
+//! The executions in flight.
+
+use std::cell::{Cell, RefCell};
+
+use picofaas_runtime::{Context, Logger};
+
+/// The executions in flight at a server.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    /// Some of them free.
+    slots: RefCell<Vec<Option<Logger>>>,
+    free: RefCell<Vec<usize>>,
+    taken: Cell<usize>,
+}
+
+/// An execution in flight; taken off the list on drop.
+#[derive(Debug)]
+pub(crate) struct InFlightGuard<'a> {
+    list: &'a InFlight,
+    slot: usize,
+}
+
+impl InFlight {
+    pub(crate) fn insert(&self, context: &Context) -> InFlightGuard<'_> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            slots.push(None);
+            slots.len() - 1
+        });
+        slots[slot] = Some(context.logger());
+        self.taken.set(self.taken.get() + 1);
+        InFlightGuard { list: self, slot }
+    }
+
+    /// The execution in flight, if exactly one is.
+    pub(crate) fn only(&self) -> Option<Logger> {
+        if self.taken.get() != 1 {
+            return None;
+        }
+        self.slots.borrow().iter().flatten().next().cloned()
+    }
+}
+
+impl Drop for InFlightGuard<'_> {
+    fn drop(&mut self) {
+        self.list.slots.borrow_mut()[self.slot] = None;
+        self.list.free.borrow_mut().push(self.slot);
+        self.list.taken.set(self.list.taken.get() - 1);
+    }
+}
