@@ -1,4 +1,4 @@
-//! Whom a runtime calls, and as whom.
+//! The access of a runtime to the control plane.
 
 use std::fmt::{self, Debug};
 
@@ -9,7 +9,7 @@ use crate::settings::SettingError;
 pub(crate) const RUNTIME_URL: &str = "PICOFAAS_RUNTIME_URL";
 pub(crate) const TOKEN: &str = "PICOFAAS_TOKEN";
 
-/// The control plane, and what it knows the caller by.
+/// The address of the control plane, and the caller's token.
 #[derive(Debug)]
 pub(crate) struct Access {
     /// A name or an address of the control plane.
@@ -20,7 +20,7 @@ pub(crate) struct Access {
     token: Token,
 }
 
-/// What says who asks; not to appear where something is written for people.
+/// The proof of who asks; not to appear where something is written for people.
 struct Token(String);
 
 impl Debug for Token {

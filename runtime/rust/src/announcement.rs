@@ -1,7 +1,7 @@
-//! Saying that an instance listens, until the control plane knows it.
+//! The announcement of an instance that listens, repeated until the control plane takes it.
 //!
-//! Kubernetes tells it about half a second later. Nothing waits for this, and whatever comes of
-//! it, the instance serves.
+//! Kubernetes tells the control plane about half a second later. Nothing waits for this: the instance
+//! serves, taken or not.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::access::{Access, RUNTIME_URL, TOKEN};
 use crate::client::Connection;
 use crate::clock;
-use crate::control_plane::{Answer, Call, CallError, exchange_over};
+use crate::control_plane::{ControlError, ControlRequest, ControlResponse, exchange_over};
 use crate::limits::{
     ANNOUNCE_MAX, ANNOUNCE_PAUSE_MAX, ANNOUNCE_PAUSE_MIN, ANNOUNCE_SILENCE, HEALTH_PAUSE, LOOK_UP_PAUSE,
     REFUSAL_BYTES_MAX,
@@ -24,7 +24,7 @@ use crate::settings::SettingError;
 pub(crate) const POD_IP: &str = "POD_IP";
 const HOSTNAME: &str = "HOSTNAME";
 
-/// Who says it to whom.
+/// The instance that announces itself, and the control plane.
 #[derive(Debug)]
 pub(crate) struct Announcement {
     access: Access,
@@ -40,7 +40,7 @@ struct Body<'a> {
 }
 
 impl Announcement {
-    /// What the environment says of it; none where one of the three variables is missing.
+    /// Reads it from the environment; none where one of the three variables is missing.
     pub(crate) fn read(
         variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
     ) -> Result<Option<Self>, SettingError> {
@@ -64,14 +64,15 @@ impl Announcement {
         let body = serde_json::to_vec(&body).expect("two texts are always JSON");
         let more = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
         let head = self.access.head("POST", "/v1/internal/instances", &more);
-        let call = Call { head, body: [&body, &[], &[]], answer_max: REFUSAL_BYTES_MAX };
+        let request = ControlRequest { head, body: [&body, &[], &[]], body_max: REFUSAL_BYTES_MAX };
         let mut pause = ANNOUNCE_PAUSE_MIN;
         let mut told: Option<Instant> = None;
         loop {
+            // A handler's health is a question to it, which gives no event when the answer changes.
             while !is_healthy() {
                 sleep(HEALTH_PAUSE).await;
             }
-            let Err(error) = self.attempt(&call).await else { break };
+            let Err(error) = self.attempt(&request).await else { break };
             let now = clock::now();
             if told.is_none_or(|told| now.duration_since(told) >= ANNOUNCE_SILENCE) {
                 log::line(&format!(
@@ -89,17 +90,18 @@ impl Announcement {
 
     /// One try, over a connection of its own: behind one address there may be another control plane
     /// by now.
-    async fn attempt(&self, call: &Call<'_>) -> Result<(), CallError> {
+    async fn attempt(&self, request: &ControlRequest<'_>) -> Result<(), ControlError> {
         let exchange = async {
-            let addresses = look_up(&self.access.host, self.access.port).await.map_err(CallError::Connect)?;
-            let mut connection = Connection::open(&addresses[..]).await.map_err(CallError::Connect)?;
-            exchange_over(&mut connection, call).await
+            let addresses =
+                look_up(&self.access.host, self.access.port).await.map_err(ControlError::Connect)?;
+            let mut connection = Connection::open(&addresses[..]).await.map_err(ControlError::Connect)?;
+            exchange_over(&mut connection, request).await
         };
         match timeout(ANNOUNCE_MAX, exchange).await {
-            Ok(Ok(Answer { status: StatusCode::NO_CONTENT, .. })) => Ok(()),
-            Ok(Ok(answer)) => Err(answer.into_error()),
+            Ok(Ok(ControlResponse { status: StatusCode::NO_CONTENT, .. })) => Ok(()),
+            Ok(Ok(response)) => Err(response.into_error()),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(CallError::Late),
+            Err(_) => Err(ControlError::TimedOut),
         }
     }
 }

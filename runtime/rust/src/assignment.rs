@@ -1,4 +1,4 @@
-//! What a JOB is told about its one invocation: which one, whom to ask, and as whom.
+//! The one invocation of a JOB: its execution, and the access to the control plane.
 
 use crate::access::Access;
 use crate::limits::EXECUTION_ID_BYTES_MAX;

@@ -1,12 +1,12 @@
-//! What a JOB says about its invocation when it is over.
+//! The result that a JOB posts.
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::answer::{ErrorDetail, shortened};
 use crate::failure::Failure;
+use crate::response::{ErrorDetail, shortened};
 
-/// `{"success","output","error","status"}`, with an output that is the text it already is.
+/// `{"success","output","error","status"}`, with the text of the output as it is.
 #[derive(Debug, Default)]
 pub(crate) struct Completion {
     before: Bytes,
@@ -15,7 +15,7 @@ pub(crate) struct Completion {
 }
 
 #[derive(Serialize)]
-struct Failed<'a> {
+struct FailureBody<'a> {
     success: bool,
     output: (),
     error: ErrorDetail<'a>,
@@ -23,7 +23,7 @@ struct Failed<'a> {
 }
 
 impl Completion {
-    /// Of an output as JSON.
+    /// The result of an output as JSON.
     pub(crate) fn success(output: Bytes) -> Self {
         Self {
             before: Bytes::from_static(b"{\"success\":true,\"output\":"),
@@ -32,11 +32,11 @@ impl Completion {
         }
     }
 
-    /// Of a failure and its message for the client.
+    /// The result of a failure and its message for the client.
     pub(crate) fn failure(failure: &Failure, message: &str) -> Self {
         let error = ErrorDetail { code: failure.code(), message: &shortened(message) };
-        let failed = Failed { success: false, output: (), error, status: failure.status().as_u16() };
-        let before = serde_json::to_vec(&failed).expect("strings and a number are always JSON");
+        let body = FailureBody { success: false, output: (), error, status: failure.status().as_u16() };
+        let before = serde_json::to_vec(&body).expect("strings and a number are always JSON");
         Self { before: before.into(), ..Self::default() }
     }
 

@@ -1,4 +1,4 @@
-//! What a handler may know about its invocation besides the input.
+//! The context of an invocation, which a handler may take besides the input.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -35,7 +35,7 @@ impl Context {
     /// The execution's id; the same in every attempt of it.
     #[must_use]
     pub fn execution_id(&self) -> &str {
-        // `Call::read` has refused requests without one.
+        // `InvocationHead::read` has refused requests without one.
         text(&self.headers, &EXECUTION_ID).unwrap_or_default()
     }
 
@@ -51,7 +51,7 @@ impl Context {
         text(&self.headers, &TRACEPARENT)
     }
 
-    /// Which attempt of the execution this is, from 1.
+    /// The number of the attempt, from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
@@ -63,13 +63,13 @@ impl Context {
         text(&self.headers, &IDEMPOTENCY_KEY)
     }
 
-    /// When the handler will be dropped if it is still waiting; `None` is never.
+    /// Time at which the handler will be dropped if it is still waiting; `None` is never.
     #[must_use]
     pub fn deadline(&self) -> Option<std::time::Instant> {
         self.deadline.map(Instant::into_std)
     }
 
-    /// How long until the deadline, zero once it has passed; `None` if there is none.
+    /// Time until the deadline, zero once it has passed; `None` if there is none.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|at| at.saturating_duration_since(clock::now()))
@@ -81,19 +81,19 @@ impl Context {
         &self.metadata
     }
 
-    /// How many bytes the output may have as JSON (`MAX_OUTPUT`).
+    /// Largest output in bytes, as JSON (`MAX_OUTPUT`).
     #[must_use]
     pub fn output_bytes_max(&self) -> usize {
         self.output_max
     }
 
-    /// What writes log lines of this execution where the context itself is not at hand.
+    /// A writer of log lines of this execution for where the context itself is not at hand.
     #[must_use]
     pub fn logger(&self) -> Logger {
         Logger { ids: Ids::of(&self.headers) }
     }
 
-    /// Writes to stderr what belongs to this execution. Each line of `message` carries its
+    /// Writes lines of this execution to stderr. Each line of `message` carries its
     /// ids, so that the control plane can tell it from the lines of other executions in the
     /// same process; a line that was written otherwise belongs to the function only.
     ///
@@ -113,8 +113,7 @@ impl Context {
     }
 }
 
-/// Writes log lines of one execution, for as long as somebody has some; see
-/// [`Context::log`].
+/// Writes log lines of one execution, also after its end; see [`Context::log`].
 #[derive(Clone, Debug)]
 pub struct Logger {
     ids: Ids,
@@ -129,7 +128,7 @@ impl Logger {
 
     /// Does what [`Context::log`] does.
     pub fn log(&self, message: impl Display) {
-        log::about(&self.ids, "info", &message.to_string());
+        log::with_ids(&self.ids, "info", &message.to_string());
     }
 }
 
@@ -146,12 +145,12 @@ impl Ids {
         Self { execution: headers.get(EXECUTION_ID).cloned(), trace: headers.get(TRACE_ID).cloned() }
     }
 
-    /// Of an execution of which only the id is known.
+    /// The ids of an execution of which only its own is known.
     pub(crate) fn of_execution(id: &str) -> Self {
         Self { execution: HeaderValue::from_str(id).ok(), trace: None }
     }
 
-    /// The same execution, and the trace of a request.
+    /// The id of the same execution, and the trace of a request.
     pub(crate) fn with_trace_of(&self, headers: &HeaderMap) -> Self {
         Self { execution: self.execution.clone(), trace: headers.get(TRACE_ID).cloned() }
     }
@@ -165,15 +164,15 @@ impl Ids {
     }
 }
 
-/// What a request's head says about the invocation, checked.
-pub(crate) struct Call {
+/// The head of an invocation, checked.
+pub(crate) struct InvocationHead {
     headers: HeaderMap,
     attempt: u32,
-    /// When the handler is stopped.
+    /// Time at which the handler is stopped.
     pub(crate) deadline: Option<Instant>,
 }
 
-impl Call {
+impl InvocationHead {
     /// Checks the headers of a request that arrived at `arrived`.
     pub(crate) fn read(headers: HeaderMap, arrived: Instant) -> Result<Self, Failure> {
         match headers.get(EXECUTION_ID).map(HeaderValue::to_str) {

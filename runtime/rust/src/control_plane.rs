@@ -1,5 +1,5 @@
-//! Calls to the control plane: the two of a JOB, over one connection that is kept open, and what
-//! they share with an announcement.
+//! Requests to the control plane: the two of a JOB, over one connection that is kept open, and the parts
+//! that they share with an announcement.
 
 use std::io::{self, IoSlice};
 use std::net::TcpStream as StdTcpStream;
@@ -10,7 +10,6 @@ use hyper::{HeaderMap, StatusCode};
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
-use crate::answer::shortened;
 use crate::assignment::Assignment;
 use crate::client::{self, Connection};
 use crate::clock;
@@ -19,53 +18,54 @@ use crate::context::Ids;
 use crate::failure::Failure;
 use crate::limits::{EXCHANGE_MAX, INPUT_WAIT_MAX, REFUSAL_BYTES_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
 use crate::log;
+use crate::response::shortened;
 
 /// The control plane as one attempt sees it.
 pub(crate) struct ControlPlane {
     assignment: Assignment,
-    /// The first call, where it was sent at once.
+    /// The connection of the first request, where it was sent at once.
     sent: Option<StdTcpStream>,
     /// Open and at rest; an exchange takes it and puts it back.
     connection: Option<Connection>,
 }
 
-/// An answer of the control plane, read whole.
-pub(crate) struct Answer {
+/// A response of the control plane, read whole.
+pub(crate) struct ControlResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// Fails only as too large; then the rest of it was not read.
     pub(crate) body: Result<Bytes, Failure>,
-    /// When its head was there.
+    /// Time at which its head was there.
     pub(crate) arrived: Instant,
 }
 
-/// A call, to be made as often as it takes.
-pub(crate) struct Call<'a> {
+/// A request, to be sent as often as it takes.
+pub(crate) struct ControlRequest<'a> {
     pub(crate) head: String,
     pub(crate) body: [&'a [u8]; 3],
-    /// Bytes of the answer's body where it is a success.
-    pub(crate) answer_max: usize,
+    /// Largest body of the response, in bytes, where it is a success.
+    pub(crate) body_max: usize,
 }
 
-/// Why a call came to nothing.
+/// The error of a request.
 #[derive(Debug, Error)]
-pub(crate) enum CallError {
+pub(crate) enum ControlError {
     #[error("cannot connect to the control plane (PICOFAAS_RUNTIME_URL): {0}")]
     Connect(io::Error),
     #[error("the connection to the control plane was lost: {0}")]
     Lost(io::Error),
     #[error("the control plane did not answer in time")]
-    Late,
+    TimedOut,
     #[error("the control plane answered {status}: {said}")]
-    Answered { status: StatusCode, said: String },
+    Refused { status: StatusCode, said: String },
 }
 
-impl CallError {
-    /// Whether the same call may succeed later.
-    fn may_pass(&self) -> bool {
+impl ControlError {
+    /// Whether the same request may succeed later.
+    fn is_retryable(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Lost(_) | Self::Late => true,
-            Self::Answered { status, .. } => {
+            Self::Connect(_) | Self::Lost(_) | Self::TimedOut => true,
+            Self::Refused { status, .. } => {
                 status.is_server_error()
                     || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(status)
             }
@@ -74,63 +74,74 @@ impl CallError {
 
     /// Whether the execution needs this attempt no more: another was started, or it has ended.
     pub(crate) fn is_settled(&self) -> bool {
-        matches!(self, Self::Answered { status, .. } if *status == StatusCode::CONFLICT)
+        matches!(self, Self::Refused { status, .. } if *status == StatusCode::CONFLICT)
     }
 }
 
 impl ControlPlane {
     /// Sends the request for the input before anything else is done, so that it is answered
-    /// while the process gets ready. What stands in its way is found by [`Self::fetch`].
-    pub(crate) fn ask(assignment: Assignment) -> Self {
+    /// while the process gets ready. An obstacle is found by [`Self::fetch_input`].
+    pub(crate) fn request_input(assignment: Assignment) -> Self {
         let (head, access) = (input_head(&assignment), &assignment.access);
         let sent = client::send_at_once(&access.host, access.port, head.as_bytes()).ok();
         Self { assignment, sent, connection: None }
     }
 
-    /// Gets what `POST /invoke` would have brought.
-    pub(crate) async fn fetch(&mut self, ids: &Ids, body_max: usize) -> Result<Answer, CallError> {
-        let call = Call { head: input_head(&self.assignment), body: [&[]; 3], answer_max: body_max };
-        self.call(ids, &call, clock::now() + INPUT_WAIT_MAX).await
+    /// Fetches the input: the headers and the body that `POST /invoke` would have.
+    pub(crate) async fn fetch_input(
+        &mut self,
+        ids: &Ids,
+        body_max: usize,
+    ) -> Result<ControlResponse, ControlError> {
+        let request = ControlRequest { head: input_head(&self.assignment), body: [&[]; 3], body_max };
+        self.send_until(ids, &request, clock::now() + INPUT_WAIT_MAX).await
     }
 
-    /// Says how the invocation ended, until `until` if need be.
+    /// Posts the result, with tries until `until` if need be.
     pub(crate) async fn complete(
         &mut self,
         ids: &Ids,
         completion: &Completion,
         init_ms: u64,
         until: Instant,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), ControlError> {
         let body = completion.pieces();
         let length: usize = body.iter().map(|piece| piece.len()).sum();
         let more = format!(
             "content-type: application/json\r\ncontent-length: {length}\r\nx-init-duration-ms: {init_ms}\r\n"
         );
         let head = self.assignment.head("POST", ":complete", &more);
-        self.call(ids, &Call { head, body, answer_max: REFUSAL_BYTES_MAX }, until).await.map(drop)
+        self.send_until(ids, &ControlRequest { head, body, body_max: REFUSAL_BYTES_MAX }, until)
+            .await
+            .map(drop)
     }
 
-    async fn call(&mut self, ids: &Ids, call: &Call<'_>, until: Instant) -> Result<Answer, CallError> {
+    async fn send_until(
+        &mut self,
+        ids: &Ids,
+        request: &ControlRequest<'_>,
+        until: Instant,
+    ) -> Result<ControlResponse, ControlError> {
         let mut pause = RETRY_PAUSE_MIN;
         let mut told = false;
         loop {
             let used_again = self.connection.is_some();
             let limit = until.min(clock::now() + EXCHANGE_MAX);
-            let error = match timeout_at(limit, self.exchange(call)).await {
-                Ok(Ok(answer)) => return Ok(answer),
+            let error = match timeout_at(limit, self.exchange(request)).await {
+                Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) => error,
-                Err(_) => CallError::Late,
+                Err(_) => ControlError::TimedOut,
             };
             // It may have been closed while the handler ran, which says nothing.
-            if used_again && matches!(error, CallError::Lost(_)) {
+            if used_again && matches!(error, ControlError::Lost(_)) {
                 continue;
             }
-            if !error.may_pass() || clock::now() + pause >= until {
+            if !error.is_retryable() || clock::now() + pause >= until {
                 return Err(error);
             }
             // Only once, as there may be a day of tries.
             if !told {
-                log::about(ids, "warning", &format!("{error}; trying again"));
+                log::with_ids(ids, "warning", &format!("{error}; trying again"));
                 told = true;
             }
             tokio::time::sleep(pause).await;
@@ -138,51 +149,54 @@ impl ControlPlane {
         }
     }
 
-    async fn exchange(&mut self, call: &Call<'_>) -> Result<Answer, CallError> {
-        let (connection, answer) = if let Some(sent) = self.sent.take() {
-            let mut connection = Connection::resume(sent).map_err(CallError::Lost)?;
-            let answer = Answer::receive(&mut connection, call.answer_max).await;
-            (connection, answer.map_err(CallError::Lost)?)
+    async fn exchange(&mut self, request: &ControlRequest<'_>) -> Result<ControlResponse, ControlError> {
+        let (connection, response) = if let Some(sent) = self.sent.take() {
+            let mut connection = Connection::resume(sent).map_err(ControlError::Lost)?;
+            let response = ControlResponse::receive(&mut connection, request.body_max).await;
+            (connection, response.map_err(ControlError::Lost)?)
         } else {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => {
                     let address = (self.assignment.access.host.as_str(), self.assignment.access.port);
-                    Connection::open(address).await.map_err(CallError::Connect)?
+                    Connection::open(address).await.map_err(ControlError::Connect)?
                 }
             };
-            let answer = exchange_over(&mut connection, call).await?;
-            (connection, answer)
+            let response = exchange_over(&mut connection, request).await?;
+            (connection, response)
         };
         if connection.is_reusable() {
             self.connection = Some(connection);
         }
-        if answer.status.is_success() { Ok(answer) } else { Err(answer.into_error()) }
+        if response.status.is_success() { Ok(response) } else { Err(response.into_error()) }
     }
 }
 
-/// Makes a call over an open connection, whatever it is answered.
-pub(crate) async fn exchange_over(connection: &mut Connection, call: &Call<'_>) -> Result<Answer, CallError> {
-    let [before, middle, after] = call.body;
-    let mut pieces = [call.head.as_bytes(), before, middle, after].map(IoSlice::new);
+/// Sends a request over an open connection and reads the response, of any status.
+pub(crate) async fn exchange_over(
+    connection: &mut Connection,
+    request: &ControlRequest<'_>,
+) -> Result<ControlResponse, ControlError> {
+    let [before, middle, after] = request.body;
+    let mut pieces = [request.head.as_bytes(), before, middle, after].map(IoSlice::new);
     connection.send(&mut pieces).await;
-    Answer::receive(connection, call.answer_max).await.map_err(CallError::Lost)
+    ControlResponse::receive(connection, request.body_max).await.map_err(ControlError::Lost)
 }
 
-impl Answer {
-    /// What it means where it is not the one that was hoped for.
-    pub(crate) fn into_error(self) -> CallError {
+impl ControlResponse {
+    /// The error of a response that is not a success.
+    pub(crate) fn into_error(self) -> ControlError {
         let said = self.body.unwrap_or_else(|_| Bytes::new());
         let said = String::from_utf8_lossy(&said);
-        CallError::Answered { status: self.status, said: format!("{:?}", shortened(&said)) }
+        ControlError::Refused { status: self.status, said: format!("{:?}", shortened(&said)) }
     }
 
-    /// Reads an answer, whose body may have `body_max` bytes.
+    /// Reads a response, whose body may have `body_max` bytes.
     async fn receive(connection: &mut Connection, body_max: usize) -> io::Result<Self> {
         let mut headers = HeaderMap::new();
         let head = connection
             .head(|name, value| {
-                // What is no header for one parser is none for the other.
+                // A header that one parser does not take is none for the other.
                 if let (Ok(name), Ok(value)) =
                     (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
                 {

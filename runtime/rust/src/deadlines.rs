@@ -16,50 +16,50 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::clock;
 
-/// Who has a deadline, on one thread.
+/// The deadlines of one thread.
 #[derive(Default)]
 pub(crate) struct Deadlines {
-    places: RefCell<Vec<Place>>,
+    slots: RefCell<Vec<DeadlineState>>,
     free: RefCell<Vec<usize>>,
-    /// When the timer goes off; not after the earliest deadline.
+    /// Time at which the timer goes off; not after the earliest deadline.
     alarm: Cell<Option<Instant>>,
     /// The task that has the timer.
     timer: RefCell<Option<Waker>>,
 }
 
-enum Place {
+enum DeadlineState {
     Free,
-    /// Until when, and whom to wake then.
+    /// The deadline, and the task to wake then.
     Waiting(Instant, Waker),
     Passed,
 }
 
 /// A deadline that is kept; given up on drop.
-struct Entry<'a> {
+struct DeadlineGuard<'a> {
     deadlines: &'a Deadlines,
-    place: usize,
+    slot: usize,
 }
 
 impl Deadlines {
     /// Must be called inside the runtime.
-    pub(crate) fn keep() -> Rc<Self> {
+    pub(crate) fn start() -> Rc<Self> {
         let deadlines = Rc::new(Self::default());
-        let kept = Rc::clone(&deadlines);
-        spawn_local(async move { kept.run().await });
+        let running = Rc::clone(&deadlines);
+        spawn_local(async move { running.run().await });
         deadlines
     }
 
     /// Does the work until the deadline; `None` where that came first.
     pub(crate) async fn limit<T>(&self, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
-        let mut entry = None;
+        let mut guard = None;
         poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Some(done));
             }
-            match &entry {
-                None => entry = Some(self.enter(deadline, cx)),
-                Some(entry) if entry.has_passed(cx) => return Poll::Ready(None),
+            match &guard {
+                None => guard = Some(self.register(deadline, cx)),
+                Some(guard) if guard.has_passed(cx) => return Poll::Ready(None),
                 Some(_) => {}
             }
             Poll::Pending
@@ -67,17 +67,17 @@ impl Deadlines {
         .await
     }
 
-    fn enter(&self, deadline: Instant, cx: &Context<'_>) -> Entry<'_> {
-        let waiting = Place::Waiting(deadline, cx.waker().clone());
-        let mut places = self.places.borrow_mut();
-        let place = match self.free.borrow_mut().pop() {
-            Some(place) => {
-                places[place] = waiting;
-                place
+    fn register(&self, deadline: Instant, cx: &Context<'_>) -> DeadlineGuard<'_> {
+        let waiting = DeadlineState::Waiting(deadline, cx.waker().clone());
+        let mut slots = self.slots.borrow_mut();
+        let slot = match self.free.borrow_mut().pop() {
+            Some(slot) => {
+                slots[slot] = waiting;
+                slot
             }
             None => {
-                places.push(waiting);
-                places.len() - 1
+                slots.push(waiting);
+                slots.len() - 1
             }
         };
         if self.alarm.get().is_none_or(|alarm| deadline < alarm) {
@@ -86,7 +86,7 @@ impl Deadlines {
                 timer.wake_by_ref();
             }
         }
-        Entry { deadlines: self, place }
+        DeadlineGuard { deadlines: self, slot }
     }
 
     async fn run(&self) {
@@ -107,42 +107,44 @@ impl Deadlines {
         .await
     }
 
-    /// Wakes those whose deadline is over, and finds the earliest of the others.
+    /// Wakes the tasks whose deadline is over, and finds the earliest of the others.
     fn wake_until(&self, now: Instant) -> Option<Instant> {
         let mut earliest = None;
-        for place in &mut *self.places.borrow_mut() {
-            match place {
-                Place::Waiting(deadline, waker) if *deadline <= now => {
+        for slot in &mut *self.slots.borrow_mut() {
+            match slot {
+                DeadlineState::Waiting(deadline, waker) if *deadline <= now => {
                     waker.wake_by_ref();
-                    *place = Place::Passed;
+                    *slot = DeadlineState::Passed;
                 }
-                Place::Waiting(deadline, _) if earliest.is_none_or(|earliest| *deadline < earliest) => {
+                DeadlineState::Waiting(deadline, _)
+                    if earliest.is_none_or(|earliest| *deadline < earliest) =>
+                {
                     earliest = Some(*deadline);
                 }
-                Place::Waiting(..) | Place::Free | Place::Passed => {}
+                DeadlineState::Waiting(..) | DeadlineState::Free | DeadlineState::Passed => {}
             }
         }
         earliest
     }
 }
 
-impl Entry<'_> {
+impl DeadlineGuard<'_> {
     /// Whether the deadline is over; if it is not, this task will be woken then.
     fn has_passed(&self, cx: &Context<'_>) -> bool {
-        match &mut self.deadlines.places.borrow_mut()[self.place] {
-            Place::Waiting(_, waker) => {
+        match &mut self.deadlines.slots.borrow_mut()[self.slot] {
+            DeadlineState::Waiting(_, waker) => {
                 waker.clone_from(cx.waker());
                 false
             }
-            Place::Free | Place::Passed => true,
+            DeadlineState::Free | DeadlineState::Passed => true,
         }
     }
 }
 
-impl Drop for Entry<'_> {
+impl Drop for DeadlineGuard<'_> {
     fn drop(&mut self) {
-        self.deadlines.places.borrow_mut()[self.place] = Place::Free;
-        self.deadlines.free.borrow_mut().push(self.place);
+        self.deadlines.slots.borrow_mut()[self.slot] = DeadlineState::Free;
+        self.deadlines.free.borrow_mut().push(self.slot);
     }
 }
 
@@ -160,7 +162,7 @@ mod tests {
         let runtime =
             Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
         runtime.block_on(async {
-            let deadlines = Deadlines::keep();
+            let deadlines = Deadlines::start();
             let began = clock::now();
             let after = move |ms| began + Duration::from_millis(ms);
             assert_eq!(deadlines.limit(after(5), ready(7)).await, Some(7));
@@ -181,8 +183,8 @@ mod tests {
             }
             assert_eq!(*ended.borrow(), [10, 10, 30, 50, 70]);
             assert_eq!(deadlines.limit(began, pending::<()>()).await, None, "it is over already");
-            assert!(deadlines.places.borrow().iter().all(|place| matches!(place, Place::Free)));
-            assert_eq!(deadlines.places.borrow().len(), deadlines.free.borrow().len());
+            assert!(deadlines.slots.borrow().iter().all(|slot| matches!(slot, DeadlineState::Free)));
+            assert_eq!(deadlines.slots.borrow().len(), deadlines.free.borrow().len());
         });
     }
 }

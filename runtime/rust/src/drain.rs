@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Waker;
 
-/// Whether the instance is stopping, and whom to wake when it does.
+/// The state of the drain, and the tasks to wake when it starts.
 #[derive(Default)]
 pub(crate) struct Drain {
     started: Cell<bool>,
@@ -15,7 +15,7 @@ pub(crate) struct Drain {
 
 /// A connection's place among those to wake; given up on drop.
 #[must_use = "dropping it means never being woken"]
-pub(crate) struct Place {
+pub(crate) struct DrainWaiter {
     drain: Rc<Drain>,
     key: u64,
 }
@@ -35,14 +35,14 @@ impl Drain {
     }
 
     /// Has the task of `waker` woken by [`Drain::start`].
-    pub(crate) fn join(self: &Rc<Self>, waker: Waker) -> Place {
+    pub(crate) fn register(self: &Rc<Self>, waker: Waker) -> DrainWaiter {
         let key = self.next_key.replace(self.next_key.get() + 1);
         self.wakers.borrow_mut().insert(key, waker);
-        Place { drain: Rc::clone(self), key }
+        DrainWaiter { drain: Rc::clone(self), key }
     }
 }
 
-impl Drop for Place {
+impl Drop for DrainWaiter {
     fn drop(&mut self) {
         self.drain.wakers.borrow_mut().remove(&self.key);
     }

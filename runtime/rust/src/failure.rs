@@ -1,4 +1,4 @@
-//! Everything that can go wrong with an invocation.
+//! The failures of an invocation.
 
 use hyper::StatusCode;
 use thiserror::Error;
@@ -7,7 +7,7 @@ use crate::handler_error::{HANDLER_ERROR, HandlerError};
 use crate::metrics::Outcome;
 use crate::panics::Panic;
 
-/// Why an invocation has no output. Its text is what the client reads.
+/// The failure of an invocation. Its text is the client's.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
     #[error("the header X-Execution-Id is missing: a gateway gives one, a direct call may make one up")]
@@ -83,7 +83,7 @@ impl Failure {
         }
     }
 
-    /// What led to the failure, for the log.
+    /// The causes of the failure, for the log.
     pub(crate) fn causes(&self) -> Option<&str> {
         if let Self::Handler(error) = self
             && !error.causes.is_empty()
@@ -94,7 +94,7 @@ impl Failure {
         }
     }
 
-    /// Where a panic happened, for the log.
+    /// The stack of a panic, for the log.
     pub(crate) fn stack(&self) -> Option<&str> {
         if let Self::Panicked(panic) = self { Some(&panic.stack) } else { None }
     }

@@ -1,4 +1,4 @@
-//! What can be served: an async function from an input to an output.
+//! A handler: an async function from an input to an output.
 
 use std::future::{Future, ready};
 
@@ -41,18 +41,18 @@ pub trait Handler<Args>: 'static {
         ready(Ok(()))
     }
 
-    /// Whether it can take calls; what `GET /health` says.
+    /// Whether it can take calls; the answer to `GET /health`.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The reason for which it cannot.
     fn health(&self) -> Result<(), HandlerError> {
         Ok(())
     }
 
-    /// Appends counts of its own, as Prometheus' text, to what `GET /metrics` says.
+    /// Appends metrics of its own, as Prometheus' text, to the answer to `GET /metrics`.
     fn write_metrics(&self, _text: &mut String) {}
 
-    /// Ends what it keeps. Called once, after the last call has ended, also where `start`
+    /// Ends the things that it keeps. Called once, after the last call has ended, also where `start`
     /// failed or was interrupted.
     fn stop(&self) -> impl Future<Output = ()> {
         ready(())

@@ -1,4 +1,4 @@
-//! How a handler says that it failed.
+//! The failure of a handler.
 
 use std::borrow::Cow;
 use std::error::Error;

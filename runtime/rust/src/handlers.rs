@@ -1,4 +1,4 @@
-//! Which handler a program serves, and the way in.
+//! The entry points: a program with one handler, or with several of which one is chosen.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::settings::{Role, Settings};
 
 /// One handler, not yet started. The choice is made before anything is, so that each is
 /// compiled for its handler and a request crosses no virtual call.
-type Program = Box<dyn FnOnce(Settings) -> Result<ExitCode, StartError>>;
+type StartHandler = Box<dyn FnOnce(Settings) -> Result<ExitCode, StartError>>;
 
 /// Serves one handler until SIGTERM or SIGINT, or runs it once as a JOB; see the crate's
 /// page for the environment it reads and the exit codes it gives. `HANDLER` is not looked
@@ -30,7 +30,7 @@ where
 #[derive(Default)]
 #[must_use = "nothing is served before serve() is called"]
 pub struct Handlers {
-    programs: Vec<(&'static str, Program)>,
+    handlers: Vec<(&'static str, StartHandler)>,
 }
 
 impl Handlers {
@@ -49,7 +49,7 @@ impl Handlers {
         Args: 'static,
     {
         assert!(self.names().all(|known| known != name), "two handlers are called `{name}`");
-        self.programs.push((name, Box::new(move |settings| start(handler, settings))));
+        self.handlers.push((name, Box::new(move |settings| start(handler, settings))));
         self
     }
 
@@ -64,20 +64,20 @@ impl Handlers {
     }
 
     fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.programs.iter().map(|(name, _)| *name)
+        self.handlers.iter().map(|(name, _)| *name)
     }
 
-    fn choose(mut self, wanted: Option<&str>) -> Result<Program, StartError> {
+    fn choose(mut self, wanted: Option<&str>) -> Result<StartHandler, StartError> {
         let known = self.names().collect::<Vec<_>>().join(", ");
         let index = match wanted {
             Some(wanted) => self
                 .names()
                 .position(|name| name == wanted)
                 .ok_or_else(|| StartError::UnknownHandler { wanted: wanted.to_owned(), known })?,
-            None if self.programs.len() == 1 => 0,
+            None if self.handlers.len() == 1 => 0,
             None => return Err(StartError::NoHandlerNamed { known }),
         };
-        Ok(self.programs.swap_remove(index).1)
+        Ok(self.handlers.swap_remove(index).1)
     }
 }
 

@@ -7,15 +7,14 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
+use hyper::Request;
 use hyper::body::{Body as _, Incoming};
-use hyper::{Request, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
-use crate::answer;
-use crate::context::{Call, Ids};
+use crate::context::{Ids, InvocationHead};
 use crate::deadlines::Deadlines;
 use crate::failure::Failure;
 use crate::handler::Handler;
@@ -24,6 +23,7 @@ use crate::log;
 use crate::metrics::Outcome;
 use crate::output;
 use crate::panics::caught;
+use crate::response::{self, HttpResponse};
 use crate::server::Instance;
 
 /// A request's body. Fields it does not know are the gateway's or a later version's.
@@ -36,37 +36,34 @@ struct Envelope<In> {
 }
 
 /// Answers `POST /invoke`.
-pub(crate) async fn invoke<H, Args>(
-    instance: &Instance<H>,
-    request: Request<Incoming>,
-) -> Response<Full<Bytes>>
+pub(crate) async fn invoke<H, Args>(instance: &Instance<H>, request: Request<Incoming>) -> HttpResponse
 where
     H: Handler<Args>,
 {
     let in_flight = instance.metrics.begin();
     let (head, body) = request.into_parts();
     let ids = Ids::of(&head.headers);
-    let result = match Call::read(head.headers, in_flight.began) {
-        Ok(call) => {
+    let result = match InvocationHead::read(head.headers, in_flight.began) {
+        Ok(head) => {
             let body = read(body, instance.sizes.body_max, in_flight.began);
             let output_max = instance.sizes.output_max;
-            run(&instance.handler, &instance.deadlines, output_max, call, body, in_flight.began).await
+            run(&instance.handler, &instance.deadlines, output_max, head, body, in_flight.began).await
         }
         Err(failure) => Err(failure),
     };
-    let (mut answer, outcome) = match result {
-        Ok(output) => (answer::json(output), Outcome::Success),
+    let (mut response, outcome) = match result {
+        Ok(output) => (response::json(output), Outcome::Success),
         Err(failure) => {
             let message = failure.to_string();
             log::failure(&ids, &failure, &message);
-            (answer::error(failure.status(), failure.code(), &message), failure.outcome())
+            (response::error(failure.status(), failure.code(), &message), failure.outcome())
         }
     };
     if let Some(init_ms) = instance.init_ms.take() {
-        answer::mark_cold_start(&mut answer, init_ms);
+        response::mark_cold_start(&mut response, init_ms);
     }
     in_flight.end(outcome);
-    answer
+    response
 }
 
 /// Everything between the head and the output, stopped at the deadline.
@@ -74,14 +71,14 @@ pub(crate) async fn run<H, Args>(
     handler: &H,
     deadlines: &Deadlines,
     output_max: usize,
-    call: Call,
+    head: InvocationHead,
     body: impl Future<Output = Result<Bytes, Failure>>,
     arrived: Instant,
 ) -> Result<Bytes, Failure>
 where
     H: Handler<Args>,
 {
-    let deadline = call.deadline;
+    let deadline = head.deadline;
     if deadline == Some(arrived) {
         return Err(Failure::DeadlinePassed);
     }
@@ -89,7 +86,7 @@ where
         let body = body.await?;
         let envelope = Envelope::<H::Input>::read(&body)?;
         drop(body);
-        let context = call.into_context(envelope.metadata.unwrap_or_default(), output_max);
+        let context = head.into_context(envelope.metadata.unwrap_or_default(), output_max);
         let output = handler.call(envelope.input, context).await.map_err(Failure::Handler)?;
         output::to_json(&output, output_max)
     }));
@@ -144,8 +141,7 @@ async fn gather(mut body: Incoming, max: usize) -> Result<Bytes, Failure> {
 }
 
 impl<In: DeserializeOwned> Envelope<In> {
-    /// Reads a body. Where a fault is, is found by a second reading, so that only bad
-    /// input pays for it.
+    /// Reads a body. A second reading locates a fault, so that only bad input pays for it.
     fn read(body: &[u8]) -> Result<Self, Failure> {
         let malformed = |fault: &dyn Display| {
             Failure::BadInput(format!("the body must be {{\"input\": …, \"metadata\": {{…}}}}: {fault}"))

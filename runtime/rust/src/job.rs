@@ -1,4 +1,4 @@
-//! One invocation and the end: fetch the input, run the handler, post how it went.
+//! One invocation and the end: fetch the input, run the handler, post the result.
 
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::assignment::Assignment;
 use crate::clock;
 use crate::completion::Completion;
-use crate::context::{Call, Ids};
-use crate::control_plane::{Answer, CallError, ControlPlane};
+use crate::context::{Ids, InvocationHead};
+use crate::control_plane::{ControlError, ControlPlane, ControlResponse};
 use crate::deadlines::Deadlines;
 use crate::failure::Failure;
 use crate::handler::Handler;
@@ -21,14 +21,14 @@ use crate::limits::COMPLETE_GRACE;
 use crate::log;
 use crate::panics;
 use crate::server::StartError;
-use crate::settings::Sizes;
-use crate::stop::Stop;
+use crate::settings::SizeLimits;
+use crate::stop::StopSignals;
 
-/// The process was told to end before its handler had: what a shell says of SIGTERM.
+/// The exit code of a process that was stopped before its handler had ended, as a shell has it for SIGTERM.
 const STOPPED: u8 = 143;
 
-/// How an invocation went, and until when to say so.
-struct Ended {
+/// The result of an invocation, and its deadline.
+struct JobResult {
     ids: Ids,
     completion: Completion,
     deadline: Option<Instant>,
@@ -38,14 +38,14 @@ struct Ended {
 pub(crate) fn run<H, Args>(
     handler: &H,
     assignment: Assignment,
-    sizes: Sizes,
+    sizes: SizeLimits,
     began: Instant,
 ) -> Result<ExitCode, StartError>
 where
     H: Handler<Args>,
 {
     let ids = Ids::of_execution(&assignment.execution_id);
-    let control_plane = ControlPlane::ask(assignment);
+    let control_plane = ControlPlane::request_input(assignment);
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())
@@ -55,7 +55,7 @@ where
         handler.stop().await;
         code
     });
-    // Whatever the handler left on another thread has no say in when the process ends.
+    // Work that the handler left on another thread does not keep the process from ending.
     runtime.shutdown_background();
     Ok(code)
 }
@@ -64,7 +64,7 @@ async fn attempt<H, Args>(
     handler: &H,
     ids: Ids,
     mut control_plane: ControlPlane,
-    sizes: Sizes,
+    sizes: SizeLimits,
     began: Instant,
 ) -> ExitCode
 where
@@ -74,7 +74,7 @@ where
     let work = async {
         let mut start = pin!(handler.start());
         let mut started = None;
-        let mut fetch = pin!(control_plane.fetch(&ids, sizes.body_max));
+        let mut fetch = pin!(control_plane.fetch_input(&ids, sizes.body_max));
         let input = loop {
             tokio::select! {
                 biased;
@@ -89,18 +89,18 @@ where
                 None => start.await,
             }
         };
-        Ok::<_, CallError>(invoke(handler, &ids, input, started, sizes.output_max).await)
+        Ok::<_, ControlError>(invoke(handler, &ids, input, started, sizes.output_max).await)
     };
     let ended = tokio::select! {
         biased;
         ended = work => ended,
         signal = stopped(&ids) => {
-            log::about(&ids, "error", &format!("stopped by {signal} before the handler had ended"));
+            log::with_ids(&ids, "error", &format!("stopped by {signal} before the handler had ended"));
             return ExitCode::from(STOPPED);
         }
     };
     let (ids, posted) = match ended {
-        Ok(Ended { ids, completion, deadline }) => {
+        Ok(JobResult { ids, completion, deadline }) => {
             let now = clock::now();
             let until = deadline.map_or(now, |deadline| deadline.max(now)) + COMPLETE_GRACE;
             // Signals no longer end the process, so this is finished.
@@ -112,40 +112,40 @@ where
     match posted {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_settled() => {
-            log::about(&ids, "warning", &format!("nobody waits for this attempt any more: {error}"));
+            log::with_ids(&ids, "warning", &format!("nobody waits for this attempt any more: {error}"));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            log::about(&ids, "error", &error.to_string());
+            log::with_ids(&ids, "error", &error.to_string());
             ExitCode::FAILURE
         }
     }
 }
 
-/// What `POST /invoke` does, with a body that is there.
+/// Runs the invocation as `POST /invoke` does, with a body that is there.
 async fn invoke<H, Args>(
     handler: &H,
     ids: &Ids,
-    input: Answer,
+    input: ControlResponse,
     started: impl Future<Output = Result<(), HandlerError>>,
     output_max: usize,
-) -> Ended
+) -> JobResult
 where
     H: Handler<Args>,
 {
     panics::install_hook();
-    let Answer { headers, body, arrived, .. } = input;
+    let ControlResponse { headers, body, arrived, .. } = input;
     let ids = ids.with_trace_of(&headers);
     let mut deadline = None;
-    let result = match Call::read(headers, arrived) {
-        Ok(call) => {
-            deadline = call.deadline;
+    let result = match InvocationHead::read(headers, arrived) {
+        Ok(head) => {
+            deadline = head.deadline;
             let body = async {
                 started.await.map_err(Failure::Handler)?;
                 body
             };
-            let deadlines = Deadlines::keep();
-            invocation::run(handler, &deadlines, output_max, call, body, arrived).await
+            let deadlines = Deadlines::start();
+            invocation::run(handler, &deadlines, output_max, head, body, arrived).await
         }
         Err(failure) => Err(failure),
     };
@@ -157,16 +157,16 @@ where
             Completion::failure(&failure, &message)
         }
     };
-    Ended { ids, completion, deadline }
+    JobResult { ids, completion, deadline }
 }
 
 /// Waits for a signal. To ask for signals takes time, which passes here while the input is
 /// on its way; until then a signal ends the process as it ends any other.
 async fn stopped(ids: &Ids) -> &'static str {
-    match Stop::new() {
+    match StopSignals::new() {
         Ok(mut stop) => stop.wait().await,
         Err(error) => {
-            log::about(ids, "warning", &format!("SIGTERM will end the process at once: {error}"));
+            log::with_ids(ids, "warning", &format!("SIGTERM will end the process at once: {error}"));
             pending().await
         }
     }

@@ -59,7 +59,7 @@
 //! # An instance in Kubernetes
 //! With `EXECUTION_MODE=WARM` and all of `PICOFAAS_RUNTIME_URL`, `PICOFAAS_TOKEN` and
 //! `POD_IP`, an instance on `PORT` tells the control plane that it listens, until that is
-//! taken. It serves meanwhile, and whatever comes of it.
+//! taken. It serves meanwhile, and also where it is never taken.
 //!
 //! # Exit codes
 //! A server: 0 after SIGTERM or SIGINT, once everything that ran has been answered; 1 if
@@ -69,17 +69,16 @@
 //!
 //! # Parts
 //! `settings` (environment) → `listener` → `server` (accept, drain) → `route`, which
-//! `origin` keeps web pages from → `invocation` (body, input, handler, output) → `answer`. For a JOB: `settings` with
-//! `assignment` → `job` → `control_plane` (its two calls, over a
-//! [`client`]'s connection) around the same `invocation` →
-//! `completion`. For an instance in Kubernetes: `announcement`. Both know the control plane
-//! by `access`. Beside them `handler`, `handlers`, `context`, `handler_error` (what
-//! functions are written against), `failure` (everything that can go wrong with an
-//! invocation), `panics`, `deadlines`, `metrics`, `stop` (signals), `log`, `clock`, `limits`.
+//! `origin` keeps web pages from → `invocation` (body, input, handler, output) →
+//! `response`. For a JOB: `settings` with `assignment` → `job` → `control_plane` (its two
+//! requests, over a [`client`]'s connection) around the same `invocation` → `completion`.
+//! For an instance in Kubernetes: `announcement`. Both know the control plane by `access`.
+//! Beside them `handler`, `handlers`, `context`, `handler_error` (the interface of
+//! functions), `failure` (the failures of an invocation), `panics`, `deadlines`, `metrics`,
+//! `stop` (signals), `log`, `clock`, `limits`.
 
 mod access;
 mod announcement;
-mod answer;
 mod assignment;
 pub mod client;
 mod clock;
@@ -101,6 +100,7 @@ mod metrics;
 mod origin;
 mod output;
 mod panics;
+mod response;
 mod route;
 mod server;
 mod settings;

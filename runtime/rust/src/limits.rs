@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// Bytes in a request body: the gateway's default of 1 MiB, and room for what a
-/// gateway may be told to add to it.
+/// Bytes in a request body: the gateway's default of 1 MiB, and room for the
+/// parts that a gateway may be told to add to it.
 pub const BODY_BYTES_MAX: usize = 1_048_576 + 65_536;
 
 /// Bytes in an output, as JSON: 1 MiB, the gateway's default.
 pub const OUTPUT_BYTES_MAX: usize = 1_048_576;
 
-/// What `MAX_BODY` and `MAX_OUTPUT` may be raised to, in bytes.
+/// Largest value of `MAX_BODY` and `MAX_OUTPUT`, in bytes.
 pub(crate) const SETTING_BYTES_MAX: usize = 1 << 30;
 
 /// Bytes of a message in an answer or a log line. Messages about bad input quote the
@@ -22,7 +22,7 @@ pub(crate) const EXECUTION_ID_BYTES_MAX: usize = 256;
 /// Milliseconds a deadline may lie ahead: one day, the longest time-out of a function.
 pub(crate) const DEADLINE_MS_MAX: u64 = 86_400_000;
 
-/// How long a body may take from the request's head to its last byte. A gateway has the
+/// Time for a body, from the request's head to its last byte. A gateway has the
 /// whole body before it dispatches, so only a broken peer takes longer.
 pub(crate) const BODY_READ_MAX: Duration = Duration::from_secs(30);
 
@@ -37,29 +37,29 @@ pub(crate) const BACKLOG_CONNECTIONS_MAX: u32 = 4096;
 /// Pause after a failed `accept`, which almost always means: no file descriptor left.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a JOB tries to get its input. The control plane is there before it starts the
+/// Time in which a JOB tries to get its input. The control plane is there before it starts the
 /// process, so only a network that is late or a control plane that is gone takes longer.
 pub(crate) const INPUT_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// How long after its deadline, or after the end of a handler without one, a JOB goes on
-/// posting how it went. Long enough for a control plane that is busy, too short to
+/// Time after its deadline, or after the end of a handler without one, in which a JOB goes on
+/// posting its result. Long enough for a control plane that is busy, too short to
 /// outlive one that is gone.
 pub(crate) const COMPLETE_GRACE: Duration = Duration::from_secs(10);
 
-/// How long one try of a call to the control plane may take, connecting included.
+/// Time for one try of a request to the control plane, connecting included.
 pub(crate) const EXCHANGE_MAX: Duration = Duration::from_secs(30);
 
-/// How long connecting may take, the look-up of a name included.
+/// Time for connecting, the look-up of a name included.
 pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// Pause after the first failed try of a call; it doubles up to [`RETRY_PAUSE_MAX`].
+/// Pause after the first failed try of a request; it doubles up to [`RETRY_PAUSE_MAX`].
 pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// Longest pause between two tries of a call.
+/// Longest pause between two tries of a request.
 pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// How long one try of an announcement may take, the look-up of a name included. A control plane
-/// that is there answers at once.
+/// Time for one try of an announcement, the look-up of a name included. A control plane that is there
+/// answers at once.
 pub(crate) const ANNOUNCE_MAX: Duration = Duration::from_secs(5);
 
 /// Pause after the first try of an announcement; it doubles up to [`ANNOUNCE_PAUSE_MAX`].
@@ -68,17 +68,17 @@ pub(crate) const ANNOUNCE_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Longest pause between two tries of an announcement, which go on as long as the instance lives.
 pub(crate) const ANNOUNCE_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// From one line about announcements that are not taken to the next.
+/// Time from one line about announcements that are not taken to the next.
 pub(crate) const ANNOUNCE_SILENCE: Duration = Duration::from_secs(60);
 
-/// Between two looks whether an instance that listens is healthy. Nearly all are at once.
+/// Pause between two looks whether an instance that listens is healthy. Nearly all are at once.
 pub(crate) const HEALTH_PAUSE: Duration = Duration::from_millis(10);
 
-/// Between two looks whether a name was looked up.
+/// Pause between two looks whether a name was looked up.
 pub(crate) const LOOK_UP_PAUSE: Duration = Duration::from_millis(2);
 
-/// How long an end may come before the reset that says why: both are on one machine or in one
-/// network, where it is microseconds.
+/// Time between the end of a connection and the reset that gives the reason: both are on one machine or
+/// in one network, where it is microseconds.
 pub(crate) const RESET_WAIT: Duration = Duration::from_millis(20);
 
 /// Headers of an answer that the runtime reads.

@@ -16,7 +16,7 @@ use crate::log;
 use crate::settings::Address;
 
 /// A connection as it was accepted.
-pub(crate) enum Accepted {
+pub(crate) enum AcceptedStream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -27,7 +27,7 @@ pub(crate) enum Listener {
     Unix { listener: UnixListener, file: SocketFile },
 }
 
-/// Why an instance cannot listen.
+/// The error of an instance that cannot listen.
 #[derive(Debug, Error)]
 pub(crate) enum ListenError {
     #[error("cannot listen on port {port} (PORT): {source}")]
@@ -76,20 +76,20 @@ impl Listener {
     }
 
     /// Waits for a connection; may be dropped while it waits without losing one.
-    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+    pub(crate) async fn accept(&self) -> io::Result<AcceptedStream> {
         match self {
             Self::Tcp { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 // Answers are written whole, so waiting to fill a segment only adds latency.
                 stream.set_nodelay(true)?;
-                Ok(Accepted::Tcp(stream))
+                Ok(AcceptedStream::Tcp(stream))
             }
-            Self::Unix { listener, .. } => Ok(Accepted::Unix(listener.accept().await?.0)),
+            Self::Unix { listener, .. } => Ok(AcceptedStream::Unix(listener.accept().await?.0)),
         }
     }
 
     /// A connection that waits already, if there is one.
-    pub(crate) async fn accept_waiting(&self) -> Option<Accepted> {
+    pub(crate) async fn accept_waiting(&self) -> Option<AcceptedStream> {
         tokio::select! {
             biased;
             accepted = self.accept() => accepted.ok(),
@@ -107,7 +107,7 @@ impl Display for Listener {
     }
 }
 
-/// Removes what a killed predecessor left, and nothing else: not a file of another
+/// Removes the socket that a killed predecessor left, and nothing else: not a file of another
 /// kind, and not a socket that still answers.
 fn remove_stale(path: &Path) -> Result<(), ListenError> {
     let failed = |source| ListenError::Unix { path: path.to_owned(), source };

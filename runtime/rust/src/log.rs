@@ -4,24 +4,24 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::answer::shortened;
 use crate::context::Ids;
 use crate::failure::Failure;
 use crate::limits::LOG_LINE_BYTES_MAX;
+use crate::response::shortened;
 
 /// Writes a line in one piece.
 pub(crate) fn line(text: &str) {
     write(&format!("{text}\n"));
 }
 
-/// Writes what is to be said about an invocation; each line of it carries the ids.
-pub(crate) fn about(ids: &Ids, level: &str, message: &str) {
-    let who = who(ids);
+/// Writes a message about an invocation; each line of it carries the ids.
+pub(crate) fn with_ids(ids: &Ids, level: &str, message: &str) {
+    let prefix = prefix(ids);
     let mut text = String::new();
     let mut rest = message.trim_end_matches(['\r', '\n']);
     loop {
         let end = rest.find('\n').unwrap_or(rest.len()).min(rest.floor_char_boundary(LOG_LINE_BYTES_MAX));
-        writeln!(text, "{level} {who} {}", rest[..end].trim_end_matches('\r'))
+        writeln!(text, "{level} {prefix} {}", rest[..end].trim_end_matches('\r'))
             .expect("a String takes everything");
         if end == rest.len() {
             break;
@@ -33,21 +33,21 @@ pub(crate) fn about(ids: &Ids, level: &str, message: &str) {
 
 /// Reports an invocation that failed.
 pub(crate) fn failure(ids: &Ids, failure: &Failure, message: &str) {
-    let who = who(ids);
+    let prefix = prefix(ids);
     let status = failure.status().as_u16();
     let mut text =
-        format!("error {who} code={} status={status} message={:?}", failure.code(), shortened(message));
+        format!("error {prefix} code={} status={status} message={:?}", failure.code(), shortened(message));
     if let Some(causes) = failure.causes() {
         write!(text, " causes={:?}", shortened(causes)).expect("a String takes everything");
     }
     text.push('\n');
     for frame in failure.stack().into_iter().flat_map(str::lines) {
-        writeln!(text, "error {who} {frame}").expect("a String takes everything");
+        writeln!(text, "error {prefix} {frame}").expect("a String takes everything");
     }
     write(&text);
 }
 
-fn who(ids: &Ids) -> String {
+fn prefix(ids: &Ids) -> String {
     format!("executionId={} traceId={}", ids.execution(), ids.trace())
 }
 

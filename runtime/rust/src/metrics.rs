@@ -1,4 +1,4 @@
-//! What an instance counts about itself, and its text for Prometheus.
+//! The metrics of an instance, and their text for Prometheus.
 
 use std::cell::Cell;
 use std::fmt::{self, Display};
@@ -14,7 +14,7 @@ const BOUNDS_SECONDS: [f64; 16] = [
     300.0,
 ];
 
-/// How an invocation ended.
+/// The outcome of an invocation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     /// An output was answered.

@@ -1,17 +1,18 @@
 //! Requests that a browser sends for a web page: none is for a function.
 //!
 //! A page of any site can have a browser send requests to the machine that it runs on. It cannot keep the browser
-//! from saying so, and nothing but browsers says it.
+//! from marking them, and only browsers mark them.
 
 use hyper::HeaderMap;
 use hyper::header::ORIGIN;
 
 /// From the W3C's Fetch Metadata.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
-/// What it says where no page is behind a request: an address was typed, or a bookmark was opened.
+/// Its value for a request without a page: an address was typed, or a bookmark was opened.
 const NO_SITE: &str = "none";
 
-/// Whether a page is behind a request. What is there twice no browser sends, and it says nothing.
+/// Whether a page is behind a request. A header that is there twice is of no browser, and does not count as
+/// `none`.
 pub(crate) fn is_page(headers: &HeaderMap) -> bool {
     let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
     headers.contains_key(ORIGIN) || sites.next().is_some_and(|site| site != NO_SITE || sites.next().is_some())

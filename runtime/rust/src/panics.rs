@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 /// A panic that was caught.
 #[derive(Debug)]
 pub(crate) struct Panic {
-    /// What the handler gave to `panic!`.
+    /// The message of the `panic!`.
     pub(crate) message: String,
     /// File, line and backtrace, for the log.
     pub(crate) stack: String,
@@ -17,7 +17,7 @@ pub(crate) struct Panic {
 thread_local! {
     /// Whether this thread is inside [`caught`].
     static CATCHING: Cell<bool> = const { Cell::new(false) };
-    /// What the hook saw of the panic that is being caught.
+    /// The stack, from the hook, of the panic that is being caught.
     static STACK: RefCell<String> = const { RefCell::new(String::new()) };
 }
 

@@ -1,41 +1,37 @@
-//! Which request is for what.
+//! The routes of an instance.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request};
 
-use crate::answer;
 use crate::failure::Failure;
 use crate::handler::Handler;
 use crate::invocation;
 use crate::origin;
+use crate::response::{self, HttpResponse};
 use crate::server::Instance;
 
 /// Answers one request.
-pub(crate) async fn answer<H, Args>(
-    instance: &Instance<H>,
-    request: Request<Incoming>,
-) -> Response<Full<Bytes>>
+pub(crate) async fn respond<H, Args>(instance: &Instance<H>, request: Request<Incoming>) -> HttpResponse
 where
     H: Handler<Args>,
 {
     if origin::is_page(request.headers()) {
-        return answer::foreign_origin();
+        return response::foreign_origin();
     }
     match request.uri().path() {
         "/invoke" if request.method() == Method::POST => invocation::invoke(instance, request).await,
         "/health" if request.method() == Method::GET => match instance.handler.health() {
-            Ok(()) => answer::json(Bytes::from_static(b"{\"status\":\"ok\"}")),
-            Err(error) => answer::failure(&Failure::Handler(error)),
+            Ok(()) => response::json(Bytes::from_static(b"{\"status\":\"ok\"}")),
+            Err(error) => response::failure(&Failure::Handler(error)),
         },
         "/metrics" if request.method() == Method::GET => {
             let mut text = instance.metrics.to_string();
             instance.handler.write_metrics(&mut text);
-            answer::metrics(text)
+            response::metrics(text)
         }
-        "/invoke" => answer::method_not_allowed("POST"),
-        "/health" | "/metrics" => answer::method_not_allowed("GET"),
-        path => answer::not_found(path),
+        "/invoke" => response::method_not_allowed("POST"),
+        "/health" | "/metrics" => response::method_not_allowed("GET"),
+        path => response::not_found(path),
     }
 }

@@ -1,4 +1,4 @@
-//! From start to exit: listen, accept, and on a signal finish what runs.
+//! From start to exit: listen, accept, and on a signal finish the requests in flight.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -22,15 +22,15 @@ use crate::drain::Drain;
 use crate::handler::Handler;
 use crate::handler_error::HandlerError;
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX};
-use crate::listener::{Accepted, ListenError, Listener};
+use crate::listener::{AcceptedStream, ListenError, Listener};
 use crate::log;
 use crate::metrics::Metrics;
 use crate::panics;
 use crate::route;
-use crate::settings::{Address, SettingError, Sizes};
-use crate::stop::Stop;
+use crate::settings::{Address, SettingError, SizeLimits};
+use crate::stop::StopSignals;
 
-/// Why an instance did not start.
+/// The error of an instance that did not start.
 #[derive(Debug, Error)]
 pub(crate) enum StartError {
     #[error(transparent)]
@@ -56,22 +56,22 @@ impl StartError {
     }
 }
 
-/// A handler being served, and what its requests share.
+/// A handler being served, and the state that its requests share.
 pub(crate) struct Instance<H> {
     pub(crate) handler: H,
-    pub(crate) sizes: Sizes,
+    pub(crate) sizes: SizeLimits,
     pub(crate) metrics: Metrics,
     pub(crate) deadlines: Rc<Deadlines>,
     /// Milliseconds from start to listening, rounded up; taken by the first answer.
     pub(crate) init_ms: Cell<Option<u64>>,
 }
 
-/// Serves until a signal, then until everything that ran was answered.
+/// Serves until a signal, then until all requests are answered.
 pub(crate) fn run<H, Args>(
     handler: H,
     address: &Address,
     announcement: Result<Option<Announcement>, SettingError>,
-    sizes: Sizes,
+    sizes: SizeLimits,
     began: Instant,
 ) -> Result<(), StartError>
 where
@@ -85,7 +85,7 @@ where
         .map_err(StartError::Runtime)?
         .block_on(async {
             let init_ms = Cell::new(None);
-            let (metrics, deadlines) = (Metrics::new(), Deadlines::keep());
+            let (metrics, deadlines) = (Metrics::new(), Deadlines::start());
             let instance = Rc::new(Instance { handler, sizes, metrics, deadlines, init_ms });
             let ended = listen(&instance, address, announcement, began).await;
             instance.handler.stop().await;
@@ -103,8 +103,8 @@ where
     H: Handler<Args>,
     Args: 'static,
 {
-    // Before the socket exists: whoever sees it may send a signal.
-    let mut stop = Stop::new().map_err(StartError::Runtime)?;
+    // Before the socket exists: a process that sees it may send a signal.
+    let mut stop = StopSignals::new().map_err(StartError::Runtime)?;
     tokio::select! {
         biased;
         started = instance.handler.start() => started.map_err(StartError::Handler)?,
@@ -126,9 +126,10 @@ where
             _ = stop.wait() => break,
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok(accepted) => admit(&mut connections, accepted, instance, &drain),
+                Ok(accepted) => spawn_connection(&mut connections, accepted, instance, &drain),
                 Err(error) => {
                     log::line(&format!("warning cannot accept a connection: {error}"));
+                    // No event tells that a file descriptor is free again.
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -144,7 +145,7 @@ where
     while connections.len() < CONNECTIONS_MAX
         && let Some(accepted) = listener.accept_waiting().await
     {
-        admit(&mut connections, accepted, instance, &drain);
+        spawn_connection(&mut connections, accepted, instance, &drain);
     }
     drop(listener);
     tokio::task::yield_now().await;
@@ -157,7 +158,7 @@ where
     Ok(())
 }
 
-/// Has it said that the instance listens, beside everything else.
+/// Announces the instance, in a task of its own.
 fn announce<H, Args>(
     announcement: Result<Option<Announcement>, SettingError>,
     listener: &Listener,
@@ -181,9 +182,9 @@ where
     }
 }
 
-fn admit<H, Args>(
+fn spawn_connection<H, Args>(
     connections: &mut JoinSet<()>,
-    accepted: Accepted,
+    accepted: AcceptedStream,
     instance: &Rc<Instance<H>>,
     drain: &Rc<Drain>,
 ) where
@@ -192,20 +193,20 @@ fn admit<H, Args>(
 {
     let (instance, drain) = (Rc::clone(instance), Rc::clone(drain));
     match accepted {
-        Accepted::Tcp(stream) => connections.spawn_local(converse(stream, instance, drain)),
-        Accepted::Unix(stream) => connections.spawn_local(converse(stream, instance, drain)),
+        AcceptedStream::Tcp(stream) => connections.spawn_local(serve_connection(stream, instance, drain)),
+        AcceptedStream::Unix(stream) => connections.spawn_local(serve_connection(stream, instance, drain)),
     };
 }
 
 /// One connection, from accept to close.
-async fn converse<S, H, Args>(stream: S, instance: Rc<Instance<H>>, drain: Rc<Drain>)
+async fn serve_connection<S, H, Args>(stream: S, instance: Rc<Instance<H>>, drain: Rc<Drain>)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     H: Handler<Args>,
 {
     let service = service_fn(move |request| {
         let instance = Rc::clone(&instance);
-        async move { Ok::<_, std::convert::Infallible>(route::answer(&*instance, request).await) }
+        async move { Ok::<_, std::convert::Infallible>(route::respond(&*instance, request).await) }
     });
     let connection = http1::Builder::new()
         // It would also close idle connections, and the gateway, which keeps them in a
@@ -215,18 +216,18 @@ where
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let mut place = None;
-    let mut told = false;
+    let mut waiter = None;
+    let mut is_draining = false;
     let ended = poll_fn(|cx| {
-        if place.is_none() {
-            place = Some(drain.join(cx.waker().clone()));
+        if waiter.is_none() {
+            waiter = Some(drain.register(cx.waker().clone()));
         }
         let step = connection.as_mut().poll(cx);
-        if step.is_ready() || told || !drain.started() {
+        if step.is_ready() || is_draining || !drain.started() {
             return step;
         }
         // Only now, as a request that had arrived was begun by the poll above.
-        told = true;
+        is_draining = true;
         connection.as_mut().graceful_shutdown();
         connection.as_mut().poll(cx)
     })

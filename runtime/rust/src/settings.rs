@@ -1,4 +1,4 @@
-//! What the environment says, checked as a whole before anything is opened.
+//! The settings from the environment, checked as a whole before anything is opened.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,32 +11,32 @@ use crate::announcement::{Announcement, POD_IP};
 use crate::assignment::{Assignment, EXECUTION_ID};
 use crate::limits::{BODY_BYTES_MAX, OUTPUT_BYTES_MAX, SETTING_BYTES_MAX};
 
-/// Where to listen.
+/// The address to listen on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     /// A Unix socket at this path.
     Unix(PathBuf),
-    /// All addresses of the machine, at a port; 0 lets the system pick one. Where the pod's is IPv6
-    /// these are of both kinds, else of IPv4.
+    /// All addresses of the machine, at a port; 0 lets the system pick one. If the pod's is IPv6 these
+    /// are of both kinds, else of IPv4.
     Tcp(SocketAddr),
 }
 
-/// What the process is there for.
+/// The role of the process.
 #[derive(Debug)]
 pub(crate) enum Role {
-    /// To take invocations until it is stopped: `WARM` and `POOL`.
+    /// Takes invocations until it is stopped: `WARM` and `POOL`.
     Server {
         address: Address,
-        /// To whom it says that it listens. Not even a mistake in it keeps an instance from serving.
+        /// Its announcement to the control plane. Not even a mistake in it keeps an instance from serving.
         announcement: Result<Option<Announcement>, SettingError>,
     },
-    /// To run one invocation and end: `JOB`.
+    /// Runs one invocation and ends: `JOB`.
     Job(Assignment),
 }
 
-/// How large what comes and goes may be.
+/// Size limits of bodies and outputs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sizes {
+pub(crate) struct SizeLimits {
     /// Bytes.
     pub(crate) body_max: usize,
     /// Bytes.
@@ -46,12 +46,12 @@ pub(crate) struct Sizes {
 /// The runtime's settings.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// When the runtime took over from `main`.
+    /// Time at which the runtime took over from `main`.
     pub(crate) began: Instant,
     pub(crate) role: Role,
     /// The name in `HANDLER`.
     pub(crate) handler: Option<String>,
-    pub(crate) sizes: Sizes,
+    pub(crate) sizes: SizeLimits,
 }
 
 /// An environment that does not say clearly what to do.
@@ -75,7 +75,7 @@ pub(crate) enum SettingError {
     Value { name: &'static str, value: String, rule: &'static str },
     #[error("HOSTNAME is not set: give the pod's name, as what is announced with POD_IP")]
     NoInstance,
-    // Whose value is nobody's business.
+    // Without its value, which is secret.
     #[error("PICOFAAS_TOKEN is not visible ASCII: give it as the control plane made it")]
     Token,
     #[error("EXECUTION_MODE is `{0}`, which is unknown: give WARM, POOL or JOB, or leave it out")]
@@ -138,7 +138,7 @@ impl Settings {
             began,
             role,
             handler: variable("HANDLER")?,
-            sizes: Sizes {
+            sizes: SizeLimits {
                 body_max: bytes("MAX_BODY", BODY_BYTES_MAX)?,
                 output_max: bytes("MAX_OUTPUT", OUTPUT_BYTES_MAX)?,
             },

@@ -7,12 +7,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// The signals that end a process. Once this exists they end nothing by themselves any
 /// more, even after it is dropped: a terminal's Ctrl-C and the control plane's SIGTERM
 /// come together, and what runs is to be finished.
-pub(crate) struct Stop {
+pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
+impl StopSignals {
     /// Must be called inside the runtime.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })

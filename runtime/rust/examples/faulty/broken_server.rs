@@ -12,9 +12,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 const CHUNKED_HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// What is wrong with the answer to `POST /invoke`.
+/// The fault of the answer to `POST /invoke`.
 #[derive(Clone, Copy)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It is not HTTP.
     Garbage,
     /// It ends, with the process, before the promised length.
@@ -24,7 +24,7 @@ pub enum Fault {
 }
 
 /// Serves until it is killed. `GET /health` is answered properly.
-pub fn serve(fault: Fault) -> ExitCode {
+pub(crate) fn serve(fault: Fault) -> ExitCode {
     match listen(fault) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -45,7 +45,7 @@ use serde_json::value::RawValue;
 
 use broken_server::Fault;
 
-/// How often it is looked whether a file is there.
+/// Pause between two looks whether a file is there: a test function does without a watch of its folder.
 const GATE_LOOK: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {

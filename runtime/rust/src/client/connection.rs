@@ -21,9 +21,10 @@ const READ_BYTES: usize = 4096;
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    /// What came and was not yet made use of.
+    /// Bytes that were read and not yet used.
     read: BytesMut,
-    /// Why the last request could not be sent whole. Its answer may be there all the same.
+    /// The error for which the last request could not be sent whole. Its answer may be there all the
+    /// same.
     unsent: Option<io::Error>,
     /// An answer of which not even a part is missing, and which leaves the connection open.
     reusable: bool,
@@ -41,9 +42,9 @@ pub(crate) fn send_at_once(host: &str, port: u16, request: &[u8]) -> io::Result<
     Ok(stream)
 }
 
-/// Where nobody listens at a port that the kernel gives to clients, it may give that very port to
-/// the one who connects, who is connected to himself then. Who tries often enough meets this, and
-/// keeps the port from who is to listen there.
+/// Refuses a connection to itself. If nobody listens at a port that the kernel gives to clients, it may
+/// give that very port to a client of it, which is connected to itself then. A client that tries often
+/// enough meets this, and keeps the port from the server that is to listen there.
 fn refuse_itself(stream: &TcpStream) -> io::Result<()> {
     if stream.local_addr()? != stream.peer_addr()? {
         return Ok(());
@@ -57,7 +58,7 @@ impl Connection {
     /// Connects, within 5 s.
     ///
     /// # Errors
-    /// Those of the system, and [`io::ErrorKind::TimedOut`].
+    /// Errors of the system, and [`io::ErrorKind::TimedOut`].
     pub async fn open(address: impl ToSocketAddrs) -> io::Result<Self> {
         let stream = timeout(CONNECT_MAX, TcpStream::connect(address))
             .await
@@ -91,7 +92,7 @@ impl Connection {
     }
 
     async fn write(&mut self, mut rest: &mut [IoSlice<'_>]) -> io::Result<()> {
-        // Also drops what is empty at the front.
+        // Also drops empty pieces at the front.
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
             match self.stream.try_write_vectored(rest) {
@@ -125,7 +126,7 @@ impl Connection {
     /// Reads the head of the answer and shows its headers to `each`. Interim answers are skipped.
     ///
     /// # Errors
-    /// Those of the connection, [`io::ErrorKind::UnexpectedEof`] where it ended, and
+    /// Errors of the connection, [`io::ErrorKind::UnexpectedEof`] where it ended, and
     /// [`io::ErrorKind::InvalidData`] for what is not HTTP/1.1.
     pub async fn head(&mut self, mut each: impl FnMut(&str, &[u8])) -> io::Result<Head> {
         self.reusable = false;
@@ -203,7 +204,7 @@ impl Connection {
             if missing < READ_BYTES {
                 self.fill().await?;
             } else {
-                // What is long is read to its place.
+                // A long body is read to its place.
                 let read = self.stream.read_buf(&mut body.limit(missing)).await;
                 self.came(read)?;
             }
@@ -283,7 +284,7 @@ impl Connection {
         self.came(read)
     }
 
-    /// What a read has come to.
+    /// Judges the result of a read.
     fn came(&mut self, read: io::Result<usize>) -> io::Result<()> {
         match (read, self.unsent.take()) {
             (Ok(1..), unsent) => {

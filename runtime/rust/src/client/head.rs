@@ -7,7 +7,7 @@ use httparse::{Header, ParserConfig, Status};
 
 use crate::limits::ANSWER_HEADERS_MAX;
 
-/// What an answer's head says about the answer itself.
+/// The parts of an answer's head about the answer itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     /// The HTTP status, 200 … 999.
@@ -17,7 +17,7 @@ pub struct Head {
     pub(super) persistent: bool,
 }
 
-/// How the end of a body is known.
+/// The way in which the end of a body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
     /// Bytes.
@@ -36,7 +36,7 @@ pub(super) enum Parsed {
     Whole(Head, usize),
 }
 
-/// Looks at what may be a whole head, and shows its headers to `each` where it is the last one.
+/// Parses bytes that may be a whole head, and shows its headers to `each` where it is the last one.
 pub(super) fn parse(bytes: &[u8], each: &mut impl FnMut(&str, &[u8])) -> io::Result<Parsed> {
     let mut headers = [const { MaybeUninit::uninit() }; ANSWER_HEADERS_MAX];
     let mut answer = httparse::Response::new(&mut []);

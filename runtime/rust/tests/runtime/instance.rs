@@ -7,19 +7,19 @@ use std::sync::OnceLock;
 use picofaas_contract::built;
 use picofaas_contract::control_plane::ControlPlane;
 use picofaas_contract::instance;
-pub use picofaas_contract::patience::PATIENCE;
+pub(crate) use picofaas_contract::patience::PATIENCE;
 use picofaas_contract::process;
 use tempfile::TempDir;
 
 /// `faulty`, listening on a Unix socket.
-pub struct Instance(instance::Instance);
+pub(crate) struct Instance(instance::Instance);
 
 /// An example.
-pub struct Process(process::Process);
+pub(crate) struct Process(process::Process);
 
 impl Process {
     /// Starts an example with an environment of nothing but `PATH` and `variables`.
-    pub fn start(example: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(example: &str, variables: &[(&str, &str)]) -> Self {
         let program = match example {
             "faulty" => built::faulty(),
             "echo" => echo(),
@@ -29,37 +29,37 @@ impl Process {
     }
 
     /// Waits for the end; the exit code (or minus the signal) and the rest of stderr.
-    pub fn end(self) -> (i32, String) {
+    pub(crate) fn end(self) -> (i32, String) {
         self.0.end()
     }
 }
 
 impl Instance {
     /// Starts `faulty` with a handler.
-    pub fn of(handler: &str) -> Self {
+    pub(crate) fn of(handler: &str) -> Self {
         Self::with(handler, &[])
     }
 
     /// Starts `faulty` with a handler and more of an environment.
-    pub fn with(handler: &str, more: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(handler: &str, more: &[(&str, &str)]) -> Self {
         let variables = [&[("HANDLER", handler)], more].concat();
         Self(instance::Instance::start(built::faulty(), &variables))
     }
 
     /// Waits for the end; the exit code and the directory of the socket.
-    pub fn end(self) -> (i32, TempDir) {
+    pub(crate) fn end(self) -> (i32, TempDir) {
         let (code, _rest, directory) = self.0.end();
         (code, directory)
     }
 }
 
 /// Starts `faulty` with a handler as a JOB of a control plane.
-pub fn job_of(control_plane: &ControlPlane, handler: &str, more: &[(&str, &str)]) -> Process {
+pub(crate) fn job_of(control_plane: &ControlPlane, handler: &str, more: &[(&str, &str)]) -> Process {
     start_job(control_plane.port(), handler, more)
 }
 
 /// Starts `faulty` with a handler as a JOB of a control plane at `port`.
-pub fn start_job(port: u16, handler: &str, more: &[(&str, &str)]) -> Process {
+pub(crate) fn start_job(port: u16, handler: &str, more: &[(&str, &str)]) -> Process {
     let url = format!("http://127.0.0.1:{port}");
     let variables = [&process::Process::job_variables(&url)[..], &[("HANDLER", handler)], more].concat();
     Process::start("faulty", &variables)

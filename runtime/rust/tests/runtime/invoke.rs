@@ -1,4 +1,4 @@
-//! What a good invocation gets, and what is said to a bad one.
+//! The answers to good and to bad invocations.
 
 use std::net::TcpStream;
 

@@ -99,7 +99,7 @@ fn an_input_that_did_not_come_whole_is_asked_for_again() {
         let mut caller = control_plane.accept();
         caller.request();
         caller.answer(refusal(503, "NOT_YET"));
-        // What was answered whole leaves the connection open.
+        // An answer that was read whole leaves the connection open.
         caller.request();
         caller.answer(input("", BODY));
         assert_eq!(caller.request().json()["output"], 1);

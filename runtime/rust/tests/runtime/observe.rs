@@ -1,4 +1,4 @@
-//! What the outside can see of an instance.
+//! An instance seen from outside.
 
 use std::collections::BTreeSet;
 

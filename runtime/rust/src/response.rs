@@ -1,4 +1,4 @@
-//! The answers of a runtime as HTTP.
+//! The HTTP responses of a runtime.
 
 use std::borrow::Cow;
 
@@ -14,14 +14,14 @@ use crate::limits::MESSAGE_BYTES_MAX;
 const COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
 const INIT_DURATION_MS: HeaderName = HeaderName::from_static("x-init-duration-ms");
 
-type Answer = Response<Full<Bytes>>;
+pub(crate) type HttpResponse = Response<Full<Bytes>>;
 
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     error: ErrorDetail<'a>,
 }
 
-/// What a client is told about a failure.
+/// The failure as a client reads it.
 #[derive(Serialize)]
 pub(crate) struct ErrorDetail<'a> {
     pub(crate) code: &'a str,
@@ -29,55 +29,55 @@ pub(crate) struct ErrorDetail<'a> {
 }
 
 /// 200 with a JSON body.
-pub(crate) fn json(body: Bytes) -> Answer {
+pub(crate) fn json(body: Bytes) -> HttpResponse {
     with_type(body, HeaderValue::from_static("application/json"))
 }
 
 /// 200 with metrics in Prometheus' text format.
-pub(crate) fn metrics(body: String) -> Answer {
+pub(crate) fn metrics(body: String) -> HttpResponse {
     with_type(body.into(), HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))
 }
 
 /// A failure: `{"error":{"code","message"}}`.
-pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> HttpResponse {
     let body = ErrorBody { error: ErrorDetail { code, message: &shortened(message) } };
     let body = serde_json::to_vec(&body).expect("two strings are always JSON");
-    let mut answer = json(body.into());
-    *answer.status_mut() = status;
-    answer
+    let mut response = json(body.into());
+    *response.status_mut() = status;
+    response
 }
 
 /// A failure with its own status, code and text.
-pub(crate) fn failure(failure: &Failure) -> Answer {
+pub(crate) fn failure(failure: &Failure) -> HttpResponse {
     error(failure.status(), failure.code(), &failure.to_string())
 }
 
 /// 403, to a web page. Its body is not read, so the connection ends.
-pub(crate) fn foreign_origin() -> Answer {
+pub(crate) fn foreign_origin() -> HttpResponse {
     let message = "a web page asks (Origin or Sec-Fetch-Site), and an instance answers none";
-    let mut answer = error(StatusCode::FORBIDDEN, "FOREIGN_ORIGIN", message);
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+    let mut response = error(StatusCode::FORBIDDEN, "FOREIGN_ORIGIN", message);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// 404, naming the routes there are.
-pub(crate) fn not_found(path: &str) -> Answer {
+pub(crate) fn not_found(path: &str) -> HttpResponse {
     let message = format!("nothing is at `{path}`: there are POST /invoke, GET /health and GET /metrics");
     error(StatusCode::NOT_FOUND, "NOT_FOUND", &message)
 }
 
 /// 405, naming the method.
-pub(crate) fn method_not_allowed(allowed: &'static str) -> Answer {
+pub(crate) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     let message = format!("use {allowed} here");
-    let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", &message);
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    answer
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", &message);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
-/// Marks the first answer of a process.
-pub(crate) fn mark_cold_start(answer: &mut Answer, init_ms: u64) {
-    answer.headers_mut().insert(COLD_START, HeaderValue::from_static("true"));
-    answer.headers_mut().insert(INIT_DURATION_MS, HeaderValue::from(init_ms));
+/// Marks the first response of a process.
+pub(crate) fn mark_cold_start(response: &mut HttpResponse, init_ms: u64) {
+    response.headers_mut().insert(COLD_START, HeaderValue::from_static("true"));
+    response.headers_mut().insert(INIT_DURATION_MS, HeaderValue::from(init_ms));
 }
 
 /// A message within its limit, marked where it was cut.
@@ -89,10 +89,10 @@ pub(crate) fn shortened(message: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}… ({} bytes in all)", &message[..end], message.len()))
 }
 
-fn with_type(body: Bytes, content_type: HeaderValue) -> Answer {
-    let mut answer = Response::new(Full::new(body));
-    answer.headers_mut().insert(CONTENT_TYPE, content_type);
-    answer
+fn with_type(body: Bytes, content_type: HeaderValue) -> HttpResponse {
+    let mut response = Response::new(Full::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
 }
 
 #[cfg(test)]
