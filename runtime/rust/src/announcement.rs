@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
 use hyper::StatusCode;
 use serde::Serialize;
+use tokio::net::unix::pipe::Receiver;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::access::{Access, RUNTIME_URL, TOKEN};
@@ -15,8 +16,7 @@ use crate::client::Connection;
 use crate::clock;
 use crate::control_plane::{ControlError, ControlRequest, ControlResponse, exchange_over};
 use crate::limits::{
-    ANNOUNCE_MAX, ANNOUNCE_PAUSE_MAX, ANNOUNCE_PAUSE_MIN, ANNOUNCE_SILENCE, HEALTH_PAUSE, LOOK_UP_PAUSE,
-    REFUSAL_BYTES_MAX,
+    ANNOUNCE_MAX, ANNOUNCE_PAUSE_MAX, ANNOUNCE_PAUSE_MIN, ANNOUNCE_SILENCE, HEALTH_PAUSE, REFUSAL_BYTES_MAX,
 };
 use crate::log;
 use crate::settings::SettingError;
@@ -113,13 +113,15 @@ async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let name = (host.to_owned(), port);
-    let looking = std::thread::Builder::new()
-        .name("look-up".to_owned())
-        .spawn(move || Ok(name.to_socket_addrs()?.collect()))?;
-    while !looking.is_finished() {
-        sleep(LOOK_UP_PAUSE).await;
-    }
-    looking.join().unwrap_or_else(|_| Err(io::Error::other("the look-up of the name panicked")))
+    // The thread has the writing end of a pipe, which is closed when it ends, also by a panic.
+    let (reader, writer) = io::pipe()?;
+    let ended = Receiver::from_owned_fd(reader.into())?;
+    let thread = std::thread::Builder::new().name("look-up".to_owned()).spawn(move || {
+        let _open = writer;
+        Ok(name.to_socket_addrs()?.collect())
+    })?;
+    ended.readable().await?;
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("the look-up of the name panicked")))
 }
 
 #[cfg(test)]

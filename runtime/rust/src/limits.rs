@@ -74,9 +74,6 @@ pub(crate) const ANNOUNCE_SILENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks whether an instance that listens is healthy. Nearly all are at once.
 pub(crate) const HEALTH_PAUSE: Duration = Duration::from_millis(10);
 
-/// Pause between two looks whether a name was looked up.
-pub(crate) const LOOK_UP_PAUSE: Duration = Duration::from_millis(2);
-
 /// Time between the end of a connection and the reset that gives the reason: both are on one machine or
 /// in one network, where it is microseconds.
 pub(crate) const RESET_WAIT: Duration = Duration::from_millis(20);
