@@ -1,4 +1,4 @@
-//! Programs of this workspace, built by cargo in the profile of whoever asks.
+//! Programs of this workspace, built by cargo in the caller's profile.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +31,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// Builds what `arguments` name; the folder of the profile.
+/// Builds the programs that `arguments` name; the folder of the profile.
 fn build(arguments: &[&str]) -> PathBuf {
     // <target directory>/<profile>/<this program> or <target directory>/<profile>/deps/<this test>
     let this = std::env::current_exe().unwrap();

@@ -38,17 +38,17 @@ pub struct Request {
 }
 
 impl ControlPlane {
-    /// At a free port.
+    /// Listens at a free port.
     pub fn open() -> Self {
         Self::at(0)
     }
 
-    /// At a port of the test's choice.
+    /// Listens at a port of the test's choice.
     pub fn at(port: u16) -> Self {
         Self::on(Ipv4Addr::LOCALHOST.into(), port)
     }
 
-    /// At a free port of IPv6.
+    /// Listens at a free port of IPv6.
     pub fn open_ipv6() -> Self {
         Self::on(Ipv6Addr::LOCALHOST.into(), 0)
     }
@@ -61,18 +61,18 @@ impl ControlPlane {
         self.listener.local_addr().unwrap().port()
     }
 
-    /// As `PICOFAAS_RUNTIME_URL` names it.
+    /// Its URL for `PICOFAAS_RUNTIME_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.listener.local_addr().unwrap())
     }
 
-    /// Whether somebody has connected whom nobody has accepted.
+    /// Whether a connection waits to be accepted.
     pub fn is_called(&self) -> bool {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut [PollFd::new(&self.listener, PollFlags::IN)], Some(&now)).unwrap() > 0
     }
 
-    /// From now on, waits for connections no longer than this process is there.
+    /// Lets waits for connections end with this process.
     pub fn watch(&self, process: &Process) {
         let fd = pidfd_open(process.pid(), PidfdFlags::empty()).unwrap();
         assert!(self.process.set(fd).is_ok(), "one process is watched");
@@ -141,7 +141,7 @@ impl Caller {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Nothing more will be answered here; what the peer says can still be read.
+    /// Ends the answers; requests of the peer can still be read.
     pub fn end_answers(&self) {
         self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
     }

@@ -1,4 +1,4 @@
-//! What tests of runtimes share: a runtime as a process, the wire to it byte by byte, and the
+//! The parts that tests of runtimes share: a runtime as a process, the wire to it byte by byte, and the
 //! control plane that a JOB calls, played over bare sockets.
 //!
 //! The program of this crate uses it to hold every runtime to one contract; the tests of the
@@ -6,10 +6,10 @@
 //!
 //! | file | has |
 //! |---|---|
-//! | `process` | a runtime as a process: what it says, signals, its end |
+//! | `process` | a runtime as a process: its stderr, signals, its end |
 //! | `instance` | one that listens on a Unix socket |
 //! | `wire` | requests and answers, byte by byte |
-//! | `control_plane` | what a JOB calls |
+//! | `control_plane` | the control plane that a JOB calls |
 //! | `built` | programs of this workspace, built by cargo |
 //! | `patience` | waiting with a limit |
 //!

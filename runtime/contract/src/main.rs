@@ -13,7 +13,7 @@ use picofaas_contract::patience::Stopwatch;
 
 use options::Options;
 use suite::case::{Case, Mode};
-use suite::run::{self, Trial, Verdict};
+use suite::run::{self, CaseResult, CaseRun};
 use suite::subjects::{Candidate, Runtime};
 use suite::table::{self, Cell};
 
@@ -30,18 +30,18 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let trials = trials(&candidates, &options);
+    let runs = runs(&candidates, &options);
     if Mode::ALL.iter().all(|mode| options.cases(*mode).is_empty()) {
         eprintln!("no case has `{}` in its name: --list shows them", options.case.unwrap_or_default());
         return ExitCode::from(2);
     }
     let watch = Stopwatch::start();
-    let verdicts = run::all(&trials);
-    let failed = tell(&candidates, &options, &trials, &verdicts);
+    let results = run::all(&runs);
+    let failed = tell(&candidates, &options, &runs, &results);
     let absent = candidates.iter().filter(|candidate| candidate.subject.is_err()).count();
     let skipped = absent * Mode::ALL.iter().map(|mode| options.cases(*mode).len()).sum::<usize>();
     let word = if failed == 0 { "ok" } else { "FAILED" };
-    let (passed, took_s) = (trials.len() - failed, watch.elapsed().as_secs_f64());
+    let (passed, took_s) = (runs.len() - failed, watch.elapsed().as_secs_f64());
     // As cargo's tests end, so that it is counted as they are.
     println!(
         "\ntest result: {word}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; \
@@ -61,31 +61,30 @@ fn list() {
 }
 
 /// Every wanted case on every runtime that is there.
-fn trials<'a>(candidates: &'a [Candidate], options: &Options) -> Vec<Trial<'a>> {
-    let mut trials = Vec::new();
+fn runs<'a>(candidates: &'a [Candidate], options: &Options) -> Vec<CaseRun<'a>> {
+    let mut runs = Vec::new();
     for mode in Mode::ALL {
         for case in options.cases(mode) {
             for (runtime, candidate) in candidates.iter().enumerate() {
                 if let Ok(subject) = &candidate.subject {
-                    trials.push(Trial { runtime, subject, mode, case });
+                    runs.push(CaseRun { runtime, subject, mode, case });
                 }
             }
         }
     }
-    trials
+    runs
 }
 
-/// Prints the tables, and below them why what is not `ok` is not; how many cells failed.
-fn tell(candidates: &[Candidate], options: &Options, trials: &[Trial<'_>], verdicts: &[Verdict]) -> usize {
+/// Prints the tables, and below them the reason of each cell that is not `ok`; how many cells failed.
+fn tell(candidates: &[Candidate], options: &Options, runs: &[CaseRun<'_>], results: &[CaseResult]) -> usize {
     let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
     for mode in Mode::ALL {
         let cell = |runtime: usize, case: &Case| {
-            let of = |trial: &Trial<'_>| {
-                trial.runtime == runtime && trial.mode == mode && trial.case.name == case.name
-            };
-            match trials.iter().position(of).map(|index| &verdicts[index]) {
-                Some(Ok(())) => Cell::Kept,
-                Some(Err(_)) => Cell::Broken,
+            let of =
+                |run: &CaseRun<'_>| run.runtime == runtime && run.mode == mode && run.case.name == case.name;
+            match runs.iter().position(of).map(|index| &results[index]) {
+                Some(Ok(())) => Cell::Passed,
+                Some(Err(_)) => Cell::Failed,
                 None => Cell::Skipped,
             }
         };
@@ -100,10 +99,10 @@ fn tell(candidates: &[Candidate], options: &Options, trials: &[Trial<'_>], verdi
         }
     }
     let mut failed = 0;
-    for (trial, verdict) in trials.iter().zip(verdicts) {
-        if let Err(why) = verdict {
+    for (run, result) in runs.iter().zip(results) {
+        if let Err(why) = result {
             failed += 1;
-            println!("\nFAIL {}, {}, {}: {why}", trial.subject.name, trial.mode.name(), trial.case.name);
+            println!("\nFAIL {}, {}, {}: {why}", run.subject.name, run.mode.name(), run.case.name);
         }
     }
     failed

@@ -1,32 +1,32 @@
-//! The command line: which runtimes, which cases, and a runtime of somebody else's.
+//! The command line: the runtimes, the cases, and a runtime of somebody else's.
 
 use clap::Parser;
 
 use crate::suite::case::{Case, Mode};
-use crate::suite::subject::{AtExit, HandsOn, Loads, Manners, Missing, Pace, Subject};
+use crate::suite::subject::{Behaviour, Concurrency, Fidelity, Loads, OnExit, OnMissing, Subject};
 use crate::suite::subjects::{Candidate, Runtime};
 
 /// Holds every runtime to the contract of docs/runtime.md
 #[derive(Parser)]
 #[command(name = "picofaas-contract")]
-pub struct Options {
+pub(crate) struct Options {
     /// Only this runtime; may be given several times
     #[arg(long, value_name = "NAME", conflicts_with = "command")]
     runtime: Vec<String>,
     /// Only cases with this in their name
     #[arg(long, value_name = "PART")]
-    pub case: Option<String>,
+    pub(crate) case: Option<String>,
     /// List runtimes and cases, and stop
     #[arg(long)]
-    pub list: bool,
+    pub(crate) list: bool,
     #[command(flatten)]
-    other: Other,
+    other: CustomRuntime,
 }
 
 /// A runtime that is not in this repository.
 #[derive(clap::Args)]
 #[command(next_help_heading = "A runtime of your own")]
-struct Other {
+struct CustomRuntime {
     /// Its command, for `sh -c 'exec …'`
     #[arg(long, value_name = "WORDS")]
     command: Option<String>,
@@ -58,7 +58,7 @@ struct Other {
 
 impl Options {
     /// The wanted cases of a mode.
-    pub fn cases(&self, mode: Mode) -> Vec<Case> {
+    pub(crate) fn cases(&self, mode: Mode) -> Vec<Case> {
         let part = self.case.as_deref().unwrap_or_default();
         mode.cases().iter().filter(|case| case.name.contains(part)).copied().collect()
     }
@@ -66,8 +66,8 @@ impl Options {
     /// The wanted runtimes, built where they need that.
     ///
     /// # Errors
-    /// What of the command line is wrong.
-    pub fn candidates(&self) -> Result<Vec<Candidate>, String> {
+    /// The fault of the command line.
+    pub(crate) fn candidates(&self) -> Result<Vec<Candidate>, String> {
         if let Some(command) = &self.other.command {
             return Ok(vec![self.other.candidate(command)?]);
         }
@@ -84,7 +84,7 @@ impl Options {
     }
 }
 
-impl Other {
+impl CustomRuntime {
     fn candidate(&self, command: &str) -> Result<Candidate, String> {
         let name = "yours".to_owned();
         let subject = Subject {
@@ -95,12 +95,12 @@ impl Other {
             variables_of: Vec::new(),
             missing: variables("--missing-env", &self.missing_env)?,
             missing_said: vec![self.missing_said.clone()],
-            manners: Manners {
-                when_the_function_exits: if self.outlives_exit { AtExit::Outlives } else { AtExit::Ends },
-                pace: if self.one_by_one { Pace::OneByOne } else { Pace::Together },
+            behaviour: Behaviour {
+                on_exit: if self.outlives_exit { OnExit::Survives } else { OnExit::Ends },
+                concurrency: if self.one_by_one { Concurrency::Serial } else { Concurrency::Parallel },
                 loads: if self.loads_each_time { Loads::EachTime } else { Loads::AtStart },
-                hands_on: if self.exact { HandsOn::Bytes } else { HandsOn::Values },
-                missing_as_a_job: if self.posts_missing { Missing::Posts } else { Missing::Ends },
+                fidelity: if self.exact { Fidelity::Bytes } else { Fidelity::Values },
+                on_missing_as_job: if self.posts_missing { OnMissing::Posts } else { OnMissing::Ends },
             },
         };
         Ok(Candidate { name, subject: Ok(subject) })

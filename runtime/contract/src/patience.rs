@@ -1,15 +1,15 @@
-//! Waiting with a limit, for what can only be seen by looking.
+//! Waiting with a limit, for things of other processes that announce themselves by no event.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A test that waits longer than this for something has failed: only what hangs takes so long, also on a
-/// machine that compiles and runs other tests meanwhile.
+/// A test that waits longer than this for something has failed: only a process that hangs takes so long, also
+/// on a machine that compiles and runs other tests meanwhile.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 const STEP: Duration = Duration::from_millis(2);
 
-/// When something began.
+/// The time since a start.
 #[derive(Clone, Copy)]
 pub struct Stopwatch(Instant);
 
@@ -27,7 +27,7 @@ impl Stopwatch {
 /// Looks every 2 ms until `look` has something.
 ///
 /// # Panics
-/// With what `missing` says, where it has nothing within [`PATIENCE`].
+/// With the text of `missing`, where it has nothing within [`PATIENCE`].
 #[track_caller]
 pub fn until<T>(missing: impl Fn() -> String, mut look: impl FnMut() -> Option<T>) -> T {
     let watch = Stopwatch::start();
@@ -40,7 +40,7 @@ pub fn until<T>(missing: impl Fn() -> String, mut look: impl FnMut() -> Option<T
     }
 }
 
-/// Lets time pass, where what is expected is that nothing happens meanwhile.
+/// Lets time pass in which nothing is expected to happen.
 pub fn let_pass(duration: Duration) {
     let watch = Stopwatch::start();
     while let Some(left) = duration.checked_sub(watch.elapsed()).filter(|left| !left.is_zero()) {

@@ -13,11 +13,11 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use crate::control_plane::EXECUTION_ID;
 use crate::patience::{PATIENCE, Stopwatch};
 
-/// What a JOB shows the control plane.
+/// The token that a JOB shows the control plane.
 pub const TOKEN: &str = "t0ken";
 
-/// A process; killed on drop if it still runs. When it is dropped by a test that fails, what it
-/// said and nobody has read is written to stderr.
+/// A process; killed on drop if it still runs. When it is dropped by a test that fails, the unread rest of
+/// its stderr is written to ours.
 pub struct Process {
     child: Child,
     stderr: BufReader<UnixStream>,
@@ -29,7 +29,7 @@ impl Process {
         Self::spawn(Command::new(program).envs(variables.iter().copied()))
     }
 
-    /// Starts a command with an environment of nothing but `PATH` and what it brings.
+    /// Starts a command with an environment of nothing but `PATH` and its own variables.
     pub fn spawn(command: &mut Command) -> Self {
         let brought: Vec<_> = command
             .get_envs()
@@ -50,7 +50,7 @@ impl Process {
         Self { child, stderr: BufReader::new(ours) }
     }
 
-    /// What makes a process of a runtime a JOB of the control plane at `url`.
+    /// The variables that make a process of a runtime a JOB of the control plane at `url`.
     pub fn job_variables(url: &str) -> [(&'static str, &str); 4] {
         [
             ("EXECUTION_MODE", "JOB"),
@@ -114,10 +114,10 @@ impl Process {
         (status.code().unwrap_or_else(|| -status.signal().unwrap()), rest)
     }
 
-    /// Writes what nobody has read of stderr to ours.
+    /// Writes the unread rest of its stderr to ours.
     fn tell_the_rest(&mut self) {
         let mut rest = self.stderr.buffer().to_vec();
-        // What it started may hold stderr open, and is not waited for.
+        // Processes that it started may hold stderr open, and are not waited for.
         if self.stderr.get_ref().set_nonblocking(true).is_ok() {
             // Ends in an error where there is nothing more yet; what came before it counts.
             let _ = self.stderr.get_mut().read_to_end(&mut rest);

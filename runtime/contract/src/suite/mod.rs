@@ -1,4 +1,4 @@
-//! The suite: runtimes, cases, and how the ones are held to the others.
+//! The suite: runtimes, cases, and runs of the ones on the others.
 //!
 //! | file | has |
 //! |---|---|
@@ -6,12 +6,12 @@
 //! | `case` | one promise of the contract |
 //! | `warm`, `job` | the cases |
 //! | `run` | every case on every runtime, some at a time |
-//! | `table` | what came of it |
+//! | `table` | the results as tables |
 
-pub mod case;
+pub(crate) mod case;
 mod job;
-pub mod run;
-pub mod subject;
-pub mod subjects;
-pub mod table;
+pub(crate) mod run;
+pub(crate) mod subject;
+pub(crate) mod subjects;
+pub(crate) mod table;
 mod warm;

@@ -1,4 +1,4 @@
-//! A runtime under test: how it is started, and what of its manners the contract leaves open.
+//! A runtime under test: its start, and its ways where the contract leaves them open.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,72 +7,72 @@ use picofaas_contract::control_plane::ControlPlane;
 use picofaas_contract::process::Process;
 
 /// Stands for the function's name in values of variables.
-pub const FUNCTION: &str = "{function}";
+pub(crate) const FUNCTION: &str = "{function}";
 
 /// A runtime with its test function.
-pub struct Subject {
-    pub name: String,
+pub(crate) struct Subject {
+    pub(crate) name: String,
     /// The program and its arguments.
-    pub command: Vec<String>,
-    /// Where it is started, if that matters.
-    pub folder: Option<PathBuf>,
-    /// Its environment; `{function}` in a value becomes the name of what it is to do.
-    pub variables: Vec<(String, String)>,
+    pub(crate) command: Vec<String>,
+    /// Its working directory, if that matters.
+    pub(crate) folder: Option<PathBuf>,
+    /// Its environment; `{function}` in a value becomes the name of the function.
+    pub(crate) variables: Vec<(String, String)>,
     /// More of it that only one function needs: its name, the variable, the value.
-    pub variables_of: Vec<(&'static str, String, String)>,
-    /// What more is in its environment for a function that is not there.
-    pub missing: Vec<(String, String)>,
-    /// What the reason why it is not there must contain.
-    pub missing_said: Vec<String>,
-    pub manners: Manners,
+    pub(crate) variables_of: Vec<(&'static str, String, String)>,
+    /// More of its environment for a function that is not there.
+    pub(crate) missing: Vec<(String, String)>,
+    /// Texts that the reason for a missing function must contain.
+    pub(crate) missing_said: Vec<String>,
+    pub(crate) behaviour: Behaviour,
 }
 
-/// What the contract leaves to each runtime, and the suite has to know.
+/// Behaviour that the contract leaves to each runtime, and that the suite has to know.
 #[derive(Clone, Copy)]
-pub struct Manners {
-    pub when_the_function_exits: AtExit,
-    pub pace: Pace,
-    pub loads: Loads,
-    pub hands_on: HandsOn,
-    pub missing_as_a_job: Missing,
+pub(crate) struct Behaviour {
+    pub(crate) on_exit: OnExit,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) loads: Loads,
+    pub(crate) fidelity: Fidelity,
+    pub(crate) on_missing_as_job: OnMissing,
 }
 
-/// What becomes of the instance when its function ends the process that it runs in.
+/// The instance after its function has ended the process that it runs in.
 #[derive(Clone, Copy)]
-pub enum AtExit {
+pub(crate) enum OnExit {
     /// It ends with it: the connection breaks.
     Ends,
     /// It answers 500 and goes on.
-    Outlives,
+    Survives,
 }
 
-/// How many invocations run at once.
+/// Invocations at a time.
 #[derive(Clone, Copy)]
-pub enum Pace {
-    Together,
-    OneByOne,
+pub(crate) enum Concurrency {
+    Parallel,
+    Serial,
 }
 
-/// When the function is loaded.
+/// The time at which the function is loaded.
 #[derive(Clone, Copy)]
-pub enum Loads {
+pub(crate) enum Loads {
     AtStart,
     /// For each invocation: there is nothing to wait for before the first.
     EachTime,
 }
 
-/// How a value gets through a function that returns it.
+/// The fidelity of a value that a function returns as it came.
 #[derive(Clone, Copy)]
-pub enum HandsOn {
+pub(crate) enum Fidelity {
     /// Byte for byte, numbers of any size included.
     Bytes,
     /// As the same value.
     Values,
 }
 
-/// What a JOB does whose function is not there.
+/// The behaviour of a JOB whose function is not there.
 #[derive(Clone, Copy)]
-pub enum Missing {
+pub(crate) enum OnMissing {
     /// It ends with another code than 0 and the reason on stderr.
     Ends,
     /// It posts a 500 with the reason.
@@ -81,7 +81,7 @@ pub enum Missing {
 
 impl Subject {
     /// The command with the environment for a function.
-    pub fn command(&self, function: &str) -> Command {
+    pub(crate) fn command(&self, function: &str) -> Command {
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]);
         if let Some(folder) = &self.folder {
@@ -101,25 +101,30 @@ impl Subject {
     }
 
     /// The command for a function that is not there.
-    pub fn command_for_missing(&self) -> Command {
+    pub(crate) fn command_for_missing(&self) -> Command {
         let mut command = self.command("echo");
         command.envs(self.missing.iter().map(|(name, value)| (name, value)));
         command
     }
 
     /// Starts a function as a JOB of a control plane.
-    pub fn job(&self, control_plane: &ControlPlane, function: &str) -> Process {
+    pub(crate) fn job(&self, control_plane: &ControlPlane, function: &str) -> Process {
         self.job_with(control_plane, function, &[])
     }
 
     /// The same with more of an environment.
-    pub fn job_with(&self, control_plane: &ControlPlane, function: &str, more: &[(&str, &str)]) -> Process {
+    pub(crate) fn job_with(
+        &self,
+        control_plane: &ControlPlane,
+        function: &str,
+        more: &[(&str, &str)],
+    ) -> Process {
         start_job(control_plane, self.command(function).envs(more.iter().copied()))
     }
 }
 
 /// Starts a command as a JOB of a control plane.
-pub fn start_job(control_plane: &ControlPlane, command: &mut Command) -> Process {
+pub(crate) fn start_job(control_plane: &ControlPlane, command: &mut Command) -> Process {
     let process = Process::spawn(command.envs(Process::job_variables(&control_plane.url())));
     control_plane.watch(&process);
     process

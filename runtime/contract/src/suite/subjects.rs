@@ -5,11 +5,11 @@ use std::process::Command;
 
 use picofaas_contract::built;
 
-use super::subject::{AtExit, FUNCTION, HandsOn, Loads, Manners, Missing, Pace, Subject};
+use super::subject::{Behaviour, Concurrency, FUNCTION, Fidelity, Loads, OnExit, OnMissing, Subject};
 
 /// The runtimes of this repository.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Runtime {
+pub(crate) enum Runtime {
     Rust,
     WatchdogHttp,
     WatchdogStdio,
@@ -18,21 +18,21 @@ pub enum Runtime {
     Java,
 }
 
-/// A runtime that is to be looked at, if it is here.
-pub struct Candidate {
-    pub name: String,
+/// A runtime to be tested, if it is here.
+pub(crate) struct Candidate {
+    pub(crate) name: String,
     /// Or why it cannot be started.
-    pub subject: Result<Subject, String>,
+    pub(crate) subject: Result<Subject, String>,
 }
 
 /// A name of no function of any runtime.
 const NOWHERE: &str = "no-such-function";
 
 impl Runtime {
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Rust, Self::WatchdogHttp, Self::WatchdogStdio, Self::WatchdogWorker, Self::Python, Self::Java];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
             Self::WatchdogHttp => "watchdog-http",
@@ -44,7 +44,7 @@ impl Runtime {
     }
 
     /// The runtime, built where cargo builds it.
-    pub fn candidate(self) -> Candidate {
+    pub(crate) fn candidate(self) -> Candidate {
         Candidate { name: self.name().to_owned(), subject: self.subject() }
     }
 
@@ -52,44 +52,48 @@ impl Runtime {
         match self {
             Self::Rust => Ok(rust()),
             Self::WatchdogHttp => {
-                let manners = Manners { hands_on: HandsOn::Bytes, ..OUTLIVES };
-                let mut subject = watchdog(self, "http", "server", manners)?;
+                let behaviour = Behaviour { fidelity: Fidelity::Bytes, ..SURVIVES_EXIT };
+                let mut subject = watchdog(self, "http", "server", behaviour)?;
                 subject.variables_of = vec![metadata_of_context()];
                 Ok(subject)
             }
             Self::WatchdogStdio => {
-                let manners = Manners { loads: Loads::EachTime, hands_on: HandsOn::Bytes, ..OUTLIVES };
-                let mut subject = watchdog(self, "stdio", "stdio", manners)?;
+                let behaviour =
+                    Behaviour { loads: Loads::EachTime, fidelity: Fidelity::Bytes, ..SURVIVES_EXIT };
+                let mut subject = watchdog(self, "stdio", "stdio", behaviour)?;
                 subject.variables_of = vec![metadata_of_context()];
-                // Whether a function is there is seen by the program, which is there for each request.
+                // A missing function is seen by the program, which runs for each request.
                 subject.missing = vec![variable("WATCHDOG_CMD", "no-such-function -x")];
                 Ok(subject)
             }
-            Self::WatchdogWorker => {
-                watchdog(self, "worker", "worker", Manners { pace: Pace::OneByOne, ..OUTLIVES })
-            }
+            Self::WatchdogWorker => watchdog(
+                self,
+                "worker",
+                "worker",
+                Behaviour { concurrency: Concurrency::Serial, ..SURVIVES_EXIT },
+            ),
             Self::Python => python(),
             Self::Java => java(),
         }
     }
 }
 
-/// Of a runtime that runs its function in its own process.
-const IN_PROCESS: Manners = Manners {
-    when_the_function_exits: AtExit::Ends,
-    pace: Pace::Together,
+/// Behaviour of a runtime that runs its function in its own process.
+const IN_PROCESS: Behaviour = Behaviour {
+    on_exit: OnExit::Ends,
+    concurrency: Concurrency::Parallel,
     loads: Loads::AtStart,
-    hands_on: HandsOn::Bytes,
-    missing_as_a_job: Missing::Ends,
+    fidelity: Fidelity::Bytes,
+    on_missing_as_job: OnMissing::Ends,
 };
 
-/// Of one that runs it in another.
-const OUTLIVES: Manners = Manners {
-    when_the_function_exits: AtExit::Outlives,
-    pace: Pace::Together,
+/// Behaviour of a runtime that runs it in another.
+const SURVIVES_EXIT: Behaviour = Behaviour {
+    on_exit: OnExit::Survives,
+    concurrency: Concurrency::Parallel,
     loads: Loads::AtStart,
-    hands_on: HandsOn::Values,
-    missing_as_a_job: Missing::Posts,
+    fidelity: Fidelity::Values,
+    on_missing_as_job: OnMissing::Posts,
 };
 
 fn variable(name: &str, value: &str) -> (String, String) {
@@ -114,11 +118,11 @@ fn rust() -> Subject {
         variables_of: Vec::new(),
         missing: vec![variable("HANDLER", NOWHERE)],
         missing_said: vec![NOWHERE.to_owned(), "echo, identity".to_owned()],
-        manners: IN_PROCESS,
+        behaviour: IN_PROCESS,
     }
 }
 
-fn watchdog(runtime: Runtime, mode: &str, program: &str, manners: Manners) -> Result<Subject, String> {
+fn watchdog(runtime: Runtime, mode: &str, program: &str, behaviour: Behaviour) -> Result<Subject, String> {
     let python = interpreter()?;
     let program = built::root().join(format!("runtime/contract/programs/{program}.py"));
     // Without what a start of Python does for others: packages that are installed, files written.
@@ -135,7 +139,7 @@ fn watchdog(runtime: Runtime, mode: &str, program: &str, manners: Manners) -> Re
         variables_of: Vec::new(),
         missing: vec![variable("HANDLER", NOWHERE)],
         missing_said: vec![NOWHERE.to_owned()],
-        manners,
+        behaviour,
     })
 }
 
@@ -156,7 +160,7 @@ fn python() -> Result<Subject, String> {
         variables_of: Vec::new(),
         missing: vec![variable("HANDLER", "no_such_module:echo")],
         missing_said: vec!["no_such_module".to_owned()],
-        manners: Manners { pace: Pace::OneByOne, ..OUTLIVES },
+        behaviour: Behaviour { concurrency: Concurrency::Serial, ..SURVIVES_EXIT },
     })
 }
 
@@ -182,11 +186,11 @@ fn java() -> Result<Subject, String> {
         variables_of: Vec::new(),
         missing: vec![variable("HANDLER", NOWHERE)],
         missing_said: vec![NOWHERE.to_owned(), "echo, context".to_owned()],
-        manners: IN_PROCESS,
+        behaviour: IN_PROCESS,
     })
 }
 
-/// Python itself: what is first in `PATH` may be a script that looks for it at each start.
+/// Python itself: the first in `PATH` may be a script that looks for it at each start.
 fn interpreter() -> Result<PathBuf, String> {
     let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
     match asked {

@@ -1,12 +1,12 @@
-//! What came of it: a table for each mode, with a column for each runtime.
+//! The results: a table for each mode, with a column for each runtime.
 
 use super::case::{Case, Mode};
 
-/// What stands in a cell.
+/// The content of a cell.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Cell {
-    Kept,
-    Broken,
+pub(crate) enum Cell {
+    Passed,
+    Failed,
     /// The runtime could not be started here.
     Skipped,
 }
@@ -14,15 +14,15 @@ pub enum Cell {
 impl Cell {
     fn text(self) -> &'static str {
         match self {
-            Self::Kept => "ok",
-            Self::Broken => "FAIL",
+            Self::Passed => "ok",
+            Self::Failed => "FAIL",
             Self::Skipped => "skipped",
         }
     }
 }
 
 /// A line for each case, a column for each runtime.
-pub fn print(mode: Mode, cases: &[Case], runtimes: &[&str], cell: impl Fn(usize, &Case) -> Cell) {
+pub(crate) fn print(mode: Mode, cases: &[Case], runtimes: &[&str], cell: impl Fn(usize, &Case) -> Cell) {
     let first = cases.iter().map(|case| case.name.len()).max().unwrap_or(0).max(mode.name().len());
     print!("\n{:first$}", mode.name());
     for name in runtimes {

@@ -10,10 +10,10 @@ use crate::suite::subject::Subject;
 
 const BODY: &str = r#"{"input":1}"#;
 
-/// Long enough to be taken for dead by whoever is impatient.
+/// Long enough to be taken for dead by an impatient runtime.
 const SLOW: Duration = Duration::from_millis(400);
 
-pub fn slow_control_plane(subject: &Subject) {
+pub(crate) fn slow_control_plane(subject: &Subject) {
     let control_plane = ControlPlane::open();
     let job = subject.job(&control_plane, "echo");
     let mut caller = control_plane.accept();
@@ -30,7 +30,7 @@ pub fn slow_control_plane(subject: &Subject) {
     assert_eq!(code, 0, "{said}");
 }
 
-pub fn input_asked_for_again(subject: &Subject) {
+pub(crate) fn input_asked_for_again(subject: &Subject) {
     let control_plane = ControlPlane::open();
     let job = subject.job(&control_plane, "echo");
     // Closed without an answer, cut off, and told to come later.
@@ -54,7 +54,7 @@ pub fn input_asked_for_again(subject: &Subject) {
     assert_eq!(code, 0, "{said}");
 }
 
-pub fn result_posted_again(subject: &Subject) {
+pub(crate) fn result_posted_again(subject: &Subject) {
     let control_plane = ControlPlane::open();
     let job = subject.job(&control_plane, "context");
     let mut caller = control_plane.hand_out("X-Deadline-Ms: 20000\r\n", BODY);
@@ -72,7 +72,7 @@ pub fn result_posted_again(subject: &Subject) {
     assert_eq!(code, 0, "{said}");
 }
 
-pub fn result_refused(subject: &Subject) {
+pub(crate) fn result_refused(subject: &Subject) {
     let control_plane = ControlPlane::open();
     let job = subject.job(&control_plane, "echo");
     let mut caller = control_plane.hand_out("", BODY);
@@ -83,7 +83,7 @@ pub fn result_refused(subject: &Subject) {
     assert!(code > 0, "it ends with another code than 0, not {code}: {said}");
 }
 
-pub fn wrong_token(subject: &Subject) {
+pub(crate) fn wrong_token(subject: &Subject) {
     let control_plane = ControlPlane::open();
     let job = subject.job(&control_plane, "exit");
     let mut caller = control_plane.accept();
@@ -96,7 +96,7 @@ pub fn wrong_token(subject: &Subject) {
     assert!(watch.elapsed() < Duration::from_secs(20), "it took {:?}", watch.elapsed());
 }
 
-pub fn superseded_before(subject: &Subject) {
+pub(crate) fn superseded_before(subject: &Subject) {
     for code in ["ATTEMPT_SUPERSEDED", "ALREADY_TERMINAL"] {
         let control_plane = ControlPlane::open();
         // It would end the process with 3, or post a failure.
@@ -110,7 +110,7 @@ pub fn superseded_before(subject: &Subject) {
     }
 }
 
-pub fn superseded_after(subject: &Subject) {
+pub(crate) fn superseded_after(subject: &Subject) {
     for code in ["ATTEMPT_SUPERSEDED", "ALREADY_TERMINAL"] {
         let control_plane = ControlPlane::open();
         let job = subject.job(&control_plane, "echo");
@@ -123,7 +123,7 @@ pub fn superseded_after(subject: &Subject) {
     }
 }
 
-pub fn sigterm(subject: &Subject) {
+pub(crate) fn sigterm(subject: &Subject) {
     let control_plane = ControlPlane::open();
     let job = subject.job(&control_plane, "never");
     let mut caller = control_plane.hand_out("", BODY);

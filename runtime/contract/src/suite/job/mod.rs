@@ -10,7 +10,7 @@ mod results;
 
 use super::case::Case;
 
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { name: "fetch, run, post", run: results::fetch_run_post },
     Case { name: "context", run: results::context },
     Case { name: "1 MiB in and out", run: results::mebibyte },

@@ -1,4 +1,4 @@
-//! What is posted.
+//! The posted results.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use picofaas_contract::patience::Stopwatch;
 use picofaas_contract::process::TOKEN;
 use serde_json::{Value, json};
 
-use crate::suite::subject::{AtExit, HandsOn, Missing, Subject, start_job};
+use crate::suite::subject::{Fidelity, OnExit, OnMissing, Subject, start_job};
 
-/// What a busy machine may add to a deadline.
+/// Time that a busy machine may add to a deadline.
 const MARGIN: Duration = Duration::from_secs(20);
 
 /// Runs `function` on `body` and takes what is posted; that, and what was written to stderr. It
@@ -57,7 +57,7 @@ fn fails(
     (message, said)
 }
 
-pub fn fetch_run_post(subject: &Subject) {
+pub(crate) fn fetch_run_post(subject: &Subject) {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("fn.sock");
     let control_plane = ControlPlane::open();
@@ -69,9 +69,9 @@ pub fn fetch_run_post(subject: &Subject) {
     assert_eq!(asked.line, format!("GET /v1/internal/executions/{EXECUTION_ID}/input HTTP/1.1"));
     assert_eq!(asked.header("authorization"), Some(bearer.as_str()));
     assert!(asked.header("host").is_some());
-    let value = match subject.manners.hands_on {
-        HandsOn::Bytes => r#"{ "a" : [ 1e400 ,12345678901234567890123 ], "a":"é\u00e9" }"#,
-        HandsOn::Values => r#"{"a":[1,0.1,null],"b":"é"}"#,
+    let value = match subject.behaviour.fidelity {
+        Fidelity::Bytes => r#"{ "a" : [ 1e400 ,12345678901234567890123 ], "a":"é\u00e9" }"#,
+        Fidelity::Values => r#"{"a":[1,0.1,null],"b":"é"}"#,
     };
     caller.answer(input("X-Attempt: 1\r\n", &format!(r#"{{"input":{value}}}"#)));
     let posted = caller.request();
@@ -82,12 +82,12 @@ pub fn fetch_run_post(subject: &Subject) {
     assert_eq!(posted.header("content-type"), Some("application/json"));
     let init_ms: u64 = posted.header("x-init-duration-ms").expect("X-Init-Duration-Ms").parse().unwrap();
     assert!(init_ms < 20_000, "{init_ms}");
-    match subject.manners.hands_on {
-        HandsOn::Bytes => {
+    match subject.behaviour.fidelity {
+        Fidelity::Bytes => {
             let body = String::from_utf8(posted.body).unwrap();
             assert!(body.contains(&format!(r#""output":{value},"#)), "not as it came: {body}");
         }
-        HandsOn::Values => {
+        Fidelity::Values => {
             let output: Value = serde_json::from_str(value).unwrap();
             let completion = json!({"success": true, "output": output, "error": null, "status": 200});
             assert_eq!(posted.json(), completion);
@@ -98,7 +98,7 @@ pub fn fetch_run_post(subject: &Subject) {
     assert!(!said.contains(TOKEN), "a token is nobody's business: {said}");
 }
 
-pub fn context(subject: &Subject) {
+pub(crate) fn context(subject: &Subject) {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let headers = format!(
         "X-Trace-Id: t-1\r\ntraceparent: {traceparent}\r\nX-Attempt: 3\r\nX-Deadline-Ms: 20000\r\n\
@@ -130,7 +130,7 @@ pub fn context(subject: &Subject) {
     );
 }
 
-pub fn mebibyte(subject: &Subject) {
+pub(crate) fn mebibyte(subject: &Subject) {
     let text = "x".repeat((1 << 20) - 2);
     let (posted, _) = completed(subject, "echo", &[], "", &format!(r#"{{"input":"{text}"}}"#));
     let completion = posted.json();
@@ -138,13 +138,13 @@ pub fn mebibyte(subject: &Subject) {
     assert!(completion["output"] == text, "other text comes back");
 }
 
-pub fn broken_json(subject: &Subject) {
+pub(crate) fn broken_json(subject: &Subject) {
     for body in ["", "{", r#"{"metadata":{}}"#] {
         fails(subject, "echo", &[], "", body, (400, "BAD_INPUT"));
     }
 }
 
-pub fn error_with_status_and_code(subject: &Subject) {
+pub(crate) fn error_with_status_and_code(subject: &Subject) {
     for status in [422, 503] {
         let body = format!(r#"{{"input":{{"status":{status},"code":"MINE","message":"my \"own\""}}}}"#);
         let (message, _) = fails(subject, "status", &[], "", &body, (status, "MINE"));
@@ -152,23 +152,23 @@ pub fn error_with_status_and_code(subject: &Subject) {
     }
 }
 
-pub fn panic(subject: &Subject) {
+pub(crate) fn panic(subject: &Subject) {
     let (_, said) = fails(subject, "panic", &[], "", r#"{"input":"ouch"}"#, (500, "HANDLER_ERROR"));
     let line = said.lines().find(|line| line.contains("ouch"));
     let line = line.unwrap_or_else(|| panic!("no `ouch` in: {said}"));
     assert!(line.contains(EXECUTION_ID), "the log says whose it is, not: {line}");
 }
 
-pub fn exit(subject: &Subject) {
-    match subject.manners.when_the_function_exits {
-        AtExit::Ends => {
+pub(crate) fn exit(subject: &Subject) {
+    match subject.behaviour.on_exit {
+        OnExit::Ends => {
             let control_plane = ControlPlane::open();
             let job = subject.job(&control_plane, "exit");
             let mut caller = control_plane.hand_out("", r#"{"input":1}"#);
             assert!(caller.is_closed(), "nothing is posted");
             assert_eq!(job.end().0, 3);
         }
-        AtExit::Outlives => {
+        OnExit::Survives => {
             let wanted = (500, "HANDLER_ERROR");
             let (message, _) = fails(subject, "exit", &[], "", r#"{"input":1}"#, wanted);
             assert!(message.contains('3'), "how it ended is said, not: {message}");
@@ -176,16 +176,16 @@ pub fn exit(subject: &Subject) {
     }
 }
 
-pub fn unserialisable(subject: &Subject) {
+pub(crate) fn unserialisable(subject: &Subject) {
     fails(subject, "unserialisable", &[], "", r#"{"input":1}"#, (500, "BAD_OUTPUT"));
 }
 
-pub fn output_too_large(subject: &Subject) {
+pub(crate) fn output_too_large(subject: &Subject) {
     let body = r#"{"input":{"bytes":99}}"#;
     fails(subject, "big", &[("MAX_OUTPUT", "100")], "", body, (500, "OUTPUT_TOO_LARGE"));
 }
 
-pub fn over_its_deadline(subject: &Subject) {
+pub(crate) fn over_its_deadline(subject: &Subject) {
     for (function, body) in [("sleep", r#"{"input":{"ms":3600000}}"#), ("never", r#"{"input":1}"#)] {
         let control_plane = ControlPlane::open();
         let job = subject.job(&control_plane, function);
@@ -205,7 +205,7 @@ pub fn over_its_deadline(subject: &Subject) {
     }
 }
 
-pub fn log_lines(subject: &Subject) {
+pub(crate) fn log_lines(subject: &Subject) {
     let body = r#"{"input":"first word\nsecond word"}"#;
     let (posted, said) = completed(subject, "log", &[], "X-Trace-Id: t-3\r\n", body);
     assert_eq!(posted.json()["output"], json!(null));
@@ -216,16 +216,16 @@ pub fn log_lines(subject: &Subject) {
     }
 }
 
-pub fn missing_function_is_named(subject: &Subject) {
+pub(crate) fn missing_function_is_named(subject: &Subject) {
     let control_plane = ControlPlane::open();
     let job = start_job(&control_plane, &mut subject.command_for_missing());
-    let reason = match subject.manners.missing_as_a_job {
-        Missing::Ends => {
+    let reason = match subject.behaviour.on_missing_as_job {
+        OnMissing::Ends => {
             let (code, said) = job.end();
             assert!(code > 0, "it ends with another code than 0, not {code}: {said}");
             said
         }
-        Missing::Posts => {
+        OnMissing::Posts => {
             let mut caller = control_plane.hand_out("", r#"{"input":1}"#);
             let completion = caller.request().json();
             caller.answer(TAKEN);

@@ -10,21 +10,21 @@ use picofaas_contract::process::TOKEN;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::instance::{Door, Instance, free_port};
+use super::warm_instance::{ListenerKind, WarmInstance, free_port};
 use crate::suite::subject::{Loads, Subject};
 
 const LOAD: Duration = Duration::from_millis(500);
 const POD: &str = "fn-contract-5d9c7b8f6d-x2x7k";
 const POD_IP: &str = "10.244.1.17";
-/// Longer than what an instance that goes on would wait, where it was taken at its first try.
+/// Longer than the pause after the first try of an instance that goes on although it was taken.
 const AFTER_THE_FIRST: Duration = Duration::from_millis(400);
 /// Less than a try may take that nobody answers.
 const SOON: Duration = Duration::from_secs(4);
-/// A busy machine may be late; what waits for an answer is so each time.
+/// A busy machine may be late; an instance that waits for an answer is so each time.
 const ROUNDS: usize = 5;
 
-/// What a pod of Kubernetes has in its environment.
-fn pod<'c>(command: &'c mut Command, url: &str) -> &'c mut Command {
+/// Sets the environment of a pod of Kubernetes.
+fn set_pod<'c>(command: &'c mut Command, url: &str) -> &'c mut Command {
     command
         .env("PICOFAAS_RUNTIME_URL", url)
         .env("PICOFAAS_TOKEN", TOKEN)
@@ -34,7 +34,7 @@ fn pod<'c>(command: &'c mut Command, url: &str) -> &'c mut Command {
 
 /// The next announcement, which must be the one that is expected.
 #[track_caller]
-fn announced(control_plane: &ControlPlane, instance: &Instance, ip: &str) -> Caller {
+fn announced(control_plane: &ControlPlane, instance: &WarmInstance, ip: &str) -> Caller {
     let mut caller = control_plane.accept();
     let request = caller.request();
     assert_announcement(&request, &format!("{ip}:{}", instance.port()));
@@ -51,20 +51,20 @@ fn assert_announcement(request: &Request, address: &str) {
 }
 
 #[track_caller]
-fn assert_serves(instance: &Instance) {
+fn assert_serves(instance: &WarmInstance) {
     assert_eq!(instance.connect().invoke("", r#"{"input":1}"#).text(), "1");
 }
 
-pub fn once_it_is_healthy(subject: &Subject) {
+pub(crate) fn once_it_is_healthy(subject: &Subject) {
     let control_plane = ControlPlane::open();
     let mut command = subject.command("echo");
     command.env("CONTRACT_LOAD_MS", LOAD.as_millis().to_string());
     let watch = Stopwatch::start();
-    let instance = Instance::start(pod(&mut command, &control_plane.url()), Door::Port);
+    let instance = WarmInstance::start(set_pod(&mut command, &control_plane.url()), ListenerKind::Port);
     control_plane.watch(&instance);
     let mut caller = announced(&control_plane, &instance, POD_IP);
     assert_eq!(instance.health().expect("it listens"), 200, "it announces itself before it is healthy");
-    if matches!(subject.manners.loads, Loads::AtStart) {
+    if matches!(subject.behaviour.loads, Loads::AtStart) {
         assert!(watch.elapsed() >= LOAD, "announced after {:?}, before it can be loaded", watch.elapsed());
     }
     caller.answer(TAKEN);
@@ -73,10 +73,10 @@ pub fn once_it_is_healthy(subject: &Subject) {
     assert!(!control_plane.is_called(), "it announces itself again though it is known");
 }
 
-pub fn again_until_it_is_taken(subject: &Subject) {
+pub(crate) fn again_until_it_is_taken(subject: &Subject) {
     let control_plane = ControlPlane::open();
     let url = control_plane.url().replace("127.0.0.1", "localhost");
-    let mut instance = Instance::start(pod(&mut subject.command("echo"), &url), Door::Port);
+    let mut instance = WarmInstance::start(set_pod(&mut subject.command("echo"), &url), ListenerKind::Port);
     control_plane.watch(&instance);
     let address = format!("{POD_IP}:{}", instance.port());
     let thanks = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
@@ -86,7 +86,7 @@ pub fn again_until_it_is_taken(subject: &Subject) {
         let mut caller = control_plane.accept();
         assert_announcement(&caller.request(), &address);
         caller.answer(&answer);
-        // Where nothing was said, this is the end of the connection.
+        // After an empty answer this is the end of the connection.
         drop(caller);
         assert_serves(&instance);
     }
@@ -105,10 +105,10 @@ pub fn again_until_it_is_taken(subject: &Subject) {
     assert!(!rest.contains("warning"), "one line a minute is enough: {rest}");
 }
 
-pub fn to_one_that_comes_later(subject: &Subject) {
+pub(crate) fn to_one_that_comes_later(subject: &Subject) {
     let port = free_port();
     let url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
-    let mut instance = Instance::start(pod(&mut subject.command("echo"), &url), Door::Port);
+    let mut instance = WarmInstance::start(set_pod(&mut subject.command("echo"), &url), ListenerKind::Port);
     instance.wait_until_healthy();
     instance.line_with("warning");
     assert_serves(&instance);
@@ -118,7 +118,7 @@ pub fn to_one_that_comes_later(subject: &Subject) {
     assert_serves(&instance);
 }
 
-pub fn serves_though_it_is_not_taken(subject: &Subject) {
+pub(crate) fn serves_though_it_is_not_taken(subject: &Subject) {
     let mut late = Vec::new();
     while late.len() < ROUNDS {
         let took = stop_of_one_that_is_not_taken(subject);
@@ -130,10 +130,11 @@ pub fn serves_though_it_is_not_taken(subject: &Subject) {
     panic!("it waits for an answer, {late:?}");
 }
 
-/// How long it takes from SIGTERM to its end.
+/// Time from SIGTERM to its end.
 fn stop_of_one_that_is_not_taken(subject: &Subject) -> Duration {
     let control_plane = ControlPlane::open();
-    let mut instance = Instance::start(pod(&mut subject.command("echo"), &control_plane.url()), Door::Port);
+    let mut instance =
+        WarmInstance::start(set_pod(&mut subject.command("echo"), &control_plane.url()), ListenerKind::Port);
     instance.wait_until_healthy();
     // Held to the end, and never answered.
     let mut caller = announced(&control_plane, &instance, POD_IP);
@@ -150,9 +151,9 @@ fn stop_of_one_that_is_not_taken(subject: &Subject) -> Duration {
     took
 }
 
-pub fn stops_between_two_tries(subject: &Subject) {
+pub(crate) fn stops_between_two_tries(subject: &Subject) {
     let url = format!("http://{}:{}", Ipv4Addr::LOCALHOST, free_port());
-    let mut instance = Instance::start(pod(&mut subject.command("sleep"), &url), Door::Port);
+    let mut instance = WarmInstance::start(set_pod(&mut subject.command("sleep"), &url), ListenerKind::Port);
     instance.wait_until_healthy();
     instance.line_with("warning");
     let (mut running, _) = instance.sleeping_together(1, 300).remove(0);
@@ -162,15 +163,17 @@ pub fn stops_between_two_tries(subject: &Subject) {
     assert_eq!(code, 0, "{said}");
 }
 
-pub fn over_ipv6(subject: &Subject) {
+pub(crate) fn over_ipv6(subject: &Subject) {
     if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         eprintln!("skipped on {}: this machine has no IPv6", subject.name);
         return;
     }
     let control_plane = ControlPlane::open_ipv6();
     let mut command = subject.command("echo");
-    let instance =
-        Instance::start(pod(&mut command, &control_plane.url()).env("POD_IP", "fd00::17"), Door::Port);
+    let instance = WarmInstance::start(
+        set_pod(&mut command, &control_plane.url()).env("POD_IP", "fd00::17"),
+        ListenerKind::Port,
+    );
     control_plane.watch(&instance);
     announced(&control_plane, &instance, "[fd00::17]").answer(TAKEN);
     assert_serves(&instance);
@@ -178,16 +181,16 @@ pub fn over_ipv6(subject: &Subject) {
     assert!(itself.is_ok(), "it does not listen where it says: {itself:?}");
 }
 
-pub fn nothing_where_it_is_not_asked_to(subject: &Subject) {
+pub(crate) fn nothing_where_it_is_not_asked_to(subject: &Subject) {
     let control_plane = ControlPlane::open();
     let without = |name: &str| {
         let mut command = subject.command("echo");
-        pod(&mut command, &control_plane.url()).env_remove(name);
-        Instance::start(&mut command, Door::Port)
+        set_pod(&mut command, &control_plane.url()).env_remove(name);
+        WarmInstance::start(&mut command, ListenerKind::Port)
     };
     let mut instances = Vec::from(["PICOFAAS_RUNTIME_URL", "PICOFAAS_TOKEN", "POD_IP"].map(without));
     let mut command = subject.command("echo");
-    instances.push(Instance::start(pod(&mut command, &control_plane.url()), Door::Socket));
+    instances.push(WarmInstance::start(set_pod(&mut command, &control_plane.url()), ListenerKind::Socket));
     for instance in &mut instances {
         instance.wait_until_healthy();
         assert_serves(instance);
@@ -201,12 +204,12 @@ pub fn nothing_where_it_is_not_asked_to(subject: &Subject) {
     }
 }
 
-pub fn a_mistake_stops_nothing(subject: &Subject) {
+pub(crate) fn a_mistake_stops_nothing(subject: &Subject) {
     let control_plane = ControlPlane::open();
     for (name, value) in [("POD_IP", "pod"), ("PICOFAAS_RUNTIME_URL", "https://h:1")] {
         let mut command = subject.command("echo");
-        pod(&mut command, &control_plane.url()).env(name, value);
-        let mut instance = Instance::start(&mut command, Door::Port);
+        set_pod(&mut command, &control_plane.url()).env(name, value);
+        let mut instance = WarmInstance::start(&mut command, ListenerKind::Port);
         instance.wait_until_healthy();
         let said = instance.line_with("warning");
         assert!(said.contains(name) && said.contains(value), "it does not name what is wrong: {said}");

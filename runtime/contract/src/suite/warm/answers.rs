@@ -1,12 +1,12 @@
-//! What goes in and comes out.
+//! Inputs and outputs.
 
 use picofaas_contract::wire::invocation;
 use serde_json::{Value, json};
 
-use super::instance::{Door, Instance};
-use crate::suite::subject::{HandsOn, Subject};
+use super::warm_instance::{ListenerKind, WarmInstance};
+use crate::suite::subject::{Fidelity, Subject};
 
-/// What every language can say.
+/// Values that every language has.
 const VALUES: [&str; 12] = [
     "null",
     "true",
@@ -22,20 +22,20 @@ const VALUES: [&str; 12] = [
     r#"{"a":{"b":[{"c":""}]},"é":1}"#,
 ];
 
-/// What only gets through where nobody takes it apart.
+/// Values that only get through where nobody takes them apart.
 const BYTES: [&str; 3] =
     ["1e400", "123456789012345678901234567890.10", r#"{ "a" : [ 1 ,2 ], "a":"é\u00e9" }"#];
 
-pub fn echo(subject: &Subject) {
-    echo_through(subject, Door::Socket);
+pub(crate) fn echo(subject: &Subject) {
+    echo_through(subject, ListenerKind::Socket);
 }
 
-pub fn echo_over_tcp(subject: &Subject) {
-    echo_through(subject, Door::Port);
+pub(crate) fn echo_over_tcp(subject: &Subject) {
+    echo_through(subject, ListenerKind::Port);
 }
 
-fn echo_through(subject: &Subject, door: Door) {
-    let instance = Instance::with(subject, "echo", door, &[]);
+fn echo_through(subject: &Subject, listener: ListenerKind) {
+    let instance = WarmInstance::with(subject, "echo", listener, &[]);
     let mut connection = instance.connect();
     let mut echoed = |input: &str| {
         let answer = connection.invoke("", &format!(r#"{{"metadata":{{"k":"v"}},"input":{input}}}"#));
@@ -43,13 +43,13 @@ fn echo_through(subject: &Subject, door: Door) {
         assert_eq!(answer.header("content-type"), Some("application/json"));
         answer.text().to_owned()
     };
-    match subject.manners.hands_on {
-        HandsOn::Bytes => {
+    match subject.behaviour.fidelity {
+        Fidelity::Bytes => {
             for input in VALUES.into_iter().chain(BYTES) {
                 assert_eq!(echoed(input), input);
             }
         }
-        HandsOn::Values => {
+        Fidelity::Values => {
             for input in VALUES {
                 let output: Value = serde_json::from_str(&echoed(input)).unwrap();
                 assert_eq!(output, serde_json::from_str::<Value>(input).unwrap());
@@ -58,8 +58,8 @@ fn echo_through(subject: &Subject, door: Door) {
     }
 }
 
-pub fn mebibyte(subject: &Subject) {
-    let instance = Instance::of(subject, "echo");
+pub(crate) fn mebibyte(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
     let mut connection = instance.connect();
     let text = "x".repeat((1 << 20) - 2);
     for _ in 0..3 {
@@ -69,8 +69,8 @@ pub fn mebibyte(subject: &Subject) {
     }
 }
 
-pub fn body_in_pieces(subject: &Subject) {
-    let instance = Instance::of(subject, "echo");
+pub(crate) fn body_in_pieces(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
     let mut connection = instance.connect();
     for _ in 0..2 {
         for byte in invocation("", r#"{"input":[1,2]}"#).as_bytes() {
@@ -80,8 +80,8 @@ pub fn body_in_pieces(subject: &Subject) {
     }
 }
 
-pub fn pipelined(subject: &Subject) {
-    let instance = Instance::of(subject, "echo");
+pub(crate) fn pipelined(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
     let mut connection = instance.connect();
     let numbers: Vec<u32> = (0..20).collect();
     connection
@@ -91,8 +91,8 @@ pub fn pipelined(subject: &Subject) {
     }
 }
 
-pub fn keep_alive(subject: &Subject) {
-    let instance = Instance::of(subject, "echo");
+pub(crate) fn keep_alive(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
     let mut connection = instance.connect();
     for n in 0..50 {
         assert_eq!(connection.invoke("", &format!(r#"{{"input":{n}}}"#)).text(), n.to_string());
@@ -102,8 +102,8 @@ pub fn keep_alive(subject: &Subject) {
     }
 }
 
-pub fn context(subject: &Subject) {
-    let instance = Instance::of(subject, "context");
+pub(crate) fn context(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "context");
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let headers = format!(
         "X-Trace-Id: t-1\r\ntraceparent: {traceparent}\r\nX-Attempt: 3\r\nX-Deadline-Ms: 20000\r\n\
@@ -129,8 +129,8 @@ pub fn context(subject: &Subject) {
     );
 }
 
-pub fn context_without_the_optional(subject: &Subject) {
-    let instance = Instance::of(subject, "context");
+pub(crate) fn context_without_the_optional(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "context");
     let mut connection = instance.connect();
     for metadata in ["", r#","metadata":null"#, r#","metadata":{}"#] {
         let answer = connection.invoke("", &format!(r#"{{"input":null{metadata}}}"#));

@@ -2,11 +2,11 @@
 
 use picofaas_contract::wire::invocation;
 
-use super::instance::Instance;
-use crate::suite::subject::{AtExit, Subject};
+use super::warm_instance::WarmInstance;
+use crate::suite::subject::{OnExit, Subject};
 
-pub fn error_with_status_and_code(subject: &Subject) {
-    let instance = Instance::of(subject, "status");
+pub(crate) fn error_with_status_and_code(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "status");
     let mut connection = instance.connect();
     for status in [400, 404, 422, 500, 503, 599] {
         let input = format!(r#"{{"status":{status},"code":"MINE","message":"my \"own\" é"}}"#);
@@ -16,8 +16,8 @@ pub fn error_with_status_and_code(subject: &Subject) {
     }
 }
 
-pub fn panic(subject: &Subject) {
-    let mut instance = Instance::of(subject, "panic");
+pub(crate) fn panic(subject: &Subject) {
+    let mut instance = WarmInstance::of(subject, "panic");
     let mut connection = instance.connect();
     for word in ["ouch", "argh"] {
         let answer = connection.invoke("", &format!(r#"{{"input":"{word}"}}"#));
@@ -28,16 +28,16 @@ pub fn panic(subject: &Subject) {
     assert_eq!(instance.health().unwrap(), 200);
 }
 
-pub fn exit(subject: &Subject) {
-    let mut instance = Instance::of(subject, "exit");
-    match subject.manners.when_the_function_exits {
-        AtExit::Ends => {
+pub(crate) fn exit(subject: &Subject) {
+    let mut instance = WarmInstance::of(subject, "exit");
+    match subject.behaviour.on_exit {
+        OnExit::Ends => {
             let mut connection = instance.connect();
             connection.send(invocation("", r#"{"input":1}"#));
             assert!(connection.is_closed(), "what is cut off has no answer");
             assert_eq!(instance.end().0, 3);
         }
-        AtExit::Outlives => {
+        OnExit::Survives => {
             for _ in 0..2 {
                 let answer = instance.connect().invoke("", r#"{"input":1}"#);
                 assert_eq!(answer.failure(), (500, "HANDLER_ERROR".to_owned()));
@@ -48,10 +48,10 @@ pub fn exit(subject: &Subject) {
     }
 }
 
-pub fn exit_tells_only_its_own_lines(subject: &Subject) {
+pub(crate) fn exit_tells_only_its_own_lines(subject: &Subject) {
     const SECRET: &str = "charging card 4111";
     let (one, other) = ("a".repeat(40), "b".repeat(40));
-    let mut instance = Instance::of(subject, "leave");
+    let mut instance = WarmInstance::of(subject, "leave");
     let mut connection = instance.connect();
     let of = |execution: &str, input: &str| {
         invocation("", &format!(r#"{{"input":{input}}}"#)).replace("e-1\r", &format!("{execution}\r"))
@@ -60,9 +60,9 @@ pub fn exit_tells_only_its_own_lines(subject: &Subject) {
     assert_eq!(connection.receive().status, 200);
     instance.line_with(SECRET);
     connection.send(of(&other, r#"{"text":"own words","end":true}"#));
-    match subject.manners.when_the_function_exits {
-        AtExit::Ends => assert!(connection.is_closed(), "what is cut off has no answer"),
-        AtExit::Outlives => {
+    match subject.behaviour.on_exit {
+        OnExit::Ends => assert!(connection.is_closed(), "what is cut off has no answer"),
+        OnExit::Survives => {
             let message = connection.receive().message();
             assert!(message.contains('3') && message.contains("own words"), "{message}");
             assert!(!message.contains(SECRET) && !message.contains(&one), "{message}");
@@ -70,8 +70,8 @@ pub fn exit_tells_only_its_own_lines(subject: &Subject) {
     }
 }
 
-pub fn unserialisable(subject: &Subject) {
-    let instance = Instance::of(subject, "unserialisable");
+pub(crate) fn unserialisable(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "unserialisable");
     let mut connection = instance.connect();
     for _ in 0..2 {
         assert_eq!(connection.invoke("", r#"{"input":1}"#).failure(), (500, "BAD_OUTPUT".to_owned()));

@@ -5,16 +5,16 @@ use std::time::Duration;
 use picofaas_contract::patience::Stopwatch;
 use picofaas_contract::wire::invocation;
 
-use super::instance::{Door, Instance};
-use crate::suite::subject::{Pace, Subject};
+use super::warm_instance::{ListenerKind, WarmInstance};
+use crate::suite::subject::{Concurrency, Subject};
 
-/// What a busy machine may add to a deadline.
+/// Time that a busy machine may add to a deadline.
 const MARGIN: Duration = Duration::from_secs(20);
 
 const IN_FLIGHT: &str = "picofaas_runtime_in_flight";
 
-pub fn output_too_large(subject: &Subject) {
-    let instance = Instance::with(subject, "big", Door::Socket, &[("MAX_OUTPUT", "100")]);
+pub(crate) fn output_too_large(subject: &Subject) {
+    let instance = WarmInstance::with(subject, "big", ListenerKind::Socket, &[("MAX_OUTPUT", "100")]);
     let mut connection = instance.connect();
     for _ in 0..2 {
         // Two quotes make it 100.
@@ -28,7 +28,7 @@ pub fn output_too_large(subject: &Subject) {
 }
 
 /// Sends `body` with 300 ms and expects to be told in time that they were not enough.
-fn runs_out_of_time(instance: &Instance, body: &str) {
+fn runs_out_of_time(instance: &WarmInstance, body: &str) {
     let time = Duration::from_millis(300);
     let watch = Stopwatch::start();
     let answer = instance.connect().invoke("X-Deadline-Ms: 300\r\n", body);
@@ -37,8 +37,8 @@ fn runs_out_of_time(instance: &Instance, body: &str) {
     assert!(time <= took && took < time + MARGIN, "answered after {took:?} with a deadline of {time:?}");
 }
 
-pub fn over_its_deadline(subject: &Subject) {
-    let instance = Instance::of(subject, "sleep");
+pub(crate) fn over_its_deadline(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "sleep");
     for _ in 0..2 {
         runs_out_of_time(&instance, r#"{"input":{"ms":3600000}}"#);
         // Served, though what was stopped would have gone on for an hour.
@@ -47,19 +47,19 @@ pub fn over_its_deadline(subject: &Subject) {
     }
 }
 
-pub fn never_answering(subject: &Subject) {
-    let mut instance = Instance::of(subject, "never");
+pub(crate) fn never_answering(subject: &Subject) {
+    let mut instance = WarmInstance::of(subject, "never");
     for _ in 0..2 {
         runs_out_of_time(&instance, r#"{"input":1}"#);
     }
-    // What it ran in may have to be replaced.
+    // The process that it ran in may have to be replaced.
     instance.wait_until_healthy();
     instance.wait_for_metric(&format!("{IN_FLIGHT} 0"));
 }
 
-pub fn caller_goes_away(subject: &Subject) {
+pub(crate) fn caller_goes_away(subject: &Subject) {
     for (function, body) in [("never", r#"{"input":1}"#), ("sleep", r#"{"input":{"ms":3600000}}"#)] {
-        let instance = Instance::of(subject, function);
+        let instance = WarmInstance::of(subject, function);
         let mut gone = instance.connect();
         gone.send(invocation("", body));
         instance.wait_for_metric(&format!("{IN_FLIGHT} 1"));
@@ -72,12 +72,12 @@ pub fn caller_goes_away(subject: &Subject) {
     }
 }
 
-pub fn sixty_four_at_once(subject: &Subject) {
-    let instance = Instance::of(subject, "sleep");
-    let callers = match subject.manners.pace {
-        // That all are in flight together shows it: one after the other they are not.
-        Pace::Together => instance.sleeping_together(64, 2000),
-        Pace::OneByOne => instance.sleeping(64, 1),
+pub(crate) fn sixty_four_at_once(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "sleep");
+    let callers = match subject.behaviour.concurrency {
+        // All in flight together are the proof: one after the other they are not.
+        Concurrency::Parallel => instance.sleeping_together(64, 2000),
+        Concurrency::Serial => instance.sleeping(64, 1),
     };
     for (mut caller, ms) in callers {
         let answer = caller.receive();

@@ -10,21 +10,21 @@
 //! | `observe` | what can be seen from outside |
 //! | `stop` | SIGTERM |
 //! | `announce` | telling the control plane that it listens, as in Kubernetes |
-//! | `instance` | an instance, on either of its doors |
+//! | `warm_instance` | an instance, behind either kind of listener |
 
 mod announce;
 mod answers;
 mod failures;
-mod instance;
 mod limits;
 mod observe;
 mod refusals;
 mod start;
 mod stop;
+mod warm_instance;
 
 use super::case::Case;
 
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { name: "healthy only when loaded", run: start::healthy_only_when_loaded },
     Case { name: "healthy over TCP", run: start::healthy_over_tcp },
     Case { name: "the socket wins over the port", run: start::socket_wins_over_port },

@@ -1,12 +1,12 @@
-//! What can be seen from outside.
+//! An instance seen from outside.
 
 use std::collections::BTreeMap;
 
-use super::instance::Instance;
+use super::warm_instance::WarmInstance;
 use crate::suite::subject::Subject;
 
-pub fn cold_start(subject: &Subject) {
-    let instance = Instance::of(subject, "echo");
+pub(crate) fn cold_start(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
     let mut connection = instance.connect();
     assert_eq!(connection.get("/health").header("x-cold-start"), None, "that is no invocation");
     let first = connection.invoke("", r#"{"input":1}"#);
@@ -19,8 +19,8 @@ pub fn cold_start(subject: &Subject) {
     }
 }
 
-pub fn metrics(subject: &Subject) {
-    let instance = Instance::of(subject, "status");
+pub(crate) fn metrics(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "status");
     let mut connection = instance.connect();
     connection.invoke("", r#"{"input":{"status":500,"code":"MINE","message":"m"}}"#);
     connection.invoke("", "{");
@@ -70,8 +70,8 @@ pub fn metrics(subject: &Subject) {
     }
 }
 
-pub fn log_lines(subject: &Subject) {
-    let mut instance = Instance::of(subject, "log");
+pub(crate) fn log_lines(subject: &Subject) {
+    let mut instance = WarmInstance::of(subject, "log");
     let answer = instance.connect().invoke("X-Trace-Id: t-3\r\n", r#"{"input":"first word\nsecond word"}"#);
     assert_eq!((answer.status, answer.text()), (200, "null"));
     for word in ["first word", "second word"] {

@@ -1,10 +1,10 @@
 //! Requests that are not to be run.
 
-use super::instance::{Door, Instance};
+use super::warm_instance::{ListenerKind, WarmInstance};
 use crate::suite::subject::Subject;
 
-pub fn no_execution_id(subject: &Subject) {
-    let instance = Instance::of(subject, "echo");
+pub(crate) fn no_execution_id(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
     let mut connection = instance.connect();
     let body = r#"{"input":1}"#;
     let length = body.len();
@@ -17,8 +17,8 @@ pub fn no_execution_id(subject: &Subject) {
     assert_eq!(connection.invoke("", body).text(), "1");
 }
 
-pub fn broken_json(subject: &Subject) {
-    let instance = Instance::of(subject, "echo");
+pub(crate) fn broken_json(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
     let mut connection = instance.connect();
     for body in
         ["", "{", "nonsense", "[1,{}]", r#"{"input":tru}"#, r#"{"input":1} x"#, r#"{"input":"\u0001}"#]
@@ -29,8 +29,8 @@ pub fn broken_json(subject: &Subject) {
     assert_eq!(connection.invoke("", r#"{"input":1}"#).text(), "1");
 }
 
-pub fn no_input(subject: &Subject) {
-    let instance = Instance::of(subject, "echo");
+pub(crate) fn no_input(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
     let mut connection = instance.connect();
     for body in ["{}", r#"{"metadata":{"a":"b"}}"#, r#"{"input":1,"metadata":{"a":1}}"#] {
         let answer = connection.invoke("", body);
@@ -38,8 +38,8 @@ pub fn no_input(subject: &Subject) {
     }
 }
 
-pub fn unknown_path_and_method(subject: &Subject) {
-    let instance = Instance::of(subject, "echo");
+pub(crate) fn unknown_path_and_method(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
     let mut connection = instance.connect();
     assert_eq!(connection.get("/invoked").failure(), (404, "NOT_FOUND".to_owned()));
     assert_eq!(connection.get("/").failure(), (404, "NOT_FOUND".to_owned()));
@@ -48,10 +48,10 @@ pub fn unknown_path_and_method(subject: &Subject) {
     assert_eq!(wrong.header("allow"), Some("POST"));
 }
 
-/// What a browser marks is refused, whatever it asks, before a body is read and before anything runs.
-pub fn a_web_page(subject: &Subject) {
-    for door in [Door::Socket, Door::Port] {
-        let instance = Instance::with(subject, "exit", door, &[]);
+/// A request that a browser marks is refused on every route, before a body is read and before anything runs.
+pub(crate) fn a_web_page(subject: &Subject) {
+    for listener in [ListenerKind::Socket, ListenerKind::Port] {
+        let instance = WarmInstance::with(subject, "exit", listener, &[]);
         for request in [
             "POST /invoke",
             "GET /invoke",
@@ -84,15 +84,15 @@ pub fn a_web_page(subject: &Subject) {
             }
         }
         instance.wait_for_metric("picofaas_runtime_invocation_seconds_count 0");
-        // What was typed into a browser is nobody's page.
+        // An address that was typed into a browser is of no page.
         let mut connection = instance.connect();
         connection.send("GET /health HTTP/1.1\r\nHost: fn\r\nSec-Fetch-Site: none\r\n\r\n");
         assert_eq!(connection.receive().status, 200);
     }
 }
 
-pub fn body_too_large(subject: &Subject) {
-    let instance = Instance::with(subject, "echo", Door::Socket, &[("MAX_BODY", "100")]);
+pub(crate) fn body_too_large(subject: &Subject) {
+    let instance = WarmInstance::with(subject, "echo", ListenerKind::Socket, &[("MAX_BODY", "100")]);
     let fits = format!(r#"{{"input":"{}"}}"#, "x".repeat(88));
     assert_eq!(fits.len(), 100);
     assert_eq!(instance.connect().invoke("", &fits).status, 200);

@@ -3,19 +3,19 @@
 use picofaas_contract::patience::until;
 use rustix::process::Signal;
 
-use super::instance::{Door, Instance};
+use super::warm_instance::{ListenerKind, WarmInstance};
 use crate::suite::subject::Subject;
 
-pub fn idle(subject: &Subject) {
-    idle_behind(subject, Door::Socket);
+pub(crate) fn idle(subject: &Subject) {
+    idle_behind(subject, ListenerKind::Socket);
 }
 
-pub fn idle_over_tcp(subject: &Subject) {
-    idle_behind(subject, Door::Port);
+pub(crate) fn idle_over_tcp(subject: &Subject) {
+    idle_behind(subject, ListenerKind::Port);
 }
 
-fn idle_behind(subject: &Subject, door: Door) {
-    let instance = Instance::with(subject, "echo", door, &[]);
+fn idle_behind(subject: &Subject, listener: ListenerKind) {
+    let instance = WarmInstance::with(subject, "echo", listener, &[]);
     let mut used = instance.connect();
     assert_eq!(used.invoke("", r#"{"input":1}"#).status, 200);
     let mut silent = instance.connect();
@@ -25,16 +25,16 @@ fn idle_behind(subject: &Subject, door: Door) {
     assert_eq!(code, 0, "{said}");
 }
 
-pub fn mid_request(subject: &Subject) {
-    mid_request_behind(subject, Door::Socket);
+pub(crate) fn mid_request(subject: &Subject) {
+    mid_request_behind(subject, ListenerKind::Socket);
 }
 
-pub fn mid_request_over_tcp(subject: &Subject) {
-    mid_request_behind(subject, Door::Port);
+pub(crate) fn mid_request_over_tcp(subject: &Subject) {
+    mid_request_behind(subject, ListenerKind::Port);
 }
 
-fn mid_request_behind(subject: &Subject, door: Door) {
-    let instance = Instance::with(subject, "sleep", door, &[]);
+fn mid_request_behind(subject: &Subject, listener: ListenerKind) {
+    let instance = WarmInstance::with(subject, "sleep", listener, &[]);
     let (mut running, ms) = instance.sleeping_together(1, 700).remove(0);
     instance.signal(Signal::TERM);
     until(|| "it goes on accepting".to_owned(), || (!instance.is_reachable()).then_some(()));

@@ -1,4 +1,4 @@
-//! An instance of a runtime, on either of its doors.
+//! An instance of a runtime, behind either kind of listener.
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -16,9 +16,9 @@ use tempfile::TempDir;
 
 use crate::suite::subject::Subject;
 
-/// Where an instance listens.
+/// The kind of an instance's listener.
 #[derive(Clone, Copy)]
-pub enum Door {
+pub(crate) enum ListenerKind {
     Socket,
     Port,
 }
@@ -29,37 +29,42 @@ enum Address {
 }
 
 /// A running instance.
-pub struct Instance {
+pub(crate) struct WarmInstance {
     process: Process,
     address: Address,
     _directory: TempDir,
 }
 
 /// A connection's bytes.
-pub enum Stream {
+pub(crate) enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),
 }
 
-impl Instance {
+impl WarmInstance {
     /// Starts a function and waits until it is healthy.
-    pub fn of(subject: &Subject, function: &str) -> Self {
-        Self::with(subject, function, Door::Socket, &[])
+    pub(crate) fn of(subject: &Subject, function: &str) -> Self {
+        Self::with(subject, function, ListenerKind::Socket, &[])
     }
 
-    /// The same behind a door and with more of an environment.
-    pub fn with(subject: &Subject, function: &str, door: Door, more: &[(&str, &str)]) -> Self {
-        let mut instance = Self::start(subject.command(function).envs(more.iter().copied()), door);
+    /// Starts a function behind a kind of listener and with more of an environment, and waits until it is healthy.
+    pub(crate) fn with(
+        subject: &Subject,
+        function: &str,
+        listener: ListenerKind,
+        more: &[(&str, &str)],
+    ) -> Self {
+        let mut instance = Self::start(subject.command(function).envs(more.iter().copied()), listener);
         instance.wait_until_healthy();
         instance
     }
 
     /// Starts a command, which need not be healthy soon.
-    pub fn start(command: &mut Command, door: Door) -> Self {
+    pub(crate) fn start(command: &mut Command, listener: ListenerKind) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let address = match door {
-            Door::Socket => Address::Socket(directory.path().join("fn.sock")),
-            Door::Port => Address::Port(free_port()),
+        let address = match listener {
+            ListenerKind::Socket => Address::Socket(directory.path().join("fn.sock")),
+            ListenerKind::Port => Address::Port(free_port()),
         };
         match &address {
             Address::Socket(path) => command.env("PICOFAAS_SOCKET", path),
@@ -69,7 +74,7 @@ impl Instance {
     }
 
     /// Starts a command at a socket whose place exists.
-    pub fn at_socket(command: &mut Command, path: PathBuf) -> Self {
+    pub(crate) fn at_socket(command: &mut Command, path: PathBuf) -> Self {
         command.env("PICOFAAS_SOCKET", &path);
         let directory = tempfile::tempdir().unwrap();
         Self { process: spawn(command), address: Address::Socket(path), _directory: directory }
@@ -78,7 +83,7 @@ impl Instance {
     /// Asks for its health as the control plane does, each time on a connection of its own; how
     /// often it was asked.
     #[track_caller]
-    pub fn wait_until_healthy(&mut self) -> u32 {
+    pub(crate) fn wait_until_healthy(&mut self) -> u32 {
         let mut looks = 0;
         let last = RefCell::new("nothing".to_owned());
         let process = RefCell::new(&mut self.process);
@@ -101,16 +106,16 @@ impl Instance {
     }
 
     /// The status of its health, if there is an answer.
-    pub fn health(&self) -> io::Result<u16> {
+    pub(crate) fn health(&self) -> io::Result<u16> {
         self.address.health()
     }
 
-    pub fn connect(&self) -> Connection<Stream> {
+    pub(crate) fn connect(&self) -> Connection<Stream> {
         Connection::over(self.address.connect().unwrap())
     }
 
-    /// Where it listens, behind [`Door::Port`].
-    pub fn port(&self) -> u16 {
+    /// The port, behind [`ListenerKind::Port`].
+    pub(crate) fn port(&self) -> u16 {
         match &self.address {
             Address::Port(port) => *port,
             Address::Socket(path) => panic!("it listens at {}", path.display()),
@@ -118,7 +123,7 @@ impl Instance {
     }
 
     /// Sends this many requests to the function `sleep`, each on a connection of its own; how long each sleeps.
-    pub fn sleeping(&self, count: u64, shortest_ms: u64) -> Vec<(Connection<Stream>, u64)> {
+    pub(crate) fn sleeping(&self, count: u64, shortest_ms: u64) -> Vec<(Connection<Stream>, u64)> {
         let sleeping = (shortest_ms..shortest_ms + count).map(|ms| {
             let mut connection = self.connect();
             connection.send(invocation("", &format!(r#"{{"input":{{"ms":{ms}}}}}"#)));
@@ -127,10 +132,10 @@ impl Instance {
         sleeping.collect()
     }
 
-    /// The same once all of them are in flight together. Where the first has ended by then, as on a busy
+    /// The same once all of them are in flight together. If the first has ended by then, as on a busy
     /// machine, they sleep longer.
     #[track_caller]
-    pub fn sleeping_together(&self, count: u64, shortest_ms: u64) -> Vec<(Connection<Stream>, u64)> {
+    pub(crate) fn sleeping_together(&self, count: u64, shortest_ms: u64) -> Vec<(Connection<Stream>, u64)> {
         let mut observer = self.connect();
         let mut number = |name: &str| -> u64 {
             let answer = observer.get("/metrics");
@@ -158,19 +163,19 @@ impl Instance {
         panic!("{count} are never in flight together");
     }
 
-    pub fn is_reachable(&self) -> bool {
+    pub(crate) fn is_reachable(&self) -> bool {
         self.address.connect().is_ok()
     }
 
     /// Asks for the metrics until they have this line.
     #[track_caller]
-    pub fn wait_for_metric(&self, line: &str) {
+    pub(crate) fn wait_for_metric(&self, line: &str) {
         self.connect().wait_for_metric(line);
     }
 
     /// Waits for the end; the exit code and the rest of stderr.
     #[track_caller]
-    pub fn end(self) -> (i32, String) {
+    pub(crate) fn end(self) -> (i32, String) {
         self.process.end()
     }
 }
@@ -207,7 +212,7 @@ impl Address {
 }
 
 /// A port below those that the kernel gives to clients, so that no connection takes it meanwhile.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 10_000;
@@ -220,7 +225,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-impl Deref for Instance {
+impl Deref for WarmInstance {
     type Target = Process;
 
     fn deref(&self) -> &Process {
@@ -228,7 +233,7 @@ impl Deref for Instance {
     }
 }
 
-impl DerefMut for Instance {
+impl DerefMut for WarmInstance {
     fn deref_mut(&mut self) -> &mut Process {
         &mut self.process
     }
