@@ -52,8 +52,8 @@ def test_a_line_that_names_its_request_stays_as_it_is_and_an_id_within_a_line_na
 def test_lines_of_threads_do_not_mix_however_slowly_they_are_read() -> None:
     program = """
 import threading
-from picofaas_runtime.journal import Journal
-Journal().install()
+from picofaas_runtime.log_writer import LogWriter
+LogWriter().install()
 def say(letter):
     for _ in range(200):
         print(letter * 8000)

@@ -11,7 +11,7 @@ returns what JSON can say. `HANDLER=module:function` names it to the program `pi
 | `wire` | JSON, read and written |
 | `one_by_one`, `side_by_side` | the loops of sync and of async handlers |
 | `failure` | what can go wrong in a handler, as it is answered |
-| `journal` | lines for the log, each with the ids of its request |
+| `log_writer` | lines for the log, each with the ids of its request |
 | `context`, `logs` | what a handler is told, and its logger |
 
 Modules that take long to load (`asyncio`, `json`, `logging`, `re`, `typing`, and `signal`, which needs

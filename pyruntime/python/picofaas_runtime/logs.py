@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Any
 
-from .journal import ids
+from .log_writer import ids
 
 NAME = "picofaas"
 

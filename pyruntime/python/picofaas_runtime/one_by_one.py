@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .handler import Handler
-    from .journal import Journal
+    from .log_writer import LogWriter
     from .pipe import Pipe
 else:
     # Without `enum`, which `signal` needs and which takes longer than everything here.
@@ -61,7 +61,7 @@ def leave_to_forked(let_go: Callable[[], object]) -> None:
     os.register_at_fork(before=before, after_in_parent=after, after_in_child=after_in_child)
 
 
-def serve(handler: Handler, pipe: Pipe, journal: Journal, output_bytes_max: int) -> None:
+def serve(handler: Handler, pipe: Pipe, log: LogWriter, output_bytes_max: int) -> None:
     """Works on requests until there are no more or SIGTERM comes."""
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop)
@@ -72,7 +72,7 @@ def serve(handler: Handler, pipe: Pipe, journal: Journal, output_bytes_max: int)
             frame = pipe.frame()
             if frame is not None:
                 sequence, payload = frame
-                pipe.send(sequence, _answer(payload, handler, pipe, journal, stop, output_bytes_max))
+                pipe.send(sequence, _answer(payload, handler, pipe, log, stop, output_bytes_max))
                 continue
             stop.waiting = True
             more = pipe.fill()
@@ -87,7 +87,7 @@ def _answer(
     payload: bytearray,
     handler: Handler,
     pipe: Pipe,
-    journal: Journal,
+    log: LogWriter,
     stop: _Stop,
     output_bytes_max: int,
 ) -> bytes:
@@ -96,7 +96,7 @@ def _answer(
         request = wire.read(payload)
     except (ValueError, RecursionError) as error:
         return failure.unread(error)
-    journal.begin(request)
+    log.begin(request)
     try:
         try:
             stop.running = True
@@ -119,9 +119,9 @@ def _answer(
         if pipe.in_child:
             raise SystemExit(0)
         reply = written(output, output_bytes_max)
-    if journal.begun:
-        journal.end_lines()
-    journal.request = None
+    if log.begun:
+        log.end_lines()
+    log.request = None
     return reply
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from . import failure, wire
 from .context import Context
 from .handler import Handler
-from .journal import Journal
+from .log_writer import LogWriter
 from .one_by_one import leave_to_forked, written
 from .pipe import Pipe
 
@@ -21,20 +21,20 @@ _request: ContextVar[dict[str, Any] | None] = ContextVar("request", default=None
 _STOPPED = failure.reply(504, "HANDLER_TIMEOUT", "the handler was stopped")
 
 
-def serve(handler: Handler, pipe: Pipe, journal: Journal, output_bytes_max: int, concurrency: int) -> None:
+def serve(handler: Handler, pipe: Pipe, log: LogWriter, output_bytes_max: int, concurrency: int) -> None:
     """Works on requests until there are no more or SIGTERM comes."""
-    journal.current = _request.get
+    log.current = _request.get
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    crowd = _Crowd(loop, handler, pipe, journal, output_bytes_max)
-    loop.add_reader(pipe.requests, crowd.take)
-    loop.add_signal_handler(signal.SIGTERM, crowd.stop)
+    in_flight = _InFlight(loop, handler, pipe, log, output_bytes_max)
+    loop.add_reader(pipe.requests, in_flight.take)
+    loop.add_signal_handler(signal.SIGTERM, in_flight.stop)
     # The loop's way to hear of a signal is shared with what is forked, which would stop the loop.
     leave_to_forked(lambda: signal.set_wakeup_fd(-1))
     pipe.send(0, wire.write({"ready": True, "concurrency": concurrency}))
-    while not crowd.over.done():
+    while not in_flight.over.done():
         try:
-            loop.run_until_complete(crowd.over)
+            loop.run_until_complete(in_flight.over)
         except (SystemExit, KeyboardInterrupt):
             # One that is raised in a task of a handler's own ends the loop besides that task.
             # It is for the request to fail, where it waits for the task, and not for all.
@@ -49,7 +49,7 @@ def serve(handler: Handler, pipe: Pipe, journal: Journal, output_bytes_max: int,
     loop.run_until_complete(loop.shutdown_asyncgens())
 
 
-class _Crowd:
+class _InFlight:
     """The requests that are being worked on."""
 
     def __init__(
@@ -57,14 +57,14 @@ class _Crowd:
         loop: asyncio.AbstractEventLoop,
         handler: Handler,
         pipe: Pipe,
-        journal: Journal,
+        log: LogWriter,
         output_bytes_max: int,
     ) -> None:
         self.over: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._handler = handler
         self._pipe = pipe
-        self._journal = journal
+        self._log = log
         self._output_bytes_max = output_bytes_max
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._stopped: set[int] = set()
@@ -128,8 +128,8 @@ class _Crowd:
             if self._pipe.in_child:
                 _end_child(None)
             reply = written(output, self._output_bytes_max)
-        if self._journal.begun:
-            self._journal.end_lines(request)
+        if self._log.begun:
+            self._log.end_lines(request)
         return reply
 
     def _reply(self, sequence: int, reply: bytes) -> None:

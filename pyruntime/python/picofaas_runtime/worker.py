@@ -8,7 +8,7 @@ import sys
 
 from . import failure, wire
 from .handler import Handler, LoadError, load
-from .journal import Journal
+from .log_writer import LogWriter
 from .pipe import Pipe
 
 # As the watchdog has them.
@@ -20,8 +20,8 @@ CONCURRENCY_MAX = 1024
 def main() -> None:
     """Serves the handler that `HANDLER` names until the watchdog says that it is over."""
     pipe = Pipe.claim()
-    journal = Journal()
-    journal.install()
+    log = LogWriter()
+    log.install()
     # Where the function is; not the empty string, which would follow every change of directory.
     sys.path.insert(0, os.getcwd())
     try:
@@ -30,27 +30,27 @@ def main() -> None:
         if error.cause is not None:
             failure.log(error.cause)
         pipe.send(0, wire.write({"error": {"message": str(error)}}))
-        _end(journal, 1)
+        _end(log, 1)
     try:
         output_bytes_max = int(os.environ.get("MAX_OUTPUT") or OUTPUT_BYTES_MAX)
         if handler.is_async:
             from . import side_by_side
 
-            side_by_side.serve(handler, pipe, journal, output_bytes_max, concurrency)
+            side_by_side.serve(handler, pipe, log, output_bytes_max, concurrency)
         else:
             from . import one_by_one
 
-            one_by_one.serve(handler, pipe, journal, output_bytes_max)
+            one_by_one.serve(handler, pipe, log, output_bytes_max)
     except SystemExit as error:
         # Only in a process that a handler forked.
-        _end(journal, error.code if isinstance(error.code, int) else 0 if error.code is None else 1)
+        _end(log, error.code if isinstance(error.code, int) else 0 if error.code is None else 1)
     except BrokenPipeError:
         # The watchdog does not listen any more: a handler that was to stop has answered instead.
         pass
     except BaseException as error:
         failure.log(error)
-        _end(journal, 1)
-    _end(journal, 0)
+        _end(log, 1)
+    _end(log, 0)
 
 
 def _prepare() -> tuple[Handler, int]:
@@ -71,10 +71,10 @@ def _concurrency() -> int:
     return int(value)
 
 
-def _end(journal: Journal, status: int) -> None:
+def _end(log: LogWriter, status: int) -> None:
     """Ends the process, threads that the handler left behind or not."""
     import atexit
 
     atexit._run_exitfuncs()
-    journal.end_lines()
+    log.end_lines()
     os._exit(status)

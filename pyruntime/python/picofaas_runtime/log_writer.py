@@ -37,7 +37,7 @@ def _begin_anew() -> None:
 os.register_at_fork(after_in_child=_begin_anew)
 
 
-class Journal:
+class LogWriter:
     """The lines of all requests. `request` is the one that is being worked on, where there is one
     at a time; else `current` is replaced by what finds it."""
 
@@ -98,8 +98,8 @@ class Stream(io.TextIOBase):
     errors = "backslashreplace"
     line_buffering = True
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, log: LogWriter) -> None:
+        self._log = log
         self._buffer: io.FileIO | None = None
 
     @property
@@ -112,7 +112,7 @@ class Stream(io.TextIOBase):
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        self._journal.write(self, text)
+        self._log.write(self, text)
         return len(text)
 
     def writable(self) -> bool:
