@@ -33,10 +33,10 @@ struct CustomRuntime {
     /// A variable of its environment; `{function}` in it becomes the name of the test function
     #[arg(long, value_name = "NAME=VALUE", requires = "command", default_value = "HANDLER={function}")]
     env: Vec<String>,
-    /// What is in its environment instead, for a function that is not there
+    /// A variable of its environment instead, for a function that is not there
     #[arg(long, value_name = "NAME=VALUE", requires = "command", default_value = "HANDLER=no-such-function")]
     missing_env: Vec<String>,
-    /// What it says then, on stderr or in what it posts
+    /// Text that it says then, on stderr or in its post
     #[arg(long, value_name = "TEXT", requires = "command", default_value = "no-such-function")]
     missing_said: String,
     /// It runs one invocation at a time
