@@ -31,7 +31,7 @@ struct Flags {
 
 fn context(limits: &str) -> Rc<Context> {
     let Flags { serve } = Flags::parse_from(["picofaas", "--local-limits", limits]);
-    let rings = Rings::new(Capacity { gateways: 1, slots: 64, lanes: 1 }).expect("rings");
+    let rings = Rings::new(Capacity { gateways: 1, slots: 64, versions: 1 }).expect("rings");
     Rc::new(Context {
         cluster: None,
         orders: Orders::new(Arc::new(rings)),

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use picofaas::clock::Clock;
 use picofaas::hot::function_queue::FunctionQueue;
-use picofaas::hot::lane::{Lane, LaneLimits};
 use picofaas::hot::message::{Ended, Event, Grant, InstanceKey, Order};
 use picofaas::hot::rings::{Capacity, Rings};
+use picofaas::hot::scheduled_version::{ScheduledVersion, VersionLimits};
 use picofaas::hot::scheduler::Scheduler;
 use picofaas::hot::ticket::Ticket;
 
-const LIMITS: LaneLimits = LaneLimits {
+const LIMITS: VersionLimits = VersionLimits {
     concurrency: 64,
     instance_concurrency: 64,
     max_retries: 3,
@@ -25,15 +25,15 @@ const LIMITS: LaneLimits = LaneLimits {
 
 /// A scheduler with this many functions open, each with one ready instance; the first one's queue.
 fn world(functions: u32) -> (Arc<Rings>, Scheduler, Arc<FunctionQueue>) {
-    let capacity = Capacity { gateways: 1, slots: 1024, lanes: functions as usize };
+    let capacity = Capacity { gateways: 1, slots: 1024, versions: functions as usize };
     let rings = Arc::new(Rings::new(capacity).expect("rings"));
     let mut scheduler = Scheduler::new(rings.clone(), 1);
     let queue = Arc::new(FunctionQueue::new(64));
     for index in 0..functions {
         let queue = if index == 0 { queue.clone() } else { Arc::new(FunctionQueue::new(64)) };
-        let lane = Box::new(Lane::new(index, queue, LIMITS));
-        let instance = InstanceKey { lane: index, place: 0, generation: 1 };
-        for order in [Order::Open { lane }, Order::Ready { instance, started: false }] {
+        let version = Box::new(ScheduledVersion::new(index, queue, LIMITS));
+        let instance = InstanceKey { version: index, place: 0, generation: 1 };
+        for order in [Order::Open { version }, Order::Ready { instance, started: false }] {
             rings.orders.push(order).expect("room for an order");
         }
         while scheduler.tick(1).more {}

@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::backend::exit::Exit;
 use crate::hot::function_queue::FunctionQueue;
-use crate::hot::message::LaneIndex;
+use crate::hot::message::VersionIndex;
 use crate::metrics::MetricsByGateway;
 use crate::registry::FunctionSpec;
 
@@ -102,8 +102,8 @@ pub struct Function {
     /// Identifies it in `ETag` where its values are hidden: at random, as what is made of the values would tell
     /// whether a guess at them is right.
     pub hidden_etag: String,
-    /// Its lane in the scheduler.
-    pub lane: LaneIndex,
+    /// Its index in the scheduler's table of versions.
+    pub index: VersionIndex,
     /// Its ring and its credits.
     pub queue: Arc<FunctionQueue>,
     /// By the instance's place.

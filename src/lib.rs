@@ -4,7 +4,7 @@
 //! | part | holds |
 //! |---|---|
 //! | `gateway` | HTTP in and out, the executions and their store |
-//! | `hot` | the scheduler's world: rings, lanes, scheduled executions, timers |
+//! | `hot` | the scheduler's world: rings, versions, scheduled executions, timers |
 //! | `dispatch` | pooled connections to instances, one attempt |
 //! | `backend` | what gives instances: local processes, endpoints |
 //! | `control` | everything slow: registry changes, instances, the management listener |

@@ -25,7 +25,7 @@ use crate::gateway::listener::Listener;
 use crate::gateway::listing::{Page, Search};
 use crate::gateway::reply::body::{Body, Piece};
 use crate::gateway::summary::Summary;
-use crate::hot::message::LaneIndex;
+use crate::hot::message::VersionIndex;
 use crate::id::{ExecutionId, Token};
 
 /// Letters that may lie unread in one box.
@@ -39,14 +39,14 @@ pub type WholeRequest = Request<Bytes>;
 /// To a gateway.
 #[derive(Debug)]
 pub enum Letter {
-    /// A lane's function: grants for it may come after this was acknowledged.
+    /// A version of a function: grants for it may come after this was acknowledged.
     Learn { function: Arc<Function>, done: Answer<()> },
-    /// The function of this name is, from now on, this lane's.
-    Publish { name: String, lane: LaneIndex, done: Answer<()> },
+    /// The function of this name is, from now on, this version's.
+    Publish { name: String, version: VersionIndex, done: Answer<()> },
     /// There is no function of this name any more.
     Withdraw { name: String, done: Answer<()> },
-    /// The lane was closed: no grant for it will come.
-    Forget { lane: LaneIndex },
+    /// The version was closed: no grant for it will come.
+    Forget { version: VersionIndex },
     /// A request that came in elsewhere. Where the asker goes before it is answered, so does the
     /// client, and who waits for an execution has left.
     Serve { request: Box<WholeRequest>, listener: Listener, answer: Answer<Response<Body>> },

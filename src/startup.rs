@@ -114,8 +114,8 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     let capacity = Capacity {
         gateways: settings.gateways,
         slots: settings.share(flags.max_executions, 0),
-        // A function has a lane per version, and a replaced version goes on for a while.
-        lanes: flags.max_functions * 2 + 64,
+        // A replaced version goes on for a while beside the one that serves.
+        versions: flags.max_functions * 2 + 64,
     };
     let rings = Arc::new(Rings::new(capacity).context("the rings could not be made")?);
     rings.registry_unread.store(in_cluster, Ordering::Release);

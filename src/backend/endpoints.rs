@@ -29,7 +29,7 @@ struct EndpointSlot {
     target: Option<Target>,
 }
 
-/// The endpoints of one lane.
+/// The endpoints of one version.
 #[derive(Debug)]
 pub struct Endpoints {
     context: Rc<Context>,
@@ -41,7 +41,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// The endpoints of this function's lane. Each has been resolved or tried once when this returns; they
+    /// The endpoints of this version. Each has been resolved or tried once when this returns; they
     /// are offered to the scheduler from now on.
     pub async fn open(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
         let slots = vec![EndpointSlot { generation: 0, target: None }; function.spec.endpoint_urls.len()];
@@ -149,7 +149,7 @@ impl Endpoints {
         if slots[at].target.as_ref() == Some(&target) || self.closed.get() {
             return;
         }
-        let key = |generation| InstanceKey { lane: self.function.lane, place, generation };
+        let key = |generation| InstanceKey { version: self.function.index, place, generation };
         let old = slots[at].generation;
         if slots[at].target.is_some() {
             self.context.orders.send(Order::Down { instance: key(old) });

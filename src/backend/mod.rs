@@ -31,7 +31,7 @@ use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::error::ApiError;
 use crate::function::Function;
-use crate::hot::message::{InstanceKey, LaneIndex, Order};
+use crate::hot::message::{InstanceKey, Order, VersionIndex};
 use crate::mailbox::{Announcement, JobStart};
 use crate::registry::ExecutionMode;
 use kubernetes::pod_set::PodSet;
@@ -63,9 +63,9 @@ pub struct Context {
     pub final_output: RefCell<output::FinalOutput>,
     /// The cluster that runs functions, where it is not this machine that does.
     pub cluster: Option<Rc<kubernetes::cluster::Cluster>>,
-    /// Lanes whose process set has started an instance: only these have idle ones to look for, and lanes
-    /// without any cost nothing. Control drops a lane again when it finds its set empty.
-    pub populated: RefCell<BTreeSet<LaneIndex>>,
+    /// Versions whose process set has started an instance: only these have idle ones to look for, and versions
+    /// without any cost nothing. Control drops a version again when it finds its set empty.
+    pub populated: RefCell<BTreeSet<VersionIndex>>,
 }
 
 /// Period of the check whether everything has ended.
@@ -106,7 +106,7 @@ impl Drop for Context {
     }
 }
 
-/// Provider of the instances of one lane.
+/// Provider of the instances of one version.
 #[derive(Debug, Clone)]
 pub enum Backend {
     /// Local processes that stay.
@@ -145,7 +145,7 @@ impl Backend {
             ExecutionMode::Job => {
                 // To the scheduler, what starts a process for each attempt is one instance that is
                 // always there.
-                let instance = InstanceKey { lane: function.lane, place: 0, generation: 1 };
+                let instance = InstanceKey { version: function.index, place: 0, generation: 1 };
                 context.orders.send(Order::Ready { instance, started: false });
                 match &context.cluster {
                     Some(cluster) => Self::KubeJobs(kubernetes::kube_jobs::KubeJobs::new(
@@ -190,7 +190,7 @@ impl Backend {
         }
     }
 
-    /// An instance says that it listens. `None` where the token is none of this lane's.
+    /// An instance says that it listens. `None` where the token is none of this version's.
     #[must_use]
     pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), ApiError>> {
         match self {
@@ -271,7 +271,7 @@ impl Backend {
         }
     }
 
-    /// Whether a lane that was closed may be forgotten: the scheduler is done with it, and this is what
+    /// Whether a version that was closed may be forgotten: the scheduler is done with it, and this is what
     /// else is waited for.
     #[must_use]
     pub fn may_be_forgotten(&self) -> bool {
@@ -301,7 +301,7 @@ impl Backend {
         }
     }
 
-    /// Stops what it started, and starts nothing more: its lane is done with. A Deployment goes with its
+    /// Stops what it started, and starts nothing more: its version is done with. A Deployment goes with its
     /// function, and stays for the next version.
     pub fn close(&self) {
         match self {

@@ -11,8 +11,8 @@ impl Control {
     /// `UNAUTHORIZED` where there is none; else what that backend has against it. Whoever announced
     /// tries again.
     pub fn announced(&self, announcement: &Announcement) -> Result<(), ApiError> {
-        let lanes = self.lanes.borrow();
-        lanes.values().find_map(|lane| lane.backend.announced(announcement)).unwrap_or_else(|| {
+        let versions = self.versions.borrow();
+        versions.values().find_map(|version| version.backend.announced(announcement)).unwrap_or_else(|| {
             Err(ApiError::new(
                 ErrorCode::Unauthorized,
                 "no function here has instances with this token; PICOFAAS_TOKEN and PICOFAAS_RUNTIME_URL must be those that picofaas gives to WARM pods in Kubernetes",

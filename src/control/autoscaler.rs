@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::{Control, OpenLane};
+use super::{Control, OpenVersion};
 use crate::backend::Backend;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::hot::message::{LaneIndex, Notice, Order};
+use crate::hot::message::{Notice, Order, VersionIndex};
 use crate::mailbox::JobStart;
 
 /// Period at which idle instances are looked for; an instance stops at most this much late.
@@ -46,33 +46,33 @@ impl Control {
 
     fn handle_event(self: &Rc<Self>, notice: Notice) {
         match notice {
-            Notice::Start { lane } => {
-                if !self.backend(lane).is_some_and(|backend| backend.start_wanted()) {
-                    self.context.orders.send(Order::StartFailed { lane });
+            Notice::Start { version } => {
+                if !self.backend(version).is_some_and(|backend| backend.start_wanted()) {
+                    self.context.orders.send(Order::StartFailed { version });
                 }
             }
             Notice::Suspect { instance } => {
-                if let Some(backend) = self.backend(instance.lane) {
+                if let Some(backend) = self.backend(instance.version) {
                     backend.look_after(instance);
                 }
             }
             Notice::Retired { instance } => {
-                if let Some(backend) = self.backend(instance.lane) {
+                if let Some(backend) = self.backend(instance.version) {
                     backend.stop(instance);
                 }
             }
-            Notice::Closed { lane } => self.lane_closed(lane.index),
+            Notice::Closed { version } => self.version_closed(version.index),
         }
     }
 
-    fn backend(&self, lane: LaneIndex) -> Option<Backend> {
-        self.lanes.borrow().get(&lane).map(|lane| lane.backend.clone())
+    fn backend(&self, version: VersionIndex) -> Option<Backend> {
+        self.versions.borrow().get(&version).map(|version| version.backend.clone())
     }
 
-    /// Has a lane's idle instances stopped. Returns false where it has no instance at all.
-    fn scale_down_idle(&self, index: LaneIndex, now: Nanos) -> bool {
-        let lanes = self.lanes.borrow();
-        let Some(OpenLane { function, backend }) = lanes.get(&index) else { return false };
+    /// Has a version's idle instances stopped. Returns false where it has no instance at all.
+    fn scale_down_idle(&self, index: VersionIndex, now: Nanos) -> bool {
+        let versions = self.versions.borrow();
+        let Some(OpenVersion { function, backend }) = versions.get(&index) else { return false };
         let Some(min) = backend.min() else { return false };
         if !backend.may_scale_down(now) {
             return false;
@@ -80,15 +80,15 @@ impl Control {
         if backend.count() > min {
             let idle_before = now.saturating_sub(u64::from(function.spec.idle_timeout_ms) * NANOS_PER_MS);
             let keep = u16::try_from(min).unwrap_or(u16::MAX);
-            self.context.orders.send(Order::ReapIdle { lane: index, keep, idle_before });
+            self.context.orders.send(Order::ReapIdle { version: index, keep, idle_before });
         }
         true
     }
 
-    /// Starts the process of one attempt of a `JOB`. Where its lane is not there any more, nobody is
+    /// Starts the process of one attempt of a `JOB`. Where its version is not there any more, nobody is
     /// told, which tells whoever waits.
     pub fn start_job(&self, start: JobStart) {
-        if let Some(backend) = self.backend(start.function.lane) {
+        if let Some(backend) = self.backend(start.function.index) {
             backend.start_job(start);
         }
     }

@@ -283,16 +283,16 @@ impl Control {
             queued: 0,
             in_flight: 0,
             on_demand: false,
-            rolling: registered.serving.is_some_and(|lane| lane != registered.wanted.lane),
+            rolling: registered.serving.is_some_and(|version| version != registered.wanted.index),
         };
-        let lanes = self.lanes.borrow();
-        if let Some(lane) = registered.serving.and_then(|lane| lanes.get(&lane)) {
-            let queue = &lane.function.queue;
+        let versions = self.versions.borrow();
+        if let Some(version) = registered.serving.and_then(|version| versions.get(&version)) {
+            let queue = &version.function.queue;
             state.ready = queue.ready.load(Ordering::Relaxed);
             state.queued = queue.depth();
             state.in_flight = queue.in_flight.load(Ordering::Relaxed);
-            state.replicas = lane.backend.count();
-            state.on_demand = lane.backend.is_per_attempt();
+            state.replicas = version.backend.count();
+            state.on_demand = version.backend.is_per_attempt();
             if state.on_demand {
                 state.ready = state.replicas;
             }
@@ -331,7 +331,8 @@ impl Control {
         if !listener.shows_values() {
             hide_values(&mut value);
         }
-        if let Some(min) = self.lanes.borrow().get(&wanted.lane).and_then(|lane| lane.backend.min()) {
+        if let Some(min) = self.versions.borrow().get(&wanted.index).and_then(|version| version.backend.min())
+        {
             // It may have been set since by itself.
             value["replicas"]["min"] = min.into();
         }

@@ -31,7 +31,7 @@ use crate::backend::{Backend, Context};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::function::Function;
-use crate::hot::message::LaneIndex;
+use crate::hot::message::VersionIndex;
 use crate::hot::rings::Rings;
 use crate::mailbox::{Letter, Post};
 use crate::metrics::MetricsByGateway;
@@ -47,17 +47,17 @@ type ChangeLock = tokio::sync::Mutex<()>;
 pub struct Registered {
     /// The version that was asked for last.
     pub wanted: Arc<Function>,
-    /// The lane that gateways send to; another one than `wanted`'s while that one starts.
-    pub serving: Option<LaneIndex>,
+    /// The version that gateways send to; another one than `wanted`'s while that one starts.
+    pub serving: Option<VersionIndex>,
     /// The change that is under way.
     pub rollout: Option<tokio::task::AbortHandle>,
     /// Counted over all versions.
     pub metrics: Arc<MetricsByGateway>,
 }
 
-/// One lane, from its opening until nothing of it is left.
+/// One version, from its opening until nothing of it is left.
 #[derive(Debug)]
-pub struct OpenLane {
+pub struct OpenVersion {
     /// Its function's version.
     pub function: Arc<Function>,
     /// The backend of its instances.
@@ -82,9 +82,9 @@ pub struct Control {
     /// By name, sorted, as they are listed.
     pub functions: RefCell<BTreeMap<String, Registered>>,
     /// By index.
-    pub lanes: RefCell<HashMap<LaneIndex, OpenLane>>,
-    free_lanes: RefCell<Vec<LaneIndex>>,
-    /// Places in the queues of all lanes.
+    pub versions: RefCell<HashMap<VersionIndex, OpenVersion>>,
+    free_versions: RefCell<Vec<VersionIndex>>,
+    /// Places in the queues of all versions.
     queue_slots: Cell<u64>,
     /// The Function objects of a cluster, where it is one that runs functions.
     pub resources: Option<Rc<FunctionObjects>>,
@@ -109,7 +109,7 @@ impl Control {
         logs: Rc<LogStore>,
         gateways: Vec<Post<Letter>>,
     ) -> Rc<Self> {
-        let lanes = u32::try_from(rings.capacity.lanes).unwrap_or(u32::MAX);
+        let versions = u32::try_from(rings.capacity.versions).unwrap_or(u32::MAX);
         Rc::new(Self {
             rings,
             clock,
@@ -117,11 +117,11 @@ impl Control {
             logs,
             gateways,
             functions: RefCell::default(),
-            lanes: RefCell::default(),
+            versions: RefCell::default(),
             resources: context.cluster.clone().map(FunctionObjects::new),
             change_lock: ChangeLock::default(),
             next_invoker: Cell::new(0),
-            free_lanes: RefCell::new((0..lanes).rev().collect()),
+            free_versions: RefCell::new((0..versions).rev().collect()),
             context,
             queue_slots: Cell::new(0),
             loaded: Cell::new(false),
@@ -144,13 +144,13 @@ impl Control {
     /// Instances of local functions that still run.
     #[must_use]
     pub fn has_instances(&self) -> bool {
-        self.lanes.borrow().values().any(|lane| !lane.backend.is_empty())
+        self.versions.borrow().values().any(|version| !version.backend.is_empty())
     }
 
     /// Stops every instance that ends with this process.
     pub fn stop_instances(&self) {
-        for lane in self.lanes.borrow().values() {
-            lane.backend.stop_own();
+        for version in self.versions.borrow().values() {
+            version.backend.stop_own();
         }
     }
 }

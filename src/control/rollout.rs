@@ -1,14 +1,14 @@
 //! Creating, replacing and deleting functions.
 //!
-//! A version of a function is a lane of its own. The order of the steps keeps every other
+//! The scheduler has each version of a function by itself. The order of the steps keeps every other
 //! thread from meeting something that it was not told of:
 //!
-//! 1. gateways *learn* the lane's function, so that a grant for it can be served;
-//! 2. the scheduler *opens* the lane;
+//! 1. gateways *learn* the version, so that a grant for it can be served;
+//! 2. the scheduler *opens* the version;
 //! 3. its first instance starts, while the version before goes on serving;
-//! 4. the lane *succeeds* the one before: who waits moves over, which is waited for;
+//! 4. the version *succeeds* the one before: who waits moves over, which is waited for;
 //! 5. gateways *publish* it under its name, and nobody pushes to the old queue any more;
-//! 6. the old lane is *closed*, its instances retire, and when nothing runs it is forgotten.
+//! 6. the old version is *closed*, its instances retire, and when nothing runs it is forgotten.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
@@ -19,14 +19,14 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use super::supports::{Platform, unsupported_fields};
-use super::{Control, OpenLane, Registered};
+use super::{Control, OpenVersion, Registered};
 use crate::backend::Backend;
 use crate::clock::NANOS_PER_MS;
 use crate::error::{ApiError, ErrorCode};
 use crate::function::Function;
 use crate::hot::function_queue::FunctionQueue;
-use crate::hot::lane::{Lane, LaneLimits};
-use crate::hot::message::{LaneIndex, Order};
+use crate::hot::message::{Order, VersionIndex};
+use crate::hot::scheduled_version::{ScheduledVersion, VersionLimits};
 use crate::mailbox::{Letter, question};
 use crate::metrics::MetricsByGateway;
 use crate::registry::{ExecutionMode, FieldError, FunctionSpec};
@@ -61,7 +61,7 @@ impl Control {
         let is_new = metrics.is_none();
         self.check_room(&spec)?;
         let queue_slots = self.check_queue_slots(&spec)?;
-        let lane = self.free_lanes.borrow_mut().pop().ok_or_else(|| {
+        let index = self.free_versions.borrow_mut().pop().ok_or_else(|| {
             ApiError::new(
                 ErrorCode::FunctionsFull,
                 "too many versions of functions are being replaced; try again",
@@ -70,7 +70,7 @@ impl Control {
         })?;
         let metrics = metrics.unwrap_or_else(|| Arc::new(MetricsByGateway::new(self.gateways.len())));
         self.queue_slots.set(queue_slots);
-        let function = Arc::new(version(spec, lane, metrics.clone()));
+        let function = Arc::new(version(spec, index, metrics.clone()));
 
         if is_new {
             self.logs.created(&name);
@@ -92,7 +92,7 @@ impl Control {
         if let Some(before) = before {
             if before.rollout.is_some() {
                 // That version never served.
-                self.close(before.wanted.lane);
+                self.close(before.wanted.index);
             }
             let task = tokio::task::spawn_local(self.clone().roll_out(name.clone(), function));
             if let Some(registered) = self.functions.borrow_mut().get_mut(&name) {
@@ -119,8 +119,8 @@ impl Control {
         if let Some(serving) = registered.serving {
             self.close(serving);
         }
-        if registered.serving != Some(registered.wanted.lane) {
-            self.close(registered.wanted.lane);
+        if registered.serving != Some(registered.wanted.index) {
+            self.close(registered.wanted.index);
         }
         if let Some(cluster) = &self.context.cluster {
             cluster.retire(name);
@@ -135,11 +135,12 @@ impl Control {
     pub fn scale(&self, name: &str, replicas: u32) -> Result<(), ApiError> {
         self.check_scale(name, replicas)?;
         let functions = self.functions.borrow();
-        let lanes = self.lanes.borrow();
-        if let Some(lane) = functions.get(name).and_then(|registered| lanes.get(&registered.wanted.lane))
-            && lane.backend.min() != Some(replicas)
+        let versions = self.versions.borrow();
+        if let Some(version) =
+            functions.get(name).and_then(|registered| versions.get(&registered.wanted.index))
+            && version.backend.min() != Some(replicas)
         {
-            lane.backend.set_min(replicas);
+            version.backend.set_min(replicas);
         }
         Ok(())
     }
@@ -171,10 +172,12 @@ impl Control {
     /// Steps 1 and 2, and its backend.
     async fn open(self: &Rc<Self>, function: &Arc<Function>) {
         self.tell_all(|done| Letter::Learn { function: function.clone(), done }).await;
-        let lane = Lane::new(function.lane, function.queue.clone(), limits(&function.spec));
-        self.context.orders.send(Order::Open { lane: Box::new(lane) });
+        let version = ScheduledVersion::new(function.index, function.queue.clone(), limits(&function.spec));
+        self.context.orders.send(Order::Open { version: Box::new(version) });
         let backend = Backend::open(&self.context, function).await;
-        self.lanes.borrow_mut().insert(function.lane, OpenLane { function: function.clone(), backend });
+        self.versions
+            .borrow_mut()
+            .insert(function.index, OpenVersion { function: function.clone(), backend });
     }
 
     /// Steps 3 to 6, beside everything else.
@@ -190,7 +193,7 @@ impl Control {
     /// Whether a version may take over: it has shown that it starts, or it starts on demand.
     #[must_use]
     pub fn can_serve(&self, function: &Function) -> bool {
-        self.lanes.borrow().get(&function.lane).is_none_or(|lane| lane.backend.can_serve())
+        self.versions.borrow().get(&function.index).is_none_or(|version| version.backend.can_serve())
     }
 
     /// Steps 4 to 6. From its first line on it is not taken back: the next change finds this
@@ -200,46 +203,46 @@ impl Control {
             let mut functions = self.functions.borrow_mut();
             let Some(registered) = functions.get_mut(name) else { return };
             registered.rollout = None;
-            registered.serving.replace(function.lane)
+            registered.serving.replace(function.index)
         };
         if let Some(old) = old {
-            self.context.orders.send(Order::Succeed { old, new: function.lane });
+            self.context.orders.send(Order::Succeed { old, new: function.index });
             // Those who come over count in the new queue before anybody else can enter it.
             self.context.orders.handled().await;
         }
-        self.tell_all(|done| Letter::Publish { name: name.to_owned(), lane: function.lane, done }).await;
+        self.tell_all(|done| Letter::Publish { name: name.to_owned(), version: function.index, done }).await;
         if let Some(old) = old {
             self.close(old);
         }
     }
 
-    /// Step 6. Its backend keeps nothing running for a lane that only finishes.
-    fn close(&self, lane: LaneIndex) {
-        if let Some(open) = self.lanes.borrow().get(&lane) {
+    /// Step 6. Its backend keeps nothing running for a version that only finishes.
+    fn close(&self, version: VersionIndex) {
+        if let Some(open) = self.versions.borrow().get(&version) {
             open.backend.wind_down();
         }
-        self.context.orders.send(Order::Close { lane });
+        self.context.orders.send(Order::Close { version });
     }
 
-    /// A closed lane is empty: its instances stop, and when they have its index is free.
-    pub fn lane_closed(self: &Rc<Self>, index: LaneIndex) {
+    /// A closed version is empty: its instances stop, and when they have its index is free.
+    pub fn version_closed(self: &Rc<Self>, index: VersionIndex) {
         let control = self.clone();
         tokio::task::spawn_local(async move {
-            let backend = control.lanes.borrow().get(&index).map(|lane| lane.backend.clone());
+            let backend = control.versions.borrow().get(&index).map(|version| version.backend.clone());
             if let Some(backend) = backend {
                 backend.close();
                 while !backend.may_be_forgotten() {
                     tokio::time::sleep(ROLLOUT_LOOK).await;
                 }
             }
-            if let Some(OpenLane { function, .. }) = control.lanes.borrow_mut().remove(&index) {
+            if let Some(OpenVersion { function, .. }) = control.versions.borrow_mut().remove(&index) {
                 control.queue_slots.set(control.queue_slots.get() - u64::from(function.spec.queue_size));
             }
             for gateway in &control.gateways {
                 // A gateway that has stopped has forgotten everything.
-                let _ = gateway.send(Letter::Forget { lane: index }).await;
+                let _ = gateway.send(Letter::Forget { version: index }).await;
             }
-            control.free_lanes.borrow_mut().push(index);
+            control.free_versions.borrow_mut().push(index);
         });
     }
 
@@ -316,13 +319,13 @@ impl Control {
 
 /// A version of a function that no thread knows yet.
 #[must_use]
-pub fn version(spec: FunctionSpec, lane: LaneIndex, metrics: Arc<MetricsByGateway>) -> Function {
+pub fn version(spec: FunctionSpec, index: VersionIndex, metrics: Arc<MetricsByGateway>) -> Function {
     let places = usize::from(places(&spec));
     Function {
         etag: spec.etag(),
         // Keys of a hash map are random, and no two maps have the same.
-        hidden_etag: format!("\"{:016x}\"", RandomState::new().hash_one(lane)),
-        lane,
+        hidden_etag: format!("\"{:016x}\"", RandomState::new().hash_one(index)),
+        index,
         queue: Arc::new(FunctionQueue::new(spec.queue_size)),
         addresses: (0..places).map(|_| ArcSwapOption::empty()).collect(),
         endings: (0..places).map(|_| ArcSwapOption::empty()).collect(),
@@ -343,9 +346,9 @@ fn places(spec: &FunctionSpec) -> u16 {
 
 /// The limits of a function that the scheduler enforces.
 #[must_use]
-pub fn limits(spec: &FunctionSpec) -> LaneLimits {
+pub fn limits(spec: &FunctionSpec) -> VersionLimits {
     let ns = |ms: u32| u64::from(ms) * NANOS_PER_MS;
-    LaneLimits {
+    VersionLimits {
         concurrency: spec.concurrency,
         instance_concurrency: match spec.execution_mode {
             ExecutionMode::Job => spec.concurrency,

@@ -333,7 +333,7 @@ fn serving_state(control: &Control, name: &str) -> Option<(bool, Option<String>)
     let functions = control.functions.borrow();
     let registered = functions.get(name)?;
     let wanted = &registered.wanted;
-    let serves = registered.serving == Some(wanted.lane);
+    let serves = registered.serving == Some(wanted.index);
     let problem = wanted.problem.load().as_ref().map(|problem| problem.to_string());
     if problem.is_none() && !control.can_serve(wanted) {
         return None;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::connection::Connection;
 use crate::clock::Nanos;
 use crate::function::{Address, Function, Target};
-use crate::hot::message::{InstanceKey, LaneIndex};
+use crate::hot::message::{InstanceKey, VersionIndex};
 
 /// Idle connections kept per instance. More than are ever in flight on most instances; above
 /// it connections are closed after use.
@@ -36,15 +36,15 @@ impl Pool {
     }
 }
 
-/// The entries of one gateway that keep idle connections, by lane. A sweep looks at these and at no others, so that
-/// functions nobody calls cost those that are called nothing.
+/// The entries of one gateway that keep idle connections, by version. A sweep looks at these and at no
+/// others, so that functions nobody calls cost those that are called nothing.
 #[derive(Debug, Default)]
-pub struct IdleConnections(RefCell<BTreeSet<LaneIndex>>);
+pub struct IdleConnections(RefCell<BTreeSet<VersionIndex>>);
 
 impl IdleConnections {
     /// Sweeps each entry that `find` knows, and forgets those that keep nothing any more.
-    pub fn sweep(&self, now: Nanos, find: impl Fn(LaneIndex) -> Option<Rc<FunctionEntry>>) {
-        self.0.borrow_mut().retain(|lane| find(*lane).is_some_and(|entry| entry.sweep(now)));
+    pub fn sweep(&self, now: Nanos, find: impl Fn(VersionIndex) -> Option<Rc<FunctionEntry>>) {
+        self.0.borrow_mut().retain(|version| find(*version).is_some_and(|entry| entry.sweep(now)));
     }
 }
 
@@ -59,7 +59,7 @@ pub struct FunctionEntry {
     pub drain: DrainRate,
     pools: RefCell<Box<[Option<Pool>]>>,
     idle_connections: Rc<IdleConnections>,
-    /// It is in `idle_connections`, unless another version had its lane before.
+    /// It is in `idle_connections`, unless another version had its index before.
     has_idle: Cell<bool>,
 }
 
@@ -126,7 +126,7 @@ impl FunctionEntry {
         {
             pool.idle.push((connection, now));
             if !self.has_idle.replace(true) {
-                self.idle_connections.0.borrow_mut().insert(self.function.lane);
+                self.idle_connections.0.borrow_mut().insert(self.function.index);
             }
         }
     }

@@ -324,8 +324,8 @@ impl Gateway {
         self.publish_gauges();
         match entry.function.queue.push(ticket) {
             Ok(true) => {
-                // Each lane is announced once at a time, and the ring has a place for each twice.
-                let announced = self.rings.ready.push(entry.function.lane);
+                // Each version is announced once at a time, and the ring has a place for each twice.
+                let announced = self.rings.ready.push(entry.function.index);
                 debug_assert!(announced.is_ok(), "the ready ring is full");
             }
             Ok(false) => {}

@@ -41,13 +41,13 @@ impl Gateway {
 
     /// Begins an attempt that was granted. Answers whether the scheduler was told something.
     fn dispatch(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, attempt: u8) -> bool {
-        let entry = self.lanes.borrow().get(&instance.lane).cloned();
+        let entry = self.versions.borrow().get(&instance.version).cloned();
         let now = self.clock.now();
         let mut store = self.store.borrow_mut();
         let live = store.get_mut(ticket).is_some_and(|execution| !execution.has_ended());
         let Some(entry) = entry.filter(|_| live) else {
             drop(store);
-            debug_assert!(!live, "a grant for a lane that this gateway was not told of");
+            debug_assert!(!live, "a grant for a version that this gateway was not told of");
             self.tell(Event::Ended { ticket, how: Ended::Done });
             return true;
         };

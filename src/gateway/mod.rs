@@ -63,7 +63,7 @@ use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::dispatch::{FunctionEntry, IdleConnections};
 use crate::function::Function;
-use crate::hot::message::{Event, LaneIndex};
+use crate::hot::message::{Event, VersionIndex};
 use crate::hot::rings::{GatewayRings, Rings};
 use crate::hot::ticket::Ticket;
 use crate::id::{ExecutionId, Token};
@@ -103,7 +103,7 @@ pub struct Gateway {
     pub reading: Reading,
     store: RefCell<ExecutionStore>,
     functions: RefCell<HashMap<String, Rc<FunctionEntry>>>,
-    lanes: RefCell<HashMap<LaneIndex, Rc<FunctionEntry>>>,
+    versions: RefCell<HashMap<VersionIndex, Rc<FunctionEntry>>>,
     idle_connections: Rc<IdleConnections>,
     /// Events that found their ring full; sent before any other.
     unsent: RefCell<std::collections::VecDeque<Event>>,
@@ -145,23 +145,23 @@ impl Gateway {
             reading: Reading::new(bytes_max),
             store: RefCell::new(store),
             functions: RefCell::new(HashMap::new()),
-            lanes: RefCell::new(HashMap::new()),
+            versions: RefCell::new(HashMap::new()),
             idle_connections: Rc::default(),
             unsent: RefCell::default(),
         }
     }
 
-    /// Knows a version of a function: grants for its lane may come from now on. `held` counts the bytes
+    /// Knows a version of a function: grants for it may come from now on. `held` counts the bytes
     /// that executions of all its versions hold on this gateway.
     pub fn learn(&self, function: Arc<Function>, held: Rc<Cell<usize>>) {
-        let lane = function.lane;
+        let index = function.index;
         let entry = Rc::new(FunctionEntry::new(function, held, self.idle_connections.clone()));
-        self.lanes.borrow_mut().insert(lane, entry);
+        self.versions.borrow_mut().insert(index, entry);
     }
 
     /// Serves a version that it knows under this name, in the place of another one where there was one.
-    pub fn publish(&self, name: String, lane: LaneIndex) {
-        let entry = self.lanes.borrow().get(&lane).cloned();
+    pub fn publish(&self, name: String, version: VersionIndex) {
+        let entry = self.versions.borrow().get(&version).cloned();
         if let Some(entry) = entry {
             self.functions.borrow_mut().insert(name, entry);
         }

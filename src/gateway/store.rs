@@ -410,7 +410,7 @@ mod tests {
         let function = Function {
             etag: spec.etag(),
             hidden_etag: String::new(),
-            lane: 0,
+            index: 0,
             queue: Arc::new(FunctionQueue::new(1)),
             addresses: Box::default(),
             endings: Box::default(),

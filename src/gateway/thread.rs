@@ -254,8 +254,8 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
                 tokio::task::yield_now().await;
             }
             gateway.publish_gauges();
-            let lanes = gateway.lanes.borrow();
-            gateway.idle_connections.sweep(gateway.clock.now(), |lane| lanes.get(&lane).cloned());
+            let versions = gateway.versions.borrow();
+            gateway.idle_connections.sweep(gateway.clock.now(), |version| versions.get(&version).cloned());
         }
     }
 }
@@ -272,8 +272,8 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
                 gateway.learn(function, held);
                 done.send(());
             }
-            Letter::Publish { name, lane, done } => {
-                gateway.publish(name, lane);
+            Letter::Publish { name, version, done } => {
+                gateway.publish(name, version);
                 done.send(());
             }
             Letter::Withdraw { name, done } => {
@@ -282,8 +282,8 @@ async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut 
                 bytes.remove(&name);
                 done.send(());
             }
-            Letter::Forget { lane } => {
-                gateway.lanes.borrow_mut().remove(&lane);
+            Letter::Forget { version } => {
+                gateway.versions.borrow_mut().remove(&version);
             }
             Letter::Serve { request, listener, answer } => {
                 let gateway = gateway.clone();

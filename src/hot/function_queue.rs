@@ -111,7 +111,7 @@ impl FunctionQueue {
     }
 
     /// Scheduler: announces the function again, because it stopped at its bound. Answers whether it
-    /// must put the lane on the ready ring.
+    /// must put the version on the ready ring.
     #[must_use]
     pub fn announce_again(&self) -> bool {
         self.announced.set()

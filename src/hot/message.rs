@@ -1,17 +1,17 @@
 //! The closed sets of fixed-size messages between the scheduler, the gateways and control.
 
-use super::lane::Lane;
+use super::scheduled_version::ScheduledVersion;
 use super::ticket::Ticket;
 
-/// Index of a function's lane in the scheduler; one per version of a function.
-pub type LaneIndex = u32;
+/// Index of a version in the scheduler's table; used again once nothing of the version is left.
+pub type VersionIndex = u32;
 
-/// One instance of one lane. The generation tells its successors in the same place apart.
+/// One instance of one version. The generation tells its successors in the same place apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InstanceKey {
-    /// The lane it belongs to.
-    pub lane: LaneIndex,
-    /// Its place among the lane's instances, below `replicas.max`.
+    /// The version it belongs to.
+    pub version: VersionIndex,
+    /// Its place among the version's instances, below `replicas.max`.
     pub place: u16,
     /// How often the place had been used when the instance was started.
     pub generation: u32,
@@ -67,36 +67,36 @@ pub enum End {
 #[derive(Debug)]
 pub enum Order {
     /// A function, or a new version of one, that nobody sends tickets to yet.
-    Open { lane: Box<Lane> },
-    /// The lane `new` replaces `old`: those who wait keep their place in line, and what runs
+    Open { version: Box<ScheduledVersion> },
+    /// The version `new` replaces `old`: those who wait keep their place in line, and what runs
     /// counts against the new concurrency.
-    Succeed { old: LaneIndex, new: LaneIndex },
-    /// No gateway sends tickets to this lane any more. What waits goes to the lane that
-    /// replaced it, or ends as `FunctionRemoved`; the lane comes back when nothing runs.
-    Close { lane: LaneIndex },
+    Succeed { old: VersionIndex, new: VersionIndex },
+    /// No gateway sends tickets to this version any more. What waits goes to the version that
+    /// replaced it, or ends as `FunctionRemoved`; the version comes back when nothing runs.
+    Close { version: VersionIndex },
     /// The instance answers; `started` where a `Notice::Start` asked for it.
     Ready { instance: InstanceKey, started: bool },
     /// The instance is gone.
     Down { instance: InstanceKey },
     /// An instance that was asked for could not be started.
-    StartFailed { lane: LaneIndex },
+    StartFailed { version: VersionIndex },
     /// Grant nothing to the instance any more, and say when it is idle; asked again, say it again.
     Retire { instance: InstanceKey },
     /// Retire the instances above `keep` that have been idle since before `idle_before` (ns).
-    ReapIdle { lane: LaneIndex, keep: u16, idle_before: u64 },
+    ReapIdle { version: VersionIndex, keep: u16, idle_before: u64 },
     /// `count` instances are being started without the scheduler having asked.
-    Starting { lane: LaneIndex, count: u16 },
+    Starting { version: VersionIndex, count: u16 },
 }
 
 /// Scheduler → control.
 #[derive(Debug)]
 pub enum Notice {
     /// Work waits and every instance is full: start one more.
-    Start { lane: LaneIndex },
+    Start { version: VersionIndex },
     /// A connection to the instance failed; it is granted again after `Order::Ready`.
     Suspect { instance: InstanceKey },
     /// The instance is retired and idle: it may be stopped.
     Retired { instance: InstanceKey },
-    /// Nothing of a closed lane is left; its memory is freed by control.
-    Closed { lane: Box<Lane> },
+    /// Nothing of a closed version is left; its memory is freed by control.
+    Closed { version: Box<ScheduledVersion> },
 }

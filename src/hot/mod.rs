@@ -1,10 +1,10 @@
-//! The scheduler's world: rings, executions, lanes, the wheel, and nothing else.
+//! The scheduler's world: rings, executions, versions, the wheel, and nothing else.
 //!
 //! An execution crosses this folder as a [`ticket::Ticket`], one word. Its gateway pushes the
 //! ticket on its function's [`function_queue::FunctionQueue`]; [`scheduler::Scheduler::tick`] turns
 //! it into a [`scheduled_execution::ScheduledExecution`], puts it in the line of its
-//! [`lane::Lane`], and answers with [`message::Grant`]s; the gateway answers each `Run` with one
-//! [`message::Event::Ended`].
+//! [`scheduled_version::ScheduledVersion`], and answers with [`message::Grant`]s; the gateway
+//! answers each `Run` with one [`message::Event::Ended`].
 //! Payloads and results stay with the gateway. All rings are in [`rings::Rings`], with
 //! their capacities.
 //!
@@ -15,13 +15,13 @@
 //! |---|---|---|---|---|
 //! | admit | gateway | request, credits, store, signals | no; awaits the body for `--body-timeout-ms` | one body of `--max-body` bytes, parsed once; looks at 16 kept executions for each one it evicts |
 //! | enqueue | gateway | the function's queue, `ready`, doorbell | no | one push, at most one announcement and one wake; or the ticks there are, where gateways tick |
-//! | tick | the scheduler's owner | every ring, scheduled executions, lanes, wheel | no | 64 orders, 512 events, 128 queues × 64 tickets, 512 steps of the wheel, 128 lanes × 64 grants; see below |
+//! | tick | the scheduler's owner | every ring, scheduled executions, versions, wheel | no | 64 orders, 512 events, 128 queues × 64 tickets, 512 steps of the wheel, 128 versions × 64 grants; see below |
 //! | dispatch | gateway | grants, store, pools, a connection | no; awaits connect (2 s) and write | one task per `Run` |
-//! | complete | gateway, then tick | store, `events`; scheduled execution, lane | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
+//! | complete | gateway, then tick | store, `events`; scheduled execution, version | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
 //! | reply | gateway | store, the client's connection | no | one answer; its output is copied into it |
 //!
 //! Four things in a tick are bounded by a function's own limits instead: a grant looks at each
-//! place of its lane (`replicas.max`, or the number of endpoints), `Order::Close` empties the
+//! place of its version (`replicas.max`, or the number of endpoints), `Order::Close` empties the
 //! function's queue (`queueSize`), `Order::Succeed` moves the whole line of the version that is
 //! replaced, and a deletion looks at every execution for those that pause between attempts. The last
 //! three happen once per change of a function.
@@ -32,7 +32,7 @@
 //!
 //! | field | writer | readers | published by |
 //! |---|---|---|---|
-//! | scheduled executions, wait lists, wheel, lanes, active list | the scheduler's owner | the same | `Rings::idle_scheduler` |
+//! | scheduled executions, wait lists, wheel, versions, active list | the scheduler's owner | the same | `Rings::idle_scheduler` |
 //! | `Rings::idle_scheduler` | scheduler thread before it parks; a gateway that ticks | the same | `AtomicCell` |
 //! | `Rings::wakes_at` | the scheduler's owner | scheduler thread, after it has fallen asleep | the doorbell's fences |
 //! | `FunctionQueue` ring | gateways push | tick pops | the ring |
@@ -57,11 +57,11 @@
 //! | store | load | what becomes visible |
 //! |---|---|---|
 //! | push in `FunctionQueue::push` | pop in `FunctionQueue::pop` | the ticket, and what `ExecutionSignals::write` wrote before |
-//! | `Announced::set`: swap | `Announced::clear`: store, then pop | either the scheduler clears after the swap and then sees the ticket, or the swap sees the cleared flag and its caller announces the lane |
+//! | `Announced::set`: swap | `Announced::clear`: store, then pop | either the scheduler clears after the swap and then sees the ticket, or the swap sees the cleared flag and its caller announces the version |
 //! | publish, then the fence of `Doorbell::must_wake` or `is_asleep` | `Doorbell::fall_asleep`: store, fence, then a look at every ring | either the owner sees the message, or the producer sees that it sleeps |
 //! | `ExecutionSignals::cancel`, before `Event::Cancel` is pushed | `ExecutionSignals::is_cancelled` in `accept` | a cancel whose event was drained before its ticket came |
 //! | `ExecutionSignals::release`: `Release` | `ExecutionSignals::is_released`: `Acquire` | the scheduler's last use of the slot is over |
-//! | `Rings::obeyed` | `Orders::handled` | what the orders have changed, e.g. the credits of a lane that succeeds |
+//! | `Rings::obeyed` | `Orders::handled` | what the orders have changed, e.g. the credits of a version that replaces another |
 //! | `Rings::idle_scheduler.store` | `Rings::idle_scheduler.take` | the whole scheduler, as the last tick left it |
 //! | `wakes_at` in `wake_or_tick`, then its wake | `wakes_at` in `thread::sleep`, after `fall_asleep` | a timer that a gateway's tick set sooner |
 //! | `stop`: `Release`, then a wake and an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |
@@ -72,12 +72,12 @@ pub mod doorbell;
 pub mod eventfd;
 pub mod execution_signals;
 pub mod function_queue;
-pub mod lane;
 #[cfg(all(test, feature = "loom"))]
 mod loom_tests;
 pub mod message;
 pub mod rings;
 pub mod scheduled_execution;
+pub mod scheduled_version;
 pub mod scheduler;
 #[cfg(test)]
 mod simulation;

@@ -11,7 +11,7 @@ use crossbeam_utils::atomic::AtomicCell;
 use super::doorbell::Doorbell;
 use super::eventfd::EventFd;
 use super::execution_signals::ExecutionSignals;
-use super::message::{Event, Grant, LaneIndex, Notice, Order};
+use super::message::{Event, Grant, Notice, Order, VersionIndex};
 use super::scheduler::{Pass, Scheduler};
 use super::ticket::Ticket;
 use crate::clock::Nanos;
@@ -25,7 +25,7 @@ pub struct Capacity {
     /// Executions per gateway.
     pub slots: usize,
     /// Versions of functions that can be open at once.
-    pub lanes: usize,
+    pub versions: usize,
 }
 
 /// The ring to one gateway and the words that it shares, and how the gateway is woken.
@@ -61,16 +61,16 @@ pub struct GatewayGauges {
 /// | ring | from → to | capacity, and why it is enough |
 /// |---|---|---|
 /// | a function's queue | gateways → scheduler | `queueSize`: every entry holds a credit |
-/// | `ready` | gateways → scheduler | 2 × lanes: each is announced once, and once more by a closed predecessor |
+/// | `ready` | gateways → scheduler | 2 × versions: each is announced once, and once more by a closed predecessor |
 /// | `events` | gateways → scheduler | 4 × slots: an end and a cancel for a ticket and its successor |
 /// | `grants` | scheduler → gateway | 4 × slots: a run, an abort and an end for a ticket, a run for its successor; the scheduler looks for room before it grants |
 /// | `orders` | control → scheduler | control keeps what does not fit |
-/// | `notices` | scheduler → control | the scheduler keeps the lane active where one does not fit |
+/// | `notices` | scheduler → control | the scheduler keeps the version active where one does not fit |
 pub struct Rings {
     /// See the table.
     pub capacity: Capacity,
     /// Functions with tickets on their ring.
-    pub ready: ArrayQueue<LaneIndex>,
+    pub ready: ArrayQueue<VersionIndex>,
     /// From gateways.
     pub events: ArrayQueue<Event>,
     /// From control.
@@ -137,7 +137,7 @@ impl Rings {
         }
         Ok(Self {
             capacity,
-            ready: ArrayQueue::new(2 * capacity.lanes),
+            ready: ArrayQueue::new(2 * capacity.versions),
             events: ArrayQueue::new(4 * capacity.slots * capacity.gateways),
             orders: ArrayQueue::new(ORDERS_MAX),
             notices: ArrayQueue::new(NOTICES_MAX),

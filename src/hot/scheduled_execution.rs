@@ -1,6 +1,6 @@
 //! The scheduler's half of an execution, and the lists in which executions wait.
 
-use super::message::LaneIndex;
+use super::message::VersionIndex;
 use super::ticket::Ticket;
 use crate::clock::Nanos;
 
@@ -12,7 +12,7 @@ pub const NONE: u32 = u32::MAX;
 pub enum State {
     /// The scheduler holds nothing of the slot.
     Free,
-    /// In its lane's wait list. Holds a queue credit until its first grant.
+    /// In its version's wait list. Holds a queue credit until its first grant.
     Queued,
     /// An attempt is in flight: holds a permit.
     Running,
@@ -33,10 +33,10 @@ pub struct ScheduledExecution {
     pub state: State,
     /// Attempts begun.
     pub attempt: u8,
-    /// Whether the queue of `lane` is owed a credit.
+    /// Whether the queue of `version` is owed a credit.
     pub holds_credit: bool,
-    /// The lane it waits in, or that its attempt runs in.
-    pub lane: LaneIndex,
+    /// The version it waits in, or that its attempt runs in.
+    pub version: VersionIndex,
     /// Place and generation of the instance its attempt runs on.
     pub place: u16,
     /// See `place`.
@@ -65,7 +65,7 @@ impl ScheduledExecution {
             state: State::Free,
             attempt: 0,
             holds_credit: false,
-            lane: NONE,
+            version: NONE,
             place: 0,
             instance_generation: 0,
             deadline: 0,
@@ -75,11 +75,11 @@ impl ScheduledExecution {
         }
     }
 
-    /// One that has just come off the ring of `lane`, with its queue credit.
+    /// One that has just come off the ring of `version`, with its queue credit.
     #[must_use]
-    pub fn accepted(ticket: Ticket, lane: LaneIndex, deadline: Nanos, run_budget: Nanos) -> Self {
+    pub fn accepted(ticket: Ticket, version: VersionIndex, deadline: Nanos, run_budget: Nanos) -> Self {
         let state = State::Queued;
-        Self { ticket, state, holds_credit: true, lane, deadline, run_budget, ..Self::free() }
+        Self { ticket, state, holds_credit: true, version, deadline, run_budget, ..Self::free() }
     }
 }
 

@@ -1,30 +1,30 @@
 //! Who runs next and where, who waits, retries, times out or is cancelled.
 //!
 //! [`Scheduler::tick`] is one bounded pass with no clock and no I/O of its own but one
-//! doorbell per gateway. Its cost depends on the lanes that have something to do. It
+//! doorbell per gateway. Its cost depends on the versions that have something to do. It
 //! allocates nothing, takes no lock and writes no log line.
 //!
 //! | file | holds |
 //! |---|---|
 //! | this one | the pass: what comes in, timers, what goes out |
-//! | `lanes` | permits, instances, grants |
+//! | `serve` | permits, instances, grants |
 //! | `waits` | executions in line and between attempts |
 //! | `orders` | what control orders |
 
 #[cfg(test)]
 mod audit;
-mod lanes;
 mod orders;
+mod serve;
 mod waits;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::lane::Lane;
-use super::message::{End, Ended, Event, Grant, LaneIndex};
+use super::message::{End, Ended, Event, Grant, VersionIndex};
 use super::rings::Rings;
 use super::scheduled_execution::{NONE, ScheduledExecution, State};
+use super::scheduled_version::ScheduledVersion;
 use super::ticket::Ticket;
 use super::wheel::Wheel;
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -39,10 +39,10 @@ pub(super) const QUEUES_PER_TICK: usize = 128;
 pub(super) const TICKETS_PER_QUEUE: usize = 64;
 /// Timer nodes moved in one tick.
 pub(super) const TIMERS_PER_TICK: u32 = 512;
-/// Lanes served in one tick.
-pub(super) const LANES_PER_TICK: usize = 128;
-/// Grants and endings for one lane before the next has its turn.
-pub(super) const GRANTS_PER_LANE: usize = 64;
+/// Versions served in one tick.
+pub(super) const VERSIONS_PER_TICK: usize = 128;
+/// Grants and endings for one version before the next has its turn.
+pub(super) const GRANTS_PER_VERSION: usize = 64;
 
 /// What a tick did and when the next is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +61,9 @@ pub struct Scheduler {
     rings: Arc<Rings>,
     executions: Box<[ScheduledExecution]>,
     wheel: Wheel,
-    lanes: Box<[Option<Box<Lane>>]>,
-    /// Lanes with something to do, each once; never longer than it was allocated.
-    active: VecDeque<LaneIndex>,
+    versions: Box<[Option<Box<ScheduledVersion>>]>,
+    /// Versions with something to do, each once; never longer than it was allocated.
+    active: VecDeque<VersionIndex>,
     /// Gateways that were sent a grant in this tick.
     touched: Box<[bool]>,
     notified: bool,
@@ -86,8 +86,8 @@ impl Scheduler {
         Self {
             executions: vec![ScheduledExecution::free(); slots].into_boxed_slice(),
             wheel: Wheel::new(slots),
-            lanes: (0..capacity.lanes).map(|_| None).collect(),
-            active: VecDeque::with_capacity(capacity.lanes),
+            versions: (0..capacity.versions).map(|_| None).collect(),
+            active: VecDeque::with_capacity(capacity.versions),
             touched: vec![false; capacity.gateways].into_boxed_slice(),
             notified: false,
             jitter: seed | 1,
@@ -101,7 +101,7 @@ impl Scheduler {
             + self.take_events(now)
             + self.take_tickets()
             + self.fire_timers(now)
-            + self.serve_lanes(now);
+            + self.serve_versions(now);
         self.ring_out();
         self.rings.ticks.fetch_add(1, Ordering::Relaxed);
         let next_wake = self.wheel.next().map_or(u64::MAX, |ms| ms * NANOS_PER_MS);
@@ -139,16 +139,16 @@ impl Scheduler {
         let mut taken = 0;
         for _ in 0..QUEUES_PER_TICK {
             let Some(index) = self.rings.ready.pop() else { break };
-            // A lane that is not there was closed, or its order is still on the ring: `open`
+            // A version that is not there was closed, or its order is still on the ring: `open`
             // then drains what was announced too early.
             taken += self.drain(index, TICKETS_PER_QUEUE);
         }
         taken
     }
 
-    /// Takes up to `most` tickets from a lane's queue into its wait list.
-    fn drain(&mut self, index: LaneIndex, most: usize) -> usize {
-        let Some(queue) = self.lanes[index as usize].as_ref().map(|lane| lane.queue.clone()) else {
+    /// Takes up to `most` tickets from a version's queue into its wait list.
+    fn drain(&mut self, index: VersionIndex, most: usize) -> usize {
+        let Some(queue) = self.versions[index as usize].as_ref().map(|version| version.queue.clone()) else {
             return 0;
         };
         queue.clear_announced();
@@ -159,14 +159,14 @@ impl Scheduler {
             self.accept(ticket, index);
         }
         if queue.on_ring() > 0 && queue.announce_again() {
-            // The ring has a place for every lane twice.
+            // The ring has a place for every version twice.
             let announced = self.rings.ready.push(index);
             debug_assert!(announced.is_ok(), "the ready ring is full");
         }
         most
     }
 
-    fn accept(&mut self, ticket: Ticket, from: LaneIndex) {
+    fn accept(&mut self, ticket: Ticket, from: VersionIndex) {
         let slot = self.slot(ticket);
         let signals = self.rings.signals(ticket);
         let (deadline, run_budget) = signals.read();
@@ -177,17 +177,17 @@ impl Scheduler {
             self.let_go(slot);
             return;
         }
-        let lane = self.standing_in_for(from);
-        if self.lane(lane).is_some_and(|l| l.closed) {
+        let version = self.current_version_of(from);
+        if self.version(version).is_some_and(|current| current.closed) {
             self.end(slot, End::FunctionRemoved);
             self.let_go(slot);
             return;
         }
         self.wheel.set(slot, timer_ms(deadline));
-        if lane != from {
-            self.exchange_credit(slot, lane);
+        if version != from {
+            self.exchange_credit(slot, version);
         }
-        self.enqueue(slot, lane, false);
+        self.enqueue(slot, version, false);
     }
 
     fn cancel(&mut self, ticket: Ticket) {

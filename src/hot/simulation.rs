@@ -19,11 +19,11 @@ use std::sync::Arc;
 use self::control::{Control, Told};
 use self::dice::Dice;
 use self::gateway::Gateway;
-use super::message::{End, Event, Grant, InstanceKey, LaneIndex, Notice, Order};
+use super::message::{End, Event, Grant, InstanceKey, Notice, Order, VersionIndex};
 use super::rings::{Capacity, Rings};
 use super::scheduler::{
-    EVENTS_PER_TICK, GRANTS_PER_LANE, LANES_PER_TICK, ORDERS_PER_TICK, Pass, QUEUES_PER_TICK, Scheduler,
-    TICKETS_PER_QUEUE, TIMERS_PER_TICK,
+    EVENTS_PER_TICK, GRANTS_PER_VERSION, ORDERS_PER_TICK, Pass, QUEUES_PER_TICK, Scheduler,
+    TICKETS_PER_QUEUE, TIMERS_PER_TICK, VERSIONS_PER_TICK,
 };
 use crate::clock::{NANOS_PER_MS, Nanos};
 
@@ -32,7 +32,7 @@ const WORK_MAX: usize = ORDERS_PER_TICK
     + EVENTS_PER_TICK
     + QUEUES_PER_TICK * TICKETS_PER_QUEUE
     + TIMERS_PER_TICK as usize
-    + LANES_PER_TICK * GRANTS_PER_LANE;
+    + VERSIONS_PER_TICK * GRANTS_PER_VERSION;
 /// How late an execution may become terminal.
 const LATE_MAX: Nanos = 5 * NANOS_PER_MS;
 
@@ -41,7 +41,7 @@ const LATE_MAX: Nanos = 5 * NANOS_PER_MS;
 struct Scale {
     steps: u64,
     slots: usize,
-    lanes: usize,
+    versions: usize,
     /// No queue is longer, no function wider than a quarter of it.
     size_max: u64,
     /// Executions admitted, orders sent and events sent in one burst.
@@ -70,26 +70,26 @@ struct Simulation {
     told: VecDeque<Told>,
     /// Attempts in flight, as the scheduler's messages have them.
     in_flight: BTreeMap<u64, u32>,
-    on_instance: BTreeMap<(LaneIndex, u16, u32), u32>,
+    on_instance: BTreeMap<(VersionIndex, u16, u32), u32>,
     /// Instances that may be granted, and those that may not be any more.
-    grantable: BTreeSet<(LaneIndex, u16, u32)>,
-    gone: BTreeSet<(LaneIndex, u16, u32)>,
+    grantable: BTreeSet<(VersionIndex, u16, u32)>,
+    gone: BTreeSet<(VersionIndex, u16, u32)>,
     removed: BTreeSet<u64>,
     /// How often each thing happened.
     seen: BTreeMap<&'static str, u64>,
 }
 
-fn id(key: InstanceKey) -> (LaneIndex, u16, u32) {
-    (key.lane, key.place, key.generation)
+fn id(key: InstanceKey) -> (VersionIndex, u16, u32) {
+    (key.version, key.place, key.generation)
 }
 
 impl Simulation {
     fn new(seed: u64, scale: Scale) -> Self {
-        let capacity = Capacity { gateways: 2, slots: scale.slots, lanes: scale.lanes };
+        let capacity = Capacity { gateways: 2, slots: scale.slots, versions: scale.versions };
         let rings = Arc::new(Rings::new(capacity).unwrap());
         let scheduler = Scheduler::new(rings.clone(), seed);
         let control =
-            Control { free: (0..u32::try_from(scale.lanes).unwrap()).collect(), ..Control::default() };
+            Control { free: (0..u32::try_from(scale.versions).unwrap()).collect(), ..Control::default() };
         Self {
             dice: Dice::new(seed),
             scale,
@@ -131,9 +131,9 @@ impl Simulation {
 
     fn order(&mut self, order: Order) {
         let told = match &order {
-            Order::Open { lane } => Told::Opened { lane: lane.index },
+            Order::Open { version } => Told::Opened { version: version.index },
             Order::Succeed { old, .. } => Told::Succeeded { old: *old },
-            Order::Close { lane } => Told::Closed { lane: *lane },
+            Order::Close { version } => Told::Closed { version: *version },
             Order::Ready { instance, .. } => Told::Ready { instance: *instance },
             Order::Down { instance } | Order::Retire { instance } => Told::Gone { instance: *instance },
             Order::StartFailed { .. } | Order::ReapIdle { .. } | Order::Starting { .. } => Told::Other,
@@ -164,35 +164,38 @@ impl Simulation {
             self.notice_came(&notice);
             self.control.inbox.push_back(notice);
         }
-        let mut runs = BTreeMap::<LaneIndex, usize>::new();
+        let mut runs = BTreeMap::<VersionIndex, usize>::new();
         for gateway in 0..self.gateways.len() {
             while let Some(grant) = self.rings.gateways[gateway].grants.pop() {
                 self.grant_came(gateway, grant);
                 if let Grant::Run { instance, .. } = grant {
-                    *runs.entry(instance.lane).or_default() += 1;
+                    *runs.entry(instance.version).or_default() += 1;
                 }
                 self.gateways[gateway].inbox.push_back(grant);
             }
         }
-        assert!(runs.values().all(|n| *n <= GRANTS_PER_LANE), "one lane had more than its turn: {runs:?}");
+        assert!(
+            runs.values().all(|n| *n <= GRANTS_PER_VERSION),
+            "one version had more than its turn: {runs:?}"
+        );
         self.note_started_budgets();
     }
 
     fn order_was_taken(&mut self, told: Told) {
         match told {
-            Told::Opened { lane } => {
-                // Orders for the lane that had the index before came to nothing.
-                self.gone.retain(|(l, ..)| *l != lane);
-                self.grantable.retain(|(l, ..)| *l != lane);
+            Told::Opened { version } => {
+                // Orders for the version that had the index before came to nothing.
+                self.gone.retain(|(index, ..)| *index != version);
+                self.grantable.retain(|(index, ..)| *index != version);
             }
             Told::Succeeded { old } => {
                 if let Some(old) = self.control.versions.get_mut(&old) {
                     old.over = true;
                 }
             }
-            Told::Closed { lane } => {
-                self.control.versions.get_mut(&lane).unwrap().over = true;
-                self.grantable.retain(|(l, ..)| *l != lane);
+            Told::Closed { version } => {
+                self.control.versions.get_mut(&version).unwrap().over = true;
+                self.grantable.retain(|(index, ..)| *index != version);
             }
             Told::Ready { instance } => {
                 if !self.gone.contains(&id(instance)) {
@@ -230,8 +233,8 @@ impl Simulation {
 
     fn notice_came(&mut self, notice: &Notice) {
         match notice {
-            Notice::Start { lane } => {
-                assert!(self.control.versions[lane].limits.can_start, "a start was asked of a pool");
+            Notice::Start { version } => {
+                assert!(self.control.versions[version].limits.can_start, "a start was asked of a pool");
                 self.saw("start");
             }
             Notice::Suspect { instance } => {
@@ -248,15 +251,15 @@ impl Simulation {
                 self.grantable.remove(&id(*instance));
                 self.saw("retired");
             }
-            Notice::Closed { lane } => {
-                let version = &self.control.versions[&lane.index];
-                assert!(version.close_sent, "lane {} closed by itself", lane.index);
-                let credits = version.queue.credits() + lane.left_behind;
-                assert_eq!(credits, version.queue_size, "credits of a closed lane");
-                assert_eq!(version.queue.on_ring(), 0, "tickets on the ring of a closed lane");
-                let busy = self.on_instance.iter().any(|((l, ..), n)| *l == lane.index && *n > 0);
-                assert!(!busy, "lane {} closed during an attempt", lane.index);
-                self.on_instance.retain(|(l, ..), _| *l != lane.index);
+            Notice::Closed { version } => {
+                let model = &self.control.versions[&version.index];
+                assert!(model.close_sent, "version {} closed by itself", version.index);
+                let credits = model.queue.credits() + version.forfeited_credits;
+                assert_eq!(credits, model.queue_size, "credits of a closed version");
+                assert_eq!(model.queue.on_ring(), 0, "tickets on the ring of a closed version");
+                let busy = self.on_instance.iter().any(|((index, ..), n)| *index == version.index && *n > 0);
+                assert!(!busy, "version {} closed during an attempt", version.index);
+                self.on_instance.retain(|(index, ..), _| *index != version.index);
                 self.saw("closed");
             }
         }
@@ -274,16 +277,16 @@ impl Simulation {
                 assert_eq!(execution.settled_in, None, "{grant:?} of a terminal execution");
                 assert_eq!(execution.flying.replace(instance), None, "{grant:?} during an attempt");
                 assert!((1..=11).contains(&attempt), "{grant:?}");
-                let version = &self.control.versions[&instance.lane];
-                assert_eq!(version.function, function, "{grant:?} of another function");
-                assert!(!version.over, "{grant:?} from a version that is over");
+                let model = &self.control.versions[&instance.version];
+                assert_eq!(model.function, function, "{grant:?} of another function");
+                assert!(!model.over, "{grant:?} from a version that is over");
                 assert!(self.grantable.contains(&id(instance)), "{grant:?} to an instance that is not ready");
                 let flying = self.in_flight.entry(function).or_default();
                 *flying += 1;
-                assert!(*flying <= version.limits.concurrency, "{grant:?} over the concurrency");
+                assert!(*flying <= model.limits.concurrency, "{grant:?} over the concurrency");
                 let there = self.on_instance.entry(id(instance)).or_default();
                 *there += 1;
-                assert!(*there <= version.limits.instance_concurrency, "{grant:?} over the instance's");
+                assert!(*there <= model.limits.instance_concurrency, "{grant:?} over the instance's");
                 self.saw(if attempt > 1 { "retried" } else { "run" });
             }
             Grant::Abort { .. } => {
@@ -356,8 +359,8 @@ impl Simulation {
             }
         }
         if asleep {
-            for (lane, version) in &self.control.versions {
-                assert_eq!(version.queue.on_ring(), 0, "asleep with a ticket on the ring of lane {lane}");
+            for (index, model) in &self.control.versions {
+                assert_eq!(model.queue.on_ring(), 0, "asleep with a ticket on the ring of version {index}");
             }
         }
         if self.step.is_multiple_of(self.scale.audit_every) {
@@ -366,7 +369,7 @@ impl Simulation {
     }
 
     fn audit(&self) {
-        self.scheduler.audit(|lane| self.control.versions[&lane].queue_size);
+        self.scheduler.audit(|version| self.control.versions[&version].queue_size);
     }
 
     fn run(&mut self) {
@@ -404,7 +407,7 @@ impl Simulation {
                 self.now = self.now.max(self.pass.next_wake);
             }
         }
-        assert!(self.control.versions.is_empty(), "lanes were not given back");
+        assert!(self.control.versions.is_empty(), "versions were not given back");
         assert!(self.gateways.iter().all(|g| g.executions().count() == 0), "slots were not released");
         assert!(self.scheduler.is_empty(), "the scheduler's tables are not empty");
         assert!(self.in_flight.values().all(|n| *n == 0), "attempts in flight while idle");
@@ -435,7 +438,7 @@ fn simulate(default_seed: u64, scale: Scale) -> Simulation {
 
 #[test]
 fn a_hundred_thousand_random_steps_keep_every_invariant() {
-    let scale = Scale { steps: 100_000, slots: 60, lanes: 8, size_max: 24, burst: 12, audit_every: 1 };
+    let scale = Scale { steps: 100_000, slots: 60, versions: 8, size_max: 24, burst: 12, audit_every: 1 };
     let seen = simulate(1, scale).seen;
     println!("{seen:?}");
     for what in [
@@ -456,7 +459,7 @@ fn a_hundred_thousand_random_steps_keep_every_invariant() {
         "cancelled in flight",
         "cancel raced a grant",
         "slot reused",
-        "lane reused",
+        "version reused",
         "replaced",
         "late end",
     ] {
@@ -466,7 +469,7 @@ fn a_hundred_thousand_random_steps_keep_every_invariant() {
 
 #[test]
 fn further_seeds_keep_every_invariant() {
-    let scale = Scale { steps: 4000, slots: 60, lanes: 6, size_max: 16, burst: 12, audit_every: 1 };
+    let scale = Scale { steps: 4000, slots: 60, versions: 6, size_max: 16, burst: 12, audit_every: 1 };
     for seed in 2..12 {
         simulate(seed, scale);
     }
@@ -474,7 +477,7 @@ fn further_seeds_keep_every_invariant() {
 
 #[test]
 fn bursts_beyond_every_bound_of_a_tick_keep_every_invariant() {
-    let scale = Scale { steps: 3000, slots: 900, lanes: 4, size_max: 800, burst: 700, audit_every: 16 };
+    let scale = Scale { steps: 3000, slots: 900, versions: 4, size_max: 800, burst: 700, audit_every: 16 };
     for seed in 100..104 {
         simulate(seed, scale);
     }
@@ -482,7 +485,7 @@ fn bursts_beyond_every_bound_of_a_tick_keep_every_invariant() {
 
 #[test]
 fn long_chains_of_versions_keep_every_invariant() {
-    let scale = Scale { steps: 8000, slots: 30, lanes: 40, size_max: 12, burst: 6, audit_every: 1 };
+    let scale = Scale { steps: 8000, slots: 30, versions: 40, size_max: 12, burst: 6, audit_every: 1 };
     for seed in 200..204 {
         simulate(seed, scale);
     }

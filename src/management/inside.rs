@@ -62,7 +62,7 @@ pub fn state(control: &Control) -> Response<Body> {
         },
         "gateways": gateways,
         "functions": control.functions.borrow().len(),
-        "versions": control.lanes.borrow().len(),
+        "versions": control.versions.borrow().len(),
         "settings": format!("{:?}", settings.flags),
     });
     reply::json(200, state.to_string())

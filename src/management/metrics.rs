@@ -142,7 +142,7 @@ fn whole(control: &Control, exposition: &mut Exposition) {
 
 fn functions(control: &Control, exposition: &mut Exposition) {
     let functions = control.functions.borrow();
-    let lanes = control.lanes.borrow();
+    let versions = control.versions.borrow();
     type Make<'m> = &'m dyn Fn(&str, &Registered) -> Vec<Metric>;
     let mut push = |name: &str, help: &str, kind: MetricType, make: Make<'_>| {
         let metrics = functions.iter().flat_map(|(function, registered)| make(function, registered));
@@ -177,19 +177,19 @@ fn functions(control: &Control, exposition: &mut Exposition) {
         };
         push(name, help, MetricType::HISTOGRAM, &metrics);
     }
-    // Gauges are sums over the lanes of a function: its version, and the one it replaces.
+    // Gauges are sums over the versions of a function: its version, and the one it replaces.
     let mut sums: HashMap<&str, [f64; 4]> = HashMap::new();
-    for lane in lanes.values() {
-        let sum = sums.entry(lane.function.spec.name.as_str()).or_default();
-        let queue = &lane.function.queue;
+    for version in versions.values() {
+        let sum = sums.entry(version.function.spec.name.as_str()).or_default();
+        let queue = &version.function.queue;
         sum[0] += queue.depth() as f64;
         sum[1] += f64::from(queue.in_flight.load(Ordering::Relaxed));
         // To the scheduler a JOB has an instance that is always there; people count processes.
-        sum[3] += match lane.backend.is_per_attempt() {
-            true => f64::from(lane.backend.count()),
+        sum[3] += match version.backend.is_per_attempt() {
+            true => f64::from(version.backend.count()),
             false => f64::from(queue.ready.load(Ordering::Relaxed)),
         };
-        sum[2] += f64::from(lane.backend.count());
+        sum[2] += f64::from(version.backend.count());
     }
     let gauges = [
         ("queue_depth", "Executions that wait for their first dispatch or their next attempt's turn"),

@@ -14,9 +14,9 @@ use picofaas::config::{ServeArgs, Settings};
 use picofaas::control::rollout::{limits, version};
 use picofaas::function::{Address, Function, Target};
 use picofaas::gateway::Gateway;
-use picofaas::hot::lane::Lane;
-use picofaas::hot::message::{InstanceKey, LaneIndex, Order};
+use picofaas::hot::message::{InstanceKey, Order, VersionIndex};
 use picofaas::hot::rings::{Capacity, Rings};
+use picofaas::hot::scheduled_version::ScheduledVersion;
 use picofaas::hot::scheduler::Scheduler;
 use picofaas::mailbox::{Errand, Mailbox, mailbox};
 use picofaas::metrics::MetricsByGateway;
@@ -41,7 +41,7 @@ pub const WARM: &str =
 pub const JOB: &str =
     r#"{"name":"echo","executionMode":"JOB","local":{"command":["./echo"]},"timeoutMs":10000}"#;
 
-const LANE: LaneIndex = 0;
+const VERSION: VersionIndex = 0;
 
 /// Parts of a control plane that the cases drive.
 pub struct World {
@@ -63,19 +63,19 @@ impl World {
     pub fn new(runtime: &LocalRuntime, spec: &str) -> Self {
         let flags = Flags::parse_from(["picofaas", "--scheduler", "park", "--gateway-ticks", "on"]).serve;
         let settings = Arc::new(Settings::new(flags).unwrap());
-        let capacity = Capacity { gateways: 1, slots: settings.flags.max_executions, lanes: 16 };
+        let capacity = Capacity { gateways: 1, slots: settings.flags.max_executions, versions: 16 };
         let rings = Arc::new(Rings::new(capacity).unwrap());
         let (post, _) = mailbox();
         let (control, errands) = mailbox();
         let gateway = Gateway::new(0, rings.clone(), Clock::start(), settings, 1, vec![post], control);
         let function = Arc::new(version(
             parse_function(spec.as_bytes()).unwrap(),
-            LANE,
+            VERSION,
             Arc::new(MetricsByGateway::new(1)),
         ));
         gateway.learn(function.clone(), Rc::default());
-        gateway.publish(FUNCTION.to_owned(), LANE);
-        let instance = InstanceKey { lane: LANE, place: 0, generation: 1 };
+        gateway.publish(FUNCTION.to_owned(), VERSION);
+        let instance = InstanceKey { version: VERSION, place: 0, generation: 1 };
         if function.spec.execution_mode == picofaas::registry::ExecutionMode::Warm {
             let path = socket();
             let address =
@@ -92,8 +92,8 @@ impl World {
 /// Leaves a scheduler that has the function open in the rings, as its thread does before it parks.
 fn leave_idle_scheduler(rings: &Arc<Rings>, function: &Function, instance: InstanceKey) {
     let mut scheduler = Box::new(Scheduler::new(rings.clone(), 1));
-    let lane = Box::new(Lane::new(LANE, function.queue.clone(), limits(&function.spec)));
-    for order in [Order::Open { lane }, Order::Ready { instance, started: false }] {
+    let version = Box::new(ScheduledVersion::new(VERSION, function.queue.clone(), limits(&function.spec)));
+    for order in [Order::Open { version }, Order::Ready { instance, started: false }] {
         rings.order(order).unwrap();
     }
     while scheduler.tick(1).more {}

@@ -153,7 +153,7 @@ impl Cluster {
         self.owners.borrow_mut().remove(function);
     }
 
-    /// No version of a function has pods that stay any more: they go when the last lane of those that
+    /// No version of a function has pods that stay any more: they go when the last of those that
     /// had is closed. What a process before this one left of them is the business of who finds it.
     pub fn retire(&self, function: &str) {
         if let Some(workload) = self.pods.workload(function) {

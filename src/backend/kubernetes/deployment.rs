@@ -16,7 +16,7 @@ use crate::fnv::Fnv1a;
 use crate::id::Token;
 use crate::registry::FunctionSpec;
 
-/// The label of a pod with the hash of its template, which says which lane it belongs to. Its name is older than
+/// The label of a pod with the hash of its template, which says which version it belongs to. Its name is older than
 /// the hash's name here; another one would replace every pod at the next upgrade.
 pub const TEMPLATE_HASH: &str = "picofaas.dev/revision";
 /// The annotation by which a pod asks to be the first to go when there are to be fewer.

@@ -1,4 +1,4 @@
-//! The index of a lane's instances: slots in which serving pods are known to the scheduler, and the ends of those
+//! The index of a version's instances: slots in which serving pods are known to the scheduler, and the ends of those
 //! that were lost.
 
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ pub struct LostPod {
     pub vacated: Option<(usize, u32)>,
 }
 
-/// All slots of a lane.
+/// All slots of a version.
 #[derive(Debug)]
 pub struct InstanceIndex(Vec<InstanceSlot>);
 
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(index.insert("p", address(), true), Some((0, 1)));
         assert_eq!((index.insert("p", address(), true), index.insert("q", address(), false)), (None, None));
         assert_eq!((index.taken(), index.older()), (1, vec!["p".to_owned()]));
-        let instance = |generation| InstanceKey { lane: 0, place: 0, generation };
+        let instance = |generation| InstanceKey { version: 0, place: 0, generation };
         assert!(index.occupant(instance(1)).is_some() && index.occupant(instance(2)).is_none());
         index.remove("p", None);
         assert_eq!(index.insert("q", address(), false), Some((0, 2)));

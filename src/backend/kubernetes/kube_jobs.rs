@@ -41,7 +41,7 @@ const LOOK: Duration = Duration::from_secs(15);
 /// Time for which it is tried to delete a Job; after that its own deadline ends it.
 const DELETE_PATIENCE: Duration = Duration::from_secs(120);
 
-/// The Jobs of one lane.
+/// The Jobs of one version.
 #[derive(Debug)]
 pub struct KubeJobs {
     context: Rc<Context>,
@@ -51,7 +51,7 @@ pub struct KubeJobs {
 }
 
 impl KubeJobs {
-    /// Makes the Jobs of a function's lane, with none yet.
+    /// Makes the Jobs of a version, with none yet.
     #[must_use]
     pub fn new(context: Rc<Context>, cluster: Rc<Cluster>, function: Arc<Function>) -> Rc<Self> {
         Rc::new(Self { context, cluster, function, running: Cell::new(0) })

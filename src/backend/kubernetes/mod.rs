@@ -9,11 +9,11 @@
 //! | `cluster` | the way to the API server, and what is known of where we run |
 //! | `calls` | metrics of the calls to the API server |
 //! | `template` | a function's specification as a template of pods |
-//! | `kube_jobs` | the Jobs of one lane, one for each attempt |
+//! | `kube_jobs` | the Jobs of one version, one for each attempt |
 //! | `job` | the object of one Job |
-//! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its lanes |
-//! | `pod_set` | the pods that serve one lane |
-//! | `instance_index` | the slots of a lane's instances, and how lost ones ended |
+//! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its versions |
+//! | `pod_set` | the pods that serve one version |
+//! | `instance_index` | the slots of a version's instances, and how lost ones ended |
 //! | `health` | health checks of pods |
 //! | `tracked_pod` | one pod of a `WARM` function, as far as it is known: a state machine |
 //! | `observed_pod` | such a pod as the watch shows it |

@@ -91,7 +91,7 @@ fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<PodProblem> {
     let terminated = state?.terminated.as_ref()?;
     let (code, text) = failure::of_exit(terminated, pod);
     let exit = match (code, terminated.exit_code) {
-        // The limit itself is the lane's to say.
+        // The limit itself is the version's to say.
         (ErrorCode::OutOfMemory, _) => Exit::OutOfMemory { limit: 0 },
         (_, signal) if signal > 128 => Exit::Signal(signal - 128),
         (_, code) => Exit::Code(code),

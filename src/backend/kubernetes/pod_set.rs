@@ -1,8 +1,8 @@
-//! The pods that serve one lane: the part of a [`Workload`] that belongs to one version of its function.
+//! The pods that serve one version: the part of a [`Workload`] that belongs to that version.
 //!
 //! | word | means |
 //! |---|---|
-//! | *slot* | one of the lane's `replicas.max` slots, in which a serving pod is known to the scheduler |
+//! | *slot* | one of the version's `replicas.max` slots, in which a serving pod is known to the scheduler |
 //! | *pending start* | a start that the scheduler counts on and that was neither answered with a pod nor refused |
 
 use std::cell::{Cell, RefCell};
@@ -29,7 +29,7 @@ const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
 /// The longest such pause.
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);
 
-/// The pods of one lane.
+/// The pods of one version.
 #[derive(Debug)]
 pub struct PodSet {
     context: Rc<Context>,
@@ -41,13 +41,13 @@ pub struct PodSet {
     pending_starts: Cell<u32>,
     /// Pods with an older template serve until one of its own does.
     takes_older: Cell<bool>,
-    /// Time at which the scheduler last asked for one more, or the lane was opened.
+    /// Time at which the scheduler last asked for one more, or the version was opened.
     last_request: Cell<Nanos>,
     closed: Cell<bool>,
 }
 
 impl PodSet {
-    /// Opens the pod set of a function's lane: gives the lane the pods that serve it already, and has the
+    /// Opens the pod set of a version: gives the version the pods that serve it already, and has the
     /// Deployment changed to what this version wants.
     #[must_use]
     pub fn open(context: &Rc<Context>, cluster: &Rc<Cluster>, function: &Arc<Function>) -> Rc<Self> {
@@ -73,7 +73,7 @@ impl PodSet {
         let desired = DesiredDeployment { template, max_replicas: spec.replicas.max };
         workload.join(&pod_set, desired, spec.replicas.min);
         workload.sync_instances();
-        context.populated.borrow_mut().insert(function.lane);
+        context.populated.borrow_mut().insert(function.index);
         pod_set
     }
 
@@ -104,7 +104,7 @@ impl PodSet {
             let coming = min.saturating_sub(self.assigned() + self.pending_starts.get());
             self.expect_starts(coming);
             self.workload.want(min);
-            self.context.populated.borrow_mut().insert(self.function.lane);
+            self.context.populated.borrow_mut().insert(self.function.index);
             self.sync_instances();
         }
     }
@@ -122,7 +122,7 @@ impl PodSet {
     pub fn start_wanted(&self) {
         self.last_request.set(self.context.clock.now());
         self.pending_starts.set(self.pending_starts.get() + 1);
-        self.context.populated.borrow_mut().insert(self.function.lane);
+        self.context.populated.borrow_mut().insert(self.function.index);
         if !self.closed.get() {
             // Pods that start anyway, to replace lost ones or in a rolling update, will do; a stuck one will not.
             let stuck = self.workload.stuck(&self.template_hash);
@@ -182,7 +182,7 @@ impl PodSet {
         self.min.set(0);
     }
 
-    /// Closes the set: the lane is empty and its index will be another's.
+    /// Closes the set: the version is empty and its index will be another's.
     pub fn close(self: &Rc<Self>) {
         if !self.closed.replace(true) {
             self.workload.leave(self);
@@ -270,7 +270,7 @@ impl PodSet {
         if started {
             self.pending_starts.set(self.pending_starts.get() - 1);
         }
-        self.context.populated.borrow_mut().insert(self.function.lane);
+        self.context.populated.borrow_mut().insert(self.function.index);
         tracing::info!(function = %self.function.spec.name, pod, instance = at, "instance ready");
         self.context.orders.send(Order::Ready { instance: self.key(at, generation), started });
     }
@@ -294,7 +294,7 @@ impl PodSet {
 
     fn key(&self, at: usize, generation: u32) -> InstanceKey {
         let place = u16::try_from(at).unwrap_or(u16::MAX);
-        InstanceKey { lane: self.function.lane, place, generation }
+        InstanceKey { version: self.function.index, place, generation }
     }
 
     // ---- pending starts ----
@@ -304,13 +304,13 @@ impl PodSet {
         if count > 0 {
             self.pending_starts.set(self.pending_starts.get() + count);
             let count = u16::try_from(count).unwrap_or(u16::MAX);
-            self.context.orders.send(Order::Starting { lane: self.function.lane, count });
+            self.context.orders.send(Order::Starting { version: self.function.index, count });
         }
     }
 
     fn fail_pending_starts(&self) {
         for _ in 0..self.pending_starts.replace(0) {
-            self.context.orders.send(Order::StartFailed { lane: self.function.lane });
+            self.context.orders.send(Order::StartFailed { version: self.function.index });
         }
     }
 }

@@ -69,7 +69,7 @@ impl Workload {
         let desired = self.desired.borrow().clone();
         if self.deleting.get() {
             if self.has_pod_sets() {
-                // The close of its last lane requeues it.
+                // The close of its last version requeues it.
                 return Ok(Action::AwaitChange);
             }
             let _permit = self.cluster.applying.acquire().await;

@@ -1,8 +1,8 @@
-//! The pods of one `WARM` function, over all of its versions: one Deployment, and the pod sets of its lanes.
+//! The pods of one `WARM` function, over all of its versions: one Deployment, and the pod sets of its versions.
 //!
 //! The desired state is kept here and written by one task at a time ([`reconcile`](super::reconcile)). The
 //! observed state comes from the pods and from the watch, pod by pod ([`TrackedPod`]), and is passed on to the
-//! pod sets: one for each open lane. Lanes with the same pod template share their pods; a pod set with another
+//! pod sets: one for each open version. Versions with the same pod template share their pods; a pod set with another
 //! template gets the pods of a rolling update of the same Deployment.
 
 use std::cell::{Cell, RefCell};
@@ -51,7 +51,7 @@ pub struct Workload {
     pub(super) desired: RefCell<Option<Rc<DesiredDeployment>>>,
     /// Number of pods that are wanted.
     pub(super) desired_replicas: Cell<u32>,
-    /// No version wants it any more: the Deployment goes when its last lane is closed.
+    /// No version wants it any more: the Deployment goes when the last one is closed.
     pub(super) deleting: Cell<bool>,
     /// Hash of the pod template that the Deployment is known to have.
     pub(super) applied_template: RefCell<Option<String>>,
@@ -93,9 +93,9 @@ impl Workload {
         workload
     }
 
-    // ---- the lanes ----
+    // ---- the versions ----
 
-    /// Adds the pod set of a lane that was opened: from now on the Deployment is what its version wants.
+    /// Adds the pod set of a version that was opened: from now on the Deployment is what it wants.
     pub(super) fn join(self: &Rc<Self>, pod_set: &Rc<PodSet>, desired: DesiredDeployment, min: u32) {
         self.deleting.set(false);
         self.desired_replicas.set(self.desired_replicas.get().max(min).min(desired.max_replicas));
@@ -104,7 +104,7 @@ impl Workload {
         self.requeue();
     }
 
-    /// Removes the pod set of a lane that was closed and of which nothing runs any more.
+    /// Removes the pod set of a version that was closed and of which nothing runs any more.
     pub(super) fn leave(self: &Rc<Self>, pod_set: &Rc<PodSet>) {
         self.pod_sets.borrow_mut().retain(|one| !Rc::ptr_eq(one, pod_set));
         if self.deleting.get() {
@@ -112,7 +112,7 @@ impl Workload {
         }
     }
 
-    /// Has the Deployment deleted when its last lane is closed: no version wants pods that stay any more.
+    /// Has the Deployment deleted when its last version is closed: none wants pods that stay any more.
     pub fn retire(self: &Rc<Self>) {
         self.deleting.set(true);
         self.requeue();

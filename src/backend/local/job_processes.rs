@@ -11,7 +11,7 @@ use crate::error::ErrorCode;
 use crate::function::{Function, InstanceProblem};
 use crate::mailbox::{JobEnd, JobStart};
 
-/// The processes of one lane, one per attempt.
+/// The processes of one version, one per attempt.
 #[derive(Debug)]
 pub struct JobProcesses {
     context: Rc<Context>,
@@ -20,7 +20,7 @@ pub struct JobProcesses {
 }
 
 impl JobProcesses {
-    /// The processes of this function's lane; none runs yet.
+    /// The processes of this version; none runs yet.
     #[must_use]
     pub fn new(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
         Rc::new(Self { context, function, running: Cell::new(0) })

@@ -2,8 +2,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `process_set` | the instances of one lane: started, watched, replaced, stopped |
-//! | `job_processes` | the processes of one lane that take one attempt each |
+//! | `process_set` | the instances of one version: started, watched, replaced, stopped |
+//! | `job_processes` | the processes of one version that take one attempt each |
 //! | `process` | one local process, from its start until nothing of it is left |
 //! | `children` | the processes that are our children, and those left to us |
 //! | `limits` | limits of local processes, and their means |

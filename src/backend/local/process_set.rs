@@ -1,4 +1,4 @@
-//! The local instances of one lane: started on demand and up to `min`, watched, replaced when
+//! The local instances of one version: started on demand and up to `min`, watched, replaced when
 //! they crash, stopped when idle.
 
 use std::cell::{Cell, RefCell};
@@ -49,7 +49,7 @@ struct ProcessSlot {
     state: ProcessState,
 }
 
-/// The instances of one lane.
+/// The instances of one version.
 #[derive(Debug)]
 pub struct ProcessSet {
     context: Rc<Context>,
@@ -67,7 +67,7 @@ pub struct ProcessSet {
 }
 
 impl ProcessSet {
-    /// The set of this function's lane, with no instance yet.
+    /// The set of this version, with no instance yet.
     #[must_use]
     pub fn new(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
         let slots = function
@@ -142,7 +142,7 @@ impl ProcessSet {
             return;
         }
         while self.count() < self.min.get() {
-            self.context.orders.send(Order::Starting { lane: self.function.lane, count: 1 });
+            self.context.orders.send(Order::Starting { version: self.function.index, count: 1 });
             if !self.start() {
                 return;
             }
@@ -161,7 +161,7 @@ impl ProcessSet {
             let set = self.clone();
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(Duration::from_nanos(pause)).await;
-                // The lane of a closed set may be another function's by now.
+                // The index of a closed set may be another version's by now.
                 if !set.closed.get() {
                     set.start_wanted();
                 }
@@ -235,8 +235,8 @@ impl ProcessSet {
         };
         let generation = self.slots.borrow()[at].generation.wrapping_add(1);
         let place = u16::try_from(at).unwrap_or(u16::MAX);
-        let instance = InstanceKey { lane: self.function.lane, place, generation };
-        self.context.populated.borrow_mut().insert(self.function.lane);
+        let instance = InstanceKey { version: self.function.index, place, generation };
+        self.context.populated.borrow_mut().insert(self.function.index);
         let task = tokio::task::spawn_local(self.clone().live(instance));
         self.slots.borrow_mut()[at] =
             ProcessSlot { generation, state: ProcessState::Starting(task.abort_handle()) };
@@ -370,7 +370,7 @@ impl ProcessSet {
     }
 
     fn start_failed(&self) {
-        self.context.orders.send(Order::StartFailed { lane: self.function.lane });
+        self.context.orders.send(Order::StartFailed { version: self.function.index });
     }
 
     fn replace_later(self: &Rc<Self>, pause: Duration) {
@@ -402,8 +402,8 @@ impl ProcessSet {
     fn socket(&self, instance: InstanceKey) -> std::path::PathBuf {
         // With the process's number, because two processes may have been given one folder.
         let process = std::process::id();
-        let InstanceKey { lane, place, generation } = instance;
-        let file = format!("{process}-{lane}-{place}-{generation}.sock");
+        let InstanceKey { version, place, generation } = instance;
+        let file = format!("{process}-{version}-{place}-{generation}.sock");
         self.context.sockets.join(file)
     }
 }

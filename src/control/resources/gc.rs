@@ -83,7 +83,8 @@ impl Control {
         let deployments: Api<Deployment> = resources.cluster.api();
         for name in names {
             let _change = resources.change_lock.lock().await;
-            let is_left = self.lanes.borrow().values().any(|lane| lane.function.spec.name.as_str() == name);
+            let is_left =
+                self.versions.borrow().values().any(|version| version.function.spec.name.as_str() == name);
             if is_left || !resources.orphans.borrow().contains(&name) {
                 continue;
             }

@@ -2,22 +2,22 @@
 
 use super::{Scheduler, timer_ms};
 use crate::clock::Nanos;
-use crate::hot::lane::{Lane, Standing};
-use crate::hot::message::{End, InstanceKey, LaneIndex, Notice};
+use crate::hot::message::{End, InstanceKey, Notice, VersionIndex};
 use crate::hot::scheduled_execution::{ScheduledExecution, State};
+use crate::hot::scheduled_version::{ScheduledVersion, Standing};
 
 impl Scheduler {
-    pub(super) fn enqueue(&mut self, slot: u32, index: LaneIndex, in_front: bool) {
+    pub(super) fn enqueue(&mut self, slot: u32, index: VersionIndex, in_front: bool) {
         self.executions[slot as usize].state = State::Queued;
-        self.executions[slot as usize].lane = index;
-        let Some(lane) = self.lanes[index as usize].as_mut() else {
-            debug_assert!(false, "enqueued on a lane that is not open");
+        self.executions[slot as usize].version = index;
+        let Some(version) = self.versions[index as usize].as_mut() else {
+            debug_assert!(false, "enqueued on a version that is not open");
             return;
         };
         if in_front {
-            lane.waiting.push_front(&mut self.executions, slot);
+            version.waiting.push_front(&mut self.executions, slot);
         } else {
-            lane.waiting.push_back(&mut self.executions, slot);
+            version.waiting.push_back(&mut self.executions, slot);
         }
         self.activate(index);
     }
@@ -25,8 +25,8 @@ impl Scheduler {
     /// Back to wait for its next attempt, before those that were admitted later.
     pub(super) fn requeue(&mut self, slot: u32) {
         let execution = self.executions[slot as usize];
-        let index = self.standing_in_for(execution.lane);
-        if self.lane(index).is_none_or(|lane| lane.closed) {
+        let index = self.current_version_of(execution.version);
+        if self.version(index).is_none_or(|version| version.closed) {
             self.end(slot, End::FunctionRemoved);
             self.let_go(slot);
             return;
@@ -36,22 +36,22 @@ impl Scheduler {
     }
 
     pub(super) fn leave_line(&mut self, slot: u32) {
-        let index = self.executions[slot as usize].lane;
-        if let Some(lane) = self.lanes[index as usize].as_mut() {
-            lane.waiting.remove(&mut self.executions, slot);
+        let index = self.executions[slot as usize].version;
+        if let Some(version) = self.versions[index as usize].as_mut() {
+            version.waiting.remove(&mut self.executions, slot);
         }
         self.activate(index);
     }
 
     /// After a failed attempt: another one after its back-off, or the end.
     pub(super) fn retry(&mut self, slot: u32, why: End, now: Nanos) {
-        let index = self.standing_in_for(self.executions[slot as usize].lane);
-        let Some(lane) = self.lane(index) else {
+        let index = self.current_version_of(self.executions[slot as usize].version);
+        let Some(version) = self.version(index) else {
             self.end(slot, End::FunctionRemoved);
             self.let_go(slot);
             return;
         };
-        let (limits, closed) = (lane.limits, lane.closed);
+        let (limits, closed) = (version.limits, version.closed);
         let execution = self.executions[slot as usize];
         let resume = now.saturating_add(self.backoff(
             execution.attempt,
@@ -65,38 +65,38 @@ impl Scheduler {
             return;
         }
         self.executions[slot as usize].state = State::BackingOff;
-        self.executions[slot as usize].lane = index;
+        self.executions[slot as usize].version = index;
         self.wheel.set(slot, timer_ms(resume));
-        if let Some(lane) = self.lane(index) {
-            lane.backing_off += 1;
+        if let Some(version) = self.version(index) {
+            version.backing_off += 1;
         }
     }
 
     pub(super) fn leave_backoff(&mut self, slot: u32) {
-        let index = self.executions[slot as usize].lane;
-        if let Some(lane) = self.lane(index) {
-            lane.backing_off -= 1;
+        let index = self.executions[slot as usize].version;
+        if let Some(version) = self.version(index) {
+            version.backing_off -= 1;
         }
         self.activate(index);
     }
 
-    /// An execution that found no instance uses up an attempt. The lane is out of the table.
-    pub(super) fn retry_from(&mut self, lane: &mut Lane, slot: u32, now: Nanos) {
-        self.begin_attempt(lane, slot, now);
+    /// An execution that found no instance uses up an attempt. The version is out of the table.
+    pub(super) fn retry_from(&mut self, version: &mut ScheduledVersion, slot: u32, now: Nanos) {
+        self.begin_attempt(version, slot, now);
         let execution = self.executions[slot as usize];
         let resume = now.saturating_add(self.backoff(
             execution.attempt,
-            lane.limits.retry_backoff_ns,
-            lane.limits.retry_max_backoff_ns,
+            version.limits.retry_backoff_ns,
+            version.limits.retry_max_backoff_ns,
         ));
-        if lane.closed || execution.attempt > lane.limits.max_retries || resume >= execution.deadline {
-            self.end(slot, if lane.closed { End::FunctionRemoved } else { End::NoInstance });
+        if version.closed || execution.attempt > version.limits.max_retries || resume >= execution.deadline {
+            self.end(slot, if version.closed { End::FunctionRemoved } else { End::NoInstance });
             self.let_go(slot);
             return;
         }
         self.executions[slot as usize].state = State::BackingOff;
         self.wheel.set(slot, timer_ms(resume));
-        lane.backing_off += 1;
+        version.backing_off += 1;
     }
 
     /// The instance could not be reached, and nothing was sent: it leaves the set, and the
@@ -104,24 +104,24 @@ impl Scheduler {
     pub(super) fn unsent(&mut self, slot: u32, now: Nanos) {
         let execution = self.executions[slot as usize];
         let key = InstanceKey {
-            lane: execution.lane,
+            version: execution.version,
             place: execution.place,
             generation: execution.instance_generation,
         };
         let (mut other, mut can_start) = (false, false);
-        if let Some(lane) = self.lane(execution.lane) {
-            can_start = lane.limits.can_start;
+        if let Some(version) = self.version(execution.version) {
+            can_start = version.limits.can_start;
             let was_ready =
-                lane.instance_mut(key).is_some_and(|instance| instance.standing == Standing::Ready);
+                version.instance_mut(key).is_some_and(|instance| instance.standing == Standing::Ready);
             if was_ready {
-                lane.set_standing(key, Standing::Suspect);
+                version.set_standing(key, Standing::Suspect);
             }
-            other = lane.ready > 0;
+            other = version.ready > 0;
             if was_ready && self.rings.notices.push(Notice::Suspect { instance: key }).is_ok() {
                 self.notified = true;
-            } else if was_ready && let Some(lane) = self.lane(execution.lane) {
+            } else if was_ready && let Some(version) = self.version(execution.version) {
                 // Nobody would look after it: it stays in the set.
-                lane.set_standing(key, Standing::Ready);
+                version.set_standing(key, Standing::Ready);
             }
         }
         if other {
@@ -138,34 +138,34 @@ impl Scheduler {
 
     pub(super) fn release_permit(&mut self, execution: &ScheduledExecution, now: Nanos) {
         let key = InstanceKey {
-            lane: execution.lane,
+            version: execution.version,
             place: execution.place,
             generation: execution.instance_generation,
         };
-        let Some(lane) = self.lane(execution.lane) else {
-            debug_assert!(false, "an attempt outlived its lane");
+        let Some(version) = self.version(execution.version) else {
+            debug_assert!(false, "an attempt outlived its version");
             return;
         };
-        lane.in_flight -= 1;
+        version.in_flight -= 1;
         let mut idle = false;
         // One that is down counts on, because it may be found to be there after all.
-        if let Some(instance) = lane.place_mut(key) {
+        if let Some(instance) = version.place_mut(key) {
             instance.in_flight -= 1;
             instance.last_used = now;
             idle = instance.standing == Standing::Retiring && instance.in_flight == 0;
         }
-        let mut heir = lane.successor;
-        while let Some(index) = heir {
+        let mut successor = version.successor;
+        while let Some(index) = successor {
             self.activate(index);
-            heir = self.lane(index).and_then(|lane| {
-                lane.inherited = lane.inherited.saturating_sub(1);
-                lane.successor
+            successor = self.version(index).and_then(|version| {
+                version.predecessor_in_flight = version.predecessor_in_flight.saturating_sub(1);
+                version.successor
             });
         }
         if idle {
             self.retired(key);
         }
-        self.activate(execution.lane);
+        self.activate(execution.version);
     }
 
     /// Full jitter: anything between nothing and the exponential bound, after "Exponential
@@ -181,29 +181,30 @@ impl Scheduler {
     pub(super) fn return_credit(&mut self, slot: u32) {
         let execution = &mut self.executions[slot as usize];
         if std::mem::take(&mut execution.holds_credit)
-            && let Some(lane) = &self.lanes[execution.lane as usize]
+            && let Some(version) = &self.versions[execution.version as usize]
         {
-            lane.queue.return_credit();
+            version.queue.return_credit();
         }
     }
 
-    /// Who waits in another lane from now on keeps the credit from being given to anybody else.
-    pub(super) fn leave_credit_behind(&mut self, slot: u32) {
+    /// Forfeits the credit of an execution that waits in another version from now on: nobody else gets it.
+    pub(super) fn forfeit_credit(&mut self, slot: u32) {
         let execution = &mut self.executions[slot as usize];
         let had = std::mem::take(&mut execution.holds_credit);
-        if let Some(lane) = &mut self.lanes[execution.lane as usize] {
-            lane.left_behind += u32::from(had);
+        if let Some(version) = &mut self.versions[execution.version as usize] {
+            version.forfeited_credits += u32::from(had);
         }
     }
 
-    /// Who came by the queue of a version that was replaced takes a credit of the one that serves, and
-    /// gives the first one back; where there is none, that one is left behind.
-    pub(super) fn exchange_credit(&mut self, slot: u32, lane: LaneIndex) {
-        let counts = self.lanes[lane as usize].as_ref().is_some_and(|lane| lane.queue.take_credit());
+    /// Exchanges the credit of an execution that came by the queue of a replaced version for one of the
+    /// version that serves; where there is none, the first one is forfeited.
+    pub(super) fn exchange_credit(&mut self, slot: u32, version: VersionIndex) {
+        let counts =
+            self.versions[version as usize].as_ref().is_some_and(|version| version.queue.take_credit());
         if counts {
             self.return_credit(slot);
         } else {
-            self.leave_credit_behind(slot);
+            self.forfeit_credit(slot);
         }
         self.executions[slot as usize].holds_credit = counts;
     }
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn pauses_are_spread_from_nothing_to_a_bound_that_doubles_up_to_its_limit() {
-        let rings = Rings::new(Capacity { gateways: 1, slots: 1, lanes: 1 }).unwrap();
+        let rings = Rings::new(Capacity { gateways: 1, slots: 1, versions: 1 }).unwrap();
         let mut scheduler = Scheduler::new(Arc::new(rings), 7);
         for (attempt, bound) in [(1, 100), (2, 200), (3, 400), (6, 3200), (7, 5000), (11, 5000), (255, 5000)]
         {

@@ -4,16 +4,16 @@ use super::Simulation;
 use super::control::{Phase, Version};
 use super::gateway::Execution;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::hot::lane::Lane;
-use crate::hot::message::{Ended, Event, Grant, InstanceKey, LaneIndex, Notice, Order};
+use crate::hot::message::{Ended, Event, Grant, InstanceKey, Notice, Order, VersionIndex};
+use crate::hot::scheduled_version::ScheduledVersion;
 use crate::hot::ticket::Ticket;
 
 impl Simulation {
     /// One thing happens.
     pub fn act(&mut self) {
         let gateway = self.dice.index(self.gateways.len());
-        if let Some(lane) = self.gateways[gateway].owes_announcement.take() {
-            return self.announce(lane);
+        if let Some(version) = self.gateways[gateway].owes_announcement.take() {
+            return self.announce(version);
         }
         match self.dice.below(64) {
             0..14 => self.admit(gateway),
@@ -42,8 +42,8 @@ impl Simulation {
 
     // ---- gateways ----
 
-    fn announce(&mut self, lane: LaneIndex) {
-        self.rings.ready.push(lane).expect("the ready ring is full");
+    fn announce(&mut self, version: VersionIndex) {
+        self.rings.ready.push(version).expect("the ready ring is full");
         self.published = true;
     }
 
@@ -51,24 +51,24 @@ impl Simulation {
         if self.gateways[gateway].owes_announcement.is_some() {
             return;
         }
-        let lanes: Vec<_> = self
+        let versions: Vec<_> = self
             .control
             .versions
             .iter()
-            .filter(|(_, v)| v.pushed_by[gateway])
-            .map(|(lane, _)| *lane)
+            .filter(|(_, model)| model.pushed_by[gateway])
+            .map(|(index, _)| *index)
             .collect();
         let Some(slot) = self.gateways[gateway].slots.iter().position(|slot| slot.execution.is_none()) else {
             return;
         };
-        if lanes.is_empty() {
+        if versions.is_empty() {
             return;
         }
         // The first function is the busiest.
-        let lane = if self.dice.one_in(2) { lanes[0] } else { self.dice.of(&lanes) };
+        let version = if self.dice.one_in(2) { versions[0] } else { self.dice.of(&versions) };
         let (queue, function) = {
-            let version = &self.control.versions[&lane];
-            (version.queue.clone(), version.function)
+            let model = &self.control.versions[&version];
+            (model.queue.clone(), model.function)
         };
         if !queue.take_credit() {
             assert_eq!(queue.credits(), 0, "refused with credits left");
@@ -93,9 +93,9 @@ impl Simulation {
         }
         let must_announce = queue.push(ticket).expect("no room on the ring for one who holds a credit");
         if must_announce && self.dice.one_in(8) {
-            self.gateways[gateway].owes_announcement = Some(lane);
+            self.gateways[gateway].owes_announcement = Some(version);
         } else if must_announce {
-            self.announce(lane);
+            self.announce(version);
         }
     }
 
@@ -198,7 +198,7 @@ impl Simulation {
     /// The gateway takes the latest snapshot of functions.
     fn gateway_learns(&mut self, gateway: usize) {
         if self.gateways[gateway].owes_announcement.is_none() {
-            self.control.versions.values_mut().for_each(|v| v.pushed_by[gateway] = !v.withdrawn);
+            self.control.versions.values_mut().for_each(|model| model.pushed_by[gateway] = !model.withdrawn);
         }
     }
 
@@ -207,9 +207,9 @@ impl Simulation {
     fn read_notice(&mut self) {
         let Some(notice) = self.control.inbox.pop_front() else { return };
         match notice {
-            Notice::Start { lane } => {
-                if let Some(version) = self.control.versions.get_mut(&lane) {
-                    version.starting += 1;
+            Notice::Start { version } => {
+                if let Some(model) = self.control.versions.get_mut(&version) {
+                    model.starting += 1;
                 }
             }
             Notice::Suspect { instance } => self.move_on(instance, Phase::Up, Phase::Suspect),
@@ -217,47 +217,49 @@ impl Simulation {
                 self.move_on(instance, Phase::Up, Phase::Retired);
                 self.move_on(instance, Phase::Suspect, Phase::Retired);
             }
-            Notice::Closed { lane } => {
-                self.control.versions.remove(&lane.index).expect("a lane was given back twice");
-                self.control.free.push(lane.index);
+            Notice::Closed { version } => {
+                self.control.versions.remove(&version.index).expect("a version was given back twice");
+                self.control.free.push(version.index);
             }
         }
     }
 
     fn move_on(&mut self, key: InstanceKey, from: Phase, to: Phase) {
-        if let Some(place) = self.control.versions.get_mut(&key.lane).and_then(|v| v.place(key))
+        if let Some(place) = self.control.versions.get_mut(&key.version).and_then(|model| model.place(key))
             && place.phase == from
         {
             place.phase = to;
         }
     }
 
-    fn any_version(&mut self) -> Option<LaneIndex> {
-        let lanes: Vec<_> = self.control.versions.keys().copied().collect();
-        (!lanes.is_empty()).then(|| self.dice.of(&lanes))
+    fn any_version(&mut self) -> Option<VersionIndex> {
+        let versions: Vec<_> = self.control.versions.keys().copied().collect();
+        (!versions.is_empty()).then(|| self.dice.of(&versions))
     }
 
     /// An instance that is being started is there, or is not to be had.
     fn start_one(&mut self) {
-        let Some(lane) = self.any_version() else { return };
+        let Some(version) = self.any_version() else { return };
         let fails = self.dice.one_in(4);
-        let Some(version) = self.control.versions.get_mut(&lane).filter(|v| v.starting > 0) else { return };
-        version.starting -= 1;
-        match (!fails).then(|| version.occupy(lane)).flatten() {
+        let Some(model) = self.control.versions.get_mut(&version).filter(|model| model.starting > 0) else {
+            return;
+        };
+        model.starting -= 1;
+        match (!fails).then(|| model.occupy(version)).flatten() {
             Some(instance) => self.order(Order::Ready { instance, started: true }),
-            None => self.order(Order::StartFailed { lane }),
+            None => self.order(Order::StartFailed { version }),
         }
     }
 
     fn change_instance(&mut self) {
-        let Some(lane) = self.any_version() else { return };
+        let Some(version) = self.any_version() else { return };
         let kind = self.dice.below(16);
         let phase = match kind {
             0..5 => Phase::Suspect,
             5..9 => Phase::Retired,
             _ => Phase::Up,
         };
-        let keys = self.control.versions[&lane].keys(lane, phase);
+        let keys = self.control.versions[&version].keys(version, phase);
         let instance = (!keys.is_empty()).then(|| self.dice.of(&keys));
         let now = self.now;
         match (kind, instance) {
@@ -274,16 +276,16 @@ impl Simulation {
             (12, _) => {
                 let (keep, idle) =
                     (u16::try_from(self.dice.below(2)).unwrap(), self.dice.below(50) * NANOS_PER_MS);
-                self.order(Order::ReapIdle { lane, keep, idle_before: now.saturating_sub(idle) });
+                self.order(Order::ReapIdle { version, keep, idle_before: now.saturating_sub(idle) });
             }
             (13, _) => {
-                let version = self.control.versions.get_mut(&lane).unwrap();
-                version.starting += 1;
-                self.order(Order::Starting { lane, count: 1 });
+                let model = self.control.versions.get_mut(&version).unwrap();
+                model.starting += 1;
+                self.order(Order::Starting { version, count: 1 });
             }
             (14.., _) => {
-                let version = self.control.versions.get_mut(&lane).unwrap();
-                if let Some(instance) = version.occupy(lane) {
+                let model = self.control.versions.get_mut(&version).unwrap();
+                if let Some(instance) = model.occupy(version) {
                     self.order(Order::Ready { instance, started: false });
                 }
             }
@@ -294,19 +296,19 @@ impl Simulation {
     fn change_functions(&mut self, gateway: usize) {
         if self.dice.one_in(8) {
             // A long queue of orders, the next ones at its end.
-            let lane = self.any_version().unwrap_or(0);
+            let version = self.any_version().unwrap_or(0);
             (0..self.dice.below(self.scale.burst))
-                .for_each(|_| self.order(Order::Starting { lane, count: 0 }));
+                .for_each(|_| self.order(Order::Starting { version, count: 0 }));
         }
         let current = self.control.current();
         let replaced = (!current.is_empty()).then(|| self.dice.of(&current));
         match (self.dice.below(4), replaced) {
-            (0, Some(lane)) => {
-                let version = self.control.versions.get_mut(&lane).unwrap();
-                version.withdrawn = true;
-                self.removed.insert(version.function);
+            (0, Some(version)) => {
+                let model = self.control.versions.get_mut(&version).unwrap();
+                model.withdrawn = true;
+                self.removed.insert(model.function);
             }
-            (1..3, Some(lane)) => self.open(Some(lane)),
+            (1..3, Some(version)) => self.open(Some(version)),
             _ => self.open(None),
         }
         match self.dice.below(8) {
@@ -323,7 +325,7 @@ impl Simulation {
         }
     }
 
-    fn open(&mut self, replaces: Option<LaneIndex>) {
+    fn open(&mut self, replaces: Option<VersionIndex>) {
         let Some(index) = self.control.free.pop() else { return };
         let function = match replaces.and_then(|old| self.control.versions.get_mut(&old)) {
             Some(old) => {
@@ -335,16 +337,16 @@ impl Simulation {
                 self.control.functions_made
             }
         };
-        let version = Version::random(&mut self.dice, function, self.gateways.len(), self.scale.size_max);
-        let lane = Box::new(Lane::new(index, version.queue.clone(), version.limits));
-        self.control.versions.insert(index, version);
-        self.order(Order::Open { lane });
+        let model = Version::random(&mut self.dice, function, self.gateways.len(), self.scale.size_max);
+        let version = Box::new(ScheduledVersion::new(index, model.queue.clone(), model.limits));
+        self.control.versions.insert(index, model);
+        self.order(Order::Open { version });
         if let Some(old) = replaces {
             self.order(Order::Succeed { old, new: index });
         }
         self.saw(if replaces.is_some() { "replaced" } else { "opened" });
-        if self.control.functions_made > self.scale.lanes as u64 {
-            self.saw("lane reused");
+        if self.control.functions_made > self.scale.versions as u64 {
+            self.saw("version reused");
         }
     }
 
@@ -354,13 +356,13 @@ impl Simulation {
             .control
             .versions
             .iter()
-            .filter(|(_, v)| v.withdrawn && !v.close_sent && !v.pushed_by.contains(&true))
-            .map(|(lane, _)| *lane)
+            .filter(|(_, model)| model.withdrawn && !model.close_sent && !model.pushed_by.contains(&true))
+            .map(|(index, _)| *index)
             .collect();
         if !quiet.is_empty() {
-            let lane = self.dice.of(&quiet);
-            self.control.versions.get_mut(&lane).unwrap().close_sent = true;
-            self.order(Order::Close { lane });
+            let version = self.dice.of(&quiet);
+            self.control.versions.get_mut(&version).unwrap().close_sent = true;
+            self.order(Order::Close { version });
         }
     }
 
@@ -387,13 +389,13 @@ impl Simulation {
 
     /// Every function is removed and every gateway knows it.
     pub fn remove_everything(&mut self) {
-        for version in self.control.versions.values_mut() {
-            version.withdrawn = true;
-            self.removed.insert(version.function);
+        for model in self.control.versions.values_mut() {
+            model.withdrawn = true;
+            self.removed.insert(model.function);
         }
         for gateway in 0..self.gateways.len() {
-            if let Some(lane) = self.gateways[gateway].owes_announcement.take() {
-                self.announce(lane);
+            if let Some(version) = self.gateways[gateway].owes_announcement.take() {
+                self.announce(version);
             }
             self.gateway_learns(gateway);
         }

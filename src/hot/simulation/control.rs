@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::dice::Dice;
 use crate::clock::NANOS_PER_MS;
 use crate::hot::function_queue::FunctionQueue;
-use crate::hot::lane::LaneLimits;
-use crate::hot::message::{InstanceKey, LaneIndex, Notice};
+use crate::hot::message::{InstanceKey, Notice, VersionIndex};
+use crate::hot::scheduled_version::VersionLimits;
 
 /// What control knows of a place in a version's instance table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Place {
 pub struct Version {
     pub function: u64,
     pub queue: Arc<FunctionQueue>,
-    pub limits: LaneLimits,
+    pub limits: VersionLimits,
     pub queue_size: u32,
     pub places: Vec<Place>,
     /// Instances being started.
@@ -46,7 +46,7 @@ pub struct Version {
 impl Version {
     pub fn random(dice: &mut Dice, function: u64, gateways: usize, size_max: u64) -> Self {
         let backoff = dice.below(30) * NANOS_PER_MS;
-        let limits = LaneLimits {
+        let limits = VersionLimits {
             concurrency: u32::try_from(1 + dice.below(size_max / 4)).unwrap(),
             instance_concurrency: u32::try_from(1 + dice.below(4)).unwrap(),
             max_retries: dice.of(&[0, 1, 2, 10]),
@@ -72,19 +72,19 @@ impl Version {
     }
 
     /// A key for a new instance, in a place that is free.
-    pub fn occupy(&mut self, lane: LaneIndex) -> Option<InstanceKey> {
+    pub fn occupy(&mut self, version: VersionIndex) -> Option<InstanceKey> {
         let (place, at) = (0_u16..).zip(self.places.iter_mut()).find(|(_, p)| p.phase == Phase::Free)?;
         at.generation += 1;
         at.phase = Phase::Up;
-        Some(InstanceKey { lane, place, generation: at.generation })
+        Some(InstanceKey { version, place, generation: at.generation })
     }
 
     /// The keys of instances in a phase.
-    pub fn keys(&self, lane: LaneIndex, phase: Phase) -> Vec<InstanceKey> {
+    pub fn keys(&self, version: VersionIndex, phase: Phase) -> Vec<InstanceKey> {
         (0_u16..)
             .zip(self.places.iter())
             .filter(|(_, p)| p.phase == phase)
-            .map(|(place, p)| InstanceKey { lane, place, generation: p.generation })
+            .map(|(place, p)| InstanceKey { version, place, generation: p.generation })
             .collect()
     }
 
@@ -98,13 +98,13 @@ impl Version {
 #[derive(Clone, Copy, Debug)]
 pub enum Told {
     Opened {
-        lane: LaneIndex,
+        version: VersionIndex,
     },
     Succeeded {
-        old: LaneIndex,
+        old: VersionIndex,
     },
     Closed {
-        lane: LaneIndex,
+        version: VersionIndex,
     },
     Ready {
         instance: InstanceKey,
@@ -119,9 +119,9 @@ pub enum Told {
 /// Control.
 #[derive(Default)]
 pub struct Control {
-    pub versions: BTreeMap<LaneIndex, Version>,
-    /// Indexes that no lane uses; the last one given back is the first to be used again.
-    pub free: Vec<LaneIndex>,
+    pub versions: BTreeMap<VersionIndex, Version>,
+    /// Indexes that no version uses; the last one given back is the first to be used again.
+    pub free: Vec<VersionIndex>,
     /// Notices not yet acted upon.
     pub inbox: VecDeque<Notice>,
     pub functions_made: u64,
@@ -129,7 +129,7 @@ pub struct Control {
 
 impl Control {
     /// The latest version of each function.
-    pub fn current(&self) -> Vec<LaneIndex> {
-        self.versions.iter().filter(|(_, v)| !v.withdrawn).map(|(lane, _)| *lane).collect()
+    pub fn current(&self) -> Vec<VersionIndex> {
+        self.versions.iter().filter(|(_, model)| !model.withdrawn).map(|(index, _)| *index).collect()
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::hot::function_queue::FunctionQueue;
-use crate::hot::lane::{Lane, LaneLimits};
 use crate::hot::message::Ended;
 use crate::hot::message::{Event, Grant, InstanceKey, Notice, Order};
 use crate::hot::rings::{Capacity, Rings};
+use crate::hot::scheduled_version::{ScheduledVersion, VersionLimits};
 use crate::hot::scheduler::Scheduler;
 use crate::hot::ticket::Ticket;
 
-const LIMITS: LaneLimits = LaneLimits {
+const LIMITS: VersionLimits = VersionLimits {
     concurrency: 4,
     instance_concurrency: 4,
     max_retries: 0,
@@ -21,13 +21,13 @@ const LIMITS: LaneLimits = LaneLimits {
     can_start: false,
 };
 
-/// The rings of one gateway, and a scheduler with one lane, which it opens on its first tick.
+/// The rings of one gateway, and a scheduler with one version, which it opens on its first tick.
 fn world(queue_size: u32) -> (Arc<Rings>, Scheduler, Arc<FunctionQueue>) {
-    let rings = Arc::new(Rings::new(Capacity { gateways: 1, slots: 1000, lanes: 1 }).unwrap());
+    let rings = Arc::new(Rings::new(Capacity { gateways: 1, slots: 1000, versions: 1 }).unwrap());
     let scheduler = Scheduler::new(rings.clone(), 1);
     let queue = Arc::new(FunctionQueue::new(queue_size));
-    let lane = Box::new(Lane::new(0, queue.clone(), LIMITS));
-    rings.order(Order::Open { lane }).unwrap();
+    let version = Box::new(ScheduledVersion::new(0, queue.clone(), LIMITS));
+    rings.order(Order::Open { version }).unwrap();
     (rings, scheduler, queue)
 }
 
@@ -42,19 +42,19 @@ fn admit(rings: &Rings, queue: &FunctionQueue, slot: u32, deadline: u64) -> Tick
 }
 
 fn fill(notices: &crossbeam_queue::ArrayQueue<Notice>) {
-    while notices.push(Notice::Start { lane: 0 }).is_ok() {}
+    while notices.push(Notice::Start { version: 0 }).is_ok() {}
 }
 
-const FIRST: InstanceKey = InstanceKey { lane: 0, place: 0, generation: 1 };
+const FIRST: InstanceKey = InstanceKey { version: 0, place: 0, generation: 1 };
 
 #[test]
-fn closing_a_lane_with_a_long_ring_does_not_flood_the_ready_ring() {
+fn closing_a_version_with_a_long_ring_does_not_flood_the_ready_ring() {
     let (rings, mut scheduler, queue) = world(1000);
     scheduler.tick(0);
     for slot in 0..1000 {
         admit(&rings, &queue, slot, 1_000_000_000);
     }
-    rings.order(Order::Close { lane: 0 }).unwrap();
+    rings.order(Order::Close { version: 0 }).unwrap();
     while scheduler.tick(0).more {}
     assert!(matches!(rings.notices.pop(), Some(Notice::Closed { .. })));
     assert_eq!(std::iter::from_fn(|| rings.gateways[0].grants.pop()).count(), 1000);
@@ -84,7 +84,7 @@ fn a_suspect_is_not_granted_because_its_retirement_could_not_be_told() {
 fn a_deadline_at_the_end_of_time_keeps_nobody_awake() {
     let (rings, mut scheduler, queue) = world(8);
     scheduler.tick(1_000_000);
-    rings.order(Order::Starting { lane: 0, count: 1 }).unwrap();
+    rings.order(Order::Starting { version: 0, count: 1 }).unwrap();
     admit(&rings, &queue, 0, u64::MAX);
     admit(&rings, &queue, 1, 70_000_000);
     let mut passes = 0;
@@ -117,13 +117,15 @@ fn an_instance_that_is_down_and_ready_again_counts_what_still_runs_on_it() {
 fn while_a_version_hands_over_its_queue_admits_no_more_than_it_has_left_or_the_new_one_can_take() {
     for (old_size, waiting, new_size, admitted) in [(8, 8, 3, 0), (8, 6, 3, 2), (8, 2, 3, 7), (8, 7, 20, 14)]
     {
-        let capacity = Capacity { gateways: 1, slots: 1000, lanes: 2 };
+        let capacity = Capacity { gateways: 1, slots: 1000, versions: 2 };
         let rings = Arc::new(Rings::new(capacity).unwrap());
         let mut scheduler = Scheduler::new(rings.clone(), 1);
         let [old, new] = [old_size, new_size].map(|size| Arc::new(FunctionQueue::new(size)));
         for (index, queue) in [(0, &old), (1, &new)] {
-            rings.order(Order::Open { lane: Box::new(Lane::new(index, queue.clone(), LIMITS)) }).unwrap();
-            rings.order(Order::Starting { lane: index, count: 1 }).unwrap();
+            rings
+                .order(Order::Open { version: Box::new(ScheduledVersion::new(index, queue.clone(), LIMITS)) })
+                .unwrap();
+            rings.order(Order::Starting { version: index, count: 1 }).unwrap();
         }
         for slot in 0..waiting {
             admit(&rings, &old, slot, 1_000_000_000);
@@ -136,11 +138,11 @@ fn while_a_version_hands_over_its_queue_admits_no_more_than_it_has_left_or_the_n
         while old.credits() > 0 && came < 100 {
             admit(&rings, &old, waiting + came, 1_000_000_000);
             while scheduler.tick(0).more {}
-            scheduler.audit(|lane| if lane == 0 { old_size } else { new_size });
+            scheduler.audit(|version| if version == 0 { old_size } else { new_size });
             came += 1;
         }
         assert_eq!(came, admitted, "{waiting} of {old_size} waited, {new_size} places in the new queue");
-        rings.order(Order::Close { lane: 0 }).unwrap();
+        rings.order(Order::Close { version: 0 }).unwrap();
         while scheduler.tick(0).more {}
         assert!(matches!(rings.notices.pop(), Some(Notice::Closed { .. })));
         scheduler.audit(|_| new_size);

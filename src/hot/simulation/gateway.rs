@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::clock::Nanos;
-use crate::hot::message::{Grant, InstanceKey, LaneIndex};
+use crate::hot::message::{Grant, InstanceKey, VersionIndex};
 use crate::hot::ticket::Ticket;
 
 /// An execution as its gateway knows it, and what the scheduler has been seen to do to it.
@@ -53,9 +53,9 @@ pub struct Gateway {
     pub slots: Vec<Slot>,
     /// Popped from the grant ring, not yet looked at.
     pub inbox: VecDeque<Grant>,
-    /// It is to announce a queue and was preempted before it could put the lane on the ready ring; it
+    /// It is to announce a queue and was preempted before it could put the version on the ready ring; it
     /// does nothing else until then.
-    pub owes_announcement: Option<LaneIndex>,
+    pub owes_announcement: Option<VersionIndex>,
 }
 
 impl Gateway {

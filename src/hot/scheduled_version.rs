@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::function_queue::FunctionQueue;
-use super::message::{InstanceKey, LaneIndex};
+use super::message::{InstanceKey, VersionIndex};
 use super::scheduled_execution::WaitList;
 use crate::clock::Nanos;
 
-/// What of a function's specification the scheduler enforces.
+/// Limits of a function's specification that the scheduler enforces.
 #[derive(Clone, Copy, Debug)]
-pub struct LaneLimits {
+pub struct VersionLimits {
     /// Attempts in flight, 1 … 10000.
     pub concurrency: u32,
     /// Attempts in flight on one instance, 1 … 10000.
@@ -23,7 +23,7 @@ pub struct LaneLimits {
     pub retry_max_backoff_ns: Nanos,
     /// How long one attempt may take.
     pub attempt_timeout_ns: Nanos,
-    /// Instances there may be; the length of the lane's table.
+    /// Instances there may be; the length of the version's table.
     pub instances_max: u16,
     /// Whether control can start instances (not for `POOL`).
     pub can_start: bool,
@@ -58,47 +58,47 @@ pub struct Instance {
 /// The scheduler's half of one version of a function. Built by control, owned by the
 /// scheduler while it is open, freed by control.
 #[derive(Debug)]
-pub struct Lane {
+pub struct ScheduledVersion {
     /// Its index in the scheduler's table.
-    pub index: LaneIndex,
+    pub index: VersionIndex,
     /// Shared with the gateways.
     pub queue: Arc<FunctionQueue>,
-    /// See [`LaneLimits`].
-    pub limits: LaneLimits,
-    /// Who waits for a grant.
+    /// See [`VersionLimits`].
+    pub limits: VersionLimits,
+    /// Executions that wait for a grant.
     pub waiting: WaitList,
-    /// Attempts in flight that were granted from this lane.
+    /// Attempts in flight that were granted from this version.
     pub in_flight: u32,
-    /// Attempts in flight on the version that this lane replaced.
-    pub inherited: u32,
-    /// Executions that wait for their next attempt and will come back to this lane.
+    /// Attempts in flight on the versions that this one replaced.
+    pub predecessor_in_flight: u32,
+    /// Executions that wait for their next attempt and will come back to this version.
     pub backing_off: u32,
     /// Instances that control was asked to start or says it is starting.
     pub starting: u16,
     /// Instances that may be granted.
     pub ready: u16,
-    /// Nobody can serve what waits: each one uses up an attempt.
-    pub stranded: bool,
-    /// In the scheduler's list of lanes with something to do.
+    /// No instance can serve what waits: each execution uses up an attempt.
+    pub unschedulable: bool,
+    /// In the scheduler's list of versions with something to do.
     pub active: bool,
     /// Gateways send nothing here any more.
     pub closed: bool,
-    /// The version that this lane replaced is not given back yet: what comes back to it, late
+    /// The version that this one replaced is not given back yet: what comes back to it, late
     /// tickets and retries, is sent on to this index.
-    pub is_heir: bool,
-    /// Credits of its queue that do not come back: those who had them wait in the lane that replaced this
-    /// one, and its gateways may not have been told of that yet.
-    pub left_behind: u32,
-    /// The lane that replaced this one.
-    pub successor: Option<LaneIndex>,
+    pub predecessor_draining: bool,
+    /// Credits of its queue that do not come back: the executions that had them wait in the version that
+    /// replaced this one, and gateways may not have been told of that yet.
+    pub forfeited_credits: u32,
+    /// The version that replaced this one.
+    pub successor: Option<VersionIndex>,
     /// The instance table.
     pub instances: Box<[Instance]>,
 }
 
-impl Lane {
-    /// A lane in which nothing waits, runs or serves.
+impl ScheduledVersion {
+    /// A version in which nothing waits, runs or serves.
     #[must_use]
-    pub fn new(index: LaneIndex, queue: Arc<FunctionQueue>, limits: LaneLimits) -> Self {
+    pub fn new(index: VersionIndex, queue: Arc<FunctionQueue>, limits: VersionLimits) -> Self {
         let absent = Instance { generation: 0, standing: Standing::Absent, in_flight: 0, last_used: 0 };
         Self {
             index,
@@ -106,35 +106,35 @@ impl Lane {
             limits,
             waiting: WaitList::new(),
             in_flight: 0,
-            inherited: 0,
+            predecessor_in_flight: 0,
             backing_off: 0,
             starting: 0,
             ready: 0,
-            stranded: false,
+            unschedulable: false,
             active: false,
             closed: false,
-            is_heir: false,
-            left_behind: 0,
+            predecessor_draining: false,
+            forfeited_credits: 0,
             successor: None,
             instances: vec![absent; limits.instances_max as usize].into_boxed_slice(),
         }
     }
 
-    /// Whether a closed lane is empty: nothing refers to its index any more.
+    /// Whether a closed version is empty: nothing refers to its index any more.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.closed
             && self.waiting.is_empty()
             && self.in_flight == 0
-            && self.inherited == 0
+            && self.predecessor_in_flight == 0
             && self.backing_off == 0
-            && !self.is_heir
+            && !self.predecessor_draining
     }
 
     /// Whether one more attempt may be in flight.
     #[must_use]
     pub fn has_permit(&self) -> bool {
-        self.in_flight + self.inherited < self.limits.concurrency
+        self.in_flight + self.predecessor_in_flight < self.limits.concurrency
     }
 
     /// The ready instance with the fewest attempts in flight and room for one more. Of several that
@@ -172,7 +172,7 @@ impl Lane {
             && !self.closed
             && self.successor.is_none()
             && self.waiting.len() > starting_room
-            && self.in_flight + self.inherited + starting_room < self.limits.concurrency
+            && self.in_flight + self.predecessor_in_flight + starting_room < self.limits.concurrency
             && self.instances_counted() < usize::from(self.limits.instances_max)
     }
 
@@ -203,7 +203,7 @@ impl Lane {
         true
     }
 
-    /// Tells scrapes and readers where the lane stands.
+    /// Publishes the gauges of the version for scrapes and readers.
     pub fn publish(&self) {
         self.queue.waiting.store(self.waiting.len(), Ordering::Relaxed);
         self.queue.in_flight.store(self.in_flight, Ordering::Relaxed);
@@ -215,8 +215,8 @@ impl Lane {
 mod tests {
     use super::*;
 
-    fn lane() -> Lane {
-        let limits = LaneLimits {
+    fn version() -> ScheduledVersion {
+        let limits = VersionLimits {
             concurrency: 8,
             instance_concurrency: 2,
             max_retries: 0,
@@ -226,37 +226,37 @@ mod tests {
             instances_max: 3,
             can_start: true,
         };
-        Lane::new(0, Arc::new(FunctionQueue::new(8)), limits)
+        ScheduledVersion::new(0, Arc::new(FunctionQueue::new(8)), limits)
     }
 
     #[test]
     fn the_least_busy_instance_is_picked_and_among_equals_the_last_used() {
-        let mut lane = lane();
-        assert_eq!(lane.pick(), None, "an absent instance was picked");
+        let mut version = version();
+        assert_eq!(version.pick(), None, "an absent instance was picked");
         for (place, in_flight, last_used) in [(0, 1, 9), (1, 0, 5), (2, 0, 7)] {
-            let instance = &mut lane.instances[place];
+            let instance = &mut version.instances[place];
             *instance = Instance { generation: 1, standing: Standing::Ready, in_flight, last_used };
         }
-        assert_eq!(lane.pick(), Some(2));
-        lane.instances[2].in_flight = 1;
-        assert_eq!(lane.pick(), Some(1));
-        lane.instances[1].in_flight = 2;
-        assert_eq!(lane.pick(), Some(0));
-        lane.instances[0].in_flight = 2;
-        lane.instances[2].in_flight = 2;
-        assert_eq!(lane.pick(), None, "an instance was granted over its own concurrency");
+        assert_eq!(version.pick(), Some(2));
+        version.instances[2].in_flight = 1;
+        assert_eq!(version.pick(), Some(1));
+        version.instances[1].in_flight = 2;
+        assert_eq!(version.pick(), Some(0));
+        version.instances[0].in_flight = 2;
+        version.instances[2].in_flight = 2;
+        assert_eq!(version.pick(), None, "an instance was granted over its own concurrency");
     }
 
     #[test]
     fn instances_that_run_anyway_take_turns() {
-        let mut lane = lane();
-        lane.limits.can_start = false;
+        let mut version = version();
+        version.limits.can_start = false;
         for (place, last_used) in [(0, 9), (1, 5), (2, 7)] {
-            let instance = &mut lane.instances[place];
+            let instance = &mut version.instances[place];
             *instance = Instance { generation: 1, standing: Standing::Ready, in_flight: 0, last_used };
         }
-        assert_eq!(lane.pick(), Some(1));
-        lane.instances[1].last_used = 10;
-        assert_eq!(lane.pick(), Some(2));
+        assert_eq!(version.pick(), Some(1));
+        version.instances[1].last_used = 10;
+        assert_eq!(version.pick(), Some(2));
     }
 }
