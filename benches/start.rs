@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use picofaas::backend::Context;
+use picofaas::backend::command_sender::CommandSender;
 use picofaas::backend::exit::Exit;
 use picofaas::backend::local::children::Children;
 use picofaas::backend::local::limits::Limits;
 use picofaas::backend::local::process::{Process, StartOptions};
-use picofaas::backend::orders::Orders;
 use picofaas::backend::output::{FinalOutput, Lines};
 use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
@@ -34,7 +34,7 @@ fn context(limits: &str) -> Rc<Context> {
     let rings = Rings::new(Capacity { gateways: 1, slots: 64, versions: 1 }).expect("rings");
     Rc::new(Context {
         cluster: None,
-        orders: Orders::new(Arc::new(rings)),
+        commands: CommandSender::new(Arc::new(rings)),
         clock: Clock::start(),
         limits: Limits::prepare(&serve).expect("limits"),
         children: Children::adopt().expect("a subreaper"),

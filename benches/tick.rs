@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use picofaas::clock::Clock;
 use picofaas::hot::function_queue::FunctionQueue;
-use picofaas::hot::message::{Ended, Event, Grant, InstanceKey, Order};
+use picofaas::hot::message::{AttemptEnd, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand};
 use picofaas::hot::rings::{Capacity, Rings};
 use picofaas::hot::scheduled_version::{ScheduledVersion, VersionLimits};
 use picofaas::hot::scheduler::Scheduler;
@@ -33,8 +33,10 @@ fn world(functions: u32) -> (Arc<Rings>, Scheduler, Arc<FunctionQueue>) {
         let queue = if index == 0 { queue.clone() } else { Arc::new(FunctionQueue::new(64)) };
         let version = Box::new(ScheduledVersion::new(index, queue, LIMITS));
         let instance = InstanceKey { version: index, place: 0, generation: 1 };
-        for order in [Order::Open { version }, Order::Ready { instance, started: false }] {
-            rings.orders.push(order).expect("room for an order");
+        for command in
+            [SchedulerCommand::Open { version }, SchedulerCommand::Ready { instance, started: false }]
+        {
+            rings.scheduler_commands.push(command).expect("room for a command");
         }
         while scheduler.tick(1).more {}
     }
@@ -70,8 +72,11 @@ fn tick(criterion: &mut Criterion) {
                     rings.ready.push(0).expect("room to announce");
                 }
                 scheduler.tick(now);
-                assert!(matches!(rings.gateways[0].grants.pop(), Some(Grant::Run { .. })));
-                rings.events.push(Event::Ended { ticket, how: Ended::Done }).expect("room for an event");
+                assert!(matches!(rings.gateways[0].commands.pop(), Some(GatewayCommand::Run { .. })));
+                rings
+                    .gateway_events
+                    .push(GatewayEvent::AttemptEnded { ticket, how: AttemptEnd::Done })
+                    .expect("room for an event");
                 black_box(scheduler.tick(now))
             });
         });

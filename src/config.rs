@@ -289,7 +289,7 @@ impl Settings {
         whole / self.gateways + usize::from(gateway < whole % self.gateways)
     }
 
-    /// How the scheduler thread spins. Where gateways tick, its own work is timers and orders,
+    /// How the scheduler thread spins. Where gateways tick, its own work is timers and commands,
     /// after which there is nothing to spin for.
     #[must_use]
     pub fn spin(&self) -> Spin {

@@ -12,11 +12,11 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, anyhow};
 
 use crate::backend::Context;
+use crate::backend::command_sender::CommandSender;
 use crate::backend::kubernetes::cluster::{Cluster, is_inside};
 use crate::backend::local::children::Children;
 use crate::backend::local::limits::Limits;
 use crate::backend::local::rlimit;
-use crate::backend::orders::Orders;
 use crate::backend::output::{FinalOutput, Lines};
 use crate::clock::Clock;
 use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
@@ -147,7 +147,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     }
 
     let context = Rc::new(Context {
-        orders: Orders::new(rings.clone()),
+        commands: CommandSender::new(rings.clone()),
         clock,
         settings: settings.clone(),
         sockets: sockets.path.clone(),
@@ -161,9 +161,9 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     });
     let control = Control::new(rings, clock, settings, context, logs, posts);
     tokio::task::spawn_local(control.clone().housekeeping());
-    let notices = control.clone();
+    let scaling = control.clone();
     tokio::task::spawn_local(async move {
-        if let Err(error) = notices.take_scheduler_events().await {
+        if let Err(error) = scaling.take_scheduler_events().await {
             tracing::error!(%error, "the scheduler's notices cannot be read");
             std::process::abort();
         }

@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::Context;
 use crate::backoff::ExponentialBackoff;
 use crate::function::{Address, Function, InstanceProblem, Target};
-use crate::hot::message::{InstanceKey, Order};
+use crate::hot::message::{InstanceKey, SchedulerCommand};
 use crate::registry::EndpointUrl;
 
 /// Period at which names are resolved again.
@@ -97,7 +97,10 @@ impl Endpoints {
                     match connect(target).await {
                         Ok(()) => {
                             endpoints.function.problem.store(None);
-                            endpoints.context.orders.send(Order::Ready { instance, started: false });
+                            endpoints
+                                .context
+                                .commands
+                                .send(SchedulerCommand::Ready { instance, started: false });
                             return;
                         }
                         Err(error) => endpoints.complain(at, &error.to_string()),
@@ -152,13 +155,13 @@ impl Endpoints {
         let key = |generation| InstanceKey { version: self.function.index, place, generation };
         let old = slots[at].generation;
         if slots[at].target.is_some() {
-            self.context.orders.send(Order::Down { instance: key(old) });
+            self.context.commands.send(SchedulerCommand::Down { instance: key(old) });
         }
         let generation = old + 1;
         let address = Address::new(generation, target.clone(), &host, url.path());
         self.function.addresses[at].store(Some(Arc::new(address)));
         slots[at] = EndpointSlot { generation, target: Some(target) };
-        self.context.orders.send(Order::Ready { instance: key(generation), started: false });
+        self.context.commands.send(SchedulerCommand::Ready { instance: key(generation), started: false });
     }
 
     fn complain(&self, at: usize, text: &str) {

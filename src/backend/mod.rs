@@ -4,7 +4,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `orders` | the way to the scheduler, which keeps what its ring has no room for |
+//! | `command_sender` | commands to the scheduler; keeps those that its ring has no room for |
 //! | `local` | processes on this machine |
 //! | `kubernetes` | Jobs and Deployments of a cluster |
 //! | `endpoints` | the endpoints of a `POOL` function |
@@ -12,11 +12,11 @@
 //! | `exit` | how a process ended |
 //! | `output` | output of a process, as bounded lines |
 
+pub mod command_sender;
 pub mod endpoints;
 pub mod exit;
 pub mod kubernetes;
 pub mod local;
-pub mod orders;
 pub mod output;
 pub mod probe;
 
@@ -31,7 +31,7 @@ use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::error::ApiError;
 use crate::function::Function;
-use crate::hot::message::{InstanceKey, Order, VersionIndex};
+use crate::hot::message::{InstanceKey, SchedulerCommand, VersionIndex};
 use crate::mailbox::{Announcement, JobStart};
 use crate::registry::ExecutionMode;
 use kubernetes::pod_set::PodSet;
@@ -44,7 +44,7 @@ use local::process_set::ProcessSet;
 #[derive(Debug)]
 pub struct Context {
     /// The way to the scheduler.
-    pub orders: orders::Orders,
+    pub commands: command_sender::CommandSender,
     /// Time.
     pub clock: Clock,
     /// The settings of the process.
@@ -146,7 +146,7 @@ impl Backend {
                 // To the scheduler, what starts a process for each attempt is one instance that is
                 // always there.
                 let instance = InstanceKey { version: function.index, place: 0, generation: 1 };
-                context.orders.send(Order::Ready { instance, started: false });
+                context.commands.send(SchedulerCommand::Ready { instance, started: false });
                 match &context.cluster {
                     Some(cluster) => Self::KubeJobs(kubernetes::kube_jobs::KubeJobs::new(
                         context.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Control, OpenVersion};
 use crate::backend::Backend;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::hot::message::{Notice, Order, VersionIndex};
+use crate::hot::message::{SchedulerCommand, SchedulerEvent, VersionIndex};
 use crate::mailbox::JobStart;
 
 /// Period at which idle instances are looked for; an instance stops at most this much late.
@@ -22,11 +22,11 @@ impl Control {
     pub async fn take_scheduler_events(self: Rc<Self>) -> std::io::Result<()> {
         let polled = self.rings.control_eventfd.polled_end()?;
         loop {
-            while let Some(notice) = self.rings.notices.pop() {
-                self.handle_event(notice);
+            while let Some(event) = self.rings.scheduler_events.pop() {
+                self.handle_event(event);
             }
             self.rings.control_doorbell.fall_asleep();
-            if !self.rings.notices.is_empty() {
+            if !self.rings.scheduler_events.is_empty() {
                 self.rings.control_doorbell.wake_up();
                 continue;
             }
@@ -44,24 +44,24 @@ impl Control {
         }
     }
 
-    fn handle_event(self: &Rc<Self>, notice: Notice) {
-        match notice {
-            Notice::Start { version } => {
+    fn handle_event(self: &Rc<Self>, event: SchedulerEvent) {
+        match event {
+            SchedulerEvent::InstanceWanted { version } => {
                 if !self.backend(version).is_some_and(|backend| backend.start_wanted()) {
-                    self.context.orders.send(Order::StartFailed { version });
+                    self.context.commands.send(SchedulerCommand::StartFailed { version });
                 }
             }
-            Notice::Suspect { instance } => {
+            SchedulerEvent::InstanceSuspect { instance } => {
                 if let Some(backend) = self.backend(instance.version) {
                     backend.look_after(instance);
                 }
             }
-            Notice::Retired { instance } => {
+            SchedulerEvent::InstanceIdle { instance } => {
                 if let Some(backend) = self.backend(instance.version) {
                     backend.stop(instance);
                 }
             }
-            Notice::Closed { version } => self.version_closed(version.index),
+            SchedulerEvent::VersionClosed { version } => self.version_closed(version.index),
         }
     }
 
@@ -80,7 +80,7 @@ impl Control {
         if backend.count() > min {
             let idle_before = now.saturating_sub(u64::from(function.spec.idle_timeout_ms) * NANOS_PER_MS);
             let keep = u16::try_from(min).unwrap_or(u16::MAX);
-            self.context.orders.send(Order::ReapIdle { version: index, keep, idle_before });
+            self.context.commands.send(SchedulerCommand::ReapIdle { version: index, keep, idle_before });
         }
         true
     }
@@ -93,12 +93,12 @@ impl Control {
         }
     }
 
-    /// Sends waiting orders, scales down idle instances, and cleans up after ended ones, for ever.
+    /// Sends waiting commands, scales down idle instances, and cleans up after ended ones, for ever.
     pub async fn housekeeping(self: Rc<Self>) {
         let mut tick = tokio::time::interval(SCALE_DOWN_PERIOD);
         loop {
             tick.tick().await;
-            self.context.orders.flush();
+            self.context.commands.flush();
             self.context.tidy();
             let now = self.clock.now();
             self.logs.sweep(now);

@@ -25,7 +25,7 @@ use crate::clock::NANOS_PER_MS;
 use crate::error::{ApiError, ErrorCode};
 use crate::function::Function;
 use crate::hot::function_queue::FunctionQueue;
-use crate::hot::message::{Order, VersionIndex};
+use crate::hot::message::{SchedulerCommand, VersionIndex};
 use crate::hot::scheduled_version::{ScheduledVersion, VersionLimits};
 use crate::mailbox::{Letter, question};
 use crate::metrics::MetricsByGateway;
@@ -173,7 +173,7 @@ impl Control {
     async fn open(self: &Rc<Self>, function: &Arc<Function>) {
         self.tell_all(|done| Letter::Learn { function: function.clone(), done }).await;
         let version = ScheduledVersion::new(function.index, function.queue.clone(), limits(&function.spec));
-        self.context.orders.send(Order::Open { version: Box::new(version) });
+        self.context.commands.send(SchedulerCommand::Open { version: Box::new(version) });
         let backend = Backend::open(&self.context, function).await;
         self.versions
             .borrow_mut()
@@ -206,9 +206,9 @@ impl Control {
             registered.serving.replace(function.index)
         };
         if let Some(old) = old {
-            self.context.orders.send(Order::Succeed { old, new: function.index });
+            self.context.commands.send(SchedulerCommand::Succeed { old, new: function.index });
             // Those who come over count in the new queue before anybody else can enter it.
-            self.context.orders.handled().await;
+            self.context.commands.handled().await;
         }
         self.tell_all(|done| Letter::Publish { name: name.to_owned(), version: function.index, done }).await;
         if let Some(old) = old {
@@ -221,7 +221,7 @@ impl Control {
         if let Some(open) = self.versions.borrow().get(&version) {
             open.backend.wind_down();
         }
-        self.context.orders.send(Order::Close { version });
+        self.context.commands.send(SchedulerCommand::Close { version });
     }
 
     /// A closed version is empty: its instances stop, and when they have its index is free.

@@ -12,7 +12,7 @@ use crate::error::ErrorCode;
 use crate::gateway::Gateway;
 use crate::gateway::execution::{JobSignal, RunningAttempt};
 use crate::gateway::reply::ExecutionError;
-use crate::hot::message::Ended;
+use crate::hot::message::AttemptEnd;
 use crate::hot::ticket::Ticket;
 use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, Kill, question};
 
@@ -75,7 +75,7 @@ async fn watch(
     signal: Awaited<JobSignal>,
     kill: Answer<Kill>,
     end: Awaited<JobEnd>,
-) -> Ended {
+) -> AttemptEnd {
     let (mut signal, mut end) = (std::pin::pin!(signal.get()), std::pin::pin!(end.get()));
     let told = tokio::select! {
         biased;
@@ -94,7 +94,7 @@ async fn watch(
                     None => signal.await,
                 },
             };
-            return told.map_or(Ended::Done, |(JobSignal::Posted(how) | JobSignal::Stop(how))| how);
+            return told.map_or(AttemptEnd::Done, |(JobSignal::Posted(how) | JobSignal::Stop(how))| how);
         }
     };
     match told {
@@ -117,14 +117,14 @@ async fn watch(
             debug_assert!(false, "an attempt was completed without a signal");
             kill.send(Kill::Unwanted);
             end.await;
-            Ended::Done
+            AttemptEnd::Done
         }
     }
 }
 
 /// The process is gone and has posted nothing: a failed attempt. Answers what the scheduler is to be
 /// told, where the attempt was not completed before.
-fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Option<Ended> {
+fn fail(gateway: &Rc<Gateway>, ticket: Ticket, end: JobEnd) -> Option<AttemptEnd> {
     let error = ExecutionError::new(end.code, end.reason);
     let now = gateway.clock.now();
     let is_last = gateway.with_execution(ticket, |execution| {

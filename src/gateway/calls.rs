@@ -24,7 +24,7 @@ use crate::openapi;
 /// One request, from a listener.
 pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<Incoming>) -> Response<Body> {
     // Also where the requests are such that nothing is ever poked.
-    gateway.take_grants();
+    gateway.take_commands();
     let is_clients = listener.kind == ListenerKind::Clients;
     let named = if is_clients { gateway.settings.flags.allow_origin.as_slice() } else { &[] };
     let page = if is_clients {

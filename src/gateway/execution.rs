@@ -11,7 +11,7 @@ use super::reply::{ExecutionError, Timestamps};
 use super::waiters::Waiters;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::FunctionEntry;
-use crate::hot::message::Ended;
+use crate::hot::message::AttemptEnd;
 use crate::id::{Token, write_hex};
 use crate::mailbox::Answer;
 
@@ -136,16 +136,16 @@ pub enum RunningAttempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobSignal {
     /// The attempt's result was posted: let the process end, then tell the scheduler this.
-    Posted(Ended),
+    Posted(AttemptEnd),
     /// The attempt is over without a result: kill the process, then tell the scheduler this.
-    Stop(Ended),
+    Stop(AttemptEnd),
 }
 
 impl RunningAttempt {
     /// Stops it. Answers what the scheduler is to be told at once; `None` where the attempt's own
     /// task tells it when its process has gone.
     #[must_use]
-    pub fn stop(self, how: Ended) -> Option<Ended> {
+    pub fn stop(self, how: AttemptEnd) -> Option<AttemptEnd> {
         match self {
             RunningAttempt::Exchange(task) => {
                 task.abort();

@@ -1,8 +1,9 @@
 //! `dispatch` and `complete`: a grant of the scheduler begins an attempt, and its result ends the execution
 //! or lets it wait for the next attempt.
 //!
-//! The gateway is the only one who makes an execution terminal, so it becomes so once. For
-//! every `Grant::Run` it answers one `Event::Ended`, also where the execution is over already.
+//! The gateway is the only one who makes an execution terminal, so it becomes so once. For every
+//! `GatewayCommand::Run` it answers one `GatewayEvent::AttemptEnded`, also where the execution is
+//! over already.
 
 use std::rc::Rc;
 
@@ -16,20 +17,22 @@ use crate::clock::NANOS_PER_MS;
 use crate::dispatch::attempt::{self, AttemptResult, Outcome};
 use crate::dispatch::job;
 use crate::error::{ErrorCode, ErrorSource};
-use crate::hot::message::{End, Ended, Event, Grant, InstanceKey};
+use crate::hot::message::{AttemptEnd, EndReason, GatewayCommand, GatewayEvent, InstanceKey};
 use crate::hot::ticket::Ticket;
 use crate::registry::{EndpointUrl, ExecutionMode};
 
 impl Gateway {
-    /// Takes everything off the grant ring, and what comes of answering it.
-    pub fn take_grants(self: &Rc<Self>) {
+    /// Carries out the scheduler's commands, and those that come of the answers.
+    pub fn take_commands(self: &Rc<Self>) {
         loop {
             let mut told = false;
-            while let Some(grant) = self.own_rings().grants.pop() {
-                told |= match grant {
-                    Grant::Run { ticket, instance, attempt } => self.dispatch(ticket, instance, attempt),
-                    Grant::Abort { ticket } => self.abort(ticket),
-                    Grant::End { ticket, why } => self.ended_by_scheduler(ticket, why),
+            while let Some(command) = self.own_rings().commands.pop() {
+                told |= match command {
+                    GatewayCommand::Run { ticket, instance, attempt } => {
+                        self.dispatch(ticket, instance, attempt)
+                    }
+                    GatewayCommand::Abort { ticket } => self.abort(ticket),
+                    GatewayCommand::End { ticket, why } => self.ended_by_scheduler(ticket, why),
                 };
             }
             if !told {
@@ -48,7 +51,7 @@ impl Gateway {
         let Some(entry) = entry.filter(|_| live) else {
             drop(store);
             debug_assert!(!live, "a grant for a version that this gateway was not told of");
-            self.tell(Event::Ended { ticket, how: Ended::Done });
+            self.tell(GatewayEvent::AttemptEnded { ticket, how: AttemptEnd::Done });
             return true;
         };
         store.queued -= 1;
@@ -105,24 +108,24 @@ impl Gateway {
         store.running -= 1;
         store.queued += 1;
         drop(store);
-        self.tell_stopped(ticket, running.stop(Ended::Failed))
+        self.tell_stopped(ticket, running.stop(AttemptEnd::Failed))
     }
 
     /// Tells the scheduler of an attempt that was stopped, where nobody else will.
-    fn tell_stopped(&self, ticket: Ticket, how: Option<Ended>) -> bool {
+    fn tell_stopped(&self, ticket: Ticket, how: Option<AttemptEnd>) -> bool {
         if let Some(how) = how {
-            self.tell(Event::Ended { ticket, how });
+            self.tell(GatewayEvent::AttemptEnded { ticket, how });
         }
         how.is_some()
     }
 
     /// The scheduler has no more for an execution.
-    fn ended_by_scheduler(self: &Rc<Self>, ticket: Ticket, why: End) -> bool {
+    fn ended_by_scheduler(self: &Rc<Self>, ticket: Ticket, why: EndReason) -> bool {
         let live = self.with_execution(ticket, |execution| {
             (!execution.has_ended()).then(|| execution.running_attempt.take())
         });
         let Some(Some(running)) = live else { return false };
-        let told = self.tell_stopped(ticket, running.and_then(|running| running.stop(Ended::Done)));
+        let told = self.tell_stopped(ticket, running.and_then(|running| running.stop(AttemptEnd::Done)));
         let now = self.clock.now();
         // An execution is read by clients, wherever it was asked for.
         let flags = &self.settings.flags;
@@ -144,15 +147,15 @@ impl Gateway {
 
     /// Closes an attempt whose connection is closed or back in its pool, or whose process is gone: its
     /// permit is free.
-    pub fn close_attempt(self: &Rc<Self>, ticket: Ticket, how: Ended) {
-        self.tell(Event::Ended { ticket, how });
+    pub fn close_attempt(self: &Rc<Self>, ticket: Ticket, how: AttemptEnd) {
+        self.tell(GatewayEvent::AttemptEnded { ticket, how });
         self.poke();
     }
 
     /// Makes an attempt's outcome the execution's, or lets it wait for the next attempt. Answers
     /// what was under way and what the scheduler is to be told of it; `None` where the attempt
     /// was completed before, and this comes too late.
-    pub fn complete(&self, ticket: Ticket, result: AttemptResult) -> Option<(RunningAttempt, Ended)> {
+    pub fn complete(&self, ticket: Ticket, result: AttemptResult) -> Option<(RunningAttempt, AttemptEnd)> {
         let AttemptResult { outcome, cold_start, init_ns, answered } = result;
         let running = self.with_execution(ticket, |execution| {
             let running = execution.running_attempt.take()?;
@@ -174,14 +177,14 @@ impl Gateway {
         let how = match outcome {
             Outcome::Output(output) => {
                 self.succeed(ticket, output);
-                Ended::Done
+                AttemptEnd::Done
             }
             Outcome::Refused(error) => {
                 self.make_terminal(ticket, Status::Error, Some(Box::new(error)));
-                Ended::Done
+                AttemptEnd::Done
             }
-            Outcome::Failed(error) => self.await_retry(ticket, error, Ended::Failed),
-            Outcome::Unsent(error) => self.await_retry(ticket, error, Ended::Unsent),
+            Outcome::Failed(error) => self.await_retry(ticket, error, AttemptEnd::Failed),
+            Outcome::Unsent(error) => self.await_retry(ticket, error, AttemptEnd::Unsent),
         };
         Some((running, how))
     }
@@ -203,7 +206,7 @@ impl Gateway {
         }
     }
 
-    fn await_retry(&self, ticket: Ticket, error: ExecutionError, how: Ended) -> Ended {
+    fn await_retry(&self, ticket: Ticket, error: ExecutionError, how: AttemptEnd) -> AttemptEnd {
         self.with_execution(ticket, |execution| {
             execution.error = Some(Box::new(error));
             execution.stage = Stage::Queued;
@@ -295,10 +298,10 @@ impl Gateway {
         if let Some(running) =
             self.with_execution(ticket, |execution| execution.running_attempt.take()).flatten()
         {
-            self.tell_stopped(ticket, running.stop(Ended::Done));
+            self.tell_stopped(ticket, running.stop(AttemptEnd::Done));
         } else {
             self.rings.signals(ticket).cancel(ticket.generation());
-            self.tell(Event::Cancel { ticket });
+            self.tell(GatewayEvent::Cancelled { ticket });
         }
     }
 
@@ -322,7 +325,7 @@ impl Gateway {
 /// ended.
 fn ending(
     execution: &Execution,
-    why: End,
+    why: EndReason,
     now: u64,
     with_lines: bool,
 ) -> (Status, Option<Box<ExecutionError>>) {
@@ -338,33 +341,33 @@ fn ending(
         }
     };
     match why {
-        End::Timeout if execution.first_granted == 0 && execution.invocation == Invocation::Async => {
+        EndReason::Timeout if execution.first_granted == 0 && execution.invocation == Invocation::Async => {
             let text = format!("it waited {after_ms} ms for its first dispatch (maxQueueMs)");
             (Status::Timeout, error(ErrorCode::QueueTimeout, text))
         }
-        End::Timeout if execution.attempt == 0 => {
+        EndReason::Timeout if execution.attempt == 0 => {
             let text = format!("no instance took it within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
             (Status::Timeout, error(ErrorCode::Timeout, text))
         }
-        End::Timeout => {
+        EndReason::Timeout => {
             let text = format!("it did not end within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
             (Status::Timeout, error(ErrorCode::Timeout, text))
         }
-        End::Exhausted => match &execution.error {
+        EndReason::Exhausted => match &execution.error {
             Some(last) if last.http == 504 => (Status::Timeout, None),
             Some(_) => (Status::Error, None),
             None => {
                 (Status::Error, error(ErrorCode::Internal, "an attempt failed without a reason".to_owned()))
             }
         },
-        End::NoInstance => {
+        EndReason::NoInstance => {
             let text = match &execution.error {
                 Some(last) => format!("no instance could be reached: {} ({})", last.message, problem()),
                 None => format!("no instance could be reached: {}", problem()),
             };
             (Status::Error, error(ErrorCode::NoInstance, text))
         }
-        End::FunctionRemoved => {
+        EndReason::FunctionRemoved => {
             let text = match &execution.error {
                 Some(last) => format!(
                     "the function was deleted before there was another attempt; the one before failed: {}: {}",

@@ -2,7 +2,7 @@
 //!
 //! | file | verb or noun |
 //! |---|---|
-//! | `thread` | the runtime of a gateway, its letters, its grants, its park hook |
+//! | `thread` | the runtime of a gateway, its letters, the scheduler's commands, its park hook |
 //! | `server` | listeners and connections |
 //! | `client_io` | the socket under a connection |
 //! | `listener` | where a request came in, and what its answer may show |
@@ -63,7 +63,7 @@ use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::dispatch::{FunctionEntry, IdleConnections};
 use crate::function::Function;
-use crate::hot::message::{Event, VersionIndex};
+use crate::hot::message::{GatewayEvent, VersionIndex};
 use crate::hot::rings::{GatewayRings, Rings};
 use crate::hot::ticket::Ticket;
 use crate::id::{ExecutionId, Token};
@@ -106,7 +106,7 @@ pub struct Gateway {
     versions: RefCell<HashMap<VersionIndex, Rc<FunctionEntry>>>,
     idle_connections: Rc<IdleConnections>,
     /// Events that found their ring full; sent before any other.
-    unsent: RefCell<std::collections::VecDeque<Event>>,
+    unsent: RefCell<std::collections::VecDeque<GatewayEvent>>,
 }
 
 impl Gateway {
@@ -217,16 +217,16 @@ impl Gateway {
     }
 
     /// Tells the scheduler, or keeps it until there is room.
-    pub fn tell(&self, event: Event) {
+    pub fn tell(&self, event: GatewayEvent) {
         let mut unsent = self.unsent.borrow_mut();
         while let Some(first) = unsent.front() {
-            if self.rings.events.push(*first).is_err() {
+            if self.rings.gateway_events.push(*first).is_err() {
                 unsent.push_back(event);
                 return;
             }
             unsent.pop_front();
         }
-        if let Err(event) = self.rings.events.push(event) {
+        if let Err(event) = self.rings.gateway_events.push(event) {
             unsent.push_back(event);
         }
     }
@@ -238,7 +238,7 @@ impl Gateway {
             return;
         }
         while let Some(first) = unsent.front() {
-            if self.rings.events.push(*first).is_err() {
+            if self.rings.gateway_events.push(*first).is_err() {
                 break;
             }
             unsent.pop_front();
@@ -249,10 +249,10 @@ impl Gateway {
     /// After something was published for the scheduler: wakes its thread, or runs it here.
     ///
     /// Grants are taken here in any case: a gateway whose run queue never empties
-    /// does not come to its park hook, and would leave grants on their ring.
+    /// does not come to its park hook, and would leave commands on their ring.
     pub fn poke(self: &Rc<Self>) {
         self.wake_or_tick();
-        self.take_grants();
+        self.take_commands();
     }
 
     fn wake_or_tick(&self) {

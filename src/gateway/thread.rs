@@ -1,4 +1,4 @@
-//! The thread of a gateway: its runtime, its listener, its letters, its grants, its sleep.
+//! The thread of a gateway: its runtime, its listener, its letters, the scheduler's commands, its sleep.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -66,7 +66,7 @@ struct Hook {
     /// The gateway's count of being crowded when it last changed, and the time of that.
     last_crowd: Cell<(u64, Nanos)>,
     gateway: RefCell<Option<Rc<Gateway>>>,
-    /// Wakes the task that takes the grants.
+    /// Wakes the task that takes the commands.
     waker: RefCell<Option<Waker>>,
 }
 
@@ -116,7 +116,7 @@ impl Hook {
         });
         if alone && self.spin > 0 {
             let until = self.clock.now() + self.spin;
-            while end.grants.is_empty() && self.clock.now() < until {
+            while end.commands.is_empty() && self.clock.now() < until {
                 std::hint::spin_loop();
             }
         }
@@ -126,7 +126,7 @@ impl Hook {
             return;
         }
         end.doorbell.fall_asleep();
-        if !end.grants.is_empty() {
+        if !end.commands.is_empty() {
             end.doorbell.wake_up();
             self.wake_grants();
         }
@@ -188,7 +188,7 @@ async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
     let gateway = Rc::new(Gateway::new(index, rings, clock, settings, incarnation, gateways, control));
     hook.gateway.replace(Some(gateway.clone()));
 
-    tokio::task::spawn_local(grants(gateway.clone(), hook.clone())?);
+    tokio::task::spawn_local(carry_out_commands(gateway.clone(), hook.clone())?);
     tokio::task::spawn_local(sweep(gateway.clone(), connections.clone(), runtimes.clone()));
     let accepting = accept(&gateway, &connections, ListenerKind::Clients, listener)?;
     if let Some(listener) = runtime_listener {
@@ -216,8 +216,8 @@ fn accept(
     Ok(tokio::task::spawn_local(connections.clone().serve(socket, handle)).abort_handle())
 }
 
-/// Takes the grants whenever the hook or the eventfd says that there are some.
-fn grants(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<Output = ()>> {
+/// Takes the scheduler's commands whenever the hook or the eventfd says that there are some.
+fn carry_out_commands(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<Output = ()>> {
     let polled = gateway.own_rings().eventfd.polled_end()?;
     Ok(async move {
         poll_fn(|cx| {
@@ -225,11 +225,11 @@ fn grants(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<O
             if !known {
                 hook.waker.replace(Some(cx.waker().clone()));
             }
-            gateway.take_grants();
+            gateway.take_commands();
             // Edge-triggered and never read: see `EventFd`.
             while let Poll::Ready(Ok(mut ready)) = polled.poll_read_ready(cx) {
                 ready.clear_ready();
-                gateway.take_grants();
+                gateway.take_commands();
             }
             Poll::<()>::Pending
         })
@@ -244,7 +244,7 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
         tick.tick().await;
         connections.sweep();
         runtimes.sweep();
-        gateway.take_grants();
+        gateway.take_commands();
         gateway.own_rings().gauges.connections.store(connections.count(), Ordering::Relaxed);
         since_expiry += SWEEP_PERIOD;
         if since_expiry >= EXPIRE_PERIOD {

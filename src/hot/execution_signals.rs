@@ -9,7 +9,7 @@ use crate::clock::Nanos;
 /// | field | written by | read by | published by |
 /// |---|---|---|---|
 /// | `deadline`, `run_budget` | gateway at admit | scheduler at accept | the push of the ticket on its ring |
-/// | `cancelled` | gateway before it sends `Event::Cancel` | scheduler at accept | `SeqCst` store and load |
+/// | `cancelled` | gateway before it sends `GatewayEvent::Cancelled` | scheduler at accept | `SeqCst` store and load |
 /// | `released` | scheduler when it lets go of the execution | gateway before it uses the slot again | `Release` store, `Acquire` load |
 #[derive(Debug, Default)]
 pub struct ExecutionSignals {

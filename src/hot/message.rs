@@ -19,18 +19,18 @@ pub struct InstanceKey {
 
 /// Gateway → scheduler.
 #[derive(Clone, Copy, Debug)]
-pub enum Event {
-    /// The attempt of a `Grant::Run` has ended and its connection is closed or back in its
-    /// pool. Sent exactly once per `Run`.
-    Ended { ticket: Ticket, how: Ended },
+pub enum GatewayEvent {
+    /// The attempt of a `GatewayCommand::Run` has ended and its connection is closed or back in
+    /// its pool. Sent exactly once per `Run`.
+    AttemptEnded { ticket: Ticket, how: AttemptEnd },
     /// The execution is terminal though the scheduler has not ended it: the client of a queued
     /// one went, or somebody cancelled it.
-    Cancel { ticket: Ticket },
+    Cancelled { ticket: Ticket },
 }
 
 /// How an attempt ended, as far as the scheduler must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum AttemptEnd {
     /// The gateway has made the execution terminal.
     Done,
     /// The attempt failed in a way that another attempt may mend.
@@ -41,18 +41,18 @@ pub enum Ended {
 
 /// Scheduler → gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant {
+pub enum GatewayCommand {
     /// Send the execution to this instance; it is its `attempt`-th (from 1).
     Run { ticket: Ticket, instance: InstanceKey, attempt: u8 },
-    /// The attempt ran out of its own time: close its connection and answer `Ended::Failed`.
+    /// The attempt ran out of its own time: close its connection and answer `AttemptEnd::Failed`.
     Abort { ticket: Ticket },
     /// The execution ends here. A running attempt is to be closed and answered as ended.
-    End { ticket: Ticket, why: End },
+    End { ticket: Ticket, why: EndReason },
 }
 
 /// Why the scheduler ends an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum EndReason {
     /// Its deadline passed.
     Timeout,
     /// The attempt failed and none is left, or none would fit before the deadline.
@@ -65,7 +65,7 @@ pub enum End {
 
 /// Control → scheduler.
 #[derive(Debug)]
-pub enum Order {
+pub enum SchedulerCommand {
     /// A function, or a new version of one, that nobody sends tickets to yet.
     Open { version: Box<ScheduledVersion> },
     /// The version `new` replaces `old`: those who wait keep their place in line, and what runs
@@ -74,7 +74,7 @@ pub enum Order {
     /// No gateway sends tickets to this version any more. What waits goes to the version that
     /// replaced it, or ends as `FunctionRemoved`; the version comes back when nothing runs.
     Close { version: VersionIndex },
-    /// The instance answers; `started` where a `Notice::Start` asked for it.
+    /// The instance answers; `started` where a `SchedulerEvent::InstanceWanted` asked for it.
     Ready { instance: InstanceKey, started: bool },
     /// The instance is gone.
     Down { instance: InstanceKey },
@@ -90,13 +90,13 @@ pub enum Order {
 
 /// Scheduler → control.
 #[derive(Debug)]
-pub enum Notice {
+pub enum SchedulerEvent {
     /// Work waits and every instance is full: start one more.
-    Start { version: VersionIndex },
-    /// A connection to the instance failed; it is granted again after `Order::Ready`.
-    Suspect { instance: InstanceKey },
+    InstanceWanted { version: VersionIndex },
+    /// A connection to the instance failed; it is granted again after `SchedulerCommand::Ready`.
+    InstanceSuspect { instance: InstanceKey },
     /// The instance is retired and idle: it may be stopped.
-    Retired { instance: InstanceKey },
+    InstanceIdle { instance: InstanceKey },
     /// Nothing of a closed version is left; its memory is freed by control.
-    Closed { version: Box<ScheduledVersion> },
+    VersionClosed { version: Box<ScheduledVersion> },
 }

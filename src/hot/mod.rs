@@ -3,28 +3,28 @@
 //! An execution crosses this folder as a [`ticket::Ticket`], one word. Its gateway pushes the
 //! ticket on its function's [`function_queue::FunctionQueue`]; [`scheduler::Scheduler::tick`] turns
 //! it into a [`scheduled_execution::ScheduledExecution`], puts it in the line of its
-//! [`scheduled_version::ScheduledVersion`], and answers with [`message::Grant`]s; the gateway
-//! answers each `Run` with one [`message::Event::Ended`].
+//! [`scheduled_version::ScheduledVersion`], and answers with [`message::GatewayCommand`]s; the
+//! gateway answers each `Run` with one [`message::GatewayEvent::AttemptEnded`].
 //! Payloads and results stay with the gateway. All rings are in [`rings::Rings`], with
 //! their capacities.
 //!
 //! # Stages
-//! What one pass does at most. Where a stage awaits, only the task of that one request waits.
+//! What each does at most at a time. Where a stage awaits, only the task of that one request waits.
 //!
 //! | stage | thread | touches | may block | bound of work |
 //! |---|---|---|---|---|
 //! | admit | gateway | request, credits, store, signals | no; awaits the body for `--body-timeout-ms` | one body of `--max-body` bytes, parsed once; looks at 16 kept executions for each one it evicts |
 //! | enqueue | gateway | the function's queue, `ready`, doorbell | no | one push, at most one announcement and one wake; or the ticks there are, where gateways tick |
-//! | tick | the scheduler's owner | every ring, scheduled executions, versions, wheel | no | 64 orders, 512 events, 128 queues × 64 tickets, 512 steps of the wheel, 128 versions × 64 grants; see below |
-//! | dispatch | gateway | grants, store, pools, a connection | no; awaits connect (2 s) and write | one task per `Run` |
-//! | complete | gateway, then tick | store, `events`; scheduled execution, version | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
+//! | tick | the scheduler's owner | every ring, scheduled executions, versions, wheel | no | 64 commands, 512 events, 128 queues × 64 tickets, 512 steps of the wheel, 128 versions × 64 grants; see below |
+//! | dispatch | gateway | commands, store, pools, a connection | no; awaits connect (2 s) and write | one task per `Run` |
+//! | complete | gateway, then tick | store, `gateway_events`; scheduled execution, version | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
 //! | reply | gateway | store, the client's connection | no | one answer; its output is copied into it |
 //!
 //! Four things in a tick are bounded by a function's own limits instead: a grant looks at each
-//! place of its version (`replicas.max`, or the number of endpoints), `Order::Close` empties the
-//! function's queue (`queueSize`), `Order::Succeed` moves the whole line of the version that is
-//! replaced, and a deletion looks at every execution for those that pause between attempts. The last
-//! three happen once per change of a function.
+//! place of its version (`replicas.max`, or the number of endpoints), `SchedulerCommand::Close`
+//! empties the function's queue (`queueSize`), `SchedulerCommand::Succeed` moves the whole line of
+//! the version that is replaced, and a deletion looks at every execution for those that pause
+//! between attempts. The last three happen once per change of a function.
 //!
 //! # Ownership
 //! One thread at a time owns the scheduler: its own thread while that is awake, or a gateway that
@@ -40,16 +40,16 @@
 //! | `FunctionQueue` credits | gateways take; tick gives back | both | nothing: the number guards itself |
 //! | `FunctionQueue::{waiting, in_flight, ready}` | tick | scrapes, reads of a function, `Retry-After` | nothing: gauges |
 //! | `ExecutionSignals` deadline, run budget | gateway at admit | tick at accept | the push of the ticket |
-//! | `ExecutionSignals` cancelled | gateway | tick at accept | `SeqCst`, and the `Event::Cancel` that follows |
+//! | `ExecutionSignals` cancelled | gateway | tick at accept | `SeqCst`, and the `GatewayEvent::Cancelled` that follows |
 //! | `ExecutionSignals` released | tick | gateway before it uses the slot again | `Release` |
-//! | `ready`, `events` | gateways push; tick pushes `ready` again at its bound | tick pops | the rings |
-//! | `grants` | tick pushes | its gateway pops | the ring |
-//! | `orders` | control pushes | tick pops | the ring |
-//! | `Rings::obeyed` | tick | control | `Release` |
-//! | `notices` | tick pushes | control pops | the ring |
+//! | `ready`, `gateway_events` | gateways push; tick pushes `ready` again at its bound | tick pops | the rings |
+//! | `GatewayRings::commands` | tick pushes | its gateway pops | the ring |
+//! | `scheduler_commands` | control pushes | tick pops | the ring |
+//! | `Rings::commands_handled` | tick | control | `Release` |
+//! | `scheduler_events` | tick pushes | control pops | the ring |
 //! | `Doorbell` asleep | its owner; the producer that takes over its waking | producers | the two fences |
 //! | `GatewayRings::gauges` | its gateway | control | nothing: gauges |
-//! | `Function::addresses` | control | gateways at a grant | `ArcSwapOption`, before `Order::Ready` |
+//! | `Function::addresses` | control | gateways at a grant | `ArcSwapOption`, before `SchedulerCommand::Ready` |
 //!
 //! # Orderings
 //! Everything that is not here is relaxed and guards nothing but itself.
@@ -59,9 +59,9 @@
 //! | push in `FunctionQueue::push` | pop in `FunctionQueue::pop` | the ticket, and what `ExecutionSignals::write` wrote before |
 //! | `Announced::set`: swap | `Announced::clear`: store, then pop | either the scheduler clears after the swap and then sees the ticket, or the swap sees the cleared flag and its caller announces the version |
 //! | publish, then the fence of `Doorbell::must_wake` or `is_asleep` | `Doorbell::fall_asleep`: store, fence, then a look at every ring | either the owner sees the message, or the producer sees that it sleeps |
-//! | `ExecutionSignals::cancel`, before `Event::Cancel` is pushed | `ExecutionSignals::is_cancelled` in `accept` | a cancel whose event was drained before its ticket came |
+//! | `ExecutionSignals::cancel`, before `GatewayEvent::Cancelled` is pushed | `ExecutionSignals::is_cancelled` in `accept` | a cancel whose event was drained before its ticket came |
 //! | `ExecutionSignals::release`: `Release` | `ExecutionSignals::is_released`: `Acquire` | the scheduler's last use of the slot is over |
-//! | `Rings::obeyed` | `Orders::handled` | what the orders have changed, e.g. the credits of a version that replaces another |
+//! | `Rings::commands_handled` | `CommandSender::handled` | what the commands have changed, e.g. the credits of a version that replaces another |
 //! | `Rings::idle_scheduler.store` | `Rings::idle_scheduler.take` | the whole scheduler, as the last tick left it |
 //! | `wakes_at` in `wake_or_tick`, then its wake | `wakes_at` in `thread::sleep`, after `fall_asleep` | a timer that a gateway's tick set sooner |
 //! | `stop`: `Release`, then a wake and an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |

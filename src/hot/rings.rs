@@ -11,8 +11,8 @@ use crossbeam_utils::atomic::AtomicCell;
 use super::doorbell::Doorbell;
 use super::eventfd::EventFd;
 use super::execution_signals::ExecutionSignals;
-use super::message::{Event, Grant, Notice, Order, VersionIndex};
-use super::scheduler::{Pass, Scheduler};
+use super::message::{GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent, VersionIndex};
+use super::scheduler::{Scheduler, TickSummary};
 use super::ticket::Ticket;
 use crate::clock::Nanos;
 use crate::metrics::{TICK_BUCKETS_NS, TickHistogramCells};
@@ -32,7 +32,7 @@ pub struct Capacity {
 #[derive(Debug)]
 pub struct GatewayRings {
     /// Pushed by the scheduler, popped by the gateway.
-    pub grants: ArrayQueue<Grant>,
+    pub commands: ArrayQueue<GatewayCommand>,
     /// Whether the gateway sleeps in its poll.
     pub doorbell: Doorbell,
     /// Wakes it.
@@ -62,21 +62,21 @@ pub struct GatewayGauges {
 /// |---|---|---|
 /// | a function's queue | gateways → scheduler | `queueSize`: every entry holds a credit |
 /// | `ready` | gateways → scheduler | 2 × versions: each is announced once, and once more by a closed predecessor |
-/// | `events` | gateways → scheduler | 4 × slots: an end and a cancel for a ticket and its successor |
-/// | `grants` | scheduler → gateway | 4 × slots: a run, an abort and an end for a ticket, a run for its successor; the scheduler looks for room before it grants |
-/// | `orders` | control → scheduler | control keeps what does not fit |
-/// | `notices` | scheduler → control | the scheduler keeps the version active where one does not fit |
+/// | `gateway_events` | gateways → scheduler | 4 × slots: an end and a cancel for a ticket and its successor |
+/// | a gateway's `commands` | scheduler → gateway | 4 × slots: a run, an abort and an end for a ticket, a run for its successor; the scheduler looks for room before it grants |
+/// | `scheduler_commands` | control → scheduler | control keeps what does not fit |
+/// | `scheduler_events` | scheduler → control | the scheduler keeps the version active where one does not fit |
 pub struct Rings {
     /// See the table.
     pub capacity: Capacity,
     /// Functions with tickets on their ring.
     pub ready: ArrayQueue<VersionIndex>,
     /// From gateways.
-    pub events: ArrayQueue<Event>,
+    pub gateway_events: ArrayQueue<GatewayEvent>,
     /// From control.
-    pub orders: ArrayQueue<Order>,
+    pub scheduler_commands: ArrayQueue<SchedulerCommand>,
     /// To control.
-    pub notices: ArrayQueue<Notice>,
+    pub scheduler_events: ArrayQueue<SchedulerEvent>,
     /// One per gateway.
     pub gateways: Box<[GatewayRings]>,
     /// Whether the scheduler thread is parked.
@@ -93,9 +93,9 @@ pub struct Rings {
     pub wakes_at: AtomicU64,
     /// Ticks so far, for the health check; written by the scheduler's owner.
     pub ticks: AtomicU64,
-    /// Orders handled so far; written by the scheduler's owner, and read by control, which waits for what it
-    /// ordered (`Release` and `Acquire`).
-    pub obeyed: AtomicU64,
+    /// Commands handled so far; written by the scheduler's owner, and read by control, which waits until its
+    /// commands were handled (`Release` and `Acquire`).
+    pub commands_handled: AtomicU64,
     /// How long those ticks took that had something to do; written by the scheduler's owner.
     pub tick_times: CachePadded<TickHistogramCells>,
     /// The functions of a cluster were not read yet, so one that is not known may be there. Written by control
@@ -112,12 +112,12 @@ impl std::fmt::Debug for Rings {
     }
 }
 
-/// Orders that fit the ring at once.
-const ORDERS_MAX: usize = 4096;
-/// Passes of the scheduler on a gateway's thread before its own thread goes on.
-const PASSES_MAX: u32 = 16;
-/// Notices that fit the ring at once.
-const NOTICES_MAX: usize = 4096;
+/// Commands to the scheduler that fit the ring at once.
+const SCHEDULER_COMMANDS_MAX: usize = 4096;
+/// Ticks on a gateway's thread before the scheduler's own thread goes on.
+const TICKS_MAX: u32 = 16;
+/// Events of the scheduler that fit the ring at once.
+const SCHEDULER_EVENTS_MAX: usize = 4096;
 
 impl Rings {
     /// Allocates every ring.
@@ -128,7 +128,7 @@ impl Rings {
         let mut gateways = Vec::with_capacity(capacity.gateways);
         for _ in 0..capacity.gateways {
             gateways.push(GatewayRings {
-                grants: ArrayQueue::new(4 * capacity.slots),
+                commands: ArrayQueue::new(4 * capacity.slots),
                 doorbell: Doorbell::new(),
                 eventfd: EventFd::new()?,
                 signals: (0..capacity.slots).map(|_| ExecutionSignals::default()).collect(),
@@ -138,9 +138,9 @@ impl Rings {
         Ok(Self {
             capacity,
             ready: ArrayQueue::new(2 * capacity.versions),
-            events: ArrayQueue::new(4 * capacity.slots * capacity.gateways),
-            orders: ArrayQueue::new(ORDERS_MAX),
-            notices: ArrayQueue::new(NOTICES_MAX),
+            gateway_events: ArrayQueue::new(4 * capacity.slots * capacity.gateways),
+            scheduler_commands: ArrayQueue::new(SCHEDULER_COMMANDS_MAX),
+            scheduler_events: ArrayQueue::new(SCHEDULER_EVENTS_MAX),
             gateways: gateways.into_boxed_slice(),
             doorbell: CachePadded::new(Doorbell::new()),
             control_doorbell: Doorbell::new(),
@@ -148,7 +148,7 @@ impl Rings {
             idle_scheduler: AtomicCell::new(None),
             wakes_at: AtomicU64::new(u64::MAX),
             ticks: AtomicU64::new(0),
-            obeyed: AtomicU64::new(0),
+            commands_handled: AtomicU64::new(0),
             registry_unread: AtomicBool::new(false),
             tick_times: CachePadded::default(),
             thread: OnceLock::new(),
@@ -164,7 +164,7 @@ impl Rings {
     /// Whether anything waits for the scheduler on a ring.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.events.is_empty() || !self.orders.is_empty()
+        !self.ready.is_empty() || !self.gateway_events.is_empty() || !self.scheduler_commands.is_empty()
     }
 
     /// Wakes the scheduler's thread where it sleeps, after something was published for it.
@@ -174,39 +174,39 @@ impl Rings {
         }
     }
 
-    /// One pass of the scheduler by its owner. A pass that had something to do is timed.
-    pub fn tick(&self, scheduler: &mut Scheduler, now: impl Fn() -> Nanos) -> Pass {
+    /// One tick of the scheduler by its owner. A tick that had something to do is timed.
+    pub fn tick(&self, scheduler: &mut Scheduler, now: impl Fn() -> Nanos) -> TickSummary {
         let began = now();
-        let pass = scheduler.tick(began);
-        if pass.work > 0 {
+        let summary = scheduler.tick(began);
+        if summary.work > 0 {
             self.tick_times.observe(&TICK_BUCKETS_NS, now().saturating_sub(began));
         }
-        pass
+        summary
     }
 
     /// Runs the scheduler on the caller's thread while its own thread is parked and no other
     /// producer runs it; where that thread is awake, it will see what was published.
-    /// `now` is asked before each pass, and after one that did something.
+    /// `now` is asked before each tick, and after one that did something.
     ///
     /// Two producers may meet here: the one that finds no idle scheduler relies on the other
     /// to look at the rings again after giving it back, which is what the loop does.
     pub fn wake_or_tick(&self, now: impl Fn() -> Nanos) {
         while self.doorbell.is_asleep() {
             let Some(mut scheduler) = self.idle_scheduler.take() else { return };
-            let mut pass = self.tick(&mut scheduler, &now);
-            let mut passes = 1;
-            while pass.more && passes < PASSES_MAX {
-                pass = self.tick(&mut scheduler, &now);
-                passes += 1;
+            let mut summary = self.tick(&mut scheduler, &now);
+            let mut ticks = 1;
+            while summary.more && ticks < TICKS_MAX {
+                summary = self.tick(&mut scheduler, &now);
+                ticks += 1;
             }
             // The thread may be between giving the scheduler back and falling asleep, where a wake
             // is lost on it; it reads this time after it has fallen asleep.
-            let sooner = pass.next_wake < self.wakes_at.load(Ordering::Relaxed);
+            let sooner = summary.next_wake < self.wakes_at.load(Ordering::Relaxed);
             if sooner {
-                self.wakes_at.store(pass.next_wake, Ordering::Relaxed);
+                self.wakes_at.store(summary.next_wake, Ordering::Relaxed);
             }
             self.idle_scheduler.store(Some(scheduler));
-            if sooner || pass.more {
+            if sooner || summary.more {
                 self.wake_scheduler();
                 return;
             }
@@ -223,12 +223,12 @@ impl Rings {
         }
     }
 
-    /// Control: sends an order; it comes back where the ring is full, to be sent again.
+    /// Control: sends a command; it comes back where the ring is full, to be sent again.
     ///
     /// # Errors
-    /// The order, where the ring is full.
-    pub fn order(&self, order: Order) -> Result<(), Order> {
-        self.orders.push(order)?;
+    /// The command, where the ring is full.
+    pub fn send_command(&self, command: SchedulerCommand) -> Result<(), SchedulerCommand> {
+        self.scheduler_commands.push(command)?;
         self.wake_scheduler();
         Ok(())
     }

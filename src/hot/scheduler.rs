@@ -6,14 +6,14 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | this one | the pass: what comes in, timers, what goes out |
+//! | this one | the tick: what comes in, timers, what goes out |
 //! | `serve` | permits, instances, grants |
 //! | `waits` | executions in line and between attempts |
-//! | `orders` | what control orders |
+//! | `commands` | what control commands |
 
 #[cfg(test)]
 mod audit;
-mod orders;
+mod commands;
 mod serve;
 mod waits;
 
@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::message::{End, Ended, Event, Grant, VersionIndex};
+use super::message::{AttemptEnd, EndReason, GatewayCommand, GatewayEvent, VersionIndex};
 use super::rings::Rings;
 use super::scheduled_execution::{NONE, ScheduledExecution, State};
 use super::scheduled_version::ScheduledVersion;
@@ -29,8 +29,8 @@ use super::ticket::Ticket;
 use super::wheel::Wheel;
 use crate::clock::{NANOS_PER_MS, Nanos};
 
-/// Orders handled in one tick.
-pub(super) const ORDERS_PER_TICK: usize = 64;
+/// Commands handled in one tick.
+pub(super) const COMMANDS_PER_TICK: usize = 64;
 /// Events handled in one tick.
 pub(super) const EVENTS_PER_TICK: usize = 512;
 /// Announced functions whose rings are drained in one tick.
@@ -44,12 +44,12 @@ pub(super) const VERSIONS_PER_TICK: usize = 128;
 /// Grants and endings for one version before the next has its turn.
 pub(super) const GRANTS_PER_VERSION: usize = 64;
 
-/// What a tick did and when the next is due.
+/// Work of a tick, and when the next one is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pass {
+pub struct TickSummary {
     /// Messages, timers and grants handled.
     pub work: usize,
-    /// The pass stopped at a bound: tick again at once.
+    /// The tick stopped at a bound: tick again at once.
     pub more: bool,
     /// When a timer may be due (ns); `u64::MAX` where there is none.
     pub next_wake: Nanos,
@@ -64,7 +64,7 @@ pub struct Scheduler {
     versions: Box<[Option<Box<ScheduledVersion>>]>,
     /// Versions with something to do, each once; never longer than it was allocated.
     active: VecDeque<VersionIndex>,
-    /// Gateways that were sent a grant in this tick.
+    /// Gateways that were sent a command in this tick.
     touched: Box<[bool]>,
     notified: bool,
     /// State of a xorshift generator, for jitter.
@@ -96,8 +96,8 @@ impl Scheduler {
     }
 
     /// One bounded pass at the time `now`, which must not go back between calls.
-    pub fn tick(&mut self, now: Nanos) -> Pass {
-        let work = self.take_orders(now)
+    pub fn tick(&mut self, now: Nanos) -> TickSummary {
+        let work = self.take_commands(now)
             + self.take_events(now)
             + self.take_tickets()
             + self.fire_timers(now)
@@ -106,30 +106,30 @@ impl Scheduler {
         self.rings.ticks.fetch_add(1, Ordering::Relaxed);
         let next_wake = self.wheel.next().map_or(u64::MAX, |ms| ms * NANOS_PER_MS);
         let more = !self.active.is_empty() || self.rings.has_work() || next_wake <= now;
-        Pass { work, more, next_wake }
+        TickSummary { work, more, next_wake }
     }
 
     // ---- what comes in ----
 
-    fn take_orders(&mut self, now: Nanos) -> usize {
+    fn take_commands(&mut self, now: Nanos) -> usize {
         let mut taken = 0;
-        while taken < ORDERS_PER_TICK {
-            let Some(order) = self.rings.orders.pop() else { break };
-            self.obey(order, now);
+        while taken < COMMANDS_PER_TICK {
+            let Some(command) = self.rings.scheduler_commands.pop() else { break };
+            self.handle(command, now);
             taken += 1;
         }
         if taken > 0 {
-            self.rings.obeyed.fetch_add(taken as u64, Ordering::Release);
+            self.rings.commands_handled.fetch_add(taken as u64, Ordering::Release);
         }
         taken
     }
 
     fn take_events(&mut self, now: Nanos) -> usize {
         for taken in 0..EVENTS_PER_TICK {
-            let Some(event) = self.rings.events.pop() else { return taken };
+            let Some(event) = self.rings.gateway_events.pop() else { return taken };
             match event {
-                Event::Ended { ticket, how } => self.attempt_ended(ticket, how, now),
-                Event::Cancel { ticket } => self.cancel(ticket),
+                GatewayEvent::AttemptEnded { ticket, how } => self.attempt_ended(ticket, how, now),
+                GatewayEvent::Cancelled { ticket } => self.cancel(ticket),
             }
         }
         EVENTS_PER_TICK
@@ -139,7 +139,7 @@ impl Scheduler {
         let mut taken = 0;
         for _ in 0..QUEUES_PER_TICK {
             let Some(index) = self.rings.ready.pop() else { break };
-            // A version that is not there was closed, or its order is still on the ring: `open`
+            // A version that is not there was closed, or its command is still on the ring: `open`
             // then drains what was announced too early.
             taken += self.drain(index, TICKETS_PER_QUEUE);
         }
@@ -179,7 +179,7 @@ impl Scheduler {
         }
         let version = self.current_version_of(from);
         if self.version(version).is_some_and(|current| current.closed) {
-            self.end(slot, End::FunctionRemoved);
+            self.end(slot, EndReason::FunctionRemoved);
             self.let_go(slot);
             return;
         }
@@ -214,7 +214,7 @@ impl Scheduler {
         }
     }
 
-    fn attempt_ended(&mut self, ticket: Ticket, how: Ended, now: Nanos) {
+    fn attempt_ended(&mut self, ticket: Ticket, how: AttemptEnd, now: Nanos) {
         let slot = self.slot(ticket);
         let execution = self.executions[slot as usize];
         let in_flight = matches!(execution.state, State::Running | State::Aborting | State::Ending);
@@ -224,9 +224,9 @@ impl Scheduler {
         }
         self.release_permit(&execution, now);
         match (execution.state, how) {
-            (State::Ending, _) | (_, Ended::Done) => self.let_go(slot),
-            (_, Ended::Failed) => self.retry(slot, End::Exhausted, now),
-            (_, Ended::Unsent) => self.unsent(slot, now),
+            (State::Ending, _) | (_, AttemptEnd::Done) => self.let_go(slot),
+            (_, AttemptEnd::Failed) => self.retry(slot, EndReason::Exhausted, now),
+            (_, AttemptEnd::Unsent) => self.unsent(slot, now),
         }
     }
 
@@ -234,7 +234,7 @@ impl Scheduler {
         let mut steps = TIMERS_PER_TICK;
         while let Some(slot) = self.wheel.pop(now / NANOS_PER_MS, &mut steps) {
             let execution = self.executions[slot as usize];
-            if !self.grant_ring_has_room(execution.ticket) {
+            if !self.gateway_has_room(execution.ticket) {
                 self.wheel.set(slot, now / NANOS_PER_MS + 1);
                 continue;
             }
@@ -242,12 +242,12 @@ impl Scheduler {
             match execution.state {
                 State::Queued => {
                     self.leave_line(slot);
-                    self.end(slot, End::Timeout);
+                    self.end(slot, EndReason::Timeout);
                     self.let_go(slot);
                 }
                 State::BackingOff if over => {
                     self.leave_backoff(slot);
-                    self.end(slot, End::Timeout);
+                    self.end(slot, EndReason::Timeout);
                     self.let_go(slot);
                 }
                 State::BackingOff => {
@@ -257,11 +257,11 @@ impl Scheduler {
                 State::Running if !over => {
                     self.executions[slot as usize].state = State::Aborting;
                     self.wheel.set(slot, timer_ms(execution.deadline));
-                    self.send(execution.ticket, Grant::Abort { ticket: execution.ticket });
+                    self.send(execution.ticket, GatewayCommand::Abort { ticket: execution.ticket });
                 }
                 State::Running | State::Aborting => {
                     self.executions[slot as usize].state = State::Ending;
-                    self.end(slot, End::Timeout);
+                    self.end(slot, EndReason::Timeout);
                 }
                 State::Free | State::Ending => {
                     debug_assert!(false, "a timer of an execution that is {:?}", execution.state)
@@ -273,18 +273,18 @@ impl Scheduler {
 
     // ---- what goes out ----
 
-    fn grant_ring_has_room(&self, ticket: Ticket) -> bool {
-        !self.rings.gateways[ticket.gateway()].grants.is_full()
+    fn gateway_has_room(&self, ticket: Ticket) -> bool {
+        !self.rings.gateways[ticket.gateway()].commands.is_full()
     }
 
-    fn end(&mut self, slot: u32, why: End) {
+    fn end(&mut self, slot: u32, why: EndReason) {
         let ticket = self.executions[slot as usize].ticket;
-        self.send(ticket, Grant::End { ticket, why });
+        self.send(ticket, GatewayCommand::End { ticket, why });
     }
 
-    fn send(&mut self, ticket: Ticket, grant: Grant) {
-        let sent = self.rings.gateways[ticket.gateway()].grants.push(grant);
-        debug_assert!(sent.is_ok(), "the grant ring is full");
+    fn send(&mut self, ticket: Ticket, command: GatewayCommand) {
+        let sent = self.rings.gateways[ticket.gateway()].commands.push(command);
+        debug_assert!(sent.is_ok(), "the ring of a gateway's commands is full");
         self.touched[ticket.gateway()] = true;
     }
 

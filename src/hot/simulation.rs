@@ -18,17 +18,19 @@ use std::sync::Arc;
 
 use self::control::{Control, Told};
 use self::dice::Dice;
-use self::gateway::Gateway;
-use super::message::{End, Event, Grant, InstanceKey, Notice, Order, VersionIndex};
+use self::gateway::{Gateway, ticket_of};
+use super::message::{
+    EndReason, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex,
+};
 use super::rings::{Capacity, Rings};
 use super::scheduler::{
-    EVENTS_PER_TICK, GRANTS_PER_VERSION, ORDERS_PER_TICK, Pass, QUEUES_PER_TICK, Scheduler,
-    TICKETS_PER_QUEUE, TIMERS_PER_TICK, VERSIONS_PER_TICK,
+    COMMANDS_PER_TICK, EVENTS_PER_TICK, GRANTS_PER_VERSION, QUEUES_PER_TICK, Scheduler, TICKETS_PER_QUEUE,
+    TIMERS_PER_TICK, TickSummary, VERSIONS_PER_TICK,
 };
 use crate::clock::{NANOS_PER_MS, Nanos};
 
 /// What one tick may do at most.
-const WORK_MAX: usize = ORDERS_PER_TICK
+const WORK_MAX: usize = COMMANDS_PER_TICK
     + EVENTS_PER_TICK
     + QUEUES_PER_TICK * TICKETS_PER_QUEUE
     + TIMERS_PER_TICK as usize
@@ -44,7 +46,7 @@ struct Scale {
     versions: usize,
     /// No queue is longer, no function wider than a quarter of it.
     size_max: u64,
-    /// Executions admitted, orders sent and events sent in one burst.
+    /// Executions admitted, commands sent and events sent in one burst.
     burst: u64,
     /// Steps between two looks into the tables.
     audit_every: u64,
@@ -62,12 +64,12 @@ struct Simulation {
     control: Control,
     /// Something was published for the scheduler since its last tick began.
     published: bool,
-    pass: Pass,
+    summary: TickSummary,
     /// Steps in which it does not come to tick.
     stalled: u64,
-    /// What is on the rings of events and of orders.
-    sent: VecDeque<Event>,
-    told: VecDeque<Told>,
+    /// Messages on the rings of gateway events and of scheduler commands.
+    sent_events: VecDeque<GatewayEvent>,
+    sent_commands: VecDeque<Told>,
     /// Attempts in flight, as the scheduler's messages have them.
     in_flight: BTreeMap<u64, u32>,
     on_instance: BTreeMap<(VersionIndex, u16, u32), u32>,
@@ -101,10 +103,10 @@ impl Simulation {
             gateways: (0..2).map(|index| Gateway::new(index, scale.slots)).collect(),
             control,
             published: false,
-            pass: Pass { work: 0, more: false, next_wake: u64::MAX },
+            summary: TickSummary { work: 0, more: false, next_wake: u64::MAX },
             stalled: 0,
-            sent: VecDeque::new(),
-            told: VecDeque::new(),
+            sent_events: VecDeque::new(),
+            sent_commands: VecDeque::new(),
             in_flight: BTreeMap::new(),
             on_instance: BTreeMap::new(),
             grantable: BTreeSet::new(),
@@ -120,26 +122,19 @@ impl Simulation {
 
     /// Whether the scheduler's thread would be awake.
     fn is_awake(&self) -> bool {
-        self.published || self.pass.more || self.now >= self.pass.next_wake
+        self.published || self.summary.more || self.now >= self.summary.next_wake
     }
 
-    fn send(&mut self, event: Event) {
-        self.rings.events.push(event).expect("the event ring is full");
-        self.sent.push_back(event);
+    fn send(&mut self, event: GatewayEvent) {
+        self.rings.gateway_events.push(event).expect("the event ring is full");
+        self.sent_events.push_back(event);
         self.published = true;
     }
 
-    fn order(&mut self, order: Order) {
-        let told = match &order {
-            Order::Open { version } => Told::Opened { version: version.index },
-            Order::Succeed { old, .. } => Told::Succeeded { old: *old },
-            Order::Close { version } => Told::Closed { version: *version },
-            Order::Ready { instance, .. } => Told::Ready { instance: *instance },
-            Order::Down { instance } | Order::Retire { instance } => Told::Gone { instance: *instance },
-            Order::StartFailed { .. } | Order::ReapIdle { .. } | Order::Starting { .. } => Told::Other,
-        };
-        self.rings.order(order).expect("the order ring is full");
-        self.told.push_back(told);
+    fn send_command(&mut self, command: SchedulerCommand) {
+        let told = Told::of(&command);
+        self.rings.send_command(command).expect("the command ring is full");
+        self.sent_commands.push_back(told);
         self.published = true;
     }
 
@@ -147,31 +142,31 @@ impl Simulation {
 
     fn tick(&mut self) {
         self.published = false;
-        self.pass = self.scheduler.tick(self.now);
+        self.summary = self.scheduler.tick(self.now);
         self.ticks += 1;
-        assert!(self.pass.work <= WORK_MAX, "a tick of {} messages", self.pass.work);
-        let orders = self.told.len() - self.rings.orders.len();
-        let events = self.sent.len() - self.rings.events.len();
-        assert!(orders <= ORDERS_PER_TICK, "{orders} orders in a tick");
+        assert!(self.summary.work <= WORK_MAX, "a tick of {} messages", self.summary.work);
+        let commands = self.sent_commands.len() - self.rings.scheduler_commands.len();
+        let events = self.sent_events.len() - self.rings.gateway_events.len();
+        assert!(commands <= COMMANDS_PER_TICK, "{commands} commands in a tick");
         assert!(events <= EVENTS_PER_TICK, "{events} events in a tick");
-        for told in self.told.drain(..orders).collect::<Vec<_>>() {
-            self.order_was_taken(told);
+        for told in self.sent_commands.drain(..commands).collect::<Vec<_>>() {
+            self.scheduler_command_was_taken(told);
         }
-        for event in self.sent.drain(..events).collect::<Vec<_>>() {
-            self.event_was_taken(event);
+        for event in self.sent_events.drain(..events).collect::<Vec<_>>() {
+            self.gateway_event_was_taken(event);
         }
-        while let Some(notice) = self.rings.notices.pop() {
-            self.notice_came(&notice);
-            self.control.inbox.push_back(notice);
+        while let Some(event) = self.rings.scheduler_events.pop() {
+            self.scheduler_event_came(&event);
+            self.control.inbox.push_back(event);
         }
         let mut runs = BTreeMap::<VersionIndex, usize>::new();
         for gateway in 0..self.gateways.len() {
-            while let Some(grant) = self.rings.gateways[gateway].grants.pop() {
-                self.grant_came(gateway, grant);
-                if let Grant::Run { instance, .. } = grant {
+            while let Some(command) = self.rings.gateways[gateway].commands.pop() {
+                self.gateway_command_came(gateway, command);
+                if let GatewayCommand::Run { instance, .. } = command {
                     *runs.entry(instance.version).or_default() += 1;
                 }
-                self.gateways[gateway].inbox.push_back(grant);
+                self.gateways[gateway].inbox.push_back(command);
             }
         }
         assert!(
@@ -181,10 +176,10 @@ impl Simulation {
         self.note_started_budgets();
     }
 
-    fn order_was_taken(&mut self, told: Told) {
+    fn scheduler_command_was_taken(&mut self, told: Told) {
         match told {
             Told::Opened { version } => {
-                // Orders for the version that had the index before came to nothing.
+                // Commands for the version that had the index before came to nothing.
                 self.gone.retain(|(index, ..)| *index != version);
                 self.grantable.retain(|(index, ..)| *index != version);
             }
@@ -210,11 +205,11 @@ impl Simulation {
         }
     }
 
-    fn event_was_taken(&mut self, event: Event) {
+    fn gateway_event_was_taken(&mut self, event: GatewayEvent) {
         let ticks = self.ticks;
         let (ticket, ended) = match event {
-            Event::Ended { ticket, .. } => (ticket, true),
-            Event::Cancel { ticket } => (ticket, false),
+            GatewayEvent::AttemptEnded { ticket, .. } => (ticket, true),
+            GatewayEvent::Cancelled { ticket } => (ticket, false),
         };
         let Some(execution) = self.gateways[ticket.gateway()].execution(ticket) else {
             assert!(!ended, "{ticket:?} was released during an attempt");
@@ -231,17 +226,17 @@ impl Simulation {
         }
     }
 
-    fn notice_came(&mut self, notice: &Notice) {
-        match notice {
-            Notice::Start { version } => {
+    fn scheduler_event_came(&mut self, event: &SchedulerEvent) {
+        match event {
+            SchedulerEvent::InstanceWanted { version } => {
                 assert!(self.control.versions[version].limits.can_start, "a start was asked of a pool");
                 self.saw("start");
             }
-            Notice::Suspect { instance } => {
+            SchedulerEvent::InstanceSuspect { instance } => {
                 self.grantable.remove(&id(*instance));
                 self.saw("suspect");
             }
-            Notice::Retired { instance } => {
+            SchedulerEvent::InstanceIdle { instance } => {
                 assert_eq!(
                     self.on_instance.get(&id(*instance)).copied().unwrap_or(0),
                     0,
@@ -251,7 +246,7 @@ impl Simulation {
                 self.grantable.remove(&id(*instance));
                 self.saw("retired");
             }
-            Notice::Closed { version } => {
+            SchedulerEvent::VersionClosed { version } => {
                 let model = &self.control.versions[&version.index];
                 assert!(model.close_sent, "version {} closed by itself", version.index);
                 let credits = model.queue.credits() + version.forfeited_credits;
@@ -265,57 +260,60 @@ impl Simulation {
         }
     }
 
-    fn grant_came(&mut self, gateway: usize, grant: Grant) {
+    fn gateway_command_came(&mut self, gateway: usize, command: GatewayCommand) {
         let (now, ticks) = (self.now, self.ticks);
-        let (Grant::Run { ticket, .. } | Grant::Abort { ticket } | Grant::End { ticket, .. }) = grant;
-        assert_eq!(ticket.gateway(), gateway, "{grant:?} for another gateway");
-        let execution = self.gateways[gateway].execution(ticket).expect("a grant for a stale ticket");
-        assert!(!execution.ended, "{grant:?} after the end");
+        let ticket = ticket_of(command);
+        assert_eq!(ticket.gateway(), gateway, "{command:?} for another gateway");
+        let execution = self.gateways[gateway].execution(ticket).expect("a command for a stale ticket");
+        assert!(!execution.ended, "{command:?} after the end");
         let function = execution.function;
-        match grant {
-            Grant::Run { instance, attempt, .. } => {
-                assert_eq!(execution.settled_in, None, "{grant:?} of a terminal execution");
-                assert_eq!(execution.flying.replace(instance), None, "{grant:?} during an attempt");
-                assert!((1..=11).contains(&attempt), "{grant:?}");
+        match command {
+            GatewayCommand::Run { instance, attempt, .. } => {
+                assert_eq!(execution.settled_in, None, "{command:?} of a terminal execution");
+                assert_eq!(execution.flying.replace(instance), None, "{command:?} during an attempt");
+                assert!((1..=11).contains(&attempt), "{command:?}");
                 let model = &self.control.versions[&instance.version];
-                assert_eq!(model.function, function, "{grant:?} of another function");
-                assert!(!model.over, "{grant:?} from a version that is over");
-                assert!(self.grantable.contains(&id(instance)), "{grant:?} to an instance that is not ready");
+                assert_eq!(model.function, function, "{command:?} of another function");
+                assert!(!model.over, "{command:?} from a version that is over");
+                assert!(
+                    self.grantable.contains(&id(instance)),
+                    "{command:?} to an instance that is not ready"
+                );
                 let flying = self.in_flight.entry(function).or_default();
                 *flying += 1;
-                assert!(*flying <= model.limits.concurrency, "{grant:?} over the concurrency");
+                assert!(*flying <= model.limits.concurrency, "{command:?} over the concurrency");
                 let there = self.on_instance.entry(id(instance)).or_default();
                 *there += 1;
-                assert!(*there <= model.limits.instance_concurrency, "{grant:?} over the instance's");
+                assert!(*there <= model.limits.instance_concurrency, "{command:?} over the instance's");
                 self.saw(if attempt > 1 { "retried" } else { "run" });
             }
-            Grant::Abort { .. } => {
-                assert_eq!(execution.settled_in, None, "{grant:?} of a terminal execution");
-                assert!(execution.flying.is_some(), "{grant:?} without an attempt");
+            GatewayCommand::Abort { .. } => {
+                assert_eq!(execution.settled_in, None, "{command:?} of a terminal execution");
+                assert!(execution.flying.is_some(), "{command:?} without an attempt");
                 self.saw("abort");
             }
-            Grant::End { why, .. } => {
+            GatewayCommand::End { why, .. } => {
                 // One that the gateway settled may have ended earlier in the same tick.
                 assert!(
                     execution.settled_in.is_none_or(|tick| tick == ticks),
-                    "{grant:?} after it was settled"
+                    "{command:?} after it was settled"
                 );
                 execution.ended = true;
-                if why == End::Timeout {
+                if why == EndReason::Timeout {
                     assert!(
                         now >= execution.deadline,
-                        "{grant:?} at {now}, its deadline is {}",
+                        "{command:?} at {now}, its deadline is {}",
                         execution.deadline
                     );
                 }
-                if why == End::FunctionRemoved {
-                    assert!(self.removed.contains(&function), "{grant:?} though its function is there");
+                if why == EndReason::FunctionRemoved {
+                    assert!(self.removed.contains(&function), "{command:?} though its function is there");
                 }
                 self.saw(match why {
-                    End::Timeout => "timeout",
-                    End::Exhausted => "exhausted",
-                    End::NoInstance => "no instance",
-                    End::FunctionRemoved => "function removed",
+                    EndReason::Timeout => "timeout",
+                    EndReason::Exhausted => "exhausted",
+                    EndReason::NoInstance => "no instance",
+                    EndReason::FunctionRemoved => "function removed",
                 });
             }
         }
@@ -403,15 +401,15 @@ impl Simulation {
                 self.tick();
             }
             self.check();
-            if self.pass.next_wake != u64::MAX {
-                self.now = self.now.max(self.pass.next_wake);
+            if self.summary.next_wake != u64::MAX {
+                self.now = self.now.max(self.summary.next_wake);
             }
         }
         assert!(self.control.versions.is_empty(), "versions were not given back");
         assert!(self.gateways.iter().all(|g| g.executions().count() == 0), "slots were not released");
         assert!(self.scheduler.is_empty(), "the scheduler's tables are not empty");
         assert!(self.in_flight.values().all(|n| *n == 0), "attempts in flight while idle");
-        assert_eq!(self.pass.next_wake, u64::MAX, "a timer is left");
+        assert_eq!(self.summary.next_wake, u64::MAX, "a timer is left");
         self.audit();
     }
 }
@@ -457,7 +455,7 @@ fn a_hundred_thousand_random_steps_keep_every_invariant() {
         "cancelled on the ring",
         "cancelled in line",
         "cancelled in flight",
-        "cancel raced a grant",
+        "cancel raced a run",
         "slot reused",
         "version reused",
         "replaced",

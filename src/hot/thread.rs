@@ -42,9 +42,9 @@ pub fn run(
     let mut scheduler = Box::new(scheduler);
     let mut last_work = clock.now();
     while !stop.load(Ordering::Acquire) {
-        let pass = rings.tick(&mut scheduler, || clock.now());
+        let summary = rings.tick(&mut scheduler, || clock.now());
         let now = clock.now();
-        if pass.work > 0 || pass.more {
+        if summary.work > 0 || summary.more {
             last_work = now;
             continue;
         }
@@ -56,7 +56,7 @@ pub fn run(
             spin_for_a_while(rings);
             continue;
         }
-        scheduler = sleep(rings, scheduler, clock, pass.next_wake);
+        scheduler = sleep(rings, scheduler, clock, summary.next_wake);
         last_work = clock.now();
     }
 }

@@ -41,7 +41,7 @@ pub fn state(control: &Control) -> Response<Body> {
                 "retained": gauges.retained.load(Ordering::Relaxed),
                 "connections": gauges.connections.load(Ordering::Relaxed),
                 "asleep": gateway.doorbell.is_asleep(),
-                "grantsWaiting": gateway.grants.len(),
+                "grantsWaiting": gateway.commands.len(),
             })
         })
         .collect();
@@ -57,8 +57,8 @@ pub fn state(control: &Control) -> Response<Body> {
             "gatewayTicks": settings.gateway_ticks,
             "ticks": rings.ticks.load(Ordering::Relaxed),
             "parked": rings.doorbell.is_asleep(),
-            "eventsWaiting": rings.events.len(),
-            "ordersWaiting": rings.orders.len(),
+            "eventsWaiting": rings.gateway_events.len(),
+            "ordersWaiting": rings.scheduler_commands.len(),
         },
         "gateways": gateways,
         "functions": control.functions.borrow().len(),

@@ -14,7 +14,7 @@ use picofaas::config::{ServeArgs, Settings};
 use picofaas::control::rollout::{limits, version};
 use picofaas::function::{Address, Function, Target};
 use picofaas::gateway::Gateway;
-use picofaas::hot::message::{InstanceKey, Order, VersionIndex};
+use picofaas::hot::message::{InstanceKey, SchedulerCommand, VersionIndex};
 use picofaas::hot::rings::{Capacity, Rings};
 use picofaas::hot::scheduled_version::ScheduledVersion;
 use picofaas::hot::scheduler::Scheduler;
@@ -93,8 +93,9 @@ impl World {
 fn leave_idle_scheduler(rings: &Arc<Rings>, function: &Function, instance: InstanceKey) {
     let mut scheduler = Box::new(Scheduler::new(rings.clone(), 1));
     let version = Box::new(ScheduledVersion::new(VERSION, function.queue.clone(), limits(&function.spec)));
-    for order in [Order::Open { version }, Order::Ready { instance, started: false }] {
-        rings.order(order).unwrap();
+    for command in [SchedulerCommand::Open { version }, SchedulerCommand::Ready { instance, started: false }]
+    {
+        rings.send_command(command).unwrap();
     }
     while scheduler.tick(1).more {}
     // Its thread is not there to be woken for a timer, and so is never asked to.

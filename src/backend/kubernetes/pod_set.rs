@@ -21,7 +21,7 @@ use crate::backoff::ExponentialBackoff;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::ApiError;
 use crate::function::{Address, Ending, Function, InstanceProblem, Target};
-use crate::hot::message::{InstanceKey, Order};
+use crate::hot::message::{InstanceKey, SchedulerCommand};
 use crate::mailbox::Announcement;
 
 /// The first pause between two looks whether an instance can be reached again; it doubles.
@@ -149,7 +149,7 @@ impl PodSet {
             let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
             while let Some(address) = pod_set.address(instance) {
                 if probe::health(&Target::Tcp(address)).await.is_ok() && pod_set.address(instance).is_some() {
-                    pod_set.context.orders.send(Order::Ready { instance, started: false });
+                    pod_set.context.commands.send(SchedulerCommand::Ready { instance, started: false });
                     return;
                 }
                 pauses.pause().await;
@@ -210,7 +210,7 @@ impl PodSet {
         if !serves_on {
             self.function.addresses[at].store(None);
         }
-        self.context.orders.send(Order::Down { instance: self.key(at, generation) });
+        self.context.commands.send(SchedulerCommand::Down { instance: self.key(at, generation) });
     }
 
     /// Explains the loss of a pod whose container's end was not known then.
@@ -272,7 +272,7 @@ impl PodSet {
         }
         self.context.populated.borrow_mut().insert(self.function.index);
         tracing::info!(function = %self.function.spec.name, pod, instance = at, "instance ready");
-        self.context.orders.send(Order::Ready { instance: self.key(at, generation), started });
+        self.context.commands.send(SchedulerCommand::Ready { instance: self.key(at, generation), started });
     }
 
     fn dismiss_older(&self) {
@@ -304,13 +304,13 @@ impl PodSet {
         if count > 0 {
             self.pending_starts.set(self.pending_starts.get() + count);
             let count = u16::try_from(count).unwrap_or(u16::MAX);
-            self.context.orders.send(Order::Starting { version: self.function.index, count });
+            self.context.commands.send(SchedulerCommand::Starting { version: self.function.index, count });
         }
     }
 
     fn fail_pending_starts(&self) {
         for _ in 0..self.pending_starts.replace(0) {
-            self.context.orders.send(Order::StartFailed { version: self.function.index });
+            self.context.commands.send(SchedulerCommand::StartFailed { version: self.function.index });
         }
     }
 }

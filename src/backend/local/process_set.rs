@@ -15,7 +15,7 @@ use crate::backend::probe;
 use crate::backoff::ExponentialBackoff;
 use crate::clock::Nanos;
 use crate::function::{Address, Ending, Function, InstanceProblem, Target};
-use crate::hot::message::{InstanceKey, Order};
+use crate::hot::message::{InstanceKey, SchedulerCommand};
 use crate::mailbox::{Answer, question};
 
 /// An instance that crashes sooner than this after it was ready counts as a failure; one that
@@ -142,7 +142,7 @@ impl ProcessSet {
             return;
         }
         while self.count() < self.min.get() {
-            self.context.orders.send(Order::Starting { version: self.function.index, count: 1 });
+            self.context.commands.send(SchedulerCommand::Starting { version: self.function.index, count: 1 });
             if !self.start() {
                 return;
             }
@@ -191,7 +191,7 @@ impl ProcessSet {
             while set.is_running(instance) {
                 // It may have ended while it was asked.
                 if probe::health(&socket).await.is_ok() && set.is_running(instance) {
-                    set.context.orders.send(Order::Ready { instance, started: false });
+                    set.context.commands.send(SchedulerCommand::Ready { instance, started: false });
                     return;
                 }
                 if set.context.clock.now() - started > patience {
@@ -278,7 +278,7 @@ impl ProcessSet {
             took_ms = (ready - began) / 1_000_000,
             "instance ready"
         );
-        self.context.orders.send(Order::Ready { instance, started: true });
+        self.context.commands.send(SchedulerCommand::Ready { instance, started: true });
 
         let patience = Duration::from_millis(self.context.settings.flags.stop_timeout_ms);
         let crashed = tokio::select! {
@@ -295,7 +295,7 @@ impl ProcessSet {
         }
         self.function.addresses[usize::from(instance.place)].store(None);
         self.free(instance);
-        self.context.orders.send(Order::Down { instance });
+        self.context.commands.send(SchedulerCommand::Down { instance });
         if let Some(status) = crashed {
             let how = status.map_or_else(|error| error.to_string(), describe);
             tracing::warn!(target: CRASH, function = %name, instance = instance.place, "instance crashed: {how}");
@@ -370,7 +370,7 @@ impl ProcessSet {
     }
 
     fn start_failed(&self) {
-        self.context.orders.send(Order::StartFailed { version: self.function.index });
+        self.context.commands.send(SchedulerCommand::StartFailed { version: self.function.index });
     }
 
     fn replace_later(self: &Rc<Self>, pause: Duration) {

@@ -2,7 +2,7 @@
 
 use super::{GRANTS_PER_VERSION, Scheduler, VERSIONS_PER_TICK, timer_ms};
 use crate::clock::Nanos;
-use crate::hot::message::{Grant, InstanceKey, Notice, VersionIndex};
+use crate::hot::message::{GatewayCommand, InstanceKey, SchedulerEvent, VersionIndex};
 use crate::hot::scheduled_execution::State;
 use crate::hot::scheduled_version::ScheduledVersion;
 
@@ -39,7 +39,7 @@ impl Scheduler {
                 version.unschedulable = version.unschedulable && !version.limits.can_start;
                 return (done, false);
             };
-            if !self.grant_ring_has_room(self.executions[slot as usize].ticket) {
+            if !self.gateway_has_room(self.executions[slot as usize].ticket) {
                 return (done, true);
             }
             if version.unschedulable {
@@ -76,7 +76,7 @@ impl Scheduler {
         self.wheel.set(slot, timer_ms(until));
         self.send(
             execution.ticket,
-            Grant::Run { ticket: execution.ticket, instance: key, attempt: execution.attempt },
+            GatewayCommand::Run { ticket: execution.ticket, instance: key, attempt: execution.attempt },
         );
     }
 
@@ -95,10 +95,15 @@ impl Scheduler {
     }
 
     /// Asks control for instances while work waits for one. Answers whether the question must
-    /// be put again, because the notice ring is full.
+    /// be put again, because the ring to control is full.
     pub(super) fn ask_for_instances(&mut self, version: &mut ScheduledVersion) -> bool {
         while version.wants_instance() {
-            if self.rings.notices.push(Notice::Start { version: version.index }).is_err() {
+            if self
+                .rings
+                .scheduler_events
+                .push(SchedulerEvent::InstanceWanted { version: version.index })
+                .is_err()
+            {
                 return true;
             }
             self.notified = true;
@@ -136,7 +141,7 @@ impl Scheduler {
     /// Hands a finished version's memory to control; it comes back where the ring is full.
     pub(super) fn give_back(&mut self, version: Box<ScheduledVersion>) -> Option<Box<ScheduledVersion>> {
         let successor = version.successor;
-        match self.rings.notices.push(Notice::Closed { version }) {
+        match self.rings.scheduler_events.push(SchedulerEvent::VersionClosed { version }) {
             Ok(()) => {
                 self.notified = true;
                 if let Some(index) = successor
@@ -147,8 +152,12 @@ impl Scheduler {
                 }
                 None
             }
-            Err(Notice::Closed { version }) => Some(version),
-            Err(Notice::Start { .. } | Notice::Suspect { .. } | Notice::Retired { .. }) => None,
+            Err(SchedulerEvent::VersionClosed { version }) => Some(version),
+            Err(
+                SchedulerEvent::InstanceWanted { .. }
+                | SchedulerEvent::InstanceSuspect { .. }
+                | SchedulerEvent::InstanceIdle { .. },
+            ) => None,
         }
     }
 }

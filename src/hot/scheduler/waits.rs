@@ -2,7 +2,7 @@
 
 use super::{Scheduler, timer_ms};
 use crate::clock::Nanos;
-use crate::hot::message::{End, InstanceKey, Notice, VersionIndex};
+use crate::hot::message::{EndReason, InstanceKey, SchedulerEvent, VersionIndex};
 use crate::hot::scheduled_execution::{ScheduledExecution, State};
 use crate::hot::scheduled_version::{ScheduledVersion, Standing};
 
@@ -27,7 +27,7 @@ impl Scheduler {
         let execution = self.executions[slot as usize];
         let index = self.current_version_of(execution.version);
         if self.version(index).is_none_or(|version| version.closed) {
-            self.end(slot, End::FunctionRemoved);
+            self.end(slot, EndReason::FunctionRemoved);
             self.let_go(slot);
             return;
         }
@@ -44,10 +44,10 @@ impl Scheduler {
     }
 
     /// After a failed attempt: another one after its back-off, or the end.
-    pub(super) fn retry(&mut self, slot: u32, why: End, now: Nanos) {
+    pub(super) fn retry(&mut self, slot: u32, why: EndReason, now: Nanos) {
         let index = self.current_version_of(self.executions[slot as usize].version);
         let Some(version) = self.version(index) else {
-            self.end(slot, End::FunctionRemoved);
+            self.end(slot, EndReason::FunctionRemoved);
             self.let_go(slot);
             return;
         };
@@ -60,7 +60,7 @@ impl Scheduler {
         ));
         let was_last = execution.attempt > limits.max_retries || resume >= execution.deadline;
         if was_last || closed {
-            self.end(slot, if was_last { why } else { End::FunctionRemoved });
+            self.end(slot, if was_last { why } else { EndReason::FunctionRemoved });
             self.let_go(slot);
             return;
         }
@@ -90,7 +90,7 @@ impl Scheduler {
             version.limits.retry_max_backoff_ns,
         ));
         if version.closed || execution.attempt > version.limits.max_retries || resume >= execution.deadline {
-            self.end(slot, if version.closed { End::FunctionRemoved } else { End::NoInstance });
+            self.end(slot, if version.closed { EndReason::FunctionRemoved } else { EndReason::NoInstance });
             self.let_go(slot);
             return;
         }
@@ -117,7 +117,9 @@ impl Scheduler {
                 version.set_standing(key, Standing::Suspect);
             }
             other = version.ready > 0;
-            if was_ready && self.rings.notices.push(Notice::Suspect { instance: key }).is_ok() {
+            if was_ready
+                && self.rings.scheduler_events.push(SchedulerEvent::InstanceSuspect { instance: key }).is_ok()
+            {
                 self.notified = true;
             } else if was_ready && let Some(version) = self.version(execution.version) {
                 // Nobody would look after it: it stays in the set.
@@ -132,7 +134,7 @@ impl Scheduler {
             // knows. They wait for its replacement, after a back-off lest a sick one that is
             // found healthy each time is tried without a pause.
             self.executions[slot as usize].attempt -= u8::from(can_start);
-            self.retry(slot, End::NoInstance, now);
+            self.retry(slot, EndReason::NoInstance, now);
         }
     }
 
@@ -163,7 +165,7 @@ impl Scheduler {
             });
         }
         if idle {
-            self.retired(key);
+            self.report_idle(key);
         }
         self.activate(execution.version);
     }

@@ -2,9 +2,11 @@
 
 use super::Simulation;
 use super::control::{Phase, Version};
-use super::gateway::Execution;
+use super::gateway::{Execution, ticket_of};
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::hot::message::{Ended, Event, Grant, InstanceKey, Notice, Order, VersionIndex};
+use crate::hot::message::{
+    AttemptEnd, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex,
+};
 use crate::hot::scheduled_version::ScheduledVersion;
 use crate::hot::ticket::Ticket;
 
@@ -21,8 +23,8 @@ impl Simulation {
                 let burst = self.dice.below(self.scale.burst);
                 (0..burst).for_each(|_| self.admit(gateway));
             }
-            15..28 => self.take_grant(gateway),
-            28 => while self.take_grant_if_any(gateway) {},
+            15..28 => self.take_command(gateway),
+            28 => while self.take_command_if_any(gateway) {},
             29..40 => self.finish_one(gateway),
             40 => self.gateways[gateway].tickets(|r| r.attempt_open).into_iter().for_each(|t| self.finish(t)),
             41..44 => self.cancel_one(gateway),
@@ -30,7 +32,7 @@ impl Simulation {
                 self.gateways[gateway].tickets(|r| !r.terminal).into_iter().for_each(|t| self.cancel(t));
             }
             45..48 => self.reclaim(gateway),
-            48..51 => self.read_notice(),
+            48..51 => self.read_scheduler_event(),
             51..54 => self.start_one(),
             54..57 => self.change_instance(),
             57 => self.change_functions(gateway),
@@ -99,30 +101,30 @@ impl Simulation {
         }
     }
 
-    fn take_grant(&mut self, gateway: usize) {
-        self.take_grant_if_any(gateway);
+    fn take_command(&mut self, gateway: usize) {
+        self.take_command_if_any(gateway);
     }
 
-    fn take_grant_if_any(&mut self, gateway: usize) -> bool {
-        let Some(grant) = self.gateways[gateway].inbox.pop_front() else { return false };
-        let (Grant::Run { ticket, .. } | Grant::Abort { ticket } | Grant::End { ticket, .. }) = grant;
+    fn take_command_if_any(&mut self, gateway: usize) -> bool {
+        let Some(command) = self.gateways[gateway].inbox.pop_front() else { return false };
+        let ticket = ticket_of(command);
         let in_time = self.dice.one_in(2);
         let Some(execution) = self.gateways[gateway].execution(ticket) else {
-            assert!(!matches!(grant, Grant::Run { .. }), "{grant:?} is stale");
+            assert!(!matches!(command, GatewayCommand::Run { .. }), "{command:?} is stale");
             return true;
         };
-        match grant {
-            Grant::Run { .. } => {
+        match command {
+            GatewayCommand::Run { .. } => {
                 execution.attempt_open = true;
                 if execution.terminal {
-                    self.saw("cancel raced a grant");
+                    self.saw("cancel raced a run");
                     self.finish(ticket);
                 }
             }
-            Grant::Abort { .. } | Grant::End { .. } => {
-                execution.terminal |= matches!(grant, Grant::End { .. });
+            GatewayCommand::Abort { .. } | GatewayCommand::End { .. } => {
+                execution.terminal |= matches!(command, GatewayCommand::End { .. });
                 if execution.attempt_open && in_time {
-                    self.finish_as(ticket, Ended::Failed);
+                    self.finish_as(ticket, AttemptEnd::Failed);
                 } else if execution.attempt_open {
                     self.saw("late end");
                 }
@@ -141,21 +143,21 @@ impl Simulation {
 
     fn finish(&mut self, ticket: Ticket) {
         let how = self.dice.of(&[
-            Ended::Done,
-            Ended::Done,
-            Ended::Done,
-            Ended::Failed,
-            Ended::Failed,
-            Ended::Unsent,
+            AttemptEnd::Done,
+            AttemptEnd::Done,
+            AttemptEnd::Done,
+            AttemptEnd::Failed,
+            AttemptEnd::Failed,
+            AttemptEnd::Unsent,
         ]);
         self.finish_as(ticket, how);
     }
 
-    fn finish_as(&mut self, ticket: Ticket, how: Ended) {
+    fn finish_as(&mut self, ticket: Ticket, how: AttemptEnd) {
         let execution = self.gateways[ticket.gateway()].execution(ticket).unwrap();
         assert!(std::mem::take(&mut execution.attempt_open));
-        execution.terminal |= how == Ended::Done;
-        self.send(Event::Ended { ticket, how });
+        execution.terminal |= how == AttemptEnd::Done;
+        self.send(GatewayEvent::AttemptEnded { ticket, how });
     }
 
     fn cancel_one(&mut self, gateway: usize) {
@@ -178,7 +180,7 @@ impl Simulation {
         };
         self.saw(what);
         self.rings.signals(ticket).cancel(ticket.generation());
-        self.send(Event::Cancel { ticket });
+        self.send(GatewayEvent::Cancelled { ticket });
     }
 
     /// Forgets what is over.
@@ -204,20 +206,20 @@ impl Simulation {
 
     // ---- control ----
 
-    fn read_notice(&mut self) {
-        let Some(notice) = self.control.inbox.pop_front() else { return };
-        match notice {
-            Notice::Start { version } => {
+    fn read_scheduler_event(&mut self) {
+        let Some(event) = self.control.inbox.pop_front() else { return };
+        match event {
+            SchedulerEvent::InstanceWanted { version } => {
                 if let Some(model) = self.control.versions.get_mut(&version) {
                     model.starting += 1;
                 }
             }
-            Notice::Suspect { instance } => self.move_on(instance, Phase::Up, Phase::Suspect),
-            Notice::Retired { instance } => {
+            SchedulerEvent::InstanceSuspect { instance } => self.move_on(instance, Phase::Up, Phase::Suspect),
+            SchedulerEvent::InstanceIdle { instance } => {
                 self.move_on(instance, Phase::Up, Phase::Retired);
                 self.move_on(instance, Phase::Suspect, Phase::Retired);
             }
-            Notice::Closed { version } => {
+            SchedulerEvent::VersionClosed { version } => {
                 self.control.versions.remove(&version.index).expect("a version was given back twice");
                 self.control.free.push(version.index);
             }
@@ -246,8 +248,8 @@ impl Simulation {
         };
         model.starting -= 1;
         match (!fails).then(|| model.occupy(version)).flatten() {
-            Some(instance) => self.order(Order::Ready { instance, started: true }),
-            None => self.order(Order::StartFailed { version }),
+            Some(instance) => self.send_command(SchedulerCommand::Ready { instance, started: true }),
+            None => self.send_command(SchedulerCommand::StartFailed { version }),
         }
     }
 
@@ -265,28 +267,32 @@ impl Simulation {
         match (kind, instance) {
             (0..4, Some(instance)) => {
                 self.move_on(instance, Phase::Suspect, Phase::Up);
-                self.order(Order::Ready { instance, started: false });
+                self.send_command(SchedulerCommand::Ready { instance, started: false });
             }
             (4..10, Some(instance)) => {
                 self.move_on(instance, phase, Phase::Free);
-                self.order(Order::Down { instance });
+                self.send_command(SchedulerCommand::Down { instance });
             }
-            (10, Some(instance)) => self.order(Order::Ready { instance, started: false }),
-            (11, Some(instance)) => self.order(Order::Retire { instance }),
+            (10, Some(instance)) => self.send_command(SchedulerCommand::Ready { instance, started: false }),
+            (11, Some(instance)) => self.send_command(SchedulerCommand::Retire { instance }),
             (12, _) => {
                 let (keep, idle) =
                     (u16::try_from(self.dice.below(2)).unwrap(), self.dice.below(50) * NANOS_PER_MS);
-                self.order(Order::ReapIdle { version, keep, idle_before: now.saturating_sub(idle) });
+                self.send_command(SchedulerCommand::ReapIdle {
+                    version,
+                    keep,
+                    idle_before: now.saturating_sub(idle),
+                });
             }
             (13, _) => {
                 let model = self.control.versions.get_mut(&version).unwrap();
                 model.starting += 1;
-                self.order(Order::Starting { version, count: 1 });
+                self.send_command(SchedulerCommand::Starting { version, count: 1 });
             }
             (14.., _) => {
                 let model = self.control.versions.get_mut(&version).unwrap();
                 if let Some(instance) = model.occupy(version) {
-                    self.order(Order::Ready { instance, started: false });
+                    self.send_command(SchedulerCommand::Ready { instance, started: false });
                 }
             }
             _ => {}
@@ -295,10 +301,10 @@ impl Simulation {
 
     fn change_functions(&mut self, gateway: usize) {
         if self.dice.one_in(8) {
-            // A long queue of orders, the next ones at its end.
+            // A long queue of commands, the next ones at its end.
             let version = self.any_version().unwrap_or(0);
             (0..self.dice.below(self.scale.burst))
-                .for_each(|_| self.order(Order::Starting { version, count: 0 }));
+                .for_each(|_| self.send_command(SchedulerCommand::Starting { version, count: 0 }));
         }
         let current = self.control.current();
         let replaced = (!current.is_empty()).then(|| self.dice.of(&current));
@@ -340,9 +346,9 @@ impl Simulation {
         let model = Version::random(&mut self.dice, function, self.gateways.len(), self.scale.size_max);
         let version = Box::new(ScheduledVersion::new(index, model.queue.clone(), model.limits));
         self.control.versions.insert(index, model);
-        self.order(Order::Open { version });
+        self.send_command(SchedulerCommand::Open { version });
         if let Some(old) = replaces {
-            self.order(Order::Succeed { old, new: index });
+            self.send_command(SchedulerCommand::Succeed { old, new: index });
         }
         self.saw(if replaces.is_some() { "replaced" } else { "opened" });
         if self.control.functions_made > self.scale.versions as u64 {
@@ -362,7 +368,7 @@ impl Simulation {
         if !quiet.is_empty() {
             let version = self.dice.of(&quiet);
             self.control.versions.get_mut(&version).unwrap().close_sent = true;
-            self.order(Order::Close { version });
+            self.send_command(SchedulerCommand::Close { version });
         }
     }
 
@@ -373,7 +379,7 @@ impl Simulation {
         if self.gateways.iter().any(|gateway| gateway.owes_announcement.is_some()) {
             return;
         }
-        let wake = self.pass.next_wake;
+        let wake = self.summary.next_wake;
         let leap: Nanos = match self.dice.below(40) {
             0 => self.dice.below(200_000) * NANOS_PER_MS,
             1..4 => self.dice.below(300 * NANOS_PER_MS),
@@ -404,12 +410,12 @@ impl Simulation {
     /// Everybody does all there is to do.
     pub fn settle_everything(&mut self) {
         for gateway in 0..self.gateways.len() {
-            while self.take_grant_if_any(gateway) {}
+            while self.take_command_if_any(gateway) {}
             self.gateways[gateway].tickets(|r| r.attempt_open).into_iter().for_each(|t| self.finish(t));
             self.reclaim(gateway);
         }
         while !self.control.inbox.is_empty() {
-            self.read_notice();
+            self.read_scheduler_event();
         }
         self.close_one();
         self.start_one();

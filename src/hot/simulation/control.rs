@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::dice::Dice;
 use crate::clock::NANOS_PER_MS;
 use crate::hot::function_queue::FunctionQueue;
-use crate::hot::message::{InstanceKey, Notice, VersionIndex};
+use crate::hot::message::{InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex};
 use crate::hot::scheduled_version::VersionLimits;
 
 /// What control knows of a place in a version's instance table.
@@ -39,7 +39,7 @@ pub struct Version {
     /// Replaced or removed: a gateway stops to push here once it learns of that.
     pub withdrawn: bool,
     pub close_sent: bool,
-    /// The scheduler has taken an order that forbids grants from here.
+    /// The scheduler has taken a command that forbids grants from here.
     pub over: bool,
 }
 
@@ -94,7 +94,7 @@ impl Version {
     }
 }
 
-/// An order as the model remembers it until the scheduler has taken it.
+/// A command as the model remembers it until the scheduler has taken it.
 #[derive(Clone, Copy, Debug)]
 pub enum Told {
     Opened {
@@ -116,14 +116,32 @@ pub enum Told {
     Other,
 }
 
+impl Told {
+    /// The part of a command that the model checks.
+    pub fn of(command: &SchedulerCommand) -> Self {
+        match command {
+            SchedulerCommand::Open { version } => Told::Opened { version: version.index },
+            SchedulerCommand::Succeed { old, .. } => Told::Succeeded { old: *old },
+            SchedulerCommand::Close { version } => Told::Closed { version: *version },
+            SchedulerCommand::Ready { instance, .. } => Told::Ready { instance: *instance },
+            SchedulerCommand::Down { instance } | SchedulerCommand::Retire { instance } => {
+                Told::Gone { instance: *instance }
+            }
+            SchedulerCommand::StartFailed { .. }
+            | SchedulerCommand::ReapIdle { .. }
+            | SchedulerCommand::Starting { .. } => Told::Other,
+        }
+    }
+}
+
 /// Control.
 #[derive(Default)]
 pub struct Control {
     pub versions: BTreeMap<VersionIndex, Version>,
     /// Indexes that no version uses; the last one given back is the first to be used again.
     pub free: Vec<VersionIndex>,
-    /// Notices not yet acted upon.
-    pub inbox: VecDeque<Notice>,
+    /// Events not yet acted upon.
+    pub inbox: VecDeque<SchedulerEvent>,
     pub functions_made: u64,
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::hot::function_queue::FunctionQueue;
-use crate::hot::message::Ended;
-use crate::hot::message::{Event, Grant, InstanceKey, Notice, Order};
+use crate::hot::message::{
+    AttemptEnd, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent,
+};
 use crate::hot::rings::{Capacity, Rings};
 use crate::hot::scheduled_version::{ScheduledVersion, VersionLimits};
 use crate::hot::scheduler::Scheduler;
@@ -27,7 +28,7 @@ fn world(queue_size: u32) -> (Arc<Rings>, Scheduler, Arc<FunctionQueue>) {
     let scheduler = Scheduler::new(rings.clone(), 1);
     let queue = Arc::new(FunctionQueue::new(queue_size));
     let version = Box::new(ScheduledVersion::new(0, queue.clone(), LIMITS));
-    rings.order(Order::Open { version }).unwrap();
+    rings.send_command(SchedulerCommand::Open { version }).unwrap();
     (rings, scheduler, queue)
 }
 
@@ -41,8 +42,8 @@ fn admit(rings: &Rings, queue: &FunctionQueue, slot: u32, deadline: u64) -> Tick
     ticket
 }
 
-fn fill(notices: &crossbeam_queue::ArrayQueue<Notice>) {
-    while notices.push(Notice::Start { version: 0 }).is_ok() {}
+fn fill(ring: &crossbeam_queue::ArrayQueue<SchedulerEvent>) {
+    while ring.push(SchedulerEvent::InstanceWanted { version: 0 }).is_ok() {}
 }
 
 const FIRST: InstanceKey = InstanceKey { version: 0, place: 0, generation: 1 };
@@ -54,61 +55,64 @@ fn closing_a_version_with_a_long_ring_does_not_flood_the_ready_ring() {
     for slot in 0..1000 {
         admit(&rings, &queue, slot, 1_000_000_000);
     }
-    rings.order(Order::Close { version: 0 }).unwrap();
+    rings.send_command(SchedulerCommand::Close { version: 0 }).unwrap();
     while scheduler.tick(0).more {}
-    assert!(matches!(rings.notices.pop(), Some(Notice::Closed { .. })));
-    assert_eq!(std::iter::from_fn(|| rings.gateways[0].grants.pop()).count(), 1000);
+    assert!(matches!(rings.scheduler_events.pop(), Some(SchedulerEvent::VersionClosed { .. })));
+    assert_eq!(std::iter::from_fn(|| rings.gateways[0].commands.pop()).count(), 1000);
 }
 
 #[test]
 fn a_suspect_is_not_granted_because_its_retirement_could_not_be_told() {
     let (rings, mut scheduler, queue) = world(8);
-    rings.order(Order::Ready { instance: FIRST, started: false }).unwrap();
+    rings.send_command(SchedulerCommand::Ready { instance: FIRST, started: false }).unwrap();
     let ticket = admit(&rings, &queue, 0, 1_000_000_000);
     scheduler.tick(0);
-    assert!(matches!(rings.gateways[0].grants.pop(), Some(Grant::Run { .. })));
-    rings.events.push(Event::Ended { ticket, how: Ended::Unsent }).unwrap();
+    assert!(matches!(rings.gateways[0].commands.pop(), Some(GatewayCommand::Run { .. })));
+    rings.gateway_events.push(GatewayEvent::AttemptEnded { ticket, how: AttemptEnd::Unsent }).unwrap();
     scheduler.tick(0);
-    assert!(matches!(rings.notices.pop(), Some(Notice::Suspect { .. })));
-    assert!(matches!(rings.gateways[0].grants.pop(), Some(Grant::End { .. })));
+    assert!(matches!(rings.scheduler_events.pop(), Some(SchedulerEvent::InstanceSuspect { .. })));
+    assert!(matches!(rings.gateways[0].commands.pop(), Some(GatewayCommand::End { .. })));
 
-    fill(&rings.notices);
-    rings.order(Order::Retire { instance: FIRST }).unwrap();
+    fill(&rings.scheduler_events);
+    rings.send_command(SchedulerCommand::Retire { instance: FIRST }).unwrap();
     admit(&rings, &queue, 1, 1_000_000_000);
     scheduler.tick(0);
-    let grant = rings.gateways[0].grants.pop();
-    assert!(!matches!(grant, Some(Grant::Run { .. })), "{grant:?} to a suspect");
+    let command = rings.gateways[0].commands.pop();
+    assert!(!matches!(command, Some(GatewayCommand::Run { .. })), "{command:?} to a suspect");
 }
 
 #[test]
 fn a_deadline_at_the_end_of_time_keeps_nobody_awake() {
     let (rings, mut scheduler, queue) = world(8);
     scheduler.tick(1_000_000);
-    rings.order(Order::Starting { version: 0, count: 1 }).unwrap();
+    rings.send_command(SchedulerCommand::Starting { version: 0, count: 1 }).unwrap();
     admit(&rings, &queue, 0, u64::MAX);
     admit(&rings, &queue, 1, 70_000_000);
-    let mut passes = 0;
+    let mut ticks = 0;
     while scheduler.tick(1_000_000).more {
-        passes += 1;
-        assert!(passes < 10, "the scheduler spins on a timer that is not due");
+        ticks += 1;
+        assert!(ticks < 10, "the scheduler spins on a timer that is not due");
     }
     while scheduler.tick(70_000_000).more {
-        passes += 1;
-        assert!(passes < 20, "the scheduler spins on a timer that is not due");
+        ticks += 1;
+        assert!(ticks < 20, "the scheduler spins on a timer that is not due");
     }
-    assert!(matches!(rings.gateways[0].grants.pop(), Some(Grant::End { .. })), "the other timer was starved");
+    assert!(
+        matches!(rings.gateways[0].commands.pop(), Some(GatewayCommand::End { .. })),
+        "the other timer was starved"
+    );
 }
 
 #[test]
 fn an_instance_that_is_down_and_ready_again_counts_what_still_runs_on_it() {
     let (rings, mut scheduler, queue) = world(8);
-    rings.order(Order::Ready { instance: FIRST, started: false }).unwrap();
+    rings.send_command(SchedulerCommand::Ready { instance: FIRST, started: false }).unwrap();
     let ticket = admit(&rings, &queue, 0, 1_000_000_000);
     scheduler.tick(0);
-    rings.order(Order::Down { instance: FIRST }).unwrap();
-    rings.order(Order::Ready { instance: FIRST, started: false }).unwrap();
+    rings.send_command(SchedulerCommand::Down { instance: FIRST }).unwrap();
+    rings.send_command(SchedulerCommand::Ready { instance: FIRST, started: false }).unwrap();
     scheduler.tick(0);
-    rings.events.push(Event::Ended { ticket, how: Ended::Done }).unwrap();
+    rings.gateway_events.push(GatewayEvent::AttemptEnded { ticket, how: AttemptEnd::Done }).unwrap();
     scheduler.tick(0);
     assert!(rings.signals(ticket).is_released(1));
 }
@@ -123,15 +127,17 @@ fn while_a_version_hands_over_its_queue_admits_no_more_than_it_has_left_or_the_n
         let [old, new] = [old_size, new_size].map(|size| Arc::new(FunctionQueue::new(size)));
         for (index, queue) in [(0, &old), (1, &new)] {
             rings
-                .order(Order::Open { version: Box::new(ScheduledVersion::new(index, queue.clone(), LIMITS)) })
+                .send_command(SchedulerCommand::Open {
+                    version: Box::new(ScheduledVersion::new(index, queue.clone(), LIMITS)),
+                })
                 .unwrap();
-            rings.order(Order::Starting { version: index, count: 1 }).unwrap();
+            rings.send_command(SchedulerCommand::Starting { version: index, count: 1 }).unwrap();
         }
         for slot in 0..waiting {
             admit(&rings, &old, slot, 1_000_000_000);
         }
         scheduler.tick(0);
-        rings.order(Order::Succeed { old: 0, new: 1 }).unwrap();
+        rings.send_command(SchedulerCommand::Succeed { old: 0, new: 1 }).unwrap();
         while scheduler.tick(0).more {}
         // Gateways go on pushing there until they are told.
         let mut came = 0;
@@ -142,9 +148,9 @@ fn while_a_version_hands_over_its_queue_admits_no_more_than_it_has_left_or_the_n
             came += 1;
         }
         assert_eq!(came, admitted, "{waiting} of {old_size} waited, {new_size} places in the new queue");
-        rings.order(Order::Close { version: 0 }).unwrap();
+        rings.send_command(SchedulerCommand::Close { version: 0 }).unwrap();
         while scheduler.tick(0).more {}
-        assert!(matches!(rings.notices.pop(), Some(Notice::Closed { .. })));
+        assert!(matches!(rings.scheduler_events.pop(), Some(SchedulerEvent::VersionClosed { .. })));
         scheduler.audit(|_| new_size);
     }
 }

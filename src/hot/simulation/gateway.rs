@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::clock::Nanos;
-use crate::hot::message::{Grant, InstanceKey, VersionIndex};
+use crate::hot::message::{GatewayCommand, InstanceKey, VersionIndex};
 use crate::hot::ticket::Ticket;
 
 /// An execution as its gateway knows it, and what the scheduler has been seen to do to it.
@@ -14,11 +14,11 @@ pub struct Execution {
     pub run_budget: Nanos,
     /// Nothing changes its outcome any more.
     pub terminal: bool,
-    /// An attempt is open at the gateway: it owes the scheduler an `Event::Ended`.
+    /// An attempt is open at the gateway: it owes the scheduler a `GatewayEvent::AttemptEnded`.
     pub attempt_open: bool,
-    /// Where it runs, from the scheduler's grant until the scheduler has taken the `Ended`.
+    /// Where it runs, from the scheduler's grant until the scheduler has taken the `AttemptEnded`.
     pub flying: Option<InstanceKey>,
-    /// The scheduler has sent its `Grant::End`.
+    /// The scheduler has sent its `GatewayCommand::End`.
     pub ended: bool,
     /// The tick in which the scheduler learnt that the gateway had made it terminal.
     pub settled_in: Option<u64>,
@@ -47,12 +47,21 @@ pub struct Slot {
     pub execution: Option<Execution>,
 }
 
+/// The execution that a command is about.
+pub fn ticket_of(command: GatewayCommand) -> Ticket {
+    match command {
+        GatewayCommand::Run { ticket, .. }
+        | GatewayCommand::Abort { ticket }
+        | GatewayCommand::End { ticket, .. } => ticket,
+    }
+}
+
 /// One gateway.
 pub struct Gateway {
     pub index: u8,
     pub slots: Vec<Slot>,
-    /// Popped from the grant ring, not yet looked at.
-    pub inbox: VecDeque<Grant>,
+    /// Popped from its ring of commands, not yet looked at.
+    pub inbox: VecDeque<GatewayCommand>,
     /// It is to announce a queue and was preempted before it could put the version on the ready ring; it
     /// does nothing else until then.
     pub owes_announcement: Option<VersionIndex>,

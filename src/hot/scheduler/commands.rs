@@ -1,25 +1,25 @@
-//! What control orders: versions opened, handed over and closed, instances coming and going.
+//! Commands of control: versions opened, handed over and closed, instances coming and going.
 
 use super::{Scheduler, TICKETS_PER_QUEUE};
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::hot::message::{InstanceKey, Notice, Order, VersionIndex};
+use crate::hot::message::{InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex};
 use crate::hot::scheduled_execution::{NONE, State};
 use crate::hot::scheduled_version::{ScheduledVersion, Standing};
 
 impl Scheduler {
-    pub(super) fn obey(&mut self, order: Order, now: Nanos) {
-        match order {
-            Order::Open { version } => self.open(version),
-            Order::Succeed { old, new } => self.succeed(old, new),
-            Order::Close { version } => self.close(version, now),
-            Order::Ready { instance, started } => self.instance_ready(instance, started, now),
-            Order::Down { instance } => {
+    pub(super) fn handle(&mut self, command: SchedulerCommand, now: Nanos) {
+        match command {
+            SchedulerCommand::Open { version } => self.open(version),
+            SchedulerCommand::Succeed { old, new } => self.succeed(old, new),
+            SchedulerCommand::Close { version } => self.close(version, now),
+            SchedulerCommand::Ready { instance, started } => self.instance_ready(instance, started, now),
+            SchedulerCommand::Down { instance } => {
                 if let Some(version) = self.version(instance.version) {
                     version.set_standing(instance, Standing::Absent);
                 }
                 self.activate(instance.version);
             }
-            Order::StartFailed { version: index } => {
+            SchedulerCommand::StartFailed { version: index } => {
                 if let Some(version) = self.version(index) {
                     version.starting = version.starting.saturating_sub(1);
                     version.unschedulable =
@@ -27,9 +27,11 @@ impl Scheduler {
                 }
                 self.activate(index);
             }
-            Order::Retire { instance } => self.retire(instance),
-            Order::ReapIdle { version, keep, idle_before } => self.reap_idle(version, keep, idle_before),
-            Order::Starting { version, count } => {
+            SchedulerCommand::Retire { instance } => self.retire(instance),
+            SchedulerCommand::ReapIdle { version, keep, idle_before } => {
+                self.reap_idle(version, keep, idle_before)
+            }
+            SchedulerCommand::Starting { version, count } => {
                 if let Some(version) = self.version(version) {
                     version.starting += count;
                 }
@@ -42,7 +44,7 @@ impl Scheduler {
         debug_assert!(self.versions[index as usize].is_none(), "version {index} is open already");
         self.versions[index as usize] = Some(version);
         self.activate(index);
-        // A gateway may have announced the version before this order was reached.
+        // A gateway may have announced the version before this command was reached.
         self.drain(index, TICKETS_PER_QUEUE);
     }
 
@@ -153,7 +155,7 @@ impl Scheduler {
         let (was, idle) = (instance.standing, instance.in_flight == 0);
         version.set_standing(key, Standing::Retiring);
         if idle
-            && !self.retired(key)
+            && !self.report_idle(key)
             && let Some(version) = self.version(key.version)
         {
             version.set_standing(key, was);
@@ -164,8 +166,8 @@ impl Scheduler {
     /// Tells control that the instance is idle; false where the ring is full. Then an idle one
     /// keeps its standing, to be found by the next `ReapIdle`. One that became idle while retiring
     /// stays out of use until its version is closed or control sends `Retire` again.
-    pub(super) fn retired(&mut self, key: InstanceKey) -> bool {
-        let told = self.rings.notices.push(Notice::Retired { instance: key }).is_ok();
+    pub(super) fn report_idle(&mut self, key: InstanceKey) -> bool {
+        let told = self.rings.scheduler_events.push(SchedulerEvent::InstanceIdle { instance: key }).is_ok();
         self.notified |= told;
         told
     }
