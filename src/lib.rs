@@ -18,19 +18,21 @@
 
 pub mod backend;
 pub mod backoff;
+pub mod channel;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod control_message;
 pub mod dev;
 pub mod dispatch;
 pub mod error;
 pub mod fnv;
 pub mod function;
 pub mod gateway;
+pub mod gateway_message;
 pub mod hot;
 pub mod id;
-pub mod mailbox;
 pub mod management;
 pub mod metrics;
 pub mod openapi;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
+use crate::channel::oneshot;
 use crate::control::Control;
-use crate::mailbox::{Letter, question};
+use crate::gateway_message::GatewayMessage;
 use crate::startup::ControlPlane;
 
 /// Time that instances may take to stop at the end, beyond their own.
@@ -61,9 +62,10 @@ async fn drain(control: &Control, patience: Duration, unread: UnreadResults) -> 
     control.draining.set(true);
     control.logs.finish();
     for gateway in &control.gateways {
-        let (done, awaited) = question();
-        if gateway.send(Letter::Drain { done }).await.is_ok() {
-            let _ = awaited.get().await;
+        let (done, awaited) = oneshot::channel();
+        if gateway.send(GatewayMessage::Drain { done }).await.is_ok() {
+            // An error where the gateway has stopped: then nothing more is admitted.
+            let _ = awaited.await;
         }
     }
     let over = async {
@@ -83,17 +85,17 @@ async fn finish_gateways(control: &Control) {
     // All finish at once, and none stops before every client of the others was answered.
     let mut finishing = Vec::with_capacity(control.gateways.len());
     for gateway in &control.gateways {
-        let (done, awaited) = question();
-        if gateway.send(Letter::Finish { done }).await.is_ok() {
+        let (done, awaited) = oneshot::channel();
+        if gateway.send(GatewayMessage::Finish { done }).await.is_ok() {
             finishing.push(awaited);
         }
     }
     for awaited in finishing {
-        // `None` where the gateway has stopped, which is what is waited for.
-        let _ = awaited.get().await;
+        // An error where the gateway has stopped, which is what is waited for.
+        let _ = awaited.await;
     }
     for gateway in &control.gateways {
-        let _ = gateway.send(Letter::Stop).await;
+        let _ = gateway.send(GatewayMessage::Stop).await;
     }
 }
 

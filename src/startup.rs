@@ -18,17 +18,18 @@ use crate::backend::local::children::Children;
 use crate::backend::local::limits::Limits;
 use crate::backend::local::rlimit;
 use crate::backend::output::{FinalOutput, Lines};
+use crate::channel::{self, MESSAGES_MAX, mpsc};
 use crate::clock::Clock;
 use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
 use crate::control::logs::store::{LogLimits, LogStore};
+use crate::control_message::ControlMessage;
 use crate::gateway::server::{listen, listen_each};
 use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::hot::rings::{Capacity, Rings};
 use crate::hot::scheduler::Scheduler;
 use crate::hot::thread as scheduler_thread;
 use crate::id::{Entropy, incarnation_at};
-use crate::mailbox::{Errand, Mailbox, Post, mailbox};
 use crate::management;
 
 /// The role of a thread; told to [`ThreadHook`] on the thread itself.
@@ -125,12 +126,13 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     let stop_scheduler = Arc::new(AtomicBool::new(false));
     let scheduler = start_scheduler(&rings, &settings, clock, stop_scheduler.clone(), hook)?;
 
-    let (to_control, errands): (Post<Errand>, Mailbox<Errand>) = mailbox();
-    let (posts, boxes): (Vec<_>, Vec<_>) = (0..settings.gateways).map(|_| mailbox()).unzip();
+    let (to_control, control_messages) = mpsc::channel(MESSAGES_MAX);
+    let (to_gateways, gateway_messages): (Vec<_>, Vec<_>) =
+        (0..settings.gateways).map(|_| mpsc::channel(MESSAGES_MAX)).unzip();
     let mut gateways = Vec::with_capacity(settings.gateways);
     // The first gateway takes what processes of `JOB` functions ask for, and passes it on.
     let mut runtime_listener = Some(runtime);
-    for (index, (listener, letters)) in listeners.into_iter().zip(boxes).enumerate() {
+    for (index, (listener, messages)) in listeners.into_iter().zip(gateway_messages).enumerate() {
         let start = Start {
             index,
             rings: rings.clone(),
@@ -139,8 +141,8 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
             incarnation,
             listener,
             runtime_listener: runtime_listener.take(),
-            letters,
-            gateways: posts.clone(),
+            messages,
+            gateways: to_gateways.clone(),
             control: to_control.clone(),
         };
         gateways.push(start_gateway(start, hook)?);
@@ -159,7 +161,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         cluster,
         populated: RefCell::default(),
     });
-    let control = Control::new(rings, clock, settings, context, logs, posts);
+    let control = Control::new(rings, clock, settings, context, logs, to_gateways);
     tokio::task::spawn_local(control.clone().housekeeping());
     let scaling = control.clone();
     tokio::task::spawn_local(async move {
@@ -168,7 +170,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
             std::process::abort();
         }
     });
-    tokio::task::spawn_local(run_errands(control.clone(), errands));
+    tokio::task::spawn_local(take_messages(control.clone(), control_messages));
     if let Some(resources) = control.resources.clone() {
         tokio::task::spawn_local(control.clone().keep_registry(resources));
     }
@@ -266,18 +268,20 @@ fn start_scheduler(
     Ok(thread)
 }
 
-/// Answers what gateways pass on; each in a task of its own.
-async fn run_errands(control: Rc<Control>, mut errands: Mailbox<Errand>) {
-    while let Some(errand) = errands.next().await {
-        match errand {
-            Errand::Answer { request, listener, answer } => {
+/// Handles the messages of gateways; answers each request in a task of its own.
+async fn take_messages(control: Rc<Control>, mut messages: mpsc::Receiver<ControlMessage>) {
+    while let Some(message) = messages.recv().await {
+        match message {
+            ControlMessage::Serve { request, listener, answer } => {
                 let control = control.clone();
-                tokio::task::spawn_local(
-                    async move { answer.send(control.answer(listener, *request).await) },
-                );
+                tokio::task::spawn_local(async move {
+                    channel::answer(answer, control.answer(listener, *request).await);
+                });
             }
-            Errand::Start(start) => control.start_job(*start),
-            Errand::Announce { announcement, answer } => answer.send(control.announced(&announcement)),
+            ControlMessage::StartJob(start) => control.start_job(*start),
+            ControlMessage::Announce { announcement, answer } => {
+                channel::answer(answer, control.announced(&announcement));
+            }
         }
     }
 }

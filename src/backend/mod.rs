@@ -29,10 +29,10 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
+use crate::control_message::{Announcement, JobStart};
 use crate::error::ApiError;
 use crate::function::Function;
 use crate::hot::message::{InstanceKey, SchedulerCommand, VersionIndex};
-use crate::mailbox::{Announcement, JobStart};
 use crate::registry::ExecutionMode;
 use kubernetes::pod_set::PodSet;
 use local::children::Children;

@@ -1,8 +1,8 @@
 //! Announcements of instances: their name, and the address at which they listen.
 
 use super::Control;
+use crate::control_message::Announcement;
 use crate::error::{ApiError, ErrorCode};
-use crate::mailbox::Announcement;
 
 impl Control {
     /// Hands an announcement to the backend that knows its token.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::{Control, OpenVersion};
 use crate::backend::Backend;
 use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::control_message::JobStart;
 use crate::hot::message::{SchedulerCommand, SchedulerEvent, VersionIndex};
-use crate::mailbox::JobStart;
 
 /// Period at which idle instances are looked for; an instance stops at most this much late.
 const SCALE_DOWN_PERIOD: Duration = Duration::from_millis(100);

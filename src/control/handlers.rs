@@ -17,8 +17,8 @@ use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::gateway::listener::Listener;
 use crate::gateway::reply::{self, Body};
 use crate::gateway::route::{Call, route};
+use crate::gateway_message::{WholeRequest, serve_at};
 use crate::id::ExecutionId;
-use crate::mailbox::WholeRequest;
 use crate::management::{inside, metrics};
 use crate::openapi;
 use crate::registry::{FunctionSpec, SpecError, hide_values, parse_function, parse_function_named};
@@ -87,7 +87,7 @@ impl Control {
     /// A call that a gateway must answer.
     async fn pass_on(&self, gateway: usize, listener: Listener, request: WholeRequest) -> Response<Body> {
         let answer = match self.gateways.get(gateway).or(self.gateways.first()) {
-            Some(gateway) => gateway.ask(listener, request).await,
+            Some(gateway) => serve_at(gateway, listener, request).await,
             None => None,
         };
         answer.unwrap_or_else(|| {

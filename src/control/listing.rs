@@ -9,13 +9,14 @@ use std::fmt::Write as _;
 use hyper::Response;
 
 use super::Control;
+use crate::channel::oneshot;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::execution::{Stage, Status};
 use crate::gateway::history::{HistoryPosition, Lost};
 use crate::gateway::listing::{Page, Search};
 use crate::gateway::reply::{self, Body};
+use crate::gateway_message::GatewayMessage;
 use crate::id::incarnation_at;
-use crate::mailbox::{Letter, question};
 use crate::query::parameters;
 use crate::registry::FunctionName;
 
@@ -66,15 +67,15 @@ impl Control {
                     }
                 },
             };
-            let (answer, awaited) = question();
+            let (answer, awaited) = oneshot::channel();
             let search = Box::new(Search { function: function.clone(), stage, limit, from });
-            gateway.send(Letter::List { search, answer }).await.map_err(|_| stopping())?;
+            gateway.send(GatewayMessage::List { search, answer }).await.map_err(|_| stopping())?;
             asked.push(Some(awaited));
         }
         let mut pages = Vec::with_capacity(asked.len());
         for awaited in asked {
             pages.push(match awaited {
-                Some(awaited) => awaited.get().await.ok_or_else(stopping)?.map_err(|_: Lost| {
+                Some(awaited) => awaited.await.map_err(|_| stopping())?.map_err(|_: Lost| {
                     expired("too many executions next to the cursor have gone since it was given")
                 })?,
                 None => Page { entries: Vec::new(), next: None },

@@ -28,12 +28,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::backend::{Backend, Context};
+use crate::channel::mpsc;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::function::Function;
+use crate::gateway_message::GatewayMessage;
 use crate::hot::message::VersionIndex;
 use crate::hot::rings::Rings;
-use crate::mailbox::{Letter, Post};
 use crate::metrics::MetricsByGateway;
 
 use logs::store::LogStore;
@@ -77,8 +78,8 @@ pub struct Control {
     pub context: Rc<Context>,
     /// The lines that functions write.
     pub logs: Rc<LogStore>,
-    /// Letters to each gateway.
-    pub gateways: Vec<Post<Letter>>,
+    /// Messages to each gateway.
+    pub gateways: Vec<mpsc::Sender<GatewayMessage>>,
     /// By name, sorted, as they are listed.
     pub functions: RefCell<BTreeMap<String, Registered>>,
     /// By index.
@@ -107,7 +108,7 @@ impl Control {
         settings: Arc<Settings>,
         context: Rc<Context>,
         logs: Rc<LogStore>,
-        gateways: Vec<Post<Letter>>,
+        gateways: Vec<mpsc::Sender<GatewayMessage>>,
     ) -> Rc<Self> {
         let versions = u32::try_from(rings.capacity.versions).unwrap_or(u32::MAX);
         Rc::new(Self {

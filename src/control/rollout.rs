@@ -21,13 +21,14 @@ use arc_swap::ArcSwapOption;
 use super::supports::{Platform, unsupported_fields};
 use super::{Control, OpenVersion, Registered};
 use crate::backend::Backend;
+use crate::channel::oneshot;
 use crate::clock::NANOS_PER_MS;
 use crate::error::{ApiError, ErrorCode};
 use crate::function::Function;
+use crate::gateway_message::GatewayMessage;
 use crate::hot::function_queue::FunctionQueue;
 use crate::hot::message::{SchedulerCommand, VersionIndex};
 use crate::hot::scheduled_version::{ScheduledVersion, VersionLimits};
-use crate::mailbox::{Letter, question};
 use crate::metrics::MetricsByGateway;
 use crate::registry::{ExecutionMode, FieldError, FunctionSpec};
 
@@ -115,7 +116,7 @@ impl Control {
             rollout.abort();
         }
         self.logs.deleted(name);
-        self.tell_all(|done| Letter::Withdraw { name: name.to_owned(), done }).await;
+        self.tell_all(|done| GatewayMessage::Withdraw { name: name.to_owned(), done }).await;
         if let Some(serving) = registered.serving {
             self.close(serving);
         }
@@ -171,7 +172,7 @@ impl Control {
 
     /// Steps 1 and 2, and its backend.
     async fn open(self: &Rc<Self>, function: &Arc<Function>) {
-        self.tell_all(|done| Letter::Learn { function: function.clone(), done }).await;
+        self.tell_all(|done| GatewayMessage::Learn { function: function.clone(), done }).await;
         let version = ScheduledVersion::new(function.index, function.queue.clone(), limits(&function.spec));
         self.context.commands.send(SchedulerCommand::Open { version: Box::new(version) });
         let backend = Backend::open(&self.context, function).await;
@@ -210,7 +211,12 @@ impl Control {
             // Those who come over count in the new queue before anybody else can enter it.
             self.context.commands.handled().await;
         }
-        self.tell_all(|done| Letter::Publish { name: name.to_owned(), version: function.index, done }).await;
+        self.tell_all(|done| GatewayMessage::Publish {
+            name: name.to_owned(),
+            version: function.index,
+            done,
+        })
+        .await;
         if let Some(old) = old {
             self.close(old);
         }
@@ -240,19 +246,19 @@ impl Control {
             }
             for gateway in &control.gateways {
                 // A gateway that has stopped has forgotten everything.
-                let _ = gateway.send(Letter::Forget { version: index }).await;
+                let _ = gateway.send(GatewayMessage::Forget { version: index }).await;
             }
             control.free_versions.borrow_mut().push(index);
         });
     }
 
-    /// Sends a letter to every gateway and waits until each has done what it says.
-    async fn tell_all(&self, letter: impl Fn(crate::mailbox::Answer<()>) -> Letter) {
+    /// Sends a message to every gateway and waits until each has handled it.
+    async fn tell_all(&self, message: impl Fn(oneshot::Sender<()>) -> GatewayMessage) {
         for gateway in &self.gateways {
-            let (done, awaited) = question();
-            if gateway.send(letter(done)).await.is_ok() {
-                // `None` where the gateway has stopped: then there is nobody to tell.
-                let _ = awaited.get().await;
+            let (done, awaited) = oneshot::channel();
+            if gateway.send(message(done)).await.is_ok() {
+                // An error where the gateway has stopped: then there is nobody to tell.
+                let _ = awaited.await;
             }
         }
     }

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use super::FunctionEntry;
 use super::attempt::{AttemptResult, Outcome};
+use crate::channel::{self, oneshot};
+use crate::control_message::{ControlMessage, JobEnd, JobStart, Kill};
 use crate::error::ErrorCode;
 use crate::gateway::Gateway;
 use crate::gateway::execution::{JobSignal, RunningAttempt};
 use crate::gateway::reply::ExecutionError;
 use crate::hot::message::AttemptEnd;
 use crate::hot::ticket::Ticket;
-use crate::mailbox::{Answer, Awaited, Errand, JobEnd, JobStart, Kill, question};
 
 /// Time that the post of a process that exited with 0 may still be on its way. Such a process says
 /// that it has posted, and its post may not have been read off its socket yet.
@@ -26,10 +27,10 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 
 /// Begins an attempt: from here on a post with its token is its result.
 pub fn begin(gateway: &Rc<Gateway>, entry: &FunctionEntry, ticket: Ticket) {
-    let (answer, signal) = question();
+    let (answer, signal) = oneshot::channel();
     let token = gateway.new_token();
-    let (kill, killed) = question();
-    let (ended, end) = question();
+    let (kill, killed) = oneshot::channel();
+    let (ended, end) = oneshot::channel();
     let now = gateway.clock.now();
     let start = gateway.with_execution(ticket, |execution| {
         execution.running_attempt = Some(RunningAttempt::Process(answer));
@@ -58,12 +59,12 @@ async fn run(
     gateway: Rc<Gateway>,
     ticket: Ticket,
     start: Box<JobStart>,
-    signal: Awaited<JobSignal>,
-    kill: Answer<Kill>,
-    end: Awaited<JobEnd>,
+    signal: oneshot::Receiver<JobSignal>,
+    kill: oneshot::Sender<Kill>,
+    end: oneshot::Receiver<JobEnd>,
 ) {
     // Where control has stopped, `ended` is dropped and `end` says so.
-    let _ = gateway.control.send(Errand::Start(start)).await;
+    let _ = gateway.control.send(ControlMessage::StartJob(start)).await;
     let how = watch(&gateway, ticket, signal, kill, end).await;
     gateway.close_attempt(ticket, how);
 }
@@ -72,16 +73,15 @@ async fn run(
 async fn watch(
     gateway: &Rc<Gateway>,
     ticket: Ticket,
-    signal: Awaited<JobSignal>,
-    kill: Answer<Kill>,
-    end: Awaited<JobEnd>,
+    mut signal: oneshot::Receiver<JobSignal>,
+    kill: oneshot::Sender<Kill>,
+    mut end: oneshot::Receiver<JobEnd>,
 ) -> AttemptEnd {
-    let (mut signal, mut end) = (std::pin::pin!(signal.get()), std::pin::pin!(end.get()));
     let told = tokio::select! {
         biased;
         told = &mut signal => told,
         end = &mut end => {
-            let end = end.unwrap_or_else(JobEnd::never_started);
+            let end = end.unwrap_or_else(|_| JobEnd::never_started());
             let last = match end.exited_with_0 {
                 true => tokio::time::timeout(LAST_POST, &mut signal).await.ok(),
                 false => None,
@@ -98,28 +98,32 @@ async fn watch(
         }
     };
     match told {
-        Some(JobSignal::Posted(how)) => {
+        Ok(JobSignal::Posted(how)) => {
             let patience = Duration::from_millis(gateway.settings.flags.stop_timeout_ms);
             if tokio::time::timeout(patience, &mut end).await.is_err() {
                 tracing::warn!(?patience, "a process posted its result and is not known to have ended");
-                kill.send(Kill::Posted);
-                end.await;
+                stop(kill, Kill::Posted, end).await;
             }
             how
         }
-        Some(JobSignal::Stop(how)) => {
-            kill.send(Kill::Unwanted);
-            end.await;
+        Ok(JobSignal::Stop(how)) => {
+            stop(kill, Kill::Unwanted, end).await;
             how
         }
         // The execution holds the other end for as long as the attempt is not completed.
-        None => {
+        Err(_) => {
             debug_assert!(false, "an attempt was completed without a signal");
-            kill.send(Kill::Unwanted);
-            end.await;
+            stop(kill, Kill::Unwanted, end).await;
             AttemptEnd::Done
         }
     }
+}
+
+/// Has the process killed, and waits until it is gone.
+async fn stop(kill: oneshot::Sender<Kill>, why: Kill, end: oneshot::Receiver<JobEnd>) {
+    channel::answer(kill, why);
+    // Gone in any case, be it said or not.
+    let _ = end.await;
 }
 
 /// The process is gone and has posted nothing: a failed attempt. Answers what the scheduler is to be

@@ -13,9 +13,10 @@ use super::admit::check_content_type;
 use super::body::BodySource;
 use super::jobs;
 use super::reply::{self, Body};
+use crate::channel::oneshot;
+use crate::control_message::{Announcement, ControlMessage};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::Token;
-use crate::mailbox::{Announcement, Errand, question};
 use crate::registry::{FieldError, excerpt, is_object_name};
 
 /// The largest announcement in bytes: a name and an address have fewer than 400.
@@ -53,8 +54,8 @@ impl Gateway {
             }
         })?;
         let announcement = Box::new(read(token, &body)?);
-        let (answer, awaited) = question();
-        self.run_errand(Errand::Announce { announcement, answer }, awaited).await?
+        let (answer, awaited) = oneshot::channel();
+        self.send_to_control(ControlMessage::Announce { announcement, answer }, awaited).await?
     }
 }
 

@@ -16,9 +16,11 @@ use super::origin;
 use super::reply::{self, Body};
 use super::route::{Call, route};
 use super::server::{check_host, without_body};
+use crate::channel::oneshot;
+use crate::control_message::ControlMessage;
 use crate::error::{ApiError, ErrorCode};
+use crate::gateway_message::{WholeRequest, serve_at};
 use crate::id::ExecutionId;
-use crate::mailbox::{Awaited, Errand, WholeRequest, question};
 use crate::openapi;
 
 /// One request, from a listener.
@@ -175,7 +177,7 @@ impl Gateway {
         body: Bytes,
     ) -> Response<Body> {
         let answer = match self.gateways.get(index) {
-            Some(gateway) => gateway.ask(listener, Request::from_parts(parts.clone(), body)).await,
+            Some(gateway) => serve_at(gateway, listener, Request::from_parts(parts.clone(), body)).await,
             None => None,
         };
         answer.unwrap_or_else(|| {
@@ -185,22 +187,26 @@ impl Gateway {
 
     /// Passes a request that is control's to answer on, with its whole body.
     async fn ask_control(&self, listener: Listener, parts: &Parts, body: Bytes) -> Response<Body> {
-        let (answer, awaited) = question();
+        let (answer, awaited) = oneshot::channel();
         let request = Box::new(Request::from_parts(parts.clone(), body));
-        self.run_errand(Errand::Answer { request, listener, answer }, awaited)
+        self.send_to_control(ControlMessage::Serve { request, listener, answer }, awaited)
             .await
             .unwrap_or_else(|error| reply::error(&error))
     }
 
-    /// Has control run an errand, and waits for its answer.
+    /// Sends control a message, and waits for its answer.
     ///
     /// # Errors
     /// `CONTROL_BUSY`, where there is no room for it or will be no answer.
-    pub(super) async fn run_errand<T>(&self, errand: Errand, awaited: Awaited<T>) -> Result<T, ApiError> {
+    pub(super) async fn send_to_control<T>(
+        &self,
+        message: ControlMessage,
+        answer: oneshot::Receiver<T>,
+    ) -> Result<T, ApiError> {
         let busy = || {
             ApiError::new(ErrorCode::ControlBusy, "too many changes are waiting; try again").retry_after(1)
         };
-        self.control.try_send(errand).map_err(|_| busy())?;
-        awaited.get().await.ok_or_else(busy)
+        self.control.try_send(message).map_err(|_| busy())?;
+        answer.await.map_err(|_| busy())
     }
 }

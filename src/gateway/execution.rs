@@ -9,11 +9,11 @@ use tokio::task::AbortHandle;
 use super::idempotency::IdempotencyKey;
 use super::reply::{ExecutionError, Timestamps};
 use super::waiters::Waiters;
+use crate::channel::{self, oneshot};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::FunctionEntry;
 use crate::hot::message::AttemptEnd;
 use crate::id::{Token, write_hex};
-use crate::mailbox::Answer;
 
 /// The way in which an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ pub enum RunningAttempt {
     /// A task that exchanges a request with an instance: its connection closes with it.
     Exchange(AbortHandle),
     /// A process of its own (`JOB`), whose task waits for a signal and then for the process's end.
-    Process(Answer<JobSignal>),
+    Process(oneshot::Sender<JobSignal>),
 }
 
 /// A signal to the task of an attempt with a process of its own.
@@ -152,7 +152,7 @@ impl RunningAttempt {
                 Some(how)
             }
             RunningAttempt::Process(signal) => {
-                signal.send(JobSignal::Stop(how));
+                channel::answer(signal, JobSignal::Stop(how));
                 None
             }
         }

@@ -18,6 +18,7 @@ use super::body::{BodySource, BodyWasTooLarge};
 use super::execution::{JobSignal, RunningAttempt};
 use super::listener::Listener;
 use super::reply::{self, Body, ExecutionError};
+use crate::channel;
 use crate::clock::NANOS_PER_MS;
 use crate::dispatch::attempt::{self, AttemptResult, Outcome};
 use crate::error::{ApiError, ErrorCode};
@@ -131,7 +132,7 @@ impl Gateway {
             answered: self.clock.now(),
         };
         if let Some((RunningAttempt::Process(signal), how)) = self.complete(execution_id.ticket, result) {
-            signal.send(JobSignal::Posted(how));
+            channel::answer(signal, JobSignal::Posted(how));
         }
         refused.map_or(Ok(()), Err)
     }

@@ -2,7 +2,7 @@
 //!
 //! | file | verb or noun |
 //! |---|---|
-//! | `thread` | the runtime of a gateway, its letters, the scheduler's commands, its park hook |
+//! | `thread` | the runtime of a gateway, its messages, the scheduler's commands, its park hook |
 //! | `server` | listeners and connections |
 //! | `client_io` | the socket under a connection |
 //! | `listener` | where a request came in, and what its answer may show |
@@ -59,15 +59,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::channel::mpsc;
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
+use crate::control_message::ControlMessage;
 use crate::dispatch::{FunctionEntry, IdleConnections};
 use crate::function::Function;
+use crate::gateway_message::GatewayMessage;
 use crate::hot::message::{GatewayEvent, VersionIndex};
 use crate::hot::rings::{GatewayRings, Rings};
 use crate::hot::ticket::Ticket;
 use crate::id::{ExecutionId, Token};
-use crate::mailbox::{Errand, Letter, Post};
 use crate::metrics::FunctionMetrics;
 
 use body::Reading;
@@ -90,9 +92,9 @@ pub struct Gateway {
     /// The incarnation of this process, part of every id.
     pub incarnation: u32,
     /// The ways to all gateways by index, its own among them, for requests that another one must answer.
-    pub gateways: Vec<Post<Letter>>,
+    pub gateways: Vec<mpsc::Sender<GatewayMessage>>,
     /// The way to control, for requests that are control's to answer.
-    pub control: Post<Errand>,
+    pub control: mpsc::Sender<ControlMessage>,
     /// No new invocation is admitted.
     pub draining: Cell<bool>,
     /// Counts what happened to executions: the park hook polls on for a while after it changed.
@@ -118,8 +120,8 @@ impl Gateway {
         clock: Clock,
         settings: Arc<Settings>,
         incarnation: u32,
-        gateways: Vec<Post<Letter>>,
-        control: Post<Errand>,
+        gateways: Vec<mpsc::Sender<GatewayMessage>>,
+        control: mpsc::Sender<ControlMessage>,
     ) -> Self {
         let flags = &settings.flags;
         let retention = u64::try_from(settings.retention().as_nanos()).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! The thread of a gateway: its runtime, its listener, its letters, the scheduler's commands, its sleep.
+//! The thread of a gateway: its runtime, its listener, its messages, the scheduler's commands, its sleep.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,10 +17,12 @@ use super::Gateway;
 use super::calls::{answer, serve_whole};
 use super::listener::{Listener, ListenerKind};
 use super::server::{Connections, SWEEP_PERIOD};
+use crate::channel::{self, mpsc, oneshot};
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
+use crate::control_message::ControlMessage;
+use crate::gateway_message::GatewayMessage;
 use crate::hot::rings::Rings;
-use crate::mailbox::{Answer, Errand, Letter, Mailbox, Post};
 
 /// Period in which kept executions are looked through for those whose time is over.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);
@@ -46,12 +48,12 @@ pub struct Start {
     pub listener: StdListener,
     /// The listener of processes of `JOB` functions: one gateway serves them all.
     pub runtime_listener: Option<StdListener>,
-    /// Letters to this gateway.
-    pub letters: Mailbox<Letter>,
-    /// Letters to each gateway.
-    pub gateways: Vec<Post<Letter>>,
-    /// Letters to control.
-    pub control: Post<Errand>,
+    /// Messages to this gateway.
+    pub messages: mpsc::Receiver<GatewayMessage>,
+    /// Messages to each gateway.
+    pub gateways: Vec<mpsc::Sender<GatewayMessage>>,
+    /// Messages to control.
+    pub control: mpsc::Sender<ControlMessage>,
 }
 
 /// The world of the park hook; it has no argument, so it finds this in its thread.
@@ -178,7 +180,7 @@ async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
         incarnation,
         listener,
         runtime_listener,
-        letters,
+        messages,
         gateways,
         control,
     } = start;
@@ -194,7 +196,7 @@ async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
     if let Some(listener) = runtime_listener {
         accept(&gateway, &runtimes, ListenerKind::Runtimes, listener)?;
     }
-    read_letters(&gateway, &connections, letters).await;
+    take_messages(&gateway, &connections, messages).await;
     accepting.abort();
     Ok(())
 }
@@ -260,54 +262,58 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
     }
 }
 
-/// Handles letters until control says to stop. None is waited over: another gateway's client may
+/// Handles messages until control says to stop. None is waited over: another gateway's client may
 /// wait for the next one.
-async fn read_letters(gateway: &Rc<Gateway>, connections: &Rc<Connections>, mut letters: Mailbox<Letter>) {
+async fn take_messages(
+    gateway: &Rc<Gateway>,
+    connections: &Rc<Connections>,
+    mut messages: mpsc::Receiver<GatewayMessage>,
+) {
     // Bytes held by a function are counted over its versions.
     let mut bytes: HashMap<String, Rc<Cell<usize>>> = HashMap::new();
-    while let Some(letter) = letters.next().await {
-        match letter {
-            Letter::Learn { function, done } => {
+    while let Some(message) = messages.recv().await {
+        match message {
+            GatewayMessage::Learn { function, done } => {
                 let held = bytes.entry(function.spec.name.to_string()).or_default().clone();
                 gateway.learn(function, held);
-                done.send(());
+                channel::answer(done, ());
             }
-            Letter::Publish { name, version, done } => {
+            GatewayMessage::Publish { name, version, done } => {
                 gateway.publish(name, version);
-                done.send(());
+                channel::answer(done, ());
             }
-            Letter::Withdraw { name, done } => {
+            GatewayMessage::Withdraw { name, done } => {
                 gateway.functions.borrow_mut().remove(&name);
                 gateway.store.borrow_mut().keys.forget(&name);
                 bytes.remove(&name);
-                done.send(());
+                channel::answer(done, ());
             }
-            Letter::Forget { version } => {
+            GatewayMessage::Forget { version } => {
                 gateway.versions.borrow_mut().remove(&version);
             }
-            Letter::Serve { request, listener, answer } => {
+            GatewayMessage::Serve { request, listener, answer } => {
                 let gateway = gateway.clone();
                 tokio::task::spawn_local(async move {
-                    answer.send_result_of(serve_whole(&gateway, listener, *request)).await;
+                    channel::answer_with(answer, serve_whole(&gateway, listener, *request)).await;
                 });
             }
-            Letter::List { search, answer } => answer.send(gateway.list(&search)),
-            Letter::Watch { id, found, ended } => gateway.watch(&id, found, ended),
-            Letter::Drain { done } => {
+            GatewayMessage::List { search, answer } => channel::answer(answer, gateway.list(&search)),
+            GatewayMessage::Watch { id, found, ended } => gateway.watch(&id, found, ended),
+            GatewayMessage::Drain { done } => {
                 gateway.draining.set(true);
                 gateway.publish_gauges();
-                done.send(());
+                channel::answer(done, ());
             }
-            Letter::Finish { done } => {
+            GatewayMessage::Finish { done } => {
                 tokio::task::spawn_local(finish(gateway.clone(), connections.clone(), done));
             }
-            Letter::Stop => return,
+            GatewayMessage::Stop => return,
         }
     }
 }
 
 /// The end of the drain time: who still waits is answered, and the connections close.
-async fn finish(gateway: Rc<Gateway>, connections: Rc<Connections>, done: Answer<()>) {
+async fn finish(gateway: Rc<Gateway>, connections: Rc<Connections>, done: oneshot::Sender<()>) {
     let ended = gateway.end_everything();
     if ended > 0 {
         tracing::warn!(executions = ended, "ended as SHUTTING_DOWN at the end of the drain time");
@@ -322,5 +328,5 @@ async fn finish(gateway: Rc<Gateway>, connections: Rc<Connections>, done: Answer
     // Those that are not through by then are closed as they are.
     let _ = patience.await;
     connections.close();
-    done.send(());
+    channel::answer(done, ());
 }

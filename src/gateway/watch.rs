@@ -6,30 +6,31 @@ use std::rc::Rc;
 use super::Gateway;
 use super::lookup::expired;
 use super::reply::Waiting;
+use crate::channel::{self, oneshot};
 use crate::error::ApiError;
-use crate::mailbox::{Answer, Found};
+use crate::gateway_message::FoundExecution;
 
 impl Gateway {
     /// Answers both questions, the second when it is time.
     pub fn watch(
         self: &Rc<Self>,
         id: &str,
-        found: Answer<Result<Found, ApiError>>,
-        ended: Option<Answer<()>>,
+        found: oneshot::Sender<Result<FoundExecution, ApiError>>,
+        ended: Option<oneshot::Sender<()>>,
     ) {
         let kept = self.find(id).and_then(|id| {
             let function = self.with_execution(id.ticket, |execution| execution.entry.function.clone());
-            function.map(|function| Found { id, function }).ok_or_else(expired)
+            function.map(|function| FoundExecution { id, function }).ok_or_else(expired)
         });
-        if let (Ok(Found { id, .. }), Some(mut ended)) = (&kept, ended) {
+        if let (Ok(FoundExecution { id, .. }), Some(mut ended)) = (&kept, ended) {
             let waiting = Waiting::new(self.clone(), id.ticket);
             tokio::task::spawn_local(async move {
                 tokio::select! {
-                    () = waiting => ended.send(()),
-                    () = ended.unwanted() => {}
+                    () = waiting => channel::answer(ended, ()),
+                    () = ended.closed() => {}
                 }
             });
         }
-        found.send(kept);
+        channel::answer(found, kept);
     }
 }

@@ -23,12 +23,13 @@ use http_body_util::BodyExt as _;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
+use picofaas::channel::{self, mpsc};
+use picofaas::control_message::{ControlMessage, JobEnd, JobStart};
 use picofaas::error::ErrorCode;
 use picofaas::gateway::Gateway;
 use picofaas::gateway::body::BodySource;
 use picofaas::gateway::listener::{Listener, ListenerKind};
 use picofaas::gateway::reply::body::Body;
-use picofaas::mailbox::{Errand, JobEnd, JobStart, Mailbox};
 use tokio::runtime::LocalRuntime;
 
 use client::Client;
@@ -161,9 +162,9 @@ fn warm_invoke_http(runtime: &LocalRuntime) {
 
 /// A call of a `JOB` function, whose process fetches its input, posts its result and ends.
 fn job_invoke(runtime: &LocalRuntime) {
-    let World { gateway, errands, .. } = World::new(runtime, JOB);
+    let World { gateway, messages, .. } = World::new(runtime, JOB);
     let its_gateway = gateway.clone();
-    runtime.spawn_local(processes(errands, async move |start: &JobStart| {
+    runtime.spawn_local(processes(messages, async move |start: &JobStart| {
         let (id, headers) = outside(|| (start.execution.to_string(), process_headers(start)));
         assert_eq!(its_gateway.job_input(&id, &headers).status(), 200);
         let posted = its_gateway.complete_job(&id, &headers, BodySource::Whole(OUTPUT)).await;
@@ -174,10 +175,10 @@ fn job_invoke(runtime: &LocalRuntime) {
 
 /// The post of a result alone.
 fn job_post(runtime: &LocalRuntime) {
-    let World { gateway, errands, .. } = World::new(runtime, JOB);
+    let World { gateway, messages, .. } = World::new(runtime, JOB);
     let its_gateway = gateway.clone();
     let mut posts = 0;
-    runtime.spawn_local(processes(errands, async move |start: &JobStart| {
+    runtime.spawn_local(processes(messages, async move |start: &JobStart| {
         let (id, headers) = (start.execution.to_string(), process_headers(start));
         let post = its_gateway.complete_job(&id, &headers, BodySource::Whole(OUTPUT));
         posts += 1;
@@ -203,12 +204,14 @@ fn job_post(runtime: &LocalRuntime) {
 }
 
 /// Plays control: each process that is asked for does `work` and ends well.
-async fn processes(mut errands: Mailbox<Errand>, mut work: impl AsyncFnMut(&JobStart)) {
-    while let Some(errand) = errands.next().await {
-        let Errand::Start(start) = errand else { panic!("nothing else is asked for: {errand:?}") };
+async fn processes(mut messages: mpsc::Receiver<ControlMessage>, mut work: impl AsyncFnMut(&JobStart)) {
+    while let Some(message) = messages.recv().await {
+        let ControlMessage::StartJob(start) = message else {
+            panic!("nothing else is asked for: {message:?}")
+        };
         work(&start).await;
         let end = JobEnd { code: ErrorCode::InstanceCrashed, reason: String::new(), exited_with_0: true };
-        start.ended.send(end);
+        channel::answer(start.ended, end);
     }
 }
 

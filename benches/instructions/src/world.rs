@@ -9,16 +9,17 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use clap::Parser;
+use picofaas::channel::{MESSAGES_MAX, mpsc};
 use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
 use picofaas::control::rollout::{limits, version};
+use picofaas::control_message::ControlMessage;
 use picofaas::function::{Address, Function, Target};
 use picofaas::gateway::Gateway;
 use picofaas::hot::message::{InstanceKey, SchedulerCommand, VersionIndex};
 use picofaas::hot::rings::{Capacity, Rings};
 use picofaas::hot::scheduled_version::ScheduledVersion;
 use picofaas::hot::scheduler::Scheduler;
-use picofaas::mailbox::{Errand, Mailbox, mailbox};
 use picofaas::metrics::MetricsByGateway;
 use picofaas::registry::parse_function;
 use tokio::net::{UnixListener, UnixStream};
@@ -48,7 +49,7 @@ pub struct World {
     /// It knows the function, and runs the scheduler.
     pub gateway: Rc<Gateway>,
     /// Requests of the gateway to control.
-    pub errands: Mailbox<Errand>,
+    pub messages: mpsc::Receiver<ControlMessage>,
 }
 
 /// The flags of `picofaas serve`.
@@ -65,9 +66,9 @@ impl World {
         let settings = Arc::new(Settings::new(flags).unwrap());
         let capacity = Capacity { gateways: 1, slots: settings.flags.max_executions, versions: 16 };
         let rings = Arc::new(Rings::new(capacity).unwrap());
-        let (post, _) = mailbox();
-        let (control, errands) = mailbox();
-        let gateway = Gateway::new(0, rings.clone(), Clock::start(), settings, 1, vec![post], control);
+        let (to_itself, _) = mpsc::channel(MESSAGES_MAX);
+        let (control, messages) = mpsc::channel(MESSAGES_MAX);
+        let gateway = Gateway::new(0, rings.clone(), Clock::start(), settings, 1, vec![to_itself], control);
         let function = Arc::new(version(
             parse_function(spec.as_bytes()).unwrap(),
             VERSION,
@@ -85,7 +86,7 @@ impl World {
             runtime.spawn_local(serve(runtime.block_on(bind)));
         }
         leave_idle_scheduler(&rings, &function, instance);
-        Self { gateway: Rc::new(gateway), errands }
+        Self { gateway: Rc::new(gateway), messages }
     }
 }
 

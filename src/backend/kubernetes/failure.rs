@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
 use super::calls::{KubeError, permission};
+use crate::control_message::JobEnd;
 use crate::error::ErrorCode;
-use crate::mailbox::JobEnd;
 
 /// The error code of a reason for which a container will not start by waiting on.
 fn permanent(reason: &str) -> Option<ErrorCode> {

@@ -18,9 +18,10 @@ use super::failure::CallFailure;
 use super::job::{self, JobAttempt};
 use crate::backend::Context;
 use crate::backoff::ExponentialBackoff;
+use crate::channel::{self, oneshot};
+use crate::control_message::{JobEnd, JobStart, Kill};
 use crate::error::ErrorCode;
 use crate::function::{Function, InstanceProblem};
-use crate::mailbox::{Awaited, JobEnd, JobStart, Kill};
 
 /// The first pause before the API server is asked again.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -89,21 +90,26 @@ impl KubeJobs {
             // Who exited with 0 has most likely posted a result, and is not kept waiting; what is said of one
             // that is not wanted nobody reads.
             if let (Some(tail), false) = (tail, end.exited_with_0 || end.code == ErrorCode::Cancelled)
-                && let Ok(Some(tail)) = tokio::time::timeout(TAIL_PATIENCE, tail.get()).await
+                && let Ok(Ok(tail)) = tokio::time::timeout(TAIL_PATIENCE, tail).await
             {
                 end.reason =
                     tail.explain(&end.reason, &format!("/v1/executions/{execution}/logs")).to_string();
             }
             jobs.running.set(jobs.running.get() - 1);
-            ended.send(end);
+            channel::answer(ended, end);
         });
     }
 
     /// From before the Job is made until its pod has ended, or is not wanted any more.
-    async fn live(&self, name: &str, object: &Job, time_left: Duration, killed: Awaited<Kill>) -> JobEnd {
+    async fn live(
+        &self,
+        name: &str,
+        object: &Job,
+        time_left: Duration,
+        mut killed: oneshot::Receiver<Kill>,
+    ) -> JobEnd {
         // Before the Job is there: its pod may end before the answer has come.
-        let end = self.cluster.pods.end_of_job(name);
-        let (mut end, mut killed) = (std::pin::pin!(end.get()), std::pin::pin!(killed.get()));
+        let mut end = self.cluster.pods.end_of_job(name);
         let made = tokio::select! {
             biased;
             _ = &mut killed => None,
@@ -123,7 +129,7 @@ impl KubeJobs {
         }
         let ended = tokio::select! {
             biased;
-            ended = &mut end => ended,
+            ended = &mut end => ended.ok(),
             () = self.vanished(name) => Some(JobEnd {
                 code: ErrorCode::InstanceCrashed,
                 reason: "the Job was deleted before its pod posted a result".to_owned(),
@@ -131,8 +137,8 @@ impl KubeJobs {
             }),
             why = &mut killed => match why {
                 // Its Job is to be looked at and its log to be read for a while, if it may be.
-                Some(Kill::Posted) => tokio::time::timeout(LATE_END, &mut end).await.ok().flatten(),
-                Some(Kill::Unwanted) | None => None,
+                Ok(Kill::Posted) => tokio::time::timeout(LATE_END, &mut end).await.ok().and_then(Result::ok),
+                Ok(Kill::Unwanted) | Err(_) => None,
             },
         };
         let Some(ended) = ended else {

@@ -22,8 +22,8 @@ use super::pod_log::PodLog;
 use super::template::{EXECUTION, FUNCTION};
 use crate::backend::output::{Lines, Tail};
 use crate::backoff::ExponentialBackoff;
+use crate::channel::{self, oneshot};
 use crate::id::ExecutionId;
-use crate::mailbox::{Answer, Awaited, question};
 
 /// Pods that are followed at once; each holds a connection to the API server.
 const FOLLOWED_MAX: usize = 64;
@@ -208,7 +208,7 @@ impl PodLogs {
     }
 
     /// An attempt has ended: its log is read to its end. Its last lines are answered, where there is a log.
-    pub fn read_ended(self: &Rc<Self>, job: &str) -> Option<Awaited<Tail>> {
+    pub fn read_ended(self: &Rc<Self>, job: &str) -> Option<oneshot::Receiver<Tail>> {
         let attempt = self.attempts.borrow_mut().remove(job)?;
         let log = attempt.log?;
         log.is_over.set(true);
@@ -222,7 +222,7 @@ impl PodLogs {
             return None;
         }
         self.unread.set(self.unread.get() + 1);
-        let (answer, tail) = question();
+        let (answer, tail) = oneshot::channel();
         let logs = self.clone();
         tokio::task::spawn_local(async move {
             let read = logs.read_late(&log, answer);
@@ -256,7 +256,7 @@ impl PodLogs {
         let all = async {
             for read in reads {
                 // Unanswered is over, too.
-                let _ = read.get().await;
+                let _ = read.await;
             }
         };
         // What comes later is seen by the next reader.
@@ -308,20 +308,20 @@ impl PodLogs {
     }
 
     /// Reads what there is, in a task of its own, and says when it was read.
-    fn read_now(self: &Rc<Self>, log: Rc<PodLog>) -> Awaited<()> {
-        let (answer, read) = question();
+    fn read_now(self: &Rc<Self>, log: Rc<PodLog>) -> oneshot::Receiver<()> {
+        let (answer, read) = oneshot::channel();
         let logs = self.clone();
         tokio::task::spawn_local(async move {
             let _reader = log.reader.acquire().await;
             let _permit = logs.reads.acquire().await;
             logs.ask(&log, false, logs.lines.clone()).await;
-            answer.send(());
+            channel::answer(answer, ());
         });
         read
     }
 
     /// Reads the rest of a log, again and again while the API server is away.
-    async fn read_late(&self, log: &PodLog, answer: Answer<Tail>) {
+    async fn read_late(&self, log: &PodLog, answer: oneshot::Sender<Tail>) {
         let _reader = log.reader.acquire().await;
         let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
         loop {
@@ -330,7 +330,7 @@ impl PodLogs {
                 self.ask(log, false, self.lines.clone()).await
             };
             match outcome {
-                LogRead::Complete => return answer.send(log.tail.clone()),
+                LogRead::Complete => return channel::answer(answer, log.tail.clone()),
                 LogRead::NoLog => return,
                 LogRead::Retry => pauses.pause().await,
             }

@@ -8,9 +8,9 @@ use super::deployment::{TEMPLATE_HASH, token_of};
 use super::failure;
 use super::template::PORT;
 use crate::backend::exit::Exit;
+use crate::control_message::JobEnd;
 use crate::error::ErrorCode;
 use crate::id::Token;
-use crate::mailbox::JobEnd;
 
 /// A problem that keeps a pod from serving.
 #[derive(Debug, Clone, PartialEq, Eq)]

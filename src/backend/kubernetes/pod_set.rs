@@ -19,10 +19,10 @@ use crate::backend::exit::Exit;
 use crate::backend::{Context, probe};
 use crate::backoff::ExponentialBackoff;
 use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::control_message::Announcement;
 use crate::error::ApiError;
 use crate::function::{Address, Ending, Function, InstanceProblem, Target};
 use crate::hot::message::{InstanceKey, SchedulerCommand};
-use crate::mailbox::Announcement;
 
 /// The first pause between two looks whether an instance can be reached again; it doubles.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);

@@ -18,8 +18,9 @@ use super::logs::PodLogs;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use super::watch::{WatchState, watch_backoff, watch_config};
 use super::workload::Workload;
+use crate::channel::{self, oneshot};
+use crate::control_message::JobEnd;
 use crate::error::ErrorCode;
-use crate::mailbox::{Answer, Awaited, JobEnd, question};
 
 /// The label by which Kubernetes marks the pods of a Job.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
@@ -28,7 +29,7 @@ const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 #[derive(Default)]
 pub struct Pods {
     /// Jobs whose pod has not ended, by name; each is taken out when it is answered.
-    attempts: RefCell<HashMap<String, Answer<JobEnd>>>,
+    attempts: RefCell<HashMap<String, oneshot::Sender<JobEnd>>>,
     /// The pods of `WARM` functions, by the function's name.
     workloads: RefCell<HashMap<String, Rc<Workload>>>,
 }
@@ -44,8 +45,8 @@ impl std::fmt::Debug for Pods {
 
 impl Pods {
     /// The end of the pod of a Job that is about to be made: it is told once.
-    pub fn end_of_job(&self, job: &str) -> Awaited<JobEnd> {
-        let (told, end) = question();
+    pub fn end_of_job(&self, job: &str) -> oneshot::Receiver<JobEnd> {
+        let (told, end) = oneshot::channel();
         self.attempts.borrow_mut().insert(job.to_owned(), told);
         end
     }
@@ -69,7 +70,7 @@ impl Pods {
     pub fn job_ended(&self, job: &str, end: JobEnd) {
         let told = self.attempts.borrow_mut().remove(job);
         if let Some(told) = told {
-            told.send(end);
+            channel::answer(told, end);
         }
     }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::process::{Process, StartOptions};
 use crate::backend::Context;
 use crate::backend::exit::{Exit, describe};
+use crate::channel;
+use crate::control_message::{JobEnd, JobStart};
 use crate::error::ErrorCode;
 use crate::function::{Function, InstanceProblem};
-use crate::mailbox::{JobEnd, JobStart};
 
 /// The processes of one version, one per attempt.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl JobProcesses {
                 let reason = error.to_string();
                 tracing::warn!(function = %spec.name, "{reason}");
                 self.function.problem.store(Some(Arc::new(InstanceProblem::new(reason.clone()))));
-                ended.send(JobEnd { code: ErrorCode::NoInstance, reason, exited_with_0: false });
+                channel::answer(ended, JobEnd { code: ErrorCode::NoInstance, reason, exited_with_0: false });
                 return;
             }
         };
@@ -65,7 +66,7 @@ impl JobProcesses {
         tokio::task::spawn_local(async move {
             let by_itself = tokio::select! {
                 status = process.ended() => Some(status),
-                _ = killed.get() => None,
+                _ = killed => None,
             };
             let status = match by_itself {
                 Some(status) => status,
@@ -85,7 +86,7 @@ impl JobProcesses {
             let how = status.map_or_else(|error| error.to_string(), describe);
             let log = format!("/v1/executions/{execution}/logs");
             let reason = process.tail.explain(&format!("{how} before it posted a result"), &log).to_string();
-            ended.send(JobEnd { code, reason, exited_with_0 });
+            channel::answer(ended, JobEnd { code, reason, exited_with_0 });
         });
     }
 }

@@ -13,10 +13,10 @@ use crate::backend::Context;
 use crate::backend::exit::describe;
 use crate::backend::probe;
 use crate::backoff::ExponentialBackoff;
+use crate::channel::{self, oneshot};
 use crate::clock::Nanos;
 use crate::function::{Address, Ending, Function, InstanceProblem, Target};
 use crate::hot::message::{InstanceKey, SchedulerCommand};
-use crate::mailbox::{Answer, question};
 
 /// An instance that crashes sooner than this after it was ready counts as a failure; one that
 /// lived longer is replaced at once.
@@ -40,7 +40,7 @@ pub const CRASH: &str = "picofaas::crash";
 enum ProcessState {
     Free,
     Starting(AbortHandle),
-    Running { stop: Option<Answer<()>> },
+    Running { stop: Option<oneshot::Sender<()>> },
 }
 
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl ProcessSet {
             && let ProcessState::Running { stop } = &mut slot.state
             && let Some(stop) = stop.take()
         {
-            stop.send(());
+            channel::answer(stop, ());
         }
     }
 
@@ -216,7 +216,7 @@ impl ProcessSet {
                 }
                 ProcessState::Running { stop } => {
                     if let Some(stop) = stop.take() {
-                        stop.send(());
+                        channel::answer(stop, ());
                     }
                 }
             }
@@ -261,7 +261,7 @@ impl ProcessSet {
             }
         };
         process.tail.become_shared();
-        let (stop, stopped) = question();
+        let (stop, stopped) = oneshot::channel();
         self.slots.borrow_mut()[usize::from(instance.place)].state =
             ProcessState::Running { stop: Some(stop) };
         let socket = Target::Unix(self.socket(instance));
@@ -283,7 +283,7 @@ impl ProcessSet {
         let patience = Duration::from_millis(self.context.settings.flags.stop_timeout_ms);
         let crashed = tokio::select! {
             status = process.ended() => Some(status),
-            _ = stopped.get() => None,
+            _ = stopped => None,
         };
         if crashed.is_none() {
             process.stop(patience).await;

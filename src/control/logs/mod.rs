@@ -19,10 +19,11 @@ pub mod store;
 use hyper::Response;
 
 use super::Control;
+use crate::channel::oneshot;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::reply::Body;
+use crate::gateway_message::{FoundExecution, GatewayMessage, WholeRequest};
 use crate::id::ExecutionId;
-use crate::mailbox::{Found, Letter, WholeRequest, question};
 use crate::registry::ExecutionMode;
 
 use query::LogQuery;
@@ -62,12 +63,12 @@ impl Control {
         let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
         // An id that names a gateway that there is not is refused by the first one.
         let gateway = self.gateways.get(owner).or(self.gateways.first()).ok_or_else(stopped)?;
-        let (found, awaited) = question();
-        let (ended, end) = question();
+        let (found, awaited) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
         let ended = query.follow.then_some(ended);
-        let letter = Letter::Watch { id: id.to_owned(), found, ended };
-        gateway.send(letter).await.map_err(|_| stopped())?;
-        let Found { id, function } = match awaited.get().await.ok_or_else(stopped)? {
+        let message = GatewayMessage::Watch { id: id.to_owned(), found, ended };
+        gateway.send(message).await.map_err(|_| stopped())?;
+        let FoundExecution { id, function } = match awaited.await.map_err(|_| stopped())? {
             Ok(found) => found,
             Err(error) => return self.lines_without_record(error, id, query).await,
         };

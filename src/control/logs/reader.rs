@@ -18,14 +18,16 @@ use super::function_log::{FunctionLog, LogLine, in_ns};
 use super::query::{Form, LogQuery};
 use super::store::LogStore;
 use crate::backend::kubernetes::logs::FollowGuard;
+use crate::channel::{mpsc, oneshot};
 use crate::clock::rfc3339;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::reply::body::{Body, Piece};
 use crate::id::ExecutionId;
-use crate::mailbox::{Awaited, Post, pieces};
 
 /// About how large a piece of an answer becomes, in bytes.
 const PIECE_BYTES: usize = 32 * 1024;
+/// Pieces of a streamed answer that may wait for their client.
+const PIECES_MAX: usize = 4;
 /// Lines that are looked at before others have their turn.
 const LOOKED_AT_MAX: usize = 4000;
 /// Time for which lines of an execution that has ended are waited for: they come another way than its end.
@@ -130,7 +132,7 @@ impl Reader {
     ///
     /// # Errors
     /// `LOG_READERS_FULL`.
-    pub fn answer(mut self, ended: Option<Awaited<()>>) -> Result<Response<Body>, ApiError> {
+    pub fn answer(mut self, ended: Option<oneshot::Receiver<()>>) -> Result<Response<Body>, ApiError> {
         let content_type = match self.form {
             Form::Text => HeaderValue::from_static("text/plain; charset=utf-8"),
             Form::Json => HeaderValue::from_static("application/x-ndjson"),
@@ -144,14 +146,14 @@ impl Reader {
                 let message = "too many clients read lines at once already; try again, or without follow";
                 ApiError::new(ErrorCode::LogReadersFull, message).retry_after(1)
             })?;
-            let (post, mailbox) = pieces();
+            let (sender, pieces) = mpsc::channel(PIECES_MAX);
             tokio::task::spawn_local(async move {
                 let log = self.log.clone();
-                self.send(first, post, ended, slot.number).await;
+                self.send(first, sender, ended, slot.number).await;
                 log.forget(slot.number);
                 drop(slot);
             });
-            Body::Streamed(mailbox)
+            Body::Streamed(pieces)
         };
         let mut response = Response::new(body);
         response.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -161,13 +163,19 @@ impl Reader {
     }
 
     /// Sends piece by piece, to the end.
-    async fn send(mut self, first: Vec<u8>, post: Post<Piece>, ended: Option<Awaited<()>>, place: usize) {
+    async fn send(
+        mut self,
+        first: Vec<u8>,
+        sender: mpsc::Sender<Piece>,
+        ended: Option<oneshot::Receiver<()>>,
+        place: usize,
+    ) {
         let mut piece = first;
         let ended = async {
             match ended {
                 Some(ended) => {
                     // No answer means that the gateway has stopped, and that is an end, too.
-                    let _ = ended.get().await;
+                    let _ = ended.await;
                     tokio::time::sleep(LATE_LINES).await;
                 }
                 None => std::future::pending().await,
@@ -177,7 +185,7 @@ impl Reader {
         loop {
             if !piece.is_empty() {
                 let bytes = Piece::Bytes(Bytes::from(std::mem::take(&mut piece)));
-                match tokio::time::timeout(STALLED, post.send(bytes)).await {
+                match tokio::time::timeout(STALLED, sender.send(bytes)).await {
                     Ok(Ok(())) => {}
                     // It has gone, or takes nothing.
                     Ok(Err(_)) | Err(_) => return,
@@ -196,12 +204,12 @@ impl Reader {
             }
             tokio::select! {
                 () = self.changed(place) => {}
-                () = post.unwanted() => return,
+                () = sender.closed() => return,
                 () = &mut ended => self.stop(),
             }
         }
         // Where it has gone there is nobody to tell that this was all.
-        let _ = tokio::time::timeout(STALLED, post.send(Piece::End)).await;
+        let _ = tokio::time::timeout(STALLED, sender.send(Piece::End)).await;
     }
 
     /// Whether nothing more is to be followed.

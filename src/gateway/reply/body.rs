@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::mailbox::Mailbox;
+use crate::channel::mpsc;
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub enum Body {
     /// Bytes that are all there; the answer of every call but a stream of lines.
     Whole(Full<Bytes>),
     /// Pieces that another task sends, until it sends [`Piece::End`].
-    Streamed(Mailbox<Piece>),
+    Streamed(mpsc::Receiver<Piece>),
 }
 
 /// A piece of a streamed body.
@@ -63,7 +63,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.get_mut() {
             Body::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
-            Body::Streamed(pieces) => pieces.poll_next(cx).map(|piece| match piece {
+            Body::Streamed(pieces) => pieces.poll_recv(cx).map(|piece| match piece {
                 Some(Piece::Bytes(bytes)) => Some(Ok(Frame::data(bytes))),
                 Some(Piece::End) => None,
                 None => Some(Err(BrokenOff)),

@@ -1,0 +1,73 @@
+//! Messages to a gateway, of control and of the other gateways: everything that does not go over a
+//! ring.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::{Request, Response};
+
+use crate::channel::{mpsc, oneshot};
+use crate::error::ApiError;
+use crate::function::Function;
+use crate::gateway::history::Lost;
+use crate::gateway::listener::Listener;
+use crate::gateway::listing::{Page, Search};
+use crate::gateway::reply::body::Body;
+use crate::gateway::summary::Summary;
+use crate::hot::message::VersionIndex;
+use crate::id::ExecutionId;
+
+/// A request with its whole body.
+pub type WholeRequest = Request<Bytes>;
+
+/// Control or another gateway → gateway.
+#[derive(Debug)]
+pub enum GatewayMessage {
+    /// A version of a function: grants for it may come after this was acknowledged.
+    Learn { function: Arc<Function>, done: oneshot::Sender<()> },
+    /// The function of this name is, from now on, this version's.
+    Publish { name: String, version: VersionIndex, done: oneshot::Sender<()> },
+    /// There is no function of this name any more.
+    Withdraw { name: String, done: oneshot::Sender<()> },
+    /// The version was closed: no grant for it will come.
+    Forget { version: VersionIndex },
+    /// A request that came in elsewhere. Where the asker goes before it is answered, so does the
+    /// client, and who waits for an execution has left.
+    Serve { request: Box<WholeRequest>, listener: Listener, answer: oneshot::Sender<Response<Body>> },
+    /// Some of the executions that this gateway owns.
+    List { search: Box<Search>, answer: oneshot::Sender<Result<Page<Summary>, Lost>> },
+    /// Whose this execution is, and where it is asked for, when it has ended.
+    Watch {
+        id: String,
+        found: oneshot::Sender<Result<FoundExecution, ApiError>>,
+        ended: Option<oneshot::Sender<()>>,
+    },
+    /// Refuse new invocations; answered when the gauges tell what was accepted.
+    Drain { done: oneshot::Sender<()> },
+    /// End what is not over yet and close the connections; answered when they are. Requests of
+    /// other gateways' clients are served until [`GatewayMessage::Stop`].
+    Finish { done: oneshot::Sender<()> },
+    /// Nobody needs this gateway any more.
+    Stop,
+}
+
+/// An execution that a store still has.
+#[derive(Debug)]
+pub struct FoundExecution {
+    /// Its id.
+    pub id: ExecutionId,
+    /// The version of the function that it was admitted to, or that ran it last.
+    pub function: Arc<Function>,
+}
+
+/// Has a gateway serve a request, and waits for its answer; `None` where it has stopped. Dropped
+/// before that, the gateway drops the request, too.
+pub async fn serve_at(
+    gateway: &mpsc::Sender<GatewayMessage>,
+    listener: Listener,
+    request: WholeRequest,
+) -> Option<Response<Body>> {
+    let (answer, response) = oneshot::channel();
+    gateway.send(GatewayMessage::Serve { request: Box::new(request), listener, answer }).await.ok()?;
+    response.await.ok()
+}
