@@ -36,7 +36,7 @@ pub enum GatewayMessage {
     Serve { request: Box<WholeRequest>, listener: Listener, answer: oneshot::Sender<Response<Body>> },
     /// Some of the executions that this gateway owns.
     List { search: Box<Search>, answer: oneshot::Sender<Result<Page<Summary>, Lost>> },
-    /// Whose this execution is, and where it is asked for, when it has ended.
+    /// Tell the function of an execution and, where that is asked for, when the execution has ended.
     Watch {
         id: String,
         found: oneshot::Sender<Result<FoundExecution, ApiError>>,

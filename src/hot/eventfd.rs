@@ -16,7 +16,7 @@ impl EventFd {
     /// Makes one.
     ///
     /// # Errors
-    /// Where the kernel gives none, e.g. because the process has too many open files.
+    /// The kernel gives none, e.g. because the process has too many open files.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
@@ -25,7 +25,7 @@ impl EventFd {
     /// on a thread with a tokio runtime.
     ///
     /// # Errors
-    /// Where the process has too many open files.
+    /// The process has too many open files.
     #[expect(unsafe_code, reason = "tokio leaves it to the caller that the descriptor stays open")]
     pub fn polled_end(&self) -> std::io::Result<AsyncFd<OwnedFd>> {
         let end = self.0.try_clone()?;

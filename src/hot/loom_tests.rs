@@ -13,9 +13,9 @@ use super::function_queue::Announced;
 
 /// A ring as others see it: how many messages are on it.
 #[derive(Default)]
-struct Ring(AtomicUsize);
+struct ModelRing(AtomicUsize);
 
-impl Ring {
+impl ModelRing {
     fn push(&self) {
         self.push_weighing(1);
     }
@@ -35,13 +35,13 @@ impl Ring {
 }
 
 #[derive(Default)]
-struct Queue {
-    ring: Ring,
+struct ModelQueue {
+    ring: ModelRing,
     announced: Announced,
-    ready: Ring,
+    ready: ModelRing,
 }
 
-impl Queue {
+impl ModelQueue {
     fn gateway_pushes(&self) {
         self.ring.push();
         if self.announced.set() {
@@ -64,7 +64,7 @@ impl Queue {
 #[test]
 fn no_ticket_is_left_on_a_ring_that_nobody_announced() {
     loom::model(|| {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(ModelQueue::default());
         let gateways: Vec<_> = (0..2)
             .map(|_| {
                 let queue = queue.clone();
@@ -81,13 +81,13 @@ fn no_ticket_is_left_on_a_ring_that_nobody_announced() {
 /// The scheduler has no timer, or the one that a message makes it set.
 const NEVER: u64 = u64::MAX;
 const TIMER: u64 = 5;
-/// What a message weighs that sets no timer, and one that sets one.
+/// Weight of a message that sets no timer, and of one that sets one.
 const WITHOUT_TIMER: usize = 1;
 const WITH_TIMER: usize = 2;
 
 /// `Rings::wake_or_tick` and the sleep of the scheduler's thread, line by line.
-struct Rings {
-    ring: Ring,
+struct ModelRings {
+    ring: ModelRing,
     bell: Doorbell,
     /// Whether the scheduler is idle and can be taken.
     idle_scheduler: AtomicBool,
@@ -98,12 +98,12 @@ struct Rings {
     token: AtomicBool,
 }
 
-impl Rings {
+impl ModelRings {
     fn asleep() -> Self {
         let bell = Doorbell::new();
         bell.fall_asleep();
         Self {
-            ring: Ring::default(),
+            ring: ModelRing::default(),
             bell,
             idle_scheduler: AtomicBool::new(true),
             wakes_at: AtomicU64::new(NEVER),
@@ -183,7 +183,7 @@ fn no_message_and_no_timer_is_left_behind_while_everyone_sleeps() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
-        let rings = Arc::new(Rings::asleep());
+        let rings = Arc::new(ModelRings::asleep());
         let producers: Vec<_> = [WITHOUT_TIMER, WITH_TIMER]
             .into_iter()
             .map(|weight| {

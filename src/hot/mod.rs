@@ -9,7 +9,7 @@
 //! their capacities.
 //!
 //! # Stages
-//! What each does at most at a time. Where a stage awaits, only the task of that one request waits.
+//! The most that each does at a time. Where a stage awaits, only the task of that one request waits.
 //!
 //! | stage | thread | touches | may block | bound of work |
 //! |---|---|---|---|---|

@@ -43,7 +43,7 @@ pub struct GatewayRings {
     pub gauges: GatewayGauges,
 }
 
-/// What control wants to know of a gateway; relaxed numbers, written by the gateway only.
+/// Gauges of a gateway for control; relaxed numbers, written by the gateway only.
 #[derive(Debug, Default)]
 pub struct GatewayGauges {
     /// Executions that are not over.
@@ -123,7 +123,7 @@ impl Rings {
     /// Allocates every ring.
     ///
     /// # Errors
-    /// Where the kernel gives no eventfd.
+    /// The kernel gives no eventfd.
     pub fn new(capacity: Capacity) -> std::io::Result<Self> {
         let mut gateways = Vec::with_capacity(capacity.gateways);
         for _ in 0..capacity.gateways {

@@ -7,9 +7,9 @@ use crate::clock::Nanos;
 /// No execution: the end of a list.
 pub const NONE: u32 = u32::MAX;
 
-/// Where an execution stands, as the scheduler sees it.
+/// State of an execution, as the scheduler sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ExecutionState {
     /// The scheduler holds nothing of the slot.
     Free,
     /// In its version's wait list. Holds a queue credit until its first grant.
@@ -29,8 +29,8 @@ pub enum State {
 pub struct ScheduledExecution {
     /// The ticket it stands for; meaningless while `Free`.
     pub ticket: Ticket,
-    /// Where it stands.
-    pub state: State,
+    /// Its state.
+    pub state: ExecutionState,
     /// Attempts begun.
     pub attempt: u8,
     /// Whether the queue of `version` is owed a credit.
@@ -43,7 +43,7 @@ pub struct ScheduledExecution {
     pub instance_generation: u32,
     /// By when it must have ended.
     pub deadline: Nanos,
-    /// What the deadline becomes from the first grant on; 0: it stays.
+    /// Time to run from the first grant on, which sets the deadline anew; 0: the deadline stays.
     pub run_budget: Nanos,
     /// Neighbours in the wait list.
     next: u32,
@@ -51,7 +51,7 @@ pub struct ScheduledExecution {
 }
 
 impl ScheduledExecution {
-    /// Who is before it in line.
+    /// The execution before it in line.
     #[must_use]
     pub fn before(&self) -> Option<u32> {
         (self.prev != NONE).then_some(self.prev)
@@ -62,7 +62,7 @@ impl ScheduledExecution {
     pub fn free() -> Self {
         Self {
             ticket: Ticket::new(0, 0, 0),
-            state: State::Free,
+            state: ExecutionState::Free,
             attempt: 0,
             holds_credit: false,
             version: NONE,
@@ -78,7 +78,7 @@ impl ScheduledExecution {
     /// One that has just come off the ring of `version`, with its queue credit.
     #[must_use]
     pub fn accepted(ticket: Ticket, version: VersionIndex, deadline: Nanos, run_budget: Nanos) -> Self {
-        let state = State::Queued;
+        let state = ExecutionState::Queued;
         Self { ticket, state, holds_credit: true, version, deadline, run_budget, ..Self::free() }
     }
 }

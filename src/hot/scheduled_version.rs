@@ -29,9 +29,9 @@ pub struct VersionLimits {
     pub can_start: bool,
 }
 
-/// What the scheduler knows of an instance.
+/// State of an instance, as the scheduler sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum InstanceState {
     /// Nothing is there.
     Absent,
     /// It may be granted.
@@ -47,8 +47,8 @@ pub enum Standing {
 pub struct Instance {
     /// Tells an instance from its successors in the place.
     pub generation: u32,
-    /// What is known of it.
-    pub standing: Standing,
+    /// Its state.
+    pub state: InstanceState,
     /// Attempts in flight on it.
     pub in_flight: u32,
     /// When it was last granted or its last attempt ended.
@@ -99,7 +99,7 @@ impl ScheduledVersion {
     /// A version in which nothing waits, runs or serves.
     #[must_use]
     pub fn new(index: VersionIndex, queue: Arc<FunctionQueue>, limits: VersionLimits) -> Self {
-        let absent = Instance { generation: 0, standing: Standing::Absent, in_flight: 0, last_used: 0 };
+        let absent = Instance { generation: 0, state: InstanceState::Absent, in_flight: 0, last_used: 0 };
         Self {
             index,
             queue,
@@ -144,7 +144,8 @@ impl ScheduledVersion {
     pub fn pick(&self) -> Option<u16> {
         let mut best: Option<(u16, &Instance)> = None;
         for (place, instance) in (0_u16..).zip(self.instances.iter()) {
-            if instance.standing != Standing::Ready || instance.in_flight >= self.limits.instance_concurrency
+            if instance.state != InstanceState::Ready
+                || instance.in_flight >= self.limits.instance_concurrency
             {
                 continue;
             }
@@ -178,12 +179,12 @@ impl ScheduledVersion {
 
     fn instances_counted(&self) -> usize {
         usize::from(self.starting)
-            + self.instances.iter().filter(|i| !matches!(i.standing, Standing::Absent)).count()
+            + self.instances.iter().filter(|i| !matches!(i.state, InstanceState::Absent)).count()
     }
 
     /// The instance of `key`, where it is still the one in its place.
     pub fn instance_mut(&mut self, key: InstanceKey) -> Option<&mut Instance> {
-        self.place_mut(key).filter(|i| i.standing != Standing::Absent)
+        self.place_mut(key).filter(|i| i.state != InstanceState::Absent)
     }
 
     /// The place of `key`, where nothing has come after it, be it there or down.
@@ -191,11 +192,11 @@ impl ScheduledVersion {
         self.instances.get_mut(usize::from(key.place)).filter(|i| i.generation == key.generation)
     }
 
-    /// Counts an instance into or out of the ready set, as its standing changes.
-    pub fn set_standing(&mut self, key: InstanceKey, standing: Standing) -> bool {
+    /// Counts an instance into or out of the ready set, as its state changes.
+    pub fn set_state(&mut self, key: InstanceKey, state: InstanceState) -> bool {
         let Some(instance) = self.instance_mut(key) else { return false };
-        let was = std::mem::replace(&mut instance.standing, standing);
-        match (was == Standing::Ready, standing == Standing::Ready) {
+        let was = std::mem::replace(&mut instance.state, state);
+        match (was == InstanceState::Ready, state == InstanceState::Ready) {
             (true, false) => self.ready -= 1,
             (false, true) => self.ready += 1,
             _ => {}
@@ -235,7 +236,7 @@ mod tests {
         assert_eq!(version.pick(), None, "an absent instance was picked");
         for (place, in_flight, last_used) in [(0, 1, 9), (1, 0, 5), (2, 0, 7)] {
             let instance = &mut version.instances[place];
-            *instance = Instance { generation: 1, standing: Standing::Ready, in_flight, last_used };
+            *instance = Instance { generation: 1, state: InstanceState::Ready, in_flight, last_used };
         }
         assert_eq!(version.pick(), Some(2));
         version.instances[2].in_flight = 1;
@@ -253,7 +254,7 @@ mod tests {
         version.limits.can_start = false;
         for (place, last_used) in [(0, 9), (1, 5), (2, 7)] {
             let instance = &mut version.instances[place];
-            *instance = Instance { generation: 1, standing: Standing::Ready, in_flight: 0, last_used };
+            *instance = Instance { generation: 1, state: InstanceState::Ready, in_flight: 0, last_used };
         }
         assert_eq!(version.pick(), Some(1));
         version.instances[1].last_used = 10;

@@ -1,4 +1,4 @@
-//! Who runs next and where, who waits, retries, times out or is cancelled.
+//! Decides which execution runs next and where, and which waits, retries, times out or is cancelled.
 //!
 //! [`Scheduler::tick`] is one bounded pass with no clock and no I/O of its own but one
 //! doorbell per gateway. Its cost depends on the versions that have something to do. It
@@ -9,7 +9,7 @@
 //! | this one | the tick: what comes in, timers, what goes out |
 //! | `serve` | permits, instances, grants |
 //! | `waits` | executions in line and between attempts |
-//! | `commands` | what control commands |
+//! | `commands` | commands of control |
 
 #[cfg(test)]
 mod audit;
@@ -23,7 +23,7 @@ use std::sync::atomic::Ordering;
 
 use super::message::{AttemptEnd, EndReason, GatewayCommand, GatewayEvent, VersionIndex};
 use super::rings::Rings;
-use super::scheduled_execution::{NONE, ScheduledExecution, State};
+use super::scheduled_execution::{ExecutionState, NONE, ScheduledExecution};
 use super::scheduled_version::ScheduledVersion;
 use super::ticket::Ticket;
 use super::wheel::Wheel;
@@ -37,7 +37,7 @@ pub(super) const EVENTS_PER_TICK: usize = 512;
 pub(super) const QUEUES_PER_TICK: usize = 128;
 /// Tickets taken from one function before the next has its turn.
 pub(super) const TICKETS_PER_QUEUE: usize = 64;
-/// Timer nodes moved in one tick.
+/// Timers moved in one tick.
 pub(super) const TIMERS_PER_TICK: u32 = 512;
 /// Versions served in one tick.
 pub(super) const VERSIONS_PER_TICK: usize = 128;
@@ -171,7 +171,7 @@ impl Scheduler {
         let signals = self.rings.signals(ticket);
         let (deadline, run_budget) = signals.read();
         let execution = &mut self.executions[slot as usize];
-        debug_assert_eq!(execution.state, State::Free, "{ticket:?} came while its slot was in use");
+        debug_assert_eq!(execution.state, ExecutionState::Free, "{ticket:?} came while its slot was in use");
         *execution = ScheduledExecution::accepted(ticket, from, deadline, run_budget);
         if signals.is_cancelled(ticket.generation()) {
             self.let_go(slot);
@@ -197,34 +197,37 @@ impl Scheduler {
             return;
         }
         match execution.state {
-            State::Queued => {
+            ExecutionState::Queued => {
                 self.leave_line(slot);
                 self.let_go(slot);
             }
-            State::BackingOff => {
+            ExecutionState::BackingOff => {
                 self.leave_backoff(slot);
                 self.let_go(slot);
             }
             // The attempt's end is on its way, and lets go.
-            State::Running | State::Aborting => {
+            ExecutionState::Running | ExecutionState::Aborting => {
                 self.wheel.clear(slot);
-                self.executions[slot as usize].state = State::Ending;
+                self.executions[slot as usize].state = ExecutionState::Ending;
             }
-            State::Free | State::Ending => {}
+            ExecutionState::Free | ExecutionState::Ending => {}
         }
     }
 
     fn attempt_ended(&mut self, ticket: Ticket, how: AttemptEnd, now: Nanos) {
         let slot = self.slot(ticket);
         let execution = self.executions[slot as usize];
-        let in_flight = matches!(execution.state, State::Running | State::Aborting | State::Ending);
+        let in_flight = matches!(
+            execution.state,
+            ExecutionState::Running | ExecutionState::Aborting | ExecutionState::Ending
+        );
         debug_assert!(in_flight && execution.ticket == ticket, "{ticket:?} ended an attempt it did not have");
         if execution.ticket != ticket || !in_flight {
             return;
         }
         self.release_permit(&execution, now);
         match (execution.state, how) {
-            (State::Ending, _) | (_, AttemptEnd::Done) => self.let_go(slot),
+            (ExecutionState::Ending, _) | (_, AttemptEnd::Done) => self.let_go(slot),
             (_, AttemptEnd::Failed) => self.retry(slot, EndReason::Exhausted, now),
             (_, AttemptEnd::Unsent) => self.unsent(slot, now),
         }
@@ -240,30 +243,30 @@ impl Scheduler {
             }
             let over = now >= execution.deadline;
             match execution.state {
-                State::Queued => {
+                ExecutionState::Queued => {
                     self.leave_line(slot);
                     self.end(slot, EndReason::Timeout);
                     self.let_go(slot);
                 }
-                State::BackingOff if over => {
+                ExecutionState::BackingOff if over => {
                     self.leave_backoff(slot);
                     self.end(slot, EndReason::Timeout);
                     self.let_go(slot);
                 }
-                State::BackingOff => {
+                ExecutionState::BackingOff => {
                     self.leave_backoff(slot);
                     self.requeue(slot);
                 }
-                State::Running if !over => {
-                    self.executions[slot as usize].state = State::Aborting;
+                ExecutionState::Running if !over => {
+                    self.executions[slot as usize].state = ExecutionState::Aborting;
                     self.wheel.set(slot, timer_ms(execution.deadline));
                     self.send(execution.ticket, GatewayCommand::Abort { ticket: execution.ticket });
                 }
-                State::Running | State::Aborting => {
-                    self.executions[slot as usize].state = State::Ending;
+                ExecutionState::Running | ExecutionState::Aborting => {
+                    self.executions[slot as usize].state = ExecutionState::Ending;
                     self.end(slot, EndReason::Timeout);
                 }
-                State::Free | State::Ending => {
+                ExecutionState::Free | ExecutionState::Ending => {
                     debug_assert!(false, "a timer of an execution that is {:?}", execution.state)
                 }
             }

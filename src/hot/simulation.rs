@@ -16,9 +16,9 @@ mod gateway;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use self::control::{Control, Told};
+use self::control::{ModelControl, SentCommand};
 use self::dice::Dice;
-use self::gateway::{Gateway, ticket_of};
+use self::gateway::{ModelGateway, ticket_of};
 use super::message::{
     EndReason, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex,
 };
@@ -29,7 +29,7 @@ use super::scheduler::{
 };
 use crate::clock::{NANOS_PER_MS, Nanos};
 
-/// What one tick may do at most.
+/// Work that one tick may do at most.
 const WORK_MAX: usize = COMMANDS_PER_TICK
     + EVENTS_PER_TICK
     + QUEUES_PER_TICK * TICKETS_PER_QUEUE
@@ -60,8 +60,8 @@ struct Simulation {
     ticks: u64,
     rings: Arc<Rings>,
     scheduler: Scheduler,
-    gateways: Vec<Gateway>,
-    control: Control,
+    gateways: Vec<ModelGateway>,
+    control: ModelControl,
     /// Something was published for the scheduler since its last tick began.
     published: bool,
     summary: TickSummary,
@@ -69,7 +69,7 @@ struct Simulation {
     stalled: u64,
     /// Messages on the rings of gateway events and of scheduler commands.
     sent_events: VecDeque<GatewayEvent>,
-    sent_commands: VecDeque<Told>,
+    sent_commands: VecDeque<SentCommand>,
     /// Attempts in flight, as the scheduler's messages have them.
     in_flight: BTreeMap<u64, u32>,
     on_instance: BTreeMap<(VersionIndex, u16, u32), u32>,
@@ -90,8 +90,10 @@ impl Simulation {
         let capacity = Capacity { gateways: 2, slots: scale.slots, versions: scale.versions };
         let rings = Arc::new(Rings::new(capacity).unwrap());
         let scheduler = Scheduler::new(rings.clone(), seed);
-        let control =
-            Control { free: (0..u32::try_from(scale.versions).unwrap()).collect(), ..Control::default() };
+        let control = ModelControl {
+            free: (0..u32::try_from(scale.versions).unwrap()).collect(),
+            ..ModelControl::default()
+        };
         Self {
             dice: Dice::new(seed),
             scale,
@@ -100,7 +102,7 @@ impl Simulation {
             ticks: 0,
             rings,
             scheduler,
-            gateways: (0..2).map(|index| Gateway::new(index, scale.slots)).collect(),
+            gateways: (0..2).map(|index| ModelGateway::new(index, scale.slots)).collect(),
             control,
             published: false,
             summary: TickSummary { work: 0, more: false, next_wake: u64::MAX },
@@ -132,9 +134,9 @@ impl Simulation {
     }
 
     fn send_command(&mut self, command: SchedulerCommand) {
-        let told = Told::of(&command);
+        let sent = SentCommand::of(&command);
         self.rings.send_command(command).expect("the command ring is full");
-        self.sent_commands.push_back(told);
+        self.sent_commands.push_back(sent);
         self.published = true;
     }
 
@@ -149,8 +151,8 @@ impl Simulation {
         let events = self.sent_events.len() - self.rings.gateway_events.len();
         assert!(commands <= COMMANDS_PER_TICK, "{commands} commands in a tick");
         assert!(events <= EVENTS_PER_TICK, "{events} events in a tick");
-        for told in self.sent_commands.drain(..commands).collect::<Vec<_>>() {
-            self.scheduler_command_was_taken(told);
+        for command in self.sent_commands.drain(..commands).collect::<Vec<_>>() {
+            self.scheduler_command_was_taken(command);
         }
         for event in self.sent_events.drain(..events).collect::<Vec<_>>() {
             self.gateway_event_was_taken(event);
@@ -176,32 +178,32 @@ impl Simulation {
         self.note_started_budgets();
     }
 
-    fn scheduler_command_was_taken(&mut self, told: Told) {
-        match told {
-            Told::Opened { version } => {
+    fn scheduler_command_was_taken(&mut self, command: SentCommand) {
+        match command {
+            SentCommand::Opened { version } => {
                 // Commands for the version that had the index before came to nothing.
                 self.gone.retain(|(index, ..)| *index != version);
                 self.grantable.retain(|(index, ..)| *index != version);
             }
-            Told::Succeeded { old } => {
+            SentCommand::Succeeded { old } => {
                 if let Some(old) = self.control.versions.get_mut(&old) {
                     old.over = true;
                 }
             }
-            Told::Closed { version } => {
+            SentCommand::Closed { version } => {
                 self.control.versions.get_mut(&version).unwrap().over = true;
                 self.grantable.retain(|(index, ..)| *index != version);
             }
-            Told::Ready { instance } => {
+            SentCommand::Ready { instance } => {
                 if !self.gone.contains(&id(instance)) {
                     self.grantable.insert(id(instance));
                 }
             }
-            Told::Gone { instance } => {
+            SentCommand::Gone { instance } => {
                 self.gone.insert(id(instance));
                 self.grantable.remove(&id(instance));
             }
-            Told::Other => {}
+            SentCommand::Other => {}
         }
     }
 
@@ -343,7 +345,7 @@ impl Simulation {
 
     fn check(&self) {
         let asleep = !self.is_awake() && self.gateways.iter().all(|g| g.owes_announcement.is_none());
-        for execution in self.gateways.iter().flat_map(Gateway::executions) {
+        for execution in self.gateways.iter().flat_map(ModelGateway::executions) {
             let ticket = execution.ticket;
             if self.rings.signals(ticket).is_released(ticket.generation()) {
                 assert!(execution.terminal || execution.ended, "{ticket:?} was released before its end");

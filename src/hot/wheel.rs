@@ -1,9 +1,9 @@
-//! A hierarchical timing wheel whose nodes live in a preallocated table.
+//! A hierarchical timing wheel whose timers live in a preallocated table.
 //!
 //! After Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987), scheme 7, with
 //! the level chosen by the highest bit in which a time differs from the wheel's own and a
 //! bitmap of the slots in use per level. Insert and remove are O(1), finding the next time is
-//! O(levels), and expiring moves one node per step, so that a caller can bound its work.
+//! O(levels), and expiring moves one timer per step, so that a caller can bound its work.
 
 /// Milliseconds since the clock's origin: the wheel's resolution.
 pub type Millis = u64;
@@ -24,7 +24,7 @@ const DUE: u16 = (LEVELS * SLOTS) as u16;
 const NOWHERE: u16 = u16::MAX;
 
 #[derive(Clone, Copy)]
-struct Node {
+struct Timer {
     when: Millis,
     next: Index,
     prev: Index,
@@ -37,37 +37,37 @@ pub struct Wheel {
     elapsed: Millis,
     occupied: [u64; LEVELS],
     heads: [Index; LEVELS * SLOTS + 1],
-    nodes: Box<[Node]>,
+    timers: Box<[Timer]>,
 }
 
 impl Wheel {
     /// A wheel for the timers of so many `slots`, at time 0.
     #[must_use]
     pub fn new(slots: usize) -> Self {
-        let empty = Node { when: 0, next: NONE, prev: NONE, home: NOWHERE };
+        let empty = Timer { when: 0, next: NONE, prev: NONE, home: NOWHERE };
         Self {
             elapsed: 0,
             occupied: [0; LEVELS],
             heads: [NONE; LEVELS * SLOTS + 1],
-            nodes: vec![empty; slots].into_boxed_slice(),
+            timers: vec![empty; slots].into_boxed_slice(),
         }
     }
 
     /// Sets the timer of `index` to `when`, instead of the one it had.
     pub fn set(&mut self, index: Index, when: Millis) {
         self.clear(index);
-        self.nodes[index as usize].when = when;
+        self.timers[index as usize].when = when;
         self.link(index);
     }
 
     /// Takes the timer of `index` out; nothing where it has none.
     pub fn clear(&mut self, index: Index) {
-        let Node { next, prev, home, .. } = self.nodes[index as usize];
+        let Timer { next, prev, home, .. } = self.timers[index as usize];
         if home == NOWHERE {
             return;
         }
         if next != NONE {
-            self.nodes[next as usize].prev = prev;
+            self.timers[next as usize].prev = prev;
         }
         if prev == NONE {
             self.heads[home as usize] = next;
@@ -75,13 +75,13 @@ impl Wheel {
                 self.occupied[home as usize / SLOTS] &= !(1 << (home as usize % SLOTS));
             }
         } else {
-            self.nodes[prev as usize].next = next;
+            self.timers[prev as usize].next = next;
         }
-        self.nodes[index as usize].home = NOWHERE;
+        self.timers[index as usize].home = NOWHERE;
     }
 
     /// The next execution whose time is at or before `now`, its timer taken out. `steps` counts
-    /// down with each node moved; at 0 the answer is `None` though more may be due.
+    /// down with each timer moved; at 0 the answer is `None` though more may be due.
     pub fn pop(&mut self, now: Millis, steps: &mut u32) -> Option<Index> {
         while *steps > 0 {
             let due = self.heads[DUE as usize];
@@ -120,20 +120,20 @@ impl Wheel {
     /// Whether the execution has a timer.
     #[cfg(test)]
     pub(super) fn is_set(&self, index: Index) -> bool {
-        self.nodes[index as usize].home != NOWHERE
+        self.timers[index as usize].home != NOWHERE
     }
 
     fn link(&mut self, index: Index) {
-        let when = self.nodes[index as usize].when;
+        let when = self.timers[index as usize].when;
         let home = self.home(when);
         let head = self.heads[home as usize];
         if head != NONE {
-            self.nodes[head as usize].prev = index;
+            self.timers[head as usize].prev = index;
         }
-        let node = &mut self.nodes[index as usize];
-        node.next = head;
-        node.prev = NONE;
-        node.home = home;
+        let timer = &mut self.timers[index as usize];
+        timer.next = head;
+        timer.prev = NONE;
+        timer.home = home;
         self.heads[home as usize] = index;
         if home != DUE {
             self.occupied[home as usize / SLOTS] |= 1 << (home as usize % SLOTS);
@@ -154,7 +154,7 @@ impl Wheel {
 
     /// The first list in use and the time at which its slot starts. A lower level always
     /// starts before a higher one, because it lies within the higher one's current slot. But a
-    /// slot that time has reached is spread first, one node a step, before anything else.
+    /// slot that time has reached is spread first, one timer a step, before anything else.
     fn first_slot(&self) -> Option<(usize, Millis)> {
         for level in 1..LEVELS {
             let here = (self.elapsed >> (level as u32 * SLOT_BITS)) % SLOTS as u64;

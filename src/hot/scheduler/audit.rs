@@ -1,9 +1,9 @@
-//! What must hold of the scheduler's tables between two ticks, looked up in the tables.
+//! Invariants of the scheduler's tables between two ticks, looked up in the tables.
 
 use std::collections::BTreeMap;
 
-use super::{Nanos, ScheduledExecution, Scheduler, State, Ticket, VersionIndex};
-use crate::hot::scheduled_version::Standing;
+use super::{ExecutionState, Nanos, ScheduledExecution, Scheduler, Ticket, VersionIndex};
+use crate::hot::scheduled_version::InstanceState;
 
 impl Scheduler {
     /// Panics where two tables disagree. `queue_size` is the size of a version's queue.
@@ -16,17 +16,27 @@ impl Scheduler {
         let mut queued = 0;
         for (slot, execution) in (0_u32..).zip(self.executions.iter()) {
             let ScheduledExecution { ticket, state, version, .. } = *execution;
-            let timed = matches!(state, State::Queued | State::Running | State::Aborting | State::BackingOff);
+            let timed = matches!(
+                state,
+                ExecutionState::Queued
+                    | ExecutionState::Running
+                    | ExecutionState::Aborting
+                    | ExecutionState::BackingOff
+            );
             assert_eq!(self.wheel.is_set(slot), timed, "the timer of {ticket:?}, {state:?}");
             let released = self.rings.signals(ticket).is_released(ticket.generation());
-            assert_eq!(state == State::Free, released || ticket.generation() == 0, "{ticket:?} is {state:?}");
-            assert!(state != State::Free || !execution.holds_credit, "{ticket:?} kept a credit");
+            assert_eq!(
+                state == ExecutionState::Free,
+                released || ticket.generation() == 0,
+                "{ticket:?} is {state:?}"
+            );
+            assert!(state != ExecutionState::Free || !execution.holds_credit, "{ticket:?} kept a credit");
             *holders.entry(version).or_default() += u32::from(execution.holds_credit);
             match state {
-                State::Free => {}
-                State::Queued => queued += 1,
-                State::BackingOff => *backing_off.entry(version).or_default() += 1,
-                State::Running | State::Aborting | State::Ending => {
+                ExecutionState::Free => {}
+                ExecutionState::Queued => queued += 1,
+                ExecutionState::BackingOff => *backing_off.entry(version).or_default() += 1,
+                ExecutionState::Running | ExecutionState::Aborting | ExecutionState::Ending => {
                     *in_flight.entry(version).or_default() += 1;
                     *on_instance
                         .entry((version, execution.place, execution.instance_generation))
@@ -74,7 +84,7 @@ impl Scheduler {
             assert_eq!(version.predecessor_in_flight, before, "in flight on what version {index} replaced");
             let mut ready = 0;
             for (place, instance) in (0_u16..).zip(version.instances.iter()) {
-                ready += u16::from(instance.standing == Standing::Ready);
+                ready += u16::from(instance.state == InstanceState::Ready);
                 let flying = on_instance.get(&(index, place, instance.generation)).copied().unwrap_or(0);
                 assert_eq!(instance.in_flight, flying, "in flight on {place} of version {index}");
             }
@@ -109,7 +119,7 @@ impl Scheduler {
             let execution = executions[slot as usize];
             assert_eq!(
                 (execution.state, execution.version),
-                (State::Queued, index),
+                (ExecutionState::Queued, index),
                 "on the list of {index}"
             );
             list.remove(&mut executions, slot);
@@ -134,14 +144,14 @@ impl Scheduler {
     /// Deadline and run budget as they are now, while the execution is in the tables.
     pub(in crate::hot) fn terms_of(&self, ticket: Ticket) -> Option<(Nanos, Nanos)> {
         let execution = self.executions[self.slot(ticket) as usize];
-        (execution.ticket == ticket && execution.state != State::Free)
+        (execution.ticket == ticket && execution.state != ExecutionState::Free)
             .then_some((execution.deadline, execution.run_budget))
     }
 
     /// Whether nothing at all is left in the tables.
     pub(in crate::hot) fn is_empty(&self) -> bool {
         self.versions.iter().all(Option::is_none)
-            && self.executions.iter().all(|execution| execution.state == State::Free)
+            && self.executions.iter().all(|execution| execution.state == ExecutionState::Free)
             && self.active.is_empty()
             && self.wheel.next().is_none()
     }

@@ -3,8 +3,8 @@
 use super::{Scheduler, TICKETS_PER_QUEUE};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::hot::message::{InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex};
-use crate::hot::scheduled_execution::{NONE, State};
-use crate::hot::scheduled_version::{ScheduledVersion, Standing};
+use crate::hot::scheduled_execution::{ExecutionState, NONE};
+use crate::hot::scheduled_version::{InstanceState, ScheduledVersion};
 
 impl Scheduler {
     pub(super) fn handle(&mut self, command: SchedulerCommand, now: Nanos) {
@@ -15,7 +15,7 @@ impl Scheduler {
             SchedulerCommand::Ready { instance, started } => self.instance_ready(instance, started, now),
             SchedulerCommand::Down { instance } => {
                 if let Some(version) = self.version(instance.version) {
-                    version.set_standing(instance, Standing::Absent);
+                    version.set_state(instance, InstanceState::Absent);
                 }
                 self.activate(instance.version);
             }
@@ -116,7 +116,9 @@ impl Scheduler {
         let mut slot = 0;
         while slot < self.executions.len() {
             let execution = self.executions[slot];
-            if execution.state == State::BackingOff && self.current_version_of(execution.version) == index {
+            if execution.state == ExecutionState::BackingOff
+                && self.current_version_of(execution.version) == index
+            {
                 self.wheel.set(u32::try_from(slot).unwrap_or(NONE), now / NANOS_PER_MS);
             }
             slot += 1;
@@ -129,17 +131,17 @@ impl Scheduler {
             version.starting = version.starting.saturating_sub(1);
         }
         let Some(instance) = version.instances.get_mut(usize::from(key.place)) else { return };
-        if instance.generation != key.generation || instance.standing == Standing::Absent {
-            debug_assert_ne!(instance.standing, Standing::Ready, "two instances in one place");
+        if instance.generation != key.generation || instance.state == InstanceState::Absent {
+            debug_assert_ne!(instance.state, InstanceState::Ready, "two instances in one place");
             if instance.generation != key.generation {
                 instance.generation = key.generation;
                 instance.in_flight = 0;
             }
-            instance.standing = Standing::Suspect;
+            instance.state = InstanceState::Suspect;
             instance.last_used = now;
         }
-        if instance.standing == Standing::Suspect {
-            version.set_standing(key, Standing::Ready);
+        if instance.state == InstanceState::Suspect {
+            version.set_state(key, InstanceState::Ready);
         }
         version.unschedulable = version.closed;
         let retire = version.closed;
@@ -152,19 +154,19 @@ impl Scheduler {
     pub(super) fn retire(&mut self, key: InstanceKey) {
         let Some(version) = self.version(key.version) else { return };
         let Some(instance) = version.instance_mut(key) else { return };
-        let (was, idle) = (instance.standing, instance.in_flight == 0);
-        version.set_standing(key, Standing::Retiring);
+        let (was, idle) = (instance.state, instance.in_flight == 0);
+        version.set_state(key, InstanceState::Retiring);
         if idle
             && !self.report_idle(key)
             && let Some(version) = self.version(key.version)
         {
-            version.set_standing(key, was);
+            version.set_state(key, was);
         }
         self.activate(key.version);
     }
 
     /// Tells control that the instance is idle; false where the ring is full. Then an idle one
-    /// keeps its standing, to be found by the next `ReapIdle`. One that became idle while retiring
+    /// keeps its state, to be found by the next `ReapIdle`. One that became idle while retiring
     /// stays out of use until its version is closed or control sends `Retire` again.
     pub(super) fn report_idle(&mut self, key: InstanceKey) -> bool {
         let told = self.rings.scheduler_events.push(SchedulerEvent::InstanceIdle { instance: key }).is_ok();
@@ -181,7 +183,7 @@ impl Scheduler {
                 return;
             }
             let instance = version.instances[usize::from(place)];
-            if instance.standing == Standing::Ready
+            if instance.state == InstanceState::Ready
                 && instance.in_flight == 0
                 && instance.last_used < idle_before
             {

@@ -3,7 +3,7 @@
 use super::{GRANTS_PER_VERSION, Scheduler, VERSIONS_PER_TICK, timer_ms};
 use crate::clock::Nanos;
 use crate::hot::message::{GatewayCommand, InstanceKey, SchedulerEvent, VersionIndex};
-use crate::hot::scheduled_execution::State;
+use crate::hot::scheduled_execution::ExecutionState;
 use crate::hot::scheduled_version::ScheduledVersion;
 
 impl Scheduler {
@@ -67,7 +67,7 @@ impl Scheduler {
         let key = InstanceKey { version: version.index, place, generation: instance.generation };
         self.begin_attempt(version, slot, now);
         let execution = &mut self.executions[slot as usize];
-        execution.state = State::Running;
+        execution.state = ExecutionState::Running;
         execution.version = version.index;
         execution.place = place;
         execution.instance_generation = key.generation;

@@ -3,12 +3,12 @@
 use super::{Scheduler, timer_ms};
 use crate::clock::Nanos;
 use crate::hot::message::{EndReason, InstanceKey, SchedulerEvent, VersionIndex};
-use crate::hot::scheduled_execution::{ScheduledExecution, State};
-use crate::hot::scheduled_version::{ScheduledVersion, Standing};
+use crate::hot::scheduled_execution::{ExecutionState, ScheduledExecution};
+use crate::hot::scheduled_version::{InstanceState, ScheduledVersion};
 
 impl Scheduler {
     pub(super) fn enqueue(&mut self, slot: u32, index: VersionIndex, in_front: bool) {
-        self.executions[slot as usize].state = State::Queued;
+        self.executions[slot as usize].state = ExecutionState::Queued;
         self.executions[slot as usize].version = index;
         let Some(version) = self.versions[index as usize].as_mut() else {
             debug_assert!(false, "enqueued on a version that is not open");
@@ -64,7 +64,7 @@ impl Scheduler {
             self.let_go(slot);
             return;
         }
-        self.executions[slot as usize].state = State::BackingOff;
+        self.executions[slot as usize].state = ExecutionState::BackingOff;
         self.executions[slot as usize].version = index;
         self.wheel.set(slot, timer_ms(resume));
         if let Some(version) = self.version(index) {
@@ -94,7 +94,7 @@ impl Scheduler {
             self.let_go(slot);
             return;
         }
-        self.executions[slot as usize].state = State::BackingOff;
+        self.executions[slot as usize].state = ExecutionState::BackingOff;
         self.wheel.set(slot, timer_ms(resume));
         version.backing_off += 1;
     }
@@ -112,9 +112,9 @@ impl Scheduler {
         if let Some(version) = self.version(execution.version) {
             can_start = version.limits.can_start;
             let was_ready =
-                version.instance_mut(key).is_some_and(|instance| instance.standing == Standing::Ready);
+                version.instance_mut(key).is_some_and(|instance| instance.state == InstanceState::Ready);
             if was_ready {
-                version.set_standing(key, Standing::Suspect);
+                version.set_state(key, InstanceState::Suspect);
             }
             other = version.ready > 0;
             if was_ready
@@ -123,7 +123,7 @@ impl Scheduler {
                 self.notified = true;
             } else if was_ready && let Some(version) = self.version(execution.version) {
                 // Nobody would look after it: it stays in the set.
-                version.set_standing(key, Standing::Ready);
+                version.set_state(key, InstanceState::Ready);
             }
         }
         if other {
@@ -154,7 +154,7 @@ impl Scheduler {
         if let Some(instance) = version.place_mut(key) {
             instance.in_flight -= 1;
             instance.last_used = now;
-            idle = instance.standing == Standing::Retiring && instance.in_flight == 0;
+            idle = instance.state == InstanceState::Retiring && instance.in_flight == 0;
         }
         let mut successor = version.successor;
         while let Some(index) = successor {
@@ -216,7 +216,7 @@ impl Scheduler {
         self.return_credit(slot);
         self.wheel.clear(slot);
         let execution = &mut self.executions[slot as usize];
-        execution.state = State::Free;
+        execution.state = ExecutionState::Free;
         let ticket = execution.ticket;
         self.rings.signals(ticket).release(ticket.generation());
     }

@@ -1,8 +1,8 @@
-//! What gateways and control do in one step.
+//! Steps of the gateways and of control.
 
 use super::Simulation;
-use super::control::{Phase, Version};
-use super::gateway::{Execution, ticket_of};
+use super::control::{ModelVersion, PlacePhase};
+use super::gateway::{ModelExecution, ticket_of};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::hot::message::{
     AttemptEnd, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex,
@@ -89,7 +89,7 @@ impl Simulation {
         assert!(generation == 1 || signals.is_released(generation - 1), "{ticket:?} is used too early");
         signals.write(deadline, run_budget);
         self.gateways[gateway].slots[slot].execution =
-            Some(Execution::new(ticket, function, deadline, run_budget));
+            Some(ModelExecution::new(ticket, function, deadline, run_budget));
         if generation > 1 {
             self.saw("slot reused");
         }
@@ -214,10 +214,12 @@ impl Simulation {
                     model.starting += 1;
                 }
             }
-            SchedulerEvent::InstanceSuspect { instance } => self.move_on(instance, Phase::Up, Phase::Suspect),
+            SchedulerEvent::InstanceSuspect { instance } => {
+                self.move_on(instance, PlacePhase::Up, PlacePhase::Suspect)
+            }
             SchedulerEvent::InstanceIdle { instance } => {
-                self.move_on(instance, Phase::Up, Phase::Retired);
-                self.move_on(instance, Phase::Suspect, Phase::Retired);
+                self.move_on(instance, PlacePhase::Up, PlacePhase::Retired);
+                self.move_on(instance, PlacePhase::Suspect, PlacePhase::Retired);
             }
             SchedulerEvent::VersionClosed { version } => {
                 self.control.versions.remove(&version.index).expect("a version was given back twice");
@@ -226,7 +228,7 @@ impl Simulation {
         }
     }
 
-    fn move_on(&mut self, key: InstanceKey, from: Phase, to: Phase) {
+    fn move_on(&mut self, key: InstanceKey, from: PlacePhase, to: PlacePhase) {
         if let Some(place) = self.control.versions.get_mut(&key.version).and_then(|model| model.place(key))
             && place.phase == from
         {
@@ -257,20 +259,20 @@ impl Simulation {
         let Some(version) = self.any_version() else { return };
         let kind = self.dice.below(16);
         let phase = match kind {
-            0..5 => Phase::Suspect,
-            5..9 => Phase::Retired,
-            _ => Phase::Up,
+            0..5 => PlacePhase::Suspect,
+            5..9 => PlacePhase::Retired,
+            _ => PlacePhase::Up,
         };
         let keys = self.control.versions[&version].keys(version, phase);
         let instance = (!keys.is_empty()).then(|| self.dice.of(&keys));
         let now = self.now;
         match (kind, instance) {
             (0..4, Some(instance)) => {
-                self.move_on(instance, Phase::Suspect, Phase::Up);
+                self.move_on(instance, PlacePhase::Suspect, PlacePhase::Up);
                 self.send_command(SchedulerCommand::Ready { instance, started: false });
             }
             (4..10, Some(instance)) => {
-                self.move_on(instance, phase, Phase::Free);
+                self.move_on(instance, phase, PlacePhase::Free);
                 self.send_command(SchedulerCommand::Down { instance });
             }
             (10, Some(instance)) => self.send_command(SchedulerCommand::Ready { instance, started: false }),
@@ -343,7 +345,7 @@ impl Simulation {
                 self.control.functions_made
             }
         };
-        let model = Version::random(&mut self.dice, function, self.gateways.len(), self.scale.size_max);
+        let model = ModelVersion::random(&mut self.dice, function, self.gateways.len(), self.scale.size_max);
         let version = Box::new(ScheduledVersion::new(index, model.queue.clone(), model.limits));
         self.control.versions.insert(index, model);
         self.send_command(SchedulerCommand::Open { version });

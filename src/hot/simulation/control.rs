@@ -9,9 +9,9 @@ use crate::hot::function_queue::FunctionQueue;
 use crate::hot::message::{InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex};
 use crate::hot::scheduled_version::VersionLimits;
 
-/// What control knows of a place in a version's instance table.
+/// State of a place in a version's instance table, as control sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum PlacePhase {
     Free,
     Up,
     Suspect,
@@ -20,18 +20,18 @@ pub enum Phase {
 
 /// One place of a version's instance table.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct ModelPlace {
     pub generation: u32,
-    pub phase: Phase,
+    pub phase: PlacePhase,
 }
 
 /// One version of a function.
-pub struct Version {
+pub struct ModelVersion {
     pub function: u64,
     pub queue: Arc<FunctionQueue>,
     pub limits: VersionLimits,
     pub queue_size: u32,
-    pub places: Vec<Place>,
+    pub places: Vec<ModelPlace>,
     /// Instances being started.
     pub starting: u16,
     /// Gateways that may still push here.
@@ -43,7 +43,7 @@ pub struct Version {
     pub over: bool,
 }
 
-impl Version {
+impl ModelVersion {
     pub fn random(dice: &mut Dice, function: u64, gateways: usize, size_max: u64) -> Self {
         let backoff = dice.below(30) * NANOS_PER_MS;
         let limits = VersionLimits {
@@ -62,7 +62,10 @@ impl Version {
             queue: Arc::new(FunctionQueue::new(queue_size)),
             limits,
             queue_size,
-            places: vec![Place { generation: 0, phase: Phase::Free }; usize::from(limits.instances_max)],
+            places: vec![
+                ModelPlace { generation: 0, phase: PlacePhase::Free };
+                usize::from(limits.instances_max)
+            ],
             starting: 0,
             pushed_by: vec![false; gateways],
             withdrawn: false,
@@ -73,14 +76,14 @@ impl Version {
 
     /// A key for a new instance, in a place that is free.
     pub fn occupy(&mut self, version: VersionIndex) -> Option<InstanceKey> {
-        let (place, at) = (0_u16..).zip(self.places.iter_mut()).find(|(_, p)| p.phase == Phase::Free)?;
+        let (place, at) = (0_u16..).zip(self.places.iter_mut()).find(|(_, p)| p.phase == PlacePhase::Free)?;
         at.generation += 1;
-        at.phase = Phase::Up;
+        at.phase = PlacePhase::Up;
         Some(InstanceKey { version, place, generation: at.generation })
     }
 
     /// The keys of instances in a phase.
-    pub fn keys(&self, version: VersionIndex, phase: Phase) -> Vec<InstanceKey> {
+    pub fn keys(&self, version: VersionIndex, phase: PlacePhase) -> Vec<InstanceKey> {
         (0_u16..)
             .zip(self.places.iter())
             .filter(|(_, p)| p.phase == phase)
@@ -89,14 +92,14 @@ impl Version {
     }
 
     /// The place of an instance, while it is the one there.
-    pub fn place(&mut self, key: InstanceKey) -> Option<&mut Place> {
+    pub fn place(&mut self, key: InstanceKey) -> Option<&mut ModelPlace> {
         self.places.get_mut(usize::from(key.place)).filter(|p| p.generation == key.generation)
     }
 }
 
 /// A command as the model remembers it until the scheduler has taken it.
 #[derive(Clone, Copy, Debug)]
-pub enum Told {
+pub enum SentCommand {
     Opened {
         version: VersionIndex,
     },
@@ -116,28 +119,28 @@ pub enum Told {
     Other,
 }
 
-impl Told {
+impl SentCommand {
     /// The part of a command that the model checks.
     pub fn of(command: &SchedulerCommand) -> Self {
         match command {
-            SchedulerCommand::Open { version } => Told::Opened { version: version.index },
-            SchedulerCommand::Succeed { old, .. } => Told::Succeeded { old: *old },
-            SchedulerCommand::Close { version } => Told::Closed { version: *version },
-            SchedulerCommand::Ready { instance, .. } => Told::Ready { instance: *instance },
+            SchedulerCommand::Open { version } => SentCommand::Opened { version: version.index },
+            SchedulerCommand::Succeed { old, .. } => SentCommand::Succeeded { old: *old },
+            SchedulerCommand::Close { version } => SentCommand::Closed { version: *version },
+            SchedulerCommand::Ready { instance, .. } => SentCommand::Ready { instance: *instance },
             SchedulerCommand::Down { instance } | SchedulerCommand::Retire { instance } => {
-                Told::Gone { instance: *instance }
+                SentCommand::Gone { instance: *instance }
             }
             SchedulerCommand::StartFailed { .. }
             | SchedulerCommand::ReapIdle { .. }
-            | SchedulerCommand::Starting { .. } => Told::Other,
+            | SchedulerCommand::Starting { .. } => SentCommand::Other,
         }
     }
 }
 
 /// Control.
 #[derive(Default)]
-pub struct Control {
-    pub versions: BTreeMap<VersionIndex, Version>,
+pub struct ModelControl {
+    pub versions: BTreeMap<VersionIndex, ModelVersion>,
     /// Indexes that no version uses; the last one given back is the first to be used again.
     pub free: Vec<VersionIndex>,
     /// Events not yet acted upon.
@@ -145,7 +148,7 @@ pub struct Control {
     pub functions_made: u64,
 }
 
-impl Control {
+impl ModelControl {
     /// The latest version of each function.
     pub fn current(&self) -> Vec<VersionIndex> {
         self.versions.iter().filter(|(_, model)| !model.withdrawn).map(|(index, _)| *index).collect()

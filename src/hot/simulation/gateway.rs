@@ -7,7 +7,7 @@ use crate::hot::message::{GatewayCommand, InstanceKey, VersionIndex};
 use crate::hot::ticket::Ticket;
 
 /// An execution as its gateway knows it, and what the scheduler has been seen to do to it.
-pub struct Execution {
+pub struct ModelExecution {
     pub ticket: Ticket,
     pub function: u64,
     pub deadline: Nanos,
@@ -16,7 +16,7 @@ pub struct Execution {
     pub terminal: bool,
     /// An attempt is open at the gateway: it owes the scheduler a `GatewayEvent::AttemptEnded`.
     pub attempt_open: bool,
-    /// Where it runs, from the scheduler's grant until the scheduler has taken the `AttemptEnded`.
+    /// The instance it runs on, from the scheduler's grant until the scheduler has taken the `AttemptEnded`.
     pub flying: Option<InstanceKey>,
     /// The scheduler has sent its `GatewayCommand::End`.
     pub ended: bool,
@@ -24,7 +24,7 @@ pub struct Execution {
     pub settled_in: Option<u64>,
 }
 
-impl Execution {
+impl ModelExecution {
     pub fn new(ticket: Ticket, function: u64, deadline: Nanos, run_budget: Nanos) -> Self {
         Self {
             ticket,
@@ -42,9 +42,9 @@ impl Execution {
 
 /// One place of the slab.
 #[derive(Default)]
-pub struct Slot {
+pub struct ModelSlot {
     pub generation: u32,
-    pub execution: Option<Execution>,
+    pub execution: Option<ModelExecution>,
 }
 
 /// The execution that a command is about.
@@ -57,9 +57,9 @@ pub fn ticket_of(command: GatewayCommand) -> Ticket {
 }
 
 /// One gateway.
-pub struct Gateway {
+pub struct ModelGateway {
     pub index: u8,
-    pub slots: Vec<Slot>,
+    pub slots: Vec<ModelSlot>,
     /// Popped from its ring of commands, not yet looked at.
     pub inbox: VecDeque<GatewayCommand>,
     /// It is to announce a queue and was preempted before it could put the version on the ready ring; it
@@ -67,23 +67,23 @@ pub struct Gateway {
     pub owes_announcement: Option<VersionIndex>,
 }
 
-impl Gateway {
+impl ModelGateway {
     pub fn new(index: u8, slots: usize) -> Self {
-        let slots = (0..slots).map(|_| Slot::default()).collect();
+        let slots = (0..slots).map(|_| ModelSlot::default()).collect();
         Self { index, slots, inbox: VecDeque::new(), owes_announcement: None }
     }
 
     /// The execution of a ticket, unless the ticket is stale.
-    pub fn execution(&mut self, ticket: Ticket) -> Option<&mut Execution> {
+    pub fn execution(&mut self, ticket: Ticket) -> Option<&mut ModelExecution> {
         self.slots[ticket.slot()].execution.as_mut().filter(|execution| execution.ticket == ticket)
     }
 
-    pub fn executions(&self) -> impl Iterator<Item = &Execution> {
+    pub fn executions(&self) -> impl Iterator<Item = &ModelExecution> {
         self.slots.iter().filter_map(|slot| slot.execution.as_ref())
     }
 
     /// Tickets of which `wanted` holds.
-    pub fn tickets(&self, wanted: impl Fn(&Execution) -> bool) -> Vec<Ticket> {
+    pub fn tickets(&self, wanted: impl Fn(&ModelExecution) -> bool) -> Vec<Ticket> {
         self.executions().filter(|execution| wanted(execution)).map(|execution| execution.ticket).collect()
     }
 }
