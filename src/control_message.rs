@@ -8,7 +8,7 @@ use hyper::Response;
 
 use crate::channel::oneshot;
 use crate::error::{ApiError, ErrorCode};
-use crate::function::Function;
+use crate::function_version::FunctionVersion;
 use crate::gateway::listener::Listener;
 use crate::gateway::reply::body::Body;
 use crate::gateway_message::WholeRequest;
@@ -40,7 +40,7 @@ pub struct Announcement {
 #[derive(Debug)]
 pub struct JobStart {
     /// The version of the function.
-    pub function: Arc<Function>,
+    pub function: Arc<FunctionVersion>,
     /// The execution that it is to run.
     pub execution: ExecutionId,
     /// Number of the attempt, from 1.

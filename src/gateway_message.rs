@@ -8,7 +8,7 @@ use hyper::{Request, Response};
 
 use crate::channel::{mpsc, oneshot};
 use crate::error::ApiError;
-use crate::function::Function;
+use crate::function_version::FunctionVersion;
 use crate::gateway::history::Lost;
 use crate::gateway::listener::Listener;
 use crate::gateway::listing::{Page, Search};
@@ -24,7 +24,7 @@ pub type WholeRequest = Request<Bytes>;
 #[derive(Debug)]
 pub enum GatewayMessage {
     /// A version of a function: grants for it may come after this was acknowledged.
-    Learn { function: Arc<Function>, done: oneshot::Sender<()> },
+    Learn { function: Arc<FunctionVersion>, done: oneshot::Sender<()> },
     /// The function of this name is, from now on, this version's.
     Publish { name: String, version: VersionIndex, done: oneshot::Sender<()> },
     /// There is no function of this name any more.
@@ -57,7 +57,7 @@ pub struct FoundExecution {
     /// Its id.
     pub id: ExecutionId,
     /// The version of the function that it was admitted to, or that ran it last.
-    pub function: Arc<Function>,
+    pub function: Arc<FunctionVersion>,
 }
 
 /// Has a gateway serve a request, and waits for its answer; `None` where it has stopped. Dropped

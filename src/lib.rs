@@ -28,7 +28,7 @@ pub mod dev;
 pub mod dispatch;
 pub mod error;
 pub mod fnv;
-pub mod function;
+pub mod function_version;
 pub mod gateway;
 pub mod gateway_message;
 pub mod hot;

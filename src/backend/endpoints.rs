@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::Context;
 use crate::backoff::ExponentialBackoff;
-use crate::function::{Address, Function, InstanceProblem, Target};
+use crate::function_version::{Address, FunctionVersion, InstanceProblem, Target};
 use crate::hot::message::{InstanceKey, SchedulerCommand};
 use crate::registry::EndpointUrl;
 
@@ -33,7 +33,7 @@ struct EndpointSlot {
 #[derive(Debug)]
 pub struct Endpoints {
     context: Rc<Context>,
-    function: Arc<Function>,
+    function: Arc<FunctionVersion>,
     slots: RefCell<Vec<EndpointSlot>>,
     closed: Cell<bool>,
     /// The problem that is told is a name that could not be resolved.
@@ -43,7 +43,7 @@ pub struct Endpoints {
 impl Endpoints {
     /// The endpoints of this version. Each has been resolved or tried once when this returns; they
     /// are offered to the scheduler from now on.
-    pub async fn open(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
+    pub async fn open(context: Rc<Context>, function: Arc<FunctionVersion>) -> Rc<Self> {
         let slots = vec![EndpointSlot { generation: 0, target: None }; function.spec.endpoint_urls.len()];
         let endpoints = Rc::new(Self {
             context,

@@ -31,7 +31,7 @@ use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::control_message::{Announcement, JobStart};
 use crate::error::ApiError;
-use crate::function::Function;
+use crate::function_version::FunctionVersion;
 use crate::hot::message::{InstanceKey, SchedulerCommand, VersionIndex};
 use crate::registry::ExecutionMode;
 use kubernetes::pod_set::PodSet;
@@ -124,7 +124,7 @@ pub enum Backend {
 impl Backend {
     /// The one that fits a function, at work: its first instances are being started, or offered to the
     /// scheduler.
-    pub async fn open(context: &Rc<Context>, function: &Arc<Function>) -> Self {
+    pub async fn open(context: &Rc<Context>, function: &Arc<FunctionVersion>) -> Self {
         let is_warm = function.spec.execution_mode == ExecutionMode::Warm;
         if let Some(cluster) = context.cluster.as_ref().filter(|_| !is_warm) {
             // It may have had pods that stay, as another version.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Control, Registered};
 use crate::error::{ApiError, ErrorCode};
-use crate::function::Function;
+use crate::function_version::FunctionVersion;
 use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::gateway::listener::Listener;
 use crate::gateway::reply::{self, Body};
@@ -267,7 +267,7 @@ impl Control {
 
     /// The entity tag of a version as it is read there. With its values hidden it is another text, and so it has
     /// another tag.
-    fn etag(function: &Function, listener: Listener) -> &str {
+    fn etag(function: &FunctionVersion, listener: Listener) -> &str {
         if listener.shows_values() || !function.spec.has_values() {
             &function.etag
         } else {

@@ -31,7 +31,7 @@ use crate::backend::{Backend, Context};
 use crate::channel::mpsc;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::function::Function;
+use crate::function_version::FunctionVersion;
 use crate::gateway_message::GatewayMessage;
 use crate::hot::message::VersionIndex;
 use crate::hot::rings::Rings;
@@ -47,7 +47,7 @@ type ChangeLock = tokio::sync::Mutex<()>;
 #[derive(Debug)]
 pub struct Registered {
     /// The version that was asked for last.
-    pub wanted: Arc<Function>,
+    pub wanted: Arc<FunctionVersion>,
     /// The version that gateways send to; another one than `wanted`'s while that one starts.
     pub serving: Option<VersionIndex>,
     /// The change that is under way.
@@ -60,7 +60,7 @@ pub struct Registered {
 #[derive(Debug)]
 pub struct OpenVersion {
     /// Its function's version.
-    pub function: Arc<Function>,
+    pub function: Arc<FunctionVersion>,
     /// The backend of its instances.
     pub backend: Backend,
 }

@@ -24,7 +24,7 @@ use crate::backend::Backend;
 use crate::channel::oneshot;
 use crate::clock::NANOS_PER_MS;
 use crate::error::{ApiError, ErrorCode};
-use crate::function::Function;
+use crate::function_version::FunctionVersion;
 use crate::gateway_message::GatewayMessage;
 use crate::hot::function_queue::FunctionQueue;
 use crate::hot::message::{SchedulerCommand, VersionIndex};
@@ -171,7 +171,7 @@ impl Control {
     }
 
     /// Steps 1 and 2, and its backend.
-    async fn open(self: &Rc<Self>, function: &Arc<Function>) {
+    async fn open(self: &Rc<Self>, function: &Arc<FunctionVersion>) {
         self.tell_all(|done| GatewayMessage::Learn { function: function.clone(), done }).await;
         let version = ScheduledVersion::new(function.index, function.queue.clone(), limits(&function.spec));
         self.context.commands.send(SchedulerCommand::Open { version: Box::new(version) });
@@ -182,7 +182,7 @@ impl Control {
     }
 
     /// Steps 3 to 6, beside everything else.
-    async fn roll_out(self: Rc<Self>, name: String, function: Arc<Function>) {
+    async fn roll_out(self: Rc<Self>, name: String, function: Arc<FunctionVersion>) {
         while !self.can_serve(&function) {
             tokio::time::sleep(ROLLOUT_LOOK).await;
         }
@@ -193,13 +193,13 @@ impl Control {
 
     /// Whether a version may take over: it has shown that it starts, or it starts on demand.
     #[must_use]
-    pub fn can_serve(&self, function: &Function) -> bool {
+    pub fn can_serve(&self, function: &FunctionVersion) -> bool {
         self.versions.borrow().get(&function.index).is_none_or(|version| version.backend.can_serve())
     }
 
     /// Steps 4 to 6. From its first line on it is not taken back: the next change finds this
     /// version serving.
-    async fn switch(&self, name: &str, function: &Arc<Function>) {
+    async fn switch(&self, name: &str, function: &Arc<FunctionVersion>) {
         let old = {
             let mut functions = self.functions.borrow_mut();
             let Some(registered) = functions.get_mut(name) else { return };
@@ -325,9 +325,9 @@ impl Control {
 
 /// A version of a function that no thread knows yet.
 #[must_use]
-pub fn version(spec: FunctionSpec, index: VersionIndex, metrics: Arc<MetricsByGateway>) -> Function {
+pub fn version(spec: FunctionSpec, index: VersionIndex, metrics: Arc<MetricsByGateway>) -> FunctionVersion {
     let places = usize::from(places(&spec));
-    Function {
+    FunctionVersion {
         etag: spec.etag(),
         // Keys of a hash map are random, and no two maps have the same.
         hidden_etag: format!("\"{:016x}\"", RandomState::new().hash_one(index)),

@@ -13,7 +13,7 @@ use super::connection::{Connection, ExchangeError, InstanceResponse};
 use crate::backend::exit::{Exit, describe};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::{ErrorCode, ErrorSource};
-use crate::function::{Address, Target};
+use crate::function_version::{Address, Target};
 use crate::gateway::Gateway;
 use crate::gateway::execution::Execution;
 use crate::gateway::json;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use crate::clock::Nanos;
-use crate::function::{Address, Function, Target};
+use crate::function_version::{Address, FunctionVersion, Target};
 use crate::hot::message::{InstanceKey, VersionIndex};
 
 /// Idle connections kept per instance. More than are ever in flight on most instances; above
@@ -52,7 +52,7 @@ impl IdleConnections {
 #[derive(Debug)]
 pub struct FunctionEntry {
     /// The version as all threads share it.
-    pub function: Arc<Function>,
+    pub function: Arc<FunctionVersion>,
     /// Bytes of payloads and outputs that its executions hold on this gateway.
     pub bytes: Rc<Cell<usize>>,
     /// The rate at which its executions end.
@@ -68,7 +68,7 @@ impl FunctionEntry {
     /// by all entries.
     #[must_use]
     pub fn new(
-        function: Arc<Function>,
+        function: Arc<FunctionVersion>,
         bytes: Rc<Cell<usize>>,
         idle_connections: Rc<IdleConnections>,
     ) -> Self {

@@ -64,7 +64,7 @@ use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::control_message::ControlMessage;
 use crate::dispatch::{FunctionEntry, IdleConnections};
-use crate::function::Function;
+use crate::function_version::FunctionVersion;
 use crate::gateway_message::GatewayMessage;
 use crate::hot::message::{GatewayEvent, VersionIndex};
 use crate::hot::rings::{GatewayRings, Rings};
@@ -155,7 +155,7 @@ impl Gateway {
 
     /// Knows a version of a function: grants for it may come from now on. `held` counts the bytes
     /// that executions of all its versions hold on this gateway.
-    pub fn learn(&self, function: Arc<Function>, held: Rc<Cell<usize>>) {
+    pub fn learn(&self, function: Arc<FunctionVersion>, held: Rc<Cell<usize>>) {
         let index = function.index;
         let entry = Rc::new(FunctionEntry::new(function, held, self.idle_connections.clone()));
         self.versions.borrow_mut().insert(index, entry);

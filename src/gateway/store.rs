@@ -395,7 +395,7 @@ mod tests {
 
     use super::*;
     use crate::dispatch::IdleConnections;
-    use crate::function::Function;
+    use crate::function_version::FunctionVersion;
     use crate::gateway::execution::{Stage, Status, Trace};
     use crate::gateway::idempotency::IdempotencyKey;
     use crate::hot::function_queue::FunctionQueue;
@@ -407,7 +407,7 @@ mod tests {
     fn entry() -> Rc<FunctionEntry> {
         let text = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://127.0.0.1:9"}"#;
         let spec = parse_function(text.as_bytes()).expect("a function");
-        let function = Function {
+        let function = FunctionVersion {
             etag: spec.etag(),
             hidden_etag: String::new(),
             index: 0,

@@ -49,7 +49,7 @@
 //! | `scheduler_events` | tick pushes | control pops | the ring |
 //! | `Doorbell` asleep | its owner; the producer that takes over its waking | producers | the two fences |
 //! | `GatewayRings::gauges` | its gateway | control | nothing: gauges |
-//! | `Function::addresses` | control | gateways at a grant | `ArcSwapOption`, before `SchedulerCommand::Ready` |
+//! | `FunctionVersion::addresses` | control | gateways at a grant | `ArcSwapOption`, before `SchedulerCommand::Ready` |
 //!
 //! # Orderings
 //! Everything that is not here is relaxed and guards nothing but itself.

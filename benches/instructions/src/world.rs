@@ -14,7 +14,7 @@ use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
 use picofaas::control::rollout::{limits, version};
 use picofaas::control_message::ControlMessage;
-use picofaas::function::{Address, Function, Target};
+use picofaas::function_version::{Address, FunctionVersion, Target};
 use picofaas::gateway::Gateway;
 use picofaas::hot::message::{InstanceKey, SchedulerCommand, VersionIndex};
 use picofaas::hot::rings::{Capacity, Rings};
@@ -91,7 +91,7 @@ impl World {
 }
 
 /// Leaves a scheduler that has the function open in the rings, as its thread does before it parks.
-fn leave_idle_scheduler(rings: &Arc<Rings>, function: &Function, instance: InstanceKey) {
+fn leave_idle_scheduler(rings: &Arc<Rings>, function: &FunctionVersion, instance: InstanceKey) {
     let mut scheduler = Box::new(Scheduler::new(rings.clone(), 1));
     let version = Box::new(ScheduledVersion::new(VERSION, function.queue.clone(), limits(&function.spec)));
     for command in [SchedulerCommand::Open { version }, SchedulerCommand::Ready { instance, started: false }]

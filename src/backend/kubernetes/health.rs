@@ -7,7 +7,7 @@ use super::tracked_pod::{PodChange, PodState, TrackedPod};
 use super::workload::Workload;
 use crate::backend::probe;
 use crate::backoff::ExponentialBackoff;
-use crate::function::Target;
+use crate::function_version::Target;
 
 /// The first pause between two probes of a pod whose state is not known; it doubles.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(20);

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::backend::exit::Exit;
-use crate::function::Ending;
+use crate::function_version::Ending;
 use crate::hot::message::InstanceKey;
 
 /// A pod that has a slot.

@@ -21,7 +21,7 @@ use crate::backoff::ExponentialBackoff;
 use crate::channel::{self, oneshot};
 use crate::control_message::{JobEnd, JobStart, Kill};
 use crate::error::ErrorCode;
-use crate::function::{Function, InstanceProblem};
+use crate::function_version::{FunctionVersion, InstanceProblem};
 
 /// The first pause before the API server is asked again.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -47,14 +47,14 @@ const DELETE_PATIENCE: Duration = Duration::from_secs(120);
 pub struct KubeJobs {
     context: Rc<Context>,
     cluster: Rc<Cluster>,
-    function: Arc<Function>,
+    function: Arc<FunctionVersion>,
     running: Cell<u32>,
 }
 
 impl KubeJobs {
     /// Makes the Jobs of a version, with none yet.
     #[must_use]
-    pub fn new(context: Rc<Context>, cluster: Rc<Cluster>, function: Arc<Function>) -> Rc<Self> {
+    pub fn new(context: Rc<Context>, cluster: Rc<Cluster>, function: Arc<FunctionVersion>) -> Rc<Self> {
         Rc::new(Self { context, cluster, function, running: Cell::new(0) })
     }
 

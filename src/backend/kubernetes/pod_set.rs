@@ -21,7 +21,7 @@ use crate::backoff::ExponentialBackoff;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::control_message::Announcement;
 use crate::error::ApiError;
-use crate::function::{Address, Ending, Function, InstanceProblem, Target};
+use crate::function_version::{Address, Ending, FunctionVersion, InstanceProblem, Target};
 use crate::hot::message::{InstanceKey, SchedulerCommand};
 
 /// The first pause between two looks whether an instance can be reached again; it doubles.
@@ -34,7 +34,7 @@ const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);
 pub struct PodSet {
     context: Rc<Context>,
     workload: Rc<Workload>,
-    function: Arc<Function>,
+    function: Arc<FunctionVersion>,
     template_hash: String,
     index: RefCell<InstanceIndex>,
     min: Cell<u32>,
@@ -50,7 +50,7 @@ impl PodSet {
     /// Opens the pod set of a version: gives the version the pods that serve it already, and has the
     /// Deployment changed to what this version wants.
     #[must_use]
-    pub fn open(context: &Rc<Context>, cluster: &Rc<Cluster>, function: &Arc<Function>) -> Rc<Self> {
+    pub fn open(context: &Rc<Context>, cluster: &Rc<Cluster>, function: &Arc<FunctionVersion>) -> Rc<Self> {
         let spec = &function.spec;
         let workload = Workload::of(cluster, spec.name.as_ref());
         let start_s = context.settings.flags.start_timeout_ms.div_ceil(1000);

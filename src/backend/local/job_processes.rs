@@ -10,20 +10,20 @@ use crate::backend::exit::{Exit, describe};
 use crate::channel;
 use crate::control_message::{JobEnd, JobStart};
 use crate::error::ErrorCode;
-use crate::function::{Function, InstanceProblem};
+use crate::function_version::{FunctionVersion, InstanceProblem};
 
 /// The processes of one version, one per attempt.
 #[derive(Debug)]
 pub struct JobProcesses {
     context: Rc<Context>,
-    function: Arc<Function>,
+    function: Arc<FunctionVersion>,
     running: Cell<u32>,
 }
 
 impl JobProcesses {
     /// The processes of this version; none runs yet.
     #[must_use]
-    pub fn new(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
+    pub fn new(context: Rc<Context>, function: Arc<FunctionVersion>) -> Rc<Self> {
         Rc::new(Self { context, function, running: Cell::new(0) })
     }
 

@@ -15,7 +15,7 @@ use crate::backend::probe;
 use crate::backoff::ExponentialBackoff;
 use crate::channel::{self, oneshot};
 use crate::clock::Nanos;
-use crate::function::{Address, Ending, Function, InstanceProblem, Target};
+use crate::function_version::{Address, Ending, FunctionVersion, InstanceProblem, Target};
 use crate::hot::message::{InstanceKey, SchedulerCommand};
 
 /// An instance that crashes sooner than this after it was ready counts as a failure; one that
@@ -53,7 +53,7 @@ struct ProcessSlot {
 #[derive(Debug)]
 pub struct ProcessSet {
     context: Rc<Context>,
-    function: Arc<Function>,
+    function: Arc<FunctionVersion>,
     slots: RefCell<Vec<ProcessSlot>>,
     min: Cell<u32>,
     failures: Cell<u32>,
@@ -69,7 +69,7 @@ pub struct ProcessSet {
 impl ProcessSet {
     /// The set of this version, with no instance yet.
     #[must_use]
-    pub fn new(context: Rc<Context>, function: Arc<Function>) -> Rc<Self> {
+    pub fn new(context: Rc<Context>, function: Arc<FunctionVersion>) -> Rc<Self> {
         let slots = function
             .addresses
             .iter()

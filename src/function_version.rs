@@ -94,7 +94,7 @@ impl std::fmt::Display for InstanceProblem {
 /// | `metrics` | each gateway its own | scrapes | relaxed counts |
 /// | `queue` | see [`FunctionQueue`] | | |
 #[derive(Debug)]
-pub struct Function {
+pub struct FunctionVersion {
     /// What was asked for.
     pub spec: FunctionSpec,
     /// Identifies this version in `ETag`.
