@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::Response;
 
-use crate::channel::oneshot;
+use crate::channel::{AnswerReceiver, AnswerSender};
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::gateway::listener::Listener;
@@ -18,11 +18,11 @@ use crate::id::{ExecutionId, Token};
 #[derive(Debug)]
 pub enum ControlMessage {
     /// A request that came in on a gateway's listener and is control's to answer.
-    Serve { request: Box<WholeRequest>, listener: Listener, answer: oneshot::Sender<Response<Body>> },
+    Serve { request: Box<WholeRequest>, listener: Listener, answer: AnswerSender<Response<Body>> },
     /// An attempt needs a process of its own.
     StartJob(Box<JobStart>),
     /// An instance listens, and says so itself. Refused, it says it again.
-    Announce { announcement: Box<Announcement>, answer: oneshot::Sender<Result<(), ApiError>> },
+    Announce { announcement: Box<Announcement>, answer: AnswerSender<Result<(), ApiError>> },
 }
 
 /// Announcement of an instance that listens.
@@ -52,9 +52,9 @@ pub struct JobStart {
     /// Time that the attempt may take, all in all.
     pub time_left: Duration,
     /// Answered, or the asker gone: the process is killed.
-    pub killed: oneshot::Receiver<Kill>,
+    pub killed: AnswerReceiver<Kill>,
     /// Answered when the process is gone.
-    pub ended: oneshot::Sender<JobEnd>,
+    pub ended: AnswerSender<JobEnd>,
 }
 
 /// Reason why the process of a `JOB` is to go.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::{Request, Response};
 
-use crate::channel::{mpsc, oneshot};
+use crate::channel::{AnswerSender, MessageSender, oneshot};
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
 use crate::gateway::history::Lost;
@@ -24,29 +24,29 @@ pub type WholeRequest = Request<Bytes>;
 #[derive(Debug)]
 pub enum GatewayMessage {
     /// A version of a function: grants for it may come after this was acknowledged.
-    Learn { function: Arc<FunctionVersion>, done: oneshot::Sender<()> },
+    Learn { function: Arc<FunctionVersion>, done: AnswerSender<()> },
     /// The function of this name is, from now on, this version's.
-    Publish { name: String, version: VersionIndex, done: oneshot::Sender<()> },
+    Publish { name: String, version: VersionIndex, done: AnswerSender<()> },
     /// There is no function of this name any more.
-    Withdraw { name: String, done: oneshot::Sender<()> },
+    Withdraw { name: String, done: AnswerSender<()> },
     /// The version was closed: no grant for it will come.
     Forget { version: VersionIndex },
     /// A request that came in elsewhere. Where the asker goes before it is answered, so does the
     /// client, and who waits for an execution has left.
-    Serve { request: Box<WholeRequest>, listener: Listener, answer: oneshot::Sender<Response<Body>> },
+    Serve { request: Box<WholeRequest>, listener: Listener, answer: AnswerSender<Response<Body>> },
     /// Some of the executions that this gateway owns.
-    List { search: Box<Search>, answer: oneshot::Sender<Result<Page<Summary>, Lost>> },
+    List { search: Box<Search>, answer: AnswerSender<Result<Page<Summary>, Lost>> },
     /// Tell the function of an execution and, where that is asked for, when the execution has ended.
     Watch {
         id: String,
-        found: oneshot::Sender<Result<FoundExecution, ApiError>>,
-        ended: Option<oneshot::Sender<()>>,
+        found: AnswerSender<Result<FoundExecution, ApiError>>,
+        ended: Option<AnswerSender<()>>,
     },
     /// Refuse new invocations; answered when the gauges tell what was accepted.
-    Drain { done: oneshot::Sender<()> },
+    Drain { done: AnswerSender<()> },
     /// End what is not over yet and close the connections; answered when they are. Requests of
     /// other gateways' clients are served until [`GatewayMessage::Stop`].
-    Finish { done: oneshot::Sender<()> },
+    Finish { done: AnswerSender<()> },
     /// Nobody needs this gateway any more.
     Stop,
 }
@@ -63,7 +63,7 @@ pub struct FoundExecution {
 /// Has a gateway serve a request, and waits for its answer; `None` where it has stopped. Dropped
 /// before that, the gateway drops the request, too.
 pub async fn serve_at(
-    gateway: &mpsc::Sender<GatewayMessage>,
+    gateway: &MessageSender<GatewayMessage>,
     listener: Listener,
     request: WholeRequest,
 ) -> Option<Response<Body>> {

@@ -18,7 +18,7 @@ use crate::backend::local::children::Children;
 use crate::backend::local::limits::Limits;
 use crate::backend::local::rlimit;
 use crate::backend::output::{FinalOutput, Lines};
-use crate::channel::{self, MESSAGES_MAX, mpsc};
+use crate::channel::{self, MESSAGES_MAX, MessageReceiver, mpsc};
 use crate::clock::Clock;
 use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
@@ -269,7 +269,7 @@ fn start_scheduler(
 }
 
 /// Handles the messages of gateways; answers each request in a task of its own.
-async fn take_messages(control: Rc<Control>, mut messages: mpsc::Receiver<ControlMessage>) {
+async fn take_messages(control: Rc<Control>, mut messages: MessageReceiver<ControlMessage>) {
     while let Some(message) = messages.recv().await {
         match message {
             ControlMessage::Serve { request, listener, answer } => {

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::backend::{Backend, Context};
-use crate::channel::mpsc;
+use crate::channel::MessageSender;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::function_version::FunctionVersion;
@@ -79,7 +79,7 @@ pub struct Control {
     /// The lines that functions write.
     pub logs: Rc<LogStore>,
     /// Messages to each gateway.
-    pub gateways: Vec<mpsc::Sender<GatewayMessage>>,
+    pub gateways: Vec<MessageSender<GatewayMessage>>,
     /// By name, sorted, as they are listed.
     pub functions: RefCell<BTreeMap<String, Registered>>,
     /// By index.
@@ -108,7 +108,7 @@ impl Control {
         settings: Arc<Settings>,
         context: Rc<Context>,
         logs: Rc<LogStore>,
-        gateways: Vec<mpsc::Sender<GatewayMessage>>,
+        gateways: Vec<MessageSender<GatewayMessage>>,
     ) -> Rc<Self> {
         let versions = u32::try_from(rings.capacity.versions).unwrap_or(u32::MAX);
         Rc::new(Self {

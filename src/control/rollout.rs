@@ -21,7 +21,7 @@ use arc_swap::ArcSwapOption;
 use super::supports::{Platform, unsupported_fields};
 use super::{Control, OpenVersion, Registered};
 use crate::backend::Backend;
-use crate::channel::oneshot;
+use crate::channel::{AnswerSender, oneshot};
 use crate::clock::NANOS_PER_MS;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
@@ -253,7 +253,7 @@ impl Control {
     }
 
     /// Sends a message to every gateway and waits until each has handled it.
-    async fn tell_all(&self, message: impl Fn(oneshot::Sender<()>) -> GatewayMessage) {
+    async fn tell_all(&self, message: impl Fn(AnswerSender<()>) -> GatewayMessage) {
         for gateway in &self.gateways {
             let (done, awaited) = oneshot::channel();
             if gateway.send(message(done)).await.is_ok() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::FunctionEntry;
 use super::attempt::{AttemptResult, Outcome};
-use crate::channel::{self, oneshot};
+use crate::channel::{self, AnswerReceiver, AnswerSender, oneshot};
 use crate::control_message::{ControlMessage, JobEnd, JobStart, Kill};
 use crate::error::ErrorCode;
 use crate::gateway::Gateway;
@@ -59,9 +59,9 @@ async fn run(
     gateway: Rc<Gateway>,
     ticket: Ticket,
     start: Box<JobStart>,
-    signal: oneshot::Receiver<JobSignal>,
-    kill: oneshot::Sender<Kill>,
-    end: oneshot::Receiver<JobEnd>,
+    signal: AnswerReceiver<JobSignal>,
+    kill: AnswerSender<Kill>,
+    end: AnswerReceiver<JobEnd>,
 ) {
     // Where control has stopped, `ended` is dropped and `end` says so.
     let _ = gateway.control.send(ControlMessage::StartJob(start)).await;
@@ -73,9 +73,9 @@ async fn run(
 async fn watch(
     gateway: &Rc<Gateway>,
     ticket: Ticket,
-    mut signal: oneshot::Receiver<JobSignal>,
-    kill: oneshot::Sender<Kill>,
-    mut end: oneshot::Receiver<JobEnd>,
+    mut signal: AnswerReceiver<JobSignal>,
+    kill: AnswerSender<Kill>,
+    mut end: AnswerReceiver<JobEnd>,
 ) -> AttemptEnd {
     let told = tokio::select! {
         biased;
@@ -120,7 +120,7 @@ async fn watch(
 }
 
 /// Has the process killed, and waits until it is gone.
-async fn stop(kill: oneshot::Sender<Kill>, why: Kill, end: oneshot::Receiver<JobEnd>) {
+async fn stop(kill: AnswerSender<Kill>, why: Kill, end: AnswerReceiver<JobEnd>) {
     channel::answer(kill, why);
     // Gone in any case, be it said or not.
     let _ = end.await;

@@ -16,7 +16,7 @@ use super::origin;
 use super::reply::{self, Body};
 use super::route::{Call, route};
 use super::server::{check_host, without_body};
-use crate::channel::oneshot;
+use crate::channel::{AnswerReceiver, oneshot};
 use crate::control_message::ControlMessage;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway_message::{WholeRequest, serve_at};
@@ -201,7 +201,7 @@ impl Gateway {
     pub(super) async fn send_to_control<T>(
         &self,
         message: ControlMessage,
-        answer: oneshot::Receiver<T>,
+        answer: AnswerReceiver<T>,
     ) -> Result<T, ApiError> {
         let busy = || {
             ApiError::new(ErrorCode::ControlBusy, "too many changes are waiting; try again").retry_after(1)

@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use super::idempotency::IdempotencyKey;
 use super::reply::{ExecutionError, Timestamps};
 use super::waiters::Waiters;
-use crate::channel::{self, oneshot};
+use crate::channel::{self, AnswerSender};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::FunctionEntry;
 use crate::hot::message::AttemptEnd;
@@ -129,7 +129,7 @@ pub enum RunningAttempt {
     /// A task that exchanges a request with an instance: its connection closes with it.
     Exchange(AbortHandle),
     /// A process of its own (`JOB`), whose task waits for a signal and then for the process's end.
-    Process(oneshot::Sender<JobSignal>),
+    Process(AnswerSender<JobSignal>),
 }
 
 /// A signal to the task of an attempt with a process of its own.

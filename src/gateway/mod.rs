@@ -59,7 +59,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::channel::mpsc;
+use crate::channel::MessageSender;
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::control_message::ControlMessage;
@@ -92,9 +92,9 @@ pub struct Gateway {
     /// The incarnation of this process, part of every id.
     pub incarnation: u32,
     /// The ways to all gateways by index, its own among them, for requests that another one must answer.
-    pub gateways: Vec<mpsc::Sender<GatewayMessage>>,
+    pub gateways: Vec<MessageSender<GatewayMessage>>,
     /// The way to control, for requests that are control's to answer.
-    pub control: mpsc::Sender<ControlMessage>,
+    pub control: MessageSender<ControlMessage>,
     /// No new invocation is admitted.
     pub draining: Cell<bool>,
     /// Counts what happened to executions: the park hook polls on for a while after it changed.
@@ -120,8 +120,8 @@ impl Gateway {
         clock: Clock,
         settings: Arc<Settings>,
         incarnation: u32,
-        gateways: Vec<mpsc::Sender<GatewayMessage>>,
-        control: mpsc::Sender<ControlMessage>,
+        gateways: Vec<MessageSender<GatewayMessage>>,
+        control: MessageSender<ControlMessage>,
     ) -> Self {
         let flags = &settings.flags;
         let retention = u64::try_from(settings.retention().as_nanos()).unwrap_or(u64::MAX);

@@ -17,7 +17,7 @@ use super::Gateway;
 use super::calls::{answer, serve_whole};
 use super::listener::{Listener, ListenerKind};
 use super::server::{Connections, SWEEP_PERIOD};
-use crate::channel::{self, mpsc, oneshot};
+use crate::channel::{self, AnswerSender, MessageReceiver, MessageSender};
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::control_message::ControlMessage;
@@ -49,11 +49,11 @@ pub struct Start {
     /// The listener of processes of `JOB` functions: one gateway serves them all.
     pub runtime_listener: Option<StdListener>,
     /// Messages to this gateway.
-    pub messages: mpsc::Receiver<GatewayMessage>,
+    pub messages: MessageReceiver<GatewayMessage>,
     /// Messages to each gateway.
-    pub gateways: Vec<mpsc::Sender<GatewayMessage>>,
+    pub gateways: Vec<MessageSender<GatewayMessage>>,
     /// Messages to control.
-    pub control: mpsc::Sender<ControlMessage>,
+    pub control: MessageSender<ControlMessage>,
 }
 
 /// The world of the park hook; it has no argument, so it finds this in its thread.
@@ -267,7 +267,7 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
 async fn take_messages(
     gateway: &Rc<Gateway>,
     connections: &Rc<Connections>,
-    mut messages: mpsc::Receiver<GatewayMessage>,
+    mut messages: MessageReceiver<GatewayMessage>,
 ) {
     // Bytes held by a function are counted over its versions.
     let mut bytes: HashMap<String, Rc<Cell<usize>>> = HashMap::new();
@@ -313,7 +313,7 @@ async fn take_messages(
 }
 
 /// The end of the drain time: who still waits is answered, and the connections close.
-async fn finish(gateway: Rc<Gateway>, connections: Rc<Connections>, done: oneshot::Sender<()>) {
+async fn finish(gateway: Rc<Gateway>, connections: Rc<Connections>, done: AnswerSender<()>) {
     let ended = gateway.end_everything();
     if ended > 0 {
         tracing::warn!(executions = ended, "ended as SHUTTING_DOWN at the end of the drain time");

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Gateway;
 use super::lookup::expired;
 use super::reply::Waiting;
-use crate::channel::{self, oneshot};
+use crate::channel::{self, AnswerSender};
 use crate::error::ApiError;
 use crate::gateway_message::FoundExecution;
 
@@ -15,8 +15,8 @@ impl Gateway {
     pub fn watch(
         self: &Rc<Self>,
         id: &str,
-        found: oneshot::Sender<Result<FoundExecution, ApiError>>,
-        ended: Option<oneshot::Sender<()>>,
+        found: AnswerSender<Result<FoundExecution, ApiError>>,
+        ended: Option<AnswerSender<()>>,
     ) {
         let kept = self.find(id).and_then(|id| {
             let function = self.with_execution(id.ticket, |execution| execution.entry.function.clone());

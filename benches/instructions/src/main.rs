@@ -23,7 +23,7 @@ use http_body_util::BodyExt as _;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
-use picofaas::channel::{self, mpsc};
+use picofaas::channel::{self, MessageReceiver};
 use picofaas::control_message::{ControlMessage, JobEnd, JobStart};
 use picofaas::error::ErrorCode;
 use picofaas::gateway::Gateway;
@@ -204,7 +204,7 @@ fn job_post(runtime: &LocalRuntime) {
 }
 
 /// Plays control: each process that is asked for does `work` and ends well.
-async fn processes(mut messages: mpsc::Receiver<ControlMessage>, mut work: impl AsyncFnMut(&JobStart)) {
+async fn processes(mut messages: MessageReceiver<ControlMessage>, mut work: impl AsyncFnMut(&JobStart)) {
     while let Some(message) = messages.recv().await {
         let ControlMessage::StartJob(start) = message else {
             panic!("nothing else is asked for: {message:?}")

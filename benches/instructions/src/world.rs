@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use clap::Parser;
-use picofaas::channel::{MESSAGES_MAX, mpsc};
+use picofaas::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
 use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
 use picofaas::control::rollout::{limits, version};
@@ -49,7 +49,7 @@ pub struct World {
     /// It knows the function, and runs the scheduler.
     pub gateway: Rc<Gateway>,
     /// Requests of the gateway to control.
-    pub messages: mpsc::Receiver<ControlMessage>,
+    pub messages: MessageReceiver<ControlMessage>,
 }
 
 /// The flags of `picofaas serve`.

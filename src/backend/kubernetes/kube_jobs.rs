@@ -18,7 +18,7 @@ use super::failure::CallFailure;
 use super::job::{self, JobAttempt};
 use crate::backend::Context;
 use crate::backoff::ExponentialBackoff;
-use crate::channel::{self, oneshot};
+use crate::channel::{self, AnswerReceiver};
 use crate::control_message::{JobEnd, JobStart, Kill};
 use crate::error::ErrorCode;
 use crate::function_version::{FunctionVersion, InstanceProblem};
@@ -106,7 +106,7 @@ impl KubeJobs {
         name: &str,
         object: &Job,
         time_left: Duration,
-        mut killed: oneshot::Receiver<Kill>,
+        mut killed: AnswerReceiver<Kill>,
     ) -> JobEnd {
         // Before the Job is there: its pod may end before the answer has come.
         let mut end = self.cluster.pods.end_of_job(name);

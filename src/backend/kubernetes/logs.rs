@@ -22,7 +22,7 @@ use super::pod_log::PodLog;
 use super::template::{EXECUTION, FUNCTION};
 use crate::backend::output::{Lines, Tail};
 use crate::backoff::ExponentialBackoff;
-use crate::channel::{self, oneshot};
+use crate::channel::{self, AnswerReceiver, AnswerSender, oneshot};
 use crate::id::ExecutionId;
 
 /// Pods that are followed at once; each holds a connection to the API server.
@@ -208,7 +208,7 @@ impl PodLogs {
     }
 
     /// An attempt has ended: its log is read to its end. Its last lines are answered, where there is a log.
-    pub fn read_ended(self: &Rc<Self>, job: &str) -> Option<oneshot::Receiver<Tail>> {
+    pub fn read_ended(self: &Rc<Self>, job: &str) -> Option<AnswerReceiver<Tail>> {
         let attempt = self.attempts.borrow_mut().remove(job)?;
         let log = attempt.log?;
         log.is_over.set(true);
@@ -308,7 +308,7 @@ impl PodLogs {
     }
 
     /// Reads what there is, in a task of its own, and says when it was read.
-    fn read_now(self: &Rc<Self>, log: Rc<PodLog>) -> oneshot::Receiver<()> {
+    fn read_now(self: &Rc<Self>, log: Rc<PodLog>) -> AnswerReceiver<()> {
         let (answer, read) = oneshot::channel();
         let logs = self.clone();
         tokio::task::spawn_local(async move {
@@ -321,7 +321,7 @@ impl PodLogs {
     }
 
     /// Reads the rest of a log, again and again while the API server is away.
-    async fn read_late(&self, log: &PodLog, answer: oneshot::Sender<Tail>) {
+    async fn read_late(&self, log: &PodLog, answer: AnswerSender<Tail>) {
         let _reader = log.reader.acquire().await;
         let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
         loop {

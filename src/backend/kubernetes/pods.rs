@@ -18,7 +18,7 @@ use super::logs::PodLogs;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use super::watch::{WatchState, watch_backoff, watch_config};
 use super::workload::Workload;
-use crate::channel::{self, oneshot};
+use crate::channel::{self, AnswerReceiver, AnswerSender, oneshot};
 use crate::control_message::JobEnd;
 use crate::error::ErrorCode;
 
@@ -29,7 +29,7 @@ const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 #[derive(Default)]
 pub struct Pods {
     /// Jobs whose pod has not ended, by name; each is taken out when it is answered.
-    attempts: RefCell<HashMap<String, oneshot::Sender<JobEnd>>>,
+    attempts: RefCell<HashMap<String, AnswerSender<JobEnd>>>,
     /// The pods of `WARM` functions, by the function's name.
     workloads: RefCell<HashMap<String, Rc<Workload>>>,
 }
@@ -45,7 +45,7 @@ impl std::fmt::Debug for Pods {
 
 impl Pods {
     /// The end of the pod of a Job that is about to be made: it is told once.
-    pub fn end_of_job(&self, job: &str) -> oneshot::Receiver<JobEnd> {
+    pub fn end_of_job(&self, job: &str) -> AnswerReceiver<JobEnd> {
         let (told, end) = oneshot::channel();
         self.attempts.borrow_mut().insert(job.to_owned(), told);
         end

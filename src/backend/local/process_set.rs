@@ -13,7 +13,7 @@ use crate::backend::Context;
 use crate::backend::exit::describe;
 use crate::backend::probe;
 use crate::backoff::ExponentialBackoff;
-use crate::channel::{self, oneshot};
+use crate::channel::{self, AnswerSender, oneshot};
 use crate::clock::Nanos;
 use crate::function_version::{Address, Ending, FunctionVersion, InstanceProblem, Target};
 use crate::hot::message::{InstanceKey, SchedulerCommand};
@@ -40,7 +40,7 @@ pub const CRASH: &str = "picofaas::crash";
 enum ProcessState {
     Free,
     Starting(AbortHandle),
-    Running { stop: Option<oneshot::Sender<()>> },
+    Running { stop: Option<AnswerSender<()>> },
 }
 
 #[derive(Debug)]

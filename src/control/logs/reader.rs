@@ -18,7 +18,7 @@ use super::function_log::{FunctionLog, LogLine, in_ns};
 use super::query::{Form, LogQuery};
 use super::store::LogStore;
 use crate::backend::kubernetes::logs::FollowGuard;
-use crate::channel::{mpsc, oneshot};
+use crate::channel::{AnswerReceiver, MessageSender, mpsc};
 use crate::clock::rfc3339;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::reply::body::{Body, Piece};
@@ -132,7 +132,7 @@ impl Reader {
     ///
     /// # Errors
     /// `LOG_READERS_FULL`.
-    pub fn answer(mut self, ended: Option<oneshot::Receiver<()>>) -> Result<Response<Body>, ApiError> {
+    pub fn answer(mut self, ended: Option<AnswerReceiver<()>>) -> Result<Response<Body>, ApiError> {
         let content_type = match self.form {
             Form::Text => HeaderValue::from_static("text/plain; charset=utf-8"),
             Form::Json => HeaderValue::from_static("application/x-ndjson"),
@@ -166,8 +166,8 @@ impl Reader {
     async fn send(
         mut self,
         first: Vec<u8>,
-        sender: mpsc::Sender<Piece>,
-        ended: Option<oneshot::Receiver<()>>,
+        sender: MessageSender<Piece>,
+        ended: Option<AnswerReceiver<()>>,
         place: usize,
     ) {
         let mut piece = first;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::channel::mpsc;
+use crate::channel::MessageReceiver;
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub enum Body {
     /// Bytes that are all there; the answer of every call but a stream of lines.
     Whole(Full<Bytes>),
     /// Pieces that another task sends, until it sends [`Piece::End`].
-    Streamed(mpsc::Receiver<Piece>),
+    Streamed(MessageReceiver<Piece>),
 }
 
 /// A piece of a streamed body.
