@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use picofaas::backend::Context;
-use picofaas::backend::command_sender::CommandSender;
-use picofaas::backend::exit::Exit;
-use picofaas::backend::local::children::Children;
-use picofaas::backend::local::limits::Limits;
-use picofaas::backend::local::process::{Process, StartOptions};
-use picofaas::backend::output::{FinalOutput, Lines};
 use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
-use picofaas::hot::rings::{Capacity, Rings};
-use picofaas::registry::{FunctionSpec, parse_function};
+use picofaas::exit::Exit;
+use picofaas::instances::Context;
+use picofaas::instances::local::children::Children;
+use picofaas::instances::local::limits::Limits;
+use picofaas::instances::local::process::{Process, StartOptions};
+use picofaas::logs::output::{FinalOutput, Lines};
+use picofaas::scheduler::command_sender::CommandSender;
+use picofaas::scheduler::rings::{Capacity, Rings};
+use picofaas::spec::{FunctionSpec, parse_function};
 use tokio::runtime::{LocalOptions, LocalRuntime};
 
 #[derive(Parser)]

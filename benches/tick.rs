@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use picofaas::clock::Clock;
-use picofaas::hot::function_queue::FunctionQueue;
-use picofaas::hot::message::{AttemptEnd, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand};
-use picofaas::hot::rings::{Capacity, Rings};
-use picofaas::hot::scheduled_version::{ScheduledVersion, VersionLimits};
-use picofaas::hot::scheduler::Scheduler;
-use picofaas::hot::ticket::Ticket;
+use picofaas::queue::function_queue::FunctionQueue;
+use picofaas::scheduler::message::{AttemptEnd, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand};
+use picofaas::scheduler::rings::{Capacity, Rings};
+use picofaas::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
+use picofaas::scheduler::tick::Scheduler;
+use picofaas::ticket::Ticket;
 
 const LIMITS: VersionLimits = VersionLimits {
     concurrency: 64,

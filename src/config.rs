@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 
-use crate::gateway::origin::Origin;
-use crate::hot::thread::{Spin, usable_cores};
+use crate::api::origin::Origin;
+use crate::scheduler::thread::{Spin, usable_cores};
 
 /// How the scheduler thread waits for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

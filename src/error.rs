@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::registry::FieldError;
+use crate::spec::FieldError;
 
 /// A stable error code: what went wrong, in one word of the contract.
 ///

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use crate::backend::exit::Exit;
-use crate::hot::function_queue::FunctionQueue;
-use crate::hot::message::VersionIndex;
+use crate::exit::Exit;
 use crate::metrics::MetricsByGateway;
-use crate::registry::FunctionSpec;
+use crate::queue::function_queue::FunctionQueue;
+use crate::scheduler::message::VersionIndex;
+use crate::spec::FunctionSpec;
 
 /// Where an instance listens.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::hot::ticket::Ticket;
+use crate::ticket::Ticket;
 
 /// Names one execution to clients: the incarnation of the process, the ticket and 64
 /// random bits, written as 40 lower-case hexadecimal digits.

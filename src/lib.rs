@@ -3,41 +3,50 @@
 //!
 //! | part | holds |
 //! |---|---|
-//! | `gateway` | HTTP in and out, the executions and their store |
-//! | `hot` | the scheduler's world: rings, versions, scheduled executions, timers |
-//! | `dispatch` | pooled connections to instances, one attempt |
-//! | `backend` | what gives instances: local processes, endpoints |
-//! | `control` | everything slow: registry changes, instances, the management listener |
-//! | `registry` | function specifications |
-//! | `management` | metrics, health |
-//! | `openapi` | the description of the API |
+//! | `api` | the HTTP surface without state: routes, bodies, responses, the description |
+//! | `gateway` | API gateway: listeners, admission, the loop of a gateway's thread |
+//! | `store` | execution store: executions, retention, idempotency |
+//! | `queue` | queue manager: the bounded queue of each function, doorbells |
+//! | `scheduler` | scheduler: versions, timers, rings, messages; its page is the one about the hot path |
+//! | `dispatch` | dispatchers: `pool` for instances that run, `job` for a process or pod per attempt |
+//! | `instances` | providers of instances: endpoints, local processes, pods; the autoscaler |
+//! | `kubernetes` | pods, Jobs, Deployments, Function objects: what is done at the API server |
+//! | `registry` | function registry: functions, their sources, their roll-out |
+//! | `spec` | specification of a function, manifests, validation |
+//! | `logs` | lines that functions write |
+//! | `management` | the management listener and its page |
+//! | `metrics` | counters, histograms, exposition |
+//! | `messages` | messages between gateways and the control thread |
+//! | `control` | the control thread |
 //! | `startup`, `shutdown` | the threads put together, and taken apart in order |
-//! | `cli` | the commands |
-//! | `dev` | what `picofaas dev` does: watch, build, reload |
-//! | `scaffold` | what `picofaas new` makes |
+//! | `cli`, `dev`, `scaffold` | the commands; what `picofaas dev` and `picofaas new` do |
 
-pub mod backend;
+pub mod api;
 pub mod backoff;
-pub mod channel;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
-pub mod control_message;
 pub mod dev;
 pub mod dispatch;
 pub mod error;
+pub mod exit;
 pub mod fnv;
 pub mod function_version;
 pub mod gateway;
-pub mod gateway_message;
-pub mod hot;
 pub mod id;
+pub mod instances;
+pub mod kubernetes;
+pub mod logs;
 pub mod management;
+pub mod messages;
 pub mod metrics;
-pub mod openapi;
-pub mod query;
+pub mod queue;
 pub mod registry;
 pub mod scaffold;
+pub mod scheduler;
 pub mod shutdown;
+pub mod spec;
 pub mod startup;
+pub mod store;
+pub mod ticket;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
-use crate::channel::oneshot;
 use crate::control::Control;
-use crate::gateway_message::GatewayMessage;
+use crate::messages::channel::oneshot;
+use crate::messages::gateway_message::GatewayMessage;
 use crate::startup::ControlPlane;
 
 /// Time that instances may take to stop at the end, beyond their own.

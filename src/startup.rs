@@ -11,26 +11,27 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context as _, anyhow};
 
-use crate::backend::Context;
-use crate::backend::command_sender::CommandSender;
-use crate::backend::kubernetes::cluster::{Cluster, is_inside};
-use crate::backend::local::children::Children;
-use crate::backend::local::limits::Limits;
-use crate::backend::local::rlimit;
-use crate::backend::output::{FinalOutput, Lines};
-use crate::channel::{self, MESSAGES_MAX, MessageReceiver, mpsc};
 use crate::clock::Clock;
 use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
-use crate::control::logs::store::{LogLimits, LogStore};
-use crate::control_message::ControlMessage;
 use crate::gateway::server::{listen, listen_each};
 use crate::gateway::thread::{self as gateway_thread, Start};
-use crate::hot::rings::{Capacity, Rings};
-use crate::hot::scheduler::Scheduler;
-use crate::hot::thread as scheduler_thread;
 use crate::id::{Entropy, incarnation_at};
+use crate::instances::Context;
+use crate::instances::local::children::Children;
+use crate::instances::local::limits::Limits;
+use crate::instances::local::rlimit;
+use crate::kubernetes::cluster::{Cluster, is_inside};
+use crate::logs::output::{FinalOutput, Lines};
+use crate::logs::store::{LogLimits, LogStore};
 use crate::management;
+use crate::messages::channel;
+use crate::messages::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
+use crate::messages::control_message::ControlMessage;
+use crate::scheduler::command_sender::CommandSender;
+use crate::scheduler::rings::{Capacity, Rings};
+use crate::scheduler::thread as scheduler_thread;
+use crate::scheduler::tick::Scheduler;
 
 /// The role of a thread; told to [`ThreadHook`] on the thread itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

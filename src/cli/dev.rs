@@ -8,16 +8,15 @@ use clap::Args;
 use tokio::runtime::LocalOptions;
 
 use super::stop::StopSignals;
-use crate::backend::output::Lines;
 use crate::config::{ServeArgs, Settings, between};
 use crate::dev::dev_server::DevServer;
 use crate::dev::terminal::say;
+use crate::logs::output::Lines;
 use crate::shutdown::UnreadResults;
 use crate::startup;
 
 /// Filter of the log: faults, but not those that are told in plainer words.
-pub const LOG: &str =
-    "warn,picofaas::backend=error,picofaas::startup=error,picofaas::shutdown=error,picofaas::crash=warn";
+pub const LOG: &str = "warn,picofaas::instances=error,picofaas::kubernetes=error,picofaas::startup=error,picofaas::shutdown=error,picofaas::crash=warn";
 
 const HELP: &str = "\
 A function is built (`local.build` of its manifest) and started again when a file in its manifest's

@@ -4,7 +4,7 @@ use std::env::{self, VarError};
 
 use tracing_subscriber::EnvFilter;
 
-const FORM: &str = "say off, error, warn, info, debug or trace, or parts of the program with a level each, such as info,picofaas::backend=debug";
+const FORM: &str = "say off, error, warn, info, debug or trace, or parts of the program with a level each, such as info,picofaas::instances=debug";
 
 /// The filter that `RUST_LOG` asks for; `default` where it is not set, or empty.
 ///
@@ -37,9 +37,15 @@ mod tests {
 
     #[test]
     fn levels_and_parts_are_taken_and_what_would_show_nothing_is_refused_with_its_remedy() {
-        for right in
-            ["info", "WARN", "off", "picofaas", "info,picofaas::backend=debug", "hyper=trace, warn", "info,"]
-        {
+        for right in [
+            "info",
+            "WARN",
+            "off",
+            "picofaas",
+            "info,picofaas::instances=debug",
+            "hyper=trace, warn",
+            "info,",
+        ] {
             assert!(parse(right).is_ok(), "{right}");
         }
         for wrong in ["garbage", "warning", "info,debugg", "picofaas=loud", "=info,x=", "[x"] {

@@ -6,8 +6,8 @@ use clap::Args;
 
 use crate::dev::example_call;
 use crate::dev::terminal::{quote_if_needed, say, set_in};
-use crate::registry::FunctionName;
 use crate::scaffold::{Language, Scaffold, SourceTree};
+use crate::spec::FunctionName;
 
 /// The source tree that this program was built in, which has the runtimes.
 const BUILT_IN: &str = env!("CARGO_MANIFEST_DIR");
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_name_that_the_registry_would_refuse_is_refused_in_its_words() {
-        let rule = crate::registry::InvalidName.to_string();
+        let rule = crate::spec::InvalidName.to_string();
         for name in ["Greet", "1a", "a_b", "a-", "../a", ""] {
             let refused = parse(&[name, "--lang", "rust"]).unwrap_err();
             assert!(refused.contains(&rule), "{refused}");

@@ -7,10 +7,10 @@ use anyhow::{Context, anyhow};
 use tokio::runtime::LocalOptions;
 
 use super::stop::StopSignals;
-use crate::backend::output::Lines;
 use crate::config::{ServeArgs, Settings};
-use crate::registry::load_dir;
+use crate::logs::output::Lines;
 use crate::shutdown::UnreadResults;
+use crate::spec::load_dir;
 use crate::startup::{self, ControlPlane};
 
 /// Serves until it is told to stop, then drains.

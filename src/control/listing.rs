@@ -9,16 +9,17 @@ use std::fmt::Write as _;
 use hyper::Response;
 
 use super::Control;
-use crate::channel::oneshot;
+use crate::api::query::parameters;
+use crate::api::response;
+use crate::api::response::Body;
 use crate::error::{ApiError, ErrorCode};
-use crate::gateway::execution::{Stage, Status};
-use crate::gateway::history::{HistoryPosition, Lost};
-use crate::gateway::listing::{Page, Search};
-use crate::gateway::reply::{self, Body};
-use crate::gateway_message::GatewayMessage;
 use crate::id::incarnation_at;
-use crate::query::parameters;
-use crate::registry::FunctionName;
+use crate::messages::channel::oneshot;
+use crate::messages::gateway_message::GatewayMessage;
+use crate::spec::FunctionName;
+use crate::store::execution::{Stage, Status};
+use crate::store::history::{HistoryPosition, Lost};
+use crate::store::listing::{Page, Search};
 
 /// Executions of a page where the client does not say.
 const LIMIT_DEFAULT: usize = 50;
@@ -49,7 +50,7 @@ type Cursor = Vec<Option<HistoryPosition>>;
 
 impl Control {
     /// A page of executions.
-    pub(super) async fn list_executions(&self, query: Option<&str>) -> Result<Response<Body>, ApiError> {
+    pub(crate) async fn list_executions(&self, query: Option<&str>) -> Result<Response<Body>, ApiError> {
         let ListQuery { function, stage, limit, cursor } = parse_query(query)?;
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
         let incarnation = incarnation_at(self.clock.unix(0));
@@ -94,7 +95,7 @@ impl Control {
             false => "],\"nextCursor\":null}".to_owned(),
         };
         body.extend_from_slice(next.as_bytes());
-        Ok(reply::json(200, body))
+        Ok(response::json(200, body))
     }
 }
 
@@ -212,7 +213,7 @@ fn parse_cursor(text: &str, incarnation: u32, gateways: usize) -> Result<Cursor,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::listing::Entry;
+    use crate::store::listing::Entry;
 
     /// A gateway's page: entries by time, and the time of the first that was not looked at.
     fn page(gateway: usize, times: &[u64], next: Option<u64>) -> Page<(u64, usize)> {

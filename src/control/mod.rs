@@ -3,23 +3,9 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `rollout` | creating, replacing and deleting functions, step by step over all threads |
-//! | `handlers` | the API handlers of functions, and of the other calls that control answers |
 //! | `listing` | the list of executions, merged of what each gateway finds |
-//! | `resources` | Function objects of a cluster: the registry's other keeper |
-//! | `supports` | fields of a function that this control plane cannot support |
-//! | `autoscaler` | scale-up as the scheduler asks for it, scale-down of idle instances, and house-keeping |
-//! | `announcements` | what instances say of themselves |
-//! | `logs` | the lines that functions write: kept, read and followed |
 
-pub mod announcements;
-pub mod autoscaler;
-pub mod handlers;
 pub mod listing;
-pub mod logs;
-pub mod resources;
-pub mod rollout;
-pub mod supports;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -27,21 +13,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::backend::{Backend, Context};
-use crate::channel::MessageSender;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::function_version::FunctionVersion;
-use crate::gateway_message::GatewayMessage;
-use crate::hot::message::VersionIndex;
-use crate::hot::rings::Rings;
+use crate::instances::{Backend, Context};
+use crate::messages::channel::MessageSender;
+use crate::messages::gateway_message::GatewayMessage;
 use crate::metrics::MetricsByGateway;
+use crate::scheduler::message::VersionIndex;
+use crate::scheduler::rings::Rings;
 
-use logs::store::LogStore;
-use resources::FunctionObjects;
+use crate::logs::store::LogStore;
+use crate::registry::cluster::FunctionObjects;
 
 #[expect(clippy::disallowed_types, reason = "taken by changes of the registry only, on the control thread")]
-type ChangeLock = tokio::sync::Mutex<()>;
+pub(crate) type ChangeLock = tokio::sync::Mutex<()>;
 
 /// A registered function.
 #[derive(Debug)]
@@ -84,15 +70,15 @@ pub struct Control {
     pub functions: RefCell<BTreeMap<String, Registered>>,
     /// By index.
     pub versions: RefCell<HashMap<VersionIndex, OpenVersion>>,
-    free_versions: RefCell<Vec<VersionIndex>>,
+    pub(crate) free_versions: RefCell<Vec<VersionIndex>>,
     /// Places in the queues of all versions.
-    queue_slots: Cell<u64>,
+    pub(crate) queue_slots: Cell<u64>,
     /// The Function objects of a cluster, where it is one that runs functions.
     pub resources: Option<Rc<FunctionObjects>>,
     /// One change of the registry at a time: each finds the one before complete.
-    change_lock: ChangeLock,
+    pub(crate) change_lock: ChangeLock,
     /// The gateway that serves the next invocation that comes in on the management listener.
-    next_invoker: Cell<usize>,
+    pub(crate) next_invoker: Cell<usize>,
     /// The registry was loaded: ready for traffic.
     pub loaded: Cell<bool>,
     /// No new invocation is admitted.

@@ -12,11 +12,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 
 use super::terminal::{command_line, say, set_in};
-use crate::backend::exit::{Exit, describe};
-use crate::backend::local::children::{Children, Started};
-use crate::backend::local::process::resolve;
-use crate::backend::output::{Lines, OutputStream, Tail, Writer, follow};
 use crate::clock::Clock;
+use crate::exit::{Exit, describe};
+use crate::instances::local::children::{Children, Started};
+use crate::instances::local::process::resolve;
+use crate::logs::output::{Lines, OutputStream, Tail, Writer, follow};
 
 /// Lines of a failed build that are shown, the last ones.
 const SHOWN_LINES_MAX: usize = 200;

@@ -13,8 +13,8 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::build::{BuildError, BuildRequest, build};
 use super::content::Content;
-use crate::backend::local::children::Children;
 use crate::clock::Nanos;
+use crate::instances::local::children::Children;
 
 /// Builds at once: they share the machine with the functions, and most use several cores.
 const PLACES: usize = 2;

@@ -18,7 +18,7 @@ use super::watch::Watch;
 use crate::clock::NANOS_PER_MS;
 use crate::control::Control;
 use crate::error::ApiError;
-use crate::registry::ManifestError;
+use crate::spec::ManifestError;
 use anyhow::Context;
 
 /// Period of the check whether functions have started.
@@ -396,7 +396,7 @@ fn is_of(fault: &ManifestError, manifest: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::read_manifests;
+    use crate::spec::read_manifests;
 
     #[test]
     fn the_manifest_that_a_newcomer_is_shown_is_a_good_one() {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde_json::value::RawValue;
 
 use super::terminal::quote;
-use crate::registry::FunctionSpec;
+use crate::spec::FunctionSpec;
 
 /// The annotation that holds an input to try a function with, as JSON.
 pub const EXAMPLE_INPUT: &str = "picofaas.dev/example-input";
@@ -57,7 +57,7 @@ pub fn with_input(base: &str, name: &str, input: &str) -> [String; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::parse_function;
+    use crate::spec::parse_function;
 
     fn spec(example: &str) -> FunctionSpec {
         let mut spec = parse_function(br#"{"name":"f","image":"i"}"#).unwrap();

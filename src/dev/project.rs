@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use super::build_cache::BuildCache;
 use super::content::Content;
 use super::scan::{ScannedFunction, absolute};
-use crate::backend::local::process::resolve;
 use crate::clock::Nanos;
-use crate::registry::{ExecutionMode, FunctionSpec};
+use crate::instances::local::process::resolve;
+use crate::spec::{ExecutionMode, FunctionSpec};
 
 /// Builds in a row during which the sources changed, after which it is the build that changes them.
 const UNSETTLED_MAX: u32 = 3;
@@ -186,7 +186,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::registry::parse_function;
+    use crate::spec::parse_function;
 
     fn found(root: &Path) -> ScannedFunction {
         let text = br#"{"name":"f","executionMode":"WARM","image":"i",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::content::{Content, source_paths};
-use crate::registry::{FunctionSpec, ManifestError, load_dir};
+use crate::spec::{FunctionSpec, ManifestError, load_dir};
 
 /// Changes since the scan before.
 #[derive(Debug, Clone, PartialEq, Eq)]

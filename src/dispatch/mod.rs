@@ -1,15 +1,11 @@
-//! An attempt: a grant becomes a request to an instance, and its answer an outcome.
+//! DISPATCHERS: a run that the scheduler has granted becomes an attempt, and its answer an outcome.
 //!
-//! | file | holds |
+//! | folder | holds |
 //! |---|---|
-//! | `pool` | idle connections by instance, and what a gateway keeps of a function |
-//! | `connection` | one HTTP/1.1 connection |
-//! | `attempt` | the task of one attempt at an instance |
-//! | `job` | an attempt with a process of its own |
+//! | `pool` | POOL DISPATCHER: attempts at instances that run, over pooled connections |
+//! | `job` | JOB DISPATCHER: attempts with a process or a pod of their own |
 
-pub mod attempt;
-pub mod connection;
 pub mod job;
 pub mod pool;
 
-pub use pool::{FunctionEntry, IdleConnections};
+pub use pool::function_entry::{FunctionEntry, IdleConnections};

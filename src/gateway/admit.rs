@@ -13,17 +13,18 @@ use hyper::{Request, Response};
 
 use super::Gateway;
 use super::body::BodySource;
-use super::execution::{Admission, Invocation, Status, Trace};
-use super::idempotency::{IdempotencyKey, KeyLookup, owner_of};
-use super::json;
-use super::listener::Listener;
-use super::reply::{self, Body, ExecutionError, Waiting};
-use super::store::Full;
+use crate::api::json;
+use crate::api::listener::Listener;
+use crate::api::response;
+use crate::api::response::{Body, ExecutionError, Waiting};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::FunctionEntry;
 use crate::error::{ApiError, ErrorCode};
-use crate::hot::ticket::Ticket;
 use crate::metrics::RejectReason;
+use crate::store::execution::{Admission, Invocation, Status, Trace};
+use crate::store::execution_store::Full;
+use crate::store::idempotency::{IdempotencyKey, KeyLookup, owner_of};
+use crate::ticket::Ticket;
 
 /// Longest `Idempotency-Key`, in bytes.
 const KEY_BYTES_MAX: usize = 255;
@@ -71,7 +72,7 @@ impl Gateway {
             Ok(Admitted::Elsewhere(owner, arrived, body)) => {
                 return self.hand_on(owner, listener, parts, arrived, body).await;
             }
-            Err(error) => return reply::error(&error),
+            Err(error) => return response::error(&error),
         };
         let waiting = Waiting::new(self.clone(), ticket);
         self.enqueue(ticket);
@@ -86,7 +87,7 @@ impl Gateway {
     fn reply(&self, ticket: Ticket) -> Response<Body> {
         let reply = self.with_execution(ticket, |execution| {
             execution.timestamps.replied = self.clock.now();
-            reply::invocation(self.id(ticket, execution), execution)
+            response::invocation(self.id(ticket, execution), execution)
         });
         reply.unwrap_or_else(lost)
     }
@@ -118,12 +119,12 @@ impl Gateway {
         let answer = self.with_execution(ticket, |execution| {
             let id = self.id(ticket, execution);
             if execution.has_ended() {
-                reply::invocation(id, execution)
+                response::invocation(id, execution)
             } else {
-                reply::unfinished(id, execution)
+                response::unfinished(id, execution)
             }
         });
-        answer.map_or_else(lost, reply::replayed)
+        answer.map_or_else(lost, response::replayed)
     }
 
     /// `POST /v1/functions/{name}:enqueue`.
@@ -140,10 +141,10 @@ impl Gateway {
             Ok(Admitted::Elsewhere(owner, arrived, body)) => {
                 return self.hand_on(owner, listener, parts, arrived, body).await;
             }
-            Err(error) => return reply::error(&error),
+            Err(error) => return response::error(&error),
         };
-        let accepted =
-            self.with_execution(ticket, |execution| reply::accepted(self.id(ticket, execution), execution));
+        let accepted = self
+            .with_execution(ticket, |execution| response::accepted(self.id(ticket, execution), execution));
         if is_new {
             self.enqueue(ticket);
             accepted.unwrap_or_else(lost)
@@ -151,8 +152,8 @@ impl Gateway {
             let promised = self.store.borrow_mut().promise(ticket);
             self.publish_gauges();
             match promised {
-                Ok(()) => accepted.map_or_else(lost, reply::replayed),
-                Err(full) => reply::error(&no_room(full).1),
+                Ok(()) => accepted.map_or_else(lost, response::replayed),
+                Err(full) => response::error(&no_room(full).1),
             }
         }
     }
@@ -365,7 +366,7 @@ fn no_room(full: Full) -> (RejectReason, ApiError) {
 }
 
 fn lost() -> Response<Body> {
-    reply::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
+    response::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
 }
 
 /// Time that an execution may take, in ms: the smaller of the caller's limit and the function's.

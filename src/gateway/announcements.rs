@@ -12,12 +12,13 @@ use super::Gateway;
 use super::admit::check_content_type;
 use super::body::BodySource;
 use super::jobs;
-use super::reply::{self, Body};
-use crate::channel::oneshot;
-use crate::control_message::{Announcement, ControlMessage};
+use crate::api::response;
+use crate::api::response::Body;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::Token;
-use crate::registry::{FieldError, excerpt, is_object_name};
+use crate::messages::channel::oneshot;
+use crate::messages::control_message::{Announcement, ControlMessage};
+use crate::spec::{FieldError, excerpt, is_object_name};
 
 /// The largest announcement in bytes: a name and an address have fewer than 400.
 const ANNOUNCEMENT_BYTES_MAX: usize = 4096;
@@ -33,8 +34,8 @@ impl Gateway {
     /// `POST /v1/internal/instances`.
     pub async fn announce_instance(&self, headers: &HeaderMap, body: BodySource) -> Response<Body> {
         match self.announce(headers, body).await {
-            Ok(()) => reply::no_content(),
-            Err(error) => reply::error(&error),
+            Ok(()) => response::no_content(),
+            Err(error) => response::error(&error),
         }
     }
 

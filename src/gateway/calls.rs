@@ -10,18 +10,19 @@ use hyper::{Method, Request, Response};
 
 use super::Gateway;
 use super::body::{BodySource, BodyWasTooLarge};
-use super::cors;
-use super::listener::{Listener, ListenerKind};
-use super::origin;
-use super::reply::{self, Body};
-use super::route::{Call, route};
 use super::server::{check_host, without_body};
-use crate::channel::{AnswerReceiver, oneshot};
-use crate::control_message::ControlMessage;
+use crate::api::cors;
+use crate::api::listener::{Listener, ListenerKind};
+use crate::api::openapi;
+use crate::api::origin;
+use crate::api::response;
+use crate::api::response::Body;
+use crate::api::route::{Call, route};
 use crate::error::{ApiError, ErrorCode};
-use crate::gateway_message::{WholeRequest, serve_at};
 use crate::id::ExecutionId;
-use crate::openapi;
+use crate::messages::channel::{AnswerReceiver, oneshot};
+use crate::messages::control_message::ControlMessage;
+use crate::messages::gateway_message::{WholeRequest, serve_at};
 
 /// One request, from a listener.
 pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<Incoming>) -> Response<Body> {
@@ -36,7 +37,7 @@ pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<
     };
     let (mut response, page) = match page.map(|page| page.cloned()) {
         Ok(page) => (answer_to(gateway, listener, page.is_some(), request).await, page),
-        Err(error) => (reply::error(&error.closing()), None),
+        Err(error) => (response::error(&error.closing()), None),
     };
     if gateway.draining.get() && is_clients {
         // The client takes its next request elsewhere, without racing an idle close.
@@ -59,7 +60,7 @@ async fn answer_to(
     if listener.is_loopback
         && let Err(error) = check_host(&request)
     {
-        return reply::error(&error.closing());
+        return response::error(&error.closing());
     }
     let (parts, body) = request.into_parts();
     if is_page && cors::is_preflight(&parts) {
@@ -67,25 +68,25 @@ async fn answer_to(
     }
     let call = match route(&method, parts.uri.path()) {
         Ok(call) if call.is_management() => {
-            return reply::error(&served_elsewhere(parts.uri.path(), MANAGEMENT));
+            return response::error(&served_elsewhere(parts.uri.path(), MANAGEMENT));
         }
         Ok(call) if call.is_internal() && listener.kind == ListenerKind::Clients => {
-            return reply::error(&served_elsewhere(parts.uri.path(), RUNTIME).closing());
+            return response::error(&served_elsewhere(parts.uri.path(), RUNTIME).closing());
         }
         Ok(call) if !call.is_internal() && listener.kind == ListenerKind::Runtimes => {
-            return reply::error(&served_elsewhere(parts.uri.path(), CLIENTS).closing());
+            return response::error(&served_elsewhere(parts.uri.path(), CLIENTS).closing());
         }
         Ok(call) if is_page && !call.is_for_pages() => {
-            return reply::error(&origin::not_for_pages().closing());
+            return response::error(&origin::not_for_pages().closing());
         }
         Ok(call)
             if !listener.may_operate(&gateway.settings.flags)
                 && let Some(error) = call.closed_to_clients() =>
         {
-            return reply::error(&error.closing());
+            return response::error(&error.closing());
         }
         Ok(call) => call,
-        Err(error) => return reply::error(&error.closing()),
+        Err(error) => return response::error(&error.closing()),
     };
     without_body(is_head, serve_call(gateway, call, listener, &parts, BodySource::Incoming(body)).await)
 }
@@ -110,7 +111,7 @@ pub async fn serve_whole(gateway: &Rc<Gateway>, listener: Listener, request: Who
     };
     match route(&parts.method, parts.uri.path()) {
         Ok(call) => serve_call(gateway, call, listener, &parts, body).await,
-        Err(error) => reply::error(&error),
+        Err(error) => response::error(&error),
     }
 }
 
@@ -153,7 +154,7 @@ async fn serve_call(
         | Call::DeleteFunction(_)
         | Call::PutReplicas(_) => match gateway.read_body(body).await {
             Ok(body) => gateway.ask_control(listener, parts, body).await,
-            Err(error) => reply::error(&error),
+            Err(error) => response::error(&error),
         },
     }
 }
@@ -181,7 +182,9 @@ impl Gateway {
             None => None,
         };
         answer.unwrap_or_else(|| {
-            reply::error(&ApiError::new(ErrorCode::Draining, "the control plane is stopping").retry_after(1))
+            response::error(
+                &ApiError::new(ErrorCode::Draining, "the control plane is stopping").retry_after(1),
+            )
         })
     }
 
@@ -191,7 +194,7 @@ impl Gateway {
         let request = Box::new(Request::from_parts(parts.clone(), body));
         self.send_to_control(ControlMessage::Serve { request, listener, answer }, awaited)
             .await
-            .unwrap_or_else(|error| reply::error(&error))
+            .unwrap_or_else(|error| response::error(&error))
     }
 
     /// Sends control a message, and waits for its answer.

@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::reply;
 use super::server::{ConnectionState, Connections};
+use crate::api::response;
 use crate::error::{ApiError, ErrorCode};
 
 /// The stream of a client, as hyper reads and writes it.
@@ -102,7 +102,7 @@ impl Write for ClientIo {
             return Pin::new(&mut self.io).poll_write(cx, &buf[..before]);
         }
         let error = explain(status, self.connections.head_bytes_max);
-        self.instead = Some((reply::error_text(&error), 0));
+        self.instead = Some((response::error_text(&error), 0));
         Poll::Ready(Ok(buf.len()))
     }
 

@@ -10,16 +10,17 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::Gateway;
-use super::execution::{Execution, Invocation, RunningAttempt, Stage, Status};
-use super::listener::Listener;
-use super::reply::ExecutionError;
+use crate::api::listener::Listener;
+use crate::api::response::ExecutionError;
 use crate::clock::NANOS_PER_MS;
-use crate::dispatch::attempt::{self, AttemptResult, Outcome};
-use crate::dispatch::job;
+use crate::dispatch::job::job_attempt;
+use crate::dispatch::pool::attempt;
+use crate::dispatch::pool::attempt::{AttemptResult, Outcome};
 use crate::error::{ErrorCode, ErrorSource};
-use crate::hot::message::{AttemptEnd, EndReason, GatewayCommand, GatewayEvent, InstanceKey};
-use crate::hot::ticket::Ticket;
-use crate::registry::{EndpointUrl, ExecutionMode};
+use crate::scheduler::message::{AttemptEnd, EndReason, GatewayCommand, GatewayEvent, InstanceKey};
+use crate::spec::{EndpointUrl, ExecutionMode};
+use crate::store::execution::{Execution, Invocation, RunningAttempt, Stage, Status};
+use crate::ticket::Ticket;
 
 impl Gateway {
     /// Carries out the scheduler's commands, and those that come of the answers.
@@ -79,7 +80,7 @@ impl Gateway {
         }
         drop(store);
         if entry.function.spec.execution_mode == ExecutionMode::Job {
-            job::begin(self, &entry, ticket);
+            job_attempt::begin(self, &entry, ticket);
             return false;
         }
         let task = tokio::task::spawn_local(attempt::run(self.clone(), entry, ticket, instance));

@@ -15,14 +15,16 @@ use serde_json::value::RawValue;
 
 use super::Gateway;
 use super::body::{BodySource, BodyWasTooLarge};
-use super::execution::{JobSignal, RunningAttempt};
-use super::listener::Listener;
-use super::reply::{self, Body, ExecutionError};
-use crate::channel;
+use crate::api::listener::Listener;
+use crate::api::response;
+use crate::api::response::{Body, ExecutionError};
 use crate::clock::NANOS_PER_MS;
-use crate::dispatch::attempt::{self, AttemptResult, Outcome};
+use crate::dispatch::pool::attempt;
+use crate::dispatch::pool::attempt::{AttemptResult, Outcome};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::{ExecutionId, Token};
+use crate::messages::channel;
+use crate::store::execution::{JobSignal, RunningAttempt};
 
 /// Bytes that a posted result may have beside its output.
 const RESULT_ENVELOPE_BYTES_MAX: usize = 64 * 1024;
@@ -59,12 +61,12 @@ impl Gateway {
     pub fn job_input(self: &Rc<Self>, id: &str, headers: &HeaderMap) -> Response<Body> {
         let id = match self.authorize(id, headers) {
             Ok(id) => id,
-            Err(error) => return reply::error(&error),
+            Err(error) => return response::error(&error),
         };
         let now = self.clock.now();
         let input = self.with_execution(id.ticket, |execution| {
             execution.timestamps.written = now;
-            let mut response = reply::json(200, execution.payload.clone());
+            let mut response = response::json(200, execution.payload.clone());
             let headers = response.headers_mut();
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             let mut put = |name, value: &[u8]| {
@@ -89,7 +91,7 @@ impl Gateway {
         });
         // The execution stays in the store until its attempt has ended.
         input.unwrap_or_else(|| {
-            reply::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
+            response::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
         })
     }
 
@@ -101,8 +103,8 @@ impl Gateway {
         body: BodySource,
     ) -> Response<Body> {
         match self.take_result(id, headers, body).await {
-            Ok(()) => reply::no_content(),
-            Err(error) => reply::error(&error),
+            Ok(()) => response::no_content(),
+            Err(error) => response::error(&error),
         }
     }
 
@@ -154,7 +156,7 @@ impl Gateway {
                 parts.extensions.insert(BodyWasTooLarge);
                 self.ask_gateway(owner, listener, &parts, Bytes::new()).await
             }
-            Err(error) => reply::error(&error),
+            Err(error) => response::error(&error),
         }
     }
 

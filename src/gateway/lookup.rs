@@ -6,10 +6,11 @@ use std::time::Duration;
 use hyper::Response;
 
 use super::Gateway;
-use super::reply::{self, Body, Waiting};
+use crate::api::query::parameters;
+use crate::api::response;
+use crate::api::response::{Body, Waiting};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
-use crate::query::parameters;
 
 /// Longest that a read can wait for the end, in seconds.
 pub const WAIT_S_MAX: u64 = 60;
@@ -19,7 +20,7 @@ impl Gateway {
     pub async fn execution(self: &Rc<Self>, id: &str, query: Option<&str>) -> Response<Body> {
         match self.read(id, query).await {
             Ok(response) => response,
-            Err(error) => reply::error(&error),
+            Err(error) => response::error(&error),
         }
     }
 
@@ -32,9 +33,9 @@ impl Gateway {
                 return Err(ApiError::new(ErrorCode::AlreadyTerminal, message));
             }
             self.cancel(id.ticket, "the execution was cancelled by a client");
-            Ok(reply::json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"cancelled\"}}")))
+            Ok(response::json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"cancelled\"}}")))
         });
-        cancelled.unwrap_or_else(|error| reply::error(&error))
+        cancelled.unwrap_or_else(|error| response::error(&error))
     }
 
     async fn read(self: &Rc<Self>, text: &str, query: Option<&str>) -> Result<Response<Body>, ApiError> {
@@ -47,7 +48,7 @@ impl Gateway {
         }
         self.store.borrow_mut().mark_read(id.ticket);
         self.publish_gauges();
-        self.with_execution(id.ticket, |execution| reply::execution(id, execution, &self.clock))
+        self.with_execution(id.ticket, |execution| response::execution(id, execution, &self.clock))
             .ok_or_else(expired)
     }
 

@@ -5,52 +5,25 @@
 //! | `thread` | the runtime of a gateway, its messages, the scheduler's commands, its park hook |
 //! | `server` | listeners and connections |
 //! | `client_io` | the socket under a connection |
-//! | `listener` | where a request came in, and what its answer may show |
-//! | `origin` | which web pages are answered |
-//! | `cors` | what lets their browser hand an answer on |
-//! | `route` | a path becomes a call |
 //! | `calls` | a call is answered, or passed on to control |
 //! | `admit` | `admit`, `enqueue`, `reply`: a request becomes an execution and is answered |
 //! | `body` | reading a request's body |
-//! | `json` | the one pass over what comes in and goes out |
-//! | `execution` | one execution: payload, result, waiters, running attempt |
-//! | `waiters` | who waits for its end |
-//! | `idempotency` | the executions that `Idempotency-Key`s stand for |
-//! | `store` | the executions of the gateway, and how long they are kept |
 //! | `grants` | `dispatch`, `complete`: grants of the scheduler, and results of attempts |
 //! | `jobs` | what processes of `JOB` functions ask for and post |
 //! | `announcements` | what instances say when they listen |
-//! | `history` | the executions in the order of their admission |
 //! | `lookup` | an execution by its id: read or cancelled |
-//! | `listing` | some of the executions, newest first |
-//! | `summary` | an execution as it is read |
 //! | `watch` | telling control whose an execution is, and when it has ended |
-//! | `reply` | what the client reads |
-//! | `reply/body` | whole or in pieces |
 
 pub mod admit;
 pub mod announcements;
 pub mod body;
 pub mod calls;
 pub mod client_io;
-pub mod cors;
-pub mod execution;
 pub mod grants;
-pub mod history;
-pub mod idempotency;
 pub mod jobs;
-pub mod json;
-pub mod listener;
-pub mod listing;
 pub mod lookup;
-pub mod origin;
-pub mod reply;
-pub mod route;
 pub mod server;
-pub mod store;
-pub mod summary;
 pub mod thread;
-pub mod waiters;
 pub mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -59,22 +32,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::channel::MessageSender;
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
-use crate::control_message::ControlMessage;
 use crate::dispatch::{FunctionEntry, IdleConnections};
 use crate::function_version::FunctionVersion;
-use crate::gateway_message::GatewayMessage;
-use crate::hot::message::{GatewayEvent, VersionIndex};
-use crate::hot::rings::{GatewayRings, Rings};
-use crate::hot::ticket::Ticket;
 use crate::id::{ExecutionId, Token};
+use crate::messages::channel::MessageSender;
+use crate::messages::control_message::ControlMessage;
+use crate::messages::gateway_message::GatewayMessage;
 use crate::metrics::FunctionMetrics;
+use crate::scheduler::message::{GatewayEvent, VersionIndex};
+use crate::scheduler::rings::{GatewayRings, Rings};
+use crate::ticket::Ticket;
 
+use crate::store::execution::Execution;
+use crate::store::execution_store::ExecutionStore;
 use body::Reading;
-use execution::Execution;
-use store::ExecutionStore;
 
 /// One gateway's world. It never leaves its thread; nothing in it is locked.
 ///
@@ -103,7 +76,7 @@ pub struct Gateway {
     pub crowded: Cell<u64>,
     /// See [`Reading`].
     pub reading: Reading,
-    store: RefCell<ExecutionStore>,
+    pub(crate) store: RefCell<ExecutionStore>,
     functions: RefCell<HashMap<String, Rc<FunctionEntry>>>,
     versions: RefCell<HashMap<VersionIndex, Rc<FunctionEntry>>>,
     idle_connections: Rc<IdleConnections>,

@@ -25,7 +25,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client_io::ClientIo;
-use super::reply::body::{Body, BrokenOff};
+use crate::api::response::body::{Body, BrokenOff};
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
 use crate::error::{ApiError, ErrorCode};
@@ -376,7 +376,7 @@ pub fn check_host(request: &Request<Incoming>) -> Result<(), ApiError> {
 }
 
 /// The host and the port of an authority; an IPv6 address without its brackets.
-pub(super) fn split_authority(text: &str) -> (&str, Option<&str>) {
+pub(crate) fn split_authority(text: &str) -> (&str, Option<&str>) {
     match text.strip_prefix('[') {
         Some(rest) => {
             let (host, rest) = rest.split_once(']').unwrap_or((rest, ""));
@@ -391,7 +391,7 @@ fn is_local(host: &str) -> bool {
 }
 
 /// Whether a name is `localhost` or below it, which leads to the machine of whoever looks it up.
-pub(super) fn is_localhost(host: &str) -> bool {
+pub(crate) fn is_localhost(host: &str) -> bool {
     const NAME: &[u8] = b"localhost";
     host.as_bytes().split_last_chunk::<{ NAME.len() }>().is_some_and(|(domain, name)| {
         name.eq_ignore_ascii_case(NAME) && (domain.is_empty() || domain.ends_with(b"."))

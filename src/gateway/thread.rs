@@ -15,14 +15,15 @@ use tokio::task::AbortHandle;
 
 use super::Gateway;
 use super::calls::{answer, serve_whole};
-use super::listener::{Listener, ListenerKind};
 use super::server::{Connections, SWEEP_PERIOD};
-use crate::channel::{self, AnswerSender, MessageReceiver, MessageSender};
+use crate::api::listener::{Listener, ListenerKind};
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
-use crate::control_message::ControlMessage;
-use crate::gateway_message::GatewayMessage;
-use crate::hot::rings::Rings;
+use crate::messages::channel;
+use crate::messages::channel::{AnswerSender, MessageReceiver, MessageSender};
+use crate::messages::control_message::ControlMessage;
+use crate::messages::gateway_message::GatewayMessage;
+use crate::scheduler::rings::Rings;
 
 /// Period in which kept executions are looked through for those whose time is over.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);

@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use super::Gateway;
 use super::lookup::expired;
-use super::reply::Waiting;
-use crate::channel::{self, AnswerSender};
+use crate::api::response::Waiting;
 use crate::error::ApiError;
-use crate::gateway_message::FoundExecution;
+use crate::messages::channel;
+use crate::messages::channel::AnswerSender;
+use crate::messages::gateway_message::FoundExecution;
 
 impl Gateway {
     /// Answers both questions, the second when it is time.

@@ -2,10 +2,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `metrics` | `/metrics`: the gateways' counts, merged |
-//! | `inside` | the page, and `/debug/state` |
 //! | `server` | the management listener |
+//! | `page` | the page, and `/debug/state` |
 
-pub mod inside;
-pub mod metrics;
+pub mod page;
 pub mod server;

@@ -6,13 +6,14 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
+use crate::api::listener::{Listener, ListenerKind};
+use crate::api::origin::check_own;
+use crate::api::response;
+use crate::api::response::Body;
+use crate::api::route::route;
 use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::body::Reading;
-use crate::gateway::listener::{Listener, ListenerKind};
-use crate::gateway::origin::check_own;
-use crate::gateway::reply::{self, Body};
-use crate::gateway::route::route;
 use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, without_body};
 
 /// Serves until the task is dropped.
@@ -49,12 +50,12 @@ async fn answer(
 ) -> Response<Body> {
     let named = &control.settings.flags.allow_origin;
     if let Err(error) = check_own(request.headers(), named) {
-        return reply::error(&error.closing());
+        return response::error(&error.closing());
     }
     if listener.is_loopback
         && let Err(error) = check_host(&request)
     {
-        return reply::error(&error.closing());
+        return response::error(&error.closing());
     }
     let is_head = request.method() == Method::HEAD;
     let (parts, body) = request.into_parts();
@@ -72,10 +73,10 @@ async fn answer(
             let request = Request::from_parts(parts, body);
             let answering = tokio::task::spawn_local(async move { control.answer(listener, request).await });
             answering.await.unwrap_or_else(|_| {
-                reply::error(&ApiError::new(ErrorCode::Internal, "the request was not answered"))
+                response::error(&ApiError::new(ErrorCode::Internal, "the request was not answered"))
             })
         }
-        Err(error) => reply::error(&error),
+        Err(error) => response::error(&error),
     };
     without_body(is_head, response)
 }

@@ -1,6 +1,6 @@
 //! Values that are filled into a template.
 
-use crate::registry::FunctionName;
+use crate::spec::FunctionName;
 
 /// Names that cargo gives no program, because its own folders are called so, and that of the
 /// runtime, as a lock file cannot have two packages from folders with one name and version.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::registry::FunctionName;
+use crate::spec::FunctionName;
 use blanks::Blanks;
 use folder::NewFolder;
 pub use language::Language;

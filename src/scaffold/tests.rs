@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::*;
-use crate::registry::load_dir;
+use crate::spec::load_dir;
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -173,7 +173,7 @@ fn a_function_becomes_a_job_as_the_comment_in_its_manifest_says() {
         fs::write(&manifest, job).unwrap();
         let loaded = load_dir(&manifest);
         assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
-        assert_eq!(loaded.functions[0].1.execution_mode, crate::registry::ExecutionMode::Job);
+        assert_eq!(loaded.functions[0].1.execution_mode, crate::spec::ExecutionMode::Job);
         assert!(text.contains("`replicas` goes then"), "{text}");
     }
 }

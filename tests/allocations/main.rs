@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
-use picofaas::backend::output::Lines;
 use picofaas::config::{ServeArgs, Settings};
-use picofaas::registry::parse_function;
+use picofaas::logs::output::Lines;
 use picofaas::shutdown::UnreadResults;
+use picofaas::spec::parse_function;
 use picofaas::startup::{self, Role};
 
 /// Invocations that are counted.

@@ -23,13 +23,14 @@ use http_body_util::BodyExt as _;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
-use picofaas::channel::{self, MessageReceiver};
-use picofaas::control_message::{ControlMessage, JobEnd, JobStart};
+use picofaas::api::listener::{Listener, ListenerKind};
+use picofaas::api::response::body::Body;
 use picofaas::error::ErrorCode;
 use picofaas::gateway::Gateway;
 use picofaas::gateway::body::BodySource;
-use picofaas::gateway::listener::{Listener, ListenerKind};
-use picofaas::gateway::reply::body::Body;
+use picofaas::messages::channel;
+use picofaas::messages::channel::MessageReceiver;
+use picofaas::messages::control_message::{ControlMessage, JobEnd, JobStart};
 use tokio::runtime::LocalRuntime;
 
 use client::Client;

@@ -9,19 +9,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use clap::Parser;
-use picofaas::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
 use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
-use picofaas::control::rollout::{limits, version};
-use picofaas::control_message::ControlMessage;
 use picofaas::function_version::{Address, FunctionVersion, Target};
 use picofaas::gateway::Gateway;
-use picofaas::hot::message::{InstanceKey, SchedulerCommand, VersionIndex};
-use picofaas::hot::rings::{Capacity, Rings};
-use picofaas::hot::scheduled_version::ScheduledVersion;
-use picofaas::hot::scheduler::Scheduler;
+use picofaas::messages::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
+use picofaas::messages::control_message::ControlMessage;
 use picofaas::metrics::MetricsByGateway;
-use picofaas::registry::parse_function;
+use picofaas::registry::rollout::{limits, version};
+use picofaas::scheduler::message::{InstanceKey, SchedulerCommand, VersionIndex};
+use picofaas::scheduler::rings::{Capacity, Rings};
+use picofaas::scheduler::scheduled_version::ScheduledVersion;
+use picofaas::scheduler::tick::Scheduler;
+use picofaas::spec::parse_function;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::LocalRuntime;
 
@@ -77,7 +77,7 @@ impl World {
         gateway.learn(function.clone(), Rc::default());
         gateway.publish(FUNCTION.to_owned(), VERSION);
         let instance = InstanceKey { version: VERSION, place: 0, generation: 1 };
-        if function.spec.execution_mode == picofaas::registry::ExecutionMode::Warm {
+        if function.spec.execution_mode == picofaas::spec::ExecutionMode::Warm {
             let path = socket();
             let address =
                 Address::new(instance.generation, Target::Unix(path.clone()), "localhost", "/invoke");

@@ -1,0 +1,22 @@
+//! The HTTP surface without state: requests become calls, and what is known becomes a response.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `route` | a method and a path become a call |
+//! | `query` | parameters of a query string |
+//! | `json` | the one pass over the JSON of an invocation and of an output |
+//! | `response` | responses: of executions, of errors, and `Server-Timing` |
+//! | `response/body` | a body: whole, or in pieces |
+//! | `listener` | where a request came in, and what its response may show |
+//! | `origin` | requests that a browser marks for a web page, and the pages that are answered |
+//! | `cors` | the headers that let the browser of such a page hand a response on |
+//! | `openapi` | the description of the API |
+
+pub mod cors;
+pub mod json;
+pub mod listener;
+pub mod openapi;
+pub mod origin;
+pub mod query;
+pub mod response;
+pub mod route;

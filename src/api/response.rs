@@ -1,0 +1,346 @@
+//! The last verb: what the client reads, and the future that waits for it.
+
+pub mod body;
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+
+pub use body::Body;
+
+use crate::clock::Nanos;
+use crate::error::{ApiError, ErrorCode, ErrorSource};
+use crate::gateway::Gateway;
+use crate::id::ExecutionId;
+use crate::store::execution::{Execution, Stage};
+use crate::store::summary::Summary;
+use crate::ticket::Ticket;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
+const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
+const X_ERROR_SOURCE: HeaderName = HeaderName::from_static("x-error-source");
+const X_COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// The error of an execution that failed.
+#[derive(Clone, Debug)]
+pub struct ExecutionError {
+    /// One of ours, or the function's own.
+    pub code: Cow<'static, str>,
+    /// For people.
+    pub message: Cow<'static, str>,
+    /// The HTTP status of the answer.
+    pub http: u16,
+    /// The side that is to blame.
+    pub source: ErrorSource,
+}
+
+impl ExecutionError {
+    /// An error of one of our codes.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code: code.as_str().into(),
+            message: message.into(),
+            http: code.status(),
+            source: code.source(),
+        }
+    }
+}
+
+/// The times at which an execution passed from one verb to the next (ns of the process's clock; 0: not yet).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timestamps {
+    /// The request's head was read.
+    pub admitted: Nanos,
+    /// The ticket was put on its ring.
+    pub enqueued: Nanos,
+    /// An instance was granted to the last attempt.
+    pub granted: Nanos,
+    /// The last attempt's request was written.
+    pub written: Nanos,
+    /// The last attempt's answer was read.
+    pub answered: Nanos,
+    /// It became terminal.
+    pub ended: Nanos,
+    /// The reply was built.
+    pub replied: Nanos,
+}
+
+/// Names of the durations between the timestamps, in the order of the verbs.
+pub const STAGES: [&str; 5] = ["admit", "queue", "dispatch", "function", "reply"];
+
+impl Timestamps {
+    /// The duration of each stage (ns). Their sum is the last timestamp less the first: a stage that
+    /// was not reached took nothing, and the one before it lasted until the end.
+    #[must_use]
+    pub fn durations(&self) -> [Nanos; 5] {
+        let end = if self.replied > 0 { self.replied } else { self.ended };
+        let ended = if self.ended > 0 { self.ended } else { end };
+        let mut edges = [self.enqueued, self.granted, self.written, self.answered];
+        let mut floor = self.admitted;
+        for edge in &mut edges {
+            if *edge == 0 {
+                *edge = ended;
+            }
+            *edge = (*edge).max(floor);
+            floor = *edge;
+        }
+        let [enqueued, granted, written, answered] = edges;
+        [
+            enqueued - self.admitted,
+            granted - enqueued,
+            written - granted,
+            answered - written,
+            end.saturating_sub(answered),
+        ]
+    }
+}
+
+/// Waits until an execution is terminal. Dropped before that, the client is gone.
+#[derive(Debug)]
+pub struct Waiting {
+    gateway: Rc<Gateway>,
+    ticket: Ticket,
+    /// Its number among the waiters.
+    who: u64,
+}
+
+impl Waiting {
+    /// Enters the waiters of the execution, which must be in the store.
+    #[must_use]
+    pub fn new(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
+        let who = gateway.with_execution(ticket, |execution| execution.waiters.enter()).unwrap_or(0);
+        Self { gateway, ticket, who }
+    }
+}
+
+impl Future for Waiting {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let ready = self.gateway.with_execution(self.ticket, |execution| {
+            if matches!(execution.stage, Stage::Ended(_)) {
+                return true;
+            }
+            execution.waiters.wait(self.who, cx.waker());
+            false
+        });
+        // An execution that someone waits for is not removed; were it gone, there is nothing to wait for.
+        if ready.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.gateway.waiter_left(self.ticket, self.who);
+    }
+}
+
+/// The answer to `:enqueue`.
+pub fn accepted(id: ExecutionId, execution: &Execution) -> Response<Body> {
+    let status = execution.stage.as_str();
+    let mut response = json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"{status}\"}}"));
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/executions/{id}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// An answer about an execution that an earlier request with the same `Idempotency-Key` began.
+pub fn replayed(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+/// The answer to an `:invoke` that joined an execution and has no more time to wait for its end.
+pub fn unfinished(id: ExecutionId, execution: &Execution) -> Response<Body> {
+    let message = "the execution that the Idempotency-Key stands for has not ended within timeoutMs or X-Timeout-Ms; it goes on";
+    invocation_with(id, execution, Some(&ExecutionError::new(ErrorCode::Timeout, message)))
+}
+
+/// The answer to `:invoke` of a terminal execution.
+pub fn invocation(id: ExecutionId, execution: &Execution) -> Response<Body> {
+    invocation_with(id, execution, execution.error.as_deref())
+}
+
+fn invocation_with(id: ExecutionId, execution: &Execution, error: Option<&ExecutionError>) -> Response<Body> {
+    let text = id.text();
+    let mut body = Vec::with_capacity(160 + execution.output.len());
+    body.extend_from_slice(b"{\"executionId\":\"");
+    body.extend_from_slice(&text);
+    body.extend_from_slice(b"\",\"status\":\"");
+    body.extend_from_slice(execution.stage.as_str().as_bytes());
+    body.extend_from_slice(b"\",\"output\":");
+    push_output(&mut body, &execution.output);
+    body.extend_from_slice(b",\"error\":");
+    push_error(&mut body, error);
+    body.push(b'}');
+
+    let mut response = Response::new(Body::from(Bytes::from(body)));
+    let status = error.map_or(200, |error| error.http);
+    *response.status_mut() = status_code(status);
+    let headers = response.headers_mut();
+    headers.reserve(6);
+    headers.insert(CONTENT_TYPE, JSON);
+    insert_bytes(headers, X_EXECUTION_ID, &text);
+    headers.insert(X_ATTEMPTS, HeaderValue::from(u16::from(execution.attempt)));
+    insert_bytes(headers, SERVER_TIMING, server_timing(&execution.timestamps).as_bytes());
+    if execution.cold_start {
+        headers.insert(X_COLD_START, HeaderValue::from_static("true"));
+    }
+    if let Some(error) = error {
+        headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.source.as_str()));
+        if let Some(seconds) = default_retry_after(error.http) {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+    response
+}
+
+/// The answer to `GET /v1/executions/{id}`.
+pub fn execution(id: ExecutionId, execution: &Execution, clock: &crate::clock::Clock) -> Response<Body> {
+    let mut body = Vec::with_capacity(512 + execution.output.len());
+    Summary::of(id, execution).push_json(&mut body, clock, Some(&execution.output));
+    json(200, body)
+}
+
+/// The answer to a request that was refused.
+pub fn error(error: &ApiError) -> Response<Body> {
+    error_response(error).map(|body| Body::from(Bytes::from(body)))
+}
+
+/// The bytes of such an answer, for where there is no request to answer.
+#[must_use]
+pub fn error_text(error: &ApiError) -> Vec<u8> {
+    let (head, body) = error_response(error).into_parts();
+    let mut text = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", head.status, body.len()).into_bytes();
+    for (name, value) in &head.headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    text.extend_from_slice(body.as_bytes());
+    text
+}
+
+fn error_response(error: &ApiError) -> Response<String> {
+    let mut members = serde_json::json!({ "code": error.code.as_str(), "message": error.message });
+    if !error.details.is_empty() {
+        members["details"] = serde_json::json!(error.details);
+    }
+    let mut response = Response::new(serde_json::json!({ "error": members }).to_string());
+    *response.status_mut() = status_code(error.code.status());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.code.source().as_str()));
+    let status = error.code.status();
+    if let Some(seconds) = error.retry_after_s.or(default_retry_after(status)) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(methods) = error.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    if error.close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Time after which to come back from a 429 or 503 that says nothing better, in seconds.
+fn default_retry_after(status: u16) -> Option<u32> {
+    matches!(status, 429 | 503).then_some(1)
+}
+
+/// The 204: it was done, and there is nothing to say.
+pub fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// An answer with a JSON body.
+pub fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.into()));
+    *response.status_mut() = status_code(status);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+fn status_code(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Writes an output as a JSON value.
+pub(crate) fn push_output(body: &mut Vec<u8>, output: &[u8]) {
+    // Proved to be one JSON value when it came; empty where there is none.
+    body.extend_from_slice(if output.is_empty() { b"null" } else { output });
+}
+
+/// Writes an error as a JSON value.
+pub(crate) fn push_error(body: &mut Vec<u8>, error: Option<&ExecutionError>) {
+    match error {
+        None => body.extend_from_slice(b"null"),
+        Some(error) => {
+            let text = serde_json::json!({ "code": error.code, "message": error.message }).to_string();
+            body.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
+fn insert_bytes(headers: &mut hyper::HeaderMap, name: HeaderName, value: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// `admit;dur=0.012, queue;dur=…` in milliseconds with microsecond digits, after the W3C's
+/// Server Timing.
+fn server_timing(timestamps: &Timestamps) -> String {
+    let mut text = String::with_capacity(96);
+    for (name, ns) in STAGES.iter().zip(timestamps.durations()) {
+        let separator = if text.is_empty() { "" } else { ", " };
+        let micros = ns / 1000;
+        let _ = write!(text, "{separator}{name};dur={}.{:03}", micros / 1000, micros % 1000);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stages_add_up_to_the_whole_also_where_some_were_not_reached() {
+        let whole = Timestamps {
+            admitted: 10,
+            enqueued: 15,
+            granted: 20,
+            written: 30,
+            answered: 70,
+            ended: 72,
+            replied: 80,
+        };
+        assert_eq!(whole.durations(), [5, 5, 10, 40, 10]);
+        let queued_only =
+            Timestamps { admitted: 10, enqueued: 15, ended: 72, replied: 80, ..Timestamps::default() };
+        assert_eq!(queued_only.durations(), [5, 57, 0, 0, 8]);
+        let stale = Timestamps { answered: 25, ..whole };
+        assert_eq!(stale.durations().iter().sum::<Nanos>(), 70);
+        assert_eq!(
+            server_timing(&whole),
+            "admit;dur=0.000, queue;dur=0.000, dispatch;dur=0.000, function;dur=0.000, reply;dur=0.000"
+        );
+    }
+}

@@ -1,0 +1,301 @@
+//! The task of one attempt, keyed by its ticket: the same for `:invoke` and `:enqueue`.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::connection::{Connection, ExchangeError, InstanceResponse};
+use crate::api::json;
+use crate::api::response::ExecutionError;
+use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::dispatch::FunctionEntry;
+use crate::error::{ErrorCode, ErrorSource};
+use crate::exit::{Exit, describe};
+use crate::function_version::{Address, Target};
+use crate::gateway::Gateway;
+use crate::id::ExecutionId;
+use crate::scheduler::message::InstanceKey;
+use crate::spec::ExecutionMode;
+use crate::store::execution::Execution;
+use crate::ticket::Ticket;
+
+/// The outcome of an attempt, which says whether another attempt may help.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The function's output.
+    Output(Bytes),
+    /// The function's answer is an error that another attempt would not mend.
+    Refused(ExecutionError),
+    /// It failed; another attempt may help.
+    Failed(ExecutionError),
+    /// Nothing was sent.
+    Unsent(ExecutionError),
+}
+
+/// The result of an attempt: its outcome and measurements.
+#[derive(Debug)]
+pub struct AttemptResult {
+    /// See [`Outcome`].
+    pub outcome: Outcome,
+    /// The answer was the first of its instance.
+    pub cold_start: bool,
+    /// Duration of the instance's start (ns), as the instance said.
+    pub init_ns: Option<Nanos>,
+    /// Time at which the answer was complete; 0: never.
+    pub answered: Nanos,
+}
+
+/// Sends one attempt and hands its result to the gateway.
+pub async fn run(gateway: Rc<Gateway>, entry: Rc<FunctionEntry>, ticket: Ticket, instance: InstanceKey) {
+    let mut result =
+        AttemptResult { outcome: Outcome::Unsent(gone()), cold_start: false, init_ns: None, answered: 0 };
+    result.outcome = match exchange(&gateway, &entry, ticket, instance).await {
+        Ok((response, answered)) => {
+            result.answered = answered;
+            result.cold_start = response.cold_start;
+            result.init_ns = response.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
+            judge(response)
+        }
+        Err(error) => match out_of_memory(&entry, instance, &error).await {
+            Some(error) => Outcome::Failed(error),
+            None => excuse(&error),
+        },
+    };
+    gateway.complete_exchange(ticket, result);
+}
+
+/// Writes the request on a pooled connection, or a new one, and reads the answer; with when that was
+/// complete.
+async fn exchange(
+    gateway: &Rc<Gateway>,
+    entry: &FunctionEntry,
+    ticket: Ticket,
+    instance: InstanceKey,
+) -> Result<(InstanceResponse, Nanos), ExchangeError> {
+    let refused = || ExchangeError::Connect(std::io::ErrorKind::NotConnected.into());
+    let address = entry.address(instance).ok_or_else(refused)?;
+    loop {
+        let mut now = gateway.clock.now();
+        let pooled = entry.take(instance, now);
+        let fresh = pooled.is_none();
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => {
+                let connection = Connection::open(&address.target).await?;
+                now = gateway.clock.now();
+                connection
+            }
+        };
+        let id = |nonce| ExecutionId { incarnation: gateway.incarnation, ticket, nonce };
+        let payload = gateway.with_execution(ticket, |execution| {
+            let left_ms = execution.time_left_ms(now);
+            write_head(&mut connection.head, &address, execution, id(execution.nonce), left_ms);
+            execution.payload.clone()
+        });
+        // The execution stays in the store until its attempt has ended.
+        let payload = payload.ok_or_else(refused)?;
+        match connection.send(&payload).await {
+            Ok(()) => {}
+            // A pooled connection that was closed meanwhile is replaced; a fresh one is not.
+            Err(ExchangeError::Stale) if !fresh => continue,
+            Err(error) => return Err(error),
+        }
+        drop(payload);
+        let now = gateway.clock.now();
+        // Written down at once: an attempt that is aborted tells nothing afterwards.
+        gateway.with_execution(ticket, |execution| execution.timestamps.written = now);
+        let response = connection.receive(gateway.output_max()).await?;
+        let answered = gateway.clock.now();
+        if response.reusable {
+            entry.put(instance, connection, answered);
+        }
+        return Ok((response, answered));
+    }
+}
+
+fn write_head(head: &mut Vec<u8>, address: &Address, execution: &Execution, id: ExecutionId, left_ms: u64) {
+    head.clear();
+    head.extend_from_slice(&address.preamble);
+    // Writes to a vector do not fail.
+    let _ = write!(head, "Content-Length: {}\r\nX-Execution-Id: ", execution.payload.len());
+    head.extend_from_slice(&id.text());
+    head.extend_from_slice(b"\r\nX-Trace-Id: ");
+    execution.trace.write_id(head);
+    head.extend_from_slice(b"\r\ntraceparent: ");
+    execution.trace.write_parent(head);
+    let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {left_ms}\r\n", execution.attempt);
+    if let Some(key) = &execution.key_header {
+        head.extend_from_slice(b"Idempotency-Key: ");
+        head.extend_from_slice(key.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+}
+
+/// The outcome that an instance's answer means.
+fn judge(response: InstanceResponse) -> Outcome {
+    match response.status {
+        200..=299 if response.body.is_empty() && response.status == 204 => {
+            Outcome::Output(Bytes::from_static(b"null"))
+        }
+        200..=299 if json::is_one_value(&response.body) => Outcome::Output(response.body),
+        200..=299 => Outcome::Refused(ExecutionError::new(
+            ErrorCode::OutputNotJson,
+            "the function answered 200 with a body that is not one JSON value; answer JSON, or 204 for none",
+        )),
+        status @ 400..=599 => by_status(status, |http| own_error(&response, http)),
+        status => Outcome::Refused(ExecutionError::new(
+            ErrorCode::InvalidAnswer,
+            format!("the function answered with status {status}, which is neither a success nor an error"),
+        )),
+    }
+}
+
+/// The outcome that a function's own error means, by the status (400 … 599) that it came with.
+/// `own` makes the error that is answered with a status.
+#[must_use]
+pub fn by_status(status: u16, own: impl FnOnce(u16) -> ExecutionError) -> Outcome {
+    match status {
+        400..=499 => Outcome::Refused(own(status)),
+        504 => Outcome::Failed(own(504)),
+        _ => Outcome::Failed(own(500)),
+    }
+}
+
+/// Bytes that are kept of the code of a function's own error.
+const CODE_BYTES_MAX: usize = 128;
+/// Bytes that are kept of its message.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// The beginning of a text, at most so many bytes of it.
+fn excerpt(text: &str, most: usize) -> String {
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text[..end].to_owned()
+}
+
+/// The error that a function named itself.
+#[must_use]
+pub fn named_error(code: &str, message: &str, http: u16) -> ExecutionError {
+    ExecutionError {
+        code: excerpt(code, CODE_BYTES_MAX).into(),
+        message: excerpt(message, MESSAGE_BYTES_MAX).into(),
+        http,
+        source: ErrorSource::Function,
+    }
+}
+
+/// The error of a function that named none.
+#[must_use]
+pub fn unnamed_error(http: u16, message: impl Into<Cow<'static, str>>) -> ExecutionError {
+    let code = if http == 504 { ErrorCode::HandlerTimeout } else { ErrorCode::HandlerError };
+    ExecutionError { http, ..ExecutionError::new(code, message) }
+}
+
+/// The error that a function gave itself: `{"error":{"code","message"}}`, or what it sent.
+fn own_error(response: &InstanceResponse, http: u16) -> ExecutionError {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        error: Inner<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Inner<'a> {
+        #[serde(borrow)]
+        code: Cow<'a, str>,
+        #[serde(borrow, default)]
+        message: Cow<'a, str>,
+    }
+    match serde_json::from_slice::<Outer<'_>>(&response.body) {
+        Ok(Outer { error }) => named_error(&error.code, &error.message, http),
+        Err(_) => {
+            /// Bytes that are repeated of a body that is no error of the contract.
+            const EXCERPT_BYTES_MAX: usize = 200;
+            let text = String::from_utf8_lossy(&response.body[..response.body.len().min(EXCERPT_BYTES_MAX)]);
+            unnamed_error(http, format!("the function answered {}: {}", response.status, text.trim()))
+        }
+    }
+}
+
+/// Period of the looks whether control has said how an instance ended.
+const ENDING_LOOK: Duration = Duration::from_millis(1);
+/// After so many looks the connection alone was lost, or control is too busy to say why.
+const ENDING_LOOKS_MAX: u32 = 50;
+/// Period of the looks at a pod, whose node tells of its end about once a second, and then the API server does.
+const POD_ENDING_LOOK: Duration = Duration::from_millis(10);
+/// See [`POD_ENDING_LOOK`].
+const POD_ENDING_LOOKS_MAX: u32 = 500;
+/// After so many looks a process that was killed does not take connections any more, and its successor
+/// does not yet.
+const POD_GONE_LOOKS: u32 = 5;
+
+/// The error of an attempt whose instance was killed for want of memory. Its connection ends
+/// before control can know why, so that is waited for; but only after a loss, and only where there
+/// is a limit that may have been the reason. A pod that still takes connections was not killed.
+async fn out_of_memory(
+    entry: &FunctionEntry,
+    instance: InstanceKey,
+    error: &ExchangeError,
+) -> Option<ExecutionError> {
+    let spec = &entry.function.spec;
+    let is_warm = spec.execution_mode == ExecutionMode::Warm;
+    if !matches!(error, ExchangeError::Lost(_)) || !is_warm || spec.resources.limits.memory_bytes().is_none()
+    {
+        return None;
+    }
+    let ending = entry.function.endings.get(usize::from(instance.place))?;
+    let address = entry.address(instance);
+    let pod = address.as_ref().map(|address| &address.target).filter(|it| matches!(it, Target::Tcp(_)));
+    let (looks, look) = match pod {
+        Some(_) => (POD_ENDING_LOOKS_MAX, POD_ENDING_LOOK),
+        None => (ENDING_LOOKS_MAX, ENDING_LOOK),
+    };
+    for at in 0..looks {
+        let known =
+            ending.load().as_ref().filter(|ending| ending.generation == instance.generation).map(|e| e.exit);
+        match known {
+            Some(exit @ Exit::OutOfMemory { .. }) => {
+                return Some(ExecutionError::new(
+                    ErrorCode::OutOfMemory,
+                    format!("the instance was killed: {}", describe(exit)),
+                ));
+            }
+            Some(Exit::Code(_) | Exit::Signal(_)) => return None,
+            None => {}
+        }
+        if at == POD_GONE_LOOKS
+            && let Some(pod) = pod
+            && Connection::open(pod).await.is_ok()
+        {
+            return None;
+        }
+        tokio::time::sleep(look).await;
+    }
+    None
+}
+
+/// The outcome that an exchange without an answer means.
+fn excuse(error: &ExchangeError) -> Outcome {
+    let message = error.to_string();
+    match error {
+        ExchangeError::Connect(_) | ExchangeError::Stale => {
+            Outcome::Unsent(ExecutionError::new(ErrorCode::NoInstance, format!("an instance {message}")))
+        }
+        ExchangeError::Lost(_) => Outcome::Failed(ExecutionError::new(
+            ErrorCode::InstanceCrashed,
+            format!("the instance went away: {message}"),
+        )),
+        ExchangeError::Garbage(_) => Outcome::Refused(ExecutionError::new(ErrorCode::InvalidAnswer, message)),
+        ExchangeError::TooLarge(_) => Outcome::Refused(ExecutionError::new(
+            ErrorCode::OutputTooLarge,
+            format!("{message}; return less, or raise --max-output"),
+        )),
+    }
+}
+
+fn gone() -> ExecutionError {
+    ExecutionError::new(ErrorCode::NoInstance, "the instance had gone before the request was sent")
+}

@@ -1,0 +1,92 @@
+//! The processes of a `JOB` function: a fresh one for each attempt, never used again.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::process::{Process, StartOptions};
+use crate::error::ErrorCode;
+use crate::exit::{Exit, describe};
+use crate::function_version::{FunctionVersion, InstanceProblem};
+use crate::instances::Context;
+use crate::messages::channel;
+use crate::messages::control_message::{JobEnd, JobStart};
+
+/// The processes of one version, one per attempt.
+#[derive(Debug)]
+pub struct JobProcesses {
+    context: Rc<Context>,
+    function: Arc<FunctionVersion>,
+    running: Cell<u32>,
+}
+
+impl JobProcesses {
+    /// The processes of this version; none runs yet.
+    #[must_use]
+    pub fn new(context: Rc<Context>, function: Arc<FunctionVersion>) -> Rc<Self> {
+        Rc::new(Self { context, function, running: Cell::new(0) })
+    }
+
+    /// Processes that run.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.running.get()
+    }
+
+    /// Starts the process of one attempt, and tells when it is gone.
+    pub fn start(self: &Rc<Self>, start: JobStart) {
+        let JobStart { function: _, execution, attempt: _, trace_id, token, time_left: _, killed, ended } =
+            start;
+        let options = StartOptions {
+            socket: None,
+            env: vec![
+                ("EXECUTION_ID", execution.to_string()),
+                ("TRACE_ID", trace_id),
+                ("PICOFAAS_RUNTIME_URL", self.context.runtime_url.clone()),
+                ("PICOFAAS_TOKEN", token.to_string()),
+            ],
+            execution: Some(execution),
+        };
+        let (spec, context) = (&self.function.spec, &self.context);
+        let mut process = match Process::start(spec, options, context, context.lines.clone()) {
+            Ok(process) => process,
+            Err(error) => {
+                let reason = error.to_string();
+                tracing::warn!(function = %spec.name, "{reason}");
+                self.function.problem.store(Some(Arc::new(InstanceProblem::new(reason.clone()))));
+                channel::answer(ended, JobEnd { code: ErrorCode::NoInstance, reason, exited_with_0: false });
+                return;
+            }
+        };
+        if self.function.problem.load().is_some() {
+            self.function.problem.store(None);
+        }
+        self.running.set(self.running.get() + 1);
+        let jobs = self.clone();
+        tokio::task::spawn_local(async move {
+            let by_itself = tokio::select! {
+                status = process.ended() => Some(status),
+                _ = killed => None,
+            };
+            let status = match by_itself {
+                Some(status) => status,
+                None => {
+                    process.kill();
+                    process.ended().await
+                }
+            };
+            // What it wrote last is read by a task that may not have run yet.
+            tokio::task::yield_now().await;
+            jobs.running.set(jobs.running.get() - 1);
+            let exited_with_0 = matches!(status, Ok(Exit::Code(0)));
+            let code = match status {
+                Ok(Exit::OutOfMemory { .. }) => ErrorCode::OutOfMemory,
+                Ok(Exit::Code(_) | Exit::Signal(_)) | Err(_) => ErrorCode::InstanceCrashed,
+            };
+            let how = status.map_or_else(|error| error.to_string(), describe);
+            let log = format!("/v1/executions/{execution}/logs");
+            let reason = process.tail.explain(&format!("{how} before it posted a result"), &log).to_string();
+            channel::answer(ended, JobEnd { code, reason, exited_with_0 });
+        });
+    }
+}

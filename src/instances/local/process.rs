@@ -1,0 +1,281 @@
+//! One local process of a function: its own group, a cleared environment, dead when we are.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use picofaas_child::{Child, Confinement, EnvironmentChanges, Program, Streams};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::task::AbortHandle;
+
+use super::children::{InstanceNumber, MARK, Started};
+use super::limits::CgroupGuard;
+use crate::exit::Exit;
+use crate::id::ExecutionId;
+use crate::instances::Context;
+use crate::logs::output::{Lines, OutputStream, Tail, Writer, follow};
+use crate::spec::{EnvValue, FunctionSpec};
+
+/// Options of a process start, besides its function.
+#[derive(Debug, Default)]
+pub struct StartOptions {
+    /// Socket that it listens on; none for a process that takes one execution and ends.
+    pub socket: Option<PathBuf>,
+    /// Variables of its environment that only this process has.
+    pub env: Vec<(&'static str, String)>,
+    /// The execution that everything it writes belongs to, where it takes only one.
+    pub execution: Option<ExecutionId>,
+}
+
+/// A process that was started. All of its descendants end with it: its group, the members of its
+/// cgroups, and the processes that carry its mark.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    context: Rc<Context>,
+    socket: Option<PathBuf>,
+    /// Resources that are given back once it has ended.
+    resources: Option<ProcessResources>,
+    exit: Option<Exit>,
+    /// The last lines it wrote.
+    pub tail: Tail,
+}
+
+/// Resources of a process while it runs.
+#[derive(Debug)]
+struct ProcessResources {
+    group: Option<Pid>,
+    started: Started,
+    number: InstanceNumber,
+    cgroups: CgroupGuard,
+    followers: Vec<AbortHandle>,
+}
+
+/// The way in which the handle of a process comes to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HandleEnd {
+    /// The process was waited for.
+    Awaited,
+    /// The handle was dropped before, perhaps with the runtime.
+    Dropped,
+}
+
+impl Process {
+    /// Starts `local.command` of a function within its limits.
+    ///
+    /// # Errors
+    /// Where it cannot be started, with the command's name.
+    pub fn start(
+        spec: &FunctionSpec,
+        options: StartOptions,
+        context: &Rc<Context>,
+        lines: Lines,
+    ) -> io::Result<Self> {
+        let socket = options.socket.clone();
+        let execution = options.execution;
+        if let Some(socket) = &socket {
+            remove_socket(socket)?;
+        }
+        let (number, mark) = context.children.begin();
+        let spawned = context.limits.guard(spec).and_then(|(cgroups, confinement)| {
+            match spawn(spec, options, context, mark, &confinement) {
+                Ok(child) => Ok((child, cgroups)),
+                Err(error) => {
+                    context.limits.release(cgroups);
+                    Err(error)
+                }
+            }
+        });
+        let (mut child, cgroups) = match spawned {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                context.children.end(number);
+                // Nothing was started, so nothing is pursued.
+                return Err(error);
+            }
+        };
+        let group = child.pid();
+        let pid = group.map(|pid| pid.as_raw_pid().unsigned_abs());
+        let started = context.children.started(pid);
+        let tail = Tail::default();
+        let instance = pid.map_or_else(String::new, |pid| pid.to_string());
+        let writer = Writer {
+            function: spec.name.as_str().into(),
+            instance: instance.into(),
+            stream: OutputStream::Stdout,
+            execution,
+        };
+        let mut followers = Vec::with_capacity(2);
+        if let Some(stdout) = child.stdout.take() {
+            let follower = follow(stdout, writer.clone(), tail.clone(), lines.clone());
+            followers.push(tokio::task::spawn_local(follower).abort_handle());
+        }
+        if let Some(stderr) = child.stderr.take() {
+            let writer = Writer { stream: OutputStream::Stderr, ..writer };
+            let follower = follow(stderr, writer, tail.clone(), lines);
+            followers.push(tokio::task::spawn_local(follower).abort_handle());
+        }
+        let resources = Some(ProcessResources { group, started, number, cgroups, followers });
+        Ok(Self { child, context: context.clone(), socket, resources, exit: None, tail })
+    }
+
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.pid().map(|pid| pid.as_raw_pid().unsigned_abs())
+    }
+
+    /// Waits until it ends. Whatever is left of it ends with it.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for.
+    pub async fn ended(&mut self) -> io::Result<Exit> {
+        if let Some(exit) = self.exit {
+            return Ok(exit);
+        }
+        let mut exit = Exit::from(self.child.wait().await?);
+        if let Some(resources) = self.resources.take() {
+            exit = resources.cgroups.judge(exit);
+            resources.give_back(&self.context, HandleEnd::Awaited);
+        }
+        self.exit = Some(exit);
+        Ok(exit)
+    }
+
+    /// Asks it to end, and makes it end after `patience`.
+    pub async fn stop(&mut self, patience: Duration) {
+        self.signal(Signal::TERM);
+        if tokio::time::timeout(patience, self.ended()).await.is_err() {
+            tracing::warn!(pid = self.pid(), ?patience, "did not end after SIGTERM and is killed");
+            self.signal(Signal::KILL);
+            // A killed process ends; only the kernel can delay it.
+            let _ = self.ended().await;
+        }
+        self.forget_socket();
+    }
+
+    /// Kills its whole group; [`Process::ended`] tells when it is gone.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn forget_socket(&self) {
+        if let Some(socket) = &self.socket {
+            // Left behind, it is a file that the folder's end removes.
+            let _ = remove_socket(socket);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(resources) = &self.resources {
+            resources.signal(signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(resources) = self.resources.take() {
+            // The child itself is killed with its handle.
+            resources.give_back(&self.context, HandleEnd::Dropped);
+        }
+        self.forget_socket();
+    }
+}
+
+impl ProcessResources {
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // It fails when the group is empty, which is what is wanted.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// Kills what is left and gives its resources back. The number of its group is free from here
+    /// on and may become another's, so the group is not signalled again.
+    fn give_back(self, context: &Context, end: HandleEnd) {
+        self.signal(Signal::KILL);
+        // Reaped or not, nobody waits for it any more: the next look at our children reaps it.
+        self.started.reaped();
+        context.limits.release(self.cgroups);
+        // While the runtime itself ends, nothing can be spawned; the clock's next look does it.
+        if context.children.end(self.number) && end == HandleEnd::Awaited {
+            context.children.pursue();
+        }
+        context.final_output.borrow_mut().add(self.followers, context.clock.now());
+    }
+}
+
+/// Makes the child.
+fn spawn(
+    spec: &FunctionSpec,
+    options: StartOptions,
+    context: &Context,
+    mark: String,
+    confinement: &Confinement,
+) -> io::Result<Child> {
+    let local = spec.local.as_ref().ok_or_else(|| io::Error::other("the function has no local.command"))?;
+    let (program, arguments) =
+        local.command.split_first().ok_or_else(|| io::Error::other("local.command is empty"))?;
+    let directory = spec.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+    let flags = &context.settings.flags;
+    let StartOptions { socket, env, execution: _ } = options;
+    let arguments: Vec<String> = arguments.iter().chain(&spec.args).cloned().collect();
+    // A later one of a name replaces an earlier one: the function's own those before it, and what
+    // a function relies on the function's own.
+    let mut environment = BTreeMap::new();
+    let mut set = |name: &str, value: OsString| drop(environment.insert(OsString::from(name), value));
+    for name in ["PATH", "HOME"] {
+        if let Some(value) = std::env::var_os(name) {
+            set(name, value);
+        }
+    }
+    set("MAX_BODY", flags.max_body.to_string().into());
+    set("MAX_OUTPUT", flags.max_output.to_string().into());
+    for variable in &spec.env {
+        match &variable.value {
+            EnvValue::Text(value) => set(&variable.name, value.into()),
+            EnvValue::From(_) => {
+                return Err(io::Error::other(format!("the value of {} is in Kubernetes", variable.name)));
+            }
+        }
+    }
+    set("FUNCTION_NAME", spec.name.as_str().into());
+    set("EXECUTION_MODE", spec.execution_mode.as_str().into());
+    set("TIMEOUT_MS", spec.timeout_ms.to_string().into());
+    set(MARK, mark.into());
+    if let Some(socket) = socket {
+        set("PICOFAAS_SOCKET", socket.into());
+    }
+    for (name, value) in env {
+        set(name, value.into());
+    }
+    // It is the main thread that starts processes, so their death signal comes when this process
+    // ends and not when some worker thread does.
+    Program::new(&resolve(program, &directory), &arguments, environment, Some(&directory))
+        .and_then(|program| {
+            Child::spawn(&program, &EnvironmentChanges::default(), Streams::OUTPUT, confinement)
+        })
+        .map_err(|error| io::Error::new(error.kind(), format!("{program:?} could not be started: {error}")))
+}
+
+/// A command with a slash is relative to the function's folder; one without is looked up in PATH.
+#[must_use]
+pub fn resolve(program: &str, directory: &Path) -> PathBuf {
+    if program.contains('/') {
+        let path = directory.join(program);
+        std::path::absolute(&path).unwrap_or(path)
+    } else {
+        PathBuf::from(program)
+    }
+}
+
+fn remove_socket(socket: &Path) -> io::Result<()> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

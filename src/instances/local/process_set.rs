@@ -1,0 +1,410 @@
+//! The local instances of one version: started on demand and up to `min`, watched, replaced when
+//! they crash, stopped when idle.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+
+use super::process::{Process, StartOptions};
+use crate::backoff::ExponentialBackoff;
+use crate::clock::Nanos;
+use crate::exit::describe;
+use crate::function_version::{Address, Ending, FunctionVersion, InstanceProblem, Target};
+use crate::instances::Context;
+use crate::instances::probe;
+use crate::messages::channel;
+use crate::messages::channel::{AnswerSender, oneshot};
+use crate::scheduler::message::{InstanceKey, SchedulerCommand};
+
+/// An instance that crashes sooner than this after it was ready counts as a failure; one that
+/// lived longer is replaced at once.
+const STEADY_NS: Nanos = 500_000_000;
+/// The first pause after a failure; it doubles with each further one.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause after a failure to start.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest pause after a crash of an instance that had started: what waits waits for it, and
+/// may be the very request that makes it crash.
+const CRASH_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// The first pause between two looks whether a starting instance answers; they grow slowly, so
+/// that a fast one is seen at once and a slow one is not bothered.
+const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
+/// The longest pause between two such looks.
+const PROBE_PAUSE_MAX: Duration = Duration::from_millis(50);
+/// The log target of crashes; `dev` shows them and tells of failed starts in its own words.
+pub const CRASH: &str = "picofaas::crash";
+
+#[derive(Debug)]
+enum ProcessState {
+    Free,
+    Starting(AbortHandle),
+    Running { stop: Option<AnswerSender<()>> },
+}
+
+#[derive(Debug)]
+struct ProcessSlot {
+    generation: u32,
+    state: ProcessState,
+}
+
+/// The instances of one version.
+#[derive(Debug)]
+pub struct ProcessSet {
+    context: Rc<Context>,
+    function: Arc<FunctionVersion>,
+    slots: RefCell<Vec<ProcessSlot>>,
+    min: Cell<u32>,
+    failures: Cell<u32>,
+    /// No start before this time.
+    not_before: Cell<Nanos>,
+    /// The last failure was one to start: another start would most likely fail, too.
+    cannot_start: Cell<bool>,
+    closed: Cell<bool>,
+    ever_ready: Cell<bool>,
+    replacement: Cell<bool>,
+}
+
+impl ProcessSet {
+    /// The set of this version, with no instance yet.
+    #[must_use]
+    pub fn new(context: Rc<Context>, function: Arc<FunctionVersion>) -> Rc<Self> {
+        let slots = function
+            .addresses
+            .iter()
+            .map(|_| ProcessSlot { generation: 0, state: ProcessState::Free })
+            .collect();
+        let min = Cell::new(function.spec.replicas.min);
+        Rc::new(Self {
+            context,
+            function,
+            slots: RefCell::new(slots),
+            min,
+            failures: Cell::new(0),
+            not_before: Cell::new(0),
+            cannot_start: Cell::new(false),
+            closed: Cell::new(false),
+            ever_ready: Cell::new(false),
+            replacement: Cell::new(false),
+        })
+    }
+
+    /// Whether any instance has been ready yet.
+    #[must_use]
+    pub fn was_ready(&self) -> bool {
+        self.ever_ready.get()
+    }
+
+    /// Starting and running instances.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        let slots = self.slots.borrow();
+        let live = slots.iter().filter(|slot| match &slot.state {
+            ProcessState::Free => false,
+            ProcessState::Starting(_) => true,
+            ProcessState::Running { stop } => stop.is_some(),
+        });
+        u32::try_from(live.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether no process is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.borrow().iter().all(|slot| matches!(slot.state, ProcessState::Free))
+    }
+
+    /// Number of instances kept running.
+    #[must_use]
+    pub fn min(&self) -> u32 {
+        self.min.get()
+    }
+
+    /// Sets the number of instances kept running, and starts what is missing.
+    pub fn set_min(self: &Rc<Self>, min: u32) {
+        self.min.set(min);
+        self.keep_min();
+    }
+
+    /// Keeps none running any more; those that run are stopped when the scheduler retires them.
+    pub fn wind_down(&self) {
+        self.min.set(0);
+    }
+
+    /// Starts what is missing below `min`, unless starts have to pause.
+    pub fn keep_min(self: &Rc<Self>) {
+        if self.closed.get() {
+            return;
+        }
+        let now = self.context.clock.now();
+        if now < self.not_before.get() {
+            self.replace_later(Duration::from_nanos(self.not_before.get() - now));
+            return;
+        }
+        while self.count() < self.min.get() {
+            self.context.commands.send(SchedulerCommand::Starting { version: self.function.index, count: 1 });
+            if !self.start() {
+                return;
+            }
+        }
+    }
+
+    /// The scheduler asks for one more. Where there is none and none can be started it is told so
+    /// at once, so that nobody waits in vain; otherwise the start waits until the pause is over.
+    pub fn start_wanted(self: &Rc<Self>) {
+        let pause = self.not_before.get().saturating_sub(self.context.clock.now());
+        if pause == 0 {
+            self.start();
+        } else if self.cannot_start.get() && self.count() == 0 {
+            self.start_failed();
+        } else {
+            let set = self.clone();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(Duration::from_nanos(pause)).await;
+                // The index of a closed set may be another version's by now.
+                if !set.closed.get() {
+                    set.start_wanted();
+                }
+            });
+        }
+    }
+
+    /// Stops an instance that the scheduler has retired.
+    pub fn stop(&self, instance: InstanceKey) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(usize::from(instance.place))
+            && slot.generation == instance.generation
+            && let ProcessState::Running { stop } = &mut slot.state
+            && let Some(stop) = stop.take()
+        {
+            channel::answer(stop, ());
+        }
+    }
+
+    /// A connection to an instance failed: it is granted again when it answers its health check.
+    pub fn look_after(self: &Rc<Self>, instance: InstanceKey) {
+        let set = self.clone();
+        tokio::task::spawn_local(async move {
+            let socket = Target::Unix(set.socket(instance));
+            let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX * 4);
+            let started = set.context.clock.now();
+            let patience = set.context.settings.flags.start_timeout_ms * 1_000_000;
+            while set.is_running(instance) {
+                // It may have ended while it was asked.
+                if probe::health(&socket).await.is_ok() && set.is_running(instance) {
+                    set.context.commands.send(SchedulerCommand::Ready { instance, started: false });
+                    return;
+                }
+                if set.context.clock.now() - started > patience {
+                    tracing::warn!(function = %set.function.spec.name, "an instance is stuck and is stopped");
+                    set.stop(instance);
+                    return;
+                }
+                pauses.pause().await;
+            }
+        });
+    }
+
+    /// Starts nothing more, and stops everything.
+    pub fn close(&self) {
+        self.closed.set(true);
+        for slot in self.slots.borrow_mut().iter_mut() {
+            match &mut slot.state {
+                ProcessState::Free => {}
+                ProcessState::Starting(task) => {
+                    task.abort();
+                    slot.state = ProcessState::Free;
+                }
+                ProcessState::Running { stop } => {
+                    if let Some(stop) = stop.take() {
+                        channel::answer(stop, ());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins one start; false, and the scheduler knows, where there is no free slot.
+    fn start(self: &Rc<Self>) -> bool {
+        let free = {
+            let slots = self.slots.borrow();
+            slots.iter().position(|slot| matches!(slot.state, ProcessState::Free))
+        };
+        let Some(at) = free.filter(|_| !self.closed.get()) else {
+            self.start_failed();
+            return false;
+        };
+        let generation = self.slots.borrow()[at].generation.wrapping_add(1);
+        let place = u16::try_from(at).unwrap_or(u16::MAX);
+        let instance = InstanceKey { version: self.function.index, place, generation };
+        self.context.populated.borrow_mut().insert(self.function.index);
+        let task = tokio::task::spawn_local(self.clone().live(instance));
+        self.slots.borrow_mut()[at] =
+            ProcessSlot { generation, state: ProcessState::Starting(task.abort_handle()) };
+        true
+    }
+
+    /// The life of one instance.
+    async fn live(self: Rc<Self>, instance: InstanceKey) {
+        let name = &self.function.spec.name;
+        let began = self.context.clock.now();
+        let started = self.become_ready(instance).await;
+        let mut process = match started {
+            Ok(process) => process,
+            Err(mut problem) => {
+                self.free(instance);
+                self.cannot_start.set(true);
+                problem.reason.insert_str(0, "an instance failed to start: ");
+                self.failed_once(problem, PAUSE_MAX);
+                self.start_failed();
+                self.keep_min();
+                return;
+            }
+        };
+        process.tail.become_shared();
+        let (stop, stopped) = oneshot::channel();
+        self.slots.borrow_mut()[usize::from(instance.place)].state =
+            ProcessState::Running { stop: Some(stop) };
+        let socket = Target::Unix(self.socket(instance));
+        let address = Address::new(instance.generation, socket, "localhost", "/invoke");
+        self.function.addresses[usize::from(instance.place)].store(Some(Arc::new(address)));
+        self.function.problem.store(None);
+        self.cannot_start.set(false);
+        self.ever_ready.set(true);
+        let ready = self.context.clock.now();
+        tracing::info!(
+            function = %name,
+            instance = instance.place,
+            pid = process.pid(),
+            took_ms = (ready - began) / 1_000_000,
+            "instance ready"
+        );
+        self.context.commands.send(SchedulerCommand::Ready { instance, started: true });
+
+        let patience = Duration::from_millis(self.context.settings.flags.stop_timeout_ms);
+        let crashed = tokio::select! {
+            status = process.ended() => Some(status),
+            _ = stopped => None,
+        };
+        if crashed.is_none() {
+            process.stop(patience).await;
+        }
+        if let Some(Ok(exit)) = crashed {
+            // A gateway that lost its connection may be waiting for it.
+            let ending = Ending { generation: instance.generation, exit };
+            self.function.endings[usize::from(instance.place)].store(Some(Arc::new(ending)));
+        }
+        self.function.addresses[usize::from(instance.place)].store(None);
+        self.free(instance);
+        self.context.commands.send(SchedulerCommand::Down { instance });
+        if let Some(status) = crashed {
+            let how = status.map_or_else(|error| error.to_string(), describe);
+            tracing::warn!(target: CRASH, function = %name, instance = instance.place, "instance crashed: {how}");
+            if self.context.clock.now() - ready >= STEADY_NS {
+                self.failures.set(0);
+            } else if self.failures.get() == 0 {
+                // The first crash is replaced at once; those that follow it closely are not.
+                self.failures.set(1);
+            } else {
+                let problem = self.explain(&format!("an instance crashed: {how}"), &process);
+                self.failed_once(problem, CRASH_PAUSE_MAX);
+            }
+        }
+        self.keep_min();
+    }
+
+    /// Starts the process and waits until it answers its health check.
+    async fn become_ready(&self, instance: InstanceKey) -> Result<Process, InstanceProblem> {
+        let socket = self.socket(instance);
+        let mut process = {
+            let (spec, context) = (&self.function.spec, &self.context);
+            let options = StartOptions { socket: Some(socket.clone()), ..StartOptions::default() };
+            Process::start(spec, options, context, context.lines.clone())
+        }
+        .map_err(|error| InstanceProblem::new(error.to_string()))?;
+        let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);
+        let target = Target::Unix(socket);
+        let answers = async {
+            let mut pauses = ExponentialBackoff::by_quarters(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
+            loop {
+                if let Ok(()) = probe::health(&target).await {
+                    return;
+                }
+                pauses.pause().await;
+            }
+        };
+        let early = tokio::select! {
+            () = answers => return Ok(process),
+            status = process.ended() => Some(status),
+            () = tokio::time::sleep(patience) => None,
+        };
+        let Some(status) = early else {
+            process.stop(Duration::from_millis(100)).await;
+            return Err(self.explain(
+                &format!(
+                    "it did not answer GET /health within {} ms (--start-timeout-ms)",
+                    patience.as_millis()
+                ),
+                &process,
+            ));
+        };
+        // What it wrote last is read by a task that may not have run yet.
+        tokio::task::yield_now().await;
+        let how = status.map_or_else(|error| error.to_string(), describe);
+        Err(self.explain(&format!("{how} before it answered GET /health"), &process))
+    }
+
+    /// A reason, with what may be told of what the process wrote.
+    fn explain(&self, reason: &str, process: &Process) -> InstanceProblem {
+        process.tail.explain(reason, &format!("/v1/functions/{}/logs", self.function.spec.name))
+    }
+
+    fn failed_once(&self, problem: InstanceProblem, pause_max: Duration) {
+        let failures = self.failures.get() + 1;
+        self.failures.set(failures);
+        let before = usize::try_from(failures - 1).unwrap_or(usize::MAX);
+        let pause = ExponentialBackoff::doubling(PAUSE_MIN, pause_max).nth(before).unwrap_or(pause_max);
+        let pause_ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        self.not_before.set(self.context.clock.now() + pause_ns);
+        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{problem}");
+        self.function.problem.store(Some(Arc::new(problem)));
+    }
+
+    fn start_failed(&self) {
+        self.context.commands.send(SchedulerCommand::StartFailed { version: self.function.index });
+    }
+
+    fn replace_later(self: &Rc<Self>, pause: Duration) {
+        if self.replacement.replace(true) {
+            return;
+        }
+        let set = self.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(pause).await;
+            set.replacement.set(false);
+            set.keep_min();
+        });
+    }
+
+    fn free(&self, instance: InstanceKey) {
+        let mut slots = self.slots.borrow_mut();
+        let slot = &mut slots[usize::from(instance.place)];
+        if slot.generation == instance.generation {
+            slot.state = ProcessState::Free;
+        }
+    }
+
+    fn is_running(&self, instance: InstanceKey) -> bool {
+        self.slots.borrow().get(usize::from(instance.place)).is_some_and(|slot| {
+            slot.generation == instance.generation && matches!(slot.state, ProcessState::Running { .. })
+        })
+    }
+
+    fn socket(&self, instance: InstanceKey) -> std::path::PathBuf {
+        // With the process's number, because two processes may have been given one folder.
+        let process = std::process::id();
+        let InstanceKey { version, place, generation } = instance;
+        let file = format!("{process}-{version}-{place}-{generation}.sock");
+        self.context.sockets.join(file)
+    }
+}

@@ -1,0 +1,321 @@
+//! Providers of instances: local processes or pods for `WARM` and `JOB`, endpoints for `POOL`.
+//!
+//! Everything here runs on the control thread.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `local` | processes on this machine |
+//! | `endpoints` | the endpoints of a `POOL` function |
+//! | `probe` | asking an instance whether it is there |
+//! | `autoscaler` | scale-up as the scheduler asks for it, scale-down of idle instances, and house-keeping |
+//! | `announcements` | instances that say of themselves that they listen |
+
+pub mod announcements;
+pub mod autoscaler;
+pub mod endpoints;
+pub mod local;
+pub mod probe;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, Nanos};
+use crate::config::Settings;
+use crate::error::ApiError;
+use crate::function_version::FunctionVersion;
+use crate::kubernetes::pod_set::PodSet;
+use crate::messages::control_message::{Announcement, JobStart};
+use crate::scheduler::message::{InstanceKey, SchedulerCommand, VersionIndex};
+use crate::spec::ExecutionMode;
+use local::children::Children;
+use local::job_processes::JobProcesses;
+use local::limits::Limits;
+use local::process_set::ProcessSet;
+
+/// Context of every backend.
+#[derive(Debug)]
+pub struct Context {
+    /// The way to the scheduler.
+    pub commands: crate::scheduler::command_sender::CommandSender,
+    /// Time.
+    pub clock: Clock,
+    /// The settings of the process.
+    pub settings: Arc<Settings>,
+    /// Folder of the sockets of instances.
+    pub sockets: PathBuf,
+    /// URL by which processes of `JOB` functions reach the runtime listener.
+    pub runtime_url: String,
+    /// The sink of the lines that functions write.
+    pub lines: crate::logs::output::Lines,
+    /// Limits of local processes.
+    pub limits: Limits,
+    /// The processes that are our children.
+    pub children: Rc<Children>,
+    /// Readers of the final output of processes that have ended.
+    pub final_output: RefCell<crate::logs::output::FinalOutput>,
+    /// The cluster that runs functions, where it is not this machine that does.
+    pub cluster: Option<Rc<crate::kubernetes::cluster::Cluster>>,
+    /// Versions whose process set has started an instance: only these have idle ones to look for, and versions
+    /// without any cost nothing. Control drops a version again when it finds its set empty.
+    pub populated: RefCell<BTreeSet<VersionIndex>>,
+}
+
+/// Period of the check whether everything has ended.
+const LOOK: Duration = Duration::from_millis(2);
+/// Longest wait for killed processes at the end.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Context {
+    /// Cleans up after processes that have ended; called periodically.
+    pub fn tidy(&self) {
+        self.limits.tidy();
+        self.children.tidy();
+        self.final_output.borrow_mut().tidy(self.clock.now());
+    }
+
+    /// Ends all that is left of any instance, and removes their sockets and cgroups.
+    pub async fn close(&self) {
+        let gone = async {
+            loop {
+                self.limits.tidy();
+                if !self.children.end_all() && !self.limits.is_busy() {
+                    break;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(END_PATIENCE, gone).await.is_err() {
+            tracing::warn!("not everything that functions started could be ended");
+        }
+        self.limits.close();
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // An end in haste: the groups are killed with the limits, and this is for the rest.
+        self.children.end_all();
+    }
+}
+
+/// Provider of the instances of one version.
+#[derive(Debug, Clone)]
+pub enum Backend {
+    /// Local processes that stay.
+    ProcessSet(Rc<ProcessSet>),
+    /// A local process for each attempt.
+    JobProcesses(Rc<JobProcesses>),
+    /// A Job of Kubernetes for each attempt.
+    KubeJobs(Rc<crate::kubernetes::kube_jobs::KubeJobs>),
+    /// Pods of a Deployment, which stay.
+    PodSet(Rc<PodSet>),
+    /// Something that already runs.
+    Endpoints(Rc<endpoints::Endpoints>),
+}
+
+impl Backend {
+    /// The one that fits a function, at work: its first instances are being started, or offered to the
+    /// scheduler.
+    pub async fn open(context: &Rc<Context>, function: &Arc<FunctionVersion>) -> Self {
+        let is_warm = function.spec.execution_mode == ExecutionMode::Warm;
+        if let Some(cluster) = context.cluster.as_ref().filter(|_| !is_warm) {
+            // It may have had pods that stay, as another version.
+            cluster.retire(function.spec.name.as_str());
+        }
+        match function.spec.execution_mode {
+            ExecutionMode::Pool => {
+                Self::Endpoints(endpoints::Endpoints::open(context.clone(), function.clone()).await)
+            }
+            ExecutionMode::Warm if let Some(cluster) = &context.cluster => {
+                Self::PodSet(PodSet::open(context, cluster, function))
+            }
+            ExecutionMode::Warm => {
+                let processes = ProcessSet::new(context.clone(), function.clone());
+                processes.keep_min();
+                Self::ProcessSet(processes)
+            }
+            ExecutionMode::Job => {
+                // To the scheduler, what starts a process for each attempt is one instance that is
+                // always there.
+                let instance = InstanceKey { version: function.index, place: 0, generation: 1 };
+                context.commands.send(SchedulerCommand::Ready { instance, started: false });
+                match &context.cluster {
+                    Some(cluster) => Self::KubeJobs(crate::kubernetes::kube_jobs::KubeJobs::new(
+                        context.clone(),
+                        cluster.clone(),
+                        function.clone(),
+                    )),
+                    None => Self::JobProcesses(JobProcesses::new(context.clone(), function.clone())),
+                }
+            }
+        }
+    }
+
+    /// The scheduler asks for one more. Answers whether this kind can be asked.
+    pub fn start_wanted(&self) -> bool {
+        match self {
+            Self::ProcessSet(processes) => processes.start_wanted(),
+            Self::PodSet(pod_set) => pod_set.start_wanted(),
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => return false,
+        }
+        true
+    }
+
+    /// Starts the process or Job of one attempt of a `JOB`.
+    pub fn start_job(&self, start: JobStart) {
+        match self {
+            Self::JobProcesses(jobs) => jobs.start(start),
+            Self::KubeJobs(jobs) => jobs.start(start),
+            // Dropped, which tells the waiting gateway.
+            Self::ProcessSet(_) | Self::PodSet(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// A connection to an instance failed: it is granted again when it answers.
+    pub fn look_after(&self, instance: InstanceKey) {
+        match self {
+            Self::ProcessSet(processes) => processes.look_after(instance),
+            Self::PodSet(pod_set) => pod_set.look_after(instance),
+            Self::Endpoints(endpoints) => endpoints.look_after(instance),
+            // Its stand-in is never found wanting.
+            Self::JobProcesses(_) | Self::KubeJobs(_) => {}
+        }
+    }
+
+    /// An instance says that it listens. `None` where the token is none of this version's.
+    #[must_use]
+    pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), ApiError>> {
+        match self {
+            Self::PodSet(pod_set) => pod_set.announced(announcement),
+            // None announces itself: a local process is asked for its health, a job is called by nobody,
+            // and an endpoint was named at its registration.
+            Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
+        }
+    }
+
+    /// Stops an instance that the scheduler has retired.
+    pub fn stop(&self, instance: InstanceKey) {
+        match self {
+            Self::ProcessSet(processes) => processes.stop(instance),
+            Self::PodSet(pod_set) => pod_set.stop(instance),
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// Number of instances, starting ones included.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        match self {
+            Self::ProcessSet(processes) => processes.count(),
+            Self::PodSet(pod_set) => pod_set.count(),
+            Self::JobProcesses(jobs) => jobs.count(),
+            Self::KubeJobs(jobs) => jobs.count(),
+            Self::Endpoints(endpoints) => endpoints.count(),
+        }
+    }
+
+    /// Whether an instance is started for each attempt, so that none is ever ready before.
+    #[must_use]
+    pub fn is_per_attempt(&self) -> bool {
+        match self {
+            Self::JobProcesses(_) | Self::KubeJobs(_) => true,
+            Self::ProcessSet(_) | Self::PodSet(_) | Self::Endpoints(_) => false,
+        }
+    }
+
+    /// Number of instances kept running; `None` where it cannot be set.
+    #[must_use]
+    pub fn min(&self) -> Option<u32> {
+        match self {
+            Self::ProcessSet(processes) => Some(processes.min()),
+            Self::PodSet(pod_set) => Some(pod_set.min()),
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
+        }
+    }
+
+    /// Sets how many are kept running, where that can be set, and starts what is missing.
+    pub fn set_min(&self, min: u32) {
+        match self {
+            Self::ProcessSet(processes) => processes.set_min(min),
+            Self::PodSet(pod_set) => pod_set.set_min(min),
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// Whether a version may take over: it has shown that it starts, or it starts on demand.
+    #[must_use]
+    pub fn can_serve(&self) -> bool {
+        match self {
+            Self::ProcessSet(processes) => processes.was_ready() || processes.min() == 0,
+            Self::PodSet(pod_set) => pod_set.can_serve(),
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
+        }
+    }
+
+    /// Whether nothing of it is left here that ends with this process.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::ProcessSet(processes) => processes.is_empty(),
+            Self::JobProcesses(jobs) => jobs.count() == 0,
+            Self::KubeJobs(jobs) => jobs.count() == 0,
+            Self::PodSet(_) | Self::Endpoints(_) => true,
+        }
+    }
+
+    /// Whether a version that was closed may be forgotten: the scheduler is done with it, and this is what
+    /// else is waited for.
+    #[must_use]
+    pub fn may_be_forgotten(&self) -> bool {
+        match self {
+            Self::ProcessSet(processes) => processes.is_empty(),
+            // Each ends with the attempt that it was started for. Pods go with the Deployment.
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::PodSet(_) | Self::Endpoints(_) => true,
+        }
+    }
+
+    /// Keeps no instance running any more; those that run are stopped when the scheduler retires them.
+    pub fn wind_down(&self) {
+        match self {
+            Self::ProcessSet(processes) => processes.wind_down(),
+            Self::PodSet(pod_set) => pod_set.wind_down(),
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// Whether it has, or may come to have, instances that are idle.
+    #[must_use]
+    pub fn may_scale_down(&self, now: Nanos) -> bool {
+        match self {
+            Self::ProcessSet(processes) => !processes.is_empty(),
+            Self::PodSet(pod_set) => pod_set.may_scale_down(now),
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => false,
+        }
+    }
+
+    /// Stops what it started, and starts nothing more: its version is done with. A Deployment goes with its
+    /// function, and stays for the next version.
+    pub fn close(&self) {
+        match self {
+            Self::PodSet(pod_set) => pod_set.close(),
+            Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {
+                self.stop_own()
+            }
+        }
+    }
+
+    /// Stops what ends with this process. Pods that stay serve the next one.
+    pub fn stop_own(&self) {
+        match self {
+            Self::ProcessSet(processes) => processes.close(),
+            // Each ends with the attempt that it was started for.
+            Self::JobProcesses(_) | Self::KubeJobs(_) => {}
+            Self::PodSet(_) => {}
+            Self::Endpoints(endpoints) => endpoints.close(),
+        }
+    }
+}

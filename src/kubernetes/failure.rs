@@ -1,0 +1,303 @@
+//! Classes of failures: of a pod, by its state or an event, and of a call, by the API server's answer.
+
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+
+use super::calls::{KubeError, permission};
+use crate::error::ErrorCode;
+use crate::messages::control_message::JobEnd;
+
+/// The error code of a reason for which a container will not start by waiting on.
+fn permanent(reason: &str) -> Option<ErrorCode> {
+    match reason {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "SignatureValidationFailed" => Some(ErrorCode::ImageUnavailable),
+        "CreateContainerConfigError"
+        | "CreateContainerError"
+        | "RunContainerError"
+        | "PreCreateHookError"
+        | "PreStartHookError"
+        | "PostStartHookError" => Some(ErrorCode::ContainerConfig),
+        "CrashLoopBackOff" => Some(ErrorCode::InstanceCrashed),
+        _ => None,
+    }
+}
+
+/// The end of a pod, or the reason that it will never run; `None` while neither is known.
+#[must_use]
+pub fn of_pod(pod: &Pod) -> Option<JobEnd> {
+    let status = pod.status.as_ref()?;
+    match status.phase.as_deref() {
+        Some("Succeeded") => Some(JobEnd {
+            code: ErrorCode::InstanceCrashed,
+            reason: "the pod ended with exit code 0 before it posted a result".to_owned(),
+            exited_with_0: true,
+        }),
+        Some("Failed") => Some(of_failed(pod)),
+        _ => cannot_start(pod),
+    }
+}
+
+/// The reason that the container of a pod does not start, where waiting on does not help.
+#[must_use]
+pub fn cannot_start(pod: &Pod) -> Option<JobEnd> {
+    containers(pod).find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref()?;
+        let code = permanent(reason)?;
+        // A loop of crashes is told by how the last one went.
+        let last = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
+        if let (ErrorCode::InstanceCrashed, Some(last)) = (code, last) {
+            let (code, how) = of_exit(last, pod);
+            return Some(end(code, format!("the container ends again and again: {how}")));
+        }
+        let message = waiting.message.as_deref().unwrap_or("the node gives no reason");
+        Some(end(code, format!("{reason}: {message}")))
+    })
+}
+
+fn of_failed(pod: &Pod) -> JobEnd {
+    let status = pod.status.as_ref();
+    let message = status.and_then(|status| status.message.as_deref()).unwrap_or("no reason is given");
+    let disrupted = status
+        .and_then(|status| status.conditions.as_ref())
+        .and_then(|all| all.iter().find(|one| one.type_ == "DisruptionTarget" && one.status == "True"));
+    match status.and_then(|status| status.reason.as_deref()) {
+        Some("Evicted") => return end(ErrorCode::PodEvicted, format!("the pod was evicted: {message}")),
+        Some("DeadlineExceeded") => {
+            return end(
+                ErrorCode::InstanceCrashed,
+                format!("the pod ran longer than its Job may: {message}"),
+            );
+        }
+        // What kubelet itself refuses: OutOfcpu, OutOfpods, NodeAffinity, UnexpectedAdmissionError, …
+        Some(reason) if containers(pod).all(|container| container.state.is_none()) => {
+            return end(ErrorCode::PodEvicted, format!("the node refused the pod: {reason}: {message}"));
+        }
+        Some(_) | None => {}
+    }
+    let terminated = containers(pod).find_map(|container| container.state.as_ref()?.terminated.as_ref());
+    if let Some(terminated) = terminated {
+        let (code, how) = of_exit(terminated, pod);
+        if code == ErrorCode::ContainerConfig {
+            return end(code, how);
+        }
+        if code == ErrorCode::OutOfMemory || disrupted.is_none() {
+            return end(code, format!("{how} before it posted a result"));
+        }
+    }
+    match disrupted {
+        Some(one) => end(
+            ErrorCode::PodEvicted,
+            format!("the pod was evicted: {}", one.message.as_deref().unwrap_or("no reason is given")),
+        ),
+        None => end(ErrorCode::InstanceCrashed, format!("the pod failed: {message}")),
+    }
+}
+
+/// The error code of a container's end, and the end in words.
+pub(super) fn of_exit(ended: &ContainerStateTerminated, pod: &Pod) -> (ErrorCode, String) {
+    match (ended.reason.as_deref(), ended.exit_code) {
+        (Some("OOMKilled"), _) => {
+            let limit = memory_limit(pod).map_or_else(String::new, |limit| format!(" of {limit}"));
+            let how = format!("it went over its memory limit{limit} (resources.limits.memory)");
+            (ErrorCode::OutOfMemory, how)
+        }
+        // The program could not even be started, and the node says why.
+        (Some("StartError" | "ContainerCannotRun"), _) => {
+            let message = ended.message.as_deref().unwrap_or("the node gives no reason");
+            (ErrorCode::ContainerConfig, format!("the container could not run its command: {message}"))
+        }
+        (_, signal) if signal > 128 => {
+            (ErrorCode::InstanceCrashed, format!("the container was ended by signal {}", signal - 128))
+        }
+        (_, code) => (ErrorCode::InstanceCrashed, format!("the container ended with exit code {code}")),
+    }
+}
+
+fn memory_limit(pod: &Pod) -> Option<&str> {
+    let container = pod.spec.as_ref()?.containers.first()?;
+    Some(container.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.as_str())
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten())
+}
+
+/// The failure of a pod that could not be created, by an event `FailedCreate` or an answer.
+#[must_use]
+pub fn of_failed_create(message: &str) -> JobEnd {
+    let code = if message.contains("exceeded quota") {
+        ErrorCode::QuotaExceeded
+    } else {
+        ErrorCode::AdmissionRefused
+    };
+    end(code, format!("the pod was not made: {message}"))
+}
+
+/// The failure of a call to the API server.
+#[derive(Debug)]
+pub enum CallFailure {
+    /// It may succeed later: the server is away, busy, or not sure.
+    Transient(String),
+    /// It will not.
+    Permanent(JobEnd),
+    /// There is no such object.
+    NotFound,
+    /// There is such an object already.
+    AlreadyExists,
+}
+
+/// The class of a call's error.
+#[must_use]
+pub fn of_error(error: impl Into<KubeError>) -> CallFailure {
+    let status = match error.into() {
+        KubeError::Answered(status) => status,
+        KubeError::Away(why) => return CallFailure::Transient(why),
+    };
+    match status.code {
+        404 => CallFailure::NotFound,
+        409 if status.reason == "AlreadyExists" => CallFailure::AlreadyExists,
+        // A quota is checked with a lock on it, and who loses is told to come again.
+        409 | 408 | 429 | 500.. => CallFailure::Transient(status.message),
+        401 | 403 if let Some(text) = permission(&status.message) => {
+            CallFailure::Permanent(end(ErrorCode::AdmissionRefused, text))
+        }
+        _ => CallFailure::Permanent(of_failed_create(&status.message)),
+    }
+}
+
+fn end(code: ErrorCode, reason: String) -> JobEnd {
+    JobEnd { code, reason, exited_with_0: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn failure(status: &serde_json::Value) -> Option<(ErrorCode, String, bool)> {
+        let pod = json!({
+            "metadata": { "name": "p" },
+            "spec": { "containers": [
+                { "name": "function", "resources": { "limits": { "memory": "64Mi" } } }
+            ] },
+            "status": status,
+        });
+        let pod: Pod = serde_json::from_value(pod).expect("a pod");
+        of_pod(&pod).map(|end| (end.code, end.reason, end.exited_with_0))
+    }
+
+    fn waiting(reason: &str) -> Option<(ErrorCode, String, bool)> {
+        failure(&json!({ "phase": "Pending", "containerStatuses": [{
+            "name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": { "waiting": { "reason": reason, "message": "what the node says" } },
+        }] }))
+    }
+
+    fn terminated(reason: &str, exit_code: i32) -> (ErrorCode, String, bool) {
+        failure(&json!({ "phase": "Failed", "containerStatuses": [{
+            "name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": { "terminated": { "reason": reason, "exitCode": exit_code } },
+        }] }))
+        .expect("a failure")
+    }
+
+    #[test]
+    fn a_pod_that_starts_or_runs_is_waited_for() {
+        assert_eq!(failure(&json!({ "phase": "Pending" })), None);
+        assert_eq!(failure(&json!({ "phase": "Running" })), None);
+        assert_eq!(waiting("ContainerCreating"), None);
+        assert_eq!(waiting("PodInitializing"), None);
+    }
+
+    #[test]
+    fn a_container_that_cannot_start_is_not_waited_for() {
+        for (reason, code) in [
+            ("ErrImagePull", ErrorCode::ImageUnavailable),
+            ("ImagePullBackOff", ErrorCode::ImageUnavailable),
+            ("InvalidImageName", ErrorCode::ImageUnavailable),
+            ("CreateContainerConfigError", ErrorCode::ContainerConfig),
+        ] {
+            let (given, text, _) = waiting(reason).expect(reason);
+            assert_eq!(given, code, "{reason}");
+            assert_eq!(text, format!("{reason}: what the node says"));
+        }
+    }
+
+    #[test]
+    fn an_end_is_told_apart_by_its_cause() {
+        let (code, text, _) = terminated("OOMKilled", 137);
+        assert_eq!(code, ErrorCode::OutOfMemory);
+        assert!(text.contains("64Mi"), "{text}");
+        let (code, text, _) = terminated("Error", 3);
+        assert_eq!(code, ErrorCode::InstanceCrashed);
+        assert!(text.contains("exit code 3"), "{text}");
+        let (code, text, _) = terminated("Error", 139);
+        assert_eq!(code, ErrorCode::InstanceCrashed);
+        assert!(text.contains("signal 11"), "{text}");
+        assert_eq!(terminated("StartError", 128).0, ErrorCode::ContainerConfig);
+    }
+
+    #[test]
+    fn a_pod_that_the_cluster_took_away_did_not_crash() {
+        let (code, text, _) =
+            failure(&json!({ "phase": "Failed", "reason": "Evicted", "message": "low on memory" }))
+                .expect("one");
+        assert_eq!((code, text.as_str()), (ErrorCode::PodEvicted, "the pod was evicted: low on memory"));
+        let (code, ..) =
+            failure(&json!({ "phase": "Failed", "reason": "OutOfcpu", "message": "no room" })).expect("one");
+        assert_eq!(code, ErrorCode::PodEvicted);
+    }
+
+    #[test]
+    fn an_exit_with_0_says_so_because_its_post_may_still_be_on_its_way() {
+        let (_, _, exited_with_0) = failure(&json!({ "phase": "Succeeded" })).expect("one");
+        assert!(exited_with_0);
+    }
+
+    #[test]
+    fn a_call_that_may_succeed_later_is_told_from_one_that_will_not() {
+        let of = |code: u16, reason: &str| {
+            let status = json!({ "code": code, "reason": reason, "message": "m" });
+            of_error(kube::Error::Api(serde_json::from_value(status).expect("a status")))
+        };
+        assert!(matches!(of(404, "NotFound"), CallFailure::NotFound));
+        assert!(matches!(of(409, "AlreadyExists"), CallFailure::AlreadyExists));
+        for (code, reason) in [(409, "Conflict"), (429, "TooManyRequests"), (500, ""), (503, "")] {
+            assert!(matches!(of(code, reason), CallFailure::Transient(_)), "{code}");
+        }
+        for (code, reason) in [(403, "Forbidden"), (422, "Invalid"), (400, "BadRequest")] {
+            assert!(matches!(of(code, reason), CallFailure::Permanent(_)), "{code}");
+        }
+        for message in [
+            "jobs.batch is forbidden: User \"u\" cannot create resource \"jobs\" in API group \"batch\" in the namespace \"n\": RBAC: [clusterrole.rbac.authorization.k8s.io \"system:basic-user\" not found, clusterrole.rbac.authorization.k8s.io \"system:discovery\" not found]",
+            "jobs.batch \"fn-a\" is forbidden: not yet ready to handle request",
+        ] {
+            let status = json!({ "code": 403, "reason": "Forbidden", "message": message });
+            let status = serde_json::from_value(status).expect("a status");
+            let failed = of_error(kube::Error::Api(status));
+            assert!(matches!(failed, CallFailure::Transient(_)), "an API server that starts: {failed:?}");
+            // Who checks objects may say the like of one of them.
+            let status = json!({ "code": 422, "reason": "Invalid", "message": message });
+            let status = serde_json::from_value(status).expect("a status");
+            let failed = of_error(kube::Error::Api(status));
+            assert!(matches!(failed, CallFailure::Permanent(_)), "an object that is wrong: {failed:?}");
+        }
+        let lost = kube::Error::ReadEvents(std::io::Error::other("the line is dead"));
+        assert!(matches!(of_error(lost), CallFailure::Transient(why) if why.contains("the line is dead")));
+    }
+
+    #[test]
+    fn a_quota_is_told_apart_from_another_refusal() {
+        let quota = "pods \"fn-a\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2";
+        assert_eq!(of_failed_create(quota).code, ErrorCode::QuotaExceeded);
+        let policy = "pods \"fn-a\" is forbidden: violates PodSecurity \"restricted:latest\"";
+        assert_eq!(of_failed_create(policy).code, ErrorCode::AdmissionRefused);
+    }
+}

@@ -1,0 +1,257 @@
+//! The Jobs of a `JOB` function: a fresh one for each attempt.
+//!
+//! The answer is given at the post of the result, which does not come here. What is done here is to make
+//! the Job, to say how its pod ended or why there will be none, and to take it away when it is not wanted.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+
+use super::calls::CALL_TIMEOUT;
+use super::cluster::{Cluster, call};
+use super::failure::CallFailure;
+use super::job;
+use super::job::JobAttempt;
+use crate::backoff::ExponentialBackoff;
+use crate::error::ErrorCode;
+use crate::function_version::{FunctionVersion, InstanceProblem};
+use crate::instances::Context;
+use crate::messages::channel;
+use crate::messages::channel::AnswerReceiver;
+use crate::messages::control_message::{JobEnd, JobStart, Kill};
+
+/// The first pause before the API server is asked again.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Rest of an attempt's time at which it is given up because the API server is away, so that the
+/// reason is told and not only that the time is over.
+const LAST_WORD: Duration = Duration::from_millis(100);
+/// Longest time in which the last lines of a failed attempt are read, to be told with its reason.
+const TAIL_PATIENCE: Duration = Duration::from_millis(500);
+/// Longest time until the pod of a deleted Job is gone, before its permit is given back all the same.
+const GONE_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time until the end of a pod that has posted its result is told, before its Job is
+/// deleted: a node on which hundreds end at once tells of each when it comes to it.
+const LATE_END: Duration = Duration::from_secs(120);
+/// Period at which it is looked whether a Job whose pod is not heard of is still there.
+const LOOK: Duration = Duration::from_secs(15);
+/// Time for which it is tried to delete a Job; after that its own deadline ends it.
+const DELETE_PATIENCE: Duration = Duration::from_secs(120);
+
+/// The Jobs of one version.
+#[derive(Debug)]
+pub struct KubeJobs {
+    context: Rc<Context>,
+    cluster: Rc<Cluster>,
+    function: Arc<FunctionVersion>,
+    running: Cell<u32>,
+}
+
+impl KubeJobs {
+    /// Makes the Jobs of a version, with none yet.
+    #[must_use]
+    pub fn new(context: Rc<Context>, cluster: Rc<Cluster>, function: Arc<FunctionVersion>) -> Rc<Self> {
+        Rc::new(Self { context, cluster, function, running: Cell::new(0) })
+    }
+
+    /// Attempts whose pod is being made or runs.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.running.get()
+    }
+
+    /// Makes the Job of one attempt, and tells when its pod has ended.
+    pub fn start(self: &Rc<Self>, start: JobStart) {
+        let jobs = self.clone();
+        jobs.running.set(jobs.running.get() + 1);
+        tokio::task::spawn_local(async move {
+            let JobStart { function: _, execution, attempt, trace_id, token, time_left, killed, ended } =
+                start;
+            let spec = &jobs.function.spec;
+            let name = job::name(spec.name.as_str(), execution, attempt);
+            let attempt = JobAttempt {
+                execution,
+                attempt,
+                trace_id: &trace_id,
+                token,
+                runtime_url: &jobs.cluster.runtime_url,
+                incarnation: &jobs.cluster.incarnation,
+                ttl_s: jobs.cluster.job_ttl_s,
+            };
+            let object = job::object(spec, &attempt);
+            jobs.cluster.logs.expect(&name, spec.name.as_str(), execution);
+            let mut end = jobs.live(&name, &object, time_left, killed).await;
+            jobs.cluster.pods.forget_job(&name);
+            let tail = jobs.cluster.logs.read_ended(&name);
+            // Who exited with 0 has most likely posted a result, and is not kept waiting; what is said of one
+            // that is not wanted nobody reads.
+            if let (Some(tail), false) = (tail, end.exited_with_0 || end.code == ErrorCode::Cancelled)
+                && let Ok(Ok(tail)) = tokio::time::timeout(TAIL_PATIENCE, tail).await
+            {
+                end.reason =
+                    tail.explain(&end.reason, &format!("/v1/executions/{execution}/logs")).to_string();
+            }
+            jobs.running.set(jobs.running.get() - 1);
+            channel::answer(ended, end);
+        });
+    }
+
+    /// From before the Job is made until its pod has ended, or is not wanted any more.
+    async fn live(
+        &self,
+        name: &str,
+        object: &Job,
+        time_left: Duration,
+        mut killed: AnswerReceiver<Kill>,
+    ) -> JobEnd {
+        // Before the Job is there: its pod may end before the answer has come.
+        let mut end = self.cluster.pods.end_of_job(name);
+        let made = tokio::select! {
+            biased;
+            _ = &mut killed => None,
+            made = self.make(object, time_left) => Some(made),
+        };
+        match made {
+            Some(Ok(())) => {}
+            Some(Err(refused)) => {
+                self.complain(&refused.reason);
+                return refused;
+            }
+            // The call may reach the API server all the same, and later than what deletes it.
+            None => {
+                self.delete(name, CALL_TIMEOUT);
+                return unwanted();
+            }
+        }
+        let ended = tokio::select! {
+            biased;
+            ended = &mut end => ended.ok(),
+            () = self.vanished(name) => Some(JobEnd {
+                code: ErrorCode::InstanceCrashed,
+                reason: "the Job was deleted before its pod posted a result".to_owned(),
+                exited_with_0: false,
+            }),
+            why = &mut killed => match why {
+                // Its Job is to be looked at and its log to be read for a while, if it may be.
+                Ok(Kill::Posted) => tokio::time::timeout(LATE_END, &mut end).await.ok().and_then(Result::ok),
+                Ok(Kill::Unwanted) | Err(_) => None,
+            },
+        };
+        let Some(ended) = ended else {
+            // First, because its log goes with the pod.
+            self.cluster.logs.read_before_deletion(name);
+            self.delete(name, Duration::ZERO);
+            // The permit follows the pod, so that a retry does not run beside the attempt before it.
+            let _ = tokio::time::timeout(GONE_PATIENCE, &mut end).await;
+            return unwanted();
+        };
+        match ended.code {
+            // What has not started tries on by itself, and would run for nobody.
+            ErrorCode::ImageUnavailable
+            | ErrorCode::ContainerConfig
+            | ErrorCode::QuotaExceeded
+            | ErrorCode::AdmissionRefused => {
+                self.complain(&ended.reason);
+                self.delete(name, Duration::ZERO);
+            }
+            _ => self.function.problem.store(None),
+        }
+        ended
+    }
+
+    /// Posts the Job; again and again while the API server may yet take it and there is time.
+    async fn make(&self, object: &Job, time_left: Duration) -> Result<(), JobEnd> {
+        let jobs: Api<Job> = self.cluster.api();
+        let until = self.context.clock.now() + nanos(time_left.saturating_sub(LAST_WORD).max(LAST_WORD));
+        let left = || Duration::from_nanos(until.saturating_sub(self.context.clock.now()));
+        let (params, mut pauses) =
+            (PostParams::default(), ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX));
+        loop {
+            let made = call(jobs.create(&params, object));
+            // One that hangs must not take the time in which its reason would be told. Should the Job be made
+            // all the same, its pod finds that it is not wanted, and ends.
+            let why = match tokio::time::timeout(left(), made).await {
+                // Its name has the execution's random bits: who else would have made it.
+                Ok(Ok(_) | Err(CallFailure::AlreadyExists)) => return Ok(()),
+                Ok(Err(CallFailure::Permanent(end))) => return Err(end),
+                Ok(Err(CallFailure::NotFound)) => format!("there is no namespace {}", self.cluster.namespace),
+                Ok(Err(CallFailure::Transient(why))) => why,
+                Err(_) => "it does not answer".to_owned(),
+            };
+            let left = left();
+            if left.is_zero() {
+                let reason =
+                    format!("the Kubernetes API server could not be reached until the deadline: {why}");
+                return Err(JobEnd { code: ErrorCode::KubeUnavailable, reason, exited_with_0: false });
+            }
+            self.complain(&format!("the Kubernetes API server could not be reached: {why}"));
+            tokio::time::sleep(pauses.next_pause().min(left)).await;
+        }
+    }
+
+    /// Returns when the Job is known to be gone, which its pod may not have been there to tell.
+    async fn vanished(&self, name: &str) {
+        let jobs: Api<Job> = self.cluster.api();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Err(CallFailure::NotFound) = call(jobs.get_metadata(name)).await {
+                return;
+            }
+        }
+    }
+
+    /// Takes a Job and its pod away, beside everything else; one that may yet come for as long as `coming`.
+    fn delete(&self, name: &str, coming: Duration) {
+        let (jobs, name): (Api<Job>, _) = (self.cluster.api(), name.to_owned());
+        let clock = self.context.clock;
+        let comes_until = clock.now() + nanos(coming);
+        tokio::task::spawn_local(async move {
+            let deleted = async {
+                let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
+                loop {
+                    match call(jobs.delete(&name, &DeleteParams::background())).await {
+                        Err(CallFailure::Transient(_)) => {}
+                        Err(CallFailure::NotFound) if clock.now() < comes_until => {}
+                        // Gone is gone, whoever did it.
+                        Ok(_) | Err(CallFailure::NotFound | CallFailure::AlreadyExists) => return None,
+                        Err(CallFailure::Permanent(end)) => return Some(end.reason),
+                    }
+                    pauses.pause().await;
+                }
+            };
+            let why = match tokio::time::timeout(DELETE_PATIENCE, deleted).await {
+                Ok(None) => return,
+                Ok(Some(why)) => why,
+                Err(_) => "the Kubernetes API server could not be reached".to_owned(),
+            };
+            tracing::warn!(job = name, "a Job could not be deleted, and its own deadline will end it: {why}");
+        });
+    }
+
+    fn complain(&self, reason: &str) {
+        let told = self.function.problem.load().as_ref().is_some_and(|before| before.reason == reason);
+        if !told {
+            tracing::warn!(function = %self.function.spec.name, "{reason}");
+            self.function.problem.store(Some(Arc::new(InstanceProblem::new(reason))));
+        }
+    }
+}
+
+/// The end of an attempt that was settled before: nobody reads it.
+fn unwanted() -> JobEnd {
+    JobEnd {
+        code: ErrorCode::Cancelled,
+        reason: "the attempt is not wanted any more".to_owned(),
+        exited_with_0: false,
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,431 @@
+//! Logs of functions in pods, read through the API server.
+//!
+//! The pods of a `WARM` function are followed. The pod of a `JOB` is read once, when its attempt has ended:
+//! most live shorter than it takes to begin to follow them. Who reads lines while it runs makes it be read
+//! once more, and who follows them makes it be followed. Everything waits in line for its turn, and has
+//! connections of its own, so that no Job waits for a log.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use super::Semaphore;
+use super::calls::CALL_TIMEOUT;
+use super::cluster::call;
+use super::failure::{CallFailure, of_error};
+use super::pod_log::PodLog;
+use super::template::{EXECUTION, FUNCTION};
+use crate::backoff::ExponentialBackoff;
+use crate::id::ExecutionId;
+use crate::logs::output::{Lines, Tail};
+use crate::messages::channel;
+use crate::messages::channel::{AnswerReceiver, AnswerSender, oneshot};
+
+/// Pods that are followed at once; each holds a connection to the API server.
+const FOLLOWED_MAX: usize = 64;
+/// Logs that are read to their end at once.
+const READ_MAX: usize = 8;
+/// Ended attempts whose log may wait to be read.
+const UNREAD_MAX: usize = 4096;
+/// Pods that are read anew for one reader of their lines.
+const REFRESHED_MAX: usize = 16;
+/// Ended attempts of which it is remembered whose they were.
+const ENDED_MAX: usize = 4096;
+/// Longest time that a reader of lines waits for pods to be read anew.
+const REFRESH_PATIENCE: Duration = Duration::from_millis(500);
+/// Time for which it is asked again for the log of a pod that has none yet: its kubelet notices up to a second
+/// late that its container has started, and by then it may have ended.
+const KUBELET_PATIENCE: Duration = Duration::from_millis(1500);
+/// Longest time in which a log is read to its end.
+const READ_PATIENCE: Duration = Duration::from_secs(30);
+/// Time for which a pod is followed before it is asked for anew: a connection that died silently is noticed.
+const FOLLOW_PERIOD: Duration = Duration::from_secs(120);
+/// Time for which a pod is followed while another waits.
+const FOLLOW_TURN: Duration = Duration::from_secs(5);
+/// The first pause before a pod is asked for again.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Time for which it is tried to read the log of an attempt that has ended, while the API server is away.
+const LATE_PATIENCE: Duration = Duration::from_secs(300);
+
+/// The logs of pods.
+pub struct PodLogs {
+    pods: Api<Pod>,
+    lines: Lines,
+    /// Permits to follow a pod.
+    follows: Semaphore,
+    /// Pods that wait for such a permit.
+    follows_waiting: Cell<usize>,
+    /// Permits to read a log to its end.
+    reads: Semaphore,
+    /// Logs of the pods of `WARM` functions, by the pod's name.
+    warm: RefCell<HashMap<String, Rc<PodLog>>>,
+    /// Running attempts, by the name of their Job.
+    attempts: RefCell<HashMap<String, RunningJob>>,
+    /// The lines of `JOB` functions that are followed, by the number of their reader.
+    readers: RefCell<Vec<(u64, LogSelector)>>,
+    readers_counted: Cell<u64>,
+    /// Attempts that have ended, the latest last, and their functions.
+    ended: RefCell<VecDeque<(ExecutionId, Rc<str>)>>,
+    unread: Cell<usize>,
+}
+
+/// The Job of a running attempt.
+struct RunningJob {
+    function: Rc<str>,
+    execution: ExecutionId,
+    /// The log of its pod, once that is there.
+    log: Option<Rc<PodLog>>,
+}
+
+/// The lines that a reader wants.
+#[derive(Clone, Debug)]
+pub struct LogSelector {
+    /// The function's name.
+    pub function: Rc<str>,
+    /// Only those of this execution.
+    pub execution: Option<ExecutionId>,
+}
+
+impl LogSelector {
+    fn is_of(&self, attempt: &RunningJob) -> bool {
+        self.function == attempt.function && self.execution.is_none_or(|id| id == attempt.execution)
+    }
+}
+
+/// A reader's wish to follow lines, until it is dropped.
+#[derive(Debug)]
+pub struct FollowGuard {
+    logs: Rc<PodLogs>,
+    number: u64,
+}
+
+impl Drop for FollowGuard {
+    fn drop(&mut self) {
+        self.logs.readers.borrow_mut().retain(|(number, _)| *number != self.number);
+    }
+}
+
+impl std::fmt::Debug for PodLogs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PodLogs")
+            .field("warm", &self.warm.borrow().len())
+            .field("attempts", &self.attempts.borrow().len())
+            .field("unread", &self.unread.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The outcome of reading a log.
+enum LogRead {
+    /// It was read to its end, or until its time was over.
+    Complete,
+    /// There is none, and there will be none.
+    NoLog,
+    /// It could not be read now.
+    Retry,
+}
+
+impl PodLogs {
+    /// Makes the logs of the pods that `pods` reaches, by connections that nobody else needs. Lines go to `lines`.
+    #[must_use]
+    pub fn new(pods: Api<Pod>, lines: Lines) -> Rc<Self> {
+        Rc::new(Self {
+            pods,
+            lines,
+            follows: Semaphore::new(FOLLOWED_MAX),
+            follows_waiting: Cell::new(0),
+            reads: Semaphore::new(READ_MAX),
+            warm: RefCell::default(),
+            attempts: RefCell::default(),
+            readers: RefCell::default(),
+            readers_counted: Cell::new(0),
+            ended: RefCell::default(),
+            unread: Cell::new(0),
+        })
+    }
+
+    /// A Job is about to be made.
+    pub fn expect(&self, job: &str, function: &str, execution: ExecutionId) {
+        let attempt = RunningJob { function: function.into(), execution, log: None };
+        self.attempts.borrow_mut().insert(job.to_owned(), attempt);
+    }
+
+    /// A pod is there, or is another than it was.
+    pub fn pod_changed(self: &Rc<Self>, pod: &Pod, job: Option<&str>) {
+        if !has_started(pod) {
+            return;
+        }
+        let name = pod.name_any();
+        if let Some(job) = job {
+            let mut attempts = self.attempts.borrow_mut();
+            let Some(attempt) = attempts.get_mut(job) else { return };
+            let log = attempt
+                .log
+                .get_or_insert_with(|| PodLog::new(&name, attempt.function.clone(), Some(attempt.execution)));
+            let log = log.clone();
+            if self.readers.borrow().iter().any(|(_, wanted)| wanted.is_of(attempt)) {
+                self.begin_to_follow(log);
+            }
+            return;
+        }
+        let Some(function) = pod.labels().get(FUNCTION) else { return };
+        if !self.warm.borrow().contains_key(&name) {
+            let log = PodLog::new(&name, function.as_str().into(), None);
+            self.warm.borrow_mut().insert(name, log.clone());
+            self.begin_to_follow(log);
+        }
+    }
+
+    /// The pod of this name is gone.
+    pub fn pod_gone(&self, name: &str) {
+        if let Some(log) = self.warm.borrow_mut().remove(name) {
+            log.is_over.set(true);
+        }
+    }
+
+    /// These are all pods there are.
+    pub fn pods_listed(&self, names: &BTreeSet<String>) {
+        self.warm.borrow_mut().retain(|name, log| {
+            let is_there = names.contains(name);
+            log.is_over.set(!is_there);
+            is_there
+        });
+    }
+
+    /// The pod of an attempt is about to be deleted. What it writes at its end is read then, if it still can
+    /// be.
+    pub fn read_before_deletion(self: &Rc<Self>, job: &str) {
+        let log = self.attempts.borrow().get(job).and_then(|attempt| attempt.log.clone());
+        if let Some(log) = log.filter(|log| !log.is_followed.get()) {
+            drop(self.read_now(log));
+        }
+    }
+
+    /// An attempt has ended: its log is read to its end. Its last lines are answered, where there is a log.
+    pub fn read_ended(self: &Rc<Self>, job: &str) -> Option<AnswerReceiver<Tail>> {
+        let attempt = self.attempts.borrow_mut().remove(job)?;
+        let log = attempt.log?;
+        log.is_over.set(true);
+        let mut ended = self.ended.borrow_mut();
+        if ended.len() == ENDED_MAX {
+            ended.pop_front();
+        }
+        ended.push_back((attempt.execution, attempt.function));
+        if self.unread.get() >= UNREAD_MAX {
+            tracing::warn!(pod = &*log.pod, "the lines of a JOB were not read, too many wait for it");
+            return None;
+        }
+        self.unread.set(self.unread.get() + 1);
+        let (answer, tail) = oneshot::channel();
+        let logs = self.clone();
+        tokio::task::spawn_local(async move {
+            let read = logs.read_late(&log, answer);
+            if tokio::time::timeout(LATE_PATIENCE, read).await.is_err() {
+                tracing::warn!(pod = &*log.pod, "the lines of a JOB could not be read");
+            }
+            logs.unread.set(logs.unread.get() - 1);
+        });
+        Some(tail)
+    }
+
+    /// The function of an attempt that has ended.
+    #[must_use]
+    pub fn function_of(&self, execution: ExecutionId) -> Option<Rc<str>> {
+        self.ended
+            .borrow()
+            .iter()
+            .rev()
+            .find(|(id, _)| *id == execution)
+            .map(|(_, function)| function.clone())
+    }
+
+    /// Reads what running attempts have written until now, as far as that takes no long time.
+    pub async fn refresh(self: &Rc<Self>, wanted: &LogSelector) {
+        let running: Vec<_> = {
+            let attempts = self.attempts.borrow();
+            let logs = attempts.values().filter(|attempt| wanted.is_of(attempt));
+            logs.filter_map(|attempt| attempt.log.clone()).filter(|log| !log.is_followed.get()).collect()
+        };
+        let reads: Vec<_> = running.into_iter().take(REFRESHED_MAX).map(|log| self.read_now(log)).collect();
+        let all = async {
+            for read in reads {
+                // Unanswered is over, too.
+                let _ = read.await;
+            }
+        };
+        // What comes later is seen by the next reader.
+        let _ = tokio::time::timeout(REFRESH_PATIENCE, all).await;
+    }
+
+    /// Follows running attempts, and those that begin, until the answer is dropped.
+    pub fn follow(self: &Rc<Self>, wanted: LogSelector) -> FollowGuard {
+        for attempt in self.attempts.borrow().values().filter(|attempt| wanted.is_of(attempt)) {
+            if let Some(log) = &attempt.log {
+                self.begin_to_follow(log.clone());
+            }
+        }
+        let number = self.readers_counted.get();
+        self.readers_counted.set(number + 1);
+        self.readers.borrow_mut().push((number, wanted));
+        FollowGuard { logs: self.clone(), number }
+    }
+
+    /// The pods of an execution that are still there, the oldest first, with the names of their functions.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn pods_of(&self, execution: ExecutionId) -> Result<Vec<(String, Rc<str>)>, CallFailure> {
+        let of = ListParams::default().labels(&format!("{EXECUTION}={execution}"));
+        let mut pods = call(self.pods.list(&of)).await?.items;
+        pods.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
+        let named = |pod: &Pod| Some((pod.name_any(), pod.labels().get(FUNCTION)?.as_str().into()));
+        Ok(pods.iter().filter_map(named).collect())
+    }
+
+    /// Reads all of a pod's log into `lines`; whether that could be done.
+    pub async fn read_whole(&self, log: &PodLog, lines: &Lines) -> bool {
+        let mut waited = Duration::ZERO;
+        loop {
+            let outcome = {
+                let _permit = self.reads.acquire().await;
+                self.ask(log, false, lines.clone()).await
+            };
+            match outcome {
+                LogRead::Complete => return true,
+                LogRead::Retry if waited < KUBELET_PATIENCE && log.mark().is_none() => {
+                    tokio::time::sleep(PAUSE_MIN).await;
+                    waited += PAUSE_MIN;
+                }
+                LogRead::Retry | LogRead::NoLog => return false,
+            }
+        }
+    }
+
+    /// Reads what there is, in a task of its own, and says when it was read.
+    fn read_now(self: &Rc<Self>, log: Rc<PodLog>) -> AnswerReceiver<()> {
+        let (answer, read) = oneshot::channel();
+        let logs = self.clone();
+        tokio::task::spawn_local(async move {
+            let _reader = log.reader.acquire().await;
+            let _permit = logs.reads.acquire().await;
+            logs.ask(&log, false, logs.lines.clone()).await;
+            channel::answer(answer, ());
+        });
+        read
+    }
+
+    /// Reads the rest of a log, again and again while the API server is away.
+    async fn read_late(&self, log: &PodLog, answer: AnswerSender<Tail>) {
+        let _reader = log.reader.acquire().await;
+        let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
+        loop {
+            let outcome = {
+                let _permit = self.reads.acquire().await;
+                self.ask(log, false, self.lines.clone()).await
+            };
+            match outcome {
+                LogRead::Complete => return channel::answer(answer, log.tail.clone()),
+                LogRead::NoLog => return,
+                LogRead::Retry => pauses.pause().await,
+            }
+        }
+    }
+
+    fn begin_to_follow(self: &Rc<Self>, log: Rc<PodLog>) {
+        if !log.is_followed.replace(true) {
+            let logs = self.clone();
+            tokio::task::spawn_local(async move { logs.keep_following(&log).await });
+        }
+    }
+
+    /// Follows a log until its pod is over.
+    async fn keep_following(&self, log: &PodLog) {
+        let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
+        // A first turn without lines is followed by the second pause.
+        pauses.next_pause();
+        while !log.is_over.get() {
+            let before = log.mark();
+            {
+                self.follows_waiting.set(self.follows_waiting.get() + 1);
+                let _permit = self.follows.acquire().await;
+                self.follows_waiting.set(self.follows_waiting.get() - 1);
+                let _reader = log.reader.acquire().await;
+                if log.is_over.get() {
+                    return;
+                }
+                tokio::select! {
+                    outcome = self.ask(log, true, self.lines.clone()) => {
+                        if matches!(outcome, LogRead::NoLog) {
+                            return;
+                        }
+                    }
+                    () = self.turn_is_over() => {}
+                }
+            }
+            // A container that has ended, and is not there again, is not asked for all the time.
+            if log.mark() != before {
+                pauses.reset();
+            }
+            if !log.is_over.get() {
+                pauses.pause().await;
+            }
+        }
+    }
+
+    /// Returns when a pod has been followed long enough, which is sooner where others wait.
+    async fn turn_is_over(&self) {
+        let mut followed = Duration::ZERO;
+        while followed < FOLLOW_PERIOD {
+            tokio::time::sleep(FOLLOW_TURN).await;
+            followed += FOLLOW_TURN;
+            if self.follows_waiting.get() > 0 {
+                return;
+            }
+        }
+    }
+
+    async fn ask(&self, log: &PodLog, follow: bool, lines: Lines) -> LogRead {
+        let params = log.params(follow);
+        let read = async {
+            let begin = self.pods.log_stream(&log.pod, &params);
+            // The answer to who follows begins with the first line.
+            let answer = if follow { begin.await.map_err(of_error) } else { call(begin).await };
+            match answer {
+                Ok(answer) => match log.take(answer, lines).await {
+                    Ok(()) => LogRead::Complete,
+                    Err(error) => {
+                        tracing::debug!(pod = &*log.pod, %error, "a log broke off and is read on");
+                        LogRead::Retry
+                    }
+                },
+                Err(CallFailure::NotFound) => LogRead::NoLog,
+                // That no container was started yet is said with 400; of one that has ended it will stay so.
+                Err(CallFailure::Permanent(_) | CallFailure::AlreadyExists) if log.is_over.get() => {
+                    LogRead::NoLog
+                }
+                Err(failed) => {
+                    tracing::debug!(pod = &*log.pod, ?failed, "a log cannot be read now");
+                    LogRead::Retry
+                }
+            }
+        };
+        if follow {
+            return read.await;
+        }
+        tokio::time::timeout(READ_PATIENCE + CALL_TIMEOUT, read).await.unwrap_or(LogRead::Retry)
+    }
+}
+
+/// Whether there is, or was, a container that may have written.
+fn has_started(pod: &Pod) -> bool {
+    let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let mut states = containers.flat_map(|container| [&container.state, &container.last_state]).flatten();
+    states.any(|state| state.running.is_some() || state.terminated.is_some())
+}

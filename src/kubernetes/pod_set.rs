@@ -1,0 +1,316 @@
+//! The pods that serve one version: the part of a [`Workload`] that belongs to that version.
+//!
+//! | word | means |
+//! |---|---|
+//! | *slot* | one of the version's `replicas.max` slots, in which a serving pod is known to the scheduler |
+//! | *pending start* | a start that the scheduler counts on and that was neither answered with a pod nor refused |
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cluster::Cluster;
+use super::deployment::DesiredTemplate;
+use super::instance_index::{InstanceIndex, LostPod};
+use super::workload::{DesiredDeployment, Workload};
+use crate::backoff::ExponentialBackoff;
+use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::error::ApiError;
+use crate::exit::Exit;
+use crate::function_version::{Address, Ending, FunctionVersion, InstanceProblem, Target};
+use crate::instances::{Context, probe};
+use crate::messages::control_message::Announcement;
+use crate::scheduler::message::{InstanceKey, SchedulerCommand};
+
+/// The first pause between two looks whether an instance can be reached again; it doubles.
+const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
+/// The longest such pause.
+const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// The pods of one version.
+#[derive(Debug)]
+pub struct PodSet {
+    context: Rc<Context>,
+    workload: Rc<Workload>,
+    function: Arc<FunctionVersion>,
+    template_hash: String,
+    index: RefCell<InstanceIndex>,
+    min: Cell<u32>,
+    pending_starts: Cell<u32>,
+    /// Pods with an older template serve until one of its own does.
+    takes_older: Cell<bool>,
+    /// Time at which the scheduler last asked for one more, or the version was opened.
+    last_request: Cell<Nanos>,
+    closed: Cell<bool>,
+}
+
+impl PodSet {
+    /// Opens the pod set of a version: gives the version the pods that serve it already, and has the
+    /// Deployment changed to what this version wants.
+    #[must_use]
+    pub fn open(context: &Rc<Context>, cluster: &Rc<Cluster>, function: &Arc<FunctionVersion>) -> Rc<Self> {
+        let spec = &function.spec;
+        let workload = Workload::of(cluster, spec.name.as_ref());
+        let start_s = context.settings.flags.start_timeout_ms.div_ceil(1000);
+        let template = DesiredTemplate::new(spec, &cluster.lasting_runtime_url, start_s);
+        let pod_set = Rc::new(Self {
+            context: context.clone(),
+            workload: workload.clone(),
+            function: function.clone(),
+            template_hash: template.hash.clone(),
+            index: RefCell::new(InstanceIndex::new(function.addresses.len())),
+            min: Cell::new(spec.replicas.min),
+            pending_starts: Cell::new(0),
+            takes_older: Cell::new(false),
+            last_request: Cell::new(context.clock.now()),
+            closed: Cell::new(false),
+        });
+        // A rolling update brings these: they are not asked for besides.
+        let coming = workload.desired_replicas.get().max(spec.replicas.min).min(spec.replicas.max);
+        pod_set.expect_starts(coming);
+        let desired = DesiredDeployment { template, max_replicas: spec.replicas.max };
+        workload.join(&pod_set, desired, spec.replicas.min);
+        workload.sync_instances();
+        context.populated.borrow_mut().insert(function.index);
+        pod_set
+    }
+
+    /// Takes an announcement of one of its pods; `None` where the token is none of theirs.
+    #[must_use]
+    pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), ApiError>> {
+        self.workload.announced(announcement.token, &announcement.instance, announcement.address)
+    }
+
+    /// Number of pods with its template, those that start included.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        let own = self.workload.count(&self.template_hash);
+        let older = self.index.borrow().older().len();
+        u32::try_from(own + older).unwrap_or(u32::MAX)
+    }
+
+    /// Number of pods that are kept running.
+    #[must_use]
+    pub fn min(&self) -> u32 {
+        self.min.get()
+    }
+
+    /// Sets how many are kept running, and starts what is missing.
+    pub fn set_min(&self, min: u32) {
+        self.min.set(min);
+        if self.workload.is_current(self) {
+            let coming = min.saturating_sub(self.assigned() + self.pending_starts.get());
+            self.expect_starts(coming);
+            self.workload.want(min);
+            self.context.populated.borrow_mut().insert(self.function.index);
+            self.sync_instances();
+        }
+    }
+
+    /// Whether its version may take over: it has at least as many serving pods as the versions before it have
+    /// left, or no version has any.
+    #[must_use]
+    pub fn can_serve(&self) -> bool {
+        let assigned = self.assigned() as usize;
+        (assigned > 0 && assigned >= self.workload.serving_of_others(&self.template_hash))
+            || (self.min.get() == 0 && self.workload.desired_replicas.get() == 0)
+    }
+
+    /// Starts one more, for the scheduler.
+    pub fn start_wanted(&self) {
+        self.last_request.set(self.context.clock.now());
+        self.pending_starts.set(self.pending_starts.get() + 1);
+        self.context.populated.borrow_mut().insert(self.function.index);
+        if !self.closed.get() {
+            // Pods that start anyway, to replace lost ones or in a rolling update, will do; a stuck one will not.
+            let stuck = self.workload.stuck(&self.template_hash);
+            self.workload.want(self.assigned() + self.pending_starts.get() + stuck);
+        }
+        self.sync_instances();
+    }
+
+    /// Releases a pod that the scheduler has retired.
+    pub fn stop(&self, instance: InstanceKey) {
+        let pod = self.index.borrow().occupant(instance).map(|occupant| occupant.pod.clone());
+        let Some(pod) = pod else { return };
+        self.lose(&pod, None, true);
+        if self.workload.is_current(self) {
+            self.workload.offer_for_scale_down(&pod, self.min.get());
+            self.sync_instances();
+        }
+    }
+
+    /// Probes an instance to which a connection failed, until it answers and is granted again.
+    pub fn look_after(self: &Rc<Self>, instance: InstanceKey) {
+        let pod_set = self.clone();
+        tokio::task::spawn_local(async move {
+            let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
+            while let Some(address) = pod_set.address(instance) {
+                if probe::health(&Target::Tcp(address)).await.is_ok() && pod_set.address(instance).is_some() {
+                    pod_set.context.commands.send(SchedulerCommand::Ready { instance, started: false });
+                    return;
+                }
+                pauses.pause().await;
+            }
+        });
+    }
+
+    /// Gives up pending starts for which no execution waits any more. Returns whether there are pods that may
+    /// become idle.
+    pub fn may_scale_down(&self, now: Nanos) -> bool {
+        if self.closed.get() || !self.workload.is_current(self) {
+            return !self.closed.get() && self.assigned() > 0;
+        }
+        let needed = self.min.get().max(self.assigned());
+        let idle_ns = u64::from(self.function.spec.idle_timeout_ms) * NANOS_PER_MS;
+        let patience_ns = idle_ns.max(self.context.settings.flags.start_timeout_ms * NANOS_PER_MS);
+        if self.workload.desired_replicas.get() > needed
+            && now.saturating_sub(self.last_request.get()) > patience_ns
+            && self.function.queue.depth() == 0
+            && !self.workload.is_mixed(&self.template_hash)
+        {
+            self.fail_pending_starts();
+            self.workload.limit(needed);
+        }
+        self.workload.desired_replicas.get() > self.min.get() || self.count() > self.min.get()
+    }
+
+    /// Keeps no pod running any more; running ones go with the Deployment, or serve the next version.
+    pub fn wind_down(&self) {
+        self.min.set(0);
+    }
+
+    /// Closes the set: the version is empty and its index will be another's.
+    pub fn close(self: &Rc<Self>) {
+        if !self.closed.replace(true) {
+            self.workload.leave(self);
+        }
+    }
+
+    // ---- called by the workload ----
+
+    /// Has pods with the template before serve until it has pods of its own.
+    pub(super) fn take_older(&self) {
+        self.takes_older.set(self.assigned() == 0);
+    }
+
+    /// Takes a pod's slot away: it does not serve any more, or not as it did. A pod that `serves_on` still
+    /// takes what was granted to it before the scheduler is told.
+    pub(super) fn lose(&self, pod: &str, exit: Option<Exit>, serves_on: bool) {
+        if self.closed.get() {
+            return;
+        }
+        let LostPod { endings, vacated } = self.index.borrow_mut().remove(pod, exit);
+        for (at, ending) in endings {
+            self.tell_ending(at, ending);
+        }
+        let Some((at, generation)) = vacated else { return };
+        if !serves_on {
+            self.function.addresses[at].store(None);
+        }
+        self.context.commands.send(SchedulerCommand::Down { instance: self.key(at, generation) });
+    }
+
+    /// Explains the loss of a pod whose container's end was not known then.
+    pub(super) fn ended(&self, pod: &str, exit: Exit) {
+        let explained = self.index.borrow_mut().explain(pod, exit);
+        if let Some((at, ending)) = explained {
+            self.tell_ending(at, ending);
+        }
+    }
+
+    /// Publishes how an instance ended: a gateway that lost its connection may be waiting for it.
+    fn tell_ending(&self, at: usize, mut ending: Ending) {
+        if let (Exit::OutOfMemory { limit }, Some(known)) =
+            (&mut ending.exit, self.function.spec.resources.limits.memory_bytes())
+        {
+            *limit = known;
+        }
+        self.function.endings[at].store(Some(Arc::new(ending)));
+    }
+
+    /// Gives a slot to every serving pod that has none, publishes the problem, and fails pending starts that
+    /// cannot succeed.
+    pub(super) fn sync_instances(&self) {
+        if self.closed.get() {
+            return;
+        }
+        for (pod, template_hash, address) in self.workload.serving() {
+            if template_hash == self.template_hash {
+                if self.takes_older.replace(false) {
+                    self.dismiss_older();
+                }
+                self.assign(&pod, address, false);
+            } else if self.takes_older.get() {
+                self.assign(&pod, address, true);
+            }
+        }
+        let problem = self.workload.why_not(&self.template_hash);
+        let text = problem.as_ref().map(|(problem, _)| problem.text.as_str());
+        if self.function.problem.load().as_ref().map(|known| known.reason.as_str()) != text {
+            self.function.problem.store(text.map(|text| Arc::new(InstanceProblem::new(text))));
+        }
+        let older_may_serve = self.takes_older.get() && self.workload.is_mixed(&self.template_hash);
+        if self.assigned() == 0 && !older_may_serve && problem.is_some_and(|(_, permanent)| permanent) {
+            self.fail_pending_starts();
+        }
+    }
+
+    // ---- slots ----
+
+    fn assign(&self, pod: &str, address: SocketAddr, older: bool) {
+        let assigned = self.index.borrow_mut().insert(pod, address, older);
+        let Some((at, generation)) = assigned else { return };
+        let host = address.to_string();
+        let entry = Address::new(generation, Target::Tcp(address), &host, "/invoke");
+        self.function.addresses[at].store(Some(Arc::new(entry)));
+        let started = !older && self.pending_starts.get() > 0;
+        if started {
+            self.pending_starts.set(self.pending_starts.get() - 1);
+        }
+        self.context.populated.borrow_mut().insert(self.function.index);
+        tracing::info!(function = %self.function.spec.name, pod, instance = at, "instance ready");
+        self.context.commands.send(SchedulerCommand::Ready { instance: self.key(at, generation), started });
+    }
+
+    fn dismiss_older(&self) {
+        let pods = self.index.borrow().older();
+        for pod in pods {
+            self.lose(&pod, None, true);
+        }
+    }
+
+    fn assigned(&self) -> u32 {
+        let assigned = self.index.borrow().taken();
+        u32::try_from(assigned).unwrap_or(u32::MAX)
+    }
+
+    fn address(&self, instance: InstanceKey) -> Option<SocketAddr> {
+        let index = self.index.borrow();
+        index.occupant(instance).filter(|_| !self.closed.get()).map(|occupant| occupant.address)
+    }
+
+    fn key(&self, at: usize, generation: u32) -> InstanceKey {
+        let place = u16::try_from(at).unwrap_or(u16::MAX);
+        InstanceKey { version: self.function.index, place, generation }
+    }
+
+    // ---- pending starts ----
+
+    /// Tells the scheduler to count on so many more.
+    fn expect_starts(&self, count: u32) {
+        if count > 0 {
+            self.pending_starts.set(self.pending_starts.get() + count);
+            let count = u16::try_from(count).unwrap_or(u16::MAX);
+            self.context.commands.send(SchedulerCommand::Starting { version: self.function.index, count });
+        }
+    }
+
+    fn fail_pending_starts(&self) {
+        for _ in 0..self.pending_starts.replace(0) {
+            self.context.commands.send(SchedulerCommand::StartFailed { version: self.function.index });
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! One pod of a `WARM` function, as far as it is known: a state machine.
+//!
+//! It has two inputs: the pod itself, which announces that it listens, and the watch, which is late and knows
+//! of ends. So a pod serves as soon as either says so, and an end that the watch tells of may be that of a
+//! container whose successor has announced itself already: then the pod is asked ([`PodChange::Down`]), and
+//! serves again when it answers.
+
+use std::net::SocketAddr;
+
+use super::observed_pod::{ObservedPod, PodProblem};
+use crate::exit::Exit;
+
+/// The state of a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodState {
+    /// It has not listened yet.
+    Starting,
+    /// It takes attempts.
+    Serving,
+    /// It has served, or may serve, and nothing is known for sure: it serves again when it answers a probe.
+    Unknown,
+    /// It is being deleted or has ended, and is granted nothing more.
+    Terminating,
+}
+
+/// The effect of an announcement, an observation or a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodChange {
+    /// Nothing that matters.
+    Nothing,
+    /// It serves from now on.
+    Up,
+    /// It served and does so still, but its container is another one: what was connected is not.
+    /// The end of the one before is told where it is known.
+    Restarted(Option<Exit>),
+    /// It served and does not any more; with how its container ended, where it did. One that is not terminating
+    /// is to be probed.
+    Down(Option<Exit>),
+    /// It cannot start, or not yet; what is known of that has changed, or how its container ended.
+    ProblemChanged(Option<Exit>),
+}
+
+/// One pod.
+#[derive(Debug)]
+pub struct TrackedPod {
+    /// Hash of the template that it was made of.
+    pub template_hash: String,
+    /// Address at which it listens.
+    pub address: Option<SocketAddr>,
+    /// Its state.
+    pub state: PodState,
+    /// It is idle and is to be the next to go; until it does it can be taken back.
+    pub scale_down_candidate: bool,
+    /// Its annotation says that it is a scale-down candidate.
+    pub annotated: bool,
+    /// The problem that keeps it from serving, or that ended it.
+    pub problem: Option<PodProblem>,
+    /// It served, runs on, and does not answer: it may be long until it does.
+    pub stuck: bool,
+    /// Ready, running and restarts as the watch showed them last; `None` before it has shown the pod.
+    seen: Option<(bool, bool, i32)>,
+}
+
+impl TrackedPod {
+    /// A pod of which only the template is known.
+    #[must_use]
+    pub fn new(template_hash: String) -> Self {
+        Self {
+            template_hash,
+            address: None,
+            state: PodState::Starting,
+            scale_down_candidate: false,
+            annotated: false,
+            problem: None,
+            stuck: false,
+            seen: None,
+        }
+    }
+
+    /// Whether the watch has shown it.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    /// Takes its announcement that it listens. A pod that serves already announces a new container.
+    pub fn announced(&mut self, address: SocketAddr) -> PodChange {
+        if self.seen.is_none() || self.address.is_none() {
+            self.address = Some(address);
+        }
+        match self.state {
+            PodState::Terminating => PodChange::Nothing,
+            PodState::Starting | PodState::Unknown => self.up(),
+            PodState::Serving => PodChange::Restarted(None),
+        }
+    }
+
+    /// Whether its container runs and it has not announced itself: not to this process, or not at all. It is
+    /// probed then, once; the readiness probe tells a second later.
+    pub fn may_serve(&mut self) -> bool {
+        let may_serve = self.state == PodState::Starting
+            && self.address.is_some()
+            && self.seen.is_some_and(|(_, running, _)| running);
+        if may_serve {
+            self.state = PodState::Unknown;
+        }
+        may_serve
+    }
+
+    /// Takes a successful probe.
+    pub fn answered(&mut self) -> PodChange {
+        match self.state {
+            PodState::Unknown => self.up(),
+            PodState::Starting | PodState::Serving | PodState::Terminating => PodChange::Nothing,
+        }
+    }
+
+    /// Whether it serves on its own word, so that it is probed: its node has not found it ready yet.
+    #[must_use]
+    pub fn needs_probe(&self) -> bool {
+        self.state == PodState::Serving && self.seen.is_none_or(|(ready, ..)| !ready)
+    }
+
+    /// Takes failed probes, one after the other.
+    pub fn unanswered(&mut self) -> PodChange {
+        if !self.needs_probe() {
+            return PodChange::Nothing;
+        }
+        self.state = PodState::Unknown;
+        self.stuck = true;
+        PodChange::Down(None)
+    }
+
+    /// Takes what the watch shows.
+    pub fn observe(&mut self, observed: ObservedPod) -> PodChange {
+        let before = self.seen.replace((observed.ready, observed.running, observed.restarts));
+        let moved = observed.address.is_some() && self.address.is_some() && observed.address != self.address;
+        if observed.address.is_some() {
+            self.address = observed.address;
+        }
+        if observed.terminating {
+            let served = self.state == PodState::Serving;
+            self.state = PodState::Terminating;
+            self.problem = observed.problem;
+            return if served { PodChange::Down(self.exit()) } else { PodChange::Nothing };
+        }
+        match self.state {
+            PodState::Terminating => PodChange::Nothing,
+            PodState::Serving => {
+                let (ready, running, restarts) = before.unwrap_or((false, false, observed.restarts));
+                let restarted = observed.restarts > restarts;
+                // It may have ended before it was ever shown to run.
+                let stopped = (running && !observed.running) || observed.problem.is_some();
+                let unready = ready && !observed.ready;
+                let why = observed.problem.or(if restarted { observed.last } else { None });
+                if (restarted && observed.ready) || moved {
+                    PodChange::Restarted(why.and_then(|problem| problem.exit))
+                } else if restarted || stopped || unready {
+                    self.state = PodState::Unknown;
+                    self.problem = why;
+                    self.stuck = !restarted && !stopped;
+                    PodChange::Down(self.exit())
+                } else {
+                    PodChange::Nothing
+                }
+            }
+            PodState::Starting | PodState::Unknown if observed.ready && self.address.is_some() => self.up(),
+            PodState::Starting | PodState::Unknown => {
+                // One that was started anew will say so soon.
+                let restarted = before.is_some_and(|(_, _, restarts)| observed.restarts > restarts);
+                self.stuck &= observed.running && !restarted;
+                // What it failed of stays known while it tries again.
+                match observed.problem {
+                    Some(problem) if self.problem.as_ref() != Some(&problem) => {
+                        self.problem = Some(problem);
+                        PodChange::ProblemChanged(self.exit())
+                    }
+                    Some(_) | None => PodChange::Nothing,
+                }
+            }
+        }
+    }
+
+    /// Takes its deletion.
+    pub fn deleted(&mut self) -> PodChange {
+        let served = self.state == PodState::Serving;
+        self.state = PodState::Terminating;
+        if served { PodChange::Down(None) } else { PodChange::Nothing }
+    }
+
+    /// Whether the Deployment counts it.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.state != PodState::Terminating
+    }
+
+    fn exit(&self) -> Option<Exit> {
+        self.problem.as_ref().and_then(|problem| problem.exit)
+    }
+
+    fn up(&mut self) -> PodChange {
+        self.state = PodState::Serving;
+        self.stuck = false;
+        self.problem = None;
+        PodChange::Up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::id::Token;
+
+    fn address() -> SocketAddr {
+        "10.1.2.3:8080".parse().expect("an address")
+    }
+
+    /// A pod whose container is in `state` after `restarts`, the one before having ended in `last`.
+    fn pod(ready: bool, state: &Value, restarts: i32, last: &Value) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": { "name": "fn-a-1", "labels": { "picofaas.dev/revision": "r1" } },
+            "spec": { "containers": [{
+                "name": "function",
+                "env": [{ "name": "PICOFAAS_TOKEN", "value": "00000000000000010000000000000002" }],
+                "resources": { "limits": { "memory": "64Mi" } },
+            }] },
+            "status": {
+                "phase": "Running",
+                "podIP": "10.1.2.3",
+                "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
+                "containerStatuses": [{
+                    "name": "function", "image": "i", "imageID": "", "ready": ready,
+                    "restartCount": restarts, "state": state, "lastState": last,
+                }],
+            },
+        }))
+        .expect("a pod")
+    }
+
+    fn seen(pod: &Pod) -> ObservedPod {
+        ObservedPod::of(pod).expect("a pod of ours")
+    }
+
+    fn running() -> Value {
+        json!({ "running": { "startedAt": "2026-01-01T00:00:00Z" } })
+    }
+
+    fn killed() -> Value {
+        json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } })
+    }
+
+    const OUT_OF_MEMORY: Option<Exit> = Some(Exit::OutOfMemory { limit: 0 });
+
+    fn new() -> TrackedPod {
+        TrackedPod::new("r1".to_owned())
+    }
+
+    #[test]
+    fn a_pod_serves_as_soon_as_either_says_so_and_the_other_changes_nothing() {
+        let mut tracked = new();
+        assert_eq!(tracked.announced(address()), PodChange::Up);
+        assert_eq!(tracked.observe(seen(&pod(false, &running(), 0, &json!({})))), PodChange::Nothing);
+        assert_eq!(tracked.observe(seen(&pod(true, &running(), 0, &json!({})))), PodChange::Nothing);
+        assert_eq!(tracked.state, PodState::Serving);
+
+        let mut tracked = new();
+        assert_eq!(tracked.observe(seen(&pod(false, &running(), 0, &json!({})))), PodChange::Nothing);
+        assert_eq!(tracked.observe(seen(&pod(true, &running(), 0, &json!({})))), PodChange::Up);
+        assert_eq!(tracked.address, Some(address()));
+    }
+
+    #[test]
+    fn what_an_announcement_says_of_the_address_does_not_count_where_the_watch_has_shown_it() {
+        let mut tracked = new();
+        tracked.observe(seen(&pod(false, &running(), 0, &json!({}))));
+        tracked.announced("10.9.9.9:1".parse().expect("an address"));
+        assert_eq!(tracked.address, Some(address()));
+        let mut tracked = new();
+        tracked.announced("10.9.9.9:1".parse().expect("an address"));
+        let change = tracked.observe(seen(&pod(false, &running(), 0, &json!({}))));
+        assert_eq!((change, tracked.address), (PodChange::Restarted(None), Some(address())));
+    }
+
+    #[test]
+    fn a_container_that_was_killed_is_told_with_its_reason_and_serves_again_when_it_says_so() {
+        let mut tracked = new();
+        tracked.announced(address());
+        tracked.observe(seen(&pod(true, &running(), 0, &json!({}))));
+        let change = tracked.observe(seen(&pod(false, &killed(), 0, &json!({}))));
+        assert_eq!(change, PodChange::Down(OUT_OF_MEMORY));
+        let problem = tracked.problem.clone().expect("a reason");
+        assert!(problem.text.contains("64Mi") && !problem.permanent, "{problem:?}");
+        assert_eq!(tracked.announced(address()), PodChange::Up);
+        assert_eq!(tracked.problem, None);
+    }
+
+    #[test]
+    fn an_end_is_noticed_though_its_container_was_never_seen_to_run() {
+        let mut tracked = new();
+        tracked.announced(address());
+        let creating = json!({ "waiting": { "reason": "ContainerCreating" } });
+        assert_eq!(tracked.observe(seen(&pod(false, &creating, 0, &json!({})))), PodChange::Nothing);
+        let change = tracked.observe(seen(&pod(false, &killed(), 0, &json!({}))));
+        assert_eq!(change, PodChange::Down(OUT_OF_MEMORY));
+        // Nor is how it ended lost where it was lost for another reason before.
+        let mut tracked = new();
+        tracked.announced(address());
+        tracked.observe(seen(&pod(true, &running(), 0, &json!({}))));
+        assert_eq!(tracked.observe(seen(&pod(false, &running(), 0, &json!({})))), PodChange::Down(None));
+        let change = tracked.observe(seen(&pod(false, &killed(), 0, &json!({}))));
+        assert_eq!(change, PodChange::ProblemChanged(OUT_OF_MEMORY));
+    }
+
+    #[test]
+    fn an_end_that_nobody_saw_is_known_by_the_restart() {
+        let mut tracked = new();
+        tracked.announced(address());
+        tracked.observe(seen(&pod(true, &running(), 0, &json!({}))));
+        let change = tracked.observe(seen(&pod(false, &running(), 1, &killed())));
+        assert_eq!(change, PodChange::Down(OUT_OF_MEMORY));
+        assert_eq!(tracked.answered(), PodChange::Up);
+        let change = tracked.observe(seen(&pod(true, &running(), 2, &killed())));
+        assert_eq!(change, PodChange::Restarted(OUT_OF_MEMORY));
+        assert_eq!(tracked.state, PodState::Serving);
+    }
+
+    #[test]
+    fn a_container_that_starts_anew_says_so_before_the_watch_does() {
+        let mut tracked = new();
+        tracked.announced(address());
+        assert_eq!(tracked.announced(address()), PodChange::Restarted(None));
+    }
+
+    #[test]
+    fn a_pod_that_runs_and_has_not_said_so_is_asked_and_one_that_does_not_is_waited_for() {
+        let mut tracked = new();
+        tracked.observe(seen(&pod(false, &running(), 0, &json!({}))));
+        assert!(tracked.may_serve());
+        assert_eq!(tracked.answered(), PodChange::Up);
+        assert!(!tracked.may_serve(), "it serves already");
+        let mut tracked = new();
+        tracked.observe(seen(&pod(
+            false,
+            &json!({ "waiting": { "reason": "PodInitializing" } }),
+            0,
+            &json!({}),
+        )));
+        assert!(!tracked.may_serve());
+    }
+
+    #[test]
+    fn a_pod_that_is_not_ready_any_more_is_lost_until_it_answers() {
+        let mut tracked = new();
+        tracked.observe(seen(&pod(true, &running(), 0, &json!({}))));
+        assert_eq!(tracked.observe(seen(&pod(false, &running(), 0, &json!({})))), PodChange::Down(None));
+        assert_eq!(tracked.state, PodState::Unknown);
+        assert!(tracked.stuck, "it runs and does not answer");
+        assert_eq!(tracked.answered(), PodChange::Up);
+        assert!(!tracked.stuck);
+        // Started anew, it is no more stuck than any other that starts.
+        tracked.observe(seen(&pod(true, &running(), 0, &json!({}))));
+        tracked.observe(seen(&pod(false, &running(), 0, &json!({}))));
+        tracked.observe(seen(&pod(false, &running(), 1, &killed())));
+        assert!(!tracked.stuck && tracked.state == PodState::Unknown);
+    }
+
+    #[test]
+    fn a_pod_that_serves_on_its_own_word_is_lost_where_it_does_not_answer() {
+        let mut tracked = new();
+        tracked.announced(address());
+        tracked.observe(seen(&pod(false, &running(), 0, &json!({}))));
+        assert!(tracked.needs_probe());
+        assert_eq!(tracked.unanswered(), PodChange::Down(None));
+        assert!(tracked.stuck && !tracked.needs_probe());
+        let mut tracked = new();
+        tracked.announced(address());
+        tracked.observe(seen(&pod(true, &running(), 0, &json!({}))));
+        assert_eq!(tracked.unanswered(), PodChange::Nothing, "its node asks it");
+    }
+
+    #[test]
+    fn a_pod_that_is_being_deleted_never_serves_again() {
+        let mut tracked = new();
+        tracked.announced(address());
+        let mut leaving = pod(true, &running(), 0, &json!({}));
+        let value = json!("2026-01-01T00:00:00Z");
+        leaving.metadata.deletion_timestamp = serde_json::from_value(value).expect("a time");
+        assert_eq!(tracked.observe(seen(&leaving)), PodChange::Down(None));
+        assert_eq!(tracked.announced(address()), PodChange::Nothing);
+        assert_eq!(tracked.observe(seen(&leaving)), PodChange::Nothing);
+        assert!(!tracked.counts());
+    }
+
+    #[test]
+    fn why_a_pod_does_not_start_is_kept_until_it_does() {
+        let mut tracked = new();
+        let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } });
+        assert_eq!(
+            tracked.observe(seen(&pod(false, &waiting, 0, &json!({})))),
+            PodChange::ProblemChanged(None)
+        );
+        assert!(tracked.problem.as_ref().is_some_and(|problem| problem.permanent));
+        assert_eq!(
+            tracked.observe(seen(&pod(false, &waiting, 0, &json!({})))),
+            PodChange::Nothing,
+            "told twice"
+        );
+        let creating = json!({ "waiting": { "reason": "ContainerCreating" } });
+        tracked.observe(seen(&pod(false, &creating, 0, &json!({}))));
+        assert!(tracked.problem.is_some());
+        assert_eq!(tracked.announced(address()), PodChange::Up);
+        assert_eq!(tracked.problem, None);
+    }
+
+    #[test]
+    fn a_container_that_crashes_before_it_listens_is_hopeless_only_when_it_does_so_again_and_again() {
+        let mut tracked = new();
+        let crashed = json!({ "terminated": { "exitCode": 3, "reason": "Error" } });
+        let exit = Some(Exit::Code(3));
+        assert_eq!(
+            tracked.observe(seen(&pod(false, &crashed, 0, &json!({})))),
+            PodChange::ProblemChanged(exit)
+        );
+        assert!(tracked.problem.as_ref().is_some_and(|problem| !problem.permanent));
+        let looping = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+        assert_eq!(
+            tracked.observe(seen(&pod(false, &looping, 1, &crashed))),
+            PodChange::ProblemChanged(exit)
+        );
+        let problem = tracked.problem.clone().expect("a reason");
+        assert!(problem.permanent && problem.text.contains("exit code 3"), "{problem:?}");
+    }
+
+    #[test]
+    fn what_no_deployment_of_ours_made_is_not_looked_at() {
+        let mut other = pod(true, &running(), 0, &json!({}));
+        other.metadata.labels = None;
+        assert_eq!(ObservedPod::of(&other), None);
+        assert_eq!(seen(&pod(true, &running(), 0, &json!({}))).token, Some(Token { high: 1, low: 2 }));
+    }
+}

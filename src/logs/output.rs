@@ -1,0 +1,450 @@
+//! Standard output and error of function processes, as bounded lines.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use picofaas_child::line::execution_id;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::AbortHandle;
+
+use crate::clock::Nanos;
+use crate::function_version::InstanceProblem;
+use crate::id::{ExecutionId, ID_LEN};
+
+/// Longest line that is passed on whole, in bytes as written; the rest of a longer one is a line
+/// of its own.
+const LINE_BYTES_MAX: usize = 16 * 1024;
+/// Largest buffer of a stream, in bytes: more than the longest line, so that there is always
+/// room to read.
+const BUFFER_BYTES_MAX: usize = 2 * LINE_BYTES_MAX;
+/// Lines kept to explain why a process ended.
+const TAIL_LINES_MAX: usize = 20;
+/// Most output of a process that is told as the reason of its end, in bytes.
+const REASON_BYTES_MAX: usize = 2000;
+/// Lines of one stream that are passed on before there is a pause.
+const TURN_LINES: usize = 500;
+/// Bytes of one stream that are read before there is a pause.
+const TURN_BYTES: usize = 64 * 1024;
+/// The pause. With the two above it bounds what a process that floods costs: at most 100,000 lines
+/// and 13 MB are taken of a stream in a second, and the process waits for its reader.
+const TURN_PAUSE: Duration = Duration::from_millis(5);
+
+/// Longest time to read the final output of a process that has ended. Processes that it left behind
+/// may hold its output open for ever (ns).
+const FINAL_OUTPUT_WAIT_NS: Nanos = 2_000_000_000;
+
+/// One of the two output streams of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// One of the two: the log of a pod does not tell them apart.
+    Output,
+}
+
+impl OutputStream {
+    /// As it is read in an answer.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OutputStream::Stdout => "stdout",
+            OutputStream::Stderr => "stderr",
+            OutputStream::Output => "output",
+        }
+    }
+}
+
+/// The writer of a line.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    /// The name of the function.
+    pub function: Rc<str>,
+    /// The instance that writes: the process id, or the name of the pod.
+    pub instance: Rc<str>,
+    /// The stream that is written to.
+    pub stream: OutputStream,
+    /// The execution that every line belongs to, where the process takes only one.
+    pub execution: Option<ExecutionId>,
+}
+
+/// One line, without its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// The writer of the line.
+    pub writer: &'a Writer,
+    /// The execution it belongs to, where that is known.
+    pub execution: Option<ExecutionId>,
+    /// Text, in which invalid UTF-8 was replaced.
+    pub text: &'a str,
+    /// Time at which it was written, since the Unix epoch, where that is known; else it is written now.
+    pub written: Option<Duration>,
+}
+
+/// Takes a line.
+type Sink = dyn Fn(&Line<'_>);
+
+/// The way of lines to their sink.
+#[derive(Clone)]
+pub struct Lines(Rc<Sink>);
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lines")
+    }
+}
+
+impl Lines {
+    /// Each line goes to `sink`.
+    #[must_use]
+    pub fn to(sink: impl Fn(&Line<'_>) + 'static) -> Self {
+        Self(Rc::new(sink))
+    }
+
+    /// Into the log of this process.
+    #[must_use]
+    pub fn to_log() -> Self {
+        Self::to(
+            |line| tracing::info!(target: "function", function = &*line.writer.function, "{}", line.text),
+        )
+    }
+
+    /// Passes a line on.
+    pub fn write(&self, line: &Line<'_>) {
+        (self.0)(line);
+    }
+}
+
+/// The last lines of one process, to tell why it ended: the one place that decides which of them a caller
+/// may be told. Those of a process that has one execution are that execution's; those of one that takes many
+/// only until it takes any, for a line that it writes later may be of any caller. One with the id of another
+/// execution is told to nobody.
+#[derive(Debug, Default, Clone)]
+pub struct Tail(Rc<RefCell<TailBuffer>>);
+
+#[derive(Debug, Default)]
+struct TailBuffer {
+    lines: VecDeque<String>,
+    /// There were others.
+    withheld: bool,
+    /// Output from now on may be of any execution.
+    shared: bool,
+}
+
+impl Tail {
+    /// Whether the line may be told; the rest of one that may not is no better.
+    fn push(&self, line: &str, execution: Option<ExecutionId>) -> bool {
+        let mut buffer = self.0.borrow_mut();
+        if buffer.shared || names_another(line, execution) {
+            buffer.withheld = true;
+            return false;
+        }
+        if buffer.lines.len() == TAIL_LINES_MAX {
+            buffer.lines.pop_front();
+        }
+        buffer.lines.push_back(line.to_owned());
+        true
+    }
+
+    /// The process takes executions from now on, of many callers.
+    pub fn become_shared(&self) {
+        let mut buffer = self.0.borrow_mut();
+        buffer.lines.clear();
+        (buffer.shared, buffer.withheld) = (true, true);
+    }
+
+    /// The lines, joined.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.borrow().lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
+    /// A reason, and the last of what the process wrote; or the path where that is read, where it is not to
+    /// be told.
+    #[must_use]
+    pub fn explain(&self, reason: &str, log: &str) -> InstanceProblem {
+        let tail = self.text();
+        if tail.is_empty() && self.0.borrow().withheld {
+            return InstanceProblem::new(format!("{reason}; what it wrote is read with GET {log}"));
+        }
+        let start = tail.len().saturating_sub(REASON_BYTES_MAX);
+        let start = (start..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
+        InstanceProblem { reason: reason.to_owned(), last_lines: Some(tail[start..].to_owned()) }
+    }
+}
+
+/// Readers of the final output of processes that have ended.
+#[derive(Debug, Default)]
+pub struct FinalOutput(VecDeque<(Nanos, AbortHandle)>);
+
+impl FinalOutput {
+    /// Adds the readers of a process that has just ended.
+    pub fn add(&mut self, followers: Vec<AbortHandle>, now: Nanos) {
+        let until = now + FINAL_OUTPUT_WAIT_NS;
+        let unread = followers.into_iter().filter(|follower| !follower.is_finished());
+        self.0.extend(unread.map(|follower| (until, follower)));
+    }
+
+    /// Gives up the readers whose time is over.
+    pub fn tidy(&mut self, now: Nanos) {
+        while let Some((_, follower)) = self.0.pop_front_if(|(until, _)| *until <= now) {
+            // One that has come to its end is none the worse for it.
+            follower.abort();
+        }
+    }
+}
+
+/// Reads a stream to its end and passes its lines on.
+pub async fn follow(stream: impl AsyncRead + Unpin, writer: Writer, tail: Tail, lines: Lines) {
+    let mut assembler = LineAssembler::new(writer, tail, lines);
+    // A process's end of a pipe does not fail; it ends.
+    let _ = read(stream, |part| assembler.pass_on(part, None)).await;
+}
+
+/// Reads a stream to its end, part by part, with a pause after every turn.
+///
+/// # Errors
+/// A stream that broke before its end. The beginning of its last line is not passed on.
+pub async fn read(
+    mut stream: impl AsyncRead + Unpin,
+    mut pass_on: impl FnMut(LinePart<'_>),
+) -> std::io::Result<()> {
+    let mut buffer = Vec::with_capacity(1024);
+    let (mut turn_lines, mut turn_bytes) = (0, 0);
+    loop {
+        if buffer.len() == buffer.capacity() && buffer.capacity() < BUFFER_BYTES_MAX {
+            buffer.reserve(buffer.capacity());
+        }
+        match stream.read_buf(&mut buffer).await? {
+            0 => break,
+            bytes => turn_bytes += bytes,
+        }
+        let mut start = 0;
+        while let Some((part, length)) = first_part(&buffer[start..]) {
+            pass_on(part);
+            start += length;
+            turn_lines += 1;
+            if turn_lines >= TURN_LINES {
+                (turn_lines, turn_bytes) = (0, 0);
+                tokio::time::sleep(TURN_PAUSE).await;
+            }
+        }
+        buffer.drain(..start);
+        if turn_bytes >= TURN_BYTES {
+            (turn_lines, turn_bytes) = (0, 0);
+            tokio::time::sleep(TURN_PAUSE).await;
+        }
+    }
+    if !buffer.is_empty() {
+        pass_on(LinePart::Ended(&buffer));
+    }
+    Ok(())
+}
+
+/// A whole line, or one part of a line that is too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinePart<'a> {
+    /// Up to a line's end.
+    Ended(&'a [u8]),
+    /// The beginning of a line that is too long, or more of it.
+    Broken(&'a [u8]),
+}
+
+/// The first part of what was read, and how many bytes are done with it; `None` where more has to
+/// be read first.
+fn first_part(bytes: &[u8]) -> Option<(LinePart<'_>, usize)> {
+    let window = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
+    if let Some(end) = window.iter().position(|byte| *byte == b'\n') {
+        return Some((LinePart::Ended(&bytes[..end]), end + 1));
+    }
+    if bytes.len() <= LINE_BYTES_MAX {
+        return None;
+    }
+    if bytes[LINE_BYTES_MAX] == b'\n' {
+        return Some((LinePart::Ended(window), LINE_BYTES_MAX + 1));
+    }
+    // Not in the middle of a character: UTF-8 has at most three bytes after the first of one.
+    let begins = |at: &usize| bytes[*at] & 0b1100_0000 != 0b1000_0000;
+    let cut = (LINE_BYTES_MAX - 3..=LINE_BYTES_MAX).rev().find(begins).unwrap_or(LINE_BYTES_MAX);
+    Some((LinePart::Broken(&bytes[..cut]), cut))
+}
+
+/// Assembler of the lines of one stream from their parts.
+#[derive(Debug)]
+pub struct LineAssembler {
+    writer: Writer,
+    tail: Tail,
+    lines: Lines,
+    /// The part before was broken off, and belongs to this execution: so does its rest; and whether it may
+    /// be told.
+    broken: Option<(Option<ExecutionId>, bool)>,
+}
+
+impl LineAssembler {
+    /// An assembler for this writer, with no line yet.
+    #[must_use]
+    pub fn new(writer: Writer, tail: Tail, lines: Lines) -> Self {
+        Self { writer, tail, lines, broken: None }
+    }
+
+    /// Passes the next part on, which was written at this time, where that is known.
+    pub fn pass_on(&mut self, part: LinePart<'_>, written: Option<Duration>) {
+        let (bytes, breaks) = match part {
+            LinePart::Ended(bytes) => (bytes, false),
+            LinePart::Broken(bytes) => (bytes, true),
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let text = if breaks { &text } else { text.trim_end_matches('\r') };
+        let (rest_of, may_be_told) = self.broken.take().unwrap_or((None, true));
+        let execution = self.writer.execution.or(rest_of).or_else(|| named_execution(text));
+        let told = may_be_told && self.tail.push(text, self.writer.execution);
+        if breaks {
+            self.broken = Some((execution, told));
+        }
+        self.lines.write(&Line { writer: &self.writer, execution, text, written });
+    }
+}
+
+/// Whether a line has what has the form of an id, and is not that of this execution.
+fn names_another(text: &str, execution: Option<ExecutionId>) -> bool {
+    let words = text.split(|character: char| !character.is_ascii_hexdigit());
+    words.filter(|word| word.len() == ID_LEN).any(|word| ExecutionId::parse(word) != execution)
+}
+
+/// The execution that a line says it is of ([`execution_id`]).
+fn named_execution(text: &str) -> Option<ExecutionId> {
+    ExecutionId::parse(execution_id(text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ticket::Ticket;
+
+    fn id() -> ExecutionId {
+        ExecutionId { incarnation: 7, ticket: Ticket::new(0, 99, 12), nonce: 5 }
+    }
+
+    fn writer() -> Writer {
+        Writer { function: "f".into(), instance: "1".into(), stream: OutputStream::Stdout, execution: None }
+    }
+
+    /// Lines made of bytes that a process writes before it ends.
+    fn lines_of(written: &[u8], writer: Writer) -> Vec<(Option<ExecutionId>, String)> {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let sink = seen.clone();
+        let lines = Lines::to(move |line| sink.borrow_mut().push((line.execution, line.text.to_owned())));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(follow(written, writer, Tail::default(), lines));
+        seen.take()
+    }
+
+    #[test]
+    fn an_execution_is_named_as_in_logfmt_or_in_json_and_in_no_other_way() {
+        let id = id();
+        for named in [
+            format!("error executionId={id} traceId=1"),
+            format!("executionId={id}"),
+            format!("executionId=\"{id}\" x"),
+            format!("{{\"executionId\":\"{id}\"}}"),
+            format!("{{\"executionId\": \"{id}\"}}"),
+            format!("2026-11-29T06:00:00Z [main] executionId={id} x"),
+        ] {
+            assert_eq!(named_execution(&named), Some(id), "{named}");
+        }
+        let text = id.to_string();
+        for other in [
+            format!("executionId={}", text.to_uppercase()),
+            format!("executionId={text}0"),
+            format!("executionId={}", &text[1..]),
+            format!("executionId {text}"),
+            format!("myexecutionId={text}"),
+            format!("for user executionId={text}"),
+            format!("{{\"user\":{{\"executionId\":\"{text}\"}}}}"),
+            format!("executionId=ä{}", &text[2..]),
+            text,
+            String::new(),
+        ] {
+            assert_eq!(named_execution(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_between_characters_and_its_rest_belongs_to_the_same_execution() {
+        let id = id();
+        let head = format!("executionId={id} ");
+        // An `é` of two bytes lies across the limit.
+        let filling = "x".repeat(LINE_BYTES_MAX - 1 - head.len());
+        let lines = lines_of(format!("{head}{filling}é the rest\nanother\n").as_bytes(), writer());
+        let cut = format!("{head}{filling}");
+        assert_eq!(
+            lines,
+            [(Some(id), cut), (Some(id), "é the rest".to_owned()), (None, "another".to_owned())]
+        );
+        let exact = "y".repeat(LINE_BYTES_MAX);
+        assert_eq!(lines_of(format!("{exact}\nz").as_bytes(), writer())[0].1, exact);
+        assert_eq!(lines_of(format!("{exact}\nz").as_bytes(), writer())[1].1, "z");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced_and_a_carriage_return_goes_with_its_line_end() {
+        let lines = lines_of(b"a\xff\xfeb\r\n\n\x80", writer());
+        let texts: Vec<&str> = lines.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["a\u{fffd}\u{fffd}b", "", "\u{fffd}"]);
+    }
+
+    #[test]
+    fn every_line_of_a_process_with_one_execution_belongs_to_it() {
+        let own = ExecutionId { nonce: 6, ..id() };
+        let lines = lines_of(
+            format!("plain\nexecutionId={}\n", id()).as_bytes(),
+            Writer { execution: Some(own), ..writer() },
+        );
+        assert!(lines.len() == 2 && lines.iter().all(|(execution, _)| *execution == Some(own)), "{lines:?}");
+    }
+
+    /// The explanation made of lines that a process writes before it ends; one with a `|` is broken off there.
+    fn told(written: &str, execution: Option<ExecutionId>, shared: bool) -> String {
+        let (tail, lines) = (Tail::default(), Lines::to(|_| ()));
+        if shared {
+            tail.become_shared();
+        }
+        let mut assembler = LineAssembler::new(Writer { execution, ..writer() }, tail.clone(), lines);
+        for line in written.lines() {
+            let (begun, rest) = line.split_once('|').unwrap_or(("", line));
+            if !begun.is_empty() {
+                assembler.pass_on(LinePart::Broken(begun.as_bytes()), None);
+            }
+            assembler.pass_on(LinePart::Ended(rest.as_bytes()), None);
+        }
+        tail.explain("it ended", "/logs").to_string()
+    }
+
+    #[test]
+    fn a_reason_has_what_the_process_wrote_for_its_own_execution_and_no_other() {
+        let (own, other) = (id(), ExecutionId { nonce: 6, ..id() });
+        let written = format!("one\nexecutionId={own} two\nexecutionId={other} th|ree\nfour {other}.\nfi|ve");
+        assert_eq!(
+            told(&written, Some(own), false),
+            format!("it ended; it wrote: one\nexecutionId={own} two\nfi\nve")
+        );
+        // At a start there is no execution yet.
+        assert_eq!(told(&written, None, false), "it ended; it wrote: one\nfi\nve");
+        let withheld = "it ended; what it wrote is read with GET /logs";
+        assert_eq!(told(&other.to_string(), Some(own), false), withheld);
+        assert_eq!(told("", Some(own), false), "it ended, and wrote nothing");
+        assert_eq!(told(&written, None, true), withheld);
+    }
+
+    #[test]
+    fn what_a_process_wrote_before_it_took_executions_is_not_told_afterwards() {
+        let tail = Tail::default();
+        assert!(tail.push("loading", None));
+        tail.become_shared();
+        assert!(!tail.push("charging card 4111", None));
+        assert_eq!(tail.text(), "");
+    }
+}

@@ -1,0 +1,11 @@
+//! Messages between the gateways and the control thread: everything that does not go over a ring.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `gateway_message` | messages to a gateway, of control and of the other gateways |
+//! | `control_message` | messages to the control thread |
+//! | `channel` | their channels, and how one is answered |
+
+pub mod channel;
+pub mod control_message;
+pub mod gateway_message;

@@ -1,0 +1,311 @@
+//! `/metrics`: the counts of all gateways, merged when they are asked for.
+//!
+//! The numbers live where they are counted (see `crate::metrics`) and become Prometheus families
+//! at scrape, without the prometheus crate's own registry, whose metrics hash and lock at each
+//! observation. A function has no histogram before its first use, and a
+//! deleted function no series.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use prometheus::core::Collector as _;
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Encoder, TextEncoder};
+
+use super::{BUCKETS_NS, CounterCell, FunctionMetrics, HistogramCells, RejectReason, TICK_BUCKETS_NS};
+use crate::clock::Nanos;
+use crate::control::{Control, Registered};
+
+/// Everything there is to scrape, as text.
+#[must_use]
+pub fn render(control: &Control) -> Vec<u8> {
+    let mut exposition = Exposition::for_functions(control.functions.borrow().len());
+    functions(control, &mut exposition);
+    if let Some(cluster) = &control.context.cluster {
+        cluster.calls.seconds.collect().into_iter().for_each(|family| exposition.push(&family));
+    }
+    whole(control, &mut exposition);
+    process(&mut exposition);
+    exposition.text
+}
+
+/// The text so far. What it is made of is encoded as soon as there is a little of it: the metrics of a
+/// thousand functions, as structs, would take several times the memory of their text.
+#[derive(Debug)]
+struct Exposition {
+    text: Vec<u8>,
+}
+
+impl Exposition {
+    /// With room for the text of so many functions that are not called.
+    fn for_functions(count: usize) -> Self {
+        const EACH_BYTES: usize = 1536;
+        const OTHERS_BYTES: usize = 16 * 1024;
+        Self { text: Vec::with_capacity(OTHERS_BYTES + count * EACH_BYTES) }
+    }
+
+    fn family(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        metrics: impl IntoIterator<Item = Metric>,
+    ) {
+        /// As many are structs at once.
+        const CHUNK: usize = 128;
+        let mut metrics = metrics.into_iter().peekable();
+        let mut is_first = true;
+        while metrics.peek().is_some() {
+            let mut family = MetricFamily::default();
+            family.set_name(name.to_owned());
+            family.set_field_type(kind);
+            family.set_metric(metrics.by_ref().take(CHUNK).collect());
+            if is_first {
+                family.set_help(help.to_owned());
+                self.push(&family);
+            } else {
+                let from = self.text.len();
+                self.push(&family);
+                // Its type is said again, and may be said once only.
+                let line = self.text[from..].iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+                self.text.drain(from..from + line);
+            }
+            is_first = false;
+        }
+    }
+
+    /// One that nobody has anything of is left out.
+    fn push(&mut self, family: &MetricFamily) {
+        if family.get_metric().is_empty() {
+            return;
+        }
+        if let Err(error) = TextEncoder::new().encode(std::slice::from_ref(family), &mut self.text) {
+            tracing::error!(%error, name = family.name(), "a metric could not be encoded");
+        }
+    }
+}
+
+type CounterOf = fn(&FunctionMetrics) -> &CounterCell;
+type HistogramOf = fn(&FunctionMetrics) -> &super::Histogram;
+
+const COUNTERS: [(&str, &str, CounterOf); 8] = [
+    ("enqueued_total", "Executions admitted; each ends as success, error, timeout or cancelled", |m| {
+        &m.enqueued
+    }),
+    ("dispatched_total", "Attempts sent to an instance", |m| &m.dispatched),
+    ("success_total", "Executions that ended with an output", |m| &m.success),
+    ("error_total", "Executions that ended with an error, the function's own 4xx included", |m| &m.error),
+    ("timeout_total", "Executions ended by a deadline", |m| &m.timeout),
+    ("cancelled_total", "Executions that nobody wanted any more", |m| &m.cancelled),
+    ("retries_total", "Attempts after the first", |m| &m.retries),
+    ("cold_starts_total", "Answers that were the first of their instance", |m| &m.cold_starts),
+];
+
+const HISTOGRAMS: [(&str, &str, HistogramOf); 5] = [
+    ("latency_seconds", "From admission to the end", |m| &m.latency),
+    ("queue_wait_seconds", "From admission to the first dispatch", |m| &m.queue_wait),
+    ("execution_seconds", "From the request written to the answer read, of the last attempt", |m| {
+        &m.execution
+    }),
+    ("overhead_seconds", "Latency less execution", |m| &m.overhead),
+    ("cold_start_seconds", "What an instance took to start, as it said itself", |m| &m.cold_start),
+];
+
+/// What is counted of the whole process.
+fn whole(control: &Control, exposition: &mut Exposition) {
+    let gauges = control.rings.gateways.iter().map(|gateway| &gateway.gauges);
+    let (mut retained, mut connections) = (0, 0);
+    for gauge in gauges {
+        retained += gauge.retained.load(Ordering::Relaxed);
+        connections += gauge.connections.load(Ordering::Relaxed);
+    }
+    let parked = control.rings.doorbell.is_asleep();
+    let gauges = [
+        ("picofaas_executions_retained", "Ended executions that can be read", retained as f64),
+        ("picofaas_connections", "Open client connections", connections as f64),
+        ("picofaas_scheduler_parked", "1 while the scheduler thread is parked", f64::from(u8::from(parked))),
+    ];
+    for (name, help, value) in gauges {
+        exposition.family(name, help, MetricType::GAUGE, vec![gauge(Vec::new(), value)]);
+    }
+    let ticks = counter(Vec::new(), control.rings.ticks.load(Ordering::Relaxed) as f64);
+    let help = "Passes of the scheduler";
+    exposition.family("picofaas_scheduler_ticks_total", help, MetricType::COUNTER, vec![ticks]);
+    let tick = merged(Vec::new(), &TICK_BUCKETS_NS, &[&*control.rings.tick_times]);
+    let help = "What a pass of the scheduler took that had something to do, on whichever thread";
+    exposition.family("picofaas_scheduler_tick_seconds", help, MetricType::HISTOGRAM, vec![tick]);
+    let build = gauge(vec![label("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    exposition.family("picofaas_build_info", "The build that runs", MetricType::GAUGE, vec![build]);
+}
+
+fn functions(control: &Control, exposition: &mut Exposition) {
+    let functions = control.functions.borrow();
+    let versions = control.versions.borrow();
+    type Make<'m> = &'m dyn Fn(&str, &Registered) -> Vec<Metric>;
+    let mut push = |name: &str, help: &str, kind: MetricType, make: Make<'_>| {
+        let metrics = functions.iter().flat_map(|(function, registered)| make(function, registered));
+        exposition.family(&format!("picofaas_function_{name}"), help, kind, metrics);
+    };
+    for (name, help, count) in COUNTERS {
+        let metrics = |function: &str, registered: &Registered| {
+            vec![counter(vec![label("function", function)], registered.metrics.sum(count) as f64)]
+        };
+        push(name, help, MetricType::COUNTER, &metrics);
+    }
+    let late = |function: &str, registered: &Registered| {
+        vec![counter(vec![label("function", function)], registered.metrics.sum(|m| &m.late_results) as f64)]
+    };
+    push("late_results_total", "Answers that came after the end", MetricType::COUNTER, &late);
+    let rejected = |function: &str, registered: &Registered| {
+        RejectReason::ALL
+            .iter()
+            .map(|reason| {
+                let labels = vec![label("function", function), label("reason", reason.as_str())];
+                counter(labels, registered.metrics.sum(|m| &m.rejected[*reason as usize]) as f64)
+            })
+            .collect()
+    };
+    push("rejected_total", "Invocations refused at admission", MetricType::COUNTER, &rejected);
+    for (name, help, histogram) in HISTOGRAMS {
+        let metrics = |function: &str, registered: &Registered| {
+            let cells: Vec<&HistogramCells> =
+                registered.metrics.0.iter().filter_map(|m| histogram(m).cells()).collect();
+            let labels = vec![label("function", function)];
+            if cells.is_empty() { Vec::new() } else { vec![merged(labels, &BUCKETS_NS, &cells)] }
+        };
+        push(name, help, MetricType::HISTOGRAM, &metrics);
+    }
+    // Gauges are sums over the versions of a function: its version, and the one it replaces.
+    let mut sums: HashMap<&str, [f64; 4]> = HashMap::new();
+    for version in versions.values() {
+        let sum = sums.entry(version.function.spec.name.as_str()).or_default();
+        let queue = &version.function.queue;
+        sum[0] += queue.depth() as f64;
+        sum[1] += f64::from(queue.in_flight.load(Ordering::Relaxed));
+        // To the scheduler a JOB has an instance that is always there; people count processes.
+        sum[3] += match version.backend.is_per_attempt() {
+            true => f64::from(version.backend.count()),
+            false => f64::from(queue.ready.load(Ordering::Relaxed)),
+        };
+        sum[2] += f64::from(version.backend.count());
+    }
+    let gauges = [
+        ("queue_depth", "Executions that wait for their first dispatch or their next attempt's turn"),
+        ("in_flight", "Attempts in flight"),
+        ("replicas", "Instances that start or run"),
+        ("ready_replicas", "Instances that are granted work"),
+    ];
+    for (at, (name, help)) in gauges.into_iter().enumerate() {
+        let metrics = |function: &str, _: &Registered| {
+            let value = sums.get(function).map_or(0.0, |sum| sum[at]);
+            vec![gauge(vec![label("function", function)], value)]
+        };
+        push(name, help, MetricType::GAUGE, &metrics);
+    }
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut label = LabelPair::default();
+    label.set_name(name.to_owned());
+    label.set_value(value.to_owned());
+    label
+}
+
+fn counter(labels: Vec<LabelPair>, value: f64) -> Metric {
+    let mut counter = Counter::default();
+    counter.set_value(value);
+    let mut metric = Metric::from_label(labels);
+    metric.set_counter(counter);
+    metric
+}
+
+fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = Metric::from_label(labels);
+    metric.set_gauge(gauge);
+    metric
+}
+
+fn merged<const CELLS: usize>(
+    labels: Vec<LabelPair>,
+    bounds: &[Nanos],
+    cells: &[&HistogramCells<CELLS>],
+) -> Metric {
+    let mut histogram = Histogram::default();
+    let mut total = 0;
+    let mut buckets = Vec::with_capacity(bounds.len());
+    for (at, bound_ns) in bounds.iter().enumerate() {
+        total += cells.iter().map(|cells| cells.counts[at].get()).sum::<u64>();
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(*bound_ns as f64 / 1e9);
+        bucket.set_cumulative_count(total);
+        buckets.push(bucket);
+    }
+    total += cells.iter().map(|cells| cells.counts[bounds.len()].get()).sum::<u64>();
+    histogram.set_bucket(buckets);
+    histogram.set_sample_count(total);
+    histogram.set_sample_sum(cells.iter().map(|cells| cells.sum_ns.get()).sum::<u64>() as f64 / 1e9);
+    let mut metric = Metric::from_label(labels);
+    metric.set_histogram(histogram);
+    metric
+}
+
+/// The `process_*` families, from `/proc/self`; those that cannot be read are left out.
+fn process(exposition: &mut Exposition) {
+    let page = rustix::param::page_size() as f64;
+    let ticks = rustix::param::clock_ticks_per_second() as f64;
+    if let Ok(stat) = std::fs::read_to_string("/proc/self/stat")
+        && let Some((_, rest)) = stat.rsplit_once(')')
+    {
+        let fields: Vec<f64> = rest.split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect();
+        // proc(5): utime and stime are fields 14 and 15, num_threads 20, starttime 22, vsize 23,
+        // rss 24; the first behind the name is field 3.
+        let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0.0);
+        let cpu = counter(Vec::new(), (field(14) + field(15)) / ticks);
+        exposition.family("process_cpu_seconds_total", "CPU time used", MetricType::COUNTER, vec![cpu]);
+        for (name, help, value) in [
+            ("process_threads", "Threads", field(20)),
+            ("process_virtual_memory_bytes", "Virtual memory", field(23)),
+            ("process_resident_memory_bytes", "Resident memory", field(24) * page),
+            ("process_start_time_seconds", "Start, since the Unix epoch", booted_at() + field(22) / ticks),
+        ] {
+            exposition.family(name, help, MetricType::GAUGE, vec![gauge(Vec::new(), value)]);
+        }
+    }
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+        let open = gauge(Vec::new(), open.count() as f64);
+        exposition.family("process_open_fds", "Open file descriptors", MetricType::GAUGE, vec![open]);
+    }
+    if let Some(most) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        let most = gauge(Vec::new(), most as f64);
+        let help = "Open file descriptors that there may be";
+        exposition.family("process_max_fds", help, MetricType::GAUGE, vec![most]);
+    }
+}
+
+/// When the machine started, in seconds since the Unix epoch: `btime` of proc(5).
+fn booted_at() -> f64 {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let time = stat.lines().find_map(|line| line.strip_prefix("btime "));
+    time.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_of_many_functions_is_announced_once_and_complete() {
+        let mut exposition = Exposition::for_functions(0);
+        let metrics = (0..300).map(|number| counter(vec![label("function", &format!("f-{number}"))], 7.0));
+        exposition.family("a_total", "What is counted", MetricType::COUNTER, metrics);
+        exposition.family("nobody_total", "Nothing", MetricType::COUNTER, []);
+        let text = String::from_utf8(exposition.text).unwrap();
+        let (head, samples) = text.split_at(text.find("a_total{").unwrap());
+        assert_eq!(head, "# HELP a_total What is counted\n# TYPE a_total counter\n");
+        let expected: String =
+            (0..300).map(|number| format!("a_total{{function=\"f-{number}\"}} 7\n")).collect();
+        assert_eq!(samples, expected);
+    }
+}

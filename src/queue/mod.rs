@@ -1,0 +1,18 @@
+//! QUEUE MANAGER: the bounded queue of each function, and the words and doorbells beside it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `function_queue` | the queue of one version of a function: ring, credits, announced flag |
+//! | `execution_signals` | the atomic words that gateway and scheduler share of an execution |
+//! | `doorbell` | waking a thread that sleeps, and only that one |
+//! | `eventfd` | the write that ends another thread's poll |
+//! | `sync` | the atomics of std, or those of loom |
+//!
+//! Who may touch which field, and which store pairs with which load, is in the page of
+//! [`scheduler`](crate::scheduler).
+
+pub mod doorbell;
+pub mod eventfd;
+pub mod execution_signals;
+pub mod function_queue;
+pub mod sync;

@@ -1,0 +1,126 @@
+//! Function objects: in a cluster, the API server keeps the registry.
+//!
+//! There are two doors to it, and both lead through the API server. What `kubectl apply` writes arrives
+//! by a watch; what comes over HTTP is written to the API server first and then applied at once, so that
+//! the answer is right and the watch finds nothing left to do. A change holds the lock from the first look
+//! at an object until it is applied.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `object` | a Function object, as the API server keeps it |
+//! | `follow` | the watch, and what it makes of each object |
+//! | `write` | function writes of the HTTP API |
+//! | `object_error` | the errors of calls about Function objects, as clients are told them |
+//! | `status` | the status of a Function object, and its inputs |
+//! | `status_writer` | the one task that writes statuses |
+//! | `gc` | garbage collection: Jobs of earlier processes, and Deployments without a function |
+//! | `lease` | one control plane at a time |
+
+pub mod follow;
+pub mod gc;
+pub mod lease;
+pub mod status;
+pub mod status_writer;
+pub mod write;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+
+use kube::Api;
+
+use crate::control::Control;
+use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::function_object::FunctionObject;
+use status::FunctionStatus;
+
+/// A Function object that was seen.
+#[derive(Debug)]
+pub struct KnownObject {
+    /// Identity, by which it is told from another one of its name.
+    uid: String,
+    /// The generation that was looked at last.
+    generation: i64,
+    /// The reason that the last one cannot be served; the version before it goes on.
+    invalid: Option<InvalidSpec>,
+    /// The status that the object has.
+    status: FunctionStatus,
+    /// Looked at in this list or since: one that a list from before does not have is not gone.
+    seen_in: u64,
+}
+
+/// The reason that a specification cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSpec {
+    /// One word.
+    pub reason: &'static str,
+    /// Every error.
+    pub message: String,
+    /// Whether it may be served later without a change of it.
+    pub may_pass: bool,
+}
+
+/// The objects of this cluster's namespace, followed.
+#[derive(Debug)]
+pub struct FunctionObjects {
+    cluster: Rc<Cluster>,
+    api: Api<FunctionObject>,
+    known: RefCell<BTreeMap<String, KnownObject>>,
+    /// Deleted here before the watch told of it: what it still tells of these is old.
+    deleted: RefCell<HashSet<String>>,
+    /// Functions that are gone and whose Deployment may be left: its orphans are deleted.
+    orphans: RefCell<HashSet<String>>,
+    /// Counts lists.
+    lists: Cell<u64>,
+    /// This process has the Lease.
+    holds: Cell<bool>,
+    /// The reason that the functions are not read, as far as it is known.
+    waits_for: RefCell<Option<String>>,
+    change_lock: crate::control::ChangeLock,
+}
+
+impl FunctionObjects {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(cluster: Rc<Cluster>) -> Rc<Self> {
+        let api = cluster.api();
+        Rc::new(Self {
+            cluster,
+            api,
+            known: RefCell::default(),
+            deleted: RefCell::default(),
+            orphans: RefCell::default(),
+            lists: Cell::new(0),
+            holds: Cell::new(false),
+            waits_for: RefCell::default(),
+            change_lock: crate::control::ChangeLock::default(),
+        })
+    }
+}
+
+impl FunctionObjects {
+    /// The reason that the functions are not read yet, where that is known.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<String> {
+        self.waits_for.borrow().clone()
+    }
+
+    /// The reason that the last specification of a function is not served.
+    #[must_use]
+    pub fn invalid(&self, name: &str) -> Option<InvalidSpec> {
+        self.known.borrow().get(name)?.invalid.clone()
+    }
+}
+
+impl Control {
+    /// Waits until no other control plane is at work, reads the registry and keeps it, for ever.
+    pub async fn keep_registry(self: Rc<Self>, resources: Rc<FunctionObjects>) {
+        resources.acquire(self.clock).await;
+        let (lease, jobs) = (resources.clone(), resources.clone());
+        tokio::task::spawn_local(async move { lease.keep_lease().await });
+        tokio::task::spawn_local(async move { jobs.delete_old_jobs().await });
+        tokio::task::spawn_local(self.clone().write_statuses(resources.clone()));
+        tokio::task::spawn_local(self.clone().retry_unserved(resources.clone()));
+        self.follow(resources).await;
+    }
+}

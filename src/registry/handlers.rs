@@ -1,0 +1,380 @@
+//! API handlers of functions, and of the other calls that control answers.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::listener::Listener;
+use crate::api::openapi;
+use crate::api::response;
+use crate::api::response::Body;
+use crate::api::route::{Call, route};
+use crate::control::{Control, Registered};
+use crate::error::{ApiError, ErrorCode};
+use crate::function_version::FunctionVersion;
+use crate::gateway::calls::{RUNTIME, served_elsewhere};
+use crate::id::ExecutionId;
+use crate::management::page;
+use crate::messages::gateway_message::{WholeRequest, serve_at};
+use crate::metrics::exposition;
+use crate::spec::{FunctionSpec, SpecError, hide_values, parse_function, parse_function_named};
+
+/// Longest time until the scheduler shows that it ticks.
+const TICK_PATIENCE: Duration = Duration::from_secs(1);
+/// Period at which it is looked whether it did.
+const TICK_LOOK: Duration = Duration::from_millis(1);
+
+/// The state of the version of a function that serves.
+#[derive(Clone, Debug)]
+pub struct ServingState {
+    /// Instances that start or run.
+    pub replicas: u32,
+    /// Instances that are granted work.
+    pub ready: u32,
+    /// Executions that wait for their first dispatch.
+    pub queued: usize,
+    /// Attempts in flight.
+    pub in_flight: u32,
+    /// Each attempt has an instance of its own.
+    pub on_demand: bool,
+    /// A newer version starts.
+    pub rolling: bool,
+}
+
+impl Control {
+    /// Answers one call, from whichever listener it came.
+    pub async fn answer(self: &Rc<Self>, listener: Listener, request: WholeRequest) -> Response<Body> {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let call = match route(&method, uri.path()) {
+            Ok(call) => call,
+            Err(error) => return response::error(&error),
+        };
+        let answered = match call {
+            Call::Invoke(_) | Call::Enqueue(_) => {
+                return self.pass_on(self.next_gateway(), listener, request).await;
+            }
+            Call::ReadExecution(id) | Call::CancelExecution(id) => {
+                // Whatever is wrong with an id, any gateway can say.
+                let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
+                return self.pass_on(owner, listener, request).await;
+            }
+            Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
+                Err(served_elsewhere(uri.path(), RUNTIME))
+            }
+            Call::ListExecutions => self.list_executions(uri.query()).await,
+            Call::Healthz => self.healthz().await,
+            Call::Readyz => self.readyz(),
+            Call::Metrics => Ok(self.metrics()),
+            Call::OpenApi => Ok(openapi::answer()),
+            Call::Page => Ok(page::page()),
+            Call::DebugState => Ok(page::state(self)),
+            Call::ListFunctions => self.list(listener),
+            Call::ReadFunction(name) => self.read(name, listener),
+            Call::FunctionLogs(name) => self.function_logs(name, &request).await,
+            Call::ExecutionLogs(id) => self.execution_logs(id, &request).await,
+            Call::CreateFunction => self.create(listener, request.body()).await,
+            Call::PutFunction(name) => self.replace(name, listener, &request).await,
+            Call::DeleteFunction(name) => self.remove(name).await.map(|()| response::no_content()),
+            Call::PutReplicas(name) => self.put_replicas(name, listener, request.body()).await,
+        };
+        answered.unwrap_or_else(|error| response::error(&error))
+    }
+
+    /// A call that a gateway must answer.
+    async fn pass_on(&self, gateway: usize, listener: Listener, request: WholeRequest) -> Response<Body> {
+        let answer = match self.gateways.get(gateway).or(self.gateways.first()) {
+            Some(gateway) => serve_at(gateway, listener, request).await,
+            None => None,
+        };
+        answer.unwrap_or_else(|| {
+            response::error(&ApiError::new(ErrorCode::Draining, "the control plane is stopping"))
+        })
+    }
+
+    /// Gateways take turns at the invocations that come in here.
+    fn next_gateway(&self) -> usize {
+        let next = (self.next_invoker.get() + 1) % self.gateways.len().max(1);
+        self.next_invoker.replace(next)
+    }
+
+    /// Fails when the scheduler does not tick though it was woken.
+    async fn healthz(&self) -> Result<Response<Body>, ApiError> {
+        let before = self.rings.ticks.load(Ordering::Relaxed);
+        self.rings.wake_scheduler();
+        let ticks = async {
+            while self.rings.ticks.load(Ordering::Relaxed) == before {
+                // A gateway may have taken the scheduler and tick instead; either counts.
+                self.rings.unpark();
+                tokio::time::sleep(TICK_LOOK).await;
+            }
+        };
+        match tokio::time::timeout(TICK_PATIENCE, ticks).await {
+            Ok(()) => Ok(response::json(200, "{\"status\":\"ok\"}")),
+            Err(_) => Err(ApiError::new(
+                ErrorCode::ShuttingDown,
+                format!("the scheduler has not ticked for {} ms", TICK_PATIENCE.as_millis()),
+            )),
+        }
+    }
+
+    fn readyz(&self) -> Result<Response<Body>, ApiError> {
+        if self.draining.get() {
+            return Err(ApiError::new(ErrorCode::Draining, "the control plane is stopping"));
+        }
+        if !self.loaded.get() {
+            let missing = match &self.resources {
+                Some(resources) => {
+                    let why = resources.waits_for().map_or_else(String::new, |why| format!(": {why}"));
+                    format!("the functions were not read from the Kubernetes API server yet{why}")
+                }
+                None => "the registry is being loaded".to_owned(),
+            };
+            return Err(ApiError::new(ErrorCode::ControlBusy, missing).retry_after(1));
+        }
+        Ok(response::json(200, "{\"status\":\"ready\"}"))
+    }
+
+    fn metrics(&self) -> Response<Body> {
+        let text = exposition::render(self);
+        let mut response = response::json(200, text);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
+        response
+    }
+
+    fn list(&self, listener: Listener) -> Result<Response<Body>, ApiError> {
+        if self.is_unread() {
+            // Whoever compares the list with one of their own would make what there is.
+            return Err(ApiError::unread(""));
+        }
+        let functions = self.functions.borrow();
+        let all: Vec<Value> =
+            functions.values().map(|registered| self.describe(registered, listener)).collect();
+        Ok(response::json(200, json!({ "functions": all }).to_string()))
+    }
+
+    fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, ApiError> {
+        let functions = self.functions.borrow();
+        let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
+        Ok(self.function_response(200, registered, listener))
+    }
+
+    async fn create(self: &Rc<Self>, listener: Listener, body: &Bytes) -> Result<Response<Body>, ApiError> {
+        let spec = parse_function(body).map_err(invalid)?;
+        self.check_exec(&spec)?;
+        let name = spec.name.to_string();
+        if let Some(resources) = &self.resources {
+            self.create_object(resources, &spec, body).await?;
+        } else {
+            self.put_if(spec, |before| match before {
+                None => Ok(()),
+                Some(_) => Err(ApiError::new(
+                    ErrorCode::FunctionExists,
+                    format!("the function {name:?} exists; PUT /v1/functions/{name} replaces it"),
+                )),
+            })
+            .await?;
+        }
+        let functions = self.functions.borrow();
+        let registered = functions.get(&name).ok_or_else(|| self.unknown(&name))?;
+        let mut response = self.function_response(201, registered, listener);
+        if let Ok(location) = HeaderValue::from_str(&format!("/v1/functions/{name}")) {
+            response.headers_mut().insert(hyper::header::LOCATION, location);
+        }
+        Ok(response)
+    }
+
+    async fn replace(
+        self: &Rc<Self>,
+        name: &str,
+        listener: Listener,
+        request: &WholeRequest,
+    ) -> Result<Response<Body>, ApiError> {
+        let mut spec = parse_function_named(name, request.body()).map_err(invalid)?;
+        self.check_exec(&spec)?;
+        if let Some(registered) = self.functions.borrow().get(name) {
+            // Neither is part of the JSON form, so a change of the rest leaves both.
+            spec.directory = registered.wanted.spec.directory.clone();
+            spec.annotations = registered.wanted.spec.annotations.clone();
+        }
+        let expected = request.headers().get(IF_MATCH);
+        let condition = |before: Option<&Registered>| {
+            let etag = before.map(|registered| Self::etag(&registered.wanted, listener));
+            expected.map_or(Ok(()), |expected| check_etag(expected, etag))
+        };
+        let is_new = match &self.resources {
+            Some(resources) => self.put_object(resources, &spec, request.body(), condition).await?,
+            None => self.put_if(spec, condition).await?,
+        };
+        let functions = self.functions.borrow();
+        let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
+        Ok(self.function_response(if is_new { 201 } else { 200 }, registered, listener))
+    }
+
+    async fn remove(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
+        match &self.resources {
+            Some(resources) => self.delete_object(resources, name).await,
+            None => self.delete(name).await,
+        }
+    }
+
+    async fn put_replicas(
+        self: &Rc<Self>,
+        name: &str,
+        listener: Listener,
+        body: &Bytes,
+    ) -> Result<Response<Body>, ApiError> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct ReplicasBody {
+            replicas: u32,
+        }
+        let wanted: ReplicasBody = serde_json::from_slice(body).map_err(|error| {
+            ApiError::new(
+                ErrorCode::InvalidFunction,
+                format!("the body must be {{\"replicas\": N}}: {error}"),
+            )
+        })?;
+        match &self.resources {
+            Some(resources) => self.scale_object(resources, name, wanted.replicas).await?,
+            None => self.scale(name, wanted.replicas)?,
+        }
+        self.read(name, listener)
+    }
+
+    /// Refuses `local.command` where it is not allowed: it lets a client run programs here.
+    fn check_exec(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
+        // In a cluster nothing runs it.
+        if spec.local.is_none() || self.settings.flags.allow_local_exec || self.resources.is_some() {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            ErrorCode::LocalExecDisabled,
+            "local.command runs a program on this machine; over HTTP that needs --allow-local-exec (a manifest in --functions does not)",
+        ))
+    }
+
+    fn function_response(&self, status: u16, registered: &Registered, listener: Listener) -> Response<Body> {
+        let mut response = response::json(status, self.describe(registered, listener).to_string());
+        if let Ok(etag) = HeaderValue::from_str(Self::etag(&registered.wanted, listener)) {
+            response.headers_mut().insert(ETAG, etag);
+        }
+        response
+    }
+
+    /// The entity tag of a version as it is read there. With its values hidden it is another text, and so it has
+    /// another tag.
+    fn etag(function: &FunctionVersion, listener: Listener) -> &str {
+        if listener.shows_values() || !function.spec.has_values() {
+            &function.etag
+        } else {
+            &function.hidden_etag
+        }
+    }
+
+    /// The state of the version of a function that serves.
+    pub(super) fn state(&self, registered: &Registered) -> ServingState {
+        let mut state = ServingState {
+            replicas: 0,
+            ready: 0,
+            queued: 0,
+            in_flight: 0,
+            on_demand: false,
+            rolling: registered.serving.is_some_and(|version| version != registered.wanted.index),
+        };
+        let versions = self.versions.borrow();
+        if let Some(version) = registered.serving.and_then(|version| versions.get(&version)) {
+            let queue = &version.function.queue;
+            state.ready = queue.ready.load(Ordering::Relaxed);
+            state.queued = queue.depth();
+            state.in_flight = queue.in_flight.load(Ordering::Relaxed);
+            state.replicas = version.backend.count();
+            state.on_demand = version.backend.is_per_attempt();
+            if state.on_demand {
+                state.ready = state.replicas;
+            }
+        }
+        state
+    }
+
+    fn describe(&self, registered: &Registered, listener: Listener) -> Value {
+        let wanted = &registered.wanted;
+        let ServingState { replicas, ready, queued, in_flight, on_demand, rolling } = self.state(registered);
+        let problem = wanted.problem.load();
+        let mut conditions = vec![json!({
+            "type": "Ready",
+            "status": if ready > 0 || on_demand { "True" } else { "False" },
+            "reason": match (on_demand, ready) {
+                (true, _) => "ProcessPerAttempt",
+                (false, 0) => "NoInstanceReady",
+                (false, _) => "InstanceReady",
+            },
+        })];
+        if rolling {
+            conditions.push(json!({ "type": "Progressing", "status": "True", "reason": "NewVersionStarts" }));
+        }
+        if let Some(problem) = problem.as_ref() {
+            let message = problem.told(listener.may_operate(&self.settings.flags));
+            conditions.push(json!({
+                "type": "Degraded", "status": "True", "reason": "InstanceFailed", "message": message,
+            }));
+        }
+        if let Some(error) = self.resources.as_ref().and_then(|all| all.invalid(wanted.spec.name.as_str())) {
+            conditions.push(json!({
+                "type": "Valid", "status": "False", "reason": error.reason, "message": error.message,
+            }));
+        }
+        let mut value = serde_json::to_value(&wanted.spec).unwrap_or_default();
+        if !listener.shows_values() {
+            hide_values(&mut value);
+        }
+        if let Some(min) = self.versions.borrow().get(&wanted.index).and_then(|version| version.backend.min())
+        {
+            // It may have been set since by itself.
+            value["replicas"]["min"] = min.into();
+        }
+        value["status"] = json!({
+            "replicas": replicas,
+            "ready": ready,
+            "queued": queued,
+            "inFlight": in_flight,
+            "conditions": conditions,
+        });
+        value
+    }
+}
+
+/// `If-Match` (RFC 9110, 13.1.1): a list of entity tags, or `*` for any version.
+fn check_etag(expected: &HeaderValue, etag: Option<&str>) -> Result<(), ApiError> {
+    let list = expected.to_str().unwrap_or("");
+    if etag.is_some_and(|etag| list == "*" || list.split(',').any(|one| one.trim() == etag)) {
+        return Ok(());
+    }
+    let is = etag.map_or_else(|| "there is none of the name".to_owned(), |etag| format!("it is {etag}"));
+    Err(ApiError::new(
+        ErrorCode::VersionMismatch,
+        format!("If-Match {expected:?} does not name the function's version: {is}"),
+    ))
+}
+
+fn invalid(error: SpecError) -> ApiError {
+    match error {
+        SpecError::Json { .. } => {
+            ApiError::new(ErrorCode::InvalidJson, format!("the body is not a JSON object: {error}"))
+        }
+        SpecError::Fields(errors) => {
+            let count = errors.0.len();
+            let noun = if count == 1 { "fault" } else { "faults" };
+            ApiError::new(
+                ErrorCode::InvalidFunction,
+                format!("the function has {count} {noun}; nothing was registered"),
+            )
+            .with_details(errors.0)
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Creating, replacing and deleting functions.
+//!
+//! The scheduler has each version of a function by itself. The order of the steps keeps every other
+//! thread from meeting something that it was not told of:
+//!
+//! 1. gateways *learn* the version, so that a grant for it can be served;
+//! 2. the scheduler *opens* the version;
+//! 3. its first instance starts, while the version before goes on serving;
+//! 4. the version *succeeds* the one before: who waits moves over, which is waited for;
+//! 5. gateways *publish* it under its name, and nobody pushes to the old queue any more;
+//! 6. the old version is *closed*, its instances retire, and when nothing runs it is forgotten.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::supports::{Platform, unsupported_fields};
+use crate::clock::NANOS_PER_MS;
+use crate::control::{Control, OpenVersion, Registered};
+use crate::error::{ApiError, ErrorCode};
+use crate::function_version::FunctionVersion;
+use crate::instances::Backend;
+use crate::messages::channel::{AnswerSender, oneshot};
+use crate::messages::gateway_message::GatewayMessage;
+use crate::metrics::MetricsByGateway;
+use crate::queue::function_queue::FunctionQueue;
+use crate::scheduler::message::{SchedulerCommand, VersionIndex};
+use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
+use crate::spec::{ExecutionMode, FieldError, FunctionSpec};
+
+/// Period at which it is looked whether the first instance of a new version is ready.
+const ROLLOUT_LOOK: Duration = Duration::from_millis(5);
+
+impl Control {
+    /// Registers a function or a new version of one. Answers whether it is new.
+    ///
+    /// # Errors
+    /// This control plane cannot run it, or has no room for it.
+    pub async fn put(self: &Rc<Self>, spec: FunctionSpec) -> Result<bool, ApiError> {
+        self.put_if(spec, |_| Ok(())).await
+    }
+
+    /// Registers it where `condition` allows it, which is asked with the function as it is when
+    /// every change before this one is complete.
+    ///
+    /// # Errors
+    /// The condition's, and those of [`Control::put`].
+    pub async fn put_if(
+        self: &Rc<Self>,
+        spec: FunctionSpec,
+        condition: impl FnOnce(Option<&Registered>) -> Result<(), ApiError>,
+    ) -> Result<bool, ApiError> {
+        self.check_supported(&spec)?;
+        let _change = self.change_lock.lock().await;
+        let name = spec.name.to_string();
+        condition(self.functions.borrow().get(&name))?;
+        let metrics = self.functions.borrow().get(&name).map(|registered| registered.metrics.clone());
+        let is_new = metrics.is_none();
+        self.check_room(&spec)?;
+        let queue_slots = self.check_queue_slots(&spec)?;
+        let index = self.free_versions.borrow_mut().pop().ok_or_else(|| {
+            ApiError::new(
+                ErrorCode::FunctionsFull,
+                "too many versions of functions are being replaced; try again",
+            )
+            .retry_after(1)
+        })?;
+        let metrics = metrics.unwrap_or_else(|| Arc::new(MetricsByGateway::new(self.gateways.len())));
+        self.queue_slots.set(queue_slots);
+        let function = Arc::new(version(spec, index, metrics.clone()));
+
+        if is_new {
+            self.logs.created(&name);
+        }
+        // From here on a second change of the same name finds this one.
+        let before = {
+            let mut functions = self.functions.borrow_mut();
+            let before = functions.remove(&name);
+            if let Some(rollout) = before.as_ref().and_then(|registered| registered.rollout.as_ref()) {
+                // Before anything is awaited: that version must not take over any more.
+                rollout.abort();
+            }
+            let serving = before.as_ref().and_then(|registered| registered.serving);
+            let registered = Registered { wanted: function.clone(), serving, rollout: None, metrics };
+            functions.insert(name.clone(), registered);
+            before
+        };
+        self.open(&function).await;
+        if let Some(before) = before {
+            if before.rollout.is_some() {
+                // That version never served.
+                self.close(before.wanted.index);
+            }
+            let task = tokio::task::spawn_local(self.clone().roll_out(name.clone(), function));
+            if let Some(registered) = self.functions.borrow_mut().get_mut(&name) {
+                registered.rollout = Some(task.abort_handle());
+            }
+        } else {
+            self.switch(&name, &function).await;
+        }
+        Ok(is_new)
+    }
+
+    /// Deletes a function. What waits ends as `FUNCTION_REMOVED`, what runs finishes.
+    ///
+    /// # Errors
+    /// There is none of the name.
+    pub async fn delete(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
+        let _change = self.change_lock.lock().await;
+        let registered = self.functions.borrow_mut().remove(name).ok_or_else(|| self.unknown(name))?;
+        if let Some(rollout) = registered.rollout {
+            rollout.abort();
+        }
+        self.logs.deleted(name);
+        self.tell_all(|done| GatewayMessage::Withdraw { name: name.to_owned(), done }).await;
+        if let Some(serving) = registered.serving {
+            self.close(serving);
+        }
+        if registered.serving != Some(registered.wanted.index) {
+            self.close(registered.wanted.index);
+        }
+        if let Some(cluster) = &self.context.cluster {
+            cluster.retire(name);
+        }
+        Ok(())
+    }
+
+    /// Sets how many instances of a `WARM` function are kept running, until its next version.
+    ///
+    /// # Errors
+    /// No such function, not `WARM`, or out of its range.
+    pub fn scale(&self, name: &str, replicas: u32) -> Result<(), ApiError> {
+        self.check_scale(name, replicas)?;
+        let functions = self.functions.borrow();
+        let versions = self.versions.borrow();
+        if let Some(version) =
+            functions.get(name).and_then(|registered| versions.get(&registered.wanted.index))
+            && version.backend.min() != Some(replicas)
+        {
+            version.backend.set_min(replicas);
+        }
+        Ok(())
+    }
+
+    /// Whether a function can be scaled so.
+    ///
+    /// # Errors
+    /// No such function, not `WARM`, or out of its range.
+    pub fn check_scale(&self, name: &str, replicas: u32) -> Result<(), ApiError> {
+        let functions = self.functions.borrow();
+        let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
+        let spec = &registered.wanted.spec;
+        if spec.execution_mode != ExecutionMode::Warm {
+            let mode = spec.execution_mode.as_str();
+            return Err(ApiError::new(
+                ErrorCode::NotScalable,
+                format!("{name} is {mode}; only WARM functions have replicas"),
+            ));
+        }
+        if replicas > spec.replicas.max {
+            let message =
+                format!("must be between 0 and replicas.max, which is {}, is {replicas}", spec.replicas.max);
+            return Err(ApiError::new(ErrorCode::InvalidFunction, "the number of replicas is out of range")
+                .with_details(vec![FieldError { field: "replicas".to_owned(), message }]));
+        }
+        Ok(())
+    }
+
+    /// Steps 1 and 2, and its backend.
+    async fn open(self: &Rc<Self>, function: &Arc<FunctionVersion>) {
+        self.tell_all(|done| GatewayMessage::Learn { function: function.clone(), done }).await;
+        let version = ScheduledVersion::new(function.index, function.queue.clone(), limits(&function.spec));
+        self.context.commands.send(SchedulerCommand::Open { version: Box::new(version) });
+        let backend = Backend::open(&self.context, function).await;
+        self.versions
+            .borrow_mut()
+            .insert(function.index, OpenVersion { function: function.clone(), backend });
+    }
+
+    /// Steps 3 to 6, beside everything else.
+    async fn roll_out(self: Rc<Self>, name: String, function: Arc<FunctionVersion>) {
+        while !self.can_serve(&function) {
+            tokio::time::sleep(ROLLOUT_LOOK).await;
+        }
+        // A change of the same function that takes the lock first aborts this one, here at the latest.
+        let _change = self.change_lock.lock().await;
+        self.switch(&name, &function).await;
+    }
+
+    /// Whether a version may take over: it has shown that it starts, or it starts on demand.
+    #[must_use]
+    pub fn can_serve(&self, function: &FunctionVersion) -> bool {
+        self.versions.borrow().get(&function.index).is_none_or(|version| version.backend.can_serve())
+    }
+
+    /// Steps 4 to 6. From its first line on it is not taken back: the next change finds this
+    /// version serving.
+    async fn switch(&self, name: &str, function: &Arc<FunctionVersion>) {
+        let old = {
+            let mut functions = self.functions.borrow_mut();
+            let Some(registered) = functions.get_mut(name) else { return };
+            registered.rollout = None;
+            registered.serving.replace(function.index)
+        };
+        if let Some(old) = old {
+            self.context.commands.send(SchedulerCommand::Succeed { old, new: function.index });
+            // Those who come over count in the new queue before anybody else can enter it.
+            self.context.commands.handled().await;
+        }
+        self.tell_all(|done| GatewayMessage::Publish {
+            name: name.to_owned(),
+            version: function.index,
+            done,
+        })
+        .await;
+        if let Some(old) = old {
+            self.close(old);
+        }
+    }
+
+    /// Step 6. Its backend keeps nothing running for a version that only finishes.
+    fn close(&self, version: VersionIndex) {
+        if let Some(open) = self.versions.borrow().get(&version) {
+            open.backend.wind_down();
+        }
+        self.context.commands.send(SchedulerCommand::Close { version });
+    }
+
+    /// A closed version is empty: its instances stop, and when they have its index is free.
+    pub fn version_closed(self: &Rc<Self>, index: VersionIndex) {
+        let control = self.clone();
+        tokio::task::spawn_local(async move {
+            let backend = control.versions.borrow().get(&index).map(|version| version.backend.clone());
+            if let Some(backend) = backend {
+                backend.close();
+                while !backend.may_be_forgotten() {
+                    tokio::time::sleep(ROLLOUT_LOOK).await;
+                }
+            }
+            if let Some(OpenVersion { function, .. }) = control.versions.borrow_mut().remove(&index) {
+                control.queue_slots.set(control.queue_slots.get() - u64::from(function.spec.queue_size));
+            }
+            for gateway in &control.gateways {
+                // A gateway that has stopped has forgotten everything.
+                let _ = gateway.send(GatewayMessage::Forget { version: index }).await;
+            }
+            control.free_versions.borrow_mut().push(index);
+        });
+    }
+
+    /// Sends a message to every gateway and waits until each has handled it.
+    async fn tell_all(&self, message: impl Fn(AnswerSender<()>) -> GatewayMessage) {
+        for gateway in &self.gateways {
+            let (done, awaited) = oneshot::channel();
+            if gateway.send(message(done)).await.is_ok() {
+                // An error where the gateway has stopped: then there is nobody to tell.
+                let _ = awaited.await;
+            }
+        }
+    }
+
+    /// Whether there is room for a version of a function.
+    ///
+    /// # Errors
+    /// `FUNCTIONS_FULL` with the flag that is the limit.
+    pub fn check_room(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
+        let most = self.settings.flags.max_functions;
+        let functions = self.functions.borrow();
+        if !functions.contains_key(spec.name.as_str()) && functions.len() >= most {
+            return Err(ApiError::new(
+                ErrorCode::FunctionsFull,
+                format!("there are {most} functions already (--max-functions)"),
+            ));
+        }
+        self.check_queue_slots(spec).map(drop)
+    }
+
+    /// Number of places of all queues with those of a version that is to come. Each is allocated with its
+    /// version, whether anything ever waits in it or not.
+    fn check_queue_slots(&self, spec: &FunctionSpec) -> Result<u64, ApiError> {
+        let (taken, most) = (self.queue_slots.get(), self.settings.flags.max_queue_slots);
+        let wanted = taken + u64::from(spec.queue_size);
+        if wanted <= most {
+            return Ok(wanted);
+        }
+        Err(ApiError::new(
+            ErrorCode::FunctionsFull,
+            format!(
+                "queueSize {} is more than what is left: the queues of all functions, and of versions that are being replaced, have {taken} of {most} places (--max-queue-slots); lower queueSize, delete functions, or raise the limit",
+                spec.queue_size
+            ),
+        ))
+    }
+
+    /// The error for a name that is not registered here.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> ApiError {
+        if self.is_unread() { ApiError::unread_function(name) } else { ApiError::unknown_function(name) }
+    }
+
+    /// Whether there may be functions in the cluster that were not read yet.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.rings.registry_unread.load(Ordering::Acquire)
+    }
+
+    /// Checks that this control plane supports every field of a function.
+    ///
+    /// # Errors
+    /// `INVALID_FUNCTION` with every field that it does not support.
+    pub fn check_supported(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
+        let platform = if self.context.cluster.is_some() { Platform::Kubernetes } else { Platform::Local };
+        let unsupported_fields = unsupported_fields(spec, platform);
+        if unsupported_fields.is_empty() {
+            return Ok(());
+        }
+        Err(ApiError::new(ErrorCode::InvalidFunction, "this control plane cannot run the function")
+            .with_details(unsupported_fields))
+    }
+}
+
+/// A version of a function that no thread knows yet.
+#[must_use]
+pub fn version(spec: FunctionSpec, index: VersionIndex, metrics: Arc<MetricsByGateway>) -> FunctionVersion {
+    let places = usize::from(places(&spec));
+    FunctionVersion {
+        etag: spec.etag(),
+        // Keys of a hash map are random, and no two maps have the same.
+        hidden_etag: format!("\"{:016x}\"", RandomState::new().hash_one(index)),
+        index,
+        queue: Arc::new(FunctionQueue::new(spec.queue_size)),
+        addresses: (0..places).map(|_| ArcSwapOption::empty()).collect(),
+        endings: (0..places).map(|_| ArcSwapOption::empty()).collect(),
+        metrics,
+        problem: Arc::new(ArcSwapOption::empty()),
+        spec,
+    }
+}
+
+fn places(spec: &FunctionSpec) -> u16 {
+    let places = match spec.execution_mode {
+        ExecutionMode::Pool => spec.endpoint_urls.len(),
+        ExecutionMode::Warm => spec.replicas.max as usize,
+        ExecutionMode::Job => 1,
+    };
+    u16::try_from(places).unwrap_or(u16::MAX)
+}
+
+/// The limits of a function that the scheduler enforces.
+#[must_use]
+pub fn limits(spec: &FunctionSpec) -> VersionLimits {
+    let ns = |ms: u32| u64::from(ms) * NANOS_PER_MS;
+    VersionLimits {
+        concurrency: spec.concurrency,
+        instance_concurrency: match spec.execution_mode {
+            ExecutionMode::Job => spec.concurrency,
+            ExecutionMode::Warm | ExecutionMode::Pool => spec.effective_instance_concurrency(),
+        },
+        max_retries: u8::try_from(spec.max_retries).unwrap_or(u8::MAX),
+        retry_backoff_ns: ns(spec.retry_backoff_ms),
+        retry_max_backoff_ns: ns(spec.retry_max_backoff_ms),
+        attempt_timeout_ns: ns(spec.effective_attempt_timeout_ms()),
+        instances_max: places(spec),
+        can_start: spec.execution_mode == ExecutionMode::Warm,
+    }
+}

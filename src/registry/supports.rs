@@ -1,0 +1,74 @@
+//! Fields of a function that this control plane cannot support.
+
+use crate::spec::{ExecutionMode, FieldError, FunctionSpec};
+
+/// The platform that runs functions, beside endpoints that run already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// This machine, which runs `local.command`.
+    Local,
+    /// A cluster, which runs `image`.
+    Kubernetes,
+}
+
+/// Lists every field of a function that this platform does not support, or lacks.
+#[must_use]
+pub fn unsupported_fields(spec: &FunctionSpec, platform: Platform) -> Vec<FieldError> {
+    let starts = match spec.execution_mode {
+        ExecutionMode::Job | ExecutionMode::Warm => true,
+        ExecutionMode::Pool => false,
+    };
+    let error = |field: String, message: &str| FieldError { field, message: message.to_owned() };
+    let mut errors = Vec::new();
+    match platform {
+        Platform::Local => {
+            if starts && spec.local.as_ref().is_none_or(|local| local.command.is_empty()) {
+                errors.push(error(
+                    "local.command".to_owned(),
+                    "is required: there is no cluster here that could run `image`, so say what to run on this machine",
+                ));
+            }
+            let only_there = spec.kubernetes_fields().into_iter();
+            errors.extend(
+                only_there.map(|field| error(field, "needs the kubernetes backend; leave it out here")),
+            );
+        }
+        Platform::Kubernetes => {
+            if starts && spec.image.is_none() {
+                errors.push(error(
+                    "image".to_owned(),
+                    "is required: functions run in a cluster here, which has no use for `local`",
+                ));
+            }
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::parse_function;
+
+    fn fields(text: &str, platform: Platform) -> Vec<String> {
+        let spec = parse_function(text.as_bytes()).unwrap();
+        unsupported_fields(&spec, platform).into_iter().map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn what_only_kubernetes_can_honour_is_refused_here_field_by_field() {
+        let text = r#"{"name":"f","image":"i","env":[{"name":"A","value":"1"},
+            {"name":"B","valueFrom":{"fieldRef":{"fieldPath":"spec.nodeName"}}}],
+            "envFrom":[{"secretRef":{"name":"s"}}],"secrets":["s"],
+            "podTemplate":{"serviceAccountName":"a"}}"#;
+        let all = ["local.command", "env[1].valueFrom", "envFrom", "secrets", "podTemplate"];
+        assert_eq!(fields(text, Platform::Local), all);
+        assert!(fields(text, Platform::Kubernetes).is_empty());
+        let with_command = r#"{"name":"f","local":{"command":["x"]},"envFrom":[],"podTemplate":{}}"#;
+        assert!(fields(with_command, Platform::Local).is_empty());
+        assert_eq!(fields(with_command, Platform::Kubernetes), ["image"]);
+        let pool = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://h","secrets":["s"]}"#;
+        assert_eq!(fields(pool, Platform::Local), ["secrets"]);
+        assert!(fields(pool, Platform::Kubernetes).is_empty());
+    }
+}

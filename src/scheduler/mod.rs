@@ -1,0 +1,82 @@
+//! The scheduler's world: rings, executions, versions, the wheel, and nothing else.
+//!
+//! An execution crosses this folder as a [`ticket::Ticket`], one word. Its gateway pushes the
+//! ticket on its function's [`function_queue::FunctionQueue`]; [`scheduler::Scheduler::tick`] turns
+//! it into a [`scheduled_execution::ScheduledExecution`], puts it in the line of its
+//! [`scheduled_version::ScheduledVersion`], and answers with [`message::GatewayCommand`]s; the
+//! gateway answers each `Run` with one [`message::GatewayEvent::AttemptEnded`].
+//! Payloads and results stay with the gateway. All rings are in [`rings::Rings`], with
+//! their capacities.
+//!
+//! # Stages
+//! The most that each does at a time. Where a stage awaits, only the task of that one request waits.
+//!
+//! | stage | thread | touches | may block | bound of work |
+//! |---|---|---|---|---|
+//! | admit | gateway | request, credits, store, signals | no; awaits the body for `--body-timeout-ms` | one body of `--max-body` bytes, parsed once; looks at 16 kept executions for each one it evicts |
+//! | enqueue | gateway | the function's queue, `ready`, doorbell | no | one push, at most one announcement and one wake; or the ticks there are, where gateways tick |
+//! | tick | the scheduler's owner | every ring, scheduled executions, versions, wheel | no | 64 commands, 512 events, 128 queues × 64 tickets, 512 steps of the wheel, 128 versions × 64 grants; see below |
+//! | dispatch | gateway | commands, store, pools, a connection | no; awaits connect (2 s) and write | one task per `Run` |
+//! | complete | gateway, then tick | store, `gateway_events`; scheduled execution, version | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
+//! | reply | gateway | store, the client's connection | no | one answer; its output is copied into it |
+//!
+//! Four things in a tick are bounded by a function's own limits instead: a grant looks at each
+//! place of its version (`replicas.max`, or the number of endpoints), `SchedulerCommand::Close`
+//! empties the function's queue (`queueSize`), `SchedulerCommand::Succeed` moves the whole line of
+//! the version that is replaced, and a deletion looks at every execution for those that pause
+//! between attempts. The last three happen once per change of a function.
+//!
+//! # Ownership
+//! One thread at a time owns the scheduler: its own thread while that is awake, or a gateway that
+//! has taken it out of `Rings::idle_scheduler` to tick.
+//!
+//! | field | writer | readers | published by |
+//! |---|---|---|---|
+//! | scheduled executions, wait lists, wheel, versions, active list | the scheduler's owner | the same | `Rings::idle_scheduler` |
+//! | `Rings::idle_scheduler` | scheduler thread before it parks; a gateway that ticks | the same | `AtomicCell` |
+//! | `Rings::wakes_at` | the scheduler's owner | scheduler thread, after it has fallen asleep | the doorbell's fences |
+//! | `FunctionQueue` ring | gateways push | tick pops | the ring |
+//! | `FunctionQueue` announced flag | gateways set; tick clears, and sets at its bound | both | `SeqCst` |
+//! | `FunctionQueue` credits | gateways take; tick gives back | both | nothing: the number guards itself |
+//! | `FunctionQueue::{waiting, in_flight, ready}` | tick | scrapes, reads of a function, `Retry-After` | nothing: gauges |
+//! | `ExecutionSignals` deadline, run budget | gateway at admit | tick at accept | the push of the ticket |
+//! | `ExecutionSignals` cancelled | gateway | tick at accept | `SeqCst`, and the `GatewayEvent::Cancelled` that follows |
+//! | `ExecutionSignals` released | tick | gateway before it uses the slot again | `Release` |
+//! | `ready`, `gateway_events` | gateways push; tick pushes `ready` again at its bound | tick pops | the rings |
+//! | `GatewayRings::commands` | tick pushes | its gateway pops | the ring |
+//! | `scheduler_commands` | control pushes | tick pops | the ring |
+//! | `Rings::commands_handled` | tick | control | `Release` |
+//! | `scheduler_events` | tick pushes | control pops | the ring |
+//! | `Doorbell` asleep | its owner; the producer that takes over its waking | producers | the two fences |
+//! | `GatewayRings::gauges` | its gateway | control | nothing: gauges |
+//! | `FunctionVersion::addresses` | control | gateways at a grant | `ArcSwapOption`, before `SchedulerCommand::Ready` |
+//!
+//! # Orderings
+//! Everything that is not here is relaxed and guards nothing but itself.
+//!
+//! | store | load | what becomes visible |
+//! |---|---|---|
+//! | push in `FunctionQueue::push` | pop in `FunctionQueue::pop` | the ticket, and what `ExecutionSignals::write` wrote before |
+//! | `Announced::set`: swap | `Announced::clear`: store, then pop | either the scheduler clears after the swap and then sees the ticket, or the swap sees the cleared flag and its caller announces the version |
+//! | publish, then the fence of `Doorbell::must_wake` or `is_asleep` | `Doorbell::fall_asleep`: store, fence, then a look at every ring | either the owner sees the message, or the producer sees that it sleeps |
+//! | `ExecutionSignals::cancel`, before `GatewayEvent::Cancelled` is pushed | `ExecutionSignals::is_cancelled` in `accept` | a cancel whose event was drained before its ticket came |
+//! | `ExecutionSignals::release`: `Release` | `ExecutionSignals::is_released`: `Acquire` | the scheduler's last use of the slot is over |
+//! | `Rings::commands_handled` | `CommandSender::handled` | what the commands have changed, e.g. the credits of a version that replaces another |
+//! | `Rings::idle_scheduler.store` | `Rings::idle_scheduler.take` | the whole scheduler, as the last tick left it |
+//! | `wakes_at` in `wake_or_tick`, then its wake | `wakes_at` in `thread::sleep`, after `fall_asleep` | a timer that a gateway's tick set sooner |
+//! | `stop`: `Release`, then a wake and an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |
+//!
+//! `loom_tests` models the doorbell, the announced flag and the idle scheduler; `simulation`
+//! drives the real scheduler over the real rings on one thread.
+pub mod command_sender;
+#[cfg(all(test, feature = "loom"))]
+mod loom_tests;
+pub mod message;
+pub mod rings;
+pub mod scheduled_execution;
+pub mod scheduled_version;
+#[cfg(test)]
+mod simulation;
+pub mod thread;
+pub mod tick;
+pub mod wheel;

@@ -1,0 +1,89 @@
+//! A model of a gateway: it admits, runs, cancels and forgets executions.
+
+use std::collections::VecDeque;
+
+use crate::clock::Nanos;
+use crate::scheduler::message::{GatewayCommand, InstanceKey, VersionIndex};
+use crate::ticket::Ticket;
+
+/// An execution as its gateway knows it, and what the scheduler has been seen to do to it.
+pub struct ModelExecution {
+    pub ticket: Ticket,
+    pub function: u64,
+    pub deadline: Nanos,
+    pub run_budget: Nanos,
+    /// Nothing changes its outcome any more.
+    pub terminal: bool,
+    /// An attempt is open at the gateway: it owes the scheduler a `GatewayEvent::AttemptEnded`.
+    pub attempt_open: bool,
+    /// The instance it runs on, from the scheduler's grant until the scheduler has taken the `AttemptEnded`.
+    pub flying: Option<InstanceKey>,
+    /// The scheduler has sent its `GatewayCommand::End`.
+    pub ended: bool,
+    /// The tick in which the scheduler learnt that the gateway had made it terminal.
+    pub settled_in: Option<u64>,
+}
+
+impl ModelExecution {
+    pub fn new(ticket: Ticket, function: u64, deadline: Nanos, run_budget: Nanos) -> Self {
+        Self {
+            ticket,
+            function,
+            deadline,
+            run_budget,
+            terminal: false,
+            attempt_open: false,
+            flying: None,
+            ended: false,
+            settled_in: None,
+        }
+    }
+}
+
+/// One place of the slab.
+#[derive(Default)]
+pub struct ModelSlot {
+    pub generation: u32,
+    pub execution: Option<ModelExecution>,
+}
+
+/// The execution that a command is about.
+pub fn ticket_of(command: GatewayCommand) -> Ticket {
+    match command {
+        GatewayCommand::Run { ticket, .. }
+        | GatewayCommand::Abort { ticket }
+        | GatewayCommand::End { ticket, .. } => ticket,
+    }
+}
+
+/// One gateway.
+pub struct ModelGateway {
+    pub index: u8,
+    pub slots: Vec<ModelSlot>,
+    /// Popped from its ring of commands, not yet looked at.
+    pub inbox: VecDeque<GatewayCommand>,
+    /// It is to announce a queue and was preempted before it could put the version on the ready ring; it
+    /// does nothing else until then.
+    pub owes_announcement: Option<VersionIndex>,
+}
+
+impl ModelGateway {
+    pub fn new(index: u8, slots: usize) -> Self {
+        let slots = (0..slots).map(|_| ModelSlot::default()).collect();
+        Self { index, slots, inbox: VecDeque::new(), owes_announcement: None }
+    }
+
+    /// The execution of a ticket, unless the ticket is stale.
+    pub fn execution(&mut self, ticket: Ticket) -> Option<&mut ModelExecution> {
+        self.slots[ticket.slot()].execution.as_mut().filter(|execution| execution.ticket == ticket)
+    }
+
+    pub fn executions(&self) -> impl Iterator<Item = &ModelExecution> {
+        self.slots.iter().filter_map(|slot| slot.execution.as_ref())
+    }
+
+    /// Tickets of which `wanted` holds.
+    pub fn tickets(&self, wanted: impl Fn(&ModelExecution) -> bool) -> Vec<Ticket> {
+        self.executions().filter(|execution| wanted(execution)).map(|execution| execution.ticket).collect()
+    }
+}

@@ -1,0 +1,118 @@
+//! The scheduler's own thread: its spin policies, its pinning, its sleep.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::thread::CpuSet;
+
+use super::rings::Rings;
+use super::tick::Scheduler;
+use crate::clock::{Clock, Nanos};
+
+/// How the scheduler thread waits for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spin {
+    /// Never sleeps.
+    Always,
+    /// Spins this long (ns) after its last work, then parks until its doorbell or its next timer.
+    Then(Nanos),
+}
+
+/// Loops of spinning between two looks at the clock.
+const SPINS_PER_LOOK: u32 = 64;
+
+/// Runs the scheduler until `stop` is set and the doorbell rung.
+///
+/// `core` is the CPU to stay on, where the policy pins.
+pub fn run(
+    rings: &Arc<Rings>,
+    scheduler: Scheduler,
+    clock: Clock,
+    spin: Spin,
+    core: Option<usize>,
+    stop: &AtomicBool,
+) {
+    if let Some(core) = core {
+        let mut set = CpuSet::new();
+        set.set(core);
+        // Refused only where the CPU went away since it was chosen; then it runs unpinned.
+        let _ = rustix::thread::sched_setaffinity(None, &set);
+    }
+    let mut scheduler = Box::new(scheduler);
+    let mut last_work = clock.now();
+    while !stop.load(Ordering::Acquire) {
+        let summary = rings.tick(&mut scheduler, || clock.now());
+        let now = clock.now();
+        if summary.work > 0 || summary.more {
+            last_work = now;
+            continue;
+        }
+        let patience = match spin {
+            Spin::Always => u64::MAX,
+            Spin::Then(patience) => patience,
+        };
+        if now - last_work < patience {
+            spin_for_a_while(rings);
+            continue;
+        }
+        scheduler = sleep(rings, scheduler, clock, summary.next_wake);
+        last_work = clock.now();
+    }
+}
+
+fn spin_for_a_while(rings: &Rings) {
+    for _ in 0..SPINS_PER_LOOK {
+        if rings.has_work() {
+            return;
+        }
+        std::hint::spin_loop();
+    }
+}
+
+/// Leaves the scheduler in the rings, parks, and takes it out again.
+fn sleep(rings: &Rings, scheduler: Box<Scheduler>, clock: Clock, wake_at: Nanos) -> Box<Scheduler> {
+    rings.wakes_at.store(wake_at, Ordering::Relaxed);
+    rings.idle_scheduler.store(Some(scheduler));
+    rings.doorbell.fall_asleep();
+    if !rings.has_work() {
+        // A gateway may have ticked since the scheduler was left there, and have set a sooner timer.
+        let wake_at = rings.wakes_at.load(Ordering::Relaxed);
+        let now = clock.now();
+        if wake_at == u64::MAX {
+            std::thread::park();
+        } else if wake_at > now {
+            std::thread::park_timeout(Duration::from_nanos(wake_at - now));
+        }
+    }
+    rings.doorbell.wake_up();
+    loop {
+        if let Some(scheduler) = rings.idle_scheduler.take() {
+            return scheduler;
+        }
+        // A gateway is in the middle of a tick, which is bounded.
+        std::hint::spin_loop();
+    }
+}
+
+/// The CPUs this process may use: its affinity, and how many of them its cgroup's CPU quota
+/// pays for (rounded down, at least one).
+#[must_use]
+pub fn usable_cores() -> (Vec<usize>, usize) {
+    let allowed: Vec<usize> = rustix::thread::sched_getaffinity(None)
+        .map(|set| (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
+        .unwrap_or_default();
+    // `available_parallelism` reads affinity and cgroup quotas, v1 and v2.
+    let paid = std::thread::available_parallelism().map_or(1, usize::from);
+    let usable = paid.min(allowed.len().max(1));
+    (allowed, usable)
+}
+
+/// Keeps the calling thread, and the processes it starts, off one CPU.
+pub fn stay_off(core: usize) {
+    let Ok(mut set) = rustix::thread::sched_getaffinity(None) else { return };
+    set.unset(core);
+    if set.count() > 0 {
+        let _ = rustix::thread::sched_setaffinity(None, &set);
+    }
+}

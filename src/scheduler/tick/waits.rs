@@ -1,0 +1,249 @@
+//! The executions that wait: in line, for their next attempt, and how the waiting ends.
+
+use super::{Scheduler, timer_ms};
+use crate::clock::Nanos;
+use crate::scheduler::message::{EndReason, InstanceKey, SchedulerEvent, VersionIndex};
+use crate::scheduler::scheduled_execution::{ExecutionState, ScheduledExecution};
+use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
+
+impl Scheduler {
+    pub(super) fn enqueue(&mut self, slot: u32, index: VersionIndex, in_front: bool) {
+        self.executions[slot as usize].state = ExecutionState::Queued;
+        self.executions[slot as usize].version = index;
+        let Some(version) = self.versions[index as usize].as_mut() else {
+            debug_assert!(false, "enqueued on a version that is not open");
+            return;
+        };
+        if in_front {
+            version.waiting.push_front(&mut self.executions, slot);
+        } else {
+            version.waiting.push_back(&mut self.executions, slot);
+        }
+        self.activate(index);
+    }
+
+    /// Back to wait for its next attempt, before those that were admitted later.
+    pub(super) fn requeue(&mut self, slot: u32) {
+        let execution = self.executions[slot as usize];
+        let index = self.current_version_of(execution.version);
+        if self.version(index).is_none_or(|version| version.closed) {
+            self.end(slot, EndReason::FunctionRemoved);
+            self.let_go(slot);
+            return;
+        }
+        self.wheel.set(slot, timer_ms(execution.deadline));
+        self.enqueue(slot, index, true);
+    }
+
+    pub(super) fn leave_line(&mut self, slot: u32) {
+        let index = self.executions[slot as usize].version;
+        if let Some(version) = self.versions[index as usize].as_mut() {
+            version.waiting.remove(&mut self.executions, slot);
+        }
+        self.activate(index);
+    }
+
+    /// After a failed attempt: another one after its back-off, or the end.
+    pub(super) fn retry(&mut self, slot: u32, why: EndReason, now: Nanos) {
+        let index = self.current_version_of(self.executions[slot as usize].version);
+        let Some(version) = self.version(index) else {
+            self.end(slot, EndReason::FunctionRemoved);
+            self.let_go(slot);
+            return;
+        };
+        let (limits, closed) = (version.limits, version.closed);
+        let execution = self.executions[slot as usize];
+        let resume = now.saturating_add(self.backoff(
+            execution.attempt,
+            limits.retry_backoff_ns,
+            limits.retry_max_backoff_ns,
+        ));
+        let was_last = execution.attempt > limits.max_retries || resume >= execution.deadline;
+        if was_last || closed {
+            self.end(slot, if was_last { why } else { EndReason::FunctionRemoved });
+            self.let_go(slot);
+            return;
+        }
+        self.executions[slot as usize].state = ExecutionState::BackingOff;
+        self.executions[slot as usize].version = index;
+        self.wheel.set(slot, timer_ms(resume));
+        if let Some(version) = self.version(index) {
+            version.backing_off += 1;
+        }
+    }
+
+    pub(super) fn leave_backoff(&mut self, slot: u32) {
+        let index = self.executions[slot as usize].version;
+        if let Some(version) = self.version(index) {
+            version.backing_off -= 1;
+        }
+        self.activate(index);
+    }
+
+    /// An execution that found no instance uses up an attempt. The version is out of the table.
+    pub(super) fn retry_from(&mut self, version: &mut ScheduledVersion, slot: u32, now: Nanos) {
+        self.begin_attempt(version, slot, now);
+        let execution = self.executions[slot as usize];
+        let resume = now.saturating_add(self.backoff(
+            execution.attempt,
+            version.limits.retry_backoff_ns,
+            version.limits.retry_max_backoff_ns,
+        ));
+        if version.closed || execution.attempt > version.limits.max_retries || resume >= execution.deadline {
+            self.end(slot, if version.closed { EndReason::FunctionRemoved } else { EndReason::NoInstance });
+            self.let_go(slot);
+            return;
+        }
+        self.executions[slot as usize].state = ExecutionState::BackingOff;
+        self.wheel.set(slot, timer_ms(resume));
+        version.backing_off += 1;
+    }
+
+    /// The instance could not be reached, and nothing was sent: it leaves the set, and the
+    /// execution goes to another one at no cost, where there is another or one can be started.
+    pub(super) fn unsent(&mut self, slot: u32, now: Nanos) {
+        let execution = self.executions[slot as usize];
+        let key = InstanceKey {
+            version: execution.version,
+            place: execution.place,
+            generation: execution.instance_generation,
+        };
+        let (mut other, mut can_start) = (false, false);
+        if let Some(version) = self.version(execution.version) {
+            can_start = version.limits.can_start;
+            let was_ready =
+                version.instance_mut(key).is_some_and(|instance| instance.state == InstanceState::Ready);
+            if was_ready {
+                version.set_state(key, InstanceState::Suspect);
+            }
+            other = version.ready > 0;
+            if was_ready
+                && self.rings.scheduler_events.push(SchedulerEvent::InstanceSuspect { instance: key }).is_ok()
+            {
+                self.notified = true;
+            } else if was_ready && let Some(version) = self.version(execution.version) {
+                // Nobody would look after it: it stays in the set.
+                version.set_state(key, InstanceState::Ready);
+            }
+        }
+        if other {
+            self.executions[slot as usize].attempt -= 1;
+            self.requeue(slot);
+        } else {
+            // An instance that has just crashed is met by those it was granted to before anybody
+            // knows. They wait for its replacement, after a back-off lest a sick one that is
+            // found healthy each time is tried without a pause.
+            self.executions[slot as usize].attempt -= u8::from(can_start);
+            self.retry(slot, EndReason::NoInstance, now);
+        }
+    }
+
+    pub(super) fn release_permit(&mut self, execution: &ScheduledExecution, now: Nanos) {
+        let key = InstanceKey {
+            version: execution.version,
+            place: execution.place,
+            generation: execution.instance_generation,
+        };
+        let Some(version) = self.version(execution.version) else {
+            debug_assert!(false, "an attempt outlived its version");
+            return;
+        };
+        version.in_flight -= 1;
+        let mut idle = false;
+        // One that is down counts on, because it may be found to be there after all.
+        if let Some(instance) = version.place_mut(key) {
+            instance.in_flight -= 1;
+            instance.last_used = now;
+            idle = instance.state == InstanceState::Retiring && instance.in_flight == 0;
+        }
+        let mut successor = version.successor;
+        while let Some(index) = successor {
+            self.activate(index);
+            successor = self.version(index).and_then(|version| {
+                version.predecessor_in_flight = version.predecessor_in_flight.saturating_sub(1);
+                version.successor
+            });
+        }
+        if idle {
+            self.report_idle(key);
+        }
+        self.activate(execution.version);
+    }
+
+    /// Full jitter: anything between nothing and the exponential bound, after "Exponential
+    /// Backoff And Jitter" (AWS Architecture Blog, 2015).
+    pub(super) fn backoff(&mut self, attempt: u8, base: Nanos, most: Nanos) -> Nanos {
+        self.jitter ^= self.jitter << 13;
+        self.jitter ^= self.jitter >> 7;
+        self.jitter ^= self.jitter << 17;
+        let bound = base.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(most);
+        if bound == 0 { 0 } else { self.jitter % bound }
+    }
+
+    pub(super) fn return_credit(&mut self, slot: u32) {
+        let execution = &mut self.executions[slot as usize];
+        if std::mem::take(&mut execution.holds_credit)
+            && let Some(version) = &self.versions[execution.version as usize]
+        {
+            version.queue.return_credit();
+        }
+    }
+
+    /// Forfeits the credit of an execution that waits in another version from now on: nobody else gets it.
+    pub(super) fn forfeit_credit(&mut self, slot: u32) {
+        let execution = &mut self.executions[slot as usize];
+        let had = std::mem::take(&mut execution.holds_credit);
+        if let Some(version) = &mut self.versions[execution.version as usize] {
+            version.forfeited_credits += u32::from(had);
+        }
+    }
+
+    /// Exchanges the credit of an execution that came by the queue of a replaced version for one of the
+    /// version that serves; where there is none, the first one is forfeited.
+    pub(super) fn exchange_credit(&mut self, slot: u32, version: VersionIndex) {
+        let counts =
+            self.versions[version as usize].as_ref().is_some_and(|version| version.queue.take_credit());
+        if counts {
+            self.return_credit(slot);
+        } else {
+            self.forfeit_credit(slot);
+        }
+        self.executions[slot as usize].holds_credit = counts;
+    }
+
+    /// The scheduler holds nothing of the slot any more; its gateway may use it again.
+    pub(super) fn let_go(&mut self, slot: u32) {
+        self.return_credit(slot);
+        self.wheel.clear(slot);
+        let execution = &mut self.executions[slot as usize];
+        execution.state = ExecutionState::Free;
+        let ticket = execution.ticket;
+        self.rings.signals(ticket).release(ticket.generation());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::scheduler::rings::{Capacity, Rings};
+
+    #[test]
+    fn pauses_are_spread_from_nothing_to_a_bound_that_doubles_up_to_its_limit() {
+        let rings = Rings::new(Capacity { gateways: 1, slots: 1, versions: 1 }).unwrap();
+        let mut scheduler = Scheduler::new(Arc::new(rings), 7);
+        for (attempt, bound) in [(1, 100), (2, 200), (3, 400), (6, 3200), (7, 5000), (11, 5000), (255, 5000)]
+        {
+            let pauses: Vec<Nanos> = (0..2000).map(|_| scheduler.backoff(attempt, 100, 5000)).collect();
+            let (least, most) = (*pauses.iter().min().unwrap(), *pauses.iter().max().unwrap());
+            let mean = pauses.iter().sum::<Nanos>() / 2000;
+            assert!(
+                most < bound && most > bound * 9 / 10 && least < bound / 10,
+                "{attempt}: {least} … {most}"
+            );
+            assert!((bound * 45 / 100..=bound * 55 / 100).contains(&mean), "{attempt}: {mean} of {bound}");
+        }
+        assert_eq!(scheduler.backoff(1, 0, 0), 0);
+    }
+}

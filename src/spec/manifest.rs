@@ -1,0 +1,248 @@
+//! YAML manifests: `apiVersion`, `kind` and `metadata` around the fields of a specification.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use super::field_error::{Findings, excerpt};
+use super::object::{Field, Object};
+use super::parse::{Naming, name_in, read_spec};
+use super::tree::TreeNode;
+use super::{FieldError, FunctionName, FunctionSpec, tree};
+
+/// Largest manifest that is read, in bytes.
+pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+
+/// The group that makes a document ours, with the slash before its version.
+const GROUP: &str = "picofaas.dev/";
+/// The only version of a manifest there is.
+const VERSION: &str = "picofaas.dev/v1";
+/// The only kind of manifest there is.
+const KIND: &str = "Function";
+
+/// Fields of `metadata` that have no meaning here, and that `kubectl get -o yaml` writes or people add.
+const METADATA: &[&str] = &[
+    "name",
+    "annotations",
+    "namespace",
+    "labels",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// An error and where in its file it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocatedError {
+    /// Line in the file, counted from 1; 0 if it is of no one line.
+    pub line: u32,
+    /// The error; its field starts at the document, as in `spec.timeoutMs`.
+    pub error: FieldError,
+}
+
+/// Why a manifest, or a folder of them, could not be read.
+#[derive(Debug)]
+pub enum ManifestError {
+    /// The file or folder could not be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file claims to be ours and is longer than [`MANIFEST_BYTES_MAX`].
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file claims to be ours and is not YAML.
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line in the file, counted from 1; 0 if none is known.
+        line: u64,
+        /// Column in the line, counted from 1; 0 if none is known.
+        column: u64,
+        /// The fault.
+        message: String,
+    },
+    /// Documents in the file are ours and have errors; never empty.
+    Fields {
+        /// The file.
+        path: PathBuf,
+        /// All of them, in the order of their lines.
+        errors: Vec<LocatedError>,
+    },
+    /// Two documents define one function.
+    DuplicateName {
+        /// The name that both have.
+        name: FunctionName,
+        /// The file that came first and counts.
+        first: PathBuf,
+        /// The file whose document is left out; it can be the same one.
+        second: PathBuf,
+    },
+}
+
+/// One line for each error, each starting with `path:line:` as compilers write it.
+impl fmt::Display for ManifestError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, source } => write!(out, "{}: cannot be read: {source}", path.display()),
+            Self::TooLarge { path } => {
+                write!(out, "{}: must not be longer than {MANIFEST_BYTES_MAX} bytes", path.display())
+            }
+            Self::Syntax { path, line, column, message } => {
+                write!(out, "{}:{line}:{column}: is not YAML: {message}", path.display())
+            }
+            Self::Fields { path, errors } => {
+                for (index, LocatedError { line, error }) in errors.iter().enumerate() {
+                    let new_line = if index > 0 { "\n" } else { "" };
+                    match line {
+                        0 => write!(out, "{new_line}{}: {error}", path.display())?,
+                        _ => write!(out, "{new_line}{}:{line}: {error}", path.display())?,
+                    }
+                }
+                Ok(())
+            }
+            Self::DuplicateName { name, first, second } => write!(
+                out,
+                "{}: defines the function {name}, which {} already defines; rename or remove one of them",
+                second.display(),
+                first.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ManifestError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { source, .. } => Some(source),
+            Self::TooLarge { .. }
+            | Self::Syntax { .. }
+            | Self::Fields { .. }
+            | Self::DuplicateName { .. } => None,
+        }
+    }
+}
+
+/// Reads the functions that the manifest `text`, which stands at `path`, defines.
+///
+/// Documents of another `apiVersion` are not ours and are passed over, and a text that names our group
+/// nowhere is not even parsed: other YAML, and templates that only become YAML, do not disturb.
+///
+/// # Errors
+/// [`ManifestError::Syntax`] if a text that names our group is not YAML, [`ManifestError::Fields`] with
+/// every error of all its documents.
+pub fn read_manifests(path: &Path, text: &str) -> Result<Vec<FunctionSpec>, ManifestError> {
+    if !claims_to_be_ours(text) {
+        return Ok(Vec::new());
+    }
+    let documents = tree::from_yaml(text).map_err(|error| syntax_error(path, &error))?;
+    let mut findings = Findings::default();
+    let mut functions = Vec::new();
+    for document in &documents {
+        functions.extend(read_document(document, &mut findings));
+    }
+    if !findings.is_empty() {
+        let located = |(line, error)| LocatedError { line, error };
+        let mut errors: Vec<_> = findings.into_lines().into_iter().map(located).collect();
+        // What belongs to no one line comes last.
+        errors.sort_by_key(|located| if located.line == 0 { u32::MAX } else { located.line });
+        return Err(ManifestError::Fields { path: path.to_owned(), errors });
+    }
+    // A bare file name has an empty parent, in which no process can be started.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for function in &mut functions {
+        function.directory = Some(directory.to_owned());
+    }
+    Ok(functions)
+}
+
+/// Whether the text has an `apiVersion` of our group: it has, if what stands before the group is that
+/// key, a colon, and perhaps quotes and space.
+pub(super) fn claims_to_be_ours(text: &str) -> bool {
+    text.match_indices(GROUP).any(|(at, _)| {
+        let between = |c: char| c.is_whitespace() || matches!(c, ':' | '"' | '\'');
+        text[..at].trim_end_matches(between).ends_with("apiVersion")
+    })
+}
+
+fn syntax_error(path: &Path, error: &serde_saphyr::Error) -> ManifestError {
+    let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
+    let full = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    let place = format!(" at line {line}, column {column}");
+    let message = full.strip_suffix(&place).unwrap_or(&full).to_owned();
+    ManifestError::Syntax { path: path.to_owned(), line, column, message }
+}
+
+/// Reads one document: nothing if it is not ours, or if it has faults.
+fn read_document(document: &TreeNode, findings: &mut Findings) -> Option<FunctionSpec> {
+    let root = Field::root(document);
+    if !root.is_object() {
+        return None;
+    }
+    // Documents of others may be as odd as they like.
+    let mut unheard = Findings::default();
+    let version_field = root.any_object(&mut unheard)?.get("apiVersion")?;
+    let version = version_field.text(&mut unheard).filter(|version| version.starts_with(GROUP))?;
+
+    let object = root.object(&["apiVersion", "kind", "metadata", "spec", "status"], findings)?;
+    if version != VERSION {
+        version_field.error(findings, format!("must be {VERSION}, is \"{}\"", excerpt(version)));
+    }
+    match object.get("kind").map(|field| (field.text(findings), field)) {
+        None => object.fault_at("kind", findings, format!("is required: {KIND}")),
+        Some((Some(kind), field)) if kind != KIND => {
+            field.error(findings, format!("must be {KIND}, is \"{}\"", excerpt(kind)));
+        }
+        Some(_) => {}
+    }
+    let (name, annotations) = read_metadata(&object, findings);
+    let Some(spec) = object.get("spec") else {
+        object.fault_at("spec", findings, "is required");
+        return None;
+    };
+    let naming = name.as_ref().map_or(Naming::Invalid, Naming::Outside);
+    let function = read_spec(&spec, naming, findings)?;
+    Some(FunctionSpec { annotations, ..function })
+}
+
+fn read_metadata(
+    document: &Object<'_>,
+    findings: &mut Findings,
+) -> (Option<FunctionName>, BTreeMap<String, String>) {
+    let mut annotations = BTreeMap::new();
+    let Some(field) = document.get("metadata") else {
+        document.fault_at("metadata", findings, "is required: it holds the name");
+        return (None, annotations);
+    };
+    let Some(metadata) = field.object(METADATA, findings) else { return (None, annotations) };
+    let name = match metadata.get("name") {
+        Some(field) => name_in(&field, findings),
+        None => {
+            metadata.fault_at("name", findings, "is required");
+            None
+        }
+    };
+    let given = metadata.get("annotations").and_then(|field| field.any_object(findings));
+    for (key, field) in given.iter().flat_map(Object::fields) {
+        if let Some(value) = field.text(findings) {
+            annotations.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    (name, annotations)
+}
+
+#[cfg(test)]
+mod tests;
