@@ -21,7 +21,7 @@ pub async fn watch(pods: Rc<Pods>, events: Api<KubeEvent>) {
     let mut watch = WatchState::new("events");
     while let Some(told) = stream.next().await {
         match watch.event(told) {
-            // Those of a list may be old, and for a Deployment they do not count; a Job has its name once.
+            // Events of a list may be old, and for a Deployment they do not count; a Job has its name once.
             Some(Event::InitApply(event)) => handle(&pods, &event, false),
             Some(Event::Apply(event)) => handle(&pods, &event, true),
             Some(Event::Delete(_) | Event::Init | Event::InitDone) | None => {}

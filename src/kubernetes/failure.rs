@@ -74,7 +74,7 @@ fn of_failed(pod: &Pod) -> JobEnd {
                 format!("the pod ran longer than its Job may: {message}"),
             );
         }
-        // What kubelet itself refuses: OutOfcpu, OutOfpods, NodeAffinity, UnexpectedAdmissionError, …
+        // Refusals of kubelet itself: OutOfcpu, OutOfpods, NodeAffinity, UnexpectedAdmissionError, …
         Some(reason) if containers(pod).all(|container| container.state.is_none()) => {
             return end(ErrorCode::PodEvicted, format!("the node refused the pod: {reason}: {message}"));
         }
@@ -283,7 +283,7 @@ mod tests {
             let status = serde_json::from_value(status).expect("a status");
             let failed = of_error(kube::Error::Api(status));
             assert!(matches!(failed, CallFailure::Transient(_)), "an API server that starts: {failed:?}");
-            // Who checks objects may say the like of one of them.
+            // A check of objects may say the like of one of them.
             let status = json!({ "code": 422, "reason": "Invalid", "message": message });
             let status = serde_json::from_value(status).expect("a status");
             let failed = of_error(kube::Error::Api(status));

@@ -89,8 +89,8 @@ impl KubeJobs {
             let mut end = jobs.live(&name, &object, time_left, killed).await;
             jobs.cluster.pods.forget_job(&name);
             let tail = jobs.cluster.logs.read_ended(&name);
-            // Who exited with 0 has most likely posted a result, and is not kept waiting; what is said of one
-            // that is not wanted nobody reads.
+            // A pod that exited with 0 has most likely posted a result, and is not kept waiting; nobody reads
+            // the reason of one that is not wanted.
             if let (Some(tail), false) = (tail, end.exited_with_0 || end.code == ErrorCode::Cancelled)
                 && let Ok(Ok(tail)) = tokio::time::timeout(TAIL_PATIENCE, tail).await
             {
@@ -152,7 +152,7 @@ impl KubeJobs {
             return unwanted();
         };
         match ended.code {
-            // What has not started tries on by itself, and would run for nobody.
+            // A pod that has not started tries on by itself, and would run for nobody.
             ErrorCode::ImageUnavailable
             | ErrorCode::ContainerConfig
             | ErrorCode::QuotaExceeded

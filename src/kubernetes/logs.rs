@@ -260,7 +260,7 @@ impl PodLogs {
                 let _ = read.await;
             }
         };
-        // What comes later is seen by the next reader.
+        // Later lines are seen by the next reader.
         let _ = tokio::time::timeout(REFRESH_PATIENCE, all).await;
     }
 
@@ -406,7 +406,7 @@ impl PodLogs {
                     }
                 },
                 Err(CallFailure::NotFound) => LogRead::NoLog,
-                // That no container was started yet is said with 400; of one that has ended it will stay so.
+                // An answer of 400 says that no container was started yet; of a pod that has ended it stays so.
                 Err(CallFailure::Permanent(_) | CallFailure::AlreadyExists) if log.is_over.get() => {
                     LogRead::NoLog
                 }

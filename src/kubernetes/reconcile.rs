@@ -159,7 +159,7 @@ impl Workload {
             self.remember_token(&desired.template.hash, token);
             let replicas = self.desired_replicas.get();
             let object = desired.template.applied_to(found, &self.name, token, replicas, self.owner());
-            // What was changed in the meantime is read again.
+            // A change in the meantime is a conflict, and the object is read again.
             call(deployments.replace(&name, &PostParams::default(), &object)).await.map_err(problem)?;
             self.applied_replicas.set(Some(replicas));
         }

@@ -169,7 +169,7 @@ impl TrackedPod {
                 // One that was started anew will say so soon.
                 let restarted = before.is_some_and(|(_, _, restarts)| observed.restarts > restarts);
                 self.stuck &= observed.running && !restarted;
-                // What it failed of stays known while it tries again.
+                // The problem stays known while the pod tries again.
                 match observed.problem {
                     Some(problem) if self.problem.as_ref() != Some(&problem) => {
                         self.problem = Some(problem);

@@ -64,7 +64,7 @@ impl WatchState {
             }
             Err(error) => {
                 let why = in_words(&error);
-                // What it means that they are not watched may change, e.g. when it is back and refuses us.
+                // The reason may change, e.g. when the API server is back and refuses us.
                 if self.error.as_ref() != Some(&why) {
                     tracing::warn!("{} cannot be watched; it is tried again and again: {why}", self.what);
                     self.error = Some(why);

@@ -1,6 +1,6 @@
 //! The rate at which lines of functions go on to the log of this process.
 //!
-//! That log is written to standard error, which may be slow, on the control thread, which has other
+//! The log is written to standard error, which may be slow, on the control thread, which has other
 //! things to do. So it gets so many lines and bytes a second of each function and over all; the rest
 //! is counted and told in one line. The logs API has them all.
 

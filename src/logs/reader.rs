@@ -191,7 +191,7 @@ impl Reader {
                     Ok(Err(_)) | Err(_) => return,
                 }
             }
-            // Whoever else has lines has a turn between two pieces.
+            // Other readers and writers of lines go on between two pieces.
             tokio::task::yield_now().await;
             if self.follow && self.is_over() {
                 self.stop();

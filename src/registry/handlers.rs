@@ -60,7 +60,7 @@ impl Control {
                 return self.pass_on(self.next_gateway(), listener, request).await;
             }
             Call::ReadExecution(id) | Call::CancelExecution(id) => {
-                // Whatever is wrong with an id, any gateway can say.
+                // Any gateway can say what is wrong with an id.
                 let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
                 return self.pass_on(owner, listener, request).await;
             }
@@ -149,7 +149,7 @@ impl Control {
 
     fn list(&self, listener: Listener) -> Result<Response<Body>, ApiError> {
         if self.is_unread() {
-            // Whoever compares the list with one of their own would make what there is.
+            // A client that compares the list with its own would create functions that there are.
             return Err(ApiError::unread(""));
         }
         let functions = self.functions.borrow();

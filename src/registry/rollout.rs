@@ -92,7 +92,7 @@ impl Control {
         self.open(&function).await;
         if let Some(before) = before {
             if before.rollout.is_some() {
-                // That version never served.
+                // The version before never served.
                 self.close(before.wanted.index);
             }
             let task = tokio::task::spawn_local(self.clone().roll_out(name.clone(), function));
@@ -208,7 +208,7 @@ impl Control {
         };
         if let Some(old) = old {
             self.context.commands.send(SchedulerCommand::Succeed { old, new: function.index });
-            // Those who come over count in the new queue before anybody else can enter it.
+            // Executions that move over count in the new queue before others can enter it.
             self.context.commands.handled().await;
         }
         self.tell_all(|done| GatewayMessage::Publish {

@@ -1,4 +1,4 @@
-//! What control planes asked of the API server, for `cargo xtask verify cluster` to compare with their Role.
+//! Calls of control planes to the API server, for `cargo xtask verify cluster` to compare with their Role.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! What `kubectl get fn` prints.
+//! The output of `kubectl get fn`.
 
 use std::collections::BTreeMap;
 

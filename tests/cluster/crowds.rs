@@ -189,7 +189,7 @@ fn warm_pods_of_a_function_that_is_deleted_by_kubectl_finish_and_who_waits_is_to
     assert_eq!(delete(&stays("sleep"), 8000, &stays("echo"), by_kubectl), counts(RUNNING, WAITING));
 }
 
-/// What the kernel says of the memory of a process, in KiB.
+/// Memory of a process as the kernel tells it, in KiB.
 fn memory_kib(server: &Server, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with(field)).expect("the kernel knows it");

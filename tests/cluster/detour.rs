@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 
 use crate::stage::kubectl;
 
-/// What is connected; `None` while the way is closed.
+/// The open connections; `None` while the way is closed.
 type Connected = Arc<Mutex<Option<Vec<TcpStream>>>>;
 
 pub struct Detour {

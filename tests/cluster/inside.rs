@@ -1,11 +1,11 @@
-//! What a function says of its pods, read back inside of one.
+//! The specification of a function's pods, read back inside of one.
 
 use serde_json::{Value, json};
 
 use crate::pods::{put, until_ready, warm};
 use crate::stage::{Stage, in_pods};
 
-/// What names secrets and config maps, and is said of the pod.
+/// The fields with secrets, config maps and the template of the pod.
 fn furnished() -> Value {
     json!({
         "env": [

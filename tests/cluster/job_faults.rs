@@ -1,4 +1,4 @@
-//! What becomes of an attempt whose pod is taken away, or goes on when it is not wanted any more.
+//! Attempts whose pod is taken away, or goes on when it is not wanted any more.
 
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ fn a_retry_beside_the_pod_of_the_attempt_before_is_the_only_one_whose_result_cou
     let began = watch.elapsed();
     let second = both.iter().find(|pod| name_of(pod) != name_of(first)).expect("there are two");
 
-    // Whoever has the token of the first attempt is refused, and changes nothing.
+    // A post with the token of the first attempt is refused, and changes nothing.
     let post = |token: &str, output: &str| {
         job::post(&mut Client::connect(runtime), &id, token, &json!({ "success": true, "output": output }))
     };

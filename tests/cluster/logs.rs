@@ -1,4 +1,4 @@
-//! What functions in pods write, and reading it.
+//! Logs of functions in pods.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -19,7 +19,7 @@ pub struct Namespace {
     runtime: Runtime,
     client: Client,
     pub stage: Stage,
-    /// What control planes find the API server by.
+    /// The file by which control planes find the API server.
     kubeconfig: String,
 }
 

@@ -70,7 +70,7 @@ fn call(
     while !over.load(Ordering::Acquire) {
         let answer = client.invoke(function, input);
         let text = match answer.status {
-            // What differs from one execution to the next would make each answer one of its own.
+            // Parts that differ from one execution to the next would make each answer one of its own.
             200 if answer.json()["output"].is_object() => "200 an object".to_owned(),
             200 => format!("200 {}", answer.json()["output"]),
             status => format!("{status} {}", answer.json()["error"]),

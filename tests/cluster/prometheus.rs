@@ -62,7 +62,7 @@ impl Prometheus {
         fs::read_to_string(self._folder.path().join("log")).unwrap()
     }
 
-    /// What a query gives: the labels of each series, and its value.
+    /// Result of a query: the labels of each series, and its value.
     fn query(&self, query: &str) -> Vec<(Value, String)> {
         let mut client = Client::connect(self.address);
         client.ask(&format!("GET /api/v1/query?query={query}"), "", "");

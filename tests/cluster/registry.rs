@@ -10,7 +10,7 @@ use crate::support::specification::{With, pool};
 
 const NOWHERE: &str = "http://127.0.0.1:9";
 
-/// What is served of a function once it is as it should be.
+/// The function as it is served, once it is as it should be.
 fn until_served(server: &Server, name: &str, is_right: impl Fn(&Value) -> bool) -> Value {
     let mut client = server.client();
     eventually(&format!("{name} is served as it should be"), || {
@@ -69,7 +69,7 @@ fn both_doors_lead_to_one_function_and_agree_on_its_generation() {
     client.post("/v1/functions", &specification).assert_refused(409, "FUNCTION_EXISTS", &[]);
     assert_eq!(client.delete("/v1/functions/f").status, 204);
     client.get("/v1/functions/f").assert_refused(404, "FUNCTION_NOT_FOUND", &[]);
-    // What is being deleted is waited for, and one of the same name is another one.
+    // A function that is being deleted is waited for, and one of the same name is another one.
     let again = client.post("/v1/functions", &specification);
     assert_eq!(again.status, 201, "{again:?}");
     until_served(&server, "f", |function| function["timeoutMs"] == 777);
@@ -107,7 +107,7 @@ fn an_edit_that_cannot_be_served_keeps_the_version_before_and_the_status_says_wh
     until_served(&server, "f", |function| function["timeoutMs"] == 702);
     namespace.until_condition("f", "Valid", "True");
 
-    // What the definition refuses never comes here, through either door.
+    // A function that the definition refuses never comes here, through either door.
     let secrets: Vec<String> = (0..65).map(|index| format!("s{index}")).collect();
     let answer = server.create(&pool("h", NOWHERE).with("secrets", secrets));
     answer.assert_refused(422, "INVALID_FUNCTION", &["the API server refused"]);
@@ -198,7 +198,7 @@ fn a_second_control_plane_waits_until_the_first_has_ended() {
         answer.text().contains("another control plane").then_some(answer)
     });
     not_ready.assert_refused(503, "CONTROL_BUSY", &["not read", "another control plane"]);
-    // Who calls it is not told that there is no such function.
+    // A client that calls it is not told that there is no such function.
     second.invoke("f", 1).assert_refused(503, "CONTROL_BUSY", &["not read yet"]);
     for path in ["/v1/functions", "/v1/functions/f", "/v1/functions/f/logs"] {
         second.operator().get(path).assert_refused(503, "CONTROL_BUSY", &["not read yet"]);

@@ -16,7 +16,7 @@ use crate::support::server::Server;
 /// The image of the `faulty` example, which is in the cluster.
 const IMAGE: &str = concat!("picofaas/picofaas-test-function:", env!("CARGO_PKG_VERSION"));
 
-/// What is installed for a test: the definition of functions, and what a control plane may do.
+/// The objects installed for a test: the definition of functions, and the rights of a control plane.
 const DEFINITION: &str = include_str!("../../k8s/10-crd.yaml");
 const RIGHTS: &str = include_str!("../../k8s/20-rbac.yaml");
 
@@ -99,7 +99,7 @@ impl Stage {
         path.into_os_string().into_string().unwrap()
     }
 
-    /// What `kubectl` says in this namespace.
+    /// Output of `kubectl` in this namespace.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         kubectl(&[&["--namespace", &self.namespace], arguments].concat())
     }
@@ -129,7 +129,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // What is in it goes by itself, and nobody waits for it.
+        // Its objects go by themselves, and nobody waits for it.
         let delete = ["delete", "namespace", &self.namespace, "--wait=false"];
         let _ = command(&kubeconfig(), &delete).output();
     }

@@ -1,4 +1,4 @@
-//! What goes wrong with the pods of `WARM` functions, and what callers notice of it.
+//! Faults of the pods of `WARM` functions, as callers notice them.
 
 use serde_json::json;
 

@@ -56,7 +56,7 @@ impl FunctionObjects {
         let us = identity();
         // As it was last seen, and since when.
         let mut seen: Option<(Option<String>, Nanos)> = None;
-        // What is waited for, told once.
+        // The reason of the wait, told once.
         let mut said = None;
         loop {
             let taken = match ask(leases.get(NAME)).await {

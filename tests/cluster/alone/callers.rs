@@ -22,12 +22,12 @@ pub struct Callers {
     threads: Vec<JoinHandle<Seen>>,
 }
 
-/// What callers saw.
+/// The answers that callers saw.
 #[derive(Default)]
 pub struct Seen {
     /// When each answer of 200 came, since the beginning.
     pub answers: Vec<Duration>,
-    /// What else there was, and how often.
+    /// Other answers, and how often each came.
     pub troubles: BTreeMap<String, u32>,
 }
 

@@ -18,7 +18,7 @@ const NAMESPACE: &str = "picofaas";
 /// By which its own pods are found.
 const OWN: &str = "app.kubernetes.io/component=control-plane";
 
-/// What is installed; removed on drop, but for the definition of functions.
+/// The installed objects; removed on drop, but for the definition of functions.
 pub struct Installation {
     /// Where clients call, whichever pod there is.
     pub clients: SocketAddr,
@@ -55,7 +55,7 @@ impl Installation {
         Client::connect(self.operators)
     }
 
-    /// What kubectl says in its namespace.
+    /// Output of kubectl in its namespace.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         kubectl(&[&["--namespace", NAMESPACE], arguments].concat())
     }
@@ -93,7 +93,7 @@ impl Installation {
         pods.remove(0)
     }
 
-    /// Who has the Lease.
+    /// Holder of the Lease.
     pub fn holder(&self) -> String {
         self.objects(&["leases"])[0]["spec"]["holderIdentity"].as_str().unwrap().to_owned()
     }

@@ -57,7 +57,7 @@ fn accept(installation: &Installation) -> Accepted {
     Accepted { ids, words: "10 ended and unread, 7 in a warm pod or before it, 1 in a Job".to_owned() }
 }
 
-/// What reading each says now, and how often.
+/// The answers to a read of each, and how often each comes.
 fn read(installation: &Installation, ids: &[String]) -> BTreeMap<String, usize> {
     let mut client = installation.client();
     let mut said = BTreeMap::new();
@@ -70,7 +70,7 @@ fn read(installation: &Installation, ids: &[String]) -> BTreeMap<String, usize> 
     said
 }
 
-/// What there was before an end.
+/// The state of the installation before an end.
 struct Before {
     warm: Pods,
     slow: Pods,

@@ -32,7 +32,7 @@ impl Outage {
         let seconds = OUTAGE.as_secs().to_string();
         let mut xtask = xtask
             .args(["cluster", "outage", "--way", way, "--seconds", &seconds])
-            // What ends this test does not end it: the API server is to come back.
+            // It outlives a signal that ends this test: the API server is to come back.
             .process_group(0)
             .stdout(Stdio::piped())
             .spawn()
@@ -73,8 +73,8 @@ fn lease(stage: &Stage) -> Value {
     stage.objects("leases")[0]["spec"].clone()
 }
 
-/// What there is when the API server goes.
-struct Before {
+/// The state when the API server goes.
+struct BeforeOutage {
     warm: Pods,
     lease: Value,
     /// Executions that run: one that ends while it is away, and one that ends after it.
@@ -82,7 +82,7 @@ struct Before {
     ends_after: String,
 }
 
-fn prepare(stage: &Stage, server: &Server) -> Before {
+fn prepare(stage: &Stage, server: &Server) -> BeforeOutage {
     put(server, &warm("f", "echo", &json!({ "replicas": { "min": 2, "max": 2 }, "maxRetries": 0 })));
     let grows = json!({ "replicas": { "min": 1, "max": 3 }, "concurrency": 16, "instanceConcurrency": 1 });
     put(server, &warm("grows", "sleep", &grows));
@@ -106,10 +106,10 @@ fn prepare(stage: &Stage, server: &Server) -> Before {
         };
         pods.iter().filter(runs).count() == 2
     });
-    Before { warm: pods(stage, "f"), lease: lease(stage), ends_meanwhile, ends_after }
+    BeforeOutage { warm: pods(stage, "f"), lease: lease(stage), ends_meanwhile, ends_after }
 }
 
-/// What is asked while it is away.
+/// The calls while it is away.
 struct Meanwhile {
     write: Duration,
     refused: Duration,
@@ -117,7 +117,7 @@ struct Meanwhile {
     from_zero: String,
 }
 
-fn ask_meanwhile(server: &Server, before: &Before) -> Meanwhile {
+fn ask_meanwhile(server: &Server, before: &BeforeOutage) -> Meanwhile {
     let mut client = server.client();
     let watch = Stopwatch::start();
     let answer = client.put("/v1/functions/f", warm("f", "identity", &json!({})));
