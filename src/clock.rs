@@ -1,5 +1,6 @@
 //! Time, entering at one place so that tests can drive everything below it.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -67,10 +68,21 @@ pub fn parse_rfc3339(text: &str) -> Option<Duration> {
     if !is_rfc3339(text.as_bytes()) {
         return None;
     }
-    let at: Timestamp = text.parse().ok()?;
+    let at: Timestamp = cut_fraction(text).parse().ok()?;
     // jiff takes a leap second for the one before it.
     let leap = u64::from(&text.as_bytes()[17..19] == b"60");
     Some(Duration::try_from(at.as_duration()).ok()? + Duration::from_secs(leap))
+}
+
+/// The text without the digits of its fraction that are below a nanosecond, which jiff refuses.
+fn cut_fraction(text: &str) -> Cow<'_, str> {
+    const DIGITS_MAX: usize = 9;
+    let Some(fraction) = text[19..].strip_prefix('.') else { return Cow::Borrowed(text) };
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    if digits <= DIGITS_MAX {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned([&text[..20 + DIGITS_MAX], &fraction[digits..]].concat())
 }
 
 /// Whether a text has the shape of RFC 3339, which is stricter than the formats of ISO 8601 that jiff reads too.
@@ -123,6 +135,9 @@ mod tests {
             assert!(clock.unix(at) - read < Duration::from_millis(1), "{at}");
         }
         let seconds = |text: &str| parse_rfc3339(text).map(|unix| unix.as_secs_f64());
+        // Digits below a nanosecond are cut off.
+        let nanos = parse_rfc3339("1970-01-01T00:00:01.1234567899876+00:00").unwrap();
+        assert_eq!(nanos, Duration::new(1, 123_456_789));
         assert_eq!(seconds("1970-01-01T00:00:01.25Z"), Some(1.25));
         assert_eq!(seconds("2000-02-29T12:00:00+02:30"), Some(951_816_600.0));
         assert_eq!(seconds("2000-02-29t12:00:00-00:30"), Some(951_827_400.0));
