@@ -13,8 +13,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use simd_json::{Buffers, Node, StaticNode};
 
-use crate::error::{ApiError, ErrorCode};
-use crate::spec::FieldError;
+use crate::error::{ApiError, ErrorCode, FieldError};
 
 /// Texts of at least this many bytes are checked by simd-json: below it serde_json is faster, as
 /// `cargo bench --bench json` shows.

@@ -14,11 +14,11 @@ use super::body::BodySource;
 use super::jobs;
 use crate::api::response;
 use crate::api::response::Body;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, FieldError, excerpt};
 use crate::id::Token;
 use crate::messages::channel::oneshot;
 use crate::messages::control_message::{Announcement, ControlMessage};
-use crate::spec::{FieldError, excerpt, is_object_name};
+use crate::spec::is_object_name;
 
 /// The largest announcement in bytes: a name and an address have fewer than 400.
 const ANNOUNCEMENT_BYTES_MAX: usize = 4096;

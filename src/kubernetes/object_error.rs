@@ -3,8 +3,7 @@
 use kube::core::Status;
 
 use super::calls::{KubeError, in_time, permission};
-use crate::error::{ApiError, ErrorCode};
-use crate::spec::FieldError;
+use crate::error::{ApiError, ErrorCode, FieldError};
 
 /// Seconds after which a call may be tried again.
 const RETRY_AFTER_S: u32 = 1;

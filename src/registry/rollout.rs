@@ -21,7 +21,7 @@ use arc_swap::ArcSwapOption;
 use super::supports::{Platform, unsupported_fields};
 use crate::clock::NANOS_PER_MS;
 use crate::control::{Control, OpenVersion, Registered};
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, FieldError};
 use crate::function_version::FunctionVersion;
 use crate::instances::Backend;
 use crate::messages::channel::{AnswerSender, oneshot};
@@ -30,7 +30,7 @@ use crate::metrics::MetricsByGateway;
 use crate::queue::function_queue::FunctionQueue;
 use crate::scheduler::message::{SchedulerCommand, VersionIndex};
 use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
-use crate::spec::{ExecutionMode, FieldError, FunctionSpec};
+use crate::spec::{ExecutionMode, FunctionSpec};
 
 /// Period at which it is looked whether the first instance of a new version is ready.
 const ROLLOUT_LOOK: Duration = Duration::from_millis(5);

@@ -1,6 +1,7 @@
 //! Fields of a function that this control plane cannot support.
 
-use crate::spec::{ExecutionMode, FieldError, FunctionSpec};
+use crate::error::FieldError;
+use crate::spec::{ExecutionMode, FunctionSpec};
 
 /// The platform that runs functions, beside endpoints that run already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

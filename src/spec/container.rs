@@ -6,9 +6,10 @@ use super::bounds::{
     CPU_MILLICORES_MAX, CPU_MILLICORES_MIN, CPU_REQUEST_DEFAULT, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
     MEMORY_REQUEST_DEFAULT,
 };
-use super::field_error::{Findings, excerpt};
+use super::field_errors::Findings;
 use super::object::{Field, Object};
 use super::{Local, Quantity, ResourceList, Resources};
+use crate::error::excerpt;
 
 /// Longest reference of an image, in bytes: a registry's host and port, a path of 255, a tag of 128
 /// and a digest fit into it.

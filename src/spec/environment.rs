@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::container::object_name;
-use super::field_error::{Findings, excerpt};
+use super::field_errors::Findings;
 use super::object::{Field, Object};
+use crate::error::excerpt;
 
 /// Environment that picofaas gives every function; a specification must not set it. `HANDLER` and
 /// the `WATCHDOG_…` variables are the function's own: by them it tells its runtime what to run.

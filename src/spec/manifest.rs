@@ -6,11 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::field_error::{Findings, excerpt};
+use super::field_errors::Findings;
 use super::object::{Field, Object};
 use super::parse::{Naming, name_in, read_spec};
 use super::tree::TreeNode;
-use super::{FieldError, FunctionName, FunctionSpec, tree};
+use super::{FunctionName, FunctionSpec, tree};
+use crate::error::{FieldError, excerpt};
 
 /// Largest manifest that is read, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;

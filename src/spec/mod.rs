@@ -6,7 +6,7 @@
 //! same tree, and one reader turns the tree into a [`FunctionSpec`], so a rule is written once and
 //! holds at both.
 //!
-//! Reading never stops at the first mistake. Each one becomes a [`FieldError`] that names the field and
+//! Reading never stops at the first mistake. Each one becomes a [`FieldError`](crate::error::FieldError) that names the field and
 //! says what it may be; a specification with any error is refused whole, so nothing is ever half
 //! registered. An error from a manifest also carries its line.
 //!
@@ -20,7 +20,7 @@
 //! | `bounds` | range, default and unit of every number |
 //! | `endpoint` | [`EndpointUrl`]: where a POOL function already listens |
 //! | `quantity` | [`Quantity`] and [`ResourceList`]: CPU and memory as Kubernetes writes them |
-//! | `field_error` | [`FieldError`], [`FieldErrors`] and their collector |
+//! | `field_errors` | [`FieldErrors`] and their collector |
 //! | `tree` | JSON or YAML text as a tree that remembers lines and repeated keys |
 //! | `object` | one object of that tree, read field by field |
 //! | `nearest` | the known word that a misspelt one probably meant |
@@ -38,7 +38,7 @@ mod container;
 mod crd;
 mod endpoint;
 mod environment;
-mod field_error;
+mod field_errors;
 mod folder;
 mod function_spec;
 mod manifest;
@@ -56,7 +56,7 @@ pub use endpoint::{ENDPOINTS_MAX, EndpointUrl, InvalidEndpoint, SOCKET_PATH_BYTE
 pub use environment::{
     EnvFrom, EnvSource, EnvValue, EnvVar, KeyRef, RESERVED_ENV, SourceRef, ValueFrom, hide_values,
 };
-pub use field_error::{FIELD_ERRORS_MAX, FieldError, FieldErrors, excerpt};
+pub use field_errors::{FIELD_ERRORS_MAX, FieldErrors};
 pub use folder::{Loaded, discover, load_dir};
 pub use function_spec::{ExecutionMode, FunctionSpec, Local, Replicas, Resources};
 pub use manifest::{LocatedError, MANIFEST_BYTES_MAX, ManifestError, read_manifests};

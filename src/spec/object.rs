@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 
 use super::Bounds;
-use super::field_error::{Findings, excerpt};
+use super::field_errors::Findings;
 use super::nearest::nearest;
 use super::tree::{ObjectEntry, TreeNode, Value};
+use crate::error::excerpt;
 
 /// A value in the tree, with where it stands.
 #[derive(Debug)]

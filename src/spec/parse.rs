@@ -7,13 +7,14 @@ use super::bounds::{
     REPLICAS_MAX, REPLICAS_MIN, RETRIES, RETRY_BACKOFF_MS, RETRY_MAX_BACKOFF_MS, TIMEOUT_MS,
 };
 use super::endpoint::ENDPOINTS_MAX;
-use super::field_error::{Findings, excerpt};
+use super::field_errors::Findings;
 use super::object::{Field, Object};
 use super::pod_template::pod_template;
 use super::{
     Bounds, EndpointUrl, ExecutionMode, FieldErrors, FunctionName, FunctionSpec, Replicas, container,
     environment, tree,
 };
+use crate::error::excerpt;
 
 /// Every field of a specification. `status` is what an answer adds: it is passed over, so that what
 /// was read with `GET` can be sent back.

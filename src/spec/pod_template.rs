@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::bounds::TOLERATION_S;
 use super::container::{is_object_name, object_name_in};
-use super::field_error::{Findings, excerpt};
+use super::field_errors::Findings;
 use super::object::{Field, Object};
+use crate::error::excerpt;
 
 /// Most bytes that keys and values of `annotations` have together: what Kubernetes takes for an
 /// object, less 4 KiB for those that it and picofaas add.

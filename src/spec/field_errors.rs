@@ -4,28 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::error::FieldError;
+
 /// Most errors that are kept of one text. A client that sends a megabyte of unknown fields gets these
 /// and the number of the others, not an answer larger than its request.
 pub const FIELD_ERRORS_MAX: usize = 100;
-
-/// One error of one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldError {
-    /// Path of the field, such as `replicas.min` or `env[2].name`. Empty for the whole.
-    pub field: String,
-    /// Bounds of the field, and its value.
-    pub message: String,
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.field.is_empty() {
-            out.write_str(&self.message)
-        } else {
-            write!(out, "{}: {}", self.field, self.message)
-        }
-    }
-}
 
 /// Every error of a specification; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -85,20 +68,6 @@ impl Findings {
     }
 }
 
-/// Longest piece of the sender's own text, in characters, that is repeated in a message.
-const EXCERPT_CHARS_MAX: usize = 64;
-
-/// The sender's own text, cut to a length fit for a message, with control characters escaped so that
-/// it cannot forge a log line.
-#[must_use]
-pub fn excerpt(text: &str) -> String {
-    let mut cut: String = text.chars().take(EXCERPT_CHARS_MAX).flat_map(char::escape_debug).collect();
-    if text.chars().nth(EXCERPT_CHARS_MAX).is_some() {
-        cut.push('…');
-    }
-    cut
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,11 +81,5 @@ mod tests {
         let errors = findings.into_errors().0;
         assert_eq!(errors.len(), FIELD_ERRORS_MAX + 1);
         assert_eq!(errors[FIELD_ERRORS_MAX].message, "7 more faults are not listed");
-    }
-
-    #[test]
-    fn an_excerpt_is_short_and_on_one_line() {
-        assert_eq!(excerpt("a\nb"), "a\\nb");
-        assert_eq!(excerpt(&"x".repeat(1000)).chars().count(), EXCERPT_CHARS_MAX + 1);
     }
 }
