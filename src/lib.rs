@@ -23,6 +23,7 @@
 
 pub mod api;
 pub mod backoff;
+pub mod channel;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
+use crate::channel::oneshot;
 use crate::control::Control;
-use crate::messages::channel::oneshot;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::startup::ControlPlane;
 

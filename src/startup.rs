@@ -11,6 +11,8 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context as _, anyhow};
 
+use crate::channel;
+use crate::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
 use crate::clock::Clock;
 use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
@@ -25,8 +27,6 @@ use crate::kubernetes::cluster::{Cluster, is_inside};
 use crate::logs::output::{FinalOutput, Lines};
 use crate::logs::store::{LogLimits, LogStore};
 use crate::management;
-use crate::messages::channel;
-use crate::messages::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
 use crate::messages::control_message::ControlMessage;
 use crate::scheduler::command_sender::CommandSender;
 use crate::scheduler::rings::{Capacity, Rings};

@@ -13,11 +13,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::channel::MessageSender;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::function_version::FunctionVersion;
 use crate::instances::{Backend, Context};
-use crate::messages::channel::MessageSender;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::metrics::MetricsByGateway;
 use crate::scheduler::message::VersionIndex;

@@ -15,8 +15,8 @@ use super::jobs;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::error::{ApiError, ErrorCode, FieldError, excerpt};
+use crate::channel::oneshot;
 use crate::id::Token;
-use crate::messages::channel::oneshot;
 use crate::messages::control_message::{Announcement, ControlMessage};
 use crate::spec::is_object_name;
 

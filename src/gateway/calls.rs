@@ -18,9 +18,9 @@ use crate::api::origin;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::route::{Call, route};
+use crate::channel::{AnswerReceiver, oneshot};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
-use crate::messages::channel::{AnswerReceiver, oneshot};
 use crate::messages::control_message::ControlMessage;
 use crate::messages::gateway_message::{WholeRequest, serve_at};
 

@@ -18,12 +18,12 @@ use super::body::{BodySource, BodyWasTooLarge};
 use crate::api::listener::Listener;
 use crate::api::response;
 use crate::api::response::{Body, ExecutionError};
+use crate::channel;
 use crate::clock::NANOS_PER_MS;
 use crate::dispatch::pool::attempt;
 use crate::dispatch::pool::attempt::{AttemptResult, Outcome};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::{ExecutionId, Token};
-use crate::messages::channel;
 use crate::store::execution::{JobSignal, RunningAttempt};
 
 /// Bytes that a posted result may have beside its output.

@@ -32,12 +32,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::channel::MessageSender;
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::dispatch::{FunctionEntry, IdleConnections};
 use crate::function_version::FunctionVersion;
 use crate::id::{ExecutionId, Token};
-use crate::messages::channel::MessageSender;
 use crate::messages::control_message::ControlMessage;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::metrics::FunctionMetrics;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use super::Gateway;
 use super::lookup::expired;
 use crate::api::response::Waiting;
+use crate::channel;
+use crate::channel::AnswerSender;
 use crate::error::ApiError;
-use crate::messages::channel;
-use crate::messages::channel::AnswerSender;
 use crate::messages::gateway_message::FoundExecution;
 
 impl Gateway {

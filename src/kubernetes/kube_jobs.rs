@@ -18,11 +18,11 @@ use super::failure::CallFailure;
 use super::job;
 use super::job::JobAttempt;
 use crate::backoff::ExponentialBackoff;
+use crate::channel;
+use crate::channel::AnswerReceiver;
 use crate::error::ErrorCode;
 use crate::function_version::{FunctionVersion, InstanceProblem};
 use crate::instances::Context;
-use crate::messages::channel;
-use crate::messages::channel::AnswerReceiver;
 use crate::messages::control_message::{JobEnd, JobStart, Kill};
 
 /// The first pause before the API server is asked again.

@@ -21,10 +21,10 @@ use super::failure::{CallFailure, of_error};
 use super::pod_log::PodLog;
 use super::template::{EXECUTION, FUNCTION};
 use crate::backoff::ExponentialBackoff;
+use crate::channel;
+use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
 use crate::id::ExecutionId;
 use crate::logs::output::{Lines, Tail};
-use crate::messages::channel;
-use crate::messages::channel::{AnswerReceiver, AnswerSender, oneshot};
 
 /// Pods that are followed at once; each holds a connection to the API server.
 const FOLLOWED_MAX: usize = 64;

@@ -18,9 +18,9 @@ use super::logs::PodLogs;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use super::watch::{WatchState, watch_backoff, watch_config};
 use super::workload::Workload;
+use crate::channel;
+use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
 use crate::error::ErrorCode;
-use crate::messages::channel;
-use crate::messages::channel::{AnswerReceiver, AnswerSender, oneshot};
 use crate::messages::control_message::JobEnd;
 
 /// The label by which Kubernetes marks the pods of a Job.

@@ -21,10 +21,10 @@ pub mod store;
 use hyper::Response;
 
 use crate::api::response::Body;
+use crate::channel::oneshot;
 use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
-use crate::messages::channel::oneshot;
 use crate::messages::gateway_message::{FoundExecution, GatewayMessage, WholeRequest};
 use crate::spec::ExecutionMode;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use hyper::Response;
 
-use super::channel::{AnswerReceiver, AnswerSender};
 use super::gateway_message::WholeRequest;
 use crate::api::listener::Listener;
 use crate::api::response::body::Body;
+use crate::channel::{AnswerReceiver, AnswerSender};
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::id::{ExecutionId, Token};

@@ -4,8 +4,6 @@
 //! |---|---|
 //! | `gateway_message` | messages to a gateway, of control and of the other gateways |
 //! | `control_message` | messages to the control thread |
-//! | `channel` | their channels, and how one is answered |
 
-pub mod channel;
 pub mod control_message;
 pub mod gateway_message;

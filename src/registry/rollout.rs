@@ -19,12 +19,12 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use super::supports::{Platform, unsupported_fields};
+use crate::channel::{AnswerSender, oneshot};
 use crate::clock::NANOS_PER_MS;
 use crate::control::{Control, OpenVersion, Registered};
 use crate::error::{ApiError, ErrorCode, FieldError};
 use crate::function_version::FunctionVersion;
 use crate::instances::Backend;
-use crate::messages::channel::{AnswerSender, oneshot};
 use crate::messages::gateway_message::GatewayMessage;
 use crate::metrics::MetricsByGateway;
 use crate::queue::function_queue::FunctionQueue;

@@ -9,11 +9,11 @@ use tokio::task::AbortHandle;
 use super::idempotency::IdempotencyKey;
 use super::waiters::Waiters;
 use crate::api::response::{ExecutionError, Timestamps};
+use crate::channel;
+use crate::channel::AnswerSender;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::FunctionEntry;
 use crate::id::{Token, write_hex};
-use crate::messages::channel;
-use crate::messages::channel::AnswerSender;
 use crate::scheduler::message::AttemptEnd;
 
 /// The way in which an execution ended.

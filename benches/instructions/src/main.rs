@@ -25,11 +25,11 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
 use picofaas::api::listener::{Listener, ListenerKind};
 use picofaas::api::response::body::Body;
+use picofaas::channel;
+use picofaas::channel::MessageReceiver;
 use picofaas::error::ErrorCode;
 use picofaas::gateway::Gateway;
 use picofaas::gateway::body::BodySource;
-use picofaas::messages::channel;
-use picofaas::messages::channel::MessageReceiver;
 use picofaas::messages::control_message::{ControlMessage, JobEnd, JobStart};
 use tokio::runtime::LocalRuntime;
 

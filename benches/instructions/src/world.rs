@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use clap::Parser;
+use picofaas::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
 use picofaas::clock::Clock;
 use picofaas::config::{ServeArgs, Settings};
 use picofaas::function_version::{Address, FunctionVersion, Target};
 use picofaas::gateway::Gateway;
-use picofaas::messages::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
 use picofaas::messages::control_message::ControlMessage;
 use picofaas::metrics::MetricsByGateway;
 use picofaas::registry::rollout::{limits, version};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::messages::channel::MessageReceiver;
+use crate::channel::MessageReceiver;
 
 /// The body of an answer.
 #[derive(Debug)]

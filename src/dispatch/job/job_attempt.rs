@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::api::response::ExecutionError;
+use crate::channel;
+use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
 use crate::dispatch::FunctionEntry;
 use crate::dispatch::pool::attempt::{AttemptResult, Outcome};
 use crate::error::ErrorCode;
 use crate::gateway::Gateway;
-use crate::messages::channel;
-use crate::messages::channel::{AnswerReceiver, AnswerSender, oneshot};
 use crate::messages::control_message::{ControlMessage, JobEnd, JobStart, Kill};
 use crate::scheduler::message::AttemptEnd;
 use crate::store::execution::{JobSignal, RunningAttempt};

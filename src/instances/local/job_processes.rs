@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::process::{Process, StartOptions};
+use crate::channel;
 use crate::error::ErrorCode;
 use crate::exit::{Exit, describe};
 use crate::function_version::{FunctionVersion, InstanceProblem};
 use crate::instances::Context;
-use crate::messages::channel;
 use crate::messages::control_message::{JobEnd, JobStart};
 
 /// The processes of one version, one per attempt.

@@ -10,13 +10,13 @@ use tokio::task::AbortHandle;
 
 use super::process::{Process, StartOptions};
 use crate::backoff::ExponentialBackoff;
+use crate::channel;
+use crate::channel::{AnswerSender, oneshot};
 use crate::clock::Nanos;
 use crate::exit::describe;
 use crate::function_version::{Address, Ending, FunctionVersion, InstanceProblem, Target};
 use crate::instances::Context;
 use crate::instances::probe;
-use crate::messages::channel;
-use crate::messages::channel::{AnswerSender, oneshot};
 use crate::scheduler::message::{InstanceKey, SchedulerCommand};
 
 /// An instance that crashes sooner than this after it was ready counts as a failure; one that
