@@ -8,11 +8,13 @@
 //! | `response` | responses: of executions, of errors, and `Server-Timing` |
 //! | `response/body` | a body: whole, or in pieces |
 //! | `listener` | where a request came in, and what its response may show |
+//! | `host` | the `Host` of a request, and its check on a listener that is bound to loopback |
 //! | `origin` | requests that a browser marks for a web page, and the pages that are answered |
 //! | `cors` | the headers that let the browser of such a page hand a response on |
 //! | `openapi` | the description of the API |
 
 pub mod cors;
+pub mod host;
 pub mod json;
 pub mod listener;
 pub mod openapi;

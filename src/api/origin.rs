@@ -11,7 +11,7 @@ use std::str::FromStr;
 use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 
 use crate::error::{ApiError, ErrorCode, excerpt};
-use crate::gateway::server::{is_localhost, split_authority};
+use super::host::{is_localhost, split_authority};
 
 /// From the W3C's Fetch Metadata.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";

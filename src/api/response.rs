@@ -270,6 +270,12 @@ pub fn no_content() -> Response<Body> {
     response
 }
 
+/// Drops the body of an answer to `HEAD`.
+#[must_use]
+pub fn without_body(is_head: bool, response: Response<Body>) -> Response<Body> {
+    if is_head { response.map(|_| Body::default()) } else { response }
+}
+
 /// An answer with a JSON body.
 pub fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::from(body.into()));

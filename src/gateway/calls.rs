@@ -10,8 +10,8 @@ use hyper::{Method, Request, Response};
 
 use super::Gateway;
 use super::body::{BodySource, BodyWasTooLarge};
-use super::server::{check_host, without_body};
 use crate::api::cors;
+use crate::api::host::check_host;
 use crate::api::listener::{Listener, ListenerKind};
 use crate::api::openapi;
 use crate::api::origin;
@@ -58,7 +58,7 @@ async fn answer_to(
 ) -> Response<Body> {
     let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
     if listener.is_loopback
-        && let Err(error) = check_host(&request)
+        && let Err(error) = check_host(request.headers())
     {
         return response::error(&error.closing());
     }
@@ -88,7 +88,10 @@ async fn answer_to(
         Ok(call) => call,
         Err(error) => return response::error(&error.closing()),
     };
-    without_body(is_head, serve_call(gateway, call, listener, &parts, BodySource::Incoming(body)).await)
+    response::without_body(
+        is_head,
+        serve_call(gateway, call, listener, &parts, BodySource::Incoming(body)).await,
+    )
 }
 
 const CLIENTS: &str = "the client listener (--listen)";

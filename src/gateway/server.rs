@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use hyper::header::HOST;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -28,7 +27,6 @@ use super::client_io::ClientIo;
 use crate::api::response::body::{Body, BrokenOff};
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
-use crate::error::{ApiError, ErrorCode};
 
 /// Period of the looks at connections: a time-out fires this much late at the most.
 pub const SWEEP_PERIOD: Duration = Duration::from_millis(100);
@@ -353,72 +351,4 @@ fn bind(address: SocketAddr, port_use: PortUse) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
-}
-
-/// On a loopback listener the `Host` must be loopback too, so that a web page whose name was
-/// pointed at 127.0.0.1 (DNS rebinding) cannot call functions through a browser.
-///
-/// # Errors
-/// `FOREIGN_HOST`.
-pub fn check_host(request: &Request<Incoming>) -> Result<(), ApiError> {
-    let Some(value) = request.headers().get(HOST) else { return Ok(()) };
-    let text = value.to_str().unwrap_or("");
-    let (host, _) = split_authority(text);
-    if is_local(host) {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        ErrorCode::ForeignHost,
-        format!(
-            "this listener is bound to loopback and does not answer for the host {text:?}; use localhost or 127.0.0.1"
-        ),
-    ))
-}
-
-/// The host and the port of an authority; an IPv6 address without its brackets.
-pub(crate) fn split_authority(text: &str) -> (&str, Option<&str>) {
-    match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']').unwrap_or((rest, ""));
-            (host, rest.strip_prefix(':'))
-        }
-        None => text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
-    }
-}
-
-fn is_local(host: &str) -> bool {
-    host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) || is_localhost(host)
-}
-
-/// Whether a name is `localhost` or below it, which leads to the machine of whoever looks it up.
-pub(crate) fn is_localhost(host: &str) -> bool {
-    const NAME: &[u8] = b"localhost";
-    host.as_bytes().split_last_chunk::<{ NAME.len() }>().is_some_and(|(domain, name)| {
-        name.eq_ignore_ascii_case(NAME) && (domain.is_empty() || domain.ends_with(b"."))
-    })
-}
-
-/// Drops the body of an answer to `HEAD`.
-#[must_use]
-pub fn without_body(is_head: bool, response: Response<Body>) -> Response<Body> {
-    if is_head { response.map(|_| Body::default()) } else { response }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_stays_on_this_machine_is_a_local_host() {
-        for local in
-            ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LocalHost", "a.b.localhost", "A.LOCALHOST"]
-        {
-            assert!(is_local(local), "{local}");
-        }
-        for foreign in
-            ["", "evil.example", "notlocalhost", "localhost.evil", "10.0.0.1", "ocalhost", "1.localhos"]
-        {
-            assert!(!is_local(foreign), "{foreign}");
-        }
-    }
 }

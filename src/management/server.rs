@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
+use crate::api::host::check_host;
 use crate::api::listener::{Listener, ListenerKind};
 use crate::api::origin::check_own;
 use crate::api::response;
@@ -14,7 +15,7 @@ use crate::api::route::route;
 use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::body::Reading;
-use crate::gateway::server::{Connections, SWEEP_PERIOD, check_host, without_body};
+use crate::gateway::server::{Connections, SWEEP_PERIOD};
 
 /// Serves until the task is dropped.
 ///
@@ -53,7 +54,7 @@ async fn answer(
         return response::error(&error.closing());
     }
     if listener.is_loopback
-        && let Err(error) = check_host(&request)
+        && let Err(error) = check_host(request.headers())
     {
         return response::error(&error.closing());
     }
@@ -78,5 +79,5 @@ async fn answer(
         }
         Err(error) => response::error(&error),
     };
-    without_body(is_head, response)
+    response::without_body(is_head, response)
 }
