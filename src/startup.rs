@@ -273,10 +273,10 @@ fn start_scheduler(
 async fn take_messages(control: Rc<Control>, mut messages: MessageReceiver<ControlMessage>) {
     while let Some(message) = messages.recv().await {
         match message {
-            ControlMessage::Serve { request, listener, answer } => {
+            ControlMessage::Serve { request, answer } => {
                 let control = control.clone();
                 tokio::task::spawn_local(async move {
-                    channel::answer(answer, control.answer(listener, *request).await);
+                    channel::answer(answer, control.answer(*request).await);
                 });
             }
             ControlMessage::StartJob(start) => control.start_job(*start),

@@ -4,41 +4,41 @@ use hyper::Method;
 
 use crate::error::{ApiError, ErrorCode};
 
-/// The call that a request asks for.
+/// The call that a request asks for. It is found once and goes with the request wherever that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call<'a> {
+pub enum Call {
     /// `POST /v1/functions/{name}:invoke`
-    Invoke(&'a str),
+    Invoke(PathPart),
     /// `POST /v1/functions/{name}:enqueue`
-    Enqueue(&'a str),
+    Enqueue(PathPart),
     /// `GET /v1/executions/{id}`
-    ReadExecution(&'a str),
+    ReadExecution(PathPart),
     /// `DELETE /v1/executions/{id}`
-    CancelExecution(&'a str),
+    CancelExecution(PathPart),
     /// `GET /v1/executions`
     ListExecutions,
     /// `GET /v1/executions/{id}/logs`
-    ExecutionLogs(&'a str),
+    ExecutionLogs(PathPart),
     /// `GET /v1/internal/executions/{id}/input`, on the runtime listener only
-    JobInput(&'a str),
+    JobInput(PathPart),
     /// `POST /v1/internal/executions/{id}:complete`, on the runtime listener only
-    CompleteJob(&'a str),
+    CompleteJob(PathPart),
     /// `POST /v1/internal/instances`, on the runtime listener only
     AnnounceInstance,
     /// `GET /v1/functions`
     ListFunctions,
     /// `GET /v1/functions/{name}`
-    ReadFunction(&'a str),
+    ReadFunction(PathPart),
     /// `GET /v1/functions/{name}/logs`
-    FunctionLogs(&'a str),
+    FunctionLogs(PathPart),
     /// `POST /v1/functions`
     CreateFunction,
     /// `PUT /v1/functions/{name}`
-    PutFunction(&'a str),
+    PutFunction(PathPart),
     /// `DELETE /v1/functions/{name}`
-    DeleteFunction(&'a str),
+    DeleteFunction(PathPart),
     /// `PUT /v1/functions/{name}/replicas`
-    PutReplicas(&'a str),
+    PutReplicas(PathPart),
     /// `GET /healthz`
     Healthz,
     /// `GET /readyz`, on the management listener only
@@ -53,7 +53,7 @@ pub enum Call<'a> {
     DebugState,
 }
 
-impl Call<'_> {
+impl Call {
     /// The error where clients may not operate ([`Listener::may_operate`](super::listener::Listener::may_operate)):
     /// changing the registry, and what shows the ids of everybody's executions, by which they are read and
     /// cancelled, is for operators. Who has the id of one execution may read its lines.
@@ -163,126 +163,200 @@ impl Call<'_> {
     }
 }
 
+/// Part of the path of a request: the name of a function, or an id. It is a range, so that a call is copied and
+/// sent to another thread with its request, which has the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathPart {
+    start: usize,
+    end: usize,
+}
+
+impl PathPart {
+    /// The part of a path that begins with `prefix` and then has `text`.
+    fn after(prefix: &str, text: &str) -> Self {
+        Self { start: prefix.len(), end: prefix.len() + text.len() }
+    }
+
+    /// Its text in the path that the call was found by.
+    #[must_use]
+    pub fn of(self, path: &str) -> &str {
+        debug_assert!(path.get(self.start..self.end).is_some(), "{path:?} is the path of another call");
+        path.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+const FUNCTIONS: &str = "/v1/functions/";
+const EXECUTIONS: &str = "/v1/executions/";
+const JOBS: &str = "/v1/internal/executions/";
+
 /// Finds the call.
 ///
 /// # Errors
 /// `NOT_FOUND` for a path that there is not, `METHOD_NOT_ALLOWED` for a method that it has not.
-#[expect(clippy::too_many_lines, reason = "a table of paths")]
-pub fn route<'a>(method: &Method, path: &'a str) -> Result<Call<'a>, ApiError> {
-    let wrong_method = |allowed: &'static str| {
-        let message = format!("{method} is not allowed on {path}; allowed: {allowed}");
-        Err(ApiError::new(ErrorCode::MethodNotAllowed, message).allowing(allowed))
-    };
-    let get = |call| {
-        if method == Method::GET || method == Method::HEAD { Ok(call) } else { wrong_method("GET, HEAD") }
-    };
-    if let Some(rest) = path.strip_prefix("/v1/functions/") {
-        if let Some((name, verb)) = rest.split_once(':') {
-            let call = match verb {
-                "invoke" => Call::Invoke(name),
-                "enqueue" => Call::Enqueue(name),
-                _ => {
-                    return Err(ApiError::new(
-                        ErrorCode::NotFound,
-                        format!("there is no call {verb:?} of a function; there are :invoke and :enqueue"),
-                    ));
-                }
-            };
-            return if method == Method::POST { Ok(call) } else { wrong_method("POST") };
-        }
-        return match rest.split_once('/') {
-            None if rest.is_empty() => Err(nowhere(path)),
-            None => match *method {
-                Method::GET => Ok(Call::ReadFunction(rest)),
-                Method::PUT => Ok(Call::PutFunction(rest)),
-                Method::DELETE => Ok(Call::DeleteFunction(rest)),
-                _ => wrong_method("GET, PUT, DELETE"),
-            },
-            Some((name, "replicas")) => {
-                if method == Method::PUT {
-                    Ok(Call::PutReplicas(name))
-                } else {
-                    wrong_method("PUT")
-                }
-            }
-            Some((name, "logs")) if !name.is_empty() => get(Call::FunctionLogs(name)),
-            Some(_) => Err(nowhere(path)),
-        };
-    }
-    if let Some(rest) = path.strip_prefix("/v1/internal/executions/") {
-        return if let Some(id) = rest.strip_suffix("/input") {
-            if method == Method::GET { Ok(Call::JobInput(id)) } else { wrong_method("GET") }
-        } else if let Some(id) = rest.strip_suffix(":complete") {
-            if method == Method::POST { Ok(Call::CompleteJob(id)) } else { wrong_method("POST") }
-        } else {
-            Err(nowhere(path))
-        };
-    }
-    if let Some(id) = path.strip_prefix("/v1/executions/") {
-        if let Some((id, rest)) = id.split_once('/') {
-            return if rest == "logs" { get(Call::ExecutionLogs(id)) } else { Err(nowhere(path)) };
-        }
-        return match *method {
-            Method::GET => Ok(Call::ReadExecution(id)),
-            Method::DELETE => Ok(Call::CancelExecution(id)),
-            _ => wrong_method("GET, DELETE"),
-        };
-    }
-    match path {
-        "/v1/functions" => match *method {
-            Method::GET => Ok(Call::ListFunctions),
-            Method::POST => Ok(Call::CreateFunction),
-            _ => wrong_method("GET, POST"),
-        },
-        "/v1/executions" => match *method {
-            Method::GET => Ok(Call::ListExecutions),
-            _ => wrong_method("GET"),
-        },
-        "/v1/internal/instances" => match *method {
-            Method::POST => Ok(Call::AnnounceInstance),
-            _ => wrong_method("POST"),
-        },
-        "/healthz" => get(Call::Healthz),
-        "/readyz" => get(Call::Readyz),
-        "/metrics" => get(Call::Metrics),
-        "/openapi.yaml" => get(Call::OpenApi),
-        "/" => get(Call::Page),
-        "/debug/state" => get(Call::DebugState),
-        _ => Err(nowhere(path)),
+pub fn route(method: &Method, path: &str) -> Result<Call, ApiError> {
+    let line = RequestLine { method, path };
+    if let Some(rest) = path.strip_prefix(FUNCTIONS) {
+        line.function(rest)
+    } else if let Some(rest) = path.strip_prefix(JOBS) {
+        line.job(rest)
+    } else if let Some(rest) = path.strip_prefix(EXECUTIONS) {
+        line.execution(rest)
+    } else {
+        line.fixed()
     }
 }
 
-fn nowhere(path: &str) -> ApiError {
-    ApiError::new(
-        ErrorCode::NotFound,
-        format!(
-            "there is nothing at {path}; functions are at /v1/functions, executions at /v1/executions, the whole API in /openapi.yaml"
-        ),
-    )
+/// Method and path of a request.
+#[derive(Clone, Copy, Debug)]
+struct RequestLine<'a> {
+    method: &'a Method,
+    path: &'a str,
+}
+
+impl RequestLine<'_> {
+    /// Below `/v1/functions/`.
+    fn function(self, rest: &str) -> Result<Call, ApiError> {
+        if let Some((name, verb)) = rest.split_once(':') {
+            let name = PathPart::after(FUNCTIONS, name);
+            return match verb {
+                "invoke" => self.post(Call::Invoke(name)),
+                "enqueue" => self.post(Call::Enqueue(name)),
+                _ => Err(ApiError::new(
+                    ErrorCode::NotFound,
+                    format!("there is no call {verb:?} of a function; there are :invoke and :enqueue"),
+                )),
+            };
+        }
+        let (name, below) = rest.split_once('/').map_or((rest, None), |(name, below)| (name, Some(below)));
+        let part = PathPart::after(FUNCTIONS, name);
+        match below {
+            None if name.is_empty() => Err(self.nowhere()),
+            None => match *self.method {
+                Method::GET => Ok(Call::ReadFunction(part)),
+                Method::PUT => Ok(Call::PutFunction(part)),
+                Method::DELETE => Ok(Call::DeleteFunction(part)),
+                _ => self.wrong_method("GET, PUT, DELETE"),
+            },
+            Some("replicas") => match *self.method {
+                Method::PUT => Ok(Call::PutReplicas(part)),
+                _ => self.wrong_method("PUT"),
+            },
+            Some("logs") if !name.is_empty() => self.get_or_head(Call::FunctionLogs(part)),
+            Some(_) => Err(self.nowhere()),
+        }
+    }
+
+    /// Below `/v1/internal/executions/`.
+    fn job(self, rest: &str) -> Result<Call, ApiError> {
+        if let Some(id) = rest.strip_suffix("/input") {
+            self.get(Call::JobInput(PathPart::after(JOBS, id)))
+        } else if let Some(id) = rest.strip_suffix(":complete") {
+            self.post(Call::CompleteJob(PathPart::after(JOBS, id)))
+        } else {
+            Err(self.nowhere())
+        }
+    }
+
+    /// Below `/v1/executions/`.
+    fn execution(self, rest: &str) -> Result<Call, ApiError> {
+        match rest.split_once('/') {
+            None => {
+                let id = PathPart::after(EXECUTIONS, rest);
+                match *self.method {
+                    Method::GET => Ok(Call::ReadExecution(id)),
+                    Method::DELETE => Ok(Call::CancelExecution(id)),
+                    _ => self.wrong_method("GET, DELETE"),
+                }
+            }
+            Some((id, "logs")) => self.get_or_head(Call::ExecutionLogs(PathPart::after(EXECUTIONS, id))),
+            Some(_) => Err(self.nowhere()),
+        }
+    }
+
+    /// The paths that name nothing.
+    fn fixed(self) -> Result<Call, ApiError> {
+        match self.path {
+            "/v1/functions" => match *self.method {
+                Method::GET => Ok(Call::ListFunctions),
+                Method::POST => Ok(Call::CreateFunction),
+                _ => self.wrong_method("GET, POST"),
+            },
+            "/v1/executions" => self.get(Call::ListExecutions),
+            "/v1/internal/instances" => self.post(Call::AnnounceInstance),
+            "/healthz" => self.get_or_head(Call::Healthz),
+            "/readyz" => self.get_or_head(Call::Readyz),
+            "/metrics" => self.get_or_head(Call::Metrics),
+            "/openapi.yaml" => self.get_or_head(Call::OpenApi),
+            "/" => self.get_or_head(Call::Page),
+            "/debug/state" => self.get_or_head(Call::DebugState),
+            _ => Err(self.nowhere()),
+        }
+    }
+
+    fn post(self, call: Call) -> Result<Call, ApiError> {
+        if self.method == Method::POST { Ok(call) } else { self.wrong_method("POST") }
+    }
+
+    fn get(self, call: Call) -> Result<Call, ApiError> {
+        if self.method == Method::GET { Ok(call) } else { self.wrong_method("GET") }
+    }
+
+    fn get_or_head(self, call: Call) -> Result<Call, ApiError> {
+        let is_read = self.method == Method::GET || self.method == Method::HEAD;
+        if is_read { Ok(call) } else { self.wrong_method("GET, HEAD") }
+    }
+
+    #[cold]
+    fn wrong_method(self, allowed: &'static str) -> Result<Call, ApiError> {
+        let message = format!("{} is not allowed on {}; allowed: {allowed}", self.method, self.path);
+        Err(ApiError::new(ErrorCode::MethodNotAllowed, message).allowing(allowed))
+    }
+
+    #[cold]
+    fn nowhere(self) -> ApiError {
+        ApiError::new(
+            ErrorCode::NotFound,
+            format!(
+                "there is nothing at {}; functions are at /v1/functions, executions at /v1/executions, the whole API in /openapi.yaml",
+                self.path
+            ),
+        )
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Method, path, the call, and the part of the path in it.
+    type NamedCase = (Method, &'static str, fn(PathPart) -> Call, &'static str);
+
     #[test]
     fn each_path_leads_to_its_call() {
-        let cases = [
-            (Method::POST, "/v1/functions/a:invoke", Call::Invoke("a")),
-            (Method::POST, "/v1/functions/a:enqueue", Call::Enqueue("a")),
-            (Method::GET, "/v1/executions/12", Call::ReadExecution("12")),
-            (Method::DELETE, "/v1/executions/12", Call::CancelExecution("12")),
-            (Method::GET, "/v1/executions/12/logs", Call::ExecutionLogs("12")),
-            (Method::GET, "/v1/functions/a/logs", Call::FunctionLogs("a")),
+        let cases: [NamedCase; 10] = [
+            (Method::POST, "/v1/functions/a:invoke", Call::Invoke, "a"),
+            (Method::POST, "/v1/functions/a:enqueue", Call::Enqueue, "a"),
+            (Method::PUT, "/v1/functions/word-stats", Call::PutFunction, "word-stats"),
+            (Method::GET, "/v1/executions/12", Call::ReadExecution, "12"),
+            (Method::DELETE, "/v1/executions/12", Call::CancelExecution, "12"),
+            (Method::GET, "/v1/executions/12/logs", Call::ExecutionLogs, "12"),
+            (Method::GET, "/v1/functions/a/logs", Call::FunctionLogs, "a"),
+            (Method::PUT, "/v1/functions/a/replicas", Call::PutReplicas, "a"),
+            (Method::GET, "/v1/internal/executions/12/input", Call::JobInput, "12"),
+            (Method::POST, "/v1/internal/executions/12:complete", Call::CompleteJob, "12"),
+        ];
+        for (method, path, call, text) in cases {
+            let start = path.find(&format!("/{text}")).expect("the path has it") + 1;
+            let part = PathPart { start, end: start + text.len() };
+            assert_eq!(route(&method, path).map_err(|r| r.code), Ok(call(part)), "{path}");
+            assert_eq!(part.of(path), text);
+        }
+        for (method, path, call) in [
             (Method::POST, "/v1/functions", Call::CreateFunction),
-            (Method::PUT, "/v1/functions/a/replicas", Call::PutReplicas("a")),
-            (Method::GET, "/v1/internal/executions/12/input", Call::JobInput("12")),
-            (Method::POST, "/v1/internal/executions/12:complete", Call::CompleteJob("12")),
             (Method::POST, "/v1/internal/instances", Call::AnnounceInstance),
             (Method::GET, "/healthz", Call::Healthz),
             (Method::HEAD, "/openapi.yaml", Call::OpenApi),
-        ];
-        for (method, path, call) in cases {
+        ] {
             assert_eq!(route(&method, path).map_err(|r| r.code), Ok(call), "{path}");
         }
     }

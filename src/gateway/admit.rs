@@ -13,8 +13,8 @@ use hyper::{Request, Response};
 
 use super::Gateway;
 use super::body::BodySource;
+use super::calls::RequestHead;
 use crate::api::json;
-use crate::api::listener::Listener;
 use crate::api::response;
 use crate::api::response::{Body, ExecutionError, Waiting};
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -62,15 +62,14 @@ impl Gateway {
     pub async fn invoke(
         self: &Rc<Self>,
         name: &str,
-        listener: Listener,
-        parts: &Parts,
+        head: RequestHead<'_>,
         body: BodySource,
     ) -> Response<Body> {
-        let ticket = match self.admit(name, parts, body, Invocation::Sync).await {
+        let ticket = match self.admit(name, head.parts, body, Invocation::Sync).await {
             Ok(Admitted::New(ticket)) => ticket,
             Ok(Admitted::Known(ticket, deadline)) => return self.join(ticket, deadline).await,
             Ok(Admitted::Elsewhere(owner, arrived, body)) => {
-                return self.hand_on(owner, listener, parts, arrived, body).await;
+                return self.hand_on(owner, head, arrived, body).await;
             }
             Err(error) => return response::error(&error),
         };
@@ -96,14 +95,13 @@ impl Gateway {
     async fn hand_on(
         &self,
         owner: usize,
-        listener: Listener,
-        parts: &Parts,
+        head: RequestHead<'_>,
         arrived: Arrived,
         body: Bytes,
     ) -> Response<Body> {
-        let mut parts = parts.clone();
+        let mut parts = head.parts.clone();
         parts.extensions.insert(arrived);
-        self.ask_gateway(owner, listener, &parts, body).await
+        self.ask_gateway(owner, RequestHead { parts: &parts, ..head }, body).await
     }
 
     /// Waits for an execution that somebody else's request with the same key began, or replays it.
@@ -131,15 +129,14 @@ impl Gateway {
     pub async fn enqueue_only(
         self: &Rc<Self>,
         name: &str,
-        listener: Listener,
-        parts: &Parts,
+        head: RequestHead<'_>,
         body: BodySource,
     ) -> Response<Body> {
-        let (ticket, is_new) = match self.admit(name, parts, body, Invocation::Async).await {
+        let (ticket, is_new) = match self.admit(name, head.parts, body, Invocation::Async).await {
             Ok(Admitted::New(ticket)) => (ticket, true),
             Ok(Admitted::Known(ticket, _)) => (ticket, false),
             Ok(Admitted::Elsewhere(owner, arrived, body)) => {
-                return self.hand_on(owner, listener, parts, arrived, body).await;
+                return self.hand_on(owner, head, arrived, body).await;
             }
             Err(error) => return response::error(&error),
         };

@@ -22,7 +22,26 @@ use crate::channel::{AnswerReceiver, oneshot};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 use crate::messages::control_message::ControlMessage;
-use crate::messages::gateway_message::{WholeRequest, serve_at};
+use crate::messages::gateway_message::{RoutedRequest, serve_at};
+
+/// Head of a request, and the call that it asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The listener that the request came in on.
+    pub listener: Listener,
+    /// Its call.
+    pub call: Call,
+    /// Its parts; the path is that of the call.
+    pub parts: &'a Parts,
+}
+
+impl RequestHead<'_> {
+    /// Its request as another thread serves it, with this body.
+    fn with_body(self, body: Bytes) -> RoutedRequest {
+        let request = Request::from_parts(self.parts.clone(), body);
+        RoutedRequest { listener: self.listener, call: self.call, request }
+    }
+}
 
 /// One request, from a listener.
 pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<Incoming>) -> Response<Body> {
@@ -88,10 +107,8 @@ async fn answer_to(
         Ok(call) => call,
         Err(error) => return response::error(&error.closing()),
     };
-    response::without_body(
-        is_head,
-        serve_call(gateway, call, listener, &parts, BodySource::Incoming(body)).await,
-    )
+    let head = RequestHead { listener, call, parts: &parts };
+    response::without_body(is_head, serve_call(gateway, head, BodySource::Incoming(body)).await)
 }
 
 const CLIENTS: &str = "the client listener (--listen)";
@@ -106,40 +123,34 @@ pub fn served_elsewhere(path: &str, listener: &str) -> ApiError {
 }
 
 /// A request that came in elsewhere, with its whole body.
-pub async fn serve_whole(gateway: &Rc<Gateway>, listener: Listener, request: WholeRequest) -> Response<Body> {
+pub async fn serve_routed(gateway: &Rc<Gateway>, request: RoutedRequest) -> Response<Body> {
+    let RoutedRequest { listener, call, request } = request;
     let (parts, body) = request.into_parts();
     let body = match parts.extensions.get() {
         Some(BodyWasTooLarge) => BodySource::TooLarge,
         None => BodySource::Whole(body),
     };
-    match route(&parts.method, parts.uri.path()) {
-        Ok(call) => serve_call(gateway, call, listener, &parts, body).await,
-        Err(error) => response::error(&error),
-    }
+    serve_call(gateway, RequestHead { listener, call, parts: &parts }, body).await
 }
 
-async fn serve_call(
-    gateway: &Rc<Gateway>,
-    call: Call<'_>,
-    listener: Listener,
-    parts: &Parts,
-    body: BodySource,
-) -> Response<Body> {
-    match call {
-        Call::Invoke(name) => gateway.invoke(name, listener, parts, body).await,
-        Call::Enqueue(name) => gateway.enqueue_only(name, listener, parts, body).await,
+async fn serve_call(gateway: &Rc<Gateway>, head: RequestHead<'_>, body: BodySource) -> Response<Body> {
+    let parts = head.parts;
+    let path = parts.uri.path();
+    match head.call {
+        Call::Invoke(name) => gateway.invoke(name.of(path), head, body).await,
+        Call::Enqueue(name) => gateway.enqueue_only(name.of(path), head, body).await,
         Call::ReadExecution(id) | Call::CancelExecution(id) | Call::JobInput(id)
-            if let Some(owner) = gateway.other_owner(id) =>
+            if let Some(owner) = gateway.other_owner(id.of(path)) =>
         {
-            gateway.ask_gateway(owner, listener, parts, Bytes::new()).await
+            gateway.ask_gateway(owner, head, Bytes::new()).await
         }
-        Call::ReadExecution(id) => gateway.execution(id, parts.uri.query()).await,
-        Call::CancelExecution(id) => gateway.cancel_execution(id),
-        Call::CompleteJob(id) if let Some(owner) = gateway.other_owner(id) => {
-            gateway.pass_result(owner, listener, parts, body).await
+        Call::ReadExecution(id) => gateway.execution(id.of(path), parts.uri.query()).await,
+        Call::CancelExecution(id) => gateway.cancel_execution(id.of(path)),
+        Call::CompleteJob(id) if let Some(owner) = gateway.other_owner(id.of(path)) => {
+            gateway.pass_result(owner, head, body).await
         }
-        Call::JobInput(id) => gateway.job_input(id, &parts.headers),
-        Call::CompleteJob(id) => gateway.complete_job(id, &parts.headers, body).await,
+        Call::JobInput(id) => gateway.job_input(id.of(path), &parts.headers),
+        Call::CompleteJob(id) => gateway.complete_job(id.of(path), &parts.headers, body).await,
         Call::AnnounceInstance => gateway.announce_instance(&parts.headers, body).await,
         Call::OpenApi => openapi::answer(),
         Call::Healthz
@@ -156,7 +167,7 @@ async fn serve_call(
         | Call::PutFunction(_)
         | Call::DeleteFunction(_)
         | Call::PutReplicas(_) => match gateway.read_body(body).await {
-            Ok(body) => gateway.ask_control(listener, parts, body).await,
+            Ok(body) => gateway.ask_control(head, body).await,
             Err(error) => response::error(&error),
         },
     }
@@ -173,15 +184,14 @@ impl Gateway {
 
     /// Has another gateway serve a request with its whole body. Where this is dropped, because the
     /// client went away, the other gateway drops the request as well.
-    pub async fn ask_gateway(
+    pub(super) async fn ask_gateway(
         &self,
         index: usize,
-        listener: Listener,
-        parts: &Parts,
+        head: RequestHead<'_>,
         body: Bytes,
     ) -> Response<Body> {
         let answer = match self.gateways.get(index) {
-            Some(gateway) => serve_at(gateway, listener, Request::from_parts(parts.clone(), body)).await,
+            Some(gateway) => serve_at(gateway, head.with_body(body)).await,
             None => None,
         };
         answer.unwrap_or_else(|| {
@@ -192,10 +202,10 @@ impl Gateway {
     }
 
     /// Passes a request that is control's to answer on, with its whole body.
-    async fn ask_control(&self, listener: Listener, parts: &Parts, body: Bytes) -> Response<Body> {
+    async fn ask_control(&self, head: RequestHead<'_>, body: Bytes) -> Response<Body> {
         let (answer, awaited) = oneshot::channel();
-        let request = Box::new(Request::from_parts(parts.clone(), body));
-        self.send_to_control(ControlMessage::Serve { request, listener, answer }, awaited)
+        let request = Box::new(head.with_body(body));
+        self.send_to_control(ControlMessage::Serve { request, answer }, awaited)
             .await
             .unwrap_or_else(|error| response::error(&error))
     }

@@ -9,13 +9,12 @@ use std::rc::Rc;
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
-use hyper::http::request::Parts;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Gateway;
 use super::body::{BodySource, BodyWasTooLarge};
-use crate::api::listener::Listener;
+use super::calls::RequestHead;
 use crate::api::response;
 use crate::api::response::{Body, ExecutionError};
 use crate::channel;
@@ -144,17 +143,16 @@ impl Gateway {
     pub(super) async fn pass_result(
         &self,
         owner: usize,
-        listener: Listener,
-        parts: &Parts,
+        head: RequestHead<'_>,
         body: BodySource,
     ) -> Response<Body> {
         match self.read_body_of(body, self.result_max()).await {
-            Ok(body) => self.ask_gateway(owner, listener, parts, body).await,
+            Ok(body) => self.ask_gateway(owner, head, body).await,
             // Only the owner can settle the attempt, so it is told.
             Err(error) if error.code == ErrorCode::BodyTooLarge => {
-                let mut parts = parts.clone();
+                let mut parts = head.parts.clone();
                 parts.extensions.insert(BodyWasTooLarge);
-                self.ask_gateway(owner, listener, &parts, Bytes::new()).await
+                self.ask_gateway(owner, RequestHead { parts: &parts, ..head }, Bytes::new()).await
             }
             Err(error) => response::error(&error),
         }

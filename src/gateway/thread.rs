@@ -14,7 +14,7 @@ use tokio::runtime::LocalOptions;
 use tokio::task::AbortHandle;
 
 use super::Gateway;
-use super::calls::{answer, serve_whole};
+use super::calls::{answer, serve_routed};
 use super::server::{Connections, SWEEP_PERIOD};
 use crate::api::listener::{Listener, ListenerKind};
 use crate::channel;
@@ -292,10 +292,10 @@ async fn take_messages(
             GatewayMessage::Forget { version } => {
                 gateway.versions.borrow_mut().remove(&version);
             }
-            GatewayMessage::Serve { request, listener, answer } => {
+            GatewayMessage::Serve { request, answer } => {
                 let gateway = gateway.clone();
                 tokio::task::spawn_local(async move {
-                    channel::answer_with(answer, serve_whole(&gateway, listener, *request)).await;
+                    channel::answer_with(answer, serve_routed(&gateway, *request)).await;
                 });
             }
             GatewayMessage::List { search, answer } => channel::answer(answer, gateway.list(&search)),

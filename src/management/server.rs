@@ -16,6 +16,7 @@ use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::body::Reading;
 use crate::gateway::server::{Connections, SWEEP_PERIOD};
+use crate::messages::gateway_message::RoutedRequest;
 
 /// Serves until the task is dropped.
 ///
@@ -63,21 +64,28 @@ async fn answer(
     let flags = &control.settings.flags;
     let patience = Duration::from_millis(flags.body_timeout_ms);
     let response = match reading.read(body, flags.max_body, patience).await {
-        // Dropped with the client, as on the gateway's own listener: who waited has left.
-        Ok(body) if route(&parts.method, parts.uri.path()).is_ok_and(|call| call.is_gateways()) => {
-            control.answer(listener, Request::from_parts(parts, body)).await
-        }
-        // In a task of its own, because hyper drops this future when the client goes, and a change
-        // of the registry must not stop half-way.
-        Ok(body) => {
-            let control = control.clone();
-            let request = Request::from_parts(parts, body);
-            let answering = tokio::task::spawn_local(async move { control.answer(listener, request).await });
-            answering.await.unwrap_or_else(|_| {
-                response::error(&ApiError::new(ErrorCode::Internal, "the request was not answered"))
-            })
-        }
+        Ok(body) => match route(&parts.method, parts.uri.path()) {
+            Ok(call) => {
+                let request = Request::from_parts(parts, body);
+                serve_routed(control, RoutedRequest { listener, call, request }).await
+            }
+            Err(error) => response::error(&error),
+        },
         Err(error) => response::error(&error),
     };
     response::without_body(is_head, response)
+}
+
+async fn serve_routed(control: &Rc<Control>, request: RoutedRequest) -> Response<Body> {
+    if request.call.is_gateways() {
+        // Dropped with the client, as on the gateway's own listener: who waited has left.
+        return control.answer(request).await;
+    }
+    // In a task of its own, because hyper drops this future when the client goes, and a change
+    // of the registry must not stop half-way.
+    let control = control.clone();
+    let answering = tokio::task::spawn_local(async move { control.answer(request).await });
+    answering.await.unwrap_or_else(|_| {
+        response::error(&ApiError::new(ErrorCode::Internal, "the request was not answered"))
+    })
 }

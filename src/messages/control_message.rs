@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use hyper::Response;
 
-use super::gateway_message::WholeRequest;
-use crate::api::listener::Listener;
+use super::gateway_message::RoutedRequest;
 use crate::api::response::body::Body;
 use crate::channel::{AnswerReceiver, AnswerSender};
 use crate::error::{ApiError, ErrorCode};
@@ -18,7 +17,7 @@ use crate::id::{ExecutionId, Token};
 #[derive(Debug)]
 pub enum ControlMessage {
     /// A request that came in on a gateway's listener and is control's to answer.
-    Serve { request: Box<WholeRequest>, listener: Listener, answer: AnswerSender<Response<Body>> },
+    Serve { request: Box<RoutedRequest>, answer: AnswerSender<Response<Body>> },
     /// An attempt needs a process of its own.
     StartJob(Box<JobStart>),
     /// An instance listens, and says so itself. Refused, it says it again.

@@ -8,6 +8,7 @@ use hyper::{Request, Response};
 
 use crate::api::listener::Listener;
 use crate::api::response::body::Body;
+use crate::api::route::Call;
 use crate::channel::{AnswerSender, MessageSender, oneshot};
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
@@ -19,6 +20,17 @@ use crate::store::summary::Summary;
 
 /// A request with its whole body.
 pub type WholeRequest = Request<Bytes>;
+
+/// A request that came in elsewhere.
+#[derive(Debug)]
+pub struct RoutedRequest {
+    /// The listener that it came in on.
+    pub listener: Listener,
+    /// The call that it asks for.
+    pub call: Call,
+    /// The request.
+    pub request: WholeRequest,
+}
 
 /// Control or another gateway → gateway.
 #[derive(Debug)]
@@ -33,7 +45,7 @@ pub enum GatewayMessage {
     Forget { version: VersionIndex },
     /// A request that came in elsewhere. Where the asker goes before it is answered, so does the
     /// client, and who waits for an execution has left.
-    Serve { request: Box<WholeRequest>, listener: Listener, answer: AnswerSender<Response<Body>> },
+    Serve { request: Box<RoutedRequest>, answer: AnswerSender<Response<Body>> },
     /// Some of the executions that this gateway owns.
     List { search: Box<Search>, answer: AnswerSender<Result<Page<Summary>, Lost>> },
     /// Tell the function of an execution and, where that is asked for, when the execution has ended.
@@ -64,10 +76,9 @@ pub struct FoundExecution {
 /// before that, the gateway drops the request, too.
 pub async fn serve_at(
     gateway: &MessageSender<GatewayMessage>,
-    listener: Listener,
-    request: WholeRequest,
+    request: RoutedRequest,
 ) -> Option<Response<Body>> {
     let (answer, response) = oneshot::channel();
-    gateway.send(GatewayMessage::Serve { request: Box::new(request), listener, answer }).await.ok()?;
+    gateway.send(GatewayMessage::Serve { request: Box::new(request), answer }).await.ok()?;
     response.await.ok()
 }

@@ -14,14 +14,14 @@ use crate::api::listener::Listener;
 use crate::api::openapi;
 use crate::api::response;
 use crate::api::response::Body;
-use crate::api::route::{Call, route};
+use crate::api::route::Call;
 use crate::control::{Control, Registered};
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::id::ExecutionId;
 use crate::management::page;
-use crate::messages::gateway_message::{WholeRequest, serve_at};
+use crate::messages::gateway_message::{RoutedRequest, WholeRequest, serve_at};
 use crate::metrics::exposition;
 use crate::spec::{FunctionSpec, SpecError, hide_values, parse_function, parse_function_named};
 
@@ -49,25 +49,22 @@ pub struct ServingState {
 
 impl Control {
     /// Answers one call, from whichever listener it came.
-    pub async fn answer(self: &Rc<Self>, listener: Listener, request: WholeRequest) -> Response<Body> {
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let call = match route(&method, uri.path()) {
-            Ok(call) => call,
-            Err(error) => return response::error(&error),
-        };
+    pub async fn answer(self: &Rc<Self>, request: RoutedRequest) -> Response<Body> {
+        let RoutedRequest { listener, call, request: ref whole } = request;
+        let path = whole.uri().path();
         let answered = match call {
             Call::Invoke(_) | Call::Enqueue(_) => {
-                return self.pass_on(self.next_gateway(), listener, request).await;
+                return self.pass_on(self.next_gateway(), request).await;
             }
             Call::ReadExecution(id) | Call::CancelExecution(id) => {
                 // Any gateway can say what is wrong with an id.
-                let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
-                return self.pass_on(owner, listener, request).await;
+                let owner = ExecutionId::parse(id.of(path)).map_or(0, |id| id.ticket.gateway());
+                return self.pass_on(owner, request).await;
             }
             Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
-                Err(served_elsewhere(uri.path(), RUNTIME))
+                Err(served_elsewhere(path, RUNTIME))
             }
-            Call::ListExecutions => self.list_executions(uri.query()).await,
+            Call::ListExecutions => self.list_executions(whole.uri().query()).await,
             Call::Healthz => self.healthz().await,
             Call::Readyz => self.readyz(),
             Call::Metrics => Ok(self.metrics()),
@@ -75,21 +72,21 @@ impl Control {
             Call::Page => Ok(page::page()),
             Call::DebugState => Ok(page::state(self)),
             Call::ListFunctions => self.list(listener),
-            Call::ReadFunction(name) => self.read(name, listener),
-            Call::FunctionLogs(name) => self.function_logs(name, &request).await,
-            Call::ExecutionLogs(id) => self.execution_logs(id, &request).await,
-            Call::CreateFunction => self.create(listener, request.body()).await,
-            Call::PutFunction(name) => self.replace(name, listener, &request).await,
-            Call::DeleteFunction(name) => self.remove(name).await.map(|()| response::no_content()),
-            Call::PutReplicas(name) => self.put_replicas(name, listener, request.body()).await,
+            Call::ReadFunction(name) => self.read(name.of(path), listener),
+            Call::FunctionLogs(name) => self.function_logs(name.of(path), whole).await,
+            Call::ExecutionLogs(id) => self.execution_logs(id.of(path), whole).await,
+            Call::CreateFunction => self.create(listener, whole.body()).await,
+            Call::PutFunction(name) => self.replace(name.of(path), listener, whole).await,
+            Call::DeleteFunction(name) => self.remove(name.of(path)).await.map(|()| response::no_content()),
+            Call::PutReplicas(name) => self.put_replicas(name.of(path), listener, whole.body()).await,
         };
         answered.unwrap_or_else(|error| response::error(&error))
     }
 
     /// A call that a gateway must answer.
-    async fn pass_on(&self, gateway: usize, listener: Listener, request: WholeRequest) -> Response<Body> {
+    async fn pass_on(&self, gateway: usize, request: RoutedRequest) -> Response<Body> {
         let answer = match self.gateways.get(gateway).or(self.gateways.first()) {
-            Some(gateway) => serve_at(gateway, listener, request).await,
+            Some(gateway) => serve_at(gateway, request).await,
             None => None,
         };
         answer.unwrap_or_else(|| {

@@ -25,11 +25,13 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
 use picofaas::api::listener::{Listener, ListenerKind};
 use picofaas::api::response::body::Body;
+use picofaas::api::route::route;
 use picofaas::channel;
 use picofaas::channel::MessageReceiver;
 use picofaas::error::ErrorCode;
 use picofaas::gateway::Gateway;
 use picofaas::gateway::body::BodySource;
+use picofaas::gateway::calls::RequestHead;
 use picofaas::messages::control_message::{ControlMessage, JobEnd, JobStart};
 use tokio::runtime::LocalRuntime;
 
@@ -116,7 +118,7 @@ fn count_invocations(runtime: &LocalRuntime, gateway: &Rc<Gateway>) {
     runtime.block_on(check_answer(gateway, &parts));
     let invoke = async |times| {
         for _ in 0..times {
-            let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, BodySource::Whole(INPUT)).await;
+            let answer = gateway.invoke(FUNCTION, routed(&parts), BodySource::Whole(INPUT)).await;
             assert_eq!(answer.status(), 200);
         }
     };
@@ -130,7 +132,7 @@ fn warm_enqueue(runtime: &LocalRuntime) {
     let parts = head(":enqueue");
     let enqueue = async |times| {
         for _ in 0..times {
-            let accepted = gateway.enqueue_only(FUNCTION, CLIENTS, &parts, BodySource::Whole(INPUT)).await;
+            let accepted = gateway.enqueue_only(FUNCTION, routed(&parts), BodySource::Whole(INPUT)).await;
             assert_eq!(accepted.status(), 202);
             let id = outside(|| id(&accepted));
             let read = gateway.execution(&id, Some("wait=10")).await;
@@ -140,7 +142,7 @@ fn warm_enqueue(runtime: &LocalRuntime) {
     runtime.block_on(enqueue(WARM_UP));
     counted(|| runtime.block_on(enqueue(COUNTED)));
     runtime.block_on(async {
-        let accepted = gateway.enqueue_only(FUNCTION, CLIENTS, &parts, BodySource::Whole(INPUT)).await;
+        let accepted = gateway.enqueue_only(FUNCTION, routed(&parts), BodySource::Whole(INPUT)).await;
         check_output(gateway.execution(&id(&accepted), Some("wait=10")).await).await;
     });
 }
@@ -198,7 +200,7 @@ fn job_post(runtime: &LocalRuntime) {
     let parts = head(":invoke");
     runtime.block_on(async {
         for _ in 0..WARM_UP + COUNTED {
-            let answer = gateway.invoke(FUNCTION, CLIENTS, &parts, BodySource::Whole(INPUT)).await;
+            let answer = gateway.invoke(FUNCTION, routed(&parts), BodySource::Whole(INPUT)).await;
             assert_eq!(answer.status(), 200);
         }
     });
@@ -226,6 +228,12 @@ fn head(verb: &str) -> Parts {
     request.body(()).unwrap().into_parts().0
 }
 
+/// The head with its call.
+fn routed(parts: &Parts) -> RequestHead<'_> {
+    let call = outside(|| route(&parts.method, parts.uri.path()).unwrap());
+    RequestHead { listener: CLIENTS, call, parts }
+}
+
 fn process_headers(start: &JobStart) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, format!("Bearer {}", start.token).parse().unwrap());
@@ -240,7 +248,7 @@ fn id(accepted: &Response<Body>) -> String {
 }
 
 async fn check_answer(gateway: &Rc<Gateway>, parts: &Parts) {
-    let answer = gateway.invoke(FUNCTION, CLIENTS, parts, BodySource::Whole(INPUT)).await;
+    let answer = gateway.invoke(FUNCTION, routed(parts), BodySource::Whole(INPUT)).await;
     assert_eq!(answer.status(), 200);
     check_output(answer).await;
 }
