@@ -34,7 +34,7 @@ fn context(limits: &str) -> Rc<Context> {
     let rings = Rings::new(Capacity { gateways: 1, slots: 64, versions: 1 }).expect("rings");
     Rc::new(Context {
         cluster: None,
-        commands: CommandSender::new(Arc::new(rings)),
+        commands: Rc::new(CommandSender::new(Arc::new(rings))),
         clock: Clock::start(),
         limits: Limits::prepare(&serve).expect("limits"),
         children: Children::adopt().expect("a subreaper"),
@@ -43,7 +43,7 @@ fn context(limits: &str) -> Rc<Context> {
         runtime_url: String::new(),
         lines: Lines::to(|_| {}),
         final_output: RefCell::new(FinalOutput::default()),
-        populated: RefCell::default(),
+        populated: Rc::default(),
     })
 }
 

@@ -42,6 +42,7 @@ pub mod logs;
 pub mod management;
 pub mod messages;
 pub mod metrics;
+pub mod probe;
 pub mod queue;
 pub mod registry;
 pub mod scaffold;

@@ -24,6 +24,7 @@ use crate::instances::local::children::Children;
 use crate::instances::local::limits::Limits;
 use crate::instances::local::rlimit;
 use crate::kubernetes::cluster::{Cluster, is_inside};
+use crate::kubernetes::context::KubeContext;
 use crate::logs::output::{FinalOutput, Lines};
 use crate::logs::store::{LogLimits, LogStore};
 use crate::management;
@@ -107,12 +108,6 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     let clock = Clock::start();
     let incarnation = incarnation_at(clock.unix(0));
     let logs = LogStore::new(clock, LogLimits::of(&settings));
-    // What pods write is in their own logs already, and goes on to none of ours.
-    let cluster = if in_cluster {
-        Some(Cluster::connect(flags, incarnation, runtime_address, logs.keeping_only()).await?)
-    } else {
-        None
-    };
     let capacity = Capacity {
         gateways: settings.gateways,
         slots: settings.share(flags.max_executions, 0),
@@ -121,6 +116,20 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     };
     let rings = Arc::new(Rings::new(capacity).context("the rings could not be made")?);
     rings.registry_unread.store(in_cluster, Ordering::Release);
+    // What pods write is in their own logs already, and goes on to none of ours.
+    let commands = Rc::new(CommandSender::new(rings.clone()));
+    let populated = Rc::default();
+    let cluster = if in_cluster {
+        let context = KubeContext {
+            commands: commands.clone(),
+            clock,
+            start_timeout_ms: flags.start_timeout_ms,
+            populated: Rc::clone(&populated),
+        };
+        Some(Cluster::connect(flags, incarnation, runtime_address, logs.keeping_only(), context).await?)
+    } else {
+        None
+    };
     if let Some(core) = settings.scheduler_core {
         scheduler_thread::stay_off(core);
     }
@@ -150,7 +159,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     }
 
     let context = Rc::new(Context {
-        commands: CommandSender::new(rings.clone()),
+        commands,
         clock,
         settings: settings.clone(),
         sockets: sockets.path.clone(),
@@ -160,7 +169,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         children,
         final_output: RefCell::new(FinalOutput::default()),
         cluster,
-        populated: RefCell::default(),
+        populated,
     });
     let control = Control::new(rings, clock, settings, context, logs, to_gateways);
     tokio::task::spawn_local(control.clone().housekeeping());

@@ -6,7 +6,6 @@
 //! |---|---|
 //! | `local` | processes on this machine |
 //! | `endpoints` | the endpoints of a `POOL` function |
-//! | `probe` | asking an instance whether it is there |
 //! | `autoscaler` | scale-up as the scheduler asks for it, scale-down of idle instances, and house-keeping |
 //! | `announcements` | instances that say of themselves that they listen |
 
@@ -14,7 +13,6 @@ pub mod announcements;
 pub mod autoscaler;
 pub mod endpoints;
 pub mod local;
-pub mod probe;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -40,7 +38,7 @@ use local::process_set::ProcessSet;
 #[derive(Debug)]
 pub struct Context {
     /// The way to the scheduler.
-    pub commands: crate::scheduler::command_sender::CommandSender,
+    pub commands: Rc<crate::scheduler::command_sender::CommandSender>,
     /// Time.
     pub clock: Clock,
     /// The settings of the process.
@@ -61,7 +59,7 @@ pub struct Context {
     pub cluster: Option<Rc<crate::kubernetes::cluster::Cluster>>,
     /// Versions whose process set has started an instance: only these have idle ones to look for, and versions
     /// without any cost nothing. Control drops a version again when it finds its set empty.
-    pub populated: RefCell<BTreeSet<VersionIndex>>,
+    pub populated: Rc<RefCell<BTreeSet<VersionIndex>>>,
 }
 
 /// Period of the check whether everything has ended.
@@ -131,7 +129,7 @@ impl Backend {
                 Self::Endpoints(endpoints::Endpoints::open(context.clone(), function.clone()).await)
             }
             ExecutionMode::Warm if let Some(cluster) = &context.cluster => {
-                Self::PodSet(PodSet::open(context, cluster, function))
+                Self::PodSet(PodSet::open(cluster, function))
             }
             ExecutionMode::Warm => {
                 let processes = ProcessSet::new(context.clone(), function.clone());
@@ -145,7 +143,6 @@ impl Backend {
                 context.commands.send(SchedulerCommand::Ready { instance, started: false });
                 match &context.cluster {
                     Some(cluster) => Self::KubeJobs(crate::kubernetes::kube_jobs::KubeJobs::new(
-                        context.clone(),
                         cluster.clone(),
                         function.clone(),
                     )),

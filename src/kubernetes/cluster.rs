@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::Semaphore;
 use super::calls::{Calls, in_time};
+use super::context::KubeContext;
 use super::failed_create;
 use super::failure::{CallFailure, of_error};
 use super::logs::PodLogs;
@@ -36,6 +37,8 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A Kubernetes cluster, seen from its control plane's namespace.
 pub struct Cluster {
+    /// The way to the scheduler, time, and the settings of starts.
+    pub context: KubeContext,
     /// Calls the API server.
     pub client: Client,
     /// Namespace of functions, their Deployments, Jobs and pods.
@@ -88,6 +91,7 @@ impl Cluster {
         incarnation: u32,
         runtime: SocketAddr,
         lines: Lines,
+        context: KubeContext,
     ) -> anyhow::Result<Rc<Self>> {
         let mut config = configuration(flags).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -107,6 +111,7 @@ impl Cluster {
         let logs = PodLogs::new(Api::namespaced(client(config.clone())?, &namespace), lines);
         let client: Client = client(config)?;
         let cluster = Rc::new(Self {
+            context,
             client,
             namespace,
             incarnation: format!("{incarnation:08x}"),

@@ -7,7 +7,7 @@ use super::tracked_pod::{PodChange, PodState, TrackedPod};
 use super::workload::Workload;
 use crate::backoff::ExponentialBackoff;
 use crate::function_version::Target;
-use crate::instances::probe;
+use crate::probe;
 
 /// The first pause between two probes of a pod whose state is not known; it doubles.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(20);

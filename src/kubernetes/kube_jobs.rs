@@ -22,7 +22,6 @@ use crate::channel;
 use crate::channel::AnswerReceiver;
 use crate::error::ErrorCode;
 use crate::function_version::{FunctionVersion, InstanceProblem};
-use crate::instances::Context;
 use crate::messages::control_message::{JobEnd, JobStart, Kill};
 
 /// The first pause before the API server is asked again.
@@ -47,7 +46,6 @@ const DELETE_PATIENCE: Duration = Duration::from_secs(120);
 /// The Jobs of one version.
 #[derive(Debug)]
 pub struct KubeJobs {
-    context: Rc<Context>,
     cluster: Rc<Cluster>,
     function: Arc<FunctionVersion>,
     running: Cell<u32>,
@@ -56,8 +54,8 @@ pub struct KubeJobs {
 impl KubeJobs {
     /// Makes the Jobs of a version, with none yet.
     #[must_use]
-    pub fn new(context: Rc<Context>, cluster: Rc<Cluster>, function: Arc<FunctionVersion>) -> Rc<Self> {
-        Rc::new(Self { context, cluster, function, running: Cell::new(0) })
+    pub fn new(cluster: Rc<Cluster>, function: Arc<FunctionVersion>) -> Rc<Self> {
+        Rc::new(Self { cluster, function, running: Cell::new(0) })
     }
 
     /// Attempts whose pod is being made or runs.
@@ -168,8 +166,9 @@ impl KubeJobs {
     /// Posts the Job; again and again while the API server may yet take it and there is time.
     async fn make(&self, object: &Job, time_left: Duration) -> Result<(), JobEnd> {
         let jobs: Api<Job> = self.cluster.api();
-        let until = self.context.clock.now() + nanos(time_left.saturating_sub(LAST_WORD).max(LAST_WORD));
-        let left = || Duration::from_nanos(until.saturating_sub(self.context.clock.now()));
+        let until =
+            self.cluster.context.clock.now() + nanos(time_left.saturating_sub(LAST_WORD).max(LAST_WORD));
+        let left = || Duration::from_nanos(until.saturating_sub(self.cluster.context.clock.now()));
         let (params, mut pauses) =
             (PostParams::default(), ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX));
         loop {
@@ -209,7 +208,7 @@ impl KubeJobs {
     /// Takes a Job and its pod away, beside everything else; one that may yet come for as long as `coming`.
     fn delete(&self, name: &str, coming: Duration) {
         let (jobs, name): (Api<Job>, _) = (self.cluster.api(), name.to_owned());
-        let clock = self.context.clock;
+        let clock = self.cluster.context.clock;
         let comes_until = clock.now() + nanos(coming);
         tokio::task::spawn_local(async move {
             let deleted = async {

@@ -7,6 +7,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `cluster` | the way to the API server, and what is known of where we run |
+//! | `context` | the parts of the control thread that pods are served with |
 //! | `calls` | metrics of the calls to the API server |
 //! | `template` | a function's specification as a template of pods |
 //! | `kube_jobs` | the Jobs of one version, one for each attempt |
@@ -30,6 +31,7 @@
 
 pub mod calls;
 pub mod cluster;
+pub mod context;
 pub mod deployment;
 pub mod failed_create;
 pub mod failure;

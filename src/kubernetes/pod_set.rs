@@ -20,8 +20,8 @@ use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::ApiError;
 use crate::exit::Exit;
 use crate::function_version::{Address, Ending, FunctionVersion, InstanceProblem, Target};
-use crate::instances::{Context, probe};
 use crate::messages::control_message::Announcement;
+use crate::probe;
 use crate::scheduler::message::{InstanceKey, SchedulerCommand};
 
 /// The first pause between two looks whether an instance can be reached again; it doubles.
@@ -32,7 +32,7 @@ const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);
 /// The pods of one version.
 #[derive(Debug)]
 pub struct PodSet {
-    context: Rc<Context>,
+    cluster: Rc<Cluster>,
     workload: Rc<Workload>,
     function: Arc<FunctionVersion>,
     template_hash: String,
@@ -50,13 +50,14 @@ impl PodSet {
     /// Opens the pod set of a version: gives the version the pods that serve it already, and has the
     /// Deployment changed to what this version wants.
     #[must_use]
-    pub fn open(context: &Rc<Context>, cluster: &Rc<Cluster>, function: &Arc<FunctionVersion>) -> Rc<Self> {
+    pub fn open(cluster: &Rc<Cluster>, function: &Arc<FunctionVersion>) -> Rc<Self> {
         let spec = &function.spec;
         let workload = Workload::of(cluster, spec.name.as_ref());
-        let start_s = context.settings.flags.start_timeout_ms.div_ceil(1000);
+        let context = &cluster.context;
+        let start_s = context.start_timeout_ms.div_ceil(1000);
         let template = DesiredTemplate::new(spec, &cluster.lasting_runtime_url, start_s);
         let pod_set = Rc::new(Self {
-            context: context.clone(),
+            cluster: cluster.clone(),
             workload: workload.clone(),
             function: function.clone(),
             template_hash: template.hash.clone(),
@@ -104,7 +105,7 @@ impl PodSet {
             let coming = min.saturating_sub(self.assigned() + self.pending_starts.get());
             self.expect_starts(coming);
             self.workload.want(min);
-            self.context.populated.borrow_mut().insert(self.function.index);
+            self.cluster.context.populated.borrow_mut().insert(self.function.index);
             self.sync_instances();
         }
     }
@@ -120,9 +121,9 @@ impl PodSet {
 
     /// Starts one more, for the scheduler.
     pub fn start_wanted(&self) {
-        self.last_request.set(self.context.clock.now());
+        self.last_request.set(self.cluster.context.clock.now());
         self.pending_starts.set(self.pending_starts.get() + 1);
-        self.context.populated.borrow_mut().insert(self.function.index);
+        self.cluster.context.populated.borrow_mut().insert(self.function.index);
         if !self.closed.get() {
             // Pods that start anyway, to replace lost ones or in a rolling update, will do; a stuck one will not.
             let stuck = self.workload.stuck(&self.template_hash);
@@ -149,7 +150,11 @@ impl PodSet {
             let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
             while let Some(address) = pod_set.address(instance) {
                 if probe::health(&Target::Tcp(address)).await.is_ok() && pod_set.address(instance).is_some() {
-                    pod_set.context.commands.send(SchedulerCommand::Ready { instance, started: false });
+                    pod_set
+                        .cluster
+                        .context
+                        .commands
+                        .send(SchedulerCommand::Ready { instance, started: false });
                     return;
                 }
                 pauses.pause().await;
@@ -165,7 +170,7 @@ impl PodSet {
         }
         let needed = self.min.get().max(self.assigned());
         let idle_ns = u64::from(self.function.spec.idle_timeout_ms) * NANOS_PER_MS;
-        let patience_ns = idle_ns.max(self.context.settings.flags.start_timeout_ms * NANOS_PER_MS);
+        let patience_ns = idle_ns.max(self.cluster.context.start_timeout_ms * NANOS_PER_MS);
         if self.workload.desired_replicas.get() > needed
             && now.saturating_sub(self.last_request.get()) > patience_ns
             && self.function.queue.depth() == 0
@@ -210,7 +215,7 @@ impl PodSet {
         if !serves_on {
             self.function.addresses[at].store(None);
         }
-        self.context.commands.send(SchedulerCommand::Down { instance: self.key(at, generation) });
+        self.cluster.context.commands.send(SchedulerCommand::Down { instance: self.key(at, generation) });
     }
 
     /// Explains the loss of a pod whose container's end was not known then.
@@ -270,9 +275,12 @@ impl PodSet {
         if started {
             self.pending_starts.set(self.pending_starts.get() - 1);
         }
-        self.context.populated.borrow_mut().insert(self.function.index);
+        self.cluster.context.populated.borrow_mut().insert(self.function.index);
         tracing::info!(function = %self.function.spec.name, pod, instance = at, "instance ready");
-        self.context.commands.send(SchedulerCommand::Ready { instance: self.key(at, generation), started });
+        self.cluster
+            .context
+            .commands
+            .send(SchedulerCommand::Ready { instance: self.key(at, generation), started });
     }
 
     fn dismiss_older(&self) {
@@ -304,13 +312,19 @@ impl PodSet {
         if count > 0 {
             self.pending_starts.set(self.pending_starts.get() + count);
             let count = u16::try_from(count).unwrap_or(u16::MAX);
-            self.context.commands.send(SchedulerCommand::Starting { version: self.function.index, count });
+            self.cluster
+                .context
+                .commands
+                .send(SchedulerCommand::Starting { version: self.function.index, count });
         }
     }
 
     fn fail_pending_starts(&self) {
         for _ in 0..self.pending_starts.replace(0) {
-            self.context.commands.send(SchedulerCommand::StartFailed { version: self.function.index });
+            self.cluster
+                .context
+                .commands
+                .send(SchedulerCommand::StartFailed { version: self.function.index });
         }
     }
 }

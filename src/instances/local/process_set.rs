@@ -16,7 +16,7 @@ use crate::clock::Nanos;
 use crate::exit::describe;
 use crate::function_version::{Address, Ending, FunctionVersion, InstanceProblem, Target};
 use crate::instances::Context;
-use crate::instances::probe;
+use crate::probe;
 use crate::scheduler::message::{InstanceKey, SchedulerCommand};
 
 /// An instance that crashes sooner than this after it was ready counts as a failure; one that
