@@ -14,6 +14,15 @@ use super::pods::Pods;
 use super::watch::{WatchState, watch_backoff, watch_config};
 use super::{failure, template};
 
+/// Age of an event.
+#[derive(Clone, Copy)]
+enum EventAge {
+    /// It was in the list with which a watch begins, and may be old.
+    Listed,
+    /// It came after that list.
+    New,
+}
+
 /// Watches for ever.
 pub async fn watch(pods: Rc<Pods>, events: Api<KubeEvent>) {
     let failures = watch_config().fields("reason=FailedCreate");
@@ -21,15 +30,14 @@ pub async fn watch(pods: Rc<Pods>, events: Api<KubeEvent>) {
     let mut watch = WatchState::new("events");
     while let Some(told) = stream.next().await {
         match watch.event(told) {
-            // Events of a list may be old, and for a Deployment they do not count; a Job has its name once.
-            Some(Event::InitApply(event)) => handle(&pods, &event, false),
-            Some(Event::Apply(event)) => handle(&pods, &event, true),
+            Some(Event::InitApply(event)) => handle(&pods, &event, EventAge::Listed),
+            Some(Event::Apply(event)) => handle(&pods, &event, EventAge::New),
             Some(Event::Delete(_) | Event::Init | Event::InitDone) | None => {}
         }
     }
 }
 
-fn handle(pods: &Pods, event: &KubeEvent, is_new: bool) {
+fn handle(pods: &Pods, event: &KubeEvent, age: EventAge) {
     let object = &event.involved_object;
     let (Some(kind), Some(name)) = (object.kind.as_deref(), object.name.as_deref()) else { return };
     let message = event.message.as_deref().unwrap_or("no reason is given");
@@ -37,11 +45,15 @@ fn handle(pods: &Pods, event: &KubeEvent, is_new: bool) {
     let message = message.strip_prefix("Error creating: ").unwrap_or(message);
     match kind {
         "Job" => pods.job_ended(name, failure::of_failed_create(message)),
-        "ReplicaSet" if is_new => {
-            if let Some(function) = function_of(name) {
-                pods.not_created(function, message);
+        "ReplicaSet" => match age {
+            EventAge::New => {
+                if let Some(function) = function_of(name) {
+                    pods.not_created(function, message);
+                }
             }
-        }
+            // It may be over: a Deployment keeps its name, and a Job has its own once.
+            EventAge::Listed => {}
+        },
         _ => {}
     }
 }

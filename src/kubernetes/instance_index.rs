@@ -7,6 +7,15 @@ use crate::exit::Exit;
 use crate::function_version::Ending;
 use crate::scheduler::message::InstanceKey;
 
+/// Age of the template of a pod, for a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateAge {
+    /// It is the version's own.
+    Current,
+    /// It was replaced before this process began.
+    Older,
+}
+
 /// A pod that has a slot.
 #[derive(Debug)]
 pub struct SlotOccupant {
@@ -14,8 +23,8 @@ pub struct SlotOccupant {
     pub pod: String,
     /// Address at which it listens.
     pub address: SocketAddr,
-    /// Its template was replaced before this process began.
-    older: bool,
+    /// Age of its template.
+    age: TemplateAge,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +65,10 @@ impl InstanceIndex {
     #[must_use]
     pub fn older(&self) -> Vec<String> {
         let occupants = self.0.iter().filter_map(|slot| slot.occupant.as_ref());
-        occupants.filter(|occupant| occupant.older).map(|occupant| occupant.pod.clone()).collect()
+        occupants
+            .filter(|occupant| occupant.age == TemplateAge::Older)
+            .map(|occupant| occupant.pod.clone())
+            .collect()
     }
 
     /// The pod in the slot of an instance, where the generation is still the same.
@@ -67,14 +79,14 @@ impl InstanceIndex {
     }
 
     /// Gives a pod a slot, and the slot's next generation; `None` where it has one or none is free.
-    pub fn insert(&mut self, pod: &str, address: SocketAddr, older: bool) -> Option<(usize, u32)> {
+    pub fn insert(&mut self, pod: &str, address: SocketAddr, age: TemplateAge) -> Option<(usize, u32)> {
         if self.at(pod).is_some() {
             return None;
         }
         let at = self.0.iter().position(|slot| slot.occupant.is_none())?;
         let slot = &mut self.0[at];
         slot.generation = slot.generation.wrapping_add(1);
-        slot.occupant = Some(SlotOccupant { pod: pod.to_owned(), address, older });
+        slot.occupant = Some(SlotOccupant { pod: pod.to_owned(), address, age });
         Some((at, slot.generation))
     }
 
@@ -113,6 +125,7 @@ impl InstanceIndex {
 
 #[cfg(test)]
 mod tests {
+    use super::TemplateAge::{Current, Older};
     use super::*;
 
     const KILLED: Exit = Exit::OutOfMemory { limit: 0 };
@@ -125,9 +138,9 @@ mod tests {
     fn an_end_that_is_told_late_is_told_to_who_lost_the_container_and_not_to_its_successor() {
         // The connection breaks, the successor says that it listens, and only then the end is told.
         let mut index = InstanceIndex::new(2);
-        assert_eq!(index.insert("p", address(), false), Some((0, 1)));
+        assert_eq!(index.insert("p", address(), Current), Some((0, 1)));
         assert_eq!(index.remove("p", None), LostPod { endings: vec![], vacated: Some((0, 1)) });
-        assert_eq!(index.insert("p", address(), false), Some((0, 2)));
+        assert_eq!(index.insert("p", address(), Current), Some((0, 2)));
         let lost = index.remove("p", Some(KILLED));
         assert_eq!(lost.endings, [(0, Ending { generation: 1, exit: KILLED })], "its successor is blamed");
         assert_eq!(lost.vacated, Some((0, 2)));
@@ -138,8 +151,8 @@ mod tests {
     #[test]
     fn an_end_that_is_told_alone_reaches_who_lost_the_container_before() {
         let mut index = InstanceIndex::new(2);
-        index.insert("other", address(), false);
-        index.insert("p", address(), false);
+        index.insert("other", address(), Current);
+        index.insert("p", address(), Current);
         index.remove("p", None);
         assert_eq!(index.explain("other", KILLED), None, "it was not lost");
         assert_eq!(index.explain("p", KILLED), Some((1, Ending { generation: 1, exit: KILLED })));
@@ -148,7 +161,7 @@ mod tests {
     #[test]
     fn an_end_that_is_told_in_time_is_that_of_the_pod_in_its_slot() {
         let mut index = InstanceIndex::new(1);
-        index.insert("p", address(), false);
+        index.insert("p", address(), Current);
         let ending = Ending { generation: 1, exit: Exit::Code(3) };
         let lost = index.remove("p", Some(Exit::Code(3)));
         assert_eq!(lost, LostPod { endings: vec![(0, ending)], vacated: Some((0, 1)) });
@@ -158,12 +171,15 @@ mod tests {
     #[test]
     fn a_pod_has_one_slot_and_a_slot_one_pod() {
         let mut index = InstanceIndex::new(1);
-        assert_eq!(index.insert("p", address(), true), Some((0, 1)));
-        assert_eq!((index.insert("p", address(), true), index.insert("q", address(), false)), (None, None));
+        assert_eq!(index.insert("p", address(), Older), Some((0, 1)));
+        assert_eq!(
+            (index.insert("p", address(), Older), index.insert("q", address(), Current)),
+            (None, None)
+        );
         assert_eq!((index.taken(), index.older()), (1, vec!["p".to_owned()]));
         let instance = |generation| InstanceKey { version: 0, place: 0, generation };
         assert!(index.occupant(instance(1)).is_some() && index.occupant(instance(2)).is_none());
         index.remove("p", None);
-        assert_eq!(index.insert("q", address(), false), Some((0, 2)));
+        assert_eq!(index.insert("q", address(), Current), Some((0, 2)));
     }
 }

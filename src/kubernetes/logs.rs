@@ -18,7 +18,7 @@ use super::Semaphore;
 use super::calls::CALL_TIMEOUT;
 use super::cluster::call;
 use super::failure::{CallFailure, of_error};
-use super::pod_log::PodLog;
+use super::pod_log::{PodLog, ReadExtent};
 use super::template::{EXECUTION, FUNCTION};
 use crate::backoff::ExponentialBackoff;
 use crate::channel;
@@ -295,7 +295,7 @@ impl PodLogs {
         loop {
             let outcome = {
                 let _permit = self.reads.acquire().await;
-                self.ask(log, false, lines.clone()).await
+                self.ask(log, ReadExtent::Written, lines.clone()).await
             };
             match outcome {
                 LogRead::Complete => return true,
@@ -315,7 +315,7 @@ impl PodLogs {
         tokio::task::spawn_local(async move {
             let _reader = log.reader.acquire().await;
             let _permit = logs.reads.acquire().await;
-            logs.ask(&log, false, logs.lines.clone()).await;
+            logs.ask(&log, ReadExtent::Written, logs.lines.clone()).await;
             channel::answer(answer, ());
         });
         read
@@ -328,7 +328,7 @@ impl PodLogs {
         loop {
             let outcome = {
                 let _permit = self.reads.acquire().await;
-                self.ask(log, false, self.lines.clone()).await
+                self.ask(log, ReadExtent::Written, self.lines.clone()).await
             };
             match outcome {
                 LogRead::Complete => return channel::answer(answer, log.tail.clone()),
@@ -361,7 +361,7 @@ impl PodLogs {
                     return;
                 }
                 tokio::select! {
-                    outcome = self.ask(log, true, self.lines.clone()) => {
+                    outcome = self.ask(log, ReadExtent::Following, self.lines.clone()) => {
                         if matches!(outcome, LogRead::NoLog) {
                             return;
                         }
@@ -391,12 +391,15 @@ impl PodLogs {
         }
     }
 
-    async fn ask(&self, log: &PodLog, follow: bool, lines: Lines) -> LogRead {
-        let params = log.params(follow);
+    async fn ask(&self, log: &PodLog, extent: ReadExtent, lines: Lines) -> LogRead {
+        let params = log.params(extent);
         let read = async {
             let begin = self.pods.log_stream(&log.pod, &params);
             // The answer to who follows begins with the first line.
-            let answer = if follow { begin.await.map_err(of_error) } else { call(begin).await };
+            let answer = match extent {
+                ReadExtent::Following => begin.await.map_err(of_error),
+                ReadExtent::Written => call(begin).await,
+            };
             match answer {
                 Ok(answer) => match log.take(answer, lines).await {
                     Ok(()) => LogRead::Complete,
@@ -416,10 +419,12 @@ impl PodLogs {
                 }
             }
         };
-        if follow {
-            return read.await;
+        match extent {
+            ReadExtent::Following => read.await,
+            ReadExtent::Written => {
+                tokio::time::timeout(READ_PATIENCE + CALL_TIMEOUT, read).await.unwrap_or(LogRead::Retry)
+            }
         }
-        tokio::time::timeout(READ_PATIENCE + CALL_TIMEOUT, read).await.unwrap_or(LogRead::Retry)
     }
 }
 

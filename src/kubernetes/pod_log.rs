@@ -26,6 +26,15 @@ use crate::logs::output::{LineAssembler, LinePart, Lines, OutputStream, Tail, Wr
 /// kept, and a bound for one that wrote for days.
 const FIRST_LINES_MAX: i64 = 10_000;
 
+/// Extent to which a log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadExtent {
+    /// The lines that there are.
+    Written,
+    /// The same, and lines that are written from now on.
+    Following,
+}
+
 /// The position in a pod's log up to which lines were passed on.
 #[derive(Debug, Default)]
 struct Position {
@@ -75,11 +84,11 @@ impl PodLog {
 
     /// The parameters with which reading goes on.
     #[must_use]
-    pub fn params(&self, follow: bool) -> LogParams {
+    pub fn params(&self, extent: ReadExtent) -> LogParams {
         let newest = self.position.newest.get();
         LogParams {
             container: Some(CONTAINER.to_owned()),
-            follow,
+            follow: extent == ReadExtent::Following,
             timestamps: true,
             // Whole seconds, never rounded up: what comes again is recognised, what does not come is lost.
             since_time: newest
@@ -236,9 +245,10 @@ mod tests {
     #[test]
     fn it_is_begun_again_at_the_whole_second_before() {
         let log = PodLog::new("pod", "f".into(), None);
-        assert_eq!((log.params(true).tail_lines, log.params(true).since_time), (Some(FIRST_LINES_MAX), None));
+        let first = log.params(ReadExtent::Following);
+        assert_eq!((first.tail_lines, first.since_time), (Some(FIRST_LINES_MAX), None));
         log.position.newest.set(Some(Duration::from_millis(1_900)));
-        let params = log.params(false);
+        let params = log.params(ReadExtent::Written);
         assert_eq!((params.tail_lines, params.since_time), (None, Timestamp::from_second(1).ok()));
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::cluster::Cluster;
 use super::deployment::DesiredTemplate;
-use super::instance_index::{InstanceIndex, LostPod};
+use super::instance_index::{InstanceIndex, LostPod, TemplateAge};
 use super::workload::{DesiredDeployment, Workload};
 use crate::backoff::ExponentialBackoff;
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -28,6 +28,15 @@ use crate::scheduler::message::{InstanceKey, SchedulerCommand};
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
 /// The longest such pause.
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// Way in which a pod's slot is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withdrawal {
+    /// Nothing is sent to the pod any more.
+    AtOnce,
+    /// The pod still takes what was granted to it before the scheduler is told.
+    Gentle,
+}
 
 /// The pods of one version.
 #[derive(Debug)]
@@ -136,7 +145,7 @@ impl PodSet {
     pub fn stop(&self, instance: InstanceKey) {
         let pod = self.index.borrow().occupant(instance).map(|occupant| occupant.pod.clone());
         let Some(pod) = pod else { return };
-        self.lose(&pod, None, true);
+        self.lose(&pod, None, Withdrawal::Gentle);
         if self.workload.is_current(self) {
             self.workload.offer_for_scale_down(&pod, self.min.get());
             self.sync_instances();
@@ -201,9 +210,8 @@ impl PodSet {
         self.takes_older.set(self.assigned() == 0);
     }
 
-    /// Takes a pod's slot away: it does not serve any more, or not as it did. A pod that `serves_on` still
-    /// takes what was granted to it before the scheduler is told.
-    pub(super) fn lose(&self, pod: &str, exit: Option<Exit>, serves_on: bool) {
+    /// Takes a pod's slot away: it does not serve any more, or not as it did.
+    pub(super) fn lose(&self, pod: &str, exit: Option<Exit>, withdrawal: Withdrawal) {
         if self.closed.get() {
             return;
         }
@@ -212,8 +220,9 @@ impl PodSet {
             self.tell_ending(at, ending);
         }
         let Some((at, generation)) = vacated else { return };
-        if !serves_on {
-            self.function.addresses[at].store(None);
+        match withdrawal {
+            Withdrawal::AtOnce => self.function.addresses[at].store(None),
+            Withdrawal::Gentle => {}
         }
         self.cluster.context.commands.send(SchedulerCommand::Down { instance: self.key(at, generation) });
     }
@@ -247,9 +256,9 @@ impl PodSet {
                 if self.takes_older.replace(false) {
                     self.dismiss_older();
                 }
-                self.assign(&pod, address, false);
+                self.assign(&pod, address, TemplateAge::Current);
             } else if self.takes_older.get() {
-                self.assign(&pod, address, true);
+                self.assign(&pod, address, TemplateAge::Older);
             }
         }
         let problem = self.workload.why_not(&self.template_hash);
@@ -265,13 +274,13 @@ impl PodSet {
 
     // ---- slots ----
 
-    fn assign(&self, pod: &str, address: SocketAddr, older: bool) {
-        let assigned = self.index.borrow_mut().insert(pod, address, older);
+    fn assign(&self, pod: &str, address: SocketAddr, age: TemplateAge) {
+        let assigned = self.index.borrow_mut().insert(pod, address, age);
         let Some((at, generation)) = assigned else { return };
         let host = address.to_string();
         let entry = Address::new(generation, Target::Tcp(address), &host, "/invoke");
         self.function.addresses[at].store(Some(Arc::new(entry)));
-        let started = !older && self.pending_starts.get() > 0;
+        let started = age == TemplateAge::Current && self.pending_starts.get() > 0;
         if started {
             self.pending_starts.set(self.pending_starts.get() - 1);
         }
@@ -286,7 +295,7 @@ impl PodSet {
     fn dismiss_older(&self) {
         let pods = self.index.borrow().older();
         for pod in pods {
-            self.lose(&pod, None, true);
+            self.lose(&pod, None, Withdrawal::Gentle);
         }
     }
 

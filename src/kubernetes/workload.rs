@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::cluster::Cluster;
 use super::deployment::DesiredTemplate;
 use super::observed_pod::{ObservedPod, PodProblem};
-use super::pod_set::PodSet;
+use super::pod_set::{PodSet, Withdrawal};
 use super::tracked_pod::{PodChange, PodState, TrackedPod};
 use super::{failure, template};
 use crate::error::{ApiError, ErrorCode};
@@ -403,11 +403,11 @@ impl Workload {
             }
             // A pod set with a free slot takes it in `sync_instances`.
             PodChange::Up => {}
-            PodChange::Restarted(exit) => self.lose(name, *exit, false),
+            PodChange::Restarted(exit) => self.lose(name, *exit, Withdrawal::AtOnce),
             PodChange::Down(exit) => {
-                let leaving = self.pods.borrow().get(name).is_none_or(|tracked| !tracked.counts());
-                self.lose(name, *exit, leaving);
-                if !leaving {
+                let is_leaving = self.pods.borrow().get(name).is_none_or(|tracked| !tracked.counts());
+                self.lose(name, *exit, if is_leaving { Withdrawal::Gentle } else { Withdrawal::AtOnce });
+                if !is_leaving {
                     self.log_problem(name);
                     self.probe_until_healthy(name.to_owned());
                 }
@@ -416,9 +416,9 @@ impl Workload {
         self.sync_instances();
     }
 
-    fn lose(&self, name: &str, exit: Option<Exit>, serves_on: bool) {
+    fn lose(&self, name: &str, exit: Option<Exit>, withdrawal: Withdrawal) {
         for pod_set in self.pod_sets() {
-            pod_set.lose(name, exit, serves_on);
+            pod_set.lose(name, exit, withdrawal);
         }
     }
 
