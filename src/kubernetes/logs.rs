@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::Semaphore;
@@ -19,12 +18,13 @@ use super::calls::CALL_TIMEOUT;
 use super::cluster::call;
 use super::failure::{CallFailure, of_error};
 use super::pod_log::{PodLog, ReadExtent};
-use super::template::{EXECUTION, FUNCTION};
+use super::template::FUNCTION;
 use crate::backoff::ExponentialBackoff;
 use crate::channel;
 use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
 use crate::id::ExecutionId;
 use crate::logs::output::{Lines, Tail};
+use crate::logs::source::LogSelector;
 
 /// Pods that are followed at once; each holds a connection to the API server.
 const FOLLOWED_MAX: usize = 64;
@@ -32,15 +32,8 @@ const FOLLOWED_MAX: usize = 64;
 const READ_MAX: usize = 8;
 /// Ended attempts whose log may wait to be read.
 const UNREAD_MAX: usize = 4096;
-/// Pods that are read anew for one reader of their lines.
-const REFRESHED_MAX: usize = 16;
 /// Ended attempts of which it is remembered whose they were.
 const ENDED_MAX: usize = 4096;
-/// Longest time that a reader of lines waits for pods to be read anew.
-const REFRESH_PATIENCE: Duration = Duration::from_millis(500);
-/// Time for which it is asked again for the log of a pod that has none yet: its kubelet notices up to a second
-/// late that its container has started, and by then it may have ended.
-const KUBELET_PATIENCE: Duration = Duration::from_millis(1500);
 /// Longest time in which a log is read to its end.
 const READ_PATIENCE: Duration = Duration::from_secs(30);
 /// Time for which a pod is followed before it is asked for anew: a connection that died silently is noticed.
@@ -56,14 +49,14 @@ const LATE_PATIENCE: Duration = Duration::from_secs(300);
 
 /// The logs of pods.
 pub struct PodLogs {
-    pods: Api<Pod>,
+    pub(super) pods: Api<Pod>,
     lines: Lines,
     /// Permits to follow a pod.
     follows: Semaphore,
     /// Pods that wait for such a permit.
     follows_waiting: Cell<usize>,
     /// Permits to read a log to its end.
-    reads: Semaphore,
+    pub(super) reads: Semaphore,
     /// Logs of the pods of `WARM` functions, by the pod's name.
     warm: RefCell<HashMap<String, Rc<PodLog>>>,
     /// Running attempts, by the name of their Job.
@@ -84,31 +77,9 @@ struct RunningJob {
     log: Option<Rc<PodLog>>,
 }
 
-/// The lines that a reader wants.
-#[derive(Clone, Debug)]
-pub struct LogSelector {
-    /// The function's name.
-    pub function: Rc<str>,
-    /// Only those of this execution.
-    pub execution: Option<ExecutionId>,
-}
-
-impl LogSelector {
-    fn is_of(&self, attempt: &RunningJob) -> bool {
-        self.function == attempt.function && self.execution.is_none_or(|id| id == attempt.execution)
-    }
-}
-
-/// A reader's wish to follow lines, until it is dropped.
-#[derive(Debug)]
-pub struct FollowGuard {
-    logs: Rc<PodLogs>,
-    number: u64,
-}
-
-impl Drop for FollowGuard {
-    fn drop(&mut self) {
-        self.logs.readers.borrow_mut().retain(|(number, _)| *number != self.number);
+impl RunningJob {
+    fn is_wanted(&self, wanted: &LogSelector) -> bool {
+        wanted.function == self.function && wanted.execution.is_none_or(|id| id == self.execution)
     }
 }
 
@@ -123,7 +94,7 @@ impl std::fmt::Debug for PodLogs {
 }
 
 /// The outcome of reading a log.
-enum LogRead {
+pub(super) enum LogRead {
     /// It was read to its end, or until its time was over.
     Complete,
     /// There is none, and there will be none.
@@ -170,7 +141,7 @@ impl PodLogs {
                 .log
                 .get_or_insert_with(|| PodLog::new(&name, attempt.function.clone(), Some(attempt.execution)));
             let log = log.clone();
-            if self.readers.borrow().iter().any(|(_, wanted)| wanted.is_of(attempt)) {
+            if self.readers.borrow().iter().any(|(_, wanted)| attempt.is_wanted(wanted)) {
                 self.begin_to_follow(log);
             }
             return;
@@ -236,80 +207,33 @@ impl PodLogs {
     }
 
     /// The function of an attempt that has ended.
-    #[must_use]
-    pub fn function_of(&self, execution: ExecutionId) -> Option<Rc<str>> {
-        self.ended
-            .borrow()
-            .iter()
-            .rev()
-            .find(|(id, _)| *id == execution)
-            .map(|(_, function)| function.clone())
+    pub(super) fn function_of_ended(&self, execution: ExecutionId) -> Option<Rc<str>> {
+        let ended = self.ended.borrow();
+        ended.iter().rev().find(|(id, _)| *id == execution).map(|(_, function)| function.clone())
     }
 
-    /// Reads what running attempts have written until now, as far as that takes no long time.
-    pub async fn refresh(self: &Rc<Self>, wanted: &LogSelector) {
-        let running: Vec<_> = {
-            let attempts = self.attempts.borrow();
-            let logs = attempts.values().filter(|attempt| wanted.is_of(attempt));
-            logs.filter_map(|attempt| attempt.log.clone()).filter(|log| !log.is_followed.get()).collect()
-        };
-        let reads: Vec<_> = running.into_iter().take(REFRESHED_MAX).map(|log| self.read_now(log)).collect();
-        let all = async {
-            for read in reads {
-                // Unanswered is over, too.
-                let _ = read.await;
-            }
-        };
-        // Later lines are seen by the next reader.
-        let _ = tokio::time::timeout(REFRESH_PATIENCE, all).await;
+    /// The logs of running attempts whose lines are wanted.
+    pub(super) fn running(&self, wanted: &LogSelector) -> Vec<Rc<PodLog>> {
+        let attempts = self.attempts.borrow();
+        let wanted = attempts.values().filter(|attempt| attempt.is_wanted(wanted));
+        wanted.filter_map(|attempt| attempt.log.clone()).collect()
     }
 
-    /// Follows running attempts, and those that begin, until the answer is dropped.
-    pub fn follow(self: &Rc<Self>, wanted: LogSelector) -> FollowGuard {
-        for attempt in self.attempts.borrow().values().filter(|attempt| wanted.is_of(attempt)) {
-            if let Some(log) = &attempt.log {
-                self.begin_to_follow(log.clone());
-            }
-        }
+    /// Has attempts followed whose pods come to be there, for a reader. Returns the reader's number.
+    pub(super) fn add_reader(&self, wanted: LogSelector) -> u64 {
         let number = self.readers_counted.get();
         self.readers_counted.set(number + 1);
         self.readers.borrow_mut().push((number, wanted));
-        FollowGuard { logs: self.clone(), number }
+        number
     }
 
-    /// The pods of an execution that are still there, the oldest first, with the names of their functions.
-    ///
-    /// # Errors
-    /// The API server does not answer.
-    pub async fn pods_of(&self, execution: ExecutionId) -> Result<Vec<(String, Rc<str>)>, CallFailure> {
-        let of = ListParams::default().labels(&format!("{EXECUTION}={execution}"));
-        let mut pods = call(self.pods.list(&of)).await?.items;
-        pods.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
-        let named = |pod: &Pod| Some((pod.name_any(), pod.labels().get(FUNCTION)?.as_str().into()));
-        Ok(pods.iter().filter_map(named).collect())
-    }
-
-    /// Reads all of a pod's log into `lines`; whether that could be done.
-    pub async fn read_whole(&self, log: &PodLog, lines: &Lines) -> bool {
-        let mut waited = Duration::ZERO;
-        loop {
-            let outcome = {
-                let _permit = self.reads.acquire().await;
-                self.ask(log, ReadExtent::Written, lines.clone()).await
-            };
-            match outcome {
-                LogRead::Complete => return true,
-                LogRead::Retry if waited < KUBELET_PATIENCE && log.mark().is_none() => {
-                    tokio::time::sleep(PAUSE_MIN).await;
-                    waited += PAUSE_MIN;
-                }
-                LogRead::Retry | LogRead::NoLog => return false,
-            }
-        }
+    /// Forgets a reader.
+    pub(super) fn remove_reader(&self, number: u64) {
+        self.readers.borrow_mut().retain(|(known, _)| *known != number);
     }
 
     /// Reads what there is, in a task of its own, and says when it was read.
-    fn read_now(self: &Rc<Self>, log: Rc<PodLog>) -> AnswerReceiver<()> {
+    pub(super) fn read_now(self: &Rc<Self>, log: Rc<PodLog>) -> AnswerReceiver<()> {
         let (answer, read) = oneshot::channel();
         let logs = self.clone();
         tokio::task::spawn_local(async move {
@@ -338,7 +262,7 @@ impl PodLogs {
         }
     }
 
-    fn begin_to_follow(self: &Rc<Self>, log: Rc<PodLog>) {
+    pub(super) fn begin_to_follow(self: &Rc<Self>, log: Rc<PodLog>) {
         if !log.is_followed.replace(true) {
             let logs = self.clone();
             tokio::task::spawn_local(async move { logs.keep_following(&log).await });
@@ -391,7 +315,7 @@ impl PodLogs {
         }
     }
 
-    async fn ask(&self, log: &PodLog, extent: ReadExtent, lines: Lines) -> LogRead {
+    pub(super) async fn ask(&self, log: &PodLog, extent: ReadExtent, lines: Lines) -> LogRead {
         let params = log.params(extent);
         let read = async {
             let begin = self.pods.log_stream(&log.pod, &params);

@@ -24,6 +24,7 @@
 //! | `pods` | one watch of all our pods, which tells Jobs and workloads |
 //! | `failed_create` | one watch of `FailedCreate` events: a pod could not be created |
 //! | `logs` | logs of functions in pods: which are read, when, and how many at once |
+//! | `log_source` | the same, as a source of lines that are read for who asks |
 //! | `pod_log` | the log of one pod, and how far it was read |
 //! | `failure` | classes of failures, of pods and of calls to the API server |
 //! | `function_object` | a Function object, as the API server keeps it |
@@ -40,6 +41,7 @@ mod health;
 pub mod instance_index;
 pub mod job;
 pub mod kube_jobs;
+mod log_source;
 pub mod logs;
 pub mod object_error;
 pub mod observed_pod;

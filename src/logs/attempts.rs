@@ -12,19 +12,23 @@ use super::function_log::{FunctionLog, LogLine};
 use super::output::{Line, Lines, Writer};
 use super::query::LogQuery;
 use super::reader::{Reader, Whose};
+use super::source::{FollowGuard, LogSelector, LogSource, PodLogRead};
 use super::store::LogStore;
 use crate::api::response::body::Body;
 use crate::control::Control;
 use crate::error::ApiError;
 use crate::id::ExecutionId;
-use crate::kubernetes::logs::{FollowGuard, LogSelector};
-use crate::kubernetes::pod_log::PodLog;
 use crate::spec::ExecutionMode;
 
 /// Pods of one execution that are read for one answer, the latest: more attempts than a function may have.
 const PODS_READ_MAX: usize = 16;
 
 impl Control {
+    /// The logs of pods, where a cluster runs functions.
+    fn log_source(&self) -> Option<Rc<dyn LogSource>> {
+        self.context.cluster.as_ref().map(|cluster| -> Rc<dyn LogSource> { cluster.logs.clone() })
+    }
+
     /// Sees to it that what running attempts have written is kept: once, or for as long as the answer is.
     pub(super) async fn brought_up_to_date(
         &self,
@@ -33,12 +37,12 @@ impl Control {
         execution: Option<ExecutionId>,
         follow: bool,
     ) -> Option<FollowGuard> {
-        let cluster = self.context.cluster.as_ref().filter(|_| mode == ExecutionMode::Job)?;
+        let source = self.log_source().filter(|_| mode == ExecutionMode::Job)?;
         let wanted = LogSelector { function: function.into(), execution };
         if follow {
-            return Some(cluster.logs.follow(wanted));
+            return Some(source.follow(wanted));
         }
-        cluster.logs.refresh(&wanted).await;
+        source.refresh(wanted).await;
         None
     }
 
@@ -49,11 +53,11 @@ impl Control {
         id: &str,
         query: LogQuery,
     ) -> Result<Response<Body>, ApiError> {
-        let (Some(id), Some(cluster)) = (ExecutionId::parse(id), &self.context.cluster) else {
+        let (Some(id), Some(source)) = (ExecutionId::parse(id), self.log_source()) else {
             return Err(error);
         };
         let query = LogQuery { follow: false, ..query };
-        let known = cluster.logs.function_of(id);
+        let known = source.function_of(id);
         if let Some(log) = self.lines_of_pods(id, known.as_deref()).await {
             return Reader::new(self.logs.clone(), log, Whose::Execution(id), query).answer(None);
         }
@@ -68,33 +72,22 @@ impl Control {
         id: ExecutionId,
         function: Option<&str>,
     ) -> Option<Rc<FunctionLog>> {
-        let cluster = self.context.cluster.as_ref()?;
-        let pods = match cluster.logs.pods_of(id).await {
-            Ok(pods) => pods,
-            Err(failed) => {
-                tracing::warn!(
-                    ?failed,
-                    "the pods of an execution could not be asked for; its lines are those that are kept"
-                );
-                return None;
-            }
-        };
+        let source = self.log_source()?;
+        let pods = source.pods_of(id).await?;
         let pods = &pods[pods.len().saturating_sub(PODS_READ_MAX)..];
-        let (_, of_pod) = pods.first()?;
-        let function = function.unwrap_or(of_pod);
+        let first = pods.first()?;
+        let function = function.unwrap_or(&first.function);
         let own = LogStore::new(self.clock, self.logs.limits());
         let lines = own.keeping_only();
         if let Some(kept) = self.logs.get(function) {
-            let elsewhere = |line: &LogLine| !pods.iter().any(|(pod, _)| **pod == *line.instance);
+            let elsewhere = |line: &LogLine| !pods.iter().any(|pod| *pod.name == *line.instance);
             copy(&kept, &lines, |line| line.execution == Some(id) && elsewhere(line));
         }
-        for (pod, function) in pods {
-            let log = PodLog::new(pod, function.clone(), Some(id));
-            if !cluster.logs.read_whole(&log, &lines).await
-                && log.mark().is_none()
-                && let Some(kept) = self.logs.get(function)
+        for pod in pods {
+            if source.read_pod(pod, id, &lines).await == PodLogRead::Unread
+                && let Some(kept) = self.logs.get(&pod.function)
             {
-                copy(&kept, &lines, |line| line.execution == Some(id) && *line.instance == **pod);
+                copy(&kept, &lines, |line| line.execution == Some(id) && *line.instance == *pod.name);
             }
         }
         Some(own.log_of(&function.into()))

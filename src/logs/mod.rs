@@ -8,6 +8,7 @@
 //! | `query` | `?tail=&since=&follow=` |
 //! | `attempts` | the lines of one execution, as its pods have them |
 //! | `reader` | one answer made of lines |
+//! | `source` | a source of lines that are read for who asks |
 //! | `output` | output of a process, as bounded lines |
 
 pub mod attempts;
@@ -16,6 +17,7 @@ pub mod output;
 pub mod query;
 pub mod rate_limiter;
 pub mod reader;
+pub mod source;
 pub mod store;
 
 use hyper::Response;
