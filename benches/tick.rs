@@ -4,9 +4,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use picofaas::attempt_end::AttemptEnd;
 use picofaas::clock::Clock;
 use picofaas::queue::function_queue::FunctionQueue;
-use picofaas::scheduler::message::{AttemptEnd, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand};
+use picofaas::scheduler::message::{GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand};
 use picofaas::scheduler::rings::{Capacity, Rings};
 use picofaas::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
 use picofaas::scheduler::tick::Scheduler;

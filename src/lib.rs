@@ -22,6 +22,7 @@
 //! | `cli`, `dev`, `scaffold` | the commands; what `picofaas dev` and `picofaas new` do |
 
 pub mod api;
+pub mod attempt_end;
 pub mod backoff;
 pub mod channel;
 pub mod cli;
@@ -52,3 +53,4 @@ pub mod spec;
 pub mod startup;
 pub mod store;
 pub mod ticket;
+pub mod trace;

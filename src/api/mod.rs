@@ -7,6 +7,7 @@
 //! | `json` | the one pass over the JSON of an invocation and of an output |
 //! | `response` | responses: of executions, of errors, and `Server-Timing` |
 //! | `response/body` | a body: whole, or in pieces |
+//! | `response/summary` | an execution as it is read and listed |
 //! | `listener` | where a request came in, and what its response may show |
 //! | `host` | the `Host` of a request, and its check on a listener that is bound to loopback |
 //! | `origin` | requests that a browser marks for a web page, and the pages that are answered |

@@ -10,8 +10,8 @@ use std::str::FromStr;
 
 use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 
-use crate::error::{ApiError, ErrorCode, excerpt};
 use super::host::{is_localhost, split_authority};
+use crate::error::{ApiError, ErrorCode, excerpt};
 
 /// From the W3C's Fetch Metadata.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";

@@ -1,27 +1,24 @@
-//! The last verb: what the client reads, and the future that waits for it.
+//! Responses: of executions, of errors, and `Server-Timing`.
 
 pub mod body;
+pub mod summary;
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 pub use body::Body;
+use summary::push_summary;
 
-use crate::clock::Nanos;
-use crate::error::{ApiError, ErrorCode, ErrorSource};
-use crate::gateway::Gateway;
+use crate::clock::Clock;
+use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
-use crate::store::execution::{Execution, Stage};
+use crate::store::execution::Execution;
+use crate::store::execution_error::ExecutionError;
 use crate::store::summary::Summary;
-use crate::ticket::Ticket;
+use crate::store::timestamps::{STAGES, Timestamps};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
@@ -30,121 +27,6 @@ const X_ERROR_SOURCE: HeaderName = HeaderName::from_static("x-error-source");
 const X_COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
-/// The error of an execution that failed.
-#[derive(Clone, Debug)]
-pub struct ExecutionError {
-    /// One of ours, or the function's own.
-    pub code: Cow<'static, str>,
-    /// For people.
-    pub message: Cow<'static, str>,
-    /// The HTTP status of the answer.
-    pub http: u16,
-    /// The side that is to blame.
-    pub source: ErrorSource,
-}
-
-impl ExecutionError {
-    /// An error of one of our codes.
-    #[must_use]
-    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code: code.as_str().into(),
-            message: message.into(),
-            http: code.status(),
-            source: code.source(),
-        }
-    }
-}
-
-/// The times at which an execution passed from one verb to the next (ns of the process's clock; 0: not yet).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Timestamps {
-    /// The request's head was read.
-    pub admitted: Nanos,
-    /// The ticket was put on its ring.
-    pub enqueued: Nanos,
-    /// An instance was granted to the last attempt.
-    pub granted: Nanos,
-    /// The last attempt's request was written.
-    pub written: Nanos,
-    /// The last attempt's answer was read.
-    pub answered: Nanos,
-    /// It became terminal.
-    pub ended: Nanos,
-    /// The reply was built.
-    pub replied: Nanos,
-}
-
-/// Names of the durations between the timestamps, in the order of the verbs.
-pub const STAGES: [&str; 5] = ["admit", "queue", "dispatch", "function", "reply"];
-
-impl Timestamps {
-    /// The duration of each stage (ns). Their sum is the last timestamp less the first: a stage that
-    /// was not reached took nothing, and the one before it lasted until the end.
-    #[must_use]
-    pub fn durations(&self) -> [Nanos; 5] {
-        let end = if self.replied > 0 { self.replied } else { self.ended };
-        let ended = if self.ended > 0 { self.ended } else { end };
-        let mut edges = [self.enqueued, self.granted, self.written, self.answered];
-        let mut floor = self.admitted;
-        for edge in &mut edges {
-            if *edge == 0 {
-                *edge = ended;
-            }
-            *edge = (*edge).max(floor);
-            floor = *edge;
-        }
-        let [enqueued, granted, written, answered] = edges;
-        [
-            enqueued - self.admitted,
-            granted - enqueued,
-            written - granted,
-            answered - written,
-            end.saturating_sub(answered),
-        ]
-    }
-}
-
-/// Waits until an execution is terminal. Dropped before that, the client is gone.
-#[derive(Debug)]
-pub struct Waiting {
-    gateway: Rc<Gateway>,
-    ticket: Ticket,
-    /// Its number among the waiters.
-    who: u64,
-}
-
-impl Waiting {
-    /// Enters the waiters of the execution, which must be in the store.
-    #[must_use]
-    pub fn new(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
-        let who = gateway.with_execution(ticket, |execution| execution.waiters.enter()).unwrap_or(0);
-        Self { gateway, ticket, who }
-    }
-}
-
-impl Future for Waiting {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let ready = self.gateway.with_execution(self.ticket, |execution| {
-            if matches!(execution.stage, Stage::Ended(_)) {
-                return true;
-            }
-            execution.waiters.wait(self.who, cx.waker());
-            false
-        });
-        // An execution that someone waits for is not removed; were it gone, there is nothing to wait for.
-        if ready.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.gateway.waiter_left(self.ticket, self.who);
-    }
-}
 
 /// The answer to `:enqueue`.
 pub fn accepted(id: ExecutionId, execution: &Execution) -> Response<Body> {
@@ -208,9 +90,9 @@ fn invocation_with(id: ExecutionId, execution: &Execution, error: Option<&Execut
 }
 
 /// The answer to `GET /v1/executions/{id}`.
-pub fn execution(id: ExecutionId, execution: &Execution, clock: &crate::clock::Clock) -> Response<Body> {
+pub fn execution(id: ExecutionId, execution: &Execution, clock: &Clock) -> Response<Body> {
     let mut body = Vec::with_capacity(512 + execution.output.len());
-    Summary::of(id, execution).push_json(&mut body, clock, Some(&execution.output));
+    push_summary(&mut body, &Summary::of(id, execution), clock, Some(&execution.output));
     json(200, body)
 }
 
@@ -289,13 +171,13 @@ fn status_code(status: u16) -> StatusCode {
 }
 
 /// Writes an output as a JSON value.
-pub(crate) fn push_output(body: &mut Vec<u8>, output: &[u8]) {
+fn push_output(body: &mut Vec<u8>, output: &[u8]) {
     // Proved to be one JSON value when it came; empty where there is none.
     body.extend_from_slice(if output.is_empty() { b"null" } else { output });
 }
 
 /// Writes an error as a JSON value.
-pub(crate) fn push_error(body: &mut Vec<u8>, error: Option<&ExecutionError>) {
+fn push_error(body: &mut Vec<u8>, error: Option<&ExecutionError>) {
     match error {
         None => body.extend_from_slice(b"null"),
         Some(error) => {
@@ -328,25 +210,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stages_add_up_to_the_whole_also_where_some_were_not_reached() {
-        let whole = Timestamps {
+    fn a_stage_is_told_in_milliseconds_with_the_digits_of_microseconds() {
+        let timestamps = Timestamps {
             admitted: 10,
             enqueued: 15,
             granted: 20,
             written: 30,
-            answered: 70,
-            ended: 72,
-            replied: 80,
+            answered: 1_234_030,
+            ended: 1_234_072,
+            replied: 1_234_080,
         };
-        assert_eq!(whole.durations(), [5, 5, 10, 40, 10]);
-        let queued_only =
-            Timestamps { admitted: 10, enqueued: 15, ended: 72, replied: 80, ..Timestamps::default() };
-        assert_eq!(queued_only.durations(), [5, 57, 0, 0, 8]);
-        let stale = Timestamps { answered: 25, ..whole };
-        assert_eq!(stale.durations().iter().sum::<Nanos>(), 70);
         assert_eq!(
-            server_timing(&whole),
-            "admit;dur=0.000, queue;dur=0.000, dispatch;dur=0.000, function;dur=0.000, reply;dur=0.000"
+            server_timing(&timestamps),
+            "admit;dur=0.000, queue;dur=0.000, dispatch;dur=0.000, function;dur=1.234, reply;dur=0.000"
         );
     }
 }

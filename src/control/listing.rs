@@ -12,6 +12,7 @@ use super::Control;
 use crate::api::query::parameters;
 use crate::api::response;
 use crate::api::response::Body;
+use crate::api::response::summary::push_summary;
 use crate::channel::oneshot;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::incarnation_at;
@@ -88,7 +89,7 @@ impl Control {
             if at > 0 {
                 body.push(b',');
             }
-            execution.push_json(&mut body, &self.clock, None);
+            push_summary(&mut body, execution, &self.clock, None);
         }
         let next = match next.iter().any(Option::is_some) {
             true => format!("],\"nextCursor\":\"{}\"}}", cursor_text(incarnation, &next)),

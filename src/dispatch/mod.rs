@@ -7,5 +7,3 @@
 
 pub mod job;
 pub mod pool;
-
-pub use pool::function_entry::{FunctionEntry, IdleConnections};

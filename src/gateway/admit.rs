@@ -14,17 +14,20 @@ use hyper::{Request, Response};
 use super::Gateway;
 use super::body::BodySource;
 use super::calls::RequestHead;
+use super::waiting::Waiting;
 use crate::api::json;
 use crate::api::response;
-use crate::api::response::{Body, ExecutionError, Waiting};
+use crate::api::response::Body;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::dispatch::FunctionEntry;
 use crate::error::{ApiError, ErrorCode};
 use crate::metrics::RejectReason;
-use crate::store::execution::{Admission, Invocation, Status, Trace};
+use crate::store::execution::{Admission, Invocation, Status};
+use crate::store::execution_error::ExecutionError;
 use crate::store::execution_store::Full;
+use crate::store::function_entry::FunctionEntry;
 use crate::store::idempotency::{IdempotencyKey, KeyLookup, owner_of};
 use crate::ticket::Ticket;
+use crate::trace::Trace;
 
 /// Longest `Idempotency-Key`, in bytes.
 const KEY_BYTES_MAX: usize = 255;
@@ -265,7 +268,7 @@ impl Gateway {
         invocation: Invocation,
         admitted: Nanos,
     ) -> Result<Ticket, (RejectReason, ApiError)> {
-        let Checked { payload, timeout_ms, key_header } = request;
+        let Checked { payload, timeout_ms, .. } = request;
         let spec = &entry.function.spec;
         let (deadline, run_budget) = match invocation {
             Invocation::Sync => (admitted + waited_for_ms(entry, timeout_ms) * NANOS_PER_MS, 0),
@@ -291,7 +294,6 @@ impl Gateway {
             invocation,
             payload,
             trace,
-            key_header,
             idempotency_key: idempotency_key.map(Rc::new),
             deadline,
             run_budget,

@@ -11,15 +11,17 @@ use bytes::Bytes;
 
 use super::Gateway;
 use crate::api::listener::Listener;
-use crate::api::response::ExecutionError;
+use crate::attempt_end::AttemptEnd;
 use crate::clock::NANOS_PER_MS;
 use crate::dispatch::job::job_attempt;
 use crate::dispatch::pool::attempt;
 use crate::dispatch::pool::attempt::{AttemptResult, Outcome};
 use crate::error::{ErrorCode, ErrorSource};
-use crate::scheduler::message::{AttemptEnd, EndReason, GatewayCommand, GatewayEvent, InstanceKey};
+use crate::scheduler::message::{EndReason, GatewayCommand, GatewayEvent, InstanceKey};
 use crate::spec::{EndpointUrl, ExecutionMode};
-use crate::store::execution::{Execution, Invocation, RunningAttempt, Stage, Status};
+use crate::store::execution::{Execution, Invocation, Stage, Status};
+use crate::store::execution_error::ExecutionError;
+use crate::store::running_attempt::RunningAttempt;
 use crate::ticket::Ticket;
 
 impl Gateway {
@@ -45,20 +47,21 @@ impl Gateway {
 
     /// Begins an attempt that was granted. Answers whether the scheduler was told something.
     fn dispatch(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, attempt: u8) -> bool {
-        let entry = self.versions.borrow().get(&instance.version).cloned();
+        let pools = self.versions.borrow().get(&instance.version).cloned();
         let now = self.clock.now();
         let mut store = self.store.borrow_mut();
         let live = store.get_mut(ticket).is_some_and(|execution| !execution.has_ended());
-        let Some(entry) = entry.filter(|_| live) else {
+        let Some(pools) = pools.filter(|_| live) else {
             drop(store);
             debug_assert!(!live, "a grant for a version that this gateway was not told of");
             self.tell(GatewayEvent::AttemptEnded { ticket, how: AttemptEnd::Done });
             return true;
         };
+        let entry = &pools.entry;
         store.queued -= 1;
         store.running += 1;
-        store.reassign(ticket, &entry);
-        let metrics = self.metrics(&entry);
+        store.reassign(ticket, entry);
+        let metrics = self.metrics(entry);
         metrics.dispatched.add_one();
         if let Some(execution) = store.get_mut(ticket) {
             if execution.first_granted == 0 {
@@ -80,10 +83,10 @@ impl Gateway {
         }
         drop(store);
         if entry.function.spec.execution_mode == ExecutionMode::Job {
-            job_attempt::begin(self, &entry, ticket);
+            job_attempt::begin(self, entry, ticket);
             return false;
         }
-        let task = tokio::task::spawn_local(attempt::run(self.clone(), entry, ticket, instance));
+        let task = tokio::task::spawn_local(attempt::run(self.clone(), pools, ticket, instance));
         self.with_execution(ticket, |execution| {
             execution.running_attempt = Some(RunningAttempt::Exchange(task.abort_handle()))
         });
@@ -275,7 +278,7 @@ impl Gateway {
             execution.waiters.leave(who)
                 && execution.invocation == Invocation::Sync
                 && execution.stage == Stage::Queued
-                && execution.key_header.is_none()
+                && execution.idempotency_key.is_none()
         });
         if abandoned == Some(true) {
             self.cancel(ticket, "the client went away before the execution was dispatched");

@@ -16,14 +16,15 @@ use super::Gateway;
 use super::body::{BodySource, BodyWasTooLarge};
 use super::calls::RequestHead;
 use crate::api::response;
-use crate::api::response::{Body, ExecutionError};
+use crate::api::response::Body;
 use crate::channel;
 use crate::clock::NANOS_PER_MS;
 use crate::dispatch::pool::attempt;
 use crate::dispatch::pool::attempt::{AttemptResult, Outcome};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::{ExecutionId, Token};
-use crate::store::execution::{JobSignal, RunningAttempt};
+use crate::store::execution_error::ExecutionError;
+use crate::store::running_attempt::{JobSignal, RunningAttempt};
 
 /// Bytes that a posted result may have beside its output.
 const RESULT_ENVELOPE_BYTES_MAX: usize = 64 * 1024;
@@ -83,8 +84,8 @@ impl Gateway {
             put(TRACEPARENT, &text);
             put(X_ATTEMPT, execution.attempt.to_string().as_bytes());
             put(X_DEADLINE_MS, execution.time_left_ms(now).to_string().as_bytes());
-            if let Some(key) = &execution.key_header {
-                put(IDEMPOTENCY_KEY, key.as_bytes());
+            if let Some(key) = &execution.idempotency_key {
+                put(IDEMPOTENCY_KEY, &key.key);
             }
             response
         });

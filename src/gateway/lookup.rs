@@ -6,9 +6,10 @@ use std::time::Duration;
 use hyper::Response;
 
 use super::Gateway;
+use super::waiting::Waiting;
 use crate::api::query::parameters;
 use crate::api::response;
-use crate::api::response::{Body, Waiting};
+use crate::api::response::Body;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 

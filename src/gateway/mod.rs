@@ -12,6 +12,7 @@
 //! | `jobs` | what processes of `JOB` functions ask for and post |
 //! | `announcements` | what instances say when they listen |
 //! | `lookup` | an execution by its id: read or cancelled |
+//! | `waiting` | the future that waits for the end of an execution |
 //! | `watch` | telling control whose an execution is, and when it has ended |
 
 pub mod admit;
@@ -24,6 +25,7 @@ pub mod jobs;
 pub mod lookup;
 pub mod server;
 pub mod thread;
+pub mod waiting;
 pub mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -35,7 +37,7 @@ use std::sync::atomic::Ordering;
 use crate::channel::MessageSender;
 use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
-use crate::dispatch::{FunctionEntry, IdleConnections};
+use crate::dispatch::pool::instance_pools::{IdleConnections, InstancePools};
 use crate::function_version::FunctionVersion;
 use crate::id::{ExecutionId, Token};
 use crate::messages::control_message::ControlMessage;
@@ -43,10 +45,11 @@ use crate::messages::gateway_message::GatewayMessage;
 use crate::metrics::FunctionMetrics;
 use crate::scheduler::message::{GatewayEvent, VersionIndex};
 use crate::scheduler::rings::{GatewayRings, Rings};
+use crate::store::execution::Execution;
+use crate::store::execution_store::{ExecutionStore, StoreLimits};
+use crate::store::function_entry::FunctionEntry;
 use crate::ticket::Ticket;
 
-use crate::store::execution::Execution;
-use crate::store::execution_store::ExecutionStore;
 use body::Reading;
 
 /// One gateway's world. It never leaves its thread; nothing in it is locked.
@@ -78,7 +81,7 @@ pub struct Gateway {
     pub reading: Reading,
     pub(crate) store: RefCell<ExecutionStore>,
     functions: RefCell<HashMap<String, Rc<FunctionEntry>>>,
-    versions: RefCell<HashMap<VersionIndex, Rc<FunctionEntry>>>,
+    versions: RefCell<HashMap<VersionIndex, Rc<InstancePools>>>,
     idle_connections: Rc<IdleConnections>,
     /// Events that found their ring full; sent before any other.
     unsent: RefCell<std::collections::VecDeque<GatewayEvent>>,
@@ -99,13 +102,13 @@ impl Gateway {
         let flags = &settings.flags;
         let retention = u64::try_from(settings.retention().as_nanos()).unwrap_or(u64::MAX);
         let bytes_max = settings.share(flags.max_payload_bytes, index);
-        let store = ExecutionStore::new(
-            u8::try_from(index).unwrap_or(u8::MAX),
-            settings.share(flags.max_executions, index),
+        let limits = StoreLimits {
+            slots: settings.share(flags.max_executions, index),
             bytes_max,
-            flags.reserved_output.min(flags.max_output),
+            reserved_output: flags.reserved_output.min(flags.max_output),
             retention,
-        );
+        };
+        let store = ExecutionStore::new(u8::try_from(index).unwrap_or(u8::MAX), incarnation, limits);
         Self {
             index,
             rings,
@@ -130,13 +133,14 @@ impl Gateway {
     /// that executions of all its versions hold on this gateway.
     pub fn learn(&self, function: Arc<FunctionVersion>, held: Rc<Cell<usize>>) {
         let index = function.index;
-        let entry = Rc::new(FunctionEntry::new(function, held, self.idle_connections.clone()));
-        self.versions.borrow_mut().insert(index, entry);
+        let entry = Rc::new(FunctionEntry::new(function, held));
+        let pools = InstancePools::new(entry, self.idle_connections.clone());
+        self.versions.borrow_mut().insert(index, Rc::new(pools));
     }
 
     /// Serves a version that it knows under this name, in the place of another one where there was one.
     pub fn publish(&self, name: String, version: VersionIndex) {
-        let entry = self.versions.borrow().get(&version).cloned();
+        let entry = self.versions.borrow().get(&version).map(|pools| pools.entry.clone());
         if let Some(entry) = entry {
             self.functions.borrow_mut().insert(name, entry);
         }

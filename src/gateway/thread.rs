@@ -298,7 +298,9 @@ async fn take_messages(
                     channel::answer_with(answer, serve_routed(&gateway, *request)).await;
                 });
             }
-            GatewayMessage::List { search, answer } => channel::answer(answer, gateway.list(&search)),
+            GatewayMessage::List { search, answer } => {
+                channel::answer(answer, gateway.store.borrow().list(&search))
+            }
             GatewayMessage::Watch { id, found, ended } => gateway.watch(&id, found, ended),
             GatewayMessage::Drain { done } => {
                 gateway.draining.set(true);

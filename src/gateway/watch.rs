@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::Gateway;
 use super::lookup::expired;
-use crate::api::response::Waiting;
+use super::waiting::Waiting;
 use crate::channel;
 use crate::channel::AnswerSender;
 use crate::error::ApiError;

@@ -1,6 +1,7 @@
 //! The closed sets of fixed-size messages between the scheduler, the gateways and control.
 
 use super::scheduled_version::ScheduledVersion;
+use crate::attempt_end::AttemptEnd;
 use crate::ticket::Ticket;
 
 /// Index of a version in the scheduler's table; used again once nothing of the version is left.
@@ -26,17 +27,6 @@ pub enum GatewayEvent {
     /// The execution is terminal though the scheduler has not ended it: the client of a queued
     /// one went, or somebody cancelled it.
     Cancelled { ticket: Ticket },
-}
-
-/// How an attempt ended, as far as the scheduler must know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptEnd {
-    /// The gateway has made the execution terminal.
-    Done,
-    /// The attempt failed in a way that another attempt may mend.
-    Failed,
-    /// No byte of the request was written: the instance could not be reached.
-    Unsent,
 }
 
 /// Scheduler → gateway.

@@ -3,18 +3,16 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use hyper::header::HeaderValue;
-use tokio::task::AbortHandle;
 
+use super::execution_error::ExecutionError;
+use super::function_entry::FunctionEntry;
 use super::idempotency::IdempotencyKey;
+use super::running_attempt::RunningAttempt;
+use super::timestamps::Timestamps;
 use super::waiters::Waiters;
-use crate::api::response::{ExecutionError, Timestamps};
-use crate::channel;
-use crate::channel::AnswerSender;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::dispatch::FunctionEntry;
-use crate::id::{Token, write_hex};
-use crate::scheduler::message::AttemptEnd;
+use crate::id::Token;
+use crate::trace::Trace;
 
 /// The way in which an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,92 +72,6 @@ pub enum Retention {
     Promised,
 }
 
-/// The trace an invocation belongs to.
-#[derive(Clone, Debug)]
-pub struct Trace {
-    /// `X-Trace-Id` as it came; otherwise made from `made`.
-    pub id: Option<HeaderValue>,
-    /// `traceparent` as it came; otherwise made from `made`.
-    pub parent: Option<HeaderValue>,
-    /// 128 bits for a trace id and 64 for a span id, where one had to be made.
-    pub made: (u64, u64, u64),
-}
-
-impl Trace {
-    /// Writes the trace id.
-    pub fn write_id(&self, out: &mut Vec<u8>) {
-        match (&self.id, &self.parent) {
-            (Some(given), _) => out.extend_from_slice(given.as_bytes()),
-            // `00-<32 hex of the trace id>-<16 hex of the span id>-<2 hex of flags>`
-            (None, Some(parent)) => match parent.as_bytes().get(3..35) {
-                Some(id) => out.extend_from_slice(id),
-                None => out.extend_from_slice(&self.made_hex()[..32]),
-            },
-            (None, None) => out.extend_from_slice(&self.made_hex()[..32]),
-        }
-    }
-
-    /// Writes the W3C trace context.
-    pub fn write_parent(&self, out: &mut Vec<u8>) {
-        match &self.parent {
-            Some(given) => out.extend_from_slice(given.as_bytes()),
-            None => {
-                let hex = self.made_hex();
-                out.extend_from_slice(b"00-");
-                out.extend_from_slice(&hex[..32]);
-                out.push(b'-');
-                out.extend_from_slice(&hex[32..]);
-                out.extend_from_slice(b"-01");
-            }
-        }
-    }
-
-    fn made_hex(&self) -> [u8; 48] {
-        let (high, low, span) = self.made;
-        let mut hex = [0; 48];
-        write_hex(&mut hex[..16], high);
-        write_hex(&mut hex[16..32], low);
-        write_hex(&mut hex[32..], span);
-        hex
-    }
-}
-
-/// The attempt of a running execution, and how it is stopped.
-#[derive(Debug)]
-pub enum RunningAttempt {
-    /// A task that exchanges a request with an instance: its connection closes with it.
-    Exchange(AbortHandle),
-    /// A process of its own (`JOB`), whose task waits for a signal and then for the process's end.
-    Process(AnswerSender<JobSignal>),
-}
-
-/// A signal to the task of an attempt with a process of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobSignal {
-    /// The attempt's result was posted: let the process end, then tell the scheduler this.
-    Posted(AttemptEnd),
-    /// The attempt is over without a result: kill the process, then tell the scheduler this.
-    Stop(AttemptEnd),
-}
-
-impl RunningAttempt {
-    /// Stops it. Answers what the scheduler is to be told at once; `None` where the attempt's own
-    /// task tells it when its process has gone.
-    #[must_use]
-    pub fn stop(self, how: AttemptEnd) -> Option<AttemptEnd> {
-        match self {
-            RunningAttempt::Exchange(task) => {
-                task.abort();
-                Some(how)
-            }
-            RunningAttempt::Process(signal) => {
-                channel::answer(signal, JobSignal::Stop(how));
-                None
-            }
-        }
-    }
-}
-
 /// One execution, from its admission until its retention is over.
 #[derive(Debug)]
 pub struct Execution {
@@ -176,7 +88,7 @@ pub struct Execution {
     /// Bytes that are counted for it: its payload, or what is reserved for its output if that is
     /// more; after its end its output.
     pub held: usize,
-    /// The key that stands for it, while it is to be joined or replayed.
+    /// The key that stands for it, while it is to be joined or replayed; passed on to the function.
     pub idempotency_key: Option<Rc<IdempotencyKey>>,
     /// The body as the client sent it; empty once it is not needed any more.
     pub payload: Bytes,
@@ -186,8 +98,6 @@ pub struct Execution {
     pub error: Option<Box<ExecutionError>>,
     /// See [`Trace`].
     pub trace: Trace,
-    /// The client's `Idempotency-Key`, passed on to the function.
-    pub key_header: Option<HeaderValue>,
     /// Attempts begun.
     pub attempt: u8,
     /// The answer was the first of its instance.
@@ -221,8 +131,6 @@ pub struct Admission {
     pub payload: Bytes,
     /// The trace.
     pub trace: Trace,
-    /// The client's `Idempotency-Key`.
-    pub key_header: Option<HeaderValue>,
     /// The key that stands for it from now on.
     pub idempotency_key: Option<Rc<IdempotencyKey>>,
     /// The time by which it must be answered, or first dispatched.
@@ -261,7 +169,6 @@ impl Execution {
             output: Bytes::new(),
             error: None,
             trace: admission.trace,
-            key_header: admission.key_header,
             attempt: 0,
             cold_start: false,
             deadline: admission.deadline,

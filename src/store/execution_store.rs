@@ -7,11 +7,11 @@ use bytes::Bytes;
 use slab::Slab;
 
 use super::execution::{Admission, Execution, Invocation, Retention};
+use super::function_entry::FunctionEntry;
 use super::history::History;
 use super::idempotency::IdempotencyKeys;
 use crate::clock::Nanos;
-use crate::dispatch::FunctionEntry;
-use crate::id::Entropy;
+use crate::id::{Entropy, ExecutionId};
 use crate::queue::execution_signals::ExecutionSignals;
 use crate::ticket::Ticket;
 
@@ -34,11 +34,25 @@ const EVICT_LOOKS: usize = 16;
 /// which others have their turn.
 const EXPIRED_PER_PASS: usize = 128;
 
+/// Room of a store.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreLimits {
+    /// Executions.
+    pub slots: usize,
+    /// Bytes of payloads and outputs.
+    pub bytes_max: usize,
+    /// Bytes that a promised execution takes at least until it ends.
+    pub reserved_output: usize,
+    /// Time for which an ended execution is kept (ns).
+    pub retention: Nanos,
+}
+
 /// All executions of one gateway, running or kept.
 #[derive(Debug)]
 pub struct ExecutionStore {
     gateway: u8,
-    slots: usize,
+    incarnation: u32,
+    limits: StoreLimits,
     executions: Slab<Execution>,
     /// The slots of the executions, by admission.
     history: History,
@@ -53,15 +67,11 @@ pub struct ExecutionStore {
     evictable_bytes: usize,
     /// Promised executions, ended or not.
     promised_count: usize,
-    /// Bytes that are reserved for the output of a promised execution.
-    reserved_output: usize,
     /// The keys that stand for executions.
     pub keys: IdempotencyKeys,
     /// Executions of `:enqueue` whose end nobody has read.
     pub unread: usize,
     bytes: usize,
-    bytes_max: usize,
-    retention: Nanos,
     entropy: Entropy,
     /// Executions that wait for a grant.
     pub queued: usize,
@@ -70,19 +80,14 @@ pub struct ExecutionStore {
 }
 
 impl ExecutionStore {
-    /// Room for `slots` executions and `bytes_max` bytes of payloads and outputs. A promised execution
-    /// takes at least `reserved_output` of them until it ends. An ended one is kept for `retention` ns.
+    /// An empty store of a gateway, in this incarnation of the process.
     #[must_use]
-    pub fn new(
-        gateway: u8,
-        slots: usize,
-        bytes_max: usize,
-        reserved_output: usize,
-        retention: Nanos,
-    ) -> Self {
+    pub fn new(gateway: u8, incarnation: u32, limits: StoreLimits) -> Self {
+        let slots = limits.slots;
         Self {
             gateway,
-            slots,
+            incarnation,
+            limits,
             executions: Slab::with_capacity(slots),
             history: History::new(slots),
             generations: vec![0; slots].into_boxed_slice(),
@@ -91,12 +96,9 @@ impl ExecutionStore {
             leaving: VecDeque::new(),
             evictable_bytes: 0,
             promised_count: 0,
-            reserved_output,
             keys: IdempotencyKeys::default(),
             unread: 0,
             bytes: 0,
-            bytes_max,
-            retention,
             entropy: Entropy::new(),
             queued: 0,
             running: 0,
@@ -114,17 +116,17 @@ impl ExecutionStore {
     /// See [`Full`].
     pub fn insert(&mut self, admission: Admission, signals: &[ExecutionSignals]) -> Result<Ticket, Full> {
         let promised = admission.retention() == Retention::Promised;
-        if promised && self.promised_count >= self.slots / 8 * PROMISED_EIGHTHS {
+        if promised && self.promised_count >= self.limits.slots / 8 * PROMISED_EIGHTHS {
             return Err(Full::Retention);
         }
         let length = admission.payload.len();
-        let held = if promised { length.max(self.reserved_output) } else { length };
+        let held = if promised { length.max(self.limits.reserved_output) } else { length };
         self.make_room(&admission.entry, held, signals)
             // What found no room is the output to come rather than the payload.
             .map_err(|full| if held > length { Full::Retention } else { full })?;
-        while self.executions.len() >= self.slots {
+        while self.executions.len() >= self.limits.slots {
             self.sweep_leaving(signals);
-            if self.executions.len() < self.slots {
+            if self.executions.len() < self.limits.slots {
                 break;
             }
             if !self.evict(signals) {
@@ -150,6 +152,12 @@ impl ExecutionStore {
         Ok(ticket)
     }
 
+    /// The public name of a ticket's execution.
+    #[must_use]
+    pub fn id(&self, ticket: Ticket, execution: &Execution) -> ExecutionId {
+        ExecutionId { incarnation: self.incarnation, ticket, nonce: execution.nonce }
+    }
+
     /// The ticket of the execution in a slot.
     fn ticket(&self, slot: usize) -> Ticket {
         Ticket::new(self.gateway, u32::try_from(slot).unwrap_or(u32::MAX), self.generations[slot])
@@ -170,7 +178,7 @@ impl ExecutionStore {
     fn fits(&self, entry: &FunctionEntry, length: usize) -> bool {
         let own = entry.bytes.get();
         let others = self.bytes.saturating_sub(own);
-        own + length <= self.bytes_max.saturating_sub(others) / 2
+        own + length <= self.limits.bytes_max.saturating_sub(others) / 2
     }
 
     /// A function may hold at most half of the bytes that the others leave free.
@@ -180,12 +188,12 @@ impl ExecutionStore {
         length: usize,
         signals: &[ExecutionSignals],
     ) -> Result<(), Full> {
-        if length > self.bytes_max / 2 {
+        if length > self.limits.bytes_max / 2 {
             return Err(Full::Bytes);
         }
         let own = entry.bytes.get();
         let others = self.bytes.saturating_sub(own);
-        let at_best = self.bytes_max.saturating_sub(others.saturating_sub(self.evictable_bytes)) / 2;
+        let at_best = self.limits.bytes_max.saturating_sub(others.saturating_sub(self.evictable_bytes)) / 2;
         if own.saturating_sub(self.evictable_bytes) + length > at_best {
             // Not even without everything that may go: then nothing is evicted for it.
             return Err(Full::Bytes);
@@ -224,7 +232,7 @@ impl ExecutionStore {
         if retention == Retention::Evictable || more == 0 {
             return true;
         }
-        while self.bytes + more > self.bytes_max {
+        while self.bytes + more > self.limits.bytes_max {
             if self.evict(signals) {
                 continue;
             }
@@ -267,7 +275,7 @@ impl ExecutionStore {
 
     /// Keeps an ended execution for its retention; its payload is let go, its output counted.
     pub fn keep(&mut self, ticket: Ticket, now: Nanos, signals: &[ExecutionSignals]) {
-        let expires = now + self.retention;
+        let expires = now + self.limits.retention;
         let Some(execution) = self.get_mut(ticket) else { return };
         let held = execution.output.len();
         let freed = std::mem::replace(&mut execution.held, held);
@@ -275,7 +283,6 @@ impl ExecutionStore {
         // Each holds on to the whole head that it came in.
         execution.trace.id = None;
         execution.trace.parent = None;
-        execution.key_header = None;
         execution.entry.bytes.set(execution.entry.bytes.get() + held - freed);
         let retention = execution.retention;
         self.bytes = self.bytes + held - freed;
@@ -286,7 +293,7 @@ impl ExecutionStore {
             }
             Retention::Promised => self.promised.push_back((ticket, expires)),
         }
-        while self.bytes > self.bytes_max && self.evict(signals) {}
+        while self.bytes > self.limits.bytes_max && self.evict(signals) {}
     }
 
     /// Moves an execution's bytes from one version of its function to another.
@@ -394,15 +401,19 @@ mod tests {
     use arc_swap::ArcSwapOption;
 
     use super::*;
-    use crate::dispatch::IdleConnections;
     use crate::function_version::FunctionVersion;
     use crate::metrics::MetricsByGateway;
     use crate::queue::function_queue::FunctionQueue;
     use crate::spec::parse_function;
-    use crate::store::execution::{Stage, Status, Trace};
+    use crate::store::execution::{Stage, Status};
     use crate::store::idempotency::IdempotencyKey;
+    use crate::trace::Trace;
 
     const RETENTION: Nanos = 1000;
+
+    fn limits(slots: usize, bytes_max: usize, reserved_output: usize) -> StoreLimits {
+        StoreLimits { slots, bytes_max, reserved_output, retention: RETENTION }
+    }
 
     fn entry() -> Rc<FunctionEntry> {
         let text = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://127.0.0.1:9"}"#;
@@ -418,11 +429,7 @@ mod tests {
             problem: Arc::new(ArcSwapOption::empty()),
             spec,
         };
-        Rc::new(FunctionEntry::new(
-            Arc::new(function),
-            Rc::new(Cell::new(0)),
-            Rc::<IdleConnections>::default(),
-        ))
+        Rc::new(FunctionEntry::new(Arc::new(function), Rc::new(Cell::new(0))))
     }
 
     fn admission(entry: &Rc<FunctionEntry>, invocation: Invocation, key: Option<&str>) -> Admission {
@@ -431,7 +438,6 @@ mod tests {
             invocation,
             payload: Bytes::from_static(b"1"),
             trace: Trace { id: None, parent: None, made: (1, 1, 1) },
-            key_header: None,
             idempotency_key: key
                 .map(|key| Rc::new(IdempotencyKey { function: "f".into(), key: key.as_bytes().into() })),
             deadline: 1,
@@ -453,7 +459,7 @@ mod tests {
     #[test]
     fn one_pass_lets_go_of_no_more_than_its_bound_and_the_last_of_nothing_that_is_to_stay() {
         let signals: Vec<ExecutionSignals> = (0..1024).map(|_| ExecutionSignals::default()).collect();
-        let mut store = ExecutionStore::new(0, 1024, 1 << 20, 0, RETENTION);
+        let mut store = ExecutionStore::new(0, 1, limits(1024, 1 << 20, 0));
         let entry = entry();
         for invocation in [Invocation::Sync, Invocation::Async] {
             for _ in 0..EXPIRED_PER_PASS {
@@ -475,7 +481,7 @@ mod tests {
     #[test]
     fn what_is_kept_without_a_reservation_is_promised_to_nobody() {
         let signals: Vec<ExecutionSignals> = (0..64).map(|_| ExecutionSignals::default()).collect();
-        let mut store = ExecutionStore::new(0, 64, 100, 10, RETENTION);
+        let mut store = ExecutionStore::new(0, 1, limits(64, 100, 10));
         let entry = entry();
         let [fits, does_not] = ["a", "b"].map(|key| {
             store.insert(admission(&entry, Invocation::Sync, Some(key)), &signals).expect("there is room")

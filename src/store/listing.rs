@@ -1,10 +1,10 @@
 //! One gateway's part of `GET /v1/executions`: some of its executions, newest first.
 
 use super::execution::Stage;
+use super::execution_store::ExecutionStore;
 use super::history::{HistoryPosition, Lost};
 use super::summary::Summary;
 use crate::clock::Nanos;
-use crate::gateway::Gateway;
 use crate::spec::FunctionName;
 
 /// Executions that a gateway looks at for one page; as many again to find where the page begins,
@@ -44,14 +44,13 @@ pub struct Page<T> {
     pub next: Option<Entry<()>>,
 }
 
-impl Gateway {
+impl ExecutionStore {
     /// Looks at executions from a position on, and at [`LOOKS_MAX`] of them at most.
     ///
     /// # Errors
     /// [`Lost`], where the position has gone and its neighbours cannot be found.
     pub fn list(&self, search: &Search) -> Result<Page<Summary>, Lost> {
-        let store = self.store.borrow();
-        let history = store.history();
+        let history = self.history();
         let mut at = match search.from {
             Some(position) => history.at_or_older(position, LOOKS_MAX)?,
             None => history.newest(),
@@ -59,7 +58,7 @@ impl Gateway {
         let mut entries = Vec::new();
         for _ in 0..LOOKS_MAX {
             let Some(position) = at.filter(|_| entries.len() < search.limit) else { break };
-            if let Some((ticket, execution)) = store.at(position.slot as usize)
+            if let Some((ticket, execution)) = self.at(position.slot as usize)
                 && search.stage.is_none_or(|stage| stage == execution.stage)
                 && search.function.as_ref().is_none_or(|name| *name == execution.entry.function.spec.name)
             {

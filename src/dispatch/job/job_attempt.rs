@@ -6,16 +6,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::api::response::ExecutionError;
+use crate::attempt_end::AttemptEnd;
 use crate::channel;
 use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
-use crate::dispatch::FunctionEntry;
 use crate::dispatch::pool::attempt::{AttemptResult, Outcome};
 use crate::error::ErrorCode;
 use crate::gateway::Gateway;
 use crate::messages::control_message::{ControlMessage, JobEnd, JobStart, Kill};
-use crate::scheduler::message::AttemptEnd;
-use crate::store::execution::{JobSignal, RunningAttempt};
+use crate::store::execution_error::ExecutionError;
+use crate::store::function_entry::FunctionEntry;
+use crate::store::running_attempt::{JobSignal, RunningAttempt};
 use crate::ticket::Ticket;
 
 /// Time that the post of a process that exited with 0 may still be on its way. Such a process says

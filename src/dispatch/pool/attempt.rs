@@ -9,10 +9,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::connection::{Connection, ExchangeError, InstanceResponse};
+use super::instance_pools::InstancePools;
 use crate::api::json;
-use crate::api::response::ExecutionError;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::dispatch::FunctionEntry;
 use crate::error::{ErrorCode, ErrorSource};
 use crate::exit::{Exit, describe};
 use crate::function_version::{Address, Target};
@@ -21,6 +20,7 @@ use crate::id::ExecutionId;
 use crate::scheduler::message::InstanceKey;
 use crate::spec::ExecutionMode;
 use crate::store::execution::Execution;
+use crate::store::execution_error::ExecutionError;
 use crate::ticket::Ticket;
 
 /// The outcome of an attempt, which says whether another attempt may help.
@@ -50,17 +50,17 @@ pub struct AttemptResult {
 }
 
 /// Sends one attempt and hands its result to the gateway.
-pub async fn run(gateway: Rc<Gateway>, entry: Rc<FunctionEntry>, ticket: Ticket, instance: InstanceKey) {
+pub async fn run(gateway: Rc<Gateway>, pools: Rc<InstancePools>, ticket: Ticket, instance: InstanceKey) {
     let mut result =
         AttemptResult { outcome: Outcome::Unsent(gone()), cold_start: false, init_ns: None, answered: 0 };
-    result.outcome = match exchange(&gateway, &entry, ticket, instance).await {
+    result.outcome = match exchange(&gateway, &pools, ticket, instance).await {
         Ok((response, answered)) => {
             result.answered = answered;
             result.cold_start = response.cold_start;
             result.init_ns = response.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
             judge(response)
         }
-        Err(error) => match out_of_memory(&entry, instance, &error).await {
+        Err(error) => match out_of_memory(&pools, instance, &error).await {
             Some(error) => Outcome::Failed(error),
             None => excuse(&error),
         },
@@ -72,15 +72,15 @@ pub async fn run(gateway: Rc<Gateway>, entry: Rc<FunctionEntry>, ticket: Ticket,
 /// complete.
 async fn exchange(
     gateway: &Rc<Gateway>,
-    entry: &FunctionEntry,
+    pools: &InstancePools,
     ticket: Ticket,
     instance: InstanceKey,
 ) -> Result<(InstanceResponse, Nanos), ExchangeError> {
     let refused = || ExchangeError::Connect(std::io::ErrorKind::NotConnected.into());
-    let address = entry.address(instance).ok_or_else(refused)?;
+    let address = pools.address(instance).ok_or_else(refused)?;
     loop {
         let mut now = gateway.clock.now();
-        let pooled = entry.take(instance, now);
+        let pooled = pools.take(instance, now);
         let fresh = pooled.is_none();
         let mut connection = match pooled {
             Some(connection) => connection,
@@ -111,7 +111,7 @@ async fn exchange(
         let response = connection.receive(gateway.output_max()).await?;
         let answered = gateway.clock.now();
         if response.reusable {
-            entry.put(instance, connection, answered);
+            pools.put(instance, connection, answered);
         }
         return Ok((response, answered));
     }
@@ -128,9 +128,9 @@ fn write_head(head: &mut Vec<u8>, address: &Address, execution: &Execution, id: 
     head.extend_from_slice(b"\r\ntraceparent: ");
     execution.trace.write_parent(head);
     let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {left_ms}\r\n", execution.attempt);
-    if let Some(key) = &execution.key_header {
+    if let Some(key) = &execution.idempotency_key {
         head.extend_from_slice(b"Idempotency-Key: ");
-        head.extend_from_slice(key.as_bytes());
+        head.extend_from_slice(&key.key);
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(b"\r\n");
@@ -236,18 +236,18 @@ const POD_GONE_LOOKS: u32 = 5;
 /// before control can know why, so that is waited for; but only after a loss, and only where there
 /// is a limit that may have been the reason. A pod that still takes connections was not killed.
 async fn out_of_memory(
-    entry: &FunctionEntry,
+    pools: &InstancePools,
     instance: InstanceKey,
     error: &ExchangeError,
 ) -> Option<ExecutionError> {
-    let spec = &entry.function.spec;
+    let spec = &pools.entry.function.spec;
     let is_warm = spec.execution_mode == ExecutionMode::Warm;
     if !matches!(error, ExchangeError::Lost(_)) || !is_warm || spec.resources.limits.memory_bytes().is_none()
     {
         return None;
     }
-    let ending = entry.function.endings.get(usize::from(instance.place))?;
-    let address = entry.address(instance);
+    let ending = pools.entry.function.endings.get(usize::from(instance.place))?;
+    let address = pools.address(instance);
     let pod = address.as_ref().map(|address| &address.target).filter(|it| matches!(it, Target::Tcp(_)));
     let (looks, look) = match pod {
         Some(_) => (POD_ENDING_LOOKS_MAX, POD_ENDING_LOOK),

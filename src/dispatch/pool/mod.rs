@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `attempt` | the task of one attempt |
 //! | `connection` | one HTTP/1.1 connection to an instance |
-//! | `function_entry` | a function as a gateway knows it, with its idle connections by instance |
+//! | `instance_pools` | the idle connections to the instances of a version |
 
 pub mod attempt;
 pub mod connection;
-pub mod function_entry;
+pub mod instance_pools;

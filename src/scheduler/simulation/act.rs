@@ -3,9 +3,10 @@
 use super::Simulation;
 use super::control::{ModelVersion, PlacePhase};
 use super::gateway::{ModelExecution, ticket_of};
+use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::scheduler::message::{
-    AttemptEnd, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex,
+    GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex,
 };
 use crate::scheduler::scheduled_version::ScheduledVersion;
 use crate::ticket::Ticket;

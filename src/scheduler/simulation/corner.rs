@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::attempt_end::AttemptEnd;
 use crate::queue::function_queue::FunctionQueue;
 use crate::scheduler::message::{
-    AttemptEnd, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent,
+    GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent,
 };
 use crate::scheduler::rings::{Capacity, Rings};
 use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use crate::clock::Nanos;
-use crate::function_version::{Address, FunctionVersion, Target};
+use crate::function_version::{Address, Target};
 use crate::scheduler::message::{InstanceKey, VersionIndex};
+use crate::store::function_entry::FunctionEntry;
 
 /// Idle connections kept per instance. More than are ever in flight on most instances; above
 /// it connections are closed after use.
@@ -36,51 +37,35 @@ impl Pool {
     }
 }
 
-/// The entries of one gateway that keep idle connections, by version. A sweep looks at these and at no
-/// others, so that functions nobody calls cost those that are called nothing.
+/// The versions of one gateway that keep idle connections. A sweep looks at these and at no others, so
+/// that functions nobody calls cost those that are called nothing.
 #[derive(Debug, Default)]
 pub struct IdleConnections(RefCell<BTreeSet<VersionIndex>>);
 
 impl IdleConnections {
-    /// Sweeps each entry that `find` knows, and forgets those that keep nothing any more.
-    pub fn sweep(&self, now: Nanos, find: impl Fn(VersionIndex) -> Option<Rc<FunctionEntry>>) {
-        self.0.borrow_mut().retain(|version| find(*version).is_some_and(|entry| entry.sweep(now)));
+    /// Sweeps the pools of each version that `find` knows, and forgets those that keep nothing any more.
+    pub fn sweep(&self, now: Nanos, find: impl Fn(VersionIndex) -> Option<Rc<InstancePools>>) {
+        self.0.borrow_mut().retain(|version| find(*version).is_some_and(|pools| pools.sweep(now)));
     }
 }
 
-/// A gateway's entry of one version of a function: its pools and its counts.
+/// A version of a function, and the connections of one gateway to its instances.
 #[derive(Debug)]
-pub struct FunctionEntry {
-    /// The version as all threads share it.
-    pub function: Arc<FunctionVersion>,
-    /// Bytes of payloads and outputs that its executions hold on this gateway.
-    pub bytes: Rc<Cell<usize>>,
-    /// The rate at which its executions end.
-    pub drain: DrainRate,
+pub struct InstancePools {
+    /// The version.
+    pub entry: Rc<FunctionEntry>,
     pools: RefCell<Box<[Option<Pool>]>>,
     idle_connections: Rc<IdleConnections>,
     /// It is in `idle_connections`, unless another version had its index before.
     has_idle: Cell<bool>,
 }
 
-impl FunctionEntry {
-    /// An entry with no connection yet. `bytes` is shared by the versions of a function, `idle_connections`
-    /// by all entries.
+impl InstancePools {
+    /// Pools with no connection yet. `idle_connections` is shared by those of all versions.
     #[must_use]
-    pub fn new(
-        function: Arc<FunctionVersion>,
-        bytes: Rc<Cell<usize>>,
-        idle_connections: Rc<IdleConnections>,
-    ) -> Self {
-        let pools = function.addresses.iter().map(|_| None).collect();
-        Self {
-            function,
-            bytes,
-            drain: DrainRate::default(),
-            pools: RefCell::new(pools),
-            idle_connections,
-            has_idle: Cell::new(false),
-        }
+    pub fn new(entry: Rc<FunctionEntry>, idle_connections: Rc<IdleConnections>) -> Self {
+        let pools = entry.function.addresses.iter().map(|_| None).collect();
+        Self { entry, pools: RefCell::new(pools), idle_connections, has_idle: Cell::new(false) }
     }
 
     /// The address of an instance; `None` where it has gone since it was granted.
@@ -93,7 +78,7 @@ impl FunctionEntry {
         {
             return Some(known.address.clone());
         }
-        let address = self.function.addresses[usize::from(instance.place)].load_full()?;
+        let address = self.entry.function.addresses[usize::from(instance.place)].load_full()?;
         if address.generation != instance.generation {
             return None;
         }
@@ -126,7 +111,7 @@ impl FunctionEntry {
         {
             pool.idle.push((connection, now));
             if !self.has_idle.replace(true) {
-                self.idle_connections.0.borrow_mut().insert(self.function.index);
+                self.idle_connections.0.borrow_mut().insert(self.entry.function.index);
             }
         }
     }
@@ -135,7 +120,7 @@ impl FunctionEntry {
     /// Answers whether any is left.
     fn sweep(&self, now: Nanos) -> bool {
         let mut has_idle = false;
-        for (pool, address) in self.pools.borrow_mut().iter_mut().zip(self.function.addresses.iter()) {
+        for (pool, address) in self.pools.borrow_mut().iter_mut().zip(self.entry.function.addresses.iter()) {
             let current = address.load().as_ref().map(|address| address.generation);
             if pool.as_ref().is_some_and(|pool| Some(pool.address.generation) != current) {
                 *pool = None;
@@ -148,67 +133,5 @@ impl FunctionEntry {
         }
         self.has_idle.set(has_idle);
         has_idle
-    }
-}
-
-/// The rate at which executions of a function end, averaged over about two windows.
-#[derive(Debug, Default)]
-pub struct DrainRate {
-    window_start: Cell<Nanos>,
-    in_window: Cell<u32>,
-    per_second: Cell<f64>,
-}
-
-/// Length of one window of the measurement.
-const WINDOW_NS: Nanos = 1_000_000_000;
-
-impl DrainRate {
-    /// Counts an execution that has ended.
-    pub fn count(&self, now: Nanos) {
-        let elapsed = now.saturating_sub(self.window_start.get());
-        if elapsed >= WINDOW_NS {
-            let rate = f64::from(self.in_window.get()) * 1e9 / elapsed as f64;
-            self.per_second.set((self.per_second.get() + rate) / 2.0);
-            self.window_start.set(now);
-            self.in_window.set(0);
-        }
-        self.in_window.set(self.in_window.get() + 1);
-    }
-
-    /// In how many seconds (1 … 60) `depth` executions will have drained.
-    #[must_use]
-    pub fn seconds_for(&self, depth: usize) -> u32 {
-        let rate = self.per_second.get().max(f64::from(self.in_window.get()));
-        if rate <= 0.0 {
-            return 1;
-        }
-        #[expect(clippy::cast_sign_loss, reason = "both are positive")]
-        let seconds = (depth as f64 / rate).ceil() as u32;
-        seconds.clamp(1, 60)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_queue_is_said_to_drain_as_fast_as_executions_have_been_ending() {
-        let rate = DrainRate::default();
-        assert_eq!(rate.seconds_for(1000), 1, "nothing has ended yet");
-        // 20 per second for four seconds.
-        for nth in 0..80_u64 {
-            rate.count(WINDOW_NS + nth * 50_000_000);
-        }
-        for (depth, seconds) in [(0, 1), (10, 1), (100, 5), (400, 20), (1_000_000, 60)] {
-            let said = rate.seconds_for(depth);
-            assert!(said.abs_diff(seconds) <= 1 + seconds / 5, "{said} s for {depth}, not {seconds} s");
-        }
-        // It becomes slower: 2 per second.
-        for nth in 0..20_u64 {
-            rate.count(5 * WINDOW_NS + nth * 500_000_000);
-        }
-        let said = rate.seconds_for(40);
-        assert!((17..=22).contains(&said), "{said} s");
     }
 }

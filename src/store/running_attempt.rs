@@ -1,0 +1,43 @@
+//! The attempt of a running execution, and how it is stopped.
+
+use tokio::task::AbortHandle;
+
+use crate::attempt_end::AttemptEnd;
+use crate::channel;
+use crate::channel::AnswerSender;
+
+/// The attempt of a running execution, and how it is stopped.
+#[derive(Debug)]
+pub enum RunningAttempt {
+    /// A task that exchanges a request with an instance: its connection closes with it.
+    Exchange(AbortHandle),
+    /// A process of its own (`JOB`), whose task waits for a signal and then for the process's end.
+    Process(AnswerSender<JobSignal>),
+}
+
+/// A signal to the task of an attempt with a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobSignal {
+    /// The attempt's result was posted: let the process end, then tell the scheduler this.
+    Posted(AttemptEnd),
+    /// The attempt is over without a result: kill the process, then tell the scheduler this.
+    Stop(AttemptEnd),
+}
+
+impl RunningAttempt {
+    /// Stops it. Answers what the scheduler is to be told at once; `None` where the attempt's own
+    /// task tells it when its process has gone.
+    #[must_use]
+    pub fn stop(self, how: AttemptEnd) -> Option<AttemptEnd> {
+        match self {
+            RunningAttempt::Exchange(task) => {
+                task.abort();
+                Some(how)
+            }
+            RunningAttempt::Process(signal) => {
+                channel::answer(signal, JobSignal::Stop(how));
+                None
+            }
+        }
+    }
+}
