@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 
-use crate::api::origin::Origin;
-use crate::scheduler::thread::{Spin, usable_cores};
+use crate::cpu::usable_cores;
+use crate::origin::Origin;
 
 /// How the scheduler thread waits for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -217,7 +217,16 @@ pub struct ServeArgs {
     pub stop_timeout_ms: u64,
 }
 
-/// What runs: the flags with every choice made.
+/// Patience of the scheduler thread, as its policy and the other settings come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spin {
+    /// Never sleeps.
+    Always,
+    /// Spins this long (ns) after its last work, then parks until its doorbell or its next timer.
+    Then(u64),
+}
+
+/// The flags with every choice made.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The flags.

@@ -16,6 +16,7 @@ use crate::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
 use crate::clock::Clock;
 use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
+use crate::cpu;
 use crate::gateway::server::{listen, listen_each};
 use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::id::{Entropy, incarnation_at};
@@ -131,7 +132,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         None
     };
     if let Some(core) = settings.scheduler_core {
-        scheduler_thread::stay_off(core);
+        cpu::stay_off(core);
     }
     let stop_scheduler = Arc::new(AtomicBool::new(false));
     let scheduler = start_scheduler(&rings, &settings, clock, stop_scheduler.clone(), hook)?;

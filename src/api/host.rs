@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use hyper::header::{HOST, HeaderMap};
 
 use crate::error::{ApiError, ErrorCode};
+use crate::origin::{is_localhost, split_authority};
 
 /// Checks the `Host` of a request to a listener on loopback: it must be loopback too, so that a web page whose
 /// name was pointed at 127.0.0.1 (DNS rebinding) cannot call functions through a browser.
@@ -26,27 +27,8 @@ pub fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
     ))
 }
 
-/// The host and the port of an authority; an IPv6 address without its brackets.
-pub(super) fn split_authority(text: &str) -> (&str, Option<&str>) {
-    match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']').unwrap_or((rest, ""));
-            (host, rest.strip_prefix(':'))
-        }
-        None => text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
-    }
-}
-
 fn is_local(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) || is_localhost(host)
-}
-
-/// Whether a name is `localhost` or below it, which leads to the machine of the one who looks it up.
-pub(super) fn is_localhost(host: &str) -> bool {
-    const NAME: &[u8] = b"localhost";
-    host.as_bytes().split_last_chunk::<{ NAME.len() }>().is_some_and(|(domain, name)| {
-        name.eq_ignore_ascii_case(NAME) && (domain.is_empty() || domain.ends_with(b"."))
-    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! | `response/summary` | an execution as it is read and listed |
 //! | `listener` | where a request came in, and what its response may show |
 //! | `host` | the `Host` of a request, and its check on a listener that is bound to loopback |
-//! | `origin` | requests that a browser marks for a web page, and the pages that are answered |
+//! | `web_page` | requests that a browser marks for a web page, and the pages that are answered |
 //! | `cors` | the headers that let the browser of such a page hand a response on |
 //! | `openapi` | the description of the API |
 
@@ -19,7 +19,7 @@ pub mod host;
 pub mod json;
 pub mod listener;
 pub mod openapi;
-pub mod origin;
 pub mod query;
 pub mod response;
 pub mod route;
+pub mod web_page;

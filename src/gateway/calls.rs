@@ -14,11 +14,11 @@ use crate::api::cors;
 use crate::api::host::check_host;
 use crate::api::listener::{Listener, ListenerKind};
 use crate::api::openapi;
-use crate::api::origin;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::route::{Call, route};
 use crate::channel::{AnswerReceiver, oneshot};
+use crate::api::web_page;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 use crate::messages::control_message::ControlMessage;
@@ -50,9 +50,9 @@ pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<
     let is_clients = listener.kind == ListenerKind::Clients;
     let named = if is_clients { gateway.settings.flags.allow_origin.as_slice() } else { &[] };
     let page = if is_clients {
-        origin::check_named(request.headers(), named)
+        web_page::check_named(request.headers(), named)
     } else {
-        origin::check_none(request.headers()).map(|()| None)
+        web_page::check_none(request.headers()).map(|()| None)
     };
     let (mut response, page) = match page.map(|page| page.cloned()) {
         Ok(page) => (answer_to(gateway, listener, page.is_some(), request).await, page),
@@ -96,7 +96,7 @@ async fn answer_to(
             return response::error(&served_elsewhere(parts.uri.path(), CLIENTS).closing());
         }
         Ok(call) if is_page && !call.is_for_pages() => {
-            return response::error(&origin::not_for_pages().closing());
+            return response::error(&web_page::not_for_pages().closing());
         }
         Ok(call)
             if !listener.may_operate(&gateway.settings.flags)

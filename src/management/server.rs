@@ -8,10 +8,10 @@ use hyper::{Method, Request, Response};
 
 use crate::api::host::check_host;
 use crate::api::listener::{Listener, ListenerKind};
-use crate::api::origin::check_own;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::route::route;
+use crate::api::web_page::check_own;
 use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
 use crate::gateway::body::Reading;

@@ -9,15 +9,7 @@ use rustix::thread::CpuSet;
 use super::rings::Rings;
 use super::tick::Scheduler;
 use crate::clock::{Clock, Nanos};
-
-/// How the scheduler thread waits for work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spin {
-    /// Never sleeps.
-    Always,
-    /// Spins this long (ns) after its last work, then parks until its doorbell or its next timer.
-    Then(Nanos),
-}
+use crate::config::Spin;
 
 /// Loops of spinning between two looks at the clock.
 const SPINS_PER_LOOK: u32 = 64;
@@ -92,27 +84,5 @@ fn sleep(rings: &Rings, scheduler: Box<Scheduler>, clock: Clock, wake_at: Nanos)
         }
         // A gateway is in the middle of a tick, which is bounded.
         std::hint::spin_loop();
-    }
-}
-
-/// The CPUs this process may use: its affinity, and how many of them its cgroup's CPU quota
-/// pays for (rounded down, at least one).
-#[must_use]
-pub fn usable_cores() -> (Vec<usize>, usize) {
-    let allowed: Vec<usize> = rustix::thread::sched_getaffinity(None)
-        .map(|set| (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
-        .unwrap_or_default();
-    // `available_parallelism` reads affinity and cgroup quotas, v1 and v2.
-    let paid = std::thread::available_parallelism().map_or(1, usize::from);
-    let usable = paid.min(allowed.len().max(1));
-    (allowed, usable)
-}
-
-/// Keeps the calling thread, and the processes it starts, off one CPU.
-pub fn stay_off(core: usize) {
-    let Ok(mut set) = rustix::thread::sched_getaffinity(None) else { return };
-    set.unset(core);
-    if set.count() > 0 {
-        let _ = rustix::thread::sched_setaffinity(None, &set);
     }
 }
