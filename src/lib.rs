@@ -38,6 +38,7 @@ pub mod fnv;
 pub mod function_version;
 pub mod gateway;
 pub mod id;
+pub mod instance;
 pub mod instances;
 pub mod kubernetes;
 pub mod logs;

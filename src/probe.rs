@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::function_version::Target;
+use crate::instance::Target;
 
 /// Longest wait for an answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);

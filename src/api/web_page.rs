@@ -7,7 +7,6 @@
 
 use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 
-use super::host::{is_localhost, split_authority};
 use crate::error::{ApiError, ErrorCode, excerpt};
 use crate::origin::{Origin, is_address, is_same};
 

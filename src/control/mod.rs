@@ -17,10 +17,10 @@ use crate::channel::MessageSender;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::function_version::FunctionVersion;
+use crate::instance::VersionIndex;
 use crate::instances::{Backend, Context};
 use crate::messages::gateway_message::GatewayMessage;
 use crate::metrics::MetricsByGateway;
-use crate::scheduler::message::VersionIndex;
 use crate::scheduler::rings::Rings;
 
 use crate::logs::store::LogStore;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::Backend;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::control::{Control, OpenVersion};
+use crate::instance::VersionIndex;
 use crate::messages::control_message::JobStart;
-use crate::scheduler::message::{SchedulerCommand, SchedulerEvent, VersionIndex};
+use crate::scheduler::message::{SchedulerCommand, SchedulerEvent};
 
 /// Period at which idle instances are looked for; an instance stops at most this much late.
 const SCALE_DOWN_PERIOD: Duration = Duration::from_millis(100);

@@ -10,8 +10,9 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::Context;
 use crate::backoff::ExponentialBackoff;
-use crate::function_version::{Address, FunctionVersion, InstanceProblem, Target};
-use crate::scheduler::message::{InstanceKey, SchedulerCommand};
+use crate::function_version::FunctionVersion;
+use crate::instance::{Address, InstanceKey, InstanceProblem, Target};
+use crate::scheduler::message::SchedulerCommand;
 use crate::spec::EndpointUrl;
 
 /// Period at which names are resolved again.

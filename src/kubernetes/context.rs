@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::clock::Clock;
+use crate::instance::VersionIndex;
 use crate::scheduler::command_sender::CommandSender;
-use crate::scheduler::message::VersionIndex;
 
 /// Context of everything in a cluster, given to it at its start.
 #[derive(Debug)]

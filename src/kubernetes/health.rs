@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::tracked_pod::{PodChange, PodState, TrackedPod};
 use super::workload::Workload;
 use crate::backoff::ExponentialBackoff;
-use crate::function_version::Target;
+use crate::instance::Target;
 use crate::probe;
 
 /// The first pause between two probes of a pod whose state is not known; it doubles.

@@ -4,8 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::exit::Exit;
-use crate::function_version::Ending;
-use crate::scheduler::message::InstanceKey;
+use crate::instance::{Ending, InstanceKey};
 
 /// Age of the template of a pod, for a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,8 @@ use crate::backoff::ExponentialBackoff;
 use crate::channel;
 use crate::channel::AnswerReceiver;
 use crate::error::ErrorCode;
-use crate::function_version::{FunctionVersion, InstanceProblem};
+use crate::function_version::FunctionVersion;
+use crate::instance::InstanceProblem;
 use crate::messages::control_message::{JobEnd, JobStart, Kill};
 
 /// The first pause before the API server is asked again.

@@ -19,10 +19,11 @@ use crate::backoff::ExponentialBackoff;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::ApiError;
 use crate::exit::Exit;
-use crate::function_version::{Address, Ending, FunctionVersion, InstanceProblem, Target};
+use crate::function_version::FunctionVersion;
+use crate::instance::{Address, Ending, InstanceKey, InstanceProblem, Target};
 use crate::messages::control_message::Announcement;
 use crate::probe;
-use crate::scheduler::message::{InstanceKey, SchedulerCommand};
+use crate::scheduler::message::SchedulerCommand;
 
 /// The first pause between two looks whether an instance can be reached again; it doubles.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);

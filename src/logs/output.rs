@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::AbortHandle;
 
 use crate::clock::Nanos;
-use crate::function_version::InstanceProblem;
 use crate::id::{ExecutionId, ID_LEN};
+use crate::instance::InstanceProblem;
 
 /// Longest line that is passed on whole, in bytes as written; the rest of a longer one is a line
 /// of its own.

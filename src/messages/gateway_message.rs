@@ -13,7 +13,7 @@ use crate::channel::{AnswerSender, MessageSender, oneshot};
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
 use crate::id::ExecutionId;
-use crate::scheduler::message::VersionIndex;
+use crate::instance::VersionIndex;
 use crate::store::history::Lost;
 use crate::store::listing::{Page, Search};
 use crate::store::summary::Summary;

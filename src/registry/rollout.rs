@@ -24,11 +24,12 @@ use crate::clock::NANOS_PER_MS;
 use crate::control::{Control, OpenVersion, Registered};
 use crate::error::{ApiError, ErrorCode, FieldError};
 use crate::function_version::FunctionVersion;
+use crate::instance::VersionIndex;
 use crate::instances::Backend;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::metrics::MetricsByGateway;
 use crate::queue::function_queue::FunctionQueue;
-use crate::scheduler::message::{SchedulerCommand, VersionIndex};
+use crate::scheduler::message::SchedulerCommand;
 use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
 use crate::spec::{ExecutionMode, FunctionSpec};
 

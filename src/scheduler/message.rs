@@ -2,21 +2,8 @@
 
 use super::scheduled_version::ScheduledVersion;
 use crate::attempt_end::AttemptEnd;
+use crate::instance::{InstanceKey, VersionIndex};
 use crate::ticket::Ticket;
-
-/// Index of a version in the scheduler's table; used again once nothing of the version is left.
-pub type VersionIndex = u32;
-
-/// One instance of one version. The generation tells its successors in the same place apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InstanceKey {
-    /// The version it belongs to.
-    pub version: VersionIndex,
-    /// Its place among the version's instances, below `replicas.max`.
-    pub place: u16,
-    /// How often the place had been used when the instance was started.
-    pub generation: u32,
-}
 
 /// Gateway → scheduler.
 #[derive(Clone, Copy, Debug)]

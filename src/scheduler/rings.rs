@@ -8,9 +8,10 @@ use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
 use crossbeam_utils::atomic::AtomicCell;
 
-use super::message::{GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent, VersionIndex};
+use super::message::{GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent};
 use super::tick::{Scheduler, TickSummary};
 use crate::clock::Nanos;
+use crate::instance::VersionIndex;
 use crate::metrics::{TICK_BUCKETS_NS, TickHistogramCells};
 use crate::queue::doorbell::Doorbell;
 use crate::queue::eventfd::EventFd;

@@ -1,7 +1,7 @@
 //! The scheduler's half of an execution, and the lists in which executions wait.
 
-use super::message::VersionIndex;
 use crate::clock::Nanos;
+use crate::instance::VersionIndex;
 use crate::ticket::Ticket;
 
 /// No execution: the end of a list.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::message::{InstanceKey, VersionIndex};
 use super::scheduled_execution::WaitList;
 use crate::clock::Nanos;
+use crate::instance::{InstanceKey, VersionIndex};
 use crate::queue::function_queue::FunctionQueue;
 
 /// Limits of a function's specification that the scheduler enforces.

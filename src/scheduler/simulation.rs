@@ -16,15 +16,14 @@ mod gateway;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::message::{
-    EndReason, GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex,
-};
+use super::message::{EndReason, GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent};
 use super::rings::{Capacity, Rings};
 use super::tick::{
     COMMANDS_PER_TICK, EVENTS_PER_TICK, GRANTS_PER_VERSION, QUEUES_PER_TICK, Scheduler, TICKETS_PER_QUEUE,
     TIMERS_PER_TICK, TickSummary, VERSIONS_PER_TICK,
 };
 use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::instance::{InstanceKey, VersionIndex};
 use control::{ModelControl, SentCommand};
 use dice::Dice;
 use gateway::{ModelGateway, ticket_of};

@@ -21,13 +21,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::message::{EndReason, GatewayCommand, GatewayEvent, VersionIndex};
+use super::message::{EndReason, GatewayCommand, GatewayEvent};
 use super::rings::Rings;
 use super::scheduled_execution::{ExecutionState, NONE, ScheduledExecution};
 use super::scheduled_version::ScheduledVersion;
 use super::wheel::Wheel;
 use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::instance::VersionIndex;
 use crate::ticket::Ticket;
 
 /// Commands handled in one tick.

@@ -12,7 +12,7 @@ use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::function_version::Target;
+use crate::instance::Target;
 
 /// Largest head of an answer, in bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use crate::clock::Nanos;
-use crate::function_version::{Address, Target};
-use crate::scheduler::message::{InstanceKey, VersionIndex};
+use crate::instance::{Address, InstanceKey, Target, VersionIndex};
 use crate::store::function_entry::FunctionEntry;
 
 /// Idle connections kept per instance. More than are ever in flight on most instances; above

@@ -8,7 +8,8 @@ use super::process::{Process, StartOptions};
 use crate::channel;
 use crate::error::ErrorCode;
 use crate::exit::{Exit, describe};
-use crate::function_version::{FunctionVersion, InstanceProblem};
+use crate::function_version::FunctionVersion;
+use crate::instance::InstanceProblem;
 use crate::instances::Context;
 use crate::messages::control_message::{JobEnd, JobStart};
 

@@ -14,10 +14,11 @@ use crate::channel;
 use crate::channel::{AnswerSender, oneshot};
 use crate::clock::Nanos;
 use crate::exit::describe;
-use crate::function_version::{Address, Ending, FunctionVersion, InstanceProblem, Target};
+use crate::function_version::FunctionVersion;
+use crate::instance::{Address, Ending, InstanceKey, InstanceProblem, Target};
 use crate::instances::Context;
 use crate::probe;
-use crate::scheduler::message::{InstanceKey, SchedulerCommand};
+use crate::scheduler::message::SchedulerCommand;
 
 /// An instance that crashes sooner than this after it was ready counts as a failure; one that
 /// lived longer is replaced at once.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::InvalidSpec;
-use crate::function_version::InstanceProblem;
+use crate::instance::InstanceProblem;
 use crate::kubernetes::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use crate::registry::handlers::ServingState;
 

@@ -5,9 +5,8 @@ use super::control::{ModelVersion, PlacePhase};
 use super::gateway::{ModelExecution, ticket_of};
 use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::scheduler::message::{
-    GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex,
-};
+use crate::instance::{InstanceKey, VersionIndex};
+use crate::scheduler::message::{GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent};
 use crate::scheduler::scheduled_version::ScheduledVersion;
 use crate::ticket::Ticket;
 

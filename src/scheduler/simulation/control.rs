@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::dice::Dice;
 use crate::clock::NANOS_PER_MS;
+use crate::instance::{InstanceKey, VersionIndex};
 use crate::queue::function_queue::FunctionQueue;
-use crate::scheduler::message::{InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex};
+use crate::scheduler::message::{SchedulerCommand, SchedulerEvent};
 use crate::scheduler::scheduled_version::VersionLimits;
 
 /// State of a place in a version's instance table, as control sees it.

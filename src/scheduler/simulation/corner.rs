@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use crate::attempt_end::AttemptEnd;
+use crate::instance::InstanceKey;
 use crate::queue::function_queue::FunctionQueue;
-use crate::scheduler::message::{
-    GatewayCommand, GatewayEvent, InstanceKey, SchedulerCommand, SchedulerEvent,
-};
+use crate::scheduler::message::{GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent};
 use crate::scheduler::rings::{Capacity, Rings};
 use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
 use crate::scheduler::tick::Scheduler;

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::clock::Nanos;
-use crate::scheduler::message::{GatewayCommand, InstanceKey, VersionIndex};
+use crate::instance::{InstanceKey, VersionIndex};
+use crate::scheduler::message::GatewayCommand;
 use crate::ticket::Ticket;
 
 /// An execution as its gateway knows it, and what the scheduler has been seen to do to it.

@@ -2,7 +2,8 @@
 
 use super::{Scheduler, TICKETS_PER_QUEUE};
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::scheduler::message::{InstanceKey, SchedulerCommand, SchedulerEvent, VersionIndex};
+use crate::instance::{InstanceKey, VersionIndex};
+use crate::scheduler::message::{SchedulerCommand, SchedulerEvent};
 use crate::scheduler::scheduled_execution::{ExecutionState, NONE};
 use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
 

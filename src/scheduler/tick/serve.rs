@@ -2,7 +2,8 @@
 
 use super::{GRANTS_PER_VERSION, Scheduler, VERSIONS_PER_TICK, timer_ms};
 use crate::clock::Nanos;
-use crate::scheduler::message::{GatewayCommand, InstanceKey, SchedulerEvent, VersionIndex};
+use crate::instance::{InstanceKey, VersionIndex};
+use crate::scheduler::message::{GatewayCommand, SchedulerEvent};
 use crate::scheduler::scheduled_execution::ExecutionState;
 use crate::scheduler::scheduled_version::ScheduledVersion;
 

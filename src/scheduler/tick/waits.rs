@@ -2,7 +2,8 @@
 
 use super::{Scheduler, timer_ms};
 use crate::clock::Nanos;
-use crate::scheduler::message::{EndReason, InstanceKey, SchedulerEvent, VersionIndex};
+use crate::instance::{InstanceKey, VersionIndex};
+use crate::scheduler::message::{EndReason, SchedulerEvent};
 use crate::scheduler::scheduled_execution::{ExecutionState, ScheduledExecution};
 use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
 
