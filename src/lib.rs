@@ -4,7 +4,8 @@
 //! | part | holds |
 //! |---|---|
 //! | `api` | the HTTP surface without state: routes, bodies, responses, the description |
-//! | `gateway` | API gateway: listeners, admission, the loop of a gateway's thread |
+//! | `server` | listeners and connections, of gateways and of operators |
+//! | `gateway` | API gateway: admission, the loop of a gateway's thread |
 //! | `store` | execution store: executions, retention, idempotency |
 //! | `queue` | queue manager: the bounded queue of each function, doorbells |
 //! | `scheduler` | scheduler: versions, timers, rings, messages; its page is the one about the hot path |
@@ -51,6 +52,7 @@ pub mod queue;
 pub mod registry;
 pub mod scaffold;
 pub mod scheduler;
+pub mod server;
 pub mod shutdown;
 pub mod spec;
 pub mod startup;

@@ -17,7 +17,6 @@ use crate::clock::Clock;
 use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
 use crate::cpu;
-use crate::gateway::server::{listen, listen_each};
 use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::id::{Entropy, incarnation_at};
 use crate::instances::Context;
@@ -34,6 +33,7 @@ use crate::scheduler::command_sender::CommandSender;
 use crate::scheduler::rings::{Capacity, Rings};
 use crate::scheduler::thread as scheduler_thread;
 use crate::scheduler::tick::Scheduler;
+use crate::server::bind::{listen, listen_each};
 
 /// The role of a thread; told to [`ThreadHook`] on the thread itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

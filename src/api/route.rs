@@ -2,6 +2,7 @@
 
 use hyper::Method;
 
+use super::listener::ListenerKind;
 use crate::error::{ApiError, ErrorCode};
 
 /// The call that a request asks for. It is found once and goes with the request wherever that is answered.
@@ -322,6 +323,17 @@ impl RequestLine<'_> {
             ),
         )
     }
+}
+
+/// The error of a path that only another listener has.
+#[must_use]
+pub fn served_elsewhere(path: &str, kind: ListenerKind) -> ApiError {
+    let listener = match kind {
+        ListenerKind::Clients => "the client listener (--listen)",
+        ListenerKind::Runtimes => "the runtime listener (--runtime-listen)",
+        ListenerKind::Operators => "the management listener (--management-listen)",
+    };
+    ApiError::new(ErrorCode::NotFound, format!("{path} is served on {listener}"))
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
-//! Reading a request's body: within its limit of bytes and time, and all that are being read
-//! together within theirs.
+//! The body of a request, from wherever the request came.
 
-use std::cell::Cell;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use bytes::Bytes;
+use hyper::body::Incoming;
 
 use super::Gateway;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
+use crate::server::request_body::too_large;
 
 /// The source of a request's body.
 pub enum BodySource {
@@ -24,107 +22,6 @@ pub enum BodySource {
 /// Marks a request that another gateway handed on without its body, which was too large.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyWasTooLarge;
-
-/// Bytes held by all request bodies being read.
-///
-/// A body that came in one piece is not counted: its bytes are in the buffer of its connection,
-/// which there is anyway.
-#[derive(Debug)]
-pub struct Reading {
-    held: Cell<usize>,
-    bytes_max: usize,
-}
-
-impl Reading {
-    /// Of at most so many bytes.
-    #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
-        Self { held: Cell::new(0), bytes_max }
-    }
-
-    /// Reads a body of at most `most` bytes within `patience`.
-    ///
-    /// # Errors
-    /// `BODY_TOO_LARGE`, before anything is read where the length was announced;
-    /// `REQUEST_TIMEOUT`; `PAYLOAD_BYTES_FULL`.
-    pub async fn read(&self, mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, ApiError> {
-        if body.size_hint().lower() > most as u64 {
-            return Err(too_large(most));
-        }
-        let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
-        let mut share = Share { reading: self, bytes: 0 };
-        let whole = async {
-            let mut first = Bytes::new();
-            let mut rest = BytesMut::new();
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| {
-                    ApiError::new(ErrorCode::BadRequest, format!("the body could not be read: {error}"))
-                        .closing()
-                })?;
-                let Ok(data) = frame.into_data() else { continue };
-                if first.len() + rest.len() + data.len() > most {
-                    return Err(too_large(most));
-                }
-                if first.is_empty() && rest.is_empty() {
-                    first = data;
-                    continue;
-                }
-                share.take(data.len())?;
-                if rest.is_empty() {
-                    // What was announced is allocated once, and no more than that: it may be held for long.
-                    rest.reserve(announced.unwrap_or(first.len() + data.len()));
-                    rest.extend_from_slice(&first);
-                    first = Bytes::new();
-                }
-                rest.extend_from_slice(&data);
-            }
-            Ok(match announced {
-                _ if rest.is_empty() => first,
-                Some(_) => rest.freeze(),
-                // It grew by doubling, and what is held must be what is counted.
-                None => Bytes::copy_from_slice(&rest),
-            })
-        };
-        match tokio::time::timeout(patience, whole).await {
-            Ok(read) => read,
-            Err(_) => Err(ApiError::new(
-                ErrorCode::RequestTimeout,
-                format!("the body did not come within {} ms (--body-timeout-ms)", patience.as_millis()),
-            )
-            .closing()),
-        }
-    }
-}
-
-fn too_large(most: usize) -> ApiError {
-    ApiError::new(ErrorCode::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)"))
-        .closing()
-}
-
-/// The share of one body in it, until it was read or given up.
-struct Share<'a> {
-    reading: &'a Reading,
-    bytes: usize,
-}
-
-impl Share<'_> {
-    fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let held = self.reading.held.get() + bytes;
-        if held > self.reading.bytes_max {
-            let text = "too many bytes of bodies are being read at once (--max-payload-bytes)";
-            return Err(ApiError::new(ErrorCode::PayloadBytesFull, text).retry_after(1).closing());
-        }
-        self.reading.held.set(held);
-        self.bytes += bytes;
-        Ok(())
-    }
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        self.reading.held.set(self.reading.held.get() - self.bytes);
-    }
-}
 
 impl Gateway {
     /// Reads the whole body, within its limit of bytes and time.

@@ -16,7 +16,7 @@ use crate::api::listener::{Listener, ListenerKind};
 use crate::api::openapi;
 use crate::api::response;
 use crate::api::response::Body;
-use crate::api::route::{Call, route};
+use crate::api::route::{Call, route, served_elsewhere};
 use crate::api::web_page;
 use crate::channel::{AnswerReceiver, oneshot};
 use crate::error::{ApiError, ErrorCode};
@@ -87,13 +87,13 @@ async fn answer_to(
     }
     let call = match route(&method, parts.uri.path()) {
         Ok(call) if call.is_management() => {
-            return response::error(&served_elsewhere(parts.uri.path(), MANAGEMENT));
+            return response::error(&served_elsewhere(parts.uri.path(), ListenerKind::Operators));
         }
         Ok(call) if call.is_internal() && listener.kind == ListenerKind::Clients => {
-            return response::error(&served_elsewhere(parts.uri.path(), RUNTIME).closing());
+            return response::error(&served_elsewhere(parts.uri.path(), ListenerKind::Runtimes).closing());
         }
         Ok(call) if !call.is_internal() && listener.kind == ListenerKind::Runtimes => {
-            return response::error(&served_elsewhere(parts.uri.path(), CLIENTS).closing());
+            return response::error(&served_elsewhere(parts.uri.path(), ListenerKind::Clients).closing());
         }
         Ok(call) if is_page && !call.is_for_pages() => {
             return response::error(&web_page::not_for_pages().closing());
@@ -109,17 +109,6 @@ async fn answer_to(
     };
     let head = RequestHead { listener, call, parts: &parts };
     response::without_body(is_head, serve_call(gateway, head, BodySource::Incoming(body)).await)
-}
-
-const CLIENTS: &str = "the client listener (--listen)";
-const MANAGEMENT: &str = "the management listener (--management-listen)";
-/// See [`served_elsewhere`].
-pub const RUNTIME: &str = "the runtime listener (--runtime-listen)";
-
-/// The error of a path that only another listener has.
-#[must_use]
-pub fn served_elsewhere(path: &str, listener: &str) -> ApiError {
-    ApiError::new(ErrorCode::NotFound, format!("{path} is served on {listener}"))
 }
 
 /// A request that came in elsewhere, with its whole body.

@@ -3,11 +3,9 @@
 //! | file | verb or noun |
 //! |---|---|
 //! | `thread` | the runtime of a gateway, its messages, the scheduler's commands, its park hook |
-//! | `server` | listeners and connections |
-//! | `client_io` | the socket under a connection |
 //! | `calls` | a call is answered, or passed on to control |
 //! | `admit` | `admit`, `enqueue`, `reply`: a request becomes an execution and is answered |
-//! | `body` | reading a request's body |
+//! | `body` | the body of a request, from wherever it came |
 //! | `grants` | `dispatch`, `complete`: grants of the scheduler, and results of attempts |
 //! | `jobs` | what processes of `JOB` functions ask for and post |
 //! | `announcements` | what instances say when they listen |
@@ -19,11 +17,9 @@ pub mod admit;
 pub mod announcements;
 pub mod body;
 pub mod calls;
-pub mod client_io;
 pub mod grants;
 pub mod jobs;
 pub mod lookup;
-pub mod server;
 pub mod thread;
 pub mod waiting;
 pub mod watch;
@@ -51,7 +47,7 @@ use crate::store::execution_store::{ExecutionStore, StoreLimits};
 use crate::store::function_entry::FunctionEntry;
 use crate::ticket::Ticket;
 
-use body::Reading;
+use crate::server::request_body::Reading;
 
 /// One gateway's world. It never leaves its thread; nothing in it is locked.
 ///

@@ -15,7 +15,6 @@ use tokio::task::AbortHandle;
 
 use super::Gateway;
 use super::calls::{answer, serve_routed};
-use super::server::{Connections, SWEEP_PERIOD};
 use crate::api::listener::{Listener, ListenerKind};
 use crate::channel;
 use crate::channel::{AnswerSender, MessageReceiver, MessageSender};
@@ -24,6 +23,7 @@ use crate::config::Settings;
 use crate::messages::control_message::ControlMessage;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::scheduler::rings::Rings;
+use crate::server::connections::{Connections, SWEEP_PERIOD};
 
 /// Period in which kept executions are looked through for those whose time is over.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);

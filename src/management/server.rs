@@ -14,9 +14,9 @@ use crate::api::route::route;
 use crate::api::web_page::check_own;
 use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
-use crate::gateway::body::Reading;
-use crate::gateway::server::{Connections, SWEEP_PERIOD};
 use crate::messages::gateway_message::RoutedRequest;
+use crate::server::connections::{Connections, SWEEP_PERIOD};
+use crate::server::request_body::Reading;
 
 /// Serves until the task is dropped.
 ///

@@ -10,15 +10,14 @@ use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::listener::Listener;
+use crate::api::listener::{Listener, ListenerKind};
 use crate::api::openapi;
 use crate::api::response;
 use crate::api::response::Body;
-use crate::api::route::Call;
+use crate::api::route::{Call, served_elsewhere};
 use crate::control::{Control, Registered};
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
-use crate::gateway::calls::{RUNTIME, served_elsewhere};
 use crate::id::ExecutionId;
 use crate::management::page;
 use crate::messages::gateway_message::{RoutedRequest, WholeRequest, serve_at};
@@ -62,7 +61,7 @@ impl Control {
                 return self.pass_on(owner, request).await;
             }
             Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
-                Err(served_elsewhere(path, RUNTIME))
+                Err(served_elsewhere(path, ListenerKind::Runtimes))
             }
             Call::ListExecutions => self.list_executions(whole.uri().query()).await,
             Call::Healthz => self.healthz().await,

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::server::{ConnectionState, Connections};
+use super::connections::{ConnectionState, Connections};
 use crate::api::response;
 use crate::error::{ApiError, ErrorCode};
 

@@ -1,4 +1,4 @@
-//! Listeners and connections: hyper's HTTP/1.1 on the gateway's own thread.
+//! Connections: hyper's HTTP/1.1 on the thread of the listener.
 //!
 //! hyper's own head timer allocates for every request and would also close idle connections, so
 //! connections are watched from outside: each says in which phase it is, and a sweep every
@@ -7,8 +7,6 @@
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -20,7 +18,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use slab::Slab;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client_io::ClientIo;
@@ -32,8 +29,6 @@ use crate::config::ServeArgs;
 pub const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 /// Time that a client may take to close after its last answer (ns).
 const LINGER_NS: Nanos = 2_000_000_000;
-/// Connections the kernel holds for us before we accept them.
-const BACKLOG: i32 = 1024;
 /// hyper's own limit on what it buffers of a request, in bytes.
 const BUFFER_BYTES_MIN: usize = 64 * 1024;
 
@@ -300,55 +295,4 @@ impl Drop for Listed {
     fn drop(&mut self) {
         self.connections.open.borrow_mut().remove(self.key);
     }
-}
-
-/// Use of a port by the sockets of a process.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum PortUse {
-    /// One socket has the port.
-    Exclusive,
-    /// Several sockets share the port.
-    Shared,
-}
-
-/// Opens a listening socket.
-///
-/// # Errors
-/// If the address cannot be bound, e.g. because the port is in use.
-pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = bind(address, PortUse::Exclusive)?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Opens a listening socket for each of several threads at one address; the kernel gives each new
-/// connection to one of them, by a hash of both ends.
-///
-/// # Errors
-/// If the address cannot be bound, e.g. because the port is in use.
-pub fn listen_each(address: SocketAddr, threads: usize) -> io::Result<Vec<std::net::TcpListener>> {
-    if threads == 1 {
-        return Ok(vec![listen(address)?]);
-    }
-    // Sockets that share a port share it with those of another process, too, which would get some
-    // of our connections. A socket that does not share finds out whether somebody listens.
-    drop(bind(address, PortUse::Exclusive)?);
-    let mut listeners: Vec<std::net::TcpListener> = Vec::with_capacity(threads);
-    for _ in 0..threads {
-        // Port 0 takes a free one, which the others share.
-        let address = listeners.first().map_or(Ok(address), std::net::TcpListener::local_addr)?;
-        let socket = bind(address, PortUse::Shared)?;
-        socket.listen(BACKLOG)?;
-        listeners.push(socket.into());
-    }
-    Ok(listeners)
-}
-
-fn bind(address: SocketAddr, port_use: PortUse) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(port_use == PortUse::Shared)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
 }
