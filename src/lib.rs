@@ -18,7 +18,7 @@
 //! | `management` | the management listener and its page |
 //! | `metrics` | counters, histograms, exposition |
 //! | `messages` | messages between gateways and the control thread |
-//! | `control` | the control thread |
+//! | `control` | the control thread: owns the registry, the autoscaler and the logs, and routes messages to them |
 //! | `startup`, `shutdown` | the threads put together, and taken apart in order |
 //! | `cli`, `dev`, `scaffold` | the commands; what `picofaas dev` and `picofaas new` do |
 

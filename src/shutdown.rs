@@ -101,10 +101,10 @@ async fn finish_gateways(control: &Control) {
 
 /// Stops the instances, and waits as long for them as they may take.
 async fn stop_instances(control: &Control) {
-    control.stop_instances();
+    control.registry.versions().stop_instances();
     let patience = Duration::from_millis(control.settings.flags.stop_timeout_ms) + STOP_MARGIN;
     let stopped = async {
-        while control.has_instances() {
+        while control.registry.versions().has_instances() {
             tokio::time::sleep(LOOK).await;
         }
     };

@@ -11,8 +11,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context as _, anyhow};
 
-use crate::channel;
-use crate::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
+use crate::channel::{MESSAGES_MAX, mpsc};
 use crate::clock::Clock;
 use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
@@ -28,7 +27,6 @@ use crate::kubernetes::context::KubeContext;
 use crate::logs::output::{FinalOutput, Lines};
 use crate::logs::store::{LogLimits, LogStore};
 use crate::management;
-use crate::messages::control_message::ControlMessage;
 use crate::scheduler::command_sender::CommandSender;
 use crate::scheduler::rings::{Capacity, Rings};
 use crate::scheduler::thread as scheduler_thread;
@@ -173,18 +171,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         populated,
     });
     let control = Control::new(rings, clock, settings, context, logs, to_gateways);
-    tokio::task::spawn_local(control.clone().housekeeping());
-    let scaling = control.clone();
-    tokio::task::spawn_local(async move {
-        if let Err(error) = scaling.take_scheduler_events().await {
-            tracing::error!(%error, "the scheduler's notices cannot be read");
-            std::process::abort();
-        }
-    });
-    tokio::task::spawn_local(take_messages(control.clone(), control_messages));
-    if let Some(resources) = control.resources.clone() {
-        tokio::task::spawn_local(control.clone().keep_registry(resources));
-    }
+    control.start(control_messages);
     let managing = control.clone();
     tokio::task::spawn_local(async move {
         if let Err(error) = management::server::serve(managing, management).await {
@@ -277,24 +264,6 @@ fn start_scheduler(
         })
         .context("the scheduler's thread could not be started")?;
     Ok(thread)
-}
-
-/// Handles the messages of gateways; answers each request in a task of its own.
-async fn take_messages(control: Rc<Control>, mut messages: MessageReceiver<ControlMessage>) {
-    while let Some(message) = messages.recv().await {
-        match message {
-            ControlMessage::Serve { request, answer } => {
-                let control = control.clone();
-                tokio::task::spawn_local(async move {
-                    channel::answer(answer, control.answer(*request).await);
-                });
-            }
-            ControlMessage::StartJob(start) => control.start_job(*start),
-            ControlMessage::Announce { announcement, answer } => {
-                channel::answer(answer, control.announced(&announcement));
-            }
-        }
-    }
 }
 
 impl SocketFolder {

@@ -75,7 +75,10 @@ async fn develop(dir: PathBuf, build_limit: Duration, settings: Settings) -> any
     let mut signals = StopSignals::listen()?;
     let lines = Lines::to(|line| say(&format!("{} | {}", line.writer.function, line.text)));
     let control_plane = startup::start(settings, lines, |_| {}).await?;
-    let mut server = DevServer::open(dir, control_plane.control.clone(), control_plane.address, build_limit)?;
+    let control = &control_plane.control;
+    let (registry, children) = (control.registry.clone(), control.context.children.clone());
+    let mut server =
+        DevServer::open(dir, registry, children, control.clock, control_plane.address, build_limit)?;
     say(&format!(
         "picofaas dev: functions are served on {}, the management API on http://{}; Ctrl-C stops\n",
         server.base_url(),

@@ -50,13 +50,13 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         if let Some(folder) = functions {
             register(&control_plane, &folder).await?;
         }
-        control_plane.control.loaded.set(true);
+        control_plane.control.registry.set_loaded();
     }
     tracing::info!(
         listen = %control_plane.address,
         management = %control_plane.management_address,
         runtime = %control_plane.runtime_address,
-        functions = control_plane.control.functions.borrow().len(),
+        functions = control_plane.control.registry.functions().len(),
         "serving"
     );
     let received_again = signals.received().await;
@@ -80,7 +80,7 @@ async fn register(control_plane: &ControlPlane, folder: &Path) -> anyhow::Result
     }
     for (file, spec) in loaded.functions {
         let name = spec.name.to_string();
-        control_plane.control.put(spec).await.map_err(|error| {
+        control_plane.control.registry.put(spec).await.map_err(|error| {
             let details: Vec<String> =
                 error.details.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
             anyhow!("{}: function {name}: {} {}", file.display(), error.message, details.join("; "))

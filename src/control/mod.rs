@@ -3,12 +3,13 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `event_loop` | messages of gateways, events of the scheduler, and house-keeping |
 //! | `listing` | the list of executions, merged of what each gateway finds |
 
+pub mod event_loop;
 pub mod listing;
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,42 +17,15 @@ use std::sync::atomic::Ordering;
 use crate::channel::MessageSender;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::function_version::FunctionVersion;
-use crate::instance::VersionIndex;
-use crate::instances::{Backend, Context};
+use crate::instances::Context;
+use crate::instances::autoscaler::Autoscaler;
+use crate::logs::store::LogStore;
 use crate::messages::gateway_message::GatewayMessage;
-use crate::metrics::MetricsByGateway;
+use crate::registry::Registry;
+use crate::registry::cluster::FunctionObjects;
 use crate::scheduler::rings::Rings;
 
-use crate::logs::store::LogStore;
-use crate::registry::cluster::FunctionObjects;
-
-#[expect(clippy::disallowed_types, reason = "taken by changes of the registry only, on the control thread")]
-pub(crate) type ChangeLock = tokio::sync::Mutex<()>;
-
-/// A registered function.
-#[derive(Debug)]
-pub struct Registered {
-    /// The version that was asked for last.
-    pub wanted: Arc<FunctionVersion>,
-    /// The version that gateways send to; another one than `wanted`'s while that one starts.
-    pub serving: Option<VersionIndex>,
-    /// The change that is under way.
-    pub rollout: Option<tokio::task::AbortHandle>,
-    /// Counted over all versions.
-    pub metrics: Arc<MetricsByGateway>,
-}
-
-/// One version, from its opening until nothing of it is left.
-#[derive(Debug)]
-pub struct OpenVersion {
-    /// Its function's version.
-    pub function: Arc<FunctionVersion>,
-    /// The backend of its instances.
-    pub backend: Backend,
-}
-
-/// The control thread's world.
+/// The control thread's components.
 #[derive(Debug)]
 pub struct Control {
     /// The rings.
@@ -66,21 +40,13 @@ pub struct Control {
     pub logs: Rc<LogStore>,
     /// Messages to each gateway.
     pub gateways: Vec<MessageSender<GatewayMessage>>,
-    /// By name, sorted, as they are listed.
-    pub functions: RefCell<BTreeMap<String, Registered>>,
-    /// By index.
-    pub versions: RefCell<HashMap<VersionIndex, OpenVersion>>,
-    pub(crate) free_versions: RefCell<Vec<VersionIndex>>,
-    /// Places in the queues of all versions.
-    pub(crate) queue_slots: Cell<u64>,
+    /// The functions and their versions.
+    pub registry: Rc<Registry>,
+    autoscaler: Autoscaler,
     /// The Function objects of a cluster, where it is one that runs functions.
     pub resources: Option<Rc<FunctionObjects>>,
-    /// One change of the registry at a time: each finds the one before complete.
-    pub(crate) change_lock: ChangeLock,
     /// The gateway that serves the next invocation that comes in on the management listener.
     pub(crate) next_invoker: Cell<usize>,
-    /// The registry was loaded: ready for traffic.
-    pub loaded: Cell<bool>,
     /// No new invocation is admitted.
     pub draining: Cell<bool>,
 }
@@ -96,22 +62,19 @@ impl Control {
         logs: Rc<LogStore>,
         gateways: Vec<MessageSender<GatewayMessage>>,
     ) -> Rc<Self> {
-        let versions = u32::try_from(rings.capacity.versions).unwrap_or(u32::MAX);
+        let registry = Registry::new(rings.clone(), context.clone(), logs.clone(), gateways.clone());
+        let cluster = context.cluster.clone();
         Rc::new(Self {
+            autoscaler: Autoscaler::new(context.clone(), registry.versions().clone()),
+            resources: cluster.map(|cluster| FunctionObjects::new(cluster, registry.clone(), clock)),
+            registry,
             rings,
             clock,
             settings,
+            context,
             logs,
             gateways,
-            functions: RefCell::default(),
-            versions: RefCell::default(),
-            resources: context.cluster.clone().map(FunctionObjects::new),
-            change_lock: ChangeLock::default(),
             next_invoker: Cell::new(0),
-            free_versions: RefCell::new((0..versions).rev().collect()),
-            context,
-            queue_slots: Cell::new(0),
-            loaded: Cell::new(false),
             draining: Cell::new(false),
         })
     }
@@ -126,18 +89,5 @@ impl Control {
     #[must_use]
     pub fn unread(&self) -> usize {
         self.rings.gateways.iter().map(|gateway| gateway.gauges.unread.load(Ordering::Relaxed)).sum()
-    }
-
-    /// Instances of local functions that still run.
-    #[must_use]
-    pub fn has_instances(&self) -> bool {
-        self.versions.borrow().values().any(|version| !version.backend.is_empty())
-    }
-
-    /// Stops every instance that ends with this process.
-    pub fn stop_instances(&self) {
-        for version in self.versions.borrow().values() {
-            version.backend.stop_own();
-        }
     }
 }

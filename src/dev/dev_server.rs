@@ -15,9 +15,10 @@ use super::project::{Need, Project};
 use super::scan::{PreviousScan, Scan, Touched, absolute, path_of, scan};
 use super::terminal::{say, set_in};
 use super::watch::Watch;
-use crate::clock::NANOS_PER_MS;
-use crate::control::Control;
+use crate::clock::{Clock, NANOS_PER_MS};
 use crate::error::ApiError;
+use crate::instances::local::children::Children;
+use crate::registry::Registry;
 use crate::spec::ManifestError;
 use anyhow::Context;
 
@@ -44,7 +45,9 @@ Waiting for one; it is served as soon as it is saved.
 /// A dev server of the functions below one folder.
 pub struct DevServer {
     root: PathBuf,
-    control: Rc<Control>,
+    registry: Rc<Registry>,
+    children: Rc<Children>,
+    clock: Clock,
     base: String,
     watch: Watch,
     cache: BuildCache,
@@ -61,19 +64,24 @@ pub struct DevServer {
 }
 
 impl DevServer {
-    /// A dev server of the functions below `root`, which has not scanned yet. A build may take `build_limit`.
+    /// A dev server of the functions below `root`, which has not scanned yet. It registers them at `registry`, and
+    /// they are called at `listen`. A build may take `build_limit`, and its processes are among `children`.
     ///
     /// # Errors
     /// Where changes cannot be watched.
     pub fn open(
         root: PathBuf,
-        control: Rc<Control>,
+        registry: Rc<Registry>,
+        children: Rc<Children>,
+        clock: Clock,
         listen: SocketAddr,
         build_limit: Duration,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             root,
-            control,
+            registry,
+            children,
+            clock,
             base: example_call::base_url(listen),
             watch: Watch::start().context("file changes cannot be watched")?,
             cache: BuildCache::of_user(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")),
@@ -110,7 +118,7 @@ impl DevServer {
                 },
                 _ = looks.tick() => {}
             }
-            self.builds.end_overtaken(self.control.clock.now());
+            self.builds.end_overtaken(self.clock.now());
             self.report_starts();
         }
     }
@@ -149,7 +157,7 @@ impl DevServer {
 
     /// Takes what a scan found.
     async fn take(&mut self, found: Scan) {
-        let now = self.control.clock.now();
+        let now = self.clock.now();
         self.tell_faults(&found.faults);
         let gone = |(name, project): (&String, &Project)| {
             let kept = found.functions.contains_key(name)
@@ -200,7 +208,7 @@ impl DevServer {
         self.builds.remove(name);
         let was_served = self.projects.remove(name).is_some_and(|project| project.was_served());
         // Somebody may have deleted it over HTTP before; then there is nothing left to do.
-        if was_served && self.control.delete(name).await.is_ok() {
+        if was_served && self.registry.delete(name).await.is_ok() {
             say(&format!("{name}: its manifest is gone, and it is not served any more"));
         }
     }
@@ -215,13 +223,13 @@ impl DevServer {
         let mut to_build = Vec::new();
         for (name, need) in &needs {
             let Some(project) = self.projects.get_mut(name) else { continue };
-            if let Err(error) = self.control.check_supported(&project.found.spec) {
+            if let Err(error) = self.registry.check_supported(&project.found.spec) {
                 refuse(project, &error);
                 continue;
             }
             match need {
                 Need::Build => to_build.push(name.clone()),
-                Need::Serve => match self.control.put(project.found.spec.clone()).await {
+                Need::Serve => match self.registry.put(project.found.spec.clone()).await {
                     Ok(_) => project.is_served(),
                     Err(error) => refuse(project, &error),
                 },
@@ -230,14 +238,14 @@ impl DevServer {
         }
         self.begin_builds(&to_build);
         if needs.is_empty() && self.builds.is_idle() {
-            self.control.loaded.set(true);
+            self.registry.set_loaded();
         }
     }
 
     /// Builds these as far as there are places.
     fn begin_builds(&mut self, needy: &[String]) {
         let mut waiting = self.builds.want(needy);
-        let now = self.control.clock.now();
+        let now = self.clock.now();
         while let Some(name) = self.builds.next(now) {
             waiting.retain(|other| *other != name);
             let Some(project) = self.projects.get_mut(&name) else { continue };
@@ -246,7 +254,7 @@ impl DevServer {
             }
             project.build_begins();
             let request = BuildRequest { name, directory: project.directory(), limit: self.build_limit };
-            let children = self.control.context.children.clone();
+            let children = self.children.clone();
             self.builds.begin(request, project.found.content.clone(), children, now);
         }
         if !waiting.is_empty() {
@@ -302,9 +310,10 @@ impl DevServer {
 
     /// Tells of versions that have begun to serve, and of those that do not start.
     fn report_starts(&mut self) {
-        let now = self.control.clock.now();
+        let now = self.clock.now();
         for (name, project) in &mut self.projects {
-            let Some((serves, problem)) = serving_state(&self.control, name).filter(|_| project.was_served())
+            let Some((serves, problem)) =
+                serving_state(&self.registry, name).filter(|_| project.was_served())
             else {
                 continue;
             };
@@ -329,13 +338,13 @@ impl DevServer {
 }
 
 /// Whether the version that was put last is the one that serves, and what is wrong with it.
-fn serving_state(control: &Control, name: &str) -> Option<(bool, Option<String>)> {
-    let functions = control.functions.borrow();
+fn serving_state(registry: &Registry, name: &str) -> Option<(bool, Option<String>)> {
+    let functions = registry.functions();
     let registered = functions.get(name)?;
     let wanted = &registered.wanted;
     let serves = registered.serving == Some(wanted.index);
     let problem = wanted.problem.load().as_ref().map(|problem| problem.to_string());
-    if problem.is_none() && !control.can_serve(wanted) {
+    if problem.is_none() && !registry.can_serve(wanted) {
         return None;
     }
     Some((serves, problem))

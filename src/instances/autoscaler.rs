@@ -1,78 +1,57 @@
-//! The autoscaler: scale-up as the scheduler asks for it, scale-down of idle instances, and house-keeping.
+//! The autoscaler: scale-up as the scheduler asks for it, and scale-down of idle instances.
 
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::Duration;
 
-use super::Backend;
+use super::Context;
+use super::open_versions::{OpenVersion, OpenVersions};
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::control::{Control, OpenVersion};
+use crate::instance::InstanceKey;
 use crate::instance::VersionIndex;
-use crate::messages::control_message::JobStart;
-use crate::scheduler::message::{SchedulerCommand, SchedulerEvent};
+use crate::scheduler::message::SchedulerCommand;
 
-/// Period at which idle instances are looked for; an instance stops at most this much late.
-const SCALE_DOWN_PERIOD: Duration = Duration::from_millis(100);
+/// The autoscaler of all versions.
+#[derive(Debug)]
+pub struct Autoscaler {
+    context: Rc<Context>,
+    versions: Rc<OpenVersions>,
+}
 
-impl Control {
-    /// Handles the scheduler's events for ever.
-    ///
-    /// # Errors
-    /// The eventfd cannot be polled.
-    pub async fn take_scheduler_events(self: Rc<Self>) -> std::io::Result<()> {
-        let polled = self.rings.control_eventfd.polled_end()?;
-        loop {
-            while let Some(event) = self.rings.scheduler_events.pop() {
-                self.handle_event(event);
-            }
-            self.rings.control_doorbell.fall_asleep();
-            if !self.rings.scheduler_events.is_empty() {
-                self.rings.control_doorbell.wake_up();
-                continue;
-            }
-            // Edge-triggered and never read: see `EventFd`.
-            poll_fn(|cx| match polled.poll_read_ready(cx) {
-                Poll::Ready(Ok(mut ready)) => {
-                    ready.clear_ready();
-                    Poll::Ready(())
-                }
-                Poll::Ready(Err(_)) => Poll::Ready(()),
-                Poll::Pending => Poll::Pending,
-            })
-            .await;
-            self.rings.control_doorbell.wake_up();
+impl Autoscaler {
+    /// An autoscaler of these versions.
+    #[must_use]
+    pub fn new(context: Rc<Context>, versions: Rc<OpenVersions>) -> Self {
+        Self { context, versions }
+    }
+
+    /// Starts one more instance of a version, or tells the scheduler that there will be none.
+    pub fn instance_wanted(&self, version: VersionIndex) {
+        if !self.versions.backend(version).is_some_and(|backend| backend.start_wanted()) {
+            self.context.commands.send(SchedulerCommand::StartFailed { version });
         }
     }
 
-    fn handle_event(self: &Rc<Self>, event: SchedulerEvent) {
-        match event {
-            SchedulerEvent::InstanceWanted { version } => {
-                if !self.backend(version).is_some_and(|backend| backend.start_wanted()) {
-                    self.context.commands.send(SchedulerCommand::StartFailed { version });
-                }
-            }
-            SchedulerEvent::InstanceSuspect { instance } => {
-                if let Some(backend) = self.backend(instance.version) {
-                    backend.look_after(instance);
-                }
-            }
-            SchedulerEvent::InstanceIdle { instance } => {
-                if let Some(backend) = self.backend(instance.version) {
-                    backend.stop(instance);
-                }
-            }
-            SchedulerEvent::VersionClosed { version } => self.version_closed(version.index),
+    /// Finds out whether an instance to which a connection failed still answers.
+    pub fn instance_suspect(&self, instance: InstanceKey) {
+        if let Some(backend) = self.versions.backend(instance.version) {
+            backend.look_after(instance);
         }
     }
 
-    fn backend(&self, version: VersionIndex) -> Option<Backend> {
-        self.versions.borrow().get(&version).map(|version| version.backend.clone())
+    /// Stops an instance that is retired and idle.
+    pub fn instance_idle(&self, instance: InstanceKey) {
+        if let Some(backend) = self.versions.backend(instance.version) {
+            backend.stop(instance);
+        }
+    }
+
+    /// Has the instances stopped that have been idle for as long as their function says.
+    pub fn scale_down_idle(&self, now: Nanos) {
+        self.context.populated.borrow_mut().retain(|index| self.scale_down_version(*index, now));
     }
 
     /// Has a version's idle instances stopped. Returns false where it has no instance at all.
-    fn scale_down_idle(&self, index: VersionIndex, now: Nanos) -> bool {
-        let versions = self.versions.borrow();
+    fn scale_down_version(&self, index: VersionIndex, now: Nanos) -> bool {
+        let versions = self.versions.all();
         let Some(OpenVersion { function, backend }) = versions.get(&index) else { return false };
         let Some(min) = backend.min() else { return false };
         if !backend.may_scale_down(now) {
@@ -84,26 +63,5 @@ impl Control {
             self.context.commands.send(SchedulerCommand::ReapIdle { version: index, keep, idle_before });
         }
         true
-    }
-
-    /// Starts the process of one attempt of a `JOB`. Where its version is not there any more, nobody is
-    /// told, which tells whoever waits.
-    pub fn start_job(&self, start: JobStart) {
-        if let Some(backend) = self.backend(start.function.index) {
-            backend.start_job(start);
-        }
-    }
-
-    /// Sends waiting commands, scales down idle instances, and cleans up after ended ones, for ever.
-    pub async fn housekeeping(self: Rc<Self>) {
-        let mut tick = tokio::time::interval(SCALE_DOWN_PERIOD);
-        loop {
-            tick.tick().await;
-            self.context.commands.flush();
-            self.context.tidy();
-            let now = self.clock.now();
-            self.logs.sweep(now);
-            self.context.populated.borrow_mut().retain(|index| self.scale_down_idle(*index, now));
-        }
     }
 }

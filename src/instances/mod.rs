@@ -6,13 +6,13 @@
 //! |---|---|
 //! | `local` | processes on this machine |
 //! | `endpoints` | the endpoints of a `POOL` function |
-//! | `autoscaler` | scale-up as the scheduler asks for it, scale-down of idle instances, and house-keeping |
-//! | `announcements` | instances that say of themselves that they listen |
+//! | `open_versions` | the open versions of functions, each with its backend |
+//! | `autoscaler` | scale-up as the scheduler asks for it, and scale-down of idle instances |
 
-pub mod announcements;
 pub mod autoscaler;
 pub mod endpoints;
 pub mod local;
+pub mod open_versions;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ pub struct Context {
     /// The cluster that runs functions, where it is not this machine that does.
     pub cluster: Option<Rc<crate::kubernetes::cluster::Cluster>>,
     /// Versions whose process set has started an instance: only these have idle ones to look for, and versions
-    /// without any cost nothing. Control drops a version again when it finds its set empty.
+    /// without any cost nothing. The autoscaler drops a version again when it finds its set empty.
     pub populated: Rc<RefCell<BTreeSet<VersionIndex>>>,
 }
 

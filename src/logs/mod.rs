@@ -43,8 +43,8 @@ impl Control {
         let query = LogQuery::read(request.uri().query(), request.headers(), &self.clock)?;
         read_pipes().await;
         let mode = {
-            let functions = self.functions.borrow();
-            functions.get(name).ok_or_else(|| self.unknown(name))?.wanted.spec.execution_mode
+            let functions = self.registry.functions();
+            functions.get(name).ok_or_else(|| self.registry.unknown(name))?.wanted.spec.execution_mode
         };
         let log = self.logs.log_of(&name.into());
         let interest = self.brought_up_to_date(mode, name, None, query.follow).await;

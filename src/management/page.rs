@@ -50,7 +50,7 @@ pub fn state(control: &Control) -> Response<Body> {
     let state = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "draining": control.draining.get(),
-        "loaded": control.loaded.get(),
+        "loaded": control.registry.is_loaded(),
         "scheduler": {
             "policy": format!("{:?}", settings.policy),
             "reason": settings.policy_reason,
@@ -62,8 +62,8 @@ pub fn state(control: &Control) -> Response<Body> {
             "ordersWaiting": rings.scheduler_commands.len(),
         },
         "gateways": gateways,
-        "functions": control.functions.borrow().len(),
-        "versions": control.versions.borrow().len(),
+        "functions": control.registry.functions().len(),
+        "versions": control.registry.versions().all().len(),
         "settings": format!("{:?}", settings.flags),
     });
     response::json(200, state.to_string())

@@ -14,12 +14,13 @@ use prometheus::{Encoder, TextEncoder};
 
 use super::{BUCKETS_NS, CounterCell, FunctionMetrics, HistogramCells, RejectReason, TICK_BUCKETS_NS};
 use crate::clock::Nanos;
-use crate::control::{Control, Registered};
+use crate::control::Control;
+use crate::registry::Registered;
 
 /// Everything there is to scrape, as text.
 #[must_use]
 pub fn render(control: &Control) -> Vec<u8> {
-    let mut exposition = Exposition::for_functions(control.functions.borrow().len());
+    let mut exposition = Exposition::for_functions(control.registry.functions().len());
     functions(control, &mut exposition);
     if let Some(cluster) = &control.context.cluster {
         cluster.calls.seconds.collect().into_iter().for_each(|family| exposition.push(&family));
@@ -139,8 +140,8 @@ fn whole(control: &Control, exposition: &mut Exposition) {
 }
 
 fn functions(control: &Control, exposition: &mut Exposition) {
-    let functions = control.functions.borrow();
-    let versions = control.versions.borrow();
+    let functions = control.registry.functions();
+    let versions = control.registry.versions().all();
     type Make<'m> = &'m dyn Fn(&str, &Registered) -> Vec<Metric>;
     let mut push = |name: &str, help: &str, kind: MetricType, make: Make<'_>| {
         let metrics = functions.iter().flat_map(|(function, registered)| make(function, registered));

@@ -15,36 +15,21 @@ use crate::api::openapi;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::route::{Call, served_elsewhere};
-use crate::control::{Control, Registered};
+use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::id::ExecutionId;
 use crate::management::page;
 use crate::messages::gateway_message::{RoutedRequest, WholeRequest, serve_at};
 use crate::metrics::exposition;
+use crate::registry::Registered;
+use crate::registry::serving_state::ServingState;
 use crate::spec::{FunctionSpec, SpecError, hide_values, parse_function, parse_function_named};
 
 /// Longest time until the scheduler shows that it ticks.
 const TICK_PATIENCE: Duration = Duration::from_secs(1);
 /// Period at which it is looked whether it did.
 const TICK_LOOK: Duration = Duration::from_millis(1);
-
-/// The state of the version of a function that serves.
-#[derive(Clone, Debug)]
-pub struct ServingState {
-    /// Instances that start or run.
-    pub replicas: u32,
-    /// Instances that are granted work.
-    pub ready: u32,
-    /// Executions that wait for their first dispatch.
-    pub queued: usize,
-    /// Attempts in flight.
-    pub in_flight: u32,
-    /// Each attempt has an instance of its own.
-    pub on_demand: bool,
-    /// A newer version starts.
-    pub rolling: bool,
-}
 
 impl Control {
     /// Answers one call, from whichever listener it came.
@@ -123,7 +108,7 @@ impl Control {
         if self.draining.get() {
             return Err(ApiError::new(ErrorCode::Draining, "the control plane is stopping"));
         }
-        if !self.loaded.get() {
+        if !self.registry.is_loaded() {
             let missing = match &self.resources {
                 Some(resources) => {
                     let why = resources.waits_for().map_or_else(String::new, |why| format!(": {why}"));
@@ -144,19 +129,19 @@ impl Control {
     }
 
     fn list(&self, listener: Listener) -> Result<Response<Body>, ApiError> {
-        if self.is_unread() {
+        if self.registry.is_unread() {
             // A client that compares the list with its own would create functions that there are.
             return Err(ApiError::unread(""));
         }
-        let functions = self.functions.borrow();
+        let functions = self.registry.functions();
         let all: Vec<Value> =
             functions.values().map(|registered| self.describe(registered, listener)).collect();
         Ok(response::json(200, json!({ "functions": all }).to_string()))
     }
 
     fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, ApiError> {
-        let functions = self.functions.borrow();
-        let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
+        let functions = self.registry.functions();
+        let registered = functions.get(name).ok_or_else(|| self.registry.unknown(name))?;
         Ok(self.function_response(200, registered, listener))
     }
 
@@ -165,19 +150,20 @@ impl Control {
         self.check_exec(&spec)?;
         let name = spec.name.to_string();
         if let Some(resources) = &self.resources {
-            self.create_object(resources, &spec, body).await?;
+            resources.create_object(&spec, body).await?;
         } else {
-            self.put_if(spec, |before| match before {
-                None => Ok(()),
-                Some(_) => Err(ApiError::new(
-                    ErrorCode::FunctionExists,
-                    format!("the function {name:?} exists; PUT /v1/functions/{name} replaces it"),
-                )),
-            })
-            .await?;
+            self.registry
+                .put_if(spec, |before| match before {
+                    None => Ok(()),
+                    Some(_) => Err(ApiError::new(
+                        ErrorCode::FunctionExists,
+                        format!("the function {name:?} exists; PUT /v1/functions/{name} replaces it"),
+                    )),
+                })
+                .await?;
         }
-        let functions = self.functions.borrow();
-        let registered = functions.get(&name).ok_or_else(|| self.unknown(&name))?;
+        let functions = self.registry.functions();
+        let registered = functions.get(&name).ok_or_else(|| self.registry.unknown(&name))?;
         let mut response = self.function_response(201, registered, listener);
         if let Ok(location) = HeaderValue::from_str(&format!("/v1/functions/{name}")) {
             response.headers_mut().insert(hyper::header::LOCATION, location);
@@ -193,7 +179,7 @@ impl Control {
     ) -> Result<Response<Body>, ApiError> {
         let mut spec = parse_function_named(name, request.body()).map_err(invalid)?;
         self.check_exec(&spec)?;
-        if let Some(registered) = self.functions.borrow().get(name) {
+        if let Some(registered) = self.registry.functions().get(name) {
             // Neither is part of the JSON form, so a change of the rest leaves both.
             spec.directory = registered.wanted.spec.directory.clone();
             spec.annotations = registered.wanted.spec.annotations.clone();
@@ -204,18 +190,18 @@ impl Control {
             expected.map_or(Ok(()), |expected| check_etag(expected, etag))
         };
         let is_new = match &self.resources {
-            Some(resources) => self.put_object(resources, &spec, request.body(), condition).await?,
-            None => self.put_if(spec, condition).await?,
+            Some(resources) => resources.put_object(&spec, request.body(), condition).await?,
+            None => self.registry.put_if(spec, condition).await?,
         };
-        let functions = self.functions.borrow();
-        let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
+        let functions = self.registry.functions();
+        let registered = functions.get(name).ok_or_else(|| self.registry.unknown(name))?;
         Ok(self.function_response(if is_new { 201 } else { 200 }, registered, listener))
     }
 
     async fn remove(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
         match &self.resources {
-            Some(resources) => self.delete_object(resources, name).await,
-            None => self.delete(name).await,
+            Some(resources) => resources.delete_object(name).await,
+            None => self.registry.delete(name).await,
         }
     }
 
@@ -237,8 +223,8 @@ impl Control {
             )
         })?;
         match &self.resources {
-            Some(resources) => self.scale_object(resources, name, wanted.replicas).await?,
-            None => self.scale(name, wanted.replicas)?,
+            Some(resources) => resources.scale_object(name, wanted.replicas).await?,
+            None => self.registry.scale(name, wanted.replicas)?,
         }
         self.read(name, listener)
     }
@@ -273,34 +259,10 @@ impl Control {
         }
     }
 
-    /// The state of the version of a function that serves.
-    pub(super) fn state(&self, registered: &Registered) -> ServingState {
-        let mut state = ServingState {
-            replicas: 0,
-            ready: 0,
-            queued: 0,
-            in_flight: 0,
-            on_demand: false,
-            rolling: registered.serving.is_some_and(|version| version != registered.wanted.index),
-        };
-        let versions = self.versions.borrow();
-        if let Some(version) = registered.serving.and_then(|version| versions.get(&version)) {
-            let queue = &version.function.queue;
-            state.ready = queue.ready.load(Ordering::Relaxed);
-            state.queued = queue.depth();
-            state.in_flight = queue.in_flight.load(Ordering::Relaxed);
-            state.replicas = version.backend.count();
-            state.on_demand = version.backend.is_per_attempt();
-            if state.on_demand {
-                state.ready = state.replicas;
-            }
-        }
-        state
-    }
-
     fn describe(&self, registered: &Registered, listener: Listener) -> Value {
         let wanted = &registered.wanted;
-        let ServingState { replicas, ready, queued, in_flight, on_demand, rolling } = self.state(registered);
+        let ServingState { replicas, ready, queued, in_flight, on_demand, rolling } =
+            self.registry.serving_state(registered);
         let problem = wanted.problem.load();
         let mut conditions = vec![json!({
             "type": "Ready",
@@ -329,8 +291,7 @@ impl Control {
         if !listener.shows_values() {
             hide_values(&mut value);
         }
-        if let Some(min) = self.versions.borrow().get(&wanted.index).and_then(|version| version.backend.min())
-        {
+        if let Some(min) = self.registry.versions().backend(wanted.index).and_then(|backend| backend.min()) {
             // It may have been set since by itself.
             value["replicas"]["min"] = min.into();
         }

@@ -3,6 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `rollout` | creating, replacing and deleting functions, step by step over all threads |
+//! | `scale` | the number of instances that a function keeps running |
+//! | `serving_state` | the state of the version of a function that serves |
 //! | `handlers` | the API handlers of functions, and of the other calls that control answers |
 //! | `supports` | fields of a function that this control plane cannot support |
 //! | `cluster` | the Function objects of a cluster, which keeps the registry there |
@@ -10,4 +12,171 @@
 pub mod cluster;
 pub mod handlers;
 pub mod rollout;
+pub mod scale;
+pub mod serving_state;
 pub mod supports;
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::channel::MessageSender;
+use crate::error::{ApiError, ErrorCode};
+use crate::function_version::FunctionVersion;
+use crate::instance::VersionIndex;
+use crate::instances::Context;
+use crate::instances::open_versions::OpenVersions;
+use crate::logs::store::LogStore;
+use crate::messages::gateway_message::GatewayMessage;
+use crate::metrics::MetricsByGateway;
+use crate::scheduler::rings::Rings;
+use crate::spec::FunctionSpec;
+use supports::{Platform, unsupported_fields};
+
+#[expect(clippy::disallowed_types, reason = "taken by changes of the registry only, on the control thread")]
+type ChangeLock = tokio::sync::Mutex<()>;
+
+/// A registered function.
+#[derive(Debug)]
+pub struct Registered {
+    /// The version that was asked for last.
+    pub wanted: Arc<FunctionVersion>,
+    /// The version that gateways send to; another one than `wanted`'s while that one starts.
+    pub serving: Option<VersionIndex>,
+    /// The change that is under way.
+    rollout: Option<tokio::task::AbortHandle>,
+    /// Counted over all versions.
+    pub metrics: Arc<MetricsByGateway>,
+}
+
+/// The functions of this control plane and their versions. Lives on the control thread.
+#[derive(Debug)]
+pub struct Registry {
+    rings: Arc<Rings>,
+    context: Rc<Context>,
+    logs: Rc<LogStore>,
+    gateways: Vec<MessageSender<GatewayMessage>>,
+    /// By name, sorted, as they are listed.
+    functions: RefCell<BTreeMap<String, Registered>>,
+    versions: Rc<OpenVersions>,
+    free_versions: RefCell<Vec<VersionIndex>>,
+    /// Places in the queues of all versions.
+    queue_slots: Cell<u64>,
+    /// One change of the registry at a time: each finds the one before complete.
+    change_lock: ChangeLock,
+    /// Every function was read from its source: ready for traffic.
+    loaded: Cell<bool>,
+}
+
+impl Registry {
+    /// A registry with no function yet.
+    #[must_use]
+    pub fn new(
+        rings: Arc<Rings>,
+        context: Rc<Context>,
+        logs: Rc<LogStore>,
+        gateways: Vec<MessageSender<GatewayMessage>>,
+    ) -> Rc<Self> {
+        let versions = u32::try_from(rings.capacity.versions).unwrap_or(u32::MAX);
+        Rc::new(Self {
+            rings,
+            context,
+            logs,
+            gateways,
+            functions: RefCell::default(),
+            versions: Rc::default(),
+            free_versions: RefCell::new((0..versions).rev().collect()),
+            queue_slots: Cell::new(0),
+            change_lock: ChangeLock::default(),
+            loaded: Cell::new(false),
+        })
+    }
+
+    /// The registered functions, by name.
+    pub fn functions(&self) -> Ref<'_, BTreeMap<String, Registered>> {
+        self.functions.borrow()
+    }
+
+    /// Every version that is open.
+    #[must_use]
+    pub fn versions(&self) -> &Rc<OpenVersions> {
+        &self.versions
+    }
+
+    /// Whether every function was read from its source.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.get()
+    }
+
+    /// Says that every function was read from its source. Returns whether that was said before.
+    pub fn set_loaded(&self) -> bool {
+        self.loaded.replace(true)
+    }
+
+    /// The error for a name that is not registered here.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> ApiError {
+        if self.is_unread() { ApiError::unread_function(name) } else { ApiError::unknown_function(name) }
+    }
+
+    /// Whether there may be functions in the cluster that were not read yet.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.rings.registry_unread.load(Ordering::Acquire)
+    }
+
+    /// Says that every function of the cluster was read and is known to every gateway.
+    fn set_read(&self) {
+        self.rings.registry_unread.store(false, Ordering::Release);
+    }
+
+    /// Whether there is room for a version of a function.
+    ///
+    /// # Errors
+    /// `FUNCTIONS_FULL` with the flag that is the limit.
+    pub fn check_room(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
+        let most = self.context.settings.flags.max_functions;
+        let functions = self.functions.borrow();
+        if !functions.contains_key(spec.name.as_str()) && functions.len() >= most {
+            return Err(ApiError::new(
+                ErrorCode::FunctionsFull,
+                format!("there are {most} functions already (--max-functions)"),
+            ));
+        }
+        self.check_queue_slots(spec).map(drop)
+    }
+
+    /// Number of places of all queues with those of a version that is to come. Each is allocated with its
+    /// version, whether anything ever waits in it or not.
+    fn check_queue_slots(&self, spec: &FunctionSpec) -> Result<u64, ApiError> {
+        let (taken, most) = (self.queue_slots.get(), self.context.settings.flags.max_queue_slots);
+        let wanted = taken + u64::from(spec.queue_size);
+        if wanted <= most {
+            return Ok(wanted);
+        }
+        Err(ApiError::new(
+            ErrorCode::FunctionsFull,
+            format!(
+                "queueSize {} is more than what is left: the queues of all functions, and of versions that are being replaced, have {taken} of {most} places (--max-queue-slots); lower queueSize, delete functions, or raise the limit",
+                spec.queue_size
+            ),
+        ))
+    }
+
+    /// Checks that this control plane supports every field of a function.
+    ///
+    /// # Errors
+    /// `INVALID_FUNCTION` with every field that it does not support.
+    pub fn check_supported(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
+        let platform = if self.context.cluster.is_some() { Platform::Kubernetes } else { Platform::Local };
+        let unsupported_fields = unsupported_fields(spec, platform);
+        if unsupported_fields.is_empty() {
+            return Ok(());
+        }
+        Err(ApiError::new(ErrorCode::InvalidFunction, "this control plane cannot run the function")
+            .with_details(unsupported_fields))
+    }
+}

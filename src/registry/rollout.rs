@@ -13,19 +13,18 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::supports::{Platform, unsupported_fields};
+use super::{Registered, Registry};
 use crate::channel::{AnswerSender, oneshot};
 use crate::clock::NANOS_PER_MS;
-use crate::control::{Control, OpenVersion, Registered};
-use crate::error::{ApiError, ErrorCode, FieldError};
+use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::instance::VersionIndex;
 use crate::instances::Backend;
+use crate::instances::open_versions::OpenVersion;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::metrics::MetricsByGateway;
 use crate::queue::function_queue::FunctionQueue;
@@ -36,7 +35,7 @@ use crate::spec::{ExecutionMode, FunctionSpec};
 /// Period at which it is looked whether the first instance of a new version is ready.
 const ROLLOUT_LOOK: Duration = Duration::from_millis(5);
 
-impl Control {
+impl Registry {
     /// Registers a function or a new version of one. Answers whether it is new.
     ///
     /// # Errors
@@ -49,7 +48,7 @@ impl Control {
     /// every change before this one is complete.
     ///
     /// # Errors
-    /// The condition's, and those of [`Control::put`].
+    /// The condition's, and those of [`Registry::put`].
     pub async fn put_if(
         self: &Rc<Self>,
         spec: FunctionSpec,
@@ -130,56 +129,13 @@ impl Control {
         Ok(())
     }
 
-    /// Sets how many instances of a `WARM` function are kept running, until its next version.
-    ///
-    /// # Errors
-    /// No such function, not `WARM`, or out of its range.
-    pub fn scale(&self, name: &str, replicas: u32) -> Result<(), ApiError> {
-        self.check_scale(name, replicas)?;
-        let functions = self.functions.borrow();
-        let versions = self.versions.borrow();
-        if let Some(version) =
-            functions.get(name).and_then(|registered| versions.get(&registered.wanted.index))
-            && version.backend.min() != Some(replicas)
-        {
-            version.backend.set_min(replicas);
-        }
-        Ok(())
-    }
-
-    /// Whether a function can be scaled so.
-    ///
-    /// # Errors
-    /// No such function, not `WARM`, or out of its range.
-    pub fn check_scale(&self, name: &str, replicas: u32) -> Result<(), ApiError> {
-        let functions = self.functions.borrow();
-        let registered = functions.get(name).ok_or_else(|| self.unknown(name))?;
-        let spec = &registered.wanted.spec;
-        if spec.execution_mode != ExecutionMode::Warm {
-            let mode = spec.execution_mode.as_str();
-            return Err(ApiError::new(
-                ErrorCode::NotScalable,
-                format!("{name} is {mode}; only WARM functions have replicas"),
-            ));
-        }
-        if replicas > spec.replicas.max {
-            let message =
-                format!("must be between 0 and replicas.max, which is {}, is {replicas}", spec.replicas.max);
-            return Err(ApiError::new(ErrorCode::InvalidFunction, "the number of replicas is out of range")
-                .with_details(vec![FieldError { field: "replicas".to_owned(), message }]));
-        }
-        Ok(())
-    }
-
     /// Steps 1 and 2, and its backend.
     async fn open(self: &Rc<Self>, function: &Arc<FunctionVersion>) {
         self.tell_all(|done| GatewayMessage::Learn { function: function.clone(), done }).await;
         let version = ScheduledVersion::new(function.index, function.queue.clone(), limits(&function.spec));
         self.context.commands.send(SchedulerCommand::Open { version: Box::new(version) });
         let backend = Backend::open(&self.context, function).await;
-        self.versions
-            .borrow_mut()
-            .insert(function.index, OpenVersion { function: function.clone(), backend });
+        self.versions.insert(OpenVersion { function: function.clone(), backend });
     }
 
     /// Steps 3 to 6, beside everything else.
@@ -195,7 +151,7 @@ impl Control {
     /// Whether a version may take over: it has shown that it starts, or it starts on demand.
     #[must_use]
     pub fn can_serve(&self, function: &FunctionVersion) -> bool {
-        self.versions.borrow().get(&function.index).is_none_or(|version| version.backend.can_serve())
+        self.versions.backend(function.index).is_none_or(|backend| backend.can_serve())
     }
 
     /// Steps 4 to 6. From its first line on it is not taken back: the next change finds this
@@ -225,31 +181,30 @@ impl Control {
 
     /// Step 6. Its backend keeps nothing running for a version that only finishes.
     fn close(&self, version: VersionIndex) {
-        if let Some(open) = self.versions.borrow().get(&version) {
-            open.backend.wind_down();
+        if let Some(backend) = self.versions.backend(version) {
+            backend.wind_down();
         }
         self.context.commands.send(SchedulerCommand::Close { version });
     }
 
     /// A closed version is empty: its instances stop, and when they have its index is free.
     pub fn version_closed(self: &Rc<Self>, index: VersionIndex) {
-        let control = self.clone();
+        let registry = self.clone();
         tokio::task::spawn_local(async move {
-            let backend = control.versions.borrow().get(&index).map(|version| version.backend.clone());
-            if let Some(backend) = backend {
+            if let Some(backend) = registry.versions.backend(index) {
                 backend.close();
                 while !backend.may_be_forgotten() {
                     tokio::time::sleep(ROLLOUT_LOOK).await;
                 }
             }
-            if let Some(OpenVersion { function, .. }) = control.versions.borrow_mut().remove(&index) {
-                control.queue_slots.set(control.queue_slots.get() - u64::from(function.spec.queue_size));
+            if let Some(OpenVersion { function, .. }) = registry.versions.remove(index) {
+                registry.queue_slots.set(registry.queue_slots.get() - u64::from(function.spec.queue_size));
             }
-            for gateway in &control.gateways {
+            for gateway in &registry.gateways {
                 // A gateway that has stopped has forgotten everything.
                 let _ = gateway.send(GatewayMessage::Forget { version: index }).await;
             }
-            control.free_versions.borrow_mut().push(index);
+            registry.free_versions.borrow_mut().push(index);
         });
     }
 
@@ -262,65 +217,6 @@ impl Control {
                 let _ = awaited.await;
             }
         }
-    }
-
-    /// Whether there is room for a version of a function.
-    ///
-    /// # Errors
-    /// `FUNCTIONS_FULL` with the flag that is the limit.
-    pub fn check_room(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
-        let most = self.settings.flags.max_functions;
-        let functions = self.functions.borrow();
-        if !functions.contains_key(spec.name.as_str()) && functions.len() >= most {
-            return Err(ApiError::new(
-                ErrorCode::FunctionsFull,
-                format!("there are {most} functions already (--max-functions)"),
-            ));
-        }
-        self.check_queue_slots(spec).map(drop)
-    }
-
-    /// Number of places of all queues with those of a version that is to come. Each is allocated with its
-    /// version, whether anything ever waits in it or not.
-    fn check_queue_slots(&self, spec: &FunctionSpec) -> Result<u64, ApiError> {
-        let (taken, most) = (self.queue_slots.get(), self.settings.flags.max_queue_slots);
-        let wanted = taken + u64::from(spec.queue_size);
-        if wanted <= most {
-            return Ok(wanted);
-        }
-        Err(ApiError::new(
-            ErrorCode::FunctionsFull,
-            format!(
-                "queueSize {} is more than what is left: the queues of all functions, and of versions that are being replaced, have {taken} of {most} places (--max-queue-slots); lower queueSize, delete functions, or raise the limit",
-                spec.queue_size
-            ),
-        ))
-    }
-
-    /// The error for a name that is not registered here.
-    #[must_use]
-    pub fn unknown(&self, name: &str) -> ApiError {
-        if self.is_unread() { ApiError::unread_function(name) } else { ApiError::unknown_function(name) }
-    }
-
-    /// Whether there may be functions in the cluster that were not read yet.
-    #[must_use]
-    pub fn is_unread(&self) -> bool {
-        self.rings.registry_unread.load(Ordering::Acquire)
-    }
-
-    /// Checks that this control plane supports every field of a function.
-    ///
-    /// # Errors
-    /// `INVALID_FUNCTION` with every field that it does not support.
-    pub fn check_supported(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
-        let platform = if self.context.cluster.is_some() { Platform::Kubernetes } else { Platform::Local };
-        let unsupported_fields = unsupported_fields(spec, platform);
-        if unsupported_fields.is_empty() {
-            return Ok(());
-        }
-        Err(ApiError::new(ErrorCode::InvalidFunction, "this control plane cannot run the function")
-            .with_details(unsupported_fields))
     }
 }
 

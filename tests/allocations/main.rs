@@ -170,7 +170,7 @@ fn measure(flags: &[&str]) -> [(u64, u64); 2] {
             r#"{{"name":"f","executionMode":"POOL","endpointUrl":"http://{}/invoke","timeoutMs":10000}}"#,
             upstream()
         );
-        control_plane.control.put(parse_function(spec.as_bytes()).unwrap()).await.unwrap();
+        control_plane.control.registry.put(parse_function(spec.as_bytes()).unwrap()).await.unwrap();
         let address = control_plane.address;
         let client = std::thread::spawn(move || {
             let stream = TcpStream::connect(address).unwrap();

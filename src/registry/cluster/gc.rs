@@ -8,7 +8,6 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 
 use super::FunctionObjects;
-use crate::control::Control;
 use crate::kubernetes::object_error::{ObjectError, ask};
 use crate::kubernetes::template::{FUNCTION, INCARNATION, MANAGED_BY, PICOFAAS, name_of};
 use crate::kubernetes::watch::PAGE;
@@ -67,29 +66,19 @@ impl FunctionObjects {
             }
         }
     }
-}
 
-/// Warns once of a call that is tried again and again.
-fn warn_once(said: &mut bool, what: &str, error: ObjectError) {
-    if !std::mem::replace(said, true) {
-        tracing::warn!("{what}; it is tried again: {}", error.into_api_error().message);
-    }
-}
-
-impl Control {
     /// Deletes the Deployments of functions of which nothing is left: what ran has finished.
-    pub(super) async fn delete_orphans(&self, resources: &FunctionObjects) {
-        let names: Vec<String> = resources.orphans.borrow().iter().cloned().collect();
-        let deployments: Api<Deployment> = resources.cluster.api();
+    pub(super) async fn delete_orphans(&self) {
+        let names: Vec<String> = self.orphans.borrow().iter().cloned().collect();
+        let deployments: Api<Deployment> = self.cluster.api();
         for name in names {
-            let _change = resources.change_lock.lock().await;
-            let is_left =
-                self.versions.borrow().values().any(|version| version.function.spec.name.as_str() == name);
-            if is_left || !resources.orphans.borrow().contains(&name) {
+            let _change = self.change_lock.lock().await;
+            let is_left = self.registry.versions().has_function(&name);
+            if is_left || !self.orphans.borrow().contains(&name) {
                 continue;
             }
             match ask(deployments.delete(&name_of(&name), &DeleteParams::background())).await {
-                Ok(_) | Err(ObjectError::NotFound) => drop(resources.orphans.borrow_mut().remove(&name)),
+                Ok(_) | Err(ObjectError::NotFound) => drop(self.orphans.borrow_mut().remove(&name)),
                 Err(error) => {
                     tracing::debug!(
                         function = name,
@@ -100,5 +89,12 @@ impl Control {
                 }
             }
         }
+    }
+}
+
+/// Warns once of a call that is tried again and again.
+fn warn_once(said: &mut bool, what: &str, error: ObjectError) {
+    if !std::mem::replace(said, true) {
+        tracing::warn!("{what}; it is tried again: {}", error.into_api_error().message);
     }
 }

@@ -14,7 +14,7 @@ use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
 use super::FunctionObjects;
-use crate::clock::{Clock, Nanos};
+use crate::clock::Nanos;
 use crate::kubernetes::object_error::{ObjectError, ask};
 
 /// The name of the Lease.
@@ -51,7 +51,7 @@ fn version(lease: &Lease) -> Option<String> {
 
 impl FunctionObjects {
     /// Returns when the Lease is ours.
-    pub async fn acquire(&self, clock: Clock) {
+    pub async fn acquire(&self) {
         let leases: Api<Lease> = self.cluster.api();
         let us = identity();
         // As it was last seen, and since when.
@@ -62,7 +62,7 @@ impl FunctionObjects {
             let taken = match ask(leases.get(NAME)).await {
                 Err(ObjectError::NotFound) => self.take(&leases, None, &us).await,
                 Ok(lease) => {
-                    let now = clock.now();
+                    let now = self.clock.now();
                     let since = match &seen {
                         Some((version_seen, since)) if *version_seen == version(&lease) => *since,
                         Some(_) | None => now,

@@ -29,7 +29,8 @@ use std::rc::Rc;
 
 use kube::Api;
 
-use crate::control::Control;
+use super::{ChangeLock, Registry};
+use crate::clock::Clock;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::function_object::FunctionObject;
 use status::FunctionStatus;
@@ -63,6 +64,8 @@ pub struct InvalidSpec {
 /// The objects of this cluster's namespace, followed.
 #[derive(Debug)]
 pub struct FunctionObjects {
+    registry: Rc<Registry>,
+    clock: Clock,
     cluster: Rc<Cluster>,
     api: Api<FunctionObject>,
     known: RefCell<BTreeMap<String, KnownObject>>,
@@ -76,15 +79,17 @@ pub struct FunctionObjects {
     holds: Cell<bool>,
     /// The reason that the functions are not read, as far as it is known.
     waits_for: RefCell<Option<String>>,
-    change_lock: crate::control::ChangeLock,
+    change_lock: ChangeLock,
 }
 
 impl FunctionObjects {
     /// Nothing known yet.
     #[must_use]
-    pub fn new(cluster: Rc<Cluster>) -> Rc<Self> {
+    pub fn new(cluster: Rc<Cluster>, registry: Rc<Registry>, clock: Clock) -> Rc<Self> {
         let api = cluster.api();
         Rc::new(Self {
+            registry,
+            clock,
             cluster,
             api,
             known: RefCell::default(),
@@ -93,12 +98,10 @@ impl FunctionObjects {
             lists: Cell::new(0),
             holds: Cell::new(false),
             waits_for: RefCell::default(),
-            change_lock: crate::control::ChangeLock::default(),
+            change_lock: ChangeLock::default(),
         })
     }
-}
 
-impl FunctionObjects {
     /// The reason that the functions are not read yet, where that is known.
     #[must_use]
     pub fn waits_for(&self) -> Option<String> {
@@ -110,17 +113,15 @@ impl FunctionObjects {
     pub fn invalid(&self, name: &str) -> Option<InvalidSpec> {
         self.known.borrow().get(name)?.invalid.clone()
     }
-}
 
-impl Control {
     /// Waits until no other control plane is at work, reads the registry and keeps it, for ever.
-    pub async fn keep_registry(self: Rc<Self>, resources: Rc<FunctionObjects>) {
-        resources.acquire(self.clock).await;
-        let (lease, jobs) = (resources.clone(), resources.clone());
+    pub async fn keep_registry(self: Rc<Self>) {
+        self.acquire().await;
+        let (lease, jobs) = (self.clone(), self.clone());
         tokio::task::spawn_local(async move { lease.keep_lease().await });
         tokio::task::spawn_local(async move { jobs.delete_old_jobs().await });
-        tokio::task::spawn_local(self.clone().write_statuses(resources.clone()));
-        tokio::task::spawn_local(self.clone().retry_unserved(resources.clone()));
-        self.follow(resources).await;
+        tokio::task::spawn_local(self.clone().write_statuses());
+        tokio::task::spawn_local(self.clone().retry_unserved());
+        self.follow().await;
     }
 }

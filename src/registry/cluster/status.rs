@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::InvalidSpec;
 use crate::instance::InstanceProblem;
 use crate::kubernetes::template::{FUNCTION, MANAGED_BY, PICOFAAS};
-use crate::registry::handlers::ServingState;
+use crate::registry::serving_state::ServingState;
 
 /// The inputs of a status. They are cheap to collect and to compare: those of every function are compared once
 /// a second, and nothing more is done where they are the same.

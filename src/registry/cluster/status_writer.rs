@@ -9,7 +9,6 @@ use tokio::time::MissedTickBehavior;
 
 use super::FunctionObjects;
 use super::status::{FunctionStatus, StatusInputs};
-use crate::control::Control;
 use crate::kubernetes::object_error::{ObjectError, ask};
 
 /// How often statuses are compared; a function's status is written at most as often.
@@ -20,20 +19,20 @@ const WRITES_MAX: usize = 8;
 /// The uid of each function and the inputs of the status that was written last, by name.
 type WrittenInputs = std::collections::HashMap<String, (String, StatusInputs)>;
 
-impl Control {
+impl FunctionObjects {
     /// Writes the statuses that have changed, for ever.
-    pub async fn write_statuses(self: Rc<Self>, resources: Rc<FunctionObjects>) {
+    pub async fn write_statuses(self: Rc<Self>) {
         let mut written = WrittenInputs::new();
         let mut is_failing = false;
         let mut period = tokio::time::interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             period.tick().await;
-            let changed = self.changed(&resources, &mut written);
+            let changed = self.changed(&mut written);
             let writes = changed.into_iter().map(|(name, uid, inputs)| {
-                let (control, resources) = (&self, &resources);
+                let objects = &self;
                 async move {
-                    let outcome = control.write_status(resources, &name, &inputs).await;
+                    let outcome = objects.write_status(&name, &inputs).await;
                     (name, uid, inputs, outcome)
                 }
             });
@@ -57,25 +56,21 @@ impl Control {
                 Some(_) => {}
                 None => is_failing = false,
             }
-            self.delete_orphans(&resources).await;
+            self.delete_orphans().await;
         }
     }
 
     /// Functions whose inputs differ from those of the last write.
-    fn changed(
-        &self,
-        resources: &FunctionObjects,
-        written: &mut WrittenInputs,
-    ) -> Vec<(String, String, StatusInputs)> {
-        let known = resources.known.borrow();
+    fn changed(&self, written: &mut WrittenInputs) -> Vec<(String, String, StatusInputs)> {
+        let known = self.known.borrow();
         written.retain(|name, (uid, _)| known.get(name).is_some_and(|known| known.uid == *uid));
-        let functions = self.functions.borrow();
+        let functions = self.registry.functions();
         let mut changed = Vec::new();
         for (name, known) in known.iter() {
             let registered = functions.get(name);
             let inputs = StatusInputs {
                 generation: known.generation,
-                state: registered.map(|registered| self.state(registered)),
+                state: registered.map(|registered| self.registry.serving_state(registered)),
                 problem: registered.and_then(|registered| registered.wanted.problem.load_full()),
                 invalid: known.invalid.clone(),
             };
@@ -86,14 +81,9 @@ impl Control {
         changed
     }
 
-    async fn write_status(
-        &self,
-        resources: &FunctionObjects,
-        name: &str,
-        inputs: &StatusInputs,
-    ) -> Result<(), ObjectError> {
+    async fn write_status(&self, name: &str, inputs: &StatusInputs) -> Result<(), ObjectError> {
         let status = {
-            let known = resources.known.borrow();
+            let known = self.known.borrow();
             let Some(known) = known.get(name) else { return Ok(()) };
             let now = self.clock.rfc3339(self.clock.now());
             let status = FunctionStatus::of_inputs(name, inputs, &known.status, &now);
@@ -103,9 +93,9 @@ impl Control {
             status
         };
         let patch = Patch::Merge(status.patch());
-        match ask(resources.api.patch_status(name, &PatchParams::default(), &patch)).await {
+        match ask(self.api.patch_status(name, &PatchParams::default(), &patch)).await {
             Ok(_) => {
-                if let Some(known) = resources.known.borrow_mut().get_mut(name) {
+                if let Some(known) = self.known.borrow_mut().get_mut(name) {
                     known.status = status;
                 }
                 Ok(())

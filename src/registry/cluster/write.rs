@@ -1,6 +1,5 @@
 //! Function writes of the HTTP API: to the API server first, then applied at once.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -8,10 +7,10 @@ use serde_json::json;
 use tokio::sync::MutexGuard;
 
 use super::FunctionObjects;
-use crate::control::{Control, Registered};
 use crate::error::{ApiError, ErrorCode};
 use crate::kubernetes::function_object::{FunctionObject, spec_of};
 use crate::kubernetes::object_error::{ObjectError, ask};
+use crate::registry::Registered;
 use crate::spec::{FunctionName, FunctionSpec};
 
 /// Number of times that a write is made again because another came before it.
@@ -20,28 +19,23 @@ const TRIES_MAX: usize = 5;
 const GOING_LOOKS_MAX: usize = 200;
 const GOING_LOOK: Duration = Duration::from_millis(50);
 
-impl Control {
+impl FunctionObjects {
     /// Creates the object of a function that must not be there yet.
     ///
     /// # Errors
     /// There is one, it cannot be served, or the API server did not take it.
-    pub(crate) async fn create_object(
-        self: &Rc<Self>,
-        resources: &FunctionObjects,
-        spec: &FunctionSpec,
-        body: &[u8],
-    ) -> Result<(), ApiError> {
-        self.check_supported(spec)?;
-        let (_change, there) = resources.lock_at(spec.name.as_str()).await?;
+    pub(crate) async fn create_object(&self, spec: &FunctionSpec, body: &[u8]) -> Result<(), ApiError> {
+        self.registry.check_supported(spec)?;
+        let (_change, there) = self.lock_at(spec.name.as_str()).await?;
         if let Some(there) = there {
             // Whether that one can be served is its own affair.
-            let _ = self.apply_object(resources, &there).await;
+            let _ = self.apply_object(&there).await;
             return Err(exists(spec.name.as_str()));
         }
-        self.check_room(spec)?;
+        self.registry.check_room(spec)?;
         let object = FunctionObject::new(spec.name.as_str(), spec_of(body, spec));
-        match ask(resources.api.create(&PostParams::default(), &object)).await {
-            Ok(made) => self.apply_object(resources, &made).await,
+        match ask(self.api.create(&PostParams::default(), &object)).await {
+            Ok(made) => self.apply_object(&made).await,
             Err(ObjectError::AlreadyExists) => Err(exists(spec.name.as_str())),
             Err(ObjectError::NotFound) => Err(no_definition()),
             Err(error @ (ObjectError::Conflict | ObjectError::Other(_))) => Err(error.into_api_error()),
@@ -54,38 +48,37 @@ impl Control {
     /// # Errors
     /// The condition's, it cannot be served, or the API server did not take it.
     pub(crate) async fn put_object(
-        self: &Rc<Self>,
-        resources: &FunctionObjects,
+        &self,
         spec: &FunctionSpec,
         body: &[u8],
         condition: impl Fn(Option<&Registered>) -> Result<(), ApiError>,
     ) -> Result<bool, ApiError> {
-        self.check_supported(spec)?;
+        self.registry.check_supported(spec)?;
         let name = spec.name.as_str();
         for _ in 0..TRIES_MAX {
-            let (_change, there) = resources.lock_at(name).await?;
+            let (_change, there) = self.lock_at(name).await?;
             match &there {
                 // It may be newer than what the watch has told; its errors are its own affair.
-                Some(there) => drop(self.apply_object(resources, there).await),
-                None => self.forget_named(resources, name).await,
+                Some(there) => drop(self.apply_object(there).await),
+                None => self.forget_named(name).await,
             }
-            condition(self.functions.borrow().get(name))?;
-            self.check_room(spec)?;
+            condition(self.registry.functions().get(name))?;
+            self.registry.check_room(spec)?;
             let (is_new, written) = match there {
                 Some(mut object) => {
                     object.spec = spec_of(body, spec);
-                    (false, ask(resources.api.replace(name, &PostParams::default(), &object)).await)
+                    (false, ask(self.api.replace(name, &PostParams::default(), &object)).await)
                 }
                 None => {
                     let object = FunctionObject::new(name, spec_of(body, spec));
-                    match ask(resources.api.create(&PostParams::default(), &object)).await {
+                    match ask(self.api.create(&PostParams::default(), &object)).await {
                         Err(ObjectError::NotFound) => return Err(no_definition()),
                         made => (true, made),
                     }
                 }
             };
             match written {
-                Ok(object) => return self.apply_object(resources, &object).await.map(|()| is_new),
+                Ok(object) => return self.apply_object(&object).await.map(|()| is_new),
                 Err(ObjectError::Conflict | ObjectError::AlreadyExists | ObjectError::NotFound) => {}
                 Err(error @ ObjectError::Other(_)) => return Err(error.into_api_error()),
             }
@@ -97,17 +90,12 @@ impl Control {
     ///
     /// # Errors
     /// No such function, not `WARM`, out of its range, or the API server did not take it.
-    pub(crate) async fn scale_object(
-        self: &Rc<Self>,
-        resources: &FunctionObjects,
-        name: &str,
-        replicas: u32,
-    ) -> Result<(), ApiError> {
-        let _change = resources.change_lock.lock().await;
-        self.check_scale(name, replicas)?;
+    pub(crate) async fn scale_object(&self, name: &str, replicas: u32) -> Result<(), ApiError> {
+        let _change = self.change_lock.lock().await;
+        self.registry.check_scale(name, replicas)?;
         let change = json!({ "spec": { "replicas": { "min": replicas } } });
-        match ask(resources.api.patch(name, &PatchParams::default(), &Patch::Merge(change))).await {
-            Ok(object) => self.apply_object(resources, &object).await,
+        match ask(self.api.patch(name, &PatchParams::default(), &Patch::Merge(change))).await {
+            Ok(object) => self.apply_object(&object).await,
             Err(ObjectError::NotFound) => Err(ApiError::unknown_function(name)),
             Err(error) => Err(error.into_api_error()),
         }
@@ -118,35 +106,31 @@ impl Control {
     ///
     /// # Errors
     /// There is none, or the API server did not delete it.
-    pub(crate) async fn delete_object(
-        self: &Rc<Self>,
-        resources: &FunctionObjects,
-        name: &str,
-    ) -> Result<(), ApiError> {
+    pub(crate) async fn delete_object(&self, name: &str) -> Result<(), ApiError> {
         // It becomes part of a path.
         let name = FunctionName::new(name).map_err(|_| ApiError::unknown_function(name))?;
-        let _change = resources.change_lock.lock().await;
-        match ask(resources.api.delete(name.as_str(), &DeleteParams::orphan())).await {
+        let _change = self.change_lock.lock().await;
+        match ask(self.api.delete(name.as_str(), &DeleteParams::orphan())).await {
             Ok(answer) => {
                 if let Some(object) = answer.left() {
-                    resources.deleted.borrow_mut().insert(object.uid().to_owned());
+                    self.deleted.borrow_mut().insert(object.uid().to_owned());
                 }
-                self.forget_named(resources, name.as_str()).await;
+                self.forget_named(name.as_str()).await;
                 Ok(())
             }
             Err(ObjectError::NotFound) => {
-                let was_served = self.functions.borrow().contains_key(name.as_str());
-                self.forget_named(resources, name.as_str()).await;
+                let was_served = self.registry.functions().contains_key(name.as_str());
+                self.forget_named(name.as_str()).await;
                 if was_served { Ok(()) } else { Err(ApiError::unknown_function(name.as_str())) }
             }
             Err(error) => Err(error.into_api_error()),
         }
     }
 
-    async fn forget_named(self: &Rc<Self>, resources: &FunctionObjects, name: &str) {
-        let uid = resources.known.borrow().get(name).map(|known| known.uid.clone());
+    async fn forget_named(&self, name: &str) {
+        let uid = self.known.borrow().get(name).map(|known| known.uid.clone());
         if let Some(uid) = uid {
-            self.forget_object(resources, name, &uid).await;
+            self.forget_object(name, &uid).await;
         }
     }
 }

@@ -1,0 +1,100 @@
+//! The loops of the control thread: messages of gateways, events of the scheduler, and house-keeping. Each is
+//! a task, which hands what comes in to the component that it is for.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::Control;
+use crate::channel;
+use crate::channel::MessageReceiver;
+use crate::messages::control_message::ControlMessage;
+use crate::scheduler::message::SchedulerEvent;
+
+/// Period at which idle instances are looked for; an instance stops at most this much late.
+const SCALE_DOWN_PERIOD: Duration = Duration::from_millis(100);
+
+impl Control {
+    /// Starts the loops. Must be called on the control thread.
+    pub fn start(self: &Rc<Self>, messages: MessageReceiver<ControlMessage>) {
+        tokio::task::spawn_local(self.clone().housekeeping());
+        let control = self.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(error) = control.take_scheduler_events().await {
+                tracing::error!(%error, "the scheduler's notices cannot be read");
+                std::process::abort();
+            }
+        });
+        tokio::task::spawn_local(self.clone().take_messages(messages));
+        if let Some(resources) = self.resources.clone() {
+            tokio::task::spawn_local(resources.keep_registry());
+        }
+    }
+
+    /// Handles the messages of gateways; answers each request in a task of its own.
+    async fn take_messages(self: Rc<Self>, mut messages: MessageReceiver<ControlMessage>) {
+        while let Some(message) = messages.recv().await {
+            match message {
+                ControlMessage::Serve { request, answer } => {
+                    let control = self.clone();
+                    tokio::task::spawn_local(async move {
+                        channel::answer(answer, control.answer(*request).await);
+                    });
+                }
+                ControlMessage::StartJob(start) => self.registry.versions().start_job(*start),
+                ControlMessage::Announce { announcement, answer } => {
+                    channel::answer(answer, self.registry.versions().announced(&announcement));
+                }
+            }
+        }
+    }
+
+    /// Handles the scheduler's events for ever.
+    async fn take_scheduler_events(&self) -> std::io::Result<()> {
+        let polled = self.rings.control_eventfd.polled_end()?;
+        loop {
+            while let Some(event) = self.rings.scheduler_events.pop() {
+                self.handle_event(event);
+            }
+            self.rings.control_doorbell.fall_asleep();
+            if !self.rings.scheduler_events.is_empty() {
+                self.rings.control_doorbell.wake_up();
+                continue;
+            }
+            // Edge-triggered and never read: see `EventFd`.
+            poll_fn(|cx| match polled.poll_read_ready(cx) {
+                Poll::Ready(Ok(mut ready)) => {
+                    ready.clear_ready();
+                    Poll::Ready(())
+                }
+                Poll::Ready(Err(_)) => Poll::Ready(()),
+                Poll::Pending => Poll::Pending,
+            })
+            .await;
+            self.rings.control_doorbell.wake_up();
+        }
+    }
+
+    fn handle_event(&self, event: SchedulerEvent) {
+        match event {
+            SchedulerEvent::InstanceWanted { version } => self.autoscaler.instance_wanted(version),
+            SchedulerEvent::InstanceSuspect { instance } => self.autoscaler.instance_suspect(instance),
+            SchedulerEvent::InstanceIdle { instance } => self.autoscaler.instance_idle(instance),
+            SchedulerEvent::VersionClosed { version } => self.registry.version_closed(version.index),
+        }
+    }
+
+    /// Sends waiting commands, scales down idle instances, and cleans up after ended ones, for ever.
+    async fn housekeeping(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(SCALE_DOWN_PERIOD);
+        loop {
+            tick.tick().await;
+            self.context.commands.flush();
+            self.context.tidy();
+            let now = self.clock.now();
+            self.logs.sweep(now);
+            self.autoscaler.scale_down_idle(now);
+        }
+    }
+}

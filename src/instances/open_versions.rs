@@ -1,0 +1,90 @@
+//! Versions of functions that are open, each with the backend of its instances.
+
+use std::cell::{Ref, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Backend;
+use crate::error::{ApiError, ErrorCode};
+use crate::function_version::FunctionVersion;
+use crate::instance::VersionIndex;
+use crate::messages::control_message::{Announcement, JobStart};
+
+/// One version, from its opening until nothing of it is left.
+#[derive(Debug)]
+pub struct OpenVersion {
+    /// Its function's version.
+    pub function: Arc<FunctionVersion>,
+    /// The backend of its instances.
+    pub backend: Backend,
+}
+
+/// The open versions, by index.
+#[derive(Debug, Default)]
+pub struct OpenVersions(RefCell<HashMap<VersionIndex, OpenVersion>>);
+
+impl OpenVersions {
+    /// Adds one.
+    pub(crate) fn insert(&self, version: OpenVersion) {
+        self.0.borrow_mut().insert(version.function.index, version);
+    }
+
+    /// Takes one out, of which nothing is left.
+    pub(crate) fn remove(&self, index: VersionIndex) -> Option<OpenVersion> {
+        self.0.borrow_mut().remove(&index)
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Ref<'_, HashMap<VersionIndex, OpenVersion>> {
+        self.0.borrow()
+    }
+
+    /// Whether any version of a function is open.
+    #[must_use]
+    pub fn has_function(&self, name: &str) -> bool {
+        self.0.borrow().values().any(|version| version.function.spec.name.as_str() == name)
+    }
+
+    /// The backend of one.
+    #[must_use]
+    pub fn backend(&self, index: VersionIndex) -> Option<Backend> {
+        self.0.borrow().get(&index).map(|version| version.backend.clone())
+    }
+
+    /// Starts the process of one attempt of a `JOB`. Where its version is not there any more, nobody is
+    /// told, which tells whoever waits.
+    pub fn start_job(&self, start: JobStart) {
+        if let Some(backend) = self.backend(start.function.index) {
+            backend.start_job(start);
+        }
+    }
+
+    /// Hands the announcement of an instance, its name and the address at which it listens, to the backend
+    /// that knows its token.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED` where there is none; else what that backend has against it. Whoever announced
+    /// tries again.
+    pub fn announced(&self, announcement: &Announcement) -> Result<(), ApiError> {
+        let versions = self.0.borrow();
+        versions.values().find_map(|version| version.backend.announced(announcement)).unwrap_or_else(|| {
+            Err(ApiError::new(
+                ErrorCode::Unauthorized,
+                "no function here has instances with this token; PICOFAAS_TOKEN and PICOFAAS_RUNTIME_URL must be those that picofaas gives to WARM pods in Kubernetes",
+            ))
+        })
+    }
+
+    /// Instances of local functions that still run.
+    #[must_use]
+    pub fn has_instances(&self) -> bool {
+        self.0.borrow().values().any(|version| !version.backend.is_empty())
+    }
+
+    /// Stops every instance that ends with this process.
+    pub fn stop_instances(&self) {
+        for version in self.0.borrow().values() {
+            version.backend.stop_own();
+        }
+    }
+}
