@@ -11,10 +11,10 @@ use serde::Deserialize;
 use super::Gateway;
 use super::admit::check_content_type;
 use super::body::BodySource;
-use super::jobs;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::channel::oneshot;
+use crate::dispatch::job::job_token::read_token;
 use crate::error::{ApiError, ErrorCode, FieldError, excerpt};
 use crate::id::Token;
 use crate::messages::control_message::{Announcement, ControlMessage};
@@ -41,7 +41,7 @@ impl Gateway {
 
     async fn announce(&self, headers: &HeaderMap, body: BodySource) -> Result<(), ApiError> {
         // Before the body is read, as with results.
-        let token = jobs::token(headers).ok_or_else(|| {
+        let token = read_token(headers).ok_or_else(|| {
             let text = "Authorization must be `Bearer` and the PICOFAAS_TOKEN of this instance";
             ApiError::new(ErrorCode::Unauthorized, text).closing()
         })?;

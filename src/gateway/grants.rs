@@ -6,6 +6,7 @@
 //! over already.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,15 +14,17 @@ use super::Gateway;
 use crate::api::listener::Listener;
 use crate::attempt_end::AttemptEnd;
 use crate::clock::NANOS_PER_MS;
-use crate::dispatch::job::job_attempt;
+use crate::dispatch::context::AttemptContext;
+use crate::dispatch::job::job_attempt::JobAttempt;
 use crate::dispatch::pool::attempt;
-use crate::dispatch::pool::attempt::{AttemptResult, Outcome};
 use crate::error::{ErrorCode, ErrorSource};
 use crate::instance::InstanceKey;
 use crate::scheduler::message::{EndReason, GatewayCommand, GatewayEvent};
 use crate::spec::{EndpointUrl, ExecutionMode};
+use crate::store::attempt_result::{AttemptResult, Outcome};
 use crate::store::execution::{Execution, Invocation, Stage, Status};
 use crate::store::execution_error::ExecutionError;
+use crate::store::function_entry::FunctionEntry;
 use crate::store::running_attempt::RunningAttempt;
 use crate::ticket::Ticket;
 
@@ -84,14 +87,43 @@ impl Gateway {
         }
         drop(store);
         if entry.function.spec.execution_mode == ExecutionMode::Job {
-            job_attempt::begin(self, entry, ticket);
+            self.start_job(entry, ticket);
             return false;
         }
-        let task = tokio::task::spawn_local(attempt::run(self.clone(), pools, ticket, instance));
+        let gateway = self.clone();
+        let task = tokio::task::spawn_local(async move {
+            let result = attempt::run(gateway.attempt_context(), &pools, ticket, instance).await;
+            gateway.complete_exchange(ticket, result);
+        });
         self.with_execution(ticket, |execution| {
             execution.running_attempt = Some(RunningAttempt::Exchange(task.abort_handle()))
         });
         false
+    }
+
+    /// Begins an attempt that has a process of its own.
+    fn start_job(self: &Rc<Self>, entry: &FunctionEntry, ticket: Ticket) {
+        let Some(attempt) = JobAttempt::begin(self.attempt_context(), entry, ticket) else {
+            debug_assert!(false, "an attempt of an execution that the store does not have");
+            return;
+        };
+        let gateway = self.clone();
+        tokio::task::spawn_local(async move {
+            let stop_timeout = Duration::from_millis(gateway.settings.flags.stop_timeout_ms);
+            let complete = |result| gateway.complete(ticket, result).map(|(_, how)| how);
+            let how = attempt.run(gateway.attempt_context(), &gateway.control, stop_timeout, complete).await;
+            gateway.close_attempt(ticket, how);
+        });
+    }
+
+    /// The parts of this gateway that its attempts need.
+    fn attempt_context(&self) -> AttemptContext<'_> {
+        AttemptContext {
+            store: &self.store,
+            incarnation: self.incarnation,
+            clock: self.clock,
+            output_max: self.output_max(),
+        }
     }
 
     /// An attempt's own time is over: its connection closes with its task, or its process is killed.

@@ -35,7 +35,7 @@ use crate::clock::{Clock, Nanos};
 use crate::config::Settings;
 use crate::dispatch::pool::instance_pools::{IdleConnections, InstancePools};
 use crate::function_version::FunctionVersion;
-use crate::id::{ExecutionId, Token};
+use crate::id::ExecutionId;
 use crate::instance::VersionIndex;
 use crate::messages::control_message::ControlMessage;
 use crate::messages::gateway_message::GatewayMessage;
@@ -147,13 +147,6 @@ impl Gateway {
     #[must_use]
     pub fn own_rings(&self) -> &GatewayRings {
         &self.rings.gateways[self.index]
-    }
-
-    /// A token that nobody can guess.
-    #[must_use]
-    pub fn new_token(&self) -> Token {
-        let mut store = self.store.borrow_mut();
-        Token { high: store.random(), low: store.random() }
     }
 
     /// Looks at the execution of a ticket; `None` where the store does not have it any more.

@@ -5,6 +5,7 @@
 //! | `execution` | one execution: stage, payload, output, waiters, running attempt |
 //! | `execution_error` | the error of one that failed |
 //! | `timestamps` | the times at which one passed from one verb to the next |
+//! | `attempt_result` | the result of an attempt, which ends one or lets it wait for the next attempt |
 //! | `running_attempt` | the attempt of one that runs, and how it is stopped |
 //! | `function_entry` | the version of a function that one refers to, with what its executions hold |
 //! | `drain_rate` | the rate at which the executions of a function end |
@@ -15,6 +16,7 @@
 //! | `listing` | some of them, newest first |
 //! | `summary` | an execution as it is read |
 
+pub mod attempt_result;
 pub mod drain_rate;
 pub mod execution;
 pub mod execution_error;

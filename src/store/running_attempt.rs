@@ -25,6 +25,15 @@ pub enum JobSignal {
 }
 
 impl RunningAttempt {
+    /// Lets it end after its result was posted. Its own task then tells the scheduler `how`.
+    pub fn posted(self, how: AttemptEnd) {
+        match self {
+            // Its result comes over its connection, and nobody else has a token for it.
+            RunningAttempt::Exchange(_) => debug_assert!(false, "a result was posted for an exchange"),
+            RunningAttempt::Process(signal) => channel::answer(signal, JobSignal::Posted(how)),
+        }
+    }
+
     /// Stops it. Answers what the scheduler is to be told at once; `None` where the attempt's own
     /// task tells it when its process has gone.
     #[must_use]

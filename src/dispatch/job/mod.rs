@@ -1,7 +1,16 @@
-//! JOB DISPATCHER: attempts that have a process or a pod of their own.
+//! JOB DISPATCHER: the life of an attempt that has a process or a pod of its own.
+//!
+//! The gateway begins the attempt and hands on what the process asks for and posts; control starts, watches and
+//! kills the process ([`JobStart`](crate::messages::control_message::JobStart)).
 //!
 //! | file | holds |
 //! |---|---|
 //! | `job_attempt` | the beginning and the end of one attempt |
+//! | `job_token` | the token of a process, which is good for one attempt |
+//! | `job_input` | the input, as its process fetches it |
+//! | `posted_result` | the result, as its process posts it |
 
 pub mod job_attempt;
+pub mod job_input;
+pub mod job_token;
+pub mod posted_result;

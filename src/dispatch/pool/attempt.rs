@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
-use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,65 +11,46 @@ use super::connection::{Connection, ExchangeError, InstanceResponse};
 use super::instance_pools::InstancePools;
 use crate::api::json;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::error::{ErrorCode, ErrorSource};
+use crate::dispatch::context::AttemptContext;
+use crate::dispatch::function_error::{named_error, outcome_by_status, unnamed_error};
+use crate::error::ErrorCode;
 use crate::exit::{Exit, describe};
-use crate::gateway::Gateway;
 use crate::id::ExecutionId;
 use crate::instance::{Address, InstanceKey, Target};
 use crate::spec::ExecutionMode;
+use crate::store::attempt_result::{AttemptResult, Outcome};
 use crate::store::execution::Execution;
 use crate::store::execution_error::ExecutionError;
 use crate::ticket::Ticket;
 
-/// The outcome of an attempt, which says whether another attempt may help.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The function's output.
-    Output(Bytes),
-    /// The function's answer is an error that another attempt would not mend.
-    Refused(ExecutionError),
-    /// It failed; another attempt may help.
-    Failed(ExecutionError),
-    /// Nothing was sent.
-    Unsent(ExecutionError),
-}
-
-/// The result of an attempt: its outcome and measurements.
-#[derive(Debug)]
-pub struct AttemptResult {
-    /// See [`Outcome`].
-    pub outcome: Outcome,
-    /// The answer was the first of its instance.
-    pub cold_start: bool,
-    /// Duration of the instance's start (ns), as the instance said.
-    pub init_ns: Option<Nanos>,
-    /// Time at which the answer was complete; 0: never.
-    pub answered: Nanos,
-}
-
-/// Sends one attempt and hands its result to the gateway.
-pub async fn run(gateway: Rc<Gateway>, pools: Rc<InstancePools>, ticket: Ticket, instance: InstanceKey) {
+/// Sends one attempt to an instance and reads the answer.
+pub async fn run(
+    context: AttemptContext<'_>,
+    pools: &InstancePools,
+    ticket: Ticket,
+    instance: InstanceKey,
+) -> AttemptResult {
     let mut result =
         AttemptResult { outcome: Outcome::Unsent(gone()), cold_start: false, init_ns: None, answered: 0 };
-    result.outcome = match exchange(&gateway, &pools, ticket, instance).await {
+    result.outcome = match exchange(context, pools, ticket, instance).await {
         Ok((response, answered)) => {
             result.answered = answered;
             result.cold_start = response.cold_start;
             result.init_ns = response.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
             judge(response)
         }
-        Err(error) => match out_of_memory(&pools, instance, &error).await {
+        Err(error) => match out_of_memory(pools, instance, &error).await {
             Some(error) => Outcome::Failed(error),
             None => excuse(&error),
         },
     };
-    gateway.complete_exchange(ticket, result);
+    result
 }
 
 /// Writes the request on a pooled connection, or a new one, and reads the answer; with when that was
 /// complete.
 async fn exchange(
-    gateway: &Rc<Gateway>,
+    context: AttemptContext<'_>,
     pools: &InstancePools,
     ticket: Ticket,
     instance: InstanceKey,
@@ -78,21 +58,21 @@ async fn exchange(
     let refused = || ExchangeError::Connect(std::io::ErrorKind::NotConnected.into());
     let address = pools.address(instance).ok_or_else(refused)?;
     loop {
-        let mut now = gateway.clock.now();
+        let mut now = context.clock.now();
         let pooled = pools.take(instance, now);
         let fresh = pooled.is_none();
         let mut connection = match pooled {
             Some(connection) => connection,
             None => {
                 let connection = Connection::open(&address.target).await?;
-                now = gateway.clock.now();
+                now = context.clock.now();
                 connection
             }
         };
-        let id = |nonce| ExecutionId { incarnation: gateway.incarnation, ticket, nonce };
-        let payload = gateway.with_execution(ticket, |execution| {
+        let payload = context.store.borrow_mut().get_mut(ticket).map(|execution| {
             let left_ms = execution.time_left_ms(now);
-            write_head(&mut connection.head, &address, execution, id(execution.nonce), left_ms);
+            let id = context.id(ticket, execution.nonce);
+            write_head(&mut connection.head, &address, execution, id, left_ms);
             execution.payload.clone()
         });
         // The execution stays in the store until its attempt has ended.
@@ -104,11 +84,13 @@ async fn exchange(
             Err(error) => return Err(error),
         }
         drop(payload);
-        let now = gateway.clock.now();
+        let now = context.clock.now();
         // Written down at once: an attempt that is aborted tells nothing afterwards.
-        gateway.with_execution(ticket, |execution| execution.timestamps.written = now);
-        let response = connection.receive(gateway.output_max()).await?;
-        let answered = gateway.clock.now();
+        if let Some(execution) = context.store.borrow_mut().get_mut(ticket) {
+            execution.timestamps.written = now;
+        }
+        let response = connection.receive(context.output_max).await?;
+        let answered = context.clock.now();
         if response.reusable {
             pools.put(instance, connection, answered);
         }
@@ -146,52 +128,12 @@ fn judge(response: InstanceResponse) -> Outcome {
             ErrorCode::OutputNotJson,
             "the function answered 200 with a body that is not one JSON value; answer JSON, or 204 for none",
         )),
-        status @ 400..=599 => by_status(status, |http| own_error(&response, http)),
+        status @ 400..=599 => outcome_by_status(status, |http| own_error(&response, http)),
         status => Outcome::Refused(ExecutionError::new(
             ErrorCode::InvalidAnswer,
             format!("the function answered with status {status}, which is neither a success nor an error"),
         )),
     }
-}
-
-/// The outcome that a function's own error means, by the status (400 … 599) that it came with.
-/// `own` makes the error that is answered with a status.
-#[must_use]
-pub fn by_status(status: u16, own: impl FnOnce(u16) -> ExecutionError) -> Outcome {
-    match status {
-        400..=499 => Outcome::Refused(own(status)),
-        504 => Outcome::Failed(own(504)),
-        _ => Outcome::Failed(own(500)),
-    }
-}
-
-/// Bytes that are kept of the code of a function's own error.
-const CODE_BYTES_MAX: usize = 128;
-/// Bytes that are kept of its message.
-const MESSAGE_BYTES_MAX: usize = 4096;
-
-/// The beginning of a text, at most so many bytes of it.
-fn excerpt(text: &str, most: usize) -> String {
-    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text[..end].to_owned()
-}
-
-/// The error that a function named itself.
-#[must_use]
-pub fn named_error(code: &str, message: &str, http: u16) -> ExecutionError {
-    ExecutionError {
-        code: excerpt(code, CODE_BYTES_MAX).into(),
-        message: excerpt(message, MESSAGE_BYTES_MAX).into(),
-        http,
-        source: ErrorSource::Function,
-    }
-}
-
-/// The error of a function that named none.
-#[must_use]
-pub fn unnamed_error(http: u16, message: impl Into<Cow<'static, str>>) -> ExecutionError {
-    let code = if http == 504 { ErrorCode::HandlerTimeout } else { ErrorCode::HandlerError };
-    ExecutionError { http, ..ExecutionError::new(code, message) }
 }
 
 /// The error that a function gave itself: `{"error":{"code","message"}}`, or what it sent.

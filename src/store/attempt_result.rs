@@ -1,0 +1,32 @@
+//! The result of an attempt, which ends its execution or lets it wait for the next attempt.
+
+use bytes::Bytes;
+
+use super::execution_error::ExecutionError;
+use crate::clock::Nanos;
+
+/// The outcome of an attempt, which says whether another attempt may help.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The function's output.
+    Output(Bytes),
+    /// The function's answer is an error that another attempt would not mend.
+    Refused(ExecutionError),
+    /// It failed; another attempt may help.
+    Failed(ExecutionError),
+    /// Nothing was sent.
+    Unsent(ExecutionError),
+}
+
+/// The result of an attempt: its outcome and measurements.
+#[derive(Debug)]
+pub struct AttemptResult {
+    /// See [`Outcome`].
+    pub outcome: Outcome,
+    /// The answer was the first of its instance.
+    pub cold_start: bool,
+    /// Duration of the instance's start (ns), as the instance said.
+    pub init_ns: Option<Nanos>,
+    /// Time at which the answer was complete; 0: never.
+    pub answered: Nanos,
+}
