@@ -5,21 +5,18 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use picofaas::clock::Clock;
-use picofaas::config::{ServeArgs, Settings};
+use picofaas::config::ServeArgs;
 use picofaas::exit::Exit;
-use picofaas::instances::Context;
 use picofaas::instances::local::children::Children;
+use picofaas::instances::local::host::ProcessHost;
 use picofaas::instances::local::limits::Limits;
 use picofaas::instances::local::process::{Process, StartOptions};
 use picofaas::logs::output::{FinalOutput, Lines};
-use picofaas::scheduler::command_sender::CommandSender;
-use picofaas::scheduler::rings::{Capacity, Rings};
 use picofaas::spec::{FunctionSpec, parse_function};
 use tokio::runtime::{LocalOptions, LocalRuntime};
 
@@ -29,21 +26,16 @@ struct Flags {
     serve: ServeArgs,
 }
 
-fn context(limits: &str) -> Rc<Context> {
+fn host(limits: &str) -> Rc<ProcessHost> {
     let Flags { serve } = Flags::parse_from(["picofaas", "--local-limits", limits]);
-    let rings = Rings::new(Capacity { gateways: 1, slots: 64, versions: 1 }).expect("rings");
-    Rc::new(Context {
-        cluster: None,
-        commands: Rc::new(CommandSender::new(Arc::new(rings))),
+    Rc::new(ProcessHost {
         clock: Clock::start(),
+        max_body: serve.max_body,
+        max_output: serve.max_output,
+        lines: Lines::to(|_| {}),
         limits: Limits::prepare(&serve).expect("limits"),
         children: Children::adopt().expect("a subreaper"),
-        settings: Arc::new(Settings::new(serve).expect("settings")),
-        sockets: std::env::temp_dir(),
-        runtime_url: String::new(),
-        lines: Lines::to(|_| {}),
         final_output: RefCell::new(FinalOutput::default()),
-        populated: Rc::default(),
     })
 }
 
@@ -54,16 +46,16 @@ fn function(command: &str, limits: &str) -> FunctionSpec {
     parse_function(text.as_bytes()).expect("a function")
 }
 
-fn start(context: &Rc<Context>, spec: &FunctionSpec) -> Process {
-    Process::start(spec, StartOptions::default(), context, context.lines.clone()).expect("a process")
+fn start(host: &Rc<ProcessHost>, spec: &FunctionSpec) -> Process {
+    Process::start(spec, StartOptions::default(), host).expect("a process")
 }
 
 /// How long so many lives take, one after the other.
-fn lives(runtime: &LocalRuntime, context: &Rc<Context>, spec: &FunctionSpec, count: u64) -> Duration {
+fn lives(runtime: &LocalRuntime, host: &Rc<ProcessHost>, spec: &FunctionSpec, count: u64) -> Duration {
     runtime.block_on(async {
         let begun = Instant::now();
         for _ in 0..count {
-            let exit = start(context, spec).ended().await.expect("it can be waited for");
+            let exit = start(host, spec).ended().await.expect("it can be waited for");
             assert_eq!(exit, Exit::Code(0));
         }
         begun.elapsed()
@@ -85,16 +77,16 @@ fn life(criterion: &mut Criterion) {
         ("limits=off/beside=50", "off", "", 50),
         ("limits=cgroup:pids/beside=50", "auto", "", 50),
     ] {
-        let context = context(means);
+        let host = host(means);
         let spec = function(r#""true""#, limits);
         let sleeper = function(r#""sleep","600""#, "");
         let others =
-            runtime.block_on(async { (0..beside).map(|_| start(&context, &sleeper)).collect::<Vec<_>>() });
+            runtime.block_on(async { (0..beside).map(|_| start(&host, &sleeper)).collect::<Vec<_>>() });
         group.bench_function(BenchmarkId::new("true", id), |b| {
-            b.iter_custom(|count| lives(&runtime, &context, &spec, count));
+            b.iter_custom(|count| lives(&runtime, &host, &spec, count));
         });
         runtime.block_on(async { drop(others) });
-        runtime.block_on(context.close());
+        runtime.block_on(host.close());
     }
 }
 

@@ -49,7 +49,7 @@ impl ControlPlane {
             gateway.join().map_err(|_| anyhow!("a gateway panicked"))?.context("a gateway failed")?;
         }
         self.scheduler.join().map_err(|_| anyhow!("the scheduler panicked"))?;
-        control.context.close().await;
+        control.context.local.host.close().await;
         if let Some(resources) = &control.resources {
             resources.release().await;
         }

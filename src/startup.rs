@@ -19,7 +19,9 @@ use crate::cpu;
 use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::id::{Entropy, incarnation_at};
 use crate::instances::Context;
+use crate::instances::local::LocalContext;
 use crate::instances::local::children::Children;
+use crate::instances::local::host::ProcessHost;
 use crate::instances::local::limits::Limits;
 use crate::instances::local::rlimit;
 use crate::kubernetes::cluster::{Cluster, is_inside};
@@ -157,19 +159,25 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         gateways.push(start_gateway(start, hook)?);
     }
 
-    let context = Rc::new(Context {
-        commands,
+    let host = ProcessHost {
         clock,
-        settings: settings.clone(),
-        sockets: sockets.path.clone(),
+        max_body: flags.max_body,
+        max_output: flags.max_output,
         lines: logs.keeping(lines),
-        runtime_url: format!("http://{}", reachable(runtime_address)),
         limits,
         children,
         final_output: RefCell::new(FinalOutput::default()),
-        cluster,
-        populated,
-    });
+    };
+    let local = LocalContext {
+        host: Rc::new(host),
+        commands: commands.clone(),
+        populated: Rc::clone(&populated),
+        sockets: sockets.path.clone(),
+        runtime_url: format!("http://{}", reachable(runtime_address)).into(),
+        start_timeout_ms: flags.start_timeout_ms,
+        stop_timeout_ms: flags.stop_timeout_ms,
+    };
+    let context = Rc::new(Context { commands, populated, local: Rc::new(local), cluster });
     let control = Control::new(rings, clock, settings, context, logs, to_gateways);
     control.start(control_messages);
     let managing = control.clone();

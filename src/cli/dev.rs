@@ -76,7 +76,7 @@ async fn develop(dir: PathBuf, build_limit: Duration, settings: Settings) -> any
     let lines = Lines::to(|line| say(&format!("{} | {}", line.writer.function, line.text)));
     let control_plane = startup::start(settings, lines, |_| {}).await?;
     let control = &control_plane.control;
-    let (registry, children) = (control.registry.clone(), control.context.children.clone());
+    let (registry, children) = (control.registry.clone(), control.context.local.host.children.clone());
     let mut server =
         DevServer::open(dir, registry, children, control.clock, control_plane.address, build_limit)?;
     say(&format!(

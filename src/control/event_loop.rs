@@ -91,7 +91,7 @@ impl Control {
         loop {
             tick.tick().await;
             self.context.commands.flush();
-            self.context.tidy();
+            self.context.local.host.tidy();
             let now = self.clock.now();
             self.logs.sweep(now);
             self.autoscaler.scale_down_idle(now);

@@ -62,7 +62,8 @@ impl Control {
         logs: Rc<LogStore>,
         gateways: Vec<MessageSender<GatewayMessage>>,
     ) -> Rc<Self> {
-        let registry = Registry::new(rings.clone(), context.clone(), logs.clone(), gateways.clone());
+        let registry =
+            Registry::new(rings.clone(), settings.clone(), context.clone(), logs.clone(), gateways.clone());
         let cluster = context.cluster.clone();
         Rc::new(Self {
             autoscaler: Autoscaler::new(context.clone(), registry.versions().clone()),

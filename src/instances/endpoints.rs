@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
 
-use super::Context;
 use crate::backoff::ExponentialBackoff;
 use crate::function_version::FunctionVersion;
 use crate::instance::{Address, InstanceKey, InstanceProblem, Target};
+use crate::scheduler::command_sender::CommandSender;
 use crate::scheduler::message::SchedulerCommand;
 use crate::spec::EndpointUrl;
 
@@ -33,7 +33,7 @@ struct EndpointSlot {
 /// The endpoints of one version.
 #[derive(Debug)]
 pub struct Endpoints {
-    context: Rc<Context>,
+    commands: Rc<CommandSender>,
     function: Arc<FunctionVersion>,
     slots: RefCell<Vec<EndpointSlot>>,
     closed: Cell<bool>,
@@ -44,10 +44,10 @@ pub struct Endpoints {
 impl Endpoints {
     /// The endpoints of this version. Each has been resolved or tried once when this returns; they
     /// are offered to the scheduler from now on.
-    pub async fn open(context: Rc<Context>, function: Arc<FunctionVersion>) -> Rc<Self> {
+    pub async fn open(commands: Rc<CommandSender>, function: Arc<FunctionVersion>) -> Rc<Self> {
         let slots = vec![EndpointSlot { generation: 0, target: None }; function.spec.endpoint_urls.len()];
         let endpoints = Rc::new(Self {
-            context,
+            commands,
             function,
             slots: RefCell::new(slots),
             closed: Cell::new(false),
@@ -98,10 +98,7 @@ impl Endpoints {
                     match connect(target).await {
                         Ok(()) => {
                             endpoints.function.problem.store(None);
-                            endpoints
-                                .context
-                                .commands
-                                .send(SchedulerCommand::Ready { instance, started: false });
+                            endpoints.commands.send(SchedulerCommand::Ready { instance, started: false });
                             return;
                         }
                         Err(error) => endpoints.complain(at, &error.to_string()),
@@ -156,13 +153,13 @@ impl Endpoints {
         let key = |generation| InstanceKey { version: self.function.index, place, generation };
         let old = slots[at].generation;
         if slots[at].target.is_some() {
-            self.context.commands.send(SchedulerCommand::Down { instance: key(old) });
+            self.commands.send(SchedulerCommand::Down { instance: key(old) });
         }
         let generation = old + 1;
         let address = Address::new(generation, target.clone(), &host, url.path());
         self.function.addresses[at].store(Some(Arc::new(address)));
         slots[at] = EndpointSlot { generation, target: Some(target) };
-        self.context.commands.send(SchedulerCommand::Ready { instance: key(generation), started: false });
+        self.commands.send(SchedulerCommand::Ready { instance: key(generation), started: false });
     }
 
     fn complain(&self, at: usize, text: &str) {

@@ -16,89 +16,37 @@ pub mod open_versions;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::clock::{Clock, Nanos};
-use crate::config::Settings;
+use crate::clock::Nanos;
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
 use crate::instance::{InstanceKey, VersionIndex};
+use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::kube_jobs::KubeJobs;
 use crate::kubernetes::pod_set::PodSet;
 use crate::messages::control_message::{Announcement, JobStart};
+use crate::scheduler::command_sender::CommandSender;
 use crate::scheduler::message::SchedulerCommand;
 use crate::spec::ExecutionMode;
-use local::children::Children;
+use endpoints::Endpoints;
+use local::LocalContext;
 use local::job_processes::JobProcesses;
-use local::limits::Limits;
 use local::process_set::ProcessSet;
 
-/// Context of every backend.
+/// Context of all backends; each is given the part that it needs.
 #[derive(Debug)]
 pub struct Context {
     /// The way to the scheduler.
-    pub commands: Rc<crate::scheduler::command_sender::CommandSender>,
-    /// Time.
-    pub clock: Clock,
-    /// The settings of the process.
-    pub settings: Arc<Settings>,
-    /// Folder of the sockets of instances.
-    pub sockets: PathBuf,
-    /// URL by which processes of `JOB` functions reach the runtime listener.
-    pub runtime_url: String,
-    /// The sink of the lines that functions write.
-    pub lines: crate::logs::output::Lines,
-    /// Limits of local processes.
-    pub limits: Limits,
-    /// The processes that are our children.
-    pub children: Rc<Children>,
-    /// Readers of the final output of processes that have ended.
-    pub final_output: RefCell<crate::logs::output::FinalOutput>,
-    /// The cluster that runs functions, where it is not this machine that does.
-    pub cluster: Option<Rc<crate::kubernetes::cluster::Cluster>>,
-    /// Versions whose process set has started an instance: only these have idle ones to look for, and versions
+    pub commands: Rc<CommandSender>,
+    /// Versions whose backend has started an instance: only these have idle ones to look for, and versions
     /// without any cost nothing. The autoscaler drops a version again when it finds its set empty.
     pub populated: Rc<RefCell<BTreeSet<VersionIndex>>>,
-}
-
-/// Period of the check whether everything has ended.
-const LOOK: Duration = Duration::from_millis(2);
-/// Longest wait for killed processes at the end.
-const END_PATIENCE: Duration = Duration::from_secs(2);
-
-impl Context {
-    /// Cleans up after processes that have ended; called periodically.
-    pub fn tidy(&self) {
-        self.limits.tidy();
-        self.children.tidy();
-        self.final_output.borrow_mut().tidy(self.clock.now());
-    }
-
-    /// Ends all that is left of any instance, and removes their sockets and cgroups.
-    pub async fn close(&self) {
-        let gone = async {
-            loop {
-                self.limits.tidy();
-                if !self.children.end_all() && !self.limits.is_busy() {
-                    break;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        if tokio::time::timeout(END_PATIENCE, gone).await.is_err() {
-            tracing::warn!("not everything that functions started could be ended");
-        }
-        self.limits.close();
-    }
-}
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        // An end in haste: the groups are killed with the limits, and this is for the rest.
-        self.children.end_all();
-    }
+    /// This machine, which runs the functions where no cluster does.
+    pub local: Rc<LocalContext>,
+    /// The cluster that runs functions, where it is not this machine that does.
+    pub cluster: Option<Rc<Cluster>>,
 }
 
 /// Provider of the instances of one version.
@@ -109,17 +57,17 @@ pub enum Backend {
     /// A local process for each attempt.
     JobProcesses(Rc<JobProcesses>),
     /// A Job of Kubernetes for each attempt.
-    KubeJobs(Rc<crate::kubernetes::kube_jobs::KubeJobs>),
+    KubeJobs(Rc<KubeJobs>),
     /// Pods of a Deployment, which stay.
     PodSet(Rc<PodSet>),
     /// Something that already runs.
-    Endpoints(Rc<endpoints::Endpoints>),
+    Endpoints(Rc<Endpoints>),
 }
 
 impl Backend {
     /// The one that fits a function, at work: its first instances are being started, or offered to the
     /// scheduler.
-    pub async fn open(context: &Rc<Context>, function: &Arc<FunctionVersion>) -> Self {
+    pub async fn open(context: &Context, function: &Arc<FunctionVersion>) -> Self {
         let is_warm = function.spec.execution_mode == ExecutionMode::Warm;
         if let Some(cluster) = context.cluster.as_ref().filter(|_| !is_warm) {
             // It may have had pods that stay, as another version.
@@ -127,13 +75,13 @@ impl Backend {
         }
         match function.spec.execution_mode {
             ExecutionMode::Pool => {
-                Self::Endpoints(endpoints::Endpoints::open(context.clone(), function.clone()).await)
+                Self::Endpoints(Endpoints::open(context.commands.clone(), function.clone()).await)
             }
             ExecutionMode::Warm if let Some(cluster) = &context.cluster => {
                 Self::PodSet(PodSet::open(cluster, function))
             }
             ExecutionMode::Warm => {
-                let processes = ProcessSet::new(context.clone(), function.clone());
+                let processes = ProcessSet::new(context.local.clone(), function.clone());
                 processes.keep_min();
                 Self::ProcessSet(processes)
             }
@@ -143,11 +91,12 @@ impl Backend {
                 let instance = InstanceKey { version: function.index, place: 0, generation: 1 };
                 context.commands.send(SchedulerCommand::Ready { instance, started: false });
                 match &context.cluster {
-                    Some(cluster) => Self::KubeJobs(crate::kubernetes::kube_jobs::KubeJobs::new(
-                        cluster.clone(),
+                    Some(cluster) => Self::KubeJobs(KubeJobs::new(cluster.clone(), function.clone())),
+                    None => Self::JobProcesses(JobProcesses::new(
+                        context.local.host.clone(),
+                        context.local.runtime_url.clone(),
                         function.clone(),
                     )),
-                    None => Self::JobProcesses(JobProcesses::new(context.clone(), function.clone())),
                 }
             }
         }

@@ -14,9 +14,9 @@ const GRACE_S: i64 = 1;
 /// We end it in time; this is for when we are not there to do it.
 const MARGIN_S: i64 = 30;
 
-/// The attempt that a Job is made for.
+/// Parameters of a Job: the attempt that it is made for.
 #[derive(Debug)]
-pub struct JobAttempt<'a> {
+pub struct JobParameters<'a> {
     /// The execution.
     pub execution: ExecutionId,
     /// From 1.
@@ -43,7 +43,7 @@ pub fn name(function: &str, execution: ExecutionId, attempt: u8) -> String {
 /// The Job of one attempt. It has no owner: what runs finishes when its function is deleted, and the garbage
 /// collector of Kubernetes would delete a Job that it comes to know of only after that.
 #[must_use]
-pub fn object(spec: &FunctionSpec, attempt: &JobAttempt<'_>) -> Job {
+pub fn object(spec: &FunctionSpec, attempt: &JobParameters<'_>) -> Job {
     let function = spec.name.to_string();
     let mut labels = template::labels(&function);
     labels.insert(EXECUTION.to_owned(), attempt.execution.to_string());
@@ -95,7 +95,7 @@ mod tests {
                 {"name":"DB_PASSWORD","valueFrom":{"secretKeyRef":{"name":"s","key":"k"}}}]}"#,
         )
         .unwrap();
-        let attempt = JobAttempt {
+        let attempt = JobParameters {
             execution: ExecutionId { incarnation: 7, ticket: Ticket::new(0, 99, 12), nonce: 5 },
             attempt: 1,
             trace_id: "$(DB_PASSWORD) $$(DB_PASSWORD)",

@@ -16,7 +16,7 @@ use super::calls::CALL_TIMEOUT;
 use super::cluster::{Cluster, call};
 use super::failure::CallFailure;
 use super::job;
-use super::job::JobAttempt;
+use super::job::JobParameters;
 use crate::backoff::ExponentialBackoff;
 use crate::channel;
 use crate::channel::AnswerReceiver;
@@ -74,7 +74,7 @@ impl KubeJobs {
                 start;
             let spec = &jobs.function.spec;
             let name = job::name(spec.name.as_str(), execution, attempt);
-            let attempt = JobAttempt {
+            let attempt = JobParameters {
                 execution,
                 attempt,
                 trace_id: &trace_id,

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::channel::MessageSender;
+use crate::config::Settings;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::instance::VersionIndex;
@@ -55,6 +56,7 @@ pub struct Registered {
 #[derive(Debug)]
 pub struct Registry {
     rings: Arc<Rings>,
+    settings: Arc<Settings>,
     context: Rc<Context>,
     logs: Rc<LogStore>,
     gateways: Vec<MessageSender<GatewayMessage>>,
@@ -75,6 +77,7 @@ impl Registry {
     #[must_use]
     pub fn new(
         rings: Arc<Rings>,
+        settings: Arc<Settings>,
         context: Rc<Context>,
         logs: Rc<LogStore>,
         gateways: Vec<MessageSender<GatewayMessage>>,
@@ -82,6 +85,7 @@ impl Registry {
         let versions = u32::try_from(rings.capacity.versions).unwrap_or(u32::MAX);
         Rc::new(Self {
             rings,
+            settings,
             context,
             logs,
             gateways,
@@ -138,7 +142,7 @@ impl Registry {
     /// # Errors
     /// `FUNCTIONS_FULL` with the flag that is the limit.
     pub fn check_room(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
-        let most = self.context.settings.flags.max_functions;
+        let most = self.settings.flags.max_functions;
         let functions = self.functions.borrow();
         if !functions.contains_key(spec.name.as_str()) && functions.len() >= most {
             return Err(ApiError::new(
@@ -152,7 +156,7 @@ impl Registry {
     /// Number of places of all queues with those of a version that is to come. Each is allocated with its
     /// version, whether anything ever waits in it or not.
     fn check_queue_slots(&self, spec: &FunctionSpec) -> Result<u64, ApiError> {
-        let (taken, most) = (self.queue_slots.get(), self.context.settings.flags.max_queue_slots);
+        let (taken, most) = (self.queue_slots.get(), self.settings.flags.max_queue_slots);
         let wanted = taken + u64::from(spec.queue_size);
         if wanted <= most {
             return Ok(wanted);

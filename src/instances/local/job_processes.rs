@@ -4,19 +4,21 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::host::ProcessHost;
 use super::process::{Process, StartOptions};
 use crate::channel;
 use crate::error::ErrorCode;
 use crate::exit::{Exit, describe};
 use crate::function_version::FunctionVersion;
 use crate::instance::InstanceProblem;
-use crate::instances::Context;
 use crate::messages::control_message::{JobEnd, JobStart};
 
 /// The processes of one version, one per attempt.
 #[derive(Debug)]
 pub struct JobProcesses {
-    context: Rc<Context>,
+    host: Rc<ProcessHost>,
+    /// URL by which processes reach the runtime listener.
+    runtime_url: Rc<str>,
     function: Arc<FunctionVersion>,
     running: Cell<u32>,
 }
@@ -24,8 +26,8 @@ pub struct JobProcesses {
 impl JobProcesses {
     /// The processes of this version; none runs yet.
     #[must_use]
-    pub fn new(context: Rc<Context>, function: Arc<FunctionVersion>) -> Rc<Self> {
-        Rc::new(Self { context, function, running: Cell::new(0) })
+    pub fn new(host: Rc<ProcessHost>, runtime_url: Rc<str>, function: Arc<FunctionVersion>) -> Rc<Self> {
+        Rc::new(Self { host, runtime_url, function, running: Cell::new(0) })
     }
 
     /// Processes that run.
@@ -43,13 +45,13 @@ impl JobProcesses {
             env: vec![
                 ("EXECUTION_ID", execution.to_string()),
                 ("TRACE_ID", trace_id),
-                ("PICOFAAS_RUNTIME_URL", self.context.runtime_url.clone()),
+                ("PICOFAAS_RUNTIME_URL", self.runtime_url.to_string()),
                 ("PICOFAAS_TOKEN", token.to_string()),
             ],
             execution: Some(execution),
         };
-        let (spec, context) = (&self.function.spec, &self.context);
-        let mut process = match Process::start(spec, options, context, context.lines.clone()) {
+        let spec = &self.function.spec;
+        let mut process = match Process::start(spec, options, &self.host) {
             Ok(process) => process,
             Err(error) => {
                 let reason = error.to_string();

@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `host` | this machine as the host of such processes |
 //! | `process_set` | the instances of one version: started, watched, replaced, stopped |
 //! | `job_processes` | the processes of one version that take one attempt each |
 //! | `process` | one local process, from its start until nothing of it is left |
@@ -12,9 +13,37 @@
 
 pub mod cgroup;
 pub mod children;
-
+pub mod host;
 pub mod job_processes;
 pub mod limits;
 pub mod process;
 pub mod process_set;
 pub mod rlimit;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::instance::VersionIndex;
+use crate::scheduler::command_sender::CommandSender;
+use host::ProcessHost;
+
+/// Context of the backends on this machine.
+#[derive(Debug)]
+pub struct LocalContext {
+    /// The machine.
+    pub host: Rc<ProcessHost>,
+    /// The way to the scheduler.
+    pub commands: Rc<CommandSender>,
+    /// Versions that have, or may come to have, idle instances; the autoscaler removes one without any.
+    pub populated: Rc<RefCell<BTreeSet<VersionIndex>>>,
+    /// Folder of the sockets of instances.
+    pub sockets: PathBuf,
+    /// URL by which processes of `JOB` functions reach the runtime listener.
+    pub runtime_url: Rc<str>,
+    /// Longest time until a started instance answers its health check, in milliseconds.
+    pub start_timeout_ms: u64,
+    /// Longest time until a process has ended that was asked to, in milliseconds.
+    pub stop_timeout_ms: u64,
+}

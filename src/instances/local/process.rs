@@ -12,11 +12,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::AbortHandle;
 
 use super::children::{InstanceNumber, MARK, Started};
+use super::host::ProcessHost;
 use super::limits::CgroupGuard;
 use crate::exit::Exit;
 use crate::id::ExecutionId;
-use crate::instances::Context;
-use crate::logs::output::{Lines, OutputStream, Tail, Writer, follow};
+use crate::logs::output::{OutputStream, Tail, Writer, follow};
 use crate::spec::{EnvValue, FunctionSpec};
 
 /// Options of a process start, besides its function.
@@ -35,7 +35,7 @@ pub struct StartOptions {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    context: Rc<Context>,
+    host: Rc<ProcessHost>,
     socket: Option<PathBuf>,
     /// Resources that are given back once it has ended.
     resources: Option<ProcessResources>,
@@ -68,23 +68,18 @@ impl Process {
     ///
     /// # Errors
     /// Where it cannot be started, with the command's name.
-    pub fn start(
-        spec: &FunctionSpec,
-        options: StartOptions,
-        context: &Rc<Context>,
-        lines: Lines,
-    ) -> io::Result<Self> {
+    pub fn start(spec: &FunctionSpec, options: StartOptions, host: &Rc<ProcessHost>) -> io::Result<Self> {
         let socket = options.socket.clone();
         let execution = options.execution;
         if let Some(socket) = &socket {
             remove_socket(socket)?;
         }
-        let (number, mark) = context.children.begin();
-        let spawned = context.limits.guard(spec).and_then(|(cgroups, confinement)| {
-            match spawn(spec, options, context, mark, &confinement) {
+        let (number, mark) = host.children.begin();
+        let spawned = host.limits.guard(spec).and_then(|(cgroups, confinement)| {
+            match spawn(spec, options, host, mark, &confinement) {
                 Ok(child) => Ok((child, cgroups)),
                 Err(error) => {
-                    context.limits.release(cgroups);
+                    host.limits.release(cgroups);
                     Err(error)
                 }
             }
@@ -92,14 +87,14 @@ impl Process {
         let (mut child, cgroups) = match spawned {
             Ok(spawned) => spawned,
             Err(error) => {
-                context.children.end(number);
+                host.children.end(number);
                 // Nothing was started, so nothing is pursued.
                 return Err(error);
             }
         };
         let group = child.pid();
         let pid = group.map(|pid| pid.as_raw_pid().unsigned_abs());
-        let started = context.children.started(pid);
+        let started = host.children.started(pid);
         let tail = Tail::default();
         let instance = pid.map_or_else(String::new, |pid| pid.to_string());
         let writer = Writer {
@@ -110,16 +105,16 @@ impl Process {
         };
         let mut followers = Vec::with_capacity(2);
         if let Some(stdout) = child.stdout.take() {
-            let follower = follow(stdout, writer.clone(), tail.clone(), lines.clone());
+            let follower = follow(stdout, writer.clone(), tail.clone(), host.lines.clone());
             followers.push(tokio::task::spawn_local(follower).abort_handle());
         }
         if let Some(stderr) = child.stderr.take() {
             let writer = Writer { stream: OutputStream::Stderr, ..writer };
-            let follower = follow(stderr, writer, tail.clone(), lines);
+            let follower = follow(stderr, writer, tail.clone(), host.lines.clone());
             followers.push(tokio::task::spawn_local(follower).abort_handle());
         }
         let resources = Some(ProcessResources { group, started, number, cgroups, followers });
-        Ok(Self { child, context: context.clone(), socket, resources, exit: None, tail })
+        Ok(Self { child, host: host.clone(), socket, resources, exit: None, tail })
     }
 
     /// Its process id, while it runs.
@@ -139,7 +134,7 @@ impl Process {
         let mut exit = Exit::from(self.child.wait().await?);
         if let Some(resources) = self.resources.take() {
             exit = resources.cgroups.judge(exit);
-            resources.give_back(&self.context, HandleEnd::Awaited);
+            resources.give_back(&self.host, HandleEnd::Awaited);
         }
         self.exit = Some(exit);
         Ok(exit)
@@ -180,7 +175,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         if let Some(resources) = self.resources.take() {
             // The child itself is killed with its handle.
-            resources.give_back(&self.context, HandleEnd::Dropped);
+            resources.give_back(&self.host, HandleEnd::Dropped);
         }
         self.forget_socket();
     }
@@ -196,16 +191,16 @@ impl ProcessResources {
 
     /// Kills what is left and gives its resources back. The number of its group is free from here
     /// on and may become another's, so the group is not signalled again.
-    fn give_back(self, context: &Context, end: HandleEnd) {
+    fn give_back(self, host: &ProcessHost, end: HandleEnd) {
         self.signal(Signal::KILL);
         // Reaped or not, nobody waits for it any more: the next look at our children reaps it.
         self.started.reaped();
-        context.limits.release(self.cgroups);
+        host.limits.release(self.cgroups);
         // While the runtime itself ends, nothing can be spawned; the clock's next look does it.
-        if context.children.end(self.number) && end == HandleEnd::Awaited {
-            context.children.pursue();
+        if host.children.end(self.number) && end == HandleEnd::Awaited {
+            host.children.pursue();
         }
-        context.final_output.borrow_mut().add(self.followers, context.clock.now());
+        host.final_output.borrow_mut().add(self.followers, host.clock.now());
     }
 }
 
@@ -213,7 +208,7 @@ impl ProcessResources {
 fn spawn(
     spec: &FunctionSpec,
     options: StartOptions,
-    context: &Context,
+    host: &ProcessHost,
     mark: String,
     confinement: &Confinement,
 ) -> io::Result<Child> {
@@ -221,7 +216,6 @@ fn spawn(
     let (program, arguments) =
         local.command.split_first().ok_or_else(|| io::Error::other("local.command is empty"))?;
     let directory = spec.directory.clone().unwrap_or_else(|| PathBuf::from("."));
-    let flags = &context.settings.flags;
     let StartOptions { socket, env, execution: _ } = options;
     let arguments: Vec<String> = arguments.iter().chain(&spec.args).cloned().collect();
     // A later one of a name replaces an earlier one: the function's own those before it, and what
@@ -233,8 +227,8 @@ fn spawn(
             set(name, value);
         }
     }
-    set("MAX_BODY", flags.max_body.to_string().into());
-    set("MAX_OUTPUT", flags.max_output.to_string().into());
+    set("MAX_BODY", host.max_body.to_string().into());
+    set("MAX_OUTPUT", host.max_output.to_string().into());
     for variable in &spec.env {
         match &variable.value {
             EnvValue::Text(value) => set(&variable.name, value.into()),

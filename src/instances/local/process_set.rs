@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
+use super::LocalContext;
 use super::process::{Process, StartOptions};
 use crate::backoff::ExponentialBackoff;
 use crate::channel;
@@ -16,7 +17,6 @@ use crate::clock::Nanos;
 use crate::exit::describe;
 use crate::function_version::FunctionVersion;
 use crate::instance::{Address, Ending, InstanceKey, InstanceProblem, Target};
-use crate::instances::Context;
 use crate::probe;
 use crate::scheduler::message::SchedulerCommand;
 
@@ -54,7 +54,7 @@ struct ProcessSlot {
 /// The instances of one version.
 #[derive(Debug)]
 pub struct ProcessSet {
-    context: Rc<Context>,
+    context: Rc<LocalContext>,
     function: Arc<FunctionVersion>,
     slots: RefCell<Vec<ProcessSlot>>,
     min: Cell<u32>,
@@ -71,7 +71,7 @@ pub struct ProcessSet {
 impl ProcessSet {
     /// The set of this version, with no instance yet.
     #[must_use]
-    pub fn new(context: Rc<Context>, function: Arc<FunctionVersion>) -> Rc<Self> {
+    pub fn new(context: Rc<LocalContext>, function: Arc<FunctionVersion>) -> Rc<Self> {
         let slots = function
             .addresses
             .iter()
@@ -138,7 +138,7 @@ impl ProcessSet {
         if self.closed.get() {
             return;
         }
-        let now = self.context.clock.now();
+        let now = self.context.host.clock.now();
         if now < self.not_before.get() {
             self.replace_later(Duration::from_nanos(self.not_before.get() - now));
             return;
@@ -154,7 +154,7 @@ impl ProcessSet {
     /// The scheduler asks for one more. Where there is none and none can be started it is told so
     /// at once, so that nobody waits in vain; otherwise the start waits until the pause is over.
     pub fn start_wanted(self: &Rc<Self>) {
-        let pause = self.not_before.get().saturating_sub(self.context.clock.now());
+        let pause = self.not_before.get().saturating_sub(self.context.host.clock.now());
         if pause == 0 {
             self.start();
         } else if self.cannot_start.get() && self.count() == 0 {
@@ -188,15 +188,15 @@ impl ProcessSet {
         tokio::task::spawn_local(async move {
             let socket = Target::Unix(set.socket(instance));
             let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX * 4);
-            let started = set.context.clock.now();
-            let patience = set.context.settings.flags.start_timeout_ms * 1_000_000;
+            let started = set.context.host.clock.now();
+            let patience = set.context.start_timeout_ms * 1_000_000;
             while set.is_running(instance) {
                 // It may have ended while it was asked.
                 if probe::health(&socket).await.is_ok() && set.is_running(instance) {
                     set.context.commands.send(SchedulerCommand::Ready { instance, started: false });
                     return;
                 }
-                if set.context.clock.now() - started > patience {
+                if set.context.host.clock.now() - started > patience {
                     tracing::warn!(function = %set.function.spec.name, "an instance is stuck and is stopped");
                     set.stop(instance);
                     return;
@@ -248,7 +248,7 @@ impl ProcessSet {
     /// The life of one instance.
     async fn live(self: Rc<Self>, instance: InstanceKey) {
         let name = &self.function.spec.name;
-        let began = self.context.clock.now();
+        let began = self.context.host.clock.now();
         let started = self.become_ready(instance).await;
         let mut process = match started {
             Ok(process) => process,
@@ -272,7 +272,7 @@ impl ProcessSet {
         self.function.problem.store(None);
         self.cannot_start.set(false);
         self.ever_ready.set(true);
-        let ready = self.context.clock.now();
+        let ready = self.context.host.clock.now();
         tracing::info!(
             function = %name,
             instance = instance.place,
@@ -282,7 +282,7 @@ impl ProcessSet {
         );
         self.context.commands.send(SchedulerCommand::Ready { instance, started: true });
 
-        let patience = Duration::from_millis(self.context.settings.flags.stop_timeout_ms);
+        let patience = Duration::from_millis(self.context.stop_timeout_ms);
         let crashed = tokio::select! {
             status = process.ended() => Some(status),
             _ = stopped => None,
@@ -301,7 +301,7 @@ impl ProcessSet {
         if let Some(status) = crashed {
             let how = status.map_or_else(|error| error.to_string(), describe);
             tracing::warn!(target: CRASH, function = %name, instance = instance.place, "instance crashed: {how}");
-            if self.context.clock.now() - ready >= STEADY_NS {
+            if self.context.host.clock.now() - ready >= STEADY_NS {
                 self.failures.set(0);
             } else if self.failures.get() == 0 {
                 // The first crash is replaced at once; those that follow it closely are not.
@@ -318,12 +318,11 @@ impl ProcessSet {
     async fn become_ready(&self, instance: InstanceKey) -> Result<Process, InstanceProblem> {
         let socket = self.socket(instance);
         let mut process = {
-            let (spec, context) = (&self.function.spec, &self.context);
             let options = StartOptions { socket: Some(socket.clone()), ..StartOptions::default() };
-            Process::start(spec, options, context, context.lines.clone())
+            Process::start(&self.function.spec, options, &self.context.host)
         }
         .map_err(|error| InstanceProblem::new(error.to_string()))?;
-        let patience = Duration::from_millis(self.context.settings.flags.start_timeout_ms);
+        let patience = Duration::from_millis(self.context.start_timeout_ms);
         let target = Target::Unix(socket);
         let answers = async {
             let mut pauses = ExponentialBackoff::by_quarters(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
@@ -366,7 +365,7 @@ impl ProcessSet {
         let before = usize::try_from(failures - 1).unwrap_or(usize::MAX);
         let pause = ExponentialBackoff::doubling(PAUSE_MIN, pause_max).nth(before).unwrap_or(pause_max);
         let pause_ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
-        self.not_before.set(self.context.clock.now() + pause_ns);
+        self.not_before.set(self.context.host.clock.now() + pause_ns);
         tracing::warn!(function = %self.function.spec.name, failures, ?pause, "{problem}");
         self.function.problem.store(Some(Arc::new(problem)));
     }

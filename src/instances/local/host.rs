@@ -1,0 +1,67 @@
+//! This machine as the host of processes of functions.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::children::Children;
+use super::limits::Limits;
+use crate::clock::Clock;
+use crate::logs::output::{FinalOutput, Lines};
+
+/// Period of the check whether everything has ended.
+const LOOK: Duration = Duration::from_millis(2);
+/// Longest wait for killed processes at the end.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The parts of this machine that every local process needs.
+#[derive(Debug)]
+pub struct ProcessHost {
+    /// Time.
+    pub clock: Clock,
+    /// Largest body of an invocation, in bytes; told to each process.
+    pub max_body: usize,
+    /// Largest output of an invocation, in bytes; told to each process.
+    pub max_output: usize,
+    /// The sink of the lines that processes write.
+    pub lines: Lines,
+    /// Limits of processes.
+    pub limits: Limits,
+    /// The processes that are our children.
+    pub children: Rc<Children>,
+    /// Readers of the final output of processes that have ended.
+    pub final_output: RefCell<FinalOutput>,
+}
+
+impl ProcessHost {
+    /// Cleans up after processes that have ended; called periodically.
+    pub fn tidy(&self) {
+        self.limits.tidy();
+        self.children.tidy();
+        self.final_output.borrow_mut().tidy(self.clock.now());
+    }
+
+    /// Ends all that is left of any process, and removes the cgroups.
+    pub async fn close(&self) {
+        let gone = async {
+            loop {
+                self.limits.tidy();
+                if !self.children.end_all() && !self.limits.is_busy() {
+                    break;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(END_PATIENCE, gone).await.is_err() {
+            tracing::warn!("not everything that functions started could be ended");
+        }
+        self.limits.close();
+    }
+}
+
+impl Drop for ProcessHost {
+    fn drop(&mut self) {
+        // An end in haste: the groups are killed with the limits, and this is for the rest.
+        self.children.end_all();
+    }
+}
