@@ -1,6 +1,5 @@
 //! Takes the threads apart in order.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -35,20 +34,16 @@ impl ControlPlane {
         let control = &self.control;
         let in_time = drain(control, patience, unread).await;
         finish_gateways(control).await;
-        while self.gateways.iter().any(|gateway| !gateway.is_finished()) {
-            tokio::time::sleep(LOOK).await;
+        let mut ends = Vec::with_capacity(self.gateways.len());
+        for gateway in self.gateways {
+            ends.push(gateway.join().await);
         }
         stop_instances(control).await;
-        self.stop_scheduler.store(true, Ordering::Release);
-        while !self.scheduler.is_finished() {
-            control.rings.wake_scheduler();
-            control.rings.unpark();
-            tokio::time::sleep(LOOK).await;
+        let scheduler = self.scheduler.stop().await;
+        for end in ends {
+            end.map_err(|_| anyhow!("a gateway panicked"))?.context("a gateway failed")?;
         }
-        for gateway in self.gateways {
-            gateway.join().map_err(|_| anyhow!("a gateway panicked"))?.context("a gateway failed")?;
-        }
-        self.scheduler.join().map_err(|_| anyhow!("the scheduler panicked"))?;
+        scheduler.map_err(|_| anyhow!("the scheduler panicked"))?;
         control.context.local.host.close().await;
         if let Some(resources) = &control.resources {
             resources.release().await;

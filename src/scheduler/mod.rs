@@ -61,10 +61,10 @@
 //! | publish, then the fence of `Doorbell::must_wake` or `is_asleep` | `Doorbell::fall_asleep`: store, fence, then a look at every ring | either the owner sees the message, or the producer sees that it sleeps |
 //! | `ExecutionSignals::cancel`, before `GatewayEvent::Cancelled` is pushed | `ExecutionSignals::is_cancelled` in `accept` | a cancel whose event was drained before its ticket came |
 //! | `ExecutionSignals::release`: `Release` | `ExecutionSignals::is_released`: `Acquire` | the scheduler's last use of the slot is over |
-//! | `Rings::commands_handled` | `CommandSender::handled` | what the commands have changed, e.g. the credits of a version that replaces another |
+//! | `Rings::commands_handled` | `CommandSender::handled` and `look` | what the commands have changed, e.g. the credits of a version that replaces another |
 //! | `Rings::idle_scheduler.store` | `Rings::idle_scheduler.take` | the whole scheduler, as the last tick left it |
 //! | `wakes_at` in `wake_or_tick`, then its wake | `wakes_at` in `thread::sleep`, after `fall_asleep` | a timer that a gateway's tick set sooner |
-//! | `stop`: `Release`, then a wake and an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |
+//! | `stop`: `Release`, then an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |
 //!
 //! `loom_tests` models the doorbell, the announced flag and the idle scheduler; `simulation`
 //! drives the real scheduler over the real rings on one thread.

@@ -14,7 +14,7 @@ use crate::config::Spin;
 /// Loops of spinning between two looks at the clock.
 const SPINS_PER_LOOK: u32 = 64;
 
-/// Runs the scheduler until `stop` is set and the doorbell rung.
+/// Runs the scheduler until `stop` is set and its thread unparked.
 ///
 /// `core` is the CPU to stay on, where the policy pins.
 pub fn run(
