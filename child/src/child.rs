@@ -13,19 +13,17 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::ptr;
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, pidfd_open, waitid, waitpid,
-};
-use tokio::io::unix::AsyncFd;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, waitid, waitpid};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
 use crate::confinement::Confinement;
 use crate::environment::EnvironmentChanges;
+use crate::process_end::ProcessEnd;
 use crate::program::Program;
 use crate::stream::Streams;
 
@@ -40,8 +38,7 @@ const SIGNALS_MAX: c_int = 64;
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
-    /// Readable when the process has ended.
-    pidfd: AsyncFd<OwnedFd>,
+    end: ProcessEnd,
     status: Cell<Option<ExitStatus>>,
     /// Our ends of the streams that are piped.
     pub stdin: Option<Sender>,
@@ -112,13 +109,11 @@ impl Child {
             return Err(io::Error::from_raw_os_error(args.failure));
         }
         let made = (|| {
-            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-            // SAFETY: the descriptor is owned by what is registered, and closed with it.
-            let pidfd = unsafe { AsyncFd::register(pidfd) }?;
+            let end = ProcessEnd::of(pid)?;
             let stdin = stdin.ours.map(Sender::from_owned_fd).transpose()?;
             let stdout = stdout.ours.map(Receiver::from_owned_fd).transpose()?;
             let stderr = stderr.ours.map(Receiver::from_owned_fd).transpose()?;
-            Ok(Self { pid, pidfd, status: Cell::new(None), stdin, stdout, stderr })
+            Ok(Self { pid, end, status: Cell::new(None), stdin, stdout, stderr })
         })();
         if made.is_err() {
             // Out of file descriptors, say. Killed, it ends at once.
@@ -143,7 +138,7 @@ impl Child {
             if let Some(status) = self.status.get() {
                 return Ok(status);
             }
-            let mut readable = self.pidfd.readable().await?;
+            let mut readable = self.end.readable().await?;
             if self.reap()?.is_none() {
                 readable.clear_ready();
             }
@@ -157,7 +152,7 @@ impl Child {
     /// As [`Child::wait`].
     pub async fn ended(&self) -> io::Result<()> {
         while self.status.get().is_none() {
-            let mut readable = self.pidfd.readable().await?;
+            let mut readable = self.end.readable().await?;
             let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
             // Another that waits may have reaped it meanwhile.
             if self.status.get().is_some() || waitid(WaitId::Pid(self.pid), look)?.is_some() {

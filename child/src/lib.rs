@@ -8,18 +8,21 @@
 //! | `environment` | its variables, and their changes for one child |
 //! | `stream` | its standard streams |
 //! | `confinement` | the cgroups and limits that a child enters before that |
-//! | `child` | the start, with all unsafe code, and the end |
+//! | `child` | the start, with all unsafe code but a line, and the end |
+//! | `process_end` | the end of any process, told by the kernel |
 //! | `line` | the execution that a line of its log names |
 
 mod child;
 mod confinement;
 mod environment;
 pub mod line;
+mod process_end;
 mod program;
 mod stream;
 
 pub use child::Child;
 pub use confinement::{Confinement, ResourceLimit};
 pub use environment::EnvironmentChanges;
+pub use process_end::ProcessEnd;
 pub use program::Program;
 pub use stream::{Stream, Streams};

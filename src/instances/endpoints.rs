@@ -15,9 +15,9 @@ use crate::scheduler::command_sender::CommandSender;
 use crate::scheduler::message::SchedulerCommand;
 use crate::spec::EndpointUrl;
 
-/// Period at which names are resolved again.
+/// Period at which names are resolved again: a name server does not tell of a change.
 const RESOLVE_PERIOD: Duration = Duration::from_secs(10);
-/// The first pause between two looks whether an endpoint is back.
+/// The first pause between two looks whether an endpoint is back, of which nothing tells; it doubles.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause between two such looks.
 const PROBE_PAUSE_MAX: Duration = Duration::from_secs(1);

@@ -1,4 +1,6 @@
 //! Health checks of the pods of a `WARM` function.
+//!
+//! Pods are asked again and again, because nothing tells from when on one answers, or does not any more.
 
 use std::rc::Rc;
 use std::time::Duration;

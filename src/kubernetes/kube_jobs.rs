@@ -39,7 +39,8 @@ const GONE_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest time until the end of a pod that has posted its result is told, before its Job is
 /// deleted: a node on which hundreds end at once tells of each when it comes to it.
 const LATE_END: Duration = Duration::from_secs(120);
-/// Period at which it is looked whether a Job whose pod is not heard of is still there.
+/// Period at which it is looked whether a Job whose pod is not heard of is still there. A watch would tell of its
+/// deletion, and of every change of every other Job besides; the case is rare.
 const LOOK: Duration = Duration::from_secs(15);
 /// Time for which it is tried to delete a Job; after that its own deadline ends it.
 const DELETE_PATIENCE: Duration = Duration::from_secs(120);

@@ -38,7 +38,8 @@ const ENDED_MAX: usize = 4096;
 const READ_PATIENCE: Duration = Duration::from_secs(30);
 /// Time for which a pod is followed before it is asked for anew: a connection that died silently is noticed.
 const FOLLOW_PERIOD: Duration = Duration::from_secs(120);
-/// Time for which a pod is followed while another waits.
+/// Time for which a pod is followed while another waits. A turn is not cut short by one that comes meanwhile, so
+/// each is as long.
 const FOLLOW_TURN: Duration = Duration::from_secs(5);
 /// The first pause before a pod is asked for again.
 const PAUSE_MIN: Duration = Duration::from_millis(100);

@@ -25,7 +25,8 @@ use crate::messages::control_message::Announcement;
 use crate::probe;
 use crate::scheduler::message::SchedulerCommand;
 
-/// The first pause between two looks whether an instance can be reached again; it doubles.
+/// The first pause between two looks whether an instance can be reached again, of which nothing tells: the watch
+/// knows only of pods that were not ready. It doubles.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
 /// The longest such pause.
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);

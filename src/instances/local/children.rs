@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use picofaas_child::ProcessEnd;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
 
 use crate::id::Entropy;
@@ -23,11 +24,12 @@ pub const MARK: &str = "PICOFAAS_INSTANCE";
 const ENVIRONMENT_BYTES_MAX: u64 = 4 << 20;
 /// Environments that are read in one pass; the others are read in the next one.
 const ENVIRONMENTS_PER_PASS_MAX: u32 = 256;
-/// The pause after a pass that killed something.
+/// Processes whose end is awaited before the next pass. Each takes a file descriptor meanwhile.
+const AWAITED_MAX: usize = 64;
+/// The pause before a pass where there is no end to wait for.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Passes that follow one another at that pause; after those there is one with each tick of the
-/// house-keeping.
-const PASSES_MAX: u32 = 500;
+/// Time for which pass follows pass; after that there is one with each tick of the house-keeping.
+const PURSUIT_MAX: Duration = Duration::from_millis(500);
 
 /// The number of an instance, within one control plane.
 pub type InstanceNumber = u64;
@@ -56,6 +58,44 @@ pub struct Started {
     children: Rc<Children>,
     pid: i32,
     reaped: bool,
+}
+
+/// The processes that are still to go after a pass.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Remains {
+    /// Processes that were killed and are not reaped yet.
+    killed: Vec<Pid>,
+    /// There are others, which the next pass is to look at.
+    others: bool,
+}
+
+impl Remains {
+    /// Whether nothing is to go any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.killed.is_empty() && !self.others
+    }
+
+    /// Returns when the next pass may find more: when those that were killed have ended, for their children
+    /// are ours then. Must be awaited right after the pass, while nobody has reaped any.
+    pub async fn ended(self) {
+        let awaited = self.killed.iter().take(AWAITED_MAX).map(|process| ProcessEnd::of(*process));
+        let awaited: Vec<_> = awaited.collect();
+        for end in &awaited {
+            let reached = match end {
+                Ok(end) => end.reached().await.is_ok(),
+                // There is no descriptor left, perhaps.
+                Err(_) => false,
+            };
+            if !reached {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        if awaited.is_empty() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
 }
 
 /// Selection among the processes that were left to us.
@@ -118,19 +158,19 @@ impl Children {
     pub fn end(&self, number: InstanceNumber) -> bool {
         self.live.borrow_mut().remove(&number);
         // To look through all processes of the machine takes long: once for many ends.
-        self.list.is_none() || self.pass(Whom::Orphaned)
+        self.list.is_none() || !self.pass(Whom::Orphaned).is_empty()
     }
 
     /// Reaps what was left to us, and kills what should not be there.
     pub fn tidy(self: &Rc<Self>) {
-        if self.pass(Whom::Orphaned) {
+        if !self.pass(Whom::Orphaned).is_empty() {
             self.pursue();
         }
     }
 
-    /// Kills what is left of every instance, as far as it is found now. Answers whether there was
-    /// something, so that there may be more.
-    pub fn end_all(&self) -> bool {
+    /// Kills what is left of every instance, as far as it is found now; there may be more
+    /// when that has ended.
+    pub fn end_all(&self) -> Remains {
         self.pass(Whom::Marked)
     }
 
@@ -141,25 +181,34 @@ impl Children {
         }
         let children = self.clone();
         tokio::task::spawn_local(async move {
-            for _ in 0..PASSES_MAX {
-                tokio::time::sleep(PAUSE).await;
-                if !children.pass(Whom::Orphaned) {
-                    break;
+            let pursuit = async {
+                if children.list.is_none() {
+                    // One pass for many ends, as it looks at all processes of the machine.
+                    tokio::time::sleep(PAUSE).await;
                 }
-            }
+                loop {
+                    let remains = children.pass(Whom::Orphaned);
+                    if remains.is_empty() {
+                        break;
+                    }
+                    remains.ended().await;
+                }
+            };
+            // Only the kernel can delay the end of what was killed. It is looked for again later.
+            let _ = tokio::time::timeout(PURSUIT_MAX, pursuit).await;
             children.pursuing.set(false);
         });
     }
 
-    /// One look at all of our children. Answers whether any was found that is to go.
-    fn pass(&self, whom: Whom) -> bool {
+    /// One look at all of our children, which kills those that are to go.
+    fn pass(&self, whom: Whom) -> Remains {
         let ours = self.listed();
         let mut started = self.started.borrow_mut();
         if started.values().any(|abandoned| *abandoned) {
             started.retain(|pid, abandoned| !*abandoned || ours.contains(pid));
         }
         let mut strangers = self.strangers.borrow_mut();
-        let (mut found, mut read) = (false, 0);
+        let (mut remains, mut read) = (Remains::default(), 0);
         for pid in ours.into_iter().filter(|pid| !started.contains_key(pid)) {
             let Some(process) = Pid::from_raw(pid) else { continue };
             if !matches!(waitpid(Some(process), WaitOptions::NOHANG), Ok(None)) {
@@ -171,7 +220,7 @@ impl Children {
                 Some(Some(number)) => Some(*number),
                 // A process has the environment of its parent until it has become another program.
                 Some(None) | None if read == ENVIRONMENTS_PER_PASS_MAX => {
-                    found = true;
+                    remains.others = true;
                     continue;
                 }
                 Some(None) | None => {
@@ -186,12 +235,12 @@ impl Children {
                 Whom::Marked => true,
             });
             if goes {
-                found = true;
                 // It fails where the process has just ended, which is what is wanted.
                 let _ = kill_process(process, Signal::KILL);
+                remains.killed.push(process);
             }
         }
-        found
+        remains
     }
 
     /// The processes whose parent we are.

@@ -9,7 +9,7 @@ use super::limits::Limits;
 use crate::clock::Clock;
 use crate::logs::output::{FinalOutput, Lines};
 
-/// Period of the check whether everything has ended.
+/// Period of the check whether cgroups are empty.
 const LOOK: Duration = Duration::from_millis(2);
 /// Longest wait for killed processes at the end.
 const END_PATIENCE: Duration = Duration::from_secs(2);
@@ -46,10 +46,16 @@ impl ProcessHost {
         let gone = async {
             loop {
                 self.limits.tidy();
-                if !self.children.end_all() && !self.limits.is_busy() {
+                let remains = self.children.end_all();
+                if !remains.is_empty() {
+                    remains.ended().await;
+                } else if self.limits.is_busy() {
+                    // A group of version 1 has no event for its last process, and one of version 2 none for
+                    // the moment from which it can be removed.
+                    tokio::time::sleep(LOOK).await;
+                } else {
                     break;
                 }
-                tokio::time::sleep(LOOK).await;
             }
         };
         if tokio::time::timeout(END_PATIENCE, gone).await.is_err() {
@@ -61,7 +67,8 @@ impl ProcessHost {
 
 impl Drop for ProcessHost {
     fn drop(&mut self) {
-        // An end in haste: the groups are killed with the limits, and this is for the rest.
-        self.children.end_all();
+        // An end in haste, which waits for nothing: the groups are killed with the limits, and this is for
+        // the rest.
+        let _ = self.children.end_all();
     }
 }

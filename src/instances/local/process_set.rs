@@ -30,10 +30,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The longest pause after a crash of an instance that had started: what waits waits for it, and
 /// may be the very request that makes it crash.
 const CRASH_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// The first pause between two looks whether a starting instance answers; they grow slowly, so
-/// that a fast one is seen at once and a slow one is not bothered.
+/// The first pause between two health checks of an instance that starts or was lost, as nothing
+/// tells that it listens. They grow slowly, so that a fast one is seen at once and a slow one is not bothered.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
-/// The longest pause between two such looks.
+/// The longest pause between two such checks.
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// The log target of crashes; `dev` shows them and tells of failed starts in its own words.
 pub const CRASH: &str = "picofaas::crash";

@@ -135,7 +135,8 @@ impl Root {
         }
     }
 
-    /// Looks again at the groups in which something was still ending.
+    /// Looks again at the groups in which something was still ending: a group of version 1 has no event for its
+    /// last process.
     pub fn tidy(&self) {
         for folder in self.dying.take() {
             self.give_back(folder);
