@@ -22,6 +22,7 @@ use super::deployment::{DELETION_COST, DesiredTemplate};
 use super::failure::CallFailure;
 use super::observed_pod::PodProblem;
 use super::template::{FUNCTION, name_of};
+use super::tracked_pod::TrackedPod;
 use super::workload::{DesiredDeployment, Workload};
 use crate::backoff::ExponentialBackoff;
 use crate::id::{Entropy, Token};
@@ -39,6 +40,59 @@ enum Action {
     Requeue,
     /// The Deployment is as it is desired.
     AwaitChange,
+}
+
+/// The next step that brings a Deployment closer to what is desired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReconcileStep {
+    /// Nothing is to be done before something changes.
+    AwaitChange,
+    /// Delete the Deployment.
+    Remove,
+    /// Create it with the desired template, update it, or take it over.
+    Apply,
+    /// Annotate pods that are scale-down candidates, or those that are none any more.
+    Annotate,
+    /// Write the desired number of pods.
+    Scale,
+}
+
+/// The state that decides the next step.
+#[derive(Clone, Copy, Debug)]
+struct ReconcileState<'a> {
+    /// No version wants the Deployment any more.
+    is_deleting: bool,
+    /// A version is open.
+    has_pod_sets: bool,
+    /// Hash of the template that is desired.
+    desired_template: Option<&'a str>,
+    /// Hash of the template that the Deployment is known to have.
+    applied_template: Option<&'a str>,
+    /// The annotation of a pod does not say whether it is a scale-down candidate.
+    has_stale_annotation: bool,
+    desired_replicas: u32,
+    applied_replicas: Option<u32>,
+}
+
+impl ReconcileState<'_> {
+    fn next_step(&self) -> ReconcileStep {
+        if self.is_deleting {
+            // The close of its last version requeues it.
+            return if self.has_pod_sets { ReconcileStep::AwaitChange } else { ReconcileStep::Remove };
+        }
+        if self.desired_template.is_none() {
+            ReconcileStep::AwaitChange
+        } else if self.applied_template != self.desired_template {
+            ReconcileStep::Apply
+        } else if self.has_stale_annotation {
+            // First, so that a lower number takes the pods that are meant.
+            ReconcileStep::Annotate
+        } else if self.applied_replicas != Some(self.desired_replicas) {
+            ReconcileStep::Scale
+        } else {
+            ReconcileStep::AwaitChange
+        }
+    }
 }
 
 impl Workload {
@@ -67,41 +121,44 @@ impl Workload {
     /// Makes the next change that brings the Deployment closer to what is desired. Its calls are boxed: a thousand
     /// functions wait in line after a start, and each of these futures is to be small.
     async fn reconcile(self: &Rc<Self>) -> Result<Action, PodProblem> {
-        let desired = self.desired.borrow().clone();
-        if self.deleting.get() {
-            if self.has_pod_sets() {
-                // The close of its last version requeues it.
-                return Ok(Action::AwaitChange);
+        match self.next_step() {
+            ReconcileStep::AwaitChange => return Ok(Action::AwaitChange),
+            ReconcileStep::Remove => {
+                let _permit = self.cluster.applying.acquire().await;
+                // It may be desired again by now.
+                if self.next_step() == ReconcileStep::Remove {
+                    Box::pin(self.remove()).await?;
+                    if self.next_step() == ReconcileStep::Remove {
+                        return Ok(Action::AwaitChange);
+                    }
+                }
             }
-            let _permit = self.cluster.applying.acquire().await;
-            // It may be desired again by now.
-            if self.deleting.get() && !self.has_pod_sets() {
-                Box::pin(self.remove()).await?;
+            ReconcileStep::Apply => {
+                let _permit = self.cluster.applying.acquire().await;
+                // Something else may be desired by now.
+                let desired = self.desired.borrow().clone();
+                if let Some(desired) = desired.filter(|_| self.next_step() == ReconcileStep::Apply) {
+                    Box::pin(self.apply(&desired)).await?;
+                }
             }
-            return Ok(if self.deleting.get() && !self.has_pod_sets() {
-                Action::AwaitChange
-            } else {
-                Action::Requeue
-            });
+            ReconcileStep::Annotate => Box::pin(self.annotate()).await?,
+            ReconcileStep::Scale => Box::pin(self.scale()).await?,
         }
-        let Some(desired) = desired else { return Ok(Action::AwaitChange) };
-        if self.applied_template.borrow().as_deref() != Some(desired.template.hash.as_str()) {
-            let _permit = self.cluster.applying.acquire().await;
-            // Something else may be desired by now.
-            let is_current = self.desired.borrow().as_ref().is_some_and(|now| Rc::ptr_eq(now, &desired));
-            if is_current && !self.deleting.get() {
-                Box::pin(self.apply(&desired)).await?;
-            }
-            return Ok(Action::Requeue);
-        }
-        if Box::pin(self.annotate()).await? {
-            return Ok(Action::Requeue);
-        }
-        if self.applied_replicas.get() == Some(self.desired_replicas.get()) {
-            return Ok(Action::AwaitChange);
-        }
-        Box::pin(self.scale()).await?;
         Ok(Action::Requeue)
+    }
+
+    fn next_step(&self) -> ReconcileStep {
+        let (desired, applied) = (self.desired.borrow(), self.applied_template.borrow());
+        let state = ReconcileState {
+            is_deleting: self.deleting.get(),
+            has_pod_sets: self.has_pod_sets(),
+            desired_template: desired.as_ref().map(|desired| desired.template.hash.as_str()),
+            applied_template: applied.as_deref(),
+            has_stale_annotation: self.pods.borrow().values().any(TrackedPod::has_stale_annotation),
+            desired_replicas: self.desired_replicas.get(),
+            applied_replicas: self.applied_replicas.get(),
+        };
+        state.next_step()
     }
 
     /// Writes the desired number of pods.
@@ -203,14 +260,12 @@ impl Workload {
         Ok(())
     }
 
-    /// Annotates the scale-down candidates, and takes the annotation from pods that are none any more. Returns
-    /// whether it called the API server.
-    async fn annotate(&self) -> Result<bool, PodProblem> {
+    /// Annotates the scale-down candidates, and takes the annotation from pods that are none any more.
+    async fn annotate(&self) -> Result<(), PodProblem> {
         let due = || {
             let pods = self.pods.borrow();
-            let mut due =
-                pods.iter().filter(|(_, one)| one.counts() && one.scale_down_candidate != one.annotated);
-            due.next().map(|(name, one)| (name.clone(), one.scale_down_candidate))
+            let mut due = pods.iter().filter(|(_, tracked)| tracked.has_stale_annotation());
+            due.next().map(|(name, tracked)| (name.clone(), tracked.scale_down_candidate))
         };
         let mut seen = BTreeSet::new();
         while let Some((pod, is_candidate)) = due() {
@@ -229,7 +284,7 @@ impl Workload {
                 break;
             }
         }
-        Ok(!seen.is_empty())
+        Ok(())
     }
 
     async fn remove(self: &Rc<Self>) -> Result<(), PodProblem> {
@@ -292,6 +347,7 @@ fn later(text: String) -> PodProblem {
 
 #[cfg(test)]
 mod tests {
+    use super::ReconcileStep::{Annotate, Apply, AwaitChange, Remove, Scale};
     use super::*;
 
     /// Size of the future that a function makes, in bytes.
@@ -303,5 +359,50 @@ mod tests {
     fn a_reconciliation_that_waits_in_line_is_small() {
         let bytes = size_of_future(Workload::reconcile_loop);
         assert!(bytes <= 512, "a thousand of them take {bytes} KB");
+    }
+
+    const DESIRED: ReconcileState<'_> = ReconcileState {
+        is_deleting: false,
+        has_pod_sets: true,
+        desired_template: Some("new"),
+        applied_template: Some("new"),
+        has_stale_annotation: false,
+        desired_replicas: 3,
+        applied_replicas: Some(3),
+    };
+
+    #[test]
+    fn nothing_is_done_where_nothing_is_desired_or_all_is_as_desired() {
+        let nothing = ReconcileState { desired_template: None, applied_replicas: None, ..DESIRED };
+        assert_eq!((DESIRED.next_step(), nothing.next_step()), (AwaitChange, AwaitChange));
+    }
+
+    #[test]
+    fn a_template_comes_before_annotations_and_those_before_the_number_that_they_are_for() {
+        let behind = ReconcileState {
+            applied_template: Some("old"),
+            has_stale_annotation: true,
+            applied_replicas: Some(4),
+            ..DESIRED
+        };
+        let unknown = ReconcileState { applied_template: None, ..behind };
+        let applied = ReconcileState { applied_template: Some("new"), ..behind };
+        let annotated = ReconcileState { has_stale_annotation: false, ..applied };
+        assert_eq!(
+            [behind, unknown, applied, annotated].map(|state| state.next_step()),
+            [Apply, Apply, Annotate, Scale]
+        );
+    }
+
+    #[test]
+    fn a_deployment_that_no_version_wants_is_removed_when_the_last_one_is_closed_and_not_changed_before() {
+        let deleting = ReconcileState {
+            is_deleting: true,
+            applied_template: Some("old"),
+            applied_replicas: None,
+            ..DESIRED
+        };
+        let closed = ReconcileState { has_pod_sets: false, ..deleting };
+        assert_eq!((deleting.next_step(), closed.next_step()), (AwaitChange, Remove));
     }
 }

@@ -194,6 +194,12 @@ impl TrackedPod {
         self.state != PodState::Terminating
     }
 
+    /// Whether its annotation does not say what it is.
+    #[must_use]
+    pub fn has_stale_annotation(&self) -> bool {
+        self.counts() && self.scale_down_candidate != self.annotated
+    }
+
     fn exit(&self) -> Option<Exit> {
         self.problem.as_ref().and_then(|problem| problem.exit)
     }
