@@ -1,8 +1,64 @@
 //! Pods of a Kubernetes cluster: a Job for each attempt of a `JOB`, a Deployment for a `WARM` function.
 //!
+//! Everything here runs on the control thread. A task changes state between two awaits only, and clippy
+//! refuses a borrow over an await, so what a task has read holds until its next await.
+//!
 //! A watch of pods learns an address half a second late, and a Job's status its end seconds late. So
 //! instances announce themselves and attempts end with the post of their result; the watches are the
 //! fallback, and the truth about death.
+//!
+//! # Ownership
+//!
+//! | state | writer | readers |
+//! |---|---|---|
+//! | `Cluster::owners`: the Function object of each name | registry | reconcile loops |
+//! | `Pods::attempts`: Jobs whose pod has not ended, each with its waiting task | the task of a Job adds and forgets; the watches of pods and of events take out | the same |
+//! | `Pods::workloads`: the workload of each function | a pod set that is opened adds; the reconcile loop that deletes the Deployment removes | the watches, pod sets that are opened, registry |
+//! | `Workload::{desired, desired_replicas}`: the Deployment that is wanted | pod sets; the reconcile loop takes over the number of a Deployment that it finds | the reconcile loop, pod sets |
+//! | `Workload::deleting` | registry, and a version that is no `WARM` one, set it; a pod set that is opened clears it | the reconcile loop, pod sets |
+//! | `Workload::{applied_template, applied_replicas, adopted}`: the Deployment that is known to be there | the reconcile loop | the same |
+//! | `Workload::pods`: a state machine for each pod ([`tracked_pod::TrackedPod`]) | the watch, announcements, health checks; pod sets name candidates for a scale-down; the reconcile loop notes which are annotated | pod sets |
+//! | `Workload::tokens`: proofs of pods, by template | the reconcile loop, the watch | announcements |
+//! | `Workload::problem`: why there are no more pods | the reconcile loop, the watches of events and of pods | pod sets |
+//! | `PodSet::index`: pods in slots ([`instance_index::InstanceIndex`]) | its pod set | the same |
+//! | `PodSet::pending_starts`: starts that the scheduler counts on | its pod set | the same |
+//! | `FunctionVersion::{addresses, endings, problem}` | the version's pod set; for a `JOB`, `problem` alone, by its Jobs | gateways |
+//! | `KubeContext::populated` | pod sets add, the autoscaler removes | the autoscaler |
+//! | `PodLogs::{warm, attempts, ended, readers}`: logs that are read or may be | the watch of pods; tasks of Jobs; readers of lines | the same |
+//! | the position in a log that is kept | the holder of its one permit `PodLog::reader` | the same |
+//!
+//! # Events
+//! The reconcile loop of a function decides its next step by the state alone (`reconcile::ReconcileState`): delete,
+//! apply the template, annotate pods, write the number. An event that changes the desired state wakes it.
+//!
+//! States are those of [`tracked_pod::PodState`]. `Ready`, `Down`, `Starting`, `StartFailed` are commands to the
+//! scheduler. After each change of a pod, serving pods get free slots, and pending starts that cannot succeed fail
+//! ([`pod_set::PodSet`]).
+//!
+//! | event | effect |
+//! |---|---|
+//! | a version is opened | its pod set joins the workload and is sent `Starting` for each pod that comes; the Deployment is reconciled |
+//! | the scheduler wants an instance | one more pending start; one more replica, unless a pod that starts anyway will do |
+//! | a pod announces itself | Starting or Unknown → Serving, `Ready`, and health checks until its node finds it ready; Serving: another container, `Down` and `Ready` |
+//! | the watch shows that a container runs which has not announced itself | Starting → Unknown: health checks until one succeeds |
+//! | the watch shows that a pod is ready, or a health check of one in Unknown succeeds | Starting or Unknown → Serving, `Ready` |
+//! | the watch shows a restart, an end, or that a pod is not ready any more | Serving → Unknown, `Down`, address withdrawn at once; health checks until one succeeds. Ready again with another container: `Down` and `Ready` |
+//! | two health checks fail before the node has found the pod ready | Serving → Unknown, as above; it counts as stuck |
+//! | the watch shows that a pod is being deleted or has ended for good | any → Terminating, `Down` if it served; it takes what was granted before |
+//! | the watch does not show a pod any more | the same, and it is forgotten |
+//! | a connection to an instance failed | health checks until one succeeds, then `Ready` again |
+//! | the scheduler retires an idle instance | its slot is free, `Down`, and it takes what was granted before; unless `replicas.min` would not be left, one replica less, and the pod is annotated as the one to go |
+//! | no execution has waited for pending starts for long | `StartFailed` for each; replicas fall to those that are needed |
+//! | a pod could not be created | the workload has a permanent problem: pending starts fail where no pod serves or may come to; the attempt of a Job ends |
+//! | a call of the reconcile loop fails | the workload has the problem, and the step is made again after 100 ms … 2 s; the next answer clears it where it may pass |
+//! | a version is closed, and nothing of it is left | its pod set leaves; with the last one of a function that is deleted, the Deployment is deleted |
+//! | an attempt of a `JOB` is granted | its Job is made |
+//! | the watch shows that a container has started | `WARM`: its log is followed; `JOB`: it is followed where its lines are |
+//! | the pod of a Job ends, or its Job is gone | the attempt ends, and its log is read |
+//! | an attempt has posted its result | its pod may end by itself for 120 s |
+//! | an attempt is not wanted any more | its Job is deleted; the attempt ends with its pod, or after 5 s |
+//!
+//! # Files
 //!
 //! | file | holds |
 //! |---|---|
