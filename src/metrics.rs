@@ -1,6 +1,7 @@
 //! Metrics: counters and histograms of one writer each, merged at scrape.
 
 pub mod exposition;
+pub mod snapshot;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -169,8 +169,14 @@ fn local_limits(flags: &ServeArgs, in_cluster: bool) -> anyhow::Result<Limits> {
 
 /// Serves the management listener in a task.
 fn start_management(control: Rc<Control>, listener: TcpListener) {
+    let (clock, settings) = (control.clock, control.settings.clone());
+    let answer = move |request| {
+        let control = control.clone();
+        async move { control.answer(request).await }
+    };
+    let serving = management::server::serve(listener, clock, settings, answer);
     tokio::task::spawn_local(async move {
-        if let Err(error) = management::server::serve(control, listener).await {
+        if let Err(error) = serving.await {
             tracing::error!(%error, "the management listener failed");
             std::process::abort();
         }

@@ -5,9 +5,13 @@
 //! |---|---|
 //! | `event_loop` | messages of gateways, events of the scheduler, and house-keeping |
 //! | `listing` | the list of executions, merged of what each gateway finds |
+//! | `router` | calls, each handed to the component or the gateway that answers it |
+//! | `snapshot` | snapshots of the components, for what operators see |
 
 pub mod event_loop;
 pub mod listing;
+mod router;
+mod snapshot;
 
 use std::cell::Cell;
 use std::rc::Rc;

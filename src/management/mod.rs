@@ -1,9 +1,15 @@
-//! What operators and Prometheus see.
+//! The listener of operators, its page, health and metrics. It renders what it is given, and asks nobody.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `server` | the management listener |
-//! | `page` | the page, and `/debug/state` |
+//! | `health` | `/healthz` and `/readyz` |
+//! | `metrics` | `/metrics` |
+//! | `page` | the page |
+//! | `debug_state` | `/debug/state` |
 
+pub mod debug_state;
+pub mod health;
+pub mod metrics;
 pub mod page;
 pub mod server;

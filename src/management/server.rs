@@ -1,6 +1,7 @@
 //! The management listener, on the control thread: all of the API, metrics and health.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -12,21 +13,39 @@ use crate::api::response;
 use crate::api::response::Body;
 use crate::api::route::route;
 use crate::api::web_page::check_own;
-use crate::control::Control;
+use crate::clock::Clock;
+use crate::config::Settings;
 use crate::error::{ApiError, ErrorCode};
 use crate::messages::gateway_message::RoutedRequest;
 use crate::server::connections::{Connections, SWEEP_PERIOD};
 use crate::server::request_body::Reading;
 
-/// Serves until the task is dropped.
+/// The management server: checks requests, reads their bodies, finds their calls, and hands them to `answer`.
+struct ManagementServer<F> {
+    listener: Listener,
+    settings: Arc<Settings>,
+    reading: Reading,
+    answer: F,
+}
+
+/// Serves until the task is dropped. `answer` makes the response to a call.
 ///
 /// # Errors
 /// Where the listener cannot be watched.
-pub async fn serve(control: Rc<Control>, socket: std::net::TcpListener) -> std::io::Result<()> {
+pub async fn serve<F, A>(
+    socket: std::net::TcpListener,
+    clock: Clock,
+    settings: Arc<Settings>,
+    answer: F,
+) -> std::io::Result<()>
+where
+    F: Fn(RoutedRequest) -> A + 'static,
+    A: Future<Output = Response<Body>> + 'static,
+{
     let listener = Listener::new(ListenerKind::Operators, socket.local_addr()?.ip());
     let socket = tokio::net::TcpListener::from_std(socket)?;
-    let flags = &control.settings.flags;
-    let connections = Connections::new(control.clock, flags, flags.max_connections);
+    let flags = &settings.flags;
+    let connections = Connections::new(clock, flags, flags.max_connections);
     let sweeping = connections.clone();
     tokio::task::spawn_local(async move {
         let mut tick = tokio::time::interval(SWEEP_PERIOD);
@@ -35,57 +54,58 @@ pub async fn serve(control: Rc<Control>, socket: std::net::TcpListener) -> std::
             sweeping.sweep();
         }
     });
-    let reading = Rc::new(Reading::new(control.settings.flags.max_payload_bytes));
+    let reading = Reading::new(flags.max_payload_bytes);
+    let server = Rc::new(ManagementServer { listener, settings, reading, answer });
     let handle = move |request| {
-        let (control, reading) = (control.clone(), reading.clone());
-        async move { answer(&control, &reading, listener, request).await }
+        let server = server.clone();
+        async move { server.serve_request(request).await }
     };
     connections.serve(socket, handle).await;
     Ok(())
 }
 
-async fn answer(
-    control: &Rc<Control>,
-    reading: &Reading,
-    listener: Listener,
-    request: Request<Incoming>,
-) -> Response<Body> {
-    let named = &control.settings.flags.allow_origin;
-    if let Err(error) = check_own(request.headers(), named) {
-        return response::error(&error.closing());
-    }
-    if listener.is_loopback
-        && let Err(error) = check_host(request.headers())
-    {
-        return response::error(&error.closing());
-    }
-    let is_head = request.method() == Method::HEAD;
-    let (parts, body) = request.into_parts();
-    let flags = &control.settings.flags;
-    let patience = Duration::from_millis(flags.body_timeout_ms);
-    let response = match reading.read(body, flags.max_body, patience).await {
-        Ok(body) => match route(&parts.method, parts.uri.path()) {
-            Ok(call) => {
-                let request = Request::from_parts(parts, body);
-                serve_routed(control, RoutedRequest { listener, call, request }).await
-            }
+impl<F, A> ManagementServer<F>
+where
+    F: Fn(RoutedRequest) -> A,
+    A: Future<Output = Response<Body>> + 'static,
+{
+    async fn serve_request(&self, request: Request<Incoming>) -> Response<Body> {
+        let flags = &self.settings.flags;
+        if let Err(error) = check_own(request.headers(), &flags.allow_origin) {
+            return response::error(&error.closing());
+        }
+        if self.listener.is_loopback
+            && let Err(error) = check_host(request.headers())
+        {
+            return response::error(&error.closing());
+        }
+        let is_head = request.method() == Method::HEAD;
+        let (parts, body) = request.into_parts();
+        let patience = Duration::from_millis(flags.body_timeout_ms);
+        let response = match self.reading.read(body, flags.max_body, patience).await {
+            Ok(body) => match route(&parts.method, parts.uri.path()) {
+                Ok(call) => {
+                    let request = Request::from_parts(parts, body);
+                    self.serve_routed(RoutedRequest { listener: self.listener, call, request }).await
+                }
+                Err(error) => response::error(&error),
+            },
             Err(error) => response::error(&error),
-        },
-        Err(error) => response::error(&error),
-    };
-    response::without_body(is_head, response)
-}
-
-async fn serve_routed(control: &Rc<Control>, request: RoutedRequest) -> Response<Body> {
-    if request.call.is_gateways() {
-        // Dropped with the client, as on the gateway's own listener: who waited has left.
-        return control.answer(request).await;
+        };
+        response::without_body(is_head, response)
     }
-    // In a task of its own, because hyper drops this future when the client goes, and a change
-    // of the registry must not stop half-way.
-    let control = control.clone();
-    let answering = tokio::task::spawn_local(async move { control.answer(request).await });
-    answering.await.unwrap_or_else(|_| {
-        response::error(&ApiError::new(ErrorCode::Internal, "the request was not answered"))
-    })
+
+    async fn serve_routed(&self, request: RoutedRequest) -> Response<Body> {
+        let is_gateways = request.call.is_gateways();
+        let answering = (self.answer)(request);
+        if is_gateways {
+            // Dropped with the client, as on the gateway's own listener: who waited has left.
+            return answering.await;
+        }
+        // In a task of its own, because hyper drops this future when the client goes, and a change
+        // of the registry must not stop half-way.
+        tokio::task::spawn_local(answering).await.unwrap_or_else(|_| {
+            response::error(&ApiError::new(ErrorCode::Internal, "the request was not answered"))
+        })
+    }
 }

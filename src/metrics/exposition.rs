@@ -5,27 +5,20 @@
 //! observation. A function has no histogram before its first use, and a
 //! deleted function no series.
 
-use std::collections::HashMap;
-use std::sync::atomic::Ordering;
-
-use prometheus::core::Collector as _;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
+use super::snapshot::{FunctionGauges, FunctionSnapshot, MetricsSnapshot};
 use super::{BUCKETS_NS, CounterCell, FunctionMetrics, HistogramCells, RejectReason, TICK_BUCKETS_NS};
 use crate::clock::Nanos;
-use crate::control::Control;
-use crate::registry::Registered;
 
 /// Everything there is to scrape, as text.
 #[must_use]
-pub fn render(control: &Control) -> Vec<u8> {
-    let mut exposition = Exposition::for_functions(control.registry.functions().len());
-    functions(control, &mut exposition);
-    if let Some(cluster) = &control.context.cluster {
-        cluster.calls.seconds.collect().into_iter().for_each(|family| exposition.push(&family));
-    }
-    whole(control, &mut exposition);
+pub fn render(snapshot: &MetricsSnapshot<'_>) -> Vec<u8> {
+    let mut exposition = Exposition::for_functions(snapshot.functions.len());
+    functions(&snapshot.functions, &mut exposition);
+    snapshot.families.iter().for_each(|family| exposition.push(family));
+    whole(snapshot, &mut exposition);
     process(&mut exposition);
     exposition.text
 }
@@ -88,6 +81,7 @@ impl Exposition {
 
 type CounterOf = fn(&FunctionMetrics) -> &CounterCell;
 type HistogramOf = fn(&FunctionMetrics) -> &super::Histogram;
+type GaugeOf = fn(&FunctionGauges) -> u64;
 
 const COUNTERS: [(&str, &str, CounterOf); 8] = [
     ("enqueued_total", "Executions admitted; each ends as success, error, timeout or cancelled", |m| {
@@ -112,94 +106,77 @@ const HISTOGRAMS: [(&str, &str, HistogramOf); 5] = [
     ("cold_start_seconds", "What an instance took to start, as it said itself", |m| &m.cold_start),
 ];
 
-/// What is counted of the whole process.
-fn whole(control: &Control, exposition: &mut Exposition) {
-    let gauges = control.rings.gateways.iter().map(|gateway| &gateway.gauges);
-    let (mut retained, mut connections) = (0, 0);
-    for gauge in gauges {
-        retained += gauge.retained.load(Ordering::Relaxed);
-        connections += gauge.connections.load(Ordering::Relaxed);
-    }
-    let parked = control.rings.doorbell.is_asleep();
+const GAUGES: [(&str, &str, GaugeOf); 4] = [
+    ("queue_depth", "Executions that wait for their first dispatch or their next attempt's turn", |g| {
+        g.queue_depth
+    }),
+    ("in_flight", "Attempts in flight", |g| g.in_flight),
+    ("replicas", "Instances that start or run", |g| g.replicas),
+    ("ready_replicas", "Instances that are granted work", |g| g.ready_replicas),
+];
+
+/// Writes the numbers of the whole process.
+fn whole(snapshot: &MetricsSnapshot<'_>, exposition: &mut Exposition) {
+    let retained = snapshot.executions_retained as f64;
+    let parked = f64::from(u8::from(snapshot.scheduler_parked));
     let gauges = [
-        ("picofaas_executions_retained", "Ended executions that can be read", retained as f64),
-        ("picofaas_connections", "Open client connections", connections as f64),
-        ("picofaas_scheduler_parked", "1 while the scheduler thread is parked", f64::from(u8::from(parked))),
+        ("picofaas_executions_retained", "Ended executions that can be read", retained),
+        ("picofaas_connections", "Open client connections", snapshot.connections as f64),
+        ("picofaas_scheduler_parked", "1 while the scheduler thread is parked", parked),
     ];
     for (name, help, value) in gauges {
         exposition.family(name, help, MetricType::GAUGE, vec![gauge(Vec::new(), value)]);
     }
-    let ticks = counter(Vec::new(), control.rings.ticks.load(Ordering::Relaxed) as f64);
+    let ticks = counter(Vec::new(), snapshot.scheduler_ticks as f64);
     let help = "Passes of the scheduler";
     exposition.family("picofaas_scheduler_ticks_total", help, MetricType::COUNTER, vec![ticks]);
-    let tick = merged(Vec::new(), &TICK_BUCKETS_NS, &[&*control.rings.tick_times]);
+    let tick = merged(Vec::new(), &TICK_BUCKETS_NS, &[snapshot.tick_times]);
     let help = "What a pass of the scheduler took that had something to do, on whichever thread";
     exposition.family("picofaas_scheduler_tick_seconds", help, MetricType::HISTOGRAM, vec![tick]);
     let build = gauge(vec![label("version", env!("CARGO_PKG_VERSION"))], 1.0);
     exposition.family("picofaas_build_info", "The build that runs", MetricType::GAUGE, vec![build]);
 }
 
-fn functions(control: &Control, exposition: &mut Exposition) {
-    let functions = control.registry.functions();
-    let versions = control.registry.versions().all();
-    type Make<'m> = &'m dyn Fn(&str, &Registered) -> Vec<Metric>;
+/// Writes the numbers of each function.
+fn functions(functions: &[FunctionSnapshot], exposition: &mut Exposition) {
+    type Make<'m> = &'m dyn Fn(&FunctionSnapshot) -> Vec<Metric>;
     let mut push = |name: &str, help: &str, kind: MetricType, make: Make<'_>| {
-        let metrics = functions.iter().flat_map(|(function, registered)| make(function, registered));
+        let metrics = functions.iter().flat_map(make);
         exposition.family(&format!("picofaas_function_{name}"), help, kind, metrics);
     };
     for (name, help, count) in COUNTERS {
-        let metrics = |function: &str, registered: &Registered| {
-            vec![counter(vec![label("function", function)], registered.metrics.sum(count) as f64)]
+        let metrics = |function: &FunctionSnapshot| {
+            vec![counter(vec![label("function", &function.name)], function.metrics.sum(count) as f64)]
         };
         push(name, help, MetricType::COUNTER, &metrics);
     }
-    let late = |function: &str, registered: &Registered| {
-        vec![counter(vec![label("function", function)], registered.metrics.sum(|m| &m.late_results) as f64)]
+    let late = |function: &FunctionSnapshot| {
+        let count = function.metrics.sum(|m| &m.late_results);
+        vec![counter(vec![label("function", &function.name)], count as f64)]
     };
     push("late_results_total", "Answers that came after the end", MetricType::COUNTER, &late);
-    let rejected = |function: &str, registered: &Registered| {
+    let rejected = |function: &FunctionSnapshot| {
         RejectReason::ALL
             .iter()
             .map(|reason| {
-                let labels = vec![label("function", function), label("reason", reason.as_str())];
-                counter(labels, registered.metrics.sum(|m| &m.rejected[*reason as usize]) as f64)
+                let labels = vec![label("function", &function.name), label("reason", reason.as_str())];
+                counter(labels, function.metrics.sum(|m| &m.rejected[*reason as usize]) as f64)
             })
             .collect()
     };
     push("rejected_total", "Invocations refused at admission", MetricType::COUNTER, &rejected);
     for (name, help, histogram) in HISTOGRAMS {
-        let metrics = |function: &str, registered: &Registered| {
+        let metrics = |function: &FunctionSnapshot| {
             let cells: Vec<&HistogramCells> =
-                registered.metrics.0.iter().filter_map(|m| histogram(m).cells()).collect();
-            let labels = vec![label("function", function)];
+                function.metrics.0.iter().filter_map(|m| histogram(m).cells()).collect();
+            let labels = vec![label("function", &function.name)];
             if cells.is_empty() { Vec::new() } else { vec![merged(labels, &BUCKETS_NS, &cells)] }
         };
         push(name, help, MetricType::HISTOGRAM, &metrics);
     }
-    // Gauges are sums over the versions of a function: its version, and the one it replaces.
-    let mut sums: HashMap<&str, [f64; 4]> = HashMap::new();
-    for version in versions.values() {
-        let sum = sums.entry(version.function.spec.name.as_str()).or_default();
-        let queue = &version.function.queue;
-        sum[0] += queue.depth() as f64;
-        sum[1] += f64::from(queue.in_flight.load(Ordering::Relaxed));
-        // To the scheduler a JOB has an instance that is always there; people count processes.
-        sum[3] += match version.backend.is_per_attempt() {
-            true => f64::from(version.backend.count()),
-            false => f64::from(queue.ready.load(Ordering::Relaxed)),
-        };
-        sum[2] += f64::from(version.backend.count());
-    }
-    let gauges = [
-        ("queue_depth", "Executions that wait for their first dispatch or their next attempt's turn"),
-        ("in_flight", "Attempts in flight"),
-        ("replicas", "Instances that start or run"),
-        ("ready_replicas", "Instances that are granted work"),
-    ];
-    for (at, (name, help)) in gauges.into_iter().enumerate() {
-        let metrics = |function: &str, _: &Registered| {
-            let value = sums.get(function).map_or(0.0, |sum| sum[at]);
-            vec![gauge(vec![label("function", function)], value)]
+    for (name, help, value) in GAUGES {
+        let metrics = |function: &FunctionSnapshot| {
+            vec![gauge(vec![label("function", &function.name)], value(&function.gauges) as f64)]
         };
         push(name, help, MetricType::GAUGE, &metrics);
     }
@@ -285,7 +262,7 @@ fn process(exposition: &mut Exposition) {
     }
 }
 
-/// When the machine started, in seconds since the Unix epoch: `btime` of proc(5).
+/// Time at which the machine started, in seconds since the Unix epoch: `btime` of proc(5).
 fn booted_at() -> f64 {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let time = stat.lines().find_map(|line| line.strip_prefix("btime "));

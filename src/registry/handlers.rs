@@ -1,134 +1,26 @@
-//! API handlers of functions, and of the other calls that control answers.
+//! API handlers of functions.
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Response;
-use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
+use hyper::header::{ETAG, HeaderValue, IF_MATCH};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::listener::{Listener, ListenerKind};
-use crate::api::openapi;
+use crate::api::listener::Listener;
 use crate::api::response;
 use crate::api::response::Body;
-use crate::api::route::{Call, served_elsewhere};
 use crate::control::Control;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
-use crate::id::ExecutionId;
-use crate::management::page;
-use crate::messages::gateway_message::{RoutedRequest, WholeRequest, serve_at};
-use crate::metrics::exposition;
+use crate::messages::gateway_message::WholeRequest;
 use crate::registry::Registered;
 use crate::registry::serving_state::ServingState;
 use crate::spec::{FunctionSpec, SpecError, hide_values, parse_function, parse_function_named};
 
-/// Longest time until the scheduler shows that it ticks.
-const TICK_PATIENCE: Duration = Duration::from_secs(1);
-/// Period at which it is looked whether it did.
-const TICK_LOOK: Duration = Duration::from_millis(1);
-
 impl Control {
-    /// Answers one call, from whichever listener it came.
-    pub async fn answer(self: &Rc<Self>, request: RoutedRequest) -> Response<Body> {
-        let RoutedRequest { listener, call, request: ref whole } = request;
-        let path = whole.uri().path();
-        let answered = match call {
-            Call::Invoke(_) | Call::Enqueue(_) => {
-                return self.pass_on(self.next_gateway(), request).await;
-            }
-            Call::ReadExecution(id) | Call::CancelExecution(id) => {
-                // Any gateway can say what is wrong with an id.
-                let owner = ExecutionId::parse(id.of(path)).map_or(0, |id| id.ticket.gateway());
-                return self.pass_on(owner, request).await;
-            }
-            Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
-                Err(served_elsewhere(path, ListenerKind::Runtimes))
-            }
-            Call::ListExecutions => self.list_executions(whole.uri().query()).await,
-            Call::Healthz => self.healthz().await,
-            Call::Readyz => self.readyz(),
-            Call::Metrics => Ok(self.metrics()),
-            Call::OpenApi => Ok(openapi::answer()),
-            Call::Page => Ok(page::page()),
-            Call::DebugState => Ok(page::state(self)),
-            Call::ListFunctions => self.list(listener),
-            Call::ReadFunction(name) => self.read(name.of(path), listener),
-            Call::FunctionLogs(name) => self.function_logs(name.of(path), whole).await,
-            Call::ExecutionLogs(id) => self.execution_logs(id.of(path), whole).await,
-            Call::CreateFunction => self.create(listener, whole.body()).await,
-            Call::PutFunction(name) => self.replace(name.of(path), listener, whole).await,
-            Call::DeleteFunction(name) => self.remove(name.of(path)).await.map(|()| response::no_content()),
-            Call::PutReplicas(name) => self.put_replicas(name.of(path), listener, whole.body()).await,
-        };
-        answered.unwrap_or_else(|error| response::error(&error))
-    }
-
-    /// A call that a gateway must answer.
-    async fn pass_on(&self, gateway: usize, request: RoutedRequest) -> Response<Body> {
-        let answer = match self.gateways.get(gateway).or(self.gateways.first()) {
-            Some(gateway) => serve_at(gateway, request).await,
-            None => None,
-        };
-        answer.unwrap_or_else(|| {
-            response::error(&ApiError::new(ErrorCode::Draining, "the control plane is stopping"))
-        })
-    }
-
-    /// Gateways take turns at the invocations that come in here.
-    fn next_gateway(&self) -> usize {
-        let next = (self.next_invoker.get() + 1) % self.gateways.len().max(1);
-        self.next_invoker.replace(next)
-    }
-
-    /// Fails when the scheduler does not tick though it was woken.
-    async fn healthz(&self) -> Result<Response<Body>, ApiError> {
-        let before = self.rings.ticks.load(Ordering::Relaxed);
-        self.rings.wake_scheduler();
-        let ticks = async {
-            while self.rings.ticks.load(Ordering::Relaxed) == before {
-                // A gateway may have taken the scheduler and tick instead; either counts.
-                self.rings.unpark();
-                tokio::time::sleep(TICK_LOOK).await;
-            }
-        };
-        match tokio::time::timeout(TICK_PATIENCE, ticks).await {
-            Ok(()) => Ok(response::json(200, "{\"status\":\"ok\"}")),
-            Err(_) => Err(ApiError::new(
-                ErrorCode::ShuttingDown,
-                format!("the scheduler has not ticked for {} ms", TICK_PATIENCE.as_millis()),
-            )),
-        }
-    }
-
-    fn readyz(&self) -> Result<Response<Body>, ApiError> {
-        if self.draining.get() {
-            return Err(ApiError::new(ErrorCode::Draining, "the control plane is stopping"));
-        }
-        if !self.registry.is_loaded() {
-            let missing = match &self.resources {
-                Some(resources) => {
-                    let why = resources.waits_for().map_or_else(String::new, |why| format!(": {why}"));
-                    format!("the functions were not read from the Kubernetes API server yet{why}")
-                }
-                None => "the registry is being loaded".to_owned(),
-            };
-            return Err(ApiError::new(ErrorCode::ControlBusy, missing).retry_after(1));
-        }
-        Ok(response::json(200, "{\"status\":\"ready\"}"))
-    }
-
-    fn metrics(&self) -> Response<Body> {
-        let text = exposition::render(self);
-        let mut response = response::json(200, text);
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
-        response
-    }
-
-    fn list(&self, listener: Listener) -> Result<Response<Body>, ApiError> {
+    pub(crate) fn list(&self, listener: Listener) -> Result<Response<Body>, ApiError> {
         if self.registry.is_unread() {
             // A client that compares the list with its own would create functions that there are.
             return Err(ApiError::unread(""));
@@ -139,13 +31,17 @@ impl Control {
         Ok(response::json(200, json!({ "functions": all }).to_string()))
     }
 
-    fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, ApiError> {
+    pub(crate) fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, ApiError> {
         let functions = self.registry.functions();
         let registered = functions.get(name).ok_or_else(|| self.registry.unknown(name))?;
         Ok(self.function_response(200, registered, listener))
     }
 
-    async fn create(self: &Rc<Self>, listener: Listener, body: &Bytes) -> Result<Response<Body>, ApiError> {
+    pub(crate) async fn create(
+        self: &Rc<Self>,
+        listener: Listener,
+        body: &Bytes,
+    ) -> Result<Response<Body>, ApiError> {
         let spec = parse_function(body).map_err(invalid)?;
         self.check_exec(&spec)?;
         let name = spec.name.to_string();
@@ -171,7 +67,7 @@ impl Control {
         Ok(response)
     }
 
-    async fn replace(
+    pub(crate) async fn replace(
         self: &Rc<Self>,
         name: &str,
         listener: Listener,
@@ -198,14 +94,14 @@ impl Control {
         Ok(self.function_response(if is_new { 201 } else { 200 }, registered, listener))
     }
 
-    async fn remove(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
+    pub(crate) async fn remove(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
         match &self.resources {
             Some(resources) => resources.delete_object(name).await,
             None => self.registry.delete(name).await,
         }
     }
 
-    async fn put_replicas(
+    pub(crate) async fn put_replicas(
         self: &Rc<Self>,
         name: &str,
         listener: Listener,

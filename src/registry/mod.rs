@@ -5,7 +5,8 @@
 //! | `rollout` | creating, replacing and deleting functions, step by step over all threads |
 //! | `scale` | the number of instances that a function keeps running |
 //! | `serving_state` | the state of the version of a function that serves |
-//! | `handlers` | the API handlers of functions, and of the other calls that control answers |
+//! | `snapshot` | the numbers of each function, for metrics |
+//! | `handlers` | the API handlers of functions |
 //! | `supports` | fields of a function that this control plane cannot support |
 //! | `cluster` | the Function objects of a cluster, which keeps the registry there |
 
@@ -14,6 +15,7 @@ pub mod handlers;
 pub mod rollout;
 pub mod scale;
 pub mod serving_state;
+pub mod snapshot;
 pub mod supports;
 
 use std::cell::{Cell, Ref, RefCell};

@@ -1,0 +1,70 @@
+//! Calls that came to the control thread, each handed to the component or the gateway that answers it.
+
+use std::rc::Rc;
+
+use hyper::Response;
+
+use super::Control;
+use crate::api::listener::ListenerKind;
+use crate::api::openapi;
+use crate::api::response;
+use crate::api::response::Body;
+use crate::api::route::{Call, served_elsewhere};
+use crate::error::{ApiError, ErrorCode};
+use crate::id::ExecutionId;
+use crate::management::{debug_state, health, metrics, page};
+use crate::messages::gateway_message::{RoutedRequest, serve_at};
+
+impl Control {
+    /// Hands one call to its handler, from whichever listener it came.
+    pub async fn answer(self: &Rc<Self>, request: RoutedRequest) -> Response<Body> {
+        let RoutedRequest { listener, call, request: ref whole } = request;
+        let path = whole.uri().path();
+        let answered = match call {
+            Call::Invoke(_) | Call::Enqueue(_) => {
+                return self.pass_on(self.next_gateway(), request).await;
+            }
+            Call::ReadExecution(id) | Call::CancelExecution(id) => {
+                // Any gateway can say what is wrong with an id.
+                let owner = ExecutionId::parse(id.of(path)).map_or(0, |id| id.ticket.gateway());
+                return self.pass_on(owner, request).await;
+            }
+            Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
+                Err(served_elsewhere(path, ListenerKind::Runtimes))
+            }
+            Call::ListExecutions => self.list_executions(whole.uri().query()).await,
+            Call::Healthz => health::healthz(self.scheduler_ticked()).await,
+            Call::Readyz => health::readyz(self.readiness()),
+            Call::Metrics => Ok(metrics::metrics(&self.metrics_snapshot())),
+            Call::OpenApi => Ok(openapi::answer()),
+            Call::Page => Ok(page::page()),
+            Call::DebugState => Ok(debug_state::debug_state(&self.debug_state())),
+            Call::ListFunctions => self.list(listener),
+            Call::ReadFunction(name) => self.read(name.of(path), listener),
+            Call::FunctionLogs(name) => self.function_logs(name.of(path), whole).await,
+            Call::ExecutionLogs(id) => self.execution_logs(id.of(path), whole).await,
+            Call::CreateFunction => self.create(listener, whole.body()).await,
+            Call::PutFunction(name) => self.replace(name.of(path), listener, whole).await,
+            Call::DeleteFunction(name) => self.remove(name.of(path)).await.map(|()| response::no_content()),
+            Call::PutReplicas(name) => self.put_replicas(name.of(path), listener, whole.body()).await,
+        };
+        answered.unwrap_or_else(|error| response::error(&error))
+    }
+
+    /// A call that a gateway must answer.
+    async fn pass_on(&self, gateway: usize, request: RoutedRequest) -> Response<Body> {
+        let answer = match self.gateways.get(gateway).or(self.gateways.first()) {
+            Some(gateway) => serve_at(gateway, request).await,
+            None => None,
+        };
+        answer.unwrap_or_else(|| {
+            response::error(&ApiError::new(ErrorCode::Draining, "the control plane is stopping"))
+        })
+    }
+
+    /// Gateways take turns at the invocations that come in here.
+    fn next_gateway(&self) -> usize {
+        let next = (self.next_invoker.get() + 1) % self.gateways.len().max(1);
+        self.next_invoker.replace(next)
+    }
+}

@@ -1,0 +1,58 @@
+//! `GET /healthz` and `GET /readyz`.
+
+use std::time::Duration;
+
+use hyper::Response;
+
+use crate::api::response;
+use crate::api::response::Body;
+use crate::error::{ApiError, ErrorCode};
+
+/// Longest time until the scheduler shows that it ticks.
+const TICK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether the process is ready for traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It is.
+    Ready,
+    /// It is stopping.
+    Draining,
+    /// The registry is being loaded.
+    Loading,
+    /// The functions were not read from the Kubernetes API server yet, for this reason where one is known.
+    Unread(Option<String>),
+}
+
+/// Answers `GET /healthz`. `ticked` wakes the scheduler and returns when it has ticked.
+///
+/// # Errors
+/// The scheduler does not tick though it was woken.
+pub async fn healthz(ticked: impl Future<Output = ()>) -> Result<Response<Body>, ApiError> {
+    match tokio::time::timeout(TICK_PATIENCE, ticked).await {
+        Ok(()) => Ok(response::json(200, "{\"status\":\"ok\"}")),
+        Err(_) => Err(ApiError::new(
+            ErrorCode::ShuttingDown,
+            format!("the scheduler has not ticked for {} ms", TICK_PATIENCE.as_millis()),
+        )),
+    }
+}
+
+/// Answers `GET /readyz`.
+///
+/// # Errors
+/// It is not ready; with the reason.
+pub fn readyz(readiness: Readiness) -> Result<Response<Body>, ApiError> {
+    let missing = match readiness {
+        Readiness::Ready => return Ok(response::json(200, "{\"status\":\"ready\"}")),
+        Readiness::Draining => {
+            return Err(ApiError::new(ErrorCode::Draining, "the control plane is stopping"));
+        }
+        Readiness::Loading => "the registry is being loaded".to_owned(),
+        Readiness::Unread(why) => {
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            format!("the functions were not read from the Kubernetes API server yet{why}")
+        }
+    };
+    Err(ApiError::new(ErrorCode::ControlBusy, missing).retry_after(1))
+}
