@@ -23,6 +23,8 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::instances::Context;
 use crate::instances::autoscaler::Autoscaler;
+use crate::logs::handlers::LogHandlers;
+use crate::logs::source::LogSource;
 use crate::logs::store::LogStore;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::registry::Registry;
@@ -42,6 +44,7 @@ pub struct Control {
     pub context: Rc<Context>,
     /// The lines that functions write.
     pub logs: Rc<LogStore>,
+    log_handlers: LogHandlers,
     /// Messages to each gateway.
     pub gateways: Vec<MessageSender<GatewayMessage>>,
     /// The functions and their versions.
@@ -69,7 +72,9 @@ impl Control {
         let registry =
             Registry::new(rings.clone(), settings.clone(), context.clone(), logs.clone(), gateways.clone());
         let cluster = context.cluster.clone();
+        let source = cluster.as_ref().map(|cluster| -> Rc<dyn LogSource> { cluster.logs.clone() });
         Rc::new(Self {
+            log_handlers: LogHandlers::new(logs.clone(), gateways.clone(), source),
             autoscaler: Autoscaler::new(context.clone(), registry.versions().clone()),
             resources: cluster.map(|cluster| FunctionObjects::new(cluster, registry.clone(), clock)),
             registry,

@@ -14,6 +14,7 @@ use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 use crate::management::{debug_state, health, metrics, page};
 use crate::messages::gateway_message::{RoutedRequest, serve_at};
+use crate::spec::ExecutionMode;
 
 impl Control {
     /// Hands one call to its handler, from whichever listener it came.
@@ -41,8 +42,11 @@ impl Control {
             Call::DebugState => Ok(debug_state::debug_state(&self.debug_state())),
             Call::ListFunctions => self.list(listener),
             Call::ReadFunction(name) => self.read(name.of(path), listener),
-            Call::FunctionLogs(name) => self.function_logs(name.of(path), whole).await,
-            Call::ExecutionLogs(id) => self.execution_logs(id.of(path), whole).await,
+            Call::FunctionLogs(name) => {
+                let name = name.of(path);
+                self.log_handlers.function_logs(name, whole, || self.mode_of(name)).await
+            }
+            Call::ExecutionLogs(id) => self.log_handlers.execution_logs(id.of(path), whole).await,
             Call::CreateFunction => self.create(listener, whole.body()).await,
             Call::PutFunction(name) => self.replace(name.of(path), listener, whole).await,
             Call::DeleteFunction(name) => self.remove(name.of(path)).await.map(|()| response::no_content()),
@@ -60,6 +64,12 @@ impl Control {
         answer.unwrap_or_else(|| {
             response::error(&ApiError::new(ErrorCode::Draining, "the control plane is stopping"))
         })
+    }
+
+    fn mode_of(&self, name: &str) -> Result<ExecutionMode, ApiError> {
+        let functions = self.registry.functions();
+        let registered = functions.get(name).ok_or_else(|| self.registry.unknown(name))?;
+        Ok(registered.wanted.spec.execution_mode)
     }
 
     /// Gateways take turns at the invocations that come in here.

@@ -9,13 +9,13 @@ use std::rc::Rc;
 use hyper::Response;
 
 use super::function_log::{FunctionLog, LogLine};
+use super::handlers::LogHandlers;
 use super::output::{Line, Lines, Writer};
 use super::query::LogQuery;
 use super::reader::{Reader, Whose};
-use super::source::{FollowGuard, LogSelector, LogSource, PodLogRead};
+use super::source::{FollowGuard, LogSelector, PodLogRead};
 use super::store::LogStore;
 use crate::api::response::body::Body;
-use crate::control::Control;
 use crate::error::ApiError;
 use crate::id::ExecutionId;
 use crate::spec::ExecutionMode;
@@ -23,23 +23,18 @@ use crate::spec::ExecutionMode;
 /// Pods of one execution that are read for one answer, the latest: more attempts than a function may have.
 const PODS_READ_MAX: usize = 16;
 
-impl Control {
-    /// The logs of pods, where a cluster runs functions.
-    fn log_source(&self) -> Option<Rc<dyn LogSource>> {
-        self.context.cluster.as_ref().map(|cluster| -> Rc<dyn LogSource> { cluster.logs.clone() })
-    }
-
+impl LogHandlers {
     /// Sees to it that what running attempts have written is kept: once, or for as long as the answer is.
     pub(super) async fn brought_up_to_date(
         &self,
         mode: ExecutionMode,
         function: &str,
         execution: Option<ExecutionId>,
-        follow: bool,
+        query: &LogQuery,
     ) -> Option<FollowGuard> {
-        let source = self.log_source().filter(|_| mode == ExecutionMode::Job)?;
+        let source = self.source.clone().filter(|_| mode == ExecutionMode::Job)?;
         let wanted = LogSelector { function: function.into(), execution };
-        if follow {
+        if query.follow {
             return Some(source.follow(wanted));
         }
         source.refresh(wanted).await;
@@ -53,16 +48,16 @@ impl Control {
         id: &str,
         query: LogQuery,
     ) -> Result<Response<Body>, ApiError> {
-        let (Some(id), Some(source)) = (ExecutionId::parse(id), self.log_source()) else {
+        let (Some(id), Some(source)) = (ExecutionId::parse(id), &self.source) else {
             return Err(error);
         };
         let query = LogQuery { follow: false, ..query };
         let known = source.function_of(id);
         if let Some(log) = self.lines_of_pods(id, known.as_deref()).await {
-            return Reader::new(self.logs.clone(), log, Whose::Execution(id), query).answer(None);
+            return Reader::new(self.store.clone(), log, Whose::Execution(id), query).answer(None);
         }
-        let log = known.and_then(|function| self.logs.get(&function)).ok_or(error)?;
-        Reader::new(self.logs.clone(), log, Whose::Execution(id), query).answer(None)
+        let log = known.and_then(|function| self.store.get(&function)).ok_or(error)?;
+        Reader::new(self.store.clone(), log, Whose::Execution(id), query).answer(None)
     }
 
     /// The lines of an execution in a log of their own: those of its pods that are there, behind those
@@ -72,20 +67,20 @@ impl Control {
         id: ExecutionId,
         function: Option<&str>,
     ) -> Option<Rc<FunctionLog>> {
-        let source = self.log_source()?;
+        let source = self.source.as_ref()?;
         let pods = source.pods_of(id).await?;
         let pods = &pods[pods.len().saturating_sub(PODS_READ_MAX)..];
         let first = pods.first()?;
         let function = function.unwrap_or(&first.function);
-        let own = LogStore::new(self.clock, self.logs.limits());
+        let own = LogStore::new(self.store.clock, self.store.limits());
         let lines = own.keeping_only();
-        if let Some(kept) = self.logs.get(function) {
+        if let Some(kept) = self.store.get(function) {
             let elsewhere = |line: &LogLine| !pods.iter().any(|pod| *pod.name == *line.instance);
             copy(&kept, &lines, |line| line.execution == Some(id) && elsewhere(line));
         }
         for pod in pods {
             if source.read_pod(pod, id, &lines).await == PodLogRead::Unread
-                && let Some(kept) = self.logs.get(&pod.function)
+                && let Some(kept) = self.store.get(&pod.function)
             {
                 copy(&kept, &lines, |line| line.execution == Some(id) && *line.instance == *pod.name);
             }
