@@ -62,7 +62,7 @@ impl DesiredTemplate {
         env.push(variable("PICOFAAS_RUNTIME_URL", runtime_url));
         let mut template = template::pods(spec, env);
         if let Some(pod) = &mut template.spec {
-            pod.termination_grace_period_seconds = Some(grace_s(spec.effective_attempt_timeout_ms()));
+            pod.termination_grace_period_seconds = Some(grace_s(spec.attempt_timeout_ms));
             if let Some(container) = pod.containers.first_mut() {
                 container.lifecycle = Some(Lifecycle {
                     pre_stop: Some(LifecycleHandler {

@@ -61,7 +61,7 @@ pub fn object(spec: &FunctionSpec, attempt: &JobParameters<'_>) -> Job {
         pod.restart_policy = Some("Never".to_owned());
         pod.termination_grace_period_seconds = Some(GRACE_S);
     }
-    let attempt_s = i64::from(spec.effective_attempt_timeout_ms()).div_euclid(1000) + 1;
+    let attempt_s = i64::from(spec.attempt_timeout_ms).div_euclid(1000) + 1;
     Job {
         metadata: ObjectMeta {
             name: Some(name(&function, attempt.execution, attempt.attempt)),

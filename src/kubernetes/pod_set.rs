@@ -73,17 +73,17 @@ impl PodSet {
             function: function.clone(),
             template_hash: template.hash.clone(),
             index: RefCell::new(InstanceIndex::new(function.addresses.len())),
-            min: Cell::new(spec.replicas.min),
+            min: Cell::new(spec.replicas().min),
             pending_starts: Cell::new(0),
             takes_older: Cell::new(false),
             last_request: Cell::new(context.clock.now()),
             closed: Cell::new(false),
         });
         // A rolling update brings these: they are not asked for besides.
-        let coming = workload.desired_replicas.get().max(spec.replicas.min).min(spec.replicas.max);
+        let coming = workload.desired_replicas.get().max(spec.replicas().min).min(spec.replicas().max);
         pod_set.expect_starts(coming);
-        let desired = DesiredDeployment { template, max_replicas: spec.replicas.max };
-        workload.join(&pod_set, desired, spec.replicas.min);
+        let desired = DesiredDeployment { template, max_replicas: spec.replicas().max };
+        workload.join(&pod_set, desired, spec.replicas().min);
         workload.sync_instances();
         context.populated.borrow_mut().insert(function.index);
         pod_set

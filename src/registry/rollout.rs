@@ -241,7 +241,7 @@ pub fn version(spec: FunctionSpec, index: VersionIndex, metrics: Arc<MetricsByGa
 fn places(spec: &FunctionSpec) -> u16 {
     let places = match spec.execution_mode {
         ExecutionMode::Pool => spec.endpoint_urls.len(),
-        ExecutionMode::Warm => spec.replicas.max as usize,
+        ExecutionMode::Warm => spec.replicas().max as usize,
         ExecutionMode::Job => 1,
     };
     u16::try_from(places).unwrap_or(u16::MAX)
@@ -255,12 +255,12 @@ pub fn limits(spec: &FunctionSpec) -> VersionLimits {
         concurrency: spec.concurrency,
         instance_concurrency: match spec.execution_mode {
             ExecutionMode::Job => spec.concurrency,
-            ExecutionMode::Warm | ExecutionMode::Pool => spec.effective_instance_concurrency(),
+            ExecutionMode::Warm | ExecutionMode::Pool => spec.instance_concurrency,
         },
         max_retries: u8::try_from(spec.max_retries).unwrap_or(u8::MAX),
         retry_backoff_ns: ns(spec.retry_backoff_ms),
         retry_max_backoff_ns: ns(spec.retry_max_backoff_ms),
-        attempt_timeout_ns: ns(spec.effective_attempt_timeout_ms()),
+        attempt_timeout_ns: ns(spec.attempt_timeout_ms),
         instances_max: places(spec),
         can_start: spec.execution_mode == ExecutionMode::Warm,
     }

@@ -37,9 +37,11 @@ impl Registry {
                 format!("{name} is {mode}; only WARM functions have replicas"),
             ));
         }
-        if replicas > spec.replicas.max {
-            let message =
-                format!("must be between 0 and replicas.max, which is {}, is {replicas}", spec.replicas.max);
+        if replicas > spec.replicas().max {
+            let message = format!(
+                "must be between 0 and replicas.max, which is {}, is {replicas}",
+                spec.replicas().max
+            );
             return Err(ApiError::new(ErrorCode::InvalidFunction, "the number of replicas is out of range")
                 .with_details(vec![FieldError { field: "replicas".to_owned(), message }]));
         }

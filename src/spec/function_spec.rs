@@ -81,45 +81,56 @@ impl Default for Replicas {
 /// Its serialized form is the flat JSON of the API with every default filled in, its fields always in
 /// the same order. Reading that form again gives an equal specification, apart from `annotations` and
 /// `directory`, which only a manifest has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct FunctionSpec {
     /// The name, unique in a registry.
     pub name: FunctionName,
     /// Provider of its instances.
     pub execution_mode: ExecutionMode,
     /// The image that Kubernetes runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// Replaces the image's entry point; empty leaves it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// Replaces the image's arguments; empty leaves them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
     /// Environment, beside what picofaas sets; each name once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvVar>,
     /// Secrets and config maps whose every key becomes a variable; what `env` and picofaas set counts
     /// where both have it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env_from: Vec<EnvFrom>,
     /// Names of the secrets that are mounted, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
     /// Names of the secrets that open the image's registry.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "secret_names")]
     pub image_pull_secrets: Vec<String>,
     /// CPU and memory.
     pub resources: Resources,
     /// Further settings of its pods.
+    #[serde(skip_serializing_if = "PodTemplate::is_empty")]
     pub pod_template: PodTemplate,
     /// Commands by which the local backend runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<Local>,
     /// Endpoints at which it already listens; not empty if and only if the mode is POOL.
+    #[serde(rename = "endpointUrl", skip_serializing_if = "Vec::is_empty", serialize_with = "one_or_many")]
     pub endpoint_urls: Vec<EndpointUrl>,
     /// Time for a whole execution, in milliseconds.
     pub timeout_ms: u32,
     /// Longest wait of an enqueued execution for its first dispatch, in milliseconds.
     pub max_queue_ms: u32,
-    /// Time for one attempt, in milliseconds, where it is less than `timeout_ms`.
-    pub attempt_timeout_ms: Option<u32>,
+    /// Time for one attempt, in milliseconds; at most `timeout_ms`, and equal to it unless given.
+    pub attempt_timeout_ms: u32,
     /// Attempts in flight for this function.
     pub concurrency: u32,
-    /// Attempts in flight on one instance, where that is not `concurrency`.
-    pub instance_concurrency: Option<u32>,
+    /// Attempts in flight on one instance; `concurrency` unless given.
+    pub instance_concurrency: u32,
     /// Executions that wait for their first dispatch.
     pub queue_size: u32,
     /// Attempts after the first.
@@ -128,27 +139,24 @@ pub struct FunctionSpec {
     pub retry_backoff_ms: u32,
     /// Largest such bound, up to which it doubles, in milliseconds; at least `retry_backoff_ms`.
     pub retry_max_backoff_ms: u32,
-    /// Bounds of the number of instances; only WARM functions heed it.
-    pub replicas: Replicas,
+    /// Bounds of the number of instances; there if and only if the mode is WARM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Replicas>,
     /// Idle WARM instances above `replicas.min` stop after this, in milliseconds.
     pub idle_timeout_ms: u32,
     /// `metadata.annotations` of its manifest.
+    #[serde(skip)]
     pub annotations: BTreeMap<String, String>,
     /// The folder of its manifest, where relative paths in `local` start. Clients never see it.
+    #[serde(skip)]
     pub directory: Option<PathBuf>,
 }
 
 impl FunctionSpec {
-    /// Time for one attempt, in milliseconds: `attemptTimeoutMs`, or else `timeoutMs`.
+    /// Bounds of the number of instances; of another mode than WARM the defaults, which nothing heeds.
     #[must_use]
-    pub fn effective_attempt_timeout_ms(&self) -> u32 {
-        self.attempt_timeout_ms.unwrap_or(self.timeout_ms)
-    }
-
-    /// Attempts in flight on one instance: `instanceConcurrency`, or else `concurrency`.
-    #[must_use]
-    pub fn effective_instance_concurrency(&self) -> u32 {
-        self.instance_concurrency.unwrap_or(self.concurrency)
+    pub fn replicas(&self) -> Replicas {
+        self.replicas.unwrap_or_default()
     }
 
     /// Whether it has values of variables that are not for everybody.
@@ -190,93 +198,20 @@ impl FunctionSpec {
     }
 }
 
-impl Serialize for FunctionSpec {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let warm = self.execution_mode == ExecutionMode::Warm;
-        FlatForm {
-            name: &self.name,
-            execution_mode: self.execution_mode,
-            image: self.image.as_deref(),
-            command: &self.command,
-            args: &self.args,
-            env: &self.env,
-            env_from: &self.env_from,
-            secrets: &self.secrets,
-            image_pull_secrets: self.image_pull_secrets.iter().map(|name| SecretName { name }).collect(),
-            resources: &self.resources,
-            pod_template: &self.pod_template,
-            local: self.local.as_ref(),
-            endpoint_url: match self.endpoint_urls.as_slice() {
-                [] => None,
-                [one] => Some(OneOrMany::One(one)),
-                many => Some(OneOrMany::Many(many)),
-            },
-            timeout_ms: self.timeout_ms,
-            max_queue_ms: self.max_queue_ms,
-            attempt_timeout_ms: self.effective_attempt_timeout_ms(),
-            concurrency: self.concurrency,
-            instance_concurrency: self.effective_instance_concurrency(),
-            queue_size: self.queue_size,
-            max_retries: self.max_retries,
-            retry_backoff_ms: self.retry_backoff_ms,
-            retry_max_backoff_ms: self.retry_max_backoff_ms,
-            // A specification of another mode may not carry this, so it must not be given one.
-            replicas: warm.then_some(self.replicas),
-            idle_timeout_ms: self.idle_timeout_ms,
-        }
-        .serialize(serializer)
-    }
+/// The answers' form of `imagePullSecrets`: a list of objects that have a name.
+fn secret_names<S: Serializer>(names: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(names.iter().map(|name| SecretName { name }))
 }
 
-/// The flat form in the order in which clients see it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FlatForm<'a> {
-    name: &'a FunctionName,
-    execution_mode: ExecutionMode,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    image: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    command: &'a [String],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    args: &'a [String],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    env: &'a [EnvVar],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    env_from: &'a [EnvFrom],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    secrets: &'a [String],
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    image_pull_secrets: Vec<SecretName<'a>>,
-    resources: &'a Resources,
-    #[serde(skip_serializing_if = "PodTemplate::is_empty")]
-    pod_template: &'a PodTemplate,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local: Option<&'a Local>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    endpoint_url: Option<OneOrMany<'a>>,
-    timeout_ms: u32,
-    max_queue_ms: u32,
-    attempt_timeout_ms: u32,
-    concurrency: u32,
-    instance_concurrency: u32,
-    queue_size: u32,
-    max_retries: u32,
-    retry_backoff_ms: u32,
-    retry_max_backoff_ms: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replicas: Option<Replicas>,
-    idle_timeout_ms: u32,
+/// The answers' form of `endpointUrl`: one text, or a list of several.
+fn one_or_many<S: Serializer>(urls: &[EndpointUrl], serializer: S) -> Result<S::Ok, S::Error> {
+    match urls {
+        [one] => one.serialize(serializer),
+        many => many.serialize(serializer),
+    }
 }
 
 #[derive(Serialize)]
 struct SecretName<'a> {
     name: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum OneOrMany<'a> {
-    One(&'a EndpointUrl),
-    Many(&'a [EndpointUrl]),
 }

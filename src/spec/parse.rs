@@ -168,14 +168,12 @@ pub(super) fn read_spec(
         max_queue_ms: number(&spec, "maxQueueMs", &QUEUE_MS, findings),
         attempt_timeout_ms,
         concurrency,
-        // The default said aloud is still the default, so that reading an answer gives an equal
-        // specification.
-        instance_concurrency: instance_concurrency.filter(|&given| given != concurrency),
+        instance_concurrency: instance_concurrency.unwrap_or(concurrency),
         queue_size: number(&spec, "queueSize", &QUEUE_SIZE, findings),
         max_retries: number(&spec, "maxRetries", &RETRIES, findings),
         retry_backoff_ms,
         retry_max_backoff_ms,
-        replicas: read_replicas(&spec, findings),
+        replicas: Some(read_replicas(&spec, findings)).filter(|_| mode == Some(ExecutionMode::Warm)),
         idle_timeout_ms: number(&spec, "idleTimeoutMs", &IDLE_TIMEOUT_MS, findings),
         annotations: BTreeMap::new(),
         directory: None,
@@ -260,7 +258,7 @@ fn sound<const N: usize>(spec: &Object<'_>, fields: [(&str, Option<u32>); N]) ->
     fields.iter().all(|(key, value)| value.is_some() || spec.get(key).is_none())
 }
 
-fn read_timeouts(spec: &Object<'_>, findings: &mut Findings) -> (u32, Option<u32>) {
+fn read_timeouts(spec: &Object<'_>, findings: &mut Findings) -> (u32, u32) {
     let given = given_number(spec, "timeoutMs", &TIMEOUT_MS, findings);
     let attempt = given_number(spec, "attemptTimeoutMs", &ATTEMPT_TIMEOUT_MS, findings);
     let timeout = given.unwrap_or(TIMEOUT_MS.default);
@@ -270,7 +268,7 @@ fn read_timeouts(spec: &Object<'_>, findings: &mut Findings) -> (u32, Option<u32
         let message = format!("must not exceed timeoutMs, which is {timeout} ms, is {attempt}");
         spec.fault_at("attemptTimeoutMs", findings, message);
     }
-    (timeout, attempt.filter(|&attempt| attempt != timeout))
+    (timeout, attempt.unwrap_or(timeout))
 }
 
 fn read_backoff(spec: &Object<'_>, findings: &mut Findings) -> (u32, u32) {

@@ -191,7 +191,7 @@ impl Execution {
     /// Milliseconds that its attempt may take from `now` on, at least 1.
     #[must_use]
     pub fn time_left_ms(&self, now: Nanos) -> u64 {
-        let attempt_ms = u64::from(self.entry.function.spec.effective_attempt_timeout_ms());
+        let attempt_ms = u64::from(self.entry.function.spec.attempt_timeout_ms);
         let until = self.deadline.min(self.timestamps.granted.saturating_add(attempt_ms * NANOS_PER_MS));
         (until.saturating_sub(now) / NANOS_PER_MS).max(1)
     }

@@ -77,7 +77,7 @@ impl ProcessSet {
             .iter()
             .map(|_| ProcessSlot { generation: 0, state: ProcessState::Free })
             .collect();
-        let min = Cell::new(function.spec.replicas.min);
+        let min = Cell::new(function.spec.replicas().min);
         Rc::new(Self {
             context,
             function,

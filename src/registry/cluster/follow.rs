@@ -166,11 +166,13 @@ impl FunctionObjects {
         let wanted = self.registry.functions().get(&name).map(|registered| registered.wanted.clone());
         if let Some(wanted) = wanted {
             let mut same = spec.clone();
-            same.replicas.min = wanted.spec.replicas.min;
+            if let (Some(same), Some(wanted)) = (&mut same.replicas, wanted.spec.replicas) {
+                same.min = wanted.min;
+            }
             if same.etag() == wanted.etag && spec.annotations == wanted.spec.annotations {
                 // How many are kept running is set without a new version.
                 return if spec.execution_mode == ExecutionMode::Warm {
-                    self.registry.scale(&name, spec.replicas.min)
+                    self.registry.scale(&name, spec.replicas().min)
                 } else {
                     Ok(())
                 };

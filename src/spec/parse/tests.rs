@@ -36,7 +36,7 @@ fn what_is_left_out_has_the_defaults_of_the_contract() {
     let spec = read(r#"{"name":"f","image":"i"}"#);
     let expected = r#"{"name":"f","executionMode":"JOB","image":"i","resources":{"requests":{"cpu":"50m","memory":"64Mi"}},"timeoutMs":30000,"maxQueueMs":3600000,"attemptTimeoutMs":30000,"concurrency":4,"instanceConcurrency":4,"queueSize":100,"maxRetries":3,"retryBackoffMs":100,"retryMaxBackoffMs":5000,"idleTimeoutMs":300000}"#;
     assert_eq!(serde_json::to_string(&spec).unwrap(), expected);
-    assert_eq!(read(&warm(r#""args":[]"#)).replicas, Replicas { min: 1, max: 4 });
+    assert_eq!(read(&warm(r#""args":[]"#)).replicas, Some(Replicas { min: 1, max: 4 }));
 }
 
 #[test]
@@ -66,10 +66,10 @@ fn every_field_arrives_and_reading_the_answer_gives_an_equal_specification() {
     };
     let command = commands(&[&["./f", "--serve"]]).remove(0);
     assert_eq!(spec.local, Some(Local { build: commands(&[&["make"], &["make", "x"]]), command }));
-    assert_eq!((spec.timeout_ms, spec.max_queue_ms, spec.attempt_timeout_ms), (86_400_000, 1, Some(7)));
-    assert_eq!((spec.concurrency, spec.instance_concurrency, spec.queue_size), (10_000, Some(1), 65_536));
+    assert_eq!((spec.timeout_ms, spec.max_queue_ms, spec.attempt_timeout_ms), (86_400_000, 1, 7));
+    assert_eq!((spec.concurrency, spec.instance_concurrency, spec.queue_size), (10_000, 1, 65_536));
     assert_eq!((spec.max_retries, spec.retry_backoff_ms, spec.retry_max_backoff_ms), (0, 0, 0));
-    assert_eq!((spec.replicas, spec.idle_timeout_ms), (Replicas { min: 0, max: 1_000 }, 86_400_000));
+    assert_eq!((spec.replicas, spec.idle_timeout_ms), (Some(Replicas { min: 0, max: 1_000 }), 86_400_000));
 
     let one_url = pool(r#""endpointUrl":"http://h""#);
     let urls = pool(r#""endpointUrl":["http://[::1]:9/x","unix:/s"],"timeoutMs":5,"concurrency":2"#);
@@ -92,10 +92,11 @@ fn one_url_is_answered_as_a_string_and_several_as_a_list() {
 #[test]
 fn limits_and_time_of_one_attempt_follow_the_whole_until_they_are_given() {
     let spec = read(&warm(r#""timeoutMs":9,"concurrency":7"#));
-    assert_eq!((spec.effective_attempt_timeout_ms(), spec.effective_instance_concurrency()), (9, 7));
-    assert_eq!((spec.attempt_timeout_ms, spec.instance_concurrency), (None, None));
+    assert_eq!((spec.attempt_timeout_ms, spec.instance_concurrency), (9, 7));
+    let said = read(&warm(r#""timeoutMs":9,"attemptTimeoutMs":9,"concurrency":7,"instanceConcurrency":7"#));
+    assert_eq!(said, spec);
     let spec = read(&warm(r#""timeoutMs":9,"attemptTimeoutMs":8,"concurrency":7,"instanceConcurrency":9"#));
-    assert_eq!((spec.effective_attempt_timeout_ms(), spec.effective_instance_concurrency()), (8, 9));
+    assert_eq!((spec.attempt_timeout_ms, spec.instance_concurrency), (8, 9));
 }
 
 #[test]
