@@ -25,6 +25,7 @@
 pub mod api;
 pub mod attempt_end;
 pub mod backoff;
+pub mod change_signal;
 pub mod channel;
 pub mod cli;
 pub mod clock;

@@ -57,8 +57,9 @@ impl Control {
             while let Some(event) = self.rings.scheduler_events.pop() {
                 self.handle_event(event);
             }
+            self.context.commands.look();
             self.rings.control_doorbell.fall_asleep();
-            if !self.rings.scheduler_events.is_empty() {
+            if !self.rings.scheduler_events.is_empty() || self.context.commands.has_news() {
                 self.rings.control_doorbell.wake_up();
                 continue;
             }

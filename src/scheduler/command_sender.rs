@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::message::SchedulerCommand;
 use super::rings::Rings;
+use crate::change_signal::ChangeSignal;
 
 /// Sends commands in the order in which they were given; those that the ring has no room for wait here.
 #[derive(Debug)]
@@ -16,16 +16,22 @@ pub struct CommandSender {
     waiting: RefCell<VecDeque<SchedulerCommand>>,
     /// Number of commands given.
     given: Cell<u64>,
+    /// Number of commands that had been handled at the last look.
+    seen_handled: Cell<u64>,
+    handled_more: ChangeSignal,
 }
-
-/// Period of the check whether the scheduler has handled a command.
-const HANDLED_LOOK: Duration = Duration::from_millis(1);
 
 impl CommandSender {
     /// To this scheduler.
     #[must_use]
     pub fn new(rings: Arc<Rings>) -> Self {
-        Self { rings, waiting: RefCell::default(), given: Cell::new(0) }
+        Self {
+            rings,
+            waiting: RefCell::default(),
+            given: Cell::new(0),
+            seen_handled: Cell::new(0),
+            handled_more: ChangeSignal::default(),
+        }
     }
 
     /// Sends one, after those that still wait.
@@ -51,9 +57,27 @@ impl CommandSender {
     pub async fn handled(&self) {
         let given = self.given.get();
         // Pairs with the scheduler's count after it has handled them: its changes are seen from then on.
-        while self.rings.commands_handled.load(Ordering::Acquire) < given {
-            tokio::time::sleep(HANDLED_LOOK).await;
-            self.flush();
+        let is_handled = || self.rings.commands_handled.load(Ordering::Acquire) >= given;
+        self.handled_more
+            .until(|| {
+                self.flush();
+                is_handled()
+            })
+            .await;
+    }
+
+    /// Wakes who waits for commands to be handled, where some have been since the last call. The control thread
+    /// calls this when the scheduler has woken it.
+    pub fn look(&self) {
+        let handled = self.rings.commands_handled.load(Ordering::Acquire);
+        if self.seen_handled.replace(handled) != handled {
+            self.handled_more.notify();
         }
+    }
+
+    /// Whether commands have been handled since the last look.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.rings.commands_handled.load(Ordering::Relaxed) != self.seen_handled.get()
     }
 }

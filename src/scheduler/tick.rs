@@ -122,6 +122,8 @@ impl Scheduler {
         }
         if taken > 0 {
             self.rings.commands_handled.fetch_add(taken as u64, Ordering::Release);
+            // Control may wait for this.
+            self.notified = true;
         }
         taken
     }
