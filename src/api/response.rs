@@ -30,7 +30,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The answer to `:enqueue`.
 pub fn accepted(id: ExecutionId, execution: &Execution) -> Response<Body> {
-    let status = execution.stage.as_str();
+    let status = execution.stage().as_str();
     let mut response = json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"{status}\"}}"));
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/executions/{id}")) {
         response.headers_mut().insert(LOCATION, location);
@@ -61,7 +61,7 @@ fn invocation_with(id: ExecutionId, execution: &Execution, error: Option<&Execut
     body.extend_from_slice(b"{\"executionId\":\"");
     body.extend_from_slice(&text);
     body.extend_from_slice(b"\",\"status\":\"");
-    body.extend_from_slice(execution.stage.as_str().as_bytes());
+    body.extend_from_slice(execution.stage().as_str().as_bytes());
     body.extend_from_slice(b"\",\"output\":");
     push_output(&mut body, &execution.output);
     body.extend_from_slice(b",\"error\":");

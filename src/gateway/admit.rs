@@ -76,22 +76,9 @@ impl Gateway {
             }
             Err(error) => return response::error(&error),
         };
-        let waiting = Waiting::new(self.clone(), ticket);
+        let waiting = Waiting::of_client(self.clone(), ticket);
         self.enqueue(ticket);
-        let mut waiting = waiting;
-        (&mut waiting).await;
-        let reply = self.reply(ticket);
-        drop(waiting);
-        reply
-    }
-
-    /// Builds the answer of a terminal execution for the client that waited for it.
-    fn reply(&self, ticket: Ticket) -> Response<Body> {
-        let reply = self.with_execution(ticket, |execution| {
-            execution.timestamps.replied = self.clock.now();
-            response::invocation(self.id(ticket, execution), execution)
-        });
-        reply.unwrap_or_else(lost)
+        waiting.reply().await.unwrap_or_else(lost)
     }
 
     /// Has the gateway that its key belongs to take a request.
@@ -114,11 +101,10 @@ impl Gateway {
         // Not over in time is an answer, too; the execution stays in the store while it is waited for.
         let in_time = tokio::time::timeout(patience, waiting).await.is_ok();
         if in_time {
-            self.store.borrow_mut().mark_read(ticket);
+            self.executions.borrow_mut().mark_read(ticket);
             self.publish_gauges();
         }
-        let answer = self.with_execution(ticket, |execution| {
-            let id = self.id(ticket, execution);
+        let answer = self.executions.with(ticket, |id, execution| {
             if execution.has_ended() {
                 response::invocation(id, execution)
             } else {
@@ -143,13 +129,12 @@ impl Gateway {
             }
             Err(error) => return response::error(&error),
         };
-        let accepted = self
-            .with_execution(ticket, |execution| response::accepted(self.id(ticket, execution), execution));
+        let accepted = self.executions.with(ticket, response::accepted);
         if is_new {
             self.enqueue(ticket);
             accepted.unwrap_or_else(lost)
         } else {
-            let promised = self.store.borrow_mut().promise(ticket);
+            let promised = self.executions.borrow_mut().promise(ticket);
             self.publish_gauges();
             match promised {
                 Ok(()) => accepted.map_or_else(lost, response::replayed),
@@ -170,7 +155,7 @@ impl Gateway {
         let admitted = parts.extensions.get().map_or_else(|| self.clock.now(), |Arrived(admitted)| *admitted);
         let entry = self.resolve(name)?;
         let refused = |(reason, error): (RejectReason, ApiError)| {
-            self.metrics(&entry).rejected[reason as usize].add_one();
+            entry.metrics().rejected[reason as usize].add_one();
             error
         };
         let request = self.check(headers, body).await.map_err(refused)?;
@@ -184,7 +169,7 @@ impl Gateway {
         // push of the ticket nothing is awaited, so the queue that is found now is still used.
         let entry = self.resolve(name)?;
         let refused = |(reason, error): (RejectReason, ApiError)| {
-            self.metrics(&entry).rejected[reason as usize].add_one();
+            entry.metrics().rejected[reason as usize].add_one();
             error
         };
         self.check_draining().map_err(refused)?;
@@ -209,7 +194,7 @@ impl Gateway {
         key: &IdempotencyKey,
         payload: &[u8],
     ) -> Result<Option<Ticket>, (RejectReason, ApiError)> {
-        match self.store.borrow().keys.look_up(key, payload) {
+        match self.executions.borrow().look_up_key(key, payload) {
             KeyLookup::Free => Ok(None),
             KeyLookup::Same(ticket) => Ok(Some(ticket)),
             KeyLookup::Other => {
@@ -286,7 +271,7 @@ impl Gateway {
             );
             return Err((RejectReason::QueueFull, error.retry_after(self.retry_after_s(entry))));
         }
-        let mut store = self.store.borrow_mut();
+        let mut store = self.executions.borrow_mut();
         let made = (store.random(), store.random(), store.random());
         let trace = trace(headers, made);
         let admission = Admission {
@@ -299,28 +284,18 @@ impl Gateway {
             run_budget,
             admitted,
         };
-        match store.insert(admission, &self.own_rings().signals) {
-            Ok(ticket) => {
-                self.rings.signals(ticket).write(deadline, run_budget);
-                Ok(ticket)
-            }
-            Err(full) => {
-                queue.return_credit();
-                let (reason, error) = no_room(full);
-                Err((reason, error.retry_after(self.retry_after_s(entry))))
-            }
-        }
+        store.insert(admission).map_err(|full| {
+            queue.return_credit();
+            let (reason, error) = no_room(full);
+            (reason, error.retry_after(self.retry_after_s(entry)))
+        })
     }
 
     /// Puts the ticket on its function's ring and tells the scheduler.
     fn enqueue(self: &Rc<Self>, ticket: Ticket) {
         let now = self.clock.now();
-        let entry = self.with_execution(ticket, |execution| {
-            execution.timestamps.enqueued = now;
-            execution.entry.clone()
-        });
+        let entry = self.executions.borrow_mut().enqueue(ticket, now);
         let Some(entry) = entry else { return };
-        self.metrics(&entry).enqueued.add_one();
         self.publish_gauges();
         match entry.function.queue.push(ticket) {
             Ok(true) => {
@@ -335,7 +310,9 @@ impl Gateway {
                     ErrorCode::Internal,
                     "the queue had no place for a credit that it gave",
                 );
-                self.make_terminal(ticket, Status::Error, Some(Box::new(error)));
+                if let Some(ended) = self.end(ticket, |_| (Status::Error, Some(Box::new(error)))) {
+                    ended.wakers.wake();
+                }
             }
         }
         self.poke();

@@ -15,7 +15,7 @@ use super::body::{BodySource, BodyWasTooLarge};
 use super::calls::RequestHead;
 use crate::api::response;
 use crate::api::response::Body;
-use crate::dispatch::job::job_input::take_input;
+use crate::dispatch::job::job_input::input;
 use crate::dispatch::job::job_token::{TokenError, check_token, read_token, unauthorized};
 use crate::dispatch::job::posted_result::{outcome_of_post, posted_result, result_bytes_max};
 use crate::error::{ApiError, ErrorCode};
@@ -29,7 +29,8 @@ impl Gateway {
             Err(error) => return response::error(&error),
         };
         let now = self.clock.now();
-        let input = self.with_execution(id.ticket, |execution| take_input(id, execution, now));
+        self.executions.borrow_mut().written(id.ticket, now);
+        let input = self.executions.with(id.ticket, |id, execution| input(id, execution, now));
         // The execution stays in the store until its attempt has ended.
         input.unwrap_or_else(|| {
             response::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
@@ -92,10 +93,10 @@ impl Gateway {
     fn authorize(&self, id: &str, headers: &HeaderMap) -> Result<ExecutionId, ApiError> {
         let token = read_token(headers).ok_or_else(unauthorized)?;
         let id = self.find(id)?;
-        let checked = self.with_execution(id.ticket, |execution| {
+        let checked = self.executions.with(id.ticket, |_, execution| {
             let checked = check_token(execution, token);
             if matches!(checked, Err(TokenError::Late(_))) {
-                self.metrics(&execution.entry).late_results.add_one();
+                execution.entry.metrics().late_results.add_one();
             }
             checked
         });

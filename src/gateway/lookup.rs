@@ -12,6 +12,7 @@ use crate::api::response;
 use crate::api::response::Body;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
+use crate::store::execution_store::IdLookup;
 
 /// Longest that a read can wait for the end, in seconds.
 pub const WAIT_S_MAX: u64 = 60;
@@ -29,7 +30,7 @@ impl Gateway {
     /// closed.
     pub fn cancel_execution(self: &Rc<Self>, id: &str) -> Response<Body> {
         let cancelled = self.find(id).and_then(|id| {
-            if self.with_execution(id.ticket, |execution| execution.has_ended()) == Some(true) {
+            if self.executions.with(id.ticket, |_, execution| execution.has_ended()) == Some(true) {
                 let message = "the execution has ended already; GET it to see how";
                 return Err(ApiError::new(ErrorCode::AlreadyTerminal, message));
             }
@@ -47,9 +48,10 @@ impl Gateway {
             // Not terminal in time is an answer too: the execution as it stands.
             let _ = tokio::time::timeout(Duration::from_secs(wait_s), waiting).await;
         }
-        self.store.borrow_mut().mark_read(id.ticket);
+        self.executions.borrow_mut().mark_read(id.ticket);
         self.publish_gauges();
-        self.with_execution(id.ticket, |execution| response::execution(id, execution, &self.clock))
+        self.executions
+            .with(id.ticket, |id, execution| response::execution(id, execution, &self.clock))
             .ok_or_else(expired)
     }
 
@@ -71,10 +73,10 @@ impl Gateway {
         if id.ticket.gateway() != self.index {
             return Err(unknown());
         }
-        match self.with_execution(id.ticket, |execution| execution.nonce == id.nonce) {
-            Some(true) => Ok(id),
-            None if self.store.borrow().was_used(id.ticket) => Err(expired()),
-            Some(false) | None => Err(unknown()),
+        match self.executions.borrow().look_up(id) {
+            IdLookup::Here => Ok(id),
+            IdLookup::Gone => Err(expired()),
+            IdLookup::Unknown => Err(unknown()),
         }
     }
 }

@@ -31,21 +31,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::channel::MessageSender;
-use crate::clock::{Clock, Nanos};
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::dispatch::pool::instance_pools::{IdleConnections, InstancePools};
 use crate::function_version::FunctionVersion;
-use crate::id::ExecutionId;
 use crate::instance::VersionIndex;
 use crate::messages::control_message::ControlMessage;
 use crate::messages::gateway_message::GatewayMessage;
-use crate::metrics::FunctionMetrics;
 use crate::scheduler::message::GatewayEvent;
 use crate::scheduler::rings::{GatewayRings, Rings};
-use crate::store::execution::Execution;
-use crate::store::execution_store::{ExecutionStore, StoreLimits};
+use crate::store::execution_store::{ExecutionStore, StoreCounts, StoreLimits};
+use crate::store::executions::Executions;
 use crate::store::function_entry::FunctionEntry;
-use crate::ticket::Ticket;
 
 use crate::server::request_body::Reading;
 
@@ -76,7 +73,8 @@ pub struct Gateway {
     pub crowded: Cell<u64>,
     /// See [`Reading`].
     pub reading: Reading,
-    pub(crate) store: RefCell<ExecutionStore>,
+    /// The executions that it owns.
+    pub executions: Executions,
     functions: RefCell<HashMap<String, Rc<FunctionEntry>>>,
     versions: RefCell<HashMap<VersionIndex, Rc<InstancePools>>>,
     idle_connections: Rc<IdleConnections>,
@@ -105,7 +103,8 @@ impl Gateway {
             reserved_output: flags.reserved_output.min(flags.max_output),
             retention,
         };
-        let store = ExecutionStore::new(u8::try_from(index).unwrap_or(u8::MAX), incarnation, limits);
+        let signals = rings.gateways[index].signals.clone();
+        let store = ExecutionStore::new(u8::try_from(index).unwrap_or(u8::MAX), incarnation, limits, signals);
         Self {
             index,
             rings,
@@ -118,7 +117,7 @@ impl Gateway {
             activity: Cell::new(0),
             crowded: Cell::new(0),
             reading: Reading::new(bytes_max),
-            store: RefCell::new(store),
+            executions: Executions::new(store),
             functions: RefCell::new(HashMap::new()),
             versions: RefCell::new(HashMap::new()),
             idle_connections: Rc::default(),
@@ -130,7 +129,7 @@ impl Gateway {
     /// that executions of all its versions hold on this gateway.
     pub fn learn(&self, function: Arc<FunctionVersion>, held: Rc<Cell<usize>>) {
         let index = function.index;
-        let entry = Rc::new(FunctionEntry::new(function, held));
+        let entry = Rc::new(FunctionEntry::new(function, self.index, held));
         let pools = InstancePools::new(entry, self.idle_connections.clone());
         self.versions.borrow_mut().insert(index, Rc::new(pools));
     }
@@ -149,16 +148,6 @@ impl Gateway {
         &self.rings.gateways[self.index]
     }
 
-    /// Looks at the execution of a ticket; `None` where the store does not have it any more.
-    pub fn with_execution<T>(&self, ticket: Ticket, look: impl FnOnce(&mut Execution) -> T) -> Option<T> {
-        self.store.borrow_mut().get_mut(ticket).map(look)
-    }
-
-    /// Lets go of some of the executions that were kept until `now`. Answers whether there are more.
-    fn expire(&self, now: Nanos) -> bool {
-        self.store.borrow_mut().expire(now, &self.own_rings().signals)
-    }
-
     /// Largest output of a function, in bytes.
     #[must_use]
     pub fn output_max(&self) -> usize {
@@ -170,19 +159,7 @@ impl Gateway {
     /// ending, which is its part of all.
     #[must_use]
     pub fn retry_after_s(&self, entry: &FunctionEntry) -> u32 {
-        entry.drain.seconds_for(entry.function.queue.depth().div_ceil(self.settings.gateways))
-    }
-
-    /// This gateway's metrics of a function.
-    #[must_use]
-    pub fn metrics<'a>(&self, entry: &'a FunctionEntry) -> &'a FunctionMetrics {
-        &entry.function.metrics.0[self.index]
-    }
-
-    /// The public name of a ticket's execution.
-    #[must_use]
-    pub fn id(&self, ticket: Ticket, execution: &Execution) -> ExecutionId {
-        ExecutionId { incarnation: self.incarnation, ticket, nonce: execution.nonce }
+        entry.drains_in_s(entry.function.queue.depth().div_ceil(self.settings.gateways))
     }
 
     /// Tells the scheduler, or keeps it until there is room.
@@ -235,21 +212,21 @@ impl Gateway {
     /// Something happened to an execution: tells control how much is going on.
     pub fn publish_gauges(&self) {
         self.activity.set(self.activity.get().wrapping_add(1));
-        let store = self.store.borrow();
+        let StoreCounts { queued, running, unread, kept } = self.executions.borrow().counts();
         let gauges = &self.own_rings().gauges;
-        let live = store.queued + store.running;
+        let live = queued + running;
         if live > 1 {
             self.crowded.set(self.crowded.get().wrapping_add(1));
         }
         gauges.live.store(live, Ordering::Relaxed);
-        gauges.unread.store(store.unread, Ordering::Relaxed);
-        gauges.retained.store(store.kept(), Ordering::Relaxed);
+        gauges.unread.store(unread, Ordering::Relaxed);
+        gauges.retained.store(kept, Ordering::Relaxed);
     }
 
     /// Whether the only thing to wait for is a grant: then it may be spun for.
     #[must_use]
     pub fn waits_for_grants_only(&self) -> bool {
-        let store = self.store.borrow();
-        store.queued > 0 && store.running == 0
+        let StoreCounts { queued, running, .. } = self.executions.borrow().counts();
+        queued > 0 && running == 0
     }
 }

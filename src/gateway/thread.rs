@@ -253,7 +253,7 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
         if since_expiry >= EXPIRE_PERIOD {
             since_expiry = Duration::ZERO;
             let now = gateway.clock.now();
-            while gateway.expire(now) {
+            while gateway.executions.borrow_mut().expire(now) {
                 tokio::task::yield_now().await;
             }
             gateway.publish_gauges();
@@ -285,7 +285,7 @@ async fn take_messages(
             }
             GatewayMessage::Withdraw { name, done } => {
                 gateway.functions.borrow_mut().remove(&name);
-                gateway.store.borrow_mut().keys.forget(&name);
+                gateway.executions.borrow_mut().forget_keys(&name);
                 bytes.remove(&name);
                 channel::answer(done, ());
             }
@@ -299,7 +299,7 @@ async fn take_messages(
                 });
             }
             GatewayMessage::List { search, answer } => {
-                channel::answer(answer, gateway.store.borrow().list(&search))
+                channel::answer(answer, gateway.executions.borrow().list(&search))
             }
             GatewayMessage::Watch { id, found, ended } => gateway.watch(&id, found, ended),
             GatewayMessage::Drain { done } => {

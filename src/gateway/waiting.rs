@@ -1,12 +1,17 @@
 //! The future that waits for the end of an execution. Dropped, it may cancel the execution, and so it is the
 //! gateway's.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use hyper::Response;
+
 use super::Gateway;
+use crate::api::response;
+use crate::api::response::Body;
+use crate::store::waiters::FIRST;
 use crate::ticket::Ticket;
 
 /// Waits until an execution is terminal. Dropped before that, the client is gone.
@@ -15,15 +20,35 @@ pub struct Waiting {
     gateway: Rc<Gateway>,
     ticket: Ticket,
     /// Its number among the waiters.
-    who: u64,
+    waiter: u64,
+    has_left: bool,
 }
 
 impl Waiting {
     /// Enters the waiters of the execution, which must be in the store.
     #[must_use]
     pub fn new(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
-        let who = gateway.with_execution(ticket, |execution| execution.waiters.enter()).unwrap_or(0);
-        Self { gateway, ticket, who }
+        let waiter = gateway.executions.borrow_mut().wait(ticket).unwrap_or(0);
+        Self { gateway, ticket, waiter, has_left: false }
+    }
+
+    /// The client of an execution that was just admitted for its `:invoke`.
+    #[must_use]
+    pub fn of_client(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
+        Self { gateway, ticket, waiter: FIRST, has_left: false }
+    }
+
+    /// Waits for the end, builds the answer to `:invoke` and leaves. `None` where the record was lost.
+    pub async fn reply(mut self) -> Option<Response<Body>> {
+        poll_fn(|cx| {
+            let Gateway { executions, clock, .. } = &*self.gateway;
+            let mut executions = executions.borrow_mut();
+            let reply =
+                executions.poll_reply(self.ticket, self.waiter, cx.waker(), clock, response::invocation);
+            self.has_left = matches!(reply, Poll::Ready(Some(_)));
+            reply
+        })
+        .await
     }
 }
 
@@ -31,20 +56,18 @@ impl Future for Waiting {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let ready = self.gateway.with_execution(self.ticket, |execution| {
-            if execution.has_ended() {
-                return true;
-            }
-            execution.waiters.wait(self.who, cx.waker());
-            false
-        });
-        // An execution that someone waits for is not removed; were it gone, there is nothing to wait for.
-        if ready.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
+        self.gateway.executions.borrow_mut().poll_end(self.ticket, self.waiter, cx.waker())
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.gateway.waiter_left(self.ticket, self.who);
+        if self.has_left {
+            return;
+        }
+        let is_abandoned = self.gateway.executions.borrow_mut().waiter_left(self.ticket, self.waiter);
+        if is_abandoned {
+            self.gateway.cancel(self.ticket, "the client went away before the execution was dispatched");
+        }
     }
 }

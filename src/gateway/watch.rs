@@ -20,7 +20,7 @@ impl Gateway {
         ended: Option<AnswerSender<()>>,
     ) {
         let kept = self.find(id).and_then(|id| {
-            let function = self.with_execution(id.ticket, |execution| execution.entry.function.clone());
+            let function = self.executions.with(id.ticket, |_, execution| execution.entry.function.clone());
             function.map(|function| FoundExecution { id, function }).ok_or_else(expired)
         });
         if let (Ok(FoundExecution { id, .. }), Some(mut ended)) = (&kept, ended) {

@@ -1,7 +1,7 @@
 //! Every ring between the scheduler, the gateways and control, and the doorbells beside them.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
 use crossbeam_queue::ArrayQueue;
@@ -39,7 +39,7 @@ pub struct GatewayRings {
     /// Wakes it.
     pub eventfd: EventFd,
     /// Written by the gateway at admit, see [`ExecutionSignals`].
-    pub signals: Box<[ExecutionSignals]>,
+    pub signals: Arc<[ExecutionSignals]>,
     /// Written by the gateway, read by control.
     pub gauges: GatewayGauges,
 }

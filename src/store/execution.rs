@@ -11,6 +11,7 @@ use super::running_attempt::RunningAttempt;
 use super::timestamps::Timestamps;
 use super::waiters::Waiters;
 use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::error::ErrorSource;
 use crate::id::Token;
 use crate::trace::Trace;
 
@@ -72,22 +73,33 @@ pub enum Retention {
     Promised,
 }
 
-/// One execution, from its admission until its retention is over.
+/// The stage of an execution, with the attempt that it has if it runs.
+#[derive(Debug)]
+pub(super) enum State {
+    /// See [`Stage::Queued`].
+    Queued,
+    /// See [`Stage::Running`].
+    Running(RunningAttempt),
+    /// See [`Stage::Ended`].
+    Ended(Status),
+}
+
+/// One execution, from its admission until its retention is over. Only the store changes it.
 #[derive(Debug)]
 pub struct Execution {
     /// The random part of its id.
     pub nonce: u64,
     /// The function's version it was admitted to, or last granted on.
     pub entry: Rc<FunctionEntry>,
-    /// See [`Stage`].
-    pub stage: Stage,
+    /// See [`State`].
+    pub(super) state: State,
     /// The call that admitted it.
     pub invocation: Invocation,
     /// See [`Retention`].
-    pub retention: Retention,
+    pub(super) retention: Retention,
     /// Bytes that are counted for it: its payload, or what is reserved for its output if that is
     /// more; after its end its output.
-    pub held: usize,
+    pub(super) held: usize,
     /// The key that stands for it, while it is to be joined or replayed; passed on to the function.
     pub idempotency_key: Option<Rc<IdempotencyKey>>,
     /// The body as the client sent it; empty once it is not needed any more.
@@ -110,14 +122,12 @@ pub struct Execution {
     pub first_granted: Nanos,
     /// See [`Timestamps`].
     pub timestamps: Timestamps,
-    /// The running attempt. Taken out by whoever completes or stops the attempt.
-    pub running_attempt: Option<RunningAttempt>,
     /// The tokens of the processes of its attempts, the last one's last (`JOB` only).
     pub tokens: Vec<Token>,
     /// Its end was read.
-    pub read: bool,
+    pub(super) read: bool,
     /// The clients that wait for its end. An execution that is waited for stays in the store.
-    pub waiters: Waiters,
+    pub(super) waiters: Waiters,
 }
 
 /// The parts of which an execution is made when it is admitted.
@@ -155,15 +165,14 @@ impl Admission {
 
 impl Execution {
     /// An execution that waits for its first grant.
-    #[must_use]
-    pub fn new(nonce: u64, admission: Admission, held: usize) -> Self {
+    pub(super) fn new(nonce: u64, admission: Admission, held: usize) -> Self {
         Self {
             nonce,
             retention: admission.retention(),
             held,
             idempotency_key: admission.idempotency_key,
             entry: admission.entry,
-            stage: Stage::Queued,
+            state: State::Queued,
             invocation: admission.invocation,
             payload: admission.payload,
             output: Bytes::new(),
@@ -175,17 +184,68 @@ impl Execution {
             run_budget: admission.run_budget,
             first_granted: 0,
             timestamps: Timestamps { admitted: admission.admitted, ..Timestamps::default() },
-            running_attempt: None,
             tokens: Vec::new(),
             read: false,
-            waiters: Waiters::default(),
+            waiters: match admission.invocation {
+                Invocation::Sync => Waiters::of_client(),
+                Invocation::Async => Waiters::default(),
+            },
+        }
+    }
+
+    /// Its stage.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self.state {
+            State::Queued => Stage::Queued,
+            State::Running(_) => Stage::Running,
+            State::Ended(status) => Stage::Ended(status),
         }
     }
 
     /// Whether it is terminal.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        matches!(self.stage, Stage::Ended(_))
+        matches!(self.state, State::Ended(_))
+    }
+
+    /// Whether it runs, and its attempt has a process of its own.
+    #[must_use]
+    pub fn has_process(&self) -> bool {
+        matches!(self.state, State::Running(RunningAttempt::Process { .. }))
+    }
+
+    /// Whether a key replays it once it has ended: a success, or the function's own 4xx.
+    pub(super) fn is_replayed(&self) -> bool {
+        self.error
+            .as_ref()
+            .is_none_or(|error| error.source == ErrorSource::Function && (400..500).contains(&error.http))
+    }
+
+    /// Counts its end in the metrics of its function's version.
+    pub(super) fn count_end(&self, status: Status) {
+        let Timestamps { admitted, written, answered, ended, .. } = self.timestamps;
+        self.entry.count_end(ended);
+        let metrics = self.entry.metrics();
+        match status {
+            Status::Success => &metrics.success,
+            Status::Error => &metrics.error,
+            Status::Timeout => &metrics.timeout,
+            Status::Cancelled => &metrics.cancelled,
+        }
+        .add_one();
+        let latency = ended.saturating_sub(admitted);
+        metrics.latency.observe(latency);
+        if answered > 0 && written > 0 {
+            let execution_ns = answered.saturating_sub(written);
+            metrics.execution.observe(execution_ns);
+            metrics.overhead.observe(latency.saturating_sub(execution_ns));
+        }
+    }
+
+    /// Whether an output of so many bytes needs more of them than were reserved for it.
+    pub(super) fn needs_more_for(&self, output: usize) -> bool {
+        self.retention == Retention::Promised && output > self.held
     }
 
     /// Milliseconds that its attempt may take from `now` on, at least 1.

@@ -1,15 +1,16 @@
 //! The executions of one gateway: made at admission, kept after their end, let go.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use slab::Slab;
 
-use super::execution::{Admission, Execution, Invocation, Retention};
+use super::execution::{Admission, Execution, Invocation, Retention, State, Status};
 use super::function_entry::FunctionEntry;
 use super::history::History;
-use super::idempotency::IdempotencyKeys;
+use super::idempotency::{IdempotencyKey, IdempotencyKeys, KeyLookup};
+use super::waiters::Wakers;
 use crate::clock::Nanos;
 use crate::id::{Entropy, ExecutionId};
 use crate::queue::execution_signals::ExecutionSignals;
@@ -47,16 +48,54 @@ pub struct StoreLimits {
     pub retention: Nanos,
 }
 
+/// Numbers of a store's executions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreCounts {
+    /// Executions that wait for a grant.
+    pub queued: usize,
+    /// Executions with an attempt at an instance.
+    pub running: usize,
+    /// Executions of `:enqueue` whose end nobody has read.
+    pub unread: usize,
+    /// Ended executions that can be read.
+    pub kept: usize,
+}
+
+/// The result of a look-up of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdLookup {
+    /// The store has the execution.
+    Here,
+    /// It had the execution.
+    Gone,
+    /// There was never one of this id.
+    Unknown,
+}
+
+/// The execution of a ticket, while it is there; the other fields of the store stay free for use.
+pub(super) fn find<'a>(
+    executions: &'a mut Slab<Execution>,
+    generations: &[u32],
+    ticket: Ticket,
+) -> Option<&'a mut Execution> {
+    if generations.get(ticket.slot()) != Some(&ticket.generation()) {
+        return None;
+    }
+    executions.get_mut(ticket.slot())
+}
+
 /// All executions of one gateway, running or kept.
 #[derive(Debug)]
 pub struct ExecutionStore {
     gateway: u8,
     incarnation: u32,
     limits: StoreLimits,
-    executions: Slab<Execution>,
+    /// By slot; the scheduler reads and writes the other half of them.
+    pub(super) signals: Arc<[ExecutionSignals]>,
+    pub(super) executions: Slab<Execution>,
     /// The slots of the executions, by admission.
     history: History,
-    generations: Box<[u32]>,
+    pub(super) generations: Box<[u32]>,
     /// Ended executions that can be evicted, oldest first.
     evictable: VecDeque<(Ticket, Nanos)>,
     /// Ended executions that were promised, oldest first.
@@ -68,26 +107,28 @@ pub struct ExecutionStore {
     /// Promised executions, ended or not.
     promised_count: usize,
     /// The keys that stand for executions.
-    pub keys: IdempotencyKeys,
+    pub(super) keys: IdempotencyKeys,
     /// Executions of `:enqueue` whose end nobody has read.
-    pub unread: usize,
+    unread: usize,
     bytes: usize,
     entropy: Entropy,
     /// Executions that wait for a grant.
-    pub queued: usize,
+    pub(super) queued: usize,
     /// Executions with an attempt at an instance.
-    pub running: usize,
+    pub(super) running: usize,
 }
 
 impl ExecutionStore {
-    /// An empty store of a gateway, in this incarnation of the process.
+    /// An empty store of a gateway, in this incarnation of the process. There are `signals` for each slot.
     #[must_use]
-    pub fn new(gateway: u8, incarnation: u32, limits: StoreLimits) -> Self {
+    pub fn new(gateway: u8, incarnation: u32, limits: StoreLimits, signals: Arc<[ExecutionSignals]>) -> Self {
         let slots = limits.slots;
+        debug_assert!(signals.len() >= slots, "there are slots without signals");
         Self {
             gateway,
             incarnation,
             limits,
+            signals,
             executions: Slab::with_capacity(slots),
             history: History::new(slots),
             generations: vec![0; slots].into_boxed_slice(),
@@ -110,31 +151,32 @@ impl ExecutionStore {
         self.entropy.u64()
     }
 
-    /// Adds an execution, and evicts the oldest that was kept without a promise where it must.
+    /// Adds an execution, and evicts the oldest that was kept without a promise where it must. Where a client
+    /// waits for its answer, that is its waiter [`super::waiters::FIRST`].
     ///
     /// # Errors
     /// See [`Full`].
-    pub fn insert(&mut self, admission: Admission, signals: &[ExecutionSignals]) -> Result<Ticket, Full> {
+    pub fn insert(&mut self, admission: Admission) -> Result<Ticket, Full> {
         let promised = admission.retention() == Retention::Promised;
         if promised && self.promised_count >= self.limits.slots / 8 * PROMISED_EIGHTHS {
             return Err(Full::Retention);
         }
         let length = admission.payload.len();
         let held = if promised { length.max(self.limits.reserved_output) } else { length };
-        self.make_room(&admission.entry, held, signals)
+        self.make_room(&admission.entry, held)
             // What found no room is the output to come rather than the payload.
             .map_err(|full| if held > length { Full::Retention } else { full })?;
         while self.executions.len() >= self.limits.slots {
-            self.sweep_leaving(signals);
+            self.sweep_leaving();
             if self.executions.len() < self.limits.slots {
                 break;
             }
-            if !self.evict(signals) {
+            if !self.evict() {
                 return Err(Full::Executions);
             }
         }
         let is_async = admission.invocation == Invocation::Async;
-        admission.entry.bytes.set(admission.entry.bytes.get() + held);
+        admission.entry.hold(held);
         let nonce = self.entropy.u64();
         let admitted = admission.admitted;
         let slot = self.executions.insert(Execution::new(nonce, admission, held));
@@ -146,10 +188,27 @@ impl ExecutionStore {
         self.queued += 1;
         let ticket = self.ticket(slot);
         let execution = &self.executions[slot];
+        self.signals[slot].write(execution.deadline, execution.run_budget);
         if let Some(key) = &execution.idempotency_key {
             self.keys.insert(key.clone(), ticket, &execution.payload);
         }
         Ok(ticket)
+    }
+
+    /// The execution that a function's key stands for, of a request with this body.
+    #[must_use]
+    pub fn look_up_key(&self, key: &IdempotencyKey, body: &[u8]) -> KeyLookup {
+        self.keys.look_up(key, body)
+    }
+
+    /// Frees the keys of a function that is gone.
+    pub fn forget_keys(&mut self, function: &str) {
+        self.keys.forget(function);
+    }
+
+    /// The incarnation of the process.
+    pub(super) fn incarnation(&self) -> u32 {
+        self.incarnation
     }
 
     /// The public name of a ticket's execution.
@@ -164,34 +223,27 @@ impl ExecutionStore {
     }
 
     /// The executions in the order of their admission.
-    #[must_use]
-    pub fn history(&self) -> &History {
+    pub(super) fn history(&self) -> &History {
         &self.history
     }
 
     /// The execution in a slot, where there is one.
-    #[must_use]
-    pub fn at(&self, slot: usize) -> Option<(Ticket, &Execution)> {
+    pub(super) fn at(&self, slot: usize) -> Option<(Ticket, &Execution)> {
         self.executions.get(slot).map(|execution| (self.ticket(slot), execution))
     }
 
     fn fits(&self, entry: &FunctionEntry, length: usize) -> bool {
-        let own = entry.bytes.get();
+        let own = entry.held();
         let others = self.bytes.saturating_sub(own);
         own + length <= self.limits.bytes_max.saturating_sub(others) / 2
     }
 
     /// A function may hold at most half of the bytes that the others leave free.
-    fn make_room(
-        &mut self,
-        entry: &FunctionEntry,
-        length: usize,
-        signals: &[ExecutionSignals],
-    ) -> Result<(), Full> {
+    fn make_room(&mut self, entry: &FunctionEntry, length: usize) -> Result<(), Full> {
         if length > self.limits.bytes_max / 2 {
             return Err(Full::Bytes);
         }
-        let own = entry.bytes.get();
+        let own = entry.held();
         let others = self.bytes.saturating_sub(own);
         let at_best = self.limits.bytes_max.saturating_sub(others.saturating_sub(self.evictable_bytes)) / 2;
         if own.saturating_sub(self.evictable_bytes) + length > at_best {
@@ -199,7 +251,7 @@ impl ExecutionStore {
             return Err(Full::Bytes);
         }
         while !self.fits(entry, length) {
-            if !self.evict(signals) {
+            if !self.evict() {
                 return Err(Full::Bytes);
             }
         }
@@ -207,16 +259,31 @@ impl ExecutionStore {
     }
 
     /// The execution of a ticket, while the store has it.
-    pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Execution> {
+    pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Execution> {
+        find(&mut self.executions, &self.generations, ticket)
+    }
+
+    /// The execution of a ticket, while the store has it.
+    #[must_use]
+    pub fn get(&self, ticket: Ticket) -> Option<&Execution> {
         if self.generations.get(ticket.slot()) != Some(&ticket.generation()) {
             return None;
         }
-        self.executions.get_mut(ticket.slot())
+        self.executions.get(ticket.slot())
+    }
+
+    /// The result of a look-up of an id of this incarnation.
+    #[must_use]
+    pub fn look_up(&self, id: ExecutionId) -> IdLookup {
+        match self.get(id.ticket) {
+            Some(execution) if execution.nonce == id.nonce => IdLookup::Here,
+            None if self.was_used(id.ticket) => IdLookup::Gone,
+            Some(_) | None => IdLookup::Unknown,
+        }
     }
 
     /// Whether the ticket's slot has since been used by others: the execution was there once.
-    #[must_use]
-    pub fn was_used(&self, ticket: Ticket) -> bool {
+    fn was_used(&self, ticket: Ticket) -> bool {
         self.generations
             .get(ticket.slot())
             .is_some_and(|now| ticket.generation() != 0 && ticket.generation() <= *now)
@@ -225,7 +292,7 @@ impl ExecutionStore {
     /// Finds room to keep an output of `length` bytes; false where there is none and the execution
     /// must not end with it. What somebody waits for is answered in any case, and then kept
     /// without a reservation.
-    pub fn accommodate(&mut self, ticket: Ticket, length: usize, signals: &[ExecutionSignals]) -> bool {
+    pub(super) fn accommodate(&mut self, ticket: Ticket, length: usize) -> bool {
         let Some(execution) = self.get_mut(ticket) else { return true };
         let (retention, invocation, more) =
             (execution.retention, execution.invocation, length.saturating_sub(execution.held));
@@ -233,7 +300,7 @@ impl ExecutionStore {
             return true;
         }
         while self.bytes + more > self.limits.bytes_max {
-            if self.evict(signals) {
+            if self.evict() {
                 continue;
             }
             if invocation == Invocation::Async {
@@ -246,13 +313,6 @@ impl ExecutionStore {
             return true;
         }
         true
-    }
-
-    /// Frees the key of an execution: its end is not one to be replayed.
-    pub fn release_key(&mut self, ticket: Ticket) {
-        if let Some(key) = self.get_mut(ticket).and_then(|execution| execution.idempotency_key.take()) {
-            self.keys.release(&key, ticket);
-        }
     }
 
     /// Promises that the end of an execution that only its client waited for can be read.
@@ -273,49 +333,53 @@ impl ExecutionStore {
         Ok(())
     }
 
-    /// Keeps an ended execution for its retention; its payload is let go, its output counted.
-    pub fn keep(&mut self, ticket: Ticket, now: Nanos, signals: &[ExecutionSignals]) {
-        let expires = now + self.limits.retention;
-        let Some(execution) = self.get_mut(ticket) else { return };
+    /// Queued → ended: counts the end, frees a key that is not to be replayed, and keeps the execution for its
+    /// retention; its payload is let go, its output counted. Answers those who wait for the end.
+    pub(super) fn settle(&mut self, ticket: Ticket, status: Status, now: Nanos) -> Option<Wakers> {
+        let execution = find(&mut self.executions, &self.generations, ticket)?;
+        debug_assert!(matches!(execution.state, State::Queued), "{:?} is ended", execution.state);
+        execution.state = State::Ended(status);
+        self.queued -= 1;
+        execution.timestamps.ended = now;
+        execution.count_end(status);
+        if !execution.is_replayed()
+            && let Some(key) = execution.idempotency_key.take()
+        {
+            self.keys.release(&key, ticket);
+        }
+        let wakers = execution.waiters.take_wakers();
         let held = execution.output.len();
         let freed = std::mem::replace(&mut execution.held, held);
         execution.payload = Bytes::new();
         // Each holds on to the whole head that it came in.
         execution.trace.id = None;
         execution.trace.parent = None;
-        execution.entry.bytes.set(execution.entry.bytes.get() + held - freed);
-        let retention = execution.retention;
-        self.bytes = self.bytes + held - freed;
-        match retention {
+        execution.entry.hold(held);
+        execution.entry.let_go(freed);
+        let expires = now + self.limits.retention;
+        match execution.retention {
             Retention::Evictable => {
                 self.evictable.push_back((ticket, expires));
                 self.evictable_bytes += held;
             }
             Retention::Promised => self.promised.push_back((ticket, expires)),
         }
-        while self.bytes > self.limits.bytes_max && self.evict(signals) {}
-    }
-
-    /// Moves an execution's bytes from one version of its function to another.
-    pub fn reassign(&mut self, ticket: Ticket, entry: &Rc<FunctionEntry>) {
-        let Some(execution) = self.get_mut(ticket) else { return };
-        let bytes = execution.held;
-        execution.entry.bytes.set(execution.entry.bytes.get() - bytes);
-        entry.bytes.set(entry.bytes.get() + bytes);
-        execution.entry = entry.clone();
+        self.bytes = self.bytes + held - freed;
+        while self.bytes > self.limits.bytes_max && self.evict() {}
+        Some(wakers)
     }
 
     /// Lets go of what has been kept long enough, in a pass with a bound. Answers whether there is more.
-    pub fn expire(&mut self, now: Nanos, signals: &[ExecutionSignals]) -> bool {
+    pub fn expire(&mut self, now: Nanos) -> bool {
         for _ in 0..EXPIRED_PER_PASS {
             let is_over = |(_, expires): &mut (Ticket, Nanos)| *expires <= now;
             if let Some((ticket, _)) = self.evictable.pop_front_if(is_over) {
                 self.evictable_bytes -= self.get_mut(ticket).map_or(0, |execution| execution.held);
-                self.leave(ticket, signals);
+                self.leave(ticket);
             } else if let Some((ticket, _)) = self.promised.pop_front_if(is_over) {
-                self.leave(ticket, signals);
+                self.leave(ticket);
             } else {
-                self.sweep_leaving(signals);
+                self.sweep_leaving();
                 return false;
             }
         }
@@ -329,18 +393,23 @@ impl ExecutionStore {
         live.map(|(slot, _)| self.ticket(slot)).collect()
     }
 
-    /// Ended executions that can be read.
+    /// Numbers of its executions.
     #[must_use]
-    pub fn kept(&self) -> usize {
-        self.evictable.len() + self.promised.len()
+    pub fn counts(&self) -> StoreCounts {
+        StoreCounts {
+            queued: self.queued,
+            running: self.running,
+            unread: self.unread,
+            kept: self.evictable.len() + self.promised.len(),
+        }
     }
 
     /// Evicts the oldest execution that may go. False where there is none.
-    fn evict(&mut self, signals: &[ExecutionSignals]) -> bool {
+    fn evict(&mut self) -> bool {
         for at in 0..self.evictable.len().min(EVICT_LOOKS) {
             let (ticket, _) = self.evictable[at];
             let free = self.get_mut(ticket).is_none_or(|execution| execution.waiters.is_empty());
-            if free && signals[ticket.slot()].is_released(ticket.generation()) {
+            if free && self.signals[ticket.slot()].is_released(ticket.generation()) {
                 self.evictable.remove(at);
                 self.evictable_bytes -= self.get_mut(ticket).map_or(0, |execution| execution.held);
                 self.remove(ticket);
@@ -350,19 +419,19 @@ impl ExecutionStore {
         false
     }
 
-    fn leave(&mut self, ticket: Ticket, signals: &[ExecutionSignals]) {
+    fn leave(&mut self, ticket: Ticket) {
         let waited_for = self.get_mut(ticket).is_some_and(|execution| !execution.waiters.is_empty());
-        if !waited_for && signals[ticket.slot()].is_released(ticket.generation()) {
+        if !waited_for && self.signals[ticket.slot()].is_released(ticket.generation()) {
             self.remove(ticket);
         } else {
             self.leaving.push_back(ticket);
         }
     }
 
-    fn sweep_leaving(&mut self, signals: &[ExecutionSignals]) {
+    fn sweep_leaving(&mut self) {
         for _ in 0..self.leaving.len() {
             if let Some(ticket) = self.leaving.pop_front() {
-                self.leave(ticket, signals);
+                self.leave(ticket);
             }
         }
     }
@@ -374,7 +443,7 @@ impl ExecutionStore {
         let execution = self.executions.remove(ticket.slot());
         self.history.remove(ticket.slot());
         self.bytes -= execution.held;
-        execution.entry.bytes.set(execution.entry.bytes.get() - execution.held);
+        execution.entry.let_go(execution.held);
         if let Some(key) = &execution.idempotency_key {
             self.keys.release(key, ticket);
         }
@@ -394,103 +463,4 @@ impl ExecutionStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::sync::Arc;
-
-    use arc_swap::ArcSwapOption;
-
-    use super::*;
-    use crate::function_version::FunctionVersion;
-    use crate::metrics::MetricsByGateway;
-    use crate::queue::function_queue::FunctionQueue;
-    use crate::spec::parse_function;
-    use crate::store::execution::{Stage, Status};
-    use crate::store::idempotency::IdempotencyKey;
-    use crate::trace::Trace;
-
-    const RETENTION: Nanos = 1000;
-
-    fn limits(slots: usize, bytes_max: usize, reserved_output: usize) -> StoreLimits {
-        StoreLimits { slots, bytes_max, reserved_output, retention: RETENTION }
-    }
-
-    fn entry() -> Rc<FunctionEntry> {
-        let text = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://127.0.0.1:9"}"#;
-        let spec = parse_function(text.as_bytes()).expect("a function");
-        let function = FunctionVersion {
-            etag: spec.etag(),
-            hidden_etag: String::new(),
-            index: 0,
-            queue: Arc::new(FunctionQueue::new(1)),
-            addresses: Box::default(),
-            endings: Box::default(),
-            metrics: Arc::new(MetricsByGateway::new(1)),
-            problem: Arc::new(ArcSwapOption::empty()),
-            spec,
-        };
-        Rc::new(FunctionEntry::new(Arc::new(function), Rc::new(Cell::new(0))))
-    }
-
-    fn admission(entry: &Rc<FunctionEntry>, invocation: Invocation, key: Option<&str>) -> Admission {
-        Admission {
-            entry: entry.clone(),
-            invocation,
-            payload: Bytes::from_static(b"1"),
-            trace: Trace { id: None, parent: None, made: (1, 1, 1) },
-            idempotency_key: key
-                .map(|key| Rc::new(IdempotencyKey { function: "f".into(), key: key.as_bytes().into() })),
-            deadline: 1,
-            run_budget: 0,
-            admitted: 0,
-        }
-    }
-
-    /// Ends an execution with an output of so many bytes.
-    fn end(store: &mut ExecutionStore, ticket: Ticket, output: usize, signals: &[ExecutionSignals]) {
-        assert!(store.accommodate(ticket, output, signals));
-        let execution = store.get_mut(ticket).expect("the execution");
-        execution.output = vec![b'1'; output].into();
-        execution.stage = Stage::Ended(Status::Success);
-        store.keep(ticket, 0, signals);
-        signals[ticket.slot()].release(ticket.generation());
-    }
-
-    #[test]
-    fn one_pass_lets_go_of_no_more_than_its_bound_and_the_last_of_nothing_that_is_to_stay() {
-        let signals: Vec<ExecutionSignals> = (0..1024).map(|_| ExecutionSignals::default()).collect();
-        let mut store = ExecutionStore::new(0, 1, limits(1024, 1 << 20, 0));
-        let entry = entry();
-        for invocation in [Invocation::Sync, Invocation::Async] {
-            for _ in 0..EXPIRED_PER_PASS {
-                let ticket =
-                    store.insert(admission(&entry, invocation, None), &signals).expect("there is room");
-                end(&mut store, ticket, 1, &signals);
-            }
-        }
-        assert!(!store.expire(RETENTION - 1, &signals));
-        assert_eq!((store.kept(), store.unread), (2 * EXPIRED_PER_PASS, EXPIRED_PER_PASS));
-        assert!(store.expire(RETENTION, &signals));
-        assert_eq!((store.kept(), store.unread), (EXPIRED_PER_PASS, EXPIRED_PER_PASS));
-        while store.expire(RETENTION, &signals) {}
-        assert_eq!((store.kept(), store.unread, store.bytes), (0, 0, 0));
-        assert_eq!((store.executions.len(), entry.bytes.get(), store.promised_count), (0, 0, 0));
-        assert_eq!(store.history().newest(), None);
-    }
-
-    #[test]
-    fn what_is_kept_without_a_reservation_is_promised_to_nobody() {
-        let signals: Vec<ExecutionSignals> = (0..64).map(|_| ExecutionSignals::default()).collect();
-        let mut store = ExecutionStore::new(0, 1, limits(64, 100, 10));
-        let entry = entry();
-        let [fits, does_not] = ["a", "b"].map(|key| {
-            store.insert(admission(&entry, Invocation::Sync, Some(key)), &signals).expect("there is room")
-        });
-        end(&mut store, fits, 10, &signals);
-        end(&mut store, does_not, 200, &signals);
-        assert_eq!(store.promise(fits), Ok(()));
-        assert_eq!(store.unread, 1);
-        assert_eq!(store.promise(does_not), Err(Full::Retention));
-        assert_eq!(store.unread, 1);
-    }
-}
+mod tests;

@@ -5,24 +5,59 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::drain_rate::DrainRate;
+use crate::clock::Nanos;
 use crate::function_version::FunctionVersion;
+use crate::metrics::FunctionMetrics;
 
 /// A version of a function with the counts of one gateway.
 #[derive(Debug)]
 pub struct FunctionEntry {
     /// The version as all threads share it.
     pub function: Arc<FunctionVersion>,
-    /// Bytes of payloads and outputs that its executions hold on this gateway, and those of the other
-    /// versions of its function.
-    pub bytes: Rc<Cell<usize>>,
+    gateway: usize,
+    /// Bytes of payloads and outputs that its executions hold, and those of the function's other versions.
+    held: Rc<Cell<usize>>,
     /// The rate at which its executions end.
-    pub drain: DrainRate,
+    drain: DrainRate,
 }
 
 impl FunctionEntry {
-    /// An entry without executions. `bytes` is shared by the versions of a function.
+    /// An entry without executions. `held` is shared by the versions of a function.
     #[must_use]
-    pub fn new(function: Arc<FunctionVersion>, bytes: Rc<Cell<usize>>) -> Self {
-        Self { function, bytes, drain: DrainRate::default() }
+    pub fn new(function: Arc<FunctionVersion>, gateway: usize, held: Rc<Cell<usize>>) -> Self {
+        Self { function, gateway, held, drain: DrainRate::default() }
+    }
+
+    /// Its metrics of this gateway.
+    #[must_use]
+    pub fn metrics(&self) -> &FunctionMetrics {
+        &self.function.metrics.0[self.gateway]
+    }
+
+    /// In how many seconds (1 … 60) `depth` of its executions will have ended.
+    #[must_use]
+    pub fn drains_in_s(&self, depth: usize) -> u32 {
+        self.drain.seconds_for(depth)
+    }
+
+    /// Counts an execution that has ended.
+    pub(super) fn count_end(&self, now: Nanos) {
+        self.drain.count(now);
+    }
+
+    /// Bytes that the executions of its function hold.
+    pub(super) fn held(&self) -> usize {
+        self.held.get()
+    }
+
+    /// Counts bytes that an execution holds from now on.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.held.set(self.held.get() + bytes);
+    }
+
+    /// Counts bytes that an execution does not hold any more.
+    pub(super) fn let_go(&self, bytes: usize) {
+        debug_assert!(bytes <= self.held.get(), "more bytes are let go than were held");
+        self.held.set(self.held.get() - bytes);
     }
 }

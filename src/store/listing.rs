@@ -59,7 +59,7 @@ impl ExecutionStore {
         for _ in 0..LOOKS_MAX {
             let Some(position) = at.filter(|_| entries.len() < search.limit) else { break };
             if let Some((ticket, execution)) = self.at(position.slot as usize)
-                && search.stage.is_none_or(|stage| stage == execution.stage)
+                && search.stage.is_none_or(|stage| stage == execution.stage())
                 && search.function.as_ref().is_none_or(|name| *name == execution.entry.function.spec.name)
             {
                 let item = Summary::of(self.id(ticket, execution), execution);

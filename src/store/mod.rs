@@ -10,6 +10,8 @@
 //! | `function_entry` | the version of a function that one refers to, with what its executions hold |
 //! | `drain_rate` | the rate at which the executions of a function end |
 //! | `execution_store` | all of them: slots, bytes, retention, eviction |
+//! | `transitions` | the way of one: `queued → running → queued \| ended` |
+//! | `executions` | the handle that the tasks of a gateway share |
 //! | `waiters` | the clients that wait for the end of one |
 //! | `idempotency` | the executions that `Idempotency-Key`s stand for |
 //! | `history` | the executions in the order of their admission |
@@ -21,6 +23,7 @@ pub mod drain_rate;
 pub mod execution;
 pub mod execution_error;
 pub mod execution_store;
+pub mod executions;
 pub mod function_entry;
 pub mod history;
 pub mod idempotency;
@@ -28,4 +31,5 @@ pub mod listing;
 pub mod running_attempt;
 pub mod summary;
 pub mod timestamps;
+pub mod transitions;
 pub mod waiters;

@@ -5,6 +5,7 @@ use tokio::task::AbortHandle;
 use crate::attempt_end::AttemptEnd;
 use crate::channel;
 use crate::channel::AnswerSender;
+use crate::id::Token;
 
 /// The attempt of a running execution, and how it is stopped.
 #[derive(Debug)]
@@ -12,7 +13,12 @@ pub enum RunningAttempt {
     /// A task that exchanges a request with an instance: its connection closes with it.
     Exchange(AbortHandle),
     /// A process of its own (`JOB`), whose task waits for a signal and then for the process's end.
-    Process(AnswerSender<JobSignal>),
+    Process {
+        /// Wakes the task.
+        signal: AnswerSender<JobSignal>,
+        /// The process's secret, which is good for this attempt.
+        token: Token,
+    },
 }
 
 /// A signal to the task of an attempt with a process of its own.
@@ -30,7 +36,7 @@ impl RunningAttempt {
         match self {
             // Its result comes over its connection, and nobody else has a token for it.
             RunningAttempt::Exchange(_) => debug_assert!(false, "a result was posted for an exchange"),
-            RunningAttempt::Process(signal) => channel::answer(signal, JobSignal::Posted(how)),
+            RunningAttempt::Process { signal, .. } => channel::answer(signal, JobSignal::Posted(how)),
         }
     }
 
@@ -43,7 +49,7 @@ impl RunningAttempt {
                 task.abort();
                 Some(how)
             }
-            RunningAttempt::Process(signal) => {
+            RunningAttempt::Process { signal, .. } => {
                 channel::answer(signal, JobSignal::Stop(how));
                 None
             }

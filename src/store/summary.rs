@@ -35,7 +35,7 @@ impl Summary {
         Self {
             id,
             function: execution.entry.function.spec.name.clone(),
-            stage: execution.stage,
+            stage: execution.stage(),
             attempt: execution.attempt,
             cold_start: execution.cold_start,
             first_granted: execution.first_granted,

@@ -14,7 +14,31 @@ pub struct Waiters {
     others: Vec<(u64, Waker)>,
 }
 
+/// The wakers of all waiters, to be woken once the store is not borrowed any more.
+#[must_use]
+#[derive(Debug)]
+pub struct Wakers {
+    first: Option<(u64, Waker)>,
+    others: Vec<(u64, Waker)>,
+}
+
+impl Wakers {
+    /// Wakes all.
+    pub fn wake(self) {
+        self.first.into_iter().chain(self.others).for_each(|(_, waker)| waker.wake());
+    }
+}
+
+/// Number of the first waiter that enters.
+pub const FIRST: u64 = 1;
+
 impl Waiters {
+    /// The client that waits for the answer to its `:invoke`, which is waiter [`FIRST`].
+    #[must_use]
+    pub fn of_client() -> Self {
+        Self { count: 1, last: FIRST, ..Self::default() }
+    }
+
     /// Enters a waiter. Answers its number.
     pub fn enter(&mut self) -> u64 {
         self.count += 1;
@@ -52,9 +76,8 @@ impl Waiters {
     }
 
     /// Takes the wakers of all, at the end.
-    pub fn take_wakers(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        let others = std::mem::take(&mut self.others);
-        self.first.take().into_iter().chain(others).map(|(_, waker)| waker)
+    pub fn take_wakers(&mut self) -> Wakers {
+        Wakers { first: self.first.take(), others: std::mem::take(&mut self.others) }
     }
 }
 
@@ -96,7 +119,7 @@ mod tests {
         assert!(!waiters.leave(first));
         assert_eq!(Arc::strong_count(&gone), 1, "the first is kept");
         let (last, also) = waiting(&mut waiters);
-        waiters.take_wakers().for_each(Waker::wake);
+        waiters.take_wakers().wake();
         let woken = [&gone, &stays, &also].map(|task| task.0.load(Ordering::Relaxed));
         assert_eq!(woken, [0, 1, 1]);
         assert!(!waiters.leave(last), "one that was woken still waits until it leaves");
@@ -110,7 +133,7 @@ mod tests {
         let after = Arc::new(Task::default());
         waiters.wait(who, &after.clone().into());
         assert_eq!(Arc::strong_count(&before), 1);
-        waiters.take_wakers().for_each(Waker::wake);
+        waiters.take_wakers().wake();
         assert_eq!(after.0.load(Ordering::Relaxed), 1);
     }
 }

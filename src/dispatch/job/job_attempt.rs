@@ -8,13 +8,14 @@ use std::time::Duration;
 use crate::attempt_end::AttemptEnd;
 use crate::channel;
 use crate::channel::{AnswerReceiver, AnswerSender, MessageSender, oneshot};
+use crate::clock::Nanos;
 use crate::dispatch::context::AttemptContext;
 use crate::error::ErrorCode;
-use crate::id::Token;
+use crate::id::{ExecutionId, Token};
 use crate::messages::control_message::{ControlMessage, JobEnd, JobStart, Kill};
 use crate::store::attempt_result::{AttemptResult, Outcome};
+use crate::store::execution::Execution;
 use crate::store::execution_error::ExecutionError;
-use crate::store::function_entry::FunctionEntry;
 use crate::store::running_attempt::{JobSignal, RunningAttempt};
 use crate::ticket::Ticket;
 
@@ -43,24 +44,17 @@ struct JobProcess {
 }
 
 impl JobAttempt {
-    /// Begins an attempt: from here on a post with its token is its result. `None` where the store has not the
-    /// execution.
+    /// An attempt of which a post with the `token` is the result, and the end by which it is told of that.
     #[must_use]
-    pub fn begin(context: AttemptContext<'_>, entry: &FunctionEntry, ticket: Ticket) -> Option<Self> {
+    pub fn new(id: ExecutionId, execution: &Execution, token: Token, now: Nanos) -> (Self, RunningAttempt) {
         let (answer, signal) = oneshot::channel();
         let (kill, killed) = oneshot::channel();
         let (ended, end) = oneshot::channel();
-        let now = context.clock.now();
-        let mut store = context.store.borrow_mut();
-        let token = Token { high: store.random(), low: store.random() };
-        let execution = store.get_mut(ticket)?;
-        execution.running_attempt = Some(RunningAttempt::Process(answer));
-        execution.tokens.push(token);
         let mut trace = Vec::with_capacity(32);
         execution.trace.write_id(&mut trace);
         let start = JobStart {
-            function: entry.function.clone(),
-            execution: context.id(ticket, execution.nonce),
+            function: execution.entry.function.clone(),
+            execution: id,
             attempt: execution.attempt,
             trace_id: String::from_utf8_lossy(&trace).into_owned(),
             token,
@@ -68,7 +62,9 @@ impl JobAttempt {
             killed,
             ended,
         };
-        Some(Self { ticket, start: Box::new(start), signal, process: JobProcess { kill, end } })
+        let attempt =
+            Self { ticket: id.ticket, start: Box::new(start), signal, process: JobProcess { kill, end } };
+        (attempt, RunningAttempt::Process { signal: answer, token })
     }
 
     /// Has the process started, and waits until it is gone. Answers the end of the attempt, for the scheduler.
@@ -141,12 +137,12 @@ impl JobProcess {
 fn failed(context: AttemptContext<'_>, ticket: Ticket, end: JobEnd) -> AttemptResult {
     let error = ExecutionError::new(end.code, end.reason);
     let now = context.clock.now();
-    let is_last = context.store.borrow_mut().get_mut(ticket).is_some_and(|execution| {
+    let is_last = context.executions.with(ticket, |_, execution| {
         u128::from(execution.deadline.saturating_sub(now)) <= LAST_MOMENT.as_nanos()
     });
     // The API server was away until the end of the attempt's time.
     let outcome = match end.code {
-        ErrorCode::KubeUnavailable if is_last => Outcome::Refused(error),
+        ErrorCode::KubeUnavailable if is_last == Some(true) => Outcome::Refused(error),
         _ => Outcome::Failed(error),
     };
     AttemptResult { outcome, cold_start: false, init_ns: None, answered: 0 }

@@ -5,7 +5,6 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::Token;
 use crate::store::execution::Execution;
-use crate::store::running_attempt::RunningAttempt;
 
 /// The reason why a token does not let a call through.
 #[derive(Debug)]
@@ -43,8 +42,7 @@ pub fn check_token(execution: &Execution, token: Token) -> Result<(), TokenError
         return Err(TokenError::Late(ApiError::new(ErrorCode::AlreadyTerminal, message)));
     }
     // The last token may be that of an attempt before a version that has instances.
-    let has_process = matches!(execution.running_attempt, Some(RunningAttempt::Process(_)));
-    if has_process && at + 1 == execution.tokens.len() {
+    if execution.has_process() && at + 1 == execution.tokens.len() {
         return Ok(());
     }
     let message = "this attempt is over; there is nothing to do";

@@ -69,9 +69,8 @@ async fn exchange(
                 connection
             }
         };
-        let payload = context.store.borrow_mut().get_mut(ticket).map(|execution| {
+        let payload = context.executions.with(ticket, |id, execution| {
             let left_ms = execution.time_left_ms(now);
-            let id = context.id(ticket, execution.nonce);
             write_head(&mut connection.head, &address, execution, id, left_ms);
             execution.payload.clone()
         });
@@ -86,9 +85,7 @@ async fn exchange(
         drop(payload);
         let now = context.clock.now();
         // Written down at once: an attempt that is aborted tells nothing afterwards.
-        if let Some(execution) = context.store.borrow_mut().get_mut(ticket) {
-            execution.timestamps.written = now;
-        }
+        context.executions.borrow_mut().written(ticket, now);
         let response = connection.receive(context.output_max).await?;
         let answered = context.clock.now();
         if response.reusable {

@@ -1,0 +1,274 @@
+//! The transitions of an execution: `queued → running → queued | ended`.
+//!
+//! Each looks its execution up once, moves it where that is legal, and keeps the numbers of the store and the
+//! metrics of the function's version. A transition that comes too late changes nothing and says so.
+
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+
+use super::attempt_result::{AttemptResult, Outcome};
+use super::execution::{Execution, Invocation, State, Status};
+use super::execution_error::ExecutionError;
+use super::execution_store::{ExecutionStore, find};
+use super::function_entry::FunctionEntry;
+use super::running_attempt::RunningAttempt;
+use super::waiters::Wakers;
+use crate::attempt_end::AttemptEnd;
+use crate::clock::{Clock, Nanos};
+use crate::error::ErrorCode;
+use crate::id::ExecutionId;
+use crate::ticket::Ticket;
+
+/// An attempt whose result was taken.
+#[derive(Debug)]
+#[must_use]
+pub struct Completed {
+    /// The attempt, which is not stopped.
+    pub attempt: RunningAttempt,
+    /// The end that the scheduler is to be told once the attempt is closed.
+    pub how: AttemptEnd,
+    /// The waiters, where the execution has ended with it.
+    pub wakers: Option<Wakers>,
+}
+
+/// An execution that was ended.
+#[derive(Debug)]
+#[must_use]
+pub struct Ended {
+    /// The attempt that it had, which is to be stopped.
+    pub attempt: Option<RunningAttempt>,
+    /// Its waiters.
+    pub wakers: Wakers,
+}
+
+impl ExecutionStore {
+    /// Takes note that a new execution's ticket is put on its ring, which is that of the entry.
+    pub fn enqueue(&mut self, ticket: Ticket, now: Nanos) -> Option<Rc<FunctionEntry>> {
+        let execution = self.get_mut(ticket)?;
+        debug_assert!(matches!(execution.state, State::Queued), "{:?} is enqueued", execution.state);
+        execution.timestamps.enqueued = now;
+        execution.entry.metrics().enqueued.add_one();
+        Some(execution.entry.clone())
+    }
+
+    /// Queued → running: the `nth` attempt was granted, on this version. `start` starts it, and is not called
+    /// where the execution has ended. Answers whether it was called.
+    pub fn begin_attempt(
+        &mut self,
+        ticket: Ticket,
+        entry: &Rc<FunctionEntry>,
+        nth: u8,
+        now: Nanos,
+        start: impl FnOnce(ExecutionId, &Execution) -> RunningAttempt,
+    ) -> bool {
+        let incarnation = self.incarnation();
+        let Some(execution) = find(&mut self.executions, &self.generations, ticket) else { return false };
+        match execution.state {
+            State::Queued => {}
+            State::Running(_) => {
+                debug_assert!(false, "an attempt is granted to an execution that has one");
+                return false;
+            }
+            State::Ended(_) => return false,
+        }
+        let metrics = entry.metrics();
+        metrics.dispatched.add_one();
+        if !Rc::ptr_eq(&execution.entry, entry) {
+            execution.entry.let_go(execution.held);
+            entry.hold(execution.held);
+            execution.entry = entry.clone();
+        }
+        if execution.first_granted == 0 {
+            execution.first_granted = now;
+            metrics.queue_wait.observe(now.saturating_sub(execution.timestamps.admitted));
+            if execution.run_budget > 0 {
+                // From here on it has its time to run; the scheduler does the same.
+                execution.deadline = now + execution.run_budget;
+            }
+        }
+        if nth > 1 && nth > execution.attempt {
+            metrics.retries.add_one();
+        }
+        execution.attempt = nth;
+        execution.timestamps.granted = now;
+        execution.timestamps.written = 0;
+        execution.timestamps.answered = 0;
+        let attempt = start(ExecutionId { incarnation, ticket, nonce: execution.nonce }, execution);
+        if let RunningAttempt::Process { token, .. } = &attempt {
+            execution.tokens.push(*token);
+        }
+        execution.state = State::Running(attempt);
+        self.queued -= 1;
+        self.running += 1;
+        true
+    }
+
+    /// Takes note that the request of the running attempt is written.
+    pub fn written(&mut self, ticket: Ticket, now: Nanos) {
+        if let Some(execution) = self.get_mut(ticket) {
+            execution.timestamps.written = now;
+        }
+    }
+
+    /// Running → ended | queued: an attempt's outcome is the execution's, or it waits for the next attempt.
+    /// `None` where the attempt was completed before, and this comes too late.
+    pub fn complete(&mut self, ticket: Ticket, result: AttemptResult, now: Nanos) -> Option<Completed> {
+        let AttemptResult { outcome, cold_start, init_ns, answered } = result;
+        let execution = self.get_mut(ticket)?;
+        let Some(attempt) = take_attempt(execution) else {
+            execution.entry.metrics().late_results.add_one();
+            return None;
+        };
+        execution.timestamps.answered = answered;
+        execution.cold_start |= cold_start;
+        if cold_start {
+            let metrics = execution.entry.metrics();
+            metrics.cold_starts.add_one();
+            if let Some(ns) = init_ns {
+                metrics.cold_start.observe(ns);
+            }
+        }
+        let (how, status) = match outcome {
+            Outcome::Output(output) if execution.needs_more_for(output.len()) => {
+                (AttemptEnd::Done, Some(self.take_large_output(ticket, output)))
+            }
+            Outcome::Output(output) => {
+                execution.output = output;
+                execution.error = None;
+                (AttemptEnd::Done, Some(Status::Success))
+            }
+            Outcome::Refused(error) => {
+                execution.error = Some(Box::new(error));
+                (AttemptEnd::Done, Some(Status::Error))
+            }
+            Outcome::Failed(error) => {
+                execution.error = Some(Box::new(error));
+                (AttemptEnd::Failed, None)
+            }
+            Outcome::Unsent(error) => {
+                execution.error = Some(Box::new(error));
+                (AttemptEnd::Unsent, None)
+            }
+        };
+        self.count_requeued();
+        let wakers = status.and_then(|status| self.settle(ticket, status, now));
+        Some(Completed { attempt, how, wakers })
+    }
+
+    /// Running → queued: the attempt has taken too long. Answers the attempt, which is to be stopped; `None`
+    /// where its end is known already, or its process is being waited for.
+    pub fn abort_attempt(&mut self, ticket: Ticket, error: ExecutionError) -> Option<RunningAttempt> {
+        let execution = self.get_mut(ticket)?;
+        let attempt = take_attempt(execution)?;
+        execution.error = Some(Box::new(error));
+        self.count_requeued();
+        Some(attempt)
+    }
+
+    /// Queued | running → ended, with what `decide` says: a status, and an error where it is not that of the
+    /// last attempt. `None` where the execution has ended.
+    pub fn end(
+        &mut self,
+        ticket: Ticket,
+        now: Nanos,
+        decide: impl FnOnce(&Execution) -> (Status, Option<Box<ExecutionError>>),
+    ) -> Option<Ended> {
+        let execution = self.get_mut(ticket).filter(|execution| !execution.has_ended())?;
+        let (status, error) = decide(execution);
+        if error.is_some() {
+            execution.error = error;
+        }
+        let attempt = take_attempt(execution);
+        if attempt.is_some() {
+            self.count_requeued();
+        }
+        let wakers = self.settle(ticket, status, now)?;
+        Some(Ended { attempt, wakers })
+    }
+
+    /// Enters a waiter for the end. Answers its number.
+    pub fn wait(&mut self, ticket: Ticket) -> Option<u64> {
+        self.get_mut(ticket).map(|execution| execution.waiters.enter())
+    }
+
+    /// Whether the execution has ended, or is not there; where it has not, `waker` is woken at its end.
+    pub fn poll_end(&mut self, ticket: Ticket, waiter: u64, waker: &Waker) -> Poll<()> {
+        match self.get_mut(ticket) {
+            Some(execution) if !execution.has_ended() => {
+                execution.waiters.wait(waiter, waker);
+                Poll::Pending
+            }
+            // An execution that someone waits for is not removed; were it gone, there is nothing to wait for.
+            Some(_) | None => Poll::Ready(()),
+        }
+    }
+
+    /// Builds the reply to a waiter of an execution that has ended, and lets the waiter leave; before that,
+    /// `waker` is woken at its end.
+    pub fn poll_reply<T>(
+        &mut self,
+        ticket: Ticket,
+        waiter: u64,
+        waker: &Waker,
+        clock: &Clock,
+        build: impl FnOnce(ExecutionId, &Execution) -> T,
+    ) -> Poll<Option<T>> {
+        let incarnation = self.incarnation();
+        let Some(execution) = self.get_mut(ticket) else { return Poll::Ready(None) };
+        if !execution.has_ended() {
+            execution.waiters.wait(waiter, waker);
+            return Poll::Pending;
+        }
+        execution.timestamps.replied = clock.now();
+        execution.waiters.leave(waiter);
+        let id = ExecutionId { incarnation, ticket, nonce: execution.nonce };
+        Poll::Ready(Some(build(id, execution)))
+    }
+
+    /// Lets a waiter leave that was answered, or is gone. Answers whether the execution is to be cancelled: it
+    /// is queued, and nobody waits for it and nobody was promised it. A running one finishes.
+    pub fn waiter_left(&mut self, ticket: Ticket, waiter: u64) -> bool {
+        let Some(execution) = self.get_mut(ticket) else { return false };
+        execution.waiters.leave(waiter)
+            && execution.invocation == Invocation::Sync
+            && matches!(execution.state, State::Queued)
+            && execution.idempotency_key.is_none()
+    }
+
+    /// Takes an output for which bytes have to be found. Answers the status that the execution ends with.
+    #[cold]
+    fn take_large_output(&mut self, ticket: Ticket, output: Bytes) -> Status {
+        let bytes = output.len();
+        let fits = self.accommodate(ticket, bytes);
+        let Some(execution) = self.get_mut(ticket) else { return Status::Error };
+        if fits {
+            execution.output = output;
+            execution.error = None;
+            return Status::Success;
+        }
+        let text = format!(
+            "the function succeeded, but there was no room to keep its output of {bytes} bytes (--reserved-output, --max-payload-bytes)"
+        );
+        execution.error = Some(Box::new(ExecutionError::new(ErrorCode::RetentionFull, text)));
+        Status::Error
+    }
+
+    /// An execution that had an attempt is queued.
+    fn count_requeued(&mut self) {
+        self.running -= 1;
+        self.queued += 1;
+    }
+}
+
+/// Takes the attempt of an execution that runs, which is queued then; the caller counts that.
+fn take_attempt(execution: &mut Execution) -> Option<RunningAttempt> {
+    match std::mem::replace(&mut execution.state, State::Queued) {
+        State::Running(attempt) => Some(attempt),
+        state @ (State::Queued | State::Ended(_)) => {
+            execution.state = state;
+            None
+        }
+    }
+}
