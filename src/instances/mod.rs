@@ -49,6 +49,9 @@ pub struct Context {
     pub cluster: Option<Rc<Cluster>>,
 }
 
+/// Period at which it is looked whether the pods of a new version may take over.
+const PODS_LOOK: Duration = Duration::from_millis(5);
+
 /// Provider of the instances of one version.
 #[derive(Debug, Clone)]
 pub enum Backend {
@@ -197,9 +200,24 @@ impl Backend {
     #[must_use]
     pub fn can_serve(&self) -> bool {
         match self {
-            Self::ProcessSet(processes) => processes.was_ready() || processes.min() == 0,
+            Self::ProcessSet(processes) => processes.can_serve(),
             Self::PodSet(pod_set) => pod_set.can_serve(),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
+        }
+    }
+
+    /// Returns when a version may take over.
+    pub async fn until_it_can_serve(&self) {
+        match self {
+            Self::ProcessSet(processes) => processes.until_it_can_serve().await,
+            Self::PodSet(pod_set) => {
+                // No event says this: it depends on the pods of every version and on the desired number of
+                // them, which change in a dozen places. One that was left out would hold a roll-out for ever.
+                while !pod_set.can_serve() {
+                    tokio::time::sleep(PODS_LOOK).await;
+                }
+            }
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
 
@@ -214,14 +232,23 @@ impl Backend {
         }
     }
 
-    /// Whether a version that was closed may be forgotten: the scheduler is done with it, and this is what
-    /// else is waited for.
-    #[must_use]
-    pub fn may_be_forgotten(&self) -> bool {
+    /// Returns when nothing of it is left here that ends with this process.
+    pub async fn emptied(&self) {
         match self {
-            Self::ProcessSet(processes) => processes.is_empty(),
+            Self::ProcessSet(processes) => processes.emptied().await,
+            Self::JobProcesses(jobs) => jobs.emptied().await,
+            Self::KubeJobs(jobs) => jobs.emptied().await,
+            Self::PodSet(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// Returns when a version that was closed may be forgotten: the scheduler is done with it, and this is what
+    /// else is waited for.
+    pub async fn until_it_may_be_forgotten(&self) {
+        match self {
+            Self::ProcessSet(processes) => processes.emptied().await,
             // Each ends with the attempt that it was started for. Pods go with the Deployment.
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::PodSet(_) | Self::Endpoints(_) => true,
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::PodSet(_) | Self::Endpoints(_) => {}
         }
     }
 

@@ -75,10 +75,18 @@ impl OpenVersions {
         })
     }
 
-    /// Instances of local functions that still run.
-    #[must_use]
-    pub fn has_instances(&self) -> bool {
-        self.0.borrow().values().any(|version| !version.backend.is_empty())
+    /// Returns when no instance is left that ends with this process.
+    pub async fn emptied(&self) {
+        let left = || {
+            let versions = self.0.borrow();
+            versions
+                .values()
+                .find(|version| !version.backend.is_empty())
+                .map(|version| version.backend.clone())
+        };
+        while let Some(backend) = left() {
+            backend.emptied().await;
+        }
     }
 
     /// Stops every instance that ends with this process.

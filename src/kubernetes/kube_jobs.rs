@@ -18,6 +18,7 @@ use super::failure::CallFailure;
 use super::job;
 use super::job::JobParameters;
 use crate::backoff::ExponentialBackoff;
+use crate::change_signal::ChangeSignal;
 use crate::channel;
 use crate::channel::AnswerReceiver;
 use crate::error::ErrorCode;
@@ -51,19 +52,25 @@ pub struct KubeJobs {
     cluster: Rc<Cluster>,
     function: Arc<FunctionVersion>,
     running: Cell<u32>,
+    ended_one: ChangeSignal,
 }
 
 impl KubeJobs {
     /// Makes the Jobs of a version, with none yet.
     #[must_use]
     pub fn new(cluster: Rc<Cluster>, function: Arc<FunctionVersion>) -> Rc<Self> {
-        Rc::new(Self { cluster, function, running: Cell::new(0) })
+        Rc::new(Self { cluster, function, running: Cell::new(0), ended_one: ChangeSignal::default() })
     }
 
     /// Attempts whose pod is being made or runs.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.running.get()
+    }
+
+    /// Returns when no attempt runs.
+    pub async fn emptied(&self) {
+        self.ended_one.until(|| self.count() == 0).await;
     }
 
     /// Makes the Job of one attempt, and tells when its pod has ended.
@@ -98,6 +105,7 @@ impl KubeJobs {
                     tail.explain(&end.reason, &format!("/v1/executions/{execution}/logs")).to_string();
             }
             jobs.running.set(jobs.running.get() - 1);
+            jobs.ended_one.notify();
             channel::answer(ended, end);
         });
     }

@@ -13,7 +13,6 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
@@ -31,9 +30,6 @@ use crate::queue::function_queue::FunctionQueue;
 use crate::scheduler::message::SchedulerCommand;
 use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
 use crate::spec::{ExecutionMode, FunctionSpec};
-
-/// Period at which it is looked whether the first instance of a new version is ready.
-const ROLLOUT_LOOK: Duration = Duration::from_millis(5);
 
 impl Registry {
     /// Registers a function or a new version of one. Answers whether it is new.
@@ -140,8 +136,8 @@ impl Registry {
 
     /// Steps 3 to 6, beside everything else.
     async fn roll_out(self: Rc<Self>, name: String, function: Arc<FunctionVersion>) {
-        while !self.can_serve(&function) {
-            tokio::time::sleep(ROLLOUT_LOOK).await;
+        if let Some(backend) = self.versions.backend(function.index) {
+            backend.until_it_can_serve().await;
         }
         // A change of the same function that takes the lock first aborts this one, here at the latest.
         let _change = self.change_lock.lock().await;
@@ -193,9 +189,7 @@ impl Registry {
         tokio::task::spawn_local(async move {
             if let Some(backend) = registry.versions.backend(index) {
                 backend.close();
-                while !backend.may_be_forgotten() {
-                    tokio::time::sleep(ROLLOUT_LOOK).await;
-                }
+                backend.until_it_may_be_forgotten().await;
             }
             if let Some(OpenVersion { function, .. }) = registry.versions.remove(index) {
                 registry.queue_slots.set(registry.queue_slots.get() - u64::from(function.spec.queue_size));

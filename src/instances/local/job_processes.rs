@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::host::ProcessHost;
 use super::process::{Process, StartOptions};
+use crate::change_signal::ChangeSignal;
 use crate::channel;
 use crate::error::ErrorCode;
 use crate::exit::{Exit, describe};
@@ -21,19 +22,26 @@ pub struct JobProcesses {
     runtime_url: Rc<str>,
     function: Arc<FunctionVersion>,
     running: Cell<u32>,
+    ended_one: ChangeSignal,
 }
 
 impl JobProcesses {
     /// The processes of this version; none runs yet.
     #[must_use]
     pub fn new(host: Rc<ProcessHost>, runtime_url: Rc<str>, function: Arc<FunctionVersion>) -> Rc<Self> {
-        Rc::new(Self { host, runtime_url, function, running: Cell::new(0) })
+        let ended_one = ChangeSignal::default();
+        Rc::new(Self { host, runtime_url, function, running: Cell::new(0), ended_one })
     }
 
     /// Processes that run.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.running.get()
+    }
+
+    /// Returns when no process runs.
+    pub async fn emptied(&self) {
+        self.ended_one.until(|| self.count() == 0).await;
     }
 
     /// Starts the process of one attempt, and tells when it is gone.
@@ -81,6 +89,7 @@ impl JobProcesses {
             // What it wrote last is read by a task that may not have run yet.
             tokio::task::yield_now().await;
             jobs.running.set(jobs.running.get() - 1);
+            jobs.ended_one.notify();
             let exited_with_0 = matches!(status, Ok(Exit::Code(0)));
             let code = match status {
                 Ok(Exit::OutOfMemory { .. }) => ErrorCode::OutOfMemory,

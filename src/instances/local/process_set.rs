@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use super::LocalContext;
 use super::process::{Process, StartOptions};
 use crate::backoff::ExponentialBackoff;
+use crate::change_signal::ChangeSignal;
 use crate::channel;
 use crate::channel::{AnswerSender, oneshot};
 use crate::clock::Nanos;
@@ -66,6 +67,8 @@ pub struct ProcessSet {
     closed: Cell<bool>,
     ever_ready: Cell<bool>,
     replacement: Cell<bool>,
+    /// An instance has become ready or has ended, or fewer are kept running.
+    changed: ChangeSignal,
 }
 
 impl ProcessSet {
@@ -89,13 +92,19 @@ impl ProcessSet {
             closed: Cell::new(false),
             ever_ready: Cell::new(false),
             replacement: Cell::new(false),
+            changed: ChangeSignal::default(),
         })
     }
 
-    /// Whether any instance has been ready yet.
+    /// Whether its version may take over: an instance has been ready, or none is kept running.
     #[must_use]
-    pub fn was_ready(&self) -> bool {
-        self.ever_ready.get()
+    pub fn can_serve(&self) -> bool {
+        self.ever_ready.get() || self.min.get() == 0
+    }
+
+    /// Returns when its version may take over.
+    pub async fn until_it_can_serve(&self) {
+        self.changed.until(|| self.can_serve()).await;
     }
 
     /// Starting and running instances.
@@ -116,6 +125,11 @@ impl ProcessSet {
         self.slots.borrow().iter().all(|slot| matches!(slot.state, ProcessState::Free))
     }
 
+    /// Returns when no process is left.
+    pub async fn emptied(&self) {
+        self.changed.until(|| self.is_empty()).await;
+    }
+
     /// Number of instances kept running.
     #[must_use]
     pub fn min(&self) -> u32 {
@@ -125,12 +139,14 @@ impl ProcessSet {
     /// Sets the number of instances kept running, and starts what is missing.
     pub fn set_min(self: &Rc<Self>, min: u32) {
         self.min.set(min);
+        self.changed.notify();
         self.keep_min();
     }
 
     /// Keeps none running any more; those that run are stopped when the scheduler retires them.
     pub fn wind_down(&self) {
         self.min.set(0);
+        self.changed.notify();
     }
 
     /// Starts what is missing below `min`, unless starts have to pause.
@@ -223,6 +239,7 @@ impl ProcessSet {
                 }
             }
         }
+        self.changed.notify();
     }
 
     /// Begins one start; false, and the scheduler knows, where there is no free slot.
@@ -272,6 +289,7 @@ impl ProcessSet {
         self.function.problem.store(None);
         self.cannot_start.set(false);
         self.ever_ready.set(true);
+        self.changed.notify();
         let ready = self.context.host.clock.now();
         tracing::info!(
             function = %name,
@@ -391,6 +409,7 @@ impl ProcessSet {
         let slot = &mut slots[usize::from(instance.place)];
         if slot.generation == instance.generation {
             slot.state = ProcessState::Free;
+            self.changed.notify();
         }
     }
 
