@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 
 use hyper::Response;
 
-use super::Control;
 use crate::api::query::parameters;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::response::summary::push_summary;
-use crate::channel::oneshot;
+use crate::channel::{MessageSender, oneshot};
+use crate::clock::Clock;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::incarnation_at;
 use crate::messages::gateway_message::GatewayMessage;
@@ -49,55 +49,60 @@ struct ListQuery<'a> {
 /// The position at which a listing goes on, for each gateway; `None` where that one has no more.
 type Cursor = Vec<Option<HistoryPosition>>;
 
-impl Control {
-    /// A page of executions.
-    pub(crate) async fn list_executions(&self, query: Option<&str>) -> Result<Response<Body>, ApiError> {
-        let ListQuery { function, stage, limit, cursor } = parse_query(query)?;
-        let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        let incarnation = incarnation_at(self.clock.unix(0));
-        let cursor = cursor.map(|text| parse_cursor(text, incarnation, self.gateways.len())).transpose()?;
-        let stopping = || ApiError::new(ErrorCode::Draining, "the control plane is stopping");
-        let mut asked = Vec::with_capacity(self.gateways.len());
-        for (index, gateway) in self.gateways.iter().enumerate() {
-            let from = match &cursor {
-                None => None,
-                Some(positions) => match positions[index] {
-                    Some(position) => Some(position),
-                    None => {
-                        asked.push(None);
-                        continue;
-                    }
-                },
-            };
-            let (answer, awaited) = oneshot::channel();
-            let search = Box::new(Search { function: function.clone(), stage, limit, from });
-            gateway.send(GatewayMessage::List { search, answer }).await.map_err(|_| stopping())?;
-            asked.push(Some(awaited));
-        }
-        let mut pages = Vec::with_capacity(asked.len());
-        for awaited in asked {
-            pages.push(match awaited {
-                Some(awaited) => awaited.await.map_err(|_| stopping())?.map_err(|_: Lost| {
-                    expired("too many executions next to the cursor have gone since it was given")
-                })?,
-                None => Page { entries: Vec::new(), next: None },
-            });
-        }
-        let (executions, next) = merge(pages, limit);
-        let mut body = b"{\"executions\":[".to_vec();
-        for (at, execution) in executions.iter().enumerate() {
-            if at > 0 {
-                body.push(b',');
-            }
-            push_summary(&mut body, execution, &self.clock, None);
-        }
-        let next = match next.iter().any(Option::is_some) {
-            true => format!("],\"nextCursor\":\"{}\"}}", cursor_text(incarnation, &next)),
-            false => "],\"nextCursor\":null}".to_owned(),
+/// `GET /v1/executions`: a page of the executions of all gateways.
+///
+/// # Errors
+/// `BAD_REQUEST`, `CURSOR_EXPIRED`, `DRAINING`.
+pub async fn list_executions(
+    gateways: &[MessageSender<GatewayMessage>],
+    clock: &Clock,
+    query: Option<&str>,
+) -> Result<Response<Body>, ApiError> {
+    let ListQuery { function, stage, limit, cursor } = parse_query(query)?;
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    let incarnation = incarnation_at(clock.unix(0));
+    let cursor = cursor.map(|text| parse_cursor(text, incarnation, gateways.len())).transpose()?;
+    let stopping = || ApiError::new(ErrorCode::Draining, "the control plane is stopping");
+    let mut asked = Vec::with_capacity(gateways.len());
+    for (index, gateway) in gateways.iter().enumerate() {
+        let from = match &cursor {
+            None => None,
+            Some(positions) => match positions[index] {
+                Some(position) => Some(position),
+                None => {
+                    asked.push(None);
+                    continue;
+                }
+            },
         };
-        body.extend_from_slice(next.as_bytes());
-        Ok(response::json(200, body))
+        let (answer, awaited) = oneshot::channel();
+        let search = Box::new(Search { function: function.clone(), stage, limit, from });
+        gateway.send(GatewayMessage::List { search, answer }).await.map_err(|_| stopping())?;
+        asked.push(Some(awaited));
     }
+    let mut pages = Vec::with_capacity(asked.len());
+    for awaited in asked {
+        pages.push(match awaited {
+            Some(awaited) => awaited.await.map_err(|_| stopping())?.map_err(|_: Lost| {
+                expired("too many executions next to the cursor have gone since it was given")
+            })?,
+            None => Page { entries: Vec::new(), next: None },
+        });
+    }
+    let (executions, next) = merge(pages, limit);
+    let mut body = b"{\"executions\":[".to_vec();
+    for (at, execution) in executions.iter().enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        push_summary(&mut body, execution, clock, None);
+    }
+    let next = match next.iter().any(Option::is_some) {
+        true => format!("],\"nextCursor\":\"{}\"}}", cursor_text(incarnation, &next)),
+        false => "],\"nextCursor\":null}".to_owned(),
+    };
+    body.extend_from_slice(next.as_bytes());
+    Ok(response::json(200, body))
 }
 
 /// The newest of what the gateways found, at most `limit`, and where each goes on.

@@ -29,6 +29,7 @@ use crate::logs::store::LogStore;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::registry::Registry;
 use crate::registry::cluster::FunctionObjects;
+use crate::registry::handlers::FunctionHandlers;
 use crate::scheduler::rings::Rings;
 
 /// The control thread's components.
@@ -49,6 +50,7 @@ pub struct Control {
     pub gateways: Vec<MessageSender<GatewayMessage>>,
     /// The functions and their versions.
     pub registry: Rc<Registry>,
+    function_handlers: FunctionHandlers,
     autoscaler: Autoscaler,
     /// The Function objects of a cluster, where it is one that runs functions.
     pub resources: Option<Rc<FunctionObjects>>,
@@ -73,10 +75,12 @@ impl Control {
             Registry::new(rings.clone(), settings.clone(), context.clone(), logs.clone(), gateways.clone());
         let cluster = context.cluster.clone();
         let source = cluster.as_ref().map(|cluster| -> Rc<dyn LogSource> { cluster.logs.clone() });
+        let resources = cluster.map(|cluster| FunctionObjects::new(cluster, registry.clone(), clock));
         Rc::new(Self {
+            function_handlers: FunctionHandlers::new(registry.clone(), resources.clone(), settings.clone()),
             log_handlers: LogHandlers::new(logs.clone(), gateways.clone(), source),
             autoscaler: Autoscaler::new(context.clone(), registry.versions().clone()),
-            resources: cluster.map(|cluster| FunctionObjects::new(cluster, registry.clone(), clock)),
+            resources,
             registry,
             rings,
             clock,

@@ -1,10 +1,9 @@
 //! Calls that came to the control thread, each handed to the component or the gateway that answers it.
 
-use std::rc::Rc;
-
 use hyper::Response;
 
 use super::Control;
+use super::listing::list_executions;
 use crate::api::listener::ListenerKind;
 use crate::api::openapi;
 use crate::api::response;
@@ -18,7 +17,7 @@ use crate::spec::ExecutionMode;
 
 impl Control {
     /// Hands one call to its handler, from whichever listener it came.
-    pub async fn answer(self: &Rc<Self>, request: RoutedRequest) -> Response<Body> {
+    pub async fn answer(&self, request: RoutedRequest) -> Response<Body> {
         let RoutedRequest { listener, call, request: ref whole } = request;
         let path = whole.uri().path();
         let answered = match call {
@@ -33,24 +32,28 @@ impl Control {
             Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
                 Err(served_elsewhere(path, ListenerKind::Runtimes))
             }
-            Call::ListExecutions => self.list_executions(whole.uri().query()).await,
+            Call::ListExecutions => list_executions(&self.gateways, &self.clock, whole.uri().query()).await,
             Call::Healthz => health::healthz(self.scheduler_ticked()).await,
             Call::Readyz => health::readyz(self.readiness()),
             Call::Metrics => Ok(metrics::metrics(&self.metrics_snapshot())),
             Call::OpenApi => Ok(openapi::answer()),
             Call::Page => Ok(page::page()),
             Call::DebugState => Ok(debug_state::debug_state(&self.debug_state())),
-            Call::ListFunctions => self.list(listener),
-            Call::ReadFunction(name) => self.read(name.of(path), listener),
+            Call::ListFunctions => self.function_handlers.list(listener),
+            Call::ReadFunction(name) => self.function_handlers.read(name.of(path), listener),
             Call::FunctionLogs(name) => {
                 let name = name.of(path);
                 self.log_handlers.function_logs(name, whole, || self.mode_of(name)).await
             }
             Call::ExecutionLogs(id) => self.log_handlers.execution_logs(id.of(path), whole).await,
-            Call::CreateFunction => self.create(listener, whole.body()).await,
-            Call::PutFunction(name) => self.replace(name.of(path), listener, whole).await,
-            Call::DeleteFunction(name) => self.remove(name.of(path)).await.map(|()| response::no_content()),
-            Call::PutReplicas(name) => self.put_replicas(name.of(path), listener, whole.body()).await,
+            Call::CreateFunction => self.function_handlers.create(listener, whole.body()).await,
+            Call::PutFunction(name) => self.function_handlers.replace(name.of(path), listener, whole).await,
+            Call::DeleteFunction(name) => {
+                self.function_handlers.remove(name.of(path)).await.map(|()| response::no_content())
+            }
+            Call::PutReplicas(name) => {
+                self.function_handlers.put_replicas(name.of(path), listener, whole.body()).await
+            }
         };
         answered.unwrap_or_else(|error| response::error(&error))
     }

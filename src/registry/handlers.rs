@@ -1,6 +1,7 @@
 //! API handlers of functions.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Response;
@@ -8,19 +9,43 @@ use hyper::header::{ETAG, HeaderValue, IF_MATCH};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::cluster::FunctionObjects;
+use super::serving_state::ServingState;
+use super::{Registered, Registry};
 use crate::api::listener::Listener;
 use crate::api::response;
 use crate::api::response::Body;
-use crate::control::Control;
+use crate::config::Settings;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::messages::gateway_message::WholeRequest;
-use crate::registry::Registered;
-use crate::registry::serving_state::ServingState;
 use crate::spec::{FunctionSpec, SpecError, hide_values, parse_function, parse_function_named};
 
-impl Control {
-    pub(crate) fn list(&self, listener: Listener) -> Result<Response<Body>, ApiError> {
+/// Answers calls about functions. Lives on the control thread.
+#[derive(Debug)]
+pub struct FunctionHandlers {
+    registry: Rc<Registry>,
+    /// The Function objects of a cluster, where that keeps the registry: changes are written there.
+    objects: Option<Rc<FunctionObjects>>,
+    settings: Arc<Settings>,
+}
+
+impl FunctionHandlers {
+    /// Handlers that change `registry`, or `objects` where there are some.
+    #[must_use]
+    pub fn new(
+        registry: Rc<Registry>,
+        objects: Option<Rc<FunctionObjects>>,
+        settings: Arc<Settings>,
+    ) -> Self {
+        Self { registry, objects, settings }
+    }
+
+    /// `GET /v1/functions`.
+    ///
+    /// # Errors
+    /// `CONTROL_BUSY` while the functions of the cluster were not read yet.
+    pub fn list(&self, listener: Listener) -> Result<Response<Body>, ApiError> {
         if self.registry.is_unread() {
             // A client that compares the list with its own would create functions that there are.
             return Err(ApiError::unread(""));
@@ -31,22 +56,26 @@ impl Control {
         Ok(response::json(200, json!({ "functions": all }).to_string()))
     }
 
-    pub(crate) fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, ApiError> {
+    /// `GET /v1/functions/{name}`.
+    ///
+    /// # Errors
+    /// `FUNCTION_NOT_FOUND`.
+    pub fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, ApiError> {
         let functions = self.registry.functions();
         let registered = functions.get(name).ok_or_else(|| self.registry.unknown(name))?;
         Ok(self.function_response(200, registered, listener))
     }
 
-    pub(crate) async fn create(
-        self: &Rc<Self>,
-        listener: Listener,
-        body: &Bytes,
-    ) -> Result<Response<Body>, ApiError> {
+    /// `POST /v1/functions`.
+    ///
+    /// # Errors
+    /// `FUNCTION_EXISTS`, and the faults of the specification.
+    pub async fn create(&self, listener: Listener, body: &Bytes) -> Result<Response<Body>, ApiError> {
         let spec = parse_function(body).map_err(invalid)?;
         self.check_exec(&spec)?;
         let name = spec.name.to_string();
-        if let Some(resources) = &self.resources {
-            resources.create_object(&spec, body).await?;
+        if let Some(objects) = &self.objects {
+            objects.create_object(&spec, body).await?;
         } else {
             self.registry
                 .put_if(spec, |before| match before {
@@ -67,8 +96,12 @@ impl Control {
         Ok(response)
     }
 
-    pub(crate) async fn replace(
-        self: &Rc<Self>,
+    /// `PUT /v1/functions/{name}`.
+    ///
+    /// # Errors
+    /// `VERSION_MISMATCH`, and the faults of the specification.
+    pub async fn replace(
+        &self,
         name: &str,
         listener: Listener,
         request: &WholeRequest,
@@ -85,8 +118,8 @@ impl Control {
             let etag = before.map(|registered| Self::etag(&registered.wanted, listener));
             expected.map_or(Ok(()), |expected| check_etag(expected, etag))
         };
-        let is_new = match &self.resources {
-            Some(resources) => resources.put_object(&spec, request.body(), condition).await?,
+        let is_new = match &self.objects {
+            Some(objects) => objects.put_object(&spec, request.body(), condition).await?,
             None => self.registry.put_if(spec, condition).await?,
         };
         let functions = self.registry.functions();
@@ -94,15 +127,23 @@ impl Control {
         Ok(self.function_response(if is_new { 201 } else { 200 }, registered, listener))
     }
 
-    pub(crate) async fn remove(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
-        match &self.resources {
-            Some(resources) => resources.delete_object(name).await,
+    /// `DELETE /v1/functions/{name}`.
+    ///
+    /// # Errors
+    /// `FUNCTION_NOT_FOUND`.
+    pub async fn remove(&self, name: &str) -> Result<(), ApiError> {
+        match &self.objects {
+            Some(objects) => objects.delete_object(name).await,
             None => self.registry.delete(name).await,
         }
     }
 
-    pub(crate) async fn put_replicas(
-        self: &Rc<Self>,
+    /// `PUT /v1/functions/{name}/replicas`.
+    ///
+    /// # Errors
+    /// `FUNCTION_NOT_FOUND`, `NOT_SCALABLE`, and a number out of its range.
+    pub async fn put_replicas(
+        &self,
         name: &str,
         listener: Listener,
         body: &Bytes,
@@ -118,8 +159,8 @@ impl Control {
                 format!("the body must be {{\"replicas\": N}}: {error}"),
             )
         })?;
-        match &self.resources {
-            Some(resources) => resources.scale_object(name, wanted.replicas).await?,
+        match &self.objects {
+            Some(objects) => objects.scale_object(name, wanted.replicas).await?,
             None => self.registry.scale(name, wanted.replicas)?,
         }
         self.read(name, listener)
@@ -128,7 +169,7 @@ impl Control {
     /// Refuses `local.command` where it is not allowed: it lets a client run programs here.
     fn check_exec(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
         // In a cluster nothing runs it.
-        if spec.local.is_none() || self.settings.flags.allow_local_exec || self.resources.is_some() {
+        if spec.local.is_none() || self.settings.flags.allow_local_exec || self.objects.is_some() {
             return Ok(());
         }
         Err(ApiError::new(
@@ -178,7 +219,7 @@ impl Control {
                 "type": "Degraded", "status": "True", "reason": "InstanceFailed", "message": message,
             }));
         }
-        if let Some(error) = self.resources.as_ref().and_then(|all| all.invalid(wanted.spec.name.as_str())) {
+        if let Some(error) = self.objects.as_ref().and_then(|all| all.invalid(wanted.spec.name.as_str())) {
             conditions.push(json!({
                 "type": "Valid", "status": "False", "reason": error.reason, "message": error.message,
             }));
