@@ -9,10 +9,10 @@
 //! | `open_versions` | the open versions of functions, each with its backend |
 //! | `autoscaler` | scale-up as the scheduler asks for it, and scale-down of idle instances |
 
-pub mod autoscaler;
-pub mod endpoints;
+pub(crate) mod autoscaler;
+mod endpoints;
 pub mod local;
-pub mod open_versions;
+pub(crate) mod open_versions;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

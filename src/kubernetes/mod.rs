@@ -17,10 +17,10 @@
 //! | `Workload::{desired, desired_replicas}`: the Deployment that is wanted | pod sets; the reconcile loop takes over the number of a Deployment that it finds | the reconcile loop, pod sets |
 //! | `Workload::deleting` | registry, and a version that is no `WARM` one, set it; a pod set that is opened clears it | the reconcile loop, pod sets |
 //! | `Workload::{applied_template, applied_replicas, adopted}`: the Deployment that is known to be there | the reconcile loop | the same |
-//! | `Workload::pods`: a state machine for each pod ([`tracked_pod::TrackedPod`]) | the watch, announcements, health checks; pod sets name candidates for a scale-down; the reconcile loop notes which are annotated | pod sets |
+//! | `Workload::pods`: a state machine for each pod (`TrackedPod`) | the watch, announcements, health checks; pod sets name candidates for a scale-down; the reconcile loop notes which are annotated | pod sets |
 //! | `Workload::tokens`: proofs of pods, by template | the reconcile loop, the watch | announcements |
 //! | `Workload::problem`: why there are no more pods | the reconcile loop, the watches of events and of pods | pod sets |
-//! | `PodSet::index`: pods in slots ([`instance_index::InstanceIndex`]) | its pod set | the same |
+//! | `PodSet::index`: pods in slots (`InstanceIndex`) | its pod set | the same |
 //! | `PodSet::pending_starts`: starts that the scheduler counts on | its pod set | the same |
 //! | `FunctionVersion::{addresses, endings, problem}` | the version's pod set; for a `JOB`, `problem` alone, by its Jobs | gateways |
 //! | `KubeContext::populated` | pod sets add, the autoscaler removes | the autoscaler |
@@ -28,12 +28,12 @@
 //! | the position in a log that is kept | the holder of its one permit `PodLog::reader` | the same |
 //!
 //! # Events
-//! The reconcile loop of a function decides its next step by the state alone (`reconcile::ReconcileState`): delete,
+//! The reconcile loop of a function decides its next step by the state alone (`ReconcileState`): delete,
 //! apply the template, annotate pods, write the number. An event that changes the desired state wakes it.
 //!
-//! States are those of [`tracked_pod::PodState`]. `Ready`, `Down`, `Starting`, `StartFailed` are commands to the
+//! States are those of `PodState`. `Ready`, `Down`, `Starting`, `StartFailed` are commands to the
 //! scheduler. After each change of a pod, serving pods get free slots, and pending starts that cannot succeed fail
-//! ([`pod_set::PodSet`]).
+//! (`PodSet`).
 //!
 //! | event | effect |
 //! |---|---|
@@ -86,29 +86,29 @@
 //! | `function_object` | a Function object, as the API server keeps it |
 //! | `object_error` | errors of the API server about an object, as clients are told them |
 
-pub mod calls;
-pub mod cluster;
-pub mod context;
-pub mod deployment;
-pub mod failed_create;
-pub mod failure;
-pub mod function_object;
+mod calls;
+pub(crate) mod cluster;
+pub(crate) mod context;
+mod deployment;
+mod failed_create;
+mod failure;
+pub(crate) mod function_object;
 mod health;
-pub mod instance_index;
-pub mod job;
-pub mod kube_jobs;
+mod instance_index;
+mod job;
+pub(crate) mod kube_jobs;
 mod log_source;
-pub mod logs;
-pub mod object_error;
-pub mod observed_pod;
-pub mod pod_log;
-pub mod pod_set;
-pub mod pods;
+mod logs;
+pub(crate) mod object_error;
+mod observed_pod;
+mod pod_log;
+pub(crate) mod pod_set;
+mod pods;
 mod reconcile;
-pub mod template;
-pub mod tracked_pod;
-pub mod watch;
-pub mod workload;
+pub(crate) mod template;
+mod tracked_pod;
+pub(crate) mod watch;
+mod workload;
 
 #[expect(
     clippy::disallowed_types,

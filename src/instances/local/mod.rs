@@ -14,11 +14,11 @@
 pub mod cgroup;
 pub mod children;
 pub mod host;
-pub mod job_processes;
+pub(super) mod job_processes;
 pub mod limits;
 pub mod process;
-pub mod process_set;
-pub mod rlimit;
+pub(crate) mod process_set;
+pub(crate) mod rlimit;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
