@@ -1,11 +1,21 @@
-//! The specification of one function.
+//! The specification of one function: its parts, their reading from a tree, and their JSON form.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::collections::{BTreeMap, HashSet};
+use std::{fmt, path::PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::bounds::{REPLICAS_MAX, REPLICAS_MIN};
-use super::{EndpointUrl, EnvFrom, EnvValue, EnvVar, FunctionName, PodTemplate, ResourceList};
+use super::endpoint::ENDPOINTS_MAX;
+use super::field_errors::Findings;
+use super::fields::{NumberField, names_in};
+use super::object::{Field, Object};
+use super::parse::Naming;
+use super::pod_template::pod_template;
+use super::{
+    EndpointUrl, EnvFrom, EnvValue, EnvVar, FunctionName, PodTemplate, ResourceList, container, environment,
+    fields,
+};
+use crate::error::excerpt;
 use crate::fnv::Fnv1a;
 
 /// Provider of the instances of a function.
@@ -60,6 +70,9 @@ pub struct Local {
     pub command: Vec<String>,
 }
 
+const REPLICAS_MIN: NumberField = fields::number("replicas.min");
+const REPLICAS_MAX: NumberField = fields::number("replicas.max");
+
 /// Bounds of the number of instances of a WARM function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Replicas {
@@ -71,12 +84,12 @@ pub struct Replicas {
 
 impl Default for Replicas {
     fn default() -> Self {
-        Self { min: REPLICAS_MIN.default, max: REPLICAS_MAX.default }
+        Self { min: REPLICAS_MIN.bounds.default, max: REPLICAS_MAX.bounds.default }
     }
 }
 
 /// Everything that is known about a function before it runs. Ranges and defaults of the numbers are
-/// in [`bounds`](super::bounds).
+/// in `fields`.
 ///
 /// Its serialized form is the flat JSON of the API with every default filled in, its fields always in
 /// the same order. Reading that form again gives an equal specification, apart from `annotations` and
@@ -196,6 +209,205 @@ impl FunctionSpec {
             .expect("a specification has string keys only, and hashing takes every byte");
         format!("\"{:016x}\"", hash.hash())
     }
+}
+
+/// Reads a specification. Where it returns nothing, the findings say why; where the findings are not
+/// empty, what it returns must not be used.
+pub(super) fn read_spec(
+    root: &Field<'_>,
+    naming: Naming<'_>,
+    findings: &mut Findings,
+) -> Option<FunctionSpec> {
+    let spec = root.object(&names_in(""), findings)?;
+    let name = read_name(&spec, naming, findings);
+    let mode = read_mode(&spec, findings);
+    if let Some(mode) = mode {
+        check_mode(&spec, mode, findings);
+    }
+    let (timeout_ms, attempt_timeout_ms) = read_timeouts(&spec, findings);
+    let (retry_backoff_ms, retry_max_backoff_ms) = read_backoff(&spec, findings);
+    let concurrency = whole(&spec, const { fields::number("concurrency") }, findings);
+    let instance_concurrency = given(&spec, const { fields::number("instanceConcurrency") }, findings);
+    let function = FunctionSpec {
+        image: container::image(&spec, findings),
+        command: container::words(&spec, "command", findings),
+        args: container::words(&spec, "args", findings),
+        env: environment::env(&spec, findings),
+        env_from: environment::env_from(&spec, findings),
+        secrets: container::secrets(&spec, findings),
+        image_pull_secrets: container::image_pull_secrets(&spec, findings),
+        resources: container::resources(&spec, findings),
+        pod_template: pod_template(&spec, findings),
+        local: container::local(&spec, findings),
+        endpoint_urls: read_endpoints(&spec, findings),
+        timeout_ms,
+        max_queue_ms: whole(&spec, const { fields::number("maxQueueMs") }, findings),
+        attempt_timeout_ms,
+        concurrency,
+        instance_concurrency: instance_concurrency.unwrap_or(concurrency),
+        queue_size: whole(&spec, const { fields::number("queueSize") }, findings),
+        max_retries: whole(&spec, const { fields::number("maxRetries") }, findings),
+        retry_backoff_ms,
+        retry_max_backoff_ms,
+        replicas: Some(read_replicas(&spec, findings)).filter(|_| mode == Some(ExecutionMode::Warm)),
+        idle_timeout_ms: whole(&spec, const { fields::number("idleTimeoutMs") }, findings),
+        annotations: BTreeMap::new(),
+        directory: None,
+        name: name?,
+        execution_mode: mode?,
+    };
+    Some(function)
+}
+
+fn read_name(spec: &Object<'_>, naming: Naming<'_>, findings: &mut Findings) -> Option<FunctionName> {
+    let Some(field) = spec.get("name") else {
+        match naming {
+            Naming::Outside(name) => return Some(name.clone()),
+            Naming::Inside => spec.fault_at("name", findings, "is required"),
+            Naming::Invalid => {}
+        }
+        return None;
+    };
+    let name = name_in(&field, findings)?;
+    if let Naming::Outside(outside) = naming
+        && *outside != name
+    {
+        field.error(findings, format!("must be {outside} or absent, is {name}"));
+    }
+    Some(name)
+}
+
+/// Reads the name of a function.
+pub(super) fn name_in(field: &Field<'_>, findings: &mut Findings) -> Option<FunctionName> {
+    let text = field.text(findings)?;
+    let error = |error| field.error(findings, format!("{error}, is \"{}\"", excerpt(text)));
+    FunctionName::new(text).map_err(error).ok()
+}
+
+fn read_mode(spec: &Object<'_>, findings: &mut Findings) -> Option<ExecutionMode> {
+    let Some(field) = spec.get("executionMode") else { return Some(ExecutionMode::default()) };
+    match field.text(findings)? {
+        "JOB" => Some(ExecutionMode::Job),
+        "WARM" => Some(ExecutionMode::Warm),
+        "POOL" => Some(ExecutionMode::Pool),
+        other => {
+            field.error(findings, format!("must be JOB, WARM or POOL, is \"{}\"", excerpt(other)));
+            None
+        }
+    }
+}
+
+/// Checks that the fields fit what gives the function its instances.
+fn check_mode(spec: &Object<'_>, mode: ExecutionMode, findings: &mut Findings) {
+    let pool = mode == ExecutionMode::Pool;
+    match (pool, spec.get("endpointUrl")) {
+        (true, None) => {
+            spec.fault_at("endpointUrl", findings, "is required with executionMode POOL");
+        }
+        (false, Some(field)) => {
+            field.error(findings, format!("is only for executionMode POOL, which is {mode} here"));
+        }
+        (true, Some(_)) | (false, None) => {}
+    }
+    if !pool && spec.get("image").is_none() && spec.get("local").is_none() {
+        let message = format!(
+            "is required with executionMode {mode}, unless local.command says what the local backend runs"
+        );
+        spec.fault_at("image", findings, message);
+    }
+    if let Some(field) = spec.get("replicas").filter(|_| mode != ExecutionMode::Warm) {
+        field.error(findings, format!("is only for executionMode WARM, which is {mode} here"));
+    }
+}
+
+/// Reads a number that has a default, which also stands in for a faulty one.
+fn whole(object: &Object<'_>, number: NumberField, findings: &mut Findings) -> u32 {
+    given(object, number, findings).unwrap_or(number.bounds.default)
+}
+
+fn given(object: &Object<'_>, number: NumberField, findings: &mut Findings) -> Option<u32> {
+    object.get(number.name())?.whole(&number.bounds, findings)
+}
+
+/// Whether a rule between two fields can be judged: none of them is there with an error of its own.
+fn sound<const N: usize>(spec: &Object<'_>, fields: [(&str, Option<u32>); N]) -> bool {
+    fields.iter().all(|(key, value)| value.is_some() || spec.get(key).is_none())
+}
+
+fn read_timeouts(spec: &Object<'_>, findings: &mut Findings) -> (u32, u32) {
+    const WHOLE: NumberField = fields::number("timeoutMs");
+    let given_timeout = given(spec, WHOLE, findings);
+    let attempt = given(spec, const { fields::number("attemptTimeoutMs") }, findings);
+    let timeout = given_timeout.unwrap_or(WHOLE.bounds.default);
+    if let Some(attempt) = attempt.filter(|&attempt| attempt > timeout)
+        && sound(spec, [("timeoutMs", given_timeout)])
+    {
+        let message = format!("must not exceed timeoutMs, which is {timeout} ms, is {attempt}");
+        spec.fault_at("attemptTimeoutMs", findings, message);
+    }
+    (timeout, attempt.unwrap_or(timeout))
+}
+
+fn read_backoff(spec: &Object<'_>, findings: &mut Findings) -> (u32, u32) {
+    const FIRST: NumberField = fields::number("retryBackoffMs");
+    const LAST: NumberField = fields::number("retryMaxBackoffMs");
+    let (first, last) = (given(spec, FIRST, findings), given(spec, LAST, findings));
+    let sound = sound(spec, [("retryBackoffMs", first), ("retryMaxBackoffMs", last)]);
+    let from = first.unwrap_or(FIRST.bounds.default);
+    let to = last.unwrap_or(LAST.bounds.default);
+    if sound && to < from {
+        let message = format!("must be at least retryBackoffMs, which is {from} ms, is {to}");
+        spec.fault_at("retryMaxBackoffMs", findings, message);
+    }
+    (from, to)
+}
+
+fn read_replicas(spec: &Object<'_>, findings: &mut Findings) -> Replicas {
+    let field = spec.get("replicas");
+    let Some(object) = field.and_then(|field| field.object(&names_in("replicas"), findings)) else {
+        return Replicas::default();
+    };
+    let min = given(&object, REPLICAS_MIN, findings);
+    let max = given(&object, REPLICAS_MAX, findings);
+    let sound = sound(&object, [("min", min), ("max", max)]);
+    let replicas = Replicas {
+        min: min.unwrap_or(REPLICAS_MIN.bounds.default),
+        max: max.unwrap_or(REPLICAS_MAX.bounds.default),
+    };
+    if sound && replicas.min > replicas.max {
+        let Replicas { min, max } = replicas;
+        object.fault_at("min", findings, format!("must not exceed replicas.max, which is {max}, is {min}"));
+    }
+    replicas
+}
+
+fn read_endpoints(spec: &Object<'_>, findings: &mut Findings) -> Vec<EndpointUrl> {
+    let Some(field) = spec.get("endpointUrl") else { return Vec::new() };
+    if !field.is_list() {
+        return read_endpoint(&field, findings).into_iter().collect();
+    }
+    let items = field.list("URLs", findings).unwrap_or_default();
+    if items.is_empty() || items.len() > ENDPOINTS_MAX {
+        field.error(findings, format!("must hold 1 to {ENDPOINTS_MAX} URLs, holds {}", items.len()));
+        return Vec::new();
+    }
+    let mut seen = HashSet::new();
+    let mut urls = Vec::with_capacity(items.len());
+    for item in &items {
+        let Some(url) = read_endpoint(item, findings) else { continue };
+        if seen.insert(url.clone()) {
+            urls.push(url);
+        } else {
+            item.error(findings, format!("names {url} a second time"));
+        }
+    }
+    urls
+}
+
+fn read_endpoint(field: &Field<'_>, findings: &mut Findings) -> Option<EndpointUrl> {
+    let text = field.text(findings)?;
+    let error = |error| field.error(findings, format!("{error}; is \"{}\"", excerpt(text)));
+    text.parse().map_err(error).ok()
 }
 
 /// The answers' form of `imagePullSecrets`: a list of objects that have a name.

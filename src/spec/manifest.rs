@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::field_errors::Findings;
+use super::function_spec::{name_in, read_spec};
 use super::object::{Field, Object};
-use super::parse::{Naming, name_in, read_spec};
+use super::parse::Naming;
 use super::tree::TreeNode;
 use super::{FunctionName, FunctionSpec, tree};
 use crate::error::{FieldError, excerpt};

@@ -15,22 +15,39 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `function_spec` | [`FunctionSpec`], its parts, its JSON form and its `ETag` |
+//! | `fields` | one row for each field: its name, its bounds, and what the schemas say of it |
+//! | `function_spec` | [`FunctionSpec`], its parts, their reading, its JSON form and its `ETag` |
 //! | `name` | [`FunctionName`] |
-//! | `bounds` | range, default and unit of every number |
+//! | `bounds` | range, default and unit of a number; bounds of CPU and memory |
 //! | `endpoint` | [`EndpointUrl`]: where a POOL function already listens |
 //! | `quantity` | [`Quantity`] and [`ResourceList`]: CPU and memory as Kubernetes writes them |
 //! | `field_errors` | [`FieldErrors`] and their collector |
 //! | `tree` | JSON or YAML text as a tree that remembers lines and repeated keys |
 //! | `object` | one object of that tree, read field by field |
 //! | `nearest` | the known word that a misspelt one probably meant |
-//! | `parse` | the tree of a specification to a [`FunctionSpec`] |
+//! | `parse` | JSON text to a [`FunctionSpec`] |
 //! | `container` | the fields that describe a container or process, as in a pod |
 //! | `environment` | [`EnvVar`] and [`EnvFrom`]: values, and where Kubernetes finds them |
 //! | `pod_template` | [`PodTemplate`]: where pods may run, and as whom |
 //! | `manifest` | YAML text to specifications |
+//! | `schema` | writes the generated parts of `k8s/10-crd.yaml` and `openapi.yaml` (tests) |
 //! | `crd` | the definition of the resource says the same (tests) |
 //! | `folder` | finding and loading all manifests below a folder |
+//!
+//! # Adding a field
+//!
+//! | edit | where |
+//! |---|---|
+//! | its row: name, bounds, default, description | `fields` |
+//! | its place in [`FunctionSpec`] with its comment, and the line that reads it | `function_spec` |
+//! | its line in the table of fields | `README.md` |
+//! | a test of what it does | beside what does it |
+//!
+//! Then `cargo xtask schema` writes the schemas of `k8s/10-crd.yaml` and `openapi.yaml`. The rest follows from the row
+//! and the struct: the names that the reader knows and suggests, the JSON form, the `ETag`. Tests hold the schemas to
+//! the rows, try each bound and default of a number at the reader, and look for it in the table of `README.md`.
+//! A value that is neither number, text, word nor list of texts has its schemas by hand beside the generated parts, and
+//! so have the rules between fields: `x-kubernetes-validations` of the resource and the text about `FunctionSpec`.
 
 pub mod bounds;
 mod container;
@@ -39,6 +56,7 @@ mod crd;
 mod endpoint;
 mod environment;
 mod field_errors;
+mod fields;
 mod folder;
 mod function_spec;
 mod manifest;
@@ -48,6 +66,8 @@ mod object;
 mod parse;
 mod pod_template;
 mod quantity;
+#[cfg(test)]
+mod schema;
 mod tree;
 
 pub use bounds::Bounds;
@@ -57,12 +77,12 @@ pub use environment::{
     EnvFrom, EnvSource, EnvValue, EnvVar, KeyRef, RESERVED_ENV, SourceRef, ValueFrom, hide_values,
 };
 pub use field_errors::{FIELD_ERRORS_MAX, FieldErrors};
+#[cfg(test)]
+pub(crate) use fields::{names_in, number_count};
 pub use folder::{Loaded, discover, load_dir};
 pub use function_spec::{ExecutionMode, FunctionSpec, Local, Replicas, Resources};
 pub use manifest::{LocatedError, MANIFEST_BYTES_MAX, ManifestError, read_manifests};
 pub use name::{FunctionName, InvalidName, NAME_BYTES_MAX};
-#[cfg(test)]
-pub(crate) use parse::FIELDS;
 pub use parse::{SpecError, parse_function, parse_function_named};
 pub use pod_template::{ANNOTATIONS_BYTES_MAX, PodTemplate, TaintEffect, Toleration, TolerationOperator};
 pub use quantity::{InvalidQuantity, Quantity, ResourceList};

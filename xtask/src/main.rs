@@ -9,6 +9,7 @@
 //! | `manifests` | the part of `test` that checks `k8s/` without a cluster |
 //! | `openapi` | the part of `test` that compares openapi.yaml with a running server |
 //! | `examples` | the part of `test` that compares what the examples of several languages answer |
+//! | `schema` | the generated parts of the schemas of a function |
 //! | `scaffold` | the part of `test` that tries out what `picofaas new` makes |
 //! | `cluster` | a real Kubernetes of one node on this machine |
 //! | `verify` | tests that need a cluster, all of them; the part `cluster` of `test` runs some |
@@ -38,6 +39,7 @@ mod python;
 mod repository;
 mod rights;
 mod scaffold;
+mod schema;
 mod suites;
 mod test;
 mod tidy;
@@ -71,6 +73,8 @@ enum Chore {
     Cluster(cluster::ClusterArguments),
     /// Build the container images and leave them as archives under target/images
     Image(image::ImageOptions),
+    /// Write what k8s/10-crd.yaml and openapi.yaml have of the fields of a function
+    Schema,
     /// Run the tests that need a real cluster, on one
     Verify(verify::VerifyArguments),
 }
@@ -97,6 +101,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Chore::Bench(arguments) => bench::run(&repository, &arguments),
         Chore::Cluster(arguments) => cluster::run(arguments),
         Chore::Image(options) => image::run(&repository, &options),
+        Chore::Schema => schema::run(&repository),
         Chore::Verify(arguments) => verify::run(&repository, &arguments),
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::spec::{EnvValue, EnvVar, FIELD_ERRORS_MAX, Local, RESERVED_ENV};
+use crate::spec::fields::{FIELDS, FieldKind};
+use crate::spec::{Bounds, EnvValue, EnvVar, FIELD_ERRORS_MAX, Local, RESERVED_ENV, Replicas};
 
 /// The specification that a valid text makes.
 fn read(text: &str) -> FunctionSpec {
@@ -101,19 +102,16 @@ fn limits_and_time_of_one_attempt_follow_the_whole_until_they_are_given() {
 
 #[test]
 fn numbers_are_taken_at_both_ends_of_their_range_and_not_beyond() {
-    let cases = [
-        ("timeoutMs", TIMEOUT_MS, r#""retryBackoffMs":0"#),
-        ("maxQueueMs", QUEUE_MS, r#""retryBackoffMs":0"#),
-        ("attemptTimeoutMs", ATTEMPT_TIMEOUT_MS, r#""timeoutMs":86400000"#),
-        ("concurrency", CONCURRENCY, r#""retryBackoffMs":0"#),
-        ("instanceConcurrency", INSTANCE_CONCURRENCY, r#""retryBackoffMs":0"#),
-        ("queueSize", QUEUE_SIZE, r#""retryBackoffMs":0"#),
-        ("maxRetries", RETRIES, r#""retryBackoffMs":0"#),
-        ("retryBackoffMs", RETRY_BACKOFF_MS, r#""retryMaxBackoffMs":3600000"#),
-        ("retryMaxBackoffMs", RETRY_MAX_BACKOFF_MS, r#""retryBackoffMs":0"#),
-        ("idleTimeoutMs", IDLE_TIMEOUT_MS, r#""retryBackoffMs":0"#),
-    ];
-    for (field, Bounds { min, max, default, unit }, beside) in cases {
+    for row in FIELDS.iter().filter(|row| !row.path.contains('.')) {
+        let (FieldKind::Number(bounds) | FieldKind::FollowingNumber(bounds)) = row.kind else { continue };
+        let Bounds { min, max, default, unit } = bounds;
+        let field = row.path;
+        // A rule between two numbers is not to be broken by the ends of one.
+        let beside = match field {
+            "attemptTimeoutMs" => r#""timeoutMs":86400000"#,
+            "retryBackoffMs" => r#""retryMaxBackoffMs":3600000"#,
+            _ => r#""retryBackoffMs":0"#,
+        };
         assert!((min..=max).contains(&default), "{field}");
         for good in [min, max] {
             read(&warm(&format!(r#"{beside},"{field}":{good}"#)));

@@ -1,0 +1,204 @@
+//! Rows of the fields of a function, one for each: what the reader knows, and what the schemas say.
+//!
+//! The reader takes the names that it knows and the bounds of numbers from here. The parts of `k8s/10-crd.yaml` and
+//! `openapi.yaml` that are marked as generated are written from the same rows by `cargo xtask schema`. How a field
+//! is added is said in [`spec`](super).
+
+use super::bounds::{Bounds, DAY_MS, HOUR_MS, SECOND_MS};
+
+/// One field of a function.
+#[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "schemas are written by a test"))]
+pub(crate) struct FieldRow {
+    /// Path from the function, such as `replicas.min`.
+    pub(crate) path: &'static str,
+    /// Kind of its value.
+    pub(crate) kind: FieldKind,
+    /// Description in the schemas, with code in backquotes. `instance` is written as `pod` where there is a cluster.
+    /// Empty where the schema is written by hand.
+    pub(crate) about: &'static str,
+}
+
+/// Kind of the value of a field, as a schema can say it.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "schemas are written by a test"))]
+pub(crate) enum FieldKind {
+    /// A whole number with a default.
+    Number(Bounds),
+    /// A whole number that is that of another field where it is left out.
+    FollowingNumber(Bounds),
+    /// A text that is not empty.
+    Text { chars_max: usize, pattern: &'static str },
+    /// A list of texts.
+    Texts,
+    /// One of a few words.
+    Word { words: &'static [&'static str], default: &'static str },
+    /// A value whose schemas are written by hand, beside the generated parts.
+    ByHand,
+}
+
+/// Every field in the order of an answer. `status` is what an answer adds: it is passed over, so that what was read
+/// with `GET` can be sent back.
+pub(crate) const FIELDS: &[FieldRow] = &[
+    by_hand("name"),
+    FieldRow {
+        path: "executionMode",
+        kind: FieldKind::Word { words: &["JOB", "WARM", "POOL"], default: "JOB" },
+        about: "`JOB`: a fresh instance for every attempt, never reused. `WARM`: instances that stay alive and take many attempts. `POOL`: something that already runs, named by `endpointUrl`.",
+    },
+    FieldRow {
+        path: "image",
+        kind: FieldKind::Text { chars_max: 1024, pattern: "^[!-~]+$" },
+        about: "The image that pods run.",
+    },
+    FieldRow {
+        path: "command",
+        kind: FieldKind::Texts,
+        about: "Replaces the image's entry point. Unlike in a pod, nothing is expanded in it.",
+    },
+    FieldRow {
+        path: "args",
+        kind: FieldKind::Texts,
+        about: "Strings after the command, the image's or `local.command`; they replace the image's arguments. Unlike in a pod, nothing is expanded in them.",
+    },
+    by_hand("env"),
+    by_hand("envFrom"),
+    by_hand("secrets"),
+    by_hand("imagePullSecrets"),
+    by_hand("resources"),
+    by_hand("podTemplate"),
+    by_hand("local"),
+    by_hand("endpointUrl"),
+    FieldRow {
+        path: "timeoutMs",
+        kind: FieldKind::Number(Bounds { min: 1, max: DAY_MS, default: 30 * SECOND_MS, unit: "ms" }),
+        about: "Milliseconds. `:invoke`: from admission to answer, everything included, at most 300000. `:enqueue`: from the first dispatch to the end.",
+    },
+    FieldRow {
+        path: "maxQueueMs",
+        kind: FieldKind::Number(Bounds { min: 1, max: DAY_MS, default: HOUR_MS, unit: "ms" }),
+        about: "Milliseconds that an enqueued execution may wait for its first dispatch.",
+    },
+    FieldRow {
+        path: "attemptTimeoutMs",
+        kind: FieldKind::FollowingNumber(Bounds { min: 1, max: DAY_MS, default: 30 * SECOND_MS, unit: "ms" }),
+        about: "Milliseconds for one attempt. `timeoutMs` where it is left out.",
+    },
+    FieldRow {
+        path: "concurrency",
+        kind: FieldKind::Number(Bounds { min: 1, max: 10_000, default: 4, unit: "attempts in flight" }),
+        about: "Attempts in flight for the function.",
+    },
+    FieldRow {
+        path: "instanceConcurrency",
+        kind: FieldKind::FollowingNumber(Bounds {
+            min: 1,
+            max: 10_000,
+            default: 4,
+            unit: "attempts in flight",
+        }),
+        about: "Attempts in flight on one instance. `concurrency` where it is left out.",
+    },
+    FieldRow {
+        path: "queueSize",
+        kind: FieldKind::Number(Bounds { min: 1, max: 65_536, default: 100, unit: "executions" }),
+        about: "Executions that wait for their first dispatch.",
+    },
+    FieldRow {
+        path: "maxRetries",
+        kind: FieldKind::Number(Bounds { min: 0, max: 10, default: 3, unit: "retries" }),
+        about: "Attempts after the first. Functions must be idempotent, or set 0.",
+    },
+    FieldRow {
+        path: "retryBackoffMs",
+        kind: FieldKind::Number(Bounds { min: 0, max: HOUR_MS, default: 100, unit: "ms" }),
+        about: "Milliseconds, the bound of the first random pause before a retry. It doubles with each.",
+    },
+    FieldRow {
+        path: "retryMaxBackoffMs",
+        kind: FieldKind::Number(Bounds { min: 0, max: HOUR_MS, default: 5 * SECOND_MS, unit: "ms" }),
+        about: "Milliseconds, what that bound doubles up to.",
+    },
+    by_hand("replicas"),
+    FieldRow {
+        path: "replicas.min",
+        kind: FieldKind::Number(Bounds { min: 0, max: 1_000, default: 1, unit: "replicas" }),
+        about: "Instances that stay even when idle. 0 starts on demand.",
+    },
+    FieldRow {
+        path: "replicas.max",
+        kind: FieldKind::Number(Bounds { min: 1, max: 1_000, default: 4, unit: "replicas" }),
+        about: "Instances it may grow to.",
+    },
+    FieldRow {
+        path: "idleTimeoutMs",
+        kind: FieldKind::Number(Bounds { min: 1, max: DAY_MS, default: 300 * SECOND_MS, unit: "ms" }),
+        about: "Milliseconds after which idle instances above `replicas.min` stop.",
+    },
+    by_hand("status"),
+];
+
+const fn by_hand(path: &'static str) -> FieldRow {
+    FieldRow { path, kind: FieldKind::ByHand, about: "" }
+}
+
+/// Names of the fields of an object of a function, by the object's path; an empty path is the function itself.
+pub(crate) fn names_in(object: &str) -> Vec<&'static str> {
+    let name = |row: &FieldRow| match row.path.rsplit_once('.') {
+        Some((above, name)) => (above == object).then_some(name),
+        None => object.is_empty().then_some(row.path),
+    };
+    FIELDS.iter().filter_map(name).collect()
+}
+
+/// How many of the fields are numbers.
+#[cfg(test)]
+pub(crate) fn number_count() -> usize {
+    let is_number =
+        |row: &&FieldRow| matches!(row.kind, FieldKind::Number(_) | FieldKind::FollowingNumber(_));
+    FIELDS.iter().filter(is_number).count()
+}
+
+/// A number of a function, for the reader.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NumberField {
+    path: &'static str,
+    pub(super) bounds: Bounds,
+}
+
+impl NumberField {
+    /// Name of the field in its object.
+    pub(super) fn name(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or(self.path, |(_, name)| name)
+    }
+}
+
+/// Number of this path. It is called while compiling, so that a path that has no row does not compile.
+pub(super) const fn number(path: &str) -> NumberField {
+    let mut at = 0;
+    while at < FIELDS.len() {
+        let row = &FIELDS[at];
+        if is_same(row.path, path) {
+            return match row.kind {
+                FieldKind::Number(bounds) | FieldKind::FollowingNumber(bounds) => {
+                    NumberField { path: row.path, bounds }
+                }
+                FieldKind::Text { .. } | FieldKind::Texts | FieldKind::Word { .. } | FieldKind::ByHand => {
+                    panic!("the field is no number")
+                }
+            };
+        }
+        at += 1;
+    }
+    panic!("no row has this path")
+}
+
+/// Whether two texts are equal, while compiling.
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
