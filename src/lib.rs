@@ -33,7 +33,7 @@ pub mod config;
 pub mod control;
 pub mod cpu;
 pub mod dev;
-pub mod dispatch;
+pub(crate) mod dispatch;
 pub mod error;
 pub mod exit;
 pub mod fnv;

@@ -6,7 +6,8 @@
 //! | `calls` | a call is answered, or passed on to control |
 //! | `admit` | `admit`, `enqueue`, `reply`: a request becomes an execution and is answered |
 //! | `body` | the body of a request, from wherever it came |
-//! | `grants` | `dispatch`, `complete`: grants of the scheduler, and results of attempts |
+//! | `dispatch` | `dispatch`: commands of the scheduler, and the attempts that they begin and stop |
+//! | `complete` | `complete`: results of attempts, and the other ends of executions |
 //! | `jobs` | what processes of `JOB` functions ask for and post |
 //! | `announcements` | what instances say when they listen |
 //! | `lookup` | an execution by its id: read or cancelled |
@@ -17,7 +18,8 @@ pub mod admit;
 pub mod announcements;
 pub mod body;
 pub mod calls;
-pub mod grants;
+pub mod complete;
+pub mod dispatch;
 pub mod jobs;
 pub mod lookup;
 pub mod thread;

@@ -1,0 +1,163 @@
+//! `complete`: the result of an attempt ends its execution or lets it wait for the next attempt; and the other ends
+//! that an execution can have, with their texts.
+//!
+//! The gateway is the only one that makes an execution terminal, so it becomes so once.
+
+use std::rc::Rc;
+
+use super::Gateway;
+use crate::api::listener::Listener;
+use crate::attempt_end::AttemptEnd;
+use crate::clock::NANOS_PER_MS;
+use crate::error::ErrorCode;
+use crate::scheduler::message::{EndReason, GatewayEvent};
+use crate::spec::EndpointUrl;
+use crate::store::attempt_result::AttemptResult;
+use crate::store::execution::{Execution, Invocation, Status};
+use crate::store::execution_error::ExecutionError;
+use crate::store::running_attempt::RunningAttempt;
+use crate::store::transitions::{Completed, Ended};
+use crate::ticket::Ticket;
+
+impl Gateway {
+    /// Makes an attempt's outcome the execution's, or lets it wait for the next attempt. Answers
+    /// what was under way and what the scheduler is to be told of it; `None` where the attempt
+    /// was completed before, and this comes too late.
+    pub fn complete(&self, ticket: Ticket, result: AttemptResult) -> Option<(RunningAttempt, AttemptEnd)> {
+        let now = self.clock.now();
+        let Completed { attempt, how, wakers } =
+            self.executions.borrow_mut().complete(ticket, result, now)?;
+        if let Some(wakers) = wakers {
+            self.publish_gauges();
+            wakers.wake();
+        }
+        Some((attempt, how))
+    }
+
+    /// Makes an execution terminal. The caller stops its attempt, and then wakes those who wait.
+    pub(super) fn end(
+        &self,
+        ticket: Ticket,
+        decide: impl FnOnce(&Execution) -> (Status, Option<Box<ExecutionError>>),
+    ) -> Option<Ended> {
+        let ended = self.executions.borrow_mut().end(ticket, self.clock.now(), decide)?;
+        self.publish_gauges();
+        Some(ended)
+    }
+
+    /// The scheduler has no more for an execution.
+    pub(super) fn ended_by_scheduler(&self, ticket: Ticket, why: EndReason) -> bool {
+        let now = self.clock.now();
+        // An execution is read by clients, wherever it was asked for.
+        let flags = &self.settings.flags;
+        let with_lines = Listener::of_clients(flags).may_operate(flags);
+        let ended = self.end(ticket, |execution| ending(execution, why, now, with_lines));
+        let Some(Ended { attempt, wakers }) = ended else { return false };
+        let told = self.tell_stopped(ticket, attempt.and_then(|attempt| attempt.stop(AttemptEnd::Done)));
+        wakers.wake();
+        told
+    }
+
+    /// Ends an execution because nobody wants it any more.
+    pub(super) fn cancel(self: &Rc<Self>, ticket: Ticket, why: &'static str) {
+        self.stop(ticket, Status::Cancelled, ExecutionError::new(ErrorCode::Cancelled, why));
+        self.poke();
+    }
+
+    /// Ends an execution, and stops its attempt or takes it out of its line. The caller pokes the scheduler.
+    fn stop(&self, ticket: Ticket, status: Status, error: ExecutionError) {
+        let ended = self.end(ticket, |_| (status, Some(Box::new(error))));
+        let Some(Ended { attempt, wakers }) = ended else { return };
+        if let Some(attempt) = attempt {
+            self.tell_stopped(ticket, attempt.stop(AttemptEnd::Done));
+        } else {
+            self.rings.signals(ticket).cancel(ticket.generation());
+            self.tell(GatewayEvent::Cancelled { ticket });
+        }
+        wakers.wake();
+    }
+
+    /// The end of the drain time: everything that is not over ends now.
+    pub fn end_everything(self: &Rc<Self>) -> usize {
+        let live = self.executions.borrow().live();
+        for ticket in &live {
+            let error = ExecutionError::new(
+                ErrorCode::ShuttingDown,
+                "the control plane stopped before the execution had ended (--drain)",
+            );
+            self.stop(*ticket, Status::Error, error);
+        }
+        self.poke();
+        live.len()
+    }
+}
+
+/// Status and, where it is not the attempt's own, error of an execution that the scheduler
+/// ended.
+fn ending(
+    execution: &Execution,
+    why: EndReason,
+    now: u64,
+    with_lines: bool,
+) -> (Status, Option<Box<ExecutionError>>) {
+    let error = |code, message: String| Some(Box::new(ExecutionError::new(code, message)));
+    let after_ms = now.saturating_sub(execution.timestamps.admitted) / NANOS_PER_MS;
+    let problem = || {
+        let function = &execution.entry.function;
+        match function.problem.load().as_ref() {
+            Some(problem) => problem.told(with_lines),
+            None if function.spec.endpoint_urls.is_empty() => "none is running".to_owned(),
+            // Control looks after them and will know why in a moment.
+            None => unreachable_endpoints(&function.spec.endpoint_urls),
+        }
+    };
+    match why {
+        EndReason::Timeout if execution.first_granted == 0 && execution.invocation == Invocation::Async => {
+            let text = format!("it waited {after_ms} ms for its first dispatch (maxQueueMs)");
+            (Status::Timeout, error(ErrorCode::QueueTimeout, text))
+        }
+        EndReason::Timeout if execution.attempt == 0 => {
+            let text = format!("no instance took it within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
+            (Status::Timeout, error(ErrorCode::Timeout, text))
+        }
+        EndReason::Timeout => {
+            let text = format!("it did not end within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
+            (Status::Timeout, error(ErrorCode::Timeout, text))
+        }
+        EndReason::Exhausted => match &execution.error {
+            Some(last) if last.http == 504 => (Status::Timeout, None),
+            Some(_) => (Status::Error, None),
+            None => {
+                (Status::Error, error(ErrorCode::Internal, "an attempt failed without a reason".to_owned()))
+            }
+        },
+        EndReason::NoInstance => {
+            let text = match &execution.error {
+                Some(last) => format!("no instance could be reached: {} ({})", last.message, problem()),
+                None => format!("no instance could be reached: {}", problem()),
+            };
+            (Status::Error, error(ErrorCode::NoInstance, text))
+        }
+        EndReason::FunctionRemoved => {
+            let text = match &execution.error {
+                Some(last) => format!(
+                    "the function was deleted before there was another attempt; the one before failed: {}: {}",
+                    last.code, last.message
+                ),
+                None => "the function was deleted while the execution waited".to_owned(),
+            };
+            (Status::Error, error(ErrorCode::FunctionRemoved, text))
+        }
+    }
+}
+
+/// Says which endpoints there are; the first few, where there are many.
+fn unreachable_endpoints(urls: &[EndpointUrl]) -> String {
+    const NAMED_MAX: usize = 3;
+    let named: Vec<String> = urls.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let others = match urls.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        others => format!(" and {others} others"),
+    };
+    format!("{}{others} did not accept a connection; that is tried again until it works", named.join(", "))
+}

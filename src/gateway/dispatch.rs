@@ -1,0 +1,140 @@
+//! `dispatch`: a run that the scheduler has granted begins an attempt, which ends by its result or is stopped.
+//!
+//! For every `GatewayCommand::Run` the gateway answers one `GatewayEvent::AttemptEnded`, also where the
+//! execution is over already.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Gateway;
+use crate::attempt_end::AttemptEnd;
+use crate::dispatch::context::AttemptContext;
+use crate::dispatch::job::job_attempt::JobAttempt;
+use crate::dispatch::pool::attempt;
+use crate::dispatch::pool::instance_pools::InstancePools;
+use crate::error::ErrorCode;
+use crate::instance::InstanceKey;
+use crate::scheduler::message::{GatewayCommand, GatewayEvent};
+use crate::spec::ExecutionMode;
+use crate::store::attempt_result::AttemptResult;
+use crate::store::execution::Execution;
+use crate::store::execution_error::ExecutionError;
+use crate::store::running_attempt::RunningAttempt;
+use crate::ticket::Ticket;
+
+impl Gateway {
+    /// Carries out the scheduler's commands, and those that come of the answers.
+    pub fn take_commands(self: &Rc<Self>) {
+        loop {
+            let mut told = false;
+            while let Some(command) = self.own_rings().commands.pop() {
+                told |= match command {
+                    GatewayCommand::Run { ticket, instance, attempt } => {
+                        self.dispatch(ticket, instance, attempt)
+                    }
+                    GatewayCommand::Abort { ticket } => self.abort(ticket),
+                    GatewayCommand::End { ticket, why } => self.ended_by_scheduler(ticket, why),
+                };
+            }
+            if !told {
+                return;
+            }
+            self.wake_or_tick();
+        }
+    }
+
+    /// Begins an attempt that was granted. Answers whether the scheduler was told something.
+    fn dispatch(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, attempt: u8) -> bool {
+        let versions = self.versions.borrow();
+        let now = self.clock.now();
+        let has_begun = match versions.get(&instance.version) {
+            Some(pools) => {
+                let is_job = pools.entry.function.spec.execution_mode == ExecutionMode::Job;
+                let token = is_job.then(|| self.executions.new_token());
+                let start = |id, execution: &Execution| match token {
+                    Some(token) => {
+                        let (job, attempt) = JobAttempt::new(id, execution, token, now);
+                        self.start_job(job, ticket);
+                        attempt
+                    }
+                    None => self.start_exchange(pools.clone(), ticket, instance),
+                };
+                self.executions.borrow_mut().begin_attempt(ticket, &pools.entry, attempt, now, start)
+            }
+            None => {
+                let has_ended = self.executions.with(ticket, |_, execution| execution.has_ended());
+                debug_assert!(
+                    has_ended != Some(false),
+                    "a grant for a version that this gateway does not know"
+                );
+                false
+            }
+        };
+        if !has_begun {
+            self.tell(GatewayEvent::AttemptEnded { ticket, how: AttemptEnd::Done });
+        }
+        !has_begun
+    }
+
+    /// Starts the task of an attempt at an instance.
+    fn start_exchange(
+        self: &Rc<Self>,
+        pools: Rc<InstancePools>,
+        ticket: Ticket,
+        instance: InstanceKey,
+    ) -> RunningAttempt {
+        let gateway = self.clone();
+        let task = tokio::task::spawn_local(async move {
+            let result = attempt::run(gateway.attempt_context(), &pools, ticket, instance).await;
+            gateway.complete_exchange(ticket, result);
+        });
+        RunningAttempt::Exchange(task.abort_handle())
+    }
+
+    /// Starts the task of an attempt that has a process of its own.
+    fn start_job(self: &Rc<Self>, attempt: JobAttempt, ticket: Ticket) {
+        let gateway = self.clone();
+        tokio::task::spawn_local(async move {
+            let stop_timeout = Duration::from_millis(gateway.settings.flags.stop_timeout_ms);
+            let complete = |result| gateway.complete(ticket, result).map(|(_, how)| how);
+            let how = attempt.run(gateway.attempt_context(), &gateway.control, stop_timeout, complete).await;
+            gateway.close_attempt(ticket, how);
+        });
+    }
+
+    /// The parts of this gateway that its attempts need.
+    fn attempt_context(&self) -> AttemptContext<'_> {
+        AttemptContext { executions: &self.executions, clock: self.clock, output_max: self.output_max() }
+    }
+
+    /// An attempt's own time is over: its connection closes with its task, or its process is killed.
+    fn abort(&self, ticket: Ticket) -> bool {
+        let error =
+            ExecutionError::new(ErrorCode::HandlerTimeout, "the attempt took longer than attemptTimeoutMs");
+        let attempt = self.executions.borrow_mut().abort_attempt(ticket, error);
+        // Without one its end is on the event ring already, or its process is being waited for.
+        attempt.is_some_and(|attempt| self.tell_stopped(ticket, attempt.stop(AttemptEnd::Failed)))
+    }
+
+    /// Tells the scheduler of an attempt that was stopped, where nobody else will.
+    pub(super) fn tell_stopped(&self, ticket: Ticket, how: Option<AttemptEnd>) -> bool {
+        if let Some(how) = how {
+            self.tell(GatewayEvent::AttemptEnded { ticket, how });
+        }
+        how.is_some()
+    }
+
+    /// Completes an attempt whose exchange is through, and closes it.
+    pub fn complete_exchange(self: &Rc<Self>, ticket: Ticket, result: AttemptResult) {
+        if let Some((_, how)) = self.complete(ticket, result) {
+            self.close_attempt(ticket, how);
+        }
+    }
+
+    /// Closes an attempt whose connection is closed or back in its pool, or whose process is gone: its
+    /// permit is free.
+    pub fn close_attempt(self: &Rc<Self>, ticket: Ticket, how: AttemptEnd) {
+        self.tell(GatewayEvent::AttemptEnded { ticket, how });
+        self.poke();
+    }
+}
