@@ -6,10 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
+use hyper::Response;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, Response};
 
 use super::Gateway;
 use super::body::BodySource;
@@ -33,9 +32,6 @@ use crate::trace::Trace;
 const KEY_BYTES_MAX: usize = 255;
 /// Longest that a client can wait for an answer, whatever the function allows.
 const WAITED_FOR_MS_MAX: u64 = 300_000;
-
-/// A request as it came: its body is read only when everything else was found right.
-pub type IncomingRequest = Request<Incoming>;
 
 /// A request that nothing is wrong with.
 struct Checked {

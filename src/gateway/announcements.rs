@@ -32,7 +32,7 @@ struct PostedAnnouncement {
 
 impl Gateway {
     /// `POST /v1/internal/instances`.
-    pub async fn announce_instance(&self, headers: &HeaderMap, body: BodySource) -> Response<Body> {
+    pub(super) async fn announce_instance(&self, headers: &HeaderMap, body: BodySource) -> Response<Body> {
         match self.announce(headers, body).await {
             Ok(()) => response::no_content(),
             Err(error) => response::error(&error),

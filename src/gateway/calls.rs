@@ -112,7 +112,7 @@ async fn answer_to(
 }
 
 /// A request that came in elsewhere, with its whole body.
-pub async fn serve_routed(gateway: &Rc<Gateway>, request: RoutedRequest) -> Response<Body> {
+pub(super) async fn serve_routed(gateway: &Rc<Gateway>, request: RoutedRequest) -> Response<Body> {
     let RoutedRequest { listener, call, request } = request;
     let (parts, body) = request.into_parts();
     let body = match parts.extensions.get() {

@@ -23,7 +23,11 @@ impl Gateway {
     /// Makes an attempt's outcome the execution's, or lets it wait for the next attempt. Answers
     /// what was under way and what the scheduler is to be told of it; `None` where the attempt
     /// was completed before, and this comes too late.
-    pub fn complete(&self, ticket: Ticket, result: AttemptResult) -> Option<(RunningAttempt, AttemptEnd)> {
+    pub(super) fn complete(
+        &self,
+        ticket: Ticket,
+        result: AttemptResult,
+    ) -> Option<(RunningAttempt, AttemptEnd)> {
         let now = self.clock.now();
         let Completed { attempt, how, wakers } =
             self.executions.borrow_mut().complete(ticket, result, now)?;
@@ -78,7 +82,7 @@ impl Gateway {
     }
 
     /// The end of the drain time: everything that is not over ends now.
-    pub fn end_everything(self: &Rc<Self>) -> usize {
+    pub(super) fn end_everything(self: &Rc<Self>) -> usize {
         let live = self.executions.borrow().live();
         for ticket in &live {
             let error = ExecutionError::new(

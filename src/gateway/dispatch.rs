@@ -24,7 +24,7 @@ use crate::ticket::Ticket;
 
 impl Gateway {
     /// Carries out the scheduler's commands, and those that come of the answers.
-    pub fn take_commands(self: &Rc<Self>) {
+    pub(super) fn take_commands(self: &Rc<Self>) {
         loop {
             let mut told = false;
             while let Some(command) = self.own_rings().commands.pop() {
@@ -125,7 +125,7 @@ impl Gateway {
     }
 
     /// Completes an attempt whose exchange is through, and closes it.
-    pub fn complete_exchange(self: &Rc<Self>, ticket: Ticket, result: AttemptResult) {
+    fn complete_exchange(self: &Rc<Self>, ticket: Ticket, result: AttemptResult) {
         if let Some((_, how)) = self.complete(ticket, result) {
             self.close_attempt(ticket, how);
         }
@@ -133,7 +133,7 @@ impl Gateway {
 
     /// Closes an attempt whose connection is closed or back in its pool, or whose process is gone: its
     /// permit is free.
-    pub fn close_attempt(self: &Rc<Self>, ticket: Ticket, how: AttemptEnd) {
+    fn close_attempt(self: &Rc<Self>, ticket: Ticket, how: AttemptEnd) {
         self.tell(GatewayEvent::AttemptEnded { ticket, how });
         self.poke();
     }

@@ -15,7 +15,7 @@ use crate::id::ExecutionId;
 use crate::store::execution_store::IdLookup;
 
 /// Longest that a read can wait for the end, in seconds.
-pub const WAIT_S_MAX: u64 = 60;
+const WAIT_S_MAX: u64 = 60;
 
 impl Gateway {
     /// Answers as soon as the execution is terminal, or after `wait` seconds as it stands.
@@ -28,7 +28,7 @@ impl Gateway {
 
     /// Ends an execution that is not over: a queued one never runs, a running one's connection is
     /// closed.
-    pub fn cancel_execution(self: &Rc<Self>, id: &str) -> Response<Body> {
+    pub(super) fn cancel_execution(self: &Rc<Self>, id: &str) -> Response<Body> {
         let cancelled = self.find(id).and_then(|id| {
             if self.executions.with(id.ticket, |_, execution| execution.has_ended()) == Some(true) {
                 let message = "the execution has ended already; GET it to see how";

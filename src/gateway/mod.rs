@@ -14,17 +14,17 @@
 //! | `waiting` | the future that waits for the end of an execution |
 //! | `watch` | telling control whose an execution is, and when it has ended |
 
-pub mod admit;
-pub mod announcements;
+mod admit;
+mod announcements;
 pub mod body;
 pub mod calls;
-pub mod complete;
-pub mod dispatch;
-pub mod jobs;
-pub mod lookup;
+mod complete;
+mod dispatch;
+mod jobs;
+mod lookup;
 pub mod thread;
-pub mod waiting;
-pub mod watch;
+mod waiting;
+mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -54,29 +54,29 @@ use crate::server::request_body::Reading;
 #[derive(Debug)]
 pub struct Gateway {
     /// Which gateway.
-    pub index: usize,
+    index: usize,
     /// The rings between all threads.
-    pub rings: Arc<Rings>,
+    rings: Arc<Rings>,
     /// Time.
-    pub clock: Clock,
+    clock: Clock,
     /// The settings of the process.
-    pub settings: Arc<Settings>,
+    settings: Arc<Settings>,
     /// The incarnation of this process, part of every id.
-    pub incarnation: u32,
+    incarnation: u32,
     /// The ways to all gateways by index, its own among them, for requests that another one must answer.
-    pub gateways: Vec<MessageSender<GatewayMessage>>,
+    gateways: Vec<MessageSender<GatewayMessage>>,
     /// The way to control, for requests that are control's to answer.
-    pub control: MessageSender<ControlMessage>,
+    control: MessageSender<ControlMessage>,
     /// No new invocation is admitted.
-    pub draining: Cell<bool>,
+    draining: Cell<bool>,
     /// Counts what happened to executions: the park hook polls on for a while after it changed.
-    pub activity: Cell<u64>,
+    activity: Cell<u64>,
     /// Counts how often more than one execution was under way at once.
-    pub crowded: Cell<u64>,
+    crowded: Cell<u64>,
     /// See [`Reading`].
-    pub reading: Reading,
+    reading: Reading,
     /// The executions that it owns.
-    pub executions: Executions,
+    executions: Executions,
     functions: RefCell<HashMap<String, Rc<FunctionEntry>>>,
     versions: RefCell<HashMap<VersionIndex, Rc<InstancePools>>>,
     idle_connections: Rc<IdleConnections>,
@@ -146,13 +146,13 @@ impl Gateway {
 
     /// The rings of this gateway.
     #[must_use]
-    pub fn own_rings(&self) -> &GatewayRings {
+    fn own_rings(&self) -> &GatewayRings {
         &self.rings.gateways[self.index]
     }
 
     /// Largest output of a function, in bytes.
     #[must_use]
-    pub fn output_max(&self) -> usize {
+    fn output_max(&self) -> usize {
         self.settings.flags.max_output
     }
 
@@ -160,12 +160,12 @@ impl Gateway {
     /// function will have ended, at the rate at which this gateway's executions of it have been
     /// ending, which is its part of all.
     #[must_use]
-    pub fn retry_after_s(&self, entry: &FunctionEntry) -> u32 {
+    fn retry_after_s(&self, entry: &FunctionEntry) -> u32 {
         entry.drains_in_s(entry.function.queue.depth().div_ceil(self.settings.gateways))
     }
 
     /// Tells the scheduler, or keeps it until there is room.
-    pub fn tell(&self, event: GatewayEvent) {
+    fn tell(&self, event: GatewayEvent) {
         let mut unsent = self.unsent.borrow_mut();
         while let Some(first) = unsent.front() {
             if self.rings.gateway_events.push(*first).is_err() {
@@ -180,7 +180,7 @@ impl Gateway {
     }
 
     /// Sends the events that found their ring full, as far as there is room now.
-    pub fn flush_unsent(&self) {
+    fn flush_unsent(&self) {
         let mut unsent = self.unsent.borrow_mut();
         if unsent.is_empty() {
             return;
@@ -198,7 +198,7 @@ impl Gateway {
     ///
     /// Grants are taken here in any case: a gateway whose run queue never empties
     /// does not come to its park hook, and would leave commands on their ring.
-    pub fn poke(self: &Rc<Self>) {
+    fn poke(self: &Rc<Self>) {
         self.wake_or_tick();
         self.take_commands();
     }
@@ -212,7 +212,7 @@ impl Gateway {
     }
 
     /// Something happened to an execution: tells control how much is going on.
-    pub fn publish_gauges(&self) {
+    fn publish_gauges(&self) {
         self.activity.set(self.activity.get().wrapping_add(1));
         let StoreCounts { queued, running, unread, kept } = self.executions.borrow().counts();
         let gauges = &self.own_rings().gauges;
@@ -227,7 +227,7 @@ impl Gateway {
 
     /// Whether the only thing to wait for is a grant: then it may be spun for.
     #[must_use]
-    pub fn waits_for_grants_only(&self) -> bool {
+    fn waits_for_grants_only(&self) -> bool {
         let StoreCounts { queued, running, .. } = self.executions.borrow().counts();
         queued > 0 && running == 0
     }

@@ -16,7 +16,7 @@ use crate::ticket::Ticket;
 
 /// Waits until an execution is terminal. Dropped before that, the client is gone.
 #[derive(Debug)]
-pub struct Waiting {
+pub(super) struct Waiting {
     gateway: Rc<Gateway>,
     ticket: Ticket,
     /// Its number among the waiters.
@@ -27,19 +27,19 @@ pub struct Waiting {
 impl Waiting {
     /// Enters the waiters of the execution, which must be in the store.
     #[must_use]
-    pub fn new(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
+    pub(super) fn new(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
         let waiter = gateway.executions.borrow_mut().wait(ticket).unwrap_or(0);
         Self { gateway, ticket, waiter, has_left: false }
     }
 
     /// The client of an execution that was just admitted for its `:invoke`.
     #[must_use]
-    pub fn of_client(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
+    pub(super) fn of_client(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
         Self { gateway, ticket, waiter: FIRST, has_left: false }
     }
 
     /// Waits for the end, builds the answer to `:invoke` and leaves. `None` where the record was lost.
-    pub async fn reply(mut self) -> Option<Response<Body>> {
+    pub(super) async fn reply(mut self) -> Option<Response<Body>> {
         poll_fn(|cx| {
             let Gateway { executions, clock, .. } = &*self.gateway;
             let mut executions = executions.borrow_mut();

@@ -13,7 +13,7 @@ use crate::messages::gateway_message::FoundExecution;
 
 impl Gateway {
     /// Answers both questions, the second when it is time.
-    pub fn watch(
+    pub(super) fn watch(
         self: &Rc<Self>,
         id: &str,
         found: AnswerSender<Result<FoundExecution, ApiError>>,
