@@ -34,7 +34,7 @@ pub enum GatewayTicks {
     Auto,
 }
 
-/// What gives functions their instances.
+/// The provider of the functions' instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BackendKind {
     /// `kubernetes` inside of a pod that may call the API server, else `local`

@@ -20,7 +20,7 @@ use crate::spec::FunctionSpec;
 /// | `queue` | see [`FunctionQueue`] | | |
 #[derive(Debug)]
 pub struct FunctionVersion {
-    /// What was asked for.
+    /// The specification that was asked for.
     pub spec: FunctionSpec,
     /// Identifies this version in `ETag`.
     pub etag: String,
@@ -35,7 +35,7 @@ pub struct FunctionVersion {
     pub addresses: Box<[ArcSwapOption<Address>]>,
     /// How the last instance that crashed did, by its place.
     pub endings: Box<[ArcSwapOption<Ending>]>,
-    /// What is counted of it, over all versions.
+    /// Its metrics, over all versions.
     pub metrics: Arc<MetricsByGateway>,
     /// Why no instance could be started or reached.
     pub problem: Arc<ArcSwapOption<InstanceProblem>>,

@@ -64,7 +64,7 @@ pub struct Ending {
 pub struct InstanceProblem {
     /// In our words, or those of the machine or the cluster.
     pub reason: String,
-    /// What the instance wrote last, which may be of anybody's executions; empty where it wrote nothing.
+    /// Last output of the instance, which may be of anybody's executions; empty where it wrote nothing.
     pub last_lines: Option<String>,
 }
 

@@ -13,7 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     let shown = cli::log::filter(match &command {
-        // What it says of each call to an API server that is away is told once, in words of ours.
+        // Its line for each call to an API server that is away is told once, in words of ours.
         Command::Serve(_) => "info,kube_client::client::builder=off",
         Command::Dev(_) => cli::dev::LOG,
         // It has nothing to log: what it does, it says.

@@ -46,7 +46,7 @@ impl FromStr for Origin {
             }
         }
         let is_host = if authority.starts_with('[') { is_ipv6(host) } else { is_name(host) };
-        // What is left between and around host and port, as a second colon, is part of neither.
+        // The rest between and around host and port, as a second colon, is part of neither.
         let rest = if authority.starts_with('[') { 2 } else { 0 } + port.map_or(0, |port| port.len() + 1);
         if !is_host || host.len() + rest != authority.len() {
             return Err(format!(

@@ -16,7 +16,7 @@ const ANSWER_BYTES_MAX: usize = 512;
 /// `GET /health` of an instance: fine where the answer is 200.
 ///
 /// # Errors
-/// What is wrong instead.
+/// If the answer is another one, or there is none.
 pub async fn health(target: &Target) -> io::Result<()> {
     let ask = async {
         match target {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::config::ServeArgs;
 
-/// Whom a listener is for.
+/// The callers that a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
     /// `--listen`
@@ -18,7 +18,7 @@ pub enum ListenerKind {
 /// The listener that a request came in on. It goes with the request wherever that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Whom it is for.
+    /// The callers that it is for.
     pub kind: ListenerKind,
     /// It is bound to loopback: who calls is on this machine.
     pub is_loopback: bool,

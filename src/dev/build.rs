@@ -156,7 +156,7 @@ async fn run(
             }
         };
         if !all_read {
-            // What comes later than that is not waited for.
+            // Output that comes later than that is not waited for.
             let _ = tokio::time::timeout(FINAL_OUTPUT_WAIT, read).await;
         }
         status

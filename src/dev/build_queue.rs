@@ -271,7 +271,7 @@ mod tests {
             queue.remove("x");
             queue.ended().await;
             assert_eq!(begin_all(queue, &before, 0), names("z"));
-            // What needs no build any more does not wait for one.
+            // A function that needs no build any more does not wait for one.
             assert!(queue.want(&[]).is_empty());
             queue.remove("y");
             queue.ended().await;

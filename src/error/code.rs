@@ -5,7 +5,7 @@
 /// `ErrorCode::facts` is total: a new code does not compile until it has its status, its text and its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
-    // What the request was.
+    // Of the request itself.
     BadRequest,
     InvalidJson,
     CursorExpired,
@@ -37,7 +37,7 @@ pub enum ErrorCode {
     BodyTooLarge,
     HeadTooLarge,
     UnsupportedMediaType,
-    // What the control plane had no room for.
+    // For want of room in the control plane.
     QueueFull,
     ExecutionsFull,
     RetentionFull,
@@ -55,14 +55,14 @@ pub enum ErrorCode {
     NoInstance,
     InstanceCrashed,
     OutOfMemory,
-    // What a cluster has to do with it.
+    // Of the cluster.
     KubeUnavailable,
     QuotaExceeded,
     AdmissionRefused,
     ImageUnavailable,
     ContainerConfig,
     PodEvicted,
-    // What the function made of it.
+    // Of the function's own answer.
     InvalidAnswer,
     OutputTooLarge,
     OutputNotJson,
@@ -178,7 +178,7 @@ impl ErrorCode {
     /// The table: the side that is to blame, the HTTP status, and the code as clients read it.
     const fn facts(self) -> Facts {
         match self {
-            // What the request was.
+            // Of the request itself.
             ErrorCode::BadRequest => Facts::gateway(400, "BAD_REQUEST"),
             ErrorCode::InvalidJson => Facts::gateway(400, "INVALID_JSON"),
             ErrorCode::CursorExpired => Facts::gateway(400, "CURSOR_EXPIRED"),
@@ -210,7 +210,7 @@ impl ErrorCode {
             ErrorCode::BodyTooLarge => Facts::gateway(413, "BODY_TOO_LARGE"),
             ErrorCode::HeadTooLarge => Facts::gateway(431, "HEAD_TOO_LARGE"),
             ErrorCode::UnsupportedMediaType => Facts::gateway(415, "UNSUPPORTED_MEDIA_TYPE"),
-            // What the control plane had no room for.
+            // For want of room in the control plane.
             ErrorCode::QueueFull => Facts::gateway(429, "QUEUE_FULL"),
             ErrorCode::ExecutionsFull => Facts::gateway(503, "EXECUTIONS_FULL"),
             ErrorCode::RetentionFull => Facts::gateway(503, "RETENTION_FULL"),
@@ -228,14 +228,14 @@ impl ErrorCode {
             ErrorCode::NoInstance => Facts::gateway(502, "NO_INSTANCE"),
             ErrorCode::InstanceCrashed => Facts::function(500, "INSTANCE_CRASHED"),
             ErrorCode::OutOfMemory => Facts::function(500, "OUT_OF_MEMORY"),
-            // What a cluster has to do with it.
+            // Of the cluster.
             ErrorCode::KubeUnavailable => Facts::gateway(503, "KUBE_UNAVAILABLE"),
             ErrorCode::QuotaExceeded => Facts::gateway(503, "QUOTA_EXCEEDED"),
             ErrorCode::AdmissionRefused => Facts::gateway(500, "ADMISSION_REFUSED"),
             ErrorCode::ImageUnavailable => Facts::function(500, "IMAGE_UNAVAILABLE"),
             ErrorCode::ContainerConfig => Facts::function(500, "CONTAINER_CONFIG"),
             ErrorCode::PodEvicted => Facts::gateway(500, "POD_EVICTED"),
-            // What the function made of it.
+            // Of the function's own answer.
             ErrorCode::InvalidAnswer => Facts::function(500, "INVALID_ANSWER"),
             ErrorCode::OutputTooLarge => Facts::function(500, "OUTPUT_TOO_LARGE"),
             ErrorCode::OutputNotJson => Facts::function(500, "OUTPUT_NOT_JSON"),

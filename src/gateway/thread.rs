@@ -321,14 +321,14 @@ async fn finish(gateway: Rc<Gateway>, connections: Rc<Connections>, done: Answer
     if ended > 0 {
         tracing::warn!(executions = ended, "ended as SHUTTING_DOWN at the end of the drain time");
     }
-    // Those that were just answered still have to be written.
+    // Answers that were just given still have to be written.
     connections.finish();
     let patience = tokio::time::timeout(Duration::from_millis(500), async {
         while connections.count() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    // Those that are not through by then are closed as they are.
+    // Connections that are not through by then are closed as they are.
     let _ = patience.await;
     connections.close();
     channel::answer(done, ());

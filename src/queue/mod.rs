@@ -8,8 +8,8 @@
 //! | `eventfd` | the write that ends another thread's poll |
 //! | `sync` | the atomics of std, or those of loom |
 //!
-//! Who may touch which field, and which store pairs with which load, is in the page of
-//! [`scheduler`](crate::scheduler).
+//! The page of [`scheduler`](crate::scheduler) says who may touch which field, and which store pairs with which
+//! load.
 
 pub mod doorbell;
 pub mod eventfd;

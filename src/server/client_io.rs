@@ -98,7 +98,7 @@ impl Write for ClientIo {
             return Pin::new(&mut self.io).poll_write(cx, buf);
         };
         if before > 0 {
-            // What stands before it goes as it is; hyper comes again with the rest.
+            // The bytes before it go as they are; hyper comes again with the rest.
             return Pin::new(&mut self.io).poll_write(cx, &buf[..before]);
         }
         let error = explain(status, self.connections.head_bytes_max);

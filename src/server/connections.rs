@@ -205,7 +205,7 @@ impl Connections {
                 Some(CloseRequest::AfterRequest) => connection.as_mut().graceful_shutdown(),
                 None => state.listen(cx),
             }
-            // What ends a connection badly is the client's doing, and it is not there to be told.
+            // An error is the client's doing, and the client is not there to be told.
             connection.as_mut().poll(cx).map(|_| ())
         })
         .await;

@@ -56,7 +56,7 @@ impl Reading {
                 }
                 share.take(data.len())?;
                 if rest.is_empty() {
-                    // What was announced is allocated once, and no more than that: it may be held for long.
+                    // The announced length is allocated once, and no more than that: it may be held for long.
                     rest.reserve(announced.unwrap_or(first.len() + data.len()));
                     rest.extend_from_slice(&first);
                     first = Bytes::new();

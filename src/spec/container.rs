@@ -138,7 +138,7 @@ fn amounts(object: &Object<'_>, findings: &mut Findings) -> ResourceList {
     for (resource, field) in object.fields() {
         let range = match resource {
             "cpu" | "memory" => Some(resource),
-            // What else a node may count, by the form of its name; others are slips.
+            // Other resources that a node may count, by the form of the name; the rest are slips.
             "ephemeral-storage" => None,
             _ if resource.starts_with("hugepages-") || resource.contains('/') => None,
             _ => {

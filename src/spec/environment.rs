@@ -197,7 +197,7 @@ fn env_source(item: &Field<'_>, findings: &mut Findings) -> Option<EnvFrom> {
 
 /// Reads what one variable is set to; an absent value is an empty one, as in a pod.
 fn env_value(variable: &Object<'_>, findings: &mut Findings) -> Option<EnvValue> {
-    // Whoever reads a function, edits it and writes it back must not lose a value by that.
+    // A function that is read, edited and written back must not lose a value by that.
     if let Some(field) = variable.get(HIDDEN) {
         let message = "stands for a value that was not shown and is not known here: give the value, or read the function on the management listener, which shows it";
         field.error(findings, message);

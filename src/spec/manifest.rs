@@ -159,7 +159,7 @@ pub fn read_manifests(path: &Path, text: &str) -> Result<Vec<FunctionSpec>, Mani
     if !findings.is_empty() {
         let located = |(line, error)| LocatedError { line, error };
         let mut errors: Vec<_> = findings.into_lines().into_iter().map(located).collect();
-        // What belongs to no one line comes last.
+        // Errors that belong to no one line come last.
         errors.sort_by_key(|located| if located.line == 0 { u32::MAX } else { located.line });
         return Err(ManifestError::Fields { path: path.to_owned(), errors });
     }

@@ -86,7 +86,7 @@ impl JobProcesses {
                     process.ended().await
                 }
             };
-            // What it wrote last is read by a task that may not have run yet.
+            // Its last output is read by a task that may not have run yet.
             tokio::task::yield_now().await;
             jobs.running.set(jobs.running.get() - 1);
             jobs.ended_one.notify();

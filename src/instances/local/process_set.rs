@@ -366,7 +366,7 @@ impl ProcessSet {
                 &process,
             ));
         };
-        // What it wrote last is read by a task that may not have run yet.
+        // Its last output is read by a task that may not have run yet.
         tokio::task::yield_now().await;
         let how = status.map_or_else(|error| error.to_string(), describe);
         Err(self.explain(&format!("{how} before it answered GET /health"), &process))

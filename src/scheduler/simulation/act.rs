@@ -377,7 +377,7 @@ impl Simulation {
     // ---- time ----
 
     fn pass_time(&mut self) {
-        // Whoever is between its push and its announcement is there for nanoseconds.
+        // A gateway is between its push and its announcement for nanoseconds.
         if self.gateways.iter().any(|gateway| gateway.owes_announcement.is_some()) {
             return;
         }

@@ -107,7 +107,7 @@ mod tests {
         let mounts = "9 8 0:3 /docker/x /sys/fs/cgroup ro - cgroup2 cgroup rw,nsdelegate\n";
         let found = hierarchies("0::/docker/x/inner\n", mounts);
         assert_eq!(found[0].own, Path::new("/sys/fs/cgroup/inner"));
-        // What is mounted is not where we are.
+        // The mounted folder is not where we are.
         assert_eq!(hierarchies("0::/elsewhere\n", mounts), []);
     }
 }

@@ -217,7 +217,7 @@ impl Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        // What cannot be removed yet is a leftover for the next start.
+        // A folder that cannot be removed yet is a leftover for the next start.
         self.close();
     }
 }
@@ -236,7 +236,7 @@ fn clear(own: &Path) {
 fn remove_tree(folder: &Path) -> bool {
     for round in 0..REMOVAL_ROUNDS_MAX {
         if round > 0 {
-            // What was killed has no event for who is not its parent.
+            // A killed process has no event for others than its parent.
             std::thread::park_timeout(REMOVAL_PAUSE);
         }
         for folder in deepest_first(folder) {
@@ -245,7 +245,7 @@ fn remove_tree(folder: &Path) -> bool {
             }
             match fs::remove_dir(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return false,
-                // What does not go now shows in the end: the folder above it does not go either.
+                // A folder that does not go now shows in the end: the one above it does not go either.
                 Ok(()) | Err(_) => {}
             }
         }
