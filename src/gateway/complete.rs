@@ -1,7 +1,7 @@
 //! `complete`: the result of an attempt ends its execution or lets it wait for the next attempt; and the other ends
 //! that an execution can have, with their texts.
 //!
-//! The gateway is the only one that makes an execution terminal, so it becomes so once.
+//! Only the gateway makes an execution terminal, and its store does that once.
 
 use std::rc::Rc;
 
@@ -20,9 +20,9 @@ use crate::store::transitions::{Completed, Ended};
 use crate::ticket::Ticket;
 
 impl Gateway {
-    /// Makes an attempt's outcome the execution's, or lets it wait for the next attempt. Answers
-    /// what was under way and what the scheduler is to be told of it; `None` where the attempt
-    /// was completed before, and this comes too late.
+    /// Makes an attempt's outcome the execution's, or lets it wait for the next attempt. Answers the attempt and
+    /// the end of it that the scheduler is to be told; `None` where the attempt was completed before, and this
+    /// comes too late.
     pub(super) fn complete(
         &self,
         ticket: Ticket,

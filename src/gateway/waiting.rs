@@ -11,7 +11,7 @@ use hyper::Response;
 use super::Gateway;
 use crate::api::response;
 use crate::api::response::Body;
-use crate::store::waiters::FIRST;
+use crate::store::waiters::CLIENT;
 use crate::ticket::Ticket;
 
 /// Waits until an execution is terminal. Dropped before that, the client is gone.
@@ -21,6 +21,7 @@ pub(super) struct Waiting {
     ticket: Ticket,
     /// Its number among the waiters.
     waiter: u64,
+    /// Its reply was built, and with that it has left.
     has_left: bool,
 }
 
@@ -35,7 +36,7 @@ impl Waiting {
     /// The client of an execution that was just admitted for its `:invoke`.
     #[must_use]
     pub(super) fn of_client(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
-        Self { gateway, ticket, waiter: FIRST, has_left: false }
+        Self { gateway, ticket, waiter: CLIENT, has_left: false }
     }
 
     /// Waits for the end, builds the answer to `:invoke` and leaves. `None` where the record was lost.

@@ -151,8 +151,8 @@ impl ExecutionStore {
         self.entropy.u64()
     }
 
-    /// Adds an execution, and evicts the oldest that was kept without a promise where it must. Where a client
-    /// waits for its answer, that is its waiter [`super::waiters::FIRST`].
+    /// Adds an execution, and evicts the oldest that was kept without a promise where it must. That of an
+    /// `:invoke` has a waiter, [`CLIENT`](super::waiters::CLIENT).
     ///
     /// # Errors
     /// See [`Full`].

@@ -29,14 +29,14 @@ impl Wakers {
     }
 }
 
-/// Number of the first waiter that enters.
-pub const FIRST: u64 = 1;
+/// Number of the client that waits for the answer to its `:invoke`: it is the first waiter.
+pub const CLIENT: u64 = 1;
 
 impl Waiters {
-    /// The client that waits for the answer to its `:invoke`, which is waiter [`FIRST`].
+    /// The client alone, see [`CLIENT`].
     #[must_use]
     pub fn of_client() -> Self {
-        Self { count: 1, last: FIRST, ..Self::default() }
+        Self { count: 1, last: CLIENT, ..Self::default() }
     }
 
     /// Enters a waiter. Answers its number.

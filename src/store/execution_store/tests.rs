@@ -20,7 +20,7 @@ use crate::store::attempt_result::{AttemptResult, Outcome};
 use crate::store::execution::Stage;
 use crate::store::execution_error::ExecutionError;
 use crate::store::running_attempt::RunningAttempt;
-use crate::store::waiters::FIRST;
+use crate::store::waiters::CLIENT;
 use crate::trace::Trace;
 
 const RETENTION: Nanos = 1000;
@@ -69,7 +69,7 @@ fn store(limits: StoreLimits) -> ExecutionStore {
 fn release(store: &mut ExecutionStore, ticket: Ticket) {
     let execution = store.get(ticket).expect("the execution");
     if execution.invocation == Invocation::Sync {
-        assert!(!store.waiter_left(ticket, FIRST));
+        assert!(!store.waiter_left(ticket, CLIENT));
     }
     store.signals[ticket.slot()].release(ticket.generation());
 }
@@ -255,7 +255,7 @@ fn the_client_of_an_invoke_is_a_waiter_from_the_admission_until_its_reply() {
     let (entry, clock, waker) = (entry(), Clock::start(), Waker::noop());
     let ticket = store.insert(admission(&entry, Invocation::Sync, None)).expect("there is room");
     let reply = |store: &mut ExecutionStore| {
-        store.poll_reply(ticket, FIRST, waker, &clock, |id, execution| (id.ticket, execution.stage()))
+        store.poll_reply(ticket, CLIENT, waker, &clock, |id, execution| (id.ticket, execution.stage()))
     };
     assert!(reply(&mut store).is_pending());
     let other = store.wait(ticket).expect("it is there");
@@ -281,7 +281,7 @@ fn a_queued_execution_is_abandoned_by_its_last_waiter_unless_it_was_promised() {
         .map(|key| store.insert(admission(&entry, Invocation::Sync, key)).expect("there is room"));
     let other = store.wait(waited_for).expect("it is there");
     assert!(begin(&mut store, running, &entry, 1));
-    let abandoned = [alone, keyed, waited_for, running].map(|ticket| store.waiter_left(ticket, FIRST));
+    let abandoned = [alone, keyed, waited_for, running].map(|ticket| store.waiter_left(ticket, CLIENT));
     assert_eq!(abandoned, [true, false, false, false]);
     assert!(store.waiter_left(waited_for, other));
 }
