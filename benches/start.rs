@@ -13,10 +13,11 @@ use picofaas::clock::Clock;
 use picofaas::config::ServeArgs;
 use picofaas::exit::Exit;
 use picofaas::instances::local::children::Children;
+use picofaas::instances::local::final_output::FinalOutput;
 use picofaas::instances::local::host::ProcessHost;
 use picofaas::instances::local::limits::Limits;
 use picofaas::instances::local::process::{Process, StartOptions};
-use picofaas::logs::output::{FinalOutput, Lines};
+use picofaas::logs::output::Lines;
 use picofaas::spec::{FunctionSpec, parse_function};
 use tokio::runtime::{LocalOptions, LocalRuntime};
 

@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::exit::{Exit, describe};
 use crate::instances::local::children::{Children, Started};
 use crate::instances::local::process::resolve;
-use crate::logs::output::{Lines, OutputStream, Tail, Writer, follow};
+use crate::logs::output::{Lines, OutputStream, Writer, follow};
+use crate::logs::tail::Tail;
 
 /// Lines of a failed build that are shown, the last ones.
 const SHOWN_LINES_MAX: usize = 200;

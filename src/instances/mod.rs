@@ -4,12 +4,14 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `backend` | the provider of the instances of one version, of any kind |
 //! | `local` | processes on this machine |
 //! | `endpoints` | the endpoints of a `POOL` function |
 //! | `open_versions` | the open versions of functions, each with its backend |
 //! | `autoscaler` | scale-up as the scheduler asks for it, and scale-down of idle instances |
 
 pub(crate) mod autoscaler;
+pub(crate) mod backend;
 mod endpoints;
 pub mod local;
 pub(crate) mod open_versions;
@@ -17,24 +19,11 @@ pub(crate) mod open_versions;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
 
-use crate::clock::Nanos;
-use crate::error::ApiError;
-use crate::function_version::FunctionVersion;
-use crate::instance::{InstanceKey, VersionIndex};
+use crate::instance::VersionIndex;
 use crate::kubernetes::cluster::Cluster;
-use crate::kubernetes::kube_jobs::KubeJobs;
-use crate::kubernetes::pod_set::PodSet;
-use crate::messages::control_message::{Announcement, JobStart};
 use crate::scheduler::command_sender::CommandSender;
-use crate::scheduler::message::SchedulerCommand;
-use crate::spec::ExecutionMode;
-use endpoints::Endpoints;
 use local::LocalContext;
-use local::job_processes::JobProcesses;
-use local::process_set::ProcessSet;
 
 /// Context of all backends; each is given the part that it needs.
 #[derive(Debug)]
@@ -48,249 +37,4 @@ pub struct Context {
     pub local: Rc<LocalContext>,
     /// The cluster that runs functions, where it is not this machine that does.
     pub cluster: Option<Rc<Cluster>>,
-}
-
-/// Period at which it is looked whether the pods of a new version may take over.
-const PODS_LOOK: Duration = Duration::from_millis(5);
-
-/// Provider of the instances of one version.
-#[derive(Debug, Clone)]
-pub enum Backend {
-    /// Local processes that stay.
-    ProcessSet(Rc<ProcessSet>),
-    /// A local process for each attempt.
-    JobProcesses(Rc<JobProcesses>),
-    /// A Job of Kubernetes for each attempt.
-    KubeJobs(Rc<KubeJobs>),
-    /// Pods of a Deployment, which stay.
-    PodSet(Rc<PodSet>),
-    /// Something that already runs.
-    Endpoints(Rc<Endpoints>),
-}
-
-impl Backend {
-    /// The one that fits a function, at work: its first instances are being started, or offered to the
-    /// scheduler.
-    pub async fn open(context: &Context, function: &Arc<FunctionVersion>) -> Self {
-        let is_warm = function.spec.execution_mode == ExecutionMode::Warm;
-        if let Some(cluster) = context.cluster.as_ref().filter(|_| !is_warm) {
-            // It may have had pods that stay, as another version.
-            cluster.retire(function.spec.name.as_str());
-        }
-        match function.spec.execution_mode {
-            ExecutionMode::Pool => {
-                Self::Endpoints(Endpoints::open(context.commands.clone(), function.clone()).await)
-            }
-            ExecutionMode::Warm if let Some(cluster) = &context.cluster => {
-                Self::PodSet(PodSet::open(cluster, function))
-            }
-            ExecutionMode::Warm => {
-                let processes = ProcessSet::new(context.local.clone(), function.clone());
-                processes.keep_min();
-                Self::ProcessSet(processes)
-            }
-            ExecutionMode::Job => {
-                // To the scheduler, what starts a process for each attempt is one instance that is
-                // always there.
-                let instance = InstanceKey { version: function.index, place: 0, generation: 1 };
-                context.commands.send(SchedulerCommand::Ready { instance, started: false });
-                match &context.cluster {
-                    Some(cluster) => Self::KubeJobs(KubeJobs::new(cluster.clone(), function.clone())),
-                    None => Self::JobProcesses(JobProcesses::new(
-                        context.local.host.clone(),
-                        context.local.runtime_url.clone(),
-                        function.clone(),
-                    )),
-                }
-            }
-        }
-    }
-
-    /// The scheduler asks for one more. Answers whether this kind can be asked.
-    pub fn start_wanted(&self) -> bool {
-        match self {
-            Self::ProcessSet(processes) => processes.start_wanted(),
-            Self::PodSet(pod_set) => pod_set.start_wanted(),
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => return false,
-        }
-        true
-    }
-
-    /// Starts the process or Job of one attempt of a `JOB`.
-    pub fn start_job(&self, start: JobStart) {
-        match self {
-            Self::JobProcesses(jobs) => jobs.start(start),
-            Self::KubeJobs(jobs) => jobs.start(start),
-            // Dropped, which tells the waiting gateway.
-            Self::ProcessSet(_) | Self::PodSet(_) | Self::Endpoints(_) => {}
-        }
-    }
-
-    /// A connection to an instance failed: it is granted again when it answers.
-    pub fn look_after(&self, instance: InstanceKey) {
-        match self {
-            Self::ProcessSet(processes) => processes.look_after(instance),
-            Self::PodSet(pod_set) => pod_set.look_after(instance),
-            Self::Endpoints(endpoints) => endpoints.look_after(instance),
-            // Its stand-in is never found wanting.
-            Self::JobProcesses(_) | Self::KubeJobs(_) => {}
-        }
-    }
-
-    /// An instance says that it listens. `None` where the token is none of this version's.
-    #[must_use]
-    pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), ApiError>> {
-        match self {
-            Self::PodSet(pod_set) => pod_set.announced(announcement),
-            // None announces itself: a local process is asked for its health, a job is called by nobody,
-            // and an endpoint was named at its registration.
-            Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
-        }
-    }
-
-    /// Stops an instance that the scheduler has retired.
-    pub fn stop(&self, instance: InstanceKey) {
-        match self {
-            Self::ProcessSet(processes) => processes.stop(instance),
-            Self::PodSet(pod_set) => pod_set.stop(instance),
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
-        }
-    }
-
-    /// Number of instances, starting ones included.
-    #[must_use]
-    pub fn count(&self) -> u32 {
-        match self {
-            Self::ProcessSet(processes) => processes.count(),
-            Self::PodSet(pod_set) => pod_set.count(),
-            Self::JobProcesses(jobs) => jobs.count(),
-            Self::KubeJobs(jobs) => jobs.count(),
-            Self::Endpoints(endpoints) => endpoints.count(),
-        }
-    }
-
-    /// Whether an instance is started for each attempt, so that none is ever ready before.
-    #[must_use]
-    pub fn is_per_attempt(&self) -> bool {
-        match self {
-            Self::JobProcesses(_) | Self::KubeJobs(_) => true,
-            Self::ProcessSet(_) | Self::PodSet(_) | Self::Endpoints(_) => false,
-        }
-    }
-
-    /// Number of instances kept running; `None` where it cannot be set.
-    #[must_use]
-    pub fn min(&self) -> Option<u32> {
-        match self {
-            Self::ProcessSet(processes) => Some(processes.min()),
-            Self::PodSet(pod_set) => Some(pod_set.min()),
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
-        }
-    }
-
-    /// Sets how many are kept running, where that can be set, and starts what is missing.
-    pub fn set_min(&self, min: u32) {
-        match self {
-            Self::ProcessSet(processes) => processes.set_min(min),
-            Self::PodSet(pod_set) => pod_set.set_min(min),
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
-        }
-    }
-
-    /// Whether a version may take over: it has shown that it starts, or it starts on demand.
-    #[must_use]
-    pub fn can_serve(&self) -> bool {
-        match self {
-            Self::ProcessSet(processes) => processes.can_serve(),
-            Self::PodSet(pod_set) => pod_set.can_serve(),
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
-        }
-    }
-
-    /// Returns when a version may take over.
-    pub async fn until_it_can_serve(&self) {
-        match self {
-            Self::ProcessSet(processes) => processes.until_it_can_serve().await,
-            Self::PodSet(pod_set) => {
-                // No event says this: it depends on the pods of every version and on the desired number of
-                // them, which change in a dozen places. One that was left out would hold a roll-out for ever.
-                while !pod_set.can_serve() {
-                    tokio::time::sleep(PODS_LOOK).await;
-                }
-            }
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
-        }
-    }
-
-    /// Whether nothing of it is left here that ends with this process.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        match self {
-            Self::ProcessSet(processes) => processes.is_empty(),
-            Self::JobProcesses(jobs) => jobs.count() == 0,
-            Self::KubeJobs(jobs) => jobs.count() == 0,
-            Self::PodSet(_) | Self::Endpoints(_) => true,
-        }
-    }
-
-    /// Returns when nothing of it is left here that ends with this process.
-    pub async fn emptied(&self) {
-        match self {
-            Self::ProcessSet(processes) => processes.emptied().await,
-            Self::JobProcesses(jobs) => jobs.emptied().await,
-            Self::KubeJobs(jobs) => jobs.emptied().await,
-            Self::PodSet(_) | Self::Endpoints(_) => {}
-        }
-    }
-
-    /// Returns when a version that was closed may be forgotten: the scheduler is done with it, and this is what
-    /// else is waited for.
-    pub async fn until_it_may_be_forgotten(&self) {
-        match self {
-            Self::ProcessSet(processes) => processes.emptied().await,
-            // Each ends with the attempt that it was started for. Pods go with the Deployment.
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::PodSet(_) | Self::Endpoints(_) => {}
-        }
-    }
-
-    /// Keeps no instance running any more; those that run are stopped when the scheduler retires them.
-    pub fn wind_down(&self) {
-        match self {
-            Self::ProcessSet(processes) => processes.wind_down(),
-            Self::PodSet(pod_set) => pod_set.wind_down(),
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
-        }
-    }
-
-    /// Whether it has, or may come to have, instances that are idle.
-    #[must_use]
-    pub fn may_scale_down(&self, now: Nanos) -> bool {
-        match self {
-            Self::ProcessSet(processes) => !processes.is_empty(),
-            Self::PodSet(pod_set) => pod_set.may_scale_down(now),
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => false,
-        }
-    }
-
-    /// Stops what it started, and starts nothing more: its version is done with. A Deployment goes with its
-    /// function, and stays for the next version.
-    pub fn close(&self) {
-        match self {
-            Self::PodSet(pod_set) => pod_set.close(),
-            Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {
-                self.stop_own()
-            }
-        }
-    }
-
-    /// Stops what ends with this process. Pods that stay serve the next one.
-    pub fn stop_own(&self) {
-        match self {
-            Self::ProcessSet(processes) => processes.close(),
-            // Each ends with the attempt that it was started for.
-            Self::JobProcesses(_) | Self::KubeJobs(_) => {}
-            Self::PodSet(_) => {}
-            Self::Endpoints(endpoints) => endpoints.close(),
-        }
-    }
 }

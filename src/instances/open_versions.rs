@@ -4,7 +4,7 @@ use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Backend;
+use super::backend::Backend;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::instance::VersionIndex;

@@ -23,8 +23,9 @@ use crate::backoff::ExponentialBackoff;
 use crate::channel;
 use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
 use crate::id::ExecutionId;
-use crate::logs::output::{Lines, Tail};
+use crate::logs::output::Lines;
 use crate::logs::source::LogSelector;
+use crate::logs::tail::Tail;
 
 /// Pods that are followed at once; each holds a connection to the API server.
 const FOLLOWED_MAX: usize = 64;

@@ -20,7 +20,8 @@ use super::Semaphore;
 use super::template::CONTAINER;
 use crate::clock::parse_rfc3339;
 use crate::id::ExecutionId;
-use crate::logs::output::{LineAssembler, LinePart, Lines, OutputStream, Tail, Writer, read};
+use crate::logs::output::{LineAssembler, LinePart, Lines, OutputStream, Writer, read};
+use crate::logs::tail::Tail;
 
 /// Lines that are read of a pod whose log was not read before: more than a function's share of what is
 /// kept, and a bound for one that wrote for days.

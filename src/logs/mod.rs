@@ -11,6 +11,7 @@
 //! | `reader` | one answer made of lines |
 //! | `source` | a source of lines that are read for who asks |
 //! | `output` | output of a process, as bounded lines |
+//! | `tail` | the last lines of a process, to tell why it ended |
 
 pub mod attempts;
 pub mod function_log;
@@ -21,3 +22,4 @@ pub mod rate_limiter;
 pub mod reader;
 pub mod source;
 pub mod store;
+pub mod tail;

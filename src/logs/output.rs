@@ -1,17 +1,13 @@
 //! Standard output and error of function processes, as bounded lines.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 use picofaas_child::line::execution_id;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::task::AbortHandle;
 
-use crate::clock::Nanos;
-use crate::id::{ExecutionId, ID_LEN};
-use crate::instance::InstanceProblem;
+use super::tail::Tail;
+use crate::id::ExecutionId;
 
 /// Longest line that is passed on whole, in bytes as written; the rest of a longer one is a line
 /// of its own.
@@ -19,10 +15,6 @@ const LINE_BYTES_MAX: usize = 16 * 1024;
 /// Largest buffer of a stream, in bytes: more than the longest line, so that there is always
 /// room to read.
 const BUFFER_BYTES_MAX: usize = 2 * LINE_BYTES_MAX;
-/// Lines kept to explain why a process ended.
-const TAIL_LINES_MAX: usize = 20;
-/// Most output of a process that is told as the reason of its end, in bytes.
-const REASON_BYTES_MAX: usize = 2000;
 /// Lines of one stream that are passed on before there is a pause.
 const TURN_LINES: usize = 500;
 /// Bytes of one stream that are read before there is a pause.
@@ -30,10 +22,6 @@ const TURN_BYTES: usize = 64 * 1024;
 /// The pause. With the two above it bounds what a process that floods costs: at most 100,000 lines
 /// and 13 MB are taken of a stream in a second, and the process waits for its reader.
 const TURN_PAUSE: Duration = Duration::from_millis(5);
-
-/// Longest time to read the final output of a process that has ended. Processes that it left behind
-/// may hold its output open for ever (ns).
-const FINAL_OUTPUT_WAIT_NS: Nanos = 2_000_000_000;
 
 /// One of the two output streams of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,85 +103,6 @@ impl Lines {
     /// Passes a line on.
     pub fn write(&self, line: &Line<'_>) {
         (self.0)(line);
-    }
-}
-
-/// The last lines of one process, to tell why it ended: the one place that decides which of them a caller
-/// may be told. Those of a process that has one execution are that execution's; those of one that takes many
-/// only until it takes any, for a line that it writes later may be of any caller. One with the id of another
-/// execution is told to nobody.
-#[derive(Debug, Default, Clone)]
-pub struct Tail(Rc<RefCell<TailBuffer>>);
-
-#[derive(Debug, Default)]
-struct TailBuffer {
-    lines: VecDeque<String>,
-    /// There were others.
-    withheld: bool,
-    /// Output from now on may be of any execution.
-    shared: bool,
-}
-
-impl Tail {
-    /// Whether the line may be told; the rest of one that may not is no better.
-    fn push(&self, line: &str, execution: Option<ExecutionId>) -> bool {
-        let mut buffer = self.0.borrow_mut();
-        if buffer.shared || names_another(line, execution) {
-            buffer.withheld = true;
-            return false;
-        }
-        if buffer.lines.len() == TAIL_LINES_MAX {
-            buffer.lines.pop_front();
-        }
-        buffer.lines.push_back(line.to_owned());
-        true
-    }
-
-    /// The process takes executions from now on, of many callers.
-    pub fn become_shared(&self) {
-        let mut buffer = self.0.borrow_mut();
-        buffer.lines.clear();
-        (buffer.shared, buffer.withheld) = (true, true);
-    }
-
-    /// The lines, joined.
-    #[must_use]
-    pub fn text(&self) -> String {
-        self.0.borrow().lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
-    }
-
-    /// A reason, and the last of what the process wrote; or the path where that is read, where it is not to
-    /// be told.
-    #[must_use]
-    pub fn explain(&self, reason: &str, log: &str) -> InstanceProblem {
-        let tail = self.text();
-        if tail.is_empty() && self.0.borrow().withheld {
-            return InstanceProblem::new(format!("{reason}; what it wrote is read with GET {log}"));
-        }
-        let start = tail.len().saturating_sub(REASON_BYTES_MAX);
-        let start = (start..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(0);
-        InstanceProblem { reason: reason.to_owned(), last_lines: Some(tail[start..].to_owned()) }
-    }
-}
-
-/// Readers of the final output of processes that have ended.
-#[derive(Debug, Default)]
-pub struct FinalOutput(VecDeque<(Nanos, AbortHandle)>);
-
-impl FinalOutput {
-    /// Adds the readers of a process that has just ended.
-    pub fn add(&mut self, followers: Vec<AbortHandle>, now: Nanos) {
-        let until = now + FINAL_OUTPUT_WAIT_NS;
-        let unread = followers.into_iter().filter(|follower| !follower.is_finished());
-        self.0.extend(unread.map(|follower| (until, follower)));
-    }
-
-    /// Gives up the readers whose time is over.
-    pub fn tidy(&mut self, now: Nanos) {
-        while let Some((_, follower)) = self.0.pop_front_if(|(until, _)| *until <= now) {
-            // One that has come to its end is none the worse for it.
-            follower.abort();
-        }
     }
 }
 
@@ -308,12 +217,6 @@ impl LineAssembler {
     }
 }
 
-/// Whether a line has what has the form of an id, and is not that of this execution.
-fn names_another(text: &str, execution: Option<ExecutionId>) -> bool {
-    let words = text.split(|character: char| !character.is_ascii_hexdigit());
-    words.filter(|word| word.len() == ID_LEN).any(|word| ExecutionId::parse(word) != execution)
-}
-
 /// The execution that a line says it is of ([`execution_id`]).
 fn named_execution(text: &str) -> Option<ExecutionId> {
     ExecutionId::parse(execution_id(text)?)
@@ -321,6 +224,8 @@ fn named_execution(text: &str) -> Option<ExecutionId> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
     use crate::ticket::Ticket;
 
@@ -437,14 +342,5 @@ mod tests {
         assert_eq!(told(&other.to_string(), Some(own), false), withheld);
         assert_eq!(told("", Some(own), false), "it ended, and wrote nothing");
         assert_eq!(told(&written, None, true), withheld);
-    }
-
-    #[test]
-    fn what_a_process_wrote_before_it_took_executions_is_not_told_afterwards() {
-        let tail = Tail::default();
-        assert!(tail.push("loading", None));
-        tail.become_shared();
-        assert!(!tail.push("charging card 4111", None));
-        assert_eq!(tail.text(), "");
     }
 }

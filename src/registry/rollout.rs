@@ -22,7 +22,7 @@ use crate::clock::NANOS_PER_MS;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::instance::VersionIndex;
-use crate::instances::Backend;
+use crate::instances::backend::Backend;
 use crate::instances::open_versions::OpenVersion;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::metrics::MetricsByGateway;

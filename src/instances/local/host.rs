@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::children::Children;
+use super::final_output::FinalOutput;
 use super::limits::Limits;
 use crate::clock::Clock;
-use crate::logs::output::{FinalOutput, Lines};
+use crate::logs::output::Lines;
 
 /// Period of the check whether cgroups are empty.
 const LOOK: Duration = Duration::from_millis(2);

@@ -7,12 +7,14 @@
 //! | `job_processes` | the processes of one version that take one attempt each |
 //! | `process` | one local process, from its start until nothing of it is left |
 //! | `children` | the processes that are our children, and those left to us |
+//! | `final_output` | the final output of processes that have ended |
 //! | `limits` | limits of local processes, and their means |
 //! | `cgroup` | the control groups of the kernel |
 //! | `rlimit` | the limits that a process inherits |
 
 pub mod cgroup;
 pub mod children;
+pub mod final_output;
 pub mod host;
 pub(super) mod job_processes;
 pub mod limits;

@@ -16,7 +16,8 @@ use super::host::ProcessHost;
 use super::limits::CgroupGuard;
 use crate::exit::Exit;
 use crate::id::ExecutionId;
-use crate::logs::output::{OutputStream, Tail, Writer, follow};
+use crate::logs::output::{OutputStream, Writer, follow};
+use crate::logs::tail::Tail;
 use crate::spec::{EnvValue, FunctionSpec};
 
 /// Options of a process start, besides its function.
