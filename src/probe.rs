@@ -1,4 +1,4 @@
-//! Asking an instance whether it is there.
+//! Health probe of an instance.
 
 use std::io;
 use std::time::Duration;

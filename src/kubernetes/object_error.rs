@@ -8,7 +8,7 @@ use crate::error::{ApiError, ErrorCode, FieldError};
 /// Seconds after which a call may be tried again.
 const RETRY_AFTER_S: u32 = 1;
 
-/// Why a call about one of our objects did not succeed.
+/// Reason for which a call about one of our objects did not succeed.
 #[derive(Debug)]
 pub enum ObjectError {
     /// There is no such object.

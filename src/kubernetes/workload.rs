@@ -252,7 +252,7 @@ impl Workload {
     /// Takes an instance's announcement that it listens; `None` where the token is none of this function's.
     ///
     /// # Errors
-    /// Why it is refused. The instance announces itself again.
+    /// The reason of a refusal. The instance announces itself again.
     pub fn announced(
         self: &Rc<Self>,
         token: Token,

@@ -208,7 +208,7 @@ impl Reader {
                 () = &mut ended => self.stop(),
             }
         }
-        // Where it has gone there is nobody to tell that this was all.
+        // If it has gone there is nobody to tell that this was all.
         let _ = tokio::time::timeout(STALLED, sender.send(Piece::End)).await;
     }
 

@@ -111,7 +111,7 @@ impl Children {
     /// The children of the calling thread, which must be the main one: to it the kernel gives what is left.
     ///
     /// # Errors
-    /// Where this process cannot be made a subreaper.
+    /// This process cannot be made a subreaper.
     pub fn adopt() -> io::Result<Rc<Self>> {
         set_child_subreaper(Some(getpid()))?;
         let thread = rustix::thread::gettid().as_raw_pid();

@@ -153,7 +153,7 @@ impl Limits {
     /// Prepares the cgroups and other limits of an instance of this function.
     ///
     /// # Errors
-    /// Where a group cannot be made.
+    /// A group cannot be made.
     pub fn guard(&self, spec: &FunctionSpec) -> io::Result<(CgroupGuard, Confinement)> {
         let limits = &spec.resources.limits;
         let cgroup_limits = CgroupLimits {

@@ -68,7 +68,7 @@ impl Process {
     /// Starts `local.command` of a function within its limits.
     ///
     /// # Errors
-    /// Where it cannot be started, with the command's name.
+    /// It cannot be started; with the command's name.
     pub fn start(spec: &FunctionSpec, options: StartOptions, host: &Rc<ProcessHost>) -> io::Result<Self> {
         let socket = options.socket.clone();
         let execution = options.execution;
@@ -127,7 +127,7 @@ impl Process {
     /// Waits until it ends. Whatever is left of it ends with it.
     ///
     /// # Errors
-    /// Where it cannot be waited for.
+    /// It cannot be waited for.
     pub async fn ended(&mut self) -> io::Result<Exit> {
         if let Some(exit) = self.exit {
             return Ok(exit);

@@ -12,7 +12,7 @@ pub fn raise_open_files() -> Option<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         let raised = Rlimit { current: limit.maximum, ..limit };
-        // Where it cannot be raised, what there was is what there is.
+        // If it cannot be raised, it stays as it was.
         if setrlimit(Resource::Nofile, raised).is_ok() {
             limit = raised;
         }

@@ -125,7 +125,7 @@ impl Folder {
     /// The file to which a process writes `0` to become a member.
     ///
     /// # Errors
-    /// Where it cannot be opened.
+    /// The file cannot be opened.
     pub fn entrance(&self) -> io::Result<OwnedFd> {
         // In version 1 a thread may enter alone, and a new process has only one. That spares the
         // lock over every process of the machine that a whole process takes.

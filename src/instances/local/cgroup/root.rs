@@ -206,7 +206,7 @@ impl Root {
         if removed && let Some(retreat) = &self.retreat {
             let all: Vec<String> =
                 self.controllers.iter().map(|controller| format!("-{}", controller.as_str())).collect();
-            // Where it fails we stay where we are, and the next start removes the folder.
+            // If it fails we stay where we are, and the next start removes the folder.
             let _ = fs::write(self.own.join("cgroup.subtree_control"), all.join(" "))
                 .and_then(|()| fs::write(self.own.join("cgroup.procs"), "0"))
                 .and_then(|()| fs::remove_dir(retreat));
