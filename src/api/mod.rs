@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `call` | the calls of the API, and who may make each |
 //! | `route` | a method and a path become a call |
 //! | `query` | parameters of a query string |
 //! | `json` | the one pass over the JSON of an invocation and of an output |
@@ -14,6 +15,7 @@
 //! | `cors` | the headers that let the browser of such a page hand a response on |
 //! | `openapi` | the description of the API |
 
+pub mod call;
 pub mod cors;
 pub mod host;
 pub mod json;

@@ -4,11 +4,12 @@ use hyper::Response;
 
 use super::Control;
 use super::listing::list_executions;
+use crate::api::call::Call;
 use crate::api::listener::ListenerKind;
 use crate::api::openapi;
 use crate::api::response;
 use crate::api::response::Body;
-use crate::api::route::{Call, served_elsewhere};
+use crate::api::route::served_elsewhere;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 use crate::management::{debug_state, health, metrics, page};

@@ -10,13 +10,14 @@ use hyper::{Method, Request, Response};
 
 use super::Gateway;
 use super::body::{BodySource, BodyWasTooLarge};
+use crate::api::call::Call;
 use crate::api::cors;
 use crate::api::host::check_host;
 use crate::api::listener::{Listener, ListenerKind};
 use crate::api::openapi;
 use crate::api::response;
 use crate::api::response::Body;
-use crate::api::route::{Call, route, served_elsewhere};
+use crate::api::route::{route, served_elsewhere};
 use crate::api::web_page;
 use crate::channel::{AnswerReceiver, oneshot};
 use crate::error::{ApiError, ErrorCode};

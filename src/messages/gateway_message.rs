@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::{Request, Response};
 
+use crate::api::call::Call;
 use crate::api::listener::Listener;
 use crate::api::response::body::Body;
-use crate::api::route::Call;
 use crate::channel::{AnswerSender, MessageSender, oneshot};
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;

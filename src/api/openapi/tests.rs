@@ -83,7 +83,7 @@ fn every_call_is_in_the_document_and_every_path_of_the_document_leads_to_the_cal
         }
     }
     // Each variant of `Call` opens its comment with its method and path.
-    let source = include_str!("../route.rs");
+    let source = include_str!("../call.rs");
     let (_, calls) = source.split_once("pub enum Call").expect("the enum");
     let (calls, _) = calls.split_once("\n}").expect("its end");
     let variants = calls.lines().filter(|line| line.ends_with(',')).count();
