@@ -55,7 +55,7 @@ pub struct Control {
     /// The Function objects of a cluster, where it is one that runs functions.
     pub resources: Option<Rc<FunctionObjects>>,
     /// The gateway that serves the next invocation that comes in on the management listener.
-    pub(crate) next_invoker: Cell<usize>,
+    next_invoker: Cell<usize>,
     /// No new invocation is admitted.
     pub draining: Cell<bool>,
 }

@@ -56,3 +56,30 @@ pub fn readyz(readiness: Readiness) -> Result<Response<Body>, ApiError> {
     };
     Err(ApiError::new(ErrorCode::ControlBusy, missing).retry_after(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_not_to_be_ready_is_told_with_what_is_known_of_it() {
+        assert_eq!(readyz(Readiness::Ready).expect("it is ready").status(), 200);
+        let told = |readiness| {
+            let error = readyz(readiness).expect_err("not ready");
+            (error.code, error.message.into_owned())
+        };
+        assert_eq!(
+            told(Readiness::Draining),
+            (ErrorCode::Draining, "the control plane is stopping".to_owned())
+        );
+        let loading = "the registry is being loaded".to_owned();
+        assert_eq!(told(Readiness::Loading), (ErrorCode::ControlBusy, loading));
+        let unread = "the functions were not read from the Kubernetes API server yet".to_owned();
+        let why = Some("another control plane is at work".to_owned());
+        assert_eq!(
+            told(Readiness::Unread(why)),
+            (ErrorCode::ControlBusy, format!("{unread}: another control plane is at work"))
+        );
+        assert_eq!(told(Readiness::Unread(None)), (ErrorCode::ControlBusy, unread));
+    }
+}

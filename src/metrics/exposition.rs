@@ -271,7 +271,58 @@ fn booted_at() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::{MetricsByGateway, TickHistogramCells};
     use super::*;
+
+    #[test]
+    fn a_snapshot_becomes_families_in_its_own_order_and_what_was_never_measured_has_none() {
+        let function = |name: &str, gauges: FunctionGauges| {
+            let metrics = Arc::new(MetricsByGateway::new(2));
+            FunctionSnapshot { name: name.to_owned(), metrics, gauges }
+        };
+        let gauges = FunctionGauges { queue_depth: 3, in_flight: 2, replicas: 1, ready_replicas: 1 };
+        let functions = vec![function("b", gauges), function("a", FunctionGauges::default())];
+        for gateway in &functions[0].metrics.0 {
+            gateway.enqueued.add(20);
+            gateway.latency.observe(1_000_000);
+        }
+        let snapshot = MetricsSnapshot {
+            functions,
+            families: Vec::new(),
+            executions_retained: 7,
+            connections: 4,
+            scheduler_parked: true,
+            scheduler_ticks: 5,
+            tick_times: &TickHistogramCells::default(),
+        };
+        let text = String::from_utf8(render(&snapshot)).unwrap();
+        let of = |name: &str| -> Vec<&str> {
+            text.lines().filter(|line| line.starts_with(&format!("picofaas_{name}"))).collect()
+        };
+        assert_eq!(
+            of("function_enqueued_total"),
+            [
+                "picofaas_function_enqueued_total{function=\"b\"} 40",
+                "picofaas_function_enqueued_total{function=\"a\"} 0"
+            ]
+        );
+        assert_eq!(
+            of("function_queue_depth"),
+            [
+                "picofaas_function_queue_depth{function=\"b\"} 3",
+                "picofaas_function_queue_depth{function=\"a\"} 0"
+            ]
+        );
+        let counts = of("function_latency_seconds_count");
+        assert_eq!(counts, ["picofaas_function_latency_seconds_count{function=\"b\"} 2"]);
+        assert_eq!(of("function_overhead_seconds"), Vec::<&str>::new());
+        assert_eq!(of("executions_retained"), ["picofaas_executions_retained 7"]);
+        assert_eq!(of("connections"), ["picofaas_connections 4"]);
+        assert_eq!(of("scheduler_parked"), ["picofaas_scheduler_parked 1"]);
+        assert_eq!(of("scheduler_ticks_total"), ["picofaas_scheduler_ticks_total 5"]);
+    }
 
     #[test]
     fn a_family_of_many_functions_is_announced_once_and_complete() {
