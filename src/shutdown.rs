@@ -46,8 +46,8 @@ impl ControlPlane {
         }
         scheduler.map_err(|_| anyhow!("the scheduler panicked"))?;
         control.context.local.host.close().await;
-        if let Some(resources) = &control.resources {
-            resources.release().await;
+        if let Some(objects) = &control.function_objects {
+            objects.release().await;
         }
         Ok(in_time)
     }

@@ -38,7 +38,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (functions, drain) = (settings.flags.functions.clone(), Duration::from_secs(settings.flags.drain_s));
     let mut signals = StopSignals::listen()?;
     let control_plane = startup::start(settings, Lines::to_log(), |_| {}).await?;
-    if control_plane.control.resources.is_some() {
+    if control_plane.control.function_objects.is_some() {
         if let Some(folder) = functions {
             return Err(anyhow!(
                 "--functions {0}: in a cluster functions are objects of it: kubectl apply -f {0}, and leave the flag out",

@@ -17,7 +17,7 @@ const SCALE_DOWN_PERIOD: Duration = Duration::from_millis(100);
 
 impl Control {
     /// Starts the loops. Must be called on the control thread.
-    pub fn start(self: &Rc<Self>, messages: MessageReceiver<ControlMessage>) {
+    pub(crate) fn start(self: &Rc<Self>, messages: MessageReceiver<ControlMessage>) {
         tokio::task::spawn_local(self.clone().housekeeping());
         let control = self.clone();
         tokio::task::spawn_local(async move {
@@ -27,8 +27,8 @@ impl Control {
             }
         });
         tokio::task::spawn_local(self.clone().take_messages(messages));
-        if let Some(resources) = self.resources.clone() {
-            tokio::task::spawn_local(resources.keep_registry());
+        if let Some(objects) = self.function_objects.clone() {
+            tokio::task::spawn_local(objects.keep_registry());
         }
     }
 

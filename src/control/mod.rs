@@ -8,8 +8,8 @@
 //! | `router` | calls, each handed to the component or the gateway that answers it |
 //! | `snapshot` | snapshots of the components, for what operators see |
 
-pub mod event_loop;
-pub mod listing;
+mod event_loop;
+mod listing;
 mod router;
 mod snapshot;
 
@@ -53,7 +53,7 @@ pub struct Control {
     function_handlers: FunctionHandlers,
     autoscaler: Autoscaler,
     /// The Function objects of a cluster, where it is one that runs functions.
-    pub resources: Option<Rc<FunctionObjects>>,
+    pub function_objects: Option<Rc<FunctionObjects>>,
     /// The gateway that serves the next invocation that comes in on the management listener.
     next_invoker: Cell<usize>,
     /// No new invocation is admitted.
@@ -75,12 +75,16 @@ impl Control {
             Registry::new(rings.clone(), settings.clone(), context.clone(), logs.clone(), gateways.clone());
         let cluster = context.cluster.clone();
         let source = cluster.as_ref().map(|cluster| -> Rc<dyn LogSource> { cluster.logs.clone() });
-        let resources = cluster.map(|cluster| FunctionObjects::new(cluster, registry.clone(), clock));
+        let function_objects = cluster.map(|cluster| FunctionObjects::new(cluster, registry.clone(), clock));
         Rc::new(Self {
-            function_handlers: FunctionHandlers::new(registry.clone(), resources.clone(), settings.clone()),
+            function_handlers: FunctionHandlers::new(
+                registry.clone(),
+                function_objects.clone(),
+                settings.clone(),
+            ),
             log_handlers: LogHandlers::new(logs.clone(), gateways.clone(), source),
             autoscaler: Autoscaler::new(context.clone(), registry.versions().clone()),
-            resources,
+            function_objects,
             registry,
             rings,
             clock,
@@ -95,13 +99,13 @@ impl Control {
 
     /// Executions that are not over, over all gateways.
     #[must_use]
-    pub fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.rings.gateways.iter().map(|gateway| gateway.gauges.live.load(Ordering::Relaxed)).sum()
     }
 
     /// Promised results that nobody has read, over all gateways.
     #[must_use]
-    pub fn unread(&self) -> usize {
+    pub(crate) fn unread(&self) -> usize {
         self.rings.gateways.iter().map(|gateway| gateway.gauges.unread.load(Ordering::Relaxed)).sum()
     }
 }

@@ -67,10 +67,10 @@ impl Control {
 
     /// Whether the process is ready for traffic.
     pub(super) fn readiness(&self) -> Readiness {
-        match &self.resources {
+        match &self.function_objects {
             _ if self.draining.get() => Readiness::Draining,
             _ if self.registry.is_loaded() => Readiness::Ready,
-            Some(resources) => Readiness::Unread(resources.waits_for()),
+            Some(objects) => Readiness::Unread(objects.waits_for()),
             None => Readiness::Loading,
         }
     }

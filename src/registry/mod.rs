@@ -13,10 +13,10 @@
 pub mod cluster;
 pub mod handlers;
 pub mod rollout;
-pub mod scale;
-pub mod serving_state;
-pub mod snapshot;
-pub mod supports;
+mod scale;
+mod serving_state;
+mod snapshot;
+mod supports;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;

@@ -184,7 +184,7 @@ impl Registry {
     }
 
     /// A closed version is empty: its instances stop, and when they have its index is free.
-    pub fn version_closed(self: &Rc<Self>, index: VersionIndex) {
+    pub(crate) fn version_closed(self: &Rc<Self>, index: VersionIndex) {
         let registry = self.clone();
         tokio::task::spawn_local(async move {
             if let Some(backend) = registry.versions.backend(index) {

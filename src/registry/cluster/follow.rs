@@ -21,7 +21,7 @@ const RETRY_PERIOD: Duration = Duration::from_secs(5);
 
 impl FunctionObjects {
     /// Follows Function objects for ever.
-    pub async fn follow(self: Rc<Self>) {
+    pub(super) async fn follow(self: Rc<Self>) {
         let mut events = std::pin::pin!(watcher(self.api.clone(), watch_config()).backoff(watch_backoff()));
         let mut listed = HashSet::new();
         let mut watch = WatchState::new("functions");
@@ -54,7 +54,7 @@ impl FunctionObjects {
     }
 
     /// Tries again what could not be served for want of room, for ever.
-    pub async fn retry_unserved(self: Rc<Self>) {
+    pub(super) async fn retry_unserved(self: Rc<Self>) {
         let mut period = tokio::time::interval(RETRY_PERIOD);
         loop {
             period.tick().await;

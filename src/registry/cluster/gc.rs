@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 impl FunctionObjects {
     /// Deletes the Jobs of earlier incarnations. Nobody waits for them any more, and what they would post is
     /// for executions that are lost.
-    pub async fn delete_old_jobs(&self) {
+    pub(super) async fn delete_old_jobs(&self) {
         let jobs: Api<Job> = self.cluster.api();
         let selector =
             format!("{MANAGED_BY}={PICOFAAS},{INCARNATION},{INCARNATION}!={}", self.cluster.incarnation);

@@ -23,7 +23,7 @@ const NAME: &str = "picofaas";
 const LEASE: Duration = Duration::from_secs(15);
 /// Period of its renewal.
 const RENEWAL: Duration = Duration::from_secs(5);
-/// Period at which it is looked whether it is free.
+/// Period at which it is looked whether it is free. No event says that a holder has gone without giving it back.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The holder of the Lease.
@@ -51,7 +51,7 @@ fn version(lease: &Lease) -> Option<String> {
 
 impl FunctionObjects {
     /// Returns when the Lease is ours.
-    pub async fn acquire(&self) {
+    pub(super) async fn acquire(&self) {
         let leases: Api<Lease> = self.cluster.api();
         let us = identity();
         // As it was last seen, and since when.
@@ -105,7 +105,7 @@ impl FunctionObjects {
     }
 
     /// Renews the Lease for ever. Ends the process where another has it: two would work against each other.
-    pub async fn keep_lease(&self) {
+    pub(super) async fn keep_lease(&self) {
         let leases: Api<Lease> = self.cluster.api();
         let us = identity();
         let mut period = tokio::time::interval(RENEWAL);
@@ -140,7 +140,7 @@ impl FunctionObjects {
     }
 
     /// Gives the Lease back, so that the next one need not wait.
-    pub async fn release(&self) {
+    pub(crate) async fn release(&self) {
         if !self.holds.replace(false) {
             return;
         }

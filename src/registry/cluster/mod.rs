@@ -16,12 +16,12 @@
 //! | `gc` | garbage collection: Jobs of earlier processes, and Deployments without a function |
 //! | `lease` | one control plane at a time |
 
-pub mod follow;
-pub mod gc;
-pub mod lease;
-pub mod status;
-pub mod status_writer;
-pub mod write;
+mod follow;
+mod gc;
+mod lease;
+mod status;
+mod status_writer;
+mod write;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
@@ -37,7 +37,7 @@ use status::FunctionStatus;
 
 /// A Function object that was seen.
 #[derive(Debug)]
-pub struct KnownObject {
+struct KnownObject {
     /// Identity, by which it is told from another one of its name.
     uid: String,
     /// The generation that was looked at last.
@@ -115,7 +115,7 @@ impl FunctionObjects {
     }
 
     /// Waits until no other control plane is at work, reads the registry and keeps it, for ever.
-    pub async fn keep_registry(self: Rc<Self>) {
+    pub(crate) async fn keep_registry(self: Rc<Self>) {
         self.acquire().await;
         let (lease, jobs) = (self.clone(), self.clone());
         tokio::task::spawn_local(async move { lease.keep_lease().await });

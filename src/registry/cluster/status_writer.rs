@@ -21,7 +21,7 @@ type WrittenInputs = std::collections::HashMap<String, (String, StatusInputs)>;
 
 impl FunctionObjects {
     /// Writes the statuses that have changed, for ever.
-    pub async fn write_statuses(self: Rc<Self>) {
+    pub(super) async fn write_statuses(self: Rc<Self>) {
         let mut written = WrittenInputs::new();
         let mut is_failing = false;
         let mut period = tokio::time::interval(PERIOD);

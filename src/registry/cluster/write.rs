@@ -15,7 +15,8 @@ use crate::spec::{FunctionName, FunctionSpec};
 
 /// Number of times that a write is made again because another came before it.
 const TRIES_MAX: usize = 5;
-/// Number of looks for an object that is being deleted until it is gone, and the pause between two.
+/// Number of looks for an object that is being deleted until it is gone, and the pause between two. The watch tells of
+/// it, too, but may be behind or away, which is to hold up no write.
 const GOING_LOOKS_MAX: usize = 200;
 const GOING_LOOK: Duration = Duration::from_millis(50);
 
