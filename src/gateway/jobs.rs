@@ -19,13 +19,13 @@ use crate::dispatch::job::job_input::input;
 use crate::dispatch::job::job_token::{TokenError, check_token, read_token, unauthorized};
 use crate::dispatch::job::posted_result::{outcome_of_post, posted_result, result_bytes_max};
 use crate::error::{ApiError, ErrorCode};
-use crate::id::ExecutionId;
+use crate::id::{ExecutionId, Token};
 
 impl Gateway {
     /// `GET /v1/internal/executions/{id}/input`.
     pub fn job_input(self: &Rc<Self>, id: &str, headers: &HeaderMap) -> Response<Body> {
         let id = match self.authorize(id, headers) {
-            Ok(id) => id,
+            Ok((id, _)) => id,
             Err(error) => return response::error(&error),
         };
         let now = self.clock.now();
@@ -57,13 +57,13 @@ impl Gateway {
         body: BodySource,
     ) -> Result<(), ApiError> {
         // Before its body is read, lest anybody who knows no token sends a large one.
-        let execution_id = self.authorize(id, headers).map_err(ApiError::closing)?;
+        let (id, token) = self.authorize(id, headers).map_err(ApiError::closing)?;
         let read = self.read_body_of(body, result_bytes_max(self.output_max())).await;
         let (outcome, refused) = outcome_of_post(read, self.output_max())?;
         // The attempt may have ended while the body came.
-        self.authorize(id, headers)?;
+        self.check_attempt(id, token)?;
         let result = posted_result(outcome, headers, self.clock.now());
-        if let Some((running, how)) = self.complete(execution_id.ticket, result) {
+        if let Some((running, how)) = self.complete(id.ticket, result) {
             running.posted(how);
         }
         refused.map_or(Ok(()), Err)
@@ -89,10 +89,16 @@ impl Gateway {
         }
     }
 
-    /// The execution whose attempt is running and has the token that was sent.
-    fn authorize(&self, id: &str, headers: &HeaderMap) -> Result<ExecutionId, ApiError> {
+    /// The execution whose attempt is running and has the token that was sent, with that token.
+    fn authorize(&self, id: &str, headers: &HeaderMap) -> Result<(ExecutionId, Token), ApiError> {
         let token = read_token(headers).ok_or_else(unauthorized)?;
         let id = self.find(id)?;
+        self.check_attempt(id, token)?;
+        Ok((id, token))
+    }
+
+    /// Checks that the running attempt of an execution has a token.
+    fn check_attempt(&self, id: ExecutionId, token: Token) -> Result<(), ApiError> {
         let checked = self.executions.with(id.ticket, |_, execution| {
             let checked = check_token(execution, token);
             if matches!(checked, Err(TokenError::Late(_))) {
@@ -101,9 +107,11 @@ impl Gateway {
             checked
         });
         match checked {
-            Some(Ok(())) => Ok(id),
+            Some(Ok(())) => Ok(()),
             Some(Err(TokenError::Late(error))) => Err(error),
-            Some(Err(TokenError::Unknown)) | None => Err(unauthorized()),
+            Some(Err(TokenError::Unknown)) => Err(unauthorized()),
+            // It has left the store since it was found, which its id tells.
+            None => Err(self.find(&id.to_string()).err().unwrap_or_else(unauthorized)),
         }
     }
 }

@@ -115,10 +115,11 @@ fn warm_invoke(runtime: &LocalRuntime) {
 /// Counts calls that wait for their answer.
 fn count_invocations(runtime: &LocalRuntime, gateway: &Rc<Gateway>) {
     let parts = head(":invoke");
+    let request = routed(&parts);
     runtime.block_on(check_answer(gateway, &parts));
     let invoke = async |times| {
         for _ in 0..times {
-            let answer = gateway.invoke(FUNCTION, routed(&parts), BodySource::Whole(INPUT)).await;
+            let answer = gateway.invoke(FUNCTION, request, BodySource::Whole(INPUT)).await;
             assert_eq!(answer.status(), 200);
         }
     };
@@ -130,9 +131,10 @@ fn count_invocations(runtime: &LocalRuntime, gateway: &Rc<Gateway>) {
 fn warm_enqueue(runtime: &LocalRuntime) {
     let World { gateway, .. } = World::new(runtime, WARM);
     let parts = head(":enqueue");
+    let request = routed(&parts);
     let enqueue = async |times| {
         for _ in 0..times {
-            let accepted = gateway.enqueue_only(FUNCTION, routed(&parts), BodySource::Whole(INPUT)).await;
+            let accepted = gateway.enqueue_only(FUNCTION, request, BodySource::Whole(INPUT)).await;
             assert_eq!(accepted.status(), 202);
             let id = outside(|| id(&accepted));
             let read = gateway.execution(&id, Some("wait=10")).await;
@@ -142,7 +144,7 @@ fn warm_enqueue(runtime: &LocalRuntime) {
     runtime.block_on(enqueue(WARM_UP));
     counted(|| runtime.block_on(enqueue(COUNTED)));
     runtime.block_on(async {
-        let accepted = gateway.enqueue_only(FUNCTION, routed(&parts), BodySource::Whole(INPUT)).await;
+        let accepted = gateway.enqueue_only(FUNCTION, request, BodySource::Whole(INPUT)).await;
         check_output(gateway.execution(&id(&accepted), Some("wait=10")).await).await;
     });
 }
@@ -198,9 +200,10 @@ fn job_post(runtime: &LocalRuntime) {
         assert_eq!(posted.status(), 204);
     }));
     let parts = head(":invoke");
+    let request = routed(&parts);
     runtime.block_on(async {
         for _ in 0..WARM_UP + COUNTED {
-            let answer = gateway.invoke(FUNCTION, routed(&parts), BodySource::Whole(INPUT)).await;
+            let answer = gateway.invoke(FUNCTION, request, BodySource::Whole(INPUT)).await;
             assert_eq!(answer.status(), 200);
         }
     });
@@ -230,7 +233,7 @@ fn head(verb: &str) -> Parts {
 
 /// The head with its call.
 fn routed(parts: &Parts) -> RequestHead<'_> {
-    let call = outside(|| route(&parts.method, parts.uri.path()).unwrap());
+    let call = route(&parts.method, parts.uri.path()).unwrap();
     RequestHead { listener: CLIENTS, call, parts }
 }
 

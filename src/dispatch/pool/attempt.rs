@@ -30,21 +30,21 @@ pub async fn run(
     ticket: Ticket,
     instance: InstanceKey,
 ) -> AttemptResult {
-    let mut result =
-        AttemptResult { outcome: Outcome::Unsent(gone()), cold_start: false, init_ns: None, answered: 0 };
-    result.outcome = match exchange(context, pools, ticket, instance).await {
-        Ok((response, answered)) => {
-            result.answered = answered;
-            result.cold_start = response.cold_start;
-            result.init_ns = response.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS));
-            judge(response)
-        }
-        Err(error) => match out_of_memory(pools, instance, &error).await {
-            Some(error) => Outcome::Failed(error),
-            None => excuse(&error),
+    match exchange(context, pools, ticket, instance).await {
+        Ok((response, answered)) => AttemptResult {
+            answered,
+            cold_start: response.cold_start,
+            init_ns: response.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS)),
+            outcome: judge(response),
         },
-    };
-    result
+        Err(error) => {
+            let outcome = match out_of_memory(pools, instance, &error).await {
+                Some(error) => Outcome::Failed(error),
+                None => excuse(&error),
+            };
+            AttemptResult { outcome, cold_start: false, init_ns: None, answered: 0 }
+        }
+    }
 }
 
 /// Writes the request on a pooled connection, or a new one, and reads the answer; with when that was
@@ -232,8 +232,4 @@ fn excuse(error: &ExchangeError) -> Outcome {
             format!("{message}; return less, or raise --max-output"),
         )),
     }
-}
-
-fn gone() -> ExecutionError {
-    ExecutionError::new(ErrorCode::NoInstance, "the instance had gone before the request was sent")
 }
