@@ -41,7 +41,7 @@
 //! | its row: name, bounds, default, description | `fields` |
 //! | its place in [`FunctionSpec`] with its comment, and the line that reads it | `function_spec` |
 //! | its line in the table of fields | `README.md` |
-//! | a test of what it does | beside what does it |
+//! | a test of what it does; where it has a default, the form and the `ETag` that `parse/tests.rs` has | beside what does it |
 //!
 //! Then `cargo xtask schema` writes the schemas of `k8s/10-crd.yaml` and `openapi.yaml`. The rest follows from the row
 //! and the struct: the names that the reader knows and suggests, the JSON form, the `ETag`. Tests hold the schemas to

@@ -15,6 +15,9 @@ const END: &str = "# End of the generated part.";
 /// The name of the function itself in the first line of a part.
 const FUNCTION: &str = "the function";
 
+/// The name of a list of fields that every answer has.
+const ANSWER: &str = "every answer";
+
 /// Set where the files are to be written.
 const WRITE: &str = "PICOFAAS_WRITE_SCHEMAS";
 
@@ -40,6 +43,9 @@ fn written(text: &str, form: SchemaForm) -> (String, Vec<&str>) {
         let comment = line.trim_start();
         let Some(object) = comment.strip_prefix(BEGIN) else { continue };
         let indent = &line[..line.len() - comment.len()];
+        if object == ANSWER {
+            let _ = writeln!(out, "{indent}required: [{}]", always_answered().join(", "));
+        }
         for row in FIELDS.iter().filter(|row| object_of(row) == object) {
             write_row(&mut out, row, form, indent);
         }
@@ -49,6 +55,18 @@ fn written(text: &str, form: SchemaForm) -> (String, Vec<&str>) {
         objects.push(object);
     }
     (out, objects)
+}
+
+/// Fields that an answer has even where they were not given.
+fn always_answered() -> Vec<&'static str> {
+    let always = |row: &&FieldRow| match row.kind {
+        FieldKind::Number(_) | FieldKind::FollowingNumber(_) | FieldKind::Word { .. } => {
+            object_of(row) == FUNCTION
+        }
+        FieldKind::Text { .. } | FieldKind::Texts => false,
+        FieldKind::ByHand => ["name", "resources", "status"].contains(&row.path),
+    };
+    FIELDS.iter().filter(always).map(|row| row.path).collect()
 }
 
 fn object_of(row: &FieldRow) -> &str {
@@ -129,7 +147,11 @@ fn the_generated_parts_of_the_schemas_are_those_of_the_fields() {
     for (path, form) in FILES {
         let text = read(path);
         let (written, objects) = written(&text, form);
-        assert_eq!(objects, [FUNCTION, "replicas"], "{path}");
+        let expected: &[&str] = match form {
+            SchemaForm::Resource => &[FUNCTION, "replicas"],
+            SchemaForm::Api => &[FUNCTION, "replicas", ANSWER],
+        };
+        assert_eq!(objects, expected, "{path}");
         if std::env::var_os(WRITE).is_some() {
             let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
             fs::write(file, written).unwrap_or_else(|error| panic!("{path}: {error}"));
