@@ -1,4 +1,5 @@
-//! The end of an attempt, as the scheduler is told of it.
+//! The end of an attempt, as the scheduler is told of it by `gateway::complete`. Whether another follows is decided in
+//! `scheduler::tick::retry`.
 
 /// End of an attempt, as far as the scheduler must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

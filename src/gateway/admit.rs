@@ -174,7 +174,7 @@ impl Gateway {
             .as_ref()
             .map(|key| IdempotencyKey { function: name.into(), key: key.as_bytes().into() });
         if let Some(key) = &idempotency_key
-            && let Some(ticket) = self.known(key, &request.payload).map_err(refused)?
+            && let Some(ticket) = self.execution_of_key(key, &request.payload).map_err(refused)?
         {
             let allowed_ms = waited_for_ms(&entry, request.timeout_ms);
             return Ok(Admitted::Known(ticket, admitted + allowed_ms * NANOS_PER_MS));
@@ -185,7 +185,7 @@ impl Gateway {
     }
 
     /// The execution that a key stands for.
-    fn known(
+    fn execution_of_key(
         &self,
         key: &IdempotencyKey,
         payload: &[u8],

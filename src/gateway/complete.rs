@@ -1,7 +1,8 @@
 //! `complete`: the result of an attempt ends its execution or lets it wait for the next attempt; and the other ends
 //! that an execution can have, with their texts.
 //!
-//! Only the gateway makes an execution terminal, and its store does that once.
+//! Only the gateway makes an execution terminal, and its store does that once. Whether there is another attempt is
+//! for the scheduler to decide, in `scheduler::tick::retry`.
 
 use std::rc::Rc;
 

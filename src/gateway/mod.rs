@@ -8,7 +8,7 @@
 //! | `body` | the body of a request, from wherever it came |
 //! | `dispatch` | `dispatch`: commands of the scheduler, and the attempts that they begin and stop |
 //! | `complete` | `complete`: results of attempts, and the other ends of executions |
-//! | `jobs` | what processes of `JOB` functions ask for and post |
+//! | `job_calls` | what processes of `JOB` functions ask for and post |
 //! | `announcements` | what instances say when they listen |
 //! | `lookup` | an execution by its id: read or cancelled |
 //! | `waiting` | the future that waits for the end of an execution |
@@ -20,7 +20,7 @@ pub mod body;
 pub mod calls;
 mod complete;
 mod dispatch;
-mod jobs;
+mod job_calls;
 mod lookup;
 pub mod thread;
 mod waiting;

@@ -8,14 +8,18 @@
 //! |---|---|
 //! | this one | the tick: what comes in, timers, what goes out |
 //! | `serve` | permits, instances, grants |
-//! | `waits` | executions in line and between attempts |
+//! | `waiting` | executions in line |
+//! | `retry` | the end of an attempt: another attempt, its back-off, or the end |
+//! | `credits` | credits that go back, are forfeited, or exchanged for those of another version |
 //! | `commands` | commands of control |
 
 #[cfg(test)]
 mod audit;
 mod commands;
+mod credits;
+mod retry;
 mod serve;
-mod waits;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,7 +30,6 @@ use super::rings::Rings;
 use super::scheduled_execution::{ExecutionState, NONE, ScheduledExecution};
 use super::scheduled_version::ScheduledVersion;
 use super::wheel::Wheel;
-use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::instance::VersionIndex;
 use crate::ticket::Ticket;
@@ -215,25 +218,6 @@ impl Scheduler {
                 self.executions[slot as usize].state = ExecutionState::Ending;
             }
             ExecutionState::Free | ExecutionState::Ending => {}
-        }
-    }
-
-    fn attempt_ended(&mut self, ticket: Ticket, how: AttemptEnd, now: Nanos) {
-        let slot = self.slot(ticket);
-        let execution = self.executions[slot as usize];
-        let in_flight = matches!(
-            execution.state,
-            ExecutionState::Running | ExecutionState::Aborting | ExecutionState::Ending
-        );
-        debug_assert!(in_flight && execution.ticket == ticket, "{ticket:?} ended an attempt it did not have");
-        if execution.ticket != ticket || !in_flight {
-            return;
-        }
-        self.release_permit(&execution, now);
-        match (execution.state, how) {
-            (ExecutionState::Ending, _) | (_, AttemptEnd::Done) => self.let_go(slot),
-            (_, AttemptEnd::Failed) => self.retry(slot, EndReason::Exhausted, now),
-            (_, AttemptEnd::Unsent) => self.unsent(slot, now),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The result of an attempt, as its process posts it.
+//! The result of an attempt, as its process posts it: `gateway::job_calls` receives it.
 
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName};

@@ -4,8 +4,8 @@ use super::{GRANTS_PER_VERSION, Scheduler, VERSIONS_PER_TICK, timer_ms};
 use crate::clock::Nanos;
 use crate::instance::{InstanceKey, VersionIndex};
 use crate::scheduler::message::{GatewayCommand, SchedulerEvent};
-use crate::scheduler::scheduled_execution::ExecutionState;
-use crate::scheduler::scheduled_version::ScheduledVersion;
+use crate::scheduler::scheduled_execution::{ExecutionState, ScheduledExecution};
+use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
 
 impl Scheduler {
     pub(super) fn serve_versions(&mut self, now: Nanos) -> usize {
@@ -160,5 +160,38 @@ impl Scheduler {
                 | SchedulerEvent::InstanceIdle { .. },
             ) => None,
         }
+    }
+
+    /// Releases the permit of an attempt that has ended, and its place at the instance.
+    pub(super) fn release_permit(&mut self, execution: &ScheduledExecution, now: Nanos) {
+        let key = InstanceKey {
+            version: execution.version,
+            place: execution.place,
+            generation: execution.instance_generation,
+        };
+        let Some(version) = self.version(execution.version) else {
+            debug_assert!(false, "an attempt outlived its version");
+            return;
+        };
+        version.in_flight -= 1;
+        let mut idle = false;
+        // One that is down counts on, because it may be found to be there after all.
+        if let Some(instance) = version.place_mut(key) {
+            instance.in_flight -= 1;
+            instance.last_used = now;
+            idle = instance.state == InstanceState::Retiring && instance.in_flight == 0;
+        }
+        let mut successor = version.successor;
+        while let Some(index) = successor {
+            self.activate(index);
+            successor = self.version(index).and_then(|version| {
+                version.predecessor_in_flight = version.predecessor_in_flight.saturating_sub(1);
+                version.successor
+            });
+        }
+        if idle {
+            self.report_idle(key);
+        }
+        self.activate(execution.version);
     }
 }

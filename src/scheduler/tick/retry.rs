@@ -1,47 +1,33 @@
-//! The executions that wait: in line, for their next attempt, and how the waiting ends.
+//! Retries: whether an attempt that ended is followed by another, and the pause before it.
 
 use super::{Scheduler, timer_ms};
+use crate::attempt_end::AttemptEnd;
 use crate::clock::Nanos;
-use crate::instance::{InstanceKey, VersionIndex};
+use crate::instance::InstanceKey;
 use crate::scheduler::message::{EndReason, SchedulerEvent};
-use crate::scheduler::scheduled_execution::{ExecutionState, ScheduledExecution};
+use crate::scheduler::scheduled_execution::ExecutionState;
 use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
+use crate::ticket::Ticket;
 
 impl Scheduler {
-    pub(super) fn enqueue(&mut self, slot: u32, index: VersionIndex, in_front: bool) {
-        self.executions[slot as usize].state = ExecutionState::Queued;
-        self.executions[slot as usize].version = index;
-        let Some(version) = self.versions[index as usize].as_mut() else {
-            debug_assert!(false, "enqueued on a version that is not open");
-            return;
-        };
-        if in_front {
-            version.waiting.push_front(&mut self.executions, slot);
-        } else {
-            version.waiting.push_back(&mut self.executions, slot);
-        }
-        self.activate(index);
-    }
-
-    /// Back to wait for its next attempt, before those that were admitted later.
-    pub(super) fn requeue(&mut self, slot: u32) {
+    /// An attempt has ended: its execution is over, is tried again, or was never sent.
+    pub(super) fn attempt_ended(&mut self, ticket: Ticket, how: AttemptEnd, now: Nanos) {
+        let slot = self.slot(ticket);
         let execution = self.executions[slot as usize];
-        let index = self.current_version_of(execution.version);
-        if self.version(index).is_none_or(|version| version.closed) {
-            self.end(slot, EndReason::FunctionRemoved);
-            self.let_go(slot);
+        let in_flight = matches!(
+            execution.state,
+            ExecutionState::Running | ExecutionState::Aborting | ExecutionState::Ending
+        );
+        debug_assert!(in_flight && execution.ticket == ticket, "{ticket:?} ended an attempt it did not have");
+        if execution.ticket != ticket || !in_flight {
             return;
         }
-        self.wheel.set(slot, timer_ms(execution.deadline));
-        self.enqueue(slot, index, true);
-    }
-
-    pub(super) fn leave_line(&mut self, slot: u32) {
-        let index = self.executions[slot as usize].version;
-        if let Some(version) = self.versions[index as usize].as_mut() {
-            version.waiting.remove(&mut self.executions, slot);
+        self.release_permit(&execution, now);
+        match (execution.state, how) {
+            (ExecutionState::Ending, _) | (_, AttemptEnd::Done) => self.let_go(slot),
+            (_, AttemptEnd::Failed) => self.retry(slot, EndReason::Exhausted, now),
+            (_, AttemptEnd::Unsent) => self.unsent(slot, now),
         }
-        self.activate(index);
     }
 
     /// After a failed attempt: another one after its back-off, or the end.
@@ -71,14 +57,6 @@ impl Scheduler {
         if let Some(version) = self.version(index) {
             version.backing_off += 1;
         }
-    }
-
-    pub(super) fn leave_backoff(&mut self, slot: u32) {
-        let index = self.executions[slot as usize].version;
-        if let Some(version) = self.version(index) {
-            version.backing_off -= 1;
-        }
-        self.activate(index);
     }
 
     /// An execution that found no instance uses up an attempt. The version is out of the table.
@@ -139,36 +117,12 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn release_permit(&mut self, execution: &ScheduledExecution, now: Nanos) {
-        let key = InstanceKey {
-            version: execution.version,
-            place: execution.place,
-            generation: execution.instance_generation,
-        };
-        let Some(version) = self.version(execution.version) else {
-            debug_assert!(false, "an attempt outlived its version");
-            return;
-        };
-        version.in_flight -= 1;
-        let mut idle = false;
-        // One that is down counts on, because it may be found to be there after all.
-        if let Some(instance) = version.place_mut(key) {
-            instance.in_flight -= 1;
-            instance.last_used = now;
-            idle = instance.state == InstanceState::Retiring && instance.in_flight == 0;
+    pub(super) fn leave_backoff(&mut self, slot: u32) {
+        let index = self.executions[slot as usize].version;
+        if let Some(version) = self.version(index) {
+            version.backing_off -= 1;
         }
-        let mut successor = version.successor;
-        while let Some(index) = successor {
-            self.activate(index);
-            successor = self.version(index).and_then(|version| {
-                version.predecessor_in_flight = version.predecessor_in_flight.saturating_sub(1);
-                version.successor
-            });
-        }
-        if idle {
-            self.report_idle(key);
-        }
-        self.activate(execution.version);
+        self.activate(index);
     }
 
     /// Full jitter: anything between nothing and the exponential bound, after "Exponential
@@ -179,47 +133,6 @@ impl Scheduler {
         self.jitter ^= self.jitter << 17;
         let bound = base.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(most);
         if bound == 0 { 0 } else { self.jitter % bound }
-    }
-
-    pub(super) fn return_credit(&mut self, slot: u32) {
-        let execution = &mut self.executions[slot as usize];
-        if std::mem::take(&mut execution.holds_credit)
-            && let Some(version) = &self.versions[execution.version as usize]
-        {
-            version.queue.return_credit();
-        }
-    }
-
-    /// Forfeits the credit of an execution that waits in another version from now on: nobody else gets it.
-    pub(super) fn forfeit_credit(&mut self, slot: u32) {
-        let execution = &mut self.executions[slot as usize];
-        let had = std::mem::take(&mut execution.holds_credit);
-        if let Some(version) = &mut self.versions[execution.version as usize] {
-            version.forfeited_credits += u32::from(had);
-        }
-    }
-
-    /// Exchanges the credit of an execution that came by the queue of a replaced version for one of the
-    /// version that serves; where there is none, the first one is forfeited.
-    pub(super) fn exchange_credit(&mut self, slot: u32, version: VersionIndex) {
-        let counts =
-            self.versions[version as usize].as_ref().is_some_and(|version| version.queue.take_credit());
-        if counts {
-            self.return_credit(slot);
-        } else {
-            self.forfeit_credit(slot);
-        }
-        self.executions[slot as usize].holds_credit = counts;
-    }
-
-    /// The scheduler holds nothing of the slot any more; its gateway may use it again.
-    pub(super) fn let_go(&mut self, slot: u32) {
-        self.return_credit(slot);
-        self.wheel.clear(slot);
-        let execution = &mut self.executions[slot as usize];
-        execution.state = ExecutionState::Free;
-        let ticket = execution.ticket;
-        self.rings.signals(ticket).release(ticket.generation());
     }
 }
 
