@@ -177,7 +177,7 @@ pub struct ServeArgs {
     #[arg(long, default_value = "4096", value_parser = between::<u64>(16, 1 << 20), value_name = "N", help_heading = "Local functions")]
     pub local_open_files_max: u64,
 
-    /// What gives JOB and WARM functions their instances
+    /// Provider of the instances of JOB and WARM functions
     #[arg(long, value_enum, default_value_t = BackendKind::Auto, value_name = "KIND", help_heading = "Kubernetes")]
     pub backend: BackendKind,
     /// How to reach the cluster; default: the pod's service account, else $KUBECONFIG or ~/.kube/config

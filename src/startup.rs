@@ -79,7 +79,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     let logs = LogStore::new(clock, LogLimits::of(&settings));
     let rings = Arc::new(Rings::new(capacity(&settings)).context("the rings could not be made")?);
     rings.registry_unread.store(in_cluster, Ordering::Release);
-    // What pods write is in their own logs already, and goes on to none of ours.
+    // The lines of pods are in their own logs already, and go on to none of ours.
     let commands = Rc::new(CommandSender::new(rings.clone()));
     let populated = Rc::default();
     let cluster = if in_cluster {

@@ -28,7 +28,7 @@ folder is inside of that tree, else by an absolute one.";
 pub struct NewArgs {
     /// The function's name, and its folder's: lower-case letters, digits and hyphens
     pub name: FunctionName,
-    /// What it is written in
+    /// Language it is written in
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     pub lang: Language,
     /// Where the folder is made

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Command;
+use tokio::process::{ChildStderr, ChildStdout, Command};
 
 use super::terminal::{command_line, say, set_in};
 use crate::clock::Clock;
@@ -76,7 +76,6 @@ pub async fn build(
 }
 
 /// Answers what the command wrote last.
-#[expect(clippy::too_many_lines, reason = "not split yet")]
 async fn run(
     request: &BuildRequest,
     command: &[String],
@@ -105,36 +104,7 @@ async fn run(
     let started = children.started(child.id());
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let group = Group { group, started: Some(started) };
-    let keep = written.clone();
-    let lines = Lines::to(move |line| {
-        let mut written = keep.borrow_mut();
-        if written.len() == SHOWN_LINES_MAX {
-            written.pop_front();
-        }
-        written.push_back(line.text.to_owned());
-    });
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let read = async {
-        let writer = Writer {
-            function: name.as_str().into(),
-            instance: "build".into(),
-            stream: OutputStream::Stdout,
-            execution: None,
-        };
-        let tail = Tail::default;
-        let out = async {
-            if let Some(stdout) = stdout {
-                follow(stdout, writer.clone(), tail(), lines.clone()).await;
-            }
-        };
-        let err = async {
-            if let Some(stderr) = stderr {
-                let writer = Writer { stream: OutputStream::Stderr, ..writer.clone() };
-                follow(stderr, writer, tail(), lines.clone()).await;
-            }
-        };
-        tokio::join!(out, err);
-    };
+    let read = read_output(name, child.stdout.take(), child.stderr.take(), last_lines(&written));
     tokio::pin!(read);
     let status = {
         let ended = async {
@@ -173,6 +143,34 @@ async fn run(
         }
         Err(error) => Err(failure(format!("cannot be waited for: {error}"))),
     }
+}
+
+/// A sink that keeps the last lines of a build.
+fn last_lines(written: &Rc<RefCell<VecDeque<String>>>) -> Lines {
+    let written = written.clone();
+    Lines::to(move |line| {
+        let mut written = written.borrow_mut();
+        if written.len() == SHOWN_LINES_MAX {
+            written.pop_front();
+        }
+        written.push_back(line.text.to_owned());
+    })
+}
+
+/// Reads both outputs of a command until their ends.
+async fn read_output(name: &str, stdout: Option<ChildStdout>, stderr: Option<ChildStderr>, lines: Lines) {
+    let writer = |stream| Writer { function: name.into(), instance: "build".into(), stream, execution: None };
+    let out = async {
+        if let Some(stdout) = stdout {
+            follow(stdout, writer(OutputStream::Stdout), Tail::default(), lines.clone()).await;
+        }
+    };
+    let err = async {
+        if let Some(stderr) = stderr {
+            follow(stderr, writer(OutputStream::Stderr), Tail::default(), lines.clone()).await;
+        }
+    };
+    tokio::join!(out, err);
 }
 
 /// Tells now and then that a build goes on, and what it wrote last.

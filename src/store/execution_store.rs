@@ -164,7 +164,7 @@ impl ExecutionStore {
         let length = admission.payload.len();
         let held = if promised { length.max(self.limits.reserved_output) } else { length };
         self.make_room(&admission.entry, held)
-            // What found no room is the output to come rather than the payload.
+            // The output to come found no room, rather than the payload.
             .map_err(|full| if held > length { Full::Retention } else { full })?;
         while self.executions.len() >= self.limits.slots {
             self.sweep_leaving();

@@ -3,17 +3,59 @@
 use std::collections::BTreeMap;
 
 use super::{ExecutionState, Nanos, ScheduledExecution, Scheduler, Ticket, VersionIndex};
-use crate::scheduler::scheduled_version::InstanceState;
+use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
+
+/// Numbers that the tables keep, counted anew from the scheduled executions.
+#[derive(Default)]
+struct Recount {
+    /// Credits held, by version.
+    holders: BTreeMap<VersionIndex, u32>,
+    /// Attempts in flight, by version.
+    in_flight: BTreeMap<VersionIndex, u32>,
+    /// Attempts in flight, by version, place and generation of their instance.
+    on_instance: BTreeMap<(VersionIndex, u16, u32), u32>,
+    /// Executions that pause between attempts, by version.
+    backing_off: BTreeMap<VersionIndex, u32>,
+    /// Executions in line, which each list takes its own off.
+    queued: u32,
+}
 
 impl Scheduler {
     /// Panics where two tables disagree. `queue_size` is the size of a version's queue.
-    #[expect(clippy::too_many_lines, reason = "every table is compared with every other")]
     pub(crate) fn audit(&self, queue_size: impl Fn(VersionIndex) -> u32) {
-        let mut holders = BTreeMap::<VersionIndex, u32>::new();
-        let mut in_flight = BTreeMap::<VersionIndex, u32>::new();
-        let mut on_instance = BTreeMap::<(VersionIndex, u16, u32), u32>::new();
-        let mut backing_off = BTreeMap::<VersionIndex, u32>::new();
-        let mut queued = 0;
+        let mut recount = self.recount();
+        let mut active = vec![0; self.versions.len()];
+        self.active.iter().for_each(|index| active[*index as usize] += 1);
+        for (index, version) in (0_u32..).zip(self.versions.iter()) {
+            let Some(version) = version.as_ref() else { continue };
+            assert_eq!(version.index, index);
+            assert_eq!(
+                active[index as usize],
+                u32::from(version.active),
+                "how often version {index} is active"
+            );
+            audit_numbers(version, queue_size(index), &mut recount);
+            recount.queued -= self.walk(index);
+            let before: u32 = self
+                .versions
+                .iter()
+                .flatten()
+                .filter(|old| self.is_followed_by(old.index, index))
+                .map(|old| old.in_flight)
+                .sum();
+            assert_eq!(version.predecessor_in_flight, before, "in flight on what version {index} replaced");
+            audit_instances(version, &recount);
+            audit_sleep(version);
+        }
+        let Recount { holders, in_flight, backing_off, queued, .. } = recount;
+        assert_eq!(queued, 0, "queued on no list");
+        assert!(holders.values().all(|n| *n == 0), "credits of versions that are gone: {holders:?}");
+        assert!(in_flight.is_empty() && backing_off.is_empty(), "executions of versions that are gone");
+    }
+
+    /// Counts the scheduled executions, and audits the timer and the release of each.
+    fn recount(&self) -> Recount {
+        let mut recount = Recount::default();
         for (slot, execution) in (0_u32..).zip(self.executions.iter()) {
             let ScheduledExecution { ticket, state, version, .. } = *execution;
             let timed = matches!(
@@ -31,79 +73,21 @@ impl Scheduler {
                 "{ticket:?} is {state:?}"
             );
             assert!(state != ExecutionState::Free || !execution.holds_credit, "{ticket:?} kept a credit");
-            *holders.entry(version).or_default() += u32::from(execution.holds_credit);
+            *recount.holders.entry(version).or_default() += u32::from(execution.holds_credit);
             match state {
                 ExecutionState::Free => {}
-                ExecutionState::Queued => queued += 1,
-                ExecutionState::BackingOff => *backing_off.entry(version).or_default() += 1,
+                ExecutionState::Queued => recount.queued += 1,
+                ExecutionState::BackingOff => *recount.backing_off.entry(version).or_default() += 1,
                 ExecutionState::Running | ExecutionState::Aborting | ExecutionState::Ending => {
-                    *in_flight.entry(version).or_default() += 1;
-                    *on_instance
+                    *recount.in_flight.entry(version).or_default() += 1;
+                    *recount
+                        .on_instance
                         .entry((version, execution.place, execution.instance_generation))
                         .or_default() += 1;
                 }
             }
         }
-        let mut active = vec![0; self.versions.len()];
-        self.active.iter().for_each(|index| active[*index as usize] += 1);
-        for (index, version) in (0_u32..).zip(self.versions.iter()) {
-            let Some(version) = version.as_ref() else { continue };
-            assert_eq!(version.index, index);
-            assert_eq!(
-                active[index as usize],
-                u32::from(version.active),
-                "how often version {index} is active"
-            );
-            let on_ring = u32::try_from(version.queue.on_ring()).unwrap();
-            let holding = holders.remove(&index).unwrap_or(0);
-            assert_eq!(
-                version.queue.credits() + on_ring + holding + version.forfeited_credits,
-                queue_size(index),
-                "the credits of version {index}: {} left, {on_ring} on the ring, {holding} in the tables, {} forfeited",
-                version.queue.credits(),
-                version.forfeited_credits,
-            );
-            assert_eq!(
-                version.in_flight,
-                in_flight.remove(&index).unwrap_or(0),
-                "in flight of version {index}"
-            );
-            assert_eq!(
-                version.backing_off,
-                backing_off.remove(&index).unwrap_or(0),
-                "backing off in version {index}"
-            );
-            queued -= self.walk(index);
-            let before: u32 = self
-                .versions
-                .iter()
-                .flatten()
-                .filter(|old| self.is_followed_by(old.index, index))
-                .map(|old| old.in_flight)
-                .sum();
-            assert_eq!(version.predecessor_in_flight, before, "in flight on what version {index} replaced");
-            let mut ready = 0;
-            for (place, instance) in (0_u16..).zip(version.instances.iter()) {
-                ready += u16::from(instance.state == InstanceState::Ready);
-                let flying = on_instance.get(&(index, place, instance.generation)).copied().unwrap_or(0);
-                assert_eq!(instance.in_flight, flying, "in flight on {place} of version {index}");
-            }
-            assert_eq!(version.ready, ready, "ready in version {index}");
-            if !version.active && !version.waiting.is_empty() {
-                assert!(
-                    !version.has_permit() || version.pick().is_none(),
-                    "version {index} sleeps on work it can do"
-                );
-                assert!(
-                    !version.has_permit() || !version.wants_instance(),
-                    "version {index} sleeps short of instances"
-                );
-                assert!(!version.unschedulable, "version {index} sleeps on work that nobody can do");
-            }
-        }
-        assert_eq!(queued, 0, "queued on no list");
-        assert!(holders.values().all(|n| *n == 0), "credits of versions that are gone: {holders:?}");
-        assert!(in_flight.is_empty() && backing_off.is_empty(), "executions of versions that are gone");
+        recount
     }
 
     /// Walks a wait list both ways and answers its length.
@@ -155,4 +139,45 @@ impl Scheduler {
             && self.active.is_empty()
             && self.wheel.next().is_none()
     }
+}
+
+/// Audits the credits of a version, and its numbers of attempts and pauses.
+fn audit_numbers(version: &ScheduledVersion, queue_size: u32, recount: &mut Recount) {
+    let index = version.index;
+    let on_ring = u32::try_from(version.queue.on_ring()).unwrap();
+    let holding = recount.holders.remove(&index).unwrap_or(0);
+    assert_eq!(
+        version.queue.credits() + on_ring + holding + version.forfeited_credits,
+        queue_size,
+        "the credits of version {index}: {} left, {on_ring} on the ring, {holding} in the tables, {} forfeited",
+        version.queue.credits(),
+        version.forfeited_credits,
+    );
+    let in_flight = recount.in_flight.remove(&index).unwrap_or(0);
+    assert_eq!(version.in_flight, in_flight, "in flight of version {index}");
+    let backing_off = recount.backing_off.remove(&index).unwrap_or(0);
+    assert_eq!(version.backing_off, backing_off, "backing off in version {index}");
+}
+
+/// Audits the instances of a version: those that are ready, and what is in flight on each.
+fn audit_instances(version: &ScheduledVersion, recount: &Recount) {
+    let index = version.index;
+    let mut ready = 0;
+    for (place, instance) in (0_u16..).zip(version.instances.iter()) {
+        ready += u16::from(instance.state == InstanceState::Ready);
+        let flying = recount.on_instance.get(&(index, place, instance.generation)).copied().unwrap_or(0);
+        assert_eq!(instance.in_flight, flying, "in flight on {place} of version {index}");
+    }
+    assert_eq!(version.ready, ready, "ready in version {index}");
+}
+
+/// Audits that a version which is not active has nothing to do.
+fn audit_sleep(version: &ScheduledVersion) {
+    let index = version.index;
+    if version.active || version.waiting.is_empty() {
+        return;
+    }
+    assert!(!version.has_permit() || version.pick().is_none(), "version {index} sleeps on work it can do");
+    assert!(!version.has_permit() || !version.wants_instance(), "version {index} sleeps short of instances");
+    assert!(!version.unschedulable, "version {index} sleeps on work that nobody can do");
 }
