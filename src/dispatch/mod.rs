@@ -1,14 +1,15 @@
 //! DISPATCHERS: a run that the scheduler has granted becomes an attempt, and its answer an outcome.
 //!
-//! An attempt is given the few parts of its gateway that it needs, and returns its result: the gateway makes it
-//! the execution's.
+//! `gateway::dispatch` starts an attempt and gives it the few parts of the gateway that it needs. An attempt settles
+//! nothing: `gateway::complete` applies its result to the execution. That of a `JOB` comes by `gateway::job_calls`,
+//! and where its process posts none, by the end of the process.
 //!
 //! | part | holds |
 //! |---|---|
 //! | `context` | the parts of a gateway that its attempts need |
 //! | `function_error` | errors that functions answer, and what their statuses mean |
-//! | `pool` | POOL DISPATCHER: attempts at instances that run, over pooled connections |
-//! | `job` | JOB DISPATCHER: attempts with a process or a pod of their own |
+//! | `pool` | POOL DISPATCHER: attempts at running instances (`WARM` and `POOL`), over pooled connections |
+//! | `job` | JOB DISPATCHER: attempts with a process or a pod of their own (`JOB`) |
 
 pub mod context;
 mod function_error;

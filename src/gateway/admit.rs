@@ -1,5 +1,5 @@
-//! `admit`, `enqueue` and `reply`: a request becomes an execution, its ticket goes on the ring, and in the
-//! end the client is answered.
+//! `admit` and `enqueue`: a request becomes an execution or is refused, and its ticket goes on the queue of its
+//! function. The client is answered by `waiting`.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;

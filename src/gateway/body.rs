@@ -27,7 +27,7 @@ impl Gateway {
     /// Reads the whole body, within its limit of bytes and time.
     ///
     /// # Errors
-    /// See [`Reading::read`].
+    /// See [`Reading::read`](crate::server::request_body::Reading::read).
     pub async fn read_body(&self, body: BodySource) -> Result<Bytes, ApiError> {
         self.read_body_of(body, self.settings.flags.max_body).await
     }
@@ -35,7 +35,7 @@ impl Gateway {
     /// Reads a whole body of at most `most` bytes.
     ///
     /// # Errors
-    /// See [`Reading::read`].
+    /// See [`Reading::read`](crate::server::request_body::Reading::read).
     pub async fn read_body_of(&self, body: BodySource, most: usize) -> Result<Bytes, ApiError> {
         match body {
             BodySource::Whole(bytes) if bytes.len() > most => Err(too_large(most)),

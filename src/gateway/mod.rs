@@ -1,18 +1,18 @@
 //! A gateway: one thread that admits, sends and answers invocations, and owns their executions.
 //!
-//! | file | verb or noun |
+//! | file | holds |
 //! |---|---|
-//! | `thread` | the runtime of a gateway, its messages, the scheduler's commands, its park hook |
-//! | `calls` | a call is answered, or passed on to control |
-//! | `admit` | `admit`, `enqueue`, `reply`: a request becomes an execution and is answered |
+//! | `thread` | the thread: its runtime, listeners, messages, sweep and drain, and what it does before it sleeps |
+//! | `calls` | the checks of a request by its listener, and who answers it: this gateway, another one, or control |
+//! | `admit` | `admit`, `enqueue`: a request becomes an execution or is refused (full queue, idempotency key), and its ticket goes on the queue |
 //! | `body` | the body of a request, from wherever it came |
 //! | `dispatch` | `dispatch`: commands of the scheduler, and the attempts that they begin and stop |
 //! | `complete` | `complete`: results of attempts, and the other ends of executions |
-//! | `job_calls` | what processes of `JOB` functions ask for and post |
-//! | `announcements` | what instances say when they listen |
+//! | `job_calls` | the calls of a `JOB`'s process: it fetches its input and posts its result |
+//! | `announcements` | the call of a pod that listens, passed on to control |
 //! | `lookup` | an execution by its id: read or cancelled |
-//! | `waiting` | the future that waits for the end of an execution |
-//! | `watch` | telling control whose an execution is, and when it has ended |
+//! | `waiting` | `reply`: the wait of a client for the end of an execution; dropped, the client has left |
+//! | `watch` | for readers of logs: the function of an execution, and when it has ended |
 
 mod admit;
 mod announcements;

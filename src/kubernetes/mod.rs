@@ -1,11 +1,12 @@
-//! Pods of a Kubernetes cluster: a Job for each attempt of a `JOB`, a Deployment for a `WARM` function.
+//! Work at the API server: a Job for each attempt of a `JOB`, a Deployment for a `WARM` function, the pods and logs of
+//! both, and Function objects.
 //!
-//! Everything here runs on the control thread. A task changes state between two awaits only, and clippy
-//! refuses a borrow over an await, so what a task has read holds until its next await.
+//! All tasks here share the control thread, so nothing that a task has read can change before its next await; clippy
+//! refuses a borrow over an await.
 //!
-//! A watch of pods learns an address half a second late, and a Job's status its end seconds late. So
-//! instances announce themselves and attempts end with the post of their result; the watches are the
-//! fallback, and the truth about death.
+//! A watch of pods reports an address about half a second late, and a Job's status reports its end seconds late. So pods
+//! announce themselves, and a client is answered when the result of its Job is posted. The watches are the fallback, and
+//! they alone say that a pod has ended.
 //!
 //! # Ownership
 //!
@@ -17,27 +18,28 @@
 //! | `Workload::{desired, desired_replicas}`: the Deployment that is wanted | pod sets; the reconcile loop takes over the number of a Deployment that it finds | the reconcile loop, pod sets |
 //! | `Workload::deleting` | registry, and a version that is no `WARM` one, set it; a pod set that is opened clears it | the reconcile loop, pod sets |
 //! | `Workload::{applied_template, applied_replicas, adopted}`: the Deployment that is known to be there | the reconcile loop | the same |
-//! | `Workload::pods`: a state machine for each pod (`TrackedPod`) | the watch, announcements, health checks; pod sets name candidates for a scale-down; the reconcile loop notes which are annotated | pod sets |
+//! | `Workload::pods`: a state machine for each pod (`TrackedPod`) | the watch, announcements, health checks; pod sets name candidates for a scale-down; the reconcile loop adopts pods, and notes which are annotated | pod sets, the reconcile loop, health checks |
 //! | `Workload::tokens`: proofs of pods, by template | the reconcile loop, the watch | announcements |
 //! | `Workload::problem`: why there are no more pods | the reconcile loop, the watches of events and of pods | pod sets |
 //! | `PodSet::index`: pods in slots (`InstanceIndex`) | its pod set | the same |
 //! | `PodSet::pending_starts`: starts that the scheduler counts on | its pod set | the same |
-//! | `FunctionVersion::{addresses, endings, problem}` | the version's pod set; for a `JOB`, `problem` alone, by its Jobs | gateways |
+//! | `FunctionVersion::{addresses, endings, problem}` | the version's pod set; for a `JOB`, `problem` alone, by its Jobs | gateways; `problem` also reads of the function |
 //! | `KubeContext::populated` | pod sets add, the autoscaler removes | the autoscaler |
 //! | `PodLogs::{warm, attempts, ended, readers}`: logs that are read or may be | the watch of pods; tasks of Jobs; readers of lines | the same |
-//! | the position in a log that is kept | the holder of its one permit `PodLog::reader` | the same |
+//! | how far a pod's log has been read | the holder of its one permit `PodLog::reader` | the same |
 //!
 //! # Events
 //! The reconcile loop of a function decides its next step by the state alone (`ReconcileState`): delete,
 //! apply the template, annotate pods, write the number. An event that changes the desired state wakes it.
 //!
-//! States are those of `PodState`. `Ready`, `Down`, `Starting`, `StartFailed` are commands to the
-//! scheduler. After each change of a pod, serving pods get free slots, and pending starts that cannot succeed fail
+//! States are those of `PodState`. `Ready`, `Down`, `StartFailed` and `SchedulerCommand::Starting` are commands to the
+//! scheduler. A slot is an instance's place in the scheduler's table of the version; a pending start is one that the
+//! scheduler counts on. After each change of a pod, serving pods get free slots, and pending starts that cannot succeed fail
 //! (`PodSet`).
 //!
 //! | event | effect |
 //! |---|---|
-//! | a version is opened | its pod set joins the workload and is sent `Starting` for each pod that comes; the Deployment is reconciled |
+//! | a version is opened | its pod set joins the workload; the scheduler is told once how many pods come (`SchedulerCommand::Starting`); the Deployment is reconciled |
 //! | the scheduler wants an instance | one more pending start; one more replica, unless a pod that starts anyway will do |
 //! | a pod announces itself | Starting or Unknown → Serving, `Ready`, and health checks until its node finds it ready; Serving: another container, `Down` and `Ready` |
 //! | the watch shows that a container runs which has not announced itself | Starting → Unknown: health checks until one succeeds |
@@ -47,31 +49,31 @@
 //! | the watch shows that a pod is being deleted or has ended for good | any → Terminating, `Down` if it served; it takes what was granted before |
 //! | the watch does not show a pod any more | the same, and it is forgotten |
 //! | a connection to an instance failed | health checks until one succeeds, then `Ready` again |
-//! | the scheduler retires an idle instance | its slot is free, `Down`, and it takes what was granted before; unless `replicas.min` would not be left, one replica less, and the pod is annotated as the one to go |
-//! | no execution has waited for pending starts for long | `StartFailed` for each; replicas fall to those that are needed |
+//! | the scheduler retires an idle instance | its slot is free, `Down`, and it takes what was granted before; unless `replicas.min` would not be left, one replica less (of the latest version only), and the pod is annotated as the one to go |
+//! | for a long time no execution has needed the pending starts | `StartFailed` for each; replicas fall to those that are needed |
 //! | a pod could not be created | the workload has a permanent problem: pending starts fail where no pod serves or may come to; the attempt of a Job ends |
 //! | a call of the reconcile loop fails | the workload has the problem, and the step is made again after 100 ms … 2 s; the next answer clears it where it may pass |
 //! | a version is closed, and nothing of it is left | its pod set leaves; with the last one of a function that is deleted, the Deployment is deleted |
 //! | an attempt of a `JOB` is granted | its Job is made |
-//! | the watch shows that a container has started | `WARM`: its log is followed; `JOB`: it is followed where its lines are |
+//! | the watch shows that a container has started | `WARM`: its log is followed; `JOB`: it is followed while a reader follows its lines |
 //! | the pod of a Job ends, or its Job is gone | the attempt ends, and its log is read |
-//! | an attempt has posted its result | its pod may end by itself for 120 s |
+//! | an attempt has posted its result | its pod may end by itself: after `--stop-timeout-ms` for 120 s more, then its Job is deleted |
 //! | an attempt is not wanted any more | its Job is deleted; the attempt ends with its pod, or after 5 s |
 //!
 //! # Files
 //!
 //! | file | holds |
 //! |---|---|
-//! | `cluster` | the way to the API server, and what is known of where we run |
-//! | `context` | the parts of the control thread that pods are served with |
-//! | `calls` | metrics of the calls to the API server |
+//! | `cluster` | the client of the API server, namespace and URLs, and the state that all functions share |
+//! | `context` | what the control thread lends to this folder: commands to the scheduler, clock, limits |
+//! | `calls` | a call to the API server: its time-out, its errors and its metrics |
 //! | `template` | a function's specification as a template of pods |
 //! | `kube_jobs` | the Jobs of one version, one for each attempt |
 //! | `job` | the object of one Job |
 //! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its versions |
 //! | `pod_set` | the pods that serve one version |
 //! | `instance_index` | the slots of a version's instances, and how lost ones ended |
-//! | `health` | health checks of pods |
+//! | `health` | health checks of pods of `WARM` functions |
 //! | `tracked_pod` | one pod of a `WARM` function, as far as it is known: a state machine |
 //! | `observed_pod` | such a pod as the watch shows it |
 //! | `reconcile` | the reconcile loop of a function's Deployment |
@@ -80,7 +82,7 @@
 //! | `pods` | one watch of all our pods, which tells Jobs and workloads |
 //! | `failed_create` | one watch of `FailedCreate` events: a pod could not be created |
 //! | `logs` | logs of functions in pods: which are read, when, and how many at once |
-//! | `log_source` | the same, as a source of lines that are read for who asks |
+//! | `log_source` | logs of pods as a source of lines, read when a client asks |
 //! | `pod_log` | the log of one pod, and how far it was read |
 //! | `failure` | classes of failures, of pods and of calls to the API server |
 //! | `function_object` | a Function object, as the API server keeps it |

@@ -1,14 +1,15 @@
-//! FUNCTION REGISTRY: the functions that are registered, the sources they come from, and their roll-out.
+//! FUNCTION REGISTRY: the registered functions, and how one is created, replaced and deleted over all threads. Its
+//! limits (`--max-functions`, `--max-queue-slots`) are here.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `rollout` | creating, replacing and deleting functions, step by step over all threads |
-//! | `scale` | the number of instances that a function keeps running |
-//! | `serving_state` | the state of the version of a function that serves |
+//! | `scale` | checks and sets the number of instances that a function keeps running |
+//! | `serving_state` | replicas, ready, queued and in flight, of the version that serves |
 //! | `snapshot` | the numbers of each function, for metrics |
-//! | `handlers` | the API handlers of functions |
+//! | `handlers` | the HTTP calls that list, read, create, replace, delete and scale functions |
 //! | `supports` | fields of a function that this control plane cannot support |
-//! | `cluster` | the Function objects of a cluster, which keeps the registry there |
+//! | `cluster` | Function objects: in a cluster the API server keeps the registry; their watch, writes, status, Lease and garbage collection |
 
 pub mod cluster;
 pub mod handlers;

@@ -1,15 +1,28 @@
-//! The scheduler's world: rings, executions, versions, the wheel, and nothing else.
+//! SCHEDULER: decides which execution runs next and where, and when it is tried again or ends. It sees tickets, never
+//! payloads.
 //!
-//! An execution crosses this folder as a [`ticket::Ticket`], one word. Its gateway pushes the
-//! ticket on its function's [`function_queue::FunctionQueue`]; [`scheduler::Scheduler::tick`] turns
+//! | file | holds |
+//! |---|---|
+//! | `tick` | the tick, and in its folder how versions are served, retries, lines, credits, commands |
+//! | `scheduled_version` | a version of a function in the scheduler; its instances |
+//! | `scheduled_execution` | the scheduler's half of an execution; wait lists |
+//! | `wheel` | timers |
+//! | `message` | the messages between scheduler, gateways and control |
+//! | `rings` | every ring but those of functions, which are in [`queue`](crate::queue); the idle scheduler |
+//! | `command_sender` | commands of control; keeps those that the ring has no room for |
+//! | `thread` | the scheduler's thread: spin, park, pin |
+//! | `simulation`, `loom_tests` | the seeded simulation, and models for loom (tests) |
+//!
+//! An execution crosses this folder as a [`Ticket`](crate::ticket::Ticket), a single machine word. Its gateway pushes the
+//! ticket on its function's [`FunctionQueue`](crate::queue::function_queue::FunctionQueue); [`tick::Scheduler::tick`] turns
 //! it into a [`scheduled_execution::ScheduledExecution`], puts it in the line of its
 //! [`scheduled_version::ScheduledVersion`], and answers with [`message::GatewayCommand`]s; the
 //! gateway answers each `Run` with one [`message::GatewayEvent::AttemptEnded`].
-//! Payloads and results stay with the gateway. All rings are in [`rings::Rings`], with
-//! their capacities.
+//! Payloads and results stay with the gateway. All other rings are in [`rings::Rings`],
+//! with their capacities.
 //!
 //! # Stages
-//! The most that each does at a time. Where a stage awaits, only the task of that one request waits.
+//! Upper bounds: the most work that one call of each stage does. Where a stage awaits, only the task of that one request waits.
 //!
 //! | stage | thread | touches | may block | bound of work |
 //! |---|---|---|---|---|
@@ -37,7 +50,7 @@
 //! | `Rings::wakes_at` | the scheduler's owner | scheduler thread, after it has fallen asleep | the doorbell's fences |
 //! | `FunctionQueue` ring | gateways push | tick pops | the ring |
 //! | `FunctionQueue` announced flag | gateways set; tick clears, and sets at its bound | both | `SeqCst` |
-//! | `FunctionQueue` credits | gateways take; tick gives back | both | nothing: the number guards itself |
+//! | `FunctionQueue` credits | gateways take, and give back where the store is full; tick gives back, and takes for those that come from a replaced version | both | nothing: the number guards itself |
 //! | `FunctionQueue::{waiting, in_flight, ready}` | tick | scrapes, reads of a function, `Retry-After` | nothing: gauges |
 //! | `ExecutionSignals` deadline, run budget | gateway at admit | tick at accept | the push of the ticket |
 //! | `ExecutionSignals` cancelled | gateway | tick at accept | `SeqCst`, and the `GatewayEvent::Cancelled` that follows |
@@ -52,7 +65,8 @@
 //! | `FunctionVersion::addresses` | control | gateways at a grant | `ArcSwapOption`, before `SchedulerCommand::Ready` |
 //!
 //! # Orderings
-//! Everything that is not here is relaxed and guards nothing but itself.
+//! Everything else is relaxed and guards nothing but itself, except the cells of `ArcSwap` and `Rings::registry_unread`
+//! (`Release` and `Acquire`, for names that a gateway does not know).
 //!
 //! | store | load | what becomes visible |
 //! |---|---|---|

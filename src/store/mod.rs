@@ -1,22 +1,23 @@
-//! EXECUTION STORE: the executions of one gateway, from admission until their retention is over.
+//! EXECUTION STORE: the executions of one gateway, from admission until their retention is over or, where nothing was
+//! promised, their room is needed.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `execution` | one execution: stage, payload, output, waiters, running attempt |
-//! | `execution_error` | the error of one that failed |
-//! | `timestamps` | the times at which one passed from one verb to the next |
-//! | `attempt_result` | the result of an attempt, which ends one or lets it wait for the next attempt |
-//! | `running_attempt` | the attempt of one that runs, and how it is stopped |
-//! | `function_entry` | the version of a function that one refers to, with what its executions hold |
-//! | `drain_rate` | the rate at which the executions of a function end |
-//! | `execution_store` | all of them: slots, bytes, retention, eviction |
-//! | `transitions` | the way of one: `queued → running → queued \| ended` |
-//! | `executions` | the handle that the tasks of a gateway share |
-//! | `waiters` | the clients that wait for the end of one |
+//! | `execution_error` | the error of an execution that failed |
+//! | `timestamps` | the times at which an execution was admitted, enqueued, granted, written, answered, ended, replied to |
+//! | `attempt_result` | the result of an attempt: output, refusal, failure, or nothing sent |
+//! | `running_attempt` | the attempt of a running execution, and how it is stopped |
+//! | `function_entry` | the version of a function, with the bytes that the executions of all its versions hold on this gateway |
+//! | `drain_rate` | the rate at which executions of a version end on this gateway |
+//! | `execution_store` | all executions: slots, bytes, retention, eviction, the last step of an end |
+//! | `transitions` | changes of state: `queued → running`, `running → queued`, `queued \| running → ended` |
+//! | `executions` | the handle of the store, which the tasks of a gateway share |
+//! | `waiters` | clients, and readers of logs, that wait for the end of an execution |
 //! | `idempotency` | the executions that `Idempotency-Key`s stand for |
 //! | `history` | the executions in the order of their admission |
-//! | `listing` | some of them, newest first |
-//! | `summary` | an execution as it is read |
+//! | `listing` | a page of executions, newest first |
+//! | `summary` | an execution without payload and output, for lists and other threads |
 
 pub mod attempt_result;
 pub mod drain_rate;

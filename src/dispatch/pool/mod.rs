@@ -1,4 +1,4 @@
-//! POOL DISPATCHER: attempts at instances that run already.
+//! POOL DISPATCHER: attempts at running instances (`WARM` and `POOL`).
 //!
 //! | file | holds |
 //! |---|---|

@@ -7,14 +7,15 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `object` | a Function object, as the API server keeps it |
 //! | `follow` | the watch, and what it makes of each object |
 //! | `write` | function writes of the HTTP API |
-//! | `object_error` | the errors of calls about Function objects, as clients are told them |
 //! | `status` | the status of a Function object, and its inputs |
 //! | `status_writer` | the one task that writes statuses |
 //! | `gc` | garbage collection: Jobs of earlier processes, and Deployments without a function |
 //! | `lease` | one control plane at a time |
+//!
+//! The object itself and the errors of calls about it are in `kubernetes::function_object` and
+//! `kubernetes::object_error`.
 
 mod follow;
 mod gc;
