@@ -56,8 +56,10 @@ impl CommandSender {
     /// Returns when the scheduler has handled everything that was sent before.
     pub async fn handled(&self) {
         let given = self.given.get();
+        // Before the first look: the scheduler counts, and then looks for who waits.
+        self.rings.commands_awaited.fetch_max(given, Ordering::SeqCst);
         // Pairs with the scheduler's count after it has handled them: its changes are seen from then on.
-        let is_handled = || self.rings.commands_handled.load(Ordering::Acquire) >= given;
+        let is_handled = || self.rings.commands_handled.load(Ordering::SeqCst) >= given;
         self.handled_more
             .until(|| {
                 self.flush();
@@ -79,5 +81,32 @@ impl CommandSender {
     #[must_use]
     pub fn has_news(&self) -> bool {
         self.rings.commands_handled.load(Ordering::Relaxed) != self.seen_handled.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::rings::Capacity;
+    use crate::scheduler::tick::Scheduler;
+
+    #[test]
+    fn control_is_woken_by_handled_commands_only_while_it_waits_for_them() {
+        let rings = Arc::new(Rings::new(Capacity { gateways: 1, slots: 1, versions: 1 }).unwrap());
+        let mut scheduler = Scheduler::new(rings.clone(), 7);
+        let commands = CommandSender::new(rings.clone());
+        let mut is_woken_by_a_command = || {
+            rings.control_doorbell.fall_asleep();
+            commands.send(SchedulerCommand::StartFailed { version: 0 });
+            scheduler.tick(1);
+            let is_woken = !rings.control_doorbell.is_asleep();
+            rings.control_doorbell.wake_up();
+            is_woken
+        };
+        assert!(!is_woken_by_a_command(), "nobody waits");
+        // What `handled` does first.
+        rings.commands_awaited.store(2, Ordering::SeqCst);
+        assert!(is_woken_by_a_command(), "the second is waited for");
+        assert!(!is_woken_by_a_command(), "both have been handled");
     }
 }

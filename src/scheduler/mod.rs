@@ -58,7 +58,8 @@
 //! | `ready`, `gateway_events` | gateways push; tick pushes `ready` again at its bound | tick pops | the rings |
 //! | `GatewayRings::commands` | tick pushes | its gateway pops | the ring |
 //! | `scheduler_commands` | control pushes | tick pops | the ring |
-//! | `Rings::commands_handled` | tick | control | `Release` |
+//! | `Rings::commands_handled` | tick | control | `SeqCst` |
+//! | `Rings::commands_awaited` | control | tick | `SeqCst` |
 //! | `scheduler_events` | tick pushes | control pops | the ring |
 //! | `Doorbell` asleep | its owner; the producer that takes over its waking | producers | the two fences |
 //! | `GatewayRings::gauges` | its gateway | control | nothing: gauges |
@@ -76,6 +77,7 @@
 //! | `ExecutionSignals::cancel`, before `GatewayEvent::Cancelled` is pushed | `ExecutionSignals::is_cancelled` in `accept` | a cancel whose event was drained before its ticket came |
 //! | `ExecutionSignals::release`: `Release` | `ExecutionSignals::is_released`: `Acquire` | the scheduler's last use of the slot is over |
 //! | `Rings::commands_handled` | `CommandSender::handled` and `look` | what the commands have changed, e.g. the credits of a version that replaces another |
+//! | `commands_awaited` in `CommandSender::handled`, then a look at `commands_handled` | `commands_handled` in `take_commands`, then a look at `commands_awaited` | either control sees its commands handled, or the scheduler sees that it waits and wakes it |
 //! | `Rings::idle_scheduler.store` | `Rings::idle_scheduler.take` | the whole scheduler, as the last tick left it |
 //! | `wakes_at` in `wake_or_tick`, then its wake | `wakes_at` in `thread::sleep`, after `fall_asleep` | a timer that a gateway's tick set sooner |
 //! | `stop`: `Release`, then an unpark | the loop of `thread::run`: `Acquire` | that the scheduler is to end |

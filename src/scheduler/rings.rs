@@ -97,6 +97,9 @@ pub struct Rings {
     /// Commands handled so far; written by the scheduler's owner, and read by control, which waits until its
     /// commands were handled (`Release` and `Acquire`).
     pub commands_handled: AtomicU64,
+    /// Number of commands whose handling control waits for, or has waited for; written by control. The scheduler
+    /// wakes control where that many have not been handled before (`SeqCst` on both, so that one sees the other).
+    pub commands_awaited: AtomicU64,
     /// How long those ticks took that had something to do; written by the scheduler's owner.
     pub tick_times: CachePadded<TickHistogramCells>,
     /// The functions of a cluster were not read yet, so one that is not known may be there. Written by control
@@ -150,6 +153,7 @@ impl Rings {
             wakes_at: AtomicU64::new(u64::MAX),
             ticks: AtomicU64::new(0),
             commands_handled: AtomicU64::new(0),
+            commands_awaited: AtomicU64::new(0),
             registry_unread: AtomicBool::new(false),
             tick_times: CachePadded::default(),
             thread: OnceLock::new(),

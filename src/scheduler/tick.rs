@@ -124,9 +124,8 @@ impl Scheduler {
             taken += 1;
         }
         if taken > 0 {
-            self.rings.commands_handled.fetch_add(taken as u64, Ordering::Release);
-            // Control may wait for this.
-            self.notified = true;
+            let before = self.rings.commands_handled.fetch_add(taken as u64, Ordering::SeqCst);
+            self.notified |= before < self.rings.commands_awaited.load(Ordering::SeqCst);
         }
         taken
     }
