@@ -41,16 +41,13 @@ pub(crate) struct Thread<T> {
 impl<T: Send + 'static> Thread<T> {
     /// Starts one. A panic on it ends the process: without its scheduler or its gateway that is worth
     /// nothing, and better restarted.
-    fn start(name: &str, run: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<Self> {
+    fn start(name: &str, run: impl FnOnce() -> T + Send + 'static) -> std::io::Result<Self> {
         let (end, ended) = oneshot::channel();
-        let handle = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                let _end = end;
-                let _fatal = AbortOnPanic;
-                run()
-            })
-            .with_context(|| format!("the thread {name} could not be started"))?;
+        let handle = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _end = end;
+            let _fatal = AbortOnPanic;
+            run()
+        })?;
         Ok(Self { handle, ended })
     }
 
@@ -123,7 +120,8 @@ impl GatewayParts {
 }
 
 fn start_gateway(start: Start, hook: ThreadHook) -> anyhow::Result<GatewayThread> {
-    Thread::start(&format!("gateway-{}", start.index), move || {
+    let name = format!("gateway-{}", start.index);
+    let thread = Thread::start(&name, move || {
         hook(Role::Gateway);
         let ended = gateway_thread::run(start);
         if let Err(error) = &ended {
@@ -131,7 +129,8 @@ fn start_gateway(start: Start, hook: ThreadHook) -> anyhow::Result<GatewayThread
             std::process::abort();
         }
         ended
-    })
+    });
+    thread.with_context(|| format!("the thread {name} could not be started"))
 }
 
 /// The thread of the scheduler.
@@ -163,8 +162,8 @@ impl SchedulerThread {
             let _ = its_rings.thread.set(std::thread::current());
             hook(Role::Scheduler);
             scheduler_thread::run(&its_rings, scheduler, clock, spin, core, &its_stop);
-        })?;
-        Ok(Self { thread, stop })
+        });
+        Ok(Self { thread: thread.context("the scheduler's thread could not be started")?, stop })
     }
 
     /// Stops it and waits for its end.

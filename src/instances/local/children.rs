@@ -28,6 +28,8 @@ const ENVIRONMENTS_PER_PASS_MAX: u32 = 256;
 const AWAITED_MAX: usize = 64;
 /// The pause before a pass where there is no end to wait for.
 const PAUSE: Duration = Duration::from_millis(1);
+/// Longest wait of one pass for the ends of those that it killed.
+const ENDS_WAIT: Duration = Duration::from_millis(10);
 /// Time for which pass follows pass; after that there is one with each tick of the house-keeping.
 const PURSUIT_MAX: Duration = Duration::from_millis(500);
 
@@ -82,16 +84,20 @@ impl Remains {
     pub async fn ended(self) {
         let awaited = self.killed.iter().take(AWAITED_MAX).map(|process| ProcessEnd::of(*process));
         let awaited: Vec<_> = awaited.collect();
-        for end in &awaited {
-            let reached = match end {
-                Ok(end) => end.reached().await.is_ok(),
-                // There is no descriptor left, perhaps.
-                Err(_) => false,
-            };
-            if !reached {
-                tokio::time::sleep(PAUSE).await;
+        let ends = async {
+            for end in &awaited {
+                let reached = match end {
+                    Ok(end) => end.reached().await.is_ok(),
+                    // There is no descriptor left, perhaps.
+                    Err(_) => false,
+                };
+                if !reached {
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
-        }
+        };
+        // One that the kernel holds up must not keep the pass from the others.
+        let _ = tokio::time::timeout(ENDS_WAIT, ends).await;
         if awaited.is_empty() {
             tokio::time::sleep(PAUSE).await;
         }
@@ -182,11 +188,11 @@ impl Children {
         let children = self.clone();
         tokio::task::spawn_local(async move {
             let pursuit = async {
-                if children.list.is_none() {
-                    // One pass for many ends, as it looks at all processes of the machine.
-                    tokio::time::sleep(PAUSE).await;
-                }
                 loop {
+                    if children.list.is_none() {
+                        // One pass for many ends, as it looks at all processes of the machine.
+                        tokio::time::sleep(PAUSE).await;
+                    }
                     let remains = children.pass(Whom::Orphaned);
                     if remains.is_empty() {
                         break;
