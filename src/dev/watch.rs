@@ -149,11 +149,10 @@ fn is_no_change(event: &Event) -> bool {
 }
 
 fn explain(error: &notify::Error, folder: &std::path::Path) -> String {
-    let remedy = match error.kind {
-        notify::ErrorKind::MaxFilesWatch => {
-            "; raise the sysctl fs.inotify.max_user_watches, or name large folders in .gitignore"
-        }
-        _ => "",
+    let remedy = if matches!(error.kind, notify::ErrorKind::MaxFilesWatch) {
+        "; raise the sysctl fs.inotify.max_user_watches, or name large folders in .gitignore"
+    } else {
+        ""
     };
     format!("{}: changes in it will not be seen: {error}{remedy}", folder.display())
 }

@@ -231,9 +231,12 @@ impl Gateway {
         check_content_type(headers).map_err(|error| invalid(error.closing()))?;
         let timeout_ms = timeout(headers).map_err(|error| invalid(error.closing()))?;
         let key_header = read_key_header(headers).map_err(|error| invalid(error.closing()))?;
-        let payload = self.read_body(body).await.map_err(|error| match error.code {
-            ErrorCode::PayloadBytesFull => (RejectReason::PayloadBytesFull, error),
-            _ => invalid(error),
+        let payload = self.read_body(body).await.map_err(|error| {
+            if error.code == ErrorCode::PayloadBytesFull {
+                (RejectReason::PayloadBytesFull, error)
+            } else {
+                invalid(error)
+            }
         })?;
         json::check_invocation(&payload).map_err(invalid)?;
         Ok(Checked { payload, timeout_ms, key_header })

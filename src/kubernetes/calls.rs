@@ -159,20 +159,18 @@ pub async fn in_time<T>(called: impl Future<Output = kube::Result<T>>) -> Result
 
 impl From<kube::Error> for KubeError {
     fn from(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) if status.code == 403 && is_starting(&status.message) => {
-                Self::Away(format!("the API server has only just started: {}", status.message))
+        if let kube::Error::Api(status) = error {
+            if status.code == 403 && is_starting(&status.message) {
+                return Self::Away(format!("the API server has only just started: {}", status.message));
             }
-            kube::Error::Api(status) => Self::Answered(status),
-            // The innermost reason: what is around it repeats it.
-            other => {
-                let mut innermost: &dyn std::error::Error = &other;
-                while let Some(source) = innermost.source() {
-                    innermost = source;
-                }
-                Self::Away(innermost.to_string())
-            }
+            return Self::Answered(status);
         }
+        // The innermost reason: what is around it repeats it.
+        let mut innermost: &dyn std::error::Error = &error;
+        while let Some(source) = innermost.source() {
+            innermost = source;
+        }
+        Self::Away(innermost.to_string())
     }
 }
 

@@ -159,16 +159,18 @@ impl KubeJobs {
             let _ = tokio::time::timeout(GONE_PATIENCE, &mut end).await;
             return unwanted();
         };
-        match ended.code {
-            // A pod that has not started tries on by itself, and would run for nobody.
+        if matches!(
+            ended.code,
             ErrorCode::ImageUnavailable
-            | ErrorCode::ContainerConfig
-            | ErrorCode::QuotaExceeded
-            | ErrorCode::AdmissionRefused => {
-                self.complain(&ended.reason);
-                self.delete(name, Duration::ZERO);
-            }
-            _ => self.function.problem.store(None),
+                | ErrorCode::ContainerConfig
+                | ErrorCode::QuotaExceeded
+                | ErrorCode::AdmissionRefused
+        ) {
+            // A pod that has not started tries on by itself, and would run for nobody.
+            self.complain(&ended.reason);
+            self.delete(name, Duration::ZERO);
+        } else {
+            self.function.problem.store(None);
         }
         ended
     }

@@ -91,10 +91,9 @@ mod tests {
     use super::*;
 
     fn api_error(status: &serde_json::Value) -> ApiError {
-        match of_status(&serde_json::from_value(status.clone()).unwrap()) {
-            ObjectError::Other(error) => error,
-            other => panic!("{other:?}"),
-        }
+        let error = of_status(&serde_json::from_value(status.clone()).unwrap());
+        let ObjectError::Other(error) = error else { panic!("{error:?}") };
+        error
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl WatchState {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other errors of `kube` say all there is to say")]
 fn in_words(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))

@@ -196,10 +196,8 @@ mod tests {
     use super::*;
 
     fn keys(node: &TreeNode) -> Vec<(&str, u32)> {
-        match &node.value {
-            Value::Object(entries) => entries.iter().map(|entry| (entry.key.as_str(), entry.line)).collect(),
-            other => panic!("not an object: {other:?}"),
-        }
+        let Value::Object(entries) = &node.value else { panic!("not an object: {:?}", node.value) };
+        entries.iter().map(|entry| (entry.key.as_str(), entry.line)).collect()
     }
 
     #[test]

@@ -19,7 +19,9 @@ fn page(client: &mut Client, query: &str) -> (Vec<Value>, Option<String>) {
     let cursor = match &page["nextCursor"] {
         Value::Null => None,
         Value::String(cursor) => Some(cursor.clone()),
-        other => panic!("no cursor: {other}"),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            panic!("no cursor: {other}")
+        }
     };
     (page["executions"].as_array().unwrap().clone(), cursor)
 }

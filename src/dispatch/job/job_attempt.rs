@@ -141,9 +141,10 @@ fn failed(context: AttemptContext<'_>, ticket: Ticket, end: JobEnd) -> AttemptRe
         u128::from(execution.deadline.saturating_sub(now)) <= LAST_MOMENT.as_nanos()
     });
     // The API server was away until the end of the attempt's time.
-    let outcome = match end.code {
-        ErrorCode::KubeUnavailable if is_last == Some(true) => Outcome::Refused(error),
-        _ => Outcome::Failed(error),
+    let outcome = if end.code == ErrorCode::KubeUnavailable && is_last == Some(true) {
+        Outcome::Refused(error)
+    } else {
+        Outcome::Failed(error)
     };
     AttemptResult { outcome, cold_start: false, init_ns: None, answered: 0 }
 }

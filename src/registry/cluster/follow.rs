@@ -150,10 +150,7 @@ impl FunctionObjects {
         known.generation = object.generation();
         known.seen_in = self.lists.get();
         known.invalid = served.as_ref().err().map(|error| InvalidSpec {
-            reason: match error.code {
-                ErrorCode::FunctionsFull => "NoRoom",
-                _ => "InvalidSpecification",
-            },
+            reason: if error.code == ErrorCode::FunctionsFull { "NoRoom" } else { "InvalidSpecification" },
             message: in_words(error),
             may_pass: error.code == ErrorCode::FunctionsFull,
         });
