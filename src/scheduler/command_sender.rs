@@ -104,7 +104,7 @@ mod tests {
             is_woken
         };
         assert!(!is_woken_by_a_command(), "nobody waits");
-        // What `handled` does first.
+        // The first step of `handled`.
         rings.commands_awaited.store(2, Ordering::SeqCst);
         assert!(is_woken_by_a_command(), "the second is waited for");
         assert!(!is_woken_by_a_command(), "both have been handled");
