@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use picofaas::api::json::check_invocation;
+use picofaas::internals::api::check_invocation;
 use serde::de::IgnoredAny;
 
 const SIZES: [usize; 7] = [64, 256, 1024, 2048, 4096, 16_384, 262_144];

@@ -9,16 +9,12 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use picofaas::clock::Clock;
-use picofaas::config::ServeArgs;
-use picofaas::exit::Exit;
-use picofaas::instances::local::children::Children;
-use picofaas::instances::local::final_output::FinalOutput;
-use picofaas::instances::local::host::ProcessHost;
-use picofaas::instances::local::limits::Limits;
-use picofaas::instances::local::process::{Process, StartOptions};
-use picofaas::logs::output::Lines;
-use picofaas::spec::{FunctionSpec, parse_function};
+use picofaas::internals::clock::Clock;
+use picofaas::internals::config::ServeArgs;
+use picofaas::internals::exit::Exit;
+use picofaas::internals::instances::{Children, FinalOutput, Limits, Process, ProcessHost, StartOptions};
+use picofaas::internals::logs::Lines;
+use picofaas::internals::spec::{FunctionSpec, parse_function};
 use tokio::runtime::{LocalOptions, LocalRuntime};
 
 #[derive(Parser)]

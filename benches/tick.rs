@@ -4,15 +4,15 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use picofaas::attempt_end::AttemptEnd;
-use picofaas::clock::Clock;
-use picofaas::instance::InstanceKey;
-use picofaas::queue::function_queue::FunctionQueue;
-use picofaas::scheduler::message::{GatewayCommand, GatewayEvent, SchedulerCommand};
-use picofaas::scheduler::rings::{Capacity, Rings};
-use picofaas::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
-use picofaas::scheduler::tick::Scheduler;
-use picofaas::ticket::Ticket;
+use picofaas::internals::attempt_end::AttemptEnd;
+use picofaas::internals::clock::Clock;
+use picofaas::internals::instance::InstanceKey;
+use picofaas::internals::queue::FunctionQueue;
+use picofaas::internals::scheduler::{
+    Capacity, GatewayCommand, GatewayEvent, Rings, ScheduledVersion, Scheduler, SchedulerCommand,
+    VersionLimits,
+};
+use picofaas::internals::ticket::Ticket;
 
 const LIMITS: VersionLimits = VersionLimits {
     concurrency: 64,

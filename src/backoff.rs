@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Exponential backoff: pauses between the tries of one thing. Each is longer than the one before, up to
 /// the longest.
 #[derive(Clone, Debug)]
-pub struct ExponentialBackoff {
+pub(crate) struct ExponentialBackoff {
     first: Duration,
     longest: Duration,
     growth: Growth,
@@ -22,18 +22,18 @@ enum Growth {
 impl ExponentialBackoff {
     /// Pauses that double.
     #[must_use]
-    pub fn doubling(first: Duration, longest: Duration) -> Self {
+    pub(crate) fn doubling(first: Duration, longest: Duration) -> Self {
         Self { first, longest, growth: Growth::Double, next: first }
     }
 
     /// Pauses that grow by a quarter: a wait for something that comes soon is cut short by little.
     #[must_use]
-    pub fn by_quarters(first: Duration, longest: Duration) -> Self {
+    pub(crate) fn by_quarters(first: Duration, longest: Duration) -> Self {
         Self { first, longest, growth: Growth::Quarter, next: first }
     }
 
     /// Length of the next pause.
-    pub fn next_pause(&mut self) -> Duration {
+    pub(crate) fn next_pause(&mut self) -> Duration {
         let pause = self.next;
         let more = match self.growth {
             Growth::Double => pause,
@@ -44,12 +44,12 @@ impl ExponentialBackoff {
     }
 
     /// Sleeps for the next pause.
-    pub async fn pause(&mut self) {
+    pub(crate) async fn pause(&mut self) {
         tokio::time::sleep(self.next_pause()).await;
     }
 
     /// Begins again with the first pause.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
 }

@@ -8,16 +8,16 @@ type WaitingTasks = tokio::sync::Notify;
 
 /// Wakes the tasks that wait for a change. All of them are on the thread that makes the change.
 #[derive(Debug, Default)]
-pub struct ChangeSignal(WaitingTasks);
+pub(crate) struct ChangeSignal(WaitingTasks);
 
 impl ChangeSignal {
     /// Has everybody who waits look again.
-    pub fn notify(&self) {
+    pub(crate) fn notify(&self) {
         self.0.notify_waiters();
     }
 
     /// Returns when a condition holds. It is checked at once, and again after each change.
-    pub async fn until(&self, mut holds: impl FnMut() -> bool) {
+    pub(crate) async fn until(&self, mut holds: impl FnMut() -> bool) {
         loop {
             // Made before the check, so that it has every change since.
             let changed = self.0.notified();

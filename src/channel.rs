@@ -6,19 +6,20 @@
 
 #![expect(clippy::disallowed_types, reason = "the one place that names the channels of the cold path")]
 
-pub use tokio::sync::{mpsc, oneshot};
+pub use tokio::sync::mpsc;
+pub(crate) use tokio::sync::oneshot;
 
 /// Messages that may lie unread in the channel of a gateway or of control.
 pub const MESSAGES_MAX: usize = 1024;
 
 /// Writing end of a bounded channel, of which there may be many.
-pub type MessageSender<T> = mpsc::Sender<T>;
+pub(crate) type MessageSender<T> = mpsc::Sender<T>;
 /// Reading end of a bounded channel.
 pub type MessageReceiver<T> = mpsc::Receiver<T>;
 /// End that gives one answer. Dropped unsent, the reader learns that there will be none.
-pub type AnswerSender<T> = oneshot::Sender<T>;
+pub(crate) type AnswerSender<T> = oneshot::Sender<T>;
 /// End that waits for one answer.
-pub type AnswerReceiver<T> = oneshot::Receiver<T>;
+pub(crate) type AnswerReceiver<T> = oneshot::Receiver<T>;
 
 /// Answers, where the caller still waits; it may have gone, which is fine.
 pub fn answer<T>(sender: AnswerSender<T>, value: T) {
@@ -26,7 +27,7 @@ pub fn answer<T>(sender: AnswerSender<T>, value: T) {
 }
 
 /// Answers with the result of `work`. Where the caller goes before that, `work` is dropped.
-pub async fn answer_with<T>(mut sender: AnswerSender<T>, work: impl Future<Output = T>) {
+pub(crate) async fn answer_with<T>(mut sender: AnswerSender<T>, work: impl Future<Output = T>) {
     let done = tokio::select! {
         biased;
         value = work => Some(value),

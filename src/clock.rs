@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
 /// Nanoseconds since this process started its [`Clock`]; monotonic.
-pub type Nanos = u64;
+pub(crate) type Nanos = u64;
 
 /// Nanoseconds in a millisecond.
-pub const NANOS_PER_MS: u64 = 1_000_000;
+pub(crate) const NANOS_PER_MS: u64 = 1_000_000;
 
 /// The monotonic clock of one process, with the wall-clock time of its start.
 ///
@@ -55,7 +55,7 @@ const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// A time since the Unix epoch as RFC 3339 in UTC with milliseconds, to the end of the year 9999.
 #[must_use]
-pub fn rfc3339(unix: Duration) -> String {
+pub(crate) fn rfc3339(unix: Duration) -> String {
     let seconds = i64::try_from(unix.as_secs()).unwrap_or(i64::MAX);
     let nanos = i32::try_from(unix.subsec_nanos()).unwrap_or(0);
     PRINTER.timestamp_to_string(&Timestamp::new(seconds, nanos).unwrap_or(Timestamp::MAX))
@@ -64,7 +64,7 @@ pub fn rfc3339(unix: Duration) -> String {
 /// Reads an RFC 3339 time, e.g. `2026-11-24T07:00:00.5Z` or `2026-11-24T08:00:00+01:00`, as the time
 /// since the Unix epoch; `None` where it is not one, or before 1970. A leap second counts as the one after it.
 #[must_use]
-pub fn parse_rfc3339(text: &str) -> Option<Duration> {
+pub(crate) fn parse_rfc3339(text: &str) -> Option<Duration> {
     if !is_rfc3339(text.as_bytes()) {
         return None;
     }

@@ -68,7 +68,7 @@ const PAYLOAD_BYTES_MIN: u64 = 1 << 20;
 const CONNECTIONS_MIN: u64 = 1;
 
 /// Whole numbers from `low` to `high`.
-pub fn between<T: TryFrom<u64> + Clone + Send + Sync + 'static>(
+pub(crate) fn between<T: TryFrom<u64> + Clone + Send + Sync + 'static>(
     low: u64,
     high: u64,
 ) -> RangedU64ValueParser<T>

@@ -5,7 +5,7 @@ use rustix::thread::CpuSet;
 /// The CPUs this process may use: its affinity, and how many of them its cgroup's CPU quota
 /// pays for (rounded down, at least one).
 #[must_use]
-pub fn usable_cores() -> (Vec<usize>, usize) {
+pub(crate) fn usable_cores() -> (Vec<usize>, usize) {
     let allowed: Vec<usize> = rustix::thread::sched_getaffinity(None)
         .map(|set| (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
         .unwrap_or_default();
@@ -16,7 +16,7 @@ pub fn usable_cores() -> (Vec<usize>, usize) {
 }
 
 /// Keeps the calling thread, and the processes it starts, off one CPU.
-pub fn stay_off(core: usize) {
+pub(crate) fn stay_off(core: usize) {
     let Ok(mut set) = rustix::thread::sched_getaffinity(None) else { return };
     set.unset(core);
     if set.count() > 0 {

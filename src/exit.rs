@@ -39,7 +39,7 @@ impl Exit {
 
 /// Describes the end of a process to people.
 #[must_use]
-pub fn describe(exit: Exit) -> String {
+pub(crate) fn describe(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("it exited with status {code}"),
         Exit::Signal(signal) => format!("signal {signal} ended it"),

@@ -5,12 +5,12 @@ use std::hash::Hasher;
 
 /// A writer whose output is only hashed.
 #[derive(Default)]
-pub struct Fnv1a(fnv::FnvHasher);
+pub(crate) struct Fnv1a(fnv::FnvHasher);
 
 impl Fnv1a {
     /// The hash of everything written so far.
     #[must_use]
-    pub fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u64 {
         self.0.finish()
     }
 }

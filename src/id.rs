@@ -28,13 +28,13 @@ const INCARNATION_EPOCH_MS: u128 = 1_704_067_200_000;
 /// The incarnation of a process that started at this time since the Unix epoch: a later one is greater,
 /// for 17 years.
 #[must_use]
-pub fn incarnation_at(started: Duration) -> u32 {
+pub(crate) fn incarnation_at(started: Duration) -> u32 {
     let steps = started.as_millis().saturating_sub(INCARNATION_EPOCH_MS) / INCARNATION_STEP_MS;
     u32::try_from(steps & u128::from(u32::MAX)).unwrap_or(u32::MAX)
 }
 
 /// Hexadecimal digits of an id.
-pub const ID_LEN: usize = 40;
+pub(crate) const ID_LEN: usize = 40;
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
@@ -78,7 +78,7 @@ impl fmt::Display for ExecutionId {
 }
 
 /// Writes the low digits of `value`, as many as `out` holds.
-pub fn write_hex(out: &mut [u8], mut value: u64) {
+pub(crate) fn write_hex(out: &mut [u8], mut value: u64) {
     for digit in out.iter_mut().rev() {
         *digit = DIGITS[(value & 0xf) as usize];
         value >>= 4;
@@ -138,7 +138,7 @@ impl fmt::Display for Token {
 
 /// Unpredictable bits from the kernel, fetched a buffer at a time.
 #[derive(Debug)]
-pub struct Entropy {
+pub(crate) struct Entropy {
     buffer: [u8; 4096],
     used: usize,
 }
@@ -146,13 +146,13 @@ pub struct Entropy {
 impl Entropy {
     /// An empty buffer; the first call fills it.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { buffer: [0; 4096], used: 4096 }
     }
 
     /// 64 random bits.
     #[must_use]
-    pub fn u64(&mut self) -> u64 {
+    pub(crate) fn u64(&mut self) -> u64 {
         if self.used + 8 > self.buffer.len() {
             self.refill();
         }

@@ -22,41 +22,123 @@
 //! | `startup`, `shutdown` | the threads put together, and taken apart in order |
 //! | `cli`, `dev`, `scaffold` | the commands; what `picofaas dev` and `picofaas new` do |
 
-pub mod api;
-pub mod attempt_end;
-pub mod backoff;
-pub mod change_signal;
-pub mod channel;
+mod api;
+mod attempt_end;
+mod backoff;
+mod change_signal;
+mod channel;
 pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod control;
-pub mod cpu;
-pub mod dev;
-pub(crate) mod dispatch;
-pub mod error;
-pub mod exit;
-pub mod fnv;
-pub mod function_version;
-pub mod gateway;
-pub mod id;
-pub mod instance;
-pub mod instances;
-pub mod kubernetes;
-pub mod logs;
-pub mod management;
-pub mod messages;
-pub mod metrics;
-pub mod origin;
-pub mod probe;
-pub mod queue;
-pub mod registry;
-pub mod scaffold;
-pub mod scheduler;
-pub mod server;
-pub mod shutdown;
-pub mod spec;
-pub mod startup;
-pub mod store;
-pub mod ticket;
-pub mod trace;
+mod clock;
+mod config;
+mod control;
+mod cpu;
+mod dev;
+mod dispatch;
+mod error;
+mod exit;
+mod fnv;
+mod function_version;
+mod gateway;
+mod id;
+mod instance;
+mod instances;
+mod kubernetes;
+mod logs;
+mod management;
+mod messages;
+mod metrics;
+mod origin;
+mod probe;
+mod queue;
+mod registry;
+mod scaffold;
+mod scheduler;
+mod server;
+mod shutdown;
+mod spec;
+mod startup;
+mod store;
+mod ticket;
+mod trace;
+
+/// The parts that the benchmarks and the tests in `tests/` drive from outside. They are no interface and change
+/// without notice.
+#[doc(hidden)]
+pub mod internals {
+    pub mod api {
+        pub use crate::api::json::check_invocation;
+        pub use crate::api::listener::{Listener, ListenerKind};
+        pub use crate::api::response::body::Body;
+        pub use crate::api::route::route;
+    }
+    pub mod attempt_end {
+        pub use crate::attempt_end::AttemptEnd;
+    }
+    pub mod channel {
+        pub use crate::channel::{MESSAGES_MAX, MessageReceiver, answer, mpsc};
+    }
+    pub mod clock {
+        pub use crate::clock::Clock;
+    }
+    pub mod config {
+        pub use crate::config::{ServeArgs, Settings};
+    }
+    pub mod error {
+        pub use crate::error::ErrorCode;
+    }
+    pub mod exit {
+        pub use crate::exit::Exit;
+    }
+    pub mod function_version {
+        pub use crate::function_version::FunctionVersion;
+    }
+    pub mod gateway {
+        pub use crate::gateway::Gateway;
+        pub use crate::gateway::body::BodySource;
+        pub use crate::gateway::calls::{RequestHead, answer};
+    }
+    pub mod instance {
+        pub use crate::instance::{Address, InstanceKey, Target, VersionIndex};
+    }
+    pub mod instances {
+        pub use crate::instances::local::cgroup::mounts::hierarchies;
+        pub use crate::instances::local::children::Children;
+        pub use crate::instances::local::final_output::FinalOutput;
+        pub use crate::instances::local::host::ProcessHost;
+        pub use crate::instances::local::limits::Limits;
+        pub use crate::instances::local::process::{Process, StartOptions};
+    }
+    pub mod logs {
+        pub use crate::logs::output::Lines;
+    }
+    pub mod messages {
+        pub use crate::messages::control_message::{ControlMessage, JobEnd, JobStart};
+    }
+    pub mod metrics {
+        pub use crate::metrics::MetricsByGateway;
+    }
+    pub mod queue {
+        pub use crate::queue::function_queue::FunctionQueue;
+    }
+    pub mod registry {
+        pub use crate::registry::rollout::{limits, version};
+    }
+    pub mod scheduler {
+        pub use crate::scheduler::message::{GatewayCommand, GatewayEvent, SchedulerCommand};
+        pub use crate::scheduler::rings::{Capacity, Rings};
+        pub use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
+        pub use crate::scheduler::tick::Scheduler;
+    }
+    pub mod shutdown {
+        pub use crate::shutdown::UnreadResults;
+    }
+    pub mod spec {
+        pub use crate::spec::{ExecutionMode, FunctionSpec, parse_function};
+    }
+    pub mod startup {
+        pub use crate::startup::{Role, start};
+    }
+    pub mod ticket {
+        pub use crate::ticket::Ticket;
+    }
+}

@@ -1,7 +1,7 @@
 //! Metrics: counters and histograms of one writer each, merged at scrape.
 
-pub mod exposition;
-pub mod snapshot;
+pub(crate) mod exposition;
+pub(crate) mod snapshot;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,7 @@ impl CounterCell {
 }
 
 /// Upper bounds of the histograms' buckets in nanoseconds: 10 µs … 300 s, three or four per decade.
-pub const BUCKETS_NS: [Nanos; 23] = [
+pub(crate) const BUCKETS_NS: [Nanos; 23] = [
     10_000,
     25_000,
     50_000,
@@ -61,7 +61,7 @@ pub const BUCKETS_NS: [Nanos; 23] = [
 
 /// Upper bounds of the buckets for passes of the scheduler in nanoseconds: 100 ns … 100 ms, three per
 /// decade. A pass is expected below 10 µs, where the other histograms begin.
-pub const TICK_BUCKETS_NS: [Nanos; 19] = [
+pub(crate) const TICK_BUCKETS_NS: [Nanos; 19] = [
     100,
     250,
     500,
@@ -93,7 +93,7 @@ pub struct HistogramCells<const CELLS: usize = { BUCKETS_NS.len() + 1 }> {
 }
 
 /// The histogram of durations of the scheduler's passes.
-pub type TickHistogramCells = HistogramCells<{ TICK_BUCKETS_NS.len() + 1 }>;
+pub(crate) type TickHistogramCells = HistogramCells<{ TICK_BUCKETS_NS.len() + 1 }>;
 
 impl<const CELLS: usize> Default for HistogramCells<CELLS> {
     fn default() -> Self {
@@ -130,7 +130,7 @@ impl Histogram {
 
 /// The reason of a refusal at admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RejectReason {
+pub(crate) enum RejectReason {
     /// No queue credit.
     QueueFull,
     /// No slot free for an execution.
@@ -147,7 +147,7 @@ pub enum RejectReason {
 
 impl RejectReason {
     /// All of them, in the order of [`FunctionMetrics::rejected`].
-    pub const ALL: [RejectReason; 6] = [
+    pub(crate) const ALL: [RejectReason; 6] = [
         RejectReason::QueueFull,
         RejectReason::ExecutionsFull,
         RejectReason::RetentionFull,
@@ -158,7 +158,7 @@ impl RejectReason {
 
     /// The value of the label `reason`.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             RejectReason::QueueFull => "queue_full",
             RejectReason::ExecutionsFull => "executions_full",

@@ -17,7 +17,7 @@ const ANSWER_BYTES_MAX: usize = 512;
 ///
 /// # Errors
 /// If the answer is another one, or there is none.
-pub async fn health(target: &Target) -> io::Result<()> {
+pub(crate) async fn health(target: &Target) -> io::Result<()> {
     let ask = async {
         match target {
             Target::Unix(path) => ask_for_health(UnixStream::connect(path).await?, "localhost").await,

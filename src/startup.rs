@@ -41,7 +41,8 @@ use listeners::{Listeners, reachable};
 use socket_folder::SocketFolder;
 use threads::{GatewayParts, GatewayThread, SchedulerThread};
 
-pub use threads::{Role, ThreadHook};
+pub use threads::Role;
+pub(crate) use threads::ThreadHook;
 
 /// The whole control plane. Lives on the control thread.
 pub struct ControlPlane {

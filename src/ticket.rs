@@ -8,7 +8,7 @@
 pub struct Ticket(u64);
 
 /// Slots a gateway can have: 24 bits of the ticket.
-pub const SLOTS_MAX: usize = 1 << 24;
+pub(crate) const SLOTS_MAX: usize = 1 << 24;
 
 impl Ticket {
     /// A ticket of `gateway` for the execution in `slot` (below [`SLOTS_MAX`]).

@@ -25,13 +25,13 @@ const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");
 
 /// Whether a browser asks beforehand what a page may send.
 #[must_use]
-pub fn is_preflight(parts: &Parts) -> bool {
+pub(crate) fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The answer to that, the same for every path.
 #[must_use]
-pub fn preflight() -> Response<Body> {
+pub(crate) fn preflight() -> Response<Body> {
     let mut response = response::no_content();
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
@@ -41,7 +41,7 @@ pub fn preflight() -> Response<Body> {
 }
 
 /// Lets pages of an origin read an answer. Without one, it only says that others might be let.
-pub fn open(response: &mut Response<Body>, origin: Option<HeaderValue>) {
+pub(crate) fn open(response: &mut Response<Body>, origin: Option<HeaderValue>) {
     let headers = response.headers_mut();
     headers.append(VARY, HeaderValue::from(ORIGIN));
     if let Some(origin) = origin {

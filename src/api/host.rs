@@ -12,7 +12,7 @@ use crate::origin::{is_localhost, split_authority};
 ///
 /// # Errors
 /// `FOREIGN_HOST`.
-pub fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(value) = headers.get(HOST) else { return Ok(()) };
     let text = value.to_str().unwrap_or("");
     let (host, _) = split_authority(text);

@@ -152,7 +152,7 @@ fn explain(body: &[u8]) -> Result<(), ApiError> {
 
 /// Whether the bytes are one JSON value and nothing else.
 #[must_use]
-pub fn is_one_value(text: &[u8]) -> bool {
+pub(crate) fn is_one_value(text: &[u8]) -> bool {
     let small = |text: &[u8]| {
         std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
     };

@@ -15,13 +15,13 @@
 //! | `cors` | the headers that let the browser of such a page hand a response on |
 //! | `openapi` | the description of the API |
 
-pub mod call;
-pub mod cors;
-pub mod host;
-pub mod json;
-pub mod listener;
-pub mod openapi;
-pub mod query;
-pub mod response;
-pub mod route;
-pub mod web_page;
+pub(crate) mod call;
+pub(crate) mod cors;
+pub(crate) mod host;
+pub(crate) mod json;
+pub(crate) mod listener;
+pub(crate) mod openapi;
+pub(crate) mod query;
+pub(crate) mod response;
+pub(crate) mod route;
+pub(crate) mod web_page;

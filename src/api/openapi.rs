@@ -7,11 +7,11 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use super::response::Body;
 
 /// OpenAPI 3.1, in YAML.
-pub const DOCUMENT: &str = include_str!("../../openapi.yaml");
+pub(crate) const DOCUMENT: &str = include_str!("../../openapi.yaml");
 
 /// The answer to `GET /openapi.yaml`. The bytes are the binary's own: nothing is copied.
 #[must_use]
-pub fn answer() -> Response<Body> {
+pub(crate) fn answer() -> Response<Body> {
     let mut response = Response::new(Body::from(Bytes::from_static(DOCUMENT.as_bytes())));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/yaml"));
     response

@@ -2,7 +2,7 @@
 
 /// The parameters of a query string in their order, as they were sent: a name, and the value after the first
 /// `=`, which may be empty. Values are not decoded.
-pub fn parameters(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn parameters(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
     let pairs = query.unwrap_or("").split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }

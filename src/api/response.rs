@@ -1,7 +1,7 @@
 //! Responses: of executions, of errors, and `Server-Timing`.
 
-pub mod body;
-pub mod summary;
+pub(crate) mod body;
+pub(crate) mod summary;
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
-pub use body::Body;
+pub(crate) use body::Body;
 use summary::push_summary;
 
 use crate::clock::Clock;
@@ -29,7 +29,7 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The answer to `:enqueue`.
-pub fn accepted(id: ExecutionId, execution: &Execution) -> Response<Body> {
+pub(crate) fn accepted(id: ExecutionId, execution: &Execution) -> Response<Body> {
     let status = execution.stage().as_str();
     let mut response = json(202, format!("{{\"executionId\":\"{id}\",\"status\":\"{status}\"}}"));
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/executions/{id}")) {
@@ -39,19 +39,19 @@ pub fn accepted(id: ExecutionId, execution: &Execution) -> Response<Body> {
 }
 
 /// An answer about an execution that an earlier request with the same `Idempotency-Key` began.
-pub fn replayed(mut response: Response<Body>) -> Response<Body> {
+pub(crate) fn replayed(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     response
 }
 
 /// The answer to an `:invoke` that joined an execution and has no more time to wait for its end.
-pub fn unfinished(id: ExecutionId, execution: &Execution) -> Response<Body> {
+pub(crate) fn unfinished(id: ExecutionId, execution: &Execution) -> Response<Body> {
     let message = "the execution that the Idempotency-Key stands for has not ended within timeoutMs or X-Timeout-Ms; it goes on";
     invocation_with(id, execution, Some(&ExecutionError::new(ErrorCode::Timeout, message)))
 }
 
 /// The answer to `:invoke` of a terminal execution.
-pub fn invocation(id: ExecutionId, execution: &Execution) -> Response<Body> {
+pub(crate) fn invocation(id: ExecutionId, execution: &Execution) -> Response<Body> {
     invocation_with(id, execution, execution.error.as_deref())
 }
 
@@ -90,20 +90,20 @@ fn invocation_with(id: ExecutionId, execution: &Execution, error: Option<&Execut
 }
 
 /// The answer to `GET /v1/executions/{id}`.
-pub fn execution(id: ExecutionId, execution: &Execution, clock: &Clock) -> Response<Body> {
+pub(crate) fn execution(id: ExecutionId, execution: &Execution, clock: &Clock) -> Response<Body> {
     let mut body = Vec::with_capacity(512 + execution.output.len());
     push_summary(&mut body, &Summary::of(id, execution), clock, Some(&execution.output));
     json(200, body)
 }
 
 /// The answer to a request that was refused.
-pub fn error(error: &ApiError) -> Response<Body> {
+pub(crate) fn error(error: &ApiError) -> Response<Body> {
     error_response(error).map(|body| Body::from(Bytes::from(body)))
 }
 
 /// The bytes of such an answer, for where there is no request to answer.
 #[must_use]
-pub fn error_text(error: &ApiError) -> Vec<u8> {
+pub(crate) fn error_text(error: &ApiError) -> Vec<u8> {
     let (head, body) = error_response(error).into_parts();
     let mut text = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", head.status, body.len()).into_bytes();
     for (name, value) in &head.headers {
@@ -146,7 +146,7 @@ fn default_retry_after(status: u16) -> Option<u32> {
 }
 
 /// The 204: it was done, and there is nothing to say.
-pub fn no_content() -> Response<Body> {
+pub(crate) fn no_content() -> Response<Body> {
     let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
@@ -154,12 +154,12 @@ pub fn no_content() -> Response<Body> {
 
 /// Drops the body of an answer to `HEAD`.
 #[must_use]
-pub fn without_body(is_head: bool, response: Response<Body>) -> Response<Body> {
+pub(crate) fn without_body(is_head: bool, response: Response<Body>) -> Response<Body> {
     if is_head { response.map(|_| Body::default()) } else { response }
 }
 
 /// An answer with a JSON body.
-pub fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::from(body.into()));
     *response.status_mut() = status_code(status);
     response.headers_mut().insert(CONTENT_TYPE, JSON);

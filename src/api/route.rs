@@ -147,7 +147,7 @@ impl RequestLine<'_> {
 
 /// The error of a path that only another listener has.
 #[must_use]
-pub fn served_elsewhere(path: &str, kind: ListenerKind) -> ApiError {
+pub(crate) fn served_elsewhere(path: &str, kind: ListenerKind) -> ApiError {
     let listener = match kind {
         ListenerKind::Clients => "the client listener (--listen)",
         ListenerKind::Runtimes => "the runtime listener (--runtime-listen)",

@@ -119,7 +119,7 @@ impl<'a> Marks<'a> {
 ///
 /// # Errors
 /// `FOREIGN_ORIGIN`.
-pub fn check_none(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn check_none(headers: &HeaderMap) -> Result<(), ApiError> {
     let marks = Marks::of(headers);
     if marks.is_page() { Err(marks.error("this listener answers none")) } else { Ok(()) }
 }
@@ -128,7 +128,7 @@ pub fn check_none(headers: &HeaderMap) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// `FOREIGN_ORIGIN`.
-pub fn check_own(headers: &HeaderMap, named: &[Origin]) -> Result<(), ApiError> {
+pub(crate) fn check_own(headers: &HeaderMap, named: &[Origin]) -> Result<(), ApiError> {
     let marks = Marks::of(headers);
     if !marks.is_page() || marks.is_own(headers, named) {
         return Ok(());
@@ -142,7 +142,7 @@ pub fn check_own(headers: &HeaderMap, named: &[Origin]) -> Result<(), ApiError> 
 ///
 /// # Errors
 /// `FOREIGN_ORIGIN`.
-pub fn check_named<'a>(
+pub(crate) fn check_named<'a>(
     headers: &'a HeaderMap,
     named: &[Origin],
 ) -> Result<Option<&'a HeaderValue>, ApiError> {
@@ -164,7 +164,7 @@ pub fn check_named<'a>(
 
 /// The error of a call that no page may make, also where its origin is named.
 #[must_use]
-pub fn not_for_pages() -> ApiError {
+pub(crate) fn not_for_pages() -> ApiError {
     ApiError::new(
         ErrorCode::ForeignOrigin,
         "a web page may invoke and enqueue here, and read; functions are not changed and executions not cancelled for one",

@@ -13,7 +13,7 @@ const ECHO: Duration = Duration::from_millis(100);
 
 /// The signals that stop.
 #[derive(Debug)]
-pub struct StopSignals {
+pub(super) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
     /// `None` where it is to outlive the terminal.
@@ -32,7 +32,7 @@ impl StopSignals {
     ///
     /// # Errors
     /// An error of the kernel.
-    pub fn listen() -> io::Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         let hang_up = if hang_ups_are_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -42,7 +42,7 @@ impl StopSignals {
     }
 
     /// Returns when told to stop, with a future that returns when told so once more.
-    pub async fn received(&mut self) -> impl Future<Output = ()> {
+    pub(super) async fn received(&mut self) -> impl Future<Output = ()> {
         let first = self.next().await;
         received_again(first, async || self.next().await)
     }

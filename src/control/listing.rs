@@ -53,7 +53,7 @@ type Cursor = Vec<Option<HistoryPosition>>;
 ///
 /// # Errors
 /// `BAD_REQUEST`, `CURSOR_EXPIRED`, `DRAINING`.
-pub async fn list_executions(
+pub(super) async fn list_executions(
     gateways: &[MessageSender<GatewayMessage>],
     clock: &Clock,
     query: Option<&str>,

@@ -32,7 +32,7 @@ const WARNED_LINES_MAX: usize = 40;
 
 /// A request to build a function.
 #[derive(Debug)]
-pub struct BuildRequest {
+pub(crate) struct BuildRequest {
     /// The function's name.
     pub name: String,
     /// The folder in which its commands run.
@@ -43,7 +43,7 @@ pub struct BuildRequest {
 
 /// A failed build.
 #[derive(Debug)]
-pub struct BuildError {
+pub(crate) struct BuildError {
     /// The command, as one would type it.
     pub command: String,
     /// The way it ended.
@@ -57,7 +57,7 @@ pub struct BuildError {
 ///
 /// # Errors
 /// The first command that cannot be started, does not exit with status 0, or is not over in time.
-pub async fn build(
+pub(crate) async fn build(
     request: &BuildRequest,
     commands: &[Vec<String>],
     children: &Rc<Children>,

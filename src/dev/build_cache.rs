@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The cache of one user: one small file per function, which holds the digest of the content it
 /// was built of.
 #[derive(Debug, Clone)]
-pub struct BuildCache {
+pub(crate) struct BuildCache {
     /// `None` where the user has no cache folder: then nothing is remembered.
     folder: Option<PathBuf>,
 }
@@ -18,7 +18,7 @@ impl BuildCache {
     /// In `$XDG_CACHE_HOME/picofaas/builds`, or in `~/.cache/picofaas/builds`. Relative paths in
     /// the variables do not count.
     #[must_use]
-    pub fn of_user(cache_home: Option<OsString>, home: Option<OsString>) -> Self {
+    pub(crate) fn of_user(cache_home: Option<OsString>, home: Option<OsString>) -> Self {
         let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
         let cache =
             cache_home.and_then(absolute).or_else(|| home.and_then(absolute).map(|home| home.join(".cache")));
@@ -27,7 +27,7 @@ impl BuildCache {
 
     /// Digest of the content that this function was last built of.
     #[must_use]
-    pub fn read(&self, manifest: &Path, function: &str) -> Option<u64> {
+    pub(crate) fn read(&self, manifest: &Path, function: &str) -> Option<u64> {
         let text = fs::read_to_string(self.file(manifest, function)?).ok()?;
         u64::from_str_radix(text.trim(), 16).ok()
     }
@@ -36,7 +36,7 @@ impl BuildCache {
     ///
     /// # Errors
     /// Where the entry cannot be written.
-    pub fn write(&self, manifest: &Path, function: &str, digest: u64) -> io::Result<()> {
+    pub(crate) fn write(&self, manifest: &Path, function: &str, digest: u64) -> io::Result<()> {
         let Some(file) = self.file(manifest, function) else { return Ok(()) };
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
@@ -48,7 +48,7 @@ impl BuildCache {
     ///
     /// # Errors
     /// Where there is an entry that cannot be removed.
-    pub fn forget(&self, manifest: &Path, function: &str) -> io::Result<()> {
+    pub(crate) fn forget(&self, manifest: &Path, function: &str) -> io::Result<()> {
         match self.file(manifest, function).map(fs::remove_file) {
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),

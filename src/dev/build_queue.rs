@@ -31,7 +31,7 @@ const ENDED_SOON_MAX: u32 = 3;
 const GRACE_STEPS_MAX: u32 = 6;
 
 /// A build that ended by itself, or at its limit.
-pub struct FinishedBuild {
+pub(crate) struct FinishedBuild {
     /// The function's name.
     pub name: String,
     /// Content that it was built of.
@@ -42,7 +42,7 @@ pub struct FinishedBuild {
 
 /// A build that was ended because its sources changed, or its function is gone.
 #[derive(Debug)]
-pub struct AbortedBuild {
+pub(crate) struct AbortedBuild {
     /// The function's name.
     pub name: String,
     /// A file that changed, where one did.
@@ -59,7 +59,7 @@ struct RunningBuild {
 
 /// The queue of all builds.
 #[derive(Default)]
-pub struct BuildQueue {
+pub(crate) struct BuildQueue {
     tasks: JoinSet<FinishedBuild>,
     running: BTreeMap<String, RunningBuild>,
     waiting: VecDeque<String>,
@@ -70,19 +70,19 @@ pub struct BuildQueue {
 impl BuildQueue {
     /// Whether a build of this function runs.
     #[must_use]
-    pub fn builds(&self, name: &str) -> bool {
+    pub(crate) fn builds(&self, name: &str) -> bool {
         self.running.contains_key(name)
     }
 
     /// Whether nothing is built.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.running.is_empty()
     }
 
     /// The functions that need a build now; those that are new go to the end of the line. Answers the
     /// new ones.
-    pub fn want(&mut self, needy: &[String]) -> Vec<String> {
+    pub(crate) fn want(&mut self, needy: &[String]) -> Vec<String> {
         self.waiting.retain(|name| needy.contains(name));
         let new = |name: &&String| !self.waiting.contains(*name) && !self.running.contains_key(*name);
         let new: Vec<String> = needy.iter().filter(new).cloned().collect();
@@ -91,7 +91,7 @@ impl BuildQueue {
     }
 
     /// The next function to build, where there is a place for it.
-    pub fn next(&mut self, now: Nanos) -> Option<String> {
+    pub(crate) fn next(&mut self, now: Nanos) -> Option<String> {
         let slow = |running: &&RunningBuild| now.saturating_sub(running.begun) >= nanos(SLOW);
         let slow = self.running.values().filter(slow).count();
         let has_place = self.running.len() - slow < PLACES && self.running.len() < BUILDS_MAX;
@@ -101,7 +101,13 @@ impl BuildQueue {
     }
 
     /// Begins a build.
-    pub fn begin(&mut self, request: BuildRequest, before: Arc<Content>, children: Rc<Children>, now: Nanos) {
+    pub(crate) fn begin(
+        &mut self,
+        request: BuildRequest,
+        before: Arc<Content>,
+        children: Rc<Children>,
+        now: Nanos,
+    ) {
         let (name, content) = (request.name.clone(), before.clone());
         let task = self.tasks.spawn_local(async move {
             let outcome = build(&request, before.build(), &children).await;
@@ -112,7 +118,7 @@ impl BuildQueue {
 
     /// Compares what a function is made of with what it is being built of. `program` is made by the
     /// build, so that a change of it is none.
-    pub fn compare(&mut self, name: &str, content: &Content, program: Option<&Path>, now: Nanos) {
+    pub(crate) fn compare(&mut self, name: &str, content: &Content, program: Option<&Path>, now: Nanos) {
         let Some(running) = self.running.get_mut(name) else { return };
         let changed = content.changed_since(&running.before, program);
         if changed.is_empty() && content.is_built_by(running.before.build()) {
@@ -124,7 +130,7 @@ impl BuildQueue {
     }
 
     /// Ends the builds whose time has come. [`BuildQueue::ended`] tells of them.
-    pub fn end_overtaken(&mut self, now: Nanos) {
+    pub(crate) fn end_overtaken(&mut self, now: Nanos) {
         for running in self.running.values() {
             if running.ends.as_ref().is_some_and(|(at, _)| *at <= now) {
                 running.task.abort();
@@ -133,12 +139,12 @@ impl BuildQueue {
     }
 
     /// The last build of a function is of its present content: its next build ends at the first change again.
-    pub fn settled(&mut self, name: &str) {
+    pub(crate) fn settled(&mut self, name: &str) {
         self.ended.remove(name);
     }
 
     /// Ends the build of a function that is gone.
-    pub fn remove(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         self.ended.remove(name);
         if let Some(running) = self.running.get(name) {
             running.task.abort();
@@ -150,7 +156,7 @@ impl BuildQueue {
     ///
     /// # Errors
     /// A build that panicked.
-    pub async fn ended(&mut self) -> Option<Result<Result<FinishedBuild, AbortedBuild>, JoinError>> {
+    pub(crate) async fn ended(&mut self) -> Option<Result<Result<FinishedBuild, AbortedBuild>, JoinError>> {
         let ended = self.tasks.join_next_with_id().await?;
         Some(match ended {
             Ok((_, built)) => {
@@ -178,7 +184,7 @@ impl BuildQueue {
     }
 
     /// Ends everything.
-    pub async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         self.tasks.shutdown().await;
         self.running.clear();
     }

@@ -16,7 +16,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Paths below a folder that count as sources: not hidden, not in `.gitignore`, not made by tools.
 #[derive(Debug, Default)]
-pub struct SourcePaths {
+pub(crate) struct SourcePaths {
     /// Folders, the first one included.
     pub folders: Vec<PathBuf>,
     /// Files and links.
@@ -26,7 +26,7 @@ pub struct SourcePaths {
 /// Walks a folder. What cannot be listed is left out; where it matters, reading the manifests
 /// complains of it.
 #[must_use]
-pub fn source_paths(folder: &Path) -> SourcePaths {
+pub(crate) fn source_paths(folder: &Path) -> SourcePaths {
     let made_by_tools = |name: &std::ffi::OsStr| MADE_BY_TOOLS.iter().any(|tools| name == *tools);
     let walk = WalkBuilder::new(folder)
         // A project counts before its `git init`, too.
@@ -51,7 +51,7 @@ pub fn source_paths(folder: &Path) -> SourcePaths {
 /// Its hash is the standard library's, 64 bits wide: enough to notice a change, and where another
 /// release of Rust computes another one, functions are built once more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
+pub(crate) struct Content {
     files: BTreeMap<PathBuf, u64>,
     build: Vec<Vec<String>>,
     digest: u64,
@@ -61,7 +61,7 @@ impl Content {
     /// Reads every file below `folder` that counts. Manifests do not: a change of one is a change
     /// of a specification, which needs no build.
     #[must_use]
-    pub fn read(folder: &Path, build: &[Vec<String>], manifests: &BTreeSet<PathBuf>) -> Self {
+    pub(crate) fn read(folder: &Path, build: &[Vec<String>], manifests: &BTreeSet<PathBuf>) -> Self {
         let mut files = BTreeMap::new();
         for path in source_paths(folder).files {
             if !manifests.contains(&path)
@@ -77,13 +77,13 @@ impl Content {
 
     /// One number for all of it.
     #[must_use]
-    pub fn digest(&self) -> u64 {
+    pub(crate) fn digest(&self) -> u64 {
         self.digest
     }
 
     /// The files that came, went or changed between two contents, but not `except`.
     #[must_use]
-    pub fn changed_since(&self, before: &Self, except: Option<&Path>) -> Vec<PathBuf> {
+    pub(crate) fn changed_since(&self, before: &Self, except: Option<&Path>) -> Vec<PathBuf> {
         let paths: BTreeSet<&PathBuf> = self.files.keys().chain(before.files.keys()).collect();
         paths
             .into_iter()
@@ -94,13 +94,13 @@ impl Content {
 
     /// Whether these commands build it.
     #[must_use]
-    pub fn is_built_by(&self, build: &[Vec<String>]) -> bool {
+    pub(crate) fn is_built_by(&self, build: &[Vec<String>]) -> bool {
         self.build == build
     }
 
     /// The commands that build it.
     #[must_use]
-    pub fn build(&self) -> &[Vec<String>] {
+    pub(crate) fn build(&self) -> &[Vec<String>] {
         &self.build
     }
 }

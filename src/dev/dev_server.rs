@@ -43,7 +43,7 @@ Waiting for one; it is served as soon as it is saved.
 ";
 
 /// A dev server of the functions below one folder.
-pub struct DevServer {
+pub(crate) struct DevServer {
     root: PathBuf,
     registry: Rc<Registry>,
     children: Rc<Children>,
@@ -69,7 +69,7 @@ impl DevServer {
     ///
     /// # Errors
     /// Where changes cannot be watched.
-    pub fn open(
+    pub(crate) fn open(
         root: PathBuf,
         registry: Rc<Registry>,
         children: Rc<Children>,
@@ -96,7 +96,7 @@ impl DevServer {
 
     /// Base URL of the functions.
     #[must_use]
-    pub fn base_url(&self) -> &str {
+    pub(crate) fn base_url(&self) -> &str {
         &self.base
     }
 
@@ -104,7 +104,7 @@ impl DevServer {
     ///
     /// # Errors
     /// Where reading the folder panicked.
-    pub async fn run(&mut self) -> anyhow::Result<Infallible> {
+    pub(crate) async fn run(&mut self) -> anyhow::Result<Infallible> {
         self.look(Touched::Everything).await?;
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -124,7 +124,7 @@ impl DevServer {
     }
 
     /// Ends what is being built.
-    pub async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         self.builds.close().await;
     }
 

@@ -8,11 +8,11 @@ use super::terminal::quote;
 use crate::spec::FunctionSpec;
 
 /// The annotation that holds an input to try a function with, as JSON.
-pub const EXAMPLE_INPUT: &str = "picofaas.dev/example-input";
+pub(crate) const EXAMPLE_INPUT: &str = "picofaas.dev/example-input";
 
 /// URL by which a client on this machine calls a listener that may be bound to every address.
 #[must_use]
-pub fn base_url(listen: SocketAddr) -> String {
+pub(crate) fn base_url(listen: SocketAddr) -> String {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -26,7 +26,7 @@ pub fn base_url(listen: SocketAddr) -> String {
 ///
 /// # Errors
 /// Where the example is not JSON: a sentence that says so.
-pub fn lines(base: &str, spec: &FunctionSpec) -> Result<[String; 2], String> {
+pub(crate) fn lines(base: &str, spec: &FunctionSpec) -> Result<[String; 2], String> {
     let input = match spec.annotations.get(EXAMPLE_INPUT) {
         Some(text) => {
             let value: Box<RawValue> = serde_json::from_str(text).map_err(|error| {
@@ -42,7 +42,7 @@ pub fn lines(base: &str, spec: &FunctionSpec) -> Result<[String; 2], String> {
 
 /// The same with this input, which is JSON on one line.
 #[must_use]
-pub fn with_input(base: &str, name: &str, input: &str) -> [String; 2] {
+pub(crate) fn with_input(base: &str, name: &str, input: &str) -> [String; 2] {
     let body = quote(&format!("{{\"input\":{input}}}"));
     let call = |verb: &str| {
         format!("curl -s {base}/v1/functions/{name}:{verb} -H 'content-type: application/json' -d {body}")

@@ -14,13 +14,13 @@
 //! | `example_call` | the curl lines that call a function |
 //! | `terminal` | lines for the person in front of it |
 
-pub mod build;
-pub mod build_cache;
-pub mod build_queue;
-pub mod content;
-pub mod dev_server;
-pub mod example_call;
-pub mod project;
-pub mod scan;
-pub mod terminal;
-pub mod watch;
+pub(crate) mod build;
+pub(crate) mod build_cache;
+pub(crate) mod build_queue;
+pub(crate) mod content;
+pub(crate) mod dev_server;
+pub(crate) mod example_call;
+pub(crate) mod project;
+pub(crate) mod scan;
+pub(crate) mod terminal;
+pub(crate) mod watch;

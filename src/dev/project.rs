@@ -14,7 +14,7 @@ const UNSETTLED_MAX: u32 = 3;
 
 /// The next need of a project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub(crate) enum Need {
     /// It is served as it is written, or waits for a change.
     Nothing,
     /// Its sources are other than those that were built.
@@ -25,7 +25,7 @@ pub enum Need {
 
 /// One function.
 #[derive(Debug)]
-pub struct Project {
+pub(crate) struct Project {
     /// Its manifest, its specification and its sources, as last seen.
     pub found: ScannedFunction,
     /// Digest of the sources that the last good build was made of.
@@ -52,7 +52,7 @@ impl Project {
     /// A message about the missing program of a function whose processes are started when it is called. A
     /// function with standing instances shows it by itself.
     #[must_use]
-    pub fn missing_program(&self) -> Option<String> {
+    pub(crate) fn missing_program(&self) -> Option<String> {
         let spec = &self.found.spec;
         let missing = program(spec).filter(|program| !program.exists());
         missing.filter(|_| spec.execution_mode == ExecutionMode::Job).map(|program| {
@@ -65,7 +65,7 @@ impl Project {
 
     /// A function that has just been found.
     #[must_use]
-    pub fn new(found: ScannedFunction, cache: &BuildCache) -> Self {
+    pub(crate) fn new(found: ScannedFunction, cache: &BuildCache) -> Self {
         let name = found.spec.name.as_str();
         let made = program(&found.spec).is_none_or(|program| program.exists());
         let built = cache.read(&found.manifest, name).filter(|_| made);
@@ -84,7 +84,7 @@ impl Project {
     }
 
     /// Takes what was found of it now.
-    pub fn update(&mut self, found: ScannedFunction, now: Nanos) {
+    pub(crate) fn update(&mut self, found: ScannedFunction, now: Nanos) {
         if found.spec != self.found.spec || found.content != self.found.content {
             self.changed_at.get_or_insert(now);
         }
@@ -93,7 +93,7 @@ impl Project {
 
     /// Its next need.
     #[must_use]
-    pub fn need(&self) -> Need {
+    pub(crate) fn need(&self) -> Need {
         let digest = self.found.content.digest();
         if self.refused.as_ref() == Some(&self.found.spec) {
             return Need::Nothing;
@@ -108,30 +108,30 @@ impl Project {
 
     /// Whether an earlier version was handed to control.
     #[must_use]
-    pub fn was_served(&self) -> bool {
+    pub(crate) fn was_served(&self) -> bool {
         self.served.is_some()
     }
 
     /// The folder in which its commands run.
     #[must_use]
-    pub fn directory(&self) -> PathBuf {
+    pub(crate) fn directory(&self) -> PathBuf {
         self.found.spec.directory.clone().unwrap_or_else(|| PathBuf::from("."))
     }
 
     /// The absolute path of what its build makes.
     #[must_use]
-    pub fn program(&self) -> Option<PathBuf> {
+    pub(crate) fn program(&self) -> Option<PathBuf> {
         program(&self.found.spec).map(absolute)
     }
 
     /// A build begins, after which nothing is certain until it ends well.
-    pub fn build_begins(&mut self) {
+    pub(crate) fn build_begins(&mut self) {
         self.built = None;
     }
 
     /// A build of `before` ended, and `found` is as it is now. Answers the files that have been
     /// changing during each build of late, where this has to be the build itself.
-    pub fn build_ended(&mut self, before: &Content, succeeded: bool) -> Vec<PathBuf> {
+    pub(crate) fn build_ended(&mut self, before: &Content, succeeded: bool) -> Vec<PathBuf> {
         let now = self.found.content.clone();
         let mut changed = now.changed_since(before, self.program().as_deref());
         let settled = changed.is_empty() && now.is_built_by(before.build());
@@ -154,19 +154,19 @@ impl Project {
 
     /// The digest to remember, where what was built last is what is there.
     #[must_use]
-    pub fn digest_built(&self) -> Option<u64> {
+    pub(crate) fn digest_built(&self) -> Option<u64> {
         self.built.filter(|built| *built == self.found.content.digest())
     }
 
     /// Control has taken it as it is.
-    pub fn is_served(&mut self) {
+    pub(crate) fn is_served(&mut self) {
         self.served = Some((self.found.spec.clone(), self.found.content.digest()));
         self.refused = None;
         (self.announced, self.troubled) = (false, false);
     }
 
     /// Control cannot run it as it is.
-    pub fn is_refused(&mut self) {
+    pub(crate) fn is_refused(&mut self) {
         self.refused = Some(self.found.spec.clone());
     }
 }

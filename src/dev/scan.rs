@@ -9,7 +9,7 @@ use crate::spec::{FunctionSpec, ManifestError, load_dir};
 
 /// Changes since the scan before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Touched {
+pub(crate) enum Touched {
     /// Perhaps everything.
     Everything,
     /// Something at these absolute paths.
@@ -19,7 +19,7 @@ pub enum Touched {
 impl Touched {
     /// Whether something at or below this absolute path changed.
     #[must_use]
-    pub fn below(&self, folder: &Path) -> bool {
+    pub(crate) fn below(&self, folder: &Path) -> bool {
         match self {
             Touched::Everything => true,
             Touched::Paths(paths) => paths.iter().any(|path| path.starts_with(folder)),
@@ -29,7 +29,7 @@ impl Touched {
 
 /// A function that a manifest of the scan defines.
 #[derive(Debug, Clone)]
-pub struct ScannedFunction {
+pub(crate) struct ScannedFunction {
     /// The file, as a person would name it from here.
     pub manifest: PathBuf,
     /// Its specification.
@@ -40,7 +40,7 @@ pub struct ScannedFunction {
 
 /// Findings of one scan.
 #[derive(Debug)]
-pub struct Scan {
+pub(crate) struct Scan {
     /// By name.
     pub functions: BTreeMap<String, ScannedFunction>,
     /// Manifests that cannot be read.
@@ -50,12 +50,12 @@ pub struct Scan {
 }
 
 /// Folder and content of each function in the scan before, by name.
-pub type PreviousScan = BTreeMap<String, (Option<PathBuf>, Arc<Content>)>;
+pub(crate) type PreviousScan = BTreeMap<String, (Option<PathBuf>, Arc<Content>)>;
 
 /// Scans every manifest below `root`, which may itself be one, and reads again the source
 /// files of the functions that something changed for.
 #[must_use]
-pub fn scan(root: &Path, before: &PreviousScan, touched: &Touched) -> Scan {
+pub(crate) fn scan(root: &Path, before: &PreviousScan, touched: &Touched) -> Scan {
     let loaded = load_dir(root);
     let defining = loaded.functions.iter().map(|(path, _)| path.as_path());
     let manifests: BTreeSet<PathBuf> =
@@ -85,7 +85,7 @@ pub fn scan(root: &Path, before: &PreviousScan, touched: &Touched) -> Scan {
 
 /// The file or folder that a fault is of.
 #[must_use]
-pub fn path_of(fault: &ManifestError) -> &Path {
+pub(crate) fn path_of(fault: &ManifestError) -> &Path {
     match fault {
         ManifestError::Read { path, .. }
         | ManifestError::TooLarge { path }
@@ -96,7 +96,7 @@ pub fn path_of(fault: &ManifestError) -> &Path {
 }
 
 /// As the system's notifications name it.
-pub fn absolute(path: impl AsRef<Path>) -> PathBuf {
+pub(crate) fn absolute(path: impl AsRef<Path>) -> PathBuf {
     let path = path.as_ref();
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 const COMMAND_CHARS_MAX: usize = 100;
 
 /// Writes lines.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     // When nobody reads any more there is nobody to tell.
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
@@ -14,13 +14,13 @@ pub fn say(text: &str) {
 
 /// Text with each of its lines set in, so that it stands out as somebody else's words.
 #[must_use]
-pub fn set_in(text: &str) -> String {
+pub(crate) fn set_in(text: &str) -> String {
     text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// A command as a person would write it, cut where it is long.
 #[must_use]
-pub fn command_line(command: &[String]) -> String {
+pub(crate) fn command_line(command: &[String]) -> String {
     let line = command.iter().map(|word| quote_if_needed(word)).collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(COMMAND_CHARS_MAX) {
         Some((at, _)) => format!("{}…", &line[..at]),
@@ -30,13 +30,13 @@ pub fn command_line(command: &[String]) -> String {
 
 /// A word between single quotes, as a shell reads it back.
 #[must_use]
-pub fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// The word as it is where a shell reads it so, else quoted.
 #[must_use]
-pub fn quote_if_needed(word: &str) -> String {
+pub(crate) fn quote_if_needed(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { quote(word) }
 }

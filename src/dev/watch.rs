@@ -27,7 +27,7 @@ const WAITING_MAX: usize = 4096;
 
 /// The folders that are watched, each by itself: what is not kept costs nothing.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     watcher: RecommendedWatcher,
     folders: BTreeSet<PathBuf>,
     changes: Receiver<PathBuf>,
@@ -45,7 +45,7 @@ impl Watch {
     ///
     /// # Errors
     /// Where the system has no more notifications to give.
-    pub fn start() -> notify::Result<Self> {
+    pub(crate) fn start() -> notify::Result<Self> {
         let (tell, changes) = channel(WAITING_MAX);
         let missed = Arc::new(AtomicBool::new(false));
         let not_told = missed.clone();
@@ -79,7 +79,7 @@ impl Watch {
 
     /// Watches exactly these folders from now on. Answers which of them are new: what happened in
     /// those before is not told. With each that cannot be watched comes the reason.
-    pub fn keep(&mut self, wanted: &BTreeSet<PathBuf>) -> (BTreeSet<PathBuf>, Vec<String>) {
+    pub(crate) fn keep(&mut self, wanted: &BTreeSet<PathBuf>) -> (BTreeSet<PathBuf>, Vec<String>) {
         for gone in self.folders.difference(wanted) {
             // One that was removed is not watched any more.
             let _ = self.watcher.unwatch(gone);
@@ -104,7 +104,7 @@ impl Watch {
 
     /// Waits for a change and for the quiet after it. Nothing is lost when it is dropped early,
     /// not even the time that was waited.
-    pub async fn next(&mut self) -> Touched {
+    pub(crate) async fn next(&mut self) -> Touched {
         while let Some(path) = self.one_more().await {
             let now = Instant::now();
             self.quiet = now + QUIET;

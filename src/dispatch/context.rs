@@ -5,7 +5,7 @@ use crate::store::executions::Executions;
 
 /// The parts of a gateway that its attempts need. An attempt settles nothing: its result is the gateway's to apply.
 #[derive(Clone, Copy, Debug)]
-pub struct AttemptContext<'a> {
+pub(crate) struct AttemptContext<'a> {
     /// The executions of the gateway.
     pub executions: &'a Executions,
     /// Time.

@@ -11,7 +11,7 @@
 //! | `pool` | POOL DISPATCHER: attempts at running instances (`WARM` and `POOL`), over pooled connections |
 //! | `job` | JOB DISPATCHER: attempts with a process or a pod of their own (`JOB`) |
 
-pub mod context;
+pub(crate) mod context;
 mod function_error;
-pub mod job;
-pub mod pool;
+pub(crate) mod job;
+pub(crate) mod pool;

@@ -69,7 +69,7 @@ pub enum ErrorCode {
     /// The function answered with an error of its own; its code replaces this one.
     HandlerError,
     HandlerTimeout,
-    /// The last, which is how [`ErrorCode::ALL`] is known to be complete.
+    /// The last, which is how `ErrorCode::ALL` is known to be complete.
     Internal,
 }
 
@@ -113,7 +113,8 @@ impl Facts {
 
 impl ErrorCode {
     /// Every code, in the order of the enum.
-    pub const ALL: [ErrorCode; 59] = [
+    #[cfg(test)]
+    pub(crate) const ALL: [ErrorCode; 59] = [
         ErrorCode::BadRequest,
         ErrorCode::InvalidJson,
         ErrorCode::CursorExpired,

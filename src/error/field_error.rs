@@ -29,7 +29,7 @@ const EXCERPT_CHARS_MAX: usize = 64;
 /// The sender's own text, cut to a length fit for a message, with control characters escaped so that
 /// it cannot forge a log line.
 #[must_use]
-pub fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     let mut cut: String = text.chars().take(EXCERPT_CHARS_MAX).flat_map(char::escape_debug).collect();
     if text.chars().nth(EXCERPT_CHARS_MAX).is_some() {
         cut.push('…');

@@ -10,6 +10,7 @@ mod api_error;
 mod code;
 mod field_error;
 
-pub use api_error::ApiError;
-pub use code::{ErrorCode, ErrorSource};
-pub use field_error::{FieldError, excerpt};
+pub(crate) use api_error::ApiError;
+pub use code::ErrorCode;
+pub(crate) use code::ErrorSource;
+pub(crate) use field_error::{FieldError, excerpt};

@@ -21,7 +21,7 @@ pub enum BodySource {
 
 /// Marks a request that another gateway handed on without its body, which was too large.
 #[derive(Clone, Copy, Debug)]
-pub struct BodyWasTooLarge;
+pub(crate) struct BodyWasTooLarge;
 
 impl Gateway {
     /// Reads the whole body, within its limit of bytes and time.

@@ -16,13 +16,13 @@
 
 mod admit;
 mod announcements;
-pub mod body;
-pub mod calls;
+pub(crate) mod body;
+pub(crate) mod calls;
 mod complete;
 mod dispatch;
 mod job_calls;
 mod lookup;
-pub mod thread;
+pub(crate) mod thread;
 mod waiting;
 mod watch;
 

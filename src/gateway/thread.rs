@@ -34,7 +34,7 @@ const LONELY: Nanos = 10_000_000;
 
 /// The parts that a gateway's thread is started with.
 #[derive(Debug)]
-pub struct Start {
+pub(crate) struct Start {
     /// Which gateway.
     pub index: usize,
     /// The rings.
@@ -81,7 +81,7 @@ thread_local! {
 ///
 /// # Errors
 /// If the runtime cannot be made, or the listener not be polled.
-pub fn run(start: Start) -> std::io::Result<()> {
+pub(crate) fn run(start: Start) -> std::io::Result<()> {
     let hook = Rc::new(Hook {
         rings: start.rings.clone(),
         index: start.index,

@@ -11,7 +11,7 @@ use crate::scheduler::message::SchedulerCommand;
 
 /// The autoscaler of all versions.
 #[derive(Debug)]
-pub struct Autoscaler {
+pub(crate) struct Autoscaler {
     context: Rc<Context>,
     versions: Rc<OpenVersions>,
 }
@@ -19,33 +19,33 @@ pub struct Autoscaler {
 impl Autoscaler {
     /// An autoscaler of these versions.
     #[must_use]
-    pub fn new(context: Rc<Context>, versions: Rc<OpenVersions>) -> Self {
+    pub(crate) fn new(context: Rc<Context>, versions: Rc<OpenVersions>) -> Self {
         Self { context, versions }
     }
 
     /// Starts one more instance of a version, or tells the scheduler that there will be none.
-    pub fn instance_wanted(&self, version: VersionIndex) {
+    pub(crate) fn instance_wanted(&self, version: VersionIndex) {
         if !self.versions.backend(version).is_some_and(|backend| backend.start_wanted()) {
             self.context.commands.send(SchedulerCommand::StartFailed { version });
         }
     }
 
     /// Finds out whether an instance to which a connection failed still answers.
-    pub fn instance_suspect(&self, instance: InstanceKey) {
+    pub(crate) fn instance_suspect(&self, instance: InstanceKey) {
         if let Some(backend) = self.versions.backend(instance.version) {
             backend.look_after(instance);
         }
     }
 
     /// Stops an instance that is retired and idle.
-    pub fn instance_idle(&self, instance: InstanceKey) {
+    pub(crate) fn instance_idle(&self, instance: InstanceKey) {
         if let Some(backend) = self.versions.backend(instance.version) {
             backend.stop(instance);
         }
     }
 
     /// Has the instances stopped that have been idle for as long as their function says.
-    pub fn scale_down_idle(&self, now: Nanos) {
+    pub(crate) fn scale_down_idle(&self, now: Nanos) {
         self.context.populated.borrow_mut().retain(|index| self.scale_down_version(*index, now));
     }
 

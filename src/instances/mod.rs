@@ -13,7 +13,7 @@
 pub(crate) mod autoscaler;
 pub(crate) mod backend;
 mod endpoints;
-pub mod local;
+pub(crate) mod local;
 pub(crate) mod open_versions;
 
 use std::cell::RefCell;

@@ -12,7 +12,7 @@ use crate::messages::control_message::{Announcement, JobStart};
 
 /// One version, from its opening until nothing of it is left.
 #[derive(Debug)]
-pub struct OpenVersion {
+pub(crate) struct OpenVersion {
     /// Its function's version.
     pub function: Arc<FunctionVersion>,
     /// The backend of its instances.

@@ -89,7 +89,7 @@ fn now() -> Instant {
 
 /// The verb and the resource that a rule of a Role would have to name for a call.
 #[must_use]
-pub fn rule(method: &Method, path: &str, query: Option<&str>) -> (&'static str, String) {
+pub(super) fn rule(method: &Method, path: &str, query: Option<&str>) -> (&'static str, String) {
     let mut parts = path.trim_matches('/').split('/').skip_while(|part| !matches!(*part, "api" | "apis"));
     // A version, or a group and a version.
     let skipped = match parts.next() {
@@ -119,11 +119,11 @@ pub fn rule(method: &Method, path: &str, query: Option<&str>) -> (&'static str, 
 
 /// Longest time of a call; the API server queues by itself for up to a minute, and nobody here is
 /// helped by an answer that late.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The error of a call.
 #[derive(Debug)]
-pub enum KubeError {
+pub(super) enum KubeError {
     /// The API server answered with this status.
     Answered(Box<Status>),
     /// There was no answer, and it is not known what became of the call; with the reason.
@@ -133,7 +133,7 @@ pub enum KubeError {
 /// The text for an answer that says that the control plane lacks a permission, and not that the object is wrong.
 /// The message names the verb and the resource.
 #[must_use]
-pub fn permission(message: &str) -> Option<String> {
+pub(super) fn permission(message: &str) -> Option<String> {
     let is_one =
         message.contains(" cannot ") && message.contains("in API group") || message == "Unauthorized";
     is_one.then(|| format!("the control plane lacks a permission (k8s/20-rbac.yaml): {message}"))
@@ -150,7 +150,7 @@ fn is_starting(message: &str) -> bool {
 ///
 /// # Errors
 /// See [`KubeError`].
-pub async fn in_time<T>(called: impl Future<Output = kube::Result<T>>) -> Result<T, KubeError> {
+pub(super) async fn in_time<T>(called: impl Future<Output = kube::Result<T>>) -> Result<T, KubeError> {
     match tokio::time::timeout(CALL_TIMEOUT, called).await {
         Ok(answered) => answered.map_err(KubeError::from),
         Err(_) => Err(KubeError::Away(format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),

@@ -74,7 +74,7 @@ impl std::fmt::Debug for Cluster {
 
 /// Whether this process runs in a pod that may call the API server.
 #[must_use]
-pub fn is_inside() -> bool {
+pub(crate) fn is_inside() -> bool {
     std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
         && PathBuf::from(SERVICE_ACCOUNT).join("token").is_file()
 }
@@ -188,7 +188,7 @@ impl Cluster {
 ///
 /// # Errors
 /// The class of its error.
-pub async fn call<T>(called: impl Future<Output = kube::Result<T>>) -> Result<T, CallFailure> {
+pub(crate) async fn call<T>(called: impl Future<Output = kube::Result<T>>) -> Result<T, CallFailure> {
     in_time(called).await.map_err(of_error)
 }
 

@@ -19,9 +19,9 @@ use crate::spec::FunctionSpec;
 
 /// The label of a pod with the hash of its template, which says which version it belongs to. Its name is older than
 /// the hash's name here; another one would replace every pod at the next upgrade.
-pub const TEMPLATE_HASH: &str = "picofaas.dev/revision";
+pub(super) const TEMPLATE_HASH: &str = "picofaas.dev/revision";
 /// The annotation by which a pod asks to be the first to go when there are to be fewer.
-pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+pub(super) const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// The variable with the token that a pod proves itself with.
 const TOKEN: &str = "PICOFAAS_TOKEN";
 /// A variable that is not part of the hash: a pod that serves goes by the deadline of each request.
@@ -46,7 +46,7 @@ const HISTORY: i32 = 1;
 
 /// The pod template that a function's Deployment is to have.
 #[derive(Debug, Clone)]
-pub struct DesiredTemplate {
+pub(super) struct DesiredTemplate {
     /// Hash of the template, as in the label of its pods.
     pub hash: String,
     /// JSON: some kilobytes less than as structs, for each of a thousand functions, and read once a roll-out.
@@ -57,7 +57,7 @@ impl DesiredTemplate {
     /// The template of a function whose pods reach the runtime listener at `runtime_url` and may take `start_s`
     /// seconds to start.
     #[must_use]
-    pub fn new(spec: &FunctionSpec, runtime_url: &str, start_s: u64) -> Self {
+    pub(super) fn new(spec: &FunctionSpec, runtime_url: &str, start_s: u64) -> Self {
         let mut env = template::environment(spec);
         env.push(variable("PICOFAAS_RUNTIME_URL", runtime_url));
         let mut template = template::pods(spec, env);
@@ -91,7 +91,7 @@ impl DesiredTemplate {
 
     /// Makes the Deployment, new.
     #[must_use]
-    pub fn object(
+    pub(super) fn object(
         &self,
         function: &str,
         token: Token,
@@ -128,7 +128,7 @@ impl DesiredTemplate {
 
     /// Updates a Deployment that is there already to this template: what is not ours of it stays.
     #[must_use]
-    pub fn applied_to(
+    pub(super) fn applied_to(
         &self,
         mut found: Deployment,
         function: &str,
@@ -165,7 +165,7 @@ impl DesiredTemplate {
 
 /// Whether a Deployment is one of ours, of this function.
 #[must_use]
-pub fn is_ours(found: &Deployment, function: &str) -> bool {
+pub(super) fn is_ours(found: &Deployment, function: &str) -> bool {
     let labels = found.metadata.labels.as_ref();
     template::labels(function)
         .iter()
@@ -174,7 +174,7 @@ pub fn is_ours(found: &Deployment, function: &str) -> bool {
 
 /// The hash of a Deployment's pod template, and the token of its pods.
 #[must_use]
-pub fn current(found: &Deployment) -> Option<(String, Token)> {
+pub(super) fn current(found: &Deployment) -> Option<(String, Token)> {
     let template = &found.spec.as_ref()?.template;
     let template_hash = template.metadata.as_ref()?.labels.as_ref()?.get(TEMPLATE_HASH)?.clone();
     Some((template_hash, token_of(template.spec.as_ref()?)?))
@@ -182,7 +182,7 @@ pub fn current(found: &Deployment) -> Option<(String, Token)> {
 
 /// The token of the pods that are made so.
 #[must_use]
-pub fn token_of(pod: &k8s_openapi::api::core::v1::PodSpec) -> Option<Token> {
+pub(super) fn token_of(pod: &k8s_openapi::api::core::v1::PodSpec) -> Option<Token> {
     let env = pod.containers.first()?.env.as_ref()?;
     // The last one of a name counts.
     let token = env.iter().rev().find(|one| one.name == TOKEN)?;
@@ -191,7 +191,7 @@ pub fn token_of(pod: &k8s_openapi::api::core::v1::PodSpec) -> Option<Token> {
 
 /// A number of pods as the API has it.
 #[must_use]
-pub fn signed(replicas: u32) -> i32 {
+pub(super) fn signed(replicas: u32) -> i32 {
     i32::try_from(replicas).unwrap_or(i32::MAX)
 }
 

@@ -24,7 +24,7 @@ enum EventAge {
 }
 
 /// Watches for ever.
-pub async fn watch(pods: Rc<Pods>, events: Api<KubeEvent>) {
+pub(super) async fn watch(pods: Rc<Pods>, events: Api<KubeEvent>) {
     let failures = watch_config().fields("reason=FailedCreate");
     let mut stream = std::pin::pin!(watcher(events, failures).backoff(watch_backoff()));
     let mut watch = WatchState::new("events");

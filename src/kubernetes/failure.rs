@@ -29,7 +29,7 @@ fn permanent(reason: &str) -> Option<ErrorCode> {
 
 /// The end of a pod, or the reason that it will never run; `None` while neither is known.
 #[must_use]
-pub fn of_pod(pod: &Pod) -> Option<JobEnd> {
+pub(super) fn of_pod(pod: &Pod) -> Option<JobEnd> {
     let status = pod.status.as_ref()?;
     match status.phase.as_deref() {
         Some("Succeeded") => Some(JobEnd {
@@ -44,7 +44,7 @@ pub fn of_pod(pod: &Pod) -> Option<JobEnd> {
 
 /// The reason that the container of a pod does not start, where waiting on does not help.
 #[must_use]
-pub fn cannot_start(pod: &Pod) -> Option<JobEnd> {
+pub(super) fn cannot_start(pod: &Pod) -> Option<JobEnd> {
     containers(pod).find_map(|container| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
@@ -130,7 +130,7 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 
 /// The failure of a pod that could not be created, by an event `FailedCreate` or an answer.
 #[must_use]
-pub fn of_failed_create(message: &str) -> JobEnd {
+pub(super) fn of_failed_create(message: &str) -> JobEnd {
     let code = if message.contains("exceeded quota") {
         ErrorCode::QuotaExceeded
     } else {
@@ -141,7 +141,7 @@ pub fn of_failed_create(message: &str) -> JobEnd {
 
 /// The failure of a call to the API server.
 #[derive(Debug)]
-pub enum CallFailure {
+pub(crate) enum CallFailure {
     /// It may succeed later: the server is away, busy, or not sure.
     Transient(String),
     /// It will not.
@@ -154,7 +154,7 @@ pub enum CallFailure {
 
 /// The class of a call's error.
 #[must_use]
-pub fn of_error(error: impl Into<KubeError>) -> CallFailure {
+pub(super) fn of_error(error: impl Into<KubeError>) -> CallFailure {
     let status = match error.into() {
         KubeError::Answered(status) => status,
         KubeError::Away(why) => return CallFailure::Transient(why),

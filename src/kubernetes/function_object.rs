@@ -10,15 +10,15 @@ use serde_json::{Map, Value};
 use crate::spec::{FunctionSpec, SpecError, parse_function_named};
 
 /// The group of our resource.
-pub const GROUP: &str = "picofaas.dev";
+pub(crate) const GROUP: &str = "picofaas.dev";
 /// Its only version.
-pub const VERSION: &str = "v1";
+pub(crate) const VERSION: &str = "v1";
 /// Its kind.
-pub const KIND: &str = "Function";
+pub(crate) const KIND: &str = "Function";
 
 /// One function. Its specification is kept as it is: our own reader says more of what is wrong with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FunctionObject {
+pub(crate) struct FunctionObject {
     #[serde(rename = "apiVersion", default = "api_version")]
     api_version: String,
     #[serde(default = "kind")]
@@ -73,32 +73,32 @@ impl kube::Resource for FunctionObject {
 impl FunctionObject {
     /// A new one.
     #[must_use]
-    pub fn new(name: &str, spec: Value) -> Self {
+    pub(crate) fn new(name: &str, spec: Value) -> Self {
         let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
         Self { api_version: api_version(), kind: kind(), metadata, spec, status: Value::Null }
     }
 
     /// Its name.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
     /// Identity, by which it is told from another one of its name.
     #[must_use]
-    pub fn uid(&self) -> &str {
+    pub(crate) fn uid(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()
     }
 
     /// Counted by the API server with each change of the specification.
     #[must_use]
-    pub fn generation(&self) -> i64 {
+    pub(crate) fn generation(&self) -> i64 {
         self.metadata.generation.unwrap_or_default()
     }
 
     /// Whether it was told to go.
     #[must_use]
-    pub fn is_going(&self) -> bool {
+    pub(crate) fn is_going(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }
 
@@ -106,7 +106,7 @@ impl FunctionObject {
     ///
     /// # Errors
     /// Every error.
-    pub fn read(&self) -> Result<FunctionSpec, SpecError> {
+    pub(crate) fn read(&self) -> Result<FunctionSpec, SpecError> {
         let bytes = self.spec.to_string();
         let mut spec = parse_function_named(self.name(), bytes.as_bytes())?;
         spec.annotations = self.metadata.annotations.clone().unwrap_or_default();
@@ -117,7 +117,7 @@ impl FunctionObject {
 /// The specification of an object as a client wrote it: what it left out is left to the defaults of the
 /// resource, which follow its other fields when those are changed.
 #[must_use]
-pub fn spec_of(body: &[u8], read: &FunctionSpec) -> Value {
+pub(crate) fn spec_of(body: &[u8], read: &FunctionSpec) -> Value {
     let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) else {
         // It was read before, so it is an object; were it not, its whole form is as good.
         return serde_json::to_value(read).unwrap_or_default();

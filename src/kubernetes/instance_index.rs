@@ -8,7 +8,7 @@ use crate::instance::{Ending, InstanceKey};
 
 /// Age of the template of a pod, for a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TemplateAge {
+pub(super) enum TemplateAge {
     /// It is the version's own.
     Current,
     /// It was replaced before this process began.
@@ -17,7 +17,7 @@ pub enum TemplateAge {
 
 /// A pod that has a slot.
 #[derive(Debug)]
-pub struct SlotOccupant {
+pub(super) struct SlotOccupant {
     /// Its name.
     pub pod: String,
     /// Address at which it listens.
@@ -36,7 +36,7 @@ struct InstanceSlot {
 
 /// The effects of the loss of a pod.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct LostPod {
+pub(super) struct LostPod {
     /// Its end, by the slot in which gateways were connected to it.
     pub endings: Vec<(usize, Ending)>,
     /// The slot that it had, and the generation of that.
@@ -45,24 +45,24 @@ pub struct LostPod {
 
 /// All slots of a version.
 #[derive(Debug)]
-pub struct InstanceIndex(Vec<InstanceSlot>);
+pub(super) struct InstanceIndex(Vec<InstanceSlot>);
 
 impl InstanceIndex {
     /// Makes this many slots, all of them free.
     #[must_use]
-    pub fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         Self((0..count).map(|_| InstanceSlot::default()).collect())
     }
 
     /// Number of slots that are taken.
     #[must_use]
-    pub fn taken(&self) -> usize {
+    pub(super) fn taken(&self) -> usize {
         self.0.iter().filter(|slot| slot.occupant.is_some()).count()
     }
 
     /// The pods with older templates that have a slot.
     #[must_use]
-    pub fn older(&self) -> Vec<String> {
+    pub(super) fn older(&self) -> Vec<String> {
         let occupants = self.0.iter().filter_map(|slot| slot.occupant.as_ref());
         occupants
             .filter(|occupant| occupant.age == TemplateAge::Older)
@@ -72,13 +72,18 @@ impl InstanceIndex {
 
     /// The pod in the slot of an instance, where the generation is still the same.
     #[must_use]
-    pub fn occupant(&self, instance: InstanceKey) -> Option<&SlotOccupant> {
+    pub(super) fn occupant(&self, instance: InstanceKey) -> Option<&SlotOccupant> {
         let slot = self.0.get(usize::from(instance.place))?;
         slot.occupant.as_ref().filter(|_| slot.generation == instance.generation)
     }
 
     /// Gives a pod a slot, and the slot's next generation; `None` where it has one or none is free.
-    pub fn insert(&mut self, pod: &str, address: SocketAddr, age: TemplateAge) -> Option<(usize, u32)> {
+    pub(super) fn insert(
+        &mut self,
+        pod: &str,
+        address: SocketAddr,
+        age: TemplateAge,
+    ) -> Option<(usize, u32)> {
         if self.at(pod).is_some() {
             return None;
         }
@@ -92,7 +97,7 @@ impl InstanceIndex {
     /// Takes a pod's slot away; `exit` is how its container ended, where that is known. The end may be that
     /// of the container before this one, which had said that it listens before the other's end was told:
     /// then it explains the earlier loss, and this one stays unexplained by it.
-    pub fn remove(&mut self, pod: &str, exit: Option<Exit>) -> LostPod {
+    pub(super) fn remove(&mut self, pod: &str, exit: Option<Exit>) -> LostPod {
         let explained = exit.and_then(|exit| self.explain(pod, exit));
         let is_explained = explained.is_some();
         let mut lost = LostPod { endings: explained.into_iter().collect(), vacated: None };
@@ -110,7 +115,7 @@ impl InstanceIndex {
     }
 
     /// Explains the loss of a pod by how its container ended; `None` where no loss was unexplained.
-    pub fn explain(&mut self, pod: &str, exit: Exit) -> Option<(usize, Ending)> {
+    pub(super) fn explain(&mut self, pod: &str, exit: Exit) -> Option<(usize, Ending)> {
         let is_of = |slot: &InstanceSlot| slot.unexplained.as_ref().is_some_and(|(lost, _)| lost == pod);
         let at = self.0.iter().position(is_of)?;
         let (_, generation) = self.0[at].unexplained.take()?;

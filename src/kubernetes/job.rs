@@ -16,7 +16,7 @@ const MARGIN_S: i64 = 30;
 
 /// Parameters of a Job: the attempt that it is made for.
 #[derive(Debug)]
-pub struct JobParameters<'a> {
+pub(super) struct JobParameters<'a> {
     /// The execution.
     pub execution: ExecutionId,
     /// From 1.
@@ -35,7 +35,7 @@ pub struct JobParameters<'a> {
 
 /// `fn-<function>-<12 hexadecimal digits>-<attempt>`: at most 59 bytes, because a pod's name is made of it.
 #[must_use]
-pub fn name(function: &str, execution: ExecutionId, attempt: u8) -> String {
+pub(super) fn name(function: &str, execution: ExecutionId, attempt: u8) -> String {
     // Of the random half, the only one that differs between executions of one slot at once.
     format!("{}-{:012x}-{attempt}", template::name_of(function), execution.nonce >> 16)
 }
@@ -43,7 +43,7 @@ pub fn name(function: &str, execution: ExecutionId, attempt: u8) -> String {
 /// The Job of one attempt. It has no owner: what runs finishes when its function is deleted, and the garbage
 /// collector of Kubernetes would delete a Job that it comes to know of only after that.
 #[must_use]
-pub fn object(spec: &FunctionSpec, attempt: &JobParameters<'_>) -> Job {
+pub(super) fn object(spec: &FunctionSpec, attempt: &JobParameters<'_>) -> Job {
     let function = spec.name.to_string();
     let mut labels = template::labels(&function);
     labels.insert(EXECUTION.to_owned(), attempt.execution.to_string());

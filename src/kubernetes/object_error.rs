@@ -10,7 +10,7 @@ const RETRY_AFTER_S: u32 = 1;
 
 /// Reason for which a call about one of our objects did not succeed.
 #[derive(Debug)]
-pub enum ObjectError {
+pub(crate) enum ObjectError {
     /// There is no such object.
     NotFound,
     /// There is one of the name.
@@ -24,7 +24,7 @@ pub enum ObjectError {
 impl ObjectError {
     /// The error for a client, where none of the first three is meant to happen.
     #[must_use]
-    pub fn into_api_error(self) -> ApiError {
+    pub(crate) fn into_api_error(self) -> ApiError {
         match self {
             Self::Other(error) => error,
             Self::NotFound | Self::AlreadyExists | Self::Conflict => ApiError::new(
@@ -40,7 +40,7 @@ impl ObjectError {
 ///
 /// # Errors
 /// See [`ObjectError`].
-pub async fn ask<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, ObjectError> {
+pub(crate) async fn ask<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, ObjectError> {
     in_time(call).await.map_err(|error| match error {
         KubeError::Answered(status) => of_status(&status),
         KubeError::Away(why) => away(&why),

@@ -31,7 +31,7 @@ impl From<JobEnd> for PodProblem {
 
 /// A pod as the watch shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservedPod {
+pub(super) struct ObservedPod {
     /// Hash of the template that it was made of.
     pub template_hash: String,
     /// Proof that it gives when it announces itself.
@@ -55,7 +55,7 @@ pub struct ObservedPod {
 impl ObservedPod {
     /// Reads a pod; `None` for one that no Deployment of ours made.
     #[must_use]
-    pub fn of(pod: &Pod) -> Option<Self> {
+    pub(super) fn of(pod: &Pod) -> Option<Self> {
         let template_hash = pod.metadata.labels.as_ref()?.get(TEMPLATE_HASH)?.clone();
         let status = pod.status.as_ref();
         let container = status.and_then(|status| status.container_statuses.as_ref()?.first());

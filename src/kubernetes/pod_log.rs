@@ -29,7 +29,7 @@ const FIRST_LINES_MAX: i64 = 10_000;
 
 /// Extent to which a log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadExtent {
+pub(super) enum ReadExtent {
     /// The lines that there are.
     Written,
     /// The same, and lines that are written from now on.
@@ -47,7 +47,7 @@ struct Position {
 
 /// The log of one pod.
 #[derive(Debug)]
-pub struct PodLog {
+pub(super) struct PodLog {
     /// The pod's name.
     pub pod: Rc<str>,
     /// Its last lines.
@@ -65,7 +65,7 @@ pub struct PodLog {
 impl PodLog {
     /// Makes the log of a pod of which nothing was read yet.
     #[must_use]
-    pub fn new(pod: &str, function: Rc<str>, execution: Option<ExecutionId>) -> Rc<Self> {
+    pub(super) fn new(pod: &str, function: Rc<str>, execution: Option<ExecutionId>) -> Rc<Self> {
         let pod: Rc<str> = pod.into();
         let writer = Writer { function, instance: pod.clone(), stream: OutputStream::Output, execution };
         let tail = Tail::default();
@@ -85,7 +85,7 @@ impl PodLog {
 
     /// The parameters with which reading goes on.
     #[must_use]
-    pub fn params(&self, extent: ReadExtent) -> LogParams {
+    pub(super) fn params(&self, extent: ReadExtent) -> LogParams {
         let newest = self.position.newest.get();
         LogParams {
             container: Some(CONTAINER.to_owned()),
@@ -101,7 +101,7 @@ impl PodLog {
 
     /// The position up to which it was read; another value than before where there were new lines.
     #[must_use]
-    pub fn mark(&self) -> Option<(Duration, u64)> {
+    pub(super) fn mark(&self) -> Option<(Duration, u64)> {
         self.position.last.get()
     }
 
@@ -109,7 +109,11 @@ impl PodLog {
     ///
     /// # Errors
     /// The answer broke off before its end.
-    pub async fn take(&self, answer: impl futures_util::io::AsyncRead, lines: Lines) -> io::Result<()> {
+    pub(super) async fn take(
+        &self,
+        answer: impl futures_util::io::AsyncRead,
+        lines: Lines,
+    ) -> io::Result<()> {
         let mut stamped = Stamped {
             assembler: LineAssembler::new(self.writer.clone(), self.tail.clone(), lines),
             position: &self.position,

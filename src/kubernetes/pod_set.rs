@@ -33,7 +33,7 @@ const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Way in which a pod's slot is taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Withdrawal {
+pub(crate) enum Withdrawal {
     /// Nothing is sent to the pod any more.
     AtOnce,
     /// The pod still takes what was granted to it before the scheduler is told.

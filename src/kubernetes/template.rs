@@ -15,34 +15,34 @@ use crate::spec;
 use crate::spec::{EnvSource, EnvValue, FunctionSpec, ResourceList, ValueFrom};
 
 /// The label with the maker of an object. Every object of ours carries it, and watches select by it.
-pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`].
-pub const PICOFAAS: &str = "picofaas";
+pub(crate) const PICOFAAS: &str = "picofaas";
 /// The function that an object belongs to.
-pub const FUNCTION: &str = "picofaas.dev/function";
+pub(crate) const FUNCTION: &str = "picofaas.dev/function";
 /// The execution that a Job was made for.
-pub const EXECUTION: &str = "picofaas.dev/execution-id";
+pub(crate) const EXECUTION: &str = "picofaas.dev/execution-id";
 /// The process of the control plane that made a Job.
-pub const INCARNATION: &str = "picofaas.dev/boot";
+pub(crate) const INCARNATION: &str = "picofaas.dev/boot";
 /// Prefix of the names of a function's objects.
-pub const NAME_PREFIX: &str = "fn-";
+pub(crate) const NAME_PREFIX: &str = "fn-";
 /// The only container of a pod.
-pub const CONTAINER: &str = "function";
+pub(crate) const CONTAINER: &str = "function";
 /// Port at which a runtime listens in its pod.
-pub const PORT: u16 = 8080;
+pub(crate) const PORT: u16 = 8080;
 /// Folder in which the secrets of a function are mounted, each as a folder of its name.
-pub const SECRETS_FOLDER: &str = "/var/run/secrets/picofaas";
+pub(crate) const SECRETS_FOLDER: &str = "/var/run/secrets/picofaas";
 
 /// The labels that every object of a function carries.
 #[must_use]
-pub fn labels(function: &str) -> BTreeMap<String, String> {
+pub(crate) fn labels(function: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(MANAGED_BY.to_owned(), PICOFAAS.to_owned()), (FUNCTION.to_owned(), function.to_owned())])
 }
 
 /// The name of what belongs to a function: at most 43 bytes, so that the names that Kubernetes makes of it
 /// stay within a label.
 #[must_use]
-pub fn name_of(function: &str) -> String {
+pub(crate) fn name_of(function: &str) -> String {
     format!("{NAME_PREFIX}{function}")
 }
 
@@ -54,7 +54,7 @@ fn literal(text: &str) -> String {
 
 /// A variable with a value, which its container is given as it is here.
 #[must_use]
-pub fn variable(name: &str, value: impl AsRef<str>) -> EnvVar {
+pub(crate) fn variable(name: &str, value: impl AsRef<str>) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(literal(value.as_ref())), value_from: None }
 }
 
@@ -147,7 +147,7 @@ fn tolerations(spec: &FunctionSpec) -> Vec<Toleration> {
 /// The variables that every pod of a function gets, whatever its mode. Those of the specification come
 /// first, so that none of them hides one of ours.
 #[must_use]
-pub fn environment(spec: &FunctionSpec) -> Vec<EnvVar> {
+pub(crate) fn environment(spec: &FunctionSpec) -> Vec<EnvVar> {
     let mut env: Vec<EnvVar> = spec.env.iter().map(given).collect();
     env.push(variable("FUNCTION_NAME", spec.name.as_str()));
     env.push(variable("EXECUTION_MODE", spec.execution_mode.as_str()));
@@ -167,7 +167,7 @@ pub fn environment(spec: &FunctionSpec) -> Vec<EnvVar> {
 /// The pods of a function. What differs by mode, which is probes, grace and the further variables, is
 /// the caller's to add.
 #[must_use]
-pub fn pods(spec: &FunctionSpec, env: Vec<EnvVar>) -> PodTemplateSpec {
+pub(crate) fn pods(spec: &FunctionSpec, env: Vec<EnvVar>) -> PodTemplateSpec {
     let (volumes, mounts) = mounted(spec);
     let said = &spec.pod_template;
     let container = Container {

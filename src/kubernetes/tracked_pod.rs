@@ -12,7 +12,7 @@ use crate::exit::Exit;
 
 /// The state of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PodState {
+pub(super) enum PodState {
     /// It has not listened yet.
     Starting,
     /// It takes attempts.
@@ -25,7 +25,7 @@ pub enum PodState {
 
 /// The effect of an announcement, an observation or a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PodChange {
+pub(super) enum PodChange {
     /// Nothing that matters.
     Nothing,
     /// It serves from now on.
@@ -42,7 +42,7 @@ pub enum PodChange {
 
 /// One pod.
 #[derive(Debug)]
-pub struct TrackedPod {
+pub(super) struct TrackedPod {
     /// Hash of the template that it was made of.
     pub template_hash: String,
     /// Address at which it listens.
@@ -64,7 +64,7 @@ pub struct TrackedPod {
 impl TrackedPod {
     /// A pod of which only the template is known.
     #[must_use]
-    pub fn new(template_hash: String) -> Self {
+    pub(super) fn new(template_hash: String) -> Self {
         Self {
             template_hash,
             address: None,
@@ -79,12 +79,12 @@ impl TrackedPod {
 
     /// Whether the watch has shown it.
     #[must_use]
-    pub fn is_seen(&self) -> bool {
+    pub(super) fn is_seen(&self) -> bool {
         self.seen.is_some()
     }
 
     /// Takes its announcement that it listens. A pod that serves already announces a new container.
-    pub fn announced(&mut self, address: SocketAddr) -> PodChange {
+    pub(super) fn announced(&mut self, address: SocketAddr) -> PodChange {
         if self.seen.is_none() || self.address.is_none() {
             self.address = Some(address);
         }
@@ -97,7 +97,7 @@ impl TrackedPod {
 
     /// Whether its container runs and it has not announced itself: not to this process, or not at all. It is
     /// probed then, once; the readiness probe tells a second later.
-    pub fn may_serve(&mut self) -> bool {
+    pub(super) fn may_serve(&mut self) -> bool {
         let may_serve = self.state == PodState::Starting
             && self.address.is_some()
             && self.seen.is_some_and(|(_, running, _)| running);
@@ -108,7 +108,7 @@ impl TrackedPod {
     }
 
     /// Takes a successful probe.
-    pub fn answered(&mut self) -> PodChange {
+    pub(super) fn answered(&mut self) -> PodChange {
         match self.state {
             PodState::Unknown => self.up(),
             PodState::Starting | PodState::Serving | PodState::Terminating => PodChange::Nothing,
@@ -117,12 +117,12 @@ impl TrackedPod {
 
     /// Whether it serves on its own word, so that it is probed: its node has not found it ready yet.
     #[must_use]
-    pub fn needs_probe(&self) -> bool {
+    pub(super) fn needs_probe(&self) -> bool {
         self.state == PodState::Serving && self.seen.is_none_or(|(ready, ..)| !ready)
     }
 
     /// Takes failed probes, one after the other.
-    pub fn unanswered(&mut self) -> PodChange {
+    pub(super) fn unanswered(&mut self) -> PodChange {
         if !self.needs_probe() {
             return PodChange::Nothing;
         }
@@ -132,7 +132,7 @@ impl TrackedPod {
     }
 
     /// Takes what the watch shows.
-    pub fn observe(&mut self, observed: ObservedPod) -> PodChange {
+    pub(super) fn observe(&mut self, observed: ObservedPod) -> PodChange {
         let before = self.seen.replace((observed.ready, observed.running, observed.restarts));
         let moved = observed.address.is_some() && self.address.is_some() && observed.address != self.address;
         if observed.address.is_some() {
@@ -182,7 +182,7 @@ impl TrackedPod {
     }
 
     /// Takes its deletion.
-    pub fn deleted(&mut self) -> PodChange {
+    pub(super) fn deleted(&mut self) -> PodChange {
         let served = self.state == PodState::Serving;
         self.state = PodState::Terminating;
         if served { PodChange::Down(None) } else { PodChange::Nothing }
@@ -190,13 +190,13 @@ impl TrackedPod {
 
     /// Whether the Deployment counts it.
     #[must_use]
-    pub fn counts(&self) -> bool {
+    pub(super) fn counts(&self) -> bool {
         self.state != PodState::Terminating
     }
 
     /// Whether its annotation does not say what it is.
     #[must_use]
-    pub fn has_stale_annotation(&self) -> bool {
+    pub(super) fn has_stale_annotation(&self) -> bool {
         self.counts() && self.scale_down_candidate != self.annotated
     }
 

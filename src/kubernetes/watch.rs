@@ -18,7 +18,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// The back-off before a watch is begun again: short, because nothing is known while it is interrupted, and
 /// there are only a few watches.
 #[must_use]
-pub fn watch_backoff() -> ExponentialBackoff {
+pub(crate) fn watch_backoff() -> ExponentialBackoff {
     ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX)
 }
 
@@ -30,17 +30,17 @@ impl Backoff for ExponentialBackoff {
 
 /// Objects in an answer of a list. Those of a thousand functions at once, with what the API server keeps beside
 /// each, would be the most memory that a start takes.
-pub const PAGE: u32 = 50;
+pub(crate) const PAGE: u32 = 50;
 
 /// The settings of a watch.
 #[must_use]
-pub fn watch_config() -> watcher::Config {
+pub(crate) fn watch_config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_S).page_size(PAGE)
 }
 
 /// The state of a watch that may be interrupted: logged once when it is, and once when it goes on.
 #[derive(Debug)]
-pub struct WatchState {
+pub(crate) struct WatchState {
     what: &'static str,
     /// The reason of the interruption, where there is one.
     error: Option<String>,
@@ -49,12 +49,12 @@ pub struct WatchState {
 impl WatchState {
     /// A watch of these objects, named in the plural, that is about to begin.
     #[must_use]
-    pub fn new(what: &'static str) -> Self {
+    pub(crate) fn new(what: &'static str) -> Self {
         Self { what, error: None }
     }
 
     /// The event, where there is one.
-    pub fn event<T>(&mut self, told: watcher::Result<T>) -> Option<T> {
+    pub(crate) fn event<T>(&mut self, told: watcher::Result<T>) -> Option<T> {
         match told {
             Ok(event) => {
                 if self.error.take().is_some() {
@@ -76,7 +76,7 @@ impl WatchState {
 
     /// The reason of the interruption, where there is one.
     #[must_use]
-    pub fn error(&self) -> Option<&str> {
+    pub(crate) fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 }

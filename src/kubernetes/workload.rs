@@ -33,7 +33,7 @@ const TOKENS_MAX: usize = 16;
 
 /// The Deployment that a function is to have.
 #[derive(Debug)]
-pub struct DesiredDeployment {
+pub(super) struct DesiredDeployment {
     /// The template of its pods.
     pub template: DesiredTemplate,
     /// The largest number of its pods.

@@ -30,7 +30,7 @@ pub struct LogLine {
 
 /// A time since the Unix epoch in nanoseconds, of which 584 years fit.
 #[must_use]
-pub fn in_ns(unix: Duration) -> u64 {
+pub(crate) fn in_ns(unix: Duration) -> u64 {
     u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX)
 }
 

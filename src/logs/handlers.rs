@@ -17,7 +17,7 @@ use crate::spec::ExecutionMode;
 
 /// Answers calls that read lines. Lives on the control thread.
 #[derive(Debug)]
-pub struct LogHandlers {
+pub(crate) struct LogHandlers {
     pub(super) store: Rc<LogStore>,
     /// Messages to each gateway, which have the executions.
     gateways: Vec<MessageSender<GatewayMessage>>,
@@ -28,7 +28,7 @@ pub struct LogHandlers {
 impl LogHandlers {
     /// Handlers that read what `store` keeps, and what `source` is asked for.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         store: Rc<LogStore>,
         gateways: Vec<MessageSender<GatewayMessage>>,
         source: Option<Rc<dyn LogSource>>,
@@ -40,7 +40,7 @@ impl LogHandlers {
     ///
     /// # Errors
     /// `BAD_REQUEST`, `NO_LOGS`, `LOG_READERS_FULL`, and those of `mode_of`.
-    pub async fn function_logs(
+    pub(crate) async fn function_logs(
         &self,
         name: &str,
         request: &WholeRequest,
@@ -63,7 +63,11 @@ impl LogHandlers {
     ///
     /// # Errors
     /// `BAD_REQUEST`, `NO_LOGS`, `LOG_READERS_FULL`, `DRAINING`, and those of an execution that is not there.
-    pub async fn execution_logs(&self, id: &str, request: &WholeRequest) -> Result<Response<Body>, ApiError> {
+    pub(crate) async fn execution_logs(
+        &self,
+        id: &str,
+        request: &WholeRequest,
+    ) -> Result<Response<Body>, ApiError> {
         let query = LogQuery::read(request.uri().query(), request.headers(), &self.store.clock)?;
         let stopped = || ApiError::new(ErrorCode::Draining, "the control plane is stopping");
         let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());

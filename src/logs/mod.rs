@@ -13,13 +13,13 @@
 //! | `output` | output of a process, as bounded lines |
 //! | `tail` | the last lines of a process, to tell why it ended |
 
-pub mod attempts;
-pub mod function_log;
-pub mod handlers;
-pub mod output;
-pub mod query;
-pub mod rate_limiter;
-pub mod reader;
-pub mod source;
-pub mod store;
-pub mod tail;
+pub(crate) mod attempts;
+pub(crate) mod function_log;
+pub(crate) mod handlers;
+pub(crate) mod output;
+pub(crate) mod query;
+pub(crate) mod rate_limiter;
+pub(crate) mod reader;
+pub(crate) mod source;
+pub(crate) mod store;
+pub(crate) mod tail;

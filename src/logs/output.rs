@@ -107,7 +107,7 @@ impl Lines {
 }
 
 /// Reads a stream to its end and passes its lines on.
-pub async fn follow(stream: impl AsyncRead + Unpin, writer: Writer, tail: Tail, lines: Lines) {
+pub(crate) async fn follow(stream: impl AsyncRead + Unpin, writer: Writer, tail: Tail, lines: Lines) {
     let mut assembler = LineAssembler::new(writer, tail, lines);
     // A process's end of a pipe does not fail; it ends.
     let _ = read(stream, |part| assembler.pass_on(part, None)).await;
@@ -117,7 +117,7 @@ pub async fn follow(stream: impl AsyncRead + Unpin, writer: Writer, tail: Tail, 
 ///
 /// # Errors
 /// A stream that broke before its end. The beginning of its last line is not passed on.
-pub async fn read(
+pub(crate) async fn read(
     mut stream: impl AsyncRead + Unpin,
     mut pass_on: impl FnMut(LinePart<'_>),
 ) -> std::io::Result<()> {
@@ -155,7 +155,7 @@ pub async fn read(
 
 /// A whole line, or one part of a line that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinePart<'a> {
+pub(crate) enum LinePart<'a> {
     /// Up to a line's end.
     Ended(&'a [u8]),
     /// The beginning of a line that is too long, or more of it.
@@ -183,7 +183,7 @@ fn first_part(bytes: &[u8]) -> Option<(LinePart<'_>, usize)> {
 
 /// Assembler of the lines of one stream from their parts.
 #[derive(Debug)]
-pub struct LineAssembler {
+pub(crate) struct LineAssembler {
     writer: Writer,
     tail: Tail,
     lines: Lines,
@@ -195,12 +195,12 @@ pub struct LineAssembler {
 impl LineAssembler {
     /// An assembler for this writer, with no line yet.
     #[must_use]
-    pub fn new(writer: Writer, tail: Tail, lines: Lines) -> Self {
+    pub(crate) fn new(writer: Writer, tail: Tail, lines: Lines) -> Self {
         Self { writer, tail, lines, broken: None }
     }
 
     /// Passes the next part on, which was written at this time, where that is known.
-    pub fn pass_on(&mut self, part: LinePart<'_>, written: Option<Duration>) {
+    pub(crate) fn pass_on(&mut self, part: LinePart<'_>, written: Option<Duration>) {
         let (bytes, breaks) = match part {
             LinePart::Ended(bytes) => (bytes, false),
             LinePart::Broken(bytes) => (bytes, true),

@@ -14,7 +14,7 @@ const TAIL_MAX: usize = 1_000_000;
 
 /// In which form lines are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// `time stream instance text`.
     Text,
     /// One JSON object a line.
@@ -23,7 +23,7 @@ pub enum Form {
 
 /// The lines that a reader asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogQuery {
+pub(crate) struct LogQuery {
     /// Only so many of the last lines; `None` for all that are kept.
     pub tail: Option<usize>,
     /// Only lines from this time on, since the Unix epoch.
@@ -39,7 +39,7 @@ impl LogQuery {
     ///
     /// # Errors
     /// `BAD_REQUEST` with the parameter and what it may be.
-    pub fn read(query: Option<&str>, headers: &HeaderMap, clock: &Clock) -> Result<Self, ApiError> {
+    pub(crate) fn read(query: Option<&str>, headers: &HeaderMap, clock: &Clock) -> Result<Self, ApiError> {
         let mut wanted = Self { tail: None, since: None, follow: false, form: form(headers) };
         for (name, value) in parameters(query) {
             // A `+` stays one: a time has it before its offset.

@@ -21,9 +21,9 @@ pub struct RateLimit {
 }
 
 /// The limits of each function.
-pub const PER_FUNCTION: RateLimit = RateLimit { lines: 1000, bytes: 256 * 1024 };
+pub(crate) const PER_FUNCTION: RateLimit = RateLimit { lines: 1000, bytes: 256 * 1024 };
 /// The limits over all functions.
-pub const TOTAL: RateLimit = RateLimit { lines: 5000, bytes: 1024 * 1024 };
+pub(crate) const TOTAL: RateLimit = RateLimit { lines: 5000, bytes: 1024 * 1024 };
 
 /// The lines and bytes that passed in the window that began last.
 #[derive(Debug, Default)]

@@ -39,7 +39,7 @@ const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-ty
 
 /// The function or execution whose lines are read.
 #[derive(Clone, Copy, Debug)]
-pub enum Whose {
+pub(crate) enum Whose {
     /// A function's, as long as it is the same one.
     Function { life: Option<u32> },
     /// One execution's.
@@ -77,7 +77,7 @@ struct JsonGap<'a> {
 
 /// A reader and its position.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     store: Rc<LogStore>,
     log: Rc<FunctionLog>,
     whose: Whose,
@@ -97,7 +97,7 @@ pub struct Reader {
 impl Reader {
     /// At the first of the lines that are asked for.
     #[must_use]
-    pub fn new(store: Rc<LogStore>, log: Rc<FunctionLog>, whose: Whose, query: LogQuery) -> Self {
+    pub(crate) fn new(store: Rc<LogStore>, log: Rc<FunctionLog>, whose: Whose, query: LogQuery) -> Self {
         let mut next = match whose {
             Whose::Function { .. } => log.begins(),
             Whose::Execution(_) => log.first(),
@@ -122,7 +122,7 @@ impl Reader {
 
     /// Makes lines come for as long as it follows.
     #[must_use]
-    pub fn interested(mut self, interest: Option<FollowGuard>) -> Self {
+    pub(crate) fn interested(mut self, interest: Option<FollowGuard>) -> Self {
         self.interest = interest;
         self
     }
@@ -132,7 +132,7 @@ impl Reader {
     ///
     /// # Errors
     /// `LOG_READERS_FULL`.
-    pub fn answer(mut self, ended: Option<AnswerReceiver<()>>) -> Result<Response<Body>, ApiError> {
+    pub(crate) fn answer(mut self, ended: Option<AnswerReceiver<()>>) -> Result<Response<Body>, ApiError> {
         let content_type = match self.form {
             Form::Text => HeaderValue::from_static("text/plain; charset=utf-8"),
             Form::Json => HeaderValue::from_static("application/x-ndjson"),

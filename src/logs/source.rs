@@ -12,7 +12,7 @@ use crate::id::ExecutionId;
 
 /// The lines that a reader wants.
 #[derive(Clone, Debug)]
-pub struct LogSelector {
+pub(crate) struct LogSelector {
     /// The function's name.
     pub function: Rc<str>,
     /// Only those of this execution.
@@ -21,7 +21,7 @@ pub struct LogSelector {
 
 /// A pod of one execution.
 #[derive(Clone, Debug)]
-pub struct ExecutionPod {
+pub(crate) struct ExecutionPod {
     /// Its name.
     pub name: String,
     /// The name of its function.
@@ -30,7 +30,7 @@ pub struct ExecutionPod {
 
 /// The outcome of reading a pod's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PodLogRead {
+pub(crate) enum PodLogRead {
     /// Lines were read, or there are none.
     Read,
     /// None could be read.
@@ -38,7 +38,7 @@ pub enum PodLogRead {
 }
 
 /// A source of lines that are read on demand.
-pub trait LogSource: std::fmt::Debug {
+pub(crate) trait LogSource: std::fmt::Debug {
     /// Reads what running attempts have written until now, as far as that takes no long time.
     fn refresh(self: Rc<Self>, wanted: LogSelector) -> LocalBoxFuture<'static, ()>;
 
@@ -61,14 +61,14 @@ pub trait LogSource: std::fmt::Debug {
 }
 
 /// A reader's wish to follow lines, until it is dropped.
-pub struct FollowGuard {
+pub(crate) struct FollowGuard {
     end: Option<Box<dyn FnOnce()>>,
 }
 
 impl FollowGuard {
     /// A wish that is withdrawn by `end`.
     #[must_use]
-    pub fn new(end: impl FnOnce() + 'static) -> Self {
+    pub(crate) fn new(end: impl FnOnce() + 'static) -> Self {
         Self { end: Some(Box::new(end)) }
     }
 }

@@ -10,7 +10,7 @@ use crate::config::Settings;
 
 /// The state of the process at one moment.
 #[derive(Debug)]
-pub struct DebugState<'a> {
+pub(crate) struct DebugState<'a> {
     /// The settings in force.
     pub settings: &'a Settings,
     /// No new invocation is admitted.
@@ -29,7 +29,7 @@ pub struct DebugState<'a> {
 
 /// The state of the scheduler.
 #[derive(Clone, Copy, Debug)]
-pub struct SchedulerState {
+pub(crate) struct SchedulerState {
     /// Passes so far.
     pub ticks: u64,
     /// Its thread is parked.
@@ -42,7 +42,7 @@ pub struct SchedulerState {
 
 /// The state of a gateway.
 #[derive(Clone, Copy, Debug)]
-pub struct GatewayState {
+pub(crate) struct GatewayState {
     /// Executions that are not over.
     pub live: usize,
     /// Promised results that nobody has read.
@@ -59,7 +59,7 @@ pub struct GatewayState {
 
 /// Answers with the state.
 #[must_use]
-pub fn debug_state(state: &DebugState<'_>) -> Response<Body> {
+pub(crate) fn debug_state(state: &DebugState<'_>) -> Response<Body> {
     let gateways: Vec<Value> = state
         .gateways
         .iter()

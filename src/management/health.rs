@@ -13,7 +13,7 @@ const TICK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the process is ready for traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Readiness {
+pub(crate) enum Readiness {
     /// It is.
     Ready,
     /// It is stopping.
@@ -28,7 +28,7 @@ pub enum Readiness {
 ///
 /// # Errors
 /// The scheduler does not tick though it was woken.
-pub async fn healthz(ticked: impl Future<Output = ()>) -> Result<Response<Body>, ApiError> {
+pub(crate) async fn healthz(ticked: impl Future<Output = ()>) -> Result<Response<Body>, ApiError> {
     match tokio::time::timeout(TICK_PATIENCE, ticked).await {
         Ok(()) => Ok(response::json(200, "{\"status\":\"ok\"}")),
         Err(_) => Err(ApiError::new(
@@ -42,7 +42,7 @@ pub async fn healthz(ticked: impl Future<Output = ()>) -> Result<Response<Body>,
 ///
 /// # Errors
 /// It is not ready; with the reason.
-pub fn readyz(readiness: Readiness) -> Result<Response<Body>, ApiError> {
+pub(crate) fn readyz(readiness: Readiness) -> Result<Response<Body>, ApiError> {
     let missing = match readiness {
         Readiness::Ready => return Ok(response::json(200, "{\"status\":\"ready\"}")),
         Readiness::Draining => {

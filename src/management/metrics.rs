@@ -10,7 +10,7 @@ use crate::metrics::snapshot::MetricsSnapshot;
 
 /// The numbers in Prometheus' text format.
 #[must_use]
-pub fn metrics(snapshot: &MetricsSnapshot<'_>) -> Response<Body> {
+pub(crate) fn metrics(snapshot: &MetricsSnapshot<'_>) -> Response<Body> {
     let mut response = response::json(200, exposition::render(snapshot));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
     response

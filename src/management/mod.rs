@@ -8,8 +8,8 @@
 //! | `page` | the page |
 //! | `debug_state` | `/debug/state` |
 
-pub mod debug_state;
-pub mod health;
-pub mod metrics;
-pub mod page;
-pub mod server;
+pub(crate) mod debug_state;
+pub(crate) mod health;
+pub(crate) mod metrics;
+pub(crate) mod page;
+pub(crate) mod server;

@@ -13,7 +13,7 @@ const POLICY: &str =
 
 /// `GET /`.
 #[must_use]
-pub fn page() -> Response<Body> {
+pub(crate) fn page() -> Response<Body> {
     let mut response = response::json(200, PAGE);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

@@ -32,7 +32,7 @@ struct ManagementServer<F> {
 ///
 /// # Errors
 /// Where the listener cannot be watched.
-pub async fn serve<F, A>(
+pub(crate) async fn serve<F, A>(
     socket: std::net::TcpListener,
     clock: Clock,
     settings: Arc<Settings>,

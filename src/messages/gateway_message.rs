@@ -19,7 +19,7 @@ use crate::store::listing::{Page, Search};
 use crate::store::summary::Summary;
 
 /// A request with its whole body.
-pub type WholeRequest = Request<Bytes>;
+pub(crate) type WholeRequest = Request<Bytes>;
 
 /// A request that came in elsewhere.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub struct FoundExecution {
 
 /// Has a gateway serve a request, and waits for its answer; `None` where it has stopped. Dropped
 /// before that, the gateway drops the request, too.
-pub async fn serve_at(
+pub(crate) async fn serve_at(
     gateway: &MessageSender<GatewayMessage>,
     request: RoutedRequest,
 ) -> Option<Response<Body>> {

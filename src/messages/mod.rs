@@ -5,5 +5,5 @@
 //! | `gateway_message` | messages to a gateway, of control and of the other gateways |
 //! | `control_message` | messages to the control thread |
 
-pub mod control_message;
-pub mod gateway_message;
+pub(crate) mod control_message;
+pub(crate) mod gateway_message;

@@ -10,12 +10,12 @@ use crate::ticket::Ticket;
 
 /// Whether a queue has been announced since the scheduler last looked at its ring.
 #[derive(Debug)]
-pub struct Announced(AtomicBool);
+pub(crate) struct Announced(AtomicBool);
 
 impl Announced {
     /// Not announced.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(AtomicBool::new(false))
     }
 
@@ -24,12 +24,12 @@ impl Announced {
     /// Pairs with `clear`: either the scheduler clears after this swap and then sees the
     /// ticket, or this swap sees the cleared flag.
     #[must_use]
-    pub fn set(&self) -> bool {
+    pub(crate) fn set(&self) -> bool {
         !self.0.swap(true, sync::Ordering::SeqCst)
     }
 
     /// Scheduler, before it looks at the ring.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.0.store(false, sync::Ordering::SeqCst);
     }
 }
@@ -136,9 +136,9 @@ impl FunctionQueue {
         self.ring.len()
     }
 
-    /// Credits left, for tests and status.
-    #[must_use]
-    pub fn credits(&self) -> u32 {
+    /// Credits left.
+    #[cfg(test)]
+    pub(crate) fn credits(&self) -> u32 {
         self.credits.load(Ordering::Relaxed)
     }
 }

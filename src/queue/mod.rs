@@ -11,8 +11,8 @@
 //! The page of [`scheduler`](crate::scheduler) says who may touch which field, and which store pairs with which
 //! load.
 
-pub mod doorbell;
-pub mod eventfd;
-pub mod execution_signals;
-pub mod function_queue;
-pub mod sync;
+pub(crate) mod doorbell;
+pub(crate) mod eventfd;
+pub(crate) mod execution_signals;
+pub(crate) mod function_queue;
+pub(crate) mod sync;

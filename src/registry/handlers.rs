@@ -23,7 +23,7 @@ use crate::spec::{FunctionSpec, SpecError, hide_values, parse_function, parse_fu
 
 /// Answers calls about functions. Lives on the control thread.
 #[derive(Debug)]
-pub struct FunctionHandlers {
+pub(crate) struct FunctionHandlers {
     registry: Rc<Registry>,
     /// The Function objects of a cluster, where that keeps the registry: changes are written there.
     objects: Option<Rc<FunctionObjects>>,
@@ -33,7 +33,7 @@ pub struct FunctionHandlers {
 impl FunctionHandlers {
     /// Handlers that change `registry`, or `objects` where there are some.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         registry: Rc<Registry>,
         objects: Option<Rc<FunctionObjects>>,
         settings: Arc<Settings>,
@@ -45,7 +45,7 @@ impl FunctionHandlers {
     ///
     /// # Errors
     /// `CONTROL_BUSY` while the functions of the cluster were not read yet.
-    pub fn list(&self, listener: Listener) -> Result<Response<Body>, ApiError> {
+    pub(crate) fn list(&self, listener: Listener) -> Result<Response<Body>, ApiError> {
         if self.registry.is_unread() {
             // A client that compares the list with its own would create functions that there are.
             return Err(ApiError::unread(""));
@@ -60,7 +60,7 @@ impl FunctionHandlers {
     ///
     /// # Errors
     /// `FUNCTION_NOT_FOUND`.
-    pub fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, ApiError> {
+    pub(crate) fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, ApiError> {
         let functions = self.registry.functions();
         let registered = functions.get(name).ok_or_else(|| self.registry.unknown(name))?;
         Ok(self.function_response(200, registered, listener))
@@ -70,7 +70,7 @@ impl FunctionHandlers {
     ///
     /// # Errors
     /// `FUNCTION_EXISTS`, and the faults of the specification.
-    pub async fn create(&self, listener: Listener, body: &Bytes) -> Result<Response<Body>, ApiError> {
+    pub(crate) async fn create(&self, listener: Listener, body: &Bytes) -> Result<Response<Body>, ApiError> {
         let spec = parse_function(body).map_err(invalid)?;
         self.check_exec(&spec)?;
         let name = spec.name.to_string();
@@ -100,7 +100,7 @@ impl FunctionHandlers {
     ///
     /// # Errors
     /// `VERSION_MISMATCH`, and the faults of the specification.
-    pub async fn replace(
+    pub(crate) async fn replace(
         &self,
         name: &str,
         listener: Listener,
@@ -131,7 +131,7 @@ impl FunctionHandlers {
     ///
     /// # Errors
     /// `FUNCTION_NOT_FOUND`.
-    pub async fn remove(&self, name: &str) -> Result<(), ApiError> {
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), ApiError> {
         match &self.objects {
             Some(objects) => objects.delete_object(name).await,
             None => self.registry.delete(name).await,
@@ -142,7 +142,7 @@ impl FunctionHandlers {
     ///
     /// # Errors
     /// `FUNCTION_NOT_FOUND`, `NOT_SCALABLE`, and a number out of its range.
-    pub async fn put_replicas(
+    pub(crate) async fn put_replicas(
         &self,
         name: &str,
         listener: Listener,

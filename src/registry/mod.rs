@@ -11,9 +11,9 @@
 //! | `supports` | fields of a function that this control plane cannot support |
 //! | `cluster` | Function objects: in a cluster the API server keeps the registry; their watch, writes, status, Lease and garbage collection |
 
-pub mod cluster;
-pub mod handlers;
-pub mod rollout;
+pub(crate) mod cluster;
+pub(crate) mod handlers;
+pub(crate) mod rollout;
 mod scale;
 mod serving_state;
 mod snapshot;

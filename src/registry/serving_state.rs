@@ -6,7 +6,7 @@ use super::{Registered, Registry};
 
 /// The state of the version of a function that serves.
 #[derive(Clone, Debug)]
-pub struct ServingState {
+pub(crate) struct ServingState {
     /// Instances that start or run.
     pub replicas: u32,
     /// Instances that are granted work.

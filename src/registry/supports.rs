@@ -5,7 +5,7 @@ use crate::spec::{ExecutionMode, FunctionSpec};
 
 /// The platform that runs functions, beside endpoints that run already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Platform {
+pub(super) enum Platform {
     /// This machine, which runs `local.command`.
     Local,
     /// A cluster, which runs `image`.
@@ -14,7 +14,7 @@ pub enum Platform {
 
 /// Lists every field of a function that this platform does not support, or lacks.
 #[must_use]
-pub fn unsupported_fields(spec: &FunctionSpec, platform: Platform) -> Vec<FieldError> {
+pub(super) fn unsupported_fields(spec: &FunctionSpec, platform: Platform) -> Vec<FieldError> {
     let starts = match spec.execution_mode {
         ExecutionMode::Job | ExecutionMode::Warm => true,
         ExecutionMode::Pool => false,

@@ -8,13 +8,13 @@ const TAKEN: [&str; 5] = ["build", "deps", "examples", "incremental", "picofaas-
 
 /// The words between `{{` and `}}`, and what stands for each.
 #[derive(Debug)]
-pub struct Blanks {
+pub(super) struct Blanks {
     values: [(&'static str, String); 5],
 }
 
 impl Blanks {
     /// For a function called `name` that finds the runtimes at the path `runtimes`.
-    pub fn new(name: &FunctionName, runtimes: &str) -> Self {
+    pub(super) fn new(name: &FunctionName, runtimes: &str) -> Self {
         Self {
             values: [
                 ("name", name.to_string()),
@@ -27,7 +27,7 @@ impl Blanks {
     }
 
     /// The template with its blanks filled in.
-    pub fn fill(&self, template: &str) -> String {
+    pub(super) fn fill(&self, template: &str) -> String {
         let mut filled = String::with_capacity(template.len());
         let mut rest = template;
         while let Some((before, after)) = rest.split_once("{{") {

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 /// Files are written beside the place of the folder, and come there in one step.
 #[derive(Debug)]
-pub struct NewFolder {
+pub(super) struct NewFolder {
     place: PathBuf,
     draft: PathBuf,
 }
@@ -19,7 +19,7 @@ impl NewFolder {
     ///
     /// # Errors
     /// Where it is neither, or nothing can be written beside it.
-    pub fn beside(place: &Path) -> anyhow::Result<Self> {
+    pub(super) fn beside(place: &Path) -> anyhow::Result<Self> {
         match fs::symlink_metadata(place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", place.display())),
@@ -43,7 +43,7 @@ impl NewFolder {
     ///
     /// # Errors
     /// With the path.
-    pub fn write(&mut self, path: &Path, text: &str) -> anyhow::Result<()> {
+    pub(super) fn write(&mut self, path: &Path, text: &str) -> anyhow::Result<()> {
         let path = self.draft.join(path);
         let mode = if text.starts_with("#!") { 0o777 } else { 0o666 };
         let written = || -> io::Result<()> {
@@ -60,7 +60,7 @@ impl NewFolder {
     ///
     /// # Errors
     /// Where something has come there meanwhile.
-    pub fn finish(self) -> anyhow::Result<()> {
+    pub(super) fn finish(self) -> anyhow::Result<()> {
         // Over an empty folder too; over anything else it fails.
         fs::rename(&self.draft, &self.place)
             .with_context(|| format!("{}: the new folder cannot be put there", self.place.display()))

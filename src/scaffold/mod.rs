@@ -20,12 +20,12 @@ use anyhow::Context;
 use crate::spec::FunctionName;
 use blanks::Blanks;
 use folder::NewFolder;
-pub use language::Language;
-pub use source_tree::SourceTree;
+pub(crate) use language::Language;
+pub(crate) use source_tree::SourceTree;
 
 /// A folder that was made.
 #[derive(Debug)]
-pub struct Scaffold {
+pub(crate) struct Scaffold {
     /// As a person would name it from here.
     pub folder: PathBuf,
     /// Paths of its files, relative to it.
@@ -38,7 +38,7 @@ impl Scaffold {
     /// # Errors
     /// With the path, what is wrong with it, and the remedy: it is there already, or cannot be
     /// written, or the tree lacks the language's runtime. Nothing is left behind then.
-    pub fn make(
+    pub(crate) fn make(
         parent: &Path,
         name: &FunctionName,
         language: Language,

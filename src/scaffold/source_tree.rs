@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 
 /// The source tree of picofaas, by its absolute path without links.
 #[derive(Debug)]
-pub struct SourceTree {
+pub(crate) struct SourceTree {
     root: PathBuf,
     /// Its name in messages.
     named: String,
@@ -17,7 +17,7 @@ impl SourceTree {
     ///
     /// # Errors
     /// A missing tree, with the flag that names another.
-    pub fn find(flag: Option<&Path>, built_in: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn find(flag: Option<&Path>, built_in: &Path) -> anyhow::Result<Self> {
         match flag {
             Some(path) => {
                 let root = path.canonicalize().with_context(|| {
@@ -41,7 +41,7 @@ impl SourceTree {
     ///
     /// # Errors
     /// A missing file.
-    pub fn require(&self, file: &str) -> anyhow::Result<()> {
+    pub(crate) fn require(&self, file: &str) -> anyhow::Result<()> {
         if self.root.join(file).is_file() {
             return Ok(());
         }
@@ -56,7 +56,7 @@ impl SourceTree {
     ///
     /// # Errors
     /// A path that cannot be written into a file: not UTF-8, or with control characters.
-    pub fn seen_from(&self, folder: &Path) -> anyhow::Result<String> {
+    pub(crate) fn seen_from(&self, folder: &Path) -> anyhow::Result<String> {
         if let Ok(inside) = folder.strip_prefix(&self.root) {
             let steps = inside.components().filter(|part| matches!(part, Component::Normal(_))).count();
             return Ok(vec![".."; steps].join("/"));

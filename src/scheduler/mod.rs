@@ -84,15 +84,15 @@
 //!
 //! `loom_tests` models the doorbell, the announced flag and the idle scheduler; `simulation`
 //! drives the real scheduler over the real rings on one thread.
-pub mod command_sender;
+pub(crate) mod command_sender;
 #[cfg(all(test, feature = "loom"))]
 mod loom_tests;
-pub mod message;
-pub mod rings;
-pub mod scheduled_execution;
-pub mod scheduled_version;
+pub(crate) mod message;
+pub(crate) mod rings;
+pub(crate) mod scheduled_execution;
+pub(crate) mod scheduled_version;
 #[cfg(test)]
 mod simulation;
-pub mod thread;
-pub mod tick;
-pub mod wheel;
+pub(crate) mod thread;
+pub(crate) mod tick;
+pub(crate) mod wheel;

@@ -5,7 +5,7 @@ use crate::instance::VersionIndex;
 use crate::ticket::Ticket;
 
 /// No execution: the end of a list.
-pub const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// State of an execution, as the scheduler sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

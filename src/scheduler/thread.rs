@@ -17,7 +17,7 @@ const SPINS_PER_LOOK: u32 = 64;
 /// Runs the scheduler until `stop` is set and its thread unparked.
 ///
 /// `core` is the CPU to stay on, where the policy pins.
-pub fn run(
+pub(crate) fn run(
     rings: &Arc<Rings>,
     scheduler: Scheduler,
     clock: Clock,

@@ -6,10 +6,10 @@
 //! O(levels), and expiring moves one timer per step, so that a caller can bound its work.
 
 /// Milliseconds since the clock's origin: the wheel's resolution.
-pub type Millis = u64;
+pub(crate) type Millis = u64;
 
 /// Which execution a timer belongs to: its index in the scheduler's table.
-pub type Index = u32;
+pub(crate) type Index = u32;
 
 const NONE: u32 = u32::MAX;
 const LEVELS: usize = 6;
@@ -32,7 +32,7 @@ struct Timer {
 }
 
 /// One timer per execution at most.
-pub struct Wheel {
+pub(crate) struct Wheel {
     /// Everything at or before this time is in the list of due timers.
     elapsed: Millis,
     occupied: [u64; LEVELS],
@@ -43,7 +43,7 @@ pub struct Wheel {
 impl Wheel {
     /// A wheel for the timers of so many `slots`, at time 0.
     #[must_use]
-    pub fn new(slots: usize) -> Self {
+    pub(crate) fn new(slots: usize) -> Self {
         let empty = Timer { when: 0, next: NONE, prev: NONE, home: NOWHERE };
         Self {
             elapsed: 0,
@@ -54,14 +54,14 @@ impl Wheel {
     }
 
     /// Sets the timer of `index` to `when`, instead of the one it had.
-    pub fn set(&mut self, index: Index, when: Millis) {
+    pub(crate) fn set(&mut self, index: Index, when: Millis) {
         self.clear(index);
         self.timers[index as usize].when = when;
         self.link(index);
     }
 
     /// Takes the timer of `index` out; nothing where it has none.
-    pub fn clear(&mut self, index: Index) {
+    pub(crate) fn clear(&mut self, index: Index) {
         let Timer { next, prev, home, .. } = self.timers[index as usize];
         if home == NOWHERE {
             return;
@@ -82,7 +82,7 @@ impl Wheel {
 
     /// The next execution whose time is at or before `now`, its timer taken out. `steps` counts
     /// down with each timer moved; at 0 the answer is `None` though more may be due.
-    pub fn pop(&mut self, now: Millis, steps: &mut u32) -> Option<Index> {
+    pub(crate) fn pop(&mut self, now: Millis, steps: &mut u32) -> Option<Index> {
         while *steps > 0 {
             let due = self.heads[DUE as usize];
             if due != NONE {
@@ -110,7 +110,7 @@ impl Wheel {
     /// When `pop` may next have something to do; `None` where there is no timer. It can be
     /// earlier than the earliest timer (a slot that must be spread), never later.
     #[must_use]
-    pub fn next(&self) -> Option<Millis> {
+    pub(crate) fn next(&self) -> Option<Millis> {
         if self.heads[DUE as usize] != NONE {
             return Some(self.elapsed);
         }

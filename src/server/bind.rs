@@ -21,7 +21,7 @@ enum PortUse {
 ///
 /// # Errors
 /// If the address cannot be bound, e.g. because the port is in use.
-pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = bind(address, PortUse::Exclusive)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -32,7 +32,7 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 ///
 /// # Errors
 /// If the address cannot be bound, e.g. because the port is in use.
-pub fn listen_each(address: SocketAddr, threads: usize) -> io::Result<Vec<std::net::TcpListener>> {
+pub(crate) fn listen_each(address: SocketAddr, threads: usize) -> io::Result<Vec<std::net::TcpListener>> {
     if threads == 1 {
         return Ok(vec![listen(address)?]);
     }

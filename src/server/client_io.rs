@@ -19,7 +19,7 @@ use crate::api::response;
 use crate::error::{ApiError, ErrorCode};
 
 /// The stream of a client, as hyper reads and writes it.
-pub struct ClientIo {
+pub(crate) struct ClientIo {
     io: TokioIo<TcpStream>,
     state: Rc<ConnectionState>,
     connections: Rc<Connections>,
@@ -35,7 +35,7 @@ const LINGER_BYTES_MAX: usize = 16 << 20;
 impl ClientIo {
     /// Over a connected socket.
     #[must_use]
-    pub fn new(stream: TcpStream, state: Rc<ConnectionState>, connections: Rc<Connections>) -> Self {
+    pub(crate) fn new(stream: TcpStream, state: Rc<ConnectionState>, connections: Rc<Connections>) -> Self {
         Self { io: TokioIo::new(stream), state, connections, instead: None, lingering: None }
     }
 

@@ -26,7 +26,7 @@ use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
 
 /// Period of the looks at connections: a time-out fires this much late at the most.
-pub const SWEEP_PERIOD: Duration = Duration::from_millis(100);
+pub(crate) const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 /// Time that a client may take to close after its last answer (ns).
 const LINGER_NS: Nanos = 2_000_000_000;
 /// hyper's own limit on what it buffers of a request, in bytes.
@@ -47,7 +47,7 @@ enum ConnectionPhase {
 
 /// The state of a connection, as seen from outside.
 #[derive(Debug)]
-pub struct ConnectionState {
+pub(crate) struct ConnectionState {
     phase: Cell<ConnectionPhase>,
     /// See [`CloseRequest`].
     close: Cell<Option<CloseRequest>>,
@@ -65,7 +65,7 @@ enum CloseRequest {
 
 /// All connections of one listener.
 #[derive(Debug)]
-pub struct Connections {
+pub(crate) struct Connections {
     clock: Clock,
     most: usize,
     head_timeout: Nanos,
@@ -81,7 +81,7 @@ pub struct Connections {
 impl Connections {
     /// None yet, and never more than `most`.
     #[must_use]
-    pub fn new(clock: Clock, flags: &ServeArgs, most: usize) -> Rc<Self> {
+    pub(crate) fn new(clock: Clock, flags: &ServeArgs, most: usize) -> Rc<Self> {
         Rc::new(Self {
             clock,
             most,
@@ -96,12 +96,12 @@ impl Connections {
 
     /// Number of open connections.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.open.borrow().len()
     }
 
     /// Accepts no more, closes idle connections, and the others after the request they serve.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.finishing.set(true);
         for (_, state) in self.open.borrow().iter() {
             state.request_close(CloseRequest::AfterRequest);
@@ -109,7 +109,7 @@ impl Connections {
     }
 
     /// Closes every connection now.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.finishing.set(true);
         for (_, state) in self.open.borrow().iter() {
             state.request_close(CloseRequest::Now);
@@ -117,7 +117,7 @@ impl Connections {
     }
 
     /// Closes those that take too long over a head, or have been idle too long.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         let now = self.clock.now();
         self.coarse.set(now);
         for (_, state) in self.open.borrow().iter() {
@@ -135,12 +135,12 @@ impl Connections {
 
     /// Whether connections are being closed for good.
     #[must_use]
-    pub fn is_finishing(&self) -> bool {
+    pub(crate) fn is_finishing(&self) -> bool {
         self.finishing.get()
     }
 
     /// Accepts and serves until the connections are drained.
-    pub async fn serve<F, S>(self: Rc<Self>, listener: TcpListener, handle: F)
+    pub(crate) async fn serve<F, S>(self: Rc<Self>, listener: TcpListener, handle: F)
     where
         F: Fn(Request<Incoming>) -> S + Clone + 'static,
         S: Future<Output = Response<Body>> + 'static,
@@ -221,7 +221,7 @@ impl ConnectionState {
     }
 
     /// Takes note of bytes that came: on an idle connection they are the beginning of a head.
-    pub fn something_came(&self, connections: &Connections) {
+    pub(crate) fn something_came(&self, connections: &Connections) {
         if matches!(self.phase.get(), ConnectionPhase::Idle(_)) {
             self.phase.set(ConnectionPhase::ReadingHead(connections.coarse.get()));
         }

@@ -7,7 +7,7 @@
 //! | `client_io` | the socket under a connection |
 //! | `request_body` | bodies of requests, read within limits of bytes and time |
 
-pub mod bind;
-pub mod client_io;
-pub mod connections;
-pub mod request_body;
+pub(crate) mod bind;
+pub(crate) mod client_io;
+pub(crate) mod connections;
+pub(crate) mod request_body;

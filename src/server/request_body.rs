@@ -15,7 +15,7 @@ use crate::error::{ApiError, ErrorCode};
 /// A body that came in one piece is not counted: its bytes are in the buffer of its connection,
 /// which there is anyway.
 #[derive(Debug)]
-pub struct Reading {
+pub(crate) struct Reading {
     held: Cell<usize>,
     bytes_max: usize,
 }
@@ -23,7 +23,7 @@ pub struct Reading {
 impl Reading {
     /// Of at most so many bytes.
     #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self { held: Cell::new(0), bytes_max }
     }
 
@@ -32,7 +32,12 @@ impl Reading {
     /// # Errors
     /// `BODY_TOO_LARGE`, before anything is read where the length was announced;
     /// `REQUEST_TIMEOUT`; `PAYLOAD_BYTES_FULL`.
-    pub async fn read(&self, mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, ApiError> {
+    pub(crate) async fn read(
+        &self,
+        mut body: Incoming,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Bytes, ApiError> {
         if body.size_hint().lower() > most as u64 {
             return Err(too_large(most));
         }
@@ -83,7 +88,7 @@ impl Reading {
 
 /// The error of a body of more than `most` bytes.
 #[must_use]
-pub fn too_large(most: usize) -> ApiError {
+pub(crate) fn too_large(most: usize) -> ApiError {
     ApiError::new(ErrorCode::BodyTooLarge, format!("the body is larger than {most} bytes (--max-body)"))
         .closing()
 }

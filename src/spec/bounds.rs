@@ -2,7 +2,7 @@
 
 /// Range, default and unit of one number of a specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// Smallest value that is taken.
     pub min: u32,
     /// Largest value that is taken.
@@ -20,24 +20,20 @@ pub(super) const HOUR_MS: u32 = 3_600_000;
 /// One second in milliseconds.
 pub(super) const SECOND_MS: u32 = 1_000;
 
-/// Longest time, in milliseconds, that a client of `:invoke` is kept waiting. A specification may
-/// say more, which then counts for `:enqueue` only.
-pub const INVOKE_TIMEOUT_MS_MAX: u32 = 300 * SECOND_MS;
-
 /// `tolerationSeconds`, in seconds: a year is as good as for ever, which is what leaving it out means.
-pub const TOLERATION_S: Bounds = Bounds { min: 0, max: 31_536_000, default: 31_536_000, unit: "s" };
+pub(crate) const TOLERATION_S: Bounds = Bounds { min: 0, max: 31_536_000, default: 31_536_000, unit: "s" };
 
 /// CPU request of a function that names none.
-pub const CPU_REQUEST_DEFAULT: &str = "50m";
+pub(crate) const CPU_REQUEST_DEFAULT: &str = "50m";
 /// Memory request of a function that names none.
-pub const MEMORY_REQUEST_DEFAULT: &str = "64Mi";
+pub(crate) const MEMORY_REQUEST_DEFAULT: &str = "64Mi";
 
 /// Smallest amount of CPU, in thousandths of a core: what Kubernetes can express.
-pub const CPU_MILLICORES_MIN: u64 = 1;
+pub(crate) const CPU_MILLICORES_MIN: u64 = 1;
 /// Largest amount of CPU, in thousandths of a core: more cores than one machine has.
-pub const CPU_MILLICORES_MAX: u64 = 1_024_000;
+pub(crate) const CPU_MILLICORES_MAX: u64 = 1_024_000;
 /// Smallest amount of memory, in bytes. No process starts in less; a smaller number is a slip of the
 /// unit, such as `64m`, which Kubernetes reads as 0.064 bytes.
-pub const MEMORY_BYTES_MIN: u64 = 1 << 20;
+pub(crate) const MEMORY_BYTES_MIN: u64 = 1 << 20;
 /// Largest amount of memory, in bytes: more than one machine has.
-pub const MEMORY_BYTES_MAX: u64 = 64 << 40;
+pub(crate) const MEMORY_BYTES_MAX: u64 = 64 << 40;

@@ -92,7 +92,7 @@ pub(super) fn object_name_in(field: &Field<'_>, what: &str, findings: &mut Findi
 
 /// Whether Kubernetes takes this as the name of an object (a DNS subdomain).
 #[must_use]
-pub fn is_object_name(name: &str) -> bool {
+pub(crate) fn is_object_name(name: &str) -> bool {
     let label = |label: &str| {
         let made_of = label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         made_of && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')

@@ -10,10 +10,10 @@ use std::{
 use serde::{Serialize, Serializer};
 
 /// Most URLs one function spreads its load over; the same number as replicas.
-pub const ENDPOINTS_MAX: usize = 1_000;
+pub(crate) const ENDPOINTS_MAX: usize = 1_000;
 
 /// Longest path of a Unix socket, in bytes: `sun_path` holds 108 and ends with a zero.
-pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Longest name of a host, in bytes, as DNS has it.
 const HOST_BYTES_MAX: usize = 253;

@@ -13,7 +13,7 @@ use crate::error::excerpt;
 
 /// Environment that picofaas gives every function; a specification must not set it. `HANDLER` and
 /// the `WATCHDOG_…` variables are the function's own: by them it tells its runtime what to run.
-pub const RESERVED_ENV: [&str; 11] = [
+pub(crate) const RESERVED_ENV: [&str; 11] = [
     "FUNCTION_NAME",
     "PORT",
     "PICOFAAS_SOCKET",
@@ -135,7 +135,7 @@ fn is_false(value: &bool) -> bool {
 const HIDDEN: &str = "valueHidden";
 
 /// Takes the values of variables out of the JSON form of a function. Where a value is to be found stays.
-pub fn hide_values(function: &mut Value) {
+pub(crate) fn hide_values(function: &mut Value) {
     let variables = function.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten();
     for variable in variables.filter_map(Value::as_object_mut) {
         if variable.remove("value").is_some() {

@@ -8,7 +8,7 @@ use crate::error::FieldError;
 
 /// Most errors that are kept of one text. A client that sends a megabyte of unknown fields gets these
 /// and the number of the others, not an answer larger than its request.
-pub const FIELD_ERRORS_MAX: usize = 100;
+pub(crate) const FIELD_ERRORS_MAX: usize = 100;
 
 /// Every error of a specification; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -15,28 +15,16 @@ const PASSED_OVER: [&str; 3] = ["target", "node_modules", "__pycache__"];
 
 /// Functions and faults of a folder of manifests.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Every function with the file that defines it, in the order of the files.
     pub functions: Vec<(PathBuf, FunctionSpec)>,
     /// Files that could not be read. The other files still count.
     pub errors: Vec<ManifestError>,
 }
 
-/// Every `*.yaml` and `*.yml` below `dir`, sorted; `dir` itself if it is a file.
-///
-/// `target`, `node_modules`, `__pycache__` and hidden folders are passed over. A link to a folder is not
-/// followed, so there are no circles; a link to a file is, because mounted ConfigMaps consist of them.
-///
-/// # Errors
-/// [`ManifestError::Read`] for the first folder that cannot be listed.
-pub fn discover(dir: &Path) -> Result<Vec<PathBuf>, ManifestError> {
-    let (found, errors) = walk(dir);
-    errors.into_iter().next().map_or(Ok(found), Err)
-}
-
 /// Reads every manifest below `dir`, or `dir` itself if it is a file.
 #[must_use]
-pub fn load_dir(dir: &Path) -> Loaded {
+pub(crate) fn load_dir(dir: &Path) -> Loaded {
     let (paths, errors) = walk(dir);
     let mut loaded = Loaded { functions: Vec::new(), errors };
     let mut defined: HashMap<FunctionName, PathBuf> = HashMap::new();
@@ -83,7 +71,11 @@ fn load(path: &Path) -> Result<Vec<FunctionSpec>, ManifestError> {
     }
 }
 
-/// All manifests below `dir`, sorted, and the folders that could not be listed.
+/// Every `*.yaml` and `*.yml` below `dir`, sorted, or `dir` itself if it is a file; and a
+/// [`ManifestError::Read`] for each folder that cannot be listed.
+///
+/// `target`, `node_modules`, `__pycache__` and hidden folders are passed over. A link to a folder is not
+/// followed, so there are no circles; a link to a file is, because mounted ConfigMaps consist of them.
 fn walk(dir: &Path) -> (Vec<PathBuf>, Vec<ManifestError>) {
     if dir.is_file() {
         return (vec![dir.to_owned()], Vec::new());
@@ -155,7 +147,8 @@ mod tests {
         }
         std::os::unix::fs::symlink(root, root.join("a/circle.yaml")).unwrap();
         std::os::unix::fs::symlink(root.join("b.yaml"), root.join("a/link.yaml")).unwrap();
-        let found = discover(root).unwrap();
+        let (found, errors) = walk(root);
+        assert!(errors.is_empty(), "{errors:?}");
         assert_eq!(
             relative(root, found),
             [".hidden.yaml", "a/function.yaml", "a/link.yaml", "a/z.yml", "b.yaml", "deep/er/x.yaml"]
@@ -167,13 +160,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "f.yaml", manifest("one"));
         let path = root.path().join("f.yaml");
-        assert_eq!(discover(&path).unwrap(), std::slice::from_ref(&path));
+        let (found, errors) = walk(&path);
+        assert_eq!(found, std::slice::from_ref(&path));
+        assert!(errors.is_empty(), "{errors:?}");
         assert_eq!(load_dir(&path).functions.len(), 1);
     }
 
     #[test]
     fn a_folder_that_is_not_there_is_an_error_with_its_name() {
-        let error = discover(Path::new("no-such-folder")).unwrap_err().to_string();
+        let (_, errors) = walk(Path::new("no-such-folder"));
+        let error = errors[0].to_string();
         assert!(error.starts_with("no-such-folder: cannot be read: "), "{error}");
         assert_eq!(load_dir(Path::new("no-such-folder")).errors.len(), 1);
     }

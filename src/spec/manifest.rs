@@ -15,7 +15,7 @@ use super::{FunctionName, FunctionSpec, tree};
 use crate::error::{FieldError, excerpt};
 
 /// Largest manifest that is read, in bytes.
-pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+pub(crate) const MANIFEST_BYTES_MAX: usize = 1 << 20;
 
 /// The group that makes a document ours, with the slash before its version.
 const GROUP: &str = "picofaas.dev/";
@@ -44,7 +44,7 @@ const METADATA: &[&str] = &[
 
 /// An error and where in its file it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocatedError {
+pub(crate) struct LocatedError {
     /// Line in the file, counted from 1; 0 if it is of no one line.
     pub line: u32,
     /// The error; its field starts at the document, as in `spec.timeoutMs`.
@@ -53,7 +53,7 @@ pub struct LocatedError {
 
 /// Why a manifest, or a folder of them, could not be read.
 #[derive(Debug)]
-pub enum ManifestError {
+pub(crate) enum ManifestError {
     /// The file or folder could not be read.
     Read {
         /// The file.
@@ -146,7 +146,7 @@ impl std::error::Error for ManifestError {
 /// # Errors
 /// [`ManifestError::Syntax`] if a text that names our group is not YAML, [`ManifestError::Fields`] with
 /// every error of all its documents.
-pub fn read_manifests(path: &Path, text: &str) -> Result<Vec<FunctionSpec>, ManifestError> {
+pub(crate) fn read_manifests(path: &Path, text: &str) -> Result<Vec<FunctionSpec>, ManifestError> {
     if !claims_to_be_ours(text) {
         return Ok(Vec::new());
     }

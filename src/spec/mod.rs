@@ -2,7 +2,7 @@
 //!
 //! A specification comes through one of two doors. Over HTTP it is one flat JSON object
 //! ([`parse_function`], [`parse_function_named`]); on disk it is a YAML manifest that carries the
-//! same fields under `spec` ([`read_manifests`], [`load_dir`]). Both doors turn their text into the
+//! same fields under `spec` ([`manifest::read_manifests`], [`load_dir`]). Both doors turn their text into the
 //! same tree, and one reader turns the tree into a [`FunctionSpec`], so a rule is written once and
 //! holds at both.
 //!
@@ -49,7 +49,7 @@
 //! A value that is neither number, text, word nor list of texts has its schemas by hand beside the generated parts, and
 //! so have the rules between fields: `x-kubernetes-validations` of the resource and the text about `FunctionSpec`.
 
-pub mod bounds;
+pub(crate) mod bounds;
 mod container;
 #[cfg(test)]
 mod crd;
@@ -70,22 +70,29 @@ mod quantity;
 mod schema;
 mod tree;
 
-pub use bounds::Bounds;
-pub use container::is_object_name;
-pub use endpoint::{ENDPOINTS_MAX, EndpointUrl, InvalidEndpoint, SOCKET_PATH_BYTES_MAX};
-pub use environment::{
-    EnvFrom, EnvSource, EnvValue, EnvVar, KeyRef, RESERVED_ENV, SourceRef, ValueFrom, hide_values,
-};
-pub use field_errors::{FIELD_ERRORS_MAX, FieldErrors};
+pub(crate) use bounds::Bounds;
+pub(crate) use container::is_object_name;
+pub(crate) use endpoint::EndpointUrl;
+pub(crate) use environment::{EnvFrom, EnvSource, EnvValue, EnvVar, ValueFrom, hide_values};
+pub(crate) use field_errors::FieldErrors;
+pub(crate) use folder::load_dir;
+pub use function_spec::{ExecutionMode, FunctionSpec};
+pub(crate) use function_spec::{Local, Resources};
+pub(crate) use manifest::ManifestError;
+pub(crate) use name::FunctionName;
+pub use parse::parse_function;
+pub(crate) use parse::{SpecError, parse_function_named};
+pub(crate) use pod_template::{PodTemplate, Toleration};
+pub(crate) use quantity::{Quantity, ResourceList};
 #[cfg(test)]
-pub(crate) use fields::{names_in, number_count};
-pub use folder::{Loaded, discover, load_dir};
-pub use function_spec::{ExecutionMode, FunctionSpec, Local, Replicas, Resources};
-pub use manifest::{LocatedError, MANIFEST_BYTES_MAX, ManifestError, read_manifests};
-pub use name::{FunctionName, InvalidName, NAME_BYTES_MAX};
-pub use parse::{SpecError, parse_function, parse_function_named};
-pub use pod_template::{ANNOTATIONS_BYTES_MAX, PodTemplate, TaintEffect, Toleration, TolerationOperator};
-pub use quantity::{InvalidQuantity, Quantity, ResourceList};
+pub(crate) use {
+    environment::RESERVED_ENV,
+    field_errors::FIELD_ERRORS_MAX,
+    fields::{names_in, number_count},
+    function_spec::Replicas,
+    manifest::read_manifests,
+    name::{InvalidName, NAME_BYTES_MAX},
+};
 
 /// A function of an image with these fields, for tests; or its errors, as text.
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 use serde::{Serialize, Serializer};
 
 /// Longest name, in bytes. A Job is called `fn-<name>-<12 hex>-<attempt>`, and Kubernetes allows 63.
-pub const NAME_BYTES_MAX: usize = 40;
+pub(crate) const NAME_BYTES_MAX: usize = 40;
 
 /// A valid function name: `^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$`.
 ///

@@ -48,7 +48,7 @@ pub fn parse_function(bytes: &[u8]) -> Result<FunctionSpec, SpecError> {
 ///
 /// # Errors
 /// [`SpecError::Json`] if it is no JSON object, else every error that was found.
-pub fn parse_function_named(name: &str, bytes: &[u8]) -> Result<FunctionSpec, SpecError> {
+pub(crate) fn parse_function_named(name: &str, bytes: &[u8]) -> Result<FunctionSpec, SpecError> {
     let mut findings = Findings::default();
     let name = FunctionName::new(name).map_err(|error| {
         findings.add(0, "name", format!("{error}, is \"{}\" in the path", excerpt(name)));

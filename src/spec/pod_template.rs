@@ -12,7 +12,7 @@ use crate::error::excerpt;
 
 /// Most bytes that keys and values of `annotations` have together: what Kubernetes takes for an
 /// object, less 4 KiB for those that it and picofaas add.
-pub const ANNOTATIONS_BYTES_MAX: usize = 252 << 10;
+pub(crate) const ANNOTATIONS_BYTES_MAX: usize = 252 << 10;
 
 /// Longest value of a label, and longest part of a key behind its prefix, in bytes.
 const LABEL_BYTES_MAX: usize = 63;

@@ -29,7 +29,7 @@ pub enum Role {
 }
 
 /// Called first on each thread, e.g. by a test that counts what the thread allocates.
-pub type ThreadHook = fn(Role);
+pub(crate) type ThreadHook = fn(Role);
 
 /// A thread that was started.
 pub(crate) struct Thread<T> {

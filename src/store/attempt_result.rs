@@ -7,7 +7,7 @@ use crate::clock::Nanos;
 
 /// The outcome of an attempt, which says whether another attempt may help.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The function's output.
     Output(Bytes),
     /// The function's answer is an error that another attempt would not mend.
@@ -20,7 +20,7 @@ pub enum Outcome {
 
 /// The result of an attempt: its outcome and measurements.
 #[derive(Debug)]
-pub struct AttemptResult {
+pub(crate) struct AttemptResult {
     /// See [`Outcome`].
     pub outcome: Outcome,
     /// The answer was the first of its instance.

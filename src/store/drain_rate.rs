@@ -6,7 +6,7 @@ use crate::clock::Nanos;
 
 /// The rate at which executions of a function end, averaged over about two windows.
 #[derive(Debug, Default)]
-pub struct DrainRate {
+pub(crate) struct DrainRate {
     window_start: Cell<Nanos>,
     in_window: Cell<u32>,
     per_second: Cell<f64>,
@@ -17,7 +17,7 @@ const WINDOW_NS: Nanos = 1_000_000_000;
 
 impl DrainRate {
     /// Counts an execution that has ended.
-    pub fn count(&self, now: Nanos) {
+    pub(crate) fn count(&self, now: Nanos) {
         let elapsed = now.saturating_sub(self.window_start.get());
         if elapsed >= WINDOW_NS {
             let rate = f64::from(self.in_window.get()) * 1e9 / elapsed as f64;
@@ -30,7 +30,7 @@ impl DrainRate {
 
     /// In how many seconds (1 … 60) `depth` executions will have drained.
     #[must_use]
-    pub fn seconds_for(&self, depth: usize) -> u32 {
+    pub(crate) fn seconds_for(&self, depth: usize) -> u32 {
         let rate = self.per_second.get().max(f64::from(self.in_window.get()));
         if rate <= 0.0 {
             return 1;

@@ -65,7 +65,7 @@ pub enum Invocation {
 
 /// The way in which an execution is kept after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retention {
+pub(crate) enum Retention {
     /// The first to go when there is need of room.
     Evictable,
     /// A place, and bytes for the output, are reserved from its admission on, and it stays for its
@@ -132,7 +132,7 @@ pub struct Execution {
 
 /// The parts of which an execution is made when it is admitted.
 #[derive(Debug)]
-pub struct Admission {
+pub(crate) struct Admission {
     /// The function's version.
     pub entry: Rc<FunctionEntry>,
     /// The call that admitted it.
@@ -154,7 +154,7 @@ pub struct Admission {
 impl Admission {
     /// The way in which the execution will be kept.
     #[must_use]
-    pub fn retention(&self) -> Retention {
+    pub(crate) fn retention(&self) -> Retention {
         if self.invocation == Invocation::Async || self.idempotency_key.is_some() {
             Retention::Promised
         } else {

@@ -18,7 +18,7 @@ use crate::ticket::Ticket;
 
 /// The reason why the store has no room for an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub(crate) enum Full {
     /// Every slot is taken by an execution that is not over or was promised to be kept.
     Executions,
     /// Too many slots, or bytes for outputs, are promised.
@@ -37,7 +37,7 @@ const EXPIRED_PER_PASS: usize = 128;
 
 /// Room of a store.
 #[derive(Clone, Copy, Debug)]
-pub struct StoreLimits {
+pub(crate) struct StoreLimits {
     /// Executions.
     pub slots: usize,
     /// Bytes of payloads and outputs.
@@ -50,7 +50,7 @@ pub struct StoreLimits {
 
 /// Numbers of a store's executions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreCounts {
+pub(crate) struct StoreCounts {
     /// Executions that wait for a grant.
     pub queued: usize,
     /// Executions with an attempt at an instance.
@@ -63,7 +63,7 @@ pub struct StoreCounts {
 
 /// The result of a look-up of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdLookup {
+pub(crate) enum IdLookup {
     /// The store has the execution.
     Here,
     /// It had the execution.
@@ -86,7 +86,7 @@ pub(super) fn find<'a>(
 
 /// All executions of one gateway, running or kept.
 #[derive(Debug)]
-pub struct ExecutionStore {
+pub(crate) struct ExecutionStore {
     gateway: u8,
     incarnation: u32,
     limits: StoreLimits,
@@ -121,7 +121,12 @@ pub struct ExecutionStore {
 impl ExecutionStore {
     /// An empty store of a gateway, in this incarnation of the process. There are `signals` for each slot.
     #[must_use]
-    pub fn new(gateway: u8, incarnation: u32, limits: StoreLimits, signals: Arc<[ExecutionSignals]>) -> Self {
+    pub(crate) fn new(
+        gateway: u8,
+        incarnation: u32,
+        limits: StoreLimits,
+        signals: Arc<[ExecutionSignals]>,
+    ) -> Self {
         let slots = limits.slots;
         debug_assert!(signals.len() >= slots, "there are slots without signals");
         Self {
@@ -147,7 +152,7 @@ impl ExecutionStore {
     }
 
     /// Random bits, for ids.
-    pub fn random(&mut self) -> u64 {
+    pub(crate) fn random(&mut self) -> u64 {
         self.entropy.u64()
     }
 
@@ -156,7 +161,7 @@ impl ExecutionStore {
     ///
     /// # Errors
     /// See [`Full`].
-    pub fn insert(&mut self, admission: Admission) -> Result<Ticket, Full> {
+    pub(crate) fn insert(&mut self, admission: Admission) -> Result<Ticket, Full> {
         let promised = admission.retention() == Retention::Promised;
         if promised && self.promised_count >= self.limits.slots / 8 * PROMISED_EIGHTHS {
             return Err(Full::Retention);
@@ -197,12 +202,12 @@ impl ExecutionStore {
 
     /// The execution that a function's key stands for, of a request with this body.
     #[must_use]
-    pub fn look_up_key(&self, key: &IdempotencyKey, body: &[u8]) -> KeyLookup {
+    pub(crate) fn look_up_key(&self, key: &IdempotencyKey, body: &[u8]) -> KeyLookup {
         self.keys.look_up(key, body)
     }
 
     /// Frees the keys of a function that is gone.
-    pub fn forget_keys(&mut self, function: &str) {
+    pub(crate) fn forget_keys(&mut self, function: &str) {
         self.keys.forget(function);
     }
 
@@ -213,7 +218,7 @@ impl ExecutionStore {
 
     /// The public name of a ticket's execution.
     #[must_use]
-    pub fn id(&self, ticket: Ticket, execution: &Execution) -> ExecutionId {
+    pub(crate) fn id(&self, ticket: Ticket, execution: &Execution) -> ExecutionId {
         ExecutionId { incarnation: self.incarnation, ticket, nonce: execution.nonce }
     }
 
@@ -265,7 +270,7 @@ impl ExecutionStore {
 
     /// The execution of a ticket, while the store has it.
     #[must_use]
-    pub fn get(&self, ticket: Ticket) -> Option<&Execution> {
+    pub(crate) fn get(&self, ticket: Ticket) -> Option<&Execution> {
         if self.generations.get(ticket.slot()) != Some(&ticket.generation()) {
             return None;
         }
@@ -274,7 +279,7 @@ impl ExecutionStore {
 
     /// The result of a look-up of an id of this incarnation.
     #[must_use]
-    pub fn look_up(&self, id: ExecutionId) -> IdLookup {
+    pub(crate) fn look_up(&self, id: ExecutionId) -> IdLookup {
         match self.get(id.ticket) {
             Some(execution) if execution.nonce == id.nonce => IdLookup::Here,
             None if self.was_used(id.ticket) => IdLookup::Gone,
@@ -320,7 +325,7 @@ impl ExecutionStore {
     /// # Errors
     /// If it is kept without a reservation, because there was no room for its output, and may go at
     /// any time.
-    pub fn promise(&mut self, ticket: Ticket) -> Result<(), Full> {
+    pub(crate) fn promise(&mut self, ticket: Ticket) -> Result<(), Full> {
         let Some(execution) = self.get_mut(ticket) else { return Err(Full::Retention) };
         if execution.retention == Retention::Evictable {
             return Err(Full::Retention);
@@ -370,7 +375,7 @@ impl ExecutionStore {
     }
 
     /// Lets go of what has been kept long enough, in a pass with a bound. Answers whether there is more.
-    pub fn expire(&mut self, now: Nanos) -> bool {
+    pub(crate) fn expire(&mut self, now: Nanos) -> bool {
         for _ in 0..EXPIRED_PER_PASS {
             let is_over = |(_, expires): &mut (Ticket, Nanos)| *expires <= now;
             if let Some((ticket, _)) = self.evictable.pop_front_if(is_over) {
@@ -388,14 +393,14 @@ impl ExecutionStore {
 
     /// Every execution that is not over.
     #[must_use]
-    pub fn live(&self) -> Vec<Ticket> {
+    pub(crate) fn live(&self) -> Vec<Ticket> {
         let live = self.executions.iter().filter(|(_, execution)| !execution.has_ended());
         live.map(|(slot, _)| self.ticket(slot)).collect()
     }
 
     /// Numbers of its executions.
     #[must_use]
-    pub fn counts(&self) -> StoreCounts {
+    pub(crate) fn counts(&self) -> StoreCounts {
         StoreCounts {
             queued: self.queued,
             running: self.running,
@@ -453,7 +458,7 @@ impl ExecutionStore {
     }
 
     /// Takes note that the end of an execution was read.
-    pub fn mark_read(&mut self, ticket: Ticket) {
+    pub(crate) fn mark_read(&mut self, ticket: Ticket) {
         let Some(execution) = self.get_mut(ticket) else { return };
         if execution.invocation == Invocation::Async && execution.has_ended() && !execution.read {
             execution.read = true;

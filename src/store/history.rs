@@ -32,7 +32,7 @@ struct Link {
 /// A list of executions from the newest to the oldest, linked through a table by slot that is
 /// allocated at start: admitting and removing cost two or three links each, whatever there is.
 #[derive(Debug)]
-pub struct History {
+pub(crate) struct History {
     links: Box<[Link]>,
     newest: u32,
     oldest: u32,
@@ -43,13 +43,13 @@ pub struct History {
 impl History {
     /// Empty, for executions in so many slots.
     #[must_use]
-    pub fn new(slots: usize) -> Self {
+    pub(crate) fn new(slots: usize) -> Self {
         let free = Link { sequence: 0, at: 0, newer: NONE, older: NONE };
         Self { links: vec![free; slots].into_boxed_slice(), newest: NONE, oldest: NONE, last: 0 }
     }
 
     /// The execution in a free slot is the newest from now on.
-    pub fn admit(&mut self, slot: usize, admitted: Nanos) {
+    pub(crate) fn admit(&mut self, slot: usize, admitted: Nanos) {
         debug_assert!(self.links[slot].sequence == 0, "slot {slot} was in the list already");
         let own = u32::try_from(slot).unwrap_or(NONE);
         self.last += 1;
@@ -64,7 +64,7 @@ impl History {
     }
 
     /// Takes out the execution in a slot.
-    pub fn remove(&mut self, slot: usize) {
+    pub(crate) fn remove(&mut self, slot: usize) {
         let Link { sequence, newer, older, .. } = self.links[slot];
         debug_assert!(sequence != 0, "slot {slot} was not in the list");
         match self.links.get_mut(newer as usize) {
@@ -80,19 +80,19 @@ impl History {
 
     /// The newest execution.
     #[must_use]
-    pub fn newest(&self) -> Option<HistoryPosition> {
+    pub(crate) fn newest(&self) -> Option<HistoryPosition> {
         self.position(self.newest)
     }
 
     /// The next older execution than one that is there.
     #[must_use]
-    pub fn older(&self, than: HistoryPosition) -> Option<HistoryPosition> {
+    pub(crate) fn older(&self, than: HistoryPosition) -> Option<HistoryPosition> {
         self.position(self.link(than.slot)?.older)
     }
 
     /// The time at which an execution that is there was admitted, or a newer one before it.
     #[must_use]
-    pub fn admitted(&self, position: HistoryPosition) -> Nanos {
+    pub(crate) fn admitted(&self, position: HistoryPosition) -> Nanos {
         self.link(position.slot).map_or(0, |link| link.at)
     }
 
@@ -102,7 +102,7 @@ impl History {
     ///
     /// # Errors
     /// [`Lost`], where it is not among the `looks` oldest.
-    pub fn at_or_older(
+    pub(crate) fn at_or_older(
         &self,
         position: HistoryPosition,
         looks: usize,

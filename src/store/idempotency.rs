@@ -20,7 +20,7 @@ pub struct IdempotencyKey {
 
 /// The result of a look-up of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyLookup {
+pub(crate) enum KeyLookup {
     /// The key stands for no execution.
     Free,
     /// It stands for this execution, which had the same body.
@@ -31,7 +31,7 @@ pub enum KeyLookup {
 
 /// The keys of one gateway.
 #[derive(Debug, Default)]
-pub struct IdempotencyKeys {
+pub(crate) struct IdempotencyKeys {
     known: HashMap<Rc<IdempotencyKey>, (Ticket, u64)>,
     /// Its keys are random, so that nobody can make two bodies look the same.
     bodies: RandomState,
@@ -40,7 +40,7 @@ pub struct IdempotencyKeys {
 impl IdempotencyKeys {
     /// Looks up the key of a request with this body.
     #[must_use]
-    pub fn look_up(&self, key: &IdempotencyKey, body: &[u8]) -> KeyLookup {
+    pub(crate) fn look_up(&self, key: &IdempotencyKey, body: &[u8]) -> KeyLookup {
         match self.known.get(key) {
             None => KeyLookup::Free,
             Some((ticket, fingerprint)) if *fingerprint == self.fingerprint(body) => KeyLookup::Same(*ticket),
@@ -49,20 +49,20 @@ impl IdempotencyKeys {
     }
 
     /// Lets the key stand for the execution of `ticket`, which had this body.
-    pub fn insert(&mut self, key: Rc<IdempotencyKey>, ticket: Ticket, body: &[u8]) {
+    pub(crate) fn insert(&mut self, key: Rc<IdempotencyKey>, ticket: Ticket, body: &[u8]) {
         let fingerprint = self.fingerprint(body);
         self.known.insert(key, (ticket, fingerprint));
     }
 
     /// Frees the key, where it still stands for `ticket`.
-    pub fn release(&mut self, key: &IdempotencyKey, ticket: Ticket) {
+    pub(crate) fn release(&mut self, key: &IdempotencyKey, ticket: Ticket) {
         if self.known.get(key).is_some_and(|(known, _)| *known == ticket) {
             self.known.remove(key);
         }
     }
 
     /// Frees the keys of a function that is gone: a later one of its name is another one.
-    pub fn forget(&mut self, function: &str) {
+    pub(crate) fn forget(&mut self, function: &str) {
         self.known.retain(|key, _| *key.function != *function);
     }
 
@@ -73,7 +73,7 @@ impl IdempotencyKeys {
 
 /// Index of the gateway that owns a key, the same on each of the `gateways`.
 #[must_use]
-pub fn owner_of(function: &str, key: &[u8], gateways: usize) -> usize {
+pub(crate) fn owner_of(function: &str, key: &[u8], gateways: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     function.hash(&mut hasher);
     key.hash(&mut hasher);

@@ -49,7 +49,7 @@ impl ExecutionStore {
     ///
     /// # Errors
     /// [`Lost`], where the position has gone and its neighbours cannot be found.
-    pub fn list(&self, search: &Search) -> Result<Page<Summary>, Lost> {
+    pub(crate) fn list(&self, search: &Search) -> Result<Page<Summary>, Lost> {
         let history = self.history();
         let mut at = match search.from {
             Some(position) => history.at_or_older(position, LOOKS_MAX)?,

@@ -19,18 +19,18 @@
 //! | `listing` | a page of executions, newest first |
 //! | `summary` | an execution without payload and output, for lists and other threads |
 
-pub mod attempt_result;
-pub mod drain_rate;
-pub mod execution;
-pub mod execution_error;
-pub mod execution_store;
-pub mod executions;
-pub mod function_entry;
-pub mod history;
-pub mod idempotency;
-pub mod listing;
-pub mod running_attempt;
-pub mod summary;
-pub mod timestamps;
-pub mod transitions;
-pub mod waiters;
+pub(crate) mod attempt_result;
+pub(crate) mod drain_rate;
+pub(crate) mod execution;
+pub(crate) mod execution_error;
+pub(crate) mod execution_store;
+pub(crate) mod executions;
+pub(crate) mod function_entry;
+pub(crate) mod history;
+pub(crate) mod idempotency;
+pub(crate) mod listing;
+pub(crate) mod running_attempt;
+pub(crate) mod summary;
+pub(crate) mod timestamps;
+pub(crate) mod transitions;
+pub(crate) mod waiters;

@@ -9,7 +9,7 @@ use crate::id::Token;
 
 /// The attempt of a running execution, and how it is stopped.
 #[derive(Debug)]
-pub enum RunningAttempt {
+pub(crate) enum RunningAttempt {
     /// A task that exchanges a request with an instance: its connection closes with it.
     Exchange(AbortHandle),
     /// A process of its own (`JOB`), whose task waits for a signal and then for the process's end.
@@ -23,7 +23,7 @@ pub enum RunningAttempt {
 
 /// A signal to the task of an attempt with a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobSignal {
+pub(crate) enum JobSignal {
     /// The attempt's result was posted: let the process end, then tell the scheduler this.
     Posted(AttemptEnd),
     /// The attempt is over without a result: kill the process, then tell the scheduler this.
@@ -32,7 +32,7 @@ pub enum JobSignal {
 
 impl RunningAttempt {
     /// Lets it end after its result was posted. Its own task then tells the scheduler `how`.
-    pub fn posted(self, how: AttemptEnd) {
+    pub(crate) fn posted(self, how: AttemptEnd) {
         match self {
             // Its result comes over its connection, and nobody else has a token for it.
             RunningAttempt::Exchange(_) => debug_assert!(false, "a result was posted for an exchange"),
@@ -43,7 +43,7 @@ impl RunningAttempt {
     /// Stops it. Answers what the scheduler is to be told at once; `None` where the attempt's own
     /// task tells it when its process has gone.
     #[must_use]
-    pub fn stop(self, how: AttemptEnd) -> Option<AttemptEnd> {
+    pub(crate) fn stop(self, how: AttemptEnd) -> Option<AttemptEnd> {
         match self {
             RunningAttempt::Exchange(task) => {
                 task.abort();

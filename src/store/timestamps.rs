@@ -22,7 +22,7 @@ pub struct Timestamps {
 }
 
 /// Names of the durations between the timestamps, in the order of the verbs.
-pub const STAGES: [&str; 5] = ["admit", "queue", "dispatch", "function", "reply"];
+pub(crate) const STAGES: [&str; 5] = ["admit", "queue", "dispatch", "function", "reply"];
 
 impl Timestamps {
     /// The duration of each stage (ns). Their sum is the last timestamp less the first: a stage that

@@ -24,7 +24,7 @@ use crate::ticket::Ticket;
 /// An attempt whose result was taken.
 #[derive(Debug)]
 #[must_use]
-pub struct Completed {
+pub(crate) struct Completed {
     /// The attempt, which is not stopped.
     pub attempt: RunningAttempt,
     /// The end that the scheduler is to be told once the attempt is closed.
@@ -36,7 +36,7 @@ pub struct Completed {
 /// An execution that was ended.
 #[derive(Debug)]
 #[must_use]
-pub struct Ended {
+pub(crate) struct Ended {
     /// The attempt that it had, which is to be stopped.
     pub attempt: Option<RunningAttempt>,
     /// Its waiters.
@@ -45,7 +45,7 @@ pub struct Ended {
 
 impl ExecutionStore {
     /// Takes note that a new execution's ticket is put on its ring, which is that of the entry.
-    pub fn enqueue(&mut self, ticket: Ticket, now: Nanos) -> Option<Rc<FunctionEntry>> {
+    pub(crate) fn enqueue(&mut self, ticket: Ticket, now: Nanos) -> Option<Rc<FunctionEntry>> {
         let execution = self.get_mut(ticket)?;
         debug_assert!(matches!(execution.state, State::Queued), "{:?} is enqueued", execution.state);
         execution.timestamps.enqueued = now;
@@ -55,7 +55,7 @@ impl ExecutionStore {
 
     /// Queued → running: the `nth` attempt was granted, on this version. `start` starts it, and is not called
     /// where the execution has ended. Answers whether it was called.
-    pub fn begin_attempt(
+    pub(crate) fn begin_attempt(
         &mut self,
         ticket: Ticket,
         entry: &Rc<FunctionEntry>,
@@ -106,7 +106,7 @@ impl ExecutionStore {
     }
 
     /// Takes note that the request of the running attempt is written.
-    pub fn written(&mut self, ticket: Ticket, now: Nanos) {
+    pub(crate) fn written(&mut self, ticket: Ticket, now: Nanos) {
         if let Some(execution) = self.get_mut(ticket) {
             execution.timestamps.written = now;
         }
@@ -114,7 +114,12 @@ impl ExecutionStore {
 
     /// Running → ended | queued: an attempt's outcome is the execution's, or it waits for the next attempt.
     /// `None` where the attempt was completed before, and this comes too late.
-    pub fn complete(&mut self, ticket: Ticket, result: AttemptResult, now: Nanos) -> Option<Completed> {
+    pub(crate) fn complete(
+        &mut self,
+        ticket: Ticket,
+        result: AttemptResult,
+        now: Nanos,
+    ) -> Option<Completed> {
         let AttemptResult { outcome, cold_start, init_ns, answered } = result;
         let execution = self.get_mut(ticket)?;
         let Some(attempt) = take_attempt(execution) else {
@@ -159,7 +164,7 @@ impl ExecutionStore {
 
     /// Running → queued: the attempt has taken too long. Answers the attempt, which is to be stopped; `None`
     /// where its end is known already, or its process is being waited for.
-    pub fn abort_attempt(&mut self, ticket: Ticket, error: ExecutionError) -> Option<RunningAttempt> {
+    pub(crate) fn abort_attempt(&mut self, ticket: Ticket, error: ExecutionError) -> Option<RunningAttempt> {
         let execution = self.get_mut(ticket)?;
         let attempt = take_attempt(execution)?;
         execution.error = Some(Box::new(error));
@@ -169,7 +174,7 @@ impl ExecutionStore {
 
     /// Queued | running → ended, with what `decide` says: a status, and an error where it is not that of the
     /// last attempt. `None` where the execution has ended.
-    pub fn end(
+    pub(crate) fn end(
         &mut self,
         ticket: Ticket,
         now: Nanos,
@@ -189,12 +194,12 @@ impl ExecutionStore {
     }
 
     /// Enters a waiter for the end. Answers its number.
-    pub fn wait(&mut self, ticket: Ticket) -> Option<u64> {
+    pub(crate) fn wait(&mut self, ticket: Ticket) -> Option<u64> {
         self.get_mut(ticket).map(|execution| execution.waiters.enter())
     }
 
     /// Whether the execution has ended, or is not there; where it has not, `waker` is woken at its end.
-    pub fn poll_end(&mut self, ticket: Ticket, waiter: u64, waker: &Waker) -> Poll<()> {
+    pub(crate) fn poll_end(&mut self, ticket: Ticket, waiter: u64, waker: &Waker) -> Poll<()> {
         match self.get_mut(ticket) {
             Some(execution) if !execution.has_ended() => {
                 execution.waiters.wait(waiter, waker);
@@ -207,7 +212,7 @@ impl ExecutionStore {
 
     /// Builds the reply to a waiter of an execution that has ended, and lets the waiter leave; before that,
     /// `waker` is woken at its end.
-    pub fn poll_reply<T>(
+    pub(crate) fn poll_reply<T>(
         &mut self,
         ticket: Ticket,
         waiter: u64,
@@ -229,7 +234,7 @@ impl ExecutionStore {
 
     /// Lets a waiter leave that was answered, or is gone. Answers whether the execution is to be cancelled: it
     /// is queued, and nobody waits for it and nobody was promised it. A running one finishes.
-    pub fn waiter_left(&mut self, ticket: Ticket, waiter: u64) -> bool {
+    pub(crate) fn waiter_left(&mut self, ticket: Ticket, waiter: u64) -> bool {
         let Some(execution) = self.get_mut(ticket) else { return false };
         execution.waiters.leave(waiter)
             && execution.invocation == Invocation::Sync

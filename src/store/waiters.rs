@@ -6,7 +6,7 @@ use std::task::Waker;
 /// execution may last for a day, and whoever waits for it may come again every second on a new
 /// connection.
 #[derive(Debug, Default)]
-pub struct Waiters {
+pub(crate) struct Waiters {
     count: u32,
     /// Number of waiters that there have been, which tells them apart.
     last: u64,
@@ -17,37 +17,37 @@ pub struct Waiters {
 /// The wakers of all waiters, to be woken once the store is not borrowed any more.
 #[must_use]
 #[derive(Debug)]
-pub struct Wakers {
+pub(crate) struct Wakers {
     first: Option<(u64, Waker)>,
     others: Vec<(u64, Waker)>,
 }
 
 impl Wakers {
     /// Wakes all.
-    pub fn wake(self) {
+    pub(crate) fn wake(self) {
         self.first.into_iter().chain(self.others).for_each(|(_, waker)| waker.wake());
     }
 }
 
 /// Number of the client that waits for the answer to its `:invoke`: it is the first waiter.
-pub const CLIENT: u64 = 1;
+pub(crate) const CLIENT: u64 = 1;
 
 impl Waiters {
     /// The client alone, see [`CLIENT`].
     #[must_use]
-    pub fn of_client() -> Self {
+    pub(crate) fn of_client() -> Self {
         Self { count: 1, last: CLIENT, ..Self::default() }
     }
 
     /// Enters a waiter. Answers its number.
-    pub fn enter(&mut self) -> u64 {
+    pub(crate) fn enter(&mut self) -> u64 {
         self.count += 1;
         self.last += 1;
         self.last
     }
 
     /// Lets a waiter leave. Answers whether it was the last.
-    pub fn leave(&mut self, who: u64) -> bool {
+    pub(crate) fn leave(&mut self, who: u64) -> bool {
         self.count = self.count.saturating_sub(1);
         if self.first.as_ref().is_some_and(|(first, _)| *first == who) {
             self.first = None;
@@ -59,12 +59,12 @@ impl Waiters {
 
     /// Whether there is no waiter.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// Wakes `waker` at the end, and no other that was given for `who` before.
-    pub fn wait(&mut self, who: u64, waker: &Waker) {
+    pub(crate) fn wait(&mut self, who: u64, waker: &Waker) {
         let mut all = self.first.iter_mut().chain(&mut self.others);
         if let Some((_, known)) = all.find(|(other, _)| *other == who) {
             known.clone_from(waker);
@@ -76,7 +76,7 @@ impl Waiters {
     }
 
     /// Takes the wakers of all, at the end.
-    pub fn take_wakers(&mut self) -> Wakers {
+    pub(crate) fn take_wakers(&mut self) -> Wakers {
         Wakers { first: self.first.take(), others: std::mem::take(&mut self.others) }
     }
 }

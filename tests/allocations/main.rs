@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
-use picofaas::config::{ServeArgs, Settings};
-use picofaas::logs::output::Lines;
-use picofaas::shutdown::UnreadResults;
-use picofaas::spec::parse_function;
-use picofaas::startup::{self, Role};
+use picofaas::internals::config::{ServeArgs, Settings};
+use picofaas::internals::logs::Lines;
+use picofaas::internals::shutdown::UnreadResults;
+use picofaas::internals::spec::parse_function;
+use picofaas::internals::startup::{self, Role};
 
 /// Invocations that are counted.
 const INVOCATIONS: u64 = 10_000;

@@ -15,7 +15,7 @@ const FAMILY: &str = "picofaas_kube_request_seconds_count{";
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Adds a control plane's calls to the file.
-pub fn note(server: &Server) {
+pub(crate) fn note(server: &Server) {
     let Some(file) = std::env::var_os(FILE) else { return };
     // One that has ended by itself has none to tell. What is missing then is found by the comparison: it
     // can only make a right look unused.

@@ -12,14 +12,14 @@ use crate::stage::kubectl;
 /// The open connections; `None` while the way is closed.
 type Connected = Arc<Mutex<Option<Vec<TcpStream>>>>;
 
-pub struct Detour {
+pub(crate) struct Detour {
     connected: Connected,
     kubeconfig: NamedTempFile,
 }
 
 impl Detour {
     /// A way that is open.
-    pub fn to_api_server() -> Self {
+    pub(crate) fn to_api_server() -> Self {
         let url =
             kubectl(&["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"]);
         let api_server: SocketAddr = url.trim().trim_start_matches("https://").parse().unwrap();
@@ -47,19 +47,19 @@ impl Detour {
     }
 
     /// The path of a kubeconfig that goes this way.
-    pub fn kubeconfig(&self) -> &str {
+    pub(crate) fn kubeconfig(&self) -> &str {
         self.kubeconfig.path().to_str().unwrap()
     }
 
     /// Breaks every connection and takes no other.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         for connection in self.connected.lock().unwrap().take().into_iter().flatten() {
             // One that has ended is not there to be ended.
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
 
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.connected.lock().unwrap() = Some(Vec::new());
     }
 }

@@ -15,7 +15,7 @@ use crate::support::server::{End, Server, command, run};
 const NO_RUNTIME: &str = "http://192.0.2.1:1";
 
 /// A stage and a client.
-pub struct Namespace {
+pub(crate) struct Namespace {
     runtime: Runtime,
     client: Client,
     pub stage: Stage,
@@ -25,7 +25,7 @@ pub struct Namespace {
 
 impl Namespace {
     /// A new one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let stage = Stage::new("registry");
         let kubeconfig = stage.with_the_role(&kubeconfig());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -48,7 +48,7 @@ impl Namespace {
     }
 
     /// Applies a specification as `kubectl apply` does.
-    pub fn apply(&self, name: &str, spec: &Value) -> Result<Value, String> {
+    pub(crate) fn apply(&self, name: &str, spec: &Value) -> Result<Value, String> {
         let object = json!({
             "apiVersion": "picofaas.dev/v1", "kind": "Function", "metadata": { "name": name }, "spec": spec,
         });
@@ -59,18 +59,18 @@ impl Namespace {
     }
 
     /// The object of a function.
-    pub fn function(&self, name: &str) -> Option<Value> {
+    pub(crate) fn function(&self, name: &str) -> Option<Value> {
         let found = self.runtime.block_on(self.functions().get_opt(name)).unwrap();
         found.map(|object| serde_json::to_value(object).unwrap())
     }
 
     /// Deletes the object of a function.
-    pub fn delete(&self, name: &str) {
+    pub(crate) fn delete(&self, name: &str) {
         drop(self.runtime.block_on(self.functions().delete(name, &DeleteParams::background())).unwrap());
     }
 
     /// Sets the number of the scale subresource, and gives what it says then.
-    pub fn scale(&self, name: &str, replicas: u32) -> Value {
+    pub(crate) fn scale(&self, name: &str, replicas: u32) -> Value {
         let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
         let functions = self.functions();
         let scaled = self.runtime.block_on(functions.patch_scale(name, &PatchParams::default(), &patch));
@@ -78,21 +78,21 @@ impl Namespace {
     }
 
     /// Makes an object of another kind.
-    pub fn make(&self, group: &str, version: &str, kind: &str, object: &Value) {
+    pub(crate) fn make(&self, group: &str, version: &str, kind: &str, object: &Value) {
         let object = serde_json::from_value(object.clone()).unwrap();
         let all = self.api(group, version, kind);
         self.runtime.block_on(all.create(&PostParams::default(), &object)).unwrap();
     }
 
     /// The names of the objects of a kind.
-    pub fn names(&self, group: &str, version: &str, kind: &str) -> Vec<String> {
+    pub(crate) fn names(&self, group: &str, version: &str, kind: &str) -> Vec<String> {
         let all = self.api(group, version, kind);
         let list = self.runtime.block_on(all.list_metadata(&Default::default())).unwrap();
         list.items.into_iter().filter_map(|one| one.metadata.name).collect()
     }
 
     /// Waits until a condition of a function's status is as it should be, and gives that condition.
-    pub fn until_condition(&self, name: &str, kind: &str, status: &str) -> Value {
+    pub(crate) fn until_condition(&self, name: &str, kind: &str, status: &str) -> Value {
         eventually(&format!("{kind} of {name} is {status}"), || {
             let conditions = self.function(name)?["status"]["conditions"].as_array()?.clone();
             conditions.into_iter().find(|one| one["type"] == kind && one["status"] == status)
@@ -100,24 +100,24 @@ impl Namespace {
     }
 
     /// A control plane that keeps this namespace, not waited for until it is ready.
-    pub fn start(&self) -> Server {
+    pub(crate) fn start(&self) -> Server {
         watched(Server::start_bare(&self.flags()))
     }
 
     /// The same, whose clients may be on other machines and may write.
-    pub fn start_open(&self) -> Server {
+    pub(crate) fn start_open(&self) -> Server {
         watched(Server::start_at("0.0.0.0:0", &[&self.flags()[..], &["--allow-writes"]].concat()))
     }
 
     /// The same in a pod of that name, as it is told.
-    pub fn start_as(&self, pod: &str) -> Server {
+    pub(crate) fn start_as(&self, pod: &str) -> Server {
         let mut command = command();
         command.env("POD_NAME", pod);
         watched(Server::start_by(command, "127.0.0.1:0", "127.0.0.1:0", &self.flags()))
     }
 
     /// Runs one with more flags to its end.
-    pub fn run_with(&self, flags: &[&str], folder: &Path) -> End {
+    pub(crate) fn run_with(&self, flags: &[&str], folder: &Path) -> End {
         let listeners = ["serve", "--listen=127.0.0.1:0", "--management-listen=127.0.0.1:0"];
         let runtime = ["--runtime-listen=127.0.0.1:0"];
         run(&[&listeners[..], &runtime, &self.flags(), flags].concat(), folder)
@@ -129,7 +129,7 @@ impl Namespace {
 }
 
 /// Waits until a control plane has read its registry.
-pub fn until_ready(server: &Server) {
+pub(crate) fn until_ready(server: &Server) {
     let mut operator = server.operator();
     eventually("the control plane is ready", || (operator.get("/readyz").status == 200).then_some(()));
 }

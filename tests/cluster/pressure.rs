@@ -10,7 +10,7 @@ use crate::support::patience::{Stopwatch, eventually};
 use crate::support::server::Server;
 
 /// Callers that do not stop.
-pub struct Pressure {
+pub(crate) struct Pressure {
     over: Arc<AtomicBool>,
     answered: Arc<AtomicU32>,
     callers: Vec<JoinHandle<BTreeMap<String, u32>>>,
@@ -19,7 +19,7 @@ pub struct Pressure {
 
 impl Pressure {
     /// Begins to invoke `function` with `input`.
-    pub fn start(server: &Server, function: &'static str, input: &'static str, callers: u32) -> Self {
+    pub(crate) fn start(server: &Server, function: &'static str, input: &'static str, callers: u32) -> Self {
         let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let callers = (0..callers).map(|_| {
             let (client, over, answered) = (server.client(), over.clone(), answered.clone());
@@ -32,7 +32,7 @@ impl Pressure {
     }
 
     /// Waits until so many more were answered.
-    pub fn goes_on(&self, answers: u32) {
+    pub(crate) fn goes_on(&self, answers: u32) {
         let before = self.answered.load(Ordering::Relaxed);
         eventually("the load is answered", || {
             (self.answered.load(Ordering::Relaxed) - before >= answers).then_some(())
@@ -41,7 +41,7 @@ impl Pressure {
 
     /// Ends it. Everything was answered with 200; what was answered, each with how often.
     #[track_caller]
-    pub fn stop(self) -> BTreeMap<String, u32> {
+    pub(crate) fn stop(self) -> BTreeMap<String, u32> {
         self.over.store(true, Ordering::Release);
         let mut whole = BTreeMap::new();
         for caller in self.callers {

@@ -27,7 +27,7 @@ const THEIR_NAMESPACE: &str = "namespace: picofaas\n";
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A namespace under the Pod Security Standard `restricted`; deleted on drop.
-pub struct Stage {
+pub(crate) struct Stage {
     pub namespace: String,
     /// Of the service account, for an hour.
     token: String,
@@ -37,7 +37,7 @@ pub struct Stage {
 
 impl Stage {
     /// An empty namespace, and the definition of functions in the cluster.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let nth = NEXT.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("test-{name}-{}-{nth}", std::process::id());
         let mut stage = Self { namespace, token: String::new(), folder: tempfile::tempdir().unwrap() };
@@ -65,17 +65,17 @@ impl Stage {
     }
 
     /// A control plane of this namespace, on this machine, that pods can reach.
-    pub fn server(&self, flags: &[&str]) -> Server {
+    pub(crate) fn server(&self, flags: &[&str]) -> Server {
         self.server_at(reachable(), flags)
     }
 
     /// The same at an address that pods were told before.
-    pub fn server_at(&self, runtime: SocketAddr, flags: &[&str]) -> Server {
+    pub(crate) fn server_at(&self, runtime: SocketAddr, flags: &[&str]) -> Server {
         self.server_by(&kubeconfig(), runtime, flags)
     }
 
     /// The same, which finds the API server by another kubeconfig.
-    pub fn server_by(&self, kubeconfig: &str, runtime: SocketAddr, flags: &[&str]) -> Server {
+    pub(crate) fn server_by(&self, kubeconfig: &str, runtime: SocketAddr, flags: &[&str]) -> Server {
         let (listen, url) = (runtime.to_string(), format!("http://{runtime}"));
         let kubeconfig = self.with_the_role(kubeconfig);
         let flags = [&self.flags(&kubeconfig, &url), flags].concat();
@@ -83,13 +83,13 @@ impl Stage {
     }
 
     /// The flags of a control plane of this namespace.
-    pub fn flags<'a>(&'a self, kubeconfig: &'a str, runtime_url: &'a str) -> [&'a str; 8] {
+    pub(crate) fn flags<'a>(&'a self, kubeconfig: &'a str, runtime_url: &'a str) -> [&'a str; 8] {
         let [backend, by, here, runtime] = ["--backend", "--kubeconfig", "--namespace", "--runtime-url"];
         [backend, "kubernetes", by, kubeconfig, here, &self.namespace, runtime, runtime_url]
     }
 
     /// The path of a kubeconfig that leads where another one does, with the rights of a control plane.
-    pub fn with_the_role(&self, kubeconfig: &str) -> String {
+    pub(crate) fn with_the_role(&self, kubeconfig: &str) -> String {
         let view = ["config", "view", "--minify", "--raw", "--flatten", "--output", "json"];
         let mut config: Value = serde_json::from_str(&kubectl_by(kubeconfig, &view)).unwrap();
         config["users"][0]["user"] = json!({ "token": self.token });
@@ -100,19 +100,19 @@ impl Stage {
     }
 
     /// Output of `kubectl` in this namespace.
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         kubectl(&[&["--namespace", &self.namespace], arguments].concat())
     }
 
     /// The objects of one kind in this namespace.
-    pub fn objects(&self, kind: &str) -> Vec<Value> {
+    pub(crate) fn objects(&self, kind: &str) -> Vec<Value> {
         let text = self.kubectl(&["get", kind, "--output", "json"]);
         let list: Value = serde_json::from_str(&text).unwrap();
         list["items"].as_array().unwrap().clone()
     }
 
     /// Evicts a pod, as the drain of a node does.
-    pub fn evict(&self, pod: &str) {
+    pub(crate) fn evict(&self, pod: &str) {
         let metadata = json!({ "name": pod, "namespace": self.namespace });
         let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata });
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -122,7 +122,7 @@ impl Stage {
     }
 
     /// Waits until the objects of a kind are as they should be.
-    pub fn until(&self, what: &str, kind: &str, is_right: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub(crate) fn until(&self, what: &str, kind: &str, is_right: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         eventually(what, || Some(self.objects(kind)).filter(|objects| is_right(objects)))
     }
 }
@@ -136,13 +136,13 @@ impl Drop for Stage {
 }
 
 /// A control plane whose calls to the API server are noted before it ends.
-pub fn watched(mut server: Server) -> Server {
+pub(crate) fn watched(mut server: Server) -> Server {
     server.before_end = Some(calls::note);
     server
 }
 
 /// A function that runs a handler of the `faulty` example in pods.
-pub fn in_pods(name: &str, mode: &str, handler: &str) -> Value {
+pub(crate) fn in_pods(name: &str, mode: &str, handler: &str) -> Value {
     json!({
         "name": name,
         "executionMode": mode,
@@ -154,7 +154,7 @@ pub fn in_pods(name: &str, mode: &str, handler: &str) -> Value {
 }
 
 /// A function in pods that has dollars in its fields; the stage has the secret that it names.
-pub fn with_dollars(stage: &Stage, name: &str, mode: &str) -> Value {
+pub(crate) fn with_dollars(stage: &Stage, name: &str, mode: &str) -> Value {
     let secret = format!("--from-literal=secret={}", dollars::SECRET);
     stage.kubectl(&["create", "secret", "generic", "login", &secret]);
     let mut env = dollars::variables();
@@ -169,7 +169,7 @@ pub fn with_dollars(stage: &Stage, name: &str, mode: &str) -> Value {
 }
 
 /// Runs `kubectl`, which must succeed.
-pub fn kubectl(arguments: &[&str]) -> String {
+pub(crate) fn kubectl(arguments: &[&str]) -> String {
     kubectl_by(&kubeconfig(), arguments)
 }
 
@@ -181,18 +181,18 @@ fn kubectl_by(kubeconfig: &str, arguments: &[&str]) -> String {
 }
 
 /// The program of the variable `KUBECTL`, or the one on the path.
-pub fn command(kubeconfig: &str, arguments: &[&str]) -> Command {
+pub(crate) fn command(kubeconfig: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned()));
     command.args(["--kubeconfig", kubeconfig]).args(arguments);
     command
 }
 
-pub fn kubeconfig() -> String {
+pub(crate) fn kubeconfig() -> String {
     std::env::var("KUBECONFIG").expect("KUBECONFIG is not set: `cargo xtask verify cluster` brings a cluster")
 }
 
 /// A free port of the address that this machine has on the way to the API server: pods reach it, too.
-pub fn reachable() -> SocketAddr {
+pub(crate) fn reachable() -> SocketAddr {
     let url = kubectl(&["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"]);
     let authority = url.trim().split("//").nth(1).unwrap().trim_end_matches('/').to_owned();
     let authority = if authority.contains(':') { authority } else { format!("{authority}:443") };

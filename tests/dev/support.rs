@@ -52,7 +52,7 @@ Server(os.environ["PICOFAAS_SOCKET"], Handler).serve_forever()
 /// # Panics
 /// When it takes too long, with what was waited for.
 #[expect(clippy::disallowed_methods, reason = "here the tests' own time enters")]
-pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(value) = done() {
@@ -65,27 +65,27 @@ pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Whether a process runs; one that is dead but not waited for does not.
-pub fn runs(pid: u64) -> bool {
+pub(crate) fn runs(pid: u64) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     status.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
 /// A folder of functions, with a cache folder of its own.
-pub struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         fs::create_dir(folder.0.path().join("functions")).unwrap();
         folder
     }
 
     /// Where the functions are.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("functions")
     }
 
-    pub fn write(&self, file: &str, text: &str) {
+    pub(crate) fn write(&self, file: &str, text: &str) {
         let file = self.path().join(file);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         // In one step, so that no look falls between two halves.
@@ -95,17 +95,17 @@ impl Folder {
     }
 
     /// A function that is built by a shell command; it says `word`.
-    pub fn function(&self, name: &str, word: &str) {
+    pub(crate) fn function(&self, name: &str, word: &str) {
         self.source(name, word);
         self.manifest(name, "env: []");
     }
 
-    pub fn source(&self, name: &str, word: &str) {
+    pub(crate) fn source(&self, name: &str, word: &str) {
         self.write(&format!("{name}/function.src"), &SERVER.replace("WORD", word));
     }
 
     /// Its manifest, with one more field of `spec`. Each build adds a line to `builds.log`.
-    pub fn manifest(&self, name: &str, field: &str) {
+    pub(crate) fn manifest(&self, name: &str, field: &str) {
         let log = self.0.path().join("builds.log");
         let text = format!(
             "apiVersion: picofaas.dev/v1
@@ -128,7 +128,7 @@ spec:
     }
 
     /// A function that is built by a line of shell, which is to make `server` of `function.src`.
-    pub fn built_by(&self, name: &str, line: &str) {
+    pub(crate) fn built_by(&self, name: &str, line: &str) {
         self.source(name, "one");
         let build = serde_json::json!([["sh", "-c", line]]);
         self.write(
@@ -141,22 +141,22 @@ spec:
     }
 
     /// How often a function was built.
-    pub fn builds(&self, name: &str) -> usize {
+    pub(crate) fn builds(&self, name: &str) -> usize {
         let log = fs::read_to_string(self.0.path().join("builds.log")).unwrap_or_default();
         log.lines().filter(|line| *line == name).count()
     }
 
-    pub fn dev(&self) -> Dev {
+    pub(crate) fn dev(&self) -> Dev {
         self.dev_with(&[])
     }
 
-    pub fn dev_with(&self, flags: &[&str]) -> Dev {
+    pub(crate) fn dev_with(&self, flags: &[&str]) -> Dev {
         Dev::start(&self.path(), &self.0.path().join("cache"), flags)
     }
 }
 
 /// A `picofaas dev` that runs.
-pub struct Dev {
+pub(crate) struct Dev {
     process: Child,
     lines: std::sync::mpsc::Receiver<String>,
     said: Vec<String>,
@@ -205,7 +205,7 @@ impl Dev {
     /// Waits for a line that holds this text, after those that were waited for before. Other lines may come
     /// for ever, and are not waited for.
     #[expect(clippy::disallowed_methods, reason = "here, too, the tests' own time enters")]
-    pub fn line(&mut self, text: &str) -> String {
+    pub(crate) fn line(&mut self, text: &str) -> String {
         let begun = Instant::now();
         loop {
             while self.seen < self.said.len() {
@@ -222,7 +222,7 @@ impl Dev {
     }
 
     /// All it has said so far.
-    pub fn all(&self) -> String {
+    pub(crate) fn all(&self) -> String {
         self.said.join("\n")
     }
 
@@ -231,7 +231,7 @@ impl Dev {
     }
 
     /// Calls a function with an empty input: the status, and the body.
-    pub fn call(&self, name: &str) -> (String, serde_json::Value) {
+    pub(crate) fn call(&self, name: &str) -> (String, serde_json::Value) {
         let url = format!("http://{}/v1/functions/{name}:invoke", self.address);
         let line = format!(
             "curl -s -H 'content-type: application/json' -w '\\n%{{http_code}}' {url} -d '{{\"input\":{{}}}}'"
@@ -242,7 +242,7 @@ impl Dev {
     }
 
     /// Waits until a function answers with this value of this field.
-    pub fn answers(&self, name: &str, field: &str, value: &str) -> serde_json::Value {
+    pub(crate) fn answers(&self, name: &str, field: &str, value: &str) -> serde_json::Value {
         until(&format!("{name} to answer {field} {value}"), || {
             let (status, answer) = self.call(name);
             (status == "200" && answer["output"][field] == value).then(|| answer["output"].clone())
@@ -250,7 +250,7 @@ impl Dev {
     }
 
     /// Sends a signal and waits for the end.
-    pub fn end(mut self, signal: &str) -> ExitStatus {
+    pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
         shell(&format!("kill -{signal} {}", self.pid()));
         until("the end", || self.process.try_wait().unwrap())
     }
@@ -267,7 +267,7 @@ impl Drop for Dev {
 }
 
 /// Runs a line as somebody would who pasted it.
-pub fn shell(line: &str) -> String {
+pub(crate) fn shell(line: &str) -> String {
     let output = Command::new("sh").args(["-c", line]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use picofaas::instances::local::cgroup::mounts::hierarchies;
+use picofaas::internals::instances::hierarchies;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 

@@ -16,7 +16,7 @@ mod cluster;
 mod cpu;
 mod fake_control_plane;
 mod functions;
-pub mod instructions;
+pub(crate) mod instructions;
 mod interval;
 mod job;
 mod keep;
@@ -62,7 +62,7 @@ const NEW: &str = "picofaas";
 /// Alone it compares whole proxies; the parts answer a question each.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct BenchArguments {
+pub(crate) struct BenchArguments {
     #[command(subcommand)]
     part: Option<BenchPart>,
     #[command(flatten)]
@@ -85,7 +85,7 @@ enum BenchPart {
     Runtimes(runtimes::RuntimesOptions),
 }
 
-pub fn run(repository: &Repository, arguments: &BenchArguments) -> Result<ExitCode> {
+pub(crate) fn run(repository: &Repository, arguments: &BenchArguments) -> Result<ExitCode> {
     match &arguments.part {
         None => compare(repository, &arguments.whole),
         Some(BenchPart::Cluster(options)) => cluster::run(repository, options),
@@ -98,7 +98,7 @@ pub fn run(repository: &Repository, arguments: &BenchArguments) -> Result<ExitCo
 }
 
 #[derive(clap::Args, Serialize)]
-pub struct BenchOptions {
+pub(crate) struct BenchOptions {
     /// Length of one measurement
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,

@@ -58,7 +58,7 @@ use crate::toolbox::{self, Unavailable};
 use crate::wait::Stopwatch;
 
 #[derive(clap::Args)]
-pub struct ClusterArguments {
+pub(crate) struct ClusterArguments {
     #[command(subcommand)]
     action: Action,
 }
@@ -106,7 +106,7 @@ enum Action {
     },
 }
 
-pub fn run(arguments: ClusterArguments) -> Result<ExitCode> {
+pub(crate) fn run(arguments: ClusterArguments) -> Result<ExitCode> {
     let of = |folder: Option<PathBuf>| match folder {
         Some(folder) => Layout::at(&folder),
         None => life::folder(),
@@ -226,7 +226,7 @@ fn run_on(command: &[OsString]) -> Result<ExitCode> {
 
 /// A cluster to test on. One that was started for it is taken down when this is dropped, and when its owner is
 /// killed.
-pub struct Cluster {
+pub(crate) struct Cluster {
     kubeconfig: PathBuf,
     /// Where it is one of ours.
     layout: Option<Layout>,
@@ -236,7 +236,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// The cluster that `KUBECONFIG` names, else ours, which is started unless it is up.
-    pub fn for_tests() -> Result<Result<Self, Unavailable>> {
+    pub(crate) fn for_tests() -> Result<Result<Self, Unavailable>> {
         let layout = life::folder()?;
         if let Some(given) = env::var_os("KUBECONFIG").filter(|given| !given.is_empty()) {
             let kubeconfig = PathBuf::from(given);
@@ -253,7 +253,7 @@ impl Cluster {
     }
 
     /// Ours, which must be up, and stays.
-    pub fn running() -> Result<Self> {
+    pub(crate) fn running() -> Result<Self> {
         let layout = life::folder()?;
         if daemon::process(&layout, "kube-apiserver").is_none() {
             bail!("no cluster is up: `cargo xtask cluster up` starts one");
@@ -262,16 +262,16 @@ impl Cluster {
     }
 
     /// Whether it is one of `cargo xtask cluster up`.
-    pub fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.layout.is_some()
     }
 
-    pub fn kubeconfig(&self) -> &Path {
+    pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
     /// kubectl on this cluster: the one that was built for ours, else the one on the path.
-    pub fn kubectl(&self) -> Result<Command> {
+    pub(crate) fn kubectl(&self) -> Result<Command> {
         match (&self.layout, ClusterBinaries::find()) {
             (Some(layout), Some(binaries)) => Ok(api::kubectl(&binaries.path("kubectl"), layout)),
             (Some(_), None) => {
@@ -287,7 +287,7 @@ impl Cluster {
     }
 
     /// Brings an image in, from an archive as `docker save` and `buildah push` write it.
-    pub fn import(&self, archive: &Path) -> Result<()> {
+    pub(crate) fn import(&self, archive: &Path) -> Result<()> {
         match &self.layout {
             Some(layout) => life::import(layout, archive),
             None => bail!(

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 /// The SHA-256 of a file, in hexadecimal digits.
-pub fn sha256(file: &Path) -> Result<String> {
+pub(crate) fn sha256(file: &Path) -> Result<String> {
     let output = Command::new("sha256sum").arg(file).output().context("cannot run sha256sum")?;
     let text = String::from_utf8_lossy(&output.stdout);
     match text.split_whitespace().next() {

@@ -2,7 +2,7 @@
 
 /// Parts that did not pass, a line each.
 #[derive(Default)]
-pub struct Ends {
+pub(crate) struct Ends {
     pub failed: Vec<String>,
     pub skipped: Vec<String>,
 }

@@ -57,7 +57,7 @@ fn java() -> Result<(), Unavailable> {
     toolbox::present("mvn", "-version")
 }
 
-pub fn run(repository: &Repository) -> Result<Ends> {
+pub(crate) fn run(repository: &Repository) -> Result<Ends> {
     let mut ends = Ends::default();
     let mut twins = Vec::new();
     for twin in &TWINS {

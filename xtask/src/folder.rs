@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 /// A folder for what a check leaves lying about. Its path is short, because paths of sockets are.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// Makes one that is named after a check and this process.
-    pub fn make(check: &str) -> Result<Self> {
+    pub(crate) fn make(check: &str) -> Result<Self> {
         let path = std::env::temp_dir().join(format!("picofaas-{check}-{}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -11,13 +11,19 @@ use anyhow::{Context as _, Result, bail};
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
 }
 
 /// A request of `method` to `path` at 127.0.0.1, on a connection of its own.
-pub fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
+pub(crate) fn request(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer> {
     let place = || format!("{method} http://127.0.0.1:{port}{path}");
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).with_context(place)?;
     stream.set_read_timeout(Some(ANSWER_PATIENCE)).with_context(place)?;

@@ -14,7 +14,7 @@
 
 mod base;
 mod catalogue;
-pub mod engine;
+pub(crate) mod engine;
 mod program;
 mod stamp;
 
@@ -29,7 +29,7 @@ use crate::toolbox::Unavailable;
 use crate::wait::Stopwatch;
 use base::Bases;
 use catalogue::Image;
-pub use engine::Engine;
+pub(crate) use engine::Engine;
 use stamp::Stamp;
 
 /// Prefix of the name of every image of this repository, where no registry is named: the one that
@@ -37,7 +37,7 @@ use stamp::Stamp;
 const OWNER: &str = "docker.io/picofaas";
 
 #[derive(clap::Args)]
-pub struct ImageOptions {
+pub(crate) struct ImageOptions {
     /// The images to build, with those that they begin with; all where none is named
     #[arg(value_name = "NAME")]
     names: Vec<String>,
@@ -50,14 +50,14 @@ pub struct ImageOptions {
 }
 
 /// An image that was built.
-pub struct Archive {
+pub(crate) struct Archive {
     pub name: &'static str,
     /// Its name in a pod, and in a runtime that has imported the archive.
     pub reference: String,
     pub path: PathBuf,
 }
 
-pub fn run(repository: &Repository, options: &ImageOptions) -> Result<ExitCode> {
+pub(crate) fn run(repository: &Repository, options: &ImageOptions) -> Result<ExitCode> {
     if options.list {
         for image in catalogue::select(&options.names)? {
             println!("{:<24} {:<48} {}", image.name, reference(image.name), image.what);
@@ -81,7 +81,7 @@ pub fn run(repository: &Repository, options: &ImageOptions) -> Result<ExitCode> 
 }
 
 /// Builds the named images, or all, where they are not there as they would become now.
-pub fn build(repository: &Repository, engine: &Engine, names: &[String]) -> Result<Vec<Archive>> {
+pub(crate) fn build(repository: &Repository, engine: &Engine, names: &[String]) -> Result<Vec<Archive>> {
     let folder = folder(repository);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut bases = Bases::new(&folder);
@@ -133,12 +133,12 @@ fn make(repository: &Repository, engine: &Engine, image: &Image, archive: &Archi
 }
 
 /// Where the archives are.
-pub fn folder(repository: &Repository) -> PathBuf {
+pub(crate) fn folder(repository: &Repository) -> PathBuf {
     repository.target().join("images")
 }
 
 /// Name of an image of ours, with its tag.
-pub fn reference(name: &str) -> String {
+pub(crate) fn reference(name: &str) -> String {
     format!("{OWNER}/{name}:{}", version())
 }
 

@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 /// How many checks or tests ended which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     pub passed: u64,
     pub failed: u64,
     /// Not run, for a reason that was printed; libtest calls this `ignored`.
@@ -12,13 +12,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub const PASSED: Self = Self { passed: 1, failed: 0, skipped: 0 };
-    pub const FAILED: Self = Self { passed: 0, failed: 1, skipped: 0 };
-    pub const SKIPPED: Self = Self { passed: 0, failed: 0, skipped: 1 };
+    pub(crate) const PASSED: Self = Self { passed: 1, failed: 0, skipped: 0 };
+    pub(crate) const FAILED: Self = Self { passed: 0, failed: 1, skipped: 0 };
+    pub(crate) const SKIPPED: Self = Self { passed: 0, failed: 0, skipped: 1 };
 
     /// Reads a line like `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; …`,
     /// which every test binary and every crate's doc tests end with. `None` for any other line.
-    pub fn from_libtest(line: &str) -> Option<Self> {
+    pub(crate) fn from_libtest(line: &str) -> Option<Self> {
         let (verdict, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
         if verdict != "ok" && verdict != "FAILED" {
             return None;

@@ -43,7 +43,7 @@ const NOT_FOLLOWED: [(&str, &str); 5] = [
 
 type Part = fn(&Repository) -> Result<Result<(), Unavailable>>;
 
-pub fn run(repository: &Repository) -> Result<Ends> {
+pub(crate) fn run(repository: &Repository) -> Result<Ends> {
     let mut ends = Ends::default();
     let parts: [(&str, Part); 3] = [("api", api), ("lint", lint), ("prometheus", prometheus)];
     for (name, part) in parts {

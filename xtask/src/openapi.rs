@@ -43,7 +43,7 @@ impl Ends {
     }
 }
 
-pub fn run(repository: &Repository) -> Result<Ends> {
+pub(crate) fn run(repository: &Repository) -> Result<Ends> {
     let mut ends = Ends::default();
     match toolbox::redocly() {
         Ok(redocly) => ends.note("lint", lint(repository, &redocly)?),

@@ -27,7 +27,7 @@ kill -KILL "$1" 2>/dev/null
 "#;
 
 /// A running child. Dropping it ends it by its id: SIGTERM first, SIGKILL when that is not enough.
-pub struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     watcher: Child,
@@ -37,7 +37,7 @@ pub struct Process {
 
 impl Process {
     /// Starts `command`, which `name` calls in messages. Its standard input is empty.
-    pub fn start(name: &str, command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(name: &str, command: &mut Command) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let mut child = command
             .stdin(Stdio::null())
@@ -55,12 +55,12 @@ impl Process {
         }
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// The pipe to its standard output, where the command asked for one. Gives it once.
-    pub fn stdout(&mut self) -> Result<ChildStdout> {
+    pub(crate) fn stdout(&mut self) -> Result<ChildStdout> {
         match self.child.stdout.take() {
             Some(stdout) => Ok(stdout),
             None => bail!("the output of {} is not piped", self.name),
@@ -68,7 +68,7 @@ impl Process {
     }
 
     /// Fails when the process is not there any more.
-    pub fn check_alive(&mut self) -> Result<()> {
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
         match self.child.try_wait().with_context(|| format!("cannot look after {}", self.name))? {
             Some(status) => bail!("{} ended by itself: {status}", self.name),
             None => Ok(()),
@@ -76,14 +76,14 @@ impl Process {
     }
 
     /// Waits until it ends by itself.
-    pub fn wait(mut self) -> Result<ExitStatus> {
+    pub(crate) fn wait(mut self) -> Result<ExitStatus> {
         let status = self.child.wait().with_context(|| format!("cannot wait for {}", self.name))?;
         self.dismiss_watcher()?;
         Ok(status)
     }
 
     /// Ends it.
-    pub fn stop(mut self) -> Result<()> {
+    pub(crate) fn stop(mut self) -> Result<()> {
         self.end()
     }
 

@@ -16,7 +16,7 @@ const PACKAGE: &str = "pyruntime";
 const BUILT: &str = "target/python";
 
 /// The command that runs the tests, once everything before them has passed.
-pub fn tests(repository: &Repository) -> Result<Result<Command, Unavailable>> {
+pub(crate) fn tests(repository: &Repository) -> Result<Result<Command, Unavailable>> {
     let package = repository.root().join(PACKAGE);
     let tools = match toolbox::python_programs(&package.join("requirements.txt")) {
         Ok(tools) => tools,
@@ -73,7 +73,7 @@ fn passes(command: &mut Command) -> Result<()> {
 
 /// Reads the line that pytest ends with, like `==== 1 failed, 12 passed, 2 skipped in 0.51s ====`.
 /// `None` for any other line.
-pub fn tally(line: &str) -> Option<Tally> {
+pub(crate) fn tally(line: &str) -> Option<Tally> {
     let (counts, time) = line.trim_matches(['=', ' ']).rsplit_once(" in ")?;
     if !time.starts_with(|c: char| c.is_ascii_digit()) {
         return None;

@@ -7,14 +7,14 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 /// The root of the repository. Every path a chore prints is relative to it.
-pub struct Repository {
+pub(crate) struct Repository {
     root: PathBuf,
 }
 
 impl Repository {
     /// Finds the root by walking up from the current folder, so that a chore works from any folder of
     /// the tree and from any worktree.
-    pub fn find() -> Result<Self> {
+    pub(crate) fn find() -> Result<Self> {
         let start = env::current_dir().context("cannot tell the current folder")?;
         let root = start.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file());
         match root {
@@ -27,12 +27,12 @@ impl Repository {
     }
 
     /// The folder that holds the workspace's `Cargo.toml`.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Where cargo puts what it builds.
-    pub fn target(&self) -> PathBuf {
+    pub(crate) fn target(&self) -> PathBuf {
         match env::var_os("CARGO_TARGET_DIR") {
             Some(folder) => self.root.join(folder),
             None => self.root.join("target"),
@@ -40,14 +40,14 @@ impl Repository {
     }
 
     /// A cargo command in the root.
-    pub fn cargo(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = cargo();
         command.args(arguments).current_dir(&self.root);
         command
     }
 
     /// The files git tracks and that are there, relative to the root, in git's order.
-    pub fn tracked_files(&self) -> Result<Vec<PathBuf>> {
+    pub(crate) fn tracked_files(&self) -> Result<Vec<PathBuf>> {
         let listing = Command::new("git")
             .args(["ls-files", "-z"])
             .current_dir(&self.root)
@@ -63,7 +63,7 @@ impl Repository {
     }
 
     /// The commit that is checked out, with `-dirty` when the tree differs from it.
-    pub fn commit(&self) -> Result<String> {
+    pub(crate) fn commit(&self) -> Result<String> {
         let mut command = Command::new("git");
         command.args(["describe", "--always", "--dirty", "--abbrev=12"]).current_dir(&self.root);
         first_line(&mut command)
@@ -74,7 +74,7 @@ impl Repository {
 ///
 /// Build scripts that ask to be rerun when `CARGO_MANIFEST_DIR` changes would otherwise run again, and
 /// everything above them compile again, each time a person alternates between `cargo` and `cargo xtask`.
-pub fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
@@ -98,7 +98,7 @@ fn is_about_this_package(variable: &str) -> bool {
 
 /// The first line a command prints, on either stream: `nginx -v` answers on standard error and
 /// `wrk --version` with exit code 1, so neither the stream nor the code tells anything.
-pub fn first_line(command: &mut Command) -> Result<String> {
+pub(crate) fn first_line(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot run {program}"))?;
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };

@@ -16,7 +16,7 @@ use crate::folder::Folder;
 use crate::repository::Repository;
 
 /// Names the file that the tests add calls to.
-pub const VARIABLE: &str = "PICOFAAS_TEST_CALLS";
+pub(crate) const VARIABLE: &str = "PICOFAAS_TEST_CALLS";
 
 const MANIFEST: &str = "k8s/20-rbac.yaml";
 
@@ -27,19 +27,24 @@ const NONRESOURCE: &str = "nonresource";
 type Rights = BTreeSet<String>;
 
 /// The calls of a run, in a file that goes afterwards.
-pub struct Calls(Folder);
+pub(crate) struct Calls(Folder);
 
 impl Calls {
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self(Folder::make("calls")?))
     }
 
-    pub fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.0.path().join("calls")
     }
 
     /// Compares the Role with them. Of a part of the tests it is not asked that they use every right.
-    pub fn compare(&self, repository: &Repository, mut kubectl: Command, is_whole: bool) -> Result<()> {
+    pub(crate) fn compare(
+        &self,
+        repository: &Repository,
+        mut kubectl: Command,
+        is_whole: bool,
+    ) -> Result<()> {
         kubectl.current_dir(repository.root());
         // It reads the file as the API server would, and changes nothing.
         kubectl.args([

@@ -52,7 +52,7 @@ const LANGUAGES: [Language; 4] = [
 ];
 
 /// Counts each language; what failed or was skipped is told where it happens.
-pub fn run(repository: &Repository) -> Result<Tally> {
+pub(crate) fn run(repository: &Repository) -> Result<Tally> {
     let build = ["build", "--package", "picofaas", "--bin", "picofaas"];
     if !repository.cargo(&build).stdin(Stdio::null()).status().context("cannot run cargo")?.success() {
         bail!("cargo {} failed", build.join(" "));

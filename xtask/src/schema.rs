@@ -15,7 +15,7 @@ const TEST: &str = "spec::schema::the_generated_parts_of_the_schemas_are_those_o
 /// Set where it is to write.
 const WRITE: &str = "PICOFAAS_WRITE_SCHEMAS";
 
-pub fn run(repository: &Repository) -> Result<ExitCode> {
+pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
     let arguments = ["test", "--quiet", "--package", "picofaas", "--lib", "--", "--exact", TEST];
     let status = repository.cargo(&arguments).env(WRITE, "1").status().context("cannot run cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -9,7 +9,7 @@ const LISTED_MAX: usize = 10;
 
 /// In the order in which they ran.
 #[derive(Debug, Default, PartialEq)]
-pub struct Suites(Vec<Suite>);
+pub(crate) struct Suites(Vec<Suite>);
 
 #[derive(Clone, Debug, PartialEq)]
 struct Suite {
@@ -21,7 +21,7 @@ struct Suite {
 impl Suites {
     /// Takes in the next line. cargo names a suite on its standard error before it runs it, and the suite's
     /// results come on standard output: both must be in one pipe, or it is not known which came first.
-    pub fn read(&mut self, line: &str) {
+    pub(crate) fn read(&mut self, line: &str) {
         if let Some(name) = named(line) {
             self.0.push(Suite { name, seconds: None });
         } else if let (Some(seconds), Some(suite)) = (seconds(line), self.0.last_mut()) {

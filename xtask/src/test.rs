@@ -21,7 +21,7 @@ use crate::verify::{FUNCTION_IMAGE, Testbed};
 use crate::wait::Stopwatch;
 
 #[derive(clap::Args)]
-pub struct TestOptions {
+pub(crate) struct TestOptions {
     /// Run this check alone; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -107,7 +107,7 @@ const CLUSTER_TESTS: [&str; 2] = ["jobs::", "warm::"];
 /// Builds of the check `build`: a test or bench that starts a release binary adds it here.
 const RELEASE_BUILDS: [&[&str]; 1] = [&["build", "--release", "--package", "picofaas", "--bins"]];
 
-pub fn run(repository: &Repository, options: &TestOptions) -> Result<ExitCode> {
+pub(crate) fn run(repository: &Repository, options: &TestOptions) -> Result<ExitCode> {
     let checks = select(&options.only)?;
     if options.list {
         for check in checks {

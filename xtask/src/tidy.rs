@@ -48,7 +48,7 @@ const HOME_FOLDERS: [&str; 2] = [concat!("/ro", "ot/"), concat!("/ho", "me/")];
 
 /// One breach of a rule.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
+pub(crate) struct Fault {
     path: PathBuf,
     /// From 1; 0 when it is about the whole file.
     line: usize,
@@ -98,21 +98,21 @@ impl Text<'_> {
 }
 
 #[derive(clap::Args)]
-pub struct TidyOptions {
+pub(crate) struct TidyOptions {
     /// Print the folders of src/, the imports between them with counts, and the circles, and check nothing
     #[arg(long)]
     arrows: bool,
 }
 
 /// Breaches of all rules.
-pub struct Findings {
+pub(crate) struct Findings {
     pub faults: Vec<Fault>,
     /// Breaches in folders where a rule does not hold yet, by rule and folder.
     pub excused: Vec<Excused>,
 }
 
 /// A folder where a rule does not hold yet.
-pub struct Excused {
+pub(crate) struct Excused {
     rule: &'static str,
     folder: &'static str,
     faults: usize,
@@ -128,7 +128,7 @@ impl fmt::Display for Excused {
     }
 }
 
-pub fn run(repository: &Repository, options: &TidyOptions) -> Result<ExitCode> {
+pub(crate) fn run(repository: &Repository, options: &TidyOptions) -> Result<ExitCode> {
     if options.arrows {
         let files = read(repository)?;
         print!("{}", arrows::describe(&texts(&files)));
@@ -146,7 +146,7 @@ pub fn run(repository: &Repository, options: &TidyOptions) -> Result<ExitCode> {
 }
 
 /// Everything that breaks a rule: file by file, then what several files break together.
-pub fn findings(repository: &Repository) -> Result<Findings> {
+pub(crate) fn findings(repository: &Repository) -> Result<Findings> {
     let files = read(repository)?;
     let texts = texts(&files);
     let mut findings = Findings { faults: Vec::new(), excused: Vec::new() };

@@ -19,30 +19,30 @@ const REDOCLY_VERSION: &str = "2.77.0";
 const KUBE_SCORE_VERSION: &str = "1.20.0";
 
 /// A program from Debian's archive.
-pub struct DebianProgram {
+pub(crate) struct DebianProgram {
     pub name: &'static str,
     pub package: &'static str,
 }
 
-pub const WRK: DebianProgram = DebianProgram { name: "wrk", package: "wrk" };
-pub const JQ: DebianProgram = DebianProgram { name: "jq", package: "jq" };
-pub const NGINX: DebianProgram = DebianProgram { name: "nginx", package: "nginx-light" };
-pub const BUILDAH: DebianProgram = DebianProgram { name: "buildah", package: "buildah" };
-pub const MMDEBSTRAP: DebianProgram = DebianProgram { name: "mmdebstrap", package: "mmdebstrap" };
+pub(crate) const WRK: DebianProgram = DebianProgram { name: "wrk", package: "wrk" };
+pub(crate) const JQ: DebianProgram = DebianProgram { name: "jq", package: "jq" };
+pub(crate) const NGINX: DebianProgram = DebianProgram { name: "nginx", package: "nginx-light" };
+pub(crate) const BUILDAH: DebianProgram = DebianProgram { name: "buildah", package: "buildah" };
+pub(crate) const MMDEBSTRAP: DebianProgram = DebianProgram { name: "mmdebstrap", package: "mmdebstrap" };
 /// It brings promtool as well.
-pub const PROMETHEUS: DebianProgram = DebianProgram { name: "prometheus", package: "prometheus" };
-pub const PROMTOOL: DebianProgram = DebianProgram { name: "promtool", package: "prometheus" };
+pub(crate) const PROMETHEUS: DebianProgram = DebianProgram { name: "prometheus", package: "prometheus" };
+pub(crate) const PROMTOOL: DebianProgram = DebianProgram { name: "promtool", package: "prometheus" };
 /// It brings callgrind.
-pub const VALGRIND: DebianProgram = DebianProgram { name: "valgrind", package: "valgrind" };
-pub const CHROMIUM: DebianProgram = DebianProgram { name: "chromium", package: "chromium" };
-pub const MUSL: DebianProgram = DebianProgram { name: "musl-gcc", package: "musl-tools" };
+pub(crate) const VALGRIND: DebianProgram = DebianProgram { name: "valgrind", package: "valgrind" };
+pub(crate) const CHROMIUM: DebianProgram = DebianProgram { name: "chromium", package: "chromium" };
+pub(crate) const MUSL: DebianProgram = DebianProgram { name: "musl-gcc", package: "musl-tools" };
 
 /// Why a tool cannot be had here: a sentence for the person who reads that a check was skipped.
 #[derive(Debug)]
-pub struct Unavailable(pub String);
+pub(crate) struct Unavailable(pub String);
 
 /// Makes sure that a toolchain's program, which is not installed from here, is there.
-pub fn present(program: &str, version_flag: &str) -> Result<(), Unavailable> {
+pub(crate) fn present(program: &str, version_flag: &str) -> Result<(), Unavailable> {
     if runs(Command::new(program).arg(version_flag)) {
         return Ok(());
     }
@@ -50,7 +50,7 @@ pub fn present(program: &str, version_flag: &str) -> Result<(), Unavailable> {
 }
 
 /// Makes sure that Python can make virtual environments, which Debian packs by itself.
-pub fn python_venv() -> Result<(), Unavailable> {
+pub(crate) fn python_venv() -> Result<(), Unavailable> {
     if runs(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
         return Ok(());
     }
@@ -58,7 +58,7 @@ pub fn python_venv() -> Result<(), Unavailable> {
 }
 
 /// Makes sure that `cargo <subcommand>` is there, which rustup brings with `component`.
-pub fn rustup_component(component: &str, subcommand: &str) -> Result<(), Unavailable> {
+pub(crate) fn rustup_component(component: &str, subcommand: &str) -> Result<(), Unavailable> {
     if runs(repository::cargo().args([subcommand, "--version"])) {
         return Ok(());
     }
@@ -75,7 +75,7 @@ pub fn rustup_component(component: &str, subcommand: &str) -> Result<(), Unavail
 }
 
 /// Makes sure that the standard library for another target is there, which rustup brings.
-pub fn rustup_target(target: &str) -> Result<(), Unavailable> {
+pub(crate) fn rustup_target(target: &str) -> Result<(), Unavailable> {
     // Says nothing and does nothing where it is there.
     let mut rustup = Command::new("rustup");
     rustup.args(["--quiet", "target", "add", target]);
@@ -87,7 +87,7 @@ pub fn rustup_target(target: &str) -> Result<(), Unavailable> {
 }
 
 /// The path of cargo-deny, which is compiled once into the user's cache, outside every tree.
-pub fn cargo_deny() -> Result<PathBuf, Unavailable> {
+pub(crate) fn cargo_deny() -> Result<PathBuf, Unavailable> {
     let root = cache()?.join(format!("cargo-deny-{CARGO_DENY_VERSION}"));
     let program = root.join("bin/cargo-deny");
     if runs(Command::new(&program).arg("--version")) {
@@ -109,7 +109,7 @@ pub fn cargo_deny() -> Result<PathBuf, Unavailable> {
 }
 
 /// The path of kube-score, which lints manifests, from its source into the user's cache.
-pub fn kube_score() -> Result<PathBuf, Unavailable> {
+pub(crate) fn kube_score() -> Result<PathBuf, Unavailable> {
     let root = cache()?.join(format!("kube-score-{KUBE_SCORE_VERSION}"));
     let program = root.join("kube-score");
     if runs(Command::new(&program).arg("version")) {
@@ -130,7 +130,7 @@ pub fn kube_score() -> Result<PathBuf, Unavailable> {
 
 /// The path of a program of ours in Go, whose module is `source`: built into the user's cache, once for
 /// each state of its source.
-pub fn go_program(source: &Path, name: &str) -> Result<PathBuf, Unavailable> {
+pub(crate) fn go_program(source: &Path, name: &str) -> Result<PathBuf, Unavailable> {
     let unreadable = |error| Unavailable(format!("cannot read {}: {error}", source.display()));
     let mut files = Vec::new();
     for entry in fs::read_dir(source).map_err(unreadable)? {
@@ -170,7 +170,7 @@ pub fn go_program(source: &Path, name: &str) -> Result<PathBuf, Unavailable> {
 }
 
 /// The path of redocly, which lints OpenAPI, from npm into the user's cache.
-pub fn redocly() -> Result<PathBuf, Unavailable> {
+pub(crate) fn redocly() -> Result<PathBuf, Unavailable> {
     let root = cache()?.join(format!("redocly-{REDOCLY_VERSION}"));
     let program = root.join("node_modules/.bin/redocly");
     if runs(quiet(Command::new(&program).arg("--version"))) {
@@ -195,7 +195,7 @@ pub fn redocly() -> Result<PathBuf, Unavailable> {
 }
 
 /// Tools that look for updates or tell of their use are told not to.
-pub fn quiet(command: &mut Command) -> &mut Command {
+pub(crate) fn quiet(command: &mut Command) -> &mut Command {
     command.envs([
         ("REDOCLY_TELEMETRY", "off"),
         ("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true"),
@@ -205,7 +205,7 @@ pub fn quiet(command: &mut Command) -> &mut Command {
 
 /// The programs of a virtual environment of Python in the user's cache that has what `requirements`
 /// lists: another list gets another environment.
-pub fn python_programs(requirements: &Path) -> Result<PathBuf, Unavailable> {
+pub(crate) fn python_programs(requirements: &Path) -> Result<PathBuf, Unavailable> {
     let list = fs::read(requirements)
         .map_err(|error| Unavailable(format!("cannot read {}: {error}", requirements.display())))?;
     let mut hasher = DefaultHasher::new();
@@ -239,7 +239,7 @@ pub fn python_programs(requirements: &Path) -> Result<PathBuf, Unavailable> {
 }
 
 /// The programs of an empty virtual environment of Python, made in `root` in place of what was there.
-pub fn python_environment(root: &Path) -> Result<PathBuf, Unavailable> {
+pub(crate) fn python_environment(root: &Path) -> Result<PathBuf, Unavailable> {
     make_folder(root)?;
     let mut make = Command::new("python3");
     if !succeeds(make.args(["-m", "venv", "--clear"]).arg(root)) {
@@ -256,7 +256,7 @@ fn make_folder(folder: &Path) -> Result<(), Unavailable> {
 }
 
 /// Makes sure that programs are on the path, from Debian's archive where they are missing.
-pub fn debian_programs(programs: &[DebianProgram]) -> Result<(), Unavailable> {
+pub(crate) fn debian_programs(programs: &[DebianProgram]) -> Result<(), Unavailable> {
     let missing: Vec<&DebianProgram> = programs.iter().filter(|program| !is_on_path(program.name)).collect();
     if missing.is_empty() {
         return Ok(());
@@ -314,7 +314,7 @@ fn apt_get() -> Command {
 }
 
 /// `$XDG_CACHE_HOME/picofaas/tools`, else `~/.cache/picofaas/tools`.
-pub fn cache() -> Result<PathBuf, Unavailable> {
+pub(crate) fn cache() -> Result<PathBuf, Unavailable> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     match base {
@@ -325,17 +325,17 @@ pub fn cache() -> Result<PathBuf, Unavailable> {
     }
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-pub fn is_on_path(program: &str) -> bool {
+pub(crate) fn is_on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Whether a command, which may say what it likes, succeeds.
-pub fn runs(command: &mut Command) -> bool {
+pub(crate) fn runs(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

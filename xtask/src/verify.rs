@@ -15,7 +15,7 @@ use crate::rights::{self, Calls};
 use crate::toolbox::{self, CHROMIUM, PROMETHEUS, Unavailable};
 
 /// The image that functions of the tests run.
-pub const FUNCTION_IMAGE: &str = "picofaas-test-function";
+pub(crate) const FUNCTION_IMAGE: &str = "picofaas-test-function";
 /// The images of the control plane, for those tests that install it, and of an example.
 const INSTALLED_IMAGES: [&str; 2] = ["picofaas", "word-stats-rust"];
 /// Tests at once: each has a control plane and pods of its own.
@@ -28,7 +28,7 @@ const FAULT: &str = "fault: ";
 const OWN_PROGRAM: &str = "PICOFAAS_XTASK";
 
 #[derive(clap::Args)]
-pub struct VerifyArguments {
+pub(crate) struct VerifyArguments {
     #[command(subcommand)]
     what: What,
 }
@@ -42,7 +42,7 @@ enum What {
     },
 }
 
-pub fn run(repository: &Repository, arguments: &VerifyArguments) -> Result<ExitCode> {
+pub(crate) fn run(repository: &Repository, arguments: &VerifyArguments) -> Result<ExitCode> {
     match &arguments.what {
         What::Cluster { filter } => cluster(repository, filter.as_deref()),
     }
@@ -102,12 +102,12 @@ fn list(repository: &Repository, filter: Option<&str>) -> Result<Vec<String>> {
 }
 
 /// Testbed of tests/cluster: a cluster that has the images. One that was started for it goes with this value.
-pub struct Testbed {
+pub(crate) struct Testbed {
     cluster: Cluster,
 }
 
 impl Testbed {
-    pub fn set_up(repository: &Repository, images: &[&str]) -> Result<Result<Self, Unavailable>> {
+    pub(crate) fn set_up(repository: &Repository, images: &[&str]) -> Result<Result<Self, Unavailable>> {
         // Steps that can fail without a cluster come before there is one.
         let engine = match Engine::find(repository)? {
             Ok(engine) => engine,
@@ -133,12 +133,12 @@ impl Testbed {
         Ok(Ok(Self { cluster }))
     }
 
-    pub fn cluster(&self) -> &Cluster {
+    pub(crate) fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
     /// The command that runs those tests whose name has one of these in it; all, where there is none.
-    pub fn tests(&self, repository: &Repository, filters: &[&str]) -> Result<Command> {
+    pub(crate) fn tests(&self, repository: &Repository, filters: &[&str]) -> Result<Command> {
         let kubectl = self.cluster.kubectl()?;
         let mut tests = repository.cargo(&["test", "--package", "picofaas", "--test", "cluster", "--"]);
         tests.args(["--test-threads", TESTS_AT_ONCE]).args(filters);

@@ -14,7 +14,7 @@ const STEP: Duration = Duration::from_millis(10);
     clippy::disallowed_methods,
     reason = "another program's start and end are seen by looking, on the real clock"
 )]
-pub fn until<T>(limit: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
+pub(crate) fn until<T>(limit: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
     let started = Instant::now();
     loop {
         if let Some(found) = probe()? {
@@ -28,7 +28,7 @@ pub fn until<T>(limit: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -
 }
 
 /// Lets time pass, where it is what happens meanwhile that is measured.
-pub fn let_pass(duration: Duration) {
+pub(crate) fn let_pass(duration: Duration) {
     let watch = Stopwatch::start();
     while let Some(left) = duration.checked_sub(watch.elapsed()).filter(|left| !left.is_zero()) {
         thread::park_timeout(left);
@@ -37,21 +37,21 @@ pub fn let_pass(duration: Duration) {
 
 /// When something began.
 #[derive(Clone, Copy)]
-pub struct Stopwatch(Instant);
+pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "a bench measures on the real clock")]
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
-    pub fn elapsed(self) -> Duration {
+    pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 }
 
 /// Now, in nanoseconds, on the clock that all processes of this machine share, those in containers, too.
-pub fn monotonic_ns() -> i64 {
+pub(crate) fn monotonic_ns() -> i64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }

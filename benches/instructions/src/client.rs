@@ -10,8 +10,7 @@ use std::task::{Context, Poll, Waker};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use picofaas::gateway::Gateway;
-use picofaas::gateway::calls::answer;
+use picofaas::internals::gateway::{Gateway, answer};
 use tokio::runtime::LocalRuntime;
 
 use super::CLIENTS;
@@ -31,14 +30,14 @@ struct Wire {
 struct Server(Rc<RefCell<Wire>>);
 
 /// The end that asks.
-pub struct Client {
+pub(crate) struct Client {
     wire: Rc<RefCell<Wire>>,
     request: Vec<u8>,
 }
 
 impl Client {
     /// Has the gateway serve a connection, with hyper's settings of a real one.
-    pub fn connect(runtime: &LocalRuntime, gateway: Rc<Gateway>) -> Self {
+    pub(crate) fn connect(runtime: &LocalRuntime, gateway: Rc<Gateway>) -> Self {
         let wire = Rc::new(RefCell::new(Wire::default()));
         let server = Server(wire.clone());
         let service = service_fn(move |request| {
@@ -59,7 +58,7 @@ impl Client {
     }
 
     /// Sends a request; the bytes of its answer, which hyper writes at once.
-    pub async fn invoke(&mut self) -> Vec<u8> {
+    pub(crate) async fn invoke(&mut self) -> Vec<u8> {
         super::outside(|| {
             let mut wire = self.wire.borrow_mut();
             wire.request.extend_from_slice(&self.request);

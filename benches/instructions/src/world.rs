@@ -9,44 +9,42 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use clap::Parser;
-use picofaas::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
-use picofaas::clock::Clock;
-use picofaas::config::{ServeArgs, Settings};
-use picofaas::function_version::FunctionVersion;
-use picofaas::gateway::Gateway;
-use picofaas::instance::{Address, InstanceKey, Target, VersionIndex};
-use picofaas::messages::control_message::ControlMessage;
-use picofaas::metrics::MetricsByGateway;
-use picofaas::registry::rollout::{limits, version};
-use picofaas::scheduler::message::SchedulerCommand;
-use picofaas::scheduler::rings::{Capacity, Rings};
-use picofaas::scheduler::scheduled_version::ScheduledVersion;
-use picofaas::scheduler::tick::Scheduler;
-use picofaas::spec::parse_function;
+use picofaas::internals::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
+use picofaas::internals::clock::Clock;
+use picofaas::internals::config::{ServeArgs, Settings};
+use picofaas::internals::function_version::FunctionVersion;
+use picofaas::internals::gateway::Gateway;
+use picofaas::internals::instance::{Address, InstanceKey, Target, VersionIndex};
+use picofaas::internals::messages::ControlMessage;
+use picofaas::internals::metrics::MetricsByGateway;
+use picofaas::internals::registry::{limits, version};
+use picofaas::internals::scheduler::{Capacity, Rings, ScheduledVersion, Scheduler, SchedulerCommand};
+use picofaas::internals::spec::parse_function;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::LocalRuntime;
 
 /// The function's name.
-pub const FUNCTION: &str = "echo";
+pub(crate) const FUNCTION: &str = "echo";
 /// The body of each call: 40 bytes.
-pub const INPUT: Bytes = Bytes::from_static(br#"{"input":{"text":"hello", "number":1234}}"#);
+pub(crate) const INPUT: Bytes = Bytes::from_static(br#"{"input":{"text":"hello", "number":1234}}"#);
 /// Result that a process posts.
-pub const OUTPUT: Bytes = Bytes::from_static(br#"{"success":true,"output":{"text":"hello"},"status":200}"#);
+pub(crate) const OUTPUT: Bytes =
+    Bytes::from_static(br#"{"success":true,"output":{"text":"hello"},"status":200}"#);
 /// Answer of an instance.
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{\"text\":\"hello\"}";
 
 /// A function with a warm instance.
-pub const WARM: &str =
+pub(crate) const WARM: &str =
     r#"{"name":"echo","executionMode":"WARM","local":{"command":["./echo"]},"timeoutMs":10000}"#;
 /// A function with a process for each call.
-pub const JOB: &str =
+pub(crate) const JOB: &str =
     r#"{"name":"echo","executionMode":"JOB","local":{"command":["./echo"]},"timeoutMs":10000}"#;
 
 const VERSION: VersionIndex = 0;
 
 /// Parts of a control plane that the cases drive.
-pub struct World {
+pub(crate) struct World {
     /// It knows the function, and runs the scheduler.
     pub gateway: Rc<Gateway>,
     /// Requests of the gateway to control.
@@ -62,7 +60,7 @@ struct Flags {
 
 impl World {
     /// With the function that `spec` describes and, where it is to be warm, its instance.
-    pub fn new(runtime: &LocalRuntime, spec: &str) -> Self {
+    pub(crate) fn new(runtime: &LocalRuntime, spec: &str) -> Self {
         let flags = Flags::parse_from(["picofaas", "--scheduler", "park", "--gateway-ticks", "on"]).serve;
         let settings = Arc::new(Settings::new(flags).unwrap());
         let capacity = Capacity { gateways: 1, slots: settings.flags.max_executions, versions: 16 };
@@ -78,7 +76,7 @@ impl World {
         gateway.learn(function.clone(), Rc::default());
         gateway.publish(FUNCTION.to_owned(), VERSION);
         let instance = InstanceKey { version: VERSION, place: 0, generation: 1 };
-        if function.spec.execution_mode == picofaas::spec::ExecutionMode::Warm {
+        if function.spec.execution_mode == picofaas::internals::spec::ExecutionMode::Warm {
             let path = socket();
             let address =
                 Address::new(instance.generation, Target::Unix(path.clone()), "localhost", "/invoke");

@@ -10,7 +10,7 @@ use crate::store::timestamps::STAGES;
 
 /// Writes a summary as a JSON object; with an output, which is empty where there is none, or without
 /// the field.
-pub fn push_summary(body: &mut Vec<u8>, summary: &Summary, clock: &Clock, output: Option<&[u8]>) {
+pub(crate) fn push_summary(body: &mut Vec<u8>, summary: &Summary, clock: &Clock, output: Option<&[u8]>) {
     let time = |at: Nanos| if at == 0 { serde_json::Value::Null } else { clock.rfc3339(at).into() };
     let mut head = serde_json::json!({
         "executionId": summary.id.to_string(),

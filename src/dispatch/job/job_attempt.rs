@@ -29,7 +29,7 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 
 /// An attempt whose process is to be started.
 #[derive(Debug)]
-pub struct JobAttempt {
+pub(crate) struct JobAttempt {
     ticket: Ticket,
     start: Box<JobStart>,
     signal: AnswerReceiver<JobSignal>,
@@ -46,7 +46,12 @@ struct JobProcess {
 impl JobAttempt {
     /// An attempt of which a post with the `token` is the result, and the end by which it is told of that.
     #[must_use]
-    pub fn new(id: ExecutionId, execution: &Execution, token: Token, now: Nanos) -> (Self, RunningAttempt) {
+    pub(crate) fn new(
+        id: ExecutionId,
+        execution: &Execution,
+        token: Token,
+        now: Nanos,
+    ) -> (Self, RunningAttempt) {
         let (answer, signal) = oneshot::channel();
         let (kill, killed) = oneshot::channel();
         let (ended, end) = oneshot::channel();
@@ -71,7 +76,7 @@ impl JobAttempt {
     ///
     /// `complete` takes the result of a process that has posted none; it answers `None` where the attempt was
     /// completed before.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         context: AttemptContext<'_>,
         control: &MessageSender<ControlMessage>,

@@ -17,7 +17,7 @@ const X_DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Answers the input of the running attempt.
-pub fn input(id: ExecutionId, execution: &Execution, now: Nanos) -> Response<Body> {
+pub(crate) fn input(id: ExecutionId, execution: &Execution, now: Nanos) -> Response<Body> {
     let mut response = response::json(200, execution.payload.clone());
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

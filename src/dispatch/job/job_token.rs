@@ -8,7 +8,7 @@ use crate::store::execution::Execution;
 
 /// The reason why a token does not let a call through.
 #[derive(Debug)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// The execution has no such token.
     Unknown,
     /// It is that of an attempt that is over.
@@ -17,14 +17,14 @@ pub enum TokenError {
 
 /// The token that a call of the runtime listener carries; `None` where it has none, or one that cannot be read.
 #[must_use]
-pub fn read_token(headers: &HeaderMap) -> Option<Token> {
+pub(crate) fn read_token(headers: &HeaderMap) -> Option<Token> {
     let text = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
     Token::parse(text.trim())
 }
 
 /// The error of a call without the token of its execution's attempt.
 #[must_use]
-pub fn unauthorized() -> ApiError {
+pub(crate) fn unauthorized() -> ApiError {
     ApiError::new(
         ErrorCode::Unauthorized,
         "Authorization must be `Bearer` and the PICOFAAS_TOKEN of this execution's attempt",
@@ -35,7 +35,7 @@ pub fn unauthorized() -> ApiError {
 ///
 /// # Errors
 /// See [`TokenError`].
-pub fn check_token(execution: &Execution, token: Token) -> Result<(), TokenError> {
+pub(crate) fn check_token(execution: &Execution, token: Token) -> Result<(), TokenError> {
     let at = execution.tokens.iter().position(|known| *known == token).ok_or(TokenError::Unknown)?;
     if execution.has_ended() {
         let message = "the execution has ended; there is nothing to do";

@@ -10,7 +10,7 @@
 //! | `job_input` | the input, as its process fetches it |
 //! | `posted_result` | the result, as its process posts it |
 
-pub mod job_attempt;
-pub mod job_input;
-pub mod job_token;
-pub mod posted_result;
+pub(crate) mod job_attempt;
+pub(crate) mod job_input;
+pub(crate) mod job_token;
+pub(crate) mod posted_result;

@@ -37,7 +37,7 @@ struct PostedError {
 
 /// Largest result that can be posted, in bytes.
 #[must_use]
-pub fn result_bytes_max(output_max: usize) -> usize {
+pub(crate) fn result_bytes_max(output_max: usize) -> usize {
     output_max.saturating_add(RESULT_ENVELOPE_BYTES_MAX)
 }
 
@@ -45,7 +45,7 @@ pub fn result_bytes_max(output_max: usize) -> usize {
 ///
 /// # Errors
 /// Where it settles nothing: `INVALID_COMPLETION`, or the body could not be read.
-pub fn outcome_of_post(
+pub(crate) fn outcome_of_post(
     body: Result<Bytes, ApiError>,
     output_max: usize,
 ) -> Result<(Outcome, Option<ApiError>), ApiError> {
@@ -58,7 +58,7 @@ pub fn outcome_of_post(
 
 /// The result of an attempt that was posted at `now` with these headers.
 #[must_use]
-pub fn posted_result(outcome: Outcome, headers: &HeaderMap, now: Nanos) -> AttemptResult {
+pub(crate) fn posted_result(outcome: Outcome, headers: &HeaderMap, now: Nanos) -> AttemptResult {
     let init_ms = headers.get(X_INIT_DURATION_MS).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     AttemptResult {
         outcome,

@@ -24,7 +24,7 @@ use crate::store::execution_error::ExecutionError;
 use crate::ticket::Ticket;
 
 /// Sends one attempt to an instance and reads the answer.
-pub async fn run(
+pub(crate) async fn run(
     context: AttemptContext<'_>,
     pools: &InstancePools,
     ticket: Ticket,

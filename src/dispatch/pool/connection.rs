@@ -15,7 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::instance::Target;
 
 /// Largest head of an answer, in bytes.
-pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of an answer.
 const RESPONSE_HEADERS_MAX: usize = 64;
 /// Bytes that are read at once at least.
@@ -28,7 +28,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The reason why an exchange gave no answer, and with it whether another attempt may help.
 #[derive(Debug, thiserror::Error)]
-pub enum ExchangeError {
+pub(crate) enum ExchangeError {
     /// Nothing was sent: the instance could not be reached.
     #[error("could not connect: {0}")]
     Connect(io::Error),
@@ -48,7 +48,7 @@ pub enum ExchangeError {
 
 /// The answer of an instance.
 #[derive(Debug)]
-pub struct InstanceResponse {
+pub(crate) struct InstanceResponse {
     /// The HTTP status.
     pub status: u16,
     /// `X-Cold-Start: true` was there.
@@ -69,7 +69,7 @@ enum InstanceStream {
 
 /// A connection to an instance.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: InstanceStream,
     read: BytesMut,
     /// The head of the request, built anew for each one in the same memory.
@@ -98,7 +98,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ExchangeError::Connect`].
-    pub async fn open(target: &Target) -> Result<Self, ExchangeError> {
+    pub(crate) async fn open(target: &Target) -> Result<Self, ExchangeError> {
         let connect = async {
             Ok::<_, io::Error>(match target {
                 Target::Tcp(address) => {
@@ -120,7 +120,7 @@ impl Connection {
     ///
     /// The kernel is asked, which costs a system call: what the last poll saw may be older than
     /// the end, and a request that meets the end costs an attempt.
-    pub fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         let socket = match &self.stream {
             InstanceStream::Tcp(stream) => SockRef::from(stream),
             InstanceStream::Unix(stream) => SockRef::from(stream),
@@ -135,7 +135,7 @@ impl Connection {
     /// # Errors
     /// [`ExchangeError::Stale`] where not one byte could be written, [`ExchangeError::Lost`]
     /// where some were.
-    pub async fn send(&mut self, payload: &[u8]) -> Result<(), ExchangeError> {
+    pub(crate) async fn send(&mut self, payload: &[u8]) -> Result<(), ExchangeError> {
         let mut sent = 0;
         let whole = self.head.len() + payload.len();
         while sent < whole {
@@ -160,7 +160,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ExchangeError::Lost`], [`ExchangeError::Garbage`] or [`ExchangeError::TooLarge`].
-    pub async fn receive(&mut self, body_max: usize) -> Result<InstanceResponse, ExchangeError> {
+    pub(crate) async fn receive(&mut self, body_max: usize) -> Result<InstanceResponse, ExchangeError> {
         let head = loop {
             match self.parse_head()? {
                 // An interim answer (1xx) is followed by the real one.

@@ -39,18 +39,18 @@ impl Pool {
 /// The versions of one gateway that keep idle connections. A sweep looks at these and at no others, so
 /// that functions nobody calls cost those that are called nothing.
 #[derive(Debug, Default)]
-pub struct IdleConnections(RefCell<BTreeSet<VersionIndex>>);
+pub(crate) struct IdleConnections(RefCell<BTreeSet<VersionIndex>>);
 
 impl IdleConnections {
     /// Sweeps the pools of each version that `find` knows, and forgets those that keep nothing any more.
-    pub fn sweep(&self, now: Nanos, find: impl Fn(VersionIndex) -> Option<Rc<InstancePools>>) {
+    pub(crate) fn sweep(&self, now: Nanos, find: impl Fn(VersionIndex) -> Option<Rc<InstancePools>>) {
         self.0.borrow_mut().retain(|version| find(*version).is_some_and(|pools| pools.sweep(now)));
     }
 }
 
 /// A version of a function, and the connections of one gateway to its instances.
 #[derive(Debug)]
-pub struct InstancePools {
+pub(crate) struct InstancePools {
     /// The version.
     pub entry: Rc<FunctionEntry>,
     pools: RefCell<Box<[Option<Pool>]>>,
@@ -62,14 +62,14 @@ pub struct InstancePools {
 impl InstancePools {
     /// Pools with no connection yet. `idle_connections` is shared by those of all versions.
     #[must_use]
-    pub fn new(entry: Rc<FunctionEntry>, idle_connections: Rc<IdleConnections>) -> Self {
+    pub(crate) fn new(entry: Rc<FunctionEntry>, idle_connections: Rc<IdleConnections>) -> Self {
         let pools = entry.function.addresses.iter().map(|_| None).collect();
         Self { entry, pools: RefCell::new(pools), idle_connections, has_idle: Cell::new(false) }
     }
 
     /// The address of an instance; `None` where it has gone since it was granted.
     #[must_use]
-    pub fn address(&self, instance: InstanceKey) -> Option<Arc<Address>> {
+    pub(crate) fn address(&self, instance: InstanceKey) -> Option<Arc<Address>> {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.get_mut(usize::from(instance.place))?;
         if let Some(known) = pool
@@ -87,7 +87,7 @@ impl InstancePools {
 
     /// An idle connection to the instance that is still open.
     #[must_use]
-    pub fn take(&self, instance: InstanceKey, now: Nanos) -> Option<Connection> {
+    pub(crate) fn take(&self, instance: InstanceKey, now: Nanos) -> Option<Connection> {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.get_mut(usize::from(instance.place))?.as_mut()?;
         if pool.address.generation != instance.generation {
@@ -102,7 +102,7 @@ impl InstancePools {
     }
 
     /// Keeps a connection for the next attempt.
-    pub fn put(&self, instance: InstanceKey, connection: Connection, now: Nanos) {
+    pub(crate) fn put(&self, instance: InstanceKey, connection: Connection, now: Nanos) {
         let mut pools = self.pools.borrow_mut();
         if let Some(Some(pool)) = pools.get_mut(usize::from(instance.place))
             && pool.address.generation == instance.generation

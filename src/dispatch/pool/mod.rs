@@ -6,6 +6,6 @@
 //! | `connection` | one HTTP/1.1 connection to an instance |
 //! | `instance_pools` | the idle connections to the instances of a version |
 
-pub mod attempt;
-pub mod connection;
-pub mod instance_pools;
+pub(crate) mod attempt;
+pub(crate) mod connection;
+pub(crate) mod instance_pools;

@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_
 use crate::id::Entropy;
 
 /// The variable that marks the processes of an instance.
-pub const MARK: &str = "PICOFAAS_INSTANCE";
+pub(crate) const MARK: &str = "PICOFAAS_INSTANCE";
 /// Part of an environment that is searched for the mark, in bytes.
 const ENVIRONMENT_BYTES_MAX: u64 = 4 << 20;
 /// Environments that are read in one pass; the others are read in the next one.
@@ -34,7 +34,7 @@ const ENDS_WAIT: Duration = Duration::from_millis(10);
 const PURSUIT_MAX: Duration = Duration::from_millis(500);
 
 /// The number of an instance, within one control plane.
-pub type InstanceNumber = u64;
+pub(crate) type InstanceNumber = u64;
 
 /// Our children.
 #[derive(Debug)]

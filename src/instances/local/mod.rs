@@ -12,13 +12,13 @@
 //! | `cgroup` | the control groups of the kernel |
 //! | `rlimit` | the limits that a process inherits |
 
-pub mod cgroup;
-pub mod children;
-pub mod final_output;
-pub mod host;
+pub(crate) mod cgroup;
+pub(crate) mod children;
+pub(crate) mod final_output;
+pub(crate) mod host;
 pub(super) mod job_processes;
-pub mod limits;
-pub mod process;
+pub(crate) mod limits;
+pub(crate) mod process;
 pub(crate) mod process_set;
 pub(crate) mod rlimit;
 

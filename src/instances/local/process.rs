@@ -259,7 +259,7 @@ fn spawn(
 
 /// A command with a slash is relative to the function's folder; one without is looked up in PATH.
 #[must_use]
-pub fn resolve(program: &str, directory: &Path) -> PathBuf {
+pub(crate) fn resolve(program: &str, directory: &Path) -> PathBuf {
     if program.contains('/') {
         let path = directory.join(program);
         std::path::absolute(&path).unwrap_or(path)

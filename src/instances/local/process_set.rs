@@ -37,7 +37,7 @@ const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
 /// The longest pause between two such checks.
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// The log target of crashes; `dev` shows them and tells of failed starts in its own words.
-pub const CRASH: &str = "picofaas::crash";
+pub(crate) const CRASH: &str = "picofaas::crash";
 
 #[derive(Debug)]
 enum ProcessState {

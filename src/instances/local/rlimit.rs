@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Lets this process have as many files open as it may: shells and service managers start programs
 /// with a low limit and a high one that they may raise it to. How many that is; `None` without a
 /// limit.
-pub fn raise_open_files() -> Option<u64> {
+pub(crate) fn raise_open_files() -> Option<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         let raised = Rlimit { current: limit.maximum, ..limit };
@@ -22,7 +22,7 @@ pub fn raise_open_files() -> Option<u64> {
 
 /// The threads that the user of this process has now. `RLIMIT_NPROC` counts them all.
 #[must_use]
-pub fn threads_of_user() -> u64 {
+pub(crate) fn threads_of_user() -> u64 {
     let uid = rustix::process::getuid().as_raw();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let of_user = entries.filter(|entry| {

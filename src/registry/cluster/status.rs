@@ -12,7 +12,7 @@ use crate::registry::serving_state::ServingState;
 /// The inputs of a status. They are cheap to collect and to compare: those of every function are compared once
 /// a second, and nothing more is done where they are the same.
 #[derive(Clone, Debug)]
-pub struct StatusInputs {
+pub(super) struct StatusInputs {
     /// The generation that was looked at last.
     pub generation: i64,
     /// The version that serves; `None` where no version ever was valid.
@@ -69,7 +69,7 @@ struct Condition {
 
 /// The status of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FunctionStatus {
+pub(super) struct FunctionStatus {
     observed_generation: i64,
     replicas: Option<u32>,
     ready: Option<u32>,
@@ -80,7 +80,7 @@ pub struct FunctionStatus {
 impl FunctionStatus {
     /// Reads an object's status.
     #[must_use]
-    pub fn of_json(status: &Value) -> Self {
+    pub(super) fn of_json(status: &Value) -> Self {
         let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
         let number = |key: &str| status[key].as_u64().and_then(|number| u32::try_from(number).ok());
         let condition = |value: &Value| Condition {
@@ -101,7 +101,7 @@ impl FunctionStatus {
 
     /// Makes a status of its inputs. A condition whose status is as it was keeps the time of its change.
     #[must_use]
-    pub fn of_inputs(name: &str, inputs: &StatusInputs, before: &Self, now: &str) -> Self {
+    pub(super) fn of_inputs(name: &str, inputs: &StatusInputs, before: &Self, now: &str) -> Self {
         let served = inputs.state.as_ref().map(ServedSummary::of);
         let is_ready = served.is_some_and(|served| served.ready);
         let on_demand = inputs.state.as_ref().is_some_and(|state| state.on_demand);
@@ -157,7 +157,7 @@ impl FunctionStatus {
 
     /// Makes a merge patch of the object: fields that are absent are removed.
     #[must_use]
-    pub fn patch(&self) -> Value {
+    pub(super) fn patch(&self) -> Value {
         let condition = |one: &Condition| {
             json!({
                 "type": one.kind,

@@ -12,7 +12,7 @@ use crate::ticket::Ticket;
 
 impl Simulation {
     /// One thing happens.
-    pub fn act(&mut self) {
+    pub(super) fn act(&mut self) {
         let gateway = self.dice.index(self.gateways.len());
         if let Some(version) = self.gateways[gateway].owes_announcement.take() {
             return self.announce(version);
@@ -396,7 +396,7 @@ impl Simulation {
     // ---- the end ----
 
     /// Every function is removed and every gateway knows it.
-    pub fn remove_everything(&mut self) {
+    pub(super) fn remove_everything(&mut self) {
         for model in self.control.versions.values_mut() {
             model.withdrawn = true;
             self.removed.insert(model.function);
@@ -410,7 +410,7 @@ impl Simulation {
     }
 
     /// Everybody does all there is to do.
-    pub fn settle_everything(&mut self) {
+    pub(super) fn settle_everything(&mut self) {
         for gateway in 0..self.gateways.len() {
             while self.take_command_if_any(gateway) {}
             self.gateways[gateway].tickets(|r| r.attempt_open).into_iter().for_each(|t| self.finish(t));

@@ -12,7 +12,7 @@ use crate::scheduler::scheduled_version::VersionLimits;
 
 /// State of a place in a version's instance table, as control sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlacePhase {
+pub(super) enum PlacePhase {
     Free,
     Up,
     Suspect,
@@ -21,13 +21,13 @@ pub enum PlacePhase {
 
 /// One place of a version's instance table.
 #[derive(Clone, Copy, Debug)]
-pub struct ModelPlace {
+pub(super) struct ModelPlace {
     pub generation: u32,
     pub phase: PlacePhase,
 }
 
 /// One version of a function.
-pub struct ModelVersion {
+pub(super) struct ModelVersion {
     pub function: u64,
     pub queue: Arc<FunctionQueue>,
     pub limits: VersionLimits,
@@ -45,7 +45,7 @@ pub struct ModelVersion {
 }
 
 impl ModelVersion {
-    pub fn random(dice: &mut Dice, function: u64, gateways: usize, size_max: u64) -> Self {
+    pub(super) fn random(dice: &mut Dice, function: u64, gateways: usize, size_max: u64) -> Self {
         let backoff = dice.below(30) * NANOS_PER_MS;
         let limits = VersionLimits {
             concurrency: u32::try_from(1 + dice.below(size_max / 4)).unwrap(),
@@ -76,7 +76,7 @@ impl ModelVersion {
     }
 
     /// A key for a new instance, in a place that is free.
-    pub fn occupy(&mut self, version: VersionIndex) -> Option<InstanceKey> {
+    pub(super) fn occupy(&mut self, version: VersionIndex) -> Option<InstanceKey> {
         let (place, at) = (0_u16..).zip(self.places.iter_mut()).find(|(_, p)| p.phase == PlacePhase::Free)?;
         at.generation += 1;
         at.phase = PlacePhase::Up;
@@ -84,7 +84,7 @@ impl ModelVersion {
     }
 
     /// The keys of instances in a phase.
-    pub fn keys(&self, version: VersionIndex, phase: PlacePhase) -> Vec<InstanceKey> {
+    pub(super) fn keys(&self, version: VersionIndex, phase: PlacePhase) -> Vec<InstanceKey> {
         (0_u16..)
             .zip(self.places.iter())
             .filter(|(_, p)| p.phase == phase)
@@ -93,14 +93,14 @@ impl ModelVersion {
     }
 
     /// The place of an instance, while it is the one there.
-    pub fn place(&mut self, key: InstanceKey) -> Option<&mut ModelPlace> {
+    pub(super) fn place(&mut self, key: InstanceKey) -> Option<&mut ModelPlace> {
         self.places.get_mut(usize::from(key.place)).filter(|p| p.generation == key.generation)
     }
 }
 
 /// A command as the model remembers it until the scheduler has taken it.
 #[derive(Clone, Copy, Debug)]
-pub enum SentCommand {
+pub(super) enum SentCommand {
     Opened {
         version: VersionIndex,
     },
@@ -122,7 +122,7 @@ pub enum SentCommand {
 
 impl SentCommand {
     /// The part of a command that the model checks.
-    pub fn of(command: &SchedulerCommand) -> Self {
+    pub(super) fn of(command: &SchedulerCommand) -> Self {
         match command {
             SchedulerCommand::Open { version } => SentCommand::Opened { version: version.index },
             SchedulerCommand::Succeed { old, .. } => SentCommand::Succeeded { old: *old },
@@ -140,7 +140,7 @@ impl SentCommand {
 
 /// Control.
 #[derive(Default)]
-pub struct ModelControl {
+pub(super) struct ModelControl {
     pub versions: BTreeMap<VersionIndex, ModelVersion>,
     /// Indexes that no version uses; the last one given back is the first to be used again.
     pub free: Vec<VersionIndex>,
@@ -151,7 +151,7 @@ pub struct ModelControl {
 
 impl ModelControl {
     /// The latest version of each function.
-    pub fn current(&self) -> Vec<VersionIndex> {
+    pub(super) fn current(&self) -> Vec<VersionIndex> {
         self.versions.iter().filter(|(_, model)| !model.withdrawn).map(|(index, _)| *index).collect()
     }
 }

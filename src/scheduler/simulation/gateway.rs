@@ -8,7 +8,7 @@ use crate::scheduler::message::GatewayCommand;
 use crate::ticket::Ticket;
 
 /// An execution as its gateway knows it, and what the scheduler has been seen to do to it.
-pub struct ModelExecution {
+pub(super) struct ModelExecution {
     pub ticket: Ticket,
     pub function: u64,
     pub deadline: Nanos,
@@ -26,7 +26,7 @@ pub struct ModelExecution {
 }
 
 impl ModelExecution {
-    pub fn new(ticket: Ticket, function: u64, deadline: Nanos, run_budget: Nanos) -> Self {
+    pub(super) fn new(ticket: Ticket, function: u64, deadline: Nanos, run_budget: Nanos) -> Self {
         Self {
             ticket,
             function,
@@ -43,13 +43,13 @@ impl ModelExecution {
 
 /// One place of the slab.
 #[derive(Default)]
-pub struct ModelSlot {
+pub(super) struct ModelSlot {
     pub generation: u32,
     pub execution: Option<ModelExecution>,
 }
 
 /// The execution that a command is about.
-pub fn ticket_of(command: GatewayCommand) -> Ticket {
+pub(super) fn ticket_of(command: GatewayCommand) -> Ticket {
     match command {
         GatewayCommand::Run { ticket, .. }
         | GatewayCommand::Abort { ticket }
@@ -58,7 +58,7 @@ pub fn ticket_of(command: GatewayCommand) -> Ticket {
 }
 
 /// One gateway.
-pub struct ModelGateway {
+pub(super) struct ModelGateway {
     pub index: u8,
     pub slots: Vec<ModelSlot>,
     /// Popped from its ring of commands, not yet looked at.
@@ -69,22 +69,22 @@ pub struct ModelGateway {
 }
 
 impl ModelGateway {
-    pub fn new(index: u8, slots: usize) -> Self {
+    pub(super) fn new(index: u8, slots: usize) -> Self {
         let slots = (0..slots).map(|_| ModelSlot::default()).collect();
         Self { index, slots, inbox: VecDeque::new(), owes_announcement: None }
     }
 
     /// The execution of a ticket, unless the ticket is stale.
-    pub fn execution(&mut self, ticket: Ticket) -> Option<&mut ModelExecution> {
+    pub(super) fn execution(&mut self, ticket: Ticket) -> Option<&mut ModelExecution> {
         self.slots[ticket.slot()].execution.as_mut().filter(|execution| execution.ticket == ticket)
     }
 
-    pub fn executions(&self) -> impl Iterator<Item = &ModelExecution> {
+    pub(super) fn executions(&self) -> impl Iterator<Item = &ModelExecution> {
         self.slots.iter().filter_map(|slot| slot.execution.as_ref())
     }
 
     /// Tickets of which `wanted` holds.
-    pub fn tickets(&self, wanted: impl Fn(&ModelExecution) -> bool) -> Vec<Ticket> {
+    pub(super) fn tickets(&self, wanted: impl Fn(&ModelExecution) -> bool) -> Vec<Ticket> {
         self.executions().filter(|execution| wanted(execution)).map(|execution| execution.ticket).collect()
     }
 }

@@ -6,12 +6,12 @@ use super::recorder::Record;
 use crate::support::specification::pool;
 
 /// The function that pages try to call and to delete.
-pub const WATCHED: &str = "watched";
+pub(crate) const WATCHED: &str = "watched";
 /// Name of the function that pages try to register.
-pub const MADE: &str = "made";
+pub(crate) const MADE: &str = "made";
 
 /// Everything by which a page can have a browser ask, at a listener of a control plane.
-pub fn on_a_control_plane(url: &str) -> Vec<Value> {
+pub(crate) fn on_a_control_plane(url: &str) -> Vec<Value> {
     let pool = pool(MADE, "http://127.0.0.1:9/").to_string();
     let program =
         json!({ "name": MADE, "executionMode": "JOB", "local": { "command": ["/bin/true"] } }).to_string();
@@ -55,7 +55,7 @@ pub fn on_a_control_plane(url: &str) -> Vec<Value> {
 
 /// The calls that these attempts make, each as often as it is made, in order of their names. One that has a body of
 /// JSON, or another method than a form has, is asked for beforehand and not made.
-pub fn calls(attempts: &[Value]) -> Vec<String> {
+pub(crate) fn calls(attempts: &[Value]) -> Vec<String> {
     let mut calls: Vec<String> = attempts.iter().map(call).collect();
     calls.sort();
     calls
@@ -76,7 +76,7 @@ fn call(attempt: &Value) -> String {
 
 /// Asserts that each of these was refused for the headers of the browser, and that the page could read none of it.
 #[track_caller]
-pub fn assert_refused(records: &[Record], attempts: &[Value], told: &[Value]) {
+pub(crate) fn assert_refused(records: &[Record], attempts: &[Value], told: &[Value]) {
     let mut made: Vec<&str> = records.iter().map(|record| record.call.as_str()).collect();
     made.sort_unstable();
     assert_eq!(made, calls(attempts));

@@ -24,14 +24,14 @@ const FLAGS: [&str; 12] = [
 ];
 
 /// A browser that shows one page; it ends with this value.
-pub struct Chromium {
+pub(crate) struct Chromium {
     child: Child,
     profile: TempDir,
 }
 
 impl Chromium {
     /// Starts with nothing that it remembers, and opens a page.
-    pub fn open(url: &str) -> Self {
+    pub(crate) fn open(url: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let said = File::create(profile.path().join("said")).unwrap();
         let child = Command::new("chromium")

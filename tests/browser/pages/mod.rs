@@ -9,11 +9,11 @@
 //! | `visit` | a page of somebody else, from start to end |
 //! | `own` | the page of the management listener |
 
-pub mod attempts;
-pub mod chromium;
-pub mod own;
+pub(crate) mod attempts;
+pub(crate) mod chromium;
+pub(crate) mod own;
 #[expect(clippy::disallowed_types, reason = "a test has threads of its own")]
-pub mod recorder;
+pub(crate) mod recorder;
 #[expect(clippy::disallowed_types, reason = "a test has threads of its own")]
-pub mod site;
-pub mod visit;
+pub(crate) mod site;
+pub(crate) mod visit;

@@ -8,7 +8,7 @@ use crate::support::patience::eventually;
 const CALLS: [&str; 3] = ["GET /v1/functions", "GET /v1/executions?limit=25", "GET /debug/state"];
 
 /// Checks that it is shown and reads what it shows, under both names of this machine.
-pub fn assert_reads(recorder: &Recorder) {
+pub(crate) fn assert_reads(recorder: &Recorder) {
     for host in ["127.0.0.1", "localhost"] {
         let before = recorder.records().len();
         let _browser = Chromium::open(&format!("http://{host}:{}/", recorder.address.port()));

@@ -8,7 +8,7 @@ use std::thread;
 
 /// One request with its answer.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub(crate) struct Record {
     /// E.g. `POST /v1/functions`.
     pub call: String,
     pub origin: Option<String>,
@@ -20,13 +20,13 @@ pub struct Record {
 }
 
 /// A port of this machine that leads to a listener.
-pub struct Recorder {
+pub(crate) struct Recorder {
     pub address: SocketAddr,
     records: Arc<Mutex<Vec<Record>>>,
 }
 
 impl Recorder {
-    pub fn before(listener: SocketAddr) -> Self {
+    pub(crate) fn before(listener: SocketAddr) -> Self {
         let way = TcpListener::bind("127.0.0.1:0").unwrap();
         let recorder = Self { address: way.local_addr().unwrap(), records: Arc::default() };
         let records = recorder.records.clone();
@@ -40,12 +40,12 @@ impl Recorder {
         recorder
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Requests until now.
-    pub fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self) -> Vec<Record> {
         self.records.lock().unwrap().clone()
     }
 }

@@ -17,35 +17,35 @@ const PLAN: &str = "\"the plan\"";
 const SANDBOX: &str = "<iframe sandbox=\"allow-scripts allow-forms\" src=\"/\"></iframe>";
 
 /// How the paths of a site are called.
-pub const PAGE_PATH: &str = "/";
-pub const SANDBOX_PATH: &str = "/sandbox";
+pub(crate) const PAGE_PATH: &str = "/";
+pub(crate) const SANDBOX_PATH: &str = "/sandbox";
 
 /// Report of the page, once it has come.
 type Told = Arc<Mutex<Option<Value>>>;
 
 /// A site on a port of its own of this machine.
-pub struct Site {
+pub(crate) struct Site {
     listener: TcpListener,
     told: Told,
 }
 
 impl Site {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { listener: TcpListener::bind("127.0.0.1:0").unwrap(), told: Told::default() }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
 
     /// The text of a page that makes these attempts.
-    pub fn page(&self, attempts: &[Value]) -> String {
+    pub(crate) fn page(&self, attempts: &[Value]) -> String {
         let plan = json!({ "attempts": attempts, "told": format!("http://{}/told", self.address()) });
         PAGE.replace(PLAN, &plan.to_string().replace('<', "\\u003c"))
     }
 
     /// Serves a page that makes these attempts.
-    pub fn serve(&self, attempts: &[Value]) {
+    pub(crate) fn serve(&self, attempts: &[Value]) {
         let (page, told, listener) =
             (self.page(attempts), self.told.clone(), self.listener.try_clone().unwrap());
         thread::spawn(move || {
@@ -58,7 +58,7 @@ impl Site {
     }
 
     /// Waits for the report of the page: the end of each attempt.
-    pub fn told(&self) -> Vec<Value> {
+    pub(crate) fn told(&self) -> Vec<Value> {
         let told = eventually("the page tells", || self.told.lock().unwrap().take());
         told.as_array().unwrap().clone()
     }

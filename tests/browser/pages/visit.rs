@@ -10,7 +10,7 @@ use crate::support::patience::eventually;
 
 /// Where a page is from.
 #[derive(Clone, Copy, Debug)]
-pub enum From {
+pub(crate) enum From {
     /// Another port of the same address: the same site, to a browser.
     AnotherPort,
     /// Another name: another site.
@@ -22,10 +22,10 @@ pub enum From {
 }
 
 /// Every place that a page can be from.
-pub const EVERYWHERE: [From; 4] = [From::AnotherPort, From::AnotherName, From::Sandbox, From::File];
+pub(crate) const EVERYWHERE: [From; 4] = [From::AnotherPort, From::AnotherName, From::Sandbox, From::File];
 
 /// Shows a page that makes the attempts, and checks that nothing came of them.
-pub fn try_in_vain(from: From, attempts: &[(&Recorder, Vec<Value>)]) {
+pub(crate) fn try_in_vain(from: From, attempts: &[(&Recorder, Vec<Value>)]) {
     let site = Site::new();
     let all: Vec<Value> = attempts.iter().flat_map(|(_, attempts)| attempts.clone()).collect();
     site.serve(&all);

@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Callers of `f` that do not stop.
-pub struct Callers {
+pub(super) struct Callers {
     over: Arc<AtomicBool>,
     answered: Arc<AtomicU32>,
     threads: Vec<JoinHandle<Seen>>,
@@ -24,7 +24,7 @@ pub struct Callers {
 
 /// The answers that callers saw.
 #[derive(Default)]
-pub struct Seen {
+pub(super) struct Seen {
     /// When each answer of 200 came, since the beginning.
     pub answers: Vec<Duration>,
     /// Other answers, and how often each came.
@@ -33,7 +33,7 @@ pub struct Seen {
 
 impl Callers {
     /// Begins to invoke `f`, whose output is its input.
-    pub fn start(address: SocketAddr, callers: u32) -> Self {
+    pub(super) fn start(address: SocketAddr, callers: u32) -> Self {
         let (over, answered, watch) =
             (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)), Stopwatch::start());
         let threads = (0..callers).map(|_| {
@@ -46,14 +46,14 @@ impl Callers {
     }
 
     /// Waits until so many more were answered.
-    pub fn goes_on(&self, answers: u32) {
+    pub(super) fn goes_on(&self, answers: u32) {
         let before = self.answered.load(Ordering::Relaxed);
         eventually("the load is answered", || {
             (self.answered.load(Ordering::Relaxed) - before >= answers).then_some(())
         });
     }
 
-    pub fn stop(self) -> Seen {
+    pub(super) fn stop(self) -> Seen {
         self.over.store(true, Ordering::Release);
         let mut whole = Seen::default();
         for thread in self.threads {
@@ -70,7 +70,7 @@ impl Callers {
 
 impl Seen {
     /// The longest time without an answer, in ms.
-    pub fn outage_ms(&self) -> u128 {
+    pub(super) fn outage_ms(&self) -> u128 {
         let gaps = self.answers.windows(2).map(|pair| pair[1] - pair[0]);
         gaps.max().expect("there were answers").as_millis()
     }

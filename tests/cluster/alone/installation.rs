@@ -19,7 +19,7 @@ const NAMESPACE: &str = "picofaas";
 const OWN: &str = "app.kubernetes.io/component=control-plane";
 
 /// The installed objects; removed on drop, but for the definition of functions.
-pub struct Installation {
+pub(super) struct Installation {
     /// Where clients call, whichever pod there is.
     pub clients: SocketAddr,
     /// Where operators call.
@@ -29,7 +29,7 @@ pub struct Installation {
 impl Installation {
     /// Installs it, and again, and waits until it is ready. `None`, with the reason printed, where the cluster is
     /// not one to do that to.
-    pub fn new() -> Option<Self> {
+    pub(super) fn new() -> Option<Self> {
         xtask()?;
         let there = kubectl(&["get", "namespace", NAMESPACE, "--ignore-not-found", "--output", "name"]);
         assert!(there.is_empty(), "something is installed: kubectl delete namespace {NAMESPACE}");
@@ -47,27 +47,27 @@ impl Installation {
         Some(installation)
     }
 
-    pub fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Client {
         Client::connect(self.clients)
     }
 
-    pub fn operator(&self) -> Client {
+    pub(super) fn operator(&self) -> Client {
         Client::connect(self.operators)
     }
 
     /// Output of kubectl in its namespace.
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(super) fn kubectl(&self, arguments: &[&str]) -> String {
         kubectl(&[&["--namespace", NAMESPACE], arguments].concat())
     }
 
-    pub fn objects(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(super) fn objects(&self, arguments: &[&str]) -> Vec<Value> {
         let text = self.kubectl(&[&["get", "--output", "json"], arguments].concat());
         let list: Value = serde_json::from_str(&text).unwrap();
         list["items"].as_array().unwrap().clone()
     }
 
     /// Applies a function as kubectl does, with a handler of the `faulty` example.
-    pub fn apply(&self, name: &str, mode: &str, handler: &str, different: &Value) {
+    pub(super) fn apply(&self, name: &str, mode: &str, handler: &str, different: &Value) {
         let mut spec = in_pods(name, mode, handler);
         let fields = spec.as_object_mut().unwrap();
         fields.remove("name");
@@ -82,24 +82,24 @@ impl Installation {
     }
 
     /// The pods of a function.
-    pub fn pods(&self, function: &str) -> Pods {
+    pub(super) fn pods(&self, function: &str) -> Pods {
         pods_in(&self.objects(&["pods"]), function)
     }
 
     /// The pod of the control plane.
-    pub fn pod(&self) -> Value {
+    pub(super) fn pod(&self) -> Value {
         let mut pods = self.objects(&["pods", "--selector", OWN]);
         assert_eq!(pods.len(), 1, "{pods:#?}");
         pods.remove(0)
     }
 
     /// Holder of the Lease.
-    pub fn holder(&self) -> String {
+    pub(super) fn holder(&self) -> String {
         self.objects(&["leases"])[0]["spec"]["holderIdentity"].as_str().unwrap().to_owned()
     }
 
     /// Kills the process of the control plane, from the node.
-    pub fn kill(&self) {
+    pub(super) fn kill(&self) {
         let pod = self.pod();
         let id = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap();
         let process = process_of(id.trim_start_matches("containerd://"));
@@ -107,7 +107,7 @@ impl Installation {
     }
 
     /// Waits until so many instances of a function are ready.
-    pub fn until_ready(&self, function: &str, wanted: u64) {
+    pub(super) fn until_ready(&self, function: &str, wanted: u64) {
         let mut operator = self.operator();
         let path = format!("/v1/functions/{function}");
         eventually(&format!("{wanted} instances of {function} are ready"), || {
@@ -173,6 +173,6 @@ fn process_of(container: &str) -> Pid {
 }
 
 /// The manifest of an example.
-pub fn example(name: &str) -> PathBuf {
+pub(super) fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).join("function.yaml")
 }

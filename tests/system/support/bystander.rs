@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Does `work` while another function is invoked all the time, and asserts that each of those
 /// invocations was answered with its output.
-pub fn while_others_are_served<T>(server: &Server, work: impl FnOnce() -> T) -> T {
+pub(crate) fn while_others_are_served<T>(server: &Server, work: impl FnOnce() -> T) -> T {
     let mut client = server.client();
     // The first one is through before the work begins, so that there is one beside any work.
     assert_eq!(client.invoke(BYSTANDER, 0).output(), 0);

@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::patience::PATIENCE;
 
 /// A client's connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// E.g. `HTTP/1.1`.
     pub version: String,
     pub status: u16,
@@ -25,7 +25,7 @@ pub struct Answer {
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -33,13 +33,13 @@ impl Client {
     }
 
     /// Sends a request with `headers`, each ending in a line break, and reads the answer.
-    pub fn call(&mut self, request: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
+    pub(crate) fn call(&mut self, request: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
         self.ask(request, headers, body);
         self.receive()
     }
 
     /// Sends a request with a body and does not wait for its answer.
-    pub fn ask(&mut self, request: &str, headers: &str, body: impl AsRef<[u8]>) {
+    pub(crate) fn ask(&mut self, request: &str, headers: &str, body: impl AsRef<[u8]>) {
         let body = body.as_ref();
         let length = body.len();
         let head =
@@ -49,64 +49,64 @@ impl Client {
         self.send(whole);
     }
 
-    pub fn get(&mut self, path: &str) -> Answer {
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.call(&format!("GET {path}"), "", "")
     }
 
-    pub fn post(&mut self, path: &str, body: impl Display) -> Answer {
+    pub(crate) fn post(&mut self, path: &str, body: impl Display) -> Answer {
         self.call(&format!("POST {path}"), "", body.to_string())
     }
 
-    pub fn put(&mut self, path: &str, body: impl Display) -> Answer {
+    pub(crate) fn put(&mut self, path: &str, body: impl Display) -> Answer {
         self.call(&format!("PUT {path}"), "", body.to_string())
     }
 
-    pub fn delete(&mut self, path: &str) -> Answer {
+    pub(crate) fn delete(&mut self, path: &str) -> Answer {
         self.call(&format!("DELETE {path}"), "", "")
     }
 
     /// `POST /v1/functions/{name}:invoke` with an input and nothing else.
-    pub fn invoke(&mut self, name: &str, input: impl Display) -> Answer {
+    pub(crate) fn invoke(&mut self, name: &str, input: impl Display) -> Answer {
         self.invoke_with(name, "", input)
     }
 
     /// The same with headers, each ending in a line break.
-    pub fn invoke_with(&mut self, name: &str, headers: &str, input: impl Display) -> Answer {
+    pub(crate) fn invoke_with(&mut self, name: &str, headers: &str, input: impl Display) -> Answer {
         self.ask_invoke(name, headers, input);
         self.receive()
     }
 
     /// Invokes and does not wait for the answer.
-    pub fn ask_invoke(&mut self, name: &str, headers: &str, input: impl Display) {
+    pub(crate) fn ask_invoke(&mut self, name: &str, headers: &str, input: impl Display) {
         self.ask(&format!("POST /v1/functions/{name}:invoke"), headers, format!("{{\"input\":{input}}}"));
     }
 
     /// `POST /v1/functions/{name}:enqueue`; the id of the execution.
-    pub fn enqueue(&mut self, name: &str, input: impl Display) -> String {
+    pub(crate) fn enqueue(&mut self, name: &str, input: impl Display) -> String {
         let answer = self.post(&format!("/v1/functions/{name}:enqueue"), format!("{{\"input\":{input}}}"));
         assert_eq!(answer.status, 202, "{answer:?}");
         answer.json()["executionId"].as_str().unwrap().to_owned()
     }
 
     /// The execution when it has ended.
-    pub fn ended(&mut self, id: &str) -> Value {
+    pub(crate) fn ended(&mut self, id: &str) -> Value {
         let answer = self.get(&format!("/v1/executions/{id}?wait=60"));
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }
 
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
     /// Sends what it can: the peer may close before it has read everything.
-    pub fn send_in_vain(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send_in_vain(&mut self, bytes: impl AsRef<[u8]>) {
         // It fails in the tests that use this, which are about the failure.
         let _ = self.stream.get_mut().write_all(bytes.as_ref());
     }
 
     /// Reads one answer, which must have a length or no body.
-    pub fn receive(&mut self) -> Answer {
+    pub(crate) fn receive(&mut self) -> Answer {
         let mut answer = self.receive_head();
         if answer.status >= 200 && answer.status != 204 {
             let length = answer.header("content-length").expect("an answer has a length").parse().unwrap();
@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// Reads an answer whose body has a length, or comes in chunks to its end.
-    pub fn receive_streamed(&mut self) -> Answer {
+    pub(crate) fn receive_streamed(&mut self) -> Answer {
         let mut answer = self.receive_head();
         if let Some(length) = answer.header("content-length") {
             answer.body.resize(length.parse().unwrap(), 0);
@@ -132,7 +132,7 @@ impl Client {
 
     /// The next chunk of a body that comes in chunks; `None` at its end. A connection that breaks
     /// off before fails the test.
-    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let size = self.line();
         let size = usize::from_str_radix(&size, 16).unwrap_or_else(|_| panic!("no size: {size:?}"));
         let mut chunk = vec![0; size];
@@ -142,7 +142,7 @@ impl Client {
     }
 
     /// Reads the head of an answer, whose body is still to be read.
-    pub fn receive_head(&mut self) -> Answer {
+    pub(crate) fn receive_head(&mut self) -> Answer {
         let status_line = self.line();
         let mut words = status_line.split(' ');
         let version = words.next().unwrap_or_default().to_owned();
@@ -161,7 +161,7 @@ impl Client {
 
     /// Whether the peer closes, with nothing more to say. A reset is a close, too: it is what the
     /// kernel sends where the peer closed with bytes of ours unread.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         match self.stream.fill_buf() {
             Ok(rest) => rest.is_empty(),
             Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
@@ -169,7 +169,7 @@ impl Client {
     }
 
     /// Whether something has come.
-    pub fn has_answer(&mut self) -> bool {
+    pub(crate) fn has_answer(&mut self) -> bool {
         let stream = self.stream.get_ref();
         stream.set_nonblocking(true).unwrap();
         let came = stream.peek(&mut [0]);
@@ -178,14 +178,14 @@ impl Client {
     }
 
     /// One byte of what comes.
-    pub fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         let mut byte = [0];
         self.stream.read_exact(&mut byte).unwrap();
         byte[0]
     }
 
     /// Goes away without a word.
-    pub fn hang_up(self) {
+    pub(crate) fn hang_up(self) {
         self.stream.get_ref().shutdown(Shutdown::Both).unwrap();
     }
 
@@ -198,29 +198,29 @@ impl Client {
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    pub fn output(&self) -> Value {
+    pub(crate) fn output(&self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()["output"].clone()
     }
 
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         self.json()["error"]["message"].as_str().unwrap_or_else(|| panic!("no message: {self:?}")).to_owned()
     }
 
     /// `field: message` of each detail.
-    pub fn details(&self) -> Vec<String> {
+    pub(crate) fn details(&self) -> Vec<String> {
         let json = self.json();
         let details = json["error"]["details"].as_array().cloned().unwrap_or_default();
         let text = |detail: &Value, name: &str| detail[name].as_str().unwrap().to_owned();
@@ -232,7 +232,7 @@ impl Answer {
 
     /// Asserts status, code and source of an error, and that its message has each of the parts.
     #[track_caller]
-    pub fn assert_error(&self, status: u16, code: &str, source: &str, parts: &[&str]) {
+    pub(crate) fn assert_error(&self, status: u16, code: &str, source: &str, parts: &[&str]) {
         let json = self.json();
         assert_eq!(
             (self.status, json["error"]["code"].as_str(), self.header("x-error-source")),
@@ -247,13 +247,13 @@ impl Answer {
 
     /// The same of the gateway's own refusals.
     #[track_caller]
-    pub fn assert_refused(&self, status: u16, code: &str, parts: &[&str]) {
+    pub(crate) fn assert_refused(&self, status: u16, code: &str, parts: &[&str]) {
         self.assert_error(status, code, "gateway", parts);
     }
 
     /// Asserts that the answer announces the end of the connection.
     #[track_caller]
-    pub fn assert_closing(&self) {
+    pub(crate) fn assert_closing(&self) {
         assert_eq!(self.header("connection"), Some("close"), "{self:?}");
     }
 }

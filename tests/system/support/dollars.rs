@@ -7,10 +7,10 @@ use super::server::Server;
 /// Texts that a shell, or Kubernetes, would expand.
 const TEXTS: [&str; 5] = ["pa$$word", "$(HOME)", "$$(SECRET)", "${HOME} $HOME", "$"];
 /// Value that no caller may make the function see.
-pub const SECRET: &str = "open sesame";
+pub(crate) const SECRET: &str = "open sesame";
 
 /// The variables, beside one called `SECRET`, which is the caller's to give.
-pub fn variables() -> Vec<Value> {
+pub(crate) fn variables() -> Vec<Value> {
     let text = |(at, text): (usize, &&str)| json!({ "name": format!("D{at}"), "value": text });
     TEXTS
         .iter()
@@ -21,19 +21,19 @@ pub fn variables() -> Vec<Value> {
 }
 
 /// A program and what it is called with.
-pub fn command(program: &str) -> Vec<String> {
+pub(crate) fn command(program: &str) -> Vec<String> {
     [program].iter().chain(&TEXTS).map(ToString::to_string).collect()
 }
 
 /// Arguments behind the command.
-pub fn args() -> Vec<String> {
+pub(crate) fn args() -> Vec<String> {
     TEXTS.map(str::to_owned).into()
 }
 
 /// Asserts that the program of a function sees its texts as they were written, and of a `JOB` the trace id of
 /// a client, too.
 #[track_caller]
-pub fn assert_seen_as_written(server: &Server, function: &str, is_job: bool) {
+pub(crate) fn assert_seen_as_written(server: &Server, function: &str, is_job: bool) {
     let names: Vec<String> = (0..TEXTS.len()).map(|at| format!("D{at}")).collect();
     let asked: Vec<&str> = names.iter().map(String::as_str).chain(["SECRET", "TRACE_ID"]).collect();
     let input = json!({ "variables": asked, "files": ["/proc/self/cmdline"] });

@@ -13,12 +13,12 @@ use super::patience::{Alarm, PATIENCE};
 use super::specification::faulty;
 
 /// A listener that answers when the test says so, and with what it says.
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     listener: TcpListener,
 }
 
 /// A request that came in and waits for its answer.
-pub struct Request {
+pub(crate) struct Request {
     stream: BufReader<TcpStream>,
     /// The first line.
     pub line: String,
@@ -28,34 +28,34 @@ pub struct Request {
 }
 
 impl Endpoint {
-    pub fn listen() -> Self {
+    pub(crate) fn listen() -> Self {
         Self::listen_at(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
     /// Listens at an address; port 0 takes a free one.
-    pub fn listen_at(address: SocketAddr) -> Self {
+    pub(crate) fn listen_at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         // Accepting has a limit of time as reading has, and no function of its own to set it.
         SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
         Self { listener }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
 
     /// The `endpointUrl`, with a path that shows whether it is kept.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/invoke", self.address())
     }
 
     /// Takes every request and answers none, until the caller hangs up or none has come for long.
-    pub fn hold_all(self) {
+    pub(crate) fn hold_all(self) {
         self.take_all(Request::until_closed);
     }
 
     /// Answers every request, on a connection of its own, until none has come for long.
-    pub fn answer_all(self, status: u16, body: &'static str) {
+    pub(crate) fn answer_all(self, status: u16, body: &'static str) {
         self.take_all(move |request| request.answer_in_vain(status, body));
     }
 
@@ -75,7 +75,7 @@ impl Endpoint {
     }
 
     /// Waits for the next request on a new connection.
-    pub fn next(&self) -> Request {
+    pub(crate) fn next(&self) -> Request {
         let (stream, _) = self.listener.accept().expect("a request comes");
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Request::read(BufReader::new(stream))
@@ -107,7 +107,7 @@ impl Request {
 
     /// The value of a header that is there once.
     #[track_caller]
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(known, _)| known == name);
         let value = values.next().map(|(_, value)| value.as_str());
         assert!(values.next().is_none(), "{name} is there twice: {:?}", self.headers);
@@ -115,7 +115,7 @@ impl Request {
     }
 
     /// Answers and closes, so that the next request is a new connection.
-    pub fn answer(mut self, status: u16, body: &str) {
+    pub(crate) fn answer(mut self, status: u16, body: &str) {
         let answer = answer_of(status, body);
         self.stream.get_mut().write_all(answer.as_bytes()).unwrap();
     }
@@ -128,18 +128,18 @@ impl Request {
     }
 
     /// Answers with these bytes and keeps the connection for the next request.
-    pub fn answer_raw(mut self, bytes: &str) -> Self {
+    pub(crate) fn answer_raw(mut self, bytes: &str) -> Self {
         self.stream.get_mut().write_all(bytes.as_bytes()).unwrap();
         self
     }
 
     /// Waits for the next request on the same connection.
-    pub fn next(self) -> Self {
+    pub(crate) fn next(self) -> Self {
         Self::read(self.stream)
     }
 
     /// Waits until the other side closes the connection.
-    pub fn until_closed(mut self) {
+    pub(crate) fn until_closed(mut self) {
         let mut rest = Vec::new();
         // A reset is a close, too.
         let _ = self.stream.read_to_end(&mut rest);
@@ -153,7 +153,7 @@ fn answer_of(status: u16, body: &str) -> String {
 }
 
 /// A process of the runtime that no server has started; killed on drop.
-pub struct EndpointProcess {
+pub(crate) struct EndpointProcess {
     child: Child,
     url: String,
     /// 0 at a Unix socket.
@@ -162,7 +162,7 @@ pub struct EndpointProcess {
 
 impl EndpointProcess {
     /// Starts `faulty` with a handler at a TCP port; 0 takes a free one.
-    pub fn start(handler: &str, port: u16) -> Self {
+    pub(crate) fn start(handler: &str, port: u16) -> Self {
         let (child, greeting) = spawn(handler, "PORT", port.to_string());
         let (_, rest) = greeting.rsplit_once(':').unwrap();
         let port = rest.split_whitespace().next().unwrap().parse().unwrap();
@@ -170,21 +170,21 @@ impl EndpointProcess {
     }
 
     /// Starts `faulty` with a handler at a Unix socket.
-    pub fn start_at(handler: &str, socket: &Path) -> Self {
+    pub(crate) fn start_at(handler: &str, socket: &Path) -> Self {
         let (child, _) = spawn(handler, "PICOFAAS_SOCKET", socket);
         Self { child, url: format!("unix:{}", socket.display()), port: 0 }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
     /// Ends it, and its connections with it.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -7,27 +7,27 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A gate that is shut at first.
-pub struct Gate {
+pub(crate) struct Gate {
     folder: TempDir,
 }
 
 impl Gate {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
     /// The file that is there when it is open.
-    pub fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("open")
     }
 
     /// The input of the handler `gate`, and its output once the gate is open.
-    pub fn input(&self) -> Value {
+    pub(crate) fn input(&self) -> Value {
         json!({ "file": self.file() })
     }
 
     /// Lets every handler end that waits, and those that come.
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         fs::write(self.file(), "").unwrap();
     }
 }

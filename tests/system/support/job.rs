@@ -24,25 +24,25 @@ exit "$code"
 "#;
 
 /// Where the processes of a function meet the test.
-pub struct Stage {
+pub(crate) struct Stage {
     folder: TempDir,
 }
 
 /// One process, as long as it is not told to end.
 #[derive(Debug)]
-pub struct Process {
+pub(crate) struct Process {
     pub pid: i32,
     pub env: HashMap<String, String>,
     end: std::path::PathBuf,
 }
 
 impl Stage {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
     /// A `JOB` function whose processes come to this stage. A retry comes at once.
-    pub fn function(&self, name: &str) -> Value {
+    pub(crate) fn function(&self, name: &str) -> Value {
         json!({
             "name": name,
             "local": { "command": ["/bin/sh", "-c", SCRIPT] },
@@ -53,7 +53,7 @@ impl Stage {
     }
 
     /// The next process that comes.
-    pub fn next(&self) -> Process {
+    pub(crate) fn next(&self) -> Process {
         eventually("a process comes", || {
             let file = fs::read_dir(self.folder.path())
                 .unwrap()
@@ -69,7 +69,7 @@ impl Stage {
     }
 
     /// Whether a process is there that was not taken.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         fs::read_dir(self.folder.path())
             .unwrap()
             .all(|entry| entry.unwrap().path().extension().is_none_or(|extension| extension != "env"))
@@ -77,37 +77,37 @@ impl Stage {
 }
 
 impl Process {
-    pub fn execution(&self) -> &str {
+    pub(crate) fn execution(&self) -> &str {
         &self.env["EXECUTION_ID"]
     }
 
-    pub fn token(&self) -> &str {
+    pub(crate) fn token(&self) -> &str {
         &self.env["PICOFAAS_TOKEN"]
     }
 
     /// A connection to where it was told to call.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let address = self.env["PICOFAAS_RUNTIME_URL"].strip_prefix("http://").unwrap();
         Client::connect(address.parse::<SocketAddr>().unwrap())
     }
 
-    pub fn fetch(&self) -> Answer {
+    pub(crate) fn fetch(&self) -> Answer {
         fetch(&mut self.client(), self.execution(), self.token())
     }
 
-    pub fn post(&self, result: &Value) -> Answer {
+    pub(crate) fn post(&self, result: &Value) -> Answer {
         post(&mut self.client(), self.execution(), self.token(), result)
     }
 
     /// Posts a success, which must be taken.
     #[track_caller]
-    pub fn succeed(&self, output: impl Into<Value>) {
+    pub(crate) fn succeed(&self, output: impl Into<Value>) {
         let answer = self.post(&json!({ "success": true, "output": output.into(), "status": 200 }));
         assert_eq!(answer.status, 204, "{answer:?}");
     }
 
     /// Ends with an exit status.
-    pub fn exit(self, code: u8) {
+    pub(crate) fn exit(self, code: u8) {
         let mut pipe = fs::OpenOptions::new();
         // Opened in the usual way, a pipe whose reader is gone would be waited for, for ever.
         pipe.write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
@@ -116,22 +116,22 @@ impl Process {
     }
 
     /// Waits until it is gone, reaped included.
-    pub fn until_gone(&self) {
+    pub(crate) fn until_gone(&self) {
         let pid = Pid::from_raw(self.pid).unwrap();
         eventually("the process is gone", || test_kill_process(pid).is_err().then_some(()));
     }
 
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         test_kill_process(Pid::from_raw(self.pid).unwrap()).is_ok()
     }
 }
 
-pub fn fetch(client: &mut Client, execution: &str, token: &str) -> Answer {
+pub(crate) fn fetch(client: &mut Client, execution: &str, token: &str) -> Answer {
     let header = format!("authorization: Bearer {token}\r\n");
     client.call(&format!("GET /v1/internal/executions/{execution}/input"), &header, "")
 }
 
-pub fn post(client: &mut Client, execution: &str, token: &str, result: &Value) -> Answer {
+pub(crate) fn post(client: &mut Client, execution: &str, token: &str, result: &Value) -> Answer {
     let header = format!("authorization: Bearer {token}\r\n");
     client.call(&format!("POST /v1/internal/executions/{execution}:complete"), &header, result.to_string())
 }

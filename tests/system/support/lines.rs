@@ -6,13 +6,13 @@ use super::client::Client;
 
 /// The lines of an answer that ends by itself, without the time, stream and instance before each.
 #[track_caller]
-pub fn texts(client: &mut Client, path: &str) -> Vec<String> {
+pub(crate) fn texts(client: &mut Client, path: &str) -> Vec<String> {
     whole(client, path, "").lines().map(|line| text_of(line).to_owned()).collect()
 }
 
 /// The lines of the same as JSON.
 #[track_caller]
-pub fn objects(client: &mut Client, path: &str) -> Vec<Value> {
+pub(crate) fn objects(client: &mut Client, path: &str) -> Vec<Value> {
     let body = whole(client, path, "accept: application/x-ndjson\r\n");
     body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -27,7 +27,7 @@ fn whole(client: &mut Client, path: &str, headers: &str) -> String {
 
 /// The function's part of a line of text.
 #[track_caller]
-pub fn text_of(line: &str) -> &str {
+pub(crate) fn text_of(line: &str) -> &str {
     let mut parts = line.splitn(4, ' ');
     let time = parts.next().unwrap();
     assert!(time.len() == 24 && time.ends_with('Z'), "no time: {line:?}");
@@ -37,7 +37,7 @@ pub fn text_of(line: &str) -> &str {
 }
 
 /// An answer that goes on.
-pub struct Followed {
+pub(crate) struct Followed {
     client: Client,
     /// Text that came and was not taken yet.
     rest: String,
@@ -46,7 +46,7 @@ pub struct Followed {
 impl Followed {
     /// Asks for lines that are followed, and waits for the answer's head.
     #[track_caller]
-    pub fn ask(mut client: Client, path: &str) -> Self {
+    pub(crate) fn ask(mut client: Client, path: &str) -> Self {
         client.ask(&format!("GET {path}"), "", "");
         let head = client.receive_head();
         assert_eq!((head.status, head.header("transfer-encoding")), (200, Some("chunked")), "{head:?}");
@@ -55,7 +55,7 @@ impl Followed {
 
     /// The next line as it stands; `None` where the answer has come to its end.
     #[track_caller]
-    pub fn next_whole(&mut self) -> Option<String> {
+    pub(crate) fn next_whole(&mut self) -> Option<String> {
         loop {
             if let Some((line, rest)) = self.rest.split_once('\n') {
                 let line = line.to_owned();
@@ -74,18 +74,18 @@ impl Followed {
 
     /// The same without time, stream and instance.
     #[track_caller]
-    pub fn next(&mut self) -> Option<String> {
+    pub(crate) fn next(&mut self) -> Option<String> {
         self.next_whole().map(|line| text_of(&line).to_owned())
     }
 
     /// Waits for the end; the lines that came before it.
     #[track_caller]
-    pub fn until_end(&mut self) -> Vec<String> {
+    pub(crate) fn until_end(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.next()).collect()
     }
 
     /// The connection, for its next request.
-    pub fn into_client(self) -> Client {
+    pub(crate) fn into_client(self) -> Client {
         self.client
     }
 }

@@ -16,7 +16,7 @@ const SECONDS: u64 = 10;
 const SHOWN_MAX: usize = 5;
 
 /// Callers that invoke a function of the handler `identity` at a fixed rate, each on one connection.
-pub struct Load {
+pub(crate) struct Load {
     over: Arc<AtomicBool>,
     /// By all callers.
     answered: Arc<AtomicU32>,
@@ -27,7 +27,7 @@ pub struct Load {
 
 /// Outcome of a load.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// Requests that were answered.
     pub answered: u32,
     /// The first few answers that are not 200 with their own input from the first attempt.
@@ -38,7 +38,7 @@ pub struct Report {
 }
 
 /// How long a test under load is to last: 10 s, or `PICOFAAS_LOAD_SECONDS`.
-pub fn duration() -> Duration {
+pub(crate) fn duration() -> Duration {
     let seconds = std::env::var("PICOFAAS_LOAD_SECONDS").ok();
     let seconds = seconds.map(|text| text.parse().expect("PICOFAAS_LOAD_SECONDS is a number of seconds"));
     Duration::from_secs(seconds.unwrap_or(SECONDS))
@@ -46,7 +46,7 @@ pub fn duration() -> Duration {
 
 /// How many invocations of a function per second take this share of the time of one instance, as it goes now;
 /// at least 20.
-pub fn rate_of(server: &Server, function: &str, share: f64) -> u32 {
+pub(crate) fn rate_of(server: &Server, function: &str, share: f64) -> u32 {
     const TRIES: u32 = 50;
     let mut client = server.client();
     let watch = Stopwatch::start();
@@ -60,7 +60,7 @@ pub fn rate_of(server: &Server, function: &str, share: f64) -> u32 {
 
 impl Load {
     /// Begins to invoke `function`, `per_second` times over all `connections`.
-    pub fn start(server: &Server, function: &'static str, per_second: u32, connections: u32) -> Self {
+    pub(crate) fn start(server: &Server, function: &'static str, per_second: u32, connections: u32) -> Self {
         let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let (watch, period) = (Stopwatch::start(), Duration::from_secs(1) * connections / per_second);
         let callers = (0..connections).map(|at| {
@@ -71,12 +71,12 @@ impl Load {
         Self { callers: callers.collect(), over, answered, watch, per_second }
     }
 
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.watch.elapsed()
     }
 
     /// Waits until so many more requests were answered.
-    pub fn until_answered_more(&self, more: u32) {
+    pub(crate) fn until_answered_more(&self, more: u32) {
         let before = self.answered.load(Ordering::Acquire);
         eventually("the load is answered", || {
             (self.answered.load(Ordering::Acquire) >= before + more).then_some(())
@@ -85,7 +85,7 @@ impl Load {
 
     /// Ends it. Every request was answered with 200, its own input and at the first attempt.
     #[track_caller]
-    pub fn stop(self) -> Report {
+    pub(crate) fn stop(self) -> Report {
         let elapsed = self.watch.elapsed();
         self.over.store(true, Ordering::Release);
         let mut whole = Report::default();

@@ -14,15 +14,15 @@
 //! | `lines` | what functions wrote, as the logs API answers it |
 //! | `patience` | waiting for what has no event, and measuring how long something took |
 
-pub mod bystander;
-pub mod client;
-pub mod dollars;
-pub mod endpoint;
-pub mod gate;
-pub mod job;
-pub mod lines;
-pub mod load;
-pub mod patience;
-pub mod scrape;
-pub mod server;
-pub mod specification;
+pub(crate) mod bystander;
+pub(crate) mod client;
+pub(crate) mod dollars;
+pub(crate) mod endpoint;
+pub(crate) mod gate;
+pub(crate) mod job;
+pub(crate) mod lines;
+pub(crate) mod load;
+pub(crate) mod patience;
+pub(crate) mod scrape;
+pub(crate) mod server;
+pub(crate) mod specification;

@@ -10,28 +10,28 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// A test that waits longer than this for something has failed: only what hangs takes so long, also on a
 /// machine that compiles and runs other tests meanwhile.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often it is looked for what has no event.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// When something began.
 #[derive(Clone, Copy)]
-pub struct Stopwatch(Instant);
+pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "the process under test runs on the real clock")]
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
-    pub fn elapsed(self) -> Duration {
+    pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 }
 
 /// Lets time pass, where it is the passing of time that is measured.
-pub fn let_pass(duration: Duration) {
+pub(crate) fn let_pass(duration: Duration) {
     let watch = Stopwatch::start();
     while let Some(left) = duration.checked_sub(watch.elapsed()) {
         thread::park_timeout(left);
@@ -40,13 +40,13 @@ pub fn let_pass(duration: Duration) {
 
 /// Kills a process that is still there when this has not been dropped for [`PATIENCE`]: who reads what the
 /// process writes comes to an end then, and fails.
-pub struct Alarm {
+pub(crate) struct Alarm {
     over: Arc<AtomicBool>,
     thread: Thread,
 }
 
 impl Alarm {
-    pub fn of(child: &Child) -> Self {
+    pub(crate) fn of(child: &Child) -> Self {
         let (pid, over) = (Pid::from_child(child), Arc::new(AtomicBool::new(false)));
         let seen = over.clone();
         let watcher = thread::spawn(move || {
@@ -73,7 +73,7 @@ impl Drop for Alarm {
 }
 
 /// Looks again and again until `look` finds something; another process has no event to offer.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let watch = Stopwatch::start();
     loop {
         if let Some(found) = look() {

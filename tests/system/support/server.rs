@@ -17,10 +17,10 @@ use super::scrape::Scrape;
 use super::specification::warm;
 
 /// A function that every server has and no test breaks.
-pub const BYSTANDER: &str = "bystander";
+pub(crate) const BYSTANDER: &str = "bystander";
 
 /// A running server; killed on drop if it still runs.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Reads stderr to its end.
     stderr: Option<JoinHandle<String>>,
@@ -39,7 +39,7 @@ pub struct Server {
 
 /// How a process ended.
 #[derive(Debug)]
-pub struct End {
+pub(crate) struct End {
     /// The exit code, or minus the signal.
     pub code: i32,
     pub stderr: String,
@@ -47,25 +47,25 @@ pub struct End {
 
 impl Server {
     /// Starts a server on free ports, with more flags, and registers the bystander.
-    pub fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let server = Self::start_bare(&[&["--allow-local-exec"], flags].concat());
         server.register(&warm(BYSTANDER, "echo"));
         server
     }
 
     /// Starts a server with nothing but these flags and free ports of the loopback device.
-    pub fn start_bare(flags: &[&str]) -> Self {
+    pub(crate) fn start_bare(flags: &[&str]) -> Self {
         Self::start_at("127.0.0.1:0", flags)
     }
 
     /// Starts a server whose clients come in at an address, whose port is 0.
-    pub fn start_at(listen: &str, flags: &[&str]) -> Self {
+    pub(crate) fn start_at(listen: &str, flags: &[&str]) -> Self {
         Self::start_on(listen, "127.0.0.1:0", flags)
     }
 
     /// Starts a server that resolves names by a file of its own instead of the machine's, which can be
     /// written anew. Where a process may not have files of its own, says why.
-    pub fn start_with_hosts(hosts: &Path) -> Result<Self, String> {
+    pub(crate) fn start_with_hosts(hosts: &Path) -> Result<Self, String> {
         let own_files = ["unshare", "--map-root-user", "--mount"];
         let trial = Command::new(own_files[0]).args(&own_files[1..]).arg("true").output();
         match trial {
@@ -80,12 +80,12 @@ impl Server {
     }
 
     /// Starts a server that listens for clients and for runtimes at addresses.
-    pub fn start_on(listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
+    pub(crate) fn start_on(listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
         Self::start_by(command(), listen, runtime_listen, flags)
     }
 
     /// The same, by a command that runs the binary with what follows.
-    pub fn start_by(mut command: Command, listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
+    pub(crate) fn start_by(mut command: Command, listen: &str, runtime_listen: &str, flags: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let management: &[&str] = if flags.contains(&"--management-listen") {
             &[]
@@ -137,41 +137,41 @@ impl Server {
     }
 
     /// A new connection to the listener for clients.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.listen)
     }
 
     /// A new connection to the management listener.
-    pub fn operator(&self) -> Client {
+    pub(crate) fn operator(&self) -> Client {
         Client::connect(self.management)
     }
 
     /// Creates a function, which must be accepted.
     #[track_caller]
-    pub fn register(&self, specification: &Value) {
+    pub(crate) fn register(&self, specification: &Value) {
         let answer = self.create(specification);
         assert_eq!(answer.status, 201, "{answer:?}");
     }
 
     /// Tries to create a function.
-    pub fn create(&self, specification: &Value) -> Answer {
+    pub(crate) fn create(&self, specification: &Value) -> Answer {
         self.client().post("/v1/functions", specification)
     }
 
     /// Invokes once, on a connection of its own.
-    pub fn invoke(&self, name: &str, input: impl std::fmt::Display) -> Answer {
+    pub(crate) fn invoke(&self, name: &str, input: impl std::fmt::Display) -> Answer {
         self.client().invoke(name, input)
     }
 
     /// The function as it is read.
-    pub fn function(&self, name: &str) -> Value {
+    pub(crate) fn function(&self, name: &str) -> Value {
         let answer = self.client().get(&format!("/v1/functions/{name}"));
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }
 
     /// Waits until a number in the function's status is as it should be.
-    pub fn until_status(&self, name: &str, field: &str, wanted: u64) {
+    pub(crate) fn until_status(&self, name: &str, field: &str, wanted: u64) {
         let mut client = self.client();
         let mut last = Value::Null;
         eventually(&format!("{field} of {name} is {wanted}"), || {
@@ -182,19 +182,19 @@ impl Server {
 
     /// Asserts that the bystander is served.
     #[track_caller]
-    pub fn assert_others_are_served(&self) {
+    pub(crate) fn assert_others_are_served(&self) {
         assert_eq!(self.invoke(BYSTANDER, "\"still there\"").output(), "still there");
     }
 
-    pub fn scrape(&self) -> Scrape {
+    pub(crate) fn scrape(&self) -> Scrape {
         Scrape::of(&mut self.operator())
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Some(last) = self.before_end
             && matches!(signal, Signal::TERM | Signal::KILL)
         {
@@ -204,7 +204,7 @@ impl Server {
     }
 
     /// Waits for its end.
-    pub fn end(mut self) -> End {
+    pub(crate) fn end(mut self) -> End {
         let _alarm = Alarm::of(&self.child);
         let stderr = self.stderr.take().unwrap().join().unwrap();
         let status = self.child.wait().unwrap();
@@ -212,7 +212,7 @@ impl Server {
     }
 
     /// SIGTERM, and its end.
-    pub fn stop(self) -> End {
+    pub(crate) fn stop(self) -> End {
         self.signal(Signal::TERM);
         self.end()
     }
@@ -238,7 +238,7 @@ impl Drop for Server {
 }
 
 /// Runs the binary in a folder to its end; it must not come to serve, nor leave anything behind.
-pub fn run(arguments: &[&str], folder: &Path) -> End {
+pub(crate) fn run(arguments: &[&str], folder: &Path) -> End {
     let mut child = command().args(arguments).current_dir(folder).env("TMPDIR", folder).spawn().unwrap();
     let _alarm = Alarm::of(&child);
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -259,7 +259,7 @@ pub fn run(arguments: &[&str], folder: &Path) -> End {
 }
 
 /// The binary, with nothing of the environment that could change what it does.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     child_of(Command::new(env!("CARGO_BIN_EXE_picofaas")))
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// A `WARM` function of one instance that runs a handler of the `faulty` example. A retry comes
 /// after a millisecond at most.
-pub fn warm(name: &str, handler: &str) -> Value {
+pub(crate) fn warm(name: &str, handler: &str) -> Value {
     json!({
         "name": name,
         "executionMode": "WARM",
@@ -21,13 +21,13 @@ pub fn warm(name: &str, handler: &str) -> Value {
 }
 
 /// A `WARM` function of one instance that takes more than its share, as its input says.
-pub fn unruly(name: &str) -> Value {
+pub(crate) fn unruly(name: &str) -> Value {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system/programs/unruly.py");
     warm(name, "").with("local", json!({ "command": ["python3", program] })).with("env", json!([]))
 }
 
 /// A `POOL` function.
-pub fn pool(name: &str, endpoint_url: impl Into<Value>) -> Value {
+pub(crate) fn pool(name: &str, endpoint_url: impl Into<Value>) -> Value {
     json!({
         "name": name,
         "executionMode": "POOL",
@@ -38,7 +38,7 @@ pub fn pool(name: &str, endpoint_url: impl Into<Value>) -> Value {
 }
 
 /// Fields added to a specification, or set anew.
-pub trait With {
+pub(crate) trait With {
     fn with(self, field: &str, value: impl Into<Value>) -> Self;
 }
 
@@ -51,7 +51,7 @@ impl With for Value {
 
 /// The example of the runtime that goes wrong as it is told. It belongs to another package, whose
 /// examples cargo does not build for these tests.
-pub fn faulty() -> &'static Path {
+pub(crate) fn faulty() -> &'static Path {
     static FAULTY: OnceLock<PathBuf> = OnceLock::new();
     FAULTY.get_or_init(|| {
         // <target directory>/<profile>/picofaas

@@ -11,13 +11,13 @@ use super::binary::{self, Binary};
 use super::ratio::Ratio;
 
 /// Name of the old one in orders, tables and logs. The new one is `picofaas`.
-pub const NAME: &str = "picofaas-against";
+pub(super) const NAME: &str = "picofaas-against";
 
 /// Rounds where none are asked for: enough that one outlier on either side does not stretch the interval.
-pub const ROUNDS: &str = "12";
+pub(super) const ROUNDS: &str = "12";
 
 #[derive(clap::Args, Serialize)]
-pub struct Against {
+pub(super) struct Against {
     /// Measure this picofaas of an earlier commit beside the new one, and tell the ratios new ÷ old; `bench keep` makes one
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
@@ -28,7 +28,7 @@ pub struct Against {
 
 /// Both programs of a run.
 #[derive(Serialize)]
-pub struct ComparedBinaries {
+pub(super) struct ComparedBinaries {
     new: Binary,
     old: Binary,
     /// Then there is nothing to find but noise.
@@ -36,13 +36,13 @@ pub struct ComparedBinaries {
 }
 
 impl Against {
-    pub fn is_given(&self) -> bool {
+    pub(super) fn is_given(&self) -> bool {
         self.against.is_some()
     }
 
     /// The old program, looked at before anything is built or measured; `built` is where the new one will be,
     /// where it is built.
-    pub fn binary(&self, built: Option<&Path>) -> Result<Option<PathBuf>> {
+    pub(super) fn binary(&self, built: Option<&Path>) -> Result<Option<PathBuf>> {
         let Some(file) = &self.against else { return Ok(None) };
         let place = || format!("--against {}", file.display());
         let file = absolute(file).with_context(place)?;
@@ -57,7 +57,7 @@ impl Against {
     }
 
     /// A load that is measured twice in a round would leave open which measurements are a pair.
-    pub fn check_loads(&self, option: &str, loads: &[u32]) -> Result<()> {
+    pub(super) fn check_loads(&self, option: &str, loads: &[u32]) -> Result<()> {
         let twice = (1..loads.len()).find(|&at| loads[..at].contains(&loads[at]));
         match twice {
             Some(at) if self.is_given() => {
@@ -68,7 +68,7 @@ impl Against {
     }
 
     /// Of its `serve`: those that were given for it, or else `common`.
-    pub fn further(&self, common: Vec<String>) -> Vec<String> {
+    pub(super) fn further(&self, common: Vec<String>) -> Vec<String> {
         match &self.against_args {
             Some(arguments) => arguments.split_whitespace().map(str::to_owned).collect(),
             None => common,
@@ -76,7 +76,7 @@ impl Against {
     }
 
     /// For a part of the bench that cannot compare two programs.
-    pub fn refuse(&self, part: &str, remedy: &str) -> Result<()> {
+    pub(super) fn refuse(&self, part: &str, remedy: &str) -> Result<()> {
         if self.is_given() {
             bail!("--against is of `bench` and `bench job` and not of `{part}`: {remedy}");
         }
@@ -85,7 +85,7 @@ impl Against {
 }
 
 /// Remedy for an old program that does not start, for its error.
-pub fn remedy(file: &Path) -> String {
+pub(super) fn remedy(file: &Path) -> String {
     format!(
         "the old picofaas, {}, does not start: where it lacks one of these flags, give it others with --against-args",
         file.display()
@@ -94,7 +94,7 @@ pub fn remedy(file: &Path) -> String {
 
 impl ComparedBinaries {
     /// `commit` is that of the new one, where it was built a moment ago.
-    pub fn read(new: &Path, commit: Option<&str>, old: &Path) -> Result<Self> {
+    pub(super) fn read(new: &Path, commit: Option<&str>, old: &Path) -> Result<Self> {
         let (new, old) = (Binary::read(new, commit)?, Binary::read(old, None)?);
         let both = Self { same_bytes: new.sha256 == old.sha256, new, old };
         println!("{}", both.describe());
@@ -102,7 +102,7 @@ impl ComparedBinaries {
     }
 
     /// Lines for the foot of the report.
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let Self { new, old, same_bytes } = self;
         let same = match same_bytes {
             true => "\nBoth have the same bytes: an A/A run, in which every difference is noise.",
@@ -112,12 +112,12 @@ impl ComparedBinaries {
     }
 
     /// Record of a run with these ratios, as JSON.
-    pub fn record(&self, ratios: &[Ratio]) -> Value {
+    pub(super) fn record(&self, ratios: &[Ratio]) -> Value {
         json!({ "binaries": self, "ratios": ratios })
     }
 
     /// Fails where one of them is not the one any more that was looked at before the run.
-    pub fn check_unchanged(&self) -> Result<()> {
+    pub(super) fn check_unchanged(&self) -> Result<()> {
         self.new.check_unchanged()?;
         self.old.check_unchanged()
     }

@@ -15,7 +15,7 @@ use crate::digest::sha256;
 use crate::wait;
 
 /// Before the commit in the name of a binary that `cargo xtask bench keep` made.
-pub const PREFIX: &str = "picofaas-";
+pub(super) const PREFIX: &str = "picofaas-";
 
 /// For the answer to `--version`.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const COMMIT_DIGITS_MIN: usize = 12;
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Binary {
+pub(super) struct Binary {
     file: PathBuf,
     /// Output of `--version`.
     version: String,
@@ -36,7 +36,7 @@ pub struct Binary {
 
 impl Binary {
     /// Reads what a file says; `commit` is what it was built from, where that is known.
-    pub fn read(file: &Path, commit: Option<&str>) -> Result<Self> {
+    pub(super) fn read(file: &Path, commit: Option<&str>) -> Result<Self> {
         let place = || format!("cannot read {}", file.display());
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         Ok(Self {
@@ -49,7 +49,7 @@ impl Binary {
     }
 
     /// Fails where the file has other bytes by now: then it is not known what was measured.
-    pub fn check_unchanged(&self) -> Result<()> {
+    pub(super) fn check_unchanged(&self) -> Result<()> {
         let file = self.file.display();
         ensure!(
             sha256(&self.file)? == self.sha256,
@@ -69,7 +69,7 @@ impl fmt::Display for Binary {
 }
 
 /// Output of `--version` of a picofaas. Any other program is refused, also one that does not answer.
-pub fn version(file: &Path) -> Result<String> {
+pub(super) fn version(file: &Path) -> Result<String> {
     let place = file.display();
     let metadata = fs::metadata(file).with_context(|| format!("there is no {place}"))?;
     ensure!(metadata.is_file(), "{place} is not a file");
@@ -108,13 +108,13 @@ fn commit_in(name: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::folder::Folder;
 
     /// A shell script, which another process writes: a fork beside a writer would hold the file open for
     /// writing, and one that is cannot be run.
-    pub fn script(folder: &Folder, name: &str, lines: &str) -> PathBuf {
+    pub(crate) fn script(folder: &Folder, name: &str, lines: &str) -> PathBuf {
         let file = folder.path().join(name);
         let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
         let status = Command::new("sh").args(["-c", write, "sh", lines]).arg(&file).status().unwrap();

@@ -54,7 +54,7 @@ use crate::verify::{FUNCTION_IMAGE, Testbed};
 use crate::wait::Stopwatch;
 
 #[derive(clap::Args, Serialize)]
-pub struct ClusterBenchOptions {
+pub(super) struct ClusterBenchOptions {
     /// Ask these questions alone
     #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',')]
     only: Vec<ClusterQuestion>,
@@ -129,7 +129,7 @@ struct ClusterAnswers {
     errors: u64,
 }
 
-pub fn run(repository: &Repository, options: &ClusterBenchOptions) -> Result<ExitCode> {
+pub(super) fn run(repository: &Repository, options: &ClusterBenchOptions) -> Result<ExitCode> {
     options.tested.against.refuse(
         "bench cluster",
         "it compares with bare Kubernetes. Run it with --picofaas-binary FILE too, and compare the differences to bare",

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 const TICK_NS: u64 = 10_000_000;
 
 /// CPU time that each thread of a process and its descendants has used since it started.
-pub struct Snapshot {
+pub(super) struct Snapshot {
     threads: BTreeMap<u32, Thread>,
 }
 
@@ -24,7 +24,7 @@ struct Thread {
 
 /// CPU time that was used between two snapshots.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Used {
+pub(super) struct Used {
     pub total_ns: u64,
     /// Threads of one name together.
     pub by_thread_name_ns: BTreeMap<String, u64>,
@@ -34,7 +34,7 @@ pub struct Used {
 
 impl Snapshot {
     /// Of the process `id` and all its descendants: nginx works in a child.
-    pub fn of_tree(id: u32) -> Result<Self> {
+    pub(super) fn of_tree(id: u32) -> Result<Self> {
         let mut threads = BTreeMap::new();
         for member in tree(id)? {
             read_threads(member, &mut threads)?;
@@ -46,7 +46,7 @@ impl Snapshot {
     }
 
     /// Of the process `id` alone.
-    pub fn of_process(id: u32) -> Result<Self> {
+    pub(super) fn of_process(id: u32) -> Result<Self> {
         let mut threads = BTreeMap::new();
         read_threads(id, &mut threads)?;
         if threads.is_empty() {
@@ -55,7 +55,7 @@ impl Snapshot {
         Ok(Self { threads })
     }
 
-    pub fn since(&self, before: &Self) -> Used {
+    pub(super) fn since(&self, before: &Self) -> Used {
         let mut used = Used { total_ns: 0, by_thread_name_ns: BTreeMap::new(), threads_lost: 0 };
         for (id, thread) in &self.threads {
             let earlier_ns = before.threads.get(id).map_or(0, |earlier| earlier.cpu_ns);
@@ -70,12 +70,12 @@ impl Snapshot {
 
 /// CPU time in nanoseconds, to 10 ms, of a process with all the threads it ever had; also of one that ended
 /// and was not waited for.
-pub fn whole_process_ns(id: u32) -> Result<u64> {
+pub(super) fn whole_process_ns(id: u32) -> Result<u64> {
     stat_times_ns(id, &[14, 15])
 }
 
 /// The same of this process, together with the children that it has waited for, and theirs.
-pub fn ours_and_childrens_ns() -> Result<u64> {
+pub(super) fn ours_and_childrens_ns() -> Result<u64> {
     stat_times_ns(std::process::id(), &[14, 15, 16, 17])
 }
 
@@ -92,7 +92,7 @@ fn stat_times_ns(id: u32, times: &[usize]) -> Result<u64> {
 
 /// The machine's CPU time since it started, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MachineCpu {
+pub(super) struct MachineCpu {
     /// Spent on anything but idling and waiting for a disk.
     pub busy_ns: u64,
     /// Wanted by this machine and given to another by the hypervisor.
@@ -100,7 +100,7 @@ pub struct MachineCpu {
 }
 
 impl MachineCpu {
-    pub fn read() -> Result<Self> {
+    pub(super) fn read() -> Result<Self> {
         let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
         Self::parse(&stat).context("/proc/stat begins with no line of CPU times")
     }
@@ -114,7 +114,7 @@ impl MachineCpu {
 }
 
 /// The process `id` and all its descendants.
-pub fn tree(id: u32) -> Result<Vec<u32>> {
+pub(super) fn tree(id: u32) -> Result<Vec<u32>> {
     let parents = parents()?;
     let mut members = vec![id];
     let mut next = 0;

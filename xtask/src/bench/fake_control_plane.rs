@@ -11,22 +11,22 @@ use super::wire::Wire;
 use crate::wait::monotonic_ns;
 
 /// Id of every execution, as long as one of picofaas.
-pub const EXECUTION_ID: &str = "0123456789abcdef0123456789abcdef01234567";
-pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-pub const TRACE_ID: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const EXECUTION_ID: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(super) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const TRACE_ID: &str = "0123456789abcdef0123456789abcdef";
 
 /// Time that a process is told it has.
 const DEADLINE_MS: u32 = 10_000;
 /// Until a process must have connected. That of a pod on a busy machine takes its time.
 const CONNECT_PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
-pub struct FakeControlPlane {
+pub(super) struct FakeControlPlane {
     listener: TcpListener,
     url: String,
 }
 
 /// The result of a `JOB`.
-pub struct Posted {
+pub(super) struct Posted {
     /// When it was read whole.
     pub at_ns: i64,
     /// A success.
@@ -35,19 +35,19 @@ pub struct Posted {
 
 impl FakeControlPlane {
     /// On a free port of an address of this machine.
-    pub fn at(ip: IpAddr) -> Result<Self> {
+    pub(super) fn at(ip: IpAddr) -> Result<Self> {
         let listener = TcpListener::bind((ip, 0)).with_context(|| format!("cannot bind to {ip}"))?;
         let url = format!("http://{}", listener.local_addr()?);
         Ok(Self { listener, url })
     }
 
     /// Value of `PICOFAAS_RUNTIME_URL` for processes.
-    pub fn url(&self) -> &str {
+    pub(super) fn url(&self) -> &str {
         &self.url
     }
 
     /// Gives the next process its input, and takes its result.
-    pub fn serve_job(&self, input: &str) -> Result<Posted> {
+    pub(super) fn serve_job(&self, input: &str) -> Result<Posted> {
         let mut wire = self.accept()?;
         let request = wire.receive()?.context("the function connected and asked nothing")?;
         let expected = format!("GET /v1/internal/executions/{EXECUTION_ID}/input HTTP/1.1");
@@ -77,7 +77,7 @@ impl FakeControlPlane {
     }
 
     /// Takes the announcement of the next instance; when it had been read.
-    pub fn serve_announcement(&self) -> Result<i64> {
+    pub(super) fn serve_announcement(&self) -> Result<i64> {
         let mut wire = self.accept()?;
         let request = wire.receive()?.context("an instance connected and said nothing")?;
         let at_ns = monotonic_ns();

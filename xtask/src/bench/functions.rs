@@ -43,7 +43,7 @@ const IDLE: Duration = Duration::from_secs(5);
 const NOWHERE: &str = "http://127.0.0.1:9/invoke";
 
 #[derive(clap::Args, Serialize)]
-pub struct FunctionsOptions {
+pub(super) struct FunctionsOptions {
     /// Idle functions of the server with many
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     many: u32,
@@ -131,7 +131,7 @@ struct FunctionsSetup<'a> {
     function: PathBuf,
 }
 
-pub fn run(repository: &Repository, options: &FunctionsOptions) -> Result<ExitCode> {
+pub(super) fn run(repository: &Repository, options: &FunctionsOptions) -> Result<ExitCode> {
     options.tested.against.refuse(
         "bench functions",
         "it compares one picofaas with itself. Run it with --picofaas-binary FILE too, and compare the ratios",

@@ -28,7 +28,7 @@ const RECORDED: &str = "benches/instructions/recorded.json";
 const FUNCTIONS_SHOWN: usize = 30;
 
 #[derive(clap::Args)]
-pub struct InstructionsOptions {
+pub(crate) struct InstructionsOptions {
     /// Write the figures of this tree to benches/instructions/recorded.json, to be committed with the reason
     #[arg(long)]
     record: bool,
@@ -54,7 +54,7 @@ struct Recorded {
 }
 
 /// Counts, compares with what is recorded, and prints a table.
-pub fn run(repository: &Repository, options: &InstructionsOptions) -> Result<ExitCode> {
+pub(crate) fn run(repository: &Repository, options: &InstructionsOptions) -> Result<ExitCode> {
     let counted = match count(repository, options.functions)? {
         Ok(counted) => counted,
         Err(Unavailable(why)) => bail!("{why}"),
@@ -73,7 +73,7 @@ pub fn run(repository: &Repository, options: &InstructionsOptions) -> Result<Exi
 }
 
 /// The check of `cargo xtask test`.
-pub fn check(repository: &Repository) -> Result<Ends> {
+pub(crate) fn check(repository: &Repository) -> Result<Ends> {
     let counted = match count(repository, false)? {
         Ok(counted) => counted,
         Err(Unavailable(why)) => return Ok(Ends { failed: Vec::new(), skipped: vec![why] }),

@@ -12,13 +12,13 @@
 use serde::Serialize;
 
 /// The probability with which an interval must hold the median.
-pub const COVERAGE_MIN: f64 = 0.95;
+pub(super) const COVERAGE_MIN: f64 = 0.95;
 
 /// With fewer values the smallest and the largest do not hold it often enough.
-pub const VALUES_MIN: usize = 6;
+pub(super) const VALUES_MIN: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Interval {
+pub(super) struct Interval {
     pub low: f64,
     pub high: f64,
     /// Which value it begins with, from the smallest, and ends with, from the largest; from 1.
@@ -29,7 +29,7 @@ pub struct Interval {
 
 impl Interval {
     /// Of the median of the distribution that the values come from; `None` for fewer than [`VALUES_MIN`].
-    pub fn of_median(values: &[f64]) -> Option<Self> {
+    pub(super) fn of_median(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (rank, coverage) = rank(sorted.len())?;
@@ -37,7 +37,7 @@ impl Interval {
     }
 
     /// Whether one is not in it: a ratio that is no accident.
-    pub fn excludes(&self, value: f64) -> bool {
+    pub(super) fn excludes(&self, value: f64) -> bool {
         value < self.low || value > self.high
     }
 }

@@ -49,7 +49,7 @@ fn body() -> String {
 }
 
 #[derive(clap::Args, Serialize)]
-pub struct JobOptions {
+pub(super) struct JobOptions {
     /// Length of one measurement
     #[arg(long, value_name = "S", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
@@ -130,7 +130,7 @@ struct JobSetup<'a> {
     against: Option<PathBuf>,
 }
 
-pub fn run(repository: &Repository, options: &JobOptions) -> Result<ExitCode> {
+pub(super) fn run(repository: &Repository, options: &JobOptions) -> Result<ExitCode> {
     let against = options.tested.old_binary(repository, "--callers", &options.callers)?;
     // Before anything is built: a compiler's load is no other's load.
     let machine = Machine::read(&[])?;

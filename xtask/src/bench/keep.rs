@@ -10,7 +10,7 @@ use super::tested;
 use crate::repository::Repository;
 
 /// Builds it and copies it to `target/kept/picofaas-<commit>`. A copy: what cargo builds it overwrites.
-pub fn run(repository: &Repository) -> Result<ExitCode> {
+pub(super) fn run(repository: &Repository) -> Result<ExitCode> {
     let commit = repository.commit()?;
     ensure!(
         !commit.ends_with("-dirty"),

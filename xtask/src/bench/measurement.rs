@@ -22,7 +22,7 @@ const VERIFIED_ANSWERS: u32 = 8;
 const VERIFIED_TEXT: &str = "an answer that was really asked for";
 
 /// The programs and files of a bench.
-pub struct Setup {
+pub(super) struct Setup {
     /// For generated files and logs.
     pub folder: PathBuf,
     pub script: PathBuf,
@@ -37,7 +37,7 @@ pub struct Setup {
 
 /// CPU times are microseconds per answered request.
 #[derive(Debug, Serialize)]
-pub struct Measurement {
+pub(super) struct Measurement {
     pub subject: String,
     pub connections: u32,
     /// From 1.
@@ -57,7 +57,7 @@ pub struct Measurement {
     pub steal_percent: f64,
 }
 
-pub fn measure(setup: &Setup, subject: &Subject, connections: u32, round: u32) -> Result<Measurement> {
+pub(super) fn measure(setup: &Setup, subject: &Subject, connections: u32, round: u32) -> Result<Measurement> {
     let mut running = subject.start(setup)?;
     verify(&running, subject).context("before the measurement")?;
     let url = format!("http://127.0.0.1:{}{}", running.front_port, running.path);

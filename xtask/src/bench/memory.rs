@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// Resident memory of a process, without that of its children.
 #[derive(Debug, Serialize)]
-pub struct Resident {
+pub(super) struct Resident {
     pub whole_kib: u64,
     /// Its own: heap and stacks.
     pub anonymous_kib: u64,
@@ -17,7 +17,7 @@ pub struct Resident {
 }
 
 impl Resident {
-    pub fn of(id: u32) -> Result<Self> {
+    pub(super) fn of(id: u32) -> Result<Self> {
         Ok(Self {
             whole_kib: resident_kib(id)?,
             anonymous_kib: read(id, "status", "RssAnon:")?,
@@ -34,13 +34,13 @@ impl fmt::Display for Resident {
 }
 
 /// Resident memory of a process in kibibytes, without that of its children.
-pub fn resident_kib(id: u32) -> Result<u64> {
+pub(super) fn resident_kib(id: u32) -> Result<u64> {
     read(id, "status", "VmRSS:")
 }
 
 /// The same with a page that several processes share counted in parts, so that a sum over processes counts it
 /// once.
-pub fn proportional_kib(id: u32) -> Result<u64> {
+pub(super) fn proportional_kib(id: u32) -> Result<u64> {
     read(id, "smaps_rollup", "Pss:")
 }
 

@@ -12,7 +12,7 @@ use crate::process::Process;
 
 /// Starts one in front of `upstream`, as nginx names a server, and waits until it listens. Gives the port.
 /// Its files are in `nginx` in `folder`.
-pub fn start(template: &Path, folder: &Path, upstream: &str) -> Result<(Process, u16)> {
+pub(super) fn start(template: &Path, folder: &Path, upstream: &str) -> Result<(Process, u16)> {
     let log = log_file(folder, "nginx")?;
     let folder = folder.join("nginx");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;

@@ -3,7 +3,7 @@
 /// Order of round `round`, from 0. Each begins with another subject, so that a machine that warms up or slows
 /// down does so for all. An old binary is always next to the new one, whose ratio is taken within the round, and
 /// they take turns in being the first.
-pub fn of_round<T: Copy>(
+pub(super) fn of_round<T: Copy>(
     subjects: &[T],
     is_new: impl Fn(T) -> bool,
     is_old: impl Fn(T) -> bool,

@@ -13,7 +13,7 @@ use super::interval::{COVERAGE_MIN, Interval, VALUES_MIN};
 use super::report::{Spread, markdown_table};
 
 /// A figure that is compared of two measurements.
-pub struct Figure<M> {
+pub(super) struct Figure<M> {
     pub name: &'static str,
     pub better: Better,
     /// The smallest difference that two values can have; a smaller one looks like none.
@@ -24,7 +24,7 @@ pub struct Figure<M> {
 
 /// Which of two values is the better one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Better {
+pub(super) enum Better {
     /// Times.
     Less,
     /// Rates.
@@ -43,7 +43,7 @@ struct Pair {
 
 /// One figure under one load, in all rounds.
 #[derive(Debug, PartialEq, Serialize)]
-pub struct Ratio {
+pub(super) struct Ratio {
     /// The load.
     row: String,
     figure: &'static str,
@@ -69,7 +69,7 @@ enum Verdict {
 }
 
 /// Compares each figure of the measurements of one load; `round` is that of a measurement.
-pub fn of_load<M>(
+pub(super) fn of_load<M>(
     row: &str,
     figures: &[Figure<M>],
     round: fn(&M) -> u32,
@@ -153,7 +153,7 @@ impl fmt::Display for Verdict {
 }
 
 /// A line for each, and how to read them.
-pub fn report(ratios: &[Ratio]) -> String {
+pub(super) fn report(ratios: &[Ratio]) -> String {
     let mut lines =
         markdown_table(&["", "figure", "new ÷ old", "smallest..largest", "95 % interval", "verdict"]);
     for ratio in ratios {

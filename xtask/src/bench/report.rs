@@ -11,15 +11,15 @@ use super::subject::Subject;
 
 /// The rounds of one figure. Empty when it was not measured.
 #[derive(Debug, PartialEq)]
-pub struct Spread(Vec<f64>);
+pub(super) struct Spread(Vec<f64>);
 
 impl Spread {
-    pub fn of(mut values: Vec<f64>) -> Self {
+    pub(super) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         Self(values)
     }
 
-    pub fn median(&self) -> Option<f64> {
+    pub(super) fn median(&self) -> Option<f64> {
         let middle = self.0.len() / 2;
         let upper = *self.0.get(middle)?;
         if self.0.len() % 2 == 1 { Some(upper) } else { Some((self.0[middle - 1] + upper) / 2.0) }
@@ -68,7 +68,7 @@ impl Row<'_> {
 
 /// Figures, ratios and threads for each number of connections. Every figure is the median over the rounds,
 /// with the smallest and the largest; a ratio is one of medians.
-pub fn tables(subjects: &[Subject], connections: &[u32], measurements: &[Measurement]) -> String {
+pub(super) fn tables(subjects: &[Subject], connections: &[u32], measurements: &[Measurement]) -> String {
     let mut text = String::new();
     for &connections in connections {
         let rows: Vec<Row<'_>> = subjects
@@ -153,12 +153,12 @@ fn threads(rows: &[Row<'_>]) -> Table {
 }
 
 /// A table whose first column is names and whose others are figures.
-pub fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     styled(UTF8_HORIZONTAL_ONLY, header)
 }
 
 /// The same in Markdown, for a page.
-pub fn markdown_table(header: &[&str]) -> Table {
+pub(super) fn markdown_table(header: &[&str]) -> Table {
     styled(ASCII_MARKDOWN, header)
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::machine::Machine;
 use crate::repository::{self, Repository};
 
-pub struct Run<'a> {
+pub(super) struct Run<'a> {
     repository: &'a Repository,
     pub machine: Machine,
     pub commit: String,
@@ -30,7 +30,7 @@ struct Record<'a, Options, Results> {
 
 impl<'a> Run<'a> {
     /// Everything is built; `machine` was read before that, as a compiler's load is no other's load.
-    pub fn begin(repository: &'a Repository, machine: Machine) -> Result<Self> {
+    pub(super) fn begin(repository: &'a Repository, machine: Machine) -> Result<Self> {
         println!("{machine}");
         machine.warn_when_busy();
         let at_utc = repository::first_line(Command::new("date").args(["-u", "+%Y-%m-%dT%H-%M-%SZ"]))?;
@@ -38,7 +38,7 @@ impl<'a> Run<'a> {
     }
 
     /// Writes what came out, an object, to `file` or to `bench-results/<time><suffix>.json`.
-    pub fn save(
+    pub(super) fn save(
         &self,
         file: Option<&Path>,
         suffix: &str,

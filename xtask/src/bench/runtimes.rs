@@ -44,7 +44,7 @@ use crate::repository::Repository;
 use crate::toolbox::{self, Unavailable};
 
 #[derive(clap::Args, Serialize)]
-pub struct RuntimesOptions {
+pub(super) struct RuntimesOptions {
     /// Ask these questions alone
     #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',')]
     only: Vec<RuntimeQuestion>,
@@ -110,7 +110,7 @@ struct Disturbance {
     steal_percent: f64,
 }
 
-pub fn run(repository: &Repository, options: &RuntimesOptions) -> Result<ExitCode> {
+pub(super) fn run(repository: &Repository, options: &RuntimesOptions) -> Result<ExitCode> {
     options.against.refuse(
         "bench runtimes",
         "no picofaas is in it. Run it with --watchdog-binary, --function-binary or --python of the earlier commit too, \

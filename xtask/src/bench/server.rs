@@ -15,13 +15,13 @@ use crate::process::Process;
 use crate::wait::{self, Stopwatch};
 
 /// From a server's start until it must answer.
-pub const START_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of the end of a log, in an error.
 const LOG_LINES_SHOWN: usize = 4;
 
 /// A picofaas that is ready.
-pub struct Server {
+pub(super) struct Server {
     pub process: Process,
     /// Where clients call.
     pub port: u16,
@@ -32,12 +32,12 @@ pub struct Server {
 
 impl Server {
     /// Starts one and waits until it is ready. What it logs goes into `<name>.log` in `folder`.
-    pub fn start(binary: &Path, arguments: &[String], folder: &Path, name: &str) -> Result<Self> {
+    pub(super) fn start(binary: &Path, arguments: &[String], folder: &Path, name: &str) -> Result<Self> {
         Self::start_at("127.0.0.1:0", binary, arguments, folder, name)
     }
 
     /// The same, which instances reach at the address `runtime`.
-    pub fn start_at(
+    pub(super) fn start_at(
         runtime: &str,
         binary: &Path,
         arguments: &[String],
@@ -70,7 +70,7 @@ impl Server {
     }
 
     /// Creates a function.
-    pub fn register(&self, spec: &Value) -> Result<()> {
+    pub(super) fn register(&self, spec: &Value) -> Result<()> {
         let headers = [("Content-Type", "application/json")];
         let created =
             http::request(self.management_port, "POST", "/v1/functions", &headers, &spec.to_string())?;
@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// Waits until a function has so many ready instances.
-    pub fn until_ready(&self, function: &str, count: u64) -> Result<()> {
+    pub(super) fn until_ready(&self, function: &str, count: u64) -> Result<()> {
         let path = format!("/v1/functions/{function}");
         let ready = wait::until(START_PATIENCE, || {
             let answer = http::request(self.port, "GET", &path, &[], "")?;
@@ -92,23 +92,23 @@ impl Server {
     }
 
     /// Its resident memory in kibibytes, without that of its children.
-    pub fn resident_kib(&self) -> Result<u64> {
+    pub(super) fn resident_kib(&self) -> Result<u64> {
         memory::resident_kib(self.process.id())
     }
 
-    pub fn stop(self) -> Result<()> {
+    pub(super) fn stop(self) -> Result<()> {
         self.process.stop()
     }
 }
 
 /// A port nobody listens on now. Somebody could take it before its server starts, which then says so.
-pub fn free_port() -> Result<u16> {
+pub(super) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot bind to 127.0.0.1")?;
     Ok(listener.local_addr()?.port())
 }
 
 /// File for the output of a server, of its last start only: a terminal would cost CPU.
-pub fn log_file(folder: &Path, name: &str) -> Result<File> {
+pub(super) fn log_file(folder: &Path, name: &str) -> Result<File> {
     let file = folder.join(format!("{name}.log"));
     File::create(&file).with_context(|| format!("cannot write {}", file.display()))
 }
@@ -123,7 +123,7 @@ fn end_of_log(file: &Path) -> String {
 }
 
 /// Waits until a process accepts connections on a port.
-pub fn wait_for_listener(process: &mut Process, port: u16) -> Result<()> {
+pub(super) fn wait_for_listener(process: &mut Process, port: u16) -> Result<()> {
     let connected = wait::until(START_PATIENCE, || {
         process.check_alive()?;
         // Refused until it listens: that is what is waited for.

@@ -17,14 +17,14 @@ use crate::process::Process;
 const FUNCTION: &str = "echo";
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Subject {
+pub(super) struct Subject {
     pub name: String,
     pub kind: SubjectKind,
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum SubjectKind {
+pub(super) enum SubjectKind {
     /// The function itself, with nothing in front of it.
     Direct,
     Nginx,
@@ -39,7 +39,7 @@ pub enum SubjectKind {
 }
 
 /// A subject that runs, and the function behind it.
-pub struct Running {
+pub(super) struct Running {
     pub upstream: Process,
     pub upstream_port: u16,
     /// `None` for a direct call.
@@ -49,36 +49,36 @@ pub struct Running {
 }
 
 impl Subject {
-    pub fn direct() -> Self {
+    pub(super) fn direct() -> Self {
         Self { name: "direct".to_owned(), kind: SubjectKind::Direct }
     }
 
-    pub fn nginx() -> Self {
+    pub(super) fn nginx() -> Self {
         Self { name: "nginx".to_owned(), kind: SubjectKind::Nginx }
     }
 
     /// `scheduler` is the policy unless `arguments` name one.
-    pub fn picofaas(name: &str, scheduler: &str, arguments: Vec<String>) -> Self {
+    pub(super) fn picofaas(name: &str, scheduler: &str, arguments: Vec<String>) -> Self {
         let arguments = with_policy(scheduler, arguments);
         Self { name: name.to_owned(), kind: SubjectKind::Picofaas { arguments } }
     }
 
     /// The same of the old one.
-    pub fn against(scheduler: &str, arguments: Vec<String>) -> Self {
+    pub(super) fn against(scheduler: &str, arguments: Vec<String>) -> Self {
         let arguments = with_policy(scheduler, arguments);
         Self { name: against::NAME.to_owned(), kind: SubjectKind::Against { arguments } }
     }
 
-    pub fn is_picofaas(&self) -> bool {
+    pub(super) fn is_picofaas(&self) -> bool {
         matches!(self.kind, SubjectKind::Picofaas { .. } | SubjectKind::Against { .. })
     }
 
-    pub fn is_against(&self) -> bool {
+    pub(super) fn is_against(&self) -> bool {
         matches!(self.kind, SubjectKind::Against { .. })
     }
 
     /// A line for the foot of the report.
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         match &self.kind {
             SubjectKind::Direct => format!("{}: wrk calls the function itself", self.name),
             SubjectKind::Nginx => {
@@ -91,7 +91,7 @@ impl Subject {
     }
 
     /// Starts the function and what is in front of it, and waits until both are ready.
-    pub fn start(&self, setup: &Setup) -> Result<Running> {
+    pub(super) fn start(&self, setup: &Setup) -> Result<Running> {
         let upstream_port = free_port()?;
         let log = log_file(&setup.folder, "upstream")?;
         let mut command = Command::new(&setup.upstream);
@@ -148,7 +148,7 @@ fn front(server: Server, running: &mut Running) -> Result<()> {
 
 impl Running {
     /// Ends both, the one in front first, so that it sees no broken connection.
-    pub fn stop(self) -> Result<()> {
+    pub(super) fn stop(self) -> Result<()> {
         if let Some(front) = self.front {
             front.stop()?;
         }

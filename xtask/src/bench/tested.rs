@@ -10,7 +10,7 @@ use super::{absolute, build};
 use crate::repository::Repository;
 
 #[derive(clap::Args, Serialize)]
-pub struct Tested {
+pub(super) struct Tested {
     /// Scheduler policy of picofaas: spin, adaptive, park or auto
     #[arg(long, value_name = "POLICY", default_value = "adaptive")]
     pub scheduler: String,
@@ -26,13 +26,13 @@ pub struct Tested {
 }
 
 /// Builds the tree's picofaas and gives its path.
-pub fn build_picofaas(repository: &Repository) -> Result<PathBuf> {
+pub(super) fn build_picofaas(repository: &Repository) -> Result<PathBuf> {
     build(repository, &["--package", "picofaas", "--bin", "picofaas"], "picofaas")
 }
 
 impl Tested {
     /// The program, which is built where none was given.
-    pub fn binary(&self, repository: &Repository) -> Result<PathBuf> {
+    pub(super) fn binary(&self, repository: &Repository) -> Result<PathBuf> {
         match &self.picofaas_binary {
             Some(file) => absolute(file),
             None => build_picofaas(repository),
@@ -40,7 +40,7 @@ impl Tested {
     }
 
     /// The one of an earlier commit, where one was given. Before anything is built. `loads` are those of `option`.
-    pub fn old_binary(
+    pub(super) fn old_binary(
         &self,
         repository: &Repository,
         option: &str,
@@ -52,29 +52,34 @@ impl Tested {
     }
 
     /// Both binaries, where there are two; `commit` is that of the tree.
-    pub fn binaries(&self, new: &Path, old: Option<&Path>, commit: &str) -> Result<Option<ComparedBinaries>> {
+    pub(super) fn binaries(
+        &self,
+        new: &Path,
+        old: Option<&Path>,
+        commit: &str,
+    ) -> Result<Option<ComparedBinaries>> {
         let commit = self.picofaas_binary.is_none().then_some(commit);
         old.map(|old| ComparedBinaries::read(new, commit, old)).transpose()
     }
 
     /// Of `picofaas serve`: those that were given.
-    pub fn further(&self) -> Vec<String> {
+    pub(super) fn further(&self) -> Vec<String> {
         self.picofaas_args.split_whitespace().map(str::to_owned).collect()
     }
 
     /// Of `picofaas serve`: the policy, and those that were given.
-    pub fn arguments(&self) -> Vec<String> {
+    pub(super) fn arguments(&self) -> Vec<String> {
         with_policy(&self.scheduler, self.further())
     }
 
     /// The same of the old one.
-    pub fn old_arguments(&self) -> Vec<String> {
+    pub(super) fn old_arguments(&self) -> Vec<String> {
         with_policy(&self.scheduler, self.against.further(self.further()))
     }
 }
 
 /// `scheduler` is the policy unless `arguments` name one: the flag may be given once only.
-pub fn with_policy(scheduler: &str, mut arguments: Vec<String>) -> Vec<String> {
+pub(super) fn with_policy(scheduler: &str, mut arguments: Vec<String>) -> Vec<String> {
     let names_policy =
         arguments.iter().any(|argument| argument == "--scheduler" || argument.starts_with("--scheduler="));
     if !names_policy {

@@ -13,24 +13,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of one line of a head; what is longer is nothing that a bench sends or expects.
 const LINE_BYTES_MAX: u64 = 16 << 10;
 
-pub struct Wire<S = TcpStream>(BufReader<S>);
+pub(super) struct Wire<S = TcpStream>(BufReader<S>);
 
 /// A request or an answer, read whole.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Message {
+pub(super) struct Message {
     /// The request line or the status line.
     pub start: String,
     pub body: Vec<u8>,
 }
 
 impl Wire {
-    pub fn connect(port: u16) -> Result<Self> {
+    pub(super) fn connect(port: u16) -> Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .with_context(|| format!("cannot connect to 127.0.0.1:{port}"))?;
         Self::over(stream)
     }
 
-    pub fn over(stream: TcpStream) -> Result<Self> {
+    pub(super) fn over(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true).context("cannot switch TCP_NODELAY on")?;
         stream.set_read_timeout(Some(PATIENCE)).context("cannot limit the time to read")?;
         Ok(Self(BufReader::new(stream)))
@@ -38,7 +38,7 @@ impl Wire {
 }
 
 impl Wire<UnixStream> {
-    pub fn over_unix(stream: UnixStream) -> Result<Self> {
+    pub(super) fn over_unix(stream: UnixStream) -> Result<Self> {
         stream.set_read_timeout(Some(PATIENCE)).context("cannot limit the time to read")?;
         Ok(Self(BufReader::new(stream)))
     }
@@ -46,13 +46,13 @@ impl Wire<UnixStream> {
 
 impl<S: Read + Write> Wire<S> {
     /// Sends a whole head, which ends in an empty line, and a body, in one write.
-    pub fn send(&mut self, head: &str, body: &[u8]) -> Result<()> {
+    pub(super) fn send(&mut self, head: &str, body: &[u8]) -> Result<()> {
         let whole = [head.as_bytes(), body].concat();
         self.0.get_mut().write_all(&whole).context("cannot write")
     }
 
     /// The next message, which must have a length or no body; `None` where the other end closed before it.
-    pub fn receive(&mut self) -> Result<Option<Message>> {
+    pub(super) fn receive(&mut self) -> Result<Option<Message>> {
         let Some(start) = self.line()? else { return Ok(None) };
         let mut length = 0;
         loop {
@@ -74,7 +74,7 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// Sends a request with a JSON body and reads its answer: the status and the body.
-    pub fn ask(&mut self, request: &str, body: &str) -> Result<(u16, Vec<u8>)> {
+    pub(super) fn ask(&mut self, request: &str, body: &str) -> Result<(u16, Vec<u8>)> {
         let length = body.len();
         let head = format!(
             "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"

@@ -23,18 +23,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PROXY_HEALTH_PORT: u16 = 10256;
 
 /// An API server and the program that speaks with it.
-pub struct ApiServer<'a> {
+pub(super) struct ApiServer<'a> {
     layout: &'a Layout,
     kubectl: PathBuf,
 }
 
 impl<'a> ApiServer<'a> {
-    pub fn of(layout: &'a Layout, kubectl: &Path) -> Self {
+    pub(super) fn of(layout: &'a Layout, kubectl: &Path) -> Self {
         Self { layout, kubectl: kubectl.to_owned() }
     }
 
     /// Its answer to a GET of `path`, or nothing while it does not answer with 200.
-    pub fn get(&self, path: &str) -> Result<Option<String>> {
+    pub(super) fn get(&self, path: &str) -> Result<Option<String>> {
         if !self.is_listening() {
             return Ok(None);
         }
@@ -47,22 +47,22 @@ impl<'a> ApiServer<'a> {
         Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 
-    pub fn is_ready(&self) -> Result<bool> {
+    pub(super) fn is_ready(&self) -> Result<bool> {
         Ok(self.get("/readyz")?.is_some())
     }
 
     /// How the node is: the value of its condition `Ready`, and its taints.
-    pub fn node(&self) -> Result<Option<Node>> {
+    pub(super) fn node(&self) -> Result<Option<Node>> {
         self.get(&format!("/api/v1/nodes/{NODE}"))?.map(|answer| Node::parse(&answer)).transpose()
     }
 
     /// Waits until the API server is ready.
-    pub fn wait(&self, limit: Duration, daemons: &[&str]) -> Result<()> {
+    pub(super) fn wait(&self, limit: Duration, daemons: &[&str]) -> Result<()> {
         self.until("the API server is ready", limit, daemons, || self.is_ready())
     }
 
     /// Waits until a pod would be taken, scheduled, started and reached through a Service.
-    pub fn wait_for_node(&self, limit: Duration, daemons: &[&str]) -> Result<()> {
+    pub(super) fn wait_for_node(&self, limit: Duration, daemons: &[&str]) -> Result<()> {
         self.until("the node is Ready", limit, daemons, || {
             Ok(self.node()?.is_some_and(|node| node.is_ready && node.taints.is_empty()))
         })?;
@@ -108,13 +108,13 @@ impl<'a> ApiServer<'a> {
 }
 
 /// kubectl for a cluster of ours. It keeps what it learns there, and reads nothing of the user's.
-pub fn kubectl(program: &Path, layout: &Layout) -> Command {
+pub(super) fn kubectl(program: &Path, layout: &Layout) -> Command {
     let mut command = Command::new(program);
     command.env("KUBECONFIG", layout.kubeconfig()).env("KUBECACHEDIR", layout.path("kubectl"));
     command
 }
 
-pub struct Node {
+pub(super) struct Node {
     pub is_ready: bool,
     pub taints: Vec<String>,
     pub version: String,

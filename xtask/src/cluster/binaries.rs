@@ -21,13 +21,13 @@ const MODULE: [(&str, &str); 2] =
     [("go.mod", include_str!("../../cluster/go.mod")), ("go.sum", include_str!("../../cluster/go.sum"))];
 
 /// A folder that has them all.
-pub struct ClusterBinaries {
+pub(super) struct ClusterBinaries {
     folder: PathBuf,
 }
 
 impl ClusterBinaries {
     /// Finds them, or builds them.
-    pub fn get() -> Result<Result<Self, Unavailable>> {
+    pub(super) fn get() -> Result<Result<Self, Unavailable>> {
         let folder = match folder() {
             Ok(folder) => folder,
             Err(why) => return Ok(Err(why)),
@@ -43,7 +43,7 @@ impl ClusterBinaries {
     }
 
     /// Finds them where they have been built.
-    pub fn find() -> Option<Self> {
+    pub(super) fn find() -> Option<Self> {
         Self::find_in(&folder().ok()?)
     }
 
@@ -51,11 +51,11 @@ impl ClusterBinaries {
         folder.join("complete").is_file().then(|| Self { folder: folder.to_owned() })
     }
 
-    pub fn path(&self, program: &str) -> PathBuf {
+    pub(super) fn path(&self, program: &str) -> PathBuf {
         self.folder.join(program)
     }
 
-    pub fn pause_image(&self) -> PathBuf {
+    pub(super) fn pause_image(&self) -> PathBuf {
         self.folder.join("pause.tar")
     }
 }

@@ -25,7 +25,7 @@ const CLIENTS: [(&str, &str); 6] = [
 ];
 
 /// Makes everything in `certificates/`, and the administrator's kubeconfig.
-pub fn make(layout: &Layout) -> Result<()> {
+pub(super) fn make(layout: &Layout) -> Result<()> {
     layout.write("certificates/openssl.cnf", OPENSSL_CONFIGURATION)?;
     let node_user = format!("/O=system:nodes/CN=system:node:{NODE}");
     let (node, api) = (network::NODE_ADDRESS, network::API_SERVICE_ADDRESS);

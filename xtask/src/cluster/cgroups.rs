@@ -15,7 +15,7 @@ use crate::wait;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes the folders: kubelet does not start without.
-pub fn make() -> Result<()> {
+pub(super) fn make() -> Result<()> {
     for hierarchy in mounts::hierarchies()? {
         let folder = hierarchy.place.join(CGROUP);
         // In a hybrid, version 2 has no controllers, and nothing asks for a folder there.
@@ -28,7 +28,7 @@ pub fn make() -> Result<()> {
 }
 
 /// Kills what is in them, which is every process of every container, and removes them.
-pub fn remove() -> Result<()> {
+pub(super) fn remove() -> Result<()> {
     let roots: Vec<PathBuf> =
         mounts::hierarchies()?.into_iter().map(|hierarchy| hierarchy.place.join(CGROUP)).collect();
     let removed = wait::until(PATIENCE, || {

@@ -14,7 +14,7 @@ use super::processes;
 const LOG_LINES: usize = 12;
 
 /// How a daemon is started.
-pub struct Daemon {
+pub(super) struct Daemon {
     pub name: &'static str,
     pub program: PathBuf,
     pub arguments: Vec<String>,
@@ -24,7 +24,7 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it beside us. Its environment is ours no more than `PATH`, and carries the mark of the
     /// cluster, by which it and what it starts are found again.
-    pub fn start(&self, layout: &Layout) -> Result<()> {
+    pub(super) fn start(&self, layout: &Layout) -> Result<()> {
         let place = || format!("cannot start {} ({})", self.name, self.program.display());
         let log = File::create(layout.log(self.name)).with_context(place)?;
         // setsid becomes the daemon, because a child of ours is not the leader of a group.
@@ -42,7 +42,7 @@ impl Daemon {
 }
 
 /// The process of a daemon, where it runs.
-pub fn process(layout: &Layout, name: &str) -> Option<Pid> {
+pub(super) fn process(layout: &Layout, name: &str) -> Option<Pid> {
     let (pid, began) = noted(layout, name)?;
     // A number may be somebody else's by now, who began later.
     (beginning(pid)? == began).then_some(pid)
@@ -69,7 +69,7 @@ fn beginning(pid: Pid) -> Option<u64> {
 }
 
 /// Fails with the end of the log of the first daemon that is not there any more.
-pub fn check_alive(layout: &Layout, names: &[&str]) -> Result<()> {
+pub(super) fn check_alive(layout: &Layout, names: &[&str]) -> Result<()> {
     match names.iter().find(|name| process(layout, name).is_none()) {
         None => Ok(()),
         Some(name) => bail!("{name} ended. The last lines of its log:\n{}", end_of_log(layout, name)),
@@ -77,7 +77,7 @@ pub fn check_alive(layout: &Layout, names: &[&str]) -> Result<()> {
 }
 
 /// Reaps the daemons that this very process started and that have ended.
-pub fn reap(layout: &Layout, names: &[&str]) {
+pub(super) fn reap(layout: &Layout, names: &[&str]) {
     for name in names {
         // Fails for what another process started, which init reaps.
         let _ = noted(layout, name).map(|(pid, _)| waitpid(Some(pid), WaitOptions::NOHANG));
@@ -85,7 +85,7 @@ pub fn reap(layout: &Layout, names: &[&str]) {
 }
 
 /// The last lines of a daemon's log, indented.
-pub fn end_of_log(layout: &Layout, name: &str) -> String {
+pub(super) fn end_of_log(layout: &Layout, name: &str) -> String {
     let Ok(log) = fs::read(layout.log(name)) else { return "  (there is no log)".to_owned() };
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<&str> = log.lines().collect();

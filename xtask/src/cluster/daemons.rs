@@ -8,7 +8,7 @@ use super::layout::{Layout, NODE};
 use super::network::{API_PORT, NODE_ADDRESS, SERVICE_NETWORK};
 
 /// In the order they are started in.
-pub const NAMES: [&str; 7] = [
+pub(super) const NAMES: [&str; 7] = [
     "etcd",
     "containerd",
     "kube-apiserver",
@@ -25,7 +25,7 @@ const ETCD_PEERS: &str = "https://127.0.0.1:12380";
 /// Where a pull from a public registry ends at once: nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
-pub fn etcd(layout: &Layout) -> Daemon {
+pub(super) fn etcd(layout: &Layout) -> Daemon {
     let certificate = |file: &str| layout.text(&format!("certificates/{file}"));
     let (authority, crt, key) =
         (certificate("authority.crt"), certificate("etcd.crt"), certificate("etcd.key"));
@@ -53,7 +53,7 @@ pub fn etcd(layout: &Layout) -> Daemon {
     Daemon { name: "etcd", program: PathBuf::from("etcd"), arguments, environment: Vec::new() }
 }
 
-pub fn containerd(layout: &Layout) -> Daemon {
+pub(super) fn containerd(layout: &Layout) -> Daemon {
     Daemon {
         name: "containerd",
         program: PathBuf::from("containerd"),
@@ -67,7 +67,7 @@ pub fn containerd(layout: &Layout) -> Daemon {
     }
 }
 
-pub fn api_server(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
+pub(super) fn api_server(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     let certificate = |file: &str| layout.text(&format!("certificates/{file}"));
     let arguments = vec![
         format!("--bind-address={NODE_ADDRESS}"),
@@ -97,7 +97,7 @@ pub fn api_server(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     of_kubernetes("kube-apiserver", binaries, arguments)
 }
 
-pub fn controller_manager(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
+pub(super) fn controller_manager(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     let certificate = |file: &str| layout.text(&format!("certificates/{file}"));
     let mut arguments = vec![
         "--secure-port=10257".to_owned(),
@@ -116,14 +116,14 @@ pub fn controller_manager(layout: &Layout, binaries: &ClusterBinaries) -> Daemon
     of_kubernetes("kube-controller-manager", binaries, arguments)
 }
 
-pub fn scheduler(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
+pub(super) fn scheduler(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     let mut arguments =
         vec!["--secure-port=10259".to_owned(), format!("--config={}", layout.text("kube-scheduler.yaml"))];
     arguments.extend(on_loopback(layout, "kube-scheduler"));
     of_kubernetes("kube-scheduler", binaries, arguments)
 }
 
-pub fn kubelet(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
+pub(super) fn kubelet(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     let arguments = vec![
         format!("--config={}", layout.text("kubelet.yaml")),
         format!("--kubeconfig={}", layout.text("certificates/kubelet.kubeconfig")),
@@ -135,7 +135,7 @@ pub fn kubelet(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     of_kubernetes("kubelet", binaries, arguments)
 }
 
-pub fn proxy(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
+pub(super) fn proxy(layout: &Layout, binaries: &ClusterBinaries) -> Daemon {
     of_kubernetes("kube-proxy", binaries, vec![format!("--config={}", layout.text("kube-proxy.yaml"))])
 }
 

@@ -18,7 +18,7 @@ const FAMILIES: [(&str, &str, &str); 2] =
 const PREFIXES: [&str; 2] = ["KUBE-", "CNI-"];
 
 /// Notes what was there before, which stays. Refuses a machine that another kube-proxy is at work on.
-pub fn note(layout: &Layout) -> Result<()> {
+pub(super) fn note(layout: &Layout) -> Result<()> {
     for (save, ..) in FAMILIES {
         let rules = print(save)?;
         if let Some(chain) = chains(&rules).into_iter().find(|chain| chain.starts_with(PREFIXES[0])) {
@@ -30,7 +30,7 @@ pub fn note(layout: &Layout) -> Result<()> {
 }
 
 /// Removes the chains that the cluster made, the rules that lead to them, and tables that were not there.
-pub fn restore(layout: &Layout) -> Result<()> {
+pub(super) fn restore(layout: &Layout) -> Result<()> {
     for (save, restore, family) in FAMILIES {
         // Without a note nothing was started yet.
         let Ok(before) = std::fs::read_to_string(layout.path(&format!("before/{save}"))) else { continue };

@@ -15,26 +15,26 @@ const ROOT_BYTES_MAX: usize = 107 - "/containerd/containerd.sock.ttrpc".len();
 const MARK: &str = "this-is-a-picofaas-cluster";
 
 /// The name of the node.
-pub const NODE: &str = "picofaas";
+pub(super) const NODE: &str = "picofaas";
 
 /// The name of the cgroup, in every hierarchy, that all pods are in.
-pub const CGROUP: &str = "picofaas-cluster";
+pub(super) const CGROUP: &str = "picofaas-cluster";
 
 /// The image that holds the namespaces of a pod.
-pub const PAUSE_IMAGE: &str = "picofaas.dev/pause:1";
+pub(super) const PAUSE_IMAGE: &str = "picofaas.dev/pause:1";
 
 /// Where Debian puts the plugins that make a pod's network.
-pub const NETWORK_PLUGINS: &str = "/usr/lib/cni";
+pub(super) const NETWORK_PLUGINS: &str = "/usr/lib/cni";
 
 /// The folder of a cluster.
 #[derive(Clone)]
-pub struct Layout {
+pub(super) struct Layout {
     root: PathBuf,
 }
 
 impl Layout {
     /// Names the folder; nothing is made or looked at.
-    pub fn at(root: &Path) -> Result<Self> {
+    pub(super) fn at(root: &Path) -> Result<Self> {
         let root = std::path::absolute(root).with_context(|| format!("--folder {}", root.display()))?;
         let Some(text) = root.to_str() else { bail!("--folder {}: not UTF-8", root.display()) };
         // It goes into configurations of five syntaxes as it is.
@@ -47,39 +47,39 @@ impl Layout {
         Ok(Self { root })
     }
 
-    pub fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
-    pub fn path(&self, below: &str) -> PathBuf {
+    pub(super) fn path(&self, below: &str) -> PathBuf {
         self.root.join(below)
     }
 
     /// The same as text, for arguments of daemons.
-    pub fn text(&self, below: &str) -> String {
+    pub(super) fn text(&self, below: &str) -> String {
         self.path(below).display().to_string()
     }
 
     /// The kubeconfig of the cluster's administrator.
-    pub fn kubeconfig(&self) -> PathBuf {
+    pub(super) fn kubeconfig(&self) -> PathBuf {
         self.path("kubeconfig")
     }
 
-    pub fn log(&self, daemon: &str) -> PathBuf {
+    pub(super) fn log(&self, daemon: &str) -> PathBuf {
         self.path("logs").join(format!("{daemon}.log"))
     }
 
-    pub fn containerd_socket(&self) -> PathBuf {
+    pub(super) fn containerd_socket(&self) -> PathBuf {
         self.path("containerd/containerd.sock")
     }
 
     /// Whether the folder is one that `make` made.
-    pub fn is_made(&self) -> bool {
+    pub(super) fn is_made(&self) -> bool {
         self.path(MARK).is_file()
     }
 
     /// Makes the folder. One that holds something else is left alone, because `down` removes it all.
-    pub fn make(&self) -> Result<()> {
+    pub(super) fn make(&self) -> Result<()> {
         let place = || format!("cannot make {}", self.root.display());
         fs::create_dir_all(&self.root).with_context(place)?;
         if fs::read_dir(&self.root).with_context(place)?.next().is_some() && !self.is_made() {
@@ -98,13 +98,13 @@ impl Layout {
         fs::set_permissions(self.path("etcd"), Permissions::from_mode(0o700)).with_context(place)
     }
 
-    pub fn write(&self, below: &str, content: &str) -> Result<()> {
+    pub(super) fn write(&self, below: &str, content: &str) -> Result<()> {
         let path = self.path(below);
         fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Writes a file from its template.
-    pub fn fill(&self, below: &str, template: &str, more: &[(&str, &str)]) -> Result<()> {
+    pub(super) fn fill(&self, below: &str, template: &str, more: &[(&str, &str)]) -> Result<()> {
         let root = self.root.to_str().context("the folder's path is UTF-8")?;
         let words = [
             ("@folder@", root),
@@ -124,7 +124,7 @@ impl Layout {
     }
 
     /// Removes the folder. Nothing may be mounted in it: a mount would be emptied instead.
-    pub fn remove(&self) -> Result<()> {
+    pub(super) fn remove(&self) -> Result<()> {
         if !self.root.exists() {
             return Ok(());
         }

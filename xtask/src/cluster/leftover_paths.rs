@@ -21,13 +21,13 @@ const PLACES: [&str; 4] = [SHIMS, LOGS, NETWORK_RESULTS, KUBELET];
 const NOTE: &str = "before/places";
 
 /// Notes which of the places are there already, and so are somebody's.
-pub fn note(layout: &Layout) -> Result<()> {
+pub(super) fn note(layout: &Layout) -> Result<()> {
     let there = PLACES.iter().filter(|place| Path::new(place).exists());
     layout.write(NOTE, &there.map(|place| format!("{place}\n")).collect::<String>())
 }
 
 /// Removes what is ours in them, and those of them that were not there. Nothing of the cluster runs any more.
-pub fn remove(layout: &Layout) -> Result<()> {
+pub(super) fn remove(layout: &Layout) -> Result<()> {
     // Without a note nothing was started yet.
     let Ok(note) = fs::read_to_string(layout.path(NOTE)) else { return Ok(()) };
     let was_there = |place: &str| note.lines().any(|line| line == place);

@@ -36,21 +36,21 @@ const PROGRAMS: [DebianProgram; 11] = [
 ];
 
 /// A cluster that is up.
-pub struct Up {
+pub(super) struct Up {
     pub layout: Layout,
     /// Nothing where it was up already.
     pub started: Option<Started>,
 }
 
 /// A start that was needed.
-pub struct Started {
+pub(super) struct Started {
     pub took: Duration,
     /// Takes the cluster down when this process vanishes, until it is dismissed.
     pub watcher: Watcher,
 }
 
 /// Puts a cluster up in `folder`, or finds the one that is up there.
-pub fn up(layout: Layout) -> Result<Result<Up, Unavailable>> {
+pub(super) fn up(layout: Layout) -> Result<Result<Up, Unavailable>> {
     if !toolbox::is_root() {
         return Ok(Err(Unavailable(
             "not root: a cluster makes network devices, cgroups and mounts. Be root, or set KUBECONFIG to a cluster there is"
@@ -97,7 +97,7 @@ pub fn up(layout: Layout) -> Result<Result<Up, Unavailable>> {
 }
 
 /// Takes down the cluster in `layout`, whatever is left of it. Says whether anything was.
-pub fn down(layout: &Layout) -> Result<bool> {
+pub(super) fn down(layout: &Layout) -> Result<bool> {
     if !toolbox::is_root() {
         bail!("not root: only root can take a cluster down");
     }
@@ -115,7 +115,7 @@ pub fn down(layout: &Layout) -> Result<bool> {
 }
 
 /// Whether every daemon runs, the API answers and the node takes pods.
-pub fn answers(layout: &Layout, binaries: &ClusterBinaries) -> Result<bool> {
+pub(super) fn answers(layout: &Layout, binaries: &ClusterBinaries) -> Result<bool> {
     if daemon::check_alive(layout, &daemons::NAMES).is_err() {
         return Ok(false);
     }
@@ -124,7 +124,7 @@ pub fn answers(layout: &Layout, binaries: &ClusterBinaries) -> Result<bool> {
 }
 
 /// The folder of the cluster that is up, else the one that is used where no flag says another.
-pub fn folder() -> Result<Layout> {
+pub(super) fn folder() -> Result<Layout> {
     match lock::folder() {
         Some(folder) => Layout::at(&folder),
         None => default_folder(),
@@ -183,7 +183,7 @@ fn wait_for_containerd(layout: &Layout) -> Result<()> {
 }
 
 /// Brings an image into the cluster, from an archive as `docker save` or `buildah push` write it.
-pub fn import(layout: &Layout, archive: &Path) -> Result<()> {
+pub(super) fn import(layout: &Layout, archive: &Path) -> Result<()> {
     let output = Command::new("ctr")
         .arg("--address")
         .arg(layout.containerd_socket())

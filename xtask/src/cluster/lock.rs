@@ -11,13 +11,13 @@ use anyhow::{Context as _, Result};
 const PATH: &str = "/run/picofaas-cluster";
 
 /// The right to change what cluster there is on this machine, until it is dropped.
-pub struct Lock {
+pub(super) struct Lock {
     file: File,
 }
 
 impl Lock {
     /// Waits for whoever holds it.
-    pub fn take() -> Result<Self> {
+    pub(super) fn take() -> Result<Self> {
         let place = || format!("cannot lock {PATH}");
         loop {
             let file = OpenOptions::new()
@@ -37,7 +37,7 @@ impl Lock {
     }
 
     /// The folder of the cluster there is.
-    pub fn folder(&mut self) -> Result<Option<PathBuf>> {
+    pub(super) fn folder(&mut self) -> Result<Option<PathBuf>> {
         let mut folder = String::new();
         self.file.rewind()?;
         self.file.read_to_string(&mut folder).with_context(|| format!("cannot read {PATH}"))?;
@@ -45,14 +45,14 @@ impl Lock {
     }
 
     /// Says that there is one, or that there will be.
-    pub fn name(&mut self, folder: &Path) -> Result<()> {
+    pub(super) fn name(&mut self, folder: &Path) -> Result<()> {
         self.file.rewind()?;
         self.file.set_len(0)?;
         writeln!(self.file, "{}", folder.display()).with_context(|| format!("cannot write {PATH}"))
     }
 
     /// Says that there is none any more.
-    pub fn clear(&mut self) -> Result<()> {
+    pub(super) fn clear(&mut self) -> Result<()> {
         self.file.set_len(0).with_context(|| format!("cannot write {PATH}"))
     }
 }
@@ -69,7 +69,7 @@ impl Drop for Lock {
 }
 
 /// The folder of the cluster there is, without waiting: it may be going up or down just now.
-pub fn folder() -> Option<PathBuf> {
+pub(super) fn folder() -> Option<PathBuf> {
     named(&fs::read_to_string(PATH).ok()?)
 }
 

@@ -13,7 +13,7 @@ struct Mount {
 
 /// The folder of each hierarchy of cgroups: one for version 2, one per controller for version 1, both on a
 /// hybrid.
-pub fn hierarchies() -> Result<Vec<Hierarchy>> {
+pub(super) fn hierarchies() -> Result<Vec<Hierarchy>> {
     let of_cgroups = |mount: Mount| match mount.kind.as_str() {
         "cgroup" => Some(Hierarchy { place: mount.place, is_version_2: false }),
         "cgroup2" => Some(Hierarchy { place: mount.place, is_version_2: true }),
@@ -22,13 +22,13 @@ pub fn hierarchies() -> Result<Vec<Hierarchy>> {
     Ok(mounts()?.into_iter().filter_map(of_cgroups).collect())
 }
 
-pub struct Hierarchy {
+pub(super) struct Hierarchy {
     pub place: PathBuf,
     pub is_version_2: bool,
 }
 
 /// Unmounts everything below a folder, what was mounted last first.
-pub fn unmount_below(folder: &Path) -> Result<()> {
+pub(super) fn unmount_below(folder: &Path) -> Result<()> {
     for mount in mounts()?.into_iter().rev().filter(|mount| mount.place.starts_with(folder)) {
         // A mount that is still in use is taken out of sight, and goes when its use ends.
         if unmount(&mount.place, UnmountFlags::empty()).is_err() {

@@ -11,30 +11,30 @@ use anyhow::{Context as _, Result, bail};
 use crate::wait;
 
 /// kubelet takes no loopback address. Nothing outside of this machine has a route to this one.
-pub const NODE_ADDRESS: &str = "10.250.0.1";
-pub const API_PORT: u16 = 6443;
+pub(super) const NODE_ADDRESS: &str = "10.250.0.1";
+pub(super) const API_PORT: u16 = 6443;
 
 /// A thousand addresses, which is more than the node takes pods.
-pub const POD_NETWORK: &str = "10.244.0.0/22";
-pub const SERVICE_NETWORK: &str = "10.96.0.0/16";
+pub(super) const POD_NETWORK: &str = "10.244.0.0/22";
+pub(super) const SERVICE_NETWORK: &str = "10.96.0.0/16";
 /// The first of the services' addresses is the API server's.
-pub const API_SERVICE_ADDRESS: &str = "10.96.0.1";
+pub(super) const API_SERVICE_ADDRESS: &str = "10.96.0.1";
 
-pub const NODE_BRIDGE: &str = "pfaas-node";
-pub const POD_BRIDGE: &str = "pfaas-pods";
+pub(super) const NODE_BRIDGE: &str = "pfaas-node";
+pub(super) const POD_BRIDGE: &str = "pfaas-pods";
 
 /// The kernel takes the ends of pods' links away some time after their last process.
 const LINKS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes the bridge whose address is the node's. A bridge, because every kernel has it.
-pub fn make() -> Result<()> {
+pub(super) fn make() -> Result<()> {
     ip(&["link", "add", NODE_BRIDGE, "type", "bridge"])?;
     ip(&["address", "add", &format!("{NODE_ADDRESS}/32"), "dev", NODE_BRIDGE])?;
     ip(&["link", "set", NODE_BRIDGE, "up"])
 }
 
 /// Removes the bridges and what is left of pods' links, wherever that stopped.
-pub fn remove() -> Result<()> {
+pub(super) fn remove() -> Result<()> {
     for link in links_of_pods()? {
         // It may go by itself at any moment; whether any is left is looked at below.
         let _ = ip(&["link", "delete", &link]);
@@ -51,7 +51,7 @@ pub fn remove() -> Result<()> {
     Ok(())
 }
 
-pub fn is_there(link: &str) -> bool {
+pub(super) fn is_there(link: &str) -> bool {
     Path::new("/sys/class/net").join(link).exists()
 }
 

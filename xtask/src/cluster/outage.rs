@@ -20,7 +20,7 @@ const DEATH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// In which way it is away.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum OutageKind {
+pub(super) enum OutageKind {
     /// It is stopped: connections stay open and are taken, and nothing is answered
     Hangs,
     /// It is killed, and started again: connections break, and are refused
@@ -28,7 +28,7 @@ pub enum OutageKind {
 }
 
 /// Takes the API server away and brings it back. Says when each of it has happened, for who waits for that.
-pub fn run(layout: &Layout, way: OutageKind, duration: Duration) -> Result<()> {
+pub(super) fn run(layout: &Layout, way: OutageKind, duration: Duration) -> Result<()> {
     let Some(binaries) = ClusterBinaries::find() else {
         bail!("the programs of Kubernetes were removed: `cargo xtask cluster up` builds them");
     };

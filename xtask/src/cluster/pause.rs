@@ -11,10 +11,10 @@ use super::layout::PAUSE_IMAGE;
 use crate::digest::sha256;
 use crate::toolbox::{self, Unavailable};
 
-pub const SOURCE: &str = include_str!("../../cluster/pause.rs");
+pub(super) const SOURCE: &str = include_str!("../../cluster/pause.rs");
 
 /// Compiles it and packs it as `image`, in the form that `docker save` writes.
-pub fn make_image(folder: &Path, image: &Path) -> Result<()> {
+pub(super) fn make_image(folder: &Path, image: &Path) -> Result<()> {
     let work = folder.join("pause");
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     compile(&work)?;

@@ -13,7 +13,7 @@ use super::layout::Layout;
 use crate::wait;
 
 /// Its value is the folder.
-pub const VARIABLE: &str = "PICOFAAS_CLUSTER";
+pub(super) const VARIABLE: &str = "PICOFAAS_CLUSTER";
 
 /// From SIGTERM to SIGKILL. Short, because nothing that they could still write is kept.
 const TERM_PATIENCE: Duration = Duration::from_secs(1);
@@ -23,14 +23,14 @@ const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether a process is of this cluster. One that has ended and was not reaped is not, and neither is, for a
 /// moment, one that is becoming another program: it has no environment then.
-pub fn carries(pid: Pid, layout: &Layout) -> bool {
+pub(super) fn carries(pid: Pid, layout: &Layout) -> bool {
     let Ok(environment) = fs::read(format!("/proc/{}/environ", pid.as_raw_pid())) else { return false };
     let mark = format!("{VARIABLE}={}", layout.root().display());
     environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
 }
 
 /// Every process of this cluster but those in containers, whose environment is their own.
-pub fn all(layout: &Layout) -> Result<Vec<Pid>> {
+pub(super) fn all(layout: &Layout) -> Result<Vec<Pid>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").context("cannot read /proc")? {
         let name = entry.context("cannot read /proc")?.file_name();
@@ -45,7 +45,7 @@ pub fn all(layout: &Layout) -> Result<Vec<Pid>> {
 
 /// Ends every process of this cluster but those in containers: the daemons by SIGTERM, and by SIGKILL what is
 /// there then. Shims would outlive containerd, and wait for it to come again.
-pub fn end_all(layout: &Layout, daemons: &[&str]) -> Result<()> {
+pub(super) fn end_all(layout: &Layout, daemons: &[&str]) -> Result<()> {
     let of_daemons = || daemons.iter().filter_map(|name| daemon::process(layout, name)).collect::<Vec<_>>();
     signal(&of_daemons(), Signal::TERM)?;
     // Daemons that are not gone by then are killed with the rest.
@@ -62,7 +62,7 @@ pub fn end_all(layout: &Layout, daemons: &[&str]) -> Result<()> {
     Ok(())
 }
 
-pub fn signal(pids: &[Pid], signal: Signal) -> Result<()> {
+pub(super) fn signal(pids: &[Pid], signal: Signal) -> Result<()> {
     for &pid in pids {
         match kill_process(pid, signal) {
             Ok(()) | Err(Errno::SRCH) => {}

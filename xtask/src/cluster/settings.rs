@@ -27,13 +27,13 @@ const SETTINGS: [&str; 14] = [
 
 const NOTE: &str = "before/settings";
 
-pub fn note(layout: &Layout) -> Result<()> {
+pub(super) fn note(layout: &Layout) -> Result<()> {
     let read = |name: &&str| Some(format!("{name} {}\n", read(name)?));
     layout.write(NOTE, &SETTINGS.iter().filter_map(read).collect::<String>())
 }
 
 /// Puts back what has another value than before.
-pub fn restore(layout: &Layout) -> Result<()> {
+pub(super) fn restore(layout: &Layout) -> Result<()> {
     // Without a note nothing was started yet.
     let Ok(note) = fs::read_to_string(layout.path(NOTE)) else { return Ok(()) };
     for (name, value) in note.lines().filter_map(|line| line.split_once(' ')) {

@@ -16,13 +16,13 @@ read -r word
 exec "$@"
 "#;
 
-pub struct Watcher {
+pub(super) struct Watcher {
     child: Child,
     input: ChildStdin,
 }
 
 impl Watcher {
-    pub fn start(layout: &Layout) -> Result<Self> {
+    pub(super) fn start(layout: &Layout) -> Result<Self> {
         let this = std::env::current_exe().context("cannot tell the path of this program")?;
         // In a session of its own, so that what ends our group leaves it.
         let mut child = Command::new("setsid")
@@ -42,7 +42,7 @@ impl Watcher {
     }
 
     /// Ends it: the cluster stays, or has been taken down by now.
-    pub fn dismiss(mut self) -> Result<()> {
+    pub(super) fn dismiss(mut self) -> Result<()> {
         self.input.write_all(b"kept\n").context("cannot tell the watcher")?;
         self.child.wait().context("cannot wait for the watcher")?;
         Ok(())

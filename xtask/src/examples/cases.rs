@@ -1,7 +1,7 @@
 //! Inputs of every `word-stats`, and the bytes that it must answer.
 
 /// The answer that an invocation must bring.
-pub enum Expected {
+pub(super) enum Expected {
     /// This output.
     Output(String),
     /// 400 `BAD_INPUT`. The message may differ: it is the language's own where JSON is read into types.
@@ -9,7 +9,7 @@ pub enum Expected {
 }
 
 /// One invocation.
-pub struct Case {
+pub(super) struct Case {
     /// As in "for …, this came".
     pub about: &'static str,
     /// JSON.
@@ -94,7 +94,7 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// All of them.
-pub fn all() -> Vec<Case> {
+pub(super) fn all() -> Vec<Case> {
     let counted = COUNTED.iter().map(|&(about, input, output)| Case {
         about,
         input: input.to_owned(),

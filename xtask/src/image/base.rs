@@ -20,7 +20,7 @@ const STAND_IN: &str = "dev.picofaas.stand-in";
 const SUITE: &str = "bookworm";
 
 /// An image that somebody else publishes.
-pub struct Base {
+pub(super) struct Base {
     /// As it stands in Dockerfiles.
     pub reference: &'static str,
     /// Packages of a stand-in beside the few of every Debian.
@@ -29,24 +29,24 @@ pub struct Base {
     hook: Option<&'static str>,
 }
 
-pub const DEBIAN: Base =
+pub(super) const DEBIAN: Base =
     Base { reference: "docker.io/library/debian:bookworm-slim", packages: &[], hook: None };
 
-pub const PYTHON: Base = Base {
+pub(super) const PYTHON: Base = Base {
     reference: "docker.io/library/python:3.12-slim-bookworm",
     packages: &["python3", "python3-pip"],
     // Debian's pip leaves the system's packages alone; that of the image which is stood in for does not.
     hook: Some("rm -f \"$1\"/usr/lib/python3*/EXTERNALLY-MANAGED"),
 };
 
-pub const JAVA: Base = Base {
+pub(super) const JAVA: Base = Base {
     reference: "docker.io/library/eclipse-temurin:17-jre",
     packages: &["openjdk-17-jre-headless"],
     hook: None,
 };
 
 /// The bases that were looked for.
-pub struct Bases {
+pub(super) struct Bases {
     folder: PathBuf,
     /// Their ids, by reference.
     found: BTreeMap<&'static str, String>,
@@ -54,12 +54,12 @@ pub struct Bases {
 
 impl Bases {
     /// `folder` is where stand-ins are put together.
-    pub fn new(folder: &Path) -> Self {
+    pub(super) fn new(folder: &Path) -> Self {
         Self { folder: folder.join("stand-ins"), found: BTreeMap::new() }
     }
 
     /// Makes sure that the engine has a base, and gives its id.
-    pub fn get(&mut self, engine: &Engine, base: &Base) -> Result<String> {
+    pub(super) fn get(&mut self, engine: &Engine, base: &Base) -> Result<String> {
         if let Some(id) = self.found.get(base.reference) {
             return Ok(id.clone());
         }

@@ -6,7 +6,7 @@ use super::base::{Base, DEBIAN, JAVA, PYTHON};
 use super::program::{self, Program};
 
 /// An image of this repository.
-pub struct Image {
+pub(super) struct Image {
     pub name: &'static str,
     /// Description for `--list`.
     pub what: &'static str,
@@ -125,7 +125,7 @@ const IMAGES: [Image; 10] = [
 ];
 
 /// The named images with all that they begin with, or every one, in the order to build them.
-pub fn select(names: &[String]) -> Result<Vec<&'static Image>> {
+pub(super) fn select(names: &[String]) -> Result<Vec<&'static Image>> {
     if let Some(unknown) = names.iter().find(|name| !IMAGES.iter().any(|image| image.name == *name)) {
         let known: Vec<&str> = IMAGES.iter().map(|image| image.name).collect();
         bail!("{unknown}: no such image, there are {}", known.join(", "));

@@ -20,7 +20,7 @@ const POLICY: &str = "{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}\n";
 const REGISTRIES: &str = "unqualified-search-registries = [\"docker.io\"]\n";
 
 /// A program that builds images.
-pub enum Engine {
+pub(crate) enum Engine {
     /// Needs no daemon. All of its images are in this folder; elsewhere it keeps only which registry had
     /// which layer (`/var/lib/containers/cache`).
     Buildah { folder: PathBuf },
@@ -29,7 +29,7 @@ pub enum Engine {
 }
 
 /// How an image is built.
-pub struct Recipe<'r> {
+pub(crate) struct Recipe<'r> {
     pub dockerfile: &'r Path,
     /// Folder that `COPY` copies from.
     pub context: &'r Path,
@@ -42,7 +42,7 @@ pub struct Recipe<'r> {
 
 impl Engine {
     /// Finds an engine that is there, or else installs buildah from Debian's archive.
-    pub fn find(repository: &Repository) -> Result<Result<Self, Unavailable>> {
+    pub(crate) fn find(repository: &Repository) -> Result<Result<Self, Unavailable>> {
         if !toolbox::is_on_path(BUILDAH.name) {
             // A client alone is no engine: this asks the server.
             if toolbox::runs(Command::new("docker").args(["buildx", "ls"]))
@@ -79,7 +79,7 @@ impl Engine {
     }
 
     /// Builds an image.
-    pub fn build(&self, recipe: &Recipe<'_>) -> Result<()> {
+    pub(crate) fn build(&self, recipe: &Recipe<'_>) -> Result<()> {
         let mut command = match self {
             Self::Buildah { .. } => {
                 let mut command = self.signed("build");
@@ -102,12 +102,12 @@ impl Engine {
     }
 
     /// Whether it has an image of this name.
-    pub fn has(&self, reference: &str) -> bool {
+    pub(crate) fn has(&self, reference: &str) -> bool {
         self.id(reference).is_ok()
     }
 
     /// Id that tells this image from any other that may have its name.
-    pub fn id(&self, reference: &str) -> Result<String> {
+    pub(crate) fn id(&self, reference: &str) -> Result<String> {
         match self {
             Self::Buildah { .. } => self.inspect(reference, "{{.FromImageID}}"),
             Self::Daemon { .. } => self.inspect(reference, "{{.Id}}"),
@@ -115,7 +115,7 @@ impl Engine {
     }
 
     /// The value of one of an image's labels; empty where it has none of that name.
-    pub fn label(&self, reference: &str, label: &str) -> Result<String> {
+    pub(crate) fn label(&self, reference: &str, label: &str) -> Result<String> {
         match self {
             Self::Buildah { .. } => {
                 self.inspect(reference, &format!("{{{{index .OCIv1.Config.Labels {label:?}}}}}"))
@@ -151,7 +151,7 @@ impl Engine {
     }
 
     /// Fetches an image from its registry. The error is what the engine says.
-    pub fn pull(&self, reference: &str) -> Result<()> {
+    pub(crate) fn pull(&self, reference: &str) -> Result<()> {
         let inner = match self {
             Self::Buildah { .. } => self.signed("pull"),
             Self::Daemon { .. } => self.command("pull"),
@@ -173,7 +173,7 @@ impl Engine {
     }
 
     /// Writes an image to a file that `ctr images import`, `docker load` and `podman load` take.
-    pub fn save(&self, reference: &str, path: &Path) -> Result<()> {
+    pub(crate) fn save(&self, reference: &str, path: &Path) -> Result<()> {
         // Neither program writes over an archive.
         match fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -198,7 +198,7 @@ impl Engine {
     }
 
     /// Pushes an image to a registry under another name.
-    pub fn push(&self, reference: &str, target: &str) -> Result<()> {
+    pub(crate) fn push(&self, reference: &str, target: &str) -> Result<()> {
         match self {
             Self::Buildah { .. } => {
                 let mut command = self.signed("push");

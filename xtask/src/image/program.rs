@@ -13,7 +13,7 @@ use crate::toolbox::{self, MUSL, Unavailable};
 const PROFILE: &str = "dist";
 
 /// Something that is compiled.
-pub enum Program {
+pub(super) enum Program {
     /// A program of the workspace, against musl: it needs no library and so runs in any image.
     Binary { package: &'static str, name: &'static str },
     /// The same of an example of a package.
@@ -22,18 +22,21 @@ pub enum Program {
     Jar { module: &'static str, path: &'static str },
 }
 
-pub const PICOFAAS: Program = Program::Binary { package: "picofaas", name: "picofaas" };
-pub const WATCHDOG: Program = Program::Binary { package: "picofaas-watchdog", name: "picofaas-watchdog" };
-pub const PYTHON: Program = Program::Binary { package: "picofaas-python", name: "picofaas-python" };
-pub const WORD_STATS_RUST: Program = Program::Binary { package: "word-stats-rust", name: "word-stats-rust" };
-pub const JSON_TRANSFORM: Program = Program::Binary { package: "json-transform", name: "json-transform" };
-pub const TEST_FUNCTION: Program = Program::Example { package: "picofaas-runtime", name: "faulty" };
-pub const WORD_STATS_JAVA: Program =
+pub(super) const PICOFAAS: Program = Program::Binary { package: "picofaas", name: "picofaas" };
+pub(super) const WATCHDOG: Program =
+    Program::Binary { package: "picofaas-watchdog", name: "picofaas-watchdog" };
+pub(super) const PYTHON: Program = Program::Binary { package: "picofaas-python", name: "picofaas-python" };
+pub(super) const WORD_STATS_RUST: Program =
+    Program::Binary { package: "word-stats-rust", name: "word-stats-rust" };
+pub(super) const JSON_TRANSFORM: Program =
+    Program::Binary { package: "json-transform", name: "json-transform" };
+pub(super) const TEST_FUNCTION: Program = Program::Example { package: "picofaas-runtime", name: "faulty" };
+pub(super) const WORD_STATS_JAVA: Program =
     Program::Jar { module: "word-stats-java", path: "examples/word-stats-java/target/word-stats-java.jar" };
 
 impl Program {
     /// Where it is once it is built.
-    pub fn path(&self, repository: &Repository) -> PathBuf {
+    pub(super) fn path(&self, repository: &Repository) -> PathBuf {
         match self {
             Self::Binary { name, .. } => folder(repository).join(name),
             Self::Example { name, .. } => folder(repository).join("examples").join(name),
@@ -87,7 +90,7 @@ impl Program {
 }
 
 /// Builds programs, each if it is not built.
-pub fn build(repository: &Repository, programs: &[&Program]) -> Result<()> {
+pub(super) fn build(repository: &Repository, programs: &[&Program]) -> Result<()> {
     for program in programs {
         if let Err(Unavailable(why)) = program.require() {
             bail!("{} cannot be built: {why}", program.path(repository).display());
@@ -103,7 +106,7 @@ pub fn build(repository: &Repository, programs: &[&Program]) -> Result<()> {
 }
 
 /// Where cargo puts static programs: what Dockerfiles call `binaries`.
-pub fn folder(repository: &Repository) -> PathBuf {
+pub(super) fn folder(repository: &Repository) -> PathBuf {
     repository.target().join(target()).join(PROFILE)
 }
 

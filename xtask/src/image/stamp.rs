@@ -12,11 +12,11 @@ use super::catalogue::Image;
 use crate::repository::Repository;
 
 /// A hash of everything that goes into an image. It is shown and kept as 16 hexadecimal digits.
-pub struct Stamp(DefaultHasher);
+pub(super) struct Stamp(DefaultHasher);
 
 impl Stamp {
     /// Of the files: the Dockerfile, what it copies, and the programs, which have been built.
-    pub fn of(repository: &Repository, image: &Image) -> Result<Self> {
+    pub(super) fn of(repository: &Repository, image: &Image) -> Result<Self> {
         let mut files = BTreeSet::from([PathBuf::from(image.dockerfile)]);
         for path in image.copied {
             collect(repository.root(), Path::new(path), &mut files)?;
@@ -33,16 +33,16 @@ impl Stamp {
     }
 
     /// Something else that goes into it.
-    pub fn add(&mut self, part: &str) {
+    pub(super) fn add(&mut self, part: &str) {
         part.hash(&mut self.0);
     }
 
     /// Whether the image was built from the same.
-    pub fn is_kept_in(&self, path: &Path) -> bool {
+    pub(super) fn is_kept_in(&self, path: &Path) -> bool {
         fs::read_to_string(path).is_ok_and(|kept| kept.trim() == self.to_string())
     }
 
-    pub fn keep_in(&self, path: &Path) -> Result<()> {
+    pub(super) fn keep_in(&self, path: &Path) -> Result<()> {
         fs::write(path, format!("{self}\n")).with_context(|| format!("cannot write {}", path.display()))
     }
 }

@@ -23,7 +23,7 @@ const RESIDUE_BYTES_MAX: u64 = 4 << 20;
 
 /// A group.
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     version: CgroupVersion,
     controllers: Vec<Controller>,
@@ -38,7 +38,11 @@ impl Folder {
     ///
     /// # Errors
     /// An error of the kernel.
-    pub fn make(path: PathBuf, version: CgroupVersion, controllers: &[Controller]) -> io::Result<Self> {
+    pub(crate) fn make(
+        path: PathBuf,
+        version: CgroupVersion,
+        controllers: &[Controller],
+    ) -> io::Result<Self> {
         fs::create_dir(&path)?;
         // No number of processes is this large, so the first limits are always written.
         let written = CgroupLimits { memory_bytes: None, cpu_millicores: None, pids: u64::MAX };
@@ -47,7 +51,7 @@ impl Folder {
 
     /// Whether it bounds just that already.
     #[must_use]
-    pub fn is_set_to(&self, limits: &CgroupLimits) -> bool {
+    pub(crate) fn is_set_to(&self, limits: &CgroupLimits) -> bool {
         self.written == *limits
     }
 
@@ -55,7 +59,7 @@ impl Folder {
     ///
     /// # Errors
     /// An error of the kernel, with the file.
-    pub fn set(&mut self, limits: &CgroupLimits) -> io::Result<()> {
+    pub(crate) fn set(&mut self, limits: &CgroupLimits) -> io::Result<()> {
         for controller in self.controllers.clone() {
             match controller {
                 Controller::Memory if limits.memory_bytes != self.written.memory_bytes => {
@@ -126,7 +130,7 @@ impl Folder {
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub fn entrance(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn entrance(&self) -> io::Result<OwnedFd> {
         // In version 1 a thread may enter alone, and a new process has only one. That spares the
         // lock over every process of the machine that a whole process takes.
         let file = match self.version {
@@ -140,7 +144,7 @@ impl Folder {
 
     /// Whether the kernel killed something of this instance for want of memory.
     #[must_use]
-    pub fn was_out_of_memory(&self) -> bool {
+    pub(crate) fn was_out_of_memory(&self) -> bool {
         self.controllers.contains(&Controller::Memory)
             && self.written.memory_bytes.is_some()
             && self.kills() > self.kills_before
@@ -158,12 +162,12 @@ impl Folder {
 
     /// Whether no process is in it.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         members(&self.path).is_empty()
     }
 
     /// Kills whatever is in it. They need a moment to be gone.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // Nothing new may begin while one after the other is killed.
         if self.version == CgroupVersion::One
             && self.controllers.contains(&Controller::Pids)
@@ -176,7 +180,7 @@ impl Folder {
 
     /// Whether the next instance finds it as good as new.
     #[must_use]
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         if self.written.memory_bytes.is_none() || !self.controllers.contains(&Controller::Memory) {
             return true;
         }
@@ -192,7 +196,7 @@ impl Folder {
     ///
     /// # Errors
     /// An error of the kernel.
-    pub fn remove(&self) -> io::Result<()> {
+    pub(crate) fn remove(&self) -> io::Result<()> {
         fs::remove_dir(&self.path)
     }
 
@@ -219,13 +223,13 @@ fn quota(millicores: u64) -> (u64, u64) {
 
 /// The processes in a group.
 #[must_use]
-pub fn members(folder: &Path) -> Vec<i32> {
+pub(crate) fn members(folder: &Path) -> Vec<i32> {
     let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Kills the processes in a group, as far as they are found now.
-pub fn kill_members(folder: &Path) {
+pub(crate) fn kill_members(folder: &Path) {
     // Of version 2 and some ten years of kernels younger than version 1: all at once.
     if fs::write(folder.join("cgroup.kill"), "1").is_ok() {
         return;

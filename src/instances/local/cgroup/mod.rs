@@ -10,10 +10,10 @@
 //! | `folder` | the group of one instance in one hierarchy |
 //! | `owner` | the name of our folders, and the folders left by dead processes |
 
-pub mod folder;
-pub mod mounts;
-pub mod owner;
-pub mod root;
+pub(crate) mod folder;
+pub(crate) mod mounts;
+pub(crate) mod owner;
+pub(crate) mod root;
 
 use std::fmt;
 
@@ -63,7 +63,7 @@ impl fmt::Display for CgroupVersion {
 
 /// Limits of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CgroupLimits {
+pub(crate) struct CgroupLimits {
     /// Bytes of memory.
     pub memory_bytes: Option<u64>,
     /// Thousandths of a CPU.
@@ -75,7 +75,7 @@ pub struct CgroupLimits {
 impl CgroupLimits {
     /// Whether there is something for this controller to bound.
     #[must_use]
-    pub fn needs(&self, controller: Controller) -> bool {
+    pub(crate) fn needs(&self, controller: Controller) -> bool {
         match controller {
             Controller::Memory => self.memory_bytes.is_some(),
             Controller::Pids => true,

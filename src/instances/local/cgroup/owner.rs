@@ -12,7 +12,7 @@ const DEPTH_MAX: u32 = 4;
 /// start is not. The namespace of process numbers is in it, because the number of a process in
 /// another one says nothing here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub(crate) struct Owner {
     namespace: String,
     pid: u32,
     start: String,
@@ -21,14 +21,14 @@ pub struct Owner {
 impl Owner {
     /// This process.
     #[must_use]
-    pub fn ours() -> Self {
+    pub(crate) fn ours() -> Self {
         let pid = std::process::id();
         Self { namespace: namespace(), pid, start: start_of(pid).unwrap_or_default() }
     }
 
     /// The name of a folder of this owner; `more` tells several of one process apart.
     #[must_use]
-    pub fn folder(&self, more: &str) -> String {
+    pub(crate) fn folder(&self, more: &str) -> String {
         format!("{PREFIX}{}-{}-{}{more}", self.namespace, self.pid, self.start)
     }
 
@@ -46,7 +46,7 @@ impl Owner {
 
 /// The folders in `own` whose process is gone.
 #[must_use]
-pub fn leftovers(own: &Path) -> Vec<PathBuf> {
+pub(crate) fn leftovers(own: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(own).into_iter().flatten().flatten();
     let dead =
         entries.filter(|entry| entry.file_name().to_str().and_then(Owner::of).is_some_and(|o| o.is_dead()));
@@ -55,7 +55,7 @@ pub fn leftovers(own: &Path) -> Vec<PathBuf> {
 
 /// The folder and every folder below it, the deepest first.
 #[must_use]
-pub fn deepest_first(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn deepest_first(folder: &Path) -> Vec<PathBuf> {
     fn walk(folder: &Path, depth: u32, found: &mut Vec<PathBuf>) {
         if depth < DEPTH_MAX {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -22,7 +22,7 @@ const NAMES_MAX: u32 = 64;
 
 /// Our folder in one hierarchy: a group for each instance below it.
 #[derive(Debug)]
-pub struct Root {
+pub(crate) struct Root {
     version: CgroupVersion,
     /// The group that this process was in.
     own: PathBuf,
@@ -41,7 +41,7 @@ impl Root {
     ///
     /// # Errors
     /// A sentence that says what stands in the way.
-    pub fn open(hierarchy: &Hierarchy, controllers: &[Controller]) -> Result<Self, String> {
+    pub(crate) fn open(hierarchy: &Hierarchy, controllers: &[Controller]) -> Result<Self, String> {
         let own = hierarchy.own.clone();
         let (owner, mut count) = (Owner::ours(), 0);
         let path = loop {
@@ -77,19 +77,19 @@ impl Root {
 
     /// The version of its interface.
     #[must_use]
-    pub fn version(&self) -> CgroupVersion {
+    pub(crate) fn version(&self) -> CgroupVersion {
         self.version
     }
 
     /// Whether it bounds this.
     #[must_use]
-    pub fn bounds(&self, controller: Controller) -> bool {
+    pub(crate) fn bounds(&self, controller: Controller) -> bool {
         self.controllers.contains(&controller)
     }
 
     /// Whether an instance with these limits needs a group here.
     #[must_use]
-    pub fn serves(&self, limits: &CgroupLimits) -> bool {
+    pub(crate) fn serves(&self, limits: &CgroupLimits) -> bool {
         self.controllers.iter().any(|controller| limits.needs(*controller))
     }
 
@@ -97,7 +97,7 @@ impl Root {
     ///
     /// # Errors
     /// An error of the kernel.
-    pub fn take(&self, limits: &CgroupLimits) -> io::Result<Folder> {
+    pub(crate) fn take(&self, limits: &CgroupLimits) -> io::Result<Folder> {
         let reused = {
             let mut free = self.free.borrow_mut();
             let same = free.iter().rposition(|folder| folder.is_set_to(limits));
@@ -124,7 +124,7 @@ impl Root {
     }
 
     /// Takes the group of an instance that has ended. What is still in it is killed.
-    pub fn give_back(&self, mut folder: Folder) {
+    pub(crate) fn give_back(&self, mut folder: Folder) {
         if !folder.is_empty() {
             folder.kill();
             self.dying.borrow_mut().push(folder);
@@ -137,7 +137,7 @@ impl Root {
 
     /// Looks again at the groups in which something was still ending: a group of version 1 has no event for its
     /// last process.
-    pub fn tidy(&self) {
+    pub(crate) fn tidy(&self) {
         for folder in self.dying.take() {
             self.give_back(folder);
         }
@@ -145,7 +145,7 @@ impl Root {
 
     /// Whether something is still ending.
     #[must_use]
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         !self.dying.borrow().is_empty()
     }
 
@@ -196,7 +196,7 @@ impl Root {
     }
 
     /// Kills what is below and removes what can be; whether nothing is left.
-    pub fn close(&self) -> bool {
+    pub(crate) fn close(&self) -> bool {
         if !self.path.exists() {
             return true;
         }

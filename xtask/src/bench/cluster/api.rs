@@ -18,14 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that is waited for: each is a call.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub struct ApiProxy {
+pub(super) struct ApiProxy {
     /// Ends with this value.
     _proxy: Process,
     port: u16,
 }
 
 /// A request that was written, and not answered yet.
-pub struct Sent {
+pub(super) struct Sent {
     /// When its first byte was about to be written.
     pub at_ns: i64,
     what: String,
@@ -33,7 +33,7 @@ pub struct Sent {
 }
 
 /// Changes of objects, from those that there were when it was begun.
-pub struct Watch {
+pub(super) struct Watch {
     what: String,
     reader: BufReader<TcpStream>,
     /// Whether the head of the answer was read, which comes with the first event.
@@ -41,7 +41,7 @@ pub struct Watch {
 }
 
 impl ApiProxy {
-    pub fn of(cluster: &Cluster, folder: &Path) -> Result<Self> {
+    pub(super) fn of(cluster: &Cluster, folder: &Path) -> Result<Self> {
         let port = free_port()?;
         let log = log_file(folder, "kubectl-proxy")?;
         let mut kubectl = cluster.kubectl()?;
@@ -52,7 +52,7 @@ impl ApiProxy {
     }
 
     /// Writes a request. Its body is JSON.
-    pub fn send(&self, method: &str, path: &str, body: &str) -> Result<Sent> {
+    pub(super) fn send(&self, method: &str, path: &str, body: &str) -> Result<Sent> {
         let what = format!("{method} {path}");
         let mut stream =
             TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).with_context(|| what.clone())?;
@@ -71,16 +71,16 @@ impl ApiProxy {
     }
 
     /// Asks, and gives the answer, which must be a success.
-    pub fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+    pub(super) fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value> {
         self.send(method, path, body)?.answer()
     }
 
-    pub fn get(&self, path: &str) -> Result<Value> {
+    pub(super) fn get(&self, path: &str) -> Result<Value> {
         self.ask("GET", path, "")
     }
 
     /// Asks until the answer is as it should be; nothing where it is not within `patience`.
-    pub fn until(
+    pub(super) fn until(
         &self,
         patience: Duration,
         path: &str,
@@ -97,7 +97,7 @@ impl ApiProxy {
     }
 
     /// Begins a watch. `path` has a query.
-    pub fn watch(&self, path: &str) -> Result<Watch> {
+    pub(super) fn watch(&self, path: &str) -> Result<Watch> {
         let sent = self.send("GET", &format!("{path}&watch=true"), "")?;
         Ok(Watch { what: sent.what, reader: BufReader::new(sent.stream), has_begun: false })
     }
@@ -105,7 +105,7 @@ impl ApiProxy {
 
 impl Sent {
     /// Waits for the answer, which must be a success.
-    pub fn answer(self) -> Result<Value> {
+    pub(super) fn answer(self) -> Result<Value> {
         let mut reader = BufReader::new(self.stream);
         let status = status(&mut reader, &self.what)?;
         let mut body = Vec::new();
@@ -119,7 +119,7 @@ impl Sent {
 
 impl Watch {
     /// Waits for the first event of which something is made; with when it was read.
-    pub fn find<T>(&mut self, made_of: impl Fn(&Value) -> Option<T>) -> Result<(i64, T)> {
+    pub(super) fn find<T>(&mut self, made_of: impl Fn(&Value) -> Option<T>) -> Result<(i64, T)> {
         if !self.has_begun {
             let status = status(&mut self.reader, &self.what)?;
             ensure!(status == 200, "{}: {status}", self.what);

@@ -12,7 +12,7 @@ use crate::bench::fake_control_plane::{EXECUTION_ID, FakeControlPlane};
 const LABEL: &str = "bench";
 
 /// Jobs, one after the other.
-pub struct Jobs<'a> {
+pub(super) struct Jobs<'a> {
     stage: &'a Stage<'a>,
     control_plane: FakeControlPlane,
     spec: Value,
@@ -21,7 +21,7 @@ pub struct Jobs<'a> {
 
 impl<'a> Jobs<'a> {
     /// Like the first Job that is in the namespace.
-    pub fn like_the_first(stage: &'a Stage<'a>) -> Result<Self> {
+    pub(super) fn like_the_first(stage: &'a Stage<'a>) -> Result<Self> {
         let control_plane = FakeControlPlane::at(stage.fixtures.address)?;
         let list = stage.fixtures.api.get(&stage.path("/apis/batch/v1", "jobs"))?;
         let mut spec = list["items"][0]["spec"].clone();
@@ -33,7 +33,7 @@ impl<'a> Jobs<'a> {
     }
 
     /// Has one made and run.
-    pub fn run(&mut self) -> Result<Times> {
+    pub(super) fn run(&mut self) -> Result<Times> {
         self.made += 1;
         let object = json!({ "metadata": { "name": format!("bare-{}", self.made) }, "spec": self.spec });
         let path = self.stage.path("/apis/batch/v1", "jobs");
@@ -46,7 +46,7 @@ impl<'a> Jobs<'a> {
 }
 
 /// A Deployment that is scaled by hand.
-pub struct Deployment<'a> {
+pub(super) struct Deployment<'a> {
     stage: &'a Stage<'a>,
     pub control_plane: FakeControlPlane,
     path: String,
@@ -56,7 +56,7 @@ pub struct Deployment<'a> {
 
 impl<'a> Deployment<'a> {
     /// Like the one of a function, without pods.
-    pub fn like(stage: &'a Stage<'a>, function: &str) -> Result<Self> {
+    pub(super) fn like(stage: &'a Stage<'a>, function: &str) -> Result<Self> {
         let control_plane = FakeControlPlane::at(stage.fixtures.address)?;
         let all = stage.path("/apis/apps/v1", "deployments");
         let mut spec = stage.fixtures.api.get(&format!("{all}/fn-{function}"))?["spec"].take();
@@ -75,13 +75,13 @@ impl<'a> Deployment<'a> {
     }
 
     /// Asks for so many pods.
-    pub fn scale(&self, replicas: u32) -> Result<Sent> {
+    pub(super) fn scale(&self, replicas: u32) -> Result<Sent> {
         let change = json!({ "spec": { "replicas": replicas } }).to_string();
         self.stage.fixtures.api.send("PATCH", &format!("{}/scale", self.path), &change)
     }
 
     /// Has all pods but so many go, and waits until they have.
-    pub fn shrink(&self, replicas: u32) -> Result<()> {
+    pub(super) fn shrink(&self, replicas: u32) -> Result<()> {
         self.scale(replicas)?.answer()?;
         self.stage.until_left(&self.label, replicas as usize)
     }

@@ -12,11 +12,11 @@ const NAME: &str = "picofaas_kube_request_seconds_count{";
 
 /// By verb and resource, as a rule of a Role names them.
 #[derive(Debug, PartialEq, Serialize)]
-pub struct ApiCalls(BTreeMap<String, f64>);
+pub(super) struct ApiCalls(BTreeMap<String, f64>);
 
 impl ApiCalls {
     /// Since the start of its control plane.
-    pub fn of(stage: &Stage<'_>) -> Result<Self> {
+    pub(super) fn of(stage: &Stage<'_>) -> Result<Self> {
         let answer = http::request(stage.server.management_port, "GET", "/metrics", &[], "")?;
         Self::parse(&String::from_utf8(answer.body).context("the metrics are not text")?)
     }
@@ -35,7 +35,7 @@ impl ApiCalls {
         Ok(Self(calls))
     }
 
-    pub fn since(mut self, before: &Self) -> Self {
+    pub(super) fn since(mut self, before: &Self) -> Self {
         for (call, count) in &mut self.0 {
             *count -= before.0.get(call).copied().unwrap_or_default();
         }
@@ -43,18 +43,18 @@ impl ApiCalls {
     }
 
     /// How many there were for each of so many, without those that were none.
-    pub fn per(mut self, count: u32) -> Self {
+    pub(super) fn per(mut self, count: u32) -> Self {
         self.0.values_mut().for_each(|calls| *calls /= f64::from(count));
         self.0.retain(|_, calls| *calls > 0.0);
         self
     }
 
-    pub fn by_name(&self) -> &BTreeMap<String, f64> {
+    pub(super) fn by_name(&self) -> &BTreeMap<String, f64> {
         &self.0
     }
 
     /// Calls that are not made by the clock.
-    pub fn for_a_reason(&self) -> f64 {
+    pub(super) fn for_a_reason(&self) -> f64 {
         let by_clock = |call: &str| {
             call.ends_with(" leases") || call.ends_with(" nonresource") || call.starts_with("watch ")
         };

@@ -31,7 +31,7 @@ struct Footprint {
     took_s: f64,
 }
 
-pub fn answer(fixtures: &ClusterFixtures<'_>, functions: u32) -> Result<ClusterAnswer> {
+pub(super) fn answer(fixtures: &ClusterFixtures<'_>, functions: u32) -> Result<ClusterAnswer> {
     let stage = Stage::new(fixtures, "many")?;
     let mut footprints = Vec::new();
     let mut note = |stage: &Stage<'_>, when, functions, watch: Stopwatch| {

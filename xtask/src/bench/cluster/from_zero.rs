@@ -41,7 +41,7 @@ struct Crowd {
     rest: Rest,
 }
 
-pub fn answer(stage: &Stage<'_>, pairs: u32, crowds: u32) -> Result<ClusterAnswer> {
+pub(super) fn answer(stage: &Stage<'_>, pairs: u32, crowds: u32) -> Result<ClusterAnswer> {
     let different = json!({
         "replicas": { "min": 0, "max": 1 },
         "concurrency": CROWD,

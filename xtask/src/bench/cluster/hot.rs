@@ -39,7 +39,7 @@ struct HotRun {
     rest: Rest,
 }
 
-pub fn answer(stage: &Stage<'_>, root: &Path, rounds: u32, seconds: u32) -> Result<ClusterAnswer> {
+pub(super) fn answer(stage: &Stage<'_>, root: &Path, rounds: u32, seconds: u32) -> Result<ClusterAnswer> {
     let different = json!({
         "replicas": { "min": 1, "max": 1 }, "concurrency": 256, "instanceConcurrency": 256, "queueSize": 1024,
     });

@@ -33,7 +33,7 @@ struct JobRun {
     rest: Rest,
 }
 
-pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<ClusterAnswer> {
+pub(super) fn answer(stage: &Stage<'_>, pairs: u32) -> Result<ClusterAnswer> {
     stage.server.register(&function(FUNCTION, "JOB", "times", &json!({})))?;
     let mut wire = Wire::connect(stage.server.port)?;
     invoke(&mut wire, FUNCTION)?;

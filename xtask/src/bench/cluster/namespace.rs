@@ -12,14 +12,14 @@ use crate::cluster::Cluster;
 /// killed and no destructor of ours runs.
 const REMOVER: &str = "trap '' INT TERM HUP; read -r _; exec \"$@\"";
 
-pub struct Namespace {
+pub(super) struct Namespace {
     pub name: String,
     remover: Child,
 }
 
 impl Namespace {
     /// An empty one, under the Pod Security Standard `restricted`.
-    pub fn make(cluster: &Cluster, api: &ApiProxy, name: String) -> Result<Self> {
+    pub(super) fn make(cluster: &Cluster, api: &ApiProxy, name: String) -> Result<Self> {
         let kubectl = cluster.kubectl()?;
         let mut remover = Command::new("sh");
         remover.args(["-c", REMOVER, "remover"]).arg(kubectl.get_program()).args(kubectl.get_args());

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// State of the machine just before a measurement.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Rest {
+pub(super) struct Rest {
     /// Of one core.
     pub busy_percent: f64,
     /// Share of one core that the hypervisor took.
@@ -26,7 +26,7 @@ pub struct Rest {
 
 impl Rest {
     /// Waits until what went before is over and the machine is quiet, or will not be.
-    pub fn wait() -> Result<Self> {
+    pub(super) fn wait() -> Result<Self> {
         let watch = Stopwatch::start();
         loop {
             let before = MachineCpu::read()?;
@@ -45,7 +45,7 @@ impl Rest {
     }
 
     /// Whether something else than this bench keeps the machine busy.
-    pub fn is_disturbed(self) -> bool {
+    pub(super) fn is_disturbed(self) -> bool {
         self.busy_percent > BUSY_PERCENT_MAX
     }
 }

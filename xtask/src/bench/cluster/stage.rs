@@ -21,7 +21,7 @@ use crate::wait::monotonic_ns;
 const PODS_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Cluster, programs and folders that stages are made with.
-pub struct ClusterFixtures<'a> {
+pub(super) struct ClusterFixtures<'a> {
     pub cluster: &'a Cluster,
     pub api: &'a ApiProxy,
     pub picofaas: PathBuf,
@@ -33,7 +33,7 @@ pub struct ClusterFixtures<'a> {
     pub address: IpAddr,
 }
 
-pub struct Stage<'a> {
+pub(super) struct Stage<'a> {
     pub fixtures: &'a ClusterFixtures<'a>,
     // Fields are dropped in this order: the server goes before its namespace.
     pub server: Server,
@@ -42,7 +42,7 @@ pub struct Stage<'a> {
 
 /// An answer of a function of the handler `times`, on one clock.
 #[derive(Debug)]
-pub struct Times {
+pub(super) struct Times {
     /// When the request was about to be written.
     pub sent_ns: i64,
     pub started_ns: i64,
@@ -54,7 +54,7 @@ pub struct Times {
 }
 
 impl<'a> Stage<'a> {
-    pub fn new(fixtures: &'a ClusterFixtures<'a>, name: &str) -> Result<Self> {
+    pub(super) fn new(fixtures: &'a ClusterFixtures<'a>, name: &str) -> Result<Self> {
         let name = format!("bench-{name}-{}", std::process::id());
         let namespace = Namespace::make(fixtures.cluster, fixtures.api, name)?;
         let server = serve(fixtures, &namespace.name)?;
@@ -62,7 +62,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Ends the control plane and starts it anew.
-    pub fn restart(self) -> Result<Self> {
+    pub(super) fn restart(self) -> Result<Self> {
         let Self { fixtures, server, namespace } = self;
         server.stop()?;
         let server = serve(fixtures, &namespace.name)?;
@@ -70,7 +70,7 @@ impl<'a> Stage<'a> {
     }
 
     /// The path of objects of a kind in this namespace.
-    pub fn path(&self, group: &str, kind: &str) -> String {
+    pub(super) fn path(&self, group: &str, kind: &str) -> String {
         format!("{group}/namespaces/{}/{kind}", self.namespace.name)
     }
 
@@ -81,7 +81,7 @@ impl<'a> Stage<'a> {
 
     /// Waits until so many pods of a label are left. Those that are going are taken away at once: kubelet
     /// would take some seconds, in which nothing can be measured.
-    pub fn until_left(&self, label: &str, count: usize) -> Result<()> {
+    pub(super) fn until_left(&self, label: &str, count: usize) -> Result<()> {
         let pods_path = self.path("/api/v1", "pods");
         let is_right = |list: &Value| {
             let pods: &[Value] = list["items"].as_array().map_or(&[], Vec::as_slice);
@@ -100,20 +100,20 @@ impl<'a> Stage<'a> {
     }
 
     /// The address of the only pod of a label. It may serve before the API server knows it.
-    pub fn address_of_pod(&self, label: &str) -> Result<String> {
+    pub(super) fn address_of_pod(&self, label: &str) -> Result<String> {
         let address = |list: &Value| list["items"][0]["status"]["podIP"].as_str().map(str::to_owned);
         let is_right = |list: &Value| address(list).is_some();
         let found = self.fixtures.api.until(PODS_PATIENCE, &self.pods_path(label), is_right)?;
         found.as_ref().and_then(address).with_context(|| format!("no pod of {label} has an address"))
     }
 
-    pub fn watch_pods(&self, label: &str) -> Result<Watch> {
+    pub(super) fn watch_pods(&self, label: &str) -> Result<Watch> {
         self.fixtures.api.watch(&self.pods_path(label))
     }
 }
 
 /// Whether a pod has become ready, or goes without; nothing while neither is so.
-pub fn was_ready(pod: &Value) -> Option<bool> {
+pub(super) fn was_ready(pod: &Value) -> Option<bool> {
     let conditions = pod["status"]["conditions"].as_array();
     let is_ready = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
     if conditions.is_some_and(|all| all.iter().any(is_ready)) {
@@ -123,12 +123,12 @@ pub fn was_ready(pod: &Value) -> Option<bool> {
 }
 
 /// The label that pods of a function have.
-pub fn of_function(name: &str) -> String {
+pub(super) fn of_function(name: &str) -> String {
     format!("picofaas.dev%2Ffunction%3D{name}")
 }
 
 /// A function of a handler of the image of tests, with what is to be different.
-pub fn function(name: &str, mode: &str, handler: &str, different: &Value) -> Value {
+pub(super) fn function(name: &str, mode: &str, handler: &str, different: &Value) -> Value {
     let mut function = json!({
         "name": name,
         "executionMode": mode,
@@ -145,12 +145,12 @@ pub fn function(name: &str, mode: &str, handler: &str, different: &Value) -> Val
 }
 
 /// Body of an invocation of a handler `times`.
-pub fn input(ms: u32) -> String {
+pub(super) fn input(ms: u32) -> String {
     format!("{{\"input\":{{\"ms\":{ms}}}}}")
 }
 
 /// Invokes a function of the handler `times`; an answer other than 200 is its status.
-pub fn try_invoke(wire: &mut Wire, function: &str, ms: u32) -> Result<Result<Times, u16>> {
+pub(super) fn try_invoke(wire: &mut Wire, function: &str, ms: u32) -> Result<Result<Times, u16>> {
     let sent_ns = monotonic_ns();
     let (status, body) = wire.ask(&format!("POST /v1/functions/{function}:invoke"), &input(ms))?;
     let answered_ns = monotonic_ns();
@@ -163,14 +163,14 @@ pub fn try_invoke(wire: &mut Wire, function: &str, ms: u32) -> Result<Result<Tim
 }
 
 /// The same of one that must succeed.
-pub fn invoke(wire: &mut Wire, function: &str) -> Result<Times> {
+pub(super) fn invoke(wire: &mut Wire, function: &str) -> Result<Times> {
     let answer = try_invoke(wire, function, 0)?;
     answer.map_err(|status| anyhow::anyhow!("{function}: status {status}"))
 }
 
 impl Times {
     /// Of what a handler `times` gave back.
-    pub fn of(output: &Value, sent_ns: i64, answered_ns: i64) -> Result<Self> {
+    pub(super) fn of(output: &Value, sent_ns: i64, answered_ns: i64) -> Result<Self> {
         let number = |name: &str| output[name].as_i64().with_context(|| format!("no {name} in {output}"));
         let (started_ns, ended_ns) = (number("startedNs")?, number("endedNs")?);
         ensure!(
@@ -181,21 +181,21 @@ impl Times {
         Ok(Self { sent_ns, started_ns, ended_ns, answered_ns, instance })
     }
 
-    pub fn to_start_ms(&self) -> f64 {
+    pub(super) fn to_start_ms(&self) -> f64 {
         ms(self.started_ns - self.sent_ns)
     }
 
-    pub fn to_answer_ms(&self) -> f64 {
+    pub(super) fn to_answer_ms(&self) -> f64 {
         ms(self.answered_ns - self.ended_ns)
     }
 }
 
-pub fn ms(ns: i64) -> f64 {
+pub(super) fn ms(ns: i64) -> f64 {
     ns as f64 / 1e6
 }
 
 /// The address that this machine has on the way to the API server: pods reach it, too.
-pub fn reachable(cluster: &Cluster) -> Result<IpAddr> {
+pub(super) fn reachable(cluster: &Cluster) -> Result<IpAddr> {
     let mut kubectl = cluster.kubectl()?;
     kubectl.args(["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"]);
     let url = first_line(&mut kubectl)?;

@@ -43,7 +43,7 @@ struct StepRun {
     rest: Rest,
 }
 
-pub fn answer(stage: &Stage<'_>, pairs: u32) -> Result<ClusterAnswer> {
+pub(super) fn answer(stage: &Stage<'_>, pairs: u32) -> Result<ClusterAnswer> {
     let different = json!({
         "replicas": { "min": 1, "max": INSTANCES },
         "concurrency": CALLERS,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::bench::report::{Spread, markdown_table};
 
 #[derive(Debug, Serialize)]
-pub struct ClusterTarget {
+pub(super) struct ClusterTarget {
     pub what: String,
     pub at_most: f64,
     pub unit: &'static str,
@@ -17,26 +17,26 @@ pub struct ClusterTarget {
 
 impl ClusterTarget {
     /// The difference of two medians, in milliseconds; and that of each pair.
-    pub fn difference(what: impl Into<String>, at_most: f64, of: &[f64], to: &[f64]) -> Self {
+    pub(super) fn difference(what: impl Into<String>, at_most: f64, of: &[f64], to: &[f64]) -> Self {
         let figure = median(of).zip(median(to)).map(|(of, to)| of - to);
         let each = of.iter().zip(to).map(|(of, to)| of - to).collect();
         Self { what: what.into(), at_most, unit: "ms", figure, each }
     }
 
     /// The ratio of two medians, and that of each pair.
-    pub fn ratio(what: impl Into<String>, at_most: f64, of: &[f64], to: &[f64]) -> Self {
+    pub(super) fn ratio(what: impl Into<String>, at_most: f64, of: &[f64], to: &[f64]) -> Self {
         let figure = median(of).zip(median(to)).map(|(of, to)| of / to);
         let each = of.iter().zip(to).map(|(of, to)| of / to).collect();
         Self { what: what.into(), at_most, unit: "", figure, each }
     }
 
     /// A median.
-    pub fn median(what: impl Into<String>, at_most: f64, unit: &'static str, each: Vec<f64>) -> Self {
+    pub(super) fn median(what: impl Into<String>, at_most: f64, unit: &'static str, each: Vec<f64>) -> Self {
         Self { what: what.into(), at_most, unit, figure: median(&each), each }
     }
 
     /// A sum of what must not be.
-    pub fn none(what: impl Into<String>, each: Vec<f64>) -> Self {
+    pub(super) fn none(what: impl Into<String>, each: Vec<f64>) -> Self {
         let figure = (!each.is_empty()).then(|| each.iter().sum());
         Self { what: what.into(), at_most: 0.0, unit: "", figure, each }
     }
@@ -50,12 +50,12 @@ impl ClusterTarget {
     }
 }
 
-pub fn median(values: &[f64]) -> Option<f64> {
+pub(super) fn median(values: &[f64]) -> Option<f64> {
     Spread::of(values.to_vec()).median()
 }
 
 /// A row for each target.
-pub fn targets(targets: &[ClusterTarget]) -> String {
+pub(super) fn targets(targets: &[ClusterTarget]) -> String {
     let mut table = markdown_table(&["target", "bound", "figure", "each: median (min..max)", "met"]);
     for target in targets {
         let ClusterTarget { what, at_most, unit, figure, each } = target;

@@ -17,14 +17,14 @@ use crate::bench::fake_control_plane::{EXECUTION_ID, FakeControlPlane, TOKEN, TR
 use crate::wait::Stopwatch;
 
 /// One that calls, over and over.
-pub struct Worker<'a> {
+pub(super) struct Worker<'a> {
     program: &'a Path,
     log: &'a File,
     control_plane: FakeControlPlane,
 }
 
 /// How long one call took, from just before its process was started.
-pub struct JobTimes {
+pub(super) struct JobTimes {
     /// Until its result was read.
     pub completed: Duration,
     /// Until its process had ended and was waited for.
@@ -33,12 +33,12 @@ pub struct JobTimes {
 
 impl<'a> Worker<'a> {
     /// One that starts `program`, whose words go to `log`.
-    pub fn new(program: &'a Path, log: &'a File) -> Result<Self> {
+    pub(super) fn new(program: &'a Path, log: &'a File) -> Result<Self> {
         Ok(Self { program, log, control_plane: FakeControlPlane::at(Ipv4Addr::LOCALHOST.into())? })
     }
 
     /// One call, whose result must be its input.
-    pub fn call(&mut self) -> Result<JobTimes> {
+    pub(super) fn call(&mut self) -> Result<JobTimes> {
         let watch = Stopwatch::start();
         let mut child = self.start()?;
         let completed = match self.control_plane.serve_job(&super::body()) {

@@ -18,7 +18,7 @@ const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 const ECHO: [&str; 4] = ["--package", "picofaas-runtime", "--example", "echo"];
 
 /// Programs and files of all subjects. Those of an absent toolchain say why they are not there.
-pub struct RuntimeFixtures {
+pub(super) struct RuntimeFixtures {
     /// Subjects that are measured; all where there are none.
     pub subjects: Vec<RuntimeSubject>,
     /// For sockets and logs.
@@ -42,7 +42,7 @@ pub struct RuntimeFixtures {
 
 impl RuntimeFixtures {
     /// Builds and installs everything.
-    pub fn assemble(repository: &Repository, options: &RuntimesOptions) -> Result<Self> {
+    pub(super) fn assemble(repository: &Repository, options: &RuntimesOptions) -> Result<Self> {
         let folder = repository.target().join("xtask/bench-runtimes");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let sources = repository.root().join("benches/runtimes");

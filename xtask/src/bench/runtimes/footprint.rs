@@ -35,7 +35,7 @@ struct MemoryMeasurement {
     proportional_kib: u64,
 }
 
-pub fn answer(fixtures: &RuntimeFixtures, _options: &RuntimesOptions) -> Result<RuntimeAnswer> {
+pub(super) fn answer(fixtures: &RuntimeFixtures, _options: &RuntimesOptions) -> Result<RuntimeAnswer> {
     let subjects = fixtures.available(&RuntimeSubject::ALL);
     let mut measurements = Vec::new();
     for round in 1..=ROUNDS {

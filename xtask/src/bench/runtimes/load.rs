@@ -28,7 +28,7 @@ const VERIFIED_ANSWERS: u32 = 8;
 
 /// One wrk run.
 #[derive(Debug, Serialize)]
-pub struct LoadMeasurement {
+pub(super) struct LoadMeasurement {
     pub name: &'static str,
     pub connections: u32,
     /// From 1.
@@ -41,7 +41,7 @@ pub struct LoadMeasurement {
 }
 
 /// A server under load.
-pub struct Loaded<'a> {
+pub(super) struct Loaded<'a> {
     pub name: &'static str,
     pub port: u16,
     /// Reads the CPU time that is the result.
@@ -51,7 +51,7 @@ pub struct Loaded<'a> {
 }
 
 /// Verifies, warms up, measures, verifies.
-pub fn measure(
+pub(super) fn measure(
     fixtures: &RuntimeFixtures,
     loaded: &Loaded<'_>,
     connections: u32,
@@ -95,7 +95,7 @@ pub fn measure(
     Ok(measurement)
 }
 
-pub fn answer(fixtures: &RuntimeFixtures, options: &RuntimesOptions) -> Result<RuntimeAnswer> {
+pub(super) fn answer(fixtures: &RuntimeFixtures, options: &RuntimesOptions) -> Result<RuntimeAnswer> {
     let subjects =
         fixtures.available(&[RuntimeSubject::Python, RuntimeSubject::Flask, RuntimeSubject::Uvicorn]);
     let mut measurements = Vec::new();
@@ -160,12 +160,12 @@ pub fn answer(fixtures: &RuntimeFixtures, options: &RuntimesOptions) -> Result<R
     })
 }
 
-pub fn errors(measurements: &[LoadMeasurement]) -> u64 {
+pub(super) fn errors(measurements: &[LoadMeasurement]) -> u64 {
     measurements.iter().map(|measurement| measurement.wrk.errors.sum()).sum()
 }
 
 /// The figure of the first ÷ that of the second in each round that has both.
-pub fn ratios(
+pub(super) fn ratios(
     measurements: &[LoadMeasurement],
     connections: u32,
     [of, to]: [&str; 2],
@@ -178,7 +178,7 @@ pub fn ratios(
     rounds.filter_map(|m| Some(figure(m) / figure(find(to, m.round)?))).collect()
 }
 
-pub fn table(names: &[&str], connections: &[u32], measurements: &[LoadMeasurement]) -> String {
+pub(super) fn table(names: &[&str], connections: &[u32], measurements: &[LoadMeasurement]) -> String {
     let mut table = markdown_table(&["connections", "", "requests/s", "p50 µs", "p99 µs", "CPU µs/request"]);
     for &connections in connections {
         for name in names {

@@ -18,7 +18,7 @@ const CONNECTIONS: u32 = 32;
 const WATCHDOG: &str = "watchdog http";
 const NGINX: &str = "nginx";
 
-pub fn answer(fixtures: &RuntimeFixtures, options: &RuntimesOptions) -> Result<RuntimeAnswer> {
+pub(super) fn answer(fixtures: &RuntimeFixtures, options: &RuntimesOptions) -> Result<RuntimeAnswer> {
     let mut measurements = Vec::new();
     for round in 1..=options.rounds {
         if round % 2 == 1 {

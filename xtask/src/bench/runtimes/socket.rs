@@ -31,27 +31,27 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 const EVENTS_BYTES: usize = 4096;
 
 /// A process that serves on a socket. Dropped, it is ended.
-pub struct Instance {
+pub(super) struct Instance {
     child: Child,
     wire: Wire<UnixStream>,
 }
 
 /// Where instances make their socket.
-pub struct Place {
+pub(super) struct Place {
     folder: PathBuf,
     socket: PathBuf,
 }
 
 impl Place {
     /// In a folder of its own, so that nothing else happens in it.
-    pub fn new(folder: &Path, name: &str) -> Result<Self> {
+    pub(super) fn new(folder: &Path, name: &str) -> Result<Self> {
         let folder = folder.join(format!("sockets-{name}"));
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let socket = folder.join("fn.sock");
         Ok(Self { folder, socket })
     }
 
-    pub fn socket(&self) -> &Path {
+    pub(super) fn socket(&self) -> &Path {
         &self.socket
     }
 
@@ -61,7 +61,7 @@ impl Place {
     /// The kernel says when the socket's file appears; until it is listened on, a moment later, it is asked
     /// again and again. To look without a pause from the start would take a core from what is started, and
     /// where that began on the same one it would wait for the scheduler's next tick.
-    pub fn start(&self, command: &mut Command) -> Result<(Instance, Duration)> {
+    pub(super) fn start(&self, command: &mut Command) -> Result<(Instance, Duration)> {
         match std::fs::remove_file(&self.socket) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("cannot remove {}", self.socket.display()));
@@ -84,12 +84,12 @@ impl Place {
 }
 
 impl Instance {
-    pub fn id(&self) -> u32 {
+    pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// One more call, on the same connection.
-    pub fn call(&mut self) -> Result<()> {
+    pub(super) fn call(&mut self) -> Result<()> {
         ask(&mut self.wire)
     }
 }
@@ -158,7 +158,7 @@ fn end(child: &mut Child) {
 }
 
 /// One call, whose answer must be its input.
-pub fn ask(wire: &mut Wire<UnixStream>) -> Result<()> {
+pub(super) fn ask(wire: &mut Wire<UnixStream>) -> Result<()> {
     let body = format!("{{\"input\":{{\"text\":\"{INPUT_TEXT}\"}}}}");
     let head = format!(
         "POST /invoke HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\

@@ -72,7 +72,7 @@ impl Event {
     }
 }
 
-pub fn answer(fixtures: &RuntimeFixtures, options: &RuntimesOptions) -> Result<RuntimeAnswer> {
+pub(super) fn answer(fixtures: &RuntimeFixtures, options: &RuntimesOptions) -> Result<RuntimeAnswer> {
     let mut events: Vec<Event> =
         fixtures.available(&RuntimeSubject::ALL).into_iter().map(Event::Start).collect();
     events.extend([Event::Noop, Event::Call(RuntimeSubject::Rust), Event::Call(RuntimeSubject::Shell)]);

@@ -19,7 +19,7 @@ const FLASK_THREADS: &str = "4";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum RuntimeSubject {
+pub(super) enum RuntimeSubject {
     /// The Rust runtime's example `echo`.
     Rust,
     /// The watchdog with a process of `sh` for each request.
@@ -37,13 +37,13 @@ pub enum RuntimeSubject {
 
 /// Where a subject listens.
 #[derive(Clone, Copy)]
-pub enum Address<'a> {
+pub(super) enum Address<'a> {
     Port(u16),
     Socket(&'a Path),
 }
 
 impl RuntimeSubject {
-    pub const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Rust,
         Self::Shell,
         Self::Http,
@@ -54,7 +54,7 @@ impl RuntimeSubject {
         Self::Uvicorn,
     ];
 
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
             Self::Shell => "watchdog + sh",
@@ -68,7 +68,7 @@ impl RuntimeSubject {
     }
 
     /// A line for the foot of the report.
-    pub fn what(self) -> &'static str {
+    pub(super) fn what(self) -> &'static str {
         match self {
             Self::Rust => "the Rust runtime's example echo, profile release",
             Self::Shell => {
@@ -86,7 +86,7 @@ impl RuntimeSubject {
     }
 
     /// Why it cannot be measured here.
-    pub fn unavailable(self, fixtures: &RuntimeFixtures) -> Option<&Unavailable> {
+    pub(super) fn unavailable(self, fixtures: &RuntimeFixtures) -> Option<&Unavailable> {
         match self {
             Self::Python => fixtures.python.as_ref().err(),
             Self::Java | Self::JavaWithoutArchive => fixtures.java.as_ref().err(),
@@ -95,7 +95,7 @@ impl RuntimeSubject {
     }
 
     /// The command that serves at `address`. Its words go into a file of the fixtures's folder.
-    pub fn command(self, fixtures: &RuntimeFixtures, address: Address<'_>) -> Result<Command> {
+    pub(super) fn command(self, fixtures: &RuntimeFixtures, address: Address<'_>) -> Result<Command> {
         let mut command = match self {
             Self::Rust => bare(&fixtures.echo),
             Self::Shell => {
@@ -179,12 +179,12 @@ impl RuntimeFixtures {
         Ok(command)
     }
 
-    pub fn wanted(&self, subject: RuntimeSubject) -> bool {
+    pub(super) fn wanted(&self, subject: RuntimeSubject) -> bool {
         self.subjects.is_empty() || self.subjects.contains(&subject)
     }
 
     /// Subjects of a question that are wanted and can be measured.
-    pub fn available(&self, subjects: &[RuntimeSubject]) -> Vec<RuntimeSubject> {
+    pub(super) fn available(&self, subjects: &[RuntimeSubject]) -> Vec<RuntimeSubject> {
         let is_there =
             |subject: &RuntimeSubject| self.wanted(*subject) && subject.unavailable(self).is_none();
         subjects.iter().copied().filter(is_there).collect()

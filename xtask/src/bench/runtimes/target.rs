@@ -8,7 +8,7 @@ use crate::bench::report::{Spread, markdown_table};
 
 /// A ratio of each round, and its bound.
 #[derive(Debug, Serialize)]
-pub struct RuntimeTarget {
+pub(super) struct RuntimeTarget {
     pub what: &'static str,
     pub bound: Bound,
     /// Empty where one of its sides was not measured.
@@ -17,7 +17,7 @@ pub struct RuntimeTarget {
 
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Bound {
+pub(super) enum Bound {
     AtLeast(f64),
     AtMost(f64),
 }
@@ -44,7 +44,7 @@ impl RuntimeTarget {
 }
 
 /// A row for each target.
-pub fn targets(targets: &[RuntimeTarget]) -> String {
+pub(super) fn targets(targets: &[RuntimeTarget]) -> String {
     let mut table = markdown_table(&["target", "bound", "ratio, median (min..max)", "met"]);
     for target in targets {
         table.add_row([
