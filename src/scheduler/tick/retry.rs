@@ -30,50 +30,35 @@ impl Scheduler {
         }
     }
 
-    /// After a failed attempt: another one after its back-off, or the end.
+    /// After a failed attempt: another one after its back-off, or the end. It goes on in the version
+    /// that replaced its own.
     pub(super) fn retry(&mut self, slot: u32, why: EndReason, now: Nanos) {
         let index = self.current_version_of(self.executions[slot as usize].version);
-        let Some(version) = self.version(index) else {
+        let Some(mut version) = self.versions.get_mut(index as usize).and_then(Option::take) else {
             self.end(slot, EndReason::FunctionRemoved);
             self.let_go(slot);
             return;
         };
-        let (limits, closed) = (version.limits, version.closed);
+        self.retry_in(&mut version, slot, why, now);
+        self.versions[index as usize] = Some(version);
+    }
+
+    /// Another attempt in this version after its back-off, or the end where none is left. The
+    /// version is out of the table.
+    pub(super) fn retry_in(&mut self, version: &mut ScheduledVersion, slot: u32, why: EndReason, now: Nanos) {
+        let limits = version.limits;
         let execution = self.executions[slot as usize];
-        let resume = now.saturating_add(self.backoff(
-            execution.attempt,
-            limits.retry_backoff_ns,
-            limits.retry_max_backoff_ns,
-        ));
+        let pause = self.backoff(execution.attempt, limits.retry_backoff_ns, limits.retry_max_backoff_ns);
+        let resume = now.saturating_add(pause);
         let was_last = execution.attempt > limits.max_retries || resume >= execution.deadline;
-        if was_last || closed {
+        if was_last || version.closed {
             self.end(slot, if was_last { why } else { EndReason::FunctionRemoved });
             self.let_go(slot);
             return;
         }
-        self.executions[slot as usize].state = ExecutionState::BackingOff;
-        self.executions[slot as usize].version = index;
-        self.wheel.set(slot, timer_ms(resume));
-        if let Some(version) = self.version(index) {
-            version.backing_off += 1;
-        }
-    }
-
-    /// An execution that found no instance uses up an attempt. The version is out of the table.
-    pub(super) fn retry_from(&mut self, version: &mut ScheduledVersion, slot: u32, now: Nanos) {
-        self.begin_attempt(version, slot, now);
-        let execution = self.executions[slot as usize];
-        let resume = now.saturating_add(self.backoff(
-            execution.attempt,
-            version.limits.retry_backoff_ns,
-            version.limits.retry_max_backoff_ns,
-        ));
-        if version.closed || execution.attempt > version.limits.max_retries || resume >= execution.deadline {
-            self.end(slot, if version.closed { EndReason::FunctionRemoved } else { EndReason::NoInstance });
-            self.let_go(slot);
-            return;
-        }
-        self.executions[slot as usize].state = ExecutionState::BackingOff;
+        let execution = &mut self.executions[slot as usize];
+        execution.state = ExecutionState::BackingOff;
+        execution.version = version.index;
         self.wheel.set(slot, timer_ms(resume));
         version.backing_off += 1;
     }

@@ -3,7 +3,7 @@
 use super::{GRANTS_PER_VERSION, Scheduler, VERSIONS_PER_TICK, timer_ms};
 use crate::clock::Nanos;
 use crate::instance::{InstanceKey, VersionIndex};
-use crate::scheduler::message::{GatewayCommand, SchedulerEvent};
+use crate::scheduler::message::{EndReason, GatewayCommand, SchedulerEvent};
 use crate::scheduler::scheduled_execution::{ExecutionState, ScheduledExecution};
 use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
 
@@ -45,7 +45,9 @@ impl Scheduler {
             }
             if version.unschedulable {
                 version.waiting.remove(&mut self.executions, slot);
-                self.retry_from(version, slot, now);
+                // An execution that finds no instance uses up an attempt.
+                self.begin_attempt(version, slot, now);
+                self.retry_in(version, slot, EndReason::NoInstance, now);
                 continue;
             }
             if !version.has_permit() {
