@@ -57,8 +57,6 @@ pub enum SchedulerCommand {
     Down { instance: InstanceKey },
     /// An instance that was asked for could not be started.
     StartFailed { version: VersionIndex },
-    /// Grant nothing to the instance any more, and say when it is idle; asked again, say it again.
-    Retire { instance: InstanceKey },
     /// Retire the instances above `keep` that have been idle since before `idle_before` (ns).
     ReapIdle { version: VersionIndex, keep: u16, idle_before: u64 },
     /// `count` instances are being started without the scheduler having asked.

@@ -276,8 +276,7 @@ impl Simulation {
                 self.send_command(SchedulerCommand::Down { instance });
             }
             (10, Some(instance)) => self.send_command(SchedulerCommand::Ready { instance, started: false }),
-            (11, Some(instance)) => self.send_command(SchedulerCommand::Retire { instance }),
-            (12, _) => {
+            (11 | 12, _) => {
                 let (keep, idle) =
                     (u16::try_from(self.dice.below(2)).unwrap(), self.dice.below(50) * NANOS_PER_MS);
                 self.send_command(SchedulerCommand::ReapIdle {

@@ -128,9 +128,7 @@ impl SentCommand {
             SchedulerCommand::Succeed { old, .. } => SentCommand::Succeeded { old: *old },
             SchedulerCommand::Close { version } => SentCommand::Closed { version: *version },
             SchedulerCommand::Ready { instance, .. } => SentCommand::Ready { instance: *instance },
-            SchedulerCommand::Down { instance } | SchedulerCommand::Retire { instance } => {
-                SentCommand::Gone { instance: *instance }
-            }
+            SchedulerCommand::Down { instance } => SentCommand::Gone { instance: *instance },
             SchedulerCommand::StartFailed { .. }
             | SchedulerCommand::ReapIdle { .. }
             | SchedulerCommand::Starting { .. } => SentCommand::Other,

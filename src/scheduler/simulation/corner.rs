@@ -42,10 +42,6 @@ fn admit(rings: &Rings, queue: &FunctionQueue, slot: u32, deadline: u64) -> Tick
     ticket
 }
 
-fn fill(ring: &crossbeam_queue::ArrayQueue<SchedulerEvent>) {
-    while ring.push(SchedulerEvent::InstanceWanted { version: 0 }).is_ok() {}
-}
-
 const FIRST: InstanceKey = InstanceKey { version: 0, place: 0, generation: 1 };
 
 #[test]
@@ -59,26 +55,6 @@ fn closing_a_version_with_a_long_ring_does_not_flood_the_ready_ring() {
     while scheduler.tick(0).more {}
     assert!(matches!(rings.scheduler_events.pop(), Some(SchedulerEvent::VersionClosed { .. })));
     assert_eq!(std::iter::from_fn(|| rings.gateways[0].commands.pop()).count(), 1000);
-}
-
-#[test]
-fn a_suspect_is_not_granted_because_its_retirement_could_not_be_told() {
-    let (rings, mut scheduler, queue) = world(8);
-    rings.send_command(SchedulerCommand::Ready { instance: FIRST, started: false }).unwrap();
-    let ticket = admit(&rings, &queue, 0, 1_000_000_000);
-    scheduler.tick(0);
-    assert!(matches!(rings.gateways[0].commands.pop(), Some(GatewayCommand::Run { .. })));
-    rings.gateway_events.push(GatewayEvent::AttemptEnded { ticket, how: AttemptEnd::Unsent }).unwrap();
-    scheduler.tick(0);
-    assert!(matches!(rings.scheduler_events.pop(), Some(SchedulerEvent::InstanceSuspect { .. })));
-    assert!(matches!(rings.gateways[0].commands.pop(), Some(GatewayCommand::End { .. })));
-
-    fill(&rings.scheduler_events);
-    rings.send_command(SchedulerCommand::Retire { instance: FIRST }).unwrap();
-    admit(&rings, &queue, 1, 1_000_000_000);
-    scheduler.tick(0);
-    let command = rings.gateways[0].commands.pop();
-    assert!(!matches!(command, Some(GatewayCommand::Run { .. })), "{command:?} to a suspect");
 }
 
 #[test]

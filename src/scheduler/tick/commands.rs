@@ -28,7 +28,6 @@ impl Scheduler {
                 }
                 self.activate(index);
             }
-            SchedulerCommand::Retire { instance } => self.retire(instance),
             SchedulerCommand::ReapIdle { version, keep, idle_before } => {
                 self.reap_idle(version, keep, idle_before)
             }
@@ -168,7 +167,7 @@ impl Scheduler {
 
     /// Tells control that the instance is idle; false where the ring is full. Then an idle one
     /// keeps its state, to be found by the next `ReapIdle`. One that became idle while retiring
-    /// stays out of use until its version is closed or control sends `Retire` again.
+    /// stays out of use until its version is closed.
     pub(super) fn report_idle(&mut self, key: InstanceKey) -> bool {
         let told = self.rings.scheduler_events.push(SchedulerEvent::InstanceIdle { instance: key }).is_ok();
         self.notified |= told;
