@@ -96,6 +96,7 @@ pub mod internals {
         pub use crate::gateway::Gateway;
         pub use crate::gateway::body::BodySource;
         pub use crate::gateway::calls::{RequestHead, answer};
+        pub use crate::gateway::context::GatewayContext;
     }
     pub mod instance {
         pub use crate::instance::{Address, InstanceKey, Target, VersionIndex};
@@ -113,6 +114,7 @@ pub mod internals {
     }
     pub mod messages {
         pub use crate::messages::control_message::{ControlMessage, JobEnd, JobStart};
+        pub use crate::messages::gateway_senders::GatewaySenders;
     }
     pub mod metrics {
         pub use crate::metrics::MetricsByGateway;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
-use crate::channel::oneshot;
 use crate::control::Control;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::startup::ControlPlane;
@@ -57,13 +56,7 @@ impl ControlPlane {
 async fn drain(control: &Control, patience: Duration, unread: UnreadResults) -> bool {
     control.draining.set(true);
     control.logs.finish();
-    for gateway in &control.gateways {
-        let (done, awaited) = oneshot::channel();
-        if gateway.send(GatewayMessage::Drain { done }).await.is_ok() {
-            // An error where the gateway has stopped: then nothing more is admitted.
-            let _ = awaited.await;
-        }
-    }
+    control.gateways.tell_all(|done| GatewayMessage::Drain { done }).await;
     let over = async {
         while control.live() > 0 || (unread == UnreadResults::Await && control.unread() > 0) {
             tokio::time::sleep(LOOK).await;
@@ -79,20 +72,8 @@ async fn drain(control: &Control, patience: Duration, unread: UnreadResults) -> 
 /// Ends what is left, answers the clients that wait, and has every gateway stop.
 async fn finish_gateways(control: &Control) {
     // All finish at once, and none stops before every client of the others was answered.
-    let mut finishing = Vec::with_capacity(control.gateways.len());
-    for gateway in &control.gateways {
-        let (done, awaited) = oneshot::channel();
-        if gateway.send(GatewayMessage::Finish { done }).await.is_ok() {
-            finishing.push(awaited);
-        }
-    }
-    for awaited in finishing {
-        // An error where the gateway has stopped, which is what is waited for.
-        let _ = awaited.await;
-    }
-    for gateway in &control.gateways {
-        let _ = gateway.send(GatewayMessage::Stop).await;
-    }
+    control.gateways.tell_all(|done| GatewayMessage::Finish { done }).await;
+    control.gateways.send_all(|| GatewayMessage::Stop).await;
 }
 
 /// Stops the instances, and waits as long for them as they may take.

@@ -12,11 +12,12 @@ use crate::api::query::parameters;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::response::summary::push_summary;
-use crate::channel::{MessageSender, oneshot};
+use crate::channel::oneshot;
 use crate::clock::Clock;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::incarnation_at;
 use crate::messages::gateway_message::GatewayMessage;
+use crate::messages::gateway_senders::{GatewaySenders, stopping};
 use crate::spec::FunctionName;
 use crate::store::execution::{Stage, Status};
 use crate::store::history::{HistoryPosition, Lost};
@@ -54,7 +55,7 @@ type Cursor = Vec<Option<HistoryPosition>>;
 /// # Errors
 /// `BAD_REQUEST`, `CURSOR_EXPIRED`, `DRAINING`.
 pub(super) async fn list_executions(
-    gateways: &[MessageSender<GatewayMessage>],
+    gateways: &GatewaySenders,
     clock: &Clock,
     query: Option<&str>,
 ) -> Result<Response<Body>, ApiError> {
@@ -62,9 +63,8 @@ pub(super) async fn list_executions(
     let limit = limit.unwrap_or(LIMIT_DEFAULT);
     let incarnation = incarnation_at(clock.unix(0));
     let cursor = cursor.map(|text| parse_cursor(text, incarnation, gateways.len())).transpose()?;
-    let stopping = || ApiError::new(ErrorCode::Draining, "the control plane is stopping");
     let mut asked = Vec::with_capacity(gateways.len());
-    for (index, gateway) in gateways.iter().enumerate() {
+    for index in 0..gateways.len() {
         let from = match &cursor {
             None => None,
             Some(positions) => match positions[index] {
@@ -77,7 +77,7 @@ pub(super) async fn list_executions(
         };
         let (answer, awaited) = oneshot::channel();
         let search = Box::new(Search { function: function.clone(), stage, limit, from });
-        gateway.send(GatewayMessage::List { search, answer }).await.map_err(|_| stopping())?;
+        gateways.send(index, GatewayMessage::List { search, answer }).await?;
         asked.push(Some(awaited));
     }
     let mut pages = Vec::with_capacity(asked.len());

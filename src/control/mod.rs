@@ -18,7 +18,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::channel::MessageSender;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::instances::Context;
@@ -26,7 +25,7 @@ use crate::instances::autoscaler::Autoscaler;
 use crate::logs::handlers::LogHandlers;
 use crate::logs::source::LogSource;
 use crate::logs::store::LogStore;
-use crate::messages::gateway_message::GatewayMessage;
+use crate::messages::gateway_senders::GatewaySenders;
 use crate::registry::Registry;
 use crate::registry::cluster::FunctionObjects;
 use crate::registry::handlers::FunctionHandlers;
@@ -47,7 +46,7 @@ pub struct Control {
     pub logs: Rc<LogStore>,
     log_handlers: LogHandlers,
     /// Messages to each gateway.
-    pub gateways: Vec<MessageSender<GatewayMessage>>,
+    pub gateways: GatewaySenders,
     /// The functions and their versions.
     pub registry: Rc<Registry>,
     function_handlers: FunctionHandlers,
@@ -69,7 +68,7 @@ impl Control {
         settings: Arc<Settings>,
         context: Rc<Context>,
         logs: Rc<LogStore>,
-        gateways: Vec<MessageSender<GatewayMessage>>,
+        gateways: GatewaySenders,
     ) -> Rc<Self> {
         let registry =
             Registry::new(rings.clone(), settings.clone(), context.clone(), logs.clone(), gateways.clone());

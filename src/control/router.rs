@@ -10,10 +10,9 @@ use crate::api::openapi;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::route::served_elsewhere;
-use crate::error::{ApiError, ErrorCode};
-use crate::id::ExecutionId;
+use crate::error::ApiError;
 use crate::management::{debug_state, health, metrics, page};
-use crate::messages::gateway_message::{RoutedRequest, serve_at};
+use crate::messages::gateway_message::RoutedRequest;
 use crate::spec::ExecutionMode;
 
 impl Control {
@@ -26,9 +25,7 @@ impl Control {
                 return self.pass_on(self.next_gateway(), request).await;
             }
             Call::ReadExecution(id) | Call::CancelExecution(id) => {
-                // Any gateway can say what is wrong with an id.
-                let owner = ExecutionId::parse(id.of(path)).map_or(0, |id| id.ticket.gateway());
-                return self.pass_on(owner, request).await;
+                return self.pass_on(self.gateways.owner_of(id.of(path)), request).await;
             }
             Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
                 Err(served_elsewhere(path, ListenerKind::Runtimes))
@@ -61,13 +58,7 @@ impl Control {
 
     /// A call that a gateway must answer.
     async fn pass_on(&self, gateway: usize, request: RoutedRequest) -> Response<Body> {
-        let answer = match self.gateways.get(gateway).or(self.gateways.first()) {
-            Some(gateway) => serve_at(gateway, request).await,
-            None => None,
-        };
-        answer.unwrap_or_else(|| {
-            response::error(&ApiError::new(ErrorCode::Draining, "the control plane is stopping"))
-        })
+        self.gateways.serve(gateway, request).await.unwrap_or_else(|error| response::error(&error))
     }
 
     fn mode_of(&self, name: &str) -> Result<ExecutionMode, ApiError> {

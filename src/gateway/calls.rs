@@ -23,7 +23,7 @@ use crate::channel::{AnswerReceiver, oneshot};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 use crate::messages::control_message::ControlMessage;
-use crate::messages::gateway_message::{RoutedRequest, serve_at};
+use crate::messages::gateway_message::RoutedRequest;
 
 /// Head of a request, and the call that it asks for.
 #[derive(Clone, Copy, Debug)]
@@ -180,15 +180,7 @@ impl Gateway {
         head: RequestHead<'_>,
         body: Bytes,
     ) -> Response<Body> {
-        let answer = match self.gateways.get(index) {
-            Some(gateway) => serve_at(gateway, head.with_body(body)).await,
-            None => None,
-        };
-        answer.unwrap_or_else(|| {
-            response::error(
-                &ApiError::new(ErrorCode::Draining, "the control plane is stopping").retry_after(1),
-            )
-        })
+        self.gateways.serve(index, head.with_body(body)).await.unwrap_or_else(|error| response::error(&error))
     }
 
     /// Passes a request that is control's to answer on, with its whole body.

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `thread` | the thread: its runtime, listeners, messages, sweep and drain, and what it does before it sleeps |
+//! | `context` | its surroundings: rings, settings, the ways to the other gateways and to control |
 //! | `calls` | the checks of a request by its listener, and who answers it: this gateway, another one, or control |
 //! | `admit` | `admit`, `enqueue`: a request becomes an execution or is refused (full queue, idempotency key), and its ticket goes on the queue |
 //! | `body` | the body of a request, from wherever it came |
@@ -19,6 +20,7 @@ mod announcements;
 pub(crate) mod body;
 pub(crate) mod calls;
 mod complete;
+pub(crate) mod context;
 mod dispatch;
 mod job_calls;
 mod lookup;
@@ -37,9 +39,10 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::dispatch::pool::instance_pools::{IdleConnections, InstancePools};
 use crate::function_version::FunctionVersion;
+use crate::gateway::context::GatewayContext;
 use crate::instance::VersionIndex;
 use crate::messages::control_message::ControlMessage;
-use crate::messages::gateway_message::GatewayMessage;
+use crate::messages::gateway_senders::GatewaySenders;
 use crate::scheduler::message::GatewayEvent;
 use crate::scheduler::rings::{GatewayRings, Rings};
 use crate::store::execution_store::{ExecutionStore, StoreCounts, StoreLimits};
@@ -53,19 +56,12 @@ use crate::server::request_body::Reading;
 /// A `RefCell` here is borrowed for a few lines at a time and never across an `await`.
 #[derive(Debug)]
 pub struct Gateway {
-    /// Which gateway.
     index: usize,
-    /// The rings between all threads.
     rings: Arc<Rings>,
-    /// Time.
     clock: Clock,
-    /// The settings of the process.
     settings: Arc<Settings>,
-    /// The incarnation of this process, part of every id.
     incarnation: u32,
-    /// The ways to all gateways by index, its own among them, for requests that another one must answer.
-    gateways: Vec<MessageSender<GatewayMessage>>,
-    /// The way to control, for requests that are control's to answer.
+    gateways: GatewaySenders,
     control: MessageSender<ControlMessage>,
     /// No new invocation is admitted.
     draining: Cell<bool>,
@@ -87,15 +83,8 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway that knows no function yet.
     #[must_use]
-    pub fn new(
-        index: usize,
-        rings: Arc<Rings>,
-        clock: Clock,
-        settings: Arc<Settings>,
-        incarnation: u32,
-        gateways: Vec<MessageSender<GatewayMessage>>,
-        control: MessageSender<ControlMessage>,
-    ) -> Self {
+    pub fn new(context: GatewayContext) -> Self {
+        let GatewayContext { index, rings, clock, settings, incarnation, gateways, control } = context;
         let flags = &settings.flags;
         let retention = u64::try_from(settings.retention().as_nanos()).unwrap_or(u64::MAX);
         let bytes_max = settings.share(flags.max_payload_bytes, index);

@@ -17,10 +17,9 @@ use super::Gateway;
 use super::calls::{answer, serve_routed};
 use crate::api::listener::{Listener, ListenerKind};
 use crate::channel;
-use crate::channel::{AnswerSender, MessageReceiver, MessageSender};
+use crate::channel::{AnswerSender, MessageReceiver};
 use crate::clock::{Clock, Nanos};
-use crate::config::Settings;
-use crate::messages::control_message::ControlMessage;
+use crate::gateway::context::GatewayContext;
 use crate::messages::gateway_message::GatewayMessage;
 use crate::scheduler::rings::Rings;
 use crate::server::connections::{Connections, SWEEP_PERIOD};
@@ -35,26 +34,14 @@ const LONELY: Nanos = 10_000_000;
 /// The parts that a gateway's thread is started with.
 #[derive(Debug)]
 pub(crate) struct Start {
-    /// Which gateway.
-    pub index: usize,
-    /// The rings.
-    pub rings: Arc<Rings>,
-    /// Time.
-    pub clock: Clock,
-    /// The settings of the process.
-    pub settings: Arc<Settings>,
-    /// The incarnation of this process.
-    pub incarnation: u32,
+    /// The surroundings of the gateway.
+    pub context: GatewayContext,
     /// The listener of clients.
     pub listener: StdListener,
     /// The listener of processes of `JOB` functions: one gateway serves them all.
     pub runtime_listener: Option<StdListener>,
     /// Messages to this gateway.
     pub messages: MessageReceiver<GatewayMessage>,
-    /// Messages to each gateway.
-    pub gateways: Vec<MessageSender<GatewayMessage>>,
-    /// Messages to control.
-    pub control: MessageSender<ControlMessage>,
 }
 
 /// The world of the park hook; it has no argument, so it finds this in its thread.
@@ -83,11 +70,11 @@ thread_local! {
 /// If the runtime cannot be made, or the listener not be polled.
 pub(crate) fn run(start: Start) -> std::io::Result<()> {
     let hook = Rc::new(Hook {
-        rings: start.rings.clone(),
-        index: start.index,
-        clock: start.clock,
-        spin: start.settings.flags.grant_spin_us * 1000,
-        poll_spin: start.settings.poll_spin(),
+        rings: start.context.rings.clone(),
+        index: start.context.index,
+        clock: start.context.clock,
+        spin: start.context.settings.flags.grant_spin_us * 1000,
+        poll_spin: start.context.settings.poll_spin(),
         last_activity: Cell::new((0, 0)),
         last_crowd: Cell::new((0, 0)),
         gateway: RefCell::new(None),
@@ -173,22 +160,12 @@ fn last_change(known: &Cell<(u64, Nanos)>, count: u64, now: Nanos) -> Nanos {
 }
 
 async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
-    let Start {
-        index,
-        rings,
-        clock,
-        settings,
-        incarnation,
-        listener,
-        runtime_listener,
-        messages,
-        gateways,
-        control,
-    } = start;
+    let Start { context, listener, runtime_listener, messages } = start;
+    let (clock, settings) = (context.clock, context.settings.clone());
     let flags = &settings.flags;
-    let connections = Connections::new(clock, flags, settings.share(flags.max_connections, index));
+    let connections = Connections::new(clock, flags, settings.share(flags.max_connections, context.index));
     let runtimes = Connections::new(clock, flags, flags.max_connections);
-    let gateway = Rc::new(Gateway::new(index, rings, clock, settings, incarnation, gateways, control));
+    let gateway = Rc::new(Gateway::new(context));
     hook.gateway.replace(Some(gateway.clone()));
 
     tokio::task::spawn_local(carry_out_commands(gateway.clone(), hook.clone())?);

@@ -9,10 +9,10 @@ use super::reader::{Reader, Whose};
 use super::source::LogSource;
 use super::store::LogStore;
 use crate::api::response::Body;
-use crate::channel::{MessageSender, oneshot};
+use crate::channel::oneshot;
 use crate::error::{ApiError, ErrorCode};
-use crate::id::ExecutionId;
 use crate::messages::gateway_message::{FoundExecution, GatewayMessage, WholeRequest};
+use crate::messages::gateway_senders::{GatewaySenders, stopping};
 use crate::spec::ExecutionMode;
 
 /// Answers calls that read lines. Lives on the control thread.
@@ -20,7 +20,7 @@ use crate::spec::ExecutionMode;
 pub(crate) struct LogHandlers {
     pub(super) store: Rc<LogStore>,
     /// Messages to each gateway, which have the executions.
-    gateways: Vec<MessageSender<GatewayMessage>>,
+    gateways: GatewaySenders,
     /// The logs of pods, where a cluster runs functions.
     pub(super) source: Option<Rc<dyn LogSource>>,
 }
@@ -30,7 +30,7 @@ impl LogHandlers {
     #[must_use]
     pub(crate) fn new(
         store: Rc<LogStore>,
-        gateways: Vec<MessageSender<GatewayMessage>>,
+        gateways: GatewaySenders,
         source: Option<Rc<dyn LogSource>>,
     ) -> Self {
         Self { store, gateways, source }
@@ -69,16 +69,12 @@ impl LogHandlers {
         request: &WholeRequest,
     ) -> Result<Response<Body>, ApiError> {
         let query = LogQuery::read(request.uri().query(), request.headers(), &self.store.clock)?;
-        let stopped = || ApiError::new(ErrorCode::Draining, "the control plane is stopping");
-        let owner = ExecutionId::parse(id).map_or(0, |id| id.ticket.gateway());
-        // An id that names a gateway that there is not is refused by the first one.
-        let gateway = self.gateways.get(owner).or(self.gateways.first()).ok_or_else(stopped)?;
         let (found, awaited) = oneshot::channel();
         let (ended, end) = oneshot::channel();
         let ended = query.follow.then_some(ended);
         let message = GatewayMessage::Watch { id: id.to_owned(), found, ended };
-        gateway.send(message).await.map_err(|_| stopped())?;
-        let FoundExecution { id, function } = match awaited.await.map_err(|_| stopped())? {
+        self.gateways.send(self.gateways.owner_of(id), message).await?;
+        let FoundExecution { id, function } = match awaited.await.map_err(|_| stopping())? {
             Ok(found) => found,
             Err(error) => return self.lines_without_record(error, id, query).await,
         };

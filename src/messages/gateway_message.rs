@@ -9,7 +9,7 @@ use hyper::{Request, Response};
 use crate::api::call::Call;
 use crate::api::listener::Listener;
 use crate::api::response::body::Body;
-use crate::channel::{AnswerSender, MessageSender, oneshot};
+use crate::channel::AnswerSender;
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
 use crate::id::ExecutionId;
@@ -70,15 +70,4 @@ pub struct FoundExecution {
     pub id: ExecutionId,
     /// The version of the function that it was admitted to, or that ran it last.
     pub function: Arc<FunctionVersion>,
-}
-
-/// Has a gateway serve a request, and waits for its answer; `None` where it has stopped. Dropped
-/// before that, the gateway drops the request, too.
-pub(crate) async fn serve_at(
-    gateway: &MessageSender<GatewayMessage>,
-    request: RoutedRequest,
-) -> Option<Response<Body>> {
-    let (answer, response) = oneshot::channel();
-    gateway.send(GatewayMessage::Serve { request: Box::new(request), answer }).await.ok()?;
-    response.await.ok()
 }

@@ -25,7 +25,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::channel::MessageSender;
 use crate::config::Settings;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
@@ -33,7 +32,7 @@ use crate::instance::VersionIndex;
 use crate::instances::Context;
 use crate::instances::open_versions::OpenVersions;
 use crate::logs::store::LogStore;
-use crate::messages::gateway_message::GatewayMessage;
+use crate::messages::gateway_senders::GatewaySenders;
 use crate::metrics::MetricsByGateway;
 use crate::scheduler::rings::Rings;
 use crate::spec::FunctionSpec;
@@ -62,7 +61,7 @@ pub struct Registry {
     settings: Arc<Settings>,
     context: Rc<Context>,
     logs: Rc<LogStore>,
-    gateways: Vec<MessageSender<GatewayMessage>>,
+    gateways: GatewaySenders,
     /// By name, sorted, as they are listed.
     functions: RefCell<BTreeMap<String, Registered>>,
     versions: Rc<OpenVersions>,
@@ -83,7 +82,7 @@ impl Registry {
         settings: Arc<Settings>,
         context: Rc<Context>,
         logs: Rc<LogStore>,
-        gateways: Vec<MessageSender<GatewayMessage>>,
+        gateways: GatewaySenders,
     ) -> Rc<Self> {
         let versions = u32::try_from(rings.capacity.versions).unwrap_or(u32::MAX);
         Rc::new(Self {

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 
 use super::{Registered, Registry};
-use crate::channel::{AnswerSender, oneshot};
 use crate::clock::NANOS_PER_MS;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
@@ -112,7 +111,7 @@ impl Registry {
             rollout.abort();
         }
         self.logs.deleted(name);
-        self.tell_all(|done| GatewayMessage::Withdraw { name: name.to_owned(), done }).await;
+        self.gateways.tell_all(|done| GatewayMessage::Withdraw { name: name.to_owned(), done }).await;
         if let Some(serving) = registered.serving {
             self.close(serving);
         }
@@ -127,7 +126,7 @@ impl Registry {
 
     /// Steps 1 and 2, and its backend.
     async fn open(self: &Rc<Self>, function: &Arc<FunctionVersion>) {
-        self.tell_all(|done| GatewayMessage::Learn { function: function.clone(), done }).await;
+        self.gateways.tell_all(|done| GatewayMessage::Learn { function: function.clone(), done }).await;
         let version = ScheduledVersion::new(function.index, function.queue.clone(), limits(&function.spec));
         self.context.commands.send(SchedulerCommand::Open { version: Box::new(version) });
         let backend = Backend::open(&self.context, function).await;
@@ -164,12 +163,9 @@ impl Registry {
             // Executions that move over count in the new queue before others can enter it.
             self.context.commands.handled().await;
         }
-        self.tell_all(|done| GatewayMessage::Publish {
-            name: name.to_owned(),
-            version: function.index,
-            done,
-        })
-        .await;
+        self.gateways
+            .tell_all(|done| GatewayMessage::Publish { name: name.to_owned(), version: function.index, done })
+            .await;
         if let Some(old) = old {
             self.close(old);
         }
@@ -194,23 +190,9 @@ impl Registry {
             if let Some(OpenVersion { function, .. }) = registry.versions.remove(index) {
                 registry.queue_slots.set(registry.queue_slots.get() - u64::from(function.spec.queue_size));
             }
-            for gateway in &registry.gateways {
-                // A gateway that has stopped has forgotten everything.
-                let _ = gateway.send(GatewayMessage::Forget { version: index }).await;
-            }
+            registry.gateways.send_all(|| GatewayMessage::Forget { version: index }).await;
             registry.free_versions.borrow_mut().push(index);
         });
-    }
-
-    /// Sends a message to every gateway and waits until each has handled it.
-    async fn tell_all(&self, message: impl Fn(AnswerSender<()>) -> GatewayMessage) {
-        for gateway in &self.gateways {
-            let (done, awaited) = oneshot::channel();
-            if gateway.send(message(done)).await.is_ok() {
-                // An error where the gateway has stopped: then there is nobody to tell.
-                let _ = awaited.await;
-            }
-        }
     }
 }
 

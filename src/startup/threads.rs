@@ -7,14 +7,15 @@ use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 
-use crate::channel::{AnswerReceiver, MESSAGES_MAX, MessageSender, mpsc, oneshot};
+use crate::channel::{AnswerReceiver, MessageSender, oneshot};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::cpu;
+use crate::gateway::context::GatewayContext;
 use crate::gateway::thread::{self as gateway_thread, Start};
 use crate::id::Entropy;
 use crate::messages::control_message::ControlMessage;
-use crate::messages::gateway_message::GatewayMessage;
+use crate::messages::gateway_senders::GatewaySenders;
 use crate::scheduler::rings::Rings;
 use crate::scheduler::thread as scheduler_thread;
 use crate::scheduler::tick::Scheduler;
@@ -94,25 +95,22 @@ impl GatewayParts {
         listeners: Vec<TcpListener>,
         runtime: TcpListener,
         hook: ThreadHook,
-    ) -> anyhow::Result<(Vec<GatewayThread>, Vec<MessageSender<GatewayMessage>>)> {
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            listeners.iter().map(|_| mpsc::channel(MESSAGES_MAX)).unzip();
+    ) -> anyhow::Result<(Vec<GatewayThread>, GatewaySenders)> {
+        let (senders, receivers) = GatewaySenders::new(listeners.len());
         let mut threads = Vec::with_capacity(listeners.len());
         // The first gateway takes what processes of `JOB` functions ask for, and passes it on.
         let mut runtime_listener = Some(runtime);
         for (index, (listener, messages)) in listeners.into_iter().zip(receivers).enumerate() {
-            let start = Start {
+            let context = GatewayContext {
                 index,
                 rings: self.rings.clone(),
                 clock: self.clock,
                 settings: self.settings.clone(),
                 incarnation: self.incarnation,
-                listener,
-                runtime_listener: runtime_listener.take(),
-                messages,
                 gateways: senders.clone(),
                 control: self.control.clone(),
             };
+            let start = Start { context, listener, runtime_listener: runtime_listener.take(), messages };
             threads.push(start_gateway(start, hook)?);
         }
         Ok((threads, senders))
@@ -120,7 +118,7 @@ impl GatewayParts {
 }
 
 fn start_gateway(start: Start, hook: ThreadHook) -> anyhow::Result<GatewayThread> {
-    let name = format!("gateway-{}", start.index);
+    let name = format!("gateway-{}", start.context.index);
     let thread = Thread::start(&name, move || {
         hook(Role::Gateway);
         let ended = gateway_thread::run(start);

@@ -13,9 +13,9 @@ use picofaas::internals::channel::{MESSAGES_MAX, MessageReceiver, mpsc};
 use picofaas::internals::clock::Clock;
 use picofaas::internals::config::{ServeArgs, Settings};
 use picofaas::internals::function_version::FunctionVersion;
-use picofaas::internals::gateway::Gateway;
+use picofaas::internals::gateway::{Gateway, GatewayContext};
 use picofaas::internals::instance::{Address, InstanceKey, Target, VersionIndex};
-use picofaas::internals::messages::ControlMessage;
+use picofaas::internals::messages::{ControlMessage, GatewaySenders};
 use picofaas::internals::metrics::MetricsByGateway;
 use picofaas::internals::registry::{limits, version};
 use picofaas::internals::scheduler::{Capacity, Rings, ScheduledVersion, Scheduler, SchedulerCommand};
@@ -65,9 +65,17 @@ impl World {
         let settings = Arc::new(Settings::new(flags).unwrap());
         let capacity = Capacity { gateways: 1, slots: settings.flags.max_executions, versions: 16 };
         let rings = Arc::new(Rings::new(capacity).unwrap());
-        let (to_itself, _) = mpsc::channel(MESSAGES_MAX);
+        let (gateways, _) = GatewaySenders::new(1);
         let (control, messages) = mpsc::channel(MESSAGES_MAX);
-        let gateway = Gateway::new(0, rings.clone(), Clock::start(), settings, 1, vec![to_itself], control);
+        let gateway = Gateway::new(GatewayContext {
+            index: 0,
+            rings: rings.clone(),
+            clock: Clock::start(),
+            settings,
+            incarnation: 1,
+            gateways,
+            control,
+        });
         let function = Arc::new(version(
             parse_function(spec.as_bytes()).unwrap(),
             VERSION,
