@@ -176,7 +176,7 @@ fn counts(tally: Tally) -> String {
 }
 
 fn tidy(repository: &Repository) -> Result<CheckResult> {
-    let tidy::Findings { faults, .. } = tidy::findings(repository)?;
+    let faults = tidy::findings(repository)?;
     for fault in &faults {
         println!("{fault}");
     }

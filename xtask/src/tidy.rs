@@ -104,40 +104,13 @@ pub(crate) struct TidyOptions {
     arrows: bool,
 }
 
-/// Breaches of all rules.
-pub(crate) struct Findings {
-    pub faults: Vec<Fault>,
-    /// Breaches in folders where a rule does not hold yet, by rule and folder.
-    pub excused: Vec<Excused>,
-}
-
-/// A folder where a rule does not hold yet.
-pub(crate) struct Excused {
-    rule: &'static str,
-    folder: &'static str,
-    faults: usize,
-}
-
-impl fmt::Display for Excused {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rule, folder, faults } = self;
-        match faults {
-            0 => write!(out, "{folder}: {rule}: nothing is left, take it out of EXCUSED"),
-            _ => write!(out, "{folder}: {rule}: {faults} to mend"),
-        }
-    }
-}
-
 pub(crate) fn run(repository: &Repository, options: &TidyOptions) -> Result<ExitCode> {
     if options.arrows {
         let files = read(repository)?;
         print!("{}", arrows::describe(&texts(&files)));
         return Ok(ExitCode::SUCCESS);
     }
-    let Findings { faults, excused } = findings(repository)?;
-    for excused in &excused {
-        println!("not yet: {excused}");
-    }
+    let faults = findings(repository)?;
     for fault in &faults {
         println!("{fault}");
     }
@@ -146,50 +119,32 @@ pub(crate) fn run(repository: &Repository, options: &TidyOptions) -> Result<Exit
 }
 
 /// Everything that breaks a rule: file by file, then what several files break together.
-pub(crate) fn findings(repository: &Repository) -> Result<Findings> {
+pub(crate) fn findings(repository: &Repository) -> Result<Vec<Fault>> {
     let files = read(repository)?;
     let texts = texts(&files);
-    let mut findings = Findings { faults: Vec::new(), excused: Vec::new() };
-    let faults = &mut findings.faults;
-    let mut beginnings = Vec::new();
+    let mut faults = Vec::new();
     for text in &texts {
-        check(text, faults);
+        check(text, &mut faults);
         if text.has_extension("rs") {
-            comments::check(text, &mut beginnings);
+            comments::check(text, &mut faults);
         }
         if text.has_extension("md") {
             let exists = |target: &Path| repository.root().join(target).exists();
-            markdown::check(text, exists, faults);
+            markdown::check(text, exists, &mut faults);
         }
         if text.path == Path::new(PROMISES) {
             let read = |target: &Path| fs::read_to_string(repository.root().join(target)).ok();
-            promises::check(text, read, faults);
+            promises::check(text, read, &mut faults);
         }
     }
-    lints::check(&texts, faults);
-    arrows::check(&texts, faults);
-    findings.excuse("functions that are too long", &lints::EXCUSED, lints::exceptions(&texts));
-    findings.excuse("beginnings of comments", &comments::EXCUSED, beginnings);
+    lints::check(&texts, &mut faults);
+    arrows::check(&texts, &mut faults);
+    faults.extend(lints::exceptions(&texts));
     let is_package = |text: &&Text<'_>| text.path.file_name().is_some_and(|name| name == "Cargo.toml");
     let packages: Vec<&Path> =
         texts.iter().filter(is_package).filter_map(|text| text.path.parent()).collect();
-    findings.excuse("names of types", &type_names::EXCUSED, type_names::check(&texts, &packages));
-    Ok(findings)
-}
-
-impl Findings {
-    /// Counts the breaches in folders where the rule does not hold yet, and adds all others.
-    fn excuse(&mut self, rule: &'static str, folders: &[&'static str], found: Vec<Fault>) {
-        let mut excused: Vec<Excused> =
-            folders.iter().map(|&folder| Excused { rule, folder, faults: 0 }).collect();
-        for fault in found {
-            match excused.iter_mut().find(|excused| fault.path.starts_with(excused.folder)) {
-                Some(excused) => excused.faults += 1,
-                None => self.faults.push(fault),
-            }
-        }
-        self.excused.extend(excused);
-    }
+    faults.extend(type_names::check(&texts, &packages));
+    Ok(faults)
 }
 
 /// Every text file of the tree, in git's order.
@@ -269,18 +224,6 @@ fn final_newline(text: &Text<'_>, faults: &mut Vec<Fault>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_breach_is_excused_below_the_folders_that_are_named_and_nowhere_else() {
-        let mut findings = Findings { faults: Vec::new(), excused: Vec::new() };
-        let found =
-            ["src/a.rs", "src/b/c.rs", "srcs/a.rs"].map(|path| Fault::at(Path::new(path), 1, "wrong"));
-        findings.excuse("the rule", &["src", "child"], found.into());
-        assert_eq!(findings.faults.iter().map(Fault::to_string).collect::<Vec<_>>(), ["srcs/a.rs:1: wrong"]);
-        let excused: Vec<String> = findings.excused.iter().map(Excused::to_string).collect();
-        let nothing = "child: the rule: nothing is left, take it out of EXCUSED";
-        assert_eq!(excused, ["src: the rule: 2 to mend", nothing]);
-    }
 
     fn messages(path: &str, content: &str) -> Vec<String> {
         let mut faults = Vec::new();

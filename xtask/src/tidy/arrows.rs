@@ -229,11 +229,4 @@ mod tests {
             assert!(found.len() == 1 && found[0].starts_with("ARCHITECTURE.md:"), "{found:?}");
         }
     }
-
-    #[test]
-    fn folders_that_are_unsettled_import_as_they_like_and_are_not_in_the_document() {
-        let table = format!("{ALLOWED}unsettled: new\n");
-        let new = with(("src/new.rs", "use crate::gateway;\n"));
-        assert_eq!(messages(&table, ALLOWED, &new), [""; 0]);
-    }
 }

@@ -4,7 +4,6 @@
 //!
 //! ```text
 //! leaves: clock, error
-//! unsettled: control
 //! gateway -> api, store
 //! store -> nothing
 //! startup -> everything
@@ -15,15 +14,12 @@
 
 /// The names of lines that are no names of modules.
 const LEAVES: &str = "leaves: ";
-const UNSETTLED: &str = "unsettled: ";
 const EVERYTHING: &str = "everything";
 const NOTHING: &str = "nothing";
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
     leaves: Vec<Name>,
-    /// Folders whose imports are not held to the table yet.
-    unsettled: Vec<Name>,
     folders: Vec<ArrowLine>,
     /// The lines a person is to know.
     lines: Vec<String>,
@@ -64,10 +60,6 @@ impl Table {
             if text.is_empty() || text.starts_with('#') {
                 continue;
             }
-            if let Some(names) = text.strip_prefix(UNSETTLED) {
-                table.unsettled.extend(names.split(',').map(name));
-                continue;
-            }
             table.lines.push(text.to_owned());
             if let Some(names) = text.strip_prefix(LEAVES) {
                 table.leaves.extend(names.split(',').map(name));
@@ -79,10 +71,7 @@ impl Table {
                 };
                 table.folders.push(ArrowLine { name: name(from), imports });
             } else {
-                return Err((
-                    line,
-                    format!("`{text}` is no `a -> b, c`, no `{LEAVES}…` and no `{UNSETTLED}…`"),
-                ));
+                return Err((line, format!("`{text}` is no `a -> b, c` and no `{LEAVES}…`")));
             }
         }
         let mut names: Vec<&Name> = table.all_names().collect();
@@ -93,7 +82,7 @@ impl Table {
         Ok(table)
     }
 
-    /// Lines without those of folders that are unsettled.
+    /// Lines as they are, without comments.
     pub(super) fn lines(&self) -> &[String] {
         &self.lines
     }
@@ -105,7 +94,7 @@ impl Table {
 
     fn all_names(&self) -> impl Iterator<Item = &Name> {
         let folders = self.folders.iter().map(|folder| &folder.name);
-        self.leaves.iter().chain(&self.unsettled).chain(folders)
+        self.leaves.iter().chain(folders)
     }
 
     /// Every arrow with its line.
@@ -121,9 +110,8 @@ impl Table {
         else {
             return Permission::NoLine;
         };
-        let is_unsettled = self.unsettled.iter().any(|name| name.text == line.text);
         let to_leaf = self.leaves.iter().any(|leaf| starts_with(to, &leaf.text));
-        if is_unsettled || to_leaf || starts_with(to, &line.text) {
+        if to_leaf || starts_with(to, &line.text) {
             return Permission::Allowed;
         }
         let folder = self.folders.iter().find(|folder| folder.name.text == line.text);
