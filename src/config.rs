@@ -197,10 +197,10 @@ pub struct ServeArgs {
     /// How long a client may take to send a request's head, 10 … 300000 ms
     #[arg(long, default_value = "10000", value_parser = between::<u64>(10, 300_000), value_name = "MILLIS", help_heading = "Times")]
     pub head_timeout_ms: u64,
-    /// How long a client connection may be idle between requests, 1 … 86400 s
+    /// How long a client connection may be idle after an answer was written, 1 … 86400 s
     #[arg(long = "keep-alive", default_value = "75", value_parser = between::<u64>(1, 86_400), value_name = "SECONDS", help_heading = "Times")]
     pub keep_alive_s: u64,
-    /// How long a client may take to send a request's body, 10 … 300000 ms
+    /// How long a client may take to send a request's body, or take nothing of an answer (1 s at least), 10 … 300000 ms
     #[arg(long, default_value = "30000", value_parser = between::<u64>(10, 300_000), value_name = "MILLIS", help_heading = "Times")]
     pub body_timeout_ms: u64,
     /// How long an execution can be read after it ended, 1 … 86400 s

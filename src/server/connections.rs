@@ -2,7 +2,9 @@
 //!
 //! hyper's own head timer allocates for every request and would also close idle connections, so
 //! connections are watched from outside: each says in which phase it is, and a sweep every
-//! [`SWEEP_PERIOD`] closes those that are in it for too long.
+//! [`SWEEP_PERIOD`] closes those that are in it for too long. While an answer is written there is no such
+//! clock, as only the kernel knows how much of it the client has taken: it gives up a client that takes
+//! nothing for too long.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -18,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use slab::Slab;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client_io::ClientIo;
@@ -29,6 +32,9 @@ use crate::config::ServeArgs;
 pub(crate) const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 /// Time that a client may take to close after its last answer (ns).
 const LINGER_NS: Nanos = 2_000_000_000;
+/// The shortest time in which a client must take something of an answer (ms): less is no more than a few
+/// segments that were lost.
+const STALL_MS_MIN: u64 = 1000;
 /// hyper's own limit on what it buffers of a request, in bytes.
 const BUFFER_BYTES_MIN: usize = 64 * 1024;
 
@@ -39,8 +45,10 @@ enum ConnectionPhase {
     Idle(Nanos),
     /// Some of a head came, the first of it then.
     ReadingHead(Nanos),
-    /// A request is being answered.
+    /// The answer to a request is being made.
     Serving,
+    /// It is made, and is being written.
+    Writing,
     /// All was answered; the client has not closed since then.
     Lingering(Nanos),
 }
@@ -49,6 +57,10 @@ enum ConnectionPhase {
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
     phase: Cell<ConnectionPhase>,
+    /// Bytes that come while a request is served may be of its body; else they are of the next head.
+    has_body: Cell<bool>,
+    /// Some of the next head came before the answer was written.
+    came_ahead: Cell<bool>,
     /// See [`CloseRequest`].
     close: Cell<Option<CloseRequest>>,
     waker: RefCell<Option<Waker>>,
@@ -70,6 +82,8 @@ pub(crate) struct Connections {
     most: usize,
     head_timeout: Nanos,
     keep_alive: Nanos,
+    /// Time for which a client may take nothing of an answer.
+    stall: Duration,
     /// Largest head of a request, in bytes.
     pub head_bytes_max: usize,
     open: RefCell<Slab<Rc<ConnectionState>>>,
@@ -87,6 +101,7 @@ impl Connections {
             most,
             head_timeout: flags.head_timeout_ms * NANOS_PER_MS,
             keep_alive: flags.keep_alive_s * 1000 * NANOS_PER_MS,
+            stall: Duration::from_millis(flags.body_timeout_ms.max(STALL_MS_MIN)),
             head_bytes_max: flags.max_head_bytes,
             open: RefCell::default(),
             finishing: Cell::new(false),
@@ -121,14 +136,18 @@ impl Connections {
         let now = self.clock.now();
         self.coarse.set(now);
         for (_, state) in self.open.borrow().iter() {
-            let over = match state.phase.get() {
-                ConnectionPhase::Idle(since) => now.saturating_sub(since) > self.keep_alive,
-                ConnectionPhase::ReadingHead(since) => now.saturating_sub(since) > self.head_timeout,
-                ConnectionPhase::Lingering(since) => now.saturating_sub(since) > LINGER_NS,
-                ConnectionPhase::Serving => false,
+            let (since, most) = match state.phase.get() {
+                ConnectionPhase::Idle(since) => (since, self.keep_alive),
+                ConnectionPhase::ReadingHead(since) => (since, self.head_timeout),
+                ConnectionPhase::Lingering(since) => (since, LINGER_NS),
+                ConnectionPhase::Serving | ConnectionPhase::Writing => continue,
             };
-            if over {
-                state.request_close(CloseRequest::Now);
+            if now.saturating_sub(since) > most {
+                // An idle one closes in stages, lest a request that is on its way makes the kernel send a reset,
+                // which takes what the client has not read yet of its last answer.
+                let is_first = state.close.get().is_none();
+                let in_stages = is_first && matches!(state.phase.get(), ConnectionPhase::Idle(_));
+                state.request_close(if in_stages { CloseRequest::AfterRequest } else { CloseRequest::Now });
             }
         }
     }
@@ -159,8 +178,9 @@ impl Connections {
                 // Closing tells the client more than a connection that is never served.
                 continue;
             }
-            // Refused only by a socket that is closed already.
+            // Both are refused only by a socket that is closed already.
             let _ = stream.set_nodelay(true);
+            let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(self.stall));
             tokio::task::spawn_local(self.clone().connection(stream, handle.clone()));
         }
     }
@@ -172,25 +192,21 @@ impl Connections {
     {
         let state = Rc::new(ConnectionState {
             phase: Cell::new(ConnectionPhase::Idle(self.coarse.get())),
+            has_body: Cell::new(false),
+            came_ahead: Cell::new(false),
             close: Cell::new(None),
             waker: RefCell::new(None),
         });
         let key = self.open.borrow_mut().insert(state.clone());
         let _listed = Listed { connections: self.clone(), key };
         let io = ClientIo::new(stream, state.clone(), self.clone());
-        let service = service_fn(|request| {
-            state.phase.set(ConnectionPhase::Serving);
+        let service = service_fn(|request: Request<Incoming>| {
+            state.serve(!request.body().is_end_stream());
             let answering = handle(request);
-            let (state, connections) = (state.clone(), self.clone());
+            let making = Making { state: state.clone() };
             async move {
                 let response = answering.await;
-                let sending = if response.body().is_streamed() {
-                    Some(Sending { state, connections })
-                } else {
-                    state.phase.set(ConnectionPhase::Idle(connections.coarse.get()));
-                    None
-                };
-                Ok::<_, Infallible>(response.map(|body| Sent { body, _sending: sending }))
+                Ok::<_, Infallible>(response.map(|body| Sent { body, _making: making }))
             }
         });
         let connection = http1::Builder::new()
@@ -213,6 +229,24 @@ impl Connections {
 }
 
 impl ConnectionState {
+    /// Enters the phase in which a request is answered.
+    fn serve(&self, has_body: bool) {
+        self.phase.set(ConnectionPhase::Serving);
+        self.has_body.set(has_body);
+        self.came_ahead.set(false);
+    }
+
+    /// Takes note that the socket has everything there was to write: an answer that is made has gone, and only
+    /// now the client is waited for.
+    pub(super) fn all_written(&self, connections: &Connections) {
+        if self.phase.get() == ConnectionPhase::Writing {
+            let now = connections.coarse.get();
+            let ahead = self.came_ahead.get();
+            let next = if ahead { ConnectionPhase::ReadingHead(now) } else { ConnectionPhase::Idle(now) };
+            self.phase.set(next);
+        }
+    }
+
     /// Enters the phase in which the client is to close.
     pub(super) fn linger(&self, connections: &Connections) {
         if !matches!(self.phase.get(), ConnectionPhase::Lingering(_)) {
@@ -220,10 +254,16 @@ impl ConnectionState {
         }
     }
 
-    /// Takes note of bytes that came: on an idle connection they are the beginning of a head.
+    /// Takes note of bytes that came: on an idle connection they are the beginning of a head, whose clock
+    /// begins. It does not before the answer to the request before was written.
     pub(crate) fn something_came(&self, connections: &Connections) {
-        if matches!(self.phase.get(), ConnectionPhase::Idle(_)) {
-            self.phase.set(ConnectionPhase::ReadingHead(connections.coarse.get()));
+        match self.phase.get() {
+            ConnectionPhase::Idle(_) => {
+                self.phase.set(ConnectionPhase::ReadingHead(connections.coarse.get()));
+            }
+            ConnectionPhase::Serving if self.has_body.get() => {}
+            ConnectionPhase::Serving | ConnectionPhase::Writing => self.came_ahead.set(true),
+            ConnectionPhase::ReadingHead(_) | ConnectionPhase::Lingering(_) => {}
         }
     }
 
@@ -244,23 +284,21 @@ impl ConnectionState {
     }
 }
 
-/// The body of an answer on its way out.
+/// The body of an answer on its way out. hyper drops it when it has taken the last of it.
 struct Sent {
     body: Body,
-    /// Held by a body in pieces, which may take longer than any connection may be idle.
-    _sending: Option<Sending>,
+    _making: Making,
 }
 
-/// The connection is busy until this is dropped.
-struct Sending {
+/// The answer is being made until this is dropped. All of it is with hyper then, which writes it.
+struct Making {
     state: Rc<ConnectionState>,
-    connections: Rc<Connections>,
 }
 
-impl Drop for Sending {
+impl Drop for Making {
     fn drop(&mut self) {
         if self.state.phase.get() == ConnectionPhase::Serving {
-            self.state.phase.set(ConnectionPhase::Idle(self.connections.coarse.get()));
+            self.state.phase.set(ConnectionPhase::Writing);
         }
     }
 }

@@ -42,3 +42,4 @@ mod rollout;
 mod scaling;
 mod start;
 mod wire;
+mod slow_readers;

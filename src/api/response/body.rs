@@ -33,14 +33,6 @@ pub enum Piece {
 #[error("the answer was broken off")]
 pub struct BrokenOff;
 
-impl Body {
-    /// Whether there is more to it than its bytes.
-    #[must_use]
-    pub fn is_streamed(&self) -> bool {
-        matches!(self, Body::Streamed(_))
-    }
-}
-
 impl Default for Body {
     fn default() -> Self {
         Body::Whole(Full::default())

@@ -168,6 +168,20 @@ impl Client {
         }
     }
 
+    /// Takes so many bytes of what comes.
+    pub(crate) fn take(&mut self, bytes: usize) {
+        let taken =
+            std::io::copy(&mut self.stream.by_ref().take(bytes as u64), &mut std::io::sink()).unwrap();
+        assert_eq!(taken, bytes as u64, "the connection ended early");
+    }
+
+    /// Takes what has come, or comes next; 0 bytes at the end.
+    pub(crate) fn take_some(&mut self) -> usize {
+        let taken = self.stream.fill_buf().unwrap().len();
+        self.stream.consume(taken);
+        taken
+    }
+
     /// Whether something has come.
     pub(crate) fn has_answer(&mut self) -> bool {
         let stream = self.stream.get_ref();

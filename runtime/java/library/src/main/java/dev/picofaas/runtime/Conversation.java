@@ -37,6 +37,8 @@ final class Conversation extends ChannelInboundHandlerAdapter {
     private ChannelHandlerContext context;
     /** The request that is being read or worked on, or null. */
     private Exchange exchange;
+    /** Done when the socket has all of the last answer, or null before the first. */
+    private ChannelFuture written;
     /** The last answer was given; what still comes is dropped. */
     private boolean ending;
 
@@ -258,7 +260,7 @@ final class Conversation extends ChannelInboundHandlerAdapter {
         if (ending) {
             response.headers().set("connection", "close");
         }
-        ChannelFuture written = context.writeAndFlush(response);
+        written = context.writeAndFlush(response);
         if (ending && done.whole) {
             written.addListener(ChannelFutureListener.CLOSE);
         } else if (ending) {
@@ -285,6 +287,10 @@ final class Conversation extends ChannelInboundHandlerAdapter {
 
     @Override
     public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {
+        } else {
+            // Closing takes the rest of an answer back that is still being written.
+            ending = true;
+            written.addListener(ChannelFutureListener.CLOSE);
         // A peer that goes away is its own business; a fault of ours costs its connection and no more.
         if (!(cause instanceof IOException)) {
             Log.line("error a connection ended in a fault of the runtime: " + Log.stack(cause).strip());
