@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::bystander::while_others_are_served;
 use crate::support::client::Client;
 use crate::support::endpoint::{Endpoint, EndpointProcess};
@@ -156,4 +158,42 @@ fn a_name_that_moves_to_another_address_is_followed_while_the_old_one_still_acce
         assert!([200, 504].contains(&answer.status), "{answer:?}");
         (answer.status == 200).then(|| assert_eq!(answer.output(), "new"))
     });
+}
+
+#[test]
+fn an_answer_of_a_status_without_a_body_ends_with_its_head_whatever_it_says_of_one() {
+    let server = Server::start(&[]);
+    let endpoint = Endpoint::listen();
+    server.register(&pool("silent", endpoint.url()).with("maxRetries", 0));
+    for fields in ["Transfer-Encoding: chunked\r\n", "Content-Length: 5\r\n", ""] {
+        let mut client = server.client();
+        client.ask_invoke("silent", "", 1);
+        let held = endpoint
+            .next()
+            .answer_raw(&format!("HTTP/1.1 204 No Content\r\nConnection: close\r\n{fields}\r\n"));
+        assert_eq!(client.receive().output(), Value::Null);
+        client.ask_invoke("silent", "", 1);
+        let second = endpoint.next().answer_raw(&format!("HTTP/1.1 304 Not Modified\r\n{fields}\r\n"));
+        client.receive().assert_error(500, "INVALID_ANSWER", "function", &["304"]);
+        held.until_closed();
+        drop(second);
+    }
+    server.assert_others_are_served();
+}
+
+#[test]
+fn an_endpoint_is_asked_by_its_own_host_and_with_a_length_and_a_status_counts_as_its_class() {
+    let server = Server::start(&[]);
+    let endpoint = Endpoint::listen();
+    server.register(&pool("classes", endpoint.url()).with("maxRetries", 0));
+    let mut client = server.client();
+    for (status, answered) in [(299, 200), (499, 499), (599, 500)] {
+        client.ask_invoke("classes", "", 1);
+        let request = endpoint.next();
+        assert_eq!(request.header("host"), Some(endpoint.address().to_string().as_str()));
+        assert_eq!(request.header("transfer-encoding"), None);
+        assert!(request.header("content-length").is_some());
+        request.answer(status, "1");
+        assert_eq!(client.receive().status, answered, "{status}");
+    }
 }

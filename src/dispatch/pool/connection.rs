@@ -7,17 +7,16 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use httparse::{ParserConfig, Status};
+use httparse::Status;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixStream};
 
+use super::response_head::{BodyLength, ParsedHead, parse_head};
 use crate::instance::Target;
 
 /// Largest head of an answer, in bytes.
 pub(crate) const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Headers of an answer.
-const RESPONSE_HEADERS_MAX: usize = 64;
 /// Bytes that are read at once at least.
 const READ_BYTES_MIN: usize = 4 * 1024;
 /// A body of at least this size keeps the buffer it was read into; a smaller one is copied out,
@@ -74,23 +73,6 @@ pub(crate) struct Connection {
     read: BytesMut,
     /// The head of the request, built anew for each one in the same memory.
     pub head: Vec<u8>,
-}
-
-/// The way in which the length of a body is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Length {
-    Known(usize),
-    Chunked,
-    UntilClose,
-}
-
-struct Head {
-    length: usize,
-    status: u16,
-    body: Length,
-    keep_alive: bool,
-    cold_start: bool,
-    init_ms: Option<u64>,
 }
 
 impl Connection {
@@ -162,13 +144,10 @@ impl Connection {
     /// [`ExchangeError::Lost`], [`ExchangeError::Garbage`] or [`ExchangeError::TooLarge`].
     pub(crate) async fn receive(&mut self, body_max: usize) -> Result<InstanceResponse, ExchangeError> {
         let head = loop {
-            match self.parse_head()? {
-                // An interim answer (1xx) is followed by the real one.
-                Some(head) if head.status < 200 => {
-                    let _ = self.read.split_to(head.length);
-                }
-                Some(head) => break head,
-                None => {
+            match parse_head(&self.read)? {
+                ParsedHead::Interim(length) => drop(self.read.split_to(length)),
+                ParsedHead::Whole(head) => break head,
+                ParsedHead::Partial => {
                     if self.read.len() >= RESPONSE_HEAD_BYTES_MAX {
                         return Err(ExchangeError::Garbage(format!(
                             "its head is larger than {RESPONSE_HEAD_BYTES_MAX} bytes"
@@ -180,12 +159,12 @@ impl Connection {
         };
         let _ = self.read.split_to(head.length);
         let body = match head.body {
-            Length::Known(length) if length > body_max => return Err(ExchangeError::TooLarge(body_max)),
-            Length::Known(length) => self.take_known(length).await?,
-            Length::Chunked => self.take_chunked(body_max).await?,
-            Length::UntilClose => self.take_until_close(body_max).await?,
+            BodyLength::Known(length) if length > body_max => return Err(ExchangeError::TooLarge(body_max)),
+            BodyLength::Known(length) => self.take_known(length).await?,
+            BodyLength::Chunked => self.take_chunked(body_max).await?,
+            BodyLength::UntilClose => self.take_until_close(body_max).await?,
         };
-        let reusable = head.keep_alive && head.body != Length::UntilClose && self.read.is_empty();
+        let reusable = head.keep_alive && head.body != BodyLength::UntilClose && self.read.is_empty();
         if reusable && body.len() >= KEEP_BUFFER_BYTES_MIN {
             // It may be idle for ever, and what it came in would stay as long.
             self.read = BytesMut::new();
@@ -197,31 +176,6 @@ impl Connection {
             body,
             reusable,
         })
-    }
-
-    fn parse_head(&self) -> Result<Option<Head>, ExchangeError> {
-        let mut headers = [const { MaybeUninit::uninit() }; RESPONSE_HEADERS_MAX];
-        let mut response = httparse::Response::new(&mut []);
-        let parsed = ParserConfig::default()
-            .parse_response_with_uninit_headers(&mut response, &self.read, &mut headers)
-            .map_err(|error| ExchangeError::Garbage(error.to_string()))?;
-        let Status::Complete(length) = parsed else { return Ok(None) };
-        let status = response.code.unwrap_or(0);
-        let mut head = Head {
-            length,
-            status,
-            body: Length::UntilClose,
-            keep_alive: response.version == Some(1),
-            cold_start: false,
-            init_ms: None,
-        };
-        if status < 200 || status == 204 || status == 304 {
-            head.body = Length::Known(0);
-        }
-        for header in response.headers.iter() {
-            head.apply(header)?;
-        }
-        Ok(Some(head))
     }
 
     async fn take_known(&mut self, length: usize) -> Result<Bytes, ExchangeError> {
@@ -236,6 +190,10 @@ impl Connection {
         loop {
             let (head, size) = loop {
                 match httparse::parse_chunk_size(&self.read) {
+                    // A size has a digit at least; the parser takes none for the last chunk.
+                    Ok(_) if self.read.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) => {
+                        return Err(ExchangeError::Garbage("a chunk has no size".to_owned()));
+                    }
                     Ok(Status::Complete(chunk)) => break chunk,
                     Ok(Status::Partial) if self.read.len() < RESPONSE_HEAD_BYTES_MAX => {
                         self.fill(READ_BYTES_MIN).await?;
@@ -342,41 +300,6 @@ impl Connection {
     }
 }
 
-impl Head {
-    fn apply(&mut self, header: &httparse::Header<'_>) -> Result<(), ExchangeError> {
-        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-        let text = std::str::from_utf8(header.value).unwrap_or("").trim();
-        if is("content-length") {
-            let length = text
-                .parse()
-                .map_err(|_| ExchangeError::Garbage(format!("its Content-Length is {text:?}")))?;
-            if matches!(self.body, Length::Known(other) if other != length && self.status >= 200 && self.status != 204 && self.status != 304)
-            {
-                return Err(ExchangeError::Garbage("it has two lengths".to_owned()));
-            }
-            if self.body == Length::UntilClose {
-                self.body = Length::Known(length);
-            }
-        } else if is("transfer-encoding") {
-            if !text.eq_ignore_ascii_case("chunked") {
-                return Err(ExchangeError::Garbage(format!("its Transfer-Encoding is {text:?}")));
-            }
-            self.body = Length::Chunked;
-        } else if is("connection") {
-            for word in text.split(',') {
-                if word.trim().eq_ignore_ascii_case("close") {
-                    self.keep_alive = false;
-                }
-            }
-        } else if is("x-cold-start") {
-            self.cold_start = text.eq_ignore_ascii_case("true");
-        } else if is("x-init-duration-ms") {
-            self.init_ms = text.parse().ok();
-        }
-        Ok(())
-    }
-}
-
 fn lost(sent: usize, error: io::Error) -> ExchangeError {
     if sent == 0 { ExchangeError::Stale } else { ExchangeError::Lost(error) }
 }
@@ -386,6 +309,50 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+
+    /// Answers and how a client reads each, for every client that is written by hand.
+    const ANSWERS: &str = include_str!("../../../runtime/contract/answers.txt");
+
+    /// Reads one answer and tells it as the table does.
+    async fn read(answer: &str) -> String {
+        let (text, ends) = answer.strip_suffix("<end>").map_or((answer, false), |text| (text, true));
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+        let mut connection =
+            Connection { stream: InstanceStream::Unix(ours), read: BytesMut::new(), head: Vec::new() };
+        let text = text.replace("\\r", "\r").replace("\\n", "\n");
+        theirs.write_all(text.as_bytes()).await.expect("the answer was written");
+        if ends {
+            theirs.shutdown().await.expect("it is connected");
+        }
+        match connection.receive(1 << 20).await {
+            Ok(response) => {
+                let kept = if response.reusable { "kept" } else { "closed" };
+                format!("{kept} {} {:?}", response.status, String::from_utf8_lossy(&response.body))
+            }
+            Err(ExchangeError::Garbage(_)) => "refused".to_owned(),
+            Err(ExchangeError::TooLarge(_)) => "too large".to_owned(),
+            Err(ExchangeError::Lost(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                "cut".to_owned()
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_answer_ends_where_http_says_and_what_is_none_is_refused() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut wrong = Vec::new();
+            for line in ANSWERS.lines().filter(|line| !line.starts_with('#')) {
+                let (outcome, answer) = line.split_once(" | ").expect("an outcome and an answer");
+                let read = tokio::time::timeout(Duration::from_secs(60), read(answer)).await;
+                if read.as_deref() != Ok(outcome) {
+                    wrong.push(format!("{read:?} and not {outcome}: {answer}"));
+                }
+            }
+            assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        });
+    }
 
     /// Exchanges one answer over a pair of sockets; the connection is left as it would be pooled.
     fn receive(response: &[u8]) -> (InstanceResponse, Connection) {

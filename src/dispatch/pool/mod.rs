@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `attempt` | the task of one attempt |
 //! | `connection` | one HTTP/1.1 connection to an instance |
+//! | `response_head` | the head of an answer on it |
 //! | `instance_pools` | the idle connections to the instances of a version |
 
 pub(crate) mod attempt;
 pub(crate) mod connection;
 pub(crate) mod instance_pools;
+mod response_head;

@@ -216,6 +216,10 @@ impl Connection {
         loop {
             let size = loop {
                 match httparse::parse_chunk_size(&self.read) {
+                    // A size has a digit at least; the parser takes none for the last chunk.
+                    Ok(_) if self.read.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) => {
+                        return Err(malformed("a chunk without a size"));
+                    }
                     Ok(Status::Complete((line, size))) => {
                         self.read.advance(line);
                         break usize::try_from(size).unwrap_or(usize::MAX);
@@ -306,10 +310,58 @@ impl Connection {
 mod tests {
     use std::net::{Ipv4Addr, TcpListener};
 
+    use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpSocket;
     use tokio::runtime::Builder;
 
     use super::*;
+
+    /// Answers and how a client reads each, for every client that is written by hand.
+    const ANSWERS: &str = include_str!("../../../contract/answers.txt");
+
+    /// Reads one answer and tells it as the table does.
+    async fn read(answer: &str) -> String {
+        let (text, ends) = answer.strip_suffix("<end>").map_or((answer, false), |text| (text, true));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut connection = Connection::open(listener.local_addr().unwrap()).await.unwrap();
+        let peer = listener.accept().unwrap().0;
+        peer.set_nonblocking(true).unwrap();
+        let mut peer = TcpStream::from_std(peer).unwrap();
+        peer.write_all(text.replace("\\r", "\r").replace("\\n", "\n").as_bytes()).await.unwrap();
+        if ends {
+            peer.shutdown().await.unwrap();
+        }
+        let head = match connection.head(|_, _| {}).await {
+            Ok(head) => head,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return "refused".to_owned(),
+            Err(error) => return format!("lost: {error}"),
+        };
+        match connection.body(head, 1 << 20).await {
+            Ok(Some(body)) => {
+                let kept = if connection.is_reusable() { "kept" } else { "closed" };
+                format!("{kept} {} {:?}", head.status, String::from_utf8(body).unwrap())
+            }
+            Ok(None) => "too large".to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => "refused".to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => "cut".to_owned(),
+            Err(error) => format!("lost: {error}"),
+        }
+    }
+
+    #[test]
+    fn an_answer_ends_where_http_says_and_what_is_none_is_refused() {
+        Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let mut wrong = Vec::new();
+            for line in ANSWERS.lines().filter(|line| !line.starts_with('#')) {
+                let (outcome, answer) = line.split_once(" | ").unwrap();
+                let read = timeout(std::time::Duration::from_secs(60), read(answer)).await;
+                if read.as_deref() != Ok(outcome) {
+                    wrong.push(format!("{read:?} and not {outcome}: {answer}"));
+                }
+            }
+            assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        });
+    }
 
     #[test]
     fn a_connection_to_itself_is_none_and_leaves_the_port_to_who_listens() {

@@ -73,6 +73,9 @@ final class Connection {
             }
             status = Integer.parseInt(statusLine[1]);
             headers = headers();
+            if (status == 101) {
+                throw malformed("a change of the protocol that was not asked for");
+            }
         } while (status < 200);
         long arrivedNs = System.nanoTime();
         boolean persistent = statusLine[0].equals("HTTP/1.1")
