@@ -1,18 +1,104 @@
-//! `Host` of a request: its parts, and the check of it on a listener that is bound to loopback.
+//! The host that a request is for: in `Host` or in its target, and on a listener that is bound to loopback only itself.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use hyper::header::{HOST, HeaderMap};
+use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::http::uri::Scheme;
+use hyper::{Request, Version};
 
 use crate::error::{ApiError, ErrorCode};
 use crate::origin::{is_localhost, split_authority};
+
+/// Checks the host that a request is for (RFC 9112, 3.2), and makes `Host` say it: a target with an authority of
+/// its own wins over the header.
+///
+/// # Errors
+/// `BAD_REQUEST` where the host is missing, there twice or not one, or the target is one of a proxy's.
+pub(crate) fn settle_host<B>(request: &mut Request<B>) -> Result<(), ApiError> {
+    check_header(request.version(), request.headers()).map_err(bad_host)?;
+    let uri = request.uri();
+    let Some(authority) = uri.authority() else { return Ok(()) };
+    if uri.scheme() != Some(&Scheme::HTTP) {
+        return Err(bad_target("a target is a path, or http:// with a host and a path"));
+    }
+    if !is_authority(authority.as_str().as_bytes()) {
+        return Err(bad_target("the target has no host, or more than a host and a port"));
+    }
+    let Ok(host) = HeaderValue::from_str(authority.as_str()) else {
+        return Err(bad_target("the target has no readable host"));
+    };
+    request.headers_mut().insert(HOST, host);
+    Ok(())
+}
+
+/// Checks that `Host` is there once and names a host.
+fn check_header(version: Version, headers: &HeaderMap) -> Result<(), &'static str> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match hosts.next() {
+        None if version < Version::HTTP_11 => Ok(()),
+        None => Err("Host is missing"),
+        Some(_) if hosts.next().is_some() => Err("Host is there more than once"),
+        // Without one, there is nothing to compare it with where that matters.
+        Some(host) if host.is_empty() || is_authority(host.as_bytes()) => Ok(()),
+        Some(_) => Err("Host is not a host with or without a port"),
+    }
+}
+
+/// Whether it is `host[:port]` (RFC 3986, 3.2) and no more than that.
+fn is_authority(text: &[u8]) -> bool {
+    let name_end = text.iter().position(|byte| !NAME_BYTES[usize::from(*byte)]).unwrap_or(text.len());
+    let rest = match text.strip_prefix(b"[") {
+        None if name_end == 0 => return false,
+        None => &text[name_end..],
+        Some(inner) => {
+            let Some(end) = inner.iter().position(|byte| *byte == b']') else { return false };
+            if !str::from_utf8(&inner[..end]).is_ok_and(|ip| ip.parse::<Ipv6Addr>().is_ok()) {
+                return false;
+            }
+            &inner[end + 1..]
+        }
+    };
+    rest.is_empty() || rest.strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit))
+}
+
+/// The bytes that may be in a name: the unreserved ones, the delimiters within parts, and `%` of an escape. A table,
+/// because every request is asked.
+const NAME_BYTES: [bool; 256] = {
+    let marks = b"-._~!$&'()*+,;=%";
+    let mut all = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        all[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < marks.len() {
+        all[marks[at] as usize] = true;
+        at += 1;
+    }
+    all
+};
+
+#[cold]
+fn bad_host(fault: &'static str) -> ApiError {
+    bad_target_of(format!("{fault}; a request has it once, as host or host:port"))
+}
+
+#[cold]
+fn bad_target(fault: &'static str) -> ApiError {
+    bad_target_of(format!("the request cannot be for this server: {fault}"))
+}
+
+fn bad_target_of(message: String) -> ApiError {
+    ApiError::new(ErrorCode::BadRequest, message).closing()
+}
 
 /// Checks the `Host` of a request to a listener on loopback: it must be loopback too, so that a web page whose
 /// name was pointed at 127.0.0.1 (DNS rebinding) cannot call functions through a browser.
 ///
 /// # Errors
 /// `FOREIGN_HOST`.
-pub(crate) fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn check_local(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(value) = headers.get(HOST) else { return Ok(()) };
     let text = value.to_str().unwrap_or("");
     let (host, _) = split_authority(text);
@@ -34,6 +120,21 @@ fn is_local(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_or_without_a_port() {
+        for host in
+            ["localhost", "a.example:80", "a_b", "127.0.0.1:1", "[::1]", "[::1]:8080", "xn--a", "a%20b", "a:"]
+        {
+            assert!(is_authority(host.as_bytes()), "{host}");
+        }
+        for none in [
+            "", ":80", "a b", "u@a", "a/b", "a:b", "a:1:2", "::1", "[::1", "[a]", "[::1]x", "[]", "a\tb",
+            "é", "a\"b", "a,b c", "http://a", "a?b", "a#b",
+        ] {
+            assert!(!is_authority(none.as_bytes()), "{none}");
+        }
+    }
 
     #[test]
     fn only_what_stays_on_this_machine_is_a_local_host() {

@@ -6,7 +6,9 @@ pub(crate) mod summary;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::{Response, StatusCode};
 
 pub(crate) use body::Body;
@@ -101,11 +103,12 @@ pub(crate) fn error(error: &ApiError) -> Response<Body> {
     error_response(error).map(|body| Body::from(Bytes::from(body)))
 }
 
-/// The bytes of such an answer, for where there is no request to answer.
+/// The bytes of such an answer, for where there is no request to answer. `date` is a line of its head.
 #[must_use]
-pub(crate) fn error_text(error: &ApiError) -> Vec<u8> {
+pub(crate) fn error_text(error: &ApiError, date: &str) -> Vec<u8> {
     let (head, body) = error_response(error).into_parts();
-    let mut text = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", head.status, body.len()).into_bytes();
+    let (status, length) = (head.status, body.len());
+    let mut text = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{date}").into_bytes();
     for (name, value) in &head.headers {
         text.extend_from_slice(name.as_str().as_bytes());
         text.extend_from_slice(b": ");
@@ -128,6 +131,9 @@ fn error_response(error: &ApiError) -> Response<String> {
     headers.insert(CONTENT_TYPE, JSON);
     headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.code.source().as_str()));
     let status = error.code.status();
+    if status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if let Some(seconds) = error.retry_after_s.or(default_retry_after(status)) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -53,10 +53,10 @@ impl RequestLine<'_> {
         match below {
             None if name.is_empty() => Err(self.nowhere()),
             None => match *self.method {
-                Method::GET => Ok(Call::ReadFunction(part)),
+                Method::GET | Method::HEAD => Ok(Call::ReadFunction(part)),
                 Method::PUT => Ok(Call::PutFunction(part)),
                 Method::DELETE => Ok(Call::DeleteFunction(part)),
-                _ => self.wrong_method("GET, PUT, DELETE"),
+                _ => self.wrong_method("GET, HEAD, PUT, DELETE"),
             },
             Some("replicas") => match *self.method {
                 Method::PUT => Ok(Call::PutReplicas(part)),
@@ -84,9 +84,9 @@ impl RequestLine<'_> {
             None => {
                 let id = PathPart::after(EXECUTIONS, rest);
                 match *self.method {
-                    Method::GET => Ok(Call::ReadExecution(id)),
+                    Method::GET | Method::HEAD => Ok(Call::ReadExecution(id)),
                     Method::DELETE => Ok(Call::CancelExecution(id)),
-                    _ => self.wrong_method("GET, DELETE"),
+                    _ => self.wrong_method("GET, HEAD, DELETE"),
                 }
             }
             Some((id, "logs")) => self.get_or_head(Call::ExecutionLogs(PathPart::after(EXECUTIONS, id))),
@@ -98,11 +98,11 @@ impl RequestLine<'_> {
     fn fixed(self) -> Result<Call, ApiError> {
         match self.path {
             "/v1/functions" => match *self.method {
-                Method::GET => Ok(Call::ListFunctions),
+                Method::GET | Method::HEAD => Ok(Call::ListFunctions),
                 Method::POST => Ok(Call::CreateFunction),
-                _ => self.wrong_method("GET, POST"),
+                _ => self.wrong_method("GET, HEAD, POST"),
             },
-            "/v1/executions" => self.get(Call::ListExecutions),
+            "/v1/executions" => self.get_or_head(Call::ListExecutions),
             "/v1/internal/instances" => self.post(Call::AnnounceInstance),
             "/healthz" => self.get_or_head(Call::Healthz),
             "/readyz" => self.get_or_head(Call::Readyz),
@@ -188,6 +188,8 @@ mod tests {
             (Method::POST, "/v1/internal/instances", Call::AnnounceInstance),
             (Method::GET, "/healthz", Call::Healthz),
             (Method::HEAD, "/openapi.yaml", Call::OpenApi),
+            (Method::HEAD, "/v1/functions", Call::ListFunctions),
+            (Method::HEAD, "/v1/executions", Call::ListExecutions),
         ] {
             assert_eq!(route(&method, path).map_err(|r| r.code), Ok(call), "{path}");
         }

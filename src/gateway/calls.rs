@@ -12,7 +12,7 @@ use super::Gateway;
 use super::body::{BodySource, BodyWasTooLarge};
 use crate::api::call::Call;
 use crate::api::cors;
-use crate::api::host::check_host;
+use crate::api::host::{check_local, settle_host};
 use crate::api::listener::{Listener, ListenerKind};
 use crate::api::openapi;
 use crate::api::response;
@@ -24,6 +24,7 @@ use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 use crate::messages::control_message::ControlMessage;
 use crate::messages::gateway_message::RoutedRequest;
+use crate::server::request_body::check_coding;
 
 /// Head of a request, and the call that it asks for.
 #[derive(Clone, Copy, Debug)]
@@ -45,16 +46,23 @@ impl RequestHead<'_> {
 }
 
 /// One request, from a listener.
-pub async fn answer(gateway: &Rc<Gateway>, listener: Listener, request: Request<Incoming>) -> Response<Body> {
+pub async fn answer(
+    gateway: &Rc<Gateway>,
+    listener: Listener,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
     // Also where the requests are such that nothing is ever poked.
     gateway.take_commands();
     let is_clients = listener.kind == ListenerKind::Clients;
     let named = if is_clients { gateway.settings.flags.allow_origin.as_slice() } else { &[] };
-    let page = if is_clients {
-        web_page::check_named(request.headers(), named)
-    } else {
-        web_page::check_none(request.headers()).map(|()| None)
-    };
+    let head = settle_host(&mut request).and_then(|()| check_coding(&request));
+    let page = head.and_then(|()| {
+        if is_clients {
+            web_page::check_named(request.headers(), named)
+        } else {
+            web_page::check_none(request.headers()).map(|()| None)
+        }
+    });
     let (mut response, page) = match page.map(|page| page.cloned()) {
         Ok(page) => (answer_to(gateway, listener, page.is_some(), request).await, page),
         Err(error) => (response::error(&error.closing()), None),
@@ -78,7 +86,7 @@ async fn answer_to(
 ) -> Response<Body> {
     let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
     if listener.is_loopback
-        && let Err(error) = check_host(request.headers())
+        && let Err(error) = check_local(request.headers())
     {
         return response::error(&error.closing());
     }
@@ -133,6 +141,9 @@ async fn serve_call(gateway: &Rc<Gateway>, head: RequestHead<'_>, body: BodySour
             if let Some(owner) = gateway.other_owner(id.of(path)) =>
         {
             gateway.ask_gateway(owner, head, Bytes::new()).await
+        }
+        Call::ReadExecution(id) if parts.method == Method::HEAD => {
+            gateway.execution_head(id.of(path), parts.uri.query()).await
         }
         Call::ReadExecution(id) => gateway.execution(id.of(path), parts.uri.query()).await,
         Call::CancelExecution(id) => gateway.cancel_execution(id.of(path)),

@@ -20,9 +20,22 @@ const WAIT_S_MAX: u64 = 60;
 impl Gateway {
     /// Answers as soon as the execution is terminal, or after `wait` seconds as it stands.
     pub async fn execution(self: &Rc<Self>, id: &str, query: Option<&str>) -> Response<Body> {
-        match self.read(id, query).await {
-            Ok(response) => response,
-            Err(error) => response::error(&error),
+        let read = self.read(id, query).await;
+        if read.is_ok() {
+            self.mark_read(id);
+        }
+        read.unwrap_or_else(|error| response::error(&error))
+    }
+
+    /// The same to `HEAD`, which is not told the result, so that it stays unread.
+    pub(super) async fn execution_head(self: &Rc<Self>, id: &str, query: Option<&str>) -> Response<Body> {
+        self.read(id, query).await.unwrap_or_else(|error| response::error(&error))
+    }
+
+    fn mark_read(&self, id: &str) {
+        if let Ok(id) = self.find(id) {
+            self.executions.borrow_mut().mark_read(id.ticket);
+            self.publish_gauges();
         }
     }
 
@@ -48,8 +61,6 @@ impl Gateway {
             // Not terminal in time is an answer too: the execution as it stands.
             let _ = tokio::time::timeout(Duration::from_secs(wait_s), waiting).await;
         }
-        self.executions.borrow_mut().mark_read(id.ticket);
-        self.publish_gauges();
         self.executions
             .with(id.ticket, |id, execution| response::execution(id, execution, &self.clock))
             .ok_or_else(expired)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
-use crate::api::host::check_host;
+use crate::api::host::{check_local, settle_host};
 use crate::api::listener::{Listener, ListenerKind};
 use crate::api::response;
 use crate::api::response::Body;
@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::error::{ApiError, ErrorCode};
 use crate::messages::gateway_message::RoutedRequest;
 use crate::server::connections::{Connections, SWEEP_PERIOD};
-use crate::server::request_body::Reading;
+use crate::server::request_body::{Reading, check_coding};
 
 /// The management server: checks requests, reads their bodies, finds their calls, and hands them to `answer`.
 struct ManagementServer<F> {
@@ -69,13 +69,16 @@ where
     F: Fn(RoutedRequest) -> A,
     A: Future<Output = Response<Body>> + 'static,
 {
-    async fn serve_request(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn serve_request(&self, mut request: Request<Incoming>) -> Response<Body> {
         let flags = &self.settings.flags;
+        if let Err(error) = settle_host(&mut request).and_then(|()| check_coding(&request)) {
+            return response::error(&error);
+        }
         if let Err(error) = check_own(request.headers(), &flags.allow_origin) {
             return response::error(&error.closing());
         }
         if self.listener.is_loopback
-            && let Err(error) = check_host(request.headers())
+            && let Err(error) = check_local(request.headers())
         {
             return response::error(&error.closing());
         }

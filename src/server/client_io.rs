@@ -102,7 +102,7 @@ impl Write for ClientIo {
             return Pin::new(&mut self.io).poll_write(cx, &buf[..before]);
         }
         let error = explain(status, self.connections.head_bytes_max);
-        self.instead = Some((response::error_text(&error), 0));
+        self.instead = Some((response::error_text(&error, date_line(buf)), 0));
         Poll::Ready(Ok(buf.len()))
     }
 
@@ -162,6 +162,12 @@ fn bare_error(bytes: &[u8]) -> Option<(usize, u16)> {
     let status = head[START.len()..].split(' ').next()?.parse().ok()?;
     let is_bare = matches!(status, 400 | 414 | 431) && head.contains("\r\ncontent-length: 0\r\n");
     is_bare.then_some((at, status))
+}
+
+/// The line in which an answer of hyper's own says when it was made.
+fn date_line(answer: &[u8]) -> &str {
+    let text = std::str::from_utf8(answer).unwrap_or_default();
+    text.split_inclusive("\r\n").find(|line| line.starts_with("date: ")).unwrap_or_default()
 }
 
 /// The error that hyper's status stands for.

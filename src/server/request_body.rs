@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::Request;
 use hyper::body::{Body as _, Incoming};
+use hyper::header::TRANSFER_ENCODING;
 
 use crate::error::{ApiError, ErrorCode};
 
@@ -84,6 +86,25 @@ impl Reading {
             .closing()),
         }
     }
+}
+
+/// Checks that no other coding than chunks is on a body (RFC 9112, 6.1): one that is not undone here would be
+/// taken for what it is not.
+///
+/// # Errors
+/// `BAD_REQUEST`.
+pub(crate) fn check_coding<B: hyper::body::Body>(request: &Request<B>) -> Result<(), ApiError> {
+    // A length is known of every body that has no coding.
+    if request.body().size_hint().exact().is_some() {
+        return Ok(());
+    }
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if is_chunked && codings.next().is_none() {
+        return Ok(());
+    }
+    let text = "Transfer-Encoding must be `chunked` and nothing else; leave a body as it is";
+    Err(ApiError::new(ErrorCode::BadRequest, text).closing())
 }
 
 /// The error of a body of more than `most` bytes.

@@ -35,7 +35,7 @@ impl Instance {
         let mut stream = UnixStream::connect(self.directory.path().join("fn.sock")).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let body = format!("{{\"input\":{input}}}");
-        let head = "POST /invoke HTTP/1.1\r\nx-execution-id: e-1\r\nconnection: close\r\ncontent-length:";
+        let head = "POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e-1\r\nconnection: close\r\ncontent-length:";
         stream.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -91,6 +91,7 @@ mod failure;
 mod handler;
 mod handler_error;
 mod handlers;
+mod host;
 mod invocation;
 mod job;
 mod limits;

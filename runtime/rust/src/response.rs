@@ -52,6 +52,13 @@ pub(crate) fn failure(failure: &Failure) -> HttpResponse {
     error(failure.status(), failure.code(), &failure.to_string())
 }
 
+/// 400, to a request that is none. Its body is not read, so the connection ends.
+pub(crate) fn bad_request(fault: &str) -> HttpResponse {
+    let mut response = error(StatusCode::BAD_REQUEST, "BAD_REQUEST", fault);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// 403, to a web page. Its body is not read, so the connection ends.
 pub(crate) fn foreign_origin() -> HttpResponse {
     let message = "a web page asks (Origin or Sec-Fetch-Site), and an instance answers none";

@@ -6,6 +6,7 @@ use hyper::{Method, Request};
 
 use crate::failure::Failure;
 use crate::handler::Handler;
+use crate::host;
 use crate::invocation;
 use crate::origin;
 use crate::response::{self, HttpResponse};
@@ -16,6 +17,9 @@ pub(crate) async fn respond<H, Args>(instance: &Instance<H>, request: Request<In
 where
     H: Handler<Args>,
 {
+    if let Some(fault) = host::fault_of(&request) {
+        return response::bad_request(fault);
+    }
     if origin::is_page(request.headers()) {
         return response::foreign_origin();
     }

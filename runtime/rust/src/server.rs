@@ -212,8 +212,6 @@ where
         // It would also close idle connections, and the gateway, which keeps them in a
         // pool, would now and then send a request into the closing one.
         .header_read_timeout(None)
-        // Nobody caches these answers.
-        .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut waiter = None;

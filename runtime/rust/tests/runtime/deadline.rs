@@ -33,7 +33,7 @@ fn a_deadline_counts_while_the_body_is_still_on_its_way() {
     let instance = Instance::of("echo");
     let mut connection = instance.connect();
     connection.send(
-        "POST /invoke HTTP/1.1\r\nx-execution-id: e\r\nx-deadline-ms: 20\r\ncontent-length: 11\r\n\r\n{\"in",
+        "POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e\r\nx-deadline-ms: 20\r\ncontent-length: 11\r\n\r\n{\"in",
     );
     assert_eq!(connection.receive().failure(), (504, "HANDLER_TIMEOUT".to_owned()));
 }

@@ -23,7 +23,9 @@ fn a_panic_is_answered_logged_with_its_stack_and_survived() {
 fn a_panic_beside_another_invocation_leaves_that_one_alone() {
     let instance = Instance::of("panic");
     let mut half_sent = instance.connect();
-    half_sent.send("POST /invoke HTTP/1.1\r\nx-execution-id: e\r\ncontent-length: 11\r\n\r\n{\"input\"");
+    half_sent.send(
+        "POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e\r\ncontent-length: 11\r\n\r\n{\"input\"",
+    );
     assert_eq!(instance.connect().invoke("", r#"{"input":"first"}"#).message(), "first");
     half_sent.send(":2}");
     assert_eq!(half_sent.receive().message(), "told to panic");

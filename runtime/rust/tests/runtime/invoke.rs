@@ -32,8 +32,9 @@ fn without_an_execution_id_nothing_is_run() {
     let instance = Instance::of("exit");
     let mut connection = instance.connect();
     for header in ["", "x-execution-id:\r\n"] {
-        connection
-            .send(format!("POST /invoke HTTP/1.1\r\n{header}content-length: 12\r\n\r\n{{\"input\": 1}}"));
+        connection.send(format!(
+            "POST /invoke HTTP/1.1\r\nhost: fn\r\n{header}content-length: 12\r\n\r\n{{\"input\": 1}}"
+        ));
         assert_eq!(connection.receive().failure(), (400, "MISSING_EXECUTION_ID".to_owned()));
     }
 }
@@ -94,11 +95,12 @@ fn a_body_is_refused_from_its_first_byte_too_many() {
     assert_eq!(instance.connect().invoke("", &fits.replace('9', "")).text(), "\"12345678\"");
     // By its announced length, before it is sent.
     let mut connection = instance.connect();
-    connection.send("POST /invoke HTTP/1.1\r\nx-execution-id: e\r\ncontent-length: 21\r\n\r\n");
+    connection.send("POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e\r\ncontent-length: 21\r\n\r\n");
     assert_eq!(connection.receive().failure(), (413, "BODY_TOO_LARGE".to_owned()));
     // In chunks, where nothing is announced.
     let mut connection = instance.connect();
-    connection.send("POST /invoke HTTP/1.1\r\nx-execution-id: e\r\ntransfer-encoding: chunked\r\n\r\n");
+    connection
+        .send("POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e\r\ntransfer-encoding: chunked\r\n\r\n");
     connection.send(format!("b\r\n{}\r\na\r\n{}\r\n0\r\n\r\n", &fits[..11], &fits[11..]));
     assert_eq!(connection.receive().failure(), (413, "BODY_TOO_LARGE".to_owned()));
 }
@@ -107,7 +109,8 @@ fn a_body_is_refused_from_its_first_byte_too_many() {
 fn a_body_in_many_pieces_is_put_together() {
     let instance = Instance::of("echo");
     let mut connection = instance.connect();
-    connection.send("POST /invoke HTTP/1.1\r\nx-execution-id: e\r\ntransfer-encoding: chunked\r\n\r\n");
+    connection
+        .send("POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e\r\ntransfer-encoding: chunked\r\n\r\n");
     for piece in ["{\"in", "put\":", "[1,2", ",3]}"] {
         connection.send(format!("{:x}\r\n{piece}\r\n", piece.len()));
     }

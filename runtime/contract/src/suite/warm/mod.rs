@@ -44,6 +44,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "no input", run: refusals::no_input },
     Case { name: "unknown path and method", run: refusals::unknown_path_and_method },
     Case { name: "a web page", run: refusals::a_web_page },
+    Case { name: "no host, or several", run: refusals::no_host },
+    Case { name: "an open end", run: refusals::an_open_end },
     Case { name: "a body that is too large", run: refusals::body_too_large },
     Case { name: "an error with status and code", run: failures::error_with_status_and_code },
     Case { name: "a panic", run: failures::panic },

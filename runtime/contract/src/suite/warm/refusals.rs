@@ -91,6 +91,78 @@ pub(crate) fn a_web_page(subject: &Subject) {
     }
 }
 
+/// A request that says no host or several, or that is for another kind of server.
+pub(crate) fn no_host(subject: &Subject) {
+    for listener in [ListenerKind::Socket, ListenerKind::Port] {
+        let instance = WarmInstance::with(subject, "echo", listener, &[]);
+        for (target, hosts) in [
+            ("/health", ""),
+            ("/health", "Host: fn\r\nHost: fn\r\n"),
+            ("/health", "Host: fn\r\nHost: other\r\n"),
+            ("/health", "Host: a b\r\n"),
+            ("/health", "Host: u@fn\r\n"),
+            ("/health", "Host: fn:x\r\n"),
+            ("http://fn/health", ""),
+            ("https://fn/health", "Host: fn\r\n"),
+        ] {
+            let mut connection = instance.connect();
+            connection.send(format!("GET {target} HTTP/1.1\r\n{hosts}\r\n"));
+            assert_eq!(connection.receive().failure(), (400, "BAD_REQUEST".to_owned()), "{target} {hosts}");
+            assert!(connection.is_closed());
+        }
+        for (target, hosts) in [
+            ("/health HTTP/1.1", "Host: fn\r\n"),
+            ("/health HTTP/1.1", "Host: [::1]:8080\r\n"),
+            ("/health HTTP/1.0", ""),
+            ("http://fn:80/health HTTP/1.1", "Host: other\r\n"),
+        ] {
+            let mut connection = instance.connect();
+            connection.send(format!("GET {target}\r\n{hosts}\r\n"));
+            let answer = connection.receive();
+            assert_eq!(answer.status, 200, "{target} {hosts}");
+            assert!(answer.header("date").is_some(), "an answer says when it was made");
+        }
+    }
+}
+
+/// A request that leaves open where it ends is not run, and nothing that follows it is taken for another.
+pub(crate) fn an_open_end(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
+    for fields in [
+        "Content-Length: 11\r\nContent-Length: 12\r\n",
+        "Content-Length: 11, 12\r\n",
+        "Content-Length: +11\r\n",
+        "Content-Length: -11\r\n",
+        "Content-Length: 0xb\r\n",
+        "Content-Length: 99999999999999999999\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Content-Length : 11\r\n",
+        "X Y: a\r\nContent-Length: 11\r\n",
+        ": a\r\nContent-Length: 11\r\n",
+        "X: a\rb\r\nContent-Length: 11\r\n",
+    ] {
+        let mut connection = instance.connect();
+        connection.send(format!(
+            "POST /invoke HTTP/1.1\r\nHost: fn\r\nX-Execution-Id: e-1\r\n{fields}\r\n{{\"input\":1}}"
+        ));
+        // Some servers have only an empty answer to what they cannot read.
+        assert_eq!(connection.receive().status, 400, "{fields}");
+        assert!(connection.is_closed(), "{fields}");
+    }
+    let both = "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n";
+    let mut connection = instance.connect();
+    connection.send(format!(
+        "POST /invoke HTTP/1.1\r\nHost: fn\r\nX-Execution-Id: e-1\r\n{both}\r\nb\r\n{{\"input\":1}}\r\n0\r\n\r\n"
+    ));
+    let answer = connection.receive();
+    assert!(answer.status == 400 || answer.text() == "1", "chunks win over a length: {answer:?}");
+    assert!(connection.is_closed(), "what follows may be meant as more of it");
+    assert_eq!(instance.connect().invoke("", r#"{"input":1}"#).text(), "1");
+}
+
 pub(crate) fn body_too_large(subject: &Subject) {
     let instance = WarmInstance::with(subject, "echo", ListenerKind::Socket, &[("MAX_BODY", "100")]);
     let fits = format!(r#"{{"input":"{}"}}"#, "x".repeat(88));

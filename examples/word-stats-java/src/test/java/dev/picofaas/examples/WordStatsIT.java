@@ -45,7 +45,7 @@ class WordStatsIT {
     /** Everything that comes back, the head included. */
     private static String invoke(String input) throws Exception {
         byte[] body = ("{\"input\":" + input + "}").getBytes(StandardCharsets.UTF_8);
-        String head = "POST /invoke HTTP/1.1\r\nx-execution-id: e-1\r\nconnection: close\r\ncontent-length: "
+        String head = "POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e-1\r\nconnection: close\r\ncontent-length: "
             + body.length + "\r\n\r\n";
         try (SocketChannel channel = SocketChannel.open(UnixDomainSocketAddress.of(folder.resolve("fn.sock")))) {
             channel.write(ByteBuffer.wrap(head.getBytes(StandardCharsets.UTF_8)));

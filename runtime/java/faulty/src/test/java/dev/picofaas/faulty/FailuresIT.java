@@ -111,7 +111,7 @@ class FailuresIT {
         try (Instance instance = Instance.of("exit")) {
             try (Wire wire = instance.connect()) {
                 assertEquals("504 HANDLER_TIMEOUT", wire.invoke("x-deadline-ms: 0\r\n", "{\"input\":1}").failure());
-                wire.send("POST /invoke HTTP/1.1\r\nx-execution-id: e\r\nx-deadline-ms: 20\r\n"
+                wire.send("POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e\r\nx-deadline-ms: 20\r\n"
                     + "content-length: 11\r\n\r\n{\"in");
                 assertEquals("504 HANDLER_TIMEOUT", wire.receive().failure());
                 assertTrue(wire.isClosed());
@@ -136,7 +136,7 @@ class FailuresIT {
     void aPeerThatDoesNotSpeakHttpIsToldSoAndNamedInTheLog() throws Exception {
         try (Instance instance = Instance.of("echo"); Wire wire = instance.connect()) {
             for (String garbage : List.of("\u0016\u0003 nonsense\r\n\r\n",
-                    "GET / HTTP/1.1\r\nx: " + "x".repeat(40_000) + "\r\n\r\n")) {
+                    "GET / HTTP/1.1\r\nhost: fn\r\nx: " + "x".repeat(40_000) + "\r\n\r\n")) {
                 try (Wire broken = instance.connect()) {
                     broken.send(garbage);
                     assertEquals("400 BAD_REQUEST", broken.receive().failure());

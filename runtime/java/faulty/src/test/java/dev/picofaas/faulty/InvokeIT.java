@@ -48,7 +48,7 @@ class InvokeIT {
     void withoutAnExecutionIdNothingIsRun() throws Exception {
         try (Instance instance = Instance.of("exit"); Wire wire = instance.connect()) {
             for (String header : List.of("", "x-execution-id:\r\n")) {
-                wire.send("POST /invoke HTTP/1.1\r\n" + header + "content-length: 12\r\n\r\n{\"input\": 1}");
+                wire.send("POST /invoke HTTP/1.1\r\nhost: fn\r\n" + header + "content-length: 12\r\n\r\n{\"input\": 1}");
                 assertEquals("400 MISSING_EXECUTION_ID", wire.receive().failure());
             }
         }
@@ -99,13 +99,13 @@ class InvokeIT {
             try (Wire wire = instance.connect()) {
                 assertEquals("\"12345678\"", wire.invoke("", "{\"input\":\"12345678\"}").body());
                 // By its announced length, before it is sent.
-                wire.send("POST /invoke HTTP/1.1\r\nx-execution-id: e\r\ncontent-length: 21\r\n\r\n");
+                wire.send("POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e\r\ncontent-length: 21\r\n\r\n");
                 assertEquals("413 BODY_TOO_LARGE", wire.receive().failure());
                 assertTrue(wire.isClosed());
             }
             // In chunks, where nothing is announced.
             try (Wire wire = instance.connect()) {
-                wire.send("POST /invoke HTTP/1.1\r\nx-execution-id: e\r\ntransfer-encoding: chunked\r\n\r\n"
+                wire.send("POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e\r\ntransfer-encoding: chunked\r\n\r\n"
                     + "b\r\n{\"input\":\"1\r\na\r\n23456789\"}\r\n0\r\n\r\n");
                 assertEquals("413 BODY_TOO_LARGE", wire.receive().failure());
             }
@@ -115,7 +115,7 @@ class InvokeIT {
     @Test
     void aBodyInManyPiecesIsPutTogether() throws Exception {
         try (Instance instance = Instance.of("echo"); Wire wire = instance.connect()) {
-            wire.send("POST /invoke HTTP/1.1\r\nx-execution-id: e\r\ntransfer-encoding: chunked\r\n\r\n");
+            wire.send("POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e\r\ntransfer-encoding: chunked\r\n\r\n");
             for (String piece : List.of("{\"in", "put\":", "[1,2", ",3]}")) {
                 wire.send(Integer.toHexString(piece.length()) + "\r\n" + piece + "\r\n");
             }

@@ -125,12 +125,17 @@ final class Conversation extends ChannelInboundHandlerAdapter {
 
     private void begin(HttpRequest head) {
         HttpHeaders headers = head.headers();
-        int query = head.uri().indexOf('?');
-        String path = query < 0 ? head.uri() : head.uri().substring(0, query);
+        String path = Host.path(head.uri());
         Exchange.Route route = Origin.isPage(headers) ? Exchange.Route.FOREIGN_ORIGIN
             : Exchange.route(head.method().name(), path);
         Exchange begun = new Exchange(route, HttpUtil.isKeepAlive(head), path, Ids.of(headers::get));
         exchange = begun;
+        String fault = Host.faultOf(head);
+        if (fault != null) {
+            // Its body is not read, so the connection ends.
+            error(400, "BAD_REQUEST", fault, null);
+            return;
+        }
         if (route == Exchange.Route.FOREIGN_ORIGIN) {
             // Its body is not read, so the connection ends.
             error(403, "FOREIGN_ORIGIN", "a web page asks (Origin or Sec-Fetch-Site), and an instance answers none",
@@ -246,7 +251,8 @@ final class Conversation extends ChannelInboundHandlerAdapter {
         FullHttpResponse response = new DefaultFullHttpResponse(HttpVersion.HTTP_1_1,
             HttpResponseStatus.valueOf(status), content, DefaultHttpHeadersFactory.headersFactory(),
             DefaultHttpHeadersFactory.trailersFactory());
-        response.headers().set("content-type", type).set("content-length", body.length());
+        response.headers().set("content-type", type).set("content-length", body.length())
+            .set("date", server.date.now());
         if (allowed != null) {
             response.headers().set("allow", allowed);
         }
@@ -276,8 +282,15 @@ final class Conversation extends ChannelInboundHandlerAdapter {
 
     /** The instance is stopping: whoever has asked nothing will get no answer. */
     void closeIfIdle() {
-        if (exchange == null && behind.isEmpty()) {
+        if (exchange != null || !behind.isEmpty() || ending) {
+            return;
+        }
+        if (written == null) {
             context.close();
+        } else {
+            // Closing takes the rest of an answer back that is still being written.
+            ending = true;
+            written.addListener(ChannelFutureListener.CLOSE);
         }
     }
 
@@ -287,10 +300,6 @@ final class Conversation extends ChannelInboundHandlerAdapter {
 
     @Override
     public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {
-        } else {
-            // Closing takes the rest of an answer back that is still being written.
-            ending = true;
-            written.addListener(ChannelFutureListener.CLOSE);
         // A peer that goes away is its own business; a fault of ours costs its connection and no more.
         if (!(cause instanceof IOException)) {
             Log.line("error a connection ended in a fault of the runtime: " + Log.stack(cause).strip());

@@ -31,6 +31,7 @@ final class Server {
     final int bodyBytesMax;
     final Metrics metrics = new Metrics();
     final Workers workers = new Workers();
+    final HttpDate date = new HttpDate();
 
     private final MultiThreadIoEventLoopGroup loops = new MultiThreadIoEventLoopGroup(1, NioIoHandler.newFactory());
     private final EventLoop loop = (EventLoop) loops.next();
