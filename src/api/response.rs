@@ -158,6 +158,13 @@ pub(crate) fn no_content() -> Response<Body> {
     response
 }
 
+/// The 304: the client has it already.
+pub(crate) fn not_modified() -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response
+}
+
 /// Drops the body of an answer to `HEAD`.
 #[must_use]
 pub(crate) fn without_body(is_head: bool, response: Response<Body>) -> Response<Body> {

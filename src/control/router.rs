@@ -38,7 +38,7 @@ impl Control {
             Call::Page => Ok(page::page()),
             Call::DebugState => Ok(debug_state::debug_state(&self.debug_state())),
             Call::ListFunctions => self.function_handlers.list(listener),
-            Call::ReadFunction(name) => self.function_handlers.read(name.of(path), listener),
+            Call::ReadFunction(name) => self.function_handlers.read(name.of(path), listener, whole.headers()),
             Call::FunctionLogs(name) => {
                 let name = name.of(path);
                 self.log_handlers.function_logs(name, whole, || self.mode_of(name)).await
@@ -47,10 +47,11 @@ impl Control {
             Call::CreateFunction => self.function_handlers.create(listener, whole.body()).await,
             Call::PutFunction(name) => self.function_handlers.replace(name.of(path), listener, whole).await,
             Call::DeleteFunction(name) => {
-                self.function_handlers.remove(name.of(path)).await.map(|()| response::no_content())
+                let removed = self.function_handlers.remove(name.of(path), listener, whole.headers()).await;
+                removed.map(|()| response::no_content())
             }
             Call::PutReplicas(name) => {
-                self.function_handlers.put_replicas(name.of(path), listener, whole.body()).await
+                self.function_handlers.put_replicas(name.of(path), listener, whole).await
             }
         };
         answered.unwrap_or_else(|error| response::error(&error))

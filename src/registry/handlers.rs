@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Response;
-use hyper::header::{ETAG, HeaderValue, IF_MATCH};
+use hyper::header::{ETAG, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::cluster::FunctionObjects;
+use super::precondition::Preconditions;
 use super::serving_state::ServingState;
 use super::{Registered, Registry};
 use crate::api::listener::Listener;
@@ -17,7 +18,6 @@ use crate::api::response;
 use crate::api::response::Body;
 use crate::config::Settings;
 use crate::error::{ApiError, ErrorCode};
-use crate::function_version::FunctionVersion;
 use crate::messages::gateway_message::WholeRequest;
 use crate::spec::{FunctionSpec, SpecError, hide_values, parse_function, parse_function_named};
 
@@ -59,10 +59,19 @@ impl FunctionHandlers {
     /// `GET /v1/functions/{name}`.
     ///
     /// # Errors
-    /// `FUNCTION_NOT_FOUND`.
-    pub(crate) fn read(&self, name: &str, listener: Listener) -> Result<Response<Body>, ApiError> {
+    /// `FUNCTION_NOT_FOUND`, `VERSION_MISMATCH`.
+    pub(crate) fn read(
+        &self,
+        name: &str,
+        listener: Listener,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, ApiError> {
         let functions = self.registry.functions();
         let registered = functions.get(name).ok_or_else(|| self.registry.unknown(name))?;
+        let etag = self.etag(registered, listener);
+        if Preconditions::of(headers).check_read(&etag)? {
+            return Ok(with_etag(response::not_modified(), &etag));
+        }
         Ok(self.function_response(200, registered, listener))
     }
 
@@ -113,11 +122,7 @@ impl FunctionHandlers {
             spec.directory = registered.wanted.spec.directory.clone();
             spec.annotations = registered.wanted.spec.annotations.clone();
         }
-        let expected = request.headers().get(IF_MATCH);
-        let condition = |before: Option<&Registered>| {
-            let etag = before.map(|registered| Self::etag(&registered.wanted, listener));
-            expected.map_or(Ok(()), |expected| check_etag(expected, etag))
-        };
+        let condition = self.condition(listener, request.headers());
         let is_new = match &self.objects {
             Some(objects) => objects.put_object(&spec, request.body(), condition).await?,
             None => self.registry.put_if(spec, condition).await?,
@@ -130,40 +135,70 @@ impl FunctionHandlers {
     /// `DELETE /v1/functions/{name}`.
     ///
     /// # Errors
-    /// `FUNCTION_NOT_FOUND`.
-    pub(crate) async fn remove(&self, name: &str) -> Result<(), ApiError> {
+    /// `FUNCTION_NOT_FOUND`, `VERSION_MISMATCH`.
+    pub(crate) async fn remove(
+        &self,
+        name: &str,
+        listener: Listener,
+        headers: &HeaderMap,
+    ) -> Result<(), ApiError> {
+        let condition = self.condition(listener, headers);
         match &self.objects {
-            Some(objects) => objects.delete_object(name).await,
-            None => self.registry.delete(name).await,
+            Some(objects) if Preconditions::of(headers).is_empty() => objects.delete_object(name).await,
+            Some(objects) => objects.delete_object_if(name, condition).await,
+            None => self.registry.delete_if(name, |registered| condition(Some(registered))).await,
         }
     }
 
     /// `PUT /v1/functions/{name}/replicas`.
     ///
     /// # Errors
-    /// `FUNCTION_NOT_FOUND`, `NOT_SCALABLE`, and a number out of its range.
+    /// `FUNCTION_NOT_FOUND`, `NOT_SCALABLE`, `VERSION_MISMATCH`, and a number out of its range.
     pub(crate) async fn put_replicas(
         &self,
         name: &str,
         listener: Listener,
-        body: &Bytes,
+        request: &WholeRequest,
     ) -> Result<Response<Body>, ApiError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct ReplicasBody {
             replicas: u32,
         }
-        let wanted: ReplicasBody = serde_json::from_slice(body).map_err(|error| {
+        let wanted: ReplicasBody = serde_json::from_slice(request.body()).map_err(|error| {
             ApiError::new(
                 ErrorCode::InvalidFunction,
                 format!("the body must be {{\"replicas\": N}}: {error}"),
             )
         })?;
+        let (replicas, headers) = (wanted.replicas, request.headers());
+        let condition = self.condition(listener, headers);
         match &self.objects {
-            Some(objects) => objects.scale_object(name, wanted.replicas).await?,
-            None => self.registry.scale(name, wanted.replicas)?,
+            Some(objects) if Preconditions::of(headers).is_empty() => {
+                objects.scale_object(name, replicas).await?
+            }
+            Some(objects) => objects.scale_object_if(name, replicas, condition).await?,
+            None => {
+                self.registry.check_scale(name, replicas)?;
+                condition(self.registry.functions().get(name))?;
+                self.registry.scale(name, replicas)?;
+            }
         }
-        self.read(name, listener)
+        let functions = self.registry.functions();
+        let registered = functions.get(name).ok_or_else(|| self.registry.unknown(name))?;
+        Ok(self.function_response(200, registered, listener))
+    }
+
+    /// The condition under which a request may change a function.
+    fn condition<'a>(
+        &'a self,
+        listener: Listener,
+        headers: &'a HeaderMap,
+    ) -> impl Fn(Option<&Registered>) -> Result<(), ApiError> + Copy + 'a {
+        move |before| {
+            let etag = before.map(|registered| self.etag(registered, listener));
+            Preconditions::of(headers).check_write(etag.as_deref())
+        }
     }
 
     /// Refuses `local.command` where it is not allowed: it lets a client run programs here.
@@ -179,21 +214,27 @@ impl FunctionHandlers {
     }
 
     fn function_response(&self, status: u16, registered: &Registered, listener: Listener) -> Response<Body> {
-        let mut response = response::json(status, self.describe(registered, listener).to_string());
-        if let Ok(etag) = HeaderValue::from_str(Self::etag(&registered.wanted, listener)) {
-            response.headers_mut().insert(ETAG, etag);
-        }
-        response
+        let response = response::json(status, self.describe(registered, listener).to_string());
+        with_etag(response, &self.etag(registered, listener))
     }
 
-    /// The entity tag of a version as it is read there. With its values hidden it is another text, and so it has
-    /// another tag.
-    fn etag(function: &FunctionVersion, listener: Listener) -> &str {
-        if listener.shows_values() || !function.spec.has_values() {
-            &function.etag
-        } else {
-            &function.hidden_etag
+    /// The entity tag of a function as it is read there. With its values hidden it is another text, and so it has
+    /// another tag; and so it has where the number of instances that it keeps running was set since.
+    fn etag(&self, registered: &Registered, listener: Listener) -> String {
+        let function = &registered.wanted;
+        let shows_all = listener.shows_values() || !function.spec.has_values();
+        let etag = if shows_all { &function.etag } else { &function.hidden_etag };
+        match self.min(registered) {
+            Some(min) if min != function.spec.replicas().min => {
+                format!("\"{}-{min}\"", etag.trim_matches('"'))
+            }
+            Some(_) | None => etag.clone(),
         }
+    }
+
+    /// Instances that are kept running, which may have been set since by itself.
+    fn min(&self, registered: &Registered) -> Option<u32> {
+        self.registry.versions().backend(registered.wanted.index).and_then(|backend| backend.min())
     }
 
     fn describe(&self, registered: &Registered, listener: Listener) -> Value {
@@ -228,8 +269,7 @@ impl FunctionHandlers {
         if !listener.shows_values() {
             hide_values(&mut value);
         }
-        if let Some(min) = self.registry.versions().backend(wanted.index).and_then(|backend| backend.min()) {
-            // It may have been set since by itself.
+        if let Some(min) = self.min(registered) {
             value["replicas"]["min"] = min.into();
         }
         value["status"] = json!({
@@ -243,17 +283,11 @@ impl FunctionHandlers {
     }
 }
 
-/// `If-Match` (RFC 9110, 13.1.1): a list of entity tags, or `*` for any version.
-fn check_etag(expected: &HeaderValue, etag: Option<&str>) -> Result<(), ApiError> {
-    let list = expected.to_str().unwrap_or("");
-    if etag.is_some_and(|etag| list == "*" || list.split(',').any(|one| one.trim() == etag)) {
-        return Ok(());
+fn with_etag(mut response: Response<Body>, etag: &str) -> Response<Body> {
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        response.headers_mut().insert(ETAG, etag);
     }
-    let is = etag.map_or_else(|| "there is none of the name".to_owned(), |etag| format!("it is {etag}"));
-    Err(ApiError::new(
-        ErrorCode::VersionMismatch,
-        format!("If-Match {expected:?} does not name the function's version: {is}"),
-    ))
+    response
 }
 
 fn invalid(error: SpecError) -> ApiError {

@@ -8,11 +8,13 @@
 //! | `serving_state` | replicas, ready, queued and in flight, of the version that serves |
 //! | `snapshot` | the numbers of each function, for metrics |
 //! | `handlers` | the HTTP calls that list, read, create, replace, delete and scale functions |
+//! | `precondition` | `If-Match` and `If-None-Match` of those calls |
 //! | `supports` | fields of a function that this control plane cannot support |
 //! | `cluster` | Function objects: in a cluster the API server keeps the registry; their watch, writes, status, Lease and garbage collection |
 
 pub(crate) mod cluster;
 pub(crate) mod handlers;
+mod precondition;
 pub(crate) mod rollout;
 mod scale;
 mod serving_state;

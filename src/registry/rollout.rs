@@ -105,7 +105,21 @@ impl Registry {
     /// # Errors
     /// There is none of the name.
     pub async fn delete(self: &Rc<Self>, name: &str) -> Result<(), ApiError> {
+        self.delete_if(name, |_| Ok(())).await
+    }
+
+    /// Deletes it where `condition` allows that, which is asked with the function as it is when every change
+    /// before this one is complete.
+    ///
+    /// # Errors
+    /// There is none of the name, and the condition's.
+    pub async fn delete_if(
+        self: &Rc<Self>,
+        name: &str,
+        condition: impl FnOnce(&Registered) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
         let _change = self.change_lock.lock().await;
+        condition(self.functions.borrow().get(name).ok_or_else(|| self.unknown(name))?)?;
         let registered = self.functions.borrow_mut().remove(name).ok_or_else(|| self.unknown(name))?;
         if let Some(rollout) = registered.rollout {
             rollout.abort();

@@ -285,3 +285,39 @@ fn manifests_from_a_folder_are_refused_with_the_command_that_applies_them() {
     assert_eq!(end.code, 1);
     assert!(end.stderr.contains("kubectl apply -f manifests"), "{}", end.stderr);
 }
+
+#[test]
+fn a_change_that_names_another_version_changes_no_object() {
+    let namespace = Namespace::new();
+    let server = namespace.start();
+    until_ready(&server);
+    let mut client = server.client();
+    let specification = json!({ "name": "f", "executionMode": "WARM", "image": "nowhere/none", "replicas": { "min": 0, "max": 3 } });
+    let call = |client: &mut crate::support::client::Client, request: &str, headers: &str, body: &Value| {
+        client.call(request, headers, body.to_string())
+    };
+    let created = call(&mut client, "PUT /v1/functions/f", "if-none-match: *\r\n", &specification);
+    assert_eq!(created.status, 201, "{created:?}");
+    let etag = created.header("etag").unwrap().to_owned();
+    let changed = specification.clone().with("timeoutMs", 777);
+    for (request, headers, body) in [
+        ("PUT /v1/functions/f", "if-none-match: *\r\n", &changed),
+        ("PUT /v1/functions/f/replicas", "if-match: \"0\"\r\n", &json!({ "replicas": 1 })),
+        ("DELETE /v1/functions/f", "if-match: \"0\"\r\n", &Value::Null),
+    ] {
+        call(&mut client, request, headers, body).assert_refused(412, "VERSION_MISMATCH", &[]);
+    }
+    let object = namespace.function("f").unwrap();
+    assert_eq!((&object["spec"]["replicas"]["min"], object["spec"].get("timeoutMs")), (&json!(0), None));
+    let current = format!("if-match: {etag}\r\n");
+    let not_modified = client.call("GET /v1/functions/f", &format!("if-none-match: {etag}\r\n"), "");
+    assert_eq!(not_modified.status, 304, "{not_modified:?}");
+    let scaled = call(&mut client, "PUT /v1/functions/f/replicas", &current, &json!({ "replicas": 1 }));
+    assert_eq!(scaled.status, 200, "{scaled:?}");
+    assert_eq!(namespace.function("f").unwrap()["spec"]["replicas"]["min"], 1);
+    let stale = client.call("DELETE /v1/functions/f", &current, "");
+    stale.assert_refused(412, "VERSION_MISMATCH", &[]);
+    let current = format!("if-match: {}\r\n", scaled.header("etag").unwrap());
+    assert_eq!(client.call("DELETE /v1/functions/f", &current, "").status, 204);
+    assert!(namespace.function("f").is_none_or(|object| !object["metadata"]["deletionTimestamp"].is_null()));
+}

@@ -115,7 +115,7 @@ def filter_failure(context, failure, case, response):
         return (identity, response.status_code, said.get("code")) not in EXCUSED_ENDS
     if isinstance(failure, RejectedPositiveData):
         # What else was requested before decides on these, and not the request alone.
-        if identity == "putFunction" and said.get("code") == "VERSION_MISMATCH":
+        if said.get("code") == "VERSION_MISMATCH":
             return False
         if said.get("code") == "IDEMPOTENCY_MISMATCH":
             return False

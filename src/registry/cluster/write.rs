@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
 use tokio::sync::MutexGuard;
 
@@ -126,6 +126,83 @@ impl FunctionObjects {
             }
             Err(error) => Err(error.into_api_error()),
         }
+    }
+
+    /// Sets `replicas.min` of an object where `condition` allows it, which is asked with the function as its
+    /// object has it.
+    ///
+    /// # Errors
+    /// The condition's, and those of [`FunctionObjects::scale_object`].
+    pub(crate) async fn scale_object_if(
+        &self,
+        name: &str,
+        replicas: u32,
+        condition: impl Fn(Option<&Registered>) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
+        for _ in 0..TRIES_MAX {
+            let (_change, there) = self.lock_named(name).await?;
+            self.registry.check_scale(name, replicas)?;
+            condition(self.registry.functions().get(name))?;
+            let change = json!({
+                "metadata": { "resourceVersion": there.metadata.resource_version },
+                "spec": { "replicas": { "min": replicas } },
+            });
+            match ask(self.api.patch(name, &PatchParams::default(), &Patch::Merge(change))).await {
+                Ok(object) => return self.apply_object(&object).await,
+                Err(ObjectError::Conflict | ObjectError::NotFound) => {}
+                Err(error @ (ObjectError::AlreadyExists | ObjectError::Other(_))) => {
+                    return Err(error.into_api_error());
+                }
+            }
+        }
+        Err(ObjectError::Conflict.into_api_error())
+    }
+
+    /// Deletes an object where `condition` allows it, which is asked with the function as its object has it.
+    ///
+    /// # Errors
+    /// The condition's, and those of [`FunctionObjects::delete_object`].
+    pub(crate) async fn delete_object_if(
+        &self,
+        name: &str,
+        condition: impl Fn(Option<&Registered>) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
+        for _ in 0..TRIES_MAX {
+            let (_change, there) = self.lock_named(name).await?;
+            condition(self.registry.functions().get(name))?;
+            let as_read = Preconditions {
+                resource_version: there.metadata.resource_version.clone(),
+                uid: there.metadata.uid.clone(),
+            };
+            match ask(self.api.delete(name, &DeleteParams::orphan().preconditions(as_read))).await {
+                Ok(answer) => {
+                    if let Some(object) = answer.left() {
+                        self.deleted.borrow_mut().insert(object.uid().to_owned());
+                    }
+                    self.forget_named(name).await;
+                    return Ok(());
+                }
+                Err(ObjectError::Conflict | ObjectError::NotFound) => {}
+                Err(error @ (ObjectError::AlreadyExists | ObjectError::Other(_))) => {
+                    return Err(error.into_api_error());
+                }
+            }
+        }
+        Err(ObjectError::Conflict.into_api_error())
+    }
+
+    /// Takes the lock, and has what is served fit the object of a name, which is there. Its errors are its own
+    /// affair.
+    async fn lock_named(&self, name: &str) -> Result<(MutexGuard<'_, ()>, FunctionObject), ApiError> {
+        // It becomes part of a path.
+        let name = FunctionName::new(name).map_err(|_| ApiError::unknown_function(name))?;
+        let (change, there) = self.lock_at(name.as_str()).await?;
+        let Some(there) = there else {
+            self.forget_named(name.as_str()).await;
+            return Err(ApiError::unknown_function(name.as_str()));
+        };
+        let _ = self.apply_object(&there).await;
+        Ok((change, there))
     }
 
     async fn forget_named(&self, name: &str) {

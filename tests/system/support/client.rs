@@ -108,7 +108,7 @@ impl Client {
     /// Reads one answer, which must have a length or no body.
     pub(crate) fn receive(&mut self) -> Answer {
         let mut answer = self.receive_head();
-        if answer.status >= 200 && answer.status != 204 {
+        if answer.status >= 200 && answer.status != 204 && answer.status != 304 {
             let length = answer.header("content-length").expect("an answer has a length").parse().unwrap();
             answer.body.resize(length, 0);
             self.stream.read_exact(&mut answer.body).unwrap();
