@@ -141,7 +141,8 @@ def test_a_message_is_cut_where_it_has_no_end(serve: Start) -> None:
         ("'\\ud800'", "a text has half of a surrogate pair, which is no character"),
         ("ring", "Circular reference detected"),
         ("deep", "maximum recursion depth exceeded"),
-        ("coroutine()", "it has a value of the type coroutine"),
+        ("[Awaited()]", "it has a value of the type Awaited"),
+        ("{'deep': [{'in': float('-inf')}]}", "Out of range float values are not JSON compliant"),
     ],
 )
 def test_an_output_that_json_cannot_say_is_named(serve: Start, output: str, reason: str) -> None:
@@ -152,7 +153,8 @@ def test_an_output_that_json_cannot_say_is_named(serve: Start, output: str, reas
         deep = []
         for _ in range(100_000):
             deep = [deep]
-        async def coroutine(): pass
+        class Awaited:
+            def __await__(self): yield
         def handle(input):
             return {output} if input else "fine"
         """

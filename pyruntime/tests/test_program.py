@@ -50,6 +50,25 @@ def test_an_interpreter_that_is_not_there_is_named(run: Run) -> None:
     assert "/nowhere/python3" in program.log()
 
 
+def test_an_async_handler_behind_a_plain_decorator_is_awaited(run: Run) -> None:
+    program = run(
+        """
+        import asyncio, functools
+        def decorated(f):
+            @functools.wraps(f)
+            def call(event, context):
+                return f([event, context.attempt])
+            return call
+        @decorated
+        async def handle(input):
+            await asyncio.sleep(0)
+            return input
+        """
+    )
+    for number in range(3):
+        assert program.call(number) == (200, [number, 1])
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -6,10 +6,11 @@ returns what JSON can say. `HANDLER=module:function` names it to the program `pi
 | file | has |
 |---|---|
 | `worker` | the way in: streams, handler, loop |
-| `handler` | which handler, and how it is called |
+| `handler`, `signature` | which handler, and how it is called |
 | `pipe` | requests and replies on the standard streams |
 | `wire` | JSON, read and written |
 | `one_by_one`, `side_by_side` | the loops of sync and of async handlers |
+| `own_loop` | the event loop for what a sync handler returns to be awaited |
 | `failure` | what can go wrong in a handler, as it is answered |
 | `log_writer` | lines for the log, each with the ids of its request |
 | `context`, `logs` | what a handler is told, and its logger |

@@ -8,7 +8,7 @@ from . import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
 # Characters of a message for the client, and of a traceback for the log, whose end says most.
 MESSAGE_CHARS_MAX = 2048
@@ -47,15 +47,9 @@ def unread(error: Exception) -> bytes:
     return reply(400, "BAD_INPUT", f"the input cannot be read: {_words(error)}")
 
 
-def unwritten(output: object, error: Exception) -> bytes:
+def unwritten(error: Exception) -> bytes:
     """For an output that JSON cannot say."""
-    hint = ""
-    if hasattr(output, "__await__"):
-        hint = " (the handler is not `async def`, yet it returned something to be awaited)"
-        close = getattr(output, "close", None)
-        if close is not None:
-            close()
-    return reply(500, "BAD_OUTPUT", f"the output cannot be written as JSON: {_reason(error)}{hint}")
+    return reply(500, "BAD_OUTPUT", f"the output cannot be written as JSON: {_reason(error)}")
 
 
 def too_large(length: int, output_bytes_max: int) -> bytes:
@@ -80,11 +74,16 @@ def raised(error: BaseException) -> bytes:
 
 
 def log(error: BaseException) -> None:
-    """Writes the traceback, without the frame that called."""
+    """Writes the traceback, without the frames that called."""
     try:
         import traceback
 
-        called = error.__traceback__ and error.__traceback__.tb_next
+        called = error.__traceback__
+        while called is not None and _is_callers(called.tb_frame):
+            called = called.tb_next
+        if called is None:
+            # A fault of the package, or of the call itself.
+            called = error.__traceback__ and error.__traceback__.tb_next
         lines = traceback.format_exception(type(error), error, called)
         text = "".join(lines)[-TRACEBACK_CHARS_MAX:]
     except Exception:
@@ -94,6 +93,12 @@ def log(error: BaseException) -> None:
         sys.stderr.write(text)
     except Exception:
         pass  # The handler put something else there that does not work; the client has the message.
+
+
+def _is_callers(frame: FrameType) -> bool:
+    """Whether it is a frame of this package, or of the loop that it runs."""
+    module = str(frame.f_globals.get("__name__"))
+    return module.partition(".")[0] in ("picofaas_runtime", "asyncio")
 
 
 def _let_go(traceback: TracebackType | None) -> None:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from types import FunctionType, MethodType
+
+from . import signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
     from typing import Any
-
-# Bits of `co_flags`, as `inspect` has them: importing it takes some milliseconds.
-VARARGS = 0x04
-GENERATOR = 0x20
-COROUTINE = 0x80
-ASYNC_GENERATOR = 0x200
 
 # Names that are listed where one is not found.
 NAMES_MAX = 10
 FORMS = "a handler is handle(input) or handle(input, context)"
+# Classes that give an output where they are called.
+_VALUES = (str, int, float, bool, list, tuple, dict)
 
 
 class LoadError(Exception):
@@ -96,7 +92,9 @@ def _place(error: BaseException) -> str:
 
 def _find(module: Any, attribute: str) -> Callable[..., Any]:
     try:
-        found = getattr(module, attribute)
+        found = module
+        for part in attribute.split("."):
+            found = getattr(found, part)
     except AttributeError:
         own = [
             name
@@ -115,55 +113,36 @@ def _find(module: Any, attribute: str) -> Callable[..., Any]:
 
 def _read(call: Callable[..., Any], name: str) -> Handler:
     """Reads off what a handler takes and whether it is `async def`."""
-    code = _code(call)[0]
-    flags = code.co_flags if code else 0
-    if flags & (GENERATOR | ASYNC_GENERATOR):
+    if isinstance(call, type) and not issubclass(call, _VALUES):
+        raise LoadError(f"{name} is a class: name a function, or an object of the class; {FORMS}")
+    if signature.is_generator(call):
         raise LoadError(f"{name} is a generator: it would return no output; {FORMS}")
-    return Handler(call, is_async=bool(flags & COROUTINE), takes_context=_takes_context(call, name))
+    if signature.makes_context_manager(call):
+        raise LoadError(f"{name} returns a context manager, which is no output; {FORMS}")
+    is_async = signature.is_async(call)
+    if is_async and signature.is_cached(call):
+        raise LoadError(f"{name} is async and cached: its second call would get what was awaited already")
+    return Handler(call, is_async=is_async, takes_context=_takes_context(call, name))
 
 
 def _takes_context(call: Callable[..., Any], name: str) -> bool:
-    # A decorator that keeps the signature of what it wraps says so by this name.
-    while hasattr(call, "__wrapped__"):
-        call = call.__wrapped__
-    if type(call).__name__ == "partial" and type(call).__module__ == "functools":
-        # It does not say which arguments are left, nor whether what it wraps is `async def`.
-        raise LoadError(f"{name} is a functools.partial: write a def that calls it; {FORMS}")
-    code, bound, defaults = _code(call)
-    if code is None:
+    takes = signature.parameters(call)
+    if takes is None:
         # Something that is not written in Python, of which nothing is known: it takes the input.
         return False
-    named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-    function = _function(call)
-    given = (function and function.__kwdefaults__) or {}
-    missing = [one for one in named if one not in given]
-    if missing:
-        raise LoadError(f"{name} wants {', '.join(missing)} by name, which it is not given: {FORMS}")
-    positional = code.co_argcount - bound
-    required = positional - defaults
-    variable = bool(code.co_flags & VARARGS)
-    if required > 2 or (positional < 1 and not variable):
-        raise LoadError(f"{name} takes {required} arguments: {FORMS}")
-    second = code.co_varnames[bound + 1] if positional >= 2 else None
+    if takes.by_name:
+        names = ", ".join(takes.by_name)
+        raise LoadError(f"{name} wants {names} by name, which it is not given: {FORMS}")
+    if takes.required > 2 or not (takes.positional or takes.variable):
+        raise LoadError(f"{name} takes {takes.required} arguments: {FORMS}")
+    if takes.passes_on:
+        # What it is given goes to the function behind it, which may not take both.
+        behind = signature.parameters_behind(call, name.rpartition(".")[2])
+        if behind is None:
+            return False
+        takes = behind
+    if takes.positional[:1] == ("self",):
+        raise LoadError(f"{name} is a method of a class: name one of an object; {FORMS}")
     # One with a default is the function's own business, unless it has our name for it.
-    return required == 2 or second == "context" or (positional < 2 and variable)
-
-
-def _code(call: Any) -> tuple[CodeType | None, int, int]:
-    """The code, how many of its parameters are bound already, and how many have defaults."""
-    function = _function(call)
-    if function is None:
-        return None, 0, 0
-    bound = 0 if call is function else 1
-    return function.__code__, bound, len(function.__defaults__ or ())
-
-
-def _function(call: Any) -> FunctionType | None:
-    """The function that runs when it is called; `None` where that is not written in Python."""
-    if isinstance(call, type):
-        return None
-    if not isinstance(call, (FunctionType, MethodType)):
-        call = type(call).__call__
-    if isinstance(call, MethodType):
-        call = call.__func__
-    return call if isinstance(call, FunctionType) else None
+    second = takes.positional[1] if len(takes.positional) > 1 else None
+    return takes.required >= 2 or second == "context" or takes.passes_on

@@ -15,9 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
+    from typing import Any
 
     from .handler import Handler
     from .log_writer import LogWriter
+    from .own_loop import OwnLoop
     from .pipe import Pipe
 else:
     # Without `enum`, which `signal` needs and which takes longer than everything here.
@@ -40,6 +42,30 @@ class _Stop:
         if self.running or self.waiting:
             self.running = self.waiting = False
             raise Stopped
+
+
+class _Caller:
+    """Calls the handler."""
+
+    __slots__ = ("_handler", "_loop")
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._loop: OwnLoop | None = None
+
+    def output(self, request: dict[str, Any]) -> object:
+        """Calls it with what it takes and waits for what comes of that."""
+        if self._handler.takes_context:
+            output = self._handler.call(request["input"], Context(request))
+        else:
+            output = self._handler.call(request["input"])
+        if hasattr(output, "__await__"):
+            if self._loop is None:
+                from .own_loop import OwnLoop
+
+                self._loop = OwnLoop()
+            output = self._loop.output(output)
+        return output
 
 
 def leave_to_forked(let_go: Callable[[], object]) -> None:
@@ -67,12 +93,13 @@ def serve(handler: Handler, pipe: Pipe, log: LogWriter, output_bytes_max: int) -
     signal.signal(signal.SIGTERM, stop)
     leave_to_forked(lambda: None)
     pipe.send(0, b'{"ready":true}')
+    caller = _Caller(handler)
     try:
         while not stop.asked:
             frame = pipe.frame()
             if frame is not None:
                 sequence, payload = frame
-                pipe.send(sequence, _answer(payload, handler, pipe, log, stop, output_bytes_max))
+                pipe.send(sequence, _answer(payload, caller, pipe, log, stop, output_bytes_max))
                 continue
             stop.waiting = True
             more = pipe.fill()
@@ -85,7 +112,7 @@ def serve(handler: Handler, pipe: Pipe, log: LogWriter, output_bytes_max: int) -
 
 def _answer(
     payload: bytearray,
-    handler: Handler,
+    caller: _Caller,
     pipe: Pipe,
     log: LogWriter,
     stop: _Stop,
@@ -103,10 +130,7 @@ def _answer(
             if stop.asked:
                 # It came while the request was read, which need not be begun any more.
                 raise Stopped
-            if handler.takes_context:
-                output = handler.call(request["input"], Context(request))
-            else:
-                output = handler.call(request["input"])
+            output = caller.output(request)
         finally:
             stop.running = False
     except Stopped:
@@ -130,7 +154,7 @@ def written(output: object, output_bytes_max: int) -> bytes:
     try:
         text = wire.write(output)
     except (TypeError, ValueError, RecursionError, MemoryError) as error:
-        return failure.unwritten(output, error)
+        return failure.unwritten(error)
     if len(text) > output_bytes_max:
         return failure.too_large(len(text), output_bytes_max)
     return b'{"output":' + text + b"}"

@@ -14,6 +14,7 @@ from .context import Context
 from .handler import Handler
 from .log_writer import LogWriter
 from .one_by_one import leave_to_forked, written
+from .own_loop import awaited
 from .pipe import Pipe
 
 _request: ContextVar[dict[str, Any] | None] = ContextVar("request", default=None)
@@ -117,6 +118,8 @@ class _InFlight:
                 output = await self._handler.call(request["input"], Context(request))
             else:
                 output = await self._handler.call(request["input"])
+            if hasattr(output, "__await__"):
+                output = await awaited(output)
         except BaseException as error:
             if self._pipe.in_child:
                 _end_child(error)
