@@ -2,6 +2,8 @@
 
 use std::process::ExitStatus;
 
+use picofaas_child::cgroup::MemoryLimit;
+
 /// The end of a local process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -44,33 +46,7 @@ pub(crate) fn describe(exit: Exit) -> String {
         Exit::Code(code) => format!("it exited with status {code}"),
         Exit::Signal(signal) => format!("signal {signal} ended it"),
         Exit::OutOfMemory { limit } => {
-            format!("it went over its memory limit of {} (resources.limits.memory)", bytes(limit))
-        }
-    }
-}
-
-/// In the largest binary unit that is exact.
-fn bytes(count: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    match units.into_iter().find(|(shift, _)| count > 0 && count.is_multiple_of(1 << shift)) {
-        Some((shift, unit)) => format!("{} {unit}", count >> shift),
-        None => format!("{count} bytes"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_is_told_in_the_unit_it_was_meant_in() {
-        for (limit, text) in [
-            (64 << 20, "64 MiB"),
-            (3 << 30, "3 GiB"),
-            (1536 << 10, "1536 KiB"),
-            (64_000_001, "64000001 bytes"),
-        ] {
-            assert!(describe(Exit::OutOfMemory { limit }).contains(&format!("limit of {text} (")), "{text}");
+            format!("it went over its memory limit of {}", MemoryLimit(limit))
         }
     }
 }

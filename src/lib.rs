@@ -102,12 +102,12 @@ pub mod internals {
         pub use crate::instance::{Address, InstanceKey, Target, VersionIndex};
     }
     pub mod instances {
-        pub use crate::instances::local::cgroup::mounts::hierarchies;
         pub use crate::instances::local::children::Children;
         pub use crate::instances::local::final_output::FinalOutput;
         pub use crate::instances::local::host::ProcessHost;
         pub use crate::instances::local::limits::Limits;
         pub use crate::instances::local::process::{Process, StartOptions};
+        pub use picofaas_child::cgroup::hierarchies;
     }
     pub mod logs {
         pub use crate::logs::output::Lines;

@@ -8,10 +8,12 @@
 //! | `environment` | its variables, and their changes for one child |
 //! | `stream` | its standard streams |
 //! | `confinement` | the cgroups and limits that a child enters before that |
+//! | `cgroup` | the groups that a process is in, and their kills for want of memory |
 //! | `child` | the start, with all unsafe code but a line, and the end |
 //! | `process_end` | the end of any process, told by the kernel |
 //! | `line` | the execution that a line of its log names |
 
+pub mod cgroup;
 mod child;
 mod confinement;
 mod environment;

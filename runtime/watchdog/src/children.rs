@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use crate::limits::ENVIRONMENT_BYTES_MAX;
 use crate::log;
+use crate::memory::Memory;
 
 /// The variable that marks the processes of a child.
 pub(crate) const MARK: &str = "WATCHDOG_CHILD";
@@ -38,6 +39,8 @@ pub(crate) struct Children {
     killed: Cell<u64>,
     strangers_killed: Cell<u64>,
     closed: Cell<bool>,
+    /// The memory that they share with us.
+    memory: Memory,
 }
 
 impl Children {
@@ -52,6 +55,7 @@ impl Children {
             killed: Cell::new(0),
             strangers_killed: Cell::new(0),
             closed: Cell::new(false),
+            memory: Memory::find(),
         })
     }
 
@@ -70,6 +74,11 @@ impl Children {
             }
         });
         Ok(())
+    }
+
+    /// The memory that they share with us.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The mark of the next child.

@@ -1,12 +1,13 @@
 //! The error object with which a program names its failure, and its exit status.
 
-use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
 use picofaas_runtime::HandlerError;
 use serde::Deserialize;
 
+use crate::exit_reason::ExitReason;
 use crate::last_line::LastLine;
+use crate::memory::Memory;
 
 /// The exit status of a program that cannot take its input, as sysexits.h has it (EX_DATAERR).
 const INPUT_REFUSED: i32 = 65;
@@ -49,7 +50,12 @@ pub(crate) fn default_code(status: u16) -> &'static str {
 
 /// The failure of an exit status other than 0: an error object on standard output says it best, then
 /// the last line of the log.
-pub(crate) fn exit_error(status: ExitStatus, output: &[u8], last_line: LastLine) -> HandlerError {
+pub(crate) fn exit_error(
+    status: ExitStatus,
+    output: &[u8],
+    last_line: LastLine,
+    memory: &Memory,
+) -> HandlerError {
     let refused = status.code() == Some(INPUT_REFUSED);
     if let Ok(fault) = serde_json::from_slice::<ErrorObject>(output) {
         return fault.error.into_error(if refused { 400 } else { 500 });
@@ -61,15 +67,5 @@ pub(crate) fn exit_error(status: ExitStatus, output: &[u8], last_line: LastLine)
         };
         return HandlerError::new(400, BAD_INPUT, message);
     }
-    HandlerError::internal(format!("the program {}{last_line}", describe_exit(status)))
-}
-
-/// The end of a process in words.
-pub(crate) fn describe_exit(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with exit status {code}"),
-        (None, Some(9)) => "was killed by SIGKILL, as for want of memory".to_owned(),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) => "ended in an unknown way".to_owned(),
-    }
+    ExitReason::of(status, memory).named("the program").error(&last_line)
 }

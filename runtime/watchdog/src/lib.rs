@@ -9,6 +9,7 @@
 //! | `settings`, `command_line` | the environment, and the command in it |
 //! | `program`, `command` | how the program is started: arguments, environment, streams |
 //! | `children`, `child` | processes: started, ended, reaped, and their orphans |
+//! | `exit_reason`, `memory` | why a process ended, and whether it was for the limit of memory |
 //! | `backoff` | the delay before another start |
 //! | `log_pipe`, `line_buffer`, `log` | lines for the log |
 //! | `last_line` | the line that an error may show to a caller |
@@ -29,6 +30,7 @@ mod command;
 mod command_line;
 mod counters;
 mod error_object;
+mod exit_reason;
 mod format;
 mod frame;
 mod http;
@@ -37,6 +39,7 @@ mod limits;
 mod line_buffer;
 mod log;
 mod log_pipe;
+mod memory;
 mod notify;
 mod program;
 mod reply_reader;

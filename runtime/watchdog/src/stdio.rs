@@ -84,7 +84,7 @@ impl Handler<()> for StdioHandler {
         if status.success() {
             self.output.read(output)
         } else {
-            Err(error_object::exit_error(status, &output, log.last_line(ONLY)))
+            Err(error_object::exit_error(status, &output, log.last_line(ONLY), self.children.memory()))
         }
     }
 

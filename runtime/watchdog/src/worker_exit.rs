@@ -3,6 +3,7 @@
 use picofaas_runtime::HandlerError;
 use thiserror::Error;
 
+use crate::exit_reason::ExitReason;
 use crate::last_line::LastLine;
 use crate::limits::STOP_GRACE;
 
@@ -15,8 +16,8 @@ pub(crate) enum WorkerExit {
     /// Its first frame was an error.
     #[error("{0}")]
     NotReady(String),
-    #[error("the worker {0}")]
-    Exited(String),
+    #[error("{0}")]
+    Exited(ExitReason),
     #[error("the worker was killed, for it does not keep to the protocol: {0}")]
     ProtocolViolation(String),
     /// A reply that is none.
@@ -121,7 +122,7 @@ impl WorkerExit {
     /// The error for a request that the worker had, with the last line that its caller may read.
     pub(crate) fn error(&self, sequence: u32, last_line: &LastLine) -> HandlerError {
         match self {
-            Self::Exited(_) => HandlerError::internal(format!("{self}{last_line}")),
+            Self::Exited(reason) => reason.error(last_line),
             // The fault may quote the reply.
             Self::InvalidReply { sequence: its, .. } if *its != sequence => HandlerError::internal(
                 "the worker was killed, for it does not keep to the protocol: its reply to another request is none",

@@ -8,6 +8,7 @@ use picofaas_runtime::HandlerError;
 
 use crate::children::Children;
 use crate::counters::Counters;
+use crate::last_line::LastLine;
 use crate::program::Program;
 use crate::request::{Request, RequestState};
 use crate::wake_slot::WakeSlot;
@@ -89,7 +90,7 @@ impl WorkerPool {
     pub(crate) fn fail_to_start(&self, exit: &WorkerExit) {
         // Another that is ready a moment later must not hide it: there would be a worker too few.
         self.state.set(PoolState::Stopping);
-        self.started.put(Err(HandlerError::internal(exit)));
+        self.started.put(Err(exit.error(0, &LastLine::Nothing)));
     }
 
     /// Takes out a worker that has ended. Its requests are answered, or go to another where they were
@@ -197,11 +198,12 @@ mod tests {
     use std::task;
 
     use super::*;
+    use crate::exit_reason::ExitReason;
 
     #[test]
     fn a_start_that_has_failed_is_not_saved_by_another_worker_that_is_ready_a_moment_later() {
         let pool = WorkerPool::new(Program::new(vec!["python3".to_owned()]), 2);
-        pool.fail_to_start(&WorkerExit::Exited("ended with exit status 1".to_owned()));
+        pool.fail_to_start(&WorkerExit::Exited(ExitReason::new("ended with exit status 1")));
         pool.worker_ready();
         let context = task::Context::from_waker(task::Waker::noop());
         let task::Poll::Ready(Err(error)) = pool.started.poll(&context) else { panic!("it has started") };

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::backoff::restart_delay;
 use crate::child::Child;
-use crate::error_object;
+use crate::exit_reason::ExitReason;
 use crate::limits::{PIPE_BYTES, READY_WARNING_AFTER, STOP_GRACE, UPTIME_MIN};
 use crate::log;
 use crate::log_pipe::LogPipe;
@@ -127,7 +127,7 @@ impl WorkerSupervisor {
         .await;
         let status = match status {
             Err(exit) => return exit,
-            Ok(Err(error)) => return WorkerExit::Exited(format!("was lost: {error}")),
+            Ok(Err(error)) => return exited(ExitReason::new(format!("was lost: {error}"))),
             Ok(Ok(status)) => status,
         };
         // Every process that could write has ended, so the pipes have all that there will be.
@@ -135,6 +135,11 @@ impl WorkerSupervisor {
             return exit;
         }
         worker.log.drain(true);
-        WorkerExit::Exited(format!("{}{}", error_object::describe_exit(status), worker.log.start_line()))
+        let reason = ExitReason::of(status, self.pool.children.memory());
+        exited(reason.with(worker.log.start_line()))
     }
+}
+
+fn exited(reason: ExitReason) -> WorkerExit {
+    WorkerExit::Exited(reason.named("the worker"))
 }

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 
+use picofaas_child::cgroup::{Hierarchy, hierarchies};
 use picofaas_child::{Confinement, ResourceLimit};
 use rustix::process::Resource;
 
 use super::cgroup::folder::Folder;
-use super::cgroup::mounts::{Hierarchy, hierarchies};
 use super::cgroup::root::Root;
 use super::cgroup::{CgroupLimits, CgroupVersion, Controller};
 use super::rlimit::threads_of_user;

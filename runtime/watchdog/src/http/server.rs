@@ -13,7 +13,7 @@ use super::port::Port;
 use super::response::Response;
 use crate::child::Child;
 use crate::children::Children;
-use crate::error_object;
+use crate::exit_reason::ExitReason;
 use crate::last_line::LastLine;
 use crate::limits::{EXIT_WAIT, PROBE_PAUSE_MAX, PROBE_PAUSE_MIN, PROBE_TIMEOUT};
 use crate::log_pipe::LogPipe;
@@ -23,6 +23,7 @@ use crate::program::Program;
 /// A server that was started.
 pub(crate) struct Server {
     child: Child,
+    children: Rc<Children>,
     port: Port,
     connections: Connections,
     stdout: Rc<LogPipe>,
@@ -30,7 +31,7 @@ pub(crate) struct Server {
     /// A request was given up, and the server was not probed since.
     wants_probe: Cell<bool>,
     /// Its end in words, once it has ended.
-    exit: RefCell<Option<String>>,
+    exit: RefCell<Option<ExitReason>>,
     /// It ended by itself, and its last lines may say why.
     exited_by_itself: Cell<bool>,
     last_key: Cell<u32>,
@@ -58,6 +59,7 @@ impl Server {
         let forward = |pipe| LogPipe::forward_for_server(pipe, Rc::clone(in_flight));
         Ok(Self {
             child,
+            children: Rc::clone(children),
             connections: Connections::new(port.number, &endpoint.path),
             port,
             stdout: forward(pipes.stdout.expect(lost)),
@@ -122,21 +124,23 @@ impl Server {
     }
 
     /// Waits until it has ended by itself, and says how.
-    pub(crate) async fn exited(&self) -> String {
+    pub(crate) async fn exited(&self) -> ExitReason {
         let status = self.child.ended().await;
         // Its last lines have the reason.
         self.stdout.drain(true);
         self.stderr.drain(true);
         self.exited_by_itself.set(true);
         let last = self.stderr.start_line().or(self.stdout.start_line());
-        let how =
-            status.map_or_else(|error| format!("cannot be waited for: {error}"), error_object::describe_exit);
-        format!("the server {how}{last}")
+        let how = status.map_or_else(
+            |error| ExitReason::new(format!("cannot be waited for: {error}")),
+            |status| ExitReason::of(status, self.children.memory()),
+        );
+        how.named("the server").with(last)
     }
 
     /// Waits until it is unresponsive: until a request was given up and no probe of its liveness is
     /// answered.
-    pub(crate) async fn unresponsive(&self, path: &str) -> String {
+    pub(crate) async fn unresponsive(&self, path: &str) -> ExitReason {
         loop {
             self.notify.until(|| self.wants_probe.replace(false).then_some(())).await;
             let alive = async {
@@ -147,7 +151,8 @@ impl Server {
             };
             if timeout(PROBE_TIMEOUT, alive).await.is_err() {
                 let seconds = PROBE_TIMEOUT.as_secs();
-                return format!("the server did not answer GET {path} within {seconds} s and was ended");
+                let how = format!("the server did not answer GET {path} within {seconds} s and was ended");
+                return ExitReason::new(how);
             }
         }
     }
@@ -165,7 +170,7 @@ impl Server {
     }
 
     /// Sets how it ended, for the requests that it had.
-    pub(crate) fn set_exit(&self, how: String) {
+    pub(crate) fn set_exit(&self, how: ExitReason) {
         self.connections.close();
         self.exit.replace(Some(how));
         self.notify.notify_waiters();
@@ -178,7 +183,7 @@ impl Server {
     }
 
     /// Its end in words, if it has ended. The end of its connections is seen a moment before its own.
-    pub(crate) async fn exit_noticed(&self) -> Option<String> {
+    pub(crate) async fn exit_noticed(&self) -> Option<ExitReason> {
         timeout(EXIT_WAIT, self.notify.until(|| self.exit.borrow().clone())).await.ok()
     }
 
@@ -187,8 +192,15 @@ impl Server {
         match error {
             ExchangeError::Connect(_) | ExchangeError::Malformed(_) => HandlerError::internal(error),
             ExchangeError::Lost(_) => match self.exit_noticed().await {
-                Some(how) => HandlerError::internal(format!("{how}{}", self.last_line(key))),
-                None => HandlerError::internal(error),
+                Some(how) => how.error(&self.last_line(key)),
+                // One of its processes, which the server goes on without.
+                None => match self.children.memory().take_kill() {
+                    Some(over_limit) => {
+                        let event = "a process of the server was killed";
+                        ExitReason::over_limit(event, over_limit).error(&LastLine::Nothing)
+                    }
+                    None => HandlerError::internal(error),
+                },
             },
         }
     }

@@ -13,6 +13,8 @@ use super::in_flight::InFlight;
 use super::server::Server;
 use crate::backoff::restart_delay;
 use crate::children::Children;
+use crate::exit_reason::ExitReason;
+use crate::last_line::LastLine;
 use crate::limits::{READY_WARNING_AFTER, UPTIME_MIN};
 use crate::log;
 use crate::notify::Notify;
@@ -32,11 +34,11 @@ pub(crate) struct ServerSupervisor {
 }
 
 enum ServerState {
-    /// Another will be ready; the text is the reason why none is now.
-    NotReady(String),
+    /// Another will be ready; the reason why none is now.
+    NotReady(ExitReason),
     Ready(Rc<Server>),
     /// None will be ready any more, for this reason.
-    Stopped(String),
+    Stopped(ExitReason),
 }
 
 impl ServerSupervisor {
@@ -46,7 +48,7 @@ impl ServerSupervisor {
         children: Rc<Children>,
         in_flight: Rc<InFlight>,
     ) -> Self {
-        let state = RefCell::new(ServerState::NotReady("the server is being started".to_owned()));
+        let state = RefCell::new(ServerState::NotReady(ExitReason::new("the server is being started")));
         Self {
             program,
             endpoint,
@@ -72,7 +74,7 @@ impl ServerSupervisor {
             .until(|| match &*self.state.borrow() {
                 ServerState::NotReady(_) => None,
                 ServerState::Ready(server) => Some(Ok(Rc::clone(server))),
-                ServerState::Stopped(reason) => Some(Err(HandlerError::internal(reason))),
+                ServerState::Stopped(reason) => Some(Err(reason.error(&LastLine::Nothing))),
             })
             .await
     }
@@ -82,7 +84,7 @@ impl ServerSupervisor {
         match &*self.state.borrow() {
             ServerState::Ready(_) => Ok(()),
             ServerState::NotReady(reason) | ServerState::Stopped(reason) => {
-                Err(HandlerError::new(503, "NOT_READY", reason.as_str()))
+                Err(HandlerError::new(503, "NOT_READY", reason.to_string()))
             }
         }
     }
@@ -95,7 +97,7 @@ impl ServerSupervisor {
             // It was interrupted, or it had ended; a panic was written by the hook.
             let _ = task.await;
         }
-        self.set_state(ServerState::Stopped("the watchdog is stopping".to_owned()));
+        self.set_state(ServerState::Stopped(ExitReason::new("the watchdog is stopping")));
     }
 
     async fn run(&self) {
@@ -120,11 +122,12 @@ impl ServerSupervisor {
     }
 
     /// Starts a server and waits until it is ready.
-    async fn start_server(&self) -> Result<Rc<Server>, String> {
-        let server = Server::start(&self.program, &self.endpoint, &self.children, &self.in_flight)?;
+    async fn start_server(&self) -> Result<Rc<Server>, ExitReason> {
+        let server = Server::start(&self.program, &self.endpoint, &self.children, &self.in_flight)
+            .map_err(ExitReason::new)?;
         tokio::select! {
             biased;
-            how = server.exited() => Err(format!("{how} (before it was ready)")),
+            how = server.exited() => Err(how.with(" (before it was ready)")),
             () = self.ready(&server) => {
                 log::line(&format!("the server is ready on port {}", server.port()));
                 let server = Rc::new(server);
@@ -153,7 +156,7 @@ impl ServerSupervisor {
     }
 
     /// Waits for the end of a server; whether it was of use, and how it ended.
-    async fn watch(&self, server: &Server) -> (bool, String) {
+    async fn watch(&self, server: &Server) -> (bool, ExitReason) {
         let path = self.endpoint.alive_path();
         let ended = async {
             tokio::select! {

@@ -12,7 +12,7 @@ const CARD: &str = "charging card 4111";
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
-const KILLED: &str = "the worker was killed by SIGKILL, as for want of memory";
+const KILLED: &str = "the worker was killed by SIGKILL";
 /// The path of lines that no error shows.
 const ELSEWHERE: &str = " (the log has more: GET /v1/functions/charge/logs)";
 const NAMED: [(&str, &str); 1] = [("FUNCTION_NAME", "charge")];

@@ -10,6 +10,7 @@ mod instance;
 mod job;
 mod last_lines;
 mod left_behind;
+mod memory;
 mod start;
 mod stdio;
 mod stopped;

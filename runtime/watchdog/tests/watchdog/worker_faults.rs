@@ -83,10 +83,7 @@ fn the_end_of_a_worker_fails_its_request_with_how_it_ended() {
     for (end, said) in [
         ("os._exit(3)", "the worker ended with exit status 3: last words"),
         ("sys.exit(0)", "the worker ended with exit status 0: last words"),
-        (
-            "os.kill(PID, signal.SIGKILL)",
-            "the worker was killed by SIGKILL, as for want of memory: last words",
-        ),
+        ("os.kill(PID, signal.SIGKILL)", "the worker was killed by SIGKILL: last words"),
         ("put(struct.pack('>II', 100, sequence) + b'{}')\n    os._exit(4)", "exit status 4: last words"),
         ("os.close(1)\n    time.sleep(1000)", "closed its standard output"),
     ] {

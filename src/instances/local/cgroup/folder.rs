@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use picofaas_child::cgroup::MemoryKills;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{CgroupLimits, CgroupVersion, Controller};
@@ -30,7 +31,7 @@ pub(crate) struct Folder {
     /// Limits in its files now.
     written: CgroupLimits,
     /// Kills for want of memory, before the instance that has it now.
-    kills_before: u64,
+    kills_before: MemoryKills,
 }
 
 impl Folder {
@@ -46,7 +47,13 @@ impl Folder {
         fs::create_dir(&path)?;
         // No number of processes is this large, so the first limits are always written.
         let written = CgroupLimits { memory_bytes: None, cpu_millicores: None, pids: u64::MAX };
-        Ok(Self { path, version, controllers: controllers.to_vec(), written, kills_before: 0 })
+        Ok(Self {
+            path,
+            version,
+            controllers: controllers.to_vec(),
+            written,
+            kills_before: MemoryKills::default(),
+        })
     }
 
     /// Whether it bounds just that already.
@@ -142,22 +149,16 @@ impl Folder {
         Ok(file.into())
     }
 
-    /// Whether the kernel killed something of this instance for want of memory.
+    /// Whether the kernel killed something of this instance for its limit of memory.
     #[must_use]
     pub(crate) fn was_out_of_memory(&self) -> bool {
         self.controllers.contains(&Controller::Memory)
             && self.written.memory_bytes.is_some()
-            && self.kills() > self.kills_before
+            && self.kills().has_more_than(self.kills_before)
     }
 
-    fn kills(&self) -> u64 {
-        let file = match self.version {
-            CgroupVersion::One => "memory.oom_control",
-            CgroupVersion::Two => "memory.events",
-        };
-        let text = fs::read_to_string(self.path.join(file)).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    fn kills(&self) -> MemoryKills {
+        MemoryKills::read(&self.path, self.version)
     }
 
     /// Whether no process is in it.

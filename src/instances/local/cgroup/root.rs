@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use picofaas_child::cgroup::Hierarchy;
+
 use super::folder::{Folder, kill_members, members};
-use super::mounts::Hierarchy;
 use super::owner::{Owner, deepest_first, leftovers};
 use super::{CgroupLimits, CgroupVersion, Controller};
 
