@@ -48,6 +48,17 @@ def unserialisable(input: Any) -> Any:
     return {1, 2, 3}
 
 
+def nan(input: Any) -> Any:
+    return {"in": [1, float("nan")]}
+
+
+def later(input: Any) -> Any:
+    async def work() -> Any:
+        return input
+
+    return work()
+
+
 def exit(input: Any) -> None:
     os._exit(3)
 

@@ -35,6 +35,14 @@ def unserialisable(input, context):
     return {1, 2}
 
 
+def nan(input, context):
+    return {"in": [1, float("nan")]}
+
+
+def later(input, context):
+    return input
+
+
 def exit(input, context):
     os._exit(3)
 
@@ -65,7 +73,7 @@ def context(input, context):
 
 ALL = {
     function.__name__: function
-    for function in (echo, sleep, status, panic, unserialisable, exit, leave, never, big, log, context)
+    for function in (echo, sleep, status, panic, unserialisable, nan, later, exit, leave, never, big, log, context)
 }
 
 
@@ -81,8 +89,8 @@ def load():
 
 
 def dump(output):
-    """The JSON of an output; what has none is a failure that says so."""
+    """The JSON of an output; what has none is a failure that says so. NaN becomes `NaN`, as json has it."""
     try:
-        return json.dumps(output, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as why:
+        return json.dumps(output, ensure_ascii=False)
+    except TypeError as why:
         raise Refusal(500, "BAD_OUTPUT", f"the output is not to be written as JSON: {why}") from why

@@ -74,7 +74,8 @@
 //! requests, over a [`client`]'s connection) around the same `invocation` → `completion`.
 //! For an instance in Kubernetes: `announcement`. Both know the control plane by `access`.
 //! Beside them `handler`, `handlers`, `context`, `handler_error` (the interface of
-//! functions), `failure` (the failures of an invocation), `panics`, `deadlines`, `metrics`,
+//! functions), `failure` (the failures of an invocation),
+//! `finite` (no NaN in an output), `panics`, `deadlines`, `metrics`,
 //! `stop` (signals), `log`, `clock`, `limits`.
 
 mod access;
@@ -88,6 +89,7 @@ mod control_plane;
 mod deadlines;
 mod drain;
 mod failure;
+mod finite;
 mod handler;
 mod handler_error;
 mod handlers;

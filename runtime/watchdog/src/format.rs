@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 /// The code of an output that is not what `WATCHDOG_OUTPUT` asks for; the Rust runtime has the
 /// same for what cannot be written as JSON.
-const BAD_OUTPUT: &str = "BAD_OUTPUT";
+pub(crate) const BAD_OUTPUT: &str = "BAD_OUTPUT";
 
 /// The part of a request's body that a program gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

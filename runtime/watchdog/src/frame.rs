@@ -54,6 +54,20 @@ struct ReplyFrame {
     error: Option<ErrorDetail>,
 }
 
+/// The fault of a reply.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplyFault {
+    pub(crate) text: String,
+    /// It is an object with something in it that is not JSON, such as `NaN`: an output, mostly.
+    pub(crate) is_of_output: bool,
+}
+
+impl ReplyFault {
+    fn of_shape(text: &str) -> Self {
+        Self { text: text.to_owned(), is_of_output: false }
+    }
+}
+
 /// Appends a request, with the time that is left now.
 pub(crate) fn write_request(out: &mut Vec<u8>, sequence: u32, input: &RawValue, context: &Context) {
     let start = out.len();
@@ -118,7 +132,7 @@ pub(crate) fn take_payload(buffer: &mut BytesMut, length: usize) -> Option<Bytes
 /// # Errors
 /// The fault of the frame.
 pub(crate) fn read_ready(payload: &[u8]) -> Result<Result<usize, String>, String> {
-    let ReadyFrame { ready, concurrency, error } = read_object(payload)?;
+    let ReadyFrame { ready, concurrency, error } = read_object(payload).map_err(|fault| fault.text)?;
     match (error, concurrency.unwrap_or(1)) {
         (Some(error), _) => Ok(Err(error.message)),
         (None, concurrency @ 1..=CONCURRENCY_MAX) if ready => Ok(Ok(concurrency)),
@@ -133,25 +147,28 @@ pub(crate) fn read_ready(payload: &[u8]) -> Result<Result<usize, String>, String
 ///
 /// # Errors
 /// The fault of the frame.
-pub(crate) fn read_reply(payload: &[u8]) -> Result<Result<Box<RawValue>, HandlerError>, String> {
+pub(crate) fn read_reply(payload: &[u8]) -> Result<Result<Box<RawValue>, HandlerError>, ReplyFault> {
     match read_object(payload)? {
         ReplyFrame { output: Some(output), error: None } => Ok(Ok(output)),
         ReplyFrame { output: None, error: Some(error) } => Ok(Err(error.into_error(500))),
         ReplyFrame { output: Some(_), error: Some(_) } => {
-            Err("it has both an `output` and an `error`".to_owned())
+            Err(ReplyFault::of_shape("it has both an `output` and an `error`"))
         }
         ReplyFrame { output: None, error: None } => {
-            Err("it has neither an `output` nor an `error`".to_owned())
+            Err(ReplyFault::of_shape("it has neither an `output` nor an `error`"))
         }
     }
 }
 
-fn read_object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, String> {
+fn read_object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, ReplyFault> {
     // serde would take an array for the fields in their order.
     if payload.trim_ascii_start().first() != Some(&b'{') {
-        return Err("it is not an object in JSON".to_owned());
+        return Err(ReplyFault::of_shape("it is not an object in JSON"));
     }
-    serde_json::from_slice(payload).map_err(|fault| format!("it is not what it should be: {fault}"))
+    serde_json::from_slice(payload).map_err(|fault| ReplyFault {
+        text: format!("it is not what it should be: {fault}"),
+        is_of_output: fault.is_syntax() || fault.is_eof(),
+    })
 }
 
 fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Box<RawValue>>, D::Error> {

@@ -4,6 +4,8 @@ use picofaas_runtime::HandlerError;
 use thiserror::Error;
 
 use crate::exit_reason::ExitReason;
+use crate::format::BAD_OUTPUT;
+use crate::frame::ReplyFault;
 use crate::last_line::LastLine;
 use crate::limits::STOP_GRACE;
 
@@ -22,9 +24,9 @@ pub(crate) enum WorkerExit {
     ProtocolViolation(String),
     /// A reply that is none.
     #[error(
-        "the worker was killed, for it does not keep to the protocol: its reply to request {sequence} is none: {fault}"
+        "the worker was killed, for it does not keep to the protocol: its reply to request {sequence} is none: {}", fault.text
     )]
-    InvalidReply { sequence: u32, fault: String },
+    InvalidReply { sequence: u32, fault: ReplyFault },
     #[error("the worker was killed, for an output is longer than {max} bytes (MAX_OUTPUT)")]
     OutputTooLarge { sequence: u32, max: usize },
     #[error("the worker was stopped at the deadline of its request")]
@@ -127,6 +129,9 @@ impl WorkerExit {
             Self::InvalidReply { sequence: its, .. } if *its != sequence => HandlerError::internal(
                 "the worker was killed, for it does not keep to the protocol: its reply to another request is none",
             ),
+            Self::InvalidReply { fault, .. } if fault.is_of_output => {
+                HandlerError::new(500, BAD_OUTPUT, self.to_string())
+            }
             Self::OutputTooLarge { sequence: its, max } if *its == sequence => {
                 let message = format!("the output is longer than {max} bytes (MAX_OUTPUT)");
                 HandlerError::new(500, "OUTPUT_TOO_LARGE", message)

@@ -17,6 +17,8 @@
 //! | `context` | returns the input and all that the context says |
 //! | `log` | logs `input`; where that is an object, logs `input.text`, waits `input.ms` milliseconds, logs `dropped` at the end |
 //! | `unserialisable` | returns what JSON cannot say |
+//! | `nan` | returns a list with NaN in it |
+//! | `later` | returns the input after a pause of one turn |
 //! | `big` | returns a text of `input.bytes` times `x` |
 //! | `compute` | keeps another thread busy for `input.ms` milliseconds |
 //! | `surroundings` | waits `input.ms` milliseconds, with `input.freeze` on its first attempt for ever and all of its process with it; then returns `{"attempt","variables","files"}`: which attempt it is, and what the variables and files named in `input` hold |
@@ -76,6 +78,8 @@ fn main() -> ExitCode {
             .with("context", context)
             .with("log", log)
             .with("unserialisable", unserialisable)
+            .with("nan", nan)
+            .with("later", later)
             .with("big", big)
             .with("compute", compute)
             .with("surroundings", surroundings)
@@ -349,6 +353,15 @@ async fn status(input: Status) -> Result<Value, HandlerError> {
         return Err(HandlerError::new(422, "BAD_STATUS", "input.status must be 400 … 599"));
     }
     Err(HandlerError::new(input.status, input.code, input.message))
+}
+
+async fn nan(_input: Value) -> Result<BTreeMap<&'static str, [f64; 2]>, Infallible> {
+    Ok(BTreeMap::from([("in", [1.0, f64::NAN])]))
+}
+
+async fn later(input: Box<RawValue>) -> Result<Box<RawValue>, Infallible> {
+    tokio::task::yield_now().await;
+    Ok(input)
 }
 
 async fn exit(_input: Value) -> Result<Value, Infallible> {

@@ -76,6 +76,8 @@ fn an_exit_status_is_a_failure_that_is_told_and_65_blames_the_input() {
     let instance = Instance::of("stdio", r#"read -r script; eval "$(echo $script | tr -d '"')""#);
     let mut connection = instance.connect();
     for (script, status, code, message) in [
+        ("echo '{\"in\":[NaN]}'", 500, "BAD_OUTPUT", "the program's output is not one JSON value"),
+        ("echo -Infinity", 500, "BAD_OUTPUT", "the program's output is not one JSON value"),
         ("echo 1; exit 3", 500, "HANDLER_ERROR", "the program ended with exit status 3"),
         ("echo why not >&2; exit 1", 500, "HANDLER_ERROR", "the program ended with exit status 1: why not"),
         ("exit 65", 400, "BAD_INPUT", "the program refused its input"),

@@ -13,6 +13,7 @@ def frame(data, number=sequence): put(struct.pack(">II", len(data), number) + da
 if input == "not JSON": frame(b"hello")
 elif input == "not UTF-8": frame(b'{"output": "\xff"}')
 elif input == "two values": frame(b'{"output": 1} 2')
+elif input == "not a number": frame(b'{"output": [1, NaN]}')
 elif input == "an array": frame(b'[1, null]')
 elif input == "nothing": frame(b'')
 elif input == "neither": frame(b'{}')
@@ -23,24 +24,25 @@ elif input == "ready again": frame(b'{"ready": true}', 0)
 elif input == "length": put(struct.pack(">II", 0xffffffff, 4711))
 else: say(sequence, {"output": PID})"#,
     );
-    for (input, said) in [
-        ("not JSON", "not an object in JSON"),
-        ("not UTF-8", "is none"),
-        ("two values", "is none"),
-        ("an array", "not an object in JSON"),
-        ("nothing", "not an object in JSON"),
-        ("neither", "neither an `output` nor an `error`"),
-        ("both", "both an `output` and an `error`"),
-        ("no message", "missing field `message`"),
-        ("unknown", "4711, under which it has no request"),
-        ("ready again", "0, under which it has no request"),
-        ("length", "has 4294967295 bytes"),
+    for (input, code, said) in [
+        ("not JSON", "HANDLER_ERROR", "not an object in JSON"),
+        ("not UTF-8", "BAD_OUTPUT", "is none"),
+        ("two values", "BAD_OUTPUT", "is none"),
+        ("not a number", "BAD_OUTPUT", "is none"),
+        ("an array", "HANDLER_ERROR", "not an object in JSON"),
+        ("nothing", "HANDLER_ERROR", "not an object in JSON"),
+        ("neither", "HANDLER_ERROR", "neither an `output` nor an `error`"),
+        ("both", "HANDLER_ERROR", "both an `output` and an `error`"),
+        ("no message", "HANDLER_ERROR", "missing field `message`"),
+        ("unknown", "HANDLER_ERROR", "4711, under which it has no request"),
+        ("ready again", "HANDLER_ERROR", "0, under which it has no request"),
+        ("length", "HANDLER_ERROR", "has 4294967295 bytes"),
     ] {
         let instance = instance(&command);
         let mut connection = instance.connect();
         let before = connection.invoke("", OK).text().to_owned();
         let answer = connection.invoke("", &format!(r#"{{"input":"{input}"}}"#));
-        assert_eq!(answer.failure(), (500, "HANDLER_ERROR".to_owned()), "{input}");
+        assert_eq!(answer.failure(), (500, code.to_owned()), "{input}");
         assert!(answer.message().contains(said), "{input}: {}", answer.message());
         assert!(answer.message().contains("does not keep to the protocol"), "{}", answer.message());
         assert_ne!(connection.invoke("", OK).text(), before);

@@ -12,6 +12,7 @@ use super::case::Case;
 
 pub(crate) const CASES: &[Case] = &[
     Case { name: "fetch, run, post", run: results::fetch_run_post },
+    Case { name: "an output that is promised", run: results::a_promised_output },
     Case { name: "context", run: results::context },
     Case { name: "1 MiB in and out", run: results::mebibyte },
     Case { name: "broken JSON", run: results::broken_json },
@@ -19,6 +20,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "a panic", run: results::panic },
     Case { name: "an exit", run: results::exit },
     Case { name: "unserialisable output", run: results::unserialisable },
+    Case { name: "a number that is none", run: results::a_number_that_is_none },
     Case { name: "output that is too large", run: results::output_too_large },
     Case { name: "over its deadline", run: results::over_its_deadline },
     Case { name: "log lines", run: results::log_lines },

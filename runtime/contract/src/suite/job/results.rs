@@ -130,6 +130,11 @@ pub(crate) fn context(subject: &Subject) {
     );
 }
 
+pub(crate) fn a_promised_output(subject: &Subject) {
+    let (posted, _) = completed(subject, "later", &[], "", r#"{"input":["x"]}"#);
+    assert_eq!(posted.json()["output"], json!(["x"]));
+}
+
 pub(crate) fn mebibyte(subject: &Subject) {
     let text = "x".repeat((1 << 20) - 2);
     let (posted, _) = completed(subject, "echo", &[], "", &format!(r#"{{"input":"{text}"}}"#));
@@ -178,6 +183,10 @@ pub(crate) fn exit(subject: &Subject) {
 
 pub(crate) fn unserialisable(subject: &Subject) {
     fails(subject, "unserialisable", &[], "", r#"{"input":1}"#, (500, "BAD_OUTPUT"));
+}
+
+pub(crate) fn a_number_that_is_none(subject: &Subject) {
+    fails(subject, "nan", &[], "", r#"{"input":"any"}"#, (500, "BAD_OUTPUT"));
 }
 
 pub(crate) fn output_too_large(subject: &Subject) {

@@ -58,6 +58,15 @@ fn echo_through(subject: &Subject, listener: ListenerKind) {
     }
 }
 
+pub(crate) fn a_promised_output(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "later");
+    let mut connection = instance.connect();
+    for input in ["7", "[null]", r#"{"a":"b"}"#] {
+        let answer = connection.invoke("", &format!(r#"{{"input":{input}}}"#));
+        assert_eq!((answer.status, answer.json()), (200, serde_json::from_str(input).unwrap()));
+    }
+}
+
 pub(crate) fn mebibyte(subject: &Subject) {
     let instance = WarmInstance::of(subject, "echo");
     let mut connection = instance.connect();

@@ -77,3 +77,11 @@ pub(crate) fn unserialisable(subject: &Subject) {
         assert_eq!(connection.invoke("", r#"{"input":1}"#).failure(), (500, "BAD_OUTPUT".to_owned()));
     }
 }
+
+pub(crate) fn a_number_that_is_none(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "nan");
+    let mut connection = instance.connect();
+    for _ in 0..2 {
+        assert_eq!(connection.invoke("", r#"{"input":"any"}"#).failure(), (500, "BAD_OUTPUT".to_owned()));
+    }
+}

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.ObjectReader;
+import com.fasterxml.jackson.databind.exc.InvalidDefinitionException;
 import com.fasterxml.jackson.databind.exc.UnrecognizedPropertyException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -54,7 +55,14 @@ record Envelope(Object input, Map<String, String> metadata) {
                 throw malformed("missing field `input`");
             }
             return new Envelope(input, metadata == null ? Map.of() : Collections.unmodifiableMap(metadata));
+        } catch (InvalidDefinitionException fault) {
+            throw Failure.badInputType(path(place, fault) + ": " + reason(fault), fault);
         } catch (JsonMappingException fault) {
+            for (Throwable cause = fault.getCause(); cause != null; cause = cause.getCause()) {
+                if (cause instanceof HandlerException chosen) {
+                    throw Failure.thrown(chosen);
+                }
+            }
             throw Failure.badInput(path(place, fault) + ": " + reason(fault));
         } catch (JsonProcessingException fault) {
             String message = fault.getOriginalMessage();

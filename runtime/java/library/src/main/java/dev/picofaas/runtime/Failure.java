@@ -43,6 +43,12 @@ final class Failure extends Exception {
         return rejected(400, "BAD_INPUT", message);
     }
 
+    /** Of an input whose type Jackson cannot make: no client could send another. */
+    static Failure badInputType(String message, Throwable origin) {
+        return new Failure(500, "HANDLER_ERROR", Outcome.ERROR,
+            "the type of the input cannot be made from JSON: " + message, origin);
+    }
+
     static Failure notHttp(String message) {
         return rejected(400, "BAD_REQUEST", "the request could not be read: " + message);
     }

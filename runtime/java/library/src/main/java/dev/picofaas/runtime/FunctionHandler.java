@@ -8,8 +8,10 @@ package dev.picofaas.runtime;
  * {@code META-INF/services/dev.picofaas.runtime.FunctionHandler}. One instance is made at start, by the constructor
  * without parameters, and takes all invocations, several at a time: what it keeps must be safe for many threads.
  *
- * @param <I> read from the request's {@code input} by Jackson; {@link RawJson} takes it as it came
- * @param <O> written as the answer's body by Jackson; {@link Void} with {@code null} gives {@code null}
+ * @param <I> read from the request's {@code input} by Jackson, with the modules of it that are on the class path;
+ *     {@link RawJson} takes it as it came
+ * @param <O> written as the answer's body by Jackson; {@link Void} with {@code null} gives {@code null}; a
+ *     {@link java.util.concurrent.Future} or {@link java.util.concurrent.CompletionStage} is waited for
  */
 @FunctionalInterface
 public interface FunctionHandler<I, O> {

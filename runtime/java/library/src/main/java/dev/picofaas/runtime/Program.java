@@ -7,6 +7,7 @@ import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JavaType;
 import com.fasterxml.jackson.databind.MapperFeature;
+import com.fasterxml.jackson.databind.Module;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.ObjectReader;
 import com.fasterxml.jackson.databind.ObjectWriter;
@@ -16,6 +17,11 @@ import com.fasterxml.jackson.databind.cfg.CoercionInputShape;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.type.LogicalType;
 import java.io.IOException;
+import java.util.List;
+import java.util.ServiceConfigurationError;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 
 /** One handler, ready to run: body → input → handler → output. */
 final class Program {
@@ -26,8 +32,10 @@ final class Program {
     private final int outputBytesMax;
 
     @SuppressWarnings("unchecked")
-    Program(FunctionHandler<?, ?> handler, int outputBytesMax) {
-        ObjectMapper mapper = JsonMapper.builder()
+    Program(FunctionHandler<?, ?> handler, int outputBytesMax) throws StartException {
+        ObjectMapper mapper = JsonMapper.builder(new StrictJson())
+            // Those that the function brings, such as the one for java.time.
+            .addModules(modules())
             // A text is no number and half an apple no apple: an input is taken as it is or refused.
             .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
             .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
@@ -37,6 +45,7 @@ final class Program {
                 .setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail))
             .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
             .disable(SerializationFeature.WRITE_DATES_AS_TIMESTAMPS)
+            .disable(SerializationFeature.WRITE_DURATIONS_AS_TIMESTAMPS)
             .disable(SerializationFeature.FAIL_ON_EMPTY_BEANS)
             // The shortest digits that read back as the same number, on every JVM.
             .enable(StreamWriteFeature.USE_FAST_DOUBLE_WRITER)
@@ -60,12 +69,35 @@ final class Program {
         Context context = new Context(call, envelope.metadata());
         Object output;
         try {
-            output = handler.handle(envelope.input(), context);
+            output = settled(handler.handle(envelope.input(), context));
         } catch (Throwable thrown) {
             // Errors, too: one invocation that recurses without end is no reason to end the others.
             throw Failure.thrown(thrown);
         }
         return written(output);
+    }
+
+    private static List<Module> modules() throws StartException {
+        try {
+            return ObjectMapper.findModules();
+        } catch (ServiceConfigurationError | LinkageError error) {
+            throw StartException.unclear("a module of Jackson cannot be loaded: " + Log.stack(error).strip());
+        }
+    }
+
+    /** The output itself where the handler returned the promise of one: its thread may wait. */
+    private static Object settled(Object output) throws Throwable {
+        Object settled = output;
+        while (settled instanceof Future<?> || settled instanceof CompletionStage<?>) {
+            Future<?> promise = settled instanceof Future<?> future ? future
+                : ((CompletionStage<?>) settled).toCompletableFuture();
+            try {
+                settled = promise.get();
+            } catch (ExecutionException failed) {
+                throw failed.getCause() == null ? failed : failed.getCause();
+            }
+        }
+        return settled;
     }
 
     private Bytes written(Object output) throws Failure {

@@ -6,7 +6,7 @@ import com.fasterxml.jackson.annotation.JsonValue;
 
 /**
  * JSON as text: as an input it is what came, with its spaces and the digits of its numbers, as an output it is written
- * as it is. The runtime has checked the syntax of an input; that of an output is the handler's.
+ * as it is. The runtime checks the syntax of both.
  */
 public record RawJson(@JsonValue @JsonRawValue String text) {
     @Override

@@ -97,7 +97,7 @@ class LateBodyTest {
         }
     }
 
-    private static Server server() {
+    private static Server server() throws StartException {
         FunctionHandler<RawJson, RawJson> never = new FunctionHandler<>() {
             @Override
             public RawJson handle(RawJson input, Context context) {
@@ -108,7 +108,7 @@ class LateBodyTest {
     }
 
     @Test
-    void aBodyThatDoesNotComeInTimeIs408AndTheConnectionIsClosed() {
+    void aBodyThatDoesNotComeInTimeIs408AndTheConnectionIsClosed() throws StartException {
         Server server = server();
         Connected connected = new Connected(server);
         connected.send(HEAD + "{\"inp");
@@ -129,7 +129,7 @@ class LateBodyTest {
     }
 
     @Test
-    void aTimeThatRunsOutBetweenRequestsHarmsNoConnection() {
+    void aTimeThatRunsOutBetweenRequestsHarmsNoConnection() throws StartException {
         Connected connected = new Connected(server());
         connected.send("GET /health HTTP/1.1\r\nhost: fn\r\n\r\n");
         assertTrue(connected.answer().startsWith("HTTP/1.1 200 "));
