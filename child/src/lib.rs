@@ -11,7 +11,7 @@
 //! | `cgroup` | the groups that a process is in, and their kills for want of memory |
 //! | `child` | the start, with all unsafe code but a line, and the end |
 //! | `process_end` | the end of any process, told by the kernel |
-//! | `line` | the execution that a line of its log names |
+//! | `line` | the execution that a line of its log is of |
 
 pub mod cgroup;
 mod child;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use picofaas_child::line::execution_id;
+use picofaas_child::line::{execution_of, first_piece};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::tail::Tail;
@@ -175,9 +175,7 @@ fn first_part(bytes: &[u8]) -> Option<(LinePart<'_>, usize)> {
     if bytes[LINE_BYTES_MAX] == b'\n' {
         return Some((LinePart::Ended(window), LINE_BYTES_MAX + 1));
     }
-    // Not in the middle of a character: UTF-8 has at most three bytes after the first of one.
-    let begins = |at: &usize| bytes[*at] & 0b1100_0000 != 0b1000_0000;
-    let cut = (LINE_BYTES_MAX - 3..=LINE_BYTES_MAX).rev().find(begins).unwrap_or(LINE_BYTES_MAX);
+    let cut = first_piece(bytes, LINE_BYTES_MAX);
     Some((LinePart::Broken(&bytes[..cut]), cut))
 }
 
@@ -208,7 +206,7 @@ impl LineAssembler {
         let text = String::from_utf8_lossy(bytes);
         let text = if breaks { &text } else { text.trim_end_matches('\r') };
         let (rest_of, may_be_told) = self.broken.take().unwrap_or((None, true));
-        let execution = self.writer.execution.or(rest_of).or_else(|| named_execution(text));
+        let execution = self.writer.execution.or(rest_of).or_else(|| own_execution(text));
         let told = may_be_told && self.tail.push(text, self.writer.execution);
         if breaks {
             self.broken = Some((execution, told));
@@ -217,9 +215,9 @@ impl LineAssembler {
     }
 }
 
-/// The execution that a line says it is of ([`execution_id`]).
-fn named_execution(text: &str) -> Option<ExecutionId> {
-    ExecutionId::parse(execution_id(text)?)
+/// The execution that a line is of ([`execution_of`]).
+fn own_execution(text: &str) -> Option<ExecutionId> {
+    ExecutionId::parse(execution_of(text)?)
 }
 
 #[cfg(test)]
@@ -248,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_execution_is_named_as_in_logfmt_or_in_json_and_in_no_other_way() {
+    fn a_line_is_of_the_execution_whose_id_is_in_its_head_or_in_its_json_and_of_no_other() {
         let id = id();
         for named in [
             format!("error executionId={id} traceId=1"),
@@ -257,8 +255,11 @@ mod tests {
             format!("{{\"executionId\":\"{id}\"}}"),
             format!("{{\"executionId\": \"{id}\"}}"),
             format!("2026-11-29T06:00:00Z [main] executionId={id} x"),
+            format!("[{id}] two"),
+            format!("{{\"requestId\": \"{id}\"}}"),
+            id.to_string(),
         ] {
-            assert_eq!(named_execution(&named), Some(id), "{named}");
+            assert_eq!(own_execution(&named), Some(id), "{named}");
         }
         let text = id.to_string();
         for other in [
@@ -270,10 +271,10 @@ mod tests {
             format!("for user executionId={text}"),
             format!("{{\"user\":{{\"executionId\":\"{text}\"}}}}"),
             format!("executionId=ä{}", &text[2..]),
-            text,
+            format!("for user {text}"),
             String::new(),
         ] {
-            assert_eq!(named_execution(&other), None, "{other}");
+            assert_eq!(own_execution(&other), None, "{other}");
         }
     }
 

@@ -56,6 +56,28 @@ fn the_lines_of_two_executions_that_share_an_instance_are_told_apart() {
 }
 
 #[test]
+fn a_line_is_found_by_an_id_that_stands_by_itself_in_its_head_or_under_a_usual_name_in_json() {
+    let server = Server::start(&[]);
+    server.register(&warm("bare", "write"));
+    let mut client = server.client();
+    for line in [
+        "[{id}] two",
+        "{id} two",
+        "2026-11-29T06:00:00Z INFO [main] [{id}] two",
+        "{\"requestId\": \"{id}\"}",
+        "requestId={id} two",
+    ] {
+        let id = write_text(&mut client, "bare", line);
+        let found = texts(&mut client, &format!("/v1/executions/{id}/logs"));
+        assert_eq!(found, [line.replace("{id}", &id)]);
+    }
+    for line in ["for user {id}", "order={id} card=4111", "{\"user\":{\"requestId\":\"{id}\"}}"] {
+        let id = write_text(&mut client, "bare", line);
+        assert_eq!(texts(&mut client, &format!("/v1/executions/{id}/logs")), Vec::<String>::new(), "{line}");
+    }
+}
+
+#[test]
 fn a_line_says_when_and_where_it_was_written_and_to_which_execution_it_belongs() {
     let server = Server::start(&[]);
     server.register(&warm("told", "write"));

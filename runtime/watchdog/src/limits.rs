@@ -8,6 +8,9 @@ pub(crate) const TERM_GRACE: Duration = Duration::from_secs(1);
 /// Bytes of a line that a child writes for the log; a longer one is cut into pieces.
 pub(crate) const LINE_BYTES_MAX: usize = 8192;
 
+/// Bytes of ids before a line, besides those of the line, where a child writes them itself.
+pub(crate) const IDS_BYTES_MAX: usize = 1024;
+
 /// Bytes of a child's log that are read once its answer is there. More than a pipe holds, so only a
 /// child that writes without an end is cut short.
 pub(crate) const LOG_DRAIN_BYTES_MAX: usize = 1 << 18;

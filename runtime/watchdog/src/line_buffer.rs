@@ -3,19 +3,22 @@
 
 use std::rc::Rc;
 
-use picofaas_child::line::execution_id;
+use picofaas_child::line::{execution_id, execution_of, first_piece};
 use picofaas_runtime::{Context, Logger};
 use tokio::time::Instant;
 
 use crate::http::InFlight;
 use crate::last_line::{LastLine, LastLines, LineRead};
-use crate::limits::{AHEAD_AFTER_LINE, LINE_BYTES_MAX};
+use crate::limits::{AHEAD_AFTER_LINE, IDS_BYTES_MAX, LINE_BYTES_MAX};
 use crate::log;
+
+/// The beginning of a line of which its child says that it is of no execution.
+const OF_NONE: &str = "executionId=- ";
 
 /// A line without its end yet, and the owner of the lines.
 #[derive(Default)]
 pub(crate) struct LineBuffer {
-    /// At most [`LINE_BYTES_MAX`].
+    /// Less than a piece and one read.
     line: Vec<u8>,
     /// Execution that the lines belong to.
     owner: Option<Logger>,
@@ -26,9 +29,20 @@ pub(crate) struct LineBuffer {
     /// The way in which the line without its end yet was read.
     read: LineRead,
     /// It is the rest of one that was too long.
-    is_rest: bool,
+    rest_of: Option<LineOf>,
     /// The lines that errors may show.
     last: LastLines,
+}
+
+/// The execution that a line is of.
+#[derive(Clone)]
+enum LineOf {
+    /// The owner's, which is not in it; of none where there is no owner.
+    Owner,
+    /// Of the one that it names itself.
+    Named(Box<str>),
+    /// Of none, as it says.
+    None,
 }
 
 impl LineBuffer {
@@ -89,53 +103,107 @@ impl LineBuffer {
         }
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             self.append(&text[..end]);
-            self.write_line();
-            self.is_rest = false;
+            self.write_end();
             text = &text[end + 1..];
         }
         self.append(text);
     }
 
     fn append(&mut self, text: &[u8]) {
-        let mut rest = text;
-        while self.line.len() + rest.len() > LINE_BYTES_MAX {
-            let (fits, more) = rest.split_at(LINE_BYTES_MAX - self.line.len());
-            self.line.extend_from_slice(fits);
-            self.write_line();
-            self.is_rest = true;
-            rest = more;
+        self.line.extend_from_slice(text);
+        while self.line.len() > LINE_BYTES_MAX + IDS_BYTES_MAX {
+            self.write_piece();
         }
-        self.line.extend_from_slice(rest);
     }
 
     /// Ends a line that has no end.
     pub(crate) fn end_line(&mut self) {
         if !self.line.is_empty() {
-            self.write_line();
+            self.write_end();
         }
-        self.is_rest = false;
+        self.rest_of = None;
     }
 
-    fn write_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.line);
+    fn write_end(&mut self) {
+        while self.line.len() > self.piece_bytes_max() {
+            self.write_piece();
+        }
+        self.write_line(self.line.len());
+        self.rest_of = None;
+    }
+
+    /// Bytes of the first piece: the ids that a child writes itself are besides.
+    fn piece_bytes_max(&self) -> usize {
+        if self.line.len() <= LINE_BYTES_MAX || self.rest_of.is_some() {
+            return LINE_BYTES_MAX;
+        }
+        if self.line.starts_with(OF_NONE.as_bytes()) {
+            return LINE_BYTES_MAX + OF_NONE.len();
+        }
+        let names = execution_id(&String::from_utf8_lossy(&self.line[..LINE_BYTES_MAX])).is_some();
+        LINE_BYTES_MAX + if names { IDS_BYTES_MAX } else { 0 }
+    }
+
+    fn write_piece(&mut self) {
+        let length = first_piece(&self.line, self.piece_bytes_max());
+        self.write_line(length);
+    }
+
+    /// Writes the first bytes as a line of its own.
+    fn write_line(&mut self, length: usize) {
+        let mut bytes = std::mem::take(&mut self.line);
+        let line = String::from_utf8_lossy(&bytes[..length]);
         let line = line.trim_end_matches('\r');
         if !line.contains("executionId") {
             self.unattributed_at = Some(Instant::now());
         }
-        if !self.is_rest {
+        if self.rest_of.is_none() {
             self.last.take(line, self.read);
         }
         let only = self.in_flight.as_ref().and_then(|in_flight| in_flight.only());
+        let owner = only.as_ref().or(self.owner.as_ref());
+        let of = match &self.rest_of {
+            Some(LineOf::Named(id)) => {
+                log::line(&format!("executionId={id} {line}"));
+                LineOf::Named(id.clone())
+            }
+            Some(of @ (LineOf::Owner | LineOf::None)) => {
+                write_to(owner.filter(|_| matches!(of, LineOf::Owner)), line);
+                of.clone()
+            }
+            None => self.write_beginning(owner, line),
+        };
+        self.rest_of = Some(of);
+        self.read = LineRead::Whole;
+        bytes.drain(..length);
+        self.line = bytes;
+    }
+
+    /// Writes a line or its beginning; the execution that it is of.
+    fn write_beginning(&self, owner: Option<&Logger>, line: &str) -> LineOf {
+        if let Some(line) = line.strip_prefix(OF_NONE) {
+            log::line(line);
+            return LineOf::None;
+        }
+        let is_own = |id: &str| owner.is_none_or(|owner| owner.execution_id() == id);
+        if let Some(id) = execution_of(line).filter(|id| !id.is_empty() && is_own(id)) {
+            log::line(line);
+            return LineOf::Named(id.into());
+        }
         // A child that names the execution itself knows best: a late line may be of another execution
         // than the one that it has now.
-        let named = if self.is_rest { None } else { execution_id(line).filter(|id| !id.is_empty()) };
-        let says =
-            |owner: &Logger| named.is_some_and(|id| id == owner.execution_id() || self.last.had_several());
-        match only.as_ref().or(self.owner.as_ref()) {
-            Some(owner) if !says(owner) => owner.log(line),
-            Some(_) | None => log::line(line),
+        if let Some(id) = execution_id(line).filter(|id| !id.is_empty() && self.last.had_several()) {
+            log::line(line);
+            return LineOf::Named(id.into());
         }
-        self.read = LineRead::Whole;
-        self.line.clear();
+        write_to(owner, line);
+        LineOf::Owner
+    }
+}
+
+fn write_to(owner: Option<&Logger>, line: &str) {
+    match owner {
+        Some(owner) => owner.log(line),
+        None => log::line(line),
     }
 }

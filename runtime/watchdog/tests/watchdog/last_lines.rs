@@ -105,6 +105,33 @@ fn a_late_line_that_names_its_execution_is_logged_as_that_ones() {
 }
 
 #[test]
+fn a_line_of_which_its_worker_says_that_it_is_of_no_execution_gets_no_ids_and_is_told_to_nobody() {
+    let mut instance = obeying();
+    assert_eq!(invoke(&instance, A, r#""log('executionId=- late')""#).status, 200);
+    assert_eq!(instance.line_with("late"), "late\n");
+    let long = r#""log('executionId=- ' + 'x' * 9000 + ' late')""#;
+    assert_eq!(invoke(&instance, B, long).status, 200);
+    let pieces = [instance.line_with("x"), instance.line_with("late")].concat().replace('\n', "");
+    assert_eq!(pieces, format!("{} late", "x".repeat(9000)));
+    let end = format!(r#""log('executionId=- {CARD}'); os.kill(PID, 9)""#).replace("PID", "os.getpid()");
+    assert_eq!(invoke(&instance, B, &end).message(), format!("{KILLED}{ELSEWHERE}"));
+}
+
+#[test]
+fn every_piece_of_a_long_line_is_of_the_execution_that_its_beginning_names() {
+    let mut instance = obeying();
+    assert_eq!(invoke(&instance, A, r#""pass""#).status, 200);
+    let line = format!(r#""log('executionId={A} ' + '€' * 3000 + 'y' * 9000)""#);
+    assert_eq!(invoke(&instance, B, &line).status, 200);
+    let mut text = String::new();
+    while !text.ends_with("yy") || text.len() < 18_000 {
+        let piece = instance.line_with("");
+        text += piece.trim_end().strip_prefix(&format!("executionId={A} ")).expect("a piece has the id");
+    }
+    assert_eq!(text, "€".repeat(3000) + &"y".repeat(9000));
+}
+
+#[test]
 fn an_id_that_somebody_sent_takes_no_line_away_and_is_told_no_line() {
     let mut instance = obeying();
     assert_eq!(invoke(&instance, A, r#""pass""#).status, 200);

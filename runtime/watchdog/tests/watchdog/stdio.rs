@@ -72,6 +72,17 @@ fn a_line_without_an_end_is_passed_on_in_pieces() {
 }
 
 #[test]
+fn a_line_that_is_too_long_is_cut_between_characters() {
+    let mut instance =
+        Instance::of("stdio", "python3 -c 'import sys; print(\"x\" + \"€\" * 6000, file=sys.stderr)'");
+    assert_eq!(instance.connect().invoke("", r#"{"input":1}"#).text(), "null");
+    let pieces: Vec<_> =
+        (0..3).map(|_| instance.line_with("").trim_end().rsplit(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(pieces.iter().map(String::len).collect::<Vec<_>>(), [8191, 8190, 18_001 - 8191 - 8190]);
+    assert_eq!(pieces.concat(), format!("x{}", "€".repeat(6000)));
+}
+
+#[test]
 fn an_exit_status_is_a_failure_that_is_told_and_65_blames_the_input() {
     let instance = Instance::of("stdio", r#"read -r script; eval "$(echo $script | tr -d '"')""#);
     let mut connection = instance.connect();
