@@ -30,10 +30,9 @@ apiVersion: picofaas.dev/v1
 kind: Function
 metadata: {{name: function}}
 spec:
-  executionMode: WARM
+  executionMode: {mode}
   maxRetries: 0
-  replicas: {{min: 0}}
-  resources: {{limits: {{memory: 128Mi}}}}
+{replicas}  resources: {{limits: {{memory: 128Mi}}}}
   local: {{command: [{program}]}}
   env: [{{name: HANDLER, value: "function:handle"}}]
 """
@@ -71,6 +70,13 @@ class ControlPlane:
         """What an operator sees."""
         return _json(f"http://127.0.0.1:{self._management}/v1/functions/function")
 
+    def lines(self, execution: str) -> list[str]:
+        """The lines of an execution."""
+        url = f"http://127.0.0.1:{self._management}/v1/executions/{execution}/logs"
+        request = urllib.request.Request(url, headers={"Accept": "application/x-ndjson"})
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
+            return [json.loads(line)["line"] for line in response]
+
     def _is_ready(self) -> bool:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{self._management}/readyz").close()
@@ -97,7 +103,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-Serve = Callable[[str], ControlPlane]
+Serve = Callable[..., ControlPlane]
 
 
 @pytest.fixture
@@ -105,9 +111,11 @@ def control_plane(tmp_path: Path) -> Iterator[Serve]:
     """Serves a function of this code."""
     started: list[ControlPlane] = []
 
-    def serve(code: str) -> ControlPlane:
+    def serve(code: str, mode: str = "WARM") -> ControlPlane:
         (tmp_path / "function.py").write_text(code)
-        (tmp_path / "function.yaml").write_text(MANIFEST.format(program=json.dumps(INSTALLED)))
+        replicas = "  replicas: {min: 0}\n" if mode == "WARM" else ""
+        manifest = MANIFEST.format(program=json.dumps(INSTALLED), mode=mode, replicas=replicas)
+        (tmp_path / "function.yaml").write_text(manifest)
         started.append(ControlPlane(tmp_path))
         return started[-1]
 
@@ -162,3 +170,40 @@ def test_a_line_that_is_printed_is_found_with_its_execution(control_plane: Serve
         text = response.read().decode()
     assert "a line of mine" in text
     assert "another" not in text
+
+
+SAYS = """
+import ctypes, io, json, os, sys
+def handle(input, context):
+    id = context.execution_id
+    print(f"[{id}] two")
+    print(json.dumps({"requestId": id}))
+    print(f"hello executionId={id} for executionId={'b' * 40}")
+    print("last", file=sys.__stdout__)
+    out = io.TextIOWrapper(sys.stdout.buffer, "utf-8")
+    out.write("of a buffer")
+    out.flush()
+    out.write(" of its own")
+    ctypes.CDLL(None).printf(b"in C")
+    sys.stdout.flush()
+    return out.closed
+"""
+
+
+@pytest.mark.parametrize("mode", ["WARM", "JOB"])
+def test_every_line_is_found_with_its_execution_whatever_wrote_it_and_whichever_ids_are_in_it(
+    control_plane: Serve, mode: str
+) -> None:
+    picofaas = control_plane(SAYS, mode)
+    executions = [picofaas.invoke(None)["executionId"] for _ in range(2)]
+    for id in executions:
+        lines = picofaas.lines(id)
+        for said in (
+            f"[{id}] two",
+            f'{{"requestId": "{id}"}}',
+            f"hello executionId={id} for executionId={'b' * 40}",
+            "last",
+            "of a buffer of its own",
+            "in C",
+        ):
+            assert sum(line.endswith(said) for line in lines) == 1, (said, lines)

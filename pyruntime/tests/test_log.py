@@ -106,7 +106,7 @@ def test_what_a_thread_of_an_earlier_request_prints_has_not_the_ids_of_the_one_t
     worker.wait_for_log("begins")
     worker.call("go", executionId="2" * 40)
     lines = worker.log().splitlines()
-    assert lines[-2:] == ["late", f"executionId={'2' * 40} traceId={'t' * 32} own"]
+    assert lines[-2:] == ["executionId=- late", f"executionId={'2' * 40} traceId={'t' * 32} own"]
 
 
 def test_each_line_of_a_traceback_has_the_ids(serve: Start) -> None:

@@ -230,6 +230,29 @@ def test_a_traceback_has_the_ids_in_each_line_and_comes_before_the_answer(run: R
     assert f"{IDS}two" in lines
 
 
+def test_a_late_line_of_a_thread_has_no_ids_while_another_request_runs(run: Run) -> None:
+    program = run(
+        """
+        import threading
+        go, said = threading.Event(), threading.Event()
+        def late():
+            go.wait()
+            print("late")
+            said.set()
+        def handle(input):
+            if input == "begin":
+                threading.Timer(0, late).start()
+            else:
+                go.set()
+                said.wait()
+        """
+    ).ready()
+    assert answer(program.ask("begin", execution="1" * 40))[0] == 200
+    assert answer(program.ask("go", execution="2" * 40))[0] == 200
+    program.wait_for_log("late\n")
+    assert "late" in program.log().splitlines()
+
+
 def test_large_outputs_pass_and_larger_ones_are_refused(run: Run) -> None:
     program = run(handler="faulty:big").ready()
     assert program.call({"bytes": 1_000_000}) == (200, "x" * 1_000_000)

@@ -13,6 +13,8 @@ returns what JSON can say. `HANDLER=module:function` names it to the program `pi
 | `own_loop` | the event loop for what a sync handler returns to be awaited |
 | `failure` | what can go wrong in a handler, as it is answered |
 | `log_writer` | lines for the log, each with the ids of its request |
+| `current_request` | the request that a line is of |
+| `buffers` | what is in buffers when a request or the process ends |
 | `context`, `logs` | what a handler is told, and its logger |
 
 Modules that take long to load (`asyncio`, `json`, `logging`, `re`, `typing`, and `signal`, which needs

@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Any
 
-from .log_writer import ids
+from .log_writer import Stream, ids
 
 NAME = "picofaas"
 
@@ -16,7 +16,12 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            sys.stderr.write(self.format(record) + "\n")
+            text, request = self.format(record) + "\n", getattr(record, "request", None)
+            if isinstance(sys.stderr, Stream) and request is not None:
+                # The request that it was made for, which may not be the one that runs now.
+                sys.stderr.write_of(request, text)
+            else:
+                sys.stderr.write(text)
         except Exception:
             self.handleError(record)
 
@@ -41,6 +46,7 @@ def logger_of(request: dict[str, Any]) -> logging.LoggerAdapter[Any]:
             logger.setLevel(logging.INFO)
     extra = {
         "ids": ids(request),
+        "request": request,
         "executionId": request.get("executionId"),
         "traceId": request.get("traceId"),
     }

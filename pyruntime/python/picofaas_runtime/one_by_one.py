@@ -143,9 +143,7 @@ def _answer(
         if pipe.in_child:
             raise SystemExit(0)
         reply = written(output, output_bytes_max)
-    if log.begun:
-        log.end_lines()
-    log.request = None
+    log.end(request)
     return reply
 
 

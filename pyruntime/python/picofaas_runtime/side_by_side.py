@@ -24,7 +24,7 @@ _STOPPED = failure.reply(504, "HANDLER_TIMEOUT", "the handler was stopped")
 
 def serve(handler: Handler, pipe: Pipe, log: LogWriter, output_bytes_max: int, concurrency: int) -> None:
     """Works on requests until there are no more or SIGTERM comes."""
-    log.current = _request.get
+    log.requests.in_task = _request.get
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     in_flight = _InFlight(loop, handler, pipe, log, output_bytes_max)
@@ -113,6 +113,7 @@ class _InFlight:
         except (ValueError, RecursionError) as error:
             return failure.unread(error)
         _request.set(request)
+        self._log.begin(request)
         try:
             if self._handler.takes_context:
                 output = await self._handler.call(request["input"], Context(request))
@@ -122,17 +123,16 @@ class _InFlight:
                 output = await awaited(output)
         except BaseException as error:
             if self._pipe.in_child:
-                _end_child(error)
+                _end_child(self._log, error)
             if isinstance(error, asyncio.CancelledError) and sequence in self._stopped:
                 reply = _STOPPED
             else:
                 reply = failure.raised(error)
         else:
             if self._pipe.in_child:
-                _end_child(None)
+                _end_child(self._log, None)
             reply = written(output, self._output_bytes_max)
-        if self._log.begun:
-            self._log.end_lines(request)
+        self._log.end(request)
         return reply
 
     def _reply(self, sequence: int, reply: bytes) -> None:
@@ -147,11 +147,13 @@ class _InFlight:
         self._end_when_idle()
 
 
-def _end_child(error: BaseException | None) -> NoReturn:
+def _end_child(log: LogWriter, error: BaseException | None) -> NoReturn:
     """Ends a process that a handler forked: its loop would go on for nobody."""
-    if error is None:
-        os._exit(0)
+    status = 0
     if isinstance(error, SystemExit):
-        os._exit(error.code if isinstance(error.code, int) else 0 if error.code is None else 1)
-    failure.log(error)
-    os._exit(1)
+        status = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+    elif error is not None:
+        failure.log(error)
+        status = 1
+    log.close()
+    os._exit(status)

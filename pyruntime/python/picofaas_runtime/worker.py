@@ -7,6 +7,7 @@ import os
 import sys
 
 from . import failure, wire
+from .buffers import look_for_buffers
 from .handler import Handler, LoadError, load
 from .log_writer import LogWriter
 from .pipe import Pipe
@@ -56,6 +57,7 @@ def main() -> None:
 def _prepare() -> tuple[Handler, int]:
     handler = load(os.environ.get("HANDLER", ""))
     concurrency = _concurrency()
+    look_for_buffers()
     # Nothing that is loaded becomes garbage, so looking for it there is time lost.
     gc.freeze()
     return handler, concurrency
@@ -76,5 +78,5 @@ def _end(log: LogWriter, status: int) -> None:
     import atexit
 
     atexit._run_exitfuncs()
-    log.end_lines()
+    log.close()
     os._exit(status)
