@@ -27,7 +27,7 @@ final class Instance implements AutoCloseable {
     private static final String ARCHIVE = System.getProperty("function.archive");
 
     final Process process;
-    private final BlockingQueue<String> stderr = new LinkedBlockingQueue<>();
+    private final BlockingQueue<String> log = new LinkedBlockingQueue<>();
     private final Path folder;
     private SocketAddress address;
     String greeting;
@@ -38,28 +38,28 @@ final class Instance implements AutoCloseable {
             "-XX:SharedArchiveFile=" + ARCHIVE, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar", JAR);
         builder.environment().clear();
         builder.environment().putAll(environment);
-        process = builder.redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile())).start();
+        process = builder.redirectErrorStream(true).redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile())).start();
         // Read at once, so that a process that says much does not wait for the test to listen.
-        Thread reader = new Thread(this::read, "stderr");
+        Thread reader = new Thread(this::read, "log");
         reader.setDaemon(true);
         reader.start();
     }
 
     private void read() {
-        try (BufferedReader lines = process.errorReader(StandardCharsets.UTF_8)) {
-            lines.lines().forEach(stderr::add);
+        try (BufferedReader lines = process.inputReader(StandardCharsets.UTF_8)) {
+            lines.lines().forEach(log::add);
         } catch (IOException | UncheckedIOException closed) {
             // The process is gone.
         }
-        stderr.add(END);
+        log.add(END);
     }
 
     /** The next line, or null at the end. */
     private String line() throws IOException {
         try {
-            String line = stderr.take();
+            String line = log.take();
             if (line == END) {
-                stderr.add(END);
+                log.add(END);
                 return null;
             }
             return line;
@@ -114,13 +114,13 @@ final class Instance implements AutoCloseable {
         return Wire.to(address);
     }
 
-    /** The next line on stderr with this in it. */
+    /** The next line of the log with this in it. */
     String lineWith(String part) throws IOException {
         List<String> lines = linesUntil(part);
         return lines.get(lines.size() - 1);
     }
 
-    /** The next lines on stderr, up to one with this in it. */
+    /** The next lines of the log, up to one with this in it. */
     List<String> linesUntil(String part) throws IOException {
         List<String> lines = new ArrayList<>();
         for (String line = line(); line != null; line = line()) {
@@ -145,7 +145,7 @@ final class Instance implements AutoCloseable {
         new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).inheritIO().start().waitFor();
     }
 
-    /** Waits for the end: exit code, and what was on stderr since the last look. */
+    /** Waits for the end: exit code, and what was of the log since the last look. */
     String end() throws IOException, InterruptedException {
         StringBuilder rest = new StringBuilder();
         for (String line = line(); line != null; line = line()) {

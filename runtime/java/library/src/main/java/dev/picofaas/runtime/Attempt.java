@@ -31,6 +31,7 @@ final class Attempt implements Runnable {
             }
             thread = Thread.currentThread();
         }
+        Owner owner = Owner.begin(call.ids());
         Result result;
         try {
             result = new Result(program.run(call, body), null);
@@ -40,6 +41,7 @@ final class Attempt implements Runnable {
             // Out of memory while an input was read or an output written.
             result = new Result(null, Failure.thrown(thrown));
         }
+        owner.end();
         boolean stopped;
         synchronized (this) {
             // From here on nobody interrupts this thread, which may go on to another attempt.

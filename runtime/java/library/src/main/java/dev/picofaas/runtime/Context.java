@@ -4,6 +4,7 @@ package dev.picofaas.runtime;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.Executor;
 
 /** What a handler may know about its invocation besides the input. */
 public final class Context {
@@ -57,5 +58,14 @@ public final class Context {
      */
     public void log(Object message) {
         Log.about(call.ids(), "info", String.valueOf(message));
+    }
+
+    /**
+     * An executor whose tasks print lines of this execution on whichever thread they run:
+     * {@code CompletableFuture.runAsync(task, context.carry(pool))}. Threads of a pool work for many executions, and
+     * what they print otherwise has no ids.
+     */
+    public Executor carry(Executor executor) {
+        return Owner.carrying(executor, call.ids());
     }
 }

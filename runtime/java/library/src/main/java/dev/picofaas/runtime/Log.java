@@ -1,25 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.runtime;
 
-import java.io.FileDescriptor;
-import java.io.FileOutputStream;
-import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
-import java.nio.charset.StandardCharsets;
 
 /**
- * Lines on stderr. Every line about an invocation carries its ids, those of a stack too, so that the lines of one
- * execution can be picked from those of its neighbours.
+ * The runtime's own lines, on stderr. Every line about an invocation carries its ids, those of a stack too, so that
+ * the lines of one execution can be picked from those of its neighbours.
  */
 final class Log {
-    /** Not System.err, which a handler may have replaced. */
-    private static final FileOutputStream STDERR = new FileOutputStream(FileDescriptor.err);
-
     private Log() {}
 
     static void line(String text) {
-        write(text + "\n");
+        Lines.say(text + "\n");
     }
 
     /** What is to be said about an invocation; each line of it carries the ids. */
@@ -41,7 +34,7 @@ final class Log {
             }
             begin = message.charAt(piece) == '\n' ? piece + 1 : piece;
         }
-        write(text.toString());
+        Lines.say(text.toString());
     }
 
     /** An invocation that failed. */
@@ -55,7 +48,7 @@ final class Log {
                 text.append("error ").append(who(ids)).append(' ')
                     .append(frame, 0, Text.end(frame, 0, Limits.LOG_LINE_BYTES_MAX)).append('\n'));
         }
-        write(text.toString());
+        Lines.say(text.toString());
     }
 
     static String stack(Throwable thrown) {
@@ -64,15 +57,7 @@ final class Log {
         return stack.toString();
     }
 
-    private static String who(Ids ids) {
+    static String who(Ids ids) {
         return "executionId=" + ids.execution() + " traceId=" + ids.trace();
-    }
-
-    private static void write(String text) {
-        try {
-            STDERR.write(text.getBytes(StandardCharsets.UTF_8));
-        } catch (IOException closed) {
-            // There is nowhere to say so, and nothing to be done.
-        }
     }
 }

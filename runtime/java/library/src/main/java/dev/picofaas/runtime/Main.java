@@ -7,6 +7,7 @@ public final class Main {
 
     public static void main(String[] arguments) {
         ProcessAge age = new ProcessAge();
+        Lines.install();
         int code;
         try {
             code = run(Settings.read(System.getenv()), age);

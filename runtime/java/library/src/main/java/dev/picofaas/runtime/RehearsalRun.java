@@ -47,6 +47,7 @@ final class RehearsalRun {
 
     /** Takes the body of an invocation that succeeds, and how long the handler may take, in milliseconds. */
     public static void main(String[] arguments) {
+        Lines.install();
         Log.line(BEGUN);
         try {
             RehearsalRun run = new RehearsalRun(arguments[0], Long.parseLong(arguments[1]));

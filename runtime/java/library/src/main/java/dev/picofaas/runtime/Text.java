@@ -34,6 +34,19 @@ final class Text {
         return at;
     }
 
+    /** The same for bytes of UTF-8; where they are none, they are cut anywhere. */
+    static int end(byte[] text, int begin, int max) {
+        if (text.length - begin <= max) {
+            return text.length;
+        }
+        for (int end = begin + max; end > begin && end > begin + max - 4; end--) {
+            if ((text[end] & 0xC0) != 0x80) {
+                return end;
+            }
+        }
+        return begin + max;
+    }
+
     /** In double quotes and on one line. It is a JSON string, too. */
     static String quoted(String text) {
         StringBuilder quoted = new StringBuilder(text.length() + 2).append('"');
