@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from picofaas_runtime import Context, HandlerError
@@ -81,3 +83,23 @@ def leave(input: dict[str, Any]) -> None:
     os.write(2, f"{input['text']}\n".encode())
     if input.get("end"):
         os._exit(3)
+
+
+def late(input: dict[str, Any]) -> None:
+    go, said = Path(input["go"]), Path(input["said"])
+
+    def left_behind() -> None:
+        _wait_for(go)
+        print("late line")
+        said.touch()
+
+    if input["begin"]:
+        threading.Thread(target=left_behind, daemon=True).start()
+    else:
+        go.touch()
+        _wait_for(said)
+
+
+def _wait_for(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.001)

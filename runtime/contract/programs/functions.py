@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 import time
 
 
@@ -67,13 +68,33 @@ def leave(input, context):
         os._exit(3)
 
 
+def late(input, context):
+    def left_behind():
+        wait_for(input["go"])
+        print("late line", file=sys.stderr, flush=True)
+        open(input["said"], "x").close()
+
+    if input["begin"]:
+        threading.Thread(target=left_behind, daemon=True).start()
+    else:
+        open(input["go"], "x").close()
+        wait_for(input["said"])
+
+
+def wait_for(file):
+    while not os.path.exists(file):
+        time.sleep(0.001)
+
+
 def context(input, context):
     return {"input": input} | context
 
 
 ALL = {
     function.__name__: function
-    for function in (echo, sleep, status, panic, unserialisable, nan, later, exit, leave, never, big, log, context)
+    for function in (
+        echo, sleep, status, panic, unserialisable, nan, later, exit, leave, never, big, log, late, context,
+    )
 }
 
 

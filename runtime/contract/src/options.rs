@@ -3,7 +3,7 @@
 use clap::Parser;
 
 use crate::suite::case::{Case, Mode};
-use crate::suite::subject::{Behaviour, Concurrency, Fidelity, Loads, OnExit, OnMissing, Subject};
+use crate::suite::subject::{Behaviour, Concurrency, Fidelity, LateLines, Loads, OnExit, OnMissing, Subject};
 use crate::suite::subjects::{Candidate, Runtime};
 
 /// Holds every runtime to the contract of docs/runtime.md
@@ -54,6 +54,9 @@ struct CustomRuntime {
     /// Its functions get the input as it came, byte for byte
     #[arg(long, requires = "command")]
     exact: bool,
+    /// A late line of its functions has the ids of the only invocation under way
+    #[arg(long, requires = "command")]
+    late_lines_of_the_only: bool,
 }
 
 impl Options {
@@ -101,6 +104,11 @@ impl CustomRuntime {
                 loads: if self.loads_each_time { Loads::EachTime } else { Loads::AtStart },
                 fidelity: if self.exact { Fidelity::Bytes } else { Fidelity::Values },
                 on_missing_as_job: if self.posts_missing { OnMissing::Posts } else { OnMissing::Ends },
+                late_lines: if self.late_lines_of_the_only {
+                    LateLines::OfTheOnly
+                } else {
+                    LateLines::OwnOrNone
+                },
             },
         };
         Ok(Candidate { name, subject: Ok(subject) })

@@ -35,6 +35,7 @@ pub(crate) struct Behaviour {
     pub(crate) loads: Loads,
     pub(crate) fidelity: Fidelity,
     pub(crate) on_missing_as_job: OnMissing,
+    pub(crate) late_lines: LateLines,
 }
 
 /// The instance after its function has ended the process that it runs in.
@@ -77,6 +78,15 @@ pub(crate) enum OnMissing {
     Ends,
     /// It posts a 500 with the reason.
     Posts,
+}
+
+/// The execution of a line that is written when its own is over.
+#[derive(Clone, Copy)]
+pub(crate) enum LateLines {
+    /// Its own, or none.
+    OwnOrNone,
+    /// The only one under way: the program knows nothing of executions.
+    OfTheOnly,
 }
 
 impl Subject {

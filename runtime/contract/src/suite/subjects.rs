@@ -5,7 +5,9 @@ use std::process::Command;
 
 use picofaas_contract::built;
 
-use super::subject::{Behaviour, Concurrency, FUNCTION, Fidelity, Loads, OnExit, OnMissing, Subject};
+use super::subject::{
+    Behaviour, Concurrency, FUNCTION, Fidelity, LateLines, Loads, OnExit, OnMissing, Subject,
+};
 
 /// The runtimes of this repository.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,6 +87,7 @@ const IN_PROCESS: Behaviour = Behaviour {
     loads: Loads::AtStart,
     fidelity: Fidelity::Bytes,
     on_missing_as_job: OnMissing::Ends,
+    late_lines: LateLines::OwnOrNone,
 };
 
 /// Behaviour of a runtime that runs it in another.
@@ -94,6 +97,7 @@ const SURVIVES_EXIT: Behaviour = Behaviour {
     loads: Loads::AtStart,
     fidelity: Fidelity::Values,
     on_missing_as_job: OnMissing::Posts,
+    late_lines: LateLines::OfTheOnly,
 };
 
 fn variable(name: &str, value: &str) -> (String, String) {
@@ -160,7 +164,11 @@ fn python() -> Result<Subject, String> {
         variables_of: Vec::new(),
         missing: vec![variable("HANDLER", "no_such_module:echo")],
         missing_said: vec!["no_such_module".to_owned()],
-        behaviour: Behaviour { concurrency: Concurrency::Serial, ..SURVIVES_EXIT },
+        behaviour: Behaviour {
+            concurrency: Concurrency::Serial,
+            late_lines: LateLines::OwnOrNone,
+            ..SURVIVES_EXIT
+        },
     })
 }
 

@@ -13,6 +13,7 @@
 //! | `panic` | panics with `input` if that is a string |
 //! | `status` | fails with `input.status`, `input.code`, `input.message` |
 //! | `exit` | ends the process with code 3 in the middle of the request |
+//! | `late` | where `input.begin`, leaves a task behind that waits for the file `input.go`, logs `late line` and makes the file `input.said`; else makes `input.go` and waits for `input.said` |
 //! | `leave` | logs `input.text`, writes it to stderr as it is, and ends the process with code 3 where `input.end`; else returns null |
 //! | `context` | returns the input and all that the context says |
 //! | `log` | logs `input`; where that is an object, logs `input.text`, waits `input.ms` milliseconds, logs `dropped` at the end |
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
             .with("status", status)
             .with("exit", exit)
             .with("leave", leave)
+            .with("late", late)
             .with("context", context)
             .with("log", log)
             .with("unserialisable", unserialisable)
@@ -382,5 +384,27 @@ async fn leave(input: Leave, context: Context) -> Result<(), Infallible> {
     if input.end {
         std::process::exit(3);
     }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Late {
+    go: PathBuf,
+    said: PathBuf,
+    begin: bool,
+}
+
+async fn late(input: Late, context: Context) -> io::Result<()> {
+    if !input.begin {
+        std::fs::write(&input.go, "")?;
+        until_there(&input.said).await;
+        return Ok(());
+    }
+    let logger = context.logger();
+    tokio::task::spawn_local(async move {
+        until_there(&input.go).await;
+        logger.log("late line");
+        std::fs::write(&input.said, "").expect("whoever waits for it has its folder");
+    });
     Ok(())
 }

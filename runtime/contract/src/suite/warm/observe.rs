@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use picofaas_child::line::execution_of;
+use picofaas_contract::wire::invocation;
+use serde_json::json;
+
 use super::warm_instance::WarmInstance;
-use crate::suite::subject::Subject;
+use crate::suite::subject::{LateLines, Loads, Subject};
 
 pub(crate) fn cold_start(subject: &Subject) {
     let instance = WarmInstance::of(subject, "echo");
@@ -77,5 +81,79 @@ pub(crate) fn log_lines(subject: &Subject) {
     for word in ["first word", "second word"] {
         let line = instance.line_with(word);
         assert!(line.contains("executionId=e-1 traceId=t-3 "), "{line}");
+    }
+}
+
+/// An invocation of an execution.
+fn invocation_of(execution: &str, input: &serde_json::Value) -> String {
+    invocation("", &json!({ "input": input }).to_string()).replace("e-1\r", &format!("{execution}\r"))
+}
+
+pub(crate) fn lines_with_ids_in_them(subject: &Subject) {
+    let (own, other) = ("a".repeat(40), "b".repeat(40));
+    let mut instance = WarmInstance::of(subject, "log");
+    let mut connection = instance.connect();
+    for line in [
+        format!("[{own}] mark"),
+        format!("{own} mark"),
+        format!("mark {own}"),
+        format!("hello executionId={own} mark"),
+        format!("executionId={own} mark"),
+        format!(r#"{{"requestId": "{own}", "m": "mark"}}"#),
+        format!(r#"{{"executionId": "{own}", "m": "mark"}}"#),
+        format!(r#"{{"user": {{"executionId": "{own}"}}, "m": "mark"}}"#),
+        format!("mark for {other}"),
+        format!("[{other}] mark"),
+        format!("executionId={other} mark"),
+        format!(r#"{{"executionId": "{other}", "m": "mark"}}"#),
+    ] {
+        connection.send(invocation_of(&own, &json!(line)));
+        assert_eq!(connection.receive().status, 200);
+        let found = instance.line_with("mark");
+        assert!(found.trim_end().ends_with(&line), "`{line}` became `{found}`");
+        assert_eq!(execution_of(&found), Some(own.as_str()), "`{line}` became `{found}`");
+    }
+}
+
+pub(crate) fn long_lines(subject: &Subject) {
+    let own = "a".repeat(40);
+    let mut instance = WarmInstance::of(subject, "log");
+    let long = format!("x{}y", "€".repeat(6000));
+    let mut connection = instance.connect();
+    connection.send(invocation_of(&own, &json!(long)));
+    assert_eq!(connection.receive().status, 200);
+    let mut pieces = String::new();
+    while !pieces.ends_with('y') {
+        let line = instance.line_with("€");
+        assert_eq!(execution_of(&line), Some(own.as_str()), "{line}");
+        // The trace's id has a blank behind it.
+        let piece = line.trim_end().rsplit(' ').next().unwrap();
+        assert!(piece.len() <= 8192, "{} bytes", piece.len());
+        pieces.push_str(piece);
+    }
+    assert_eq!(pieces, long);
+}
+
+pub(crate) fn late_lines(subject: &Subject) {
+    let (first, second) = ("a".repeat(40), "b".repeat(40));
+    if matches!(subject.behaviour.loads, Loads::EachTime) {
+        // Nothing is left of an invocation.
+        return;
+    }
+    let mut instance = WarmInstance::of(subject, "late");
+    let folder = tempfile::tempdir().unwrap();
+    let files = json!({ "go": folder.path().join("go"), "said": folder.path().join("said") });
+    let mut connection = instance.connect();
+    for (execution, begins) in [(&first, true), (&second, false)] {
+        let mut input = files.clone();
+        input["begin"] = json!(begins);
+        connection.send(invocation_of(execution, &input));
+        assert_eq!(connection.receive().status, 200);
+    }
+    let line = instance.line_with("late line");
+    match (execution_of(&line), subject.behaviour.late_lines) {
+        (None, LateLines::OwnOrNone) => {}
+        (Some(id), LateLines::OwnOrNone) => assert_eq!(id, first, "{line}"),
+        (id, LateLines::OfTheOnly) => assert_eq!(id, Some(second.as_str()), "{line}"),
     }
 }
