@@ -1,40 +1,60 @@
-//! The trace of an invocation, as the headers of its request have it.
+//! The trace of an invocation, as the headers of its request have it, or a new one.
 
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use picofaas_trace_context::TraceContext;
 
 use crate::id::write_hex;
+
+const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// The trace an invocation belongs to.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    /// `X-Trace-Id` as it came; otherwise made from `made`.
-    pub id: Option<HeaderValue>,
-    /// `traceparent` as it came; otherwise made from `made`.
-    pub parent: Option<HeaderValue>,
-    /// 128 bits for a trace id and 64 for a span id, where one had to be made.
-    pub made: (u64, u64, u64),
+    /// `X-Trace-Id` as it came, where it is not empty; otherwise the id is that of its origin.
+    id: Option<HeaderValue>,
+    origin: TraceOrigin,
+}
+
+#[derive(Clone, Debug)]
+enum TraceOrigin {
+    /// The client's.
+    Given(TraceContext),
+    /// A new one: 128 bits of a trace id, and 64 of a span id.
+    Made([u64; 3]),
 }
 
 impl Trace {
+    /// The trace of a request. One without a valid `traceparent` begins a new one, of bits that `random` gives.
+    pub(crate) fn read(headers: &HeaderMap, mut random: impl FnMut() -> u64) -> Self {
+        let id = headers.get(X_TRACE_ID).filter(|id| !id.is_empty()).cloned();
+        let origin = match TraceContext::read(headers) {
+            Some(given) => TraceOrigin::Given(given),
+            // All zeros stand for "no trace" in W3C Trace Context.
+            None => TraceOrigin::Made([random().max(1), random(), random().max(1)]),
+        };
+        Self { id, origin }
+    }
+
+    /// A trace that holds on to no head: nobody asks for the one of an execution that has ended.
+    pub(crate) const fn forgotten() -> Self {
+        Self { id: None, origin: TraceOrigin::Made([1; 3]) }
+    }
+
     /// Writes the trace id.
     pub fn write_id(&self, out: &mut Vec<u8>) {
-        match (&self.id, &self.parent) {
+        match (&self.id, &self.origin) {
             (Some(given), _) => out.extend_from_slice(given.as_bytes()),
-            // `00-<32 hex of the trace id>-<16 hex of the span id>-<2 hex of flags>`
-            (None, Some(parent)) => match parent.as_bytes().get(3..35) {
-                Some(id) => out.extend_from_slice(id),
-                None => out.extend_from_slice(&self.made_hex()[..32]),
-            },
-            (None, None) => out.extend_from_slice(&self.made_hex()[..32]),
+            (None, TraceOrigin::Given(context)) => out.extend_from_slice(context.trace_id().as_bytes()),
+            (None, TraceOrigin::Made(bits)) => out.extend_from_slice(&made_hex(*bits)[..32]),
         }
     }
 
-    /// Writes the W3C trace context.
+    /// Writes the `traceparent`.
     pub fn write_parent(&self, out: &mut Vec<u8>) {
-        match &self.parent {
-            Some(given) => out.extend_from_slice(given.as_bytes()),
-            None => {
-                let hex = self.made_hex();
+        match &self.origin {
+            TraceOrigin::Given(context) => out.extend_from_slice(context.parent().as_bytes()),
+            TraceOrigin::Made(bits) => {
+                let hex = made_hex(*bits);
                 out.extend_from_slice(b"00-");
                 out.extend_from_slice(&hex[..32]);
                 out.push(b'-');
@@ -44,12 +64,19 @@ impl Trace {
         }
     }
 
-    fn made_hex(&self) -> [u8; 48] {
-        let (high, low, span) = self.made;
-        let mut hex = [0; 48];
-        write_hex(&mut hex[..16], high);
-        write_hex(&mut hex[16..32], low);
-        write_hex(&mut hex[32..], span);
-        hex
+    /// The `tracestate` that goes with it.
+    pub(crate) fn state(&self) -> Option<&HeaderValue> {
+        match &self.origin {
+            TraceOrigin::Given(context) => context.state(),
+            TraceOrigin::Made(_) => None,
+        }
     }
+}
+
+fn made_hex([high, low, span]: [u64; 3]) -> [u8; 48] {
+    let mut hex = [0; 48];
+    write_hex(&mut hex[..16], high);
+    write_hex(&mut hex[16..32], low);
+    write_hex(&mut hex[32..], span);
+    hex
 }

@@ -26,6 +26,7 @@ def context(input: Any, context: Context) -> dict[str, Any]:
         "executionId": context.execution_id,
         "traceId": context.trace_id,
         "traceparent": context.traceparent,
+        "tracestate": context.tracestate,
         "attempt": context.attempt,
         "leftMs": None if left is None else int(left * 1000),
         "idempotencyKey": context.idempotency_key,

@@ -38,7 +38,8 @@ def test_a_handler_is_told_about_its_request(serve: Start) -> None:
     worker = serve(handler="faulty:context")
     output = worker.call(
         [1],
-        traceparent="00-a-b-01",
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        tracestate="a=1,b=2",
         attempt=3,
         deadlineAtMs=in_ms(5000),
         idempotencyKey="k",
@@ -49,13 +50,14 @@ def test_a_handler_is_told_about_its_request(serve: Start) -> None:
         "input": [1],
         "executionId": ID,
         "traceId": TRACE,
-        "traceparent": "00-a-b-01",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "a=1,b=2",
         "attempt": 3,
         "idempotencyKey": "k",
         "metadata": {"a": "b"},
     }
     absent = worker.call(1)["output"]
-    assert [absent[name] for name in ("leftMs", "traceparent", "idempotencyKey")] == [None] * 3
+    assert [absent[name] for name in ("leftMs", "traceparent", "tracestate", "idempotencyKey")] == [None] * 4
 
 
 def test_time_that_is_left_grows_less_and_ends_at_0(serve: Start) -> None:

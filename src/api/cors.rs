@@ -14,8 +14,9 @@ use super::response::Body;
 /// The methods of the calls that a page may make.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 /// The request headers that those calls look at.
-const REQUEST_HEADERS: HeaderValue =
-    HeaderValue::from_static("content-type, idempotency-key, traceparent, x-timeout-ms, x-trace-id");
+const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
+    "content-type, idempotency-key, traceparent, tracestate, x-timeout-ms, x-trace-id",
+);
 /// The headers of answers that say something.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "allow, etag, idempotency-replayed, location, retry-after, server-timing, x-attempts, x-cold-start, x-error-source, x-execution-id",

@@ -271,8 +271,7 @@ impl Gateway {
             return Err((RejectReason::QueueFull, error.retry_after(self.retry_after_s(entry))));
         }
         let mut store = self.executions.borrow_mut();
-        let made = (store.random(), store.random(), store.random());
-        let trace = trace(headers, made);
+        let trace = Trace::read(headers, || store.random());
         let admission = Admission {
             entry: entry.clone(),
             invocation,
@@ -396,12 +395,4 @@ fn read_key_header(headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError>
         )),
         other => Ok(other.cloned()),
     }
-}
-
-fn trace(headers: &HeaderMap, made: (u64, u64, u64)) -> Trace {
-    // All zeros stand for "no trace" in W3C Trace Context.
-    let made = (made.0.max(1), made.1, made.2.max(1));
-    let id = headers.get("x-trace-id").cloned();
-    let parent = headers.get("traceparent").cloned();
-    Trace { id, parent, made }
 }

@@ -15,6 +15,7 @@ use crate::clock::Nanos;
 use crate::id::{Entropy, ExecutionId};
 use crate::queue::execution_signals::ExecutionSignals;
 use crate::ticket::Ticket;
+use crate::trace::Trace;
 
 /// The reason why the store has no room for an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -356,9 +357,8 @@ impl ExecutionStore {
         let held = execution.output.len();
         let freed = std::mem::replace(&mut execution.held, held);
         execution.payload = Bytes::new();
-        // Each holds on to the whole head that it came in.
-        execution.trace.id = None;
-        execution.trace.parent = None;
+        // Its headers hold on to the whole head that they came in.
+        execution.trace = Trace::forgotten();
         execution.entry.hold(held);
         execution.entry.let_go(freed);
         let expires = now + self.limits.retention;

@@ -44,4 +44,5 @@ mod rollout;
 mod scaling;
 mod slow_readers;
 mod start;
+mod traces;
 mod wire;

@@ -323,7 +323,9 @@ fn a_preflight_is_answered_to_an_allowed_origin_and_to_no_other() {
         assert_readable(&answer);
         assert_eq!(answer.header("access-control-allow-methods"), Some("GET, HEAD, POST"));
         let headers = answer.header("access-control-allow-headers").unwrap();
-        for name in ["content-type", "idempotency-key", "x-timeout-ms", "x-trace-id", "traceparent"] {
+        for name in
+            ["content-type", "idempotency-key", "x-timeout-ms", "x-trace-id", "traceparent", "tracestate"]
+        {
             assert!(headers.split(", ").any(|known| known == name), "{name} may not be sent: {headers}");
         }
         assert_eq!(answer.header("access-control-max-age"), Some("7200"));

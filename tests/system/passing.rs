@@ -9,10 +9,6 @@ use crate::support::patience::let_pass;
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, pool};
 
-fn is_lower_hex(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-}
-
 /// A server with a function `seen` whose endpoint the test plays.
 fn seen() -> (Server, Endpoint) {
     let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
@@ -34,43 +30,6 @@ fn the_body_is_passed_on_as_it_was_sent_byte_by_byte() {
     request.answer(200, " [1e2,  null] ");
     let answer = client.receive();
     assert!(answer.text().contains("\"output\": [1e2,  null] ,"), "{}", answer.text());
-}
-
-#[test]
-fn trace_headers_are_passed_on_as_they_came() {
-    let (server, endpoint) = seen();
-    let mut client = server.client();
-    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
-    client.ask_invoke("seen", &format!("x-trace-id: mine-1\r\ntraceparent: {parent}\r\n"), 1);
-    let request = endpoint.next();
-    assert_eq!((request.header("x-trace-id"), request.header("traceparent")), (Some("mine-1"), Some(parent)));
-    request.answer(200, "1");
-    assert_eq!(client.receive().status, 200);
-    client.ask_invoke("seen", &format!("traceparent: {parent}\r\n"), 1);
-    let request = endpoint.next();
-    assert_eq!(request.header("x-trace-id"), Some(&parent[3..35]));
-    request.answer(200, "1");
-    assert_eq!(client.receive().status, 200);
-}
-
-#[test]
-fn trace_headers_are_made_where_there_are_none_and_differ_each_time() {
-    let (server, endpoint) = seen();
-    let mut client = server.client();
-    let mut made = Vec::new();
-    for _ in 0..2 {
-        client.ask_invoke("seen", "", 1);
-        let request = endpoint.next();
-        let parent = request.header("traceparent").unwrap().to_owned();
-        let parts: Vec<&str> = parent.split('-').collect();
-        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-        assert!(lengths == [2, 32, 16, 2] && parts.iter().all(|part| is_lower_hex(part)), "{parent}");
-        assert_eq!((parts[0], request.header("x-trace-id")), ("00", Some(parts[1])));
-        made.push(parts[1].to_owned());
-        request.answer(200, "1");
-        assert_eq!(client.receive().status, 200);
-    }
-    assert_ne!(made[0], made[1]);
 }
 
 #[test]

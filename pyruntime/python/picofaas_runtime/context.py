@@ -35,6 +35,11 @@ class Context:
         return self._request.get("traceparent")
 
     @property
+    def tracestate(self) -> str | None:
+        """What tracing systems say of it, to be handed on with `traceparent`."""
+        return self._request.get("tracestate")
+
+    @property
     def attempt(self) -> int:
         """Which attempt this is, from 1."""
         return int(self._request.get("attempt", 1))

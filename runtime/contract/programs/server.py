@@ -49,6 +49,7 @@ class Handler(BaseHTTPRequestHandler):
             "executionId": self.headers["X-Execution-Id"],
             "traceId": self.headers["X-Trace-Id"],
             "traceparent": self.headers["traceparent"],
+            "tracestate": self.headers["tracestate"],
             "attempt": int(self.headers["X-Attempt"]),
             "leftMs": deadline_ms and int(deadline_ms),
             "idempotencyKey": self.headers["Idempotency-Key"],

@@ -16,6 +16,7 @@ def circumstances(metadata):
         "executionId": os.environ.get("EXECUTION_ID"),
         "traceId": os.environ.get("TRACE_ID"),
         "traceparent": os.environ.get("TRACEPARENT"),
+        "tracestate": os.environ.get("TRACESTATE"),
         "attempt": int(os.environ["ATTEMPT"]),
         "leftMs": deadline_ms and int(deadline_ms),
         "idempotencyKey": os.environ.get("IDEMPOTENCY_KEY"),

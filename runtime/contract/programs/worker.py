@@ -19,7 +19,7 @@ def send(sequence, text):
 
 
 def reply(function, request):
-    names = ("executionId", "traceId", "traceparent", "attempt", "idempotencyKey", "metadata")
+    names = ("executionId", "traceId", "traceparent", "tracestate", "attempt", "idempotencyKey", "metadata")
     context = {name: request.get(name) for name in names} | {"leftMs": request.get("deadlineMs")}
     try:
         return '{"output":' + functions.dump(function(request["input"], context)) + "}"

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
+use picofaas_trace_context::TraceContext;
 use tokio::time::Instant;
 
 use crate::clock;
@@ -15,7 +16,6 @@ use crate::log;
 
 const EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
@@ -24,6 +24,7 @@ const DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
 #[derive(Debug)]
 pub struct Context {
     headers: HeaderMap,
+    trace: Option<TraceContext>,
     attempt: u32,
     deadline: Option<Instant>,
     metadata: BTreeMap<String, String>,
@@ -39,16 +40,24 @@ impl Context {
         text(&self.headers, &EXECUTION_ID).unwrap_or_default()
     }
 
-    /// The trace id, if the caller or the gateway gave one.
+    /// The trace id: the one that the caller or the gateway gave, or else that of [`Self::traceparent`].
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
-        text(&self.headers, &TRACE_ID)
+        given_trace_id(&self.headers)
+            .and_then(|id| id.to_str().ok())
+            .or_else(|| self.trace.as_ref().map(TraceContext::trace_id))
     }
 
-    /// The W3C trace context, to be passed on in calls the handler makes.
+    /// The W3C trace context, to be passed on in calls the handler makes. One that is not valid is none.
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
-        text(&self.headers, &TRACEPARENT)
+        self.trace.as_ref()?.parent().to_str().ok()
+    }
+
+    /// The members of tracing systems that go with [`Self::traceparent`], to be passed on with it.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<&str> {
+        self.trace.as_ref()?.state()?.to_str().ok()
     }
 
     /// The number of the attempt, from 1.
@@ -142,7 +151,7 @@ pub(crate) struct Ids {
 impl Ids {
     /// Takes the ids out of a request's headers; cheap, as header values are shared.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self { execution: headers.get(EXECUTION_ID).cloned(), trace: headers.get(TRACE_ID).cloned() }
+        Self { execution: headers.get(EXECUTION_ID).cloned(), trace: trace_id(headers) }
     }
 
     /// The ids of an execution of which only its own is known.
@@ -152,7 +161,7 @@ impl Ids {
 
     /// The id of the same execution, and the trace of a request.
     pub(crate) fn with_trace_of(&self, headers: &HeaderMap) -> Self {
-        Self { execution: self.execution.clone(), trace: headers.get(TRACE_ID).cloned() }
+        Self { execution: self.execution.clone(), trace: trace_id(headers) }
     }
 
     pub(crate) fn execution(&self) -> &str {
@@ -205,6 +214,7 @@ impl InvocationHead {
 
     pub(crate) fn into_context(self, metadata: BTreeMap<String, String>, output_max: usize) -> Context {
         Context {
+            trace: TraceContext::read(&self.headers),
             headers: self.headers,
             attempt: self.attempt,
             deadline: self.deadline,
@@ -212,6 +222,18 @@ impl InvocationHead {
             output_max,
         }
     }
+}
+
+/// The `X-Trace-Id` of a request, where it says something.
+fn given_trace_id(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(TRACE_ID).filter(|id| id.to_str().is_ok_and(|id| !id.is_empty()))
+}
+
+/// The trace id of a request; one that was given is shared.
+fn trace_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    given_trace_id(headers)
+        .cloned()
+        .or_else(|| HeaderValue::from_str(TraceContext::read(headers)?.trace_id()).ok())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

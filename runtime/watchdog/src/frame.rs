@@ -23,6 +23,8 @@ struct RequestFrame<'a> {
     trace_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<&'a str>,
     attempt: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline_ms: Option<u64>,
@@ -77,6 +79,7 @@ pub(crate) fn write_request(out: &mut Vec<u8>, sequence: u32, input: &RawValue, 
         execution_id: context.execution_id(),
         trace_id: context.trace_id(),
         traceparent: context.traceparent(),
+        tracestate: context.tracestate(),
         attempt: context.attempt(),
         deadline_ms: left.map(|left| ms(left).max(1)),
         deadline_at_ms: left.map(|left| ms(monotonic()).saturating_add(ms(left))),

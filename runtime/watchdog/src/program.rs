@@ -68,6 +68,7 @@ impl Program {
         for (name, value) in [
             ("TRACE_ID", context.trace_id()),
             ("TRACEPARENT", context.traceparent()),
+            ("TRACESTATE", context.tracestate()),
             ("IDEMPOTENCY_KEY", context.idempotency_key()),
             ("DEADLINE_MS", left_ms.as_deref()),
         ] {

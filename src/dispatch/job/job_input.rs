@@ -2,6 +2,7 @@
 
 use hyper::Response;
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use picofaas_trace_context::{TRACEPARENT, TRACESTATE};
 
 use crate::api::response;
 use crate::api::response::Body;
@@ -11,7 +12,6 @@ use crate::store::execution::Execution;
 
 const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const X_ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
 const X_DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -34,6 +34,9 @@ pub(crate) fn input(id: ExecutionId, execution: &Execution, now: Nanos) -> Respo
     text.clear();
     execution.trace.write_parent(&mut text);
     put(TRACEPARENT, &text);
+    if let Some(state) = execution.trace.state() {
+        put(TRACESTATE, state.as_bytes());
+    }
     put(X_ATTEMPT, execution.attempt.to_string().as_bytes());
     put(X_DEADLINE_MS, execution.time_left_ms(now).to_string().as_bytes());
     if let Some(key) = &execution.idempotency_key {

@@ -105,6 +105,10 @@ fn write_head(head: &mut Vec<u8>, address: &Address, execution: &Execution, id: 
     execution.trace.write_id(head);
     head.extend_from_slice(b"\r\ntraceparent: ");
     execution.trace.write_parent(head);
+    if let Some(state) = execution.trace.state() {
+        head.extend_from_slice(b"\r\ntracestate: ");
+        head.extend_from_slice(state.as_bytes());
+    }
     let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {left_ms}\r\n", execution.attempt);
     if let Some(key) = &execution.idempotency_key {
         head.extend_from_slice(b"Idempotency-Key: ");

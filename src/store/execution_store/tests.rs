@@ -51,7 +51,7 @@ fn admission(entry: &Rc<FunctionEntry>, invocation: Invocation, key: Option<&str
         entry: entry.clone(),
         invocation,
         payload: Bytes::from_static(b"1"),
-        trace: Trace { id: None, parent: None, made: (1, 1, 1) },
+        trace: Trace::forgotten(),
         idempotency_key: key
             .map(|key| Rc::new(IdempotencyKey { function: "f".into(), key: key.as_bytes().into() })),
         deadline: 1,

@@ -6,6 +6,7 @@
 //! | `case` | one promise of the contract |
 //! | `warm`, `job` | the cases |
 //! | `run` | every case on every runtime, some at a time |
+//! | `traces` | trace contexts that requests have |
 //! | `table` | the results as tables |
 
 pub(crate) mod case;
@@ -14,4 +15,5 @@ pub(crate) mod run;
 pub(crate) mod subject;
 pub(crate) mod subjects;
 pub(crate) mod table;
+mod traces;
 mod warm;

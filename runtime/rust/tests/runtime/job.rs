@@ -30,7 +30,7 @@ fn it_asks_for_its_input_runs_the_handler_and_posts_the_output_on_one_connection
     assert_eq!(asked.header("authorization"), Some("Bearer t0ken"));
     assert_eq!(asked.header("host"), Some(format!("127.0.0.1:{}", control_plane.port()).as_str()));
     caller.answer(input(
-        "X-Trace-Id: t-1\r\ntraceparent: 00-a-b-01\r\nX-Attempt: 3\r\nX-Deadline-Ms: 60000\r\n\
+        "X-Trace-Id: t-1\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nX-Attempt: 3\r\nX-Deadline-Ms: 60000\r\n\
          Idempotency-Key: k-1\r\n",
         r#"{"input":[7],"metadata":{"a":"b"}}"#,
     ));
@@ -53,7 +53,8 @@ fn it_asks_for_its_input_runs_the_handler_and_posts_the_output_on_one_connection
                 "input": [7],
                 "executionId": EXECUTION_ID,
                 "traceId": "t-1",
-                "traceparent": "00-a-b-01",
+                "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                "tracestate": null,
                 "attempt": 3,
                 "leftMs": left_ms,
                 "idempotencyKey": "k-1",

@@ -29,6 +29,7 @@ impl HeadTemplate {
         for (name, value) in [
             ("X-Trace-Id", context.trace_id()),
             ("traceparent", context.traceparent()),
+            ("tracestate", context.tracestate()),
             ("Idempotency-Key", context.idempotency_key()),
         ] {
             if let Some(value) = value {

@@ -11,7 +11,8 @@ fn the_input_is_posted_to_the_path_with_all_that_is_known_of_the_execution() {
     let secret = [("PICOFAAS_TOKEN", "secret"), ("PICOFAAS_RUNTIME_URL", "http://h:1")];
     let instance = start(&[&secret[..], &[("WATCHDOG_HTTP_PATH", "/fn?a=b"), ("MINE", "m")]].concat());
     let answer = instance.connect().invoke(
-        "x-trace-id: t-1\r\ntraceparent: 00-1-2-01\r\nx-attempt: 3\r\nx-deadline-ms: 60000\r\n\
+        "x-trace-id: t-1\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ntracestate: a=1\r\ntracestate: b=2\r\n\
+         x-attempt: 3\r\nx-deadline-ms: 60000\r\n\
          idempotency-key: key 1\r\nx-other: not this\r\nsec-fetch-site: none\r\n",
         r#"{"metadata":{"k":"v"},"input": {"do":"tell", "a" : 1e400} }"#,
     );
@@ -28,7 +29,8 @@ fn the_input_is_posted_to_the_path_with_all_that_is_known_of_the_execution() {
         "content-length": "26",
         "x-execution-id": "e-1",
         "x-trace-id": "t-1",
-        "traceparent": "00-1-2-01",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "a=1,b=2",
         "x-attempt": "3",
         "idempotency-key": "key 1",
     });
@@ -46,7 +48,7 @@ fn what_is_absent_is_left_out_and_the_first_attempt_is_1() {
     assert_eq!(told["line"], "POST / HTTP/1.1");
     let headers = told["headers"].as_object().unwrap();
     assert_eq!(headers["x-attempt"], "1");
-    for name in ["x-trace-id", "traceparent", "x-deadline-ms", "idempotency-key"] {
+    for name in ["x-trace-id", "traceparent", "tracestate", "x-deadline-ms", "idempotency-key"] {
         assert!(!headers.contains_key(name), "{headers:?}");
     }
 }

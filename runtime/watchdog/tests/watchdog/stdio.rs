@@ -28,18 +28,30 @@ fn a_program_may_have_the_envelope_which_always_has_both_fields() {
 fn the_environment_says_which_execution_it_is_and_keeps_the_watchdogs_own_to_itself() {
     let instance = Instance::with(
         "stdio",
-        r#"printf '["%s","%s","%s","%s","%s","%s","%s"]' $EXECUTION_ID $TRACE_ID "$TRACEPARENT" "$IDEMPOTENCY_KEY" $ATTEMPT $MINE "$PICOFAAS_TOKEN$PICOFAAS_SOCKET$PICOFAAS_RUNTIME_URL"
+        r#"printf '["%s","%s","%s","%s","%s","%s","%s","%s"]' $EXECUTION_ID $TRACE_ID "$TRACEPARENT" "$TRACESTATE" "$IDEMPOTENCY_KEY" $ATTEMPT $MINE "$PICOFAAS_TOKEN$PICOFAAS_SOCKET$PICOFAAS_RUNTIME_URL"
            test "$DEADLINE_MS" -gt 50000 -a "$DEADLINE_MS" -le 60000"#,
         &[("PICOFAAS_TOKEN", "secret"), ("PICOFAAS_RUNTIME_URL", "http://h:1"), ("MINE", "m")],
     );
     let answer = instance.connect().invoke(
-        "x-trace-id: t-1\r\ntraceparent: 00-a-b-01\r\nidempotency-key: k 1\r\nx-attempt: 3\r\n\
+        "x-trace-id: t-1\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ntracestate: a=1, b=2\r\nidempotency-key: k 1\r\nx-attempt: 3\r\n\
          x-deadline-ms: 60000\r\n",
         r#"{"input":1}"#,
     );
     assert_eq!(
         (answer.status, answer.json()),
-        (200, json!(["e-1", "t-1", "00-a-b-01", "k 1", "3", "m", ""]))
+        (
+            200,
+            json!([
+                "e-1",
+                "t-1",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                "a=1, b=2",
+                "k 1",
+                "3",
+                "m",
+                ""
+            ])
+        )
     );
 }
 

@@ -29,7 +29,8 @@ fn a_request_has_all_that_is_known_and_leaves_out_what_is_absent() {
         connection.invoke("", r#"{"input":1}"#).json(),
         json!({"executionId": "e-1", "attempt": 1, "metadata": {}, "input": 1})
     );
-    let headers = "x-trace-id: t-1\r\ntraceparent: 00-a-b-01\r\nx-attempt: 3\r\nidempotency-key: k \"1\"\r\n\
+    let headers = "x-trace-id: t-1\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\
+                   tracestate: a=1\r\ntracestate: b=2\r\nx-attempt: 3\r\nidempotency-key: k \"1\"\r\n\
                    x-deadline-ms: 60000\r\n";
     let mut full = connection.invoke(headers, r#"{"metadata":{"a":"b"},"input":{"x":1}}"#).json();
     let left = full["deadlineMs"].take().as_u64().unwrap();
@@ -40,7 +41,8 @@ fn a_request_has_all_that_is_known_and_leaves_out_what_is_absent() {
     assert_eq!(
         full,
         json!({
-            "executionId": "e-1", "traceId": "t-1", "traceparent": "00-a-b-01", "attempt": 3,
+            "executionId": "e-1", "traceId": "t-1",
+            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=1,b=2", "attempt": 3,
             "deadlineMs": null, "deadlineAtMs": null, "idempotencyKey": "k \"1\"", "metadata": {"a": "b"}, "input": {"x": 1}
         })
     );

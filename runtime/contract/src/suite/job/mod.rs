@@ -14,6 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "fetch, run, post", run: results::fetch_run_post },
     Case { name: "an output that is promised", run: results::a_promised_output },
     Case { name: "context", run: results::context },
+    Case { name: "trace context", run: results::trace_context },
     Case { name: "1 MiB in and out", run: results::mebibyte },
     Case { name: "broken JSON", run: results::broken_json },
     Case { name: "an error with status and code", run: results::error_with_status_and_code },

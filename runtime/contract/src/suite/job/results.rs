@@ -8,6 +8,7 @@ use picofaas_contract::process::TOKEN;
 use serde_json::{Value, json};
 
 use crate::suite::subject::{Fidelity, OnExit, OnMissing, Subject, start_job};
+use crate::suite::traces;
 
 /// Time that a busy machine may add to a deadline.
 const MARGIN: Duration = Duration::from_secs(20);
@@ -101,7 +102,7 @@ pub(crate) fn fetch_run_post(subject: &Subject) {
 pub(crate) fn context(subject: &Subject) {
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let headers = format!(
-        "X-Trace-Id: t-1\r\ntraceparent: {traceparent}\r\nX-Attempt: 3\r\nX-Deadline-Ms: 20000\r\n\
+        "X-Trace-Id: t-1\r\ntraceparent: {traceparent}\r\ntracestate: a=1,b=2\r\nX-Attempt: 3\r\nX-Deadline-Ms: 20000\r\n\
          Idempotency-Key: k 1\r\n"
     );
     let body = r#"{"input":[7],"metadata":{"a":"b"}}"#;
@@ -119,6 +120,7 @@ pub(crate) fn context(subject: &Subject) {
                 "executionId": EXECUTION_ID,
                 "traceId": "t-1",
                 "traceparent": traceparent,
+                "tracestate": "a=1,b=2",
                 "attempt": 3,
                 "leftMs": left_ms,
                 "idempotencyKey": "k 1",
@@ -133,6 +135,13 @@ pub(crate) fn context(subject: &Subject) {
 pub(crate) fn a_promised_output(subject: &Subject) {
     let (posted, _) = completed(subject, "later", &[], "", r#"{"input":["x"]}"#);
     assert_eq!(posted.json()["output"], json!(["x"]));
+}
+
+pub(crate) fn trace_context(subject: &Subject) {
+    for given in traces::some() {
+        let (posted, _) = completed(subject, "context", &[], &given.headers, r#"{"input":1}"#);
+        given.assert_told(&posted.json()["output"]);
+    }
 }
 
 pub(crate) fn mebibyte(subject: &Subject) {

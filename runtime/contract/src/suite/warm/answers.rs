@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::warm_instance::{ListenerKind, WarmInstance};
 use crate::suite::subject::{Fidelity, Subject};
+use crate::suite::traces;
 
 /// Values that every language has.
 const VALUES: [&str; 12] = [
@@ -115,7 +116,7 @@ pub(crate) fn context(subject: &Subject) {
     let instance = WarmInstance::of(subject, "context");
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let headers = format!(
-        "X-Trace-Id: t-1\r\ntraceparent: {traceparent}\r\nX-Attempt: 3\r\nX-Deadline-Ms: 20000\r\n\
+        "X-Trace-Id: t-1\r\ntraceparent: {traceparent}\r\ntracestate: a=1,b=2\r\nX-Attempt: 3\r\nX-Deadline-Ms: 20000\r\n\
          Idempotency-Key: k 1\r\n"
     );
     let answer = instance.connect().invoke(&headers, r#"{"input":[7],"metadata":{"a":"b","é":""}}"#);
@@ -130,6 +131,7 @@ pub(crate) fn context(subject: &Subject) {
             "executionId": "e-1",
             "traceId": "t-1",
             "traceparent": traceparent,
+            "tracestate": "a=1,b=2",
             "attempt": 3,
             "leftMs": left_ms,
             "idempotencyKey": "k 1",
@@ -147,8 +149,18 @@ pub(crate) fn context_without_the_optional(subject: &Subject) {
         let output = answer.json();
         assert_eq!((&output["input"], &output["executionId"]), (&json!(null), &json!("e-1")));
         assert_eq!((&output["attempt"], &output["metadata"]), (&json!(1), &json!({})));
-        for name in ["traceId", "traceparent", "leftMs", "idempotencyKey"] {
+        for name in ["traceId", "traceparent", "tracestate", "leftMs", "idempotencyKey"] {
             assert_eq!(output[name], json!(null), "{name} was not given");
         }
+    }
+}
+
+pub(crate) fn trace_context(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "context");
+    let mut connection = instance.connect();
+    for given in traces::all() {
+        let answer = connection.invoke(&given.headers, r#"{"input":1}"#);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        given.assert_told(&answer.json());
     }
 }

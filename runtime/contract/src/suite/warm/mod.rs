@@ -40,6 +40,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "an output that is promised", run: answers::a_promised_output },
     Case { name: "context", run: answers::context },
     Case { name: "context without the optional", run: answers::context_without_the_optional },
+    Case { name: "trace context", run: answers::trace_context },
     Case { name: "no X-Execution-Id", run: refusals::no_execution_id },
     Case { name: "broken JSON", run: refusals::broken_json },
     Case { name: "no input", run: refusals::no_input },

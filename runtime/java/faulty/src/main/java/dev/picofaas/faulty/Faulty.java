@@ -35,8 +35,8 @@ public final class Faulty {
     }
 
     /** All that the context says; what is not there is null. */
-    public record Circumstances(RawJson input, String executionId, String traceId, String traceparent, int attempt,
-        Long leftMs, String idempotencyKey, Map<String, String> metadata) {}
+    public record Circumstances(RawJson input, String executionId, String traceId, String traceparent,
+        String tracestate, int attempt, Long leftMs, String idempotencyKey, Map<String, String> metadata) {}
 
     public record Identity(RawJson input, long pid, int attempt, String executionId) {}
 
@@ -55,7 +55,7 @@ public final class Faulty {
         @Override
         public Circumstances handle(RawJson input, Context context) {
             return new Circumstances(input, context.executionId(), context.traceId().orElse(null),
-                context.traceparent().orElse(null), context.attempt(),
+                context.traceparent().orElse(null), context.tracestate().orElse(null), context.attempt(),
                 context.timeLeft().map(Duration::toMillis).orElse(null), context.idempotencyKey().orElse(null),
                 context.metadata());
         }

@@ -31,15 +31,18 @@ class InvokeIT {
     @Test
     void aHandlerMayAskForTheCircumstancesOfItsInvocation() throws Exception {
         try (Instance instance = Instance.of("context"); Wire wire = instance.connect()) {
-            Wire.Message answer = wire.invoke("x-trace-id: t-1\r\ntraceparent: 00-a-b-01\r\nx-attempt: 3\r\n"
-                + "x-deadline-ms: 60000\r\nidempotency-key: k-1\r\n", "{\"input\":[7],\"metadata\":{\"a\":\"b\"}}");
+            String parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+            Wire.Message answer = wire.invoke("x-trace-id: t-1\r\ntraceparent: " + parent
+                + "\r\ntracestate: a=1\r\ntracestate: b=2\r\nx-attempt: 3\r\nx-deadline-ms: 60000\r\n"
+                + "idempotency-key: k-1\r\n", "{\"input\":[7],\"metadata\":{\"a\":\"b\"}}");
             long leftMs = answer.json().get("leftMs").asLong();
             assertTrue(leftMs > 0 && leftMs <= 60_000, answer.body());
-            assertEquals("{\"input\":[7],\"executionId\":\"e-1\",\"traceId\":\"t-1\",\"traceparent\":\"00-a-b-01\","
+            assertEquals("{\"input\":[7],\"executionId\":\"e-1\",\"traceId\":\"t-1\",\"traceparent\":"
+                + "\"" + parent + "\",\"tracestate\":\"a=1,b=2\","
                 + "\"attempt\":3,\"leftMs\":" + leftMs + ",\"idempotencyKey\":\"k-1\",\"metadata\":{\"a\":\"b\"}}",
                 answer.body());
-            assertEquals("{\"input\":1,\"executionId\":\"e-1\",\"traceId\":null,\"traceparent\":null,\"attempt\":1,"
-                + "\"leftMs\":null,\"idempotencyKey\":null,\"metadata\":{}}",
+            assertEquals("{\"input\":1,\"executionId\":\"e-1\",\"traceId\":null,\"traceparent\":null,"
+                + "\"tracestate\":null,\"attempt\":1,\"leftMs\":null,\"idempotencyKey\":null,\"metadata\":{}}",
                 wire.invoke("", "{\"input\":1,\"metadata\":null}").body());
         }
     }

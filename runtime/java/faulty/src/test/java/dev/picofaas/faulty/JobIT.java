@@ -88,8 +88,8 @@ class JobIT {
             assertEquals("application/json", posted.headers().get("content-type"));
             assertTrue(Long.parseLong(posted.headers().get("x-init-duration-ms")) >= 1);
             assertEquals("{\"success\":true,\"output\":{\"input\":[7],\"executionId\":\"" + ID
-                + "\",\"traceId\":\"t-1\",\"traceparent\":null,\"attempt\":3,\"leftMs\":null,\"idempotencyKey\":null,"
-                + "\"metadata\":{\"a\":\"b\"}},\"error\":null,\"status\":200}", posted.body());
+                + "\",\"traceId\":\"t-1\",\"traceparent\":null,\"tracestate\":null,\"attempt\":3,"
+                + "\"leftMs\":null,\"idempotencyKey\":null,\"metadata\":{\"a\":\"b\"}},\"error\":null,\"status\":200}", posted.body());
             caller.send(TAKEN);
             assertTrue(caller.isClosed(), "it says one thing and ends");
             assertEquals("0\n", job.end(), "there is nothing to say about a success");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.runtime;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -11,10 +12,16 @@ import java.util.Map;
  * @param arrivedNs when its head was there
  * @param reusable the connection can take another request
  */
-record Answer(int status, Map<String, String> headers, byte[] body, long arrivedNs, boolean reusable)
+record Answer(int status, Map<String, List<String>> headers, byte[] body, long arrivedNs, boolean reusable)
         implements Headers {
     @Override
     public String get(String name) {
-        return headers.get(name);
+        List<String> values = headers.get(name);
+        return values == null ? null : values.get(0);
+    }
+
+    @Override
+    public List<String> getAll(String name) {
+        return headers.getOrDefault(name, List.of());
     }
 }

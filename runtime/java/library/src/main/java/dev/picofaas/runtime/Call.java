@@ -3,7 +3,7 @@ package dev.picofaas.runtime;
 
 /** What a request's head says about the invocation, checked. Times are of {@link System#nanoTime}. */
 record Call(
-    String executionId, String traceId, String traceparent, String idempotencyKey, int attempt, Long deadlineNs) {
+    String executionId, String traceId, TraceContext trace, String idempotencyKey, int attempt, Long deadlineNs) {
 
     static Call read(Headers headers, long arrivedNs) throws Failure {
         String id = headers.get("x-execution-id");
@@ -27,7 +27,7 @@ record Call(
             }
             deadlineNs = arrivedNs + Math.min(leftMs, Limits.DEADLINE_MS_MAX) * 1_000_000;
         }
-        return new Call(id, headers.get("x-trace-id"), headers.get("traceparent"), headers.get("idempotency-key"),
+        return new Call(id, Ids.traceId(headers), TraceContext.read(headers), headers.get("idempotency-key"),
             (int) attempt, deadlineNs);
     }
 
@@ -37,7 +37,7 @@ record Call(
     }
 
     Ids ids() {
-        return new Ids(executionId, traceId == null || traceId.isEmpty() ? "-" : traceId);
+        return new Ids(executionId, traceId == null ? "-" : traceId);
     }
 
     /** Digits as a number, or -1. */

@@ -10,8 +10,10 @@ import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.SocketTimeoutException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
@@ -62,7 +64,7 @@ final class Connection {
     Answer receive(int bodyBytesMax, long limitNs) throws IOException {
         this.limitNs = limitNs;
         String[] statusLine;
-        Map<String, String> headers;
+        Map<String, List<String>> headers;
         int status;
         do {
             // An interim answer is followed by the real one.
@@ -79,9 +81,9 @@ final class Connection {
         } while (status < 200);
         long arrivedNs = System.nanoTime();
         boolean persistent = statusLine[0].equals("HTTP/1.1")
-            && !"close".equalsIgnoreCase(headers.get("connection"));
-        String encoding = headers.get("transfer-encoding");
-        String lengthText = headers.get("content-length");
+            && !"close".equalsIgnoreCase(first(headers, "connection"));
+        String encoding = first(headers, "transfer-encoding");
+        String lengthText = first(headers, "content-length");
         byte[] body;
         if (status == 204 || status == 304) {
             body = new byte[0];
@@ -103,8 +105,8 @@ final class Connection {
         return new Answer(status, headers, body, arrivedNs, persistent && body != null);
     }
 
-    private Map<String, String> headers() throws IOException {
-        Map<String, String> headers = new HashMap<>();
+    private Map<String, List<String>> headers() throws IOException {
+        Map<String, List<String>> headers = new HashMap<>();
         int left = Limits.ANSWER_HEAD_BYTES_MAX;
         for (int count = 0;; count++) {
             String line = line(left);
@@ -118,11 +120,17 @@ final class Connection {
             }
             String name = line.substring(0, colon).toLowerCase(Locale.ROOT);
             String value = line.substring(colon + 1).strip();
-            String before = headers.putIfAbsent(name, value);
-            if (name.equals("content-length") && before != null && !before.equals(value)) {
+            List<String> values = headers.computeIfAbsent(name, absent -> new ArrayList<>(1));
+            values.add(value);
+            if (name.equals("content-length") && !value.equals(values.get(0))) {
                 throw malformed("an unclear Content-Length");
             }
         }
+    }
+
+    private static String first(Map<String, List<String>> headers, String name) {
+        List<String> values = headers.get(name);
+        return values == null ? null : values.get(0);
     }
 
     private byte[] chunked(int max) throws IOException {

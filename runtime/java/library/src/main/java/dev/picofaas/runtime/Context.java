@@ -21,13 +21,19 @@ public final class Context {
         return call.executionId();
     }
 
+    /** The trace id: the one that the caller or the gateway gave, or else that of {@link #traceparent}. */
     public Optional<String> traceId() {
         return Optional.ofNullable(call.traceId());
     }
 
-    /** The W3C trace context, to be passed on in calls the handler makes. */
+    /** The W3C trace context, to be passed on in calls the handler makes. One that is not valid is none. */
     public Optional<String> traceparent() {
-        return Optional.ofNullable(call.traceparent());
+        return Optional.ofNullable(call.trace()).map(TraceContext::parent);
+    }
+
+    /** What tracing systems say of it, to be passed on with {@link #traceparent}. */
+    public Optional<String> tracestate() {
+        return Optional.ofNullable(call.trace()).map(TraceContext::state);
     }
 
     /** Which attempt of the execution this is, from 1. */

@@ -128,7 +128,7 @@ final class Conversation extends ChannelInboundHandlerAdapter {
         String path = Host.path(head.uri());
         Exchange.Route route = Origin.isPage(headers) ? Exchange.Route.FOREIGN_ORIGIN
             : Exchange.route(head.method().name(), path);
-        Exchange begun = new Exchange(route, HttpUtil.isKeepAlive(head), path, Ids.of(headers::get));
+        Exchange begun = new Exchange(route, HttpUtil.isKeepAlive(head), path, Ids.of(Headers.of(headers)));
         exchange = begun;
         String fault = Host.faultOf(head);
         if (fault != null) {
@@ -150,7 +150,7 @@ final class Conversation extends ChannelInboundHandlerAdapter {
         if (begun.route == Exchange.Route.INVOKE) {
             server.metrics.begin();
             try {
-                begun.call = Call.read(headers::get, begun.beganNs);
+                begun.call = Call.read(Headers.of(headers), begun.beganNs);
                 if (begun.call.isOverAt(begun.beganNs)) {
                     begun.refused = Failure.deadlinePassed();
                 } else if (begun.call.deadlineNs() != null) {
