@@ -27,6 +27,16 @@ fn excerpt(text: &str, most: usize) -> String {
     text[..end].to_owned()
 }
 
+/// Bytes that a message shows of a body that is not what it should be.
+const SHOWN_BYTES_MAX: usize = 200;
+
+/// The beginning of a body that is not what it should be, as a text in quotes.
+pub(super) fn beginning(body: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES_MAX)]);
+    // A character that is cut is left out.
+    format!("{:?}", shown.trim_end_matches(char::REPLACEMENT_CHARACTER))
+}
+
 /// The error that a function named itself.
 pub(super) fn named_error(code: &str, message: &str, http: u16) -> ExecutionError {
     ExecutionError {

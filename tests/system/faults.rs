@@ -161,7 +161,12 @@ fn an_output_that_is_not_json_is_the_functions_fault() {
         let mut client = server.client();
         client.ask_invoke("text", "", 1);
         endpoint.next().answer(200, "plain words");
-        client.receive().assert_error(500, "OUTPUT_NOT_JSON", "function", &["not one JSON value"]);
+        client.receive().assert_error(
+            500,
+            "OUTPUT_NOT_JSON",
+            "function",
+            &["not one JSON value but begins with"],
+        );
         client.ask_invoke("text", "", 1);
         endpoint.next().answer(302, "");
         client.receive().assert_error(500, "INVALID_ANSWER", "function", &["302"]);

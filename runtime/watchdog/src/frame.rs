@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error_object::ErrorDetail;
+use crate::excerpt::excerpt;
 use crate::limits::CONCURRENCY_MAX;
 
 pub(crate) const HEADER_BYTES: usize = 8;
@@ -65,8 +66,8 @@ pub(crate) struct ReplyFault {
 }
 
 impl ReplyFault {
-    fn of_shape(text: &str) -> Self {
-        Self { text: text.to_owned(), is_of_output: false }
+    fn of_shape(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_of_output: false }
     }
 }
 
@@ -166,10 +167,10 @@ pub(crate) fn read_reply(payload: &[u8]) -> Result<Result<Box<RawValue>, Handler
 fn read_object<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, ReplyFault> {
     // serde would take an array for the fields in their order.
     if payload.trim_ascii_start().first() != Some(&b'{') {
-        return Err(ReplyFault::of_shape("it is not an object in JSON"));
+        return Err(ReplyFault::of_shape(format!("it is not an object in JSON but {}", excerpt(payload))));
     }
     serde_json::from_slice(payload).map_err(|fault| ReplyFault {
-        text: format!("it is not what it should be: {fault}"),
+        text: format!("{} is not what it should be: {fault}", excerpt(payload)),
         is_of_output: fault.is_syntax() || fault.is_eof(),
     })
 }

@@ -62,6 +62,17 @@ pub(crate) enum LineRead {
     BegunEarlier,
 }
 
+/// Readers of a text of a process of which it is not known which execution it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextReaders {
+    /// It never had an execution.
+    Everybody,
+    /// It never had another execution than theirs.
+    ItsCallers,
+    /// It had several, so the text is for the log alone.
+    Operators,
+}
+
 /// The last line as an error shows it, after how the process ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LastLine {
@@ -76,6 +87,15 @@ impl LastLines {
     /// Whether it never had an execution.
     pub(crate) fn had_none(&self) -> bool {
         matches!(self.seen, ExecutionsSeen::None)
+    }
+
+    /// Readers of a text of it that names no execution.
+    pub(crate) fn readers(&self) -> TextReaders {
+        match self.seen {
+            ExecutionsSeen::None => TextReaders::Everybody,
+            ExecutionsSeen::One(_) => TextReaders::ItsCallers,
+            ExecutionsSeen::Several => TextReaders::Operators,
+        }
     }
 
     /// Whether it had more than one.

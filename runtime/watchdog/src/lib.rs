@@ -19,6 +19,7 @@
 //! | `worker_handler`, `worker_pool` | processes that take one request after the other, and their queue |
 //! | `worker_supervisor`, `worker` | one worker after the other, and one of them |
 //! | `request`, `frame`, `write_buffer`, `reply_reader` | a request to a worker, and the frames on its pipes |
+//! | `printed_text`, `excerpt` | text of a worker where a frame should begin; bytes in a message |
 //! | `worker_exit`, `counters` | reasons for which workers end, and their metrics |
 //! | `notify`, `wake_slot` | waking the tasks of the one thread |
 //! | `limits` | every limit |
@@ -30,6 +31,7 @@ mod command;
 mod command_line;
 mod counters;
 mod error_object;
+mod excerpt;
 mod exit_reason;
 mod format;
 mod frame;
@@ -41,6 +43,7 @@ mod log;
 mod log_pipe;
 mod memory;
 mod notify;
+mod printed_text;
 mod program;
 mod reply_reader;
 mod request;

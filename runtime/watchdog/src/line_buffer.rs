@@ -8,7 +8,7 @@ use picofaas_runtime::{Context, Logger};
 use tokio::time::Instant;
 
 use crate::http::InFlight;
-use crate::last_line::{LastLine, LastLines, LineRead};
+use crate::last_line::{LastLine, LastLines, LineRead, TextReaders};
 use crate::limits::{AHEAD_AFTER_LINE, IDS_BYTES_MAX, LINE_BYTES_MAX};
 use crate::log;
 
@@ -66,6 +66,11 @@ impl LineBuffer {
     /// Whether a line without an execution's id ended a moment ago.
     pub(crate) fn had_unattributed_line_recently(&self) -> bool {
         self.unattributed_at.is_some_and(|at| at.elapsed() < AHEAD_AFTER_LINE)
+    }
+
+    /// Readers of a text that the child wrote elsewhere than in its log.
+    pub(crate) fn readers(&self) -> TextReaders {
+        self.last.readers()
     }
 
     /// Whether the child never had an attempt.

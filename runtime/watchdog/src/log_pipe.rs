@@ -9,7 +9,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::task::{spawn_local, yield_now};
 
 use crate::http::InFlight;
-use crate::last_line::LastLine;
+use crate::last_line::{LastLine, TextReaders};
 use crate::limits::LOG_DRAIN_BYTES_MAX;
 use crate::line_buffer::LineBuffer;
 
@@ -106,6 +106,11 @@ impl LogPipe {
     /// The last line of its start, which every caller may read, where the child never had an attempt.
     pub(crate) fn start_line(&self) -> LastLine {
         self.lines.borrow().start_line()
+    }
+
+    /// Readers of a text that the child wrote elsewhere than in its log.
+    pub(crate) fn readers(&self) -> TextReaders {
+        self.lines.borrow().readers()
     }
 
     async fn run(&self) {

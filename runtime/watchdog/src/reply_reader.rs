@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::frame::{self, HEADER_BYTES};
 use crate::limits::{FRAME_BYTES_BESIDES, PIPE_BYTES, READ_BYTES};
+use crate::printed_text::printed_text;
 use crate::worker::{ReplyTiming, Worker};
 use crate::worker_exit::WorkerExit;
 use crate::worker_pool::WorkerPool;
@@ -73,9 +74,14 @@ impl ReplyReader {
 
     fn take_frames(&mut self, worker: &Rc<Worker>, pool: &WorkerPool) -> Result<(), WorkerExit> {
         let mut log_drained = false;
-        while let Some((length, sequence)) = frame::read_header(&self.buffer) {
-            let output_max = pool.output_max.get();
-            if length > output_max + FRAME_BYTES_BESIDES {
+        let output_max = pool.output_max.get();
+        let length_max = output_max + FRAME_BYTES_BESIDES;
+        loop {
+            if let Some(text) = printed_text(&self.buffer, length_max, |number| worker.has_request(number)) {
+                return Err(worker.printed(text));
+            }
+            let Some((length, sequence)) = frame::read_header(&self.buffer) else { break };
+            if length > length_max {
                 return Err(worker.frame_too_long(sequence, length, output_max));
             }
             let Some(payload) = frame::take_payload(&mut self.buffer, length) else {

@@ -14,7 +14,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use crate::child::Child;
 use crate::children::Children;
 use crate::error_object;
-use crate::format::{InputFormat, OutputFormat};
+use crate::format::{InputFormat, OutputFormat, OutputPlace};
 use crate::log_pipe::LogPipe;
 use crate::program::Program;
 use crate::settings::Settings;
@@ -82,7 +82,7 @@ impl Handler<()> for StdioHandler {
         log.drain(true);
         read_rest(&stdout, &mut output, output_max)?;
         if status.success() {
-            self.output.read(output)
+            self.output.read(output, OutputPlace::StandardOutput)
         } else {
             Err(error_object::exit_error(status, &output, log.last_line(ONLY), self.children.memory()))
         }

@@ -179,6 +179,16 @@ impl Worker {
         }
     }
 
+    /// Whether it has a request of this number.
+    pub(crate) fn has_request(&self, sequence: u32) -> bool {
+        self.index_of(sequence).is_some()
+    }
+
+    /// The fault of text where a frame should begin. It may be of any execution that the worker had.
+    pub(crate) fn printed(&self, text: String) -> WorkerExit {
+        WorkerExit::Printed { text, readers: self.log.readers() }
+    }
+
     /// Gives up a request that nobody waits for any more.
     pub(crate) fn cancel(self: &Rc<Self>, sequence: u32, is_late: bool) {
         let Some(at) = self.index_of(sequence) else { return };

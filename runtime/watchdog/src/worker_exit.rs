@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::exit_reason::ExitReason;
 use crate::format::BAD_OUTPUT;
 use crate::frame::ReplyFault;
-use crate::last_line::LastLine;
+use crate::last_line::{LastLine, TextReaders};
 use crate::limits::STOP_GRACE;
 
 /// The reason for which a worker ended. Its text is for the log; the answer to a request that it had,
@@ -22,6 +22,9 @@ pub(crate) enum WorkerExit {
     Exited(ExitReason),
     #[error("the worker was killed, for it does not keep to the protocol: {0}")]
     ProtocolViolation(String),
+    /// Text where a frame should begin.
+    #[error("{}", printed(text))]
+    Printed { text: String, readers: TextReaders },
     /// A reply that is none.
     #[error(
         "the worker was killed, for it does not keep to the protocol: its reply to request {sequence} is none: {}", fault.text
@@ -50,7 +53,7 @@ impl WorkerExit {
             Self::NotStarted(_) => Some(0),
             Self::NotReady(_) => Some(1),
             Self::Exited(_) => Some(2),
-            Self::ProtocolViolation(_) | Self::InvalidReply { .. } => Some(3),
+            Self::ProtocolViolation(_) | Self::Printed { .. } | Self::InvalidReply { .. } => Some(3),
             Self::OutputTooLarge { .. } => Some(4),
             Self::DeadlineExceeded { .. } => Some(5),
             Self::CallerGone { .. } => Some(6),
@@ -67,6 +70,7 @@ impl WorkerExit {
             | Self::NotReady(_)
             | Self::Exited(_)
             | Self::ProtocolViolation(_)
+            | Self::Printed { .. }
             | Self::InvalidReply { .. }
             | Self::OutputTooLarge { .. }
             | Self::Unresponsive
@@ -81,6 +85,7 @@ impl WorkerExit {
             | Self::NotReady(_)
             | Self::Exited(_)
             | Self::ProtocolViolation(_)
+            | Self::Printed { .. }
             | Self::InvalidReply { .. } => true,
             Self::OutputTooLarge { .. }
             | Self::DeadlineExceeded { .. }
@@ -93,7 +98,7 @@ impl WorkerExit {
     /// Whether a request that was sent ahead was certainly not begun. Of one that does not keep
     /// to the protocol nothing is certain.
     pub(crate) fn spares_requests_ahead(&self) -> bool {
-        !matches!(self, Self::ProtocolViolation(_) | Self::InvalidReply { .. })
+        !matches!(self, Self::ProtocolViolation(_) | Self::Printed { .. } | Self::InvalidReply { .. })
     }
 
     /// Whether a request that was not even read goes to another. One that is stuck might have
@@ -109,7 +114,11 @@ impl WorkerExit {
             Self::InvalidReply { .. } => {
                 "the worker was killed, for it does not keep to the protocol: a reply is none".to_owned()
             }
-            Self::NotStarted(_)
+            Self::Printed { readers: TextReaders::ItsCallers | TextReaders::Operators, .. } => {
+                printed(UNSHOWN)
+            }
+            Self::Printed { readers: TextReaders::Everybody, .. }
+            | Self::NotStarted(_)
             | Self::NotReady(_)
             | Self::Exited(_)
             | Self::ProtocolViolation(_)
@@ -132,6 +141,7 @@ impl WorkerExit {
             Self::InvalidReply { fault, .. } if fault.is_of_output => {
                 HandlerError::new(500, BAD_OUTPUT, self.to_string())
             }
+            Self::Printed { readers: TextReaders::Operators, .. } => HandlerError::internal(printed(UNSHOWN)),
             Self::OutputTooLarge { sequence: its, max } if *its == sequence => {
                 let message = format!("the output is longer than {max} bytes (MAX_OUTPUT)");
                 HandlerError::new(500, "OUTPUT_TOO_LARGE", message)
@@ -139,6 +149,7 @@ impl WorkerExit {
             Self::NotStarted(_)
             | Self::NotReady(_)
             | Self::ProtocolViolation(_)
+            | Self::Printed { .. }
             | Self::InvalidReply { .. }
             | Self::OutputTooLarge { .. }
             | Self::DeadlineExceeded { .. }
@@ -147,4 +158,14 @@ impl WorkerExit {
             | Self::Shutdown => HandlerError::internal(self),
         }
     }
+}
+
+/// The words for a text that is not shown.
+const UNSHOWN: &str = "text (the log shows it)";
+
+/// The message about a text where a frame should begin.
+fn printed(text: &str) -> String {
+    format!(
+        "the worker was killed, for it does not keep to the protocol: it wrote {text} where a frame should begin. Does it print to standard output, as print() and console.log() do? That is for frames; print to standard error"
+    )
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::dispatch::function_error::{named_error, outcome_by_status, unnamed_error};
+use crate::dispatch::function_error::{beginning, named_error, outcome_by_status, unnamed_error};
 use crate::error::{ApiError, ErrorCode};
 use crate::store::attempt_result::{AttemptResult, Outcome};
 use crate::store::execution_error::ExecutionError;
@@ -72,7 +72,10 @@ pub(crate) fn posted_result(outcome: Outcome, headers: &HeaderMap, now: Nanos) -
 fn outcome(body: &[u8], most: usize) -> Result<Outcome, ApiError> {
     let wrong = |message: String| ApiError::new(ErrorCode::InvalidCompletion, message);
     let posted: PostedResult<'_> = serde_json::from_slice(body).map_err(|error| {
-        wrong(format!("the body must be {{\"success\",\"output\",\"error\",\"status\"}}: {error}"))
+        wrong(format!(
+            "the body must be {{\"success\",\"output\",\"error\",\"status\"}}: {error}; it begins with {}",
+            beginning(body)
+        ))
     })?;
     match (posted.success, posted.status) {
         (true, None | Some(200..=299)) => {
@@ -151,6 +154,8 @@ mod tests {
         ] {
             assert!(matches!(read(body), Err(ErrorCode::InvalidCompletion)), "{body}");
         }
+        let printed = outcome(b"starting up\n{\"success\":true}", 16).unwrap_err().message;
+        assert!(printed.ends_with("it begins with \"starting up\\n{\\\"success\\\":true}\""), "{printed}");
         let long = format!(r#"{{"success":true,"output":"{}"}}"#, "x".repeat(16));
         assert!(matches!(read(&long), Ok(Outcome::Refused(f)) if f.code == "OUTPUT_TOO_LARGE"));
     }

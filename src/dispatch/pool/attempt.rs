@@ -12,7 +12,7 @@ use super::instance_pools::InstancePools;
 use crate::api::json;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::context::AttemptContext;
-use crate::dispatch::function_error::{named_error, outcome_by_status, unnamed_error};
+use crate::dispatch::function_error::{beginning, named_error, outcome_by_status, unnamed_error};
 use crate::error::ErrorCode;
 use crate::exit::{Exit, describe};
 use crate::id::ExecutionId;
@@ -125,9 +125,12 @@ fn judge(response: InstanceResponse) -> Outcome {
             Outcome::Output(Bytes::from_static(b"null"))
         }
         200..=299 if json::is_one_value(&response.body) => Outcome::Output(response.body),
-        200..=299 => Outcome::Refused(ExecutionError::new(
+        status @ 200..=299 => Outcome::Refused(ExecutionError::new(
             ErrorCode::OutputNotJson,
-            "the function answered 200 with a body that is not one JSON value; answer JSON, or 204 for none",
+            format!(
+                "the function answered {status} with a body that is not one JSON value but begins with {}; answer JSON, or 204 for none",
+                beginning(&response.body)
+            ),
         )),
         status @ 400..=599 => outcome_by_status(status, |http| own_error(&response, http)),
         status => Outcome::Refused(ExecutionError::new(

@@ -4,7 +4,7 @@ use picofaas_runtime::HandlerError;
 use serde_json::value::RawValue;
 
 use crate::error_object::{self, ErrorObject};
-use crate::format::OutputFormat;
+use crate::format::{OutputFormat, OutputPlace};
 use crate::limits::ERROR_TEXT_BYTES_MAX;
 
 /// A response of the server, read whole.
@@ -23,7 +23,7 @@ impl Response {
         match self.status {
             204 => Ok(RawValue::NULL.to_owned()),
             200..=299 => match self.body {
-                Some(body) => form.read(body),
+                Some(body) => form.read(body, OutputPlace::Body),
                 None => {
                     let message =
                         format!("the server's output is longer than {output_max} bytes (MAX_OUTPUT)");

@@ -136,7 +136,10 @@ fn an_output_that_is_not_json_is_an_error_and_no_output_is_null() {
     for output in ["hello", "1 2", "{", "[1"] {
         let answer = connection.invoke("", &format!(r#"{{"input":"{output}"}}"#));
         assert_eq!(answer.failure(), (500, "BAD_OUTPUT".to_owned()), "{output}");
-        assert!(answer.message().contains("not one JSON value"), "{}", answer.message());
+        let message = answer.message();
+        assert!(message.contains("not one JSON value"), "{message}");
+        assert!(message.contains(&format!("it begins with \"{output}\"")), "{message}");
+        assert!(message.contains("Does it print to standard output"), "{message}");
     }
     assert_eq!(connection.invoke("", r#"{"input":""}"#).text(), "null");
 }

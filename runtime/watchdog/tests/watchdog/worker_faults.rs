@@ -25,7 +25,7 @@ elif input == "length": put(struct.pack(">II", 0xffffffff, 4711))
 else: say(sequence, {"output": PID})"#,
     );
     for (input, code, said) in [
-        ("not JSON", "HANDLER_ERROR", "not an object in JSON"),
+        ("not JSON", "HANDLER_ERROR", "not an object in JSON but \"hello\""),
         ("not UTF-8", "BAD_OUTPUT", "is none"),
         ("two values", "BAD_OUTPUT", "is none"),
         ("not a number", "BAD_OUTPUT", "is none"),
@@ -33,7 +33,11 @@ else: say(sequence, {"output": PID})"#,
         ("nothing", "HANDLER_ERROR", "not an object in JSON"),
         ("neither", "HANDLER_ERROR", "neither an `output` nor an `error`"),
         ("both", "HANDLER_ERROR", "both an `output` and an `error`"),
-        ("no message", "HANDLER_ERROR", "missing field `message`"),
+        (
+            "no message",
+            "HANDLER_ERROR",
+            r#""{\"error\": {}}" is not what it should be: missing field `message`"#,
+        ),
         ("unknown", "HANDLER_ERROR", "4711, under which it has no request"),
         ("ready again", "HANDLER_ERROR", "0, under which it has no request"),
         ("length", "HANDLER_ERROR", "has 4294967295 bytes"),
@@ -49,6 +53,48 @@ else: say(sequence, {"output": PID})"#,
         instance.wait_for("picofaas_watchdog_worker_restarts_total{reason=\"garbage\"} 1");
         instance.wait_for_children(1);
     }
+}
+
+#[test]
+fn text_on_standard_output_is_shown_and_the_message_asks_whether_it_is_printed_there() {
+    let question = "Does it print to standard output";
+    for (printed, shown) in [
+        ("hello order 17\\n", r#"it wrote "hello order 17\n" where"#),
+        ("hi\\n", r#"it wrote "hi\n"#),
+        ("größer\\n", r#"it wrote "größer\n" where"#),
+        (r#"{\"level\":30}\n"#, r#"it wrote "{\"level\":30}\n" where"#),
+    ] {
+        let instance = instance(&each(&format!(
+            r#"
+put("{printed}".encode())
+if input == "wait": time.sleep(1000)
+say(sequence, {{"output": 1}})"#
+        )));
+        for input in ["wait", "reply"] {
+            let answer = instance.connect().invoke("", &format!(r#"{{"input":"{input}"}}"#));
+            assert_eq!(answer.failure(), (500, "HANDLER_ERROR".to_owned()), "{printed}");
+            let message = answer.message();
+            assert!(message.contains(shown) && message.contains(question), "{message}");
+        }
+    }
+}
+
+#[test]
+fn text_that_may_be_of_another_execution_is_for_the_log_alone() {
+    let mut instance = instance(&each(
+        r#"
+if input == "print": put(b"charging card 4111\n")
+say(sequence, {"output": 1})"#,
+    ));
+    let mut connection = instance.connect();
+    assert_eq!(connection.invoke("", OK).text(), "1");
+    let request = invocation("", r#"{"input":"print"}"#).replace("e-1", "e-2");
+    connection.send(request);
+    let message = connection.receive().message();
+    assert!(message.contains("it wrote text (the log shows it)"), "{message}");
+    assert!(message.contains("Does it print to standard output") && !message.contains("4111"), "{message}");
+    instance.line_with(r#"it wrote "charging card 4111\n"#);
+    assert!(!instance.connect().get("/health").text().contains("4111"));
 }
 
 #[test]

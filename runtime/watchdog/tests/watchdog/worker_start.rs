@@ -29,12 +29,16 @@ fn a_worker_that_is_never_ready_ends_the_start_with_the_reason() {
     let error = "error cannot start: the worker";
     refuses(&script("log('oh')\nos._exit(3)"), &[], 1, &format!("{error} ended with exit status 3: oh"));
     for (first, said) in [
-        ("put(b'hello, world')", "does not keep to the protocol"),
+        (
+            "put(b'hello, world')",
+            r#"protocol: it wrote "hello, world" where a frame should begin. Does it print"#,
+        ),
         ("say(1, {'ready': True})", "has the sequence number 1 and not 0"),
         ("say(0, {'ready': False})", "neither `\"ready\":true` nor an `error`"),
         ("say(0, {'ready': True, 'concurrency': 0})", "`concurrency` is 0: it must be 1 to 1024"),
         ("say(0, {'ready': True, 'concurrency': 1025})", "must be 1 to 1024"),
-        ("say(0, [True])", "not an object in JSON"),
+        ("say(0, [True])", "not an object in JSON but \"[true]\""),
+        ("put(b'listening\\n')", r#"it wrote "listening\n" where"#),
         ("os.close(1)", "closed its standard output"),
     ] {
         refuses(&script(&format!("{first}\ntime.sleep(1000)")), &[], 1, said);
