@@ -12,7 +12,9 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use picofaas::internals::clock::Clock;
 use picofaas::internals::config::ServeArgs;
 use picofaas::internals::exit::Exit;
-use picofaas::internals::instances::{Children, FinalOutput, Limits, Process, ProcessHost, StartOptions};
+use picofaas::internals::instances::{
+    Children, FinalOutput, Limits, Locale, Process, ProcessHost, StartOptions,
+};
 use picofaas::internals::logs::Lines;
 use picofaas::internals::spec::{FunctionSpec, parse_function};
 use tokio::runtime::{LocalOptions, LocalRuntime};
@@ -29,6 +31,7 @@ fn host(limits: &str) -> Rc<ProcessHost> {
         clock: Clock::start(),
         max_body: serve.max_body,
         max_output: serve.max_output,
+        locale: Locale::ours(),
         lines: Lines::to(|_| {}),
         limits: Limits::prepare(&serve).expect("limits"),
         children: Children::adopt().expect("a subreaper"),

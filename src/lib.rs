@@ -106,6 +106,7 @@ pub mod internals {
         pub use crate::instances::local::final_output::FinalOutput;
         pub use crate::instances::local::host::ProcessHost;
         pub use crate::instances::local::limits::Limits;
+        pub use crate::instances::local::locale::Locale;
         pub use crate::instances::local::process::{Process, StartOptions};
         pub use picofaas_child::cgroup::hierarchies;
     }

@@ -29,6 +29,7 @@ use crate::instances::local::children::Children;
 use crate::instances::local::final_output::FinalOutput;
 use crate::instances::local::host::ProcessHost;
 use crate::instances::local::limits::Limits;
+use crate::instances::local::locale::Locale;
 use crate::instances::local::rlimit;
 use crate::kubernetes::cluster::{Cluster, is_inside};
 use crate::kubernetes::context::KubeContext;
@@ -105,17 +106,8 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     };
     let (gateways, to_gateways) = parts.start(listeners.gateways, listeners.runtime, hook)?;
 
-    let host = ProcessHost {
-        clock,
-        max_body: flags.max_body,
-        max_output: flags.max_output,
-        lines: logs.keeping(lines),
-        limits,
-        children,
-        final_output: RefCell::new(FinalOutput::default()),
-    };
     let local = LocalContext {
-        host: Rc::new(host),
+        host: Rc::new(process_host(flags, clock, logs.keeping(lines), limits, children)),
         commands: commands.clone(),
         populated: Rc::clone(&populated),
         sockets: sockets.path.clone(),
@@ -136,6 +128,26 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         scheduler,
         _sockets: sockets,
     })
+}
+
+/// The host of the local processes, which has none yet.
+fn process_host(
+    flags: &ServeArgs,
+    clock: Clock,
+    lines: Lines,
+    limits: Limits,
+    children: Rc<Children>,
+) -> ProcessHost {
+    ProcessHost {
+        clock,
+        max_body: flags.max_body,
+        max_output: flags.max_output,
+        locale: Locale::ours(),
+        lines,
+        limits,
+        children,
+        final_output: RefCell::new(FinalOutput::default()),
+    }
 }
 
 /// Whether a cluster runs the functions, and not this machine.

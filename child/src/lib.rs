@@ -12,12 +12,14 @@
 //! | `child` | the start, with all unsafe code but a line, and the end |
 //! | `process_end` | the end of any process, told by the kernel |
 //! | `line` | the execution that a line of its log is of |
+//! | `locale` | the character set that it works in |
 
 pub mod cgroup;
 mod child;
 mod confinement;
 mod environment;
 pub mod line;
+pub mod locale;
 mod process_end;
 mod program;
 mod stream;

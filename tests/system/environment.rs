@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::support::dollars;
-use crate::support::server::Server;
+use crate::support::server::{Server, command};
 use crate::support::specification::{With, faulty, warm};
 
 /// Writes its environment, arguments and group down, and goes on as the function.
@@ -63,9 +63,49 @@ fn a_warm_instance_has_its_own_environment_and_arguments_and_none_of_ours() {
         assert!(!env.contains_key(name), "{name} in {text}");
     }
     let ours = std::env::vars().map(|(name, _)| name);
-    let ours = ours.filter(|name| !["PATH", "HOME"].contains(&name.as_str()));
+    let handed_on = |name: &str| ["PATH", "HOME", "LANG", "TZ"].contains(&name) || name.starts_with("LC_");
+    let ours = ours.filter(|name| !handed_on(name));
     for name in ours.filter(|name| !OF_THE_SHELL.contains(&name.as_str())) {
         assert!(!env.contains_key(name.as_str()), "it was given {name} of the control plane");
+    }
+}
+
+/// A server with this locale and time zone and no other, and functions of both modes with these variables.
+fn server_in(ours: &[(&str, &str)], own: &[(&str, &str)]) -> Server {
+    let mut command = command();
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LC_")) {
+        command.env_remove(name);
+    }
+    command.env_remove("LANG").env_remove("TZ").envs(ours.iter().copied());
+    let server = Server::start_by(command, "127.0.0.1:0", "127.0.0.1:0", &["--allow-local-exec"]);
+    let own: Vec<_> = own.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    for mode in ["JOB", "WARM"] {
+        let mut function = warm(&mode.to_lowercase(), "surroundings").with("executionMode", mode);
+        if mode == "JOB" {
+            function.as_object_mut().unwrap().remove("replicas");
+        }
+        function["env"].as_array_mut().unwrap().extend(own.clone());
+        server.register(&function);
+    }
+    server
+}
+
+#[test]
+fn a_local_process_works_in_our_locale_and_time_zone_in_utf_8_where_nobody_chose() {
+    let names = ["LANG", "LC_ALL", "LC_TIME", "TZ"];
+    let in_berlin = [("LANG", "de_DE.UTF-8"), ("LC_TIME", "en_DK.UTF-8"), ("TZ", "Europe/Berlin")];
+    for (ours, own, expected) in [
+        (&[][..], &[][..], [Some("C.UTF-8"), None, None, None]),
+        (&[("LC_ALL", "C")], &[], [None, Some("C.UTF-8"), None, None]),
+        (&in_berlin, &[], [Some("de_DE.UTF-8"), None, Some("en_DK.UTF-8"), Some("Europe/Berlin")]),
+        (&in_berlin, &[("LANG", "C"), ("TZ", "UTC")], [Some("C"), None, None, Some("UTC")]),
+    ] {
+        let server = server_in(ours, own);
+        for function in ["job", "warm"] {
+            let found = server.invoke(function, json!({ "variables": names, "files": [] })).output();
+            let found = names.map(|name| found["variables"][name].as_str());
+            assert_eq!(found, expected, "{function} with {ours:?} and {own:?}");
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The program behind the watchdog, as it is started.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
+use picofaas_child::locale::default_to_utf8;
 use picofaas_runtime::{Context, HandlerError};
 use rustix::fs::{Access, access};
 
@@ -42,7 +45,8 @@ impl Program {
         access(program.file(), Access::EXEC_OK).map_err(|error| self.failed(&error.into()))
     }
 
-    /// A command for it, with our environment except for the variables that are withheld.
+    /// A command for it, with our environment except for the variables that are withheld, and UTF-8 where it says nothing of
+    /// the character set.
     pub(crate) fn command(&self) -> Command<'_> {
         Command::new(self.found())
     }
@@ -52,10 +56,11 @@ impl Program {
         if let Some(found) = self.found.get() {
             return Ok(found);
         }
-        let environment =
-            std::env::vars_os().filter(|(name, _)| !WITHHELD.iter().any(|hidden| name == hidden));
+        let mut environment: BTreeMap<OsString, OsString> =
+            std::env::vars_os().filter(|(name, _)| !WITHHELD.iter().any(|hidden| name == hidden)).collect();
+        default_to_utf8(&mut environment);
         let name = Path::new(&self.words[0]);
-        let program = picofaas_child::Program::new(name, &self.words[1..], environment.collect(), None)?;
+        let program = picofaas_child::Program::new(name, &self.words[1..], environment, None)?;
         Ok(self.found.get_or_init(|| program))
     }
 

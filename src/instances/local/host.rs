@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::children::Children;
 use super::final_output::FinalOutput;
 use super::limits::Limits;
+use super::locale::Locale;
 use crate::clock::Clock;
 use crate::logs::output::Lines;
 
@@ -24,6 +25,8 @@ pub struct ProcessHost {
     pub max_body: usize,
     /// Largest output of an invocation, in bytes; told to each process.
     pub max_output: usize,
+    /// Locale and time zone; told to each process that has none of its own.
+    pub locale: Locale,
     /// The sink of the lines that processes write.
     pub lines: Lines,
     /// Limits of processes.

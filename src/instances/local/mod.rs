@@ -8,6 +8,7 @@
 //! | `process` | one local process, from its start until nothing of it is left |
 //! | `children` | the processes that are our children, and those left to us |
 //! | `final_output` | the final output of processes that have ended |
+//! | `locale` | locale and time zone of local processes |
 //! | `limits` | limits of local processes, and their means |
 //! | `cgroup` | the control groups of the kernel |
 //! | `rlimit` | the limits that a process inherits |
@@ -18,6 +19,7 @@ pub(crate) mod final_output;
 pub(crate) mod host;
 pub(super) mod job_processes;
 pub(crate) mod limits;
+pub(crate) mod locale;
 pub(crate) mod process;
 pub(crate) mod process_set;
 pub(crate) mod rlimit;

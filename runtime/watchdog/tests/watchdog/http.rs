@@ -36,7 +36,7 @@ fn the_input_is_posted_to_the_path_with_all_that_is_known_of_the_execution() {
     });
     assert_eq!(Value::Object(headers), expected);
     let environment = told["environment"].as_object().unwrap();
-    assert_eq!(environment["MINE"], "m");
+    assert_eq!((&environment["MINE"], &environment["LANG"]), (&json!("m"), &json!("C.UTF-8")));
     for name in ["PICOFAAS_TOKEN", "PICOFAAS_RUNTIME_URL", "PICOFAAS_SOCKET"] {
         assert!(!environment.contains_key(name), "{name} is the watchdog's");
     }

@@ -56,6 +56,19 @@ fn the_environment_says_which_execution_it_is_and_keeps_the_watchdogs_own_to_its
 }
 
 #[test]
+fn a_program_works_in_utf_8_where_its_environment_says_nothing_of_it_and_else_as_that_says() {
+    for (given, said) in [
+        (&[][..], "C.UTF-8,,"),
+        (&[("LC_TIME", "de_DE.UTF-8")], "C.UTF-8,,"),
+        (&[("LANG", "de_DE.UTF-8"), ("TZ", "Europe/Berlin")], "de_DE.UTF-8,,Europe/Berlin"),
+        (&[("LC_ALL", "C")], ",C,"),
+    ] {
+        let instance = Instance::with("stdio", r#"printf '"%s,%s,%s"' "$LANG" "$LC_ALL" "$TZ""#, given);
+        assert_eq!(instance.connect().invoke("", r#"{"input":1}"#).json(), said, "{given:?}");
+    }
+}
+
+#[test]
 fn lines_on_stderr_are_passed_on_with_the_execution_before_it_is_answered() {
     let mut instance = Instance::of(
         "stdio",
