@@ -2,18 +2,34 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use crate::error::{ErrorCode, ErrorSource};
 use crate::store::attempt_result::Outcome;
 use crate::store::execution_error::ExecutionError;
 
-/// The outcome that a function's own error means, by the status (400 … 599) that it came with.
-/// `own` makes the error that is answered with a status.
-pub(super) fn outcome_by_status(status: u16, own: impl FnOnce(u16) -> ExecutionError) -> Outcome {
-    match status {
-        400..=499 => Outcome::Refused(own(status)),
-        504 => Outcome::Failed(own(504)),
-        _ => Outcome::Failed(own(500)),
+/// Word of a function on whether another attempt may mend its error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finality {
+    /// It would not.
+    Final,
+    /// It says nothing, and the status decides.
+    ByStatus,
+}
+
+impl Finality {
+    /// Reads the member `retryable` of an error: only `false` says something.
+    pub(super) fn read(retryable: Option<&RawValue>) -> Self {
+        if retryable.is_some_and(|value| value.get() == "false") { Self::Final } else { Self::ByStatus }
     }
+}
+
+/// The outcome that a function's own error means, by the status (400 … 599) that it came with, unless it is final.
+/// `own` makes the error that is answered with a status.
+pub(super) fn outcome_of_error(status: u16, own: impl FnOnce(u16) -> (ExecutionError, Finality)) -> Outcome {
+    let is_answer = (400..=499).contains(&status);
+    let (error, finality) = own(if is_answer || status == 504 { status } else { 500 });
+    if is_answer || finality == Finality::Final { Outcome::Refused(error) } else { Outcome::Failed(error) }
 }
 
 /// Bytes that are kept of the code of a function's own error.

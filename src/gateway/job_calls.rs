@@ -17,7 +17,7 @@ use crate::api::response;
 use crate::api::response::Body;
 use crate::dispatch::job::job_input::input;
 use crate::dispatch::job::job_token::{TokenError, check_token, read_token, unauthorized};
-use crate::dispatch::job::posted_result::{outcome_of_post, posted_result, result_bytes_max};
+use crate::dispatch::job::posted_result::{no_result, outcome_of_post, posted_result, result_bytes_max};
 use crate::error::{ApiError, ErrorCode};
 use crate::id::{ExecutionId, Token};
 
@@ -59,9 +59,15 @@ impl Gateway {
         // Before its body is read, lest anybody who knows no token sends a large one.
         let (id, token) = self.authorize(id, headers).map_err(ApiError::closing)?;
         let read = self.read_body_of(body, result_bytes_max(self.output_max())).await;
-        let (outcome, refused) = outcome_of_post(read, self.output_max())?;
+        let read = outcome_of_post(read, self.output_max());
         // The attempt may have ended while the body came.
         self.check_attempt(id, token)?;
+        if let Err(error) = &read
+            && error.code == ErrorCode::InvalidCompletion
+        {
+            self.executions.borrow_mut().posted_none(id.ticket, no_result(error));
+        }
+        let (outcome, refused) = read?;
         let result = posted_result(outcome, headers, self.clock.now());
         if let Some((running, how)) = self.complete(id.ticket, result) {
             running.posted(how);

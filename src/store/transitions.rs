@@ -145,8 +145,9 @@ impl ExecutionStore {
                 (AttemptEnd::Done, Some(Status::Success))
             }
             Outcome::Refused(error) => {
+                let status = if error.http == 504 { Status::Timeout } else { Status::Error };
                 execution.error = Some(Box::new(error));
-                (AttemptEnd::Done, Some(Status::Error))
+                (AttemptEnd::Done, Some(status))
             }
             Outcome::Failed(error) => {
                 execution.error = Some(Box::new(error));
@@ -160,6 +161,14 @@ impl ExecutionStore {
         self.count_requeued();
         let wakers = status.and_then(|status| self.settle(ticket, status, now));
         Some(Completed { attempt, how, wakers })
+    }
+
+    /// Takes note of what is wrong with the result that the process of the running attempt has posted, in case
+    /// that it posts no other.
+    pub(crate) fn posted_none(&mut self, ticket: Ticket, error: ExecutionError) {
+        if let Some(execution) = self.get_mut(ticket).filter(|execution| execution.has_process()) {
+            execution.error = Some(Box::new(error));
+        }
     }
 
     /// Running → queued: the attempt has taken too long. Answers the attempt, which is to be stopped; `None`

@@ -20,6 +20,7 @@ mod executions;
 mod exposure;
 mod extremes;
 mod faults;
+mod finality;
 mod framing;
 mod gateways;
 mod health;

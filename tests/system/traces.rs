@@ -58,7 +58,10 @@ fn trace_headers_are_passed_on_as_they_came() {
         let headers = headers.replace("t61=", "t61");
         let seen = told(&mut client, &endpoint, &format!("x-trace-id: mine-1\r\n{headers}"));
         let state = Some("rojo=1 , congo=t61".to_owned());
-        assert_eq!(seen, SeenTrace { id: "mine-1".to_owned(), parent: parent.to_owned(), state: state.clone() });
+        assert_eq!(
+            seen,
+            SeenTrace { id: "mine-1".to_owned(), parent: parent.to_owned(), state: state.clone() }
+        );
         let seen = told(&mut client, &endpoint, &headers);
         assert_eq!(seen, SeenTrace { id: parent[3..35].to_owned(), parent: parent.to_owned(), state });
     }

@@ -17,15 +17,17 @@ TRACEBACK_CHARS_MAX = 1 << 16
 
 class HandlerError(Exception):
     """A handler's answer that is not a success: a status from 400 to 599, a code in capitals
-    and a message, which all reach the client. A 4xx is final, a 5xx is tried again."""
+    and a message, which all reach the client. A 4xx is final; a 5xx is tried again, unless
+    `retryable=False` says that another attempt would fail in the same way."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, *, retryable: bool = True) -> None:
         if not 400 <= status <= 599:
             raise ValueError(f"the status of a HandlerError is {status}: give one from 400 to 599")
         super().__init__(status, code, message)
         self.status = status
         self.code = code
         self.message = message
+        self.retryable = retryable
 
     def __str__(self) -> str:
         return f"{self.status} {self.code}: {self.message}"
@@ -36,9 +38,11 @@ class Stopped(BaseException):
     its caller has gone, or the function is stopped. Its `finally` blocks have a second."""
 
 
-def reply(status: int, code: str, message: str) -> bytes:
+def reply(status: int, code: str, message: str, *, retryable: bool = True) -> bytes:
     """The payload of a reply that is a failure."""
-    detail = {"message": _clean(message), "status": status, "code": _clean(code)}
+    detail: dict[str, object] = {"message": _clean(message), "status": status, "code": _clean(code)}
+    if not retryable:
+        detail["retryable"] = False
     return wire.write({"error": detail})
 
 
@@ -49,19 +53,20 @@ def unread(error: Exception) -> bytes:
 
 def unwritten(error: Exception) -> bytes:
     """For an output that JSON cannot say."""
-    return reply(500, "BAD_OUTPUT", f"the output cannot be written as JSON: {_reason(error)}")
+    message = f"the output cannot be written as JSON: {_reason(error)}"
+    return reply(500, "BAD_OUTPUT", message, retryable=isinstance(error, MemoryError))
 
 
 def too_large(length: int, output_bytes_max: int) -> bytes:
     """For an output over the limit."""
     message = f"the output is {length} bytes, more than {output_bytes_max} (MAX_OUTPUT)"
-    return reply(500, "OUTPUT_TOO_LARGE", message)
+    return reply(500, "OUTPUT_TOO_LARGE", message, retryable=False)
 
 
 def raised(error: BaseException) -> bytes:
     """For what a handler raised; whatever it did not mean as an answer goes to the log as well."""
     if isinstance(error, HandlerError):
-        return reply(error.status, error.code, error.message)
+        return reply(error.status, error.code, error.message, retryable=error.retryable)
     if isinstance(error, MemoryError):
         _let_go(error.__traceback__)
     if isinstance(error, SystemExit):

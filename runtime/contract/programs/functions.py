@@ -114,4 +114,5 @@ def dump(output):
     try:
         return json.dumps(output, ensure_ascii=False)
     except TypeError as why:
-        raise Refusal(500, "BAD_OUTPUT", f"the output is not to be written as JSON: {why}") from why
+        message = f"the output is not to be written as JSON: {why}"
+        raise Refusal(500, "BAD_OUTPUT", message, retryable=False) from why

@@ -141,6 +141,11 @@ impl Answer {
         (self.status, error["code"].as_str().unwrap().to_owned())
     }
 
+    /// Whether a failure says that another attempt would not mend it.
+    pub fn is_final(&self) -> bool {
+        self.json()["error"]["retryable"] == false
+    }
+
     pub fn message(&self) -> String {
         self.json()["error"]["message"].as_str().unwrap().to_owned()
     }

@@ -34,9 +34,10 @@ impl Completion {
 
     /// The result of a failure and its message for the client.
     pub(crate) fn failure(failure: &Failure, message: &str) -> Self {
-        let error = ErrorDetail { code: failure.code(), message: &shortened(message) };
+        let message = shortened(message);
+        let error = ErrorDetail::of(failure, &message);
         let body = FailureBody { success: false, output: (), error, status: failure.status().as_u16() };
-        let before = serde_json::to_vec(&body).expect("strings and a number are always JSON");
+        let before = serde_json::to_vec(&body).expect("strings, a boolean and a number are always JSON");
         Self { before: before.into(), ..Self::default() }
     }
 

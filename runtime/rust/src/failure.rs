@@ -68,6 +68,22 @@ impl Failure {
         }
     }
 
+    /// Whether another attempt would end in the same way, whatever the status says.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::OutputTooLarge { .. } | Self::BadOutput(_) => true,
+            Self::Handler(error) => error.is_final,
+            Self::MissingExecutionId
+            | Self::BadHeader { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::BodyLate { .. }
+            | Self::BodyBroken(_)
+            | Self::BadInput(_)
+            | Self::Panicked(_)
+            | Self::DeadlinePassed => false,
+        }
+    }
+
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::MissingExecutionId

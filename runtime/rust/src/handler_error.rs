@@ -11,7 +11,8 @@ pub(crate) const HANDLER_ERROR: &str = "HANDLER_ERROR";
 ///
 /// `?` turns any [`std::error::Error`] into a 500 `HANDLER_ERROR` with that error's
 /// text; its chain of sources goes to the log only. A status of 5xx lets the control
-/// plane try again, one of 4xx is the function's answer and is passed on.
+/// plane try again unless the error is [`not_retryable`](Self::not_retryable), one of 4xx
+/// is the function's answer and is passed on.
 #[derive(Debug)]
 pub struct HandlerError {
     pub(crate) status: u16,
@@ -19,6 +20,8 @@ pub struct HandlerError {
     pub(crate) message: String,
     /// The sources of the error, for the log; empty if there are none.
     pub(crate) causes: String,
+    /// Another attempt would fail in the same way.
+    pub(crate) is_final: bool,
 }
 
 impl HandlerError {
@@ -29,12 +32,30 @@ impl HandlerError {
     /// and says so.
     pub fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         assert!((400..=599).contains(&status), "the status of a HandlerError is 400 … 599, not {status}");
-        Self { status, code: code.into(), message: message.into(), causes: String::new() }
+        Self { status, code: code.into(), message: message.into(), causes: String::new(), is_final: false }
     }
 
     /// A 500 `HANDLER_ERROR` with a message for the client.
     pub fn internal(message: impl Display) -> Self {
         Self::new(500, HANDLER_ERROR, message.to_string())
+    }
+
+    /// Says that another attempt would fail in the same way: there is none, whatever the status.
+    ///
+    /// ```
+    /// # use picofaas_runtime::HandlerError;
+    /// # fn charge(card: &str) -> Result<(), HandlerError> {
+    /// if card.is_empty() {
+    ///     return Err(HandlerError::new(500, "NO_CARD", "the customer has none").not_retryable());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # charge("4111").unwrap();
+    /// ```
+    #[must_use]
+    pub fn not_retryable(mut self) -> Self {
+        self.is_final = true;
+        self
     }
 }
 

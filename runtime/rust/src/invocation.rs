@@ -56,7 +56,7 @@ where
         Err(failure) => {
             let message = failure.to_string();
             log::failure(&ids, &failure, &message);
-            (response::error(failure.status(), failure.code(), &message), failure.outcome())
+            (response::failure(&failure, &message), failure.outcome())
         }
     };
     if let Some(init_ms) = instance.init_ms.take() {

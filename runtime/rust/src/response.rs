@@ -26,6 +26,9 @@ struct ErrorBody<'a> {
 pub(crate) struct ErrorDetail<'a> {
     pub(crate) code: &'a str,
     pub(crate) message: &'a str,
+    /// Absent, the status decides whether there is another attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retryable: Option<bool>,
 }
 
 /// 200 with a JSON body.
@@ -38,18 +41,28 @@ pub(crate) fn metrics(body: String) -> HttpResponse {
     with_type(body.into(), HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))
 }
 
-/// A failure: `{"error":{"code","message"}}`.
+/// An error: `{"error":{"code","message"}}`.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> HttpResponse {
-    let body = ErrorBody { error: ErrorDetail { code, message: &shortened(message) } };
-    let body = serde_json::to_vec(&body).expect("two strings are always JSON");
+    with_detail(status, ErrorDetail { code, message: &shortened(message), retryable: None })
+}
+
+/// A failure with its own status and code, and its text.
+pub(crate) fn failure(failure: &Failure, message: &str) -> HttpResponse {
+    with_detail(failure.status(), ErrorDetail::of(failure, &shortened(message)))
+}
+
+fn with_detail(status: StatusCode, error: ErrorDetail<'_>) -> HttpResponse {
+    let body = serde_json::to_vec(&ErrorBody { error }).expect("strings and a boolean are always JSON");
     let mut response = json(body.into());
     *response.status_mut() = status;
     response
 }
 
-/// A failure with its own status, code and text.
-pub(crate) fn failure(failure: &Failure) -> HttpResponse {
-    error(failure.status(), failure.code(), &failure.to_string())
+impl<'a> ErrorDetail<'a> {
+    /// The failure with its text, which is not too long.
+    pub(crate) fn of(failure: &'a Failure, message: &'a str) -> Self {
+        Self { code: failure.code(), message, retryable: failure.is_final().then_some(false) }
+    }
 }
 
 /// 400, to a request that is none. Its body is not read, so the connection ends.

@@ -27,7 +27,10 @@ where
         "/invoke" if request.method() == Method::POST => invocation::invoke(instance, request).await,
         "/health" if request.method() == Method::GET => match instance.handler.health() {
             Ok(()) => response::json(Bytes::from_static(b"{\"status\":\"ok\"}")),
-            Err(error) => response::failure(&Failure::Handler(error)),
+            Err(error) => {
+                let failure = Failure::Handler(error);
+                response::failure(&failure, &failure.to_string())
+            }
         },
         "/metrics" if request.method() == Method::GET => {
             let mut text = instance.metrics.to_string();

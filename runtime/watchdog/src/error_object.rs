@@ -3,7 +3,8 @@
 use std::process::ExitStatus;
 
 use picofaas_runtime::HandlerError;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::exit_reason::ExitReason;
 use crate::last_line::LastLine;
@@ -15,7 +16,7 @@ const INPUT_REFUSED: i32 = 65;
 const BAD_INPUT: &str = "BAD_INPUT";
 const HANDLER_ERROR: &str = "HANDLER_ERROR";
 
-/// `{"error":{"code","message","status"}}`, of which only the message is required.
+/// `{"error":{"code","message","status","retryable"}}`, of which only the message is required.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ErrorObject {
     pub(crate) error: ErrorDetail,
@@ -26,21 +27,30 @@ pub(crate) struct ErrorDetail {
     status: Option<u16>,
     code: Option<String>,
     pub(crate) message: String,
+    /// Another attempt would fail in the same way.
+    #[serde(rename = "retryable", default, deserialize_with = "is_false")]
+    is_final: bool,
 }
 
 impl ErrorDetail {
     /// As an error, with a status for where the program chose none itself.
     pub(crate) fn into_error(self, status: u16) -> HandlerError {
-        let Self { status: chosen, code, message } = self;
-        let status = chosen.filter(|chosen| (400..=599).contains(chosen)).unwrap_or(status);
-        Self { status: None, code, message }.into_error_of(status)
+        let status = self.status.filter(|chosen| (400..=599).contains(chosen)).unwrap_or(status);
+        self.into_error_of(status)
     }
 
     /// As an error, with a status that says more than one in the object.
     pub(crate) fn into_error_of(self, status: u16) -> HandlerError {
-        let Self { status: _, code, message } = self;
-        HandlerError::new(status, code.unwrap_or_else(|| default_code(status).to_owned()), message)
+        let Self { status: _, code, message, is_final } = self;
+        let code = code.unwrap_or_else(|| default_code(status).to_owned());
+        let error = HandlerError::new(status, code, message);
+        if is_final { error.not_retryable() } else { error }
     }
+}
+
+/// Whether a value of any type is `false`.
+fn is_false<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    Ok(Box::<RawValue>::deserialize(value)?.get() == "false")
 }
 
 /// The code of a failure whose status is all that is known.

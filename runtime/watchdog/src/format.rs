@@ -77,7 +77,8 @@ impl OutputPlace {
 impl OutputFormat {
     /// The output as JSON.
     pub(crate) fn read(self, output: Vec<u8>, place: OutputPlace) -> Result<Box<RawValue>, HandlerError> {
-        let bad = |what: String| HandlerError::new(500, BAD_OUTPUT, what);
+        // The same program writes the same again.
+        let bad = |what: String| HandlerError::new(500, BAD_OUTPUT, what).not_retryable();
         let text = String::from_utf8(output)
             .map_err(|fault| bad(format!("the program's output is not UTF-8: {}", fault.utf8_error())))?;
         match self {

@@ -133,5 +133,5 @@ fn check_length(output: &[u8], max: usize) -> Result<(), HandlerError> {
         return Ok(());
     }
     let message = format!("the program's output is longer than {max} bytes (MAX_OUTPUT)");
-    Err(HandlerError::new(500, "OUTPUT_TOO_LARGE", message))
+    Err(HandlerError::new(500, "OUTPUT_TOO_LARGE", message).not_retryable())
 }

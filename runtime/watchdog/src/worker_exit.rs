@@ -139,18 +139,21 @@ impl WorkerExit {
                 "the worker was killed, for it does not keep to the protocol: its reply to another request is none",
             ),
             Self::InvalidReply { fault, .. } if fault.is_of_output => {
-                HandlerError::new(500, BAD_OUTPUT, self.to_string())
+                HandlerError::new(500, BAD_OUTPUT, self.to_string()).not_retryable()
             }
             Self::Printed { readers: TextReaders::Operators, .. } => HandlerError::internal(printed(UNSHOWN)),
             Self::OutputTooLarge { sequence: its, max } if *its == sequence => {
                 let message = format!("the output is longer than {max} bytes (MAX_OUTPUT)");
-                HandlerError::new(500, "OUTPUT_TOO_LARGE", message)
+                HandlerError::new(500, "OUTPUT_TOO_LARGE", message).not_retryable()
+            }
+            // It would print, or reply, the same again.
+            Self::Printed { readers: TextReaders::ItsCallers, .. } | Self::InvalidReply { .. } => {
+                HandlerError::internal(self).not_retryable()
             }
             Self::NotStarted(_)
             | Self::NotReady(_)
             | Self::ProtocolViolation(_)
             | Self::Printed { .. }
-            | Self::InvalidReply { .. }
             | Self::OutputTooLarge { .. }
             | Self::DeadlineExceeded { .. }
             | Self::CallerGone { .. }

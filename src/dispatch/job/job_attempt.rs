@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::posted_result::is_no_result;
 use crate::attempt_end::AttemptEnd;
 use crate::channel;
 use crate::channel::{AnswerReceiver, AnswerSender, MessageSender, oneshot};
@@ -140,6 +141,11 @@ impl JobProcess {
 
 /// The result of an attempt whose process is gone and has posted nothing.
 fn failed(context: AttemptContext<'_>, ticket: Ticket, end: JobEnd) -> AttemptResult {
+    let posted = context.executions.with(ticket, |_, execution| execution.error.as_deref().cloned());
+    if let Some(error) = posted.flatten().filter(is_no_result) {
+        let outcome = Outcome::Refused(error);
+        return AttemptResult { outcome, cold_start: false, init_ns: None, answered: 0 };
+    }
     let error = ExecutionError::new(end.code, end.reason);
     let now = context.clock.now();
     let is_last = context.executions.with(ticket, |_, execution| {

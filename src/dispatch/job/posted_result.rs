@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::dispatch::function_error::{beginning, named_error, outcome_by_status, unnamed_error};
+use crate::dispatch::function_error::{Finality, beginning, named_error, outcome_of_error, unnamed_error};
 use crate::error::{ApiError, ErrorCode};
 use crate::store::attempt_result::{AttemptResult, Outcome};
 use crate::store::execution_error::ExecutionError;
@@ -21,18 +21,20 @@ struct PostedResult<'a> {
     success: bool,
     #[serde(borrow, default)]
     output: Option<&'a RawValue>,
-    #[serde(default)]
-    error: Option<PostedError>,
+    #[serde(borrow, default)]
+    error: Option<PostedError<'a>>,
     /// The status that the runtime would have answered to `POST /invoke`.
     #[serde(default)]
     status: Option<u16>,
 }
 
 #[derive(Deserialize)]
-struct PostedError {
+struct PostedError<'a> {
     code: String,
     #[serde(default)]
     message: String,
+    #[serde(borrow, default)]
+    retryable: Option<&'a RawValue>,
 }
 
 /// Largest result that can be posted, in bytes.
@@ -89,15 +91,31 @@ fn outcome(body: &[u8], most: usize) -> Result<Outcome, ApiError> {
         (false, status @ (None | Some(400..=599))) => {
             let status = status.unwrap_or(500);
             let own = |http| match &posted.error {
-                Some(error) => named_error(&error.code, &error.message, http),
-                None => ExecutionError { http, ..unnamed_error(http, "no error was posted") },
+                Some(error) => {
+                    (named_error(&error.code, &error.message, http), Finality::read(error.retryable))
+                }
+                None => (unnamed_error(http, "no error was posted"), Finality::ByStatus),
             };
-            Ok(outcome_by_status(status, own))
+            Ok(outcome_of_error(status, own))
         }
         (success, status) => Err(wrong(format!(
             "success {success} and status {status:?} do not go together; a success has a 2xx, a failure a 4xx or 5xx"
         ))),
     }
+}
+
+/// The error of a process that ends after it has posted what is no result, and nothing else: another would post the
+/// same.
+#[must_use]
+pub(crate) fn no_result(refused: &ApiError) -> ExecutionError {
+    let text = format!("the process posted what is no result, and nothing else: {}", refused.message);
+    ExecutionError::new(ErrorCode::OutputNotJson, text)
+}
+
+/// Whether an error is [`no_result`]: no other that an attempt may follow has its code.
+#[must_use]
+pub(super) fn is_no_result(error: &ExecutionError) -> bool {
+    error.code == ErrorCode::OutputNotJson.as_str() && error.source == ErrorCode::OutputNotJson.source()
 }
 
 fn too_large(most: usize) -> Outcome {
@@ -139,6 +157,24 @@ mod tests {
         assert!(matches!(failed(503), Ok(Outcome::Failed(f)) if f.http == 500));
         assert!(matches!(failed(504), Ok(Outcome::Failed(f)) if f.http == 504));
         assert!(matches!(read(r#"{"success":false}"#), Ok(Outcome::Failed(f)) if f.code == "HANDLER_ERROR"));
+    }
+
+    #[test]
+    fn a_failure_that_is_final_is_not_repeated_whatever_its_status() {
+        let failed = |retryable: &str, status: u16| {
+            let error = format!(r#"{{"code":"C","message":"m"{retryable}}}"#);
+            read(&format!(r#"{{"success":false,"error":{error},"status":{status}}}"#))
+        };
+        for status in [500, 503, 504] {
+            let is_final = failed(r#","retryable":false"#, status);
+            assert!(
+                matches!(is_final, Ok(Outcome::Refused(f)) if f.http == if status == 504 { 504 } else { 500 })
+            );
+            for other in ["", r#","retryable":true"#, r#","retryable":null"#, r#","retryable":0"#] {
+                assert!(matches!(failed(other, status), Ok(Outcome::Failed(_))), "{other}");
+            }
+        }
+        assert!(matches!(failed(r#","retryable":true"#, 422), Ok(Outcome::Refused(_))));
     }
 
     #[test]

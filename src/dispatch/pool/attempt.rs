@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::connection::{Connection, ExchangeError, InstanceResponse};
 use super::instance_pools::InstancePools;
 use crate::api::json;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::context::AttemptContext;
-use crate::dispatch::function_error::{beginning, named_error, outcome_by_status, unnamed_error};
+use crate::dispatch::function_error::{Finality, beginning, named_error, outcome_of_error, unnamed_error};
 use crate::error::ErrorCode;
 use crate::exit::{Exit, describe};
 use crate::id::ExecutionId;
@@ -132,7 +133,7 @@ fn judge(response: InstanceResponse) -> Outcome {
                 beginning(&response.body)
             ),
         )),
-        status @ 400..=599 => outcome_by_status(status, |http| own_error(&response, http)),
+        status @ 400..=599 => outcome_of_error(status, |http| own_error(&response, http)),
         status => Outcome::Refused(ExecutionError::new(
             ErrorCode::InvalidAnswer,
             format!("the function answered with status {status}, which is neither a success nor an error"),
@@ -140,8 +141,11 @@ fn judge(response: InstanceResponse) -> Outcome {
     }
 }
 
-/// The error that a function gave itself: `{"error":{"code","message"}}`, or what it sent.
-fn own_error(response: &InstanceResponse, http: u16) -> ExecutionError {
+/// Bytes that are repeated of a body that is no error of the contract.
+const EXCERPT_BYTES_MAX: usize = 200;
+
+/// The error that a function gave itself: `{"error":{"code","message","retryable"}}`, or what it sent.
+fn own_error(response: &InstanceResponse, http: u16) -> (ExecutionError, Finality) {
     #[derive(Deserialize)]
     struct Outer<'a> {
         #[serde(borrow)]
@@ -149,20 +153,23 @@ fn own_error(response: &InstanceResponse, http: u16) -> ExecutionError {
     }
     #[derive(Deserialize)]
     struct Inner<'a> {
-        #[serde(borrow)]
-        code: Cow<'a, str>,
+        #[serde(borrow, default)]
+        code: Option<Cow<'a, str>>,
         #[serde(borrow, default)]
         message: Cow<'a, str>,
+        #[serde(borrow, default)]
+        retryable: Option<&'a RawValue>,
     }
-    match serde_json::from_slice::<Outer<'_>>(&response.body) {
-        Ok(Outer { error }) => named_error(&error.code, &error.message, http),
-        Err(_) => {
-            /// Bytes that are repeated of a body that is no error of the contract.
-            const EXCERPT_BYTES_MAX: usize = 200;
-            let text = String::from_utf8_lossy(&response.body[..response.body.len().min(EXCERPT_BYTES_MAX)]);
-            unnamed_error(http, format!("the function answered {}: {}", response.status, text.trim()))
+    let finality = match serde_json::from_slice::<Outer<'_>>(&response.body) {
+        Ok(Outer { error: Inner { code: Some(code), message, retryable } }) => {
+            return (named_error(&code, &message, http), Finality::read(retryable));
         }
-    }
+        Ok(Outer { error: Inner { code: None, retryable, .. } }) => Finality::read(retryable),
+        Err(_) => Finality::ByStatus,
+    };
+    let text = String::from_utf8_lossy(&response.body[..response.body.len().min(EXCERPT_BYTES_MAX)]);
+    let said = format!("the function answered {}: {}", response.status, text.trim());
+    (unnamed_error(http, said), finality)
 }
 
 /// Period of the looks whether control has said how an instance ended.

@@ -27,7 +27,7 @@ impl Response {
                 None => {
                     let message =
                         format!("the server's output is longer than {output_max} bytes (MAX_OUTPUT)");
-                    Err(HandlerError::new(500, "OUTPUT_TOO_LARGE", message))
+                    Err(HandlerError::new(500, "OUTPUT_TOO_LARGE", message).not_retryable())
                 }
             },
             400..=599 => Err(self.failure()),
@@ -37,7 +37,8 @@ impl Response {
                 let remedy = "give the path that answers itself in WATCHDOG_HTTP_PATH";
                 Err(HandlerError::internal(format!(
                     "the server answered {status}{location}, which is neither an output nor an error: {remedy}"
-                )))
+                ))
+                .not_retryable())
             }
         }
     }

@@ -190,7 +190,8 @@ impl Server {
     /// The failure of an attempt without a response.
     pub(crate) async fn error_of(&self, error: ExchangeError, key: u32) -> HandlerError {
         match error {
-            ExchangeError::Connect(_) | ExchangeError::Malformed(_) => HandlerError::internal(error),
+            ExchangeError::Connect(_) => HandlerError::internal(error),
+            ExchangeError::Malformed(_) => HandlerError::internal(error).not_retryable(),
             ExchangeError::Lost(_) => match self.exit_noticed().await {
                 Some(how) => how.error(&self.last_line(key)),
                 // One of its processes, which the server goes on without.

@@ -115,6 +115,7 @@ fn a_redirect_is_not_followed_but_named() {
     let message = answer.message();
     assert!(message.contains("302") && message.contains("`/there`"), "{message}");
     assert!(message.contains("WATCHDOG_HTTP_PATH"), "{message}");
+    assert!(answer.is_final(), "another attempt would be sent there, too: {}", answer.text());
 }
 
 #[test]

@@ -64,6 +64,8 @@ fn what_is_no_answer_is_a_failure_that_is_repeated() {
         let answer = connection.invoke("", &write_and_close(bytes));
         assert_eq!(answer.failure(), (500, "HANDLER_ERROR".to_owned()), "{bytes}");
         assert!(answer.message().contains(said), "{}", answer.message());
+        // A server that went away in the middle may be back for another attempt.
+        assert_eq!(answer.is_final(), !said.starts_with("closed"), "{bytes}: {}", answer.text());
     }
 }
 

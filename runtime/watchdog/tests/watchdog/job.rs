@@ -45,6 +45,8 @@ fn its_failures_are_posted() {
             (&json!(status), &json!(code)),
             "{script}"
         );
+        let is_final = code == "BAD_OUTPUT" || code == "OUTPUT_TOO_LARGE";
+        assert_eq!(completion["error"]["retryable"] == false, is_final, "{script}: {completion}");
     }
 }
 

@@ -33,6 +33,13 @@ fn completed(
     (posted, said)
 }
 
+/// Whether an error that is posted says that another attempt would not mend it.
+#[derive(Clone, Copy)]
+enum Finality {
+    Final,
+    ByStatus,
+}
+
 /// Runs `function` and expects a failure to be posted; its message, and what was written to stderr.
 fn fails(
     subject: &Subject,
@@ -40,21 +47,17 @@ fn fails(
     more: &[(&str, &str)],
     headers: &str,
     body: &str,
-    (status, code): (u16, &str),
+    (status, code, finality): (u16, &str, Finality),
 ) -> (String, String) {
     let (posted, said) = completed(subject, function, more, headers, body);
     let completion = posted.json();
     let message = completion["error"]["message"].as_str().unwrap_or_default().to_owned();
     assert!(!message.is_empty(), "a message in {completion}");
-    assert_eq!(
-        completion,
-        json!({
-            "success": false,
-            "output": null,
-            "error": {"code": code, "message": message},
-            "status": status,
-        })
-    );
+    let error = match finality {
+        Finality::Final => json!({"code": code, "message": message, "retryable": false}),
+        Finality::ByStatus => json!({"code": code, "message": message}),
+    };
+    assert_eq!(completion, json!({"success": false, "output": null, "error": error, "status": status}));
     (message, said)
 }
 
@@ -154,20 +157,21 @@ pub(crate) fn mebibyte(subject: &Subject) {
 
 pub(crate) fn broken_json(subject: &Subject) {
     for body in ["", "{", r#"{"metadata":{}}"#] {
-        fails(subject, "echo", &[], "", body, (400, "BAD_INPUT"));
+        fails(subject, "echo", &[], "", body, (400, "BAD_INPUT", Finality::ByStatus));
     }
 }
 
 pub(crate) fn error_with_status_and_code(subject: &Subject) {
     for status in [422, 503] {
         let body = format!(r#"{{"input":{{"status":{status},"code":"MINE","message":"my \"own\""}}}}"#);
-        let (message, _) = fails(subject, "status", &[], "", &body, (status, "MINE"));
+        let (message, _) = fails(subject, "status", &[], "", &body, (status, "MINE", Finality::ByStatus));
         assert_eq!(message, "my \"own\"");
     }
 }
 
 pub(crate) fn panic(subject: &Subject) {
-    let (_, said) = fails(subject, "panic", &[], "", r#"{"input":"ouch"}"#, (500, "HANDLER_ERROR"));
+    let wanted = (500, "HANDLER_ERROR", Finality::ByStatus);
+    let (_, said) = fails(subject, "panic", &[], "", r#"{"input":"ouch"}"#, wanted);
     let line = said.lines().find(|line| line.contains("ouch"));
     let line = line.unwrap_or_else(|| panic!("no `ouch` in: {said}"));
     assert!(line.contains(EXECUTION_ID), "the log says whose it is, not: {line}");
@@ -183,7 +187,7 @@ pub(crate) fn exit(subject: &Subject) {
             assert_eq!(job.end().0, 3);
         }
         OnExit::Survives => {
-            let wanted = (500, "HANDLER_ERROR");
+            let wanted = (500, "HANDLER_ERROR", Finality::ByStatus);
             let (message, _) = fails(subject, "exit", &[], "", r#"{"input":1}"#, wanted);
             assert!(message.contains('3'), "how it ended is said, not: {message}");
         }
@@ -191,16 +195,18 @@ pub(crate) fn exit(subject: &Subject) {
 }
 
 pub(crate) fn unserialisable(subject: &Subject) {
-    fails(subject, "unserialisable", &[], "", r#"{"input":1}"#, (500, "BAD_OUTPUT"));
+    let wanted = (500, "BAD_OUTPUT", Finality::Final);
+    fails(subject, "unserialisable", &[], "", r#"{"input":1}"#, wanted);
 }
 
 pub(crate) fn a_number_that_is_none(subject: &Subject) {
-    fails(subject, "nan", &[], "", r#"{"input":"any"}"#, (500, "BAD_OUTPUT"));
+    fails(subject, "nan", &[], "", r#"{"input":"any"}"#, (500, "BAD_OUTPUT", Finality::Final));
 }
 
 pub(crate) fn output_too_large(subject: &Subject) {
     let body = r#"{"input":{"bytes":99}}"#;
-    fails(subject, "big", &[("MAX_OUTPUT", "100")], "", body, (500, "OUTPUT_TOO_LARGE"));
+    let wanted = (500, "OUTPUT_TOO_LARGE", Finality::Final);
+    fails(subject, "big", &[("MAX_OUTPUT", "100")], "", body, wanted);
 }
 
 pub(crate) fn over_its_deadline(subject: &Subject) {

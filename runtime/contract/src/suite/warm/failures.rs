@@ -13,6 +13,7 @@ pub(crate) fn error_with_status_and_code(subject: &Subject) {
         let answer = connection.invoke("", &format!(r#"{{"input":{input}}}"#));
         assert_eq!(answer.failure(), (status, "MINE".to_owned()));
         assert_eq!(answer.message(), "my \"own\" é");
+        assert!(!answer.is_final(), "the status decides: {}", answer.text());
     }
 }
 
@@ -74,7 +75,9 @@ pub(crate) fn unserialisable(subject: &Subject) {
     let instance = WarmInstance::of(subject, "unserialisable");
     let mut connection = instance.connect();
     for _ in 0..2 {
-        assert_eq!(connection.invoke("", r#"{"input":1}"#).failure(), (500, "BAD_OUTPUT".to_owned()));
+        let answer = connection.invoke("", r#"{"input":1}"#);
+        assert_eq!(answer.failure(), (500, "BAD_OUTPUT".to_owned()));
+        assert!(answer.is_final(), "another attempt would end in the same way: {}", answer.text());
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn output_too_large(subject: &Subject) {
         for bytes in [99, 1 << 20] {
             let answer = connection.invoke("", &format!(r#"{{"input":{{"bytes":{bytes}}}}}"#));
             assert_eq!(answer.failure(), (500, "OUTPUT_TOO_LARGE".to_owned()));
+            assert!(answer.is_final(), "another attempt would end in the same way: {}", answer.text());
         }
     }
 }

@@ -8,17 +8,24 @@ final class Failure extends Exception {
     final int status;
     final String code;
     final transient Outcome outcome;
+    /** Another attempt would end in the same way, whatever the status says. */
+    final boolean isFinal;
 
-    private Failure(int status, String code, Outcome outcome, String message, Throwable origin) {
+    private Failure(int status, String code, Outcome outcome, boolean isFinal, String message, Throwable origin) {
         // It is a value more than an exception: its own stack says nothing.
         super(message, origin, false, false);
         this.status = status;
         this.code = code;
         this.outcome = outcome;
+        this.isFinal = isFinal;
+    }
+
+    private static Failure error(int status, String code, boolean isFinal, String message, Throwable origin) {
+        return new Failure(status, code, Outcome.ERROR, isFinal, message, origin);
     }
 
     private static Failure rejected(int status, String code, String message) {
-        return new Failure(status, code, Outcome.REJECTED, message, null);
+        return new Failure(status, code, Outcome.REJECTED, false, message, null);
     }
 
     static Failure missingExecutionId() {
@@ -57,23 +64,22 @@ final class Failure extends Exception {
     static Failure thrown(Throwable thrown) {
         if (thrown instanceof HandlerException chosen) {
             String code = chosen.code() == null ? "HANDLER_ERROR" : chosen.code();
-            return new Failure(chosen.status(), code, Outcome.ERROR, text(chosen), chosen.getCause());
+            return error(chosen.status(), code, !chosen.isRetryable(), text(chosen), chosen.getCause());
         }
-        return new Failure(500, "HANDLER_ERROR", Outcome.ERROR, text(thrown), thrown);
+        return error(500, "HANDLER_ERROR", false, text(thrown), thrown);
     }
 
     static Failure deadlinePassed() {
-        return new Failure(504, "HANDLER_TIMEOUT", Outcome.TIMEOUT, "the handler was stopped at its deadline", null);
+        return new Failure(504, "HANDLER_TIMEOUT", Outcome.TIMEOUT, false, "the handler was stopped at its deadline",
+            null);
     }
 
     static Failure outputTooLarge(int max) {
-        return new Failure(500, "OUTPUT_TOO_LARGE", Outcome.ERROR,
-            "the output is longer than " + max + " bytes (MAX_OUTPUT)", null);
+        return error(500, "OUTPUT_TOO_LARGE", true, "the output is longer than " + max + " bytes (MAX_OUTPUT)", null);
     }
 
     static Failure badOutput(Throwable reason) {
-        return new Failure(500, "BAD_OUTPUT", Outcome.ERROR,
-            "the output cannot be written as JSON: " + text(reason), reason);
+        return error(500, "BAD_OUTPUT", true, "the output cannot be written as JSON: " + text(reason), reason);
     }
 
     /** A message, or where there is none, the name of what was thrown. */

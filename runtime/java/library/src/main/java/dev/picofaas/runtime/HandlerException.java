@@ -3,13 +3,14 @@ package dev.picofaas.runtime;
 
 /**
  * A handler's failure: a status, a stable code, and a message for the client. A status of 5xx lets the control plane
- * try again, one of 4xx is the function's answer and is passed on.
+ * try again unless the failure is {@link #notRetryable()}, one of 4xx is the function's answer and is passed on.
  */
 public class HandlerException extends Exception {
     private static final long serialVersionUID = 1L;
 
     private final int status;
     private final String code;
+    private boolean retryable = true;
 
     /** Fails with {@link IllegalArgumentException} where {@code status} is not in 400 … 599. */
     public HandlerException(int status, String code, String message) {
@@ -24,6 +25,20 @@ public class HandlerException extends Exception {
         }
         this.status = status;
         this.code = code;
+    }
+
+    /**
+     * Says that another attempt would fail in the same way: there is none, whatever the status.
+     * {@code throw new HandlerException(500, "NO_CARD", "the customer has none").notRetryable();}
+     */
+    public HandlerException notRetryable() {
+        retryable = false;
+        return this;
+    }
+
+    /** False after {@link #notRetryable()}. */
+    public boolean isRetryable() {
+        return retryable;
     }
 
     public int status() {

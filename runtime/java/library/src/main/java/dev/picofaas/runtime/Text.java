@@ -78,8 +78,9 @@ final class Text {
             : at > 0 && Character.isHighSurrogate(text.charAt(at - 1));
     }
 
-    /** {@code {"code","message"}} */
+    /** {@code {"code","message"}}, and {@code "retryable":false} where it is final. */
     static String errorDetail(Failure failure) {
-        return "{\"code\":" + quoted(failure.code) + ",\"message\":" + quoted(shortened(failure.getMessage())) + "}";
+        return "{\"code\":" + quoted(failure.code) + ",\"message\":" + quoted(shortened(failure.getMessage()))
+            + (failure.isFinal ? ",\"retryable\":false}" : "}");
     }
 }
