@@ -241,6 +241,8 @@ pub struct Settings {
     pub gateway_ticks: bool,
     /// Gateways.
     pub gateways: usize,
+    /// Whether a retry is told among the lines of its function, for a person who writes it.
+    pub tells_retries: bool,
 }
 
 impl Settings {
@@ -288,7 +290,15 @@ impl Settings {
             GatewayTicks::Off => false,
             GatewayTicks::Auto => !spins && usable < 4 && gateways == 1,
         };
-        Ok(Self { flags, policy, policy_reason, scheduler_core, gateway_ticks, gateways })
+        Ok(Self {
+            flags,
+            policy,
+            policy_reason,
+            scheduler_core,
+            gateway_ticks,
+            gateways,
+            tells_retries: false,
+        })
     }
 
     /// A gateway's share of a limit of the whole process. The shares add up to the whole, and the

@@ -40,7 +40,8 @@ def sleep(input: dict[str, Any]) -> Any:
 
 
 def status(input: dict[str, Any]) -> None:
-    raise HandlerError(input["status"], input["code"], input["message"])
+    retryable = input.get("retryable", True)
+    raise HandlerError(input["status"], input["code"], input["message"], retryable=retryable)
 
 
 def panic(input: str) -> None:

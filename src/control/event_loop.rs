@@ -9,11 +9,15 @@ use std::time::Duration;
 use super::Control;
 use crate::channel;
 use crate::channel::MessageReceiver;
-use crate::messages::control_message::ControlMessage;
+use crate::logs::output::{Line, OutputStream, Writer};
+use crate::messages::control_message::{ControlMessage, Retry};
 use crate::scheduler::message::SchedulerEvent;
 
 /// Period at which idle instances are looked for; an instance stops at most this much late.
 const SCALE_DOWN_PERIOD: Duration = Duration::from_millis(100);
+
+/// Characters that are told of the message of an attempt that failed, for one line of a terminal or two.
+const RETRY_CHARS_MAX: usize = 200;
 
 impl Control {
     /// Starts the loops. Must be called on the control thread.
@@ -43,11 +47,31 @@ impl Control {
                     });
                 }
                 ControlMessage::StartJob(start) => self.registry.versions().start_job(*start),
+                ControlMessage::Retry(retry) => self.tell_retry(&retry),
                 ControlMessage::Announce { announcement, answer } => {
                     channel::answer(answer, self.registry.versions().announced(&announcement));
                 }
             }
         }
+    }
+
+    /// Tells of a retry among the lines of its function.
+    fn tell_retry(&self, retry: &Retry) {
+        let Retry { function, execution, attempt, code, message } = retry;
+        let most = function.spec.max_retries;
+        let said: String = message.lines().next().unwrap_or_default().chars().take(RETRY_CHARS_MAX).collect();
+        let text = format!(
+            "attempt {attempt} of {} (maxRetries {most}): the one before failed with {code}: {said}",
+            most + 1
+        );
+        let writer = Writer {
+            function: function.spec.name.as_str().into(),
+            instance: "picofaas".into(),
+            stream: OutputStream::Output,
+            execution: Some(*execution),
+        };
+        let line = Line { writer: &writer, execution: Some(*execution), text: &text, written: None };
+        self.context.local.host.lines.write(&line);
     }
 
     /// Handles the scheduler's events for ever.

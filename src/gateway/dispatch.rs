@@ -14,6 +14,7 @@ use crate::dispatch::pool::attempt;
 use crate::dispatch::pool::instance_pools::InstancePools;
 use crate::error::ErrorCode;
 use crate::instance::InstanceKey;
+use crate::messages::control_message::{ControlMessage, Retry};
 use crate::scheduler::message::{GatewayCommand, GatewayEvent};
 use crate::spec::ExecutionMode;
 use crate::store::attempt_result::AttemptResult;
@@ -49,6 +50,9 @@ impl Gateway {
         let now = self.clock.now();
         let has_begun = match versions.get(&instance.version) {
             Some(pools) => {
+                if attempt > 1 && self.settings.tells_retries {
+                    self.tell_retry(ticket, pools, attempt);
+                }
                 let is_job = pools.entry.function.spec.execution_mode == ExecutionMode::Job;
                 let token = is_job.then(|| self.executions.new_token());
                 let start = |id, execution: &Execution| match token {
@@ -74,6 +78,21 @@ impl Gateway {
             self.tell(GatewayEvent::AttemptEnded { ticket, how: AttemptEnd::Done });
         }
         !has_begun
+    }
+
+    /// Has control tell of an attempt that follows one that failed.
+    #[cold]
+    fn tell_retry(&self, ticket: Ticket, pools: &InstancePools, attempt: u8) {
+        let retry = self.executions.with(ticket, |id, execution| {
+            let error = execution.error.as_deref().filter(|_| attempt > execution.attempt)?;
+            let function = pools.entry.function.clone();
+            let (code, message) = (error.code.clone(), error.message.clone());
+            Some(Box::new(Retry { function, execution: id, attempt, code, message }))
+        });
+        if let Some(retry) = retry.flatten() {
+            // Where control has too much to do, a line fewer is shown.
+            let _ = self.control.try_send(ControlMessage::Retry(retry));
+        }
     }
 
     /// Starts the task of an attempt at an instance.

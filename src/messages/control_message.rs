@@ -1,5 +1,6 @@
 //! Messages of the gateways to control.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub enum ControlMessage {
     Serve { request: Box<RoutedRequest>, answer: AnswerSender<Response<Body>> },
     /// An attempt needs a process of its own.
     StartJob(Box<JobStart>),
+    /// An attempt failed, and another one begins.
+    Retry(Box<Retry>),
     /// An instance listens, and says so itself. Refused, it says it again.
     Announce { announcement: Box<Announcement>, answer: AnswerSender<Result<(), ApiError>> },
 }
@@ -33,6 +36,21 @@ pub struct Announcement {
     pub instance: String,
     /// Address on which it listens.
     pub address: SocketAddr,
+}
+
+/// Beginning of an attempt after one that failed.
+#[derive(Debug)]
+pub struct Retry {
+    /// The version of the function.
+    pub function: Arc<FunctionVersion>,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Number of the attempt that begins, from 2.
+    pub attempt: u8,
+    /// Code of the failure before.
+    pub code: Cow<'static, str>,
+    /// The same in words.
+    pub message: Cow<'static, str>,
 }
 
 /// Attempt that a process of a `JOB` is started for.

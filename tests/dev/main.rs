@@ -40,6 +40,23 @@ fn a_change_of_the_code_is_served() {
 }
 
 #[test]
+fn each_attempt_after_the_first_is_told_with_its_number_and_the_failure_before() {
+    let folder = Folder::new();
+    folder.function("greet", "FAILING");
+    folder.function("good", "one");
+    let mut dev = folder.dev();
+    dev.line("greet is ready");
+    until("its answer", || (dev.call("greet").0 == "500").then_some(()));
+    for attempt in 2..=4 {
+        let line = dev.line(&format!("greet | attempt {attempt} of 4 "));
+        let before = format!("NO_LUCK: not on attempt {}", attempt - 1);
+        assert!(line.contains(&before) && line.contains("maxRetries 3"), "{line}");
+    }
+    dev.answers("good", "word", "one");
+    assert!(!dev.all().contains("good | attempt"), "{}", dev.all());
+}
+
+#[test]
 fn a_change_of_the_manifest_is_served_without_a_build() {
     let folder = Folder::new();
     folder.function("greet", "one");

@@ -24,9 +24,9 @@ word = "WORD"
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    def answer(self, value):
+    def answer(self, value, status=200):
         body = json.dumps(value).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -34,6 +34,10 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({})
     def do_POST(self):
         given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if word == "FAILING":
+            error = {"code": "NO_LUCK", "message": "not on attempt " + self.headers["X-Attempt"]}
+            self.answer({"error": error}, 500)
+            return
         self.answer({"word": word, "env": os.environ.get("EXTRA"), "pid": os.getpid(), "given": given["input"]})
     def address_string(self):
         return "picofaas"

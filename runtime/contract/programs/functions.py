@@ -10,9 +10,11 @@ import time
 class Refusal(Exception):
     """A failure with a status and a code of its own."""
 
-    def __init__(self, status, code, message):
+    def __init__(self, status, code, message, retryable=True):
         super().__init__(message)
         self.error = {"status": status, "code": code, "message": message}
+        if not retryable:
+            self.error["retryable"] = False
 
 
 def echo(input, context):
@@ -25,7 +27,7 @@ def sleep(input, context):
 
 
 def status(input, context):
-    raise Refusal(input["status"], input["code"], input["message"])
+    raise Refusal(input["status"], input["code"], input["message"], input.get("retryable", True))
 
 
 def panic(input, context):

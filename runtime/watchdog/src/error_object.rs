@@ -13,6 +13,10 @@ use crate::memory::Memory;
 /// The exit status of a program that cannot take its input, as sysexits.h has it (EX_DATAERR).
 const INPUT_REFUSED: i32 = 65;
 
+/// The exit status of a program that failed for a reason of its own that another attempt would not mend, as
+/// sysexits.h has it (EX_SOFTWARE).
+const FAILED_FOR_GOOD: i32 = 70;
+
 const BAD_INPUT: &str = "BAD_INPUT";
 const HANDLER_ERROR: &str = "HANDLER_ERROR";
 
@@ -67,15 +71,18 @@ pub(crate) fn exit_error(
     memory: &Memory,
 ) -> HandlerError {
     let refused = status.code() == Some(INPUT_REFUSED);
-    if let Ok(fault) = serde_json::from_slice::<ErrorObject>(output) {
-        return fault.error.into_error(if refused { 400 } else { 500 });
-    }
-    if refused {
-        let message = match last_line {
-            LastLine::Shown(line) => line,
-            LastLine::Nothing | LastLine::Withheld(_) => format!("the program refused its input{last_line}"),
-        };
-        return HandlerError::new(400, BAD_INPUT, message);
-    }
-    ExitReason::of(status, memory).named("the program").error(&last_line)
+    let error = match serde_json::from_slice::<ErrorObject>(output) {
+        Ok(fault) => fault.error.into_error(if refused { 400 } else { 500 }),
+        Err(_) if refused => {
+            let message = match last_line {
+                LastLine::Shown(line) => line,
+                LastLine::Nothing | LastLine::Withheld(_) => {
+                    format!("the program refused its input{last_line}")
+                }
+            };
+            HandlerError::new(400, BAD_INPUT, message)
+        }
+        Err(_) => ExitReason::of(status, memory).named("the program").error(&last_line),
+    };
+    if status.code() == Some(FAILED_FOR_GOOD) { error.not_retryable() } else { error }
 }

@@ -11,7 +11,7 @@
 //! | `times` | waits `input.ms` milliseconds and returns `{"startedNs","endedNs","instance"}`: when it began and ended, on the clock that all processes of a machine share, in containers too, and its `HOSTNAME` |
 //! | `never` | never answers |
 //! | `panic` | panics with `input` if that is a string |
-//! | `status` | fails with `input.status`, `input.code`, `input.message` |
+//! | `status` | fails with `input.status`, `input.code`, `input.message`; finally where `input.retryable` is false |
 //! | `exit` | ends the process with code 3 in the middle of the request |
 //! | `late` | where `input.begin`, leaves a task behind that waits for the file `input.go`, logs `late line` and makes the file `input.said`; else makes `input.go` and waits for `input.said` |
 //! | `leave` | logs `input.text`, writes it to stderr as it is, and ends the process with code 3 where `input.end`; else returns null |
@@ -350,13 +350,15 @@ struct Status {
     status: u16,
     code: String,
     message: String,
+    retryable: Option<bool>,
 }
 
 async fn status(input: Status) -> Result<Value, HandlerError> {
     if !(400..=599).contains(&input.status) {
         return Err(HandlerError::new(422, "BAD_STATUS", "input.status must be 400 … 599"));
     }
-    Err(HandlerError::new(input.status, input.code, input.message))
+    let error = HandlerError::new(input.status, input.code, input.message);
+    Err(if input.retryable == Some(false) { error.not_retryable() } else { error })
 }
 
 async fn nan(_input: Value) -> Result<BTreeMap<&'static str, [f64; 2]>, Infallible> {

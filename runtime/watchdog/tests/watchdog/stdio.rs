@@ -124,6 +124,30 @@ fn an_exit_status_is_a_failure_that_is_told_and_65_blames_the_input() {
         let answer = connection.invoke("", &format!(r#"{{"input":"{script}"}}"#));
         assert_eq!(answer.failure(), (status, code.to_owned()), "{script}");
         assert_eq!(answer.message(), message, "{script}");
+        assert!(!answer.is_final(), "the status decides: {}", answer.text());
+    }
+}
+
+#[test]
+fn exit_status_70_and_an_error_object_say_that_another_attempt_would_not_help() {
+    let instance = Instance::of("stdio", r#"read -r script; eval "$(echo $script | tr -d '"')""#);
+    let mut connection = instance.connect();
+    for (script, code, message) in [
+        ("exit 70", "HANDLER_ERROR", "the program ended with exit status 70"),
+        ("echo no card >&2; exit 70", "HANDLER_ERROR", "the program ended with exit status 70: no card"),
+    ] {
+        let answer = connection.invoke("", &format!(r#"{{"input":"{script}"}}"#));
+        assert_eq!(answer.failure(), (500, code.to_owned()), "{script}");
+        assert_eq!(answer.message(), message, "{script}");
+        assert!(answer.is_final(), "{script}: {}", answer.text());
+    }
+    let instance = Instance::of("stdio", "cat; exit 1");
+    let mut connection = instance.connect();
+    for (retryable, is_final) in [("false", true), ("true", false), ("\"no\"", false), ("null", false)] {
+        let object = format!(r#"{{"error":{{"code":"MINE","message":"my own","retryable":{retryable}}}}}"#);
+        let answer = connection.invoke("", &format!(r#"{{"input":{object}}}"#));
+        assert_eq!(answer.failure(), (500, "MINE".to_owned()), "{retryable}");
+        assert_eq!(answer.is_final(), is_final, "{retryable}: {}", answer.text());
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "1 MiB in and out", run: results::mebibyte },
     Case { name: "broken JSON", run: results::broken_json },
     Case { name: "an error with status and code", run: results::error_with_status_and_code },
+    Case { name: "an error that is final", run: results::error_that_is_final },
     Case { name: "a panic", run: results::panic },
     Case { name: "an exit", run: results::exit },
     Case { name: "unserialisable output", run: results::unserialisable },

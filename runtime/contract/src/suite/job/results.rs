@@ -169,6 +169,11 @@ pub(crate) fn error_with_status_and_code(subject: &Subject) {
     }
 }
 
+pub(crate) fn error_that_is_final(subject: &Subject) {
+    let body = r#"{"input":{"status":503,"code":"MINE","message":"m","retryable":false}}"#;
+    fails(subject, "status", &[], "", body, (503, "MINE", Finality::Final));
+}
+
 pub(crate) fn panic(subject: &Subject) {
     let wanted = (500, "HANDLER_ERROR", Finality::ByStatus);
     let (_, said) = fails(subject, "panic", &[], "", r#"{"input":"ouch"}"#, wanted);

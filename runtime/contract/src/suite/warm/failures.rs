@@ -17,6 +17,17 @@ pub(crate) fn error_with_status_and_code(subject: &Subject) {
     }
 }
 
+pub(crate) fn error_that_is_final(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "status");
+    let mut connection = instance.connect();
+    for (status, retryable) in [(500, false), (503, false), (500, true), (504, false)] {
+        let input = format!(r#"{{"status":{status},"code":"MINE","message":"m","retryable":{retryable}}}"#);
+        let answer = connection.invoke("", &format!(r#"{{"input":{input}}}"#));
+        assert_eq!(answer.failure(), (status, "MINE".to_owned()));
+        assert_eq!(answer.is_final(), !retryable, "{}", answer.text());
+    }
+}
+
 pub(crate) fn panic(subject: &Subject) {
     let mut instance = WarmInstance::of(subject, "panic");
     let mut connection = instance.connect();

@@ -50,6 +50,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "an open end", run: refusals::an_open_end },
     Case { name: "a body that is too large", run: refusals::body_too_large },
     Case { name: "an error with status and code", run: failures::error_with_status_and_code },
+    Case { name: "an error that is final", run: failures::error_that_is_final },
     Case { name: "a panic", run: failures::panic },
     Case { name: "an exit", run: failures::exit },
     Case { name: "an exit that tells only its own lines", run: failures::exit_tells_only_its_own_lines },

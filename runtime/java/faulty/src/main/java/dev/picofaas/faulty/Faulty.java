@@ -138,14 +138,16 @@ public final class Faulty {
         }
     }
 
-    public record Status(int status, @JsonProperty(required = true) String code, String message) {}
+    public record Status(int status, @JsonProperty(required = true) String code, String message,
+        Boolean retryable) {}
 
-    /** Fails with input.status, input.code, input.message. */
+    /** Fails with input.status, input.code, input.message; finally where input.retryable is false. */
     @FunctionName("status")
     public static final class Failing extends Loading<Status, Void> {
         @Override
         public Void handle(Status input, Context context) throws HandlerException {
-            throw new HandlerException(input.status(), input.code(), input.message());
+            HandlerException failure = new HandlerException(input.status(), input.code(), input.message());
+            throw Boolean.FALSE.equals(input.retryable()) ? failure.notRetryable() : failure;
         }
     }
 
