@@ -20,6 +20,7 @@ use crate::id::ExecutionId;
 use crate::store::execution::Execution;
 use crate::store::execution_error::ExecutionError;
 use crate::store::summary::Summary;
+use crate::store::time_limit::TimeLimit;
 use crate::store::timestamps::{STAGES, Timestamps};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -47,8 +48,10 @@ pub(crate) fn replayed(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// The answer to an `:invoke` that joined an execution and has no more time to wait for its end.
-pub(crate) fn unfinished(id: ExecutionId, execution: &Execution) -> Response<Body> {
-    let message = "the execution that the Idempotency-Key stands for has not ended within timeoutMs or X-Timeout-Ms; it goes on";
+pub(crate) fn unfinished(id: ExecutionId, execution: &Execution, limit: TimeLimit) -> Response<Body> {
+    let message = format!(
+        "the execution that the Idempotency-Key stands for has not ended within {limit} of this request; it goes on"
+    );
     invocation_with(id, execution, Some(&ExecutionError::new(ErrorCode::Timeout, message)))
 }
 

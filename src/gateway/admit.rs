@@ -25,13 +25,12 @@ use crate::store::execution_error::ExecutionError;
 use crate::store::execution_store::Full;
 use crate::store::function_entry::FunctionEntry;
 use crate::store::idempotency::{IdempotencyKey, KeyLookup, owner_of};
+use crate::store::time_limit::TimeLimit;
 use crate::ticket::Ticket;
 use crate::trace::Trace;
 
 /// Longest `Idempotency-Key`, in bytes.
 const KEY_BYTES_MAX: usize = 255;
-/// Longest that a client can wait for an answer, whatever the function allows.
-const WAITED_FOR_MS_MAX: u64 = 300_000;
 
 /// A request that nothing is wrong with.
 struct Checked {
@@ -45,8 +44,8 @@ struct Checked {
 enum Admitted {
     /// An execution of its own.
     New(Ticket),
-    /// The execution that its key stands for already, and until when it may be waited for (ns).
-    Known(Ticket, Nanos),
+    /// The execution that its key stands for already, until when it may be waited for (ns), and by which limit.
+    Known(Ticket, Nanos, TimeLimit),
     /// Its key is another gateway's, which takes it as it came at this time, with this body.
     Elsewhere(usize, Arrived, Bytes),
 }
@@ -66,7 +65,7 @@ impl Gateway {
     ) -> Response<Body> {
         let ticket = match self.admit(name, head.parts, body, Invocation::Sync).await {
             Ok(Admitted::New(ticket)) => ticket,
-            Ok(Admitted::Known(ticket, deadline)) => return self.join(ticket, deadline).await,
+            Ok(Admitted::Known(ticket, deadline, limit)) => return self.join(ticket, deadline, limit).await,
             Ok(Admitted::Elsewhere(owner, arrived, body)) => {
                 return self.hand_on(owner, head, arrived, body).await;
             }
@@ -91,7 +90,7 @@ impl Gateway {
     }
 
     /// Waits for an execution that somebody else's request with the same key began, or replays it.
-    async fn join(self: &Rc<Self>, ticket: Ticket, deadline: Nanos) -> Response<Body> {
+    async fn join(self: &Rc<Self>, ticket: Ticket, deadline: Nanos, limit: TimeLimit) -> Response<Body> {
         let waiting = Waiting::new(self.clone(), ticket);
         let patience = Duration::from_nanos(deadline.saturating_sub(self.clock.now()));
         // Not over in time is an answer, too; the execution stays in the store while it is waited for.
@@ -104,7 +103,7 @@ impl Gateway {
             if execution.has_ended() {
                 response::invocation(id, execution)
             } else {
-                response::unfinished(id, execution)
+                response::unfinished(id, execution, limit)
             }
         });
         answer.map_or_else(lost, response::replayed)
@@ -119,7 +118,7 @@ impl Gateway {
     ) -> Response<Body> {
         let (ticket, is_new) = match self.admit(name, head.parts, body, Invocation::Async).await {
             Ok(Admitted::New(ticket)) => (ticket, true),
-            Ok(Admitted::Known(ticket, _)) => (ticket, false),
+            Ok(Admitted::Known(ticket, ..)) => (ticket, false),
             Ok(Admitted::Elsewhere(owner, arrived, body)) => {
                 return self.hand_on(owner, head, arrived, body).await;
             }
@@ -176,8 +175,8 @@ impl Gateway {
         if let Some(key) = &idempotency_key
             && let Some(ticket) = self.execution_of_key(key, &request.payload).map_err(refused)?
         {
-            let allowed_ms = waited_for_ms(&entry, request.timeout_ms);
-            return Ok(Admitted::Known(ticket, admitted + allowed_ms * NANOS_PER_MS));
+            let limit = TimeLimit::new(entry.function.spec.timeout_ms, request.timeout_ms).of_waiting();
+            return Ok(Admitted::Known(ticket, admitted + limit.ns(), limit));
         }
         self.create_execution(&entry, headers, request, idempotency_key, invocation, admitted)
             .map(Admitted::New)
@@ -254,12 +253,15 @@ impl Gateway {
     ) -> Result<Ticket, (RejectReason, ApiError)> {
         let Checked { payload, timeout_ms, .. } = request;
         let spec = &entry.function.spec;
-        let (deadline, run_budget) = match invocation {
-            Invocation::Sync => (admitted + waited_for_ms(entry, timeout_ms) * NANOS_PER_MS, 0),
-            Invocation::Async => (
-                admitted + u64::from(spec.max_queue_ms) * NANOS_PER_MS,
-                allowed_ms(entry, timeout_ms) * NANOS_PER_MS,
-            ),
+        let time_limit = TimeLimit::new(spec.timeout_ms, timeout_ms);
+        let (deadline, run_budget, time_limit) = match invocation {
+            Invocation::Sync => {
+                let time_limit = time_limit.of_waiting();
+                (admitted + time_limit.ns(), 0, time_limit)
+            }
+            Invocation::Async => {
+                (admitted + u64::from(spec.max_queue_ms) * NANOS_PER_MS, time_limit.ns(), time_limit)
+            }
         };
         let queue = &entry.function.queue;
         if !queue.take_credit() {
@@ -279,6 +281,7 @@ impl Gateway {
             trace,
             idempotency_key: idempotency_key.map(Rc::new),
             deadline,
+            time_limit,
             run_budget,
             admitted,
         };
@@ -341,16 +344,6 @@ fn no_room(full: Full) -> (RejectReason, ApiError) {
 
 fn lost() -> Response<Body> {
     response::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
-}
-
-/// Time that an execution may take, in ms: the smaller of the caller's limit and the function's.
-fn allowed_ms(entry: &FunctionEntry, timeout_ms: Option<u64>) -> u64 {
-    timeout_ms.unwrap_or(u64::MAX).min(u64::from(entry.function.spec.timeout_ms))
-}
-
-/// Time that an execution may take where a client waits for it, in ms.
-fn waited_for_ms(entry: &FunctionEntry, timeout_ms: Option<u64>) -> u64 {
-    allowed_ms(entry, timeout_ms).min(WAITED_FOR_MS_MAX)
 }
 
 /// No content type means JSON, and the body is read as it comes.

@@ -9,12 +9,11 @@ use std::rc::Rc;
 use super::Gateway;
 use crate::api::listener::Listener;
 use crate::attempt_end::AttemptEnd;
-use crate::clock::NANOS_PER_MS;
 use crate::error::ErrorCode;
 use crate::scheduler::message::{EndReason, GatewayEvent};
 use crate::spec::EndpointUrl;
 use crate::store::attempt_result::AttemptResult;
-use crate::store::execution::{Execution, Invocation, Status};
+use crate::store::execution::{Execution, Status};
 use crate::store::execution_error::ExecutionError;
 use crate::store::running_attempt::RunningAttempt;
 use crate::store::transitions::{Completed, Ended};
@@ -52,11 +51,10 @@ impl Gateway {
 
     /// The scheduler has no more for an execution.
     pub(super) fn ended_by_scheduler(&self, ticket: Ticket, why: EndReason) -> bool {
-        let now = self.clock.now();
         // An execution is read by clients, wherever it was asked for.
         let flags = &self.settings.flags;
         let with_lines = Listener::of_clients(flags).may_operate(flags);
-        let ended = self.end(ticket, |execution| ending(execution, why, now, with_lines));
+        let ended = self.end(ticket, |execution| ending(execution, why, with_lines));
         let Some(Ended { attempt, wakers }) = ended else { return false };
         let told = self.tell_stopped(ticket, attempt.and_then(|attempt| attempt.stop(AttemptEnd::Done)));
         wakers.wake();
@@ -99,14 +97,8 @@ impl Gateway {
 
 /// Status and, where it is not the attempt's own, error of an execution that the scheduler
 /// ended.
-fn ending(
-    execution: &Execution,
-    why: EndReason,
-    now: u64,
-    with_lines: bool,
-) -> (Status, Option<Box<ExecutionError>>) {
+fn ending(execution: &Execution, why: EndReason, with_lines: bool) -> (Status, Option<Box<ExecutionError>>) {
     let error = |code, message: String| Some(Box::new(ExecutionError::new(code, message)));
-    let after_ms = now.saturating_sub(execution.timestamps.admitted) / NANOS_PER_MS;
     let problem = || {
         let function = &execution.entry.function;
         match function.problem.load().as_ref() {
@@ -117,18 +109,7 @@ fn ending(
         }
     };
     match why {
-        EndReason::Timeout if execution.first_granted == 0 && execution.invocation == Invocation::Async => {
-            let text = format!("it waited {after_ms} ms for its first dispatch (maxQueueMs)");
-            (Status::Timeout, error(ErrorCode::QueueTimeout, text))
-        }
-        EndReason::Timeout if execution.attempt == 0 => {
-            let text = format!("no instance took it within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
-            (Status::Timeout, error(ErrorCode::Timeout, text))
-        }
-        EndReason::Timeout => {
-            let text = format!("it did not end within {after_ms} ms (timeoutMs or X-Timeout-Ms)");
-            (Status::Timeout, error(ErrorCode::Timeout, text))
-        }
+        EndReason::Timeout => (Status::Timeout, execution.timeout().map(Box::new)),
         EndReason::Exhausted => match &execution.error {
             Some(last) if last.http == 504 => (Status::Timeout, None),
             Some(_) => (Status::Error, None),

@@ -12,14 +12,12 @@ use crate::dispatch::context::AttemptContext;
 use crate::dispatch::job::job_attempt::JobAttempt;
 use crate::dispatch::pool::attempt;
 use crate::dispatch::pool::instance_pools::InstancePools;
-use crate::error::ErrorCode;
 use crate::instance::InstanceKey;
 use crate::messages::control_message::{ControlMessage, Retry};
 use crate::scheduler::message::{GatewayCommand, GatewayEvent};
 use crate::spec::ExecutionMode;
 use crate::store::attempt_result::AttemptResult;
 use crate::store::execution::Execution;
-use crate::store::execution_error::ExecutionError;
 use crate::store::running_attempt::RunningAttempt;
 use crate::ticket::Ticket;
 
@@ -128,9 +126,7 @@ impl Gateway {
 
     /// An attempt's own time is over: its connection closes with its task, or its process is killed.
     fn abort(&self, ticket: Ticket) -> bool {
-        let error =
-            ExecutionError::new(ErrorCode::HandlerTimeout, "the attempt took longer than attemptTimeoutMs");
-        let attempt = self.executions.borrow_mut().abort_attempt(ticket, error);
+        let attempt = self.executions.borrow_mut().abort_attempt(ticket);
         // Without one its end is on the event ring already, or its process is being waited for.
         attempt.is_some_and(|attempt| self.tell_stopped(ticket, attempt.stop(AttemptEnd::Failed)))
     }

@@ -8,6 +8,7 @@ use super::execution_error::ExecutionError;
 use super::function_entry::FunctionEntry;
 use super::idempotency::IdempotencyKey;
 use super::running_attempt::RunningAttempt;
+use super::time_limit::TimeLimit;
 use super::timestamps::Timestamps;
 use super::waiters::Waiters;
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -116,6 +117,8 @@ pub struct Execution {
     pub cold_start: bool,
     /// The time by which the client must be answered.
     pub deadline: Nanos,
+    /// Longest time that it may take, from its admission on, or from its first grant on where it is async.
+    pub(super) time_limit: TimeLimit,
     /// The deadline from the first grant on (ns from then); 0: it stays.
     pub run_budget: Nanos,
     /// The time at which the first attempt was granted; 0: not yet.
@@ -145,6 +148,8 @@ pub(crate) struct Admission {
     pub idempotency_key: Option<Rc<IdempotencyKey>>,
     /// The time by which it must be answered, or first dispatched.
     pub deadline: Nanos,
+    /// See [`Execution::time_limit`].
+    pub time_limit: TimeLimit,
     /// Time that an async one may run from its first dispatch on (ns); 0: the deadline stays.
     pub run_budget: Nanos,
     /// The time at which its head was read.
@@ -181,6 +186,7 @@ impl Execution {
             attempt: 0,
             cold_start: false,
             deadline: admission.deadline,
+            time_limit: admission.time_limit,
             run_budget: admission.run_budget,
             first_granted: 0,
             timestamps: Timestamps { admitted: admission.admitted, ..Timestamps::default() },

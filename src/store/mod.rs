@@ -6,6 +6,7 @@
 //! | `execution` | one execution: stage, payload, output, waiters, running attempt |
 //! | `execution_error` | the error of an execution that failed |
 //! | `timestamps` | the times at which an execution was admitted, enqueued, granted, written, answered, ended, replied to |
+//! | `time_limit` | the limits of an execution's time, and the errors of one that met them |
 //! | `attempt_result` | the result of an attempt: output, refusal, failure, or nothing sent |
 //! | `running_attempt` | the attempt of a running execution, and how it is stopped |
 //! | `function_entry` | the version of a function, with the bytes that the executions of all its versions hold on this gateway |
@@ -31,6 +32,7 @@ pub(crate) mod idempotency;
 pub(crate) mod listing;
 pub(crate) mod running_attempt;
 pub(crate) mod summary;
+pub(crate) mod time_limit;
 pub(crate) mod timestamps;
 pub(crate) mod transitions;
 pub(crate) mod waiters;

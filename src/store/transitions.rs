@@ -135,6 +135,10 @@ impl ExecutionStore {
                 metrics.cold_start.observe(ns);
             }
         }
+        let outcome = match outcome {
+            Outcome::Failed(error) => execution.outcome_of_failure(error, answered),
+            outcome @ (Outcome::Output(_) | Outcome::Refused(_) | Outcome::Unsent(_)) => outcome,
+        };
         let (how, status) = match outcome {
             Outcome::Output(output) if execution.needs_more_for(output.len()) => {
                 (AttemptEnd::Done, Some(self.take_large_output(ticket, output)))
@@ -173,10 +177,10 @@ impl ExecutionStore {
 
     /// Running → queued: the attempt has taken too long. Answers the attempt, which is to be stopped; `None`
     /// where its end is known already, or its process is being waited for.
-    pub(crate) fn abort_attempt(&mut self, ticket: Ticket, error: ExecutionError) -> Option<RunningAttempt> {
+    pub(crate) fn abort_attempt(&mut self, ticket: Ticket) -> Option<RunningAttempt> {
         let execution = self.get_mut(ticket)?;
         let attempt = take_attempt(execution)?;
-        execution.error = Some(Box::new(error));
+        execution.error = Some(Box::new(execution.attempt_timeout()));
         self.count_requeued();
         Some(attempt)
     }

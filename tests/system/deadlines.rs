@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::endpoint::Endpoint;
+use crate::support::bystander::while_others_are_served;
+use crate::support::endpoint::{Endpoint, EndpointProcess};
 use crate::support::patience::Stopwatch;
 use crate::support::server::Server;
-use crate::support::specification::{With, pool};
+use crate::support::specification::{With, job, pool, warm};
 
 /// An execution ends at most this long after its deadline.
 const LATE_NS_MAX: u64 = 5_000_000;
@@ -87,6 +88,49 @@ fn what_runs_waits_or_was_promised_ends_within_5_ms_of_its_deadline() {
     });
     held.answer(200, "1");
     assert_eq!(client.ended(&running)["output"], 1);
+}
+
+/// How often a handler that never ends is invoked: its runtime and the gateway watch the same deadline, and each
+/// is first once in a while.
+const CONTESTS: usize = 8;
+
+#[test]
+fn a_handler_that_never_ends_is_told_the_limit_that_it_met_whoever_notices_first_in_every_mode() {
+    let (server, endpoint) = (Server::start(&[]), EndpointProcess::start("never", 0));
+    while_others_are_served(&server, || {
+        let mut client = server.client();
+        for never in [warm("warm", "never"), job("job", "never"), pool("pool", endpoint.url())] {
+            let name = never["name"].as_str().unwrap();
+            server.register(&never.clone().with("timeoutMs", 300));
+            for _ in 0..CONTESTS {
+                let answer = client.invoke(name, 1);
+                answer.assert_error(504, "TIMEOUT", "gateway", &["did not end within 300 ms (timeoutMs)"]);
+                let ended = (answer.json()["status"].clone(), answer.header("x-attempts"));
+                assert_eq!(ended, ("timeout".into(), Some("1")), "{name}");
+                let answer = client.invoke_with(name, "x-timeout-ms: 200\r\n", 1);
+                answer.assert_error(504, "TIMEOUT", "gateway", &["did not end within 200 ms (X-Timeout-Ms)"]);
+            }
+            let id = client.enqueue(name, 1);
+            let error = &client.ended(&id)["error"];
+            let message = error["message"].as_str().unwrap();
+            assert_eq!(
+                (&error["code"], message),
+                (&"TIMEOUT".into(), "it did not end within 300 ms (timeoutMs)")
+            );
+
+            // Where attempts have a limit of their own, it is that one, however many of them there was time for.
+            let never =
+                never.clone().with("timeoutMs", 1000).with("attemptTimeoutMs", 150).with("maxRetries", 10);
+            assert_eq!(client.put(&format!("/v1/functions/{name}"), &never).status, 200);
+            for _ in 0..3 {
+                let answer = client.invoke(name, 1);
+                let said = "the attempt took longer than 150 ms (attemptTimeoutMs)";
+                answer.assert_error(504, "HANDLER_TIMEOUT", "function", &[said]);
+                assert_eq!(answer.json()["status"], "timeout");
+            }
+            server.until_status(name, "inFlight", 0);
+        }
+    });
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn what_never_answers_is_a_504_at_the_callers_own_deadline_and_gives_its_permit_
         let request = endpoint.next();
         let answer = client.receive();
         let took = watch.elapsed();
-        answer.assert_error(504, "TIMEOUT", "gateway", &["did not end within", "X-Timeout-Ms"]);
+        answer.assert_error(504, "TIMEOUT", "gateway", &["did not end within 2000 ms (X-Timeout-Ms)"]);
         assert_eq!(answer.json()["status"], "timeout");
         assert_eq!(answer.header("x-attempts"), Some("1"));
         assert!((Duration::from_secs(2)..Duration::from_secs(2) + SLACK).contains(&took), "{took:?}");
@@ -105,28 +105,6 @@ fn what_never_answers_is_a_504_at_the_callers_own_deadline_and_gives_its_permit_
         client.ask_invoke("never", "", 2);
         endpoint.next().answer(200, "\"served\"");
         assert_eq!(client.receive().output(), "served");
-    });
-}
-
-#[test]
-fn a_handler_that_never_ends_is_a_504_of_one_side_or_the_other() {
-    let server = Server::start(&[]);
-    while_others_are_served(&server, || {
-        server.register(&warm("never", "never").with("timeoutMs", 300));
-        let mut client = server.client();
-        for _ in 0..3 {
-            let watch = Stopwatch::start();
-            let answer = client.invoke("never", 1);
-            // The runtime and the gateway both watch the same deadline.
-            let code = answer.json()["error"]["code"].as_str().unwrap().to_owned();
-            match code.as_str() {
-                "TIMEOUT" => answer.assert_error(504, &code, "gateway", &["ms"]),
-                _ => answer.assert_error(504, "HANDLER_TIMEOUT", "function", &["deadline"]),
-            }
-            assert_eq!(answer.json()["status"], "timeout");
-            assert!(watch.elapsed() < Duration::from_millis(300) + SLACK, "{:?}", watch.elapsed());
-        }
-        server.until_status("never", "inFlight", 0);
     });
 }
 

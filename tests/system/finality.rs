@@ -1,22 +1,15 @@
 //! Failures that another attempt would not mend: one attempt each, whoever says so and in whatever mode.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::client::Answer;
 use crate::support::endpoint::{Endpoint, EndpointProcess};
 use crate::support::job::Stage;
 use crate::support::server::Server;
-use crate::support::specification::{With, pool, warm};
+use crate::support::specification::{With, job, pool, warm};
 
 /// Longest output that functions of these tests may have.
 const OUTPUT_MAX: &str = "1024";
-
-/// A `JOB` function that runs a handler of the `faulty` example.
-fn job(name: &str, handler: &str) -> Value {
-    let mut function = warm(name, handler).with("executionMode", "JOB");
-    function.as_object_mut().unwrap().remove("replicas");
-    function
-}
 
 #[track_caller]
 fn assert_attempts(answer: &Answer, attempts: &str, status: &str) {

@@ -257,7 +257,7 @@ fn a_job_over_its_time_is_killed_and_its_caller_answered_at_the_deadline() {
     client.ask("POST /v1/functions/job:invoke", "x-timeout-ms: 5000\r\n", "{\"input\":1}");
     let process = stage.next();
     let answer = client.receive();
-    answer.assert_error(504, "TIMEOUT", "gateway", &["timeoutMs"]);
+    answer.assert_error(504, "TIMEOUT", "gateway", &["did not end within 5000 ms (X-Timeout-Ms)"]);
     process.until_gone();
     server.until_status("job", "inFlight", 0);
 

@@ -26,8 +26,8 @@ pub(crate) enum Failure {
     Handler(HandlerError),
     #[error("{}", .0.message)]
     Panicked(Panic),
-    #[error("the handler was stopped at its deadline")]
-    DeadlinePassed,
+    #[error("the handler was stopped at its deadline, after {ms} ms (X-Deadline-Ms)")]
+    DeadlinePassed { ms: u128 },
     #[error("the output is longer than {max} bytes (MAX_OUTPUT)")]
     OutputTooLarge { max: usize },
     #[error("the output cannot be written as JSON: {0}")]
@@ -49,7 +49,7 @@ impl Failure {
             Self::Panicked(_) | Self::OutputTooLarge { .. } | Self::BadOutput(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            Self::DeadlinePassed => StatusCode::GATEWAY_TIMEOUT,
+            Self::DeadlinePassed { .. } => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -62,7 +62,7 @@ impl Failure {
             Self::BodyBroken(_) | Self::BadInput(_) => "BAD_INPUT",
             Self::Handler(error) => &error.code,
             Self::Panicked(_) => HANDLER_ERROR,
-            Self::DeadlinePassed => "HANDLER_TIMEOUT",
+            Self::DeadlinePassed { .. } => "HANDLER_TIMEOUT",
             Self::OutputTooLarge { .. } => "OUTPUT_TOO_LARGE",
             Self::BadOutput(_) => "BAD_OUTPUT",
         }
@@ -80,7 +80,7 @@ impl Failure {
             | Self::BodyBroken(_)
             | Self::BadInput(_)
             | Self::Panicked(_)
-            | Self::DeadlinePassed => false,
+            | Self::DeadlinePassed { .. } => false,
         }
     }
 
@@ -95,7 +95,7 @@ impl Failure {
             Self::Handler(_) | Self::Panicked(_) | Self::OutputTooLarge { .. } | Self::BadOutput(_) => {
                 Outcome::Error
             }
-            Self::DeadlinePassed => Outcome::Timeout,
+            Self::DeadlinePassed { .. } => Outcome::Timeout,
         }
     }
 

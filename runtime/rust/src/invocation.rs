@@ -79,8 +79,9 @@ where
     H: Handler<Args>,
 {
     let deadline = head.deadline;
+    let late = |deadline: Instant| Failure::DeadlinePassed { ms: (deadline - arrived).as_millis() };
     if deadline == Some(arrived) {
-        return Err(Failure::DeadlinePassed);
+        return Err(late(arrived));
     }
     let mut work = pin!(Some(async {
         let body = body.await?;
@@ -101,7 +102,7 @@ where
     });
     let result = match deadline {
         None => ended.await,
-        Some(deadline) => deadlines.limit(deadline, ended).await.unwrap_or(Err(Failure::DeadlinePassed)),
+        Some(deadline) => deadlines.limit(deadline, ended).await.unwrap_or_else(|| Err(late(deadline))),
     };
     // Stops a handler that is still waiting. Its destructors may panic, too.
     match caught(|| work.set(None)) {

@@ -19,6 +19,7 @@ const FAILED_FOR_GOOD: i32 = 70;
 
 const BAD_INPUT: &str = "BAD_INPUT";
 const HANDLER_ERROR: &str = "HANDLER_ERROR";
+const HANDLER_TIMEOUT: &str = "HANDLER_TIMEOUT";
 
 /// `{"error":{"code","message","status","retryable"}}`, of which only the message is required.
 #[derive(Debug, Deserialize)]
@@ -59,7 +60,11 @@ fn is_false<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
 
 /// The code of a failure whose status is all that is known.
 pub(crate) fn default_code(status: u16) -> &'static str {
-    if status == 400 { BAD_INPUT } else { HANDLER_ERROR }
+    match status {
+        400 => BAD_INPUT,
+        504 => HANDLER_TIMEOUT,
+        _ => HANDLER_ERROR,
+    }
 }
 
 /// The failure of an exit status other than 0: an error object on standard output says it best, then

@@ -20,6 +20,7 @@ use crate::store::attempt_result::{AttemptResult, Outcome};
 use crate::store::execution::Stage;
 use crate::store::execution_error::ExecutionError;
 use crate::store::running_attempt::RunningAttempt;
+use crate::store::time_limit::TimeLimit;
 use crate::store::waiters::CLIENT;
 use crate::trace::Trace;
 
@@ -30,7 +31,12 @@ fn limits(slots: usize, bytes_max: usize, reserved_output: usize) -> StoreLimits
 }
 
 fn entry() -> Rc<FunctionEntry> {
-    let text = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://127.0.0.1:9"}"#;
+    entry_with("")
+}
+
+/// The same with more fields, each behind a comma.
+fn entry_with(fields: &str) -> Rc<FunctionEntry> {
+    let text = format!(r#"{{"name":"f","executionMode":"POOL","endpointUrl":"http://127.0.0.1:9"{fields}}}"#);
     let spec = parse_function(text.as_bytes()).expect("a function");
     let function = FunctionVersion {
         etag: spec.etag(),
@@ -55,6 +61,7 @@ fn admission(entry: &Rc<FunctionEntry>, invocation: Invocation, key: Option<&str
         idempotency_key: key
             .map(|key| Rc::new(IdempotencyKey { function: "f".into(), key: key.as_bytes().into() })),
         deadline: 1,
+        time_limit: TimeLimit::new(30_000, None),
         run_budget: 0,
         admitted: 0,
     }
@@ -172,7 +179,7 @@ fn an_execution_is_counted_at_each_step_of_its_way() {
     assert_eq!((completed.how, completed.wakers.is_some()), (AttemptEnd::Failed, false));
     assert_eq!(stages(&store), (1, 0, 0));
     assert!(begin(&mut store, ticket, &entry, 2));
-    assert!(store.abort_attempt(ticket, failure()).is_some());
+    assert!(store.abort_attempt(ticket).is_some());
     assert_eq!(stages(&store), (1, 0, 0));
     assert!(begin(&mut store, ticket, &entry, 3));
     store.written(ticket, 15);
@@ -199,7 +206,7 @@ fn an_end_comes_once_and_what_comes_after_it_changes_nothing() {
     let before = store.counts();
     assert!(store.complete(ticket, output(3), 40).is_none());
     assert_eq!(entry.metrics().late_results.get(), 1);
-    assert!(store.abort_attempt(ticket, failure()).is_none());
+    assert!(store.abort_attempt(ticket).is_none());
     assert!(!begin(&mut store, ticket, &entry, 2));
     assert!(store.end(ticket, 50, |_| panic!("it has ended")).is_none());
     assert_eq!(store.counts(), before);
@@ -215,7 +222,7 @@ fn a_result_after_the_attempt_was_stopped_is_late() {
     let ticket = store.insert(admission(&entry, Invocation::Async, None)).expect("there is room");
     assert!(store.complete(ticket, output(1), 5).is_none(), "a result before there was an attempt");
     assert!(begin(&mut store, ticket, &entry, 1));
-    assert!(store.abort_attempt(ticket, failure()).is_some());
+    assert!(store.abort_attempt(ticket).is_some());
     assert!(store.complete(ticket, output(1), 20).is_none());
     assert_eq!((stages(&store), entry.metrics().late_results.get()), ((1, 0, 0), 2));
 }
@@ -352,7 +359,7 @@ fn the_numbers_are_those_of_the_executions_over_random_transitions() {
                         assert_eq!(completed.is_some(), stage == Some(Stage::Running));
                     }
                     3 => {
-                        let attempt = store.abort_attempt(ticket, failure());
+                        let attempt = store.abort_attempt(ticket);
                         assert_eq!(attempt.is_some(), stage == Some(Stage::Running));
                     }
                     4 => {
@@ -379,4 +386,64 @@ fn the_numbers_are_those_of_the_executions_over_random_transitions() {
             audit(&store, &entry);
         }
     }
+}
+
+#[test]
+fn a_function_that_says_that_its_time_is_over_is_told_by_the_limit_when_that_is_so_and_by_its_own_word_before()
+ {
+    const MS: Nanos = 1_000_000;
+    let (whole, both) = (entry(), entry_with(r#","attemptTimeoutMs":10000"#));
+    let late = || ExecutionError::new(ErrorCode::HandlerTimeout, "its own word");
+    let by_attempt = "the attempt took longer than 10000 ms (attemptTimeoutMs)";
+    let (own, ended) = ("its own word", Stage::Ended(Status::Timeout));
+    for (entry, answered_ms, code, message, stage) in [
+        // Whole milliseconds are told, and the clock of another machine may be a little faster.
+        (&whole, 29_998, "TIMEOUT", "it did not end within 30000 ms (timeoutMs)", ended),
+        (&whole, 30_000, "TIMEOUT", "it did not end within 30000 ms (timeoutMs)", ended),
+        (&whole, 29_000, "HANDLER_TIMEOUT", own, Stage::Queued),
+        (&both, 9_999, "HANDLER_TIMEOUT", by_attempt, Stage::Queued),
+        (&both, 5_000, "HANDLER_TIMEOUT", own, Stage::Queued),
+    ] {
+        let mut store = store(limits(64, 1000, 0));
+        let admission = Admission { deadline: 30_000 * MS, ..admission(entry, Invocation::Sync, None) };
+        let ticket = store.insert(admission).expect("there is room");
+        assert!(begin(&mut store, ticket, entry, 1));
+        let result = AttemptResult { answered: answered_ms * MS, ..result(Outcome::Failed(late())) };
+        let completed = store.complete(ticket, result, answered_ms * MS).expect("it ran");
+        let has_ended = stage == ended;
+        assert_eq!(completed.how, if has_ended { AttemptEnd::Done } else { AttemptEnd::Failed });
+        let execution = store.get(ticket).expect("the execution");
+        let error = execution.error.as_ref().expect("an error");
+        assert_eq!(
+            (&*error.code, &*error.message, execution.stage()),
+            (code, message, stage),
+            "{answered_ms}"
+        );
+    }
+}
+
+#[test]
+fn a_last_attempt_that_had_no_time_for_a_whole_one_ends_as_those_before_it_did() {
+    const MS: Nanos = 1_000_000;
+    let entry = entry_with(r#","attemptTimeoutMs":10000"#);
+    let mut store = store(limits(64, 1000, 0));
+    let admission = Admission { deadline: 15_000 * MS, ..admission(&entry, Invocation::Sync, None) };
+    let ticket = store.insert(admission).expect("there is room");
+    assert!(begin(&mut store, ticket, &entry, 1));
+    assert!(store.abort_attempt(ticket).is_some());
+    let started = store.begin_attempt(ticket, &entry, 2, 10_050 * MS, |_, _| RunningAttempt::Process {
+        signal: oneshot::channel().0,
+        token: Token { high: 1, low: 2 },
+    });
+    assert!(started);
+    let timeout = store.get(ticket).expect("the execution").timeout();
+    assert!(timeout.is_none(), "the scheduler's end keeps the error: {timeout:?}");
+    let late = ExecutionError::new(ErrorCode::HandlerTimeout, "its own word");
+    let result = AttemptResult { answered: 15_000 * MS, ..result(Outcome::Failed(late)) };
+    let completed = store.complete(ticket, result, 15_000 * MS).expect("it ran");
+    assert_eq!(completed.how, AttemptEnd::Done);
+    let execution = store.get(ticket).expect("the execution");
+    let error = execution.error.as_ref().expect("an error");
+    assert_eq!(error.message, "the attempt took longer than 10000 ms (attemptTimeoutMs)");
+    assert_eq!(execution.stage(), Stage::Ended(Status::Timeout));
 }

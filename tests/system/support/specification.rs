@@ -20,6 +20,13 @@ pub(crate) fn warm(name: &str, handler: &str) -> Value {
     })
 }
 
+/// A `JOB` function that runs a handler of the `faulty` example.
+pub(crate) fn job(name: &str, handler: &str) -> Value {
+    let mut function = warm(name, handler).with("executionMode", "JOB");
+    function.as_object_mut().unwrap().remove("replicas");
+    function
+}
+
 /// A `WARM` function of one instance that takes more than its share, as its input says.
 pub(crate) fn unruly(name: &str) -> Value {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system/programs/unruly.py");

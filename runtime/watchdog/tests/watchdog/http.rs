@@ -97,7 +97,7 @@ fn an_error_keeps_its_status_and_its_object_or_its_first_bytes() {
         (404, "<p>not here</p>\n", "HANDLER_ERROR", "<p>not here</p>"),
         (500, "", "HANDLER_ERROR", "the server answered 500"),
         (500, &long, "HANDLER_ERROR", &long[..200]),
-        (504, "late", "HANDLER_ERROR", "late"),
+        (504, "late", "HANDLER_TIMEOUT", "late"),
     ] {
         let bytes = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         let answer = connection.invoke("", &write(&bytes));

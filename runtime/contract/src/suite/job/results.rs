@@ -227,6 +227,8 @@ pub(crate) fn over_its_deadline(subject: &Subject) {
         caller.answer(TAKEN);
         assert_eq!(completion["status"], 504, "{completion}");
         assert_eq!(completion["error"]["code"], "HANDLER_TIMEOUT", "{completion}");
+        let message = completion["error"]["message"].as_str().unwrap();
+        assert!(message.contains("500 ms (X-Deadline-Ms)"), "the limit is told, not: {message}");
         let time = Duration::from_millis(500);
         assert!((time..time + MARGIN).contains(&took), "posted after {took:?}");
         let (code, said) = job.end();

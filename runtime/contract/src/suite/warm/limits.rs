@@ -35,6 +35,8 @@ fn runs_out_of_time(instance: &WarmInstance, body: &str) {
     let answer = instance.connect().invoke("X-Deadline-Ms: 300\r\n", body);
     let took = watch.elapsed();
     assert_eq!(answer.failure(), (504, "HANDLER_TIMEOUT".to_owned()));
+    let message = answer.message();
+    assert!(message.contains("300 ms (X-Deadline-Ms)"), "the limit is told, not: {message}");
     assert!(time <= took && took < time + MARGIN, "answered after {took:?} with a deadline of {time:?}");
 }
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.runtime;
 
-/** What a request's head says about the invocation, checked. Times are of {@link System#nanoTime}. */
-record Call(
-    String executionId, String traceId, TraceContext trace, String idempotencyKey, int attempt, Long deadlineNs) {
+/**
+ * What a request's head says about the invocation, checked. Times are of {@link System#nanoTime}.
+ *
+ * @param allowedMs how long it may take, or null; {@code deadlineNs} is when that is over
+ */
+record Call(String executionId, String traceId, TraceContext trace, String idempotencyKey, int attempt,
+        Long allowedMs, Long deadlineNs) {
 
     static Call read(Headers headers, long arrivedNs) throws Failure {
         String id = headers.get("x-execution-id");
@@ -19,16 +23,18 @@ record Call(
             throw Failure.badHeader("X-Attempt", "a whole number from 1");
         }
         String deadline = headers.get("x-deadline-ms");
+        Long allowedMs = null;
         Long deadlineNs = null;
         if (deadline != null) {
             long leftMs = number(deadline);
             if (leftMs < 0) {
                 throw Failure.badHeader("X-Deadline-Ms", "a whole number of milliseconds that are left");
             }
-            deadlineNs = arrivedNs + Math.min(leftMs, Limits.DEADLINE_MS_MAX) * 1_000_000;
+            allowedMs = Math.min(leftMs, Limits.DEADLINE_MS_MAX);
+            deadlineNs = arrivedNs + allowedMs * 1_000_000;
         }
         return new Call(id, Ids.traceId(headers), TraceContext.read(headers), headers.get("idempotency-key"),
-            (int) attempt, deadlineNs);
+            (int) attempt, allowedMs, deadlineNs);
     }
 
     /** Whether there was no time left when it came. */

@@ -152,7 +152,7 @@ final class Conversation extends ChannelInboundHandlerAdapter {
             try {
                 begun.call = Call.read(Headers.of(headers), begun.beganNs);
                 if (begun.call.isOverAt(begun.beganNs)) {
-                    begun.refused = Failure.deadlinePassed();
+                    begun.refused = Failure.deadlinePassed(begun.call);
                 } else if (begun.call.deadlineNs() != null) {
                     begun.deadlineTimer = context.executor().schedule(() -> deadline(begun),
                         begun.call.deadlineNs() - System.nanoTime(), TimeUnit.NANOSECONDS);
@@ -175,7 +175,7 @@ final class Conversation extends ChannelInboundHandlerAdapter {
         }
         // Where it has just ended, its answer is already on its way here.
         if (begun.attempt == null || begun.attempt.stop()) {
-            refuse(Failure.deadlinePassed());
+            refuse(Failure.deadlinePassed(begun.call));
             goOn();
         }
     }

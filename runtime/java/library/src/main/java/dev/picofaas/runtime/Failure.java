@@ -69,9 +69,9 @@ final class Failure extends Exception {
         return error(500, "HANDLER_ERROR", false, text(thrown), thrown);
     }
 
-    static Failure deadlinePassed() {
-        return new Failure(504, "HANDLER_TIMEOUT", Outcome.TIMEOUT, false, "the handler was stopped at its deadline",
-            null);
+    static Failure deadlinePassed(Call call) {
+        return new Failure(504, "HANDLER_TIMEOUT", Outcome.TIMEOUT, false,
+            "the handler was stopped at its deadline, after " + call.allowedMs() + " ms (X-Deadline-Ms)", null);
     }
 
     static Failure outputTooLarge(int max) {

@@ -59,7 +59,7 @@ final class Job {
         try {
             call = Call.read(input, input.arrivedNs());
             if (call.isOverAt(input.arrivedNs())) {
-                throw Failure.deadlinePassed();
+                throw Failure.deadlinePassed(call);
             }
             if (input.body() == null) {
                 throw Failure.bodyTooLarge(settings.bodyBytesMax());
@@ -86,7 +86,7 @@ final class Job {
             over.await();
         } else if (!over.await(call.deadlineNs() - System.nanoTime(), TimeUnit.NANOSECONDS)) {
             if (attempt.stop()) {
-                throw Failure.deadlinePassed();
+                throw Failure.deadlinePassed(call);
             }
             over.await();
         }

@@ -17,7 +17,7 @@ class ProgramTest {
     private static Failure failureOf(FunctionHandler<?, ?> handler, String input) throws StartException {
         byte[] body = ("{\"input\":" + input + "}").getBytes(StandardCharsets.UTF_8);
         Program program = new Program(handler, 1000);
-        Call call = new Call("e-1", null, null, null, 1, null);
+        Call call = new Call("e-1", null, null, null, 1, null, null);
         return assertThrows(Failure.class, () -> program.run(call, new Bytes(body, body.length)));
     }
 
