@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::template;
 use super::template::{PORT, variable};
+use super::{function_container, template};
 use crate::fnv::Fnv1a;
 use crate::id::Token;
 use crate::spec::FunctionSpec;
@@ -183,7 +183,7 @@ pub(super) fn current(found: &Deployment) -> Option<(String, Token)> {
 /// The token of the pods that are made so.
 #[must_use]
 pub(super) fn token_of(pod: &k8s_openapi::api::core::v1::PodSpec) -> Option<Token> {
-    let env = pod.containers.first()?.env.as_ref()?;
+    let env = function_container::in_spec(pod)?.env.as_ref()?;
     // The last one of a name counts.
     let token = env.iter().rev().find(|one| one.name == TOKEN)?;
     Token::parse(token.value.as_deref()?)

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
 use super::calls::{KubeError, permission};
+use super::function_container;
 use crate::error::ErrorCode;
 use crate::messages::control_message::JobEnd;
 
@@ -27,37 +28,71 @@ fn permanent(reason: &str) -> Option<ErrorCode> {
     }
 }
 
-/// The end of a pod, or the reason that it will never run; `None` while neither is known.
+/// The end of the function's container of a pod that is not started again, or the reason that it will never run;
+/// `None` while neither is known. Other containers of the pod may go on.
 #[must_use]
 pub(super) fn of_pod(pod: &Pod) -> Option<JobEnd> {
     let status = pod.status.as_ref()?;
     match status.phase.as_deref() {
-        Some("Succeeded") => Some(JobEnd {
-            code: ErrorCode::InstanceCrashed,
-            reason: "the pod ended with exit code 0 before it posted a result".to_owned(),
-            exited_with_0: true,
-        }),
+        Some("Succeeded") => Some(exited_with_0()),
         Some("Failed") => Some(of_failed(pod)),
+        _ if terminated(pod).is_some() => Some(of_failed(pod)),
         _ => cannot_start(pod),
     }
 }
 
-/// The reason that the container of a pod does not start, where waiting on does not help.
+fn exited_with_0() -> JobEnd {
+    JobEnd {
+        code: ErrorCode::InstanceCrashed,
+        reason: "the pod ended with exit code 0 before it posted a result".to_owned(),
+        exited_with_0: true,
+    }
+}
+
+/// The end of the function's container.
+fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    function_container::in_status(pod)?.state.as_ref()?.terminated.as_ref()
+}
+
+/// The reason that the function's container does not start, where waiting on does not help. It waits for init
+/// containers, and for no other one.
 #[must_use]
 pub(super) fn cannot_start(pod: &Pod) -> Option<JobEnd> {
-    containers(pod).find_map(|container| {
-        let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        let reason = waiting.reason.as_deref()?;
-        let code = permanent(reason)?;
+    let function = function_container::in_status(pod);
+    if let Some((code, text)) = function.and_then(hopeless) {
         // A loop of crashes is told by how the last one went.
-        let last = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
+        let last = function.and_then(|container| container.last_state.as_ref()?.terminated.as_ref());
         if let (ErrorCode::InstanceCrashed, Some(last)) = (code, last) {
             let (code, how) = of_exit(last, pod);
             return Some(end(code, format!("the container ends again and again: {how}")));
         }
-        let message = waiting.message.as_deref().unwrap_or("the node gives no reason");
-        Some(end(code, format!("{reason}: {message}")))
+        return Some(end(code, text));
+    }
+    if function.is_some_and(has_run) {
+        return None;
+    }
+    init_containers(pod).find_map(|container| {
+        let (code, text) = hopeless(container)?;
+        Some(end(code, format!("the init container {}: {text}", container.name)))
     })
+}
+
+/// The reason for which a container waits and will not start by waiting on.
+fn hopeless(container: &ContainerStatus) -> Option<(ErrorCode, String)> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref()?;
+    let code = permanent(reason)?;
+    let message = waiting.message.as_deref().unwrap_or("the node gives no reason");
+    Some((code, format!("{reason}: {message}")))
+}
+
+fn has_run(container: &ContainerStatus) -> bool {
+    let mut states = [&container.state, &container.last_state].into_iter().flatten();
+    states.any(|state| state.running.is_some() || state.terminated.is_some())
+}
+
+fn init_containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten())
 }
 
 fn of_failed(pod: &Pod) -> JobEnd {
@@ -75,13 +110,16 @@ fn of_failed(pod: &Pod) -> JobEnd {
             );
         }
         // Refusals of kubelet itself: OutOfcpu, OutOfpods, NodeAffinity, UnexpectedAdmissionError, …
-        Some(reason) if containers(pod).all(|container| container.state.is_none()) => {
+        Some(reason) if never_ran(pod) => {
             return end(ErrorCode::PodEvicted, format!("the node refused the pod: {reason}: {message}"));
         }
         Some(_) | None => {}
     }
-    let terminated = containers(pod).find_map(|container| container.state.as_ref()?.terminated.as_ref());
-    if let Some(terminated) = terminated {
+    if let Some(terminated) = terminated(pod) {
+        // Another container failed.
+        if terminated.exit_code == 0 {
+            return exited_with_0();
+        }
         let (code, how) = of_exit(terminated, pod);
         if code == ErrorCode::ContainerConfig {
             return end(code, how);
@@ -95,8 +133,17 @@ fn of_failed(pod: &Pod) -> JobEnd {
             ErrorCode::PodEvicted,
             format!("the pod was evicted: {}", one.message.as_deref().unwrap_or("no reason is given")),
         ),
-        None => end(ErrorCode::InstanceCrashed, format!("the pod failed: {message}")),
+        None => end(ErrorCode::InstanceCrashed, format!("the pod failed: {}", failed_before(pod, message))),
     }
+}
+
+/// The words for a pod that failed before its function's container ran: which init container it was, where it was one.
+fn failed_before(pod: &Pod, message: &str) -> String {
+    let failed = init_containers(pod).find_map(|container| {
+        let ended = container.state.as_ref()?.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;
+        Some(format!("its init container {} ended with exit code {}", container.name, ended.exit_code))
+    });
+    failed.unwrap_or_else(|| message.to_owned())
 }
 
 /// The error code of a container's end, and the end in words.
@@ -120,12 +167,14 @@ pub(super) fn of_exit(ended: &ContainerStateTerminated, pod: &Pod) -> (ErrorCode
 }
 
 fn memory_limit(pod: &Pod) -> Option<&str> {
-    let container = pod.spec.as_ref()?.containers.first()?;
+    let container = function_container::in_spec(pod.spec.as_ref()?)?;
     Some(container.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.as_str())
 }
 
-fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten())
+/// Whether no container of a pod was ever made.
+fn never_ran(pod: &Pod) -> bool {
+    let mut states = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    states.all(|container| container.state.is_none())
 }
 
 /// The failure of a pod that could not be created, by an event `FailedCreate` or an answer.
@@ -150,6 +199,17 @@ pub(crate) enum CallFailure {
     NotFound,
     /// There is such an object already.
     AlreadyExists,
+}
+
+impl std::fmt::Display for CallFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Transient(why) => why,
+            Self::Permanent(end) => &end.reason,
+            Self::NotFound => "there is no such object",
+            Self::AlreadyExists => "there is such an object already",
+        })
+    }
 }
 
 /// The class of a call's error.
@@ -253,6 +313,67 @@ mod tests {
         let (code, ..) =
             failure(&json!({ "phase": "Failed", "reason": "OutOfcpu", "message": "no room" })).expect("one");
         assert_eq!(code, ErrorCode::PodEvicted);
+    }
+
+    /// A pod of a `JOB` into which a container was put in front of the function's.
+    fn beside(phase: &str, sidecar: &serde_json::Value, function: &serde_json::Value) -> Option<JobEnd> {
+        let state = |name: &str, state: &serde_json::Value| json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+        let pod = json!({
+            "metadata": { "name": "p" },
+            "spec": { "containers": [
+                { "name": "a-mesh", "resources": { "limits": { "memory": "16Mi" } } },
+                { "name": "function", "resources": { "limits": { "memory": "64Mi" } } },
+            ] },
+            "status": { "phase": phase, "containerStatuses": [state("a-mesh", sidecar), state("function", function)] },
+        });
+        of_pod(&serde_json::from_value(pod).expect("a pod"))
+    }
+
+    #[test]
+    fn the_end_is_that_of_the_function_s_container_whatever_stands_beside_it() {
+        let runs = json!({ "running": { "startedAt": "2026-01-01T00:00:00Z" } });
+        let ended = |code: i32| json!({ "terminated": { "exitCode": code } });
+        let killed = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
+        let pulls = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } });
+
+        assert!(beside("Running", &runs, &runs).is_none());
+        assert!(beside("Running", &killed, &runs).is_none(), "the other one went over its memory");
+        assert!(beside("Pending", &pulls, &runs).is_none(), "the other one has no image");
+        assert!(beside("Running", &runs, &ended(0)).expect("an end").exited_with_0);
+        let crashed = beside("Running", &runs, &ended(3)).expect("an end");
+        assert_eq!((crashed.code, crashed.exited_with_0), (ErrorCode::InstanceCrashed, false));
+        assert!(crashed.reason.contains("exit code 3"), "{}", crashed.reason);
+        let memory = beside("Running", &runs, &killed).expect("an end");
+        assert_eq!(memory.code, ErrorCode::OutOfMemory);
+        assert!(memory.reason.contains("64Mi"), "the limit of the other one: {}", memory.reason);
+        assert!(beside("Failed", &killed, &ended(0)).expect("an end").exited_with_0, "the other one failed");
+        let both = beside("Failed", &killed, &ended(3)).expect("an end");
+        assert_eq!(both.code, ErrorCode::InstanceCrashed, "{}", both.reason);
+    }
+
+    #[test]
+    fn an_init_container_that_keeps_the_function_from_running_is_named() {
+        let with = |phase: &str, init: &serde_json::Value| {
+            failure(&json!({
+                "phase": phase,
+                "initContainerStatuses": [{
+                    "name": "mesh-init", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                    "state": init,
+                }],
+                "containerStatuses": [{
+                    "name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                    "state": { "waiting": { "reason": "PodInitializing" } },
+                }],
+            }))
+        };
+        let pulls = json!({ "waiting": { "reason": "ErrImagePull", "message": "no such image" } });
+        let (code, text, _) = with("Pending", &pulls).expect("it will not run");
+        assert_eq!(code, ErrorCode::ImageUnavailable);
+        assert!(text.contains("mesh-init") && text.contains("no such image"), "{text}");
+        assert_eq!(with("Pending", &json!({ "running": { "startedAt": "2026-01-01T00:00:00Z" } })), None);
+        let (code, text, _) = with("Failed", &json!({ "terminated": { "exitCode": 2 } })).expect("an end");
+        assert_eq!(code, ErrorCode::InstanceCrashed);
+        assert!(text.contains("mesh-init ended with exit code 2"), "{text}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::Semaphore;
 use super::calls::CALL_TIMEOUT;
 use super::cluster::call;
 use super::failure::{CallFailure, of_error};
+use super::function_container;
 use super::pod_log::{PodLog, ReadExtent};
 use super::template::FUNCTION;
 use crate::backoff::ExponentialBackoff;
@@ -340,7 +341,7 @@ impl PodLogs {
                     LogRead::NoLog
                 }
                 Err(failed) => {
-                    tracing::debug!(pod = &*log.pod, ?failed, "a log cannot be read now");
+                    tracing::debug!(pod = &*log.pod, "a log cannot be read now: {failed}");
                     LogRead::Retry
                 }
             }
@@ -354,9 +355,9 @@ impl PodLogs {
     }
 }
 
-/// Whether there is, or was, a container that may have written.
+/// Whether the function's container runs, or ran, so that it may have written.
 fn has_started(pod: &Pod) -> bool {
-    let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    let mut states = containers.flat_map(|container| [&container.state, &container.last_state]).flatten();
-    states.any(|state| state.running.is_some() || state.terminated.is_some())
+    let container = function_container::in_status(pod);
+    let states = container.into_iter().flat_map(|container| [&container.state, &container.last_state]);
+    states.flatten().any(|state| state.running.is_some() || state.terminated.is_some())
 }

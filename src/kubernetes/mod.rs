@@ -84,6 +84,7 @@
 //! | `logs` | logs of functions in pods: which are read, when, and how many at once |
 //! | `log_source` | logs of pods as a source of lines, read when a client asks |
 //! | `pod_log` | the log of one pod, and how far it was read |
+//! | `function_container` | the function's container of a pod, among others that were put beside it |
 //! | `failure` | classes of failures, of pods and of calls to the API server |
 //! | `function_object` | a Function object, as the API server keeps it |
 //! | `object_error` | errors of the API server about an object, as clients are told them |
@@ -94,6 +95,7 @@ pub(crate) mod context;
 mod deployment;
 mod failed_create;
 mod failure;
+mod function_container;
 pub(crate) mod function_object;
 mod health;
 mod instance_index;

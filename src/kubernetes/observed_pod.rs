@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 
 use super::deployment::{TEMPLATE_HASH, token_of};
-use super::failure;
 use super::template::PORT;
+use super::{failure, function_container};
 use crate::error::ErrorCode;
 use crate::exit::Exit;
 use crate::id::Token;
@@ -38,7 +38,7 @@ pub(super) struct ObservedPod {
     pub token: Option<Token>,
     /// Address at which it listens, once it has one.
     pub address: Option<SocketAddr>,
-    /// It answers its readiness probe.
+    /// Its container answers the readiness probe.
     pub ready: bool,
     /// It is being deleted, or has ended for good.
     pub terminating: bool,
@@ -58,20 +58,16 @@ impl ObservedPod {
     pub(super) fn of(pod: &Pod) -> Option<Self> {
         let template_hash = pod.metadata.labels.as_ref()?.get(TEMPLATE_HASH)?.clone();
         let status = pod.status.as_ref();
-        let container = status.and_then(|status| status.container_statuses.as_ref()?.first());
+        let container = function_container::in_status(pod);
         let phase = status.and_then(|status| status.phase.as_deref());
-        let ready = status.and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| {
-            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        });
         let last = container.and_then(|one| ended(one.last_state.as_ref(), pod));
         let ip = status.and_then(|status| status.pod_ip.as_ref()?.parse::<IpAddr>().ok());
         Some(Self {
             template_hash,
             token: pod.spec.as_ref().and_then(token_of),
             address: ip.map(|ip| SocketAddr::new(ip, PORT)),
-            ready,
-            terminating: pod.metadata.deletion_timestamp.is_some()
-                || matches!(phase, Some("Failed" | "Succeeded")),
+            ready: function_container::is_ready(pod),
+            terminating: pod.metadata.deletion_timestamp.is_some() || function_container::all_have_ended(pod),
             running: container.is_some_and(|one| one.state.as_ref().is_some_and(|s| s.running.is_some())),
             restarts: container.map_or(0, |one| one.restart_count),
             problem: failure::cannot_start(pod)
@@ -97,4 +93,61 @@ fn ended(state: Option<&ContainerState>, pod: &Pod) -> Option<PodProblem> {
         (_, code) => Exit::Code(code),
     };
     Some(PodProblem { text, permanent: false, exit: Some(exit) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A pod of ours into which a container in this state was put in front of the function's, which runs.
+    fn beside(sidecar: &Value, ready: &Value) -> ObservedPod {
+        let state = |name: &str, ready: bool, restarts: u32, states: &Value| {
+            let mut state = states.clone();
+            for (key, value) in [
+                ("name", name.into()),
+                ("image", "i".into()),
+                ("imageID", "".into()),
+                ("ready", ready.into()),
+                ("restartCount", restarts.into()),
+            ] {
+                state[key] = value;
+            }
+            state
+        };
+        let runs = json!({ "state": { "running": { "startedAt": "2026-01-01T00:00:00Z" } } });
+        let token = json!([{ "name": "PICOFAAS_TOKEN", "value": "00000000000000010000000000000002" }]);
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": { "name": "fn-a-1", "labels": { "picofaas.dev/revision": "r1" } },
+            "spec": { "containers": [{ "name": "a-mesh" }, { "name": "function", "env": token }] },
+            "status": {
+                "phase": "Running",
+                "podIP": "10.1.2.3",
+                "conditions": [ready],
+                "containerStatuses": [
+                    state("a-mesh", false, 7, sidecar), state("function", true, 0, &runs),
+                ],
+            },
+        }))
+        .unwrap();
+        ObservedPod::of(&pod).unwrap()
+    }
+
+    #[test]
+    fn a_container_that_was_put_beside_the_function_s_may_break_without_the_function_being_told_so() {
+        let not_ready = json!({ "type": "Ready", "status": "False", "reason": "ContainersNotReady" });
+        let killed = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
+        for sidecar in [
+            json!({ "state": killed, "lastState": killed }),
+            json!({ "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": killed }),
+            json!({ "state": { "waiting": { "reason": "ImagePullBackOff" } } }),
+        ] {
+            let observed = beside(&sidecar, &not_ready);
+            assert_eq!((observed.problem, observed.last), (None, None), "{sidecar}");
+            assert!(observed.running && observed.ready, "{sidecar}");
+            assert_eq!(observed.restarts, 0, "those of the other container");
+            assert_eq!(observed.token, Some(Token { high: 1, low: 2 }));
+        }
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) const EXECUTION: &str = "picofaas.dev/execution-id";
 pub(crate) const INCARNATION: &str = "picofaas.dev/boot";
 /// Prefix of the names of a function's objects.
 pub(crate) const NAME_PREFIX: &str = "fn-";
-/// The only container of a pod.
+/// The function's container of a pod, and the only one that is ours.
 pub(crate) const CONTAINER: &str = "function";
 /// Port at which a runtime listens in its pod.
 pub(crate) const PORT: u16 = 8080;

@@ -1,0 +1,93 @@
+//! The function's container of a pod, found by its name: others may have been put beside it, in any order.
+//!
+//! A mesh or a policy of the cluster puts containers of its own into pods (sidecars), in front of the function's as
+//! well as behind it. Kubelet sorts their states by name. Such a container may run for ever, end or break without
+//! that being the function's affair.
+
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
+
+use super::template::CONTAINER;
+
+/// The function's container, as its pod is made.
+#[must_use]
+pub(super) fn in_spec(pod: &PodSpec) -> Option<&Container> {
+    pod.containers.iter().find(|container| container.name == CONTAINER)
+}
+
+/// The state of the function's container; `None` where its node has told none yet.
+#[must_use]
+pub(super) fn in_status(pod: &Pod) -> Option<&ContainerStatus> {
+    let mut states = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    states.find(|state| state.name == CONTAINER)
+}
+
+/// The condition of a pod that kubelet gives for containers that are not ready.
+const CONTAINERS_NOT_READY: &str = "ContainersNotReady";
+
+/// Whether the function's container takes requests: the pod is ready, or it is for another container that it is not.
+/// A node that is lost makes its pods unready and leaves the states of their containers as they were.
+#[must_use]
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let Some(ready) = conditions.and_then(|all| all.iter().find(|one| one.type_ == "Ready")) else {
+        return false;
+    };
+    let is_another = || {
+        ready.reason.as_deref() == Some(CONTAINERS_NOT_READY)
+            && in_status(pod).is_some_and(|state| state.ready)
+    };
+    ready.status == "True" || is_another()
+}
+
+/// Whether every container of a pod has ended for good.
+#[must_use]
+pub(super) fn all_have_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(ready: &Value, function_is_ready: bool) -> Pod {
+        serde_json::from_value(json!({
+            "spec": { "containers": [{ "name": "a-mesh" }, { "name": "function" }] },
+            "status": {
+                "phase": "Running",
+                "conditions": [ready],
+                "containerStatuses": [
+                    { "name": "a-mesh", "image": "i", "imageID": "", "ready": false, "restartCount": 9 },
+                    { "name": "function", "image": "i", "imageID": "", "ready": function_is_ready,
+                      "restartCount": 1 },
+                ],
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_containers_that_stand_in_front_are_not_taken_for_the_function_s() {
+        let pod = pod(&json!({ "type": "Ready", "status": "False" }), true);
+        assert_eq!(in_spec(pod.spec.as_ref().unwrap()).unwrap().name, "function");
+        assert_eq!(in_status(&pod).unwrap().restart_count, 1);
+    }
+
+    #[test]
+    fn a_pod_takes_requests_though_another_container_of_it_is_not_ready_but_not_where_its_node_is_lost() {
+        let not_ready = |reason: Option<&str>| {
+            let mut condition = json!({ "type": "Ready", "status": "False" });
+            if let Some(reason) = reason {
+                condition["reason"] = reason.into();
+            }
+            condition
+        };
+        assert!(is_ready(&pod(&json!({ "type": "Ready", "status": "True" }), true)));
+        assert!(is_ready(&pod(&not_ready(Some("ContainersNotReady")), true)));
+        assert!(!is_ready(&pod(&not_ready(Some("ContainersNotReady")), false)));
+        assert!(!is_ready(&pod(&not_ready(Some("ReadinessGatesNotReady")), true)));
+        assert!(!is_ready(&pod(&not_ready(None), true)), "its node is lost");
+    }
+}
