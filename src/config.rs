@@ -193,6 +193,9 @@ pub struct ServeArgs {
     /// How long a finished Job, its pod and its log are kept, 0 … 604800 s
     #[arg(long, default_value = "600", value_parser = between::<u32>(0, 604_800), value_name = "SECONDS", help_heading = "Kubernetes")]
     pub job_ttl_s: u32,
+    /// Finished Jobs of all functions that are kept, 0 … 100000; of more, the oldest are deleted before their time
+    #[arg(long, default_value = "1000", value_parser = between::<usize>(0, 100_000), value_name = "N", help_heading = "Kubernetes")]
+    pub finished_jobs_max: usize,
 
     /// How long a client may take to send a request's head, 10 … 300000 ms
     #[arg(long, default_value = "10000", value_parser = between::<u64>(10, 300_000), value_name = "MILLIS", help_heading = "Times")]

@@ -19,6 +19,7 @@ use super::calls::{Calls, in_time};
 use super::context::KubeContext;
 use super::failed_create;
 use super::failure::{CallFailure, of_error};
+use super::finished_jobs::FinishedJobs;
 use super::logs::PodLogs;
 use super::pods::Pods;
 use crate::config::ServeArgs;
@@ -51,6 +52,8 @@ pub struct Cluster {
     pub lasting_runtime_url: String,
     /// Time for which a finished Job is kept, in seconds.
     pub job_ttl_s: u32,
+    /// Jobs that have finished and are kept.
+    pub finished_jobs: Rc<FinishedJobs>,
     /// Permits to look at a Deployment, make it or change its template.
     pub applying: Semaphore,
     /// The watch of pods, and the workloads that it tells.
@@ -110,6 +113,12 @@ impl Cluster {
         // With connections of its own: what is followed holds one for as long as that lasts.
         let logs = PodLogs::new(Api::namespaced(client(config.clone())?, &namespace), lines);
         let client: Client = client(config)?;
+        let finished_jobs = FinishedJobs::new(
+            Api::namespaced(client.clone(), &namespace),
+            context.clock,
+            flags.finished_jobs_max,
+            Duration::from_secs(u64::from(flags.job_ttl_s)),
+        );
         let cluster = Rc::new(Self {
             context,
             client,
@@ -118,6 +127,7 @@ impl Cluster {
             runtime_url: urls.ours,
             lasting_runtime_url: urls.lasting,
             job_ttl_s: flags.job_ttl_s,
+            finished_jobs,
             applying: Semaphore::new(APPLIED_MAX),
             pods: Rc::default(),
             logs,
@@ -125,7 +135,7 @@ impl Cluster {
             owners: RefCell::default(),
         });
         tokio::task::spawn_local(cluster.pods.clone().watch(cluster.api(), cluster.logs.clone()));
-        tokio::task::spawn_local(failed_create::watch(cluster.pods.clone(), cluster.api()));
+        tokio::task::spawn_local(failed_create::watch(cluster.clone()));
         tokio::task::spawn_local(cluster.clone().keep_warm());
         Ok(cluster)
     }

@@ -10,7 +10,8 @@ use kube::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 
-use super::pods::Pods;
+use super::cluster::Cluster;
+use super::job_room::make_for_warm_pod;
 use super::watch::{WatchState, watch_backoff, watch_config};
 use super::{failure, template};
 
@@ -24,31 +25,36 @@ enum EventAge {
 }
 
 /// Watches for ever.
-pub(super) async fn watch(pods: Rc<Pods>, events: Api<KubeEvent>) {
+pub(super) async fn watch(cluster: Rc<Cluster>) {
+    let events: Api<KubeEvent> = cluster.api();
     let failures = watch_config().fields("reason=FailedCreate");
     let mut stream = std::pin::pin!(watcher(events, failures).backoff(watch_backoff()));
     let mut watch = WatchState::new("events");
     while let Some(told) = stream.next().await {
         match watch.event(told) {
-            Some(Event::InitApply(event)) => handle(&pods, &event, EventAge::Listed),
-            Some(Event::Apply(event)) => handle(&pods, &event, EventAge::New),
+            Some(Event::InitApply(event)) => handle(&cluster, &event, EventAge::Listed),
+            Some(Event::Apply(event)) => handle(&cluster, &event, EventAge::New),
             Some(Event::Delete(_) | Event::Init | Event::InitDone) | None => {}
         }
     }
 }
 
-fn handle(pods: &Pods, event: &KubeEvent, age: EventAge) {
+fn handle(cluster: &Cluster, event: &KubeEvent, age: EventAge) {
     let object = &event.involved_object;
     let (Some(kind), Some(name)) = (object.kind.as_deref(), object.name.as_deref()) else { return };
     let message = event.message.as_deref().unwrap_or("no reason is given");
     // The controller says what it failed at in front of why.
     let message = message.strip_prefix("Error creating: ").unwrap_or(message);
     match kind {
-        "Job" => pods.job_ended(name, failure::of_failed_create(message)),
+        "Job" => {
+            cluster.pods.job_without_pod(name, object.uid.as_deref(), failure::of_failed_create(message))
+        }
         "ReplicaSet" => match age {
             EventAge::New => {
-                if let Some(function) = function_of(name) {
-                    pods.not_created(function, message);
+                if let Some(function) = function_of(name)
+                    && !make_for_warm_pod(&cluster.finished_jobs, message, cluster.context.clock)
+                {
+                    cluster.pods.not_created(function, message);
                 }
             }
             // It may be over: a Deployment keeps its name, and a Job has its own once.

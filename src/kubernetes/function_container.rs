@@ -46,6 +46,19 @@ pub(super) fn all_have_ended(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
+/// Whether containers beside the function's go on. A node may tell of the end of the only container before it says that
+/// its pod is over.
+#[must_use]
+pub(super) fn others_go_on(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let containers = status.and_then(|status| status.container_statuses.as_ref());
+    let before = status.and_then(|status| status.init_container_statuses.as_ref());
+    let mut others =
+        containers.into_iter().chain(before).flatten().filter(|container| container.name != CONTAINER);
+    !all_have_ended(pod)
+        && others.any(|other| other.state.as_ref().is_none_or(|state| state.terminated.is_none()))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -89,5 +102,27 @@ mod tests {
         assert!(!is_ready(&pod(&not_ready(Some("ContainersNotReady")), false)));
         assert!(!is_ready(&pod(&not_ready(Some("ReadinessGatesNotReady")), true)));
         assert!(!is_ready(&pod(&not_ready(None), true)), "its node is lost");
+    }
+
+    #[test]
+    fn a_pod_goes_on_where_another_container_has_not_ended_and_not_for_the_function_s_alone() {
+        let ready = json!({ "type": "Ready", "status": "False" });
+        let with = |sidecar: Option<&Value>, phase: &str| {
+            let mut pod = serde_json::to_value(pod(&ready, false)).unwrap();
+            let states = pod["status"]["containerStatuses"].as_array_mut().unwrap();
+            states[1]["state"] = json!({ "terminated": { "exitCode": 0 } });
+            match sidecar {
+                Some(state) => states[0]["state"] = state.clone(),
+                None => drop(states.remove(0)),
+            }
+            pod["status"]["phase"] = phase.into();
+            others_go_on(&serde_json::from_value(pod).unwrap())
+        };
+        let runs = json!({ "running": { "startedAt": "2026-01-01T00:00:00Z" } });
+        assert!(with(Some(&runs), "Running"));
+        assert!(with(Some(&json!({ "waiting": { "reason": "ImagePullBackOff" } })), "Running"));
+        assert!(!with(Some(&json!({ "terminated": { "exitCode": 1 } })), "Running"));
+        assert!(!with(None, "Running"), "its node has not said yet that it is over");
+        assert!(!with(Some(&runs), "Failed"));
     }
 }

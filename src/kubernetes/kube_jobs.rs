@@ -11,16 +11,21 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
+use tokio::task::JoinHandle;
 
 use super::calls::CALL_TIMEOUT;
 use super::cluster::{Cluster, call};
 use super::failure::CallFailure;
+use super::finished_jobs::FinishedPod;
 use super::job;
 use super::job::JobParameters;
+use super::job_room::JobRoom;
+use super::pods::PodEnd;
 use crate::backoff::ExponentialBackoff;
 use crate::change_signal::ChangeSignal;
 use crate::channel;
 use crate::channel::AnswerReceiver;
+use crate::clock::Nanos;
 use crate::error::ErrorCode;
 use crate::function_version::FunctionVersion;
 use crate::instance::InstanceProblem;
@@ -45,6 +50,22 @@ const LATE_END: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_secs(15);
 /// Time for which it is tried to delete a Job; after that its own deadline ends it.
 const DELETE_PATIENCE: Duration = Duration::from_secs(120);
+
+/// The end of an attempt, and of its Job.
+struct AttemptLife {
+    end: JobEnd,
+    /// The pod of its Job, where that is kept.
+    kept: Option<FinishedPod>,
+    /// The uid of its Job, where one was made.
+    uid: Option<String>,
+}
+
+impl AttemptLife {
+    /// An end after which no Job is left.
+    fn without_job(end: JobEnd) -> Self {
+        Self { end, kept: None, uid: None }
+    }
+}
 
 /// The Jobs of one version.
 #[derive(Debug)]
@@ -93,93 +114,162 @@ impl KubeJobs {
             };
             let object = job::object(spec, &attempt);
             jobs.cluster.logs.expect(&name, spec.name.as_str(), execution);
-            let mut end = jobs.live(&name, &object, time_left, killed).await;
+            let AttemptLife { mut end, kept, uid: _ } = jobs.live(&name, &object, time_left, killed).await;
             jobs.cluster.pods.forget_job(&name);
-            let tail = jobs.cluster.logs.read_ended(&name);
+            let mut tail = jobs.cluster.logs.read_ended(&name);
             // A pod that exited with 0 has most likely posted a result, and is not kept waiting; nobody reads
             // the reason of one that is not wanted.
-            if let (Some(tail), false) = (tail, end.exited_with_0 || end.code == ErrorCode::Cancelled)
-                && let Ok(Ok(tail)) = tokio::time::timeout(TAIL_PATIENCE, tail).await
+            if let (Some(log_read), false) =
+                (&mut tail, end.exited_with_0 || end.code == ErrorCode::Cancelled)
+                && let Ok(read) = tokio::time::timeout(TAIL_PATIENCE, log_read).await
             {
-                end.reason =
-                    tail.explain(&end.reason, &format!("/v1/executions/{execution}/logs")).to_string();
+                tail = None;
+                if let Ok(read) = read {
+                    end.reason =
+                        read.explain(&end.reason, &format!("/v1/executions/{execution}/logs")).to_string();
+                }
             }
             jobs.running.set(jobs.running.get() - 1);
             jobs.ended_one.notify();
             channel::answer(ended, end);
+            let finished_jobs = jobs.cluster.finished_jobs.clone();
+            // A Job may be kept longer than its version.
+            drop(jobs);
+            if let Some(pod) = kept {
+                let log_read = async {
+                    if let Some(tail) = tail {
+                        // Unread for good is read as far as it can be.
+                        let _ = tail.await;
+                    }
+                };
+                finished_jobs.keep(&name, pod, log_read).await;
+            }
         });
     }
 
-    /// From before the Job is made until its pod has ended, or is not wanted any more.
+    /// From before the Job is made until its pod has ended, or is not wanted any more. Where a quota is met, room is
+    /// made and it is begun again.
     async fn live(
         &self,
         name: &str,
         object: &Job,
         time_left: Duration,
         mut killed: AnswerReceiver<Kill>,
-    ) -> JobEnd {
-        // Before the Job is there: its pod may end before the answer has come.
-        let mut end = self.cluster.pods.end_of_job(name);
+    ) -> AttemptLife {
+        let clock = self.cluster.context.clock;
+        let until = clock.now() + nanos(time_left.saturating_sub(LAST_WORD).max(LAST_WORD));
+        let mut room = JobRoom::new(self.cluster.finished_jobs.clone(), clock);
+        let mut deleted = Vec::new();
+        loop {
+            let end = self.cluster.pods.end_of_job(name, &deleted);
+            let life = self.live_once(name, object, until, end, &mut killed).await;
+            if life.end.code != ErrorCode::QuotaExceeded {
+                return life;
+            }
+            deleted.extend(life.uid.clone());
+            let left = Duration::from_nanos(until.saturating_sub(clock.now()));
+            let made = tokio::select! {
+                biased;
+                _ = &mut killed => return AttemptLife::without_job(unwanted()),
+                made = tokio::time::timeout(left, room.make(&life.end.reason)) => made.unwrap_or(false),
+            };
+            if !made {
+                self.complain(&life.end.reason);
+                return life;
+            }
+        }
+    }
+
+    async fn live_once(
+        &self,
+        name: &str,
+        object: &Job,
+        until: Nanos,
+        // Asked for before the Job is there: its pod may end before the answer has come.
+        end: AnswerReceiver<PodEnd>,
+        killed: &mut AnswerReceiver<Kill>,
+    ) -> AttemptLife {
         let made = tokio::select! {
             biased;
-            _ = &mut killed => None,
-            made = self.make(object, time_left) => Some(made),
+            _ = &mut *killed => None,
+            made = self.make(object, until) => Some(made),
         };
-        match made {
-            Some(Ok(())) => {}
+        let uid = match made {
+            Some(Ok(uid)) => uid,
             Some(Err(refused)) => {
-                self.complain(&refused.reason);
-                return refused;
+                if refused.code != ErrorCode::QuotaExceeded {
+                    self.complain(&refused.reason);
+                }
+                return AttemptLife::without_job(refused);
             }
             // The call may reach the API server all the same, and later than what deletes it.
             None => {
-                self.delete(name, CALL_TIMEOUT);
-                return unwanted();
+                drop(self.delete(name, CALL_TIMEOUT));
+                return AttemptLife::without_job(unwanted());
             }
-        }
+        };
+        self.cluster.finished_jobs.began();
+        let life = self.run(name, end, killed).await;
+        let had_pod = !matches!(life.end.code, ErrorCode::QuotaExceeded | ErrorCode::AdmissionRefused);
+        self.cluster.finished_jobs.ended(had_pod);
+        AttemptLife { uid, ..life }
+    }
+
+    /// From when the Job was made until its pod has ended, or is not wanted any more.
+    async fn run(
+        &self,
+        name: &str,
+        mut end: AnswerReceiver<PodEnd>,
+        killed: &mut AnswerReceiver<Kill>,
+    ) -> AttemptLife {
         let ended = tokio::select! {
             biased;
             ended = &mut end => ended.ok(),
-            () = self.vanished(name) => Some(JobEnd {
+            () = self.vanished(name) => return AttemptLife::without_job(JobEnd {
                 code: ErrorCode::InstanceCrashed,
                 reason: "the Job was deleted before its pod posted a result".to_owned(),
                 exited_with_0: false,
             }),
-            why = &mut killed => match why {
+            why = killed => match why {
                 // Its Job is to be looked at and its log to be read for a while, if it may be.
-                Ok(Kill::Posted) => tokio::time::timeout(LATE_END, &mut end).await.ok().and_then(Result::ok),
+                Ok(Kill::Posted) => tokio::select! {
+                    biased;
+                    ended = tokio::time::timeout(LATE_END, &mut end) => ended.ok().and_then(Result::ok),
+                    () = self.vanished(name) => return AttemptLife::without_job(unwanted()),
+                },
                 Ok(Kill::Unwanted) | Err(_) => None,
             },
         };
-        let Some(ended) = ended else {
+        let Some(PodEnd { end: ended, pod }) = ended else {
             // First, because its log goes with the pod.
             self.cluster.logs.read_before_deletion(name);
-            self.delete(name, Duration::ZERO);
+            drop(self.delete(name, Duration::ZERO));
             // The permit follows the pod, so that a retry does not run beside the attempt before it.
             let _ = tokio::time::timeout(GONE_PATIENCE, &mut end).await;
-            return unwanted();
+            return AttemptLife::without_job(unwanted());
         };
+        if ended.code == ErrorCode::QuotaExceeded {
+            // Awaited, because one of the same name may follow. It fails only where the thread is stopping.
+            let _ = self.delete(name, Duration::ZERO).await;
+            return AttemptLife::without_job(ended);
+        }
         if matches!(
             ended.code,
-            ErrorCode::ImageUnavailable
-                | ErrorCode::ContainerConfig
-                | ErrorCode::QuotaExceeded
-                | ErrorCode::AdmissionRefused
+            ErrorCode::ImageUnavailable | ErrorCode::ContainerConfig | ErrorCode::AdmissionRefused
         ) {
             // A pod that has not started tries on by itself, and would run for nobody.
             self.complain(&ended.reason);
-            self.delete(name, Duration::ZERO);
-        } else {
-            self.function.problem.store(None);
+            drop(self.delete(name, Duration::ZERO));
+            return AttemptLife::without_job(ended);
         }
-        ended
+        self.function.problem.store(None);
+        AttemptLife { end: ended, kept: Some(pod), uid: None }
     }
 
-    /// Posts the Job; again and again while the API server may yet take it and there is time.
-    async fn make(&self, object: &Job, time_left: Duration) -> Result<(), JobEnd> {
+    /// Posts the Job; again and again while the API server may yet take it and it is not later than `until`.
+    /// Answers its uid.
+    async fn make(&self, object: &Job, until: Nanos) -> Result<Option<String>, JobEnd> {
         let jobs: Api<Job> = self.cluster.api();
-        let until =
-            self.cluster.context.clock.now() + nanos(time_left.saturating_sub(LAST_WORD).max(LAST_WORD));
         let left = || Duration::from_nanos(until.saturating_sub(self.cluster.context.clock.now()));
         let (params, mut pauses) =
             (PostParams::default(), ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX));
@@ -188,8 +278,9 @@ impl KubeJobs {
             // One that hangs must not take the time in which its reason would be told. Should the Job be made
             // all the same, its pod finds that it is not wanted, and ends.
             let why = match tokio::time::timeout(left(), made).await {
+                Ok(Ok(made)) => return Ok(made.metadata.uid),
                 // Its name has the execution's random bits: who else would have made it.
-                Ok(Ok(_) | Err(CallFailure::AlreadyExists)) => return Ok(()),
+                Ok(Err(CallFailure::AlreadyExists)) => return Ok(None),
                 Ok(Err(CallFailure::Permanent(end))) => return Err(end),
                 Ok(Err(CallFailure::NotFound)) => format!("there is no namespace {}", self.cluster.namespace),
                 Ok(Err(CallFailure::Transient(why))) => why,
@@ -218,7 +309,8 @@ impl KubeJobs {
     }
 
     /// Takes a Job and its pod away, beside everything else; one that may yet come for as long as `coming`.
-    fn delete(&self, name: &str, coming: Duration) {
+    /// The task ends when it is gone, or will not be.
+    fn delete(&self, name: &str, coming: Duration) -> JoinHandle<()> {
         let (jobs, name): (Api<Job>, _) = (self.cluster.api(), name.to_owned());
         let clock = self.cluster.context.clock;
         let comes_until = clock.now() + nanos(coming);
@@ -242,7 +334,7 @@ impl KubeJobs {
                 Err(_) => "the Kubernetes API server could not be reached".to_owned(),
             };
             tracing::warn!(job = name, "a Job could not be deleted, and its own deadline will end it: {why}");
-        });
+        })
     }
 
     fn complain(&self, reason: &str) {

@@ -15,6 +15,7 @@
 //! | `Cluster::owners`: the Function object of each name | registry | reconcile loops |
 //! | `Pods::attempts`: Jobs whose pod has not ended, each with its waiting task | the task of a Job adds and forgets; the watches of pods and of events take out | the same |
 //! | `Pods::workloads`: the workload of each function | a pod set that is opened adds; the reconcile loop that deletes the Deployment removes | the watches, pod sets that are opened, registry |
+//! | `Cluster::finished_jobs`: Jobs that have finished and are kept (`FinishedJobs`) | the tasks of Jobs | the same; attempts that meet a quota (`JobRoom`) take out |
 //! | `Workload::{desired, desired_replicas}`: the Deployment that is wanted | pod sets; the reconcile loop takes over the number of a Deployment that it finds | the reconcile loop, pod sets |
 //! | `Workload::deleting` | registry, and a version that is no `WARM` one, set it; a pod set that is opened clears it | the reconcile loop, pod sets |
 //! | `Workload::{applied_template, applied_replicas, adopted}`: the Deployment that is known to be there | the reconcile loop | the same |
@@ -51,12 +52,14 @@
 //! | a connection to an instance failed | health checks until one succeeds, then `Ready` again |
 //! | the scheduler retires an idle instance | its slot is free, `Down`, and it takes what was granted before; unless `replicas.min` would not be left, one replica less (of the latest version only), and the pod is annotated as the one to go |
 //! | for a long time no execution has needed the pending starts | `StartFailed` for each; replicas fall to those that are needed |
-//! | a pod could not be created | the workload has a permanent problem: pending starts fail where no pod serves or may come to; the attempt of a Job ends |
+//! | a pod of a `WARM` function, or of a Job for another reason than a quota, could not be created | the workload has a permanent problem: pending starts fail where no pod serves or may come to; the attempt of a Job ends |
 //! | a call of the reconcile loop fails | the workload has the problem, and the step is made again after 100 ms … 2 s; the next answer clears it where it may pass |
 //! | a version is closed, and nothing of it is left | its pod set leaves; with the last one of a function that is deleted, the Deployment is deleted |
 //! | an attempt of a `JOB` is granted | its Job is made |
 //! | the watch shows that a container has started | `WARM`: its log is followed; `JOB`: it is followed while a reader follows its lines |
-//! | the pod of a Job ends, or its Job is gone | the attempt ends, and its log is read |
+//! | the function's container in the pod of a Job ends, or its Job is gone | the attempt ends, and its log is read; then the Job is one of those that are kept. Where other containers of its pod go on for 10 s more, it is deleted |
+//! | a quota is met by a Job, or by its pod | the oldest Job that is kept is deleted, and the attempt is begun again; where none is kept, an end of another attempt is waited for, and the attempt ends where none runs |
+//! | more Jobs are kept than `--finished-jobs-max` | the oldest are deleted |
 //! | an attempt has posted its result | its pod may end by itself: after `--stop-timeout-ms` for 120 s more, then its Job is deleted |
 //! | an attempt is not wanted any more | its Job is deleted; the attempt ends with its pod, or after 5 s |
 //!
@@ -70,6 +73,8 @@
 //! | `template` | a function's specification as a template of pods |
 //! | `kube_jobs` | the Jobs of one version, one for each attempt |
 //! | `job` | the object of one Job |
+//! | `finished_jobs` | Jobs that have finished and are kept, and how the oldest go |
+//! | `job_room` | room for the Job of one attempt where a quota is met |
 //! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its versions |
 //! | `pod_set` | the pods that serve one version |
 //! | `instance_index` | the slots of a version's instances, and how lost ones ended |
@@ -86,6 +91,7 @@
 //! | `pod_log` | the log of one pod, and how far it was read |
 //! | `function_container` | the function's container of a pod, among others that were put beside it |
 //! | `failure` | classes of failures, of pods and of calls to the API server |
+//! | `fake_api` | an API server for tests of parts |
 //! | `function_object` | a Function object, as the API server keeps it |
 //! | `object_error` | errors of the API server about an object, as clients are told them |
 
@@ -95,11 +101,15 @@ pub(crate) mod context;
 mod deployment;
 mod failed_create;
 mod failure;
+#[cfg(test)]
+mod fake_api;
+mod finished_jobs;
 mod function_container;
 pub(crate) mod function_object;
 mod health;
 mod instance_index;
 mod job;
+mod job_room;
 pub(crate) mod kube_jobs;
 mod log_source;
 mod logs;

@@ -13,11 +13,12 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 use kube::{Api, ResourceExt};
 
-use super::failure;
+use super::finished_jobs::FinishedPod;
 use super::logs::PodLogs;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use super::watch::{WatchState, watch_backoff, watch_config};
 use super::workload::Workload;
+use super::{failure, function_container};
 use crate::channel;
 use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
 use crate::error::ErrorCode;
@@ -26,11 +27,26 @@ use crate::messages::control_message::JobEnd;
 /// The label by which Kubernetes marks the pods of a Job.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
+/// The end of the pod of a Job, as far as its attempt goes.
+pub(super) struct PodEnd {
+    /// The end of the function's container, or the reason why it will not run.
+    pub end: JobEnd,
+    /// Whether other containers of the pod go on.
+    pub pod: FinishedPod,
+}
+
+/// A Job whose pod's end is waited for.
+struct AwaitedJob {
+    told: AnswerSender<PodEnd>,
+    /// Uids of Jobs of the same name that were deleted before: what is still told of them does not count.
+    deleted: Vec<String>,
+}
+
 /// The receivers of what the watch tells.
 #[derive(Default)]
 pub struct Pods {
     /// Jobs whose pod has not ended, by name; each is taken out when it is answered.
-    attempts: RefCell<HashMap<String, AnswerSender<JobEnd>>>,
+    attempts: RefCell<HashMap<String, AwaitedJob>>,
     /// The pods of `WARM` functions, by the function's name.
     workloads: RefCell<HashMap<String, Rc<Workload>>>,
 }
@@ -45,10 +61,12 @@ impl std::fmt::Debug for Pods {
 }
 
 impl Pods {
-    /// The end of the pod of a Job that is about to be made: it is told once.
-    pub fn end_of_job(&self, job: &str) -> AnswerReceiver<JobEnd> {
+    /// The end of the pod of a Job that is about to be made: it is told once. Jobs of these uids had the same name,
+    /// and were `deleted`.
+    pub(super) fn end_of_job(&self, job: &str, deleted: &[String]) -> AnswerReceiver<PodEnd> {
         let (told, end) = oneshot::channel();
-        self.attempts.borrow_mut().insert(job.to_owned(), told);
+        let awaited = AwaitedJob { told, deleted: deleted.to_owned() };
+        self.attempts.borrow_mut().insert(job.to_owned(), awaited);
         end
     }
 
@@ -67,11 +85,19 @@ impl Pods {
         self.workloads.borrow_mut().remove(function);
     }
 
-    /// Tells that the Job's pod has ended, or that there will be none.
-    pub fn job_ended(&self, job: &str, end: JobEnd) {
-        let told = self.attempts.borrow_mut().remove(job);
-        if let Some(told) = told {
-            channel::answer(told, end);
+    /// Tells that there will be no pod of the Job with this uid.
+    pub(super) fn job_without_pod(&self, job: &str, uid: Option<&str>, end: JobEnd) {
+        let is_deleted = |awaited: &AwaitedJob| awaited.deleted.iter().any(|deleted| Some(&**deleted) == uid);
+        if !self.attempts.borrow().get(job).is_some_and(is_deleted) {
+            self.job_ended(job, PodEnd { end, pod: FinishedPod::Over });
+        }
+    }
+
+    /// Tells that the function's container in the Job's pod has ended, or that there will be none.
+    fn job_ended(&self, job: &str, end: PodEnd) {
+        let awaited = self.attempts.borrow_mut().remove(job);
+        if let Some(awaited) = awaited {
+            channel::answer(awaited.told, end);
         }
     }
 
@@ -121,7 +147,9 @@ impl Pods {
     fn changed(&self, pod: &Pod) {
         if let Some(job) = label(pod, JOB_NAME) {
             if let Some(end) = failure::of_pod(pod) {
-                self.job_ended(job, end);
+                let goes_on = function_container::others_go_on(pod);
+                let pod = if goes_on { FinishedPod::Lingering } else { FinishedPod::Over };
+                self.job_ended(job, PodEnd { end, pod });
             }
         } else if let Some(workload) = label(pod, FUNCTION).and_then(|function| self.workload(function)) {
             workload.pod_changed(pod);
@@ -135,7 +163,7 @@ impl Pods {
                 reason: "the pod was deleted before it posted a result".to_owned(),
                 exited_with_0: false,
             });
-            self.job_ended(job, end);
+            self.job_ended(job, PodEnd { end, pod: FinishedPod::Over });
         } else if let Some(workload) = label(pod, FUNCTION).and_then(|function| self.workload(function)) {
             workload.pod_gone(&pod.name_any());
         }
@@ -159,4 +187,23 @@ impl Pods {
 
 fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
     pod.metadata.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> JobEnd {
+        failure::of_failed_create("exceeded quota")
+    }
+
+    #[test]
+    fn what_is_told_late_of_a_job_that_was_deleted_does_not_end_its_successor_of_the_same_name() {
+        let pods = Pods::default();
+        let mut end = pods.end_of_job("fn-a-1", &["first".to_owned()]);
+        pods.job_without_pod("fn-a-1", Some("first"), refused());
+        assert!(end.try_recv().is_err(), "the end of the one before was taken for its own");
+        pods.job_without_pod("fn-a-1", Some("second"), refused());
+        assert_eq!(end.try_recv().map(|end| end.end.code).ok(), Some(ErrorCode::QuotaExceeded));
+    }
 }

@@ -22,7 +22,9 @@ mod pages;
 mod pods;
 mod pressure;
 mod prometheus;
+mod quotas;
 mod registry;
+mod sidecars;
 mod stage;
 #[path = "../system/support/mod.rs"]
 #[expect(dead_code, reason = "what a test of the whole process needs is not all needed here")]

@@ -87,6 +87,9 @@ pub(super) fn api_server(layout: &Layout, binaries: &ClusterBinaries) -> Daemon 
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--enable-admission-plugins=NodeRestriction".to_owned(),
+        // Tests put containers of their own into pods by it, as a mesh does.
+        "--feature-gates=MutatingAdmissionPolicy=true".to_owned(),
+        "--runtime-config=admissionregistration.k8s.io/v1beta1=true".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         format!("--service-account-key-file={}", certificate("service-accounts.pub")),
         format!("--service-account-signing-key-file={}", certificate("service-accounts.key")),
