@@ -1,17 +1,25 @@
 //! The settings of `picofaas serve`: raw flags first, then one validated whole.
 
+mod in_force;
+mod listen_address;
+mod runtime_url;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
+use self::listen_address::listen_address;
+use self::runtime_url::runtime_url;
 use crate::cpu::usable_cores;
 use crate::origin::Origin;
 
 /// How the scheduler thread waits for work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum SchedulerPolicy {
     /// Never sleeps and is pinned to a core: lowest latency, one core always busy
     Spin,
@@ -23,8 +31,22 @@ pub enum SchedulerPolicy {
     Auto,
 }
 
+impl SchedulerPolicy {
+    /// The policy as its flag names it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SchedulerPolicy::Spin => "spin",
+            SchedulerPolicy::Adaptive => "adaptive",
+            SchedulerPolicy::Park => "park",
+            SchedulerPolicy::Auto => "auto",
+        }
+    }
+}
+
 /// Whether a gateway may run the scheduler itself while the scheduler thread is parked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum GatewayTicks {
     /// Always allowed: no wake of another thread on the invoke path
     On,
@@ -35,7 +57,8 @@ pub enum GatewayTicks {
 }
 
 /// The provider of the functions' instances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum BackendKind {
     /// `kubernetes` inside of a pod that may call the API server, else `local`
     Auto,
@@ -46,7 +69,8 @@ pub enum BackendKind {
 }
 
 /// By which means local functions are held to their limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum LocalLimits {
     /// By cgroups where they are writable, each controller where it is; by rlimits else
     Auto,
@@ -79,16 +103,18 @@ where
 }
 
 /// The flags of `serve`; `dev` takes them too.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct ServeArgs {
-    /// Where clients call functions (address:port; port 0 takes a free one)
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR", help_heading = "Listeners")]
+    /// Where clients call functions (address:port, or a port alone for loopback; port 0 takes a free one)
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = listen_address, value_name = "ADDR", help_heading = "Listeners")]
     pub listen: SocketAddr,
-    /// Where operators and Prometheus call: all of the API, /metrics, /healthz, /readyz (address:port)
-    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDR", help_heading = "Listeners")]
+    /// Where operators and Prometheus call: all of the API, /metrics, /healthz, /readyz (address:port, or a port alone for loopback)
+    #[arg(long, default_value = "127.0.0.1:8081", value_parser = listen_address, value_name = "ADDR", help_heading = "Listeners")]
     pub management_listen: SocketAddr,
-    /// Where processes of JOB functions fetch their input and post their result (address:port)
-    #[arg(long, default_value = "127.0.0.1:8082", value_name = "ADDR", help_heading = "Listeners")]
+    /// Where processes of JOB functions fetch their input and post their result (address:port, or a port
+    /// alone for loopback)
+    #[arg(long, default_value = "127.0.0.1:8082", value_parser = listen_address, value_name = "ADDR", help_heading = "Listeners")]
     pub runtime_listen: SocketAddr,
     /// Serve function writes, the list of executions and the lines of functions on --listen though it is not bound to loopback
     #[arg(long, help_heading = "Listeners")]
@@ -103,9 +129,11 @@ pub struct ServeArgs {
 
     /// Register every function manifest found below this folder at start
     #[arg(long, value_name = "DIR", help_heading = "Functions")]
+    #[serde(serialize_with = "in_force::path")]
     pub functions: Option<PathBuf>,
     /// Where the sockets of local instances live; default: a new folder under the temporary one
     #[arg(long, value_name = "DIR", help_heading = "Functions")]
+    #[serde(serialize_with = "in_force::path")]
     pub state_dir: Option<PathBuf>,
     /// Functions that can be registered at once, 1 … 65536
     #[arg(long, default_value = "10000", value_parser = between::<usize>(1, 65536), value_name = "N", help_heading = "Functions")]
@@ -182,13 +210,14 @@ pub struct ServeArgs {
     pub backend: BackendKind,
     /// How to reach the cluster; default: the pod's service account, else $KUBECONFIG or ~/.kube/config
     #[arg(long, value_name = "FILE", help_heading = "Kubernetes")]
+    #[serde(serialize_with = "in_force::path")]
     pub kubeconfig: Option<PathBuf>,
     /// Where functions, their Deployments, Jobs and pods live; default: the pod's namespace, or the context's
     #[arg(long, value_name = "NAME", help_heading = "Kubernetes")]
     pub namespace: Option<String>,
     /// How pods reach --runtime-listen (http://host:port); default: the pod's address and the Service
     /// picofaas-runtime; outside of a pod it is required
-    #[arg(long, value_name = "URL", help_heading = "Kubernetes")]
+    #[arg(long, value_parser = runtime_url, value_name = "URL", help_heading = "Kubernetes")]
     pub runtime_url: Option<String>,
     /// How long a finished Job, its pod and its log are kept, 0 … 604800 s
     #[arg(long, default_value = "600", value_parser = between::<u32>(0, 604_800), value_name = "SECONDS", help_heading = "Kubernetes")]
@@ -202,15 +231,18 @@ pub struct ServeArgs {
     pub head_timeout_ms: u64,
     /// How long a client connection may be idle after an answer was written, 1 … 86400 s
     #[arg(long = "keep-alive", default_value = "75", value_parser = between::<u64>(1, 86_400), value_name = "SECONDS", help_heading = "Times")]
+    #[serde(rename = "keep-alive")]
     pub keep_alive_s: u64,
     /// How long a client may take to send a request's body, or take nothing of an answer (1 s at least), 10 … 300000 ms
     #[arg(long, default_value = "30000", value_parser = between::<u64>(10, 300_000), value_name = "MILLIS", help_heading = "Times")]
     pub body_timeout_ms: u64,
     /// How long an execution can be read after it ended, 1 … 86400 s
     #[arg(long = "retention", default_value = "300", value_parser = between::<u64>(1, 86_400), value_name = "SECONDS", help_heading = "Times")]
+    #[serde(rename = "retention")]
     pub retention_s: u64,
     /// How long what was accepted may take to end after SIGTERM, 0 … 3600 s
     #[arg(long = "drain", default_value = "30", value_parser = between::<u64>(0, 3600), value_name = "SECONDS", help_heading = "Times")]
+    #[serde(rename = "drain")]
     pub drain_s: u64,
     /// How long a local instance may take from its start until it answers /health, 100 … 600000 ms
     #[arg(long, default_value = "30000", value_parser = between::<u64>(100, 600_000), value_name = "MILLIS", help_heading = "Times")]

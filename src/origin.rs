@@ -3,11 +3,14 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use serde::Serialize;
+
 /// The ports that browsers leave out of an origin.
 const DEFAULT_PORTS: [(&str, &str); 2] = [("http", "80"), ("https", "443")];
 
 /// The origin of pages, `scheme://host[:port]`, as browsers write it in `Origin`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Origin(String);
 
 impl FromStr for Origin {

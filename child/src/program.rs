@@ -72,7 +72,7 @@ impl Program {
 pub(crate) fn text(text: &OsStr) -> io::Result<CString> {
     CString::new(text.as_bytes()).map_err(|error| {
         let text = error.into_vec();
-        let message = format!("{:?} has a zero byte", OsString::from_vec(text));
+        let message = format!("{} has a zero byte", OsString::from_vec(text).display());
         io::Error::new(io::ErrorKind::InvalidInput, message)
     })
 }
@@ -91,8 +91,9 @@ fn find(name: &Path, path: Option<&OsStr>, directory: Option<&Path>) -> io::Resu
         Some(first) if runs(&first) => Ok(first),
         // A file that is there and may not be run explains more than that nothing was found.
         Some(first) => Ok(found.find(runs).unwrap_or(first)),
-        None => {
-            Err(io::Error::new(io::ErrorKind::NotFound, format!("it is in no folder of PATH ({path:?})")))
-        }
+        None => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("it is in no folder of PATH ({})", path.display()),
+        )),
     }
 }

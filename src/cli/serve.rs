@@ -19,9 +19,9 @@ use crate::startup::{self, ControlPlane};
 /// A flag that does not fit, a manifest that does not parse, a port in use.
 pub fn run(flags: ServeArgs) -> anyhow::Result<()> {
     let settings = Settings::new(flags).map_err(|message| anyhow!(message))?;
-    tracing::info!("settings in force: {:?}", settings.flags);
+    tracing::info!("settings in force: {}", settings.flags.command_line());
     tracing::info!(
-        scheduler = ?settings.policy,
+        scheduler = settings.policy.as_str(),
         reason = settings.policy_reason,
         core = settings.scheduler_core,
         gateway_ticks = settings.gateway_ticks,

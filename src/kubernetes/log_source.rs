@@ -63,8 +63,7 @@ impl LogSource for PodLogs {
                 Ok(found) => found.items,
                 Err(failed) => {
                     tracing::warn!(
-                        ?failed,
-                        "the pods of an execution could not be asked for; its lines are those that are kept"
+                        "the pods of an execution could not be asked for, and its lines are those that are kept: {failed}"
                     );
                     return None;
                 }

@@ -80,7 +80,7 @@ pub(crate) fn debug_state(state: &DebugState<'_>) -> Response<Body> {
         "draining": state.draining,
         "loaded": state.loaded,
         "scheduler": {
-            "policy": format!("{:?}", settings.policy),
+            "policy": settings.policy.as_str(),
             "reason": settings.policy_reason,
             "core": settings.scheduler_core,
             "gatewayTicks": settings.gateway_ticks,
@@ -92,7 +92,7 @@ pub(crate) fn debug_state(state: &DebugState<'_>) -> Response<Body> {
         "gateways": gateways,
         "functions": state.functions,
         "versions": state.versions,
-        "settings": format!("{:?}", settings.flags),
+        "settings": settings.flags.in_force(),
     });
     response::json(200, state.to_string())
 }

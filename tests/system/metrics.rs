@@ -1,6 +1,6 @@
 //! Counters and gauges of `/metrics`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::endpoint::Endpoint;
 use crate::support::patience::eventually;
@@ -174,7 +174,11 @@ fn operators_have_a_page_that_calls_nobody_else_and_the_state_of_the_process() {
     assert!(!page.text().contains("http://") && !page.text().contains("https://"), "it names another host");
     let state = operator.get("/debug/state").json();
     assert_eq!((&state["functions"], &state["draining"]), (&1.into(), &false.into()));
-    assert!(state["settings"].as_str().unwrap().contains("max_body: 4096"), "{state}");
+    let settings = &state["settings"];
+    assert_eq!((&settings["max-body"], &settings["keep-alive"]), (&4096.into(), &75.into()), "{state}");
+    assert_eq!((&settings["scheduler"], &settings["kubeconfig"]), (&"auto".into(), &Value::Null), "{state}");
+    assert!(matches!(state["scheduler"]["policy"].as_str(), Some("spin" | "adaptive" | "park")), "{state}");
+    assert!(!state.to_string().contains("Some(") && !state.to_string().contains("ServeArgs"), "{state}");
     assert_eq!(state["gateways"].as_array().unwrap().len(), 1);
     for path in ["/", "/debug/state"] {
         server.client().get(path).assert_refused(404, "NOT_FOUND", &["--management-listen"]);

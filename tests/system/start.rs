@@ -182,6 +182,46 @@ fn a_flag_outside_its_range_ends_with_2_and_names_the_flag_its_value_and_its_ran
 }
 
 #[test]
+fn a_listener_is_named_by_localhost_by_a_port_alone_and_by_an_address_of_either_family() {
+    let ipv6 = if TcpListener::bind("[::1]:0").is_ok() { "[::1]:0" } else { "127.0.0.1:0" };
+    for [listen, management, runtime] in [["localhost:0", ":0", "0"], ["0", ipv6, "localhost:0"]] {
+        let server = Server::start_on(listen, runtime, &["--management-listen", management]);
+        let text = &server.greeting;
+        let shown = |field: &str| {
+            let (_, rest) = text.rsplit_once(&format!(" {field}=")).unwrap_or_else(|| panic!("{text}"));
+            rest.split_whitespace().next().unwrap().rsplit_once(':').unwrap().0.to_owned()
+        };
+        let loopback = if management.starts_with('[') { "[::1]" } else { "127.0.0.1" };
+        assert_eq!(shown("management"), loopback);
+        for field in ["listen", "runtime"] {
+            assert_eq!(shown(field), "127.0.0.1", "a port alone is on loopback");
+        }
+        assert_eq!(server.client().get("/healthz").status, 200);
+        // The line has the flags as they would be given, and nothing of how they are kept.
+        let line = text.lines().find(|line| line.contains("settings in force: ")).expect("the settings");
+        assert!(line.contains("--listen 127.0.0.1:0") && line.contains("--keep-alive 75"), "{line}");
+        assert!(!line.contains("ServeArgs") && !line.contains("Some("), "{line}");
+    }
+}
+
+#[test]
+fn an_address_of_any_listener_that_is_none_is_refused_with_examples() {
+    let folder = tempfile::tempdir().unwrap();
+    for flag in ["--listen", "--management-listen", "--runtime-listen"] {
+        for value in ["localhost", "faas.example:8080", "::1", ":http", "http://127.0.0.1:8080"] {
+            let end = run(&["serve", flag, value], folder.path());
+            assert_eq!(end.code, 2, "{end:?}");
+            for part in [flag, value, "127.0.0.1:8080", "[::1]:8080", "0.0.0.0:8080"] {
+                assert!(end.stderr.contains(part), "no {part:?} in {}", end.stderr);
+            }
+        }
+    }
+    let end = run(&["serve", "--runtime-url", "192.0.2.1:8082"], folder.path());
+    assert_eq!(end.code, 2, "{end:?}");
+    assert!(end.stderr.contains("--runtime-url") && end.stderr.contains("http://192.0.2.1:8082"), "{end:?}");
+}
+
+#[test]
 fn the_same_port_for_both_listeners_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let end = run(

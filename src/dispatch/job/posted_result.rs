@@ -98,8 +98,8 @@ fn outcome(body: &[u8], most: usize) -> Result<Outcome, ApiError> {
             };
             Ok(outcome_of_error(status, own))
         }
-        (success, status) => Err(wrong(format!(
-            "success {success} and status {status:?} do not go together; a success has a 2xx, a failure a 4xx or 5xx"
+        (success, Some(status)) => Err(wrong(format!(
+            "success {success} and status {status} do not go together; a success has a 2xx, a failure a 4xx or 5xx"
         ))),
     }
 }
