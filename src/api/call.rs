@@ -1,5 +1,6 @@
 //! The calls of the API, and who may make each.
 
+use super::query::{OF_LIST, OF_LOGS, OF_READ};
 use crate::error::{ApiError, ErrorCode};
 
 /// The call that a request asks for. It is found once and goes with the request wherever that is answered.
@@ -88,6 +89,34 @@ impl Call {
             | Call::DebugState => return None,
         };
         Some(ApiError::new(code, message))
+    }
+
+    /// The parameters that its query may have.
+    #[must_use]
+    pub(crate) fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Call::ReadExecution(_) => OF_READ,
+            Call::ListExecutions => OF_LIST,
+            Call::FunctionLogs(_) | Call::ExecutionLogs(_) => OF_LOGS,
+            Call::Invoke(_)
+            | Call::Enqueue(_)
+            | Call::CancelExecution(_)
+            | Call::JobInput(_)
+            | Call::CompleteJob(_)
+            | Call::AnnounceInstance
+            | Call::ListFunctions
+            | Call::ReadFunction(_)
+            | Call::CreateFunction
+            | Call::PutFunction(_)
+            | Call::DeleteFunction(_)
+            | Call::PutReplicas(_)
+            | Call::Healthz
+            | Call::Readyz
+            | Call::Metrics
+            | Call::OpenApi
+            | Call::Page
+            | Call::DebugState => &[],
+        }
     }
 
     /// Whether a web page may make it, where pages may call at all: it invokes or reads.

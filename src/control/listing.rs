@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use hyper::Response;
 
-use crate::api::query::parameters;
+use crate::api::query::{OF_LIST, parameters, unknown_parameter};
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::response::summary::push_summary;
@@ -168,11 +168,7 @@ fn parse_query(query: Option<&str>) -> Result<ListQuery<'_>, ApiError> {
                 wanted.limit.replace(limit).is_some()
             }
             "cursor" => wanted.cursor.replace(value).is_some(),
-            _ => {
-                return Err(bad(format!(
-                    "unknown parameter {name:?}; there are `function`, `status`, `limit` and `cursor`"
-                )));
-            }
+            _ => return Err(unknown_parameter(name, OF_LIST)),
         };
         if twice {
             return Err(bad(format!("`{name}` is given twice")));

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
@@ -15,6 +15,7 @@ use crate::api::cors;
 use crate::api::host::{check_local, settle_host};
 use crate::api::listener::{Listener, ListenerKind};
 use crate::api::openapi;
+use crate::api::query::check_parameters;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::route::{route, served_elsewhere};
@@ -116,6 +117,9 @@ async fn answer_to(
         Ok(call) => call,
         Err(error) => return response::error(&error.closing()),
     };
+    if let Err(error) = check_parameters(call, parts.uri.query()) {
+        return response::error(&if body.is_end_stream() { error } else { error.closing() });
+    }
     let head = RequestHead { listener, call, parts: &parts };
     response::without_body(is_head, serve_call(gateway, head, BodySource::Incoming(body)).await)
 }

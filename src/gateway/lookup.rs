@@ -7,7 +7,7 @@ use hyper::Response;
 
 use super::Gateway;
 use super::waiting::Waiting;
-use crate::api::query::parameters;
+use crate::api::query::{OF_READ, parameters, unknown_parameter};
 use crate::api::response;
 use crate::api::response::Body;
 use crate::error::{ApiError, ErrorCode};
@@ -103,10 +103,7 @@ fn wait(query: Option<&str>) -> Result<u64, ApiError> {
     let mut wait = 0;
     for (name, value) in parameters(query) {
         if name != "wait" {
-            return Err(ApiError::new(
-                ErrorCode::BadRequest,
-                format!("unknown parameter {name:?}; there is `wait`"),
-            ));
+            return Err(unknown_parameter(name, OF_READ));
         }
         wait = value.parse().ok().filter(|seconds| *seconds <= WAIT_S_MAX).ok_or_else(|| {
             ApiError::new(

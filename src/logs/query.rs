@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::header::{ACCEPT, HeaderMap};
 use percent_encoding::percent_decode_str;
 
-use crate::api::query::parameters;
+use crate::api::query::{OF_LOGS, parameters, unknown_parameter};
 use crate::clock::{Clock, parse_rfc3339};
 use crate::error::{ApiError, ErrorCode};
 
@@ -65,11 +65,7 @@ impl LogQuery {
                         _ => return Err(wrong("true or false".to_owned())),
                     };
                 }
-                _ => {
-                    let message =
-                        format!("unknown parameter {name:?}; there are `tail`, `since` and `follow`");
-                    return Err(ApiError::new(ErrorCode::BadRequest, message));
-                }
+                _ => return Err(unknown_parameter(name, OF_LOGS)),
             }
         }
         Ok(wanted)

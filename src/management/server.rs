@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
+use crate::api::call::Call;
 use crate::api::host::{check_local, settle_host};
 use crate::api::listener::{Listener, ListenerKind};
+use crate::api::query::check_parameters;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::route::route;
@@ -64,6 +67,13 @@ where
     Ok(())
 }
 
+/// The call that a request makes, with parameters that it has.
+fn checked_call(parts: &Parts) -> Result<Call, ApiError> {
+    let call = route(&parts.method, parts.uri.path())?;
+    check_parameters(call, parts.uri.query())?;
+    Ok(call)
+}
+
 impl<F, A> ManagementServer<F>
 where
     F: Fn(RoutedRequest) -> A,
@@ -86,7 +96,7 @@ where
         let (parts, body) = request.into_parts();
         let patience = Duration::from_millis(flags.body_timeout_ms);
         let response = match self.reading.read(body, flags.max_body, patience).await {
-            Ok(body) => match route(&parts.method, parts.uri.path()) {
+            Ok(body) => match checked_call(&parts) {
                 Ok(call) => {
                     let request = Request::from_parts(parts, body);
                     self.serve_routed(RoutedRequest { listener: self.listener, call, request }).await

@@ -33,6 +33,7 @@ mod many;
 mod memory;
 mod metrics;
 mod pages;
+mod parameters;
 mod passing;
 mod pools;
 mod preconditions;
