@@ -18,4 +18,6 @@ pub(crate) fn answer() -> Response<Body> {
 }
 
 #[cfg(test)]
+mod runtime_codes;
+#[cfg(test)]
 mod tests;
