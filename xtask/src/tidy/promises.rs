@@ -84,7 +84,7 @@ fn has_test(content: &str, name: &str) -> bool {
     if content.lines().any(|line| line.trim().starts_with(&case)) {
         return true;
     }
-    let opening = format!("fn {name}(");
+    let openings = [format!("fn {name}("), format!("void {name}(")];
     // In Python, pytest goes by the name.
     let python = format!("def {name}(");
     if name.starts_with("test_") && content.lines().any(|line| line.starts_with(&python)) {
@@ -92,10 +92,10 @@ fn has_test(content: &str, name: &str) -> bool {
     }
     let mut is_test = false;
     for line in content.lines().map(str::trim) {
-        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+        if ["#[test]", "#[tokio::test", "@Test"].iter().any(|mark| line.starts_with(mark)) {
             is_test = true;
-        } else if line.contains("fn ") {
-            if is_test && line.contains(&opening) {
+        } else if line.contains("fn ") || line.contains("void ") {
+            if is_test && openings.iter().any(|opening| line.contains(opening)) {
                 return true;
             }
             is_test = false;
@@ -126,6 +126,13 @@ mod tests {
             messages("| `queue_size` holds | [queue](system/queue.rs) `a_full_queue_refuses` |").is_empty()
         );
         assert!(messages("| p | **none: the tests cannot change what a name resolves to** |").is_empty());
+    }
+
+    #[test]
+    fn a_test_in_java_is_a_method_that_is_marked_as_one() {
+        let content = "class QueueTest {\n    void helper() {\n    }\n\n    @Test\n    void aFullQueueRefuses() throws Exception {\n";
+        assert!(has_test(content, "aFullQueueRefuses"));
+        assert!(!has_test(content, "helper"));
     }
 
     #[test]
