@@ -71,7 +71,10 @@ impl Control {
             _ if self.draining.get() => Readiness::Draining,
             _ if self.registry.is_loaded() => Readiness::Ready,
             Some(objects) => Readiness::Unread(objects.waits_for()),
-            None => Readiness::Loading,
+            None => match self.registry.first_builds() {
+                names if names.is_empty() => Readiness::Loading,
+                names => Readiness::Building(names),
+            },
         }
     }
 

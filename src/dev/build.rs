@@ -13,6 +13,7 @@ use tokio::process::{ChildStderr, ChildStdout, Command};
 
 use super::terminal::{command_line, say, set_in};
 use crate::clock::Clock;
+use crate::error::excerpt;
 use crate::exit::{Exit, describe};
 use crate::instances::local::children::{Children, Started};
 use crate::instances::local::process::resolve;
@@ -52,8 +53,19 @@ pub(crate) struct BuildError {
     pub output: String,
 }
 
+impl BuildError {
+    /// The failure in one line, with the last line that was written.
+    #[must_use]
+    pub(crate) fn in_a_line(&self) -> String {
+        let Self { command, how, output } = self;
+        let last = output.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(without_colours);
+        let last = last.map_or_else(String::new, |line| format!(": {}", excerpt(&line)));
+        format!("{command}: {how}{last}")
+    }
+}
+
 /// Runs the commands that build a function in its folder, in order, with our own environment and
-/// nothing to read. Dropped early, it kills what runs.
+/// nothing to read. Dropped early, it kills what runs. Answers how long it took.
 ///
 /// # Errors
 /// The first command that cannot be started, does not exit with status 0, or is not over in time.
@@ -61,7 +73,7 @@ pub(crate) async fn build(
     request: &BuildRequest,
     commands: &[Vec<String>],
     children: &Rc<Children>,
-) -> Result<(), BuildError> {
+) -> Result<Duration, BuildError> {
     let name = &request.name;
     let clock = Clock::start();
     for command in commands {
@@ -71,8 +83,7 @@ pub(crate) async fn build(
             say(&format!("{name}: a warning of its build: {}\n{}", command_line(command), set_in(&warnings)));
         }
     }
-    say(&format!("built {name} in {:.1} s", seconds(clock)));
-    Ok(())
+    Ok(elapsed(clock))
 }
 
 /// Answers what the command wrote last.

@@ -37,7 +37,9 @@ pub(crate) struct FinishedBuild {
     /// Content that it was built of.
     pub before: Arc<Content>,
     /// Its outcome.
-    pub outcome: Result<(), BuildError>,
+    pub outcome: Result<Duration, BuildError>,
+    /// Builds of this round that are over with it, and all of them.
+    pub progress: (usize, usize),
 }
 
 /// A build that was ended because its sources changed, or its function is gone.
@@ -61,6 +63,8 @@ struct RunningBuild {
 #[derive(Default)]
 pub(crate) struct BuildQueue {
     tasks: JoinSet<FinishedBuild>,
+    /// Functions that were to be built since there was nothing to build, and whether they were.
+    round: BTreeMap<String, bool>,
     running: BTreeMap<String, RunningBuild>,
     waiting: VecDeque<String>,
     /// Builds in a row that were ended by a change, for each function.
@@ -87,6 +91,10 @@ impl BuildQueue {
         let new = |name: &&String| !self.waiting.contains(*name) && !self.running.contains_key(*name);
         let new: Vec<String> = needy.iter().filter(new).cloned().collect();
         self.waiting.extend(new.iter().cloned());
+        if self.is_idle() && self.waiting.len() == new.len() {
+            self.round.clear();
+        }
+        self.round.extend(new.iter().map(|name| (name.clone(), false)));
         new
     }
 
@@ -111,7 +119,7 @@ impl BuildQueue {
         let (name, content) = (request.name.clone(), before.clone());
         let task = self.tasks.spawn_local(async move {
             let outcome = build(&request, before.build(), &children).await;
-            FinishedBuild { name: request.name, before, outcome }
+            FinishedBuild { name: request.name, before, outcome, progress: (0, 0) }
         });
         self.running.insert(name, RunningBuild { task, begun: now, before: content, ends: None });
     }
@@ -146,6 +154,7 @@ impl BuildQueue {
     /// Ends the build of a function that is gone.
     pub(crate) fn remove(&mut self, name: &str) {
         self.ended.remove(name);
+        self.round.remove(name);
         if let Some(running) = self.running.get(name) {
             running.task.abort();
         }
@@ -161,7 +170,9 @@ impl BuildQueue {
         Some(match ended {
             Ok((_, built)) => {
                 self.running.remove(&built.name);
-                Ok(Ok(built))
+                self.round.insert(built.name.clone(), true);
+                let over = self.round.values().filter(|over| **over).count();
+                Ok(Ok(FinishedBuild { progress: (over, self.round.len()), ..built }))
             }
             Err(error) => {
                 let name = self

@@ -13,6 +13,7 @@ use super::build_queue::{AbortedBuild, BuildQueue, FinishedBuild};
 use super::example_call;
 use super::project::{Need, Project};
 use super::scan::{PreviousScan, Scan, Touched, absolute, path_of, scan};
+use super::summary::ServedSummary;
 use super::terminal::{say, set_in};
 use super::watch::Watch;
 use crate::clock::{Clock, NANOS_PER_MS};
@@ -58,6 +59,7 @@ pub(crate) struct DevServer {
     unwatched: Vec<String>,
     /// The missing manifest was told.
     told_empty: bool,
+    summary: ServedSummary,
     builds: BuildQueue,
     /// Longest time of one build.
     build_limit: Duration,
@@ -89,6 +91,7 @@ impl DevServer {
             faults: Vec::new(),
             unwatched: Vec::new(),
             told_empty: false,
+            summary: ServedSummary::default(),
             builds: BuildQueue::default(),
             build_limit,
         })
@@ -120,6 +123,9 @@ impl DevServer {
             }
             self.builds.end_overtaken(self.clock.now());
             self.report_starts();
+            if self.registry.is_loaded() {
+                self.summary.tell(&self.projects, self.faults.len());
+            }
         }
     }
 
@@ -206,6 +212,7 @@ impl DevServer {
 
     async fn remove(&mut self, name: &str) {
         self.builds.remove(name);
+        self.registry.await_function(name, None).await;
         let was_served = self.projects.remove(name).is_some_and(|project| project.was_served());
         // Somebody may have deleted it over HTTP before; then there is nothing left to do.
         if was_served && self.registry.delete(name).await.is_ok() {
@@ -237,6 +244,9 @@ impl DevServer {
             }
         }
         self.begin_builds(&to_build);
+        for (name, project) in &self.projects {
+            self.registry.await_function(name, project.awaited(self.builds.builds(name))).await;
+        }
         if needs.is_empty() && self.builds.is_idle() {
             self.registry.set_loaded();
         }
@@ -273,11 +283,12 @@ impl DevServer {
 
     /// A build ended; what it was made of may have changed meanwhile.
     async fn built(&mut self, built: FinishedBuild) -> anyhow::Result<()> {
-        let FinishedBuild { name, before, outcome } = built;
+        let FinishedBuild { name, before, outcome, progress: (over, all) } = built;
+        let progress = if all > 1 { format!(" ({over} of {all})") } else { String::new() };
         let Some(folder) = self.projects.get(&name).map(Project::directory) else { return Ok(()) };
         self.look(Touched::Paths([absolute(folder)].into())).await?;
         let Some(project) = self.projects.get_mut(&name) else { return Ok(()) };
-        let changing = project.build_ended(&before, outcome.is_ok());
+        let changing = project.build_ended(&before, outcome.as_ref().err().map(BuildError::in_a_line));
         if let Some(file) = changing.first() {
             say(&format!(
                 "{name}: its build seems to change its own sources, {} for one; name what it makes in .gitignore",
@@ -287,18 +298,9 @@ impl DevServer {
         if project.need() != Need::Build {
             self.builds.settled(&name);
         }
-        if let Err(failure) = &outcome {
-            project.changed_at = None;
-            let BuildError { command, how, output } = failure;
-            let meanwhile = if project.was_served() {
-                "the version before is served until then"
-            } else {
-                "it is not served"
-            };
-            say(&format!(
-                "{name}: its build failed: {command}: {how}\n{}\n{name}: it is built again when a file of it changes; {meanwhile}",
-                set_in(output)
-            ));
+        match &outcome {
+            Ok(took) => say(&format!("built {name} in {:.1} s{progress}", took.as_secs_f64())),
+            Err(failure) => tell_failure(&name, project, failure, &progress),
         }
         if let Some(digest) = project.digest_built()
             && let Err(error) = self.cache.write(&project.found.manifest, &name, digest)
@@ -376,6 +378,18 @@ fn announce(base: &str, project: &mut Project, since_ms: Option<u64>) {
         say(&format!("{name}: {complaint}"));
     }
     project.shown = shown;
+}
+
+/// Tells of a build that failed, and what is served meanwhile.
+fn tell_failure(name: &str, project: &mut Project, failure: &BuildError, progress: &str) {
+    project.changed_at = None;
+    let BuildError { command, how, output } = failure;
+    let meanwhile =
+        if project.was_served() { "the version before is served until then" } else { "it is not served" };
+    say(&format!(
+        "{name}: its build failed: {command}: {how}{progress}\n{}\n{name}: it is built again when a file of it changes; {meanwhile}",
+        set_in(output)
+    ));
 }
 
 fn refuse(project: &mut Project, error: &ApiError) {

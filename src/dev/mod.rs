@@ -10,6 +10,7 @@
 //! | `build` | one run of `local.build` |
 //! | `build_queue` | builds that run, that wait, and that a newer edit ends |
 //! | `project` | one function: its state, and its next step |
+//! | `summary` | the line that says how many functions are served |
 //! | `dev_server` | all functions: scan, build, serve, report |
 //! | `example_call` | the curl lines that call a function |
 //! | `terminal` | lines for the person in front of it |
@@ -22,5 +23,6 @@ pub(crate) mod dev_server;
 pub(crate) mod example_call;
 pub(crate) mod project;
 pub(crate) mod scan;
+mod summary;
 pub(crate) mod terminal;
 pub(crate) mod watch;

@@ -6,6 +6,7 @@ use super::build_cache::BuildCache;
 use super::content::Content;
 use super::scan::{ScannedFunction, absolute};
 use crate::clock::Nanos;
+use crate::error::ApiError;
 use crate::instances::local::process::resolve;
 use crate::spec::{ExecutionMode, FunctionSpec};
 
@@ -23,6 +24,13 @@ pub(crate) enum Need {
     Serve,
 }
 
+/// Form of a function that is served: another specification or other sources are another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ServedForm {
+    spec: FunctionSpec,
+    sources: u64,
+}
+
 /// One function.
 #[derive(Debug)]
 pub(crate) struct Project {
@@ -34,10 +42,14 @@ pub(crate) struct Project {
     failed: Option<u64>,
     /// Builds in a row during which the sources changed.
     unsettled: u32,
-    /// Specification and digest that were last handed to control.
-    served: Option<(FunctionSpec, u64)>,
-    /// Specification that control cannot run.
-    refused: Option<FunctionSpec>,
+    /// Failure of the last build, in one line.
+    failure: Option<String>,
+    /// Form that was last handed to control; none where it was built again since.
+    served: Option<ServedForm>,
+    /// An earlier version was handed to control.
+    was_served: bool,
+    /// Form that control cannot run.
+    refused: Option<ServedForm>,
     /// Something changed, at this time, that is not served yet.
     pub changed_at: Option<Nanos>,
     /// Its version in force was announced.
@@ -74,7 +86,9 @@ impl Project {
             built,
             failed: None,
             unsettled: 0,
+            failure: None,
             served: None,
+            was_served: false,
             refused: None,
             changed_at: None,
             announced: false,
@@ -85,7 +99,8 @@ impl Project {
 
     /// Takes what was found of it now.
     pub(crate) fn update(&mut self, found: ScannedFunction, now: Nanos) {
-        if found.spec != self.found.spec || found.content != self.found.content {
+        let before = &self.found;
+        if found.spec != before.spec || found.content != before.content {
             self.changed_at.get_or_insert(now);
         }
         self.found = found;
@@ -95,21 +110,58 @@ impl Project {
     #[must_use]
     pub(crate) fn need(&self) -> Need {
         let digest = self.found.content.digest();
-        if self.refused.as_ref() == Some(&self.found.spec) {
+        if self.is_of_now(self.refused.as_ref()) {
             return Need::Nothing;
         }
         if !self.found.content.build().is_empty() && self.built != Some(digest) {
             return if self.failed == Some(digest) { Need::Nothing } else { Need::Build };
         }
-        let is_served =
-            self.served.as_ref().is_some_and(|(spec, served)| *spec == self.found.spec && *served == digest);
-        if is_served { Need::Nothing } else { Need::Serve }
+        if self.is_of_now(self.served.as_ref()) { Need::Nothing } else { Need::Serve }
+    }
+
+    fn is_of_now(&self, form: Option<&ServedForm>) -> bool {
+        let ScannedFunction { spec, content, .. } = &self.found;
+        form.is_some_and(|form| form.sources == content.digest() && form.spec == *spec)
+    }
+
+    fn form(&self) -> ServedForm {
+        let ScannedFunction { spec, content, .. } = &self.found;
+        ServedForm { spec: spec.clone(), sources: content.digest() }
+    }
+
+    /// The answer to a call of it where no version was ever handed to control: its first build is not over, or
+    /// has failed.
+    #[must_use]
+    pub(crate) fn awaited(&self, is_being_built: bool) -> Option<ApiError> {
+        let name = self.found.spec.name.as_str();
+        if self.was_served {
+            return None;
+        }
+        match (&self.failure, self.need()) {
+            (_, Need::Build) => Some(ApiError::building_function(name)),
+            _ if is_being_built => Some(ApiError::building_function(name)),
+            (Some(failure), Need::Nothing) => Some(ApiError::unbuilt_function(name, failure)),
+            (_, Need::Nothing | Need::Serve) => None,
+        }
+    }
+
+    /// Whether nothing is under way: it is served as it is written, or cannot be.
+    #[must_use]
+    pub(crate) fn is_settled(&self) -> bool {
+        let starts = self.was_served && !self.announced && !self.troubled && self.refused.is_none();
+        self.need() == Need::Nothing && (!starts || self.failed.is_some())
+    }
+
+    /// Whether some version of it has shown that it serves.
+    #[must_use]
+    pub(crate) fn is_available(&self) -> bool {
+        self.was_served && !self.shown.is_empty()
     }
 
     /// Whether an earlier version was handed to control.
     #[must_use]
     pub(crate) fn was_served(&self) -> bool {
-        self.served.is_some()
+        self.was_served
     }
 
     /// The folder in which its commands run.
@@ -131,7 +183,10 @@ impl Project {
 
     /// A build of `before` ended, and `found` is as it is now. Answers the files that have been
     /// changing during each build of late, where this has to be the build itself.
-    pub(crate) fn build_ended(&mut self, before: &Content, succeeded: bool) -> Vec<PathBuf> {
+    ///
+    /// What was built is served as another version, though it may be made of the sources of the one that is
+    /// served: that one's program may have been gone meanwhile, and its starts pause.
+    pub(crate) fn build_ended(&mut self, before: &Content, failure: Option<String>) -> Vec<PathBuf> {
         let now = self.found.content.clone();
         let mut changed = now.changed_since(before, self.program().as_deref());
         let settled = changed.is_empty() && now.is_built_by(before.build());
@@ -139,11 +194,14 @@ impl Project {
         // Sources that changed meanwhile are built again.
         let is_of_now = settled || self.unsettled >= UNSETTLED_MAX;
         let digest = if is_of_now { now.digest() } else { before.digest() };
-        if succeeded {
-            (self.built, self.failed) = (Some(digest), None);
-        } else {
-            (self.built, self.failed) = (None, Some(digest));
+        (self.built, self.failed) = match failure {
+            None => (Some(digest), None),
+            Some(_) => (None, Some(digest)),
+        };
+        if failure.is_none() {
+            self.served = None;
         }
+        self.failure = failure;
         if self.unsettled < UNSETTLED_MAX {
             changed.clear();
         } else {
@@ -160,14 +218,14 @@ impl Project {
 
     /// Control has taken it as it is.
     pub(crate) fn is_served(&mut self) {
-        self.served = Some((self.found.spec.clone(), self.found.content.digest()));
-        self.refused = None;
+        self.served = Some(self.form());
+        (self.was_served, self.refused) = (true, None);
         (self.announced, self.troubled) = (false, false);
     }
 
     /// Control cannot run it as it is.
     pub(crate) fn is_refused(&mut self) {
-        self.refused = Some(self.found.spec.clone());
+        self.refused = Some(self.form());
     }
 }
 
@@ -180,13 +238,12 @@ fn program(spec: &FunctionSpec) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::spec::parse_function;
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
     use std::sync::Arc;
-
-    use super::*;
-    use crate::spec::parse_function;
 
     fn found(root: &Path) -> ScannedFunction {
         let text = br#"{"name":"f","executionMode":"WARM","image":"i",
@@ -210,7 +267,7 @@ mod tests {
             fs::write(root.join(file), text).unwrap();
         }
         project.update(found(root), 0);
-        project.build_ended(&before, succeeded)
+        project.build_ended(&before, (!succeeded).then(|| "make: no luck".to_owned()))
     }
 
     #[test]
@@ -248,6 +305,23 @@ mod tests {
         }
         let changing = build(&mut project, root, true, &[("stamp.txt", "3")]);
         assert_eq!(changing, [root.join("stamp.txt")]);
+        assert_eq!(project.need(), Need::Serve);
+    }
+
+    #[test]
+    fn what_is_built_again_of_the_sources_that_are_served_is_served_again() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let mut project = project(root);
+        build(&mut project, root, true, &[]);
+        project.is_served();
+        fs::write(root.join("source"), "typo").unwrap();
+        project.update(found(root), 0);
+        build(&mut project, root, false, &[]);
+        fs::write(root.join("source"), "1").unwrap();
+        project.update(found(root), 0);
+        assert_eq!(project.need(), Need::Build);
+        build(&mut project, root, true, &[]);
         assert_eq!(project.need(), Need::Serve);
     }
 

@@ -49,6 +49,21 @@ impl ApiError {
         Self::new(ErrorCode::FunctionNotFound, message)
     }
 
+    /// For the name of a function that is being built for the first time.
+    #[must_use]
+    pub fn building_function(name: &str) -> Self {
+        let message = format!("the function {name:?} is being built and was not served before; try again");
+        Self::new(ErrorCode::FunctionBuilding, message).retry_after(1)
+    }
+
+    /// For the name of a function of which no build has succeeded; with the failure of the last one.
+    #[must_use]
+    pub fn unbuilt_function(name: &str, failure: &str) -> Self {
+        let message =
+            format!("the build of the function {name:?} failed: {failure}; save a change to build it again");
+        Self::new(ErrorCode::FunctionBuildFailed, message).retry_after(1)
+    }
+
     /// For what only the functions of the cluster would answer, before they are read. A process that was started
     /// anew is called at once by who knows its address.
     #[must_use]

@@ -46,6 +46,9 @@ pub enum ErrorCode {
     Draining,
     ControlBusy,
     LogReadersFull,
+    // Of a function that is being written, in `dev`.
+    FunctionBuilding,
+    FunctionBuildFailed,
     // How an execution ended.
     Timeout,
     QueueTimeout,
@@ -114,7 +117,7 @@ impl Facts {
 impl ErrorCode {
     /// Every code, in the order of the enum.
     #[cfg(test)]
-    pub(crate) const ALL: [ErrorCode; 59] = [
+    pub(crate) const ALL: [ErrorCode; 61] = [
         ErrorCode::BadRequest,
         ErrorCode::InvalidJson,
         ErrorCode::CursorExpired,
@@ -154,6 +157,8 @@ impl ErrorCode {
         ErrorCode::Draining,
         ErrorCode::ControlBusy,
         ErrorCode::LogReadersFull,
+        ErrorCode::FunctionBuilding,
+        ErrorCode::FunctionBuildFailed,
         ErrorCode::Timeout,
         ErrorCode::QueueTimeout,
         ErrorCode::Cancelled,
@@ -220,6 +225,9 @@ impl ErrorCode {
             ErrorCode::Draining => Facts::gateway(503, "DRAINING"),
             ErrorCode::ControlBusy => Facts::gateway(503, "CONTROL_BUSY"),
             ErrorCode::LogReadersFull => Facts::gateway(503, "LOG_READERS_FULL"),
+            // Of a function that is being written, in `dev`.
+            ErrorCode::FunctionBuilding => Facts::gateway(503, "FUNCTION_BUILDING"),
+            ErrorCode::FunctionBuildFailed => Facts::function(503, "FUNCTION_BUILD_FAILED"),
             // How an execution ended.
             ErrorCode::Timeout => Facts::gateway(504, "TIMEOUT"),
             ErrorCode::QueueTimeout => Facts::gateway(504, "QUEUE_TIMEOUT"),

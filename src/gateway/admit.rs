@@ -208,6 +208,9 @@ impl Gateway {
         if self.rings.registry_unread.load(Ordering::Acquire) {
             return ApiError::unread_function(name);
         }
+        if let Some(reason) = self.awaited.borrow().get(name) {
+            return ApiError::clone(reason);
+        }
         ApiError::unknown_function(name)
     }
 

@@ -38,6 +38,7 @@ use crate::channel::MessageSender;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::dispatch::pool::instance_pools::{IdleConnections, InstancePools};
+use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
 use crate::gateway::context::GatewayContext;
 use crate::instance::VersionIndex;
@@ -74,6 +75,8 @@ pub struct Gateway {
     /// The executions that it owns.
     executions: Executions,
     functions: RefCell<HashMap<String, Rc<FunctionEntry>>>,
+    /// Functions that are to come, and the answer to their calls until then.
+    awaited: RefCell<HashMap<String, Box<ApiError>>>,
     versions: RefCell<HashMap<VersionIndex, Rc<InstancePools>>>,
     idle_connections: Rc<IdleConnections>,
     /// Events that found their ring full; sent before any other.
@@ -110,6 +113,7 @@ impl Gateway {
             reading: Reading::new(bytes_max),
             executions: Executions::new(store),
             functions: RefCell::new(HashMap::new()),
+            awaited: RefCell::default(),
             versions: RefCell::new(HashMap::new()),
             idle_connections: Rc::default(),
             unsent: RefCell::default(),
@@ -130,6 +134,15 @@ impl Gateway {
         let entry = self.versions.borrow().get(&version).map(|pools| pools.entry.clone());
         if let Some(entry) = entry {
             self.functions.borrow_mut().insert(name, entry);
+        }
+    }
+
+    /// Answers calls of a function that is not there yet with this reason; with none, as of any unknown name.
+    fn await_function(&self, name: String, reason: Option<Box<ApiError>>) {
+        let mut awaited = self.awaited.borrow_mut();
+        match reason {
+            Some(reason) => drop(awaited.insert(name, reason)),
+            None => drop(awaited.remove(&name)),
         }
     }
 

@@ -266,6 +266,10 @@ async fn take_messages(
                 bytes.remove(&name);
                 channel::answer(done, ());
             }
+            GatewayMessage::Await { name, reason, done } => {
+                gateway.await_function(name, reason);
+                channel::answer(done, ());
+            }
             GatewayMessage::Forget { version } => {
                 gateway.versions.borrow_mut().remove(&version);
             }

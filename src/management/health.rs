@@ -20,6 +20,8 @@ pub(crate) enum Readiness {
     Draining,
     /// The registry is being loaded.
     Loading,
+    /// These functions are being built for the first time.
+    Building(Vec<String>),
     /// The functions were not read from the Kubernetes API server yet, for this reason where one is known.
     Unread(Option<String>),
 }
@@ -49,6 +51,9 @@ pub(crate) fn readyz(readiness: Readiness) -> Result<Response<Body>, ApiError> {
             return Err(ApiError::new(ErrorCode::Draining, "the control plane is stopping"));
         }
         Readiness::Loading => "the registry is being loaded".to_owned(),
+        Readiness::Building(names) => {
+            format!("functions are being built for the first time: {}", names.join(", "))
+        }
         Readiness::Unread(why) => {
             let why = why.map_or_else(String::new, |why| format!(": {why}"));
             format!("the functions were not read from the Kubernetes API server yet{why}")
@@ -74,6 +79,9 @@ mod tests {
         );
         let loading = "the registry is being loaded".to_owned();
         assert_eq!(told(Readiness::Loading), (ErrorCode::ControlBusy, loading));
+        let building = "functions are being built for the first time: a, b".to_owned();
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(told(Readiness::Building(names)), (ErrorCode::ControlBusy, building));
         let unread = "the functions were not read from the Kubernetes API server yet".to_owned();
         let why = Some("another control plane is at work".to_owned());
         assert_eq!(

@@ -41,6 +41,9 @@ pub enum GatewayMessage {
     Publish { name: String, version: VersionIndex, done: AnswerSender<()> },
     /// There is no function of this name any more.
     Withdraw { name: String, done: AnswerSender<()> },
+    /// There is no function of this name yet, for this reason; from now on as for any other name where there
+    /// is none.
+    Await { name: String, reason: Option<Box<ApiError>>, done: AnswerSender<()> },
     /// The version was closed: no grant for it will come.
     Forget { version: VersionIndex },
     /// A request that came in elsewhere. Where the asker goes before it is answered, so does the

@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `rollout` | creating, replacing and deleting functions, step by step over all threads |
+//! | `awaited` | functions that are to come, and the answer to their calls until then |
 //! | `scale` | checks and sets the number of instances that a function keeps running |
 //! | `serving_state` | replicas, ready, queued and in flight, of the version that serves |
 //! | `snapshot` | the numbers of each function, for metrics |
@@ -12,6 +13,7 @@
 //! | `supports` | fields of a function that this control plane cannot support |
 //! | `cluster` | Function objects: in a cluster the API server keeps the registry; their watch, writes, status, Lease and garbage collection |
 
+mod awaited;
 pub(crate) mod cluster;
 pub(crate) mod handlers;
 mod precondition;
@@ -38,6 +40,7 @@ use crate::messages::gateway_senders::GatewaySenders;
 use crate::metrics::MetricsByGateway;
 use crate::scheduler::rings::Rings;
 use crate::spec::FunctionSpec;
+use awaited::Awaited;
 use supports::{Platform, unsupported_fields};
 
 #[expect(clippy::disallowed_types, reason = "taken by changes of the registry only, on the control thread")]
@@ -66,6 +69,7 @@ pub struct Registry {
     gateways: GatewaySenders,
     /// By name, sorted, as they are listed.
     functions: RefCell<BTreeMap<String, Registered>>,
+    awaited: RefCell<Awaited>,
     versions: Rc<OpenVersions>,
     free_versions: RefCell<Vec<VersionIndex>>,
     /// Places in the queues of all versions.
@@ -94,6 +98,7 @@ impl Registry {
             logs,
             gateways,
             functions: RefCell::default(),
+            awaited: RefCell::default(),
             versions: Rc::default(),
             free_versions: RefCell::new((0..versions).rev().collect()),
             queue_slots: Cell::new(0),
@@ -122,12 +127,6 @@ impl Registry {
     /// Says that every function was read from its source. Returns whether that was said before.
     pub fn set_loaded(&self) -> bool {
         self.loaded.replace(true)
-    }
-
-    /// The error for a name that is not registered here.
-    #[must_use]
-    pub fn unknown(&self, name: &str) -> ApiError {
-        if self.is_unread() { ApiError::unread_function(name) } else { ApiError::unknown_function(name) }
     }
 
     /// Whether there may be functions in the cluster that were not read yet.
@@ -180,7 +179,6 @@ impl Registry {
     /// `INVALID_FUNCTION` with every field that it does not support.
     pub fn check_supported(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
         let platform = if self.context.cluster.is_some() { Platform::Kubernetes } else { Platform::Local };
-        let unsupported_fields = unsupported_fields(spec, platform);
         if unsupported_fields.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,9 @@
 //! `picofaas dev` from outside: real processes, real files, and the lines that it prints.
 
+mod answers;
 mod builds;
 mod support;
+mod swaps;
 
 use std::fs;
 
@@ -78,7 +80,7 @@ fn a_broken_build_is_shown_while_the_others_serve_and_tried_again_when_it_is_rep
     dev.line("    word = \"BROKEN\"");
     dev.line("bad: it is built again when a file of it changes; it is not served");
     dev.answers("good", "word", "one");
-    assert_eq!(dev.call("bad").0, "404");
+    assert_eq!(dev.call("bad").1["error"]["code"], "FUNCTION_BUILD_FAILED");
     folder.source("bad", "repaired");
     dev.answers("bad", "word", "repaired");
     folder.source("bad", "BROKEN");

@@ -167,6 +167,8 @@ pub(crate) struct Dev {
     /// Said lines before this one were waited for.
     seen: usize,
     pub address: String,
+    /// Address of the management listener.
+    pub management: String,
 }
 
 impl Dev {
@@ -199,10 +201,12 @@ impl Dev {
                 }
             }
         });
-        let mut dev = Self { process, lines, said: Vec::new(), seen: 0, address: String::new() };
+        let (address, management) = (String::new(), String::new());
+        let mut dev = Self { process, lines, said: Vec::new(), seen: 0, address, management };
         let line = dev.line("functions are served on http://");
-        dev.address =
-            line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
+        let address = |nth| line.split("http://").nth(nth).and_then(|rest| rest.split([',', ';']).next());
+        dev.address = address(1).unwrap().to_owned();
+        dev.management = address(2).unwrap().to_owned();
         dev
     }
 
@@ -236,11 +240,15 @@ impl Dev {
 
     /// Calls a function with an empty input: the status, and the body.
     pub(crate) fn call(&self, name: &str) -> (String, serde_json::Value) {
-        let url = format!("http://{}/v1/functions/{name}:invoke", self.address);
-        let line = format!(
-            "curl -s -H 'content-type: application/json' -w '\\n%{{http_code}}' {url} -d '{{\"input\":{{}}}}'"
-        );
-        let said = shell(&line);
+        self.ask(&format!("v1/functions/{name}:invoke"), "-d '{\"input\":{}}'")
+    }
+
+    /// Sends a request to a path of the listener for clients: the status, and the body.
+    pub(crate) fn ask(&self, path: &str, flags: &str) -> (String, serde_json::Value) {
+        let said = shell(&format!(
+            "curl -s -H 'content-type: application/json' -w '\\n%{{http_code}}' http://{}/{path} {flags}",
+            self.address
+        ));
         let (body, status) = said.rsplit_once('\n').unwrap();
         (status.to_owned(), serde_json::from_str(body).unwrap_or_default())
     }
