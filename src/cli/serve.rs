@@ -78,6 +78,9 @@ async fn register(control_plane: &ControlPlane, folder: &Path) -> anyhow::Result
         let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
         return Err(anyhow!("--functions {}:\n{}", folder.display(), errors.join("\n")));
     }
+    for line in &loaded.passed_over {
+        tracing::warn!("--functions {line}");
+    }
     for (file, spec) in loaded.functions {
         let name = spec.name.to_string();
         control_plane.control.registry.put(spec).await.map_err(|error| {

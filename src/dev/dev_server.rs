@@ -57,6 +57,8 @@ pub(crate) struct DevServer {
     faults: Vec<String>,
     /// Why folders are not watched, as it was told.
     unwatched: Vec<String>,
+    /// Documents that are passed over, as they were told.
+    passed_over: Vec<String>,
     /// The missing manifest was told.
     told_empty: bool,
     summary: ServedSummary,
@@ -90,6 +92,7 @@ impl DevServer {
             projects: BTreeMap::new(),
             faults: Vec::new(),
             unwatched: Vec::new(),
+            passed_over: Vec::new(),
             told_empty: false,
             summary: ServedSummary::default(),
             builds: BuildQueue::default(),
@@ -165,6 +168,10 @@ impl DevServer {
     async fn take(&mut self, found: Scan) {
         let now = self.clock.now();
         self.tell_faults(&found.faults);
+        for line in found.passed_over.iter().filter(|line| !self.passed_over.contains(line)) {
+            say(line);
+        }
+        self.passed_over = found.passed_over;
         let gone = |(name, project): (&String, &Project)| {
             let kept = found.functions.contains_key(name)
                 || found.faults.iter().any(|fault| is_of(fault, &project.found.manifest));

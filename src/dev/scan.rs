@@ -45,6 +45,8 @@ pub(crate) struct Scan {
     pub functions: BTreeMap<String, ScannedFunction>,
     /// Manifests that cannot be read.
     pub faults: Vec<ManifestError>,
+    /// Documents of a file that was named that are no functions, each as a line.
+    pub passed_over: Vec<String>,
     /// Absolute paths of the folders in which a change can matter.
     pub folders: BTreeSet<PathBuf>,
 }
@@ -80,7 +82,7 @@ pub(crate) fn scan(root: &Path, before: &PreviousScan, touched: &Touched) -> Sca
         };
         functions.insert(name, ScannedFunction { manifest, spec, content });
     }
-    Scan { functions, faults: loaded.errors, folders }
+    Scan { functions, faults: loaded.errors, passed_over: loaded.passed_over, folders }
 }
 
 /// The file or folder that a fault is of.

@@ -7,11 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::manifest::{MANIFEST_BYTES_MAX, claims_to_be_ours, read_manifests};
+use super::manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestOrigin, claims_to_be_ours, read_manifest};
 use super::{FunctionName, FunctionSpec, ManifestError};
 
 /// Folders that hold what tools put there. Hidden ones are passed over as well.
 const PASSED_OVER: [&str; 3] = ["target", "node_modules", "__pycache__"];
+
+/// Endings of the names of manifests, as `kubectl apply` takes them.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// Functions and faults of a folder of manifests.
 #[derive(Debug, Default)]
@@ -20,17 +23,23 @@ pub(crate) struct Loaded {
     pub functions: Vec<(PathBuf, FunctionSpec)>,
     /// Files that could not be read. The other files still count.
     pub errors: Vec<ManifestError>,
+    /// Documents of a file that was named that are no functions, each as a line.
+    pub passed_over: Vec<String>,
 }
 
 /// Reads every manifest below `dir`, or `dir` itself if it is a file.
 #[must_use]
 pub(crate) fn load_dir(dir: &Path) -> Loaded {
+    let origin = if dir.is_file() { ManifestOrigin::Named } else { ManifestOrigin::Found };
     let (paths, errors) = walk(dir);
-    let mut loaded = Loaded { functions: Vec::new(), errors };
+    let mut loaded = Loaded { errors, ..Loaded::default() };
     let mut defined: HashMap<FunctionName, PathBuf> = HashMap::new();
     for path in paths {
-        let functions = match load(&path) {
-            Ok(functions) => functions,
+        let functions = match load(&path, origin) {
+            Ok(Manifest { functions, passed_over }) => {
+                loaded.passed_over.extend(passed_over);
+                functions
+            }
             Err(error) => {
                 loaded.errors.push(error);
                 continue;
@@ -53,25 +62,29 @@ fn read_error(path: &Path) -> impl Fn(io::Error) -> ManifestError {
     move |source| ManifestError::Read { path: path.to_owned(), source }
 }
 
-/// Reads one file. One that is too long or not UTF-8 disturbs only if it claims to be ours.
-fn load(path: &Path) -> Result<Vec<FunctionSpec>, ManifestError> {
+/// Reads one file. One that is too long or not UTF-8 disturbs only if it claims to be ours, or was named.
+fn load(path: &Path, origin: ManifestOrigin) -> Result<Manifest, ManifestError> {
     let file = File::open(path).map_err(read_error(path))?;
     let mut bytes = Vec::new();
     file.take(MANIFEST_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(read_error(path))?;
     if bytes.len() > MANIFEST_BYTES_MAX {
-        let ours = claims_to_be_ours(&String::from_utf8_lossy(&bytes));
-        return if ours { Err(ManifestError::TooLarge { path: path.to_owned() }) } else { Ok(Vec::new()) };
+        let ours = origin == ManifestOrigin::Named || claims_to_be_ours(&String::from_utf8_lossy(&bytes));
+        let too_large = ManifestError::TooLarge { path: path.to_owned() };
+        return if ours { Err(too_large) } else { Ok(Manifest::default()) };
     }
     match String::from_utf8(bytes) {
-        Ok(text) => read_manifests(path, &text),
-        Err(error) if claims_to_be_ours(&String::from_utf8_lossy(error.as_bytes())) => {
+        Ok(text) => read_manifest(path, &text, origin),
+        Err(error)
+            if origin == ManifestOrigin::Named
+                || claims_to_be_ours(&String::from_utf8_lossy(error.as_bytes())) =>
+        {
             Err(read_error(path)(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8")))
         }
-        Err(_) => Ok(Vec::new()),
+        Err(_) => Ok(Manifest::default()),
     }
 }
 
-/// Every `*.yaml` and `*.yml` below `dir`, sorted, or `dir` itself if it is a file; and a
+/// Every `*.yaml`, `*.yml` and `*.json` below `dir`, sorted, or `dir` itself if it is a file; and a
 /// [`ManifestError::Read`] for each folder that cannot be listed.
 ///
 /// `target`, `node_modules`, `__pycache__` and hidden folders are passed over. A link to a folder is not
@@ -102,7 +115,7 @@ fn list(folder: &Path, found: &mut Vec<PathBuf>, waiting: &mut Vec<PathBuf>) -> 
             if !hidden && !PASSED_OVER.iter().any(|passed_over| name == *passed_over) {
                 waiting.push(path);
             }
-        } else if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+        } else if path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known)) {
             // A link that leads nowhere stays in, so that reading it says so.
             let linked_folder = kind.is_symlink() && path.is_dir();
             if kind.is_file() || (kind.is_symlink() && !linked_folder) {

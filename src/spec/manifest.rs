@@ -10,19 +10,22 @@ use super::field_errors::Findings;
 use super::function_spec::{name_in, read_spec};
 use super::object::{Field, Object};
 use super::parse::Naming;
-use super::tree::TreeNode;
 use super::{FunctionName, FunctionSpec, tree};
 use crate::error::{FieldError, excerpt};
 
 /// Largest manifest that is read, in bytes.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 1 << 20;
 
-/// The group that makes a document ours, with the slash before its version.
-const GROUP: &str = "picofaas.dev/";
+/// Beginning of an `apiVersion` that makes a document ours, be the rest as it should or not.
+const GROUP: &str = "picofaas";
 /// The only version of a manifest there is.
 const VERSION: &str = "picofaas.dev/v1";
 /// The only kind of manifest there is.
 const KIND: &str = "Function";
+/// A list of them, as the API server answers it.
+const LIST_KIND: &str = "FunctionList";
+/// Fields of `spec` by which a document without an `apiVersion` is known as one that lacks it.
+const TELLING: [&str; 3] = ["executionMode", "local", "endpointUrl"];
 
 /// Fields of `metadata` that have no meaning here, and that `kubectl get -o yaml` writes or people add.
 const METADATA: &[&str] = &[
@@ -138,23 +141,71 @@ impl std::error::Error for ManifestError {
     }
 }
 
-/// Reads the functions that the manifest `text`, which stands at `path`, defines.
-///
-/// Documents of another `apiVersion` are not ours and are passed over, and a text that names our group
-/// nowhere is not even parsed: other YAML, and templates that only become YAML, do not disturb.
+/// How a file came to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ManifestOrigin {
+    /// It lies in a folder, where files of others may lie, too.
+    Found,
+    /// Somebody named it: it is meant, and nothing in it is passed over in silence.
+    Named,
+}
+
+/// Functions of a manifest.
+#[derive(Debug, Default)]
+pub(super) struct Manifest {
+    /// The functions, in the order of the text.
+    pub functions: Vec<FunctionSpec>,
+    /// Documents of a file that was named that are no functions, each as a line.
+    pub passed_over: Vec<String>,
+}
+
+/// Reads the functions that the manifest `text`, which stands at `path` in some folder, defines.
 ///
 /// # Errors
-/// [`ManifestError::Syntax`] if a text that names our group is not YAML, [`ManifestError::Fields`] with
-/// every error of all its documents.
+/// Those of [`read_manifest`].
+#[cfg(test)]
 pub(crate) fn read_manifests(path: &Path, text: &str) -> Result<Vec<FunctionSpec>, ManifestError> {
-    if !claims_to_be_ours(text) {
-        return Ok(Vec::new());
+    read_manifest(path, text, ManifestOrigin::Found).map(|manifest| manifest.functions)
+}
+
+/// Reads the functions that the manifest `text`, which stands at `path`, defines. Items of a list count as
+/// documents.
+///
+/// Documents of another `apiVersion` are not ours and are passed over, and a text in which nothing looks like
+/// a function is not even parsed: other YAML, and templates that only become YAML, do not disturb. Of a file
+/// that was named every document counts.
+///
+/// # Errors
+/// [`ManifestError::Syntax`] if a text that names our group, or was named, is not YAML, and
+/// [`ManifestError::Fields`] with every error of all its documents, or with what is in it if it was named and
+/// has no function.
+pub(super) fn read_manifest(
+    path: &Path,
+    text: &str,
+    origin: ManifestOrigin,
+) -> Result<Manifest, ManifestError> {
+    let claims = claims_to_be_ours(text);
+    let is_meant = claims || origin == ManifestOrigin::Named;
+    if !is_meant && !TELLING.iter().chain(&[KIND]).any(|word| text.contains(word)) {
+        return Ok(Manifest::default());
     }
-    let documents = tree::from_yaml(text).map_err(|error| syntax_error(path, &error))?;
-    let mut findings = Findings::default();
-    let mut functions = Vec::new();
+    let documents = match tree::from_yaml(text) {
+        Ok(documents) => documents,
+        Err(error) if is_meant => return Err(syntax_error(path, &error)),
+        Err(_) => return Ok(Manifest::default()),
+    };
+    let mut reader = DocumentReader::default();
     for document in &documents {
-        functions.extend(read_document(document, &mut findings));
+        reader.document(&Field::root(document));
+    }
+    let DocumentReader { mut findings, mut functions, others } = reader;
+    if origin == ManifestOrigin::Named && functions.is_empty() && findings.is_empty() {
+        for (line, what) in &others {
+            findings.add(*line, "", format!("{what}, and there is no function in the file"));
+        }
+        if others.is_empty() {
+            findings.add(0, "", "there is no function in it");
+        }
     }
     if !findings.is_empty() {
         let located = |(line, error)| LocatedError { line, error };
@@ -168,7 +219,10 @@ pub(crate) fn read_manifests(path: &Path, text: &str) -> Result<Vec<FunctionSpec
     for function in &mut functions {
         function.directory = Some(directory.to_owned());
     }
-    Ok(functions)
+    let told = others.into_iter().filter(|_| origin == ManifestOrigin::Named);
+    let passed_over =
+        told.map(|(line, what)| format!("{}:{line}: {what} and is passed over", path.display()));
+    Ok(Manifest { functions, passed_over: passed_over.collect() })
 }
 
 /// Whether the text has an `apiVersion` of our group: it has, if what stands before the group is that
@@ -188,20 +242,59 @@ fn syntax_error(path: &Path, error: &serde_saphyr::Error) -> ManifestError {
     ManifestError::Syntax { path: path.to_owned(), line, column, message }
 }
 
-/// Reads one document: nothing if it is not ours, or if it has faults.
-fn read_document(document: &TreeNode, findings: &mut Findings) -> Option<FunctionSpec> {
-    let root = Field::root(document);
-    if !root.is_object() {
-        return None;
-    }
-    // Documents of others may be as odd as they like.
-    let mut unheard = Findings::default();
-    let version_field = root.any_object(&mut unheard)?.get("apiVersion")?;
-    let version = version_field.text(&mut unheard).filter(|version| version.starts_with(GROUP))?;
+/// A reader of documents.
+#[derive(Default)]
+struct DocumentReader {
+    findings: Findings,
+    functions: Vec<FunctionSpec>,
+    /// Documents that are no functions: their lines, and what they are.
+    others: Vec<(u32, String)>,
+}
 
+impl DocumentReader {
+    /// Reads one document, or one item of a list.
+    fn document(&mut self, document: &Field<'_>) {
+        // Documents of others may be as odd as they like.
+        let mut unheard = Findings::default();
+        let fields = document.is_object().then(|| document.any_object(&mut unheard)).flatten();
+        let text = |key: &str| fields.as_ref()?.get(key)?.text(&mut Findings::default());
+        let (version, kind) = (text("apiVersion"), text("kind"));
+        let is_ours = version.is_some_and(|version| version.starts_with(GROUP));
+        let is_list =
+            kind.is_some_and(|kind| if is_ours { kind == LIST_KIND } else { kind.ends_with("List") });
+        if is_list && let Some(items) = fields.as_ref().and_then(|fields| fields.get("items")) {
+            for item in items.list("objects", &mut self.findings).unwrap_or_default() {
+                self.document(&item);
+            }
+        } else if is_ours || fields.as_ref().is_some_and(|fields| lacks_its_group(fields, version, kind)) {
+            self.functions.extend(read_document(document, &mut self.findings));
+        } else {
+            let words: Vec<&str> = [version, kind].into_iter().flatten().collect();
+            let what = if words.is_empty() { "it".to_owned() } else { excerpt(&words.join(" ")) };
+            self.others.push((document.line, format!("{what} is no function")));
+        }
+    }
+}
+
+/// Whether a document is a function that does not say so, or not whose. Nobody else has a `Function` without
+/// a group.
+fn lacks_its_group(fields: &Object<'_>, version: Option<&str>, kind: Option<&str>) -> bool {
+    let mut unheard = Findings::default();
+    let has_group = version.is_some_and(|version| version.contains('/'));
+    let spec = fields.get("spec").filter(Field::is_object).and_then(|spec| spec.any_object(&mut unheard));
+    let tells = |spec: &Object<'_>| TELLING.iter().any(|field| spec.get(field).is_some());
+    !has_group && spec.is_some_and(|spec| kind == Some(KIND) || (kind.is_none() && tells(&spec)))
+}
+
+/// Reads one function: nothing if it has faults.
+fn read_document(root: &Field<'_>, findings: &mut Findings) -> Option<FunctionSpec> {
     let object = root.object(&["apiVersion", "kind", "metadata", "spec", "status"], findings)?;
-    if version != VERSION {
-        version_field.error(findings, format!("must be {VERSION}, is \"{}\"", excerpt(version)));
+    match object.get("apiVersion").map(|field| (field.text(findings), field)) {
+        None => object.fault_at("apiVersion", findings, format!("is required: {VERSION}")),
+        Some((Some(version), field)) if version != VERSION => {
+            field.error(findings, format!("must be {VERSION}, is \"{}\"", excerpt(version)));
+        }
+        Some(_) => {}
     }
     match object.get("kind").map(|field| (field.text(findings), field)) {
         None => object.fault_at("kind", findings, format!("is required: {KIND}")),

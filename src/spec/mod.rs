@@ -2,7 +2,7 @@
 //!
 //! A specification comes through one of two doors. Over HTTP it is one flat JSON object
 //! ([`parse_function`], [`parse_function_named`]); on disk it is a YAML manifest that carries the
-//! same fields under `spec` ([`manifest::read_manifests`], [`load_dir`]). Both doors turn their text into the
+//! same fields under `spec` ([`load_dir`]). Both doors turn their text into the
 //! same tree, and one reader turns the tree into a [`FunctionSpec`], so a rule is written once and
 //! holds at both.
 //!

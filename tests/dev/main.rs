@@ -2,6 +2,7 @@
 
 mod answers;
 mod builds;
+mod manifests;
 mod support;
 mod swaps;
 

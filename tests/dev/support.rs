@@ -154,6 +154,11 @@ spec:
         self.dev_with(&[])
     }
 
+    /// On one file of the folder.
+    pub(crate) fn dev_of(&self, file: &str) -> Dev {
+        Dev::start(&self.path().join(file), &self.0.path().join("cache"), &[])
+    }
+
     pub(crate) fn dev_with(&self, flags: &[&str]) -> Dev {
         Dev::start(&self.path(), &self.0.path().join("cache"), flags)
     }

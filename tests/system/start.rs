@@ -97,6 +97,24 @@ fn a_manifest_that_is_not_yaml_stops_the_start_with_its_place() {
 }
 
 #[test]
+fn a_named_file_without_a_function_stops_the_start_with_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("other.yaml");
+    let listen = ["--listen", "--management-listen", "--runtime-listen"].map(|flag| [flag, "127.0.0.1:0"]);
+    for (text, told) in [
+        ("apiVersion: apps/v1\nkind: Deployment\n", "other.yaml:1: apps/v1 Deployment is no function"),
+        ("kind: Function\nmetadata: {name: f}\nspec: {image: i}\n", "other.yaml:1: apiVersion: is required"),
+        ("# nothing\n", "other.yaml: there is no function in it"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let functions = ["--functions", file.to_str().unwrap()];
+        let end = run(&[&["serve"][..], listen.as_flattened(), &functions].concat(), folder.path());
+        assert_eq!(end.code, 1, "{end:?}");
+        assert!(end.stderr.contains(told), "no {told:?} in {}", end.stderr);
+    }
+}
+
+#[test]
 fn a_folder_of_functions_that_is_not_there_stops_the_start_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let flags = [

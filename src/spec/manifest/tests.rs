@@ -73,6 +73,48 @@ fn a_file_that_does_not_claim_to_be_ours_is_not_even_parsed() {
 }
 
 #[test]
+fn a_function_without_its_group_is_a_fault_and_other_documents_are_not() {
+    for text in [
+        "kind: Function\nmetadata: {name: f}\nspec: {image: i}\n",
+        "metadata: {name: f}\nspec: {local: {command: [x]}}\n",
+        "metadata: {name: f}\nspec: {executionMode: WARM}\n",
+        "apiVersion:\nkind: Function\nmetadata: {name: f}\nspec: {image: i}\n",
+    ] {
+        assert!(error(text).contains(": apiVersion: is required: picofaas.dev/v1"), "{text}");
+    }
+    for version in ["v1", "picofaas/v1", "picofaas.dev", "picofaas.dev/v1beta1"] {
+        let text =
+            format!("apiVersion: {version}\nkind: Function\nmetadata: {{name: f}}\nspec: {{image: i}}\n");
+        let told = format!(":1: apiVersion: must be picofaas.dev/v1, is \"{version}\"");
+        assert!(error(&text).contains(&told), "{}", error(&text));
+    }
+    for text in [
+        "apiVersion: openfaas.com/v1\nkind: Function\nspec: {image: i}\n",
+        "name: package\nkind: Function\n",
+        "metadata: {name: f}\nspec: {containers: [], local: \n",
+        "kind: Other\nspec: {local: {command: [x]}}\n",
+        "services: {local: {image: Function}}\n",
+    ] {
+        assert_eq!(read(text), [], "{text}");
+    }
+}
+
+#[test]
+fn items_of_lists_count_as_documents() {
+    let indented = WORD_STATS.replace('\n', "\n    ");
+    let item = format!("  - {}\n", indented.trim_end());
+    let others = "  - {apiVersion: v1, kind: Secret}\n";
+    for head in
+        ["apiVersion: v1\nkind: List", "apiVersion: picofaas.dev/v1\nkind: FunctionList\nmetadata: {}"]
+    {
+        let text = format!("{head}\nitems:\n{others}{item}");
+        assert_eq!(read(&text).len(), 1, "{text}");
+        let faulty = text.replace("timeoutMs: 5000", "timeoutMs: 0");
+        assert!(error(&faulty).contains(": items[1].spec.timeoutMs: must be between"), "{}", error(&faulty));
+    }
+}
+
+#[test]
 fn every_fault_names_file_line_and_field() {
     let text = "\
 apiVersion: picofaas.dev/v1
