@@ -12,6 +12,7 @@ mod threads;
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,6 +32,7 @@ use crate::instances::local::host::ProcessHost;
 use crate::instances::local::limits::Limits;
 use crate::instances::local::locale::Locale;
 use crate::instances::local::rlimit;
+use crate::instances::local::values::LocalValues;
 use crate::kubernetes::cluster::{Cluster, is_inside};
 use crate::kubernetes::context::KubeContext;
 use crate::logs::output::Lines;
@@ -74,6 +76,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     let sockets = SocketFolder::make(flags.state_dir.as_deref())?;
     let in_cluster = runs_in_cluster(flags.backend);
     let limits = local_limits(flags, in_cluster)?;
+    let values = local_values(flags, in_cluster)?;
     let children = Children::adopt().context("this process cannot be made a subreaper")?;
 
     let clock = Clock::start();
@@ -106,8 +109,9 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     };
     let (gateways, to_gateways) = parts.start(listeners.gateways, listeners.runtime, hook)?;
 
+    let host = process_host(flags, clock, logs.keeping(lines), limits, children, values, &sockets.path);
     let local = LocalContext {
-        host: Rc::new(process_host(flags, clock, logs.keeping(lines), limits, children)),
+        host: Rc::new(host),
         commands: commands.clone(),
         populated: Rc::clone(&populated),
         sockets: sockets.path.clone(),
@@ -128,26 +132,6 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         scheduler,
         _sockets: sockets,
     })
-}
-
-/// The host of the local processes, which has none yet.
-fn process_host(
-    flags: &ServeArgs,
-    clock: Clock,
-    lines: Lines,
-    limits: Limits,
-    children: Rc<Children>,
-) -> ProcessHost {
-    ProcessHost {
-        clock,
-        max_body: flags.max_body,
-        max_output: flags.max_output,
-        locale: Locale::ours(),
-        lines,
-        limits,
-        children,
-        final_output: RefCell::new(FinalOutput::default()),
-    }
 }
 
 /// Whether a cluster runs the functions, and not this machine.
@@ -179,6 +163,41 @@ fn local_limits(flags: &ServeArgs, in_cluster: bool) -> anyhow::Result<Limits> {
     let limits = Limits::prepare(flags).map_err(|message| anyhow!(message))?;
     tracing::info!("limits of local functions: {}", limits.summary());
     Ok(limits)
+}
+
+/// This machine as the host of local processes, with a folder for sockets.
+fn process_host(
+    flags: &ServeArgs,
+    clock: Clock,
+    lines: Lines,
+    limits: Limits,
+    children: Rc<Children>,
+    values: LocalValues,
+    sockets: &Path,
+) -> ProcessHost {
+    ProcessHost {
+        clock,
+        max_body: flags.max_body,
+        max_output: flags.max_output,
+        locale: Locale::ours(),
+        lines,
+        limits,
+        children,
+        values,
+        secrets: sockets.join("secrets"),
+        final_output: RefCell::new(FinalOutput::default()),
+    }
+}
+
+/// Values of the references of local functions.
+fn local_values(flags: &ServeArgs, in_cluster: bool) -> anyhow::Result<LocalValues> {
+    if in_cluster && let Some(file) = flags.env_file.first() {
+        return Err(anyhow!(
+            "--env-file {}: in a cluster values are in its secrets and config maps; leave the flag out",
+            file.display()
+        ));
+    }
+    LocalValues::of(&flags.env_file).map_err(|message| anyhow!(message))
 }
 
 /// Serves the management listener in a task.

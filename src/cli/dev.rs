@@ -22,7 +22,8 @@ const HELP: &str = "\
 A function is built (`local.build` of its manifest) and started again when a file in its manifest's
 folder changes. A build has nothing to read, is ended and begun anew when a file changes meanwhile, and is
 killed after --build-timeout; others go on beside it. Hidden files, those that .gitignore names, and target, node_modules and __pycache__ do
-not count. What lies outside of the folder, such as a library that it depends on, is not seen.
+not count. Values of secrets and config maps come from `.env` beside
+the manifest, --env-file or the environment. What lies outside of the folder, such as a library that it depends on, is not seen.
 
 What was built is remembered in ~/.cache/picofaas/builds ($XDG_CACHE_HOME/picofaas/builds), so that the
 next start builds only what changed. Delete that folder to build everything once more.";

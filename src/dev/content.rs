@@ -105,8 +105,8 @@ impl Content {
     }
 }
 
-/// `None` for what has no content: a pipe, a socket, what has just been removed.
-fn hash_file(path: &Path) -> Option<u64> {
+/// Hash of a file and of whether it can be run. `None` for what has no content: a pipe, a socket, what has just been removed.
+pub(crate) fn hash_file(path: &Path) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,

@@ -24,11 +24,13 @@ pub(crate) enum Need {
     Serve,
 }
 
-/// Form of a function that is served: another specification or other sources are another one.
+/// Form of a function that is served: another specification, other sources and other values of its references
+/// are each another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ServedForm {
     spec: FunctionSpec,
     sources: u64,
+    values: u64,
 }
 
 /// One function.
@@ -100,7 +102,7 @@ impl Project {
     /// Takes what was found of it now.
     pub(crate) fn update(&mut self, found: ScannedFunction, now: Nanos) {
         let before = &self.found;
-        if found.spec != before.spec || found.content != before.content {
+        if found.spec != before.spec || found.content != before.content || found.values != before.values {
             self.changed_at.get_or_insert(now);
         }
         self.found = found;
@@ -120,13 +122,15 @@ impl Project {
     }
 
     fn is_of_now(&self, form: Option<&ServedForm>) -> bool {
-        let ScannedFunction { spec, content, .. } = &self.found;
-        form.is_some_and(|form| form.sources == content.digest() && form.spec == *spec)
+        let ScannedFunction { spec, content, values, .. } = &self.found;
+        form.is_some_and(|form| {
+            form.sources == content.digest() && form.values == *values && form.spec == *spec
+        })
     }
 
     fn form(&self) -> ServedForm {
-        let ScannedFunction { spec, content, .. } = &self.found;
-        ServedForm { spec: spec.clone(), sources: content.digest() }
+        let ScannedFunction { spec, content, values, .. } = &self.found;
+        ServedForm { spec: spec.clone(), sources: content.digest(), values: *values }
     }
 
     /// The answer to a call of it where no version was ever handed to control: its first build is not over, or
@@ -252,7 +256,7 @@ mod tests {
         spec.directory = Some(root.to_owned());
         let build = spec.local.as_ref().unwrap().build.clone();
         let content = Arc::new(Content::read(root, &build, &BTreeSet::new()));
-        ScannedFunction { manifest: root.join("function.yaml"), spec, content }
+        ScannedFunction { manifest: root.join("function.yaml"), spec, content, values: 0 }
     }
 
     fn project(root: &Path) -> Project {
@@ -323,6 +327,22 @@ mod tests {
         assert_eq!(project.need(), Need::Build);
         build(&mut project, root, true, &[]);
         assert_eq!(project.need(), Need::Serve);
+    }
+
+    #[test]
+    fn other_values_of_references_are_served_without_a_build() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let mut project = project(root);
+        build(&mut project, root, true, &[]);
+        project.is_refused();
+        assert_eq!(project.need(), Need::Nothing);
+        for values in [1, 2] {
+            project.update(ScannedFunction { values, ..found(root) }, 0);
+            assert_eq!(project.need(), Need::Serve);
+            project.is_served();
+            assert_eq!(project.need(), Need::Nothing);
+        }
     }
 
     #[test]

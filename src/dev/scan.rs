@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::content::{Content, source_paths};
+use super::content::{Content, hash_file, source_paths};
+use crate::instances::local::values::VALUES_FILE;
 use crate::spec::{FunctionSpec, ManifestError, load_dir};
 
 /// Changes since the scan before.
@@ -36,6 +37,8 @@ pub(crate) struct ScannedFunction {
     pub spec: FunctionSpec,
     /// Content of the files beside it.
     pub content: Arc<Content>,
+    /// Digest of the file beside it that may hold values of its references.
+    pub values: u64,
 }
 
 /// Findings of one scan.
@@ -80,7 +83,8 @@ pub(crate) fn scan(root: &Path, before: &PreviousScan, touched: &Touched) -> Sca
             Some((_, content)) => content.clone(),
             None => Arc::new(Content::read(&folder, build, &manifests)),
         };
-        functions.insert(name, ScannedFunction { manifest, spec, content });
+        let values = hash_file(&folder.join(VALUES_FILE)).unwrap_or(0);
+        functions.insert(name, ScannedFunction { manifest, spec, content, values });
     }
     Scan { functions, faults: loaded.errors, passed_over: loaded.passed_over, folders }
 }

@@ -173,12 +173,18 @@ impl Registry {
         ))
     }
 
-    /// Checks that this control plane supports every field of a function.
+    /// Checks that this control plane supports every field of a function, and has a value for each reference.
     ///
     /// # Errors
     /// `INVALID_FUNCTION` with every field that it does not support.
     pub fn check_supported(&self, spec: &FunctionSpec) -> Result<(), ApiError> {
         let platform = if self.context.cluster.is_some() { Platform::Kubernetes } else { Platform::Local };
+        let mut unsupported_fields = unsupported_fields(spec, platform);
+        if platform == Platform::Local
+            && let Err(missing) = self.context.local.host.values.resolve(spec)
+        {
+            unsupported_fields.extend(missing);
+        }
         if unsupported_fields.is_empty() {
             return Ok(());
         }

@@ -29,10 +29,6 @@ pub(super) fn unsupported_fields(spec: &FunctionSpec, platform: Platform) -> Vec
                     "is required: there is no cluster here that could run `image`, so say what to run on this machine",
                 ));
             }
-            let only_there = spec.kubernetes_fields().into_iter();
-            errors.extend(
-                only_there.map(|field| error(field, "needs the kubernetes backend; leave it out here")),
-            );
         }
         Platform::Kubernetes => {
             if starts && spec.image.is_none() {
@@ -57,19 +53,18 @@ mod tests {
     }
 
     #[test]
-    fn what_only_kubernetes_can_honour_is_refused_here_field_by_field() {
+    fn what_is_only_for_kubernetes_is_not_in_the_way_here_and_the_other_way_round() {
         let text = r#"{"name":"f","image":"i","env":[{"name":"A","value":"1"},
             {"name":"B","valueFrom":{"fieldRef":{"fieldPath":"spec.nodeName"}}}],
             "envFrom":[{"secretRef":{"name":"s"}}],"secrets":["s"],
             "podTemplate":{"serviceAccountName":"a"}}"#;
-        let all = ["local.command", "env[1].valueFrom", "envFrom", "secrets", "podTemplate"];
-        assert_eq!(fields(text, Platform::Local), all);
+        assert_eq!(fields(text, Platform::Local), ["local.command"]);
         assert!(fields(text, Platform::Kubernetes).is_empty());
         let with_command = r#"{"name":"f","local":{"command":["x"]},"envFrom":[],"podTemplate":{}}"#;
         assert!(fields(with_command, Platform::Local).is_empty());
         assert_eq!(fields(with_command, Platform::Kubernetes), ["image"]);
         let pool = r#"{"name":"f","executionMode":"POOL","endpointUrl":"http://h","secrets":["s"]}"#;
-        assert_eq!(fields(pool, Platform::Local), ["secrets"]);
+        assert!(fields(pool, Platform::Local).is_empty());
         assert!(fields(pool, Platform::Kubernetes).is_empty());
     }
 }

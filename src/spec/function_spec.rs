@@ -178,23 +178,12 @@ impl FunctionSpec {
         self.env.iter().any(|variable| matches!(variable.value, EnvValue::Text(_)))
     }
 
-    /// Paths of the fields that are given and that only Kubernetes can honour.
+    /// Whether it refers to values that are to be looked up: by Kubernetes in its objects, elsewhere by the
+    /// local backend.
     #[must_use]
-    pub fn kubernetes_fields(&self) -> Vec<String> {
-        let mut fields = Vec::new();
-        for (index, variable) in self.env.iter().enumerate() {
-            match variable.value {
-                EnvValue::Text(_) => {}
-                EnvValue::From(_) => fields.push(format!("env[{index}].valueFrom")),
-            }
-        }
-        let others = [
-            ("envFrom", !self.env_from.is_empty()),
-            ("secrets", !self.secrets.is_empty()),
-            ("podTemplate", !self.pod_template.is_empty()),
-        ];
-        fields.extend(others.into_iter().filter(|(_, given)| *given).map(|(field, _)| field.to_owned()));
-        fields
+    pub fn has_references(&self) -> bool {
+        let refers = |variable: &EnvVar| matches!(variable.value, EnvValue::From(_));
+        !self.env_from.is_empty() || !self.secrets.is_empty() || self.env.iter().any(refers)
     }
 
     /// A strong `ETag`, quotes included: equal for equal serialized forms, in every process and on

@@ -5,6 +5,7 @@ mod builds;
 mod manifests;
 mod support;
 mod swaps;
+mod values;
 
 use std::fs;
 

@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// The function: a server on its socket that answers with what its file `word` held at its start.
 /// An input that is not empty comes back, too.
-const SERVER: &str = r#"#!/usr/bin/env python3
+pub(crate) const SERVER: &str = r#"#!/usr/bin/env python3
 import json, os, socketserver
 from http.server import BaseHTTPRequestHandler
 

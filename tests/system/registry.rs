@@ -65,17 +65,22 @@ fn a_function_that_cannot_run_here_is_refused_with_what_it_lacks() {
     assert!(answer.details()[0].starts_with("local.command: is required"), "{answer:?}");
 
     let node = json!({ "fieldRef": { "fieldPath": "spec.nodeName" } });
-    let specification = pool("clustered", NOWHERE)
-        .with("env", json!([{ "name": "NODE", "valueFrom": node }]))
-        .with("envFrom", json!([{ "secretRef": { "name": "s" } }]))
-        .with("secrets", json!(["s"]))
-        .with("podTemplate", json!({ "serviceAccountName": "a" }));
+    let label = json!({ "fieldRef": { "fieldPath": "metadata.labels['x']" } });
+    let specification =
+        json!({ "name": "clustered", "executionMode": "WARM", "local": { "command": ["true"] } })
+            .with(
+                "env",
+                json!([{ "name": "NODE", "valueFrom": node }, { "name": "L-1", "valueFrom": label }]),
+            )
+            .with("envFrom", json!([{ "secretRef": { "name": "s" } }]))
+            .with("secrets", json!(["s"]))
+            .with("podTemplate", json!({ "serviceAccountName": "a" }));
     let answer = server.create(&specification);
     answer.assert_refused(422, "INVALID_FUNCTION", &["cannot run"]);
-    let refused: Vec<String> = ["env[0].valueFrom", "envFrom", "secrets", "podTemplate"]
-        .map(|field| format!("{field}: needs the kubernetes backend; leave it out here"))
-        .into();
-    assert_eq!(answer.details(), refused);
+    let details = answer.details();
+    let fields: Vec<&str> = details.iter().filter_map(|detail| detail.split(": ").next()).collect();
+    assert_eq!(fields, ["envFrom[0].secretRef", "env[1].valueFrom", "secrets[0]"]);
+    assert!(details.iter().all(|detail| detail.contains("to a file that --env-file names")), "{details:?}");
     server.client().get("/v1/functions/clustered").assert_refused(404, "FUNCTION_NOT_FOUND", &[]);
     server.assert_others_are_served();
 }

@@ -115,6 +115,22 @@ fn a_named_file_without_a_function_stops_the_start_with_what_is_in_it() {
 }
 
 #[test]
+fn a_file_of_values_that_is_not_there_or_wrong_stops_the_start_with_its_flag_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("wrong"), "A=1\nB\n").unwrap();
+    let listen = ["--listen", "--management-listen", "--runtime-listen"].map(|flag| [flag, "127.0.0.1:0"]);
+    for (file, told) in [
+        ("none", "--env-file none: there is no such file"),
+        ("wrong", "--env-file wrong:2: must be NAME=VALUE"),
+    ] {
+        let end =
+            run(&[&["serve"][..], listen.as_flattened(), &["--env-file", file]].concat(), folder.path());
+        assert_eq!(end.code, 1, "{end:?}");
+        assert!(end.stderr.contains(told), "no {told:?} in {}", end.stderr);
+    }
+}
+
+#[test]
 fn a_folder_of_functions_that_is_not_there_stops_the_start_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let flags = [

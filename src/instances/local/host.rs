@@ -1,6 +1,7 @@
 //! This machine as the host of processes of functions.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::children::Children;
 use super::final_output::FinalOutput;
 use super::limits::Limits;
 use super::locale::Locale;
+use super::values::LocalValues;
 use crate::clock::Clock;
 use crate::logs::output::Lines;
 
@@ -33,6 +35,10 @@ pub struct ProcessHost {
     pub limits: Limits,
     /// The processes that are our children.
     pub children: Rc<Children>,
+    /// Values of the references of functions.
+    pub values: LocalValues,
+    /// Folder of the secrets of functions, which is there where one has some.
+    pub secrets: PathBuf,
     /// Readers of the final output of processes that have ended.
     pub final_output: RefCell<FinalOutput>,
 }
@@ -66,6 +72,8 @@ impl ProcessHost {
             tracing::warn!("not everything that functions started could be ended");
         }
         self.limits.close();
+        // There is none where no function had a secret.
+        let _ = std::fs::remove_dir_all(&self.secrets);
     }
 }
 

@@ -6,6 +6,8 @@
 //! | `process_set` | the instances of one version: started, watched, replaced, stopped |
 //! | `job_processes` | the processes of one version that take one attempt each |
 //! | `process` | one local process, from its start until nothing of it is left |
+//! | `values` | values of the references of a function: in files and in our environment |
+//! | `env_file` | files of values, such as `.env` |
 //! | `children` | the processes that are our children, and those left to us |
 //! | `final_output` | the final output of processes that have ended |
 //! | `locale` | locale and time zone of local processes |
@@ -15,6 +17,7 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod children;
+mod env_file;
 pub(crate) mod final_output;
 pub(crate) mod host;
 pub(super) mod job_processes;
@@ -23,6 +26,7 @@ pub(crate) mod locale;
 pub(crate) mod process;
 pub(crate) mod process_set;
 pub(crate) mod rlimit;
+pub(crate) mod values;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use super::children::{InstanceNumber, MARK, Started};
 use super::host::ProcessHost;
 use super::limits::CgroupGuard;
+use super::values::{ResolvedValues, write_secrets};
 use crate::exit::Exit;
 use crate::id::ExecutionId;
 use crate::logs::output::{OutputStream, Writer, follow};
@@ -231,12 +232,20 @@ fn spawn(
     }
     set("MAX_BODY", host.max_body.to_string().into());
     set("MAX_OUTPUT", host.max_output.to_string().into());
+    let ResolvedValues { variables, secrets } = resolve_values(spec, host)?;
+    if !secrets.is_empty() {
+        let folder = host.secrets.join(spec.name.as_str());
+        write_secrets(&folder, &secrets)?;
+        set("PICOFAAS_SECRETS", folder.into());
+    }
+    for (name, value) in variables {
+        set(&name, value.into());
+    }
     for variable in &spec.env {
         match &variable.value {
             EnvValue::Text(value) => set(&variable.name, value.into()),
-            EnvValue::From(_) => {
-                return Err(io::Error::other(format!("the value of {} is in Kubernetes", variable.name)));
-            }
+            // Among the variables that were looked up.
+            EnvValue::From(_) => {}
         }
     }
     set("FUNCTION_NAME", spec.name.as_str().into());
@@ -256,6 +265,14 @@ fn spawn(
             Child::spawn(&program, &EnvironmentChanges::default(), Streams::OUTPUT, confinement)
         })
         .map_err(|error| io::Error::new(error.kind(), format!("{program:?} could not be started: {error}")))
+}
+
+/// Values of the references of a function, as they are now.
+fn resolve_values(spec: &FunctionSpec, host: &ProcessHost) -> io::Result<ResolvedValues> {
+    host.values.resolve(spec).map_err(|missing| {
+        let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        io::Error::other(missing.join("; "))
+    })
 }
 
 /// A command with a slash is relative to the function's folder; one without is looked up in PATH.
