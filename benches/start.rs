@@ -13,7 +13,7 @@ use picofaas::internals::clock::Clock;
 use picofaas::internals::config::ServeArgs;
 use picofaas::internals::exit::Exit;
 use picofaas::internals::instances::{
-    Children, FinalOutput, Limits, LocalValues, Locale, Process, ProcessHost, StartOptions,
+    Children, FinalOutput, Limits, LocalValues, Locale, Process, ProcessHost, RunningProcesses, StartOptions,
 };
 use picofaas::internals::logs::Lines;
 use picofaas::internals::spec::{FunctionSpec, parse_function};
@@ -35,6 +35,7 @@ fn host(limits: &str) -> Rc<ProcessHost> {
         lines: Lines::to(|_| {}),
         limits: Limits::prepare(&serve).expect("limits"),
         children: Children::adopt().expect("a subreaper"),
+        running: RunningProcesses::default(),
         values: LocalValues::default(),
         secrets: std::env::temp_dir().join("no-secrets"),
         final_output: RefCell::new(FinalOutput::default()),

@@ -32,6 +32,7 @@ use crate::instances::local::host::ProcessHost;
 use crate::instances::local::limits::Limits;
 use crate::instances::local::locale::Locale;
 use crate::instances::local::rlimit;
+use crate::instances::local::running::RunningProcesses;
 use crate::instances::local::values::LocalValues;
 use crate::kubernetes::cluster::{Cluster, is_inside};
 use crate::kubernetes::context::KubeContext;
@@ -183,6 +184,7 @@ fn process_host(
         lines,
         limits,
         children,
+        running: RunningProcesses::default(),
         values,
         secrets: sockets.join("secrets"),
         final_output: RefCell::new(FinalOutput::default()),

@@ -22,7 +22,7 @@ const HELP: &str = "\
 A function is built (`local.build` of its manifest) and started again when a file in its manifest's
 folder changes. A build has nothing to read, is ended and begun anew when a file changes meanwhile, and is
 killed after --build-timeout; others go on beside it. Hidden files, those that .gitignore names, and target, node_modules and __pycache__ do
-not count. Values of secrets and config maps come from `.env` beside
+not count, nor does what the function itself writes. Values of secrets and config maps come from `.env` beside
 the manifest, --env-file or the environment. What lies outside of the folder, such as a library that it depends on, is not seen.
 
 What was built is remembered in ~/.cache/picofaas/builds ($XDG_CACHE_HOME/picofaas/builds), so that the
@@ -78,9 +78,8 @@ async fn develop(dir: PathBuf, build_limit: Duration, settings: Settings) -> any
     let lines = Lines::to(|line| say(&format!("{} | {}", line.writer.function, line.text)));
     let control_plane = startup::start(settings, lines, |_| {}).await?;
     let control = &control_plane.control;
-    let (registry, children) = (control.registry.clone(), control.context.local.host.children.clone());
-    let mut server =
-        DevServer::open(dir, registry, children, control.clock, control_plane.address, build_limit)?;
+    let (registry, host) = (control.registry.clone(), control.context.local.host.clone());
+    let mut server = DevServer::open(dir, registry, host, control_plane.address, build_limit)?;
     say(&format!(
         "picofaas dev: functions are served on {}, the management API on http://{}; Ctrl-C stops\n",
         server.base_url(),

@@ -11,6 +11,8 @@ use ignore::WalkBuilder;
 
 /// Folders that hold what tools make. Hidden ones are passed over as well.
 const MADE_BY_TOOLS: [&str; 3] = ["target", "node_modules", "__pycache__"];
+/// Files by which a folder says that tools made it: a cache, and Python's `venv`.
+const TOOLS_SAY_SO: [&str; 2] = ["CACHEDIR.TAG", "pyvenv.cfg"];
 /// Bytes of a file that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -27,11 +29,15 @@ pub(crate) struct SourcePaths {
 /// complains of it.
 #[must_use]
 pub(crate) fn source_paths(folder: &Path) -> SourcePaths {
-    let made_by_tools = |name: &std::ffi::OsStr| MADE_BY_TOOLS.iter().any(|tools| name == *tools);
+    let made_by_tools = |entry: &ignore::DirEntry| {
+        let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+        MADE_BY_TOOLS.iter().any(|tools| entry.file_name() == *tools)
+            || (is_folder && TOOLS_SAY_SO.iter().any(|file| entry.path().join(file).exists()))
+    };
     let walk = WalkBuilder::new(folder)
         // A project counts before its `git init`, too.
         .require_git(false)
-        .filter_entry(move |entry| entry.depth() == 0 || !made_by_tools(entry.file_name()))
+        .filter_entry(move |entry| entry.depth() == 0 || !made_by_tools(entry))
         .build();
     let mut paths = SourcePaths::default();
     for entry in walk.flatten() {
@@ -46,13 +52,30 @@ pub(crate) fn source_paths(folder: &Path) -> SourcePaths {
     paths
 }
 
+/// State of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct FileState {
+    /// Hash of its bytes and of whether it can be run.
+    hash: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl FileState {
+    /// Hash of its bytes and of whether it can be run.
+    #[must_use]
+    pub(crate) fn hash(self) -> u64 {
+        self.hash
+    }
+}
+
 /// Content of the source files of one function, with the commands that build it.
 ///
 /// Its hash is the standard library's, 64 bits wide: enough to notice a change, and where another
 /// release of Rust computes another one, functions are built once more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
-    files: BTreeMap<PathBuf, u64>,
+    files: BTreeMap<PathBuf, FileState>,
     build: Vec<Vec<String>>,
     digest: u64,
 }
@@ -65,14 +88,32 @@ impl Content {
         let mut files = BTreeMap::new();
         for path in source_paths(folder).files {
             if !manifests.contains(&path)
-                && let Some(hash) = hash_file(&path)
+                && let Some(state) = state_of(&path)
             {
-                files.insert(path, hash);
+                files.insert(path, state);
             }
         }
+        Self::of(files, build.to_owned())
+    }
+
+    fn of(files: BTreeMap<PathBuf, FileState>, build: Vec<Vec<String>>) -> Self {
         let mut hasher = DefaultHasher::new();
-        (&files, build).hash(&mut hasher);
-        Self { files, build: build.to_owned(), digest: hasher.finish() }
+        (&files, &build).hash(&mut hasher);
+        Self { files, build, digest: hasher.finish() }
+    }
+
+    /// The content with some of its files as they were before.
+    #[must_use]
+    pub(crate) fn with_former(&self, before: &Self, is_former: impl Fn(&Path) -> bool) -> Self {
+        let now = self.files.iter().filter(|(path, _)| !is_former(path));
+        let former = before.files.iter().filter(|(path, _)| is_former(path));
+        Self::of(now.chain(former).map(|(path, state)| (path.clone(), *state)).collect(), self.build.clone())
+    }
+
+    /// The state of a file that counts.
+    #[must_use]
+    pub(crate) fn state(&self, path: &Path) -> Option<FileState> {
+        self.files.get(path).copied()
     }
 
     /// One number for all of it.
@@ -105,30 +146,35 @@ impl Content {
     }
 }
 
-/// Hash of a file and of whether it can be run. `None` for what has no content: a pipe, a socket, what has just been removed.
-pub(crate) fn hash_file(path: &Path) -> Option<u64> {
+/// `None` for what has no content: a pipe, a socket, what has just been removed.
+pub(crate) fn state_of(path: &Path) -> Option<FileState> {
+    beginning_of(path, u64::MAX)
+}
+
+/// The state that a file would have if it ended after so many bytes.
+pub(crate) fn beginning_of(path: &Path, bytes_max: u64) -> Option<FileState> {
     let mut hasher = DefaultHasher::new();
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         // A link that leads nowhere yet.
         Err(_) => {
             fs::read_link(path).ok()?.hash(&mut hasher);
-            return Some(hasher.finish());
+            return Some(FileState { hash: hasher.finish(), bytes: 0 });
         }
     };
     if !metadata.is_file() {
         return None;
     }
     (metadata.permissions().mode() & 0o111).hash(&mut hasher);
-    if let Err(error) = hash_bytes(path, &mut hasher) {
+    if let Err(error) = hash_bytes(path, bytes_max, &mut hasher) {
         // The build will complain of it; that it can be read later counts as a change.
         error.kind().hash(&mut hasher);
     }
-    Some(hasher.finish())
+    Some(FileState { hash: hasher.finish(), bytes: metadata.len().min(bytes_max) })
 }
 
-fn hash_bytes(path: &Path, hasher: &mut DefaultHasher) -> io::Result<()> {
-    let mut file = File::open(path)?;
+fn hash_bytes(path: &Path, bytes_max: u64, hasher: &mut DefaultHasher) -> io::Result<()> {
+    let mut file = File::open(path)?.take(bytes_max);
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         match file.read(&mut chunk)? {
@@ -161,6 +207,8 @@ mod tests {
         let before = read(root);
         for path in
             ["target/x", "node_modules/x", "a/__pycache__/x", ".git/x", "a.log", "made/x", "function.yaml"]
+                .into_iter()
+                .chain(["venv/pyvenv.cfg", "venv/x", "cache/deep/CACHEDIR.TAG", "cache/deep/x"])
         {
             write(root, path, "noise");
         }

@@ -11,6 +11,7 @@ use super::build::{BuildError, BuildRequest};
 use super::build_cache::BuildCache;
 use super::build_queue::{AbortedBuild, BuildQueue, FinishedBuild};
 use super::example_call;
+use super::process_writes::ProcessWrites;
 use super::project::{Need, Project};
 use super::scan::{PreviousScan, Scan, Touched, absolute, path_of, scan};
 use super::summary::ServedSummary;
@@ -18,7 +19,7 @@ use super::terminal::{say, set_in};
 use super::watch::Watch;
 use crate::clock::{Clock, NANOS_PER_MS};
 use crate::error::ApiError;
-use crate::instances::local::children::Children;
+use crate::instances::local::host::ProcessHost;
 use crate::registry::Registry;
 use crate::spec::ManifestError;
 use anyhow::Context;
@@ -47,8 +48,9 @@ Waiting for one; it is served as soon as it is saved.
 pub(crate) struct DevServer {
     root: PathBuf,
     registry: Rc<Registry>,
-    children: Rc<Children>,
+    host: Rc<ProcessHost>,
     clock: Clock,
+    writes: ProcessWrites,
     base: String,
     watch: Watch,
     cache: BuildCache,
@@ -68,24 +70,24 @@ pub(crate) struct DevServer {
 }
 
 impl DevServer {
-    /// A dev server of the functions below `root`, which has not scanned yet. It registers them at `registry`, and
-    /// they are called at `listen`. A build may take `build_limit`, and its processes are among `children`.
+    /// A dev server of the functions below `root`, which has not scanned yet. It registers them at `registry`,
+    /// they run on `host`, and are called at `listen`. A build may take `build_limit`.
     ///
     /// # Errors
     /// Where changes cannot be watched.
     pub(crate) fn open(
         root: PathBuf,
         registry: Rc<Registry>,
-        children: Rc<Children>,
-        clock: Clock,
+        host: Rc<ProcessHost>,
         listen: SocketAddr,
         build_limit: Duration,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             root,
             registry,
-            children,
-            clock,
+            writes: ProcessWrites::of(host.clone(), host.clock),
+            clock: host.clock,
+            host,
             base: example_call::base_url(listen),
             watch: Watch::start().context("file changes cannot be watched")?,
             cache: BuildCache::of_user(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")),
@@ -124,6 +126,7 @@ impl DevServer {
                 },
                 _ = looks.tick() => {}
             }
+            self.writes.sample();
             self.builds.end_overtaken(self.clock.now());
             self.report_starts();
             if self.registry.is_loaded() {
@@ -180,9 +183,16 @@ impl DevServer {
         for name in self.projects.iter().filter_map(gone).collect::<Vec<_>>() {
             self.remove(&name).await;
         }
-        for (name, found) in found.functions {
+        for (name, mut found) in found.functions {
             match self.projects.get_mut(&name) {
                 Some(project) => {
+                    let evidence = |path: &Path, before| self.writes.evidence(&name, path, before);
+                    for file in project.take_out_own_writes(&mut found, evidence) {
+                        say(&format!(
+                            "{name} writes {} itself, so a change of it begins no build; name it in .gitignore, or have it written outside of the function's folder",
+                            file.display()
+                        ));
+                    }
                     project.update(found, now);
                     let (content, program) = (&project.found.content, project.program());
                     self.builds.compare(&name, content, program.as_deref(), now);
@@ -271,7 +281,7 @@ impl DevServer {
             }
             project.build_begins();
             let request = BuildRequest { name, directory: project.directory(), limit: self.build_limit };
-            let children = self.children.clone();
+            let children = self.host.children.clone();
             self.builds.begin(request, project.found.content.clone(), children, now);
         }
         if !waiting.is_empty() {

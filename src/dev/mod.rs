@@ -4,6 +4,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `content` | content of a function's source files, so that only a change of it counts as one |
+//! | `process_writes` | evidence that a function's own processes wrote a file |
+//! | `own_writes` | the files that a function writes itself, which are no edits |
 //! | `scan` | one look at the folder: its manifests, their contents, what to watch |
 //! | `watch` | changed paths, told when it has been quiet for a moment |
 //! | `build_cache` | digests of what was built, kept over restarts |
@@ -21,6 +23,8 @@ pub(crate) mod build_queue;
 pub(crate) mod content;
 pub(crate) mod dev_server;
 pub(crate) mod example_call;
+mod own_writes;
+mod process_writes;
 pub(crate) mod project;
 pub(crate) mod scan;
 mod summary;

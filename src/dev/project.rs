@@ -1,15 +1,26 @@
 //! One function that is being written: what is known of it, and what to do next.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::build_cache::BuildCache;
-use super::content::Content;
+use super::content::{Content, FileState};
+use super::own_writes::OwnWrites;
+use super::process_writes::Evidence;
 use super::scan::{ScannedFunction, absolute};
 use crate::clock::Nanos;
 use crate::error::ApiError;
 use crate::instances::local::process::resolve;
-use crate::spec::{ExecutionMode, FunctionSpec};
+use crate::spec::{EnvValue, ExecutionMode, FunctionSpec};
 
+/// Endings of files that programs are made of, and that functions hardly write.
+const SOURCE_ENDINGS: [&str; 24] = [
+    "c", "cc", "cpp", "cs", "css", "go", "gradle", "h", "html", "java", "js", "jsx", "kt", "mjs", "php",
+    "pl", "py", "rb", "rs", "scala", "sh", "toml", "ts", "tsx",
+];
 /// Builds in a row during which the sources changed, after which it is the build that changes them.
 const UNSETTLED_MAX: u32 = 3;
 
@@ -46,6 +57,8 @@ pub(crate) struct Project {
     unsettled: u32,
     /// Failure of the last build, in one line.
     failure: Option<String>,
+    /// Files that it writes itself.
+    own: OwnWrites,
     /// Form that was last handed to control; none where it was built again since.
     served: Option<ServedForm>,
     /// An earlier version was handed to control.
@@ -89,6 +102,7 @@ impl Project {
             failed: None,
             unsettled: 0,
             failure: None,
+            own: OwnWrites::default(),
             served: None,
             was_served: false,
             refused: None,
@@ -97,6 +111,28 @@ impl Project {
             troubled: false,
             shown: String::new(),
         }
+    }
+
+    /// Leaves out of what was found now what the function wrote itself. Answers its files that are to be told,
+    /// as a person would name them.
+    pub(crate) fn take_out_own_writes(
+        &mut self,
+        found: &mut ScannedFunction,
+        evidence: impl FnMut(&Path, Option<FileState>) -> Evidence,
+    ) -> Vec<PathBuf> {
+        // Nothing was read anew where nothing was touched.
+        if Arc::ptr_eq(&found.content, &self.found.content) {
+            return Vec::new();
+        }
+        let (before, program) = (self.found.content.clone(), self.program());
+        let spec = &self.found.spec;
+        let is_source = |path: &Path| looks_like_a_source(path, spec);
+        let (content, told) =
+            self.own.take_out(&before, &found.content, program.as_deref(), is_source, evidence);
+        found.content = Arc::new(content);
+        let folder = absolute(self.directory());
+        let shown = |path: PathBuf| path.strip_prefix(&folder).map(Path::to_owned).unwrap_or(path);
+        told.into_iter().map(shown).collect()
     }
 
     /// Takes what was found of it now.
@@ -183,6 +219,7 @@ impl Project {
     /// A build begins, after which nothing is certain until it ends well.
     pub(crate) fn build_begins(&mut self) {
         self.built = None;
+        self.own.build_begins();
     }
 
     /// A build of `before` ended, and `found` is as it is now. Answers the files that have been
@@ -222,6 +259,9 @@ impl Project {
 
     /// Control has taken it as it is.
     pub(crate) fn is_served(&mut self) {
+        if self.found.content.build().is_empty() {
+            self.own.build_begins();
+        }
         self.served = Some(self.form());
         (self.was_served, self.refused) = (true, None);
         (self.announced, self.troubled) = (false, false);
@@ -231,6 +271,25 @@ impl Project {
     pub(crate) fn is_refused(&mut self) {
         self.refused = Some(self.form());
     }
+}
+
+/// Whether a file is most likely somebody's own work: by its ending, because it can be run, or because the
+/// manifest names it.
+fn looks_like_a_source(path: &Path, spec: &FunctionSpec) -> bool {
+    let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    if SOURCE_ENDINGS.contains(&ending)
+        || fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
+    {
+        return true;
+    }
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let commands = spec.local.iter().flat_map(|local| local.build.iter().chain([&local.command]));
+    let mut words = commands.flatten().chain(&spec.args);
+    words.any(|word| word.contains(name))
+        || spec
+            .env
+            .iter()
+            .any(|variable| matches!(&variable.value, EnvValue::Text(text) if text.contains(name)))
 }
 
 /// The file that `local.command` starts, where a build can have made it.
@@ -245,9 +304,6 @@ mod tests {
     use super::*;
     use crate::spec::parse_function;
     use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::Path;
-    use std::sync::Arc;
 
     fn found(root: &Path) -> ScannedFunction {
         let text = br#"{"name":"f","executionMode":"WARM","image":"i",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::content::{Content, hash_file, source_paths};
+use super::content::{Content, source_paths, state_of};
 use crate::instances::local::values::VALUES_FILE;
 use crate::spec::{FunctionSpec, ManifestError, load_dir};
 
@@ -83,7 +83,7 @@ pub(crate) fn scan(root: &Path, before: &PreviousScan, touched: &Touched) -> Sca
             Some((_, content)) => content.clone(),
             None => Arc::new(Content::read(&folder, build, &manifests)),
         };
-        let values = hash_file(&folder.join(VALUES_FILE)).unwrap_or(0);
+        let values = state_of(&folder.join(VALUES_FILE)).map_or(0, |state| state.hash());
         functions.insert(name, ScannedFunction { manifest, spec, content, values });
     }
     Scan { functions, faults: loaded.errors, passed_over: loaded.passed_over, folders }

@@ -3,6 +3,7 @@
 mod answers;
 mod builds;
 mod manifests;
+mod own_writes;
 mod support;
 mod swaps;
 mod values;

@@ -38,6 +38,7 @@ class Handler(BaseHTTPRequestHandler):
             error = {"code": "NO_LUCK", "message": "not on attempt " + self.headers["X-Attempt"]}
             self.answer({"error": error}, 500)
             return
+        # AT CALL
         self.answer({"word": word, "env": os.environ.get("EXTRA"), "pid": os.getpid(), "given": given["input"]})
     def address_string(self):
         return "picofaas"
@@ -47,6 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
+# AT START
 print("hello from " + word, flush=True)
 Server(os.environ["PICOFAAS_SOCKET"], Handler).serve_forever()
 "#;
@@ -106,6 +108,22 @@ impl Folder {
 
     pub(crate) fn source(&self, name: &str, word: &str) {
         self.write(&format!("{name}/function.src"), &SERVER.replace("WORD", word));
+    }
+
+    /// A function that runs a line of Python when it starts, and one at each call.
+    pub(crate) fn writing(&self, name: &str, at_start: &str, at_call: &str) {
+        let text =
+            SERVER.replace("WORD", "one").replace("# AT START", at_start).replace("# AT CALL", at_call);
+        self.write(&format!("{name}/function.src"), &text);
+        self.manifest(name, "env: []");
+    }
+
+    /// Another word of a function that writes; the rest stays.
+    pub(crate) fn other_word(&self, name: &str, before: &str, word: &str) {
+        let text = fs::read_to_string(self.path().join(name).join("function.src")).unwrap();
+        let line = |word: &str| format!("word = \"{word}\"");
+        assert!(text.contains(&line(before)), "{text}");
+        self.write(&format!("{name}/function.src"), &text.replace(&line(before), &line(word)));
     }
 
     /// Its manifest, with one more field of `spec`. Each build adds a line to `builds.log`.
@@ -232,6 +250,12 @@ impl Dev {
                 Err(error) => panic!("no line with {text:?} came ({error}); it said:\n{}", self.all()),
             }
         }
+    }
+
+    /// Whether some line that has come holds this text.
+    pub(crate) fn has_said(&mut self, text: &str) -> bool {
+        self.said.extend(self.lines.try_iter());
+        self.said.iter().any(|line| line.contains(text))
     }
 
     /// All it has said so far.

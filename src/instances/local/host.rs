@@ -9,6 +9,7 @@ use super::children::Children;
 use super::final_output::FinalOutput;
 use super::limits::Limits;
 use super::locale::Locale;
+use super::running::RunningProcesses;
 use super::values::LocalValues;
 use crate::clock::Clock;
 use crate::logs::output::Lines;
@@ -35,6 +36,8 @@ pub struct ProcessHost {
     pub limits: Limits,
     /// The processes that are our children.
     pub children: Rc<Children>,
+    /// The processes of each function.
+    pub running: RunningProcesses,
     /// Values of the references of functions.
     pub values: LocalValues,
     /// Folder of the secrets of functions, which is there where one has some.

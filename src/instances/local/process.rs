@@ -105,6 +105,9 @@ impl Process {
             stream: OutputStream::Stdout,
             execution,
         };
+        if let Some(pid) = pid {
+            host.running.begin(pid, writer.function.clone(), host.clock);
+        }
         let mut followers = Vec::with_capacity(2);
         if let Some(stdout) = child.stdout.take() {
             let follower = follow(stdout, writer.clone(), tail.clone(), host.lines.clone());
@@ -195,6 +198,9 @@ impl ProcessResources {
     /// on and may become another's, so the group is not signalled again.
     fn give_back(self, host: &ProcessHost, end: HandleEnd) {
         self.signal(Signal::KILL);
+        if let Some(group) = self.group {
+            host.running.end(group.as_raw_pid().unsigned_abs(), host.clock);
+        }
         // Reaped or not, nobody waits for it any more: the next look at our children reaps it.
         self.started.reaped();
         host.limits.release(self.cgroups);
