@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -176,4 +177,47 @@ fn a_function_becomes_a_job_as_the_comment_in_its_manifest_says() {
         assert_eq!(loaded.functions[0].1.execution_mode, crate::spec::ExecutionMode::Job);
         assert!(text.contains("`replicas` goes then"), "{text}");
     }
+}
+
+/// Stands in for Python: makes an environment, whose `pip` fails where a requirement is broken.
+const PYTHON: &str = r#"#!/bin/sh
+[ "$1 $2" = "-m venv" ] || exit 9
+shift 2
+if [ "$1" = --clear ]; then shift; rm -rf "$1"; fi
+mkdir -p "$1/bin"
+printf '#!/bin/sh\n! grep broken requirements.txt && cp requirements.txt "%s/packages"\n' "$PWD/$1" > "$1/bin/python"
+chmod +x "$1/bin/python"
+"#;
+
+#[test]
+fn a_python_environment_that_cannot_be_made_leaves_the_one_that_is_there_whole() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = make(root.path(), "greet", Language::Python).unwrap().folder;
+    let python = root.path().join("python3");
+    fs::write(&python, PYTHON).unwrap();
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", root.path().display(), std::env::var("PATH").unwrap());
+    let prepare = |requirements: &str| {
+        fs::write(folder.join("requirements.txt"), requirements).unwrap();
+        let mut script = std::process::Command::new("./prepare.sh");
+        script.current_dir(&folder).env("PATH", &path).env("XDG_CACHE_HOME", root.path());
+        script.status().unwrap().success()
+    };
+    let packages = || fs::read_to_string(folder.join(".venv/packages")).unwrap_or_default();
+    assert!(prepare("one\n"));
+    assert_eq!(packages(), "one\n");
+    assert!(!prepare("broken\n"));
+    assert_eq!(packages(), "one\n");
+    assert!(folder.join(".venv/bin/python").exists());
+    assert!(prepare("two\n"));
+    assert_eq!(packages(), "two\n");
+    // Those of the failure and of the first are gone but for the last one before.
+    let kept = fs::read_dir(&folder).unwrap().flatten();
+    let kept = kept.filter(|entry| entry.file_name().to_string_lossy().starts_with(".venv-")).count();
+    assert!(kept <= 2, "{kept}");
+    // A folder that an earlier version of the script made is replaced, too.
+    fs::remove_file(folder.join(".venv")).unwrap();
+    fs::create_dir(folder.join(".venv")).unwrap();
+    assert!(prepare("three\n"));
+    assert_eq!(packages(), "three\n");
 }

@@ -7,6 +7,7 @@
 //! | test | the first printed command |
 //! | dev | the second, on free ports |
 //! | call | the third, on the port of `dev`; and inputs that are to be refused |
+//! | break | its build fails, another instance of what is served starts nonetheless, and what is mended is served |
 //! | edit | where the build runs the function: its input's field has another name, and it is served |
 
 use std::fs::{self, File};
@@ -33,22 +34,31 @@ struct Language {
     flag: &'static str,
     /// Of the function.
     name: &'static str,
+    /// A file of it, and a line in it with which it cannot be built.
+    breaks: (&'static str, &'static str),
     require: fn() -> Result<(), Unavailable>,
 }
 
 const LANGUAGES: [Language; 4] = [
-    Language { flag: "rust", name: "match", require: || Ok(()) },
+    Language { flag: "rust", name: "match", breaks: ("src/main.rs", "no rust"), require: || Ok(()) },
     Language {
         flag: "python",
         name: "import",
+        breaks: ("requirements.txt", "no requirement"),
         require: || toolbox::present("python3", "--version").and(toolbox::python_venv()),
     },
     Language {
         flag: "java",
         name: "class",
+        breaks: ("pom.xml", "no pom"),
         require: || toolbox::present("java", "-version").and(toolbox::present("mvn", "-version")),
     },
-    Language { flag: "shell", name: "a--1", require: || toolbox::debian_programs(&[JQ]) },
+    Language {
+        flag: "shell",
+        name: "a--1",
+        breaks: ("function.yaml", ""),
+        require: || toolbox::debian_programs(&[JQ]),
+    },
 ];
 
 /// Counts each language; what failed or was skipped is told where it happens.
@@ -117,7 +127,8 @@ fn try_out(repository: &Repository, language: &Language) -> Result<()> {
     .and_then(|()| match language.flag {
         "java" => rename_the_field(language.name, folder.path(), &said),
         _ => Ok(()),
-    });
+    })
+    .and_then(|()| break_the_build(language, folder.path(), &said));
     let stopped = served.stop();
     called.with_context(|| format!("picofaas dev said:\n{}", said()))?;
     stopped
@@ -205,6 +216,37 @@ fn rename_the_field(name: &str, folder: &Path, said: &dyn Fn() -> String) -> Res
         bail!("{input}: {} {body}", answer.status);
     }
     Ok(())
+}
+
+/// A build that fails leaves what is served as it is: another instance of it starts. What is mended is served.
+fn break_the_build(language: &Language, folder: &Path, said: &dyn Fn() -> String) -> Result<()> {
+    let Language { name, breaks: (file, line), .. } = language;
+    let path = folder.join(name).join(file);
+    let good = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    // Nothing that the build of a script makes is made of its files, so its command is what fails.
+    let broken = match *line {
+        "" => good.replace("build: [[", "build: [[\"false\"], ["),
+        line => format!("{good}\n{line}\n"),
+    };
+    let count = |text: &str| said().matches(text).count();
+    let served = format!("{name}: the new version is served");
+    let before = count(&served);
+    println!("{}: broken", path.display());
+    fs::write(&path, broken).with_context(|| format!("cannot write {}", path.display()))?;
+    let failed = wait::until(READY_PATIENCE, || Ok((count("its build failed") > 0).then_some(())))?;
+    failed.context("the broken build does not fail in time")?;
+    let port = served_on(&said())?.1;
+    let function = format!("/v1/functions/{name}");
+    http::request(port, "PUT", &format!("{function}/replicas"), &[], r#"{"replicas":2}"#)?;
+    let started = wait::until(READY_PATIENCE, || {
+        let answer = http::request(port, "GET", &function, &[], "")?;
+        let answer: Value = serde_json::from_slice(&answer.body).context("a function that is not JSON")?;
+        Ok((answer["status"]["ready"] == 2).then_some(()))
+    })?;
+    started.context("after a failed build, no other instance of what is served starts")?;
+    fs::write(&path, good).with_context(|| format!("cannot write {}", path.display()))?;
+    let mended = wait::until(READY_PATIENCE, || Ok((count(&served) > before).then_some(())))?;
+    mended.context("what is mended is not served in time")
 }
 
 fn has_failed(said: &str) -> Result<()> {
