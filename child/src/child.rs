@@ -236,8 +236,12 @@ impl SpawnArguments<'_> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         self.confinement.enter()?;
         // SAFETY: the directory, where there is one, is a string that ends in zero, and the descriptors
-        // are open.
+        // are open. Flags of descriptors are this process's own.
         let failed = unsafe {
+            // Our own are closed at exec anyway. Others were given to us by a shell or a supervisor, and are not for a
+            // program of ours; a kernel before 5.11 leaves them open.
+            let (behind, last) = (libc::STDERR_FILENO + 1, c_int::MAX);
+            libc::syscall(libc::SYS_close_range, behind, last, libc::CLOSE_RANGE_CLOEXEC);
             (!self.directory.is_null() && libc::chdir(self.directory) < 0)
                 || (0..)
                     .zip(self.streams)
@@ -340,10 +344,17 @@ mod tests {
             let lines: Vec<&str> = text.lines().collect();
             assert_eq!((lines[0], lines[1], exit.code()), ("/", "a b", Some(7)));
             assert_eq!(lines[2], lines[3], "it has no group of its own");
-            // As many descriptors as a child of the standard library, which has none of ours.
-            let others = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();
-            let (own, _) = output("ls", &["/proc/self/fd"]).await;
-            assert_eq!(own, String::from_utf8(others.stdout).unwrap());
+        });
+    }
+
+    #[test]
+    fn a_child_has_its_three_streams_and_no_other_descriptor_not_even_one_that_we_were_given() {
+        // A descriptor that is not closed at exec, as those are that a shell or a supervisor leaves to a program.
+        let given = std::fs::File::open("/dev/zero").unwrap();
+        rustix::io::fcntl_setfd(&given, rustix::io::FdFlags::empty()).unwrap();
+        run(async || {
+            // `ls` opens the folder as the fourth.
+            assert_eq!(output("ls", &["/proc/self/fd"]).await.0, "0\n1\n2\n3\n");
         });
     }
 

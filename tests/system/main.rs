@@ -39,6 +39,7 @@ mod pools;
 mod preconditions;
 mod queue;
 mod races;
+mod reach;
 mod refusals;
 mod registry;
 mod resources;
