@@ -29,11 +29,8 @@ impl SocketFolder {
                 (std::env::temp_dir().join(name), true)
             }
         };
-        let made = if own {
-            std::fs::DirBuilder::new().mode(0o700).create(&path)
-        } else {
-            std::fs::create_dir_all(&path)
-        };
+        // Entering it is all that calling an instance needs. A folder that is there already is as its owner made it.
+        let made = std::fs::DirBuilder::new().mode(0o700).recursive(!own).create(&path);
         made.with_context(|| format!("--state-dir {}: cannot be made", path.display()))?;
         let mut folder = Self { path, own };
         folder.path = std::fs::canonicalize(&folder.path)?;
@@ -55,5 +52,28 @@ impl Drop for SocketFolder {
             // Left behind, it is a folder of dead sockets under the temporary one.
             let _ = std::fs::remove_dir_all(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_folder_of_sockets_that_is_made_is_nobody_elses_and_one_that_was_given_stays_as_it_is() {
+        let own = SocketFolder::make(None).unwrap();
+        assert_eq!(mode(&own.path), 0o700);
+        let outer = own.path.join("outer");
+        let made = SocketFolder::make(Some(&outer.join("inner"))).unwrap();
+        assert_eq!((mode(&made.path), mode(&outer)), (0o700, 0o700));
+        std::fs::set_permissions(&outer, std::fs::Permissions::from_mode(0o750)).unwrap();
+        let given = SocketFolder::make(Some(&outer)).unwrap();
+        assert_eq!(mode(&given.path), 0o750);
     }
 }
