@@ -2,7 +2,7 @@
 //!
 //! Control decides what an announcement is worth; here it is only read.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hyper::Response;
 use hyper::header::HeaderMap;
@@ -106,11 +106,19 @@ fn read(token: Token, body: &[u8]) -> Result<Announcement, ApiError> {
     }
 }
 
-/// Whether somebody can listen there whom others can reach. A scope means something only on the
-/// machine that has it.
+/// Whether a pod can listen there. At a loopback or link-local address the control plane would call itself, its
+/// machine, or the cloud's metadata, and no pod; a scope means something only on the machine that has it.
 fn is_reachable(address: &SocketAddr) -> bool {
-    let scoped = matches!(address, SocketAddr::V6(address) if address.scope_id() != 0);
-    address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast() && !scoped
+    let is_a_pods = match address.ip().to_canonical() {
+        IpAddr::V4(ip) => {
+            !(ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.is_multicast())
+        }
+        IpAddr::V6(ip) => {
+            !(ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified() || ip.is_multicast())
+        }
+    };
+    let is_scoped = matches!(address, SocketAddr::V6(address) if address.scope_id() != 0);
+    address.port() != 0 && is_a_pods && !is_scoped
 }
 
 #[cfg(test)]
@@ -135,7 +143,7 @@ mod tests {
 
     #[test]
     fn an_address_is_an_ip_and_a_port_and_no_name_or_place_that_nobody_reaches() {
-        for address in ["10.1.2.3:8080", "127.0.0.1:1", "[fd00::1]:65535", "[::ffff:10.0.0.1]:80"] {
+        for address in ["10.1.2.3:8080", "192.168.0.9:1", "[fd00::1]:65535", "[::ffff:10.0.0.1]:80"] {
             assert_eq!(announced("a", address).map(|address| address.port() > 0), Ok(true), "{address}");
         }
         for address in [
@@ -151,6 +159,13 @@ mod tests {
             "fd00::1:8080",
             "[fd00::1]",
             "[fe80::1%2]:80",
+            "[fe80::1]:80",
+            "127.0.0.1:8081",
+            "127.8.8.8:80",
+            "[::1]:8081",
+            "[::ffff:127.0.0.1]:8081",
+            "169.254.169.254:80",
+            "[::ffff:169.254.169.254]:80",
             "0.0.0.0:80",
             "[::]:80",
             "224.0.0.1:80",
