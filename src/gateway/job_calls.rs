@@ -76,13 +76,16 @@ impl Gateway {
     }
 
     /// `POST /v1/internal/executions/{id}:complete` of an execution that another gateway owns. Only
-    /// the owner knows its tokens, so the body is read first, within the same limits.
+    /// the owner knows its tokens, so the body is read first, within the same limits, where there is one at all.
     pub(super) async fn pass_result(
         &self,
         owner: usize,
         head: RequestHead<'_>,
         body: BodySource,
     ) -> Response<Body> {
+        if read_token(&head.parts.headers).is_none() {
+            return response::error(&unauthorized().closing());
+        }
         match self.read_body_of(body, result_bytes_max(self.output_max())).await {
             Ok(body) => self.ask_gateway(owner, head, body).await,
             // Only the owner can settle the attempt, so it is told.

@@ -278,6 +278,26 @@ fn a_job_of_any_gateway_is_fetched_and_posted_through_the_one_that_runtimes_call
 }
 
 #[test]
+fn a_result_without_a_token_is_not_even_read_whichever_gateway_owns_its_execution() {
+    let (server, stage) = (start(&[]), Stage::new());
+    server.register(&stage.function("job"));
+    for client in &mut a_client_of_each(&server) {
+        client.ask_invoke("job", "", 1);
+        let process = stage.next();
+        let mut runtime = process.client();
+        // None of its body is ever sent.
+        let path = format!("/v1/internal/executions/{}:complete", process.execution());
+        runtime.send(format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n"));
+        let answer = runtime.receive();
+        answer.assert_refused(401, "UNAUTHORIZED", &["PICOFAAS_TOKEN"]);
+        answer.assert_closing();
+        process.succeed(1);
+        assert_eq!(client.receive().output(), 1);
+        process.exit(0);
+    }
+}
+
+#[test]
 fn a_port_that_several_gateways_share_is_refused_to_every_other_process() {
     let folder = tempfile::tempdir().unwrap();
     for (first, second) in [("1", "2"), ("2", "2"), ("2", "1")] {
