@@ -113,6 +113,8 @@ mod job_room;
 pub(crate) mod kube_jobs;
 mod log_source;
 mod logs;
+#[cfg(test)]
+mod manifests;
 pub(crate) mod object_error;
 mod observed_pod;
 mod pod_log;
