@@ -41,8 +41,8 @@ const EMPTY_NAMES: [&str; 6] = ["utils", "common", "helpers", "types", "manager"
 /// Only of code: a Kubernetes manifest may well be called `service.yaml`.
 const CODE_EXTENSIONS: [&str; 8] = ["rs", "go", "py", "java", "js", "ts", "lua", "sh"];
 
-/// Where the table of what is promised and tested is.
-const PROMISES: &str = "tests/README.md";
+/// Where the tables of what is promised and tested are.
+const PROMISES: [&str; 3] = ["tests/README.md", "tests/http.md", "docs/security.md"];
 
 const HOME_FOLDERS: [&str; 2] = [concat!("/ro", "ot/"), concat!("/ho", "me/")];
 
@@ -132,7 +132,7 @@ pub(crate) fn findings(repository: &Repository) -> Result<Vec<Fault>> {
             let exists = |target: &Path| repository.root().join(target).exists();
             markdown::check(text, exists, &mut faults);
         }
-        if text.path == Path::new(PROMISES) {
+        if PROMISES.iter().any(|page| text.path == Path::new(page)) {
             let read = |target: &Path| fs::read_to_string(repository.root().join(target)).ok();
             promises::check(text, read, &mut faults);
         }

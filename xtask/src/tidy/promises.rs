@@ -1,6 +1,6 @@
-//! The rule for the table of promises: each names the tests that fail where it is broken, and they exist.
+//! The rule for tables of promises: each names the tests that fail where it is broken, and they exist.
 //!
-//! It is about tables whose last column is headed `test`. There, a link to a file of Rust or Python is followed
+//! It is about tables whose last column is headed `test` or `tests`. There, a link to a file of Rust or Python is followed
 //! by the names of tests in that file, or of cases of the runtimes' suite, each in backticks; a promise that
 //! nothing tests says so in bold.
 
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::markdown::{links, resolve};
 use super::{Fault, Text};
 
-/// How the last column of such a table is headed.
-const HEADING: &str = "test";
+/// Headings of the last column of such a table.
+const HEADINGS: [&str; 2] = ["test", "tests"];
 
 /// Text in the place of a name where there is none.
 const NONE: &str = "**none";
@@ -23,7 +23,7 @@ pub(super) fn check(text: &Text<'_>, read: impl Fn(&Path) -> Option<String>, fau
             in_table = false;
             continue;
         };
-        if cell == HEADING {
+        if HEADINGS.contains(&cell) {
             in_table = true;
         } else if in_table && !is_rule(cell) {
             row(text, index, cell, &read, faults);
@@ -133,6 +133,26 @@ mod tests {
         let content = "class QueueTest {\n    void helper() {\n    }\n\n    @Test\n    void aFullQueueRefuses() throws Exception {\n";
         assert!(has_test(content, "aFullQueueRefuses"));
         assert!(!has_test(content, "helper"));
+    }
+
+    #[test]
+    fn a_column_of_tests_is_looked_at_as_one_of_a_test_is_and_from_its_own_page() {
+        for (page, link) in
+            [("tests/README.md", "system/queue.rs"), ("docs/security.md", "../tests/system/queue.rs")]
+        {
+            for heading in HEADINGS {
+                let content =
+                    format!("| reaches | {heading} |\n|---|---|\n| p | [queue]({link}) `is_gone` |\n");
+                let mut faults = Vec::new();
+                let read =
+                    |path: &Path| (path == Path::new("tests/system/queue.rs")).then(|| QUEUE.to_owned());
+                check(&Text { path: Path::new(page), content: &content }, read, &mut faults);
+                assert_eq!(
+                    faults,
+                    [Fault::at(Path::new(page), 3, "no test `is_gone` in tests/system/queue.rs")]
+                );
+            }
+        }
     }
 
     #[test]
