@@ -11,7 +11,7 @@
 //! | `complete` | `complete`: results of attempts, and the other ends of executions |
 //! | `job_calls` | the calls of a `JOB`'s process: it fetches its input and posts its result |
 //! | `announcements` | the call of a pod that listens, passed on to control |
-//! | `lookup` | an execution by its id: read or cancelled |
+//! | `execution_calls` | an execution by its id: read or cancelled |
 //! | `waiting` | `reply`: the wait of a client for the end of an execution; dropped, the client has left |
 //! | `watch` | for readers of logs: the function of an execution, and when it has ended |
 
@@ -22,8 +22,8 @@ pub(crate) mod calls;
 mod complete;
 pub(crate) mod context;
 mod dispatch;
+mod execution_calls;
 mod job_calls;
-mod lookup;
 pub(crate) mod thread;
 mod waiting;
 mod watch;

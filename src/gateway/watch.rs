@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::Gateway;
-use super::lookup::expired;
+use super::execution_calls::expired;
 use super::waiting::Waiting;
 use crate::channel;
 use crate::channel::AnswerSender;

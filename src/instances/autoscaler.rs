@@ -1,4 +1,9 @@
 //! The autoscaler: scale-up as the scheduler asks for it, and scale-down of idle instances.
+//!
+//! An idle instance goes in a round trip: `ReapIdle` is sent from here, `scheduler::tick::idle` chooses the
+//! instance and answers `InstanceIdle`, and [`Autoscaler::instance_idle`] stops it: a local process by
+//! `instances::local::process_set`, a pod by `kubernetes::pod_set`, for which `kubernetes::reconcile` writes one replica less
+//! and which pod is to go.
 
 use std::rc::Rc;
 

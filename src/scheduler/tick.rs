@@ -12,11 +12,13 @@
 //! | `retry` | the end of an attempt: another attempt, its back-off, or the end |
 //! | `credits` | credits that go back, are forfeited, or exchanged for those of another version |
 //! | `commands` | commands of control |
+//! | `idle` | idle instances: which are retired, and how control is told |
 
 #[cfg(test)]
 mod audit;
 mod commands;
 mod credits;
+mod idle;
 mod retry;
 mod serve;
 mod waiting;

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: which execution a function's key stands for.
+//! `Idempotency-Key`: which execution a function's key stands for. `gateway::admit` looks it up.
 //!
 //! A key is taken when an execution is made, and not by a request that is refused. It stands for
 //! the execution until that leaves the store, or ends in a way that is not replayed.

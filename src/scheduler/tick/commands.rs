@@ -3,7 +3,7 @@
 use super::{Scheduler, TICKETS_PER_QUEUE};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::instance::{InstanceKey, VersionIndex};
-use crate::scheduler::message::{SchedulerCommand, SchedulerEvent};
+use crate::scheduler::message::SchedulerCommand;
 use crate::scheduler::scheduled_execution::{ExecutionState, NONE};
 use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
 
@@ -148,47 +148,6 @@ impl Scheduler {
         self.activate(key.version);
         if retire {
             self.retire(key);
-        }
-    }
-
-    pub(super) fn retire(&mut self, key: InstanceKey) {
-        let Some(version) = self.version(key.version) else { return };
-        let Some(instance) = version.instance_mut(key) else { return };
-        let (was, idle) = (instance.state, instance.in_flight == 0);
-        version.set_state(key, InstanceState::Retiring);
-        if idle
-            && !self.report_idle(key)
-            && let Some(version) = self.version(key.version)
-        {
-            version.set_state(key, was);
-        }
-        self.activate(key.version);
-    }
-
-    /// Tells control that the instance is idle; false where the ring is full. Then an idle one
-    /// keeps its state, to be found by the next `ReapIdle`. One that became idle while retiring
-    /// stays out of use until its version is closed.
-    pub(super) fn report_idle(&mut self, key: InstanceKey) -> bool {
-        let told = self.rings.scheduler_events.push(SchedulerEvent::InstanceIdle { instance: key }).is_ok();
-        self.notified |= told;
-        told
-    }
-
-    pub(super) fn reap_idle(&mut self, index: VersionIndex, keep: u16, idle_before: Nanos) {
-        let Some(version) = self.version(index) else { return };
-        let places = u16::try_from(version.instances.len()).unwrap_or(u16::MAX);
-        for place in 0..places {
-            let Some(version) = self.version(index) else { return };
-            if version.ready <= keep || !version.waiting.is_empty() {
-                return;
-            }
-            let instance = version.instances[usize::from(place)];
-            if instance.state == InstanceState::Ready
-                && instance.in_flight == 0
-                && instance.last_used < idle_before
-            {
-                self.retire(InstanceKey { version: index, place, generation: instance.generation });
-            }
         }
     }
 }

@@ -1,4 +1,7 @@
-//! Retries: whether an attempt that ended is followed by another, and the pause before it.
+//! Retries: whether an attempt that failed is followed by another, and the pause before it.
+//!
+//! Failures that no other attempt would mend do not come here: `dispatch::function_error` knows them, and
+//! `store::transitions` ends their executions.
 
 use super::{Scheduler, timer_ms};
 use crate::attempt_end::AttemptEnd;
