@@ -32,8 +32,10 @@ impl ControlPlane {
     /// If a thread had failed.
     pub async fn stop(self, patience: Duration, unread: UnreadResults) -> anyhow::Result<bool> {
         let control = &self.control;
+        let begun = control.clock.now();
         let in_time = drain(control, patience, unread).await;
-        finish_gateways(control).await;
+        let elapsed = Duration::from_nanos(control.clock.now().saturating_sub(begun));
+        finish_gateways(control, patience.saturating_sub(elapsed)).await;
         let mut ends = Vec::with_capacity(self.gateways.len());
         for gateway in self.gateways {
             ends.push(gateway.join().await);
@@ -69,10 +71,11 @@ async fn drain(control: &Control, patience: Duration, unread: UnreadResults) -> 
     in_time
 }
 
-/// Ends what is left, answers the clients that wait, and has every gateway stop.
-async fn finish_gateways(control: &Control) {
+/// Ends what is left, answers the clients that wait, and has every gateway stop. An answer that is taken slowly has as
+/// long as `answers`.
+async fn finish_gateways(control: &Control, answers: Duration) {
     // All finish at once, and none stops before every client of the others was answered.
-    control.gateways.tell_all(|done| GatewayMessage::Finish { done }).await;
+    control.gateways.tell_all(|done| GatewayMessage::Finish { answers, done }).await;
     control.gateways.send_all(|| GatewayMessage::Stop).await;
 }
 

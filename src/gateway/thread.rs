@@ -27,6 +27,9 @@ use crate::server::connections::{Connections, SWEEP_PERIOD};
 /// Period in which kept executions are looked through for those whose time is over.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);
 
+/// Time for clients to close at the end, and for requests that are still being read.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// A gateway polls instead of sleeping where for this long (ns) there was no second execution
 /// beside another.
 const LONELY: Nanos = 10_000_000;
@@ -288,29 +291,38 @@ async fn take_messages(
                 gateway.publish_gauges();
                 channel::answer(done, ());
             }
-            GatewayMessage::Finish { done } => {
-                tokio::task::spawn_local(finish(gateway.clone(), connections.clone(), done));
+            GatewayMessage::Finish { answers, done } => {
+                tokio::task::spawn_local(finish(gateway.clone(), connections.clone(), answers, done));
             }
             GatewayMessage::Stop => return,
         }
     }
 }
 
-/// The end of the drain time: who still waits is answered, and the connections close.
-async fn finish(gateway: Rc<Gateway>, connections: Rc<Connections>, done: AnswerSender<()>) {
+/// Looks again and again whether something holds.
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The end of the drain: who still waits is answered, and the connections close. One that takes its answer slowly
+/// has as long as `answers` for the rest of it.
+async fn finish(
+    gateway: Rc<Gateway>,
+    connections: Rc<Connections>,
+    answers: Duration,
+    done: AnswerSender<()>,
+) {
     let ended = gateway.end_everything();
     if ended > 0 {
         tracing::warn!(executions = ended, "ended as SHUTTING_DOWN at the end of the drain time");
     }
-    // Answers that were just given still have to be written.
     connections.finish();
-    let patience = tokio::time::timeout(Duration::from_millis(500), async {
-        while connections.count() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    // Connections that are not through by then are closed as they are.
-    let _ = patience.await;
+    // Answers that were just given still have to be written. Connections that are not through by the end of each
+    // patience are closed as they are.
+    let _ = tokio::time::timeout(LAST_WORDS, until(|| connections.count() == 0)).await;
+    let _ = tokio::time::timeout(answers, until(|| !connections.is_writing())).await;
     connections.close();
     channel::answer(done, ());
 }

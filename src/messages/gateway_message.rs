@@ -2,6 +2,7 @@
 //! ring.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Request, Response};
@@ -59,9 +60,10 @@ pub enum GatewayMessage {
     },
     /// Refuse new invocations; answered when the gauges tell what was accepted.
     Drain { done: AnswerSender<()> },
-    /// End what is not over yet and close the connections; answered when they are. Requests of
-    /// other gateways' clients are served until [`GatewayMessage::Stop`].
-    Finish { done: AnswerSender<()> },
+    /// End what is not over yet and close the connections, those that an answer is being written to after at most
+    /// `answers`; answered when they are closed. Requests of other gateways' clients are served until
+    /// [`GatewayMessage::Stop`].
+    Finish { answers: Duration, done: AnswerSender<()> },
     /// Nobody needs this gateway any more.
     Stop,
 }

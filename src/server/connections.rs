@@ -152,6 +152,12 @@ impl Connections {
         }
     }
 
+    /// Whether an answer is being written to a client that has not taken all of it yet.
+    #[must_use]
+    pub(crate) fn is_writing(&self) -> bool {
+        self.open.borrow().iter().any(|(_, state)| state.phase.get() == ConnectionPhase::Writing)
+    }
+
     /// Whether connections are being closed for good.
     #[must_use]
     pub(crate) fn is_finishing(&self) -> bool {

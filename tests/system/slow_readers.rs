@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::client::Client;
@@ -73,6 +74,19 @@ fn every_byte_of_an_answer_comes_however_slowly_it_is_taken_on_each_listener() {
     process.post(&json!({ "success": true, "output": 1, "status": 200 }));
     process.exit(0);
     server.assert_others_are_served();
+}
+
+#[test]
+fn every_byte_of_an_answer_comes_though_the_server_is_told_to_stop_meanwhile() {
+    let server = Server::start(&ROOM);
+    let mut client = ask_for_large(&server, server.listen);
+    // It is being written, and nothing is under way any more.
+    server.until_status(&format!("large-{}", server.listen.port()), "inFlight", 0);
+    server.signal(Signal::TERM);
+    assert!(take_slowly(&mut client) > OUTPUT_BYTES);
+    let end = server.end();
+    assert_eq!(end.code, 0, "{}", end.stderr);
+    assert!(end.stderr.contains("stopped in_time=true"), "{}", end.stderr);
 }
 
 #[test]
