@@ -108,9 +108,9 @@ pub mod internals {
         pub use crate::instances::local::limits::Limits;
         pub use crate::instances::local::locale::Locale;
         pub use crate::instances::local::process::{Process, StartOptions};
-        pub use picofaas_child::cgroup::hierarchies;
         pub use crate::instances::local::running::RunningProcesses;
         pub use crate::instances::local::values::LocalValues;
+        pub use picofaas_child::cgroup::hierarchies;
     }
     pub mod logs {
         pub use crate::logs::output::Lines;

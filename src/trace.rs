@@ -35,9 +35,12 @@ impl Trace {
         Self { id, origin }
     }
 
-    /// A trace that holds on to no head: nobody asks for the one of an execution that has ended.
-    pub(crate) const fn forgotten() -> Self {
-        Self { id: None, origin: TraceOrigin::Made([1; 3]) }
+    /// Lets go of the head that it came in: nobody asks for the trace of an execution that has ended.
+    pub(crate) fn let_go(&mut self) {
+        self.id = None;
+        if matches!(self.origin, TraceOrigin::Given(_)) {
+            self.origin = TraceOrigin::Made([1; 3]);
+        }
     }
 
     /// Writes the trace id.

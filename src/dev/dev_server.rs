@@ -14,7 +14,7 @@ use super::example_call;
 use super::process_writes::ProcessWrites;
 use super::project::{Need, Project};
 use super::scan::{PreviousScan, Scan, Touched, absolute, path_of, scan};
-use super::summary::ServedSummary;
+use super::summary::ReadinessSummary;
 use super::terminal::{say, set_in};
 use super::watch::Watch;
 use crate::clock::{Clock, NANOS_PER_MS};
@@ -63,7 +63,7 @@ pub(crate) struct DevServer {
     passed_over: Vec<String>,
     /// The missing manifest was told.
     told_empty: bool,
-    summary: ServedSummary,
+    summary: ReadinessSummary,
     builds: BuildQueue,
     /// Longest time of one build.
     build_limit: Duration,
@@ -96,7 +96,7 @@ impl DevServer {
             unwatched: Vec::new(),
             passed_over: Vec::new(),
             told_empty: false,
-            summary: ServedSummary::default(),
+            summary: ReadinessSummary::default(),
             builds: BuildQueue::default(),
             build_limit,
         })

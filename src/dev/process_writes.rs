@@ -33,7 +33,7 @@ const SNIFFED_BYTES: u64 = 4096;
 pub(crate) enum Evidence {
     /// A process of the function has it open for writing.
     Open,
-    /// Its processes wrote enough bytes at that time, or one lived then that has ended.
+    /// Its processes wrote enough bytes at that time, or one lived then that has ended or had just begun.
     Likely,
     /// Somebody else's.
     Foreign,
@@ -97,6 +97,7 @@ impl ProcessWrites {
 
     /// Whether this function's processes made the change of a file to its present state.
     pub(crate) fn evidence(&mut self, function: &str, path: &Path, before: Option<FileState>) -> Evidence {
+        self.until_descendants = 0;
         self.take_sample();
         let Ok(metadata) = fs::metadata(path) else { return Evidence::Foreign };
         if self.of_function(function).any(|pid| has_open(pid, path)) {
@@ -105,11 +106,24 @@ impl ProcessWrites {
         let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
         let changed = Duration::new(seconds, u32::try_from(metadata.mtime_nsec()).unwrap_or(0));
         if self.host.running.ended_after(function, changed)
+            || self.began_unmeasured(function, changed)
             || self.written_at(function, changed) >= bytes_needed(path, metadata.len(), before)
         {
             return Evidence::Likely;
         }
         Evidence::Foreign
+    }
+
+    /// Whether a process of the function lived at this time of which no sample had been taken yet: nobody knows what
+    /// it has written, least of all where it is over before it is found to have ended.
+    fn began_unmeasured(&self, function: &str, at: Duration) -> bool {
+        let is_measured =
+            |pid: u32| self.samples.iter().any(|sample| sample.at <= at && sample.written.contains_key(&pid));
+        self.host
+            .running
+            .live()
+            .iter()
+            .any(|(pid, life)| *life.function == *function && life.begun <= at && !is_measured(*pid))
     }
 
     fn of_function(&self, function: &str) -> impl Iterator<Item = u32> {

@@ -225,7 +225,7 @@ impl Project {
     /// A build of `before` ended, and `found` is as it is now. Answers the files that have been
     /// changing during each build of late, where this has to be the build itself.
     ///
-    /// What was built is served as another version, though it may be made of the sources of the one that is
+    /// The build is served as another version, though it may be made of the sources of the one that is
     /// served: that one's program may have been gone meanwhile, and its starts pause.
     pub(crate) fn build_ended(&mut self, before: &Content, failure: Option<String>) -> Vec<PathBuf> {
         let now = self.found.content.clone();

@@ -7,11 +7,11 @@ use super::terminal::say;
 
 /// The last such line, so that it is not repeated after each edit.
 #[derive(Debug, Default)]
-pub(crate) struct ServedSummary {
+pub(crate) struct ReadinessSummary {
     told: String,
 }
 
-impl ServedSummary {
+impl ReadinessSummary {
     /// Tells how many functions are served where nothing is under way and that is news. `faults` are manifests
     /// that cannot be read.
     pub(crate) fn tell(&mut self, projects: &BTreeMap<String, Project>, faults: usize) {

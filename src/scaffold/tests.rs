@@ -211,7 +211,7 @@ fn a_python_environment_that_cannot_be_made_leaves_the_one_that_is_there_whole()
     assert!(folder.join(".venv/bin/python").exists());
     assert!(prepare("two\n"));
     assert_eq!(packages(), "two\n");
-    // Those of the failure and of the first are gone but for the last one before.
+    // Folders of the failure and of the first are gone but for the last one before.
     let kept = fs::read_dir(&folder).unwrap().flatten();
     let kept = kept.filter(|entry| entry.file_name().to_string_lossy().starts_with(".venv-")).count();
     assert!(kept <= 2, "{kept}");

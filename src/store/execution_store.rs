@@ -15,7 +15,6 @@ use crate::clock::Nanos;
 use crate::id::{Entropy, ExecutionId};
 use crate::queue::execution_signals::ExecutionSignals;
 use crate::ticket::Ticket;
-use crate::trace::Trace;
 
 /// The reason why the store has no room for an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -358,7 +357,7 @@ impl ExecutionStore {
         let freed = std::mem::replace(&mut execution.held, held);
         execution.payload = Bytes::new();
         // Its headers hold on to the whole head that they came in.
-        execution.trace = Trace::forgotten();
+        execution.trace.let_go();
         execution.entry.hold(held);
         execution.entry.let_go(freed);
         let expires = now + self.limits.retention;

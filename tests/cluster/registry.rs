@@ -299,7 +299,7 @@ fn a_change_that_names_another_version_changes_no_object() {
     let created = call(&mut client, "PUT /v1/functions/f", "if-none-match: *\r\n", &specification);
     assert_eq!(created.status, 201, "{created:?}");
     let etag = created.header("etag").unwrap().to_owned();
-    let changed = specification.clone().with("timeoutMs", 777);
+    let changed = specification.with("timeoutMs", 777);
     for (request, headers, body) in [
         ("PUT /v1/functions/f", "if-none-match: *\r\n", &changed),
         ("PUT /v1/functions/f/replicas", "if-match: \"0\"\r\n", &json!({ "replicas": 1 })),

@@ -1,7 +1,5 @@
 //! Manifests that say where Kubernetes finds their values.
 
-#![expect(clippy::unwrap_used, reason = "where a test cannot go on, it ends there")]
-
 use std::fs;
 
 use crate::support::{Folder, SERVER, shell, until};

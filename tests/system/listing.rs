@@ -129,7 +129,7 @@ fn a_wrong_parameter_is_named_with_what_would_be_right() {
     }
     let answer = client.post("/v1/executions", "{}");
     answer.assert_refused(405, "METHOD_NOT_ALLOWED", &["GET"]);
-    assert_eq!(answer.header("allow"), Some("GET"));
+    assert_eq!(answer.header("allow"), Some("GET, HEAD"));
     server.assert_others_are_served();
 }
 

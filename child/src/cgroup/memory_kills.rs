@@ -6,10 +6,14 @@ use std::path::Path;
 
 use super::CgroupVersion;
 
+/// Within this part of its limit a group is near it: memory is charged in pieces, and huge pages are large.
+const NEAR: u64 = 8;
+
 /// Counters of a group since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryKills {
-    /// Charges of memory that met the group's own limit.
+    /// Times that the group's own limit was met: as version 2 counts them, or, of version 1, which counts
+    /// none where swap is counted, the kills so far where the group ever came near it.
     limit_met: u64,
     /// Processes that were killed for want of memory, the group's or the machine's.
     kills: u64,
@@ -29,11 +33,14 @@ impl MemoryKills {
             text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map_or(0, number)
         };
         match version {
-            CgroupVersion::One => Self {
+            CgroupVersion::One => {
+                let kills = field(&read("memory.oom_control"), "oom_kill");
+                let limit = number(&read("memory.limit_in_bytes"));
                 // Memory with swap is charged first, where it is counted.
-                limit_met: number(&read("memory.failcnt")) + number(&read("memory.memsw.failcnt")),
-                kills: field(&read("memory.oom_control"), "oom_kill"),
-            },
+                let peak = ["memory.max_usage_in_bytes", "memory.memsw.max_usage_in_bytes"];
+                let peak = peak.map(|file| number(&read(file))).into_iter().max().unwrap_or(0);
+                Self { limit_met: if peak >= limit - limit / NEAR { kills } else { 0 }, kills }
+            }
             CgroupVersion::Two => {
                 let events = read("memory.events");
                 Self { limit_met: field(&events, "oom"), kills: field(&events, "oom_kill") }
@@ -116,13 +123,22 @@ mod tests {
         assert!(!read("max 99\noom 4\noom_kill 2\n").has_more_than(before));
         assert!(read("max 99\noom 4\noom_kill 3\n").has_more_than(before));
 
-        for (file, text) in [("memory.failcnt", "5\n"), ("memory.oom_control", "under_oom 0\noom_kill 1\n")] {
-            fs::write(folder.path().join(file), text).unwrap();
-        }
-        let now = MemoryKills::read(folder.path(), CgroupVersion::One);
-        assert_eq!(now, MemoryKills { limit_met: 5, kills: 1 });
-        fs::write(folder.path().join("memory.memsw.failcnt"), "2\n").unwrap();
-        assert_eq!(MemoryKills::read(folder.path(), CgroupVersion::One).limit_met, 7);
+        let read = |kills: u64, peak: u64, peak_with_swap: u64| {
+            for (file, text) in [
+                ("memory.limit_in_bytes", "64000\n".to_owned()),
+                ("memory.oom_control", format!("oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n")),
+                ("memory.max_usage_in_bytes", format!("{peak}\n")),
+                ("memory.memsw.max_usage_in_bytes", format!("{peak_with_swap}\n")),
+            ] {
+                fs::write(folder.path().join(file), text).unwrap();
+            }
+            MemoryKills::read(folder.path(), CgroupVersion::One)
+        };
+        let before = read(2, 9000, 9000);
+        assert!(!read(3, 9000, 9000).has_more_than(before));
+        assert!(!read(2, 64000, 64000).has_more_than(before));
+        assert!(read(3, 64000, 64000).has_more_than(before));
+        assert!(read(3, 30000, 63000).has_more_than(before), "with swap");
     }
 
     #[test]

@@ -104,7 +104,8 @@ mod tests {
                 json
             );
         }
-        for output in [&b"hello"[..], b"1 2", b"{", b"\"\xff\""] {
+        for output in [&b"hello"[..], b"1 2", b"{", b"\"\xff\"", b"NaN", b"[-Infinity]", b"{\"a\":Infinity}"]
+        {
             assert!(OutputFormat::Json.read(output.to_vec(), OutputPlace::Body).is_err(), "{output:?}");
         }
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use arc_swap::ArcSwapOption;
+use hyper::HeaderMap;
 
 use super::*;
 use crate::attempt_end::AttemptEnd;
@@ -57,7 +58,7 @@ fn admission(entry: &Rc<FunctionEntry>, invocation: Invocation, key: Option<&str
         entry: entry.clone(),
         invocation,
         payload: Bytes::from_static(b"1"),
-        trace: Trace::forgotten(),
+        trace: Trace::read(&HeaderMap::new(), || 1),
         idempotency_key: key
             .map(|key| Rc::new(IdempotencyKey { function: "f".into(), key: key.as_bytes().into() })),
         deadline: 1,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use picofaas_child::cgroup::{CgroupVersion, Controller, hierarchies};
+use picofaas_contract::patience::until;
 use serde_json::json;
 
 use crate::control_plane::{ControlPlane, TAKEN};
@@ -57,8 +58,10 @@ fn enter(group: &Path) {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // It fails while its last process is ending; an empty group that stays harms nobody.
-        let _ = fs::remove_dir(&self.folder);
+        // It fails while its last process is ending.
+        if !std::thread::panicking() {
+            until(|| format!("{} has members", self.folder.display()), || fs::remove_dir(&self.folder).ok());
+        }
     }
 }
 

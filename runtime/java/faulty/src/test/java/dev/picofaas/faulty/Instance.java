@@ -4,7 +4,6 @@ package dev.picofaas.faulty;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InterruptedIOException;
-import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.net.UnixDomainSocketAddress;
@@ -27,7 +26,8 @@ final class Instance implements AutoCloseable {
     private static final String ARCHIVE = System.getProperty("function.archive");
 
     final Process process;
-    private final BlockingQueue<String> log = new LinkedBlockingQueue<>();
+    /** As many lines as a test may leave unread; a process that writes more waits for the test, as for a slow reader. */
+    private final BlockingQueue<String> log = new LinkedBlockingQueue<>(10_000);
     private final Path folder;
     private SocketAddress address;
     String greeting;
@@ -38,7 +38,8 @@ final class Instance implements AutoCloseable {
             "-XX:SharedArchiveFile=" + ARCHIVE, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar", JAR);
         builder.environment().clear();
         builder.environment().putAll(environment);
-        process = builder.redirectErrorStream(true).redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile())).start();
+        builder.redirectErrorStream(true).redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()));
+        process = builder.start();
         // Read at once, so that a process that says much does not wait for the test to listen.
         Thread reader = new Thread(this::read, "log");
         reader.setDaemon(true);
@@ -47,11 +48,23 @@ final class Instance implements AutoCloseable {
 
     private void read() {
         try (BufferedReader lines = process.inputReader(StandardCharsets.UTF_8)) {
-            lines.lines().forEach(log::add);
-        } catch (IOException | UncheckedIOException closed) {
+            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                log.put(line);
+            }
+        } catch (IOException closed) {
             // The process is gone.
+        } catch (InterruptedException stopped) {
+            return;
         }
-        log.add(END);
+        keep(END);
+    }
+
+    private void keep(String line) {
+        try {
+            log.put(line);
+        } catch (InterruptedException stopped) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     /** The next line, or null at the end. */
@@ -59,7 +72,7 @@ final class Instance implements AutoCloseable {
         try {
             String line = log.take();
             if (line == END) {
-                log.add(END);
+                keep(END);
                 return null;
             }
             return line;

@@ -52,8 +52,7 @@ final class Failure extends Exception {
 
     /** Of an input whose type Jackson cannot make: no client could send another. */
     static Failure badInputType(String message, Throwable origin) {
-        return new Failure(500, "HANDLER_ERROR", Outcome.ERROR,
-            "the type of the input cannot be made from JSON: " + message, origin);
+        return error(500, "HANDLER_ERROR", true, "the type of the input cannot be made from JSON: " + message, origin);
     }
 
     static Failure notHttp(String message) {
