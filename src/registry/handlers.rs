@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Response;
-use hyper::header::{ETAG, HeaderMap, HeaderValue};
+use hyper::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -283,10 +283,13 @@ impl FunctionHandlers {
     }
 }
 
+/// The tag is of the function and not of its `status`, which is in the same body: nothing may keep an answer and be
+/// told that it is still good.
 fn with_etag(mut response: Response<Body>, etag: &str) -> Response<Body> {
     if let Ok(etag) = HeaderValue::from_str(etag) {
         response.headers_mut().insert(ETAG, etag);
     }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

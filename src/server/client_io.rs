@@ -8,9 +8,11 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -27,6 +29,8 @@ pub(crate) struct ClientIo {
     instead: Option<(Vec<u8>, usize)>,
     /// The end of what we write was told, and how much came and was dropped since.
     lingering: Option<usize>,
+    /// The kernel watches whether the client takes something.
+    is_watched: bool,
 }
 
 /// Bytes that are read and dropped of a client that was answered before it had sent everything.
@@ -36,7 +40,29 @@ impl ClientIo {
     /// Over a connected socket.
     #[must_use]
     pub(crate) fn new(stream: TcpStream, state: Rc<ConnectionState>, connections: Rc<Connections>) -> Self {
-        Self { io: TokioIo::new(stream), state, connections, instead: None, lingering: None }
+        Self {
+            io: TokioIo::new(stream),
+            state,
+            connections,
+            instead: None,
+            lingering: None,
+            is_watched: false,
+        }
+    }
+
+    /// The client takes an answer more slowly than it is written. One that is made has all its bytes here, so a client
+    /// that takes none for a while is given up; one that is still being made, as of a reader that follows a log, costs
+    /// little and may pause.
+    fn blocked(&mut self) {
+        if !self.is_watched && self.state.is_writing() {
+            self.watch(Some(self.connections.stall));
+        }
+    }
+
+    fn watch(&mut self, stall: Option<Duration>) {
+        // Refused only by a socket that is closed already.
+        let _ = SockRef::from(self.io.inner()).set_tcp_user_timeout(stall);
+        self.is_watched = stall.is_some();
     }
 
     /// Reads and drops until the client closes, too. Closing with bytes of it unread would make the
@@ -95,7 +121,11 @@ impl Write for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.write_instead(cx))?;
         let Some((before, status)) = bare_error(buf) else {
-            return Pin::new(&mut self.io).poll_write(cx, buf);
+            let written = Pin::new(&mut self.io).poll_write(cx, buf);
+            if written.is_pending() {
+                self.blocked();
+            }
+            return written;
         };
         if before > 0 {
             // The bytes before it go as they are; hyper comes again with the rest.
@@ -111,6 +141,9 @@ impl Write for ClientIo {
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
         // hyper flushes when it has given everything that it had.
         self.state.all_written(&self.connections);
+        if self.is_watched {
+            self.watch(None);
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -141,7 +174,11 @@ impl Write for ClientIo {
             return self.poll_write(cx, first);
         }
         ready!(self.write_instead(cx))?;
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        if written.is_pending() {
+            self.blocked();
+        }
+        written
     }
 }
 

@@ -20,7 +20,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use slab::Slab;
-use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client_io::ClientIo;
@@ -32,9 +31,9 @@ use crate::config::ServeArgs;
 pub(crate) const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 /// Time that a client may take to close after its last answer (ns).
 const LINGER_NS: Nanos = 2_000_000_000;
-/// The shortest time in which a client must take something of an answer (ms): less is no more than a few
-/// segments that were lost.
-const STALL_MS_MIN: u64 = 1000;
+/// The shortest time in which a client must take something of an answer (ms). Its kernel tells that in steps of up to a
+/// sixteenth of its receive buffer, some 400 KB, and a slow one is some time over each.
+const STALL_MS_MIN: u64 = 10_000;
 /// hyper's own limit on what it buffers of a request, in bytes.
 const BUFFER_BYTES_MIN: usize = 64 * 1024;
 
@@ -82,8 +81,8 @@ pub(crate) struct Connections {
     most: usize,
     head_timeout: Nanos,
     keep_alive: Nanos,
-    /// Time for which a client may take nothing of an answer.
-    stall: Duration,
+    /// Time for which a client may take nothing of an answer that is made.
+    pub(super) stall: Duration,
     /// Largest head of a request, in bytes.
     pub head_bytes_max: usize,
     open: RefCell<Slab<Rc<ConnectionState>>>,
@@ -155,7 +154,7 @@ impl Connections {
     /// Whether an answer is being written to a client that has not taken all of it yet.
     #[must_use]
     pub(crate) fn is_writing(&self) -> bool {
-        self.open.borrow().iter().any(|(_, state)| state.phase.get() == ConnectionPhase::Writing)
+        self.open.borrow().iter().any(|(_, state)| state.is_writing())
     }
 
     /// Whether connections are being closed for good.
@@ -184,9 +183,8 @@ impl Connections {
                 // Closing tells the client more than a connection that is never served.
                 continue;
             }
-            // Both are refused only by a socket that is closed already.
+            // Refused only by a socket that is closed already.
             let _ = stream.set_nodelay(true);
-            let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(self.stall));
             tokio::task::spawn_local(self.clone().connection(stream, handle.clone()));
         }
     }
@@ -251,6 +249,11 @@ impl ConnectionState {
             let next = if ahead { ConnectionPhase::ReadingHead(now) } else { ConnectionPhase::Idle(now) };
             self.phase.set(next);
         }
+    }
+
+    /// Whether an answer is made and not all of it written.
+    pub(super) fn is_writing(&self) -> bool {
+        self.phase.get() == ConnectionPhase::Writing
     }
 
     /// Enters the phase in which the client is to close.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::error::{ErrorCode, ErrorSource};
 
 /// The error of an execution that failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutionError {
     /// One of ours, or the function's own.
     pub code: Cow<'static, str>,

@@ -94,7 +94,7 @@ impl Execution {
                 (ErrorCode::QueueTimeout, format!("it waited {ms} ms for its first dispatch (maxQueueMs)"))
             }
             (_, 0) => (ErrorCode::Timeout, format!("no instance took it within {limit}")),
-            _ if self.error.as_deref().is_some_and(is_handler_timeout) => return None,
+            _ if self.error.as_deref() == Some(&self.attempt_timeout()) => return None,
             _ => (ErrorCode::Timeout, format!("it did not end within {limit}")),
         };
         Some(ExecutionError::new(code, text))

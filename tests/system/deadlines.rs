@@ -135,6 +135,24 @@ fn a_handler_that_never_ends_is_told_the_limit_that_it_met_whoever_notices_first
 }
 
 #[test]
+fn the_limit_that_was_met_is_told_whatever_the_attempts_before_said() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    server.register(&pool("late", endpoint.url()).with("timeoutMs", 400).with("retryBackoffMs", 1));
+    for before in [r#"{"error":{"code":"BROKEN","message":"no"}}"#, "a page of a proxy"] {
+        for status in [500, 504] {
+            let mut client = server.client();
+            client.ask_invoke("late", "", 1);
+            endpoint.next().answer(status, before);
+            let held = endpoint.next();
+            let answer = client.receive();
+            answer.assert_error(504, "TIMEOUT", "gateway", &["did not end within 400 ms (timeoutMs)"]);
+            assert_eq!(answer.header("x-attempts"), Some("2"), "{status} {before}");
+            held.until_closed();
+        }
+    }
+}
+
+#[test]
 fn what_is_waited_for_has_at_most_300_s_and_what_was_enqueued_all_that_its_function_allows() {
     let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
     server.register(&pool("long", endpoint.url()).with("timeoutMs", 86_400_000));

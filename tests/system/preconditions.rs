@@ -115,6 +115,8 @@ fn a_read_of_what_the_client_has_is_a_304_with_the_tag_and_no_body() {
         for named in ["\"x\"", "nothing"] {
             let answer = client.call("GET /v1/functions/f", &format!("if-none-match: {named}\r\n"), "");
             assert_eq!((answer.status, &answer.json()["name"]), (200, &"f".into()));
+            // The tag is not of its status, so a browser is not to ask by itself.
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
         }
         let other = client.call("GET /v1/functions/f", "if-match: \"x\"\r\n", "");
         other.assert_refused(412, "VERSION_MISMATCH", &[&tag.replace('"', "")]);
