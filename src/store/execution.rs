@@ -221,6 +221,14 @@ impl Execution {
         matches!(self.state, State::Running(RunningAttempt::Process { .. }))
     }
 
+    /// The error of a running attempt that has posted what is no result, in case that it posts no other.
+    #[must_use]
+    pub(crate) fn error_of_no_result(&self) -> Option<&ExecutionError> {
+        let posted_none =
+            matches!(self.state, State::Running(RunningAttempt::Process { posted_none: true, .. }));
+        self.error.as_deref().filter(|_| posted_none)
+    }
+
     /// Whether a key replays it once it has ended: a success, or the function's own 4xx.
     pub(super) fn is_replayed(&self) -> bool {
         self.error

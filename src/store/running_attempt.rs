@@ -18,6 +18,8 @@ pub(crate) enum RunningAttempt {
         signal: AnswerSender<JobSignal>,
         /// The process's secret, which is good for this attempt.
         token: Token,
+        /// Whether it has posted what is no result; the execution's error says what.
+        posted_none: bool,
     },
 }
 

@@ -170,7 +170,10 @@ impl ExecutionStore {
     /// Takes note of what is wrong with the result that the process of the running attempt has posted, in case
     /// that it posts no other.
     pub(crate) fn posted_none(&mut self, ticket: Ticket, error: ExecutionError) {
-        if let Some(execution) = self.get_mut(ticket).filter(|execution| execution.has_process()) {
+        if let Some(execution) = self.get_mut(ticket)
+            && let State::Running(RunningAttempt::Process { posted_none, .. }) = &mut execution.state
+        {
+            *posted_none = true;
             execution.error = Some(Box::new(error));
         }
     }

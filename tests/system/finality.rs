@@ -133,3 +133,22 @@ fn a_process_that_posts_what_is_no_result_and_nothing_else_is_one_attempt() {
     let answer = client.receive();
     assert_eq!((answer.output(), answer.header("x-attempts")), (json!("at last"), Some("3")));
 }
+
+#[test]
+fn a_function_that_names_its_error_as_we_do_that_of_no_result_is_tried_again_after_a_crash() {
+    let (server, stage) = (Server::start(&[]), Stage::new());
+    server.register(&stage.function("same"));
+    let mut client = server.client();
+    client.ask_invoke("same", "", 1);
+    let first = stage.next();
+    let error = json!({ "code": "OUTPUT_NOT_JSON", "message": "my own" });
+    assert_eq!(first.post(&json!({ "success": false, "error": error, "status": 500 })).status, 204);
+    first.exit(0);
+    // This attempt posts nothing, and an error of the one before is not its own.
+    stage.next().exit(3);
+    let third = stage.next();
+    third.succeed("at last");
+    third.exit(0);
+    let answer = client.receive();
+    assert_eq!((answer.output(), answer.header("x-attempts")), (json!("at last"), Some("3")));
+}

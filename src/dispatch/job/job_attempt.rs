@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::posted_result::is_no_result;
 use crate::attempt_end::AttemptEnd;
 use crate::channel;
 use crate::channel::{AnswerReceiver, AnswerSender, MessageSender, oneshot};
@@ -70,7 +69,7 @@ impl JobAttempt {
         };
         let attempt =
             Self { ticket: id.ticket, start: Box::new(start), signal, process: JobProcess { kill, end } };
-        (attempt, RunningAttempt::Process { signal: answer, token })
+        (attempt, RunningAttempt::Process { signal: answer, token, posted_none: false })
     }
 
     /// Has the process started, and waits until it is gone. Answers the end of the attempt, for the scheduler.
@@ -139,10 +138,10 @@ impl JobProcess {
     }
 }
 
-/// The result of an attempt whose process is gone and has posted nothing.
+/// The result of an attempt whose process is gone and has posted no result.
 fn failed(context: AttemptContext<'_>, ticket: Ticket, end: JobEnd) -> AttemptResult {
-    let posted = context.executions.with(ticket, |_, execution| execution.error.as_deref().cloned());
-    if let Some(error) = posted.flatten().filter(is_no_result) {
+    let no_result = context.executions.with(ticket, |_, execution| execution.error_of_no_result().cloned());
+    if let Some(error) = no_result.flatten() {
         let outcome = Outcome::Refused(error);
         return AttemptResult { outcome, cold_start: false, init_ns: None, answered: 0 };
     }

@@ -112,12 +112,6 @@ pub(crate) fn no_result(refused: &ApiError) -> ExecutionError {
     ExecutionError::new(ErrorCode::OutputNotJson, text)
 }
 
-/// Whether an error is [`no_result`]: no other that an attempt may follow has its code.
-#[must_use]
-pub(super) fn is_no_result(error: &ExecutionError) -> bool {
-    error.code == ErrorCode::OutputNotJson.as_str() && error.source == ErrorCode::OutputNotJson.source()
-}
-
 fn too_large(most: usize) -> Outcome {
     Outcome::Refused(ExecutionError::new(
         ErrorCode::OutputTooLarge,

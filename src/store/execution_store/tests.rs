@@ -88,7 +88,11 @@ fn begin(store: &mut ExecutionStore, ticket: Ticket, entry: &Rc<FunctionEntry>, 
     let begun = store.begin_attempt(ticket, entry, nth, 10, |id, execution| {
         has_started = true;
         assert_eq!((id.ticket, execution.attempt), (ticket, nth));
-        RunningAttempt::Process { signal: oneshot::channel().0, token: Token { high: 1, low: nth.into() } }
+        RunningAttempt::Process {
+            signal: oneshot::channel().0,
+            token: Token { high: 1, low: nth.into() },
+            posted_none: false,
+        }
     });
     assert_eq!(begun, has_started);
     begun
@@ -435,6 +439,7 @@ fn a_last_attempt_that_had_no_time_for_a_whole_one_ends_as_those_before_it_did()
     let started = store.begin_attempt(ticket, &entry, 2, 10_050 * MS, |_, _| RunningAttempt::Process {
         signal: oneshot::channel().0,
         token: Token { high: 1, low: 2 },
+        posted_none: false,
     });
     assert!(started);
     let timeout = store.get(ticket).expect("the execution").timeout();
