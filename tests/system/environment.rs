@@ -99,6 +99,8 @@ fn a_local_process_works_in_our_locale_and_time_zone_in_utf_8_where_nobody_chose
         (&[("LC_ALL", "C")], &[], [None, Some("C.UTF-8"), None, None]),
         (&in_berlin, &[], [Some("de_DE.UTF-8"), None, Some("en_DK.UTF-8"), Some("Europe/Berlin")]),
         (&in_berlin, &[("LANG", "C"), ("TZ", "UTC")], [Some("C"), None, None, Some("UTC")]),
+        (&in_berlin, &[("LC_TIME", "C")], [Some("de_DE.UTF-8"), None, Some("C"), Some("Europe/Berlin")]),
+        (&[("LC_ALL", "en_US.UTF-8")], &[("LC_COLLATE", "C")], [Some("C.UTF-8"), None, None, None]),
     ] {
         let server = server_in(ours, own);
         for function in ["job", "warm"] {
@@ -106,6 +108,29 @@ fn a_local_process_works_in_our_locale_and_time_zone_in_utf_8_where_nobody_chose
             let found = names.map(|name| found["variables"][name].as_str());
             assert_eq!(found, expected, "{function} with {ours:?} and {own:?}");
         }
+    }
+}
+
+#[test]
+fn a_locale_that_is_looked_up_is_the_functions_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values");
+    std::fs::write(&file, "place.LANG=de_DE.ISO-8859-1\n").unwrap();
+    let mut command = command();
+    command.env_remove("LANG").env("LC_ALL", "en_US.UTF-8").env("LC_CTYPE", "en_US.UTF-8");
+    let arguments = ["--allow-local-exec", "--env-file", file.to_str().unwrap()];
+    let server = Server::start_by(command, "127.0.0.1:0", "127.0.0.1:0", &arguments);
+    let from = json!({ "configMapKeyRef": { "name": "place", "key": "LANG" } });
+    let each = json!([{ "configMapRef": { "name": "place" } }]);
+    let mut named = warm("named", "surroundings");
+    named["env"].as_array_mut().unwrap().push(json!({ "name": "LANG", "valueFrom": from }));
+    for function in [named, warm("listed", "surroundings").with("envFrom", each)] {
+        server.register(&function);
+        let names = ["LANG", "LC_ALL", "LC_CTYPE"];
+        let name = function["name"].as_str().unwrap();
+        let found = server.invoke(name, json!({ "variables": names, "files": [] })).output();
+        let found = names.map(|name| found["variables"][name].as_str());
+        assert_eq!(found, [Some("de_DE.ISO-8859-1"), None, None], "{name}");
     }
 }
 

@@ -5,8 +5,6 @@ use std::ffi::{OsStr, OsString};
 
 use picofaas_child::locale::{UTF8, default_to_utf8, is_of_locale};
 
-use crate::spec::EnvVar;
-
 /// Locale and time zone of the control plane, as processes of functions get them.
 #[derive(Debug)]
 pub struct Locale {
@@ -36,31 +34,33 @@ impl Locale {
         ours
     }
 
-    /// Adds it to the environment of a function with these variables of its own. Where one of them is of a locale,
-    /// ours is left out: it might be the stronger one.
-    pub(super) fn add_to(&self, environment: &mut BTreeMap<OsString, OsString>, own: &[EnvVar]) {
+    /// Adds to the environment of a function what it has not of its own, and is no stronger than one of a locale that
+    /// it has: our `LC_*` decide over its `LANG`, and our `LC_ALL` over each.
+    pub(super) fn add_to(&self, environment: &mut BTreeMap<OsString, OsString>) {
         if let Some(time_zone) = &self.time_zone {
-            environment.insert("TZ".into(), time_zone.clone());
+            environment.entry("TZ".into()).or_insert_with(|| time_zone.clone());
         }
-        if !own.iter().any(|variable| is_of_locale(OsStr::new(&variable.name))) {
-            environment.extend(self.locale.iter().cloned());
-            default_to_utf8(environment);
+        let has_any = environment.keys().any(|name| is_of_locale(name));
+        let has_lang = environment.contains_key(OsStr::new("LANG"));
+        for (name, value) in &self.locale {
+            let is_stronger = if name == "LC_ALL" { has_any } else { name != "LANG" && has_lang };
+            if !is_stronger {
+                environment.entry(name.clone()).or_insert_with(|| value.clone());
+            }
         }
+        default_to_utf8(environment);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::parse_function;
 
-    /// The environment that a function gets where ours has `given` and its own `own`.
-    fn environment(given: &[(&str, &str)], own: &str) -> Vec<(String, String)> {
-        let spec = format!(r#"{{"name":"f","local":{{"command":["x"]}},"env":[{own}]}}"#);
-        let spec = parse_function(spec.as_bytes()).unwrap();
-        let mut environment = BTreeMap::new();
+    /// The environment that a function gets where ours has `given` and its own is `own`.
+    fn environment(given: &[(&str, &str)], own: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut environment = own.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let ours = given.iter().map(|(name, value)| (name.into(), value.into()));
-        Locale::of(ours).add_to(&mut environment, &spec.env);
+        Locale::of(ours).add_to(&mut environment);
         let text = |text: OsString| text.into_string().unwrap();
         environment.into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }
@@ -77,16 +77,33 @@ mod tests {
             ),
             (&[("LANG", "de_DE.ISO-8859-1")], &[("LANG", "de_DE.ISO-8859-1")]),
         ] {
-            let found = environment(given, "");
+            let found = environment(given, &[]);
             let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             assert_eq!(found, expected, "{given:?}");
         }
     }
 
     #[test]
-    fn a_function_that_chooses_a_locale_gets_none_of_ours_and_our_time_zone_all_the_same() {
-        let ours = [("LC_ALL", "en_US.UTF-8"), ("TZ", "Europe/Berlin")];
-        let found = environment(&ours, r#"{"name":"LANG","value":"C"}"#);
-        assert_eq!(found, [("TZ".to_owned(), "Europe/Berlin".to_owned())]);
+    fn a_function_has_each_of_ours_that_is_no_stronger_than_one_of_its_own() {
+        let all = [("LC_ALL", "en_US.UTF-8"), ("TZ", "Europe/Berlin")];
+        let some = [("LANG", "de_DE.UTF-8"), ("LC_CTYPE", "en_US.UTF-8"), ("LC_TIME", "en_DK.UTF-8")];
+        for (ours, own, expected) in [
+            (&all[..], &[("LANG", "C")][..], &[("LANG", "C"), ("TZ", "Europe/Berlin")][..]),
+            (
+                &all,
+                &[("LC_COLLATE", "C"), ("TZ", "UTC")],
+                &[("LANG", UTF8), ("LC_COLLATE", "C"), ("TZ", "UTC")],
+            ),
+            (&some, &[("LANG", "C")], &[("LANG", "C")]),
+            (&some, &[("LC_TIME", "C")], &[some[0], some[1], ("LC_TIME", "C")]),
+            (&[("LANG", "C")], &[("LC_TIME", "C")], &[("LANG", UTF8), ("LC_TIME", "C")]),
+            (&some[..1], &[("LC_ALL", "C")], &[some[0], ("LC_ALL", "C")]),
+            (&some[..1], &[("LANG", "")], &[("LANG", UTF8)]),
+            (&[], &[("LC_COLLATE", "C")], &[("LANG", UTF8), ("LC_COLLATE", "C")]),
+        ] {
+            let found = environment(ours, own);
+            let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(found, expected, "{own:?} with {ours:?}");
+        }
     }
 }

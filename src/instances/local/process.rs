@@ -229,7 +229,6 @@ fn spawn(
     // A later one of a name replaces an earlier one: the function's own those before it, and what
     // a function relies on the function's own.
     let mut environment = BTreeMap::new();
-    host.locale.add_to(&mut environment, &spec.env);
     let mut set = |name: &str, value: OsString| drop(environment.insert(OsString::from(name), value));
     for name in ["PATH", "HOME"] {
         if let Some(value) = std::env::var_os(name) {
@@ -264,6 +263,7 @@ fn spawn(
     for (name, value) in env {
         set(name, value.into());
     }
+    host.locale.add_to(&mut environment);
     // It is the main thread that starts processes, so their death signal comes when this process
     // ends and not when some worker thread does.
     Program::new(&resolve(program, &directory), &arguments, environment, Some(&directory))
