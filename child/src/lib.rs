@@ -11,7 +11,7 @@
 //! | `cgroup` | the groups that a process is in, and their kills for want of memory |
 //! | `child` | the start, with all unsafe code but a line, and the end |
 //! | `process_end` | the end of any process, told by the kernel |
-//! | `line` | the execution that a line of its log is of |
+//! | `line` | the execution that a line of its log is of, by the head of a text or the members of an object |
 //! | `locale` | the character set that it works in |
 
 pub mod cgroup;

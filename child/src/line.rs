@@ -3,29 +3,16 @@
 //! A program may log text that a client sent, so an id counts only where the program itself writes it: at the
 //! head of a line, or as a member of the JSON object that the line is.
 
+mod head;
+mod object;
+
 /// The name of the id.
 const NAME: &str = "executionId";
-/// Names under which programs write the same id: they count where the value has the form of one.
-const OTHER_NAMES: [&str; 3] = ["execution_id", "requestId", "request_id"];
+/// Names under which programs write the same id, in lower case and without `-` and `_`: they count where the value
+/// has the form of one.
+const USUAL_NAMES: [&str; 4] = ["executionid", "invocationid", "requestid", "xexecutionid"];
 /// Hexadecimal digits of an id.
 const ID_DIGITS: usize = 40;
-/// Names of log levels, in lower case.
-const LEVELS: [&str; 14] = [
-    "trace",
-    "debug",
-    "info",
-    "information",
-    "notice",
-    "warn",
-    "warning",
-    "error",
-    "err",
-    "severe",
-    "crit",
-    "critical",
-    "fatal",
-    "panic",
-];
 
 /// The value of `executionId` in a line: `executionId=…`, quoted or not, where nothing stands before it but times,
 /// levels, text in brackets and further `key=value`; or the text of the member `"executionId"` of a JSON object,
@@ -33,21 +20,17 @@ const LEVELS: [&str; 14] = [
 #[must_use]
 pub fn execution_id(line: &str) -> Option<&str> {
     let line = line.trim_start();
-    if line.starts_with('{') { member(line, NAME) } else { at_head(line, named) }
+    if line.starts_with('{') { object::named(line, NAME) } else { head::named(line, NAME) }
 }
 
 /// The execution that a line is of: the one that it names, or else that of an id which stands by itself in its
-/// head, bare or in brackets (`[<id>] words`), or under another usual name there or in the object that the line is
-/// (`{"requestId":"<id>"}`).
+/// head, bare or in brackets (`INFO:root:[<id>] words`), or under another usual name there, in the object that the
+/// line is (`{"requestId":"<id>"}`), or in a context of that (`{"ctx":{"requestId":"<id>"}}`).
 #[must_use]
 pub fn execution_of(line: &str) -> Option<&str> {
     execution_id(line).or_else(|| {
         let line = line.trim_start();
-        if line.starts_with('{') {
-            OTHER_NAMES.iter().find_map(|name| member(line, name)).filter(|id| is_id(id))
-        } else {
-            at_head(line, by_itself)
-        }
+        if line.starts_with('{') { object::under_usual_name(line) } else { head::by_itself(line) }
     })
 }
 
@@ -62,93 +45,14 @@ pub fn first_piece(line: &[u8], length_max: usize) -> usize {
     (length_max.saturating_sub(3)..=length_max).rev().find(begins).unwrap_or(length_max)
 }
 
-/// The first id that `id_in` finds in a word of the head.
-fn at_head<'a>(mut line: &'a str, id_in: impl Fn(&'a str) -> Option<&'a str>) -> Option<&'a str> {
-    loop {
-        let (word, rest) = first_word(line);
-        if let Some(id) = id_in(word) {
-            return Some(id);
-        }
-        if !is_of_head(word) || rest.is_empty() {
-            return None;
-        }
-        line = rest;
-    }
-}
-
-fn named(word: &str) -> Option<&str> {
-    let (key, value) = word.split_once('=')?;
-    (key == NAME).then(|| value.trim_matches('"'))
-}
-
-fn by_itself(word: &str) -> Option<&str> {
-    if let Some((key, value)) = word.split_once('=')
-        && OTHER_NAMES.contains(&key)
-    {
-        return Some(value.trim_matches('"')).filter(|id| is_id(id));
-    }
-    let bare = word.trim_matches(|character| "[]()<>:,;|-".contains(character));
-    if word.starts_with('[') { bare.split([' ', ',']).find(|part| is_id(part)) } else { Some(bare) }
-        .filter(|id| is_id(id))
-}
-
 fn is_id(text: &str) -> bool {
     text.len() == ID_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The text up to white space that is not in quotes behind a `=`, nor in brackets at the beginning; and the
-/// rest behind that.
-fn first_word(line: &str) -> (&str, &str) {
-    let quote = line.find("=\"").filter(|at| !line[..*at].contains(char::is_whitespace));
-    let end = match quote {
-        _ if line.starts_with('[') => line.find(']'),
-        Some(at) => end_of_string(line, at + 2),
-        None => Some(0),
-    };
-    // A quote or bracket that is never closed goes on to the end of the line.
-    let from = end.unwrap_or(line.len());
-    let end = line[from..].find(char::is_whitespace).map_or(line.len(), |at| from + at);
-    (&line[..end], line[end..].trim_start())
-}
-
-fn is_of_head(word: &str) -> bool {
-    if word.starts_with(|first: char| first == '[' || first.is_ascii_digit()) {
-        return true;
-    }
-    let is_key = |key: &str| {
-        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
-    };
-    if word.split_once('=').is_some_and(|(key, _)| is_key(key)) {
-        return true;
-    }
-    let plain = word.trim_end_matches([':', ',', '|', '-']);
-    LEVELS.iter().any(|level| plain.eq_ignore_ascii_case(level))
-}
-
-fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
-    let bytes = object.as_bytes();
-    let (mut depth, mut at) = (0_usize, 0);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.checked_sub(1)?,
-            b'"' => {
-                let end = end_of_string(object, at + 1)?;
-                let rest = object[end + 1..].trim_start();
-                if depth == 1
-                    && &object[at + 1..end] == name
-                    && let Some(value) = rest.strip_prefix(':')
-                {
-                    let value = value.trim_start().strip_prefix('"')?;
-                    return Some(&value[..end_of_string(value, 0)?]);
-                }
-                at = end;
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    None
+/// Whether it is a name under which programs write the id, whatever joins its words.
+fn is_usual(name: &str) -> bool {
+    let plain = || name.bytes().filter(|byte| !b"-_".contains(byte)).map(|byte| byte.to_ascii_lowercase());
+    USUAL_NAMES.iter().any(|usual| plain().eq(usual.bytes()))
 }
 
 /// Index of the quote that ends a text which begins at `from`.
@@ -195,6 +99,9 @@ mod tests {
             "myexecutionId=e1",
             "executionId e1",
             "executionId: e1",
+            "INFO:root:executionId=e1",
+            "INFO user: executionId=e1",
+            r#"{"ctx":{"executionId":"e1"}}"#,
             r#"{"msg":"executionId=e1"}"#,
             r#"{"msg":"\"executionId\":\"e1\""}"#,
             r#"{"user":{"executionId":"e1"}}"#,
@@ -231,6 +138,36 @@ mod tests {
             format!(r#"{{"msg":"for {A}","execution_id":"{B}","user":"{A}"}}"#),
             format!(r#"{{"requestId":"{A}","executionId":"{B}"}}"#),
             format!("[{A}] executionId={B} the name counts more"),
+            format!("INFO:root:[{B}] for user {A}"),
+            format!("INFO:root:{B} two"),
+            format!("INFO|{B}|two words"),
+            format!("WARNING:my.app:[{B}] two"),
+            format!("INFO:     [{B}] two"),
+            format!("2026-11-29 06:00:00,123 app INFO [{B}] two"),
+            format!("2026-11-29 06:00:00,123 - app - INFO - [{B}] two"),
+            format!("12:00:00.1 [main] INFO com.ex.App -- [{B}] two"),
+            format!("12:00:00.1 [main] INFO com.ex.App - executionId={B} two"),
+            format!("2026-11-29T06:00:00.123Z  INFO 1 --- [main] com.ex.App     : [{B}] two"),
+            format!("[INFO] [main] {B} two"),
+            format!("[2026-11-29 06:00:00][INFO][main thread][{B}] two"),
+            format!("[INFO] [requestId={B}] two"),
+            format!("2026-11-29T06:00:00Z  INFO app::module: [{B}] two"),
+            format!("INFO app: {B} two"),
+            format!("2026-11-29 06:00:00.123 | INFO     | __main__:main:1 - [{B}] two"),
+            format!("2026-11-29 06:00:00.1234|INFO|App.Program|[{B}] two"),
+            format!("2026-11-29 06:00:00,123:INFO:root:[{B}] two"),
+            format!("2026-11-29 06:00:00,123 INFO:root: {B} two"),
+            format!("I, [2026-11-29T06:00:00.1 #123]  INFO -- : [{B}] two"),
+            format!("I1129 06:00:00.123456    1234 file.go:12] [{B}] two"),
+            format!("INFO[0000] invocation-id={B} two"),
+            format!("requestId: {B} two"),
+            format!("X-Execution-Id={B} two"),
+            format!(r#"{{"invocationId":"{B}"}}"#),
+            format!(r#"{{"x-execution-id":"{B}","request-id":"{A}"}}"#),
+            format!(r#"{{"executionID":"{B}"}}"#),
+            format!(r#"{{"ctx":{{"requestId":"{B}"}}}}"#),
+            format!(r#"{{"mdc":{{"a":[{{}}],"executionId":"{B}"}},"msg":"it is cut o"#),
+            format!(r#"{{"fields":{{"requestId":"{A}"}},"request_id":"{B}"}}"#),
         ] {
             assert_eq!(execution_of(&line), Some(B), "{line}");
         }
@@ -251,6 +188,32 @@ mod tests {
             format!(r#"{{"requestId":"for {B}"}}"#),
             format!(r#"["{B}"]"#),
             format!("\"{B}\""),
+            format!("INFO:root:user said [{B}]"),
+            format!("INFO:root:hello {B}"),
+            format!("INFO:root:user: {B}"),
+            format!("INFO:root:user:{B}"),
+            format!("INFO:com.ex.App:hello {B}"),
+            format!("2026-11-29 06:00:00.1234|INFO|App.Program|user {B}"),
+            format!("2026-11-29 06:00:00,123:INFO:root:hello [{B}]"),
+            format!("user:bob: {B}"),
+            format!("user:12 {B}"),
+            format!("2026-11-29 06:00:00,123 app INFO user said [{B}]"),
+            format!("2026-11-29 06:00:00,123 app said ERROR [{B}]"),
+            format!("12:00:00.1 [main] INFO com.ex.App -- charging user {B}"),
+            format!("user: [{B}]"),
+            format!("user:{B} said so"),
+            format!("INFO user:{B}"),
+            format!("an error [{B}]"),
+            format!("done. [{B}]"),
+            format!("INFO GET http://example.com/{B}"),
+            format!("http://example.com:{B}"),
+            format!("level=info order:{B}"),
+            format!("[order={B}] two"),
+            format!(r#"{{"input":{{"requestId":"{B}"}}}}"#),
+            format!(r#"{{"ctx":{{"user":{{"requestId":"{B}"}}}}}}"#),
+            format!(r#"{{"ctx":[{{"requestId":"{B}"}}]}}"#),
+            format!(r#"{{"ctx":1,"user":{{"requestId":"{B}"}}}}"#),
+            format!(r#"{{"msg":"{{\"ctx\":{{\"requestId\":\"{B}\"}}}}"}}"#),
         ] {
             assert_eq!(execution_of(&line), None, "{line}");
         }

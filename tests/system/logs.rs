@@ -66,12 +66,24 @@ fn a_line_is_found_by_an_id_that_stands_by_itself_in_its_head_or_under_a_usual_n
         "2026-11-29T06:00:00Z INFO [main] [{id}] two",
         "{\"requestId\": \"{id}\"}",
         "requestId={id} two",
+        "INFO:root:[{id}] two",
+        "2026-11-29 06:00:00,123 app INFO [{id}] two",
+        "12:00:00.1 [main] INFO com.ex.App -- [{id}] two",
+        "[INFO] [main] {id} two",
+        "{\"ctx\":{\"requestId\":\"{id}\"}}",
+        "{\"x-execution-id\":\"{id}\"}",
     ] {
         let id = write_text(&mut client, "bare", line);
         let found = texts(&mut client, &format!("/v1/executions/{id}/logs"));
         assert_eq!(found, [line.replace("{id}", &id)]);
     }
-    for line in ["for user {id}", "order={id} card=4111", "{\"user\":{\"requestId\":\"{id}\"}}"] {
+    for line in [
+        "for user {id}",
+        "order={id} card=4111",
+        "INFO:root:user said [{id}]",
+        "12:00:00.1 [main] INFO com.ex.App -- user said {id}",
+        "{\"user\":{\"requestId\":\"{id}\"}}",
+    ] {
         let id = write_text(&mut client, "bare", line);
         assert_eq!(texts(&mut client, &format!("/v1/executions/{id}/logs")), Vec::<String>::new(), "{line}");
     }
