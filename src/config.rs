@@ -133,6 +133,7 @@ pub struct ServeArgs {
     pub functions: Option<PathBuf>,
     /// A file of NAME=VALUE lines for secrets and config maps that local functions refer to, which count before those of `.env` in a manifest's folder; may be repeated; default: none
     #[arg(long, value_name = "FILE", help_heading = "Functions")]
+    #[serde(serialize_with = "in_force::paths")]
     pub env_file: Vec<PathBuf>,
     /// Where the sockets of local instances live; default: a new folder under the temporary one
     #[arg(long, value_name = "DIR", help_heading = "Functions")]

@@ -51,6 +51,11 @@ pub(super) fn path<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Resu
     }
 }
 
+/// Paths as texts, for people.
+pub(super) fn paths<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -121,5 +126,21 @@ mod tests {
             .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         assert_eq!(read(&words).in_force(), given.in_force());
+    }
+
+    #[test]
+    fn every_path_is_shown_though_it_is_no_text() {
+        use std::ffi::{OsStr, OsString};
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = OsStr::from_bytes(b"a\xffb").to_owned();
+        let flags = ["--functions", "--env-file", "--state-dir", "--kubeconfig"];
+        let words = flags.iter().flat_map(|flag| [OsString::from(flag), path.clone()]);
+        let given = ShownFlags::parse_from([OsString::from("picofaas")].into_iter().chain(words)).serve;
+        let shown = given.in_force();
+        assert_eq!(shown["env-file"], serde_json::json!(["a\u{fffd}b"]));
+        for flag in ["functions", "state-dir", "kubeconfig"] {
+            assert_eq!(shown[flag], "a\u{fffd}b");
+        }
+        assert!(given.command_line().contains("--env-file 'a\u{fffd}b'"), "{}", given.command_line());
     }
 }
