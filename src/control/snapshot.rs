@@ -69,12 +69,19 @@ impl Control {
     pub(super) fn readiness(&self) -> Readiness {
         match &self.function_objects {
             _ if self.draining.get() => Readiness::Draining,
-            _ if self.registry.is_loaded() => Readiness::Ready,
-            Some(objects) => Readiness::Unread(objects.waits_for()),
-            None => match self.registry.first_builds() {
-                names if names.is_empty() => Readiness::Loading,
-                names => Readiness::Building(names),
-            },
+            Some(objects) if !self.registry.is_loaded() => Readiness::Unread(objects.waits_for()),
+            Some(_) => Readiness::Ready,
+            None => self.local_readiness(),
+        }
+    }
+
+    /// Whether every function of this machine was registered, and none waits for its first good build.
+    fn local_readiness(&self) -> Readiness {
+        let (building, failed) = (self.registry.first_builds(), self.registry.failed_first_builds());
+        match (building.is_empty() && failed.is_empty(), self.registry.is_loaded()) {
+            (false, _) => Readiness::Unbuilt { building, failed },
+            (true, true) => Readiness::Ready,
+            (true, false) => Readiness::Loading,
         }
     }
 

@@ -20,8 +20,8 @@ pub(crate) enum Readiness {
     Draining,
     /// The registry is being loaded.
     Loading,
-    /// These functions are being built for the first time.
-    Building(Vec<String>),
+    /// These functions are being built for the first time, and the first build of those failed.
+    Unbuilt { building: Vec<String>, failed: Vec<String> },
     /// The functions were not read from the Kubernetes API server yet, for this reason where one is known.
     Unread(Option<String>),
 }
@@ -51,9 +51,15 @@ pub(crate) fn readyz(readiness: Readiness) -> Result<Response<Body>, ApiError> {
             return Err(ApiError::new(ErrorCode::Draining, "the control plane is stopping"));
         }
         Readiness::Loading => "the registry is being loaded".to_owned(),
-        Readiness::Building(names) => {
-            format!("functions are being built for the first time: {}", names.join(", "))
-        }
+        Readiness::Unbuilt { building, failed } => [
+            ("functions are being built for the first time", building),
+            ("the first build of functions failed", failed),
+        ]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| format!("{what}: {}", names.join(", ")))
+        .collect::<Vec<String>>()
+        .join("; "),
         Readiness::Unread(why) => {
             let why = why.map_or_else(String::new, |why| format!(": {why}"));
             format!("the functions were not read from the Kubernetes API server yet{why}")
@@ -79,9 +85,17 @@ mod tests {
         );
         let loading = "the registry is being loaded".to_owned();
         assert_eq!(told(Readiness::Loading), (ErrorCode::ControlBusy, loading));
-        let building = "functions are being built for the first time: a, b".to_owned();
-        let names = vec!["a".to_owned(), "b".to_owned()];
-        assert_eq!(told(Readiness::Building(names)), (ErrorCode::ControlBusy, building));
+        let building = "functions are being built for the first time: a, b";
+        let failing = "the first build of functions failed: c";
+        for (names, failed, text) in [
+            (&["a", "b"][..], &[][..], building.to_owned()),
+            (&[], &["c"], failing.to_owned()),
+            (&["a", "b"], &["c"], format!("{building}; {failing}")),
+        ] {
+            let [building, failed] =
+                [names, failed].map(|names| names.iter().map(ToString::to_string).collect());
+            assert_eq!(told(Readiness::Unbuilt { building, failed }), (ErrorCode::ControlBusy, text));
+        }
         let unread = "the functions were not read from the Kubernetes API server yet".to_owned();
         let why = Some("another control plane is at work".to_owned());
         assert_eq!(

@@ -39,11 +39,20 @@ impl Registry {
         self.awaited.borrow().get(name).cloned().unwrap_or_else(|| ApiError::unknown_function(name))
     }
 
-    /// Names of the functions that are being built for the first time.
+    /// Names of the functions that are being built and were not served before.
     #[must_use]
     pub fn first_builds(&self) -> Vec<String> {
+        self.awaited_by(ErrorCode::FunctionBuilding)
+    }
+
+    /// Names of the functions whose build failed and that were not served before.
+    #[must_use]
+    pub fn failed_first_builds(&self) -> Vec<String> {
+        self.awaited_by(ErrorCode::FunctionBuildFailed)
+    }
+
+    fn awaited_by(&self, code: ErrorCode) -> Vec<String> {
         let awaited = self.awaited.borrow();
-        let builds = awaited.iter().filter(|(_, reason)| reason.code == ErrorCode::FunctionBuilding);
-        builds.map(|(name, _)| name.clone()).collect()
+        awaited.iter().filter(|(_, reason)| reason.code == code).map(|(name, _)| name.clone()).collect()
     }
 }

@@ -74,11 +74,18 @@ fn after_a_failed_build_the_calls_tell_its_failure_and_one_line_counts_what_is_s
     }
     go_on(&folder, "slow");
     dev.line("2 of 3 functions are served; not bad");
-    assert!(readiness(&dev).ends_with("200"));
+    let ready = readiness(&dev);
+    assert!(ready.ends_with("503") && ready.contains("failed") && ready.contains("bad"), "{ready}");
+    assert!(!ready.contains("good") && !ready.contains("slow"), "{ready}");
     assert!(dev.all().contains("(3 of 3)"), "{}", dev.all());
     folder.built_by("bad", MAKE);
     dev.line("all 3 functions are served");
     dev.answers("bad", "word", "one");
+    assert!(readiness(&dev).ends_with("200"));
+    // Not its first build any more: a version is served.
+    folder.built_by("bad", "exit 7");
+    dev.line("bad: its build failed");
+    assert!(readiness(&dev).ends_with("200"));
 }
 
 #[test]
