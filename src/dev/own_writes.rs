@@ -24,8 +24,8 @@ const CHANGED_MAX: usize = 64;
 /// The files that one function writes itself.
 #[derive(Debug, Default)]
 pub(crate) struct OwnWrites {
-    /// Their states, as last seen.
-    files: BTreeMap<PathBuf, FileState>,
+    /// Their states, as last seen; none of one that was gone.
+    files: BTreeMap<PathBuf, Option<FileState>>,
     /// Files that the function seems to have changed since the last build began; none where somebody else
     /// changed one as well.
     suspects: BTreeSet<PathBuf>,
@@ -50,14 +50,15 @@ impl OwnWrites {
     ) -> (Content, Vec<PathBuf>) {
         self.look_again(now, &mut evidence);
         let changed = now.changed_since(before, program);
-        let (mut own, mut suspects) = (Vec::new(), BTreeSet::new());
+        let (mut own, mut suspects, mut passing) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let mut edited = changed.len() > CHANGED_MAX;
         let changed = if edited { Vec::new() } else { changed };
         for path in changed.into_iter().filter(|path| !self.files.contains_key(path)) {
             match evidence(&path, before.state(&path)) {
                 Evidence::Open => own.push(path),
-                Evidence::Likely if self.is_known(&path, before, &is_source) => own.push(path),
+                Evidence::Likely if self.is_known(&path, before, now, &is_source) => own.push(path),
                 Evidence::Likely => drop(suspects.insert(path)),
+                Evidence::Passing => drop(passing.insert(path)),
                 Evidence::Foreign => {
                     self.builds_of.remove(&path);
                     edited = true;
@@ -71,33 +72,36 @@ impl OwnWrites {
             self.suspects.append(&mut suspects);
         }
         for path in &own {
-            if let Some(state) = now.state(path) {
-                self.files.insert(path.clone(), state);
-            }
+            self.files.insert(path.clone(), now.state(path));
         }
         own.truncate(TOLD_MAX.saturating_sub(self.told));
         self.told += own.len();
-        (now.with_former(before, |path| self.files.contains_key(path)), own)
+        let is_former = |path: &Path| self.files.contains_key(path) || passing.contains(path);
+        (now.with_former(before, is_former), own)
     }
 
-    /// Whether builds enough were begun by a file, or by others when it is a new one.
-    fn is_known(&self, path: &Path, before: &Content, is_source: impl Fn(&Path) -> bool) -> bool {
+    /// Whether builds enough were begun by a file, or by others when it has come or gone.
+    fn is_known(
+        &self,
+        path: &Path,
+        before: &Content,
+        now: &Content,
+        is_source: impl Fn(&Path) -> bool,
+    ) -> bool {
         let builds = self.builds_of.get(path).copied().unwrap_or(0);
         if is_source(path) {
             return builds >= SUSPECTED_SOURCE_MAX;
         }
-        builds >= SUSPECTED_MAX || (self.builds >= SUSPECTED_MAX && before.state(path).is_none())
+        let was_and_is = before.state(path).is_some() && now.state(path).is_some();
+        builds >= SUSPECTED_MAX || (self.builds >= SUSPECTED_MAX && !was_and_is)
     }
 
     /// Files that somebody else has changed since are none of its own any more.
     fn look_again(&mut self, now: &Content, evidence: &mut impl FnMut(&Path, Option<FileState>) -> Evidence) {
-        self.files.retain(|path, state| match now.state(path) {
-            Some(other) if other != *state => {
-                let is_own = evidence(path, Some(*state)) != Evidence::Foreign;
-                *state = other;
-                is_own
-            }
-            Some(_) | None => true,
+        self.files.retain(|path, state| {
+            let before = std::mem::replace(state, now.state(path));
+            // Its removal, by whomever, is no edit.
+            before == *state || state.is_none() || evidence(path, before) != Evidence::Foreign
         });
     }
 
@@ -136,6 +140,16 @@ mod tests {
         /// Writes a file; answers those that are told as the function's own.
         fn write(&mut self, file: &str, text: &str, evidence: Evidence) -> Vec<String> {
             fs::write(self.folder.path().join(file), text).unwrap();
+            self.look(evidence)
+        }
+
+        /// Removes a file; answers the same.
+        fn remove(&mut self, file: &str, evidence: Evidence) -> Vec<String> {
+            fs::remove_file(self.folder.path().join(file)).unwrap();
+            self.look(evidence)
+        }
+
+        fn look(&mut self, evidence: Evidence) -> Vec<String> {
             let now = Content::read(self.folder.path(), &[], &BTreeSet::new());
             let (content, told) = {
                 let is_source = |path: &Path| path.extension().is_some_and(|ending| ending == "py");
@@ -178,6 +192,28 @@ mod tests {
         served.write("source", "2", Evidence::Foreign);
         served.write("pid", "5", Evidence::Likely);
         assert_eq!(served.builds, 4);
+    }
+
+    #[test]
+    fn what_it_makes_and_removes_is_known_as_soon_as_what_it_writes() {
+        let mut served = Served::new();
+        served.write("lock", "", Evidence::Likely);
+        assert!(served.remove("lock", Evidence::Likely).is_empty());
+        assert_eq!(served.builds, 3);
+        assert_eq!(served.write("lock", "", Evidence::Likely), ["lock"]);
+        assert!(served.remove("lock", Evidence::Likely).is_empty());
+        // Each under a new name.
+        assert_eq!(served.write("tmp-1", "1", Evidence::Likely), ["tmp-1"]);
+        assert!(served.remove("tmp-1", Evidence::Likely).is_empty());
+        assert_eq!(served.builds, 3);
+        // Nor does a name that is gone before it is looked at.
+        assert!(served.write("state.tmp", "1", Evidence::Passing).is_empty());
+        assert!(served.remove("state.tmp", Evidence::Passing).is_empty());
+        assert_eq!(served.builds, 3);
+        // A removal by somebody else is an edit, and so is what they make of such a file.
+        served.remove("source", Evidence::Foreign);
+        served.write("lock", "mine", Evidence::Foreign);
+        assert_eq!(served.builds, 5);
     }
 
     #[test]

@@ -25,6 +25,9 @@ const SAMPLES_MAX: usize = 100;
 const DESCENDANTS_EVERY: u32 = 20;
 /// Coarseness of the times of files.
 const COARSE: Duration = Duration::from_millis(10);
+/// Time after the end of a process within which a file that is gone may have been removed by it: a change is
+/// looked at within half a second, on a busy machine later.
+const REMOVED_WITHIN: Duration = Duration::from_secs(3);
 /// Beginning of a file that is searched for a zero byte, as text has none.
 const SNIFFED_BYTES: u64 = 4096;
 
@@ -33,8 +36,11 @@ const SNIFFED_BYTES: u64 = 4096;
 pub(crate) enum Evidence {
     /// A process of the function has it open for writing.
     Open,
-    /// Its processes wrote enough bytes at that time, or one lived then that has ended or had just begun.
+    /// Its processes wrote enough bytes at that time, or one lived then that has ended or had just begun. For what
+    /// takes no bytes, such as a removal, it is enough that one lived.
     Likely,
+    /// Nothing is left to look at: the file came and went between two looks.
+    Passing,
     /// Somebody else's.
     Foreign,
 }
@@ -99,19 +105,43 @@ impl ProcessWrites {
     pub(crate) fn evidence(&mut self, function: &str, path: &Path, before: Option<FileState>) -> Evidence {
         self.until_descendants = 0;
         self.take_sample();
-        let Ok(metadata) = fs::metadata(path) else { return Evidence::Foreign };
+        // A link that leads nowhere is there, too.
+        let Ok(metadata) = fs::metadata(path).or_else(|_| fs::symlink_metadata(path)) else {
+            return self.evidence_of_removal(function, before);
+        };
         if self.of_function(function).any(|pid| has_open(pid, path)) {
             return Evidence::Open;
         }
-        let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
-        let changed = Duration::new(seconds, u32::try_from(metadata.mtime_nsec()).unwrap_or(0));
-        if self.host.running.ended_after(function, changed)
-            || self.began_unmeasured(function, changed)
-            || self.written_at(function, changed) >= bytes_needed(path, metadata.len(), before)
+        let needed = if metadata.is_symlink() { 0 } else { bytes_needed(path, metadata.len(), before) };
+        // A rename, a link or another mode leaves the time of the last write as it was.
+        let times = [(metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec())];
+        let is_likely = times.into_iter().any(|(seconds, nanos)| {
+            let changed = since_1970(seconds, nanos);
+            self.host.running.ended_after(function, changed)
+                || self.began_unmeasured(function, changed)
+                || (self.lived_at(function, changed) && self.written_at(function, changed) >= needed)
+        });
+        if is_likely { Evidence::Likely } else { Evidence::Foreign }
+    }
+
+    /// Whether this function's processes removed a file. Nobody knows when that was, only that it was of late.
+    fn evidence_of_removal(&self, function: &str, before: Option<FileState>) -> Evidence {
+        let now = self.clock.unix(self.clock.now());
+        if before.is_none() {
+            Evidence::Passing
+        } else if self.lived_at(function, now)
+            || self.host.running.ended_since(function, now.saturating_sub(REMOVED_WITHIN))
         {
-            return Evidence::Likely;
+            Evidence::Likely
+        } else {
+            Evidence::Foreign
         }
-        Evidence::Foreign
+    }
+
+    /// Whether a process of the function lived at this time and still does.
+    fn lived_at(&self, function: &str, at: Duration) -> bool {
+        let live = self.host.running.live();
+        live.iter().any(|(_, life)| *life.function == *function && life.begun <= at)
     }
 
     /// Whether a process of the function lived at this time of which no sample had been taken yet: nobody knows what
@@ -143,6 +173,10 @@ impl ProcessWrites {
     }
 }
 
+fn since_1970(seconds: i64, nanos: i64) -> Duration {
+    Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanos).unwrap_or(0))
+}
+
 /// The least that somebody has to write for a change: what was appended, a part of what is no text, or else the
 /// whole, as editors do.
 fn bytes_needed(path: &Path, bytes: u64, before: Option<FileState>) -> u64 {
@@ -151,7 +185,7 @@ fn bytes_needed(path: &Path, bytes: u64, before: Option<FileState>) -> u64 {
     {
         return bytes - before.bytes;
     }
-    if is_text(path) { bytes.max(1) } else { 1 }
+    if is_text(path) { bytes } else { 1 }
 }
 
 fn is_text(path: &Path) -> bool {
@@ -220,6 +254,9 @@ mod tests {
         assert_eq!(bytes_needed(&path, 12, before), 12);
         fs::write(&path, "a database\0of pages").unwrap();
         assert_eq!(bytes_needed(&path, 19, before), 1);
+        // Nothing is written for an empty one.
+        fs::write(&path, "").unwrap();
+        assert_eq!(bytes_needed(&path, 0, before), 0);
     }
 
     #[test]

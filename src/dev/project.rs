@@ -14,7 +14,7 @@ use super::scan::{ScannedFunction, absolute};
 use crate::clock::Nanos;
 use crate::error::ApiError;
 use crate::instances::local::process::resolve;
-use crate::spec::{EnvValue, ExecutionMode, FunctionSpec};
+use crate::spec::{ExecutionMode, FunctionSpec};
 
 /// Endings of files that programs are made of, and that functions hardly write.
 const SOURCE_ENDINGS: [&str; 24] = [
@@ -125,10 +125,8 @@ impl Project {
             return Vec::new();
         }
         let (before, program) = (self.found.content.clone(), self.program());
-        let spec = &self.found.spec;
-        let is_source = |path: &Path| looks_like_a_source(path, spec);
         let (content, told) =
-            self.own.take_out(&before, &found.content, program.as_deref(), is_source, evidence);
+            self.own.take_out(&before, &found.content, program.as_deref(), looks_like_a_source, evidence);
         found.content = Arc::new(content);
         let folder = absolute(self.directory());
         let shown = |path: PathBuf| path.strip_prefix(&folder).map(Path::to_owned).unwrap_or(path);
@@ -273,23 +271,12 @@ impl Project {
     }
 }
 
-/// Whether a file is most likely somebody's own work: by its ending, because it can be run, or because the
-/// manifest names it.
-fn looks_like_a_source(path: &Path, spec: &FunctionSpec) -> bool {
+/// Whether a file is most likely somebody's own work: by its ending, or because it can be run. That the manifest
+/// names it says nothing, since a command names what it writes as well.
+fn looks_like_a_source(path: &Path) -> bool {
     let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    if SOURCE_ENDINGS.contains(&ending)
+    SOURCE_ENDINGS.contains(&ending)
         || fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
-    {
-        return true;
-    }
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let commands = spec.local.iter().flat_map(|local| local.build.iter().chain([&local.command]));
-    let mut words = commands.flatten().chain(&spec.args);
-    words.any(|word| word.contains(name))
-        || spec
-            .env
-            .iter()
-            .any(|variable| matches!(&variable.value, EnvValue::Text(text) if text.contains(name)))
 }
 
 /// The file that `local.command` starts, where a build can have made it.

@@ -74,6 +74,71 @@ fn a_process_for_each_call_that_writes_a_file_builds_three_times_and_then_it_is_
     assert_eq!(folder.builds("once"), builds, "{}", dev.all());
 }
 
+/// A function of one process for each call, which runs a line of shell.
+fn once(folder: &Folder, line: &str) {
+    folder.write("once/source", "one");
+    let build = serde_json::json!([["sh", "-c", "echo once >> ../../builds.log"]]);
+    let command = serde_json::json!(["sh", "-c", line]);
+    folder.write(
+        "once/function.yaml",
+        &format!(
+            "apiVersion: picofaas.dev/v1\nkind: Function\nmetadata: {{name: once}}\nspec:\n  executionMode: JOB\n  \
+             maxRetries: 0\n  local: {{build: {build}, command: {command}}}\n"
+        ),
+    );
+}
+
+#[test]
+fn a_file_that_a_process_for_each_call_makes_and_deletes_builds_three_times_and_then_it_is_named() {
+    let folder = Folder::new();
+    // sleep: a look has to find it between the two.
+    once(&folder, "touch lock; sleep 1; rm lock; exit 1");
+    let mut dev = folder.dev();
+    dev.line("once is ready");
+    call_until_said(&mut dev, "once", "once writes lock itself");
+    assert!(folder.builds("once") <= BUILDS_MAX, "{}", dev.all());
+    let builds = folder.builds("once");
+    for _ in 0..3 {
+        dev.call("once");
+    }
+    assert_eq!(folder.builds("once"), builds, "{}", dev.all());
+}
+
+#[test]
+fn a_file_that_is_written_under_another_name_and_renamed_builds_three_times_and_then_it_is_named() {
+    let folder = Folder::new();
+    let write =
+        "open('state.json.tmp', 'w').write(str(os.urandom(9))); os.rename('state.json.tmp', 'state.json')";
+    folder.writing("greet", "pass", write);
+    let mut dev = folder.dev();
+    dev.line("greet is ready");
+    call_until_said(&mut dev, "greet", "greet writes state.json itself");
+    assert!(folder.builds("greet") <= BUILDS_MAX, "{}", dev.all());
+    let builds = folder.builds("greet");
+    for _ in 0..30 {
+        dev.call("greet");
+    }
+    assert_eq!(folder.builds("greet"), builds, "{}", dev.all());
+}
+
+#[test]
+fn edits_of_any_file_that_was_there_before_are_built_though_calls_never_pause() {
+    let folder = Folder::new();
+    // sleep: a process is alive at any time.
+    once(&folder, "cat settings; sleep 1; exit 1");
+    folder.write("once/settings", "0");
+    let mut dev = folder.dev();
+    dev.line("once is ready");
+    for edit in 1..=6 {
+        dev.ask("v1/functions/once:enqueue", "-d '{\"input\":{}}'");
+        dev.line("once | ");
+        folder.write("once/settings", &format!("{edit}\n"));
+        until("the build", || (folder.builds("once") > edit).then_some(()));
+        dev.line("once: the new version is served");
+    }
+    assert!(!dev.has_said(".gitignore"), "{}", dev.all());
+}
+
 #[test]
 fn edits_of_one_file_between_calls_are_each_built_at_once() {
     let folder = Folder::new();

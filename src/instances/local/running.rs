@@ -61,6 +61,13 @@ impl RunningProcesses {
             *life.function == *function && life.begun <= at && life.ended.is_some_and(|ended| at <= ended)
         })
     }
+
+    /// Whether a process of this function has ended at this time or later.
+    #[must_use]
+    pub(crate) fn ended_since(&self, function: &str, at: Duration) -> bool {
+        let ended = self.ended.borrow();
+        ended.iter().any(|life| *life.function == *function && life.ended.is_some_and(|ended| at <= ended))
+    }
 }
 
 #[cfg(test)]
@@ -78,6 +85,8 @@ mod tests {
         assert!(running.live().is_empty());
         assert!(running.ended_after("f", within) && !running.ended_after("g", within));
         let second = Duration::from_secs(1);
+        assert!(running.ended_since("f", within - second) && !running.ended_since("g", within - second));
+        assert!(!running.ended_since("f", within + second));
         assert!(!running.ended_after("f", within - second) && !running.ended_after("f", within + second));
         for pid in 0..1000 {
             running.begin(pid, "g".into(), clock);
