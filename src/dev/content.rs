@@ -116,6 +116,11 @@ impl Content {
         self.files.get(path).copied()
     }
 
+    /// The files that count.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.keys().map(PathBuf::as_path)
+    }
+
     /// One number for all of it.
     #[must_use]
     pub(crate) fn digest(&self) -> u64 {

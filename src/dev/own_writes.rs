@@ -2,8 +2,8 @@
 //! no edit, and builds nothing.
 //!
 //! One that the function has open is known at once. Of one that it opens and closes there is only evidence, which
-//! may be wrong while it has much to do: it counts after [`SUSPECTED_MAX`] builds that were begun by nothing else, of
-//! a file that looks like a source after many more. As soon as somebody else is seen to change it, it is a source
+//! may be wrong while it has much to do: it counts after [`SUSPECTED_MAX`] builds that were begun by nothing else. Of
+//! a file that was there before the function first ran, or looks like a source, it takes many more. As soon as somebody else is seen to change it, it is a source
 //! again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use super::process_writes::Evidence;
 
 /// Builds that are begun by a file that the function seems to write, after the one that it is served of.
 const SUSPECTED_MAX: u32 = 2;
-/// The same of a file that looks like a source: a lost edit would be worse than a build.
+/// The same of a file that was there before, or looks like a source: a lost edit would be worse than a build.
 const SUSPECTED_SOURCE_MAX: u32 = 10;
 /// Files of one function that are told; it may write each under a new name.
 const TOLD_MAX: usize = 5;
@@ -24,7 +24,9 @@ const CHANGED_MAX: usize = 64;
 /// The files that one function writes itself.
 #[derive(Debug, Default)]
 pub(crate) struct OwnWrites {
-    /// Their states, as last seen; none of one that was gone.
+    /// Files that were there before the function first ran: somebody else has written them.
+    sources: BTreeSet<PathBuf>,
+    /// States of its own files, as last seen; none of one that was gone.
     files: BTreeMap<PathBuf, Option<FileState>>,
     /// Files that the function seems to have changed since the last build began; none where somebody else
     /// changed one as well.
@@ -38,6 +40,11 @@ pub(crate) struct OwnWrites {
 }
 
 impl OwnWrites {
+    /// The function is about to run for the first time, of this.
+    pub(crate) fn runs_first(&mut self, content: &Content) {
+        self.sources = content.paths().map(Path::to_owned).collect();
+    }
+
     /// Looks at what changed between two contents of a function. Answers the present one with the
     /// function's own files as they were, and those of them that are to be told. `program` is made by its build.
     pub(crate) fn take_out(
@@ -89,7 +96,7 @@ impl OwnWrites {
         is_source: impl Fn(&Path) -> bool,
     ) -> bool {
         let builds = self.builds_of.get(path).copied().unwrap_or(0);
-        if is_source(path) {
+        if self.sources.contains(path) || is_source(path) {
             return builds >= SUSPECTED_SOURCE_MAX;
         }
         let was_and_is = before.state(path).is_some() && now.state(path).is_some();
@@ -134,7 +141,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("source"), "1").unwrap();
             let content = Content::read(folder.path(), &[], &BTreeSet::new());
-            Self { folder, own: OwnWrites::default(), content, builds: 1 }
+            let mut own = OwnWrites::default();
+            own.runs_first(&content);
+            Self { folder, own, content, builds: 1 }
         }
 
         /// Writes a file; answers those that are told as the function's own.
@@ -227,9 +236,11 @@ mod tests {
             assert!(served.write("app.py", text, Evidence::Likely).is_empty());
         }
         assert_eq!(served.builds, builds + 5);
-        // Nor is another file that was there before.
-        served.write("source", "2", Evidence::Likely);
-        assert_eq!(served.builds, builds + 6);
+        // Nor one that was there before the function ran, whatever it is.
+        for text in ["2", "3", "4", "5", "6"] {
+            assert!(served.write("source", text, Evidence::Likely).is_empty());
+        }
+        assert_eq!(served.builds, builds + 10);
     }
 
     #[test]
@@ -239,11 +250,11 @@ mod tests {
             assert!(served.write("source", text, Evidence::Foreign).is_empty());
         }
         assert_eq!(served.builds, 6);
-        for text in ["7", "8", "9"] {
-            served.write("source", text, Evidence::Likely);
+        for text in ["1", "2", "3", "4"] {
+            served.write("data", text, Evidence::Likely);
         }
         assert_eq!(served.builds, 8);
-        assert!(served.write("source", "10", Evidence::Foreign).is_empty());
+        assert!(served.write("data", "5", Evidence::Foreign).is_empty());
         assert_eq!(served.builds, 9);
     }
 }

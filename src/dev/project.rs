@@ -17,10 +17,57 @@ use crate::instances::local::process::resolve;
 use crate::spec::{ExecutionMode, FunctionSpec};
 
 /// Endings of files that programs are made of, and that functions hardly write.
-const SOURCE_ENDINGS: [&str; 24] = [
-    "c", "cc", "cpp", "cs", "css", "go", "gradle", "h", "html", "java", "js", "jsx", "kt", "mjs", "php",
-    "pl", "py", "rb", "rs", "scala", "sh", "toml", "ts", "tsx",
+const SOURCE_ENDINGS: [&str; 47] = [
+    "c",
+    "cc",
+    "cfg",
+    "conf",
+    "cpp",
+    "cs",
+    "css",
+    "ejs",
+    "env",
+    "erb",
+    "ftl",
+    "go",
+    "gradle",
+    "graphql",
+    "h",
+    "hbs",
+    "html",
+    "ini",
+    "j2",
+    "java",
+    "jinja",
+    "js",
+    "jsx",
+    "kt",
+    "lock",
+    "md",
+    "mjs",
+    "mustache",
+    "php",
+    "pl",
+    "properties",
+    "proto",
+    "py",
+    "rb",
+    "rs",
+    "scala",
+    "sh",
+    "sql",
+    "svg",
+    "tmpl",
+    "toml",
+    "ts",
+    "tsx",
+    "txt",
+    "xml",
+    "yaml",
+    "yml",
 ];
+/// Names of files that people write though their ending is one of data.
+const SOURCE_NAMES: [&str; 4] = ["package.json", "package-lock.json", "tsconfig.json", "Makefile"];
 /// Builds in a row during which the sources changed, after which it is the build that changes them.
 const UNSETTLED_MAX: u32 = 3;
 
@@ -260,6 +307,9 @@ impl Project {
         if self.found.content.build().is_empty() {
             self.own.build_begins();
         }
+        if !self.was_served {
+            self.own.runs_first(&self.found.content);
+        }
         self.served = Some(self.form());
         (self.was_served, self.refused) = (true, None);
         (self.announced, self.troubled) = (false, false);
@@ -271,11 +321,13 @@ impl Project {
     }
 }
 
-/// Whether a file is most likely somebody's own work: by its ending, or because it can be run. That the manifest
+/// Whether a file is most likely somebody's own work: by its ending or name, or because it can be run. That the manifest
 /// names it says nothing, since a command names what it writes as well.
 fn looks_like_a_source(path: &Path) -> bool {
     let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     SOURCE_ENDINGS.contains(&ending)
+        || SOURCE_NAMES.contains(&name)
         || fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
 }
 
@@ -370,6 +422,19 @@ mod tests {
         assert_eq!(project.need(), Need::Build);
         build(&mut project, root, true, &[]);
         assert_eq!(project.need(), Need::Serve);
+    }
+
+    #[test]
+    fn what_people_write_is_told_from_data_by_its_name() {
+        for source in ["pom.xml", "package.json", "a.yaml", "requirements.txt", "q.sql", "a.properties"]
+            .into_iter()
+            .chain(["Cargo.lock", "a.proto", "page.tmpl", "app.py"])
+        {
+            assert!(looks_like_a_source(Path::new(source)), "{source}");
+        }
+        for data in ["server.pid", "state.json", "lock", "own.log", "data.db", "data.db-journal", "tmpab12"] {
+            assert!(!looks_like_a_source(Path::new(data)), "{data}");
+        }
     }
 
     #[test]
