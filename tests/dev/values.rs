@@ -87,3 +87,22 @@ fn a_file_of_values_may_be_named() {
     dev.line("greet is ready");
     assert_eq!(dev.call("greet").1["output"]["word"]["HOME_OF_DEV"], "named");
 }
+
+#[test]
+fn an_object_without_a_prefix_gets_its_own_keys_and_no_other_name() {
+    let folder = Folder::new();
+    showing(&folder, "greet", "  envFrom: [{configMapRef: {name: settings}}]\n");
+    folder.write("greet/.env", "PASSWORD=secret\nsettings.LEVEL=debug\n");
+    showing(&folder, "other", "  envFrom: [{configMapRef: {name: absent}}]\n");
+    let file = folder.path().join("../values");
+    fs::write(&file, "TOKEN=secret\n").unwrap();
+    let mut dev = folder.dev_with(&["--env-file", file.to_str().unwrap()]);
+    let line = dev.line("envFrom[0].configMapRef: ");
+    assert!(line.contains("add lines absent.KEY=VALUE to ") && !line.contains("NAME"), "{line}");
+    dev.line("greet is ready");
+    let environment = dev.call("greet").1["output"]["word"].clone();
+    assert_eq!(environment["LEVEL"], "debug", "{environment}");
+    for other in ["PASSWORD", "TOKEN"] {
+        assert!(environment[other].is_null(), "{environment}");
+    }
+}

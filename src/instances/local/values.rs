@@ -141,7 +141,7 @@ impl ValueSources<'_> {
     }
 
     /// The variables of an object as a whole: its keys where they are given as such, else all variables that
-    /// begin with its prefix.
+    /// begin with its prefix. Without a prefix that would be every name, secrets of others included.
     fn all_of(&mut self, index: usize, from: &EnvFrom, variables: &mut Vec<(String, String)>) {
         let (field, object) = match &from.source {
             EnvSource::Secret(object) => ("secretRef", object),
@@ -151,15 +151,16 @@ impl ValueSources<'_> {
         let before = variables.len();
         let keys = self.keys_of(&object.name).into_iter();
         variables.extend(keys.map(|(key, value)| (format!("{prefix}{key}"), value)));
-        if variables.len() == before {
+        if variables.len() == before && !prefix.is_empty() {
             let own = self.files.iter().filter(|(name, _)| !name.contains('.') && name.starts_with(prefix));
             variables.extend(own.cloned());
         }
         if variables.len() == before && !object.optional {
-            let message = format!(
-                "{} has no value here; add lines {}.KEY=VALUE or {prefix}NAME=VALUE {}",
-                object.name, object.name, self.remedy
-            );
+            let name = &object.name;
+            let or_prefix =
+                if prefix.is_empty() { String::new() } else { format!(" or {prefix}NAME=VALUE") };
+            let message =
+                format!("{name} has no value here; add lines {name}.KEY=VALUE{or_prefix} {}", self.remedy);
             self.missing.push(FieldError { field: format!("envFrom[{index}].{field}"), message });
         }
     }
@@ -286,6 +287,19 @@ mod tests {
         assert_eq!(variables(&values), ["P_X=1", "Y=2", "A=environment", "N=f", "L=label"]);
         let values = resolve(FUNCTION, &file, &[]).unwrap();
         assert!(variables(&values).contains(&"A=name".to_owned()));
+    }
+
+    #[test]
+    fn an_object_without_a_prefix_has_no_names_but_its_own_keys() {
+        for reference in ["configMapRef", "secretRef"] {
+            let text = format!(
+                r#"{{"name":"f","executionMode":"WARM","local":{{"command":["x"]}},"envFrom":[{{"{reference}":{{"name":"q"}}}}]}}"#
+            );
+            let errors = resolve(&text, "PASSWORD=secret\nother.KEY=1\n", &[]).unwrap_err();
+            assert!(errors[0].contains("add lines q.KEY=VALUE to /"), "{errors:?}");
+            let values = resolve(&text, "PASSWORD=secret\nq.KEY=1\n", &[]).unwrap();
+            assert_eq!(variables(&values), ["KEY=1"]);
+        }
     }
 
     #[test]
