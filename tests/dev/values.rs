@@ -89,6 +89,28 @@ fn a_file_of_values_may_be_named() {
 }
 
 #[test]
+fn a_named_pipe_has_the_same_values_each_time_and_one_beside_a_manifest_is_refused() {
+    let folder = Folder::new();
+    showing(&folder, "greet", "  env: [{name: PIPED, valueFrom: {secretKeyRef: {name: a, key: b}}}]\n");
+    showing(&folder, "other", "  env: [{name: PIPED, valueFrom: {secretKeyRef: {name: a, key: b}}}]\n");
+    shell(&format!("mkfifo {}/other/.env", folder.path().display()));
+    let pipe = folder.path().join("../pipe");
+    shell(&format!("mkfifo {}", pipe.display()));
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::write(pipe, "a.b=once\n").unwrap()
+    });
+    let mut dev = folder.dev_with(&["--env-file", pipe.to_str().unwrap()]);
+    writer.join().unwrap();
+    dev.line("other/.env: cannot be read: it is no regular file");
+    dev.line("greet is ready");
+    assert_eq!(dev.call("greet").1["output"]["word"]["PIPED"], "once");
+    folder.write("greet/more", "another version");
+    dev.line("greet: the new version is served");
+    until("the same value", || (dev.call("greet").1["output"]["word"]["PIPED"] == "once").then_some(()));
+}
+
+#[test]
 fn an_object_without_a_prefix_gets_its_own_keys_and_no_other_name() {
     let folder = Folder::new();
     showing(&folder, "greet", "  envFrom: [{configMapRef: {name: settings}}]\n");

@@ -10,8 +10,12 @@
 //! Nothing is expanded in a value, as in a manifest. `object.key=…` is the value of one key of a secret or
 //! config map.
 
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::{fs, io};
+
+use rustix::fs::OFlags;
 
 /// Largest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -19,22 +23,50 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Names and values in the order of a file.
 pub(crate) type EnvFile = Vec<(String, String)>;
 
-/// Reads a file of values.
+/// Reads a regular file of values. Never waits, as for the writer of a pipe.
 ///
 /// # Errors
 /// A sentence with the file, and the line where one is wrong. `None` where the file is not there.
 pub(crate) fn read(path: &Path) -> Option<Result<EnvFile, String>> {
-    let read = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
-            return Some(Err(format!("{}: must not be longer than {FILE_BYTES_MAX} bytes", path.display())));
-        }
-        Ok(_) | Err(_) => fs::read_to_string(path),
-    };
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    read_opened(path, options.open(path), |file| match file.metadata()? {
+        metadata if metadata.is_file() => Ok(()),
+        _ => Err(io::Error::other("it is no regular file")),
+    })
+}
+
+/// Reads a file of values of any kind, once: a pipe is waited for, and empty the next time.
+///
+/// # Errors
+/// As those of [`read`].
+pub(crate) fn read_once(path: &Path) -> Option<Result<EnvFile, String>> {
+    read_opened(path, File::open(path), |_| Ok(()))
+}
+
+fn read_opened(
+    path: &Path,
+    opened: io::Result<File>,
+    check: impl FnOnce(&File) -> io::Result<()>,
+) -> Option<Result<EnvFile, String>> {
+    if matches!(&opened, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        return None;
+    }
+    let read = opened.and_then(|file| {
+        check(&file)?;
+        let mut text = String::new();
+        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+        Ok(text)
+    });
+    let path = path.display();
     Some(match read {
-        Ok(text) => parse(&text)
-            .map_err(|line| format!("{}:{line}: must be NAME=VALUE, a comment or empty", path.display())),
-        Err(error) => Err(format!("{}: cannot be read: {error}", path.display())),
+        Ok(text) if text.len() as u64 > FILE_BYTES_MAX => {
+            Err(format!("{path}: must not be longer than {FILE_BYTES_MAX} bytes"))
+        }
+        Ok(text) => {
+            parse(&text).map_err(|line| format!("{path}:{line}: must be NAME=VALUE, a comment or empty"))
+        }
+        Err(error) => Err(format!("{path}: cannot be read: {error}")),
     })
 }
 
@@ -105,6 +137,8 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read_text(text: &str) -> Vec<(String, String)> {
@@ -161,5 +195,23 @@ mod tests {
         fs::write(&file, "A=1\nB\n").unwrap();
         let error = read(&file).unwrap().unwrap_err();
         assert!(error.ends_with("values:2: must be NAME=VALUE, a comment or empty"), "{error}");
+    }
+
+    #[test]
+    fn a_pipe_is_waited_for_where_it_is_read_once_and_refused_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = read(&pipe).unwrap().unwrap_err();
+        assert!(error.ends_with("pipe: cannot be read: it is no regular file"), "{error}");
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, "A=1").unwrap()
+        });
+        assert_eq!(read_once(&pipe).unwrap().unwrap(), [("A".to_owned(), "1".to_owned())]);
+        writer.join().unwrap();
+        // A device without an end has no length either.
+        let error = read_once(Path::new("/dev/zero")).unwrap().unwrap_err();
+        assert!(error.ends_with("must not be longer than 4194304 bytes"), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::env_file::{self, EnvFile};
 use crate::error::FieldError;
@@ -22,10 +23,28 @@ pub(crate) struct ResolvedValues {
 }
 
 /// Places in which values are looked for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LocalValues {
     /// The files that were named (`--env-file`), in their order; a later one counts before an earlier one.
-    named: Vec<PathBuf>,
+    named: Arc<[NamedFile]>,
+}
+
+/// A file that was named.
+#[derive(Debug)]
+enum NamedFile {
+    /// A regular one, which is read whenever its values are looked up.
+    Regular(PathBuf),
+    /// The values of another, such as a pipe, which can be read once.
+    ReadOnce(EnvFile),
+}
+
+impl NamedFile {
+    fn read(&self) -> Option<Result<EnvFile, String>> {
+        match self {
+            NamedFile::Regular(path) => env_file::read(path),
+            NamedFile::ReadOnce(values) => Some(Ok(values.clone())),
+        }
+    }
 }
 
 /// The values that there are for one function.
@@ -44,13 +63,15 @@ impl LocalValues {
     /// # Errors
     /// A file that is not there, or cannot be read.
     pub(crate) fn of(named: &[PathBuf]) -> Result<Self, String> {
-        for file in named {
-            let path = file.display();
-            env_file::read(file)
-                .unwrap_or_else(|| Err(format!("{path}: there is no such file")))
+        let read = |file: &PathBuf| {
+            let is_regular = std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file());
+            let read = if is_regular { env_file::read(file) } else { env_file::read_once(file) };
+            let values = read
+                .unwrap_or_else(|| Err(format!("{}: there is no such file", file.display())))
                 .map_err(|error| format!("--env-file {error}"))?;
-        }
-        Ok(Self { named: named.to_owned() })
+            Ok(if is_regular { NamedFile::Regular(file.clone()) } else { NamedFile::ReadOnce(values) })
+        };
+        Ok(Self { named: named.iter().map(read).collect::<Result<_, String>>()? })
     }
 
     /// The values of all references of a function.
@@ -72,11 +93,11 @@ impl LocalValues {
         }
         let beside = spec.directory.as_ref().map(|folder| folder.join(VALUES_FILE));
         let mut files = EnvFile::new();
-        for path in beside.iter().chain(&self.named) {
-            match env_file::read(path) {
-                Some(Ok(values)) => files.extend(values),
-                Some(Err(message)) => return Err(vec![FieldError { field: String::new(), message }]),
-                None => {}
+        let beside_it = beside.iter().filter_map(|path| env_file::read(path));
+        for values in beside_it.chain(self.named.iter().filter_map(NamedFile::read)) {
+            match values {
+                Ok(values) => files.extend(values),
+                Err(message) => return Err(vec![FieldError { field: String::new(), message }]),
             }
         }
         let file = beside.map_or_else(String::new, |path| format!("{}, or to ", path.display()));
