@@ -61,14 +61,6 @@ pub(crate) struct FileState {
     pub bytes: u64,
 }
 
-impl FileState {
-    /// Hash of its bytes and of whether it can be run.
-    #[must_use]
-    pub(crate) fn hash(self) -> u64 {
-        self.hash
-    }
-}
-
 /// Content of the source files of one function, with the commands that build it.
 ///
 /// Its hash is the standard library's, 64 bits wide: enough to notice a change, and where another
@@ -152,7 +144,7 @@ impl Content {
 }
 
 /// `None` for what has no content: a pipe, a socket, what has just been removed.
-pub(crate) fn state_of(path: &Path) -> Option<FileState> {
+pub(super) fn state_of(path: &Path) -> Option<FileState> {
     beginning_of(path, u64::MAX)
 }
 

@@ -82,6 +82,7 @@ impl DevServer {
         listen: SocketAddr,
         build_limit: Duration,
     ) -> anyhow::Result<Self> {
+        let files = host.values.files().map(absolute).collect();
         Ok(Self {
             root,
             registry,
@@ -89,7 +90,7 @@ impl DevServer {
             clock: host.clock,
             host,
             base: example_call::base_url(listen),
-            watch: Watch::start().context("file changes cannot be watched")?,
+            watch: Watch::start(files).context("file changes cannot be watched")?,
             cache: BuildCache::of_user(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")),
             projects: BTreeMap::new(),
             faults: Vec::new(),
@@ -148,8 +149,8 @@ impl DevServer {
                 (name.clone(), (found.spec.directory.clone(), found.content.clone()))
             };
             let before: PreviousScan = self.projects.iter().map(known).collect();
-            let root = self.root.clone();
-            let found = tokio::task::spawn_blocking(move || scan(&root, &before, &touched))
+            let (root, values) = (self.root.clone(), self.host.values.clone());
+            let found = tokio::task::spawn_blocking(move || scan(&root, &before, &touched, &values))
                 .await
                 .context("reading the folder failed")?;
             let (new, faults) = self.watch.keep(&found.folders);

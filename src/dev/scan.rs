@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::content::{Content, source_paths, state_of};
-use crate::instances::local::values::VALUES_FILE;
+use super::content::{Content, source_paths};
+use crate::instances::local::values::LocalValues;
 use crate::spec::{FunctionSpec, ManifestError, load_dir};
 
 /// Changes since the scan before.
@@ -37,7 +37,7 @@ pub(crate) struct ScannedFunction {
     pub spec: FunctionSpec,
     /// Content of the files beside it.
     pub content: Arc<Content>,
-    /// Digest of the file beside it that may hold values of its references.
+    /// Digest of the values of its references.
     pub values: u64,
 }
 
@@ -58,9 +58,9 @@ pub(crate) struct Scan {
 pub(crate) type PreviousScan = BTreeMap<String, (Option<PathBuf>, Arc<Content>)>;
 
 /// Scans every manifest below `root`, which may itself be one, and reads again the source
-/// files of the functions that something changed for.
+/// files of the functions that something changed for. References are looked up in `values`.
 #[must_use]
-pub(crate) fn scan(root: &Path, before: &PreviousScan, touched: &Touched) -> Scan {
+pub(crate) fn scan(root: &Path, before: &PreviousScan, touched: &Touched, values: &LocalValues) -> Scan {
     let loaded = load_dir(root);
     let defining = loaded.functions.iter().map(|(path, _)| path.as_path());
     let manifests: BTreeSet<PathBuf> =
@@ -83,7 +83,7 @@ pub(crate) fn scan(root: &Path, before: &PreviousScan, touched: &Touched) -> Sca
             Some((_, content)) => content.clone(),
             None => Arc::new(Content::read(&folder, build, &manifests)),
         };
-        let values = state_of(&folder.join(VALUES_FILE)).map_or(0, |state| state.hash());
+        let values = values.digest(&spec);
         functions.insert(name, ScannedFunction { manifest, spec, content, values });
     }
     Scan { functions, faults: loaded.errors, passed_over: loaded.passed_over, folders }
@@ -140,11 +140,11 @@ mod tests {
         let root = root.path();
         project(root, "one");
         project(root, "two");
-        let first = scan(root, &PreviousScan::new(), &Touched::Everything);
+        let first = scan(root, &PreviousScan::new(), &Touched::Everything, &LocalValues::default());
         fs::write(root.join("one/src/main.py"), "2").unwrap();
         fs::write(root.join("two/src/main.py"), "2").unwrap();
         let touched = Touched::Paths(BTreeSet::from([root.join("one/src/main.py")]));
-        let second = scan(root, &before(&first), &touched);
+        let second = scan(root, &before(&first), &touched, &LocalValues::default());
         assert_ne!(second.functions["one"].content, first.functions["one"].content);
         assert!(Arc::ptr_eq(&second.functions["two"].content, &first.functions["two"].content));
     }
@@ -155,7 +155,7 @@ mod tests {
         let root = root.path();
         project(root, "one");
         fs::create_dir_all(root.join("one/target/release")).unwrap();
-        let folders = scan(root, &PreviousScan::new(), &Touched::Everything).folders;
+        let folders = scan(root, &PreviousScan::new(), &Touched::Everything, &LocalValues::default()).folders;
         let expected = [root.to_owned(), root.join("one"), root.join("one/src")];
         assert_eq!(folders.into_iter().collect::<Vec<_>>(), expected);
     }

@@ -6,7 +6,7 @@
 )]
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,6 +29,11 @@ const WAITING_MAX: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Watch {
     watcher: RecommendedWatcher,
+    /// Files by themselves. Their folders are watched, as a save may put another file of the name there.
+    files: BTreeSet<PathBuf>,
+    /// Folders in which every change counts.
+    wanted: BTreeSet<PathBuf>,
+    /// Folders that are watched.
     folders: BTreeSet<PathBuf>,
     changes: Receiver<PathBuf>,
     pending: BTreeSet<PathBuf>,
@@ -41,11 +46,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches nothing yet.
+    /// Is to watch these files at any time; watches nothing yet.
     ///
     /// # Errors
     /// Where the system has no more notifications to give.
-    pub(crate) fn start() -> notify::Result<Self> {
+    pub(crate) fn start(files: BTreeSet<PathBuf>) -> notify::Result<Self> {
         let (tell, changes) = channel(WAITING_MAX);
         let missed = Arc::new(AtomicBool::new(false));
         let not_told = missed.clone();
@@ -68,6 +73,8 @@ impl Watch {
         })?;
         Ok(Self {
             watcher,
+            files,
+            wanted: BTreeSet::new(),
             folders: BTreeSet::new(),
             changes,
             pending: BTreeSet::new(),
@@ -77,26 +84,29 @@ impl Watch {
         })
     }
 
-    /// Watches exactly these folders from now on. Answers which of them are new: what happened in
+    /// Watches exactly these folders from now on, and the files. Answers which of them are new: what happened in
     /// those before is not told. With each that cannot be watched comes the reason.
     pub(crate) fn keep(&mut self, wanted: &BTreeSet<PathBuf>) -> (BTreeSet<PathBuf>, Vec<String>) {
-        for gone in self.folders.difference(wanted) {
+        self.wanted.clone_from(wanted);
+        let beside = self.files.iter().filter_map(|file| file.parent()).map(Path::to_owned);
+        let wanted: BTreeSet<PathBuf> = wanted.iter().cloned().chain(beside).collect();
+        for gone in self.folders.difference(&wanted) {
             // One that was removed is not watched any more.
             let _ = self.watcher.unwatch(gone);
         }
         self.folders.retain(|folder| wanted.contains(folder));
         let (mut new, mut faults) = (BTreeSet::new(), Vec::new());
         for folder in wanted {
-            if self.folders.contains(folder) {
+            if self.folders.contains(&folder) {
                 continue;
             }
-            match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+            match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     self.folders.insert(folder.clone());
-                    new.insert(folder.clone());
+                    new.insert(folder);
                 }
                 Err(notify::Error { kind: notify::ErrorKind::PathNotFound, .. }) => {}
-                Err(error) => faults.push(explain(&error, folder)),
+                Err(error) => faults.push(explain(&error, &folder)),
             }
         }
         (new, faults)
@@ -106,6 +116,9 @@ impl Watch {
     /// not even the time that was waited.
     pub(crate) async fn next(&mut self) -> Touched {
         while let Some(path) = self.one_more().await {
+            if !self.counts(&path) {
+                continue;
+            }
             let now = Instant::now();
             self.quiet = now + QUIET;
             self.latest.get_or_insert(now + LONGEST);
@@ -120,6 +133,14 @@ impl Watch {
             return Touched::Everything;
         }
         Touched::Paths(paths)
+    }
+
+    /// Whether a change of this path is one of what is watched, and not of another file beside one of the files.
+    fn counts(&self, path: &Path) -> bool {
+        path.as_os_str().is_empty()
+            || self.files.contains(path)
+            || self.folders.contains(path)
+            || path.parent().is_some_and(|folder| self.wanted.contains(folder))
     }
 
     /// The next changed path; `None` when those that came are to be told.
@@ -148,7 +169,7 @@ fn is_no_change(event: &Event) -> bool {
     }
 }
 
-fn explain(error: &notify::Error, folder: &std::path::Path) -> String {
+fn explain(error: &notify::Error, folder: &Path) -> String {
     let remedy = if matches!(error.kind, notify::ErrorKind::MaxFilesWatch) {
         "; raise the sysctl fs.inotify.max_user_watches, or name large folders in .gitignore"
     } else {
@@ -175,7 +196,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let root = root.path().to_owned();
         block_on(async {
-            let mut watch = Watch::start().unwrap();
+            let mut watch = Watch::start(BTreeSet::new()).unwrap();
             let (new, faults) = watch.keep(&BTreeSet::from([root.clone()]));
             assert_eq!((new.len(), faults.len()), (1, 0));
             // A busy machine may leave more than a moment between two writes, but not each time.
@@ -203,12 +224,30 @@ mod tests {
         let root = root.path().to_owned();
         fs::write(root.join("read"), "1").unwrap();
         block_on(async {
-            let mut watch = Watch::start().unwrap();
+            let mut watch = Watch::start(BTreeSet::new()).unwrap();
             watch.keep(&BTreeSet::from([root.clone()]));
             fs::read(root.join("read")).unwrap();
             // Told in the order they happen, so the first one tells whether the reading counted.
             fs::write(root.join("written"), "1").unwrap();
             assert_eq!(watch.next().await, Touched::Paths([root.join("written")].into()));
+        });
+    }
+
+    #[test]
+    fn a_file_by_itself_is_watched_however_it_is_saved_and_others_beside_it_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().to_owned();
+        let file = root.join("values");
+        fs::write(&file, "1").unwrap();
+        block_on(async {
+            let mut watch = Watch::start(BTreeSet::from([file.clone()])).unwrap();
+            watch.keep(&BTreeSet::new());
+            fs::write(root.join("other"), "1").unwrap();
+            fs::write(&file, "2").unwrap();
+            assert_eq!(watch.next().await, Touched::Paths([file.clone()].into()));
+            fs::write(root.join("values.new"), "3").unwrap();
+            fs::rename(root.join("values.new"), &file).unwrap();
+            assert_eq!(watch.next().await, Touched::Paths([file.clone()].into()));
         });
     }
 
@@ -219,7 +258,7 @@ mod tests {
         let inner = root.join("inner");
         fs::create_dir(&inner).unwrap();
         block_on(async {
-            let mut watch = Watch::start().unwrap();
+            let mut watch = Watch::start(BTreeSet::new()).unwrap();
             let wanted = BTreeSet::from([root.clone(), inner.clone()]);
             watch.keep(&wanted);
             fs::remove_dir(&inner).unwrap();

@@ -89,6 +89,30 @@ fn a_file_of_values_may_be_named() {
 }
 
 #[test]
+fn a_value_that_is_added_to_a_named_file_is_served_and_so_is_another_one() {
+    let folder = Folder::new();
+    showing(&folder, "greet", "  env: [{name: ADDED, valueFrom: {secretKeyRef: {name: a, key: b}}}]\n");
+    showing(&folder, "other", "  env: [{name: KEPT, valueFrom: {secretKeyRef: {name: a, key: c}}}]\n");
+    let file = folder.path().join("../values");
+    fs::write(&file, "a.c=kept\n").unwrap();
+    let mut dev = folder.dev_with(&["--env-file", file.to_str().unwrap()]);
+    dev.line("env[0].valueFrom: ");
+    dev.line("other is ready");
+    let pid = dev.call("other").1["output"]["pid"].clone();
+    fs::write(&file, "a.b=one\na.c=kept\n").unwrap();
+    dev.line("greet is ready");
+    assert_eq!(dev.call("greet").1["output"]["word"]["ADDED"], "one");
+    // As an editor saves it: another file of the name.
+    let whole = file.with_file_name("values.new");
+    fs::write(&whole, "a.b=two\na.c=kept\n").unwrap();
+    fs::rename(whole, &file).unwrap();
+    dev.line("greet: the new version is served");
+    until("the other value", || (dev.call("greet").1["output"]["word"]["ADDED"] == "two").then_some(()));
+    // A function whose values are as they were goes on.
+    assert_eq!(dev.call("other").1["output"]["pid"], pid);
+}
+
+#[test]
 fn a_named_pipe_has_the_same_values_each_time_and_one_beside_a_manifest_is_refused() {
     let folder = Folder::new();
     showing(&folder, "greet", "  env: [{name: PIPED, valueFrom: {secretKeyRef: {name: a, key: b}}}]\n");

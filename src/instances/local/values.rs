@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,10 +12,10 @@ use crate::error::FieldError;
 use crate::spec::{EnvFrom, EnvSource, EnvValue, ExecutionMode, FunctionSpec, ValueFrom};
 
 /// The file beside a manifest that may hold values of its references.
-pub(crate) const VALUES_FILE: &str = ".env";
+const VALUES_FILE: &str = ".env";
 
 /// Values of the references of one function.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Hash, PartialEq, Eq)]
 pub(crate) struct ResolvedValues {
     /// Variables, those of `envFrom` first; a later one of a name counts.
     pub variables: Vec<(String, String)>,
@@ -72,6 +73,25 @@ impl LocalValues {
             Ok(if is_regular { NamedFile::Regular(file.clone()) } else { NamedFile::ReadOnce(values) })
         };
         Ok(Self { named: named.iter().map(read).collect::<Result<_, String>>()? })
+    }
+
+    /// The files whose values may change.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.named.iter().filter_map(|file| match file {
+            NamedFile::Regular(path) => Some(path.as_path()),
+            NamedFile::ReadOnce(_) => None,
+        })
+    }
+
+    /// A number for the values of all references of a function, or for what is missing: another one where they are.
+    #[must_use]
+    pub(crate) fn digest(&self, spec: &FunctionSpec) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let values = self.resolve(spec);
+        values
+            .map_err(|missing| missing.iter().map(ToString::to_string).collect::<Vec<_>>())
+            .hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The values of all references of a function.
@@ -178,8 +198,7 @@ impl ValueSources<'_> {
         }
         if variables.len() == before && !object.optional {
             let name = &object.name;
-            let or_prefix =
-                if prefix.is_empty() { String::new() } else { format!(" or {prefix}NAME=VALUE") };
+            let or_prefix = if prefix.is_empty() { String::new() } else { format!(" or {prefix}NAME=VALUE") };
             let message =
                 format!("{name} has no value here; add lines {name}.KEY=VALUE{or_prefix} {}", self.remedy);
             self.missing.push(FieldError { field: format!("envFrom[{index}].{field}"), message });
