@@ -59,7 +59,7 @@ class _Caller:
             output = self._handler.call(request["input"], Context(request))
         else:
             output = self._handler.call(request["input"])
-        if hasattr(output, "__await__"):
+        if hasattr(type(output), "__await__"):
             if self._loop is None:
                 from .own_loop import OwnLoop
 

@@ -35,6 +35,6 @@ class OwnLoop:
 
 async def awaited(output: Any) -> Any:
     """The output behind everything that is to be awaited before it is there."""
-    while hasattr(output, "__await__"):
+    while hasattr(type(output), "__await__"):
         output = await output
     return output

@@ -119,7 +119,7 @@ class _InFlight:
                 output = await self._handler.call(request["input"], Context(request))
             else:
                 output = await self._handler.call(request["input"])
-            if hasattr(output, "__await__"):
+            if hasattr(type(output), "__await__"):
                 output = await awaited(output)
         except BaseException as error:
             if self._pipe.in_child:
