@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 
-from conftest import ID, IDS, PACKAGE, Start
+import pytest
+from conftest import ID, IDS, PACKAGE, TRACE, Start
 
 
 def test_what_is_printed_has_the_ids_in_each_line(serve: Start) -> None:
@@ -199,3 +201,41 @@ def test_a_function_that_sets_up_logging_itself_has_its_own_lines_with_the_ids(s
     )
     worker.call(None)
     assert worker.log() == f"{IDS}DEBUG|hello\n{IDS}WARNING|by the root\n"
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_the_loggers_records_show_no_formatter_the_input_or_the_key(serve: Start, kind: str) -> None:
+    worker = serve(
+        f"""
+        import json, logging
+        class Extras(logging.Formatter):
+            def format(self, record):
+                return json.dumps({{name: str(value) for name, value in vars(record).items()}})
+        logging.basicConfig(level=logging.INFO)
+        logging.getLogger().handlers[0].setFormatter(Extras())
+        {kind} handle(input, context):
+            context.logger.info("hello")
+        """
+    )
+    worker.call("the input", idempotencyKey="the key", metadata={"name": "the metadata"})
+    record = json.loads(worker.log())
+    assert (record["executionId"], record["traceId"], record["ids"]) == (ID, TRACE, IDS.strip())
+    for text in ("the input", "the key", "the metadata"):
+        assert text not in worker.log()
+
+
+def test_what_a_function_calls_request_or_ids_on_a_logger_of_its_own_is_not_taken_for_ours(
+    serve: Start,
+) -> None:
+    worker = serve(
+        """
+        import logging
+        def handle(input, context):
+            context.logger.info("ours")
+            child = logging.getLogger("picofaas.child")
+            child.info("own request", extra={"request": {"executionId": "f" * 40}})
+            child.info("own ids", extra={"request": "GET /", "ids": "executionId=" + "f" * 40})
+        """
+    )
+    worker.call(None)
+    assert worker.log() == f"info {IDS}ours\n{IDS}info own request\n{IDS}info own ids\n"

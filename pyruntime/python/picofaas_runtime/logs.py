@@ -11,15 +11,23 @@ from .log_writer import Stream, ids
 NAME = "picofaas"
 
 
+class _Ids(str):
+    """The ids as a record has them, which formatters may write, with the request, which they may not."""
+
+    __slots__ = ("request",)
+
+    request: dict[str, Any]
+
+
 class _Lines(logging.Handler):
     """Writes to what is standard error at that moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            text, request = self.format(record) + "\n", getattr(record, "request", None)
-            if isinstance(sys.stderr, Stream) and request is not None:
+            text, ids = self.format(record) + "\n", getattr(record, "ids", None)
+            if isinstance(sys.stderr, Stream) and isinstance(ids, _Ids):
                 # The request that it was made for, which may not be the one that runs now.
-                sys.stderr.write_of(request, text)
+                sys.stderr.write_of(ids.request, text)
             else:
                 sys.stderr.write(text)
         except Exception:
@@ -30,7 +38,9 @@ class _Layout(logging.Formatter):
     """`info executionId=… traceId=… the message`."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        words = (record.levelname.lower(), getattr(record, "ids", ""), record.message)
+        ids = getattr(record, "ids", None)
+        # A function's own loggers may give their lines anything of that name.
+        words = (record.levelname.lower(), ids if isinstance(ids, _Ids) else "", record.message)
         return " ".join(word for word in words if word)
 
 
@@ -44,9 +54,10 @@ def logger_of(request: dict[str, Any]) -> logging.LoggerAdapter[Any]:
         logger.propagate = False
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.INFO)
+    own = _Ids(ids(request))
+    own.request = request
     extra = {
-        "ids": ids(request),
-        "request": request,
+        "ids": own,
         "executionId": request.get("executionId"),
         "traceId": request.get("traceId"),
     }
