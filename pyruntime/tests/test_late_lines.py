@@ -56,7 +56,7 @@ HANDLER = """
         ("threading.Thread(target=consume, daemon=True).start(); tasks.put(late)", OF_NONE),
         (
             "pool = concurrent.futures.ThreadPoolExecutor(1); pool.submit(int).result(); pool.submit(late)",
-            OF_NONE,
+            IDS_OF_FIRST,
         ),
         (
             "loggers.append(context.logger); threading.Thread(target=by_logger).start()",
@@ -135,13 +135,16 @@ async def handle(input):
     assert worker.log().splitlines() == [f"{ids}late"]
 
 
-def test_a_thread_has_the_ids_of_the_request_that_started_it_beside_others_that_run(serve: Start) -> None:
+def test_a_thread_has_the_ids_of_the_request_that_started_it_alone_and_none_beside_others(
+    serve: Start,
+) -> None:
     worker = serve(
         """
 import asyncio, threading
-both = threading.Barrier(2)
+both, over = threading.Barrier(2), set()
 def say(name):
-    both.wait()
+    if name != "alone":
+        both.wait()
     for _ in range(100):
         print(name, "ä" * 3000)
 async def handle(name):
@@ -149,14 +152,17 @@ async def handle(name):
     thread.start()
     while thread.is_alive():
         await asyncio.sleep(0.001)
+    if name != "alone":
+        # Neither is alone before both have said all.
+        over.add(name)
+        while len(over) < 2:
+            await asyncio.sleep(0.001)
 """
     )
+    worker.call("alone", executionId=FIRST)
     worker.send("a", executionId=FIRST)
     worker.send("b", executionId=SECOND)
     worker.receive()
     worker.receive()
-    wanted = [
-        f"executionId={id} traceId={'t' * 32} {name} {'ä' * 3000}"
-        for id, name in ((FIRST, "a"), (SECOND, "b"))
-    ]
-    assert sorted(worker.log().splitlines()) == sorted(wanted * 100)
+    wanted = [f"{IDS_OF_FIRST}alone", f"{OF_NONE}a", f"{OF_NONE}b"]
+    assert sorted(worker.log().splitlines()) == sorted([f"{line} {'ä' * 3000}" for line in wanted] * 100)

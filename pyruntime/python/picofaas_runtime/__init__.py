@@ -14,6 +14,7 @@ returns what JSON can say. `HANDLER=module:function` names it to the program `pi
 | `failure` | what can go wrong in a handler, as it is answered |
 | `log_writer` | lines for the log, each with the ids of its request |
 | `current_request` | the request that a line is of |
+| `turn` | whether the request goes on that a process was forked in |
 | `buffers` | what is in buffers when a request or the process ends |
 | `context`, `logs` | what a handler is told, and its logger |
 

@@ -1,9 +1,9 @@
 """The request that a line is of: the one that is worked on where the line is written.
 
 On the main thread that is the request that runs there, in a task the one that began it, and in the task of
-a pool of threads the one that gave it to the pool. A thread that a request starts has the request for as long
-as that runs; after that what it prints may be of any, so it has none. Nothing that was left behind has the
-request that runs now.
+a pool of threads the one that gave it to the pool. A thread or a process of `multiprocessing` that a request
+starts has the request for as long as that runs and no other does; otherwise it may work for any, so it has
+none. Nothing that was left behind has the request that runs now.
 """
 
 from __future__ import annotations
@@ -15,25 +15,44 @@ from _thread import get_ident
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import ContextVar
     from typing import Any
+
+    from .turn import Turn
 
 POOLS = "concurrent.futures.thread"
 
 
 class CurrentRequest:
-    """The requests that are being worked on. `in_task` finds that of a task, where there are many."""
+    """The requests that are being worked on."""
 
-    __slots__ = ("_has_pools", "_here", "_main", "_running", "had_any", "in_task", "one")
+    __slots__ = (
+        "_has_pools",
+        "_here",
+        "_is_forked",
+        "_main",
+        "_of_task",
+        "_running",
+        "_turn",
+        "had_any",
+        "is_side_by_side",
+        "one",
+    )
 
     def __init__(self) -> None:
-        # The one on the main thread.
+        # The one on the main thread, where it is one at a time.
         self.one: dict[str, Any] | None = None
-        self.in_task: Callable[[], dict[str, Any] | None] | None = None
+        self.is_side_by_side = False
         self.had_any = False
+        # That of a task, and of what a task has run on a thread, once there may be tasks.
+        self._of_task: ContextVar[dict[str, Any] | None] | None = None
         self._running: set[int] = set()
         self._main = get_ident()
         self._here = _thread._local()
         self._has_pools = False
+        # For processes that were forked, once one is.
+        self._turn: Turn | None = None
+        self._is_forked = False
 
     def install(self) -> None:
         """From now on, threads know by which request they were started."""
@@ -50,36 +69,82 @@ class CurrentRequest:
         """It is being worked on."""
         self.had_any = True
         self._running.add(id(request))
-        if self.in_task is None:
+        if not self.is_side_by_side:
             self.one = request
+        if self._of_task is None and "asyncio" in sys.modules:
+            from contextvars import ContextVar
+
+            self._of_task = ContextVar("request", default=None)
+        if self._of_task is not None:
+            self._of_task.set(request)
         if not self._has_pools and POOLS in sys.modules:
-            self._has_pools = True
             self._carry()
+        if self._turn is not None:
+            self._turn.change()
 
     def end(self, request: dict[str, Any]) -> None:
         """It has been worked on."""
         self._running.discard(id(request))
-        if self.in_task is None:
+        if not self.is_side_by_side:
             self.one = None
+            if self._of_task is not None:
+                self._of_task.set(None)
+        if self._turn is not None:
+            self._turn.change()
+
+    def share(self) -> None:
+        """Another process is about to be forked."""
+        if self._turn is None:
+            from .turn import Turn
+
+            self._turn = Turn()
+
+    def begin_anew(self) -> None:
+        """In a process that was forked."""
+        self._is_forked = True
 
     def current(self) -> dict[str, Any] | None:
         """The request that is worked on here, where that is certain."""
+        if self._is_forked and self._is_left_behind():
+            return None
         if get_ident() == self._main:
-            return self.one if self.in_task is None else self.in_task()
+            return self.one if self._of_task is None else self._in_task()
         here: dict[str, Any] = self._here.__dict__
         request: dict[str, Any] | None
         if "given" in here:
             request = here["given"]
             return request
-        request = self.in_task() if self.in_task is not None else None
+        request = self._of_task.get() if self._of_task is not None else None
         if request is None:
             request = here.get("started_by")
-            if id(request) not in self._running:
+            # Beside others it may work for those: a pool's thread does, which its first task has started.
+            if id(request) not in self._running or len(self._running) > 1:
                 return None
         return request
 
+    def _in_task(self) -> dict[str, Any] | None:
+        """That of the task that runs on the main thread, and outside of tasks the one."""
+        request = self._of_task.get() if self._of_task is not None else None
+        if request is None and self.one is not None:
+            from asyncio import _get_running_loop
+
+            # A callback of nobody's, or a context that somebody has made without ours.
+            return self.one if _get_running_loop() is None else None
+        return request
+
+    def _is_left_behind(self) -> bool:
+        """Whether this process may work for others than the request that it was forked in, as one of a pool
+        does. A handler's own `os.fork` goes on with that request."""
+        process = sys.modules.get("multiprocessing.process")
+        if process is None or process.parent_process() is None:
+            return False
+        return self._turn is None or self._turn.is_over() or len(self._running) != 1
+
     def _inheriting(self, start: Callable[..., Any]) -> Callable[..., Any]:
         def starting(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+            if not self._has_pools and POOLS in sys.modules:
+                # Before the thread of a pool has its second task.
+                self._carry()
             request = self.current()
 
             def run(*arguments: Any, **options: Any) -> None:
@@ -92,7 +157,10 @@ class CurrentRequest:
 
     def _carry(self) -> None:
         """Has the tasks of a pool of threads know the request that gave them to it."""
-        pool = sys.modules[POOLS].ThreadPoolExecutor
+        pool = getattr(sys.modules[POOLS], "ThreadPoolExecutor", None)
+        if pool is None:
+            return  # It is being imported.
+        self._has_pools = True
         submit = pool.submit
 
         def carrying(self_: Any, task: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:

@@ -73,12 +73,14 @@ class LogWriter:
     def _share(self) -> None:
         """Another process is to write to the same log: nobody knows when it does."""
         self.is_shared = True
+        self.requests.share()
 
     def _begin_anew(self) -> None:
         """In a process that was forked, maybe while another thread wrote, which is not there to end it."""
         global _writing
         _writing = RLock()
         self.is_forked = True
+        self.requests.begin_anew()
         self._open = None
 
     def begin(self, request: dict[str, Any]) -> None:

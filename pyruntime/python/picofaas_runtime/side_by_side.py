@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextvars import ContextVar
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from . import failure, wire
 from .context import Context
@@ -17,14 +16,12 @@ from .one_by_one import leave_to_forked, written
 from .own_loop import awaited
 from .pipe import Pipe
 
-_request: ContextVar[dict[str, Any] | None] = ContextVar("request", default=None)
-
 _STOPPED = failure.reply(504, "HANDLER_TIMEOUT", "the handler was stopped")
 
 
 def serve(handler: Handler, pipe: Pipe, log: LogWriter, output_bytes_max: int, concurrency: int) -> None:
     """Works on requests until there are no more or SIGTERM comes."""
-    log.requests.in_task = _request.get
+    log.requests.is_side_by_side = True
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     in_flight = _InFlight(loop, handler, pipe, log, output_bytes_max)
@@ -112,7 +109,6 @@ class _InFlight:
             request = wire.read(payload)
         except (ValueError, RecursionError) as error:
             return failure.unread(error)
-        _request.set(request)
         self._log.begin(request)
         try:
             if self._handler.takes_context:
