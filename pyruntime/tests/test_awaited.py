@@ -64,3 +64,65 @@ def test_a_task_that_a_sync_handler_left_on_its_loop_has_its_own_ids_in_the_next
         f"executionId={'1' * 40} traceId={TRACE} left behind",
         f"executionId={'2' * 40} traceId={TRACE} own",
     ]
+
+
+def test_a_task_that_exits_and_was_left_by_another_request_fails_none_and_keeps_none_pending(
+    serve: Start,
+) -> None:
+    worker = serve(
+        """
+        import asyncio, sys
+        kept = []
+        async def exits():
+            await asyncio.sleep(0)
+            sys.exit(3)
+        async def work(input):
+            if input == "begin":
+                kept.append(asyncio.create_task(exits()))
+                return
+            for _ in range(5):
+                await asyncio.sleep(0)
+            print("to its end")
+            return len(asyncio.all_tasks())
+        def handle(input):
+            return work(input)
+        """
+    )
+    assert worker.call("begin") == {"output": None}
+    assert worker.call("go") == {"output": 1}, worker.log()
+    assert worker.call("go") == {"output": 1}
+    assert worker.log().count("to its end") == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("loop.stop()", "RuntimeError: Event loop stopped before Future completed."),
+        ("await asyncio.gather(exits())", "the handler called exit(3)"),
+    ],
+)
+def test_what_ends_the_wait_for_a_handler_ends_the_handler_with_its_finally_blocks(
+    serve: Start, fault: str, message: str
+) -> None:
+    worker = serve(
+        f"""
+        import asyncio, sys
+        async def exits():
+            sys.exit(3)
+        async def work(input):
+            loop = asyncio.get_running_loop()
+            if input == "go":
+                return len(asyncio.all_tasks())
+            try:
+                {fault}
+                await asyncio.sleep(3600)
+            finally:
+                await asyncio.sleep(0)
+                print("tidied up")
+        def handle(input):
+            return work(input)
+        """
+    )
+    assert worker.error("fail") == (500, "HANDLER_ERROR", message)
+    assert "tidied up" in worker.log()
+    assert worker.call("go") == {"output": 1}

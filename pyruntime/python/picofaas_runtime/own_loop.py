@@ -4,18 +4,19 @@ function does."""
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
-
-from .failure import Stopped
 
 
 class OwnLoop:
-    """One loop for all requests of a process: the connections that a handler keeps belong to it."""
+    """One loop for all requests of a process: the connections that a handler keeps belong to it, and what
+    it leaves in the background goes on while another request waits."""
 
-    __slots__ = ("_loop",)
+    __slots__ = ("_loop", "_process")
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._process = os.getpid()
         asyncio.set_event_loop(self._loop)
 
     def output(self, awaitable: Any) -> Any:
@@ -24,13 +25,31 @@ class OwnLoop:
         loop = awaitable.get_loop() if isinstance(awaitable, asyncio.Future) else self._loop
         task = loop.create_task(awaited(awaitable))
         try:
-            return loop.run_until_complete(task)
-        except Stopped:
-            if not task.done():
-                # Its `finally` blocks.
+            return self._run(loop, task)
+        except BaseException:
+            # Its `finally` blocks.
+            while not task.done() and os.getpid() == self._process:
                 task.cancel()
-                loop.run_until_complete(asyncio.wait([task]))
+                self._run(loop, loop.create_task(_over(task)))
             raise
+
+    def _run(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> Any:
+        """Runs the loop until a task is done, and gives what came of it."""
+        while True:
+            try:
+                return loop.run_until_complete(task)
+            except (SystemExit, KeyboardInterrupt):
+                # One that is raised in another task ends the loop besides that task. It is for the request
+                # to fail that waits for the task, and for no other. A process that was forked ends.
+                if os.getpid() != self._process:
+                    raise
+                if task.done():
+                    return task.result()
+
+
+async def _over(task: asyncio.Task[Any]) -> None:
+    """Waits for the end of a task, whatever comes of it."""
+    await asyncio.wait([task])
 
 
 async def awaited(output: Any) -> Any:
