@@ -10,11 +10,10 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container
     from typing import Any
 
-# Standard streams whose bytes were asked for since the last look: somebody may write to them through a
-# buffer of their own.
+# Standard streams on top of which somebody has put a buffer of their own since the last look.
 _handed_out: set[Any] = set()
 # Such buffers, by weak references.
 _known: list[Callable[[], Any]] = []
@@ -23,21 +22,33 @@ _c: tuple[Any, Any] | None = None
 
 
 def hand_out(stream: Any) -> None:
-    """Takes note that the bytes of a standard stream are given to somebody."""
+    """Takes note that a buffer may have been put on top of the bytes of a standard stream."""
     _handed_out.add(stream)
 
 
+def is_any_known() -> bool:
+    """Whether there is anything to be looked for, or to be emptied, before our streams."""
+    return bool(_handed_out or _known)
+
+
 def look_for_buffers() -> None:
-    """Looks for the buffers of those that were handed out."""
+    """Looks for the buffers on top of ours. From then on, text goes through them at once, so that who
+    writes it is known. What was in them comes now."""
     if not _handed_out:
         return
     import gc
     import io
     import weakref
 
+    there = [known() for known in _known]
     for holder in gc.get_referrers(*_handed_out):
-        if issubclass(type(holder), (io.TextIOWrapper, io.BufferedWriter)):
+        is_text = issubclass(type(holder), io.TextIOWrapper)
+        if not (is_text or issubclass(type(holder), io.BufferedWriter)):
+            continue
+        if not any(holder is known for known in there):
             _known.append(weakref.ref(holder))
+        if is_text:
+            _write_through(holder)
     _handed_out.clear()
 
 
@@ -53,12 +64,11 @@ def flush_known() -> None:
                 _flush(stream)
 
 
-def flush_others(own: Iterable[object]) -> None:
-    """Empties the buffers that are not before our streams: somebody's own and C's, where something may have
-    printed in C. To be called behind whole lines, as what comes may have no end."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream not in own:
-            _flush(stream)
+def flush_others(own: Container[object], empty: Callable[[Callable[[], None]], None]) -> None:
+    """Empties the buffers that are not before our streams: somebody's own, by `empty`, and C's, where
+    something may have printed in C. To be called behind whole lines, as what comes may have no end."""
+    if sys.stdout not in own or sys.stderr not in own:
+        empty(_flush_standard)
     if "ctypes" in sys.modules:
         flush_c()
 
@@ -75,6 +85,18 @@ def flush_all() -> None:
     files.sort(key=lambda each: not issubclass(type(each), _io._TextIOBase))
     for each in files:
         _flush(each)
+
+
+def _flush_standard() -> None:
+    _flush(sys.stdout)
+    _flush(sys.stderr)
+
+
+def _write_through(text: Any) -> None:
+    try:
+        text.reconfigure(write_through=True)
+    except Exception:
+        pass  # One that is closed or taken apart, or a class of somebody's own.
 
 
 def _flush(stream: Any) -> None:

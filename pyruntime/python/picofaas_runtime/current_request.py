@@ -30,6 +30,7 @@ class CurrentRequest:
         "_has_pools",
         "_here",
         "_is_forked",
+        "_is_mixed",
         "_main",
         "_of_task",
         "_running",
@@ -47,6 +48,8 @@ class CurrentRequest:
         # That of a task, and of what a task has run on a thread, once there may be tasks.
         self._of_task: ContextVar[dict[str, Any] | None] | None = None
         self._running: set[int] = set()
+        # Whether several have run since one ended.
+        self._is_mixed = False
         self._main = get_ident()
         self._here = _thread._local()
         self._has_pools = False
@@ -68,6 +71,8 @@ class CurrentRequest:
     def begin(self, request: dict[str, Any]) -> None:
         """It is being worked on."""
         self.had_any = True
+        if self._running:
+            self._is_mixed = True
         self._running.add(id(request))
         if not self.is_side_by_side:
             self.one = request
@@ -85,12 +90,30 @@ class CurrentRequest:
     def end(self, request: dict[str, Any]) -> None:
         """It has been worked on."""
         self._running.discard(id(request))
+        self._is_mixed = len(self._running) > 1
         if not self.is_side_by_side:
             self.one = None
             if self._of_task is not None:
                 self._of_task.set(None)
         if self._turn is not None:
             self._turn.change()
+
+    def is_alone(self) -> bool:
+        """Whether nobody but the request that ends has run since another ended: no request and no thread."""
+        return not self._is_mixed and _thread._count() == 0
+
+    def without(self, call: Callable[[], None]) -> None:
+        """Calls something, on the main thread, that is of no request."""
+        one, self.one = self.one, None
+        try:
+            if self._of_task is None:
+                call()
+            else:
+                from contextvars import Context
+
+                Context().run(call)
+        finally:
+            self.one = one
 
     def share(self) -> None:
         """Another process is about to be forked."""

@@ -24,11 +24,12 @@ import os
 import sys
 from _thread import RLock, get_ident
 
-from .buffers import flush_all, flush_c, flush_known, flush_others, hand_out
+from .buffers import flush_all, flush_c, flush_known, flush_others, hand_out, is_any_known
 from .current_request import CurrentRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 # Bytes of a line, ids excluded; a longer one is cut into pieces.
@@ -89,11 +90,20 @@ class LogWriter:
 
     def end(self, request: dict[str, Any]) -> None:
         """It has been worked on: what it has begun is written, and later lines need not be its own."""
-        flush_known()
+        if is_any_known():
+            self._empty(flush_known)
         if self.begun or self._open is not None:
             self.end_lines(request)
-        flush_others(self._streams)
+        flush_others(self._streams, self._empty)
         self.requests.end(request)
+
+    def _empty(self, flush: Callable[[], None]) -> None:
+        """Empties buffers at the end of a request, which has what is in them where nobody else can have
+        written it."""
+        if self.requests.is_alone():
+            flush()
+        else:
+            self.requests.without(flush)
 
     def write(self, stream: object, data: bytes, request: dict[str, Any] | None = None) -> None:
         """Passes lines on; one without an end waits for it. They are of the request that is worked on
@@ -190,7 +200,6 @@ class Stream(io.TextIOBase):
         """For bytes."""
         if self._bytes is None:
             self._bytes = Bytes(self, self._log)
-        hand_out(self._bytes)
         return self._bytes
 
     def detach(self) -> Bytes:  # type: ignore[override]
@@ -242,6 +251,16 @@ class Bytes(io.BufferedIOBase):
         taken = bytes(memoryview(data))
         self._log.write(self._stream, taken)
         return len(taken)
+
+    def seekable(self) -> bool:
+        """Asked by a `TextIOWrapper` that is put on top."""
+        hand_out(self)
+        return False
+
+    def tell(self) -> int:
+        """Asked by a `BufferedWriter` that is put on top."""
+        hand_out(self)
+        return super().tell()
 
     def writable(self) -> bool:
         return True

@@ -7,7 +7,7 @@ import os
 import sys
 
 from . import failure, wire
-from .buffers import look_for_buffers
+from .buffers import flush_known
 from .handler import Handler, LoadError, load
 from .log_writer import LogWriter
 from .pipe import Pipe
@@ -57,7 +57,7 @@ def main() -> None:
 def _prepare() -> tuple[Handler, int]:
     handler = load(os.environ.get("HANDLER", ""))
     concurrency = _concurrency()
-    look_for_buffers()
+    flush_known()
     # Nothing that is loaded becomes garbage, so looking for it there is time lost.
     gc.freeze()
     return handler, concurrency
