@@ -158,3 +158,53 @@ def test_a_long_line_is_cut_between_characters(serve: Start) -> None:
     lines = [line.removeprefix(IDS) for line in data.splitlines()]
     assert [len(line.encode()) for line in lines] == [8191, 8190, 1620, 8192, 2, 8192, 8192, 3616]
     assert "".join(lines) == "x" + "€" * 6000 + "é" * 4097 + "😀" * 5000
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('fork'))",
+        "concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))",
+        "multiprocessing.get_context('fork').Pool(1)",
+    ],
+)
+def test_a_pool_of_processes_that_was_left_open_keeps_neither_the_worker_nor_its_files(
+    serve: Start, pool: str, kind: str
+) -> None:
+    worker = serve(
+        f"""
+        import atexit, concurrent.futures, multiprocessing
+        pool, file = None, open("file", "w")
+        atexit.register(file.write, "at exit\\n")
+        {kind} handle(input):
+            global pool
+            pool = pool or {pool}
+            file.write("in a file\\n")
+            return pool.submit(abs, -1).result() if hasattr(pool, "submit") else pool.apply(abs, (-1,))
+        """
+    )
+    assert worker.call(None) == {"output": 1}
+    assert worker.end() == 0
+    assert (worker.log_path.parent / "file").read_text() == "in a file\nat exit\n"
+
+
+def test_what_waits_for_ever_as_the_worker_ends_loses_no_buffer(serve: Start) -> None:
+    worker = serve(
+        """
+        import atexit, threading
+        file = open("file", "w")
+        def forever():
+            print("waits", flush=True)
+            threading.Event().wait()
+        atexit.register(forever)
+        def handle(input):
+            file.write("in a file\\n")
+        """
+    )
+    worker.call(None)
+    worker.stdin.close()
+    worker.wait_for_log("waits")
+    worker.process.kill()
+    worker.wait()
+    assert (worker.log_path.parent / "file").read_text() == "in a file\n"

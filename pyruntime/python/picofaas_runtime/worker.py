@@ -77,6 +77,22 @@ def _end(log: LogWriter, status: int) -> None:
     """Ends the process, threads that the handler left behind or not."""
     import atexit
 
-    atexit._run_exitfuncs()
+    if atexit._ncallbacks():
+        # One of them may wait for ever.
+        log.close()
+        if not log.is_forked:
+            _end_pools()
+        atexit._run_exitfuncs()
     log.close()
     os._exit(status)
+
+
+def _end_pools() -> None:
+    """Ends the processes of pools that were left open, as Python does before it calls what is to be called
+    at its end: `multiprocessing` waits there for every process."""
+    end = getattr(sys.modules.get("concurrent.futures.process"), "_python_exit", None)
+    if end is not None:
+        try:
+            end()
+        except Exception as error:
+            failure.log(error)
