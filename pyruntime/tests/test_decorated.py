@@ -8,7 +8,7 @@ import pytest
 from conftest import ID, Start
 
 DECORATORS = """
-import asyncio, contextlib, functools
+import asyncio, contextlib, functools, time
 
 def own(f):
     @functools.wraps(f)
@@ -65,6 +65,35 @@ class Updated(Timed):
         super().__init__(f)
         functools.update_wrapper(self, f)
 
+class Slotted:
+    __slots__ = ("__f", "unset")
+    def __init__(self, f):
+        self.__f = f
+    def __call__(self, *args):
+        return self.__f(*args)
+
+def injects(f):
+    @functools.wraps(f)
+    def call(*args, **kwargs):
+        return f(*args, number=1, **kwargs)
+    return call
+
+def sets(f):
+    @functools.wraps(f)
+    def call(*args, **kwargs):
+        kwargs["number"] = 1
+        return f(*args, **kwargs)
+    return call
+
+def timed(clock, report=print):
+    def decorate(f):
+        def call(*args):
+            clock()
+            report("timed", flush=True)
+            return f(*args)
+        return call
+    return decorate
+
 class Managed(contextlib.ContextDecorator):
     def __enter__(self):
         return self
@@ -114,6 +143,14 @@ SHAPES = [
     "Timed(two)",
     "Updated(one)",
     "Updated(two)",
+    "Slotted(one)",
+    "Slotted(two)",
+    "injects(lambda input, number: [input, number])",
+    "injects(lambda input, context, number: [input, number * context.attempt])",
+    "wraps(injects(lambda input, number: [input, number]))",
+    "sets(lambda input, number: [input, number])",
+    "timed(time.monotonic)(one)",
+    "timed(clock=time.monotonic)(two)",
     "Managed()(one)",
     "Managed()(two)",
     "functools.lru_cache(one)",

@@ -8,7 +8,7 @@ returns, whatever `functools.wraps` has copied to it.
 from __future__ import annotations
 
 import sys
-from types import FunctionType, MethodType
+from types import FunctionType, MemberDescriptorType, MethodType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,8 +109,17 @@ def parameters_behind(call: Any, name: str, depth: int = DEPTH_MAX) -> Parameter
     for layer in _layers(call):
         if not given.takes(layer) and (behind := _behind(layer, name)) is not None:
             found = parameters_behind(behind, name, depth - 1)
-            return None if found is None else given.leaves(found)
+            return None if found is None else given.leaves(found.named(_named_in(call, found)))
     return taken
+
+
+def _named_in(call: Any, behind: Parameters) -> dict[str, Any]:
+    """Parameters of the function behind that a decorator's function gives by name: its code has the name.
+    The first is the input, and the context is ours to give."""
+    function = next((layer for layer in _layers(call) if isinstance(layer, FunctionType)), None)
+    constants = function.__code__.co_consts if function is not None else ()
+    names = {name for each in constants for name in (each if isinstance(each, tuple) else (each,))}
+    return {name: None for name in behind.positional[1:] if name in names and name != "context"}
 
 
 def is_async(call: Any) -> bool:
@@ -159,7 +168,11 @@ def _behind(layer: Any, name: str) -> Any:
     held = [
         value
         for value in _held(layer)
-        if callable(value) and not isinstance(value, type) and value is not layer
+        if callable(value)
+        and not isinstance(value, type)
+        and value is not layer
+        # A clock or `print` is no handler.
+        and parameters(value) is not None
     ]
     named = [value for value in held if getattr(value, "__name__", None) == name]
     found = named or held
@@ -213,7 +226,7 @@ def _of_function(function: FunctionType) -> Parameters:
 def _held(layer: Any) -> list[Any]:
     """The values that a function has from around it, or an object in its fields."""
     if not isinstance(layer, FunctionType):
-        return list(getattr(layer, "__dict__", {}).values())
+        return [*getattr(layer, "__dict__", {}).values(), *_in_slots(layer)]
     held = []
     for cell in layer.__closure__ or ():
         try:
@@ -221,3 +234,13 @@ def _held(layer: Any) -> list[Any]:
         except ValueError:
             pass  # Not assigned yet.
     return held
+
+
+def _in_slots(layer: Any) -> Iterator[Any]:
+    for kind in type(layer).__mro__:
+        for member in vars(kind).values():
+            if isinstance(member, MemberDescriptorType):
+                try:
+                    yield member.__get__(layer)
+                except AttributeError:
+                    pass  # Not assigned yet.
