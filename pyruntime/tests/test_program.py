@@ -64,7 +64,7 @@ def test_an_async_handler_behind_a_plain_decorator_is_awaited(run: Run) -> None:
             await asyncio.sleep(0)
             return input
         """
-    )
+    ).ready()
     for number in range(3):
         assert program.call(number) == (200, [number, 1])
 
