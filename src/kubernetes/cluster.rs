@@ -255,3 +255,45 @@ impl RuntimeUrls {
         Ok(Self { ours, lasting })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::MessageReceiver;
+    use crate::clock::Clock;
+    use crate::kubernetes::fake_api;
+    use crate::scheduler::command_sender::CommandSender;
+    use crate::scheduler::rings::{Capacity, Rings};
+
+    impl Cluster {
+        /// A cluster that says that each call succeeded and watches nothing, and the calls that are made.
+        pub(in crate::kubernetes) fn fake() -> (Rc<Self>, MessageReceiver<String>) {
+            let (client, calls) = fake_api::client();
+            let rings = Rings::new(Capacity { gateways: 1, slots: 1, versions: 1 }).unwrap();
+            let context = KubeContext {
+                commands: Rc::new(CommandSender::new(std::sync::Arc::new(rings))),
+                clock: Clock::start(),
+                start_timeout_ms: 1000,
+                populated: Rc::default(),
+            };
+            let jobs = Api::namespaced(client.clone(), "test");
+            let finished_jobs = FinishedJobs::new(jobs, context.clock, 10, Duration::from_secs(600));
+            let cluster = Self {
+                context,
+                namespace: "test".to_owned(),
+                incarnation: "00000001".to_owned(),
+                runtime_url: "http://127.0.0.1:9".to_owned(),
+                lasting_runtime_url: "http://127.0.0.1:9".to_owned(),
+                job_ttl_s: 600,
+                finished_jobs,
+                applying: Semaphore::new(APPLIED_MAX),
+                pods: Rc::default(),
+                logs: PodLogs::new(Api::namespaced(client.clone(), "test"), Lines::to(|_| ())),
+                calls: Calls::new().unwrap(),
+                client,
+                owners: RefCell::default(),
+            };
+            (Rc::new(cluster), calls)
+        }
+    }
+}

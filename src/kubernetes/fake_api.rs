@@ -1,12 +1,14 @@
-//! An API server for tests of parts: notes each call and says that it succeeded.
+//! An API server for tests of parts: notes each call and says that it succeeded; and pods as a watch shows them.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
+use k8s_openapi::api::core::v1::Pod;
 use kube::client::Body;
 use kube::{Api, Client};
+use serde_json::{Value, json};
 use tower::Service;
 
 use crate::channel::{MessageReceiver, MessageSender, mpsc};
@@ -20,14 +22,28 @@ struct FakeApi {
     calls: MessageSender<String>,
 }
 
+/// A client of such a server, and the calls that it makes.
+pub(super) fn client() -> (Client, MessageReceiver<String>) {
+    let (calls, made) = mpsc::channel(CALLS_MAX);
+    (Client::new(FakeApi { calls }, "test"), made)
+}
+
+/// The pod that the Job with this uid has made.
+pub(super) fn pod_of_job(job: &str, uid: &str, status: &Value) -> Pod {
+    let labels = json!({ "batch.kubernetes.io/job-name": job, "batch.kubernetes.io/controller-uid": uid });
+    let name = format!("{job}-{uid}");
+    serde_json::from_value(json!({ "metadata": { "name": name, "labels": labels }, "status": status }))
+        .expect("a pod")
+}
+
 /// Objects of one kind at such a server, and the calls that are made for them.
 pub(super) fn objects<K>() -> (Api<K>, MessageReceiver<String>)
 where
     K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
     K::DynamicType: Default,
 {
-    let (calls, made) = mpsc::channel(CALLS_MAX);
-    (Api::namespaced(Client::new(FakeApi { calls }, "test"), "test"), made)
+    let (client, made) = client();
+    (Api::namespaced(client, "test"), made)
 }
 
 impl Service<Request<Body>> for FakeApi {
@@ -42,7 +58,18 @@ impl Service<Request<Body>> for FakeApi {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let name = request.uri().path().rsplit('/').next().unwrap_or_default();
         self.calls.try_send(format!("{} {name}", request.method())).expect("there is room for each call");
-        let done = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success","code":200}"#;
-        ready(Ok(Response::new(Body::from(done.to_vec()))))
+        let done = match (request.method(), name) {
+            (&Method::POST, "jobs") => {
+                json!({ "kind": "Job", "apiVersion": "batch/v1", "metadata": { "uid": "made" } })
+            }
+            // Metadata is all that is asked for one.
+            (&Method::GET, _) => {
+                json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {} })
+            }
+            _ => {
+                json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 200 })
+            }
+        };
+        ready(Ok(Response::new(Body::from(done.to_string().into_bytes()))))
     }
 }

@@ -163,7 +163,8 @@ impl KubeJobs {
         loop {
             let end = self.cluster.pods.end_of_job(name, &deleted);
             let life = self.live_once(name, object, until, end, &mut killed).await;
-            if life.end.code != ErrorCode::QuotaExceeded {
+            // A kill that was told is told once.
+            if life.end.code != ErrorCode::QuotaExceeded || killed.is_terminated() {
                 return life;
             }
             deleted.extend(life.uid.clone());
@@ -232,10 +233,13 @@ impl KubeJobs {
             }),
             why = killed => match why {
                 // Its Job is to be looked at and its log to be read for a while, if it may be.
-                Ok(Kill::Posted) => tokio::select! {
-                    biased;
-                    ended = tokio::time::timeout(LATE_END, &mut end) => ended.ok().and_then(Result::ok),
-                    () = self.vanished(name) => return AttemptLife::without_job(unwanted()),
+                Ok(Kill::Posted) => {
+                    self.cluster.pods.job_has_pod(name);
+                    tokio::select! {
+                        biased;
+                        ended = tokio::time::timeout(LATE_END, &mut end) => ended.ok().and_then(Result::ok),
+                        () = self.vanished(name) => return AttemptLife::without_job(unwanted()),
+                    }
                 },
                 Ok(Kill::Unwanted) | Err(_) => None,
             },
@@ -245,7 +249,9 @@ impl KubeJobs {
             self.cluster.logs.read_before_deletion(name);
             drop(self.delete(name, Duration::ZERO));
             // The permit follows the pod, so that a retry does not run beside the attempt before it.
-            let _ = tokio::time::timeout(GONE_PATIENCE, &mut end).await;
+            if !end.is_terminated() {
+                let _ = tokio::time::timeout(GONE_PATIENCE, &mut end).await;
+            }
             return AttemptLife::without_job(unwanted());
         };
         if ended.code == ErrorCode::QuotaExceeded {
@@ -358,3 +364,6 @@ fn unwanted() -> JobEnd {
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ use crate::messages::control_message::JobEnd;
 
 /// The label by which Kubernetes marks the pods of a Job.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+/// The label with the uid of that Job.
+const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 
 /// The end of the pod of a Job, as far as its attempt goes.
 pub(super) struct PodEnd {
@@ -40,6 +42,14 @@ struct AwaitedJob {
     told: AnswerSender<PodEnd>,
     /// Uids of Jobs of the same name that were deleted before: what is still told of them does not count.
     deleted: Vec<String>,
+    /// Its pod is known to have been made: a failure to make it is told late, and over.
+    has_pod: bool,
+}
+
+impl AwaitedJob {
+    fn was_deleted(&self, uid: Option<&str>) -> bool {
+        self.deleted.iter().any(|deleted| Some(&**deleted) == uid)
+    }
 }
 
 /// The receivers of what the watch tells.
@@ -65,9 +75,22 @@ impl Pods {
     /// and were `deleted`.
     pub(super) fn end_of_job(&self, job: &str, deleted: &[String]) -> AnswerReceiver<PodEnd> {
         let (told, end) = oneshot::channel();
-        let awaited = AwaitedJob { told, deleted: deleted.to_owned() };
+        let awaited = AwaitedJob { told, deleted: deleted.to_owned(), has_pod: false };
         self.attempts.borrow_mut().insert(job.to_owned(), awaited);
         end
+    }
+
+    /// Notes that a Job has a pod, as it has posted a result: from now on nothing tells that there will be none.
+    pub(super) fn job_has_pod(&self, job: &str) {
+        if let Some(awaited) = self.attempts.borrow_mut().get_mut(job) {
+            awaited.has_pod = true;
+        }
+    }
+
+    /// Whether a Job is waited for whose pod is known to have been made.
+    #[cfg(test)]
+    pub(super) fn has_pod(&self, job: &str) -> bool {
+        self.attempts.borrow().get(job).is_some_and(|awaited| awaited.has_pod)
     }
 
     /// Forgets a Job for whose pod nobody waits any more.
@@ -85,10 +108,11 @@ impl Pods {
         self.workloads.borrow_mut().remove(function);
     }
 
-    /// Tells that there will be no pod of the Job with this uid.
+    /// Tells that there will be no pod of the Job with this uid. Events come late, and in no order with pods: where the
+    /// Job has one, its controller has tried again since and succeeded.
     pub(super) fn job_without_pod(&self, job: &str, uid: Option<&str>, end: JobEnd) {
-        let is_deleted = |awaited: &AwaitedJob| awaited.deleted.iter().any(|deleted| Some(&**deleted) == uid);
-        if !self.attempts.borrow().get(job).is_some_and(is_deleted) {
+        let is_over = |awaited: &AwaitedJob| awaited.has_pod || awaited.was_deleted(uid);
+        if !self.attempts.borrow().get(job).is_some_and(is_over) {
             self.job_ended(job, PodEnd { end, pod: FinishedPod::Over });
         }
     }
@@ -144,8 +168,12 @@ impl Pods {
         }
     }
 
-    fn changed(&self, pod: &Pod) {
+    pub(super) fn changed(&self, pod: &Pod) {
         if let Some(job) = label(pod, JOB_NAME) {
+            if !self.is_pod_of(job, pod) {
+                return;
+            }
+            self.job_has_pod(job);
             if let Some(end) = failure::of_pod(pod) {
                 let goes_on = function_container::others_go_on(pod);
                 let pod = if goes_on { FinishedPod::Lingering } else { FinishedPod::Over };
@@ -156,8 +184,17 @@ impl Pods {
         }
     }
 
+    /// Whether a pod is that of the Job that is waited for, and not of one of the same name that was deleted before.
+    fn is_pod_of(&self, job: &str, pod: &Pod) -> bool {
+        let uid = label(pod, JOB_UID);
+        self.attempts.borrow().get(job).is_some_and(|awaited| !awaited.was_deleted(uid))
+    }
+
     fn gone(&self, pod: &Pod) {
         if let Some(job) = label(pod, JOB_NAME) {
+            if !self.is_pod_of(job, pod) {
+                return;
+            }
             let end = failure::of_pod(pod).unwrap_or_else(|| JobEnd {
                 code: ErrorCode::InstanceCrashed,
                 reason: "the pod was deleted before it posted a result".to_owned(),
@@ -191,7 +228,10 @@ fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::kubernetes::fake_api;
 
     fn refused() -> JobEnd {
         failure::of_failed_create("exceeded quota")
@@ -205,5 +245,33 @@ mod tests {
         assert!(end.try_recv().is_err(), "the end of the one before was taken for its own");
         pods.job_without_pod("fn-a-1", Some("second"), refused());
         assert_eq!(end.try_recv().map(|end| end.end.code).ok(), Some(ErrorCode::QuotaExceeded));
+    }
+
+    #[test]
+    fn the_pod_of_a_job_that_was_deleted_is_not_taken_for_that_of_its_successor() {
+        let pods = Pods::default();
+        let mut end = pods.end_of_job("fn-a-1", &["first".to_owned()]);
+        let first = fake_api::pod_of_job("fn-a-1", "first", &json!({ "phase": "Failed" }));
+        pods.changed(&first);
+        pods.gone(&first);
+        assert!(end.try_recv().is_err(), "the end of the one before was taken for its own");
+        pods.gone(&fake_api::pod_of_job("fn-a-1", "second", &json!({ "phase": "Running" })));
+        assert_eq!(end.try_recv().map(|end| end.end.code).ok(), Some(ErrorCode::InstanceCrashed));
+    }
+
+    #[test]
+    fn a_failure_to_make_the_pod_of_a_job_that_is_told_after_the_pod_was_seen_ends_nothing() {
+        let pods = Pods::default();
+        let mut end = pods.end_of_job("fn-a-1", &[]);
+        pods.changed(&fake_api::pod_of_job("fn-a-1", "only", &json!({ "phase": "Pending" })));
+        for message in ["exceeded quota", "denied by a policy"] {
+            pods.job_without_pod("fn-a-1", Some("only"), failure::of_failed_create(message));
+            assert!(
+                end.try_recv().is_err(),
+                "a pod that runs was taken for one that was not made: {message}"
+            );
+        }
+        pods.changed(&fake_api::pod_of_job("fn-a-1", "only", &json!({ "phase": "Succeeded" })));
+        assert!(end.try_recv().is_ok_and(|end| end.end.exited_with_0));
     }
 }
