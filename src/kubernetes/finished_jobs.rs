@@ -148,8 +148,9 @@ impl FinishedJobs {
         self.kept.borrow().iter().any(|job| job.fits(lingering))
     }
 
-    /// Deletes the oldest one, of those that [`has`](Self::has) looks at; `false` where there is none.
-    pub(super) async fn delete_oldest(&self, lingering: bool) -> bool {
+    /// Deletes the oldest one, of those that [`has`](Self::has) looks at; `false` where there is none. Once begun, the
+    /// deletion goes on though the future is dropped.
+    pub(super) async fn delete_oldest(self: &Rc<Self>, lingering: bool) -> bool {
         self.forget_deleted();
         let oldest = {
             let mut kept = self.kept.borrow_mut();
@@ -158,7 +159,11 @@ impl FinishedJobs {
         };
         let Some(oldest) = oldest else { return false };
         self.freed.set(Some(self.clock.now()));
-        self.delete(&oldest.name).await;
+        // In a task of its own: who waits for it may be gone before it is done, and the Job is nobody's then.
+        let finished = self.clone();
+        let deletion = tokio::task::spawn_local(async move { finished.delete(&oldest.name).await });
+        // It fails only where the thread is stopping.
+        let _ = deletion.await;
         true
     }
 
@@ -280,6 +285,26 @@ mod tests {
             assert_eq!(calls.recv().await.as_deref(), Some("DELETE fourth"));
             assert_eq!(calls.recv().await.as_deref(), Some("DELETE first"));
             assert!(!finished.delete_oldest(false).await, "there is none");
+        });
+    }
+
+    #[test]
+    fn a_job_that_was_chosen_to_go_goes_though_nobody_waits_for_it_any_more() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .unwrap();
+        runtime.block_on(async {
+            let (jobs, mut calls) = fake_api::objects();
+            let finished = FinishedJobs::new(jobs, Clock::start(), 10, Duration::from_secs(600));
+            finished.keep("old", FinishedPod::Over, ready(())).await;
+            // Dropped once it has begun.
+            tokio::select! {
+                biased;
+                _ = finished.delete_oldest(false) => panic!("an answer has come at once"),
+                () = ready(()) => {}
+            }
+            assert_eq!(calls.recv().await.as_deref(), Some("DELETE old"));
         });
     }
 }
