@@ -15,8 +15,8 @@ use kube::api::DeleteParams;
 
 use super::cluster::call;
 use super::failure::CallFailure;
+use super::place_line::PlaceLine;
 use crate::backoff::ExponentialBackoff;
-use crate::change_signal::ChangeSignal;
 use crate::clock::{Clock, Nanos};
 
 /// Time for which the other containers of a pod may go on after the function's has ended, before its Job is deleted: one
@@ -64,10 +64,12 @@ pub struct FinishedJobs {
     running: Cell<usize>,
     /// Number of those that have ended and whose log is being read.
     unread: Cell<usize>,
-    /// Time of the last end of an attempt, or of the last deletion.
-    freed: Cell<Option<Nanos>>,
-    /// Notified when an attempt has ended, and when a log was read.
-    pub(super) changed: ChangeSignal,
+    /// Places below quotas that count Jobs or pods as objects, ended or not.
+    pub(super) objects: PlaceLine,
+    /// Places below quotas that count pods until they end.
+    pub(super) pods: PlaceLine,
+    /// Number that the next one draws who meets a quota.
+    drawn: Cell<u64>,
     /// A task deletes those that are too many.
     trimming: Cell<bool>,
 }
@@ -84,8 +86,9 @@ impl FinishedJobs {
             kept: RefCell::default(),
             running: Cell::new(0),
             unread: Cell::new(0),
-            freed: Cell::new(None),
-            changed: ChangeSignal::default(),
+            objects: PlaceLine::default(),
+            pods: PlaceLine::default(),
+            drawn: Cell::new(0),
             trimming: Cell::new(false),
         })
     }
@@ -95,13 +98,35 @@ impl FinishedJobs {
         self.running.set(self.running.get() + 1);
     }
 
-    /// An attempt whose Job was made has ended. One that never `had_pod` frees nothing.
-    pub(super) fn ended(&self, had_pod: bool) {
+    /// An attempt whose Job was made has ended. One that never `had_pod` frees nothing; the Job of another is kept with
+    /// its pod, or is gone.
+    pub(super) fn ended(&self, had_pod: bool, kept: Option<FinishedPod>) {
         self.running.set(self.running.get() - 1);
-        if had_pod {
-            self.freed.set(Some(self.clock.now()));
+        let now = self.clock.now();
+        match (had_pod, kept) {
+            (false, _) => {
+                self.objects.look();
+                self.pods.look();
+            }
+            (true, None) => {
+                self.objects.add(now);
+                self.pods.add(now);
+            }
+            (true, Some(FinishedPod::Over)) => {
+                self.objects.stir(now);
+                self.pods.add(now);
+            }
+            (true, Some(FinishedPod::Lingering)) => {
+                self.objects.stir(now);
+                self.pods.stir(now);
+            }
         }
-        self.changed.notify();
+    }
+
+    /// Draws the number of an attempt that has met a quota: its turn.
+    #[must_use]
+    pub(super) fn draw(&self) -> u64 {
+        self.drawn.replace(self.drawn.get() + 1)
     }
 
     /// Keeps the Job of an attempt that has ended, once its log was read.
@@ -117,7 +142,10 @@ impl FinishedJobs {
         let name: Rc<str> = name.into();
         self.forget_deleted();
         self.kept.borrow_mut().push_back(FinishedJob { name: name.clone(), finished: self.clock.now(), pod });
-        self.changed.notify();
+        self.objects.look();
+        if pod == FinishedPod::Lingering {
+            self.pods.look();
+        }
         self.trim();
         if pod == FinishedPod::Lingering {
             self.end_lingering(&name).await;
@@ -136,20 +164,14 @@ impl FinishedJobs {
         self.kept.borrow().len()
     }
 
-    /// Time of the last end of an attempt, or of the last deletion.
-    #[must_use]
-    pub(super) fn freed(&self) -> Option<Nanos> {
-        self.freed.get()
-    }
-
     /// Whether one is kept. Where it is to be `lingering`, one whose pod has containers that go on.
     #[must_use]
     pub(super) fn has(&self, lingering: bool) -> bool {
         self.kept.borrow().iter().any(|job| job.fits(lingering))
     }
 
-    /// Deletes the oldest one, of those that [`has`](Self::has) looks at; `false` where there is none. Once begun, the
-    /// deletion goes on though the future is dropped.
+    /// Deletes the oldest one, of those that [`has`](Self::has) looks at; `false` where there is none, or it could not
+    /// be deleted. Its place is the caller's. Once begun, the deletion goes on though the future is dropped.
     pub(super) async fn delete_oldest(self: &Rc<Self>, lingering: bool) -> bool {
         self.forget_deleted();
         let oldest = {
@@ -158,13 +180,11 @@ impl FinishedJobs {
             at.and_then(|at| kept.remove(at))
         };
         let Some(oldest) = oldest else { return false };
-        self.freed.set(Some(self.clock.now()));
         // In a task of its own: who waits for it may be gone before it is done, and the Job is nobody's then.
         let finished = self.clone();
         let deletion = tokio::task::spawn_local(async move { finished.delete(&oldest.name).await });
         // It fails only where the thread is stopping.
-        let _ = deletion.await;
-        true
+        deletion.await.unwrap_or(false)
     }
 
     /// Deletes those that are too many, one after the other.
@@ -174,7 +194,9 @@ impl FinishedJobs {
         }
         let finished = self.clone();
         tokio::task::spawn_local(async move {
-            while finished.kept() > finished.kept_max && finished.delete_oldest(false).await {}
+            while finished.kept() > finished.kept_max && finished.delete_oldest(false).await {
+                finished.objects.add(finished.clock.now());
+            }
             finished.trimming.set(false);
         });
     }
@@ -190,8 +212,9 @@ impl FinishedJobs {
             Err(CallFailure::NotFound) => true,
             Err(_) => false,
         };
-        if self.take_lingering(name, is_over) {
-            self.delete(name).await;
+        if self.take_lingering(name, is_over) && self.delete(name).await {
+            self.objects.add(self.clock.now());
+            self.pods.add(self.clock.now());
         }
     }
 
@@ -225,7 +248,8 @@ impl FinishedJobs {
         }
     }
 
-    async fn delete(&self, name: &str) {
+    /// Deletes a Job; `false` where it could not be.
+    async fn delete(&self, name: &str) -> bool {
         let deleted = async {
             let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
             loop {
@@ -239,13 +263,14 @@ impl FinishedJobs {
         };
         let why = match tokio::time::timeout(DELETE_PATIENCE, deleted).await {
             Ok(None) => {
-                self.freed.set(Some(self.clock.now()));
-                return;
+                self.objects.stir(self.clock.now());
+                return true;
             }
             Ok(Some(why)) => why,
             Err(_) => "the Kubernetes API server could not be reached".to_owned(),
         };
         tracing::warn!(job = name, "a finished Job could not be deleted, and goes in its own time: {why}");
+        false
     }
 }
 

@@ -1,24 +1,24 @@
 //! Room for the Job of one attempt where a quota of the namespace is met: finished Jobs go for it, the oldest first.
 //!
 //! A quota counts what was deleted a moment later than it is deleted, and a pod until its end is written down. So who
-//! made room tries again with short pauses, and who finds that others have just ended waits for a moment as well.
+//! has a place tries again with pauses that grow. A place is that of one attempt: those that wait take their turns, in the
+//! order in which they met a quota ([`PlaceLine`]), so that the API server is asked about as often as places come free.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::finished_jobs::FinishedJobs;
+use super::place_line::{PlaceLine, is_fresh};
 use crate::backoff::ExponentialBackoff;
 use crate::clock::{Clock, Nanos};
 
-/// Longest time in which a quota comes to know that something has ended or was deleted.
-const QUOTA_LAG: Duration = Duration::from_secs(2);
-/// Longest time for which an end of attempts that run is waited for. One that has posted its result ends within a
-/// second or so, and is answered before.
+/// Longest time for which an end of attempts that run is waited for, from the last one on. One that has posted its
+/// result ends within a second or so, and is answered before.
 const END_PATIENCE: Duration = Duration::from_secs(3);
 /// The first pause before it is tried again.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
-/// The longest such pause.
-const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// The longest such pause: a quota that is met again and again is not about to be known.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The kind of a quota that was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,14 @@ impl QuotaKind {
         let is_object = |one: &str| matches!(one.split('=').next(), Some("count/jobs.batch" | "count/pods"));
         if requested.split(',').map(str::trim).any(is_object) { Self::Objects } else { Self::Running }
     }
+
+    /// The line in which places below such a quota are waited for.
+    fn line(self, finished: &FinishedJobs) -> &PlaceLine {
+        match self {
+            Self::Objects => &finished.objects,
+            Self::Running => &finished.pods,
+        }
+    }
 }
 
 /// Makes room for a pod of a `WARM` function, which its controller tries to make again by itself; whether there is, or
@@ -45,10 +53,11 @@ pub(super) fn make_for_warm_pod(finished: &Rc<FinishedJobs>, message: &str, cloc
     if !message.contains("exceeded quota") {
         return false;
     }
-    let lingering = QuotaKind::of(message) == QuotaKind::Running;
-    if is_fresh(finished.freed(), clock) {
+    let kind = QuotaKind::of(message);
+    if is_fresh(kind.line(finished).stirred(), clock.now()) {
         return true;
     }
+    let lingering = kind == QuotaKind::Running;
     let is_some = finished.has(lingering);
     if is_some {
         let finished = finished.clone();
@@ -57,9 +66,9 @@ pub(super) fn make_for_warm_pod(finished: &Rc<FinishedJobs>, message: &str, cloc
     is_some
 }
 
-/// Whether a quota may not have come to know yet of something that was freed then.
-fn is_fresh(freed: Option<Nanos>, clock: Clock) -> bool {
-    freed.is_some_and(|freed| Duration::from_nanos(clock.now().saturating_sub(freed)) < QUOTA_LAG)
+/// The pauses of one attempt, which do not begin again: it may meet quotas for as long as it has time.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX)
 }
 
 /// The tries of one attempt to have room.
@@ -68,54 +77,64 @@ pub(super) struct JobRoom {
     finished: Rc<FinishedJobs>,
     clock: Clock,
     pauses: ExponentialBackoff,
-    /// Time at which the quota was met for the first time.
-    met: Option<Nanos>,
-    /// Time at which room was last made for this attempt.
-    made: Option<Nanos>,
+    /// Its turn, and the time at which the quota was met for the first time.
+    met: Option<(u64, Nanos)>,
+    /// Time at which it last took a place.
+    taken: Option<Nanos>,
 }
 
 impl JobRoom {
     /// Room for an attempt that has met no quota yet.
     #[must_use]
     pub(super) fn new(finished: Rc<FinishedJobs>, clock: Clock) -> Self {
-        let pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
-        Self { finished, clock, pauses, met: None, made: None }
+        Self { finished, clock, pauses: pauses(), met: None, taken: None }
     }
 
-    /// Makes room after a quota was met, by its message. Returns when it is to be tried again; `false` where nothing
-    /// would be better then.
+    /// Makes room after a quota was met, by its message, when it is its turn. Returns when it is to be tried again;
+    /// `false` where nothing would be better then.
     pub(super) async fn make(&mut self, message: &str) -> bool {
         let now = self.clock.now();
-        let met = *self.met.get_or_insert(now);
-        if is_fresh(self.made, self.clock) {
+        // The place that it has may not be known yet.
+        if is_fresh(self.taken, now) {
             self.pauses.pause().await;
             return true;
         }
-        let lingering = QuotaKind::of(message) == QuotaKind::Running;
-        if self.finished.delete_oldest(lingering).await {
-            self.made = Some(self.clock.now());
-            self.pauses.reset();
-            return true;
+        let (number, met) = *self.met.get_or_insert_with(|| (self.finished.draw(), now));
+        let kind = QuotaKind::of(message);
+        let line = kind.line(&self.finished);
+        let standing = line.join(number);
+        loop {
+            if standing.is_first() {
+                let lingering = kind == QuotaKind::Running;
+                if self.finished.delete_oldest(lingering).await || line.take(self.clock.now()) {
+                    self.taken = Some(self.clock.now());
+                    return true;
+                }
+                if self.finished.unfinished() == 0 && !is_fresh(line.stirred(), self.clock.now()) {
+                    return false;
+                }
+            }
+            // An attempt behind others waits while places come free.
+            let since = Duration::from_nanos(
+                self.clock.now().saturating_sub(line.stirred().map_or(met, |stirred| stirred.max(met))),
+            );
+            let left = END_PATIENCE.saturating_sub(since);
+            if left.is_zero() {
+                return false;
+            }
+            // Over or not, it is looked again.
+            let _ = tokio::time::timeout(left, standing.woken()).await;
         }
-        if is_fresh(self.finished.freed(), self.clock) {
-            self.pauses.pause().await;
-            return true;
-        }
-        let unfinished = self.finished.unfinished();
-        let patience = END_PATIENCE.saturating_sub(Duration::from_nanos(now.saturating_sub(met)));
-        let one_has_ended = self
-            .finished
-            .changed
-            .until(|| self.finished.unfinished() < unfinished || is_fresh(self.finished.freed(), self.clock));
-        unfinished > 0 && tokio::time::timeout(patience, one_has_ended).await.is_ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::mpsc;
     use crate::kubernetes::fake_api;
     use crate::kubernetes::finished_jobs::FinishedPod;
+    use crate::kubernetes::place_line::QUOTA_LAG;
 
     #[test]
     fn only_a_quota_that_counts_ended_objects_is_helped_by_deleting_them() {
@@ -157,7 +176,7 @@ mod tests {
             let waits = tokio::task::spawn_local(async move { waiting.make(RUNNING).await });
             tokio::task::yield_now().await;
             assert!(!waits.is_finished());
-            finished.ended(true);
+            finished.ended(true, Some(FinishedPod::Over));
             assert!(waits.await.unwrap(), "one has ended");
 
             finished.keep("old", FinishedPod::Over, std::future::ready(())).await;
@@ -166,8 +185,70 @@ mod tests {
             assert!(mine.make(OBJECTS).await);
             assert_eq!(calls.recv().await.as_deref(), Some("DELETE old"));
             assert!(mine.make(OBJECTS).await, "the quota may not know yet");
-            assert!(room().make(RUNNING).await, "it does not count what has ended");
             assert!(calls.try_recv().is_err(), "one goes for one");
+            let mut other = room();
+            let waits = tokio::time::timeout(Duration::ZERO, other.make(RUNNING)).await;
+            assert!(waits.is_err() && calls.try_recv().is_err(), "it does not count what has ended");
         });
+    }
+
+    #[test]
+    fn attempts_that_wait_for_room_are_let_go_in_turn_and_one_for_each_place() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build_local(tokio::runtime::LocalOptions::default())
+            .unwrap();
+        runtime.block_on(async {
+            let clock = Clock::start();
+            for (message, kept) in [(RUNNING, None), (OBJECTS, Some("old"))] {
+                let (jobs, mut calls) = fake_api::objects();
+                let finished = FinishedJobs::new(jobs, clock, 10, Duration::from_secs(600));
+                (0..4).for_each(|_| finished.began());
+                let (gone, mut let_go) = mpsc::channel(8);
+                let waiting: Vec<_> = (0..4)
+                    .map(|at| {
+                        let mut room = JobRoom::new(finished.clone(), clock);
+                        let gone = gone.clone();
+                        tokio::task::spawn_local(async move {
+                            if room.make(message).await {
+                                gone.try_send(at).unwrap();
+                                // Others would be let go by now, too.
+                                std::future::pending::<()>().await;
+                            }
+                        })
+                    })
+                    .collect();
+                tokio::task::yield_now().await;
+                assert!(let_go.try_recv().is_err(), "nothing has come free");
+                for expected in [0, 1] {
+                    match kept {
+                        None => finished.ended(true, Some(FinishedPod::Over)),
+                        Some(name) => {
+                            finished.keep(name, FinishedPod::Over, std::future::ready(())).await;
+                            assert_eq!(calls.recv().await.as_deref(), Some("DELETE old"));
+                        }
+                    }
+                    assert_eq!(let_go.recv().await, Some(expected));
+                    tokio::task::yield_now().await;
+                    assert!(let_go.try_recv().is_err(), "two were let go by one place");
+                }
+                // An attempt that goes leaves the turn to the next.
+                waiting[2].abort();
+                finished.ended(true, None);
+                assert_eq!(let_go.recv().await, Some(3));
+            }
+        });
+    }
+
+    #[test]
+    fn the_pauses_of_an_attempt_that_meets_a_quota_again_and_again_grow_to_seconds() {
+        let pauses: Vec<Duration> = pauses().take(12).collect();
+        assert!(pauses[0] <= Duration::from_millis(10) && pauses.is_sorted(), "{pauses:?}");
+        assert!(pauses[11] >= Duration::from_secs(4), "{pauses:?}");
+        let within_lag = pauses.iter().scan(Duration::ZERO, |sum, pause| {
+            *sum += *pause;
+            Some(*sum)
+        });
+        assert!(within_lag.filter(|sum| *sum < QUOTA_LAG).count() < 10, "{pauses:?}");
     }
 }

@@ -212,7 +212,7 @@ impl KubeJobs {
         self.cluster.finished_jobs.began();
         let life = self.run(name, end, killed).await;
         let had_pod = !matches!(life.end.code, ErrorCode::QuotaExceeded | ErrorCode::AdmissionRefused);
-        self.cluster.finished_jobs.ended(had_pod);
+        self.cluster.finished_jobs.ended(had_pod, life.kept);
         AttemptLife { uid, ..life }
     }
 

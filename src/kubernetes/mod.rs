@@ -58,7 +58,7 @@
 //! | an attempt of a `JOB` is granted | its Job is made |
 //! | the watch shows that a container has started | `WARM`: its log is followed; `JOB`: it is followed while a reader follows its lines |
 //! | the function's container in the pod of a Job ends, or its Job is gone | the attempt ends, and its log is read; then the Job is one of those that are kept. Where other containers of its pod go on for 10 s more, it is deleted |
-//! | a quota is met by a Job, or by its pod | the oldest Job that is kept is deleted, and the attempt is begun again; where none is kept, an end of another attempt is waited for, and the attempt ends where none runs |
+//! | a quota is met by a Job, or by its pod | the oldest Job that is kept is deleted, and the attempt is begun again; where none is kept, an end of another attempt is waited for, and the attempt ends where none runs. Attempts that wait are let go in turn, one for each place that comes free |
 //! | more Jobs are kept than `--finished-jobs-max` | the oldest are deleted |
 //! | an attempt has posted its result | its pod may end by itself: after `--stop-timeout-ms` for 120 s more, then its Job is deleted |
 //! | an attempt is not wanted any more | its Job is deleted; the attempt ends with its pod, or after 5 s |
@@ -75,6 +75,7 @@
 //! | `job` | the object of one Job |
 //! | `finished_jobs` | Jobs that have finished and are kept, and how the oldest go |
 //! | `job_room` | room for the Job of one attempt where a quota is met |
+//! | `place_line` | places that come free below a quota, and who waits for one, in turn |
 //! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its versions |
 //! | `pod_set` | the pods that serve one version |
 //! | `instance_index` | the slots of a version's instances, and how lost ones ended |
@@ -117,6 +118,7 @@ mod logs;
 mod manifests;
 pub(crate) mod object_error;
 mod observed_pod;
+mod place_line;
 mod pod_log;
 pub(crate) mod pod_set;
 mod pods;
