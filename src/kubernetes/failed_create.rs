@@ -11,7 +11,6 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 
 use super::cluster::Cluster;
-use super::job_room::make_for_warm_pod;
 use super::watch::{WatchState, watch_backoff, watch_config};
 use super::{failure, template};
 
@@ -51,10 +50,8 @@ fn handle(cluster: &Cluster, event: &KubeEvent, age: EventAge) {
         }
         "ReplicaSet" => match age {
             EventAge::New => {
-                if let Some(function) = function_of(name)
-                    && !make_for_warm_pod(&cluster.finished_jobs, message, cluster.context.clock)
-                {
-                    cluster.pods.not_created(function, message);
+                if let Some(function) = function_of(name) {
+                    cluster.pods.not_created(function, name, message);
                 }
             }
             // It may be over: a Deployment keeps its name, and a Job has its own once.

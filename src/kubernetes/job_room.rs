@@ -22,7 +22,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The kind of a quota that was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum QuotaKind {
+pub(super) enum QuotaKind {
     /// It counts Jobs or pods as objects, ended or not: those of finished Jobs are counted.
     Objects,
     /// It counts pods until they end, or their resources.
@@ -31,7 +31,7 @@ enum QuotaKind {
 
 impl QuotaKind {
     /// Reads the API server's message: `exceeded quota: NAME, requested: A=1,B=2, used: …, limited: …`.
-    fn of(message: &str) -> Self {
+    pub(super) fn of(message: &str) -> Self {
         let requested = message.split_once("requested: ").map_or("", |(_, rest)| rest);
         let requested = requested.split_once(", used:").map_or(requested, |(requested, _)| requested);
         let is_object = |one: &str| matches!(one.split('=').next(), Some("count/jobs.batch" | "count/pods"));
@@ -45,25 +45,6 @@ impl QuotaKind {
             Self::Running => &finished.pods,
         }
     }
-}
-
-/// Makes room for a pod of a `WARM` function, which its controller tries to make again by itself; whether there is, or
-/// may come to be, room.
-pub(super) fn make_for_warm_pod(finished: &Rc<FinishedJobs>, message: &str, clock: Clock) -> bool {
-    if !message.contains("exceeded quota") {
-        return false;
-    }
-    let kind = QuotaKind::of(message);
-    if is_fresh(kind.line(finished).stirred(), clock.now()) {
-        return true;
-    }
-    let lingering = kind == QuotaKind::Running;
-    let is_some = finished.has(lingering);
-    if is_some {
-        let finished = finished.clone();
-        tokio::task::spawn_local(async move { finished.delete_oldest(lingering).await });
-    }
-    is_some
 }
 
 /// The pauses of one attempt, which do not begin again: it may meet quotas for as long as it has time.

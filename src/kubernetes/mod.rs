@@ -22,6 +22,7 @@
 //! | `Workload::pods`: a state machine for each pod (`TrackedPod`) | the watch, announcements, health checks; pod sets name candidates for a scale-down; the reconcile loop adopts pods, and notes which are annotated | pod sets, the reconcile loop, health checks |
 //! | `Workload::tokens`: proofs of pods, by template | the reconcile loop, the watch | announcements |
 //! | `Workload::problem`: why there are no more pods | the reconcile loop, the watches of events and of pods | pod sets |
+//! | `Workload::room`: room that was made where a quota is met (`WarmRoom`) | the watches of events and of pods | the same |
 //! | `PodSet::index`: pods in slots (`InstanceIndex`) | its pod set | the same |
 //! | `PodSet::pending_starts`: starts that the scheduler counts on | its pod set | the same |
 //! | `FunctionVersion::{addresses, endings, problem}` | the version's pod set; for a `JOB`, `problem` alone, by its Jobs | gateways; `problem` also reads of the function |
@@ -52,6 +53,7 @@
 //! | a connection to an instance failed | health checks until one succeeds, then `Ready` again |
 //! | the scheduler retires an idle instance | its slot is free, `Down`, and it takes what was granted before; unless `replicas.min` would not be left, one replica less (of the latest version only), and the pod is annotated as the one to go |
 //! | for a long time no execution has needed the pending starts | `StartFailed` for each; replicas fall to those that are needed |
+//! | a quota is met by a pod of a `WARM` function | the oldest Job that is kept is deleted, and the function is told of the quota where none is, or where the quota is met 2 s later |
 //! | a pod of a `WARM` function, or of a Job for another reason than a quota, could not be created | the workload has a permanent problem: pending starts fail where no pod serves or may come to; the attempt of a Job ends |
 //! | a call of the reconcile loop fails | the workload has the problem, and the step is made again after 100 ms … 2 s; the next answer clears it where it may pass |
 //! | a version is closed, and nothing of it is left | its pod set leaves; with the last one of a function that is deleted, the Deployment is deleted |
@@ -77,6 +79,7 @@
 //! | `job_room` | room for the Job of one attempt where a quota is met |
 //! | `place_line` | places that come free below a quota, and who waits for one, in turn |
 //! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its versions |
+//! | `warm_room` | room for its pods where a quota is met |
 //! | `pod_set` | the pods that serve one version |
 //! | `instance_index` | the slots of a version's instances, and how lost ones ended |
 //! | `health` | health checks of pods of `WARM` functions |
@@ -125,6 +128,7 @@ mod pods;
 mod reconcile;
 pub(crate) mod template;
 mod tracked_pod;
+mod warm_room;
 pub(crate) mod watch;
 mod workload;
 

@@ -125,10 +125,10 @@ impl Pods {
         }
     }
 
-    /// Tells a function's workload that a pod could not be created.
-    pub fn not_created(&self, function: &str, message: &str) {
+    /// Tells a function's workload that a ReplicaSet of it could not create a pod.
+    pub fn not_created(&self, function: &str, replica_set: &str, message: &str) {
         if let Some(workload) = self.workload(function) {
-            workload.pod_not_created(message);
+            workload.pod_not_created(replica_set, message);
         }
     }
 

@@ -18,6 +18,7 @@ use super::deployment::DesiredTemplate;
 use super::observed_pod::{ObservedPod, PodProblem};
 use super::pod_set::{PodSet, Withdrawal};
 use super::tracked_pod::{PodChange, PodState, TrackedPod};
+use super::warm_room::WarmRoom;
 use super::{failure, template};
 use crate::error::{ApiError, ErrorCode};
 use crate::exit::Exit;
@@ -65,6 +66,8 @@ pub struct Workload {
     pub(super) tokens: RefCell<Vec<(String, Token)>>,
     /// The problem for which there are fewer pods than desired, or for which that is not known.
     problem: RefCell<Option<PodProblem>>,
+    /// The room that was made for its pods where a quota is met.
+    room: WarmRoom,
 }
 
 impl Workload {
@@ -88,6 +91,7 @@ impl Workload {
             adopted: Cell::new(false),
             tokens: RefCell::default(),
             problem: RefCell::default(),
+            room: WarmRoom::default(),
         });
         cluster.pods.add_workload(name, workload.clone());
         workload
@@ -312,6 +316,9 @@ impl Workload {
             let mut pods = self.pods.borrow_mut();
             let tracked =
                 pods.entry(name.clone()).or_insert_with(|| TrackedPod::new(observed.template_hash.clone()));
+            if !tracked.is_seen() {
+                self.room.pod_made();
+            }
             tracked.template_hash.clone_from(&observed.template_hash);
             let change = tracked.observe(observed);
             (change, tracked.may_serve())
@@ -346,9 +353,13 @@ impl Workload {
         }
     }
 
-    /// Takes the message of an event that a pod could not be created.
-    pub fn pod_not_created(self: &Rc<Self>, message: &str) {
-        self.set_problem(Some(failure::of_failed_create(message).into()));
+    /// Takes the message of an event that a ReplicaSet could not create a pod. Where a quota is met, finished Jobs go for
+    /// it.
+    pub fn pod_not_created(self: &Rc<Self>, replica_set: &str, message: &str) {
+        let now = self.cluster.context.clock.now();
+        if !self.room.make(&self.cluster.finished_jobs, replica_set, message, now) {
+            self.set_problem(Some(failure::of_failed_create(message).into()));
+        }
     }
 
     /// Sets why there are no more pods; `None` where nothing speaks against them any more.
