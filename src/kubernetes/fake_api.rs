@@ -1,7 +1,8 @@
 //! An API server for tests of parts: notes each call and says that it succeeded; and pods as a watch shows them.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::{pending, ready};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper::{Method, Request, Response};
@@ -16,7 +17,7 @@ use crate::channel::{MessageReceiver, MessageSender, mpsc};
 /// More calls than a test makes.
 const CALLS_MAX: usize = 64;
 
-/// The server: `METHOD NAME` of each call goes to `calls`.
+/// The server: `METHOD NAME` of each call goes to `calls`. The log of a pod with `goes-on` in its name has no end.
 #[derive(Clone)]
 struct FakeApi {
     calls: MessageSender<String>,
@@ -49,7 +50,7 @@ where
 impl Service<Request<Body>> for FakeApi {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -58,10 +59,13 @@ impl Service<Request<Body>> for FakeApi {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let name = request.uri().path().rsplit('/').next().unwrap_or_default();
         self.calls.try_send(format!("{} {name}", request.method())).expect("there is room for each call");
+        let query = request.uri().query().unwrap_or_default();
+        let goes_on = query.contains("follow=true") && request.uri().path().contains("goes-on");
         let done = match (request.method(), name) {
             (&Method::POST, "jobs") => {
                 json!({ "kind": "Job", "apiVersion": "batch/v1", "metadata": { "uid": "made" } })
             }
+            (&Method::GET, "log") if goes_on => return Box::pin(pending()),
             // Metadata is all that is asked for one.
             (&Method::GET, _) => {
                 json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {} })
@@ -70,6 +74,6 @@ impl Service<Request<Body>> for FakeApi {
                 json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 200 })
             }
         };
-        ready(Ok(Response::new(Body::from(done.to_string().into_bytes()))))
+        Box::pin(ready(Ok(Response::new(Body::from(done.to_string().into_bytes())))))
     }
 }

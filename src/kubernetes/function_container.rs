@@ -21,6 +21,12 @@ pub(super) fn in_status(pod: &Pod) -> Option<&ContainerStatus> {
     states.find(|state| state.name == CONTAINER)
 }
 
+/// Whether the function's container runs.
+#[must_use]
+pub(super) fn is_running(pod: &Pod) -> bool {
+    in_status(pod).is_some_and(|one| one.state.as_ref().is_some_and(|state| state.running.is_some()))
+}
+
 /// The condition of a pod that kubelet gives for containers that are not ready.
 const CONTAINERS_NOT_READY: &str = "ContainersNotReady";
 

@@ -20,6 +20,7 @@ use super::finished_jobs::FinishedPod;
 use super::job;
 use super::job::JobParameters;
 use super::job_room::JobRoom;
+use super::late_end::LateEnd;
 use super::pods::PodEnd;
 use crate::backoff::ExponentialBackoff;
 use crate::change_signal::ChangeSignal;
@@ -42,9 +43,6 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 const TAIL_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest time until the pod of a deleted Job is gone, before its permit is given back all the same.
 const GONE_PATIENCE: Duration = Duration::from_secs(5);
-/// Longest time until the end of a pod that has posted its result is told, before its Job is
-/// deleted: a node on which hundreds end at once tells of each when it comes to it.
-const LATE_END: Duration = Duration::from_secs(120);
 /// Period at which it is looked whether a Job whose pod is not heard of is still there. A watch would tell of its
 /// deletion, and of every change of every other Job besides; the case is rare.
 const LOOK: Duration = Duration::from_secs(15);
@@ -235,9 +233,10 @@ impl KubeJobs {
                 // Its Job is to be looked at and its log to be read for a while, if it may be.
                 Ok(Kill::Posted) => {
                     self.cluster.pods.job_has_pod(name);
+                    let (known, pods) = (&self.cluster.pods, self.cluster.api());
                     tokio::select! {
                         biased;
-                        ended = tokio::time::timeout(LATE_END, &mut end) => ended.ok().and_then(Result::ok),
+                        ended = LateEnd::default().wait(name, known, &pods, &mut end) => ended,
                         () = self.vanished(name) => return AttemptLife::without_job(unwanted()),
                     }
                 },

@@ -62,7 +62,7 @@
 //! | the function's container in the pod of a Job ends, or its Job is gone | the attempt ends, and its log is read; then the Job is one of those that are kept. Where other containers of its pod go on for 10 s more, it is deleted |
 //! | a quota is met by a Job, or by its pod | the oldest Job that is kept is deleted, and the attempt is begun again; where none is kept, an end of another attempt is waited for, and the attempt ends where none runs. Attempts that wait are let go in turn, one for each place that comes free |
 //! | more Jobs are kept than `--finished-jobs-max` | the oldest are deleted |
-//! | an attempt has posted its result | its pod may end by itself: after `--stop-timeout-ms` for 120 s more, then its Job is deleted |
+//! | an attempt has posted its result | its pod may end by itself: after `--stop-timeout-ms` for 10 s more where its node says that the container runs, else for 120 s more; then its Job is deleted |
 //! | an attempt is not wanted any more | its Job is deleted; the attempt ends with its pod, or after 5 s |
 //!
 //! # Files
@@ -77,6 +77,7 @@
 //! | `job` | the object of one Job |
 //! | `finished_jobs` | Jobs that have finished and are kept, and how the oldest go |
 //! | `job_room` | room for the Job of one attempt where a quota is met |
+//! | `late_end` | the end of a pod whose result was posted, and whether its container goes on |
 //! | `place_line` | places that come free below a quota, and who waits for one, in turn |
 //! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its versions |
 //! | `warm_room` | room for its pods where a quota is met |
@@ -115,6 +116,7 @@ mod instance_index;
 mod job;
 mod job_room;
 pub(crate) mod kube_jobs;
+mod late_end;
 mod log_source;
 mod logs;
 #[cfg(test)]

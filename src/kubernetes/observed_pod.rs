@@ -68,7 +68,7 @@ impl ObservedPod {
             address: ip.map(|ip| SocketAddr::new(ip, PORT)),
             ready: function_container::is_ready(pod),
             terminating: pod.metadata.deletion_timestamp.is_some() || function_container::all_have_ended(pod),
-            running: container.is_some_and(|one| one.state.as_ref().is_some_and(|s| s.running.is_some())),
+            running: function_container::is_running(pod),
             restarts: container.map_or(0, |one| one.restart_count),
             problem: failure::cannot_start(pod)
                 .or_else(|| if phase == Some("Failed") { failure::of_pod(pod) } else { None })

@@ -44,6 +44,8 @@ struct AwaitedJob {
     deleted: Vec<String>,
     /// Its pod is known to have been made: a failure to make it is told late, and over.
     has_pod: bool,
+    /// The name of its pod, where that was last shown with the function's container running.
+    running: Option<String>,
 }
 
 impl AwaitedJob {
@@ -75,7 +77,7 @@ impl Pods {
     /// and were `deleted`.
     pub(super) fn end_of_job(&self, job: &str, deleted: &[String]) -> AnswerReceiver<PodEnd> {
         let (told, end) = oneshot::channel();
-        let awaited = AwaitedJob { told, deleted: deleted.to_owned(), has_pod: false };
+        let awaited = AwaitedJob { told, deleted: deleted.to_owned(), has_pod: false, running: None };
         self.attempts.borrow_mut().insert(job.to_owned(), awaited);
         end
     }
@@ -91,6 +93,12 @@ impl Pods {
     #[cfg(test)]
     pub(super) fn has_pod(&self, job: &str) -> bool {
         self.attempts.borrow().get(job).is_some_and(|awaited| awaited.has_pod)
+    }
+
+    /// The name of a Job's pod, where the function's container ran when the watch last showed it.
+    #[must_use]
+    pub(super) fn running_pod(&self, job: &str) -> Option<String> {
+        self.attempts.borrow().get(job)?.running.clone()
     }
 
     /// Forgets a Job for whose pod nobody waits any more.
@@ -173,7 +181,10 @@ impl Pods {
             if !self.is_pod_of(job, pod) {
                 return;
             }
-            self.job_has_pod(job);
+            if let Some(awaited) = self.attempts.borrow_mut().get_mut(job) {
+                awaited.has_pod = true;
+                awaited.running = function_container::is_running(pod).then(|| pod.name_any());
+            }
             if let Some(end) = failure::of_pod(pod) {
                 let goes_on = function_container::others_go_on(pod);
                 let pod = if goes_on { FinishedPod::Lingering } else { FinishedPod::Over };
