@@ -30,19 +30,32 @@ pub(super) fn is_running(pod: &Pod) -> bool {
 /// The condition of a pod that kubelet gives for containers that are not ready.
 const CONTAINERS_NOT_READY: &str = "ContainersNotReady";
 
+/// The word of a pod's node for the function's container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ContainerReadiness {
+    /// It does not take requests, or nothing is known of it.
+    NotReady,
+    /// It took requests when another container became unready. A node that is lost makes its pods unready, but not one
+    /// that was unready before, of which nothing changes then: it may be gone.
+    Presumed,
+    /// It takes requests: the pod is ready.
+    Ready,
+}
+
 /// Whether the function's container takes requests: the pod is ready, or it is for another container that it is not.
 /// A node that is lost makes its pods unready and leaves the states of their containers as they were.
 #[must_use]
-pub(super) fn is_ready(pod: &Pod) -> bool {
+pub(super) fn readiness(pod: &Pod) -> ContainerReadiness {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let Some(ready) = conditions.and_then(|all| all.iter().find(|one| one.type_ == "Ready")) else {
-        return false;
+        return ContainerReadiness::NotReady;
     };
-    let is_another = || {
-        ready.reason.as_deref() == Some(CONTAINERS_NOT_READY)
-            && in_status(pod).is_some_and(|state| state.ready)
-    };
-    ready.status == "True" || is_another()
+    if ready.status == "True" {
+        return ContainerReadiness::Ready;
+    }
+    let is_another = ready.reason.as_deref() == Some(CONTAINERS_NOT_READY)
+        && in_status(pod).is_some_and(|state| state.ready);
+    if is_another { ContainerReadiness::Presumed } else { ContainerReadiness::NotReady }
 }
 
 /// Whether every container of a pod has ended for good.
@@ -103,11 +116,12 @@ mod tests {
             }
             condition
         };
-        assert!(is_ready(&pod(&json!({ "type": "Ready", "status": "True" }), true)));
-        assert!(is_ready(&pod(&not_ready(Some("ContainersNotReady")), true)));
-        assert!(!is_ready(&pod(&not_ready(Some("ContainersNotReady")), false)));
-        assert!(!is_ready(&pod(&not_ready(Some("ReadinessGatesNotReady")), true)));
-        assert!(!is_ready(&pod(&not_ready(None), true)), "its node is lost");
+        use ContainerReadiness::{NotReady, Presumed, Ready};
+        assert_eq!(readiness(&pod(&json!({ "type": "Ready", "status": "True" }), true)), Ready);
+        assert_eq!(readiness(&pod(&not_ready(Some("ContainersNotReady")), true)), Presumed);
+        assert_eq!(readiness(&pod(&not_ready(Some("ContainersNotReady")), false)), NotReady);
+        assert_eq!(readiness(&pod(&not_ready(Some("ReadinessGatesNotReady")), true)), NotReady);
+        assert_eq!(readiness(&pod(&not_ready(None), true)), NotReady, "its node is lost");
     }
 
     #[test]

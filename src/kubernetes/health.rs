@@ -15,7 +15,7 @@ use crate::probe;
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest such pause.
 const PROBE_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Period of the probes of a pod that has announced itself and that its node has not found ready yet.
+/// Period of the probes of a pod that serves on its own word and that its node has not found ready.
 const PROBE_PERIOD: Duration = Duration::from_secs(2);
 /// Failed probes in a row after which a pod does not serve any more, as with its node.
 const UNANSWERED_MAX: u32 = 2;
@@ -34,6 +34,7 @@ impl Workload {
                 if probe::health(&Target::Tcp(address)).await.is_ok() {
                     let change = workload.pods.borrow_mut().get_mut(&pod).map(TrackedPod::answered);
                     workload.pass_on(&pod, &change.unwrap_or(PodChange::Nothing));
+                    workload.probe_until_ready(&pod);
                     return;
                 }
                 pauses.pause().await;
@@ -41,32 +42,44 @@ impl Workload {
         });
     }
 
-    /// Probes a pod that has announced itself, until its node has found it ready and probes it itself: for a
-    /// long time a node calls a pod that is stuck before that starting.
-    pub(super) fn probe_until_ready(self: &Rc<Self>, pod: String) {
-        let workload = self.clone();
+    /// Probes a pod that serves on its own word, until its node has found it ready and probes it itself: for a long time a
+    /// node calls a pod that is stuck before that starting, and one that is lost says nothing of a pod that another
+    /// container keeps from being ready.
+    pub(super) fn probe_until_ready(self: &Rc<Self>, pod: &str) {
+        match self.pods.borrow_mut().get_mut(pod) {
+            Some(tracked) if tracked.needs_probe() && !tracked.probed => tracked.probed = true,
+            Some(_) | None => return,
+        }
+        let (workload, pod) = (self.clone(), pod.to_owned());
         tokio::task::spawn_local(async move {
-            let mut unanswered = 0;
-            loop {
-                if unanswered == 0 {
-                    tokio::time::sleep(PROBE_PERIOD).await;
-                }
-                let address = match workload.pods.borrow().get(&pod) {
-                    Some(tracked) if tracked.needs_probe() => tracked.address,
-                    Some(_) | None => return,
-                };
-                let Some(address) = address else { return };
-                if probe::health(&Target::Tcp(address)).await.is_ok() {
-                    unanswered = 0;
-                    continue;
-                }
-                unanswered += 1;
-                if unanswered >= UNANSWERED_MAX {
-                    let change = workload.pods.borrow_mut().get_mut(&pod).map(TrackedPod::unanswered);
-                    workload.pass_on(&pod, &change.unwrap_or(PodChange::Nothing));
-                    return;
-                }
+            workload.probe_while_needed(&pod).await;
+            if let Some(tracked) = workload.pods.borrow_mut().get_mut(&pod) {
+                tracked.probed = false;
             }
         });
+    }
+
+    async fn probe_while_needed(self: &Rc<Self>, pod: &str) {
+        let mut unanswered = 0;
+        loop {
+            if unanswered == 0 {
+                tokio::time::sleep(PROBE_PERIOD).await;
+            }
+            let address = match self.pods.borrow().get(pod) {
+                Some(tracked) if tracked.needs_probe() => tracked.address,
+                Some(_) | None => return,
+            };
+            let Some(address) = address else { return };
+            if probe::health(&Target::Tcp(address)).await.is_ok() {
+                unanswered = 0;
+                continue;
+            }
+            unanswered += 1;
+            if unanswered >= UNANSWERED_MAX {
+                let change = self.pods.borrow_mut().get_mut(pod).map(TrackedPod::unanswered);
+                self.pass_on(pod, &change.unwrap_or(PodChange::Nothing));
+                return;
+            }
+        }
     }
 }

@@ -45,9 +45,9 @@
 //! | the scheduler wants an instance | one more pending start; one more replica, unless a pod that starts anyway will do |
 //! | a pod announces itself | Starting or Unknown → Serving, `Ready`, and health checks until its node finds it ready; Serving: another container, `Down` and `Ready` |
 //! | the watch shows that a container runs which has not announced itself | Starting → Unknown: health checks until one succeeds |
-//! | the watch shows that a pod is ready, or a health check of one in Unknown succeeds | Starting or Unknown → Serving, `Ready` |
+//! | the watch shows that a pod is ready, or a health check of one in Unknown succeeds | Starting or Unknown → Serving, `Ready`. Where another container keeps the pod from being ready: from Starting only, and health checks go on |
 //! | the watch shows a restart, an end, or that a pod is not ready any more | Serving → Unknown, `Down`, address withdrawn at once; health checks until one succeeds. Ready again with another container: `Down` and `Ready` |
-//! | two health checks fail before the node has found the pod ready | Serving → Unknown, as above; it counts as stuck |
+//! | two health checks fail while the node does not find the pod ready | Serving → Unknown, as above; it counts as stuck |
 //! | the watch shows that a pod is being deleted or has ended for good | any → Terminating, `Down` if it served; it takes what was granted before |
 //! | the watch does not show a pod any more | the same, and it is forgotten |
 //! | a connection to an instance failed | health checks until one succeeds, then `Ready` again |

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
 
 use super::deployment::{TEMPLATE_HASH, token_of};
+use super::function_container::ContainerReadiness;
 use super::template::PORT;
 use super::{failure, function_container};
 use crate::error::ErrorCode;
@@ -38,8 +39,8 @@ pub(super) struct ObservedPod {
     pub token: Option<Token>,
     /// Address at which it listens, once it has one.
     pub address: Option<SocketAddr>,
-    /// Its container answers the readiness probe.
-    pub ready: bool,
+    /// Whether its container answers the readiness probe.
+    pub readiness: ContainerReadiness,
     /// It is being deleted, or has ended for good.
     pub terminating: bool,
     /// Its container runs.
@@ -66,7 +67,7 @@ impl ObservedPod {
             template_hash,
             token: pod.spec.as_ref().and_then(token_of),
             address: ip.map(|ip| SocketAddr::new(ip, PORT)),
-            ready: function_container::is_ready(pod),
+            readiness: function_container::readiness(pod),
             terminating: pod.metadata.deletion_timestamp.is_some() || function_container::all_have_ended(pod),
             running: function_container::is_running(pod),
             restarts: container.map_or(0, |one| one.restart_count),
@@ -145,7 +146,7 @@ mod tests {
         ] {
             let observed = beside(&sidecar, &not_ready);
             assert_eq!((observed.problem, observed.last), (None, None), "{sidecar}");
-            assert!(observed.running && observed.ready, "{sidecar}");
+            assert!(observed.running && observed.readiness == ContainerReadiness::Presumed, "{sidecar}");
             assert_eq!(observed.restarts, 0, "those of the other container");
             assert_eq!(observed.token, Some(Token { high: 1, low: 2 }));
         }

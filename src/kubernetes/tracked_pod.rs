@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 
+use super::function_container::ContainerReadiness;
 use super::observed_pod::{ObservedPod, PodProblem};
 use crate::exit::Exit;
 
@@ -57,8 +58,10 @@ pub(super) struct TrackedPod {
     pub problem: Option<PodProblem>,
     /// It served, runs on, and does not answer: it may be long until it does.
     pub stuck: bool,
-    /// Ready, running and restarts as the watch showed them last; `None` before it has shown the pod.
-    seen: Option<(bool, bool, i32)>,
+    /// A task asks it whether it answers, for as long as it serves on its own word.
+    pub probed: bool,
+    /// ContainerReadiness, running and restarts as the watch showed them last; `None` before it has shown the pod.
+    seen: Option<(ContainerReadiness, bool, i32)>,
 }
 
 impl TrackedPod {
@@ -73,6 +76,7 @@ impl TrackedPod {
             annotated: false,
             problem: None,
             stuck: false,
+            probed: false,
             seen: None,
         }
     }
@@ -115,10 +119,12 @@ impl TrackedPod {
         }
     }
 
-    /// Whether it serves on its own word, so that it is probed: its node has not found it ready yet.
+    /// Whether it serves on its own word, so that it is probed: its node has not found it ready yet, or would not tell
+    /// that it is not any more.
     #[must_use]
     pub(super) fn needs_probe(&self) -> bool {
-        self.state == PodState::Serving && self.seen.is_none_or(|(ready, ..)| !ready)
+        self.state == PodState::Serving
+            && self.seen.is_none_or(|(readiness, ..)| readiness != ContainerReadiness::Ready)
     }
 
     /// Takes failed probes, one after the other.
@@ -133,7 +139,7 @@ impl TrackedPod {
 
     /// Takes what the watch shows.
     pub(super) fn observe(&mut self, observed: ObservedPod) -> PodChange {
-        let before = self.seen.replace((observed.ready, observed.running, observed.restarts));
+        let before = self.seen.replace((observed.readiness, observed.running, observed.restarts));
         let moved = observed.address.is_some() && self.address.is_some() && observed.address != self.address;
         if observed.address.is_some() {
             self.address = observed.address;
@@ -147,13 +153,15 @@ impl TrackedPod {
         match self.state {
             PodState::Terminating => PodChange::Nothing,
             PodState::Serving => {
-                let (ready, running, restarts) = before.unwrap_or((false, false, observed.restarts));
+                let (readiness, running, restarts) =
+                    before.unwrap_or((ContainerReadiness::NotReady, false, observed.restarts));
+                let is_ready = observed.readiness != ContainerReadiness::NotReady;
                 let restarted = observed.restarts > restarts;
                 // It may have ended before it was ever shown to run.
                 let stopped = (running && !observed.running) || observed.problem.is_some();
-                let unready = ready && !observed.ready;
+                let unready = readiness != ContainerReadiness::NotReady && !is_ready;
                 let why = observed.problem.or(if restarted { observed.last } else { None });
-                if (restarted && observed.ready) || moved {
+                if (restarted && is_ready) || moved {
                     PodChange::Restarted(why.and_then(|problem| problem.exit))
                 } else if restarted || stopped || unready {
                     self.state = PodState::Unknown;
@@ -164,7 +172,9 @@ impl TrackedPod {
                     PodChange::Nothing
                 }
             }
-            PodState::Starting | PodState::Unknown if observed.ready && self.address.is_some() => self.up(),
+            PodState::Starting | PodState::Unknown if self.may_be_taken_for_ready(observed.readiness) => {
+                self.up()
+            }
             PodState::Starting | PodState::Unknown => {
                 // One that was started anew will say so soon.
                 let restarted = before.is_some_and(|(_, _, restarts)| observed.restarts > restarts);
@@ -179,6 +189,17 @@ impl TrackedPod {
                 }
             }
         }
+    }
+
+    /// Whether a pod that does not serve does so by this word of its node. One that was lost is presumed to answer by
+    /// none: a probe tells.
+    fn may_be_taken_for_ready(&self, readiness: ContainerReadiness) -> bool {
+        let is_ready = match readiness {
+            ContainerReadiness::Ready => true,
+            ContainerReadiness::Presumed => self.state == PodState::Starting,
+            ContainerReadiness::NotReady => false,
+        };
+        is_ready && self.address.is_some()
     }
 
     /// Takes its deletion.
@@ -385,6 +406,26 @@ mod tests {
         tracked.announced(address());
         tracked.observe(seen(&pod(true, &running(), 0, &json!({}))));
         assert_eq!(tracked.unanswered(), PodChange::Nothing, "its node asks it");
+    }
+
+    #[test]
+    fn a_pod_beside_a_sidecar_that_is_not_ready_is_lost_where_it_does_not_answer_though_its_node_says_nothing()
+     {
+        let mut beside = pod(true, &running(), 0, &json!({}));
+        let mut conditions = beside.status.take().expect("a status");
+        let ready = &mut conditions.conditions.as_mut().expect("conditions")[0];
+        ready.status = "False".to_owned();
+        ready.reason = Some("ContainersNotReady".to_owned());
+        beside.status = Some(conditions);
+        let mut tracked = new();
+        assert_eq!(tracked.observe(seen(&beside)), PodChange::Up, "another container is none of its affair");
+        assert!(tracked.needs_probe(), "nothing would tell that its node is lost");
+        assert_eq!(tracked.unanswered(), PodChange::Down(None));
+        assert_eq!(tracked.observe(seen(&beside)), PodChange::Nothing, "it was told before that it was lost");
+        assert_eq!(tracked.state, PodState::Unknown);
+        assert_eq!(tracked.answered(), PodChange::Up);
+        tracked.observe(seen(&pod(true, &running(), 0, &json!({}))));
+        assert!(!tracked.needs_probe(), "its node asks it and would tell");
     }
 
     #[test]

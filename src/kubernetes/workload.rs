@@ -294,9 +294,7 @@ impl Workload {
             self.forget_unseen_later(pod.to_owned());
         }
         self.pass_on(pod, &change);
-        if change == PodChange::Up {
-            self.probe_until_ready(pod.to_owned());
-        }
+        self.probe_until_ready(pod);
         Some(Ok(()))
     }
 
@@ -327,6 +325,7 @@ impl Workload {
         if may_serve {
             self.probe_until_healthy(name.clone());
         }
+        self.probe_until_ready(name);
     }
 
     /// Forgets a pod that the watch says is deleted.
