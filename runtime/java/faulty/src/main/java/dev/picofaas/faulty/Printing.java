@@ -62,6 +62,8 @@ public final class Printing {
                 case "thread of a thread" -> joined(daemon(() -> joined(daemon(print))));
                 case "pool" -> POOL.submit(print).get();
                 case "carried" -> CompletableFuture.runAsync(print, context.carry(POOL)).get();
+                case "thread of a carried task" ->
+                    CompletableFuture.runAsync(() -> joined(daemon(print)), context.carry(POOL)).get();
                 case "exit" -> {
                     System.out.print(text);
                     System.exit(3);
@@ -101,6 +103,14 @@ public final class Printing {
                 case "pool" -> POOL.execute(this::late);
                 case "common pool" -> ForkJoinPool.commonPool().execute(this::late);
                 case "carried" -> context.carry(POOL).execute(this::late);
+                case "thread of a carried task" -> {
+                    CountDownLatch over = new CountDownLatch(1);
+                    // The pool's thread takes the second task when the first is over.
+                    ExecutorService one = Executors.newSingleThreadExecutor(Printing::daemon);
+                    context.carry(one).execute(() -> daemon(this::late).start());
+                    one.execute(over::countDown);
+                    over.await();
+                }
                 case "scheduled" -> SCHEDULED.schedule(this::late, MOMENT_MS, TimeUnit.MILLISECONDS);
                 case "delayed" -> CompletableFuture.runAsync(this::late,
                     CompletableFuture.delayedExecutor(MOMENT_MS, TimeUnit.MILLISECONDS));

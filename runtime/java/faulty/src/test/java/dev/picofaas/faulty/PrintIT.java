@@ -30,7 +30,7 @@ class PrintIT {
 
     @ParameterizedTest
     @ValueSource(strings = {"out", "err", "begun", "parts", "jul", "system logger", "slf4j", "thread",
-        "thread of a thread", "carried"})
+        "thread of a thread", "carried", "thread of a carried task"})
     void whatIsPrintedHasTheIdsOfItsExecutionWhicheverWayItIsPrinted(String by) throws Exception {
         try (Instance instance = Instance.of("print"); Wire wire = instance.connect()) {
             for (String execution : List.of(FIRST, SECOND)) {
@@ -55,7 +55,8 @@ class PrintIT {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"thread", "pool", "common pool", "scheduled", "delayed", "timer"})
+    @ValueSource(strings = {"thread", "pool", "common pool", "scheduled", "delayed", "timer",
+        "thread of a carried task"})
     void aLateLineHasNotTheIdsOfTheNextExecution(String left) throws Exception {
         try (Instance instance = Instance.of("left"); Wire wire = instance.connect()) {
             invoke(wire, FIRST, '"' + left + '"');

@@ -69,15 +69,20 @@ final class Owner {
         return owner.over ? null : owner.ids;
     }
 
-    /** An executor whose tasks are of this execution, on whichever thread. */
+    /**
+     * An executor whose tasks are of this execution, on whichever thread. Threads that a task starts have it until the
+     * task is over: after that they may work for any.
+     */
     static Executor carrying(Executor executor, Ids ids) {
         return task -> executor.execute(() -> {
             Owner before = OF_THREAD.get();
-            OF_THREAD.set(new Owner(ids));
+            Owner carried = new Owner(ids);
+            OF_THREAD.set(carried);
             try {
                 task.run();
             } finally {
                 Lines.endLines();
+                carried.over = true;
                 OF_THREAD.set(before);
             }
         });
