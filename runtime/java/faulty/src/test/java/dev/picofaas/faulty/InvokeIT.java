@@ -18,7 +18,8 @@ class InvokeIT {
         for (Instance started : List.of(Instance.of("echo"), Instance.onPort("echo"))) {
             try (Instance instance = started; Wire wire = instance.connect()) {
                 for (String input : List.of("null", "1e400", "12345678901234567890123",
-                        "{ \"a\" : [ 1 ,2 ], \"a\":\"é\\u00e9\" }", "\"𝄞\"")) {
+                        "{ \"a\" : [ 1 ,2 ], \"a\":\"é\\u00e9\" }", "\"𝄞\"",
+                        "7".repeat(2000), "{\"" + "n".repeat(60_000) + "\":-0.0" + "1".repeat(2000) + "}")) {
                     Wire.Message answer = wire.invoke("", "{\"metadata\":{\"k\":\"v\"},\"input\": " + input + " }");
                     assertEquals(200, answer.status());
                     assertEquals(input, answer.body());

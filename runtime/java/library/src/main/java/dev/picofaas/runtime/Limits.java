@@ -9,6 +9,10 @@ final class Limits {
     static final int OUTPUT_BYTES_MAX = 1_048_576;
     /** What MAX_BODY and MAX_OUTPUT may be raised to. */
     static final int SETTING_BYTES_MAX = 1 << 30;
+    /** A number of an input that is not passed on as text. */
+    static final int NUMBER_DIGITS_MAX = 1000;
+    /** A body whose names are kept, as far as those of others leave room. */
+    static final int NAMES_KEPT_BYTES_MAX = 8192;
     /** A message in an answer or a log line. Messages about bad input quote it, and it may be as long as a body. */
     static final int MESSAGE_BYTES_MAX = 2048;
     static final int EXECUTION_ID_BYTES_MAX = 256;

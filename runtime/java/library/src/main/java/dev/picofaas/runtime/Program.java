@@ -33,7 +33,8 @@ final class Program {
 
     @SuppressWarnings("unchecked")
     Program(FunctionHandler<?, ?> handler, int outputBytesMax) throws StartException {
-        ObjectMapper mapper = JsonMapper.builder(new StrictJson())
+        StrictJson json = new StrictJson();
+        ObjectMapper mapper = JsonMapper.builder(json)
             // Those that the function brings, such as the one for java.time.
             .addModules(modules())
             // A text is no number and half an apple no apple: an input is taken as it is or refused.
@@ -58,6 +59,9 @@ final class Program {
         JavaType type = types == null || types.length == 0 ? mapper.constructType(Object.class) : types[0];
         this.handler = (FunctionHandler<Object, Object>) handler;
         this.inputType = type.getRawClass();
+        if (inputType == RawJson.class) {
+            json.takeAnyNumber();
+        }
         this.reader = mapper.readerFor(type);
         this.writer = mapper.writer();
         this.outputBytesMax = outputBytesMax;
