@@ -7,6 +7,8 @@ import dev.picofaas.runtime.Context;
 import dev.picofaas.runtime.FunctionName;
 import dev.picofaas.runtime.HandlerException;
 import dev.picofaas.runtime.RawJson;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.time.Duration;
@@ -18,6 +20,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
 
 /** Functions by the types of their inputs and outputs. */
 public final class Typed {
@@ -95,6 +98,30 @@ public final class Typed {
                 case "two" -> List.of(new RawJson("1 2"));
                 default -> new Floats(0.5, 1f, new double[] {1e300}, List.of(-0.0), DoubleNode.valueOf(2), "NaN");
             };
+        }
+    }
+
+    /** Fails with 422 MINE, or finally with 503 MINE, within other exceptions. */
+    @FunctionName("wrapped")
+    public static final class Wrapped extends Loading<String, Object> {
+        @Override
+        public Object handle(String input, Context context) throws Exception {
+            HandlerException chosen = new HandlerException(422, "MINE", "my own");
+            switch (input) {
+                case "thrown" -> throw new IllegalStateException("wrapped", chosen);
+                case "checked" -> throw new ExecutionException(new UncheckedIOException(new IOException(chosen)));
+                case "future" -> {
+                    return CompletableFuture.failedFuture(new CompletionException(new CompletionException(chosen)));
+                }
+                case "final" -> throw new IllegalStateException(
+                    new HandlerException(503, "MINE", "my own").notRetryable());
+                case "outer" -> throw new HandlerException(409, "OUTER", "it counts", chosen);
+                default -> {
+                    IllegalStateException circle = new IllegalStateException("around");
+                    circle.initCause(new IllegalStateException("and around", circle));
+                    throw circle;
+                }
+            }
         }
     }
 

@@ -51,6 +51,24 @@ class FailuresIT {
     }
 
     @Test
+    void aHandlersChoiceCountsWithinOtherExceptionsToo() throws Exception {
+        try (Instance instance = Instance.of("wrapped"); Wire wire = instance.connect()) {
+            for (String input : List.of("thrown", "checked", "future")) {
+                Wire.Message answer = wire.invoke("", "{\"input\":\"" + input + "\"}");
+                assertEquals("422 MINE", answer.failure(), input);
+                assertEquals("my own", answer.message());
+            }
+            Wire.Message once = wire.invoke("", "{\"input\":\"final\"}");
+            assertEquals("503 MINE", once.failure());
+            assertEquals("false", once.json().at("/error/retryable").asText());
+            assertEquals("409 OUTER", wire.invoke("", "{\"input\":\"outer\"}").failure());
+            Wire.Message circle = wire.invoke("", "{\"input\":\"circle\"}");
+            assertEquals("500 HANDLER_ERROR", circle.failure());
+            assertEquals("around", circle.message());
+        }
+    }
+
+    @Test
     void anOutputThatCannotBeWrittenIsSaidToBe() throws Exception {
         try (Instance instance = Instance.of("endless"); Wire wire = instance.connect()) {
             assertEquals("500 BAD_OUTPUT", wire.invoke("", "{\"input\":1}").failure());

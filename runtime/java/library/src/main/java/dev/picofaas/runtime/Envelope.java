@@ -58,10 +58,8 @@ record Envelope(Object input, Map<String, String> metadata) {
         } catch (InvalidDefinitionException fault) {
             throw Failure.badInputType(path(place, fault) + ": " + reason(fault), fault);
         } catch (JsonMappingException fault) {
-            for (Throwable cause = fault.getCause(); cause != null; cause = cause.getCause()) {
-                if (cause instanceof HandlerException chosen) {
-                    throw Failure.thrown(chosen);
-                }
+            if (Failure.chosen(fault) != null) {
+                throw Failure.thrown(fault);
             }
             throw Failure.badInput(path(place, fault) + ": " + reason(fault));
         } catch (JsonProcessingException fault) {

@@ -61,11 +61,25 @@ final class Failure extends Exception {
 
     /** Of what a handler threw: a choice of its own, or anything else with its stack for the log. */
     static Failure thrown(Throwable thrown) {
-        if (thrown instanceof HandlerException chosen) {
+        HandlerException chosen = chosen(thrown);
+        if (chosen != null) {
             String code = chosen.code() == null ? "HANDLER_ERROR" : chosen.code();
             return error(chosen.status(), code, !chosen.isRetryable(), text(chosen), chosen.getCause());
         }
         return error(500, "HANDLER_ERROR", false, text(thrown), thrown);
+    }
+
+    /** What the handler chose, or null. Lambdas, futures and constructors can throw it within another exception only. */
+    static HandlerException chosen(Throwable thrown) {
+        Throwable cause = thrown;
+        // Causes may go round in a circle.
+        for (int rest = Limits.CAUSES_MAX; cause != null && rest > 0; rest--) {
+            if (cause instanceof HandlerException chosen) {
+                return chosen;
+            }
+            cause = cause.getCause();
+        }
+        return null;
     }
 
     static Failure deadlinePassed(Call call) {

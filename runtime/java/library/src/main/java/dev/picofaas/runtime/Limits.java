@@ -40,6 +40,8 @@ final class Limits {
     static final int LOG_LINE_BYTES_MAX = 8192;
     /** Lines that were begun and are not at their end; when there are more, all are ended. */
     static final int LINES_BEGUN_MAX = 1024;
+    /** Exceptions within one another. */
+    static final int CAUSES_MAX = 100;
     /** Lines of one stack in the log. */
     static final int STACK_LINES_MAX = 100;
     /** How long a JOB tries to get its input. */
