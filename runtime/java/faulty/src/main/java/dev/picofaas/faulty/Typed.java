@@ -80,6 +80,8 @@ public final class Typed {
 
     public record Floats(double plain, Float boxed, double[] many, List<Double> listed, JsonNode node, Object any) {}
 
+    public record Keys(Map<Number, Integer> numbers, Map<Comparable<?>, Integer> any) {}
+
     /** Returns a number that is none, in the place that the input names. */
     @FunctionName("nan")
     public static final class NotANumber extends Loading<String, Object> {
@@ -95,6 +97,12 @@ public final class Typed {
                 case "node" -> new Floats(1, 1f, new double[0], List.of(), DoubleNode.valueOf(none), null);
                 case "any" -> new Floats(1, 1f, new double[0], List.of(), null, Map.of("deep", List.of(none)));
                 case "raw" -> new RawJson("{\"in\":[NaN]}");
+                case "key" -> Map.of(none, 1);
+                case "key of floats" -> Map.of("in", Map.of(Float.POSITIVE_INFINITY, 1));
+                case "key of numbers" -> new Keys(Map.of(none, 1), Map.of());
+                case "key of any" -> new Keys(Map.of(), Map.of(none, 1));
+                case "keys" -> List.of(Map.of(0.5, 1), Map.of(-2f, 1), Map.of("NaN", 1),
+                    new Keys(Map.of(3, 1), Map.of("4", 1)));
                 case "two" -> List.of(new RawJson("1 2"));
                 default -> new Floats(0.5, 1f, new double[] {1e300}, List.of(-0.0), DoubleNode.valueOf(2), "NaN");
             };

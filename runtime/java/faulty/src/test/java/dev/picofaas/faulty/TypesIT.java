@@ -51,11 +51,14 @@ class TypesIT {
     @Test
     void aNumberThatIsNoneIsABadOutputWhereverItIs() throws Exception {
         try (Instance instance = Instance.of("nan"); Wire wire = instance.connect()) {
-            for (String place : new String[] {"itself", "plain", "boxed", "many", "listed", "node", "any", "raw", "two"}) {
+            for (String place : new String[] {"itself", "plain", "boxed", "many", "listed", "node", "any", "raw", "two",
+                    "key", "key of floats", "key of numbers", "key of any"}) {
                 assertEquals("500 BAD_OUTPUT", wire.invoke("", "{\"input\":\"" + place + "\"}").failure(), place);
             }
             assertEquals("{\"plain\":0.5,\"boxed\":1.0,\"many\":[1.0E300],\"listed\":[-0.0],\"node\":2.0,\"any\":\"NaN\"}",
                 wire.invoke("", "{\"input\":\"nowhere\"}").body());
+            assertEquals("[{\"0.5\":1},{\"-2.0\":1},{\"NaN\":1},{\"numbers\":{\"3\":1},\"any\":{\"4\":1}}]",
+                wire.invoke("", "{\"input\":\"keys\"}").body());
         }
     }
 

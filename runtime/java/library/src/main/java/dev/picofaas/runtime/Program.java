@@ -15,6 +15,7 @@ import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.cfg.CoercionAction;
 import com.fasterxml.jackson.databind.cfg.CoercionInputShape;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.ser.BeanSerializerFactory;
 import com.fasterxml.jackson.databind.type.LogicalType;
 import java.io.IOException;
 import java.util.List;
@@ -35,6 +36,8 @@ final class Program {
     Program(FunctionHandler<?, ?> handler, int outputBytesMax) throws StartException {
         StrictJson json = new StrictJson();
         ObjectMapper mapper = JsonMapper.builder(json)
+            // Before the modules, which add to it.
+            .serializerFactory(BeanSerializerFactory.instance.withSerializerModifier(new StrictKeys()))
             // Those that the function brings, such as the one for java.time.
             .addModules(modules())
             // A text is no number and half an apple no apple: an input is taken as it is or refused.
