@@ -73,6 +73,8 @@ impl Children {
                 children.reap_orphans();
             }
         });
+        let children = Rc::clone(self);
+        spawn_local(async move { children.memory.watch().await });
         Ok(())
     }
 

@@ -31,6 +31,10 @@ pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time between the end of a server's connections and the moment at which its own end is seen.
 pub(crate) const EXIT_WAIT: Duration = Duration::from_millis(100);
 
+/// Time for which a kill for the limit of memory, once it was seen, is the reason of an end, and from one look for
+/// kills to the next.
+pub(crate) const KILL_KEPT: Duration = Duration::from_secs(1);
+
 /// Connections to a server that are kept for later; each is a file descriptor on both sides.
 pub(crate) const IDLE_CONNECTIONS_MAX: usize = 1024;
 

@@ -195,7 +195,7 @@ impl Server {
             ExchangeError::Lost(_) => match self.exit_noticed().await {
                 Some(how) => how.error(&self.last_line(key)),
                 // One of its processes, which the server goes on without.
-                None => match self.children.memory().take_kill() {
+                None => match self.children.memory().kill_of_connection() {
                     Some(over_limit) => {
                         let event = "a process of the server was killed";
                         ExitReason::over_limit(event, over_limit).error(&LastLine::Nothing)

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use picofaas_child::cgroup::{CgroupVersion, Controller, hierarchies};
 use picofaas_contract::patience::until;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::control_plane::{ControlPlane, TAKEN};
 use crate::http_server::python;
 use crate::instance::{Instance, Process, shell};
+use crate::wire::invocation;
 use crate::worker_program::each;
 
 /// Bytes that the watchdog and its program may have together.
@@ -128,6 +130,51 @@ fn a_program_over_the_limit_of_memory_is_told_so_in_every_mode_and_the_next_requ
             assert_eq!(instance.connect().invoke("", r#"{"input":"ok"}"#).text(), "1", "{mode}");
         }
     }
+}
+
+/// A server whose requests are taken by a process of its own, and by another after that one's end. The process takes
+/// memory when it has eight requests at once, as `"take"`.
+fn prefork_server() -> String {
+    python(&format!(
+        r#"
+import os, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+every = threading.Barrier(8)
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        if self.rfile.read(int(self.headers["Content-Length"])) == b'"take"':
+            every.wait()
+            exec({TAKE:?})
+        self.send_response(200)
+        self.send_header("Content-Length", "1")
+        self.end_headers()
+        self.wfile.write(b"1")
+    def log_message(self, *arguments): pass
+server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
+while os.fork(): os.wait()
+server.serve_forever()"#
+    ))
+}
+
+#[test]
+fn all_requests_of_a_process_of_the_server_are_told_that_it_was_over_the_limit_of_memory() {
+    let Some(group) = Group::make() else { return };
+    let instance = group.start(|| Instance::running("http", &prefork_server(), &[]));
+    for _ in 0..2 {
+        let mut asked: Vec<_> = (0..8).map(|_| instance.connect()).collect();
+        for one in &mut asked {
+            one.send(invocation("", r#"{"input":"take"}"#));
+        }
+        for one in &mut asked {
+            let answer = one.receive();
+            assert_eq!(answer.failure(), (500, "OUT_OF_MEMORY".to_owned()), "{}", answer.message());
+        }
+        assert_eq!(instance.connect().invoke("", r#"{"input":"ok"}"#).text(), "1");
+    }
+    // A watchdog that is killed would leave the process of the server behind.
+    instance.signal(Signal::TERM);
+    assert_eq!(instance.end().0, 0);
 }
 
 #[test]
