@@ -187,7 +187,7 @@ impl LineBuffer {
     /// Writes a line or its beginning; the execution that it is of.
     fn write_beginning(&self, owner: Option<&Logger>, line: &str) -> LineOf {
         if let Some(line) = line.strip_prefix(OF_NONE) {
-            log::line(line);
+            write_of_none(line);
             return LineOf::None;
         }
         let is_own = |id: &str| owner.is_none_or(|owner| owner.execution_id() == id);
@@ -209,6 +209,15 @@ impl LineBuffer {
 fn write_to(owner: Option<&Logger>, line: &str) {
     match owner {
         Some(owner) => owner.log(line),
+        None => write_of_none(line),
+    }
+}
+
+/// Writes a line, or the rest of one, that is of no execution. Where an id is at its head, which may be text that a
+/// client sent, it goes on saying so.
+fn write_of_none(line: &str) {
+    match execution_of(line) {
+        Some(_) => log::line(&format!("{OF_NONE}{line}")),
         None => log::line(line),
     }
 }

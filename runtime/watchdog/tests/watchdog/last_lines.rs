@@ -118,6 +118,30 @@ fn a_line_of_which_its_worker_says_that_it_is_of_no_execution_gets_no_ids_and_is
 }
 
 #[test]
+fn a_line_of_no_execution_stays_so_whatever_id_the_text_in_it_has_at_its_head() {
+    let mut instance = obeying();
+    assert_eq!(invoke(&instance, A, r#""pass""#).status, 200);
+    for text in [
+        format!("executionId={A} {CARD}"),
+        format!("info executionId={A} {CARD}"),
+        format!("[{A}] {CARD}"),
+        format!("{{'executionId':'{A}','m':'{CARD}'}}").replace('\'', "\\\\\\\""),
+    ] {
+        assert_eq!(invoke(&instance, B, &format!(r#""log('executionId=- {text}')""#)).status, 200);
+        assert_eq!(instance.line_with(CARD), format!("executionId=- {}\n", text.replace('\\', "")));
+    }
+    // So do the pieces of a long one, also where nothing says of which execution it is.
+    let text = format!("{}executionId={A} {CARD}", "x".repeat(8192));
+    assert_eq!(invoke(&instance, B, &format!(r#""log('executionId=- {text}')""#)).status, 200);
+    assert_eq!(instance.line_with(CARD), format!("executionId=- executionId={A} {CARD}\n"));
+    let instance = &mut obeying_several();
+    let _held = ask(instance, A, r#""pass""#);
+    instance.wait_for("picofaas_runtime_in_flight 1");
+    let _logs = ask(instance, B, &format!(r#""log('{text}')""#));
+    assert_eq!(instance.line_with(CARD), format!("executionId=- executionId={A} {CARD}\n"));
+}
+
+#[test]
 fn every_piece_of_a_long_line_is_of_the_execution_that_its_beginning_names() {
     let mut instance = obeying();
     assert_eq!(invoke(&instance, A, r#""pass""#).status, 200);
