@@ -54,6 +54,10 @@ pub(crate) const CONCURRENCY_MAX: usize = 1024;
 /// message of a failure.
 pub(crate) const FRAME_BYTES_BESIDES: usize = 1 << 16;
 
+/// Bytes that are reserved at once for the rest of a frame, by the length that it says: more than it takes with an
+/// output of 1 MiB. The room for a longer one grows with what has come.
+pub(crate) const FRAME_BYTES_RESERVED_MAX: usize = 1 << 21;
+
 /// Bytes that each pipe to and from a worker is asked to hold, so that most requests and
 /// replies go through in one piece. It is the most that the kernel gives to everybody.
 pub(crate) const PIPE_BYTES: usize = 1 << 20;

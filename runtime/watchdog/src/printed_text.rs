@@ -3,17 +3,16 @@
 use crate::excerpt::excerpt;
 use crate::frame::{self, HEADER_BYTES};
 
-/// The text that is at the beginning of `buffer`, where no frame is: the bytes of a header would be letters,
-/// and those of a length would say more than `length_max` bytes. A frame that is too long, but has the number of a
-/// request, is one.
+/// The text that is at the beginning of `buffer`, where no frame is: its first byte is a letter, and what would be a
+/// header has not the number of a request, or no object behind it, or says more than `length_max` bytes as far as it
+/// is there. A length that begins with the byte of a letter is over 150 MB.
 pub(crate) fn printed_text(
     buffer: &[u8],
     length_max: usize,
     is_request: impl FnOnce(u32) -> bool,
 ) -> Option<String> {
     let start = &buffer[..buffer.len().min(HEADER_BYTES)];
-    let letters = text_at(start).len();
-    if letters == 0 {
+    if text_at(start).is_empty() {
         return None;
     }
     let mut length = [0; 4];
@@ -21,13 +20,17 @@ pub(crate) fn printed_text(
     length[..known].copy_from_slice(&start[..known]);
     // Bytes that are still to come can only make it longer.
     let is_too_long = u32::from_be_bytes(length) as usize > length_max;
-    if letters < HEADER_BYTES && !is_too_long {
-        return None;
-    }
-    if frame::read_header(start).is_some_and(|(_, sequence)| is_request(sequence)) {
-        return None;
+    match frame::read_header(start) {
+        None if !is_too_long => return None,
+        Some((_, sequence)) if is_request(sequence) && may_be_object(&buffer[HEADER_BYTES..]) => return None,
+        None | Some(_) => {}
     }
     Some(excerpt(text_at(buffer).as_bytes()))
+}
+
+/// Whether an object in JSON may begin so.
+fn may_be_object(payload: &[u8]) -> bool {
+    payload.trim_ascii_start().first().is_none_or(|first| *first == b'{')
 }
 
 /// The part before the first byte that no text has.
@@ -71,6 +74,25 @@ mod tests {
         let most = 1 << 30;
         assert_eq!(shown(b"2026-11-29 started\n", most).as_deref(), Some("\"2026-11-29 started\\n\""));
         assert_eq!(shown(b"2026", most), None, "it may be a frame of 842,019,382 bytes");
+    }
+
+    #[test]
+    fn with_room_for_frames_of_a_gibibyte_a_short_text_before_a_frame_is_text_all_the_same() {
+        let most = 1 << 30;
+        for text in ["\n", "7\n", "hi\n", "202\n", "2026\n", "order\n", "2026-1\n"] {
+            for frame in
+                [&b"\x00\x00\x00\x12\x00\x00\x00\x07{\"output\":\"1234\"}"[..], b"\0\0\0\x07\0\0\0\x07{}"]
+            {
+                let buffer = [text.as_bytes(), frame].concat();
+                assert_eq!(shown(&buffer, most), Some(format!("{text:?}")), "{buffer:?}");
+            }
+        }
+        // Frames of 151 to 689 MB, whole or not.
+        for frame in
+            [&b"\t\0\0\0\0\0\0\x07"[..], b")   \0\0\0\x07{", b"2026\0\0\0\x07 {\"output\":", b"2026\0\0"]
+        {
+            assert_eq!(shown(frame, most), None, "{frame:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::time::Instant;
 
 use crate::frame::{self, HEADER_BYTES};
-use crate::limits::{FRAME_BYTES_BESIDES, PIPE_BYTES, READ_BYTES};
+use crate::limits::{FRAME_BYTES_BESIDES, FRAME_BYTES_RESERVED_MAX, PIPE_BYTES, READ_BYTES};
 use crate::printed_text::printed_text;
 use crate::worker::{ReplyTiming, Worker};
 use crate::worker_exit::WorkerExit;
@@ -85,7 +85,8 @@ impl ReplyReader {
                 return Err(worker.frame_too_long(sequence, length, output_max));
             }
             let Some(payload) = frame::take_payload(&mut self.buffer, length) else {
-                self.buffer.reserve(HEADER_BYTES + length - self.buffer.len());
+                let missing = HEADER_BYTES + length - self.buffer.len();
+                self.buffer.reserve(missing.min(FRAME_BYTES_RESERVED_MAX));
                 break;
             };
             if self.ready_since.is_none() {

@@ -1,7 +1,7 @@
 //! Workers that end, and workers that do not keep to the protocol.
 
 use crate::wire::invocation;
-use crate::worker_program::{each, instance, script};
+use crate::worker_program::{each, instance, instance_with, script};
 
 const OK: &str = r#"{"input":"ok"}"#;
 
@@ -80,6 +80,41 @@ say(sequence, {{"output": 1}})"#
             assert!(message.contains(shown) && message.contains(question), "{message}");
         }
     }
+}
+
+#[test]
+fn with_room_for_large_outputs_a_short_print_before_a_reply_is_shown_at_once() {
+    for printed in ["\\n", "hi\\n", "202\\n", "2026\\n"] {
+        let command = each(&format!("put(b\"{printed}\")\nsay(sequence, {{'output': 1}})\ntime.sleep(1000)"));
+        let instance = instance_with(&command, &[("MAX_OUTPUT", "1073741824")]);
+        let answer = instance.connect().invoke("", OK);
+        assert_eq!(answer.failure(), (500, "HANDLER_ERROR".to_owned()), "{printed}");
+        assert!(answer.message().contains(&format!("it wrote \"{printed}\" where")), "{}", answer.message());
+    }
+}
+
+#[test]
+fn a_frame_takes_memory_as_it_comes_and_not_by_the_length_that_it_says() {
+    // A byte is read when all that came before has been looked at.
+    let mut instance = instance_with(
+        &each(
+            r#"
+import fcntl, termios
+def peak(): return int(open(f"/proc/{os.getppid()}/status").read().split("VmPeak:")[1].split()[0])
+before = peak()
+put(struct.pack(">II", 1 << 29, sequence))
+for _ in range(2):
+    put(b"{")
+    while struct.unpack("i", fcntl.ioctl(1, termios.FIONREAD, bytes(4)))[0]: time.sleep(0.001)
+log(f"grown by {(peak() - before) >> 10} MiB")"#,
+        ),
+        &[("MAX_OUTPUT", "1073741824")],
+    );
+    let mut asked = instance.connect();
+    asked.send(invocation("", OK));
+    let line = instance.line_with("grown by ");
+    let grown: u64 = line.split("grown by ").nth(1).unwrap().trim().trim_end_matches(" MiB").parse().unwrap();
+    assert!(grown < 64, "{line}");
 }
 
 #[test]
