@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -146,7 +147,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield started
     for worker in workers:
-        worker.process.kill()
+        # Its session is its own: what its handlers started goes along.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.process.pid, signal.SIGKILL)
         worker.process.wait()
 
 
