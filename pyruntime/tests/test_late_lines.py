@@ -9,7 +9,7 @@ FIRST, SECOND = "1" * 40, "2" * 40
 IDS_OF_FIRST = f"executionId={FIRST} traceId={'t' * 32} "
 OF_NONE = "executionId=- "
 
-# What is left behind waits until the second request has begun, and that waits until it has written.
+# Work that is left behind waits until the second request has begun, and that waits until it has written.
 LEFT_BEHIND = """
 import asyncio, concurrent.futures, logging, queue, threading
 go, said = threading.Event(), threading.Event()

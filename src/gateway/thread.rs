@@ -27,6 +27,8 @@ use crate::server::connections::{Connections, SWEEP_PERIOD};
 /// Period in which kept executions are looked through for those whose time is over.
 const EXPIRE_PERIOD: Duration = Duration::from_secs(1);
 
+/// Period of the looks whether the connections are through, at the end of the process alone.
+const END_LOOK: Duration = Duration::from_millis(5);
 /// Time for clients to close at the end, and for requests that are still being read.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -302,7 +304,7 @@ async fn take_messages(
 /// Looks again and again whether something holds.
 async fn until(holds: impl Fn() -> bool) {
     while !holds() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(END_LOOK).await;
     }
 }
 

@@ -162,7 +162,7 @@ pub(super) struct Manifest {
 /// Reads the functions that the manifest `text`, which stands at `path` in some folder, defines.
 ///
 /// # Errors
-/// Those of [`read_manifest`].
+/// As [`read_manifest`].
 #[cfg(test)]
 pub(crate) fn read_manifests(path: &Path, text: &str) -> Result<Vec<FunctionSpec>, ManifestError> {
     read_manifest(path, text, ManifestOrigin::Found).map(|manifest| manifest.functions)

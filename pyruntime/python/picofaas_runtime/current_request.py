@@ -45,7 +45,7 @@ class CurrentRequest:
         self.one: dict[str, Any] | None = None
         self.is_side_by_side = False
         self.had_any = False
-        # That of a task, and of what a task has run on a thread, once there may be tasks.
+        # The request of a task, and of work that a task has run on a thread, once there may be tasks.
         self._of_task: ContextVar[dict[str, Any] | None] | None = None
         self._running: set[int] = set()
         # Whether several have run since one ended.

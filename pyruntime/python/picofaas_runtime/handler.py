@@ -136,7 +136,7 @@ def _takes_context(call: Callable[..., Any], name: str) -> bool:
     if takes.required > 2 or not (takes.positional or takes.variable):
         raise LoadError(f"{name} takes {takes.required} arguments: {FORMS}")
     if takes.passes_on:
-        # What it is given goes to the function behind it, which may not take both.
+        # Its arguments go to the function behind it, which may not take both.
         behind = signature.parameters_behind(call, name.rpartition(".")[2])
         if behind is None:
             return False

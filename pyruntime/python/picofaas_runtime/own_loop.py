@@ -21,7 +21,7 @@ class OwnLoop:
 
     def output(self, awaitable: Any) -> Any:
         """The output that comes in the end."""
-        # Whose loop is another has been scheduled there already.
+        # A future of another loop has been scheduled there already.
         loop = awaitable.get_loop() if isinstance(awaitable, asyncio.Future) else self._loop
         task = loop.create_task(awaited(awaitable))
         try:

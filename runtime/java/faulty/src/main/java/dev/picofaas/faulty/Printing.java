@@ -32,7 +32,7 @@ public final class Printing {
     }
 
     /**
-     * What to print.
+     * A text to print.
      *
      * @param by the way
      * @param text what is printed

@@ -2,7 +2,7 @@
 package dev.picofaas.runtime;
 
 /**
- * What a request's head says about the invocation, checked. Times are of {@link System#nanoTime}.
+ * The invocation as a request's head tells it, checked. Times are of {@link System#nanoTime}.
  *
  * @param allowedMs how long it may take, or null; {@code deadlineNs} is when that is over
  */

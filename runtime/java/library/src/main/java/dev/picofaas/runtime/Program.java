@@ -38,7 +38,7 @@ final class Program {
         ObjectMapper mapper = JsonMapper.builder(json)
             // Before the modules, which add to it.
             .serializerFactory(BeanSerializerFactory.instance.withSerializerModifier(new StrictKeys()))
-            // Those that the function brings, such as the one for java.time.
+            // Modules that the function brings, such as the one for java.time.
             .addModules(modules())
             // A text is no number and half an apple no apple: an input is taken as it is or refused.
             .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
