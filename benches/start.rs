@@ -36,6 +36,7 @@ fn host(limits: &str) -> Rc<ProcessHost> {
         limits: Limits::prepare(&serve).expect("limits"),
         children: Children::adopt().expect("a subreaper"),
         running: RunningProcesses::default(),
+        builds: Rc::default(),
         values: LocalValues::default(),
         secrets: std::env::temp_dir().join("no-secrets"),
         final_output: RefCell::new(FinalOutput::default()),

@@ -185,6 +185,7 @@ fn process_host(
         limits,
         children,
         running: RunningProcesses::default(),
+        builds: Rc::default(),
         values,
         secrets: sockets.join("secrets"),
         final_output: RefCell::new(FinalOutput::default()),

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use super::build::{BuildError, BuildRequest, build};
 use super::content::Content;
 use crate::clock::Nanos;
-use crate::instances::local::children::Children;
+use crate::instances::local::host::ProcessHost;
 
 /// Builds at once: they share the machine with the functions, and most use several cores.
 const PLACES: usize = 2;
@@ -113,12 +112,14 @@ impl BuildQueue {
         &mut self,
         request: BuildRequest,
         before: Arc<Content>,
-        children: Rc<Children>,
+        host: &ProcessHost,
         now: Nanos,
     ) {
+        let (children, runs) = (host.children.clone(), host.builds.begin(&request.name));
         let (name, content) = (request.name.clone(), before.clone());
         let task = self.tasks.spawn_local(async move {
             let outcome = build(&request, before.build(), &children).await;
+            drop(runs);
             FinishedBuild { name: request.name, before, outcome, progress: (0, 0) }
         });
         self.running.insert(name, RunningBuild { task, begun: now, before: content, ends: None });

@@ -282,8 +282,7 @@ impl DevServer {
             }
             project.build_begins();
             let request = BuildRequest { name, directory: project.directory(), limit: self.build_limit };
-            let children = self.host.children.clone();
-            self.builds.begin(request, project.found.content.clone(), children, now);
+            self.builds.begin(request, project.found.content.clone(), &self.host, now);
         }
         if !waiting.is_empty() {
             say(&format!("waiting until other builds end or have taken long: {}", waiting.join(", ")));

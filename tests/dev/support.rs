@@ -91,6 +91,11 @@ impl Folder {
         self.0.path().join("functions")
     }
 
+    /// The path of a file that is no source of any function, for a line of shell.
+    pub(crate) fn outside(&self, file: &str) -> String {
+        self.0.path().join(file).to_str().unwrap().to_owned()
+    }
+
     pub(crate) fn write(&self, file: &str, text: &str) {
         let file = self.path().join(file);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -290,6 +295,11 @@ impl Dev {
         })
     }
 
+    /// The account of all functions, for the message of a failed test.
+    fn statuses(&self) -> String {
+        shell(&format!("curl -s -m 5 http://{}/v1/functions", self.address))
+    }
+
     /// Sends a signal and waits for the end.
     pub(crate) fn end(mut self, signal: &str) -> ExitStatus {
         shell(&format!("kill -{signal} {}", self.pid()));
@@ -299,6 +309,10 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.said.extend(self.lines.try_iter());
+            eprintln!("it said:\n{}\nand its functions are: {}", self.all(), self.statuses());
+        }
         if matches!(self.process.try_wait(), Ok(None)) {
             shell(&format!("kill -TERM {}", self.pid()));
             // Its end is some test's business; here nothing may be left behind.

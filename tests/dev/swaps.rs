@@ -38,3 +38,34 @@ fn what_is_mended_after_a_failed_build_is_a_new_version_and_waits_for_no_pause_o
     let pid = dev.answers("greet", "word", "one")["pid"].as_u64().unwrap();
     assert_ne!(socket_of(pid), before);
 }
+
+/// A start would meet the program half written, and a build that copies over it fails with `ETXTBSY` in the moment
+/// in which it is being started.
+#[test]
+fn a_version_that_does_not_start_is_not_tried_again_while_the_next_one_is_built() {
+    let folder = Folder::new();
+    let starts = folder.outside("starts.log");
+    let counts = folder.outside("counts");
+    // A second is time for some starts: their pauses are 100, 200 and 400 ms.
+    let build = format!(
+        "touch {starts}; begun=$(wc -l < {starts}); sleep 1; echo $begun $(wc -l < {starts}) >> {counts}; \
+         cp function.src server && chmod +x server"
+    );
+    folder.built_by("greet", &build);
+    let mut dev = folder.dev();
+    dev.line("greet is ready");
+    let failing = |word: &str| format!("#!/bin/sh\necho {word} >> {starts}\nexit 1\n");
+    folder.write("greet/function.src", &failing("first"));
+    dev.line("greet: an instance failed to start");
+    folder.write("greet/function.src", &failing("second"));
+    dev.line("built greet");
+    dev.line("greet: an instance failed to start");
+    folder.source("greet", "two");
+    dev.answers("greet", "word", "two");
+    let counts = fs::read_to_string(&counts).unwrap();
+    assert_eq!(counts.lines().count(), 4, "{counts}");
+    for line in counts.lines() {
+        let (begun, ended) = line.split_once(' ').unwrap();
+        assert_eq!(begun, ended, "starts at the beginning and at the end of each build:\n{counts}");
+    }
+}

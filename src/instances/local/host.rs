@@ -10,6 +10,7 @@ use super::final_output::FinalOutput;
 use super::limits::Limits;
 use super::locale::Locale;
 use super::running::RunningProcesses;
+use super::running_builds::RunningBuilds;
 use super::values::LocalValues;
 use crate::clock::Clock;
 use crate::logs::output::Lines;
@@ -38,6 +39,8 @@ pub struct ProcessHost {
     pub children: Rc<Children>,
     /// The processes of each function.
     pub running: RunningProcesses,
+    /// The builds of functions.
+    pub builds: Rc<RunningBuilds>,
     /// Values of the references of functions.
     pub values: LocalValues,
     /// Folder of the secrets of functions, which is there where one has some.

@@ -6,6 +6,7 @@
 //! | `process_set` | the instances of one version: started, watched, replaced, stopped |
 //! | `job_processes` | the processes of one version that take one attempt each |
 //! | `process` | one local process, from its start until nothing of it is left |
+//! | `running_builds` | the functions whose program is being built |
 //! | `running` | the processes of each function that run, and those that ended of late |
 //! | `values` | values of the references of a function: in files and in our environment |
 //! | `env_file` | files of values, such as `.env` |
@@ -28,6 +29,7 @@ pub(crate) mod process;
 pub(crate) mod process_set;
 pub(crate) mod rlimit;
 pub(crate) mod running;
+pub(crate) mod running_builds;
 pub(crate) mod values;
 
 use std::cell::RefCell;

@@ -154,9 +154,8 @@ impl ProcessSet {
         if self.closed.get() {
             return;
         }
-        let now = self.context.host.clock.now();
-        if now < self.not_before.get() {
-            self.replace_later(Duration::from_nanos(self.not_before.get() - now));
+        if self.has_to_wait() {
+            self.replace_later();
             return;
         }
         while self.count() < self.min.get() {
@@ -170,21 +169,44 @@ impl ProcessSet {
     /// The scheduler asks for one more. Where there is none and none can be started it is told so
     /// at once, so that nobody waits in vain; otherwise the start waits until the pause is over.
     pub fn start_wanted(self: &Rc<Self>) {
-        let pause = self.not_before.get().saturating_sub(self.context.host.clock.now());
-        if pause == 0 {
+        if !self.has_to_wait() {
             self.start();
         } else if self.cannot_start.get() && self.count() == 0 {
             self.start_failed();
         } else {
             let set = self.clone();
             tokio::task::spawn_local(async move {
-                tokio::time::sleep(Duration::from_nanos(pause)).await;
+                set.until_it_may_start().await;
                 // The index of a closed set may be another version's by now.
                 if !set.closed.get() {
                     set.start_wanted();
                 }
             });
         }
+    }
+
+    /// Whether starts pause, or one that failed has to wait for a build that may mend it.
+    fn has_to_wait(&self) -> bool {
+        self.pause_ns() > 0 || (self.cannot_start.get() && self.context.host.builds.is_building(self.name()))
+    }
+
+    /// Returns when nothing has to wait any more.
+    async fn until_it_may_start(&self) {
+        while self.has_to_wait() {
+            tokio::time::sleep(Duration::from_nanos(self.pause_ns())).await;
+            if self.cannot_start.get() {
+                self.context.host.builds.over(self.name()).await;
+            }
+        }
+    }
+
+    /// The rest of the pause after a failure.
+    fn pause_ns(&self) -> Nanos {
+        self.not_before.get().saturating_sub(self.context.host.clock.now())
+    }
+
+    fn name(&self) -> &str {
+        self.function.spec.name.as_str()
     }
 
     /// Stops an instance that the scheduler has retired.
@@ -392,13 +414,13 @@ impl ProcessSet {
         self.context.commands.send(SchedulerCommand::StartFailed { version: self.function.index });
     }
 
-    fn replace_later(self: &Rc<Self>, pause: Duration) {
+    fn replace_later(self: &Rc<Self>) {
         if self.replacement.replace(true) {
             return;
         }
         let set = self.clone();
         tokio::task::spawn_local(async move {
-            tokio::time::sleep(pause).await;
+            set.until_it_may_start().await;
             set.replacement.set(false);
             set.keep_min();
         });
