@@ -17,9 +17,9 @@ pub struct RunningBuilds {
 impl RunningBuilds {
     /// A build of this function runs until the value is dropped.
     #[must_use]
-    pub(crate) fn begin(self: &Rc<Self>, function: &str) -> RunningBuild {
+    pub(crate) fn begin(self: &Rc<Self>, function: &str) -> BuildGuard {
         *self.functions.borrow_mut().entry(function.to_owned()).or_default() += 1;
-        RunningBuild { builds: self.clone(), function: function.to_owned() }
+        BuildGuard { builds: self.clone(), function: function.to_owned() }
     }
 
     /// Whether a function is being built.
@@ -36,12 +36,12 @@ impl RunningBuilds {
 
 /// A build that runs.
 #[derive(Debug)]
-pub(crate) struct RunningBuild {
+pub(crate) struct BuildGuard {
     builds: Rc<RunningBuilds>,
     function: String,
 }
 
-impl Drop for RunningBuild {
+impl Drop for BuildGuard {
     fn drop(&mut self) {
         let mut functions = self.builds.functions.borrow_mut();
         if let Some(count) = functions.get_mut(&self.function) {
