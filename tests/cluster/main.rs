@@ -17,6 +17,7 @@ mod jobs;
 mod lease;
 mod logs;
 mod namespace;
+mod overlays;
 #[path = "../browser/pages/mod.rs"]
 mod pages;
 mod pods;

@@ -63,6 +63,10 @@ fn where_a_quota_of_jobs_is_met_the_oldest_finished_one_goes_and_none_that_runs(
     stage.until("three run", "pods", |pods| {
         pods.iter().filter(|pod| pod["status"]["phase"] == "Running").count() == 3
     });
+    // Its count may be late by what was deleted and made since.
+    stage.until("the quota counts three", "resourcequotas", |quotas| {
+        quotas[0]["status"]["used"]["count/jobs.batch"] == "3"
+    });
     client.invoke("echo", 1).assert_error(503, "QUOTA_EXCEEDED", "gateway", &["few", "count/jobs.batch=3"]);
     let jobs = stage.objects("jobs");
     let left = executions(&jobs);

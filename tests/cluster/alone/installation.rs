@@ -30,21 +30,36 @@ impl Installation {
     /// Installs it, and again, and waits until it is ready. `None`, with the reason printed, where the cluster is
     /// not one to do that to.
     pub(super) fn new() -> Option<Self> {
+        let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/k8s/");
+        let installation = Self::applied(&["--filename", manifests])?;
+        installation.until_installed();
+        Some(installation)
+    }
+
+    /// Installs an overlay of `kustomize/`, and again; it may not be ready. `None` as above.
+    pub(super) fn of_overlay(name: &str) -> Option<Self> {
+        Self::applied(&["--kustomize", &format!("{}/kustomize/{name}", env!("CARGO_MANIFEST_DIR"))])
+    }
+
+    fn applied(manifests: &[&str]) -> Option<Self> {
         xtask()?;
         let there = kubectl(&["get", "namespace", NAMESPACE, "--ignore-not-found", "--output", "name"]);
         assert!(there.is_empty(), "something is installed: kubectl delete namespace {NAMESPACE}");
         let removed = Removed;
-        let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/k8s/");
         for _ in 0..2 {
             // It fails where kubectl does not exit with 0.
-            kubectl(&["apply", "--filename", manifests]);
+            kubectl(&[&["apply"], manifests].concat());
         }
-        kubectl(&["--namespace", NAMESPACE, "rollout", "status", "deployment/picofaas", "--timeout=90s"]);
-        std::mem::forget(removed);
         let installation = Self { clients: service("picofaas"), operators: service("picofaas-management") };
-        until_led(installation.clients);
-        until_led(installation.operators);
+        std::mem::forget(removed);
         Some(installation)
+    }
+
+    /// Waits until it is ready.
+    pub(super) fn until_installed(&self) {
+        self.kubectl(&["rollout", "status", "deployment/picofaas", "--timeout=90s"]);
+        until_led(self.clients);
+        until_led(self.operators);
     }
 
     pub(super) fn client(&self) -> Client {

@@ -5,6 +5,7 @@ mod callers;
 mod installation;
 mod installed;
 mod outage;
+mod overlays;
 mod pages;
 
 use std::process::Command;
