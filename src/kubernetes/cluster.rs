@@ -15,6 +15,7 @@ use kube::{Api, Client, Config};
 use serde::de::DeserializeOwned;
 
 use super::Semaphore;
+use super::api_server_return::ApiServerReturn;
 use super::calls::{Calls, in_time};
 use super::context::KubeContext;
 use super::failed_create;
@@ -103,10 +104,12 @@ impl Cluster {
         let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let urls = RuntimeUrls::find(flags, runtime)?;
         let calls = Calls::new().context("the metrics of calls cannot be made")?;
+        let api_server_return = ApiServerReturn::new(context.clock);
         let client = |config| {
             let client = ClientBuilder::try_from(config)
                 .context("the client of the Kubernetes API could not be made")?
                 .with_layer(&calls)
+                .with_layer(&api_server_return)
                 .build();
             anyhow::Ok(client)
         };

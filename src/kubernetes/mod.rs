@@ -71,6 +71,7 @@
 //! |---|---|
 //! | `cluster` | the client of the API server, namespace and URLs, and the state that all functions share |
 //! | `context` | what the control thread lends to this folder: commands to the scheduler, clock, limits |
+//! | `api_server_return` | refusals by an API server that has just come back, which are none |
 //! | `calls` | a call to the API server: its time-out, its errors and its metrics |
 //! | `template` | a function's specification as a template of pods |
 //! | `kube_jobs` | the Jobs of one version, one for each attempt |
@@ -100,6 +101,7 @@
 //! | `function_object` | a Function object, as the API server keeps it |
 //! | `object_error` | errors of the API server about an object, as clients are told them |
 
+mod api_server_return;
 mod calls;
 pub(crate) mod cluster;
 pub(crate) mod context;
