@@ -1,4 +1,4 @@
-"""What a handler returns is awaited where Python itself would await it, and nothing else is."""
+"""An output is awaited where Python itself would await it, and nothing else is."""
 
 from __future__ import annotations
 

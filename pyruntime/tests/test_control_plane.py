@@ -62,12 +62,12 @@ class ControlPlane:
             time.sleep(0.01)
 
     def invoke(self, input: Any) -> Any:
-        """What a client is answered."""
+        """The answer to a client."""
         body = json.dumps({"input": input}).encode()
         return _json(f"http://127.0.0.1:{self._clients}/v1/functions/function:invoke", body)
 
     def function(self) -> Any:
-        """What an operator sees."""
+        """The function, as an operator sees it."""
         return _json(f"http://127.0.0.1:{self._management}/v1/functions/function")
 
     def lines(self, execution: str) -> list[str]:

@@ -55,7 +55,7 @@ def test_one_that_is_stopped_is_cancelled_and_the_others_go_on(serve: Start) -> 
     sequence, reply = worker.receive()
     assert (sequence, reply["error"]["status"], reply["error"]["code"]) == (first, 504, "HANDLER_TIMEOUT")
     assert "over a\n" in worker.log()
-    # What is over already, or never was, is no news.
+    # An end of a request that is over already, or never was, is no news.
     worker.write(first, b"")
     worker.write(99, b"")
     third = worker.send({"open": "b"})

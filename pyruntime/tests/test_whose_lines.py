@@ -1,4 +1,4 @@
-"""Whose a line is where threads and processes work for several requests: its own one's, or nobody's."""
+"""A line is its own request's, or nobody's, where threads and processes work for several requests."""
 
 from __future__ import annotations
 

@@ -320,7 +320,7 @@ class Run:
             self.kept[step.keep] = value["executionId"]
 
     def compare(self, step, shown, value):
-        """What is written is what comes, but for ids, times, and what depends on the machine."""
+        """Fails where another answer comes than is written, but for ids, times and the machine."""
         if value.keys() != shown.keys():
             raise Fault(f"the members are {sorted(value)} and not {sorted(shown)}")
         for key in ("status", "output", "function"):
@@ -338,7 +338,7 @@ class Run:
 
 
 def uncovered(document):
-    """What the document shows and no step does."""
+    """Examples that the document shows and no step does."""
     done = {(step.operation, step.example) for step in STEPS}
     names = {example for _, example in done} | {
         value for step in STEPS for value in step.path.values()

@@ -1,4 +1,4 @@
-"""What schemathesis must know of picofaas that OpenAPI cannot say."""
+"""Facts of picofaas that schemathesis must know and OpenAPI cannot say."""
 
 import pathlib
 import re
@@ -114,7 +114,7 @@ def filter_failure(context, failure, case, response):
     if isinstance(failure, ServerError):
         return (identity, response.status_code, said.get("code")) not in EXCUSED_ENDS
     if isinstance(failure, RejectedPositiveData):
-        # What else was requested before decides on these, and not the request alone.
+        # Earlier requests decide on these, and not the request alone.
         if said.get("code") == "VERSION_MISMATCH":
             return False
         if said.get("code") == "IDEMPOTENCY_MISMATCH":

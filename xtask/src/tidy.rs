@@ -7,13 +7,14 @@
 //! |---|---|
 //! | `rust` | length of files, leftovers, sleeps in tests |
 //! | `lints` | the lint that holds the length of functions |
-//! | `comments` | how comments begin |
+//! | `comments`, `comment_line` | how comments begin; their lines in each language |
 //! | `type_names` | types of the same name |
 //! | `arrows` | which folder of `src/` imports which |
 //! | `markdown`, `promises` | links; promises and their tests |
 //! | `lexer`, `placed` | the tokens of a Rust file, and where each stands |
 
 mod arrows;
+mod comment_line;
 mod comments;
 mod lexer;
 mod lints;
@@ -125,9 +126,7 @@ pub(crate) fn findings(repository: &Repository) -> Result<Vec<Fault>> {
     let mut faults = Vec::new();
     for text in &texts {
         check(text, &mut faults);
-        if text.has_extension("rs") {
-            comments::check(text, &mut faults);
-        }
+        comments::check(text, &mut faults);
         if text.has_extension("md") {
             let exists = |target: &Path| repository.root().join(target).exists();
             markdown::check(text, exists, &mut faults);

@@ -1,4 +1,4 @@
-"""What functions written in Python are built with: a handler's `Context` and `HandlerError`.
+"""Parts that functions written in Python are built with: a handler's `Context` and `HandlerError`.
 
 A handler is `def handle(input)` or `def handle(input, context)`, or either with `async def`. It
 returns what JSON can say. `HANDLER=module:function` names it to the program `picofaas-python`.

@@ -1,4 +1,4 @@
-"""What a handler is told about its request."""
+"""A request, as its handler sees it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Context:
 
     @property
     def tracestate(self) -> str | None:
-        """What tracing systems say of it, to be handed on with `traceparent`."""
+        """The trace's state of other tracing systems, to be handed on with `traceparent`."""
         return self._request.get("tracestate")
 
     @property

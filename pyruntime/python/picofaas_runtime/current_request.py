@@ -146,7 +146,7 @@ class CurrentRequest:
         return request
 
     def _in_task(self) -> dict[str, Any] | None:
-        """That of the task that runs on the main thread, and outside of tasks the one."""
+        """The request of the task that runs on the main thread, and outside of tasks the one."""
         request = self._of_task.get() if self._of_task is not None else None
         if request is None and self.one is not None:
             from asyncio import _get_running_loop

@@ -1,4 +1,4 @@
-"""What can go wrong with a request, as it is answered and as it is logged."""
+"""Failures of a request, as they are answered and as they are logged."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _words(error: BaseException) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What an error of the encoder says."""
+    """The words of an error of the encoder."""
     if isinstance(error, UnicodeEncodeError):
         return "a text has half of a surrogate pair, which is no character"
     return _text(error) or type(error).__name__

@@ -54,7 +54,7 @@ def load(name: str) -> Handler:
 
 def _import(name: str) -> Any:
     try:
-        # What `importlib.import_module` does, without importing that.
+        # Does what `importlib.import_module` does, without importing that.
         __import__(name)
         return sys.modules[name]
     except SystemExit as error:

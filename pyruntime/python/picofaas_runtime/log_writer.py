@@ -1,6 +1,6 @@
 """Lines for the log: each carries the ids of the request that it belongs to.
 
-What is written to standard output and standard error as Python has them goes to standard error, line by
+Text written to standard output and standard error as Python has them goes to standard error, line by
 line. This is the one place that decides how:
 
 - **Whose.** A line has `executionId=… traceId=…` of its request before it. One that is of no request, or
@@ -13,7 +13,7 @@ line. This is the one place that decides how:
   `flush`, or for the end of its request. Text of more than 8 KiB is cut between characters, and each piece
   has the ids.
 
-What goes to the file descriptors themselves (`os.write`, child processes) gets the ids from the watchdog
+Text written to the file descriptors themselves (`os.write`, child processes) gets the ids from the watchdog
 where one request at a time is under way.
 """
 
@@ -242,7 +242,7 @@ class Bytes(io.BufferedIOBase):
 
     @property
     def raw(self) -> io.FileIO:
-        """What is written there goes as it is."""
+        """Bytes written there go as they are."""
         return io.FileIO(LOG, "wb", closefd=False)
 
     def write(self, data: Any) -> int:

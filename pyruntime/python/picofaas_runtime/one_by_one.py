@@ -27,7 +27,7 @@ else:
 
 
 class _Stop:
-    """What SIGTERM does, which depends on what it comes upon."""
+    """The effect of SIGTERM, which depends on what it comes upon."""
 
     __slots__ = ("asked", "running", "waiting")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 HEADER_BYTES = 8
-# What one read takes: short, as most requests are, and more where a long frame is under way.
+# Length of one read: short, as most requests are, and more where a long frame is under way.
 READ_BYTES = 1 << 13
 READ_BYTES_MAX = 1 << 20
 

@@ -38,7 +38,7 @@ def serve(handler: Handler, pipe: Pipe, log: LogWriter, output_bytes_max: int, c
             # It is for the request to fail, where it waits for the task, and not for all.
             if pipe.in_child:
                 raise
-    # What handlers left in the background has its `finally` blocks; threads are not waited for.
+    # Tasks that handlers left in the background have their `finally` blocks; threads are not waited for.
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()

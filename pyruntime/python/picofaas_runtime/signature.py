@@ -1,4 +1,4 @@
-"""What the named callable takes and whether calling it gives something to be awaited.
+"""Parameters of the named callable, and whether calling it gives something to be awaited.
 
 This is the part of `inspect.signature` that handlers need, without `inspect`: importing that takes some
 milliseconds. Only the callable's own parameters count. A decorator's are those of the function that it
@@ -25,7 +25,7 @@ DEPTH_MAX = 50
 
 
 class Parameters:
-    """What a callable takes: the names of positional parameters, of which the first `required` have no
+    """The parameters of a callable: the names of positional parameters, of which the first `required` have no
     default, whether there may be more, and the names that it must be given and that are not positional."""
 
     __slots__ = ("by_name", "positional", "required", "variable")
@@ -39,13 +39,13 @@ class Parameters:
         self.by_name = by_name
 
     def bound(self, count: int) -> Parameters:
-        """Those that are left when the first `count` are given."""
+        """The parameters that are left when the first `count` are given."""
         required = max(0, self.required - count)
         return Parameters(self.positional[count:], required, variable=self.variable, by_name=self.by_name)
 
     def named(self, given: dict[str, Any]) -> Parameters:
-        """Those that are left when these names are given. What stands behind one of them can be given by
-        its name only."""
+        """The parameters that are left when these names are given. One that stands behind any of them can
+        be given by its name only."""
         by_name = [name for name in self.by_name if name not in given]
         for at, name in enumerate(self.positional):
             if name in given:
@@ -62,7 +62,7 @@ class Parameters:
 
 
 class _Given:
-    """What the layers around a function give it besides the arguments of the call."""
+    """Arguments that the layers around a function give it besides the arguments of the call."""
 
     __slots__ = ("_bound", "_partials")
 
@@ -90,7 +90,7 @@ class _Given:
 
 
 def parameters(call: Any) -> Parameters | None:
-    """What a callable takes; `None` where that is not written in Python."""
+    """The parameters of a callable; `None` where it is not written in Python."""
     given = _Given()
     for layer in _layers(call):
         if not given.takes(layer) and isinstance(layer, FunctionType):
@@ -196,8 +196,8 @@ def _layers(call: Any) -> Iterator[Any]:
 
 
 def _call_of(call: Any) -> Any:
-    """What is called where an object is: its class's `__call__`, or the function behind one that is written
-    in C and passes on all that it is given (`lru_cache`, the proxies of `wrapt`)."""
+    """The function that is called where an object is: its class's `__call__`, or the function behind one
+    that is written in C and passes on all that it is given (`lru_cache`, the proxies of `wrapt`)."""
     own = next((vars(kind)["__call__"] for kind in type(call).__mro__ if "__call__" in vars(kind)), None)
     if isinstance(own, FunctionType):
         return MethodType(own, call)

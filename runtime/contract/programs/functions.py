@@ -1,4 +1,4 @@
-"""What the three programs do, by HANDLER. Standard library only."""
+"""The functions of the three programs, by HANDLER. Standard library only."""
 
 import json
 import os

@@ -2,7 +2,7 @@
 //!
 //! A paragraph that begins with a pronoun says its noun late or never. A question may begin with one.
 
-use super::lexer::{Lexeme, Token, lexemes};
+use super::comment_line::{CommentLine, comment_lines};
 use super::{Fault, Text};
 
 const PRONOUNS: [&str; 8] = ["What", "Who", "Whoever", "Whatever", "Whom", "Whose", "Those", "That"];
@@ -11,7 +11,7 @@ const PRONOUNS: [&str; 8] = ["What", "Who", "Whoever", "Whatever", "Whom", "Whos
 const FENCE: &str = "```";
 
 pub(super) fn check(text: &Text<'_>, faults: &mut Vec<Fault>) {
-    for Paragraph { line, words } in paragraphs(text.content) {
+    for Paragraph { line, words } in paragraphs(text) {
         let first: String = words.chars().take_while(|c| c.is_alphabetic()).collect();
         let is_pronoun = PRONOUNS.iter().any(|pronoun| first.eq_ignore_ascii_case(pronoun));
         if is_pronoun && !is_question(&words) {
@@ -26,7 +26,7 @@ pub(super) fn check(text: &Text<'_>, faults: &mut Vec<Fault>) {
 struct Paragraph {
     /// From 0.
     line: usize,
-    /// Without slashes, on one line.
+    /// Without signs, on one line.
     words: String,
 }
 
@@ -40,25 +40,22 @@ fn is_question(words: &str) -> bool {
 }
 
 /// The paragraphs of all comments. Comments on lines that follow each other are one, where no code comes between
-/// and their slashes are alike.
-fn paragraphs(content: &str) -> Vec<Paragraph> {
+/// and their signs are alike.
+fn paragraphs(text: &Text<'_>) -> Vec<Paragraph> {
     let mut found: Vec<Paragraph> = Vec::new();
-    // The line, the slashes, and whether it is within a paragraph and within code, of the comment before.
-    let mut before: Option<(usize, &str)> = None;
+    let mut before: Option<CommentLine<'_>> = None;
     let (mut goes_on, mut in_code) = (false, false);
-    let mut last_code = None;
-    for Lexeme { line, token } in lexemes(content) {
-        let Token::Comment(comment) = token else {
-            last_code = Some(line);
-            continue;
-        };
-        let (slashes, words) = split(comment);
-        let follows = last_code.is_none_or(|code| code < line)
-            && before.is_some_and(|(above, slashes_above)| above + 1 == line && slashes_above == slashes);
+    for comment in comment_lines(text.path, text.content) {
+        let follows = comment.may_go_on
+            && before.is_some_and(|above| {
+                above.line + 1 == comment.line && above.sign == comment.sign && !above.is_behind_code
+            })
+            && !comment.is_behind_code;
         if !follows {
             (goes_on, in_code) = (false, false);
         }
-        before = if last_code == Some(line) { None } else { Some((line, slashes)) };
+        before = Some(comment);
+        let words = comment.words;
         if words.starts_with(FENCE) {
             (goes_on, in_code) = (false, !in_code);
         } else if words.is_empty() {
@@ -68,18 +65,11 @@ fn paragraphs(content: &str) -> Vec<Paragraph> {
             paragraph.words.push(' ');
             paragraph.words.push_str(words);
         } else {
-            found.push(Paragraph { line, words: words.to_owned() });
+            found.push(Paragraph { line: comment.line, words: words.to_owned() });
             goes_on = true;
         }
     }
     found
-}
-
-/// The slashes or the star of a comment, and its words.
-fn split(comment: &str) -> (&str, &str) {
-    let length = comment.find(|c| !"/!*".contains(c)).unwrap_or(comment.len());
-    let (slashes, words) = comment.split_at(length);
-    (slashes, words.trim_end_matches("*/").trim())
 }
 
 #[cfg(test)]
@@ -117,6 +107,43 @@ mod tests {
         assert!(lines_at_fault("// Bytes and\n// what they are.\n").is_empty());
         assert_eq!(lines_at_fault("// Bytes\nlet a = 1; // that of a\n// who reads\n"), [2, 3]);
         assert_eq!(lines_at_fault("/// Bytes.\n// Who reads.\n"), [2]);
+    }
+
+    #[test]
+    fn comments_of_java_and_docstrings_of_python_are_held_to_the_rule() {
+        let lines = |path: &str, content: &str| -> Vec<usize> {
+            let mut faults = Vec::new();
+            check(&Text { path: std::path::Path::new(path), content }, &mut faults);
+            faults.iter().map(|fault| fault.line).collect()
+        };
+        let java = [
+            "/**",
+            " * Bytes of",
+            " * whose.",
+            " *",
+            " * <p>Those of all.",
+            " */",
+            "/** What. */",
+            "int a; // Who it is.",
+        ]
+        .join("\n");
+        assert_eq!(lines("A.java", &java), [5, 7, 8]);
+        assert_eq!(lines("A.java.in", &java), [5, 7, 8]);
+        let python = [
+            "\"\"\"Bytes of",
+            "whose.",
+            "",
+            "Those of all.",
+            "\"\"\"",
+            "def a():",
+            "    \"\"\"What.\"\"\"",
+            "    # Who",
+            "    # it is?",
+            "    b()  # That one.",
+        ]
+        .join("\n");
+        assert_eq!(lines("a.py", &python), [4, 7, 10]);
+        assert!(lines("a.md", &python).is_empty());
     }
 
     #[test]

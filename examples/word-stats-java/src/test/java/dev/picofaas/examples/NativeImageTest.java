@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What a native program is told about this one. Whether it is enough, only GraalVM can say. */
+/** Metadata that a native program has of this one. Whether it is enough, only GraalVM can say. */
 class NativeImageTest {
     /** Of Java 21, without which there is no GraalVM to read this. */
     private static final String LATER = "newVirtualThreadPerTaskExecutor";

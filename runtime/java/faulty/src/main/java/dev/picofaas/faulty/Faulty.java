@@ -74,7 +74,7 @@ public final class Faulty {
         }
     }
 
-    /** What is waited for, and a number that tells apart who waits. */
+    /** A file that is waited for, and a number that tells apart who waits. */
     public record Gate(String file, int n) {}
 
     /** Returns the input once input.file is there. */
@@ -172,7 +172,7 @@ public final class Faulty {
         }
     }
 
-    /** What cannot be read, so that nothing can be written. */
+    /** An object that cannot be read, so that nothing can be written. */
     public static final class Sealed {
         public String getText() {
             throw new IllegalStateException("sealed");

@@ -43,7 +43,7 @@ public final class Typed {
         }
     }
 
-    /** What Jackson cannot make: it has no class to make it of. */
+    /** A type that Jackson cannot make: it has no class to make it of. */
     public interface Shape {}
 
     public record Drawing(List<Shape> shapes) {}

@@ -17,7 +17,7 @@ public final class Writing {
     private Writing() {}
 
     /**
-     * What to write.
+     * A line to write.
      *
      * @param to stdout or stderr
      * @param text a line, in which {id} stands for the execution's id and {n} for the number of times
@@ -60,7 +60,7 @@ public final class Writing {
     }
 
     /**
-     * What to say.
+     * A line to log.
      *
      * @param text what is logged
      * @param end whether the process ends then; it does not where it is left out

@@ -11,7 +11,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What a good invocation gets, and what is said to a bad one. */
+/** Answers to good and to bad invocations. */
 class InvokeIT {
     @Test
     void theInputComesBackByteForByteOnASocketAndOnAPort() throws Exception {

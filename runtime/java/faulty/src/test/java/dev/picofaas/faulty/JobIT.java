@@ -111,7 +111,7 @@ class JobIT {
         for (String[] bad : cases) {
             try (Plane plane = new Plane(0); Instance job = plane.job(bad[0], "MAX_OUTPUT", "40", "MAX_BODY", "99");
                     Wire caller = plane.handOut("X-Trace-Id: t-1\r\n" + bad[1], bad[2])) {
-                // What was not read whole leaves its connection unusable.
+                // An answer that was not read whole leaves its connection unusable.
                 Wire second = bad[4].equals("BODY_TOO_LARGE") ? plane.accept() : caller;
                 Wire.Message posted = second.receive();
                 String isFinal = bad[4].equals("OUTPUT_TOO_LARGE") ? ",\"retryable\":false" : "";
@@ -193,7 +193,7 @@ class JobIT {
             try (Wire caller = plane.accept()) {
                 caller.receive();
                 caller.send(refusal(503, "NOT_YET"));
-                // What was answered whole leaves the connection open.
+                // A whole answer leaves the connection open.
                 caller.receive();
                 caller.send(ok + "X-Execution-Id: " + ID + "\r\nTransfer-Encoding: chunked\r\n\r\n"
                     + "5\r\n{\"inp\r\n6\r\nut\":1}\r\n0\r\n\r\n");

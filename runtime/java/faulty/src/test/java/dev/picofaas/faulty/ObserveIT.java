@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** What the outside can see of an instance. */
+/** An instance, as it is seen from outside. */
 class ObserveIT {
     @Test
     void onlyTheFirstAnswerOfAProcessIsAColdStartAlsoWhereItIsAFailure() throws Exception {

@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What a function prints: whole lines, each with the ids of its own execution. */
+/** Lines that a function prints: whole ones, each with the ids of its own execution. */
 class PrintIT {
     private static final String FIRST = "1".repeat(40);
     private static final String SECOND = "2".repeat(40);

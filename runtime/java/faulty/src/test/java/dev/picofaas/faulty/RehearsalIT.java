@@ -21,7 +21,7 @@ class RehearsalIT {
     @TempDir
     Path folder;
 
-    /** What a build writes that has this handler rehearsed by this JVM, for at most so many seconds. */
+    /** The output of a build that has this handler rehearsed by this JVM, for at most so many seconds. */
     private String rehearse(String handler, String body, int seconds, String jvm, String... environment)
             throws Exception {
         List<String> command = new ArrayList<>(List.of(JAVA, "-Dpicofaas.rehearsal.seconds=" + seconds, "-cp",

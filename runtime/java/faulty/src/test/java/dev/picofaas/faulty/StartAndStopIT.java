@@ -14,7 +14,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What keeps an instance from starting, and how it ends. */
+/** Faults that keep an instance from starting, and how it ends. */
 class StartAndStopIT {
     private static void refuses(int code, List<String> said, String... environment) throws Exception {
         try (Instance instance = Instance.start(Instance.environment(environment))) {

@@ -21,7 +21,7 @@ final class Wire implements AutoCloseable {
     private final SocketChannel channel;
     private final ByteBuffer read = ByteBuffer.allocate(65_536).flip();
 
-    /** What came, whichever side said it. */
+    /** A request or an answer that came. */
     record Message(String line, Map<String, String> headers, String body) {
         int status() {
             return Integer.parseInt(line.split(" ")[1]);

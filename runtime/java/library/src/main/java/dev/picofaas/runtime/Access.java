@@ -5,7 +5,7 @@ import java.net.URI;
 import java.net.URISyntaxException;
 
 /**
- * Whom a runtime calls, and as whom.
+ * The control plane that a runtime calls, and as whom.
  *
  * @param authority host and port, as they were given
  */
@@ -28,7 +28,7 @@ record Access(String host, int port, String authority, String token) {
             throw StartException.malformed(RUNTIME_URL, url, rule);
         }
         if (!token.chars().allMatch(c -> c > 0x20 && c < 0x7f)) {
-            // Whose value is nobody's business.
+            // Its value is nobody's business.
             throw StartException.unclear(
                 "PICOFAAS_TOKEN is not visible ASCII: give it as the control plane made it");
         }

@@ -18,7 +18,7 @@ final class Announcement {
     /** The name of the pod. */
     private final String instance;
     private final String ip;
-    /** What is wrong with the others, or null. */
+    /** The fault of the other variables, or null. */
     private final String fault;
     private volatile Thread thread;
 
@@ -33,7 +33,7 @@ final class Announcement {
         this.fault = fault;
     }
 
-    /** What the environment says of it; null where one of the three variables is missing. */
+    /** The announcement that the environment asks for; null where one of the three variables is missing. */
     static Announcement read(UnaryOperator<String> variable) {
         String url = variable.apply(Access.RUNTIME_URL);
         String token = variable.apply(Access.TOKEN);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.runtime;
 
-/** What a JOB is told about its one invocation: which one, whom to ask, and as whom. */
+/** The one invocation of a JOB: which one, whom to ask, and as whom. */
 record Assignment(String executionId, Access access) {
     static final String EXECUTION_ID = "EXECUTION_ID";
 

@@ -45,7 +45,7 @@ final class BoundedOutput extends OutputStream {
         return length == 0;
     }
 
-    /** What was written; nothing may be written after it. */
+    /** The bytes that were written; none may be written afterwards. */
     Bytes bytes() {
         return new Bytes(array, length);
     }

@@ -38,7 +38,7 @@ final class CallException extends Exception {
             "the control plane answered " + status + ": " + Text.quoted(Text.shortened(said)));
     }
 
-    /** What an answer means that is not the one that was hoped for. */
+    /** The meaning of an answer that is not the one that was hoped for. */
     static CallException answered(Answer answer) {
         return answered(answer.status(),
             answer.body() == null ? "" : new String(answer.body(), StandardCharsets.UTF_8));

@@ -5,7 +5,7 @@ import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 
 /**
- * What a JOB says about its invocation when it is over: {@code {"success","output","error","status"}}.
+ * The end of an invocation, as its JOB posts it: {@code {"success","output","error","status"}}.
  *
  * @param deadlineNs until when it matters, or null
  */

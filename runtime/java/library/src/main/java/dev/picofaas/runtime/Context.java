@@ -6,7 +6,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Executor;
 
-/** What a handler may know about its invocation besides the input. */
+/** An invocation besides its input, as its handler sees it. */
 public final class Context {
     private final Call call;
     private final Map<String, String> metadata;
@@ -31,7 +31,7 @@ public final class Context {
         return Optional.ofNullable(call.trace()).map(TraceContext::parent);
     }
 
-    /** What tracing systems say of it, to be passed on with {@link #traceparent}. */
+    /** The trace's state of other tracing systems, to be passed on with {@link #traceparent}. */
     public Optional<String> tracestate() {
         return Optional.ofNullable(call.trace()).map(TraceContext::state);
     }

@@ -7,7 +7,7 @@ import java.util.Arrays;
 
 /** One request on its way through a conversation. */
 final class Exchange {
-    /** What a path and method stand for, or that a web page asks. */
+    /** The call that a path and method stand for, or that a web page asks. */
     enum Route { INVOKE, HEALTH, METRICS, FOREIGN_ORIGIN, NOT_FOUND, POST_ONLY, GET_ONLY }
 
     private static final int BODY_BYTES_AT_FIRST = 8192;

@@ -69,7 +69,7 @@ final class Failure extends Exception {
         return error(500, "HANDLER_ERROR", false, text(thrown), thrown);
     }
 
-    /** What the handler chose, or null. Lambdas, futures and constructors can throw it within another exception only. */
+    /** The handler's own, or null. Lambdas, futures and constructors can throw it within another exception only. */
     static HandlerException chosen(Throwable thrown) {
         Throwable cause = thrown;
         // Causes may go round in a circle.

@@ -6,7 +6,7 @@ import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
 
-/** What {@code HANDLER} calls a {@link FunctionHandler}; without it, it is the class's simple name. */
+/** The name of a {@link FunctionHandler} in {@code HANDLER}; without it, it is the class's simple name. */
 @Retention(RetentionPolicy.RUNTIME)
 @Target(ElementType.TYPE)
 public @interface FunctionName {

@@ -14,7 +14,7 @@ final class Handlers {
     /** Providers that are named and cannot be loaded. */
     private final List<String> broken = new ArrayList<>();
 
-    /** Those named in META-INF/services. */
+    /** The handlers named in META-INF/services. */
     Handlers() {
         Iterator<ServiceLoader.Provider<FunctionHandler>> found =
             ServiceLoader.load(FunctionHandler.class).stream().iterator();

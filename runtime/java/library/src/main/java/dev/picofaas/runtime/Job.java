@@ -52,7 +52,7 @@ final class Job {
         }
     }
 
-    /** What POST /invoke does, with a body that is there. */
+    /** Does what POST /invoke does, with a body that is there. */
     private Completion invoke(Program program, Answer input) throws InterruptedException {
         ids = ids.withTraceOf(input);
         Call call = null;

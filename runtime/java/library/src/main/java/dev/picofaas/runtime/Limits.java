@@ -7,7 +7,7 @@ final class Limits {
     static final int BODY_BYTES_MAX = 1_048_576 + 65_536;
     /** An output as JSON: the gateway's default. */
     static final int OUTPUT_BYTES_MAX = 1_048_576;
-    /** What MAX_BODY and MAX_OUTPUT may be raised to. */
+    /** The most that MAX_BODY and MAX_OUTPUT may be raised to. */
     static final int SETTING_BYTES_MAX = 1 << 30;
     /** A number of an input that is not passed on as text. */
     static final int NUMBER_DIGITS_MAX = 1000;

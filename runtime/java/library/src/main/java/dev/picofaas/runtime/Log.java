@@ -15,7 +15,7 @@ final class Log {
         Lines.say(text + "\n");
     }
 
-    /** What is to be said about an invocation; each line of it carries the ids. */
+    /** Writes a message about an invocation; each line of it carries the ids. */
     static void about(Ids ids, String level, String message) {
         int whole = message.length();
         while (whole > 0 && (message.charAt(whole - 1) == '\n' || message.charAt(whole - 1) == '\r')) {

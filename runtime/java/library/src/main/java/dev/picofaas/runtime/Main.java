@@ -18,7 +18,7 @@ public final class Main {
             Log.line("error " + Log.stack(error).strip());
             code = StartException.CANNOT_LISTEN;
         }
-        // Whatever a handler left on other threads has no say in when the process ends.
+        // Threads that a handler left behind have no say in when the process ends.
         System.exit(code);
     }
 
@@ -38,7 +38,7 @@ public final class Main {
         return new Program(new Handlers().choose(settings.handler()), settings.outputBytesMax());
     }
 
-    /** What Netty would find out at start by looking at every network interface, and nobody here asks for. */
+    /** Sets what Netty would find out at start by looking at every network interface, and nobody here asks for. */
     static void quietNetty() {
         for (String[] setting : new String[][] {
             {"io.netty.machineId", "00:00:00:00:00:00:00:01"},

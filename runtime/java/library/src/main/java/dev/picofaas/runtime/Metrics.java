@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.runtime;
 
-/** What an instance counts about itself, and its text for Prometheus. It belongs to the event loop. */
+/** Counts of an instance about itself, and their text for Prometheus. It belongs to the event loop. */
 final class Metrics {
     /** Upper bounds of the histogram's buckets in seconds; above the last there is +Inf. */
     private static final String[] BOUNDS_SECONDS = {

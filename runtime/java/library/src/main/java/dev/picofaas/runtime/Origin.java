@@ -9,7 +9,7 @@ import java.util.List;
  * requests to the machine that it runs on; it cannot keep the browser from saying so, and nothing but browsers says it.
  */
 final class Origin {
-    /** What Sec-Fetch-Site is where no page is behind a request: an address was typed, or a bookmark was opened. */
+    /** Sec-Fetch-Site where no page is behind a request: an address was typed, or a bookmark was opened. */
     private static final List<String> NO_SITE = List.of("none");
 
     private Origin() {

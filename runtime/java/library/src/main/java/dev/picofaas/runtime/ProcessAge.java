@@ -7,7 +7,7 @@ import java.nio.file.Path;
 
 /** How long the process has been there: the JVM itself takes its time before main is called. */
 final class ProcessAge {
-    /** What the kernel counts a process's start in, on every Linux. */
+    /** The unit in which the kernel counts a process's start, on every Linux. */
     private static final long TICK_MS = 10;
 
     private final long beganNs = System.nanoTime();

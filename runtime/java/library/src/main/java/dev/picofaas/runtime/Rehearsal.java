@@ -112,7 +112,7 @@ public final class Rehearsal {
             kill(process);
             throw new Failed("the rehearsal was not over after " + seconds + " s", longer(seconds));
         }
-        // What the function left running may hold the output open for ever.
+        // Processes that the function left running may hold the output open for ever.
         reader.join(LAST_WORDS_MS);
         judge(process.exitValue(), jvm.get(0), seconds);
     }

@@ -178,7 +178,7 @@ final class Server {
         endIfDone();
     }
 
-    /** What goes wrong with the listener; Netty stops accepting for a second then. */
+    /** Logs a failure of the listener; Netty stops accepting for a second then. */
     private static final class Accepting extends ChannelInboundHandlerAdapter {
         @Override
         public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {

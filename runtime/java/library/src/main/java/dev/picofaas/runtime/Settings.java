@@ -4,7 +4,7 @@ package dev.picofaas.runtime;
 import java.util.Map;
 
 /**
- * What the environment says, checked as a whole before anything is opened. Exactly one of socket, port and assignment
+ * Settings of the environment, checked as a whole before anything is opened. Exactly one of socket, port and assignment
  * is there.
  *
  * @param host all addresses of the machine, of both kinds where the pod's is IPv6, else of IPv4
