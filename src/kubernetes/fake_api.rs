@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::future::{pending, ready};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::{Method, Request, Response};
 use k8s_openapi::api::core::v1::Pod;
@@ -12,7 +14,9 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tower::Service;
 
+use super::finished_jobs::FinishedJobs;
 use crate::channel::{MessageReceiver, MessageSender, mpsc};
+use crate::clock::Clock;
 
 /// More calls than a test makes.
 const CALLS_MAX: usize = 64;
@@ -45,6 +49,19 @@ where
 {
     let (client, made) = client();
     (Api::namespaced(client, "test"), made)
+}
+
+/// Finished Jobs at such a server, of which at most so many are kept, for 600 s, and the calls that are made for them.
+pub(super) fn finished_jobs(kept_max: usize) -> (Rc<FinishedJobs>, MessageReceiver<String>) {
+    let (jobs, made) = objects();
+    (FinishedJobs::new(jobs, Clock::start(), kept_max, Duration::from_secs(600)), made)
+}
+
+/// Runs a test to its end on one thread, with timers and local tasks.
+pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
+    let options = tokio::runtime::LocalOptions::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build_local(options);
+    runtime.expect("a runtime").block_on(test)
 }
 
 impl Service<Request<Body>> for FakeApi {

@@ -284,13 +284,8 @@ mod tests {
 
     #[test]
     fn of_too_many_the_oldest_go_and_none_before_its_log_was_read() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .unwrap();
-        runtime.block_on(async {
-            let (jobs, mut calls) = fake_api::objects();
-            let finished = FinishedJobs::new(jobs, Clock::start(), 2, Duration::from_secs(600));
+        fake_api::run(async {
+            let (finished, mut calls) = fake_api::finished_jobs(2);
             let keep = |name: &'static str| finished.keep(name, FinishedPod::Over, ready(()));
             let (log_read, read) = oneshot::channel::<()>();
             let unread = finished.clone();
@@ -315,13 +310,8 @@ mod tests {
 
     #[test]
     fn a_job_that_was_chosen_to_go_goes_though_nobody_waits_for_it_any_more() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .unwrap();
-        runtime.block_on(async {
-            let (jobs, mut calls) = fake_api::objects();
-            let finished = FinishedJobs::new(jobs, Clock::start(), 10, Duration::from_secs(600));
+        fake_api::run(async {
+            let (finished, mut calls) = fake_api::finished_jobs(10);
             finished.keep("old", FinishedPod::Over, ready(())).await;
             // Dropped once it has begun.
             tokio::select! {

@@ -141,14 +141,9 @@ mod tests {
 
     #[test]
     fn room_is_made_of_what_has_finished_and_waited_for_where_something_runs_and_else_there_is_none() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .unwrap();
-        runtime.block_on(async {
-            let (jobs, mut calls) = fake_api::objects();
+        fake_api::run(async {
+            let (finished, mut calls) = fake_api::finished_jobs(10);
             let clock = Clock::start();
-            let finished = FinishedJobs::new(jobs, clock, 10, Duration::from_secs(600));
             let room = || JobRoom::new(finished.clone(), clock);
             assert!(!room().make(OBJECTS).await, "nothing has finished, and nothing runs");
 
@@ -175,15 +170,10 @@ mod tests {
 
     #[test]
     fn attempts_that_wait_for_room_are_let_go_in_turn_and_one_for_each_place() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .unwrap();
-        runtime.block_on(async {
+        fake_api::run(async {
             let clock = Clock::start();
             for (message, kept) in [(RUNNING, None), (OBJECTS, Some("old"))] {
-                let (jobs, mut calls) = fake_api::objects();
-                let finished = FinishedJobs::new(jobs, clock, 10, Duration::from_secs(600));
+                let (finished, mut calls) = fake_api::finished_jobs(10);
                 (0..4).for_each(|_| finished.began());
                 let (gone, mut let_go) = mpsc::channel(8);
                 let waiting: Vec<_> = (0..4)

@@ -102,11 +102,7 @@ mod tests {
 
     /// Waits for the end of a pod in this state. A fake log of the uid `goes-on` has no end.
     fn waited(uid: &str, state: &str, longest: Duration) -> (Option<PodEnd>, Vec<String>) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .unwrap();
-        runtime.block_on(async {
+        fake_api::run(async {
             let (pods, mut calls) = fake_api::objects();
             let known = Pods::default();
             let mut end = known.end_of_job(JOB, &[]);

@@ -68,10 +68,7 @@ impl WarmRoom {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::clock::Clock;
     use crate::kubernetes::fake_api;
     use crate::kubernetes::finished_jobs::FinishedPod;
 
@@ -81,13 +78,8 @@ mod tests {
 
     #[test]
     fn a_quota_is_told_to_a_warm_function_unless_room_was_just_made_for_it_and_then_once_only() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .unwrap();
-        runtime.block_on(async {
-            let (jobs, mut calls) = fake_api::objects();
-            let finished = FinishedJobs::new(jobs, Clock::start(), 10, Duration::from_secs(600));
+        fake_api::run(async {
+            let (finished, mut calls) = fake_api::finished_jobs(10);
             let (room, other) = (WarmRoom::default(), WarmRoom::default());
             let is_hushed = |room: &WarmRoom, set: &str, now: Nanos| room.make(&finished, set, OBJECTS, now);
             // Jobs end all the time, and one is deleted by somebody else.
