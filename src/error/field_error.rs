@@ -30,7 +30,24 @@ const EXCERPT_CHARS_MAX: usize = 64;
 /// it cannot forge a log line.
 #[must_use]
 pub(crate) fn excerpt(text: &str) -> String {
-    let mut cut: String = text.chars().take(EXCERPT_CHARS_MAX).flat_map(char::escape_debug).collect();
+    cut(text, |_| false)
+}
+
+/// The same for text that stands in no quotes and may have its own: they and backslashes are not escaped.
+#[must_use]
+pub(crate) fn excerpt_as_is(text: &str) -> String {
+    cut(text, |character| "\"'\\".contains(character))
+}
+
+fn cut(text: &str, is_plain: impl Fn(char) -> bool) -> String {
+    let mut cut = String::new();
+    for character in text.chars().take(EXCERPT_CHARS_MAX) {
+        if is_plain(character) {
+            cut.push(character);
+        } else {
+            cut.extend(character.escape_debug());
+        }
+    }
     if text.chars().nth(EXCERPT_CHARS_MAX).is_some() {
         cut.push('…');
     }

@@ -13,4 +13,4 @@ mod field_error;
 pub(crate) use api_error::ApiError;
 pub use code::ErrorCode;
 pub(crate) use code::ErrorSource;
-pub(crate) use field_error::{FieldError, excerpt};
+pub(crate) use field_error::{FieldError, excerpt, excerpt_as_is};

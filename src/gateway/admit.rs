@@ -18,7 +18,7 @@ use crate::api::json;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, excerpt};
 use crate::metrics::RejectReason;
 use crate::store::execution::{Admission, Invocation, Status};
 use crate::store::execution_error::ExecutionError;
@@ -356,7 +356,10 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     {
         return Err(ApiError::new(
             ErrorCode::UnsupportedMediaType,
-            format!("Content-Encoding {value:?} is not understood; send the body as it is, without one"),
+            format!(
+                "Content-Encoding \"{}\" is not understood; send the body as it is, without one",
+                told(value)
+            ),
         ));
     }
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
@@ -367,9 +370,15 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::new(
         ErrorCode::UnsupportedMediaType,
         format!(
-            "Content-Type {value:?} is not understood; send JSON with Content-Type: application/json, or none"
+            "Content-Type \"{}\" is not understood; send JSON with Content-Type: application/json, or none",
+            told(value)
         ),
     ))
+}
+
+/// The value of a header, as a message has it.
+fn told(value: &HeaderValue) -> String {
+    excerpt(&String::from_utf8_lossy(value.as_bytes()))
 }
 
 fn timeout(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
@@ -378,7 +387,7 @@ fn timeout(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
         Some(ms) if ms > 0 => Ok(Some(ms)),
         _ => Err(ApiError::new(
             ErrorCode::BadRequest,
-            format!("X-Timeout-Ms {value:?} is not a number of milliseconds of at least 1"),
+            format!("X-Timeout-Ms \"{}\" is not a number of milliseconds of at least 1", told(value)),
         )),
     }
 }

@@ -3,7 +3,7 @@
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, excerpt_as_is};
 
 /// How the tags of a header compare with what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,10 +92,10 @@ impl<'a> Preconditions<'a> {
 
     fn mismatch(self, name: HeaderName, fault: &str, etag: Option<&str>) -> ApiError {
         let title = if name == IF_MATCH { "If-Match" } else { "If-None-Match" };
-        let values: Vec<&HeaderValue> = self.headers.get_all(name).iter().collect();
         let is = etag.map_or_else(|| "there is none of the name".to_owned(), |etag| format!("it is {etag}"));
-        let told = values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join(", ");
-        ApiError::new(ErrorCode::VersionMismatch, format!("{title} {told} {fault}: {is}"))
+        let text = |value: &'a HeaderValue| String::from_utf8_lossy(value.as_bytes());
+        let told = self.headers.get_all(name).iter().map(text).collect::<Vec<_>>().join(", ");
+        ApiError::new(ErrorCode::VersionMismatch, format!("{title} {} {fault}: {is}", excerpt_as_is(&told)))
     }
 }
 
@@ -132,6 +132,24 @@ fn compare_list(list: &[u8], etag: Option<&str>, strength: Strength) -> Comparis
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_is_told_as_it_is_but_for_its_length_and_what_no_terminal_shows() {
+        let told = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(IF_MATCH, HeaderValue::from_bytes(value).unwrap());
+            }
+            Preconditions::of(&headers).check_write(Some("\"is\"")).unwrap_err().message
+        };
+        let fault = "does not name the function's version: it is \"is\"";
+        assert_eq!(told(&[b"W/\"a\\b\", 'c'"]), format!("If-Match W/\"a\\b\", 'c' {fault}"));
+        assert_eq!(told(&[b"\"a\"", b"*x"]), format!("If-Match \"a\", *x {fault}"));
+        let unseen = "\"a\tb\u{85}\u{202e}\"".as_bytes();
+        assert_eq!(told(&[unseen]), format!("If-Match \"a\\tb\\u{{85}}\\u{{202e}}\" {fault}"));
+        assert_eq!(told(&[b"\xff"]), format!("If-Match \u{fffd} {fault}"));
+        assert_eq!(told(&[&[b'x'; 65]]), format!("If-Match {}… {fault}", "x".repeat(64)));
+    }
 
     #[test]
     fn tags_are_compared_as_a_list_whatever_is_in_them() {

@@ -53,6 +53,20 @@ fn another_content_type_than_json_is_refused_with_the_one_to_send() {
 }
 
 #[test]
+fn a_header_is_told_up_to_a_length_fit_for_a_message() {
+    let long = "x".repeat(1000);
+    let cut = format!("\"{}…\"", "x".repeat(64));
+    for (name, status, code) in [
+        ("content-type", 415, "UNSUPPORTED_MEDIA_TYPE"),
+        ("content-encoding", 415, "UNSUPPORTED_MEDIA_TYPE"),
+        ("x-timeout-ms", 400, "BAD_REQUEST"),
+    ] {
+        let answer = answer(INVOKE, &format!("{name}: {long}\r\n"), r#"{"input":1}"#);
+        answer.assert_refused(status, code, &[cut.as_str()]);
+    }
+}
+
+#[test]
 fn a_compressed_body_is_refused_and_not_taken_for_broken_json() {
     let answer = answer(INVOKE, "content-encoding: gzip\r\n", "\u{1f}not JSON");
     answer.assert_refused(415, "UNSUPPORTED_MEDIA_TYPE", &["gzip", "as it is"]);
