@@ -65,8 +65,9 @@ def too_large(length: int, output_bytes_max: int) -> bytes:
 
 def raised(error: BaseException) -> bytes:
     """For what a handler raised; whatever it did not mean as an answer goes to the log as well."""
-    if isinstance(error, HandlerError):
-        return reply(error.status, error.code, error.message, retryable=error.retryable)
+    chosen = _chosen(error)
+    if chosen is not None:
+        return reply(chosen.status, chosen.code, chosen.message, retryable=chosen.retryable)
     if isinstance(error, MemoryError):
         _let_go(error.__traceback__)
     if isinstance(error, SystemExit):
@@ -76,6 +77,16 @@ def raised(error: BaseException) -> bytes:
         message = _words(error)
     log(error)
     return reply(500, "HANDLER_ERROR", message)
+
+
+def _chosen(error: BaseException) -> HandlerError | None:
+    """The handler's own error, which may be the only one of a group, as `asyncio.TaskGroup` raises it, or of
+    groups within groups."""
+    while sys.version_info >= (3, 11) and isinstance(error, BaseExceptionGroup):
+        if len(error.exceptions) != 1:
+            return None
+        error = error.exceptions[0]
+    return error if isinstance(error, HandlerError) else None
 
 
 def log(error: BaseException) -> None:
