@@ -2,6 +2,8 @@
 //!
 //! `check/bytes=N` is what a gateway does; the other two are its parts, to see where they cross.
 
+mod bodies;
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -10,26 +12,10 @@ use serde::de::IgnoredAny;
 
 const SIZES: [usize; 7] = [64, 256, 1024, 2048, 4096, 16_384, 262_144];
 
-/// An invocation of about `size` bytes, of records as APIs exchange them.
-fn body(size: usize) -> Vec<u8> {
-    let mut items = Vec::new();
-    let mut length = 12;
-    let mut number = 0_u64;
-    while length < size {
-        number += 1;
-        let item = format!(
-            r#"{{"id":{number},"name":"item {number}","price":{number}.25,"tags":["a","b"],"ok":true}}"#
-        );
-        length += item.len() + 1;
-        items.push(item);
-    }
-    format!("{{\"input\":[{}]}}", items.join(",")).into_bytes()
-}
-
 fn json(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("json");
     for size in SIZES {
-        let body = body(size);
+        let body = bodies::invocation(size);
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(
             BenchmarkId::new("check", format!("bytes={}", body.len())),

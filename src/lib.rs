@@ -69,6 +69,7 @@ pub mod internals {
         pub use crate::api::json::check_invocation;
         pub use crate::api::listener::{Listener, ListenerKind};
         pub use crate::api::response::body::Body;
+        pub use crate::api::response::invocation;
         pub use crate::api::route::route;
     }
     pub mod attempt_end {
@@ -82,6 +83,10 @@ pub mod internals {
     }
     pub mod config {
         pub use crate::config::{ServeArgs, Settings};
+    }
+    pub mod dispatch {
+        pub use crate::dispatch::pool::attempt::write_head;
+        pub use crate::dispatch::pool::response_head::{ParsedHead, parse_head};
     }
     pub mod error {
         pub use crate::error::ErrorCode;
@@ -97,6 +102,9 @@ pub mod internals {
         pub use crate::gateway::body::BodySource;
         pub use crate::gateway::calls::{RequestHead, answer};
         pub use crate::gateway::context::GatewayContext;
+    }
+    pub mod id {
+        pub use crate::id::ExecutionId;
     }
     pub mod instance {
         pub use crate::instance::{Address, InstanceKey, Target, VersionIndex};
@@ -120,7 +128,9 @@ pub mod internals {
         pub use crate::messages::gateway_senders::GatewaySenders;
     }
     pub mod metrics {
-        pub use crate::metrics::MetricsByGateway;
+        pub use crate::metrics::exposition::render;
+        pub use crate::metrics::snapshot::{FunctionGauges, FunctionSnapshot, MetricsSnapshot};
+        pub use crate::metrics::{MetricsByGateway, TickHistogramCells};
     }
     pub mod queue {
         pub use crate::queue::function_queue::FunctionQueue;

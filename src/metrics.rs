@@ -93,7 +93,7 @@ pub struct HistogramCells<const CELLS: usize = { BUCKETS_NS.len() + 1 }> {
 }
 
 /// The histogram of durations of the scheduler's passes.
-pub(crate) type TickHistogramCells = HistogramCells<{ TICK_BUCKETS_NS.len() + 1 }>;
+pub type TickHistogramCells = HistogramCells<{ TICK_BUCKETS_NS.len() + 1 }>;
 
 impl<const CELLS: usize> Default for HistogramCells<CELLS> {
     fn default() -> Self {

@@ -56,7 +56,7 @@ pub(crate) fn unfinished(id: ExecutionId, execution: &Execution, limit: TimeLimi
 }
 
 /// The answer to `:invoke` of a terminal execution.
-pub(crate) fn invocation(id: ExecutionId, execution: &Execution) -> Response<Body> {
+pub fn invocation(id: ExecutionId, execution: &Execution) -> Response<Body> {
     invocation_with(id, execution, execution.error.as_deref())
 }
 

@@ -73,7 +73,7 @@ pub struct Gateway {
     /// See [`Reading`].
     reading: Reading,
     /// The executions that it owns.
-    executions: Executions,
+    pub executions: Executions,
     functions: RefCell<HashMap<String, Rc<FunctionEntry>>>,
     /// Functions that are to come, and the answer to their calls until then.
     awaited: RefCell<HashMap<String, Box<ApiError>>>,

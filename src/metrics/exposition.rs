@@ -14,7 +14,7 @@ use crate::clock::Nanos;
 
 /// Everything there is to scrape, as text.
 #[must_use]
-pub(crate) fn render(snapshot: &MetricsSnapshot<'_>) -> Vec<u8> {
+pub fn render(snapshot: &MetricsSnapshot<'_>) -> Vec<u8> {
     let mut exposition = Exposition::for_functions(snapshot.functions.len());
     functions(&snapshot.functions, &mut exposition);
     snapshot.families.iter().for_each(|family| exposition.push(family));

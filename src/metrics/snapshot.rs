@@ -8,7 +8,7 @@ use super::{MetricsByGateway, TickHistogramCells};
 
 /// The numbers of the process at one moment.
 #[derive(Debug)]
-pub(crate) struct MetricsSnapshot<'a> {
+pub struct MetricsSnapshot<'a> {
     /// The registered functions, in the order in which they are shown.
     pub functions: Vec<FunctionSnapshot>,
     /// Families that are counted elsewhere: those of calls to an API server.

@@ -10,7 +10,7 @@ use crate::ticket::Ticket;
 
 /// The executions of a gateway. A borrow lasts for a few lines, and never across an `await`.
 #[derive(Clone, Debug)]
-pub(crate) struct Executions(Rc<RefCell<ExecutionStore>>);
+pub struct Executions(Rc<RefCell<ExecutionStore>>);
 
 impl Executions {
     /// The handle of a store.
@@ -32,11 +32,7 @@ impl Executions {
     }
 
     /// Looks at the execution of a ticket; `None` where the store does not have it any more.
-    pub(crate) fn with<T>(
-        &self,
-        ticket: Ticket,
-        look: impl FnOnce(ExecutionId, &Execution) -> T,
-    ) -> Option<T> {
+    pub fn with<T>(&self, ticket: Ticket, look: impl FnOnce(ExecutionId, &Execution) -> T) -> Option<T> {
         let store = self.0.borrow();
         let execution = store.get(ticket)?;
         Some(look(store.id(ticket, execution), execution))

@@ -13,8 +13,8 @@ use hyper::service::service_fn;
 use picofaas::internals::gateway::{Gateway, answer};
 use tokio::runtime::LocalRuntime;
 
-use super::CLIENTS;
-use super::world::{FUNCTION, INPUT};
+use super::instance::INPUT;
+use super::world::{CLIENTS, FUNCTION};
 
 /// Both ends of a connection.
 #[derive(Default)]

@@ -6,12 +6,14 @@
 //!
 //! Nothing here depends on the machine's load or clock, so the count is the same in each run: there is one
 //! thread, which also runs the scheduler, as a gateway does that ticks; time passes by a step for each look at
-//! it ([`clock_gettime`]); clients have no sockets. The instance of the `WARM` cases has a Unix socket whose other
+//! it ([`instance::clock_gettime`]); clients have no sockets. The instance of the `WARM` cases has a Unix socket whose other
 //! end this thread serves, so that the gateway's own client is in the count; what the kernel does for it is not.
 
 #![expect(clippy::unwrap_used, reason = "what is not as it should be ends the count")]
 
 mod client;
+mod instance;
+#[path = "../../world/mod.rs"]
 mod world;
 
 use std::hint::black_box;
@@ -20,18 +22,19 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
+use hyper::header::{AUTHORIZATION, LOCATION};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Request, Response};
-use picofaas::internals::api::{Body, Listener, ListenerKind, route};
+use hyper::{HeaderMap, Response};
+use picofaas::internals::api::Body;
 use picofaas::internals::channel::{self, MessageReceiver};
 use picofaas::internals::error::ErrorCode;
-use picofaas::internals::gateway::{BodySource, Gateway, RequestHead};
+use picofaas::internals::gateway::{BodySource, Gateway};
 use picofaas::internals::messages::{ControlMessage, JobEnd, JobStart};
 use tokio::runtime::LocalRuntime;
 
 use client::Client;
-use world::{FUNCTION, INPUT, JOB, OUTPUT, WARM, World};
+use instance::{INPUT, OUTPUT};
+use world::{FUNCTION, JOB, WARM, World, head, parts, routed};
 
 /// As in the program itself.
 #[global_allocator]
@@ -41,9 +44,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const WARM_UP: usize = 200;
 /// Invocations that are counted.
 const COUNTED: usize = 1000;
-
-/// Where the calls come in.
-const CLIENTS: Listener = Listener { kind: ListenerKind::Clients, is_loopback: true };
 
 type Case = (&'static str, fn(&LocalRuntime));
 
@@ -101,15 +101,22 @@ fn outside<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
+/// A gateway whose function has a warm instance.
+fn warm(runtime: &LocalRuntime) -> Rc<Gateway> {
+    let world = World::new(WARM, &[]);
+    world.start_instance(instance::start(runtime));
+    world.leave_idle_scheduler().0
+}
+
 /// From a request whose head was parsed to the answer as hyper is given it, with the attempt in between.
 fn warm_invoke(runtime: &LocalRuntime) {
-    let World { gateway, .. } = World::new(runtime, WARM);
+    let gateway = warm(runtime);
     count_invocations(runtime, &gateway);
 }
 
 /// Counts calls that wait for their answer.
 fn count_invocations(runtime: &LocalRuntime, gateway: &Rc<Gateway>) {
-    let parts = head(":invoke");
+    let parts = parts(head(":invoke"));
     let request = routed(&parts);
     runtime.block_on(check_answer(gateway, &parts));
     let invoke = async |times| {
@@ -124,8 +131,8 @@ fn count_invocations(runtime: &LocalRuntime, gateway: &Rc<Gateway>) {
 
 /// A promised execution, and the read that waits for its end.
 fn warm_enqueue(runtime: &LocalRuntime) {
-    let World { gateway, .. } = World::new(runtime, WARM);
-    let parts = head(":enqueue");
+    let gateway = warm(runtime);
+    let parts = parts(head(":enqueue"));
     let request = routed(&parts);
     let enqueue = async |times| {
         for _ in 0..times {
@@ -146,7 +153,7 @@ fn warm_enqueue(runtime: &LocalRuntime) {
 
 /// The same as `warm/invoke` from the bytes of a request to those of its answer: with hyper and the routes.
 fn warm_invoke_http(runtime: &LocalRuntime) {
-    let World { gateway, .. } = World::new(runtime, WARM);
+    let gateway = warm(runtime);
     let mut client = Client::connect(runtime, gateway);
     let answer = runtime.block_on(client.invoke());
     assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"}"), "{answer:?}");
@@ -162,7 +169,7 @@ fn warm_invoke_http(runtime: &LocalRuntime) {
 
 /// A call of a `JOB` function, whose process fetches its input, posts its result and ends.
 fn job_invoke(runtime: &LocalRuntime) {
-    let World { gateway, messages, .. } = World::new(runtime, JOB);
+    let (gateway, messages) = World::new(JOB, &[]).leave_idle_scheduler();
     let its_gateway = gateway.clone();
     runtime.spawn_local(processes(messages, async move |start: &JobStart| {
         let (id, headers) = outside(|| (start.execution.to_string(), process_headers(start)));
@@ -175,7 +182,7 @@ fn job_invoke(runtime: &LocalRuntime) {
 
 /// The post of a result alone.
 fn job_post(runtime: &LocalRuntime) {
-    let World { gateway, messages, .. } = World::new(runtime, JOB);
+    let (gateway, messages) = World::new(JOB, &[]).leave_idle_scheduler();
     let its_gateway = gateway.clone();
     let mut posts = 0;
     runtime.spawn_local(processes(messages, async move |start: &JobStart| {
@@ -194,7 +201,7 @@ fn job_post(runtime: &LocalRuntime) {
         };
         assert_eq!(posted.status(), 204);
     }));
-    let parts = head(":invoke");
+    let parts = parts(head(":invoke"));
     let request = routed(&parts);
     runtime.block_on(async {
         for _ in 0..WARM_UP + COUNTED {
@@ -214,22 +221,6 @@ async fn processes(mut messages: MessageReceiver<ControlMessage>, mut work: impl
         let end = JobEnd { code: ErrorCode::InstanceCrashed, reason: String::new(), exited_with_0: true };
         channel::answer(start.ended, end);
     }
-}
-
-/// The head of a call, as a client of usual habits sends it.
-fn head(verb: &str) -> Parts {
-    let request = Request::post(format!("/v1/functions/{FUNCTION}{verb}"))
-        .header(HOST, "127.0.0.1:8080")
-        .header(CONTENT_TYPE, "application/json")
-        .header("user-agent", "instructions/1")
-        .header("accept", "*/*");
-    request.body(()).unwrap().into_parts().0
-}
-
-/// The head with its call.
-fn routed(parts: &Parts) -> RequestHead<'_> {
-    let call = route(&parts.method, parts.uri.path()).unwrap();
-    RequestHead { listener: CLIENTS, call, parts }
 }
 
 fn process_headers(start: &JobStart) -> HeaderMap {

@@ -96,7 +96,14 @@ async fn exchange(
     }
 }
 
-fn write_head(head: &mut Vec<u8>, address: &Address, execution: &Execution, id: ExecutionId, left_ms: u64) {
+/// Writes the head of the request into memory that is used again.
+pub fn write_head(
+    head: &mut Vec<u8>,
+    address: &Address,
+    execution: &Execution,
+    id: ExecutionId,
+    left_ms: u64,
+) {
     head.clear();
     head.extend_from_slice(&address.preamble);
     // Writes to a vector do not fail.

@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The reason why an exchange gave no answer, and with it whether another attempt may help.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ExchangeError {
+pub enum ExchangeError {
     /// Nothing was sent: the instance could not be reached.
     #[error("could not connect: {0}")]
     Connect(io::Error),

@@ -10,4 +10,4 @@
 pub(crate) mod attempt;
 pub(crate) mod connection;
 pub(crate) mod instance_pools;
-mod response_head;
+pub(crate) mod response_head;

@@ -20,7 +20,7 @@ pub(super) enum BodyLength {
 
 /// A head that may come before others.
 #[derive(Debug)]
-pub(super) enum ParsedHead {
+pub enum ParsedHead {
     /// More of it has to come.
     Partial,
     /// An interim answer of so many bytes, which is followed by another one.
@@ -31,7 +31,7 @@ pub(super) enum ParsedHead {
 
 /// The head of an answer.
 #[derive(Debug)]
-pub(super) struct ResponseHead {
+pub struct ResponseHead {
     /// Its bytes.
     pub(super) length: usize,
     pub(super) status: u16,
@@ -46,7 +46,7 @@ pub(super) struct ResponseHead {
 ///
 /// # Errors
 /// [`ExchangeError::Garbage`].
-pub(super) fn parse_head(bytes: &[u8]) -> Result<ParsedHead, ExchangeError> {
+pub fn parse_head(bytes: &[u8]) -> Result<ParsedHead, ExchangeError> {
     let mut headers = [const { MaybeUninit::uninit() }; RESPONSE_HEADERS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default()
