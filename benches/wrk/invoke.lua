@@ -20,9 +20,10 @@ function init(args)
   end
 end
 
--- One line of JSON behind a mark, for programs; wrk prints its own summary for people.
-function done(summary, latency, requests)
+-- For people, and one line of JSON behind a mark for programs.
+function done(summary, latency)
   local errors = summary.errors
+  io.write(string.format("answers above 399: %d of %d\n", errors.status, summary.requests))
   io.write(string.format(
     'wrk-result {"requests":%d,"duration_us":%d,"p50_us":%d,"p90_us":%d,"p99_us":%d,"p999_us":%d,' ..
       '"errors":{"connect":%d,"read":%d,"write":%d,"timeout":%d,"status":%d}}\n',
