@@ -13,14 +13,14 @@
 mod against;
 mod binary;
 mod cluster;
-mod cpu;
+pub(crate) mod cpu;
 mod fake_control_plane;
 mod functions;
 pub(crate) mod instructions;
 mod interval;
 mod job;
 mod keep;
-mod machine;
+pub(crate) mod machine;
 mod measurement;
 mod memory;
 mod nginx;
@@ -29,11 +29,11 @@ mod ratio;
 mod report;
 mod run;
 mod runtimes;
-mod server;
+pub(crate) mod server;
 mod subject;
 mod tested;
 mod wire;
-mod wrk;
+pub(crate) mod wrk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ use crate::repository::Repository;
 use crate::toolbox::{self, Unavailable};
 
 /// Of one core, spent by others during a measurement, from which on it is called disturbed.
-const OTHERS_CPU_PERCENT_MAX: f64 = 10.0;
+pub(crate) const OTHERS_CPU_PERCENT_MAX: f64 = 10.0;
 
 /// The row of the picofaas that is measured without a name.
 const NEW: &str = "picofaas";
@@ -281,7 +281,7 @@ fn subjects(options: &BenchOptions) -> Result<Vec<Subject>> {
 }
 
 /// Builds a release binary and gives its path.
-fn build(repository: &Repository, what: &[&str], binary: &str) -> Result<PathBuf> {
+pub(crate) fn build(repository: &Repository, what: &[&str], binary: &str) -> Result<PathBuf> {
     println!("cargo build --release {}", what.join(" "));
     let mut command = repository.cargo(&["build", "--release"]);
     let status = command.args(what).status().context("cannot run cargo")?;

@@ -5,6 +5,7 @@
 //! | `test` | the named checks that a change must pass, run here as in CI |
 //! | `tidy` | the rules about the tree itself that no compiler checks |
 //! | `bench` | picofaas beside nginx and a direct call, under the same load |
+//! | `flame` | a flame graph of picofaas under a load, and its figures |
 //! | `image` | the container images, from the Dockerfiles of the tree |
 //! | `manifests` | the part of `test` that checks `k8s/` without a cluster |
 //! | `openapi` | the part of `test` that compares openapi.yaml with a running server |
@@ -28,6 +29,7 @@ mod cluster;
 mod digest;
 mod ends;
 mod examples;
+mod flame;
 mod folder;
 mod http;
 mod image;
@@ -69,6 +71,8 @@ enum Chore {
     Tidy(tidy::TidyOptions),
     /// Measure picofaas beside nginx and a direct call: latency, requests/s, CPU per request
     Bench(Box<bench::BenchArguments>),
+    /// Draw where the CPU time of picofaas goes under a load, with its stages, into flamegraphs/
+    Flame(flame::FlameOptions),
     /// A real Kubernetes of one node on this machine: put it up, look at it, take it down
     Cluster(cluster::ClusterArguments),
     /// Build the container images and leave them as archives under target/images
@@ -99,6 +103,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Chore::Test(options) => test::run(&repository, &options),
         Chore::Tidy(options) => tidy::run(&repository, &options),
         Chore::Bench(arguments) => bench::run(&repository, &arguments),
+        Chore::Flame(options) => flame::run(&repository, &options),
         Chore::Cluster(arguments) => cluster::run(arguments),
         Chore::Image(options) => image::run(&repository, &options),
         Chore::Schema => schema::run(&repository),

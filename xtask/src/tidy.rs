@@ -11,6 +11,7 @@
 //! | `type_names` | types of the same name |
 //! | `arrows` | which folder of `src/` imports which |
 //! | `markdown`, `promises` | links; promises and their tests |
+//! | `verdicts` | pages of flame graphs |
 //! | `lexer`, `placed` | the tokens of a Rust file, and where each stands |
 
 mod arrows;
@@ -23,6 +24,7 @@ mod placed;
 mod promises;
 mod rust;
 mod type_names;
+mod verdicts;
 
 use std::fmt;
 use std::fs;
@@ -136,6 +138,7 @@ pub(crate) fn findings(repository: &Repository) -> Result<Vec<Fault>> {
             promises::check(text, read, &mut faults);
         }
     }
+    verdicts::check(&texts, &mut faults);
     lints::check(&texts, &mut faults);
     arrows::check(&texts, &mut faults);
     faults.extend(lints::exceptions(&texts));

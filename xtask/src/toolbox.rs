@@ -16,6 +16,9 @@ const CARGO_DENY_VERSION: &str = "0.20.2";
 const REDOCLY_VERSION: &str = "2.77.0";
 
 /// Likewise.
+const INFERNO_VERSION: &str = "0.12.8";
+
+/// Likewise.
 const KUBE_SCORE_VERSION: &str = "1.20.0";
 
 /// A program from Debian's archive.
@@ -32,6 +35,7 @@ pub(crate) const MMDEBSTRAP: DebianProgram = DebianProgram { name: "mmdebstrap",
 /// It brings promtool as well.
 pub(crate) const PROMETHEUS: DebianProgram = DebianProgram { name: "prometheus", package: "prometheus" };
 pub(crate) const PROMTOOL: DebianProgram = DebianProgram { name: "promtool", package: "prometheus" };
+pub(crate) const PERF: DebianProgram = DebianProgram { name: "perf", package: "linux-perf" };
 /// It brings callgrind.
 pub(crate) const VALGRIND: DebianProgram = DebianProgram { name: "valgrind", package: "valgrind" };
 pub(crate) const CHROMIUM: DebianProgram = DebianProgram { name: "chromium", package: "chromium" };
@@ -86,25 +90,36 @@ pub(crate) fn rustup_target(target: &str) -> Result<(), Unavailable> {
     }
 }
 
-/// The path of cargo-deny, which is compiled once into the user's cache, outside every tree.
+/// The path of cargo-deny.
 pub(crate) fn cargo_deny() -> Result<PathBuf, Unavailable> {
-    let root = cache()?.join(format!("cargo-deny-{CARGO_DENY_VERSION}"));
-    let program = root.join("bin/cargo-deny");
-    if runs(Command::new(&program).arg("--version")) {
-        return Ok(program);
+    Ok(crate_programs("cargo-deny", CARGO_DENY_VERSION, "cargo-deny")?.join("cargo-deny"))
+}
+
+/// The folder of the programs of inferno, which fold and draw stacks.
+pub(crate) fn inferno() -> Result<PathBuf, Unavailable> {
+    crate_programs("inferno", INFERNO_VERSION, "inferno-flamegraph")
+}
+
+/// The folder of a crate's programs, which are compiled once into the user's cache, outside every tree. One of
+/// them is `program`.
+fn crate_programs(name: &str, version: &str, program: &str) -> Result<PathBuf, Unavailable> {
+    let root = cache()?.join(format!("{name}-{version}"));
+    let programs = root.join("bin");
+    if runs(Command::new(programs.join(program)).arg("--help")) {
+        return Ok(programs);
     }
-    println!("installing cargo-deny {CARGO_DENY_VERSION} into {} (once, some minutes)", root.display());
+    println!("installing {name} {version} into {} (once, some minutes)", root.display());
     let mut install = repository::cargo();
     install
-        .args(["install", "--locked", "--version", &format!("={CARGO_DENY_VERSION}"), "--root"])
+        .args(["install", "--locked", "--version", &format!("={version}"), "--root"])
         .arg(&root)
-        .arg("cargo-deny")
+        .arg(name)
         // A target folder meant for the workspace would fill with the tool's crates.
         .env_remove("CARGO_TARGET_DIR");
     if succeeds(&mut install) {
-        Ok(program)
+        Ok(programs)
     } else {
-        Err(Unavailable(format!("`cargo install cargo-deny --version ={CARGO_DENY_VERSION}` failed")))
+        Err(Unavailable(format!("`cargo install {name} --version ={version}` failed")))
     }
 }
 

@@ -3,7 +3,7 @@
 //! `schedstat` counts nanoseconds on a CPU exactly; the `utime` and `stime` that tools like `top` show are
 //! rounded to ticks of 10 ms and kept for whole processes only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 const TICK_NS: u64 = 10_000_000;
 
 /// CPU time that each thread of a process and its descendants has used since it started.
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     threads: BTreeMap<u32, Thread>,
 }
 
@@ -24,7 +24,7 @@ struct Thread {
 
 /// CPU time that was used between two snapshots.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Used {
+pub(crate) struct Used {
     pub total_ns: u64,
     /// Threads of one name together.
     pub by_thread_name_ns: BTreeMap<String, u64>,
@@ -34,7 +34,7 @@ pub(super) struct Used {
 
 impl Snapshot {
     /// Of the process `id` and all its descendants: nginx works in a child.
-    pub(super) fn of_tree(id: u32) -> Result<Self> {
+    pub(crate) fn of_tree(id: u32) -> Result<Self> {
         let mut threads = BTreeMap::new();
         for member in tree(id)? {
             read_threads(member, &mut threads)?;
@@ -46,7 +46,7 @@ impl Snapshot {
     }
 
     /// Of the process `id` alone.
-    pub(super) fn of_process(id: u32) -> Result<Self> {
+    pub(crate) fn of_process(id: u32) -> Result<Self> {
         let mut threads = BTreeMap::new();
         read_threads(id, &mut threads)?;
         if threads.is_empty() {
@@ -55,7 +55,12 @@ impl Snapshot {
         Ok(Self { threads })
     }
 
-    pub(super) fn since(&self, before: &Self) -> Used {
+    /// The names of its threads, each once.
+    pub(crate) fn names(&self) -> BTreeSet<&str> {
+        self.threads.values().map(|thread| thread.name.as_str()).collect()
+    }
+
+    pub(crate) fn since(&self, before: &Self) -> Used {
         let mut used = Used { total_ns: 0, by_thread_name_ns: BTreeMap::new(), threads_lost: 0 };
         for (id, thread) in &self.threads {
             let earlier_ns = before.threads.get(id).map_or(0, |earlier| earlier.cpu_ns);
@@ -70,8 +75,13 @@ impl Snapshot {
 
 /// CPU time in nanoseconds, to 10 ms, of a process with all the threads it ever had; also of one that ended
 /// and was not waited for.
-pub(super) fn whole_process_ns(id: u32) -> Result<u64> {
+pub(crate) fn whole_process_ns(id: u32) -> Result<u64> {
     stat_times_ns(id, &[14, 15])
+}
+
+/// The same of the children that it has waited for, and theirs.
+pub(crate) fn reaped_ns(id: u32) -> Result<u64> {
+    stat_times_ns(id, &[16, 17])
 }
 
 /// The same of this process, together with the children that it has waited for, and theirs.
@@ -92,7 +102,7 @@ fn stat_times_ns(id: u32, times: &[usize]) -> Result<u64> {
 
 /// The machine's CPU time since it started, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct MachineCpu {
+pub(crate) struct MachineCpu {
     /// Spent on anything but idling and waiting for a disk.
     pub busy_ns: u64,
     /// Wanted by this machine and given to another by the hypervisor.
@@ -100,7 +110,7 @@ pub(super) struct MachineCpu {
 }
 
 impl MachineCpu {
-    pub(super) fn read() -> Result<Self> {
+    pub(crate) fn read() -> Result<Self> {
         let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
         Self::parse(&stat).context("/proc/stat begins with no line of CPU times")
     }

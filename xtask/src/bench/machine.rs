@@ -14,7 +14,7 @@ use crate::repository::first_line;
 const LOAD_AVERAGE_MAX: f64 = 0.5;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// Usable ones: those we may run on, within the cgroup's quota.
     pub cores: usize,
     pub cpu_model: String,
@@ -27,7 +27,7 @@ pub(super) struct Machine {
 
 impl Machine {
     /// With the versions of these programs, each with the flag that prints it.
-    pub(super) fn read(tools: &[(&str, &str)]) -> Result<Self> {
+    pub(crate) fn read(tools: &[(&str, &str)]) -> Result<Self> {
         let version = |&(program, flag): &(&str, &str)| first_line(Command::new(program).arg(flag));
         let read = |file: &str| fs::read_to_string(file).with_context(|| format!("cannot read {file}"));
         let loads = read("/proc/loadavg")?;
@@ -41,7 +41,7 @@ impl Machine {
         })
     }
 
-    pub(super) fn warn_when_busy(&self) {
+    pub(crate) fn warn_when_busy(&self) {
         if self.load_average > LOAD_AVERAGE_MAX {
             println!(
                 "warning: the load average is {}: others use this machine, results will vary",

@@ -21,7 +21,7 @@ pub(super) const START_PATIENCE: Duration = Duration::from_secs(60);
 const LOG_LINES_SHOWN: usize = 4;
 
 /// A picofaas that is ready.
-pub(super) struct Server {
+pub(crate) struct Server {
     pub process: Process,
     /// Where clients call.
     pub port: u16,
@@ -32,7 +32,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts one and waits until it is ready. What it logs goes into `<name>.log` in `folder`.
-    pub(super) fn start(binary: &Path, arguments: &[String], folder: &Path, name: &str) -> Result<Self> {
+    pub(crate) fn start(binary: &Path, arguments: &[String], folder: &Path, name: &str) -> Result<Self> {
         Self::start_at("127.0.0.1:0", binary, arguments, folder, name)
     }
 
@@ -70,7 +70,7 @@ impl Server {
     }
 
     /// Creates a function.
-    pub(super) fn register(&self, spec: &Value) -> Result<()> {
+    pub(crate) fn register(&self, spec: &Value) -> Result<()> {
         let headers = [("Content-Type", "application/json")];
         let created =
             http::request(self.management_port, "POST", "/v1/functions", &headers, &spec.to_string())?;
@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// Waits until a function has so many ready instances.
-    pub(super) fn until_ready(&self, function: &str, count: u64) -> Result<()> {
+    pub(crate) fn until_ready(&self, function: &str, count: u64) -> Result<()> {
         let path = format!("/v1/functions/{function}");
         let ready = wait::until(START_PATIENCE, || {
             let answer = http::request(self.port, "GET", &path, &[], "")?;
@@ -96,7 +96,7 @@ impl Server {
         memory::resident_kib(self.process.id())
     }
 
-    pub(super) fn stop(self) -> Result<()> {
+    pub(crate) fn stop(self) -> Result<()> {
         self.process.stop()
     }
 }

@@ -20,7 +20,7 @@ const MARK: &str = "wrk-result ";
 /// it waited (coordinated omission), for every subject alike.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub(super) struct WrkResult {
+pub(crate) struct WrkResult {
     pub requests: u64,
     pub duration_us: u64,
     pub p50_us: u64,
@@ -32,7 +32,7 @@ pub(super) struct WrkResult {
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Errors {
+pub(crate) struct Errors {
     pub connect: u64,
     pub read: u64,
     pub write: u64,
@@ -43,13 +43,13 @@ pub(super) struct Errors {
 }
 
 impl Errors {
-    pub(super) fn sum(&self) -> u64 {
+    pub(crate) fn sum(&self) -> u64 {
         self.connect + self.read + self.write + self.timeout + self.status
     }
 }
 
 impl WrkResult {
-    pub(super) fn requests_per_second(&self) -> f64 {
+    pub(crate) fn requests_per_second(&self) -> f64 {
         self.requests as f64 * 1e6 / self.duration_us as f64
     }
 
@@ -66,7 +66,7 @@ impl WrkResult {
 }
 
 /// A URL on this machine under load from one thread of wrk.
-pub(super) struct Load<'a> {
+pub(crate) struct Load<'a> {
     pub script: &'a Path,
     pub url: &'a str,
     pub connections: u32,
@@ -74,7 +74,7 @@ pub(super) struct Load<'a> {
 
 impl Load<'_> {
     /// Runs wrk; gives what it counted and the CPU time it used, in nanoseconds.
-    pub(super) fn run(&self, seconds: u32) -> Result<(WrkResult, u64)> {
+    pub(crate) fn run(&self, seconds: u32) -> Result<(WrkResult, u64)> {
         let mut command = Command::new("wrk");
         command
             .args([
