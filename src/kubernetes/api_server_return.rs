@@ -122,7 +122,7 @@ mod tests {
         None,
     }
 
-    /// What a client is told of these answers, one call after the other.
+    /// The results of calls that are answered so, one after the other.
     fn told(server: &ApiServerReturn, answers: &[Answer]) -> Vec<Result<u16, String>> {
         let next = Cell::new(0);
         let inner = tower::service_fn(|_: Request<()>| {

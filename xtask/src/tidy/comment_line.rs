@@ -20,7 +20,7 @@ pub(super) struct CommentLine<'a> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Language {
+enum Syntax {
     Java,
     Python,
 }
@@ -33,9 +33,9 @@ pub(super) fn comment_lines<'a>(path: &Path, content: &'a str) -> Vec<CommentLin
     if has_ending(&plain, "rs") {
         of_rust(content)
     } else if has_ending(&plain, "java") {
-        Scanner::new(content, Language::Java).lines()
+        Scanner::new(content, Syntax::Java).lines()
     } else if has_ending(&plain, "py") {
-        Scanner::new(content, Language::Python).lines()
+        Scanner::new(content, Syntax::Python).lines()
     } else {
         Vec::new()
     }
@@ -66,7 +66,7 @@ fn of_rust(content: &str) -> Vec<CommentLine<'_>> {
 /// Goes through a file of Java or Python.
 struct Scanner<'a> {
     rest: &'a str,
-    language: Language,
+    language: Syntax,
     line: usize,
     last_code: Option<usize>,
     /// The last sign of code.
@@ -75,18 +75,18 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    fn new(content: &'a str, language: Language) -> Self {
+    fn new(content: &'a str, language: Syntax) -> Self {
         Self { rest: content, language, line: 0, last_code: None, last_sign: None, found: Vec::new() }
     }
 
     fn lines(mut self) -> Vec<CommentLine<'a>> {
-        let line_comment = if self.language == Language::Java { "//" } else { "#" };
+        let line_comment = if self.language == Syntax::Java { "//" } else { "#" };
         loop {
             self.take(self.rest.len() - self.rest.trim_start().len());
             let Some(first) = self.rest.chars().next() else { return self.found };
             if self.rest.starts_with(line_comment) {
                 self.line_comment();
-            } else if self.language == Language::Java && self.rest.starts_with("/*") {
+            } else if self.language == Syntax::Java && self.rest.starts_with("/*") {
                 let length = self.rest[2..].find("*/").map_or(self.rest.len(), |at| at + 4);
                 self.block(length, "/*", "*/");
             } else if first == '"' || first == '\'' {
@@ -123,7 +123,7 @@ impl<'a> Scanner<'a> {
         let is_triple = self.rest.starts_with(&triple);
         let end = if is_triple { triple } else { quote.to_string() };
         let length = length_of_string(self.rest, &end);
-        let is_docstring = self.language == Language::Python
+        let is_docstring = self.language == Syntax::Python
             && is_triple
             && self.last_code != Some(self.line)
             && self.last_sign.is_none_or(|sign| sign == ':');
