@@ -125,7 +125,8 @@ fn try_out(repository: &Repository, language: &Language) -> Result<()> {
     .and_then(|ready| ready.context("it is not ready in time"))
     .and_then(|()| call_it(language.name, call, &said(), folder.path()))
     .and_then(|()| match language.flag {
-        "java" => rename_the_field(language.name, folder.path(), &said),
+        "java" => no_thin_jar_was_there(language.name, folder.path())
+            .and_then(|()| rename_the_field(language.name, folder.path(), &said)),
         _ => Ok(()),
     })
     .and_then(|()| break_the_build(language, folder.path(), &said));
@@ -180,6 +181,17 @@ fn served_on(said: &str) -> Result<(&str, u16)> {
     let address = address.context("dev does not say where functions are served")?;
     let port = address.rsplit(':').next().and_then(|port| port.parse().ok()).context("dev names no port")?;
     Ok((address, port))
+}
+
+/// The jar that is started appears once it is whole: a build keeps what stood at its path before, and before the
+/// first one nothing does.
+fn no_thin_jar_was_there(name: &str, folder: &Path) -> Result<()> {
+    let target = folder.join(name).join("target");
+    let (whole, before) = (target.join(format!("{name}.jar")), target.join(format!("original-{name}.jar")));
+    if !whole.exists() || before.exists() {
+        bail!("another jar was at {} before it was whole", whole.display());
+    }
+    Ok(())
 }
 
 /// The first edit that anybody makes: what the build runs the function with does not fit any more, which is
