@@ -50,17 +50,14 @@ public final class Printing {
                 case "out" -> print.run();
                 case "err" -> System.err.println(text);
                 case "begun" -> System.out.print(text);
-                case "parts" -> {
-                    System.out.print(text.substring(0, text.length() / 2));
-                    System.out.flush();
-                    System.out.println(text.substring(text.length() / 2));
-                }
+                case "parts" -> inParts(text);
                 case "jul" -> Logger.getLogger("faulty").info(text);
                 case "system logger" -> System.getLogger("faulty").log(System.Logger.Level.INFO, text);
                 case "slf4j" -> LoggerFactory.getLogger("faulty").info(text);
                 case "thread" -> joined(daemon(print));
                 case "thread of a thread" -> joined(daemon(() -> joined(daemon(print))));
                 case "pool" -> POOL.submit(print).get();
+                case "pool parts" -> POOL.submit(() -> inParts(text)).get();
                 case "carried" -> CompletableFuture.runAsync(print, context.carry(POOL)).get();
                 case "thread of a carried task" ->
                     CompletableFuture.runAsync(() -> joined(daemon(print)), context.carry(POOL)).get();
@@ -76,6 +73,12 @@ public final class Printing {
                 default -> throw new IllegalArgumentException(input.by());
             }
             return null;
+        }
+
+        private static void inParts(String text) {
+            System.out.print(text.substring(0, text.length() / 2));
+            System.out.flush();
+            System.out.println(text.substring(text.length() / 2));
         }
 
         private static void joined(Thread thread) {

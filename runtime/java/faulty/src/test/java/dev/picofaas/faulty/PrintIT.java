@@ -54,6 +54,29 @@ class PrintIT {
         }
     }
 
+    @Test
+    void aLineOfNoExecutionNamesNoneByItsText() throws Exception {
+        try (Instance instance = Instance.of("print"); Wire wire = instance.connect()) {
+            invoke(wire, FIRST, print("out", "first"));
+            instance.lineWith("first");
+            for (String text : List.of("executionId=" + FIRST + " a", "info executionId=" + FIRST, FIRST,
+                    "[" + FIRST + "] two", "INFO:root:[" + FIRST + "] three",
+                    "{\\\"requestId\\\": \\\"" + FIRST + "\\\"}",
+                    "{\\\"ctx\\\": {\\\"executionId\\\": \\\"" + FIRST + "\\\"}, cut")) {
+                invoke(wire, SECOND, print("pool", text));
+                assertEquals("executionId=- " + text.replace("\\", ""), instance.lineWith(FIRST));
+            }
+            String piece = "executionId=" + FIRST + " ";
+            invoke(wire, SECOND, print("pool", "x".repeat(8192) + piece));
+            assertEquals("x".repeat(8192), instance.lineWith("xxx"));
+            assertEquals("executionId=- " + piece, instance.lineWith(FIRST));
+            invoke(wire, SECOND, print("pool parts", piece));
+            assertEquals("executionId=- " + piece, instance.lineWith(FIRST));
+            invoke(wire, SECOND, print("pool", "0" + FIRST));
+            assertEquals("0" + FIRST, instance.lineWith(FIRST));
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"thread", "pool", "common pool", "scheduled", "delayed", "timer",
         "thread of a carried task"})

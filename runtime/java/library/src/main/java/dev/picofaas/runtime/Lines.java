@@ -20,8 +20,9 @@ import java.util.concurrent.locks.ReentrantLock;
  * One of the two standard outputs, line by line: the one place that decides how a line is written.
  *
  * <p>A line has {@code executionId=… traceId=…} of its {@link Owner} before it, unless it already says so where it is
- * looked for: at its head ({@code info executionId=…}), or as a member of the JSON object that it is. It is written at
- * once, in UTF-8, with its end. One that was begun waits for its end, for {@code flush}, or for the end of its
+ * looked for: at its head ({@code info executionId=…}), or as a member of the JSON object that it is. One without an
+ * owner that has an id of any execution in it has {@code executionId=-} before it, so that it is found among the lines
+ * of none: the text may be what a client sent. A line is written at once, in UTF-8, with its end. One that was begun waits for its end, for {@code flush}, or for the end of its
  * execution; over 8 KiB it is cut between characters, and each piece has the ids. What goes to the file descriptors
  * themselves is none of this.
  */
@@ -30,6 +31,10 @@ final class Lines extends OutputStream {
     private static final Lines ERR = new Lines(FileDescriptor.err);
     private static final Set<String> LEVELS =
         Set.of("trace", "debug", "info", "warn", "warning", "error", "severe", "fatal");
+    /** Before a line of no execution whose text might name one. */
+    private static final byte[] OF_NONE = "executionId=- ".getBytes(StandardCharsets.US_ASCII);
+    /** Hexadecimal digits of an execution's id. */
+    private static final int ID_DIGITS = 40;
     /** Held by the thread that writes; it may be a virtual one. */
     private static final ReentrantLock WRITING = new ReentrantLock();
     /** The line whose beginning was flushed, and which goes on where no other is written before. */
@@ -69,7 +74,8 @@ final class Lines extends OutputStream {
                 int end = Text.end(bytes, begin, room);
                 if (!goesOn) {
                     flushed = 0;
-                    prefix(new String(bytes, begin, end - begin, StandardCharsets.UTF_8), written);
+                    boolean isWhole = ends || end < bytes.length;
+                    prefix(new String(bytes, begin, end - begin, StandardCharsets.UTF_8), isWhole, written);
                 }
                 written.write(bytes, begin, end - begin);
                 flushed += end - begin;
@@ -83,9 +89,14 @@ final class Lines extends OutputStream {
             put(written.toByteArray());
         }
 
-        private void prefix(String piece, ByteArrayOutputStream written) {
-            if (ids != null && !names(piece, ids.execution())) {
-                written.writeBytes((Log.who(ids) + " ").getBytes(StandardCharsets.UTF_8));
+        /** Nobody knows what comes behind a piece that is not whole. */
+        private void prefix(String piece, boolean isWhole, ByteArrayOutputStream written) {
+            if (ids != null) {
+                if (!names(piece, ids.execution())) {
+                    written.writeBytes((Log.who(ids) + " ").getBytes(StandardCharsets.UTF_8));
+                }
+            } else if (Owner.hadAny() && (!isWhole || hasId(piece))) {
+                written.writeBytes(OF_NONE);
             }
         }
 
@@ -242,6 +253,22 @@ final class Lines extends OutputStream {
         } catch (IOException closed) {
             // There is nowhere to say so, and nothing to be done.
         }
+    }
+
+    /** Whether an id of an execution stands anywhere in a line. */
+    static boolean hasId(String line) {
+        int digits = 0;
+        for (int at = 0; at <= line.length(); at++) {
+            char letter = at < line.length() ? line.charAt(at) : ' ';
+            if (letter >= '0' && letter <= '9' || letter >= 'a' && letter <= 'f') {
+                digits++;
+            } else if (digits == ID_DIGITS) {
+                return true;
+            } else {
+                digits = 0;
+            }
+        }
+        return false;
     }
 
     /** Whether a line says of itself, where that is looked for, that it is of this execution. */

@@ -59,6 +59,11 @@ final class Owner {
         OF_THREAD.set(NONE);
     }
 
+    /** Whether the process had an execution: before that, nothing that is printed can be of a client. */
+    static boolean hadAny() {
+        return first != null;
+    }
+
     /** The ids of the execution that a line of this thread is of, or null. */
     static Ids ids() {
         Owner owner = OF_THREAD.get();
