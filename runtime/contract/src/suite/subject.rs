@@ -9,6 +9,10 @@ use picofaas_contract::process::Process;
 /// Stands for the function's name in values of variables.
 pub(crate) const FUNCTION: &str = "{function}";
 
+/// A text that a function has in its environment and writes last, and the locale that picofaas gives where a shell
+/// has none.
+pub(crate) const BEYOND_ASCII: [(&str, &str); 2] = [("CONTRACT_TEXT", "grüße 世界 🙂"), ("LANG", "C.UTF-8")];
+
 /// A runtime with its test function.
 pub(crate) struct Subject {
     pub(crate) name: String,

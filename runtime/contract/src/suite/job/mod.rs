@@ -26,6 +26,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "output that is too large", run: results::output_too_large },
     Case { name: "over its deadline", run: results::over_its_deadline },
     Case { name: "log lines", run: results::log_lines },
+    Case { name: "last log lines, and text beyond ASCII", run: results::last_lines },
     Case { name: "a missing function is named", run: results::missing_function_is_named },
     Case { name: "a slow control plane", run: calls::slow_control_plane },
     Case { name: "an input that is asked for again", run: calls::input_asked_for_again },

@@ -7,7 +7,7 @@ use picofaas_contract::patience::Stopwatch;
 use picofaas_contract::process::TOKEN;
 use serde_json::{Value, json};
 
-use crate::suite::subject::{Fidelity, OnExit, OnMissing, Subject, start_job};
+use crate::suite::subject::{BEYOND_ASCII, Fidelity, OnExit, OnMissing, Subject, start_job};
 use crate::suite::traces;
 
 /// Time that a busy machine may add to a deadline.
@@ -270,4 +270,10 @@ pub(crate) fn missing_function_is_named(subject: &Subject) {
     for part in &subject.missing_said {
         assert!(reason.contains(part), "no `{part}` in: {reason}");
     }
+}
+
+pub(crate) fn last_lines(subject: &Subject) {
+    let (posted, said) = completed(subject, "last", &BEYOND_ASCII, "", r#"{"input":1}"#);
+    assert_eq!(posted.json()["output"], json!(BEYOND_ASCII[0].1));
+    assert!(said.contains(BEYOND_ASCII[0].1), "{said}");
 }

@@ -67,6 +67,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "log lines with ids in them", run: observe::lines_with_ids_in_them },
     Case { name: "long log lines", run: observe::long_lines },
     Case { name: "late log lines", run: observe::late_lines },
+    Case { name: "last log lines, and text beyond ASCII", run: observe::last_lines },
     Case { name: "SIGTERM while idle", run: stop::idle },
     Case { name: "SIGTERM mid-request", run: stop::mid_request },
     Case { name: "SIGTERM while idle over TCP", run: stop::idle_over_tcp },

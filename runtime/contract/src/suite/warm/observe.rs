@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use picofaas_child::line::execution_of;
 use picofaas_contract::wire::invocation;
+use rustix::process::Signal;
 use serde_json::json;
 
-use super::warm_instance::WarmInstance;
-use crate::suite::subject::{LateLines, Loads, Subject};
+use super::warm_instance::{ListenerKind, WarmInstance};
+use crate::suite::subject::{BEYOND_ASCII, LateLines, Loads, Subject};
 
 pub(crate) fn cold_start(subject: &Subject) {
     let instance = WarmInstance::of(subject, "echo");
@@ -163,4 +164,13 @@ pub(crate) fn late_lines(subject: &Subject) {
         (Some(id), LateLines::OwnOrNone) => assert_eq!(id, first, "{line}"),
         (id, LateLines::OfTheOnly) => assert_eq!(id, Some(second.as_str()), "{line}"),
     }
+}
+
+pub(crate) fn last_lines(subject: &Subject) {
+    let instance = WarmInstance::with(subject, "last", ListenerKind::Socket, &BEYOND_ASCII);
+    let answer = instance.connect().invoke("", r#"{"input":1}"#);
+    assert_eq!((answer.status, answer.json()), (200, json!(BEYOND_ASCII[0].1)));
+    instance.signal(Signal::TERM);
+    let (code, said) = instance.end();
+    assert!(code == 0 && said.contains(BEYOND_ASCII[0].1), "{said}");
 }

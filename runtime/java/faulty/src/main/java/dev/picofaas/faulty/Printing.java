@@ -4,6 +4,7 @@ package dev.picofaas.faulty;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.picofaas.runtime.Context;
 import dev.picofaas.runtime.FunctionName;
+import dev.picofaas.runtime.RawJson;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Timer;
@@ -38,6 +39,17 @@ public final class Printing {
      * @param text what is printed
      */
     public record Print(String by, String text) {}
+
+    /** Prints the variable CONTRACT_TEXT without an end of line, and returns it. */
+    @FunctionName("last")
+    public static final class Last extends Loading<RawJson, String> {
+        @Override
+        public String handle(RawJson input, Context context) {
+            String text = System.getenv("CONTRACT_TEXT");
+            System.err.print(text);
+            return text;
+        }
+    }
 
     /** Prints input.text by the way input.by, and returns when it is printed. */
     @FunctionName("print")
