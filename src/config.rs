@@ -86,6 +86,9 @@ pub enum LocalLimits {
 /// and less than a virtual CPU takes to fall asleep and be woken.
 const POLL_SPIN_US: u64 = 50;
 
+/// Usable cores from which on a scheduler that spins leaves enough to gateways and functions.
+pub(crate) const SPIN_CORES_MIN: usize = 4;
+
 /// The fewest executions, payload bytes and connections that a gateway can work with.
 const EXECUTIONS_MIN: u64 = 64;
 const PAYLOAD_BYTES_MIN: u64 = 1 << 20;
@@ -310,12 +313,13 @@ impl Settings {
         }
         check_shares(&flags)?;
         let (policy, policy_reason) = match flags.scheduler {
-            SchedulerPolicy::Auto if usable >= 4 => {
-                (SchedulerPolicy::Spin, format!("auto: {usable} cores are usable, at least 4"))
+            SchedulerPolicy::Auto if usable >= SPIN_CORES_MIN => {
+                (SchedulerPolicy::Spin, format!("auto: {usable} cores are usable, at least {SPIN_CORES_MIN}"))
             }
-            SchedulerPolicy::Auto => {
-                (SchedulerPolicy::Adaptive, format!("auto: {usable} cores are usable, fewer than 4"))
-            }
+            SchedulerPolicy::Auto => (
+                SchedulerPolicy::Adaptive,
+                format!("auto: {usable} cores are usable, fewer than {SPIN_CORES_MIN}"),
+            ),
             SchedulerPolicy::Spin | SchedulerPolicy::Adaptive | SchedulerPolicy::Park => {
                 (flags.scheduler, "given by --scheduler".to_owned())
             }
@@ -327,7 +331,7 @@ impl Settings {
         let gateway_ticks = match flags.gateway_ticks {
             GatewayTicks::On => !spins,
             GatewayTicks::Off => false,
-            GatewayTicks::Auto => !spins && usable < 4 && gateways == 1,
+            GatewayTicks::Auto => !spins && usable < SPIN_CORES_MIN && gateways == 1,
         };
         Ok(Self {
             flags,

@@ -20,7 +20,7 @@
 //! | `messages` | messages between gateways and the control thread |
 //! | `control` | the control thread: owns the registry, the autoscaler and the logs, and routes messages to them |
 //! | `startup`, `shutdown` | the threads put together, and taken apart in order |
-//! | `cli`, `dev`, `scaffold` | the commands; what `picofaas dev` and `picofaas new` do |
+//! | `cli`, `dev`, `scaffold`, `doctor` | the commands; what `picofaas dev`, `new` and `doctor` do |
 
 mod api;
 mod attempt_end;
@@ -34,6 +34,7 @@ mod control;
 mod cpu;
 mod dev;
 mod dispatch;
+mod doctor;
 mod error;
 mod exit;
 mod fnv;

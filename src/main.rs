@@ -16,11 +16,13 @@ fn main() -> ExitCode {
         // Its line for each call to an API server that is away is told once, in words of ours.
         Command::Serve(_) => "info,kube_client::client::builder=off",
         Command::Dev(_) => cli::dev::LOG,
+        // The failure of a call to an API server is in the report.
+        Command::Doctor(_) => "warn,kube_client::client::builder=off",
         // It has nothing to log: what it does, it says.
         Command::New(_) => "warn",
     });
     match shown.map_err(anyhow::Error::msg).and_then(|shown| run(command, shown)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Where standard error is closed or full, the exit code is all that can be said.
             let _ = writeln!(std::io::stderr(), "picofaas: {error:#}");
@@ -29,14 +31,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, shown: EnvFilter) -> anyhow::Result<()> {
+fn run(command: Command, shown: EnvFilter) -> anyhow::Result<ExitCode> {
     start_log(shown);
     abort_on_panic();
     match command {
-        Command::Serve(flags) => cli::serve::run(*flags),
-        Command::Dev(flags) => cli::dev::run(*flags),
-        Command::New(flags) => cli::new::run(&flags, &called_as()),
+        Command::Serve(flags) => cli::serve::run(*flags)?,
+        Command::Dev(flags) => cli::dev::run(*flags)?,
+        Command::Doctor(flags) => return cli::doctor::run(&flags),
+        Command::New(flags) => cli::new::run(&flags, &called_as())?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// As what a person called this program, so that they can do so again.

@@ -21,7 +21,7 @@ use anyhow::{Context as _, anyhow};
 
 use crate::channel::{MESSAGES_MAX, mpsc};
 use crate::clock::Clock;
-use crate::config::{BackendKind, LocalLimits, ServeArgs, Settings};
+use crate::config::{LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
 use crate::id::incarnation_at;
 use crate::instances::Context;
@@ -34,7 +34,7 @@ use crate::instances::local::locale::Locale;
 use crate::instances::local::rlimit;
 use crate::instances::local::running::RunningProcesses;
 use crate::instances::local::values::LocalValues;
-use crate::kubernetes::cluster::{Cluster, is_inside};
+use crate::kubernetes::cluster::{Cluster, runs_in_cluster};
 use crate::kubernetes::context::KubeContext;
 use crate::logs::output::Lines;
 use crate::logs::store::{LogLimits, LogStore};
@@ -133,15 +133,6 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         scheduler,
         _sockets: sockets,
     })
-}
-
-/// Whether a cluster runs the functions, and not this machine.
-fn runs_in_cluster(backend: BackendKind) -> bool {
-    match backend {
-        BackendKind::Kubernetes => true,
-        BackendKind::Auto => is_inside(),
-        BackendKind::Local => false,
-    }
 }
 
 /// The sizes of all tables and rings.

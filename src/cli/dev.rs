@@ -115,7 +115,7 @@ mod tests {
     fn parse(arguments: &[&str]) -> DevArgs {
         match Cli::try_parse_from([&["picofaas", "dev"], arguments].concat()).unwrap().command {
             Command::Dev(arguments) => *arguments,
-            Command::Serve(_) | Command::New(_) => unreachable!("the first word is dev"),
+            Command::Serve(_) | Command::New(_) | Command::Doctor(_) => unreachable!("the first word is dev"),
         }
     }
 

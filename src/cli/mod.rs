@@ -1,6 +1,7 @@
 //! The commands, one file each, and what tells them to stop.
 
 pub mod dev;
+pub mod doctor;
 pub mod log;
 pub mod new;
 pub mod serve;
@@ -24,6 +25,8 @@ pub enum Command {
     Serve(Box<crate::config::ServeArgs>),
     /// Build and serve the functions below a folder, and each again when it changes: for writing them
     Dev(Box<dev::DevArgs>),
+    /// Tell whether this machine, or this pod, is fit for low latency, and what to do
+    Doctor(Box<doctor::DoctorArgs>),
     /// Make the folder of a new function: its code, test, manifest and Dockerfile
     New(Box<new::NewArgs>),
 }

@@ -23,7 +23,7 @@ use super::failure::{CallFailure, of_error};
 use super::finished_jobs::FinishedJobs;
 use super::logs::PodLogs;
 use super::pods::Pods;
-use crate::config::ServeArgs;
+use crate::config::{BackendKind, ServeArgs};
 use crate::logs::output::Lines;
 
 /// Period at which the two idle connections to the API server are used, so that neither is closed: the client
@@ -83,6 +83,16 @@ pub(crate) fn is_inside() -> bool {
         && PathBuf::from(SERVICE_ACCOUNT).join("token").is_file()
 }
 
+/// Whether a cluster runs the functions, and not this machine.
+#[must_use]
+pub(crate) fn runs_in_cluster(backend: BackendKind) -> bool {
+    match backend {
+        BackendKind::Kubernetes => true,
+        BackendKind::Auto => is_inside(),
+        BackendKind::Local => false,
+    }
+}
+
 impl Cluster {
     /// Prepares the way to the API server, which need not be there yet, and begins to watch. What functions
     /// write goes to `lines`. Must be called on the control thread.
@@ -97,11 +107,7 @@ impl Cluster {
         lines: Lines,
         context: KubeContext,
     ) -> anyhow::Result<Rc<Self>> {
-        let mut config = configuration(flags).await?;
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        // Whether a call is made again is for who knows what it is for.
-        config.default_retry = false;
-        let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let (config, namespace) = configuration(flags).await?;
         let urls = RuntimeUrls::find(flags, runtime)?;
         let calls = Calls::new().context("the metrics of calls cannot be made")?;
         let api_server_return = ApiServerReturn::new(context.clock);
@@ -205,7 +211,20 @@ pub(crate) async fn call<T>(called: impl Future<Output = kube::Result<T>>) -> Re
     in_time(called).await.map_err(of_error)
 }
 
-async fn configuration(flags: &ServeArgs) -> anyhow::Result<Config> {
+/// How the API server is called, and the namespace of functions.
+///
+/// # Errors
+/// No cluster is known, or the kubeconfig does not fit; with the flag that mends it.
+pub(super) async fn configuration(flags: &ServeArgs) -> anyhow::Result<(Config, String)> {
+    let mut config = credentials(flags).await?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // Whether a call is made again is for who knows what it is for.
+    config.default_retry = false;
+    let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    Ok((config, namespace))
+}
+
+async fn credentials(flags: &ServeArgs) -> anyhow::Result<Config> {
     if let Some(path) = &flags.kubeconfig {
         let read = Kubeconfig::read_from(path)
             .with_context(|| format!("--kubeconfig {}: cannot be read", path.display()))?;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use hyper::{Method, Request, Response};
 use k8s_openapi::api::core::v1::Pod;
 use kube::client::Body;
@@ -25,12 +26,25 @@ const CALLS_MAX: usize = 64;
 #[derive(Clone)]
 struct FakeApi {
     calls: MessageSender<String>,
+    /// The right that it does not grant, as it is asked for.
+    refused: Option<Value>,
 }
 
 /// A client of such a server, and the calls that it makes.
 pub(super) fn client() -> (Client, MessageReceiver<String>) {
     let (calls, made) = mpsc::channel(CALLS_MAX);
-    (Client::new(FakeApi { calls }, "test"), made)
+    (Client::new(FakeApi { calls, refused: None }, "test"), made)
+}
+
+/// A client of a server that grants every right but one, and the calls that it makes.
+pub(super) fn client_without(
+    verb: &str,
+    resource: &str,
+    subresource: Option<&str>,
+) -> (Client, MessageReceiver<String>) {
+    let (calls, made) = mpsc::channel(CALLS_MAX);
+    let refused = Some(json!([verb, resource, subresource]));
+    (Client::new(FakeApi { calls, refused }, "test"), made)
 }
 
 /// The pod that the Job with this uid has made.
@@ -78,6 +92,9 @@ impl Service<Request<Body>> for FakeApi {
         self.calls.try_send(format!("{} {name}", request.method())).expect("there is room for each call");
         let query = request.uri().query().unwrap_or_default();
         let goes_on = query.contains("follow=true") && request.uri().path().contains("goes-on");
+        if name == "selfsubjectaccessreviews" {
+            return Box::pin(review(request, self.refused.clone()));
+        }
         let done = match (request.method(), name) {
             (&Method::POST, "jobs") => {
                 json!({ "kind": "Job", "apiVersion": "batch/v1", "metadata": { "uid": "made" } })
@@ -93,4 +110,14 @@ impl Service<Request<Body>> for FakeApi {
         };
         Box::pin(ready(Ok(Response::new(Body::from(done.to_string().into_bytes())))))
     }
+}
+
+/// Answers whether a right is granted.
+async fn review(request: Request<Body>, refused: Option<Value>) -> Result<Response<Body>, Infallible> {
+    let body = request.into_body().collect().await.expect("the body of a request").to_bytes();
+    let mut review: Value = serde_json::from_slice(&body).expect("a review");
+    let asked = &review["spec"]["resourceAttributes"];
+    let right = json!([asked["verb"], asked["resource"], asked["subresource"]]);
+    review["status"] = json!({ "allowed": refused != Some(right) });
+    Ok(Response::new(Body::from(review.to_string().into_bytes())))
 }

@@ -73,6 +73,7 @@
 //! | `context` | what the control thread lends to this folder: commands to the scheduler, clock, limits |
 //! | `api_server_return` | refusals by an API server that has just come back, which are none |
 //! | `calls` | a call to the API server: its time-out, its errors and its metrics |
+//! | `permissions` | rights of the control plane, and which of them it lacks |
 //! | `template` | a function's specification as a template of pods |
 //! | `kube_jobs` | the Jobs of one version, one for each attempt |
 //! | `job` | the object of one Job |
@@ -125,6 +126,7 @@ mod logs;
 mod manifests;
 pub(crate) mod object_error;
 mod observed_pod;
+pub(crate) mod permissions;
 mod place_line;
 mod pod_log;
 pub(crate) mod pod_set;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections the kernel holds for us before we accept them.
-const BACKLOG: i32 = 1024;
+pub(crate) const BACKLOG: i32 = 1024;
 
 /// Use of a port by the sockets of a process.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod contests;
 mod crowd;
 mod deadlines;
 mod description;
+mod doctor;
 mod drain;
 mod environment;
 mod executions;

@@ -41,7 +41,7 @@ fn groups_of(pid: impl std::fmt::Display) -> Vec<PathBuf> {
 }
 
 /// The folders of groups that a server has, looked for where it was started: beside this process.
-fn folders_of(server: u32) -> Vec<PathBuf> {
+pub(crate) fn folders_of(server: u32) -> Vec<PathBuf> {
     let entries = groups_of("self").into_iter().filter_map(|group| fs::read_dir(group).ok()).flatten();
     let names = entries.map(|entry| entry.unwrap().path());
     let mark = format!("-{server}-");

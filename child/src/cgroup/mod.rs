@@ -11,7 +11,7 @@ mod mounts;
 use std::fmt;
 
 pub use memory_kills::{MemoryKills, MemoryLimit};
-pub use mounts::{Hierarchy, hierarchies};
+pub use mounts::{Hierarchy, group_for, hierarchies};
 
 /// A controller of a hierarchy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,23 +33,39 @@ pub fn hierarchies(cgroup: &str, mountinfo: &str) -> Vec<Hierarchy> {
         if version == CgroupVersion::One && controllers.is_empty() {
             continue;
         }
-        let own = mountinfo.lines().filter_map(mount).find_map(|mount| {
-            let here = match version {
-                CgroupVersion::Two => mount.kind == "cgroup2",
-                CgroupVersion::One => {
-                    let options: Vec<&str> = mount.options.split(',').collect();
-                    mount.kind == "cgroup" && names.iter().all(|name| options.contains(name))
-                }
-            };
-            let below = Path::new(path).strip_prefix(&mount.root).ok().filter(|_| here)?;
-            let inside = below.components().next().is_some();
-            Some(if inside { mount.point.join(below) } else { mount.point })
-        });
+        let own = own_folder(version, &names, path, mountinfo);
         if let Some(own) = own {
             found.push(Hierarchy { version, own, controllers });
         }
     }
     found
+}
+
+/// The folder of the group that this process is in for one controller, from the same texts: in the hierarchy
+/// of version 1 that has it, else in that of version 2.
+#[must_use]
+pub fn group_for(controller: &str, cgroup: &str, mountinfo: &str) -> Option<PathBuf> {
+    let lines = || cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let one = lines().find(|(names, _)| names.split(',').any(|name| name == controller));
+    let (names, path) = one.or_else(|| lines().find(|(names, _)| names.is_empty()))?;
+    let version = if names.is_empty() { CgroupVersion::Two } else { CgroupVersion::One };
+    own_folder(version, &names.split(',').collect::<Vec<_>>(), path, mountinfo)
+}
+
+/// The folder of a group, where its hierarchy is mounted.
+fn own_folder(version: CgroupVersion, names: &[&str], path: &str, mountinfo: &str) -> Option<PathBuf> {
+    mountinfo.lines().filter_map(mount).find_map(|mount| {
+        let here = match version {
+            CgroupVersion::Two => mount.kind == "cgroup2",
+            CgroupVersion::One => {
+                let options: Vec<&str> = mount.options.split(',').collect();
+                mount.kind == "cgroup" && names.iter().all(|name| options.contains(name))
+            }
+        };
+        let below = Path::new(path).strip_prefix(&mount.root).ok().filter(|_| here)?;
+        let inside = below.components().next().is_some();
+        Some(if inside { mount.point.join(below) } else { mount.point })
+    })
 }
 
 struct Mount<'t> {
@@ -100,6 +116,20 @@ mod tests {
                 Hierarchy { version: CgroupVersion::Two, own: two, controllers: vec![] },
             ]
         );
+    }
+
+    #[test]
+    fn a_controller_is_looked_for_in_version_1_first_and_in_version_2_else() {
+        let cgroup = "4:memory:/a\n3:cpuset:/\n1:cpu,cpuacct:/b\n0::/c\n";
+        let mounts = "32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
+            33 31 0:30 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n\
+            41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let of = |controller| group_for(controller, cgroup, mounts);
+        assert_eq!(of("cpu").unwrap(), Path::new("/sys/fs/cgroup/cpu/b"));
+        assert_eq!(of("cpuset").unwrap(), Path::new("/sys/fs/cgroup/cpuset"));
+        assert_eq!(of("pids").unwrap(), Path::new("/sys/fs/cgroup/unified/c"));
+        assert_eq!(of("memory"), None, "its hierarchy is not mounted");
+        assert_eq!(group_for("cpu", "", ""), None);
     }
 
     #[test]

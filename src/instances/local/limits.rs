@@ -9,7 +9,7 @@ use picofaas_child::{Confinement, ResourceLimit};
 use rustix::process::Resource;
 
 use super::cgroup::folder::Folder;
-use super::cgroup::root::Root;
+use super::cgroup::root::{Leftovers, Root};
 use super::cgroup::{CgroupLimits, CgroupVersion, Controller};
 use super::rlimit::threads_of_user;
 use crate::config::{LocalLimits, ServeArgs};
@@ -46,11 +46,23 @@ pub struct CgroupGuard {
 }
 
 impl Limits {
-    /// Finds out what can be bounded here and prepares it.
+    /// Finds out what can be bounded here and prepares it. The groups that dead processes left are cleared.
     ///
     /// # Errors
     /// A sentence with the remedy, where `--local-limits cgroup` cannot be had.
     pub fn prepare(flags: &ServeArgs) -> Result<Self, String> {
+        Self::open(flags, Leftovers::Clear)
+    }
+
+    /// Prepares the same without touching what others left, for one who only wants to know.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub(crate) fn probe(flags: &ServeArgs) -> Result<Self, String> {
+        Self::open(flags, Leftovers::Keep)
+    }
+
+    fn open(flags: &ServeArgs, leftovers: Leftovers) -> Result<Self, String> {
         let pids_max = flags.local_pids_max;
         let mut limits = Self {
             roots: Vec::new(),
@@ -63,7 +75,7 @@ impl Limits {
         let mut obstacles = match flags.local_limits {
             LocalLimits::Off => return Ok(limits),
             LocalLimits::Rlimit => vec!["--local-limits rlimit".to_owned()],
-            LocalLimits::Auto | LocalLimits::Cgroup => limits.open_groups(),
+            LocalLimits::Auto | LocalLimits::Cgroup => limits.open_groups(leftovers),
         };
         obstacles.dedup();
         let obstacles = obstacles.join("; ");
@@ -95,9 +107,16 @@ impl Limits {
         &self.summary
     }
 
+    /// The controllers that no cgroup here has.
+    #[must_use]
+    pub(crate) fn without_cgroup(&self) -> Vec<Controller> {
+        let is_bounded = |controller| self.roots.iter().any(|root| root.bounds(controller));
+        Controller::ALL.into_iter().filter(|controller| !is_bounded(*controller)).collect()
+    }
+
     /// Opens our folder in each hierarchy that has a controller of use. Answers what stood in the
     /// way of the others.
-    fn open_groups(&mut self) -> Vec<String> {
+    fn open_groups(&mut self, leftovers: Leftovers) -> Vec<String> {
         let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
         let mut found = hierarchies(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
         for hierarchy in found.iter_mut().filter(|hierarchy| hierarchy.version == CgroupVersion::Two) {
@@ -119,7 +138,7 @@ impl Limits {
             found.into_iter().filter(|one| !one.controllers.is_empty())
         {
             let hierarchy = Hierarchy { version, own, controllers };
-            match Root::open(&hierarchy, &hierarchy.controllers) {
+            match Root::open(&hierarchy, &hierarchy.controllers, leftovers) {
                 Ok(root) => self.roots.push(root),
                 Err(obstacle) => obstacles.push(obstacle),
             }

@@ -21,6 +21,15 @@ const REMOVAL_PAUSE: Duration = Duration::from_millis(1);
 /// Most folders of one process, e.g. of its tests.
 const NAMES_MAX: u32 = 64;
 
+/// Treatment of the groups that dead processes left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leftovers {
+    /// Processes in them are killed, and they are removed.
+    Clear,
+    /// They stay as they are.
+    Keep,
+}
+
 /// Our folder in one hierarchy: a group for each instance below it.
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -38,11 +47,15 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// Makes our folder and has it bound what is asked for. What dead processes left is removed.
+    /// Makes our folder and has it bound what is asked for.
     ///
     /// # Errors
     /// A sentence that says what stands in the way.
-    pub(crate) fn open(hierarchy: &Hierarchy, controllers: &[Controller]) -> Result<Self, String> {
+    pub(crate) fn open(
+        hierarchy: &Hierarchy,
+        controllers: &[Controller],
+        leftovers: Leftovers,
+    ) -> Result<Self, String> {
         let own = hierarchy.own.clone();
         let (owner, mut count) = (Owner::ours(), 0);
         let path = loop {
@@ -53,7 +66,9 @@ impl Root {
                 Err(error) => return Err(format!("{} is not writable: {error}", own.display())),
             }
         };
-        clear(&own);
+        if leftovers == Leftovers::Clear {
+            clear(&own);
+        }
         // From here on it removes itself.
         let mut root = Self {
             version: hierarchy.version,
@@ -255,4 +270,27 @@ fn remove_tree(folder: &Path) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_a_dead_process_left_are_kept_where_that_is_asked_for() {
+        let own = tempfile::tempdir().unwrap();
+        // Our own number with another start: a process that has ended.
+        let ours = Owner::ours().folder("");
+        let dead = own.path().join(format!("{}-1-0", ours.rsplit_once('-').unwrap().0));
+        fs::create_dir(&dead).unwrap();
+        let hierarchy = Hierarchy {
+            version: CgroupVersion::One,
+            own: own.path().to_owned(),
+            controllers: vec![Controller::Pids],
+        };
+        let open = |leftovers| Root::open(&hierarchy, &[], leftovers).map(|root| root.close());
+        // In a folder that is no group nobody can become a member.
+        assert!(open(Leftovers::Keep).unwrap_err().contains("tasks") && dead.exists());
+        assert!(open(Leftovers::Clear).unwrap_err().contains("tasks") && !dead.exists());
+    }
 }
