@@ -9,6 +9,10 @@ use picofaas::internals::metrics::{
     FunctionGauges, FunctionSnapshot, MetricsByGateway, MetricsSnapshot, TickHistogramCells, render,
 };
 
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The numbers of so many functions on one gateway.
 fn functions(count: usize, are_called: bool) -> Vec<FunctionSnapshot> {
     let function = |number| {

@@ -26,6 +26,10 @@ use picofaas::internals::registry::{limits, version};
 use picofaas::internals::scheduler::{Capacity, Rings, ScheduledVersion, Scheduler, SchedulerCommand};
 use picofaas::internals::spec::{ExecutionMode, parse_function};
 
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The function's name.
 pub(crate) const FUNCTION: &str = "echo";
 /// A function with warm instances.

@@ -36,10 +36,6 @@ use client::Client;
 use instance::{INPUT, OUTPUT};
 use world::{FUNCTION, JOB, WARM, World, head, parts, routed};
 
-/// As in the program itself.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Invocations before those that are counted, which fill every pool and buffer.
 const WARM_UP: usize = 200;
 /// Invocations that are counted.
