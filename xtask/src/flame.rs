@@ -24,7 +24,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use self::flame_load::{FUNCTION, FlameLoad};
-use self::recording::{Drawer, Event, Recording};
+use self::recording::{Drawer, Recording, SampledEvent};
 use self::shares::Shares;
 use self::stages::Stages;
 use crate::bench::OTHERS_CPU_PERCENT_MAX;
@@ -70,7 +70,7 @@ struct Flame<'a> {
     connections: u32,
     machine: Machine,
     commit: String,
-    event: Event,
+    event: SampledEvent,
     arguments: Vec<String>,
     wrk: WrkResult,
     /// CPU that picofaas used, without the functions; that others used; and that the hypervisor took: in percent
@@ -80,6 +80,8 @@ struct Flame<'a> {
     steal_percent: f64,
     stages: Stages,
     shares: Shares,
+    /// The words of perf about samples that it lost.
+    lost: Option<String>,
 }
 
 pub(crate) fn run(repository: &Repository, options: &FlameOptions) -> Result<ExitCode> {
@@ -134,7 +136,7 @@ fn record<'a>(
     let connections = options.connections.unwrap_or(kind.connections());
     let mut arguments = kind.arguments();
     arguments.extend(["--scheduler".to_owned(), options.scheduler.clone()]);
-    let event = Event::find()?;
+    let event = SampledEvent::find()?;
     let server = Server::start(picofaas, &arguments, folder, "picofaas")?;
     server.register(&kind.function(echo))?;
     server.until_ready(FUNCTION, kind.instances())?;
@@ -152,7 +154,7 @@ fn record<'a>(
     let threads = used.process.names();
     ensure!(wrk.errors.sum() == 0, "a run with errors is no result: {:?}", wrk.errors);
     let stages = Stages::read(server.port, wrk.requests)?;
-    let folded = recording.fold(drawer, folder)?;
+    let (folded, lost) = recording.fold(drawer, folder)?;
     let folded = shares::of_threads(&folded, &threads);
     let shares = Shares::count(&folded)?;
     server.stop()?;
@@ -171,6 +173,7 @@ fn record<'a>(
         steal_percent: percent(used.machine.steal_ns.saturating_sub(before.machine.steal_ns)),
         stages,
         shares,
+        lost,
     };
     Ok((flame, folded))
 }
@@ -247,11 +250,12 @@ impl Flame<'_> {
             "# {name}\n\n{}\n\n| | |\n|---|---|\n{rows}\n![Flame graph](flame.svg)\n\n\
              ## Stages\n\nOf the {} executions that ended last, by the times that picofaas keeps of each \
              ([what each stage is](../README.md#stages)).\n\n{}\n\
-             ## CPU time\n\n{} samples of picofaas without its functions.\n\n{}",
+             ## CPU time\n\n{} of picofaas without its functions{}.\n\n{}",
             options.load.question(*connections),
             stages.count(),
             stages.table(),
-            shares.samples(),
+            self.event.amount(shares.whole()),
+            self.lost.as_deref().map_or_else(String::new, |lost| format!("; perf says: {lost}")),
             shares.tables()
         )
     }

@@ -77,7 +77,7 @@ impl FlameLoad {
         let further: &[&str] = match self {
             Self::Invoke | Self::Job => &[],
             // Accepted executions are kept for the retention, whatever comes.
-            Self::Enqueue => &["--max-executions", "131072", "--retention", "1"],
+            Self::Enqueue => &["--max-executions", "262144", "--retention", "1"],
         };
         ["--allow-local-exec"].iter().chain(further).map(|&flag| flag.to_owned()).collect()
     }

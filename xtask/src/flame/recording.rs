@@ -14,6 +14,9 @@ use crate::toolbox;
 /// Bytes of a stack that are copied for each sample: a larger one is cut at the root.
 const STACK_BYTES: u32 = 16_384;
 
+/// Room for samples of each CPU that perf has not read yet. Without rights it may not have so much.
+const BUFFER: &str = "16M";
+
 /// Largest drawing that is kept, in bytes.
 const DRAWING_BYTES_MAX: usize = 400_000;
 
@@ -21,15 +24,15 @@ const DRAWING_BYTES_MAX: usize = 400_000;
 /// enough.
 const WIDTHS_PERCENT_MIN: [&str; 4] = ["0.1", "0.2", "0.5", "1"];
 
-/// What makes perf take a sample.
+/// The event by which perf takes a sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Event {
+pub(super) struct SampledEvent {
     /// As perf takes it.
     name: String,
     pub has_kernel: bool,
 }
 
-impl Event {
+impl SampledEvent {
     /// The processor's own counter of cycles where it has one, which virtual machines often do not; else the
     /// timer of the kernel. Without the right to see the kernel, user space alone.
     pub(super) fn find() -> Result<Self> {
@@ -50,10 +53,19 @@ impl Event {
         Self { name: format!("{clock}{}", if has_kernel { "" } else { ":u" }), has_kernel }
     }
 
+    /// The sum of weights of samples, in words.
+    pub(super) fn amount(&self, whole: u64) -> String {
+        if self.is_timer() { format!("{:.1} s", whole as f64 / 1e9) } else { format!("{whole} cycles") }
+    }
+
+    fn is_timer(&self) -> bool {
+        self.name.starts_with("cpu-clock")
+    }
+
     /// A sentence for the page.
     pub(super) fn describe(&self, frequency_hz: u32) -> String {
         let Self { name, has_kernel } = self;
-        let timer = if name.starts_with("cpu-clock") {
+        let timer = if self.is_timer() {
             ", a timer, as the machine lets no counter of cycles be read: what the kernel does with interrupts off is charged to where it switches them on"
         } else {
             ""
@@ -92,7 +104,7 @@ impl Recording {
     pub(super) fn start(
         folder: &Path,
         process: u32,
-        event: &Event,
+        event: &SampledEvent,
         frequency_hz: u32,
         seconds: u32,
     ) -> Result<Self> {
@@ -101,6 +113,7 @@ impl Recording {
         let mut command = Command::new("perf");
         command
             .args(["record", "--event", &event.name, "--freq", &frequency_hz.to_string()])
+            .args(if toolbox::is_root() { &["--mmap-pages", BUFFER][..] } else { &[] })
             .args(["--call-graph", &format!("dwarf,{STACK_BYTES}"), "--pid", &process.to_string()])
             .arg("--output")
             .arg(&data)
@@ -115,14 +128,12 @@ impl Recording {
         cpu::whole_process_ns(self.perf.id())
     }
 
-    /// Waits for its end; the folded stacks.
-    pub(super) fn fold(self, drawer: &Drawer, folder: &Path) -> Result<String> {
+    /// Waits for its end; the folded stacks, and the words of perf about samples that it lost.
+    pub(super) fn fold(self, drawer: &Drawer, folder: &Path) -> Result<(String, Option<String>)> {
         let status = self.perf.wait()?;
         let said = fs::read_to_string(&self.log).unwrap_or_default();
         ensure!(status.success(), "perf record ended with {status}: {}", said.trim());
-        if let Some(lost) = said.lines().find(|line| line.contains("lost")) {
-            println!("warning: perf: {}", lost.trim());
-        }
+        let lost = said.lines().find(|line| line.contains("lost")).map(|line| line.trim().to_owned());
         let mut script = Command::new("perf");
         script.args(["script", "--no-inline", "--input"]).arg(&self.data);
         let stacks = folder.join("stacks.txt");
@@ -130,7 +141,9 @@ impl Recording {
         let mut collapse = drawer.program("inferno-collapse-perf");
         let folded = folder.join("stacks.folded");
         write_output(collapse.args(["--kernel", "--quiet"]).arg(&stacks), &folded)?;
-        fs::read_to_string(&folded).with_context(|| format!("cannot read {}", folded.display()))
+        let stacks =
+            fs::read_to_string(&folded).with_context(|| format!("cannot read {}", folded.display()))?;
+        Ok((stacks, lost))
     }
 }
 
@@ -202,7 +215,7 @@ mod tests {
             (missing, false, "cpu-clock:u"),
             ("", true, "cpu-clock"),
         ] {
-            assert_eq!(Event::of(stat, has_kernel).name, expected, "{stat}");
+            assert_eq!(SampledEvent::of(stat, has_kernel).name, expected, "{stat}");
         }
     }
 

@@ -28,10 +28,11 @@ pub(super) fn of_threads(folded: &str, threads: &BTreeSet<&str>) -> String {
     folded.lines().filter(is_of).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Samples by what they were taken in.
+/// CPU time by what it was spent in.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
-    samples: u64,
+    /// Sum of all weights: nanoseconds, or cycles.
+    whole: u64,
     by_thread: BTreeMap<String, u64>,
     by_space: BTreeMap<&'static str, u64>,
     by_call: BTreeMap<String, u64>,
@@ -39,47 +40,53 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Counts folded stacks: `thread;outermost;…;innermost samples` in each line.
+    /// Counts folded stacks: `thread;outermost;…;innermost weight` in each line.
     pub(super) fn count(folded: &str) -> Result<Self> {
         let mut shares = Self::default();
         for line in folded.lines() {
-            let (stack, samples) = line.rsplit_once(' ').with_context(|| format!("not a stack: {line:?}"))?;
-            let samples: u64 =
-                samples.parse().with_context(|| format!("not a number of samples: {line:?}"))?;
-            shares.add(stack, samples);
+            let (stack, weight) = line.rsplit_once(' ').with_context(|| format!("not a stack: {line:?}"))?;
+            let weight: u64 = weight.parse().with_context(|| format!("not a weight: {line:?}"))?;
+            shares.add(stack, weight);
         }
-        ensure!(shares.samples > 0, "not one sample was taken");
+        ensure!(shares.whole > 0, "not one sample was taken");
         Ok(shares)
     }
 
-    fn add(&mut self, stack: &str, samples: u64) {
+    fn add(&mut self, stack: &str, weight: u64) {
         let mut frames = stack.split(';');
         let thread = frames.next().unwrap_or_default().to_owned();
         let frames: Vec<&str> = frames.collect();
-        self.samples += samples;
-        *self.by_thread.entry(thread).or_default() += samples;
-        let kernel = frames.iter().position(|frame| frame.ends_with(KERNEL));
+        self.whole += weight;
+        *self.by_thread.entry(thread).or_default() += weight;
+        // A clock that is read without the kernel has the kernel's mark all the same.
+        let is_kernel = |frame: &&str| frame.ends_with(KERNEL) && !frame.starts_with("__vdso_");
+        let kernel = frames.iter().position(is_kernel);
         let Some(kernel) = kernel else {
-            *self.by_space.entry("user space").or_default() += samples;
-            *self.by_part.entry(part(&frames)).or_default() += samples;
+            *self.by_space.entry("user space").or_default() += weight;
+            *self.by_part.entry(part(&frames)).or_default() += weight;
             return;
         };
+        if was_preempted(&frames[kernel..]) {
+            *self.by_space.entry("preemption by another thread").or_default() += weight;
+            return;
+        }
         match call(&frames[kernel..]) {
             Some(call) => {
-                *self.by_space.entry("system calls").or_default() += samples;
-                *self.by_call.entry(call).or_default() += samples;
+                *self.by_space.entry("system calls").or_default() += weight;
+                *self.by_call.entry(call).or_default() += weight;
             }
-            None => *self.by_space.entry("kernel, not for a system call").or_default() += samples,
+            None => *self.by_space.entry("kernel, not for a system call").or_default() += weight,
         }
     }
 
-    pub(super) fn samples(&self) -> u64 {
-        self.samples
+    /// Sum of all weights: nanoseconds, or cycles.
+    pub(super) fn whole(&self) -> u64 {
+        self.whole
     }
 
     /// All tables, in Markdown.
     pub(super) fn tables(&self) -> String {
-        let spaces = self.by_space.iter().map(|(name, samples)| ((*name).to_owned(), *samples)).collect();
+        let spaces = self.by_space.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect();
         let mut text = self.table("thread", &self.by_thread);
         text.push('\n');
         text.push_str(&self.table("time in", &spaces));
@@ -90,16 +97,20 @@ impl Shares {
         text
     }
 
-    /// Rows by size, in percent of all samples.
+    /// Rows by size, in percent of the whole.
     fn table(&self, head: &str, rows: &BTreeMap<String, u64>) -> String {
-        let mut sorted: Vec<(&String, u64)> = rows.iter().map(|(name, samples)| (name, *samples)).collect();
-        sorted.sort_by_key(|(name, samples)| (u64::MAX - samples, *name));
-        let percent = |samples: u64| samples as f64 * 100.0 / self.samples as f64;
-        let shown = sorted.iter().take(ROWS_MAX).take_while(|row| percent(row.1) >= ROW_PERCENT_MIN).count();
+        let mut sorted: Vec<(&String, u64)> = rows.iter().map(|(name, weight)| (name, *weight)).collect();
+        sorted.sort_by_key(|(name, weight)| (u64::MAX - weight, *name));
+        let percent = |weight: u64| weight as f64 * 100.0 / self.whole as f64;
+        let mut shown =
+            sorted.iter().take(ROWS_MAX).take_while(|row| percent(row.1) >= ROW_PERCENT_MIN).count();
+        if shown + 1 == sorted.len() {
+            shown += 1;
+        }
         let mut table = format!("| {head} | % of the CPU time |\n|---|---|\n");
-        for (name, samples) in &sorted[..shown] {
+        for (name, weight) in &sorted[..shown] {
             // Writes to a string do not fail.
-            let _ = writeln!(table, "| {name} | {:.1} |", percent(*samples));
+            let _ = writeln!(table, "| {name} | {:.1} |", percent(*weight));
         }
         let rest: u64 = sorted[shown..].iter().map(|row| row.1).sum();
         if rest > 0 {
@@ -107,6 +118,12 @@ impl Shares {
         }
         table
     }
+}
+
+/// Whether kernel frames are of another thread's turn, before the way back into user space.
+fn was_preempted(kernel: &[&str]) -> bool {
+    let way_back = kernel.iter().position(|frame| frame.contains("exit_to_user_mode"));
+    way_back.is_some_and(|at| kernel[at..].iter().any(|frame| frame.starts_with("schedule")))
 }
 
 /// The system call that kernel frames, outermost first, are of; `None` where they are of an interrupt or a fault.
@@ -139,17 +156,13 @@ fn part(frames: &[&str]) -> String {
         if frame.starts_with("mi_") || frame.starts_with("_mi_") {
             return "the allocator".to_owned();
         }
-        let mut path = path(frame).split("::");
-        let Some(first) = path.next().filter(|first| frame.contains("::") && !first.is_empty()) else {
-            continue;
-        };
+        // A name without a path is one of C, or a parameter that stands for a type.
+        let Some((first, rest)) = path(frame).split_once("::") else { continue };
         if STANDARD.contains(&first) {
             continue;
         }
-        return match (first, path.next()) {
-            ("picofaas", Some(folder)) => format!("picofaas::{folder}"),
-            _ => first.to_owned(),
-        };
+        let folder = rest.split("::").next().filter(|_| first == "picofaas");
+        return folder.map_or_else(|| first.to_owned(), |folder| format!("picofaas::{folder}"));
     }
     "no name".to_owned()
 }
@@ -172,9 +185,11 @@ gateway-0;main;picofaas::gateway::thread::run;picofaas::store::execution_store::
 gateway-0;main;picofaas::gateway::thread::run;core::ptr::drop_in_place<T>;mi_free 10
 gateway-0;main;picofaas::gateway::thread::run;<bytes::Bytes as core::ops::Drop>::drop;memcpy 5
 gateway-0;main;writev;entry_SYSCALL_64_after_hwframe_[k];do_syscall_64_[k];do_writev_[k];tcp_sendmsg_[k] 25
-gateway-0;main;recv;entry_SYSCALL_64_after_hwframe_[k];do_syscall_64_[k];__x64_sys_recvfrom_[k];__sys_recvfrom_[k] 15
+gateway-0;main;recv;entry_SYSCALL_64_after_hwframe_[k];do_syscall_64_[k];__x64_sys_recvfrom_[k];__sys_recvfrom_[k] 12
+gateway-0;main;recv;entry_SYSCALL_64_after_hwframe_[k];do_syscall_64_[k];exit_to_user_mode_loop_[k];schedule_[k] 3
 scheduler;main;asm_exc_page_fault_[k];exc_page_fault_[k] 5
-scheduler;[unknown] 10
+scheduler;[unknown] 4
+scheduler;std::time::Instant::now;__vdso_clock_gettime_[k] 6
 ";
 
     fn map(of: &BTreeMap<String, u64>) -> Vec<(&str, u64)> {
@@ -184,22 +199,24 @@ scheduler;[unknown] 10
     #[test]
     fn each_sample_counts_once_for_its_thread_its_space_and_its_part() {
         let shares = Shares::count(FOLDED).unwrap();
-        assert_eq!(shares.samples(), 100);
+        assert_eq!(shares.whole(), 100);
         assert_eq!(map(&shares.by_thread), [("gateway-0", 85), ("scheduler", 15)]);
         let spaces: Vec<_> = shares.by_space.into_iter().collect();
-        let expected = [("kernel, not for a system call", 5), ("system calls", 40), ("user space", 55)];
-        assert_eq!(spaces, expected);
-        assert_eq!(map(&shares.by_call), [("recvfrom", 15), ("writev", 25)]);
+        let (fault, preempted) = (("kernel, not for a system call", 5), ("preemption by another thread", 3));
+        assert_eq!(spaces, [fault, preempted, ("system calls", 37), ("user space", 55)]);
+        assert_eq!(map(&shares.by_call), [("recvfrom", 12), ("writev", 25)]);
         let parts = [("bytes", 5), ("no name", 10), ("picofaas::store", 30), ("the allocator", 10)];
         assert_eq!(map(&shares.by_part), parts);
     }
 
     #[test]
-    fn a_table_is_sorted_and_sums_small_rows() {
+    fn a_table_is_sorted_and_sums_small_rows_where_there_are_several() {
         let rows = "a;x::y::z 700\na;p::q 297\na;s::t 2\na;u::v 1\n";
         let shares = Shares::count(rows).unwrap();
         let table = shares.table("crate", &shares.by_part);
         assert!(table.ends_with("| x | 70.0 |\n| p | 29.7 |\n| 2 others | 0.3 |\n"), "{table}");
+        let shares = Shares::count("a;x::y::z 998\na;s::t 2\n").unwrap();
+        assert!(shares.table("crate", &shares.by_part).ends_with("| x | 99.8 |\n| s | 0.2 |\n"));
     }
 
     #[test]

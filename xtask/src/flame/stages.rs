@@ -15,8 +15,8 @@ const WHOLE: &str = "whole";
 /// Executions that are read at most: one in a thousand of them is still twenty.
 const EXECUTIONS_MAX: usize = 20_000;
 
-/// Executions of a page of the list.
-const PAGE: usize = 1000;
+/// Executions of a page of the list: the most that it has.
+const PAGE: usize = 500;
 
 /// Times of executions in nanoseconds: a row of each, with a column for each stage and one for their sum.
 #[derive(Debug, Default)]
