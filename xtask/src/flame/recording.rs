@@ -58,6 +58,11 @@ impl SampledEvent {
         if self.is_timer() { format!("{:.1} s", whole as f64 / 1e9) } else { format!("{whole} cycles") }
     }
 
+    /// The unit of a sample's weight.
+    pub(super) fn unit(&self) -> &'static str {
+        if self.is_timer() { "ns" } else { "cycles" }
+    }
+
     fn is_timer(&self) -> bool {
         self.name.starts_with("cpu-clock")
     }
@@ -163,11 +168,11 @@ fn write_output(command: &mut Command, file: &Path) -> Result<()> {
 }
 
 /// Draws folded stacks: with the script by which a browser zooms and searches, into `folder`; and without, as text.
-pub(super) fn draw(drawer: &Drawer, folder: &Path, folded: &str, title: &str) -> Result<String> {
+pub(super) fn draw(drawer: &Drawer, folder: &Path, folded: &str, [title, unit]: [&str; 2]) -> Result<String> {
     for width in WIDTHS_PERCENT_MIN {
         let mut command = drawer.program("inferno-flamegraph");
         command.args(["--deterministic", "--quiet", "--colors", "rust", "--title", title]);
-        command.args(["--minwidth", width]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["--countname", unit, "--minwidth", width]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot run inferno-flamegraph")?;
         // It reads all before it writes anything.
         child.stdin.take().context("no pipe to inferno-flamegraph")?.write_all(folded.as_bytes())?;
