@@ -10,7 +10,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use picofaas::internals::dispatch::write_head;
 use picofaas::internals::gateway::BodySource;
-use picofaas::internals::instance::{Address, Target};
+use picofaas::internals::instance::{Address, InstanceStart, Target};
 
 use world::{FUNCTION, WARM, World, head, parts, poll, routed};
 
@@ -18,7 +18,8 @@ const TRACE_PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331
 
 fn request(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("request");
-    let address = Address::new(1, Target::Unix("echo.sock".into()), "localhost", "/invoke");
+    let address =
+        Address::new(1, InstanceStart::default(), Target::Unix("echo.sock".into()), "localhost", "/invoke");
     let traced = head(":invoke")
         .header("traceparent", TRACE_PARENT)
         .header("tracestate", "vendor=00f067aa0ba902b7")

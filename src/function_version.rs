@@ -9,6 +9,24 @@ use crate::metrics::MetricsByGateway;
 use crate::queue::function_queue::FunctionQueue;
 use crate::spec::FunctionSpec;
 
+/// The tags by which clients tell one version of a function from another, in `ETag`.
+#[derive(Debug, Default)]
+pub struct VersionTags {
+    /// Of its specification with all values.
+    pub shown: String,
+    /// Where its values are hidden: at random, as what is made of the values would tell whether a guess at them is
+    /// right.
+    pub hidden: String,
+}
+
+impl VersionTags {
+    /// The tag for those who are shown the values, or not.
+    #[must_use]
+    pub(crate) fn tag(&self, shows_values: bool) -> &str {
+        if shows_values { &self.shown } else { &self.hidden }
+    }
+}
+
 /// One version of a function: its specification and what the threads share of it.
 ///
 /// | field | written by | read by | published by |
@@ -22,11 +40,8 @@ use crate::spec::FunctionSpec;
 pub struct FunctionVersion {
     /// The specification that was asked for.
     pub spec: FunctionSpec,
-    /// Identifies this version in `ETag`.
-    pub etag: String,
-    /// Identifies it in `ETag` where its values are hidden: at random, as what is made of the values would tell
-    /// whether a guess at them is right.
-    pub hidden_etag: String,
+    /// See [`VersionTags`].
+    pub tags: Arc<VersionTags>,
     /// Its index in the scheduler's table of versions.
     pub index: VersionIndex,
     /// Its ring and its credits.

@@ -4,7 +4,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::clock::Nanos;
 use crate::exit::Exit;
 
 /// Index of a version in the scheduler's table; used again once nothing of the version is left.
@@ -30,11 +32,26 @@ pub enum Target {
     Unix(PathBuf),
 }
 
+/// How an instance came to be, with the times of it (ns of the process's clock; 0: not known).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceStart {
+    /// Its name: the id of its process, that of its pod, or its URL.
+    pub name: Box<str>,
+    /// It was asked for.
+    pub wanted: Nanos,
+    /// Its start began.
+    pub began: Nanos,
+    /// It was known to serve.
+    pub ready: Nanos,
+}
+
 /// How one instance is called.
 #[derive(Clone, Debug)]
 pub struct Address {
     /// The instance that listens there; a grant for another one is stale.
     pub generation: u32,
+    /// How it came to be.
+    pub start: Arc<InstanceStart>,
     /// Where it listens.
     pub target: Target,
     /// The request line and the `Host` header, ready to be written.
@@ -44,9 +61,14 @@ pub struct Address {
 impl Address {
     /// The address of an instance that is called with `POST path` and this `Host`.
     #[must_use]
-    pub fn new(generation: u32, target: Target, host: &str, path: &str) -> Self {
+    pub fn new(generation: u32, start: InstanceStart, target: Target, host: &str, path: &str) -> Self {
         let preamble = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
-        Self { generation, target, preamble: preamble.into_bytes().into_boxed_slice() }
+        Self {
+            generation,
+            start: Arc::new(start),
+            target,
+            preamble: preamble.into_bytes().into_boxed_slice(),
+        }
     }
 }
 

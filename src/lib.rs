@@ -56,6 +56,7 @@ mod scaffold;
 mod scheduler;
 mod server;
 mod shutdown;
+mod slowest;
 mod spec;
 mod startup;
 mod store;
@@ -108,7 +109,7 @@ pub mod internals {
         pub use crate::id::ExecutionId;
     }
     pub mod instance {
-        pub use crate::instance::{Address, InstanceKey, Target, VersionIndex};
+        pub use crate::instance::{Address, InstanceKey, InstanceStart, Target, VersionIndex};
     }
     pub mod instances {
         pub use crate::instances::local::children::Children;

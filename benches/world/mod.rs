@@ -19,7 +19,7 @@ use picofaas::internals::clock::Clock;
 use picofaas::internals::config::{ServeArgs, Settings};
 use picofaas::internals::function_version::FunctionVersion;
 use picofaas::internals::gateway::{Gateway, GatewayContext, RequestHead};
-use picofaas::internals::instance::{Address, InstanceKey, Target, VersionIndex};
+use picofaas::internals::instance::{Address, InstanceKey, InstanceStart, Target, VersionIndex};
 use picofaas::internals::messages::{ControlMessage, GatewaySenders};
 use picofaas::internals::metrics::MetricsByGateway;
 use picofaas::internals::registry::{limits, version};
@@ -89,7 +89,7 @@ impl World {
             VERSION,
             Arc::new(MetricsByGateway::new(1)),
         ));
-        gateway.learn(function.clone(), Rc::default());
+        gateway.learn(function.clone(), Rc::default(), Arc::default());
         gateway.publish(FUNCTION.to_owned(), VERSION);
         let scheduler = Box::new(Scheduler::new(rings.clone(), 1));
         let version =
@@ -105,7 +105,13 @@ impl World {
 
     /// Gives the function an instance that listens on a Unix socket.
     pub(crate) fn start_instance(&self, socket: PathBuf) {
-        let address = Address::new(INSTANCE.generation, Target::Unix(socket), "localhost", "/invoke");
+        let address = Address::new(
+            INSTANCE.generation,
+            InstanceStart::default(),
+            Target::Unix(socket),
+            "localhost",
+            "/invoke",
+        );
         self.function.addresses[0].store(Some(Arc::new(address)));
         self.ready();
     }

@@ -15,6 +15,7 @@ pub enum Call {
     /// `DELETE /v1/executions/{id}`
     CancelExecution(PathPart),
     /// `GET /v1/executions`
+    /// With `?slowest=`, those that the gateways have recorded
     ListExecutions,
     /// `GET /v1/executions/{id}/logs`
     ExecutionLogs(PathPart),

@@ -6,7 +6,7 @@ use crate::error::{ApiError, ErrorCode};
 /// Parameters of `GET /v1/executions/{id}`.
 pub(crate) const OF_READ: &[&str] = &["wait"];
 /// Parameters of `GET /v1/executions`.
-pub(crate) const OF_LIST: &[&str] = &["function", "status", "limit", "cursor"];
+pub(crate) const OF_LIST: &[&str] = &["function", "status", "limit", "cursor", "slowest"];
 /// Parameters of both calls that read lines.
 pub(crate) const OF_LOGS: &[&str] = &["tail", "since", "follow"];
 

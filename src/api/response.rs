@@ -1,6 +1,7 @@
 //! Responses: of executions, of errors, and `Server-Timing`.
 
 pub(crate) mod body;
+pub(crate) mod slow_execution;
 pub(crate) mod summary;
 
 use std::fmt::Write as _;
@@ -235,6 +236,7 @@ mod tests {
             answered: 1_234_030,
             ended: 1_234_072,
             replied: 1_234_080,
+            ..Timestamps::default()
         };
         assert_eq!(
             server_timing(&timestamps),

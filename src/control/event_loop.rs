@@ -9,15 +9,20 @@ use std::time::Duration;
 use super::Control;
 use crate::channel;
 use crate::channel::MessageReceiver;
+use crate::clock::Nanos;
 use crate::logs::output::{Line, OutputStream, Writer};
 use crate::messages::control_message::{ControlMessage, Retry};
 use crate::scheduler::message::SchedulerEvent;
+use crate::slowest::WINDOW_NS;
 
 /// Period at which idle instances are looked for; an instance stops at most this much late.
 const SCALE_DOWN_PERIOD: Duration = Duration::from_millis(100);
 
 /// Characters that are told of the message of an attempt that failed, for one line of a terminal or two.
 const RETRY_CHARS_MAX: usize = 200;
+
+/// Period at which the memory of records of slow executions that are over is looked for.
+const LET_GO_PERIOD_NS: Nanos = WINDOW_NS;
 
 impl Control {
     /// Starts the loops. Must be called on the control thread.
@@ -113,6 +118,7 @@ impl Control {
     /// Sends waiting commands, scales down idle instances, and cleans up after ended ones, for ever.
     async fn housekeeping(self: Rc<Self>) {
         let mut tick = tokio::time::interval(SCALE_DOWN_PERIOD);
+        let mut let_go_at = LET_GO_PERIOD_NS;
         loop {
             tick.tick().await;
             self.context.commands.flush();
@@ -120,6 +126,10 @@ impl Control {
             let now = self.clock.now();
             self.logs.sweep(now);
             self.autoscaler.scale_down_idle(now);
+            if now >= let_go_at {
+                let_go_at = now + LET_GO_PERIOD_NS;
+                self.let_go_of_slowest(now);
+            }
         }
     }
 }

@@ -136,7 +136,7 @@ fn merge<T>(pages: Vec<Page<T>>, limit: usize) -> (Vec<T>, Cursor) {
     (merged, next)
 }
 
-fn bad(message: String) -> ApiError {
+pub(super) fn bad(message: String) -> ApiError {
     ApiError::new(ErrorCode::BadRequest, message)
 }
 
@@ -148,11 +148,7 @@ fn parse_query(query: Option<&str>) -> Result<ListQuery<'_>, ApiError> {
     let mut wanted = ListQuery::default();
     for (name, value) in parameters(query) {
         let twice = match name {
-            "function" => {
-                let name = FunctionName::new(value)
-                    .map_err(|error| bad(format!("function={value} is not a name: it {error}")))?;
-                wanted.function.replace(name).is_some()
-            }
+            "function" => wanted.function.replace(parse_function_name(value)?).is_some(),
             "status" => {
                 let stage = STAGES.into_iter().find(|stage| stage.as_str() == value).ok_or_else(|| {
                     let known = STAGES.map(Stage::as_str).join(", ");
@@ -171,10 +167,18 @@ fn parse_query(query: Option<&str>) -> Result<ListQuery<'_>, ApiError> {
             _ => return Err(unknown_parameter(name, OF_LIST)),
         };
         if twice {
-            return Err(bad(format!("`{name}` is given twice")));
+            return Err(given_twice(name));
         }
     }
     Ok(wanted)
+}
+
+pub(super) fn parse_function_name(value: &str) -> Result<FunctionName, ApiError> {
+    FunctionName::new(value).map_err(|error| bad(format!("function={value} is not a name: it {error}")))
+}
+
+pub(super) fn given_twice(name: &str) -> ApiError {
+    bad(format!("`{name}` is given twice"))
 }
 
 /// The incarnation, and for each gateway a position in hexadecimal digits, or nothing.

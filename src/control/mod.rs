@@ -6,11 +6,13 @@
 //! | `event_loop` | messages of gateways, events of the scheduler, and house-keeping |
 //! | `listing` | the list of executions, merged of what each gateway finds |
 //! | `router` | calls, each handed to the component or the gateway that answers it |
+//! | `slowest` | the slowest executions, merged of what the gateways have recorded |
 //! | `snapshot` | snapshots of the components, for what operators see |
 
 mod event_loop;
 mod listing;
 mod router;
+mod slowest;
 mod snapshot;
 
 use std::cell::Cell;

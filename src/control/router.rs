@@ -4,8 +4,9 @@ use hyper::Response;
 
 use super::Control;
 use super::listing::list_executions;
+use super::slowest::parse_slowest;
 use crate::api::call::Call;
-use crate::api::listener::ListenerKind;
+use crate::api::listener::{Listener, ListenerKind};
 use crate::api::openapi;
 use crate::api::response;
 use crate::api::response::Body;
@@ -30,7 +31,7 @@ impl Control {
             Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {
                 Err(served_elsewhere(path, ListenerKind::Runtimes))
             }
-            Call::ListExecutions => list_executions(&self.gateways, &self.clock, whole.uri().query()).await,
+            Call::ListExecutions => self.executions(listener, whole.uri().query()).await,
             Call::Healthz => health::healthz(self.scheduler_ticked()).await,
             Call::Readyz => health::readyz(self.readiness()),
             Call::Metrics => Ok(metrics::metrics(&self.metrics_snapshot())),
@@ -55,6 +56,14 @@ impl Control {
             }
         };
         answered.unwrap_or_else(|error| response::error(&error))
+    }
+
+    /// A page of all executions, or the slowest.
+    async fn executions(&self, listener: Listener, query: Option<&str>) -> Result<Response<Body>, ApiError> {
+        match parse_slowest(query)? {
+            Some(wanted) => Ok(self.slowest_executions(&wanted, listener.shows_values())),
+            None => list_executions(&self.gateways, &self.clock, query).await,
+        }
     }
 
     /// A call that a gateway must answer.

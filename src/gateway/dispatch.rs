@@ -61,7 +61,14 @@ impl Gateway {
                     }
                     None => self.start_exchange(pools.clone(), ticket, instance),
                 };
-                self.executions.borrow_mut().begin_attempt(ticket, &pools.entry, attempt, now, start)
+                self.executions.borrow_mut().begin_attempt(
+                    ticket,
+                    &pools.entry,
+                    attempt,
+                    instance,
+                    now,
+                    start,
+                )
             }
             None => {
                 let has_ended = self.executions.with(ticket, |_, execution| execution.has_ended());

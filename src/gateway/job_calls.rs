@@ -29,7 +29,7 @@ impl Gateway {
             Err(error) => return response::error(&error),
         };
         let now = self.clock.now();
-        self.executions.borrow_mut().written(id.ticket, now);
+        self.executions.borrow_mut().written(id.ticket, 0, now);
         let input = self.executions.with(id.ticket, |id, execution| input(id, execution, now));
         // The execution stays in the store until its attempt has ended.
         input.unwrap_or_else(|| {

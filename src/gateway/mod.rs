@@ -46,9 +46,11 @@ use crate::messages::control_message::ControlMessage;
 use crate::messages::gateway_senders::GatewaySenders;
 use crate::scheduler::message::GatewayEvent;
 use crate::scheduler::rings::{GatewayRings, Rings};
+use crate::slowest::Slowest;
 use crate::store::execution_store::{ExecutionStore, StoreCounts, StoreLimits};
 use crate::store::executions::Executions;
 use crate::store::function_entry::FunctionEntry;
+use crate::store::slow_execution::SlowExecution;
 
 use crate::server::request_body::Reading;
 
@@ -121,10 +123,15 @@ impl Gateway {
     }
 
     /// Knows a version of a function: grants for it may come from now on. `held` counts the bytes
-    /// that executions of all its versions hold on this gateway.
-    pub fn learn(&self, function: Arc<FunctionVersion>, held: Rc<Cell<usize>>) {
+    /// that executions of all its versions hold on this gateway, `slowest` records the slowest of them.
+    pub fn learn(
+        &self,
+        function: Arc<FunctionVersion>,
+        held: Rc<Cell<usize>>,
+        slowest: Arc<Slowest<SlowExecution>>,
+    ) {
         let index = function.index;
-        let entry = Rc::new(FunctionEntry::new(function, self.index, held));
+        let entry = Rc::new(FunctionEntry::new(function, self.index, held, slowest));
         let pools = InstancePools::new(entry, self.idle_connections.clone());
         self.versions.borrow_mut().insert(index, Rc::new(pools));
     }

@@ -256,9 +256,9 @@ async fn take_messages(
     let mut bytes: HashMap<String, Rc<Cell<usize>>> = HashMap::new();
     while let Some(message) = messages.recv().await {
         match message {
-            GatewayMessage::Learn { function, done } => {
+            GatewayMessage::Learn { function, slowest, done } => {
                 let held = bytes.entry(function.spec.name.to_string()).or_default().clone();
-                gateway.learn(function, held);
+                gateway.learn(function, held, slowest[gateway.index].clone());
                 channel::answer(done, ());
             }
             GatewayMessage::Publish { name, version, done } => {

@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::backoff::ExponentialBackoff;
 use crate::function_version::FunctionVersion;
-use crate::instance::{Address, InstanceKey, InstanceProblem, Target};
+use crate::instance::{Address, InstanceKey, InstanceProblem, InstanceStart, Target};
 use crate::scheduler::command_sender::CommandSender;
 use crate::scheduler::message::SchedulerCommand;
 use crate::spec::EndpointUrl;
@@ -156,7 +156,8 @@ impl Endpoints {
             self.commands.send(SchedulerCommand::Down { instance: key(old) });
         }
         let generation = old + 1;
-        let address = Address::new(generation, target.clone(), &host, url.path());
+        let start = InstanceStart { name: url.to_string().into(), ..InstanceStart::default() };
+        let address = Address::new(generation, start, target.clone(), &host, url.path());
         self.function.addresses[at].store(Some(Arc::new(address)));
         slots[at] = EndpointSlot { generation, target: Some(target) };
         self.commands.send(SchedulerCommand::Ready { instance: key(generation), started: false });

@@ -6,6 +6,7 @@
 //! | *pending start* | a start that the scheduler counts on and that was neither answered with a pod nor refused |
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::ApiError;
 use crate::exit::Exit;
 use crate::function_version::FunctionVersion;
-use crate::instance::{Address, Ending, InstanceKey, InstanceProblem, Target};
+use crate::instance::{Address, Ending, InstanceKey, InstanceProblem, InstanceStart, Target};
 use crate::messages::control_message::Announcement;
 use crate::probe;
 use crate::scheduler::message::SchedulerCommand;
@@ -50,6 +51,8 @@ pub struct PodSet {
     index: RefCell<InstanceIndex>,
     min: Cell<u32>,
     pending_starts: Cell<u32>,
+    /// The times at which pending starts were asked for, the oldest first.
+    asked: RefCell<VecDeque<Nanos>>,
     /// Pods with an older template serve until one of its own does.
     takes_older: Cell<bool>,
     /// Time at which the scheduler last asked for one more, or the version was opened.
@@ -75,6 +78,7 @@ impl PodSet {
             index: RefCell::new(InstanceIndex::new(function.addresses.len())),
             min: Cell::new(spec.replicas().min),
             pending_starts: Cell::new(0),
+            asked: RefCell::default(),
             takes_older: Cell::new(false),
             last_request: Cell::new(context.clock.now()),
             closed: Cell::new(false),
@@ -133,6 +137,7 @@ impl PodSet {
     /// Starts one more, for the scheduler.
     pub fn start_wanted(&self) {
         self.last_request.set(self.cluster.context.clock.now());
+        self.asked.borrow_mut().push_back(self.last_request.get());
         self.pending_starts.set(self.pending_starts.get() + 1);
         self.cluster.context.populated.borrow_mut().insert(self.function.index);
         if !self.closed.get() {
@@ -280,9 +285,10 @@ impl PodSet {
         let assigned = self.index.borrow_mut().insert(pod, address, age);
         let Some((at, generation)) = assigned else { return };
         let host = address.to_string();
-        let entry = Address::new(generation, Target::Tcp(address), &host, "/invoke");
-        self.function.addresses[at].store(Some(Arc::new(entry)));
         let started = age == TemplateAge::Current && self.pending_starts.get() > 0;
+        let start = self.start_of(pod, started);
+        let entry = Address::new(generation, start, Target::Tcp(address), &host, "/invoke");
+        self.function.addresses[at].store(Some(Arc::new(entry)));
         if started {
             self.pending_starts.set(self.pending_starts.get() - 1);
         }
@@ -292,6 +298,15 @@ impl PodSet {
             .context
             .commands
             .send(SchedulerCommand::Ready { instance: self.key(at, generation), started });
+    }
+
+    /// How a pod came to be that serves from now on. The API server decides when it starts; of one that was not
+    /// asked for, that is not known.
+    fn start_of(&self, pod: &str, is_asked_for: bool) -> InstanceStart {
+        let asked = if is_asked_for { self.asked.borrow_mut().pop_front() } else { None };
+        let ready = asked.map_or(0, |_| self.cluster.context.clock.now());
+        let wanted = asked.unwrap_or(0);
+        InstanceStart { name: pod.into(), wanted, began: wanted, ready }
     }
 
     fn dismiss_older(&self) {
@@ -322,6 +337,8 @@ impl PodSet {
     fn expect_starts(&self, count: u32) {
         if count > 0 {
             self.pending_starts.set(self.pending_starts.get() + count);
+            let now = self.cluster.context.clock.now();
+            self.asked.borrow_mut().extend((0..count).map(|_| now));
             let count = u16::try_from(count).unwrap_or(u16::MAX);
             self.cluster
                 .context
@@ -331,6 +348,7 @@ impl PodSet {
     }
 
     fn fail_pending_starts(&self) {
+        self.asked.borrow_mut().clear();
         for _ in 0..self.pending_starts.replace(0) {
             self.cluster
                 .context

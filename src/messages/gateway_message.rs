@@ -17,6 +17,7 @@ use crate::id::ExecutionId;
 use crate::instance::VersionIndex;
 use crate::store::history::Lost;
 use crate::store::listing::{Page, Search};
+use crate::store::slow_execution::SlowestByGateway;
 use crate::store::summary::Summary;
 
 /// A request with its whole body.
@@ -37,7 +38,7 @@ pub struct RoutedRequest {
 #[derive(Debug)]
 pub enum GatewayMessage {
     /// A version of a function: grants for it may come after this was acknowledged.
-    Learn { function: Arc<FunctionVersion>, done: AnswerSender<()> },
+    Learn { function: Arc<FunctionVersion>, slowest: SlowestByGateway, done: AnswerSender<()> },
     /// The function of this name is, from now on, this version's.
     Publish { name: String, version: VersionIndex, done: AnswerSender<()> },
     /// There is no function of this name any more.

@@ -222,13 +222,12 @@ impl FunctionHandlers {
     /// another tag; and so it has where the number of instances that it keeps running was set since.
     fn etag(&self, registered: &Registered, listener: Listener) -> String {
         let function = &registered.wanted;
-        let shows_all = listener.shows_values() || !function.spec.has_values();
-        let etag = if shows_all { &function.etag } else { &function.hidden_etag };
+        let etag = function.tags.tag(listener.shows_values());
         match self.min(registered) {
             Some(min) if min != function.spec.replicas().min => {
                 format!("\"{}-{min}\"", etag.trim_matches('"'))
             }
-            Some(_) | None => etag.clone(),
+            Some(_) | None => etag.to_owned(),
         }
     }
 

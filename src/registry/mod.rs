@@ -40,6 +40,7 @@ use crate::messages::gateway_senders::GatewaySenders;
 use crate::metrics::MetricsByGateway;
 use crate::scheduler::rings::Rings;
 use crate::spec::FunctionSpec;
+use crate::store::slow_execution::SlowestByGateway;
 use awaited::Awaited;
 use supports::{Platform, unsupported_fields};
 
@@ -57,6 +58,15 @@ pub struct Registered {
     rollout: Option<tokio::task::AbortHandle>,
     /// Counted over all versions.
     pub metrics: Arc<MetricsByGateway>,
+    /// Recorded over all versions.
+    pub slowest: SlowestByGateway,
+}
+
+impl Registered {
+    /// The parts that a new version takes over.
+    fn over_versions(&self) -> (Arc<MetricsByGateway>, SlowestByGateway) {
+        (self.metrics.clone(), self.slowest.clone())
+    }
 }
 
 /// The functions of this control plane and their versions. Lives on the control thread.

@@ -19,7 +19,7 @@ use arc_swap::ArcSwapOption;
 use super::{Registered, Registry};
 use crate::clock::NANOS_PER_MS;
 use crate::error::{ApiError, ErrorCode};
-use crate::function_version::FunctionVersion;
+use crate::function_version::{FunctionVersion, VersionTags};
 use crate::instance::VersionIndex;
 use crate::instances::backend::Backend;
 use crate::instances::open_versions::OpenVersion;
@@ -29,6 +29,7 @@ use crate::queue::function_queue::FunctionQueue;
 use crate::scheduler::message::SchedulerCommand;
 use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
 use crate::spec::{ExecutionMode, FunctionSpec};
+use crate::store::slow_execution::{SlowestByGateway, slowest_by_gateway};
 
 impl Registry {
     /// Registers a function or a new version of one. Answers whether it is new.
@@ -53,8 +54,8 @@ impl Registry {
         let _change = self.change_lock.lock().await;
         let name = spec.name.to_string();
         condition(self.functions.borrow().get(&name))?;
-        let metrics = self.functions.borrow().get(&name).map(|registered| registered.metrics.clone());
-        let is_new = metrics.is_none();
+        let kept = self.functions.borrow().get(&name).map(Registered::over_versions);
+        let is_new = kept.is_none();
         self.check_room(&spec)?;
         let queue_slots = self.check_queue_slots(&spec)?;
         let index = self.free_versions.borrow_mut().pop().ok_or_else(|| {
@@ -64,7 +65,9 @@ impl Registry {
             )
             .retry_after(1)
         })?;
-        let metrics = metrics.unwrap_or_else(|| Arc::new(MetricsByGateway::new(self.gateways.len())));
+        let gateways = self.gateways.len();
+        let (metrics, slowest) =
+            kept.unwrap_or_else(|| (Arc::new(MetricsByGateway::new(gateways)), slowest_by_gateway(gateways)));
         self.queue_slots.set(queue_slots);
         let function = Arc::new(version(spec, index, metrics.clone()));
 
@@ -80,11 +83,13 @@ impl Registry {
                 rollout.abort();
             }
             let serving = before.as_ref().and_then(|registered| registered.serving);
-            let registered = Registered { wanted: function.clone(), serving, rollout: None, metrics };
+            let slowest = slowest.clone();
+            let registered =
+                Registered { wanted: function.clone(), serving, rollout: None, metrics, slowest };
             functions.insert(name.clone(), registered);
             before
         };
-        self.open(&function).await;
+        self.open(&function, &slowest).await;
         if let Some(before) = before {
             if before.rollout.is_some() {
                 // The version before never served.
@@ -139,8 +144,12 @@ impl Registry {
     }
 
     /// Steps 1 and 2, and its backend.
-    async fn open(self: &Rc<Self>, function: &Arc<FunctionVersion>) {
-        self.gateways.tell_all(|done| GatewayMessage::Learn { function: function.clone(), done }).await;
+    async fn open(self: &Rc<Self>, function: &Arc<FunctionVersion>, slowest: &SlowestByGateway) {
+        let learn = |done| {
+            let (function, slowest) = (function.clone(), slowest.clone());
+            GatewayMessage::Learn { function, slowest, done }
+        };
+        self.gateways.tell_all(learn).await;
         let version = ScheduledVersion::new(function.index, function.queue.clone(), limits(&function.spec));
         self.context.commands.send(SchedulerCommand::Open { version: Box::new(version) });
         let backend = Backend::open(&self.context, function).await;
@@ -215,9 +224,7 @@ impl Registry {
 pub fn version(spec: FunctionSpec, index: VersionIndex, metrics: Arc<MetricsByGateway>) -> FunctionVersion {
     let places = usize::from(places(&spec));
     FunctionVersion {
-        etag: spec.etag(),
-        // Keys of a hash map are random, and no two maps have the same.
-        hidden_etag: format!("\"{:016x}\"", RandomState::new().hash_one(index)),
+        tags: Arc::new(version_tags(&spec, index)),
         index,
         queue: Arc::new(FunctionQueue::new(spec.queue_size)),
         addresses: (0..places).map(|_| ArcSwapOption::empty()).collect(),
@@ -226,6 +233,16 @@ pub fn version(spec: FunctionSpec, index: VersionIndex, metrics: Arc<MetricsByGa
         problem: Arc::new(ArcSwapOption::empty()),
         spec,
     }
+}
+
+fn version_tags(spec: &FunctionSpec, index: VersionIndex) -> VersionTags {
+    let shown = spec.etag();
+    let hidden = match spec.has_values() {
+        // Keys of a hash map are random, and no two maps have the same.
+        true => format!("\"{:016x}\"", RandomState::new().hash_one(index)),
+        false => shown.clone(),
+    };
+    VersionTags { shown, hidden }
 }
 
 fn places(spec: &FunctionSpec) -> u16 {

@@ -27,6 +27,8 @@ pub(crate) struct AttemptResult {
     pub cold_start: bool,
     /// Duration of the instance's start (ns), as the instance said.
     pub init_ns: Option<Nanos>,
+    /// Time at which the beginning of the answer had been read, and the rest was waited for; 0: it was not.
+    pub first_byte: Nanos,
     /// Time at which the answer was complete; 0: never.
     pub answered: Nanos,
 }

@@ -14,6 +14,7 @@ use super::waiters::Waiters;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::ErrorSource;
 use crate::id::Token;
+use crate::instance::InstanceKey;
 use crate::trace::Trace;
 
 /// The way in which an execution ended.
@@ -113,8 +114,16 @@ pub struct Execution {
     pub trace: Trace,
     /// Attempts begun.
     pub attempt: u8,
+    /// Attempts granted: one that could not be sent is granted again, as the same attempt.
+    pub dispatched: u8,
+    /// The instance of the last attempt.
+    pub instance: Option<InstanceKey>,
     /// The answer was the first of its instance.
     pub cold_start: bool,
+    /// Duration of the start of its instance, as that one said (ns).
+    pub init: Option<Nanos>,
+    /// It is among the slowest of its function, and its reply is not built yet.
+    pub(super) awaits_reply: bool,
     /// The time by which the client must be answered.
     pub deadline: Nanos,
     /// Longest time that it may take, from its admission on, or from its first grant on where it is async.
@@ -184,7 +193,11 @@ impl Execution {
             error: None,
             trace: admission.trace,
             attempt: 0,
+            dispatched: 0,
+            instance: None,
             cold_start: false,
+            init: None,
+            awaits_reply: false,
             deadline: admission.deadline,
             time_limit: admission.time_limit,
             run_budget: admission.run_budget,

@@ -347,6 +347,11 @@ impl ExecutionStore {
         self.queued -= 1;
         execution.timestamps.ended = now;
         execution.count_end(status);
+        let took = now.saturating_sub(execution.timestamps.admitted);
+        if execution.entry.slowest.is_slow(took, now) {
+            let id = ExecutionId { incarnation: self.incarnation, ticket, nonce: execution.nonce };
+            execution.record_slow(id, status, took);
+        }
         if !execution.is_replayed()
             && let Some(key) = execution.idempotency_key.take()
         {

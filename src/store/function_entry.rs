@@ -5,9 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::drain_rate::DrainRate;
+use super::slow_execution::SlowExecution;
 use crate::clock::Nanos;
 use crate::function_version::FunctionVersion;
 use crate::metrics::FunctionMetrics;
+use crate::slowest::Slowest;
 
 /// A version of a function with the counts of one gateway.
 #[derive(Debug)]
@@ -17,15 +19,22 @@ pub struct FunctionEntry {
     gateway: usize,
     /// Bytes of payloads and outputs that its executions hold, and those of the function's other versions.
     held: Rc<Cell<usize>>,
+    /// The slowest of its executions, and of those of the function's other versions.
+    pub(super) slowest: Arc<Slowest<SlowExecution>>,
     /// The rate at which its executions end.
     drain: DrainRate,
 }
 
 impl FunctionEntry {
-    /// An entry without executions. `held` is shared by the versions of a function.
+    /// An entry without executions. `held` and `slowest` are shared by the versions of a function.
     #[must_use]
-    pub fn new(function: Arc<FunctionVersion>, gateway: usize, held: Rc<Cell<usize>>) -> Self {
-        Self { function, gateway, held, drain: DrainRate::default() }
+    pub fn new(
+        function: Arc<FunctionVersion>,
+        gateway: usize,
+        held: Rc<Cell<usize>>,
+        slowest: Arc<Slowest<SlowExecution>>,
+    ) -> Self {
+        Self { function, gateway, held, slowest, drain: DrainRate::default() }
     }
 
     /// Its metrics of this gateway.

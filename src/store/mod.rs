@@ -18,6 +18,7 @@
 //! | `idempotency` | the executions that `Idempotency-Key`s stand for |
 //! | `history` | the executions in the order of their admission |
 //! | `listing` | a page of executions, newest first |
+//! | `slow_execution` | an execution that was slow, with its stages, for those who ask why |
 //! | `summary` | an execution without payload and output, for lists and other threads |
 
 pub(crate) mod attempt_result;
@@ -31,6 +32,7 @@ pub(crate) mod history;
 pub(crate) mod idempotency;
 pub(crate) mod listing;
 pub(crate) mod running_attempt;
+pub(crate) mod slow_execution;
 pub(crate) mod summary;
 pub(crate) mod time_limit;
 pub(crate) mod timestamps;

@@ -11,8 +11,12 @@ pub struct Timestamps {
     pub enqueued: Nanos,
     /// An instance was granted to the last attempt.
     pub granted: Nanos,
+    /// There was a connection for the last attempt; 0 also for the process of a `JOB`, which comes to us.
+    pub connected: Nanos,
     /// The last attempt's request was written.
     pub written: Nanos,
+    /// The first bytes of the last attempt's answer had been read, and the rest was waited for; 0 where it was not.
+    pub first_byte: Nanos,
     /// The last attempt's answer was read.
     pub answered: Nanos,
     /// It became terminal.
@@ -65,6 +69,7 @@ mod tests {
             answered: 70,
             ended: 72,
             replied: 80,
+            ..Timestamps::default()
         };
         assert_eq!(whole.durations(), [5, 5, 10, 40, 10]);
         let queued_only =

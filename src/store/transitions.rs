@@ -14,11 +14,13 @@ use super::execution_error::ExecutionError;
 use super::execution_store::{ExecutionStore, find};
 use super::function_entry::FunctionEntry;
 use super::running_attempt::RunningAttempt;
+use super::timestamps::Timestamps;
 use super::waiters::Wakers;
 use crate::attempt_end::AttemptEnd;
 use crate::clock::{Clock, Nanos};
 use crate::error::ErrorCode;
 use crate::id::ExecutionId;
+use crate::instance::InstanceKey;
 use crate::ticket::Ticket;
 
 /// An attempt whose result was taken.
@@ -53,13 +55,14 @@ impl ExecutionStore {
         Some(execution.entry.clone())
     }
 
-    /// Queued → running: the `nth` attempt was granted, on this version. `start` starts it, and is not called
+    /// Queued → running: the `nth` attempt was granted, at an instance of this version. `start` starts it, and is not called
     /// where the execution has ended. Answers whether it was called.
     pub(crate) fn begin_attempt(
         &mut self,
         ticket: Ticket,
         entry: &Rc<FunctionEntry>,
         nth: u8,
+        instance: InstanceKey,
         now: Nanos,
         start: impl FnOnce(ExecutionId, &Execution) -> RunningAttempt,
     ) -> bool {
@@ -92,9 +95,10 @@ impl ExecutionStore {
             metrics.retries.add_one();
         }
         execution.attempt = nth;
-        execution.timestamps.granted = now;
-        execution.timestamps.written = 0;
-        execution.timestamps.answered = 0;
+        execution.dispatched = execution.dispatched.saturating_add(1);
+        execution.instance = Some(instance);
+        let Timestamps { admitted, enqueued, .. } = execution.timestamps;
+        execution.timestamps = Timestamps { admitted, enqueued, granted: now, ..Timestamps::default() };
         let attempt = start(ExecutionId { incarnation, ticket, nonce: execution.nonce }, execution);
         if let RunningAttempt::Process { token, .. } = &attempt {
             execution.tokens.push(*token);
@@ -105,9 +109,11 @@ impl ExecutionStore {
         true
     }
 
-    /// Takes note that the request of the running attempt is written.
-    pub(crate) fn written(&mut self, ticket: Ticket, now: Nanos) {
+    /// Takes note that the request of the running attempt is written, on a connection that there was at
+    /// `connected`; 0: it came by a connection of the instance's.
+    pub(crate) fn written(&mut self, ticket: Ticket, connected: Nanos, now: Nanos) {
         if let Some(execution) = self.get_mut(ticket) {
+            execution.timestamps.connected = connected;
             execution.timestamps.written = now;
         }
     }
@@ -120,15 +126,17 @@ impl ExecutionStore {
         result: AttemptResult,
         now: Nanos,
     ) -> Option<Completed> {
-        let AttemptResult { outcome, cold_start, init_ns, answered } = result;
+        let AttemptResult { outcome, cold_start, init_ns, first_byte, answered } = result;
         let execution = self.get_mut(ticket)?;
         let Some(attempt) = take_attempt(execution) else {
             execution.entry.metrics().late_results.add_one();
             return None;
         };
+        execution.timestamps.first_byte = first_byte;
         execution.timestamps.answered = answered;
         execution.cold_start |= cold_start;
         if cold_start {
+            execution.init = init_ns;
             let metrics = execution.entry.metrics();
             metrics.cold_starts.add_one();
             if let Some(ns) = init_ns {
@@ -245,6 +253,9 @@ impl ExecutionStore {
         execution.timestamps.replied = clock.now();
         execution.waiters.leave(waiter);
         let id = ExecutionId { incarnation, ticket, nonce: execution.nonce };
+        if execution.awaits_reply {
+            execution.record_reply(id);
+        }
         Poll::Ready(Some(build(id, execution)))
     }
 

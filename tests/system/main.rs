@@ -47,6 +47,7 @@ mod resources;
 mod rollout;
 mod scaling;
 mod slow_readers;
+mod slowest;
 mod start;
 mod traces;
 mod wire;

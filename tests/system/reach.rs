@@ -129,7 +129,9 @@ fn every_call_of_the_api_is_on_the_page_about_security() {
         .filter_map(|line| line.split('`').next())
         .collect();
     assert!(calls.len() > 20, "{calls:?}");
-    assert_eq!(rows().iter().map(|row| row.call).collect::<BTreeSet<_>>(), calls);
+    // A row with a query is of the same call.
+    let rows: BTreeSet<&str> = rows().iter().map(|row| row.call.split('?').next().unwrap()).collect();
+    assert_eq!(rows, calls);
 }
 
 #[test]

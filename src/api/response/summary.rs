@@ -33,14 +33,19 @@ pub(crate) fn push_summary(body: &mut Vec<u8>, summary: &Summary, clock: &Clock,
     push_error(body, summary.error.as_deref());
     body.extend_from_slice(b",\"timings\":");
     if matches!(summary.stage, Stage::Ended(_)) {
-        let mut text = String::with_capacity(128);
-        for (name, ns) in STAGES.iter().zip(summary.timestamps.durations()) {
-            let _ = write!(text, "{}\"{name}\":{ns}", if text.is_empty() { '{' } else { ',' });
-        }
-        text.push('}');
-        body.extend_from_slice(text.as_bytes());
+        push_durations(body, &STAGES, &summary.timestamps.durations());
     } else {
         body.extend_from_slice(b"null");
     }
     body.push(b'}');
+}
+
+/// Writes durations (ns) as a JSON object, in their order.
+pub(super) fn push_durations(body: &mut Vec<u8>, names: &[&str], durations: &[Nanos]) {
+    let mut text = String::with_capacity(128);
+    for (name, ns) in names.iter().zip(durations) {
+        let _ = write!(text, "{}\"{name}\":{ns}", if text.is_empty() { '{' } else { ',' });
+    }
+    text.push('}');
+    body.extend_from_slice(text.as_bytes());
 }

@@ -1,7 +1,9 @@
 //! The task of one attempt, keyed by its ticket: the same for `:invoke` and `:enqueue`.
 
 use std::borrow::Cow;
+use std::future::{Future as _, poll_fn};
 use std::io::Write as _;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,7 +34,8 @@ pub(crate) async fn run(
     instance: InstanceKey,
 ) -> AttemptResult {
     match exchange(context, pools, ticket, instance).await {
-        Ok((response, answered)) => AttemptResult {
+        Ok((response, AnswerTimes { first_byte, answered })) => AttemptResult {
+            first_byte,
             answered,
             cold_start: response.cold_start,
             init_ns: response.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS)),
@@ -43,19 +46,27 @@ pub(crate) async fn run(
                 Some(error) => Outcome::Failed(error),
                 None => excuse(&error),
             };
-            AttemptResult { outcome, cold_start: false, init_ns: None, answered: 0 }
+            AttemptResult { outcome, cold_start: false, init_ns: None, first_byte: 0, answered: 0 }
         }
     }
 }
 
-/// Writes the request on a pooled connection, or a new one, and reads the answer; with when that was
-/// complete.
+/// The times of an answer.
+#[derive(Clone, Copy, Debug)]
+struct AnswerTimes {
+    /// Its beginning had been read, and the rest was waited for; 0: there was nothing to wait for.
+    first_byte: Nanos,
+    /// It was complete.
+    answered: Nanos,
+}
+
+/// Writes the request on a pooled connection, or a new one, and reads the answer, with its times.
 async fn exchange(
     context: AttemptContext<'_>,
     pools: &InstancePools,
     ticket: Ticket,
     instance: InstanceKey,
-) -> Result<(InstanceResponse, Nanos), ExchangeError> {
+) -> Result<(InstanceResponse, AnswerTimes), ExchangeError> {
     let refused = || ExchangeError::Connect(std::io::ErrorKind::NotConnected.into());
     let address = pools.address(instance).ok_or_else(refused)?;
     loop {
@@ -84,16 +95,36 @@ async fn exchange(
             Err(error) => return Err(error),
         }
         drop(payload);
-        let now = context.clock.now();
+        let written = context.clock.now();
         // Written down at once: an attempt that is aborted tells nothing afterwards.
-        context.executions.borrow_mut().written(ticket, now);
-        let response = connection.receive(context.output_max).await?;
+        context.executions.borrow_mut().written(ticket, now, written);
+        let (response, first_byte) = receive(&mut connection, &context).await?;
         let answered = context.clock.now();
         if response.reusable {
             pools.put(instance, connection, answered);
         }
-        return Ok((response, answered));
+        return Ok((response, AnswerTimes { first_byte, answered }));
     }
+}
+
+/// Reads the answer, with when its beginning had been read where the rest has to be waited for. The clock is not
+/// asked where it has not: of an answer that comes at once, the first byte is as late as the last.
+async fn receive(
+    connection: &mut Connection,
+    context: &AttemptContext<'_>,
+) -> Result<(InstanceResponse, Nanos), ExchangeError> {
+    connection.first_bytes().await?;
+    let mut first_byte = 0;
+    let mut rest = pin!(connection.receive(context.output_max));
+    let response = poll_fn(|cx| {
+        let polled = rest.as_mut().poll(cx);
+        if polled.is_pending() && first_byte == 0 {
+            first_byte = context.clock.now();
+        }
+        polled
+    })
+    .await?;
+    Ok((response, first_byte))
 }
 
 /// Writes the head of the request into memory that is used again.

@@ -138,7 +138,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads the answer, whose body may have at most `body_max` bytes.
+    /// Waits for the beginning of the answer, and reads it.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Lost`].
+    pub(crate) async fn first_bytes(&mut self) -> Result<(), ExchangeError> {
+        self.fill(READ_BYTES_MIN).await
+    }
+
+    /// Reads the answer, or the rest of it, whose body may have at most `body_max` bytes.
     ///
     /// # Errors
     /// [`ExchangeError::Lost`], [`ExchangeError::Garbage`] or [`ExchangeError::TooLarge`].

@@ -17,7 +17,7 @@ use crate::channel::{AnswerSender, oneshot};
 use crate::clock::Nanos;
 use crate::exit::describe;
 use crate::function_version::FunctionVersion;
-use crate::instance::{Address, Ending, InstanceKey, InstanceProblem, Target};
+use crate::instance::{Address, Ending, InstanceKey, InstanceProblem, InstanceStart, Target};
 use crate::probe;
 use crate::scheduler::message::SchedulerCommand;
 
@@ -160,7 +160,7 @@ impl ProcessSet {
         }
         while self.count() < self.min.get() {
             self.context.commands.send(SchedulerCommand::Starting { version: self.function.index, count: 1 });
-            if !self.start() {
+            if !self.start(self.context.host.clock.now()) {
                 return;
             }
         }
@@ -169,8 +169,12 @@ impl ProcessSet {
     /// The scheduler asks for one more. Where there is none and none can be started it is told so
     /// at once, so that nobody waits in vain; otherwise the start waits until the pause is over.
     pub fn start_wanted(self: &Rc<Self>) {
+        self.start_wanted_at(self.context.host.clock.now());
+    }
+
+    fn start_wanted_at(self: &Rc<Self>, wanted: Nanos) {
         if !self.has_to_wait() {
-            self.start();
+            self.start(wanted);
         } else if self.cannot_start.get() && self.count() == 0 {
             self.start_failed();
         } else {
@@ -179,7 +183,7 @@ impl ProcessSet {
                 set.until_it_may_start().await;
                 // The index of a closed set may be another version's by now.
                 if !set.closed.get() {
-                    set.start_wanted();
+                    set.start_wanted_at(wanted);
                 }
             });
         }
@@ -264,8 +268,8 @@ impl ProcessSet {
         self.changed.notify();
     }
 
-    /// Begins one start; false, and the scheduler knows, where there is no free slot.
-    fn start(self: &Rc<Self>) -> bool {
+    /// Begins one start, asked for at `wanted`; false, and the scheduler knows, where there is no free slot.
+    fn start(self: &Rc<Self>, wanted: Nanos) -> bool {
         let free = {
             let slots = self.slots.borrow();
             slots.iter().position(|slot| matches!(slot.state, ProcessState::Free))
@@ -278,15 +282,14 @@ impl ProcessSet {
         let place = u16::try_from(at).unwrap_or(u16::MAX);
         let instance = InstanceKey { version: self.function.index, place, generation };
         self.context.populated.borrow_mut().insert(self.function.index);
-        let task = tokio::task::spawn_local(self.clone().live(instance));
+        let task = tokio::task::spawn_local(self.clone().live(instance, wanted));
         self.slots.borrow_mut()[at] =
             ProcessSlot { generation, state: ProcessState::Starting(task.abort_handle()) };
         true
     }
 
-    /// The life of one instance.
-    async fn live(self: Rc<Self>, instance: InstanceKey) {
-        let name = &self.function.spec.name;
+    /// The life of one instance, asked for at `wanted`.
+    async fn live(self: Rc<Self>, instance: InstanceKey, wanted: Nanos) {
         let began = self.context.host.clock.now();
         let started = self.become_ready(instance).await;
         let mut process = match started {
@@ -306,15 +309,17 @@ impl ProcessSet {
         self.slots.borrow_mut()[usize::from(instance.place)].state =
             ProcessState::Running { stop: Some(stop) };
         let socket = Target::Unix(self.socket(instance));
-        let address = Address::new(instance.generation, socket, "localhost", "/invoke");
+        let ready = self.context.host.clock.now();
+        let name = process.pid().map_or_else(String::new, |pid| pid.to_string()).into();
+        let start = InstanceStart { name, wanted, began, ready };
+        let address = Address::new(instance.generation, start, socket, "localhost", "/invoke");
         self.function.addresses[usize::from(instance.place)].store(Some(Arc::new(address)));
         self.function.problem.store(None);
         self.cannot_start.set(false);
         self.ever_ready.set(true);
         self.changed.notify();
-        let ready = self.context.host.clock.now();
         tracing::info!(
-            function = %name,
+            function = %self.function.spec.name,
             instance = instance.place,
             pid = process.pid(),
             took_ms = (ready - began) / 1_000_000,
@@ -340,7 +345,7 @@ impl ProcessSet {
         self.context.commands.send(SchedulerCommand::Down { instance });
         if let Some(status) = crashed {
             let how = status.map_or_else(|error| error.to_string(), describe);
-            tracing::warn!(target: CRASH, function = %name, instance = instance.place, "instance crashed: {how}");
+            tracing::warn!(target: CRASH, function = %self.function.spec.name, instance = instance.place, "instance crashed: {how}");
             if self.context.host.clock.now() - ready >= STEADY_NS {
                 self.failures.set(0);
             } else if self.failures.get() == 0 {

@@ -13,8 +13,7 @@ const JOB: &str = "fn-f-1";
 fn version() -> FunctionVersion {
     let spec = parse_function(br#"{"name":"f","image":"i"}"#).unwrap();
     FunctionVersion {
-        etag: spec.etag(),
-        hidden_etag: String::new(),
+        tags: Arc::default(),
         index: 0,
         queue: Arc::new(FunctionQueue::new(1)),
         addresses: Box::default(),

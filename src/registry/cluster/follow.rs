@@ -166,7 +166,7 @@ impl FunctionObjects {
             if let (Some(same), Some(wanted)) = (&mut same.replicas, wanted.spec.replicas) {
                 same.min = wanted.min;
             }
-            if same.etag() == wanted.etag && spec.annotations == wanted.spec.annotations {
+            if same.etag() == wanted.tags.shown && spec.annotations == wanted.spec.annotations {
                 // How many are kept running is set without a new version.
                 return if spec.execution_mode == ExecutionMode::Warm {
                     self.registry.scale(&name, spec.replicas().min)

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::error::ErrorCode;
 use crate::function_version::FunctionVersion;
 use crate::id::Token;
+use crate::instance::InstanceKey;
 use crate::metrics::MetricsByGateway;
 use crate::queue::function_queue::FunctionQueue;
 use crate::spec::parse_function;
@@ -26,6 +27,7 @@ use crate::store::waiters::CLIENT;
 use crate::trace::Trace;
 
 const RETENTION: Nanos = 1000;
+const INSTANCE: InstanceKey = InstanceKey { version: 0, place: 0, generation: 1 };
 
 fn limits(slots: usize, bytes_max: usize, reserved_output: usize) -> StoreLimits {
     StoreLimits { slots, bytes_max, reserved_output, retention: RETENTION }
@@ -40,8 +42,7 @@ fn entry_with(fields: &str) -> Rc<FunctionEntry> {
     let text = format!(r#"{{"name":"f","executionMode":"POOL","endpointUrl":"http://127.0.0.1:9"{fields}}}"#);
     let spec = parse_function(text.as_bytes()).expect("a function");
     let function = FunctionVersion {
-        etag: spec.etag(),
-        hidden_etag: String::new(),
+        tags: Arc::default(),
         index: 0,
         queue: Arc::new(FunctionQueue::new(1)),
         addresses: Box::default(),
@@ -50,7 +51,7 @@ fn entry_with(fields: &str) -> Rc<FunctionEntry> {
         problem: Arc::new(ArcSwapOption::empty()),
         spec,
     };
-    Rc::new(FunctionEntry::new(Arc::new(function), 0, Rc::new(Cell::new(0))))
+    Rc::new(FunctionEntry::new(Arc::new(function), 0, Rc::new(Cell::new(0)), Arc::default()))
 }
 
 fn admission(entry: &Rc<FunctionEntry>, invocation: Invocation, key: Option<&str>) -> Admission {
@@ -85,7 +86,7 @@ fn release(store: &mut ExecutionStore, ticket: Ticket) {
 /// Begins an attempt. Answers whether it was started.
 fn begin(store: &mut ExecutionStore, ticket: Ticket, entry: &Rc<FunctionEntry>, nth: u8) -> bool {
     let mut has_started = false;
-    let begun = store.begin_attempt(ticket, entry, nth, 10, |id, execution| {
+    let begun = store.begin_attempt(ticket, entry, nth, INSTANCE, 10, |id, execution| {
         has_started = true;
         assert_eq!((id.ticket, execution.attempt), (ticket, nth));
         RunningAttempt::Process {
@@ -103,7 +104,7 @@ fn failure() -> ExecutionError {
 }
 
 fn result(outcome: Outcome) -> AttemptResult {
-    AttemptResult { outcome, cold_start: false, init_ns: None, answered: 20 }
+    AttemptResult { outcome, cold_start: false, init_ns: None, first_byte: 0, answered: 20 }
 }
 
 fn output(bytes: usize) -> AttemptResult {
@@ -187,7 +188,7 @@ fn an_execution_is_counted_at_each_step_of_its_way() {
     assert!(store.abort_attempt(ticket).is_some());
     assert_eq!(stages(&store), (1, 0, 0));
     assert!(begin(&mut store, ticket, &entry, 3));
-    store.written(ticket, 15);
+    store.written(ticket, 12, 15);
     let completed = store.complete(ticket, output(3), 40).expect("it ran");
     assert_eq!((completed.how, completed.wakers.is_some()), (AttemptEnd::Done, true));
     assert_eq!(stages(&store), (0, 0, 1));
@@ -436,10 +437,9 @@ fn a_last_attempt_that_had_no_time_for_a_whole_one_ends_as_those_before_it_did()
     let ticket = store.insert(admission).expect("there is room");
     assert!(begin(&mut store, ticket, &entry, 1));
     assert!(store.abort_attempt(ticket).is_some());
-    let started = store.begin_attempt(ticket, &entry, 2, 10_050 * MS, |_, _| RunningAttempt::Process {
-        signal: oneshot::channel().0,
-        token: Token { high: 1, low: 2 },
-        posted_none: false,
+    let started = store.begin_attempt(ticket, &entry, 2, INSTANCE, 10_050 * MS, |_, _| {
+        let (signal, token) = (oneshot::channel().0, Token { high: 1, low: 2 });
+        RunningAttempt::Process { signal, token, posted_none: false }
     });
     assert!(started);
     let timeout = store.get(ticket).expect("the execution").timeout();
