@@ -155,8 +155,8 @@ fn read(repository: &Repository) -> Result<Vec<(PathBuf, String)>> {
     for path in repository.tracked_files()? {
         let bytes = fs::read(repository.root().join(&path))
             .with_context(|| format!("cannot read {}", path.display()))?;
-        // An image or an archive is no text and has no lines to check.
-        if let Ok(content) = String::from_utf8(bytes) {
+        // An image, an archive or the input of a fuzz target is no text and has no lines to check.
+        if let Some(content) = String::from_utf8(bytes).ok().filter(|content| !content.contains('\0')) {
             files.push((path, content));
         }
     }
