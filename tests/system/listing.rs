@@ -120,7 +120,7 @@ fn a_wrong_parameter_is_named_with_what_would_be_right() {
         ("cursor=", ["cursor=", "nextCursor"]),
         ("cursor=null", ["cursor=null", "nextCursor"]),
         ("cursor=00000000.1-g", ["cursor=00000000.1-g", "nextCursor"]),
-        ("name=f", ["\"name\"", "`function`, `status`, `limit` and `cursor`"]),
+        ("name=f", ["\"name\"", "`function`, `status`, `limit`, `cursor` and `slowest`"]),
         ("limit=1&limit=2", ["`limit`", "twice"]),
     ] {
         for client in [&mut client, &mut server.operator()] {
