@@ -111,6 +111,7 @@ STEPS = [
     Step("enqueue", "unknown"),
     Step("readExecution", "ended", path={"id": "<ended>"}),
     Step("listExecutions", "ended", status=200),
+    Step("listExecutions", "slow", status=200),
     Step("readExecution", "tooLong", query={"wait": 61}),
     Step("readExecution", "lost"),
     Step("readExecution", "never"),
