@@ -21,6 +21,9 @@ const INFERNO_VERSION: &str = "0.12.8";
 /// Likewise.
 const KUBE_SCORE_VERSION: &str = "1.20.0";
 
+/// Likewise: the load of an open loop.
+pub(crate) const VEGETA_VERSION: &str = "12.12.0";
+
 /// A program from Debian's archive.
 pub(crate) struct DebianProgram {
     pub name: &'static str,
@@ -125,14 +128,24 @@ fn crate_programs(name: &str, version: &str, program: &str) -> Result<PathBuf, U
 
 /// The path of kube-score, which lints manifests, from its source into the user's cache.
 pub(crate) fn kube_score() -> Result<PathBuf, Unavailable> {
-    let root = cache()?.join(format!("kube-score-{KUBE_SCORE_VERSION}"));
-    let program = root.join("kube-score");
-    if runs(Command::new(&program).arg("version")) {
+    go_install("kube-score", KUBE_SCORE_VERSION, "github.com/zegl/kube-score/cmd/kube-score", "version")
+}
+
+/// The path of vegeta, which sends requests at a fixed rate, likewise.
+pub(crate) fn vegeta() -> Result<PathBuf, Unavailable> {
+    go_install("vegeta", VEGETA_VERSION, "github.com/tsenart/vegeta/v12", "-version")
+}
+
+/// The path of a program in Go, of a fixed version. `runs_with` is an argument with which it succeeds.
+fn go_install(name: &str, version: &str, package: &str, runs_with: &str) -> Result<PathBuf, Unavailable> {
+    let root = cache()?.join(format!("{name}-{version}"));
+    let program = root.join(name);
+    if runs(Command::new(&program).arg(runs_with)) {
         return Ok(program);
     }
     present("go", "version")?;
-    println!("installing kube-score {KUBE_SCORE_VERSION} into {} (once, some minutes)", root.display());
-    let package = format!("github.com/zegl/kube-score/cmd/kube-score@v{KUBE_SCORE_VERSION}");
+    println!("installing {name} {version} into {} (once, some minutes)", root.display());
+    let package = format!("{package}@v{version}");
     let mut install = Command::new("go");
     // Away from the tree, whose modules are none of its business.
     install.args(["install", &package]).env("GOBIN", &root).env("CGO_ENABLED", "0").current_dir("/");

@@ -55,6 +55,18 @@ impl Snapshot {
         Ok(Self { threads })
     }
 
+    /// Of all descendants of the process `id`, without itself.
+    pub(super) fn of_descendants(id: u32) -> Result<Self> {
+        let mut threads = BTreeMap::new();
+        for member in tree(id)?.into_iter().skip(1) {
+            read_threads(member, &mut threads)?;
+        }
+        if threads.is_empty() {
+            bail!("process {id} has no child");
+        }
+        Ok(Self { threads })
+    }
+
     /// The names of its threads, each once.
     pub(crate) fn names(&self) -> BTreeSet<&str> {
         self.threads.values().map(|thread| thread.name.as_str()).collect()

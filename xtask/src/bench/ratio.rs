@@ -33,12 +33,12 @@ pub(super) enum Better {
 
 /// One figure in one round.
 #[derive(Debug, PartialEq, Serialize)]
-struct Pair {
+pub(super) struct Pair {
     /// From 1.
-    round: u32,
-    new: f64,
-    old: f64,
-    ratio: f64,
+    pub round: u32,
+    pub new: f64,
+    pub old: f64,
+    pub ratio: f64,
 }
 
 /// One figure under one load, in all rounds.
@@ -85,7 +85,12 @@ pub(super) fn of_load<M>(
 }
 
 /// Of each round, whatever the order in which its measurements were made.
-fn pairs<M>(figure: &Figure<M>, round_of: fn(&M) -> u32, new: &[&M], old: &[&M]) -> Result<Vec<Pair>> {
+pub(super) fn pairs<M>(
+    figure: &Figure<M>,
+    round_of: fn(&M) -> u32,
+    new: &[&M],
+    old: &[&M],
+) -> Result<Vec<Pair>> {
     ensure!(new.len() == old.len(), "{} rounds of the new one and {} of the old", new.len(), old.len());
     let value = |one: &M, which: &str| {
         let value = (figure.of)(one).filter(|value| value.is_finite() && *value > 0.0);

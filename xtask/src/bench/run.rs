@@ -37,6 +37,11 @@ impl<'a> Run<'a> {
         Ok(Self { repository, machine, commit: repository.commit()?, at_utc })
     }
 
+    /// The day it began, in UTC.
+    pub(super) fn date(&self) -> &str {
+        self.at_utc.split('T').next().unwrap_or_default()
+    }
+
     /// Writes what came out, an object, to `file` or to `bench-results/<time><suffix>.json`.
     pub(super) fn save(
         &self,

@@ -14,7 +14,7 @@
 //! | `footprint` | memory of idle instances |
 //! | `target` | what is aimed at, and whether it was met |
 
-mod fixtures;
+pub(super) mod fixtures;
 mod footprint;
 mod load;
 mod proxy;

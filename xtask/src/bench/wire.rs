@@ -75,9 +75,14 @@ impl<S: Read + Write> Wire<S> {
 
     /// Sends a request with a JSON body and reads its answer: the status and the body.
     pub(super) fn ask(&mut self, request: &str, body: &str) -> Result<(u16, Vec<u8>)> {
+        self.ask_with("", request, body)
+    }
+
+    /// The same with further `headers`, each with its end of line.
+    pub(super) fn ask_with(&mut self, headers: &str, request: &str, body: &str) -> Result<(u16, Vec<u8>)> {
         let length = body.len();
         let head = format!(
-            "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+            "{request} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         );
         self.send(&head, body.as_bytes()).with_context(|| request.to_owned())?;
         let answer = self.receive().with_context(|| request.to_owned())?;

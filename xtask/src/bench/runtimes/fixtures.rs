@@ -15,7 +15,7 @@ use crate::toolbox::{self, Unavailable};
 /// Of the watchdog that is measured: one static binary.
 const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
-const ECHO: [&str; 4] = ["--package", "picofaas-runtime", "--example", "echo"];
+pub(in crate::bench) const ECHO: [&str; 4] = ["--package", "picofaas-runtime", "--example", "echo"];
 
 /// Programs and files of all subjects. Those of an absent toolchain say why they are not there.
 pub(super) struct RuntimeFixtures {
@@ -82,7 +82,7 @@ impl RuntimeFixtures {
     }
 }
 
-fn watchdog(repository: &Repository) -> Result<PathBuf> {
+pub(in crate::bench) fn watchdog(repository: &Repository) -> Result<PathBuf> {
     if let Err(Unavailable(why)) = toolbox::rustup_target(STATIC_TARGET) {
         bail!("{why}");
     }
@@ -109,7 +109,7 @@ fn noop(sources: &Path, folder: &Path) -> Result<PathBuf> {
 }
 
 /// A virtual environment with the Python runtime of this tree in it, as pip builds and installs it.
-fn python(repository: &Repository, folder: &Path) -> Result<PathBuf, Unavailable> {
+pub(in crate::bench) fn python(repository: &Repository, folder: &Path) -> Result<PathBuf, Unavailable> {
     let programs = toolbox::python_environment(&folder.join("python"))?;
     let mut install = Command::new(programs.join("python"));
     install.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
@@ -123,7 +123,7 @@ fn python(repository: &Repository, folder: &Path) -> Result<PathBuf, Unavailable
 }
 
 /// The function that the Java runtime is tested with, and the archive of its classes.
-fn java(repository: &Repository) -> Result<PathBuf, Unavailable> {
+pub(in crate::bench) fn java(repository: &Repository) -> Result<PathBuf, Unavailable> {
     for (program, flag) in [("java", "-version"), ("mvn", "-version")] {
         toolbox::present(program, flag)?;
     }
