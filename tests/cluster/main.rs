@@ -14,10 +14,10 @@ mod detour;
 mod inside;
 mod job_faults;
 mod jobs;
+mod kustomize;
 mod lease;
 mod logs;
 mod namespace;
-mod overlays;
 #[path = "../browser/pages/mod.rs"]
 mod pages;
 mod pods;

@@ -91,8 +91,8 @@ fn once(folder: &Folder, line: &str) {
 #[test]
 fn a_file_that_a_process_for_each_call_makes_and_deletes_builds_three_times_and_then_it_is_named() {
     let folder = Folder::new();
-    // sleep: a look has to find it between the two.
-    once(&folder, "touch lock; sleep 1; rm lock; exit 1");
+    // sleep: a look has to find the file between the two, and another one that it is gone, before the next call.
+    once(&folder, "touch lock; sleep 1; rm lock; sleep 1; exit 1");
     let mut dev = folder.dev();
     dev.line("once is ready");
     call_until_said(&mut dev, "once", "once writes lock itself");

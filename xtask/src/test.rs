@@ -102,7 +102,7 @@ const CHECKS: [Check; 17] = [
 ];
 
 /// The part of tests/cluster that belongs to every change; `cargo xtask verify cluster` runs all of it.
-const CLUSTER_TESTS: [&str; 3] = ["jobs::", "overlays::", "warm::"];
+const CLUSTER_TESTS: [&str; 3] = ["jobs::", "kustomize::", "warm::"];
 
 /// Builds of the check `build`: a test or bench that starts a release binary adds it here.
 const RELEASE_BUILDS: [&[&str]; 1] = [&["build", "--release", "--package", "picofaas", "--bins"]];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 
 from . import wire
@@ -82,7 +83,7 @@ def raised(error: BaseException) -> bytes:
 def _chosen(error: BaseException) -> HandlerError | None:
     """The handler's own error, which may be the only one of a group, as `asyncio.TaskGroup` raises it, or of
     groups within groups."""
-    while sys.version_info >= (3, 11) and isinstance(error, BaseExceptionGroup):
+    while sys.version_info >= (3, 11) and isinstance(error, builtins.BaseExceptionGroup):
         if len(error.exceptions) != 1:
             return None
         error = error.exceptions[0]
