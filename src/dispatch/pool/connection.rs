@@ -3,15 +3,11 @@
 //! own behind a connection.
 
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use httparse::Status;
-use socket2::SockRef;
-use tokio::io::AsyncReadExt;
-use tokio::net::{TcpStream, UnixStream};
 
+use super::instance_stream::InstanceStream;
 use super::response_head::{BodyLength, ParsedHead, parse_head};
 use crate::instance::Target;
 
@@ -22,8 +18,6 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 /// A body of at least this size keeps the buffer it was read into; a smaller one is copied out,
 /// so that a kept output does not hold a larger buffer.
 const KEEP_BUFFER_BYTES_MIN: usize = 64 * 1024;
-/// Time that an instance may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The reason why an exchange gave no answer, and with it whether another attempt may help.
 #[derive(Debug, thiserror::Error)]
@@ -60,12 +54,6 @@ pub(crate) struct InstanceResponse {
     pub reusable: bool,
 }
 
-#[derive(Debug)]
-enum InstanceStream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 /// A connection to an instance.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -81,35 +69,13 @@ impl Connection {
     /// # Errors
     /// [`ExchangeError::Connect`].
     pub(crate) async fn open(target: &Target) -> Result<Self, ExchangeError> {
-        let connect = async {
-            Ok::<_, io::Error>(match target {
-                Target::Tcp(address) => {
-                    let stream = TcpStream::connect(address).await?;
-                    stream.set_nodelay(true)?;
-                    InstanceStream::Tcp(stream)
-                }
-                Target::Unix(path) => InstanceStream::Unix(UnixStream::connect(path).await?),
-            })
-        };
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect)
-            .await
-            .map_err(|_| ExchangeError::Connect(io::ErrorKind::TimedOut.into()))?
-            .map_err(ExchangeError::Connect)?;
+        let stream = InstanceStream::connect(target).await.map_err(ExchangeError::Connect)?;
         Ok(Self { stream, read: BytesMut::with_capacity(READ_BYTES_MIN), head: Vec::with_capacity(512) })
     }
 
     /// Whether a pooled connection can still be used: nothing has come on it, not even its end.
-    ///
-    /// The kernel is asked, which costs a system call: what the last poll saw may be older than
-    /// the end, and a request that meets the end costs an attempt.
     pub(crate) fn is_quiet(&self) -> bool {
-        let socket = match &self.stream {
-            InstanceStream::Tcp(stream) => SockRef::from(stream),
-            InstanceStream::Unix(stream) => SockRef::from(stream),
-        };
-        let mut byte = [const { MaybeUninit::uninit() }; 1];
-        self.read.is_empty()
-            && matches!(socket.peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        self.read.is_empty() && self.stream.is_quiet()
     }
 
     /// Sends `self.head` and `payload`, in one write where the socket takes it.
@@ -123,11 +89,11 @@ impl Connection {
         while sent < whole {
             let head = self.head.get(sent..).unwrap_or_default();
             let rest = &payload[sent.saturating_sub(self.head.len())..];
-            match self.try_write(&[IoSlice::new(head), IoSlice::new(rest)]) {
+            match self.stream.try_write_vectored(&[IoSlice::new(head), IoSlice::new(rest)]) {
                 Ok(0) => return Err(lost(sent, io::ErrorKind::WriteZero.into())),
                 Ok(n) => sent += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.writable().await.map_err(|error| lost(sent, error))?;
+                    self.stream.writable().await.map_err(|error| lost(sent, error))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // An instance may answer and close without reading all of it.
@@ -282,28 +248,10 @@ impl Connection {
     /// Reads some bytes, with room for `room`.
     async fn fill(&mut self, room: usize) -> Result<(), ExchangeError> {
         self.read.reserve(room);
-        let read = match &mut self.stream {
-            InstanceStream::Tcp(stream) => stream.read_buf(&mut self.read).await,
-            InstanceStream::Unix(stream) => stream.read_buf(&mut self.read).await,
-        };
-        match read {
+        match self.stream.read_buf(&mut self.read).await {
             Ok(0) => Err(ExchangeError::Lost(io::ErrorKind::UnexpectedEof.into())),
             Ok(_) => Ok(()),
             Err(error) => Err(ExchangeError::Lost(error)),
-        }
-    }
-
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &self.stream {
-            InstanceStream::Tcp(stream) => stream.try_write_vectored(slices),
-            InstanceStream::Unix(stream) => stream.try_write_vectored(slices),
-        }
-    }
-
-    async fn writable(&self) -> io::Result<()> {
-        match &self.stream {
-            InstanceStream::Tcp(stream) => stream.writable().await,
-            InstanceStream::Unix(stream) => stream.writable().await,
         }
     }
 }
@@ -314,7 +262,10 @@ fn lost(sent: usize, error: io::Error) -> ExchangeError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::AsyncWriteExt;
+    use tokio::net::UnixStream;
 
     use super::*;
 

@@ -1,0 +1,93 @@
+//! The stream of a connection to an instance: TCP or a Unix socket.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use socket2::SockRef;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::instance::Target;
+
+/// Time that an instance may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A stream to an instance.
+#[derive(Debug)]
+pub(super) enum InstanceStream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl InstanceStream {
+    /// Connects.
+    ///
+    /// # Errors
+    /// As the system says, or `TimedOut` after two seconds.
+    pub(super) async fn connect(target: &Target) -> io::Result<Self> {
+        let connect = async {
+            Ok(match target {
+                Target::Tcp(address) => {
+                    let stream = TcpStream::connect(address).await?;
+                    stream.set_nodelay(true)?;
+                    Self::Tcp(stream)
+                }
+                Target::Unix(path) => Self::Unix(UnixStream::connect(path).await?),
+            })
+        };
+        tokio::time::timeout(CONNECT_TIMEOUT, connect)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Whether nothing has come on it, not even its end.
+    ///
+    /// The kernel is asked, which costs a system call: what the last poll saw may be older than
+    /// the end, and a request that meets the end costs an attempt.
+    pub(super) fn is_quiet(&self) -> bool {
+        let mut byte = [const { MaybeUninit::uninit() }; 1];
+        matches!(self.socket().peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream),
+            Self::Unix(stream) => SockRef::from(stream),
+        }
+    }
+
+    /// Writes as much as the socket takes now.
+    ///
+    /// # Errors
+    /// As the system says; `WouldBlock` where it takes nothing.
+    pub(super) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write_vectored(slices),
+            Self::Unix(stream) => stream.try_write_vectored(slices),
+        }
+    }
+
+    /// Waits until it may take more.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.writable().await,
+            Self::Unix(stream) => stream.writable().await,
+        }
+    }
+
+    /// Waits for bytes and appends them, as many as there is room for; 0 is the end.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub(super) async fn read_buf(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read_buf(buffer).await,
+            Self::Unix(stream) => stream.read_buf(buffer).await,
+        }
+    }
+}
