@@ -56,6 +56,16 @@ pub enum GatewayTicks {
     Auto,
 }
 
+/// Whether instances are asked for frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum FramesUse {
+    /// Instances of WARM functions, and endpoints whose function says so
+    On,
+    /// None: every attempt goes over HTTP/1.1
+    Off,
+}
+
 /// The provider of the functions' instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -164,6 +174,9 @@ pub struct ServeArgs {
     /// Whether a gateway may run the scheduler while its thread is parked
     #[arg(long, value_enum, default_value_t = GatewayTicks::Auto, value_name = "WHEN", help_heading = "Scheduling")]
     pub gateway_ticks: GatewayTicks,
+    /// Whether instances are asked for frames, by which one connection carries many attempts
+    #[arg(long, value_enum, default_value_t = FramesUse::On, value_name = "WHEN", help_heading = "Scheduling")]
+    pub frames: FramesUse,
     /// How long a gateway with nothing else to do spins for a grant before it sleeps, 0 … 1000 µs
     #[arg(long, default_value = "10", value_parser = between::<u64>(0, 1000), value_name = "MICROS", help_heading = "Scheduling")]
     pub grant_spin_us: u64,

@@ -60,6 +60,16 @@ impl ExecutionId {
         out
     }
 
+    /// The bytes that the text has two digits for each of.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; ID_LEN / 2] {
+        let mut out = [0; ID_LEN / 2];
+        out[..4].copy_from_slice(&self.incarnation.to_be_bytes());
+        out[4..12].copy_from_slice(&self.ticket.to_bits().to_be_bytes());
+        out[12..].copy_from_slice(&self.nonce.to_be_bytes());
+        out
+    }
+
     /// Reads an id; `None` where the text is not of its form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -87,7 +97,7 @@ pub(crate) fn write_hex(out: &mut [u8], mut value: u64) {
 
 /// The number that at most 16 lower-case digits stand for; `None` where one is none. How long that takes
 /// depends on how many there are, and not on what they are.
-fn read_hex(digits: &[u8]) -> Option<u64> {
+pub(crate) fn read_hex(digits: &[u8]) -> Option<u64> {
     let mut value = 0;
     let mut wrong = 0;
     for digit in digits {

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use picofaas_frames::UPGRADE;
+
 use crate::clock::Nanos;
 use crate::exit::Exit;
 
@@ -56,6 +58,8 @@ pub struct Address {
     pub target: Target,
     /// The request line and the `Host` header, ready to be written.
     pub preamble: Box<[u8]>,
+    /// The request that asks it whether it speaks frames.
+    pub opening: Box<[u8]>,
 }
 
 impl Address {
@@ -63,11 +67,15 @@ impl Address {
     #[must_use]
     pub fn new(generation: u32, start: InstanceStart, target: Target, host: &str, path: &str) -> Self {
         let preamble = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
+        let opening = format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: {UPGRADE}\r\n\r\n"
+        );
         Self {
             generation,
             start: Arc::new(start),
             target,
             preamble: preamble.into_bytes().into_boxed_slice(),
+            opening: opening.into_bytes().into_boxed_slice(),
         }
     }
 }

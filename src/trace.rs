@@ -3,7 +3,7 @@
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use picofaas_trace_context::TraceContext;
 
-use crate::id::write_hex;
+use crate::id::{read_hex, write_hex};
 
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
@@ -67,6 +67,32 @@ impl Trace {
         }
     }
 
+    /// The trace for a frame.
+    pub(crate) fn to_binary(&self) -> BinaryTrace<'_> {
+        let (high, low, span_id, flags, parent) = match &self.origin {
+            TraceOrigin::Made([high, low, span]) => {
+                (high.to_be_bytes(), low.to_be_bytes(), span.to_be_bytes(), 1, None)
+            }
+            TraceOrigin::Given(context) => {
+                let text = context.parent().as_bytes();
+                let [.., flags] = bytes_of(&text[53..55]);
+                let later = Some(text).filter(|text| !text.starts_with(b"00"));
+                (bytes_of(&text[3..19]), bytes_of(&text[19..35]), bytes_of(&text[36..52]), flags, later)
+            }
+        };
+        let mut trace_id = [0; 16];
+        trace_id[..8].copy_from_slice(&high);
+        trace_id[8..].copy_from_slice(&low);
+        let name = self.id.as_ref().map(HeaderValue::as_bytes).filter(|name| {
+            let mut hex = [0; 32];
+            write_hex(&mut hex[..16], u64::from_be_bytes(high));
+            write_hex(&mut hex[16..], u64::from_be_bytes(low));
+            *name != hex
+        });
+        let state = self.state().map(HeaderValue::as_bytes);
+        BinaryTrace { trace_id, span_id, flags, name, parent, state }
+    }
+
     /// The `tracestate` that goes with it.
     pub(crate) fn state(&self) -> Option<&HeaderValue> {
         match &self.origin {
@@ -74,6 +100,29 @@ impl Trace {
             TraceOrigin::Made(_) => None,
         }
     }
+}
+
+/// A trace in the fixed places of a frame, and the parts that do not fit them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BinaryTrace<'a> {
+    /// The trace id of the `traceparent`.
+    pub trace_id: [u8; 16],
+    /// Its span.
+    pub span_id: [u8; 8],
+    /// Its flags.
+    pub flags: u8,
+    /// `X-Trace-Id`, where it is not the trace id in hexadecimal.
+    pub name: Option<&'a [u8]>,
+    /// The `traceparent`, where it is of a later version and may have more.
+    pub parent: Option<&'a [u8]>,
+    /// The `tracestate`.
+    pub state: Option<&'a [u8]>,
+}
+
+/// The bytes of hexadecimal digits, which are digits: 8 bytes at most.
+fn bytes_of(digits: &[u8]) -> [u8; 8] {
+    debug_assert!(digits.len() <= 16 && digits.iter().all(u8::is_ascii_hexdigit), "{digits:?}");
+    read_hex(digits).unwrap_or_default().to_be_bytes()
 }
 
 fn made_hex([high, low, span]: [u64; 3]) -> [u8; 48] {

@@ -432,6 +432,12 @@ impl GatewayConnection {
         self.link.is_closed() || self.last.is_some()
     }
 
+    /// Why the connection is over; `None` while it is not.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.link.close_reason()
+    }
+
     /// Ends the connection. [`Self::poll_event`] gives every outcome; the instance is told.
     pub fn close(&mut self) {
         self.link.close(CloseReason::Closed, Sequence::NONE);

@@ -113,6 +113,7 @@ pub use frame::{DATA_BYTES_MAX, PAYLOAD_BYTES_MAX, Sequence};
 pub use gateway_connection::{GatewayConnection, GatewayEvent, Refused};
 pub use go_away::GO_AWAY_SHUTDOWN;
 pub use instance_connection::{InstanceConnection, InstanceEvent, NotAnswered};
+pub use liveness::SIGN_OF_LIFE;
 pub use request_head::RequestHead;
 pub use settings::Settings;
 pub use violation::Violation;

@@ -295,6 +295,10 @@ impl<S> Link<S> {
         self.outbox.len() > 0 || has_more
     }
 
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        self.closing.as_ref().map(|closing| closing.reason)
+    }
+
     pub(crate) const fn is_closed(&self) -> bool {
         self.closing.is_some()
     }

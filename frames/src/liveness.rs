@@ -2,6 +2,10 @@
 
 use crate::settings::Settings;
 
+/// A `PING` as bytes, for an end whose thread cannot come to it. It may be written between two frames once both ends
+/// have greeted; its answer means nothing to this end.
+pub const SIGN_OF_LIFE: [u8; 20] = [8, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 #[derive(Debug)]
 pub(crate) struct Liveness {
     /// When bytes came last, or the first attempt began, whichever is later.

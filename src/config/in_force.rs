@@ -110,6 +110,8 @@ mod tests {
             "on",
             "--backend",
             "local",
+            "--frames",
+            "off",
         ]);
         let line = given.command_line();
         assert!(

@@ -56,7 +56,7 @@ impl Gateway {
         let with_lines = Listener::of_clients(flags).may_operate(flags);
         let ended = self.end(ticket, |execution| ending(execution, why, with_lines));
         let Some(Ended { attempt, wakers }) = ended else { return false };
-        let told = self.tell_stopped(ticket, attempt.and_then(|attempt| attempt.stop(AttemptEnd::Done)));
+        let told = attempt.is_some_and(|attempt| self.stop_attempt(ticket, attempt, AttemptEnd::Done));
         wakers.wake();
         told
     }
@@ -72,7 +72,7 @@ impl Gateway {
         let ended = self.end(ticket, |_| (status, Some(Box::new(error))));
         let Some(Ended { attempt, wakers }) = ended else { return };
         if let Some(attempt) = attempt {
-            self.tell_stopped(ticket, attempt.stop(AttemptEnd::Done));
+            self.stop_attempt(ticket, attempt, AttemptEnd::Done);
         } else {
             self.rings.signals(ticket).cancel(ticket.generation());
             self.tell(GatewayEvent::Cancelled { ticket });

@@ -59,7 +59,9 @@ impl Gateway {
                         self.start_job(job, ticket);
                         attempt
                     }
-                    None => self.start_exchange(pools.clone(), ticket, instance),
+                    None => self
+                        .begin_framed(pools, ticket, instance, id, execution, now)
+                        .unwrap_or_else(|| self.start_exchange(pools.clone(), ticket, instance)),
                 };
                 self.executions.borrow_mut().begin_attempt(
                     ticket,
@@ -127,7 +129,7 @@ impl Gateway {
     }
 
     /// The parts of this gateway that its attempts need.
-    fn attempt_context(&self) -> AttemptContext<'_> {
+    pub(super) fn attempt_context(&self) -> AttemptContext<'_> {
         AttemptContext { executions: &self.executions, clock: self.clock, output_max: self.output_max() }
     }
 
@@ -135,19 +137,20 @@ impl Gateway {
     fn abort(&self, ticket: Ticket) -> bool {
         let attempt = self.executions.borrow_mut().abort_attempt(ticket);
         // Without one its end is on the event ring already, or its process is being waited for.
-        attempt.is_some_and(|attempt| self.tell_stopped(ticket, attempt.stop(AttemptEnd::Failed)))
+        attempt.is_some_and(|attempt| self.stop_attempt(ticket, attempt, AttemptEnd::Failed))
     }
 
-    /// Tells the scheduler of an attempt that was stopped, where nobody else will.
-    pub(super) fn tell_stopped(&self, ticket: Ticket, how: Option<AttemptEnd>) -> bool {
-        if let Some(how) = how {
+    /// Stops an attempt. Answers whether the scheduler was told: where not, that is done when the attempt has ended.
+    pub(super) fn stop_attempt(&self, ticket: Ticket, attempt: RunningAttempt, how: AttemptEnd) -> bool {
+        let told = attempt.stop(how, |key| self.stop_framed(key, ticket, how));
+        if let Some(how) = told {
             self.tell(GatewayEvent::AttemptEnded { ticket, how });
         }
-        how.is_some()
+        told.is_some()
     }
 
     /// Completes an attempt whose exchange is through, and closes it.
-    fn complete_exchange(self: &Rc<Self>, ticket: Ticket, result: AttemptResult) {
+    pub(super) fn complete_exchange(self: &Rc<Self>, ticket: Ticket, result: AttemptResult) {
         if let Some((_, how)) = self.complete(ticket, result) {
             self.close_attempt(ticket, how);
         }

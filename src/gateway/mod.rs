@@ -8,6 +8,7 @@
 //! | `admit` | `admit`, `enqueue`: a request becomes an execution or is refused (full queue, idempotency key), and its ticket goes on the queue |
 //! | `body` | the body of a request, from wherever it came |
 //! | `dispatch` | `dispatch`: commands of the scheduler, and the attempts that they begin and stop |
+//! | `frames` | attempts over connections that carry many: the offer to an instance, and the task of a connection |
 //! | `complete` | `complete`: results of attempts, and the other ends of executions |
 //! | `job_calls` | the calls of a `JOB`'s process: it fetches its input and posts its result |
 //! | `announcements` | the call of a pod that listens, passed on to control |
@@ -23,6 +24,7 @@ mod complete;
 pub(crate) mod context;
 mod dispatch;
 mod execution_calls;
+mod frames;
 mod job_calls;
 pub(crate) mod thread;
 mod waiting;
@@ -34,9 +36,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use slab::Slab;
+
 use crate::channel::MessageSender;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::dispatch::pool::frames::frame_connection::FrameConnection;
 use crate::dispatch::pool::instance_pools::{IdleConnections, InstancePools};
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
@@ -81,6 +86,8 @@ pub struct Gateway {
     awaited: RefCell<HashMap<String, Box<ApiError>>>,
     versions: RefCell<HashMap<VersionIndex, Rc<InstancePools>>>,
     idle_connections: Rc<IdleConnections>,
+    /// Connections that carry many attempts.
+    frame_connections: RefCell<Slab<Rc<FrameConnection>>>,
     /// Events that found their ring full; sent before any other.
     unsent: RefCell<std::collections::VecDeque<GatewayEvent>>,
 }
@@ -118,6 +125,7 @@ impl Gateway {
             awaited: RefCell::default(),
             versions: RefCell::new(HashMap::new()),
             idle_connections: Rc::default(),
+            frame_connections: RefCell::default(),
             unsent: RefCell::default(),
         }
     }

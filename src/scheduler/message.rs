@@ -11,6 +11,11 @@ pub enum GatewayEvent {
     /// The attempt of a `GatewayCommand::Run` has ended and its connection is closed or back in
     /// its pool. Sent exactly once per `Run`.
     AttemptEnded { ticket: Ticket, how: AttemptEnd },
+    /// An attempt at this instance was stopped and goes on there all the same: it keeps its place at the instance,
+    /// beyond its own `AttemptEnded`, which comes next and releases its permit.
+    PlaceKept { instance: InstanceKey },
+    /// The instance has let go of one of those, or is gone.
+    PlaceFreed { instance: InstanceKey },
     /// The execution is terminal though the scheduler has not ended it: the client of a queued
     /// one went, or somebody cancelled it.
     Cancelled { ticket: Ticket },

@@ -51,6 +51,8 @@ pub struct Instance {
     pub state: InstanceState,
     /// Attempts in flight on it.
     pub in_flight: u32,
+    /// Attempts that were stopped and that it goes on with: each keeps a place of its `instanceConcurrency`.
+    pub kept: u32,
     /// When it was last granted or its last attempt ended.
     pub last_used: Nanos,
 }
@@ -99,7 +101,8 @@ impl ScheduledVersion {
     /// A version in which nothing waits, runs or serves.
     #[must_use]
     pub fn new(index: VersionIndex, queue: Arc<FunctionQueue>, limits: VersionLimits) -> Self {
-        let absent = Instance { generation: 0, state: InstanceState::Absent, in_flight: 0, last_used: 0 };
+        let absent =
+            Instance { generation: 0, state: InstanceState::Absent, in_flight: 0, kept: 0, last_used: 0 };
         Self {
             index,
             queue,
@@ -145,7 +148,7 @@ impl ScheduledVersion {
         let mut best: Option<(u16, &Instance)> = None;
         for (place, instance) in (0_u16..).zip(self.instances.iter()) {
             if instance.state != InstanceState::Ready
-                || instance.in_flight >= self.limits.instance_concurrency
+                || instance.in_flight + instance.kept >= self.limits.instance_concurrency
             {
                 continue;
             }
@@ -236,7 +239,8 @@ mod tests {
         assert_eq!(version.pick(), None, "an absent instance was picked");
         for (place, in_flight, last_used) in [(0, 1, 9), (1, 0, 5), (2, 0, 7)] {
             let instance = &mut version.instances[place];
-            *instance = Instance { generation: 1, state: InstanceState::Ready, in_flight, last_used };
+            *instance =
+                Instance { generation: 1, state: InstanceState::Ready, in_flight, kept: 0, last_used };
         }
         assert_eq!(version.pick(), Some(2));
         version.instances[2].in_flight = 1;
@@ -246,6 +250,9 @@ mod tests {
         version.instances[0].in_flight = 2;
         version.instances[2].in_flight = 2;
         assert_eq!(version.pick(), None, "an instance was granted over its own concurrency");
+        version.instances[2].in_flight = 1;
+        version.instances[2].kept = 1;
+        assert_eq!(version.pick(), None, "a place that is kept was granted");
     }
 
     #[test]
@@ -254,7 +261,8 @@ mod tests {
         version.limits.can_start = false;
         for (place, last_used) in [(0, 9), (1, 5), (2, 7)] {
             let instance = &mut version.instances[place];
-            *instance = Instance { generation: 1, state: InstanceState::Ready, in_flight: 0, last_used };
+            *instance =
+                Instance { generation: 1, state: InstanceState::Ready, in_flight: 0, kept: 0, last_used };
         }
         assert_eq!(version.pick(), Some(1));
         version.instances[1].last_used = 10;

@@ -12,6 +12,7 @@ mod control;
 mod corner;
 mod dice;
 mod gateway;
+mod kept_places;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,10 +24,11 @@ use super::tick::{
     TIMERS_PER_TICK, TickSummary, VERSIONS_PER_TICK,
 };
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::instance::{InstanceKey, VersionIndex};
+use crate::instance::VersionIndex;
 use control::{ModelControl, SentCommand};
 use dice::Dice;
-use gateway::{ModelGateway, ticket_of};
+use gateway::{ModelGateway, id, ticket_of};
+use kept_places::KeptPlaces;
 
 /// Work that one tick may do at most.
 const WORK_MAX: usize = COMMANDS_PER_TICK
@@ -72,16 +74,13 @@ struct Simulation {
     /// Attempts in flight, as the scheduler's messages have them.
     in_flight: BTreeMap<u64, u32>,
     on_instance: BTreeMap<(VersionIndex, u16, u32), u32>,
+    kept: KeptPlaces,
     /// Instances that may be granted, and those that may not be any more.
     grantable: BTreeSet<(VersionIndex, u16, u32)>,
     gone: BTreeSet<(VersionIndex, u16, u32)>,
     removed: BTreeSet<u64>,
     /// How often each thing happened.
     seen: BTreeMap<&'static str, u64>,
-}
-
-fn id(key: InstanceKey) -> (VersionIndex, u16, u32) {
-    (key.version, key.place, key.generation)
 }
 
 impl Simulation {
@@ -110,6 +109,7 @@ impl Simulation {
             sent_commands: VecDeque::new(),
             in_flight: BTreeMap::new(),
             on_instance: BTreeMap::new(),
+            kept: KeptPlaces::default(),
             grantable: BTreeSet::new(),
             gone: BTreeSet::new(),
             removed: BTreeSet::new(),
@@ -211,6 +211,8 @@ impl Simulation {
         let (ticket, ended) = match event {
             GatewayEvent::AttemptEnded { ticket, .. } => (ticket, true),
             GatewayEvent::Cancelled { ticket } => (ticket, false),
+            GatewayEvent::PlaceKept { instance } => return self.kept.was_kept(instance),
+            GatewayEvent::PlaceFreed { instance } => return self.kept.was_freed(instance),
         };
         let Some(execution) = self.gateways[ticket.gateway()].execution(ticket) else {
             assert!(!ended, "{ticket:?} was released during an attempt");
@@ -256,6 +258,7 @@ impl Simulation {
                 let busy = self.on_instance.iter().any(|((index, ..), n)| *index == version.index && *n > 0);
                 assert!(!busy, "version {} closed during an attempt", version.index);
                 self.on_instance.retain(|(index, ..), _| *index != version.index);
+                self.kept.version_closed(version.index);
                 self.saw("closed");
             }
         }
@@ -285,7 +288,11 @@ impl Simulation {
                 assert!(*flying <= model.limits.concurrency, "{command:?} over the concurrency");
                 let there = self.on_instance.entry(id(instance)).or_default();
                 *there += 1;
-                assert!(*there <= model.limits.instance_concurrency, "{command:?} over the instance's");
+                let kept = self.kept.at(instance);
+                assert!(
+                    *there + kept <= model.limits.instance_concurrency,
+                    "{command:?} over the instance's"
+                );
                 self.saw(if attempt > 1 { "retried" } else { "run" });
             }
             GatewayCommand::Abort { .. } => {

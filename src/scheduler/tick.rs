@@ -137,6 +137,8 @@ impl Scheduler {
             let Some(event) = self.rings.gateway_events.pop() else { return taken };
             match event {
                 GatewayEvent::AttemptEnded { ticket, how } => self.attempt_ended(ticket, how, now),
+                GatewayEvent::PlaceKept { instance } => self.keep_place(instance),
+                GatewayEvent::PlaceFreed { instance } => self.free_place(instance),
                 GatewayEvent::Cancelled { ticket } => self.cancel(ticket),
             }
         }

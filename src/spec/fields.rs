@@ -33,6 +33,8 @@ pub(crate) enum FieldKind {
     Texts,
     /// One of a few words.
     Word { words: &'static [&'static str], default: &'static str },
+    /// A boolean, `false` where it is left out.
+    Boolean,
     /// A value whose schemas are written by hand, beside the generated parts.
     ByHand,
 }
@@ -69,6 +71,11 @@ pub(crate) const FIELDS: &[FieldRow] = &[
     by_hand("podTemplate"),
     by_hand("local"),
     by_hand("endpointUrl"),
+    FieldRow {
+        path: "frames",
+        kind: FieldKind::Boolean,
+        about: "Whether each endpoint is one server that speaks frames, and is asked for them. Instances of `WARM` functions always are.",
+    },
     FieldRow {
         path: "timeoutMs",
         kind: FieldKind::Number(Bounds { min: 1, max: DAY_MS, default: 30 * SECOND_MS, unit: "ms" }),
@@ -183,9 +190,11 @@ pub(super) const fn number(path: &str) -> NumberField {
                 FieldKind::Number(bounds) | FieldKind::FollowingNumber(bounds) => {
                     NumberField { path: row.path, bounds }
                 }
-                FieldKind::Text { .. } | FieldKind::Texts | FieldKind::Word { .. } | FieldKind::ByHand => {
-                    panic!("the field is no number")
-                }
+                FieldKind::Text { .. }
+                | FieldKind::Texts
+                | FieldKind::Word { .. }
+                | FieldKind::Boolean
+                | FieldKind::ByHand => panic!("the field is no number"),
             };
         }
         at += 1;

@@ -134,6 +134,9 @@ pub struct FunctionSpec {
     /// Endpoints at which it already listens; not empty if and only if the mode is POOL.
     #[serde(rename = "endpointUrl", skip_serializing_if = "Vec::is_empty", serialize_with = "one_or_many")]
     pub endpoint_urls: Vec<EndpointUrl>,
+    /// Whether its endpoints are asked for frames; only of a `POOL` function, as those of a WARM one always are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub frames: bool,
     /// Time for a whole execution, in milliseconds.
     pub timeout_ms: u32,
     /// Longest wait of an enqueued execution for its first dispatch, in milliseconds.
@@ -170,6 +173,16 @@ impl FunctionSpec {
     #[must_use]
     pub fn replicas(&self) -> Replicas {
         self.replicas.unwrap_or_default()
+    }
+
+    /// Whether its instances are asked for frames. An endpoint may stand for many servers, so it says so itself.
+    #[must_use]
+    pub fn offers_frames(&self) -> bool {
+        match self.execution_mode {
+            ExecutionMode::Job => false,
+            ExecutionMode::Warm => true,
+            ExecutionMode::Pool => self.frames,
+        }
     }
 
     /// Whether it has values of variables that are not for everybody.
@@ -229,6 +242,7 @@ pub(super) fn read_spec(
         pod_template: pod_template(&spec, findings),
         local: container::local(&spec, findings),
         endpoint_urls: read_endpoints(&spec, findings),
+        frames: read_frames(&spec, mode, findings),
         timeout_ms,
         max_queue_ms: whole(&spec, const { fields::number("maxQueueMs") }, findings),
         attempt_timeout_ms,
@@ -391,6 +405,16 @@ fn read_endpoints(spec: &Object<'_>, findings: &mut Findings) -> Vec<EndpointUrl
         }
     }
     urls
+}
+
+/// Reads whether the endpoints are asked for frames; `true` is for a mode with endpoints.
+fn read_frames(spec: &Object<'_>, mode: Option<ExecutionMode>, findings: &mut Findings) -> bool {
+    let Some(field) = spec.get("frames") else { return false };
+    let frames = field.boolean(findings).unwrap_or(false);
+    if let Some(mode) = mode.filter(|mode| frames && *mode != ExecutionMode::Pool) {
+        field.error(findings, format!("is only for executionMode POOL, which is {mode} here; leave it out"));
+    }
+    frames
 }
 
 fn read_endpoint(field: &Field<'_>, findings: &mut Findings) -> Option<EndpointUrl> {

@@ -63,7 +63,7 @@ fn always_answered() -> Vec<&'static str> {
         FieldKind::Number(_) | FieldKind::FollowingNumber(_) | FieldKind::Word { .. } => {
             object_of(row) == FUNCTION
         }
-        FieldKind::Text { .. } | FieldKind::Texts => false,
+        FieldKind::Text { .. } | FieldKind::Texts | FieldKind::Boolean => false,
         FieldKind::ByHand => ["name", "resources", "status"].contains(&row.path),
     };
     FIELDS.iter().filter(always).map(|row| row.path).collect()
@@ -85,6 +85,7 @@ fn write_row(out: &mut String, row: &FieldRow, form: SchemaForm, indent: &str) {
     };
     let lines = match row.kind {
         FieldKind::ByHand => return,
+        FieldKind::Boolean => vec![kind("boolean")],
         FieldKind::Number(bounds) | FieldKind::FollowingNumber(bounds) => {
             let mut lines =
                 vec![kind("integer"), format!("minimum: {}", bounds.min), format!("maximum: {}", bounds.max)];
@@ -167,7 +168,11 @@ fn every_number_is_in_the_table_of_the_readme_with_its_default_and_its_bound() {
     for row in FIELDS {
         let bounds = match row.kind {
             FieldKind::Number(bounds) | FieldKind::FollowingNumber(bounds) => bounds,
-            FieldKind::Text { .. } | FieldKind::Texts | FieldKind::Word { .. } | FieldKind::ByHand => {
+            FieldKind::Text { .. }
+            | FieldKind::Texts
+            | FieldKind::Word { .. }
+            | FieldKind::Boolean
+            | FieldKind::ByHand => {
                 continue;
             }
         };

@@ -1,5 +1,6 @@
 //! The attempt of a running execution, and how it is stopped.
 
+use picofaas_frames::Sequence;
 use tokio::task::AbortHandle;
 
 use crate::attempt_end::AttemptEnd;
@@ -12,6 +13,8 @@ use crate::id::Token;
 pub(crate) enum RunningAttempt {
     /// A task that exchanges a request with an instance: its connection closes with it.
     Exchange(AbortHandle),
+    /// One of many on a connection of this gateway.
+    Framed(FramedKey),
     /// A process of its own (`JOB`), whose task waits for a signal and then for the process's end.
     Process {
         /// Wakes the task.
@@ -21,6 +24,15 @@ pub(crate) enum RunningAttempt {
         /// Whether it has posted what is no result; the execution's error says what.
         posted_none: bool,
     },
+}
+
+/// Where an attempt is that shares its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FramedKey {
+    /// The connection's number on its gateway; used again once the connection is over.
+    pub connection: usize,
+    /// The attempt's number on it.
+    pub sequence: Sequence,
 }
 
 /// A signal to the task of an attempt with a process of its own.
@@ -37,16 +49,24 @@ impl RunningAttempt {
     pub(crate) fn posted(self, how: AttemptEnd) {
         match self {
             // Its result comes over its connection, and nobody else has a token for it.
-            RunningAttempt::Exchange(_) => debug_assert!(false, "a result was posted for an exchange"),
+            RunningAttempt::Exchange(_) | RunningAttempt::Framed(_) => {
+                debug_assert!(false, "a result was posted for an exchange");
+            }
             RunningAttempt::Process { signal, .. } => channel::answer(signal, JobSignal::Posted(how)),
         }
     }
 
-    /// Stops it. Answers what the scheduler is to be told at once; `None` where the attempt's own
-    /// task tells it when its process has gone.
+    /// Stops it. Answers what the scheduler is to be told at once; `None` where that is told when its process has gone,
+    /// or its instance has let go of it. `stop_framed` stops one that shares its connection, and answers whether there
+    /// was something to stop.
     #[must_use]
-    pub(crate) fn stop(self, how: AttemptEnd) -> Option<AttemptEnd> {
+    pub(crate) fn stop(
+        self,
+        how: AttemptEnd,
+        stop_framed: impl FnOnce(FramedKey) -> bool,
+    ) -> Option<AttemptEnd> {
         match self {
+            RunningAttempt::Framed(key) => (!stop_framed(key)).then_some(how),
             RunningAttempt::Exchange(task) => {
                 task.abort();
                 Some(how)

@@ -6,25 +6,22 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
-use picofaas_trace_context::TraceContext;
+use picofaas_frames::{Fields, RequestHead};
 use tokio::time::Instant;
 
+use crate::caller::{Caller, FramedCaller, Ids, execution_header};
 use crate::clock;
 use crate::failure::Failure;
 use crate::limits::{DEADLINE_MS_MAX, EXECUTION_ID_BYTES_MAX};
 use crate::log;
 
-const EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
-const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
 
 /// The circumstances of one invocation: a handler's optional second argument.
 #[derive(Debug)]
 pub struct Context {
-    headers: HeaderMap,
-    trace: Option<TraceContext>,
+    caller: Caller,
     attempt: u32,
     deadline: Option<Instant>,
     metadata: BTreeMap<String, String>,
@@ -36,28 +33,25 @@ impl Context {
     /// The execution's id; the same in every attempt of it.
     #[must_use]
     pub fn execution_id(&self) -> &str {
-        // `InvocationHead::read` has refused requests without one.
-        text(&self.headers, &EXECUTION_ID).unwrap_or_default()
+        self.caller.execution_id()
     }
 
     /// The trace id: the one that the caller or the gateway gave, or else that of [`Self::traceparent`].
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
-        given_trace_id(&self.headers)
-            .and_then(|id| id.to_str().ok())
-            .or_else(|| self.trace.as_ref().map(TraceContext::trace_id))
+        self.caller.trace_id()
     }
 
     /// The W3C trace context, to be passed on in calls the handler makes. One that is not valid is none.
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
-        self.trace.as_ref()?.parent().to_str().ok()
+        self.caller.traceparent()
     }
 
     /// The members of tracing systems that go with [`Self::traceparent`], to be passed on with it.
     #[must_use]
     pub fn tracestate(&self) -> Option<&str> {
-        self.trace.as_ref()?.state()?.to_str().ok()
+        self.caller.tracestate()
     }
 
     /// The number of the attempt, from 1.
@@ -69,7 +63,7 @@ impl Context {
     /// The client's idempotency key.
     #[must_use]
     pub fn idempotency_key(&self) -> Option<&str> {
-        text(&self.headers, &IDEMPOTENCY_KEY)
+        self.caller.idempotency_key()
     }
 
     /// Time at which the handler will be dropped if it is still waiting; `None` is never.
@@ -99,7 +93,7 @@ impl Context {
     /// A writer of log lines of this execution for where the context itself is not at hand.
     #[must_use]
     pub fn logger(&self) -> Logger {
-        Logger { ids: Ids::of(&self.headers) }
+        Logger { ids: self.caller.ids() }
     }
 
     /// Writes lines of this execution to stderr. Each line of `message` carries its
@@ -141,41 +135,9 @@ impl Logger {
     }
 }
 
-/// The ids that log lines carry.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Ids {
-    execution: Option<HeaderValue>,
-    trace: Option<HeaderValue>,
-}
-
-impl Ids {
-    /// Takes the ids out of a request's headers; cheap, as header values are shared.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self { execution: headers.get(EXECUTION_ID).cloned(), trace: trace_id(headers) }
-    }
-
-    /// The ids of an execution of which only its own is known.
-    pub(crate) fn of_execution(id: &str) -> Self {
-        Self { execution: HeaderValue::from_str(id).ok(), trace: None }
-    }
-
-    /// The id of the same execution, and the trace of a request.
-    pub(crate) fn with_trace_of(&self, headers: &HeaderMap) -> Self {
-        Self { execution: self.execution.clone(), trace: trace_id(headers) }
-    }
-
-    pub(crate) fn execution(&self) -> &str {
-        self.execution.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
-    }
-
-    pub(crate) fn trace(&self) -> &str {
-        self.trace.as_ref().and_then(|id| id.to_str().ok()).unwrap_or("-")
-    }
-}
-
 /// The head of an invocation, checked.
 pub(crate) struct InvocationHead {
-    headers: HeaderMap,
+    caller: Caller,
     attempt: u32,
     /// Time at which the handler is stopped.
     pub(crate) deadline: Option<Instant>,
@@ -184,7 +146,7 @@ pub(crate) struct InvocationHead {
 impl InvocationHead {
     /// Checks the headers of a request that arrived at `arrived`.
     pub(crate) fn read(headers: HeaderMap, arrived: Instant) -> Result<Self, Failure> {
-        match headers.get(EXECUTION_ID).map(HeaderValue::to_str) {
+        match execution_header(&headers).map(HeaderValue::to_str) {
             None | Some(Ok("")) => return Err(Failure::MissingExecutionId),
             Some(Ok(id)) if id.len() <= EXECUTION_ID_BYTES_MAX => {}
             Some(_) => {
@@ -209,35 +171,27 @@ impl InvocationHead {
                 Some(arrived + Duration::from_millis(left_ms.min(DEADLINE_MS_MAX)))
             }
         };
-        Ok(Self { headers, attempt, deadline })
+        Ok(Self { caller: Caller::of_headers(headers), attempt, deadline })
+    }
+
+    /// Takes the head of a frame that arrived at `arrived`.
+    pub(crate) fn of_frame(head: &RequestHead, fields: &Fields, arrived: Instant) -> Self {
+        let left_ms = u64::from(head.deadline_ms).min(DEADLINE_MS_MAX);
+        Self {
+            caller: Caller::Framed(Box::new(FramedCaller::new(head, fields))),
+            attempt: u32::from(head.attempt.max(1)),
+            deadline: Some(arrived + Duration::from_millis(left_ms)),
+        }
+    }
+
+    /// The ids that log lines carry.
+    pub(crate) fn ids(&self) -> Ids {
+        self.caller.ids()
     }
 
     pub(crate) fn into_context(self, metadata: BTreeMap<String, String>, output_max: usize) -> Context {
-        Context {
-            trace: TraceContext::read(&self.headers),
-            headers: self.headers,
-            attempt: self.attempt,
-            deadline: self.deadline,
-            metadata,
-            output_max,
-        }
+        Context { caller: self.caller, attempt: self.attempt, deadline: self.deadline, metadata, output_max }
     }
-}
-
-/// The `X-Trace-Id` of a request, where it says something.
-fn given_trace_id(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(TRACE_ID).filter(|id| id.to_str().is_ok_and(|id| !id.is_empty()))
-}
-
-/// The trace id of a request; one that was given is shared.
-fn trace_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    given_trace_id(headers)
-        .cloned()
-        .or_else(|| HeaderValue::from_str(TraceContext::read(headers)?.trace_id()).ok())
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }
 
 fn number(value: &HeaderValue) -> Option<u64> {

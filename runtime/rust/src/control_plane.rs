@@ -11,10 +11,10 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
 use crate::assignment::Assignment;
+use crate::caller::Ids;
 use crate::client::{self, Connection};
 use crate::clock;
 use crate::completion::Completion;
-use crate::context::Ids;
 use crate::failure::Failure;
 use crate::limits::{EXCHANGE_MAX, INPUT_WAIT_MAX, REFUSAL_BYTES_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
 use crate::log;

@@ -8,19 +8,21 @@ use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::Request;
 use hyper::body::{Body as _, Incoming};
+use hyper::{Request, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
-use crate::context::{Ids, InvocationHead};
+use crate::caller::Ids;
+use crate::context::InvocationHead;
 use crate::deadlines::Deadlines;
 use crate::failure::Failure;
+use crate::frames::gathered_body::GatheredBody;
 use crate::handler::Handler;
 use crate::limits::BODY_READ_MAX;
 use crate::log;
-use crate::metrics::Outcome;
+use crate::metrics::{InFlight, Outcome};
 use crate::output;
 use crate::panics::caught;
 use crate::response::{self, HttpResponse};
@@ -35,6 +37,16 @@ struct Envelope<In> {
     metadata: Option<BTreeMap<String, String>>,
 }
 
+/// The answer to an invocation, before it has the form of its connection.
+#[derive(Debug)]
+pub(crate) struct InvocationAnswer {
+    pub(crate) status: StatusCode,
+    /// JSON.
+    pub(crate) body: Bytes,
+    /// Of the first answer of the process: milliseconds from its start until it listened.
+    pub(crate) cold_start_ms: Option<u64>,
+}
+
 /// Answers `POST /invoke`.
 pub(crate) async fn invoke<H, Args>(instance: &Instance<H>, request: Request<Incoming>) -> HttpResponse
 where
@@ -43,27 +55,55 @@ where
     let in_flight = instance.metrics.begin();
     let (head, body) = request.into_parts();
     let ids = Ids::of(&head.headers);
-    let result = match InvocationHead::read(head.headers, in_flight.began) {
+    let head = InvocationHead::read(head.headers, in_flight.began);
+    let body = read(body, instance.sizes.body_max, in_flight.began);
+    response::invocation(answer(instance, in_flight, ids, head, body).await)
+}
+
+/// Answers an attempt of a frame.
+pub(crate) async fn invoke_framed<H, Args>(
+    instance: &Instance<H>,
+    head: InvocationHead,
+    body: &GatheredBody,
+    arrived: Instant,
+) -> InvocationAnswer
+where
+    H: Handler<Args>,
+{
+    let in_flight = instance.metrics.begin_at(arrived);
+    let body = in_time(body.whole(), arrived);
+    answer(instance, in_flight, head.ids(), Ok(head), body).await
+}
+
+/// Runs an invocation, or tells the fault of its head.
+async fn answer<H, Args>(
+    instance: &Instance<H>,
+    in_flight: InFlight<'_>,
+    ids: Ids,
+    head: Result<InvocationHead, Failure>,
+    body: impl Future<Output = Result<Bytes, Failure>>,
+) -> InvocationAnswer
+where
+    H: Handler<Args>,
+{
+    let result = match head {
         Ok(head) => {
-            let body = read(body, instance.sizes.body_max, in_flight.began);
             let output_max = instance.sizes.output_max;
             run(&instance.handler, &instance.deadlines, output_max, head, body, in_flight.began).await
         }
         Err(failure) => Err(failure),
     };
-    let (mut response, outcome) = match result {
-        Ok(output) => (response::json(output), Outcome::Success),
+    let (status, body, outcome) = match result {
+        Ok(output) => (StatusCode::OK, output, Outcome::Success),
         Err(failure) => {
             let message = failure.to_string();
             log::failure(&ids, &failure, &message);
-            (response::failure(&failure, &message), failure.outcome())
+            (failure.status(), response::failure_body(&failure, &message), failure.outcome())
         }
     };
-    if let Some(init_ms) = instance.init_ms.take() {
-        response::mark_cold_start(&mut response, init_ms);
-    }
+    let cold_start_ms = instance.init_ms.take();
     in_flight.end(outcome);
-    response
+    InvocationAnswer { status, body, cold_start_ms }
 }
 
 /// Everything between the head and the output, stopped at the deadline.
@@ -116,7 +156,15 @@ async fn read(body: Incoming, max: usize, arrived: Instant) -> Result<Bytes, Fai
     if body.size_hint().lower() > max as u64 {
         return Err(Failure::BodyTooLarge { max });
     }
-    timeout_at(arrived + BODY_READ_MAX, gather(body, max))
+    in_time(gather(body, max), arrived).await
+}
+
+/// Waits for a body no longer than one may take.
+async fn in_time(
+    body: impl Future<Output = Result<Bytes, Failure>>,
+    arrived: Instant,
+) -> Result<Bytes, Failure> {
+    timeout_at(arrived + BODY_READ_MAX, body)
         .await
         .unwrap_or(Err(Failure::BodyLate { seconds: BODY_READ_MAX.as_secs() }))
 }

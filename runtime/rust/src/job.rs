@@ -8,9 +8,10 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::Instant;
 
 use crate::assignment::Assignment;
+use crate::caller::Ids;
 use crate::clock;
 use crate::completion::Completion;
-use crate::context::{Ids, InvocationHead};
+use crate::context::InvocationHead;
 use crate::control_plane::{ControlError, ControlPlane, ControlResponse};
 use crate::deadlines::Deadlines;
 use crate::failure::Failure;

@@ -72,15 +72,17 @@
 //! `origin` keeps web pages from → `invocation` (body, input, handler, output) →
 //! `response`. For a JOB: `settings` with `assignment` → `job` → `control_plane` (its two
 //! requests, over a [`client`]'s connection) around the same `invocation` → `completion`.
+//! A connection that asks for it goes on in `frames`, which carries many invocations.
 //! For an instance in Kubernetes: `announcement`. Both know the control plane by `access`.
 //! Beside them `handler`, `handlers`, `context`, `handler_error` (the interface of
-//! functions), `failure` (the failures of an invocation),
+//! functions), `caller` (ids and trace), `failure` (the failures of an invocation),
 //! `finite` (no NaN in an output), `panics`, `deadlines`, `metrics`,
 //! `stop` (signals), `log`, `clock`, `limits`.
 
 mod access;
 mod announcement;
 mod assignment;
+mod caller;
 pub mod client;
 mod clock;
 mod completion;
@@ -90,6 +92,7 @@ mod deadlines;
 mod drain;
 mod failure;
 mod finite;
+mod frames;
 mod handler;
 mod handler_error;
 mod handlers;

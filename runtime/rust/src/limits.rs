@@ -30,6 +30,22 @@ pub(crate) const BODY_READ_MAX: Duration = Duration::from_secs(30);
 /// largest `instanceConcurrency` a function can have.
 pub(crate) const CONNECTIONS_MAX: usize = 10_240;
 
+/// Invocations at once on one connection that carries many; above the largest `instanceConcurrency`.
+pub(crate) const FRAMED_INVOCATIONS_MAX: u32 = 10_240;
+
+/// Bytes that are read at once at least from such a connection: a batch of small inputs.
+pub(crate) const FRAMES_READ_BYTES_MIN: usize = 32 * 1024;
+
+/// Reads from such a connection before others have their turn.
+pub(crate) const FRAMES_READS_PER_TURN: usize = 4;
+
+/// Period in which such a connection is looked after by another thread, which sends a sign of life where its own has
+/// not come to it meanwhile. A gateway takes one for dead after 3 s of silence.
+pub(crate) const PULSE_PERIOD: Duration = Duration::from_millis(500);
+
+/// Bytes of the stack of that thread.
+pub(crate) const PULSE_STACK_BYTES: usize = 64 * 1024;
+
 /// Connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 /// Beyond it a Unix socket refuses, and TCP loses a second until the client repeats.
 pub(crate) const BACKLOG_CONNECTIONS_MAX: u32 = 4096;

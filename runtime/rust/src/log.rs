@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::context::Ids;
+use crate::caller::Ids;
 use crate::failure::Failure;
 use crate::limits::LOG_LINE_BYTES_MAX;
 use crate::response::shortened;

@@ -73,8 +73,13 @@ impl Metrics {
 
     /// Counts an invocation in; it is counted out when the guard is dropped.
     pub(crate) fn begin(&self) -> InFlight<'_> {
+        self.begin_at(clock::now())
+    }
+
+    /// Does the same for one that began at this time.
+    pub(crate) fn begin_at(&self, began: Instant) -> InFlight<'_> {
         increment(&self.in_flight);
-        InFlight { metrics: self, began: clock::now(), outcome: Outcome::Cancelled }
+        InFlight { metrics: self, began, outcome: Outcome::Cancelled }
     }
 
     pub(crate) fn in_flight(&self) -> u64 {

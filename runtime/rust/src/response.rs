@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::invocation::InvocationAnswer;
 use crate::limits::MESSAGE_BYTES_MAX;
 
 const COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
@@ -43,19 +44,47 @@ pub(crate) fn metrics(body: String) -> HttpResponse {
 
 /// An error: `{"error":{"code","message"}}`.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> HttpResponse {
-    with_detail(status, ErrorDetail { code, message: &shortened(message), retryable: None })
+    with_status(status, detail_body(ErrorDetail { code, message: &shortened(message), retryable: None }))
 }
 
 /// A failure with its own status and code, and its text.
 pub(crate) fn failure(failure: &Failure, message: &str) -> HttpResponse {
-    with_detail(failure.status(), ErrorDetail::of(failure, &shortened(message)))
+    with_status(failure.status(), failure_body(failure, message))
 }
 
-fn with_detail(status: StatusCode, error: ErrorDetail<'_>) -> HttpResponse {
-    let body = serde_json::to_vec(&ErrorBody { error }).expect("strings and a boolean are always JSON");
-    let mut response = json(body.into());
+/// The body that tells a failure.
+pub(crate) fn failure_body(failure: &Failure, message: &str) -> Bytes {
+    detail_body(ErrorDetail::of(failure, &shortened(message)))
+}
+
+/// The answer to an invocation.
+pub(crate) fn invocation(answer: InvocationAnswer) -> HttpResponse {
+    let InvocationAnswer { status, body, cold_start_ms } = answer;
+    let mut response = with_status(status, body);
+    if let Some(init_ms) = cold_start_ms {
+        response.headers_mut().insert(COLD_START, HeaderValue::from_static("true"));
+        response.headers_mut().insert(INIT_DURATION_MS, HeaderValue::from(init_ms));
+    }
+    response
+}
+
+/// 101, after which both ends speak frames.
+pub(crate) fn switching_to_frames() -> HttpResponse {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(picofaas_frames::UPGRADE));
+    response
+}
+
+fn with_status(status: StatusCode, body: Bytes) -> HttpResponse {
+    let mut response = json(body);
     *response.status_mut() = status;
     response
+}
+
+fn detail_body(error: ErrorDetail<'_>) -> Bytes {
+    serde_json::to_vec(&ErrorBody { error }).expect("strings and a boolean are always JSON").into()
 }
 
 impl<'a> ErrorDetail<'a> {
@@ -92,12 +121,6 @@ pub(crate) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", &message);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
-}
-
-/// Marks the first response of a process.
-pub(crate) fn mark_cold_start(response: &mut HttpResponse, init_ms: u64) {
-    response.headers_mut().insert(COLD_START, HeaderValue::from_static("true"));
-    response.headers_mut().insert(INIT_DURATION_MS, HeaderValue::from(init_ms));
 }
 
 /// A message within its limit, marked where it was cut.

@@ -1,10 +1,14 @@
 //! The routes of an instance.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request};
 
 use crate::failure::Failure;
+use crate::frames;
 use crate::handler::Handler;
 use crate::host;
 use crate::invocation;
@@ -12,8 +16,12 @@ use crate::origin;
 use crate::response::{self, HttpResponse};
 use crate::server::Instance;
 
-/// Answers one request.
-pub(crate) async fn respond<H, Args>(instance: &Instance<H>, request: Request<Incoming>) -> HttpResponse
+/// Answers one request. One that asks for frames leaves in `upgrade` where the connection will be.
+pub(crate) async fn respond<H, Args>(
+    instance: &Instance<H>,
+    mut request: Request<Incoming>,
+    upgrade: &Cell<Option<OnUpgrade>>,
+) -> HttpResponse
 where
     H: Handler<Args>,
 {
@@ -25,6 +33,10 @@ where
     }
     match request.uri().path() {
         "/invoke" if request.method() == Method::POST => invocation::invoke(instance, request).await,
+        "/invoke" if request.method() == Method::GET && frames::is_asked(&request) => {
+            upgrade.set(Some(hyper::upgrade::on(&mut request)));
+            response::switching_to_frames()
+        }
         "/health" if request.method() == Method::GET => match instance.handler.health() {
             Ok(()) => response::json(Bytes::from_static(b"{\"status\":\"ok\"}")),
             Err(error) => {

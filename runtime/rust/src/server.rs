@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::rc::Rc;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +21,8 @@ use crate::announcement::Announcement;
 use crate::clock;
 use crate::deadlines::Deadlines;
 use crate::drain::Drain;
+use crate::frames;
+use crate::frames::pulse::PulseThread;
 use crate::handler::Handler;
 use crate::handler_error::HandlerError;
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX};
@@ -62,6 +66,7 @@ pub(crate) struct Instance<H> {
     pub(crate) sizes: SizeLimits,
     pub(crate) metrics: Metrics,
     pub(crate) deadlines: Rc<Deadlines>,
+    pub(crate) pulses: PulseThread,
     /// Milliseconds from start to listening, rounded up; taken by the first answer.
     pub(crate) init_ms: Cell<Option<u64>>,
 }
@@ -86,7 +91,8 @@ where
         .block_on(async {
             let init_ms = Cell::new(None);
             let (metrics, deadlines) = (Metrics::new(), Deadlines::start());
-            let instance = Rc::new(Instance { handler, sizes, metrics, deadlines, init_ms });
+            let pulses = PulseThread::default();
+            let instance = Rc::new(Instance { handler, sizes, metrics, deadlines, pulses, init_ms });
             let ended = listen(&instance, address, announcement, began).await;
             instance.handler.stop().await;
             ended
@@ -201,18 +207,39 @@ fn spawn_connection<H, Args>(
 /// One connection, from accept to close.
 async fn serve_connection<S, H, Args>(stream: S, instance: Rc<Instance<H>>, drain: Rc<Drain>)
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
+    H: Handler<Args>,
+    Args: 'static,
+{
+    let upgrade = Rc::new(Cell::new(None));
+    if serve_http(stream, Rc::clone(&instance), &drain, Rc::clone(&upgrade)).await
+        && let Some(upgrade) = upgrade.take()
+    {
+        frames::serve::<S, _, _>(upgrade, instance, drain).await;
+    }
+}
+
+/// One connection over HTTP/1.1. Answers whether it ended well.
+async fn serve_http<S, H, Args>(
+    stream: S,
+    instance: Rc<Instance<H>>,
+    drain: &Rc<Drain>,
+    upgrade: Rc<Cell<Option<OnUpgrade>>>,
+) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Handler<Args>,
 {
     let service = service_fn(move |request| {
-        let instance = Rc::clone(&instance);
-        async move { Ok::<_, std::convert::Infallible>(route::respond(&*instance, request).await) }
+        let (instance, upgrade) = (Rc::clone(&instance), Rc::clone(&upgrade));
+        async move { Ok::<_, std::convert::Infallible>(route::respond(&*instance, request, &upgrade).await) }
     });
     let connection = http1::Builder::new()
         // It would also close idle connections, and the gateway, which keeps them in a
         // pool, would now and then send a request into the closing one.
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     let mut waiter = None;
     let mut is_draining = false;
@@ -232,11 +259,12 @@ where
     .await;
     // A peer that goes away between or within requests is its own business; a peer
     // that does not speak HTTP is worth a line.
-    if let Err(error) = ended
+    if let Err(error) = &ended
         && error.is_parse()
     {
         log::line(&format!("warning a connection was closed: {error}"));
     }
+    ended.is_ok()
 }
 
 /// Handlers' panics are caught below; one of ours costs its connection and no more.

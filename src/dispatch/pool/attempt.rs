@@ -7,7 +7,7 @@ use std::pin::pin;
 use super::connection::{Connection, ExchangeError, InstanceResponse};
 use super::instance_pools::InstancePools;
 use super::outcome::{excuse, judge, out_of_memory};
-use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::clock::Nanos;
 use crate::dispatch::context::AttemptContext;
 use crate::id::ExecutionId;
 use crate::instance::{Address, InstanceKey};
@@ -27,17 +27,24 @@ pub(crate) async fn run(
             first_byte,
             answered,
             cold_start: response.cold_start,
-            init_ns: response.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS)),
+            init_ns: response.init_ns(),
             outcome: judge(response),
         },
-        Err(error) => {
-            let outcome = match out_of_memory(pools, instance, &error).await {
-                Some(error) => Outcome::Failed(error),
-                None => excuse(&error),
-            };
-            AttemptResult { outcome, cold_start: false, init_ns: None, first_byte: 0, answered: 0 }
-        }
+        Err(error) => lost(pools, instance, &error).await,
     }
+}
+
+/// The result of an attempt without an answer. Where the instance may have been killed, that is waited for.
+pub(crate) async fn lost(
+    pools: &InstancePools,
+    instance: InstanceKey,
+    error: &ExchangeError,
+) -> AttemptResult {
+    let outcome = match out_of_memory(pools, instance, error).await {
+        Some(error) => Outcome::Failed(error),
+        None => excuse(error),
+    };
+    AttemptResult { outcome, cold_start: false, init_ns: None, first_byte: 0, answered: 0 }
 }
 
 /// The times of an answer.

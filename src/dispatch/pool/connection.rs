@@ -9,6 +9,7 @@ use httparse::Status;
 
 use super::instance_stream::InstanceStream;
 use super::response_head::{BodyLength, ParsedHead, parse_head};
+use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::instance::Target;
 
 /// Largest head of an answer, in bytes.
@@ -52,6 +53,13 @@ pub(crate) struct InstanceResponse {
     pub body: Bytes,
     /// The connection can take another request.
     pub reusable: bool,
+}
+
+impl InstanceResponse {
+    /// The duration of the instance's start (ns), where it was told.
+    pub(super) fn init_ns(&self) -> Option<Nanos> {
+        self.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS))
+    }
 }
 
 /// A connection to an instance.

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::connection::Connection;
+use super::frames::frame_connection::FrameConnection;
+use super::frames::offer::FrameOffer;
 use crate::clock::Nanos;
 use crate::instance::{Address, InstanceKey, Target, VersionIndex};
 use crate::store::function_entry::FunctionEntry;
@@ -24,6 +26,8 @@ struct Pool {
     address: Arc<Address>,
     /// With the time each was put here. The last one used is the next one taken: it is the warmest.
     idle: Vec<(Connection, Nanos)>,
+    /// Whether it speaks frames.
+    offer: FrameOffer,
 }
 
 impl Pool {
@@ -81,8 +85,52 @@ impl InstancePools {
         if address.generation != instance.generation {
             return None;
         }
-        *pool = Some(Pool { address: address.clone(), idle: Vec::new() });
+        *pool = Some(Pool { address: address.clone(), idle: Vec::new(), offer: FrameOffer::default() });
         Some(address)
+    }
+
+    /// The connection to the instance that carries many attempts, where there is one.
+    pub(crate) fn frames(&self, instance: InstanceKey) -> Option<(usize, Rc<FrameConnection>)> {
+        let pools = self.pools.borrow();
+        let pool = pools.get(usize::from(instance.place))?.as_ref()?;
+        if pool.address.generation != instance.generation {
+            return None;
+        }
+        pool.offer.connection().map(|(number, connection)| (number, connection.clone()))
+    }
+
+    /// The address of an instance that is to be asked now whether it speaks frames. It counts as asked then.
+    pub(crate) fn offer_frames(&self, instance: InstanceKey, now: Nanos) -> Option<Arc<Address>> {
+        if !self.entry.function.spec.offers_frames() {
+            return None;
+        }
+        let address = self.address(instance)?;
+        self.with_offer(instance, |offer| offer.make(now)).filter(|is_due| *is_due)?;
+        Some(address)
+    }
+
+    /// Looks at the offer to an instance; `None` where it has gone.
+    pub(crate) fn with_offer<T>(
+        &self,
+        instance: InstanceKey,
+        look: impl FnOnce(&mut FrameOffer) -> T,
+    ) -> Option<T> {
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.get_mut(usize::from(instance.place))?.as_mut()?;
+        if pool.address.generation != instance.generation {
+            return None;
+        }
+        let result = look(&mut pool.offer);
+        drop(pools);
+        self.keeps_some();
+        Some(result)
+    }
+
+    /// Enters it among those that a sweep looks at.
+    fn keeps_some(&self) {
+        if !self.has_idle.replace(true) {
+            self.idle_connections.0.borrow_mut().insert(self.entry.function.index);
+        }
     }
 
     /// An idle connection to the instance that is still open.
@@ -109,9 +157,7 @@ impl InstancePools {
             && pool.idle.len() < IDLE_PER_INSTANCE_MAX
         {
             pool.idle.push((connection, now));
-            if !self.has_idle.replace(true) {
-                self.idle_connections.0.borrow_mut().insert(self.entry.function.index);
-            }
+            self.keeps_some();
         }
     }
 
@@ -127,7 +173,7 @@ impl InstancePools {
             if let Some(pool) = pool {
                 let idle_max = pool.idle_max();
                 pool.idle.retain(|(_, since)| now.saturating_sub(*since) < idle_max);
-                has_idle |= !pool.idle.is_empty();
+                has_idle |= !pool.idle.is_empty() || pool.offer.connection().is_some();
             }
         }
         self.has_idle.set(has_idle);

@@ -1,18 +1,27 @@
 //! The stream of a connection to an instance: TCP or a Unix socket.
 
+use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use socket2::SockRef;
-use tokio::io::AsyncReadExt as _;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::instance::Target;
 
 /// Time that an instance may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time after which a connection is lost whose peer acknowledges nothing of what was sent (`TCP_USER_TIMEOUT`).
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(2);
+/// Time after which the system asks a peer that has been quiet whether it is there.
+const QUIET_MAX: Duration = Duration::from_secs(30);
+/// Period of its further questions; the first that is not acknowledged in time ends the connection.
+const PROBE_PERIOD: Duration = Duration::from_secs(1);
 
 /// A stream to an instance.
 #[derive(Debug)]
@@ -77,6 +86,35 @@ impl InstanceStream {
         match self {
             Self::Tcp(stream) => stream.writable().await,
             Self::Unix(stream) => stream.writable().await,
+        }
+    }
+
+    /// Appends bytes, as many as there is room for; 0 is the end. Where there are none, the task is woken when some
+    /// come.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        // The future keeps nothing from one poll to the next.
+        pin!(self.read_buf(buffer)).poll(cx)
+    }
+
+    /// Writes as much as the socket takes now; where it takes nothing, the task is woken when it does.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    /// Has the system look after a peer that may vanish without a word. A setting that it refuses is only not there.
+    pub(super) fn watch_peer(&self) {
+        if let Self::Tcp(stream) = self {
+            let socket = SockRef::from(stream);
+            let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX));
+            let _ = socket
+                .set_tcp_keepalive(&TcpKeepalive::new().with_time(QUIET_MAX).with_interval(PROBE_PERIOD));
         }
     }
 

@@ -38,6 +38,7 @@ impl Simulation {
             57 => self.change_functions(gateway),
             58 => self.gateway_learns(gateway),
             59 => self.close_one(),
+            60 => self.free_place(),
             _ => self.pass_time(),
         }
     }
@@ -124,6 +125,12 @@ impl Simulation {
             GatewayCommand::Abort { .. } | GatewayCommand::End { .. } => {
                 execution.terminal |= matches!(command, GatewayCommand::End { .. });
                 if execution.attempt_open && in_time {
+                    let instance = execution.flying;
+                    if let Some(instance) = instance.filter(|_| self.dice.one_in(4)) {
+                        self.send(GatewayEvent::PlaceKept { instance });
+                        self.kept.will_be_freed(instance);
+                        self.saw("place kept");
+                    }
                     self.finish_as(ticket, AttemptEnd::Failed);
                 } else if execution.attempt_open {
                     self.saw("late end");
@@ -131,6 +138,12 @@ impl Simulation {
             }
         }
         true
+    }
+
+    fn free_place(&mut self) {
+        if let Some(instance) = self.kept.free_one(&mut self.dice) {
+            self.send(GatewayEvent::PlaceFreed { instance });
+        }
     }
 
     fn finish_one(&mut self, gateway: usize) {

@@ -57,6 +57,11 @@ pub(super) fn ticket_of(command: GatewayCommand) -> Ticket {
     }
 }
 
+/// An instance in the models' maps.
+pub(super) fn id(key: InstanceKey) -> (VersionIndex, u16, u32) {
+    (key.version, key.place, key.generation)
+}
+
 /// One gateway.
 pub(super) struct ModelGateway {
     pub index: u8,

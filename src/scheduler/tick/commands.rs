@@ -136,6 +136,7 @@ impl Scheduler {
             if instance.generation != key.generation {
                 instance.generation = key.generation;
                 instance.in_flight = 0;
+                instance.kept = 0;
             }
             instance.state = InstanceState::Suspect;
             instance.last_used = now;

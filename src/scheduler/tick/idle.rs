@@ -1,4 +1,4 @@
-//! Idle instances: which are retired, and how control is told of each.
+//! Idle instances, and those that are of no use any more: which are retired, and how control is told of each.
 
 use super::Scheduler;
 use crate::clock::Nanos;
@@ -17,6 +17,29 @@ impl Scheduler {
             && let Some(version) = self.version(key.version)
         {
             version.set_state(key, was);
+        }
+        self.activate(key.version);
+    }
+
+    /// An attempt that was stopped goes on: its place at the instance is not free. An instance with all places kept
+    /// serves nobody, so it is retired where another can be started.
+    pub(super) fn keep_place(&mut self, key: InstanceKey) {
+        let Some(version) = self.version(key.version) else { return };
+        let limits = version.limits;
+        // One that is down counts on, because it may be found to be there after all.
+        let Some(instance) = version.place_mut(key) else { return };
+        instance.kept += 1;
+        let is_full = instance.kept >= limits.instance_concurrency;
+        if is_full && limits.can_start && instance.state == InstanceState::Ready {
+            self.retire(key);
+        }
+    }
+
+    /// One of those attempts has ended.
+    pub(super) fn free_place(&mut self, key: InstanceKey) {
+        let Some(version) = self.version(key.version) else { return };
+        if let Some(instance) = version.place_mut(key) {
+            instance.kept = instance.kept.saturating_sub(1);
         }
         self.activate(key.version);
     }

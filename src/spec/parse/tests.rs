@@ -73,7 +73,8 @@ fn every_field_arrives_and_reading_the_answer_gives_an_equal_specification() {
     assert_eq!((spec.replicas, spec.idle_timeout_ms), (Some(Replicas { min: 0, max: 1_000 }), 86_400_000));
 
     let one_url = pool(r#""endpointUrl":"http://h""#);
-    let urls = pool(r#""endpointUrl":["http://[::1]:9/x","unix:/s"],"timeoutMs":5,"concurrency":2"#);
+    let urls =
+        pool(r#""endpointUrl":["http://[::1]:9/x","unix:/s"],"frames":true,"timeoutMs":5,"concurrency":2"#);
     for text in [full.as_str(), r#"{"name":"f","image":"i"}"#, &one_url, &urls] {
         let spec = read(text);
         let answer = serde_json::to_string(&spec).unwrap();
@@ -257,6 +258,10 @@ fn what_the_mode_needs_must_be_there_and_what_it_cannot_use_must_not() {
     assert_eq!(
         errors(&warm(r#""endpointUrl":"http://h""#)),
         ["endpointUrl: is only for executionMode POOL, which is WARM here"]
+    );
+    assert_eq!(
+        errors(&warm(r#""frames":true"#)),
+        ["frames: is only for executionMode POOL, which is WARM here; leave it out"]
     );
     assert_eq!(
         errors(r#"{"name":"f","image":"i","replicas":{"min":1}}"#),

@@ -6,6 +6,7 @@
 //! | `client` | HTTP/1.1 over a bare socket, and answers |
 //! | `dollars` | a function whose fields have dollars in them |
 //! | `endpoint` | an endpoint of a `POOL` function that the test itself plays, or a process |
+//! | `framed_endpoint` | one that speaks frames, played by the test frame by frame |
 //! | `job` | a process of a `JOB` function that the test itself plays |
 //! | `specification` | functions as they are registered |
 //! | `bystander` | another function that must go on being served |
@@ -18,6 +19,7 @@ pub(crate) mod bystander;
 pub(crate) mod client;
 pub(crate) mod dollars;
 pub(crate) mod endpoint;
+pub(crate) mod framed_endpoint;
 pub(crate) mod gate;
 pub(crate) mod job;
 pub(crate) mod lines;

@@ -22,6 +22,7 @@
 //! | `later` | returns the input after a pause of one turn |
 //! | `big` | returns a text of `input.bytes` times `x` |
 //! | `compute` | keeps another thread busy for `input.ms` milliseconds |
+//! | `hold` | holds up the thread of the runtime for `input.ms` milliseconds, then returns its process id |
 //! | `surroundings` | waits `input.ms` milliseconds, with `input.freeze` on its first attempt for ever and all of its process with it; then returns `{"attempt","variables","files"}`: which attempt it is, and what the variables and files named in `input` hold |
 //! | `garbage` | answers with bytes that are not HTTP, and closes |
 //! | `half` | promises a body and ends the process with code 3 after half of it |
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
             .with("later", later)
             .with("big", big)
             .with("compute", compute)
+            .with("hold", hold)
             .with("surroundings", surroundings)
             .serve(),
     }
@@ -199,6 +201,12 @@ struct Compute {
 async fn compute(input: Compute) -> Result<(), tokio::task::JoinError> {
     let busy = Duration::from_millis(input.ms);
     tokio::task::spawn_blocking(move || std::thread::park_timeout(busy)).await
+}
+
+/// Lets nothing else run on the thread of the runtime meanwhile.
+async fn hold(input: Compute) -> Result<u32, Infallible> {
+    std::thread::park_timeout(Duration::from_millis(input.ms));
+    Ok(std::process::id())
 }
 
 #[derive(Default, Deserialize)]

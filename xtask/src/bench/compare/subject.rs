@@ -163,7 +163,10 @@ impl Subject {
                 };
                 specification["executionMode"] = json!("POOL");
                 specification["endpointUrl"] = json!(format!("http://127.0.0.1:{port}/invoke"));
-                server.register(&specification)?;
+                let plain = specification.clone();
+                specification["frames"] = json!(true);
+                // An earlier picofaas does not know the field.
+                server.register(&specification).or_else(|_| server.register(&plain))?;
                 running.target = FunctionAddress::Tcp(server.port);
                 running.front = Some(Front { process: server.process, is_parent: false });
                 running.path = path;

@@ -1,0 +1,266 @@
+//! The task of a connection that carries many invocations.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::AsFd;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use picofaas_frames::{
+    AnswerHead, CloseReason, DoneReason, Field, InstanceConnection, InstanceEvent, NotAnswered, Sequence,
+    Settings,
+};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::framed_invocation::{self, FramedInvocation};
+use super::gathered_body::GatheredBody;
+use super::pulse::Pulse;
+use crate::clock;
+use crate::context::InvocationHead;
+use crate::drain::Drain;
+use crate::handler::Handler;
+use crate::invocation::InvocationAnswer;
+use crate::limits::{FRAMED_INVOCATIONS_MAX, FRAMES_READ_BYTES_MIN, FRAMES_READS_PER_TURN};
+use crate::log;
+use crate::server::Instance;
+
+/// A connection, and the invocations that it carries: `F` runs one.
+struct InstanceFrames<S, F> {
+    stream: S,
+    frames: InstanceConnection,
+    input: BytesMut,
+    /// Invocations that have not ended, stopped ones included.
+    running: FuturesUnordered<F>,
+    /// The part of them that was neither stopped nor answered.
+    invocations: BTreeMap<Sequence, Rc<FramedInvocation>>,
+    pulse: Option<Pulse>,
+    /// Beginning of the protocol's time.
+    began: Instant,
+    /// Time of the last read, or of the alarm after a read that gave nothing. Silence is judged by it, so that bytes
+    /// that wait here count however late this thread comes to read them.
+    now: Instant,
+    /// Time at which the protocol is asked again whatever comes. It may be too early: then it is set anew.
+    alarm: Option<Pin<Box<Sleep>>>,
+    reads_left: usize,
+    /// Largest body, in bytes.
+    body_max: usize,
+}
+
+/// Serves a connection after its `101`, of which `read` has come already.
+pub(super) async fn serve<S, H, Args>(stream: S, read: Bytes, instance: Rc<Instance<H>>, drain: &Rc<Drain>)
+where
+    S: AsyncRead + AsyncWrite + AsFd + Unpin,
+    H: Handler<Args>,
+{
+    let began = clock::now();
+    let settings = Settings { attempts_max: FRAMED_INVOCATIONS_MAX, ..Settings::default() };
+    let mut connection = InstanceFrames {
+        pulse: instance.pulses.watch(&stream),
+        stream,
+        frames: InstanceConnection::new(settings, 0),
+        input: BytesMut::from(read),
+        running: FuturesUnordered::new(),
+        invocations: BTreeMap::new(),
+        began,
+        now: began,
+        alarm: None,
+        reads_left: 0,
+        body_max: instance.sizes.body_max,
+    };
+    let begin = |invocation, sequence, head, arrived| {
+        framed_invocation::run(Rc::clone(&instance), invocation, sequence, head, arrived)
+    };
+    let mut waiter = None;
+    poll_fn(|cx| {
+        if waiter.is_none() {
+            waiter = Some(drain.register(cx.waker().clone()));
+        }
+        connection.poll_turn(cx, &begin, drain)
+    })
+    .await;
+    // The pulse may have the socket for a moment longer. The other end may be gone.
+    let _ = poll_fn(|cx| Pin::new(&mut connection.stream).poll_shutdown(cx)).await;
+}
+
+impl<S, F> InstanceFrames<S, F>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = (Sequence, Option<InvocationAnswer>)>,
+{
+    /// Reads what there is, lets the invocations go on, and writes what came of them. Ready when the connection is
+    /// over.
+    fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        begin: &impl Fn(Rc<FramedInvocation>, Sequence, InvocationHead, Instant) -> F,
+        drain: &Drain,
+    ) -> Poll<()> {
+        self.reads_left = FRAMES_READS_PER_TURN;
+        let is_over = self.take_events(cx, begin);
+        // Before the handlers have their turn, as one of them may keep it for long.
+        if let Some(pulse) = &self.pulse {
+            pulse.beat(self.frames.in_flight() > 0);
+        }
+        while let Poll::Ready(Some((sequence, answer))) = self.running.poll_next_unpin(cx) {
+            self.answer(sequence, answer);
+        }
+        if drain.started() && !is_over {
+            self.frames.go_away("the instance is stopping");
+        }
+        let written = self.write(cx);
+        if is_over || self.frames.is_drained() {
+            return Poll::Ready(());
+        }
+        if written.is_err() {
+            self.frames.disconnected();
+        }
+        if written.is_err() || self.reads_left == 0 {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Takes all that has come, and answers whether the connection is over.
+    fn take_events(
+        &mut self,
+        cx: &mut Context<'_>,
+        begin: &impl Fn(Rc<FramedInvocation>, Sequence, InvocationHead, Instant) -> F,
+    ) -> bool {
+        loop {
+            match self.frames.poll_event(self.ns(self.now), &mut self.input) {
+                Some(InstanceEvent::Closed { reason }) => {
+                    if let CloseReason::Violation(violation) = reason {
+                        log::line(&format!("warning a connection of frames was closed: {violation}"));
+                    }
+                    return true;
+                }
+                Some(event) => self.take_event(event, begin),
+                None if self.poll_more(cx).is_pending() => return false,
+                None => {}
+            }
+        }
+    }
+
+    fn take_event(
+        &mut self,
+        event: InstanceEvent,
+        begin: &impl Fn(Rc<FramedInvocation>, Sequence, InvocationHead, Instant) -> F,
+    ) {
+        match event {
+            InstanceEvent::Invoked { sequence, head, fields, body_bytes, body, ends } => {
+                let body = if ends {
+                    GatheredBody::whole_at_once(body, self.body_max)
+                } else {
+                    GatheredBody::announced(body_bytes, self.body_max)
+                };
+                let invocation = FramedInvocation::new(body);
+                self.invocations.insert(sequence, Rc::clone(&invocation));
+                let head = InvocationHead::of_frame(&head, &fields, self.now);
+                self.running.push(begin(invocation, sequence, head, self.now));
+            }
+            InstanceEvent::Data { sequence, bytes, ends } => {
+                let invocation = self.invocations.get(&sequence);
+                if invocation.is_some_and(|invocation| invocation.body.add(&bytes, ends)) {
+                    self.frames.consume(sequence, bytes.len());
+                }
+            }
+            InstanceEvent::Cancelled { sequence, .. } | InstanceEvent::Lost { sequence } => {
+                if let Some(invocation) = self.invocations.remove(&sequence) {
+                    invocation.stop();
+                }
+            }
+            InstanceEvent::GoingAway { code, text } => {
+                if code != 0 {
+                    log::line(&format!("warning the gateway closes a connection of frames: {text} ({code})"));
+                }
+            }
+            // The caller has looked for it.
+            InstanceEvent::Closed { .. } => {}
+        }
+    }
+
+    fn answer(&mut self, sequence: Sequence, answer: Option<InvocationAnswer>) {
+        self.invocations.remove(&sequence);
+        let Some(InvocationAnswer { status, body, cold_start_ms }) = answer else {
+            self.frames.done(sequence, DoneReason::Cancelled);
+            return;
+        };
+        let init_ms = cold_start_ms.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX).to_le_bytes());
+        let cold_start = init_ms.as_ref().map(|ms| Field { id: Field::COLD_START, value: ms });
+        let head = AnswerHead { status: status.as_u16() };
+        match self.frames.answer(sequence, head, cold_start.as_slice(), &body) {
+            Ok(()) | Err(NotAnswered::Over | NotAnswered::Cancelled) => {}
+            Err(NotAnswered::Invalid) => {
+                self.frames.done(sequence, DoneReason::Failed);
+            }
+        }
+    }
+
+    /// Waits for more bytes, or for the time at which the protocol wants to be asked.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reads_left > 0 {
+            self.input.reserve(FRAMES_READ_BYTES_MIN);
+            if let Poll::Ready(read) = pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
+                self.reads_left -= 1;
+                self.now = clock::now();
+                if matches!(read, Ok(0) | Err(_)) {
+                    // A gateway that goes away is its own business.
+                    self.frames.disconnected();
+                }
+                return Poll::Ready(());
+            }
+        }
+        let Some(deadline) = self.frames.next_deadline_ns() else { return Poll::Pending };
+        // Rounded up, lest it goes off before the time.
+        let deadline = self.began + Duration::from_nanos(deadline) + Duration::from_millis(1);
+        if self.alarm.as_ref().is_none_or(|alarm| deadline < alarm.deadline()) {
+            self.alarm = Some(Box::pin(sleep_until(deadline)));
+        }
+        let Some(alarm) = &mut self.alarm else { return Poll::Pending };
+        ready!(alarm.as_mut().poll(cx));
+        self.alarm = None;
+        self.now = clock::now();
+        Poll::Ready(())
+    }
+
+    /// Writes until nothing is left, or the socket takes no more and will wake the task.
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.frames.has_outgoing() {
+            return Ok(());
+        }
+        if let Some(pulse) = &self.pulse
+            && !pulse.take_writer()?
+        {
+            cx.waker().wake_by_ref();
+            return Ok(());
+        }
+        let written = loop {
+            let bytes = self.frames.outgoing();
+            if bytes.is_empty() {
+                break Ok(());
+            }
+            match Pin::new(&mut self.stream).poll_write(cx, bytes) {
+                Poll::Ready(Ok(0)) => break Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => self.frames.written(written),
+                Poll::Ready(Err(error)) => break Err(error),
+                Poll::Pending => break Ok(()),
+            }
+        };
+        if let Some(pulse) = &self.pulse {
+            pulse.give_writer(!self.frames.has_outgoing());
+        }
+        written
+    }
+
+    /// A time as the protocol counts it.
+    fn ns(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,208 @@
+//! The socket of an open connection: one task reads and writes it, and tells what came of each attempt.
+
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use picofaas_frames::{CloseReason, GatewayEvent};
+use tokio::time::{Sleep, sleep};
+
+use super::frame_connection::FrameConnection;
+use super::frame_outcome::FrameOutcome;
+use super::frame_state::FrameState;
+use super::offer::OfferEnd;
+use super::opening::{OpenedStream, READ_BYTES_MIN};
+use crate::clock::{Clock, NANOS_PER_MS, Nanos};
+use crate::dispatch::context::AttemptContext;
+use crate::dispatch::pool::instance_stream::InstanceStream;
+use crate::store::executions::Executions;
+
+/// Reads in one turn, each of them of a buffer at most; then others have theirs.
+const READS_PER_TURN: usize = 4;
+
+/// The socket of a connection, and the time.
+#[derive(Debug)]
+pub(crate) struct FrameDriver {
+    connection: Rc<FrameConnection>,
+    stream: InstanceStream,
+    input: BytesMut,
+    clock: Clock,
+    /// Largest output, in bytes.
+    output_max: usize,
+    /// Time at which the protocol is asked again whatever comes. It may be too early: then it is set anew.
+    alarm: Option<(Nanos, Pin<Box<Sleep>>)>,
+    /// Time of the last read, or of the alarm after a read that gave nothing. Silence is judged by it, so that bytes
+    /// that wait here count however late this thread comes to read them.
+    now: Nanos,
+    reads_left: usize,
+}
+
+impl FrameDriver {
+    /// The driver of a connection, and what it shares with those who begin attempts.
+    pub(crate) fn new(opened: OpenedStream, context: &AttemptContext<'_>) -> (Self, Rc<FrameConnection>) {
+        let OpenedStream { stream, input } = opened;
+        stream.watch_peer();
+        let now = context.clock.now();
+        let connection = FrameConnection::new(now);
+        let driver = Self {
+            connection: connection.clone(),
+            stream,
+            input,
+            clock: context.clock,
+            output_max: context.output_max,
+            alarm: None,
+            now,
+            reads_left: READS_PER_TURN,
+        };
+        (driver, connection)
+    }
+
+    /// One turn: `apply` is told all that has come, in order, and answers whether the scheduler has been told of it;
+    /// then `poke` runs where it was; then what was begun until then is written.
+    ///
+    /// Ready when the connection is over.
+    pub(crate) fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        executions: &Executions,
+        mut apply: impl FnMut(FrameOutcome) -> bool,
+        poke: impl FnOnce(),
+    ) -> Poll<OfferEnd> {
+        self.connection.turn_begins(cx.waker());
+        self.reads_left = READS_PER_TURN;
+        let mut told = false;
+        let end = loop {
+            match self.poll_outcome(cx) {
+                Poll::Ready(Ok(outcome)) => told |= apply(outcome),
+                Poll::Ready(Err(end)) => break Some(end),
+                Poll::Pending => break None,
+            }
+        };
+        if told {
+            poke();
+        }
+        if let Some(end) = end {
+            // The last word of a connection that is closed; nobody waits for it.
+            let _ = self.poll_write(cx);
+            self.connection.turn_ends();
+            return Poll::Ready(end);
+        }
+        self.flush(cx, executions);
+        self.connection.turn_ends();
+        if self.reads_left == 0 {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// The next thing that came of an attempt. `Err` when there is nothing more to come of any.
+    fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Result<FrameOutcome, OfferEnd>> {
+        loop {
+            let event = self.connection.state.borrow_mut().frames.poll_event(self.now, &mut self.input);
+            match event {
+                Some(GatewayEvent::Closed { reason }) => return Poll::Ready(Err(closed(reason))),
+                Some(event) => {
+                    let mut state = self.connection.state.borrow_mut();
+                    if let Some(outcome) = state.outcome_of(event, self.now, self.output_max) {
+                        return Poll::Ready(Ok(outcome));
+                    }
+                }
+                None if self.connection.is_done() => self.connection.state.borrow_mut().frames.close(),
+                None => ready!(self.poll_more(cx)),
+            }
+        }
+    }
+
+    /// Waits for more bytes, or for the time at which the protocol wants to be asked.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reads_left > 0 {
+            self.input.reserve(READ_BYTES_MIN);
+            if let Poll::Ready(read) = self.stream.poll_read(cx, &mut self.input) {
+                self.reads_left -= 1;
+                self.now = self.clock.now();
+                match read {
+                    Ok(0) => self.break_off(&io::ErrorKind::UnexpectedEof.into()),
+                    Ok(_) => {}
+                    Err(error) => self.break_off(&error),
+                }
+                return Poll::Ready(());
+            }
+        }
+        self.poll_alarm(cx)
+    }
+
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.connection.state.borrow().frames.next_deadline_ns();
+        let Some(deadline) = deadline else {
+            // The alarm that is set, if one is, finds nothing to do.
+            return Poll::Pending;
+        };
+        if self.alarm.as_ref().is_none_or(|(at, _)| deadline < *at) {
+            let wait = deadline.saturating_sub(self.now);
+            // Rounded up, lest it goes off before the time.
+            let wait = Duration::from_millis(wait.div_ceil(NANOS_PER_MS));
+            self.alarm = Some((deadline, Box::pin(sleep(wait))));
+        }
+        let Some((_, alarm)) = &mut self.alarm else { return Poll::Pending };
+        ready!(alarm.as_mut().poll(cx));
+        self.alarm = None;
+        self.now = self.clock.now();
+        Poll::Ready(())
+    }
+
+    fn break_off(&self, error: &io::Error) {
+        self.connection.state.borrow_mut().break_off(error.kind());
+    }
+
+    /// Writes what waits, as far as the socket takes it, and takes note of the attempts that it began.
+    fn flush(&mut self, cx: &mut Context<'_>, executions: &Executions) {
+        if let Err(error) = self.poll_write(cx) {
+            self.break_off(&error);
+            cx.waker().wake_by_ref();
+            return;
+        }
+        let FrameState { frames, unwritten, .. } = &mut *self.connection.state.borrow_mut();
+        if unwritten.is_empty() || frames.has_outgoing() {
+            return;
+        }
+        let written = self.clock.now();
+        let mut executions = executions.borrow_mut();
+        for (ticket, begun) in unwritten.drain(..) {
+            executions.written(ticket, begun, written);
+        }
+    }
+
+    /// Writes until nothing is left, or the socket takes no more and will wake the task.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let frames = &mut self.connection.state.borrow_mut().frames;
+        loop {
+            let bytes = frames.outgoing();
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            match self.stream.poll_write(cx, bytes) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => frames.written(written),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(()),
+            }
+        }
+    }
+}
+
+/// The end of a connection, for the next offer: an instance that breaks the protocol is not asked again.
+fn closed(reason: CloseReason) -> OfferEnd {
+    match reason {
+        CloseReason::Violation(violation) => {
+            tracing::warn!(%violation, "an instance speaks frames in a wrong way: it is called over HTTP/1.1 from now on");
+            OfferEnd::Declined
+        }
+        CloseReason::Silent | CloseReason::HalfFrame | CloseReason::Disconnected | CloseReason::Closed => {
+            OfferEnd::Lost
+        }
+    }
+}

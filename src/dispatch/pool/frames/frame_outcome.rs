@@ -1,0 +1,41 @@
+//! Outcomes of attempts on a connection that carries many.
+
+use crate::attempt_end::AttemptEnd;
+use crate::dispatch::pool::connection::ExchangeError;
+use crate::store::attempt_result::AttemptResult;
+use crate::ticket::Ticket;
+
+/// Something that came of an attempt.
+#[derive(Debug)]
+pub(crate) enum FrameOutcome {
+    /// It is over by its result.
+    Ended {
+        /// The attempt's execution.
+        ticket: Ticket,
+        /// The result.
+        result: AttemptResult,
+    },
+    /// Its connection was lost when it had been sent.
+    Lost {
+        /// The attempt's execution.
+        ticket: Ticket,
+        /// The cause.
+        error: ExchangeError,
+    },
+    /// The instance has let go of an attempt that was stopped: its permit and its place are free.
+    Stopped {
+        /// The attempt's execution.
+        ticket: Ticket,
+        /// The end that the scheduler is to be told.
+        how: AttemptEnd,
+    },
+    /// The instance goes on with an attempt that was stopped: its permit is free, its place is not.
+    Stuck {
+        /// The attempt's execution.
+        ticket: Ticket,
+        /// The end that the scheduler is to be told.
+        how: AttemptEnd,
+    },
+    /// The place of one that was stuck is free.
+    Freed,
+}

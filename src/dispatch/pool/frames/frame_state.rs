@@ -1,0 +1,222 @@
+//! The state of a connection: that of the protocol, and ours of each attempt. Events of the one become outcomes of the
+//! other.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use fnv::FnvHashMap;
+use picofaas_frames::{CancelReason, DoneReason, GatewayConnection, GatewayEvent, Sequence};
+
+use super::frame_outcome::FrameOutcome;
+use super::framed_attempt::{AnswerStart, AttemptState, FramedAttempt, PartialAnswer};
+use crate::clock::Nanos;
+use crate::dispatch::pool::connection::ExchangeError;
+use crate::dispatch::pool::outcome::{excuse, judge};
+use crate::error::ErrorCode;
+use crate::store::attempt_result::{AttemptResult, Outcome};
+use crate::store::execution_error::ExecutionError;
+use crate::ticket::Ticket;
+
+/// Bytes that are set aside for an output at once, whatever length is announced.
+const OUTPUT_BYTES_AT_ONCE: usize = 64 * 1024;
+
+/// The state of a connection.
+#[derive(Debug)]
+pub(super) struct FrameState {
+    pub(super) frames: GatewayConnection,
+    /// Attempts that were begun and have not had their last event.
+    pub(super) attempts: FnvHashMap<Sequence, FramedAttempt>,
+    /// Attempts that were begun since everything was written last, and when.
+    pub(super) unwritten: Vec<(Ticket, Nanos)>,
+    /// The error of the socket, where that ended the connection.
+    broken: Option<io::ErrorKind>,
+}
+
+impl FrameState {
+    pub(super) fn new(frames: GatewayConnection) -> Self {
+        Self { frames, attempts: FnvHashMap::default(), unwritten: Vec::new(), broken: None }
+    }
+
+    /// Takes note that the socket is of no use any more.
+    pub(super) fn break_off(&mut self, error: io::ErrorKind) {
+        self.broken = Some(error);
+        self.frames.disconnected();
+    }
+
+    /// The outcome that an event at `now` means for an attempt. Outputs have at most `output_max` bytes.
+    pub(super) fn outcome_of(
+        &mut self,
+        event: GatewayEvent,
+        now: Nanos,
+        output_max: usize,
+    ) -> Option<FrameOutcome> {
+        match event {
+            // An attempt that begins asks whether it can.
+            GatewayEvent::Open { .. } | GatewayEvent::Closed { .. } => None,
+            GatewayEvent::GoingAway { code, text } => {
+                if code != 0 {
+                    tracing::warn!(code, text, "an instance says that frames from here are wrong");
+                }
+                None
+            }
+            GatewayEvent::Answer { sequence, head, fields, body_bytes, body, ends } => {
+                let start = AnswerStart::new(head.status, &fields);
+                if ends {
+                    let ticket = self.attempts.remove(&sequence)?.ticket;
+                    let answer = PartialAnswer { start, first_byte: 0, body: BytesMut::new() };
+                    return Some(ended(ticket, answer, Some(&body), now, output_max));
+                }
+                self.answer_begins(sequence, start, body_bytes, now, output_max)
+            }
+            GatewayEvent::Data { sequence, bytes, ends } => {
+                self.answer_goes_on(sequence, &bytes, ends, now, output_max)
+            }
+            GatewayEvent::Failed { sequence, reason } => Some(FrameOutcome::Ended {
+                ticket: self.attempts.remove(&sequence)?.ticket,
+                result: without_answer(outcome_of_done(reason)),
+            }),
+            GatewayEvent::Unsent { sequence } => Some(FrameOutcome::Ended {
+                ticket: self.attempts.remove(&sequence)?.ticket,
+                result: without_answer(excuse(&ExchangeError::Stale)),
+            }),
+            GatewayEvent::Lost { sequence } => Some(FrameOutcome::Lost {
+                ticket: self.attempts.remove(&sequence)?.ticket,
+                error: self.loss(),
+            }),
+            GatewayEvent::Released { sequence } => {
+                let FramedAttempt { ticket, state } = self.attempts.remove(&sequence)?;
+                match state {
+                    AttemptState::Stopped(how) => Some(FrameOutcome::Stopped { ticket, how }),
+                    AttemptState::Stuck => Some(FrameOutcome::Freed),
+                    AttemptState::Told | AttemptState::Waiting | AttemptState::Answering(_) => None,
+                }
+            }
+            GatewayEvent::Stuck { sequence } => {
+                let attempt = self.attempts.get_mut(&sequence)?;
+                let AttemptState::Stopped(how) = attempt.state else { return None };
+                attempt.state = AttemptState::Stuck;
+                Some(FrameOutcome::Stuck { ticket: attempt.ticket, how })
+            }
+        }
+    }
+
+    fn answer_begins(
+        &mut self,
+        sequence: Sequence,
+        start: AnswerStart,
+        body_bytes: Option<u64>,
+        now: Nanos,
+        output_max: usize,
+    ) -> Option<FrameOutcome> {
+        let announced = usize::try_from(body_bytes.unwrap_or(0)).unwrap_or(usize::MAX);
+        if announced > output_max {
+            return self.refuse_output(sequence, now, output_max);
+        }
+        let body = BytesMut::with_capacity(announced.min(OUTPUT_BYTES_AT_ONCE));
+        let answer = PartialAnswer { start, first_byte: now, body };
+        self.attempts.get_mut(&sequence)?.state = AttemptState::Answering(Box::new(answer));
+        None
+    }
+
+    fn answer_goes_on(
+        &mut self,
+        sequence: Sequence,
+        bytes: &Bytes,
+        ends: bool,
+        now: Nanos,
+        output_max: usize,
+    ) -> Option<FrameOutcome> {
+        let AttemptState::Answering(answer) = &mut self.attempts.get_mut(&sequence)?.state else {
+            return None;
+        };
+        if bytes.len() > output_max - answer.body.len() {
+            // The instance has sent the end of it already, where this is it.
+            return if ends {
+                let ticket = self.attempts.remove(&sequence)?.ticket;
+                Some(FrameOutcome::Ended { ticket, result: too_large(now, output_max) })
+            } else {
+                self.refuse_output(sequence, now, output_max)
+            };
+        }
+        answer.body.extend_from_slice(bytes);
+        self.frames.consume(sequence, bytes.len());
+        if !ends {
+            return None;
+        }
+        let FramedAttempt { ticket, state } = self.attempts.remove(&sequence)?;
+        let AttemptState::Answering(answer) = state else { return None };
+        Some(ended(ticket, *answer, None, now, output_max))
+    }
+
+    /// Ends an attempt whose output is too large, and has the instance send no more of it.
+    fn refuse_output(&mut self, sequence: Sequence, now: Nanos, output_max: usize) -> Option<FrameOutcome> {
+        self.frames.cancel(now, sequence, CancelReason::Cancelled);
+        let attempt = self.attempts.get_mut(&sequence)?;
+        attempt.state = AttemptState::Told;
+        Some(FrameOutcome::Ended { ticket: attempt.ticket, result: too_large(now, output_max) })
+    }
+
+    /// The cause of the connection's end.
+    fn loss(&self) -> ExchangeError {
+        let reason = self.frames.close_reason();
+        ExchangeError::Lost(match (self.broken, reason) {
+            (Some(kind), _) => kind.into(),
+            (None, Some(reason)) => io::Error::other(reason.to_string()),
+            (None, None) => io::ErrorKind::UnexpectedEof.into(),
+        })
+    }
+}
+
+/// The end of an attempt by its answer. `inside` is a body that is a part of a buffer; it is copied, so that an output
+/// that is kept does not keep the buffer.
+fn ended(
+    ticket: Ticket,
+    answer: PartialAnswer,
+    inside: Option<&Bytes>,
+    now: Nanos,
+    output_max: usize,
+) -> FrameOutcome {
+    let PartialAnswer { start, first_byte, body } = answer;
+    let body = match inside {
+        Some(inside) if inside.len() > output_max => {
+            return FrameOutcome::Ended { ticket, result: too_large(now, output_max) };
+        }
+        Some(inside) => Bytes::copy_from_slice(inside),
+        // One that grew may have taken twice its length.
+        None if body.capacity() - body.len() <= body.len() / 8 => body.freeze(),
+        None => Bytes::copy_from_slice(&body),
+    };
+    let response = start.with_body(body);
+    let result = AttemptResult {
+        cold_start: response.cold_start,
+        init_ns: response.init_ns(),
+        outcome: judge(response),
+        first_byte,
+        answered: now,
+    };
+    FrameOutcome::Ended { ticket, result }
+}
+
+/// The result of an attempt whose output is larger than outputs may be.
+fn too_large(now: Nanos, output_max: usize) -> AttemptResult {
+    AttemptResult { answered: now, ..without_answer(excuse(&ExchangeError::TooLarge(output_max))) }
+}
+
+/// The result of an attempt of which no answer came.
+fn without_answer(outcome: Outcome) -> AttemptResult {
+    AttemptResult { outcome, cold_start: false, init_ns: None, first_byte: 0, answered: 0 }
+}
+
+/// The outcome of an attempt that an instance has let go of, though it was not told to.
+fn outcome_of_done(reason: DoneReason) -> Outcome {
+    match reason {
+        DoneReason::NotBegun => Outcome::Unsent(ExecutionError::new(
+            ErrorCode::NoInstance,
+            "an instance did not begin the attempt that it was sent".to_owned(),
+        )),
+        DoneReason::Failed | DoneReason::Cancelled => Outcome::Failed(ExecutionError::new(
+            ErrorCode::InstanceCrashed,
+            "the instance has let go of the attempt without an answer".to_owned(),
+        )),
+    }
+}

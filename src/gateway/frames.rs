@@ -1,0 +1,146 @@
+//! Attempts over connections that carry many: the offer to an instance, the task of such a connection, and the
+//! outcomes that it tells.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use super::Gateway;
+use crate::attempt_end::AttemptEnd;
+use crate::clock::Nanos;
+use crate::config::FramesUse;
+use crate::dispatch::pool::attempt::lost;
+use crate::dispatch::pool::connection::ExchangeError;
+use crate::dispatch::pool::frames::frame_driver::FrameDriver;
+use crate::dispatch::pool::frames::frame_outcome::FrameOutcome;
+use crate::dispatch::pool::frames::offer::OfferEnd;
+use crate::dispatch::pool::frames::opening::{self, OpenedStream};
+use crate::dispatch::pool::instance_pools::InstancePools;
+use crate::id::ExecutionId;
+use crate::instance::InstanceKey;
+use crate::scheduler::message::GatewayEvent;
+use crate::store::execution::Execution;
+use crate::store::running_attempt::{FramedKey, RunningAttempt};
+use crate::ticket::Ticket;
+
+impl Gateway {
+    /// Begins an attempt over the instance's connection that carries many. `None` where there is none, or it takes no
+    /// more; an instance that was not asked yet is then asked for one.
+    pub(super) fn begin_framed(
+        self: &Rc<Self>,
+        pools: &InstancePools,
+        ticket: Ticket,
+        instance: InstanceKey,
+        id: ExecutionId,
+        execution: &Execution,
+        now: Nanos,
+    ) -> Option<RunningAttempt> {
+        let Some((connection, frames)) = pools.frames(instance) else {
+            self.offer_frames(pools, instance, now);
+            return None;
+        };
+        let sequence = frames.begin(ticket, now, id, execution)?;
+        Some(RunningAttempt::Framed(FramedKey { connection, sequence }))
+    }
+
+    /// Asks an instance whether it speaks frames, where that is to be done. Attempts do not wait for the answer.
+    fn offer_frames(self: &Rc<Self>, pools: &InstancePools, instance: InstanceKey, now: Nanos) {
+        if self.settings.flags.frames == FramesUse::Off {
+            return;
+        }
+        let Some(address) = pools.offer_frames(instance, now) else { return };
+        let gateway = self.clone();
+        tokio::task::spawn_local(async move {
+            let end = match opening::open(&address).await {
+                Ok(opened) => gateway.serve_frames(instance, opened).await,
+                Err(end) => end,
+            };
+            let now = gateway.clock.now();
+            if let Some(pools) = gateway.pools(instance) {
+                pools.with_offer(instance, |offer| offer.end(end, now));
+            }
+        });
+    }
+
+    /// The task of a connection, from its opening to its end.
+    async fn serve_frames(self: &Rc<Self>, instance: InstanceKey, opened: OpenedStream) -> OfferEnd {
+        let (mut driver, connection) = FrameDriver::new(opened, &self.attempt_context());
+        let number = self.frame_connections.borrow_mut().insert(connection.clone());
+        let known = self
+            .pools(instance)
+            .and_then(|pools| pools.with_offer(instance, |offer| offer.accept(number, connection.clone())));
+        if known.is_none() {
+            connection.retire();
+        }
+        let end = poll_fn(|cx| {
+            driver.poll_turn(
+                cx,
+                &self.executions,
+                |outcome| self.take_outcome(instance, number, outcome),
+                || self.poke(),
+            )
+        })
+        .await;
+        self.frame_connections.borrow_mut().remove(number);
+        end
+    }
+
+    fn pools(&self, instance: InstanceKey) -> Option<Rc<InstancePools>> {
+        self.versions.borrow().get(&instance.version).cloned()
+    }
+
+    /// Applies an outcome of an attempt at an instance, on this connection. Answers whether the scheduler was told
+    /// something.
+    fn take_outcome(
+        self: &Rc<Self>,
+        instance: InstanceKey,
+        connection: usize,
+        outcome: FrameOutcome,
+    ) -> bool {
+        let (ticket, how) = match outcome {
+            FrameOutcome::Ended { ticket, result } => match self.complete(ticket, result) {
+                Some((_, how)) => (ticket, how),
+                None => return false,
+            },
+            FrameOutcome::Lost { ticket, error } => {
+                self.complete_lost(ticket, instance, error);
+                return false;
+            }
+            FrameOutcome::Stopped { ticket, how } => (ticket, how),
+            FrameOutcome::Stuck { ticket, how } => {
+                self.tell(GatewayEvent::PlaceKept { instance });
+                (ticket, how)
+            }
+            FrameOutcome::Freed => {
+                // The places of an instance that is gone are free anyway, and its key may be of another one by now.
+                let known = self.pools(instance).and_then(|pools| pools.frames(instance));
+                let is_current = known.is_some_and(|(number, _)| number == connection);
+                if is_current {
+                    self.tell(GatewayEvent::PlaceFreed { instance });
+                }
+                return is_current;
+            }
+        };
+        self.tell(GatewayEvent::AttemptEnded { ticket, how });
+        true
+    }
+
+    /// Completes an attempt whose connection was lost, when it is known whether the instance was killed.
+    fn complete_lost(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, error: ExchangeError) {
+        let gateway = self.clone();
+        let pools = self.pools(instance);
+        tokio::task::spawn_local(async move {
+            // The version is known while an attempt of it is not closed.
+            let Some(pools) = pools else { return };
+            let result = lost(&pools, instance, &error).await;
+            gateway.complete_exchange(ticket, result);
+        });
+    }
+
+    /// Stops an attempt. Answers whether its connection's task will tell of its end.
+    pub(super) fn stop_framed(&self, key: FramedKey, ticket: Ticket, how: AttemptEnd) -> bool {
+        let connections = self.frame_connections.borrow();
+        connections
+            .get(key.connection)
+            .is_some_and(|connection| connection.stop(key.sequence, ticket, how, self.clock.now()))
+    }
+}
