@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use thiserror::Error;
 
-use crate::handler_error::{HANDLER_ERROR, HandlerError};
+use crate::handler_error::{BAD_INPUT, HANDLER_ERROR, HandlerError};
 use crate::metrics::Outcome;
 use crate::panics::Panic;
 
@@ -20,24 +20,18 @@ pub(crate) enum Failure {
     BodyLate { seconds: u64 },
     #[error("the body could not be read: {0}")]
     BodyBroken(hyper::Error),
-    #[error("{0}")]
-    BadInput(String),
     #[error("{}", .0.message)]
     Handler(HandlerError),
     #[error("{}", .0.message)]
     Panicked(Panic),
     #[error("the handler was stopped at its deadline, after {ms} ms (X-Deadline-Ms)")]
     DeadlinePassed { ms: u128 },
-    #[error("the output is longer than {max} bytes (MAX_OUTPUT)")]
-    OutputTooLarge { max: usize },
-    #[error("the output cannot be written as JSON: {0}")]
-    BadOutput(serde_json::Error),
 }
 
 impl Failure {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::MissingExecutionId | Self::BadHeader { .. } | Self::BodyBroken(_) | Self::BadInput(_) => {
+            Self::MissingExecutionId | Self::BadHeader { .. } | Self::BodyBroken(_) => {
                 StatusCode::BAD_REQUEST
             }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -46,9 +40,7 @@ impl Failure {
             Self::Handler(error) => {
                 StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
-            Self::Panicked(_) | Self::OutputTooLarge { .. } | Self::BadOutput(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Panicked(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::DeadlinePassed { .. } => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -59,26 +51,22 @@ impl Failure {
             Self::BadHeader { .. } => "BAD_HEADER",
             Self::BodyTooLarge { .. } => "BODY_TOO_LARGE",
             Self::BodyLate { .. } => "BODY_TIMEOUT",
-            Self::BodyBroken(_) | Self::BadInput(_) => "BAD_INPUT",
+            Self::BodyBroken(_) => BAD_INPUT,
             Self::Handler(error) => &error.code,
             Self::Panicked(_) => HANDLER_ERROR,
             Self::DeadlinePassed { .. } => "HANDLER_TIMEOUT",
-            Self::OutputTooLarge { .. } => "OUTPUT_TOO_LARGE",
-            Self::BadOutput(_) => "BAD_OUTPUT",
         }
     }
 
     /// Whether another attempt would end in the same way, whatever the status says.
     pub(crate) fn is_final(&self) -> bool {
         match self {
-            Self::OutputTooLarge { .. } | Self::BadOutput(_) => true,
             Self::Handler(error) => error.is_final,
             Self::MissingExecutionId
             | Self::BadHeader { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyLate { .. }
             | Self::BodyBroken(_)
-            | Self::BadInput(_)
             | Self::Panicked(_)
             | Self::DeadlinePassed { .. } => false,
         }
@@ -90,11 +78,9 @@ impl Failure {
             | Self::BadHeader { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyLate { .. }
-            | Self::BodyBroken(_)
-            | Self::BadInput(_) => Outcome::Rejected,
-            Self::Handler(_) | Self::Panicked(_) | Self::OutputTooLarge { .. } | Self::BadOutput(_) => {
-                Outcome::Error
-            }
+            | Self::BodyBroken(_) => Outcome::Rejected,
+            Self::Handler(error) if error.is_rejection => Outcome::Rejected,
+            Self::Handler(_) | Self::Panicked(_) => Outcome::Error,
             Self::DeadlinePassed { .. } => Outcome::Timeout,
         }
     }

@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::context::Context;
 use crate::handler_error::HandlerError;
+use crate::output::Output;
+use crate::raw_body::Input;
 
 /// An async function from an input to an output, with or without a [`Context`].
 ///
@@ -22,10 +24,10 @@ use crate::handler_error::HandlerError;
 /// the trait for its own type, with `Args = ()`, and says what happens around its calls.
 pub trait Handler<Args>: 'static {
     /// Read from the request's `input`. `Box<serde_json::value::RawValue>` takes it as
-    /// it came.
-    type Input: DeserializeOwned;
-    /// Written as the answer's body.
-    type Output: Serialize;
+    /// it came, and [`RawBody`](crate::RawBody) the whole body.
+    type Input: Input;
+    /// Written as the answer's body. [`OutputBytes`](crate::OutputBytes) are passed on as they are.
+    type Output: Output;
 
     /// Starts the handler.
     fn call(

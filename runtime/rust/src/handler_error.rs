@@ -7,6 +7,9 @@ use std::fmt::{self, Display, Write as _};
 /// The code of a failure whose handler chose none.
 pub(crate) const HANDLER_ERROR: &str = "HANDLER_ERROR";
 
+/// The code of a body that is not what it should be.
+pub(crate) const BAD_INPUT: &str = "BAD_INPUT";
+
 /// A handler's failure: a status, a stable code, and a message for the client.
 ///
 /// `?` turns any [`std::error::Error`] into a 500 `HANDLER_ERROR` with that error's
@@ -22,6 +25,8 @@ pub struct HandlerError {
     pub(crate) causes: String,
     /// Another attempt would fail in the same way.
     pub(crate) is_final: bool,
+    /// The handler never had an input.
+    pub(crate) is_rejection: bool,
 }
 
 impl HandlerError {
@@ -32,12 +37,25 @@ impl HandlerError {
     /// and says so.
     pub fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         assert!((400..=599).contains(&status), "the status of a HandlerError is 400 … 599, not {status}");
-        Self { status, code: code.into(), message: message.into(), causes: String::new(), is_final: false }
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            causes: String::new(),
+            is_final: false,
+            is_rejection: false,
+        }
     }
 
     /// A 500 `HANDLER_ERROR` with a message for the client.
     pub fn internal(message: impl Display) -> Self {
         Self::new(500, HANDLER_ERROR, message.to_string())
+    }
+
+    /// A 400 `BAD_INPUT` for a body that is not what it should be; it counts as a request that was
+    /// rejected.
+    pub fn rejection(message: impl Into<String>) -> Self {
+        Self { is_rejection: true, ..Self::new(400, BAD_INPUT, message) }
     }
 
     /// Says that another attempt would fail in the same way: there is none, whatever the status.

@@ -1,7 +1,5 @@
 //! One invocation: head → body → input → handler → output, and the answer.
 
-use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -10,8 +8,6 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::{Request, StatusCode};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use crate::caller::Ids;
@@ -23,19 +19,11 @@ use crate::handler::Handler;
 use crate::limits::BODY_READ_MAX;
 use crate::log;
 use crate::metrics::{InFlight, Outcome};
-use crate::output;
+use crate::output::Output as _;
 use crate::panics::caught;
+use crate::raw_body::Input as _;
 use crate::response::{self, HttpResponse};
 use crate::server::Instance;
-
-/// A request's body. Fields it does not know are the gateway's or a later version's.
-#[derive(Deserialize)]
-#[serde(bound = "In: DeserializeOwned")]
-struct Envelope<In> {
-    input: In,
-    #[serde(default)]
-    metadata: Option<BTreeMap<String, String>>,
-}
 
 /// The answer to an invocation, before it has the form of its connection.
 #[derive(Debug)]
@@ -125,11 +113,10 @@ where
     }
     let mut work = pin!(Some(async {
         let body = body.await?;
-        let envelope = Envelope::<H::Input>::read(&body)?;
-        drop(body);
-        let context = head.into_context(envelope.metadata.unwrap_or_default(), output_max);
-        let output = handler.call(envelope.input, context).await.map_err(Failure::Handler)?;
-        output::to_json(&output, output_max)
+        let (input, metadata) = H::Input::take(body.into()).map_err(Failure::Handler)?;
+        let context = head.into_context(metadata, output_max);
+        let output = handler.call(input, context).await.map_err(Failure::Handler)?;
+        output.into_json(output_max).map_err(Failure::Handler)
     }));
     // The panic is caught around each poll: a task of its own would cost every request
     // an allocation and a trip through the run queue.
@@ -187,26 +174,4 @@ async fn gather(mut body: Incoming, max: usize) -> Result<Bytes, Failure> {
         }
     }
     Ok(if whole.is_empty() { first } else { whole.freeze() })
-}
-
-impl<In: DeserializeOwned> Envelope<In> {
-    /// Reads a body. A second reading locates a fault, so that only bad input pays for it.
-    fn read(body: &[u8]) -> Result<Self, Failure> {
-        let malformed = |fault: &dyn Display| {
-            Failure::BadInput(format!("the body must be {{\"input\": …, \"metadata\": {{…}}}}: {fault}"))
-        };
-        // serde would take an array for the fields in their order.
-        if body.trim_ascii_start().first() == Some(&b'[') {
-            return Err(malformed(&"it is an array"));
-        }
-        serde_json::from_slice(body).map_err(|fault| {
-            let mut again = serde_json::Deserializer::from_slice(body);
-            match serde_path_to_error::deserialize::<_, Self>(&mut again) {
-                Err(located) if located.path().iter().len() > 0 => {
-                    Failure::BadInput(format!("{}: {}", located.path(), located.inner()))
-                }
-                Err(_) | Ok(_) => malformed(&fault),
-            }
-        })
-    }
 }

@@ -69,7 +69,7 @@
 //!
 //! # Parts
 //! `settings` (environment) → `listener` → `server` (accept, drain) → `route`, which
-//! `origin` keeps web pages from → `invocation` (body, input, handler, output) →
+//! `origin` keeps web pages from → `invocation` (`raw_body`, input, handler, `output`) →
 //! `response`. For a JOB: `settings` with `assignment` → `job` → `control_plane` (its two
 //! requests, over a [`client`]'s connection) around the same `invocation` → `completion`.
 //! A connection that asks for it goes on in `frames`, which carries many invocations.
@@ -106,6 +106,7 @@ mod metrics;
 mod origin;
 mod output;
 mod panics;
+mod raw_body;
 mod response;
 mod route;
 mod server;
@@ -117,3 +118,5 @@ pub use handler::Handler;
 pub use handler_error::HandlerError;
 pub use handlers::{Handlers, serve};
 pub use limits::{BODY_BYTES_MAX, OUTPUT_BYTES_MAX};
+pub use output::{Output, OutputBytes};
+pub use raw_body::{Input, RawBody};
