@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -31,6 +32,8 @@ class Worker:
     """A worker process and both ends of its pipe."""
 
     def __init__(self, folder: Path, handler: str, environment: dict[str, str]) -> None:
+        # An offer is always taken.
+        self._has_heads = environment["PICOFAAS_WORKER_FRAMES"] == "2"
         self.log_path = folder / "log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
@@ -59,12 +62,27 @@ class Worker:
     def write(self, sequence: int, payload: bytes) -> None:
         self.stdin.write(len(payload).to_bytes(4, "big") + sequence.to_bytes(4, "big") + payload)
 
+    def put(self, sequence: int, body: bytes, **fields: Any) -> None:
+        """Sends a request with this body, which begins with a member."""
+        self.stdin.write(self.frame(sequence, body, **fields))
+
+    def frame(self, sequence: int, body: bytes, **fields: Any) -> bytes:
+        """The frame of such a request, in the form that was offered."""
+        fields = {"executionId": ID, "traceId": TRACE, "attempt": 1, **fields}
+        if self._has_heads:
+            payload = head(**fields) + body
+        else:
+            members = fields if b'"metadata"' in body else {**fields, "metadata": {}}
+            payload = json.dumps(members).encode()[:-1] + b"," + body[1:]
+        return len(payload).to_bytes(4, "big") + sequence.to_bytes(4, "big") + payload
+
     def send(self, input: Any, **fields: Any) -> int:
         """Sends a request and gives its sequence number."""
         self._sequence += 1
-        request = {"executionId": ID, "traceId": TRACE, "attempt": 1, "metadata": {}, "input": input}
-        request.update(fields)
-        self.write(self._sequence, json.dumps(request).encode())
+        body = {"input": input}
+        if "metadata" in fields:
+            body["metadata"] = fields.pop("metadata")
+        self.put(self._sequence, json.dumps(body).encode(), **fields)
         return self._sequence
 
     def read(self) -> tuple[int, bytes]:
@@ -73,14 +91,19 @@ class Worker:
         return int.from_bytes(header[4:], "big"), self._bytes(int.from_bytes(header[:4], "big"))
 
     def receive(self) -> tuple[int, Any]:
-        """The next reply."""
+        """The next reply, as an object whatever its form."""
         sequence, payload = self.read()
+        if self._has_heads and sequence > 0:
+            assert payload[0] in (1, 2, 3), payload
+            return sequence, {"output" if payload[0] == 1 else "error": json.loads(payload[1:])}
         return sequence, json.loads(payload)
 
     def ready(self) -> Any:
         """The first frame."""
         sequence, payload = self.receive()
         assert sequence == 0
+        if "ready" in payload:
+            assert payload.pop("frames", None) == (2 if self._has_heads else None)
         return payload
 
     def call(self, input: Any, **fields: Any) -> Any:
@@ -130,6 +153,15 @@ class Worker:
         return taken
 
 
+def head(**fields: Any) -> bytes:
+    """The head of a request of frames 2."""
+    texts = ("executionId", "traceId", "traceparent", "tracestate", "idempotencyKey")
+    values = [(number, fields[name].encode()) for number, name in enumerate(texts, 1) if name in fields]
+    rest = b"".join(struct.pack(">BI", number, len(value)) + value for number, value in values)
+    numbers = (fields.get("attempt", 1), 0, fields.get("deadlineAtMs", 0))
+    return struct.pack(">IIIQ", 20 + len(rest), *numbers) + rest
+
+
 Start = Callable[..., Worker]
 
 
@@ -142,6 +174,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def started(code: str = "", handler: str = "function:handle", **environment: str) -> Worker:
         if code:
             (tmp_path / "function.py").write_text(textwrap.dedent(code))
+        environment = {"PICOFAAS_WORKER_FRAMES": "2", **environment}
         workers.append(Worker(tmp_path, handler, environment))
         return workers[-1]
 

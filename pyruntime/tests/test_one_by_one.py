@@ -30,8 +30,8 @@ def test_every_value_goes_there_and_back(serve: Start, value: Any) -> None:
 
 def test_texts_are_written_as_they_are_and_not_as_escapes(serve: Start) -> None:
     worker = serve(handler="faulty:echo")
-    worker.write(1, b'{"executionId":"e","metadata":{},"input": [ "\xc3\xa4\\u00e4" , 1.0 ] }')
-    assert worker.read() == (1, '{"output":["ää",1.0]}'.encode())
+    worker.put(1, b'{"input": [ "\xc3\xa4\\u00e4" , 1.0 ] }')
+    assert worker.read() == (1, '\x01["ää",1.0]'.encode())
 
 
 def test_a_handler_is_told_about_its_request(serve: Start) -> None:
@@ -175,7 +175,7 @@ def test_keys_that_are_no_texts_become_texts(serve: Start) -> None:
 @pytest.mark.parametrize("input", ["1" * 5000, "[" * 100_000 + "]" * 100_000])
 def test_an_input_that_python_cannot_hold_is_a_bad_input(serve: Start, input: str) -> None:
     worker = serve(handler="faulty:echo")
-    worker.write(1, b'{"executionId":"e","metadata":{},"input":' + input.encode() + b"}")
+    worker.put(1, b'{"input":' + input.encode() + b"}")
     sequence, reply = worker.receive()
     assert (sequence, reply["error"]["status"], reply["error"]["code"]) == (1, 400, "BAD_INPUT")
     assert reply["error"]["message"].startswith("the input cannot be read: ")
@@ -192,12 +192,9 @@ def test_outputs_up_to_the_limit_and_no_larger(serve: Start) -> None:
 
 def test_frames_come_in_any_pieces(serve: Start) -> None:
     worker = serve(handler="faulty:echo")
-    payload = b'{"executionId":"e","metadata":{},"input":"' + b"x" * 3_000_000 + b'"}'
-    short = b'{"executionId":"e","metadata":{},"input":1}'
-    frames = b"".join(
-        len(data).to_bytes(4, "big") + number.to_bytes(4, "big") + data
-        for number, data in ((1, short), (4294967295, short), (3, payload))
-    )
+    long = b'{"input":"' + b"x" * 3_000_000 + b'"}'
+    short = b'{"input":1}'
+    frames = b"".join(worker.frame(*frame) for frame in ((1, short), (4294967295, short), (3, long)))
     for at in range(100):
         worker.stdin.write(frames[at : at + 1])
     os.set_blocking(worker.stdin.fileno(), True)
@@ -295,7 +292,7 @@ def test_a_handler_that_answers_though_it_was_stopped_writes_nothing_to_the_log(
 def test_a_request_that_is_still_being_read_at_sigterm_is_not_begun(serve: Start) -> None:
     worker = serve("def handle(input):\n print('begun')")
     numbers = b"0," * 5_000_000
-    worker.write(1, b'{"executionId":"e","metadata":{},"input":[%b0]}' % numbers)
+    worker.put(1, b'{"input":[%b0]}' % numbers)
     until = time.monotonic() + PATIENCE_SECONDS
     while array("i", fcntl.ioctl(worker.stdin, termios.FIONREAD, bytes(4)))[0] > 0:
         assert time.monotonic() < until, worker.log()

@@ -65,8 +65,7 @@ def test_one_that_is_stopped_is_cancelled_and_the_others_go_on(serve: Start) -> 
 
 def test_one_that_is_stopped_before_it_began_is_answered_too(serve: Start) -> None:
     worker = serve(MEETING)
-    request = b'{"executionId":"e","metadata":{},"input":{"name":"a"}}'
-    frame = len(request).to_bytes(4, "big") + (5).to_bytes(4, "big") + request
+    frame = worker.frame(5, b'{"input":{"name":"a"}}')
     worker.stdin.write(frame + bytes(4) + (5).to_bytes(4, "big"))
     sequence, reply = worker.receive()
     assert (sequence, reply["error"]["status"]) == (5, 504)
@@ -129,7 +128,7 @@ def test_outputs_and_inputs_are_checked_as_those_of_sync_handlers(serve: Start) 
     worker = serve("async def handle(input): return {1} if input else 'x' * 2000", MAX_OUTPUT="1000")
     assert worker.error(True)[1] == "BAD_OUTPUT"
     assert worker.error(False)[1] == "OUTPUT_TOO_LARGE"
-    worker.write(9, b'{"executionId":"e","metadata":{},"input":' + b"1" * 5000 + b"}")
+    worker.put(9, b'{"input":' + b"1" * 5000 + b"}")
     assert worker.receive()[1]["error"]["code"] == "BAD_INPUT"
 
 

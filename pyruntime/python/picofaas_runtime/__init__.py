@@ -7,7 +7,7 @@ returns what JSON can say. `HANDLER=module:function` names it to the program `pi
 |---|---|
 | `worker` | the way in: streams, handler, loop |
 | `handler`, `signature` | which handler, and how it is called |
-| `pipe` | requests and replies on the standard streams |
+| `pipe`, `request` | frames on the standard streams, and a request in one |
 | `wire` | JSON, read and written |
 | `one_by_one`, `side_by_side` | the loops of sync and of async handlers |
 | `own_loop` | the event loop for what a sync handler returns to be awaited |

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from typing import Any
 
+    from .request import Request
     from .turn import Turn
 
 POOLS = "concurrent.futures.thread"
@@ -42,11 +43,11 @@ class CurrentRequest:
 
     def __init__(self) -> None:
         # The one on the main thread, where it is one at a time.
-        self.one: dict[str, Any] | None = None
+        self.one: Request | None = None
         self.is_side_by_side = False
         self.had_any = False
         # The request of a task, and of work that a task has run on a thread, once there may be tasks.
-        self._of_task: ContextVar[dict[str, Any] | None] | None = None
+        self._of_task: ContextVar[Request | None] | None = None
         self._running: set[int] = set()
         # Whether several have run since one ended.
         self._is_mixed = False
@@ -68,7 +69,7 @@ class CurrentRequest:
                 if "threading" in sys.modules:
                     setattr(sys.modules["threading"], f"_{name}", inheriting)
 
-    def begin(self, request: dict[str, Any]) -> None:
+    def begin(self, request: Request) -> None:
         """It is being worked on."""
         self.had_any = True
         if self._running:
@@ -87,7 +88,7 @@ class CurrentRequest:
         if self._turn is not None:
             self._turn.change()
 
-    def end(self, request: dict[str, Any]) -> None:
+    def end(self, request: Request) -> None:
         """It has been worked on."""
         self._running.discard(id(request))
         self._is_mixed = len(self._running) > 1
@@ -126,14 +127,14 @@ class CurrentRequest:
         """In a process that was forked."""
         self._is_forked = True
 
-    def current(self) -> dict[str, Any] | None:
+    def current(self) -> Request | None:
         """The request that is worked on here, where that is certain."""
         if self._is_forked and self._is_left_behind():
             return None
         if get_ident() == self._main:
             return self.one if self._of_task is None else self._in_task()
         here: dict[str, Any] = self._here.__dict__
-        request: dict[str, Any] | None
+        request: Request | None
         if "given" in here:
             request = here["given"]
             return request
@@ -145,7 +146,7 @@ class CurrentRequest:
                 return None
         return request
 
-    def _in_task(self) -> dict[str, Any] | None:
+    def _in_task(self) -> Request | None:
         """The request of the task that runs on the main thread, and outside of tasks the one."""
         request = self._of_task.get() if self._of_task is not None else None
         if request is None and self.one is not None:
@@ -194,7 +195,7 @@ class CurrentRequest:
 
     def _work(
         self,
-        request: dict[str, Any] | None,
+        request: Request | None,
         task: Callable[..., Any],
         /,
         *arguments: Any,

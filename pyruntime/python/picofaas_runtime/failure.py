@@ -6,10 +6,13 @@ import builtins
 import sys
 
 from . import wire
+from .pipe import ERROR, REJECTION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
+
+    from .pipe import Reply
 
 # Characters of a message for the client, and of a traceback for the log, whose end says most.
 MESSAGE_CHARS_MAX = 2048
@@ -39,32 +42,37 @@ class Stopped(BaseException):
     its caller has gone, or the function is stopped. Its `finally` blocks have a second."""
 
 
-def reply(status: int, code: str, message: str, *, retryable: bool = True) -> bytes:
-    """The payload of a reply that is a failure."""
-    detail: dict[str, object] = {"message": _clean(message), "status": status, "code": _clean(code)}
+def detail(status: int, code: str, message: str, *, retryable: bool = True) -> bytes:
+    """A failure as an object in JSON."""
+    members: dict[str, object] = {"message": _clean(message), "status": status, "code": _clean(code)}
     if not retryable:
-        detail["retryable"] = False
-    return wire.write({"error": detail})
+        members["retryable"] = False
+    return wire.write(members)
 
 
-def unread(error: Exception) -> bytes:
-    """For an input that is JSON, but not what Python can hold."""
-    return reply(400, "BAD_INPUT", f"the input cannot be read: {_words(error)}")
+def reply(status: int, code: str, message: str, *, retryable: bool = True) -> Reply:
+    """The reply that is a failure."""
+    return ERROR, detail(status, code, message, retryable=retryable)
 
 
-def unwritten(error: Exception) -> bytes:
+def unread(error: Exception) -> Reply:
+    """For a body that is not what it should be, or not what Python can hold."""
+    return REJECTION, detail(400, "BAD_INPUT", f"the input cannot be read: {_words(error)}")
+
+
+def unwritten(error: Exception) -> Reply:
     """For an output that JSON cannot say."""
     message = f"the output cannot be written as JSON: {_reason(error)}"
     return reply(500, "BAD_OUTPUT", message, retryable=isinstance(error, MemoryError))
 
 
-def too_large(length: int, output_bytes_max: int) -> bytes:
+def too_large(length: int, output_bytes_max: int) -> Reply:
     """For an output over the limit."""
     message = f"the output is {length} bytes, more than {output_bytes_max} (MAX_OUTPUT)"
     return reply(500, "OUTPUT_TOO_LARGE", message, retryable=False)
 
 
-def raised(error: BaseException) -> bytes:
+def raised(error: BaseException) -> Reply:
     """For what a handler raised; whatever it did not mean as an answer goes to the log as well."""
     chosen = _chosen(error)
     if chosen is not None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .request import Request
+
 # Bytes of a line, ids excluded; a longer one is cut into pieces.
 LINE_BYTES_MAX = 8192
 # Lines that were begun and are not at their end; when there are more, all are ended.
@@ -55,7 +57,7 @@ class LogWriter:
 
     def __init__(self) -> None:
         self.requests = CurrentRequest()
-        self.begun: dict[Key, tuple[dict[str, Any] | None, bytes]] = {}
+        self.begun: dict[Key, tuple[Request | None, bytes]] = {}
         # The line whose beginning was written by `flush`, and how long that is.
         self._open: Key | None = None
         self._open_bytes = 0
@@ -84,11 +86,11 @@ class LogWriter:
         self.requests.begin_anew()
         self._open = None
 
-    def begin(self, request: dict[str, Any]) -> None:
+    def begin(self, request: Request) -> None:
         """From now on this request is being worked on."""
         self.requests.begin(request)
 
-    def end(self, request: dict[str, Any]) -> None:
+    def end(self, request: Request) -> None:
         """It has been worked on: what it has begun is written, and later lines need not be its own."""
         if is_any_known():
             self._empty(flush_known)
@@ -105,7 +107,7 @@ class LogWriter:
         else:
             self.requests.without(flush)
 
-    def write(self, stream: object, data: bytes, request: dict[str, Any] | None = None) -> None:
+    def write(self, stream: object, data: bytes, request: Request | None = None) -> None:
         """Passes lines on; one without an end waits for it. They are of the request that is worked on
         here where no other is named."""
         if request is None:
@@ -135,7 +137,7 @@ class LogWriter:
         if begun is not None:
             self._put(key, request, begun[1], ends=self.is_shared)
 
-    def end_lines(self, request: dict[str, Any] | None = None) -> None:
+    def end_lines(self, request: Request | None = None) -> None:
         """Ends the lines that a request has begun, or all."""
         for key, (whose, text) in list(self.begun.items()):
             if request is None or whose is request:
@@ -152,7 +154,7 @@ class LogWriter:
         if not self.is_forked or "ctypes" in sys.modules:
             flush_c()
 
-    def _put(self, key: Key, request: dict[str, Any] | None, text: bytes, ends: bool = True) -> None:
+    def _put(self, key: Key, request: Request | None, text: bytes, ends: bool = True) -> None:
         """Writes lines, the last of them without its end where it is not there yet."""
         with _writing:
             room, before = LINE_BYTES_MAX, b""
@@ -170,12 +172,12 @@ class LogWriter:
             except OSError:
                 pass  # Nobody reads the log any more, and there is nowhere else to say so.
 
-    def _lines(self, request: dict[str, Any] | None, text: bytes, room: int, goes_on: bool) -> list[bytes]:
+    def _lines(self, request: Request | None, text: bytes, room: int, goes_on: bool) -> list[bytes]:
         """The lines of a text as they are written; the first may go on with one that was begun."""
         if request is None:
             prefix, own = OF_NONE if self.requests.had_any else b"", b""
         else:
-            prefix, own = ids(request).encode() + b" ", request.get("executionId", "").encode()
+            prefix, own = ids(request).encode() + b" ", request.fields.get("executionId", "").encode()
         lines = []
         for line in text.split(b"\n"):
             for piece in _pieces(line, room):
@@ -212,7 +214,7 @@ class Stream(io.TextIOBase):
         self._log.write(self, text.encode("utf-8", "backslashreplace"))
         return len(text)
 
-    def write_of(self, request: dict[str, Any], text: str) -> None:
+    def write_of(self, request: Request, text: str) -> None:
         """Writes lines of this request, whichever is being worked on."""
         self._log.write(self, text.encode("utf-8", "backslashreplace"), request)
 
@@ -275,10 +277,10 @@ class Bytes(io.BufferedIOBase):
         """Nothing, as others go on printing."""
 
 
-def ids(request: dict[str, Any]) -> str:
+def ids(request: Request) -> str:
     """`executionId=… traceId=…`, as far as a request has them."""
     names = ("executionId", "traceId")
-    return " ".join(f"{name}={request[name]}" for name in names if name in request)
+    return " ".join(f"{name}={request.fields[name]}" for name in names if name in request.fields)
 
 
 def _names(line: bytes, own: bytes) -> bool:

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from .log_writer import Stream, ids
+from .request import Request
 
 NAME = "picofaas"
 
@@ -16,7 +17,7 @@ class _Ids(str):
 
     __slots__ = ("request",)
 
-    request: dict[str, Any]
+    request: Request
 
 
 class _Lines(logging.Handler):
@@ -44,7 +45,7 @@ class _Layout(logging.Formatter):
         return " ".join(word for word in words if word)
 
 
-def logger_of(request: dict[str, Any]) -> logging.LoggerAdapter[Any]:
+def logger_of(request: Request) -> logging.LoggerAdapter[Any]:
     """The logger of one request. It is ours as long as nobody has set up another way for lines."""
     logger = logging.getLogger(NAME)
     if not logger.hasHandlers():
@@ -58,7 +59,7 @@ def logger_of(request: dict[str, Any]) -> logging.LoggerAdapter[Any]:
     own.request = request
     extra = {
         "ids": own,
-        "executionId": request.get("executionId"),
-        "traceId": request.get("traceId"),
+        "executionId": request.fields.get("executionId"),
+        "traceId": request.fields.get("traceId"),
     }
     return logging.LoggerAdapter(logger, extra)

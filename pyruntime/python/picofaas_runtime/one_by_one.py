@@ -6,24 +6,30 @@ It is stopped by SIGTERM, which raises `Stopped` in the handler where one runs.
 from __future__ import annotations
 
 import os
+from time import monotonic
 
 from . import failure, wire
 from .context import Context
 from .failure import Stopped
+from .pipe import OUTPUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
-    from typing import Any
 
     from .handler import Handler
     from .log_writer import LogWriter
     from .own_loop import OwnLoop
-    from .pipe import Pipe
+    from .pipe import Pipe, Reply
+    from .request import Request
 else:
     # Without `enum`, which `signal` needs and which takes longer than everything here.
     import _signal as signal
+
+
+# For a request whose time was over before it was its turn. Nobody waits for it any more.
+LATE = failure.reply(504, "HANDLER_TIMEOUT", "the handler was not begun before the deadline")
 
 
 class _Stop:
@@ -53,12 +59,12 @@ class _Caller:
         self._handler = handler
         self._loop: OwnLoop | None = None
 
-    def output(self, request: dict[str, Any]) -> object:
+    def output(self, request: Request) -> object:
         """Calls it with what it takes and waits for what comes of that."""
         if self._handler.takes_context:
-            output = self._handler.call(request["input"], Context(request))
+            output = self._handler.call(request.input, Context(request))
         else:
-            output = self._handler.call(request["input"])
+            output = self._handler.call(request.input)
         if hasattr(type(output), "__await__"):
             if self._loop is None:
                 from .own_loop import OwnLoop
@@ -92,15 +98,20 @@ def serve(handler: Handler, pipe: Pipe, log: LogWriter, output_bytes_max: int) -
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop)
     leave_to_forked(lambda: None)
-    pipe.send(0, b'{"ready":true}')
+    pipe.say_ready()
     caller = _Caller(handler)
+    # Whether the next request waits behind another.
+    is_behind = False
     try:
         while not stop.asked:
             frame = pipe.frame()
             if frame is not None:
                 sequence, payload = frame
-                pipe.send(sequence, _answer(payload, caller, pipe, log, stop, output_bytes_max))
+                # Each reply by itself: nobody knows how long the next request takes.
+                pipe.send(sequence, _answer(payload, is_behind, caller, pipe, log, stop, output_bytes_max))
+                is_behind = True
                 continue
+            is_behind = False
             stop.waiting = True
             more = pipe.fill()
             stop.waiting = False
@@ -111,18 +122,21 @@ def serve(handler: Handler, pipe: Pipe, log: LogWriter, output_bytes_max: int) -
 
 
 def _answer(
-    payload: bytearray,
+    payload: bytes,
+    is_behind: bool,
     caller: _Caller,
     pipe: Pipe,
     log: LogWriter,
     stop: _Stop,
     output_bytes_max: int,
-) -> bytes:
-    """The payload of the reply to a request."""
+) -> Reply:
+    """The reply to a request."""
     try:
-        request = wire.read(payload)
+        request = pipe.read(payload)
     except (ValueError, RecursionError) as error:
         return failure.unread(error)
+    if is_behind and request.is_late(monotonic() * 1000):
+        return LATE
     log.begin(request)
     try:
         try:
@@ -147,12 +161,12 @@ def _answer(
     return reply
 
 
-def written(output: object, output_bytes_max: int) -> bytes:
-    """The payload of the reply that is an output."""
+def written(output: object, output_bytes_max: int) -> Reply:
+    """The reply that is an output."""
     try:
         text = wire.write(output)
     except (TypeError, ValueError, RecursionError, MemoryError) as error:
         return failure.unwritten(error)
     if len(text) > output_bytes_max:
         return failure.too_large(len(text), output_bytes_max)
-    return b'{"output":' + text + b"}"
+    return OUTPUT, text

@@ -8,13 +8,17 @@ import signal
 from functools import partial
 from typing import NoReturn
 
-from . import failure, wire
+from . import failure
 from .context import Context
 from .handler import Handler
 from .log_writer import LogWriter
 from .one_by_one import leave_to_forked, written
 from .own_loop import awaited
-from .pipe import Pipe
+from .pipe import Pipe, Reply
+
+# Time after requests were read in which a reply waits for those of the tasks beside it. Where handlers
+# compute for longer, each is written at once.
+HOLD_SECONDS = 0.0005
 
 _STOPPED = failure.reply(504, "HANDLER_TIMEOUT", "the handler was stopped")
 
@@ -29,7 +33,7 @@ def serve(handler: Handler, pipe: Pipe, log: LogWriter, output_bytes_max: int, c
     loop.add_signal_handler(signal.SIGTERM, in_flight.stop)
     # The loop's way to hear of a signal is shared with what is forked, which would stop the loop.
     leave_to_forked(lambda: signal.set_wakeup_fd(-1))
-    pipe.send(0, wire.write({"ready": True, "concurrency": concurrency}))
+    pipe.say_ready(concurrency)
     while not in_flight.over.done():
         try:
             loop.run_until_complete(in_flight.over)
@@ -67,12 +71,16 @@ class _InFlight:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._stopped: set[int] = set()
         self._ending = False
+        # Replies that are written with those of the tasks beside them, and until when that is done.
+        self._replies: list[tuple[int, Reply]] = []
+        self._hold_until = 0.0
 
     def take(self) -> None:
         """Takes what has come: requests, and words that one is to stop."""
         if not self._pipe.fill():
             self._end()
             return
+        self._hold_until = self._loop.time() + HOLD_SECONDS
         while (frame := self._pipe.frame()) is not None:
             sequence, payload = frame
             if payload:
@@ -98,23 +106,24 @@ class _InFlight:
 
     def _end_when_idle(self) -> None:
         if self._ending and not self._tasks and not self.over.done():
+            self._write()
             self.over.set_result(None)
 
-    async def _work(self, sequence: int, payload: bytearray) -> None:
+    async def _work(self, sequence: int, payload: bytes) -> None:
         reply = await self._answer(sequence, payload)
         self._reply(sequence, reply)
 
-    async def _answer(self, sequence: int, payload: bytearray) -> bytes:
+    async def _answer(self, sequence: int, payload: bytes) -> Reply:
         try:
-            request = wire.read(payload)
+            request = self._pipe.read(payload)
         except (ValueError, RecursionError) as error:
             return failure.unread(error)
         self._log.begin(request)
         try:
             if self._handler.takes_context:
-                output = await self._handler.call(request["input"], Context(request))
+                output = await self._handler.call(request.input, Context(request))
             else:
-                output = await self._handler.call(request["input"])
+                output = await self._handler.call(request.input)
             if hasattr(type(output), "__await__"):
                 output = await awaited(output)
         except BaseException as error:
@@ -131,10 +140,21 @@ class _InFlight:
         self._log.end(request)
         return reply
 
-    def _reply(self, sequence: int, reply: bytes) -> None:
+    def _reply(self, sequence: int, reply: Reply) -> None:
         del self._tasks[sequence]
         self._stopped.discard(sequence)
-        self._pipe.send(sequence, reply)
+        self._replies.append((sequence, reply))
+        if self._loop.time() > self._hold_until:
+            self._write()
+        elif len(self._replies) == 1:
+            # Behind the tasks that are ready to run.
+            self._loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        """Writes the replies that there are with one write."""
+        if self._replies:
+            replies, self._replies = self._replies, []
+            self._pipe.send_all(replies)
 
     def _forget(self, sequence: int, _task: asyncio.Task[None]) -> None:
         # One that was stopped before it began has not answered.

@@ -30,7 +30,7 @@ def main() -> None:
     except LoadError as error:
         if error.cause is not None:
             failure.log(error.cause)
-        pipe.send(0, wire.write({"error": {"message": str(error)}}))
+        pipe.say_unable(wire.write({"message": str(error)}))
         _end(log, 1)
     try:
         output_bytes_max = int(os.environ.get("MAX_OUTPUT") or OUTPUT_BYTES_MAX)

@@ -18,7 +18,8 @@
 //! | `http` | an HTTP server |
 //! | `worker_handler`, `worker_pool` | processes that take one request after the other, and their queue |
 //! | `worker_supervisor`, `worker` | one worker after the other, and one of them |
-//! | `request`, `frame`, `write_buffer`, `reply_reader` | a request to a worker, and the frames on its pipes |
+//! | `request`, `frame`, `request_frame`, `reply_frame` | a request to a worker, and the frames on its pipes |
+//! | `write_buffer`, `reply_reader` | frames that are written, and that are read |
 //! | `printed_text`, `excerpt` | text of a worker where a frame should begin; bytes in a message |
 //! | `worker_exit`, `counters` | reasons for which workers end, and their metrics |
 //! | `notify`, `wake_slot` | waking the tasks of the one thread |
@@ -45,8 +46,10 @@ mod memory;
 mod notify;
 mod printed_text;
 mod program;
+mod reply_frame;
 mod reply_reader;
 mod request;
+mod request_frame;
 mod settings;
 mod stdio;
 mod wake_slot;

@@ -83,12 +83,19 @@ pub(crate) const RESTART_DELAY_MAX: Duration = Duration::from_secs(1);
 /// than this and the present one has not taken longer: else another may be free before.
 pub(crate) const AHEAD_MAX: Duration = Duration::from_millis(1);
 
+/// Requests that a worker with `"frames":2` has at most besides the one that it works on, where it is the only one
+/// and quick. They are begun one after the other, so they wait no longer than in line.
+pub(crate) const AHEAD_REQUESTS_MAX: usize = 16;
+
 /// Time after a line without an id in which a worker is sent nothing ahead: the next such line
 /// could be of either of two requests.
 pub(crate) const AHEAD_AFTER_LINE: Duration = Duration::from_secs(1);
 
 /// Bytes of a worker's replies that are read at once.
 pub(crate) const READ_BYTES: usize = 1 << 16;
+
+/// Bytes of an output that is copied: less work than the memory of a read that it would keep.
+pub(crate) const OUTPUT_BYTES_COPIED_MAX: usize = 1 << 12;
 
 /// Bytes of memory that are kept for frames to a worker, once all of them are written.
 pub(crate) const OUT_BYTES_KEPT: usize = 1 << 18;

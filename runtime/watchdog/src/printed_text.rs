@@ -4,12 +4,12 @@ use crate::excerpt::excerpt;
 use crate::frame::{self, HEADER_BYTES};
 
 /// The text that is at the beginning of `buffer`, where no frame is: its first byte is a letter, and what would be a
-/// header has not the number of a request, or no object behind it, or says more than `length_max` bytes as far as it
-/// is there. A length that begins with the byte of a letter is over 150 MB.
+/// header is not that of a reply, by its number and the beginning of its payload, or says more than `length_max` bytes
+/// as far as it is there. A length that begins with the byte of a letter is over 150 MB.
 pub(crate) fn printed_text(
     buffer: &[u8],
     length_max: usize,
-    is_request: impl FnOnce(u32) -> bool,
+    is_reply: impl FnOnce(u32, &[u8]) -> bool,
 ) -> Option<String> {
     let start = &buffer[..buffer.len().min(HEADER_BYTES)];
     if text_at(start).is_empty() {
@@ -22,15 +22,10 @@ pub(crate) fn printed_text(
     let is_too_long = u32::from_be_bytes(length) as usize > length_max;
     match frame::read_header(start) {
         None if !is_too_long => return None,
-        Some((_, sequence)) if is_request(sequence) && may_be_object(&buffer[HEADER_BYTES..]) => return None,
+        Some((_, sequence)) if is_reply(sequence, &buffer[HEADER_BYTES..]) => return None,
         None | Some(_) => {}
     }
     Some(excerpt(text_at(buffer).as_bytes()))
-}
-
-/// Whether an object in JSON may begin so.
-fn may_be_object(payload: &[u8]) -> bool {
-    payload.trim_ascii_start().first().is_none_or(|first| *first == b'{')
 }
 
 /// The part before the first byte that no text has.
@@ -46,12 +41,19 @@ fn text_at(bytes: &[u8]) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::FrameForm;
+    use crate::reply_frame::may_be_reply;
 
     /// The largest frame of a worker unless `MAX_OUTPUT` says otherwise.
     const USUAL: usize = (1 << 20) + (1 << 16);
 
     fn shown(buffer: &[u8], length_max: usize) -> Option<String> {
-        printed_text(buffer, length_max, |sequence| sequence == 7)
+        shown_by(FrameForm::Objects, buffer, length_max)
+    }
+
+    fn shown_by(form: FrameForm, buffer: &[u8], length_max: usize) -> Option<String> {
+        let is_reply = |sequence, payload: &[u8]| sequence == 7 && may_be_reply(form, payload);
+        printed_text(buffer, length_max, is_reply)
     }
 
     #[test]
@@ -92,6 +94,18 @@ mod tests {
             [&b"\t\0\0\0\0\0\0\x07"[..], b")   \0\0\0\x07{", b"2026\0\0\0\x07 {\"output\":", b"2026\0\0"]
         {
             assert_eq!(shown(frame, most), None, "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn a_reply_with_a_head_is_told_from_text_by_its_first_byte() {
+        let most = 1 << 30;
+        for (frame, text) in [
+            (&b"\t\0\0\0\0\0\0\x07\x01{"[..], None),
+            (b")   \0\0\0\x07\x02{", None),
+            (b"2026\0\0\0\x07{", Some("\"2026\"")),
+        ] {
+            assert_eq!(shown_by(FrameForm::Heads, frame, most).as_deref(), text, "{frame:?}");
         }
     }
 

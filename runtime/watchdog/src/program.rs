@@ -11,15 +11,21 @@ use picofaas_runtime::{Context, HandlerError};
 use rustix::fs::{Access, access};
 
 use crate::command::Command;
+use crate::frame::{FRAMES_OFFERED, FRAMES_VARIABLE};
 
 /// Variables for the watchdog that its program does not get: where to listen, and the proof of who
 /// asks the control plane.
-const WITHHELD: [&str; 4] = ["PICOFAAS_TOKEN", "PICOFAAS_RUNTIME_URL", "PICOFAAS_SOCKET", "PORT"];
+///
+/// An offer of a watchdog around this one is not ours to make.
+const WITHHELD: [&str; 5] =
+    ["PICOFAAS_TOKEN", "PICOFAAS_RUNTIME_URL", "PICOFAAS_SOCKET", "PORT", FRAMES_VARIABLE];
 
 /// The program and its arguments.
 #[derive(Debug)]
 pub(crate) struct Program {
     words: Vec<String>,
+    /// Whether it is offered the newest frames.
+    is_worker: bool,
     /// The program with the environment of each start, once it was found.
     found: OnceCell<picofaas_child::Program>,
 }
@@ -27,7 +33,12 @@ pub(crate) struct Program {
 impl Program {
     /// The program of a command, which has at least one word.
     pub(crate) fn new(words: Vec<String>) -> Self {
-        Self { words, found: OnceCell::new() }
+        Self { words, is_worker: false, found: OnceCell::new() }
+    }
+
+    /// The same for one that speaks in frames.
+    pub(crate) fn of_worker(words: Vec<String>) -> Self {
+        Self { is_worker: true, ..Self::new(words) }
     }
 
     /// Checks that the program is there, so that a missing one is named at the start.
@@ -59,6 +70,9 @@ impl Program {
         let mut environment: BTreeMap<OsString, OsString> =
             std::env::vars_os().filter(|(name, _)| !WITHHELD.iter().any(|hidden| name == hidden)).collect();
         default_to_utf8(&mut environment);
+        if self.is_worker {
+            environment.insert(FRAMES_VARIABLE.into(), FRAMES_OFFERED.into());
+        }
         let name = Path::new(&self.words[0]);
         let program = picofaas_child::Program::new(name, &self.words[1..], environment, None)?;
         Ok(self.found.get_or_init(|| program))

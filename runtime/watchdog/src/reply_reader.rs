@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::frame::{self, HEADER_BYTES};
 use crate::limits::{FRAME_BYTES_BESIDES, FRAME_BYTES_RESERVED_MAX, PIPE_BYTES, READ_BYTES};
 use crate::printed_text::printed_text;
+use crate::reply_frame;
 use crate::worker::{ReplyTiming, Worker};
 use crate::worker_exit::WorkerExit;
 use crate::worker_pool::WorkerPool;
@@ -77,7 +78,10 @@ impl ReplyReader {
         let output_max = pool.output_max.get();
         let length_max = output_max + FRAME_BYTES_BESIDES;
         loop {
-            if let Some(text) = printed_text(&self.buffer, length_max, |number| worker.has_request(number)) {
+            let is_reply = |sequence: u32, payload: &[u8]| {
+                worker.has_request(sequence) && reply_frame::may_be_reply(worker.form(), payload)
+            };
+            if let Some(text) = printed_text(&self.buffer, length_max, is_reply) {
                 return Err(worker.printed(text));
             }
             let Some((length, sequence)) = frame::read_header(&self.buffer) else { break };
@@ -97,7 +101,7 @@ impl ReplyReader {
                 worker.log.drain(worker.is_serial());
                 log_drained = true;
             }
-            match worker.take_reply(sequence, &payload)? {
+            match worker.take_reply(sequence, payload)? {
                 ReplyTiming::InTime => {}
                 ReplyTiming::Late => pool.counters.count_late_reply(),
             }
@@ -120,12 +124,12 @@ impl ReplyReader {
             let fault = format!("its first frame has the sequence number {sequence} and not 0");
             return Err(WorkerExit::ProtocolViolation(fault));
         }
-        let ready = frame::read_ready(payload)
+        let ready = reply_frame::read_ready(payload)
             .map_err(|fault| WorkerExit::ProtocolViolation(format!("its first frame is none: {fault}")))?;
-        let concurrency = ready.map_err(WorkerExit::NotReady)?;
+        let readiness = ready.map_err(WorkerExit::NotReady)?;
         self.ready_since = Some(Instant::now());
-        worker.set_ready(concurrency);
-        pool.worker_ready();
+        worker.set_ready(readiness);
+        pool.worker_ready(readiness.form);
         Ok(())
     }
 }

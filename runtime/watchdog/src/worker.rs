@@ -11,9 +11,10 @@ use tokio::net::unix::pipe::Sender;
 use tokio::task::spawn_local;
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::frame;
-use crate::limits::{AHEAD_MAX, STOP_GRACE};
+use crate::frame::{self, FrameForm};
+use crate::limits::{AHEAD_MAX, AHEAD_REQUESTS_MAX, STOP_GRACE};
 use crate::log_pipe::LogPipe;
+use crate::reply_frame::{self, Readiness};
 use crate::request::{Request, RequestState};
 use crate::wake_slot::WakeSlot;
 use crate::worker_exit::WorkerExit;
@@ -29,6 +30,7 @@ pub(crate) struct Worker {
     bytes_read: Cell<Option<u64>>,
     /// 0 until it is ready.
     concurrency: Cell<usize>,
+    form: Cell<FrameForm>,
     last_sequence: Cell<u32>,
     /// Requests without a reply, in the order in which they were sent.
     in_flight: RefCell<VecDeque<InFlightRequest>>,
@@ -59,6 +61,7 @@ impl Worker {
             write_buffer: RefCell::default(),
             bytes_read: Cell::new(None),
             concurrency: Cell::new(0),
+            form: Cell::new(FrameForm::Objects),
             last_sequence: Cell::new(0),
             in_flight: RefCell::default(),
             begun_at: Cell::new(None),
@@ -68,9 +71,15 @@ impl Worker {
         })
     }
 
-    /// Makes it ready for `concurrency` requests at a time.
-    pub(crate) fn set_ready(&self, concurrency: usize) {
-        self.concurrency.set(concurrency);
+    /// Makes it ready for requests.
+    pub(crate) fn set_ready(&self, readiness: Readiness) {
+        self.concurrency.set(readiness.concurrency);
+        self.form.set(readiness.form);
+    }
+
+    /// The form of its frames.
+    pub(crate) fn form(&self) -> FrameForm {
+        self.form.get()
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -94,34 +103,42 @@ impl Worker {
             return false;
         }
         let in_flight = self.in_flight.borrow();
-        // Behind one that is to be stopped it would only wait for the next worker.
-        let alone = in_flight.len() == 1 && in_flight[0].request.is_some();
         let quick = || {
             let so_far = self.begun_at.get().map(|begun_at| begun_at.elapsed());
             self.last_took.get().is_some_and(|took| took < AHEAD_MAX)
                 && so_far.is_some_and(|time| time < AHEAD_MAX)
         };
-        alone && !self.log.had_unattributed_line_recently() && (!others || quick())
+        let has_room = match in_flight.len() {
+            1 => !others || quick(),
+            // A worker with the old frames was written for one.
+            held => held <= AHEAD_REQUESTS_MAX && self.form() == FrameForm::Heads && !others && quick(),
+        };
+        // Behind one that is to be stopped it would only wait for the next worker.
+        has_room
+            && in_flight.front().is_some_and(|first| first.request.is_some())
+            && !self.log.had_unattributed_line_recently()
     }
 
-    /// Sends it a request.
+    /// Sends it a request, or has the request answered where its body is not what it should be.
     pub(crate) fn send(self: &Rc<Self>, request: Rc<Request>) {
+        if let Err(error) = request.prepare(self.form()) {
+            return request.finish(Err(error));
+        }
         let sequence = self.last_sequence.get().checked_add(1).unwrap_or(1);
         self.last_sequence.set(sequence);
         self.log.begin_attempt(sequence, request.context.execution_id());
-        let end = self.write_buffer.borrow_mut().append(|bytes| {
-            frame::write_request(bytes, sequence, &request.input, &request.context);
-        });
+        let end = self.write_buffer.borrow_mut().append(|bytes| request.write(self.form(), bytes, sequence));
         request.set_state(RequestState::InFlight(Rc::clone(self), sequence));
         self.in_flight.borrow_mut().push_back(InFlightRequest { sequence, request: Some(request), end });
-        let alone = self.load() == 1;
-        if alone {
+        let load = self.load();
+        if load == 1 {
             self.begun_at.set(Some(Instant::now()));
         }
         self.update_log_owner();
-        // For one that is at work others may follow in this turn of the event loop, and one
-        // write by its supervisor takes them all.
-        if !(alone || self.is_serial()) || self.flush() == Flushed::Blocked {
+        // For one that is at work, and has its next, others may follow in this turn of the event loop, and
+        // one write by its supervisor takes them all.
+        let has_next = load > if self.is_serial() { 2 } else { 1 };
+        if has_next || self.flush() == Flushed::Blocked {
             self.exit.wake();
         }
     }
@@ -133,7 +150,7 @@ impl Worker {
     pub(crate) fn take_reply(
         self: &Rc<Self>,
         sequence: u32,
-        payload: &BytesMut,
+        payload: BytesMut,
     ) -> Result<ReplyTiming, WorkerExit> {
         let at = self.index_of(sequence).ok_or_else(|| {
             WorkerExit::ProtocolViolation(format!(
@@ -144,8 +161,8 @@ impl Worker {
             let fault = format!("it replied to request {sequence} before the one that came first");
             return Err(WorkerExit::ProtocolViolation(fault));
         }
-        let outcome =
-            frame::read_reply(payload).map_err(|fault| WorkerExit::InvalidReply { sequence, fault })?;
+        let reply = reply_frame::read_reply(self.form(), payload)
+            .map_err(|fault| WorkerExit::InvalidReply { sequence, fault })?;
         let Some(replied) = self.in_flight.borrow_mut().remove(at) else { return Ok(ReplyTiming::Late) };
         self.log.end_attempt(sequence);
         if self.concurrency.get() == 1 {
@@ -160,7 +177,7 @@ impl Worker {
             }
         }
         match replied.request {
-            Some(request) => request.finish(outcome),
+            Some(request) => request.take_reply(reply),
             None => return Ok(ReplyTiming::Late),
         }
         Ok(ReplyTiming::InTime)

@@ -5,9 +5,9 @@ use thiserror::Error;
 
 use crate::exit_reason::ExitReason;
 use crate::format::BAD_OUTPUT;
-use crate::frame::ReplyFault;
 use crate::last_line::{LastLine, TextReaders};
 use crate::limits::STOP_GRACE;
+use crate::reply_frame::ReplyFault;
 
 /// The reason for which a worker ended. Its text is for the log; the answer to a request that it had,
 /// [`Self::error`], has nothing of other requests.

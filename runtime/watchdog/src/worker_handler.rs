@@ -4,8 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use picofaas_runtime::{Context, Handler, HandlerError};
-use serde_json::value::RawValue;
+use picofaas_runtime::{Context, Handler, HandlerError, OutputBytes, RawBody};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
@@ -31,14 +30,14 @@ struct CancelOnDrop<'a> {
 impl WorkerHandler {
     pub(crate) fn new(settings: Settings) -> Self {
         let Settings { command, workers, .. } = settings;
-        let pool = WorkerPool::new(Program::new(command), workers);
+        let pool = WorkerPool::new(Program::of_worker(command), workers);
         Self { pool: Rc::new(pool), supervisors: RefCell::default() }
     }
 }
 
 impl Handler<()> for WorkerHandler {
-    type Input = Box<RawValue>;
-    type Output = Box<RawValue>;
+    type Input = RawBody;
+    type Output = OutputBytes;
 
     async fn start(&self) -> Result<(), HandlerError> {
         self.pool.program.find()?;
@@ -51,10 +50,10 @@ impl Handler<()> for WorkerHandler {
         self.pool.started().await
     }
 
-    async fn call(&self, input: Box<RawValue>, context: Context) -> Result<Box<RawValue>, HandlerError> {
+    async fn call(&self, body: RawBody, context: Context) -> Result<OutputBytes, HandlerError> {
         self.pool.output_max.set(context.output_bytes_max());
-        let guard = CancelOnDrop { pool: &self.pool, request: Request::new(input, context) };
-        self.pool.enqueue(&guard.request);
+        let guard = CancelOnDrop { pool: &self.pool, request: Request::new(body, context) };
+        self.pool.enqueue(&guard.request)?;
         guard.request.outcome().await
     }
 

@@ -8,6 +8,7 @@ use picofaas_runtime::HandlerError;
 
 use crate::children::Children;
 use crate::counters::Counters;
+use crate::frame::FrameForm;
 use crate::last_line::LastLine;
 use crate::program::Program;
 use crate::request::{Request, RequestState};
@@ -30,6 +31,8 @@ pub(crate) struct WorkerPool {
     queue: RefCell<VecDeque<Rc<Request>>>,
     started: WakeSlot<Result<(), HandlerError>>,
     state: Cell<PoolState>,
+    /// The form of the worker that became ready last: all are the same program.
+    form: Cell<FrameForm>,
     /// The end of the last worker.
     last_exit: RefCell<Option<WorkerExit>>,
 }
@@ -54,6 +57,7 @@ impl WorkerPool {
             queue: RefCell::default(),
             started: WakeSlot::default(),
             state: Cell::new(PoolState::Starting),
+            form: Cell::new(FrameForm::Objects),
             last_exit: RefCell::default(),
         }
     }
@@ -78,7 +82,8 @@ impl WorkerPool {
     }
 
     /// Counts on a worker that has become ready.
-    pub(crate) fn worker_ready(&self) {
+    pub(crate) fn worker_ready(&self, form: FrameForm) {
+        self.form.set(form);
         if self.state.get() == PoolState::Starting {
             self.state.set(PoolState::Serving);
             self.started.put(Ok(()));
@@ -113,9 +118,14 @@ impl WorkerPool {
     }
 
     /// Puts a request in the queue, and sends it where a worker can take it.
-    pub(crate) fn enqueue(&self, request: &Rc<Request>) {
+    ///
+    /// # Errors
+    /// The answer to a body that is not what it should be, where workers do not read bodies.
+    pub(crate) fn enqueue(&self, request: &Rc<Request>) -> Result<(), HandlerError> {
+        request.prepare(self.form.get())?;
         self.queue.borrow_mut().push_back(Rc::clone(request));
         self.dispatch();
+        Ok(())
     }
 
     /// Sends queued requests to workers that can take them.
@@ -204,7 +214,7 @@ mod tests {
     fn a_start_that_has_failed_is_not_saved_by_another_worker_that_is_ready_a_moment_later() {
         let pool = WorkerPool::new(Program::new(vec!["python3".to_owned()]), 2);
         pool.fail_to_start(&WorkerExit::Exited(ExitReason::new("ended with exit status 1")));
-        pool.worker_ready();
+        pool.worker_ready(FrameForm::Objects);
         let context = task::Context::from_waker(task::Waker::noop());
         let task::Poll::Ready(Err(error)) = pool.started.poll(&context) else { panic!("it has started") };
         assert!(error.to_string().contains("exit status 1"), "{error}");

@@ -16,6 +16,7 @@ mod stdio;
 mod stopped;
 mod worker;
 mod worker_faults;
+mod worker_frames;
 mod worker_program;
 mod worker_start;
 mod worker_stopped;

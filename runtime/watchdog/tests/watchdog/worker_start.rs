@@ -37,6 +37,7 @@ fn a_worker_that_is_never_ready_ends_the_start_with_the_reason() {
         ("say(0, {'ready': False})", "neither `\"ready\":true` nor an `error`"),
         ("say(0, {'ready': True, 'concurrency': 0})", "`concurrency` is 0: it must be 1 to 1024"),
         ("say(0, {'ready': True, 'concurrency': 1025})", "must be 1 to 1024"),
+        ("say(0, {'ready': True, 'frames': 3})", "its `frames` is 3: it must be 1 or 2"),
         ("say(0, [True])", "not an object in JSON but \"[true]\""),
         ("put(b'listening\\n')", r#"it wrote "listening\n" where"#),
         ("os.close(1)", "closed its standard output"),
