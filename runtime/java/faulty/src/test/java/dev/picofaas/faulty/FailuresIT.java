@@ -165,4 +165,17 @@ class FailuresIT {
             assertEquals(200, wire.get("/health").status());
         }
     }
+
+    @Test
+    void anInvocationWhoseBodyIsNoHttpIsRefusedLoggedAndCounted() throws Exception {
+        try (Instance instance = Instance.of("echo"); Wire wire = instance.connect()) {
+            wire.send("POST /invoke HTTP/1.1\r\nhost: fn\r\nx-execution-id: e-1\r\ntransfer-encoding: chunked\r\n\r\n"
+                + "no number\r\n");
+            assertEquals("400 BAD_REQUEST", wire.receive().failure());
+            assertTrue(wire.isClosed());
+            instance.lineWith("error executionId=e-1 traceId=- code=BAD_REQUEST status=400");
+            instance.awaitMetric("picofaas_runtime_invocations_total{outcome=\"rejected\"} 1");
+            instance.awaitMetric("picofaas_runtime_in_flight 0");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.runtime;
 
+import java.nio.charset.StandardCharsets;
+
 /** Why an invocation has no output. Its message is what the client reads. */
 final class Failure extends Exception {
     private static final long serialVersionUID = 1L;
@@ -93,6 +95,11 @@ final class Failure extends Exception {
 
     static Failure badOutput(Throwable reason) {
         return error(500, "BAD_OUTPUT", true, "the output cannot be written as JSON: " + text(reason), reason);
+    }
+
+    /** The body of the answer that says so. */
+    Bytes body() {
+        return Bytes.of(("{\"error\":" + Text.errorDetail(this) + "}").getBytes(StandardCharsets.UTF_8));
     }
 
     /** A message, or where there is none, the name of what was thrown. */

@@ -65,7 +65,7 @@ final class Server {
                     HttpDecoderConfig heads = new HttpDecoderConfig()
                         .setMaxInitialLineLength(Limits.HEAD_BYTES_MAX).setMaxHeaderSize(Limits.HEAD_BYTES_MAX);
                     channel.pipeline().addLast(new HttpServerCodec(heads, Limits.PIPELINED_MAX),
-                        new Conversation(Server.this));
+                        new HttpConversation(Server.this));
                 }
             });
         announcement = settings.announcement();
@@ -136,7 +136,7 @@ final class Server {
         }
         listener.close();
         Log.line("stopping, " + metrics.inFlight() + " in flight");
-        List.copyOf(conversations).forEach(Conversation::closeIfIdle);
+        List.copyOf(conversations).forEach(Conversation::drain);
         endIfDone();
     }
 

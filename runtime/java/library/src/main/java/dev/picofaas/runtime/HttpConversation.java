@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.picofaas.runtime;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
+import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelFutureListener;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.handler.codec.http.DefaultFullHttpResponse;
+import io.netty.handler.codec.http.DefaultHttpHeadersFactory;
+import io.netty.handler.codec.http.FullHttpResponse;
+import io.netty.handler.codec.http.HttpContent;
+import io.netty.handler.codec.http.HttpHeaders;
+import io.netty.handler.codec.http.HttpObject;
+import io.netty.handler.codec.http.HttpRequest;
+import io.netty.handler.codec.http.HttpResponseStatus;
+import io.netty.handler.codec.http.HttpUtil;
+import io.netty.handler.codec.http.HttpVersion;
+import io.netty.handler.codec.http.LastHttpContent;
+import io.netty.util.ReferenceCountUtil;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.Deque;
+
+/** One connection over HTTP/1.1, from accept to close: one request after the other. */
+final class HttpConversation extends ChannelInboundHandlerAdapter implements Conversation {
+    private static final String JSON = "application/json";
+    private static final Bytes HEALTHY = Bytes.of("{\"status\":\"ok\"}".getBytes(StandardCharsets.UTF_8));
+
+    private final Server server;
+    /** Requests that came before the one before them was answered. They are at most one read: then no more is read. */
+    private final Deque<HttpObject> behind = new ArrayDeque<>();
+    private ChannelHandlerContext context;
+    /** The request that is being read or worked on, or null. */
+    private Exchange exchange;
+    /** Done when the socket has all of the last answer, or null before the first. */
+    private ChannelFuture written;
+    /** The last answer was given; what still comes is dropped. */
+    private boolean ending;
+    /** An answer that is given while what was read is gone through does not begin that anew. */
+    private boolean isGoingOn;
+
+    HttpConversation(Server server) {
+        this.server = server;
+    }
+
+    @Override
+    public void channelActive(ChannelHandlerContext context) {
+        this.context = context;
+        server.opened(this);
+    }
+
+    @Override
+    public void channelInactive(ChannelHandlerContext context) {
+        ending = true;
+        behind.forEach(ReferenceCountUtil::release);
+        behind.clear();
+        Exchange left = exchange;
+        exchange = null;
+        if (left != null) {
+            left.body.stop();
+            if (left.invocation != null) {
+                left.invocation.leave();
+            }
+        }
+        server.closed(this);
+    }
+
+    @Override
+    public void channelRead(ChannelHandlerContext context, Object message) {
+        server.arrived();
+        if (ending) {
+            ReferenceCountUtil.release(message);
+            return;
+        }
+        behind.add((HttpObject) message);
+        goOn();
+    }
+
+    /** Goes through what was read, up to a request that has to be waited for. */
+    private void goOn() {
+        if (isGoingOn) {
+            return;
+        }
+        isGoingOn = true;
+        try {
+            while (!ending && !behind.isEmpty() && (exchange == null || !exchange.whole)) {
+                HttpObject next = behind.poll();
+                try {
+                    take(next);
+                } finally {
+                    ReferenceCountUtil.release(next);
+                }
+            }
+        } finally {
+            isGoingOn = false;
+        }
+        context.channel().config().setAutoRead(ending || behind.isEmpty());
+    }
+
+    private void take(HttpObject message) {
+        if (message.decoderResult().isFailure()) {
+            notHttp(message.decoderResult().cause());
+            return;
+        }
+        if (message instanceof HttpRequest head) {
+            begin(head);
+        }
+        if (message instanceof HttpContent piece && exchange != null) {
+            boolean isLast = message instanceof LastHttpContent;
+            if (!exchange.body.append(piece.content(), piece.content().readableBytes(), isLast)) {
+                refuse(Failure.bodyTooLarge(server.bodyBytesMax));
+            } else if (isLast) {
+                exchange.whole = true;
+                answer();
+            }
+        }
+    }
+
+    /** A peer that does not speak HTTP is worth a line. */
+    private void notHttp(Throwable fault) {
+        Log.line("warning a connection was closed: " + fault);
+        if (exchange == null) {
+            exchange = new Exchange(Exchange.Route.NOT_FOUND, false, "", new Body(0));
+        }
+        refuse(Failure.notHttp(String.valueOf(fault.getMessage())));
+    }
+
+    private void begin(HttpRequest head) {
+        HttpHeaders headers = head.headers();
+        String path = Host.path(head.uri());
+        boolean keepAlive = HttpUtil.isKeepAlive(head);
+        Exchange.Route route = Origin.isPage(headers) ? Exchange.Route.FOREIGN_ORIGIN
+            : Exchange.route(head.method().name(), path);
+        String fault = Host.faultOf(head);
+        if (fault != null || route != Exchange.Route.INVOKE) {
+            exchange = new Exchange(route, keepAlive, path, new Body(server.bodyBytesMax));
+        }
+        if (fault != null) {
+            // Its body is not read, so the connection ends.
+            error(400, "BAD_REQUEST", fault, null);
+            return;
+        }
+        if (route == Exchange.Route.FOREIGN_ORIGIN) {
+            // Its body is not read, so the connection ends.
+            error(403, "FOREIGN_ORIGIN", "a web page asks (Origin or Sec-Fetch-Site), and an instance answers none",
+                null);
+            return;
+        }
+        if (route == Exchange.Route.INVOKE) {
+            exchange = new Exchange(keepAlive, path,
+                new Invocation(server, context.executor(), Headers.of(headers), this::answered));
+        }
+        Exchange begun = exchange;
+        begun.body.await(context.executor(), () -> {
+            if (exchange == begun && !begun.whole) {
+                refuse(Failure.bodyLate());
+            }
+        });
+        if (HttpUtil.getContentLength(head, -1L) > server.bodyBytesMax) {
+            refuse(Failure.bodyTooLarge(server.bodyBytesMax));
+        } else if (HttpUtil.is100ContinueExpected(head)) {
+            context.writeAndFlush(new DefaultFullHttpResponse(HttpVersion.HTTP_1_1, HttpResponseStatus.CONTINUE,
+                Unpooled.EMPTY_BUFFER));
+        }
+    }
+
+    /** Answers a request that has been read to its end. */
+    private void answer() {
+        exchange.body.stop();
+        switch (exchange.route) {
+            case INVOKE -> exchange.invocation.run();
+            case HEALTH -> respond(200, JSON, HEALTHY, null);
+            case METRICS -> respond(200, "text/plain; version=0.0.4; charset=utf-8", bytes(server.metrics.toString()),
+                null);
+            case FOREIGN_ORIGIN -> throw new IllegalStateException("it was answered when its head had been read");
+            case NOT_FOUND -> error(404, "NOT_FOUND", "nothing is at `" + exchange.path
+                + "`: there are POST /invoke, GET /health and GET /metrics", null);
+            case POST_ONLY -> error(405, "METHOD_NOT_ALLOWED", "use POST here", "POST");
+            case GET_ONLY -> error(405, "METHOD_NOT_ALLOWED", "use GET here", "GET");
+        }
+    }
+
+    /** The answer of an invocation, which may come at any time. */
+    private void answered(int status, Bytes body) {
+        respond(status, JSON, body, null);
+        goOn();
+    }
+
+    /** Answers with a failure; that of an invocation is counted and logged. */
+    private void refuse(Failure failure) {
+        if (exchange.invocation != null) {
+            exchange.invocation.refuse(failure);
+        } else {
+            respond(failure.status, JSON, failure.body(), null);
+        }
+    }
+
+    private void error(int status, String code, String message, String allowed) {
+        respond(status, JSON, bytes("{\"error\":{\"code\":\"" + code + "\",\"message\":"
+            + Text.quoted(Text.shortened(message)) + "}}"), allowed);
+    }
+
+    private void respond(int status, String type, Bytes body, String allowed) {
+        Exchange done = exchange;
+        exchange = null;
+        done.body.stop();
+        ByteBuf content = Unpooled.wrappedBuffer(body.array(), 0, body.length());
+        FullHttpResponse response = new DefaultFullHttpResponse(HttpVersion.HTTP_1_1,
+            HttpResponseStatus.valueOf(status), content, DefaultHttpHeadersFactory.headersFactory(),
+            DefaultHttpHeadersFactory.trailersFactory());
+        response.headers().set("content-type", type).set("content-length", body.length())
+            .set("date", server.date.now());
+        if (allowed != null) {
+            response.headers().set("allow", allowed);
+        }
+        if (done.route == Exchange.Route.INVOKE) {
+            Long initMs = server.takeInitMs();
+            if (initMs != null) {
+                response.headers().set("x-cold-start", "true").set("x-init-duration-ms", initMs);
+            }
+        }
+        ending = !done.keepAlive || !done.whole || server.draining();
+        if (ending) {
+            response.headers().set("connection", "close");
+        }
+        written = context.writeAndFlush(response);
+        if (ending && done.whole) {
+            written.addListener(ChannelFutureListener.CLOSE);
+        } else if (ending) {
+            written.addListener(sent -> Conversation.linger(context));
+        }
+    }
+
+    /** A peer that has asked nothing will get no answer. */
+    @Override
+    public void drain() {
+        if (exchange != null || !behind.isEmpty() || ending) {
+            return;
+        }
+        if (written == null) {
+            context.close();
+        } else {
+            // Closing takes the rest of an answer back that is still being written.
+            ending = true;
+            written.addListener(ChannelFutureListener.CLOSE);
+        }
+    }
+
+    private static Bytes bytes(String text) {
+        return Bytes.of(text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    @Override
+    public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {
+        Conversation.caught(context, cause);
+    }
+}
