@@ -61,7 +61,7 @@ impl PulseThread {
     /// Looks after a connection from now on. Where that cannot be, which is told, the connection is as good as its
     /// handlers let it be.
     pub(super) fn watch(&self, stream: &impl AsFd) -> Option<Pulse> {
-        let watched = stream.as_fd().try_clone_to_owned().and_then(|socket| {
+        let watched = stream.as_fd().try_clone_to_owned().map(|socket| {
             let state = Arc::new(PulseState {
                 turns: AtomicU32::new(0),
                 is_busy: AtomicBool::new(false),
@@ -72,7 +72,7 @@ impl PulseThread {
             let thread = self.0.get_or_init(|| begin().inspect_err(|error| log::line(&failed(error))).ok());
             // Without a thread that was told; one that is there takes everything.
             let taken = thread.as_ref().is_some_and(|thread| thread.send(Arc::clone(&state)).is_ok());
-            Ok(taken.then_some(Pulse(state)))
+            taken.then_some(Pulse(state))
         });
         watched.unwrap_or_else(|error| {
             log::line(&failed(&error));

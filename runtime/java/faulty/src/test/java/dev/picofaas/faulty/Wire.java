@@ -65,7 +65,11 @@ final class Wire implements AutoCloseable {
     }
 
     void send(String text) throws IOException {
-        ByteBuffer rest = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
+        send(text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    void send(byte[] bytes) throws IOException {
+        ByteBuffer rest = ByteBuffer.wrap(bytes);
         while (rest.hasRemaining()) {
             channel.write(rest);
         }
@@ -78,11 +82,17 @@ final class Wire implements AutoCloseable {
             int colon = header.indexOf(':');
             headers.put(header.substring(0, colon).toLowerCase(Locale.ROOT), header.substring(colon + 1).strip());
         }
-        byte[] body = new byte[Integer.parseInt(headers.getOrDefault("content-length", "0"))];
-        for (int at = 0; at < body.length; at++) {
-            body[at] = (byte) next();
-        }
+        byte[] body = receive(Integer.parseInt(headers.getOrDefault("content-length", "0")));
         return new Message(line, headers, new String(body, StandardCharsets.UTF_8));
+    }
+
+    /** So many bytes. */
+    byte[] receive(int count) throws IOException {
+        byte[] bytes = new byte[count];
+        for (int at = 0; at < count; at++) {
+            bytes[at] = (byte) next();
+        }
+        return bytes;
     }
 
     /** Whether the other side has closed and said nothing more. */

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.runtime;
 
+import dev.picofaas.runtime.frames.InstanceEnd;
+import io.netty.handler.codec.http.HttpRequest;
+import io.netty.handler.codec.http.HttpVersion;
+
 /** One request over HTTP on its way through a conversation. */
 final class Exchange {
     /** The call that a path and method stand for, or that a web page asks. */
-    enum Route { INVOKE, HEALTH, METRICS, FOREIGN_ORIGIN, NOT_FOUND, POST_ONLY, GET_ONLY }
+    enum Route { INVOKE, HEALTH, METRICS, FRAMES, FOREIGN_ORIGIN, NOT_FOUND, POST_ONLY, GET_ONLY }
 
     final Route route;
     final boolean keepAlive;
@@ -33,12 +37,21 @@ final class Exchange {
         body = invocation.body;
     }
 
-    static Route route(String method, String path) {
+    static Route route(HttpRequest head, String path) {
+        String method = head.method().name();
         return switch (path) {
-            case "/invoke" -> method.equals("POST") ? Route.INVOKE : Route.POST_ONLY;
+            case "/invoke" -> method.equals("POST") ? Route.INVOKE
+                : method.equals("GET") && isToFrames(head) ? Route.FRAMES : Route.POST_ONLY;
             case "/health" -> method.equals("GET") ? Route.HEALTH : Route.GET_ONLY;
             case "/metrics" -> method.equals("GET") ? Route.METRICS : Route.GET_ONLY;
             default -> Route.NOT_FOUND;
         };
+    }
+
+    /** Whether frames are asked for. An Upgrade to anything else is no business of this server (RFC 9110, 7.8). */
+    private static boolean isToFrames(HttpRequest head) {
+        return head.protocolVersion().compareTo(HttpVersion.HTTP_1_1) >= 0
+            && head.headers().containsValue("connection", "upgrade", true)
+            && head.headers().containsValue("upgrade", InstanceEnd.PROTOCOL, true);
     }
 }

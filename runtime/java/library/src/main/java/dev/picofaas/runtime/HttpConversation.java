@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.runtime;
 
+import dev.picofaas.runtime.frames.InstanceEnd;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.ChannelPipeline;
 import io.netty.handler.codec.http.DefaultFullHttpResponse;
 import io.netty.handler.codec.http.DefaultHttpHeadersFactory;
 import io.netty.handler.codec.http.FullHttpResponse;
@@ -15,6 +17,7 @@ import io.netty.handler.codec.http.HttpHeaders;
 import io.netty.handler.codec.http.HttpObject;
 import io.netty.handler.codec.http.HttpRequest;
 import io.netty.handler.codec.http.HttpResponseStatus;
+import io.netty.handler.codec.http.HttpServerCodec;
 import io.netty.handler.codec.http.HttpUtil;
 import io.netty.handler.codec.http.HttpVersion;
 import io.netty.handler.codec.http.LastHttpContent;
@@ -23,7 +26,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/** One connection over HTTP/1.1, from accept to close: one request after the other. */
+/** One connection over HTTP/1.1, from accept to close, or until it speaks frames: one request after the other. */
 final class HttpConversation extends ChannelInboundHandlerAdapter implements Conversation {
     private static final String JSON = "application/json";
     private static final Bytes HEALTHY = Bytes.of("{\"status\":\"ok\"}".getBytes(StandardCharsets.UTF_8));
@@ -132,7 +135,7 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
         String path = Host.path(head.uri());
         boolean keepAlive = HttpUtil.isKeepAlive(head);
         Exchange.Route route = Origin.isPage(headers) ? Exchange.Route.FOREIGN_ORIGIN
-            : Exchange.route(head.method().name(), path);
+            : Exchange.route(head, path);
         String fault = Host.faultOf(head);
         if (fault != null || route != Exchange.Route.INVOKE) {
             exchange = new Exchange(route, keepAlive, path, new Body(server.bodyBytesMax));
@@ -174,12 +177,24 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
             case HEALTH -> respond(200, JSON, HEALTHY, null);
             case METRICS -> respond(200, "text/plain; version=0.0.4; charset=utf-8", bytes(server.metrics.toString()),
                 null);
+            case FRAMES -> {
+                if (behind.isEmpty()) {
+                    speakFrames();
+                } else {
+                    // More HTTP came with it.
+                    postOnly();
+                }
+            }
             case FOREIGN_ORIGIN -> throw new IllegalStateException("it was answered when its head had been read");
             case NOT_FOUND -> error(404, "NOT_FOUND", "nothing is at `" + exchange.path
                 + "`: there are POST /invoke, GET /health and GET /metrics", null);
-            case POST_ONLY -> error(405, "METHOD_NOT_ALLOWED", "use POST here", "POST");
+            case POST_ONLY -> postOnly();
             case GET_ONLY -> error(405, "METHOD_NOT_ALLOWED", "use GET here", "GET");
         }
+    }
+
+    private void postOnly() {
+        error(405, "METHOD_NOT_ALLOWED", "use POST here", "POST");
     }
 
     /** The answer of an invocation, which may come at any time. */
@@ -195,6 +210,24 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
         } else {
             respond(failure.status, JSON, failure.body(), null);
         }
+    }
+
+    /** Switches protocols; frames that came with the request are read next. */
+    private void speakFrames() {
+        exchange = null;
+        ending = true;
+        FullHttpResponse switching = new DefaultFullHttpResponse(HttpVersion.HTTP_1_1,
+            HttpResponseStatus.SWITCHING_PROTOCOLS, Unpooled.EMPTY_BUFFER);
+        switching.headers().set("connection", "Upgrade").set("upgrade", InstanceEnd.PROTOCOL);
+        // It is flushed with the first frame.
+        context.write(switching);
+        ChannelPipeline pipeline = context.pipeline();
+        FrameConversation next = new FrameConversation(server);
+        server.became(this, next);
+        pipeline.addLast(next);
+        pipeline.remove(this);
+        pipeline.remove(HttpServerCodec.class);
+        next.begin();
     }
 
     private void error(int status, String code, String message, String allowed) {

@@ -26,6 +26,10 @@ final class Limits {
     static final int PIPELINED_MAX = 128;
     /** Open at once; more wait in the backlog. Above the largest instanceConcurrency that a function can have. */
     static final int CONNECTIONS_MAX = 10_240;
+    /** Out at once on one connection that speaks frames: as many as could be on connections of their own. */
+    static final int FRAME_ATTEMPTS_MAX = CONNECTIONS_MAX;
+    /** How late a timer may be before it is taken for a sign that this process was held up itself. */
+    static final long HELD_UP_MS = 200;
     /** Waiting to be accepted; the kernel lowers it to net.core.somaxconn. */
     static final int BACKLOG_CONNECTIONS_MAX = 4096;
     /** Handlers that run at once where the JVM has no virtual threads; more wait for one to end. */

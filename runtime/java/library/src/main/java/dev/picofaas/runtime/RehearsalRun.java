@@ -3,6 +3,7 @@ package dev.picofaas.runtime;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.picofaas.runtime.frames.InstanceEnd;
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
@@ -14,11 +15,14 @@ import java.net.Socket;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -79,12 +83,44 @@ final class RehearsalRun {
                 + "x-trace-id: rehearsal\r\nx-attempt: 1\r\nx-deadline-ms: " + deadlineMs + "\r\ncontent-length: "
                 + body.length + "\r\n\r\n";
             require(Text.shortened(new String(body, StandardCharsets.UTF_8)), ask(socket, head, body));
+            cancelOverFrames(socket);
             server.stop();
             server.await();
         } finally {
             Files.deleteIfExists(socket);
             Files.delete(folder);
         }
+    }
+
+    /** Has frames spoken, and an attempt begun and cancelled before its body: so the handler does not run again. */
+    private static void cancelOverFrames(Path socket) throws IOException {
+        byte[] upgrade = ("GET /invoke HTTP/1.1\r\nhost: fn\r\nconnection: upgrade\r\nupgrade: " + InstanceEnd.PROTOCOL
+            + "\r\n\r\n").getBytes(StandardCharsets.UTF_8);
+        ByteBuffer hello = frame(1, 0, 16).putInt(1).putInt(0).putInt(65_536).putInt(20_480).flip();
+        ByteBuffer head = frame(2, 1, 64).putShort(58, (short) 1).putInt(60, 60_000).putLong(64, 1);
+        ByteBuffer cancel = frame(5, 1, 1).put((byte) 2).flip();
+        byte[] done = frame(6, 1, 1).put((byte) 1).array();
+        try (SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+            channel.connect(UnixDomainSocketAddress.of(socket));
+            for (ByteBuffer part : List.of(ByteBuffer.wrap(upgrade), hello, head.rewind(), cancel)) {
+                while (part.hasRemaining()) {
+                    channel.write(part);
+                }
+            }
+            ByteBuffer answer = ByteBuffer.allocate(1024);
+            do {
+                if (channel.read(answer) < 0) {
+                    throw new EOFException("a connection that speaks frames ended early");
+                }
+            } while (answer.position() < done.length || !Arrays.equals(done, 0, done.length, answer.array(),
+                answer.position() - done.length, answer.position()));
+        }
+    }
+
+    /** A frame without flags, up to its payload. */
+    private static ByteBuffer frame(int kind, int sequence, int payloadBytes) {
+        return ByteBuffer.allocate(12 + payloadBytes).order(ByteOrder.LITTLE_ENDIAN).putInt(payloadBytes)
+            .putInt(sequence).putInt(kind);
     }
 
     private void job() throws Exception {

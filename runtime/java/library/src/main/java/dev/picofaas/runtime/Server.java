@@ -170,6 +170,12 @@ final class Server {
         }
     }
 
+    /** Another protocol is spoken over a connection that is open. */
+    void became(Conversation before, Conversation conversation) {
+        conversations.remove(before);
+        conversations.add(conversation);
+    }
+
     void closed(Conversation conversation) {
         conversations.remove(conversation);
         if (conversations.size() == Limits.CONNECTIONS_MAX - 1 && !draining) {

@@ -14,7 +14,7 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * The threads that handlers run on: a virtual one for each attempt where the JVM has them (21 and later), else at most
- * {@link Limits#THREADS_MAX}, kept for the next. Attempts beyond that wait, and as many as there are connections can.
+ * {@link Limits#THREADS_MAX}, kept for the next. Attempts beyond that wait, and as many as there are connections and attempts on them can.
  * It belongs to the event loop.
  */
 final class Workers {
