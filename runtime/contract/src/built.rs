@@ -16,6 +16,11 @@ pub fn rust_example(name: &str) -> PathBuf {
     build(&["-p", "picofaas-runtime", "--example", name]).join("examples").join(name)
 }
 
+/// An example of this crate.
+pub fn contract_example(name: &str) -> PathBuf {
+    build(&["-p", "picofaas-contract", "--example", name]).join("examples").join(name)
+}
+
 /// The watchdog.
 pub fn watchdog() -> PathBuf {
     build(&["-p", "picofaas-watchdog", "--bin", "picofaas-watchdog"]).join("picofaas-watchdog")

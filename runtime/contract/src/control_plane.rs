@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 use serde_json::Value;
 
-use crate::patience::PATIENCE;
+use crate::patience::patience;
 use crate::process::Process;
 
 /// The execution of every JOB here: 40 hex digits, as the real ones are.
@@ -80,13 +80,13 @@ impl ControlPlane {
 
     #[track_caller]
     pub fn accept(&self) -> Caller {
-        let patience = Timespec::try_from(PATIENCE).unwrap();
+        let limit = Timespec::try_from(patience()).unwrap();
         let mut waiting = vec![PollFd::new(&self.listener, PollFlags::IN)];
         waiting.extend(self.process.get().map(|process| PollFd::new(process, PollFlags::IN)));
-        assert_ne!(poll(&mut waiting, Some(&patience)).unwrap(), 0, "nobody connects");
+        assert_ne!(poll(&mut waiting, Some(&limit)).unwrap(), 0, "nobody connects");
         assert!(waiting[0].revents().contains(PollFlags::IN), "it ended and did not connect");
         let (stream, _) = self.listener.accept().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience())).unwrap();
         Caller { stream: BufReader::new(stream) }
     }
 

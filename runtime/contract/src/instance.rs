@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::patience::{PATIENCE, until};
+use crate::patience::{patience, until};
 use crate::process::Process;
 use crate::wire::Connection;
 
@@ -37,7 +37,7 @@ impl Instance {
 
     pub fn connect(&self) -> Connection<UnixStream> {
         let stream = UnixStream::connect(self.socket()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience())).unwrap();
         Connection::over(stream)
     }
 

@@ -9,6 +9,9 @@
 //! | `process` | a runtime as a process: its stderr, signals, its end |
 //! | `instance` | one that listens on a Unix socket |
 //! | `wire` | requests and answers, byte by byte |
+//! | `invocation` | an invocation, for HTTP/1.1 and for frames |
+//! | `frame_wire` | frames, byte by byte |
+//! | `frames_client` | a gateway's end of frames that blocks |
 //! | `control_plane` | the control plane that a JOB calls |
 //! | `built` | programs of this workspace, built by cargo |
 //! | `patience` | waiting with a limit |
@@ -19,7 +22,10 @@
 
 pub mod built;
 pub mod control_plane;
+pub mod frame_wire;
+pub mod frames_client;
 pub mod instance;
+pub mod invocation;
 pub mod patience;
 pub mod process;
 pub mod wire;

@@ -7,12 +7,13 @@ mod options;
 mod suite;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
-use picofaas_contract::patience::Stopwatch;
+use picofaas_contract::patience::{Stopwatch, choose_patience};
 
 use options::Options;
-use suite::case::{Case, Mode};
+use suite::case::{Mode, Row};
 use suite::run::{self, CaseResult, CaseRun};
 use suite::subjects::{Candidate, Runtime};
 use suite::table::{self, Cell};
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         list();
         return ExitCode::SUCCESS;
     }
+    choose_patience(Duration::from_secs(options.patience));
     let candidates = match options.candidates() {
         Ok(candidates) => candidates,
         Err(fault) => {
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
         }
     };
     let runs = runs(&candidates, &options);
-    if Mode::ALL.iter().all(|mode| options.cases(*mode).is_empty()) {
+    if Mode::ALL.iter().all(|mode| options.rows(*mode).is_empty()) {
         eprintln!("no case has `{}` in its name: --list shows them", options.case.unwrap_or_default());
         return ExitCode::from(2);
     }
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
     let results = run::all(&runs);
     let failed = tell(&candidates, &options, &runs, &results);
     let absent = candidates.iter().filter(|candidate| candidate.subject.is_err()).count();
-    let skipped = absent * Mode::ALL.iter().map(|mode| options.cases(*mode).len()).sum::<usize>();
+    let skipped = absent * Mode::ALL.iter().map(|mode| options.rows(*mode).len()).sum::<usize>();
     let word = if failed == 0 { "ok" } else { "FAILED" };
     let (passed, took_s) = (runs.len() - failed, watch.elapsed().as_secs_f64());
     // As cargo's tests end, so that it is counted as they are.
@@ -54,8 +56,8 @@ fn list() {
     println!("runtimes: {}", Runtime::ALL.map(Runtime::name).join(", "));
     for mode in Mode::ALL {
         println!("\n{}", mode.name());
-        for case in mode.cases() {
-            println!("  {}", case.name);
+        for row in mode.rows() {
+            println!("  {}", row.name);
         }
     }
 }
@@ -64,10 +66,10 @@ fn list() {
 fn runs<'a>(candidates: &'a [Candidate], options: &Options) -> Vec<CaseRun<'a>> {
     let mut runs = Vec::new();
     for mode in Mode::ALL {
-        for case in options.cases(mode) {
+        for row in options.rows(mode) {
             for (runtime, candidate) in candidates.iter().enumerate() {
                 if let Ok(subject) = &candidate.subject {
-                    runs.push(CaseRun { runtime, subject, mode, case });
+                    runs.push(CaseRun { runtime, subject, mode, row: row.clone() });
                 }
             }
         }
@@ -79,18 +81,18 @@ fn runs<'a>(candidates: &'a [Candidate], options: &Options) -> Vec<CaseRun<'a>> 
 fn tell(candidates: &[Candidate], options: &Options, runs: &[CaseRun<'_>], results: &[CaseResult]) -> usize {
     let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
     for mode in Mode::ALL {
-        let cell = |runtime: usize, case: &Case| {
+        let cell = |runtime: usize, row: &Row| {
             let of =
-                |run: &CaseRun<'_>| run.runtime == runtime && run.mode == mode && run.case.name == case.name;
+                |run: &CaseRun<'_>| run.runtime == runtime && run.mode == mode && run.row.name == row.name;
             match runs.iter().position(of).map(|index| &results[index]) {
                 Some(Ok(())) => Cell::Passed,
                 Some(Err(_)) => Cell::Failed,
                 None => Cell::Skipped,
             }
         };
-        let cases = options.cases(mode);
-        if !cases.is_empty() {
-            table::print(mode, &cases, &names, cell);
+        let rows = options.rows(mode);
+        if !rows.is_empty() {
+            table::print(mode, &rows, &names, cell);
         }
     }
     for candidate in candidates {
@@ -102,7 +104,7 @@ fn tell(candidates: &[Candidate], options: &Options, runs: &[CaseRun<'_>], resul
     for (run, result) in runs.iter().zip(results) {
         if let Err(why) = result {
             failed += 1;
-            println!("\nFAIL {}, {}, {}: {why}", run.subject.name, run.mode.name(), run.case.name);
+            println!("\nFAIL {}, {}, {}: {why}", run.subject.name, run.mode.name(), run.row.name);
         }
     }
     failed

@@ -1,9 +1,14 @@
 //! The command line: the runtimes, the cases, and a runtime of somebody else's.
 
-use clap::Parser;
+use std::sync::OnceLock;
 
-use crate::suite::case::{Case, Mode};
-use crate::suite::subject::{Behaviour, Concurrency, Fidelity, LateLines, Loads, OnExit, OnMissing, Subject};
+use clap::Parser;
+use picofaas_contract::patience::PATIENCE;
+
+use crate::suite::case::{Mode, Row};
+use crate::suite::subject::{
+    Behaviour, Concurrency, Fidelity, Frames, LateLines, Loads, OnExit, OnMissing, Subject,
+};
 use crate::suite::subjects::{Candidate, Runtime};
 
 /// Holds every runtime to the contract of docs/runtime.md
@@ -16,6 +21,9 @@ pub(crate) struct Options {
     /// Only cases with this in their name
     #[arg(long, value_name = "PART")]
     pub(crate) case: Option<String>,
+    /// Seconds after which a case that waits has failed
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs())]
+    pub(crate) patience: u64,
     /// List runtimes and cases, and stop
     #[arg(long)]
     pub(crate) list: bool,
@@ -57,13 +65,16 @@ struct CustomRuntime {
     /// A late line of its functions has the ids of the only invocation under way
     #[arg(long, requires = "command")]
     late_lines_of_the_only: bool,
+    /// It speaks frames, too
+    #[arg(long, requires = "command")]
+    frames: bool,
 }
 
 impl Options {
-    /// The wanted cases of a mode.
-    pub(crate) fn cases(&self, mode: Mode) -> Vec<Case> {
+    /// The wanted rows of a mode.
+    pub(crate) fn rows(&self, mode: Mode) -> Vec<Row> {
         let part = self.case.as_deref().unwrap_or_default();
-        mode.cases().iter().filter(|case| case.name.contains(part)).copied().collect()
+        mode.rows().into_iter().filter(|row| row.name.contains(part)).collect()
     }
 
     /// The wanted runtimes, built where they need that.
@@ -109,7 +120,9 @@ impl CustomRuntime {
                 } else {
                     LateLines::OwnOrNone
                 },
+                frames: if self.frames { Frames::Spoken } else { Frames::Declined },
             },
+            declined: OnceLock::new(),
         };
         Ok(Candidate { name, subject: Ok(subject) })
     }

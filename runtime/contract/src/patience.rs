@@ -1,11 +1,14 @@
 //! Waiting with a limit, for things of other processes that announce themselves by no event.
 
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// A test that waits longer than this for something has failed: only a process that hangs takes so long, also
 /// on a machine that compiles and runs other tests meanwhile.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+
+static CHOSEN: OnceLock<Duration> = OnceLock::new();
 
 const STEP: Duration = Duration::from_millis(2);
 
@@ -24,10 +27,20 @@ impl Stopwatch {
     }
 }
 
+/// The patience of this process: [`PATIENCE`], unless another was chosen.
+pub fn patience() -> Duration {
+    *CHOSEN.get_or_init(|| PATIENCE)
+}
+
+/// Chooses another patience. It has to be the first that is done with it.
+pub fn choose_patience(patience: Duration) {
+    assert!(CHOSEN.set(patience).is_ok(), "somebody has waited already");
+}
+
 /// Looks every 2 ms until `look` has something.
 ///
 /// # Panics
-/// With the text of `missing`, where it has nothing within [`PATIENCE`].
+/// With the text of `missing`, where it has nothing within [`patience`].
 #[track_caller]
 pub fn until<T>(missing: impl Fn() -> String, mut look: impl FnMut() -> Option<T>) -> T {
     let watch = Stopwatch::start();
@@ -35,7 +48,7 @@ pub fn until<T>(missing: impl Fn() -> String, mut look: impl FnMut() -> Option<T
         if let Some(found) = look() {
             return found;
         }
-        assert!(watch.elapsed() < PATIENCE, "{}", missing());
+        assert!(watch.elapsed() < patience(), "{}", missing());
         let_pass(STEP);
     }
 }

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::control_plane::EXECUTION_ID;
-use crate::patience::{PATIENCE, Stopwatch};
+use crate::patience::{Stopwatch, patience};
 
 /// The token that a JOB shows the control plane.
 pub const TOKEN: &str = "t0ken";
@@ -36,7 +36,7 @@ impl Process {
             .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value.to_owned())))
             .collect();
         let (ours, theirs) = UnixStream::pair().unwrap();
-        ours.set_read_timeout(Some(PATIENCE)).unwrap();
+        ours.set_read_timeout(Some(patience())).unwrap();
         let child = command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
@@ -103,7 +103,7 @@ impl Process {
         let mut rest = String::new();
         let watch = Stopwatch::start();
         loop {
-            assert!(watch.elapsed() < PATIENCE, "it goes on:\n{rest}");
+            assert!(watch.elapsed() < patience(), "it goes on:\n{rest}");
             match self.stderr.read_line(&mut rest) {
                 Ok(0) => break,
                 Ok(_) => {}
@@ -144,7 +144,7 @@ impl Drop for Process {
 /// Waits until a process has ended, if it has not already.
 pub fn wait_for_end(pid: Pid) {
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    let patience = Timespec::try_from(PATIENCE).unwrap();
+    let patience = Timespec::try_from(patience()).unwrap();
     let ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&patience)).unwrap();
     assert_eq!(ended, 1, "{pid:?} lives on");
 }

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::patience::until;
 
+/// The status of an answer after which the connection speaks another protocol.
+pub const SWITCHING_PROTOCOLS: u16 = 101;
+
 /// A connection to an instance.
 pub struct Connection<S> {
     stream: BufReader<S>,
@@ -27,6 +30,7 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Invokes with an execution id and `headers`, each ending in a line break.
+    #[track_caller]
     pub fn invoke(&mut self, headers: &str, body: &str) -> Answer {
         self.send(invocation(headers, body));
         self.receive()
@@ -41,7 +45,7 @@ impl<S: Read + Write> Connection<S> {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Reads one answer.
+    /// Reads one answer; one that changes the protocol has no body.
     #[track_caller]
     pub fn receive(&mut self) -> Answer {
         let status_line = self.line();
@@ -57,6 +61,9 @@ impl<S: Read + Write> Connection<S> {
             headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
         let mut answer = Answer { status, headers, body: Vec::new() };
+        if answer.status == SWITCHING_PROTOCOLS {
+            return answer;
+        }
         match answer.header("content-length") {
             Some(length) => answer.body = self.bytes(length.parse().unwrap()),
             None if answer.header("transfer-encoding") == Some("chunked") => loop {
@@ -114,6 +121,12 @@ impl<S: Read + Write> Connection<S> {
         rest
     }
 
+    /// The stream, and what was read of it and not yet taken.
+    pub fn into_stream(self) -> (S, Vec<u8>) {
+        let read = self.stream.buffer().to_vec();
+        (self.stream.into_inner(), read)
+    }
+
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.stream.read_line(&mut line).unwrap();
@@ -122,6 +135,11 @@ impl<S: Read + Write> Connection<S> {
 }
 
 impl Answer {
+    /// An answer that came in another way; names of `headers` are in lower case.
+    pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
+        Self { status, headers, body }
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

@@ -1,12 +1,31 @@
 //! One promise of the contract, looked at from outside.
 
-use super::subject::Subject;
+use super::subject::{Frames, Subject};
+use super::warm;
 
 /// A case; it panics where the promise is broken.
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    pub(crate) run: fn(&Subject),
+    pub(crate) run: Run,
+}
+
+/// The way to look.
+#[derive(Clone, Copy)]
+pub(crate) enum Run {
+    /// Over HTTP/1.1, or without an invocation.
+    Plain(fn(&Subject)),
+    /// Over HTTP/1.1 and over frames, in the same way.
+    Both(fn(&Subject, Transport)),
+    /// Over frames.
+    Frames(fn(&Subject)),
+}
+
+/// The way in which invocations travel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Http,
+    Frames,
 }
 
 /// The mode of a runtime.
@@ -14,6 +33,14 @@ pub(crate) struct Case {
 pub(crate) enum Mode {
     Warm,
     Job,
+}
+
+/// A line of the results: a case over one transport.
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    run: Run,
+    transport: Transport,
 }
 
 impl Mode {
@@ -26,10 +53,47 @@ impl Mode {
         }
     }
 
-    pub(crate) fn cases(self) -> &'static [Case] {
+    fn cases(self) -> &'static [Case] {
         match self {
-            Self::Warm => super::warm::CASES,
+            Self::Warm => warm::CASES,
             Self::Job => super::job::CASES,
+        }
+    }
+
+    pub(crate) fn rows(self) -> Vec<Row> {
+        self.cases().iter().flat_map(Case::rows).collect()
+    }
+}
+
+impl Case {
+    fn rows(&self) -> Vec<Row> {
+        let transports: &[Transport] = match self.run {
+            Run::Plain(_) => &[Transport::Http],
+            Run::Both(_) => &[Transport::Http, Transport::Frames],
+            Run::Frames(_) => &[Transport::Frames],
+        };
+        let row = |transport: &Transport| Row {
+            name: match transport {
+                Transport::Http => self.name.to_owned(),
+                Transport::Frames => format!("{}, frames", self.name),
+            },
+            run: self.run,
+            transport: *transport,
+        };
+        transports.iter().map(row).collect()
+    }
+}
+
+impl Row {
+    /// Looks at a runtime. One that does not speak frames has to decline them.
+    pub(crate) fn look_at(&self, subject: &Subject) {
+        if self.transport == Transport::Frames && subject.behaviour.frames == Frames::Declined {
+            subject.declined.get_or_init(|| warm::frames_are_declined(subject));
+            return;
+        }
+        match self.run {
+            Run::Plain(run) | Run::Frames(run) => run(subject),
+            Run::Both(run) => run(subject, self.transport),
         }
     }
 }

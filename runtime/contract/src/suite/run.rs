@@ -6,7 +6,7 @@ use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::case::{Case, Mode};
+use super::case::{Mode, Row};
 use super::subject::Subject;
 
 thread_local! {
@@ -14,13 +14,13 @@ thread_local! {
     static REASON: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// A case on a runtime.
+/// A row on a runtime.
 pub(crate) struct CaseRun<'a> {
     /// Index of the runtime.
     pub(crate) runtime: usize,
     pub(crate) subject: &'a Subject,
     pub(crate) mode: Mode,
-    pub(crate) case: Case,
+    pub(crate) row: Row,
 }
 
 /// The end of a run.
@@ -67,10 +67,10 @@ fn take<'a, 'b>(next: &AtomicUsize, runs: &'a [CaseRun<'b>]) -> Option<(usize, &
 
 /// Executes a run on a thread that bears its name.
 fn execute(run: &CaseRun<'_>) -> CaseResult {
-    let name = format!("{} {}: {}", run.subject.name, run.mode.name(), run.case.name);
+    let name = format!("{} {}: {}", run.subject.name, run.mode.name(), run.row.name);
     thread::scope(|scope| {
         let running = thread::Builder::new().name(name).spawn_scoped(scope, || {
-            panic::catch_unwind(panic::AssertUnwindSafe(|| (run.case.run)(run.subject)))
+            panic::catch_unwind(panic::AssertUnwindSafe(|| run.row.look_at(run.subject)))
                 .map_err(|_| REASON.take().unwrap_or_else(|| "it failed without a reason".to_owned()))
         });
         match running {

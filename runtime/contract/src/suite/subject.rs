@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use picofaas_contract::control_plane::ControlPlane;
 use picofaas_contract::process::Process;
@@ -29,6 +30,8 @@ pub(crate) struct Subject {
     /// Texts that the reason for a missing function must contain.
     pub(crate) missing_said: Vec<String>,
     pub(crate) behaviour: Behaviour,
+    /// Whether it was seen to decline frames: once is enough for all rows.
+    pub(crate) declined: OnceLock<()>,
 }
 
 /// Behaviour that the contract leaves to each runtime, and that the suite has to know.
@@ -40,6 +43,7 @@ pub(crate) struct Behaviour {
     pub(crate) fidelity: Fidelity,
     pub(crate) on_missing_as_job: OnMissing,
     pub(crate) late_lines: LateLines,
+    pub(crate) frames: Frames,
 }
 
 /// The instance after its function has ended the process that it runs in.
@@ -91,6 +95,14 @@ pub(crate) enum LateLines {
     OwnOrNone,
     /// The only one under way: the program knows nothing of executions.
     OfTheOnly,
+}
+
+/// The answer to an opening of frames.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Frames {
+    Spoken,
+    /// An ordinary one of HTTP/1.1.
+    Declined,
 }
 
 impl Subject {

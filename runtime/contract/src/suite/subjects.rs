@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use picofaas_contract::built;
 
 use super::subject::{
-    Behaviour, Concurrency, FUNCTION, Fidelity, LateLines, Loads, OnExit, OnMissing, Subject,
+    Behaviour, Concurrency, FUNCTION, Fidelity, Frames, LateLines, Loads, OnExit, OnMissing, Subject,
 };
 
 /// The runtimes of this repository.
@@ -88,6 +89,7 @@ const IN_PROCESS: Behaviour = Behaviour {
     fidelity: Fidelity::Bytes,
     on_missing_as_job: OnMissing::Ends,
     late_lines: LateLines::OwnOrNone,
+    frames: Frames::Spoken,
 };
 
 /// Behaviour of a runtime that runs it in another.
@@ -98,6 +100,7 @@ const SURVIVES_EXIT: Behaviour = Behaviour {
     fidelity: Fidelity::Values,
     on_missing_as_job: OnMissing::Posts,
     late_lines: LateLines::OfTheOnly,
+    frames: Frames::Spoken,
 };
 
 fn variable(name: &str, value: &str) -> (String, String) {
@@ -123,6 +126,7 @@ fn rust() -> Subject {
         missing: vec![variable("HANDLER", NOWHERE)],
         missing_said: vec![NOWHERE.to_owned(), "echo, identity".to_owned()],
         behaviour: IN_PROCESS,
+        declined: OnceLock::new(),
     }
 }
 
@@ -144,6 +148,7 @@ fn watchdog(runtime: Runtime, mode: &str, program: &str, behaviour: Behaviour) -
         missing: vec![variable("HANDLER", NOWHERE)],
         missing_said: vec![NOWHERE.to_owned()],
         behaviour,
+        declined: OnceLock::new(),
     })
 }
 
@@ -169,6 +174,7 @@ fn python() -> Result<Subject, String> {
             late_lines: LateLines::OwnOrNone,
             ..SURVIVES_EXIT
         },
+        declined: OnceLock::new(),
     })
 }
 
@@ -195,6 +201,7 @@ fn java() -> Result<Subject, String> {
         missing: vec![variable("HANDLER", NOWHERE)],
         missing_said: vec![NOWHERE.to_owned(), "echo, context".to_owned()],
         behaviour: IN_PROCESS,
+        declined: OnceLock::new(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The results: a table for each mode, with a column for each runtime.
 
-use super::case::{Case, Mode};
+use super::case::{Mode, Row};
 
 /// The content of a cell.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,19 +21,19 @@ impl Cell {
     }
 }
 
-/// A line for each case, a column for each runtime.
-pub(crate) fn print(mode: Mode, cases: &[Case], runtimes: &[&str], cell: impl Fn(usize, &Case) -> Cell) {
-    let first = cases.iter().map(|case| case.name.len()).max().unwrap_or(0).max(mode.name().len());
+/// A line for each row, a column for each runtime.
+pub(crate) fn print(mode: Mode, rows: &[Row], runtimes: &[&str], cell: impl Fn(usize, &Row) -> Cell) {
+    let first = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(mode.name().len());
     print!("\n{:first$}", mode.name());
     for name in runtimes {
         print!("  {name}");
     }
     println!();
-    for case in cases {
-        print!("{:first$}", case.name);
+    for row in rows {
+        print!("{:first$}", row.name);
         for (index, name) in runtimes.iter().enumerate() {
             let width = name.len().max(Cell::Skipped.text().len());
-            print!("  {:width$}", cell(index, case).text());
+            print!("  {:width$}", cell(index, row).text());
         }
         println!();
     }

@@ -1,5 +1,6 @@
 //! Trace contexts that requests have, and the part of each that a function is told.
 
+use picofaas_contract::invocation::{Invocation, Trace};
 use serde_json::{Value, json};
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -53,6 +54,41 @@ impl GivenTrace {
         ] {
             assert_eq!(output[name], json!(told), "{name} of a request with {}", self.headers);
         }
+    }
+}
+
+/// Traces as frames have them, all of which are valid: with and without each field.
+pub(crate) fn of_frames() -> Vec<Invocation> {
+    let longest = format!("a={},b={}", "x".repeat(253), "y".repeat(254));
+    let mut all = Vec::new();
+    for flags in [0, 1, 0xff] {
+        for later in [None, Some(""), Some("-"), Some("-what the.FUTURE-will=be")] {
+            for tracestate in [None, Some("a=1"), Some("a=1,b=2 , c=3"), Some(longest.as_str())] {
+                for trace_name in [None, Some("t-1")] {
+                    let trace = Trace { trace_id: [0xa0; 16], span_id: [0xb0; 8], flags, later: None };
+                    let later = later.map(|more| trace.header().replacen("00-", "cc-", 1) + more);
+                    all.push(Invocation {
+                        trace: Some(Trace { later, ..trace }),
+                        trace_name: trace_name.map(str::to_owned),
+                        tracestate: tracestate.map(str::to_owned),
+                        ..Invocation::of("1")
+                    });
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Checks that the output of `context` has all of a trace.
+pub(crate) fn assert_all_told(given: &Invocation, output: &Value) {
+    let trace = given.trace.as_ref().expect("all have one");
+    for (name, told) in [
+        ("traceId", Some(given.trace_name.clone().unwrap_or_else(|| trace.id()))),
+        ("traceparent", Some(trace.header())),
+        ("tracestate", given.tracestate.clone()),
+    ] {
+        assert_eq!(output[name], json!(told), "{name} of {given:?}");
     }
 }
 

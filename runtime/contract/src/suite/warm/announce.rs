@@ -10,7 +10,9 @@ use picofaas_contract::process::TOKEN;
 use rustix::process::Signal;
 use serde_json::json;
 
+use super::sleepers::Sleepers;
 use super::warm_instance::{ListenerKind, WarmInstance, free_port};
+use crate::suite::case::Transport;
 use crate::suite::subject::{Loads, Subject};
 
 const LOAD: Duration = Duration::from_millis(500);
@@ -156,9 +158,9 @@ pub(crate) fn stops_between_two_tries(subject: &Subject) {
     let mut instance = WarmInstance::start(set_pod(&mut subject.command("sleep"), &url), ListenerKind::Port);
     instance.wait_until_healthy();
     instance.line_with("warning");
-    let (mut running, _) = instance.sleeping_together(1, 300).remove(0);
+    let mut running = Sleepers::together(&instance, Transport::Http, 1, 300);
     instance.signal(Signal::TERM);
-    assert_eq!(running.receive().status, 200, "what runs is finished");
+    running.wake();
     let (code, said) = instance.end();
     assert_eq!(code, 0, "{said}");
 }

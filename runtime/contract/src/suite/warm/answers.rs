@@ -1,9 +1,11 @@
 //! Inputs and outputs.
 
+use picofaas_contract::invocation::{Invocation, Trace};
 use picofaas_contract::wire::invocation;
 use serde_json::{Value, json};
 
 use super::warm_instance::{ListenerKind, WarmInstance};
+use crate::suite::case::Transport;
 use crate::suite::subject::{Fidelity, Subject};
 use crate::suite::traces;
 
@@ -27,19 +29,20 @@ const VALUES: [&str; 12] = [
 const BYTES: [&str; 3] =
     ["1e400", "123456789012345678901234567890.10", r#"{ "a" : [ 1 ,2 ], "a":"é\u00e9" }"#];
 
-pub(crate) fn echo(subject: &Subject) {
-    echo_through(subject, ListenerKind::Socket);
+pub(crate) fn echo(subject: &Subject, transport: Transport) {
+    echo_through(subject, transport, ListenerKind::Socket);
 }
 
-pub(crate) fn echo_over_tcp(subject: &Subject) {
-    echo_through(subject, ListenerKind::Port);
+pub(crate) fn echo_over_tcp(subject: &Subject, transport: Transport) {
+    echo_through(subject, transport, ListenerKind::Port);
 }
 
-fn echo_through(subject: &Subject, listener: ListenerKind) {
+fn echo_through(subject: &Subject, transport: Transport, listener: ListenerKind) {
     let instance = WarmInstance::with(subject, "echo", listener, &[]);
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     let mut echoed = |input: &str| {
-        let answer = connection.invoke("", &format!(r#"{{"metadata":{{"k":"v"}},"input":{input}}}"#));
+        let body = format!(r#"{{"metadata":{{"k":"v"}},"input":{input}}}"#);
+        let answer = client.invoke(&Invocation::with_body(body));
         assert_eq!(answer.status, 200, "{input} gave {answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/json"));
         answer.text().to_owned()
@@ -59,21 +62,21 @@ fn echo_through(subject: &Subject, listener: ListenerKind) {
     }
 }
 
-pub(crate) fn a_promised_output(subject: &Subject) {
+pub(crate) fn a_promised_output(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "later");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     for input in ["7", "[null]", r#"{"a":"b"}"#] {
-        let answer = connection.invoke("", &format!(r#"{{"input":{input}}}"#));
+        let answer = client.invoke_with(input);
         assert_eq!((answer.status, answer.json()), (200, serde_json::from_str(input).unwrap()));
     }
 }
 
-pub(crate) fn mebibyte(subject: &Subject) {
+pub(crate) fn mebibyte(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "echo");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     let text = "x".repeat((1 << 20) - 2);
     for _ in 0..3 {
-        let answer = connection.invoke("", &format!(r#"{{"input":"{text}"}}"#));
+        let answer = client.invoke_with(&format!(r#""{text}""#));
         assert_eq!((answer.status, answer.body.len()), (200, 1 << 20), "{:.300}", answer.text());
         assert!(answer.json() == text, "other text comes back");
     }
@@ -112,14 +115,19 @@ pub(crate) fn keep_alive(subject: &Subject) {
     }
 }
 
-pub(crate) fn context(subject: &Subject) {
+pub(crate) fn context(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "context");
-    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let headers = format!(
-        "X-Trace-Id: t-1\r\ntraceparent: {traceparent}\r\ntracestate: a=1,b=2\r\nX-Attempt: 3\r\nX-Deadline-Ms: 20000\r\n\
-         Idempotency-Key: k 1\r\n"
-    );
-    let answer = instance.connect().invoke(&headers, r#"{"input":[7],"metadata":{"a":"b","é":""}}"#);
+    let trace = Trace { trace_id: [0x0c; 16], span_id: [0x0d; 8], flags: 1, later: None };
+    let given = Invocation {
+        trace: Some(trace.clone()),
+        trace_name: Some("t-1".to_owned()),
+        tracestate: Some("a=1,b=2".to_owned()),
+        attempt: Some(3),
+        deadline_ms: Some(20_000),
+        idempotency_key: Some("k 1".to_owned()),
+        ..Invocation::with_body(r#"{"input":[7],"metadata":{"a":"b","é":""}}"#)
+    };
+    let answer = instance.client(transport).invoke(&given);
     assert_eq!(answer.status, 200, "{answer:?}");
     let output = answer.json();
     let left_ms = output["leftMs"].as_u64().unwrap_or_else(|| panic!("no leftMs in {output}"));
@@ -128,9 +136,9 @@ pub(crate) fn context(subject: &Subject) {
         output,
         json!({
             "input": [7],
-            "executionId": "e-1",
+            "executionId": given.execution_id(),
             "traceId": "t-1",
-            "traceparent": traceparent,
+            "traceparent": trace.header(),
             "tracestate": "a=1,b=2",
             "attempt": 3,
             "leftMs": left_ms,
@@ -140,27 +148,45 @@ pub(crate) fn context(subject: &Subject) {
     );
 }
 
-pub(crate) fn context_without_the_optional(subject: &Subject) {
+pub(crate) fn context_without_the_optional(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "context");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     for metadata in ["", r#","metadata":null"#, r#","metadata":{}"#] {
-        let answer = connection.invoke("", &format!(r#"{{"input":null{metadata}}}"#));
+        let given = Invocation::with_body(format!(r#"{{"input":null{metadata}}}"#));
+        let answer = client.invoke(&given);
         assert_eq!(answer.status, 200, "{answer:?}");
         let output = answer.json();
-        assert_eq!((&output["input"], &output["executionId"]), (&json!(null), &json!("e-1")));
+        assert_eq!((&output["input"], &output["executionId"]), (&json!(null), &json!(given.execution_id())));
         assert_eq!((&output["attempt"], &output["metadata"]), (&json!(1), &json!({})));
-        for name in ["traceId", "traceparent", "tracestate", "leftMs", "idempotencyKey"] {
+        let absent: &[&str] = match transport {
+            Transport::Http => &["traceId", "traceparent", "leftMs", "tracestate", "idempotencyKey"],
+            // Frames have places for the others.
+            Transport::Frames => &["tracestate", "idempotencyKey"],
+        };
+        for name in absent {
             assert_eq!(output[name], json!(null), "{name} was not given");
         }
     }
 }
 
-pub(crate) fn trace_context(subject: &Subject) {
+pub(crate) fn trace_context(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "context");
-    let mut connection = instance.connect();
-    for given in traces::all() {
-        let answer = connection.invoke(&given.headers, r#"{"input":1}"#);
-        assert_eq!(answer.status, 200, "{answer:?}");
-        given.assert_told(&answer.json());
+    match transport {
+        Transport::Http => {
+            let mut connection = instance.connect();
+            for given in traces::all() {
+                let answer = connection.invoke(&given.headers, r#"{"input":1}"#);
+                assert_eq!(answer.status, 200, "{answer:?}");
+                given.assert_told(&answer.json());
+            }
+        }
+        Transport::Frames => {
+            let mut client = instance.frames();
+            for given in traces::of_frames() {
+                let answer = client.invoke(&given);
+                assert_eq!(answer.status, 200, "{answer:?}");
+                traces::assert_all_told(&given, &answer.json());
+            }
+        }
     }
 }

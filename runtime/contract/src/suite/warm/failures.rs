@@ -1,57 +1,61 @@
 //! Functions that fail, and how the instance lives on.
 
-use picofaas_contract::wire::invocation;
+use picofaas_contract::invocation::Invocation;
 
 use super::warm_instance::WarmInstance;
+use crate::suite::case::Transport;
 use crate::suite::subject::{OnExit, Subject};
 
-pub(crate) fn error_with_status_and_code(subject: &Subject) {
+pub(crate) fn error_with_status_and_code(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "status");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     for status in [400, 404, 422, 500, 503, 599] {
         let input = format!(r#"{{"status":{status},"code":"MINE","message":"my \"own\" é"}}"#);
-        let answer = connection.invoke("", &format!(r#"{{"input":{input}}}"#));
+        let answer = client.invoke_with(&input);
         assert_eq!(answer.failure(), (status, "MINE".to_owned()));
         assert_eq!(answer.message(), "my \"own\" é");
         assert!(!answer.is_final(), "the status decides: {}", answer.text());
     }
 }
 
-pub(crate) fn error_that_is_final(subject: &Subject) {
+pub(crate) fn error_that_is_final(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "status");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     for (status, retryable) in [(500, false), (503, false), (500, true), (504, false)] {
         let input = format!(r#"{{"status":{status},"code":"MINE","message":"m","retryable":{retryable}}}"#);
-        let answer = connection.invoke("", &format!(r#"{{"input":{input}}}"#));
+        let answer = client.invoke_with(&input);
         assert_eq!(answer.failure(), (status, "MINE".to_owned()));
         assert_eq!(answer.is_final(), !retryable, "{}", answer.text());
     }
 }
 
-pub(crate) fn panic(subject: &Subject) {
+pub(crate) fn panic(subject: &Subject, transport: Transport) {
     let mut instance = WarmInstance::of(subject, "panic");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     for word in ["ouch", "argh"] {
-        let answer = connection.invoke("", &format!(r#"{{"input":"{word}"}}"#));
+        let answer = client.invoke_with(&format!(r#""{word}""#));
         assert_eq!(answer.failure(), (500, "HANDLER_ERROR".to_owned()));
         let line = instance.line_with(word);
-        assert!(line.contains("executionId=e-1"), "the log says whose it is, not: {line}");
+        assert!(
+            line.contains(&format!("executionId={}", Invocation::of("").execution_id())),
+            "the log says whose it is, not: {line}"
+        );
     }
     assert_eq!(instance.health().unwrap(), 200);
 }
 
-pub(crate) fn exit(subject: &Subject) {
+pub(crate) fn exit(subject: &Subject, transport: Transport) {
     let mut instance = WarmInstance::of(subject, "exit");
     match subject.behaviour.on_exit {
         OnExit::Ends => {
-            let mut connection = instance.connect();
-            connection.send(invocation("", r#"{"input":1}"#));
-            assert!(connection.is_closed(), "what is cut off has no answer");
+            let mut client = instance.client(transport);
+            client.begin(&Invocation::of("1"));
+            assert!(client.is_closed(), "what is cut off has no answer");
             assert_eq!(instance.end().0, 3);
         }
         OnExit::Survives => {
             for _ in 0..2 {
-                let answer = instance.connect().invoke("", r#"{"input":1}"#);
+                let answer = instance.client(transport).invoke_with("1");
                 assert_eq!(answer.failure(), (500, "HANDLER_ERROR".to_owned()));
                 assert!(answer.message().contains('3'), "how it ended is said, not: {}", answer.message());
                 instance.wait_until_healthy();
@@ -60,42 +64,39 @@ pub(crate) fn exit(subject: &Subject) {
     }
 }
 
-pub(crate) fn exit_tells_only_its_own_lines(subject: &Subject) {
+pub(crate) fn exit_tells_own_lines(subject: &Subject, transport: Transport) {
     const SECRET: &str = "charging card 4111";
-    let (one, other) = ("a".repeat(40), "b".repeat(40));
     let mut instance = WarmInstance::of(subject, "leave");
-    let mut connection = instance.connect();
-    let of = |execution: &str, input: &str| {
-        invocation("", &format!(r#"{{"input":{input}}}"#)).replace("e-1\r", &format!("{execution}\r"))
-    };
-    connection.send(of(&one, &format!(r#"{{"text":"{SECRET}"}}"#)));
-    assert_eq!(connection.receive().status, 200);
+    let mut client = instance.client(transport);
+    let one = Invocation { execution: [0xaa; 20], ..Invocation::of(&format!(r#"{{"text":"{SECRET}"}}"#)) };
+    assert_eq!(client.invoke(&one).status, 200);
     instance.line_with(SECRET);
-    connection.send(of(&other, r#"{"text":"own words","end":true}"#));
+    let other = Invocation { execution: [0xbb; 20], ..Invocation::of(r#"{"text":"own words","end":true}"#) };
+    client.begin(&other);
     match subject.behaviour.on_exit {
-        OnExit::Ends => assert!(connection.is_closed(), "what is cut off has no answer"),
+        OnExit::Ends => assert!(client.is_closed(), "what is cut off has no answer"),
         OnExit::Survives => {
-            let message = connection.receive().message();
+            let message = client.receive().message();
             assert!(message.contains('3') && message.contains("own words"), "{message}");
-            assert!(!message.contains(SECRET) && !message.contains(&one), "{message}");
+            assert!(!message.contains(SECRET) && !message.contains(&one.execution_id()), "{message}");
         }
     }
 }
 
-pub(crate) fn unserialisable(subject: &Subject) {
+pub(crate) fn unserialisable(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "unserialisable");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     for _ in 0..2 {
-        let answer = connection.invoke("", r#"{"input":1}"#);
+        let answer = client.invoke_with("1");
         assert_eq!(answer.failure(), (500, "BAD_OUTPUT".to_owned()));
         assert!(answer.is_final(), "another attempt would end in the same way: {}", answer.text());
     }
 }
 
-pub(crate) fn a_number_that_is_none(subject: &Subject) {
+pub(crate) fn a_number_that_is_none(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "nan");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     for _ in 0..2 {
-        assert_eq!(connection.invoke("", r#"{"input":"any"}"#).failure(), (500, "BAD_OUTPUT".to_owned()));
+        assert_eq!(client.invoke_with(r#""any""#).failure(), (500, "BAD_OUTPUT".to_owned()));
     }
 }

@@ -3,33 +3,34 @@
 use std::collections::BTreeMap;
 
 use picofaas_child::line::execution_of;
-use picofaas_contract::wire::invocation;
+use picofaas_contract::invocation::Invocation;
 use rustix::process::Signal;
 use serde_json::json;
 
 use super::warm_instance::{ListenerKind, WarmInstance};
+use crate::suite::case::Transport;
 use crate::suite::subject::{BEYOND_ASCII, LateLines, Loads, Subject};
 
-pub(crate) fn cold_start(subject: &Subject) {
+pub(crate) fn cold_start(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "echo");
-    let mut connection = instance.connect();
-    assert_eq!(connection.get("/health").header("x-cold-start"), None, "that is no invocation");
-    let first = connection.invoke("", r#"{"input":1}"#);
+    assert_eq!(instance.connect().get("/health").header("x-cold-start"), None, "that is no invocation");
+    let mut client = instance.client(transport);
+    let first = client.invoke_with("1");
     assert_eq!(first.header("x-cold-start"), Some("true"));
     let init_ms: u64 = first.header("x-init-duration-ms").expect("X-Init-Duration-Ms").parse().unwrap();
     assert!(init_ms < 20_000, "{init_ms}");
-    for connection in [&mut connection, &mut instance.connect()] {
-        let later = connection.invoke("", r#"{"input":1}"#);
+    for client in [&mut client, &mut instance.client(transport), &mut instance.client(Transport::Http)] {
+        let later = client.invoke_with("1");
         assert_eq!((later.header("x-cold-start"), later.header("x-init-duration-ms")), (None, None));
     }
 }
 
-pub(crate) fn metrics(subject: &Subject) {
+pub(crate) fn metrics(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "status");
-    let mut connection = instance.connect();
-    connection.invoke("", r#"{"input":{"status":500,"code":"MINE","message":"m"}}"#);
-    connection.invoke("", "{");
-    let answer = connection.get("/metrics");
+    let mut client = instance.client(transport);
+    client.invoke_with(r#"{"status":500,"code":"MINE","message":"m"}"#);
+    client.invoke(&Invocation::with_body("{"));
+    let answer = instance.connect().get("/metrics");
     assert_eq!(answer.status, 200);
     let kind = answer.header("content-type").expect("a content type");
     assert!(kind.starts_with("text/plain"), "{kind}");
@@ -75,25 +76,28 @@ pub(crate) fn metrics(subject: &Subject) {
     }
 }
 
-pub(crate) fn log_lines(subject: &Subject) {
+pub(crate) fn log_lines(subject: &Subject, transport: Transport) {
     let mut instance = WarmInstance::of(subject, "log");
-    let answer = instance.connect().invoke("X-Trace-Id: t-3\r\n", r#"{"input":"first word\nsecond word"}"#);
+    let invocation =
+        Invocation { trace_name: Some("t-3".to_owned()), ..Invocation::of(r#""first word\nsecond word""#) };
+    let ids = format!("executionId={} traceId=t-3 ", invocation.execution_id());
+    let answer = instance.client(transport).invoke(&invocation);
     assert_eq!((answer.status, answer.text()), (200, "null"));
     for word in ["first word", "second word"] {
         let line = instance.line_with(word);
-        assert!(line.contains("executionId=e-1 traceId=t-3 "), "{line}");
+        assert!(line.contains(&ids), "{line}");
     }
 }
 
-/// An invocation of an execution.
-fn invocation_of(execution: &str, input: &serde_json::Value) -> String {
-    invocation("", &json!({ "input": input }).to_string()).replace("e-1\r", &format!("{execution}\r"))
+/// An invocation of the execution whose id has this byte in each place.
+fn invocation_of(execution: u8, input: &serde_json::Value) -> Invocation {
+    Invocation { execution: [execution; 20], ..Invocation::of(&input.to_string()) }
 }
 
-pub(crate) fn lines_with_ids_in_them(subject: &Subject) {
+pub(crate) fn lines_with_ids_in_them(subject: &Subject, transport: Transport) {
     let (own, other) = ("a".repeat(40), "b".repeat(40));
     let mut instance = WarmInstance::of(subject, "log");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     for line in [
         format!("[{own}] mark"),
         format!("{own} mark"),
@@ -115,21 +119,19 @@ pub(crate) fn lines_with_ids_in_them(subject: &Subject) {
         format!("executionId={other} mark"),
         format!(r#"{{"executionId": "{other}", "m": "mark"}}"#),
     ] {
-        connection.send(invocation_of(&own, &json!(line)));
-        assert_eq!(connection.receive().status, 200);
+        assert_eq!(client.invoke(&invocation_of(0xaa, &json!(line))).status, 200);
         let found = instance.line_with("mark");
         assert!(found.trim_end().ends_with(&line), "`{line}` became `{found}`");
         assert_eq!(execution_of(&found), Some(own.as_str()), "`{line}` became `{found}`");
     }
 }
 
-pub(crate) fn long_lines(subject: &Subject) {
+pub(crate) fn long_lines(subject: &Subject, transport: Transport) {
     let own = "a".repeat(40);
     let mut instance = WarmInstance::of(subject, "log");
     let long = format!("x{}y", "€".repeat(6000));
-    let mut connection = instance.connect();
-    connection.send(invocation_of(&own, &json!(long)));
-    assert_eq!(connection.receive().status, 200);
+    let mut client = instance.client(transport);
+    assert_eq!(client.invoke(&invocation_of(0xaa, &json!(long))).status, 200);
     let mut pieces = String::new();
     while !pieces.ends_with('y') {
         let line = instance.line_with("€");
@@ -142,7 +144,7 @@ pub(crate) fn long_lines(subject: &Subject) {
     assert_eq!(pieces, long);
 }
 
-pub(crate) fn late_lines(subject: &Subject) {
+pub(crate) fn late_lines(subject: &Subject, transport: Transport) {
     let (first, second) = ("a".repeat(40), "b".repeat(40));
     if matches!(subject.behaviour.loads, Loads::EachTime) {
         // Nothing is left of an invocation.
@@ -151,12 +153,11 @@ pub(crate) fn late_lines(subject: &Subject) {
     let mut instance = WarmInstance::of(subject, "late");
     let folder = tempfile::tempdir().unwrap();
     let files = json!({ "go": folder.path().join("go"), "said": folder.path().join("said") });
-    let mut connection = instance.connect();
-    for (execution, begins) in [(&first, true), (&second, false)] {
+    let mut client = instance.client(transport);
+    for (execution, begins) in [(0xaa, true), (0xbb, false)] {
         let mut input = files.clone();
         input["begin"] = json!(begins);
-        connection.send(invocation_of(execution, &input));
-        assert_eq!(connection.receive().status, 200);
+        assert_eq!(client.invoke(&invocation_of(execution, &input)).status, 200);
     }
     let line = instance.line_with("late line");
     match (execution_of(&line), subject.behaviour.late_lines) {
@@ -166,9 +167,9 @@ pub(crate) fn late_lines(subject: &Subject) {
     }
 }
 
-pub(crate) fn last_lines(subject: &Subject) {
+pub(crate) fn last_lines(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::with(subject, "last", ListenerKind::Socket, &BEYOND_ASCII);
-    let answer = instance.connect().invoke("", r#"{"input":1}"#);
+    let answer = instance.client(transport).invoke_with("1");
     assert_eq!((answer.status, answer.json()), (200, json!(BEYOND_ASCII[0].1)));
     instance.signal(Signal::TERM);
     let (code, said) = instance.end();

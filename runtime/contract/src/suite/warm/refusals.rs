@@ -1,6 +1,9 @@
 //! Requests that are not to be run.
 
+use picofaas_contract::invocation::Invocation;
+
 use super::warm_instance::{ListenerKind, WarmInstance};
+use crate::suite::case::Transport;
 use crate::suite::subject::Subject;
 
 pub(crate) fn no_execution_id(subject: &Subject) {
@@ -17,23 +20,23 @@ pub(crate) fn no_execution_id(subject: &Subject) {
     assert_eq!(connection.invoke("", body).text(), "1");
 }
 
-pub(crate) fn broken_json(subject: &Subject) {
+pub(crate) fn broken_json(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "echo");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     for body in
         ["", "{", "nonsense", "[1,{}]", r#"{"input":tru}"#, r#"{"input":1} x"#, r#"{"input":"\u0001}"#]
     {
-        let answer = connection.invoke("", body);
+        let answer = client.invoke(&Invocation::with_body(body));
         assert_eq!(answer.failure(), (400, "BAD_INPUT".to_owned()), "{body}");
     }
-    assert_eq!(connection.invoke("", r#"{"input":1}"#).text(), "1");
+    assert_eq!(client.invoke_with("1").text(), "1");
 }
 
-pub(crate) fn no_input(subject: &Subject) {
+pub(crate) fn no_input(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::of(subject, "echo");
-    let mut connection = instance.connect();
+    let mut client = instance.client(transport);
     for body in ["{}", r#"{"metadata":{"a":"b"}}"#, r#"{"input":1,"metadata":{"a":1}}"#] {
-        let answer = connection.invoke("", body);
+        let answer = client.invoke(&Invocation::with_body(body));
         assert_eq!(answer.failure(), (400, "BAD_INPUT".to_owned()), "{body}");
     }
 }
@@ -163,12 +166,20 @@ pub(crate) fn an_open_end(subject: &Subject) {
     assert_eq!(instance.connect().invoke("", r#"{"input":1}"#).text(), "1");
 }
 
-pub(crate) fn body_too_large(subject: &Subject) {
+pub(crate) fn body_too_large(subject: &Subject, transport: Transport) {
     let instance = WarmInstance::with(subject, "echo", ListenerKind::Socket, &[("MAX_BODY", "100")]);
     let fits = format!(r#"{{"input":"{}"}}"#, "x".repeat(88));
     assert_eq!(fits.len(), 100);
-    assert_eq!(instance.connect().invoke("", &fits).status, 200);
-    let answer = instance.connect().invoke("", &fits.replace("}", " }"));
-    assert_eq!(answer.failure(), (413, "BODY_TOO_LARGE".to_owned()));
-    assert_eq!(instance.connect().invoke("", &fits).status, 200, "it serves on");
+    let invoked = |body: &str| instance.client(transport).invoke(&Invocation::with_body(body));
+    assert_eq!(invoked(&fits).status, 200);
+    let blanks: &[usize] = match transport {
+        Transport::Http => &[1],
+        // So many that they come in pieces, and windows.
+        Transport::Frames => &[1, 1 << 20],
+    };
+    for count in blanks {
+        let too_large = fits.replace('}', &format!("{}}}", " ".repeat(*count)));
+        assert_eq!(invoked(&too_large).failure(), (413, "BODY_TOO_LARGE".to_owned()));
+    }
+    assert_eq!(invoked(&fits).status, 200, "it serves on");
 }

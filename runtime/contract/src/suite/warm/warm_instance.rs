@@ -4,16 +4,20 @@ use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use picofaas_contract::patience::{PATIENCE, until};
+use picofaas_contract::frames_client::FramesClient;
+use picofaas_contract::patience::{patience, until};
 use picofaas_contract::process::Process;
-use picofaas_contract::wire::{Connection, invocation};
+use picofaas_contract::wire::Connection;
 use tempfile::TempDir;
 
+use super::client::Client;
+use crate::suite::case::Transport;
 use crate::suite::subject::Subject;
 
 /// The kind of an instance's listener.
@@ -122,45 +126,26 @@ impl WarmInstance {
         }
     }
 
-    /// Sends this many requests to the function `sleep`, each on a connection of its own; how long each sleeps.
-    pub(crate) fn sleeping(&self, count: u64, shortest_ms: u64) -> Vec<(Connection<Stream>, u64)> {
-        let sleeping = (shortest_ms..shortest_ms + count).map(|ms| {
-            let mut connection = self.connect();
-            connection.send(invocation("", &format!(r#"{{"input":{{"ms":{ms}}}}}"#)));
-            (connection, ms)
-        });
-        sleeping.collect()
+    /// A connection that invokes.
+    #[track_caller]
+    pub(crate) fn client(&self, transport: Transport) -> Client {
+        match transport {
+            Transport::Http => Client::Http(self.connect()),
+            Transport::Frames => Client::over_frames(self.frames()),
+        }
     }
 
-    /// The same once all of them are in flight together. If the first has ended by then, as on a busy
-    /// machine, they sleep longer.
+    /// A connection over frames that is kept alive.
     #[track_caller]
-    pub(crate) fn sleeping_together(&self, count: u64, shortest_ms: u64) -> Vec<(Connection<Stream>, u64)> {
-        let mut observer = self.connect();
-        let mut number = |name: &str| -> u64 {
-            let answer = observer.get("/metrics");
-            let line = answer.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            line.map_or(0, |value| value.parse().unwrap())
-        };
-        const SUCCESS: &str = "picofaas_runtime_invocations_total{outcome=\"success\"}";
-        for longer in [1, 4, 16] {
-            let before = number(SUCCESS);
-            let mut callers = self.sleeping(count, shortest_ms * longer);
-            let together = until(
-                || format!("{count} are not in flight together, and none of them ends"),
-                || {
-                    let together = number("picofaas_runtime_in_flight") == count;
-                    (together || number(SUCCESS) > before).then_some(together)
-                },
-            );
-            if together {
-                return callers;
-            }
-            for (caller, _) in &mut callers {
-                caller.receive();
-            }
-        }
-        panic!("{count} are never in flight together");
+    pub(crate) fn frames(&self) -> FramesClient {
+        FramesClient::open(self.connect())
+    }
+
+    /// A number among the metrics, or 0.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let answer = self.connect().get("/metrics");
+        let line = answer.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
     }
 
     pub(crate) fn is_reachable(&self) -> bool {
@@ -189,12 +174,12 @@ impl Address {
         match self {
             Self::Socket(path) => {
                 let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(patience()))?;
                 Ok(Stream::Unix(stream))
             }
             Self::Port(port) => {
                 let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *port))?;
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(patience()))?;
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }
@@ -244,6 +229,15 @@ impl Read for Stream {
         match self {
             Self::Unix(stream) => stream.read(bytes),
             Self::Tcp(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Tcp(stream) => stream.as_fd(),
         }
     }
 }
