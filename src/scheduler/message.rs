@@ -16,6 +16,8 @@ pub enum GatewayEvent {
     PlaceKept { instance: InstanceKey },
     /// The instance has let go of one of those, or is gone.
     PlaceFreed { instance: InstanceKey },
+    /// The instance gives no sign of life: it is granted again when control has found it well.
+    InstanceSilent { instance: InstanceKey },
     /// The execution is terminal though the scheduler has not ended it: the client of a queued
     /// one went, or somebody cancelled it.
     Cancelled { ticket: Ticket },

@@ -211,6 +211,7 @@ impl Simulation {
         let (ticket, ended) = match event {
             GatewayEvent::AttemptEnded { ticket, .. } => (ticket, true),
             GatewayEvent::Cancelled { ticket } => (ticket, false),
+            GatewayEvent::InstanceSilent { .. } => return,
             GatewayEvent::PlaceKept { instance } => return self.kept.was_kept(instance),
             GatewayEvent::PlaceFreed { instance } => return self.kept.was_freed(instance),
         };

@@ -139,6 +139,7 @@ impl Scheduler {
                 GatewayEvent::AttemptEnded { ticket, how } => self.attempt_ended(ticket, how, now),
                 GatewayEvent::PlaceKept { instance } => self.keep_place(instance),
                 GatewayEvent::PlaceFreed { instance } => self.free_place(instance),
+                GatewayEvent::InstanceSilent { instance } => self.suspect(instance),
                 GatewayEvent::Cancelled { ticket } => self.cancel(ticket),
             }
         }

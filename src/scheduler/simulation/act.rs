@@ -169,7 +169,12 @@ impl Simulation {
     fn finish_as(&mut self, ticket: Ticket, how: AttemptEnd) {
         let execution = self.gateways[ticket.gateway()].execution(ticket).unwrap();
         assert!(std::mem::take(&mut execution.attempt_open));
+        let silent = execution.flying.filter(|_| how == AttemptEnd::Failed);
         execution.terminal |= how == AttemptEnd::Done;
+        if let Some(instance) = silent.filter(|_| self.dice.one_in(8)) {
+            self.send(GatewayEvent::InstanceSilent { instance });
+            self.saw("silent");
+        }
         self.send(GatewayEvent::AttemptEnded { ticket, how });
     }
 

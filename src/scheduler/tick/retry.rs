@@ -78,20 +78,10 @@ impl Scheduler {
         let (mut other, mut can_start) = (false, false);
         if let Some(version) = self.version(execution.version) {
             can_start = version.limits.can_start;
-            let was_ready =
+            let is_ready =
                 version.instance_mut(key).is_some_and(|instance| instance.state == InstanceState::Ready);
-            if was_ready {
-                version.set_state(key, InstanceState::Suspect);
-            }
-            other = version.ready > 0;
-            if was_ready
-                && self.rings.scheduler_events.push(SchedulerEvent::InstanceSuspect { instance: key }).is_ok()
-            {
-                self.notified = true;
-            } else if was_ready && let Some(version) = self.version(execution.version) {
-                // Nobody would look after it: it stays in the set.
-                version.set_state(key, InstanceState::Ready);
-            }
+            other = version.ready > u16::from(is_ready);
+            self.suspect(key);
         }
         if other {
             self.executions[slot as usize].attempt -= 1;
@@ -102,6 +92,22 @@ impl Scheduler {
             // found healthy each time is tried without a pause.
             self.executions[slot as usize].attempt -= u8::from(can_start);
             self.retry(slot, EndReason::NoInstance, now);
+        }
+    }
+
+    /// Takes an instance out of the set until control has found it well.
+    pub(super) fn suspect(&mut self, key: InstanceKey) {
+        let Some(version) = self.version(key.version) else { return };
+        let is_ready =
+            version.instance_mut(key).is_some_and(|instance| instance.state == InstanceState::Ready);
+        // Where nobody would look after it, it stays in the set.
+        if is_ready
+            && self.rings.scheduler_events.push(SchedulerEvent::InstanceSuspect { instance: key }).is_ok()
+        {
+            self.notified = true;
+            if let Some(version) = self.version(key.version) {
+                version.set_state(key, InstanceState::Suspect);
+            }
         }
     }
 

@@ -45,6 +45,8 @@ pub(crate) enum OfferEnd {
     Declined,
     /// It could not be asked, or the connection is over.
     Lost,
+    /// It gave no sign of life while attempts were out.
+    Silent,
 }
 
 impl FrameOffer {
@@ -78,7 +80,7 @@ impl FrameOffer {
     pub(crate) fn end(&mut self, end: OfferEnd, now: Nanos) {
         *self = match end {
             OfferEnd::Declined => Self::Declined,
-            OfferEnd::Lost => Self::Later(now.saturating_add(ASK_AGAIN_NS)),
+            OfferEnd::Lost | OfferEnd::Silent => Self::Later(now.saturating_add(ASK_AGAIN_NS)),
         };
     }
 }
