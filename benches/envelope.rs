@@ -11,7 +11,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use hyper::HeaderMap;
 use hyper::body::Body as _;
 use hyper::header::{AUTHORIZATION, HeaderValue};
-use picofaas::internals::api::invocation;
+use picofaas::internals::api::{ReplyMemory, invocation};
 use picofaas::internals::channel::{self, MessageReceiver};
 use picofaas::internals::error::ErrorCode;
 use picofaas::internals::gateway::{BodySource, Gateway};
@@ -61,9 +61,13 @@ fn envelope(criterion: &mut Criterion) {
         let output = bodies::output(size);
         let (gateway, ticket) = ended(&output);
         group.throughput(Throughput::Bytes(output.len() as u64));
+        let mut memory = ReplyMemory::default();
         group.bench_function(BenchmarkId::new("invoke", format!("bytes={}", output.len())), |b| {
             b.iter(|| {
-                let answer = gateway.executions.with(black_box(ticket), invocation).expect("an execution");
+                let answer = gateway
+                    .executions
+                    .with(black_box(ticket), |id, execution| invocation(&mut memory, id, execution))
+                    .expect("an execution");
                 assert!(answer.body().size_hint().lower() > output.len() as u64);
                 answer
             });

@@ -71,7 +71,7 @@ pub mod internals {
         pub use crate::api::json::check_invocation;
         pub use crate::api::listener::{Listener, ListenerKind};
         pub use crate::api::response::body::Body;
-        pub use crate::api::response::invocation;
+        pub use crate::api::response::receipt::{ReplyMemory, invocation};
         pub use crate::api::route::route;
     }
     pub mod attempt_end {

@@ -6,8 +6,9 @@
 //! | `route` | a method and a path become a call |
 //! | `query` | parameters of a query string |
 //! | `json` | the one pass over the JSON of an invocation and of an output |
-//! | `response` | responses: of executions, of errors, and `Server-Timing` |
+//! | `response` | responses: of executions and of errors |
 //! | `response/body` | a body: whole, or in pieces |
+//! | `response/receipt` | the answer to `:invoke`, with `Server-Timing`, and the memory that it is made of |
 //! | `response/summary` | an execution as it is read and listed |
 //! | `listener` | where a request came in, and what its response may show |
 //! | `host` | the `Host` of a request, and its check on a listener that is bound to loopback |

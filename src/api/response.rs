@@ -1,12 +1,11 @@
-//! Responses: of executions, of errors, and `Server-Timing`.
+//! Responses: of executions and of errors; that to `:invoke` is in `receipt`.
 
 pub(crate) mod body;
+pub(crate) mod receipt;
 pub(crate) mod slow_execution;
 pub(crate) mod summary;
 
-use std::fmt::Write as _;
-
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use hyper::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -16,21 +15,15 @@ pub(crate) use body::Body;
 use summary::push_summary;
 
 use crate::clock::Clock;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::id::ExecutionId;
 use crate::store::execution::Execution;
 use crate::store::execution_error::ExecutionError;
 use crate::store::summary::Summary;
-use crate::store::time_limit::TimeLimit;
-use crate::store::timestamps::{STAGES, Timestamps};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
-const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
 const X_ERROR_SOURCE: HeaderName = HeaderName::from_static("x-error-source");
-const X_COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The answer to `:enqueue`.
 pub(crate) fn accepted(id: ExecutionId, execution: &Execution) -> Response<Body> {
@@ -45,53 +38,6 @@ pub(crate) fn accepted(id: ExecutionId, execution: &Execution) -> Response<Body>
 /// An answer about an execution that an earlier request with the same `Idempotency-Key` began.
 pub(crate) fn replayed(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    response
-}
-
-/// The answer to an `:invoke` that joined an execution and has no more time to wait for its end.
-pub(crate) fn unfinished(id: ExecutionId, execution: &Execution, limit: TimeLimit) -> Response<Body> {
-    let message = format!(
-        "the execution that the Idempotency-Key stands for has not ended within {limit} of this request; it goes on"
-    );
-    invocation_with(id, execution, Some(&ExecutionError::new(ErrorCode::Timeout, message)))
-}
-
-/// The answer to `:invoke` of a terminal execution.
-pub fn invocation(id: ExecutionId, execution: &Execution) -> Response<Body> {
-    invocation_with(id, execution, execution.error.as_deref())
-}
-
-fn invocation_with(id: ExecutionId, execution: &Execution, error: Option<&ExecutionError>) -> Response<Body> {
-    let text = id.text();
-    let mut body = Vec::with_capacity(160 + execution.output.len());
-    body.extend_from_slice(b"{\"executionId\":\"");
-    body.extend_from_slice(&text);
-    body.extend_from_slice(b"\",\"status\":\"");
-    body.extend_from_slice(execution.stage().as_str().as_bytes());
-    body.extend_from_slice(b"\",\"output\":");
-    push_output(&mut body, &execution.output);
-    body.extend_from_slice(b",\"error\":");
-    push_error(&mut body, error);
-    body.push(b'}');
-
-    let mut response = Response::new(Body::from(Bytes::from(body)));
-    let status = error.map_or(200, |error| error.http);
-    *response.status_mut() = status_code(status);
-    let headers = response.headers_mut();
-    headers.reserve(6);
-    headers.insert(CONTENT_TYPE, JSON);
-    insert_bytes(headers, X_EXECUTION_ID, &text);
-    headers.insert(X_ATTEMPTS, HeaderValue::from(u16::from(execution.attempt)));
-    insert_bytes(headers, SERVER_TIMING, server_timing(&execution.timestamps).as_bytes());
-    if execution.cold_start {
-        headers.insert(X_COLD_START, HeaderValue::from_static("true"));
-    }
-    if let Some(error) = error {
-        headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.source.as_str()));
-        if let Some(seconds) = default_retry_after(error.http) {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-    }
     response
 }
 
@@ -188,59 +134,18 @@ fn status_code(status: u16) -> StatusCode {
 }
 
 /// Writes an output as a JSON value.
-fn push_output(body: &mut Vec<u8>, output: &[u8]) {
+fn push_output(body: &mut impl BufMut, output: &[u8]) {
     // Proved to be one JSON value when it came; empty where there is none.
-    body.extend_from_slice(if output.is_empty() { b"null" } else { output });
+    body.put_slice(if output.is_empty() { b"null" } else { output });
 }
 
 /// Writes an error as a JSON value.
-fn push_error(body: &mut Vec<u8>, error: Option<&ExecutionError>) {
+fn push_error(body: &mut impl BufMut, error: Option<&ExecutionError>) {
     match error {
-        None => body.extend_from_slice(b"null"),
+        None => body.put_slice(b"null"),
         Some(error) => {
             let text = serde_json::json!({ "code": error.code, "message": error.message }).to_string();
-            body.extend_from_slice(text.as_bytes());
+            body.put_slice(text.as_bytes());
         }
-    }
-}
-
-fn insert_bytes(headers: &mut hyper::HeaderMap, name: HeaderName, value: &[u8]) {
-    if let Ok(value) = HeaderValue::from_bytes(value) {
-        headers.insert(name, value);
-    }
-}
-
-/// `admit;dur=0.012, queue;dur=…` in milliseconds with microsecond digits, after the W3C's
-/// Server Timing.
-fn server_timing(timestamps: &Timestamps) -> String {
-    let mut text = String::with_capacity(96);
-    for (name, ns) in STAGES.iter().zip(timestamps.durations()) {
-        let separator = if text.is_empty() { "" } else { ", " };
-        let micros = ns / 1000;
-        let _ = write!(text, "{separator}{name};dur={}.{:03}", micros / 1000, micros % 1000);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stage_is_told_in_milliseconds_with_the_digits_of_microseconds() {
-        let timestamps = Timestamps {
-            admitted: 10,
-            enqueued: 15,
-            granted: 20,
-            written: 30,
-            answered: 1_234_030,
-            ended: 1_234_072,
-            replied: 1_234_080,
-            ..Timestamps::default()
-        };
-        assert_eq!(
-            server_timing(&timestamps),
-            "admit;dur=0.000, queue;dur=0.000, dispatch;dur=0.000, function;dur=1.234, reply;dur=0.000"
-        );
     }
 }

@@ -17,6 +17,7 @@ use super::waiting::Waiting;
 use crate::api::json;
 use crate::api::response;
 use crate::api::response::Body;
+use crate::api::response::receipt;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::{ApiError, ErrorCode, excerpt};
 use crate::metrics::RejectReason;
@@ -100,10 +101,11 @@ impl Gateway {
             self.publish_gauges();
         }
         let answer = self.executions.with(ticket, |id, execution| {
+            let memory = &mut self.replies.borrow_mut();
             if execution.has_ended() {
-                response::invocation(id, execution)
+                receipt::invocation(memory, id, execution)
             } else {
-                response::unfinished(id, execution, limit)
+                receipt::unfinished(memory, id, execution, limit)
             }
         });
         answer.map_or_else(lost, response::replayed)

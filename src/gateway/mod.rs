@@ -38,6 +38,7 @@ use std::sync::atomic::Ordering;
 
 use slab::Slab;
 
+use crate::api::response::receipt::ReplyMemory;
 use crate::channel::MessageSender;
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -88,6 +89,8 @@ pub struct Gateway {
     idle_connections: Rc<IdleConnections>,
     /// Connections that carry many attempts.
     frame_connections: RefCell<Slab<Rc<FrameConnection>>>,
+    /// Memory for answers to `:invoke`.
+    replies: RefCell<ReplyMemory>,
     /// Events that found their ring full; sent before any other.
     unsent: RefCell<std::collections::VecDeque<GatewayEvent>>,
 }
@@ -126,6 +129,7 @@ impl Gateway {
             versions: RefCell::new(HashMap::new()),
             idle_connections: Rc::default(),
             frame_connections: RefCell::default(),
+            replies: RefCell::default(),
             unsent: RefCell::default(),
         }
     }

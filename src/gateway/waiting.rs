@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use hyper::Response;
 
 use super::Gateway;
-use crate::api::response;
 use crate::api::response::Body;
+use crate::api::response::receipt::invocation;
 use crate::store::waiters::CLIENT;
 use crate::ticket::Ticket;
 
@@ -42,10 +42,10 @@ impl Waiting {
     /// Waits for the end, builds the answer to `:invoke` and leaves. `None` where the record was lost.
     pub(super) async fn reply(mut self) -> Option<Response<Body>> {
         poll_fn(|cx| {
-            let Gateway { executions, clock, .. } = &*self.gateway;
+            let Gateway { executions, clock, replies, .. } = &*self.gateway;
+            let build = |id, execution: &_| invocation(&mut replies.borrow_mut(), id, execution);
             let mut executions = executions.borrow_mut();
-            let reply =
-                executions.poll_reply(self.ticket, self.waiter, cx.waker(), clock, response::invocation);
+            let reply = executions.poll_reply(self.ticket, self.waiter, cx.waker(), clock, build);
             self.has_left = matches!(reply, Poll::Ready(Some(_)));
             reply
         })

@@ -14,7 +14,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,7 +22,7 @@ use slab::Slab;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client_io::ClientIo;
-use crate::api::response::body::{Body, BrokenOff};
+use crate::api::response::body::{Body, BrokenOff, Chunk};
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
 
@@ -313,13 +312,13 @@ impl Drop for Making {
 }
 
 impl HttpBody for Sent {
-    type Data = Bytes;
+    type Data = Chunk;
     type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    ) -> Poll<Option<Result<Frame<Chunk>, BrokenOff>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
