@@ -121,7 +121,9 @@ async fn answer_to(
         return response::error(&if body.is_end_stream() { error } else { error.closing() });
     }
     let head = RequestHead { listener, call, parts: &parts };
-    response::without_body(is_head, serve_call(gateway, head, BodySource::Incoming(body)).await)
+    let response = serve_call(gateway, head, BodySource::Incoming(body)).await;
+    gateway.replies.borrow_mut().reuse(parts.headers);
+    response::without_body(is_head, response)
 }
 
 /// A request that came in elsewhere, with its whole body.

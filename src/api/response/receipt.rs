@@ -43,6 +43,15 @@ const COPIED_BYTES_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub struct ReplyMemory {
     text: BytesMut,
+    headers: HeaderMap,
+}
+
+impl ReplyMemory {
+    /// Takes the map of a request's headers, for those of the next answer.
+    pub(crate) fn reuse(&mut self, mut headers: HeaderMap) {
+        headers.clear();
+        self.headers = headers;
+    }
 }
 
 /// The answer to `:invoke` of a terminal execution.
@@ -70,7 +79,7 @@ fn invocation_with(
     execution: &Execution,
     error: Option<&ExecutionError>,
 ) -> Response<Body> {
-    let ReplyMemory { text } = memory;
+    let ReplyMemory { text, headers } = memory;
     let is_copied = execution.output.len() <= COPIED_BYTES_MAX;
     if text.capacity() < RECEIPT_BYTES_MAX + COPIED_BYTES_MAX {
         text.reserve(TEXT_BYTES);
@@ -101,12 +110,12 @@ fn invocation_with(
     };
     let mut response = Response::new(body);
     *response.status_mut() = error.map_or(StatusCode::OK, |error| status_code(error.http));
-    let headers = response.headers_mut();
+    let mut headers = std::mem::take(headers);
     headers.reserve(6);
     headers.insert(CONTENT_TYPE, JSON);
-    insert_text(headers, X_EXECUTION_ID, id);
+    insert_text(&mut headers, X_EXECUTION_ID, id);
     headers.insert(X_ATTEMPTS, attempts(execution.attempt));
-    insert_text(headers, SERVER_TIMING, timing);
+    insert_text(&mut headers, SERVER_TIMING, timing);
     if execution.cold_start {
         headers.insert(X_COLD_START, HeaderValue::from_static("true"));
     }
@@ -116,6 +125,7 @@ fn invocation_with(
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
     }
+    *response.headers_mut() = headers;
     response
 }
 
