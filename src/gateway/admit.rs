@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Response;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::Gateway;
@@ -29,6 +29,9 @@ use crate::store::idempotency::{IdempotencyKey, KeyLookup, owner_of};
 use crate::store::time_limit::TimeLimit;
 use crate::ticket::Ticket;
 use crate::trace::Trace;
+
+const X_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-timeout-ms");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Longest `Idempotency-Key`, in bytes.
 const KEY_BYTES_MAX: usize = 255;
@@ -384,7 +387,7 @@ fn told(value: &HeaderValue) -> String {
 }
 
 fn timeout(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    let Some(value) = headers.get("x-timeout-ms") else { return Ok(None) };
+    let Some(value) = headers.get(X_TIMEOUT_MS) else { return Ok(None) };
     match value.to_str().ok().and_then(|text| text.parse::<u64>().ok()) {
         Some(ms) if ms > 0 => Ok(Some(ms)),
         _ => Err(ApiError::new(
@@ -395,7 +398,7 @@ fn timeout(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
 }
 
 fn read_key_header(headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
-    match headers.get("idempotency-key") {
+    match headers.get(IDEMPOTENCY_KEY) {
         Some(value) if value.is_empty() || value.len() > KEY_BYTES_MAX => Err(ApiError::new(
             ErrorCode::BadRequest,
             format!("Idempotency-Key has {} bytes; it must have 1 … {KEY_BYTES_MAX}", value.len()),

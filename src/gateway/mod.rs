@@ -31,12 +31,12 @@ mod waiting;
 mod watch;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use slab::Slab;
+use fnv::FnvHashMap;
 
 use crate::api::response::receipt::ReplyMemory;
 use crate::channel::MessageSender;
@@ -82,10 +82,12 @@ pub struct Gateway {
     reading: Reading,
     /// The executions that it owns.
     pub executions: Executions,
-    functions: RefCell<HashMap<String, Rc<FunctionEntry>>>,
+    /// By name. The keys of these maps are operators' and control's, so that a plain hash will do: a client can only
+    /// look for one of its choice.
+    functions: RefCell<FnvHashMap<String, Rc<FunctionEntry>>>,
     /// Functions that are to come, and the answer to their calls until then.
-    awaited: RefCell<HashMap<String, Box<ApiError>>>,
-    versions: RefCell<HashMap<VersionIndex, Rc<InstancePools>>>,
+    awaited: RefCell<FnvHashMap<String, Box<ApiError>>>,
+    versions: RefCell<FnvHashMap<VersionIndex, Rc<InstancePools>>>,
     idle_connections: Rc<IdleConnections>,
     /// Connections that carry many attempts.
     frame_connections: RefCell<Slab<Rc<FrameConnection>>>,
@@ -124,9 +126,9 @@ impl Gateway {
             crowded: Cell::new(0),
             reading: Reading::new(bytes_max),
             executions: Executions::new(store),
-            functions: RefCell::new(HashMap::new()),
+            functions: RefCell::default(),
             awaited: RefCell::default(),
-            versions: RefCell::new(HashMap::new()),
+            versions: RefCell::default(),
             idle_connections: Rc::default(),
             frame_connections: RefCell::default(),
             replies: RefCell::default(),
