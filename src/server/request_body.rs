@@ -2,9 +2,11 @@
 //! together within theirs.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
@@ -45,7 +47,7 @@ impl Reading {
         }
         let announced = body.size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
         let mut share = Share { reading: self, bytes: 0 };
-        let whole = async {
+        let mut whole = pin!(async {
             let mut first = Bytes::new();
             let mut rest = BytesMut::new();
             while let Some(frame) = body.frame().await {
@@ -59,6 +61,9 @@ impl Reading {
                 }
                 if first.is_empty() && rest.is_empty() {
                     first = data;
+                    if body.is_end_stream() {
+                        break;
+                    }
                     continue;
                 }
                 share.take(data.len())?;
@@ -76,7 +81,11 @@ impl Reading {
                 // It grew by doubling, and what is held must be what is counted.
                 None => Bytes::copy_from_slice(&rest),
             })
-        };
+        });
+        // A body that came with its head is there, and nothing has to be timed.
+        if let Some(read) = whole.as_mut().now_or_never() {
+            return read;
+        }
         match tokio::time::timeout(patience, whole).await {
             Ok(read) => read,
             Err(_) => Err(ApiError::new(
