@@ -59,6 +59,23 @@ impl ClientIo {
         }
     }
 
+    /// Whether the client has left while it is served. hyper would find that by a read, into another buffer, as the
+    /// request is still in its own. This leaves bytes where they are.
+    fn has_left(&self, cx: &mut Context<'_>) -> bool {
+        if !self.state.may_leave() {
+            return false;
+        }
+        let mut byte = [0];
+        match self.io.inner().poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+            Poll::Ready(Ok(0) | Err(_)) => true,
+            Poll::Ready(Ok(_)) => {
+                self.state.has_more();
+                false
+            }
+            Poll::Pending => false,
+        }
+    }
+
     fn watch(&mut self, stall: Option<Duration>) {
         // Refused only by a socket that is closed already.
         let _ = SockRef::from(self.io.inner()).set_tcp_user_timeout(stall);
@@ -138,6 +155,10 @@ impl Write for ClientIo {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.write_instead(cx))?;
+        // hyper comes by here whenever it is polled.
+        if self.has_left(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
         // hyper flushes when it has given everything that it had.
         self.state.all_written(&self.connections);

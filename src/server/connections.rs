@@ -55,10 +55,8 @@ enum ConnectionPhase {
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
     phase: Cell<ConnectionPhase>,
-    /// Bytes that come while a request is served may be of its body; else they are of the next head.
-    has_body: Cell<bool>,
-    /// Some of the next head came before the answer was written.
-    came_ahead: Cell<bool>,
+    /// Bytes were seen in the socket that nobody wants yet: as long as they are there, its end is behind them.
+    is_ahead: Cell<bool>,
     /// See [`CloseRequest`].
     close: Cell<Option<CloseRequest>>,
     waker: RefCell<Option<Waker>>,
@@ -195,8 +193,7 @@ impl Connections {
     {
         let state = Rc::new(ConnectionState {
             phase: Cell::new(ConnectionPhase::Idle(self.coarse.get())),
-            has_body: Cell::new(false),
-            came_ahead: Cell::new(false),
+            is_ahead: Cell::new(false),
             close: Cell::new(None),
             waker: RefCell::new(None),
         });
@@ -204,7 +201,7 @@ impl Connections {
         let _listed = Listed { connections: self.clone(), key };
         let io = ClientIo::new(stream, state.clone(), self.clone());
         let service = service_fn(|request: Request<Incoming>| {
-            state.serve(!request.body().is_end_stream());
+            state.serve();
             let answering = handle(request);
             let making = Making { state: state.clone() };
             async move {
@@ -214,6 +211,8 @@ impl Connections {
         });
         let connection = http1::Builder::new()
             .header_read_timeout(None)
+            // Whether a client has left while it is served, `ClientIo` finds out.
+            .half_close(true)
             .max_header_size(self.head_bytes_max)
             .max_buf_size(self.head_bytes_max.max(BUFFER_BYTES_MIN))
             .serve_connection(io, service);
@@ -233,20 +232,25 @@ impl Connections {
 
 impl ConnectionState {
     /// Enters the phase in which a request is answered.
-    fn serve(&self, has_body: bool) {
+    fn serve(&self) {
         self.phase.set(ConnectionPhase::Serving);
-        self.has_body.set(has_body);
-        self.came_ahead.set(false);
+    }
+
+    /// Whether the client is served, and the end of what it sends may be next in its socket.
+    pub(super) fn may_leave(&self) -> bool {
+        self.phase.get() == ConnectionPhase::Serving && !self.is_ahead.get()
+    }
+
+    /// Takes note of bytes in the socket that are left there.
+    pub(super) fn has_more(&self) {
+        self.is_ahead.set(true);
     }
 
     /// Takes note that the socket has everything there was to write: an answer that is made has gone, and only
     /// now the client is waited for.
     pub(super) fn all_written(&self, connections: &Connections) {
         if self.phase.get() == ConnectionPhase::Writing {
-            let now = connections.coarse.get();
-            let ahead = self.came_ahead.get();
-            let next = if ahead { ConnectionPhase::ReadingHead(now) } else { ConnectionPhase::Idle(now) };
-            self.phase.set(next);
+            self.phase.set(ConnectionPhase::Idle(connections.coarse.get()));
         }
     }
 
@@ -262,16 +266,13 @@ impl ConnectionState {
         }
     }
 
-    /// Takes note of bytes that came: on an idle connection they are the beginning of a head, whose clock
-    /// begins. It does not before the answer to the request before was written.
+    /// Takes note of bytes that were read: on an idle connection they are the beginning of a head, whose clock
+    /// begins. It does not before the answer to the request before was written, as nothing of a head is read while a
+    /// request is served.
     pub(crate) fn something_came(&self, connections: &Connections) {
-        match self.phase.get() {
-            ConnectionPhase::Idle(_) => {
-                self.phase.set(ConnectionPhase::ReadingHead(connections.coarse.get()));
-            }
-            ConnectionPhase::Serving if self.has_body.get() => {}
-            ConnectionPhase::Serving | ConnectionPhase::Writing => self.came_ahead.set(true),
-            ConnectionPhase::ReadingHead(_) | ConnectionPhase::Lingering(_) => {}
+        self.is_ahead.set(false);
+        if matches!(self.phase.get(), ConnectionPhase::Idle(_)) {
+            self.phase.set(ConnectionPhase::ReadingHead(connections.coarse.get()));
         }
     }
 

@@ -45,8 +45,10 @@ impl Client {
             async move { Ok::<_, std::convert::Infallible>(answer(&gateway, CLIENTS, request).await) }
         });
         runtime.spawn_local(async move {
-            let connection =
-                http1::Builder::new().header_read_timeout(None).serve_connection(server, service);
+            let connection = http1::Builder::new()
+                .header_read_timeout(None)
+                .half_close(true)
+                .serve_connection(server, service);
             connection.await.unwrap();
         });
         let request = format!(
