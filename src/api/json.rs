@@ -5,12 +5,11 @@
 //! the bytes that came. Where simd-json refuses, serde_json has the last word: it also takes
 //! numbers that no 64-bit type holds, and it says where the error is.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use simd_json::{Buffers, Node, StaticNode};
 
 use crate::error::{ApiError, ErrorCode, FieldError};
@@ -34,12 +33,12 @@ thread_local! {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Envelope<'a> {
+struct Envelope {
     #[expect(dead_code, reason = "only its presence is checked: the function gets the bytes")]
     input: Present,
-    #[serde(borrow, default)]
+    #[serde(default)]
     #[expect(dead_code, reason = "only its form is checked: the function gets the bytes")]
-    metadata: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
+    metadata: Option<Metadata>,
 }
 
 /// A member that must be there, whatever its value.
@@ -48,6 +47,49 @@ struct Present;
 impl<'de> Deserialize<'de> for Present {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         IgnoredAny::deserialize(deserializer).map(|_| Present)
+    }
+}
+
+/// An object whose members are strings, none of which is kept.
+struct Metadata;
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Metadata)
+    }
+}
+
+impl<'de> Visitor<'de> for Metadata {
+    type Value = Self;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        while members.next_entry::<Text, Text>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+/// A string, whatever it says.
+struct Text;
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text)
+    }
+}
+
+impl Visitor<'_> for Text {
+    type Value = Self;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a string")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
     }
 }
 
@@ -114,7 +156,7 @@ fn nodes(value: &Node<'_>) -> usize {
     }
 }
 
-fn parse_small(body: &[u8]) -> Option<Envelope<'_>> {
+fn parse_small(body: &[u8]) -> Option<Envelope> {
     serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
 }
 
@@ -131,7 +173,7 @@ fn explain(body: &[u8]) -> Result<(), ApiError> {
         return Err(ApiError::new(ErrorCode::InvalidJson, format!("the body is not JSON: {error}")));
     }
     let is_object = text.trim_start().starts_with('{');
-    let said = match serde_json::from_str::<Envelope<'_>>(text) {
+    let said = match serde_json::from_str::<Envelope>(text) {
         Ok(_) if is_object => return Ok(()),
         Err(error) if is_object => error.to_string(),
         Ok(_) | Err(_) => "must be an object".to_owned(),
