@@ -23,14 +23,37 @@ enum TraceOrigin {
     Made([u64; 3]),
 }
 
+/// Bits of the ids of new traces. These tell traces apart and are no secrets, so the kernel is asked for a seed and no
+/// more. The generator is xoroshiro128+ (Blackman and Vigna, "Scrambled linear pseudorandom number generators").
+#[derive(Debug)]
+pub(crate) struct TraceBits([u64; 2]);
+
+impl TraceBits {
+    /// From random bits; those of no other generator are the same.
+    #[must_use]
+    pub(crate) fn new(seed: [u64; 2]) -> Self {
+        // It stays at zeros.
+        Self(if seed == [0, 0] { [1, 0] } else { seed })
+    }
+
+    fn next(&mut self) -> u64 {
+        let [mut one, mut two] = self.0;
+        let bits = one.wrapping_add(two);
+        two ^= one;
+        one = one.rotate_left(24) ^ two ^ (two << 16);
+        self.0 = [one, two.rotate_left(37)];
+        bits
+    }
+}
+
 impl Trace {
-    /// The trace of a request. One without a valid `traceparent` begins a new one, of bits that `random` gives.
-    pub(crate) fn read(headers: &HeaderMap, mut random: impl FnMut() -> u64) -> Self {
+    /// The trace of a request. One without a valid `traceparent` begins a new one.
+    pub(crate) fn read(headers: &HeaderMap, bits: &mut TraceBits) -> Self {
         let id = headers.get(X_TRACE_ID).filter(|id| !id.is_empty()).cloned();
         let origin = match TraceContext::read(headers) {
             Some(given) => TraceOrigin::Given(given),
             // All zeros stand for "no trace" in W3C Trace Context.
-            None => TraceOrigin::Made([random().max(1), random(), random().max(1)]),
+            None => TraceOrigin::Made([bits.next().max(1), bits.next(), bits.next().max(1)]),
         };
         Self { id, origin }
     }
@@ -131,4 +154,28 @@ fn made_hex([high, low, span]: [u64; 3]) -> [u8; 48] {
     write_hex(&mut hex[16..32], low);
     write_hex(&mut hex[32..], span);
     hex
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_new_trace_has_ids_of_its_own_that_are_not_zero() {
+        for seed in [[0, 0], [1, 0], [7, u64::MAX]] {
+            let mut bits = TraceBits::new(seed);
+            let mut seen = HashSet::new();
+            for nth in 0..1000 {
+                let mut parent = Vec::new();
+                Trace::read(&HeaderMap::new(), &mut bits).write_parent(&mut parent);
+                let parent = String::from_utf8(parent).expect("text");
+                for id in parent.split('-').skip(1).take(2) {
+                    assert!(id.contains(|digit| digit != '0'), "{nth}: {parent}");
+                    assert!(seen.insert(id.to_owned()), "{nth}: {parent}");
+                }
+            }
+        }
+    }
 }

@@ -281,7 +281,7 @@ impl Gateway {
             return Err((RejectReason::QueueFull, error.retry_after(self.retry_after_s(entry))));
         }
         let mut store = self.executions.borrow_mut();
-        let trace = Trace::read(headers, || store.random());
+        let trace = Trace::read(headers, &mut store.trace_bits);
         let admission = Admission {
             entry: entry.clone(),
             invocation,

@@ -15,6 +15,7 @@ use crate::clock::Nanos;
 use crate::id::{Entropy, ExecutionId};
 use crate::queue::execution_signals::ExecutionSignals;
 use crate::ticket::Ticket;
+use crate::trace::TraceBits;
 
 /// The reason why the store has no room for an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,8 @@ pub(crate) struct ExecutionStore {
     unread: usize,
     bytes: usize,
     entropy: Entropy,
+    /// Bits for the traces of executions.
+    pub(crate) trace_bits: TraceBits,
     /// Executions that wait for a grant.
     pub(super) queued: usize,
     /// Executions with an attempt at an instance.
@@ -129,6 +132,8 @@ impl ExecutionStore {
     ) -> Self {
         let slots = limits.slots;
         debug_assert!(signals.len() >= slots, "there are slots without signals");
+        let mut entropy = Entropy::new();
+        let trace_bits = TraceBits::new([entropy.u64(), entropy.u64()]);
         Self {
             gateway,
             incarnation,
@@ -145,7 +150,8 @@ impl ExecutionStore {
             keys: IdempotencyKeys::default(),
             unread: 0,
             bytes: 0,
-            entropy: Entropy::new(),
+            entropy,
+            trace_bits,
             queued: 0,
             running: 0,
         }

@@ -59,7 +59,7 @@ fn admission(entry: &Rc<FunctionEntry>, invocation: Invocation, key: Option<&str
         entry: entry.clone(),
         invocation,
         payload: Bytes::from_static(b"1"),
-        trace: Trace::read(&HeaderMap::new(), || 1),
+        trace: Trace::read(&HeaderMap::new(), &mut TraceBits::new([1, 1])),
         idempotency_key: key
             .map(|key| Rc::new(IdempotencyKey { function: "f".into(), key: key.as_bytes().into() })),
         deadline: 1,
