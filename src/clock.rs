@@ -9,6 +9,8 @@ use jiff::fmt::temporal::DateTimePrinter;
 /// Nanoseconds since this process started its [`Clock`]; monotonic.
 pub(crate) type Nanos = u64;
 
+/// Nanoseconds in a second.
+const NANOS_PER_S: u64 = 1_000_000_000;
 /// Nanoseconds in a millisecond.
 pub(crate) const NANOS_PER_MS: u64 = 1_000_000;
 
@@ -34,7 +36,8 @@ impl Clock {
     /// Nanoseconds since the clock was started (584 years fit).
     #[must_use]
     pub fn now(&self) -> Nanos {
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        let elapsed = self.origin.elapsed();
+        elapsed.as_secs() * NANOS_PER_S + u64::from(elapsed.subsec_nanos())
     }
 
     /// Seconds and nanoseconds since the Unix epoch at a time of this clock.
