@@ -54,6 +54,11 @@ impl Gateway {
                 Ok(opened) => gateway.serve_frames(instance, opened).await,
                 Err(end) => end,
             };
+            if end == OfferEnd::Silent {
+                // Its attempts are tried again, and not there.
+                gateway.tell(GatewayEvent::InstanceSilent { instance });
+                gateway.poke();
+            }
             let now = gateway.clock.now();
             if let Some(pools) = gateway.pools(instance) {
                 pools.with_offer(instance, |offer| offer.end(end, now));

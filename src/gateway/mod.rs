@@ -35,8 +35,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use slab::Slab;
 use fnv::FnvHashMap;
+use slab::Slab;
 
 use crate::api::response::receipt::ReplyMemory;
 use crate::channel::MessageSender;

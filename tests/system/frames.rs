@@ -4,7 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use picofaas_frames::{DoneReason, Field, NotAnswered, Settings};
-use serde_json::Value;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Client};
 use crate::support::endpoint::EndpointProcess;
@@ -302,32 +303,36 @@ fn what_an_instance_that_goes_away_has_not_accepted_goes_elsewhere_at_no_cost() 
 }
 
 #[test]
-fn a_process_that_stands_still_is_lost_after_three_seconds_and_not_at_the_deadline() {
+fn a_process_that_stands_still_is_lost_after_three_seconds_and_asked_nothing_until_it_goes_on() {
     let server = Server::start(&[]);
-    let (mut still, other) = (EndpointProcess::start("identity", 0), EndpointProcess::start("identity", 0));
-    let specification =
-        framed("still", vec![still.url(), other.url()]).with("maxRetries", 2).with("retryBackoffMs", 0);
+    let specification = warm("still", "identity")
+        .with("replicas", json!({ "min": 2, "max": 2 }))
+        .with("concurrency", 16)
+        .with("instanceConcurrency", 8)
+        .with("maxRetries", 1);
     server.register(&specification);
+    server.until_status("still", "ready", 2);
     let mut client = server.client();
+    let mut pid = 0;
     for _ in 0..40 {
-        client.invoke("still", 1);
+        pid = client.invoke("still", 1).output()["pid"].as_i64().unwrap();
     }
     let signal = |signal| {
-        rustix::process::kill_process(
-            rustix::process::Pid::from_raw(i32::try_from(still.pid()).unwrap()).unwrap(),
-            signal,
-        )
-        .unwrap()
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
     };
-    signal(rustix::process::Signal::STOP);
+    signal(Signal::STOP);
     let watch = Stopwatch::start();
-    let mut clients = ask(&server, "still", 8);
-    for client in &mut clients {
-        assert_eq!(client.receive().status, 200);
+    for _ in 0..2 {
+        for client in &mut ask(&server, "still", 8) {
+            assert_ne!(client.receive().output()["pid"], pid);
+        }
     }
-    assert!(watch.elapsed() < Duration::from_secs(25), "it waited for the deadline: {:?}", watch.elapsed());
-    signal(rustix::process::Signal::CONT);
-    still.kill();
+    let took = watch.elapsed();
+    assert!(took < Duration::from_secs(25), "it waited for the deadline: {took:?}");
+    assert!(took >= Duration::from_millis(2900), "nothing was asked of it: {took:?}");
+    signal(Signal::CONT);
+    server.until_status("still", "ready", 2);
 }
 
 #[test]

@@ -201,8 +201,7 @@ fn closed(reason: CloseReason) -> OfferEnd {
             tracing::warn!(%violation, "an instance speaks frames in a wrong way: it is called over HTTP/1.1 from now on");
             OfferEnd::Declined
         }
-        CloseReason::Silent | CloseReason::HalfFrame | CloseReason::Disconnected | CloseReason::Closed => {
-            OfferEnd::Lost
-        }
+        CloseReason::Silent => OfferEnd::Silent,
+        CloseReason::HalfFrame | CloseReason::Disconnected | CloseReason::Closed => OfferEnd::Lost,
     }
 }
