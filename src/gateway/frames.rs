@@ -4,6 +4,8 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 
+use picofaas_frames::Refused;
+
 use super::Gateway;
 use crate::attempt_end::AttemptEnd;
 use crate::clock::Nanos;
@@ -12,7 +14,7 @@ use crate::dispatch::pool::attempt::lost;
 use crate::dispatch::pool::connection::ExchangeError;
 use crate::dispatch::pool::frames::frame_driver::FrameDriver;
 use crate::dispatch::pool::frames::frame_outcome::FrameOutcome;
-use crate::dispatch::pool::frames::offer::OfferEnd;
+use crate::dispatch::pool::frames::offer::{FrameOffer, OfferEnd};
 use crate::dispatch::pool::frames::opening::{self, OpenedStream};
 use crate::dispatch::pool::instance_pools::InstancePools;
 use crate::id::ExecutionId;
@@ -38,8 +40,16 @@ impl Gateway {
             self.offer_frames(pools, instance, now);
             return None;
         };
-        let sequence = frames.begin(ticket, now, id, execution)?;
-        Some(RunningAttempt::Framed(FramedKey { connection, sequence }))
+        match frames.begin(ticket, now, id, execution) {
+            Ok(sequence) => Some(RunningAttempt::Framed(FramedKey { connection, sequence })),
+            Err(Refused::UsedUp) => {
+                pools.with_offer(instance, FrameOffer::renew);
+                None
+            }
+            Err(
+                Refused::NotOpen | Refused::Full | Refused::GoingAway | Refused::Closed | Refused::TooLong,
+            ) => None,
+        }
     }
 
     /// Asks an instance whether it speaks frames, where that is to be done. Attempts do not wait for the answer.
@@ -50,9 +60,9 @@ impl Gateway {
         let Some(address) = pools.offer_frames(instance, now) else { return };
         let gateway = self.clone();
         tokio::task::spawn_local(async move {
-            let end = match opening::open(&address).await {
+            let (number, end) = match opening::open(&address).await {
                 Ok(opened) => gateway.serve_frames(instance, opened).await,
-                Err(end) => end,
+                Err(end) => (None, end),
             };
             if end == OfferEnd::Silent {
                 // Its attempts are tried again, and not there.
@@ -61,13 +71,17 @@ impl Gateway {
             }
             let now = gateway.clock.now();
             if let Some(pools) = gateway.pools(instance) {
-                pools.with_offer(instance, |offer| offer.end(end, now));
+                pools.with_offer(instance, |offer| offer.end(number, end, now));
             }
         });
     }
 
-    /// The task of a connection, from its opening to its end.
-    async fn serve_frames(self: &Rc<Self>, instance: InstanceKey, opened: OpenedStream) -> OfferEnd {
+    /// The task of a connection, from its opening to its end. Answers its number, and how it ended.
+    async fn serve_frames(
+        self: &Rc<Self>,
+        instance: InstanceKey,
+        opened: OpenedStream,
+    ) -> (Option<usize>, OfferEnd) {
         let (mut driver, connection) = FrameDriver::new(opened, &self.attempt_context());
         let number = self.frame_connections.borrow_mut().insert(connection.clone());
         let known = self
@@ -86,7 +100,7 @@ impl Gateway {
         })
         .await;
         self.frame_connections.borrow_mut().remove(number);
-        end
+        (Some(number), end)
     }
 
     fn pools(&self, instance: InstanceKey) -> Option<Rc<InstancePools>> {

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
-use picofaas_frames::{CancelReason, GatewayConnection, Sequence, Settings};
+use picofaas_frames::{CancelReason, GatewayConnection, Refused, Sequence, Settings};
 
 use super::frame_state::FrameState;
 use super::framed_attempt::{AttemptState, FramedAttempt};
@@ -45,21 +45,24 @@ impl FrameConnection {
         })
     }
 
-    /// Begins an attempt of an execution. `None` where none can begin here now: it goes over HTTP/1.1 then.
+    /// Begins an attempt of an execution.
+    ///
+    /// # Errors
+    /// The reason for which none can begin here now: it goes over HTTP/1.1 then.
     pub(crate) fn begin(
         &self,
         ticket: Ticket,
         now: Nanos,
         id: ExecutionId,
         execution: &Execution,
-    ) -> Option<Sequence> {
+    ) -> Result<Sequence, Refused> {
         let mut state = self.state.borrow_mut();
-        let sequence = request_head::begin(&mut state.frames, now, id, execution).ok()?;
+        let sequence = request_head::begin(&mut state.frames, now, id, execution)?;
         state.attempts.insert(sequence, FramedAttempt { ticket, state: AttemptState::Waiting });
         state.unwritten.push((ticket, now));
         drop(state);
         self.wake();
-        Some(sequence)
+        Ok(sequence)
     }
 
     /// Has the instance stop an attempt. Answers whether the connection's task will tell of its end; it does not where

@@ -76,8 +76,17 @@ impl FrameOffer {
         *self = Self::Open(OpenFrames { number, connection });
     }
 
-    /// Takes note of an end.
-    pub(crate) fn end(&mut self, end: OfferEnd, now: Nanos) {
+    /// Lets go of a connection whose sequences are used up, so that the instance is asked for another.
+    pub(crate) fn renew(&mut self) {
+        *self = Self::NotMade;
+    }
+
+    /// Takes note of the end of the connection with this number, or of an offer that brought none. The end of a
+    /// connection that was let go changes nothing.
+    pub(crate) fn end(&mut self, number: Option<usize>, end: OfferEnd, now: Nanos) {
+        if number != self.connection().map(|(number, _)| number) {
+            return;
+        }
         *self = match end {
             OfferEnd::Declined => Self::Declined,
             OfferEnd::Lost | OfferEnd::Silent => Self::Later(now.saturating_add(ASK_AGAIN_NS)),
@@ -94,10 +103,28 @@ mod tests {
         let mut offer = FrameOffer::default();
         assert!(offer.make(5));
         assert!(!offer.make(6), "it is being asked");
-        offer.end(OfferEnd::Lost, 10);
+        offer.end(None, OfferEnd::Lost, 10);
         assert!(!offer.make(9 + ASK_AGAIN_NS));
         assert!(offer.make(10 + ASK_AGAIN_NS));
-        offer.end(OfferEnd::Declined, 20);
+        offer.end(None, OfferEnd::Declined, 20);
         assert!(!offer.make(Nanos::MAX), "it has declined");
+    }
+
+    #[test]
+    fn a_connection_that_is_used_up_is_followed_by_another_whose_end_alone_counts() {
+        let mut offer = FrameOffer::default();
+        assert!(offer.make(5));
+        offer.accept(3, FrameConnection::new(5));
+        offer.renew();
+        assert!(offer.connection().is_none() && offer.make(6), "it is asked for another");
+        offer.accept(4, FrameConnection::new(6));
+        offer.end(Some(3), OfferEnd::Declined, 7);
+        assert_eq!(
+            offer.connection().map(|(number, _)| number),
+            Some(4),
+            "the first one's end is nothing to it"
+        );
+        offer.end(Some(4), OfferEnd::Lost, 8);
+        assert!(offer.make(8 + ASK_AGAIN_NS));
     }
 }
