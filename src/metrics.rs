@@ -185,6 +185,8 @@ pub struct FunctionMetrics {
     pub cancelled: CounterCell,
     /// Attempts sent to an instance.
     pub dispatched: CounterCell,
+    /// Attempts over a connection that carries many.
+    pub framed: CounterCell,
     /// Attempts after the first.
     pub retries: CounterCell,
     /// Refused, by [`RejectReason`].

@@ -41,7 +41,10 @@ impl Gateway {
             return None;
         };
         match frames.begin(ticket, now, id, execution) {
-            Ok(sequence) => Some(RunningAttempt::Framed(FramedKey { connection, sequence })),
+            Ok(sequence) => {
+                pools.entry.metrics().framed.add_one();
+                Some(RunningAttempt::Framed(FramedKey { connection, sequence }))
+            }
             Err(Refused::UsedUp) => {
                 pools.with_offer(instance, FrameOffer::renew);
                 None

@@ -83,11 +83,12 @@ type CounterOf = fn(&FunctionMetrics) -> &CounterCell;
 type HistogramOf = fn(&FunctionMetrics) -> &super::Histogram;
 type GaugeOf = fn(&FunctionGauges) -> u64;
 
-const COUNTERS: [(&str, &str, CounterOf); 8] = [
+const COUNTERS: [(&str, &str, CounterOf); 9] = [
     ("enqueued_total", "Executions admitted; each ends as success, error, timeout or cancelled", |m| {
         &m.enqueued
     }),
     ("dispatched_total", "Attempts sent to an instance", |m| &m.dispatched),
+    ("framed_total", "Attempts over an instance connection that carries many (frames)", |m| &m.framed),
     ("success_total", "Executions that ended with an output", |m| &m.success),
     ("error_total", "Executions that ended with an error, the function's own 4xx included", |m| &m.error),
     ("timeout_total", "Executions ended by a deadline", |m| &m.timeout),

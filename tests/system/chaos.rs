@@ -81,6 +81,7 @@ fn kill_under_load(flags: &[&str], load: Duration, kills_min: u32) {
     assert_eq!(of("enqueued_total"), ended, "an execution was lost, or ended twice");
     assert_eq!(of("success_total"), success as f64);
     assert!(of("retries_total") > 0.0, "no attempt met a dead instance: nothing was tested");
+    assert!(of("framed_total") > of("dispatched_total") * 0.9, "attempts did not go over frames");
     server.assert_others_are_served();
     let end = server.stop();
     assert_eq!(end.code, 0, "{}", end.stderr);

@@ -16,6 +16,7 @@ fn every_family_of_the_contract_is_there_with_its_type() {
     let of_functions = [
         ("enqueued_total", "counter"),
         ("dispatched_total", "counter"),
+        ("framed_total", "counter"),
         ("success_total", "counter"),
         ("error_total", "counter"),
         ("timeout_total", "counter"),
