@@ -99,7 +99,8 @@ fn outside<T>(work: impl FnOnce() -> T) -> T {
 
 /// A gateway whose function has a warm instance.
 fn warm(runtime: &LocalRuntime) -> Rc<Gateway> {
-    let world = World::new(WARM, &[]);
+    // Its attempts go over HTTP/1.1: the instance knows one connection.
+    let world = World::new(WARM, &["--frames", "off"]);
     world.start_instance(instance::start(runtime));
     world.leave_idle_scheduler().0
 }
