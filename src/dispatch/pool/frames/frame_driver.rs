@@ -142,7 +142,8 @@ impl FrameDriver {
             return Poll::Pending;
         };
         if self.alarm.as_ref().is_none_or(|(at, _)| deadline < *at) {
-            let wait = deadline.saturating_sub(self.now);
+            // From this moment: the last read may be long ago.
+            let wait = deadline.saturating_sub(self.clock.now());
             // Rounded up, lest it goes off before the time.
             let wait = Duration::from_millis(wait.div_ceil(NANOS_PER_MS));
             self.alarm = Some((deadline, Box::pin(sleep(wait))));
