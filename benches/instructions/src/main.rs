@@ -38,15 +38,18 @@ use world::{FUNCTION, JOB, WARM, World, head, parts, routed};
 
 /// Invocations before those that are counted, which fill every pool and buffer.
 const WARM_UP: usize = 200;
+/// Connections of the case with several.
+const TOGETHER: usize = 25;
 /// Invocations that are counted.
 const COUNTED: usize = 1000;
 
 type Case = (&'static str, fn(&LocalRuntime));
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     ("warm/invoke", warm_invoke),
     ("warm/enqueue", warm_enqueue),
     ("warm/invoke-http", warm_invoke_http),
+    ("warm/invoke-frames", warm_invoke_frames),
     ("job/invoke", job_invoke),
     ("job/post", job_post),
 ];
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         .build_local(tokio::runtime::LocalOptions::default())
         .unwrap();
     run(&runtime);
+    instance::remove();
     println!("{COUNTED}\n{}", cpu());
     ExitCode::SUCCESS
 }
@@ -97,10 +101,13 @@ fn outside<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// A gateway whose function has a warm instance.
+/// A gateway whose function has a warm instance, which it calls over HTTP/1.1.
 fn warm(runtime: &LocalRuntime) -> Rc<Gateway> {
-    // Its attempts go over HTTP/1.1: the instance knows one connection.
-    let world = World::new(WARM, &["--frames", "off"]);
+    warm_with(runtime, &["--frames", "off"])
+}
+
+fn warm_with(runtime: &LocalRuntime, flags: &[&str]) -> Rc<Gateway> {
+    let world = World::new(WARM, flags);
     world.start_instance(instance::start(runtime));
     world.leave_idle_scheduler().0
 }
@@ -162,6 +169,36 @@ fn warm_invoke_http(runtime: &LocalRuntime) {
     };
     runtime.block_on(invoke(WARM_UP));
     counted(|| runtime.block_on(invoke(COUNTED)));
+}
+
+/// The same over frames, of [`TOGETHER`] connections at once: what is ready goes out in batches.
+fn warm_invoke_frames(runtime: &LocalRuntime) {
+    let gateway = warm_with(runtime, &[]);
+    let mut clients: Vec<_> = (0..TOGETHER).map(|_| Client::connect(runtime, gateway.clone())).collect();
+    runtime.block_on(async {
+        // The first are called over HTTP/1.1, until the offer is accepted.
+        while !instance::has_framed() {
+            clients[0].invoke().await;
+        }
+    });
+    let mut invoke = |times: usize| {
+        let tasks: Vec<_> =
+            clients.drain(..).map(|client| runtime.spawn_local(several(client, times))).collect();
+        for task in tasks {
+            clients.push(runtime.block_on(task).unwrap());
+        }
+    };
+    invoke(WARM_UP);
+    counted(|| invoke(COUNTED));
+}
+
+/// The part of one client of so many invocations.
+async fn several(mut client: Client, times: usize) -> Client {
+    for _ in 0..times / TOGETHER {
+        let answer = client.invoke().await;
+        outside(|| assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"}")));
+    }
+    client
 }
 
 /// A call of a `JOB` function, whose process fetches its input, posts its result and ends.
