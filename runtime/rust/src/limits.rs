@@ -39,6 +39,10 @@ pub(crate) const FRAMES_READ_BYTES_MIN: usize = 32 * 1024;
 /// Reads from such a connection before others have their turn.
 pub(crate) const FRAMES_READS_PER_TURN: usize = 4;
 
+/// Places for invocations that such a connection keeps for its next ones: as many as end with their first turn in a
+/// batch. Each has the size of a handler's work, some kilobytes.
+pub(crate) const FRAMES_PLACES_SPARE_MAX: usize = 32;
+
 /// Period in which such a connection is looked after by another thread, which sends a sign of life where its own has
 /// not come to it meanwhile. A gateway takes one for dead after 3 s of silence.
 pub(crate) const PULSE_PERIOD: Duration = Duration::from_millis(500);

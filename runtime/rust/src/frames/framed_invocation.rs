@@ -30,6 +30,10 @@ impl FramedInvocation {
         Rc::new(Self { body, is_stopped: Cell::new(false), waker: RefCell::new(None) })
     }
 
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped.get()
+    }
+
     /// Has its handler dropped at its next turn, which comes at once.
     pub(super) fn stop(&self) {
         self.is_stopped.set(true);

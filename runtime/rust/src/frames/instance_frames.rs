@@ -27,7 +27,9 @@ use crate::context::InvocationHead;
 use crate::drain::Drain;
 use crate::handler::Handler;
 use crate::invocation::InvocationAnswer;
-use crate::limits::{FRAMED_INVOCATIONS_MAX, FRAMES_READ_BYTES_MIN, FRAMES_READS_PER_TURN};
+use crate::limits::{
+    FRAMED_INVOCATIONS_MAX, FRAMES_PLACES_SPARE_MAX, FRAMES_READ_BYTES_MIN, FRAMES_READS_PER_TURN,
+};
 use crate::log;
 use crate::server::Instance;
 
@@ -36,8 +38,12 @@ struct InstanceFrames<S, F> {
     stream: S,
     frames: InstanceConnection,
     input: BytesMut,
-    /// Invocations that have not ended, stopped ones included.
-    running: FuturesUnordered<F>,
+    /// Invocations that came in this turn, and have not had their first.
+    begun: Vec<Begun<F>>,
+    /// Places that are free.
+    spare: Vec<Place<F>>,
+    /// Invocations that have not ended with their first turn, stopped ones included.
+    running: FuturesUnordered<Running<F>>,
     /// The part of them that was neither stopped nor answered.
     invocations: BTreeMap<Sequence, Rc<FramedInvocation>>,
     pulse: Option<Pulse>,
@@ -53,6 +59,27 @@ struct InstanceFrames<S, F> {
     body_max: usize,
 }
 
+/// An invocation before its first turn.
+struct Begun<F> {
+    sequence: Sequence,
+    invocation: Rc<FramedInvocation>,
+    work: Place<F>,
+}
+
+/// Memory for the work of an invocation. That is some kilobytes, which are used again and not allocated for each.
+type Place<F> = Pin<Box<Option<F>>>;
+
+/// The work of an invocation that has not ended.
+struct Running<F>(Place<F>);
+
+impl<F: Future> Future for Running<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.0.as_mut().as_pin_mut().map_or(Poll::Pending, |work| work.poll(cx))
+    }
+}
+
 /// Serves a connection after its `101`, of which `read` has come already.
 pub(super) async fn serve<S, H, Args>(stream: S, read: Bytes, instance: Rc<Instance<H>>, drain: &Rc<Drain>)
 where
@@ -66,6 +93,8 @@ where
         stream,
         frames: InstanceConnection::new(settings, 0),
         input: BytesMut::from(read),
+        begun: Vec::new(),
+        spare: Vec::new(),
         running: FuturesUnordered::new(),
         invocations: BTreeMap::new(),
         began,
@@ -108,7 +137,9 @@ where
         if let Some(pulse) = &self.pulse {
             pulse.beat(self.frames.in_flight() > 0);
         }
+        self.begin_all(cx);
         while let Poll::Ready(Some((sequence, answer))) = self.running.poll_next_unpin(cx) {
+            self.invocations.remove(&sequence);
             self.answer(sequence, answer);
         }
         if drain.started() && !is_over {
@@ -161,20 +192,22 @@ where
                     GatheredBody::announced(body_bytes, self.body_max)
                 };
                 let invocation = FramedInvocation::new(body);
-                self.invocations.insert(sequence, Rc::clone(&invocation));
                 let head = InvocationHead::of_frame(&head, &fields, self.now);
-                self.running.push(begin(invocation, sequence, head, self.now));
+                let mut work = self.spare.pop().unwrap_or_else(|| Box::pin(None));
+                work.set(Some(begin(Rc::clone(&invocation), sequence, head, self.now)));
+                self.begun.push(Begun { sequence, invocation, work });
             }
             InstanceEvent::Data { sequence, bytes, ends } => {
-                let invocation = self.invocations.get(&sequence);
+                let invocation = self.invocation(sequence);
                 if invocation.is_some_and(|invocation| invocation.body.add(&bytes, ends)) {
                     self.frames.consume(sequence, bytes.len());
                 }
             }
             InstanceEvent::Cancelled { sequence, .. } | InstanceEvent::Lost { sequence } => {
-                if let Some(invocation) = self.invocations.remove(&sequence) {
+                if let Some(invocation) = self.invocation(sequence) {
                     invocation.stop();
                 }
+                self.invocations.remove(&sequence);
             }
             InstanceEvent::GoingAway { code, text } => {
                 if code != 0 {
@@ -186,8 +219,37 @@ where
         }
     }
 
+    /// An invocation that was neither stopped nor answered.
+    fn invocation(&self, sequence: Sequence) -> Option<&Rc<FramedInvocation>> {
+        let begun = self.begun.iter().find(|begun| begun.sequence == sequence);
+        begun.map(|begun| &begun.invocation).or_else(|| self.invocations.get(&sequence))
+    }
+
+    /// Gives those that came their first turn. Most end with it, and need no place among those that wait.
+    fn begin_all(&mut self, cx: &mut Context<'_>) {
+        let mut begun = std::mem::take(&mut self.begun);
+        for Begun { sequence, invocation, work } in begun.drain(..) {
+            let mut running = Running(work);
+            match Pin::new(&mut running).poll(cx) {
+                Poll::Ready((sequence, answer)) => {
+                    self.answer(sequence, answer);
+                    running.0.set(None);
+                    if self.spare.len() < FRAMES_PLACES_SPARE_MAX {
+                        self.spare.push(running.0);
+                    }
+                }
+                Poll::Pending => {
+                    if !invocation.is_stopped() {
+                        self.invocations.insert(sequence, invocation);
+                    }
+                    self.running.push(running);
+                }
+            }
+        }
+        self.begun = begun;
+    }
+
     fn answer(&mut self, sequence: Sequence, answer: Option<InvocationAnswer>) {
-        self.invocations.remove(&sequence);
         let Some(InvocationAnswer { status, body, cold_start_ms }) = answer else {
             self.frames.done(sequence, DoneReason::Cancelled);
             return;
