@@ -36,6 +36,10 @@ pub(crate) struct ClientIo {
 /// Bytes that are read and dropped of a client that was answered before it had sent everything.
 const LINGER_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes of the largest answer that is written in one piece: below some kilobytes, to copy them costs less than what
+/// the kernel does to gather them.
+const JOINED_BYTES_MAX: usize = 4096;
+
 impl ClientIo {
     /// Over a connected socket.
     #[must_use]
@@ -195,7 +199,15 @@ impl Write for ClientIo {
             return self.poll_write(cx, first);
         }
         ready!(self.write_instead(cx))?;
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        let written = if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= JOINED_BYTES_MAX {
+            let Self { io, connections, .. } = &mut *self;
+            let mut joined = connections.joined.borrow_mut();
+            joined.clear();
+            bufs.iter().for_each(|buf| joined.extend_from_slice(buf));
+            Pin::new(io).poll_write(cx, &joined)
+        } else {
+            Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        };
         if written.is_pending() {
             self.blocked();
         }

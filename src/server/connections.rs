@@ -86,6 +86,8 @@ pub(crate) struct Connections {
     finishing: Cell<bool>,
     /// A clock that the sweep sets, good enough to time heads by.
     coarse: Cell<Nanos>,
+    /// Memory in which the parts of a small answer are put together to be written.
+    pub(super) joined: RefCell<Vec<u8>>,
 }
 
 impl Connections {
@@ -102,6 +104,7 @@ impl Connections {
             open: RefCell::default(),
             finishing: Cell::new(false),
             coarse: Cell::new(clock.now()),
+            joined: RefCell::default(),
         })
     }
 
