@@ -1,11 +1,9 @@
 //! The trace of an invocation, as the headers of its request have it, or a new one.
 
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::HeaderValue;
 use picofaas_trace_context::TraceContext;
 
 use crate::id::{read_hex, write_hex};
-
-const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// The trace an invocation belongs to.
 #[derive(Clone, Debug)]
@@ -47,10 +45,10 @@ impl TraceBits {
 }
 
 impl Trace {
-    /// The trace of a request. One without a valid `traceparent` begins a new one.
-    pub(crate) fn read(headers: &HeaderMap, bits: &mut TraceBits) -> Self {
-        let id = headers.get(X_TRACE_ID).filter(|id| !id.is_empty()).cloned();
-        let origin = match TraceContext::read(headers) {
+    /// The trace of a request with this `X-Trace-Id` and trace context. Without the latter, it begins a new one.
+    pub(crate) fn new(id: Option<&HeaderValue>, given: Option<TraceContext>, bits: &mut TraceBits) -> Self {
+        let id = id.filter(|id| !id.is_empty()).cloned();
+        let origin = match given {
             Some(given) => TraceOrigin::Given(given),
             // All zeros stand for "no trace" in W3C Trace Context.
             None => TraceOrigin::Made([bits.next().max(1), bits.next(), bits.next().max(1)]),
@@ -169,7 +167,7 @@ mod tests {
             let mut seen = HashSet::new();
             for nth in 0..1000 {
                 let mut parent = Vec::new();
-                Trace::read(&HeaderMap::new(), &mut bits).write_parent(&mut parent);
+                Trace::new(None, None, &mut bits).write_parent(&mut parent);
                 let parent = String::from_utf8(parent).expect("text");
                 for id in parent.split('-').skip(1).take(2) {
                     assert!(id.contains(|digit| digit != '0'), "{nth}: {parent}");

@@ -1,5 +1,6 @@
 //! The host that a request is for: in `Host` or in its target, and on a listener that is bound to loopback only itself.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};
 
 use hyper::header::{HOST, HeaderMap, HeaderValue};
@@ -9,13 +10,44 @@ use hyper::{Request, Version};
 use crate::error::{ApiError, ErrorCode};
 use crate::origin::{is_localhost, split_authority};
 
-/// Checks the host that a request is for (RFC 9112, 3.2), and makes `Host` say it: a target with an authority of
-/// its own wins over the header.
-///
-/// # Errors
-/// `BAD_REQUEST` where the host is missing, there twice or not one, or the target is one of a proxy's.
-pub(crate) fn settle_host<B>(request: &mut Request<B>) -> Result<(), ApiError> {
-    check_header(request.version(), request.headers()).map_err(bad_host)?;
+/// The last `Host` that was found to be one. Those of most requests are the same, and are not looked through again.
+#[derive(Debug, Default)]
+pub(crate) struct KnownHost(RefCell<Option<(Box<[u8]>, bool)>>);
+
+impl KnownHost {
+    /// Checks the host that a request is for (RFC 9112, 3.2), and makes `Host` say it: a target with an authority of
+    /// its own wins over the header. Answers whether it is this machine, by a name or an address that never leaves it.
+    ///
+    /// # Errors
+    /// `BAD_REQUEST` where the host is missing, there twice or not one, or the target is one of a proxy's.
+    pub(crate) fn settle<B>(&self, request: &mut Request<B>) -> Result<bool, ApiError> {
+        if request.uri().authority().is_some() {
+            settle_authority(request)?;
+        }
+        let host = one_host(request.version(), request.headers()).map_err(bad_host)?;
+        let Some(host) = host else { return Ok(true) };
+        if let Some((known, local)) = &*self.0.borrow()
+            && **known == *host.as_bytes()
+        {
+            return Ok(*local);
+        }
+        // Without a name, there is nothing to compare it with where that matters.
+        if !host.is_empty() && !is_authority(host.as_bytes()) {
+            return Err(bad_host("Host is not a host with or without a port"));
+        }
+        let (name, _) = split_authority(host.to_str().unwrap_or(""));
+        let local = is_local(name);
+        self.0.replace(Some((host.as_bytes().into(), local)));
+        Ok(local)
+    }
+}
+
+/// Makes `Host` say the host of a target that has one, after it was checked as any.
+fn settle_authority<B>(request: &mut Request<B>) -> Result<(), ApiError> {
+    let header = one_host(request.version(), request.headers()).map_err(bad_host)?;
+    if header.is_some_and(|host| !host.is_empty() && !is_authority(host.as_bytes())) {
+        return Err(bad_host("Host is not a host with or without a port"));
+    }
     let uri = request.uri();
     let Some(authority) = uri.authority() else { return Ok(()) };
     if uri.scheme() != Some(&Scheme::HTTP) {
@@ -31,16 +63,14 @@ pub(crate) fn settle_host<B>(request: &mut Request<B>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Checks that `Host` is there once and names a host.
-fn check_header(version: Version, headers: &HeaderMap) -> Result<(), &'static str> {
+/// The `Host` of a request, which has one. Before HTTP/1.1 it may have none.
+fn one_host(version: Version, headers: &HeaderMap) -> Result<Option<&HeaderValue>, &'static str> {
     let mut hosts = headers.get_all(HOST).iter();
     match hosts.next() {
-        None if version < Version::HTTP_11 => Ok(()),
+        None if version < Version::HTTP_11 => Ok(None),
         None => Err("Host is missing"),
         Some(_) if hosts.next().is_some() => Err("Host is there more than once"),
-        // Without one, there is nothing to compare it with where that matters.
-        Some(host) if host.is_empty() || is_authority(host.as_bytes()) => Ok(()),
-        Some(_) => Err("Host is not a host with or without a port"),
+        host => Ok(host),
     }
 }
 
@@ -93,24 +123,17 @@ fn bad_target_of(message: String) -> ApiError {
     ApiError::new(ErrorCode::BadRequest, message).closing()
 }
 
-/// Checks the `Host` of a request to a listener on loopback: it must be loopback too, so that a web page whose
-/// name was pointed at 127.0.0.1 (DNS rebinding) cannot call functions through a browser.
-///
-/// # Errors
-/// `FOREIGN_HOST`.
-pub(crate) fn check_local(headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(value) = headers.get(HOST) else { return Ok(()) };
-    let text = value.to_str().unwrap_or("");
-    let (host, _) = split_authority(text);
-    if is_local(host) {
-        return Ok(());
-    }
-    Err(ApiError::new(
+/// The error of a request to a listener on loopback for a host that is another. It must be loopback too, so that a
+/// web page whose name was pointed at 127.0.0.1 (DNS rebinding) cannot call functions through a browser.
+#[cold]
+pub(crate) fn foreign_host(headers: &HeaderMap) -> ApiError {
+    let text = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+    ApiError::new(
         ErrorCode::ForeignHost,
         format!(
             "this listener is bound to loopback and does not answer for the host {text:?}; use localhost or 127.0.0.1"
         ),
-    ))
+    )
 }
 
 fn is_local(host: &str) -> bool {

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `call` | the calls of the API, and who may make each |
+//! | `call_headers` | the headers of a call: content type, time limit, key, trace |
 //! | `route` | a method and a path become a call |
 //! | `query` | parameters of a query string |
 //! | `json` | the one pass over the JSON of an invocation and of an output |
@@ -17,6 +18,7 @@
 //! | `openapi` | the description of the API |
 
 pub(crate) mod call;
+pub(crate) mod call_headers;
 pub(crate) mod cors;
 pub(crate) mod host;
 pub(crate) mod json;

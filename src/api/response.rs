@@ -117,8 +117,8 @@ pub(crate) fn not_modified() -> Response<Body> {
 
 /// Drops the body of an answer to `HEAD`.
 #[must_use]
-pub(crate) fn without_body(is_head: bool, response: Response<Body>) -> Response<Body> {
-    if is_head { response.map(|_| Body::default()) } else { response }
+pub(crate) fn without_body(response: Response<Body>) -> Response<Body> {
+    response.map(|_| Body::default())
 }
 
 /// An answer with a JSON body.

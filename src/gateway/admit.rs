@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Response;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 
 use super::Gateway;
 use super::body::BodySource;
 use super::calls::RequestHead;
 use super::waiting::Waiting;
+use crate::api::call_headers::CallHeaders;
 use crate::api::json;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::response::receipt;
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::error::{ApiError, ErrorCode, excerpt};
+use crate::error::{ApiError, ErrorCode};
 use crate::metrics::RejectReason;
 use crate::store::execution::{Admission, Invocation, Status};
 use crate::store::execution_error::ExecutionError;
@@ -28,13 +29,6 @@ use crate::store::function_entry::FunctionEntry;
 use crate::store::idempotency::{IdempotencyKey, KeyLookup, owner_of};
 use crate::store::time_limit::TimeLimit;
 use crate::ticket::Ticket;
-use crate::trace::Trace;
-
-const X_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-timeout-ms");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// Longest `Idempotency-Key`, in bytes.
-const KEY_BYTES_MAX: usize = 255;
 
 /// A request that nothing is wrong with.
 struct Checked {
@@ -151,14 +145,14 @@ impl Gateway {
         body: BodySource,
         invocation: Invocation,
     ) -> Result<Admitted, ApiError> {
-        let headers = &parts.headers;
         let admitted = parts.extensions.get().map_or_else(|| self.clock.now(), |Arrived(admitted)| *admitted);
         let entry = self.resolve(name)?;
         let refused = |(reason, error): (RejectReason, ApiError)| {
             entry.metrics().rejected[reason as usize].add_one();
             error
         };
-        let request = self.check(headers, body).await.map_err(refused)?;
+        let headers = CallHeaders::read(&parts.headers);
+        let request = self.check(&headers, body).await.map_err(refused)?;
         if let Some(key) = &request.key_header {
             let owner = owner_of(name, key.as_bytes(), self.settings.gateways);
             if owner != self.index {
@@ -183,7 +177,7 @@ impl Gateway {
             let limit = TimeLimit::new(entry.function.spec.timeout_ms, request.timeout_ms).of_waiting();
             return Ok(Admitted::Known(ticket, admitted + limit.ns(), limit));
         }
-        self.create_execution(&entry, headers, request, idempotency_key, invocation, admitted)
+        self.create_execution(&entry, &headers, request, idempotency_key, invocation, admitted)
             .map(Admitted::New)
             .map_err(refused)
     }
@@ -230,14 +224,14 @@ impl Gateway {
     /// Checks all that can be found wrong before there is an execution.
     async fn check(
         &self,
-        headers: &HeaderMap,
+        headers: &CallHeaders<'_>,
         body: BodySource,
     ) -> Result<Checked, (RejectReason, ApiError)> {
         let invalid = |error| (RejectReason::Invalid, error);
         self.check_draining()?;
-        check_content_type(headers).map_err(|error| invalid(error.closing()))?;
-        let timeout_ms = timeout(headers).map_err(|error| invalid(error.closing()))?;
-        let key_header = read_key_header(headers).map_err(|error| invalid(error.closing()))?;
+        headers.check_content_type().map_err(|error| invalid(error.closing()))?;
+        let timeout_ms = headers.timeout_ms().map_err(|error| invalid(error.closing()))?;
+        let key_header = headers.idempotency_key().map_err(|error| invalid(error.closing()))?.cloned();
         let payload = self.read_body(body).await.map_err(|error| {
             if error.code == ErrorCode::PayloadBytesFull {
                 (RejectReason::PayloadBytesFull, error)
@@ -251,9 +245,9 @@ impl Gateway {
 
     /// Takes a credit, makes an execution in the store, and sets the deadline.
     fn create_execution(
-        &self,
+        self: &Rc<Self>,
         entry: &Rc<FunctionEntry>,
-        headers: &HeaderMap,
+        headers: &CallHeaders<'_>,
         request: Checked,
         idempotency_key: Option<IdempotencyKey>,
         invocation: Invocation,
@@ -272,7 +266,9 @@ impl Gateway {
             }
         };
         let queue = &entry.function.queue;
-        if !queue.take_credit() {
+        // A queue may be full only because the scheduler has not had its turn.
+        let has_credit = queue.take_credit() || (self.poke_if_due() && queue.take_credit());
+        if !has_credit {
             let depth = queue.depth();
             let error = ApiError::new(
                 ErrorCode::QueueFull,
@@ -281,7 +277,7 @@ impl Gateway {
             return Err((RejectReason::QueueFull, error.retry_after(self.retry_after_s(entry))));
         }
         let mut store = self.executions.borrow_mut();
-        let trace = Trace::read(headers, &mut store.trace_bits);
+        let trace = headers.trace(&mut store.trace_bits);
         let admission = Admission {
             entry: entry.clone(),
             invocation,
@@ -324,7 +320,7 @@ impl Gateway {
                 }
             }
         }
-        self.poke();
+        self.poke_soon();
     }
 }
 
@@ -352,57 +348,4 @@ fn no_room(full: Full) -> (RejectReason, ApiError) {
 
 fn lost() -> Response<Body> {
     response::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
-}
-
-/// No content type means JSON, and the body is read as it comes.
-pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    if let Some(value) = headers.get(CONTENT_ENCODING)
-        && !value.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        return Err(ApiError::new(
-            ErrorCode::UnsupportedMediaType,
-            format!(
-                "Content-Encoding \"{}\" is not understood; send the body as it is, without one",
-                told(value)
-            ),
-        ));
-    }
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let essence = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        ErrorCode::UnsupportedMediaType,
-        format!(
-            "Content-Type \"{}\" is not understood; send JSON with Content-Type: application/json, or none",
-            told(value)
-        ),
-    ))
-}
-
-/// The value of a header, as a message has it.
-fn told(value: &HeaderValue) -> String {
-    excerpt(&String::from_utf8_lossy(value.as_bytes()))
-}
-
-fn timeout(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    let Some(value) = headers.get(X_TIMEOUT_MS) else { return Ok(None) };
-    match value.to_str().ok().and_then(|text| text.parse::<u64>().ok()) {
-        Some(ms) if ms > 0 => Ok(Some(ms)),
-        _ => Err(ApiError::new(
-            ErrorCode::BadRequest,
-            format!("X-Timeout-Ms \"{}\" is not a number of milliseconds of at least 1", told(value)),
-        )),
-    }
-}
-
-fn read_key_header(headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
-    match headers.get(IDEMPOTENCY_KEY) {
-        Some(value) if value.is_empty() || value.len() > KEY_BYTES_MAX => Err(ApiError::new(
-            ErrorCode::BadRequest,
-            format!("Idempotency-Key has {} bytes; it must have 1 … {KEY_BYTES_MAX}", value.len()),
-        )),
-        other => Ok(other.cloned()),
-    }
 }

@@ -9,8 +9,8 @@ use hyper::header::HeaderMap;
 use serde::Deserialize;
 
 use super::Gateway;
-use super::admit::check_content_type;
 use super::body::BodySource;
+use crate::api::call_headers::CallHeaders;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::channel::oneshot;
@@ -45,7 +45,7 @@ impl Gateway {
             let text = "Authorization must be `Bearer` and the PICOFAAS_TOKEN of this instance";
             ApiError::new(ErrorCode::Unauthorized, text).closing()
         })?;
-        check_content_type(headers).map_err(ApiError::closing)?;
+        CallHeaders::read(headers).check_content_type().map_err(ApiError::closing)?;
         let body = self.read_body_of(body, ANNOUNCEMENT_BYTES_MAX).await.map_err(|error| {
             if error.code == ErrorCode::BodyTooLarge {
                 let text = format!("an announcement has at most {ANNOUNCEMENT_BYTES_MAX} bytes");

@@ -12,7 +12,7 @@ use super::Gateway;
 use super::body::{BodySource, BodyWasTooLarge};
 use crate::api::call::Call;
 use crate::api::cors;
-use crate::api::host::{check_local, settle_host};
+use crate::api::host::foreign_host;
 use crate::api::listener::{Listener, ListenerKind};
 use crate::api::openapi;
 use crate::api::query::check_parameters;
@@ -54,76 +54,104 @@ pub async fn answer(
 ) -> Response<Body> {
     // Also where the requests are such that nothing is ever poked.
     gateway.take_commands();
-    let is_clients = listener.kind == ListenerKind::Clients;
-    let named = if is_clients { gateway.settings.flags.allow_origin.as_slice() } else { &[] };
-    let head = settle_host(&mut request).and_then(|()| check_coding(&request));
-    let page = head.and_then(|()| {
-        if is_clients {
-            web_page::check_named(request.headers(), named)
-        } else {
-            web_page::check_none(request.headers()).map(|()| None)
-        }
-    });
-    let (mut response, page) = match page.map(|page| page.cloned()) {
-        Ok(page) => (answer_to(gateway, listener, page.is_some(), request).await, page),
+    let source = RequestSource::check(gateway, listener, &mut request);
+    let (parts, body) = request.into_parts();
+    let (mut response, page) = match source {
+        Ok(source) => match source.find_call(gateway, listener, &parts, &body) {
+            Ok(Some(call)) => {
+                let head = RequestHead { listener, call, parts: &parts };
+                let mut response = serve_call(gateway, head, BodySource::Incoming(body)).await;
+                if parts.method == Method::HEAD {
+                    response = response::without_body(response);
+                }
+                (response, source.page)
+            }
+            Ok(None) => (cors::preflight(), source.page),
+            Err(error) => (response::error(&error), source.page),
+        },
         Err(error) => (response::error(&error.closing()), None),
     };
+    gateway.replies.borrow_mut().reuse(parts.headers);
+    let is_clients = listener.kind == ListenerKind::Clients;
     if gateway.draining.get() && is_clients {
         // The client takes its next request elsewhere, without racing an idle close.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if !named.is_empty() {
+    if is_clients && !gateway.settings.flags.allow_origin.is_empty() {
         cors::open(&mut response, page);
     }
     response
 }
 
-/// Answers a request of which it is known whether a web page asks, and that it may.
-async fn answer_to(
-    gateway: &Rc<Gateway>,
-    listener: Listener,
-    is_page: bool,
-    request: Request<Incoming>,
-) -> Response<Body> {
-    let (method, is_head) = (request.method().clone(), request.method() == Method::HEAD);
-    if listener.is_loopback
-        && let Err(error) = check_local(request.headers())
-    {
-        return response::error(&error.closing());
+/// The place that a request comes from, as far as its head tells.
+struct RequestSource {
+    /// It is for this machine, by a name or an address that never leaves it.
+    is_local: bool,
+    /// The origin of the web page that has a browser send it, where one does and may.
+    page: Option<HeaderValue>,
+}
+
+impl RequestSource {
+    /// Checks the host of a request, how its body is coded, and that no web page asks that may not.
+    fn check(
+        gateway: &Gateway,
+        listener: Listener,
+        request: &mut Request<Incoming>,
+    ) -> Result<Self, ApiError> {
+        let is_local = gateway.known_host.settle(request)?;
+        check_coding(request)?;
+        let page = if listener.kind == ListenerKind::Clients {
+            web_page::check_named(request.headers(), &gateway.settings.flags.allow_origin)?
+        } else {
+            web_page::check_none(request.headers())?;
+            None
+        };
+        Ok(Self { is_local, page: page.cloned() })
     }
-    let (parts, body) = request.into_parts();
-    if is_page && cors::is_preflight(&parts) {
-        return cors::preflight();
+
+    /// The call of a request, if it may be made from there; `None` where a browser asks what a page may send.
+    fn find_call(
+        &self,
+        gateway: &Gateway,
+        listener: Listener,
+        parts: &Parts,
+        body: &Incoming,
+    ) -> Result<Option<Call>, ApiError> {
+        let is_page = self.page.is_some();
+        if listener.is_loopback && !self.is_local {
+            return Err(foreign_host(&parts.headers).closing());
+        }
+        if is_page && cors::is_preflight(parts) {
+            return Ok(None);
+        }
+        let path = parts.uri.path();
+        let call = match route(&parts.method, path) {
+            Ok(call) if call.is_management() => {
+                return Err(served_elsewhere(path, ListenerKind::Operators));
+            }
+            Ok(call) if call.is_internal() && listener.kind == ListenerKind::Clients => {
+                return Err(served_elsewhere(path, ListenerKind::Runtimes).closing());
+            }
+            Ok(call) if !call.is_internal() && listener.kind == ListenerKind::Runtimes => {
+                return Err(served_elsewhere(path, ListenerKind::Clients).closing());
+            }
+            Ok(call) if is_page && !call.is_for_pages() => {
+                return Err(web_page::not_for_pages().closing());
+            }
+            Ok(call)
+                if !listener.may_operate(&gateway.settings.flags)
+                    && let Some(error) = call.closed_to_clients() =>
+            {
+                return Err(error.closing());
+            }
+            Ok(call) => call,
+            Err(error) => return Err(error.closing()),
+        };
+        match check_parameters(call, parts.uri.query()) {
+            Ok(()) => Ok(Some(call)),
+            Err(error) => Err(if body.is_end_stream() { error } else { error.closing() }),
+        }
     }
-    let call = match route(&method, parts.uri.path()) {
-        Ok(call) if call.is_management() => {
-            return response::error(&served_elsewhere(parts.uri.path(), ListenerKind::Operators));
-        }
-        Ok(call) if call.is_internal() && listener.kind == ListenerKind::Clients => {
-            return response::error(&served_elsewhere(parts.uri.path(), ListenerKind::Runtimes).closing());
-        }
-        Ok(call) if !call.is_internal() && listener.kind == ListenerKind::Runtimes => {
-            return response::error(&served_elsewhere(parts.uri.path(), ListenerKind::Clients).closing());
-        }
-        Ok(call) if is_page && !call.is_for_pages() => {
-            return response::error(&web_page::not_for_pages().closing());
-        }
-        Ok(call)
-            if !listener.may_operate(&gateway.settings.flags)
-                && let Some(error) = call.closed_to_clients() =>
-        {
-            return response::error(&error.closing());
-        }
-        Ok(call) => call,
-        Err(error) => return response::error(&error.closing()),
-    };
-    if let Err(error) = check_parameters(call, parts.uri.query()) {
-        return response::error(&if body.is_end_stream() { error } else { error.closing() });
-    }
-    let head = RequestHead { listener, call, parts: &parts };
-    let response = serve_call(gateway, head, BodySource::Incoming(body)).await;
-    gateway.replies.borrow_mut().reuse(parts.headers);
-    response::without_body(is_head, response)
 }
 
 /// A request that came in elsewhere, with its whole body.

@@ -28,7 +28,8 @@ impl Gateway {
         ticket: Ticket,
         result: AttemptResult,
     ) -> Option<(RunningAttempt, AttemptEnd)> {
-        let now = self.clock.now();
+        // An answer that was read is not older than this turn of the thread.
+        let now = if result.answered > 0 { result.answered } else { self.clock.now() };
         let Completed { attempt, how, wakers } =
             self.executions.borrow_mut().complete(ticket, result, now)?;
         if let Some(wakers) = wakers {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Gateway;
 use crate::attempt_end::AttemptEnd;
+use crate::clock::Nanos;
 use crate::dispatch::context::AttemptContext;
 use crate::dispatch::job::job_attempt::JobAttempt;
 use crate::dispatch::pool::attempt;
@@ -26,10 +27,13 @@ impl Gateway {
     pub(super) fn take_commands(self: &Rc<Self>) {
         loop {
             let mut told = false;
+            let mut granted = None;
             while let Some(command) = self.own_rings().commands.pop() {
                 told |= match command {
                     GatewayCommand::Run { ticket, instance, attempt } => {
-                        self.dispatch(ticket, instance, attempt)
+                        // One look at the clock for all that are here.
+                        let now = *granted.get_or_insert_with(|| self.clock.now());
+                        self.dispatch(ticket, instance, attempt, now)
                     }
                     GatewayCommand::Abort { ticket } => self.abort(ticket),
                     GatewayCommand::End { ticket, why } => self.ended_by_scheduler(ticket, why),
@@ -43,9 +47,8 @@ impl Gateway {
     }
 
     /// Begins an attempt that was granted. Answers whether the scheduler was told something.
-    fn dispatch(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, attempt: u8) -> bool {
+    fn dispatch(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, attempt: u8, now: Nanos) -> bool {
         let versions = self.versions.borrow();
-        let now = self.clock.now();
         let has_begun = match versions.get(&instance.version) {
             Some(pools) => {
                 if attempt > 1 && self.settings.tells_retries {
@@ -160,6 +163,6 @@ impl Gateway {
     /// permit is free.
     fn close_attempt(self: &Rc<Self>, ticket: Ticket, how: AttemptEnd) {
         self.tell(GatewayEvent::AttemptEnded { ticket, how });
-        self.poke();
+        self.poke_soon();
     }
 }

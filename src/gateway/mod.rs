@@ -31,13 +31,16 @@ mod waiting;
 mod watch;
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 
 use fnv::FnvHashMap;
 use slab::Slab;
 
+use crate::api::host::KnownHost;
 use crate::api::response::receipt::ReplyMemory;
 use crate::channel::MessageSender;
 use crate::clock::Clock;
@@ -80,6 +83,8 @@ pub struct Gateway {
     crowded: Cell<u64>,
     /// See [`Reading`].
     reading: Reading,
+    /// See [`KnownHost`].
+    known_host: KnownHost,
     /// The executions that it owns.
     pub executions: Executions,
     /// By name. The keys of these maps are operators' and control's, so that a plain hash will do: a client can only
@@ -95,6 +100,10 @@ pub struct Gateway {
     replies: RefCell<ReplyMemory>,
     /// Events that found their ring full; sent before any other.
     unsent: RefCell<std::collections::VecDeque<GatewayEvent>>,
+    /// Wakes the task of [`Self::take_turns`].
+    turn: RefCell<Option<Waker>>,
+    /// That task was woken to poke the scheduler.
+    is_poke_due: Cell<bool>,
 }
 
 impl Gateway {
@@ -125,6 +134,7 @@ impl Gateway {
             activity: Cell::new(0),
             crowded: Cell::new(0),
             reading: Reading::new(bytes_max),
+            known_host: KnownHost::default(),
             executions: Executions::new(store),
             functions: RefCell::default(),
             awaited: RefCell::default(),
@@ -133,6 +143,8 @@ impl Gateway {
             frame_connections: RefCell::default(),
             replies: RefCell::default(),
             unsent: RefCell::default(),
+            turn: RefCell::default(),
+            is_poke_due: Cell::new(false),
         }
     }
 
@@ -222,8 +234,63 @@ impl Gateway {
     /// Grants are taken here in any case: a gateway whose run queue never empties
     /// does not come to its park hook, and would leave commands on their ring.
     fn poke(self: &Rc<Self>) {
+        self.is_poke_due.set(false);
         self.wake_or_tick();
         self.take_commands();
+    }
+
+    /// Does what [`Self::poke`] does once for all who ask before the task of [`Self::take_turns`] has its turn. That
+    /// comes behind everything that is ready now, as the writes to instances do: a batch of requests costs a tick,
+    /// and not each of them. A scheduler that is on another core is woken at once.
+    fn poke_soon(self: &Rc<Self>) {
+        if self.settings.gateway_ticks && self.wake_turn() {
+            self.is_poke_due.set(true);
+        } else {
+            self.poke();
+        }
+    }
+
+    /// Does now what [`Self::poke_soon`] was asked for. Answers whether there was something to do.
+    fn poke_if_due(self: &Rc<Self>) -> bool {
+        let is_due = self.is_poke_due.get();
+        if is_due {
+            self.poke();
+        }
+        is_due
+    }
+
+    /// Wakes the task of [`Self::take_turns`]. Answers whether there is one.
+    fn wake_turn(&self) -> bool {
+        let turn = self.turn.borrow();
+        if !self.is_poke_due.get()
+            && let Some(turn) = &*turn
+        {
+            turn.wake_by_ref();
+        }
+        turn.is_some()
+    }
+
+    /// The task that pokes the scheduler for those who let that wait, and carries out its commands, also when the
+    /// doorbell rings.
+    ///
+    /// # Errors
+    /// If the doorbell cannot be polled.
+    pub fn take_turns(self: Rc<Self>) -> std::io::Result<impl Future<Output = ()>> {
+        let polled = self.own_rings().eventfd.polled_end()?;
+        Ok(poll_fn(move |cx| {
+            if !self.turn.borrow().as_ref().is_some_and(|turn| turn.will_wake(cx.waker())) {
+                self.turn.replace(Some(cx.waker().clone()));
+            }
+            if !self.poke_if_due() {
+                self.take_commands();
+            }
+            // Edge-triggered and never read: see `EventFd`.
+            while let Poll::Ready(Ok(mut ready)) = polled.poll_read_ready(cx) {
+                ready.clear_ready();
+                self.take_commands();
+            }
+            Poll::Pending
+        }))
     }
 
     fn wake_or_tick(&self) {

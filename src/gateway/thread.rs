@@ -2,12 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::runtime::LocalOptions;
@@ -61,8 +59,6 @@ struct Hook {
     /// The gateway's count of being crowded when it last changed, and the time of that.
     last_crowd: Cell<(u64, Nanos)>,
     gateway: RefCell<Option<Rc<Gateway>>>,
-    /// Wakes the task that takes the commands.
-    waker: RefCell<Option<Waker>>,
 }
 
 thread_local! {
@@ -83,7 +79,6 @@ pub(crate) fn run(start: Start) -> std::io::Result<()> {
         last_activity: Cell::new((0, 0)),
         last_crowd: Cell::new((0, 0)),
         gateway: RefCell::new(None),
-        waker: RefCell::new(None),
     });
     HOOK.set(Some(hook.clone()));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -144,8 +139,8 @@ impl Hook {
     }
 
     fn wake_grants(&self) {
-        if let Some(waker) = self.waker.borrow().as_ref() {
-            waker.wake_by_ref();
+        if let Some(gateway) = self.gateway.borrow().as_ref() {
+            gateway.wake_turn();
         }
     }
 
@@ -173,7 +168,7 @@ async fn serve(start: Start, hook: &Rc<Hook>) -> std::io::Result<()> {
     let gateway = Rc::new(Gateway::new(context));
     hook.gateway.replace(Some(gateway.clone()));
 
-    tokio::task::spawn_local(carry_out_commands(gateway.clone(), hook.clone())?);
+    tokio::task::spawn_local(gateway.clone().take_turns()?);
     tokio::task::spawn_local(sweep(gateway.clone(), connections.clone(), runtimes.clone()));
     let accepting = accept(&gateway, &connections, ListenerKind::Clients, listener)?;
     if let Some(listener) = runtime_listener {
@@ -199,27 +194,6 @@ fn accept(
         async move { answer(&gateway, listener, request).await }
     };
     Ok(tokio::task::spawn_local(connections.clone().serve(socket, handle)).abort_handle())
-}
-
-/// Takes the scheduler's commands whenever the hook or the eventfd says that there are some.
-fn carry_out_commands(gateway: Rc<Gateway>, hook: Rc<Hook>) -> std::io::Result<impl Future<Output = ()>> {
-    let polled = gateway.own_rings().eventfd.polled_end()?;
-    Ok(async move {
-        poll_fn(|cx| {
-            let known = hook.waker.borrow().as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-            if !known {
-                hook.waker.replace(Some(cx.waker().clone()));
-            }
-            gateway.take_commands();
-            // Edge-triggered and never read: see `EventFd`.
-            while let Poll::Ready(Ok(mut ready)) = polled.poll_read_ready(cx) {
-                ready.clear_ready();
-                gateway.take_commands();
-            }
-            Poll::<()>::Pending
-        })
-        .await;
-    })
 }
 
 async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<Connections>) {

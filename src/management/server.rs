@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
 use crate::api::call::Call;
-use crate::api::host::{check_local, settle_host};
+use crate::api::host::{KnownHost, foreign_host};
 use crate::api::listener::{Listener, ListenerKind};
 use crate::api::query::check_parameters;
 use crate::api::response;
@@ -28,6 +28,7 @@ struct ManagementServer<F> {
     listener: Listener,
     settings: Arc<Settings>,
     reading: Reading,
+    known_host: KnownHost,
     answer: F,
 }
 
@@ -58,7 +59,8 @@ where
         }
     });
     let reading = Reading::new(flags.max_payload_bytes);
-    let server = Rc::new(ManagementServer { listener, settings, reading, answer });
+    let known_host = KnownHost::default();
+    let server = Rc::new(ManagementServer { listener, settings, reading, known_host, answer });
     let handle = move |request| {
         let server = server.clone();
         async move { server.serve_request(request).await }
@@ -81,16 +83,18 @@ where
 {
     async fn serve_request(&self, mut request: Request<Incoming>) -> Response<Body> {
         let flags = &self.settings.flags;
-        if let Err(error) = settle_host(&mut request).and_then(|()| check_coding(&request)) {
+        let is_local = match self.known_host.settle(&mut request) {
+            Ok(is_local) => is_local,
+            Err(error) => return response::error(&error),
+        };
+        if let Err(error) = check_coding(&request) {
             return response::error(&error);
         }
         if let Err(error) = check_own(request.headers(), &flags.allow_origin) {
             return response::error(&error.closing());
         }
-        if self.listener.is_loopback
-            && let Err(error) = check_local(request.headers())
-        {
-            return response::error(&error.closing());
+        if self.listener.is_loopback && !is_local {
+            return response::error(&foreign_host(request.headers()).closing());
         }
         let is_head = request.method() == Method::HEAD;
         let (parts, body) = request.into_parts();
@@ -105,7 +109,7 @@ where
             },
             Err(error) => response::error(&error),
         };
-        response::without_body(is_head, response)
+        if is_head { response::without_body(response) } else { response }
     }
 
     async fn serve_routed(&self, request: RoutedRequest) -> Response<Body> {

@@ -109,7 +109,9 @@ fn warm(runtime: &LocalRuntime) -> Rc<Gateway> {
 fn warm_with(runtime: &LocalRuntime, flags: &[&str]) -> Rc<Gateway> {
     let world = World::new(WARM, flags);
     world.start_instance(instance::start(runtime));
-    world.leave_idle_scheduler().0
+    let gateway = world.leave_idle_scheduler().0;
+    runtime.spawn_local(runtime.block_on(async { gateway.clone().take_turns().unwrap() }));
+    gateway
 }
 
 /// From a request whose head was parsed to the answer as hyper is given it, with the attempt in between.

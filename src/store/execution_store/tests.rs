@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use arc_swap::ArcSwapOption;
-use hyper::HeaderMap;
 
 use super::*;
 use crate::attempt_end::AttemptEnd;
@@ -59,7 +58,7 @@ fn admission(entry: &Rc<FunctionEntry>, invocation: Invocation, key: Option<&str
         entry: entry.clone(),
         invocation,
         payload: Bytes::from_static(b"1"),
-        trace: Trace::read(&HeaderMap::new(), &mut TraceBits::new([1, 1])),
+        trace: Trace::new(None, None, &mut TraceBits::new([1, 1])),
         idempotency_key: key
             .map(|key| Rc::new(IdempotencyKey { function: "f".into(), key: key.as_bytes().into() })),
         deadline: 1,
