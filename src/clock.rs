@@ -33,6 +33,12 @@ impl Clock {
         Self { origin: Instant::now(), origin_unix }
     }
 
+    /// The clock after so much more time.
+    #[cfg(test)]
+    pub(crate) fn ahead(self, time: Duration) -> Self {
+        Self { origin: self.origin - time, ..self }
+    }
+
     /// Nanoseconds since the clock was started (584 years fit).
     #[must_use]
     pub fn now(&self) -> Nanos {

@@ -85,7 +85,7 @@ impl Gateway {
         instance: InstanceKey,
         opened: OpenedStream,
     ) -> (Option<usize>, OfferEnd) {
-        let (mut driver, connection) = FrameDriver::new(opened, &self.attempt_context());
+        let (mut driver, connection) = FrameDriver::new(opened, self.clock, self.output_max());
         let number = self.frame_connections.borrow_mut().insert(connection.clone());
         let known = self
             .pools(instance)

@@ -17,7 +17,6 @@ use super::frame_state::FrameState;
 use super::offer::OfferEnd;
 use super::opening::{OpenedStream, READ_BYTES_MIN};
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
-use crate::dispatch::context::AttemptContext;
 use crate::dispatch::pool::instance_stream::InstanceStream;
 use crate::store::executions::Executions;
 
@@ -42,18 +41,19 @@ pub(crate) struct FrameDriver {
 }
 
 impl FrameDriver {
-    /// The driver of a connection, and what it shares with those who begin attempts.
-    pub(crate) fn new(opened: OpenedStream, context: &AttemptContext<'_>) -> (Self, Rc<FrameConnection>) {
+    /// The driver of a connection, and what it shares with those who begin attempts. Outputs have at most `output_max`
+    /// bytes.
+    pub(crate) fn new(opened: OpenedStream, clock: Clock, output_max: usize) -> (Self, Rc<FrameConnection>) {
         let OpenedStream { stream, input } = opened;
         stream.watch_peer();
-        let now = context.clock.now();
+        let now = clock.now();
         let connection = FrameConnection::new(now);
         let driver = Self {
             connection: connection.clone(),
             stream,
             input,
-            clock: context.clock,
-            output_max: context.output_max,
+            clock,
+            output_max,
             alarm: None,
             now,
             reads_left: READS_PER_TURN,
@@ -204,5 +204,56 @@ fn closed(reason: CloseReason) -> OfferEnd {
         }
         CloseReason::Silent => OfferEnd::Silent,
         CloseReason::HalfFrame | CloseReason::Disconnected | CloseReason::Closed => OfferEnd::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use bytes::Bytes;
+    use picofaas_frames::{InstanceConnection, RequestHead, Settings};
+    use tokio::net::UnixStream;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn a_sign_of_life_is_asked_for_in_time_also_after_an_idle_hour() {
+        let (stream, _peer) = UnixStream::pair().unwrap();
+        let mut instance = InstanceConnection::new(Settings::default(), 0);
+        // It greets in the same write as its `101`, so that nothing was ever waited for.
+        let opened = OpenedStream { stream: InstanceStream::Unix(stream), input: instance.outgoing().into() };
+        let (mut driver, connection) = FrameDriver::new(opened, Clock::start(), 0);
+        turn(&mut driver).await;
+        driver.clock = driver.clock.ahead(HOUR);
+        let head = RequestHead {
+            execution_id: [1; 20],
+            trace_id: [2; 16],
+            parent_span_id: [3; 8],
+            trace_flags: 0,
+            attempt: 1,
+            deadline_ms: 30_000,
+        };
+        let ping_after = Duration::from_nanos(Settings::default().ping_after_ns);
+        let asked_by = Instant::now() + ping_after;
+        let now = driver.clock.now();
+        connection.state.borrow_mut().frames.begin(now, &head, &[], &Bytes::new()).unwrap();
+        turn(&mut driver).await;
+        let (_, alarm) = driver.alarm.as_ref().unwrap();
+        let wait = alarm.deadline() - Instant::now();
+        assert!(alarm.deadline() >= asked_by, "it is asked after {wait:?} already");
+        assert!(wait < HOUR, "it is asked after {wait:?} only");
+    }
+
+    /// A turn in which nothing comes of any attempt.
+    async fn turn(driver: &mut FrameDriver) {
+        poll_fn(|cx| {
+            assert!(driver.poll_outcome(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
     }
 }
