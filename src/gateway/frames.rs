@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use picofaas_frames::Refused;
+use picofaas_frames::{Refused, Violation};
 
 use super::Gateway;
 use crate::attempt_end::AttemptEnd;
@@ -20,9 +20,40 @@ use crate::dispatch::pool::instance_pools::InstancePools;
 use crate::id::ExecutionId;
 use crate::instance::InstanceKey;
 use crate::scheduler::message::GatewayEvent;
+use crate::spec::FunctionName;
 use crate::store::execution::Execution;
 use crate::store::running_attempt::{FramedKey, RunningAttempt};
 use crate::ticket::Ticket;
+
+/// The instance at the other end of a connection.
+#[derive(Clone, Copy)]
+struct FramesPeer<'a> {
+    key: InstanceKey,
+    function: &'a FunctionName,
+    name: &'a str,
+}
+
+/// Warnings come once for a generation of an instance: it is not asked for frames again after either.
+impl FramesPeer<'_> {
+    fn broke(self, violation: Violation) {
+        tracing::warn!(
+            function = %self.function,
+            instance = self.name,
+            %violation,
+            "an instance speaks frames in a wrong way: it is called over HTTP/1.1 from now on"
+        );
+    }
+
+    fn accused(self, code: u16, text: &str) {
+        tracing::warn!(
+            function = %self.function,
+            instance = self.name,
+            code,
+            text,
+            "an instance says that frames from here are wrong: it is called over HTTP/1.1 from now on"
+        );
+    }
+}
 
 impl Gateway {
     /// Begins an attempt over the instance's connection that carries many. `None` where there is none, or it takes no
@@ -61,16 +92,21 @@ impl Gateway {
             return;
         }
         let Some(address) = pools.offer_frames(instance, now) else { return };
-        let gateway = self.clone();
+        let (gateway, name) = (self.clone(), pools.entry.function.spec.name.clone());
         tokio::task::spawn_local(async move {
+            let peer = FramesPeer { key: instance, function: &name, name: &address.start.name };
             let (number, end) = match opening::open(&address).await {
-                Ok(opened) => gateway.serve_frames(instance, opened).await,
+                Ok(opened) => gateway.serve_frames(peer, opened).await,
                 Err(end) => (None, end),
             };
-            if end == OfferEnd::Silent {
-                // Its attempts are tried again, and not there.
-                gateway.tell(GatewayEvent::InstanceSilent { instance });
-                gateway.poke();
+            match end {
+                OfferEnd::Silent => {
+                    // Its attempts are tried again, and not there.
+                    gateway.tell(GatewayEvent::InstanceSilent { instance });
+                    gateway.poke();
+                }
+                OfferEnd::Broken(violation) => peer.broke(violation),
+                OfferEnd::Declined | OfferEnd::Lost => {}
             }
             let now = gateway.clock.now();
             if let Some(pools) = gateway.pools(instance) {
@@ -82,9 +118,10 @@ impl Gateway {
     /// The task of a connection, from its opening to its end. Answers its number, and how it ended.
     async fn serve_frames(
         self: &Rc<Self>,
-        instance: InstanceKey,
+        peer: FramesPeer<'_>,
         opened: OpenedStream,
     ) -> (Option<usize>, OfferEnd) {
+        let instance = peer.key;
         let (mut driver, connection) = FrameDriver::new(opened, self.clock, self.output_max());
         let number = self.frame_connections.borrow_mut().insert(connection.clone());
         let known = self
@@ -97,7 +134,7 @@ impl Gateway {
             driver.poll_turn(
                 cx,
                 &self.executions,
-                |outcome| self.take_outcome(instance, number, outcome),
+                |outcome| self.take_outcome(peer, number, outcome),
                 || self.poke(),
             )
         })
@@ -112,12 +149,8 @@ impl Gateway {
 
     /// Applies an outcome of an attempt at an instance, on this connection. Answers whether the scheduler was told
     /// something.
-    fn take_outcome(
-        self: &Rc<Self>,
-        instance: InstanceKey,
-        connection: usize,
-        outcome: FrameOutcome,
-    ) -> bool {
+    fn take_outcome(self: &Rc<Self>, peer: FramesPeer<'_>, connection: usize, outcome: FrameOutcome) -> bool {
+        let instance = peer.key;
         let (ticket, how) = match outcome {
             FrameOutcome::Ended { ticket, result } => match self.complete(ticket, result) {
                 Some((_, how)) => (ticket, how),
@@ -140,6 +173,10 @@ impl Gateway {
                     self.tell(GatewayEvent::PlaceFreed { instance });
                 }
                 return is_current;
+            }
+            FrameOutcome::Accused { code, text } => {
+                peer.accused(code, &text);
+                return false;
             }
         };
         self.tell(GatewayEvent::AttemptEnded { ticket, how });

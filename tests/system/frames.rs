@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Client};
 use crate::support::endpoint::EndpointProcess;
-use crate::support::framed_endpoint::{END, FramedEndpoint, FramedPeer, HEAD, frame};
-use crate::support::patience::{Stopwatch, eventually};
+use crate::support::framed_endpoint::{END, FramedEndpoint, FramedPeer, GO_AWAY, HEAD, frame};
+use crate::support::patience::{Stopwatch, eventually, let_pass};
 use crate::support::server::Server;
 use crate::support::specification::{With, pool, warm};
 
@@ -135,7 +135,8 @@ fn frames_that_are_wrong_end_the_connection_and_the_instance_is_called_over_http
         ("no-head", frame(HEAD, END, 2, &[200, 0])),
         ("unknown-kind", frame(77, 0, 0, &[])),
     ];
-    for (name, bytes) in wrong {
+    let mut urls = Vec::new();
+    for (name, bytes) in &wrong {
         let endpoint = FramedEndpoint::listen();
         let specification = framed(name, endpoint.url()).with("maxRetries", 1).with("retryBackoffMs", 0);
         let mut peer = opened(&server, &specification, &endpoint);
@@ -143,10 +144,10 @@ fn frames_that_are_wrong_end_the_connection_and_the_instance_is_called_over_http
         for _ in 0..3 {
             peer.attempt();
         }
-        peer.send(&bytes);
+        peer.send(bytes);
         let answers: Vec<_> = clients.iter_mut().map(Client::receive).collect();
         // The first of two answers counts. All others were lost, and are tried again.
-        let answered = usize::from(name == "twice");
+        let answered = usize::from(*name == "twice");
         assert_eq!(count(&answers, 7), answered, "{name}");
         let again: Vec<_> = answers.iter().filter(|answer| answer.output() == "http").collect();
         assert_eq!(again.len(), 3 - answered, "{name}: {answers:?}");
@@ -155,7 +156,47 @@ fn frames_that_are_wrong_end_the_connection_and_the_instance_is_called_over_http
         assert_eq!(last.get(8), Some(&8), "{name}: it was told with a GOAWAY: {last:?}");
         assert!(is_over_http(&mut server.client(), name));
         assert!(!endpoint.was_asked(), "{name} is not asked again");
+        urls.push(endpoint.url());
     }
+    let log = server.stop().stderr;
+    for ((name, _), url) in wrong.iter().zip(&urls) {
+        assert_eq!(warnings(&log, "speaks frames in a wrong way", name, url), 1, "{name}: {log}");
+    }
+}
+
+/// Lines of a log with these words that name the function and the instance.
+fn warnings(log: &str, words: &str, function: &str, instance: &str) -> usize {
+    let parts = [" WARN ", words, &format!("function={function} "), &format!("instance=\"{instance}\"")];
+    log.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+}
+
+#[test]
+fn an_instance_that_finds_frames_from_here_wrong_is_named_once_and_called_over_http_from_then_on() {
+    let (server, endpoint) = (Server::start(&[]), FramedEndpoint::listen());
+    let specification = framed("accuses", endpoint.url()).with("maxRetries", 1).with("retryBackoffMs", 0);
+    let mut peer = opened(&server, &specification, &endpoint);
+    let mut clients = ask(&server, "accuses", 3);
+    for _ in 0..3 {
+        peer.attempt();
+    }
+    let accusation = frame(GO_AWAY, 0, 3, &[&10_u16.to_le_bytes()[..], "too \n short".as_bytes()].concat());
+    for _ in 0..100 {
+        peer.send(&accusation);
+    }
+    drop(peer);
+    for client in &mut clients {
+        let answer = client.receive();
+        assert_eq!((answer.output(), answer.header("x-attempts")), ("http".into(), Some("2")));
+    }
+    // sleep: one that was only lost would be asked again after a second.
+    let_pass(Duration::from_millis(1100));
+    let mut client = server.client();
+    assert!((0..20).all(|_| is_over_http(&mut client, "accuses")));
+    assert!(!endpoint.was_asked(), "it is asked again");
+    let log = server.stop().stderr;
+    let words = "says that frames from here are wrong";
+    assert_eq!(warnings(&log, words, "accuses", &endpoint.url()), 1, "{log}");
+    assert!(log.contains("code=10 text=\"too \\n short\""), "{log}");
 }
 
 #[test]

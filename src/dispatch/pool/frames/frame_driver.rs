@@ -104,7 +104,10 @@ impl FrameDriver {
         loop {
             let event = self.connection.state.borrow_mut().frames.poll_event(self.now, &mut self.input);
             match event {
-                Some(GatewayEvent::Closed { reason }) => return Poll::Ready(Err(closed(reason))),
+                Some(GatewayEvent::Closed { reason }) => {
+                    let is_accused = self.connection.state.borrow().is_accused;
+                    return Poll::Ready(Err(closed(reason, is_accused)));
+                }
                 Some(event) => {
                     let mut state = self.connection.state.borrow_mut();
                     if let Some(outcome) = state.outcome_of(event, self.now, self.output_max) {
@@ -195,11 +198,14 @@ impl FrameDriver {
     }
 }
 
-/// The end of a connection, for the next offer: an instance that breaks the protocol is not asked again.
-fn closed(reason: CloseReason) -> OfferEnd {
+/// The end of a connection, for the next offer: an instance that breaks the protocol, or finds that this end does
+/// (`is_accused`), is not asked again.
+fn closed(reason: CloseReason, is_accused: bool) -> OfferEnd {
     match reason {
-        CloseReason::Violation(violation) => {
-            tracing::warn!(%violation, "an instance speaks frames in a wrong way: it is called over HTTP/1.1 from now on");
+        CloseReason::Violation(violation) => OfferEnd::Broken(violation),
+        CloseReason::Silent | CloseReason::HalfFrame | CloseReason::Disconnected | CloseReason::Closed
+            if is_accused =>
+        {
             OfferEnd::Declined
         }
         CloseReason::Silent => OfferEnd::Silent,

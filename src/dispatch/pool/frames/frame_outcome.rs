@@ -5,7 +5,7 @@ use crate::dispatch::pool::connection::ExchangeError;
 use crate::store::attempt_result::AttemptResult;
 use crate::ticket::Ticket;
 
-/// Something that came of an attempt.
+/// Something that came of an attempt, or that the instance says of the connection.
 #[derive(Debug)]
 pub(crate) enum FrameOutcome {
     /// It is over by its result.
@@ -38,4 +38,11 @@ pub(crate) enum FrameOutcome {
     },
     /// The place of one that was stuck is free.
     Freed,
+    /// The instance says that frames from here are wrong. Once for a connection.
+    Accused {
+        /// The code of the violation that it found.
+        code: u16,
+        /// Its words.
+        text: String,
+    },
 }

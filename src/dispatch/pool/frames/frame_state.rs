@@ -5,7 +5,9 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 use fnv::FnvHashMap;
-use picofaas_frames::{CancelReason, DoneReason, GatewayConnection, GatewayEvent, Sequence};
+use picofaas_frames::{
+    CancelReason, DoneReason, GO_AWAY_SHUTDOWN, GatewayConnection, GatewayEvent, Sequence,
+};
 
 use super::frame_outcome::FrameOutcome;
 use super::framed_attempt::{AnswerStart, AttemptState, FramedAttempt, PartialAnswer};
@@ -28,13 +30,21 @@ pub(super) struct FrameState {
     pub(super) attempts: FnvHashMap<Sequence, FramedAttempt>,
     /// Attempts that were begun since everything was written last, and when.
     pub(super) unwritten: Vec<(Ticket, Nanos)>,
+    /// The instance has said that frames from here are wrong.
+    pub(super) is_accused: bool,
     /// The error of the socket, where that ended the connection.
     broken: Option<io::ErrorKind>,
 }
 
 impl FrameState {
     pub(super) fn new(frames: GatewayConnection) -> Self {
-        Self { frames, attempts: FnvHashMap::default(), unwritten: Vec::new(), broken: None }
+        Self {
+            frames,
+            attempts: FnvHashMap::default(),
+            unwritten: Vec::new(),
+            is_accused: false,
+            broken: None,
+        }
     }
 
     /// Takes note that the socket is of no use any more.
@@ -54,10 +64,8 @@ impl FrameState {
             // An attempt that begins asks whether it can.
             GatewayEvent::Open { .. } | GatewayEvent::Closed { .. } => None,
             GatewayEvent::GoingAway { code, text } => {
-                if code != 0 {
-                    tracing::warn!(code, text, "an instance says that frames from here are wrong");
-                }
-                None
+                let is_first = code != GO_AWAY_SHUTDOWN && !std::mem::replace(&mut self.is_accused, true);
+                is_first.then_some(FrameOutcome::Accused { code, text })
             }
             GatewayEvent::Answer { sequence, head, fields, body_bytes, body, ends } => {
                 let start = AnswerStart::new(head.status, &fields);

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use picofaas_frames::Violation;
+
 use super::frame_connection::FrameConnection;
 use crate::clock::{NANOS_PER_MS, Nanos};
 
@@ -41,8 +43,10 @@ impl Drop for OpenFrames {
 /// The end of an offer or of a connection, for the next offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OfferEnd {
-    /// The instance does not speak frames.
+    /// The instance does not speak frames, or says that they are wrong.
     Declined,
+    /// It speaks them in a wrong way.
+    Broken(Violation),
     /// It could not be asked, or the connection is over.
     Lost,
     /// It gave no sign of life while attempts were out.
@@ -88,7 +92,7 @@ impl FrameOffer {
             return;
         }
         *self = match end {
-            OfferEnd::Declined => Self::Declined,
+            OfferEnd::Declined | OfferEnd::Broken(_) => Self::Declined,
             OfferEnd::Lost | OfferEnd::Silent => Self::Later(now.saturating_add(ASK_AGAIN_NS)),
         };
     }
