@@ -449,6 +449,29 @@ fn a_handler_that_holds_up_its_thread_for_seconds_loses_nothing() {
 }
 
 #[test]
+fn a_handler_that_holds_up_its_thread_while_more_comes_than_its_socket_takes_loses_nothing() {
+    let (server, endpoint) = (Server::start(&[]), EndpointProcess::start("hold", 0));
+    let specification = framed("full", endpoint.url()).with("instanceConcurrency", 200).with("maxRetries", 0);
+    server.register(&specification);
+    let mut client = server.client();
+    for _ in 0..20 {
+        assert_eq!(client.invoke("full", r#"{"ms":0}"#).status, 200);
+    }
+    client.ask_invoke("full", "", r#"{"ms":4500}"#);
+    server.until_status("full", "inFlight", 1);
+    // Each may send its window: together more than the buffers of both sockets have.
+    let large = format!("{{\"ms\":0,\"rest\":\"{}\"}}", "x".repeat(100_000));
+    let mut clients: Vec<Client> = (0..150).map(|_| server.client()).collect();
+    for other in &mut clients {
+        other.ask_invoke("full", "", &large);
+    }
+    for client in clients.iter_mut().chain([&mut client]) {
+        let answer = client.receive();
+        assert_eq!((answer.status, answer.header("x-attempts")), (200, Some("1")), "{answer:?}");
+    }
+}
+
+#[test]
 fn an_instance_that_never_lets_go_of_what_it_was_told_to_stop_is_replaced() {
     let server = Server::start(&["--stop-timeout-ms", "500"]);
     let specification = warm("hung", "hold").with("concurrency", 2).with("maxRetries", 0);

@@ -51,4 +51,5 @@ mod slow_readers;
 mod slowest;
 mod start;
 mod traces;
+mod vanished;
 mod wire;

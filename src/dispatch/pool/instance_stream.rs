@@ -16,12 +16,12 @@ use crate::instance::Target;
 
 /// Time that an instance may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Time after which a connection is lost whose peer acknowledges nothing of what was sent (`TCP_USER_TIMEOUT`).
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(2);
 /// Time after which the system asks a peer that has been quiet whether it is there.
 const QUIET_MAX: Duration = Duration::from_secs(30);
-/// Period of its further questions; the first that is not acknowledged in time ends the connection.
+/// Period of its further questions.
 const PROBE_PERIOD: Duration = Duration::from_secs(1);
+/// Questions without an answer that end the connection.
+const PROBES_MAX: u32 = 3;
 
 /// A stream to an instance.
 #[derive(Debug)]
@@ -108,13 +108,16 @@ impl InstanceStream {
         }
     }
 
-    /// Has the system look after a peer that may vanish without a word. A setting that it refuses is only not there.
+    /// Has the system look after a peer that may vanish without a word while nothing is asked of it. A setting that it
+    /// refuses is only not there.
+    ///
+    /// `TCP_USER_TIMEOUT` is not for this: it also ends a connection whose peer lives, and acknowledges everything, but
+    /// has not read for that long what fills its buffer.
     pub(super) fn watch_peer(&self) {
         if let Self::Tcp(stream) = self {
-            let socket = SockRef::from(stream);
-            let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX));
-            let _ = socket
-                .set_tcp_keepalive(&TcpKeepalive::new().with_time(QUIET_MAX).with_interval(PROBE_PERIOD));
+            let probes =
+                TcpKeepalive::new().with_time(QUIET_MAX).with_interval(PROBE_PERIOD).with_retries(PROBES_MAX);
+            let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
         }
     }
 

@@ -3,7 +3,7 @@
 //! A thread answers calls over HTTP/1.1, with the output `"http"`.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use picofaas_frames::{
 
 use super::patience::{PATIENCE, Stopwatch, eventually};
 
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How long a read waits before the protocol is asked what it wants.
 const READ_WAIT: Duration = Duration::from_millis(20);
 
@@ -58,16 +59,21 @@ pub(crate) struct FramedAttempt {
 impl FramedEndpoint {
     /// Listens, and accepts frames where they are asked for.
     pub(crate) fn listen() -> Self {
-        Self::accepting(true)
+        Self::listen_at(LOOPBACK)
+    }
+
+    /// The same at an address; port 0 takes a free one.
+    pub(crate) fn listen_at(address: SocketAddr) -> Self {
+        Self::accepting(address, true)
     }
 
     /// Listens, and answers the question for frames as a server that does not know them.
     pub(crate) fn declining() -> Self {
-        Self::accepting(false)
+        Self::accepting(LOOPBACK, false)
     }
 
-    fn accepting(frames: bool) -> Self {
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    fn accepting(address: SocketAddr, frames: bool) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let (framed, calls) = (Arc::new(ArrayQueue::new(64)), Arc::new(AtomicU64::new(0)));
         let (to, count) = (framed.clone(), calls.clone());

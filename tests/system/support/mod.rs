@@ -7,6 +7,7 @@
 //! | `dollars` | a function whose fields have dollars in them |
 //! | `endpoint` | an endpoint of a `POOL` function that the test itself plays, or a process |
 //! | `framed_endpoint` | one that speaks frames, played by the test frame by frame |
+//! | `own_network` | a network of the test's own, from which a host vanishes |
 //! | `job` | a process of a `JOB` function that the test itself plays |
 //! | `specification` | functions as they are registered |
 //! | `bystander` | another function that must go on being served |
@@ -24,6 +25,7 @@ pub(crate) mod gate;
 pub(crate) mod job;
 pub(crate) mod lines;
 pub(crate) mod load;
+pub(crate) mod own_network;
 pub(crate) mod patience;
 pub(crate) mod scrape;
 pub(crate) mod server;
