@@ -1,6 +1,5 @@
 //! Frames: attempts that share a connection to an instance, and instances that speak them wrong.
 
-use std::thread;
 use std::time::Duration;
 
 use picofaas_frames::{DoneReason, Field, NotAnswered, Settings};
@@ -9,26 +8,13 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Client};
 use crate::support::endpoint::EndpointProcess;
-use crate::support::framed_endpoint::{END, FramedEndpoint, FramedPeer, GO_AWAY, HEAD, frame};
+use crate::support::framed_endpoint::{END, FramedEndpoint, GO_AWAY, HEAD, frame, opened};
 use crate::support::patience::{Stopwatch, eventually, let_pass};
 use crate::support::server::Server;
-use crate::support::specification::{With, pool, warm};
+use crate::support::specification::{With, framed, pool, warm};
 
 /// The payload of an answer: 200 and one byte of body.
 const ANSWER: &[u8] = &[200, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'7'];
-
-/// A function of endpoints that are asked for frames.
-fn framed(name: &str, url: impl Into<Value>) -> Value {
-    pool(name, url).with("frames", true).with("concurrency", 200).with("queueSize", 500)
-}
-
-/// Registers a function, has it called once over HTTP/1.1, and takes the connection for which that was the reason.
-fn opened(server: &Server, specification: &Value, endpoint: &FramedEndpoint) -> FramedPeer {
-    server.register(specification);
-    let name = specification["name"].as_str().unwrap();
-    assert_eq!(server.invoke(name, 1).output(), "http");
-    endpoint.greeted()
-}
 
 /// Clients that invoke at once and wait for their answers.
 fn ask(server: &Server, name: &str, count: usize) -> Vec<Client> {
@@ -374,42 +360,6 @@ fn a_process_that_stands_still_is_lost_after_three_seconds_and_asked_nothing_unt
     assert!(took >= Duration::from_millis(2900), "nothing was asked of it: {took:?}");
     signal(Signal::CONT);
     server.until_status("still", "ready", 2);
-}
-
-#[test]
-fn bodies_of_any_length_go_both_ways_and_one_that_is_too_long_is_refused_alone() {
-    let (server, endpoint) = (Server::start(&[]), EndpointProcess::start("identity", 0));
-    server.register(&framed("large", endpoint.url()));
-    let mut client = server.client();
-    let large = format!("\"{}\"", "x".repeat(1_000_000));
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut client = server.client();
-                for _ in 0..10 {
-                    let answer = client.invoke("large", &large);
-                    assert_eq!(answer.status, 200);
-                    assert_eq!(answer.output()["input"].as_str().map(str::len), Some(1_000_000));
-                }
-            });
-        }
-        for number in 0..200 {
-            assert_eq!(client.invoke("large", number).output()["input"], number);
-        }
-    });
-    let endpoint = FramedEndpoint::listen();
-    let mut peer = opened(&server, &framed("long", endpoint.url()), &endpoint);
-    client.ask_invoke("long", "", 1);
-    let attempt = peer.attempt();
-    let mut other = server.client();
-    other.ask_invoke("long", "", 2);
-    let second = peer.attempt();
-    peer.answer(attempt.sequence, 200, &format!("\"{}\"", "x".repeat(2_000_000))).unwrap();
-    client.receive().assert_error(500, "OUTPUT_TOO_LARGE", "function", &["1048576"]);
-    // The rest of it is not sent, and the connection goes on.
-    while peer.event().is_some() {}
-    peer.answer(second.sequence, 200, "7").unwrap();
-    assert_eq!(other.receive().output(), 7);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod exposure;
 mod extremes;
 mod faults;
 mod finality;
+mod frame_bodies;
 mod frames;
 mod framing;
 mod gateways;

@@ -36,6 +36,11 @@ pub(crate) const FRAMED_INVOCATIONS_MAX: u32 = 10_240;
 /// Bytes that are read at once at least from such a connection: a batch of small inputs.
 pub(crate) const FRAMES_READ_BYTES_MIN: usize = 32 * 1024;
 
+/// Bytes of a body that the gateway may send on such a connection before it was allowed more: as many as a body has by
+/// default, so that it takes no round trips. It bounds no memory: what is read is added to the body at once, which has its
+/// own limit.
+pub(crate) const FRAMES_WINDOW_BYTES: u32 = 1024 * 1024;
+
 /// Reads from such a connection before others have their turn.
 pub(crate) const FRAMES_READS_PER_TURN: usize = 4;
 

@@ -14,8 +14,10 @@ use picofaas_frames::{
     AnswerHead, DoneReason, Fields, InstanceConnection, InstanceEvent, NotAnswered, RequestHead, Sequence,
     Settings,
 };
+use serde_json::Value;
 
 use super::patience::{PATIENCE, Stopwatch, eventually};
+use super::server::Server;
 
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How long a read waits before the protocol is asked what it wants.
@@ -131,6 +133,14 @@ impl FramedEndpoint {
         peer.stream.set_read_timeout(Some(READ_WAIT)).unwrap();
         peer
     }
+}
+
+/// Registers a function, has it called once over HTTP/1.1, and takes the connection for which that was the reason.
+pub(crate) fn opened(server: &Server, specification: &Value, endpoint: &FramedEndpoint) -> FramedPeer {
+    server.register(specification);
+    let name = specification["name"].as_str().unwrap();
+    assert_eq!(server.invoke(name, 1).output(), "http");
+    endpoint.greeted()
 }
 
 /// Serves a connection: what is asked over HTTP/1.1 is answered, and one that asks for frames is handed over.

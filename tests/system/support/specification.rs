@@ -44,6 +44,11 @@ pub(crate) fn pool(name: &str, endpoint_url: impl Into<Value>) -> Value {
     })
 }
 
+/// A function of endpoints that are asked for frames.
+pub(crate) fn framed(name: &str, url: impl Into<Value>) -> Value {
+    pool(name, url).with("frames", true).with("concurrency", 200).with("queueSize", 500)
+}
+
 /// Fields added to a specification, or set anew.
 pub(crate) trait With {
     fn with(self, field: &str, value: impl Into<Value>) -> Self;

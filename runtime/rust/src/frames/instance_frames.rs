@@ -29,6 +29,7 @@ use crate::handler::Handler;
 use crate::invocation::InvocationAnswer;
 use crate::limits::{
     FRAMED_INVOCATIONS_MAX, FRAMES_PLACES_SPARE_MAX, FRAMES_READ_BYTES_MIN, FRAMES_READS_PER_TURN,
+    FRAMES_WINDOW_BYTES,
 };
 use crate::log;
 use crate::server::Instance;
@@ -87,7 +88,11 @@ where
     H: Handler<Args>,
 {
     let began = clock::now();
-    let settings = Settings { attempts_max: FRAMED_INVOCATIONS_MAX, ..Settings::default() };
+    let settings = Settings {
+        attempts_max: FRAMED_INVOCATIONS_MAX,
+        window_bytes: FRAMES_WINDOW_BYTES,
+        ..Settings::default()
+    };
     let mut connection = InstanceFrames {
         pulse: instance.pulses.watch(&stream),
         stream,

@@ -17,6 +17,10 @@ use crate::ticket::Ticket;
 
 /// Attempts on one connection at once, where the instance takes as many: the most that `instanceConcurrency` may be.
 const ATTEMPTS_MAX: u32 = 10_000;
+/// Bytes of an answer that an instance may send before it was allowed more: as many as an output has by default. A
+/// smaller window costs a large answer a round trip for each of it, every one of which waits for a turn of both ends. It
+/// bounds no memory: what is read is added to the output at once, which has its own limit.
+const WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// A connection that carries many attempts, as its task and those who begin attempts share it.
 ///
@@ -35,7 +39,8 @@ pub(crate) struct FrameConnection {
 impl FrameConnection {
     /// A connection on which neither end has sent a frame.
     pub(crate) fn new(now: Nanos) -> Rc<Self> {
-        let settings = Settings { attempts_max: ATTEMPTS_MAX, ..Settings::default() };
+        let settings =
+            Settings { attempts_max: ATTEMPTS_MAX, window_bytes: WINDOW_BYTES, ..Settings::default() };
         let frames = GatewayConnection::new(settings, now);
         Rc::new(Self {
             state: RefCell::new(FrameState::new(frames)),
