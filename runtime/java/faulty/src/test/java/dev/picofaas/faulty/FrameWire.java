@@ -1,7 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.faulty;
 
+import static dev.picofaas.runtime.frames.Handmade.ACK;
+import static dev.picofaas.runtime.frames.Handmade.CANCEL;
+import static dev.picofaas.runtime.frames.Handmade.DATA;
+import static dev.picofaas.runtime.frames.Handmade.END;
+import static dev.picofaas.runtime.frames.Handmade.GOAWAY;
+import static dev.picofaas.runtime.frames.Handmade.HEAD;
+import static dev.picofaas.runtime.frames.Handmade.HELLO;
+import static dev.picofaas.runtime.frames.Handmade.PING;
+import static dev.picofaas.runtime.frames.Handmade.WINDOW;
+import static dev.picofaas.runtime.frames.Handmade.frame;
+import static dev.picofaas.runtime.frames.Handmade.hello;
+import static dev.picofaas.runtime.frames.Handmade.window;
+
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.picofaas.runtime.frames.Handmade;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InterruptedIOException;
@@ -12,7 +26,6 @@ import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.HashMap;
-import java.util.HexFormat;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -24,18 +37,10 @@ import java.util.concurrent.LinkedBlockingQueue;
 final class FrameWire implements AutoCloseable {
     static final String UPGRADE = "GET /invoke HTTP/1.1\r\nHost: instance\r\nConnection: Upgrade\r\n"
         + "Upgrade: picofaas-frames/1\r\n\r\n";
-    static final int HELLO = 1;
-    static final int HEAD = 2;
-    static final int DATA = 3;
-    static final int WINDOW = 4;
-    static final int CANCEL = 5;
-    static final int DONE = 6;
-    static final int PING = 7;
-    static final int GOAWAY = 8;
-    static final int END = 1;
-    static final int ACK = 2;
-    static final int WINDOW_BYTES = 65_536;
+    /** The window of both ends. */
+    private static final int WINDOW_BYTES = 65_536;
     private static final int DATA_BYTES_MAX = 16_384;
+    private static final int DEADLINE_MS = 60_000;
     /** The end of the connection, known by identity. */
     private static final Frame CLOSED = new Frame(0, 0, 0, new byte[0]);
 
@@ -104,7 +109,7 @@ final class FrameWire implements AutoCloseable {
                     send(frame(PING, 0, ACK, frame.payload()));
                 } else {
                     if (frame.kind() == DATA && frame.payload().length > 0) {
-                        send(frame(WINDOW, frame.sequence(), 0, number(frame.payload().length)));
+                        send(window(frame.sequence(), frame.payload().length));
                     }
                     frames.add(frame);
                 }
@@ -119,46 +124,9 @@ final class FrameWire implements AutoCloseable {
         isSilent = true;
     }
 
-    static byte[] frame(int kind, int sequence, int flags, byte... payload) {
-        return ByteBuffer.allocate(12 + payload.length).order(ByteOrder.LITTLE_ENDIAN).putInt(payload.length)
-            .putInt(sequence).put((byte) kind).put((byte) flags).putShort((short) 0).put(payload).array();
-    }
-
-    static byte[] hello() {
-        return frame(HELLO, 0, 0, ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN).putShort((short) 1)
-            .putShort((short) 0).putInt(0).putInt(WINDOW_BYTES).putInt(20_480).array());
-    }
-
-    private static byte[] number(int value) {
-        return ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(value).array();
-    }
-
-    static byte[] field(int number, String value) {
-        byte[] bytes = value.getBytes(StandardCharsets.UTF_8);
-        return ByteBuffer.allocate(3 + bytes.length).order(ByteOrder.LITTLE_ENDIAN).put((byte) number)
-            .putShort((short) bytes.length).put(bytes).array();
-    }
-
-    /** The id of the execution of an attempt that was begun here. */
-    static String executionId(int sequence) {
-        return HexFormat.of().toHexDigits((byte) sequence).repeat(20);
-    }
-
-    static final String TRACE_ID = "0c".repeat(16);
-
-    /** A HEAD with so many bytes of body, of which those are inside. */
-    static byte[] request(int sequence, int flags, int attempt, int deadlineMs, long bodyBytes, byte[] fields,
-            byte[] inside) {
-        return frame(HEAD, sequence, flags, ByteBuffer.allocate(64 + fields.length + inside.length)
-            .order(ByteOrder.LITTLE_ENDIAN).put(HexFormat.of().parseHex(executionId(sequence)))
-            .put(HexFormat.of().parseHex(TRACE_ID)).put(HexFormat.of().parseHex("0d".repeat(8))).put((byte) 1)
-            .put((byte) 0).putShort((short) attempt).putInt(deadlineMs).putLong(bodyBytes).putInt(fields.length)
-            .put(fields).put(inside).array());
-    }
-
     static byte[] request(int sequence, String body) {
         byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
-        return request(sequence, END, 1, 60_000, bytes.length, new byte[0], bytes);
+        return Handmade.invocation(sequence, END, 1, DEADLINE_MS, bytes.length, 0, bytes);
     }
 
     void invoke(int sequence, String body) throws IOException {
@@ -168,7 +136,7 @@ final class FrameWire implements AutoCloseable {
     /** Sends a body as DATA within its window, whatever its length. */
     void invokeInPieces(int sequence, String body) throws IOException {
         byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
-        send(request(sequence, 0, 1, 60_000, bytes.length, new byte[0], new byte[0]));
+        send(Handmade.invocation(sequence, 0, 1, DEADLINE_MS, bytes.length, 0));
         int window = WINDOW_BYTES;
         for (int at = 0; at < bytes.length;) {
             while (window == 0) {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.picofaas.faulty;
 
+import static dev.picofaas.runtime.frames.Handmade.concat;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.picofaas.runtime.frames.Handmade;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -17,14 +19,18 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Frames over a socket: many attempts on one connection, and HTTP beside them. */
 class FramesIT {
-    private static final byte[] NONE = {};
-
     private static String gate(Path file) {
         return "{\"file\":\"" + file + "\",\"n\":1}";
     }
 
     private static String input(String json) {
         return "{\"input\":" + json + "}";
+    }
+
+    /** A request whose {@code traceparent} has a field of its own. */
+    private static byte[] withParent(int sequence, String parent) {
+        byte[] field = Handmade.field(5, parent);
+        return Handmade.invocation(sequence, Handmade.END, 1, 60_000, 11, field.length, concat(field, bytes(input("1"))));
     }
 
     private static byte[] bytes(String text) {
@@ -67,29 +73,30 @@ class FramesIT {
     @Test
     void aHandlerSeesAllThatTheHeadOfARequestSays() throws Exception {
         try (Instance instance = Instance.of("context"); FrameWire frames = FrameWire.to(instance)) {
-            String parent = "00-" + FrameWire.TRACE_ID + "-" + "0d".repeat(8) + "-01";
+            String parent = "00-" + Handmade.TRACE_ID + "-" + Handmade.SPAN_ID + "-01";
             ByteArrayOutputStream fields = new ByteArrayOutputStream();
-            for (byte[] field : List.of(FrameWire.field(1, "a=1,b=2"), FrameWire.field(77, "skipped"),
-                    FrameWire.field(2, "k-1"), FrameWire.field(4, "t-1"))) {
+            for (byte[] field : List.of(Handmade.field(1, "a=1,b=2"), Handmade.field(77, "skipped"),
+                    Handmade.field(2, "k-1"), Handmade.field(4, "t-1"))) {
                 fields.writeBytes(field);
             }
             byte[] body = bytes("{\"input\":[7],\"metadata\":{\"a\":\"b\"}}");
-            frames.send(FrameWire.request(1, FrameWire.END, 3, 60_000, body.length, fields.toByteArray(), body));
+            frames.send(Handmade.invocation(1, Handmade.END, 3, 60_000, body.length, fields.size(),
+                concat(fields.toByteArray(), body)));
             String said = frames.answer().body();
-            assertEquals("{\"input\":[7],\"executionId\":\"" + FrameWire.executionId(1) + "\",\"traceId\":\"t-1\","
+            assertEquals("{\"input\":[7],\"executionId\":\"" + Handmade.executionId(1) + "\",\"traceId\":\"t-1\","
                 + "\"traceparent\":\"" + parent + "\",\"tracestate\":\"a=1,b=2\",\"attempt\":3,\"leftMs\":_,"
                 + "\"idempotencyKey\":\"k-1\",\"metadata\":{\"a\":\"b\"}}",
                 said.replaceFirst("\"leftMs\":[0-9]+", "\"leftMs\":_"));
             frames.invoke(2, input("1"));
-            assertEquals("{\"input\":1,\"executionId\":\"" + FrameWire.executionId(2) + "\",\"traceId\":\""
-                + FrameWire.TRACE_ID + "\",\"traceparent\":\"" + parent + "\",\"tracestate\":null,\"attempt\":1,"
+            assertEquals("{\"input\":1,\"executionId\":\"" + Handmade.executionId(2) + "\",\"traceId\":\""
+                + Handmade.TRACE_ID + "\",\"traceparent\":\"" + parent + "\",\"tracestate\":null,\"attempt\":1,"
                 + "\"leftMs\":_,\"idempotencyKey\":null,\"metadata\":{}}",
                 frames.answer().body().replaceFirst("\"leftMs\":[0-9]+", "\"leftMs\":_"));
             // Of a later version, and one that is not valid.
-            String later = "cc-" + FrameWire.TRACE_ID + "-" + "0e".repeat(8) + "-01-more";
-            frames.send(FrameWire.request(3, FrameWire.END, 1, 60_000, 11, FrameWire.field(5, later), bytes(input("1"))));
+            String later = "cc-" + Handmade.TRACE_ID + "-" + "0e".repeat(8) + "-01-more";
+            frames.send(withParent(3, later));
             assertTrue(frames.answer().body().contains("\"traceparent\":\"" + later + "\""));
-            frames.send(FrameWire.request(4, FrameWire.END, 1, 60_000, 11, FrameWire.field(5, "x"), bytes(input("1"))));
+            frames.send(withParent(4, "x"));
             assertTrue(frames.answer().body().contains("\"traceparent\":null"));
         }
     }
@@ -99,7 +106,7 @@ class FramesIT {
         try (Instance instance = Instance.of("panic"); FrameWire frames = FrameWire.to(instance)) {
             frames.invoke(1, input("\"ouch\""));
             assertEquals("500 HANDLER_ERROR", frames.answer().failure());
-            String ids = "error executionId=" + FrameWire.executionId(1) + " traceId=" + FrameWire.TRACE_ID;
+            String ids = "error executionId=" + Handmade.executionId(1) + " traceId=" + Handmade.TRACE_ID;
             assertEquals(ids + " code=HANDLER_ERROR status=500 message=\"ouch\"", instance.lineWith("ouch"));
             assertTrue(instance.lineWith("Faulty$Panic.handle").startsWith(ids + " "));
         }
@@ -116,15 +123,15 @@ class FramesIT {
                     assertEquals(same.status() + " " + same.body(), answer.status() + " " + answer.body());
                 }
             }
-            frames.send(FrameWire.request(++sequence, FrameWire.END, 0, 1000, 11, NONE, bytes(input("1"))));
+            frames.send(Handmade.invocation(++sequence, Handmade.END, 0, 1000, 11, 0, bytes(input("1"))));
             assertEquals("400 BAD_HEADER", frames.answer().failure());
-            frames.send(FrameWire.request(++sequence, FrameWire.END, 1, 0, 11, NONE, bytes(input("1"))));
+            frames.send(Handmade.invocation(++sequence, Handmade.END, 1, 0, 11, 0, bytes(input("1"))));
             assertEquals("504 HANDLER_TIMEOUT", frames.answer().failure());
             // By its announced length, before it is sent; what is on its way is dropped.
-            frames.send(FrameWire.request(++sequence, 0, 1, 1000, 101, NONE, NONE));
+            frames.send(Handmade.invocation(++sequence, 0, 1, 1000, 101, 0));
             assertEquals("413 BODY_TOO_LARGE", frames.answer().failure());
-            frames.send(FrameWire.frame(FrameWire.DATA, sequence, FrameWire.END, new byte[101]));
-            frames.send(FrameWire.request(++sequence, 0, 1, 1000, -1, NONE, NONE));
+            frames.send(Handmade.frame(Handmade.DATA, sequence, Handmade.END, new byte[101]));
+            frames.send(Handmade.invocation(++sequence, 0, 1, 1000, -1, 0));
             assertEquals("413 BODY_TOO_LARGE", frames.answer().failure());
             assertEquals(200, http.get("/health").status());
         }
@@ -139,11 +146,11 @@ class FramesIT {
     @Test
     void aHandlerIsStoppedAtItsDeadlineAlsoWhileItsBodyIsOnItsWay() throws Exception {
         try (Instance instance = Instance.of("never"); FrameWire frames = FrameWire.to(instance)) {
-            frames.send(FrameWire.request(1, FrameWire.END, 1, 50, 11, NONE, bytes(input("1"))));
+            frames.send(Handmade.invocation(1, Handmade.END, 1, 50, 11, 0, bytes(input("1"))));
             assertEquals("504 HANDLER_TIMEOUT", frames.answer().failure());
-            frames.send(FrameWire.request(2, 0, 1, 20, 11, NONE, NONE));
+            frames.send(Handmade.invocation(2, 0, 1, 20, 11, 0));
             assertEquals("504 HANDLER_TIMEOUT", frames.answer().failure());
-            frames.send(FrameWire.frame(FrameWire.DATA, 2, FrameWire.END, bytes(input("1"))));
+            frames.send(Handmade.frame(Handmade.DATA, 2, Handmade.END, bytes(input("1"))));
             instance.awaitMetric("picofaas_runtime_invocations_total{outcome=\"timeout\"} 2");
             instance.awaitMetric("picofaas_runtime_in_flight 0");
         }
@@ -154,19 +161,19 @@ class FramesIT {
         try (Instance instance = Instance.of("never")) {
             FrameWire frames = FrameWire.to(instance);
             frames.invoke(1, input("1"));
-            assertTrue(instance.lineWith("waiting").contains(FrameWire.executionId(1)));
+            assertTrue(instance.lineWith("waiting").contains(Handmade.executionId(1)));
             frames.invoke(2, input("2"));
-            assertTrue(instance.lineWith("waiting").contains(FrameWire.executionId(2)));
+            assertTrue(instance.lineWith("waiting").contains(Handmade.executionId(2)));
             frames.cancel(2);
             FrameWire.Frame done = frames.take();
-            assertEquals(List.of(FrameWire.DONE, 2, 1, 1),
+            assertEquals(List.of(Handmade.DONE, 2, 1, 1),
                 List.of(done.kind(), done.sequence(), done.payload().length, (int) done.payload()[0]));
-            assertTrue(instance.lineWith("interrupted").contains(FrameWire.executionId(2)));
+            assertTrue(instance.lineWith("interrupted").contains(Handmade.executionId(2)));
             instance.awaitMetric("picofaas_runtime_in_flight 1");
             instance.awaitMetric("picofaas_runtime_invocations_total{outcome=\"cancelled\"} 1");
             // With its connection the other one is lost.
             frames.close();
-            assertTrue(instance.lineWith("interrupted").contains(FrameWire.executionId(1)));
+            assertTrue(instance.lineWith("interrupted").contains(Handmade.executionId(1)));
             instance.awaitMetric("picofaas_runtime_in_flight 0");
             instance.awaitMetric("picofaas_runtime_invocations_total{outcome=\"cancelled\"} 2");
         }
@@ -178,10 +185,10 @@ class FramesIT {
             frames.invoke(1, input("1"));
             instance.lineWith("waiting");
             frames.cancel(1);
-            assertEquals(FrameWire.DONE, frames.take().kind());
-            frames.send(FrameWire.frame(FrameWire.PING, 0, 0, bytes("12345678")));
+            assertEquals(Handmade.DONE, frames.take().kind());
+            frames.send(Handmade.frame(Handmade.PING, 0, 0, bytes("12345678")));
             FrameWire.Frame sign = frames.take();
-            assertEquals(List.of(FrameWire.PING, FrameWire.ACK, "12345678"),
+            assertEquals(List.of(Handmade.PING, Handmade.ACK, "12345678"),
                 List.of(sign.kind(), sign.flags(), new String(sign.payload(), StandardCharsets.UTF_8)));
         }
     }
@@ -225,9 +232,9 @@ class FramesIT {
             FrameWire idle = FrameWire.to(instance);
 
             assertEquals("0 0 the rest of a frame did not come", half.lastWords());
-            assertEquals(FrameWire.HELLO, ungreeted.take().kind());
+            assertEquals(Handmade.HELLO, ungreeted.take().kind());
             assertEquals("0 0 the rest of a frame did not come", ungreeted.lastWords());
-            assertEquals(FrameWire.PING, silent.take().kind());
+            assertEquals(Handmade.PING, silent.take().kind());
             assertEquals("1 0 the gateway gave no sign of life", silent.lastWords());
             instance.lineWith("interrupted");
             instance.awaitMetric("picofaas_runtime_in_flight 0");
@@ -291,7 +298,7 @@ class FramesIT {
                 seen.add(frame.kind() + " " + frame.sequence());
             }
             seen.sort(null);
-            assertEquals(List.of(FrameWire.HEAD + " 1", FrameWire.GOAWAY + " 1"), seen);
+            assertEquals(List.of(Handmade.HEAD + " 1", Handmade.GOAWAY + " 1"), seen);
             assertTrue(frames.isClosed());
             assertTrue(instance.end().startsWith("0\n"));
         }
@@ -322,8 +329,8 @@ class FramesIT {
             wire.send(Wire.invocation("", input("3")) + FrameWire.UPGRADE);
             assertEquals("3", wire.receive().body());
             FrameWire frames = FrameWire.on(wire);
-            frames.send(FrameWire.hello());
-            assertEquals(FrameWire.HELLO, frames.take().kind());
+            frames.send(Handmade.hello());
+            assertEquals(Handmade.HELLO, frames.take().kind());
             frames.invoke(1, input("4"));
             assertEquals("4", frames.answer().body());
         }
@@ -348,13 +355,13 @@ class FramesIT {
         try (Instance instance = Instance.of("echo"); Wire wire = instance.connect()) {
             ByteArrayOutputStream all = new ByteArrayOutputStream();
             for (byte[] part : List.of(bytes(FrameWire.UPGRADE.replace("Connection: Upgrade",
-                    "Connection: keep-alive, UPGRADE").replace("Upgrade: p", "Upgrade: h2c, p")), FrameWire.hello(),
+                    "Connection: keep-alive, UPGRADE").replace("Upgrade: p", "Upgrade: h2c, p")), Handmade.hello(),
                     FrameWire.request(1, input("1")))) {
                 all.writeBytes(part);
             }
             wire.send(all.toByteArray());
             try (FrameWire frames = FrameWire.on(wire)) {
-                assertEquals(FrameWire.HELLO, frames.take().kind());
+                assertEquals(Handmade.HELLO, frames.take().kind());
                 assertEquals("1", frames.answer().body());
             }
         }

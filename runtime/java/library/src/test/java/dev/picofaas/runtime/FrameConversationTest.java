@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.picofaas.runtime.frames.Handmade;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -18,8 +19,6 @@ import org.junit.jupiter.api.Test;
 class FrameConversationTest {
     private static final String UPGRADE = "GET /invoke HTTP/1.1\r\nHost: instance\r\nConnection: Upgrade\r\n"
         + "Upgrade: picofaas-frames/1\r\n\r\n";
-    private static final int HEAD = 2;
-    private static final int END = 1;
 
     private final Server server;
     private final Connected connected;
@@ -39,8 +38,7 @@ class FrameConversationTest {
 
     /** A HEAD of a request with a body of one byte, which is not inside of it. */
     private static byte[] request(int sequence, int deadlineMs) {
-        return ByteBuffer.allocate(76).order(ByteOrder.LITTLE_ENDIAN).putInt(64).putInt(sequence).putInt(HEAD)
-            .putShort(58, (short) 1).putInt(60, deadlineMs).putLong(64, 1).array();
+        return Handmade.invocation(sequence, 0, 1, deadlineMs, 1, 0);
     }
 
     /** Sequence, flags and status of each HEAD of a batch, sorted. */
@@ -49,7 +47,7 @@ class FrameConversationTest {
         ByteBuffer rest = ByteBuffer.wrap(batch).order(ByteOrder.LITTLE_ENDIAN);
         while (rest.hasRemaining()) {
             int at = rest.position();
-            assertEquals(HEAD, rest.get(at + 8));
+            assertEquals(Handmade.HEAD, rest.get(at + 8));
             answers.add(rest.getInt(at + 4) + " " + rest.get(at + 9) + " " + rest.getShort(at + 12));
             rest.position(at + 12 + rest.getInt(at));
         }
@@ -82,8 +80,7 @@ class FrameConversationTest {
         connected.pass(0);
         assertEquals(List.of("1 1 408"), answers(connected.batch()));
         // The rest, which comes too late, is dropped.
-        connected.send(ByteBuffer.allocate(13).order(ByteOrder.LITTLE_ENDIAN).putInt(1).putInt(1)
-            .putShort((short) (3 | END << 8)).array());
+        connected.send(Handmade.frame(Handmade.DATA, 1, Handmade.END, (byte) 0));
         connected.send(request(2, 10));
         connected.pass(10);
         connected.pass(0);

@@ -2,6 +2,7 @@
 package dev.picofaas.runtime.frames;
 
 import static dev.picofaas.runtime.frames.Handmade.concat;
+import static dev.picofaas.runtime.frames.Handmade.field;
 import static dev.picofaas.runtime.frames.Handmade.frame;
 import static dev.picofaas.runtime.frames.Handmade.hello;
 import static dev.picofaas.runtime.frames.Handmade.request;
@@ -113,11 +114,6 @@ class InstanceEndTest {
                 request(1, 1, 0, 2, (byte) 1, (byte) 0), request(1, 1, 0, -1))) {
             assertEquals(List.of("closed MALFORMED"), Recorder.open(2).read(bad));
         }
-    }
-
-    private static byte[] field(int number, String value) {
-        byte[] bytes = value.getBytes(StandardCharsets.UTF_8);
-        return concat(new byte[] {(byte) number, (byte) bytes.length, 0}, bytes);
     }
 
     @Test
