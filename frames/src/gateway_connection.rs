@@ -131,6 +131,8 @@ pub struct GatewayConnection {
     link: Link<Sent>,
     /// The last sequence that the instance runs, where it is going away.
     last: Option<Sequence>,
+    /// It has said a lower sequence than at first, which it may do once.
+    has_taken_back: bool,
     /// Place from which attempts after `last` are looked for.
     unsent_place: usize,
     /// When cancelled attempts are looked through next.
@@ -142,7 +144,7 @@ impl GatewayConnection {
     #[must_use]
     pub fn new(settings: Settings, now_ns: u64) -> Self {
         let link = Link::new(settings, 0, false, now_ns);
-        Self { link, last: None, unsent_place: 0, stuck_check_ns: None }
+        Self { link, last: None, has_taken_back: false, unsent_place: 0, stuck_check_ns: None }
     }
 
     /// Queues an attempt with its whole body, which is kept as a reference while it waits.
@@ -320,14 +322,21 @@ impl GatewayConnection {
         })
     }
 
-    /// An instance may go away twice, and only run fewer attempts the second time.
+    /// An instance may go away twice, and only run fewer attempts the second time. Each time costs a look at all
+    /// attempts; saying the same again costs nothing.
     fn going_away(&mut self, frame: &Frame) -> Result<GatewayEvent, Violation> {
         let GoAway { last, code, text } = GoAway::decode(frame)?;
         if last > self.last.unwrap_or(self.link.newest) {
             return Err(Violation::UnknownSequence);
         }
-        self.last = Some(last);
-        self.unsent_place = 0;
+        if self.last != Some(last) {
+            let takes_back = self.last.is_some();
+            if takes_back && std::mem::replace(&mut self.has_taken_back, true) {
+                return Err(Violation::UnknownSequence);
+            }
+            self.last = Some(last);
+            self.unsent_place = 0;
+        }
         Ok(GatewayEvent::GoingAway { code, text })
     }
 

@@ -19,6 +19,9 @@ use crate::violation::Violation;
 /// Bytes of body that go inside of a `HEAD` however much is queued. A longer one then waits as a reference.
 const INSIDE_BYTES_ALWAYS: usize = 1024;
 
+/// Attempts that are over and still in line, beside as many as are out and in it, above which they are thrown out.
+const LINE_OVER_MAX: usize = 64;
+
 /// An attempt that is out, and the state that its end keeps of it.
 #[derive(Debug)]
 pub(crate) struct Attempt<S> {
@@ -36,13 +39,19 @@ pub(crate) struct Link<S> {
     /// Frames that came for attempts that were over or abandoned, as may happen to any.
     pub(crate) late: u64,
     peer: Option<Hello>,
-    /// Attempts with something to send. Each is in it once; those that are over are skipped.
+    /// Attempts with something to send. Each is in it once; those that are over are skipped, and thrown out where they
+    /// become many.
     line: VecDeque<Sequence>,
     liveness: Liveness,
     /// Bytes of the last `PING` that is not answered yet. One that comes sooner than it can be answered replaces it,
     /// so that answers do not pile up.
     ack: Option<[u8; 8]>,
+    /// Place in the stream behind the last answer to a `PING`. The next one is queued when that was written, so that an
+    /// end which reads nothing is owed one.
+    ack_end: u64,
     pings: u64,
+    /// The same of the last `PING` of this end.
+    ping_end: u64,
     /// Bytes that were left of the input when it was last looked at.
     left: usize,
     closing: Option<Closing>,
@@ -79,7 +88,9 @@ impl<S> Link<S> {
             line: VecDeque::new(),
             liveness: Liveness::new(now_ns),
             ack: None,
+            ack_end: 0,
             pings: 0,
+            ping_end: 0,
             left: 0,
             closing: None,
             ends_with_body,
@@ -174,8 +185,11 @@ impl<S> Link<S> {
         match self.liveness.judge(now_ns, !self.attempts.is_empty(), &self.settings) {
             Verdict::Alive => Ok(()),
             Verdict::Ask => {
-                self.pings += 1;
-                self.outbox.push(Kind::Ping, Sequence::NONE, 0, &[&self.pings.to_le_bytes()]);
+                if self.outbox.written() >= self.ping_end {
+                    self.pings += 1;
+                    self.outbox.push(Kind::Ping, Sequence::NONE, 0, &[&self.pings.to_le_bytes()]);
+                    self.ping_end = self.outbox.end();
+                }
                 Ok(())
             }
             Verdict::Silent => Err(CloseReason::Silent),
@@ -243,13 +257,21 @@ impl<S> Link<S> {
             flow.is_in_line = true;
             self.line.push_back(sequence);
         }
+        // The other end may read so slowly that nobody has a turn, and end attempts all the same.
+        if self.line.len() > 2 * self.attempts.len() + LINE_OVER_MAX {
+            let attempts = &mut self.attempts;
+            self.line.retain(|sequence| attempts.get(*sequence).is_some());
+        }
     }
 
     /// Queues what has its turn while there is room, and gives all that is to be written.
     pub(crate) fn outgoing(&mut self) -> &[u8] {
         if self.closing.is_none() {
-            if let Some(bytes) = self.ack.take() {
+            if self.outbox.written() >= self.ack_end
+                && let Some(bytes) = self.ack.take()
+            {
                 self.outbox.push(Kind::Ping, Sequence::NONE, ACK, &[&bytes]);
+                self.ack_end = self.outbox.end();
             }
             let frame_bytes_max = 2 * HEAD_BYTES + size_of::<u32>() + DATA_BYTES_MAX;
             while self.outbox.len() + frame_bytes_max <= QUEUED_BYTES_MAX {

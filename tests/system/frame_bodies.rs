@@ -7,14 +7,17 @@ use std::thread;
 use bytes::{Bytes, BytesMut};
 use picofaas_frames::{GatewayConnection, GatewayEvent, InstanceEvent, RequestHead, Settings};
 
+use crate::support::bystander::while_others_are_served;
 use crate::support::endpoint::EndpointProcess;
-use crate::support::framed_endpoint::{FramedEndpoint, opened};
+use crate::support::framed_endpoint::{DATA, END, FramedEndpoint, FramedPeer, HEAD, PING, frame, opened};
 use crate::support::patience::PATIENCE;
 use crate::support::server::Server;
-use crate::support::specification::framed;
+use crate::support::specification::{With, framed};
 
 /// Bytes of a large body, which is nearly as large as one may be by default.
 const LARGE: usize = 1_000_000;
+/// The kind of a frame that allows more.
+const WINDOW: u8 = 4;
 /// A window that a large body fits.
 const WIDE: u32 = 1 << 20;
 
@@ -140,4 +143,64 @@ fn the_rust_runtime_takes_and_sends_a_large_body_without_a_round_trip() {
         }
     }
     assert!(came > LARGE);
+}
+
+/// Begins an answer with the status 200 that says to have so many bytes.
+fn begin_answer(peer: &mut FramedPeer, sequence: u32, bytes: u64) {
+    let head = [&[200, 0, 0, 0][..], &bytes.to_le_bytes(), &[0; 4]].concat();
+    peer.send(&frame(HEAD, 0, sequence, &head));
+}
+
+#[test]
+fn an_answer_of_a_length_that_is_not_known_or_not_true_is_bounded_and_costs_no_other() {
+    let (server, endpoint) = (Server::start(&[]), FramedEndpoint::listen());
+    let mut peer = opened(&server, &framed("vast", endpoint.url()).with("maxRetries", 0), &endpoint);
+    let (mut client, mut other) = (server.client(), server.client());
+    other.ask_invoke("vast", "", 1);
+    let beside = peer.attempt().sequence;
+    for said in [4 << 30, u64::MAX - 1] {
+        client.ask_invoke("vast", "", 1);
+        let sequence = peer.attempt().sequence;
+        begin_answer(&mut peer, sequence.get(), said);
+        client.receive().assert_error(500, "OUTPUT_TOO_LARGE", "function", &["1048576"]);
+        assert_eq!(peer.cancelled(), sequence);
+    }
+    // Without a length it ends where it has become too long.
+    client.ask_invoke("vast", "", 1);
+    let sequence = peer.attempt().sequence;
+    begin_answer(&mut peer, sequence.get(), u64::MAX);
+    let piece = frame(DATA, 0, sequence.get(), &[b' '; 16_384]);
+    peer.send(&piece.repeat(40));
+    // The gateway allows more when it has had half of its window.
+    let mut window = [0; 16];
+    peer.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.stream.read_exact(&mut window).unwrap();
+    assert_eq!((window[8], &window[4..8]), (WINDOW, &sequence.get().to_le_bytes()[..]));
+    peer.send(&piece.repeat(40));
+    client.receive().assert_error(500, "OUTPUT_TOO_LARGE", "function", &["1048576"]);
+    assert_eq!(peer.cancelled(), sequence);
+    peer.answer(beside, 200, "7").unwrap();
+    assert_eq!(other.receive().output(), 7);
+}
+
+#[test]
+fn a_flood_of_small_frames_is_read_and_holds_up_nobody_else() {
+    let (server, endpoint) = (Server::start(&[]), FramedEndpoint::listen());
+    let mut peer = opened(&server, &framed("flood", endpoint.url()), &endpoint);
+    let mut client = server.client();
+    client.ask_invoke("flood", "", 1);
+    let sequence = peer.attempt().sequence;
+    while_others_are_served(&server, || {
+        for _ in 0..1000 {
+            peer.send(&frame(PING, 0, 0, b"question").repeat(1000));
+        }
+        begin_answer(&mut peer, sequence.get(), u64::MAX);
+        let text = format!("\"{}\"", "x".repeat(100_000));
+        for byte in text.bytes() {
+            peer.send(&frame(DATA, 0, sequence.get(), &[byte]));
+        }
+        peer.send(&frame(DATA, END, sequence.get(), b""));
+        assert_eq!(client.receive().output().as_str().map(str::len), Some(100_000));
+    });
+    assert_eq!(endpoint.http_calls(), 1, "the connection goes on");
 }

@@ -330,3 +330,105 @@ fn what_cannot_be_sent_is_refused_and_leaves_nothing() {
     assert_eq!(events(&mut end, 0, &frame(wire::DONE, 1, 0, &[3])), ["Failed { 1, reason: NotBegun }"]);
     assert_eq!(end.begin(0, &HEAD, &[], &Bytes::new()), Err(Refused::UsedUp));
 }
+
+/// The rounds of a test of what grows without end.
+const ROUNDS: u32 = 10_000;
+
+#[test]
+fn an_instance_that_reads_nothing_is_owed_one_answer_however_many_pings_it_sends() {
+    let mut end = open(8);
+    begin(&mut end, 0, &[10]);
+    for round in 0..ROUNDS {
+        let ping = frame(wire::PING, 0, 0, &u64::from(round).to_le_bytes());
+        assert!(events(&mut end, 0, &ping).is_empty());
+        // The socket takes nothing.
+        assert!(!end.outgoing().is_empty());
+    }
+    let (queued, _) = end.held();
+    assert!(queued < 200, "{queued} bytes are queued");
+    let first = flush(&mut end);
+    assert_eq!(first.iter().filter(|(kind, ..)| *kind == wire::PING).count(), 1, "{first:?}");
+    let last = u64::from(ROUNDS - 1).to_le_bytes().to_vec();
+    assert_eq!(flush(&mut end), [(wire::PING, 0, 2, last)], "the last one is answered, too");
+    assert!(!end.has_outgoing());
+}
+
+#[test]
+fn an_instance_that_reads_nothing_and_says_something_now_and_then_is_asked_once() {
+    let mut end = open(8);
+    begin(&mut end, 0, &[10]);
+    for second in 1..u64::from(ROUNDS) {
+        assert!(events(&mut end, second * S, b"").is_empty(), "{second} s");
+        assert!(!end.outgoing().is_empty());
+        assert!(events(&mut end, second * S, &frame(99, 0, 0x80, b"")).is_empty());
+    }
+    let (queued, _) = end.held();
+    assert!(queued < 200, "{queued} bytes are queued");
+    // Once that is written, it is asked again.
+    flush(&mut end);
+    let later = u64::from(ROUNDS) * S;
+    assert!(events(&mut end, later, b"").is_empty());
+    let asked = flush(&mut end);
+    assert_eq!((asked.len(), asked[0].0, asked[0].2), (1, wire::PING, 0), "{asked:?}");
+}
+
+#[test]
+fn attempts_that_end_before_their_bodies_had_a_turn_leave_nothing() {
+    let mut end = open(200);
+    let (bodies, ahead) = ([1024, 30_000], 60);
+    for round in 0..ROUNDS {
+        begin(&mut end, 0, &bodies);
+        // The instance reads heads, and so slowly that there never is room for a piece of the larger body.
+        let Some(read) = round.checked_sub(ahead) else { continue };
+        assert!(end.outgoing().len() < 100_000, "{round}");
+        end.written(2 * (12 + 64) + 1024);
+        for sequence in [2 * read + 1, 2 * read + 2] {
+            let done = events(&mut end, 0, &frame(wire::DONE, sequence, 0, &[2]));
+            assert_eq!(done, [format!("Failed {{ {sequence}, reason: Failed }}")]);
+        }
+    }
+    let (_, in_line) = end.held();
+    assert!(in_line <= 200, "{in_line} are in line");
+}
+
+#[test]
+fn windows_for_what_is_over_and_words_that_are_said_again_leave_nothing() {
+    let mut end = open(8);
+    begin(&mut end, 0, &[10, 100_000]);
+    while !flush(&mut end).is_empty() {}
+    events(&mut end, 0, &wire::answer(1, wire::END, 200, 0, b""));
+    let before = (end.held(), end.places());
+    for _ in 0..ROUNDS {
+        assert!(events(&mut end, 0, &frame(wire::WINDOW, 1, 0, &[0xff; 4])).is_empty());
+        assert_eq!(events(&mut end, 0, &go_away(2, 0)), ["GoingAway { code: 0, text: \"\" }"]);
+    }
+    assert_eq!((end.held(), end.places()), before);
+    assert_eq!(end.late_frames(), u64::from(ROUNDS));
+    assert!(!end.has_outgoing());
+}
+
+#[test]
+fn an_instance_may_take_back_what_it_accepts_once() {
+    let mut end = open(8);
+    begin(&mut end, 0, &[10; 4]);
+    flush(&mut end);
+    events(&mut end, 0, &go_away(3, 0));
+    events(&mut end, 0, &go_away(3, 0));
+    events(&mut end, 0, &go_away(2, 0));
+    assert_eq!(end.in_flight(), 2);
+    let found = events(&mut end, 0, &go_away(1, 0));
+    assert_eq!(found.last().unwrap(), "Closed { reason: Violation(UnknownSequence }");
+}
+
+#[test]
+fn a_cancelled_attempt_lets_go_of_its_body_though_the_instance_reads_nothing() {
+    let mut end = open(8);
+    let body = Bytes::from(vec![b'a'; 200_000]);
+    let sequence = end.begin(0, &HEAD, &[], &body).unwrap();
+    end.outgoing();
+    assert!(!body.is_unique());
+    end.cancel(0, sequence, CancelReason::Deadline);
+    assert!(body.is_unique(), "it is held until the instance lets go of the attempt");
+    let (queued, _) = end.held();
+    assert!(queued <= 64 * 1024 + 13, "{queued} bytes are queued");
+}

@@ -25,6 +25,7 @@ const READ_WAIT: Duration = Duration::from_millis(20);
 
 /// Numbers of the protocol that raw frames have.
 pub(crate) const HEAD: u8 = 2;
+pub(crate) const DATA: u8 = 3;
 pub(crate) const PING: u8 = 7;
 pub(crate) const GO_AWAY: u8 = 8;
 pub(crate) const END: u8 = 1;

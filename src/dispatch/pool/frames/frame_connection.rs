@@ -63,8 +63,7 @@ impl FrameConnection {
     ) -> Result<Sequence, Refused> {
         let mut state = self.state.borrow_mut();
         let sequence = request_head::begin(&mut state.frames, now, id, execution)?;
-        state.attempts.insert(sequence, FramedAttempt { ticket, state: AttemptState::Waiting });
-        state.unwritten.push((ticket, now));
+        state.begun(sequence, ticket, now);
         drop(state);
         self.wake();
         Ok(sequence)

@@ -175,7 +175,7 @@ impl FrameDriver {
         }
         let written = self.clock.now();
         let mut executions = executions.borrow_mut();
-        for (ticket, begun) in unwritten.drain(..) {
+        for (_, ticket, begun) in unwritten.drain(..) {
             executions.written(ticket, begun, written);
         }
     }

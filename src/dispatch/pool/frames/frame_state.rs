@@ -22,14 +22,19 @@ use crate::ticket::Ticket;
 /// Bytes that are set aside for an output at once, whatever length is announced.
 const OUTPUT_BYTES_AT_ONCE: usize = 64 * 1024;
 
+/// Attempts that are over and still among those not written, beside as many as are out and among them, above which they
+/// are thrown out.
+const UNWRITTEN_OVER_MAX: usize = 64;
+
 /// The state of a connection.
 #[derive(Debug)]
 pub(super) struct FrameState {
     pub(super) frames: GatewayConnection,
     /// Attempts that were begun and have not had their last event.
     pub(super) attempts: FnvHashMap<Sequence, FramedAttempt>,
-    /// Attempts that were begun since everything was written last, and when.
-    pub(super) unwritten: Vec<(Ticket, Nanos)>,
+    /// Attempts that were begun since everything was written last, and when. Those that are over are thrown out where
+    /// they become many: an instance may read so slowly that there always is something to write.
+    pub(super) unwritten: Vec<(Sequence, Ticket, Nanos)>,
     /// The instance has said that frames from here are wrong.
     pub(super) is_accused: bool,
     /// The error of the socket, where that ended the connection.
@@ -45,6 +50,15 @@ impl FrameState {
             is_accused: false,
             broken: None,
         }
+    }
+
+    /// Takes note of an attempt that began at `now`.
+    pub(super) fn begun(&mut self, sequence: Sequence, ticket: Ticket, now: Nanos) {
+        self.attempts.insert(sequence, FramedAttempt { ticket, state: AttemptState::Waiting });
+        if self.unwritten.len() > 2 * self.attempts.len() + UNWRITTEN_OVER_MAX {
+            self.unwritten.retain(|(sequence, ..)| self.attempts.contains_key(sequence));
+        }
+        self.unwritten.push((sequence, ticket, now));
     }
 
     /// Takes note that the socket is of no use any more.
@@ -226,5 +240,53 @@ fn outcome_of_done(reason: DoneReason) -> Outcome {
             ErrorCode::InstanceCrashed,
             "the instance has let go of the attempt without an answer".to_owned(),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use picofaas_frames::{InstanceConnection, InstanceEvent, RequestHead, Settings};
+
+    use super::*;
+
+    #[test]
+    fn attempts_that_are_over_are_forgotten_though_there_always_is_something_to_write() {
+        let mut state = FrameState::new(GatewayConnection::new(Settings::default(), 0));
+        let mut instance = InstanceConnection::new(Settings::default(), 0);
+        let (mut to_instance, mut to_gateway) = (BytesMut::new(), BytesMut::new());
+        let head = RequestHead {
+            execution_id: [1; 20],
+            trace_id: [2; 16],
+            parent_span_id: [3; 8],
+            trace_flags: 0,
+            attempt: 1,
+            deadline_ms: 30_000,
+        };
+        let mut ended = 0;
+        for round in 0..10_000 {
+            if let Ok(sequence) = state.frames.begin(0, &head, &[], &Bytes::from_static(b"{\"input\":1}")) {
+                state.begun(sequence, Ticket::from_bits(round), 0);
+            }
+            // The instance takes all but the last byte.
+            let waiting = state.frames.outgoing();
+            let taken = waiting.len() - 1;
+            to_instance.extend_from_slice(&waiting[..taken]);
+            state.frames.written(taken);
+            while let Some(event) = instance.poll_event(0, &mut to_instance) {
+                if let InstanceEvent::Invoked { sequence, .. } = event {
+                    assert!(instance.done(sequence, DoneReason::Failed));
+                }
+            }
+            let answers = instance.outgoing();
+            to_gateway.extend_from_slice(answers);
+            let written = answers.len();
+            instance.written(written);
+            while let Some(event) = state.frames.poll_event(0, &mut to_gateway) {
+                ended += usize::from(state.outcome_of(event, 0, 0).is_some());
+            }
+        }
+        assert!(ended > 9_000, "{ended} have ended");
+        assert!(state.frames.has_outgoing());
+        assert!(state.unwritten.len() <= 100, "{} are not forgotten", state.unwritten.len());
     }
 }
