@@ -3,25 +3,35 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-use picofaas::cli::{self, Cli, Command};
+use clap::{CommandFactory, Parser};
+use picofaas::cli::{self, Cli, Command, MachineCommand};
+use picofaas_client::PluginCli;
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let program = called_as();
+    if picofaas_client::is_plugin(&program) {
+        picofaas_client::answer_shell(PluginCli::command);
+        return picofaas_client::run(&PluginCli::parse().command, &program).into();
+    }
+    picofaas_client::answer_shell(Cli::command);
+    let command = match Cli::parse().command {
+        Command::Machine(command) => command,
+        Command::Client(command) => return picofaas_client::run(&command, &program).into(),
+    };
     let shown = cli::log::filter(match &command {
         // Its line for each call to an API server that is away is told once, in words of ours.
-        Command::Serve(_) => "info,kube_client::client::builder=off",
-        Command::Dev(_) => cli::dev::LOG,
+        MachineCommand::Serve(_) => "info,kube_client::client::builder=off",
+        MachineCommand::Dev(_) => cli::dev::LOG,
         // The failure of a call to an API server is in the report.
-        Command::Doctor(_) => "warn,kube_client::client::builder=off",
+        MachineCommand::Doctor(_) => "warn,kube_client::client::builder=off",
         // It has nothing to log: what it does, it says.
-        Command::New(_) => "warn",
+        MachineCommand::New(_) => "warn",
     });
-    match shown.map_err(anyhow::Error::msg).and_then(|shown| run(command, shown)) {
+    match shown.map_err(anyhow::Error::msg).and_then(|shown| run(command, shown, &program)) {
         Ok(code) => code,
         Err(error) => {
             // Where standard error is closed or full, the exit code is all that can be said.
@@ -31,14 +41,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, shown: EnvFilter) -> anyhow::Result<ExitCode> {
+fn run(command: MachineCommand, shown: EnvFilter, program: &str) -> anyhow::Result<ExitCode> {
     start_log(shown);
     abort_on_panic();
     match command {
-        Command::Serve(flags) => cli::serve::run(*flags)?,
-        Command::Dev(flags) => cli::dev::run(*flags)?,
-        Command::Doctor(flags) => return cli::doctor::run(&flags),
-        Command::New(flags) => cli::new::run(&flags, &called_as())?,
+        MachineCommand::Serve(flags) => cli::serve::run(*flags)?,
+        MachineCommand::Dev(flags) => cli::dev::run(*flags)?,
+        MachineCommand::Doctor(flags) => return cli::doctor::run(&flags),
+        MachineCommand::New(flags) => cli::new::run(&flags, program)?,
     }
     Ok(ExitCode::SUCCESS)
 }

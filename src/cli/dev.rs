@@ -109,13 +109,13 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::{Cli, Command, MachineCommand};
     use crate::config::SchedulerPolicy;
 
     fn parse(arguments: &[&str]) -> DevArgs {
         match Cli::try_parse_from([&["picofaas", "dev"], arguments].concat()).unwrap().command {
-            Command::Dev(arguments) => *arguments,
-            Command::Serve(_) | Command::New(_) | Command::Doctor(_) => unreachable!("the first word is dev"),
+            Command::Machine(MachineCommand::Dev(arguments)) => *arguments,
+            Command::Machine(_) | Command::Client(_) => unreachable!("the first word is dev"),
         }
     }
 

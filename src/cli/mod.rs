@@ -8,6 +8,7 @@ pub mod serve;
 mod stop;
 
 use clap::{Parser, Subcommand};
+use picofaas_client::ClientCommand;
 
 /// A function-as-a-service control plane for the lowest possible latency
 #[derive(Debug, Parser)]
@@ -18,9 +19,20 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The commands.
+/// The commands, by what they are about.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Commands that are about this machine.
+    #[command(flatten)]
+    Machine(MachineCommand),
+    /// Commands that talk to a server.
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// The commands that serve functions on this machine, and prepare for it.
+#[derive(Debug, Subcommand)]
+pub enum MachineCommand {
     /// Serve functions: the control plane
     Serve(Box<crate::config::ServeArgs>),
     /// Build and serve the functions below a folder, and each again when it changes: for writing them

@@ -76,11 +76,11 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::cli::{Cli, Command, MachineCommand};
 
     fn parse(arguments: &[&str]) -> Result<NewArgs, String> {
         match Cli::try_parse_from([&["picofaas", "new"], arguments].concat()) {
-            Ok(Cli { command: Command::New(arguments) }) => Ok(*arguments),
+            Ok(Cli { command: Command::Machine(MachineCommand::New(arguments)) }) => Ok(*arguments),
             Ok(_) => unreachable!("the first word is new"),
             Err(error) => Err(error.to_string()),
         }

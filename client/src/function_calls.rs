@@ -1,0 +1,120 @@
+//! Calls about functions: list, read, put, delete, scale.
+
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+
+use crate::client_error::ClientError;
+use crate::defaults::is_same;
+use crate::near_names::near;
+use crate::ordered_value::OrderedValue;
+use crate::resource::FunctionName;
+use crate::server_client::{Answer, Call, ServerClient};
+
+/// Body of `GET /v1/functions`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct FunctionPage<T> {
+    /// By name.
+    pub functions: Vec<T>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// Effect of a `PUT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// There was no function of the name.
+    Created,
+    /// There was another version.
+    Configured,
+    /// It was like that already, and nothing was sent.
+    Unchanged,
+}
+
+/// `GET /v1/functions`.
+pub(crate) async fn list(client: &mut ServerClient) -> Result<Answer, ClientError> {
+    client.ask(Call::get("/v1/functions")).await
+}
+
+/// Names of all functions, sorted.
+pub(crate) async fn names(client: &mut ServerClient) -> Result<Vec<String>, ClientError> {
+    let answer = list(client).await?;
+    let page: FunctionPage<Named> = client.read(&answer)?;
+    Ok(page.functions.into_iter().map(|function| function.name).collect())
+}
+
+/// `GET /v1/functions/{name}`.
+///
+/// # Errors
+/// Where there is none, the names that may have been meant.
+pub(crate) async fn read(client: &mut ServerClient, name: &FunctionName) -> Result<Answer, ClientError> {
+    let read = client.ask(Call::get(path(name))).await;
+    explained(client, name, read).await
+}
+
+/// `PUT /v1/functions/{name}`, where the function is another one, or one is to be made of it in any case.
+pub(crate) async fn put(
+    client: &mut ServerClient,
+    name: &FunctionName,
+    spec: &OrderedValue,
+    in_any_case: bool,
+) -> Result<Change, ClientError> {
+    let body = serde_json::to_vec(spec)
+        .map_err(|error| ClientError::Usage(format!("{name}: cannot be written as JSON: {error}")))?;
+    if !in_any_case {
+        let before = client.call(Call::get(path(name))).await?;
+        if before.status.is_success() && is_same(&client.read(&before)?, spec) {
+            return Ok(Change::Unchanged);
+        }
+    }
+    let put = client.ask(Call::new(Method::PUT, path(name)).json(body)).await;
+    let answer = put.map_err(|mut error| {
+        // Fields of a manifest are below `spec`.
+        if let ClientError::Refused(refusal) = &mut error {
+            refusal.field_prefix = "spec.";
+        }
+        error
+    })?;
+    Ok(if answer.status == StatusCode::CREATED { Change::Created } else { Change::Configured })
+}
+
+/// `DELETE /v1/functions/{name}`.
+pub(crate) async fn delete(client: &mut ServerClient, name: &FunctionName) -> Result<(), ClientError> {
+    let deleted = client.ask(Call::new(Method::DELETE, path(name))).await;
+    explained(client, name, deleted).await.map(drop)
+}
+
+/// `PUT /v1/functions/{name}/replicas`.
+pub(crate) async fn scale(
+    client: &mut ServerClient,
+    name: &FunctionName,
+    replicas: u32,
+) -> Result<(), ClientError> {
+    let call = Call::new(Method::PUT, path(name) + "/replicas").json(format!("{{\"replicas\":{replicas}}}"));
+    let scaled = client.ask(call).await;
+    explained(client, name, scaled).await.map(drop)
+}
+
+/// The path of a function.
+pub(crate) fn path(name: &FunctionName) -> String {
+    format!("/v1/functions/{name}")
+}
+
+/// The result of a call, with the names that may have been meant where there is no such function.
+pub(crate) async fn explained<T>(
+    client: &mut ServerClient,
+    name: &FunctionName,
+    result: Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    match result {
+        Err(ClientError::Refused(refusal)) if refusal.error.code == "FUNCTION_NOT_FOUND" => {
+            // Without the list there is still the error itself.
+            let known = names(client).await.unwrap_or_default();
+            let name = name.as_str().to_owned();
+            Err(ClientError::NoFunction { near: near(&name, &known), name, server: client.server() })
+        }
+        other => other,
+    }
+}

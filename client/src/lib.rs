@@ -1,0 +1,67 @@
+//! The client commands of picofaas, over the HTTP API. Nothing here depends on the server.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `command` | the commands, and how one is run |
+//! | `target`, `context_file`, `server_url` | where a command goes: flags, environment, contexts |
+//! | `connection`, `server_client` | TCP, TLS and HTTP/1.1; calls and answers |
+//! | `client_error`, `refusal`, `failed_execution`, `exit_status` | what can go wrong, what to do next, the exit code |
+//! | `resource` | functions and executions as they are named on a command line |
+//! | `manifest`, `defaults` | functions of files and folders, and whether a server has them already |
+//! | `function_calls`, `execution_pages` | calls that several commands make |
+//! | `function_view`, `execution_view` | the forms in which functions and executions are shown |
+//! | `apply`, `get`, `describe`, `delete`, `invoke`, `enqueue`, `wait`, `cancel`, `logs`, `scale`, `top`, `config`, `version`, `completion` | a command each |
+//! | `input` | the input of an invocation |
+//! | `metrics` | readings of `/metrics`, and figures made of two |
+//! | `output`, `table`, `trace_bars`, `progress` | standard output, and what is drawn for people |
+//! | `json_text`, `ordered_value`, `printable`, `duration`, `clock`, `near_names` | texts and values |
+
+#![forbid(unsafe_code)]
+
+mod apply;
+mod cancel;
+mod client_error;
+mod clock;
+mod command;
+mod completion;
+mod config;
+mod connection;
+mod context_file;
+mod defaults;
+mod delete;
+mod describe;
+mod duration;
+mod enqueue;
+mod execution_pages;
+mod execution_view;
+mod exit_status;
+mod failed_execution;
+mod function_calls;
+mod function_view;
+mod get;
+mod input;
+mod invoke;
+mod json_text;
+mod logs;
+mod manifest;
+mod metrics;
+mod near_names;
+mod ordered_value;
+mod output;
+mod printable;
+mod progress;
+mod refusal;
+mod resource;
+mod scale;
+mod server_client;
+mod server_url;
+mod table;
+mod target;
+mod top;
+mod trace_bars;
+mod version;
+mod wait;
+
+pub use command::{ClientCommand, PluginCli, is_plugin, run};
+pub use completion::answer_shell;
+pub use exit_status::ExitStatus;

@@ -1,0 +1,233 @@
+//! Where a command goes: by its flags, by the environment, by the context in force, or to this machine.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap_complete::ArgValueCandidates;
+use hyper::header::{HeaderName, HeaderValue};
+
+use crate::client_error::ClientError;
+use crate::completion;
+use crate::context_file::{Context, ContextFile};
+use crate::server_url::ServerUrl;
+
+/// The variable that names a server.
+const VARIABLE: &str = "PICOFAAS_SERVER";
+
+/// Where a server listens that nobody said anything else to.
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+/// Flags that say where a command goes.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct TargetArgs {
+    /// URL of the server; else PICOFAAS_SERVER, the context in force, or http://127.0.0.1:8080
+    #[arg(long, value_name = "URL", conflicts_with = "context")]
+    pub(crate) server: Option<String>,
+    /// Context of the configuration file, see `config`
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completion::contexts))]
+    pub(crate) context: Option<String>,
+    /// File of certificates (PEM) to trust instead of those that this machine trusts
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate_authority: Option<PathBuf>,
+}
+
+/// The place that a command is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A server of picofaas, by its HTTP API.
+    Http(HttpTarget),
+}
+
+/// A server, and how it is called.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpTarget {
+    /// Where it listens.
+    pub url: ServerUrl,
+    /// How it was named.
+    pub origin: TargetOrigin,
+    /// Certificates that are trusted instead of the machine's.
+    pub certificate_authority: Option<PathBuf>,
+    /// Headers of every request. Values may be secrets.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// How a server was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TargetOrigin {
+    /// `--server`.
+    Flag,
+    /// The environment.
+    Environment,
+    /// The context of this name.
+    Context(String),
+    /// Nobody.
+    Default,
+}
+
+/// The environment of the process, as far as it says where to go.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TargetEnvironment {
+    /// `PICOFAAS_SERVER`, where it is not empty.
+    pub server: Option<OsString>,
+    /// The file of contexts; `None` where there is neither `XDG_CONFIG_HOME` nor `HOME`.
+    pub context_file: Option<PathBuf>,
+}
+
+impl TargetEnvironment {
+    /// The environment of this process.
+    pub(crate) fn read() -> Self {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let config = variable("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            // The base directory specification has it that a relative one is passed over.
+            .filter(|folder| folder.is_absolute())
+            .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")));
+        Self {
+            server: variable(VARIABLE),
+            context_file: config.map(|folder| folder.join("picofaas").join("config.yaml")),
+        }
+    }
+}
+
+impl Target {
+    /// The place that the flags name, or else the environment, the context in force, or this machine.
+    ///
+    /// # Errors
+    /// A URL that is none, a context that there is not, a file of contexts that cannot be understood.
+    pub(crate) fn resolve(flags: &TargetArgs, environment: &TargetEnvironment) -> Result<Self, ClientError> {
+        let plain = |url: ServerUrl, origin| HttpTarget {
+            url,
+            origin,
+            certificate_authority: flags.certificate_authority.clone(),
+            headers: Vec::new(),
+        };
+        let parse = |name: &str, text: &str| {
+            text.parse().map_err(|message| ClientError::Usage(format!("{name} {message}")))
+        };
+        if let Some(url) = &flags.server {
+            return Ok(Self::Http(plain(parse("--server", url)?, TargetOrigin::Flag)));
+        }
+        if let (None, Some(url)) = (&flags.context, &environment.server) {
+            let url = parse(VARIABLE, &url.to_string_lossy())?;
+            return Ok(Self::Http(plain(url, TargetOrigin::Environment)));
+        }
+        let file = ContextFile::read(environment.context_file.as_deref())?;
+        match file.chosen(flags.context.as_deref())? {
+            Some(context) => {
+                let mut target = Self::of_context(&file, context)?;
+                let Self::Http(http) = &mut target;
+                if flags.certificate_authority.is_some() {
+                    http.certificate_authority.clone_from(&flags.certificate_authority);
+                }
+                Ok(target)
+            }
+            None => Ok(Self::Http(plain(parse("the default", DEFAULT_URL)?, TargetOrigin::Default))),
+        }
+    }
+
+    fn of_context(file: &ContextFile, context: &Context) -> Result<Self, ClientError> {
+        let wrong = |field: &str, message: String| {
+            let path = file.path.as_deref().unwrap_or("the configuration".as_ref());
+            ClientError::Usage(format!("{}: context {:?}: {field} {message}", path.display(), context.name))
+        };
+        let headers = context.headers.iter().map(|(name, value)| {
+            let key = HeaderName::try_from(name.as_str())
+                .map_err(|_| wrong("headers", format!("has a name that is none: {name:?}")))?;
+            let mut value = HeaderValue::try_from(value.as_str())
+                // The value may be a secret, and is not shown.
+                .map_err(|_| wrong("headers", format!("has a value of {name} that no header can have")))?;
+            value.set_sensitive(true);
+            Ok((key, value))
+        });
+        // Relative to the file, as it may be read from any folder.
+        let authority = context.certificate_authority.as_ref().map(|path| match &file.path {
+            Some(file) => file.parent().unwrap_or(file).join(path),
+            None => path.clone(),
+        });
+        Ok(Self::Http(HttpTarget {
+            url: context.server.parse().map_err(|message| wrong("server", message))?,
+            origin: TargetOrigin::Context(context.name.clone()),
+            certificate_authority: authority,
+            headers: headers.collect::<Result<_, ClientError>>()?,
+        }))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Http(HttpTarget { url, origin, .. }) = self;
+        match origin {
+            TargetOrigin::Flag => write!(out, "{url}"),
+            TargetOrigin::Environment => write!(out, "{url} ({VARIABLE})"),
+            TargetOrigin::Context(name) => write!(out, "{url} (context {name})"),
+            TargetOrigin::Default => write!(out, "{url} (the default)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(server: Option<&str>, file: &str) -> (tempfile::TempDir, TargetEnvironment) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        std::fs::write(&path, file).unwrap();
+        (folder, TargetEnvironment { server: server.map(OsString::from), context_file: Some(path) })
+    }
+
+    const CONTEXTS: &str = "currentContext: prod\ncontexts:\n\
+        - {name: prod, server: 'https://prod', certificateAuthority: ca.pem, headers: {Authorization: Bearer x}}\n\
+        - {name: lab, server: 'http://lab:1'}\n";
+
+    #[test]
+    fn flags_come_first_then_the_environment_then_the_context_in_force_then_this_machine() {
+        let (_folder, all) = environment(Some("http://env:2"), CONTEXTS);
+        let shown = |flags: TargetArgs, environment: &TargetEnvironment| {
+            Target::resolve(&flags, environment).unwrap().to_string()
+        };
+        let server = TargetArgs { server: Some("http://flag:1".to_owned()), ..TargetArgs::default() };
+        assert_eq!(shown(server, &all), "http://flag:1");
+        let context = TargetArgs { context: Some("lab".to_owned()), ..TargetArgs::default() };
+        assert_eq!(shown(context, &all), "http://lab:1 (context lab)");
+        assert_eq!(shown(TargetArgs::default(), &all), "http://env:2 (PICOFAAS_SERVER)");
+        let (_folder, file) = environment(None, CONTEXTS);
+        assert_eq!(shown(TargetArgs::default(), &file), "https://prod (context prod)");
+        let nothing = TargetEnvironment::default();
+        assert_eq!(shown(TargetArgs::default(), &nothing), "http://127.0.0.1:8080 (the default)");
+    }
+
+    #[test]
+    fn a_context_has_its_authority_beside_its_file_and_its_headers_which_no_other_target_gets() {
+        let (folder, file) = environment(None, CONTEXTS);
+        let Target::Http(target) = Target::resolve(&TargetArgs::default(), &file).unwrap();
+        assert_eq!(target.certificate_authority, Some(folder.path().join("ca.pem")));
+        assert_eq!(target.headers.len(), 1);
+        assert!(target.headers[0].1.is_sensitive());
+        let flags = TargetArgs { server: Some("http://flag:1".to_owned()), ..TargetArgs::default() };
+        let Target::Http(target) = Target::resolve(&flags, &file).unwrap();
+        assert_eq!((target.headers.len(), target.certificate_authority), (0, None));
+    }
+
+    #[test]
+    fn a_context_with_a_fault_is_refused_with_file_name_and_field_and_without_the_secret() {
+        for (context, part) in [
+            ("{name: a, server: a}", "context \"a\": server \"a\" must begin with http://"),
+            (
+                "{name: a, server: 'http://a', headers: {'x y': b}}",
+                "headers has a name that is none: \"x y\"",
+            ),
+            (
+                "{name: a, server: 'http://a', headers: {b: \"s3\\ncret\"}}",
+                "headers has a value of b that no",
+            ),
+        ] {
+            let (_folder, file) = environment(None, &format!("currentContext: a\ncontexts: [{context}]\n"));
+            let message = Target::resolve(&TargetArgs::default(), &file).unwrap_err().to_string();
+            assert!(message.contains(part) && !message.contains("cret"), "{message}");
+        }
+    }
+}
