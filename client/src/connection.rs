@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 
 use crate::client_error::ClientError;
 use crate::target::HttpTarget;
@@ -86,13 +86,26 @@ fn tls_error(target: &HttpTarget, error: &io::Error) -> ClientError {
     let server = target.url.to_string();
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InvalidCertificate(reason)) = tls {
-        return ClientError::Untrusted { server, reason: reason.to_string() };
+        return ClientError::Untrusted { server, reason: in_words(reason) };
     }
     let reason = match tls {
         Some(error) => format!("it does not speak TLS as it should: {error}"),
         None => format!("the TLS handshake failed: {error}"),
     };
     ClientError::NoServer { server, reason }
+}
+
+/// The usual reasons in words; the others as they are called.
+fn in_words(reason: &CertificateError) -> String {
+    if matches!(reason, CertificateError::UnknownIssuer) {
+        return "nobody who is trusted has signed it".to_owned();
+    }
+    let reason = reason.to_string();
+    if reason.contains("CaUsedAsEndEntity") {
+        return "it is an authority's own, which may sign those of servers and not be one (CA:TRUE)"
+            .to_owned();
+    }
+    reason
 }
 
 fn client_config(authority: Option<&Path>) -> Result<ClientConfig, ClientError> {

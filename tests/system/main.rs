@@ -10,6 +10,7 @@ mod announcements;
 mod answers;
 mod cancel;
 mod chaos;
+mod client_commands;
 mod contests;
 mod crowd;
 mod deadlines;

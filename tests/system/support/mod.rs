@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `server` | the binary as a child process |
+//! | `client_program` | the client commands of the binary, and servers that are none of picofaas |
 //! | `client` | HTTP/1.1 over a bare socket, and answers |
 //! | `dollars` | a function whose fields have dollars in them |
 //! | `endpoint` | an endpoint of a `POOL` function that the test itself plays, or a process |
@@ -18,6 +19,7 @@
 
 pub(crate) mod bystander;
 pub(crate) mod client;
+pub(crate) mod client_program;
 pub(crate) mod dollars;
 pub(crate) mod endpoint;
 pub(crate) mod framed_endpoint;

@@ -1,0 +1,20 @@
+//! The client commands, each against a real server: exit codes, standard output to the byte, and what is said
+//! on standard error.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `functions` | `apply`, `get`, `describe`, `delete`, `scale` |
+//! | `invocations` | `invoke`, `enqueue`, `wait`, `cancel`, and `get` and `describe` of executions |
+//! | `interruptions` | Ctrl-C, readers that leave, large outputs |
+//! | `log_lines` | `logs` |
+//! | `places` | flags, environment, contexts, TLS |
+//! | `strangers` | servers that are none, or not picofaas |
+//! | `shells` | `completion`, `version`, `top`, and the plugin of kubectl |
+
+mod functions;
+mod interruptions;
+mod invocations;
+mod log_lines;
+mod places;
+mod shells;
+mod strangers;
