@@ -4,7 +4,6 @@ use hyper::header::{HeaderMap, HeaderValue};
 use picofaas_trace_context::TraceContext;
 
 use crate::error::{ApiError, ErrorCode, excerpt};
-use crate::trace::{Trace, TraceBits};
 
 /// Longest `Idempotency-Key`, in bytes.
 const KEY_BYTES_MAX: usize = 255;
@@ -114,10 +113,16 @@ impl<'a> CallHeaders<'a> {
         }
     }
 
-    /// The trace of the call. One without a valid `traceparent` begins a new one.
-    pub(crate) fn trace(&self, bits: &mut TraceBits) -> Trace {
-        let given = self.has_traceparent.then(|| TraceContext::read(self.all)).flatten();
-        Trace::new(self.trace_id, given, bits)
+    /// The `X-Trace-Id`.
+    #[must_use]
+    pub(crate) fn trace_id(&self) -> Option<&'a HeaderValue> {
+        self.trace_id
+    }
+
+    /// The trace context, where there is a valid one.
+    #[must_use]
+    pub(crate) fn trace_context(&self) -> Option<TraceContext> {
+        self.has_traceparent.then(|| TraceContext::read(self.all)).flatten()
     }
 }
 

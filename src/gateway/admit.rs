@@ -29,6 +29,7 @@ use crate::store::function_entry::FunctionEntry;
 use crate::store::idempotency::{IdempotencyKey, KeyLookup, owner_of};
 use crate::store::time_limit::TimeLimit;
 use crate::ticket::Ticket;
+use crate::trace::Trace;
 
 /// A request that nothing is wrong with.
 struct Checked {
@@ -277,7 +278,7 @@ impl Gateway {
             return Err((RejectReason::QueueFull, error.retry_after(self.retry_after_s(entry))));
         }
         let mut store = self.executions.borrow_mut();
-        let trace = headers.trace(&mut store.trace_bits);
+        let trace = Trace::new(headers.trace_id(), headers.trace_context(), &mut store.trace_bits);
         let admission = Admission {
             entry: entry.clone(),
             invocation,

@@ -102,7 +102,7 @@ pub struct Gateway {
     unsent: RefCell<std::collections::VecDeque<GatewayEvent>>,
     /// Wakes the task of [`Self::take_turns`].
     turn: RefCell<Option<Waker>>,
-    /// That task was woken to poke the scheduler.
+    /// The task was woken to poke the scheduler.
     is_poke_due: Cell<bool>,
 }
 

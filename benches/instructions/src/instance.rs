@@ -67,10 +67,10 @@ async fn serve(stream: UnixStream) {
     }
 }
 
-/// What a connection speaks.
+/// The protocol of a connection.
 enum Protocol {
     Http,
-    Frames { frames: InstanceConnection, input: BytesMut },
+    Frames { frames: Box<InstanceConnection>, input: BytesMut },
 }
 
 impl Protocol {
@@ -85,7 +85,7 @@ impl Protocol {
             Self::Http if read[..bytes].starts_with(b"GET ") => {
                 let accepted = format!("HTTP/1.1 101 -\r\nConnection: Upgrade\r\nUpgrade: {UPGRADE}\r\n\r\n");
                 assert_eq!(stream.try_write(accepted.as_bytes()).unwrap(), accepted.len());
-                let frames = InstanceConnection::new(Settings::default(), 0);
+                let frames = Box::new(InstanceConnection::new(Settings::default(), 0));
                 *self = Self::Frames { frames, input: BytesMut::new() };
                 self.answer_frames(stream, &[]);
             }

@@ -110,7 +110,8 @@ fn warm_with(runtime: &LocalRuntime, flags: &[&str]) -> Rc<Gateway> {
     let world = World::new(WARM, flags);
     world.start_instance(instance::start(runtime));
     let gateway = world.leave_idle_scheduler().0;
-    runtime.spawn_local(runtime.block_on(async { gateway.clone().take_turns().unwrap() }));
+    let its_gateway = gateway.clone();
+    runtime.spawn_local(async move { its_gateway.take_turns().unwrap().await });
     gateway
 }
 
