@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::client_error::ClientError;
-use crate::function_calls::{self, Change};
+use crate::function_calls::{self, ApplyMode, Change};
 use crate::manifest::{self, ManifestFunction};
 use crate::output;
 use crate::server_client::ServerClient;
@@ -28,11 +28,36 @@ pub(crate) struct ManifestArgs {
 pub struct ApplyArgs {
     #[command(flatten)]
     manifests: ManifestArgs,
-    /// Make another version of what is unchanged, too, so that its instances are started anew
+    /// Make another version of what is unchanged, too, so that its instances are started anew; in a cluster, take
+    /// over fields that others hold
     #[arg(long)]
     force: bool,
+    /// Let the API server of a cluster check the functions, and change nothing
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_enum, value_name = "server")]
+    dry_run: Option<DryRun>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+}
+
+/// Checker, where nothing is changed.
+#[cfg(feature = "cluster")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DryRun {
+    /// The API server
+    Server,
+}
+
+impl ApplyArgs {
+    fn mode(&self) -> ApplyMode {
+        ApplyMode {
+            force: self.force,
+            #[cfg(feature = "cluster")]
+            is_dry_run: self.dry_run.is_some(),
+            #[cfg(not(feature = "cluster"))]
+            is_dry_run: false,
+        }
+    }
 }
 
 impl ManifestArgs {
@@ -58,17 +83,19 @@ pub(crate) async fn run(
         let hint = if arguments.manifests.recursive { "" } else { "; -R reads the folders in it, too" };
         return Err(ClientError::Usage(format!("{}: has no manifest of a function{hint}", paths.join(", "))));
     }
+    let mode = arguments.mode();
+    let suffix = if mode.is_dry_run { " (server dry run)" } else { "" };
     let mut outcomes = Outcomes::default();
     for ManifestFunction { name, spec, file } in &functions {
         let what = || format!("{file}: {name}");
-        let put = function_calls::put(client, name, spec, arguments.force).await;
+        let put = function_calls::put(client, name, spec, mode).await;
         if let Some(change) = outcomes.take(put, what, program)? {
             let change = match change {
                 Change::Created => "created",
                 Change::Configured => "configured",
                 Change::Unchanged => "unchanged",
             };
-            output::write(format!("function/{name} {change}\n"))?;
+            output::write(format!("function/{name} {change}{suffix}\n"))?;
         }
     }
     outcomes.end()

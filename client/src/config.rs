@@ -7,6 +7,8 @@ use clap_complete::ArgValueCandidates;
 
 use crate::client_error::ClientError;
 use crate::completion;
+#[cfg(feature = "cluster")]
+use crate::context_file::ClusterContext;
 use crate::context_file::{Context, ContextFile};
 use crate::output;
 use crate::server_url::ServerUrl;
@@ -59,6 +61,14 @@ pub(crate) struct SetContextArgs {
     /// File of certificates (PEM) to trust instead of those that this machine trusts
     #[arg(long, value_name = "FILE")]
     certificate_authority: Option<PathBuf>,
+    /// Cluster of this context of the kubeconfig, instead of a server
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["server", "certificate_authority", "headers"])]
+    kube_context: Option<String>,
+    /// Namespace of the cluster
+    #[cfg(feature = "cluster")]
+    #[arg(short, long, value_name = "NAME", conflicts_with_all = ["server", "certificate_authority", "headers"])]
+    namespace: Option<String>,
     /// Header of every request; may be repeated. Without a value it is taken out
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
@@ -112,13 +122,18 @@ fn list(file: &ContextFile, program: &str) -> Result<(), ClientError> {
     }
     let mut table = Table::new(&["CURRENT", "NAME", "SERVER", "CERTIFICATE-AUTHORITY", "HEADERS"]);
     for context in &file.contexts {
-        let Context { name, server, certificate_authority, headers, .. } = context;
+        let Context { name, server, cluster, certificate_authority, headers, .. } = context;
         let is_current = file.current_context.as_ref() == Some(name);
         let authority = certificate_authority.as_ref().map(|path| path.display().to_string());
+        let place = match (server, cluster) {
+            (Some(server), _) => server.clone(),
+            (None, Some(cluster)) => format!("cluster {}", cluster.kube_context),
+            (None, None) => String::new(),
+        };
         table.row(vec![
             if is_current { "*" } else { "" }.into(),
             name.as_str().into(),
-            server.as_str().into(),
+            place.into(),
             authority.unwrap_or_default().into(),
             headers.keys().cloned().collect::<Vec<_>>().join(",").into(),
         ]);
@@ -132,16 +147,18 @@ fn set(file: &mut ContextFile, fields: &SetContextArgs) -> Result<(), ClientErro
     if name.is_empty() {
         return Err(ClientError::Usage("the name of a context must not be empty".to_owned()));
     }
-    if is_new && fields.server.is_none() {
+    let context = file.entry(name);
+    set_cluster(context, fields)?;
+    if context.server.is_none() && context.cluster.is_none() && fields.server.is_none() {
         return Err(ClientError::Usage(format!(
             "{name:?} is a new context: say where it is with --server URL"
         )));
     }
-    let context = file.entry(name);
     if let Some(server) = &fields.server {
         let url: ServerUrl =
             server.parse().map_err(|message| ClientError::Usage(format!("--server {message}")))?;
-        context.server = url.to_string();
+        context.server = Some(url.to_string());
+        context.cluster = None;
     }
     if let Some(path) = &fields.certificate_authority {
         let absolute = std::path::absolute(path);
@@ -170,6 +187,30 @@ fn set(file: &mut ContextFile, fields: &SetContextArgs) -> Result<(), ClientErro
     }
     file.write()?;
     output::write(format!("context {name:?} {}\n", if is_new { "created" } else { "modified" }))
+}
+
+/// Makes the context one of a cluster, where that is asked for.
+#[cfg(feature = "cluster")]
+fn set_cluster(context: &mut Context, fields: &SetContextArgs) -> Result<(), ClientError> {
+    let before = context.cluster.take();
+    let kube_context = fields.kube_context.clone().or(before.as_ref().map(|it| it.kube_context.clone()));
+    let namespace = fields.namespace.clone().or(before.and_then(|it| it.namespace));
+    if let Some(kube_context) = kube_context {
+        context.cluster = Some(ClusterContext { kube_context, namespace });
+        context.server = None;
+        context.certificate_authority = None;
+        context.headers.clear();
+    } else if namespace.is_some() {
+        return Err(ClientError::Usage(
+            "--namespace is for clusters: name one with --kube-context".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "cluster"))]
+fn set_cluster(_: &mut Context, _: &SetContextArgs) -> Result<(), ClientError> {
+    Ok(())
 }
 
 fn view(mut file: ContextFile, is_raw: bool) -> Result<(), ClientError> {

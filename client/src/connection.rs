@@ -49,7 +49,7 @@ async fn connect(target: &HttpTarget) -> Result<Sender, ClientError> {
     // A request is written at once.
     stream.set_nodelay(true).map_err(|error| failed(&error))?;
     if !url.is_tls {
-        return speak_http(target, stream).await;
+        return speak_http(&url.to_string(), stream).await;
     }
     let config = client_config(target.certificate_authority.as_deref())?;
     let name = ServerName::try_from(url.host.clone()).map_err(|_| ClientError::NoServer {
@@ -57,18 +57,22 @@ async fn connect(target: &HttpTarget) -> Result<Sender, ClientError> {
         reason: format!("{:?} is no name that a certificate can have", url.host),
     })?;
     match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
-        Ok(stream) => speak_http(target, stream).await,
+        Ok(stream) => speak_http(&url.to_string(), stream).await,
         Err(error) => Err(tls_error(target, &error)),
     }
 }
 
-async fn speak_http<S>(target: &HttpTarget, stream: S) -> Result<Sender, ClientError>
+/// Speaks HTTP/1.1 over a stream.
+///
+/// # Errors
+/// The stream is closed already.
+pub(crate) async fn speak_http<S>(server: &str, stream: S) -> Result<Sender, ClientError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| {
-        ClientError::NoServer { server: target.url.to_string(), reason: error.to_string() }
-    })?;
+    let handshaken = handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = handshaken
+        .map_err(|error| ClientError::NoServer { server: server.to_owned(), reason: error.to_string() })?;
     tokio::spawn(async move {
         // Its failure is told to whoever waits for an answer.
         let _ = connection.await;

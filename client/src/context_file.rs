@@ -35,7 +35,11 @@ pub(crate) struct Context {
     /// Its name.
     pub name: String,
     /// URL of the server.
-    pub server: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Cluster, instead of a server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterContext>,
     /// File of certificates to trust, relative to the file of contexts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_authority: Option<PathBuf>,
@@ -45,6 +49,17 @@ pub(crate) struct Context {
     /// Fields that there are not.
     #[serde(flatten, skip_serializing)]
     unknown: BTreeMap<String, IgnoredAny>,
+}
+
+/// A cluster, by a context of the kubeconfig.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ClusterContext {
+    /// Name of the context in the kubeconfig.
+    pub kube_context: String,
+    /// Namespace of the control plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
 }
 
 impl ContextFile {
@@ -71,13 +86,18 @@ impl ContextFile {
         let unknown = file.unknown_fields();
         if !unknown.is_empty() {
             return Err(wrong(format!(
-                "has fields that there are not: {}; a context has name, server, certificateAuthority and headers",
+                "has fields that there are not: {}; a context has name, server, certificateAuthority and headers, \
+                 or name and cluster",
                 unknown.join(", ")
             )));
         }
         for (index, context) in file.contexts.iter().enumerate() {
             if file.contexts[..index].iter().any(|other| other.name == context.name) {
                 return Err(wrong(format!("has two contexts {:?}: rename one", context.name)));
+            }
+            if context.server.is_some() == context.cluster.is_some() {
+                let message = format!("contexts[{index}] must have either server or cluster");
+                return Err(wrong(message));
             }
         }
         file.path = Some(path.to_owned());
@@ -188,10 +208,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = ContextFile::read(Some(&folder.path().join("a").join("config.yaml"))).unwrap();
         assert!(file.chosen(None).unwrap().is_none());
-        for text in ["- a\n", "contexts: 7\n", "contexts: [{name: a}]\n", "contexts: [{server: s}]\n", "{"] {
+        for text in [
+            "- a\n",
+            "contexts: 7\n",
+            "contexts: [{name: a}]\n",
+            "contexts: [{server: s}]\n",
+            "contexts: [{name: a, cluster: {kubeContext: k, user: u}}]\n",
+            "{",
+        ] {
             let message = read(text).unwrap_err().to_string();
             assert!(message.contains("config.yaml: "), "{message}");
         }
+        let both = read("contexts: [{name: a, server: s, cluster: {kubeContext: k}}]\n").unwrap_err();
+        assert!(both.to_string().contains("contexts[0] must have either server or cluster"), "{both}");
         let twice = "contexts: [{name: a, server: s}, {name: a, server: t}]\n";
         assert!(read(twice).unwrap_err().to_string().contains("two contexts \"a\""));
     }
@@ -204,7 +233,7 @@ mod tests {
         let path = folder.path().join("new").join("picofaas").join("config.yaml");
         let mut file = ContextFile::read(Some(&path)).unwrap();
         let context = file.entry("prod");
-        context.server = "https://prod".to_owned();
+        context.server = Some("https://prod".to_owned());
         context.headers.insert("Authorization".to_owned(), "Bearer \"x\": y".to_owned());
         file.current_context = Some("prod".to_owned());
         file.write().unwrap();

@@ -8,7 +8,7 @@ use crate::completion;
 use crate::execution_pages::{self, ExecutionFilter};
 use crate::execution_view::{self, ExecutionView};
 use crate::function_calls;
-use crate::function_view::FunctionView;
+use crate::function_view::{FunctionView, shown_count};
 use crate::get::read_execution;
 use crate::ordered_value::OrderedValue;
 use crate::output::{self, Colour};
@@ -81,9 +81,11 @@ async fn function(
     if let Some(replicas) = &view.replicas {
         page.line("", &format!("{} to {} are kept", replicas.min, replicas.max));
     }
-    page.line("Queue", &format!("{} of {} places", status.queued, view.queue_size));
-    page.line("In flight", &format!("{} of {}", status.in_flight, view.concurrency));
-    page.line("Version", answer.header("etag").unwrap_or_default().trim_matches('"'));
+    page.line("Queue", &format!("{} of {} places", shown_count(status.queued), view.queue_size));
+    page.line("In flight", &format!("{} of {}", shown_count(status.in_flight), view.concurrency));
+    if let Some(tag) = answer.header("etag") {
+        page.line("Version", tag.trim_matches('"'));
+    }
     page.heading("Conditions");
     for condition in &status.conditions {
         let message =

@@ -22,6 +22,15 @@ struct Named {
     name: String,
 }
 
+/// How a function is applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ApplyMode {
+    /// Make another version of what is unchanged, too; in a cluster, take over fields that others hold.
+    pub force: bool,
+    /// Let the API server check it, and change nothing.
+    pub is_dry_run: bool,
+}
+
 /// Effect of a `PUT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -35,6 +44,10 @@ pub(crate) enum Change {
 
 /// `GET /v1/functions`.
 pub(crate) async fn list(client: &mut ServerClient) -> Result<Answer, ClientError> {
+    #[cfg(feature = "cluster")]
+    if let Some(functions) = client.cluster_functions().await? {
+        return functions.list().await;
+    }
     client.ask(Call::get("/v1/functions")).await
 }
 
@@ -50,8 +63,16 @@ pub(crate) async fn names(client: &mut ServerClient) -> Result<Vec<String>, Clie
 /// # Errors
 /// Where there is none, the names that may have been meant.
 pub(crate) async fn read(client: &mut ServerClient, name: &FunctionName) -> Result<Answer, ClientError> {
-    let read = client.ask(Call::get(path(name))).await;
+    let read = read_once(client, name).await;
     explained(client, name, read).await
+}
+
+async fn read_once(client: &mut ServerClient, name: &FunctionName) -> Result<Answer, ClientError> {
+    #[cfg(feature = "cluster")]
+    if let Some(functions) = client.cluster_functions().await? {
+        return functions.read(name).await;
+    }
+    client.ask(Call::get(path(name))).await
 }
 
 /// `PUT /v1/functions/{name}`, where the function is another one, or one is to be made of it in any case.
@@ -59,11 +80,19 @@ pub(crate) async fn put(
     client: &mut ServerClient,
     name: &FunctionName,
     spec: &OrderedValue,
-    in_any_case: bool,
+    mode: ApplyMode,
 ) -> Result<Change, ClientError> {
+    #[cfg(feature = "cluster")]
+    if let Some(functions) = client.cluster_functions().await? {
+        return functions.put(name, spec, mode).await;
+    }
+    if mode.is_dry_run {
+        let message = "--dry-run is for clusters: a server has none";
+        return Err(ClientError::Usage(message.to_owned()));
+    }
     let body = serde_json::to_vec(spec)
         .map_err(|error| ClientError::Usage(format!("{name}: cannot be written as JSON: {error}")))?;
-    if !in_any_case {
+    if !mode.force {
         let before = client.call(Call::get(path(name))).await?;
         if before.status.is_success() && is_same(&client.read(&before)?, spec) {
             return Ok(Change::Unchanged);
@@ -82,8 +111,16 @@ pub(crate) async fn put(
 
 /// `DELETE /v1/functions/{name}`.
 pub(crate) async fn delete(client: &mut ServerClient, name: &FunctionName) -> Result<(), ClientError> {
-    let deleted = client.ask(Call::new(Method::DELETE, path(name))).await;
-    explained(client, name, deleted).await.map(drop)
+    let deleted = delete_once(client, name).await;
+    explained(client, name, deleted).await
+}
+
+async fn delete_once(client: &mut ServerClient, name: &FunctionName) -> Result<(), ClientError> {
+    #[cfg(feature = "cluster")]
+    if let Some(functions) = client.cluster_functions().await? {
+        return functions.delete(name).await;
+    }
+    client.ask(Call::new(Method::DELETE, path(name))).await.map(drop)
 }
 
 /// `PUT /v1/functions/{name}/replicas`.
@@ -92,9 +129,21 @@ pub(crate) async fn scale(
     name: &FunctionName,
     replicas: u32,
 ) -> Result<(), ClientError> {
+    let scaled = scale_once(client, name, replicas).await;
+    explained(client, name, scaled).await
+}
+
+async fn scale_once(
+    client: &mut ServerClient,
+    name: &FunctionName,
+    replicas: u32,
+) -> Result<(), ClientError> {
+    #[cfg(feature = "cluster")]
+    if let Some(functions) = client.cluster_functions().await? {
+        return functions.scale(name, replicas).await;
+    }
     let call = Call::new(Method::PUT, path(name) + "/replicas").json(format!("{{\"replicas\":{replicas}}}"));
-    let scaled = client.ask(call).await;
-    explained(client, name, scaled).await.map(drop)
+    client.ask(call).await.map(drop)
 }
 
 /// The path of a function.

@@ -62,14 +62,17 @@ pub(crate) struct ReplicasView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StatusView {
     /// Instances that start or run.
+    #[serde(default)]
     pub replicas: u64,
     /// Instances that are granted work.
+    #[serde(default)]
     pub ready: u64,
-    /// Executions that wait.
-    pub queued: u64,
-    /// Attempts in flight.
-    pub in_flight: u64,
+    /// Executions that wait; an object of a cluster does not have it.
+    pub queued: Option<u64>,
+    /// Attempts in flight; an object of a cluster does not have it.
+    pub in_flight: Option<u64>,
     /// Statements about it.
+    #[serde(default)]
     pub conditions: Vec<ConditionView>,
 }
 
@@ -123,6 +126,11 @@ impl FunctionView {
     }
 }
 
+/// A number, or `-` where it is not known.
+pub(crate) fn shown_count(count: Option<u64>) -> String {
+    count.map_or_else(|| "-".to_owned(), |count| count.to_string())
+}
+
 /// The table of functions.
 pub(crate) fn table(functions: &[FunctionView], is_wide: bool) -> Table {
     let mut headings = vec!["NAME", "MODE", "READY", "QUEUED", "IN-FLIGHT", "STATUS"];
@@ -141,8 +149,8 @@ pub(crate) fn table(functions: &[FunctionView], is_wide: bool) -> Table {
                 "JOB" => "-".into(),
                 _ => format!("{}/{}", status.ready, status.replicas).into(),
             },
-            status.queued.to_string().into(),
-            status.in_flight.to_string().into(),
+            shown_count(status.queued).into(),
+            shown_count(status.in_flight).into(),
             Cell::coloured(standing, Some(colour)),
         ];
         if is_wide {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `command` | the commands, and how one is run |
 //! | `target`, `context_file`, `server_url` | where a command goes: flags, environment, contexts |
+//! | `cluster_target`, `cluster_functions`, `port_forward` | clusters (feature `cluster`): the kubeconfig, objects of functions, the way to the control plane |
 //! | `connection`, `server_client` | TCP, TLS and HTTP/1.1; calls and answers |
 //! | `client_error`, `refusal`, `failed_execution`, `exit_status` | what can go wrong, what to do next, the exit code |
 //! | `resource` | functions and executions as they are named on a command line |
@@ -22,6 +23,10 @@ mod apply;
 mod cancel;
 mod client_error;
 mod clock;
+#[cfg(feature = "cluster")]
+mod cluster_functions;
+#[cfg(feature = "cluster")]
+mod cluster_target;
 mod command;
 mod completion;
 mod config;
@@ -48,6 +53,8 @@ mod metrics;
 mod near_names;
 mod ordered_value;
 mod output;
+#[cfg(feature = "cluster")]
+mod port_forward;
 mod printable;
 mod progress;
 mod refusal;

@@ -61,6 +61,8 @@ impl Refusal {
             "EXECUTION_NOT_FOUND" | "EXECUTION_EXPIRED" | "EXECUTION_LOST_ON_RESTART" => {
                 Some(format!("`{program} get executions` lists those that are kept"))
             }
+            // Of the API server of a cluster.
+            "Conflict" => Some("`apply --force` takes these fields over".to_owned()),
             _ => None,
         }
     }

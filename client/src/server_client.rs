@@ -13,7 +13,13 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::client_error::ClientError;
+#[cfg(feature = "cluster")]
+use crate::cluster_functions::ClusterFunctions;
+#[cfg(feature = "cluster")]
+use crate::cluster_target::ClusterTarget;
 use crate::connection::{self, Sender};
+#[cfg(feature = "cluster")]
+use crate::port_forward;
 use crate::printable::excerpt;
 use crate::refusal::{Refusal, RefusalError};
 use crate::target::{HttpTarget, Target};
@@ -32,8 +38,11 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A client of one server.
 pub(crate) struct ServerClient {
-    target: HttpTarget,
+    target: Target,
     sender: Option<Sender>,
+    /// A client of the cluster's API server, once one was needed.
+    #[cfg(feature = "cluster")]
+    kube: Option<kube::Client>,
 }
 
 /// A request to be.
@@ -86,13 +95,53 @@ impl Call {
 impl ServerClient {
     /// A client that connects with its first call.
     pub(crate) fn new(target: &Target) -> Self {
-        let Target::Http(target) = target;
-        Self { target: target.clone(), sender: None }
+        Self {
+            target: target.clone(),
+            sender: None,
+            #[cfg(feature = "cluster")]
+            kube: None,
+        }
+    }
+
+    /// The functions of a cluster, where the target is one.
+    ///
+    /// # Errors
+    /// The kubeconfig does not fit.
+    #[cfg(feature = "cluster")]
+    pub(crate) async fn cluster_functions(&mut self) -> Result<Option<ClusterFunctions>, ClientError> {
+        match self.target.clone() {
+            Target::Http(_) => Ok(None),
+            Target::Cluster(cluster) => {
+                let kube = self.kube(&cluster).await?;
+                Ok(Some(ClusterFunctions::new(cluster, kube)))
+            }
+        }
+    }
+
+    #[cfg(feature = "cluster")]
+    async fn kube(&mut self, cluster: &ClusterTarget) -> Result<kube::Client, ClientError> {
+        if self.kube.is_none() {
+            self.kube = Some(cluster.client().await?);
+        }
+        // It was just made.
+        self.kube.clone().ok_or_else(|| ClientError::Usage("no client of the cluster".to_owned()))
+    }
+
+    async fn connect(&mut self) -> Result<Sender, ClientError> {
+        match self.target.clone() {
+            Target::Http(http) => connection::open(&http).await,
+            #[cfg(feature = "cluster")]
+            Target::Cluster(cluster) => {
+                let kube = self.kube(&cluster).await?;
+                let stream = port_forward::open(&cluster, kube).await?;
+                connection::speak_http(&cluster.name(), stream).await
+            }
+        }
     }
 
     /// The server's URL, for messages.
     pub(crate) fn server(&self) -> String {
-        self.target.url.to_string()
+        self.target.name()
     }
 
     /// Calls and reads the answer whole, whatever its status.
@@ -146,25 +195,32 @@ impl ServerClient {
     }
 
     async fn send(&mut self, call: Call) -> Result<Response<Incoming>, ClientError> {
+        let (base_path, authority, of_target) = match &self.target {
+            Target::Http(HttpTarget { url, headers, .. }) => {
+                (url.base_path.as_str(), url.authority.as_str(), headers.as_slice())
+            }
+            // The name that a listener takes wherever it is bound.
+            #[cfg(feature = "cluster")]
+            Target::Cluster(_) => ("", "localhost", &[] as &[_]),
+        };
         let mut request = Request::builder()
             .method(call.method)
-            .uri(format!("{}{}", self.target.url.base_path, call.path))
+            .uri(format!("{base_path}{}", call.path))
             .body(Full::new(call.body))
             .map_err(|error| ClientError::Usage(format!("{}: {error}", call.path)))?;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, AGENT);
         headers.insert(ACCEPT, JSON);
         // The authority was parsed out of a URL.
-        if let Ok(host) = HeaderValue::try_from(&self.target.url.authority) {
+        if let Ok(host) = HeaderValue::try_from(authority) {
             headers.insert(HOST, host);
         }
-        let of_target = self.target.headers.iter().cloned();
-        for (name, value) in of_target.chain(call.headers) {
+        for (name, value) in of_target.iter().cloned().chain(call.headers) {
             headers.insert(name, value);
         }
         let mut sender = match self.sender.take().filter(|sender| !sender.is_closed()) {
             Some(sender) => sender,
-            None => connection::open(&self.target).await?,
+            None => self.connect().await?,
         };
         let response = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
         self.sender = Some(sender);
@@ -174,7 +230,8 @@ impl ServerClient {
     fn broken(&self, error: &hyper::Error) -> ClientError {
         let server = self.server();
         if error.is_parse() {
-            let tls = if self.target.url.is_tls { "" } else { " (https:// is for servers that speak TLS)" };
+            let is_plain = server.starts_with("http://");
+            let tls = if is_plain { " (https:// is for servers that speak TLS)" } else { "" };
             return ClientError::NotPicofaas { server, what: format!("the answer is not HTTP/1.1{tls}") };
         }
         ClientError::BrokenOff { server, reason: reason_of(error) }

@@ -9,8 +9,10 @@ use clap_complete::ArgValueCandidates;
 use hyper::header::{HeaderName, HeaderValue};
 
 use crate::client_error::ClientError;
+#[cfg(feature = "cluster")]
+use crate::cluster_target::ClusterTarget;
 use crate::completion;
-use crate::context_file::{Context, ContextFile};
+use crate::context_file::{ClusterContext, Context, ContextFile};
 use crate::server_url::ServerUrl;
 
 /// The variable that names a server.
@@ -18,6 +20,9 @@ const VARIABLE: &str = "PICOFAAS_SERVER";
 
 /// Where a server listens that nobody said anything else to.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+/// Where such a server listens for operators, which alone has metrics.
+pub(crate) const DEFAULT_OPERATORS: &str = "http://127.0.0.1:8081";
 
 /// Flags that say where a command goes.
 #[derive(Args, Clone, Debug, Default)]
@@ -32,6 +37,14 @@ pub(crate) struct TargetArgs {
     /// File of certificates (PEM) to trust instead of those that this machine trusts
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate_authority: Option<PathBuf>,
+    /// Cluster of this context of the kubeconfig, with the rights of its user
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["server", "context", "certificate_authority"])]
+    pub(crate) kube_context: Option<String>,
+    /// Namespace of the cluster; else the kubeconfig's, or picofaas
+    #[cfg(feature = "cluster")]
+    #[arg(short, long, value_name = "NAME", conflicts_with_all = ["server", "certificate_authority"])]
+    pub(crate) namespace: Option<String>,
 }
 
 /// The place that a command is about.
@@ -39,6 +52,9 @@ pub(crate) struct TargetArgs {
 pub(crate) enum Target {
     /// A server of picofaas, by its HTTP API.
     Http(HttpTarget),
+    /// A cluster: functions by its API server, all else by the control plane in it.
+    #[cfg(feature = "cluster")]
+    Cluster(ClusterTarget),
 }
 
 /// A server, and how it is called.
@@ -57,7 +73,7 @@ pub(crate) struct HttpTarget {
 /// How a server was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TargetOrigin {
-    /// `--server`.
+    /// `--server` or `--kube-context`.
     Flag,
     /// The environment.
     Environment,
@@ -107,6 +123,11 @@ impl Target {
         let parse = |name: &str, text: &str| {
             text.parse().map_err(|message| ClientError::Usage(format!("{name} {message}")))
         };
+        #[cfg(feature = "cluster")]
+        if let Some(name) = &flags.kube_context {
+            let cluster = ClusterTarget::new(name, flags.namespace.as_deref(), TargetOrigin::Flag)?;
+            return Ok(Self::Cluster(cluster));
+        }
         if let Some(url) = &flags.server {
             return Ok(Self::Http(plain(parse("--server", url)?, TargetOrigin::Flag)));
         }
@@ -115,20 +136,23 @@ impl Target {
             return Ok(Self::Http(plain(url, TargetOrigin::Environment)));
         }
         let file = ContextFile::read(environment.context_file.as_deref())?;
-        match file.chosen(flags.context.as_deref())? {
-            Some(context) => {
-                let mut target = Self::of_context(&file, context)?;
-                let Self::Http(http) = &mut target;
-                if flags.certificate_authority.is_some() {
-                    http.certificate_authority.clone_from(&flags.certificate_authority);
-                }
-                Ok(target)
-            }
+        let chosen = file.chosen(flags.context.as_deref())?;
+        #[cfg(feature = "cluster")]
+        if flags.namespace.is_some() && chosen.is_none_or(|context| context.cluster.is_none()) {
+            let message = "--namespace is for clusters: name one with --kube-context, or a context of one";
+            return Err(ClientError::Usage(message.to_owned()));
+        }
+        match chosen {
+            Some(context) => Self::of_context(flags, &file, context),
             None => Ok(Self::Http(plain(parse("the default", DEFAULT_URL)?, TargetOrigin::Default))),
         }
     }
 
-    fn of_context(file: &ContextFile, context: &Context) -> Result<Self, ClientError> {
+    fn of_context(flags: &TargetArgs, file: &ContextFile, context: &Context) -> Result<Self, ClientError> {
+        let origin = TargetOrigin::Context(context.name.clone());
+        if let Some(cluster) = &context.cluster {
+            return Self::of_cluster(flags, cluster, origin);
+        }
         let wrong = |field: &str, message: String| {
             let path = file.path.as_deref().unwrap_or("the configuration".as_ref());
             ClientError::Usage(format!("{}: context {:?}: {field} {message}", path.display(), context.name))
@@ -147,23 +171,71 @@ impl Target {
             Some(file) => file.parent().unwrap_or(file).join(path),
             None => path.clone(),
         });
+        let url = context.server.as_deref().unwrap_or_default();
         Ok(Self::Http(HttpTarget {
-            url: context.server.parse().map_err(|message| wrong("server", message))?,
-            origin: TargetOrigin::Context(context.name.clone()),
-            certificate_authority: authority,
+            url: url.parse().map_err(|message| wrong("server", message))?,
+            origin,
+            certificate_authority: flags.certificate_authority.clone().or(authority),
             headers: headers.collect::<Result<_, ClientError>>()?,
         }))
+    }
+
+    #[cfg(feature = "cluster")]
+    fn of_cluster(
+        flags: &TargetArgs,
+        cluster: &ClusterContext,
+        origin: TargetOrigin,
+    ) -> Result<Self, ClientError> {
+        let namespace = flags.namespace.as_ref().or(cluster.namespace.as_ref());
+        let target = ClusterTarget::new(&cluster.kube_context, namespace.map(String::as_str), origin)?;
+        Ok(Self::Cluster(target))
+    }
+
+    #[cfg(not(feature = "cluster"))]
+    fn of_cluster(_: &TargetArgs, cluster: &ClusterContext, _: TargetOrigin) -> Result<Self, ClientError> {
+        let name = &cluster.kube_context;
+        Err(ClientError::Usage(format!(
+            "this program was built without clusters, and the context is of {name:?}"
+        )))
+    }
+
+    /// The same server's listener for operators, where nobody said where that is.
+    pub(crate) fn default_operators(&self) -> Option<Self> {
+        match self {
+            Self::Http(http) if http.origin == TargetOrigin::Default => {
+                let url = DEFAULT_OPERATORS.parse().ok()?;
+                Some(Self::Http(HttpTarget { url, ..http.clone() }))
+            }
+            Self::Http(_) => None,
+            // It is that listener which is called.
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => None,
+        }
+    }
+
+    /// Name of the place, for messages.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Http(http) => http.url.to_string(),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.name(),
+        }
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Http(HttpTarget { url, origin, .. }) = self;
+        let (origin, flag) = match self {
+            Self::Http(http) => (&http.origin, ""),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => (&cluster.origin, " (--kube-context)"),
+        };
+        let name = self.name();
         match origin {
-            TargetOrigin::Flag => write!(out, "{url}"),
-            TargetOrigin::Environment => write!(out, "{url} ({VARIABLE})"),
-            TargetOrigin::Context(name) => write!(out, "{url} (context {name})"),
-            TargetOrigin::Default => write!(out, "{url} (the default)"),
+            TargetOrigin::Flag => write!(out, "{name}{flag}"),
+            TargetOrigin::Environment => write!(out, "{name} ({VARIABLE})"),
+            TargetOrigin::Context(context) => write!(out, "{name} (context {context})"),
+            TargetOrigin::Default => write!(out, "{name} (the default)"),
         }
     }
 }
@@ -177,6 +249,14 @@ mod tests {
         let path = folder.path().join("config.yaml");
         std::fs::write(&path, file).unwrap();
         (folder, TargetEnvironment { server: server.map(OsString::from), context_file: Some(path) })
+    }
+
+    fn http(target: Target) -> HttpTarget {
+        match target {
+            Target::Http(http) => http,
+            #[cfg(feature = "cluster")]
+            Target::Cluster(cluster) => panic!("{}", cluster.name()),
+        }
     }
 
     const CONTEXTS: &str = "currentContext: prod\ncontexts:\n\
@@ -203,12 +283,12 @@ mod tests {
     #[test]
     fn a_context_has_its_authority_beside_its_file_and_its_headers_which_no_other_target_gets() {
         let (folder, file) = environment(None, CONTEXTS);
-        let Target::Http(target) = Target::resolve(&TargetArgs::default(), &file).unwrap();
+        let target = http(Target::resolve(&TargetArgs::default(), &file).unwrap());
         assert_eq!(target.certificate_authority, Some(folder.path().join("ca.pem")));
         assert_eq!(target.headers.len(), 1);
         assert!(target.headers[0].1.is_sensitive());
         let flags = TargetArgs { server: Some("http://flag:1".to_owned()), ..TargetArgs::default() };
-        let Target::Http(target) = Target::resolve(&flags, &file).unwrap();
+        let target = http(Target::resolve(&flags, &file).unwrap());
         assert_eq!((target.headers.len(), target.certificate_authority), (0, None));
     }
 

@@ -12,16 +12,13 @@ use crate::client_error::ClientError;
 use crate::completion;
 use crate::duration::{self, of_ns};
 use crate::function_calls::{self, FunctionPage};
-use crate::function_view::FunctionView;
+use crate::function_view::{FunctionView, shown_count};
 use crate::metrics::{FunctionReading, MetricsReading};
 use crate::output::{self, Colour};
 use crate::resource::FunctionName;
 use crate::server_client::{Call, ServerClient};
 use crate::table::{Cell, Table};
-use crate::target::{HttpTarget, Target, TargetArgs, TargetOrigin};
-
-/// Where a server that nobody said anything else to listens for operators, which alone has metrics.
-const DEFAULT_OPERATORS: &str = "http://127.0.0.1:8081";
+use crate::target::{DEFAULT_OPERATORS, Target, TargetArgs};
 
 const HEADINGS: [&str; 8] = ["FUNCTION", "RATE/S", "FAILED/S", "IN-FLIGHT", "QUEUED", "READY", "P50", "P99"];
 
@@ -78,12 +75,8 @@ async fn metrics_of(target: &Target) -> Result<Option<(ServerClient, TimedReadin
     if let Some(reading) = read(&mut client).await? {
         return Ok(Some((client, reading)));
     }
-    let Target::Http(http) = target;
-    if http.origin != TargetOrigin::Default {
-        return Ok(None);
-    }
-    let url = DEFAULT_OPERATORS.parse().map_err(ClientError::Usage)?;
-    let mut client = ServerClient::new(&Target::Http(HttpTarget { url, ..http.clone() }));
+    let Some(operators) = target.default_operators() else { return Ok(None) };
+    let mut client = ServerClient::new(&operators);
     match read(&mut client).await {
         Ok(reading) => Ok(reading.map(|reading| (client, reading))),
         // It may listen elsewhere, or not at all.
@@ -164,8 +157,8 @@ async fn without_metrics(
                     name.as_str().into(),
                     "-".into(),
                     "-".into(),
-                    status.in_flight.to_string().into(),
-                    status.queued.to_string().into(),
+                    shown_count(status.in_flight).into(),
+                    shown_count(status.queued).into(),
                     format!("{}/{}", status.ready, status.replicas).into(),
                     "-".into(),
                     "-".into(),

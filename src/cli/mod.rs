@@ -27,7 +27,7 @@ pub enum Command {
     Machine(MachineCommand),
     /// Commands that talk to a server.
     #[command(flatten)]
-    Client(ClientCommand),
+    Client(Box<ClientCommand>),
 }
 
 /// The commands that serve functions on this machine, and prepare for it.

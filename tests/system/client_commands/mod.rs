@@ -3,6 +3,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `clusters` | `--kube-context`, against an API server that the test plays |
 //! | `functions` | `apply`, `get`, `describe`, `delete`, `scale` |
 //! | `invocations` | `invoke`, `enqueue`, `wait`, `cancel`, and `get` and `describe` of executions |
 //! | `interruptions` | Ctrl-C, readers that leave, large outputs |
@@ -11,6 +12,7 @@
 //! | `strangers` | servers that are none, or not picofaas |
 //! | `shells` | `completion`, `version`, `top`, and the plugin of kubectl |
 
+mod clusters;
 mod functions;
 mod interruptions;
 mod invocations;

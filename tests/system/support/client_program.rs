@@ -75,7 +75,11 @@ impl ClientProgram {
     /// The same of another name of the binary.
     pub(crate) fn command_of(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(arguments).current_dir(self.folder());
-        command.env("HOME", self.folder()).env("XDG_CONFIG_HOME", self.folder()).env_remove("NO_COLOR");
+        command
+            .env("HOME", self.folder())
+            .env("XDG_CONFIG_HOME", self.folder())
+            .env_remove("NO_COLOR")
+            .env_remove("KUBECONFIG");
         match &self.server {
             Some(server) => command.env("PICOFAAS_SERVER", server),
             None => command.env_remove("PICOFAAS_SERVER"),

@@ -9,6 +9,7 @@
 //! | `endpoint` | an endpoint of a `POOL` function that the test itself plays, or a process |
 //! | `framed_endpoint` | one that speaks frames, played by the test frame by frame |
 //! | `own_network` | a network of the test's own, from which a host vanishes |
+//! | `fake_cluster` | an API server of Kubernetes, as far as the client commands call it, that the test plays |
 //! | `job` | a process of a `JOB` function that the test itself plays |
 //! | `specification` | functions as they are registered |
 //! | `bystander` | another function that must go on being served |
@@ -22,6 +23,7 @@ pub(crate) mod client;
 pub(crate) mod client_program;
 pub(crate) mod dollars;
 pub(crate) mod endpoint;
+pub(crate) mod fake_cluster;
 pub(crate) mod framed_endpoint;
 pub(crate) mod gate;
 pub(crate) mod job;
