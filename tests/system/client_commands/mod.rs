@@ -10,6 +10,7 @@
 //! | `log_lines` | `logs` |
 //! | `places` | flags, environment, contexts, TLS |
 //! | `strangers` | servers that are none, or not picofaas |
+//! | `terminals` | colours, the line about waiting, `top` again and again |
 //! | `shells` | `completion`, `version`, `top`, and the plugin of kubectl |
 
 mod clusters;
@@ -20,3 +21,4 @@ mod log_lines;
 mod places;
 mod shells;
 mod strangers;
+mod terminals;

@@ -1,0 +1,68 @@
+//! Colours and the line about waiting, which are on a terminal alone.
+
+use std::io::{BufReader, Read};
+use std::process::Command;
+
+use crate::support::client_program::{ClientProgram, Said};
+use crate::support::gate::Gate;
+use crate::support::server::{BYSTANDER, Server};
+use crate::support::specification::warm;
+
+/// The command on a terminal of its own, whose output is that of `script`.
+fn on_a_terminal(program: &ClientProgram, arguments: &str) -> Command {
+    let line = format!("{} {arguments}", env!("CARGO_BIN_EXE_picofaas"));
+    program.command_of(Command::new("script"), &["-qec", &line, "/dev/null"])
+}
+
+#[test]
+fn colours_are_on_a_terminal_and_not_where_no_color_is_set_or_nobody_looks() {
+    let server = Server::start(&[]);
+    server.until_status(BYSTANDER, "ready", 1);
+    let program = ClientProgram::of(&server);
+    let shown = |command: &mut Command| Said::of(command.spawn().unwrap()).output().to_owned();
+    let coloured = shown(&mut on_a_terminal(&program, "get fn"));
+    assert!(coloured.contains("\u{1b}[32mReady\u{1b}[0m"), "{coloured:?}");
+    let plain = shown(on_a_terminal(&program, "get fn").env("NO_COLOR", "1"));
+    assert!(plain.contains("Ready") && !plain.contains('\u{1b}'), "{plain:?}");
+    assert!(!program.run(&["get", "fn"]).output().contains('\u{1b}'));
+}
+
+#[test]
+fn who_waits_on_a_terminal_is_told_for_how_long_and_the_line_is_gone_before_the_output() {
+    let server = Server::start(&[]);
+    let gate = Gate::new();
+    server.register(&warm("gate", "gate"));
+    let program = ClientProgram::of(&server);
+    program.write("in.json", gate.input().to_string());
+    let mut child = on_a_terminal(&program, "invoke gate -d @in.json").spawn().unwrap();
+    let mut shown = BufReader::new(child.stdout.take().unwrap()).bytes();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).ends_with("waiting for gate: 1 s") {
+        seen.push(shown.next().expect("the line comes").unwrap());
+    }
+    gate.open();
+    let rest: Vec<u8> = shown.map(Result::unwrap).collect();
+    let rest = String::from_utf8(rest).unwrap();
+    assert!(rest.ends_with(&format!("\r\u{1b}[K{}\r\n", gate.input())), "{rest:?}");
+    assert_eq!(Said::of(child).code, 0);
+    // Nobody is told where nobody looks.
+    assert_eq!(program.run(&["invoke", "gate", "-d", "@in.json"]).stderr, "");
+}
+
+#[test]
+fn top_on_a_terminal_goes_on_until_it_is_interrupted() {
+    let server = Server::start(&[]);
+    let program = ClientProgram::at(server.management);
+    let mut child =
+        on_a_terminal(&program, "top --interval 10ms & top=$!; read line; kill -INT $top; wait $top");
+    let mut child = child.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut shown = BufReader::new(child.stdout.take().unwrap()).bytes();
+    let mut seen = Vec::new();
+    while String::from_utf8_lossy(&seen).matches("\u{1b}[H\u{1b}[JFUNCTION").count() < 3 {
+        seen.push(shown.next().expect("another table comes").unwrap());
+    }
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"\n").unwrap();
+    let rest: Vec<u8> = shown.map(Result::unwrap).collect();
+    assert!(String::from_utf8_lossy(&rest).contains("picofaas: interrupted"), "{rest:?}");
+    assert_eq!(Said::of(child).code, 130);
+}
