@@ -127,7 +127,7 @@ fn a_cluster_is_gone_to_by_its_name_alone_and_where_nothing_runs_that_is_told() 
     let cluster = FakeCluster::start(None);
     let program = program(&cluster);
     let nothing = run(&program, &["invoke", BYSTANDER]);
-    nothing.assert_failed(3, &["no server at cluster lab, namespace team: no control plane runs there"]);
+    nothing.assert_failed(3, &["no server at cluster lab, namespace team: its control plane is not ready"]);
     let unknown = program.run(&["get", "fn", "--kube-context", "prod"]);
     unknown.assert_failed(4, &["the kubeconfig: has no context \"prod\"; it has lab, elsewhere"]);
     let away = program.run(&["get", "fn", "--kube-context", "elsewhere"]);

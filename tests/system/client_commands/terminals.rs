@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::support::client_program::{ClientProgram, Said};
 use crate::support::gate::Gate;
+use crate::support::patience::Alarm;
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::warm;
 
@@ -35,6 +36,7 @@ fn who_waits_on_a_terminal_is_told_for_how_long_and_the_line_is_gone_before_the_
     let program = ClientProgram::of(&server);
     program.write("in.json", gate.input().to_string());
     let mut child = on_a_terminal(&program, "invoke gate -d @in.json").spawn().unwrap();
+    let _alarm = Alarm::of(&child);
     let mut shown = BufReader::new(child.stdout.take().unwrap()).bytes();
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).ends_with("waiting for gate: 1 s") {
@@ -56,6 +58,7 @@ fn top_on_a_terminal_goes_on_until_it_is_interrupted() {
     let mut child =
         on_a_terminal(&program, "top --interval 10ms & top=$!; read line; kill -INT $top; wait $top");
     let mut child = child.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let _alarm = Alarm::of(&child);
     let mut shown = BufReader::new(child.stdout.take().unwrap()).bytes();
     let mut seen = Vec::new();
     while String::from_utf8_lossy(&seen).matches("\u{1b}[H\u{1b}[JFUNCTION").count() < 3 {

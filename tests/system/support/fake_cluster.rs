@@ -132,12 +132,19 @@ fn answer(head: &Head, is_running: bool, objects: &mut BTreeMap<String, Value>) 
     let words: Vec<&str> = head.line.split(' ').collect();
     let (path, query) = words[1].split_once('?').unwrap_or((words[1], ""));
     if path == PODS {
-        let pod = json!({
-            "metadata": { "name": "control-plane-0" },
-            "spec": { "containers": [{ "name": "picofaas", "ports": [{ "name": "management", "containerPort": 8081 }] }] },
-            "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
-        });
-        let pods = if is_running { vec![pod] } else { Vec::new() };
+        let pod = |name: &str, ready: &str, deleted: Value| {
+            json!({
+                "metadata": { "name": name, "deletionTimestamp": deleted },
+                "spec": { "containers": [{ "name": "picofaas", "ports": [{ "name": "management", "containerPort": 8081 }] }] },
+                "status": { "conditions": [{ "type": "Ready", "status": ready }] },
+            })
+        };
+        // Two that nobody should be led to: one goes, one has just begun.
+        let mut pods = vec![
+            pod("control-plane-old", "True", json!("2026-03-01T12:00:00Z")),
+            pod("control-plane-new", "False", Value::Null),
+        ];
+        pods.extend(is_running.then(|| pod("control-plane-0", "True", Value::Null)));
         return (200, json!({ "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": pods }));
     }
     if path == FUNCTIONS {
