@@ -37,7 +37,7 @@ fn kubectl_prints_the_mode_the_instances_the_reason_the_image_and_the_age_of_fun
     let server = stage.server(&[]);
     put(&server, &warm("serves", "echo", &json!({ "replicas": { "min": 1, "max": 2 } })));
     put(&server, &in_pods("once", "JOB", "echo"));
-    put(&server, &warm("broken", "echo", &json!({ "image": "picofaas/there-is-no-such-image:1" })));
+    put(&server, &warm("broken", "echo", &json!({ "image": "picofaas.invalid/there-is-no-such-image:1" })));
     until_ready(&server, "serves", 1);
 
     let cells = |row: &BTreeMap<String, String>| {
@@ -45,7 +45,7 @@ fn kubectl_prints_the_mode_the_instances_the_reason_the_image_and_the_age_of_fun
     };
     let ours = in_pods("any", "JOB", "echo")["image"].as_str().unwrap().to_owned();
     let wanted = [
-        ("broken", ["WARM", "0", "1", "NoInstanceReady", "picofaas/there-is-no-such-image:1"]),
+        ("broken", ["WARM", "0", "1", "NoInstanceReady", "picofaas.invalid/there-is-no-such-image:1"]),
         ("once", ["JOB", "", "", "ProcessPerAttempt", &ours]),
         ("serves", ["WARM", "1", "1", "InstanceReady", &ours]),
     ];

@@ -83,7 +83,7 @@ fn each_attempt_has_a_job_and_a_failure_of_the_function_is_tried_again() {
 fn a_pod_that_will_not_run_or_dies_ends_its_attempt_at_once_and_the_code_says_why() {
     let stage = Stage::new("deaths");
     let server = stage.server(&[]);
-    let missing = once("missing", "echo").with("image", "picofaas/there-is-no-such-image:1");
+    let missing = once("missing", "echo").with("image", "picofaas.invalid/there-is-no-such-image:1");
     let command = once("command", "echo").with("command", json!(["/no/such/program"]));
     let memory = once("memory", "big").with("resources", json!({ "limits": { "memory": "64Mi" } }));
     let secret = once("secret", "echo").with(

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::stage::kubectl;
 
+/// The page that shows an overlay of a reader's own.
+const PAGE: &str = include_str!("../../docs/kubernetes.md");
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The objects that kubectl would create, by kind and name.
@@ -64,4 +67,20 @@ fn each_overlay_changes_what_it_says_and_nothing_else() {
     wanted["resources"]["requests"] = json!({ "cpu": "50m", "memory": "64Mi", "ephemeral-storage": "16Mi" });
     wanted["resources"]["limits"].as_object_mut().unwrap().remove("cpu");
     assert_eq!(*container(&dev), wanted);
+}
+
+#[test]
+fn the_overlay_of_the_documentation_sets_the_image_of_another_registry_and_nothing_else() {
+    let (_, behind) = PAGE.split_once("```yaml\napiVersion: kustomize").expect("the page has an overlay");
+    let (overlay, _) = behind.split_once("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(ROOT, folder.path().join("picofaas")).unwrap();
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("kustomization.yaml"), format!("apiVersion: kustomize{overlay}")).unwrap();
+
+    let spin = kubectl(&["kustomize", &format!("{ROOT}/kustomize/spin")]);
+    assert_eq!(spin.matches("picofaas.invalid/").count(), 1, "{spin}");
+    let wanted = spin.replace("picofaas.invalid/", "registry.example/picofaas/");
+    assert_eq!(kubectl(&["kustomize", own.to_str().unwrap()]), wanted);
 }

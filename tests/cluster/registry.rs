@@ -293,7 +293,7 @@ fn a_change_that_names_another_version_changes_no_object() {
     let server = namespace.start();
     until_ready(&server);
     let mut client = server.client();
-    let specification = json!({ "name": "f", "executionMode": "WARM", "image": "nowhere/none", "replicas": { "min": 0, "max": 3 } });
+    let specification = json!({ "name": "f", "executionMode": "WARM", "image": "none.example/none", "replicas": { "min": 0, "max": 3 } });
     let call = |client: &mut crate::support::client::Client, request: &str, headers: &str, body: &Value| {
         client.call(request, headers, body.to_string())
     };

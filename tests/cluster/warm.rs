@@ -134,7 +134,7 @@ fn pods_of_the_revision_before_serve_on_where_a_new_control_plane_brings_another
     server.signal(Signal::KILL);
     server.end();
     let server = stage.server_at(runtime, &[]);
-    let broken = json!({ "image": "picofaas/there-is-no-such-image:1" });
+    let broken = json!({ "image": "picofaas.invalid/there-is-no-such-image:1" });
     put(&server, &warm("f", "identity", &broken));
     assert_eq!(server.invoke("f", 1).output()["input"], 1);
     put(&server, &warm("f", "echo", &json!({})));

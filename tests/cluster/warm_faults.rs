@@ -16,7 +16,7 @@ fn an_image_that_is_not_there_leaves_the_version_before_serving_and_says_why() {
     put(&server, &warm("f", "echo", &json!({})));
     until_ready(&server, "f", 1);
     let pressure = Pressure::start(&server, "f", "1", 2);
-    put(&server, &warm("f", "echo", &json!({ "image": "picofaas/there-is-no-such-image:1" })));
+    put(&server, &warm("f", "echo", &json!({ "image": "picofaas.invalid/there-is-no-such-image:1" })));
     until(&server, "f", "the status says why", |status| {
         condition(status, "Progressing").is_some()
             && condition(status, "Degraded").is_some_and(|one| one["message"].to_string().contains("Image"))
@@ -33,7 +33,7 @@ fn who_waits_for_the_first_pod_of_an_image_that_is_not_there_is_told_so_at_once(
     let stage = Stage::new("never-starts");
     let server = stage.server(&[]);
     let different = json!({
-        "image": "picofaas/there-is-no-such-image:1", "replicas": { "min": 0, "max": 1 },
+        "image": "picofaas.invalid/there-is-no-such-image:1", "replicas": { "min": 0, "max": 1 },
         "timeoutMs": 60_000, "maxRetries": 1,
     });
     put(&server, &warm("f", "echo", &different));

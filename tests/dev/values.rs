@@ -15,7 +15,7 @@ fn showing(folder: &Folder, name: &str, fields: &str) {
         &format!("{name}/function.yaml"),
         &format!(
             "apiVersion: picofaas.dev/v1\nkind: Function\nmetadata: {{name: {name}}}\nspec:\n  executionMode: WARM\n  \
-             image: example/{name}:1\n  local: {{command: [./server]}}\n{fields}"
+             image: registry.example/{name}:1\n  local: {{command: [./server]}}\n{fields}"
         ),
     );
 }

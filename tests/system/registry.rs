@@ -58,10 +58,11 @@ fn a_specification_that_is_not_json_is_told_where() {
 #[test]
 fn a_function_that_cannot_run_here_is_refused_with_what_it_lacks() {
     let server = Server::start(&[]);
-    let answer = server.create(&json!({ "name": "job", "image": "example/job:1" }));
+    let answer = server.create(&json!({ "name": "job", "image": "registry.example/job:1" }));
     answer.assert_refused(422, "INVALID_FUNCTION", &[]);
     assert!(answer.details()[0].starts_with("local.command: is required"), "{answer:?}");
-    let answer = server.create(&json!({ "name": "w", "executionMode": "WARM", "image": "example/w:1" }));
+    let answer =
+        server.create(&json!({ "name": "w", "executionMode": "WARM", "image": "registry.example/w:1" }));
     assert!(answer.details()[0].starts_with("local.command: is required"), "{answer:?}");
 
     let node = json!({ "fieldRef": { "fieldPath": "spec.nodeName" } });

@@ -32,9 +32,9 @@ use catalogue::Image;
 pub(crate) use engine::Engine;
 use stamp::Stamp;
 
-/// Prefix of the name of every image of this repository, where no registry is named: the one that
-/// containerd, docker and podman mean by it is `docker.io`.
-const OWNER: &str = "docker.io/picofaas";
+/// Host in the name of every image of this repository. RFC 6761 keeps `.invalid` out of the DNS, so no registry can
+/// answer it: an image that nobody has brought to a node, or named anew, is an error there and not a stranger's.
+pub(crate) const HOST: &str = "picofaas.invalid";
 
 #[derive(clap::Args)]
 pub(crate) struct ImageOptions {
@@ -126,7 +126,7 @@ fn make(repository: &Repository, engine: &Engine, image: &Image, archive: &Archi
         dockerfile: &root.join(image.dockerfile),
         context: &root.join(image.context),
         binaries: &program::folder(repository),
-        arguments: &[("REGISTRY", OWNER), ("VERSION", version())],
+        arguments: &[("REGISTRY", HOST), ("VERSION", version())],
         reference: &archive.reference,
     })?;
     engine.save(&archive.reference, &archive.path)
@@ -139,7 +139,12 @@ pub(crate) fn folder(repository: &Repository) -> PathBuf {
 
 /// Name of an image of ours, with its tag.
 pub(crate) fn reference(name: &str) -> String {
-    format!("{OWNER}/{name}:{}", version())
+    format!("{HOST}/{name}:{}", version())
+}
+
+/// Whether `cargo xtask image` makes an image of this name.
+pub(crate) fn is_built_here(name: &str) -> bool {
+    catalogue::has(name)
 }
 
 /// Version of the workspace, which this package shares.
@@ -171,7 +176,7 @@ mod tests {
         for (path, text) in dockerfiles() {
             for line in text.lines().filter(|line| line.starts_with("ARG ")) {
                 named += 1;
-                let expected = [format!("ARG REGISTRY={OWNER}"), format!("ARG VERSION={}", version())];
+                let expected = [format!("ARG REGISTRY={HOST}"), format!("ARG VERSION={}", version())];
                 assert!(expected.iter().any(|argument| argument == line), "{}: {line}", path.display());
             }
         }

@@ -10,6 +10,7 @@
 //! | `comments`, `comment_line` | how comments begin; their lines in each language |
 //! | `type_names` | types of the same name |
 //! | `arrows` | which folder of `src/` imports which |
+//! | `image_names` | names of images that a registry of others could answer |
 //! | `markdown`, `promises` | links; promises and their tests |
 //! | `verdicts` | pages of flame graphs |
 //! | `lexer`, `placed` | the tokens of a Rust file, and where each stands |
@@ -17,6 +18,7 @@
 mod arrows;
 mod comment_line;
 mod comments;
+mod image_names;
 mod lexer;
 mod lints;
 mod markdown;
@@ -129,6 +131,7 @@ pub(crate) fn findings(repository: &Repository) -> Result<Vec<Fault>> {
     for text in &texts {
         check(text, &mut faults);
         comments::check(text, &mut faults);
+        image_names::check(text, &mut faults);
         if text.has_extension("md") {
             let exists = |target: &Path| repository.root().join(target).exists();
             markdown::check(text, exists, &mut faults);

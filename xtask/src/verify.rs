@@ -126,7 +126,7 @@ impl Testbed {
         } else {
             let references: Vec<String> = images.iter().map(|name| image::reference(name)).collect();
             println!(
-                "KUBECONFIG names another cluster: its nodes must have, or be able to pull, {}",
+                "KUBECONFIG names another cluster: its nodes must have these images, which no registry can give them: {}",
                 references.join(" and ")
             );
         }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::layout::PAUSE_IMAGE;
 use super::pause;
 use crate::toolbox::{self, Unavailable};
 
@@ -55,8 +56,14 @@ impl ClusterBinaries {
         self.folder.join(program)
     }
 
-    pub(super) fn pause_image(&self) -> PathBuf {
-        self.folder.join("pause.tar")
+    /// The archive of the pause image, made where there is none. It is called as the image is: an archive of an image
+    /// of another name, which nothing would find in a cluster, is not taken for it.
+    pub(super) fn pause_image(&self) -> Result<PathBuf> {
+        let archive = self.folder.join(format!("{}.tar", PAUSE_IMAGE.replace(['/', ':'], "-")));
+        if !archive.is_file() {
+            pause::make_image(&self.folder, &archive)?;
+        }
+        Ok(archive)
     }
 }
 
@@ -85,7 +92,6 @@ fn build(folder: &Path) -> Result<()> {
     // Kept until all is built, so that a build that was interrupted goes on where it was.
     let cache = folder.join("build-cache");
     go_build(folder, &module, &cache)?;
-    pause::make_image(folder, &folder.join("pause.tar"))?;
     // Go's cache of downloads stays where it is. This one is some gigabytes that nobody needs again.
     fs::remove_dir_all(&cache).with_context(|| format!("cannot remove {}", cache.display()))?;
     fs::remove_dir_all(&module).with_context(|| format!("cannot remove {}", module.display()))?;

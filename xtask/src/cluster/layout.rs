@@ -21,7 +21,7 @@ pub(super) const NODE: &str = "picofaas";
 pub(super) const CGROUP: &str = "picofaas-cluster";
 
 /// The image that holds the namespaces of a pod.
-pub(super) const PAUSE_IMAGE: &str = "picofaas.dev/pause:1";
+pub(super) const PAUSE_IMAGE: &str = "picofaas.invalid/pause:1";
 
 /// Where Debian puts the plugins that make a pod's network.
 pub(super) const NETWORK_PLUGINS: &str = "/usr/lib/cni";

@@ -80,10 +80,11 @@ pub(super) fn up(layout: Layout) -> Result<Result<Up, Unavailable>> {
         println!("removing what is left of an earlier cluster in {}", layout.root().display());
         clean(&layout)?;
     }
+    let pause_image = binaries.pause_image()?;
     layout.make()?;
     lock.name(layout.root())?;
     let watcher = Watcher::start(&layout)?;
-    if let Err(error) = start(&layout, &binaries) {
+    if let Err(error) = start(&layout, &binaries, &pause_image) {
         let cleaned = clean(&layout).and_then(|()| lock.clear());
         watcher.dismiss()?;
         return match cleaned {
@@ -138,7 +139,7 @@ fn default_folder() -> Result<Layout> {
     }
 }
 
-fn start(layout: &Layout, binaries: &ClusterBinaries) -> Result<()> {
+fn start(layout: &Layout, binaries: &ClusterBinaries, pause_image: &Path) -> Result<()> {
     filter::note(layout)?;
     settings::note(layout)?;
     leftover_paths::note(layout)?;
@@ -160,7 +161,7 @@ fn start(layout: &Layout, binaries: &ClusterBinaries) -> Result<()> {
     daemons::api_server(layout, binaries).start(layout)?;
     wait_for_containerd(layout)?;
     daemons::kubelet(layout, binaries).start(layout)?;
-    import(layout, &binaries.pause_image())?;
+    import(layout, pause_image)?;
     let api = ApiServer::of(layout, &binaries.path("kubectl"));
     api.wait(PATIENCE, &daemons::NAMES[..4])?;
     // These give up when there is no API server.

@@ -124,9 +124,14 @@ const IMAGES: [Image; 10] = [
     },
 ];
 
+/// Whether there is an image of this name.
+pub(super) fn has(name: &str) -> bool {
+    IMAGES.iter().any(|image| image.name == name)
+}
+
 /// The named images with all that they begin with, or every one, in the order to build them.
 pub(super) fn select(names: &[String]) -> Result<Vec<&'static Image>> {
-    if let Some(unknown) = names.iter().find(|name| !IMAGES.iter().any(|image| image.name == *name)) {
+    if let Some(unknown) = names.iter().find(|name| !has(name)) {
         let known: Vec<&str> = IMAGES.iter().map(|image| image.name).collect();
         bail!("{unknown}: no such image, there are {}", known.join(", "));
     }
