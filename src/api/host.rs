@@ -160,6 +160,31 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_is_known_says_the_same_as_one_that_is_not() {
+        let known = KnownHost::default();
+        let settle = |host: &str| {
+            let mut request = Request::builder().header(HOST, host).body(()).expect("a request");
+            known.settle(&mut request).map_err(|error| error.code)
+        };
+        for _ in 0..2 {
+            for (host, wanted) in [
+                ("localhost:8080", Ok(true)),
+                ("localhost:8080", Ok(true)),
+                ("evil.example", Ok(false)),
+                ("evil.example", Ok(false)),
+                ("a b", Err(ErrorCode::BadRequest)),
+                ("a b", Err(ErrorCode::BadRequest)),
+                ("", Ok(false)),
+            ] {
+                assert_eq!(settle(host), wanted, "{host}");
+            }
+        }
+        let mut absolute =
+            Request::builder().uri("http://evil.example/").header(HOST, "localhost").body(()).expect("one");
+        assert_eq!(known.settle(&mut absolute).map_err(|error| error.code), Ok(false));
+    }
+
+    #[test]
     fn only_what_stays_on_this_machine_is_a_local_host() {
         for local in
             ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LocalHost", "a.b.localhost", "A.LOCALHOST"]
