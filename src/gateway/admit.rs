@@ -277,8 +277,11 @@ impl Gateway {
             );
             return Err((RejectReason::QueueFull, error.retry_after(self.retry_after_s(entry))));
         }
-        let mut store = self.executions.borrow_mut();
-        let trace = Trace::new(headers.trace_id(), headers.trace_context(), &mut store.trace_bits);
+        let trace = Trace::new(
+            headers.trace_id(),
+            headers.trace_context(),
+            &mut self.executions.borrow_mut().trace_bits,
+        );
         let admission = Admission {
             entry: entry.clone(),
             invocation,
@@ -290,11 +293,17 @@ impl Gateway {
             run_budget,
             admitted,
         };
-        store.insert(admission).map_err(|full| {
+        let mut room = self.executions.borrow_mut().make_room(&admission);
+        // So may the store: what the scheduler has not released is not evicted.
+        if room.is_err() && self.poke_if_due() {
+            room = self.executions.borrow_mut().make_room(&admission);
+        }
+        let room = room.map_err(|full| {
             queue.return_credit();
             let (reason, error) = no_room(full);
             (reason, error.retry_after(self.retry_after_s(entry)))
-        })
+        })?;
+        Ok(self.executions.borrow_mut().insert(admission, room))
     }
 
     /// Puts the ticket on its function's ring and tells the scheduler.

@@ -17,6 +17,14 @@ use crate::queue::execution_signals::ExecutionSignals;
 use crate::ticket::Ticket;
 use crate::trace::TraceBits;
 
+/// Room that was made for an execution, to be used before another is.
+#[must_use]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Bytes that it will hold.
+    held: usize,
+}
+
 /// The reason why the store has no room for an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
@@ -162,19 +170,18 @@ impl ExecutionStore {
         self.entropy.u64()
     }
 
-    /// Adds an execution, and evicts the oldest that was kept without a promise where it must. That of an
-    /// `:invoke` has a waiter, [`CLIENT`](super::waiters::CLIENT).
+    /// Makes room for an execution: evicts the oldest that were kept without a promise where it must.
     ///
     /// # Errors
     /// See [`Full`].
-    pub(crate) fn insert(&mut self, admission: Admission) -> Result<Ticket, Full> {
+    pub(crate) fn make_room(&mut self, admission: &Admission) -> Result<Room, Full> {
         let promised = admission.retention() == Retention::Promised;
         if promised && self.promised_count >= self.limits.slots / 8 * PROMISED_EIGHTHS {
             return Err(Full::Retention);
         }
         let length = admission.payload.len();
         let held = if promised { length.max(self.limits.reserved_output) } else { length };
-        self.make_room(&admission.entry, held)
+        self.make_bytes(&admission.entry, held)
             // The output to come found no room, rather than the payload.
             .map_err(|full| if held > length { Full::Retention } else { full })?;
         while self.executions.len() >= self.limits.slots {
@@ -186,6 +193,14 @@ impl ExecutionStore {
                 return Err(Full::Executions);
             }
         }
+        Ok(Room { held })
+    }
+
+    /// Adds an execution where there is room for it. That of an `:invoke` has a waiter,
+    /// [`CLIENT`](super::waiters::CLIENT).
+    pub(crate) fn insert(&mut self, admission: Admission, room: Room) -> Ticket {
+        let Room { held } = room;
+        let promised = admission.retention() == Retention::Promised;
         let is_async = admission.invocation == Invocation::Async;
         admission.entry.hold(held);
         let nonce = self.entropy.u64();
@@ -203,7 +218,7 @@ impl ExecutionStore {
         if let Some(key) = &execution.idempotency_key {
             self.keys.insert(key.clone(), ticket, &execution.payload);
         }
-        Ok(ticket)
+        ticket
     }
 
     /// The execution that a function's key stands for, of a request with this body.
@@ -250,7 +265,7 @@ impl ExecutionStore {
     }
 
     /// A function may hold at most half of the bytes that the others leave free.
-    fn make_room(&mut self, entry: &FunctionEntry, length: usize) -> Result<(), Full> {
+    fn make_bytes(&mut self, entry: &FunctionEntry, length: usize) -> Result<(), Full> {
         if length > self.limits.bytes_max / 2 {
             return Err(Full::Bytes);
         }

@@ -220,6 +220,56 @@ fn when_every_slot_is_taken_the_next_request_is_told_when_to_come_back() {
 }
 
 #[test]
+fn a_call_that_follows_an_answer_on_its_connection_finds_that_ones_slot_free() {
+    let server = Server::start(&["--max-executions", "64", "--gateway-threads", "1"]);
+    let endpoint = Endpoint::listen();
+    server.register(&pool("holding", endpoint.url()).with("concurrency", 64));
+    let mut clients: Vec<Client> = (0..63).map(|_| server.client()).collect();
+    for client in &mut clients {
+        client.ask_invoke("holding", "", 1);
+    }
+    let held: Vec<_> = clients.iter().map(|_| endpoint.next()).collect();
+    let mut last = server.client();
+    // Both are there before the first is answered, so that the second is read right behind its answer.
+    last.ask_invoke("holding", "", 2);
+    last.ask_invoke("holding", "", 3);
+    endpoint.next().answer(200, "2");
+    assert_eq!(last.receive().output(), 2);
+    endpoint.next().answer(200, "3");
+    assert_eq!(last.receive().output(), 3);
+    for call in held {
+        call.answer(200, "1");
+    }
+    for client in &mut clients {
+        assert_eq!(client.receive().output(), 1);
+    }
+}
+
+#[test]
+fn a_burst_longer_than_the_line_is_served_where_it_can_begin_at_once() {
+    let (server, endpoint) = (Server::start(&["--gateway-threads", "1"]), Endpoint::listen());
+    let function = pool("burst", endpoint.url()).with("concurrency", 64).with("queueSize", 32);
+    server.register(&function);
+    let mut first = server.client();
+    first.ask_invoke("burst", "", 0);
+    endpoint.next().answer(200, "0");
+    assert_eq!(first.receive().output(), 0);
+    let mut clients: Vec<Client> = (0..64).map(|_| server.client()).collect();
+    // All are there when the gateway looks.
+    server.signal(Signal::STOP);
+    for client in &mut clients {
+        client.ask_invoke("burst", "", 1);
+    }
+    server.signal(Signal::CONT);
+    for _ in &clients {
+        endpoint.next().answer(200, "1");
+    }
+    for client in &mut clients {
+        assert_eq!(client.receive().output(), 1);
+    }
+}
+
+#[test]
 fn an_execution_of_invoke_goes_first_when_room_is_needed_and_says_that_it_has_expired() {
     let server = Server::start(&["--max-executions", "64", "--gateway-threads", "1"]);
     let mut client = server.client();

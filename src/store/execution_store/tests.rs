@@ -98,6 +98,10 @@ fn begin(store: &mut ExecutionStore, ticket: Ticket, entry: &Rc<FunctionEntry>, 
     begun
 }
 
+fn insert(store: &mut ExecutionStore, admission: Admission) -> Result<Ticket, Full> {
+    store.make_room(&admission).map(|room| store.insert(admission, room))
+}
+
 fn failure() -> ExecutionError {
     ExecutionError::new(ErrorCode::HandlerError, "it failed")
 }
@@ -130,7 +134,7 @@ fn one_pass_lets_go_of_no_more_than_its_bound_and_the_last_of_nothing_that_is_to
     let entry = entry();
     for invocation in [Invocation::Sync, Invocation::Async] {
         for _ in 0..EXPIRED_PER_PASS {
-            let ticket = store.insert(admission(&entry, invocation, None)).expect("there is room");
+            let ticket = insert(&mut store, admission(&entry, invocation, None)).expect("there is room");
             end(&mut store, ticket, &entry, 1);
         }
     }
@@ -149,8 +153,9 @@ fn one_pass_lets_go_of_no_more_than_its_bound_and_the_last_of_nothing_that_is_to
 fn what_is_kept_without_a_reservation_is_promised_to_nobody() {
     let mut store = store(limits(64, 100, 10));
     let entry = entry();
-    let [fits, does_not] = ["a", "b"]
-        .map(|key| store.insert(admission(&entry, Invocation::Sync, Some(key))).expect("there is room"));
+    let [fits, does_not] = ["a", "b"].map(|key| {
+        insert(&mut store, admission(&entry, Invocation::Sync, Some(key))).expect("there is room")
+    });
     end(&mut store, fits, &entry, 10);
     end(&mut store, does_not, &entry, 200);
     assert_eq!(store.promise(fits), Ok(()));
@@ -163,7 +168,7 @@ fn what_is_kept_without_a_reservation_is_promised_to_nobody() {
 fn an_output_that_was_promised_and_finds_no_room_ends_its_execution_as_an_error() {
     let mut store = store(limits(64, 100, 10));
     let entry = entry();
-    let ticket = store.insert(admission(&entry, Invocation::Async, None)).expect("there is room");
+    let ticket = insert(&mut store, admission(&entry, Invocation::Async, None)).expect("there is room");
     end(&mut store, ticket, &entry, 200);
     let execution = store.get(ticket).expect("it is kept");
     assert_eq!(execution.stage(), Stage::Ended(Status::Error));
@@ -175,7 +180,7 @@ fn an_output_that_was_promised_and_finds_no_room_ends_its_execution_as_an_error(
 fn an_execution_is_counted_at_each_step_of_its_way() {
     let mut store = store(limits(64, 1 << 10, 0));
     let entry = entry();
-    let ticket = store.insert(admission(&entry, Invocation::Async, None)).expect("there is room");
+    let ticket = insert(&mut store, admission(&entry, Invocation::Async, None)).expect("there is room");
     assert!(store.enqueue(ticket, 5).is_some());
     assert_eq!(stages(&store), (1, 0, 0));
     assert!(begin(&mut store, ticket, &entry, 1));
@@ -204,7 +209,7 @@ fn an_execution_is_counted_at_each_step_of_its_way() {
 fn an_end_comes_once_and_what_comes_after_it_changes_nothing() {
     let mut store = store(limits(64, 1 << 10, 0));
     let entry = entry();
-    let ticket = store.insert(admission(&entry, Invocation::Async, None)).expect("there is room");
+    let ticket = insert(&mut store, admission(&entry, Invocation::Async, None)).expect("there is room");
     assert!(begin(&mut store, ticket, &entry, 1));
     let ended = store.end(ticket, 30, |_| (Status::Cancelled, Some(Box::new(failure())))).expect("it ran");
     assert!(ended.attempt.is_some(), "nobody stops the attempt");
@@ -224,7 +229,7 @@ fn an_end_comes_once_and_what_comes_after_it_changes_nothing() {
 fn a_result_after_the_attempt_was_stopped_is_late() {
     let mut store = store(limits(64, 1 << 10, 0));
     let entry = entry();
-    let ticket = store.insert(admission(&entry, Invocation::Async, None)).expect("there is room");
+    let ticket = insert(&mut store, admission(&entry, Invocation::Async, None)).expect("there is room");
     assert!(store.complete(ticket, output(1), 5).is_none(), "a result before there was an attempt");
     assert!(begin(&mut store, ticket, &entry, 1));
     assert!(store.abort_attempt(ticket).is_some());
@@ -237,7 +242,7 @@ fn a_result_after_the_attempt_was_stopped_is_late() {
 fn an_execution_has_one_attempt_at_a_time() {
     let mut store = store(limits(64, 1 << 10, 0));
     let entry = entry();
-    let ticket = store.insert(admission(&entry, Invocation::Async, None)).expect("there is room");
+    let ticket = insert(&mut store, admission(&entry, Invocation::Async, None)).expect("there is room");
     assert!(begin(&mut store, ticket, &entry, 1));
     begin(&mut store, ticket, &entry, 2);
 }
@@ -246,7 +251,7 @@ fn an_execution_has_one_attempt_at_a_time() {
 fn an_end_without_an_error_of_its_own_has_that_of_the_last_attempt() {
     let mut store = store(limits(64, 1 << 10, 0));
     let entry = entry();
-    let ticket = store.insert(admission(&entry, Invocation::Sync, Some("k"))).expect("there is room");
+    let ticket = insert(&mut store, admission(&entry, Invocation::Sync, Some("k"))).expect("there is room");
     assert!(begin(&mut store, ticket, &entry, 1));
     let completed = store.complete(ticket, result(Outcome::Failed(failure())), 20);
     assert!(completed.is_some());
@@ -265,7 +270,7 @@ fn an_end_without_an_error_of_its_own_has_that_of_the_last_attempt() {
 fn the_client_of_an_invoke_is_a_waiter_from_the_admission_until_its_reply() {
     let mut store = store(limits(64, 1 << 10, 0));
     let (entry, clock, waker) = (entry(), Clock::start(), Waker::noop());
-    let ticket = store.insert(admission(&entry, Invocation::Sync, None)).expect("there is room");
+    let ticket = insert(&mut store, admission(&entry, Invocation::Sync, None)).expect("there is room");
     let reply = |store: &mut ExecutionStore| {
         store.poll_reply(ticket, CLIENT, waker, &clock, |id, execution| (id.ticket, execution.stage()))
     };
@@ -290,7 +295,7 @@ fn a_queued_execution_is_abandoned_by_its_last_waiter_unless_it_was_promised() {
     let mut store = store(limits(64, 1 << 10, 0));
     let entry = entry();
     let [alone, keyed, waited_for, running] = [None, Some("k"), None, None]
-        .map(|key| store.insert(admission(&entry, Invocation::Sync, key)).expect("there is room"));
+        .map(|key| insert(&mut store, admission(&entry, Invocation::Sync, key)).expect("there is room"));
     let other = store.wait(waited_for).expect("it is there");
     assert!(begin(&mut store, running, &entry, 1));
     let abandoned = [alone, keyed, waited_for, running].map(|ticket| store.waiter_left(ticket, CLIENT));
@@ -302,7 +307,7 @@ fn a_queued_execution_is_abandoned_by_its_last_waiter_unless_it_was_promised() {
 fn an_attempt_on_another_version_takes_the_bytes_along() {
     let mut store = store(limits(64, 1 << 10, 0));
     let (old, new) = (entry(), entry());
-    let ticket = store.insert(admission(&old, Invocation::Async, None)).expect("there is room");
+    let ticket = insert(&mut store, admission(&old, Invocation::Async, None)).expect("there is room");
     assert_eq!((old.held(), new.held()), (1, 0));
     assert!(begin(&mut store, ticket, &new, 1));
     assert_eq!((old.held(), new.held()), (0, 1));
@@ -343,7 +348,7 @@ fn the_numbers_are_those_of_the_executions_over_random_transitions() {
             if tickets.is_empty() || below(4) == 0 {
                 let invocation = [Invocation::Sync, Invocation::Async][below(2)];
                 let key = [None, Some("a"), Some("b")][below(3)];
-                if let Ok(ticket) = store.insert(admission(&entry, invocation, key)) {
+                if let Ok(ticket) = insert(&mut store, admission(&entry, invocation, key)) {
                     tickets.push(ticket);
                 }
             } else {
@@ -411,7 +416,7 @@ fn a_function_that_says_that_its_time_is_over_is_told_by_the_limit_when_that_is_
     ] {
         let mut store = store(limits(64, 1000, 0));
         let admission = Admission { deadline: 30_000 * MS, ..admission(entry, Invocation::Sync, None) };
-        let ticket = store.insert(admission).expect("there is room");
+        let ticket = insert(&mut store, admission).expect("there is room");
         assert!(begin(&mut store, ticket, entry, 1));
         let result = AttemptResult { answered: answered_ms * MS, ..result(Outcome::Failed(late())) };
         let completed = store.complete(ticket, result, answered_ms * MS).expect("it ran");
@@ -433,7 +438,7 @@ fn a_last_attempt_that_had_no_time_for_a_whole_one_ends_as_those_before_it_did()
     let entry = entry_with(r#","attemptTimeoutMs":10000"#);
     let mut store = store(limits(64, 1000, 0));
     let admission = Admission { deadline: 15_000 * MS, ..admission(&entry, Invocation::Sync, None) };
-    let ticket = store.insert(admission).expect("there is room");
+    let ticket = insert(&mut store, admission).expect("there is room");
     assert!(begin(&mut store, ticket, &entry, 1));
     assert!(store.abort_attempt(ticket).is_some());
     let started = store.begin_attempt(ticket, &entry, 2, INSTANCE, 10_050 * MS, |_, _| {
