@@ -105,6 +105,8 @@ pub(crate) fn run(repository: &Repository, options: &FlameOptions) -> Result<Exi
     let (flame, folded) = record(repository, options, machine, &drawer, [&picofaas, &echo], &folder)?;
     let title = format!("picofaas, {}, {today}", options.load.name());
     let drawing = recording::draw(&drawer, &folder, &folded, [&title, flame.event.unit()])?;
+    // Folders that were named have a page of that name.
+    let name = into.file_name().map_or(name, |folder| folder.to_string_lossy().into_owned());
     let page = flame.page(&name);
     fs::create_dir_all(&into).with_context(|| format!("cannot create {}", into.display()))?;
     for (file, text) in [("flame.svg", &drawing), ("README.md", &page)] {
