@@ -298,6 +298,8 @@ pub struct Settings {
     pub gateways: usize,
     /// Whether a retry is told among the lines of its function, for a person who writes it.
     pub tells_retries: bool,
+    /// Takes a line for each request of a client, where a person looks on. Called on the control thread.
+    pub request_line: Option<fn(&str)>,
 }
 
 impl Settings {
@@ -354,6 +356,7 @@ impl Settings {
             gateway_ticks,
             gateways,
             tells_retries: false,
+            request_line: None,
         })
     }
 

@@ -22,7 +22,8 @@ use crate::store::execution_error::ExecutionError;
 use crate::store::summary::Summary;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const X_ERROR_SOURCE: HeaderName = HeaderName::from_static("x-error-source");
+pub(crate) const X_COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
+pub(crate) const X_ERROR_SOURCE: HeaderName = HeaderName::from_static("x-error-source");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The answer to `:enqueue`.

@@ -64,7 +64,7 @@ pub fn run(arguments: DevArgs) -> anyhow::Result<()> {
         format!("{}: cannot be read; name the folder that your function manifests are in", dir.display())
     })?;
     let settings = Settings::new(flags).map_err(|message| anyhow!(message))?;
-    let settings = Settings { tells_retries: true, ..settings };
+    let settings = Settings { tells_retries: true, request_line: Some(say), ..settings };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())

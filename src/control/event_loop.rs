@@ -53,10 +53,20 @@ impl Control {
                 }
                 ControlMessage::StartJob(start) => self.registry.versions().start_job(*start),
                 ControlMessage::Retry(retry) => self.tell_retry(&retry),
+                ControlMessage::Answered(request) => self.tell_request(&request.to_string()),
+                ControlMessage::AnsweredMore(count) => {
+                    self.tell_request(&format!("… and {count} more requests"));
+                }
                 ControlMessage::Announce { announcement, answer } => {
                     channel::answer(answer, self.registry.versions().announced(&announcement));
                 }
             }
+        }
+    }
+
+    fn tell_request(&self, line: &str) {
+        if let Some(tell) = self.settings.request_line {
+            tell(line);
         }
     }
 

@@ -10,6 +10,7 @@ use hyper::{Method, Request, Response};
 
 use super::Gateway;
 use super::body::{BodySource, BodyWasTooLarge};
+use super::request_lines::ToldRequest;
 use crate::api::call::Call;
 use crate::api::cors;
 use crate::api::host::foreign_host;
@@ -54,6 +55,9 @@ pub async fn answer(
 ) -> Response<Body> {
     // Also where the requests are such that nothing is ever poked.
     gateway.take_commands();
+    let is_clients = listener.kind == ListenerKind::Clients;
+    let told = gateway.settings.request_line.filter(|_| is_clients);
+    let told = told.map(|_| ToldRequest::begin(&request, gateway.clock.now()));
     let source = RequestSource::check(gateway, listener, &mut request);
     let (parts, body) = request.into_parts();
     let (mut response, page) = match source {
@@ -72,7 +76,9 @@ pub async fn answer(
         Err(error) => (response::error(&error.closing()), None),
     };
     gateway.replies.borrow_mut().reuse(parts.headers);
-    let is_clients = listener.kind == ListenerKind::Clients;
+    if let Some(told) = told {
+        gateway.tell_answered(told, &response);
+    }
     if gateway.draining.get() && is_clients {
         // The client takes its next request elsewhere, without racing an idle close.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

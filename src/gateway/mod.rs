@@ -13,6 +13,7 @@
 //! | `job_calls` | the calls of a `JOB`'s process: it fetches its input and posts its result |
 //! | `announcements` | the call of a pod that listens, passed on to control |
 //! | `execution_calls` | an execution by its id: read or cancelled |
+//! | `request_lines` | a line for each request, for a person who looks on |
 //! | `waiting` | `reply`: the wait of a client for the end of an execution; dropped, the client has left |
 //! | `watch` | for readers of logs: the function of an execution, and when it has ended |
 
@@ -26,6 +27,7 @@ mod dispatch;
 mod execution_calls;
 mod frames;
 mod job_calls;
+mod request_lines;
 pub(crate) mod thread;
 mod waiting;
 mod watch;
@@ -96,6 +98,8 @@ pub struct Gateway {
     idle_connections: Rc<IdleConnections>,
     /// Connections that carry many attempts.
     frame_connections: RefCell<Slab<Rc<FrameConnection>>>,
+    /// See [`request_lines`].
+    request_lines: request_lines::RequestLines,
     /// Memory for answers to `:invoke`.
     replies: RefCell<ReplyMemory>,
     /// Events that found their ring full; sent before any other.
@@ -141,6 +145,7 @@ impl Gateway {
             versions: RefCell::default(),
             idle_connections: Rc::default(),
             frame_connections: RefCell::default(),
+            request_lines: request_lines::RequestLines::default(),
             replies: RefCell::default(),
             unsent: RefCell::default(),
             turn: RefCell::default(),

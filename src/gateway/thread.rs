@@ -204,6 +204,7 @@ async fn sweep(gateway: Rc<Gateway>, connections: Rc<Connections>, runtimes: Rc<
         connections.sweep();
         runtimes.sweep();
         gateway.take_commands();
+        gateway.tell_untold(gateway.clock.now());
         gateway.own_rings().gauges.connections.store(connections.count(), Ordering::Relaxed);
         since_expiry += SWEEP_PERIOD;
         if since_expiry >= EXPIRE_PERIOD {

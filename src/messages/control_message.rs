@@ -1,11 +1,13 @@
 //! Messages of the gateways to control.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Response;
+use hyper::header::HeaderValue;
+use hyper::{Method, Response, StatusCode};
 
 use super::gateway_message::RoutedRequest;
 use crate::api::response::body::Body;
@@ -23,6 +25,10 @@ pub enum ControlMessage {
     StartJob(Box<JobStart>),
     /// An attempt failed, and another one begins.
     Retry(Box<Retry>),
+    /// A client was answered, and a person looks on.
+    Answered(Box<AnsweredRequest>),
+    /// So many more were answered, in a second that had too many to tell of each.
+    AnsweredMore(u64),
     /// An instance listens, and says so itself. Refused, it says it again.
     Announce { announcement: Box<Announcement>, answer: AnswerSender<Result<(), ApiError>> },
 }
@@ -51,6 +57,35 @@ pub struct Retry {
     pub code: Cow<'static, str>,
     /// The same in words.
     pub message: Cow<'static, str>,
+}
+
+/// Request of a client, once it is answered.
+#[derive(Debug)]
+pub struct AnsweredRequest {
+    /// Its method.
+    pub method: Method,
+    /// Its path, without the query.
+    pub path: String,
+    /// Status of the answer.
+    pub status: StatusCode,
+    /// Source of the error, where the answer is one.
+    pub error_source: Option<HeaderValue>,
+    /// Whether the answer was the first of its instance.
+    pub is_cold_start: bool,
+    /// Time from the head of the request to that of the answer.
+    pub took: Duration,
+}
+
+impl fmt::Display for AnsweredRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, status, error_source, is_cold_start, took } = self;
+        write!(f, "{method} {path} {}", status.as_u16())?;
+        if let Some(source) = error_source.as_ref().and_then(|source| source.to_str().ok()) {
+            write!(f, " ({source})")?;
+        }
+        let cold = if *is_cold_start { ", cold start" } else { "" };
+        write!(f, " in {:.1} ms{cold}", took.as_secs_f64() * 1e3)
+    }
 }
 
 /// Attempt that a process of a `JOB` is started for.

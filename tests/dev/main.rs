@@ -45,6 +45,27 @@ fn a_change_of_the_code_is_served() {
 }
 
 #[test]
+fn each_request_has_a_line_with_its_answer_and_a_crowd_of_them_a_few() {
+    let folder = Folder::new();
+    folder.function("greet", "FAILING");
+    folder.function("good", "one");
+    let mut dev = folder.dev();
+    dev.answers("good", "word", "one");
+    let line = dev.line("POST /v1/functions/good:invoke 200 in ");
+    assert!(line.ends_with(" ms"), "{line}");
+    until("its answer", || (dev.call("greet").0 == "500").then_some(()));
+    dev.line("POST /v1/functions/greet:invoke 500 (function) in ");
+    dev.call("good-bye");
+    dev.line("POST /v1/functions/good-bye:invoke 404 (gateway) in ");
+    dev.run("curl -s 'http://ADDRESS/v1/executions/[1-1000]' > /dev/null");
+    let line = dev.line(" more requests");
+    let more: usize = line.split(' ').nth(2).unwrap().parse().unwrap();
+    assert!(more > 20, "{line}");
+    let told = dev.all().matches("GET /v1/executions/").count();
+    assert!(told < 1000, "{told} lines");
+}
+
+#[test]
 fn each_attempt_after_the_first_is_told_with_its_number_and_the_failure_before() {
     let folder = Folder::new();
     folder.function("greet", "FAILING");

@@ -277,6 +277,11 @@ impl Dev {
         self.ask(&format!("v1/functions/{name}:invoke"), "-d '{\"input\":{}}'")
     }
 
+    /// Runs a line of the shell in which `ADDRESS` is the listener for clients.
+    pub(crate) fn run(&self, line: &str) {
+        shell(&line.replace("ADDRESS", &self.address));
+    }
+
     /// Sends a request to a path of the listener for clients: the status, and the body.
     pub(crate) fn ask(&self, path: &str, flags: &str) -> (String, serde_json::Value) {
         let said = shell(&format!(

@@ -5,7 +5,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTE
 use hyper::{Response, StatusCode};
 
 use super::body::{Body, Chunk, WrappedOutput};
-use super::{JSON, X_ERROR_SOURCE, default_retry_after, push_error, push_output, status_code};
+use super::{JSON, X_COLD_START, X_ERROR_SOURCE, default_retry_after, push_error, push_output, status_code};
 use crate::clock::Nanos;
 use crate::error::ErrorCode;
 use crate::id::{ExecutionId, ID_LEN};
@@ -16,7 +16,6 @@ use crate::store::timestamps::Timestamps;
 
 const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
 const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
-const X_COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The beginning of a body, up to the id.
