@@ -29,6 +29,7 @@ fn host(limits: &str) -> Rc<ProcessHost> {
     let Flags { serve } = Flags::parse_from(["picofaas", "--local-limits", limits]);
     Rc::new(ProcessHost {
         clock: Clock::start(),
+        program: Err("no function asks for it".to_owned()),
         max_body: serve.max_body,
         max_output: serve.max_output,
         locale: Locale::ours(),

@@ -17,9 +17,13 @@ fn main() -> ExitCode {
         picofaas_client::answer_shell(PluginCli::command);
         return picofaas_client::run(&PluginCli::parse().command, &program).into();
     }
+    if let Some(code) = cli::watchdog::run_early(&program, std::env::args_os().skip(1)) {
+        return code;
+    }
     picofaas_client::answer_shell(Cli::command);
     let command = match Cli::parse().command {
         Command::Machine(command) => command,
+        Command::Watchdog(args) => return cli::watchdog::run(*args, &program),
         Command::Client(command) => return picofaas_client::run(&command, &program).into(),
     };
     let shown = cli::log::filter(match &command {

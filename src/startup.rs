@@ -169,6 +169,7 @@ fn process_host(
 ) -> ProcessHost {
     ProcessHost {
         clock,
+        program: std::env::current_exe().map_err(|error| format!("/proc/self/exe cannot be read: {error}")),
         max_body: flags.max_body,
         max_output: flags.max_output,
         locale: Locale::ours(),

@@ -19,7 +19,7 @@ from typing import IO, Any
 import pytest
 
 HERE = Path(__file__).parent
-PACKAGE = HERE.parent / "python"
+PACKAGE = HERE.parent / "src"
 # Only what hangs takes so long, on a busy machine, too.
 PATIENCE_SECONDS = 120.0
 

@@ -1,4 +1,4 @@
-"""`picofaas-python` as it is installed, as a process that serves on a Unix socket."""
+"""`picofaas watchdog python` with the package as it is installed, serving on a Unix socket."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from typing import Any
 import pytest
 from conftest import HERE, ID, PATIENCE_SECONDS, TRACE
 
-# Where the program is installed; `cargo xtask test --only python` sets it.
-INSTALLED = os.environ.get("PICOFAAS_PYTHON_PROGRAM", "")
+# `picofaas`, and the virtual environment that the package is installed in; `cargo xtask test --only python`
+# sets both.
+PICOFAAS = os.environ.get("PICOFAAS_PROGRAM", "")
+INSTALLED = os.environ.get("PICOFAAS_PYTHON_ENVIRONMENT", "")
 
 needs_program = pytest.mark.skipif(
-    not INSTALLED, reason="PICOFAAS_PYTHON_PROGRAM does not say where picofaas-python is installed"
+    not (PICOFAAS and INSTALLED),
+    reason="PICOFAAS_PROGRAM and PICOFAAS_PYTHON_ENVIRONMENT do not say where both are",
 )
 
 
@@ -46,13 +49,14 @@ class Program:
         self.log_path = folder / "log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [INSTALLED],
+                [PICOFAAS, "watchdog", "python"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=folder,
                 env={
                     "PATH": os.environ["PATH"],
+                    "VIRTUAL_ENV": INSTALLED,
                     "PICOFAAS_SOCKET": str(self.socket),
                     "PYTHONPATH": str(HERE),
                     "HANDLER": handler,

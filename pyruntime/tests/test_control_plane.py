@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import time
@@ -15,15 +14,9 @@ from typing import Any
 
 import pytest
 from conftest import PATIENCE_SECONDS
-from program import INSTALLED
+from program import INSTALLED, PICOFAAS, needs_program
 
-# `picofaas`; `cargo xtask test --only python` sets it.
-CONTROL_PLANE = os.environ.get("PICOFAAS_PROGRAM", "")
-
-pytestmark = pytest.mark.skipif(
-    not (CONTROL_PLANE and INSTALLED),
-    reason="PICOFAAS_PROGRAM and PICOFAAS_PYTHON_PROGRAM do not say where the programs are",
-)
+pytestmark = needs_program
 
 MANIFEST = """\
 apiVersion: picofaas.dev/v1
@@ -33,8 +26,10 @@ spec:
   executionMode: {mode}
   maxRetries: 0
 {replicas}  resources: {{limits: {{memory: 128Mi}}}}
-  local: {{command: [{program}]}}
-  env: [{{name: HANDLER, value: "function:handle"}}]
+  local: {{command: [picofaas, watchdog, python]}}
+  env:
+    - {{name: HANDLER, value: "function:handle"}}
+    - {{name: VIRTUAL_ENV, value: {environment}}}
 """
 
 
@@ -46,7 +41,7 @@ class ControlPlane:
         self._clients = clients
         listen = [f"--listen=127.0.0.1:{clients}", f"--management-listen=127.0.0.1:{self._management}"]
         command = [
-            CONTROL_PLANE,
+            PICOFAAS,
             "serve",
             *listen,
             f"--runtime-listen=127.0.0.1:{runtimes}",
@@ -114,7 +109,7 @@ def control_plane(tmp_path: Path) -> Iterator[Serve]:
     def serve(code: str, mode: str = "WARM") -> ControlPlane:
         (tmp_path / "function.py").write_text(code)
         replicas = "  replicas: {min: 0}\n" if mode == "WARM" else ""
-        manifest = MANIFEST.format(program=json.dumps(INSTALLED), mode=mode, replicas=replicas)
+        manifest = MANIFEST.format(environment=json.dumps(INSTALLED), mode=mode, replicas=replicas)
         (tmp_path / "function.yaml").write_text(manifest)
         started.append(ControlPlane(tmp_path))
         return started[-1]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import IDS
-from program import Run, answer, needs_program, run
+from conftest import IDS, PACKAGE
+from program import INSTALLED, Run, answer, needs_program, run
 
 __all__ = ["run"]
 
@@ -42,6 +45,26 @@ def test_a_handler_that_cannot_be_loaded_ends_the_start_with_the_reason_last(
     (program.log_path.parent / "broken.py").write_text("1 / 0")
     assert program.wait() == 1
     assert reason in program.log().splitlines()[-1]
+
+
+def test_the_package_that_is_installed_is_the_one_that_serves(run: Run) -> None:
+    program = run("import picofaas_runtime\ndef handle(input): return picofaas_runtime.__file__").ready()
+    status, file = program.call(None)
+    assert status == 200
+    assert file.startswith(f"{INSTALLED}/"), file
+
+
+def test_the_worker_tells_a_person_how_a_function_is_served() -> None:
+    controller, terminal = os.openpty()
+    try:
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGE)}
+        command = [sys.executable, "-m", "picofaas_runtime"]
+        said = subprocess.run(command, stdin=terminal, env=environment, capture_output=True, text=True)
+    finally:
+        os.close(controller)
+        os.close(terminal)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "picofaas watchdog python" in said.stderr
 
 
 def test_an_interpreter_that_is_not_there_is_named(run: Run) -> None:

@@ -115,7 +115,9 @@ mod tests {
     fn parse(arguments: &[&str]) -> DevArgs {
         match Cli::try_parse_from([&["picofaas", "dev"], arguments].concat()).unwrap().command {
             Command::Machine(MachineCommand::Dev(arguments)) => *arguments,
-            Command::Machine(_) | Command::Client(_) => unreachable!("the first word is dev"),
+            Command::Machine(_) | Command::Watchdog(_) | Command::Client(_) => {
+                unreachable!("the first word is dev")
+            }
         }
     }
 

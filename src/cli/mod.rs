@@ -6,6 +6,7 @@ pub mod log;
 pub mod new;
 pub mod serve;
 mod stop;
+pub mod watchdog;
 
 use clap::{Parser, Subcommand};
 use picofaas_client::ClientCommand;
@@ -25,6 +26,8 @@ pub enum Command {
     /// Commands that are about this machine.
     #[command(flatten)]
     Machine(MachineCommand),
+    /// Turn any program into a function: what `local.command` begins with, see docs/watchdog.md
+    Watchdog(Box<watchdog::WatchdogArgs>),
     /// Commands that talk to a server.
     #[command(flatten)]
     Client(Box<ClientCommand>),

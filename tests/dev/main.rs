@@ -7,6 +7,7 @@ mod own_writes;
 mod support;
 mod swaps;
 mod values;
+mod watchdog;
 
 use std::fs;
 

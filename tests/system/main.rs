@@ -54,4 +54,5 @@ mod slowest;
 mod start;
 mod traces;
 mod vanished;
+mod watchdog;
 mod wire;

@@ -30,6 +30,9 @@ use cases::{Case, Expected};
 /// From the start of `dev` until all is built and ready; the first time much is compiled.
 const BUILD_PATIENCE: Duration = Duration::from_secs(900);
 
+/// The program that serves, in the target folder.
+const PICOFAAS: &str = "debug/picofaas";
+
 /// For one attempt of a `JOB`, which starts a JVM on a machine that may be busy.
 const JOB_TIMEOUT_MS: u32 = 30_000;
 
@@ -45,7 +48,7 @@ const TWINS: [Twin; 4] = [
     Twin { name: "word-stats-rust", tests: None, needs: || Ok(()) },
     Twin {
         name: "word-stats-python",
-        tests: Some(&[".venv/bin/python", "-m", "unittest"]),
+        tests: Some(&["python3", "-m", "unittest"]),
         needs: || toolbox::present("python3", "--version"),
     },
     Twin { name: "word-stats-java", tests: None, needs: java },
@@ -87,8 +90,10 @@ fn on(repository: &Repository, server: &mut DevServer, twins: &[&Twin], ends: &m
         if let Some([program, arguments @ ..]) = twin.tests {
             let folder = repository.root().join("examples").join(twin.name);
             // By its whole path, as a relative one is not looked for in the folder it is to run in.
-            let mut command = Command::new(folder.join(program));
+            let file = if program.contains('/') { folder.join(program) } else { PathBuf::from(program) };
+            let mut command = Command::new(file);
             command.args(arguments).current_dir(folder).env("PYTHONDONTWRITEBYTECODE", "1");
+            command.env("PYTHONPATH", repository.root().join("pyruntime/src"));
             let status = command.stdin(Stdio::null()).status();
             let passed = status.with_context(|| format!("cannot run {program}"))?.success();
             note(ends, format!("{}: its tests", twin.name), passed);
@@ -127,7 +132,7 @@ impl DevServer {
     fn start(repository: &Repository, folder: &Path, twins: &[&Twin]) -> Result<Self> {
         let log = folder.join("dev.log");
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = Command::new(repository.target().join("debug/picofaas"));
+        let mut command = Command::new(repository.target().join(PICOFAAS));
         command.arg("dev").arg("examples").arg("--allow-local-exec").current_dir(repository.root());
         for listener in ["--listen", "--management-listen", "--runtime-listen"] {
             command.args([listener, "127.0.0.1:0"]);
@@ -167,7 +172,10 @@ impl DevServer {
         let folder = repository.root().join("examples").join(function);
         let mut in_its_folder =
             vec![json!("sh"), json!("-c"), json!(r#"cd "$0" && exec "$@""#), json!(folder)];
-        in_its_folder.extend(command.iter().cloned());
+        // The shell would look for it in PATH.
+        let picofaas = json!(repository.target().join(PICOFAAS));
+        in_its_folder
+            .extend(command.iter().map(|word| if word == "picofaas" { &picofaas } else { word }).cloned());
         let name = format!("{function}-job");
         let job = json!({
             "name": name,

@@ -38,26 +38,24 @@ pub(crate) fn tests(repository: &Repository) -> Result<Result<Command, Unavailab
         fs::remove_dir_all(&built).with_context(|| format!("cannot remove {}", built.display()))?;
     }
     let wheels = built.join("wheels");
-    let mut build = tool("maturin", &["build", "--quiet", "--out"]);
-    passes(build.arg(&wheels))?;
+    passes(tool("python", &["-m", "flit_core.wheel", "--outdir"]).arg(&wheels))?;
     let installed = install(&built, &wheels)?;
 
     let mut tests = tool("python", &["-m", "pytest"]);
-    tests.env("PICOFAAS_PYTHON_PROGRAM", installed);
+    tests.env("PICOFAAS_PYTHON_ENVIRONMENT", installed);
     tests.env("PICOFAAS_PROGRAM", repository.root().join("target/release/picofaas"));
     Ok(Ok(tests))
 }
 
-/// Installs the wheel as its users do, and gives the program that it brings.
+/// Installs the wheel as its users do, and gives the environment that it is in.
 fn install(built: &Path, wheels: &Path) -> Result<PathBuf> {
     let environment = built.join("environment");
     let mut make = Command::new("python3");
     passes(make.args(["-m", "venv"]).arg(&environment))?;
-    let programs = environment.join("bin");
-    let mut install = Command::new(programs.join("python"));
+    let mut install = Command::new(environment.join("bin/python"));
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]);
     passes(install.arg("--find-links").arg(wheels).arg("picofaas-runtime"))?;
-    Ok(programs.join("picofaas-python"))
+    Ok(environment)
 }
 
 /// Runs a command that has to succeed for the check to go on.

@@ -120,9 +120,7 @@ pub(crate) fn run(repository: &Repository, options: &TestOptions) -> Result<Exit
     println!(
         "what they need and this machine lacks (rustfmt, clippy, cargo-deny, jq, redocly, schemathesis, ruff, mypy,"
     );
-    println!(
-        "maturin, valgrind, kube-score, prometheus, chromium, Kubernetes with containerd and etcd), once:"
-    );
+    println!("valgrind, kube-score, prometheus, chromium, Kubernetes with containerd and etcd), once:");
     for check in &checks {
         println!("  {:<12} {}", check.name, check.what);
     }

@@ -26,11 +26,6 @@ pub fn watchdog() -> PathBuf {
     build(&["-p", "picofaas-watchdog", "--bin", "picofaas-watchdog"]).join("picofaas-watchdog")
 }
 
-/// The Python runtime.
-pub fn python() -> PathBuf {
-    build(&["-p", "picofaas-python"]).join("picofaas-python")
-}
-
 /// The root of the workspace.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()

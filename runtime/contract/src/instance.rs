@@ -23,10 +23,14 @@ impl Instance {
     /// Starts a program with an environment of nothing but `PATH`, its socket and `variables`,
     /// and waits until it says that it listens.
     pub fn start(program: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::spawn(Command::new(program).envs(variables.iter().copied()))
+    }
+
+    /// Starts a command with an environment of nothing but `PATH`, its socket and its own variables, and
+    /// waits until it says that it listens.
+    pub fn spawn(command: &mut Command) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut command = Command::new(program);
-        command.env("PICOFAAS_SOCKET", socket_in(&directory)).envs(variables.iter().copied());
-        let mut process = Process::spawn(&mut command);
+        let mut process = Process::spawn(command.env("PICOFAAS_SOCKET", socket_in(&directory)));
         let greeting = process.line_with("listening");
         Self { process, directory, greeting }
     }

@@ -1,12 +1,15 @@
 //! The watchdog turns any program into a function: it speaks the runtime contract to
-//! the control plane, and something simpler to the program in `WATCHDOG_CMD`.
+//! the control plane, and something simpler to the program that it is told.
 //!
 //! Listening, reading and checking requests, deadlines, limits, metrics, draining and the mode
 //! `JOB` are the Rust runtime's; each mode of the watchdog is a handler on top of it.
 //!
 //! | file | has |
 //! |---|---|
+//! | `arguments` | the command line |
 //! | `settings`, `command_line` | the environment, and the command in it |
+//! | `named_command` | a command, and the place that names it |
+//! | `python` | the Python runtime as a command |
 //! | `program`, `command` | how the program is started: arguments, environment, streams |
 //! | `children`, `child` | processes: started, ended, reaped, and their orphans |
 //! | `exit_reason`, `memory` | why a process ended, and whether it was for the limit of memory |
@@ -25,6 +28,7 @@
 //! | `notify`, `wake_slot` | waking the tasks of the one thread |
 //! | `limits` | every limit |
 
+mod arguments;
 mod backoff;
 mod child;
 mod children;
@@ -43,9 +47,11 @@ mod line_buffer;
 mod log;
 mod log_pipe;
 mod memory;
+mod named_command;
 mod notify;
 mod printed_text;
 mod program;
+mod python;
 mod reply_frame;
 mod reply_reader;
 mod request;
@@ -60,59 +66,58 @@ mod worker_pool;
 mod worker_supervisor;
 mod write_buffer;
 
+use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
+use arguments::{Arguments, Order};
 use http::HttpHandler;
-use settings::{Mode, Preset, Settings};
+use settings::{MODES, Mode, Settings};
 use stdio::StdioHandler;
 use worker_handler::WorkerHandler;
 
-/// musl's own allocator gives memory back to the kernel as soon as it can, which cost a request a fifth
-/// of its CPU time. This one needs no compiler for C.
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+pub use python::{PACKAGE as PYTHON_PACKAGE, modules as python_modules};
 
 /// The exit code of an environment that does not say clearly what to do, as in the Rust runtime.
 const USAGE: u8 = 2;
 
-/// Serves the program that the environment names until SIGTERM or SIGINT, or runs it once as a
-/// JOB. The exit codes are those of the Rust runtime.
-#[must_use = "return it from main, or the process ends as a success"]
-pub fn run() -> ExitCode {
-    if let Some(argument) = std::env::args_os().nth(1) {
-        log::line(&format!(
-            "error the argument {argument:?} is unknown: there are none. WATCHDOG_MODE and WATCHDOG_CMD say \
-             what to run, PORT or PICOFAAS_SOCKET where to listen"
-        ));
-        return ExitCode::from(USAGE);
-    }
-    serve(None)
-}
+/// The form of a command line behind the name of the program.
+pub const USAGE_WORDS: &str = "[MODE] [-- COMMAND ARGS…]";
 
-/// Serves a program that speaks the protocol of `WATCHDOG_MODE=worker`, for a runtime that
-/// brings it. Mode and command are as good as set: `WATCHDOG_MODE` or `WATCHDOG_CMD` with
-/// anything else is exit code 2. The rest of the environment, `PICOFAAS_WORKERS` among it, and
-/// the exit codes are those of [`run`].
-///
-/// # Panics
-/// If the command has no word.
+/// Serves the program that the command line or the environment names until SIGTERM or SIGINT, or runs it
+/// once as a JOB. `arguments` are those behind `program`, which is the name that a person calls this by.
+/// The exit codes are those of the Rust runtime.
 #[must_use = "return it from main, or the process ends as a success"]
-pub fn worker(command: Vec<String>) -> ExitCode {
-    assert!(!command.is_empty(), "a command has at least one word, the program");
-    serve(Some(Preset { mode: Mode::Worker, command }))
-}
-
-fn serve(preset: Option<Preset>) -> ExitCode {
-    match Settings::from_env(preset) {
+pub fn run(program: &str, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let settings = match Arguments::read(arguments) {
+        Ok(Order::Help) => return help(program),
+        Ok(Order::Serve(arguments)) => Settings::from_env(arguments),
+        Err(error) => Err(error),
+    };
+    match settings {
         Ok(settings) => match settings.mode {
             Mode::Stdio => picofaas_runtime::serve(StdioHandler::new(settings)),
             Mode::Http => picofaas_runtime::serve(HttpHandler::new(settings)),
-            Mode::Worker => picofaas_runtime::serve(WorkerHandler::new(settings)),
+            Mode::Worker | Mode::Python => picofaas_runtime::serve(WorkerHandler::new(settings)),
         },
         Err(error) => {
             log::line(&format!("error {error}"));
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// Tells how it is called.
+fn help(program: &str) -> ExitCode {
+    let written = writeln!(
+        std::io::stdout(),
+        "Turns any program into a picofaas function\n\n\
+         Usage: {program} {USAGE_WORDS}\n\n\
+         MODE     {MODES}; else WATCHDOG_MODE says it\n\
+         COMMAND  the program and its arguments; else WATCHDOG_CMD says it. The mode python has none:\n         \
+         HANDLER=module:function names the function\n\n\
+         PORT or PICOFAAS_SOCKET says where to listen. All variables: docs/watchdog.md"
+    );
+    // Where nobody reads it, the exit code is all that can be said.
+    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -12,6 +12,7 @@ use rustix::fs::{Access, access};
 
 use crate::command::Command;
 use crate::frame::{FRAMES_OFFERED, FRAMES_VARIABLE};
+use crate::named_command::NamedCommand;
 
 /// Variables for the watchdog that its program does not get: where to listen, and the proof of who
 /// asks the control plane.
@@ -23,7 +24,7 @@ const WITHHELD: [&str; 5] =
 /// The program and its arguments.
 #[derive(Debug)]
 pub(crate) struct Program {
-    words: Vec<String>,
+    command: NamedCommand,
     /// Whether it is offered the newest frames.
     is_worker: bool,
     /// The program with the environment of each start, once it was found.
@@ -32,22 +33,24 @@ pub(crate) struct Program {
 
 impl Program {
     /// The program of a command, which has at least one word.
-    pub(crate) fn new(words: Vec<String>) -> Self {
-        Self { words, is_worker: false, found: OnceCell::new() }
+    pub(crate) fn new(command: NamedCommand) -> Self {
+        Self { command, is_worker: false, found: OnceCell::new() }
     }
 
     /// The same for one that speaks in frames.
-    pub(crate) fn of_worker(words: Vec<String>) -> Self {
-        Self { is_worker: true, ..Self::new(words) }
+    pub(crate) fn of_worker(command: NamedCommand) -> Self {
+        Self { is_worker: true, ..Self::new(command) }
     }
 
     /// Checks that the program is there, so that a missing one is named at the start.
     pub(crate) fn find(&self) -> Result<(), HandlerError> {
         let program = self.found().map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
-                let name = &self.words[0];
+                let NamedCommand { words, source } = &self.command;
                 HandlerError::internal(format!(
-                    "WATCHDOG_CMD names the program `{name}`, which is in no folder of PATH"
+                    "{source} names the program `{}`, which is in no folder of PATH: {}",
+                    words[0],
+                    source.remedy()
                 ))
             } else {
                 self.failed(&error)
@@ -73,8 +76,8 @@ impl Program {
         if self.is_worker {
             environment.insert(FRAMES_VARIABLE.into(), FRAMES_OFFERED.into());
         }
-        let name = Path::new(&self.words[0]);
-        let program = picofaas_child::Program::new(name, &self.words[1..], environment, None)?;
+        let words = &self.command.words;
+        let program = picofaas_child::Program::new(Path::new(&words[0]), &words[1..], environment, None)?;
         Ok(self.found.get_or_init(|| program))
     }
 
@@ -102,8 +105,8 @@ impl Program {
     /// The failure of a start.
     pub(crate) fn failed(&self, error: &io::Error) -> HandlerError {
         HandlerError::internal(format!(
-            "the program `{}` (WATCHDOG_CMD) cannot be started: {error}",
-            self.words[0]
+            "the program `{}` ({}) cannot be started: {error}",
+            self.command.words[0], self.command.source
         ))
     }
 }

@@ -1,22 +1,24 @@
-//! The settings of the watchdog from the environment, checked before anything is started. Settings
-//! of serving are read by the runtime.
+//! The settings of the watchdog from the command line and the environment, checked before anything is
+//! started. Settings of serving are read by the runtime.
 
 use thiserror::Error;
 
+use crate::arguments::Arguments;
 use crate::command_line;
 use crate::format::{InputFormat, OutputFormat};
 use crate::http::Endpoint;
 use crate::limits::WORKERS_MAX;
+use crate::named_command::{CommandSource, NamedCommand};
+use crate::python;
 
 /// The watchdog's settings.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) mode: Mode,
-    /// The program and its arguments.
-    pub(crate) command: Vec<String>,
+    pub(crate) command: NamedCommand,
     pub(crate) input: InputFormat,
     pub(crate) output: OutputFormat,
-    /// Processes in the mode `worker`; a JOB has one.
+    /// Processes in the modes `worker` and `python`; a JOB has one.
     pub(crate) workers: usize,
     /// Port and paths of the server in the mode `http`; else the defaults.
     pub(crate) endpoint: Endpoint,
@@ -31,28 +33,47 @@ pub(crate) enum Mode {
     Http,
     /// Processes that take one request after the other.
     Worker,
+    /// The same with the Python runtime as the program.
+    Python,
 }
 
-/// The decisions of a runtime that brings its own command.
-#[derive(Debug)]
-pub(crate) struct Preset {
-    pub(crate) mode: Mode,
-    pub(crate) command: Vec<String>,
-}
-
-/// An environment that does not say clearly what to do.
+/// A command line or an environment that does not say clearly what to do.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum SettingError {
-    #[error("{0} is not set: give {1}")]
-    Missing(&'static str, &'static str),
+    #[error("WATCHDOG_MODE is not set: give it, or the first argument, as {MODES}")]
+    NoMode,
+    #[error(
+        "WATCHDOG_CMD is not set: give the program and its arguments in it, as words of a shell or as a JSON array, \
+         or behind `--`"
+    )]
+    NoProgram,
+    #[error("the argument `{0}` is no mode: give {MODES}, or none and WATCHDOG_MODE")]
+    UnknownMode(String),
+    #[error("the argument `{0}` is unknown: there are a mode ({MODES}), and `--` with the program behind it")]
+    Option(String),
+    #[error("the argument `{0}` is one too many: give the program and its arguments behind `--`")]
+    Positional(String),
+    #[error(
+        "there is no program behind `--`: give one with its arguments, or leave `--` out and set WATCHDOG_CMD"
+    )]
+    NoCommand,
+    #[error("the argument `{0}` is not valid UTF-8")]
+    ArgumentNotText(String),
+    #[error("{variable} is `{value}`, and the command line says `{argument}`: leave one of them out")]
+    Twice { variable: &'static str, value: String, argument: String },
+    #[error(
+        "the mode python has the Python runtime as its program, and {place} says `{value}`: leave it out. HANDLER says \
+         which function is served, as module:function"
+    )]
+    Brought { place: &'static str, value: String },
+    #[error("the path {0} is not valid UTF-8")]
+    PathNotText(String),
     #[error("{name} is `{value}`, which is unknown: give {known}")]
     Unknown { name: &'static str, value: String, known: &'static str },
     #[error("{name} is `{value}`: give {rule}")]
     Value { name: &'static str, value: String, rule: &'static str },
     #[error("WATCHDOG_CMD is `{value}`, which is no command: {fault}")]
     Command { value: String, fault: String },
-    #[error("{name} is `{value}`, which is decided here: leave it out")]
-    Decided { name: &'static str, value: String },
     #[error("{name} is `{value}`, which is for the modes http and stdio: leave it out")]
     OtherMode { name: &'static str, value: String },
     #[error("PICOFAAS_WORKERS is `{0}`: give a number of processes from 1 to {WORKERS_MAX}")]
@@ -62,16 +83,37 @@ pub(crate) enum SettingError {
 }
 
 const MODE: &str = "WATCHDOG_MODE";
-const MODES: &str = "http, stdio or worker";
+pub(crate) const MODES: &str = "http, python, stdio or worker";
 const COMMAND: &str = "WATCHDOG_CMD";
 const INPUT: &str = "WATCHDOG_INPUT";
 const OUTPUT: &str = "WATCHDOG_OUTPUT";
-const COMMANDS: &str = "the program and its arguments, as words of a shell or as a JSON array";
+
+impl Mode {
+    /// The mode of a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "http" => Some(Self::Http),
+            "python" => Some(Self::Python),
+            "stdio" => Some(Self::Stdio),
+            "worker" => Some(Self::Worker),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Python => "python",
+            Self::Stdio => "stdio",
+            Self::Worker => "worker",
+        }
+    }
+}
 
 impl Settings {
-    /// Reads the environment of the process.
-    pub(crate) fn from_env(preset: Option<Preset>) -> Result<Self, SettingError> {
-        Self::read(preset, |name| match std::env::var_os(name) {
+    /// Reads the environment of the process, for what the command line leaves open.
+    pub(crate) fn from_env(arguments: Arguments) -> Result<Self, SettingError> {
+        Self::read(arguments, |name| match std::env::var_os(name) {
             None => Ok(None),
             Some(value) => value.into_string().map(Some).map_err(|_| SettingError::NotText(name)),
         })
@@ -79,11 +121,17 @@ impl Settings {
 
     /// Reads the settings from variables; an empty one counts as absent.
     fn read(
-        preset: Option<Preset>,
+        arguments: Arguments,
         variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
     ) -> Result<Self, SettingError> {
         let variable = |name| Ok(variable(name)?.filter(|value: &String| !value.is_empty()));
-        let (mode, command) = mode_and_command(preset, variable)?;
+        let mode = mode(arguments.mode, variable)?;
+        let named = named_command(arguments.command, variable)?;
+        let command = match (mode, named) {
+            (Mode::Python, None) => python::command(variable)?,
+            (Mode::Python, Some(named)) => return Err(brought(&named)),
+            (Mode::Http | Mode::Stdio | Mode::Worker, named) => named.ok_or(SettingError::NoProgram)?,
+        };
         let (input, output) = formats(mode, variable)?;
         let workers = match variable("PICOFAAS_WORKERS")? {
             None => 1,
@@ -100,40 +148,45 @@ impl Settings {
     }
 }
 
-/// The mode and the command, both from variables or both from a preset that no variable contradicts.
-fn mode_and_command(
-    preset: Option<Preset>,
+/// The mode, of the command line or of the environment.
+fn mode(
+    argument: Option<Mode>,
     variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
-) -> Result<(Mode, Vec<String>), SettingError> {
-    let mode = match variable(MODE)?.as_deref() {
-        None => None,
-        Some("http") => Some(Mode::Http),
-        Some("stdio") => Some(Mode::Stdio),
-        Some("worker") => Some(Mode::Worker),
-        Some(other) => return Err(unknown(MODE, other, MODES)),
+) -> Result<Mode, SettingError> {
+    let Some(value) = variable(MODE)? else { return argument.ok_or(SettingError::NoMode) };
+    let mode = Mode::named(&value).ok_or_else(|| unknown(MODE, &value, MODES))?;
+    match argument {
+        Some(other) if other != mode => {
+            Err(SettingError::Twice { variable: MODE, value, argument: other.name().to_owned() })
+        }
+        Some(_) | None => Ok(mode),
+    }
+}
+
+/// The command, of the command line or of the environment.
+fn named_command(
+    argument: Option<Vec<String>>,
+    variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
+) -> Result<Option<NamedCommand>, SettingError> {
+    let Some(value) = variable(COMMAND)? else {
+        return Ok(argument.map(|words| NamedCommand { words, source: CommandSource::Arguments }));
     };
-    let command = match variable(COMMAND)? {
-        None => None,
-        Some(value) => match command_line::split(&value) {
-            Ok(command) => Some(command),
-            Err(fault) => return Err(SettingError::Command { value, fault }),
+    match argument {
+        Some(words) => {
+            Err(SettingError::Twice { variable: COMMAND, value, argument: format!("-- {}", words.join(" ")) })
+        }
+        None => match command_line::split(&value) {
+            Ok(words) => Ok(Some(NamedCommand { words, source: CommandSource::Variable })),
+            Err(fault) => Err(SettingError::Command { value, fault }),
         },
-    };
-    let Some(preset) = preset else {
-        let mode = mode.ok_or(SettingError::Missing(MODE, MODES))?;
-        return Ok((mode, command.ok_or(SettingError::Missing(COMMAND, COMMANDS))?));
-    };
-    let decided = |name| match variable(name)? {
-        Some(value) => Err(SettingError::Decided { name, value }),
-        None => Ok(()),
-    };
-    if mode.is_some_and(|mode| mode != preset.mode) {
-        decided(MODE)?;
     }
-    if command.is_some_and(|command| command != preset.command) {
-        decided(COMMAND)?;
-    }
-    Ok((preset.mode, preset.command))
+}
+
+/// The refusal of a program in a mode that has its own.
+fn brought(named: &NamedCommand) -> SettingError {
+    let place =
+        if named.source == CommandSource::Variable { COMMAND } else { "the command line behind `--`" };
+    SettingError::Brought { place, value: named.words.join(" ") }
 }
 
 /// The formats of input and output; the mode `worker` has no choice of them.
@@ -151,7 +204,7 @@ fn formats(
         Some("text") => OutputFormat::Text,
         Some(other) => return Err(unknown(OUTPUT, other, "json or text")),
     };
-    if mode == Mode::Worker {
+    if matches!(mode, Mode::Worker | Mode::Python) {
         for name in [INPUT, OUTPUT] {
             if let Some(value) = variable(name)? {
                 return Err(SettingError::OtherMode { name, value });
@@ -169,41 +222,74 @@ fn unknown(name: &'static str, value: &str, known: &'static str) -> SettingError
 mod tests {
     use super::*;
 
-    fn read(preset: Option<&[&str]>, variables: &[(&str, &str)]) -> Result<Settings, SettingError> {
-        let preset = preset.map(|words| Preset {
-            mode: Mode::Worker,
-            command: words.iter().map(|word| (*word).to_owned()).collect(),
-        });
-        Settings::read(preset, |name| {
+    fn read(
+        mode: Option<&str>,
+        command: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Settings, SettingError> {
+        let words = command.iter().map(|word| (*word).to_owned()).collect();
+        let arguments = Arguments {
+            mode: mode.map(|name| Mode::named(name).unwrap()),
+            command: (!command.is_empty()).then_some(words),
+        };
+        Settings::read(arguments, |name| {
             Ok(variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
         })
     }
 
     #[test]
-    fn a_runtime_that_brings_its_command_lets_nobody_change_it() {
-        let brought = Some(&["python3", "-m", "x"][..]);
-        for variables in [
-            &[][..],
-            &[("WATCHDOG_MODE", "worker"), ("WATCHDOG_CMD", "python3 -m x")],
-            &[("WATCHDOG_CMD", "")],
+    fn mode_and_command_are_of_the_command_line_or_of_the_environment() {
+        let variables = [("WATCHDOG_MODE", "stdio"), ("WATCHDOG_CMD", "wc -w")];
+        for (mode, command, variables, source) in [
+            (None, &[][..], &variables[..], CommandSource::Variable),
+            (Some("stdio"), &[], &variables, CommandSource::Variable),
+            (Some("stdio"), &[], &variables[1..], CommandSource::Variable),
+            (None, &["wc", "-w"], &variables[..1], CommandSource::Arguments),
+            (Some("stdio"), &["wc", "-w"], &[("WATCHDOG_CMD", "")], CommandSource::Arguments),
         ] {
-            let settings = read(brought, variables).unwrap();
-            assert_eq!(
-                (settings.mode, settings.command),
-                (Mode::Worker, vec!["python3".into(), "-m".into(), "x".into()])
-            );
+            let settings = read(mode, command, variables).unwrap();
+            assert_eq!(settings.mode, Mode::Stdio);
+            let words = vec!["wc".to_owned(), "-w".to_owned()];
+            assert_eq!(settings.command, NamedCommand { words, source });
         }
-        for (name, value) in [("WATCHDOG_MODE", "stdio"), ("WATCHDOG_CMD", "python3 -m y")] {
-            let refused = read(brought, &[(name, value)]).unwrap_err();
-            assert_eq!(refused, SettingError::Decided { name, value: value.to_owned() });
+        assert_eq!(read(None, &["wc"], &[]).unwrap_err(), SettingError::NoMode);
+        assert_eq!(read(Some("stdio"), &[], &[]).unwrap_err(), SettingError::NoProgram);
+    }
+
+    #[test]
+    fn a_command_line_and_an_environment_that_say_different_things_are_refused_with_both() {
+        for (mode, command, variable, said) in [
+            (
+                Some("stdio"),
+                &["cat"][..],
+                ("WATCHDOG_MODE", "http"),
+                "WATCHDOG_MODE is `http`, and the command line says `stdio`",
+            ),
+            (
+                Some("stdio"),
+                &["cat"],
+                ("WATCHDOG_CMD", "wc"),
+                "WATCHDOG_CMD is `wc`, and the command line says `-- cat`",
+            ),
+            (Some("python"), &["cat"], ("HANDLER", "a:b"), "the command line behind `--` says `cat`"),
+            (Some("python"), &[], ("WATCHDOG_CMD", "wc -w"), "WATCHDOG_CMD says `wc -w`"),
+            (
+                Some("python"),
+                &[],
+                ("WATCHDOG_INPUT", "envelope"),
+                "WATCHDOG_INPUT is `envelope`, which is for the modes http",
+            ),
+        ] {
+            let message = read(mode, command, &[variable]).unwrap_err().to_string();
+            assert!(message.contains(said) && message.contains("leave"), "{message}");
         }
     }
 
     #[test]
     fn a_job_has_one_worker() {
         let many = [("PICOFAAS_WORKERS", "8"), ("EXECUTION_MODE", "WARM")];
-        assert_eq!(read(Some(&["x"]), &many).unwrap().workers, 8);
+        assert_eq!(read(Some("worker"), &["x"], &many).unwrap().workers, 8);
         let job = [("PICOFAAS_WORKERS", "8"), ("EXECUTION_MODE", "JOB")];
-        assert_eq!(read(Some(&["x"]), &job).unwrap().workers, 1);
+        assert_eq!(read(Some("worker"), &["x"], &job).unwrap().workers, 1);
     }
 }

@@ -209,10 +209,14 @@ mod tests {
 
     use super::*;
     use crate::exit_reason::ExitReason;
+    use crate::named_command::{CommandSource, NamedCommand};
 
     #[test]
     fn a_start_that_has_failed_is_not_saved_by_another_worker_that_is_ready_a_moment_later() {
-        let pool = WorkerPool::new(Program::new(vec!["python3".to_owned()]), 2);
+        let pool = WorkerPool::new(
+            Program::new(NamedCommand { words: vec!["python3".to_owned()], source: CommandSource::Path }),
+            2,
+        );
         pool.fail_to_start(&WorkerExit::Exited(ExitReason::new("ended with exit status 1")));
         pool.worker_ready(FrameForm::Objects);
         let context = task::Context::from_waker(task::Waker::noop());

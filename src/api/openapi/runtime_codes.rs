@@ -11,11 +11,11 @@ const RUNTIMES: [(&str, &str); 4] = [
     ("Rust", "runtime/rust/src"),
     ("watchdog", "runtime/watchdog/src"),
     ("Java", "runtime/java/library/src/main"),
-    ("Python", "pyruntime/python/picofaas_runtime"),
+    ("Python", "pyruntime/src/picofaas_runtime"),
 ];
 
 /// Variables of an environment, which are written as codes are.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 13] = [
     "DEADLINE_MS",
     "EXECUTION_ID",
     "EXECUTION_MODE",
@@ -27,6 +27,8 @@ const VARIABLES: [&str; 11] = [
     "POD_IP",
     "TIMEOUT_MS",
     "TRACE_ID",
+    "VIRTUAL_ENV",
+    "XDG_CACHE_HOME",
 ];
 
 /// Prefixes of variables of ours.

@@ -25,6 +25,9 @@ const END_PATIENCE: Duration = Duration::from_secs(2);
 pub struct ProcessHost {
     /// Time.
     pub clock: Clock,
+    /// File of the program that serves, which `picofaas` in `local.command` stands for; or the reason why it is
+    /// not known.
+    pub program: Result<PathBuf, String>,
     /// Largest body of an invocation, in bytes; told to each process.
     pub max_body: usize,
     /// Largest output of an invocation, in bytes; told to each process.

@@ -21,6 +21,9 @@ use crate::logs::output::{OutputStream, Writer, follow};
 use crate::logs::tail::Tail;
 use crate::spec::{EnvValue, FunctionSpec};
 
+/// The name by which `local.command` asks for the program that serves.
+const OWN_NAME: &str = "picofaas";
+
 /// Options of a process start, besides its function.
 #[derive(Debug, Default)]
 pub struct StartOptions {
@@ -264,13 +267,16 @@ fn spawn(
         set(name, value.into());
     }
     host.locale.add_to(&mut environment);
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{program:?} could not be started: {error}"));
+    let file = file_of(program, &directory, host).map_err(named)?;
     // It is the main thread that starts processes, so their death signal comes when this process
     // ends and not when some worker thread does.
-    Program::new(&resolve(program, &directory), &arguments, environment, Some(&directory))
+    Program::new(&file, &arguments, environment, Some(&directory))
         .and_then(|program| {
             Child::spawn(&program, &EnvironmentChanges::default(), Streams::OUTPUT, confinement)
         })
-        .map_err(|error| io::Error::new(error.kind(), format!("{program:?} could not be started: {error}")))
+        .map_err(named)
 }
 
 /// Values of the references of a function, as they are now.
@@ -279,6 +285,15 @@ fn resolve_values(spec: &FunctionSpec, host: &ProcessHost) -> io::Result<Resolve
         let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
         io::Error::other(missing.join("; "))
     })
+}
+
+/// The file of a program of `local.command`. Ours is the one that serves, whatever `PATH` says: a function that
+/// begins with the watchdog then needs nothing that is installed.
+fn file_of(program: &str, directory: &Path, host: &ProcessHost) -> io::Result<PathBuf> {
+    if program == OWN_NAME {
+        return host.program.clone().map_err(io::Error::other);
+    }
+    Ok(resolve(program, directory))
 }
 
 /// A command with a slash is relative to the function's folder; one without is looked up in PATH.

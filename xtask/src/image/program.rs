@@ -25,7 +25,6 @@ pub(super) enum Program {
 pub(super) const PICOFAAS: Program = Program::Binary { package: "picofaas", name: "picofaas" };
 pub(super) const WATCHDOG: Program =
     Program::Binary { package: "picofaas-watchdog", name: "picofaas-watchdog" };
-pub(super) const PYTHON: Program = Program::Binary { package: "picofaas-python", name: "picofaas-python" };
 pub(super) const WORD_STATS_RUST: Program =
     Program::Binary { package: "word-stats-rust", name: "word-stats-rust" };
 pub(super) const JSON_TRANSFORM: Program =

@@ -157,13 +157,13 @@ fn python() -> Result<Subject, String> {
     let interpreter = interpreter()?;
     Ok(Subject {
         name: Runtime::Python.name().to_owned(),
-        command: vec![text(&built::python())],
+        command: vec![text(&built::watchdog()), "python".to_owned()],
         folder: Some(folder.join("tests")),
         variables: vec![
             ("HANDLER".to_owned(), format!("faulty:{FUNCTION}")),
             variable("PICOFAAS_PYTHON", &text(&interpreter)),
             // The package as it is in the tree.
-            variable("PYTHONPATH", &text(&folder.join("python"))),
+            variable("PYTHONPATH", &text(&folder.join("src"))),
             variable("PYTHONDONTWRITEBYTECODE", "1"),
         ],
         variables_of: Vec::new(),

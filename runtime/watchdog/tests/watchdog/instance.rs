@@ -8,7 +8,7 @@ pub(crate) use picofaas_contract::patience::PATIENCE;
 pub(crate) use picofaas_contract::process::wait_for_end;
 use picofaas_contract::{instance, process};
 
-const WATCHDOG: &str = env!("CARGO_BIN_EXE_picofaas-watchdog");
+pub(crate) const WATCHDOG: &str = env!("CARGO_BIN_EXE_picofaas-watchdog");
 
 /// The watchdog.
 pub(crate) struct Process(process::Process);

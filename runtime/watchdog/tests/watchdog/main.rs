@@ -11,6 +11,7 @@ mod job;
 mod last_lines;
 mod left_behind;
 mod memory;
+mod python;
 mod start;
 mod stdio;
 mod stopped;

@@ -73,7 +73,8 @@ impl FunctionProgram {
                 environment.insert("PYTHONPATH", text(&repository.root().join("benches/runtimes")));
                 // Compiled modules would land in the tree.
                 environment.insert("PYTHONPYCACHEPREFIX", text(&folder.join("pycache")));
-                vec![text(&programs.join("picofaas-python"))]
+                environment.insert("PICOFAAS_PYTHON", text(&programs.join("python3")));
+                vec![text(&fixtures::watchdog(repository)?), "python".to_owned()]
             }
             FunctionRuntime::Java => {
                 let classes = match fixtures::java(repository) {

@@ -75,7 +75,9 @@ impl RuntimeSubject {
                 "the watchdog, profile dist and static, WATCHDOG_MODE=stdio, a process of sh per request"
             }
             Self::Http => "the same watchdog, WATCHDOG_MODE=http, in front of that Rust echo",
-            Self::Python => "picofaas-python, as pip installs it, with one worker process",
+            Self::Python => {
+                "the same watchdog, mode python, with the package as pip installs it and one worker process"
+            }
             Self::Java => "the Java runtime, -XX:+UseSerialGC, with the archive of its classes",
             Self::JavaWithoutArchive => "the same with the archive that the JDK brings alone",
             Self::Flask => "Flask under gunicorn, 1 gthread worker with 4 threads",
@@ -113,8 +115,9 @@ impl RuntimeSubject {
                 command
             }
             Self::Python => {
-                let mut command = bare(fixtures.python()?.join("picofaas-python"));
-                command.env("HANDLER", "python_echo:handle");
+                let mut command = bare(&fixtures.watchdog);
+                command.arg("python").env("HANDLER", "python_echo:handle");
+                command.env("PICOFAAS_PYTHON", fixtures.python()?.join("python3"));
                 command
             }
             Self::Java => fixtures.java(&["-XX:SharedArchiveFile=faulty.jsa"])?,

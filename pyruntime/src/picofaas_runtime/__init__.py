@@ -1,7 +1,8 @@
 """Parts that functions written in Python are built with: a handler's `Context` and `HandlerError`.
 
 A handler is `def handle(input)` or `def handle(input, context)`, or either with `async def`. It
-returns what JSON can say. `HANDLER=module:function` names it to the program `picofaas-python`.
+returns what JSON can say. `HANDLER=module:function` names it to
+`picofaas watchdog python`.
 
 | file | has |
 |---|---|
