@@ -4,6 +4,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | the tests of an example | where neither `cargo test` nor Maven runs them |
+//! | `hello` | the example that a newcomer begins with |
 //! | `WARM`, `JOB` | every case of `cases` against every twin |
 //!
 //! A twin whose language this machine lacks is left out with the reason.
@@ -43,6 +44,9 @@ struct Twin {
     tests: Option<&'static [&'static str]>,
     needs: fn() -> Result<(), Unavailable>,
 }
+
+/// The example that needs nothing but Python.
+const HELLO: &str = "hello";
 
 const TWINS: [Twin; 4] = [
     Twin { name: "word-stats-rust", tests: None, needs: || Ok(()) },
@@ -85,6 +89,10 @@ pub(crate) fn run(repository: &Repository) -> Result<Ends> {
 }
 
 fn on(repository: &Repository, server: &mut DevServer, twins: &[&Twin], ends: &mut Ends) -> Result<()> {
+    match toolbox::present("python3", "--version") {
+        Ok(()) => greets(repository, server, ends)?,
+        Err(Unavailable(why)) => ends.skipped.push(format!("{HELLO}: {why}")),
+    }
     let cases = cases::all();
     for twin in twins {
         if let Some([program, arguments @ ..]) = twin.tests {
@@ -111,6 +119,22 @@ fn on(repository: &Repository, server: &mut DevServer, twins: &[&Twin], ends: &m
             note(ends, format!("{function}: {} cases", cases.len()), wrong == 0);
         }
     }
+    Ok(())
+}
+
+/// Asks the example that a newcomer begins with.
+fn greets(repository: &Repository, server: &mut DevServer, ends: &mut Ends) -> Result<()> {
+    let readme = repository.root().join("examples").join(HELLO).join("README.md");
+    let readme = fs::read_to_string(&readme).with_context(|| format!("cannot read {}", readme.display()))?;
+    server.process.check_alive()?;
+    let path = format!("/v1/functions/{HELLO}:invoke");
+    let answer = http::request(server.port, "POST", &path, &[], r#"{"input":{"name":"Ada"}}"#)?;
+    let came = String::from_utf8_lossy(&answer.body);
+    let output = output_of(&came).filter(|output| readme.contains(&format!("# {output}\n")));
+    if output.is_none() {
+        println!("{HELLO}: its README has not this output: {} {came}", answer.status);
+    }
+    note(ends, format!("{HELLO}: the output in its README"), output.is_some());
     Ok(())
 }
 

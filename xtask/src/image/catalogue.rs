@@ -21,7 +21,7 @@ pub(super) struct Image {
     pub parents: &'static [&'static str],
 }
 
-const IMAGES: [Image; 10] = [
+const IMAGES: [Image; 11] = [
     Image {
         name: "picofaas",
         what: "the control plane",
@@ -61,6 +61,16 @@ const IMAGES: [Image; 10] = [
         programs: &[],
         bases: &[&JAVA],
         parents: &[],
+    },
+    Image {
+        name: "hello",
+        what: "the example that a newcomer begins with",
+        dockerfile: "examples/hello/Dockerfile",
+        context: "examples/hello",
+        copied: &["examples/hello/hello.py"],
+        programs: &[],
+        bases: &[],
+        parents: &["runtime-python"],
     },
     Image {
         name: "word-stats-rust",
