@@ -118,9 +118,8 @@ impl FunctionHandlers {
         let mut spec = parse_function_named(name, request.body()).map_err(invalid)?;
         self.check_exec(&spec)?;
         if let Some(registered) = self.registry.functions().get(name) {
-            // Neither is part of the JSON form, so a change of the rest leaves both.
-            spec.directory = registered.wanted.spec.directory.clone();
-            spec.annotations = registered.wanted.spec.annotations.clone();
+            // It is no part of the JSON form, so a change of the rest leaves it.
+            spec.keep_manifest_of(&registered.wanted.spec);
         }
         let condition = self.condition(listener, request.headers());
         let is_new = match &self.objects {

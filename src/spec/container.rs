@@ -177,14 +177,29 @@ fn out_of_range(resource: &str, quantity: &Quantity) -> Option<String> {
 
 /// Reads `local`.
 pub(super) fn local(spec: &Object<'_>, findings: &mut Findings) -> Option<Local> {
-    let object = spec.get("local")?.object(&["build", "command"], findings)?;
+    let object = spec.get("local")?.object(&["build", "command", "directory"], findings)?;
     let steps = object.get("build").and_then(|field| field.list("commands", findings)).unwrap_or_default();
     let build = steps.iter().filter_map(|step| command_line(step, findings)).collect();
     let Some(field) = object.get("command") else {
         object.fault_at("command", findings, "is required: the program and its arguments");
         return None;
     };
-    Some(Local { build, command: command_line(&field, findings)? })
+    let directory = object.get("directory").and_then(|field| absolute_path(&field, findings));
+    Some(Local { build, command: command_line(&field, findings)?, directory })
+}
+
+/// Reads the path of a folder, which is there on the machine where the function runs.
+fn absolute_path(field: &Field<'_>, findings: &mut Findings) -> Option<String> {
+    let path = field.filled_text(findings)?;
+    if !path.starts_with('/') {
+        let message = format!(
+            "must be an absolute path, or left out: in a manifest it is then the manifest's folder; is \"{}\"",
+            excerpt(path)
+        );
+        field.error(findings, message);
+        return None;
+    }
+    Some(path.to_owned())
 }
 
 /// Reads a program and its arguments.

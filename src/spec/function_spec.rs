@@ -68,6 +68,9 @@ pub struct Local {
     pub build: Vec<Vec<String>>,
     /// The command that starts an instance; not empty.
     pub command: Vec<String>,
+    /// The absolute folder in which all of these run, where it is not the manifest's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
 }
 
 const REPLICAS_MIN: NumberField = fields::number("replicas.min");
@@ -163,7 +166,8 @@ pub struct FunctionSpec {
     /// `metadata.annotations` of its manifest.
     #[serde(skip)]
     pub annotations: BTreeMap<String, String>,
-    /// The folder of its manifest, where relative paths in `local` start. Clients never see it.
+    /// The folder where relative paths in `local` start: `local.directory`, else that of its manifest, which
+    /// clients never see.
     #[serde(skip)]
     pub directory: Option<PathBuf>,
 }
@@ -173,6 +177,15 @@ impl FunctionSpec {
     #[must_use]
     pub fn replicas(&self) -> Replicas {
         self.replicas.unwrap_or_default()
+    }
+
+    /// Takes over what only a manifest has, from the version that this one replaces.
+    pub(crate) fn keep_manifest_of(&mut self, before: &Self) {
+        let is_given = |spec: &Self| spec.local.as_ref().is_some_and(|local| local.directory.is_some());
+        if !is_given(self) && !is_given(before) {
+            self.directory.clone_from(&before.directory);
+        }
+        self.annotations.clone_from(&before.annotations);
     }
 
     /// Whether its instances are asked for frames. An endpoint may stand for many servers, so it says so itself.
@@ -229,6 +242,7 @@ pub(super) fn read_spec(
     let (timeout_ms, attempt_timeout_ms) = read_timeouts(&spec, findings);
     let (retry_backoff_ms, retry_max_backoff_ms) = read_backoff(&spec, findings);
     let concurrency = whole(&spec, const { fields::number("concurrency") }, findings);
+    let local = container::local(&spec, findings);
     let instance_concurrency = given(&spec, const { fields::number("instanceConcurrency") }, findings);
     let function = FunctionSpec {
         image: container::image(&spec, findings),
@@ -240,7 +254,8 @@ pub(super) fn read_spec(
         image_pull_secrets: container::image_pull_secrets(&spec, findings),
         resources: container::resources(&spec, findings),
         pod_template: pod_template(&spec, findings),
-        local: container::local(&spec, findings),
+        directory: local.as_ref().and_then(|local| local.directory.as_ref()).map(PathBuf::from),
+        local,
         endpoint_urls: read_endpoints(&spec, findings),
         frames: read_frames(&spec, mode, findings),
         timeout_ms,
@@ -255,7 +270,6 @@ pub(super) fn read_spec(
         replicas: Some(read_replicas(&spec, findings)).filter(|_| mode == Some(ExecutionMode::Warm)),
         idle_timeout_ms: whole(&spec, const { fields::number("idleTimeoutMs") }, findings),
         annotations: BTreeMap::new(),
-        directory: None,
         name: name?,
         execution_mode: mode?,
     };

@@ -217,7 +217,7 @@ pub(super) fn read_manifest(
     // A bare file name has an empty parent, in which no process can be started.
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for function in &mut functions {
-        function.directory = Some(directory.to_owned());
+        function.directory.get_or_insert_with(|| directory.to_owned());
     }
     let told = others.into_iter().filter(|_| origin == ManifestOrigin::Named);
     let passed_over =

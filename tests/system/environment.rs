@@ -164,3 +164,21 @@ fn a_dollar_in_a_manifest_or_from_a_client_is_a_dollar_to_the_process() {
         dollars::assert_seen_as_written(&server, &mode.to_lowercase(), mode == "JOB");
     }
 }
+
+#[test]
+fn a_function_over_http_runs_in_the_folder_that_it_names_and_its_values_are_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(faulty(), folder.path().join("program")).unwrap();
+    fs::write(folder.path().join(".env"), "own.handler=echo\n").unwrap();
+    let server = Server::start(&[]);
+    let local = json!({ "command": ["./program"], "directory": folder.path() });
+    let handler = json!({ "secretKeyRef": { "name": "own", "key": "handler" } });
+    let function = warm("f", "").with("env", json!([{ "name": "HANDLER", "valueFrom": handler }]));
+    server.register(&function.clone().with("local", local.clone()));
+    assert_eq!(server.invoke("f", 7).output(), 7);
+    assert_eq!(server.function("f")["local"], local);
+    // Without the field, it is not the folder of the function any more.
+    let elsewhere = function.with("local", json!({ "command": [faulty()] }));
+    let refused = server.client().put("/v1/functions/f", &elsewhere);
+    refused.assert_refused(422, "INVALID_FUNCTION", &["cannot run the function"]);
+}

@@ -46,7 +46,7 @@ fn every_field_arrives_and_reading_the_answer_gives_an_equal_specification() {
         r#""command":["/run"],"args":["-v",""],"env":[{"name":"A","value":"1"},{"name":"b.c-D_2"}],
         "imagePullSecrets":[{"name":"my.secret-1"}],
         "resources":{"requests":{"cpu":0.5,"vendor.example/gpu":1},"limits":{"cpu":"2","memory":"32Mi"}},
-        "local":{"build":[["make"],["make","x"]],"command":["./f","--serve"]},
+        "local":{"build":[["make"],["make","x"]],"command":["./f","--serve"],"directory":"/srv/f"},
         "timeoutMs":86400000,"maxQueueMs":1,"attemptTimeoutMs":7,"concurrency":10000,
         "instanceConcurrency":1,"queueSize":65536,"maxRetries":0,"retryBackoffMs":0,"retryMaxBackoffMs":0,
         "replicas":{"min":0,"max":1000},"idleTimeoutMs":86400000"#,
@@ -66,7 +66,9 @@ fn every_field_arrives_and_reading_the_answer_gives_an_equal_specification() {
         lines.iter().map(|words| words.iter().map(ToString::to_string).collect()).collect()
     };
     let command = commands(&[&["./f", "--serve"]]).remove(0);
-    assert_eq!(spec.local, Some(Local { build: commands(&[&["make"], &["make", "x"]]), command }));
+    let build = commands(&[&["make"], &["make", "x"]]);
+    assert_eq!(spec.local, Some(Local { build, command, directory: Some("/srv/f".to_owned()) }));
+    assert_eq!(spec.directory.as_deref(), Some("/srv/f".as_ref()));
     assert_eq!((spec.timeout_ms, spec.max_queue_ms, spec.attempt_timeout_ms), (86_400_000, 1, 7));
     assert_eq!((spec.concurrency, spec.instance_concurrency, spec.queue_size), (10_000, 1, 65_536));
     assert_eq!((spec.max_retries, spec.retry_backoff_ms, spec.retry_max_backoff_ms), (0, 0, 0));
@@ -336,6 +338,10 @@ fn commands_images_and_secrets_that_cannot_work_are_refused() {
         (r#""local":{}"#, "local.command: is required: the program and its arguments"),
         (r#""local":{"command":[]}"#, "local.command: must name a program"),
         (r#""local":{"command":["x",""]}"#, "local.command[1]: must not be empty"),
+        (
+            r#""local":{"command":["x"],"directory":"srv"}"#,
+            "local.directory: must be an absolute path, or left out: in a manifest it is then the manifest's folder; is \"srv\"",
+        ),
         (r#""local":{"command":["x"],"build":[["a"],[]]}"#, "local.build[1]: must name a program"),
         (r#""local":{"command":["x"],"build":[["a",""]]}"#, "local.build[0][1]: must not be empty"),
         (r#""imagePullSecrets":[{}]"#, "imagePullSecrets[0].name: is required"),
