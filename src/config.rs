@@ -144,6 +144,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DIR", help_heading = "Functions")]
     #[serde(serialize_with = "in_force::path")]
     pub functions: Option<PathBuf>,
+    /// Follow that folder: register, replace and delete functions as their manifests change, without building; one
+    /// that is wrong is told, and does not stop the start
+    #[arg(long, requires = "functions", help_heading = "Functions")]
+    pub watch: bool,
     /// A file of NAME=VALUE lines for secrets and config maps that local functions refer to, which count before those of `.env` in a manifest's folder; may be repeated; default: none
     #[arg(long, value_name = "FILE", help_heading = "Functions")]
     #[serde(serialize_with = "in_force::paths")]

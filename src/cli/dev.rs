@@ -34,6 +34,7 @@ next start builds only what changed. Delete that folder to build everything once
 #[command(
     after_help = HELP,
     mut_arg("functions", |argument| argument.hide(true)),
+    mut_arg("watch", |argument| argument.hide(true)),
     mut_arg("scheduler", |argument| argument.default_value("adaptive")),
     mut_arg("drain_s", |argument| argument.default_value("0")),
     mut_arg("stop_timeout_ms", |argument| argument.default_value("2000")),

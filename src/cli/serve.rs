@@ -1,5 +1,6 @@
 //! `picofaas serve`: the control plane.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio::runtime::LocalOptions;
 
 use super::stop::StopSignals;
 use crate::config::{ServeArgs, Settings};
+use crate::dev::followed_folder::{FollowedFolder, in_a_line};
 use crate::logs::output::Lines;
 use crate::shutdown::UnreadResults;
 use crate::spec::load_dir;
@@ -36,6 +38,8 @@ pub fn run(flags: ServeArgs) -> anyhow::Result<()> {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let (functions, drain) = (settings.flags.functions.clone(), Duration::from_secs(settings.flags.drain_s));
+    let is_followed = settings.flags.watch;
+    let mut followed = None;
     let mut signals = StopSignals::listen()?;
     let control_plane = startup::start(settings, Lines::to_log(), |_| {}).await?;
     if control_plane.control.function_objects.is_some() {
@@ -47,8 +51,13 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         }
         // Ready when they were read, which need not be now.
     } else {
-        if let Some(folder) = functions {
-            register(&control_plane, &folder).await?;
+        match functions {
+            Some(folder) if is_followed => {
+                let registry = control_plane.control.registry.clone();
+                followed = Some(FollowedFolder::open(folder, registry).await?);
+            }
+            Some(folder) => register(&control_plane, &folder).await?,
+            None => {}
         }
         control_plane.control.registry.set_loaded();
     }
@@ -59,7 +68,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         functions = control_plane.control.registry.functions().len(),
         "serving"
     );
-    let received_again = signals.received().await;
+    let received_again = tokio::select! {
+        ended = follow(followed) => match ended? {},
+        received_again = signals.received() => received_again,
+    };
     tracing::info!(drain_s = drain.as_secs(), "draining");
     tokio::select! {
         stopped = control_plane.stop(drain, UnreadResults::Await) => {
@@ -68,6 +80,14 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
             Ok(())
         }
         () = received_again => Err(anyhow!("told to stop a second time: not everything had ended")),
+    }
+}
+
+/// Follows the folder for ever, where one is followed.
+async fn follow(followed: Option<FollowedFolder>) -> anyhow::Result<Infallible> {
+    match followed {
+        Some(mut folder) => folder.run().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -83,11 +103,12 @@ async fn register(control_plane: &ControlPlane, folder: &Path) -> anyhow::Result
     }
     for (file, spec) in loaded.functions {
         let name = spec.name.to_string();
-        control_plane.control.registry.put(spec).await.map_err(|error| {
-            let details: Vec<String> =
-                error.details.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-            anyhow!("{}: function {name}: {} {}", file.display(), error.message, details.join("; "))
-        })?;
+        control_plane
+            .control
+            .registry
+            .put(spec)
+            .await
+            .map_err(|error| anyhow!("{}: function {name}: {}", file.display(), in_a_line(&error)))?;
     }
     Ok(())
 }

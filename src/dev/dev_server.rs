@@ -13,7 +13,7 @@ use super::build_queue::{AbortedBuild, BuildQueue, FinishedBuild};
 use super::example_call;
 use super::process_writes::ProcessWrites;
 use super::project::{Need, Project};
-use super::scan::{PreviousScan, Scan, Touched, absolute, path_of, scan};
+use super::scan::{PreviousScan, Scan, Touched, absolute, is_of, scan};
 use super::summary::ReadinessSummary;
 use super::terminal::{say, set_in};
 use super::watch::Watch;
@@ -426,11 +426,6 @@ fn tell_cache_error(name: &str, error: &std::io::Error) {
     say(&format!(
         "{name}: it cannot be remembered what was built, so the next start may build it again: {error}"
     ));
-}
-
-/// Whether a fault is of this manifest, or of a folder above it.
-fn is_of(fault: &ManifestError, manifest: &Path) -> bool {
-    manifest.starts_with(path_of(fault))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 //! | `project` | one function: its state, and its next step |
 //! | `summary` | the line that says how many functions are served |
 //! | `dev_server` | all functions: scan, build, serve, report |
+//! | `followed_folder` | manifests that `serve --watch` follows, without building |
 //! | `example_call` | the curl lines that call a function |
 //! | `terminal` | lines for the person in front of it |
 
@@ -23,6 +24,7 @@ pub(crate) mod build_queue;
 pub(crate) mod content;
 pub(crate) mod dev_server;
 pub(crate) mod example_call;
+pub(crate) mod followed_folder;
 mod own_writes;
 mod process_writes;
 pub(crate) mod project;

@@ -90,8 +90,7 @@ pub(crate) fn scan(root: &Path, before: &PreviousScan, touched: &Touched, values
 }
 
 /// The file or folder that a fault is of.
-#[must_use]
-pub(crate) fn path_of(fault: &ManifestError) -> &Path {
+fn path_of(fault: &ManifestError) -> &Path {
     match fault {
         ManifestError::Read { path, .. }
         | ManifestError::TooLarge { path }
@@ -99,6 +98,12 @@ pub(crate) fn path_of(fault: &ManifestError) -> &Path {
         | ManifestError::Fields { path, .. }
         | ManifestError::DuplicateName { second: path, .. } => path,
     }
+}
+
+/// Whether a fault is of this manifest, or of a folder above it.
+#[must_use]
+pub(crate) fn is_of(fault: &ManifestError, manifest: &Path) -> bool {
+    manifest.starts_with(path_of(fault))
 }
 
 /// As the system's notifications name it.

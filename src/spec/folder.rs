@@ -25,14 +25,16 @@ pub(crate) struct Loaded {
     pub errors: Vec<ManifestError>,
     /// Documents of a file that was named that are no functions, each as a line.
     pub passed_over: Vec<String>,
+    /// The folders that were looked through.
+    pub folders: Vec<PathBuf>,
 }
 
 /// Reads every manifest below `dir`, or `dir` itself if it is a file.
 #[must_use]
 pub(crate) fn load_dir(dir: &Path) -> Loaded {
     let origin = if dir.is_file() { ManifestOrigin::Named } else { ManifestOrigin::Found };
-    let (paths, errors) = walk(dir);
-    let mut loaded = Loaded { errors, ..Loaded::default() };
+    let (paths, folders, errors) = walk(dir);
+    let mut loaded = Loaded { folders, errors, ..Loaded::default() };
     let mut defined: HashMap<FunctionName, PathBuf> = HashMap::new();
     for path in paths {
         let functions = match load(&path, origin) {
@@ -84,24 +86,25 @@ fn load(path: &Path, origin: ManifestOrigin) -> Result<Manifest, ManifestError> 
     }
 }
 
-/// Every `*.yaml`, `*.yml` and `*.json` below `dir`, sorted, or `dir` itself if it is a file; and a
-/// [`ManifestError::Read`] for each folder that cannot be listed.
+/// Every `*.yaml`, `*.yml` and `*.json` below `dir`, sorted, or `dir` itself if it is a file; the folders that
+/// were looked through; and a [`ManifestError::Read`] for each folder that cannot be listed.
 ///
 /// `target`, `node_modules`, `__pycache__` and hidden folders are passed over. A link to a folder is not
 /// followed, so there are no circles; a link to a file is, because mounted ConfigMaps consist of them.
-fn walk(dir: &Path) -> (Vec<PathBuf>, Vec<ManifestError>) {
+fn walk(dir: &Path) -> (Vec<PathBuf>, Vec<PathBuf>, Vec<ManifestError>) {
     if dir.is_file() {
-        return (vec![dir.to_owned()], Vec::new());
+        return (vec![dir.to_owned()], Vec::new(), Vec::new());
     }
-    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    let (mut found, mut folders, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     let mut waiting = vec![dir.to_owned()];
     while let Some(folder) = waiting.pop() {
         if let Err(source) = list(&folder, &mut found, &mut waiting) {
-            errors.push(ManifestError::Read { path: folder, source });
+            errors.push(ManifestError::Read { path: folder.clone(), source });
         }
+        folders.push(folder);
     }
     found.sort();
-    (found, errors)
+    (found, folders, errors)
 }
 
 fn list(folder: &Path, found: &mut Vec<PathBuf>, waiting: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -160,8 +163,10 @@ mod tests {
         }
         std::os::unix::fs::symlink(root, root.join("a/circle.yaml")).unwrap();
         std::os::unix::fs::symlink(root.join("b.yaml"), root.join("a/link.yaml")).unwrap();
-        let (found, errors) = walk(root);
+        let (found, mut folders, errors) = walk(root);
         assert!(errors.is_empty(), "{errors:?}");
+        folders.sort();
+        assert_eq!(relative(root, folders), ["", "a", "deep", "deep/er"]);
         assert_eq!(
             relative(root, found),
             [".hidden.yaml", "a/function.yaml", "a/link.yaml", "a/z.yml", "b.yaml", "deep/er/x.yaml"]
@@ -173,7 +178,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write(root.path(), "f.yaml", manifest("one"));
         let path = root.path().join("f.yaml");
-        let (found, errors) = walk(&path);
+        let (found, _, errors) = walk(&path);
         assert_eq!(found, std::slice::from_ref(&path));
         assert!(errors.is_empty(), "{errors:?}");
         assert_eq!(load_dir(&path).functions.len(), 1);
@@ -181,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_an_error_with_its_name() {
-        let (_, errors) = walk(Path::new("no-such-folder"));
+        let (_, _, errors) = walk(Path::new("no-such-folder"));
         let error = errors[0].to_string();
         assert!(error.starts_with("no-such-folder: cannot be read: "), "{error}");
         assert_eq!(load_dir(Path::new("no-such-folder")).errors.len(), 1);

@@ -55,4 +55,5 @@ mod start;
 mod traces;
 mod vanished;
 mod watchdog;
+mod watched;
 mod wire;

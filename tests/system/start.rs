@@ -13,7 +13,7 @@ use crate::support::patience::{Alarm, eventually};
 use crate::support::server::{Server, command, run};
 use crate::support::specification::faulty;
 
-fn manifest(name: &str, handler: &str) -> String {
+pub(crate) fn manifest(name: &str, handler: &str) -> String {
     let command = json!([faulty()]);
     format!(
         "apiVersion: picofaas.dev/v1\nkind: Function\nmetadata: {{name: {name}}}\nspec:\n  \
