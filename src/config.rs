@@ -1,5 +1,6 @@
 //! The settings of `picofaas serve`: raw flags first, then one validated whole.
 
+mod backend_kind;
 mod in_force;
 mod listen_address;
 mod runtime_url;
@@ -12,6 +13,8 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+pub(crate) use self::backend_kind::BackendKind;
+pub(crate) use self::backend_kind::is_in_pod;
 use self::listen_address::listen_address;
 use self::runtime_url::runtime_url;
 use crate::cpu::usable_cores;
@@ -64,18 +67,6 @@ pub enum FramesUse {
     On,
     /// None: every attempt goes over HTTP/1.1
     Off,
-}
-
-/// The provider of the functions' instances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackendKind {
-    /// `kubernetes` inside of a pod that may call the API server, else `local`
-    Auto,
-    /// Processes on this machine
-    Local,
-    /// Jobs and Deployments of a Kubernetes cluster
-    Kubernetes,
 }
 
 /// By which means local functions are held to their limits.

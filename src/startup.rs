@@ -34,7 +34,7 @@ use crate::instances::local::locale::Locale;
 use crate::instances::local::rlimit;
 use crate::instances::local::running::RunningProcesses;
 use crate::instances::local::values::LocalValues;
-use crate::kubernetes::cluster::{Cluster, runs_in_cluster};
+use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::context::KubeContext;
 use crate::logs::output::Lines;
 use crate::logs::store::{LogLimits, LogStore};
@@ -75,7 +75,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
     let listeners = Listeners::bind(flags, settings.gateways)?;
     let addresses = listeners.addresses()?;
     let sockets = SocketFolder::make(flags.state_dir.as_deref())?;
-    let in_cluster = runs_in_cluster(flags.backend);
+    let in_cluster = flags.backend.runs_in_cluster();
     let limits = local_limits(flags, in_cluster)?;
     let values = local_values(flags, in_cluster)?;
     let children = Children::adopt().context("this process cannot be made a subreaper")?;

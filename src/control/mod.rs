@@ -25,7 +25,6 @@ use crate::config::Settings;
 use crate::instances::Context;
 use crate::instances::autoscaler::Autoscaler;
 use crate::logs::handlers::LogHandlers;
-use crate::logs::source::LogSource;
 use crate::logs::store::LogStore;
 use crate::messages::gateway_senders::GatewaySenders;
 use crate::registry::Registry;
@@ -75,7 +74,7 @@ impl Control {
         let registry =
             Registry::new(rings.clone(), settings.clone(), context.clone(), logs.clone(), gateways.clone());
         let cluster = context.cluster.clone();
-        let source = cluster.as_ref().map(|cluster| -> Rc<dyn LogSource> { cluster.logs.clone() });
+        let source = cluster.as_ref().map(|cluster| cluster.log_source());
         let function_objects = cluster.map(|cluster| FunctionObjects::new(cluster, registry.clone(), clock));
         Rc::new(Self {
             function_handlers: FunctionHandlers::new(

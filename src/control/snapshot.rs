@@ -3,8 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use prometheus::core::Collector as _;
-
 use super::Control;
 use crate::management::debug_state::{DebugState, GatewayState, SchedulerState};
 use crate::management::health::Readiness;
@@ -22,7 +20,7 @@ impl Control {
             connections += gateway.gauges.connections.load(Ordering::Relaxed);
         }
         let families = match &self.context.cluster {
-            Some(cluster) => cluster.calls.seconds.collect(),
+            Some(cluster) => cluster.call_metrics(),
             None => Vec::new(),
         };
         MetricsSnapshot {

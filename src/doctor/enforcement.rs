@@ -5,14 +5,13 @@ use serde_json::json;
 use super::finding::{Complaint, Finding};
 use crate::config::{LocalLimits, ServeArgs};
 use crate::instances::local::limits::Limits;
-use crate::kubernetes::cluster::runs_in_cluster;
 
 const NAME: &str = "local-limits";
 const WHY: &str = "A function without a limit can take memory and CPU away from all others.";
 
 /// Prepares the limits as `serve` does, but for what a dead one left, and takes them down again.
 pub(super) fn examine(flags: &ServeArgs) -> Finding {
-    if runs_in_cluster(flags.backend) {
+    if flags.backend.runs_in_cluster() {
         let data = json!({ "means": null, "withoutCgroup": null, "refusal": null });
         return Finding::new(NAME, WHY, "not needed: a cluster bounds its pods", data);
     }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::finding::{Complaint, Finding};
 use crate::config::{BackendKind, ServeArgs};
-use crate::kubernetes::cluster::runs_in_cluster;
-use crate::kubernetes::permissions::{Access, ask};
+use crate::kubernetes::access::Access;
+use crate::kubernetes::permissions::ask;
 
 const NAME: &str = "permissions";
 const WHY: &str =
@@ -17,7 +17,7 @@ pub(super) async fn examine(flags: &ServeArgs) -> Finding {
         let remedy = "Say --backend kubernetes to look at a cluster.";
         return Finding::not_looked_at(NAME, WHY, "--backend local needs no cluster", remedy);
     }
-    judge(ask(flags).await, runs_in_cluster(flags.backend))
+    judge(ask(flags).await, flags.backend.runs_in_cluster())
 }
 
 /// `is_needed` is whether `serve` with these flags would run its functions in the cluster.
@@ -26,13 +26,11 @@ fn judge(access: Access, is_needed: bool) -> Finding {
         if is_needed { Complaint::problem(remedy) } else { Complaint::warning(remedy) }
     };
     match access {
-        Access::NoCluster(reason) if is_needed => {
+        Access::NoCluster { reason, remedy } if is_needed => {
             let seen = format!("`serve` would not start: {reason}");
-            Finding::new(NAME, WHY, seen, json!({ "refusal": reason })).with([Complaint::problem(
-                "Say which cluster: --kubeconfig, KUBECONFIG, or the pod's service account.",
-            )])
+            Finding::new(NAME, WHY, seen, json!({ "refusal": reason })).with([Complaint::problem(remedy)])
         }
-        Access::NoCluster(reason) => {
+        Access::NoCluster { reason, .. } => {
             let remedy = "Nothing, where functions run on this machine.";
             Finding::not_looked_at(NAME, WHY, &reason, remedy)
         }
@@ -90,7 +88,8 @@ mod tests {
 
     #[test]
     fn without_a_cluster_or_an_answer_the_reason_is_told_and_is_a_problem_only_where_serve_needs_it() {
-        let none = || Access::NoCluster("no cluster is known".to_owned());
+        let none =
+            || Access::NoCluster { reason: "no cluster is known".to_owned(), remedy: "Say which cluster." };
         let alone = judge(none(), false);
         assert_eq!(alone.verdict, Verdict::Unknown);
         assert_eq!(alone.seen, "not looked at: no cluster is known");

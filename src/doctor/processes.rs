@@ -6,7 +6,6 @@ use serde_json::json;
 use super::finding::{Complaint, Finding};
 use super::kernel_files::KernelFiles;
 use crate::config::ServeArgs;
-use crate::kubernetes::cluster::runs_in_cluster;
 
 const WHY: &str = "Where no process or thread can be made, instances do not start and attempts fail.";
 
@@ -25,7 +24,7 @@ pub(super) fn examine(files: &KernelFiles, flags: &ServeArgs) -> Finding {
     let limit = getrlimit(Resource::Nproc);
     // Root is not bound by it.
     let soft = limit.current.filter(|_| !rustix::process::getuid().is_root());
-    let needed = if runs_in_cluster(flags.backend) { OWN } else { OWN + flags.local_pids_max };
+    let needed = if flags.backend.runs_in_cluster() { OWN } else { OWN + flags.local_pids_max };
     judge(files, soft, needed)
 }
 

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use prometheus::core::Collector as _;
+use prometheus::proto::MetricFamily;
 use serde::de::DeserializeOwned;
 
 use super::Semaphore;
@@ -23,8 +24,9 @@ use super::failure::{CallFailure, of_error};
 use super::finished_jobs::FinishedJobs;
 use super::logs::PodLogs;
 use super::pods::Pods;
-use crate::config::{BackendKind, ServeArgs};
+use crate::config::{ServeArgs, is_in_pod};
 use crate::logs::output::Lines;
+use crate::logs::source::LogSource;
 
 /// Period at which the two idle connections to the API server are used, so that neither is closed: the client
 /// drops one that was idle for 90 s.
@@ -34,8 +36,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Deployments that are looked at or made at once. A start with a thousand functions looks at each, and every
 /// call at once is a connection with buffers of its own. To scale one that is known waits for nobody.
 const APPLIED_MAX: usize = 16;
-/// Folder of a pod with the credentials of its service account.
-const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A Kubernetes cluster, seen from its control plane's namespace.
 pub struct Cluster {
@@ -73,23 +73,6 @@ impl std::fmt::Debug for Cluster {
             .field("namespace", &self.namespace)
             .field("pods", &self.pods)
             .finish_non_exhaustive()
-    }
-}
-
-/// Whether this process runs in a pod that may call the API server.
-#[must_use]
-pub(crate) fn is_inside() -> bool {
-    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
-        && PathBuf::from(SERVICE_ACCOUNT).join("token").is_file()
-}
-
-/// Whether a cluster runs the functions, and not this machine.
-#[must_use]
-pub(crate) fn runs_in_cluster(backend: BackendKind) -> bool {
-    match backend {
-        BackendKind::Kubernetes => true,
-        BackendKind::Auto => is_inside(),
-        BackendKind::Local => false,
     }
 }
 
@@ -191,6 +174,18 @@ impl Cluster {
         self.owners.borrow().get(function).cloned()
     }
 
+    /// Metrics of the calls to the API server.
+    #[must_use]
+    pub fn call_metrics(&self) -> Vec<MetricFamily> {
+        self.calls.seconds.collect()
+    }
+
+    /// The logs of pods.
+    #[must_use]
+    pub(crate) fn log_source(&self) -> Rc<dyn LogSource> {
+        self.logs.clone()
+    }
+
     /// One connection is busy with the first call when the second begins, so there are two.
     async fn keep_warm(self: Rc<Self>) {
         let mut period = tokio::time::interval(WARM_PERIOD);
@@ -232,7 +227,7 @@ async fn credentials(flags: &ServeArgs) -> anyhow::Result<Config> {
             .await
             .with_context(|| format!("--kubeconfig {}: has no cluster that can be used", path.display()));
     }
-    if is_inside() {
+    if is_in_pod() {
         return Config::incluster().context("the pod's service account cannot be used");
     }
     Config::from_kubeconfig(&KubeConfigOptions::default())

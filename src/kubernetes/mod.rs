@@ -73,7 +73,7 @@
 //! | `context` | what the control thread lends to this folder: commands to the scheduler, clock, limits |
 //! | `api_server_return` | refusals by an API server that has just come back, which are none |
 //! | `calls` | a call to the API server: its time-out, its errors and its metrics |
-//! | `permissions` | rights of the control plane, and which of them it lacks |
+//! | `permissions`, `access` | rights of the control plane, and which of them it lacks |
 //! | `template` | a function's specification as a template of pods |
 //! | `kube_jobs` | the Jobs of one version, one for each attempt |
 //! | `job` | the object of one Job |
@@ -102,6 +102,7 @@
 //! | `function_object` | a Function object, as the API server keeps it |
 //! | `object_error` | errors of the API server about an object, as clients are told them |
 
+pub(crate) mod access;
 mod api_server_return;
 mod calls;
 pub(crate) mod cluster;

@@ -7,6 +7,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::Value;
 
+use super::access::Access;
 use super::calls::{KubeError, in_time, permission};
 use super::cluster::configuration;
 use crate::config::ServeArgs;
@@ -23,41 +24,23 @@ struct Right {
     resource: String,
 }
 
-/// Access to a cluster, as far as the API server tells.
-#[derive(Debug)]
-pub(crate) enum Access {
-    /// No cluster is known, or its kubeconfig does not fit; with the reason.
-    NoCluster(String),
-    /// The API server did not say; with the reason.
-    Unanswered {
-        /// Namespace of functions.
-        namespace: String,
-        /// The reason.
-        reason: String,
-    },
-    /// It said of each right whether it is granted.
-    Answered {
-        /// Namespace of functions.
-        namespace: String,
-        /// Rights that were asked for.
-        rights: usize,
-        /// Rights that are not granted, each as verb and resource.
-        missing: Vec<String>,
-    },
-}
-
 /// Asks the API server that `serve` would call for each right that `serve` would need, in the namespace of its
 /// functions. Nothing is changed.
 pub(crate) async fn ask(flags: &ServeArgs) -> Access {
     let (config, namespace) = match configuration(flags).await {
         Ok(found) => found,
         // The errors between the two say the same again.
-        Err(error) => return Access::NoCluster(format!("{error} ({})", error.root_cause())),
+        Err(error) => return no_cluster(format!("{error} ({})", error.root_cause())),
     };
     match Client::try_from(config) {
         Ok(client) => ask_for(rights(ROLE), &client, namespace).await,
-        Err(error) => Access::NoCluster(error.to_string()),
+        Err(error) => no_cluster(error.to_string()),
     }
+}
+
+fn no_cluster(reason: String) -> Access {
+    let remedy = "Say which cluster: --kubeconfig, KUBECONFIG, or the pod's service account.";
+    Access::NoCluster { reason, remedy }
 }
 
 async fn ask_for(rights: Vec<Right>, client: &Client, namespace: String) -> Access {

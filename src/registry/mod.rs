@@ -11,11 +11,13 @@
 //! | `handlers` | the HTTP calls that list, read, create, replace, delete and scale functions |
 //! | `precondition` | `If-Match` and `If-None-Match` of those calls |
 //! | `supports` | fields of a function that this control plane cannot support |
+//! | `invalid_spec` | the reason that a specification is not served, though the cluster has it |
 //! | `cluster` | Function objects: in a cluster the API server keeps the registry; their watch, writes, status, Lease and garbage collection |
 
 mod awaited;
 pub(crate) mod cluster;
 pub(crate) mod handlers;
+mod invalid_spec;
 mod precondition;
 pub(crate) mod rollout;
 mod scale;

@@ -9,11 +9,12 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Event, watcher};
 
 use super::status::FunctionStatus;
-use super::{FunctionObjects, InvalidSpec, KnownObject};
+use super::{FunctionObjects, KnownObject};
 use crate::error::{ApiError, ErrorCode};
 use crate::kubernetes::function_object::FunctionObject;
 use crate::kubernetes::object_error::ask;
 use crate::kubernetes::watch::{WatchState, watch_backoff, watch_config};
+use crate::registry::invalid_spec::InvalidSpec;
 use crate::spec::{ExecutionMode, FunctionSpec, SpecError};
 
 /// Period at which functions are tried again that found no room.

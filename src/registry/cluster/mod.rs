@@ -30,6 +30,7 @@ use std::rc::Rc;
 
 use kube::Api;
 
+use super::invalid_spec::InvalidSpec;
 use super::{ChangeLock, Registry};
 use crate::clock::Clock;
 use crate::kubernetes::cluster::Cluster;
@@ -49,17 +50,6 @@ struct KnownObject {
     status: FunctionStatus,
     /// Looked at in this list or since: one that a list from before does not have is not gone.
     seen_in: u64,
-}
-
-/// The reason that a specification cannot be served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidSpec {
-    /// One word.
-    pub reason: &'static str,
-    /// Every error.
-    pub message: String,
-    /// Whether it may be served later without a change of it.
-    pub may_pass: bool,
 }
 
 /// The objects of this cluster's namespace, followed.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::InvalidSpec;
 use crate::instance::InstanceProblem;
 use crate::kubernetes::template::{FUNCTION, MANAGED_BY, PICOFAAS};
+use crate::registry::invalid_spec::InvalidSpec;
 use crate::registry::serving_state::ServingState;
 
 /// The inputs of a status. They are cheap to collect and to compare: those of every function are compared once
