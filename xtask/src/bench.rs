@@ -8,6 +8,7 @@ mod cluster;
 mod compare;
 pub(crate) mod cpu;
 mod fake_control_plane;
+mod first_steps;
 mod functions;
 pub(crate) mod instructions;
 mod interval;
@@ -50,6 +51,8 @@ pub(crate) struct BenchArguments {
 enum BenchPart {
     /// Starts on a Kubernetes cluster beside bare Jobs and Deployments; load, memory and API calls there
     Cluster(cluster::ClusterBenchOptions),
+    /// What a newcomer waits for: from a fresh clone to an answer, to one of an own function, and after an edit
+    FirstSteps(first_steps::FirstStepsOptions),
     /// CPU per request of a busy function beside ten idle ones and beside ten thousand
     Functions(functions::FunctionsOptions),
     /// Instructions that the invoke path executes, counted by callgrind, beside those that are recorded
@@ -66,6 +69,7 @@ pub(crate) fn run(repository: &Repository, arguments: &BenchArguments) -> Result
     match &arguments.part {
         None => compare::run(repository, &arguments.whole),
         Some(BenchPart::Cluster(options)) => cluster::run(repository, options),
+        Some(BenchPart::FirstSteps(options)) => first_steps::run(repository, options),
         Some(BenchPart::Functions(options)) => functions::run(repository, options),
         Some(BenchPart::Instructions(options)) => instructions::run(repository, options),
         Some(BenchPart::Job(options)) => job::run(repository, options),
