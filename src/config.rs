@@ -1,6 +1,6 @@
 //! The settings of `picofaas serve`: raw flags first, then one validated whole.
 
-mod backend_kind;
+pub(crate) mod backend_kind;
 mod in_force;
 mod listen_address;
 mod runtime_url;
@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 pub(crate) use self::backend_kind::BackendKind;
-pub(crate) use self::backend_kind::is_in_pod;
+use self::backend_kind::check_clusters;
 use self::listen_address::listen_address;
 use self::runtime_url::runtime_url;
 use crate::cpu::usable_cores;
@@ -322,6 +322,7 @@ impl Settings {
             }
         }
         check_shares(&flags)?;
+        check_clusters(&flags)?;
         let (policy, policy_reason) = match flags.scheduler {
             SchedulerPolicy::Auto if usable >= SPIN_CORES_MIN => {
                 (SchedulerPolicy::Spin, format!("auto: {usable} cores are usable, at least {SPIN_CORES_MIN}"))

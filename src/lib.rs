@@ -22,6 +22,11 @@
 //! | `startup`, `shutdown` | the threads put together, and taken apart in order |
 //! | `cli`, `dev`, `scaffold`, `doctor` | the commands; what `picofaas dev`, `new` and `doctor` do |
 
+#![cfg_attr(
+    not(feature = "cluster"),
+    allow(dead_code, reason = "used by clusters alone; with them, what is dead is told")
+)]
+
 mod api;
 mod attempt_end;
 mod backoff;
@@ -43,6 +48,7 @@ mod gateway;
 mod id;
 mod instance;
 mod instances;
+#[cfg_attr(not(feature = "cluster"), path = "kubernetes/without_cluster.rs")]
 mod kubernetes;
 mod logs;
 mod management;

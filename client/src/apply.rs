@@ -9,7 +9,7 @@ use crate::function_calls::{self, ApplyMode, Change};
 use crate::manifest::{self, ManifestFunction};
 use crate::output;
 use crate::server_client::ServerClient;
-use crate::target::TargetArgs;
+use crate::target::{TargetArgs, refuse_clusters};
 
 /// Manifests on the command line.
 #[derive(Args, Clone, Debug)]
@@ -33,15 +33,13 @@ pub struct ApplyArgs {
     #[arg(long)]
     force: bool,
     /// Let the API server of a cluster check the functions, and change nothing
-    #[cfg(feature = "cluster")]
-    #[arg(long, value_enum, value_name = "server")]
+    #[arg(long, value_enum, value_name = "server", hide = cfg!(not(feature = "cluster")))]
     dry_run: Option<DryRun>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
 }
 
 /// Checker, where nothing is changed.
-#[cfg(feature = "cluster")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum DryRun {
     /// The API server
@@ -50,13 +48,7 @@ pub(crate) enum DryRun {
 
 impl ApplyArgs {
     fn mode(&self) -> ApplyMode {
-        ApplyMode {
-            force: self.force,
-            #[cfg(feature = "cluster")]
-            is_dry_run: self.dry_run.is_some(),
-            #[cfg(not(feature = "cluster"))]
-            is_dry_run: false,
-        }
+        ApplyMode { force: self.force, is_dry_run: self.dry_run.is_some() }
     }
 }
 
@@ -76,6 +68,7 @@ pub(crate) async fn run(
     client: &mut ServerClient,
     program: &str,
 ) -> Result<(), ClientError> {
+    refuse_clusters(&[("--dry-run", arguments.dry_run.is_some())])?;
     let functions = arguments.manifests.read()?;
     if functions.is_empty() {
         let paths: Vec<String> =

@@ -18,7 +18,7 @@ use crate::scale::ScaleArgs;
 use crate::server_client::ServerClient;
 use crate::target::{Target, TargetArgs, TargetEnvironment};
 use crate::top::TopArgs;
-use crate::version::VersionArgs;
+use crate::version::{VERSION_AND_PARTS, VersionArgs};
 use crate::wait::WaitArgs;
 use crate::{
     apply, cancel, completion, config, delete, describe, enqueue, get, invoke, logs, output, scale, top,
@@ -63,7 +63,7 @@ pub enum ClientCommand {
 
 /// The command line of a plugin of kubectl: the commands that talk to a server, and no others
 #[derive(Debug, Parser)]
-#[command(name = "picofaas", bin_name = PLUGIN, version, about = "Functions of picofaas", max_term_width = 110)]
+#[command(name = "picofaas", bin_name = PLUGIN, version = VERSION_AND_PARTS, about = "Functions of picofaas", max_term_width = 110)]
 pub struct PluginCli {
     /// Command to run
     #[command(subcommand)]

@@ -146,9 +146,7 @@ fn ask(
         server: flag("--server"),
         context: flag("--context"),
         certificate_authority: flag("--certificate-authority").map(Into::into),
-        #[cfg(feature = "cluster")]
         kube_context: flag("--kube-context"),
-        #[cfg(feature = "cluster")]
         namespace: flag("--namespace").or_else(|| flag("-n")),
     };
     let Ok(target) = Target::resolve(&flags, &TargetEnvironment::read()) else { return Vec::new() };

@@ -7,13 +7,11 @@ use clap_complete::ArgValueCandidates;
 
 use crate::client_error::ClientError;
 use crate::completion;
-#[cfg(feature = "cluster")]
-use crate::context_file::ClusterContext;
-use crate::context_file::{Context, ContextFile};
+use crate::context_file::{ClusterContext, Context, ContextFile};
 use crate::output;
 use crate::server_url::ServerUrl;
 use crate::table::Table;
-use crate::target::TargetEnvironment;
+use crate::target::{TargetEnvironment, refuse_clusters};
 
 /// Shown in place of a header's value, which may be a secret.
 const HIDDEN: &str = "REDACTED";
@@ -62,12 +60,21 @@ pub(crate) struct SetContextArgs {
     #[arg(long, value_name = "FILE")]
     certificate_authority: Option<PathBuf>,
     /// Cluster of this context of the kubeconfig, instead of a server
-    #[cfg(feature = "cluster")]
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["server", "certificate_authority", "headers"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        hide = cfg!(not(feature = "cluster")),
+        conflicts_with_all = ["server", "certificate_authority", "headers"]
+    )]
     kube_context: Option<String>,
     /// Namespace of the cluster
-    #[cfg(feature = "cluster")]
-    #[arg(short, long, value_name = "NAME", conflicts_with_all = ["server", "certificate_authority", "headers"])]
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        hide = cfg!(not(feature = "cluster")),
+        conflicts_with_all = ["server", "certificate_authority", "headers"]
+    )]
     namespace: Option<String>,
     /// Header of every request; may be repeated. Without a value it is taken out
     #[arg(long = "header", value_name = "NAME: VALUE")]
@@ -190,8 +197,11 @@ fn set(file: &mut ContextFile, fields: &SetContextArgs) -> Result<(), ClientErro
 }
 
 /// Makes the context one of a cluster, where that is asked for.
-#[cfg(feature = "cluster")]
 fn set_cluster(context: &mut Context, fields: &SetContextArgs) -> Result<(), ClientError> {
+    refuse_clusters(&[
+        ("--kube-context", fields.kube_context.is_some()),
+        ("--namespace", fields.namespace.is_some()),
+    ])?;
     let before = context.cluster.take();
     let kube_context = fields.kube_context.clone().or(before.as_ref().map(|it| it.kube_context.clone()));
     let namespace = fields.namespace.clone().or(before.and_then(|it| it.namespace));
@@ -205,11 +215,6 @@ fn set_cluster(context: &mut Context, fields: &SetContextArgs) -> Result<(), Cli
             "--namespace is for clusters: name one with --kube-context".to_owned(),
         ));
     }
-    Ok(())
-}
-
-#[cfg(not(feature = "cluster"))]
-fn set_cluster(_: &mut Context, _: &SetContextArgs) -> Result<(), ClientError> {
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 //! | `command` | the commands, and how one is run |
 //! | `target`, `context_file`, `server_url` | where a command goes: flags, environment, contexts |
 //! | `cluster_target`, `cluster_functions`, `port_forward` | clusters (feature `cluster`): the kubeconfig, objects of functions, the way to the control plane |
-//! | `connection`, `server_client` | TCP, TLS and HTTP/1.1; calls and answers |
+//! | `connection`, `tls`, `server_client` | TCP, TLS (feature `tls`) and HTTP/1.1; calls and answers |
 //! | `client_error`, `refusal`, `failed_execution`, `exit_status` | what can go wrong, what to do next, the exit code |
 //! | `resource` | functions and executions as they are named on a command line |
 //! | `manifest`, `defaults` | functions of files and folders, and whether a server has them already |
@@ -18,6 +18,10 @@
 //! | `json_text`, `ordered_value`, `printable`, `duration`, `clock`, `near_names` | texts and values |
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "cluster"),
+    allow(dead_code, reason = "used by clusters or TLS alone; with them, what is dead is told")
+)]
 
 mod apply;
 mod cancel;
@@ -64,6 +68,8 @@ mod server_client;
 mod server_url;
 mod table;
 mod target;
+#[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]
+mod tls;
 mod top;
 mod trace_bars;
 mod version;
@@ -72,3 +78,4 @@ mod wait;
 pub use command::{ClientCommand, PluginCli, is_plugin, run};
 pub use completion::answer_shell;
 pub use exit_status::ExitStatus;
+pub use version::VERSION_AND_PARTS;

@@ -24,6 +24,10 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// Where such a server listens for operators, which alone has metrics.
 pub(crate) const DEFAULT_OPERATORS: &str = "http://127.0.0.1:8081";
 
+/// Told to who asks for a cluster where there is none in this program.
+const WITHOUT_CLUSTERS: &str =
+    "this program was built without clusters; build it with them: cargo build --release";
+
 /// Flags that say where a command goes.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Server")]
@@ -38,12 +42,21 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate_authority: Option<PathBuf>,
     /// Cluster of this context of the kubeconfig, with the rights of its user
-    #[cfg(feature = "cluster")]
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["server", "context", "certificate_authority"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        hide = cfg!(not(feature = "cluster")),
+        conflicts_with_all = ["server", "context", "certificate_authority"]
+    )]
     pub(crate) kube_context: Option<String>,
     /// Namespace of the cluster; else the kubeconfig's, or picofaas
-    #[cfg(feature = "cluster")]
-    #[arg(short, long, value_name = "NAME", conflicts_with_all = ["server", "certificate_authority"])]
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        hide = cfg!(not(feature = "cluster")),
+        conflicts_with_all = ["server", "certificate_authority"]
+    )]
     pub(crate) namespace: Option<String>,
 }
 
@@ -123,6 +136,10 @@ impl Target {
         let parse = |name: &str, text: &str| {
             text.parse().map_err(|message| ClientError::Usage(format!("{name} {message}")))
         };
+        refuse_clusters(&[
+            ("--kube-context", flags.kube_context.is_some()),
+            ("--namespace", flags.namespace.is_some()),
+        ])?;
         #[cfg(feature = "cluster")]
         if let Some(name) = &flags.kube_context {
             let cluster = ClusterTarget::new(name, flags.namespace.as_deref(), TargetOrigin::Flag)?;
@@ -137,7 +154,6 @@ impl Target {
         }
         let file = ContextFile::read(environment.context_file.as_deref())?;
         let chosen = file.chosen(flags.context.as_deref())?;
-        #[cfg(feature = "cluster")]
         if flags.namespace.is_some() && chosen.is_none_or(|context| context.cluster.is_none()) {
             let message = "--namespace is for clusters: name one with --kube-context, or a context of one";
             return Err(ClientError::Usage(message.to_owned()));
@@ -194,9 +210,7 @@ impl Target {
     #[cfg(not(feature = "cluster"))]
     fn of_cluster(_: &TargetArgs, cluster: &ClusterContext, _: TargetOrigin) -> Result<Self, ClientError> {
         let name = &cluster.kube_context;
-        Err(ClientError::Usage(format!(
-            "this program was built without clusters, and the context is of {name:?}"
-        )))
+        Err(ClientError::Usage(format!("the context is of the cluster {name:?}, and {WITHOUT_CLUSTERS}")))
     }
 
     /// The same server's listener for operators, where nobody said where that is.
@@ -220,6 +234,19 @@ impl Target {
             #[cfg(feature = "cluster")]
             Self::Cluster(cluster) => cluster.name(),
         }
+    }
+}
+
+/// Refuses the first of these flags that is given, where this program was built without clusters.
+///
+/// # Errors
+/// With the flag.
+pub(crate) fn refuse_clusters(flags: &[(&str, bool)]) -> Result<(), ClientError> {
+    match flags.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) if cfg!(not(feature = "cluster")) => {
+            Err(ClientError::Usage(format!("{flag}: {WITHOUT_CLUSTERS}")))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -10,7 +10,14 @@ use crate::server_client::{Call, ServerClient};
 use crate::target::TargetArgs;
 
 /// This program's version.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The same, with what this program was built without.
+pub const VERSION_AND_PARTS: &str = match (cfg!(feature = "cluster"), cfg!(feature = "tls")) {
+    (true, _) => VERSION,
+    (false, true) => concat!(env!("CARGO_PKG_VERSION"), " (without clusters)"),
+    (false, false) => concat!(env!("CARGO_PKG_VERSION"), " (without clusters and TLS)"),
+};
 
 /// Flags of `version`.
 #[derive(Args, Clone, Debug)]
@@ -51,7 +58,7 @@ pub(crate) async fn run(
     };
     match arguments.output {
         None => {
-            let mut lines = format!("Client: {VERSION}\n");
+            let mut lines = format!("Client: {VERSION_AND_PARTS}\n");
             if let Some((version, url)) = server {
                 lines.push_str(&format!("Server: {version} ({url})\n"));
             }

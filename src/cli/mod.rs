@@ -9,11 +9,11 @@ mod stop;
 pub mod watchdog;
 
 use clap::{Parser, Subcommand};
-use picofaas_client::ClientCommand;
+use picofaas_client::{ClientCommand, VERSION_AND_PARTS};
 
 /// A function-as-a-service control plane for the lowest possible latency
 #[derive(Debug, Parser)]
-#[command(name = "picofaas", version, about, max_term_width = 110)]
+#[command(name = "picofaas", version = VERSION_AND_PARTS, about, max_term_width = 110)]
 pub struct Cli {
     /// Command to run
     #[command(subcommand)]

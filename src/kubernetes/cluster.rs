@@ -24,7 +24,8 @@ use super::failure::{CallFailure, of_error};
 use super::finished_jobs::FinishedJobs;
 use super::logs::PodLogs;
 use super::pods::Pods;
-use crate::config::{ServeArgs, is_in_pod};
+use crate::config::ServeArgs;
+use crate::config::backend_kind::is_in_pod;
 use crate::logs::output::Lines;
 use crate::logs::source::LogSource;
 
@@ -40,7 +41,7 @@ const APPLIED_MAX: usize = 16;
 /// A Kubernetes cluster, seen from its control plane's namespace.
 pub struct Cluster {
     /// The way to the scheduler, time, and the settings of starts.
-    pub context: KubeContext,
+    pub(crate) context: KubeContext,
     /// Calls the API server.
     pub client: Client,
     /// Namespace of functions, their Deployments, Jobs and pods.
@@ -83,7 +84,7 @@ impl Cluster {
     /// # Errors
     /// A kubeconfig that is not there or does not fit, or an address that pods could reach us at is not
     /// known; with the flag that mends it.
-    pub async fn connect(
+    pub(crate) async fn connect(
         flags: &ServeArgs,
         incarnation: u32,
         runtime: SocketAddr,

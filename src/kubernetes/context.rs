@@ -10,7 +10,7 @@ use crate::scheduler::command_sender::CommandSender;
 
 /// Context of everything in a cluster, given to it at its start.
 #[derive(Debug)]
-pub struct KubeContext {
+pub(crate) struct KubeContext {
     /// The way to the scheduler.
     pub commands: Rc<CommandSender>,
     /// Time.

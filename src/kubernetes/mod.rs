@@ -69,6 +69,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `without_cluster` | this folder in a program that was built without clusters |
 //! | `cluster` | the client of the API server, namespace and URLs, and the state that all functions share |
 //! | `context` | what the control thread lends to this folder: commands to the scheduler, clock, limits |
 //! | `api_server_return` | refusals by an API server that has just come back, which are none |

@@ -134,7 +134,7 @@ fn mounted(spec: &FunctionSpec) -> (Vec<Volume>, Vec<VolumeMount>) {
 }
 
 fn tolerations(spec: &FunctionSpec) -> Vec<Toleration> {
-    let one = |one: &spec::Toleration| Toleration {
+    let one = |one: &spec::pod_template::Toleration| Toleration {
         key: one.key.clone(),
         operator: Some(one.operator.as_str().to_owned()),
         value: Some(one.value.clone()).filter(|value| !value.is_empty()),

@@ -2,7 +2,7 @@
 
 /// The reason that a specification cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidSpec {
+pub(crate) struct InvalidSpec {
     /// One word.
     pub reason: &'static str,
     /// Every error.

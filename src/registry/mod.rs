@@ -13,8 +13,10 @@
 //! | `supports` | fields of a function that this control plane cannot support |
 //! | `invalid_spec` | the reason that a specification is not served, though the cluster has it |
 //! | `cluster` | Function objects: in a cluster the API server keeps the registry; their watch, writes, status, Lease and garbage collection |
+//! | `without_cluster` | the same in a program that was built without clusters: none |
 
 mod awaited;
+#[cfg_attr(not(feature = "cluster"), path = "without_cluster.rs")]
 pub(crate) mod cluster;
 pub(crate) mod handlers;
 mod invalid_spec;

@@ -64,7 +64,7 @@ mod name;
 mod nearest;
 mod object;
 mod parse;
-mod pod_template;
+pub(crate) mod pod_template;
 mod quantity;
 #[cfg(test)]
 mod schema;
@@ -82,7 +82,7 @@ pub(crate) use manifest::ManifestError;
 pub(crate) use name::FunctionName;
 pub use parse::parse_function;
 pub(crate) use parse::{SpecError, parse_function_named};
-pub(crate) use pod_template::{PodTemplate, Toleration};
+pub(crate) use pod_template::PodTemplate;
 pub(crate) use quantity::{Quantity, ResourceList};
 #[cfg(test)]
 pub(crate) use {

@@ -38,6 +38,8 @@ mod memory;
 mod metrics;
 mod pages;
 mod parameters;
+#[cfg(not(feature = "cluster"))]
+mod parts;
 mod passing;
 mod pools;
 mod preconditions;

@@ -49,10 +49,14 @@ enum CheckResult {
 }
 
 /// In the order they run: what fails in seconds comes before what takes minutes.
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 18] = [
     Check { name: "tidy", what: "the rules about the tree itself (cargo xtask tidy)", run: tidy },
     Check { name: "fmt", what: "cargo fmt --all --check", run: fmt },
-    Check { name: "clippy", what: "cargo clippy of every target, with -D warnings", run: clippy },
+    Check {
+        name: "clippy",
+        what: "cargo clippy of every target, with and without clusters, with -D warnings",
+        run: clippy,
+    },
     Check { name: "deny", what: "cargo deny check licenses bans sources", run: deny },
     Check { name: "build", what: "the release binaries the tests and benches start", run: build },
     Check { name: "test", what: "cargo test --workspace --no-fail-fast", run: test },
@@ -65,6 +69,11 @@ const CHECKS: [Check; 17] = [
         name: "browser",
         what: "what web pages can do, in Chromium: cargo test --package picofaas --test browser",
         run: browser,
+    },
+    Check {
+        name: "parts",
+        what: "what a program without clusters and TLS says: cargo test --no-default-features --test system parts::",
+        run: parts,
     },
     Check { name: "loom", what: "cargo test --features loom --lib loom_tests", run: loom },
     Check { name: "java", what: "mvn -f runtime/java verify, the Java runtime and its example", run: java },
@@ -197,7 +206,8 @@ fn clippy(repository: &Repository) -> Result<CheckResult> {
     }
     // The others are no part of "all targets", because `cargo test` does not run it.
     let others = ["--package", "picofaas", "--test", "cluster", "--test", "browser"];
-    for targets in [&["--workspace", "--all-targets"][..], &others] {
+    let without_clusters = ["--package", "picofaas", "--no-default-features", "--all-targets"];
+    for targets in [&["--workspace", "--all-targets"][..], &without_clusters, &others] {
         let arguments = [&["clippy"], targets, &["--", "-D", "warnings"]].concat();
         if let CheckResult::Failed(why) = status(repository.cargo(&arguments))? {
             return Ok(CheckResult::Failed(format!("cargo {}: {why}", arguments.join(" "))));
@@ -243,6 +253,11 @@ fn browser(repository: &Repository) -> Result<CheckResult> {
         return Ok(CheckResult::Skipped(why));
     }
     count(repository.cargo(&["test", "--package", "picofaas", "--test", "browser"]), Tally::from_libtest)
+}
+
+fn parts(repository: &Repository) -> Result<CheckResult> {
+    let arguments = ["test", "--package", "picofaas", "--no-default-features", "--test", "system", "parts::"];
+    count(repository.cargo(&arguments), Tally::from_libtest)
 }
 
 fn loom(repository: &Repository) -> Result<CheckResult> {

@@ -101,7 +101,7 @@ impl FunctionObjects {
 
     /// The reason that the last specification of a function is not served.
     #[must_use]
-    pub fn invalid(&self, name: &str) -> Option<InvalidSpec> {
+    pub(crate) fn invalid(&self, name: &str) -> Option<InvalidSpec> {
         self.known.borrow().get(name)?.invalid.clone()
     }
 

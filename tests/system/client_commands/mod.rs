@@ -8,11 +8,13 @@
 //! | `invocations` | `invoke`, `enqueue`, `wait`, `cancel`, and `get` and `describe` of executions |
 //! | `interruptions` | Ctrl-C, readers that leave, large outputs |
 //! | `log_lines` | `logs` |
-//! | `places` | flags, environment, contexts, TLS |
+//! | `places` | flags, environment, contexts |
 //! | `strangers` | servers that are none, or not picofaas |
 //! | `terminals` | colours, the line about waiting, `top` again and again |
+//! | `tls` | certificates of servers |
 //! | `shells` | `completion`, `version`, `top`, and the plugin of kubectl |
 
+#[cfg(feature = "cluster")]
 mod clusters;
 mod functions;
 mod interruptions;
@@ -22,3 +24,5 @@ mod places;
 mod shells;
 mod strangers;
 mod terminals;
+#[cfg(feature = "tls")]
+mod tls;

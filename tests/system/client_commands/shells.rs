@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::client_program::{ClientProgram, Said};
+use crate::support::client_program::{ClientProgram, Said, VERSION};
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{pool, warm};
 
@@ -55,13 +55,13 @@ fn versions_are_those_of_both_ends() {
     let server = Server::start(&[]);
     let program = ClientProgram::of(&server);
     let version = env!("CARGO_PKG_VERSION");
-    let both = format!("Client: {version}\nServer: {version} ({})\n", program.url());
+    let both = format!("Client: {VERSION}\nServer: {version} ({})\n", program.url());
     program.run(&["version"]).assert_output(&both);
     program.run(&["version", "-o", "json"]).assert_output(&format!(
         "{{\n  \"clientVersion\": \"{version}\",\n  \"serverVersion\": \"{version}\"\n}}\n"
     ));
     let nowhere = ClientProgram::at("127.0.0.1:1".parse().unwrap());
-    nowhere.run(&["version", "--client"]).assert_output(&format!("Client: {version}\n"));
+    nowhere.run(&["version", "--client"]).assert_output(&format!("Client: {VERSION}\n"));
     nowhere
         .run(&["version", "--client", "-o", "yaml"])
         .assert_output(&format!("clientVersion: \"{version}\"\n"));

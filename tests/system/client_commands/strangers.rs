@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::support::client_program::{ClientProgram, answer_each, answer_once, json_answer};
+use crate::support::client_program::{ClientProgram, VERSION, answer_each, answer_once, json_answer};
 use crate::support::server::Server;
 
 const HTML: &str = "HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\ncontent-length: 30\r\nconnection: close\r\n\r\n<html>\n<h1>Bad Gateway</h1>\n...";
@@ -26,7 +26,7 @@ fn where_nobody_listens_the_next_thing_to_do_is_told() {
         );
     }
     let version = program.run(&["version"]);
-    assert_eq!((version.code, version.text()), (3, "Client: 0.1.0\n"));
+    assert_eq!((version.code, version.text()), (3, &*format!("Client: {VERSION}\n")));
     let name = program.run(&["get", "fn", "--server", "http://no-such-host.invalid"]);
     name.assert_failed(3, &["no server at http://no-such-host.invalid: "]);
 }
@@ -52,7 +52,7 @@ fn a_proxy_that_answers_for_the_server_is_told_with_its_words() {
         answered(welcome.clone(), arguments).assert_failed(3, &["status 200, text/html: <html>…"]);
     }
     let version = answered(welcome, &["version"]);
-    assert_eq!((version.code, version.text()), (3, "Client: 0.1.0\n"));
+    assert_eq!((version.code, version.text()), (3, &*format!("Client: {VERSION}\n")));
     let moved = "HTTP/1.1 302 Found\r\nlocation: https://login.example/\r\ncontent-length: 0\r\n\r\n";
     answered(moved, &["get", "fn"]).assert_failed(3, &["status 302, no Content-Type: nothing"]);
 }

@@ -13,6 +13,13 @@ use tempfile::TempDir;
 use super::patience::Alarm;
 use super::server::{Server, command};
 
+/// The version as it is shown to people, with what the program was built without.
+pub(crate) const VERSION: &str = match (cfg!(feature = "cluster"), cfg!(feature = "tls")) {
+    (true, _) => env!("CARGO_PKG_VERSION"),
+    (false, true) => concat!(env!("CARGO_PKG_VERSION"), " (without clusters)"),
+    (false, false) => concat!(env!("CARGO_PKG_VERSION"), " (without clusters and TLS)"),
+};
+
 /// The binary with a home of its own, which goes to one server unless it is told otherwise.
 pub(crate) struct ClientProgram {
     server: Option<String>,

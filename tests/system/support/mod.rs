@@ -23,6 +23,7 @@ pub(crate) mod client;
 pub(crate) mod client_program;
 pub(crate) mod dollars;
 pub(crate) mod endpoint;
+#[cfg(feature = "cluster")]
 pub(crate) mod fake_cluster;
 pub(crate) mod framed_endpoint;
 pub(crate) mod gate;
