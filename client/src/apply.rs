@@ -79,7 +79,7 @@ pub(crate) async fn run(
     let mode = arguments.mode();
     let suffix = if mode.is_dry_run { " (server dry run)" } else { "" };
     let mut outcomes = Outcomes::default();
-    for ManifestFunction { name, spec, file } in &functions {
+    for ManifestFunction { name, spec, file, .. } in &functions {
         let what = || format!("{file}: {name}");
         let put = function_calls::put(client, name, spec, mode).await;
         if let Some(change) = outcomes.take(put, what, program)? {
@@ -115,7 +115,12 @@ impl Outcomes {
         self.all += 1;
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(error @ (ClientError::Refused(_) | ClientError::NoFunction { .. })) => {
+            Err(
+                error @ (ClientError::Refused(_)
+                | ClientError::NoFunction { .. }
+                | ClientError::Program { .. }
+                | ClientError::NotReady { .. }),
+            ) => {
                 output::say(&format!("{}: {}", what(), error.report(program)));
                 self.failed.push(error);
                 Ok(None)

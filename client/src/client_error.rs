@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::duration::in_words;
 use crate::exit_status::ExitStatus;
 use crate::failed_execution::FailedExecution;
+use crate::printable::printable;
 use crate::refusal::Refusal;
 
 /// Why a command did not do what was asked for.
@@ -60,6 +61,33 @@ pub(crate) enum ClientError {
     /// The server said no.
     #[error("{0}")]
     Refused(Refusal),
+    /// A program that was run for the command failed.
+    #[error("{command}: {how}{}", set_in(output))]
+    Program {
+        /// The program and its arguments.
+        command: String,
+        /// How it ended.
+        how: String,
+        /// The last lines that it wrote.
+        output: String,
+        /// How the command ends.
+        status: ExitStatus,
+    },
+    /// Something that the command needs is not on this machine.
+    #[error("{0}")]
+    Missing(String),
+    /// A function that was deployed does not get ready.
+    #[error("{name} is not ready{}: {why}", within.map(|limit| format!(" within {}", in_words(limit))).unwrap_or_default())]
+    NotReady {
+        /// The function's name.
+        name: String,
+        /// Reason, as its status has it.
+        why: String,
+        /// Flags by which other commands go there, each with a space before it.
+        flags: String,
+        /// The time that was over; `None` where it failed before.
+        within: Option<Duration>,
+    },
     /// The execution did not succeed.
     #[error("{0}")]
     Failed(FailedExecution),
@@ -122,6 +150,10 @@ impl ClientError {
             | Self::NotPicofaas { .. }
             | Self::BrokenOff { .. }
             | Self::Output(_) => ExitStatus::Unavailable,
+            Self::Missing(_) => ExitStatus::Unavailable,
+            Self::Program { status, .. } => *status,
+            Self::NotReady { within: None, .. } => ExitStatus::FunctionFailed,
+            Self::NotReady { within: Some(_), .. } => ExitStatus::TimedOut,
             Self::Refused(refusal) => refusal.exit_status(),
             Self::Failed(failed) => failed.exit_status(),
             Self::NoFunction { .. } | Self::NoContext { .. } => ExitStatus::NotFound,
@@ -151,6 +183,9 @@ impl ClientError {
             }
             Self::Refused(refusal) => refusal.remedy(program),
             Self::Failed(failed) => failed.remedy(program),
+            Self::NotReady { name, flags, .. } => Some(format!(
+                "`{program} logs {name}{flags}` shows what it wrote, `{program} describe function {name}{flags}` its state"
+            )),
             Self::NoFunction { near, .. } => {
                 let list = format!("`{program} get functions` lists those there are");
                 Some(match near.as_slice() {
@@ -164,6 +199,8 @@ impl ClientError {
             }),
             Self::Usage(_)
             | Self::File { .. }
+            | Self::Program { .. }
+            | Self::Missing(_)
             | Self::TimedOut { .. }
             | Self::Interrupted(_)
             | Self::OutputClosed
@@ -179,4 +216,9 @@ impl ClientError {
             None => self.to_string(),
         }
     }
+}
+
+/// Lines of others below a message, set in.
+fn set_in(text: &str) -> String {
+    printable(text).lines().map(|line| format!("\n    {line}")).collect()
 }

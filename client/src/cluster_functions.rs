@@ -75,6 +75,18 @@ impl ClusterFunctions {
         Ok(answer(&function_of(&object)))
     }
 
+    /// The same where its status is of what was applied last; nothing before that.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) async fn read_observed(&self, name: &FunctionName) -> Result<Option<Answer>, ClientError> {
+        let object = self.api.get(name.as_str()).await.map_err(|error| self.error(error))?;
+        let observed = object.data.get("status").and_then(|status| status.get("observedGeneration"));
+        let observed = observed.and_then(Value::as_i64).unwrap_or_default();
+        let is_current = observed > 0 && observed >= object.metadata.generation.unwrap_or_default();
+        Ok(is_current.then(|| answer(&function_of(&object))))
+    }
+
     /// Applies a function on the side of the server, so that fields of others stay theirs.
     ///
     /// # Errors

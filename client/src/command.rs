@@ -1,13 +1,16 @@
 //! The commands, and how one is run.
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::apply::ApplyArgs;
+use crate::build::BuildArgs;
 use crate::cancel::CancelArgs;
 use crate::client_error::ClientError;
 use crate::completion::CompletionArgs;
 use crate::config::ConfigArgs;
 use crate::delete::DeleteArgs;
+use crate::deploy::DeployArgs;
 use crate::describe::DescribeArgs;
 use crate::enqueue::EnqueueArgs;
 use crate::exit_status::ExitStatus;
@@ -20,10 +23,8 @@ use crate::target::{Target, TargetArgs, TargetEnvironment};
 use crate::top::TopArgs;
 use crate::version::{VERSION_AND_PARTS, VersionArgs};
 use crate::wait::WaitArgs;
-use crate::{
-    apply, cancel, completion, config, delete, describe, enqueue, get, invoke, logs, output, scale, top,
-};
-use crate::{version, wait};
+use crate::{apply, build, cancel, completion, config, delete, deploy, describe, enqueue, get, invoke, logs};
+use crate::{output, scale, top, version, wait};
 
 /// How this program is called where it is a plugin of kubectl.
 const PLUGIN: &str = "kubectl picofaas";
@@ -33,6 +34,10 @@ const PLUGIN: &str = "kubectl picofaas";
 pub enum ClientCommand {
     /// Create functions by their manifests, or replace them
     Apply(ApplyArgs),
+    /// Build the functions of a folder, register them, and wait until they are served
+    Deploy(Box<DeployArgs>),
+    /// Build the functions of a folder, as programs or as images
+    Build(BuildArgs),
     /// List functions or executions, or read some
     Get(GetArgs),
     /// Show all about a function or an execution
@@ -96,13 +101,13 @@ fn perform(command: &ClientCommand, program: &str) -> Result<(), ClientError> {
         .build()
         .map_err(|error| ClientError::Usage(format!("the runtime cannot be made: {error}")))?;
     let result = runtime.block_on(async {
+        // Before the command begins: what it starts has to end with it.
+        let mut interrupts = signal(SignalKind::interrupt())
+            .map_err(|error| ClientError::Usage(format!("Ctrl-C cannot be listened for: {error}")))?;
         tokio::select! {
             biased;
             result = dispatch(command, program) => result,
-            interrupted = tokio::signal::ctrl_c() => match interrupted {
-                Ok(()) => Err(ClientError::Interrupted(after_interruption(command))),
-                Err(error) => Err(ClientError::Usage(format!("Ctrl-C cannot be listened for: {error}"))),
-            },
+            _ = interrupts.recv() => Err(ClientError::Interrupted(after_interruption(command))),
         }
     });
     // Connections end here; nobody waits for a name that is still being resolved.
@@ -119,7 +124,9 @@ fn after_interruption(command: &ClientCommand) -> &'static str {
         ClientCommand::Enqueue(_) | ClientCommand::Wait(_) => {
             ": the execution goes on; `wait` waits for it again and `cancel` ends it"
         }
+        ClientCommand::Deploy(_) => ": what was registered before goes on starting; `get functions` shows it",
         ClientCommand::Apply(_)
+        | ClientCommand::Build(_)
         | ClientCommand::Get(_)
         | ClientCommand::Describe(_)
         | ClientCommand::Delete(_)
@@ -138,6 +145,10 @@ async fn dispatch(command: &ClientCommand, program: &str) -> Result<(), ClientEr
         ClientCommand::Apply(flags) => {
             apply::run(flags, &mut writing(&flags.target, "applying to")?, program).await
         }
+        ClientCommand::Deploy(flags) => {
+            deploy::run(flags, &mut writing(&flags.target, "deploying to")?, program).await
+        }
+        ClientCommand::Build(flags) => build::run(flags, program).await,
         ClientCommand::Get(flags) => get::run(flags, &mut reading(&flags.target)?).await,
         ClientCommand::Describe(flags) => describe::run(flags, &mut reading(&flags.target)?).await,
         ClientCommand::Delete(flags) => {

@@ -75,6 +75,18 @@ async fn read_once(client: &mut ServerClient, name: &FunctionName) -> Result<Ans
     client.ask(Call::get(path(name))).await
 }
 
+/// The same where its status is of what was put last; nothing before that.
+pub(crate) async fn read_current(
+    client: &mut ServerClient,
+    name: &FunctionName,
+) -> Result<Option<Answer>, ClientError> {
+    #[cfg(feature = "cluster")]
+    if let Some(functions) = client.cluster_functions().await? {
+        return functions.read_observed(name).await;
+    }
+    client.ask(Call::get(path(name))).await.map(Some)
+}
+
 /// `PUT /v1/functions/{name}`, where the function is another one, or one is to be made of it in any case.
 pub(crate) async fn put(
     client: &mut ServerClient,

@@ -11,11 +11,15 @@
 //! | `manifest`, `defaults` | functions of files and folders, and whether a server has them already |
 //! | `function_calls`, `execution_pages` | calls that several commands make |
 //! | `function_view`, `execution_view` | the forms in which functions and executions are shown |
-//! | `apply`, `get`, `describe`, `delete`, `invoke`, `enqueue`, `wait`, `cancel`, `logs`, `scale`, `top`, `config`, `version`, `completion` | a command each |
+//! | `project_function`, `child_command` | functions of a folder, and the programs that build them |
+//! | `image_builder`, `image_reference` | images: docker, podman or buildah; names made of the content |
+//! | `cluster_deployment`, `image_transfer` | functions and their images on their way to a cluster (feature `cluster`) |
+//! | `readiness` | the time until a function that was deployed is served |
+//! | `apply`, `build`, `deploy`, `get`, `describe`, `delete`, `invoke`, `enqueue`, `wait`, `cancel`, `logs`, `scale`, `top`, `config`, `version`, `completion` | a command each |
 //! | `input` | the input of an invocation |
 //! | `metrics` | readings of `/metrics`, and figures made of two |
 //! | `output`, `table`, `trace_bars`, `progress` | standard output, and what is drawn for people |
-//! | `json_text`, `ordered_value`, `printable`, `duration`, `clock`, `near_names` | texts and values |
+//! | `json_text`, `ordered_value`, `printable`, `shell_word`, `duration`, `clock`, `near_names` | texts and values |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -24,9 +28,13 @@
 )]
 
 mod apply;
+mod build;
 mod cancel;
+mod child_command;
 mod client_error;
 mod clock;
+#[cfg(feature = "cluster")]
+mod cluster_deployment;
 #[cfg(feature = "cluster")]
 mod cluster_functions;
 #[cfg(feature = "cluster")]
@@ -38,6 +46,7 @@ mod connection;
 mod context_file;
 mod defaults;
 mod delete;
+mod deploy;
 mod describe;
 mod duration;
 mod enqueue;
@@ -48,6 +57,10 @@ mod failed_execution;
 mod function_calls;
 mod function_view;
 mod get;
+mod image_builder;
+mod image_reference;
+#[cfg(feature = "cluster")]
+mod image_transfer;
 mod input;
 mod invoke;
 mod json_text;
@@ -61,11 +74,14 @@ mod output;
 mod port_forward;
 mod printable;
 mod progress;
+mod project_function;
+mod readiness;
 mod refusal;
 mod resource;
 mod scale;
 mod server_client;
 mod server_url;
+mod shell_word;
 mod table;
 mod target;
 #[cfg_attr(not(feature = "tls"), path = "without_tls.rs")]

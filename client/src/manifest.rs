@@ -9,6 +9,12 @@ use crate::function_view::{API_VERSION, KIND, LIST_KIND};
 use crate::ordered_value::OrderedValue;
 use crate::resource::FunctionName;
 
+/// The annotation that holds an input to try a function with, as JSON.
+const EXAMPLE_INPUT: &str = "picofaas.dev/example-input";
+
+/// Folders that hold what tools put there. Hidden ones are passed over as well, as the server does it.
+const FOLDERS_OF_TOOLS: [&str; 3] = ["target", "node_modules", "__pycache__"];
+
 /// Largest manifest that is read, in bytes; the server's own limit.
 const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 
@@ -27,6 +33,10 @@ pub(crate) struct ManifestFunction {
     pub spec: OrderedValue,
     /// The file, for messages.
     pub file: String,
+    /// The folder of the file, absolute.
+    pub folder: PathBuf,
+    /// JSON to call it with, as its annotation says.
+    pub example_input: Option<String>,
 }
 
 /// Reads every file that is named, the files of a folder that is named, and `-`, standard input.
@@ -70,11 +80,13 @@ fn read_folder(folder: &Path, is_recursive: bool) -> Result<Vec<ManifestFunction
     entries.sort();
     let mut functions = Vec::new();
     for path in entries {
-        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let is_passed_over = path.file_name().is_some_and(|name| {
+            name.as_encoded_bytes().starts_with(b".") || FOLDERS_OF_TOOLS.iter().any(|known| name == *known)
+        });
         let is_manifest = path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
         // A link to a folder is not followed, so there are no circles.
         if path.is_dir() && !path.is_symlink() {
-            if is_recursive && !is_hidden {
+            if is_recursive && !is_passed_over {
                 functions.extend(read_folder(&path, true)?);
             }
         } else if is_manifest && !path.is_dir() {
@@ -186,10 +198,15 @@ impl Found<'_> {
         let OrderedValue::Object(fields) = document else {
             return Err(self.wrong("", "must be an object"));
         };
-        let (mut name, mut spec) = (None, None);
+        let (mut name, mut spec, mut example_input) = (None, None, None);
         for (key, value) in fields {
             match key.as_str() {
-                "metadata" => name = value.get("name").and_then(OrderedValue::as_text).map(str::to_owned),
+                "metadata" => {
+                    let text = |value: &OrderedValue| value.as_text().map(str::to_owned);
+                    name = value.get("name").and_then(text);
+                    let annotations = value.get("annotations");
+                    example_input = annotations.and_then(|all| all.get(EXAMPLE_INPUT)).and_then(text);
+                }
                 "spec" => spec = Some(value),
                 "apiVersion" | "kind" | "status" => {}
                 _ => {
@@ -204,7 +221,8 @@ impl Found<'_> {
         match spec {
             Some(OrderedValue::Object(fields)) => {
                 let spec = with_program(OrderedValue::Object(fields), self.folder);
-                Ok(ManifestFunction { name, spec, file: self.shown.to_owned() })
+                let folder = std::path::absolute(self.folder).unwrap_or_else(|_| self.folder.to_owned());
+                Ok(ManifestFunction { name, spec, file: self.shown.to_owned(), folder, example_input })
             }
             Some(_) => Err(self.wrong("spec", "must be an object")),
             None => Err(self.wrong("spec", "is required")),

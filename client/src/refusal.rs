@@ -62,7 +62,7 @@ impl Refusal {
                 Some(format!("`{program} get executions` lists those that are kept"))
             }
             // Of the API server of a cluster.
-            "Conflict" => Some("`apply --force` takes these fields over".to_owned()),
+            "Conflict" => Some("`--force` takes these fields over".to_owned()),
             _ => None,
         }
     }

@@ -109,13 +109,8 @@ impl ServerClient {
     /// The kubeconfig does not fit.
     #[cfg(feature = "cluster")]
     pub(crate) async fn cluster_functions(&mut self) -> Result<Option<ClusterFunctions>, ClientError> {
-        match self.target.clone() {
-            Target::Http(_) => Ok(None),
-            Target::Cluster(cluster) => {
-                let kube = self.kube(&cluster).await?;
-                Ok(Some(ClusterFunctions::new(cluster, kube)))
-            }
-        }
+        let cluster = self.cluster().await?;
+        Ok(cluster.map(|(cluster, kube)| ClusterFunctions::new(cluster, kube)))
     }
 
     #[cfg(feature = "cluster")]
@@ -137,6 +132,26 @@ impl ServerClient {
                 connection::speak_http(&cluster.name(), stream).await
             }
         }
+    }
+
+    /// The cluster and a client of its API server, where the target is one.
+    ///
+    /// # Errors
+    /// The kubeconfig does not fit.
+    #[cfg(feature = "cluster")]
+    pub(crate) async fn cluster(&mut self) -> Result<Option<(ClusterTarget, kube::Client)>, ClientError> {
+        match self.target.clone() {
+            Target::Http(_) => Ok(None),
+            Target::Cluster(cluster) => {
+                let kube = self.kube(&cluster).await?;
+                Ok(Some((cluster, kube)))
+            }
+        }
+    }
+
+    /// Where it goes.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
     }
 
     /// The server's URL, for messages.

@@ -1,6 +1,7 @@
 //! The URL of a server.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use hyper::Uri;
@@ -57,6 +58,13 @@ impl FromStr for ServerUrl {
             authority: authority.to_string(),
             base_path: uri.path().trim_end_matches('/').to_owned(),
         })
+    }
+}
+
+impl ServerUrl {
+    /// Whether it is certainly on this machine.
+    pub(crate) fn is_on_this_machine(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::cluster_target::ClusterTarget;
 use crate::completion;
 use crate::context_file::{ClusterContext, Context, ContextFile};
 use crate::server_url::ServerUrl;
+use crate::shell_word::quoted_if_needed;
 
 /// The variable that names a server.
 const VARIABLE: &str = "PICOFAAS_SERVER";
@@ -224,6 +225,27 @@ impl Target {
             // It is that listener which is called.
             #[cfg(feature = "cluster")]
             Self::Cluster(_) => None,
+        }
+    }
+
+    /// The flags by which another command goes there, each with a space before it; none where it goes there anyway.
+    pub(crate) fn flags(&self) -> String {
+        let (origin, of_flag) = match self {
+            Self::Http(http) => (&http.origin, format!(" --server {}", http.url)),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => (
+                &cluster.origin,
+                format!(
+                    " --kube-context {} -n {}",
+                    quoted_if_needed(&cluster.kube_context),
+                    quoted_if_needed(&cluster.namespace)
+                ),
+            ),
+        };
+        match origin {
+            TargetOrigin::Flag => of_flag,
+            TargetOrigin::Context(name) => format!(" --context {}", quoted_if_needed(name)),
+            TargetOrigin::Environment | TargetOrigin::Default => String::new(),
         }
     }
 

@@ -73,6 +73,8 @@ fn a_folder_has_its_manifests_in_order_and_those_below_it_where_that_is_asked_fo
     write("2.yml", &FUNCTION.replace("name: a", "name: b"));
     write("1.yaml", FUNCTION);
     write("template.yaml", "{{ if }}");
+    write("target/1.yaml", FUNCTION);
+    write(".hidden/1.yaml", FUNCTION);
     write("notes.txt", "apiVersion: picofaas.dev/v1");
     write(
         "below/3.json",

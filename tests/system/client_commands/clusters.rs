@@ -74,7 +74,7 @@ fn fields_that_others_hold_are_taken_over_only_where_that_is_asked_for() {
     program.write_manifest("w.json", &contested.with("image", "mine"));
     let refused = run(&program, &["apply", "-f", "w.json"]);
     let parts = [
-        "Apply failed with a conflict (Conflict)\n  .spec.image: conflict with \"kubectl\"; `apply --force` takes",
+        "Apply failed with a conflict (Conflict)\n  .spec.image: conflict with \"kubectl\"; `--force` takes",
     ];
     refused.assert_failed(3, &parts);
     run(&program, &["apply", "-f", "w.json", "--force"]).assert_output("function/w configured\n");

@@ -4,6 +4,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `clusters` | `--kube-context`, against an API server that the test plays |
+//! | `deployments` | `deploy` to a server on this machine, and `build` |
+//! | `cluster_deployments` | `deploy` to a cluster and `build --image`, with builders that the test plays |
 //! | `functions` | `apply`, `get`, `describe`, `delete`, `scale` |
 //! | `invocations` | `invoke`, `enqueue`, `wait`, `cancel`, and `get` and `describe` of executions |
 //! | `interruptions` | Ctrl-C, readers that leave, large outputs |
@@ -15,7 +17,10 @@
 //! | `shells` | `completion`, `version`, `top`, and the plugin of kubectl |
 
 #[cfg(feature = "cluster")]
+mod cluster_deployments;
+#[cfg(feature = "cluster")]
 mod clusters;
+mod deployments;
 mod functions;
 mod interruptions;
 mod invocations;

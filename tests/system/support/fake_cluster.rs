@@ -1,5 +1,5 @@
-//! An API server of Kubernetes, as far as the client commands call it: objects of functions, one pod, and a port
-//! of it that leads to a real control plane.
+//! An API server of Kubernetes, as far as the client commands call it: nodes, objects of functions, one pod, and a
+//! port of it that leads to a real control plane.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -20,12 +20,20 @@ const TURN: Duration = Duration::from_millis(2);
 const PROTOCOL: &str = "v4.channel.k8s.io";
 
 const FUNCTIONS: &str = "/apis/picofaas.dev/v1/namespaces/team/functions";
+const NODES: &str = "/api/v1/nodes";
 const PODS: &str = "/api/v1/namespaces/team/pods";
 
 /// The server. It ends with the process.
 pub(crate) struct FakeCluster {
     address: SocketAddr,
     requests: Arc<ArrayQueue<String>>,
+}
+
+/// Everything that it answers from.
+struct State {
+    control_plane: Option<SocketAddr>,
+    nodes: Value,
+    objects: BTreeMap<String, Value>,
 }
 
 /// A request that was read whole.
@@ -37,14 +45,33 @@ struct Head {
 impl FakeCluster {
     /// Starts one whose control plane is at `control_plane`, or has none.
     pub(crate) fn start(control_plane: Option<SocketAddr>) -> Self {
+        Self::start_with(control_plane, json!([]))
+    }
+
+    /// Starts one without a control plane, of these nodes. Each is of a boot id.
+    pub(crate) fn start_of_nodes(boot_ids: &[&str]) -> Self {
+        let node = |boot_id: &&str| {
+            json!({
+                "metadata": { "name": "n" },
+                "status": { "nodeInfo": {
+                    "architecture": "amd64", "bootID": boot_id, "containerRuntimeVersion": "containerd://1.7.0",
+                    "kernelVersion": "6", "kubeProxyVersion": "", "kubeletVersion": "v1.34.0", "machineID": "",
+                    "operatingSystem": "linux", "osImage": "", "systemUUID": "",
+                } },
+            })
+        };
+        Self::start_with(None, boot_ids.iter().map(node).collect())
+    }
+
+    fn start_with(control_plane: Option<SocketAddr>, nodes: Value) -> Self {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(ArrayQueue::new(256));
         let seen = requests.clone();
         std::thread::spawn(move || {
-            let mut objects = BTreeMap::new();
+            let mut state = State { control_plane, nodes, objects: BTreeMap::new() };
             for stream in listener.incoming() {
-                serve(stream.unwrap(), control_plane, &mut objects, &seen);
+                serve(stream.unwrap(), &mut state, &seen);
             }
         });
         Self { address, requests }
@@ -74,12 +101,7 @@ impl FakeCluster {
 }
 
 /// Answers one request, and closes; or bridges, on a thread of its own.
-fn serve(
-    mut stream: TcpStream,
-    control_plane: Option<SocketAddr>,
-    objects: &mut BTreeMap<String, Value>,
-    seen: &ArrayQueue<String>,
-) {
+fn serve(mut stream: TcpStream, state: &mut State, seen: &ArrayQueue<String>) {
     let mut first = [0; 1024];
     let line = loop {
         let peeked = stream.peek(&mut first).unwrap();
@@ -92,12 +114,12 @@ fn serve(
     };
     seen.force_push(line.clone());
     if line.starts_with(&format!("GET {PODS}/control-plane-0/portforward?&ports=8081 ")) {
-        let upstream = TcpStream::connect(control_plane.unwrap()).unwrap();
+        let upstream = TcpStream::connect(state.control_plane.unwrap()).unwrap();
         std::thread::spawn(move || bridge(stream, upstream));
         return;
     }
     let head = read(&mut stream);
-    let (status, body) = answer(&head, control_plane.is_some(), objects);
+    let (status, body) = answer(&head, state);
     let body = body.to_string();
     let length = body.len();
     write!(
@@ -128,9 +150,13 @@ fn read(stream: &mut TcpStream) -> Head {
     }
 }
 
-fn answer(head: &Head, is_running: bool, objects: &mut BTreeMap<String, Value>) -> (u16, Value) {
+fn answer(head: &Head, state: &mut State) -> (u16, Value) {
+    let State { control_plane, nodes, objects } = state;
     let words: Vec<&str> = head.line.split(' ').collect();
     let (path, query) = words[1].split_once('?').unwrap_or((words[1], ""));
+    if path == NODES {
+        return (200, json!({ "apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": nodes }));
+    }
     if path == PODS {
         let pod = |name: &str, ready: &str, deleted: Value| {
             json!({
@@ -144,7 +170,7 @@ fn answer(head: &Head, is_running: bool, objects: &mut BTreeMap<String, Value>) 
             pod("control-plane-old", "True", json!("2026-03-01T12:00:00Z")),
             pod("control-plane-new", "False", Value::Null),
         ];
-        pods.extend(is_running.then(|| pod("control-plane-0", "True", Value::Null)));
+        pods.extend(control_plane.is_some().then(|| pod("control-plane-0", "True", Value::Null)));
         return (200, json!({ "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": pods }));
     }
     if path == FUNCTIONS {
@@ -158,7 +184,10 @@ fn answer(head: &Head, is_running: bool, objects: &mut BTreeMap<String, Value>) 
     let (name, is_scale) = rest.strip_suffix("/scale").map_or((rest, false), |name| (name, true));
     let missing = || status(404, "NotFound", &format!("functions.picofaas.dev \"{name}\" not found"));
     match words[0] {
-        "GET" => objects.get(name).map_or_else(missing, |object| (200, object.clone())),
+        "GET" => objects.get_mut(name).map_or_else(missing, |object| {
+            take_up(object);
+            (200, object.clone())
+        }),
         "DELETE" => objects.remove(name).map_or_else(missing, |object| (200, object)),
         "PATCH" if is_scale => {
             let Some(object) = objects.get_mut(name) else { return missing() };
@@ -170,6 +199,25 @@ fn answer(head: &Head, is_running: bool, objects: &mut BTreeMap<String, Value>) 
         "PATCH" => apply(name, query, &head.body, objects),
         other => status(405, "MethodNotAllowed", other),
     }
+}
+
+/// The part of the control plane: with each look at a function that says so, its status goes on, from none over a
+/// pod that does not start to the end that the function names.
+fn take_up(object: &mut Value) {
+    let Some(end) = object["spec"]["env"][0]["value"].as_str().map(str::to_owned) else { return };
+    let condition = |kind: &str, status: &str, message: &str| json!({ "type": kind, "status": status, "reason": "Reason", "message": message });
+    let failed = condition("Degraded", "True", "fn-x-1: ImagePullBackOff: not found");
+    let conditions = match (object["looks"].as_u64().unwrap_or(0), end.as_str()) {
+        (0, _) => None,
+        (1, _) | (_, "stuck") => Some(json!([condition("Ready", "False", ""), failed])),
+        (_, "invalid") => Some(json!([condition("Valid", "False", "endpointUrl: no")])),
+        (_, _) => Some(json!([condition("Ready", "True", ""), condition("Degraded", "False", "")])),
+    };
+    let generation = object["metadata"]["generation"].clone();
+    if let Some(conditions) = conditions {
+        object["status"] = json!({ "observedGeneration": generation, "ready": 1, "conditions": conditions });
+    }
+    object["looks"] = json!(object["looks"].as_u64().unwrap_or(0) + 1);
 }
 
 /// As the API server does it by the definition of functions, as far as a test looks.
@@ -196,6 +244,8 @@ fn apply(name: &str, query: &str, body: &[u8], objects: &mut BTreeMap<String, Va
     if object["spec"]["image"] == "contested" {
         object["managers"] = json!({ ".spec.image": "\"kubectl\"" });
     }
+    let before = objects.get(name).map_or(0, |before| before["metadata"]["generation"].as_i64().unwrap());
+    object["metadata"]["generation"] = json!(before + 1);
     if !query.contains("dryRun=All") {
         objects.insert(name.to_owned(), object.clone());
     }
