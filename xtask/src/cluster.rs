@@ -214,9 +214,8 @@ fn run_on(command: &[OsString]) -> Result<ExitCode> {
         Ok(cluster) => cluster,
         Err(Unavailable(why)) => bail!("{why}"),
     };
-    let status = Command::new(program)
-        .args(arguments)
-        .env("KUBECONFIG", cluster.kubeconfig())
+    let status = cluster
+        .of(Command::new(program).args(arguments))
         .status()
         .with_context(|| format!("cannot run {}", program.display()))?;
     // One that a signal ended has no code.
@@ -268,6 +267,15 @@ impl Cluster {
 
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// The command with the environment by which programs find this cluster: `kubectl`, and `ctr` where it is ours.
+    pub(crate) fn of<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command.env("KUBECONFIG", &self.kubeconfig);
+        if let Some(layout) = &self.layout {
+            command.env("CONTAINERD_ADDRESS", layout.containerd_socket());
+        }
+        command
     }
 
     /// kubectl on this cluster: the one that was built for ours, else the one on the path.

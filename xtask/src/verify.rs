@@ -104,6 +104,7 @@ fn list(repository: &Repository, filter: Option<&str>) -> Result<Vec<String>> {
 /// Testbed of tests/cluster: a cluster that has the images. One that was started for it goes with this value.
 pub(crate) struct Testbed {
     cluster: Cluster,
+    engine: Engine,
 }
 
 impl Testbed {
@@ -130,7 +131,7 @@ impl Testbed {
                 references.join(" and ")
             );
         }
-        Ok(Ok(Self { cluster }))
+        Ok(Ok(Self { cluster, engine }))
     }
 
     pub(crate) fn cluster(&self) -> &Cluster {
@@ -142,7 +143,7 @@ impl Testbed {
         let kubectl = self.cluster.kubectl()?;
         let mut tests = repository.cargo(&["test", "--package", "picofaas", "--test", "cluster", "--"]);
         tests.args(["--test-threads", TESTS_AT_ONCE]).args(filters);
-        tests.env("KUBECONFIG", self.cluster.kubeconfig()).env("KUBECTL", kubectl.get_program());
+        self.engine.of(self.cluster.of(&mut tests)).env("KUBECTL", kubectl.get_program());
         Ok(tests)
     }
 
@@ -157,7 +158,7 @@ impl Testbed {
         let mut tests = repository.cargo(&["test", "--package", "picofaas", "--test", "cluster", "--"]);
         tests.args(["--test-threads", at_once, "--show-output", "--exact"]).args(names);
         let kubectl = self.cluster.kubectl()?;
-        tests.env("KUBECONFIG", self.cluster.kubeconfig()).env("KUBECTL", kubectl.get_program());
+        self.engine.of(self.cluster.of(&mut tests)).env("KUBECTL", kubectl.get_program());
         tests.env(rights::VARIABLE, calls.file()).env_remove(OWN_PROGRAM);
         if self.cluster.is_ours() {
             tests.env(OWN_PROGRAM, env::current_exe().context("cannot tell the path of this program")?);

@@ -83,8 +83,7 @@ impl Engine {
         let mut command = match self {
             Self::Buildah { .. } => {
                 let mut command = self.signed("build");
-                // Neither namespaces nor a runtime are needed, so that it works in a container, too.
-                command.args(["--isolation", "chroot", "--pull-never", "--quiet"]);
+                command.args(["--pull-never", "--quiet"]);
                 command
             }
             Self::Daemon { .. } => {
@@ -224,11 +223,20 @@ impl Engine {
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(self.program());
         if let Self::Buildah { folder } = self {
-            command.env("CONTAINERS_STORAGE_CONF", folder.join("storage.conf"));
-            command.env("CONTAINERS_REGISTRIES_CONF", folder.join("registries.conf"));
-            command.env("TMPDIR", folder.join("tmp"));
+            self.of(&mut command).env("TMPDIR", folder.join("tmp"));
         }
         command.arg(verb);
+        command
+    }
+
+    /// The command with the environment by which a program of this name, which it may start, has the same images.
+    pub(crate) fn of<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        if let Self::Buildah { folder } = self {
+            command.env("CONTAINERS_STORAGE_CONF", folder.join("storage.conf"));
+            command.env("CONTAINERS_REGISTRIES_CONF", folder.join("registries.conf"));
+            // Neither namespaces nor a runtime are needed, so that it works in a container, too.
+            command.env("BUILDAH_ISOLATION", "chroot");
+        }
         command
     }
 
