@@ -19,8 +19,9 @@ const HELP: &str = "\
 The new folder has the function, its test, its manifest, a Dockerfile and a README that explains them.
 It builds, passes its test and serves as it is.
 
-The runtimes are not published, so a function refers to their source: by a relative path where the new
-folder is inside of that tree, else by an absolute one.";
+The runtimes are not published. A function in Rust or Java has the source of its runtime with it and builds
+wherever its folder goes. One in Python or shell refers to the source: by a relative path where the new folder is
+inside of that tree, else by an absolute one.";
 
 /// The flags of `new`.
 #[derive(Args, Clone, Debug)]
@@ -34,7 +35,7 @@ pub struct NewArgs {
     /// Where the folder is made
     #[arg(long, default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,
-    /// The source tree of picofaas, which has the runtimes; by default the one that this program was built in
+    /// The source tree of picofaas, for Python and shell; by default the one that this program was built in
     #[arg(long, value_name = "DIR")]
     pub runtimes: Option<PathBuf>,
 }
@@ -45,8 +46,11 @@ pub struct NewArgs {
 /// The folder is there already, or cannot be made; the runtimes are not there. Nothing is left behind.
 pub fn run(arguments: &NewArgs, program: &str) -> anyhow::Result<()> {
     let NewArgs { name, lang, dir, runtimes } = arguments;
-    let tree = SourceTree::find(runtimes.as_deref(), Path::new(BUILT_IN))?;
-    let scaffold = Scaffold::make(dir, name, *lang, &tree)?;
+    let tree = lang.runtime().map(|file| {
+        let tree = SourceTree::find(runtimes.as_deref(), Path::new(BUILT_IN))?;
+        tree.require(file).map(|()| tree)
+    });
+    let scaffold = Scaffold::make(dir, name, *lang, tree.transpose()?.as_ref())?;
     say(&report(&scaffold, name, *lang, program));
     Ok(())
 }

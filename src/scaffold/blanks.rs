@@ -2,9 +2,12 @@
 
 use crate::spec::FunctionName;
 
-/// Names that cargo gives no program, because its own folders are called so, and that of the
-/// runtime, as a lock file cannot have two packages from folders with one name and version.
-const TAKEN: [&str; 5] = ["build", "deps", "examples", "incremental", "picofaas-runtime"];
+/// Names that cargo gives no program, because its own folders are called so.
+const TAKEN: [&str; 4] = ["build", "deps", "examples", "incremental"];
+
+/// Begin of the names of the runtime's crates: a lock file cannot have two packages from folders with one name and
+/// version.
+const OURS: &str = "picofaas-";
 
 /// The words between `{{` and `}}`, and what stands for each.
 #[derive(Debug)]
@@ -44,7 +47,7 @@ impl Blanks {
 
 /// The name of a crate and its program. Words of the language are allowed there.
 fn package(name: &str) -> String {
-    if TAKEN.contains(&name) { format!("fn-{name}") } else { name.to_owned() }
+    if TAKEN.contains(&name) || name.starts_with(OURS) { format!("fn-{name}") } else { name.to_owned() }
 }
 
 /// The name of a class: `word-stats` gives `WordStatsFunction`. What stands behind it keeps it from

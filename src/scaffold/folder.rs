@@ -45,7 +45,7 @@ impl NewFolder {
     /// With the path.
     pub(super) fn write(&mut self, path: &Path, text: &str) -> anyhow::Result<()> {
         let path = self.draft.join(path);
-        let mode = if text.starts_with("#!") { 0o777 } else { 0o666 };
+        let mode = if text.starts_with("#!/") { 0o777 } else { 0o666 };
         let written = || -> io::Result<()> {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;

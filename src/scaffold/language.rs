@@ -26,11 +26,12 @@ macro_rules! template {
     };
 }
 
-const RUST: [Template; 6] = [
+const RUST: [Template; 7] = [
     template!("function.yaml", "rust/function.yaml"),
     template!("src/main.rs", "rust/src/main.rs"),
     template!("Cargo.toml", "rust/Cargo.toml"),
     template!("Dockerfile", "rust/Dockerfile"),
+    template!(".dockerignore", "rust/dockerignore"),
     template!("README.md", "rust/README.md"),
     template!(".gitignore", "rust/gitignore"),
 ];
@@ -55,8 +56,8 @@ const JAVA: [Template; 9] = [
         "java/src/main/resources/FunctionHandler"
     ),
     template!("pom.xml", "java/pom.xml"),
-    template!("prepare.sh", "java/prepare.sh"),
     template!("Dockerfile", "java/Dockerfile"),
+    template!(".dockerignore", "java/dockerignore"),
     template!("README.md", "java/README.md"),
     template!(".gitignore", "java/gitignore"),
 ];
@@ -82,14 +83,14 @@ impl Language {
         }
     }
 
-    /// The file by which the source tree shows that it has what the language needs.
+    /// The file by which the source tree shows that it has what the language needs; none where a function has the
+    /// source of its runtime with it.
     #[must_use]
-    pub fn runtime(self) -> &'static str {
+    pub fn runtime(self) -> Option<&'static str> {
         match self {
-            Self::Rust => "runtime/rust/Cargo.toml",
-            Self::Python => "pyruntime/pyproject.toml",
-            Self::Java => "runtime/java/pom.xml",
-            Self::Shell => "runtime/watchdog/Cargo.toml",
+            Self::Rust | Self::Java => None,
+            Self::Python => Some("pyruntime/pyproject.toml"),
+            Self::Shell => Some("runtime/watchdog/Cargo.toml"),
         }
     }
 
@@ -99,7 +100,7 @@ impl Language {
         match self {
             Self::Rust => "cargo test",
             Self::Python => "./prepare.sh && .venv/bin/python -m unittest",
-            Self::Java => "./prepare.sh && mvn --quiet test",
+            Self::Java => "mvn --quiet test",
             Self::Shell => "./test.sh",
         }
     }

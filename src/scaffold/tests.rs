@@ -17,7 +17,7 @@ fn tree() -> SourceTree {
 }
 
 fn make(parent: &Path, name: &str, language: Language) -> anyhow::Result<Scaffold> {
-    Scaffold::make(parent, &name.parse().unwrap(), language, &tree())
+    Scaffold::make(parent, &name.parse().unwrap(), language, Some(&tree()))
 }
 
 /// Every file below a folder, relative to it.
@@ -45,8 +45,12 @@ fn in_every_language_any_name_gives_the_same_function_without_a_blank_left() {
         for name in ["greet", "match", "class", "import", "null", "true", "deps", "a--1", &"x".repeat(40)] {
             let scaffold = make(&parent, name, *language).unwrap();
             assert_eq!(scaffold.folder, parent.join(name));
-            assert_eq!(files(&scaffold.folder), scaffold.files.iter().cloned().collect());
-            for file in &scaffold.files {
+            let vendored = vendored::files(*language).into_iter();
+            let vendored = vendored.map(|(path, _)| Path::new(vendored::FOLDER).join(path));
+            let is_file = |path: &&PathBuf| *path != Path::new(vendored::FOLDER);
+            let own: Vec<PathBuf> = scaffold.files.iter().filter(is_file).cloned().collect();
+            assert_eq!(files(&scaffold.folder), own.iter().cloned().chain(vendored).collect());
+            for file in &own {
                 let text = fs::read_to_string(scaffold.folder.join(file)).unwrap();
                 assert!(!text.contains("{{"), "{}: {text}", file.display());
                 assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{}", file.display());
@@ -64,7 +68,8 @@ fn in_every_language_any_name_gives_the_same_function_without_a_blank_left() {
 #[test]
 fn every_template_is_in_the_list_of_its_language() {
     let count: usize = Language::value_variants().iter().map(|language| language.templates().len()).sum();
-    assert_eq!(files(&Path::new(REPOSITORY).join("src/scaffold/templates")).len(), count);
+    let templates = Path::new(REPOSITORY).join("src/scaffold/templates");
+    assert_eq!(files(&templates).len() - files(&templates.join("vendor")).len(), count);
 }
 
 #[test]
@@ -73,13 +78,13 @@ fn a_path_to_the_runtimes_may_have_any_letters() {
     let odd = root.path().join("it's \"a\\tree\" {{name}}");
     let home = root.path().join("home");
     fs::create_dir(&home).unwrap();
-    for language in Language::value_variants() {
-        let marker = odd.join(language.runtime());
+    for language in [Language::Python, Language::Shell] {
+        let marker = odd.join(language.runtime().unwrap());
         fs::create_dir_all(marker.parent().unwrap()).unwrap();
         fs::write(marker, "").unwrap();
         let tree = SourceTree::find(Some(&odd), Path::new(REPOSITORY)).unwrap();
         let name = language.title().to_lowercase().parse().unwrap();
-        let scaffold = Scaffold::make(&home, &name, *language, &tree).unwrap();
+        let scaffold = Scaffold::make(&home, &name, language, Some(&tree)).unwrap();
         let loaded = load_dir(&scaffold.folder);
         assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
         let script = scaffold.folder.join("prepare.sh");
@@ -97,17 +102,30 @@ fn a_path_to_the_runtimes_may_have_any_letters() {
 }
 
 #[test]
+fn a_function_in_rust_or_java_names_no_place_of_this_machine() {
+    let root = tempfile::tempdir().unwrap();
+    for language in [Language::Rust, Language::Java] {
+        let name = language.title().to_lowercase();
+        let folder = Scaffold::make(root.path(), &name.parse().unwrap(), language, None).unwrap().folder;
+        for file in files(&folder) {
+            let text = fs::read_to_string(folder.join(&file)).unwrap();
+            for place in [root.path().to_str().unwrap(), REPOSITORY] {
+                assert!(!text.contains(place), "{}: {place}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
 fn inside_the_tree_the_way_to_the_runtimes_is_relative() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    fs::create_dir_all(root.join("runtime/rust")).unwrap();
     fs::create_dir(root.join("mine")).unwrap();
-    fs::write(root.join("runtime/rust/Cargo.toml"), "").unwrap();
     let tree = SourceTree::find(Some(root), Path::new(REPOSITORY)).unwrap();
     let name = "greet".parse().unwrap();
-    let scaffold = Scaffold::make(&root.join("mine"), &name, Language::Rust, &tree).unwrap();
-    let text = fs::read_to_string(scaffold.folder.join("Cargo.toml")).unwrap();
-    assert!(text.contains("path = \"../../runtime/rust\""), "{text}");
+    let scaffold = Scaffold::make(&root.join("mine"), &name, Language::Shell, Some(&tree)).unwrap();
+    let text = fs::read_to_string(scaffold.folder.join("function.yaml")).unwrap();
+    assert!(text.contains("\"../../runtime/watchdog\""), "{text}");
 }
 
 #[test]
@@ -117,11 +135,6 @@ fn what_is_refused_leaves_nothing_behind() {
     let gone = root.join("gone");
     let refused = make(&gone, "greet", Language::Rust).unwrap_err();
     assert!(refused.to_string().starts_with(&format!("--dir {}: cannot be used", gone.display())));
-    let tree = SourceTree::find(Some(root), Path::new(REPOSITORY)).unwrap();
-    for language in Language::value_variants() {
-        let refused = Scaffold::make(root, &"greet".parse().unwrap(), *language, &tree).unwrap_err();
-        assert!(refused.to_string().contains(language.runtime()), "{refused}");
-    }
     assert!(files(root).is_empty());
     make(root, "greet", Language::Shell).unwrap();
     let before = files(root);
@@ -151,12 +164,15 @@ fn the_pom_takes_the_versions_that_the_runtime_is_tested_with() {
             })
             .collect()
     };
-    let ours = Language::Java.templates().iter().find(|template| template.path == "pom.xml").unwrap();
     let theirs = versions(&fs::read_to_string(Path::new(REPOSITORY).join("runtime/java/pom.xml")).unwrap());
-    let ours = versions(ours.text);
-    let mine = ("{{name}}".to_owned(), "0.1.0-SNAPSHOT".to_owned());
-    let unknown: Vec<_> = ours.iter().filter(|pair| **pair != mine && !theirs.contains(*pair)).collect();
-    assert!(ours.len() == 9 && unknown.is_empty(), "{unknown:?} of {ours:?}");
+    let files = vendored::files(Language::Java);
+    let (_, ours) = files.iter().find(|(path, _)| path == Path::new("pom.xml")).unwrap();
+    let ours = versions(ours);
+    // The runtime has its sources where Maven looks for them.
+    let mine = ["build-helper-maven-plugin"];
+    let unknown: Vec<_> =
+        ours.iter().filter(|pair| !mine.contains(&&*pair.0) && !theirs.contains(*pair)).collect();
+    assert!(ours.len() == 10 && unknown.is_empty(), "{unknown:?} of {ours:?}");
 }
 
 #[test]

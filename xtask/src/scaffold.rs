@@ -4,14 +4,17 @@
 //! | step | is |
 //! |---|---|
 //! | new | the function, under a name that is a word of its language, where that could matter |
+//! | move | its folder, to a place that it does not know of; in Rust and Java it names none |
 //! | test | the first printed command |
 //! | dev | the second, on free ports |
 //! | call | the third, on the port of `dev`; and inputs that are to be refused |
 //! | break | its build fails, another instance of what is served starts nonetheless, and what is mended is served |
 //! | edit | where the build runs the function: its input's field has another name, and it is served |
+//! | commit | what git would take is what was made, and a lock file |
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -94,10 +97,7 @@ pub(crate) fn run(repository: &Repository) -> Result<Tally> {
 
 fn try_out(repository: &Repository, language: &Language) -> Result<()> {
     let folder = Folder::make(&format!("new-{}", language.flag))?;
-    let program = repository.target().join("debug/picofaas");
-    let mut new = command(&program, folder.path());
-    new.args(["new", language.name, "--lang", language.flag]);
-    let said = output(&mut new)?;
+    let (said, made) = make_elsewhere(repository, language, folder.path())?;
     let [test, dev, call] = next_commands(&said)?;
     if language.flag == "rust" {
         share_builds(repository, &folder.path().join(language.name))?;
@@ -132,7 +132,65 @@ fn try_out(repository: &Repository, language: &Language) -> Result<()> {
     .and_then(|()| break_the_build(language, folder.path(), &said));
     let stopped = served.stop();
     called.with_context(|| format!("picofaas dev said:\n{}", said()))?;
-    stopped
+    stopped?;
+    check_what_is_committed(&folder.path().join(language.name), made)
+}
+
+/// Makes the function in a folder that is gone when it comes into `folder`. Gives what `new` said, and the paths of
+/// the files, none of which names a place of this machine.
+fn make_elsewhere(
+    repository: &Repository,
+    language: &Language,
+    folder: &Path,
+) -> Result<(String, BTreeSet<PathBuf>)> {
+    let before = Folder::make(&format!("before-{}", language.flag))?;
+    let mut new = command(repository.target().join("debug/picofaas"), before.path());
+    let said = output(new.args(["new", language.name, "--lang", language.flag]))?;
+    let function = folder.join(language.name);
+    fs::rename(before.path().join(language.name), &function)
+        .with_context(|| format!("cannot move the function to {}", function.display()))?;
+    let made = what_git_takes(&function)?;
+    if !["rust", "java"].contains(&language.flag) {
+        // These name the source tree, which has their runtimes.
+        return Ok((said, made));
+    }
+    for place in [repository.root(), before.path()] {
+        for file in &made {
+            let file = function.join(file);
+            let text =
+                fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            if place.to_str().is_none_or(|place| text.contains(place)) {
+                bail!("{} names {}", file.display(), place.display());
+            }
+        }
+    }
+    Ok((said, made))
+}
+
+/// After all that was built and run in it.
+fn check_what_is_committed(function: &Path, mut made: BTreeSet<PathBuf>) -> Result<()> {
+    let taken = what_git_takes(function)?;
+    if taken.contains(Path::new("Cargo.lock")) {
+        made.insert("Cargo.lock".into());
+    }
+    if let Some(path) = taken.symmetric_difference(&made).next() {
+        bail!("{}: it was not made with the function, or git does not take it", path.display());
+    }
+    Ok(())
+}
+
+/// Paths of the files that `git add .` adds in a folder by itself.
+fn what_git_takes(function: &Path) -> Result<BTreeSet<PathBuf>> {
+    let git = |arguments: &[&str]| {
+        // Patterns that this user ignores everywhere are no matter of the function.
+        output(command("git", function).args(["-c", "core.excludesFile="]).args(arguments))
+    };
+    git(&["init", "--quiet"])?;
+    git(&["add", "."])?;
+    let files = git(&["ls-files", "-z"])?;
+    let repository = function.join(".git");
+    fs::remove_dir_all(&repository).with_context(|| format!("cannot remove {}", repository.display()))?;
+    Ok(files.split_terminator('\0').map(PathBuf::from).collect())
 }
 
 /// The three commands at the end of what `new` says.
