@@ -1,16 +1,14 @@
 //! `picofaas new`: the folder of a new function.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::Args;
 
 use crate::dev::example_call;
 use crate::dev::terminal::{quote_if_needed, say, set_in};
-use crate::scaffold::{Language, Scaffold, SourceTree};
+use crate::scaffold::{self, Language, Scaffold};
 use crate::spec::FunctionName;
-
-/// The source tree that this program was built in, which has the runtimes.
-const BUILT_IN: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Input of every new function, as its manifest says, too.
 const EXAMPLE_INPUT: &str = r#"{"name":"Ada"}"#;
@@ -19,39 +17,44 @@ const HELP: &str = "\
 The new folder has the function, its test, its manifest, a Dockerfile and a README that explains them.
 It builds, passes its test and serves as it is.
 
-The runtimes are not published. A function in Rust or Java has the source of its runtime with it and builds
-wherever its folder goes. One in Python or shell refers to the source: by a relative path where the new folder is
-inside of that tree, else by an absolute one.";
+The runtimes are not published, so the folder has the source of its own in vendor, and builds wherever it goes.
+--update brings that of this picofaas into the folder of a function that was made before.";
 
 /// The flags of `new`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = HELP)]
 pub struct NewArgs {
     /// The function's name, and its folder's: lower-case letters, digits and hyphens
-    pub name: FunctionName,
+    #[arg(required_unless_present = "update")]
+    pub name: Option<FunctionName>,
     /// Language it is written in
-    #[arg(long, value_enum, value_name = "LANGUAGE")]
-    pub lang: Language,
+    #[arg(long, value_enum, value_name = "LANGUAGE", required_unless_present = "update")]
+    pub lang: Option<Language>,
     /// Where the folder is made
     #[arg(long, default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,
-    /// The source tree of picofaas, for Python and shell; by default the one that this program was built in
-    #[arg(long, value_name = "DIR")]
-    pub runtimes: Option<PathBuf>,
+    /// Nothing new: put the source of the runtime into vendor of this function's folder, in place of the one there
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "lang", "dir"])]
+    pub update: Option<PathBuf>,
 }
 
-/// Makes the folder and says what to do next. `program` is how this program was called.
+/// Makes the folder and says what to do next, or updates one. `program` is how this program was called.
 ///
 /// # Errors
-/// The folder is there already, or cannot be made; the runtimes are not there. Nothing is left behind.
+/// The folder is there already, or cannot be made, and nothing is left behind; or it cannot be updated.
 pub fn run(arguments: &NewArgs, program: &str) -> anyhow::Result<()> {
-    let NewArgs { name, lang, dir, runtimes } = arguments;
-    let tree = lang.runtime().map(|file| {
-        let tree = SourceTree::find(runtimes.as_deref(), Path::new(BUILT_IN))?;
-        tree.require(file).map(|()| tree)
-    });
-    let scaffold = Scaffold::make(dir, name, *lang, tree.transpose()?.as_ref())?;
-    say(&report(&scaffold, name, *lang, program));
+    match arguments {
+        NewArgs { update: Some(function), .. } => {
+            let language = scaffold::update(function)?;
+            let (function, version) = (function.display(), env!("CARGO_PKG_VERSION"));
+            let runtime = format!("{function}/{}: the runtime for {}", scaffold::VENDORED, language.title());
+            say(&format!("{runtime} of picofaas {version}"));
+        }
+        NewArgs { name: Some(name), lang: Some(lang), dir, .. } => {
+            say(&report(&Scaffold::make(dir, name, *lang)?, name, *lang, program));
+        }
+        NewArgs { .. } => bail!("name the function, and its language with --lang"),
+    }
     Ok(())
 }
 
@@ -97,7 +100,7 @@ mod tests {
             let refused = parse(&[name, "--lang", "rust"]).unwrap_err();
             assert!(refused.contains(&rule), "{refused}");
         }
-        assert_eq!(parse(&["word-stats", "--lang", "rust"]).unwrap().name.as_str(), "word-stats");
+        assert_eq!(parse(&["word-stats", "--lang", "rust"]).unwrap().name.unwrap().as_str(), "word-stats");
     }
 
     #[test]
@@ -106,6 +109,15 @@ mod tests {
         assert!(parse(&["a", "--lang", "cobol"]).unwrap_err().contains(languages));
         let refused = parse(&["a"]).unwrap_err();
         assert!(refused.contains("--lang <LANGUAGE>"), "{refused}");
+    }
+
+    #[test]
+    fn an_update_is_of_a_folder_and_goes_with_nothing_else() {
+        assert_eq!(parse(&["--update", "a"]).unwrap().update, Some("a".into()));
+        for more in [["greet"].as_slice(), &["--lang", "rust"], &["--dir", "b"]] {
+            let refused = parse(&[&["--update", "a"], more].concat()).unwrap_err();
+            assert!(refused.contains("cannot be used with"), "{refused}");
+        }
     }
 
     #[test]

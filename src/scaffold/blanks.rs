@@ -12,19 +12,17 @@ const OURS: &str = "picofaas-";
 /// The words between `{{` and `}}`, and what stands for each.
 #[derive(Debug)]
 pub(super) struct Blanks {
-    values: [(&'static str, String); 5],
+    values: [(&'static str, String); 3],
 }
 
 impl Blanks {
-    /// For a function called `name` that finds the runtimes at the path `runtimes`.
-    pub(super) fn new(name: &FunctionName, runtimes: &str) -> Self {
+    /// For a function called `name`.
+    pub(super) fn new(name: &FunctionName) -> Self {
         Self {
             values: [
                 ("name", name.to_string()),
                 ("package", package(name.as_str())),
                 ("class", class(name.as_str())),
-                ("runtimes", runtimes.replace('\\', "\\\\").replace('"', "\\\"")),
-                ("runtimes-in-shell", runtimes.replace('\'', "'\\''")),
             ],
         }
     }
@@ -88,14 +86,5 @@ mod tests {
         ] {
             assert_eq!(package(name), expected);
         }
-    }
-
-    #[test]
-    fn a_path_is_quoted_for_where_it_stands_and_never_filled_itself() {
-        let blanks = Blanks::new(&"f".parse().unwrap(), "/it's/{{name}}/\"here\\");
-        assert_eq!(
-            blanks.fill("{{name}}: \"{{runtimes}}/x\" '{{runtimes-in-shell}}'"),
-            "f: \"/it's/{{name}}/\\\"here\\\\/x\" '/it'\\''s/{{name}}/\"here\\'"
-        );
     }
 }

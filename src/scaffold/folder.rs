@@ -32,6 +32,14 @@ impl NewFolder {
                 }
             }
         }
+        Self::over(place)
+    }
+
+    /// For a folder whose entries replace those of their names at `place`.
+    ///
+    /// # Errors
+    /// Where nothing can be written beside it.
+    pub(super) fn over(place: &Path) -> anyhow::Result<Self> {
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         // Hidden, so that `picofaas dev` on the folder around it does not see it come and go.
         let draft = place.with_file_name(format!(".{name}.{}.new", std::process::id()));
@@ -64,6 +72,30 @@ impl NewFolder {
         // Over an empty folder too; over anything else it fails.
         fs::rename(&self.draft, &self.place)
             .with_context(|| format!("{}: the new folder cannot be put there", self.place.display()))
+    }
+
+    /// Puts each file and folder in it in place of the one of that name, one after the other.
+    ///
+    /// # Errors
+    /// Where one cannot be removed or put there. To do it again is the remedy.
+    pub(super) fn replace(self) -> anyhow::Result<()> {
+        let each = || -> io::Result<()> {
+            fs::create_dir_all(&self.place)?;
+            for entry in fs::read_dir(&self.draft)? {
+                let entry = entry?;
+                let place = self.place.join(entry.file_name());
+                match fs::symlink_metadata(&place) {
+                    Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&place)?,
+                    Ok(_) => fs::remove_file(&place)?,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+                fs::rename(entry.path(), place)?;
+            }
+            Ok(())
+        };
+        each()
+            .with_context(|| format!("{}: cannot be replaced as a whole; do it again", self.place.display()))
     }
 }
 
@@ -138,6 +170,28 @@ mod tests {
         }
         assert_eq!(names(root), before);
         assert_eq!(fs::read_to_string(root.join("full/.hidden")).unwrap(), "kept");
+    }
+
+    #[test]
+    fn what_is_replaced_is_replaced_as_a_whole_and_the_rest_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("vendor");
+        for file in ["ours/old", "theirs/kept", "file"] {
+            fs::create_dir_all(place.join(file).parent().unwrap()).unwrap();
+            fs::write(place.join(file), "old").unwrap();
+        }
+        for _ in 0..2 {
+            let mut new = NewFolder::over(&place).unwrap();
+            for file in ["ours/new", "file", "more"] {
+                new.write(Path::new(file), "new").unwrap();
+            }
+            new.replace().unwrap();
+            assert_eq!(names(root.path()), ["vendor"]);
+            assert_eq!(names(&place), ["file", "more", "ours", "theirs"]);
+            assert_eq!(names(&place.join("ours")), ["new"]);
+            assert_eq!(fs::read_to_string(place.join("theirs/kept")).unwrap(), "old");
+            assert_eq!(fs::read_to_string(place.join("file")).unwrap(), "new");
+        }
     }
 
     #[test]

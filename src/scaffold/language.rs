@@ -36,13 +36,14 @@ const RUST: [Template; 7] = [
     template!(".gitignore", "rust/gitignore"),
 ];
 
-const PYTHON: [Template; 8] = [
+const PYTHON: [Template; 9] = [
     template!("function.yaml", "python/function.yaml"),
     template!("app.py", "python/app.py"),
     template!("test_app.py", "python/test_app.py"),
     template!("requirements.txt", "python/requirements.txt"),
     template!("prepare.sh", "python/prepare.sh"),
     template!("Dockerfile", "python/Dockerfile"),
+    template!(".dockerignore", "python/dockerignore"),
     template!("README.md", "python/README.md"),
     template!(".gitignore", "python/gitignore"),
 ];
@@ -62,11 +63,12 @@ const JAVA: [Template; 9] = [
     template!(".gitignore", "java/gitignore"),
 ];
 
-const SHELL: [Template; 6] = [
+const SHELL: [Template; 7] = [
     template!("function.yaml", "shell/function.yaml"),
     template!("function.sh", "shell/function.sh"),
     template!("test.sh", "shell/test.sh"),
     template!("Dockerfile", "shell/Dockerfile"),
+    template!(".dockerignore", "shell/dockerignore"),
     template!("README.md", "shell/README.md"),
     template!(".gitignore", "shell/gitignore"),
 ];
@@ -83,14 +85,15 @@ impl Language {
         }
     }
 
-    /// The file by which the source tree shows that it has what the language needs; none where a function has the
-    /// source of its runtime with it.
+    /// A file that every function in the language has in its folder, and none in another with a runtime; none where
+    /// there is no runtime to have.
     #[must_use]
-    pub fn runtime(self) -> Option<&'static str> {
+    pub fn mark(self) -> Option<&'static str> {
         match self {
-            Self::Rust | Self::Java => None,
-            Self::Python => Some("pyruntime/pyproject.toml"),
-            Self::Shell => Some("runtime/watchdog/Cargo.toml"),
+            Self::Rust => Some("Cargo.toml"),
+            Self::Python => Some("requirements.txt"),
+            Self::Java => Some("pom.xml"),
+            Self::Shell => None,
         }
     }
 
@@ -99,7 +102,7 @@ impl Language {
     pub fn test(self) -> &'static str {
         match self {
             Self::Rust => "cargo test",
-            Self::Python => "./prepare.sh && .venv/bin/python -m unittest",
+            Self::Python => "PYTHONPATH=vendor/picofaas-runtime/src python3 -m unittest",
             Self::Java => "mvn --quiet test",
             Self::Shell => "./test.sh",
         }

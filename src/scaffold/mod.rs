@@ -5,25 +5,24 @@
 //! | `language` | the languages, and the templates of each |
 //! | `blanks` | what is filled into a template |
 //! | `vendored` | the sources of the runtimes, which a new folder has with it |
-//! | `source_tree` | where the other runtimes are, and the way to them |
 //! | `folder` | the new folder: whole, or not there |
 //! | `templates/` | the files, as they are but for their blanks. They are called `….in`, so that no tool takes one for a file of this project |
 
 mod blanks;
 mod folder;
 mod language;
-mod source_tree;
 mod vendored;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::bail;
+use clap::ValueEnum as _;
 
 use crate::spec::FunctionName;
 use blanks::Blanks;
 use folder::NewFolder;
 pub(crate) use language::Language;
-pub(crate) use source_tree::SourceTree;
+pub(crate) use vendored::FOLDER as VENDORED;
 
 /// A folder that was made.
 #[derive(Debug)]
@@ -35,23 +34,16 @@ pub(crate) struct Scaffold {
 }
 
 impl Scaffold {
-    /// Makes the folder `name` in `parent`, for a function in `language`. `tree` has the runtimes that are not
-    /// written into the folder.
+    /// Makes the folder `name` in `parent`, for a function in `language`.
     ///
     /// # Errors
     /// With the path, what is wrong with it, and the remedy: it is there already, or cannot be
-    /// written, or the tree lacks the language's runtime. Nothing is left behind then.
-    pub(crate) fn make(
-        parent: &Path,
-        name: &FunctionName,
-        language: Language,
-        tree: Option<&SourceTree>,
-    ) -> anyhow::Result<Self> {
-        let home = parent.canonicalize().with_context(|| {
-            format!("--dir {}: cannot be used; name a folder that is there", parent.display())
-        })?;
-        let runtimes = tree.map(|tree| tree.seen_from(&home.join(name.as_str()))).transpose()?;
-        let blanks = Blanks::new(name, &runtimes.unwrap_or_default());
+    /// written. Nothing is left behind then.
+    pub(crate) fn make(parent: &Path, name: &FunctionName, language: Language) -> anyhow::Result<Self> {
+        if !parent.is_dir() {
+            bail!("--dir {}: is no folder; name one that is there", parent.display());
+        }
+        let blanks = Blanks::new(name);
         let folder = parent.join(name.as_str());
         let mut new = NewFolder::beside(&folder)?;
         let mut files = Vec::new();
@@ -70,6 +62,30 @@ impl Scaffold {
         new.finish()?;
         Ok(Self { folder, files })
     }
+}
+
+/// Puts the source of the runtime that this program has in place of that in the folder of a function. Gives the
+/// function's language.
+///
+/// # Errors
+/// It is no folder of a function with a runtime, or cannot be written.
+pub(crate) fn update(function: &Path) -> anyhow::Result<Language> {
+    let is_in = |language: &Language| language.mark().is_some_and(|mark| function.join(mark).is_file());
+    let Some(language) = Language::value_variants().iter().copied().find(is_in) else {
+        let marks: Vec<&str> =
+            Language::value_variants().iter().filter_map(|language| language.mark()).collect();
+        bail!(
+            "--update {}: has none of {}; name the folder of a function in Rust, Python or Java",
+            function.display(),
+            marks.join(", ")
+        );
+    };
+    let mut new = NewFolder::over(&function.join(vendored::FOLDER))?;
+    for (path, text) in vendored::files(language) {
+        new.write(&path, &text)?;
+    }
+    new.replace()?;
+    Ok(language)
 }
 
 #[cfg(test)]

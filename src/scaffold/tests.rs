@@ -12,12 +12,8 @@ use crate::spec::load_dir;
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
-fn tree() -> SourceTree {
-    SourceTree::find(None, Path::new(REPOSITORY)).unwrap()
-}
-
 fn make(parent: &Path, name: &str, language: Language) -> anyhow::Result<Scaffold> {
-    Scaffold::make(parent, &name.parse().unwrap(), language, Some(&tree()))
+    Scaffold::make(parent, &name.parse().unwrap(), language)
 }
 
 /// Every file below a folder, relative to it.
@@ -73,40 +69,11 @@ fn every_template_is_in_the_list_of_its_language() {
 }
 
 #[test]
-fn a_path_to_the_runtimes_may_have_any_letters() {
+fn no_file_names_a_place_of_this_machine() {
     let root = tempfile::tempdir().unwrap();
-    let odd = root.path().join("it's \"a\\tree\" {{name}}");
-    let home = root.path().join("home");
-    fs::create_dir(&home).unwrap();
-    for language in [Language::Python, Language::Shell] {
-        let marker = odd.join(language.runtime().unwrap());
-        fs::create_dir_all(marker.parent().unwrap()).unwrap();
-        fs::write(marker, "").unwrap();
-        let tree = SourceTree::find(Some(&odd), Path::new(REPOSITORY)).unwrap();
-        let name = language.title().to_lowercase().parse().unwrap();
-        let scaffold = Scaffold::make(&home, &name, language, Some(&tree)).unwrap();
-        let loaded = load_dir(&scaffold.folder);
-        assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
-        let script = scaffold.folder.join("prepare.sh");
-        if script.exists() {
-            let shown = fs::read_to_string(&script).unwrap();
-            let line = shown.lines().find(|line| line.starts_with("runtimes=")).unwrap();
-            let said = std::process::Command::new("sh")
-                .args(["-c", &format!("{line}; printf %s \"$runtimes\"")])
-                .env_remove("PICOFAAS_RUNTIMES")
-                .output()
-                .unwrap();
-            assert_eq!(String::from_utf8(said.stdout).unwrap(), odd.display().to_string());
-        }
-    }
-}
-
-#[test]
-fn a_function_in_rust_or_java_names_no_place_of_this_machine() {
-    let root = tempfile::tempdir().unwrap();
-    for language in [Language::Rust, Language::Java] {
+    for language in Language::value_variants() {
         let name = language.title().to_lowercase();
-        let folder = Scaffold::make(root.path(), &name.parse().unwrap(), language, None).unwrap().folder;
+        let folder = make(root.path(), &name, *language).unwrap().folder;
         for file in files(&folder) {
             let text = fs::read_to_string(folder.join(&file)).unwrap();
             for place in [root.path().to_str().unwrap(), REPOSITORY] {
@@ -117,15 +84,27 @@ fn a_function_in_rust_or_java_names_no_place_of_this_machine() {
 }
 
 #[test]
-fn inside_the_tree_the_way_to_the_runtimes_is_relative() {
+fn an_update_brings_the_runtime_back_and_leaves_the_function_alone() {
     let root = tempfile::tempdir().unwrap();
-    let root = root.path();
-    fs::create_dir(root.join("mine")).unwrap();
-    let tree = SourceTree::find(Some(root), Path::new(REPOSITORY)).unwrap();
-    let name = "greet".parse().unwrap();
-    let scaffold = Scaffold::make(&root.join("mine"), &name, Language::Shell, Some(&tree)).unwrap();
-    let text = fs::read_to_string(scaffold.folder.join("function.yaml")).unwrap();
-    assert!(text.contains("\"../../runtime/watchdog\""), "{text}");
+    for language in [Language::Rust, Language::Python, Language::Java] {
+        let folder = make(root.path(), &language.title().to_lowercase(), language).unwrap().folder;
+        let all = files(&folder);
+        fs::write(folder.join("function.yaml"), "mine").unwrap();
+        fs::write(folder.join("vendor/README.md"), "old").unwrap();
+        fs::remove_dir_all(folder.join("vendor/picofaas-runtime")).unwrap();
+        assert_eq!(update(&folder).unwrap(), language);
+        assert_eq!(files(&folder), all);
+        assert_ne!(fs::read_to_string(folder.join("vendor/README.md")).unwrap(), "old");
+        assert_eq!(fs::read_to_string(folder.join("function.yaml")).unwrap(), "mine");
+    }
+    let shell = make(root.path(), "shell", Language::Shell).unwrap().folder;
+    let before = files(root.path());
+    let refused = update(&shell).unwrap_err().to_string();
+    assert!(
+        refused.starts_with(&format!("--update {}: has none of Cargo.toml, ", shell.display())),
+        "{refused}"
+    );
+    assert_eq!(files(root.path()), before);
 }
 
 #[test]
@@ -134,7 +113,7 @@ fn what_is_refused_leaves_nothing_behind() {
     let root = root.path();
     let gone = root.join("gone");
     let refused = make(&gone, "greet", Language::Rust).unwrap_err();
-    assert!(refused.to_string().starts_with(&format!("--dir {}: cannot be used", gone.display())));
+    assert!(refused.to_string().starts_with(&format!("--dir {}: is no folder", gone.display())));
     assert!(files(root).is_empty());
     make(root, "greet", Language::Shell).unwrap();
     let before = files(root);

@@ -1,6 +1,6 @@
 //! The sources of the runtimes, which come into the folder of a function, below `vendor`. They are not published.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Language;
 
@@ -15,7 +15,10 @@ const README: (&str, &str) = ("README.md", include_str!("templates/vendor/README
 const WORKSPACE: (&str, &str) = ("Cargo.toml", include_str!("templates/vendor/Cargo.toml.in"));
 const POM: (&str, &str) = ("pom.xml", include_str!("templates/vendor/pom.xml.in"));
 
-/// Stands in those for the version of this picofaas.
+const PYPROJECT: (&str, &str) =
+    ("picofaas-runtime/pyproject.toml", include_str!("../../pyruntime/pyproject.toml"));
+
+/// Blank in these for the version of this picofaas.
 const VERSION: &str = "{{version}}";
 
 /// Begin of the part of a file that has its tests, which is the last one.
@@ -25,24 +28,37 @@ const TESTS: &str = "#[cfg(test)]\nmod tests";
 const SIMULATION: &str = "#[cfg(test)]\nmod simulation;\n";
 
 /// Sections of a manifest that are about checks of this project.
-const CHECKS: [&str; 2] = ["[lints]", "[dev-dependencies]"];
+const CHECKS: [&str; 3] = ["[lints]", "[dev-dependencies]", "[tool."];
+
+/// The page that a package of Python shows; ours has links into the source tree.
+const PAGE: &str = "readme = \"README.md\"\n";
 
 /// Paths below `vendor`, and the text of each; none where the language needs no runtime.
 pub(super) fn files(language: Language) -> Vec<(PathBuf, String)> {
-    let (sources, more): (_, &[_]) = match language {
-        Language::Rust => (RUST, &[LICENSE, README, WORKSPACE]),
-        Language::Java => (JAVA, &[LICENSE, README, POM]),
-        Language::Python | Language::Shell => (&[][..], &[]),
-    };
-    let sources = sources.iter().map(|(place, text)| (place.into(), without_tests(place, text)));
     let version = env!("CARGO_PKG_VERSION");
-    sources.chain(more.iter().map(|(place, text)| (place.into(), text.replace(VERSION, version)))).collect()
+    let with = |more: &[(&str, &str)], sources: &[(&str, &str)]| {
+        let more = more.iter().map(|(place, text)| (place.into(), text.replace(VERSION, version)));
+        let sources = sources.iter().map(|(place, text)| (place.into(), without_tests(place, text)));
+        more.chain(sources).collect()
+    };
+    match language {
+        Language::Rust => with(&[LICENSE, README, WORKSPACE], RUST),
+        Language::Java => with(&[LICENSE, README, POM], JAVA),
+        Language::Python => {
+            let mut files: Vec<_> = with(&[LICENSE, README], &[PYPROJECT]);
+            let package = Path::new("picofaas-runtime/src").join(picofaas_watchdog::PYTHON_PACKAGE);
+            let modules = picofaas_watchdog::python_modules().iter();
+            files.extend(modules.map(|(name, text)| (package.join(name), (*text).to_owned())));
+            files
+        }
+        Language::Shell => Vec::new(),
+    }
 }
 
 /// The source of a file as a function needs it.
 fn without_tests(place: &str, text: &str) -> String {
-    if place.ends_with("/Cargo.toml") {
-        return without_checks(text);
+    if place.ends_with(".toml") {
+        return without_checks(text).replace(PAGE, "");
     }
     if !place.ends_with(".rs") {
         return text.to_owned();
@@ -64,8 +80,6 @@ fn without_checks(manifest: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -109,13 +123,22 @@ mod tests {
 
     #[test]
     fn each_says_its_version_and_licence() {
-        for language in [Language::Rust, Language::Java] {
+        for language in [Language::Rust, Language::Java, Language::Python] {
             let files = files(language);
             let text = |name: &str| &files.iter().find(|(path, _)| path == Path::new(name)).unwrap().1;
             assert!(text("README.md").contains(concat!("picofaas ", env!("CARGO_PKG_VERSION"), ",")));
             assert!(text("LICENSE").contains("Apache License"));
-            assert!(files.len() > 40 && files.iter().all(|(_, text)| !text.contains(VERSION)));
+            assert!(files.len() > 20 && files.iter().all(|(_, text)| !text.contains(VERSION)));
         }
+    }
+
+    #[test]
+    fn the_package_of_python_names_no_file_that_is_not_there() {
+        let files = files(Language::Python);
+        let (_, project) = files.iter().find(|(path, _)| path.ends_with("pyproject.toml")).unwrap();
+        assert!(PYPROJECT.1.contains(PAGE) && !project.contains("README"), "{project}");
+        assert!(project.contains("[build-system]") && !project.contains("[tool."), "{project}");
+        assert!(project.contains(concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"")), "{project}");
     }
 
     #[test]
