@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::start::manifest;
-use crate::support::patience::eventually;
+use crate::support::patience::{eventually, let_pass};
 use crate::support::server::{Server, run};
 
 fn watch(folder: &Path) -> Server {
@@ -99,14 +100,19 @@ fn a_folder_that_is_moved_away_takes_nothing_with_it_and_is_followed_when_it_is_
     let root = folder.path().join("functions");
     fs::create_dir(&root).unwrap();
     save(&root.join("a.yaml"), &(manifest("a", "echo") + "  timeoutMs: 4000\n"));
+    save(&root.join("b.yaml"), &manifest("b", "identity"));
     let server = watch(&root);
+    let pid = server.invoke("b", 0).output()["pid"].clone();
     fs::rename(&root, folder.path().join("away")).unwrap();
     fs::write(folder.path().join("away/a.yaml"), manifest("a", "echo") + "  timeoutMs: 5000\n").unwrap();
+    // sleep: nothing tells from outside that the folder was looked for; 500 ms later at most it was.
+    let_pass(Duration::from_secs(1));
     assert_eq!(server.invoke("a", 1).output(), 1);
     fs::rename(folder.path().join("away"), &root).unwrap();
     until_timeout(&server, "a", 5000);
     save(&root.join("a.yaml"), &(manifest("a", "echo") + "  timeoutMs: 6000\n"));
     until_timeout(&server, "a", 6000);
+    assert_eq!(server.invoke("b", 0).output()["pid"], pid, "b was never another");
 }
 
 #[test]
