@@ -110,6 +110,12 @@ where
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ServeArgs {
+    /// A YAML file with values of flags, by their names: `max-executions: 4096`. Flags are also variables, in capitals:
+    /// PICOFAAS_MAX_EXECUTIONS for --max-executions, PICOFAAS_CONFIG for this one. The command line counts before a
+    /// variable, that before the file; default: none
+    #[arg(long, value_name = "FILE")]
+    #[serde(serialize_with = "in_force::path")]
+    pub config: Option<PathBuf>,
     /// Where clients call functions (address:port, or a port alone for loopback; port 0 takes a free one)
     #[arg(long, default_value = "127.0.0.1:8080", value_parser = listen_address, value_name = "ADDR", help_heading = "Listeners")]
     pub listen: SocketAddr,

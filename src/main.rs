@@ -1,9 +1,11 @@
 //! The picofaas binary.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use picofaas::cli::flag_values::understand;
 use picofaas::cli::{self, Cli, Command, MachineCommand};
 use picofaas_client::PluginCli;
 use tracing_subscriber::EnvFilter;
@@ -21,7 +23,12 @@ fn main() -> ExitCode {
         return code;
     }
     picofaas_client::answer_shell(Cli::command);
-    let command = match Cli::parse().command {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let understood = match understand(&words, std::env::vars_os()) {
+        Ok(understood) => understood,
+        Err(error) => error.exit(),
+    };
+    let command = match understood.cli.command {
         Command::Machine(command) => command,
         Command::Watchdog(args) => return cli::watchdog::run(*args, &program),
         Command::Client(command) => return picofaas_client::run(&command, &program).into(),
@@ -35,7 +42,10 @@ fn main() -> ExitCode {
         // It has nothing to log: what it does, it says.
         MachineCommand::New(_) => "warn",
     });
-    match shown.map_err(anyhow::Error::msg).and_then(|shown| run(command, shown, &program)) {
+    match shown
+        .map_err(anyhow::Error::msg)
+        .and_then(|shown| run(command, shown, &understood.warnings, &program))
+    {
         Ok(code) => code,
         Err(error) => {
             // Where standard error is closed or full, the exit code is all that can be said.
@@ -45,8 +55,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: MachineCommand, shown: EnvFilter, program: &str) -> anyhow::Result<ExitCode> {
+fn run(
+    command: MachineCommand,
+    shown: EnvFilter,
+    warnings: &[String],
+    program: &str,
+) -> anyhow::Result<ExitCode> {
     start_log(shown);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     abort_on_panic();
     match command {
         MachineCommand::Serve(flags) => cli::serve::run(*flags)?,

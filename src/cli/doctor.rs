@@ -26,8 +26,9 @@ under load) or a problem (low latency is impossible, or `serve` would not start)
 Exit status: 0 without a problem, 1 with one, 2 for a command line that is not understood.";
 
 /// The flags of `serve` that change a finding, by their fields; and the own ones.
-const SHOWN: [&str; 13] = [
+const SHOWN: [&str; 14] = [
     "spin_ms",
+    "config",
     "output",
     "gateway_threads",
     "scheduler",

@@ -2,6 +2,7 @@
 
 pub mod dev;
 pub mod doctor;
+pub mod flag_values;
 pub mod log;
 pub mod new;
 pub mod serve;

@@ -135,12 +135,12 @@ mod tests {
         use std::ffi::{OsStr, OsString};
         use std::os::unix::ffi::OsStrExt as _;
         let path = OsStr::from_bytes(b"a\xffb").to_owned();
-        let flags = ["--functions", "--env-file", "--state-dir", "--kubeconfig"];
+        let flags = ["--functions", "--env-file", "--state-dir", "--kubeconfig", "--config"];
         let words = flags.iter().flat_map(|flag| [OsString::from(flag), path.clone()]);
         let given = ShownFlags::parse_from([OsString::from("picofaas")].into_iter().chain(words)).serve;
         let shown = given.in_force();
         assert_eq!(shown["env-file"], serde_json::json!(["a\u{fffd}b"]));
-        for flag in ["functions", "state-dir", "kubeconfig"] {
+        for flag in ["functions", "state-dir", "kubeconfig", "config"] {
             assert_eq!(shown[flag], "a\u{fffd}b");
         }
         assert!(given.command_line().contains("--env-file 'a\u{fffd}b'"), "{}", given.command_line());

@@ -61,7 +61,7 @@ mod folder;
 mod function_spec;
 mod manifest;
 mod name;
-mod nearest;
+pub(crate) mod nearest;
 mod object;
 mod parse;
 pub(crate) mod pod_template;

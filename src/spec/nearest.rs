@@ -5,7 +5,7 @@
 ///
 /// Words whose lengths differ by more than that are not compared, so the work for a hostile word of
 /// a megabyte is that of reading its length.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
         .filter_map(|&candidate| {

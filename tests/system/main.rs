@@ -23,6 +23,7 @@ mod exposure;
 mod extremes;
 mod faults;
 mod finality;
+mod flag_values;
 mod frame_bodies;
 mod frames;
 mod framing;
