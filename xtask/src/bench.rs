@@ -51,7 +51,7 @@ pub(crate) struct BenchArguments {
 enum BenchPart {
     /// Starts on a Kubernetes cluster beside bare Jobs and Deployments; load, memory and API calls there
     Cluster(cluster::ClusterBenchOptions),
-    /// What a newcomer waits for: from a fresh clone to an answer, to one of an own function, and after an edit
+    /// Waits of a newcomer: from a fresh clone to an answer, to one of an own function, and after an edit
     FirstSteps(first_steps::FirstStepsOptions),
     /// CPU per request of a busy function beside ten idle ones and beside ten thousand
     Functions(functions::FunctionsOptions),

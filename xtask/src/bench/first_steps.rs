@@ -22,10 +22,10 @@ const FIRST_COMMAND: [&str; 7] =
     ["run", "--profile", "quick", "--no-default-features", "--", "dev", "examples/hello"];
 /// Only what hangs takes so long.
 const PATIENCE: Duration = Duration::from_secs(1800);
-/// What every new function answers to Ada, and what it answers after the edit.
+/// Answers of every new function to Ada: as it is made, and after the edit.
 const GREETINGS: [&str; 2] = ["hello ", "hi "];
 
-/// What is timed.
+/// Steps that are timed.
 #[derive(clap::Args)]
 pub(crate) struct FirstStepsOptions {
     /// Languages of functions of one's own
