@@ -48,7 +48,7 @@ const PYTHON: [Template; 9] = [
     template!(".gitignore", "python/gitignore"),
 ];
 
-const JAVA: [Template; 9] = [
+const JAVA: [Template; 10] = [
     template!("function.yaml", "java/function.yaml"),
     template!("src/main/java/functions/{{class}}.java", "java/src/main/java/Function.java"),
     template!("src/test/java/functions/{{class}}Test.java", "java/src/test/java/FunctionTest.java"),
@@ -56,6 +56,7 @@ const JAVA: [Template; 9] = [
         "src/main/resources/META-INF/services/dev.picofaas.runtime.FunctionHandler",
         "java/src/main/resources/FunctionHandler"
     ),
+    template!(".mvn/jvm.config", "java/jvm.config"),
     template!("pom.xml", "java/pom.xml"),
     template!("Dockerfile", "java/Dockerfile"),
     template!(".dockerignore", "java/dockerignore"),
