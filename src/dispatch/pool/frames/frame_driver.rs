@@ -203,12 +203,11 @@ impl FrameDriver {
 fn closed(reason: CloseReason, is_accused: bool) -> OfferEnd {
     match reason {
         CloseReason::Violation(violation) => OfferEnd::Broken(violation),
-        CloseReason::Silent | CloseReason::HalfFrame | CloseReason::Disconnected | CloseReason::Closed
-            if is_accused =>
-        {
+        // Also of one that accuses: its attempts go to others only where the scheduler knows.
+        CloseReason::Silent => OfferEnd::Silent,
+        CloseReason::HalfFrame | CloseReason::Disconnected | CloseReason::Closed if is_accused => {
             OfferEnd::Declined
         }
-        CloseReason::Silent => OfferEnd::Silent,
         CloseReason::HalfFrame | CloseReason::Disconnected | CloseReason::Closed => OfferEnd::Lost,
     }
 }
@@ -252,6 +251,15 @@ mod tests {
         let wait = alarm.deadline() - Instant::now();
         assert!(alarm.deadline() >= asked_by, "it is asked after {wait:?} already");
         assert!(wait < HOUR, "it is asked after {wait:?} only");
+    }
+
+    #[test]
+    fn an_instance_that_accuses_is_not_asked_again_and_one_that_falls_silent_is_told_of_in_any_case() {
+        for is_accused in [false, true] {
+            assert!(matches!(closed(CloseReason::Silent, is_accused), OfferEnd::Silent));
+            let lost = closed(CloseReason::Disconnected, is_accused);
+            assert_eq!(matches!(lost, OfferEnd::Declined), is_accused, "{lost:?}");
+        }
     }
 
     /// A turn in which nothing comes of any attempt.
