@@ -1,7 +1,7 @@
 //! The tools a chore needs beyond git and cargo, and how each gets onto this machine once.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -108,9 +108,8 @@ pub(crate) fn inferno() -> Result<PathBuf, Unavailable> {
 fn crate_programs(name: &str, version: &str, program: &str) -> Result<PathBuf, Unavailable> {
     let root = cache()?.join(format!("{name}-{version}"));
     let programs = root.join("bin");
-    if runs(Command::new(programs.join(program)).arg("--help")) {
-        return Ok(programs);
-    }
+    let is_there = || runs(Command::new(programs.join(program)).arg("--help"));
+    let Some(_alone) = unless(is_there, &root)? else { return Ok(programs) };
     println!("installing {name} {version} into {} (once, some minutes)", root.display());
     let mut install = repository::cargo();
     install
@@ -140,9 +139,8 @@ pub(crate) fn vegeta() -> Result<PathBuf, Unavailable> {
 fn go_install(name: &str, version: &str, package: &str, runs_with: &str) -> Result<PathBuf, Unavailable> {
     let root = cache()?.join(format!("{name}-{version}"));
     let program = root.join(name);
-    if runs(Command::new(&program).arg(runs_with)) {
-        return Ok(program);
-    }
+    let is_there = || runs(Command::new(&program).arg(runs_with));
+    let Some(_alone) = unless(is_there, &root)? else { return Ok(program) };
     present("go", "version")?;
     println!("installing {name} {version} into {} (once, some minutes)", root.display());
     let package = format!("{package}@v{version}");
@@ -171,9 +169,7 @@ pub(crate) fn go_program(source: &Path, name: &str) -> Result<PathBuf, Unavailab
     }
     let root = cache()?.join(format!("{name}-{:016x}", hasher.finish()));
     let program = root.join(name);
-    if program.is_file() {
-        return Ok(program);
-    }
+    let Some(_alone) = unless(|| program.is_file(), &root)? else { return Ok(program) };
     present("go", "version")?;
     println!(
         "building {name} into {} (once for each state of it, some minutes the first time)",
@@ -201,9 +197,8 @@ pub(crate) fn go_program(source: &Path, name: &str) -> Result<PathBuf, Unavailab
 pub(crate) fn redocly() -> Result<PathBuf, Unavailable> {
     let root = cache()?.join(format!("redocly-{REDOCLY_VERSION}"));
     let program = root.join("node_modules/.bin/redocly");
-    if runs(quiet(Command::new(&program).arg("--version"))) {
-        return Ok(program);
-    }
+    let is_there = || runs(quiet(Command::new(&program).arg("--version")));
+    let Some(_alone) = unless(is_there, &root)? else { return Ok(program) };
     if !is_on_path("npm") {
         return Err(Unavailable("there is no npm to install redocly with: install Node.js".to_owned()));
     }
@@ -240,9 +235,8 @@ pub(crate) fn python_programs(requirements: &Path) -> Result<PathBuf, Unavailabl
     list.hash(&mut hasher);
     let root = cache()?.join(format!("python-{:016x}", hasher.finish()));
     let (programs, complete) = (root.join("bin"), root.join("complete"));
-    if complete.is_file() && runs(Command::new(programs.join("python")).arg("--version")) {
-        return Ok(programs);
-    }
+    let is_there = || complete.is_file() && runs(Command::new(programs.join("python")).arg("--version"));
+    let Some(_alone) = unless(is_there, &root)? else { return Ok(programs) };
     println!("installing {} into {} (once, half a minute)", requirements.display(), root.display());
     python_environment(&root)?;
     let mut install = Command::new(programs.join("python"));
@@ -281,6 +275,19 @@ pub(crate) fn python_environment(root: &Path) -> Result<PathBuf, Unavailable> {
 fn make_folder(folder: &Path) -> Result<(), Unavailable> {
     fs::create_dir_all(folder)
         .map_err(|error| Unavailable(format!("cannot create {}: {error}", folder.display())))
+}
+
+/// Waits for another run that makes the same tool in `root`. Without a lock where the tool is there already, or is then;
+/// else with the lock, under which it may be made.
+fn unless(is_there: impl Fn() -> bool, root: &Path) -> Result<Option<File>, Unavailable> {
+    if is_there() {
+        return Ok(None);
+    }
+    make_folder(root.parent().unwrap_or(root))?;
+    let path = root.with_added_extension("lock");
+    let lock = File::create(&path).and_then(|lock| lock.lock().map(|()| lock));
+    let lock = lock.map_err(|error| Unavailable(format!("cannot lock {}: {error}", path.display())))?;
+    Ok((!is_there()).then_some(lock))
 }
 
 /// Makes sure that programs are on the path, from Debian's archive where they are missing.
@@ -376,5 +383,39 @@ fn succeeds(command: &mut Command) -> bool {
             println!("{} cannot be run: {error}", command.get_program().to_string_lossy());
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+    use crate::folder::Folder;
+
+    #[test]
+    fn a_tool_that_another_run_makes_is_waited_for_and_not_made_twice() {
+        let folder = Folder::make("toolbox").unwrap();
+        let root = folder.path().join("tool-1.0");
+        let program = root.join("program");
+        let first = unless(|| program.is_file(), &root).unwrap();
+        assert!(first.is_some(), "it is not there");
+        let (looked, looks) = channel();
+        let second = thread::spawn({
+            let (root, program) = (root.clone(), program.clone());
+            move || {
+                let is_there = || {
+                    looked.send(()).unwrap();
+                    program.is_file()
+                };
+                unless(is_there, &root).unwrap().is_none()
+            }
+        });
+        looks.recv().unwrap();
+        fs::create_dir(&root).unwrap();
+        fs::write(&program, "").unwrap();
+        drop(first);
+        assert!(second.join().unwrap(), "it is made a second time");
     }
 }
