@@ -2,6 +2,7 @@
 //! cluster` runs them one after the other, on a cluster of its own making only.
 
 mod callers;
+mod client_commands;
 mod deployed;
 mod installation;
 mod installed;
