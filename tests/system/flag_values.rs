@@ -54,6 +54,37 @@ fn the_command_line_comes_before_a_variable_and_that_before_a_file_and_that_befo
 }
 
 #[test]
+fn a_flag_that_needs_another_finds_it_wherever_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let functions = folder.path().join("functions");
+    fs::create_dir(&functions).unwrap();
+    let functions = functions.to_str().unwrap();
+    let file = folder.path().join("picofaas.yaml");
+    let file = file.to_str().unwrap();
+    let both = format!("functions: {functions}\nwatch: true\n");
+    for (content, variables, arguments) in [
+        ("", &[("PICOFAAS_FUNCTIONS", functions), ("PICOFAAS_WATCH", "true")][..], &[][..]),
+        (&both, &[], &[]),
+        ("", &[("PICOFAAS_FUNCTIONS", functions)], &["--watch"]),
+        ("watch: true", &[], &["--functions", functions]),
+    ] {
+        fs::write(file, content).unwrap();
+        let mut command = command();
+        command.env("PICOFAAS_CONFIG", file).envs(variables.iter().copied());
+        let server = Server::start_by(command, "127.0.0.1:0", "127.0.0.1:0", arguments);
+        let line = in_force(&server).to_owned() + " ";
+        assert!(line.contains(&format!(" --functions {functions} ")) && line.contains(" --watch "), "{line}");
+    }
+    let end = run_with(&[("PICOFAAS_WATCH", "true")], &["serve"]);
+    assert!(end.code == 2 && end.stderr.contains("--functions <DIR>"), "{end:?}");
+    // It is no flag of dev, which goes on to its folder.
+    let end = run_with(&[("PICOFAAS_WATCH", "true")], &["dev", "/no/such/folder"]);
+    assert!(end.code == 1 && end.stderr.contains("/no/such/folder: cannot be read"), "{end:?}");
+    // A command that takes no values still needs its arguments.
+    assert_eq!(run_with(&[("PICOFAAS_FUNCTIONS", functions)], &["new"]).code, 2);
+}
+
+#[test]
 fn a_value_that_no_flag_can_have_ends_with_2_and_names_its_variable() {
     for (name, value, reason) in [
         ("PICOFAAS_MAX_EXECUTIONS", "5", "5 is not in 64..=1048576"),

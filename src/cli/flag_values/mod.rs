@@ -40,7 +40,18 @@ pub fn understand(
     environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Understood, clap::Error> {
     let mut command = Cli::command();
-    let matches = command.try_get_matches_from_mut(words)?;
+    let matches = match command.try_get_matches_from_mut(words) {
+        // A value that is missing may come from elsewhere.
+        Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {
+            let matches = command.clone().ignore_errors(true).try_get_matches_from(words)?;
+            let named = matches.subcommand().and_then(|(name, _)| command.find_subcommand(name));
+            if !named.is_some_and(takes_values) {
+                return Err(error);
+            }
+            matches
+        }
+        other => other?,
+    };
     let flags: Vec<&str> =
         command.get_subcommands().filter(|it| takes_values(it)).flat_map(flags_of).collect();
     let Some((name, given)) =
@@ -113,8 +124,8 @@ impl Added<'_> {
         };
         for (name, flag) in flags {
             let is_given = self.given.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine);
-            // The folder of `dev` is an argument, and no flag.
-            let is_of_serve = name == "functions" && self.name == "dev";
+            // The folder of `dev` is an argument, and no flag; it is always followed.
+            let is_of_serve = ["functions", "watch"].contains(&name) && self.name == "dev";
             if is_given || is_of_serve {
                 continue;
             }
@@ -143,6 +154,8 @@ impl Added<'_> {
         let alone = [OsStr::new("picofaas"), OsStr::new(self.name)].into_iter().map(OsStr::to_owned);
         match self.root.clone().try_get_matches_from(alone.chain(words.iter().cloned())) {
             Ok(_) => Ok(words),
+            // A flag that it needs may have a value from elsewhere, too.
+            Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => Ok(words),
             Err(error) => Err(self.refuse(format!("{}: {}", value.origin, in_short(&error)))),
         }
     }
