@@ -119,6 +119,7 @@ impl Outcomes {
                 error @ (ClientError::Refused(_)
                 | ClientError::NoFunction { .. }
                 | ClientError::Program { .. }
+                | ClientError::UnfitFunction(_)
                 | ClientError::NotReady { .. }),
             ) => {
                 output::say(&format!("{}: {}", what(), error.report(program)));

@@ -37,8 +37,7 @@ pub(crate) async fn run(arguments: &BuildArgs, program: &str) -> Result<(), Clie
                 let said = if function.build().await? { "built" } else { "has nothing to build" };
                 return Ok(format!("function/{} {said}", function.name));
             };
-            let dockerfile =
-                image_builder::dockerfile(function).ok_or_else(|| no_dockerfile(&function.file))?;
+            let dockerfile = image_builder::dockerfile(function).ok_or_else(no_dockerfile)?;
             let image = builder.build(function, &dockerfile, &arguments.image_args).await?;
             Ok(image.to_string())
         };
@@ -50,8 +49,7 @@ pub(crate) async fn run(arguments: &BuildArgs, program: &str) -> Result<(), Clie
     outcomes.end()
 }
 
-fn no_dockerfile(manifest: &str) -> ClientError {
-    ClientError::Usage(format!(
-        "{manifest}: there is no Dockerfile beside it, so there is no image to build; `picofaas new` writes one"
-    ))
+fn no_dockerfile() -> ClientError {
+    let message = "there is no Dockerfile beside its manifest, so there is no image to build; `picofaas new` writes one";
+    ClientError::UnfitFunction(message.to_owned())
 }

@@ -73,6 +73,9 @@ pub(crate) enum ClientError {
         /// How the command ends.
         status: ExitStatus,
     },
+    /// A function of a folder is not such that the command can be done with it. Others may be.
+    #[error("{0}")]
+    UnfitFunction(String),
     /// Something that the command needs is not on this machine.
     #[error("{0}")]
     Missing(String),
@@ -151,6 +154,7 @@ impl ClientError {
             | Self::BrokenOff { .. }
             | Self::Output(_) => ExitStatus::Unavailable,
             Self::Missing(_) => ExitStatus::Unavailable,
+            Self::UnfitFunction(_) => ExitStatus::Usage,
             Self::Program { status, .. } => *status,
             Self::NotReady { within: None, .. } => ExitStatus::FunctionFailed,
             Self::NotReady { within: Some(_), .. } => ExitStatus::TimedOut,
@@ -201,6 +205,7 @@ impl ClientError {
             | Self::File { .. }
             | Self::Program { .. }
             | Self::Missing(_)
+            | Self::UnfitFunction(_)
             | Self::TimedOut { .. }
             | Self::Interrupted(_)
             | Self::OutputClosed

@@ -47,12 +47,9 @@ impl ClusterDeployment {
         let dockerfile = image_builder::dockerfile(function).filter(|_| !function.is_pool());
         let Some(dockerfile) = dockerfile else {
             if function.image().is_none() && !function.is_pool() {
-                let message = format!(
-                    "{}: {} has neither an image nor a Dockerfile beside its manifest, so a cluster has nothing to \
-                     run of it; `picofaas new` writes one",
-                    function.file, function.name
-                );
-                return Err(ClientError::Usage(message));
+                let message = "it has neither an image nor a Dockerfile beside its manifest, so a cluster has \
+                               nothing to run of it; `picofaas new` writes one";
+                return Err(ClientError::UnfitFunction(message.to_owned()));
             }
             return Ok(function.cluster_spec(function.image()));
         };

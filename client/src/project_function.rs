@@ -53,12 +53,9 @@ impl ManifestFunction {
     /// One that is not a list of texts.
     pub(crate) fn build_commands(&self) -> Result<Vec<ChildCommand>, ClientError> {
         let wrong = || {
-            let message = format!(
-                "{}: spec.local.build must be a list of commands, each a list of a program and its arguments, \
-                 as in [[cargo, build, --release]]",
-                self.file
-            );
-            ClientError::Usage(message)
+            let message = "spec.local.build must be a list of commands, each a list of a program and its \
+                           arguments, as in [[cargo, build, --release]]";
+            ClientError::UnfitFunction(message.to_owned())
         };
         let Some(build) = self.local("build") else { return Ok(Vec::new()) };
         let OrderedValue::List(commands) = build else { return Err(wrong()) };
@@ -103,7 +100,7 @@ impl ManifestFunction {
         let folder = self.working_folder();
         let Some(text) = folder.to_str() else {
             let message = format!("{}: the path of the folder must be UTF-8", folder.display());
-            return Err(ClientError::Usage(message));
+            return Err(ClientError::UnfitFunction(message));
         };
         if let OrderedValue::Object(fields) = &mut spec
             && let Some((_, OrderedValue::Object(local))) = fields.iter_mut().find(|(key, _)| key == "local")

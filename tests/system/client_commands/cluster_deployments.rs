@@ -224,7 +224,7 @@ fn what_keeps_a_function_from_being_ready_is_told_with_its_exit_code() {
     assert_eq!(place.object()["spec"]["image"], "picofaas.invalid/f:0.1.0");
     let bare = json!({ "name": "f", "executionMode": "WARM", "local": { "command": ["./program"] } });
     place.program.write_manifest("p/function.json", &bare);
-    place.deploy(&[]).assert_failed(2, &["f has neither an image nor a Dockerfile"]);
+    place.deploy(&[]).assert_failed(2, &["p/function.json: f: it has neither an image nor a Dockerfile"]);
 }
 
 #[test]
@@ -272,5 +272,12 @@ fn build_writes_the_name_of_the_image_and_every_reason_where_none_can_be_built()
     place
         .program
         .write_manifest("q/function.json", &json!({ "name": "q", "image": "i" }).with("timeoutMs", 5));
-    place.run(&["build", "q", "--image"]).assert_failed(2, &["there is no Dockerfile beside it"]);
+    place
+        .run(&["build", "q", "--image"])
+        .assert_failed(2, &["q/function.json: q: there is no Dockerfile beside its manifest"]);
+    place.program.write_manifest("q/a/function.json", &json!({ "name": "a", "image": "i" }));
+    place.program.write("q/a/Dockerfile", DOCKERFILE);
+    let one = place.run(&["build", "q", "--image"]);
+    assert_eq!((one.code, one.text()), (2, format!("picofaas.invalid/a:{TAG}\n").as_str()), "{one:?}");
+    assert!(one.stderr.ends_with("picofaas: 1 of 2 failed\n"), "{one:?}");
 }

@@ -138,6 +138,11 @@ fn build_runs_the_commands_of_each_function_and_calls_no_server() {
     let wrong = json!({ "build": ["make"], "command": ["./program"] });
     program.write_manifest("all/a.json", &warm("a", "echo").with("local", wrong));
     program.run(&["build", "all/a.json"]).assert_failed(2, &["spec.local.build must be a list of commands"]);
+    program.write_manifest("all/b.json", &built("b", "echo"));
+    let one = program.run(&["build", "all"]);
+    assert_eq!((one.code, one.text()), (2, "function/b built\n"), "{one:?}");
+    assert!(one.stderr.contains("a.json: a: spec.local.build must be a list"), "{one:?}");
+    assert!(one.stderr.ends_with("picofaas: 1 of 2 failed\n"), "{one:?}");
     let image = program.run(&["build", "all", "--registry", "registry.example"]);
     image.assert_failed(2, &["--image"]);
     let upper = program.run(&["build", "all", "--image", "--registry", "Registry.example"]);
