@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeSystemInfo};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
@@ -19,8 +19,18 @@ const KIND: &str = "kind-";
 /// Part of the version of a kubelet that k3s runs.
 const K3S: &str = "+k3s";
 
-/// The kernel's id of this run of the machine, which a node tells, too.
+/// The kernel's id of this run of the machine.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Files of which the first that there is has the id of the machine, in the order of a kubelet.
+const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+
+/// The ids by which a machine knows itself as a node. A container has the kernel's, but not the machine's.
+#[derive(Debug)]
+struct MachineIds {
+    boot_id: String,
+    machine_id: String,
+}
 
 /// A way to the nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +67,7 @@ impl ImageTransfer {
                 cluster.name()
             ))
         })?;
-        // Without it, this machine is no node of Kubernetes.
-        let boot_id = std::fs::read_to_string(BOOT_ID).unwrap_or_default();
-        Self::to_nodes(&nodes.items, boot_id.trim()).map_err(|why| {
+        Self::to_nodes(&nodes.items, &MachineIds::of_this()).map_err(|why| {
             ClientError::Usage(format!(
                 "--registry HOST/PATH is required, from which the nodes of {} pull: {why}",
                 cluster.name()
@@ -67,12 +75,11 @@ impl ImageTransfer {
         })
     }
 
-    fn to_nodes(nodes: &[Node], boot_id: &str) -> Result<Self, String> {
+    fn to_nodes(nodes: &[Node], here: &MachineIds) -> Result<Self, String> {
         let [node] = nodes else { return Err(format!("it has {} nodes", nodes.len())) };
         let info = node.status.as_ref().and_then(|status| status.node_info.as_ref());
         let elsewhere = || format!("its node {} is another machine", node.name_any());
-        let info =
-            info.filter(|info| !boot_id.is_empty() && info.boot_id == boot_id).ok_or_else(elsewhere)?;
+        let info = info.filter(|info| here.are_of(info)).ok_or_else(elsewhere)?;
         if info.kubelet_version.contains(K3S) {
             Ok(Self::Containerd(vec!["k3s", "ctr"]))
         } else if info.container_runtime_version.starts_with("containerd://") {
@@ -111,6 +118,20 @@ impl ImageTransfer {
     }
 }
 
+impl MachineIds {
+    fn of_this() -> Self {
+        // Without the kernel's, this machine is no node of Kubernetes; without its own, one that has none is it.
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let machine_id = MACHINE_ID.iter().map(|path| read(path)).find(|id| !id.is_empty());
+        Self { boot_id: read(BOOT_ID), machine_id: machine_id.unwrap_or_default() }
+    }
+
+    /// Whether a node that says this is this machine.
+    fn are_of(&self, info: &NodeSystemInfo) -> bool {
+        !self.boot_id.is_empty() && info.boot_id == self.boot_id && info.machine_id == self.machine_id
+    }
+}
+
 impl fmt::Display for ImageTransfer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -146,13 +167,14 @@ async fn import(
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::{NodeStatus, NodeSystemInfo};
+    use k8s_openapi::api::core::v1::NodeStatus;
 
     use super::*;
 
     fn node(boot_id: &str, runtime: &str, kubelet: &str) -> Node {
         let info = NodeSystemInfo {
             boot_id: boot_id.to_owned(),
+            machine_id: "m".to_owned(),
             container_runtime_version: runtime.to_owned(),
             kubelet_version: kubelet.to_owned(),
             ..NodeSystemInfo::default()
@@ -166,7 +188,8 @@ mod tests {
     #[test]
     fn an_image_is_imported_only_where_the_one_node_is_this_machine() {
         let here = node("here", "containerd://1.7", "v1.34.0");
-        let find = |nodes: &[Node], boot_id| ImageTransfer::to_nodes(nodes, boot_id);
+        let machine = |boot_id| MachineIds { boot_id: String::from(boot_id), machine_id: "m".to_owned() };
+        let find = |nodes: &[Node], boot_id| ImageTransfer::to_nodes(nodes, &machine(boot_id));
         assert_eq!(find(std::slice::from_ref(&here), "here"), Ok(ImageTransfer::Containerd(vec!["ctr"])));
         let k3s = node("here", "containerd://1.7-k3s1", "v1.34.0+k3s1");
         assert_eq!(find(&[k3s], "here"), Ok(ImageTransfer::Containerd(vec!["k3s", "ctr"])));
@@ -174,6 +197,10 @@ mod tests {
         assert_eq!(why(std::slice::from_ref(&here), "there"), "its node n is another machine");
         // A machine that does not know its own run is no node.
         assert_eq!(why(&[node("", "containerd://1.7", "v1")], ""), "its node n is another machine");
+        // Nor is a container on it, which has the same kernel, and a containerd of its own.
+        let mut container = here.clone();
+        container.status.as_mut().unwrap().node_info.as_mut().unwrap().machine_id.clear();
+        assert_eq!(why(&[container], "here"), "its node n is another machine");
         assert_eq!(why(&[here.clone(), here], "here"), "it has 2 nodes");
         let crio = node("here", "cri-o://1.34", "v1.34.0");
         assert!(why(&[crio], "here").contains("cri-o://1.34"));

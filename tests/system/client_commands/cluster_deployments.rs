@@ -170,10 +170,17 @@ fn docker_and_podman_push_as_each_of_them_does_it() {
     }
 }
 
+/// The ids that a node tells which is this machine: of its run, and of itself.
+fn ids_of_here() -> [String; 2] {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    [read("/proc/sys/kernel/random/boot_id"), read("/etc/machine-id")]
+}
+
 #[test]
 fn a_single_node_on_this_machine_gets_the_image_without_a_registry() {
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    let place = Workplace::of(Some(FakeCluster::start_of_nodes(&[boot_id.trim()])), &["podman", "ctr"]);
+    let [boot_id, machine_id] = ids_of_here();
+    let place =
+        Workplace::of(Some(FakeCluster::start_of_nodes(&[(&boot_id, &machine_id)])), &["podman", "ctr"]);
     let deployed = place.deploy(&[]);
     deployed.output();
     let image = format!("picofaas.invalid/f:{}", TAG);
@@ -190,9 +197,13 @@ fn a_single_node_on_this_machine_gets_the_image_without_a_registry() {
 
 #[test]
 fn a_cluster_elsewhere_needs_a_registry_and_that_is_told_before_anything_is_built() {
-    for (nodes, why) in
-        [(&["another"] as &[&str], "its node n is another machine"), (&["a", "b"], "it has 2 nodes")]
-    {
+    let [boot_id, machine_id] = ids_of_here();
+    for (nodes, why) in [
+        (&[("another", machine_id.as_str())][..], "its node n is another machine"),
+        // A container on this machine, as kind and k3d have them: the kernel is the same, its containerd is not.
+        (&[(boot_id.as_str(), "another")], "its node n is another machine"),
+        (&[("a", ""), ("b", "")], "it has 2 nodes"),
+    ] {
         let place = Workplace::of(Some(FakeCluster::start_of_nodes(nodes)), &["docker"]);
         place.deploy(&[]).assert_failed(2, &["--registry HOST/PATH is required", why]);
         assert_eq!(place.calls(), [""; 0]);

@@ -48,19 +48,19 @@ impl FakeCluster {
         Self::start_with(control_plane, json!([]))
     }
 
-    /// Starts one without a control plane, of these nodes. Each is of a boot id.
-    pub(crate) fn start_of_nodes(boot_ids: &[&str]) -> Self {
-        let node = |boot_id: &&str| {
+    /// Starts one without a control plane, of these nodes. Each is of a boot id and a machine id.
+    pub(crate) fn start_of_nodes(ids: &[(&str, &str)]) -> Self {
+        let node = |(boot_id, machine_id): &(&str, &str)| {
             json!({
                 "metadata": { "name": "n" },
                 "status": { "nodeInfo": {
                     "architecture": "amd64", "bootID": boot_id, "containerRuntimeVersion": "containerd://1.7.0",
-                    "kernelVersion": "6", "kubeProxyVersion": "", "kubeletVersion": "v1.34.0", "machineID": "",
+                    "kernelVersion": "6", "kubeProxyVersion": "", "kubeletVersion": "v1.34.0", "machineID": machine_id,
                     "operatingSystem": "linux", "osImage": "", "systemUUID": "",
                 } },
             })
         };
-        Self::start_with(None, boot_ids.iter().map(node).collect())
+        Self::start_with(None, ids.iter().map(node).collect())
     }
 
     fn start_with(control_plane: Option<SocketAddr>, nodes: Value) -> Self {
