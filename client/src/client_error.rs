@@ -122,7 +122,7 @@ pub(crate) enum ClientError {
         /// The time.
         limit: Duration,
     },
-    /// Ctrl-C.
+    /// Ctrl-C or SIGTERM.
     #[error("interrupted{0}")]
     Interrupted(&'static str),
     /// The reader of the output has read enough.

@@ -102,12 +102,14 @@ fn perform(command: &ClientCommand, program: &str) -> Result<(), ClientError> {
         .map_err(|error| ClientError::Usage(format!("the runtime cannot be made: {error}")))?;
     let result = runtime.block_on(async {
         // Before the command begins: what it starts has to end with it.
-        let mut interrupts = signal(SignalKind::interrupt())
-            .map_err(|error| ClientError::Usage(format!("Ctrl-C cannot be listened for: {error}")))?;
+        let unheard = |error| ClientError::Usage(format!("signals cannot be listened for: {error}"));
+        let mut interrupts = signal(SignalKind::interrupt()).map_err(unheard)?;
+        let mut terminations = signal(SignalKind::terminate()).map_err(unheard)?;
         tokio::select! {
             biased;
             result = dispatch(command, program) => result,
             _ = interrupts.recv() => Err(ClientError::Interrupted(after_interruption(command))),
+            _ = terminations.recv() => Err(ClientError::Interrupted(after_interruption(command))),
         }
     });
     // Connections end here; nobody waits for a name that is still being resolved.
@@ -115,7 +117,7 @@ fn perform(command: &ClientCommand, program: &str) -> Result<(), ClientError> {
     result
 }
 
-/// The rest of the message for whoever pressed Ctrl-C.
+/// The rest of the message for a person who ended the command.
 fn after_interruption(command: &ClientCommand) -> &'static str {
     match command {
         ClientCommand::Invoke(_) => {

@@ -17,7 +17,7 @@ pub enum ExitStatus {
     NotFound,
     /// A time was over before the end came.
     TimedOut,
-    /// Ctrl-C.
+    /// Ctrl-C or SIGTERM.
     Interrupted,
 }
 

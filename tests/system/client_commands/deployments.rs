@@ -151,6 +151,12 @@ fn build_runs_the_commands_of_each_function_and_calls_no_server() {
 
 #[test]
 fn a_build_ends_with_its_command() {
+    for signal in [Signal::INT, Signal::TERM] {
+        ends_its_build(signal);
+    }
+}
+
+fn ends_its_build(signal: Signal) {
     let program = ClientProgram::anywhere();
     let pipe = program.folder().join("pipe");
     mknodat(CWD, &pipe, FileType::Fifo, 0o600.into(), 0).unwrap();
@@ -162,7 +168,7 @@ fn a_build_ends_with_its_command() {
     let mut reader = BufReader::new(fs::File::open(&pipe).unwrap());
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    kill_process(Pid::from_child(&child), signal).unwrap();
     let said = Said::of(child);
     assert_eq!(said.code, 130, "{said:?}");
     assert_eq!(reader.read_line(&mut line).unwrap(), 0, "{line}");
