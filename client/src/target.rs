@@ -80,6 +80,8 @@ pub(crate) struct HttpTarget {
     pub origin: TargetOrigin,
     /// Certificates that are trusted instead of the machine's.
     pub certificate_authority: Option<PathBuf>,
+    /// Whether a flag names them, and no context.
+    pub is_authority_of_flag: bool,
     /// Headers of every request. Values may be secrets.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -132,6 +134,7 @@ impl Target {
             url,
             origin,
             certificate_authority: flags.certificate_authority.clone(),
+            is_authority_of_flag: true,
             headers: Vec::new(),
         };
         let parse = |name: &str, text: &str| {
@@ -193,6 +196,7 @@ impl Target {
             url: url.parse().map_err(|message| wrong("server", message))?,
             origin,
             certificate_authority: flags.certificate_authority.clone().or(authority),
+            is_authority_of_flag: flags.certificate_authority.is_some(),
             headers: headers.collect::<Result<_, ClientError>>()?,
         }))
     }
@@ -230,23 +234,26 @@ impl Target {
 
     /// The flags by which another command goes there, each with a space before it; none where it goes there anyway.
     pub(crate) fn flags(&self) -> String {
-        let (origin, of_flag) = match self {
-            Self::Http(http) => (&http.origin, format!(" --server {}", http.url)),
+        let (origin, of_flag, more) = match self {
+            Self::Http(http) => {
+                let authority = http.certificate_authority.as_ref().filter(|_| http.is_authority_of_flag);
+                let authority = authority.map(|path| quoted_if_needed(&path.to_string_lossy()));
+                let more = authority.map(|path| format!(" --certificate-authority {path}"));
+                (&http.origin, format!(" --server {}", http.url), more.unwrap_or_default())
+            }
             #[cfg(feature = "cluster")]
-            Self::Cluster(cluster) => (
-                &cluster.origin,
-                format!(
-                    " --kube-context {} -n {}",
-                    quoted_if_needed(&cluster.kube_context),
-                    quoted_if_needed(&cluster.namespace)
-                ),
-            ),
+            Self::Cluster(cluster) => {
+                let of_flag = format!(" --kube-context {}", quoted_if_needed(&cluster.kube_context));
+                // A flag may have taken the place of the context's.
+                (&cluster.origin, of_flag, format!(" -n {}", quoted_if_needed(&cluster.namespace)))
+            }
         };
-        match origin {
+        let place = match origin {
             TargetOrigin::Flag => of_flag,
             TargetOrigin::Context(name) => format!(" --context {}", quoted_if_needed(name)),
             TargetOrigin::Environment | TargetOrigin::Default => String::new(),
-        }
+        };
+        place + &more
     }
 
     /// Name of the place, for messages.
@@ -358,5 +365,24 @@ mod tests {
             let message = Target::resolve(&TargetArgs::default(), &file).unwrap_err().to_string();
             assert!(message.contains(part) && !message.contains("cret"), "{message}");
         }
+    }
+
+    #[test]
+    fn the_flags_of_another_command_are_those_without_which_it_goes_elsewhere_or_trusts_nobody() {
+        let (_folder, file) = environment(Some("https://env"), CONTEXTS);
+        let flags = |flags: TargetArgs| Target::resolve(&flags, &file).unwrap().flags();
+        let authority = || Some("my ca.pem".into());
+        assert_eq!(flags(TargetArgs::default()), "");
+        let context = Some("prod".to_owned());
+        assert_eq!(
+            flags(TargetArgs { context: context.clone(), ..TargetArgs::default() }),
+            " --context prod"
+        );
+        let given = TargetArgs { context, certificate_authority: authority(), ..TargetArgs::default() };
+        assert_eq!(flags(given), " --context prod --certificate-authority 'my ca.pem'");
+        let given = TargetArgs { certificate_authority: authority(), ..TargetArgs::default() };
+        assert_eq!(flags(given.clone()), " --certificate-authority 'my ca.pem'");
+        let given = TargetArgs { server: Some("https://a".to_owned()), ..given };
+        assert_eq!(flags(given), " --server https://a --certificate-authority 'my ca.pem'");
     }
 }

@@ -146,6 +146,16 @@ fn without_id(call: &str) -> String {
 }
 
 #[test]
+fn the_command_that_is_told_names_the_namespace_that_a_flag_took_in_place_of_the_contexts() {
+    let place = Workplace::of(Some(FakeCluster::start(None)), &["docker"]);
+    place.run(&["config", "set-context", "mine", "--kube-context", "lab", "--namespace", "other"]).output();
+    let push = ["--registry", "registry.example/team"];
+    let deployed = place.run(&[&["deploy", "p", "--context", "mine", "-n", "team"], &push[..]].concat());
+    deployed.assert_output("http://picofaas.team:8080/v1/functions/f:invoke\n");
+    assert!(deployed.stderr.contains("invoke f -d '{}' --context mine -n team\n"), "{deployed:?}");
+}
+
+#[test]
 fn docker_and_podman_push_as_each_of_them_does_it() {
     let digest = format!("registry.example/team/f@sha256:{}", "1".repeat(64));
     let image = format!("registry.example/team/f:{}", TAG);
