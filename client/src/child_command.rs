@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::client_error::ClientError;
 use crate::exit_status::ExitStatus;
+use crate::printable::printable;
 use crate::progress::while_waiting;
 use crate::shell_word::quoted_if_needed;
 
@@ -75,7 +76,8 @@ impl ChildCommand {
     /// The command as a person would type it.
     pub(crate) fn shown(&self) -> String {
         let words = std::iter::once(self.program.as_os_str()).chain(self.arguments.iter().map(AsRef::as_ref));
-        words.map(|word| quoted_if_needed(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+        let line = words.map(|word| quoted_if_needed(&word.to_string_lossy())).collect::<Vec<_>>().join(" ");
+        printable(&line).into_owned()
     }
 
     /// Runs it, and answers the last lines of its standard output. Dropped early, it kills all that was started.
@@ -202,6 +204,12 @@ mod tests {
         let lines: Vec<&str> = failed.lines().skip(1).map(str::trim).collect();
         assert_eq!(lines.len(), LINES_MAX, "{failed}");
         assert!(lines.contains(&"why") && lines.contains(&"100") && !lines.contains(&"7"), "{failed}");
+    }
+
+    #[test]
+    fn a_command_is_shown_without_control_characters_that_a_manifest_may_have() {
+        let shown = ChildCommand::new("rm").args(["-rf", "x\u{1b}[2K\u{1b}[1Gmake"]).shown();
+        assert_eq!(shown, "rm -rf 'x\\u{1b}[2K\\u{1b}[1Gmake'");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::cluster_deployment::ClusterDeployment;
 use crate::function_calls::{self, ApplyMode, Change};
 use crate::image_builder::ImageArgs;
 use crate::manifest::ManifestFunction;
+use crate::printable::printable;
 use crate::server_client::{Call, ServerClient};
 use crate::shell_word::quoted_if_needed;
 use crate::target::{HttpTarget, Target, TargetArgs};
@@ -159,7 +160,7 @@ fn invocation(function: &ManifestFunction, target: &Target, program: &str) -> St
     let input = function.example_input.as_deref();
     // In JSON a line only breaks between values, where a space does as well.
     let input = input.map_or_else(|| "{}".to_owned(), |input| input.replace(['\n', '\r'], " "));
-    let input = quoted_if_needed(&input);
+    let input = quoted_if_needed(&printable(&input));
     format!("{program} invoke {} -d {input}{}", function.name, target.flags())
 }
 
@@ -187,5 +188,7 @@ mod tests {
         let here = Target::resolve(&TargetArgs::default(), &TargetEnvironment::default()).unwrap();
         let example = function(Some("{\"a\":\n1}"));
         assert_eq!(invocation(&example, &here, "p"), "p invoke f -d '{\"a\": 1}'");
+        let odd = function(Some("1\u{1b}[8m"));
+        assert_eq!(invocation(&odd, &here, "p"), "p invoke f -d '1\\u{1b}[8m'");
     }
 }
