@@ -65,7 +65,7 @@ fn made(folder: &Path) -> io::Result<()> {
         _ => is_ours(parent)?,
     }
     if fs::symlink_metadata(folder).is_ok() {
-        return is_ours(folder);
+        return is_ours(folder).and_then(|()| mend(&folder.join(PACKAGE)));
     }
     let new = parent.join(unused_name()?);
     let written = write(&new).and_then(|()| fs::rename(&new, folder));
@@ -89,6 +89,25 @@ fn write(new: &Path) -> io::Result<()> {
     let package = new.join(PACKAGE);
     DirBuilder::new().mode(MODE).recursive(true).create(&package)?;
     modules().iter().try_for_each(|(name, text)| fs::write(package.join(name), text))
+}
+
+/// Writes the modules that are not there as they were written: something that clears old files away may have
+/// taken them, and a machine that lost its power leaves empty ones.
+fn mend(package: &Path) -> io::Result<()> {
+    let is_whole = |name: &str, text: &str| {
+        fs::symlink_metadata(package.join(name)).is_ok_and(|file| file.len() == text.len() as u64)
+    };
+    for (name, text) in modules().iter().filter(|(name, text)| !is_whole(name, text)) {
+        DirBuilder::new().mode(MODE).recursive(true).create(package)?;
+        let new = package.join(unused_name()?);
+        let written = fs::write(&new, text).and_then(|()| fs::rename(&new, package.join(name)));
+        if written.is_err() {
+            // Where it cannot be removed either, what is left is in nobody's way.
+            let _ = fs::remove_file(&new);
+            return written;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a folder in which somebody else may have written what we would run.
@@ -132,6 +151,24 @@ mod tests {
         assert_eq!(fs::metadata(first.join(PACKAGE)).unwrap().ino(), kept);
         let beside: Vec<_> = fs::read_dir(first.parent().unwrap()).unwrap().collect();
         assert_eq!(beside.len(), 1, "{beside:?}");
+    }
+
+    #[test]
+    fn modules_that_something_took_away_or_left_empty_are_there_again_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = [("XDG_CACHE_HOME", folder.path())];
+        let made = PathBuf::from(found(&variables).unwrap());
+        let package = made.join(PACKAGE);
+        // As something that clears old files away does it, and a machine that lost its power.
+        fs::remove_file(package.join("worker.py")).unwrap();
+        fs::write(package.join("wire.py"), "").unwrap();
+        assert_eq!(PathBuf::from(found(&variables).unwrap()), made);
+        fs::remove_dir_all(&package).unwrap();
+        assert_eq!(PathBuf::from(found(&variables).unwrap()), made);
+        for (name, text) in modules() {
+            assert_eq!(fs::read_to_string(package.join(name)).unwrap(), *text, "{name}");
+        }
+        assert_eq!(fs::read_dir(&package).unwrap().count(), modules().len());
     }
 
     #[test]
