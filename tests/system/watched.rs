@@ -95,6 +95,28 @@ fn a_manifest_that_is_wrong_keeps_what_is_served_and_is_told_once() {
 }
 
 #[test]
+fn a_mounted_config_map_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let link = |to: &str, from: &str| std::os::unix::fs::symlink(to, root.join(from)).unwrap();
+    // As a kubelet does it: a hidden folder for each state, and a link to it that is put in place of the one before.
+    let mount = |state: &str, timeout_ms: u64| {
+        let text = manifest("a", "echo") + &format!("  timeoutMs: {timeout_ms}\n");
+        fs::create_dir(root.join(state)).unwrap();
+        fs::write(root.join(state).join("a.yaml"), text).unwrap();
+        link(state, "..data_tmp");
+        fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+    };
+    mount("..2026_1", 4000);
+    link("..data/a.yaml", "a.yaml");
+    let server = watch(root);
+    assert_eq!(server.function("a")["timeoutMs"], 4000);
+    mount("..2026_2", 5000);
+    fs::remove_dir_all(root.join("..2026_1")).unwrap();
+    until_timeout(&server, "a", 5000);
+}
+
+#[test]
 fn a_folder_that_is_moved_away_takes_nothing_with_it_and_is_followed_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("functions");
