@@ -12,15 +12,14 @@ use crate::spec::nearest::nearest;
 const PREFIX: &str = "PICOFAAS_";
 
 /// Variables that are read for other things: by client commands, by runtimes, and by tests and chores.
-const OTHERS: [&str; 21] = [
+const OTHERS: [&str; 20] = [
     "PICOFAAS_CLUSTER",
     "PICOFAAS_COMPLETE",
     "PICOFAAS_INSTANCE",
     "PICOFAAS_LOAD_SECONDS",
     "PICOFAAS_PROGRAM",
     "PICOFAAS_PYTHON",
-    "PICOFAAS_PYTHON_PROGRAM",
-    "PICOFAAS_RUNTIMES",
+    "PICOFAAS_PYTHON_ENVIRONMENT",
     "PICOFAAS_SECRETS",
     "PICOFAAS_SEED",
     "PICOFAAS_SEEDS",
@@ -174,23 +173,34 @@ mod tests {
         parts.filter(|name| !name.ends_with('_')).collect()
     }
 
-    #[test]
-    fn every_variable_that_a_program_here_reads_is_known() {
+    /// Names in the sources of these folders, without ours.
+    fn named_below(folders: &[&str]) -> BTreeSet<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let own = Path::new("src/cli/flag_values");
-        let mut read = BTreeSet::new();
-        for folder in ["src", "client", "runtime", "pyruntime", "xtask", "benches", "frames", "child"] {
+        let mut found = BTreeSet::new();
+        for folder in folders {
             for entry in ignore::Walk::new(root.join(folder)).map(Result::unwrap) {
                 let path = entry.path();
                 let is_source = path.extension().is_some_and(|it| it == "rs" || it == "py" || it == "java");
                 if is_source && !path.strip_prefix(root).unwrap().starts_with(own) {
                     let text = std::fs::read_to_string(path).unwrap();
-                    read.extend(named(&text).into_iter().map(str::to_owned));
+                    found.extend(named(&text).into_iter().map(str::to_owned));
                 }
             }
         }
+        found
+    }
+
+    #[test]
+    fn every_variable_that_a_program_here_reads_is_known() {
+        let read =
+            named_below(&["src", "client", "runtime", "pyruntime", "xtask", "benches", "frames", "child"]);
         assert!(read.contains("PICOFAAS_SERVER"), "{read:?}");
         let read: Vec<&str> = read.iter().map(String::as_str).collect();
         assert_eq!(warnings(&read), [""; 0]);
+        // Tests read some, and set others that are wrong.
+        let by_tests = named_below(&["tests"]);
+        let unread = OTHERS.into_iter().filter(|name| !read.contains(name) && !by_tests.contains(*name));
+        assert_eq!(unread.collect::<Vec<_>>(), [""; 0], "a name that nothing reads is told");
     }
 }
