@@ -1,7 +1,7 @@
 //! Messages of the gateways to control.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,12 @@ pub struct AnsweredRequest {
 impl fmt::Display for AnsweredRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { method, path, status, error_source, is_cold_start, took } = self;
-        write!(f, "{method} {path} {}", status.as_u16())?;
+        write!(f, "{method} ")?;
+        for c in path.chars() {
+            // A terminal would obey it: a path may have those beyond ASCII as they are.
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        write!(f, " {}", status.as_u16())?;
         if let Some(source) = error_source.as_ref().and_then(|source| source.to_str().ok()) {
             write!(f, " ({source})")?;
         }
@@ -127,4 +132,22 @@ pub struct JobEnd {
     pub reason: String,
     /// Whether it says that it has posted its result.
     pub exited_with_0: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_told_without_control_characters_that_a_terminal_would_obey() {
+        let answered = AnsweredRequest {
+            method: Method::GET,
+            path: "/\u{9b}31mfoo/grüße".to_owned(),
+            status: StatusCode::NOT_FOUND,
+            error_source: Some(HeaderValue::from_static("gateway")),
+            is_cold_start: false,
+            took: Duration::from_micros(150),
+        };
+        assert_eq!(answered.to_string(), "GET /\\u{9b}31mfoo/grüße 404 (gateway) in 0.1 ms");
+    }
 }
