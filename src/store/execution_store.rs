@@ -19,7 +19,7 @@ use crate::trace::TraceBits;
 
 /// Room that was made for an execution, to be used before another is.
 #[must_use]
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Room {
     /// Bytes that it will hold.
     held: usize,
@@ -198,6 +198,7 @@ impl ExecutionStore {
 
     /// Adds an execution where there is room for it. That of an `:invoke` has a waiter,
     /// [`CLIENT`](super::waiters::CLIENT).
+    #[expect(clippy::needless_pass_by_value, reason = "the room is used up")]
     pub(crate) fn insert(&mut self, admission: Admission, room: Room) -> Ticket {
         let Room { held } = room;
         let promised = admission.retention() == Retention::Promised;
