@@ -38,8 +38,11 @@ impl NewFolder {
     /// For a folder whose entries replace those of their names at `place`.
     ///
     /// # Errors
-    /// Where nothing can be written beside it.
+    /// Where a file or a link is there, or nothing can be written beside it.
     pub(super) fn over(place: &Path) -> anyhow::Result<Self> {
+        if fs::symlink_metadata(place).is_ok_and(|metadata| !metadata.is_dir()) {
+            bail!("{}: is no folder, but a file or a link; take it away", place.display());
+        }
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         // Hidden, so that `picofaas dev` on the folder around it does not see it come and go.
         let draft = place.with_file_name(format!(".{name}.{}.new", std::process::id()));

@@ -108,6 +108,21 @@ fn an_update_brings_the_runtime_back_and_leaves_the_function_alone() {
 }
 
 #[test]
+fn an_update_does_not_follow_a_link_out_of_the_function() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = make(root.path(), "greet", Language::Rust).unwrap().folder;
+    let elsewhere = root.path().join("elsewhere");
+    fs::rename(folder.join("vendor"), &elsewhere).unwrap();
+    fs::write(elsewhere.join("Cargo.toml"), "of others").unwrap();
+    std::os::unix::fs::symlink("../elsewhere", folder.join("vendor")).unwrap();
+    let refused = update(&folder).unwrap_err().to_string();
+    let vendor = folder.join("vendor");
+    assert!(refused.starts_with(&format!("{}: is no folder", vendor.display())), "{refused}");
+    assert_eq!(fs::read_to_string(elsewhere.join("Cargo.toml")).unwrap(), "of others");
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
+}
+
+#[test]
 fn what_is_refused_leaves_nothing_behind() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
