@@ -93,7 +93,10 @@ impl ChildCommand {
             }
             Ok(status) => status.to_string(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                "could not be started: there is no such program".to_owned()
+                match self.folder.as_ref().filter(|folder| !folder.is_dir()) {
+                    Some(folder) => format!("could not be started: there is no folder {}", folder.display()),
+                    None => "could not be started: there is no such program".to_owned(),
+                }
             }
             Err(error) => format!("could not be started: {error}"),
         };
@@ -217,6 +220,9 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let missing = runtime.block_on(ChildCommand::new("no-such-program").run("")).unwrap_err();
         assert_eq!(missing.to_string(), "no-such-program: could not be started: there is no such program");
+        let command = ChildCommand::new("true").within(Path::new("/no/such/folder"));
+        let missing = runtime.block_on(command.run("")).unwrap_err();
+        assert_eq!(missing.to_string(), "true: could not be started: there is no folder /no/such/folder");
         assert_eq!(run("sleep 60 & echo done").unwrap(), "done");
     }
 }
