@@ -95,6 +95,7 @@ impl Gateway {
     pub(super) fn tell_untold(&self, now: Nanos) {
         let untold = self.request_lines.turn_over(now);
         if untold > 0 {
+            // As above: a count fewer is shown.
             let _ = self.control.try_send(ControlMessage::AnsweredMore(untold));
         }
     }

@@ -13,6 +13,8 @@ mod folder;
 mod language;
 mod vendored;
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -80,8 +82,20 @@ pub(crate) fn update(function: &Path) -> anyhow::Result<Language> {
             marks.join(", ")
         );
     };
-    let mut new = NewFolder::over(&function.join(vendored::FOLDER))?;
-    for (path, text) in vendored::files(language) {
+    let (vendor, files) = (function.join(vendored::FOLDER), vendored::files(language));
+    let is_folder = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.path().is_dir());
+    let has_folders = fs::read_dir(&vendor).is_ok_and(|mut entries| entries.any(is_folder));
+    let is_part = |path: &Path| path.iter().count() > 1 && vendor.join(path).is_file();
+    if has_folders && !files.iter().any(|(path, _)| is_part(path)) {
+        bail!(
+            "--update {}: there is no runtime of picofaas in {}, but something of others; name the folder of a \
+             function that `picofaas new` made, or take that away",
+            function.display(),
+            vendored::FOLDER
+        );
+    }
+    let mut new = NewFolder::over(&vendor)?;
+    for (path, text) in files {
         new.write(&path, &text)?;
     }
     new.replace()?;

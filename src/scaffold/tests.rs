@@ -108,6 +108,19 @@ fn an_update_brings_the_runtime_back_and_leaves_the_function_alone() {
 }
 
 #[test]
+fn an_update_leaves_a_vendor_alone_that_others_made() {
+    let root = tempfile::tempdir().unwrap();
+    let other = root.path().join("vendor/serde");
+    fs::create_dir_all(&other).unwrap();
+    fs::write(root.path().join("Cargo.toml"), "").unwrap();
+    let refused = update(root.path()).unwrap_err().to_string();
+    assert!(refused.contains("there is no runtime of picofaas in vendor"), "{refused}");
+    let left: Vec<_> =
+        fs::read_dir(root.path().join("vendor")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [other]);
+}
+
+#[test]
 fn an_update_does_not_follow_a_link_out_of_the_function() {
     let root = tempfile::tempdir().unwrap();
     let folder = make(root.path(), "greet", Language::Rust).unwrap().folder;
