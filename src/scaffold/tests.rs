@@ -241,3 +241,22 @@ fn a_python_environment_that_cannot_be_made_leaves_the_one_that_is_there_whole()
     assert!(prepare("three\n"));
     assert_eq!(packages(), "three\n");
 }
+
+#[test]
+fn a_shell_function_without_jq_names_it_and_is_not_tried_again() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = make(root.path(), "greet", Language::Shell).unwrap().folder;
+    let programs = root.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    std::os::unix::fs::symlink("/bin/cat", programs.join("cat")).unwrap();
+    let ended = std::process::Command::new("/bin/sh")
+        .arg("function.sh")
+        .current_dir(&folder)
+        .env("PATH", &programs)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let written = String::from_utf8(ended.stderr).unwrap();
+    assert!(written.contains("jq is in no folder of PATH: install it"), "{written}");
+    assert_eq!(ended.status.code(), Some(70));
+}
