@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::rc::Rc;
@@ -111,7 +112,7 @@ async fn run(
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
-        .map_err(|error| failure(format!("could not be started: {error}")))?;
+        .map_err(|error| failure(not_started(program, &error)))?;
     let started = children.started(child.id());
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let group = Group { group, started: Some(started) };
@@ -189,8 +190,28 @@ async fn go_on_saying(name: &str, written: &RefCell<VecDeque<String>>, clock: Cl
     loop {
         tokio::time::sleep(STILL).await;
         let last = written.borrow().back().cloned().unwrap_or_default();
-        say(&format!("building {name}: {:.0} s so far; {}", seconds(clock), last.trim()));
+        say(&so_far(name, seconds(clock), last.trim()));
     }
+}
+
+/// The line that says how long a build has taken, and what it wrote last.
+fn so_far(name: &str, seconds: f64, last: &str) -> String {
+    let separator = if last.is_empty() { "" } else { "; " };
+    format!("building {name}: {seconds:.0} s so far{separator}{last}")
+}
+
+/// Why a command of a build could not be started, and what to do.
+fn not_started(program: &str, error: &io::Error) -> String {
+    let is_path = program.contains('/');
+    if !is_path && error.kind() == io::ErrorKind::NotFound {
+        return format!(
+            "could not be started: `{program}` is in no folder of PATH: install it, or start picofaas with its folder in PATH"
+        );
+    }
+    if is_path && error.kind() == io::ErrorKind::PermissionDenied {
+        return format!("could not be started: {error}; make it executable: chmod +x {program}");
+    }
+    format!("could not be started: {error}")
 }
 
 /// The lines from the first that warns on.
@@ -276,5 +297,25 @@ mod tests {
         }
         let long = warnings(&lines(&"warning: again\n".repeat(WARNED_LINES_MAX + 7))).unwrap();
         assert!(long.ends_with("again\n… and 7 lines more"), "{long}");
+    }
+    #[test]
+    fn a_build_that_wrote_nothing_has_no_last_line() {
+        assert_eq!(so_far("greet", 10.2, "Compiling x"), "building greet: 10 s so far; Compiling x");
+        assert_eq!(so_far("greet", 10.2, ""), "building greet: 10 s so far");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_to_be_installed() {
+        let absent = io::Error::from_raw_os_error(2);
+        let told = not_started("cargo", &absent);
+        assert!(
+            told.ends_with(
+                "`cargo` is in no folder of PATH: install it, or start picofaas with its folder in PATH"
+            ),
+            "{told}"
+        );
+        assert!(not_started("./prepare.sh", &absent).ends_with("No such file or directory (os error 2)"));
+        let told = not_started("./prepare.sh", &io::Error::from_raw_os_error(13));
+        assert!(told.ends_with("; make it executable: chmod +x ./prepare.sh"), "{told}");
     }
 }
