@@ -40,12 +40,12 @@
 //! |---|---|
 //! | its row: name, bounds, default, description | `fields` |
 //! | its place in [`FunctionSpec`] with its comment, and the line that reads it | `function_spec` |
-//! | its line in the table of fields | `README.md` |
+//! | its line in the table of fields | `docs/functions.md` |
 //! | a test of what it does; where it has a default, the form and the `ETag` that `parse/tests.rs` has | beside what does it |
 //!
 //! Then `cargo xtask schema` writes the schemas of `k8s/10-crd.yaml` and `openapi.yaml`. The rest follows from the row
 //! and the struct: the names that the reader knows and suggests, the JSON form, the `ETag`. Tests hold the schemas to
-//! the rows, try each bound and default of a number at the reader, and look for it in the table of `README.md`.
+//! the rows, try each bound and default of a number at the reader, and look for it in the table of `docs/functions.md`.
 //! A value that is neither number, text, word nor list of texts has its schemas by hand beside the generated parts, and
 //! so have the rules between fields: `x-kubernetes-validations` of the resource and the text about `FunctionSpec`.
 

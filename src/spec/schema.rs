@@ -163,8 +163,8 @@ fn the_generated_parts_of_the_schemas_are_those_of_the_fields() {
 }
 
 #[test]
-fn every_number_is_in_the_table_of_the_readme_with_its_default_and_its_bound() {
-    let readme = read("README.md");
+fn every_number_is_in_the_table_of_fields_with_its_default_and_its_bound() {
+    let page = read("docs/functions.md");
     for row in FIELDS {
         let bounds = match row.kind {
             FieldKind::Number(bounds) | FieldKind::FollowingNumber(bounds) => bounds,
@@ -177,11 +177,11 @@ fn every_number_is_in_the_table_of_the_readme_with_its_default_and_its_bound() {
             }
         };
         let name = format!("`{}`", row.path);
-        let cells = readme
+        let cells = page
             .lines()
             .map(|line| line.split('|').collect::<Vec<_>>())
             .find(|cells| cells.get(1).is_some_and(|first| first.contains(&name)))
-            .unwrap_or_else(|| panic!("the table of README.md has no {name}"));
+            .unwrap_or_else(|| panic!("the table of docs/functions.md has no {name}"));
         // Its default and bound are those of another field.
         if matches!(row.kind, FieldKind::Number(_)) {
             assert!(cells[2].contains(&bounds.default.to_string()), "{name}: {}", cells[2]);
