@@ -55,9 +55,6 @@ pub async fn answer(
 ) -> Response<Body> {
     // Also where the requests are such that nothing is ever poked.
     gateway.take_commands();
-    let is_clients = listener.kind == ListenerKind::Clients;
-    let told = gateway.settings.request_line.filter(|_| is_clients);
-    let told = told.map(|_| ToldRequest::begin(&request, gateway.clock.now()));
     let source = RequestSource::check(gateway, listener, &mut request);
     let (parts, body) = request.into_parts();
     let (mut response, page) = match source {
@@ -76,9 +73,7 @@ pub async fn answer(
         Err(error) => (response::error(&error.closing()), None),
     };
     gateway.replies.borrow_mut().reuse(parts.headers);
-    if let Some(told) = told {
-        gateway.tell_answered(told, &response);
-    }
+    let is_clients = listener.kind == ListenerKind::Clients;
     if gateway.draining.get() && is_clients {
         // The client takes its next request elsewhere, without racing an idle close.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -86,6 +81,18 @@ pub async fn answer(
     if is_clients && !gateway.settings.flags.allow_origin.is_empty() {
         cors::open(&mut response, page);
     }
+    response
+}
+
+/// The same, told to the person who looks on.
+pub(super) async fn answer_told(
+    gateway: &Rc<Gateway>,
+    listener: Listener,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let told = ToldRequest::begin(&request, gateway.clock.now());
+    let response = answer(gateway, listener, request).await;
+    gateway.tell_answered(told, &response);
     response
 }
 

@@ -12,7 +12,7 @@ use tokio::runtime::LocalOptions;
 use tokio::task::AbortHandle;
 
 use super::Gateway;
-use super::calls::{answer, serve_routed};
+use super::calls::{answer, answer_told, serve_routed};
 use crate::api::listener::{Listener, ListenerKind};
 use crate::channel;
 use crate::channel::{AnswerSender, MessageReceiver};
@@ -189,9 +189,17 @@ fn accept(
     let listener = Listener::new(kind, socket.local_addr()?.ip());
     let socket = tokio::net::TcpListener::from_std(socket)?;
     let gateway = gateway.clone();
+    let is_told = kind == ListenerKind::Clients && gateway.settings.request_line.is_some();
     let handle = move |request| {
         let gateway = gateway.clone();
-        async move { answer(&gateway, listener, request).await }
+        async move {
+            if is_told {
+                // In a box, so that where nobody looks on a request has no more to carry.
+                Box::pin(answer_told(&gateway, listener, request)).await
+            } else {
+                answer(&gateway, listener, request).await
+            }
+        }
     };
     Ok(tokio::task::spawn_local(connections.clone().serve(socket, handle)).abort_handle())
 }
