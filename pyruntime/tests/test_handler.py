@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,19 @@ def test_what_takes_long_to_import_is_not_imported_at_start() -> None:
         "typing",
     ):
         assert slow not in modules, imported
+
+
+@pytest.mark.parametrize("module", ["function", "package.part"])
+def test_a_source_that_is_saved_twice_within_a_second_is_run_as_it_was_saved_last(
+    start: Start, tmp_path: Path, module: str
+) -> None:
+    saved = time.time()
+    for output in (1, 2):
+        file = tmp_path.joinpath(*module.split(".")).with_suffix(".py")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"def handle(input): return {output}\n")
+        os.utime(file, (saved, saved))
+        worker = start(handler=f"{module}:handle")
+        worker.ready()
+        assert worker.call(None) == {"output": output}
+        worker.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from . import signature
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 # Names that are listed where one is not found.
 NAMES_MAX = 10
+# A source that was saved less than this long ago may be saved again in the same second, in seconds.
+FRESH_S = 2
+# Entries of a folder that are looked at for such a source.
+ENTRIES_MAX = 1000
 FORMS = "a handler is handle(input) or handle(input, context)"
 # Classes that give an output where they are called.
 _VALUES = (str, int, float, bool, list, tuple, dict)
@@ -53,6 +58,9 @@ def load(name: str) -> Handler:
 
 
 def _import(name: str) -> Any:
+    # Python's cache knows a source by its size and the second of its time: written from one that is saved again within
+    # that second, it would be run in place of what was saved.
+    sys.dont_write_bytecode = sys.dont_write_bytecode or _has_fresh_source(os.getcwd())
     try:
         # Does what `importlib.import_module` does, without importing that.
         __import__(name)
@@ -68,6 +76,25 @@ def _import(name: str) -> Any:
         said = error.msg if isinstance(error, SyntaxError) else error
         what = f"the module {name} cannot be imported: {type(error).__name__}: {said}"
         raise LoadError(f"{what}{_place(error)}", error) from None
+
+
+def _has_fresh_source(folder: str, *, depth: int = 1) -> bool:
+    """Whether a source in the folder, or in a folder of it, was saved a moment ago. Times to come count."""
+    since = time.time() - FRESH_S
+    try:
+        with os.scandir(folder) as entries:
+            for entry, _ in zip(entries, range(ENTRIES_MAX), strict=False):
+                if entry.name.startswith((".", "__pycache__")):
+                    continue
+                if entry.name.endswith(".py"):
+                    if entry.stat().st_mtime > since:
+                        return True
+                elif depth > 0 and entry.is_dir() and _has_fresh_source(entry.path, depth=depth - 1):
+                    return True
+    except OSError:
+        # Of what cannot be read, nothing is imported from a cache that we would write.
+        return True
+    return False
 
 
 def _is_part(missing: str | None, name: str) -> bool:
