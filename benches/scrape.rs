@@ -25,7 +25,7 @@ fn functions(count: usize, are_called: bool) -> Vec<FunctionSnapshot> {
             }
         }
         let gauges = FunctionGauges { queue_depth: 3, in_flight: 2, replicas: 1, ready_replicas: 1 };
-        FunctionSnapshot { name: format!("function-{number:05}"), metrics, gauges }
+        FunctionSnapshot { name: format!("function-{number:05}"), metrics, gauges, standby: None }
     };
     (0..count).map(function).collect()
 }

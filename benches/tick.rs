@@ -21,6 +21,7 @@ const LIMITS: VersionLimits = VersionLimits {
     retry_backoff_ns: 1_000_000,
     retry_max_backoff_ns: 1_000_000_000,
     attempt_timeout_ns: 30_000_000_000,
+    single_use: false,
     instances_max: 4,
     can_start: true,
 };

@@ -209,6 +209,9 @@ pub struct ServeArgs {
     /// Request line and headers together, 8 KiB … 1 MiB, in bytes
     #[arg(long, default_value = "16384", value_parser = between::<usize>(8192, 1 << 20), value_name = "BYTES", help_heading = "Limits")]
     pub max_head_bytes: usize,
+    /// Instances that are started ahead of their execution, over all functions (`standby`), 0 … 10000
+    #[arg(long, default_value = "100", value_parser = between::<u32>(0, 10_000), value_name = "N", help_heading = "Limits")]
+    pub max_standby: u32,
     /// Bytes of lines kept of each function for the logs API, 64 KiB … 64 MiB
     #[arg(long, default_value = "1048576", value_parser = between::<usize>(64 << 10, 64 << 20), value_name = "BYTES", help_heading = "Limits")]
     pub log_bytes_per_function: usize,

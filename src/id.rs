@@ -197,6 +197,21 @@ impl Entropy {
     }
 }
 
+/// Random bits, for what is made once in a while.
+#[must_use]
+pub(crate) fn random_bits() -> u64 {
+    Entropy::new().u64()
+}
+
+impl Token {
+    /// A token that nobody can guess.
+    #[must_use]
+    pub(crate) fn random() -> Self {
+        let mut entropy = Entropy::new();
+        Self { high: entropy.u64(), low: entropy.u64() }
+    }
+}
+
 impl Default for Entropy {
     fn default() -> Self {
         Self::new()

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use picofaas_frames::UPGRADE;
 
@@ -47,6 +48,36 @@ pub struct InstanceStart {
     pub ready: Nanos,
 }
 
+/// Account that an instance which is ready gives of itself, in headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InstanceReport {
+    /// It says by `100 Continue` that its handler is about to run.
+    pub acknowledges: bool,
+    /// How long ago its process was started.
+    pub process_age: Option<Duration>,
+    /// How long ago its runtime began.
+    pub runtime_age: Option<Duration>,
+    /// How long ago its handler was loaded.
+    pub handler_age: Option<Duration>,
+}
+
+impl InstanceReport {
+    /// Takes over what a header says.
+    pub fn read(&mut self, name: &str, value: &[u8]) {
+        let text = || std::str::from_utf8(value).ok().map(str::trim);
+        let age = || Some(Duration::from_millis(text()?.parse().ok()?));
+        if name.eq_ignore_ascii_case("x-acknowledges") {
+            self.acknowledges = text().is_some_and(|text| text.eq_ignore_ascii_case("100-continue"));
+        } else if name.eq_ignore_ascii_case("x-process-age-ms") {
+            self.process_age = age();
+        } else if name.eq_ignore_ascii_case("x-runtime-age-ms") {
+            self.runtime_age = age();
+        } else if name.eq_ignore_ascii_case("x-handler-age-ms") {
+            self.handler_age = age();
+        }
+    }
+}
+
 /// How one instance is called.
 #[derive(Clone, Debug)]
 pub struct Address {
@@ -60,6 +91,8 @@ pub struct Address {
     pub preamble: Box<[u8]>,
     /// The request that asks it whether it speaks frames.
     pub opening: Box<[u8]>,
+    /// It says by `100 Continue` that its handler is about to run; only a single-use instance is asked to.
+    pub acknowledges: bool,
 }
 
 impl Address {
@@ -76,7 +109,26 @@ impl Address {
             target,
             preamble: preamble.into_bytes().into_boxed_slice(),
             opening: opening.into_bytes().into_boxed_slice(),
+            acknowledges: false,
         }
+    }
+
+    /// The address of an instance that takes one invocation, and acknowledges it or does not.
+    #[must_use]
+    pub fn single_use(
+        generation: u32,
+        start: InstanceStart,
+        target: Target,
+        host: &str,
+        acknowledges: bool,
+    ) -> Self {
+        let address = Self::new(generation, start, target, host, "/invoke");
+        let mut preamble = address.preamble.into_vec();
+        preamble.extend_from_slice(b"Connection: close\r\n");
+        if acknowledges {
+            preamble.extend_from_slice(b"Expect: 100-continue\r\n");
+        }
+        Self { preamble: preamble.into_boxed_slice(), acknowledges, ..address }
     }
 }
 

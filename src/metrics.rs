@@ -193,6 +193,10 @@ pub struct FunctionMetrics {
     pub rejected: [CounterCell; RejectReason::ALL.len()],
     /// Answers that were the first of their instance.
     pub cold_starts: CounterCell,
+    /// Attempts at an instance that had been started ahead and was ready.
+    pub standby_taken: CounterCell,
+    /// Attempts of a function with standby instances that had to wait for a start.
+    pub standby_missed: CounterCell,
     /// Answers that came after the execution had ended.
     pub late_results: CounterCell,
     /// From admission to the end.
@@ -207,15 +211,28 @@ pub struct FunctionMetrics {
     pub cold_start: Histogram,
 }
 
-/// The metrics of one function, by gateway; they outlive its versions.
+/// The metrics of one function, by gateway, and those of control; they outlive its versions.
 #[derive(Debug)]
-pub struct MetricsByGateway(pub Box<[FunctionMetrics]>);
+pub struct MetricsByGateway(pub Box<[FunctionMetrics]>, ControlMetrics);
+
+/// The metrics of one function that control counts.
+#[derive(Debug, Default)]
+pub struct ControlMetrics {
+    /// Time that instances waited which had been started ahead and were never used (ns).
+    pub standby_wasted_ns: CounterCell,
+}
 
 impl MetricsByGateway {
     /// Zeros for each gateway.
     #[must_use]
     pub fn new(gateways: usize) -> Self {
-        Self((0..gateways).map(|_| FunctionMetrics::default()).collect())
+        Self((0..gateways).map(|_| FunctionMetrics::default()).collect(), ControlMetrics::default())
+    }
+
+    /// The part that control counts, and nobody else.
+    #[must_use]
+    pub fn of_control(&self) -> &ControlMetrics {
+        &self.1
     }
 
     /// Sum of one counter over the gateways.

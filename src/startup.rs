@@ -34,6 +34,8 @@ use crate::instances::local::locale::Locale;
 use crate::instances::local::rlimit;
 use crate::instances::local::running::RunningProcesses;
 use crate::instances::local::values::LocalValues;
+use crate::instances::standby::refills::Refills;
+use crate::instances::standby::standby_set::StandbyContext;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::context::KubeContext;
 use crate::logs::output::Lines;
@@ -120,7 +122,9 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         start_timeout_ms: flags.start_timeout_ms,
         stop_timeout_ms: flags.stop_timeout_ms,
     };
-    let context = Rc::new(Context { commands, populated, local: Rc::new(local), cluster });
+    let refills = Refills::new(clock, flags.max_standby);
+    let standby = StandbyContext { clock, commands: commands.clone(), populated: populated.clone(), refills };
+    let context = Rc::new(Context { commands, populated, standby, local: Rc::new(local), cluster });
     let control = Control::new(rings, clock, settings, context, logs, to_gateways);
     control.start(messages);
     start_management(control.clone(), listeners.management);

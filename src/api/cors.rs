@@ -19,7 +19,7 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
 );
 /// The headers of answers that say something.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "allow, etag, idempotency-replayed, location, retry-after, server-timing, x-attempts, x-cold-start, x-error-source, x-execution-id",
+    "allow, etag, idempotency-replayed, location, retry-after, server-timing, x-attempts, x-cold-start, x-error-source, x-execution-id, x-standby",
 );
 /// Time that a browser may remember a preflight, in seconds: the most that Chromium does.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");

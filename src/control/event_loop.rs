@@ -10,7 +10,7 @@ use super::Control;
 use crate::channel;
 use crate::channel::MessageReceiver;
 use crate::clock::Nanos;
-use crate::logs::output::{Line, OutputStream, Writer};
+use crate::logs::output::{Line, OutputStream, OwnExecution, Writer};
 use crate::messages::control_message::{ControlMessage, Retry};
 use crate::scheduler::message::SchedulerEvent;
 use crate::slowest::WINDOW_NS;
@@ -52,6 +52,7 @@ impl Control {
                     });
                 }
                 ControlMessage::StartJob(start) => self.registry.versions().start_job(*start),
+                ControlMessage::TakeStandby(take) => self.registry.versions().standby_taken(take),
                 ControlMessage::Retry(retry) => self.tell_retry(&retry),
                 ControlMessage::Answered(request) => self.tell_request(&request.to_string()),
                 ControlMessage::AnsweredMore(count) => {
@@ -83,7 +84,7 @@ impl Control {
             function: function.spec.name.as_str().into(),
             instance: "picofaas".into(),
             stream: OutputStream::Output,
-            execution: Some(*execution),
+            execution: OwnExecution::of(Some(*execution)),
         };
         let line = Line { writer: &writer, execution: Some(*execution), text: &text, written: None };
         self.context.local.host.lines.write(&line);

@@ -18,7 +18,7 @@ use crate::error::excerpt;
 use crate::exit::{Exit, describe};
 use crate::instances::local::children::{Children, Started};
 use crate::instances::local::process::resolve;
-use crate::logs::output::{Lines, OutputStream, Writer, follow};
+use crate::logs::output::{Lines, OutputStream, OwnExecution, Writer, follow};
 use crate::logs::tail::Tail;
 
 /// Lines of a failed build that are shown, the last ones.
@@ -171,7 +171,12 @@ fn last_lines(written: &Rc<RefCell<VecDeque<String>>>) -> Lines {
 
 /// Reads both outputs of a command until their ends.
 async fn read_output(name: &str, stdout: Option<ChildStdout>, stderr: Option<ChildStderr>, lines: Lines) {
-    let writer = |stream| Writer { function: name.into(), instance: "build".into(), stream, execution: None };
+    let writer = |stream| Writer {
+        function: name.into(),
+        instance: "build".into(),
+        stream,
+        execution: OwnExecution::default(),
+    };
     let out = async {
         if let Some(stdout) = stdout {
             follow(stdout, writer(OutputStream::Stdout), Tail::default(), lines.clone()).await;

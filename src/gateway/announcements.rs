@@ -17,6 +17,7 @@ use crate::channel::oneshot;
 use crate::dispatch::job::job_token::read_token;
 use crate::error::{ApiError, ErrorCode, FieldError, excerpt};
 use crate::id::Token;
+use crate::instance::InstanceReport;
 use crate::messages::control_message::{Announcement, ControlMessage};
 use crate::spec::is_object_name;
 
@@ -54,7 +55,9 @@ impl Gateway {
                 error
             }
         })?;
-        let announcement = Box::new(read(token, &body)?);
+        let mut report = InstanceReport::default();
+        headers.iter().for_each(|(name, value)| report.read(name.as_str(), value.as_bytes()));
+        let announcement = Box::new(Announcement { report, ..read(token, &body)? });
         let (answer, awaited) = oneshot::channel();
         self.send_to_control(ControlMessage::Announce { announcement, answer }, awaited).await?
     }
@@ -89,7 +92,10 @@ fn read(token: Token, body: &[u8]) -> Result<Announcement, ApiError> {
     }
     let address = posted.address.parse::<SocketAddr>().ok().filter(is_reachable);
     match address {
-        Some(address) if errors.is_empty() => Ok(Announcement { token, instance: posted.instance, address }),
+        Some(address) if errors.is_empty() => {
+            let report = InstanceReport::default();
+            Ok(Announcement { token, instance: posted.instance, address, report })
+        }
         _ => {
             if address.is_none() {
                 errors.push(FieldError {

@@ -11,6 +11,7 @@ use crate::attempt_end::AttemptEnd;
 use crate::clock::Nanos;
 use crate::dispatch::context::AttemptContext;
 use crate::dispatch::job::job_attempt::JobAttempt;
+use crate::dispatch::job::standby_attempt::StandbyAttempt;
 use crate::dispatch::pool::attempt;
 use crate::dispatch::pool::instance_pools::InstancePools;
 use crate::instance::InstanceKey;
@@ -55,11 +56,21 @@ impl Gateway {
                     self.tell_retry(ticket, pools, attempt);
                 }
                 let is_job = pools.entry.function.spec.execution_mode == ExecutionMode::Job;
-                let token = is_job.then(|| self.executions.new_token());
+                let is_ahead = is_job && instance.place > 0;
+                let token = (is_job && !is_ahead).then(|| self.executions.new_token());
                 let start = |id, execution: &Execution| match token {
                     Some(token) => {
+                        if pools.entry.function.spec.standby.is_some() {
+                            pools.entry.metrics().standby_missed.add_one();
+                        }
                         let (job, attempt) = JobAttempt::new(id, execution, token, now);
                         self.start_job(job, ticket);
+                        attempt
+                    }
+                    None if is_ahead => {
+                        let (single, attempt) =
+                            StandbyAttempt::new(id, execution, &pools.entry, instance, now);
+                        self.start_at_standby(single, ticket);
                         attempt
                     }
                     None => self
@@ -127,6 +138,16 @@ impl Gateway {
             let stop_timeout = Duration::from_millis(gateway.settings.flags.stop_timeout_ms);
             let complete = |result| gateway.complete(ticket, result).map(|(_, how)| how);
             let how = attempt.run(gateway.attempt_context(), &gateway.control, stop_timeout, complete).await;
+            gateway.close_attempt(ticket, how);
+        });
+    }
+
+    /// Starts the task of an attempt at an instance that was started ahead.
+    fn start_at_standby(self: &Rc<Self>, attempt: StandbyAttempt, ticket: Ticket) {
+        let gateway = self.clone();
+        tokio::task::spawn_local(async move {
+            let complete = |result| gateway.complete(ticket, result).map(|(_, how)| how);
+            let how = attempt.run(gateway.attempt_context(), &gateway.control, complete).await;
             gateway.close_attempt(ticket, how);
         });
     }

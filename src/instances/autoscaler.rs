@@ -58,6 +58,9 @@ impl Autoscaler {
     fn scale_down_version(&self, index: VersionIndex, now: Nanos) -> bool {
         let versions = self.versions.all();
         let Some(OpenVersion { function, backend }) = versions.get(&index) else { return false };
+        if backend.keep_standby(now) {
+            return true;
+        }
         let Some(min) = backend.min() else { return false };
         if !backend.may_scale_down(now) {
             return false;

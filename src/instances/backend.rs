@@ -1,4 +1,4 @@
-//! The provider of the instances of one version: one of five kinds.
+//! The provider of the instances of one version: one of six kinds.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,13 +8,17 @@ use super::Context;
 use super::endpoints::Endpoints;
 use super::local::job_processes::JobProcesses;
 use super::local::process_set::ProcessSet;
+use super::standby::per_attempt::PerAttempt;
+use super::standby::standby_instance::StandbySource;
+use super::standby::standby_set::StandbySet;
+use super::standby::standby_state::StandbyState;
 use crate::clock::Nanos;
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
 use crate::instance::InstanceKey;
 use crate::kubernetes::kube_jobs::KubeJobs;
 use crate::kubernetes::pod_set::PodSet;
-use crate::messages::control_message::{Announcement, JobStart};
+use crate::messages::control_message::{Announcement, JobStart, StandbyTake};
 use crate::scheduler::message::SchedulerCommand;
 use crate::spec::ExecutionMode;
 
@@ -30,6 +34,8 @@ pub enum Backend {
     JobProcesses(Rc<JobProcesses>),
     /// A Job of Kubernetes for each attempt.
     KubeJobs(Rc<KubeJobs>),
+    /// Instances that are started ahead and used once.
+    Standby(Rc<StandbySet>),
     /// Pods of a Deployment, which stay.
     PodSet(Rc<PodSet>),
     /// Something that already runs.
@@ -57,20 +63,35 @@ impl Backend {
                 processes.keep_min();
                 Self::ProcessSet(processes)
             }
-            ExecutionMode::Job => {
-                // To the scheduler, what starts a process for each attempt is one instance that is
-                // always there.
-                let instance = InstanceKey { version: function.index, place: 0, generation: 1 };
-                context.commands.send(SchedulerCommand::Ready { instance, started: false });
-                match &context.cluster {
-                    Some(cluster) => Self::KubeJobs(KubeJobs::new(cluster.clone(), function.clone())),
-                    None => Self::JobProcesses(JobProcesses::new(
-                        context.local.host.clone(),
-                        context.local.runtime_url.clone(),
-                        function.clone(),
-                    )),
-                }
-            }
+            ExecutionMode::Job => Self::open_job(context, function),
+        }
+    }
+
+    fn open_job(context: &Context, function: &Arc<FunctionVersion>) -> Self {
+        let local = &context.local;
+        let per_attempt = match &context.cluster {
+            Some(cluster) => PerAttempt::Jobs(KubeJobs::new(cluster.clone(), function.clone())),
+            None => PerAttempt::Processes(JobProcesses::new(
+                local.host.clone(),
+                local.runtime_url.clone(),
+                function.clone(),
+            )),
+        };
+        if let Some(bounds) = function.spec.standby {
+            let source = match &per_attempt {
+                PerAttempt::Processes(_) => StandbySource::Processes(local.clone()),
+                PerAttempt::Jobs(jobs) => StandbySource::Jobs(jobs.clone()),
+            };
+            let set =
+                StandbySet::open(context.standby.clone(), source, function.clone(), bounds, per_attempt);
+            return Self::Standby(set);
+        }
+        // To the scheduler, what starts an instance for each attempt is one instance that is always there.
+        let instance = InstanceKey { version: function.index, place: 0, generation: 1 };
+        context.commands.send(SchedulerCommand::Ready { instance, started: false });
+        match per_attempt {
+            PerAttempt::Processes(processes) => Self::JobProcesses(processes),
+            PerAttempt::Jobs(jobs) => Self::KubeJobs(jobs),
         }
     }
 
@@ -79,6 +100,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.start_wanted(),
             Self::PodSet(pod_set) => pod_set.start_wanted(),
+            Self::Standby(set) => set.start_wanted(),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => return false,
         }
         true
@@ -89,8 +111,22 @@ impl Backend {
         match self {
             Self::JobProcesses(jobs) => jobs.start(start),
             Self::KubeJobs(jobs) => jobs.start(start),
+            Self::Standby(set) => set.start_job(start),
             // Dropped, which tells the waiting gateway.
             Self::ProcessSet(_) | Self::PodSet(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// An instance that was started ahead was given an execution.
+    pub fn standby_taken(&self, take: Box<StandbyTake>) {
+        match self {
+            Self::Standby(set) => set.taken(take),
+            // Dropped, which tells the waiting gateway.
+            Self::ProcessSet(_)
+            | Self::JobProcesses(_)
+            | Self::KubeJobs(_)
+            | Self::PodSet(_)
+            | Self::Endpoints(_) => {}
         }
     }
 
@@ -100,8 +136,8 @@ impl Backend {
             Self::ProcessSet(processes) => processes.look_after(instance),
             Self::PodSet(pod_set) => pod_set.look_after(instance),
             Self::Endpoints(endpoints) => endpoints.look_after(instance),
-            // Its stand-in is never found wanting.
-            Self::JobProcesses(_) | Self::KubeJobs(_) => {}
+            // Its stand-in is never found wanting, and a single-use one is not granted again.
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Standby(_) => {}
         }
     }
 
@@ -110,6 +146,7 @@ impl Backend {
     pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), ApiError>> {
         match self {
             Self::PodSet(pod_set) => pod_set.announced(announcement),
+            Self::Standby(set) => set.announced(announcement),
             // None announces itself: a local process is asked for its health, a job is called by nobody,
             // and an endpoint was named at its registration.
             Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
@@ -121,6 +158,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.stop(instance),
             Self::PodSet(pod_set) => pod_set.stop(instance),
+            Self::Standby(set) => set.stop(instance),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
@@ -133,16 +171,30 @@ impl Backend {
             Self::PodSet(pod_set) => pod_set.count(),
             Self::JobProcesses(jobs) => jobs.count(),
             Self::KubeJobs(jobs) => jobs.count(),
+            Self::Standby(set) => set.count(),
             Self::Endpoints(endpoints) => endpoints.count(),
         }
     }
 
-    /// Whether an instance is started for each attempt, so that none is ever ready before.
+    /// Whether an instance takes one attempt, so that calls need none that is ready before.
     #[must_use]
     pub fn is_per_attempt(&self) -> bool {
         match self {
-            Self::JobProcesses(_) | Self::KubeJobs(_) => true,
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Standby(_) => true,
             Self::ProcessSet(_) | Self::PodSet(_) | Self::Endpoints(_) => false,
+        }
+    }
+
+    /// The state of its reserve of instances that are started ahead, where it has one.
+    #[must_use]
+    pub(crate) fn standby(&self) -> Option<StandbyState> {
+        match self {
+            Self::Standby(set) => Some(set.state()),
+            Self::ProcessSet(_)
+            | Self::JobProcesses(_)
+            | Self::KubeJobs(_)
+            | Self::PodSet(_)
+            | Self::Endpoints(_) => None,
         }
     }
 
@@ -152,7 +204,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => Some(processes.min()),
             Self::PodSet(pod_set) => Some(pod_set.min()),
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => None,
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Standby(_) | Self::Endpoints(_) => None,
         }
     }
 
@@ -161,7 +213,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.set_min(min),
             Self::PodSet(pod_set) => pod_set.set_min(min),
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Standby(_) | Self::Endpoints(_) => {}
         }
     }
 
@@ -171,6 +223,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.can_serve(),
             Self::PodSet(pod_set) => pod_set.can_serve(),
+            Self::Standby(set) => set.can_serve(),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => true,
         }
     }
@@ -179,6 +232,7 @@ impl Backend {
     pub async fn until_it_can_serve(&self) {
         match self {
             Self::ProcessSet(processes) => processes.until_it_can_serve().await,
+            Self::Standby(set) => set.until_it_can_serve().await,
             Self::PodSet(pod_set) => {
                 // No event says this: it depends on the pods of every version and on the desired number of
                 // them, which change in a dozen places. One that was left out would hold a roll-out for ever.
@@ -197,6 +251,7 @@ impl Backend {
             Self::ProcessSet(processes) => processes.is_empty(),
             Self::JobProcesses(jobs) => jobs.count() == 0,
             Self::KubeJobs(jobs) => jobs.count() == 0,
+            Self::Standby(set) => set.is_empty(),
             Self::PodSet(_) | Self::Endpoints(_) => true,
         }
     }
@@ -207,6 +262,7 @@ impl Backend {
             Self::ProcessSet(processes) => processes.emptied().await,
             Self::JobProcesses(jobs) => jobs.emptied().await,
             Self::KubeJobs(jobs) => jobs.emptied().await,
+            Self::Standby(set) => set.emptied().await,
             Self::PodSet(_) | Self::Endpoints(_) => {}
         }
     }
@@ -216,6 +272,7 @@ impl Backend {
     pub async fn until_it_may_be_forgotten(&self) {
         match self {
             Self::ProcessSet(processes) => processes.emptied().await,
+            Self::Standby(set) => set.emptied().await,
             // Each ends with the attempt that it was started for. Pods go with the Deployment.
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::PodSet(_) | Self::Endpoints(_) => {}
         }
@@ -226,6 +283,7 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.wind_down(),
             Self::PodSet(pod_set) => pod_set.wind_down(),
+            Self::Standby(set) => set.wind_down(),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {}
         }
     }
@@ -236,7 +294,22 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => !processes.is_empty(),
             Self::PodSet(pod_set) => pod_set.may_scale_down(now),
-            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => false,
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Standby(_) | Self::Endpoints(_) => false,
+        }
+    }
+
+    /// Brings a reserve of instances that are started ahead to its size. Answers whether that may be needed again.
+    pub fn keep_standby(&self, now: Nanos) -> bool {
+        match self {
+            Self::Standby(set) => {
+                set.keep(now);
+                !set.is_empty() || set.target() > 0
+            }
+            Self::ProcessSet(_)
+            | Self::JobProcesses(_)
+            | Self::KubeJobs(_)
+            | Self::PodSet(_)
+            | Self::Endpoints(_) => false,
         }
     }
 
@@ -245,9 +318,11 @@ impl Backend {
     pub fn close(&self) {
         match self {
             Self::PodSet(pod_set) => pod_set.close(),
-            Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {
-                self.stop_own()
-            }
+            Self::ProcessSet(_)
+            | Self::JobProcesses(_)
+            | Self::KubeJobs(_)
+            | Self::Standby(_)
+            | Self::Endpoints(_) => self.stop_own(),
         }
     }
 
@@ -255,6 +330,7 @@ impl Backend {
     pub fn stop_own(&self) {
         match self {
             Self::ProcessSet(processes) => processes.close(),
+            Self::Standby(set) => set.close(),
             // Each ends with the attempt that it was started for.
             Self::JobProcesses(_) | Self::KubeJobs(_) => {}
             Self::PodSet(_) => {}

@@ -8,7 +8,7 @@ use super::backend::Backend;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::instance::VersionIndex;
-use crate::messages::control_message::{Announcement, JobStart};
+use crate::messages::control_message::{Announcement, JobStart, StandbyTake};
 
 /// One version, from its opening until nothing of it is left.
 #[derive(Debug)]
@@ -56,6 +56,14 @@ impl OpenVersions {
     pub fn start_job(&self, start: JobStart) {
         if let Some(backend) = self.backend(start.function.index) {
             backend.start_job(start);
+        }
+    }
+
+    /// An instance that was started ahead was given an execution. Where its version is not there any more, nobody is
+    /// told, which tells whoever waits.
+    pub fn standby_taken(&self, take: Box<StandbyTake>) {
+        if let Some(backend) = self.backend(take.instance.version) {
+            backend.standby_taken(take);
         }
     }
 

@@ -58,7 +58,7 @@ impl DesiredTemplate {
     /// seconds to start.
     #[must_use]
     pub(super) fn new(spec: &FunctionSpec, runtime_url: &str, start_s: u64) -> Self {
-        let mut env = template::environment(spec);
+        let mut env = template::environment(spec, spec.execution_mode);
         env.push(variable("PICOFAAS_RUNTIME_URL", runtime_url));
         let mut template = template::pods(spec, env);
         if let Some(pod) = &mut template.spec {

@@ -201,6 +201,14 @@ pub(crate) enum CallFailure {
     AlreadyExists,
 }
 
+impl CallFailure {
+    /// Whether the call may succeed later.
+    #[must_use]
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Transient(_))
+    }
+}
+
 impl std::fmt::Display for CallFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -1,12 +1,15 @@
-//! The object of one Job: one attempt of one execution.
+//! The object of one Job: of one attempt of one execution, or of a pod that will be given one.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::template;
 use super::template::{EXECUTION, INCARNATION, variable};
 use crate::id::{ExecutionId, Token};
-use crate::spec::FunctionSpec;
+use crate::spec::{ExecutionMode, FunctionSpec};
 
 /// Grace period of a pod whose Job is deleted, in seconds. Nobody waits for its work.
 const GRACE_S: i64 = 1;
@@ -48,11 +51,60 @@ pub(super) fn object(spec: &FunctionSpec, attempt: &JobParameters<'_>) -> Job {
     let mut labels = template::labels(&function);
     labels.insert(EXECUTION.to_owned(), attempt.execution.to_string());
     labels.insert(INCARNATION.to_owned(), attempt.incarnation.to_owned());
-    let mut env = template::environment(spec);
+    let mut env = template::environment(spec, ExecutionMode::Job);
     env.push(variable("EXECUTION_ID", attempt.execution.to_string()));
     env.push(variable("TRACE_ID", attempt.trace_id));
     env.push(variable("PICOFAAS_RUNTIME_URL", attempt.runtime_url));
     env.push(variable("PICOFAAS_TOKEN", attempt.token.to_string()));
+    let attempt_s = i64::from(spec.attempt_timeout_ms).div_euclid(1000) + 1;
+    let name = name(&function, attempt.execution, attempt.attempt);
+    one_pod(spec, name, labels, env, attempt_s + MARGIN_S, attempt.ttl_s)
+}
+
+/// Parameters of a Job that is made ahead of its execution.
+#[derive(Debug)]
+pub(super) struct StandbyParameters<'a> {
+    /// The name of the Job.
+    pub name: &'a str,
+    /// The token with which its pod announces itself.
+    pub token: Token,
+    /// See [`JobParameters::runtime_url`].
+    pub runtime_url: &'a str,
+    /// See [`JobParameters::incarnation`].
+    pub incarnation: &'a str,
+    /// See [`JobParameters::ttl_s`].
+    pub ttl_s: u32,
+    /// Time after which the cluster ends its pod, unless it is given an execution before, in seconds.
+    pub life_s: i64,
+}
+
+/// `fn-<function>-s<12 hexadecimal digits>`: at most 57 bytes, and never the name of an attempt's Job.
+#[must_use]
+pub(super) fn standby_name(function: &str, random: u64) -> String {
+    format!("{}-s{:012x}", template::name_of(function), random >> 16)
+}
+
+/// The Job of a single-use instance that waits for its execution. Its pod is called as one of a `WARM` function is.
+#[must_use]
+pub(super) fn standby_object(spec: &FunctionSpec, standby: &StandbyParameters<'_>) -> Job {
+    let mut labels = template::labels(spec.name.as_str());
+    labels.insert(INCARNATION.to_owned(), standby.incarnation.to_owned());
+    let mut env = template::environment(spec, ExecutionMode::Warm);
+    env.push(variable("PICOFAAS_RUNTIME_URL", standby.runtime_url));
+    env.push(variable("PICOFAAS_TOKEN", standby.token.to_string()));
+    env.push(variable("PICOFAAS_STANDBY", "1"));
+    one_pod(spec, standby.name.to_owned(), labels, env, standby.life_s, standby.ttl_s)
+}
+
+/// A Job of one pod, which the cluster ends after `life_s` seconds.
+fn one_pod(
+    spec: &FunctionSpec,
+    name: String,
+    labels: BTreeMap<String, String>,
+    env: Vec<EnvVar>,
+    life_s: i64,
+    ttl_s: u32,
+) -> Job {
     let mut pods = template::pods(spec, env);
     let mut metadata = pods.metadata.take().unwrap_or_default();
     metadata.labels.get_or_insert_default().extend(labels.clone());
@@ -61,18 +113,13 @@ pub(super) fn object(spec: &FunctionSpec, attempt: &JobParameters<'_>) -> Job {
         pod.restart_policy = Some("Never".to_owned());
         pod.termination_grace_period_seconds = Some(GRACE_S);
     }
-    let attempt_s = i64::from(spec.attempt_timeout_ms).div_euclid(1000) + 1;
     Job {
-        metadata: ObjectMeta {
-            name: Some(name(&function, attempt.execution, attempt.attempt)),
-            labels: Some(labels),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { name: Some(name), labels: Some(labels), ..ObjectMeta::default() },
         spec: Some(JobSpec {
             // The scheduler decides whether there is another attempt, and it has an object of its own.
             backoff_limit: Some(0),
-            active_deadline_seconds: Some(attempt_s + MARGIN_S),
-            ttl_seconds_after_finished: Some(i32::try_from(attempt.ttl_s).unwrap_or(i32::MAX)),
+            active_deadline_seconds: Some(life_s),
+            ttl_seconds_after_finished: Some(i32::try_from(ttl_s).unwrap_or(i32::MAX)),
             template: pods,
             ..JobSpec::default()
         }),

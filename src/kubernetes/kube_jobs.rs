@@ -25,10 +25,11 @@ use super::pods::PodEnd;
 use crate::backoff::ExponentialBackoff;
 use crate::change_signal::ChangeSignal;
 use crate::channel;
-use crate::channel::AnswerReceiver;
+use crate::channel::{AnswerReceiver, AnswerSender};
 use crate::clock::Nanos;
 use crate::error::ErrorCode;
 use crate::function_version::FunctionVersion;
+use crate::id::ExecutionId;
 use crate::instance::InstanceProblem;
 use crate::messages::control_message::{JobEnd, JobStart, Kill};
 
@@ -50,10 +51,10 @@ const LOOK: Duration = Duration::from_secs(15);
 const DELETE_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The end of an attempt, and of its Job.
-struct AttemptLife {
-    end: JobEnd,
+pub(super) struct AttemptLife {
+    pub(super) end: JobEnd,
     /// The pod of its Job, where that is kept.
-    kept: Option<FinishedPod>,
+    pub(super) kept: Option<FinishedPod>,
     /// The uid of its Job, where one was made.
     uid: Option<String>,
 }
@@ -68,8 +69,8 @@ impl AttemptLife {
 /// The Jobs of one version.
 #[derive(Debug)]
 pub struct KubeJobs {
-    cluster: Rc<Cluster>,
-    function: Arc<FunctionVersion>,
+    pub(super) cluster: Rc<Cluster>,
+    pub(super) function: Arc<FunctionVersion>,
     running: Cell<u32>,
     ended_one: ChangeSignal,
 }
@@ -95,7 +96,7 @@ impl KubeJobs {
     /// Makes the Job of one attempt, and tells when its pod has ended.
     pub fn start(self: &Rc<Self>, start: JobStart) {
         let jobs = self.clone();
-        jobs.running.set(jobs.running.get() + 1);
+        jobs.begin();
         tokio::task::spawn_local(async move {
             let JobStart { function: _, execution, attempt, trace_id, token, time_left, killed, ended } =
                 start;
@@ -111,38 +112,73 @@ impl KubeJobs {
                 ttl_s: jobs.cluster.job_ttl_s,
             };
             let object = job::object(spec, &attempt);
-            jobs.cluster.logs.expect(&name, spec.name.as_str(), execution);
-            let AttemptLife { mut end, kept, uid: _ } = jobs.live(&name, &object, time_left, killed).await;
-            jobs.cluster.pods.forget_job(&name);
-            let mut tail = jobs.cluster.logs.read_ended(&name);
-            // A pod that exited with 0 has most likely posted a result, and is not kept waiting; nobody reads
-            // the reason of one that is not wanted.
-            if let (Some(log_read), false) =
-                (&mut tail, end.exited_with_0 || end.code == ErrorCode::Cancelled)
-                && let Ok(read) = tokio::time::timeout(TAIL_PATIENCE, log_read).await
-            {
-                tail = None;
-                if let Ok(read) = read {
-                    end.reason =
-                        read.explain(&end.reason, &format!("/v1/executions/{execution}/logs")).to_string();
-                }
-            }
-            jobs.running.set(jobs.running.get() - 1);
-            jobs.ended_one.notify();
-            channel::answer(ended, end);
-            let finished_jobs = jobs.cluster.finished_jobs.clone();
-            // A Job may be kept longer than its version.
-            drop(jobs);
-            if let Some(pod) = kept {
-                let log_read = async {
-                    if let Some(tail) = tail {
-                        // Unread for good is read as far as it can be.
-                        let _ = tail.await;
-                    }
-                };
-                finished_jobs.keep(&name, pod, log_read).await;
-            }
+            jobs.cluster.logs.expect(&name, spec.name.as_str(), Some(execution));
+            let life = jobs.live(&name, &object, time_left, killed).await;
+            jobs.conclude(&name, execution, life, ended).await;
         });
+    }
+
+    /// An attempt runs from now on.
+    pub(super) fn begin(&self) {
+        self.running.set(self.running.get() + 1);
+    }
+
+    /// Tells how an attempt ended, once the last lines of its pod are read, and keeps its Job.
+    pub(super) async fn conclude(
+        self: Rc<Self>,
+        name: &str,
+        execution: ExecutionId,
+        life: AttemptLife,
+        ended: AnswerSender<JobEnd>,
+    ) {
+        let AttemptLife { mut end, kept, uid: _ } = life;
+        self.cluster.pods.forget_job(name);
+        let mut tail = self.cluster.logs.read_ended(name);
+        // A pod that exited with 0 has most likely posted a result, and is not kept waiting; nobody reads
+        // the reason of one that is not wanted.
+        if let (Some(log_read), false) = (&mut tail, end.exited_with_0 || end.code == ErrorCode::Cancelled)
+            && let Ok(read) = tokio::time::timeout(TAIL_PATIENCE, log_read).await
+        {
+            tail = None;
+            if let Ok(read) = read {
+                end.reason =
+                    read.explain(&end.reason, &format!("/v1/executions/{execution}/logs")).to_string();
+            }
+        }
+        self.running.set(self.running.get() - 1);
+        self.ended_one.notify();
+        channel::answer(ended, end);
+        let finished_jobs = self.cluster.finished_jobs.clone();
+        // A Job may be kept longer than its version.
+        drop(self);
+        if let Some(pod) = kept {
+            let log_read = async {
+                if let Some(tail) = tail {
+                    // Unread for good is read as far as it can be.
+                    let _ = tail.await;
+                }
+            };
+            finished_jobs.keep(name, pod, log_read).await;
+        }
+    }
+
+    /// Reads what the pod of a Job without an execution wrote last, to be told with a reason.
+    pub(super) async fn problem(&self, name: &str, reason: String) -> InstanceProblem {
+        if let Some(read) = self.cluster.logs.read_ended(name)
+            && let Ok(Ok(read)) = tokio::time::timeout(TAIL_PATIENCE, read).await
+        {
+            return read.explain(&reason, &format!("/v1/functions/{}/logs", self.function.spec.name));
+        }
+        InstanceProblem::new(reason)
+    }
+
+    /// Deletes a Job that has no execution.
+    pub(super) fn give_up(&self, name: &str) {
+        self.cluster.pods.forget_job(name);
+        // It is read no more than it was: nobody asked for what it wrote.
+        drop(self.cluster.logs.read_ended(name));
+        self.cluster.finished_jobs.ended(true, None);
+        drop(self.delete(name, CALL_TIMEOUT));
     }
 
     /// From before the Job is made until its pod has ended, or is not wanted any more. Where a quota is met, room is
@@ -215,7 +251,7 @@ impl KubeJobs {
     }
 
     /// From when the Job was made until its pod has ended, or is not wanted any more.
-    async fn run(
+    pub(super) async fn run(
         &self,
         name: &str,
         mut end: AnswerReceiver<PodEnd>,
@@ -231,7 +267,7 @@ impl KubeJobs {
             }),
             why = killed => match why {
                 // Its Job is to be looked at and its log to be read for a while, if it may be.
-                Ok(Kill::Posted) => {
+                Ok(Kill::Posted | Kill::Answered) => {
                     self.cluster.pods.job_has_pod(name);
                     let (known, pods) = (&self.cluster.pods, self.cluster.api());
                     tokio::select! {
@@ -273,7 +309,7 @@ impl KubeJobs {
 
     /// Posts the Job; again and again while the API server may yet take it and it is not later than `until`.
     /// Answers its uid.
-    async fn make(&self, object: &Job, until: Nanos) -> Result<Option<String>, JobEnd> {
+    pub(super) async fn make(&self, object: &Job, until: Nanos) -> Result<Option<String>, JobEnd> {
         let jobs: Api<Job> = self.cluster.api();
         let left = || Duration::from_nanos(until.saturating_sub(self.cluster.context.clock.now()));
         let (params, mut pauses) =
@@ -360,7 +396,7 @@ fn unwanted() -> JobEnd {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

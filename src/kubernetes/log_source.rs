@@ -12,9 +12,10 @@ use kube::api::ListParams;
 use super::cluster::call;
 use super::logs::{LogRead, PodLogs};
 use super::pod_log::{PodLog, ReadExtent};
-use super::template::{EXECUTION, FUNCTION};
+use super::template::{ASSIGNED, EXECUTION, FUNCTION};
+use crate::clock::parse_rfc3339;
 use crate::id::ExecutionId;
-use crate::logs::output::Lines;
+use crate::logs::output::{Lines, OwnExecution};
 use crate::logs::source::{ExecutionPod, FollowGuard, LogSelector, LogSource, PodLogRead};
 
 /// Pods that are read anew for one reader of their lines.
@@ -71,7 +72,8 @@ impl LogSource for PodLogs {
             pods.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
             let named = |pod: &Pod| {
                 let function = pod.labels().get(FUNCTION)?.as_str().into();
-                Some(ExecutionPod { name: pod.name_any(), function })
+                let assigned = pod.annotations().get(ASSIGNED).and_then(|at| parse_rfc3339(at));
+                Some(ExecutionPod { name: pod.name_any(), function, since: assigned.unwrap_or_default() })
             };
             Some(pods.iter().filter_map(named).collect())
         }
@@ -85,7 +87,9 @@ impl LogSource for PodLogs {
         lines: &'a Lines,
     ) -> LocalBoxFuture<'a, PodLogRead> {
         async move {
-            let log = PodLog::new(&pod.name, pod.function.clone(), Some(execution));
+            let own = OwnExecution::default();
+            own.set(execution, pod.since);
+            let log = PodLog::new(&pod.name, pod.function.clone(), Some(own));
             let mut waited = Duration::ZERO;
             loop {
                 let outcome = {

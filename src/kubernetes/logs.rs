@@ -24,7 +24,7 @@ use crate::backoff::ExponentialBackoff;
 use crate::channel;
 use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
 use crate::id::ExecutionId;
-use crate::logs::output::Lines;
+use crate::logs::output::{Lines, OwnExecution};
 use crate::logs::source::LogSelector;
 use crate::logs::tail::Tail;
 
@@ -75,14 +75,15 @@ pub struct PodLogs {
 /// The Job of a running attempt.
 struct RunningJob {
     function: Rc<str>,
-    execution: ExecutionId,
+    /// Known from its start on, or from when it is given one.
+    execution: OwnExecution,
     /// The log of its pod, once that is there.
     log: Option<Rc<PodLog>>,
 }
 
 impl RunningJob {
     fn is_wanted(&self, wanted: &LogSelector) -> bool {
-        wanted.function == self.function && wanted.execution.is_none_or(|id| id == self.execution)
+        wanted.function == self.function && wanted.execution.is_none_or(|id| Some(id) == self.execution.get())
     }
 }
 
@@ -125,8 +126,9 @@ impl PodLogs {
         })
     }
 
-    /// A Job is about to be made.
-    pub fn expect(&self, job: &str, function: &str, execution: ExecutionId) {
+    /// A Job is about to be made, for an execution or for one that it will be given.
+    pub fn expect(&self, job: &str, function: &str, execution: Option<ExecutionId>) {
+        let execution = OwnExecution::of(execution);
         let attempt = RunningJob { function: function.into(), execution, log: None };
         self.attempts.borrow_mut().insert(job.to_owned(), attempt);
     }
@@ -140,9 +142,9 @@ impl PodLogs {
         if let Some(job) = job {
             let mut attempts = self.attempts.borrow_mut();
             let Some(attempt) = attempts.get_mut(job) else { return };
-            let log = attempt
-                .log
-                .get_or_insert_with(|| PodLog::new(&name, attempt.function.clone(), Some(attempt.execution)));
+            let log = attempt.log.get_or_insert_with(|| {
+                PodLog::new(&name, attempt.function.clone(), Some(attempt.execution.clone()))
+            });
             let log = log.clone();
             if self.readers.borrow().iter().any(|(_, wanted)| attempt.is_wanted(wanted)) {
                 self.begin_to_follow(log);
@@ -154,6 +156,13 @@ impl PodLogs {
             let log = PodLog::new(&name, function.as_str().into(), None);
             self.warm.borrow_mut().insert(name, log.clone());
             self.begin_to_follow(log);
+        }
+    }
+
+    /// A Job that was made without an execution was given one, at this time since the Unix epoch.
+    pub fn assign(&self, job: &str, execution: ExecutionId, since: Duration) {
+        if let Some(attempt) = self.attempts.borrow().get(job) {
+            attempt.execution.set(execution, since);
         }
     }
 
@@ -191,7 +200,9 @@ impl PodLogs {
         if ended.len() == ENDED_MAX {
             ended.pop_front();
         }
-        ended.push_back((attempt.execution, attempt.function));
+        if let Some(execution) = attempt.execution.get() {
+            ended.push_back((execution, attempt.function));
+        }
         if self.unread.get() >= UNREAD_MAX {
             tracing::warn!(pod = &*log.pod, "the lines of a JOB were not read, too many wait for it");
             return None;

@@ -113,7 +113,9 @@ fn neither_the_control_plane_nor_a_function_runs_as_root_or_with_privileges() {
     let labels = &objects(NAMESPACE)[0]["metadata"]["labels"];
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
     let spec = crate::spec::parse_function(br#"{"name":"f","image":"i"}"#).expect("a function");
-    let function = serde_json::to_value(template::pods(&spec, template::environment(&spec))).expect("JSON");
+    let function =
+        serde_json::to_value(template::pods(&spec, template::environment(&spec, spec.execution_mode)))
+            .expect("JSON");
     for pod in [&control_plane()["spec"], &function["spec"]] {
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");

@@ -77,6 +77,7 @@
 //! | `permissions`, `access` | rights of the control plane, and which of them it lacks |
 //! | `template` | a function's specification as a template of pods |
 //! | `kube_jobs` | the Jobs of one version, one for each attempt |
+//! | `standby_job` | a single-use instance: the pod of a Job that is made ahead of its execution |
 //! | `job` | the object of one Job |
 //! | `finished_jobs` | Jobs that have finished and are kept, and how the oldest go |
 //! | `job_room` | room for the Job of one attempt where a quota is met |
@@ -134,6 +135,7 @@ mod pod_log;
 pub(crate) mod pod_set;
 mod pods;
 mod reconcile;
+pub(crate) mod standby_job;
 pub(crate) mod template;
 mod tracked_pod;
 mod warm_room;

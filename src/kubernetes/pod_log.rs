@@ -19,8 +19,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::Semaphore;
 use super::template::CONTAINER;
 use crate::clock::parse_rfc3339;
-use crate::id::ExecutionId;
-use crate::logs::output::{LineAssembler, LinePart, Lines, OutputStream, Writer, read};
+use crate::logs::output::{LineAssembler, LinePart, Lines, OutputStream, OwnExecution, Writer, read};
 use crate::logs::tail::Tail;
 
 /// Lines that are read of a pod whose log was not read before: more than a function's share of what is
@@ -65,13 +64,14 @@ pub(super) struct PodLog {
 impl PodLog {
     /// Makes the log of a pod of which nothing was read yet.
     #[must_use]
-    pub(super) fn new(pod: &str, function: Rc<str>, execution: Option<ExecutionId>) -> Rc<Self> {
+    pub(super) fn new(pod: &str, function: Rc<str>, own: Option<OwnExecution>) -> Rc<Self> {
         let pod: Rc<str> = pod.into();
-        let writer = Writer { function, instance: pod.clone(), stream: OutputStream::Output, execution };
         let tail = Tail::default();
-        if execution.is_none() {
+        if own.is_none() {
             tail.become_shared();
         }
+        let execution = own.unwrap_or_default();
+        let writer = Writer { function, instance: pod.clone(), stream: OutputStream::Output, execution };
         Rc::new(Self {
             pod,
             tail,

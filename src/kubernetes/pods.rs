@@ -30,6 +30,7 @@ const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 
 /// The end of the pod of a Job, as far as its attempt goes.
+#[derive(Debug)]
 pub(super) struct PodEnd {
     /// The end of the function's container, or the reason why it will not run.
     pub end: JobEnd,

@@ -25,7 +25,7 @@ use super::template::{FUNCTION, name_of};
 use super::tracked_pod::TrackedPod;
 use super::workload::{DesiredDeployment, Workload};
 use crate::backoff::ExponentialBackoff;
-use crate::id::{Entropy, Token};
+use crate::id::Token;
 
 /// The first pause after a call that failed; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -211,7 +211,7 @@ impl Workload {
         } else {
             let token = match current.filter(is_wanted) {
                 Some((_, token)) => token,
-                None => new_token(),
+                None => Token::random(),
             };
             self.remember_token(&desired.template.hash, token);
             let replicas = self.desired_replicas.get();
@@ -227,7 +227,7 @@ impl Workload {
     }
 
     async fn create(self: &Rc<Self>, template: &DesiredTemplate) -> Result<(), PodProblem> {
-        let (token, replicas) = (new_token(), self.desired_replicas.get());
+        let (token, replicas) = (Token::random(), self.desired_replicas.get());
         // Before any pod can announce itself with it.
         self.remember_token(&template.hash, token);
         let object = template.object(&self.name, token, replicas, self.owner());
@@ -324,11 +324,6 @@ impl Workload {
     fn pod_api(&self) -> Api<Pod> {
         self.cluster.api()
     }
-}
-
-fn new_token() -> Token {
-    let mut entropy = Entropy::new();
-    Token { high: entropy.u64(), low: entropy.u64() }
 }
 
 fn problem(failed: CallFailure) -> PodProblem {

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::spec;
-use crate::spec::{EnvSource, EnvValue, FunctionSpec, ResourceList, ValueFrom};
+use crate::spec::{EnvSource, EnvValue, ExecutionMode, FunctionSpec, ResourceList, ValueFrom};
 
 /// The label with the maker of an object. Every object of ours carries it, and watches select by it.
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -22,6 +22,8 @@ pub(crate) const PICOFAAS: &str = "picofaas";
 pub(crate) const FUNCTION: &str = "picofaas.dev/function";
 /// The execution that a Job was made for.
 pub(crate) const EXECUTION: &str = "picofaas.dev/execution-id";
+/// The annotation with the time at which a pod that waited for it was given its execution.
+pub(crate) const ASSIGNED: &str = "picofaas.dev/assigned-at";
 /// The process of the control plane that made a Job.
 pub(crate) const INCARNATION: &str = "picofaas.dev/boot";
 /// Prefix of the names of a function's objects.
@@ -144,13 +146,13 @@ fn tolerations(spec: &FunctionSpec) -> Vec<Toleration> {
     spec.pod_template.tolerations.iter().map(one).collect()
 }
 
-/// The variables that every pod of a function gets, whatever its mode. Those of the specification come
+/// The variables that every pod of a function gets, whichever way it comes to its work. Those of the specification come
 /// first, so that none of them hides one of ours.
 #[must_use]
-pub(crate) fn environment(spec: &FunctionSpec) -> Vec<EnvVar> {
+pub(crate) fn environment(spec: &FunctionSpec, mode: ExecutionMode) -> Vec<EnvVar> {
     let mut env: Vec<EnvVar> = spec.env.iter().map(given).collect();
     env.push(variable("FUNCTION_NAME", spec.name.as_str()));
-    env.push(variable("EXECUTION_MODE", spec.execution_mode.as_str()));
+    env.push(variable("EXECUTION_MODE", mode.as_str()));
     env.push(variable("TIMEOUT_MS", spec.timeout_ms.to_string()));
     env.push(variable("PORT", PORT.to_string()));
     env.push(EnvVar {
@@ -252,7 +254,7 @@ mod tests {
                 "serviceAccountName":"reader"}}"#,
         )
         .unwrap();
-        let template = serde_json::to_value(pods(&spec, environment(&spec))).unwrap();
+        let template = serde_json::to_value(pods(&spec, environment(&spec, spec.execution_mode))).unwrap();
         let pod = &template["spec"];
         let container = &pod["containers"][0];
         assert_eq!(
@@ -293,7 +295,7 @@ mod tests {
             "podTemplate":{"annotations":{"a/b":"$(A)"}}}"#,
         )
         .unwrap();
-        let template = serde_json::to_value(pods(&spec, environment(&spec))).unwrap();
+        let template = serde_json::to_value(pods(&spec, environment(&spec, spec.execution_mode))).unwrap();
         let container = &template["spec"]["containers"][0];
         assert_eq!(container["command"], json!(["/f", "$$(A)"]));
         assert_eq!(container["args"], json!(["pa$$$$word", "$$", "$$\u{e9}"]));

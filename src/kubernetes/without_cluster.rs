@@ -16,6 +16,13 @@ pub(crate) mod kube_jobs {
     pub(crate) use super::NoKubeJobs as KubeJobs;
 }
 
+/// The single-use instances that there are not.
+pub(crate) mod standby_job {
+    pub(crate) use super::NoStandbyJob as StandbyJob;
+
+    pub(crate) const AGE_MAX: std::time::Duration = std::time::Duration::MAX;
+}
+
 /// The pods that there are not.
 pub(crate) mod pod_set {
     pub(crate) use super::NoPodSet as PodSet;
@@ -34,15 +41,17 @@ use prometheus::proto::MetricFamily;
 
 use self::access::Access;
 use self::context::KubeContext;
+use crate::channel::AnswerReceiver;
 use crate::clock::Nanos;
 use crate::config::ServeArgs;
 use crate::config::backend_kind::WITHOUT_CLUSTERS;
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
-use crate::instance::InstanceKey;
+use crate::id::Token;
+use crate::instance::{InstanceKey, InstanceProblem, InstanceReport};
 use crate::logs::output::Lines;
 use crate::logs::source::LogSource;
-use crate::messages::control_message::{Announcement, JobStart};
+use crate::messages::control_message::{Announcement, JobStart, StandbyTake};
 
 /// In place of the way to a cluster.
 #[derive(Debug)]
@@ -51,6 +60,10 @@ pub enum NoCluster {}
 /// In place of the Jobs of a version.
 #[derive(Debug)]
 pub enum NoKubeJobs {}
+
+/// In place of the pod of a Job that waits for its execution.
+#[derive(Debug)]
+pub enum NoStandbyJob {}
 
 /// In place of the pods that serve a version.
 #[derive(Debug)]
@@ -102,6 +115,41 @@ impl NoKubeJobs {
 
     pub(crate) fn start(&self, _: JobStart) {
         match *self {}
+    }
+}
+
+impl NoStandbyJob {
+    pub(crate) async fn start(
+        jobs: Rc<NoKubeJobs>,
+        _: Token,
+        _: AnswerReceiver<Box<Announcement>>,
+        _: impl Future<Output = ()>,
+    ) -> Result<Self, InstanceProblem> {
+        match *jobs {}
+    }
+
+    pub(crate) fn pod(&self) -> &str {
+        match *self {}
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        match *self {}
+    }
+
+    pub(crate) fn report(&self) -> InstanceReport {
+        match *self {}
+    }
+
+    pub(crate) async fn ended_idle(&mut self) -> InstanceProblem {
+        match *self {}
+    }
+
+    pub(crate) fn stop(self) {
+        match self {}
+    }
+
+    pub(crate) async fn serve(self, _: StandbyTake) {
+        match self {}
     }
 }
 

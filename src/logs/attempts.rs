@@ -10,7 +10,7 @@ use hyper::Response;
 
 use super::function_log::{FunctionLog, LogLine};
 use super::handlers::LogHandlers;
-use super::output::{Line, Lines, Writer};
+use super::output::{Line, Lines, OwnExecution, Writer};
 use super::query::LogQuery;
 use super::reader::{Reader, Whose};
 use super::source::{FollowGuard, LogSelector, PodLogRead};
@@ -97,7 +97,7 @@ fn copy(log: &FunctionLog, lines: &Lines, is_wanted: impl Fn(&LogLine) -> bool) 
                 function: log.name.clone(),
                 instance: kept.instance.clone(),
                 stream: kept.stream,
-                execution: kept.execution,
+                execution: OwnExecution::of(kept.execution),
             };
             let written = Some(std::time::Duration::from_nanos(kept.unix_ns));
             lines.write(&Line { writer: &writer, execution: kept.execution, text: &kept.text, written });

@@ -1,5 +1,6 @@
 //! Standard output and error of function processes, as bounded lines.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -46,6 +47,37 @@ impl OutputStream {
     }
 }
 
+/// The execution that all lines of a process belong to, where it takes only one: known from its start on, or from
+/// when it is given one.
+#[derive(Clone, Debug, Default)]
+pub struct OwnExecution(Rc<Cell<Option<(ExecutionId, Duration)>>>);
+
+impl OwnExecution {
+    /// One that is known, or not.
+    #[must_use]
+    pub fn of(execution: Option<ExecutionId>) -> Self {
+        Self(Rc::new(Cell::new(execution.map(|execution| (execution, Duration::ZERO)))))
+    }
+
+    /// Makes it known: what is written from this time on, since the Unix epoch, is of the execution.
+    pub fn set(&self, execution: ExecutionId, since: Duration) {
+        self.0.set(Some((execution, since)));
+    }
+
+    /// The execution, where it is known.
+    #[must_use]
+    pub fn get(&self) -> Option<ExecutionId> {
+        self.0.get().map(|(execution, _)| execution)
+    }
+
+    /// The execution of a line that was written at this time; without one, now.
+    #[must_use]
+    fn at(&self, written: Option<Duration>) -> Option<ExecutionId> {
+        let (execution, since) = self.0.get()?;
+        written.is_none_or(|written| written >= since).then_some(execution)
+    }
+}
+
 /// The writer of a line.
 #[derive(Clone, Debug)]
 pub struct Writer {
@@ -55,8 +87,8 @@ pub struct Writer {
     pub instance: Rc<str>,
     /// The stream that is written to.
     pub stream: OutputStream,
-    /// The execution that every line belongs to, where the process takes only one.
-    pub execution: Option<ExecutionId>,
+    /// See [`OwnExecution`].
+    pub execution: OwnExecution,
 }
 
 /// One line, without its end.
@@ -206,8 +238,8 @@ impl LineAssembler {
         let text = String::from_utf8_lossy(bytes);
         let text = if breaks { &text } else { text.trim_end_matches('\r') };
         let (rest_of, may_be_told) = self.broken.take().unwrap_or((None, true));
-        let execution = self.writer.execution.or(rest_of).or_else(|| own_execution(text));
-        let told = may_be_told && self.tail.push(text, self.writer.execution);
+        let execution = self.writer.execution.at(written).or(rest_of).or_else(|| own_execution(text));
+        let told = may_be_told && self.tail.push(text, self.writer.execution.at(written));
         if breaks {
             self.broken = Some((execution, told));
         }
@@ -232,7 +264,12 @@ mod tests {
     }
 
     fn writer() -> Writer {
-        Writer { function: "f".into(), instance: "1".into(), stream: OutputStream::Stdout, execution: None }
+        Writer {
+            function: "f".into(),
+            instance: "1".into(),
+            stream: OutputStream::Stdout,
+            execution: OwnExecution::default(),
+        }
     }
 
     /// Lines made of bytes that a process writes before it ends.
@@ -307,7 +344,7 @@ mod tests {
         let own = ExecutionId { nonce: 6, ..id() };
         let lines = lines_of(
             format!("plain\nexecutionId={}\n", id()).as_bytes(),
-            Writer { execution: Some(own), ..writer() },
+            Writer { execution: OwnExecution::of(Some(own)), ..writer() },
         );
         assert!(lines.len() == 2 && lines.iter().all(|(execution, _)| *execution == Some(own)), "{lines:?}");
     }
@@ -318,7 +355,11 @@ mod tests {
         if shared {
             tail.become_shared();
         }
-        let mut assembler = LineAssembler::new(Writer { execution, ..writer() }, tail.clone(), lines);
+        let mut assembler = LineAssembler::new(
+            Writer { execution: OwnExecution::of(execution), ..writer() },
+            tail.clone(),
+            lines,
+        );
         for line in written.lines() {
             let (begun, rest) = line.split_once('|').unwrap_or(("", line));
             if !begun.is_empty() {

@@ -4,6 +4,7 @@
 //! its attempt has ended, so a reader that comes before that has them fetched.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
@@ -26,6 +27,8 @@ pub(crate) struct ExecutionPod {
     pub name: String,
     /// The name of its function.
     pub function: Rc<str>,
+    /// Time since the Unix epoch from which on its lines are of the execution.
+    pub since: Duration,
 }
 
 /// The outcome of reading a pod's log.

@@ -240,7 +240,7 @@ impl Drop for ReaderSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::output::{OutputStream, Writer};
+    use crate::logs::output::{OutputStream, OwnExecution, Writer};
 
     fn store(function_bytes: usize, bytes: usize) -> Rc<LogStore> {
         LogStore::new(Clock::start(), LogLimits { function_bytes, bytes, retention: Duration::ZERO })
@@ -251,7 +251,7 @@ mod tests {
             function: function.into(),
             instance: "1".into(),
             stream: OutputStream::Stdout,
-            execution: None,
+            execution: OwnExecution::default(),
         };
         store.keep(0, &Line { writer: &writer, execution: None, text, written: None });
     }

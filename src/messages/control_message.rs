@@ -15,6 +15,7 @@ use crate::channel::{AnswerReceiver, AnswerSender};
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::id::{ExecutionId, Token};
+use crate::instance::{InstanceKey, InstanceReport};
 
 /// Gateway → control.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub enum ControlMessage {
     Serve { request: Box<RoutedRequest>, answer: AnswerSender<Response<Body>> },
     /// An attempt needs a process of its own.
     StartJob(Box<JobStart>),
+    /// An instance that was started ahead was given an execution.
+    TakeStandby(Box<StandbyTake>),
     /// An attempt failed, and another one begins.
     Retry(Box<Retry>),
     /// A client was answered, and a person looks on.
@@ -34,7 +37,7 @@ pub enum ControlMessage {
 }
 
 /// Announcement of an instance that listens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Announcement {
     /// Its secret, which proves who it is.
     pub token: Token,
@@ -42,6 +45,8 @@ pub struct Announcement {
     pub instance: String,
     /// Address on which it listens.
     pub address: SocketAddr,
+    /// Its own account of itself.
+    pub report: InstanceReport,
 }
 
 /// Beginning of an attempt after one that failed.
@@ -114,9 +119,30 @@ pub struct JobStart {
     pub ended: AnswerSender<JobEnd>,
 }
 
+/// Execution that a single-use instance was given.
+#[derive(Debug)]
+pub struct StandbyTake {
+    /// The instance.
+    pub instance: InstanceKey,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Number of the attempt, from 1.
+    pub attempt: u8,
+    /// The trace it belongs to.
+    pub trace_id: String,
+    /// Time that the attempt may take.
+    pub time_left: Duration,
+    /// Answered, or the asker gone: the instance is to end.
+    pub killed: AnswerReceiver<Kill>,
+    /// Answered when the instance is gone.
+    pub ended: AnswerSender<JobEnd>,
+}
+
 /// Reason why the process of a `JOB` is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kill {
+    /// It has answered, and may end by itself.
+    Answered,
     /// Nobody wants its result.
     Unwanted,
     /// It has posted its result, and was not heard to end in `--stop-timeout-ms`.

@@ -8,8 +8,10 @@
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
-use super::snapshot::{FunctionGauges, FunctionSnapshot, MetricsSnapshot};
-use super::{BUCKETS_NS, CounterCell, FunctionMetrics, HistogramCells, RejectReason, TICK_BUCKETS_NS};
+use super::snapshot::{FunctionGauges, FunctionSnapshot, MetricsSnapshot, StandbyGauges};
+use super::{
+    BUCKETS_NS, CounterCell, FunctionMetrics, HistogramCells, MetricsByGateway, RejectReason, TICK_BUCKETS_NS,
+};
 use crate::clock::Nanos;
 
 /// Everything there is to scrape, as text.
@@ -82,6 +84,8 @@ impl Exposition {
 type CounterOf = fn(&FunctionMetrics) -> &CounterCell;
 type HistogramOf = fn(&FunctionMetrics) -> &super::Histogram;
 type GaugeOf = fn(&FunctionGauges) -> u64;
+type StandbyGaugeOf = fn(&StandbyGauges) -> u64;
+type StandbyCounterOf = fn(&MetricsByGateway) -> f64;
 
 const COUNTERS: [(&str, &str, CounterOf); 9] = [
     ("enqueued_total", "Executions admitted; each ends as success, error, timeout or cancelled", |m| {
@@ -114,6 +118,26 @@ const GAUGES: [(&str, &str, GaugeOf); 4] = [
     ("in_flight", "Attempts in flight", |g| g.in_flight),
     ("replicas", "Instances that start or run", |g| g.replicas),
     ("ready_replicas", "Instances that are granted work", |g| g.ready_replicas),
+];
+
+const STANDBY_GAUGES: [(&str, &str, StandbyGaugeOf); 3] = [
+    ("standby_ready", "Single-use instances that wait for an execution", |g| g.ready),
+    ("standby_starting", "Single-use instances that are being started", |g| g.starting),
+    ("standby_target", "Single-use instances that are to be ready", |g| g.target),
+];
+
+const STANDBY_COUNTERS: [(&str, &str, StandbyCounterOf); 3] = [
+    ("standby_taken_total", "Attempts at an instance that had been started ahead and was ready", |m| {
+        m.sum(|m| &m.standby_taken) as f64
+    }),
+    ("standby_missed_total", "Attempts that had to wait for the start of their instance", |m| {
+        m.sum(|m| &m.standby_missed) as f64
+    }),
+    (
+        "standby_wasted_seconds_total",
+        "Time that instances waited which had been started ahead and were never used",
+        |m| m.of_control().standby_wasted_ns.get() as f64 / 1e9,
+    ),
 ];
 
 /// Writes the numbers of the whole process.
@@ -180,6 +204,20 @@ fn functions(functions: &[FunctionSnapshot], exposition: &mut Exposition) {
             vec![gauge(vec![label("function", &function.name)], value(&function.gauges) as f64)]
         };
         push(name, help, MetricType::GAUGE, &metrics);
+    }
+    for (name, help, value) in STANDBY_GAUGES {
+        let metrics = |function: &FunctionSnapshot| {
+            let of = |gauges| gauge(vec![label("function", &function.name)], value(gauges) as f64);
+            function.standby.as_ref().map(of).into_iter().collect()
+        };
+        push(name, help, MetricType::GAUGE, &metrics);
+    }
+    for (name, help, value) in STANDBY_COUNTERS {
+        let metrics = |function: &FunctionSnapshot| {
+            let of = |_| counter(vec![label("function", &function.name)], value(&function.metrics));
+            function.standby.map(of).into_iter().collect()
+        };
+        push(name, help, MetricType::COUNTER, &metrics);
     }
 }
 
@@ -281,7 +319,7 @@ mod tests {
     fn a_snapshot_becomes_families_in_its_own_order_and_what_was_never_measured_has_none() {
         let function = |name: &str, gauges: FunctionGauges| {
             let metrics = Arc::new(MetricsByGateway::new(2));
-            FunctionSnapshot { name: name.to_owned(), metrics, gauges }
+            FunctionSnapshot { name: name.to_owned(), metrics, gauges, standby: None }
         };
         let gauges = FunctionGauges { queue_depth: 3, in_flight: 2, replicas: 1, ready_replicas: 1 };
         let functions = vec![function("b", gauges), function("a", FunctionGauges::default())];

@@ -34,6 +34,19 @@ pub struct FunctionSnapshot {
     pub metrics: Arc<MetricsByGateway>,
     /// Gauges.
     pub gauges: FunctionGauges,
+    /// Gauges of its standby instances, where it has such.
+    pub standby: Option<StandbyGauges>,
+}
+
+/// The gauges of instances that are started ahead: sums over the versions of a function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StandbyGauges {
+    /// Instances that wait for an execution.
+    pub ready: u64,
+    /// Instances that are being started.
+    pub starting: u64,
+    /// Instances that are to be ready.
+    pub target: u64,
 }
 
 /// The gauges of a function: sums over its versions, which are the one that serves and those that it replaces.

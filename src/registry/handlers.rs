@@ -18,6 +18,7 @@ use crate::api::response;
 use crate::api::response::Body;
 use crate::config::Settings;
 use crate::error::{ApiError, ErrorCode};
+use crate::instances::standby::standby_state::StandbyState;
 use crate::messages::gateway_message::WholeRequest;
 use crate::spec::{FunctionSpec, SpecError, hide_values, parse_function, parse_function_named};
 
@@ -237,7 +238,7 @@ impl FunctionHandlers {
 
     fn describe(&self, registered: &Registered, listener: Listener) -> Value {
         let wanted = &registered.wanted;
-        let ServingState { replicas, ready, queued, in_flight, on_demand, rolling } =
+        let ServingState { replicas, ready, queued, in_flight, on_demand, rolling, standby } =
             self.registry.serving_state(registered);
         let problem = wanted.problem.load();
         let mut conditions = vec![json!({
@@ -252,8 +253,20 @@ impl FunctionHandlers {
         if rolling {
             conditions.push(json!({ "type": "Progressing", "status": "True", "reason": "NewVersionStarts" }));
         }
+        let with_lines = listener.may_operate(&self.settings.flags);
+        if let Some(standby) = &standby {
+            let mut condition = json!({
+                "type": "StandbyReady",
+                "status": if standby.ready >= standby.target { "True" } else { "False" },
+                "reason": standby.reason(),
+            });
+            if let Some(message) = standby.message(with_lines) {
+                condition["message"] = message.into();
+            }
+            conditions.push(condition);
+        }
         if let Some(problem) = problem.as_ref() {
-            let message = problem.told(listener.may_operate(&self.settings.flags));
+            let message = problem.told(with_lines);
             conditions.push(json!({
                 "type": "Degraded", "status": "True", "reason": "InstanceFailed", "message": message,
             }));
@@ -277,6 +290,9 @@ impl FunctionHandlers {
             "inFlight": in_flight,
             "conditions": conditions,
         });
+        if let Some(StandbyState { ready, starting, target, .. }) = standby {
+            value["status"]["standby"] = json!({ "ready": ready, "starting": starting, "target": target });
+        }
         value
     }
 }

@@ -249,7 +249,8 @@ fn places(spec: &FunctionSpec) -> u16 {
     let places = match spec.execution_mode {
         ExecutionMode::Pool => spec.endpoint_urls.len(),
         ExecutionMode::Warm => spec.replicas().max as usize,
-        ExecutionMode::Job => 1,
+        // One for those that are started for an attempt; a place for each that runs or is ready.
+        ExecutionMode::Job => 1 + spec.standby.map_or(0, |standby| (spec.concurrency + standby.max) as usize),
     };
     u16::try_from(places).unwrap_or(u16::MAX)
 }
@@ -268,7 +269,8 @@ pub fn limits(spec: &FunctionSpec) -> VersionLimits {
         retry_backoff_ns: ns(spec.retry_backoff_ms),
         retry_max_backoff_ns: ns(spec.retry_max_backoff_ms),
         attempt_timeout_ns: ns(spec.attempt_timeout_ms),
+        single_use: spec.standby.is_some(),
         instances_max: places(spec),
-        can_start: spec.execution_mode == ExecutionMode::Warm,
+        can_start: spec.execution_mode == ExecutionMode::Warm || spec.standby.is_some(),
     }
 }

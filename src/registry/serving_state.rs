@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Registered, Registry};
+use crate::instances::standby::standby_state::StandbyState;
 
 /// The state of the version of a function that serves.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct ServingState {
     pub on_demand: bool,
     /// A newer version starts.
     pub rolling: bool,
+    /// Its instances that are started ahead, where it has such.
+    pub standby: Option<StandbyState>,
 }
 
 impl Registry {
@@ -31,6 +34,7 @@ impl Registry {
             in_flight: 0,
             on_demand: false,
             rolling: registered.serving.is_some_and(|version| version != registered.wanted.index),
+            standby: None,
         };
         let versions = self.versions.all();
         if let Some(version) = registered.serving.and_then(|version| versions.get(&version)) {
@@ -40,6 +44,7 @@ impl Registry {
             state.in_flight = queue.in_flight.load(Ordering::Relaxed);
             state.replicas = version.backend.count();
             state.on_demand = version.backend.is_per_attempt();
+            state.standby = version.backend.standby();
             if state.on_demand {
                 state.ready = state.replicas;
             }

@@ -13,8 +13,11 @@ use crate::queue::function_queue::FunctionQueue;
 pub struct VersionLimits {
     /// Attempts in flight, 1 … 10000.
     pub concurrency: u32,
-    /// Attempts in flight on one instance, 1 … 10000.
+    /// Attempts in flight on one instance, 1 … 10000; on a single-use one it is one.
     pub instance_concurrency: u32,
+    /// Each instance is granted one attempt and retires with it. The one at place 0 is not such an instance: it stands
+    /// for those that are started for an attempt, and is ready while none can be started ahead.
+    pub single_use: bool,
     /// Attempts after the first, 0 … 10.
     pub max_retries: u8,
     /// First back-off before jitter.
@@ -145,6 +148,9 @@ impl ScheduledVersion {
     /// run anyway the least recently used, so that each has its share.
     #[must_use]
     pub fn pick(&self) -> Option<u16> {
+        if self.limits.single_use {
+            return self.pick_single_use();
+        }
         let mut best: Option<(u16, &Instance)> = None;
         for (place, instance) in (0_u16..).zip(self.instances.iter()) {
             if instance.state != InstanceState::Ready
@@ -167,11 +173,28 @@ impl ScheduledVersion {
         best.map(|(place, _)| place)
     }
 
+    /// An instance that was started ahead, else the one at place 0.
+    fn pick_single_use(&self) -> Option<u16> {
+        let is_ready = |instance: &Instance| instance.state == InstanceState::Ready;
+        let ahead = (1_u16..).zip(self.instances.iter().skip(1)).find(|(_, instance)| is_ready(instance));
+        let first = self.instances.first().filter(|first| {
+            is_ready(first) && first.in_flight + first.kept < self.limits.instance_concurrency
+        });
+        ahead.map(|(place, _)| place).or(first.map(|_| 0))
+    }
+
+    /// Whether the instance at a place takes one attempt and no other.
+    #[must_use]
+    pub fn is_single_use(&self, place: u16) -> bool {
+        self.limits.single_use && place > 0
+    }
+
     /// Whether one more instance is wanted: more waits than those starting will take, permits
     /// would allow it to be used, and there is a place for it.
     #[must_use]
     pub fn wants_instance(&self) -> bool {
-        let starting_room = u32::from(self.starting) * self.limits.instance_concurrency;
+        let each = if self.limits.single_use { 1 } else { self.limits.instance_concurrency };
+        let starting_room = u32::from(self.starting) * each;
         self.limits.can_start
             && !self.closed
             && self.successor.is_none()
@@ -227,6 +250,7 @@ mod tests {
             retry_backoff_ns: 0,
             retry_max_backoff_ns: 0,
             attempt_timeout_ns: 1,
+            single_use: false,
             instances_max: 3,
             can_start: true,
         };
@@ -253,6 +277,26 @@ mod tests {
         version.instances[2].in_flight = 1;
         version.instances[2].kept = 1;
         assert_eq!(version.pick(), None, "a place that is kept was granted");
+    }
+
+    #[test]
+    fn a_single_use_instance_is_picked_before_those_that_are_started_for_an_attempt() {
+        let mut version = version();
+        version.limits.single_use = true;
+        let up = |in_flight| Instance {
+            generation: 1,
+            state: InstanceState::Ready,
+            in_flight,
+            kept: 0,
+            last_used: 0,
+        };
+        version.instances[0] = up(1);
+        assert_eq!(version.pick(), Some(0));
+        version.instances[2] = up(0);
+        assert_eq!(version.pick(), Some(2));
+        version.instances[2].state = InstanceState::Retiring;
+        version.instances[0].in_flight = version.limits.instance_concurrency;
+        assert_eq!(version.pick(), None);
     }
 
     #[test]

@@ -290,10 +290,8 @@ impl Simulation {
                 let there = self.on_instance.entry(id(instance)).or_default();
                 *there += 1;
                 let kept = self.kept.at(instance);
-                assert!(
-                    *there + kept <= model.limits.instance_concurrency,
-                    "{command:?} over the instance's"
-                );
+                assert!(*there + kept <= model.room_at(instance.place), "{command:?} over the instance's");
+                self.use_up(instance);
                 self.saw(if attempt > 1 { "retried" } else { "run" });
             }
             GatewayCommand::Abort { .. } => {
@@ -459,6 +457,7 @@ fn a_hundred_thousand_random_steps_keep_every_invariant() {
         "start",
         "suspect",
         "retired",
+        "single use",
         "closed",
         "queue full",
         "cancelled on the ring",

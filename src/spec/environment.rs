@@ -13,7 +13,7 @@ use crate::error::excerpt;
 
 /// Environment that picofaas gives every function; a specification must not set it. `HANDLER` and
 /// the `WATCHDOG_…` variables are the function's own: by them it tells its runtime what to run.
-pub(crate) const RESERVED_ENV: [&str; 11] = [
+pub(crate) const RESERVED_ENV: [&str; 12] = [
     "FUNCTION_NAME",
     "PORT",
     "PICOFAAS_SOCKET",
@@ -23,6 +23,7 @@ pub(crate) const RESERVED_ENV: [&str; 11] = [
     "TRACE_ID",
     "PICOFAAS_RUNTIME_URL",
     "PICOFAAS_TOKEN",
+    "PICOFAAS_STANDBY",
     "POD_IP",
     "TIMEOUT_MS",
 ];

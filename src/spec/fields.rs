@@ -137,10 +137,21 @@ pub(crate) const FIELDS: &[FieldRow] = &[
         kind: FieldKind::Number(Bounds { min: 1, max: 1_000, default: 4, unit: "replicas" }),
         about: "Instances it may grow to.",
     },
+    by_hand("standby"),
+    FieldRow {
+        path: "standby.min",
+        kind: FieldKind::Number(Bounds { min: 0, max: 1_000, default: 1, unit: "instances" }),
+        about: "Single-use instances that are started ahead and kept ready, always.",
+    },
+    FieldRow {
+        path: "standby.max",
+        kind: FieldKind::FollowingNumber(Bounds { min: 1, max: 1_000, default: 1, unit: "instances" }),
+        about: "Single-use instances that may be ready while calls come. `standby.min` where it is left out, and at least 1.",
+    },
     FieldRow {
         path: "idleTimeoutMs",
         kind: FieldKind::Number(Bounds { min: 1, max: DAY_MS, default: 300 * SECOND_MS, unit: "ms" }),
-        about: "Milliseconds after which idle instances above `replicas.min` stop.",
+        about: "Milliseconds after which idle instances above `replicas.min` stop, and those ready above `standby.min` when no call has come for as long.",
     },
     by_hand("status"),
 ];

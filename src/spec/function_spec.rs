@@ -91,6 +91,18 @@ impl Default for Replicas {
     }
 }
 
+const STANDBY_MIN: NumberField = fields::number("standby.min");
+const STANDBY_MAX: NumberField = fields::number("standby.max");
+
+/// Bounds of the number of single-use instances of a JOB function that are started ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Standby {
+    /// Instances that are always ready; at most `max`.
+    pub min: u32,
+    /// Instances that may be ready while calls come; at least 1.
+    pub max: u32,
+}
+
 /// Everything that is known about a function before it runs. Ranges and defaults of the numbers are
 /// in `fields`.
 ///
@@ -161,7 +173,11 @@ pub struct FunctionSpec {
     /// Bounds of the number of instances; there if and only if the mode is WARM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Replicas>,
-    /// Idle WARM instances above `replicas.min` stop after this, in milliseconds.
+    /// Bounds of the number of instances that are started ahead; only of a JOB function, none where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby: Option<Standby>,
+    /// Idle WARM instances above `replicas.min`, and standby instances above `standby.min`, stop after this, in
+    /// milliseconds.
     pub idle_timeout_ms: u32,
     /// `metadata.annotations` of its manifest.
     #[serde(skip)]
@@ -268,6 +284,7 @@ pub(super) fn read_spec(
         retry_backoff_ms,
         retry_max_backoff_ms,
         replicas: Some(read_replicas(&spec, findings)).filter(|_| mode == Some(ExecutionMode::Warm)),
+        standby: read_standby(&spec, findings).filter(|_| mode == Some(ExecutionMode::Job)),
         idle_timeout_ms: whole(&spec, const { fields::number("idleTimeoutMs") }, findings),
         annotations: BTreeMap::new(),
         name: name?,
@@ -335,6 +352,9 @@ fn check_mode(spec: &Object<'_>, mode: ExecutionMode, findings: &mut Findings) {
     if let Some(field) = spec.get("replicas").filter(|_| mode != ExecutionMode::Warm) {
         field.error(findings, format!("is only for executionMode WARM, which is {mode} here"));
     }
+    if let Some(field) = spec.get("standby").filter(|_| mode != ExecutionMode::Job) {
+        field.error(findings, format!("is only for executionMode JOB, which is {mode} here"));
+    }
 }
 
 /// Reads a number that has a default, which also stands in for a faulty one.
@@ -396,6 +416,19 @@ fn read_replicas(spec: &Object<'_>, findings: &mut Findings) -> Replicas {
         object.fault_at("min", findings, format!("must not exceed replicas.max, which is {max}, is {min}"));
     }
     replicas
+}
+
+fn read_standby(spec: &Object<'_>, findings: &mut Findings) -> Option<Standby> {
+    let object = spec.get("standby")?.object(&names_in("standby"), findings)?;
+    let min = given(&object, STANDBY_MIN, findings);
+    let max = given(&object, STANDBY_MAX, findings);
+    let sound = sound(&object, [("min", min), ("max", max)]);
+    let min = min.unwrap_or(STANDBY_MIN.bounds.default);
+    let max = max.unwrap_or_else(|| min.max(STANDBY_MAX.bounds.default));
+    if sound && min > max {
+        object.fault_at("min", findings, format!("must not exceed standby.max, which is {max}, is {min}"));
+    }
+    Some(Standby { min, max })
 }
 
 fn read_endpoints(spec: &Object<'_>, findings: &mut Findings) -> Vec<EndpointUrl> {

@@ -76,6 +76,7 @@ pub(crate) use endpoint::EndpointUrl;
 pub(crate) use environment::{EnvFrom, EnvSource, EnvValue, EnvVar, ValueFrom, hide_values};
 pub(crate) use field_errors::FieldErrors;
 pub(crate) use folder::{Loaded, load_dir};
+pub(crate) use function_spec::Standby;
 pub use function_spec::{ExecutionMode, FunctionSpec};
 pub(crate) use function_spec::{Local, Resources};
 pub(crate) use manifest::ManifestError;

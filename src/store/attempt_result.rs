@@ -23,12 +23,22 @@ pub(crate) enum Outcome {
 pub(crate) struct AttemptResult {
     /// See [`Outcome`].
     pub outcome: Outcome,
-    /// The answer was the first of its instance.
+    /// The answer was the first of its instance, which the execution may have waited for.
     pub cold_start: bool,
+    /// Its instance had been started ahead, and was ready before the execution came.
+    pub standby: bool,
     /// Duration of the instance's start (ns), as the instance said.
     pub init_ns: Option<Nanos>,
     /// Time at which the beginning of the answer had been read, and the rest was waited for; 0: it was not.
     pub first_byte: Nanos,
     /// Time at which the answer was complete; 0: never.
     pub answered: Nanos,
+}
+
+impl AttemptResult {
+    /// The result of an attempt that ended without an answer.
+    #[must_use]
+    pub(crate) fn without_answer(outcome: Outcome) -> Self {
+        Self { outcome, cold_start: false, standby: false, init_ns: None, first_byte: 0, answered: 0 }
+    }
 }

@@ -120,6 +120,8 @@ pub struct Execution {
     pub instance: Option<InstanceKey>,
     /// The answer was the first of its instance.
     pub cold_start: bool,
+    /// The instance of its last attempt had been started ahead, and was ready when it came.
+    pub standby: bool,
     /// Duration of the start of its instance, as that one said (ns).
     pub init: Option<Nanos>,
     /// It is among the slowest of its function, and its reply is not built yet.
@@ -196,6 +198,7 @@ impl Execution {
             dispatched: 0,
             instance: None,
             cold_start: false,
+            standby: false,
             init: None,
             awaits_reply: false,
             deadline: admission.deadline,

@@ -15,6 +15,8 @@ pub(crate) enum RunningAttempt {
     Exchange(AbortHandle),
     /// One of many on a connection of this gateway.
     Framed(FramedKey),
+    /// An instance that takes this attempt alone, whose task waits for its answer, for a signal, and for its end.
+    SingleUse(AnswerSender<JobSignal>),
     /// A process of its own (`JOB`), whose task waits for a signal and then for the process's end.
     Process {
         /// Wakes the task.
@@ -49,7 +51,7 @@ impl RunningAttempt {
     pub(crate) fn posted(self, how: AttemptEnd) {
         match self {
             // Its result comes over its connection, and nobody else has a token for it.
-            RunningAttempt::Exchange(_) | RunningAttempt::Framed(_) => {
+            RunningAttempt::Exchange(_) | RunningAttempt::Framed(_) | RunningAttempt::SingleUse(_) => {
                 debug_assert!(false, "a result was posted for an exchange");
             }
             RunningAttempt::Process { signal, .. } => channel::answer(signal, JobSignal::Posted(how)),
@@ -71,7 +73,7 @@ impl RunningAttempt {
                 task.abort();
                 Some(how)
             }
-            RunningAttempt::Process { signal, .. } => {
+            RunningAttempt::Process { signal, .. } | RunningAttempt::SingleUse(signal) => {
                 channel::answer(signal, JobSignal::Stop(how));
                 None
             }

@@ -48,6 +48,8 @@ pub struct SlowExecution {
     pub dispatched: u8,
     /// An answer was the first of its instance.
     pub cold_start: bool,
+    /// Its instance had been started ahead, and was ready when it came.
+    pub standby: bool,
     /// Duration of the instance's start, as the instance said (ns).
     pub init: Option<Nanos>,
     /// The instance of the last attempt; none where none was granted, and of a `JOB`.
@@ -84,7 +86,7 @@ impl SlowExecution {
     fn of(id: ExecutionId, execution: &Execution, status: Status) -> Self {
         let function = &execution.entry.function;
         let mode = function.spec.execution_mode;
-        let instance = execution.instance.filter(|_| mode != ExecutionMode::Job);
+        let instance = execution.instance.filter(|instance| mode != ExecutionMode::Job || instance.place > 0);
         let address = instance.and_then(|instance| {
             let address = function.addresses.get(usize::from(instance.place))?.load_full()?;
             (address.generation == instance.generation).then_some(address)
@@ -100,6 +102,7 @@ impl SlowExecution {
             attempt: execution.attempt,
             dispatched: execution.dispatched,
             cold_start: execution.cold_start,
+            standby: execution.standby,
             init: execution.init,
             instance,
             instance_start: address.map(|address| address.start.clone()),
@@ -118,6 +121,7 @@ impl SlowExecution {
             stage: Stage::Ended(self.status),
             attempt: self.attempt,
             cold_start: self.cold_start,
+            standby: self.standby,
             first_granted: self.first_granted,
             timestamps: self.timestamps,
             error: self.error.clone(),
@@ -207,6 +211,7 @@ mod tests {
             attempt: 1,
             dispatched: 1,
             cold_start: false,
+            standby: false,
             init: None,
             instance: None,
             instance_start: None,

@@ -20,6 +20,8 @@ pub struct Summary {
     pub attempt: u8,
     /// The answer was the first of its instance.
     pub cold_start: bool,
+    /// Its instance had been started ahead, and was ready when it came.
+    pub standby: bool,
     /// The time at which the first attempt was granted; 0: not yet.
     pub first_granted: Nanos,
     /// See [`Timestamps`].
@@ -38,6 +40,7 @@ impl Summary {
             stage: execution.stage(),
             attempt: execution.attempt,
             cold_start: execution.cold_start,
+            standby: execution.standby,
             first_granted: execution.first_granted,
             timestamps: execution.timestamps,
             error: execution.error.clone(),

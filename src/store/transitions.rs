@@ -126,7 +126,7 @@ impl ExecutionStore {
         result: AttemptResult,
         now: Nanos,
     ) -> Option<Completed> {
-        let AttemptResult { outcome, cold_start, init_ns, first_byte, answered } = result;
+        let AttemptResult { outcome, cold_start, standby, init_ns, first_byte, answered } = result;
         let execution = self.get_mut(ticket)?;
         let Some(attempt) = take_attempt(execution) else {
             execution.entry.metrics().late_results.add_one();
@@ -135,6 +135,7 @@ impl ExecutionStore {
         execution.timestamps.first_byte = first_byte;
         execution.timestamps.answered = answered;
         execution.cold_start |= cold_start;
+        execution.standby = standby;
         if cold_start {
             execution.init = init_ns;
             let metrics = execution.entry.metrics();

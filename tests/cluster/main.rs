@@ -27,6 +27,7 @@ mod quotas;
 mod registry;
 mod sidecars;
 mod stage;
+mod standby;
 #[path = "../system/support/mod.rs"]
 #[expect(dead_code, reason = "what a test of the whole process needs is not all needed here")]
 mod support;

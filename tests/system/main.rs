@@ -54,6 +54,7 @@ mod rollout;
 mod scaling;
 mod slow_readers;
 mod slowest;
+mod standby;
 mod start;
 mod traces;
 mod vanished;

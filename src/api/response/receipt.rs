@@ -16,6 +16,7 @@ use crate::store::timestamps::Timestamps;
 
 const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
 const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
+const X_STANDBY: HeaderName = HeaderName::from_static("x-standby");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The beginning of a body, up to the id.
@@ -117,6 +118,9 @@ fn invocation_with(
     insert_text(&mut headers, SERVER_TIMING, timing);
     if execution.cold_start {
         headers.insert(X_COLD_START, HeaderValue::from_static("true"));
+    }
+    if execution.standby {
+        headers.insert(X_STANDBY, HeaderValue::from_static("true"));
     }
     if let Some(error) = error {
         headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.source.as_str()));

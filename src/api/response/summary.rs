@@ -21,6 +21,7 @@ pub(crate) fn push_summary(body: &mut Vec<u8>, summary: &Summary, clock: &Clock,
         "startedAt": time(summary.first_granted),
         "finishedAt": time(summary.timestamps.ended),
         "coldStart": summary.cold_start,
+        "standby": summary.standby,
     })
     .to_string();
     head.pop();

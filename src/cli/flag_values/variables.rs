@@ -12,7 +12,7 @@ use crate::spec::nearest::nearest;
 const PREFIX: &str = "PICOFAAS_";
 
 /// Variables that are read for other things: by client commands, by runtimes, and by tests and chores.
-const OTHERS: [&str; 20] = [
+const OTHERS: [&str; 21] = [
     "PICOFAAS_CLUSTER",
     "PICOFAAS_COMPLETE",
     "PICOFAAS_INSTANCE",
@@ -25,6 +25,7 @@ const OTHERS: [&str; 20] = [
     "PICOFAAS_SEEDS",
     "PICOFAAS_SERVER",
     "PICOFAAS_SOCKET",
+    "PICOFAAS_STANDBY",
     "PICOFAAS_TEST_CALLS",
     "PICOFAAS_TEST_OWN_NETWORK",
     "PICOFAAS_TOKEN",

@@ -143,7 +143,7 @@ fn failed(context: AttemptContext<'_>, ticket: Ticket, end: JobEnd) -> AttemptRe
     let no_result = context.executions.with(ticket, |_, execution| execution.error_of_no_result().cloned());
     if let Some(error) = no_result.flatten() {
         let outcome = Outcome::Refused(error);
-        return AttemptResult { outcome, cold_start: false, init_ns: None, first_byte: 0, answered: 0 };
+        return AttemptResult::without_answer(outcome);
     }
     let error = ExecutionError::new(end.code, end.reason);
     let now = context.clock.now();
@@ -156,7 +156,7 @@ fn failed(context: AttemptContext<'_>, ticket: Ticket, end: JobEnd) -> AttemptRe
     } else {
         Outcome::Failed(error)
     };
-    AttemptResult { outcome, cold_start: false, init_ns: None, first_byte: 0, answered: 0 }
+    AttemptResult::without_answer(outcome)
 }
 
 impl JobEnd {

@@ -65,6 +65,7 @@ pub(crate) fn posted_result(outcome: Outcome, headers: &HeaderMap, now: Nanos) -
     AttemptResult {
         outcome,
         cold_start: true,
+        standby: false,
         init_ns: init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS)),
         first_byte: 0,
         answered: now,

@@ -27,6 +27,7 @@ pub(crate) async fn run(
             first_byte,
             answered,
             cold_start: response.cold_start,
+            standby: false,
             init_ns: response.init_ns(),
             outcome: judge(response),
         },
@@ -44,7 +45,7 @@ pub(crate) async fn lost(
         Some(error) => Outcome::Failed(error),
         None => excuse(error),
     };
-    AttemptResult { outcome, cold_start: false, init_ns: None, first_byte: 0, answered: 0 }
+    AttemptResult::without_answer(outcome)
 }
 
 /// The times of an answer.
@@ -77,23 +78,12 @@ async fn exchange(
                 connection
             }
         };
-        let payload = context.executions.with(ticket, |id, execution| {
-            let left_ms = execution.time_left_ms(now);
-            write_head(&mut connection.head, &address, execution, id, left_ms);
-            execution.payload.clone()
-        });
-        // The execution stays in the store until its attempt has ended.
-        let payload = payload.ok_or_else(refused)?;
-        match connection.send(&payload).await {
+        match send(context, &address, &mut connection, ticket, now).await {
             Ok(()) => {}
             // A pooled connection that was closed meanwhile is replaced; a fresh one is not.
             Err(ExchangeError::Stale) if !fresh => continue,
             Err(error) => return Err(error),
         }
-        drop(payload);
-        let written = context.clock.now();
-        // Written down at once: an attempt that is aborted tells nothing afterwards.
-        context.executions.borrow_mut().written(ticket, now, written);
         let (response, first_byte) = receive(&mut connection, &context).await?;
         let answered = context.clock.now();
         if response.reusable {
@@ -101,6 +91,29 @@ async fn exchange(
         }
         return Ok((response, AnswerTimes { first_byte, answered }));
     }
+}
+
+/// Writes the request on a connection that there was at `connected`, and takes note of that.
+pub(crate) async fn send(
+    context: AttemptContext<'_>,
+    address: &Address,
+    connection: &mut Connection,
+    ticket: Ticket,
+    connected: Nanos,
+) -> Result<(), ExchangeError> {
+    let payload = context.executions.with(ticket, |id, execution| {
+        let left_ms = execution.time_left_ms(connected);
+        write_head(&mut connection.head, address, execution, id, left_ms);
+        execution.payload.clone()
+    });
+    // The execution stays in the store until its attempt has ended.
+    let payload = payload.ok_or_else(|| ExchangeError::Connect(std::io::ErrorKind::NotConnected.into()))?;
+    connection.send(&payload).await?;
+    drop(payload);
+    let written = context.clock.now();
+    // Written down at once: an attempt that is aborted tells nothing afterwards.
+    context.executions.borrow_mut().written(ticket, connected, written);
+    Ok(())
 }
 
 /// Reads the answer, with when its beginning had been read where the rest has to be waited for. The clock is not

@@ -57,7 +57,7 @@ pub(crate) struct InstanceResponse {
 
 impl InstanceResponse {
     /// The duration of the instance's start (ns), where it was told.
-    pub(super) fn init_ns(&self) -> Option<Nanos> {
+    pub(crate) fn init_ns(&self) -> Option<Nanos> {
         self.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS))
     }
 }
@@ -67,6 +67,8 @@ impl InstanceResponse {
 pub(crate) struct Connection {
     stream: InstanceStream,
     read: BytesMut,
+    /// `100 Continue` has come.
+    pub acknowledged: bool,
     /// The head of the request, built anew for each one in the same memory.
     pub head: Vec<u8>,
 }
@@ -78,7 +80,12 @@ impl Connection {
     /// [`ExchangeError::Connect`].
     pub(crate) async fn open(target: &Target) -> Result<Self, ExchangeError> {
         let stream = InstanceStream::connect(target).await.map_err(ExchangeError::Connect)?;
-        Ok(Self { stream, read: BytesMut::with_capacity(READ_BYTES_MIN), head: Vec::with_capacity(512) })
+        Ok(Self {
+            stream,
+            read: BytesMut::with_capacity(READ_BYTES_MIN),
+            acknowledged: false,
+            head: Vec::with_capacity(512),
+        })
     }
 
     /// Whether a pooled connection can still be used: nothing has come on it, not even its end.
@@ -127,7 +134,10 @@ impl Connection {
     pub(crate) async fn receive(&mut self, body_max: usize) -> Result<InstanceResponse, ExchangeError> {
         let head = loop {
             match parse_head(&self.read)? {
-                ParsedHead::Interim(length) => drop(self.read.split_to(length)),
+                ParsedHead::Interim { length, status } => {
+                    self.acknowledged |= status == 100;
+                    drop(self.read.split_to(length));
+                }
                 ParsedHead::Whole(head) => break head,
                 ParsedHead::Partial => {
                     if self.read.len() >= RESPONSE_HEAD_BYTES_MAX {
@@ -284,8 +294,12 @@ mod tests {
     async fn read(answer: &str) -> String {
         let (text, ends) = answer.strip_suffix("<end>").map_or((answer, false), |text| (text, true));
         let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
-        let mut connection =
-            Connection { stream: InstanceStream::Unix(ours), read: BytesMut::new(), head: Vec::new() };
+        let mut connection = Connection {
+            stream: InstanceStream::Unix(ours),
+            read: BytesMut::new(),
+            acknowledged: false,
+            head: Vec::new(),
+        };
         let text = text.replace("\\r", "\r").replace("\\n", "\n");
         theirs.write_all(text.as_bytes()).await.expect("the answer was written");
         if ends {
@@ -326,8 +340,12 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
-            let mut connection =
-                Connection { stream: InstanceStream::Unix(ours), read: BytesMut::new(), head: Vec::new() };
+            let mut connection = Connection {
+                stream: InstanceStream::Unix(ours),
+                read: BytesMut::new(),
+                acknowledged: false,
+                head: Vec::new(),
+            };
             let (received, sent) =
                 tokio::join!(connection.receive(1 << 20), async { theirs.write_all(response).await });
             sent.expect("the answer was written");

@@ -15,5 +15,5 @@ pub(crate) mod connection;
 pub(crate) mod frames;
 pub(crate) mod instance_pools;
 mod instance_stream;
-mod outcome;
+pub(crate) mod outcome;
 pub(crate) mod response_head;

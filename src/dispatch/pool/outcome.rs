@@ -19,7 +19,7 @@ use crate::store::attempt_result::Outcome;
 use crate::store::execution_error::ExecutionError;
 
 /// The outcome that an instance's answer means.
-pub(super) fn judge(response: InstanceResponse) -> Outcome {
+pub(crate) fn judge(response: InstanceResponse) -> Outcome {
     match response.status {
         200..=299 if response.body.is_empty() && response.status == 204 => {
             Outcome::Output(Bytes::from_static(b"null"))
@@ -129,7 +129,7 @@ pub(super) async fn out_of_memory(
 }
 
 /// The outcome that an exchange without an answer means.
-pub(super) fn excuse(error: &ExchangeError) -> Outcome {
+pub(crate) fn excuse(error: &ExchangeError) -> Outcome {
     let message = error.to_string();
     match error {
         ExchangeError::Connect(_) | ExchangeError::Stale => {

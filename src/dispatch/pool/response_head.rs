@@ -23,8 +23,8 @@ pub(super) enum BodyLength {
 pub enum ParsedHead {
     /// More of it has to come.
     Partial,
-    /// An interim answer of so many bytes, which is followed by another one.
-    Interim(usize),
+    /// An interim answer of so many bytes with this status, which is followed by another one.
+    Interim { length: usize, status: u16 },
     /// The head of the answer.
     Whole(ResponseHead),
 }
@@ -58,7 +58,7 @@ pub fn parse_head(bytes: &[u8]) -> Result<ParsedHead, ExchangeError> {
     let status = match response.code.unwrap_or(0) {
         0..100 => return Err(ExchangeError::Garbage("its status is none".to_owned())),
         101 => return Err(ExchangeError::Garbage("it changes the protocol, unasked".to_owned())),
-        100..200 => return Ok(ParsedHead::Interim(length)),
+        status @ 100..200 => return Ok(ParsedHead::Interim { length, status }),
         status => status,
     };
     let mut head = ResponseHead {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::host::ProcessHost;
 use super::process::{Process, StartOptions};
+use super::serving_process;
 use crate::change_signal::ChangeSignal;
 use crate::channel;
 use crate::error::ErrorCode;
-use crate::exit::{Exit, describe};
 use crate::function_version::FunctionVersion;
 use crate::instance::InstanceProblem;
 use crate::messages::control_message::{JobEnd, JobStart};
@@ -86,19 +86,12 @@ impl JobProcesses {
                     process.ended().await
                 }
             };
-            // Its last output is read by a task that may not have run yet.
-            tokio::task::yield_now().await;
+            let end =
+                serving_process::end_of_attempt(status, "before it posted a result", &process, execution)
+                    .await;
             jobs.running.set(jobs.running.get() - 1);
             jobs.ended_one.notify();
-            let exited_with_0 = matches!(status, Ok(Exit::Code(0)));
-            let code = match status {
-                Ok(Exit::OutOfMemory { .. }) => ErrorCode::OutOfMemory,
-                Ok(Exit::Code(_) | Exit::Signal(_)) | Err(_) => ErrorCode::InstanceCrashed,
-            };
-            let how = status.map_or_else(|error| error.to_string(), describe);
-            let log = format!("/v1/executions/{execution}/logs");
-            let reason = process.tail.explain(&format!("{how} before it posted a result"), &log).to_string();
-            channel::answer(ended, JobEnd { code, reason, exited_with_0 });
+            channel::answer(ended, end);
         });
     }
 }

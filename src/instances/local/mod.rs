@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `host` | this machine as the host of such processes |
 //! | `process_set` | the instances of one version: started, watched, replaced, stopped |
+//! | `serving_process` | one that serves on a socket: its start until it is ready, the reasons of its end |
 //! | `job_processes` | the processes of one version that take one attempt each |
 //! | `process` | one local process, from its start until nothing of it is left |
 //! | `running_builds` | the functions whose program is being built |
@@ -22,7 +23,7 @@ pub(crate) mod children;
 mod env_file;
 pub(crate) mod final_output;
 pub(crate) mod host;
-pub(super) mod job_processes;
+pub(crate) mod job_processes;
 pub(crate) mod limits;
 pub(crate) mod locale;
 pub(crate) mod process;
@@ -30,6 +31,7 @@ pub(crate) mod process_set;
 pub(crate) mod rlimit;
 pub(crate) mod running;
 pub(crate) mod running_builds;
+pub(crate) mod serving_process;
 pub(crate) mod values;
 
 use std::cell::RefCell;
@@ -37,7 +39,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::instance::VersionIndex;
+use crate::instance::{InstanceKey, VersionIndex};
 use crate::scheduler::command_sender::CommandSender;
 use host::ProcessHost;
 
@@ -58,4 +60,15 @@ pub struct LocalContext {
     pub start_timeout_ms: u64,
     /// Longest time until a process has ended that was asked to, in milliseconds.
     pub stop_timeout_ms: u64,
+}
+
+impl LocalContext {
+    /// The socket of an instance.
+    #[must_use]
+    pub(crate) fn socket(&self, instance: InstanceKey) -> PathBuf {
+        // With the process's number, because two processes may have been given one folder.
+        let process = std::process::id();
+        let InstanceKey { version, place, generation } = instance;
+        self.sockets.join(format!("{process}-{version}-{place}-{generation}.sock"))
+    }
 }

@@ -17,9 +17,9 @@ use super::limits::CgroupGuard;
 use super::values::{ResolvedValues, write_secrets};
 use crate::exit::Exit;
 use crate::id::ExecutionId;
-use crate::logs::output::{OutputStream, Writer, follow};
+use crate::logs::output::{OutputStream, OwnExecution, Writer, follow};
 use crate::logs::tail::Tail;
-use crate::spec::{EnvValue, FunctionSpec};
+use crate::spec::{EnvValue, ExecutionMode, FunctionSpec};
 
 /// The name by which `local.command` asks for the program that serves.
 const OWN_NAME: &str = "picofaas";
@@ -47,6 +47,7 @@ pub struct Process {
     exit: Option<Exit>,
     /// The last lines it wrote.
     pub tail: Tail,
+    execution: OwnExecution,
 }
 
 /// Resources of a process while it runs.
@@ -75,7 +76,7 @@ impl Process {
     /// It cannot be started; with the command's name.
     pub fn start(spec: &FunctionSpec, options: StartOptions, host: &Rc<ProcessHost>) -> io::Result<Self> {
         let socket = options.socket.clone();
-        let execution = options.execution;
+        let execution = OwnExecution::of(options.execution);
         if let Some(socket) = &socket {
             remove_socket(socket)?;
         }
@@ -106,7 +107,7 @@ impl Process {
             function: spec.name.as_str().into(),
             instance: instance.into(),
             stream: OutputStream::Stdout,
-            execution,
+            execution: execution.clone(),
         };
         if let Some(pid) = pid {
             host.running.begin(pid, writer.function.clone(), host.clock);
@@ -122,7 +123,13 @@ impl Process {
             followers.push(tokio::task::spawn_local(follower).abort_handle());
         }
         let resources = Some(ProcessResources { group, started, number, cgroups, followers });
-        Ok(Self { child, host: host.clone(), socket, resources, exit: None, tail })
+        Ok(Self { child, host: host.clone(), socket, resources, exit: None, tail, execution })
+    }
+
+    /// Lines that it writes from now on belong to this execution.
+    pub(crate) fn belongs_to(&self, execution: ExecutionId) {
+        // Lines come without a time, and are of the moment in which they are read.
+        self.execution.set(execution, Duration::ZERO);
     }
 
     /// Its process id, while it runs.
@@ -257,7 +264,9 @@ fn spawn(
         }
     }
     set("FUNCTION_NAME", spec.name.as_str().into());
-    set("EXECUTION_MODE", spec.execution_mode.as_str().into());
+    // How it comes to its work: one that was started ahead is called, as a WARM one is.
+    let mode = if socket.is_some() { ExecutionMode::Warm } else { spec.execution_mode };
+    set("EXECUTION_MODE", mode.as_str().into());
     set("TIMEOUT_MS", spec.timeout_ms.to_string().into());
     set(MARK, mark.into());
     if let Some(socket) = socket {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::LocalContext;
 use super::process::{Process, StartOptions};
+use super::{LocalContext, serving_process};
 use crate::backoff::ExponentialBackoff;
 use crate::change_signal::ChangeSignal;
 use crate::channel;
@@ -31,11 +31,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The longest pause after a crash of an instance that had started: what waits waits for it, and
 /// may be the very request that makes it crash.
 const CRASH_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// The first pause between two health checks of an instance that starts or was lost, as nothing
-/// tells that it listens. They grow slowly, so that a fast one is seen at once and a slow one is not bothered.
+/// The first pause between two health checks of an instance that was lost, as nothing tells that it is well again.
 const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
 /// The longest pause between two such checks.
-const PROBE_PAUSE_MAX: Duration = Duration::from_millis(50);
+const PROBE_PAUSE_MAX: Duration = Duration::from_millis(200);
 /// The log target of crashes; `dev` shows them and tells of failed starts in its own words.
 pub(crate) const CRASH: &str = "picofaas::crash";
 
@@ -228,8 +227,8 @@ impl ProcessSet {
     pub fn look_after(self: &Rc<Self>, instance: InstanceKey) {
         let set = self.clone();
         tokio::task::spawn_local(async move {
-            let socket = Target::Unix(set.socket(instance));
-            let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX * 4);
+            let socket = Target::Unix(set.context.socket(instance));
+            let mut pauses = ExponentialBackoff::doubling(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
             let started = set.context.host.clock.now();
             let patience = set.context.start_timeout_ms * 1_000_000;
             while set.is_running(instance) {
@@ -308,7 +307,7 @@ impl ProcessSet {
         let (stop, stopped) = oneshot::channel();
         self.slots.borrow_mut()[usize::from(instance.place)].state =
             ProcessState::Running { stop: Some(stop) };
-        let socket = Target::Unix(self.socket(instance));
+        let socket = Target::Unix(self.context.socket(instance));
         let ready = self.context.host.clock.now();
         let name = process.pid().map_or_else(String::new, |pid| pid.to_string()).into();
         let start = InstanceStart { name, wanted, began, ready };
@@ -352,7 +351,8 @@ impl ProcessSet {
                 // The first crash is replaced at once; those that follow it closely are not.
                 self.failures.set(1);
             } else {
-                let problem = self.explain(&format!("an instance crashed: {how}"), &process);
+                let reason = format!("an instance crashed: {how}");
+                let problem = serving_process::explain(&reason, &process, &self.function.spec);
                 self.failed_once(problem, CRASH_PAUSE_MAX);
             }
         }
@@ -361,47 +361,10 @@ impl ProcessSet {
 
     /// Starts the process and waits until it answers its health check.
     async fn become_ready(&self, instance: InstanceKey) -> Result<Process, InstanceProblem> {
-        let socket = self.socket(instance);
-        let mut process = {
-            let options = StartOptions { socket: Some(socket.clone()), ..StartOptions::default() };
-            Process::start(&self.function.spec, options, &self.context.host)
-        }
-        .map_err(|error| InstanceProblem::new(error.to_string()))?;
-        let patience = Duration::from_millis(self.context.start_timeout_ms);
-        let target = Target::Unix(socket);
-        let answers = async {
-            let mut pauses = ExponentialBackoff::by_quarters(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
-            loop {
-                if let Ok(()) = probe::health(&target).await {
-                    return;
-                }
-                pauses.pause().await;
-            }
-        };
-        let early = tokio::select! {
-            () = answers => return Ok(process),
-            status = process.ended() => Some(status),
-            () = tokio::time::sleep(patience) => None,
-        };
-        let Some(status) = early else {
-            process.stop(Duration::from_millis(100)).await;
-            return Err(self.explain(
-                &format!(
-                    "it did not answer GET /health within {} ms (--start-timeout-ms)",
-                    patience.as_millis()
-                ),
-                &process,
-            ));
-        };
-        // Its last output is read by a task that may not have run yet.
-        tokio::task::yield_now().await;
-        let how = status.map_or_else(|error| error.to_string(), describe);
-        Err(self.explain(&format!("{how} before it answered GET /health"), &process))
-    }
-
-    /// A reason, with what may be told of what the process wrote.
-    fn explain(&self, reason: &str, process: &Process) -> InstanceProblem {
-        process.tail.explain(reason, &format!("/v1/functions/{}/logs", self.function.spec.name))
+        let socket = self.context.socket(instance);
+        let options = StartOptions { socket: Some(socket), ..StartOptions::default() };
+        let started = serving_process::start(&self.context, &self.function.spec, options).await;
+        started.map(|(process, _)| process)
     }
 
     fn failed_once(&self, problem: InstanceProblem, pause_max: Duration) {
@@ -444,13 +407,5 @@ impl ProcessSet {
         self.slots.borrow().get(usize::from(instance.place)).is_some_and(|slot| {
             slot.generation == instance.generation && matches!(slot.state, ProcessState::Running { .. })
         })
-    }
-
-    fn socket(&self, instance: InstanceKey) -> std::path::PathBuf {
-        // With the process's number, because two processes may have been given one folder.
-        let process = std::process::id();
-        let InstanceKey { version, place, generation } = instance;
-        let file = format!("{process}-{version}-{place}-{generation}.sock");
-        self.context.sockets.join(file)
     }
 }

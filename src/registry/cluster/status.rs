@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::instance::InstanceProblem;
+use crate::instances::standby::standby_state::StandbyState;
 use crate::kubernetes::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use crate::registry::invalid_spec::InvalidSpec;
 use crate::registry::serving_state::ServingState;
@@ -31,7 +32,9 @@ impl PartialEq for StatusInputs {
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
+        let standby = |inputs: &Self| inputs.state.as_ref()?.standby.as_ref().map(StandbyState::problem_told);
         same_trouble
+            && standby(self) == standby(other)
             && self.generation == other.generation
             && served(self) == served(other)
             && self.invalid == other.invalid
@@ -134,6 +137,14 @@ impl FunctionStatus {
                 invalid.map(|invalid| invalid.message.as_str()),
             ),
         ];
+        let standby = inputs.state.as_ref().and_then(|state| state.standby.as_ref());
+        let standby = standby.map(StandbyState::problem_told);
+        let of_standby = standby.as_ref().map(|told| {
+            let (reason, message) = told
+                .as_ref()
+                .map_or(("ReserveKept", None), |(reason, message)| (*reason, Some(message.as_str())));
+            ("StandbyReady", told.is_none(), reason, message)
+        });
         let condition = |(kind, holds, reason, message): (&str, bool, &str, Option<&str>)| {
             let status = if holds { "True" } else { "False" };
             let same = before.conditions.iter().find(|before| before.kind == kind && before.status == status);
@@ -151,7 +162,7 @@ impl FunctionStatus {
             replicas: pods.map(|(replicas, _)| replicas),
             ready: pods.map(|(_, ready)| ready),
             selector: format!("{MANAGED_BY}={PICOFAAS},{FUNCTION}={name}"),
-            conditions: all.into_iter().map(condition).collect(),
+            conditions: all.into_iter().chain(of_standby).map(condition).collect(),
         }
     }
 
@@ -190,8 +201,15 @@ mod tests {
     use super::*;
 
     fn inputs(ready: u32) -> StatusInputs {
-        let state =
-            ServingState { replicas: 2, ready, queued: 7, in_flight: 3, on_demand: false, rolling: false };
+        let state = ServingState {
+            replicas: 2,
+            ready,
+            queued: 7,
+            in_flight: 3,
+            on_demand: false,
+            rolling: false,
+            standby: None,
+        };
         StatusInputs { generation: 4, state: Some(state), problem: None, invalid: None }
     }
 

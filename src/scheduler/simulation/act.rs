@@ -2,7 +2,7 @@
 
 use super::Simulation;
 use super::control::{ModelVersion, PlacePhase};
-use super::gateway::{ModelExecution, ticket_of};
+use super::gateway::{ModelExecution, id, ticket_of};
 use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::instance::{InstanceKey, VersionIndex};
@@ -251,6 +251,15 @@ impl Simulation {
             && place.phase == from
         {
             place.phase = to;
+        }
+    }
+
+    /// A single-use instance was granted: another grant would find it not to be grantable.
+    pub(super) fn use_up(&mut self, instance: InstanceKey) {
+        if self.control.versions[&instance.version].is_single_use(instance.place) {
+            self.grantable.remove(&id(instance));
+            self.gone.insert(id(instance));
+            self.saw("single use");
         }
     }
 

@@ -47,6 +47,7 @@ pub(super) struct ModelVersion {
 impl ModelVersion {
     pub(super) fn random(dice: &mut Dice, function: u64, gateways: usize, size_max: u64) -> Self {
         let backoff = dice.below(30) * NANOS_PER_MS;
+        let can_start = !dice.one_in(3);
         let limits = VersionLimits {
             concurrency: u32::try_from(1 + dice.below(size_max / 4)).unwrap(),
             instance_concurrency: u32::try_from(1 + dice.below(4)).unwrap(),
@@ -55,7 +56,8 @@ impl ModelVersion {
             retry_max_backoff_ns: backoff * 4,
             attempt_timeout_ns: dice.of(&[1, 20, 300, 50_000]) * NANOS_PER_MS,
             instances_max: u16::try_from(1 + dice.below(5)).unwrap(),
-            can_start: !dice.one_in(3),
+            single_use: can_start && dice.one_in(3),
+            can_start,
         };
         let queue_size = u32::try_from(dice.below(size_max)).unwrap();
         Self {
@@ -77,10 +79,26 @@ impl ModelVersion {
 
     /// A key for a new instance, in a place that is free.
     pub(super) fn occupy(&mut self, version: VersionIndex) -> Option<InstanceKey> {
-        let (place, at) = (0_u16..).zip(self.places.iter_mut()).find(|(_, p)| p.phase == PlacePhase::Free)?;
+        let is_free = |(_, place): &(u16, &mut ModelPlace)| place.phase == PlacePhase::Free;
+        let count = u16::try_from(self.places.len()).unwrap();
+        // Of single-use ones, the place of those that are started for an attempt comes last.
+        let (place, at) = match self.limits.single_use {
+            true => (0..count).zip(self.places.iter_mut()).rev().find(is_free)?,
+            false => (0..count).zip(self.places.iter_mut()).find(is_free)?,
+        };
         at.generation += 1;
         at.phase = PlacePhase::Up;
         Some(InstanceKey { version, place, generation: at.generation })
+    }
+
+    /// Whether the instance at a place is granted once.
+    pub(super) fn is_single_use(&self, place: u16) -> bool {
+        self.limits.single_use && place > 0
+    }
+
+    /// Attempts that may be in flight at an instance.
+    pub(super) fn room_at(&self, place: u16) -> u32 {
+        if self.is_single_use(place) { 1 } else { self.limits.instance_concurrency }
     }
 
     /// The keys of instances in a phase.

@@ -18,6 +18,7 @@ const LIMITS: VersionLimits = VersionLimits {
     retry_backoff_ns: 0,
     retry_max_backoff_ns: 0,
     attempt_timeout_ns: u64::MAX,
+    single_use: false,
     instances_max: 2,
     can_start: false,
 };

@@ -56,7 +56,12 @@ impl Scheduler {
     pub(super) fn reap_idle(&mut self, index: VersionIndex, keep: u16, idle_before: Nanos) {
         let Some(version) = self.version(index) else { return };
         let places = u16::try_from(version.instances.len()).unwrap_or(u16::MAX);
-        for place in 0..places {
+        // An instance that stands for those which are started for an attempt is none of those that are kept.
+        let first = u16::from(version.limits.single_use);
+        let apart = version.instances.iter().take(usize::from(first));
+        let keep =
+            keep + apart.filter(|instance| instance.state == InstanceState::Ready).map(|_| 1).sum::<u16>();
+        for place in first..places {
             let Some(version) = self.version(index) else { return };
             if version.ready <= keep || !version.waiting.is_empty() {
                 return;

@@ -68,6 +68,9 @@ impl Scheduler {
         instance.in_flight += 1;
         instance.last_used = now;
         let key = InstanceKey { version: version.index, place, generation: instance.generation };
+        if version.is_single_use(place) {
+            version.set_state(key, InstanceState::Retiring);
+        }
         self.begin_attempt(version, slot, now);
         let execution = &mut self.executions[slot as usize];
         execution.state = ExecutionState::Running;

@@ -107,7 +107,7 @@ fn failure() -> ExecutionError {
 }
 
 fn result(outcome: Outcome) -> AttemptResult {
-    AttemptResult { outcome, cold_start: false, init_ns: None, first_byte: 0, answered: 20 }
+    AttemptResult { answered: 20, ..AttemptResult::without_answer(outcome) }
 }
 
 fn output(bytes: usize) -> AttemptResult {

@@ -95,11 +95,11 @@ impl FrameState {
             }
             GatewayEvent::Failed { sequence, reason } => Some(FrameOutcome::Ended {
                 ticket: self.attempts.remove(&sequence)?.ticket,
-                result: without_answer(outcome_of_done(reason)),
+                result: AttemptResult::without_answer(outcome_of_done(reason)),
             }),
             GatewayEvent::Unsent { sequence } => Some(FrameOutcome::Ended {
                 ticket: self.attempts.remove(&sequence)?.ticket,
-                result: without_answer(excuse(&ExchangeError::Stale)),
+                result: AttemptResult::without_answer(excuse(&ExchangeError::Stale)),
             }),
             GatewayEvent::Lost { sequence } => Some(FrameOutcome::Lost {
                 ticket: self.attempts.remove(&sequence)?.ticket,
@@ -211,6 +211,7 @@ fn ended(
     let response = start.with_body(body);
     let result = AttemptResult {
         cold_start: response.cold_start,
+        standby: false,
         init_ns: response.init_ns(),
         outcome: judge(response),
         first_byte,
@@ -221,12 +222,10 @@ fn ended(
 
 /// The result of an attempt whose output is larger than outputs may be.
 fn too_large(now: Nanos, output_max: usize) -> AttemptResult {
-    AttemptResult { answered: now, ..without_answer(excuse(&ExchangeError::TooLarge(output_max))) }
-}
-
-/// The result of an attempt of which no answer came.
-fn without_answer(outcome: Outcome) -> AttemptResult {
-    AttemptResult { outcome, cold_start: false, init_ns: None, first_byte: 0, answered: 0 }
+    AttemptResult {
+        answered: now,
+        ..AttemptResult::without_answer(excuse(&ExchangeError::TooLarge(output_max)))
+    }
 }
 
 /// The outcome of an attempt that an instance has let go of, though it was not told to.

@@ -1,0 +1,134 @@
+//! A single-use instance of either kind: a process of this machine, or the pod of a Job.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::standby_process::StandbyProcess;
+use crate::channel::AnswerReceiver;
+use crate::id::Token;
+use crate::instance::{Address, InstanceKey, InstanceProblem, InstanceStart, Target};
+use crate::instances::local::LocalContext;
+use crate::kubernetes::kube_jobs::KubeJobs;
+use crate::kubernetes::standby_job::{AGE_MAX, StandbyJob};
+use crate::messages::control_message::{Announcement, StandbyTake};
+use crate::spec::FunctionSpec;
+
+/// Starts the instances of one version.
+#[derive(Debug, Clone)]
+pub(crate) enum StandbySource {
+    /// As processes of this machine.
+    Processes(Rc<LocalContext>),
+    /// As Jobs of a cluster.
+    Jobs(Rc<KubeJobs>),
+}
+
+/// An instance that waits for its execution.
+#[derive(Debug)]
+pub(super) enum StandbyInstance {
+    Process(Box<StandbyProcess>),
+    Job(StandbyJob),
+}
+
+/// The way in which an instance that is started says that it is ready.
+#[derive(Debug)]
+pub(super) struct ExpectedAnnouncement {
+    /// The token that it shows.
+    pub(super) token: Token,
+    /// Told when it does.
+    pub(super) announced: AnswerReceiver<Box<Announcement>>,
+}
+
+impl StandbySource {
+    /// Whether instances announce themselves.
+    #[must_use]
+    pub(super) fn expects_announcements(&self) -> bool {
+        match self {
+            Self::Processes(_) => false,
+            Self::Jobs(_) => true,
+        }
+    }
+
+    /// Time after which an instance that waits is replaced by another.
+    #[must_use]
+    pub(super) fn age_max(&self) -> Option<Duration> {
+        match self {
+            Self::Processes(_) => None,
+            Self::Jobs(_) => Some(AGE_MAX),
+        }
+    }
+
+    /// Starts an instance, and waits until it can take its execution. It is given up when `closed` returns.
+    pub(super) async fn start(
+        &self,
+        spec: &FunctionSpec,
+        instance: InstanceKey,
+        expected: ExpectedAnnouncement,
+        closed: impl Future<Output = ()>,
+    ) -> Result<StandbyInstance, InstanceProblem> {
+        match self {
+            Self::Processes(context) => {
+                tokio::select! {
+                    biased;
+                    started = StandbyProcess::start(context.clone(), spec, instance) => {
+                        started.map(|process| StandbyInstance::Process(Box::new(process)))
+                    }
+                    () = closed => Err(InstanceProblem::new("its function is not served any more")),
+                }
+            }
+            Self::Jobs(jobs) => {
+                let ExpectedAnnouncement { token, announced } = expected;
+                StandbyJob::start(jobs.clone(), token, announced, closed).await.map(StandbyInstance::Job)
+            }
+        }
+    }
+}
+
+impl StandbyInstance {
+    /// Its name: that of its process or of its pod.
+    #[must_use]
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Process(process) => process.name(),
+            Self::Job(job) => job.pod().to_owned(),
+        }
+    }
+
+    /// How it is called.
+    #[must_use]
+    pub(super) fn address(&self, generation: u32, start: InstanceStart) -> Address {
+        let (target, host, acknowledges) = match self {
+            Self::Process(process) => {
+                (process.target.clone(), "localhost".to_owned(), process.report.acknowledges)
+            }
+            Self::Job(job) => {
+                let address = job.address();
+                (Target::Tcp(address), address.to_string(), job.report().acknowledges)
+            }
+        };
+        Address::single_use(generation, start, target, &host, acknowledges)
+    }
+
+    /// Returns when it has ended before it had an execution, with what there is to say of that.
+    pub(super) async fn ended_idle(&mut self, spec: &FunctionSpec) -> InstanceProblem {
+        match self {
+            Self::Process(process) => process.ended_idle(spec).await,
+            Self::Job(job) => job.ended_idle().await,
+        }
+    }
+
+    /// Ends it, which has no execution.
+    pub(super) async fn stop(self) {
+        match self {
+            Self::Process(process) => process.stop().await,
+            Self::Job(job) => job.stop(),
+        }
+    }
+
+    /// Sees it through the execution that it was given, until it is gone, which is told.
+    pub(super) async fn serve(self, take: StandbyTake) {
+        match self {
+            Self::Process(process) => process.serve(take).await,
+            Self::Job(job) => job.serve(take).await,
+        }
+    }
+}

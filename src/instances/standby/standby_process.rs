@@ -1,0 +1,81 @@
+//! A single-use instance that is a process of this machine.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::channel;
+use crate::instance::{InstanceKey, InstanceProblem, InstanceReport, Target};
+use crate::instances::local::LocalContext;
+use crate::instances::local::process::{Process, StartOptions};
+use crate::instances::local::serving_process;
+use crate::messages::control_message::{Kill, StandbyTake};
+use crate::spec::FunctionSpec;
+
+/// A process that takes one execution.
+#[derive(Debug)]
+pub(super) struct StandbyProcess {
+    context: Rc<LocalContext>,
+    process: Process,
+    /// Where it listens.
+    pub(super) target: Target,
+    /// Its own account of itself, of when it was ready.
+    pub(super) report: InstanceReport,
+}
+
+impl StandbyProcess {
+    /// Starts one, and waits until it can take its execution.
+    pub(super) async fn start(
+        context: Rc<LocalContext>,
+        spec: &FunctionSpec,
+        instance: InstanceKey,
+    ) -> Result<Self, InstanceProblem> {
+        let socket = context.socket(instance);
+        let options = StartOptions {
+            socket: Some(socket.clone()),
+            env: vec![("PICOFAAS_STANDBY", "1".to_owned())],
+            ..StartOptions::default()
+        };
+        let (process, report) = serving_process::start(&context, spec, options).await?;
+        Ok(Self { context, process, target: Target::Unix(socket), report })
+    }
+
+    /// Its name: that of its process.
+    #[must_use]
+    pub(super) fn name(&self) -> String {
+        self.process.pid().map_or_else(String::new, |pid| pid.to_string())
+    }
+
+    /// Returns when it has ended before it had an execution, with what there is to say of that.
+    pub(super) async fn ended_idle(&mut self, spec: &FunctionSpec) -> InstanceProblem {
+        let status = self.process.ended().await;
+        serving_process::explain_end(status, "before it was given an execution", &self.process, spec).await
+    }
+
+    /// Ends it, which has no execution.
+    pub(super) async fn stop(mut self) {
+        self.process.stop(self.patience()).await;
+    }
+
+    /// Sees it through the execution that it was given. Returns when it is gone; the attempt is told how it ended.
+    pub(super) async fn serve(mut self, take: StandbyTake) {
+        let StandbyTake { execution, killed, ended, .. } = take;
+        self.process.belongs_to(execution);
+        let status = tokio::select! {
+            status = self.process.ended() => status,
+            why = killed => {
+                match why {
+                    Ok(Kill::Answered) => self.process.stop(self.patience()).await,
+                    Ok(Kill::Posted | Kill::Unwanted) | Err(_) => self.process.kill(),
+                }
+                self.process.ended().await
+            }
+        };
+        let end =
+            serving_process::end_of_attempt(status, "before it answered", &self.process, execution).await;
+        channel::answer(ended, end);
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.context.stop_timeout_ms)
+    }
+}

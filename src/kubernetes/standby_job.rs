@@ -1,0 +1,210 @@
+//! A single-use instance that is the pod of a Job: made without an execution, given one later.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::cluster::call;
+use super::job::{self, StandbyParameters};
+use super::kube_jobs::{KubeJobs, nanos};
+use super::pods::PodEnd;
+use super::template::{ASSIGNED, EXECUTION};
+use crate::backoff::ExponentialBackoff;
+use crate::channel::AnswerReceiver;
+use crate::clock::rfc3339;
+use crate::error::ErrorCode;
+use crate::id::{Token, random_bits};
+use crate::instance::{InstanceProblem, InstanceReport};
+use crate::messages::control_message::{Announcement, StandbyTake};
+
+/// Longest time until the pod of a standby instance has announced itself. Its image may have to be pulled.
+const START_PATIENCE: Duration = Duration::from_secs(300);
+/// Longest time in which the API server is asked for a Job that nobody waits for.
+const CREATE_PATIENCE: Duration = Duration::from_secs(30);
+/// Time after which an idle one is replaced, so that its secrets are of today.
+pub(crate) const AGE_MAX: Duration = Duration::from_secs(3000);
+/// Life of a Job that is given no execution: its cluster ends it, where no control plane does.
+const LIFE_S: i64 = 3600;
+/// Time beyond that of the attempt after which the cluster ends a Job that was given one, in seconds.
+const MARGIN_S: i64 = 30;
+/// The first pause between two of the tries.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Tries to write down which execution a Job has.
+const MARK_TRIES: usize = 5;
+
+/// The pod of a Job that waits for its execution.
+#[derive(Debug)]
+pub(crate) struct StandbyJob {
+    jobs: Rc<KubeJobs>,
+    name: String,
+    end: AnswerReceiver<PodEnd>,
+    /// Time at which its Job was made, since the Unix epoch.
+    made: Duration,
+    /// The name of its pod.
+    pod: String,
+    /// Where it listens.
+    address: SocketAddr,
+    /// Its own account of itself, of when it was ready.
+    report: InstanceReport,
+}
+
+impl StandbyJob {
+    /// Makes a Job, and waits until its pod has `announced` itself with the `token`. It is given up when `closed`
+    /// returns.
+    ///
+    /// # Errors
+    /// It could not be made, its pod ended or did not announce itself in time, or it was given up.
+    pub(crate) async fn start(
+        jobs: Rc<KubeJobs>,
+        token: Token,
+        announced: AnswerReceiver<Box<Announcement>>,
+        closed: impl Future<Output = ()>,
+    ) -> Result<Self, InstanceProblem> {
+        let cluster = jobs.cluster.clone();
+        let spec = &jobs.function.spec;
+        let name = job::standby_name(spec.name.as_str(), random_bits());
+        let object = job::standby_object(
+            spec,
+            &StandbyParameters {
+                name: &name,
+                token,
+                runtime_url: &cluster.runtime_url,
+                incarnation: &cluster.incarnation,
+                ttl_s: cluster.job_ttl_s,
+                life_s: LIFE_S,
+            },
+        );
+        cluster.logs.expect(&name, spec.name.as_str(), None);
+        let mut end = cluster.pods.end_of_job(&name, &[]);
+        let made = cluster.context.clock.unix(cluster.context.clock.now());
+        cluster.finished_jobs.began();
+        let until = cluster.context.clock.now() + nanos(CREATE_PATIENCE);
+        let started = async {
+            jobs.make(&object, until).await.map_err(|refused| InstanceProblem::new(refused.reason))?;
+            tokio::select! {
+                biased;
+                Ok(announcement) = announced => Ok(announcement),
+                Ok(ended) = &mut end => Err(jobs.problem(&name, ended.end.reason).await),
+                () = tokio::time::sleep(START_PATIENCE) => Err(InstanceProblem::new(format!(
+                    "its pod did not announce itself within {} s", START_PATIENCE.as_secs()
+                ))),
+            }
+        };
+        let started = tokio::select! {
+            biased;
+            started = started => started,
+            () = closed => Err(InstanceProblem::new("its function is not served any more")),
+        };
+        match started {
+            Ok(announcement) => {
+                let Announcement { instance, address, report, .. } = *announcement;
+                Ok(Self { jobs, name, end, made, pod: instance, address, report })
+            }
+            Err(problem) => {
+                jobs.give_up(&name);
+                Err(problem)
+            }
+        }
+    }
+
+    /// The name of its pod.
+    #[must_use]
+    pub(crate) fn pod(&self) -> &str {
+        &self.pod
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its own account of itself, of when it was ready.
+    #[must_use]
+    pub(crate) fn report(&self) -> InstanceReport {
+        self.report
+    }
+
+    /// Returns when it has ended before it had an execution, with what there is to say of that.
+    pub(crate) async fn ended_idle(&mut self) -> InstanceProblem {
+        match (&mut self.end).await {
+            Ok(ended) => {
+                let reason = format!("{}, before it was given an execution", ended.end.reason);
+                let problem = self.jobs.problem(&self.name, reason).await;
+                self.jobs.give_up(&self.name);
+                problem
+            }
+            // Nobody tells of it any more.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Deletes it, which has no execution.
+    pub(crate) fn stop(self) {
+        self.jobs.give_up(&self.name);
+    }
+
+    /// Sees it through the execution that it was given. Returns when its pod is gone; the attempt is told how it ended.
+    pub(crate) async fn serve(self, take: StandbyTake) {
+        let Self { jobs, name, end, made, pod, .. } = self;
+        let StandbyTake { execution, time_left, mut killed, ended, .. } = take;
+        let now = jobs.cluster.context.clock.unix_now();
+        jobs.cluster.logs.assign(&name, execution, now);
+        let age = now.saturating_sub(made) + time_left;
+        let deadline_s = i64::try_from(age.as_secs()).unwrap_or(i64::MAX).saturating_add(MARGIN_S);
+        let mark =
+            ExecutionMark { pod, execution: execution.to_string(), assigned: rfc3339(now), deadline_s };
+        tokio::task::spawn_local(mark.write(jobs.clone(), name.clone()));
+        jobs.begin();
+        let life = jobs.run(&name, end, &mut killed).await;
+        let had_pod = !matches!(life.end.code, ErrorCode::QuotaExceeded | ErrorCode::AdmissionRefused);
+        jobs.cluster.finished_jobs.ended(had_pod, life.kept);
+        jobs.conclude(&name, execution, life, ended).await;
+    }
+}
+
+/// Record of the execution that a Job and its pod were given, as it is written to both.
+struct ExecutionMark {
+    pod: String,
+    execution: String,
+    assigned: String,
+    /// Time from the start of the Job after which the cluster ends it, in seconds.
+    deadline_s: i64,
+}
+
+impl ExecutionMark {
+    /// Writes it to the Job and to its pod, beside the execution, which does not wait for it.
+    async fn write(self, jobs: Rc<KubeJobs>, name: String) {
+        let Self { pod, execution, assigned, deadline_s } = self;
+        let (all_jobs, pods): (Api<Job>, Api<Pod>) = (jobs.cluster.api(), jobs.cluster.api());
+        let metadata = json!({ "labels": { EXECUTION: execution }, "annotations": { ASSIGNED: assigned } });
+        let of_job = json!({ "metadata": metadata, "spec": { "activeDeadlineSeconds": deadline_s } });
+        let of_pod = json!({ "metadata": metadata });
+        let params = PatchParams::default();
+        let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
+        for _ in 0..MARK_TRIES {
+            let marked = async {
+                call(all_jobs.patch_metadata(&name, &params, &Patch::Merge(&of_job))).await?;
+                call(pods.patch_metadata(&pod, &params, &Patch::Merge(&of_pod))).await
+            };
+            match marked.await {
+                Ok(_) => return,
+                Err(failure) if failure.is_transient() => pauses.pause().await,
+                // It is gone already, or may not be written: it runs all the same.
+                Err(failure) => {
+                    tracing::debug!(job = name, "the execution of a Job was not written down: {failure}");
+                    return;
+                }
+            }
+        }
+        tracing::warn!(job = name, "the execution of a Job was not written down: the API server is away");
+    }
+}

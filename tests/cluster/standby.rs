@@ -1,0 +1,137 @@
+//! `standby` of a `JOB`: pods of Jobs that are made ahead of the executions they take.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, in_pods};
+use crate::support::client::Client;
+use crate::support::gate::Gate;
+use crate::support::patience::eventually;
+use crate::support::server::Server;
+use crate::support::specification::With;
+
+fn standby(name: &str, handler: &str, min: u32, max: u32) -> Value {
+    in_pods(name, "JOB", handler).with("standby", json!({ "min": min, "max": max })).with("maxRetries", 0)
+}
+
+/// Waits until so many instances wait for an execution.
+fn until_ready(server: &Server, name: &str, wanted: u64) {
+    eventually(&format!("{wanted} standby instances of {name} are ready"), || {
+        (server.function(name)["status"]["standby"]["ready"] == wanted).then_some(())
+    });
+}
+
+fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap()
+}
+
+#[test]
+fn each_call_is_served_by_a_job_that_was_made_ahead_and_that_says_whose_it_became() {
+    let stage = Stage::new("standby");
+    let server = stage.server(&[]);
+    server.register(&standby("ahead", "identity", 1, 1));
+    let mut names = BTreeSet::new();
+    for nth in 0..3 {
+        until_ready(&server, "ahead", 1);
+        let before: Vec<Value> =
+            stage.objects("jobs").into_iter().filter(|job| job["status"]["succeeded"].is_null()).collect();
+        assert!(before.iter().any(|job| name_of(job).starts_with("fn-ahead-s")), "{before:?}");
+        let answer = server.invoke("ahead", nth);
+        assert_eq!((answer.status, answer.header("x-standby")), (200, Some("true")), "{answer:?}");
+        assert_eq!(answer.output()["input"], nth);
+        let id = answer.header("x-execution-id").unwrap().to_owned();
+        let is_its = |object: &&Value| object["metadata"]["labels"]["picofaas.dev/execution-id"] == *id;
+        for kind in ["jobs", "pods"] {
+            stage.until("the objects say whose they became", kind, |all| all.iter().any(|one| is_its(&one)));
+        }
+        let jobs = stage.objects("jobs");
+        let job = jobs.iter().find(is_its).unwrap();
+        assert!(names.insert(name_of(job).to_owned()), "a Job had two executions");
+        let deadline = job["spec"]["activeDeadlineSeconds"].as_i64().unwrap();
+        assert!((60..400).contains(&deadline), "{deadline}");
+    }
+    stage.until("those that were used have ended well", "jobs", |jobs| {
+        names
+            .iter()
+            .all(|name| jobs.iter().any(|job| name_of(job) == name && job["status"]["succeeded"] == 1))
+    });
+}
+
+#[test]
+fn a_burst_beyond_the_reserve_fails_nobody_and_leaves_the_reserve() {
+    let stage = Stage::new("standby-burst");
+    let server = stage.server(&[]);
+    server.register(&standby("burst", "identity", 2, 2).with("concurrency", 8));
+    until_ready(&server, "burst", 2);
+    let mut clients: Vec<Client> = (0..8).map(|_| server.client()).collect();
+    for client in &mut clients {
+        client.ask_invoke("burst", "", 1);
+    }
+    let answers: Vec<_> = clients.iter_mut().map(Client::receive).collect();
+    for answer in &answers {
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let ahead = answers.iter().filter(|answer| answer.header("x-standby").is_some()).count();
+    assert!(ahead >= 2, "{ahead} of 8 found an instance ready");
+    until_ready(&server, "burst", 2);
+    // Deleting a function takes what waits for nobody along.
+    assert_eq!(server.client().delete("/v1/functions/burst").status, 204);
+    stage.until("no pod runs", "pods", |pods| {
+        pods.iter().all(|pod| ["Succeeded", "Failed"].iter().any(|phase| pod["status"]["phase"] == *phase))
+    });
+}
+
+#[test]
+fn an_instance_that_is_killed_while_it_waits_or_runs_is_told_apart() {
+    let stage = Stage::new("standby-killed");
+    let (server, gate) = (stage.server(&[]), Gate::new());
+    server.register(&standby("killed", "gate", 1, 1));
+    until_ready(&server, "killed", 1);
+    // While it waits: nobody is told an error.
+    let first = stage.objects("pods");
+    stage.kubectl(&["delete", "pod", name_of(&first[0]), "--wait=false"]);
+    let mut client = server.client();
+    client.ask_invoke("killed", "", json!({ "file": "/proc/self/status" }));
+    assert_eq!(client.receive().status, 200);
+    // While it runs: its attempt has failed.
+    until_ready(&server, "killed", 1);
+    client.ask_invoke("killed", "", gate.input());
+    server.until_status("killed", "inFlight", 1);
+    let running = |pods: &[Value]| {
+        let of_execution = |pod: &&Value| !pod["metadata"]["labels"]["picofaas.dev/execution-id"].is_null();
+        pods.iter().filter(of_execution).find(|pod| pod["status"]["phase"] == "Running").cloned()
+    };
+    stage.until("its pod is known", "pods", |pods| running(pods).is_some());
+    let victim = running(&stage.objects("pods")).unwrap();
+    stage.kubectl(&["delete", "pod", name_of(&victim), "--wait=false"]);
+    let answer = client.receive();
+    assert_eq!(answer.json()["error"]["code"], "INSTANCE_CRASHED", "{answer:?}");
+    until_ready(&server, "killed", 1);
+}
+
+#[test]
+fn a_program_that_wants_its_execution_at_its_start_has_a_job_made_for_each_call() {
+    let stage = Stage::new("standby-foreign");
+    let server = stage.server(&[]);
+    server.register(&standby("foreign", "exit-at-start", 1, 1));
+    let told = eventually("the condition says why", || {
+        let function = server.function("foreign");
+        let all = function["status"]["conditions"].as_array().unwrap().clone();
+        all.into_iter().find(|one| one["reason"] == "StandbyFailed")
+    });
+    assert!(told["message"].as_str().unwrap().contains("exit code 7"), "{told}");
+    // As a JOB without standby: the attempt has a Job of its own, which fails in its own words.
+    let answer = server.invoke("foreign", 1);
+    assert_eq!(answer.json()["error"]["code"], "INSTANCE_CRASHED", "{answer:?}");
+}
+
+#[test]
+fn a_drain_takes_the_reserve_along() {
+    let stage = Stage::new("standby-drain");
+    let server = stage.server(&[]);
+    server.register(&standby("drained", "identity", 2, 2));
+    until_ready(&server, "drained", 2);
+    server.stop();
+    stage.until("no Job is left", "jobs", |jobs| jobs.is_empty());
+}
