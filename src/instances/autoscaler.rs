@@ -51,7 +51,19 @@ impl Autoscaler {
 
     /// Has the instances stopped that have been idle for as long as their function says.
     pub(crate) fn scale_down_idle(&self, now: Nanos) {
+        if self.context.cluster.as_ref().is_some_and(|cluster| cluster.takes_idle_pods()) {
+            self.release_standby();
+        }
         self.context.populated.borrow_mut().retain(|index| self.scale_down_version(*index, now));
+    }
+
+    /// Stops an instance that waits for an execution, of the function that was not called for the longest time.
+    fn release_standby(&self) {
+        let versions = self.versions.all();
+        let sets = versions.values().filter_map(|version| version.backend.standby_set());
+        if let Some(set) = sets.filter(|set| set.has_ready()).min_by_key(|set| set.last_call()) {
+            set.release_one();
+        }
     }
 
     /// Has a version's idle instances stopped. Returns false where it has no instance at all.

@@ -185,17 +185,23 @@ impl Backend {
         }
     }
 
-    /// The state of its reserve of instances that are started ahead, where it has one.
+    /// Its instances that are started ahead, where it has such.
     #[must_use]
-    pub(crate) fn standby(&self) -> Option<StandbyState> {
+    pub(super) fn standby_set(&self) -> Option<&Rc<StandbySet>> {
         match self {
-            Self::Standby(set) => Some(set.state()),
+            Self::Standby(set) => Some(set),
             Self::ProcessSet(_)
             | Self::JobProcesses(_)
             | Self::KubeJobs(_)
             | Self::PodSet(_)
             | Self::Endpoints(_) => None,
         }
+    }
+
+    /// The state of its reserve of instances that are started ahead, where it has one.
+    #[must_use]
+    pub(crate) fn standby(&self) -> Option<StandbyState> {
+        self.standby_set().map(|set| set.state())
     }
 
     /// Number of instances kept running; `None` where it cannot be set.
@@ -300,17 +306,10 @@ impl Backend {
 
     /// Brings a reserve of instances that are started ahead to its size. Answers whether that may be needed again.
     pub fn keep_standby(&self, now: Nanos) -> bool {
-        match self {
-            Self::Standby(set) => {
-                set.keep(now);
-                !set.is_empty() || set.target() > 0
-            }
-            Self::ProcessSet(_)
-            | Self::JobProcesses(_)
-            | Self::KubeJobs(_)
-            | Self::PodSet(_)
-            | Self::Endpoints(_) => false,
-        }
+        self.standby_set().is_some_and(|set| {
+            set.keep(now);
+            !set.is_empty() || set.target() > 0
+        })
     }
 
     /// Stops what it started, and starts nothing more: its version is done with. A Deployment goes with its

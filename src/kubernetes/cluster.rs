@@ -175,6 +175,12 @@ impl Cluster {
         self.owners.borrow().get(function).cloned()
     }
 
+    /// Whether an attempt has met a quota since this was asked, for which a pod may go that waits for an execution.
+    #[must_use]
+    pub(crate) fn takes_idle_pods(&self) -> bool {
+        self.finished_jobs.take_wants_idle()
+    }
+
     /// Metrics of the calls to the API server.
     #[must_use]
     pub fn call_metrics(&self) -> Vec<MetricFamily> {

@@ -72,6 +72,8 @@ pub struct FinishedJobs {
     drawn: Cell<u64>,
     /// A task deletes those that are too many.
     trimming: Cell<bool>,
+    /// Attempts have met a quota, and pods that wait for an execution may go for them.
+    wants_idle: Cell<bool>,
 }
 
 impl FinishedJobs {
@@ -90,6 +92,7 @@ impl FinishedJobs {
             pods: PlaceLine::default(),
             drawn: Cell::new(0),
             trimming: Cell::new(false),
+            wants_idle: Cell::new(false),
         })
     }
 
@@ -150,6 +153,17 @@ impl FinishedJobs {
         if pod == FinishedPod::Lingering {
             self.end_lingering(&name).await;
         }
+    }
+
+    /// An attempt has met a quota: a pod that waits for an execution may go for it.
+    pub(super) fn want_idle(&self) {
+        self.wants_idle.set(true);
+    }
+
+    /// Whether that was said since this was asked.
+    #[must_use]
+    pub(super) fn take_wants_idle(&self) -> bool {
+        self.wants_idle.take()
     }
 
     /// Number of attempts that run, and of those whose log is being read.

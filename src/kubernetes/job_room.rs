@@ -82,6 +82,7 @@ impl JobRoom {
         }
         let (number, met) = *self.met.get_or_insert_with(|| (self.finished.draw(), now));
         let kind = QuotaKind::of(message);
+        self.finished.want_idle();
         let line = kind.line(&self.finished);
         let standing = line.join(number);
         loop {

@@ -172,12 +172,12 @@ impl KubeJobs {
         InstanceProblem::new(reason)
     }
 
-    /// Deletes a Job that has no execution.
-    pub(super) fn give_up(&self, name: &str) {
+    /// Deletes a Job that has no execution, and that was made or may come to be.
+    pub(super) fn give_up(&self, name: &str, had_pod: bool) {
         self.cluster.pods.forget_job(name);
         // It is read no more than it was: nobody asked for what it wrote.
         drop(self.cluster.logs.read_ended(name));
-        self.cluster.finished_jobs.ended(true, None);
+        self.cluster.finished_jobs.ended(had_pod, None);
         drop(self.delete(name, CALL_TIMEOUT));
     }
 

@@ -1,5 +1,6 @@
 //! A single-use instance that is the pod of a Job: made without an execution, given one later.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -87,8 +88,10 @@ impl StandbyJob {
         let made = cluster.context.clock.unix(cluster.context.clock.now());
         cluster.finished_jobs.began();
         let until = cluster.context.clock.now() + nanos(CREATE_PATIENCE);
+        let is_made = Cell::new(false);
         let started = async {
             jobs.make(&object, until).await.map_err(|refused| InstanceProblem::new(refused.reason))?;
+            is_made.set(true);
             tokio::select! {
                 biased;
                 Ok(announcement) = announced => Ok(announcement),
@@ -109,7 +112,7 @@ impl StandbyJob {
                 Ok(Self { jobs, name, end, made, pod: instance, address, report })
             }
             Err(problem) => {
-                jobs.give_up(&name);
+                jobs.give_up(&name, is_made.get());
                 Err(problem)
             }
         }
@@ -139,7 +142,7 @@ impl StandbyJob {
             Ok(ended) => {
                 let reason = format!("{}, before it was given an execution", ended.end.reason);
                 let problem = self.jobs.problem(&self.name, reason).await;
-                self.jobs.give_up(&self.name);
+                self.jobs.give_up(&self.name, true);
                 problem
             }
             // Nobody tells of it any more.
@@ -149,7 +152,7 @@ impl StandbyJob {
 
     /// Deletes it, which has no execution.
     pub(crate) fn stop(self) {
-        self.jobs.give_up(&self.name);
+        self.jobs.give_up(&self.name, true);
     }
 
     /// Sees it through the execution that it was given. Returns when its pod is gone; the attempt is told how it ended.

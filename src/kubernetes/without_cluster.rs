@@ -90,6 +90,10 @@ impl NoCluster {
         match *self {}
     }
 
+    pub(crate) fn takes_idle_pods(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn call_metrics(&self) -> Vec<MetricFamily> {
         match *self {}
     }

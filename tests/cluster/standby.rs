@@ -127,6 +127,19 @@ fn a_program_that_wants_its_execution_at_its_start_has_a_job_made_for_each_call(
 }
 
 #[test]
+fn where_a_quota_is_met_an_instance_that_waits_makes_room_for_a_call_of_another_function() {
+    let stage = Stage::new("standby-quota");
+    stage.kubectl(&["create", "quota", "few", "--hard=pods=2"]);
+    let server = stage.server(&[]);
+    server.register(&standby("waits", "identity", 2, 2));
+    until_ready(&server, "waits", 2);
+    server.register(&in_pods("other", "JOB", "identity").with("maxRetries", 0));
+    let answer = server.invoke("other", 1);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    until_ready(&server, "waits", 2);
+}
+
+#[test]
 fn a_drain_takes_the_reserve_along() {
     let stage = Stage::new("standby-drain");
     let server = stage.server(&[]);

@@ -69,6 +69,12 @@ impl Reserve {
         self.starts.push_back(took);
     }
 
+    /// Time of the last call.
+    #[must_use]
+    pub(super) fn last_call(&self) -> Option<Nanos> {
+        self.last_call
+    }
+
     /// Instances that are to be ready.
     #[must_use]
     pub(super) fn target(&mut self, now: Nanos) -> u32 {

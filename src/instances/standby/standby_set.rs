@@ -30,6 +30,8 @@ use crate::spec::Standby;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Time for which none is started ahead after one made room for others (ns).
+const RELEASED_NS: Nanos = 10_000_000_000;
 /// Time for which an instance stays that is one too many, as the reserve may soon be larger again (ns).
 const SURPLUS_NS: Nanos = 30_000_000_000;
 
@@ -247,6 +249,28 @@ impl StandbySet {
             self.context.commands.send(SchedulerCommand::ReapIdle { version, keep: 0, idle_before });
         }
         self.refill();
+    }
+
+    /// Time of the last call.
+    #[must_use]
+    pub(crate) fn last_call(&self) -> Option<Nanos> {
+        self.reserve.borrow().last_call()
+    }
+
+    /// Whether an instance waits for an execution.
+    #[must_use]
+    pub(crate) fn has_ready(&self) -> bool {
+        self.counts().ready > 0
+    }
+
+    /// Stops one that waits, as others need its place, and starts none for a while.
+    pub(crate) fn release_one(&self) {
+        let now = self.now();
+        self.not_before.set(self.not_before.get().max(now + RELEASED_NS));
+        let keep = u16::try_from(self.counts().ready.saturating_sub(1)).unwrap_or(u16::MAX);
+        let version = self.function.index;
+        tracing::info!(function = %self.function.spec.name, "a standby instance makes room, as a quota is met");
+        self.context.commands.send(SchedulerCommand::ReapIdle { version, keep, idle_before: now });
     }
 
     /// Starts none ahead any more; those that are ready are stopped when the scheduler retires them.

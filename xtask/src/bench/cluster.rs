@@ -10,6 +10,7 @@
 //! | `bare` | the pods that nobody manages |
 //! | `rest` | waiting until the machine is quiet |
 //! | `jobs` | starts of `JOB` functions, and the calls for them |
+//! | `standby` | calls of `JOB` functions whose pods are made ahead |
 //! | `from_zero` | starts of `WARM` functions without a pod |
 //! | `step` | from one instance to five |
 //! | `hot` | latency under load |
@@ -27,6 +28,7 @@ mod jobs;
 mod namespace;
 mod rest;
 mod stage;
+mod standby;
 mod step;
 mod target;
 
@@ -61,6 +63,9 @@ pub(super) struct ClusterBenchOptions {
     /// Pairs of starts, of JOB and of WARM functions
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pairs: u32,
+    /// Calls of a function with standby instances, one a second
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=10_000))]
+    standby_calls: u32,
     /// Pairs of steps from one instance to five
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     steps: u32,
@@ -89,6 +94,8 @@ pub(super) struct ClusterBenchOptions {
 enum ClusterQuestion {
     /// Starts of JOB functions beside bare Jobs, and API calls per invocation
     Job,
+    /// JOB functions whose pods are made ahead
+    Standby,
     /// Starts of WARM functions without a pod beside a bare Deployment
     FromZero,
     /// From one instance to five, beside a bare Deployment
@@ -217,6 +224,7 @@ fn ask(
         let watch = Stopwatch::start();
         answers.push(match question {
             ClusterQuestion::Job => jobs::answer(&stage, options.pairs)?,
+            ClusterQuestion::Standby => standby::answer(&stage, options.standby_calls)?,
             ClusterQuestion::FromZero => from_zero::answer(&stage, options.pairs, options.crowds)?,
             ClusterQuestion::Step => step::answer(&stage, options.steps)?,
             ClusterQuestion::Hot => hot::answer(&stage, repository.root(), options.rounds, options.seconds)?,

@@ -5,8 +5,12 @@
 //! two calls. Rounds are interleaved, each begins with the other one, and the figure is the ratio of each round.
 //! With `--against` there is a third, a picofaas of an earlier commit. Each measurement of a picofaas is of a
 //! process of its own, so that none runs beside another one and each round is new.
+//!
+//! Then calls come at an even pace to functions that have a fresh process ahead of each call (`standby`), and to warm
+//! ones of the same programs, in turns.
 
 mod baseline;
+mod paced;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -21,6 +25,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::baseline::Worker;
+use self::paced::PacedProgram;
 use super::cpu::{MachineCpu, Snapshot};
 use super::machine::Machine;
 use super::ratio::{self, Better, Figure, Ratio};
@@ -152,8 +157,9 @@ pub(super) fn run(repository: &Repository, options: &JobOptions) -> Result<ExitC
     let run = Run::begin(repository, machine)?;
     let binaries = options.tested.binaries(&setup.picofaas, setup.against.as_deref(), &run.commit)?;
     let measurements = setup.measure_all()?;
+    let paced = setup.measure_paced()?;
 
-    let mut results = json!({ "measurements": measurements });
+    let mut results = json!({ "measurements": measurements, "paced": paced });
     let mut compared = String::new();
     if let Some(binaries) = &binaries {
         binaries.check_unchanged()?;
@@ -163,6 +169,7 @@ pub(super) fn run(repository: &Repository, options: &JobOptions) -> Result<ExitC
     }
     run.save(options.json.as_deref(), "-job", options, &results)?;
     println!("\n{}{compared}", report(options, &measurements)?);
+    println!("{}", paced::report(&paced));
     println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
     if let Some(binaries) = &binaries {
         println!("{}", binaries.describe());
@@ -189,6 +196,17 @@ impl JobSetup<'_> {
             }
         }
         Ok(measurements)
+    }
+
+    /// Calls at an even pace.
+    fn measure_paced(&self) -> Result<Vec<paced::PacedMeasurement>> {
+        let server = self.serve(&self.picofaas, self.options.tested.arguments(), "paced")?;
+        let body = body();
+        let programs =
+            [PacedProgram::rust(&self.function, &body), PacedProgram::python(&self.folder, &body)?];
+        let measured = paced::measure(&server, &programs, self.options.rounds, self.options.seconds)?;
+        server.stop()?;
+        Ok(measured)
     }
 
     fn measure(&self, subject: JobSubject, callers: u32, round: u32) -> Result<JobMeasurement> {
