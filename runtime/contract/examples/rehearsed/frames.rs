@@ -68,11 +68,11 @@ struct Out {
 
 /// Serves a connection after its `101`.
 pub(crate) fn serve<S: Bytes>(program: &Arc<Program>, stream: S, read: &[u8]) {
-    let _speaking = program.speaks();
     let mut settings = Settings { attempts_max: ATTEMPTS_MAX, ..Settings::default() };
     if program.has(Fault::Impatient) {
         settings.frame_ns = HASTE_NS;
         settings.ping_after_ns = HASTE_NS;
+        settings.dead_after_ns = HASTE_NS;
     }
     Conversation {
         program,
@@ -278,11 +278,18 @@ impl<S: Bytes> Conversation<'_, S> {
         let Some(out) = self.attempts.get(&sequence) else { return };
         let (program, asked, gone) = (self.program.clone(), out.asked.clone(), out.gone.clone());
         let done = self.done.0.clone();
-        std::thread::spawn(move || {
+        let run = move || {
             let told = function::run(&program, &asked, &gone);
             // The connection may be over.
             let _ = done.send((sequence, told));
-        });
+        };
+        if self.has(Fault::RunsHalfBodies) {
+            // On a thread of its own it might begin when the row has finished. Here it has begun before the next frame
+            // is answered.
+            run();
+        } else {
+            std::thread::spawn(run);
+        }
     }
 
     fn answer(&mut self, sequence: Sequence, told: Option<Told>) {

@@ -50,6 +50,8 @@ pub(crate) fn serve<S: Bytes>(program: &Arc<Program>, mut stream: S) {
             let opened = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n{length}\r\n"
             );
+            // Before the caller knows: another connection may ask for them next.
+            let _speaking = program.speaks();
             if stream.write_all(opened.as_bytes()).is_ok() {
                 frames::serve(program, stream, &input);
             }

@@ -24,6 +24,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fault::Fault;
 use program::Program;
 
 /// Pause between two looks at what cannot be waited for together.
@@ -43,6 +44,10 @@ fn main() {
     };
     let accepting = accept(&program);
     runtime.block_on(term.recv());
+    if program.has(Fault::EndsAtOnce) {
+        // Before a connection hears of it and goes away in good order.
+        std::process::exit(0);
+    }
     program.stop();
     accepting.join().expect("accepting does not fail");
     while !program.is_drained() {

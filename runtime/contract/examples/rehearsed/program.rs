@@ -85,8 +85,7 @@ impl Program {
     }
 
     pub(crate) fn is_drained(&self) -> bool {
-        let is_idle = self.connections() == 0 && self.in_flight.load(Ordering::SeqCst) == 0;
-        is_idle || self.has(Fault::EndsAtOnce)
+        self.connections() == 0 && self.in_flight.load(Ordering::SeqCst) == 0
     }
 
     pub(crate) fn connections(&self) -> usize {
