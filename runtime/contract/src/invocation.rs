@@ -82,6 +82,15 @@ impl Invocation {
         request
     }
 
+    /// The request with an expectation, head and body.
+    pub fn http_expecting(&self, expectation: &str) -> Vec<u8> {
+        let mut request = self.http();
+        let after_line = request.iter().position(|byte| *byte == b'\n').expect("it has a head") + 1;
+        let field = format!("Expect: {expectation}\r\n").into_bytes();
+        request.splice(after_line..after_line, field);
+        request
+    }
+
     /// The fixed part of a `HEAD`.
     pub fn head(&self) -> RequestHead {
         let trace = self.trace.clone().unwrap_or_default();

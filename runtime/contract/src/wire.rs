@@ -10,6 +10,9 @@ use crate::patience::until;
 /// The status of an answer after which the connection speaks another protocol.
 pub const SWITCHING_PROTOCOLS: u16 = 101;
 
+/// The status of an answer that says that a handler is run.
+pub const CONTINUE: u16 = 100;
+
 /// A connection to an instance.
 pub struct Connection<S> {
     stream: BufReader<S>,
@@ -45,7 +48,7 @@ impl<S: Read + Write> Connection<S> {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Reads one answer; one that changes the protocol has no body.
+    /// Reads one answer; an interim one, or one that changes the protocol, has no body.
     #[track_caller]
     pub fn receive(&mut self) -> Answer {
         let status_line = self.line();
@@ -61,7 +64,7 @@ impl<S: Read + Write> Connection<S> {
             headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
         let mut answer = Answer { status, headers, body: Vec::new() };
-        if answer.status == SWITCHING_PROTOCOLS {
+        if answer.status < 200 {
             return answer;
         }
         match answer.header("content-length") {

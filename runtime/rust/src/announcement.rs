@@ -58,13 +58,10 @@ impl Announcement {
     }
 
     /// Says that the instance listens at `port` as soon as it `is_healthy`, and again until that is
-    /// taken.
-    pub(crate) async fn make(self, port: u16, is_healthy: impl Fn() -> bool) {
+    /// taken, each time with what it `tells` of itself: lines of headers.
+    pub(crate) async fn make(self, port: u16, is_healthy: impl Fn() -> bool, tells: impl Fn() -> String) {
         let body = Body { instance: &self.instance, address: SocketAddr::new(self.ip, port).to_string() };
         let body = serde_json::to_vec(&body).expect("two texts are always JSON");
-        let more = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
-        let head = self.access.head("POST", "/v1/internal/instances", &more);
-        let request = ControlRequest { head, body: [&body, &[], &[]], body_max: REFUSAL_BYTES_MAX };
         let mut pause = ANNOUNCE_PAUSE_MIN;
         let mut told: Option<Instant> = None;
         loop {
@@ -72,6 +69,11 @@ impl Announcement {
             while !is_healthy() {
                 sleep(HEALTH_PAUSE).await;
             }
+            let told_of_it = tells();
+            let length = body.len();
+            let more = format!("content-type: application/json\r\ncontent-length: {length}\r\n{told_of_it}");
+            let head = self.access.head("POST", "/v1/internal/instances", &more);
+            let request = ControlRequest { head, body: [&body, &[], &[]], body_max: REFUSAL_BYTES_MAX };
             let Err(error) = self.attempt(&request).await else { break };
             let now = clock::now();
             if told.is_none_or(|told| now.duration_since(told) >= ANNOUNCE_SILENCE) {

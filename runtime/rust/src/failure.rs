@@ -20,6 +20,10 @@ pub(crate) enum Failure {
     BodyLate { seconds: u64 },
     #[error("the body could not be read: {0}")]
     BodyBroken(hyper::Error),
+    #[error(
+        "this instance is a standby (PICOFAAS_STANDBY), and its one invocation has begun: have another started"
+    )]
+    AlreadyUsed,
     #[error("{}", .0.message)]
     Handler(HandlerError),
     #[error("{}", .0.message)]
@@ -36,6 +40,7 @@ impl Failure {
             }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyLate { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::AlreadyUsed => StatusCode::SERVICE_UNAVAILABLE,
             // `HandlerError::new` has checked the range.
             Self::Handler(error) => {
                 StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -52,6 +57,7 @@ impl Failure {
             Self::BodyTooLarge { .. } => "BODY_TOO_LARGE",
             Self::BodyLate { .. } => "BODY_TIMEOUT",
             Self::BodyBroken(_) => BAD_INPUT,
+            Self::AlreadyUsed => "ALREADY_USED",
             Self::Handler(error) => &error.code,
             Self::Panicked(_) => HANDLER_ERROR,
             Self::DeadlinePassed { .. } => "HANDLER_TIMEOUT",
@@ -67,6 +73,7 @@ impl Failure {
             | Self::BodyTooLarge { .. }
             | Self::BodyLate { .. }
             | Self::BodyBroken(_)
+            | Self::AlreadyUsed
             | Self::Panicked(_)
             | Self::DeadlinePassed { .. } => false,
         }
@@ -78,7 +85,8 @@ impl Failure {
             | Self::BadHeader { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyLate { .. }
-            | Self::BodyBroken(_) => Outcome::Rejected,
+            | Self::BodyBroken(_)
+            | Self::AlreadyUsed => Outcome::Rejected,
             Self::Handler(error) if error.is_rejection => Outcome::Rejected,
             Self::Handler(_) | Self::Panicked(_) => Outcome::Error,
             Self::DeadlinePassed { .. } => Outcome::Timeout,

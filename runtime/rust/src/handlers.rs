@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::clock;
+use crate::beginning::Beginning;
 use crate::handler::Handler;
 use crate::job;
 use crate::log;
@@ -22,7 +22,17 @@ where
     H: Handler<Args>,
     Args: 'static,
 {
-    exit_code(Settings::from_env(clock::now()).and_then(|settings| start(handler, settings)))
+    serve_since(Beginning::now(), handler)
+}
+
+/// Does what [`serve`] does for a program that had something to do before it could call it.
+#[must_use = "return it from main, or the process ends as a success"]
+pub fn serve_since<H, Args>(beginning: Beginning, handler: H) -> ExitCode
+where
+    H: Handler<Args>,
+    Args: 'static,
+{
+    exit_code(Settings::from_env(beginning.0).and_then(|settings| start(handler, settings)))
 }
 
 /// Several handlers in one program, of which the environment variable `HANDLER` chooses
@@ -58,7 +68,7 @@ impl Handlers {
     #[must_use = "return it from main, or the process ends as a success"]
     pub fn serve(self) -> ExitCode {
         exit_code(
-            Settings::from_env(clock::now())
+            Settings::from_env(Beginning::now().0)
                 .and_then(|settings| self.choose(settings.handler.as_deref())?(settings)),
         )
     }
@@ -88,8 +98,8 @@ where
 {
     let Settings { began, role, sizes, handler: _ } = settings;
     match role {
-        Role::Server { address, announcement } => {
-            server::run(handler, &address, announcement, sizes, began).map(|()| ExitCode::SUCCESS)
+        Role::Server { address, announcement, is_standby } => {
+            server::run(handler, &address, announcement, sizes, is_standby, began).map(|()| ExitCode::SUCCESS)
         }
         Role::Job(assignment) => job::run(&handler, assignment, sizes, began),
     }

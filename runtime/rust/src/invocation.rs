@@ -17,6 +17,7 @@ use crate::deadlines::Deadlines;
 use crate::failure::Failure;
 use crate::frames::gathered_body::GatheredBody;
 use crate::handler::Handler;
+use crate::inbound_connection::{InboundConnection, expects};
 use crate::limits::BODY_READ_MAX;
 use crate::log;
 use crate::metrics::{InFlight, Outcome};
@@ -25,6 +26,7 @@ use crate::panics::caught;
 use crate::raw_body::Input as _;
 use crate::response::{self, HttpResponse};
 use crate::server::Instance;
+use crate::standby::{ConnectionKey, StandbyUse};
 
 /// The answer to an invocation, before it has the form of its connection.
 #[derive(Debug)]
@@ -37,21 +39,32 @@ pub(crate) struct InvocationAnswer {
 }
 
 /// Answers `POST /invoke`.
-pub(crate) async fn invoke<H, Args>(instance: &Instance<H>, request: Request<Incoming>) -> HttpResponse
+pub(crate) async fn invoke<H, Args>(
+    instance: &Instance<H>,
+    connection: &InboundConnection,
+    request: Request<Incoming>,
+) -> HttpResponse
 where
     H: Handler<Args>,
 {
     let in_flight = instance.metrics.begin();
+    let is_expected = expects(&request);
     let (head, body) = request.into_parts();
     let ids = Ids::of(&head.headers);
     let head = InvocationHead::read(head.headers, in_flight.began);
-    let body = read(body, instance.sizes.body_max, in_flight.began);
-    response::invocation(answer(instance, in_flight, ids, head, body).await)
+    let (body_max, arrived) = (instance.sizes.body_max, in_flight.began);
+    let body = async {
+        let body = read(body, body_max, arrived).await?;
+        connection.acknowledge(is_expected).await;
+        Ok(body)
+    };
+    response::invocation(answer(instance, connection.key, in_flight, ids, head, body).await)
 }
 
 /// Answers an attempt of a frame.
 pub(crate) async fn invoke_framed<H, Args>(
     instance: &Instance<H>,
+    connection: ConnectionKey,
     head: InvocationHead,
     body: &GatheredBody,
     arrived: Instant,
@@ -61,12 +74,13 @@ where
 {
     let in_flight = instance.metrics.begin_at(arrived);
     let body = in_time(body.whole(), arrived);
-    answer(instance, in_flight, head.ids(), Ok(head), body).await
+    answer(instance, connection, in_flight, head.ids(), Ok(head), body).await
 }
 
 /// Runs an invocation, or tells the fault of its head.
 async fn answer<H, Args>(
     instance: &Instance<H>,
+    connection: ConnectionKey,
     in_flight: InFlight<'_>,
     ids: Ids,
     head: Result<InvocationHead, Failure>,
@@ -75,10 +89,12 @@ async fn answer<H, Args>(
 where
     H: Handler<Args>,
 {
-    let result = match head {
+    // Before its body is read, so that no `100` says that it began.
+    let result = match instance.standby.check().and(head) {
         Ok(head) => {
-            let output_max = instance.sizes.output_max;
-            run(&instance.handler, &instance.deadlines, output_max, head, body, in_flight.began).await
+            let Instance { handler, deadlines, sizes, standby, .. } = instance;
+            let begin = || standby.begin(connection);
+            run(handler, deadlines, sizes.output_max, head, body, begin, in_flight.began).await
         }
         Err(failure) => Err(failure),
     };
@@ -95,13 +111,15 @@ where
     InvocationAnswer { status, body, cold_start_ms }
 }
 
-/// Everything between the head and the output, stopped at the deadline.
-pub(crate) async fn run<H, Args>(
+/// Everything between the head and the output, stopped at the deadline. `begin` is asked before the handler is called,
+/// and its answer dropped after.
+pub(crate) async fn run<'s, H, Args>(
     handler: &H,
     deadlines: &Deadlines,
     output_max: usize,
     head: InvocationHead,
     body: impl Future<Output = Result<Bytes, Failure>>,
+    begin: impl FnOnce() -> Result<StandbyUse<'s>, Failure>,
     arrived: Instant,
 ) -> Result<Bytes, Failure>
 where
@@ -116,6 +134,7 @@ where
         let body = body.await?;
         let (input, metadata) = H::Input::take(body.into()).map_err(Failure::Handler)?;
         let context = head.into_context(metadata, output_max);
+        let _running = begin()?;
         let output = handler.call(input, context).await.map_err(Failure::Handler)?;
         output.into_json(output_max).map_err(Failure::Handler)
     }));

@@ -23,6 +23,7 @@ use crate::log;
 use crate::panics;
 use crate::server::StartError;
 use crate::settings::SizeLimits;
+use crate::standby::Standby;
 use crate::stop::StopSignals;
 
 /// The exit code of a process that was stopped before its handler had ended, as a shell has it for SIGTERM.
@@ -146,7 +147,9 @@ where
                 body
             };
             let deadlines = Deadlines::start();
-            invocation::run(handler, &deadlines, output_max, head, body, arrived).await
+            let standby = Standby::new(false);
+            let begin = || standby.begin(standby.next_key());
+            invocation::run(handler, &deadlines, output_max, head, body, begin, arrived).await
         }
         Err(failure) => Err(failure),
     };

@@ -47,6 +47,7 @@
 //! | `PICOFAAS_RUNTIME_URL` | `JOB`, and `WARM` in Kubernetes: where the control plane is, `http://HOST:PORT` |
 //! | `PICOFAAS_TOKEN` | the same: what to show there |
 //! | `POD_IP`, `HOSTNAME` | `WARM` in Kubernetes: where the instance is reached, and its name |
+//! | `PICOFAAS_STANDBY` | `1` for an instance that takes one invocation and ends |
 //! | `HANDLER` | which handler of a [`Handlers`] to serve |
 //! | `MAX_BODY` | largest request body in bytes, 1 … 1073741824, default [`BODY_BYTES_MAX`] |
 //! | `MAX_OUTPUT` | largest output in bytes, 1 … 1073741824, default [`OUTPUT_BYTES_MAX`] |
@@ -61,9 +62,13 @@
 //! `POD_IP`, an instance on `PORT` tells the control plane that it listens, until that is
 //! taken. It serves meanwhile, and also where it is never taken.
 //!
+//! # A standby
+//! With `PICOFAAS_STANDBY=1` an instance runs its handler once, refuses every later invocation with a 503
+//! `ALREADY_USED`, and ends.
+//!
 //! # Exit codes
-//! A server: 0 after SIGTERM or SIGINT, once everything that ran has been answered; 1 if
-//! it could not listen. A JOB: 0 when its result was taken or nobody waits for it any
+//! A server: 0 after SIGTERM or SIGINT, once everything that ran has been answered, and after the one
+//! invocation of a standby; 1 if it could not listen. A JOB: 0 when its result was taken or nobody waits for it any
 //! more; 1 if it got no input or its result was not taken; 143 if it was stopped before
 //! its handler had ended. Both: 2 if the environment does not say clearly what to do.
 //!
@@ -73,15 +78,18 @@
 //! `response`. For a JOB: `settings` with `assignment` → `job` → `control_plane` (its two
 //! requests, over a [`client`]'s connection) around the same `invocation` → `completion`.
 //! A connection that asks for it goes on in `frames`, which carries many invocations.
-//! For an instance in Kubernetes: `announcement`. Both know the control plane by `access`.
+//! An `inbound_connection` knows by its `flushed_stream` when a `100 Continue` was written, and `standby` how many
+//! invocations may still come. For an instance in Kubernetes: `announcement`. Both know the control plane by `access`.
 //! Beside them `handler`, `handlers`, `context`, `handler_error` (the interface of
 //! functions), `caller` (ids and trace), `failure` (the failures of an invocation),
-//! `finite` (no NaN in an output), `panics`, `deadlines`, `metrics`,
+//! `ages` and `beginning`, `finite` (no NaN in an output), `panics`, `deadlines`, `metrics`,
 //! `stop` (signals), `log`, `clock`, `limits`.
 
 mod access;
+mod ages;
 mod announcement;
 mod assignment;
+mod beginning;
 mod caller;
 pub mod client;
 mod clock;
@@ -92,11 +100,13 @@ mod deadlines;
 mod drain;
 mod failure;
 mod finite;
+mod flushed_stream;
 mod frames;
 mod handler;
 mod handler_error;
 mod handlers;
 mod host;
+mod inbound_connection;
 mod invocation;
 mod job;
 mod limits;
@@ -111,12 +121,14 @@ mod response;
 mod route;
 mod server;
 mod settings;
+mod standby;
 mod stop;
 
+pub use beginning::Beginning;
 pub use context::{Context, Logger};
 pub use handler::Handler;
 pub use handler_error::HandlerError;
-pub use handlers::{Handlers, serve};
+pub use handlers::{Handlers, serve, serve_since};
 pub use limits::{BODY_BYTES_MAX, OUTPUT_BYTES_MAX};
 pub use output::{Output, OutputBytes};
 pub use raw_body::{Input, RawBody};

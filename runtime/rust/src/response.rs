@@ -8,6 +8,7 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UP
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::ages::{ACKNOWLEDGES, Ages};
 use crate::failure::Failure;
 use crate::invocation::InvocationAnswer;
 use crate::limits::MESSAGE_BYTES_MAX;
@@ -35,6 +36,18 @@ pub(crate) struct ErrorDetail<'a> {
 /// 200 with a JSON body.
 pub(crate) fn json(body: Bytes) -> HttpResponse {
     with_type(body, HeaderValue::from_static("application/json"))
+}
+
+/// 200 that says that the instance can take an invocation, and how old it is.
+pub(crate) fn health(ages: &Ages) -> HttpResponse {
+    let mut response = json(Bytes::from_static(b"{\"status\":\"ok\"}"));
+    let headers = response.headers_mut();
+    let (name, value) = ACKNOWLEDGES;
+    headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    for (name, ms) in ages.headers() {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(ms));
+    }
+    response
 }
 
 /// 200 with metrics in Prometheus' text format.

@@ -1,26 +1,23 @@
 //! The routes of an instance.
 
-use std::cell::Cell;
-
-use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request};
 
 use crate::failure::Failure;
 use crate::frames;
 use crate::handler::Handler;
 use crate::host;
+use crate::inbound_connection::InboundConnection;
 use crate::invocation;
 use crate::origin;
 use crate::response::{self, HttpResponse};
 use crate::server::Instance;
 
-/// Answers one request. One that asks for frames leaves in `upgrade` where the connection will be.
+/// Answers one request of a connection. One that asks for frames leaves there where its stream will be.
 pub(crate) async fn respond<H, Args>(
     instance: &Instance<H>,
     mut request: Request<Incoming>,
-    upgrade: &Cell<Option<OnUpgrade>>,
+    connection: &InboundConnection,
 ) -> HttpResponse
 where
     H: Handler<Args>,
@@ -32,13 +29,15 @@ where
         return response::foreign_origin();
     }
     match request.uri().path() {
-        "/invoke" if request.method() == Method::POST => invocation::invoke(instance, request).await,
+        "/invoke" if request.method() == Method::POST => {
+            invocation::invoke(instance, connection, request).await
+        }
         "/invoke" if request.method() == Method::GET && frames::is_asked(&request) => {
-            upgrade.set(Some(hyper::upgrade::on(&mut request)));
+            connection.upgrade.set(Some(hyper::upgrade::on(&mut request)));
             response::switching_to_frames()
         }
         "/health" if request.method() == Method::GET => match instance.handler.health() {
-            Ok(()) => response::json(Bytes::from_static(b"{\"status\":\"ok\"}")),
+            Ok(()) => response::health(&instance.ages),
             Err(error) => {
                 let failure = Failure::Handler(error);
                 response::failure(&failure, &failure.to_string())

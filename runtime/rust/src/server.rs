@@ -9,7 +9,6 @@ use std::rc::Rc;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,14 +16,17 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::{JoinHandle, JoinSet, spawn_local};
 use tokio::time::Instant;
 
+use crate::ages::{ACKNOWLEDGES, Ages};
 use crate::announcement::Announcement;
 use crate::clock;
 use crate::deadlines::Deadlines;
 use crate::drain::Drain;
+use crate::flushed_stream::FlushedStream;
 use crate::frames;
 use crate::frames::pulse::PulseThread;
 use crate::handler::Handler;
 use crate::handler_error::HandlerError;
+use crate::inbound_connection::InboundConnection;
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX};
 use crate::listener::{AcceptedStream, ListenError, Listener};
 use crate::log;
@@ -32,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::panics;
 use crate::route;
 use crate::settings::{Address, SettingError, SizeLimits};
+use crate::standby::Standby;
 use crate::stop::StopSignals;
 
 /// The error of an instance that did not start.
@@ -67,16 +70,19 @@ pub(crate) struct Instance<H> {
     pub(crate) metrics: Metrics,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) pulses: PulseThread,
+    pub(crate) ages: Ages,
+    pub(crate) standby: Standby,
     /// Milliseconds from start to listening, rounded up; taken by the first answer.
     pub(crate) init_ms: Cell<Option<u64>>,
 }
 
-/// Serves until a signal, then until all requests are answered.
+/// Serves until a signal, or until a standby has had its one invocation; then until all requests are answered.
 pub(crate) fn run<H, Args>(
     handler: H,
     address: &Address,
     announcement: Result<Option<Announcement>, SettingError>,
     sizes: SizeLimits,
+    is_standby: bool,
     began: Instant,
 ) -> Result<(), StartError>
 where
@@ -84,19 +90,26 @@ where
     Args: 'static,
 {
     panics::install_hook();
-    Builder::new_current_thread()
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())
-        .map_err(StartError::Runtime)?
-        .block_on(async {
-            let init_ms = Cell::new(None);
-            let (metrics, deadlines) = (Metrics::new(), Deadlines::start());
-            let pulses = PulseThread::default();
-            let instance = Rc::new(Instance { handler, sizes, metrics, deadlines, pulses, init_ms });
-            let ended = listen(&instance, address, announcement, began).await;
-            instance.handler.stop().await;
-            ended
-        })
+        .map_err(StartError::Runtime)?;
+    let ended = runtime.block_on(async {
+        let init_ms = Cell::new(None);
+        let (metrics, deadlines) = (Metrics::new(), Deadlines::start());
+        let pulses = PulseThread::default();
+        let (ages, standby) = (Ages::of_process(began), Standby::new(is_standby));
+        let instance =
+            Rc::new(Instance { handler, sizes, metrics, deadlines, pulses, ages, standby, init_ms });
+        let ended = listen(&instance, address, announcement, began).await;
+        instance.handler.stop().await;
+        ended
+    });
+    if is_standby {
+        // Work that the handler left on another thread does not keep the process from ending.
+        runtime.shutdown_background();
+    }
+    ended
 }
 
 async fn listen<H, Args>(
@@ -119,6 +132,7 @@ where
             return Ok(());
         }
     }
+    instance.ages.handler_is_ready();
     let listener = Listener::bind(address)?;
     let init_ms = clock::ms_since(began);
     log::line(&format!("listening on {listener} after {init_ms} ms"));
@@ -127,9 +141,11 @@ where
 
     let drain = Rc::new(Drain::default());
     let mut connections = JoinSet::new();
+    let mut used = pin!(instance.standby.over());
     loop {
         tokio::select! {
             _ = stop.wait() => break,
+            () = &mut used => break,
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok(accepted) => spawn_connection(&mut connections, accepted, instance, &drain),
@@ -177,15 +193,22 @@ where
     match announcement {
         Ok(announcement) => {
             let (announcement, port) = announcement.zip(listener.port())?;
-            let instance = Rc::clone(instance);
+            let (instance, told) = (Rc::clone(instance), Rc::clone(instance));
             let is_healthy = move || instance.handler.health().is_ok();
-            Some(spawn_local(announcement.make(port, is_healthy)))
+            Some(spawn_local(announcement.make(port, is_healthy, move || tell(&told.ages))))
         }
         Err(error) => {
             log::line(&format!("warning the instance serves, but cannot be announced: {error}"));
             None
         }
     }
+}
+
+/// The headers of an announcement that tell of the instance.
+fn tell(ages: &Ages) -> String {
+    let (name, value) = ACKNOWLEDGES;
+    let lines = ages.headers().map(|(name, ms)| format!("{name}: {ms}\r\n"));
+    format!("{name}: {value}\r\n{}", lines.concat())
 }
 
 fn spawn_connection<H, Args>(
@@ -211,12 +234,15 @@ where
     H: Handler<Args>,
     Args: 'static,
 {
-    let upgrade = Rc::new(Cell::new(None));
-    if serve_http(stream, Rc::clone(&instance), &drain, Rc::clone(&upgrade)).await
-        && let Some(upgrade) = upgrade.take()
+    let key = instance.standby.next_key();
+    let (stream, flushes) = FlushedStream::new(stream);
+    let connection = Rc::new(InboundConnection::new(key, flushes));
+    if serve_http(stream, Rc::clone(&instance), &drain, Rc::clone(&connection)).await
+        && let Some(upgrade) = connection.upgrade.take()
     {
-        frames::serve::<S, _, _>(upgrade, instance, drain).await;
+        frames::serve::<S, _, _>(upgrade, Rc::clone(&instance), key, drain).await;
     }
+    instance.standby.connection_ended(key);
 }
 
 /// One connection over HTTP/1.1. Answers whether it ended well.
@@ -224,15 +250,15 @@ async fn serve_http<S, H, Args>(
     stream: S,
     instance: Rc<Instance<H>>,
     drain: &Rc<Drain>,
-    upgrade: Rc<Cell<Option<OnUpgrade>>>,
+    inbound: Rc<InboundConnection>,
 ) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Handler<Args>,
 {
     let service = service_fn(move |request| {
-        let (instance, upgrade) = (Rc::clone(&instance), Rc::clone(&upgrade));
-        async move { Ok::<_, std::convert::Infallible>(route::respond(&*instance, request, &upgrade).await) }
+        let (instance, inbound) = (Rc::clone(&instance), Rc::clone(&inbound));
+        async move { Ok::<_, std::convert::Infallible>(route::respond(&*instance, request, &inbound).await) }
     });
     let connection = http1::Builder::new()
         // It would also close idle connections, and the gateway, which keeps them in a

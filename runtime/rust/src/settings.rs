@@ -10,6 +10,7 @@ use crate::access::{RUNTIME_URL, TOKEN};
 use crate::announcement::{Announcement, POD_IP};
 use crate::assignment::{Assignment, EXECUTION_ID};
 use crate::limits::{BODY_BYTES_MAX, OUTPUT_BYTES_MAX, SETTING_BYTES_MAX};
+use crate::standby::STANDBY;
 
 /// The address to listen on.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) enum Role {
         address: Address,
         /// Its announcement to the control plane. Not even a mistake in it keeps an instance from serving.
         announcement: Result<Option<Announcement>, SettingError>,
+        /// Whether it takes one invocation and ends.
+        is_standby: bool,
     },
     /// Runs one invocation and ends: `JOB`.
     Job(Assignment),
@@ -99,6 +102,14 @@ impl Settings {
         variable: impl Fn(&'static str) -> Result<Option<String>, SettingError>,
     ) -> Result<Self, SettingError> {
         let variable = |name| Ok(variable(name)?.filter(|value| !value.is_empty()));
+        let is_standby = match variable(STANDBY)? {
+            None => false,
+            Some(value) if value == "1" => true,
+            Some(value) => {
+                let rule = "1, for an instance that takes one invocation and ends, or leave it out";
+                return Err(SettingError::Value { name: STANDBY, value, rule });
+            }
+        };
         let role = match variable("EXECUTION_MODE")?.as_deref() {
             mode @ (None | Some("WARM" | "POOL")) => {
                 let address = match (variable("PICOFAAS_SOCKET")?, variable("PORT")?) {
@@ -118,7 +129,7 @@ impl Settings {
                 let is_announced =
                     mode.is_some_and(|mode| mode == "WARM") && matches!(address, Address::Tcp(_));
                 let announcement = if is_announced { Announcement::read(variable) } else { Ok(None) };
-                Role::Server { address, announcement }
+                Role::Server { address, announcement, is_standby }
             }
             Some("JOB") => {
                 let given = |name| variable(name)?.ok_or(SettingError::NoAssignment(name));
@@ -185,7 +196,7 @@ mod tests {
             let kept = pod.into_iter().filter(|(known, _)| *known != name);
             let variables: Vec<_> = kept.chain([(name, value)]).collect();
             match read(&variables).unwrap().role {
-                Role::Server { address, announcement } => (address, announcement),
+                Role::Server { address, announcement, .. } => (address, announcement),
                 Role::Job(_) => panic!("it is no job"),
             }
         };
@@ -196,6 +207,19 @@ mod tests {
             assert!(with(name, value).1.unwrap().is_none(), "{name} {value}");
         }
         assert!(with("POD_IP", "10.244.1.300").1.is_err());
+    }
+
+    #[test]
+    fn a_standby_is_asked_for_with_1_and_with_nothing_else() {
+        let is_standby = |value: &str| match read(&[("PORT", "0"), ("PICOFAAS_STANDBY", value)])?.role {
+            Role::Server { is_standby, .. } => Ok::<_, SettingError>(is_standby),
+            Role::Job(_) => panic!("it is no job"),
+        };
+        assert_eq!((is_standby("1"), is_standby("")), (Ok(true), Ok(false)));
+        for value in ["0", "true", "01", " 1"] {
+            let said = is_standby(value).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("PICOFAAS_STANDBY is `{value}`: give 1")), "{said}");
+        }
     }
 
     #[test]

@@ -72,6 +72,7 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Order};
 use http::HttpHandler;
+use picofaas_runtime::{Beginning, serve_since};
 use settings::{MODES, Mode, Settings};
 use stdio::StdioHandler;
 use worker_handler::WorkerHandler;
@@ -89,6 +90,7 @@ pub const USAGE_WORDS: &str = "[MODE] [-- COMMAND ARGS…]";
 /// The exit codes are those of the Rust runtime.
 #[must_use = "return it from main, or the process ends as a success"]
 pub fn run(program: &str, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let beginning = Beginning::now();
     let settings = match Arguments::read(arguments) {
         Ok(Order::Help) => return help(program),
         Ok(Order::Serve(arguments)) => Settings::from_env(arguments),
@@ -96,9 +98,9 @@ pub fn run(program: &str, arguments: impl IntoIterator<Item = OsString>) -> Exit
     };
     match settings {
         Ok(settings) => match settings.mode {
-            Mode::Stdio => picofaas_runtime::serve(StdioHandler::new(settings)),
-            Mode::Http => picofaas_runtime::serve(HttpHandler::new(settings)),
-            Mode::Worker | Mode::Python => picofaas_runtime::serve(WorkerHandler::new(settings)),
+            Mode::Stdio => serve_since(beginning, StdioHandler::new(settings)),
+            Mode::Http => serve_since(beginning, HttpHandler::new(settings)),
+            Mode::Worker | Mode::Python => serve_since(beginning, WorkerHandler::new(settings)),
         },
         Err(error) => {
             log::line(&format!("error {error}"));

@@ -15,11 +15,17 @@ use crate::frame::{FRAMES_OFFERED, FRAMES_VARIABLE};
 use crate::named_command::NamedCommand;
 
 /// Variables for the watchdog that its program does not get: where to listen, and the proof of who
-/// asks the control plane.
+/// asks the control plane; and that it takes one invocation, which it sees to itself.
 ///
 /// An offer of a watchdog around this one is not ours to make.
-const WITHHELD: [&str; 5] =
-    ["PICOFAAS_TOKEN", "PICOFAAS_RUNTIME_URL", "PICOFAAS_SOCKET", "PORT", FRAMES_VARIABLE];
+const WITHHELD: [&str; 6] = [
+    "PICOFAAS_TOKEN",
+    "PICOFAAS_RUNTIME_URL",
+    "PICOFAAS_SOCKET",
+    "PORT",
+    "PICOFAAS_STANDBY",
+    FRAMES_VARIABLE,
+];
 
 /// The program and its arguments.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ pub(crate) struct Settings {
     pub(crate) command: NamedCommand,
     pub(crate) input: InputFormat,
     pub(crate) output: OutputFormat,
-    /// Processes in the modes `worker` and `python`; a JOB has one.
+    /// Processes in the modes `worker` and `python`; a JOB and a standby have one.
     pub(crate) workers: usize,
     /// Port and paths of the server in the mode `http`; else the defaults.
     pub(crate) endpoint: Endpoint,
@@ -141,9 +141,10 @@ impl Settings {
             },
         };
         let endpoint = if mode == Mode::Http { Endpoint::read(variable)? } else { Endpoint::default() };
-        // One request is all that a JOB has.
-        let is_job = variable("EXECUTION_MODE")?.as_deref() == Some("JOB");
-        let workers = if is_job { 1 } else { workers };
+        // One request is all that a JOB and a standby have. Whether the second is said well the runtime will see.
+        let has_one = variable("EXECUTION_MODE")?.as_deref() == Some("JOB")
+            || variable("PICOFAAS_STANDBY")?.as_deref() == Some("1");
+        let workers = if has_one { 1 } else { workers };
         Ok(Self { mode, command, input, output, workers, endpoint })
     }
 }
@@ -286,10 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn a_job_has_one_worker() {
+    fn a_job_and_a_standby_have_one_worker() {
         let many = [("PICOFAAS_WORKERS", "8"), ("EXECUTION_MODE", "WARM")];
         assert_eq!(read(Some("worker"), &["x"], &many).unwrap().workers, 8);
         let job = [("PICOFAAS_WORKERS", "8"), ("EXECUTION_MODE", "JOB")];
         assert_eq!(read(Some("worker"), &["x"], &job).unwrap().workers, 1);
+        let standby = [many[0], ("PICOFAAS_STANDBY", "1")];
+        assert_eq!(read(Some("worker"), &["x"], &standby).unwrap().workers, 1);
     }
 }

@@ -66,10 +66,52 @@ pub(crate) enum Fault {
     AlwaysCold,
     /// Fields of a request are lost.
     LosesFields,
+    /// No `100` comes.
+    NoContinue,
+    /// The `100` comes with the answer.
+    LateContinue,
+    /// The `100` comes twice.
+    TwoContinues,
+    /// An expectation in other letters is none.
+    PickyAboutLetters,
+    /// The `100` comes for every request.
+    ContinuesUnasked,
+    /// The `100` comes for every expectation.
+    ContinuesAnything,
+    /// Nothing is told of ages.
+    NoAges,
+    /// It does not say that the `100` comes.
+    NoAcknowledgement,
+    /// The process is younger than the runtime in it.
+    YoungProcess,
+    /// Ages are in seconds.
+    AgesInSeconds,
+    /// Ages are those of the first time.
+    StaleAges,
+    /// The handler's age is that of the runtime.
+    AgesOfTheRuntime,
+    /// A standby takes a second invocation.
+    ServesTwo,
+    /// One that is refused uses a standby up.
+    CountsRefused,
+    /// The `100` comes for what is refused.
+    ContinuesRefused,
+    /// A standby does not see that its caller has gone.
+    WaitsThoughClosed,
+    /// A standby waits until its caller goes.
+    WaitsForItsCaller,
+    /// A standby ends with another code than 0.
+    EndsBadly,
+    /// A standby ends without what it has not written yet.
+    LosesLastLine,
+    /// The variable may say anything.
+    TakesAnyStandby,
+    /// An empty variable asks for a standby, too.
+    TakesEmptyStandby,
 }
 
 impl Fault {
-    const ALL: [Self; 32] = [
+    const ALL: [Self; 53] = [
         Self::OpensForPages,
         Self::OpensWithoutHost,
         Self::OpensAnything,
@@ -102,6 +144,27 @@ impl Fault {
         Self::TakesMore,
         Self::AlwaysCold,
         Self::LosesFields,
+        Self::NoContinue,
+        Self::LateContinue,
+        Self::TwoContinues,
+        Self::PickyAboutLetters,
+        Self::ContinuesUnasked,
+        Self::ContinuesAnything,
+        Self::NoAges,
+        Self::NoAcknowledgement,
+        Self::YoungProcess,
+        Self::AgesInSeconds,
+        Self::StaleAges,
+        Self::AgesOfTheRuntime,
+        Self::ServesTwo,
+        Self::CountsRefused,
+        Self::ContinuesRefused,
+        Self::WaitsThoughClosed,
+        Self::WaitsForItsCaller,
+        Self::EndsBadly,
+        Self::LosesLastLine,
+        Self::TakesAnyStandby,
+        Self::TakesEmptyStandby,
     ];
 
     /// The one that `FAULT` names.

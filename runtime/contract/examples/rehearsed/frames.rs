@@ -54,6 +54,7 @@ struct Conversation<'a, S> {
     next: u32,
     heard_ns: u64,
     is_closed: bool,
+    key: u64,
 }
 
 /// The end of an attempt; without an answer where its caller went.
@@ -67,7 +68,7 @@ struct Out {
 }
 
 /// Serves a connection after its `101`.
-pub(crate) fn serve<S: Bytes>(program: &Arc<Program>, stream: S, read: &[u8]) {
+pub(crate) fn serve<S: Bytes>(program: &Arc<Program>, stream: S, read: &[u8], key: u64) {
     let mut settings = Settings { attempts_max: ATTEMPTS_MAX, ..Settings::default() };
     if program.has(Fault::Impatient) {
         settings.frame_ns = HASTE_NS;
@@ -87,6 +88,7 @@ pub(crate) fn serve<S: Bytes>(program: &Arc<Program>, stream: S, read: &[u8]) {
         next: 1,
         heard_ns: now_ns(program),
         is_closed: false,
+        key,
     }
     .converse();
 }
@@ -271,6 +273,7 @@ impl<S: Bytes> Conversation<'_, S> {
             attempt: head.attempt,
             deadline_ms: Some(head.deadline_ms),
             body: Vec::new(),
+            connection: self.key,
         }
     }
 

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use crate::LOOK;
 use crate::program::Program;
 
+/// The code of a refusal by a standby.
+pub(crate) const ALREADY_USED: &str = "ALREADY_USED";
 /// Longest piece of a line.
 const LINE_BYTES_MAX: usize = 8192;
 
@@ -24,6 +26,8 @@ pub(crate) struct Asked {
     pub(crate) attempt: u16,
     pub(crate) deadline_ms: Option<u32>,
     pub(crate) body: Vec<u8>,
+    /// The connection that it came over.
+    pub(crate) connection: u64,
 }
 
 /// The answer to it.
@@ -69,7 +73,7 @@ pub(crate) fn run(program: &Arc<Program>, asked: &Asked, gone: &AtomicBool) -> O
             ("timeout", 504, error("HANDLER_TIMEOUT", &format!("not done in {ms} ms (X-Deadline-Ms)"), false))
         }
         Err(Wrong::Failed { status, code, message, is_final }) => {
-            let is_rejected = ["BAD_INPUT", "BODY_TOO_LARGE"].contains(&code.as_str());
+            let is_rejected = ["BAD_INPUT", "BODY_TOO_LARGE", ALREADY_USED].contains(&code.as_str());
             (if is_rejected { "rejected" } else { "error" }, status, error(&code, &message, is_final))
         }
     };
@@ -97,7 +101,12 @@ fn called(program: &Program, asked: &Asked, is_stopped: &dyn Fn() -> bool) -> Re
         Some(_) => return Err(failed(400, "BAD_INPUT", "metadata are texts")),
     };
     let input = envelope.get("input").ok_or_else(|| failed(400, "BAD_INPUT", "no input"))?;
-    let output = output(program, asked, input, &metadata, is_stopped)?.to_string().into_bytes();
+    if !program.standby.begin(program, asked.connection) {
+        return Err(failed(503, ALREADY_USED, "it has had its one"));
+    }
+    let output = output(program, asked, input, &metadata, is_stopped);
+    program.standby.ended(program.now());
+    let output = output?.to_string().into_bytes();
     if output.len() > program.output_max {
         let message = format!("{} bytes", output.len());
         return Err(Wrong::Failed {
@@ -156,7 +165,6 @@ fn output(
         }
         "last" => {
             let text = std::env::var("CONTRACT_TEXT").unwrap_or_default();
-            eprint!("{text}");
             Ok(Value::String(text))
         }
         "late" => late(asked, input, is_stopped),

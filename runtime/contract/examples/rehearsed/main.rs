@@ -1,7 +1,7 @@
 //! A runtime for rehearsals of the contract: it speaks frames by the crate that has both ends of them, and breaks
 //! one rule where `FAULT` names it.
 //!
-//! Its functions are those that the contract asks for, its HTTP/1.1 is the little that rows over frames need, and it is
+//! Its functions are those that the contract asks for, its HTTP/1.1 is the little that rehearsed rows need, and it is
 //! no `JOB`.
 //!
 //! | file | has |
@@ -9,14 +9,20 @@
 //! | `fault` | the rules that it may break |
 //! | `function` | the functions |
 //! | `program` | counts, limits and the start |
+//! | `standby` | the one invocation of a standby |
+//! | `ages` | how old it is |
+//! | `announcement` | telling the control plane |
 //! | `http` | HTTP/1.1 and the change to frames |
 //! | `frames` | frames |
 
+mod ages;
+mod announcement;
 mod fault;
 mod frames;
 mod function;
 mod http;
 mod program;
+mod standby;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv6Addr, TcpListener};
@@ -26,6 +32,7 @@ use std::time::Duration;
 
 use fault::Fault;
 use program::Program;
+use rustix::process::{Signal, getpid, kill_process};
 
 /// Pause between two looks at what cannot be waited for together.
 pub(crate) const LOOK: Duration = Duration::from_millis(2);
@@ -43,6 +50,7 @@ fn main() {
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("signals can be had")
     };
     let accepting = accept(&program);
+    end_when_over(&program);
     runtime.block_on(term.recv());
     if program.has(Fault::EndsAtOnce) {
         // Before a connection hears of it and goes away in good order.
@@ -53,7 +61,21 @@ fn main() {
     while !program.is_drained() {
         std::thread::park_timeout(LOOK);
     }
-    std::process::exit(0);
+    if program.function == "last" && !program.has(Fault::LosesLastLine) {
+        eprint!("{}", std::env::var("CONTRACT_TEXT").unwrap_or_default());
+    }
+    std::process::exit(if program.has(Fault::EndsBadly) { 1 } else { 0 });
+}
+
+/// Ends the program as SIGTERM does when it is a standby that has had its one invocation.
+fn end_when_over(program: &Arc<Program>) {
+    let program = program.clone();
+    std::thread::spawn(move || {
+        while !program.standby.is_over(&program) {
+            std::thread::park_timeout(LOOK);
+        }
+        kill_process(getpid(), Signal::TERM).expect("it is this process");
+    });
 }
 
 /// Listens where it is told to and serves each connection on a thread, until the program stops.
@@ -78,6 +100,7 @@ fn accept(program: &Arc<Program>) -> std::thread::JoinHandle<()> {
     let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).expect("the port is free");
     listener.set_nonblocking(true).expect("it is a socket");
     program.listens();
+    announcement::begin(&program, port);
     std::thread::spawn(move || {
         serve_all(&program, || {
             let (stream, _) = listener.accept()?;

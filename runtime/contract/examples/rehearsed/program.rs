@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use picofaas_contract::patience::Stopwatch;
 
+use crate::ages::Ages;
 use crate::fault::Fault;
+use crate::standby::Standby;
 
 /// Ends of invocations, as the metrics name them.
 const OUTCOMES: [&str; 5] = ["success", "rejected", "error", "timeout", "cancelled"];
@@ -26,6 +28,8 @@ pub(crate) struct Program {
     ended: [AtomicU64; OUTCOMES.len()],
     /// Connections that speak frames.
     connections: AtomicUsize,
+    pub(crate) ages: Ages,
+    pub(crate) standby: Standby,
 }
 
 /// An invocation that runs; one that is dropped before its end was cancelled.
@@ -42,18 +46,25 @@ impl Program {
         let bytes = |name: &str, default| {
             std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
         };
+        let fault = Fault::from_environment();
+        let start = Stopwatch::start();
+        std::thread::park_timeout(Duration::from_millis(bytes("CONTRACT_LOAD_MS", 0) as u64));
+        let ages = Ages::default();
+        ages.is_ready(start.elapsed());
         Self {
             function: std::env::var("HANDLER").expect("HANDLER"),
-            fault: Fault::from_environment(),
+            fault,
             body_max: bytes("MAX_BODY", 1_114_112),
             output_max: bytes("MAX_OUTPUT", 1 << 20),
-            start: Stopwatch::start(),
+            start,
             init_ms: AtomicU64::new(0),
             was_asked: AtomicBool::new(false),
             stops: AtomicBool::new(false),
             in_flight: AtomicU64::new(0),
             ended: Default::default(),
             connections: AtomicUsize::new(0),
+            ages,
+            standby: Standby::from_environment(fault),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::invocation::{self, InvocationAnswer};
 use crate::log;
 use crate::panics::caught;
 use crate::server::Instance;
+use crate::standby::ConnectionKey;
 
 /// An invocation as its connection knows it.
 #[derive(Debug)]
@@ -47,6 +48,7 @@ impl FramedInvocation {
 pub(super) async fn run<H, Args>(
     instance: Rc<Instance<H>>,
     invocation: Rc<FramedInvocation>,
+    connection: ConnectionKey,
     sequence: Sequence,
     head: InvocationHead,
     arrived: Instant,
@@ -54,7 +56,7 @@ pub(super) async fn run<H, Args>(
 where
     H: Handler<Args>,
 {
-    let work = invocation::invoke_framed(&*instance, head, &invocation.body, arrived);
+    let work = invocation::invoke_framed(&*instance, connection, head, &invocation.body, arrived);
     let mut work = pin!(Some(work));
     let answer = poll_fn(|cx| {
         let running = work.as_mut().as_pin_mut().filter(|_| !invocation.is_stopped.get());

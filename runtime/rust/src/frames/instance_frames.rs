@@ -33,6 +33,7 @@ use crate::limits::{
 };
 use crate::log;
 use crate::server::Instance;
+use crate::standby::ConnectionKey;
 
 /// A connection, and the invocations that it carries: `F` runs one.
 struct InstanceFrames<S, F> {
@@ -82,8 +83,13 @@ impl<F: Future> Future for Running<F> {
 }
 
 /// Serves a connection after its `101`, of which `read` has come already.
-pub(super) async fn serve<S, H, Args>(stream: S, read: Bytes, instance: Rc<Instance<H>>, drain: &Rc<Drain>)
-where
+pub(super) async fn serve<S, H, Args>(
+    stream: S,
+    read: Bytes,
+    instance: Rc<Instance<H>>,
+    key: ConnectionKey,
+    drain: &Rc<Drain>,
+) where
     S: AsyncRead + AsyncWrite + AsFd + Unpin,
     H: Handler<Args>,
 {
@@ -109,7 +115,7 @@ where
         body_max: instance.sizes.body_max,
     };
     let begin = |invocation, sequence, head, arrived| {
-        framed_invocation::run(Rc::clone(&instance), invocation, sequence, head, arrived)
+        framed_invocation::run(Rc::clone(&instance), invocation, key, sequence, head, arrived)
     };
     let mut waiter = None;
     poll_fn(|cx| {

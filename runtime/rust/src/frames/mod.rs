@@ -26,9 +26,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::drain::Drain;
+use crate::flushed_stream::FlushedStream;
 use crate::handler::Handler;
 use crate::log;
 use crate::server::Instance;
+use crate::standby::ConnectionKey;
 
 /// Whether a request asks for this protocol. In HTTP/1.0 an `Upgrade` means nothing (RFC 9110, 7.8).
 pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
@@ -43,8 +45,12 @@ pub(crate) fn is_asked<B>(request: &Request<B>) -> bool {
 }
 
 /// Serves a connection from its `101` to its end.
-pub(crate) async fn serve<S, H, Args>(upgrade: OnUpgrade, instance: Rc<Instance<H>>, drain: Rc<Drain>)
-where
+pub(crate) async fn serve<S, H, Args>(
+    upgrade: OnUpgrade,
+    instance: Rc<Instance<H>>,
+    key: ConnectionKey,
+    drain: Rc<Drain>,
+) where
     S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
     H: Handler<Args>,
     Args: 'static,
@@ -54,9 +60,10 @@ where
         // The caller has left.
         Err(_) => return,
     };
-    match upgraded.downcast::<TokioIo<S>>() {
+    match upgraded.downcast::<TokioIo<FlushedStream<S>>>() {
         Ok(parts) => {
-            instance_frames::serve(parts.io.into_inner(), parts.read_buf, instance, &drain).await;
+            let stream = parts.io.into_inner().into_inner();
+            instance_frames::serve(stream, parts.read_buf, instance, key, &drain).await;
         }
         Err(_) => log::line("error a connection was upgraded that is none of ours"),
     }

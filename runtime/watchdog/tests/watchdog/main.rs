@@ -12,6 +12,7 @@ mod last_lines;
 mod left_behind;
 mod memory;
 mod python;
+mod standby;
 mod start;
 mod stdio;
 mod stopped;

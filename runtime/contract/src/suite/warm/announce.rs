@@ -10,6 +10,7 @@ use picofaas_contract::process::TOKEN;
 use rustix::process::Signal;
 use serde_json::json;
 
+use super::ages::ToldAges;
 use super::sleepers::Sleepers;
 use super::warm_instance::{ListenerKind, WarmInstance, free_port};
 use crate::suite::case::Transport;
@@ -73,6 +74,29 @@ pub(crate) fn once_it_is_healthy(subject: &Subject) {
     assert_serves(&instance);
     let_pass(AFTER_THE_FIRST);
     assert!(!control_plane.is_called(), "it announces itself again though it is known");
+}
+
+pub(crate) fn with_its_ages(subject: &Subject) {
+    let control_plane = ControlPlane::open();
+    let mut command = subject.command("echo");
+    let instance = WarmInstance::start(set_pod(&mut command, &control_plane.url()), ListenerKind::Port);
+    control_plane.watch(&instance);
+    let since_start = Stopwatch::start();
+    let mut caller = control_plane.accept();
+    let request = caller.request();
+    let first = ToldAges::of(|name| request.header(name));
+    let least = Stopwatch::start();
+    let_pass(AFTER_THE_FIRST);
+    let least = least.elapsed();
+    caller.answer(refusal(503, "CONTROL_BUSY"));
+    let mut caller = control_plane.accept();
+    let request = caller.request();
+    let again = ToldAges::of(|name| request.header(name));
+    again.assert_grown(first, least, since_start.elapsed());
+    caller.answer(TAKEN);
+    let answer = instance.connect().get("/health");
+    let told = ToldAges::of(|name| answer.header(name));
+    told.assert_grown(again, Duration::ZERO, since_start.elapsed());
 }
 
 pub(crate) fn again_until_it_is_taken(subject: &Subject) {

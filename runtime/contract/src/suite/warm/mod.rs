@@ -9,21 +9,27 @@
 //! | `limits` | deadlines, callers that go away, sizes, many at once |
 //! | `observe` | what can be seen from outside |
 //! | `stop` | SIGTERM |
+//! | `expect` | the `100 Continue` that says that a handler is run |
+//! | `ages` | how old an instance says that it is |
+//! | `standby` | an instance that takes one invocation and ends |
 //! | `announce` | telling the control plane that it listens, as in Kubernetes |
 //! | `frames` | frames themselves: opening, flow, cancelling, signs of life, violations |
 //! | `warm_instance` | an instance, behind either kind of listener |
 //! | `client` | a connection that invokes, over either transport |
 //! | `sleepers` | invocations that are out together |
 
+mod ages;
 mod announce;
 mod answers;
 mod client;
+mod expect;
 mod failures;
 mod frames;
 mod limits;
 mod observe;
 mod refusals;
 mod sleepers;
+mod standby;
 mod start;
 mod stop;
 mod warm_instance;
@@ -78,6 +84,14 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "long log lines", run: Both(observe::long_lines) },
     Case { name: "late log lines", run: Both(observe::late_lines) },
     Case { name: "last log lines, and text beyond ASCII", run: Both(observe::last_lines) },
+    Case { name: "100 Continue before the handler", run: Plain(expect::before_the_handler) },
+    Case { name: "no 100 Continue unasked", run: Plain(expect::not_unasked) },
+    Case { name: "healthy with its ages", run: Plain(ages::of_a_healthy_instance) },
+    Case { name: "a standby serves one", run: Both(standby::serves_one) },
+    Case { name: "a standby ends after its one", run: Both(standby::ends_after_its_one) },
+    Case { name: "a standby ends while its caller stays", run: Both(standby::ends_while_its_caller_stays) },
+    Case { name: "a standby whose caller goes away", run: Both(standby::whose_caller_goes_away) },
+    Case { name: "a standby that is not said with 1", run: Plain(standby::not_said_with_one) },
     Case { name: "SIGTERM while idle", run: Both(stop::idle) },
     Case { name: "SIGTERM mid-request", run: Both(stop::mid_request) },
     Case { name: "SIGTERM while idle over TCP", run: Both(stop::idle_over_tcp) },
@@ -108,6 +122,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "violations", run: Frames(violations::each_has_its_code) },
     Case { name: "more attempts than it takes", run: Frames(violations::too_many_attempts) },
     Case { name: "announced once healthy", run: Plain(announce::once_it_is_healthy) },
+    Case { name: "announced with its ages", run: Plain(announce::with_its_ages) },
     Case { name: "announced again until taken", run: Plain(announce::again_until_it_is_taken) },
     Case { name: "announced to a later control plane", run: Plain(announce::to_one_that_comes_later) },
     Case { name: "announced over IPv6", run: Plain(announce::over_ipv6) },

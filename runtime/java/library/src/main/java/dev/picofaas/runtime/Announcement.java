@@ -63,13 +63,13 @@ final class Announcement {
         return ip != null && ip.indexOf(':') >= 0;
     }
 
-    /** Says that the instance listens at {@code port}, on a thread of its own, and again until that is taken. */
-    void start(int port) {
+    /** Says that the instance listens at {@code port}, and its ages, on a thread of its own, and again until that is taken. */
+    void start(int port, ProcessAge age) {
         if (fault != null) {
             Log.line("warning the instance serves, but cannot be announced: " + fault);
             return;
         }
-        Thread making = new Thread(() -> make(port), "announcement");
+        Thread making = new Thread(() -> make(port, age), "announcement");
         making.setDaemon(true);
         thread = making;
         making.start();
@@ -83,12 +83,12 @@ final class Announcement {
         }
     }
 
-    private void make(int port) {
+    private void make(int port, ProcessAge age) {
         long pauseMs = Limits.ANNOUNCE_PAUSE_MS_MIN;
         Long toldNs = null;
         while (true) {
             try {
-                attempt(port);
+                attempt(port, age);
                 break;
             } catch (CallException error) {
                 if (Thread.currentThread().isInterrupted()) {
@@ -114,13 +114,15 @@ final class Announcement {
     }
 
     /** One try, over a connection of its own: behind one address there may be another control plane by now. */
-    private void attempt(int port) throws CallException {
+    private void attempt(int port, ProcessAge age) throws CallException {
         long limitNs = System.nanoTime() + Limits.ANNOUNCE_MS_MAX * 1_000_000;
         String address = (isIpv6(ip) ? "[" + ip + "]" : ip) + ":" + port;
         byte[] body = ("{\"instance\":" + Text.quoted(instance) + ",\"address\":" + Text.quoted(address) + "}")
             .getBytes(StandardCharsets.UTF_8);
-        String head = access.head("POST", "/v1/internal/instances",
-            "content-type: application/json\r\ncontent-length: " + body.length + "\r\n");
+        StringBuilder more = new StringBuilder("content-type: application/json\r\ncontent-length: ")
+            .append(body.length).append("\r\n");
+        age.headers().forEach((name, value) -> more.append(name).append(": ").append(value).append("\r\n"));
+        String head = access.head("POST", "/v1/internal/instances", more.toString());
         Connection connection;
         try {
             connection = Connection.open(access);

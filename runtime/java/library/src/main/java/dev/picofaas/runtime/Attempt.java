@@ -9,15 +9,18 @@ final class Attempt implements Runnable {
     record Result(Bytes output, Failure failure) {}
 
     private final Program program;
+    private final Standby standby;
     private final Call call;
     private final Bytes body;
     private final Consumer<Result> done;
     private Thread thread;
     private boolean over;
+    private boolean begun;
 
     /** {@code done} is told once, on the handler's thread, and not at all if the attempt was stopped before. */
-    Attempt(Program program, Call call, Bytes body, Consumer<Result> done) {
+    Attempt(Program program, Standby standby, Call call, Bytes body, Consumer<Result> done) {
         this.program = program;
+        this.standby = standby;
         this.call = call;
         this.body = body;
         this.done = done;
@@ -34,7 +37,7 @@ final class Attempt implements Runnable {
         Owner owner = Owner.begin(call.ids());
         Result result;
         try {
-            result = new Result(program.run(call, body), null);
+            result = new Result(program.run(call, body, this::begin), null);
         } catch (Failure failure) {
             result = new Result(null, failure);
         } catch (Throwable thrown) {
@@ -53,6 +56,21 @@ final class Attempt implements Runnable {
         if (!stopped) {
             done.accept(result);
         }
+    }
+
+    /** The handler is called next, and not at all where it was stopped before. */
+    private synchronized void begin() throws Failure {
+        if (over) {
+            // Nobody is told.
+            throw Failure.thrown(new InterruptedException());
+        }
+        standby.begin();
+        begun = true;
+    }
+
+    /** The handler was called. */
+    synchronized boolean hasBegun() {
+        return begun;
     }
 
     /** Interrupts the handler. False if it had ended. */

@@ -48,6 +48,11 @@ final class Failure extends Exception {
             "the body did not arrive in " + Limits.BODY_READ_MS_MAX / 1000 + " s");
     }
 
+    static Failure alreadyUsed() {
+        return rejected(503, "ALREADY_USED", "this instance is a standby (PICOFAAS_STANDBY), and its one invocation "
+            + "has begun: have another started");
+    }
+
     static Failure badInput(String message) {
         return rejected(400, "BAD_INPUT", message);
     }

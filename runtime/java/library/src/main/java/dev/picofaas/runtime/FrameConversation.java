@@ -99,7 +99,7 @@ final class FrameConversation extends ChannelInboundHandlerAdapter
 
     @Override
     public void invoked(Slot<Invocation> slot, RequestHead head, ByteBuf input, int bytes, boolean ends) {
-        Invocation invocation = new Invocation(server, context.executor(), new FrameHeaders(head),
+        Invocation invocation = new Invocation(server, this, context.executor(), new FrameHeaders(head),
             (status, body) -> answer(slot, status, body));
         slot.owner = invocation;
         if (Long.compareUnsigned(head.bodyBytes(), server.bodyBytesMax) > 0) {

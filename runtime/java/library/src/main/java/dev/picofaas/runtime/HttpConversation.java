@@ -37,6 +37,8 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
     private ChannelHandlerContext context;
     /** The request that is being read or worked on, or null. */
     private Exchange exchange;
+    /** Done when the socket has the 100 of the request, or null where it asked for none. */
+    private ChannelFuture continued;
     /** Done when the socket has all of the last answer, or null before the first. */
     private ChannelFuture written;
     /** The last answer was given; what still comes is dropped. */
@@ -153,9 +155,10 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
         }
         if (route == Exchange.Route.INVOKE) {
             exchange = new Exchange(keepAlive, path,
-                new Invocation(server, context.executor(), Headers.of(headers), this::answered));
+                new Invocation(server, this, context.executor(), Headers.of(headers), this::answered));
         }
         Exchange begun = exchange;
+        continued = null;
         begun.body.await(context.executor(), () -> {
             if (exchange == begun && !begun.whole) {
                 refuse(Failure.bodyLate());
@@ -163,8 +166,13 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
         });
         if (HttpUtil.getContentLength(head, -1L) > server.bodyBytesMax) {
             refuse(Failure.bodyTooLarge(server.bodyBytesMax));
-        } else if (HttpUtil.is100ContinueExpected(head)) {
-            context.writeAndFlush(new DefaultFullHttpResponse(HttpVersion.HTTP_1_1, HttpResponseStatus.CONTINUE,
+        } else if (!HttpUtil.is100ContinueExpected(head)) {
+            return;
+        } else if (begun.invocation != null && begun.invocation.refused() != null) {
+            // It does not begin, and its body may not come.
+            refuse(begun.invocation.refused());
+        } else {
+            continued = context.writeAndFlush(new DefaultFullHttpResponse(HttpVersion.HTTP_1_1, HttpResponseStatus.CONTINUE,
                 Unpooled.EMPTY_BUFFER));
         }
     }
@@ -173,7 +181,7 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
     private void answer() {
         exchange.body.stop();
         switch (exchange.route) {
-            case INVOKE -> exchange.invocation.run();
+            case INVOKE -> run(exchange.invocation);
             case HEALTH -> respond(200, JSON, HEALTHY, null);
             case METRICS -> respond(200, "text/plain; version=0.0.4; charset=utf-8", bytes(server.metrics.toString()),
                 null);
@@ -190,6 +198,15 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
                 + "`: there are POST /invoke, GET /health and GET /metrics", null);
             case POST_ONLY -> postOnly();
             case GET_ONLY -> error(405, "METHOD_NOT_ALLOWED", "use GET here", "GET");
+        }
+    }
+
+    /** Runs an invocation when its caller knows that it begins. */
+    private void run(Invocation invocation) {
+        if (continued == null || continued.isDone()) {
+            invocation.run();
+        } else {
+            continued.addListener(sent -> invocation.run());
         }
     }
 
@@ -247,6 +264,9 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
             .set("date", server.date.now());
         if (allowed != null) {
             response.headers().set("allow", allowed);
+        }
+        if (done.route == Exchange.Route.HEALTH && status == 200) {
+            server.age.headers().forEach((name, value) -> response.headers().set(name, value));
         }
         if (done.route == Exchange.Route.INVOKE) {
             Long initMs = server.takeInitMs();

@@ -17,6 +17,7 @@ final class Invocation {
 
     final Body body;
     private final Server server;
+    private final Conversation conversation;
     private final EventExecutor loop;
     private final Caller caller;
     private final Ids ids;
@@ -29,14 +30,16 @@ final class Invocation {
     private Future<?> deadlineTimer;
     private boolean isOver;
 
-    Invocation(Server server, EventExecutor loop, Headers headers, Caller caller) {
+    Invocation(Server server, Conversation conversation, EventExecutor loop, Headers headers, Caller caller) {
         this.server = server;
+        this.conversation = conversation;
         this.loop = loop;
         this.caller = caller;
         body = new Body(server.bodyBytesMax);
         ids = Ids.of(headers);
         server.metrics.begin();
         try {
+            server.standby.check();
             call = Call.read(headers, beganNs);
             if (call.isOverAt(beganNs)) {
                 refused = Failure.deadlinePassed(call);
@@ -52,14 +55,22 @@ final class Invocation {
         }
     }
 
+    /** Found in the head; it is not run, whatever its body is. Null where nothing was. */
+    Failure refused() {
+        return refused;
+    }
+
     /** The body has been read to its end. */
     void run() {
         body.stop();
+        if (isOver) {
+            return;
+        }
         if (refused != null) {
             refuse(refused);
             return;
         }
-        attempt = new Attempt(server.program, call, body.take(), result -> loop.execute(() -> ended(result)));
+        attempt = new Attempt(server.program, server.standby, call, body.take(), result -> loop.execute(() -> ended(result)));
         server.workers.run(attempt, () -> loop.execute(server.workers::ended));
     }
 
@@ -108,5 +119,8 @@ final class Invocation {
             deadlineTimer.cancel(false);
         }
         server.metrics.end(outcome, System.nanoTime() - beganNs);
+        if (attempt != null && attempt.hasBegun()) {
+            server.handled(conversation);
+        }
     }
 }

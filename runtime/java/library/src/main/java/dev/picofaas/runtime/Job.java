@@ -74,7 +74,7 @@ final class Job {
     private Bytes output(Program program, Call call, Bytes body) throws Failure, InterruptedException {
         CountDownLatch over = new CountDownLatch(1);
         AtomicReference<Attempt.Result> result = new AtomicReference<>();
-        Attempt attempt = new Attempt(program, call, body, ended -> {
+        Attempt attempt = new Attempt(program, new Standby(false), call, body, ended -> {
             result.set(ended);
             over.countDown();
         });

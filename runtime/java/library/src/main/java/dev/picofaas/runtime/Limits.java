@@ -38,6 +38,8 @@ final class Limits {
     static final long THREAD_IDLE_MS = 60_000;
     /** How long what still comes in is read after an early answer, so that the answer is not lost with it. */
     static final long LINGER_MS = 1000;
+    /** From the end of a standby's one invocation to that of the process, where its connection stays open. */
+    static final long STANDBY_LINGER_MS = 1000;
     /** Looks for what had come before the signal to end. */
     static final int DRAIN_LOOKS_MAX = 1000;
     /** A handler's log line, ids excluded: the control plane cuts lines over 16 KiB. */

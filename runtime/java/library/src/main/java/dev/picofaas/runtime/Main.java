@@ -27,9 +27,11 @@ public final class Main {
             return new Job(settings, age).run();
         }
         quietNetty();
-        Server server = new Server(program(settings), settings.bodyBytesMax());
+        Program program = program(settings);
+        age.handlerIsReady();
+        Server server = new Server(program, settings.bodyBytesMax(), new Standby(settings.isStandby()), age);
         Stop.on(signal -> server.stop());
-        server.listen(settings, age);
+        server.listen(settings);
         server.await();
         return 0;
     }

@@ -4,18 +4,38 @@ package dev.picofaas.runtime;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
 
-/** How long the process has been there: the JVM itself takes its time before main is called. */
+/** How long the process, the runtime in it and its handler have been there: the JVM itself takes its time before main. */
 final class ProcessAge {
     /** The unit in which the kernel counts a process's start, on every Linux. */
     private static final long TICK_MS = 10;
 
     private final long beganNs = System.nanoTime();
     private final long beforeMs = beforeMs();
+    private volatile long readyNs = beganNs;
 
     /** Whole milliseconds since the start, within 10 ms. */
     long ms() {
         return beforeMs + Math.max(1, (System.nanoTime() - beganNs + 999_999) / 1_000_000);
+    }
+
+    /** The handler can take an invocation from now on. */
+    void handlerIsReady() {
+        readyNs = System.nanoTime();
+    }
+
+    /** The headers that tell of this with health and with an announcement. Each age is at most the one before it. */
+    Map<String, String> headers() {
+        long nowNs = System.nanoTime();
+        long runtimeMs = (nowNs - beganNs) / 1_000_000;
+        Map<String, String> headers = new LinkedHashMap<>();
+        headers.put("x-acknowledges", "100-continue");
+        headers.put("x-process-age-ms", Long.toString(beforeMs + runtimeMs));
+        headers.put("x-runtime-age-ms", Long.toString(runtimeMs));
+        headers.put("x-handler-age-ms", Long.toString((nowNs - readyNs) / 1_000_000));
+        return headers;
     }
 
     /** 0 where it cannot be told; then the time since main counts. */

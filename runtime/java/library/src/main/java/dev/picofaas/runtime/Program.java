@@ -70,10 +70,16 @@ final class Program {
         this.outputBytesMax = outputBytesMax;
     }
 
+    /** The step before the handler is called; a failure keeps it from being called. */
+    interface Beginning {
+        void begin() throws Failure;
+    }
+
     /** Runs the handler on this thread. */
-    Bytes run(Call call, Bytes body) throws Failure {
+    Bytes run(Call call, Bytes body, Beginning beginning) throws Failure {
         Envelope envelope = Envelope.read(body, reader, inputType);
         Context context = new Context(call, envelope.metadata());
+        beginning.begin();
         Object output;
         try {
             output = settled(handler.handle(envelope.input(), context));

@@ -75,8 +75,9 @@ final class RehearsalRun {
         try {
             Main.quietNetty();
             Settings settings = Settings.read(environment(Map.of("PICOFAAS_SOCKET", socket.toString())));
-            Server server = new Server(Main.program(settings), settings.bodyBytesMax());
-            server.listen(settings, new ProcessAge());
+            Server server = new Server(Main.program(settings), settings.bodyBytesMax(), new Standby(false),
+                new ProcessAge());
+            server.listen(settings);
             require("GET /health",
                 ask(socket, "GET /health HTTP/1.1\r\nhost: fn\r\nconnection: close\r\n\r\n", new byte[0]));
             String head = "POST /invoke HTTP/1.1\r\nhost: fn\r\nconnection: close\r\nx-execution-id: rehearsal\r\n"
@@ -141,7 +142,7 @@ final class RehearsalRun {
     private static void announcement() throws Exception {
         try (ServerSocket controlPlane = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             Access access = Access.read("http://127.0.0.1:" + controlPlane.getLocalPort(), "rehearsal");
-            new Announcement(access, "rehearsal", "127.0.0.1").start(1);
+            new Announcement(access, "rehearsal", "127.0.0.1").start(1, new ProcessAge());
             try (Socket caller = controlPlane.accept()) {
                 InputStream requests = caller.getInputStream();
                 skipRequest(requests);

@@ -32,6 +32,8 @@ final class Server {
     final Metrics metrics = new Metrics();
     final Workers workers = new Workers();
     final HttpDate date = new HttpDate();
+    final Standby standby;
+    final ProcessAge age;
 
     private final MultiThreadIoEventLoopGroup loops = new MultiThreadIoEventLoopGroup(1, NioIoHandler.newFactory());
     private final EventLoop loop = (EventLoop) loops.next();
@@ -45,16 +47,20 @@ final class Server {
     private Long initMs;
     private boolean stopping;
     private boolean draining;
+    /** The connection over which a standby had its one invocation, once that has ended. */
+    private Conversation lastConversation;
     /** How much came in, to see when no more does. */
     private long arrivals;
 
-    Server(Program program, int bodyBytesMax) {
+    Server(Program program, int bodyBytesMax, Standby standby, ProcessAge age) {
         this.program = program;
         this.bodyBytesMax = bodyBytesMax;
+        this.standby = standby;
+        this.age = age;
     }
 
     /** Listens. Signals must be taken before: whoever sees the socket may send one. */
-    void listen(Settings settings, ProcessAge age) throws StartException {
+    void listen(Settings settings) throws StartException {
         ServerBootstrap bootstrap = new ServerBootstrap()
             .group(loops)
             .option(ChannelOption.SO_BACKLOG, Limits.BACKLOG_CONNECTIONS_MAX)
@@ -93,7 +99,7 @@ final class Server {
             : "http://" + (Announcement.isIpv6(settings.host()) ? "[::]" : settings.host()) + ":" + port;
         Log.line("listening on " + where + " after " + ms + " ms");
         if (announcement != null) {
-            announcement.start(port);
+            announcement.start(port, age);
         }
     }
 
@@ -170,6 +176,15 @@ final class Server {
         }
     }
 
+    /** A handler's invocation has ended, over a connection. That of a standby was the only one. */
+    void handled(Conversation conversation) {
+        if (standby.isStandby()) {
+            lastConversation = conversation;
+            // A caller that keeps the connection open for longer has forgotten it.
+            loop.schedule(this::stop, Limits.STANDBY_LINGER_MS, TimeUnit.MILLISECONDS);
+        }
+    }
+
     /** Another protocol is spoken over a connection that is open. */
     void became(Conversation before, Conversation conversation) {
         conversations.remove(before);
@@ -180,6 +195,9 @@ final class Server {
         conversations.remove(conversation);
         if (conversations.size() == Limits.CONNECTIONS_MAX - 1 && !draining) {
             listener.config().setAutoRead(true);
+        }
+        if (conversation == lastConversation) {
+            stop();
         }
         endIfDone();
     }

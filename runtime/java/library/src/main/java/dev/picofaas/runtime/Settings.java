@@ -10,12 +10,13 @@ import java.util.Map;
  * @param host all addresses of the machine, of both kinds where the pod's is IPv6, else of IPv4
  * @param port 0 lets the system pick one
  * @param announcement of an instance in Kubernetes, else null
+ * @param isStandby it takes one invocation and ends
  * @param assignment of a JOB
  * @param handler the name in HANDLER, or null
  */
 record Settings(
-    String socket, String host, Integer port, Announcement announcement, Assignment assignment, String handler, int bodyBytesMax,
-    int outputBytesMax) {
+    String socket, String host, Integer port, Announcement announcement, boolean isStandby, Assignment assignment,
+    String handler, int bodyBytesMax, int outputBytesMax) {
 
     /** An empty variable counts as absent. */
     static Settings read(Map<String, String> environment) throws StartException {
@@ -23,6 +24,7 @@ record Settings(
         Integer port = null;
         Announcement announcement = null;
         Assignment assignment = null;
+        boolean isStandby = Standby.isAskedFor(variable(environment, Standby.VARIABLE));
         String mode = variable(environment, "EXECUTION_MODE");
         if (mode == null || mode.equals("WARM") || mode.equals("POOL")) {
             socket = variable(environment, "PICOFAAS_SOCKET");
@@ -44,8 +46,8 @@ record Settings(
                 + "`, which is unknown: give WARM, POOL or JOB, or leave it out");
         }
         String host = Announcement.isIpv6(variable(environment, Announcement.POD_IP)) ? "::" : "0.0.0.0";
-        return new Settings(socket, host, port, announcement, assignment, variable(environment, "HANDLER"),
-            bytes(environment, "MAX_BODY", Limits.BODY_BYTES_MAX),
+        return new Settings(socket, host, port, announcement, isStandby, assignment,
+            variable(environment, "HANDLER"), bytes(environment, "MAX_BODY", Limits.BODY_BYTES_MAX),
             bytes(environment, "MAX_OUTPUT", Limits.OUTPUT_BYTES_MAX));
     }
 

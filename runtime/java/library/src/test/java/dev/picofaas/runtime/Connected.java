@@ -27,7 +27,7 @@ final class Connected extends EmbeddedChannel implements DuplexChannel {
                 throw new AssertionError("there is no body, and nothing to run");
             }
         };
-        return new Server(new Program(never, 1000), 1000);
+        return new Server(new Program(never, 1000), 1000, new Standby(false), new ProcessAge());
     }
 
     void send(String text) {

@@ -27,7 +27,7 @@ class ProgramTest {
     private static String outputOf(FunctionHandler<?, ?> handler, String input) throws Exception {
         byte[] body = ("{\"input\":" + input + "}").getBytes(StandardCharsets.UTF_8);
         Call call = new Call("e-1", null, null, null, 1, null, null);
-        Bytes output = new Program(handler, Limits.SETTING_BYTES_MAX).run(call, new Bytes(body, body.length));
+        Bytes output = new Program(handler, Limits.SETTING_BYTES_MAX).run(call, new Bytes(body, body.length), () -> { });
         return new String(output.array(), 0, output.length(), StandardCharsets.UTF_8);
     }
 
@@ -35,7 +35,7 @@ class ProgramTest {
         byte[] body = ("{\"input\":" + input + "}").getBytes(StandardCharsets.UTF_8);
         Program program = new Program(handler, 1000);
         Call call = new Call("e-1", null, null, null, 1, null, null);
-        return assertThrows(Failure.class, () -> program.run(call, new Bytes(body, body.length)));
+        return assertThrows(Failure.class, () -> program.run(call, new Bytes(body, body.length), () -> { }));
     }
 
     @Test
