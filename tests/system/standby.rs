@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use rustix::process::{Pid, Signal, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
 use crate::support::bystander::while_others_are_served;
@@ -98,6 +98,23 @@ fn a_burst_beyond_the_reserve_has_an_instance_started_for_each_call() {
     assert_eq!(counted, [of("x-standby") as f64, of("x-cold-start") as f64]);
     until_ready(&server, "burst", 2);
     eventually("the reserve alone is left", || (processes(&server).len() == 3).then_some(()));
+}
+
+#[test]
+fn an_instance_that_is_killed_while_it_waits_costs_nobody_an_attempt() {
+    let server = Server::start(&[]);
+    let others = processes(&server);
+    server.register(&standby("killed", "identity", 1, 1).with("maxRetries", 0));
+    for nth in 0..10 {
+        until_ready(&server, "killed", 1);
+        let victims: Vec<i32> = processes(&server).difference(&others).copied().collect();
+        for victim in victims {
+            // The one that was used before may be among them, and gone by now.
+            let _ = kill_process(Pid::from_raw(victim).unwrap(), Signal::KILL);
+        }
+        let answer = server.invoke("killed", nth);
+        assert_eq!((answer.status, answer.header("x-attempts")), (200, Some("1")), "{answer:?}");
+    }
 }
 
 #[test]
