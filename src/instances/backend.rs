@@ -317,11 +317,10 @@ impl Backend {
     pub fn close(&self) {
         match self {
             Self::PodSet(pod_set) => pod_set.close(),
-            Self::ProcessSet(_)
-            | Self::JobProcesses(_)
-            | Self::KubeJobs(_)
-            | Self::Standby(_)
-            | Self::Endpoints(_) => self.stop_own(),
+            Self::Standby(set) => set.close(),
+            Self::ProcessSet(_) | Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Endpoints(_) => {
+                self.stop_own()
+            }
         }
     }
 
@@ -329,7 +328,7 @@ impl Backend {
     pub fn stop_own(&self) {
         match self {
             Self::ProcessSet(processes) => processes.close(),
-            Self::Standby(set) => set.close(),
+            Self::Standby(set) => set.stop_own(),
             // Each ends with the attempt that it was started for.
             Self::JobProcesses(_) | Self::KubeJobs(_) => {}
             Self::PodSet(_) => {}

@@ -22,6 +22,7 @@ use super::context::KubeContext;
 use super::failed_create;
 use super::failure::{CallFailure, of_error};
 use super::finished_jobs::FinishedJobs;
+use super::idle_pods::IdlePods;
 use super::logs::PodLogs;
 use super::pods::Pods;
 use crate::config::ServeArgs;
@@ -56,6 +57,8 @@ pub struct Cluster {
     pub job_ttl_s: u32,
     /// Jobs that have finished and are kept.
     pub finished_jobs: Rc<FinishedJobs>,
+    /// Pods that wait for an execution and that an earlier control plane made.
+    pub(crate) idle_pods: IdlePods,
     /// Permits to look at a Deployment, make it or change its template.
     pub applying: Semaphore,
     /// The watch of pods, and the workloads that it tells.
@@ -121,6 +124,7 @@ impl Cluster {
             lasting_runtime_url: urls.lasting,
             job_ttl_s: flags.job_ttl_s,
             finished_jobs,
+            idle_pods: IdlePods::default(),
             applying: Semaphore::new(APPLIED_MAX),
             pods: Rc::default(),
             logs,
@@ -310,6 +314,7 @@ mod tests {
                 lasting_runtime_url: "http://127.0.0.1:9".to_owned(),
                 job_ttl_s: 600,
                 finished_jobs,
+                idle_pods: IdlePods::default(),
                 applying: Semaphore::new(APPLIED_MAX),
                 pods: Rc::default(),
                 logs: PodLogs::new(Api::namespaced(client.clone(), "test"), Lines::to(|_| ())),

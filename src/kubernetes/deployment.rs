@@ -223,7 +223,7 @@ fn may_be_stuck(probe: Probe) -> Probe {
 }
 
 /// A hash of the template as JSON with its keys in order.
-fn hash(template: &PodTemplateSpec) -> String {
+pub(super) fn hash(template: &PodTemplateSpec) -> String {
     let mut template = template.clone();
     let containers = template.spec.iter_mut().flat_map(|pod| &mut pod.containers);
     for env in containers.filter_map(|container| container.env.as_mut()) {

@@ -6,8 +6,8 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::template;
-use super::template::{EXECUTION, INCARNATION, variable};
+use super::template::{EXECUTION, INCARNATION, STANDBY, variable};
+use super::{deployment, template};
 use crate::id::{ExecutionId, Token};
 use crate::spec::{ExecutionMode, FunctionSpec};
 
@@ -84,11 +84,18 @@ pub(super) fn standby_name(function: &str, random: u64) -> String {
     format!("{}-s{:012x}", template::name_of(function), random >> 16)
 }
 
+/// The hash of what the pods of single-use instances of a function are made of: those of another one are others.
+#[must_use]
+pub(super) fn standby_hash(spec: &FunctionSpec) -> String {
+    deployment::hash(&template::pods(spec, template::environment(spec, ExecutionMode::Warm)))
+}
+
 /// The Job of a single-use instance that waits for its execution. Its pod is called as one of a `WARM` function is.
 #[must_use]
 pub(super) fn standby_object(spec: &FunctionSpec, standby: &StandbyParameters<'_>) -> Job {
     let mut labels = template::labels(spec.name.as_str());
     labels.insert(INCARNATION.to_owned(), standby.incarnation.to_owned());
+    labels.insert(STANDBY.to_owned(), standby_hash(spec));
     let mut env = template::environment(spec, ExecutionMode::Warm);
     env.push(variable("PICOFAAS_RUNTIME_URL", standby.runtime_url));
     env.push(variable("PICOFAAS_TOKEN", standby.token.to_string()));

@@ -78,6 +78,7 @@
 //! | `template` | a function's specification as a template of pods |
 //! | `kube_jobs` | the Jobs of one version, one for each attempt |
 //! | `standby_job` | a single-use instance: the pod of a Job that is made ahead of its execution |
+//! | `idle_pods` | such instances of an earlier control plane, to be taken over |
 //! | `job` | the object of one Job |
 //! | `finished_jobs` | Jobs that have finished and are kept, and how the oldest go |
 //! | `job_room` | room for the Job of one attempt where a quota is met |
@@ -118,6 +119,7 @@ mod finished_jobs;
 mod function_container;
 pub(crate) mod function_object;
 mod health;
+pub(crate) mod idle_pods;
 mod instance_index;
 mod job;
 mod job_room;

@@ -25,7 +25,7 @@ use crate::error::ErrorCode;
 use crate::messages::control_message::JobEnd;
 
 /// The label by which Kubernetes marks the pods of a Job.
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+pub(super) const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// The label with the uid of that Job.
 const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 

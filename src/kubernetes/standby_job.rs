@@ -12,17 +12,19 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::cluster::call;
+use super::idle_pods::IdlePod;
 use super::job::{self, StandbyParameters};
 use super::kube_jobs::{KubeJobs, nanos};
 use super::pods::PodEnd;
-use super::template::{ASSIGNED, EXECUTION};
+use super::template::{ASSIGNED, EXECUTION, INCARNATION, STANDBY};
 use crate::backoff::ExponentialBackoff;
 use crate::channel::AnswerReceiver;
 use crate::clock::rfc3339;
 use crate::error::ErrorCode;
 use crate::id::{Token, random_bits};
-use crate::instance::{InstanceProblem, InstanceReport};
+use crate::instance::{InstanceProblem, InstanceReport, Target};
 use crate::messages::control_message::{Announcement, StandbyTake};
+use crate::probe;
 
 /// Longest time until the pod of a standby instance has announced itself. Its image may have to be pulled.
 const START_PATIENCE: Duration = Duration::from_secs(300);
@@ -118,6 +120,48 @@ impl StandbyJob {
         }
     }
 
+    /// The pods of an earlier control plane that a version may take over.
+    #[must_use]
+    pub(crate) fn idle_pods(jobs: &KubeJobs) -> Vec<IdlePod> {
+        let spec = &jobs.function.spec;
+        jobs.cluster.idle_pods.take(spec.name.as_str(), &job::standby_hash(spec))
+    }
+
+    /// Takes over a pod of an earlier control plane, where it is well.
+    ///
+    /// # Errors
+    /// It does not answer, or the API server does not take the word that it is ours.
+    pub(crate) async fn adopt(jobs: Rc<KubeJobs>, idle: IdlePod) -> Result<Self, InstanceProblem> {
+        let IdlePod { job: name, pod, address, made, .. } = &idle;
+        let (cluster, all_jobs): (_, Api<Job>) = (jobs.cluster.clone(), jobs.cluster.api());
+        cluster.logs.expect(name, jobs.function.spec.name.as_str(), None);
+        let end = cluster.pods.end_of_job(name, &[]);
+        cluster.finished_jobs.began();
+        let ours = json!({ "metadata": { "labels": { INCARNATION: cluster.incarnation } } });
+        let adopted = async {
+            let report = probe::health(&Target::Tcp(*address)).await.map_err(|error| error.to_string())?;
+            let (params, ours) = (PatchParams::default(), Patch::Merge(&ours));
+            let marked = call(all_jobs.patch_metadata(name, &params, &ours)).await;
+            marked.map_err(|failure| failure.to_string())?;
+            Ok::<_, String>(report)
+        };
+        match adopted.await {
+            Ok(report) => Ok(Self {
+                name: name.clone(),
+                pod: pod.clone(),
+                end,
+                made: *made,
+                address: *address,
+                report,
+                jobs,
+            }),
+            Err(error) => {
+                jobs.give_up(name, true);
+                Err(InstanceProblem::new(format!("a standby instance was not taken over: {error}")))
+            }
+        }
+    }
+
     /// The name of its pod.
     #[must_use]
     pub(crate) fn pod(&self) -> &str {
@@ -188,7 +232,8 @@ impl ExecutionMark {
     async fn write(self, jobs: Rc<KubeJobs>, name: String) {
         let Self { pod, execution, assigned, deadline_s } = self;
         let (all_jobs, pods): (Api<Job>, Api<Pod>) = (jobs.cluster.api(), jobs.cluster.api());
-        let metadata = json!({ "labels": { EXECUTION: execution }, "annotations": { ASSIGNED: assigned } });
+        let labels = json!({ EXECUTION: execution, STANDBY: null });
+        let metadata = json!({ "labels": labels, "annotations": { ASSIGNED: assigned } });
         let of_job = json!({ "metadata": metadata, "spec": { "activeDeadlineSeconds": deadline_s } });
         let of_pod = json!({ "metadata": metadata });
         let params = PatchParams::default();

@@ -24,6 +24,8 @@ pub(crate) const FUNCTION: &str = "picofaas.dev/function";
 pub(crate) const EXECUTION: &str = "picofaas.dev/execution-id";
 /// The annotation with the time at which a pod that waited for it was given its execution.
 pub(crate) const ASSIGNED: &str = "picofaas.dev/assigned-at";
+/// The label of a Job that waits for an execution, and of its pod, with the hash of its template.
+pub(crate) const STANDBY: &str = "picofaas.dev/standby";
 /// The process of the control plane that made a Job.
 pub(crate) const INCARNATION: &str = "picofaas.dev/boot";
 /// Prefix of the names of a function's objects.

@@ -23,6 +23,11 @@ pub(crate) mod standby_job {
     pub(crate) const AGE_MAX: std::time::Duration = std::time::Duration::MAX;
 }
 
+/// The pods of an earlier control plane that there are not.
+pub(crate) mod idle_pods {
+    pub(crate) use super::NoIdlePod as IdlePod;
+}
+
 /// The pods that there are not.
 pub(crate) mod pod_set {
     pub(crate) use super::NoPodSet as PodSet;
@@ -64,6 +69,10 @@ pub enum NoKubeJobs {}
 /// In place of the pod of a Job that waits for its execution.
 #[derive(Debug)]
 pub enum NoStandbyJob {}
+
+/// In place of a pod of an earlier control plane.
+#[derive(Debug)]
+pub enum NoIdlePod {}
 
 /// In place of the pods that serve a version.
 #[derive(Debug)]
@@ -130,6 +139,14 @@ impl NoStandbyJob {
         _: impl Future<Output = ()>,
     ) -> Result<Self, InstanceProblem> {
         match *jobs {}
+    }
+
+    pub(crate) fn idle_pods(jobs: &NoKubeJobs) -> Vec<NoIdlePod> {
+        match *jobs {}
+    }
+
+    pub(crate) async fn adopt(_: Rc<NoKubeJobs>, idle: NoIdlePod) -> Result<Self, InstanceProblem> {
+        match idle {}
     }
 
     pub(crate) fn pod(&self) -> &str {

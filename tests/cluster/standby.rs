@@ -139,12 +139,49 @@ fn where_a_quota_is_met_an_instance_that_waits_makes_room_for_a_call_of_another_
     until_ready(&server, "waits", 2);
 }
 
+/// Names of the Jobs that wait for an execution.
+fn waiting(stage: &Stage) -> BTreeSet<String> {
+    let waits = |job: &&Value| !job["metadata"]["labels"]["picofaas.dev/standby"].is_null();
+    stage.objects("jobs").iter().filter(waits).map(|job| name_of(job).to_owned()).collect()
+}
+
 #[test]
-fn a_drain_takes_the_reserve_along() {
-    let stage = Stage::new("standby-drain");
-    let server = stage.server(&[]);
-    server.register(&standby("drained", "identity", 2, 2));
-    until_ready(&server, "drained", 2);
+fn the_next_control_plane_takes_the_reserve_over_after_a_drain_and_after_a_crash() {
+    let stage = Stage::new("standby-restart");
+    let mut server = stage.server(&[]);
+    server.register(&standby("kept", "identity", 4, 4));
+    for ends_well in [true, false] {
+        until_ready(&server, "kept", 4);
+        let before = waiting(&stage);
+        assert_eq!(before.len(), 4);
+        if ends_well {
+            server.stop();
+        } else {
+            server.signal(rustix::process::Signal::KILL);
+            server.end();
+        }
+        assert_eq!(waiting(&stage), before, "an end of the control plane took them along");
+        server = stage.server(&[]);
+        until_ready(&server, "kept", 4);
+        assert_eq!(waiting(&stage), before, "others were made");
+        for _ in 0..2 {
+            let answer = server.invoke("kept", 1);
+            assert_eq!((answer.status, answer.header("x-standby")), (200, Some("true")), "{answer:?}");
+        }
+    }
+    // A version that is made otherwise takes none of them.
+    until_ready(&server, "kept", 4);
+    let before = waiting(&stage);
     server.stop();
-    stage.until("no Job is left", "jobs", |jobs| jobs.is_empty());
+    let server = stage.server(&[]);
+    let other =
+        standby("kept", "identity", 1, 1).with("resources", json!({ "limits": { "memory": "99Mi" } }));
+    eventually("the registry is read", || {
+        (server.client().get("/v1/functions/kept").status == 200).then_some(())
+    });
+    assert_eq!(server.client().put("/v1/functions/kept", &other).status, 200);
+    eventually("only those of the new version are left", || {
+        let now = waiting(&stage);
+        (now.len() == 1 && now.is_disjoint(&before)).then_some(())
+    });
 }

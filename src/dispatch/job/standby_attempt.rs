@@ -208,6 +208,10 @@ async fn exchange(
         Err(error) => Err(error),
     };
     match received {
+        Ok(response) if is_already_used(&response) => {
+            let error = ExchangeError::Garbage("it has had an invocation before".to_owned());
+            Err(NoAnswer { error, is_unsent: true })
+        }
         Ok(response) => Ok((response, context.clock.now())),
         Err(error) => {
             let is_written = matches!(error, ExchangeError::Lost(_)) && address.acknowledges;
@@ -215,6 +219,12 @@ async fn exchange(
             Err(NoAnswer { error, is_unsent })
         }
     }
+}
+
+/// Whether a single-use instance says that it is used up, and has run no handler.
+fn is_already_used(response: &InstanceResponse) -> bool {
+    const CODE: &[u8] = b"\"ALREADY_USED\"";
+    response.status == 503 && response.body.windows(CODE.len()).any(|part| part == CODE)
 }
 
 fn answered_result(response: InstanceResponse, answered: Nanos, waited: bool) -> AttemptResult {

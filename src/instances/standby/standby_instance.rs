@@ -8,6 +8,7 @@ use crate::channel::AnswerReceiver;
 use crate::id::Token;
 use crate::instance::{Address, InstanceKey, InstanceProblem, InstanceStart, Target};
 use crate::instances::local::LocalContext;
+use crate::kubernetes::idle_pods::IdlePod;
 use crate::kubernetes::kube_jobs::KubeJobs;
 use crate::kubernetes::standby_job::{AGE_MAX, StandbyJob};
 use crate::messages::control_message::{Announcement, StandbyTake};
@@ -54,6 +55,29 @@ impl StandbySource {
         match self {
             Self::Processes(_) => None,
             Self::Jobs(_) => Some(AGE_MAX),
+        }
+    }
+
+    /// Whether an instance that waits goes on when this process ends, to be taken over by the next.
+    #[must_use]
+    pub(super) fn outlives_us(&self) -> bool {
+        self.expects_announcements()
+    }
+
+    /// Instances of an earlier control plane that may be taken over.
+    #[must_use]
+    pub(super) fn idle(&self) -> Vec<IdlePod> {
+        match self {
+            Self::Processes(_) => Vec::new(),
+            Self::Jobs(jobs) => StandbyJob::idle_pods(jobs),
+        }
+    }
+
+    /// Takes over one of those.
+    pub(super) async fn adopt(&self, idle: IdlePod) -> Result<StandbyInstance, InstanceProblem> {
+        match self {
+            Self::Processes(_) => Err(InstanceProblem::new("a process is not taken over")),
+            Self::Jobs(jobs) => StandbyJob::adopt(jobs.clone(), idle).await.map(StandbyInstance::Job),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
 use crate::id::Token;
 use crate::instance::{InstanceKey, InstanceProblem, InstanceStart, VersionIndex};
+use crate::kubernetes::idle_pods::IdlePod;
 use crate::messages::control_message::{Announcement, JobStart, StandbyTake};
 use crate::scheduler::command_sender::CommandSender;
 use crate::scheduler::message::SchedulerCommand;
@@ -89,6 +90,8 @@ struct StandbyStart {
     cold: Option<ColdStart>,
     /// Its place among those that nobody asked for.
     room: Option<StandbyRoom>,
+    /// It runs already, and is taken over from an earlier control plane.
+    idle: Option<IdlePod>,
 }
 
 impl StandbySet {
@@ -122,6 +125,7 @@ impl StandbySet {
             changed: ChangeSignal::default(),
         });
         set.context.populated.borrow_mut().insert(set.function.index);
+        set.adopt();
         set.refill();
         set
     }
@@ -170,15 +174,20 @@ impl StandbySet {
         self.changed.until(|| self.can_serve()).await;
     }
 
-    /// Whether no instance is left.
+    /// Whether no instance is left that ends with this process.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.counts() == StandbyCounts::default() && self.per_attempt.count() == 0
+        self.is_unused() && self.per_attempt.count() == 0
     }
 
-    /// Returns when no instance is left.
+    fn is_unused(&self) -> bool {
+        let StandbyCounts { ready, starting, leaving, .. } = self.counts();
+        starting + leaving == 0 && (ready == 0 || self.source.outlives_us())
+    }
+
+    /// Returns when no instance is left that ends with this process.
     pub async fn emptied(&self) {
-        self.changed.until(|| self.counts() == StandbyCounts::default()).await;
+        self.changed.until(|| self.is_unused()).await;
         self.per_attempt.emptied().await;
     }
 
@@ -222,7 +231,12 @@ impl StandbySet {
             self.start_failed();
             return;
         }
-        self.start(StandbyStart { asked: now, cold: Some(self.context.refills.cold_start()), room: None });
+        self.start(StandbyStart {
+            asked: now,
+            cold: Some(self.context.refills.cold_start()),
+            room: None,
+            idle: None,
+        });
     }
 
     /// Stops an instance that the scheduler has retired, and that has no execution.
@@ -279,6 +293,17 @@ impl StandbySet {
         self.changed.notify();
     }
 
+    /// Starts nothing more, and stops what has no execution and ends with this process.
+    pub fn stop_own(&self) {
+        match self.source.outlives_us() {
+            true => {
+                self.closed.set(true);
+                self.changed.notify();
+            }
+            false => self.close(),
+        }
+    }
+
     /// Starts nothing more, and stops what has no execution.
     pub fn close(&self) {
         self.closed.set(true);
@@ -294,6 +319,20 @@ impl StandbySet {
     }
 
     // ---- starts ----
+
+    /// Takes over instances that an earlier control plane made.
+    fn adopt(self: &Rc<Self>) {
+        for idle in self.source.idle() {
+            let room = self.context.refills.room();
+            self.tell_of_start();
+            self.start(StandbyStart { asked: self.now(), cold: None, room, idle: Some(idle) });
+        }
+    }
+
+    /// Tells the scheduler of a start that it has not asked for.
+    fn tell_of_start(&self) {
+        self.context.commands.send(SchedulerCommand::Starting { version: self.function.index, count: 1 });
+    }
 
     /// Starts what the reserve lacks, when that takes nothing from a call that waits.
     fn refill(self: &Rc<Self>) {
@@ -314,10 +353,8 @@ impl StandbySet {
                 if room.is_none() {
                     break;
                 }
-                set.context
-                    .commands
-                    .send(SchedulerCommand::Starting { version: set.function.index, count: 1 });
-                if !set.start(StandbyStart { asked: set.now(), cold: None, room }) {
+                set.tell_of_start();
+                if !set.start(StandbyStart { asked: set.now(), cold: None, room, idle: None }) {
                     break;
                 }
             }
@@ -349,7 +386,7 @@ impl StandbySet {
 
     /// The life of one instance.
     async fn live(self: Rc<Self>, instance: InstanceKey, start: StandbyStart) {
-        let StandbyStart { asked, cold, room } = start;
+        let StandbyStart { asked, cold, room, idle } = start;
         let began = self.now();
         let token = Token::random();
         let (announce, announced) = oneshot::channel();
@@ -358,14 +395,21 @@ impl StandbySet {
         }
         let expected = ExpectedAnnouncement { token, announced };
         let closed = self.changed.until(|| self.closed.get());
-        let started = self.source.start(&self.function.spec, instance, expected, closed).await;
+        let was_idle = idle.is_some();
+        let started = match idle {
+            Some(idle) => self.source.adopt(idle).await,
+            None => self.source.start(&self.function.spec, instance, expected, closed).await,
+        };
         drop(cold);
         let single = match started {
             Ok(single) => single,
             Err(problem) => {
                 self.tokens.borrow_mut().retain(|(known, _)| *known != token);
                 self.set_state(instance, SlotState::Free);
-                if !self.closed.get() {
+                if was_idle {
+                    tracing::info!(function = %self.function.spec.name, "{problem}");
+                    self.refill();
+                } else if !self.closed.get() {
                     self.failed(problem);
                 }
                 self.start_failed();
@@ -373,7 +417,9 @@ impl StandbySet {
             }
         };
         let ready = self.now();
-        self.reserve.borrow_mut().started(ready - began);
+        if !was_idle {
+            self.reserve.borrow_mut().started(ready - began);
+        }
         let start = InstanceStart { name: single.name().into(), wanted: asked, began, ready };
         let address = single.address(instance.generation, start);
         let at = usize::from(instance.place);

@@ -88,7 +88,10 @@ impl FunctionObjects {
         }
         // Deployments of functions that went while nobody looked.
         let objects = self.clone();
-        tokio::task::spawn_local(async move { objects.find_orphans().await });
+        tokio::task::spawn_local(async move {
+            objects.find_orphans().await;
+            objects.cluster.delete_idle_jobs().await;
+        });
     }
 
     async fn follow_one(&self, object: &FunctionObject) {

@@ -9,19 +9,21 @@ use kube::api::{DeleteParams, ListParams};
 
 use super::FunctionObjects;
 use crate::kubernetes::object_error::{ObjectError, ask};
-use crate::kubernetes::template::{FUNCTION, INCARNATION, MANAGED_BY, PICOFAAS, name_of};
+use crate::kubernetes::template::{FUNCTION, INCARNATION, MANAGED_BY, PICOFAAS, STANDBY, name_of};
 use crate::kubernetes::watch::PAGE;
 
 /// Pause after a call that failed.
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl FunctionObjects {
-    /// Deletes the Jobs of earlier incarnations. Nobody waits for them any more, and what they would post is
+    /// Deletes the Jobs of earlier incarnations but those that wait for an execution, which may be taken over. Nobody waits for them any more, and what they would post is
     /// for executions that are lost.
     pub(super) async fn delete_old_jobs(&self) {
         let jobs: Api<Job> = self.cluster.api();
-        let selector =
-            format!("{MANAGED_BY}={PICOFAAS},{INCARNATION},{INCARNATION}!={}", self.cluster.incarnation);
+        let selector = format!(
+            "{MANAGED_BY}={PICOFAAS},{INCARNATION},{INCARNATION}!={},!{STANDBY}",
+            self.cluster.incarnation
+        );
         let old = ListParams::default().labels(&selector);
         let mut said = false;
         loop {

@@ -111,6 +111,8 @@ impl FunctionObjects {
         let (lease, jobs) = (self.clone(), self.clone());
         tokio::task::spawn_local(async move { lease.keep_lease().await });
         tokio::task::spawn_local(async move { jobs.delete_old_jobs().await });
+        // Before any function is read that may take them over.
+        self.cluster.find_idle_pods().await;
         tokio::task::spawn_local(self.clone().write_statuses());
         tokio::task::spawn_local(self.clone().retry_unserved());
         self.follow().await;

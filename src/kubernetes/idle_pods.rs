@@ -1,0 +1,181 @@
+//! Single-use instances that an earlier control plane made and that had no execution when it ended: found at the start,
+//! taken over by the versions whose pods are made as they are, and deleted where nobody wants them.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, ResourceExt};
+
+use super::cluster::{Cluster, call};
+use super::function_container;
+use super::pods::JOB_NAME;
+use super::template::{EXECUTION, FUNCTION, INCARNATION, MANAGED_BY, PICOFAAS, PORT, STANDBY};
+use crate::change_signal::ChangeSignal;
+use crate::clock::parse_rfc3339;
+
+/// The pod of a Job that waits for an execution, and that another control plane made.
+#[derive(Debug)]
+pub(crate) struct IdlePod {
+    pub(super) job: String,
+    pub(super) pod: String,
+    pub(super) address: SocketAddr,
+    /// Time at which it was made, since the Unix epoch.
+    pub(super) made: Duration,
+    function: String,
+    template_hash: String,
+    /// Held until it is known whether it is taken over.
+    _adoption: Option<Adoption>,
+}
+
+/// Pods that were found, and how many are being taken over.
+#[derive(Debug, Default)]
+pub(crate) struct IdlePods {
+    found: RefCell<Vec<IdlePod>>,
+    adoptions: Rc<Adoptions>,
+}
+
+#[derive(Debug, Default)]
+struct Adoptions {
+    count: Cell<usize>,
+    changed: ChangeSignal,
+}
+
+/// One pod that is being taken over.
+#[derive(Debug)]
+struct Adoption(Rc<Adoptions>);
+
+impl Drop for Adoption {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get() - 1);
+        self.0.changed.notify();
+    }
+}
+
+impl IdlePod {
+    /// Reads a pod; `None` where it has an execution, has ended, or does not run yet.
+    fn of(pod: &Pod) -> Option<Self> {
+        let labels = pod.labels();
+        if labels.contains_key(EXECUTION)
+            || pod.metadata.deletion_timestamp.is_some()
+            || !function_container::is_running(pod)
+        {
+            return None;
+        }
+        let ip: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+        let made = pod.metadata.creation_timestamp.as_ref()?.0.to_string();
+        Some(Self {
+            job: labels.get(JOB_NAME)?.clone(),
+            pod: pod.name_any(),
+            address: SocketAddr::new(ip, PORT),
+            made: parse_rfc3339(&made)?,
+            function: labels.get(FUNCTION)?.clone(),
+            template_hash: labels.get(STANDBY)?.clone(),
+            _adoption: None,
+        })
+    }
+}
+
+impl IdlePods {
+    /// Takes those of a function whose template has this hash.
+    pub(super) fn take(&self, function: &str, template_hash: &str) -> Vec<IdlePod> {
+        let mut found = self.found.borrow_mut();
+        let is_its = |pod: &mut IdlePod| pod.function == function && pod.template_hash == template_hash;
+        let taken = found.extract_if(.., is_its);
+        taken
+            .map(|pod| {
+                self.adoptions.count.set(self.adoptions.count.get() + 1);
+                IdlePod { _adoption: Some(Adoption(self.adoptions.clone())), ..pod }
+            })
+            .collect()
+    }
+}
+
+impl Cluster {
+    /// Finds the pods that wait for an execution and that an earlier control plane made. Where the API server cannot be
+    /// asked, none is taken over.
+    pub(crate) async fn find_idle_pods(&self) {
+        let pods: Api<Pod> = self.api();
+        let selector = format!("{MANAGED_BY}={PICOFAAS},{STANDBY},{INCARNATION}!={}", self.incarnation);
+        match call(pods.list(&ListParams::default().labels(&selector))).await {
+            Ok(list) => {
+                *self.idle_pods.found.borrow_mut() = list.items.iter().filter_map(IdlePod::of).collect();
+            }
+            Err(failure) => {
+                tracing::warn!("standby instances of the control plane before are not taken over: {failure}");
+            }
+        }
+    }
+
+    /// Deletes the Jobs of an earlier control plane that wait for an execution, but for those that were taken over.
+    pub(crate) async fn delete_idle_jobs(&self) {
+        let adoptions = &self.idle_pods.adoptions;
+        adoptions.changed.until(|| adoptions.count.get() == 0).await;
+        self.idle_pods.found.borrow_mut().clear();
+        let jobs: Api<Job> = self.api();
+        let selector = format!("{MANAGED_BY}={PICOFAAS},{STANDBY},{INCARNATION}!={}", self.incarnation);
+        let others = ListParams::default().labels(&selector);
+        if let Err(failure) = call(jobs.delete_collection(&DeleteParams::background(), &others)).await {
+            tracing::warn!(
+                "standby instances of the control plane before are not deleted, and end an hour after they were made: {failure}"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(change: impl FnOnce(&mut Value)) -> Option<IdlePod> {
+        let mut pod = json!({
+            "metadata": {
+                "name": "fn-f-s1-x", "creationTimestamp": "2026-12-01T04:00:00Z",
+                "labels": {
+                    "batch.kubernetes.io/job-name": "fn-f-s1", "picofaas.dev/function": "f",
+                    "picofaas.dev/standby": "abc",
+                },
+            },
+            "spec": { "containers": [{ "name": "function" }] },
+            "status": { "podIP": "10.0.0.7", "containerStatuses": [
+                { "name": "function", "image": "i", "imageID": "", "ready": true, "restartCount": 0,
+                  "state": { "running": { "startedAt": "2026-12-01T04:00:01Z" } } },
+            ] },
+        });
+        change(&mut pod);
+        IdlePod::of(&serde_json::from_value(pod).unwrap())
+    }
+
+    #[test]
+    fn only_a_pod_that_runs_and_has_no_execution_is_taken_over() {
+        let idle = pod(|_| {}).unwrap();
+        assert_eq!((idle.job.as_str(), idle.address.to_string().as_str()), ("fn-f-s1", "10.0.0.7:8080"));
+        assert_eq!(idle.made, Duration::from_secs(1_796_097_600));
+        assert!(pod(|pod| pod["metadata"]["labels"][EXECUTION] = "e".into()).is_none());
+        assert!(pod(|pod| pod["metadata"]["deletionTimestamp"] = "2026-12-01T04:00:09Z".into()).is_none());
+        assert!(pod(|pod| pod["status"]["podIP"] = Value::Null).is_none());
+        let waits = json!({ "waiting": { "reason": "ContainerCreating" } });
+        assert!(pod(|pod| pod["status"]["containerStatuses"][0]["state"] = waits).is_none());
+    }
+
+    #[test]
+    fn a_version_takes_those_that_are_made_as_its_own_and_each_once() {
+        let idle = IdlePods::default();
+        for hash in ["abc", "other"] {
+            let found = pod(|pod| pod["metadata"]["labels"]["picofaas.dev/standby"] = hash.into());
+            idle.found.borrow_mut().extend(found);
+        }
+        assert_eq!(idle.take("g", "abc").len(), 0);
+        let taken = idle.take("f", "abc");
+        assert_eq!((taken.len(), idle.adoptions.count.get()), (1, 1));
+        assert_eq!(idle.take("f", "abc").len(), 0);
+        drop(taken);
+        assert_eq!((idle.adoptions.count.get(), idle.found.borrow().len()), (0, 1));
+    }
+}
