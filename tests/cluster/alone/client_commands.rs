@@ -32,8 +32,10 @@ fn a_function_is_applied_called_followed_scaled_and_deleted_by_the_client_comman
     run(&program, &["wait", id]).assert_output("8\n");
     let executions = run(&program, &["get", "executions"]);
     assert!(executions.output().contains(id), "{executions:?}");
-    let logs = run(&program, &["logs", "c"]);
-    assert!(logs.output().contains("listening on"), "{logs:?}");
+    // They come through the API server, later than the pod's own word that it listens.
+    eventually("its lines are there", || {
+        run(&program, &["logs", "c"]).output().contains("listening on").then_some(())
+    });
 
     run(&program, &["scale", "c", "--replicas=2"]).assert_output("function/c scaled\n");
     installation.until_ready("c", 2);
