@@ -127,6 +127,14 @@ impl TrackedPod {
             && self.seen.is_none_or(|(readiness, ..)| readiness != ContainerReadiness::Ready)
     }
 
+    /// Whether it serves and its node has found its container ready. A pod that is not is the first that its Deployment
+    /// takes away when the template changes again.
+    #[must_use]
+    pub(super) fn is_found_ready(&self) -> bool {
+        self.state == PodState::Serving
+            && self.seen.is_some_and(|(readiness, ..)| readiness != ContainerReadiness::NotReady)
+    }
+
     /// Takes failed probes, one after the other.
     pub(super) fn unanswered(&mut self) -> PodChange {
         if !self.needs_probe() {

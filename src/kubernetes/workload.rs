@@ -221,6 +221,14 @@ impl Workload {
             .count()
     }
 
+    /// Number of pods with a template that serve, stay, and that Kubernetes has found ready.
+    #[must_use]
+    pub(super) fn found_ready(&self, template_hash: &str) -> usize {
+        let pods = self.pods.borrow();
+        let own = pods.values().filter(|one| !one.scale_down_candidate && one.template_hash == template_hash);
+        own.filter(|one| one.is_found_ready()).count()
+    }
+
     /// Whether there are pods with other templates.
     #[must_use]
     pub(super) fn is_mixed(&self, template_hash: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::pods::{condition, pods, put, until, until_ready, warm};
+use crate::pods::{condition, pods, pods_in, put, until, until_ready, warm};
 use crate::pressure::Pressure;
 use crate::stage::Stage;
 use crate::support::client::Client;
@@ -26,6 +26,26 @@ fn an_image_that_is_not_there_leaves_the_version_before_serving_and_says_why() {
     put(&server, &warm("f", "identity", &json!({})));
     until_ready(&server, "f", 1);
     assert_eq!(server.invoke("f", 1).output()["input"], 1);
+}
+
+#[test]
+fn a_version_that_has_just_taken_over_serves_on_where_the_next_one_cannot_start() {
+    let stage = Stage::new("just-ready");
+    let server = stage.server(&[]);
+    put(&server, &warm("f", "identity", &json!({})));
+    until_ready(&server, "f", 1);
+    until_probed(&stage);
+    put(&server, &warm("f", "echo", &json!({})));
+    eventually("the second version serves", || (server.invoke("f", 1).output() == 1).then_some(()));
+    // At once: its pod says sooner that it listens than its node does.
+    put(&server, &warm("f", "echo", &json!({ "image": "picofaas.invalid/there-is-no-such-image:1" })));
+    until(&server, "f", "the status says why", |status| {
+        condition(status, "Degraded").is_some_and(|one| one["message"].to_string().contains("Image"))
+    });
+    stage.until("one pod serves, and one cannot start", "pods", |all| {
+        pods_in(all, "f").len() == 2 && all.len() == 2
+    });
+    assert_eq!(server.invoke("f", 2).output(), 2, "the pod of the version in service was taken away");
 }
 
 #[test]
