@@ -13,7 +13,7 @@ use crate::function_calls::{self, ApplyMode, Change};
 use crate::image_builder::ImageArgs;
 use crate::manifest::ManifestFunction;
 use crate::printable::printable;
-use crate::server_client::{Call, ServerClient};
+use crate::server_client::ServerClient;
 use crate::shell_word::quoted_if_needed;
 use crate::target::{HttpTarget, Target, TargetArgs};
 use crate::{duration, output, project_function, readiness};
@@ -110,8 +110,9 @@ impl Destination {
     ) -> Result<String, ClientError> {
         let (spec, force) = match self {
             Self::Server(_) => {
-                // A server that is not there is told before minutes of building.
-                client.call(Call::get(function_calls::path(&function.name))).await?;
+                let spec = function.local_spec()?;
+                // A server that is not there, or does not take it, is told before minutes of building.
+                function_calls::check(client, &function.name, &spec).await?;
                 if arguments.dry_run {
                     for command in function.build_commands()? {
                         output::say(&format!("would run: {}", command.shown()));
@@ -121,7 +122,7 @@ impl Destination {
                 }
                 function.build().await?;
                 // Other files may be behind the same fields, and are read when an instance starts.
-                (function.local_spec()?, function.is_local())
+                (spec, function.is_local())
             }
             #[cfg(feature = "cluster")]
             Self::Cluster(cluster) => (cluster.prepare(function, arguments).await?, arguments.force),

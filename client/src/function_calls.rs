@@ -1,5 +1,6 @@
 //! Calls about functions: list, read, put, delete, scale.
 
+use hyper::header::{HeaderValue, IF_MATCH};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
@@ -16,6 +17,9 @@ pub(crate) struct FunctionPage<T> {
     /// By name.
     pub functions: Vec<T>,
 }
+
+/// An entity tag that no version has.
+const TAG_OF_NONE: HeaderValue = HeaderValue::from_static("\"only-checked\"");
 
 #[derive(Debug, Deserialize)]
 struct Named {
@@ -102,23 +106,44 @@ pub(crate) async fn put(
         let message = "--dry-run is for clusters: a server has none";
         return Err(ClientError::Usage(message.to_owned()));
     }
-    let body = serde_json::to_vec(spec)
-        .map_err(|error| ClientError::Usage(format!("{name}: cannot be written as JSON: {error}")))?;
     if !mode.force {
         let before = client.call(Call::get(path(name))).await?;
         if before.status.is_success() && is_same(&client.read(&before)?, spec) {
             return Ok(Change::Unchanged);
         }
     }
-    let put = client.ask(Call::new(Method::PUT, path(name)).json(body)).await;
-    let answer = put.map_err(|mut error| {
-        // Fields of a manifest are below `spec`.
-        if let ClientError::Refused(refusal) = &mut error {
-            refusal.field_prefix = "spec.";
-        }
-        error
-    })?;
+    let answer = client.ask(put_call(name, spec)?).await.map_err(of_manifest)?;
     Ok(if answer.status == StatusCode::CREATED { Change::Created } else { Change::Configured })
+}
+
+/// Has a server check a function that [`put`] is to send, and changes nothing: the `PUT` is for a version that there
+/// is not, which a server looks at after it has checked everything else.
+///
+/// # Errors
+/// As [`put`].
+pub(crate) async fn check(
+    client: &mut ServerClient,
+    name: &FunctionName,
+    spec: &OrderedValue,
+) -> Result<(), ClientError> {
+    match client.ask(put_call(name, spec)?.header(IF_MATCH, TAG_OF_NONE)).await {
+        Err(ClientError::Refused(refusal)) if refusal.error.code == "VERSION_MISMATCH" => Ok(()),
+        other => other.map(drop).map_err(of_manifest),
+    }
+}
+
+fn put_call(name: &FunctionName, spec: &OrderedValue) -> Result<Call, ClientError> {
+    let body = serde_json::to_vec(spec)
+        .map_err(|error| ClientError::Usage(format!("{name}: cannot be written as JSON: {error}")))?;
+    Ok(Call::new(Method::PUT, path(name)).json(body))
+}
+
+/// Names fields as a manifest does, where they are below `spec`.
+fn of_manifest(mut error: ClientError) -> ClientError {
+    if let ClientError::Refused(refusal) = &mut error {
+        refusal.field_prefix = "spec.";
+    }
+    error
 }
 
 /// `DELETE /v1/functions/{name}`.

@@ -61,6 +61,11 @@ impl Refusal {
             "EXECUTION_NOT_FOUND" | "EXECUTION_EXPIRED" | "EXECUTION_LOST_ON_RESTART" => {
                 Some(format!("`{program} get executions` lists those that are kept"))
             }
+            "LOCAL_EXEC_DISABLED" => Some(
+                "start the server with --allow-local-exec, or let it read the manifest: \
+                 `picofaas build DIR && picofaas serve --functions DIR`"
+                    .to_owned(),
+            ),
             // Of the API server of a cluster.
             "Conflict" => Some("`--force` takes these fields over".to_owned()),
             _ => None,

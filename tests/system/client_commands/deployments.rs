@@ -128,6 +128,25 @@ fn a_dry_run_changes_nothing_and_a_server_elsewhere_gets_nothing_that_needs_file
 }
 
 #[test]
+fn a_server_that_does_not_take_a_function_says_so_before_it_is_built() {
+    let server = Server::start_bare(&[]);
+    let program = ClientProgram::of(&server);
+    program.write_manifest("p/function.json", &built("a", "echo"));
+    for flags in [&["deploy", "p"][..], &["deploy", "p", "--dry-run"]] {
+        let refused = program.run(flags);
+        refused.assert_failed(3, &["p/function.json: a: ", "start the server with --allow-local-exec"]);
+        refused.assert_failed(3, &["`picofaas build DIR && picofaas serve --functions DIR`"]);
+        assert_eq!(builds(&program, "p/builds"), 0, "it was built in vain");
+    }
+    let server = Server::start(&[]);
+    let program = ClientProgram::of(&server);
+    program.write_manifest("p/function.json", &built("a", "echo").with("timeoutMs", 0));
+    program.run(&["deploy", "p"]).assert_failed(2, &["p/function.json: a: ", "spec.timeoutMs: "]);
+    assert_eq!(builds(&program, "p/builds"), 0, "it was built in vain");
+    assert_eq!(server.client().get("/v1/functions/a").status, 404);
+}
+
+#[test]
 fn build_runs_the_commands_of_each_function_and_calls_no_server() {
     let program = ClientProgram::anywhere();
     program.write_manifest("all/a.json", &built("a", "echo"));
