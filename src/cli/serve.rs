@@ -9,7 +9,7 @@ use tokio::runtime::LocalOptions;
 
 use super::stop::StopSignals;
 use crate::config::{ServeArgs, Settings};
-use crate::dev::followed_folder::{FollowedFolder, in_a_line};
+use crate::dev::followed_folder::{FollowedFolder, in_a_line, not_built};
 use crate::logs::output::Lines;
 use crate::shutdown::UnreadResults;
 use crate::spec::load_dir;
@@ -98,17 +98,20 @@ async fn register(control_plane: &ControlPlane, folder: &Path) -> anyhow::Result
         let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
         return Err(anyhow!("--functions {}:\n{}", folder.display(), errors.join("\n")));
     }
-    for line in &loaded.passed_over {
+    for line in loaded.nothing_in(folder).iter().chain(&loaded.passed_over) {
         tracing::warn!("--functions {line}");
     }
     for (file, spec) in loaded.functions {
-        let name = spec.name.to_string();
+        let (name, unbuilt) = (spec.name.to_string(), not_built(&file, &spec));
         control_plane
             .control
             .registry
             .put(spec)
             .await
             .map_err(|error| anyhow!("{}: function {name}: {}", file.display(), in_a_line(&error)))?;
+        if let Some(line) = unbuilt {
+            tracing::warn!("{line}");
+        }
     }
     Ok(())
 }

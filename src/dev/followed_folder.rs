@@ -11,6 +11,7 @@ use anyhow::Context;
 use super::scan::{absolute, is_of};
 use super::watch::Watch;
 use crate::error::ApiError;
+use crate::instances::local::process::resolve;
 use crate::registry::Registry;
 use crate::spec::{FunctionSpec, Loaded, ManifestError, load_dir};
 
@@ -69,6 +70,7 @@ impl FollowedFolder {
 
     /// Does what the manifests say, and tells the faults that are new.
     async fn take(&mut self, found: Loaded, mut faults: Vec<String>) {
+        faults.extend(found.nothing_in(&self.root));
         faults.extend(found.passed_over);
         faults.extend(found.errors.iter().map(|fault| self.told_with_effect(fault)));
         let stays = |name: &String, manifest: &Path| {
@@ -103,6 +105,9 @@ impl FollowedFolder {
         }
         match self.registry.put(spec.clone()).await {
             Ok(is_new) => {
+                if let Some(line) = not_built(&manifest, &spec) {
+                    tracing::warn!("{line}");
+                }
                 let done = if is_new { "registered" } else { "replaced" };
                 tracing::info!("{name}: {done}, as {} says", manifest.display());
                 self.registered.insert(name, (manifest, spec));
@@ -125,6 +130,24 @@ impl FollowedFolder {
     fn effect_on(&self, is_served: bool) -> &'static str {
         if is_served { "; what it said before is served until it is repaired" } else { "; it is not served" }
     }
+}
+
+/// A line that says that a function was not built, where the program that its build makes is not there. A program
+/// that is looked up in `PATH` is made by no build.
+pub(crate) fn not_built(manifest: &Path, spec: &FunctionSpec) -> Option<String> {
+    let local = spec.local.as_ref().filter(|local| !local.build.is_empty())?;
+    let program = local.command.first().filter(|program| program.contains('/'))?;
+    let folder = spec.directory.as_deref().unwrap_or(Path::new("."));
+    if resolve(program, folder).exists() {
+        return None;
+    }
+    let of_manifest = manifest.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let of_manifest = of_manifest.unwrap_or(Path::new("."));
+    Some(format!(
+        "{}: was not built: {program} is not there; `picofaas build {}` makes it",
+        spec.name,
+        of_manifest.display()
+    ))
 }
 
 /// A refusal with all of its faults.

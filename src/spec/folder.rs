@@ -29,6 +29,21 @@ pub(crate) struct Loaded {
     pub folders: Vec<PathBuf>,
 }
 
+impl Loaded {
+    /// A line that says that a folder has no manifest at all, where that is so.
+    #[must_use]
+    pub(crate) fn nothing_in(&self, dir: &Path) -> Option<String> {
+        let is_nothing = self.functions.is_empty() && self.errors.is_empty() && self.passed_over.is_empty();
+        is_nothing.then(|| {
+            format!(
+                "{}: has no manifest of a function, nor has a folder in it; `picofaas new NAME --lang LANGUAGE` \
+                 makes a function with one",
+                dir.display()
+            )
+        })
+    }
+}
+
 /// Reads every manifest below `dir`, or `dir` itself if it is a file.
 #[must_use]
 pub(crate) fn load_dir(dir: &Path) -> Loaded {

@@ -115,6 +115,36 @@ fn a_named_file_without_a_function_stops_the_start_with_what_is_in_it() {
 }
 
 #[test]
+fn a_folder_without_a_manifest_is_told_and_so_is_a_function_that_was_not_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let functions = folder.path().join("functions");
+    fs::create_dir_all(functions.join("deep")).unwrap();
+    let flags = ["--functions", functions.to_str().unwrap()];
+    let nothing = format!("--functions {}: has no manifest of a function", functions.display());
+    for flags in [&flags[..], &[flags[0], flags[1], "--watch"]] {
+        let said = Server::start_bare(flags).stop().stderr;
+        let told = said.lines().filter(|line| line.contains(&nothing) && line.contains("picofaas new"));
+        assert_eq!(told.count(), 1, "{said}");
+    }
+    let local = json!({ "build": [["true"]], "command": ["./program"] });
+    let text =
+        manifest("f", "echo").replace(&format!("{{command: {}}}", json!([faulty()])), &format!("{local}"));
+    fs::write(functions.join("deep/function.yaml"), text).unwrap();
+    let deep = functions.join("deep");
+    let unbuilt =
+        format!("f: was not built: ./program is not there; `picofaas build {}` makes it", deep.display());
+    for flags in [&flags[..], &[flags[0], flags[1], "--watch"]] {
+        let said = Server::start_bare(flags).stop().stderr;
+        assert!(said.contains(&unbuilt) && !said.contains(&nothing), "{said}");
+    }
+    std::os::unix::fs::symlink(faulty(), deep.join("program")).unwrap();
+    let server = Server::start_bare(&flags);
+    assert_eq!(server.invoke("f", 5).output(), 5);
+    let said = server.stop().stderr;
+    assert!(!said.contains("was not built"), "{said}");
+}
+
+#[test]
 fn a_file_of_values_that_is_not_there_or_wrong_stops_the_start_with_its_flag_and_line() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("wrong"), "A=1\nB\n").unwrap();
