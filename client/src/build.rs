@@ -19,6 +19,9 @@ pub struct BuildArgs {
     /// Build the image by the Dockerfile, and not what `local.build` builds
     #[arg(long)]
     image: bool,
+    /// Show what the programs that build write, as it comes
+    #[arg(long)]
+    verbose: bool,
     #[command(flatten)]
     image_args: ImageArgs,
 }
@@ -34,11 +37,13 @@ pub(crate) async fn run(arguments: &BuildArgs, program: &str) -> Result<(), Clie
     for function in &functions {
         let built = async {
             let Some(builder) = builder else {
-                let said = if function.build().await? { "built" } else { "has nothing to build" };
+                let said =
+                    if function.build(arguments.verbose).await? { "built" } else { "has nothing to build" };
                 return Ok(format!("function/{} {said}", function.name));
             };
             let dockerfile = image_builder::dockerfile(function).ok_or_else(no_dockerfile)?;
-            let image = builder.build(function, &dockerfile, &arguments.image_args).await?;
+            let flags = &arguments.image_args;
+            let image = builder.build(function, &dockerfile, flags, arguments.verbose).await?;
             Ok(image.to_string())
         };
         let what = || format!("{}: {}", function.file, function.name);

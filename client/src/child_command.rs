@@ -5,15 +5,17 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus as ProcessStatus, Stdio};
+use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::client_error::ClientError;
 use crate::exit_status::ExitStatus;
+use crate::output;
 use crate::printable::printable;
 use crate::progress::while_waiting;
 use crate::shell_word::quoted_if_needed;
@@ -28,12 +30,20 @@ const LINE_BYTES_MAX: usize = 4096;
 /// hold it open for ever.
 const REST_MAX: Duration = Duration::from_millis(500);
 
+/// Longest time that a program has to end once it was told to.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// Pause between two looks whether it has ended.
+const END_LOOK: Duration = Duration::from_millis(20);
+
 /// A program and its arguments. It has nothing to read, and ends with this program.
 #[derive(Clone, Debug)]
 pub(crate) struct ChildCommand {
     program: PathBuf,
     arguments: Vec<OsString>,
     folder: Option<PathBuf>,
+    /// Its lines go to standard error as they come.
+    is_shown: bool,
     /// How the command ends that needed it.
     blame: ExitStatus,
 }
@@ -41,6 +51,8 @@ pub(crate) struct ChildCommand {
 /// The last lines that were written.
 #[derive(Debug, Default)]
 struct Written {
+    /// Each goes to standard error, too.
+    is_shown: bool,
     all: VecDeque<String>,
     stdout: VecDeque<String>,
 }
@@ -48,7 +60,13 @@ struct Written {
 impl ChildCommand {
     /// A program, whose failure says that something around the function is not as it should be.
     pub(crate) fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), arguments: Vec::new(), folder: None, blame: ExitStatus::Unavailable }
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            folder: None,
+            is_shown: false,
+            blame: ExitStatus::Unavailable,
+        }
     }
 
     /// With another argument.
@@ -68,6 +86,11 @@ impl ChildCommand {
         Self { folder: Some(folder.to_owned()), ..self }
     }
 
+    /// With what it writes shown as it comes.
+    pub(crate) fn shown_if(self, is_shown: bool) -> Self {
+        Self { is_shown, ..self }
+    }
+
     /// With a failure that is the function's own.
     pub(crate) fn of_function(self) -> Self {
         Self { blame: ExitStatus::FunctionFailed, ..self }
@@ -80,13 +103,15 @@ impl ChildCommand {
         printable(&line).into_owned()
     }
 
-    /// Runs it, and answers the last lines of its standard output. Dropped early, it kills all that was started.
+    /// Runs it, and answers the last lines of its standard output. Dropped early, it ends all that was started.
     ///
     /// # Errors
-    /// It cannot be started, or does not exit with status 0: with the last lines that it wrote.
+    /// It cannot be started, or does not exit with status 0: with the last lines that it wrote, unless they were shown.
     pub(crate) async fn run(&self, what: &str) -> Result<String, ClientError> {
-        let written = RefCell::default();
-        let ended = while_waiting(what, self.end(&written)).await;
+        let written = RefCell::new(Written { is_shown: self.is_shown, ..Written::default() });
+        let end = self.end(&written);
+        // The line that says how long it has been would be drawn over its own.
+        let ended = if self.is_shown { end.await } else { while_waiting(what, end).await };
         let how = match ended {
             Ok(status) if status.success() => {
                 return Ok(joined(&written.into_inner().stdout));
@@ -103,7 +128,7 @@ impl ChildCommand {
         Err(ClientError::Program {
             command: self.shown(),
             how,
-            output: joined(&written.into_inner().all),
+            output: if self.is_shown { String::new() } else { joined(&written.into_inner().all) },
             status: self.blame,
         })
     }
@@ -164,6 +189,9 @@ impl Written {
         if line.is_empty() {
             return;
         }
+        if self.is_shown {
+            output::say(&printable(&line));
+        }
         let of_stdout = is_stdout.then(|| (&mut self.stdout, line.clone()));
         for (lines, line) in std::iter::once((&mut self.all, line)).chain(of_stdout) {
             if lines.len() == LINES_MAX {
@@ -178,15 +206,31 @@ fn joined(lines: &VecDeque<String>) -> String {
     lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
 }
 
-/// The process group of a child, which is killed when this is dropped.
+/// The process group of a child, which is ended when this is dropped: told to, and killed after [`END_MAX`].
 struct Group(Option<Pid>);
+
+impl Group {
+    /// Whether nothing of a group is left. The child that leads it counts until it was waited for.
+    fn is_gone(group: Pid) -> bool {
+        // It fails where somebody else has waited for it.
+        let _ = waitpid(Some(group), WaitOptions::NOHANG);
+        test_kill_process_group(group).is_err()
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It fails when the group is empty, which is what is wanted.
-            let _ = kill_process_group(group, Signal::KILL);
+        let Some(group) = self.0 else { return };
+        // Both fail when the group is empty, which is what is wanted.
+        let _ = kill_process_group(group, Signal::TERM);
+        let looks = END_MAX.as_millis() / END_LOOK.as_millis();
+        for _ in 0..looks {
+            if Self::is_gone(group) {
+                return;
+            }
+            thread::park_timeout(END_LOOK);
         }
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 

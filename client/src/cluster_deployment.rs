@@ -67,7 +67,7 @@ impl ClusterDeployment {
             let registry = flags.registry.clone().unwrap_or_default();
             return Ok(function.cluster_spec(Some(&format!("{registry}/{}", function.name))));
         }
-        let image = builder.build(function, &dockerfile, flags).await?;
+        let image = builder.build(function, &dockerfile, flags, arguments.verbose).await?;
         let reference = transfer.bring(*builder, &image).await?;
         output::say(&format!("image {reference}"));
         Ok(function.cluster_spec(Some(&reference)))

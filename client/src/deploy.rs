@@ -30,6 +30,9 @@ pub struct DeployArgs {
     /// Do not wait until the functions are ready
     #[arg(long)]
     no_wait: bool,
+    /// Show what the programs that build write, as it comes
+    #[arg(long)]
+    pub(crate) verbose: bool,
     /// Longest time until a function is ready, after it was built
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "2m")]
     timeout: Duration,
@@ -120,7 +123,7 @@ impl Destination {
                     output::say(&format!("would register: {}", function.name));
                     return Ok(String::new());
                 }
-                function.build().await?;
+                function.build(arguments.verbose).await?;
                 // Other files may be behind the same fields, and are read when an instance starts.
                 (spec, function.is_local())
             }

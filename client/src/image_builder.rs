@@ -45,6 +45,16 @@ pub(crate) struct ImageArgs {
 }
 
 impl ImageArgs {
+    /// Whether the arguments after `--` say where docker is to leave the image.
+    fn say_where_it_goes(&self) -> bool {
+        let flags = ["--load", "--push", "--output", "-o"];
+        self.further.iter().any(|argument| {
+            flags.iter().any(|flag| {
+                argument.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+            })
+        })
+    }
+
     /// The first flag that was given.
     pub(crate) fn given(&self) -> Option<&'static str> {
         let flags = [
@@ -109,11 +119,25 @@ impl ImageBuilder {
         }
     }
 
+    /// Whether docker builds with a builder of buildx that leaves no image behind unless it is told to (`--load`), as
+    /// one in a container does. A docker without buildx does not know the flag.
+    async fn docker_keeps_no_image() -> bool {
+        if std::env::var_os("DOCKER_BUILDKIT").is_some_and(|value| value == "0") {
+            return false;
+        }
+        let builder = Self::Docker.command().args(["buildx", "inspect"]).run("asking docker").await;
+        let driver = builder.ok().and_then(|said| {
+            said.lines().find_map(|line| line.strip_prefix("Driver:").map(|driver| driver.trim().to_owned()))
+        });
+        driver.is_some_and(|driver| driver != "docker")
+    }
+
     fn command(self) -> ChildCommand {
         ChildCommand::new(self.program())
     }
 
-    /// Builds the image of a function, and tags it by its content.
+    /// Builds the image of a function, with what the program writes shown as it comes or not, and tags it by its
+    /// content.
     ///
     /// # Errors
     /// The build fails, which is the function's failure.
@@ -122,6 +146,7 @@ impl ImageBuilder {
         function: &ManifestFunction,
         dockerfile: &Path,
         flags: &ImageArgs,
+        is_shown: bool,
     ) -> Result<ImageName, ClientError> {
         let folder = scratch_folder()?;
         let id_file = folder.path().join("id");
@@ -134,7 +159,10 @@ impl ImageBuilder {
         for argument in &flags.arguments {
             command = command.arg("--build-arg").arg(argument);
         }
-        command = command.args(&flags.further).arg(&function.folder).of_function();
+        if self == Self::Docker && !flags.say_where_it_goes() && Self::docker_keeps_no_image().await {
+            command = command.arg("--load");
+        }
+        command = command.args(&flags.further).arg(&function.folder).of_function().shown_if(is_shown);
         let what = format!("building the image of {}", function.name);
         output::say(&format!("{what}: {} build {}", self.program(), function.folder.display()));
         command.run(&what).await?;
@@ -164,8 +192,7 @@ impl ImageBuilder {
                 let format = "{{range .RepoDigests}}{{println .}}{{end}}";
                 let digests = self.command().args(["image", "inspect", "--format", format, &name]);
                 let digests = digests.run(&what).await?;
-                let of_it = format!("{}@", image.repository);
-                digests.lines().find(|line| line.starts_with(&of_it)).unwrap_or_default().to_owned()
+                registry.digest_of(image, &digests).unwrap_or_default().to_owned()
             }
             Self::Podman | Self::Buildah => {
                 let folder = scratch_folder()?;

@@ -8,6 +8,10 @@ use crate::resource::FunctionName;
 /// Host of images that are pushed nowhere. `.invalid` is never in the DNS, so nobody can publish one under it.
 const NOWHERE: &str = "picofaas.invalid";
 
+/// Beginnings of names in docker's own registry, which it leaves out.
+#[cfg(feature = "cluster")]
+const DOCKER_HOSTS: [&str; 2] = ["docker.io/", "index.docker.io/"];
+
 /// Digits of an image's id in its tag.
 const TAG_CHARS: usize = 16;
 
@@ -57,6 +61,17 @@ impl Registry {
     pub(crate) fn is_on_this_machine(&self) -> bool {
         let host = self.0.split(['/', ':']).next().unwrap_or_default();
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// The digest that an image has in this registry, of a list of `REPOSITORY@DIGEST`, a line each. Docker leaves its
+    /// own registry out of names.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn digest_of<'a>(&self, image: &ImageName, listed: &'a str) -> Option<&'a str> {
+        let repository = &image.repository;
+        let short = DOCKER_HOSTS.iter().find_map(|host| repository.strip_prefix(host));
+        let digests = listed.lines().filter_map(|line| line.trim().split_once('@'));
+        let mut of_it = digests.filter(|(of, _)| of == repository || Some(*of) == short);
+        of_it.next().map(|(_, digest)| digest)
     }
 
     /// Name of a function's image of this id.
@@ -120,6 +135,24 @@ mod tests {
         let image = |id: &str| Registry::default().image(&name, id).to_string();
         assert_eq!(image(&"0123456789abcdef".repeat(4)), "picofaas.invalid/f:0123456789abcdef");
         assert_ne!(image(&"ab".repeat(32)), image(&"cd".repeat(32)));
+    }
+
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn the_digest_is_that_of_the_repository_it_was_pushed_to() {
+        let name: FunctionName = "f".parse().unwrap();
+        let listed = "r.example/a/f@sha256:1\nr.example/f@sha256:2\nteam/f@sha256:3\nr.example/ff@sha256:4\n";
+        for (registry, digest) in [
+            ("r.example", Some("sha256:2")),
+            ("r.example/a", Some("sha256:1")),
+            ("docker.io/team", Some("sha256:3")),
+            ("index.docker.io/team", Some("sha256:3")),
+            ("other.example/team", None),
+        ] {
+            let registry: Registry = registry.parse().unwrap();
+            let image = registry.image(&name, "0123456789abcdef");
+            assert_eq!(registry.digest_of(&image, listed), digest, "{registry}");
+        }
     }
 
     #[cfg(feature = "cluster")]

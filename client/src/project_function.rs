@@ -71,18 +71,19 @@ impl ManifestFunction {
         commands.iter().map(command).collect()
     }
 
-    /// Runs `local.build`, a command after the other. Answers whether there was one.
+    /// Runs `local.build`, a command after the other, with what they write shown as it comes or not. Answers whether
+    /// there was one.
     ///
     /// # Errors
     /// One of them fails.
-    pub(crate) async fn build(&self) -> Result<bool, ClientError> {
+    pub(crate) async fn build(&self, is_shown: bool) -> Result<bool, ClientError> {
         let commands = self.build_commands()?;
-        let what = format!("building {}", self.name);
-        for command in &commands {
+        let (what, is_any) = (format!("building {}", self.name), !commands.is_empty());
+        for command in commands {
             output::say(&format!("{what}: {}", command.shown()));
-            command.run(&what).await?;
+            command.shown_if(is_shown).run(&what).await?;
         }
-        Ok(!commands.is_empty())
+        Ok(is_any)
     }
 
     /// The folder in which it is built and runs: `local.directory`, else that of its manifest.

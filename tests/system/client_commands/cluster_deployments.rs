@@ -30,6 +30,7 @@ for word; do
   before=$word
 done
 case "$1 $2" in
+  "buildx inspect") [ -e "$HOME/driver" ] || exit 1; printf 'Name: b\nDriver:        %s\n' "$(cat "$HOME/driver")" ;;
   build*)
     grep -q RUN "$dockerfile" && { echo "STEP 2: RUN"; echo "no such program" >&2; exit 125; }
     echo "sha256:$(id "$dockerfile")" > "$iidfile" ;;
@@ -178,6 +179,24 @@ fn docker_and_podman_push_as_each_of_them_does_it() {
         assert!(calls.iter().all(|call| call.starts_with(builder)), "{calls:?}");
         assert_eq!(place.object()["spec"]["image"], digest);
     }
+}
+
+#[test]
+fn docker_is_told_to_keep_the_image_where_its_builder_would_not() {
+    let load = |driver: Option<&str>, further: &[&str]| {
+        let place = Workplace::of(None, &["docker"]);
+        if let Some(driver) = driver {
+            place.program.write("driver", driver);
+        }
+        place.run(&[&["build", "p", "--image"], further].concat()).output();
+        let calls = place.calls();
+        let build = calls.iter().find(|call| call.starts_with("docker build --")).unwrap();
+        build.contains(" --load ")
+    };
+    assert!(load(Some("docker-container"), &[]));
+    assert!(!load(Some("docker"), &[]));
+    assert!(!load(None, &[]), "a docker without buildx does not know the flag");
+    assert!(!load(Some("docker-container"), &["--", "--output=type=docker"]), "somebody else has said it");
 }
 
 /// The ids that a node tells which is this machine: of its run, and of itself.

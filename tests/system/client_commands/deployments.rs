@@ -1,7 +1,7 @@
 //! `deploy` and `build` with a server on this machine.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 use rustix::fs::{CWD, FileType, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
@@ -173,6 +173,50 @@ fn a_build_ends_with_its_command() {
     for signal in [Signal::INT, Signal::TERM] {
         ends_its_build(signal);
     }
+}
+
+#[test]
+fn a_build_is_told_to_end_and_has_time_to_and_one_that_does_not_is_killed() {
+    let program = ClientProgram::anywhere();
+    let pipe = program.folder().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, 0o600.into(), 0).unwrap();
+    for (at_the_end, cleaned) in [("sleep 0.2; echo cleaned >&3; exit 1", "cleaned\n"), ("", "")] {
+        // Nothing of it holds the pipe but the shell, which waits in a builtin.
+        let script = format!(
+            "exec 3> {}; trap '{at_the_end}' TERM; echo begun >&3; while :; do sleep 60 3>&- & wait; done",
+            pipe.display()
+        );
+        let local = json!({ "build": [["sh", "-c", script]], "command": ["./program"] });
+        program.write_manifest("a.json", &warm("a", "echo").with("local", local));
+        let child = program.start(&["build"]);
+        let mut reader = BufReader::new(fs::File::open(&pipe).unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let said = Said::of(child);
+        assert_eq!(said.code, 130, "{said:?}");
+        line.clear();
+        reader.read_to_string(&mut line).unwrap();
+        assert_eq!(line, cleaned);
+    }
+}
+
+#[test]
+fn what_a_build_writes_is_shown_as_it_comes_where_that_is_asked_for() {
+    let program = ClientProgram::anywhere();
+    let script = "echo one; echo two >&2; exit $(cat status)";
+    let local = json!({ "build": [["sh", "-c", script]], "command": ["./program"] });
+    program.write_manifest("a.json", &warm("a", "echo").with("local", local));
+    program.write("status", "0");
+    let quiet = program.run(&["build"]);
+    assert!(quiet.stderr.starts_with("building a: sh -c ") && !quiet.stderr.contains("\ntwo\n"), "{quiet:?}");
+    let shown = program.run(&["build", "--verbose"]);
+    shown.assert_output("function/a built\n");
+    assert!(shown.stderr.contains("\none\n") && shown.stderr.contains("\ntwo\n"), "{shown:?}");
+    program.write("status", "3");
+    let failed = program.run(&["build", "--verbose"]);
+    failed.assert_failed(1, &["exit status: 3"]);
+    assert_eq!(failed.stderr.matches("two\n").count(), 1, "it is told twice: {failed:?}");
 }
 
 fn ends_its_build(signal: Signal) {

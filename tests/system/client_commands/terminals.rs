@@ -3,11 +3,14 @@
 use std::io::{BufReader, Read};
 use std::process::Command;
 
+use rustix::fs::{CWD, FileType, mknodat};
+use serde_json::json;
+
 use crate::support::client_program::{ClientProgram, Said};
 use crate::support::gate::Gate;
 use crate::support::patience::Alarm;
 use crate::support::server::{BYSTANDER, Server};
-use crate::support::specification::warm;
+use crate::support::specification::{With, warm};
 
 /// The command on a terminal of its own, whose output is that of `script`.
 fn on_a_terminal(program: &ClientProgram, arguments: &str) -> Command {
@@ -49,6 +52,30 @@ fn who_waits_on_a_terminal_is_told_for_how_long_and_the_line_is_gone_before_the_
     assert_eq!(Said::of(child).code, 0);
     // Nobody is told where nobody looks.
     assert_eq!(program.run(&["invoke", "gate", "-d", "@in.json"]).stderr, "");
+}
+
+#[test]
+fn who_builds_on_a_terminal_is_told_what_is_being_built_and_for_how_long() {
+    let program = ClientProgram::anywhere();
+    let pipe = program.folder().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, 0o600.into(), 0).unwrap();
+    // It ends when somebody opens the pipe.
+    let local = json!({ "build": [["sh", "-c", "echo one; : > pipe"]], "command": ["./program"] });
+    program.write_manifest("a.json", &warm("a", "echo").with("local", local));
+    let mut child = on_a_terminal(&program, "build").spawn().unwrap();
+    let _alarm = Alarm::of(&child);
+    let mut shown = BufReader::new(child.stdout.take().unwrap()).bytes();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).ends_with("building a: 1 s") {
+        seen.push(shown.next().expect("the line comes").unwrap());
+    }
+    let seen = String::from_utf8(seen).unwrap();
+    assert!(seen.starts_with("building a: sh -c 'echo one; : > pipe'\r\n"), "{seen:?}");
+    assert_eq!(std::fs::read(&pipe).unwrap(), b"");
+    let rest: Vec<u8> = shown.map(Result::unwrap).collect();
+    let rest = String::from_utf8(rest).unwrap();
+    assert!(rest.ends_with("\r\u{1b}[Kfunction/a built\r\n"), "{rest:?}");
+    assert_eq!(Said::of(child).code, 0);
 }
 
 #[test]
