@@ -71,6 +71,8 @@ pub(crate) struct StatusView {
     pub queued: Option<u64>,
     /// Attempts in flight; an object of a cluster does not have it.
     pub in_flight: Option<u64>,
+    /// Backend that gives it its instances: `processes`, `pods` or `endpoints`; an object of a cluster does not have it.
+    pub backend: Option<String>,
     /// Statements about it.
     #[serde(default)]
     pub conditions: Vec<ConditionView>,
@@ -112,9 +114,11 @@ impl FunctionView {
         }
     }
 
-    /// Image or program that it runs, or where it listens.
+    /// Image or program that it runs, or where it listens. A function may have both, of which its backend runs one.
     pub(crate) fn source(&self) -> String {
-        match (&self.endpoint_url, &self.image, &self.local) {
+        let is_local = self.status.backend.as_deref() == Some("processes");
+        let image = self.image.as_ref().filter(|_| !(is_local && self.local.is_some()));
+        match (&self.endpoint_url, image, &self.local) {
             (Some(OrderedValue::List(urls)), _, _) => {
                 urls.iter().filter_map(OrderedValue::as_text).collect::<Vec<_>>().join(",")
             }
@@ -235,6 +239,20 @@ mod tests {
                 .render(false)
                 .ends_with("Ready    5000ms    8             1         http://x/,http://y/\n")
         );
+    }
+
+    #[test]
+    fn a_function_with_an_image_and_a_program_is_shown_with_the_one_that_runs() {
+        let source = |backend: &str| {
+            let text = format!(
+                r#"{{"name":"a","executionMode":"WARM","image":"i:1","local":{{"command":["./p","-x"]}},
+                "timeoutMs":5,"concurrency":1,"queueSize":1,"maxRetries":1,"status":{{{backend}}}}}"#
+            );
+            serde_json::from_str::<FunctionView>(&text).unwrap().source()
+        };
+        assert_eq!(source(r#""backend":"processes""#), "./p -x");
+        assert_eq!(source(r#""backend":"pods""#), "i:1");
+        assert_eq!(source(""), "i:1", "an object of a cluster");
     }
 
     #[test]

@@ -176,6 +176,17 @@ impl Backend {
         }
     }
 
+    /// Its instances in a word, as the API tells it: `processes`, `pods` or `endpoints`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ProcessSet(_) | Self::JobProcesses(_) => "processes",
+            Self::KubeJobs(_) | Self::PodSet(_) => "pods",
+            Self::Standby(set) => set.per_attempt.backend_name(),
+            Self::Endpoints(_) => "endpoints",
+        }
+    }
+
     /// Whether an instance takes one attempt, so that calls need none that is ready before.
     #[must_use]
     pub fn is_per_attempt(&self) -> bool {

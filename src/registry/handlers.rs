@@ -293,6 +293,9 @@ impl FunctionHandlers {
         if let Some(StandbyState { ready, starting, target, .. }) = standby {
             value["status"]["standby"] = json!({ "ready": ready, "starting": starting, "target": target });
         }
+        if let Some(backend) = self.registry.versions().backend(wanted.index) {
+            value["status"]["backend"] = backend.name().into();
+        }
         value
     }
 }

@@ -24,6 +24,15 @@ impl PerAttempt {
         }
     }
 
+    /// Its instances in a word, as the API tells it.
+    #[must_use]
+    pub(crate) fn backend_name(&self) -> &'static str {
+        match self {
+            Self::Processes(_) => "processes",
+            Self::Jobs(_) => "pods",
+        }
+    }
+
     /// Attempts that run.
     #[must_use]
     pub(crate) fn count(&self) -> u32 {

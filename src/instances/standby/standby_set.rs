@@ -55,7 +55,7 @@ pub struct StandbySet {
     context: StandbyContext,
     source: StandbySource,
     function: Arc<FunctionVersion>,
-    per_attempt: PerAttempt,
+    pub(crate) per_attempt: PerAttempt,
     reserve: RefCell<Reserve>,
     /// By place. The first is that of what starts an instance for each attempt, and stays free here.
     slots: RefCell<Vec<StandbySlot>>,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::client_program::{ClientProgram, manifest};
 use crate::support::server::{BYSTANDER, Server};
-use crate::support::specification::{With, job, pool, warm};
+use crate::support::specification::{With, faulty, job, pool, warm};
 
 #[test]
 fn apply_creates_configures_and_leaves_what_is_unchanged_running() {
@@ -99,6 +99,24 @@ fn a_manifest_with_a_fault_changes_nothing_and_one_that_is_refused_keeps_no_othe
     program.run(&["apply"]).assert_failed(2, &["--filename"]);
     program.write("e/readme.yaml", "a: b\n");
     program.run(&["apply", "-f", "e"]).assert_failed(2, &["e: has no manifest of a function; -R reads"]);
+}
+
+#[test]
+fn a_program_of_this_machine_is_shown_as_what_runs_though_its_manifest_names_an_image() {
+    let server = Server::start(&[]);
+    let program = ClientProgram::of(&server);
+    for (function, backend) in [
+        (warm("both", "echo").with("image", "registry.example/both:1"), "processes"),
+        (job("both", "echo").with("image", "registry.example/both:1"), "processes"),
+        (pool("both", "http://127.0.0.1:9/x"), "endpoints"),
+    ] {
+        program.write_manifest("both.json", &function);
+        program.run(&["apply", "-f", "both.json"]).output();
+        assert_eq!(server.function("both")["status"]["backend"], backend);
+        let wide = program.run(&["get", "functions", "both", "-o", "wide"]);
+        let runs = if backend == "processes" { faulty().to_str().unwrap() } else { "http://127.0.0.1:9/x" };
+        assert!(wide.output().contains(runs) && !wide.output().contains("registry.example"), "{wide:?}");
+    }
 }
 
 #[test]
