@@ -58,8 +58,8 @@ def load(name: str) -> Handler:
 
 
 def _import(name: str) -> Any:
-    # Python's cache knows a source by its size and the second of its time: written from one that is saved again within
-    # that second, it would be run in place of what was saved.
+    # Python's cache knows a source by its size and the second of its time: written from one that is saved
+    # again within that second, it would be run in place of what was saved.
     sys.dont_write_bytecode = sys.dont_write_bytecode or _has_fresh_source(os.getcwd())
     try:
         # Does what `importlib.import_module` does, without importing that.

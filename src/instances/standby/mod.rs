@@ -6,7 +6,9 @@
 //! | file | holds |
 //! |---|---|
 //! | `standby_set` | the instances of one version: started up to the reserve and on demand, given away once |
-//! | `standby_slot` | the place of one of them |
+//! | `standby_places`, `standby_slot` | their places, and one of them |
+//! | `announced` | announcements, by their tokens |
+//! | `start_failures` | starts that failed: the pause before the next, and the reason |
 //! | `standby_state` | the state of a reserve, as people are told of it |
 //! | `reserve` | how many are to be ready |
 //! | `refills` | when reserves may be refilled, over all functions |
@@ -14,11 +16,14 @@
 //! | `standby_process` | one that is a process of this machine |
 //! | `per_attempt` | what starts an instance for one attempt, when none is ready and none can be |
 
+mod announced;
 pub(crate) mod per_attempt;
 pub(crate) mod refills;
 mod reserve;
 pub(crate) mod standby_instance;
+mod standby_places;
 mod standby_process;
 pub(crate) mod standby_set;
 mod standby_slot;
 pub(crate) mod standby_state;
+mod start_failures;

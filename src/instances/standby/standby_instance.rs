@@ -3,15 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::announced::ExpectedAnnouncement;
 use super::standby_process::StandbyProcess;
-use crate::channel::AnswerReceiver;
-use crate::id::Token;
 use crate::instance::{Address, InstanceKey, InstanceProblem, InstanceStart, Target};
 use crate::instances::local::LocalContext;
 use crate::kubernetes::idle_pods::IdlePod;
 use crate::kubernetes::kube_jobs::KubeJobs;
 use crate::kubernetes::standby_job::{AGE_MAX, StandbyJob};
-use crate::messages::control_message::{Announcement, StandbyTake};
+use crate::messages::control_message::StandbyTake;
 use crate::spec::FunctionSpec;
 
 /// Starts the instances of one version.
@@ -30,25 +29,7 @@ pub(super) enum StandbyInstance {
     Job(StandbyJob),
 }
 
-/// The way in which an instance that is started says that it is ready.
-#[derive(Debug)]
-pub(super) struct ExpectedAnnouncement {
-    /// The token that it shows.
-    pub(super) token: Token,
-    /// Told when it does.
-    pub(super) announced: AnswerReceiver<Box<Announcement>>,
-}
-
 impl StandbySource {
-    /// Whether instances announce themselves.
-    #[must_use]
-    pub(super) fn expects_announcements(&self) -> bool {
-        match self {
-            Self::Processes(_) => false,
-            Self::Jobs(_) => true,
-        }
-    }
-
     /// Time after which an instance that waits is replaced by another.
     #[must_use]
     pub(super) fn age_max(&self) -> Option<Duration> {
@@ -61,7 +42,7 @@ impl StandbySource {
     /// Whether an instance that waits goes on when this process ends, to be taken over by the next.
     #[must_use]
     pub(super) fn outlives_us(&self) -> bool {
-        self.expects_announcements()
+        matches!(self, Self::Jobs(_))
     }
 
     /// Instances of an earlier control plane that may be taken over.

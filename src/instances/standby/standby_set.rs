@@ -4,22 +4,22 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::announced::AnnouncedInstances;
 use super::per_attempt::PerAttempt;
 use super::refills::{ColdStart, Refills, StandbyRoom};
 use super::reserve::Reserve;
-use super::standby_instance::{ExpectedAnnouncement, StandbyInstance, StandbySource};
-use super::standby_slot::{SlotState, StandbyCounts, StandbyOrder, StandbySlot};
+use super::standby_instance::{StandbyInstance, StandbySource};
+use super::standby_places::{Occupant, StandbyPlaces};
+use super::standby_slot::{SlotState, StandbyCounts, StandbyOrder};
 use super::standby_state::{StandbyProblem, StandbyState};
-use crate::backoff::ExponentialBackoff;
+use super::start_failures::StartFailures;
 use crate::change_signal::ChangeSignal;
 use crate::channel;
-use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
+use crate::channel::{AnswerReceiver, oneshot};
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
-use crate::id::Token;
 use crate::instance::{InstanceKey, InstanceProblem, InstanceStart, VersionIndex};
 use crate::kubernetes::idle_pods::IdlePod;
 use crate::messages::control_message::{Announcement, JobStart, StandbyTake};
@@ -27,10 +27,6 @@ use crate::scheduler::command_sender::CommandSender;
 use crate::scheduler::message::SchedulerCommand;
 use crate::spec::Standby;
 
-/// The first pause after a start that failed; it doubles with each further one.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Time for which none is started ahead after one made room for others (ns).
 const RELEASED_NS: Nanos = 10_000_000_000;
 /// Time for which an instance stays that is one too many, as the reserve may soon be larger again (ns).
@@ -57,15 +53,9 @@ pub struct StandbySet {
     function: Arc<FunctionVersion>,
     pub(crate) per_attempt: PerAttempt,
     reserve: RefCell<Reserve>,
-    /// By place. The first is that of what starts an instance for each attempt, and stays free here.
-    slots: RefCell<Vec<StandbySlot>>,
-    /// Tokens of instances, with who waits for its announcement.
-    tokens: RefCell<Vec<KnownToken>>,
-    failures: Cell<u32>,
-    /// No start before this time.
-    not_before: Cell<Nanos>,
-    /// Why the last start failed, while it is the last one.
-    problem: RefCell<Option<InstanceProblem>>,
+    places: StandbyPlaces,
+    announced: AnnouncedInstances,
+    failures: StartFailures,
     /// The generation of the instance at place 0, and whether it is ready.
     fallback: Cell<(u32, bool)>,
     /// There are as many instances ahead of all functions as there may be.
@@ -77,9 +67,6 @@ pub struct StandbySet {
     closed: Cell<bool>,
     changed: ChangeSignal,
 }
-
-/// The token of an instance, with who waits for its announcement.
-type KnownToken = (Token, Option<AnswerSender<Box<Announcement>>>);
 
 /// One start.
 #[derive(Debug)]
@@ -106,16 +93,14 @@ impl StandbySet {
     ) -> Rc<Self> {
         let idle_ns = u64::from(function.spec.idle_timeout_ms) * NANOS_PER_MS;
         let set = Rc::new(Self {
-            slots: RefCell::new(function.addresses.iter().map(|_| StandbySlot::new()).collect()),
+            places: StandbyPlaces::new(function.addresses.len()),
             reserve: RefCell::new(Reserve::new(bounds, idle_ns)),
-            tokens: RefCell::default(),
+            announced: AnnouncedInstances::default(),
             context,
             source,
             function,
             per_attempt,
-            failures: Cell::new(0),
-            not_before: Cell::new(0),
-            problem: RefCell::new(None),
+            failures: StartFailures::default(),
             fallback: Cell::new((0, false)),
             is_limited: Cell::new(false),
             is_refilling: Cell::new(false),
@@ -135,7 +120,7 @@ impl StandbySet {
     /// Places by what is there.
     #[must_use]
     pub(crate) fn counts(&self) -> StandbyCounts {
-        StandbyCounts::of(&self.slots.borrow())
+        self.places.counts()
     }
 
     /// Instances that are to be ready.
@@ -152,7 +137,7 @@ impl StandbySet {
     pub(crate) fn state(&self) -> StandbyState {
         let StandbyCounts { ready, starting, .. } = self.counts();
         let limited = || StandbyProblem::Limited { standby_max: self.context.refills.standby_max() };
-        let failed = self.problem.borrow().clone().map(StandbyProblem::Failed);
+        let failed = self.failures.problem().map(StandbyProblem::Failed);
         let problem = failed.or_else(|| self.is_limited.get().then(limited));
         StandbyState { ready, starting, target: self.target(), problem }
     }
@@ -202,9 +187,9 @@ impl StandbySet {
     /// An instance was given an execution.
     pub fn taken(self: &Rc<Self>, take: Box<StandbyTake>) {
         self.reserve.borrow_mut().called(self.now());
-        self.failures.set(0);
+        self.failures.was_used();
         self.context.refills.given_away();
-        if let Some(order) = self.leave(take.instance) {
+        if let Some(order) = self.places.leave(occupant(take.instance)) {
             channel::answer(order, StandbyOrder::Take(take));
         }
         // Else it ended in this moment; dropped, the message says so.
@@ -214,34 +199,28 @@ impl StandbySet {
     /// An instance says that it listens. `None` where the token is none of this version's.
     #[must_use]
     pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), ApiError>> {
-        let mut tokens = self.tokens.borrow_mut();
-        let (_, waiting) = tokens.iter_mut().find(|(known, _)| *known == announcement.token)?;
-        // It may say so again, where it did not hear the answer.
-        if let Some(waiting) = waiting.take() {
-            channel::answer(waiting, Box::new(announcement.clone()));
-        }
-        Some(Ok(()))
+        self.announced.take(announcement).then_some(Ok(()))
     }
 
     /// The scheduler asks for one more, as a call waits.
     pub fn start_wanted(self: &Rc<Self>) {
         let now = self.now();
-        if self.closed.get() || self.not_before.get() > now {
+        if self.closed.get() || !self.failures.pause(now).is_zero() {
             self.fall_back();
             self.start_failed();
             return;
         }
-        self.start(StandbyStart {
-            asked: now,
-            cold: Some(self.context.refills.cold_start()),
-            room: None,
-            idle: None,
-        });
+        let cold = Some(self.context.refills.cold_start());
+        self.start(StandbyStart { asked: now, cold, room: None, idle: None });
     }
 
     /// Stops an instance that the scheduler has retired, and that has no execution.
     pub fn stop(&self, instance: InstanceKey) {
-        if let Some(order) = self.leave(instance) {
+        self.stop_at(occupant(instance));
+    }
+
+    fn stop_at(&self, occupant: Occupant) {
+        if let Some(order) = self.places.leave(occupant) {
             channel::answer(order, StandbyOrder::Stop);
         }
     }
@@ -258,7 +237,7 @@ impl StandbySet {
         }
         let age_max = self.source.age_max().map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
         if let Some(idle_before) = age_max.and_then(|age| now.checked_sub(age))
-            && self.oldest_ready().is_some_and(|since| since < idle_before)
+            && self.places.oldest_ready().is_some_and(|since| since < idle_before)
         {
             self.context.commands.send(SchedulerCommand::ReapIdle { version, keep: 0, idle_before });
         }
@@ -280,7 +259,7 @@ impl StandbySet {
     /// Stops one that waits, as others need its place, and starts none for a while.
     pub(crate) fn release_one(&self) {
         let now = self.now();
-        self.not_before.set(self.not_before.get().max(now + RELEASED_NS));
+        self.failures.hold(now + RELEASED_NS);
         let keep = u16::try_from(self.counts().ready.saturating_sub(1)).unwrap_or(u16::MAX);
         let version = self.function.index;
         tracing::info!(function = %self.function.spec.name, "a standby instance makes room, as a quota is met");
@@ -307,14 +286,7 @@ impl StandbySet {
     /// Starts nothing more, and stops what has no execution.
     pub fn close(&self) {
         self.closed.set(true);
-        let places: Vec<InstanceKey> = {
-            let slots = self.slots.borrow();
-            let key = |(place, slot): (u16, &StandbySlot)| self.key(place, slot.generation);
-            (0..).zip(slots.iter()).map(key).collect()
-        };
-        for instance in places {
-            self.stop(instance);
-        }
+        self.places.ready().into_iter().for_each(|occupant| self.stop_at(occupant));
         self.changed.notify();
     }
 
@@ -342,8 +314,7 @@ impl StandbySet {
         let set = self.clone();
         tokio::task::spawn_local(async move {
             loop {
-                let pause = set.not_before.get().saturating_sub(set.now());
-                tokio::time::sleep(Duration::from_nanos(pause)).await;
+                tokio::time::sleep(set.failures.pause(set.now())).await;
                 set.context.refills.quiet().await;
                 if !set.lacks_some() {
                     break;
@@ -368,32 +339,22 @@ impl StandbySet {
 
     /// Begins a start of which the scheduler knows; `false`, and it is told, where there is no place.
     fn start(self: &Rc<Self>, start: StandbyStart) -> bool {
-        let free = {
-            let slots = self.slots.borrow();
-            slots.iter().skip(1).position(|slot| matches!(slot.state, SlotState::Free)).map(|at| at + 1)
-        };
-        let Some(at) = free.filter(|_| !self.closed.get()) else {
+        let free = if self.closed.get() { None } else { self.places.occupy(start.cold.is_some()) };
+        let Some(occupant) = free else {
             self.start_failed();
             return false;
         };
-        let generation = self.slots.borrow()[at].generation.wrapping_add(1);
-        let instance = self.key(u16::try_from(at).unwrap_or(u16::MAX), generation);
-        let is_wanted = start.cold.is_some();
-        self.slots.borrow_mut()[at] = StandbySlot { generation, state: SlotState::Starting { is_wanted } };
-        tokio::task::spawn_local(self.clone().live(instance, start));
+        tokio::task::spawn_local(self.clone().live(occupant, start));
         true
     }
 
     /// The life of one instance.
-    async fn live(self: Rc<Self>, instance: InstanceKey, start: StandbyStart) {
+    async fn live(self: Rc<Self>, occupant: Occupant, start: StandbyStart) {
         let StandbyStart { asked, cold, room, idle } = start;
         let began = self.now();
-        let token = Token::random();
-        let (announce, announced) = oneshot::channel();
-        if self.source.expects_announcements() {
-            self.tokens.borrow_mut().push((token, Some(announce)));
-        }
-        let expected = ExpectedAnnouncement { token, announced };
+        let expected = self.announced.expect();
+        let token = expected.token;
+        let instance = self.key(occupant.place, occupant.generation);
         let closed = self.changed.until(|| self.closed.get());
         let was_idle = idle.is_some();
         let started = match idle {
@@ -401,49 +362,66 @@ impl StandbySet {
             None => self.source.start(&self.function.spec, instance, expected, closed).await,
         };
         drop(cold);
-        let single = match started {
-            Ok(single) => single,
+        let ready = self.now();
+        match started {
+            // Its version was closed in this moment.
+            Ok(single) if self.closed.get() => {
+                single.stop().await;
+                self.start_failed();
+            }
+            Ok(single) => {
+                if !was_idle {
+                    self.reserve.borrow_mut().started(ready - began);
+                }
+                let start = InstanceStart { name: single.name().into(), wanted: asked, began, ready };
+                self.serve(occupant, single, start, room).await;
+            }
+            Err(problem) if was_idle => {
+                tracing::info!(function = %self.function.spec.name, "{problem}");
+                self.start_failed();
+            }
             Err(problem) => {
-                self.tokens.borrow_mut().retain(|(known, _)| *known != token);
-                self.set_state(instance, SlotState::Free);
-                if was_idle {
-                    tracing::info!(function = %self.function.spec.name, "{problem}");
-                    self.refill();
-                } else if !self.closed.get() {
+                if !self.closed.get() {
                     self.failed(problem);
                 }
                 self.start_failed();
-                return;
             }
-        };
-        let ready = self.now();
-        if !was_idle {
-            self.reserve.borrow_mut().started(ready - began);
         }
-        let start = InstanceStart { name: single.name().into(), wanted: asked, began, ready };
-        let address = single.address(instance.generation, start);
-        let at = usize::from(instance.place);
-        self.function.addresses[at].store(Some(Arc::new(address)));
-        let (order, ordered) = oneshot::channel();
-        self.set_state(instance, SlotState::Ready { order, since: ready });
-        self.recovered();
-        self.context.commands.send(SchedulerCommand::Ready { instance, started: true });
-        self.wait(single, ordered, room).await;
-        self.tokens.borrow_mut().retain(|(known, _)| *known != token);
-        self.function.addresses[at].store(None);
-        self.set_state(instance, SlotState::Free);
-        self.context.commands.send(SchedulerCommand::Down { instance });
+        self.announced.forget(token);
+        self.places.set(occupant, SlotState::Free);
+        self.changed.notify();
         self.refill();
     }
 
     /// From when an instance is ready until it is gone.
+    async fn serve(
+        &self,
+        occupant: Occupant,
+        single: StandbyInstance,
+        start: InstanceStart,
+        room: Option<StandbyRoom>,
+    ) {
+        let Occupant { place, generation } = occupant;
+        let (instance, ready) = (self.key(place, generation), start.ready);
+        let address = single.address(generation, start);
+        self.function.addresses[usize::from(place)].store(Some(Arc::new(address)));
+        let (order, ordered) = oneshot::channel();
+        self.places.set(occupant, SlotState::Ready { order, since: ready });
+        self.recovered();
+        self.context.commands.send(SchedulerCommand::Ready { instance, started: true });
+        self.wait(single, ready, ordered, room).await;
+        self.function.addresses[usize::from(place)].store(None);
+        self.context.commands.send(SchedulerCommand::Down { instance });
+    }
+
+    /// Waits for the execution of an instance that was ready at this time, and for the end of it.
     async fn wait(
         &self,
         mut single: StandbyInstance,
+        ready: Nanos,
         ordered: AnswerReceiver<StandbyOrder>,
         room: Option<StandbyRoom>,
     ) {
-        let ready = self.now();
         let order = tokio::select! {
             biased;
             order = ordered => order.unwrap_or(StandbyOrder::Stop),
@@ -469,21 +447,16 @@ impl StandbySet {
 
     /// An instance could not be started, or ended before it was used: what waits is served otherwise.
     fn failed(&self, problem: InstanceProblem) {
-        let failures = self.failures.get() + 1;
-        self.failures.set(failures);
-        let before = usize::try_from(failures - 1).unwrap_or(usize::MAX);
-        let pause = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX).nth(before).unwrap_or(PAUSE_MAX);
-        let pause_ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
-        self.not_before.set(self.now() + pause_ns);
-        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "a standby instance failed: {problem}");
-        *self.problem.borrow_mut() = Some(problem);
+        let told = problem.to_string();
+        let (failures, pause) = self.failures.add(problem, self.now());
+        tracing::warn!(function = %self.function.spec.name, failures, ?pause, "a standby instance failed: {told}");
         self.has_started.set(true);
         self.fall_back();
         self.changed.notify();
     }
 
     fn recovered(&self) {
-        *self.problem.borrow_mut() = None;
+        self.failures.has_started();
         self.has_started.set(true);
         let (generation, is_ready) = self.fallback.get();
         if is_ready {
@@ -517,36 +490,8 @@ impl StandbySet {
     fn key(&self, place: u16, generation: u32) -> InstanceKey {
         InstanceKey { version: self.function.index, place, generation }
     }
+}
 
-    /// Takes an instance out of those that are ready; `None` where it is none of them.
-    fn leave(&self, instance: InstanceKey) -> Option<AnswerSender<StandbyOrder>> {
-        let mut slots = self.slots.borrow_mut();
-        let slot = slots.get_mut(usize::from(instance.place))?;
-        if slot.generation != instance.generation || !matches!(slot.state, SlotState::Ready { .. }) {
-            return None;
-        }
-        match std::mem::replace(&mut slot.state, SlotState::Leaving) {
-            SlotState::Ready { order, .. } => Some(order),
-            SlotState::Free | SlotState::Starting { .. } | SlotState::Leaving => None,
-        }
-    }
-
-    /// Time at which the oldest of those that wait became ready.
-    fn oldest_ready(&self) -> Option<Nanos> {
-        let slots = self.slots.borrow();
-        let since = |slot: &StandbySlot| match slot.state {
-            SlotState::Ready { since, .. } => Some(since),
-            SlotState::Free | SlotState::Starting { .. } | SlotState::Leaving => None,
-        };
-        slots.iter().filter_map(since).min()
-    }
-
-    fn set_state(&self, instance: InstanceKey, state: SlotState) {
-        let mut slots = self.slots.borrow_mut();
-        let slot = &mut slots[usize::from(instance.place)];
-        if slot.generation == instance.generation {
-            slot.state = state;
-            self.changed.notify();
-        }
-    }
+fn occupant(instance: InstanceKey) -> Occupant {
+    Occupant { place: instance.place, generation: instance.generation }
 }
