@@ -59,6 +59,19 @@ fn each_call_is_served_by_a_job_that_was_made_ahead_and_that_says_whose_it_becam
 }
 
 #[test]
+fn an_execution_finds_nothing_that_one_before_it_left() {
+    let stage = Stage::new("standby-isolated");
+    let server = stage.server(&[]);
+    server.register(&standby("isolated", "residue", 1, 1));
+    for _ in 0..3 {
+        until_ready(&server, "isolated", 1);
+        let found = server.invoke("isolated", "\"isolated\"").output();
+        let nothing = json!({ "memory": 0, "threads": 0, "processes": 0, "directory": false, "file": false });
+        assert_eq!(found, nothing);
+    }
+}
+
+#[test]
 fn a_burst_beyond_the_reserve_fails_nobody_and_leaves_the_reserve() {
     let stage = Stage::new("standby-burst");
     let server = stage.server(&[]);
@@ -139,6 +152,12 @@ fn where_a_quota_is_met_an_instance_that_waits_makes_room_for_a_call_of_another_
     until_ready(&server, "waits", 2);
 }
 
+/// Waits until a control plane knows a function that was there before it.
+fn until_read(server: &Server, name: &str) {
+    let path = format!("/v1/functions/{name}");
+    eventually("the functions are read", || (server.client().get(&path).status == 200).then_some(()));
+}
+
 /// Names of the Jobs that wait for an execution.
 fn waiting(stage: &Stage) -> BTreeSet<String> {
     let waits = |job: &&Value| !job["metadata"]["labels"]["picofaas.dev/standby"].is_null();
@@ -162,6 +181,7 @@ fn the_next_control_plane_takes_the_reserve_over_after_a_drain_and_after_a_crash
         }
         assert_eq!(waiting(&stage), before, "an end of the control plane took them along");
         server = stage.server(&[]);
+        until_read(&server, "kept");
         until_ready(&server, "kept", 4);
         assert_eq!(waiting(&stage), before, "others were made");
         for _ in 0..2 {
@@ -176,9 +196,7 @@ fn the_next_control_plane_takes_the_reserve_over_after_a_drain_and_after_a_crash
     let server = stage.server(&[]);
     let other =
         standby("kept", "identity", 1, 1).with("resources", json!({ "limits": { "memory": "99Mi" } }));
-    eventually("the registry is read", || {
-        (server.client().get("/v1/functions/kept").status == 200).then_some(())
-    });
+    until_read(&server, "kept");
     assert_eq!(server.client().put("/v1/functions/kept", &other).status, 200);
     eventually("only those of the new version are left", || {
         let now = waiting(&stage);

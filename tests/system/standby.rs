@@ -79,6 +79,25 @@ fn each_call_has_an_instance_that_was_ready_and_no_instance_has_two() {
 }
 
 #[test]
+fn an_execution_finds_nothing_that_one_before_it_left_in_its_process_or_beside_it() {
+    let server = Server::start(&[]);
+    server.register(&standby("isolated", "residue", 1, 1));
+    let mark = json!(format!("isolated-{}", server.pid()));
+    for _ in 0..4 {
+        until_ready(&server, "isolated", 1);
+        let mut found = server.invoke("isolated", &mark).output();
+        // Processes of one machine share its files.
+        found.as_object_mut().unwrap().remove("file");
+        assert_eq!(found, json!({ "memory": 0, "threads": 0, "processes": 0, "directory": false }));
+        // Its own process is told to end when it has answered; what it left goes with it.
+        eventually("what it left is gone", || {
+            let left = processes(&server).len();
+            (left <= 2).then_some(())
+        });
+    }
+}
+
+#[test]
 fn a_burst_beyond_the_reserve_has_an_instance_started_for_each_call() {
     let server = Server::start(&[]);
     server.register(&standby("burst", "identity", 2, 2).with("concurrency", 20).with("maxRetries", 0));

@@ -24,6 +24,7 @@
 //! | `compute` | keeps another thread busy for `input.ms` milliseconds |
 //! | `hold` | holds up the thread of the runtime for `input.ms` milliseconds, then returns its process id |
 //! | `surroundings` | waits `input.ms` milliseconds, with `input.freeze` on its first attempt for ever and all of its process with it; then returns `{"attempt","variables","files"}`: which attempt it is, and what the variables and files named in `input` hold |
+//! | `residue` | returns what it finds of earlier invocations, `{"memory","threads","processes","directory","file"}`, and leaves such things itself, of which processes and the file have `input` as their mark |
 //! | `garbage` | answers with bytes that are not HTTP, and closes |
 //! | `half` | promises a body and ends the process with code 3 after half of it |
 //! | `too-much` | streams 8 MiB of valid JSON in chunks |
@@ -32,6 +33,7 @@
 //! With `CONTRACT_LOAD_MS` it takes so long to load, and says `loaded` then.
 
 mod broken_server;
+mod residue;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
             .with("big", big)
             .with("compute", compute)
             .with("hold", hold)
+            .with("residue", residue::residue)
             .with("surroundings", surroundings)
             .serve(),
     }
