@@ -5,6 +5,7 @@
 //! `instances::local::process_set`, a pod by `kubernetes::pod_set`, for which `kubernetes::reconcile` writes one replica less
 //! and which pod is to go.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::Context;
@@ -19,13 +20,18 @@ use crate::scheduler::message::SchedulerCommand;
 pub(crate) struct Autoscaler {
     context: Rc<Context>,
     versions: Rc<OpenVersions>,
+    /// Time of the next look at reserves of instances that are started ahead.
+    standby_look: Cell<Nanos>,
 }
+
+/// Period of the looks at those reserves: there may be one of each of ten thousand functions (ns).
+const STANDBY_LOOK_NS: Nanos = 1_000_000_000;
 
 impl Autoscaler {
     /// An autoscaler of these versions.
     #[must_use]
     pub(crate) fn new(context: Rc<Context>, versions: Rc<OpenVersions>) -> Self {
-        Self { context, versions }
+        Self { context, versions, standby_look: Cell::new(0) }
     }
 
     /// Starts one more instance of a version, or tells the scheduler that there will be none.
@@ -54,7 +60,12 @@ impl Autoscaler {
         if self.context.cluster.as_ref().is_some_and(|cluster| cluster.takes_idle_pods()) {
             self.release_standby();
         }
-        self.context.populated.borrow_mut().retain(|index| self.scale_down_version(*index, now));
+        let looks_at_standby = now >= self.standby_look.get();
+        if looks_at_standby {
+            self.standby_look.set(now + STANDBY_LOOK_NS);
+        }
+        let mut populated = self.context.populated.borrow_mut();
+        populated.retain(|index| self.scale_down_version(*index, now, looks_at_standby));
     }
 
     /// Stops an instance that waits for an execution, of the function that was not called for the longest time.
@@ -67,11 +78,11 @@ impl Autoscaler {
     }
 
     /// Has a version's idle instances stopped. Returns false where it has no instance at all.
-    fn scale_down_version(&self, index: VersionIndex, now: Nanos) -> bool {
+    fn scale_down_version(&self, index: VersionIndex, now: Nanos, looks_at_standby: bool) -> bool {
         let versions = self.versions.all();
         let Some(OpenVersion { function, backend }) = versions.get(&index) else { return false };
-        if backend.keep_standby(now) {
-            return true;
+        if let Some(set) = backend.standby_set() {
+            return !looks_at_standby || set.keep(now);
         }
         let Some(min) = backend.min() else { return false };
         if !backend.may_scale_down(now) {

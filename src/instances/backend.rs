@@ -315,14 +315,6 @@ impl Backend {
         }
     }
 
-    /// Brings a reserve of instances that are started ahead to its size. Answers whether that may be needed again.
-    pub fn keep_standby(&self, now: Nanos) -> bool {
-        self.standby_set().is_some_and(|set| {
-            set.keep(now);
-            !set.is_empty() || set.target() > 0
-        })
-    }
-
     /// Stops what it started, and starts nothing more: its version is done with. A Deployment goes with its
     /// function, and stays for the next version.
     pub fn close(&self) {

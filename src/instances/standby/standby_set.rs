@@ -225,8 +225,8 @@ impl StandbySet {
         }
     }
 
-    /// Brings the reserve to its size, as time has passed.
-    pub fn keep(self: &Rc<Self>, now: Nanos) {
+    /// Brings the reserve to its size, as time has passed. Answers whether that may be needed again.
+    pub fn keep(self: &Rc<Self>, now: Nanos) -> bool {
         let version = self.function.index;
         let target = self.target();
         if self.counts().ready > target {
@@ -242,6 +242,7 @@ impl StandbySet {
             self.context.commands.send(SchedulerCommand::ReapIdle { version, keep: 0, idle_before });
         }
         self.refill();
+        target > 0 || !self.is_empty()
     }
 
     /// Time of the last call.
@@ -344,6 +345,7 @@ impl StandbySet {
             self.start_failed();
             return false;
         };
+        self.context.populated.borrow_mut().insert(self.function.index);
         tokio::task::spawn_local(self.clone().live(occupant, start));
         true
     }
