@@ -45,6 +45,12 @@ fn with_defaults(spec: &OrderedValue) -> OrderedValue {
     if field(&fields, "executionMode").and_then(OrderedValue::as_text) == Some("WARM") {
         overlay(&mut fields, "replicas", OrderedValue::object([("min", number(1)), ("max", number(4))]));
     }
+    if let Some((_, OrderedValue::Object(standby))) = fields.iter_mut().find(|(key, _)| key == "standby") {
+        default(standby, "min", number(1));
+        let min = field(standby, "min").cloned();
+        let least = min.filter(|min| *min != number(0)).unwrap_or_else(|| number(1));
+        default(standby, "max", least);
+    }
     OrderedValue::Object(fields)
 }
 
@@ -109,6 +115,27 @@ mod tests {
     #[test]
     fn a_function_that_has_the_defaults_of_what_is_left_out_is_the_same() {
         assert!(same(THERE, GIVEN));
+    }
+
+    #[test]
+    fn standby_follows_its_least_where_the_most_is_left_out() {
+        let there = |standby: &str| {
+            let job = THERE.replace("WARM", "JOB");
+            job.replace(r#""replicas":{"max":4,"min":1}"#, &format!("\"standby\":{standby}"))
+        };
+        let given = |standby: &str| {
+            let job = GIVEN.replace("WARM", "JOB");
+            job.replace("\"env\":null", &format!("\"standby\":{standby}"))
+        };
+        for (full, short) in [
+            (r#"{"max":1,"min":1}"#, "{}"),
+            (r#"{"max":3,"min":3}"#, r#"{"min":3}"#),
+            (r#"{"max":1,"min":0}"#, r#"{"min":0}"#),
+            (r#"{"max":5,"min":1}"#, r#"{"max":5}"#),
+        ] {
+            assert!(same(&there(full), &given(short)), "{short}");
+            assert!(!same(&there(full), &given(r#"{"min":2,"max":9}"#)), "{full}");
+        }
     }
 
     #[test]

@@ -81,6 +81,12 @@ async fn function(
     if let Some(replicas) = &view.replicas {
         page.line("", &format!("{} to {} are kept", replicas.min, replicas.max));
     }
+    if let Some(standby) = &status.standby {
+        page.line("Standby", &format!("{} ready of {}", standby.ready, standby.target));
+    }
+    if let Some(bounds) = &view.standby {
+        page.line("", &format!("{} to {} are started ahead", bounds.min, bounds.max));
+    }
     page.line("Queue", &format!("{} of {} places", shown_count(status.queued), view.queue_size));
     page.line("In flight", &format!("{} of {}", shown_count(status.in_flight), view.concurrency));
     if let Some(tag) = answer.header("etag") {

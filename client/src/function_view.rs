@@ -37,6 +37,8 @@ pub(crate) struct FunctionView {
     pub max_retries: u64,
     /// How many instances it may have.
     pub replicas: Option<ReplicasView>,
+    /// How many single-use instances may be ready.
+    pub standby: Option<ReplicasView>,
     /// How it stands.
     pub status: StatusView,
 }
@@ -73,9 +75,20 @@ pub(crate) struct StatusView {
     pub in_flight: Option<u64>,
     /// Backend that gives it its instances: `processes`, `pods` or `endpoints`; an object of a cluster does not have it.
     pub backend: Option<String>,
+    /// Its single-use instances, where it has such; an object of a cluster does not have it.
+    pub standby: Option<StandbyView>,
     /// Statements about it.
     #[serde(default)]
     pub conditions: Vec<ConditionView>,
+}
+
+/// Single-use instances.
+#[derive(Debug, Deserialize)]
+pub(crate) struct StandbyView {
+    /// Instances that wait for an execution.
+    pub ready: u64,
+    /// Instances that are to be ready.
+    pub target: u64,
 }
 
 /// A condition.
