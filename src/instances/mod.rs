@@ -26,7 +26,7 @@ use crate::instance::VersionIndex;
 use crate::kubernetes::cluster::Cluster;
 use crate::scheduler::command_sender::CommandSender;
 use local::LocalContext;
-use standby::standby_set::StandbyContext;
+use standby::context::StandbyContext;
 
 /// Context of all backends; each is given the part that it needs.
 #[derive(Debug)]

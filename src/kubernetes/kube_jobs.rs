@@ -152,13 +152,16 @@ impl KubeJobs {
         // A Job may be kept longer than its version.
         drop(self);
         if let Some(pod) = kept {
-            let log_read = async {
-                if let Some(tail) = tail {
-                    // Unread for good is read as far as it can be.
-                    let _ = tail.await;
-                }
-            };
-            finished_jobs.keep(name, pod, log_read).await;
+            let name = name.to_owned();
+            tokio::task::spawn_local(async move {
+                let log_read = async {
+                    if let Some(tail) = tail {
+                        // Unread for good is read as far as it can be.
+                        let _ = tail.await;
+                    }
+                };
+                finished_jobs.keep(&name, pod, log_read).await;
+            });
         }
     }
 

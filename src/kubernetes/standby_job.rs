@@ -40,6 +40,8 @@ const MARGIN_S: i64 = 30;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Time by which the clock of a node may be behind ours.
+const CLOCK_SLACK: Duration = Duration::from_millis(50);
 /// Tries to write down which execution a Job has.
 const MARK_TRIES: usize = 5;
 
@@ -96,7 +98,7 @@ impl StandbyJob {
             is_made.set(true);
             tokio::select! {
                 biased;
-                Ok(announcement) = announced => Ok(announcement),
+                Ok(announcement) = announced => check(&name, *announcement).await,
                 Ok(ended) = &mut end => Err(jobs.problem(&name, ended.end.reason).await),
                 () = tokio::time::sleep(START_PATIENCE) => Err(InstanceProblem::new(format!(
                     "its pod did not announce itself within {} s", START_PATIENCE.as_secs()
@@ -109,10 +111,7 @@ impl StandbyJob {
             () = closed => Err(InstanceProblem::new("its function is not served any more")),
         };
         match started {
-            Ok(announcement) => {
-                let Announcement { instance, address, report, .. } = *announcement;
-                Ok(Self { jobs, name, end, made, pod: instance, address, report })
-            }
+            Ok((pod, address, report)) => Ok(Self { jobs, name, end, made, pod, address, report }),
             Err(problem) => {
                 jobs.give_up(&name, is_made.get());
                 Err(problem)
@@ -137,7 +136,13 @@ impl StandbyJob {
         cluster.logs.expect(name, jobs.function.spec.name.as_str(), None);
         let end = cluster.pods.end_of_job(name, &[]);
         cluster.finished_jobs.began();
-        let ours = json!({ "metadata": { "labels": { INCARNATION: cluster.incarnation } } });
+        // Its life begins anew: it was counted from when the Job was made.
+        let age = cluster.context.clock.unix_now().saturating_sub(*made);
+        let until_s = i64::try_from(age.as_secs()).unwrap_or(i64::MAX).saturating_add(LIFE_S);
+        let ours = json!({
+            "metadata": { "labels": { INCARNATION: cluster.incarnation } },
+            "spec": { "activeDeadlineSeconds": until_s },
+        });
         let adopted = async {
             let report = probe::health(&Target::Tcp(*address)).await.map_err(|error| error.to_string())?;
             let (params, ours) = (PatchParams::default(), Patch::Merge(&ours));
@@ -180,18 +185,21 @@ impl StandbyJob {
         self.report
     }
 
-    /// Returns when it has ended before it had an execution, with what there is to say of that.
-    pub(crate) async fn ended_idle(&mut self) -> InstanceProblem {
+    /// Returns when it has ended before it had an execution, with how it did. Nothing is lost when it is dropped early.
+    pub(crate) async fn ended(&mut self) -> String {
         match (&mut self.end).await {
-            Ok(ended) => {
-                let reason = format!("{}, before it was given an execution", ended.end.reason);
-                let problem = self.jobs.problem(&self.name, reason).await;
-                self.jobs.give_up(&self.name, true);
-                problem
-            }
+            Ok(ended) => ended.end.reason,
             // Nobody tells of it any more.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Tells why it is gone that has ended without an execution, and takes its Job away.
+    pub(crate) async fn explain(self, how: String) -> InstanceProblem {
+        let reason = format!("{how}, before it was given an execution");
+        let problem = self.jobs.problem(&self.name, reason).await;
+        self.jobs.give_up(&self.name, true);
+        problem
     }
 
     /// Deletes it, which has no execution.
@@ -202,8 +210,8 @@ impl StandbyJob {
     /// Sees it through the execution that it was given. Returns when its pod is gone; the attempt is told how it ended.
     pub(crate) async fn serve(self, take: StandbyTake) {
         let Self { jobs, name, end, made, pod, .. } = self;
-        let StandbyTake { execution, time_left, mut killed, ended, .. } = take;
-        let now = jobs.cluster.context.clock.unix_now();
+        let StandbyTake { execution, granted, time_left, mut killed, ended, .. } = take;
+        let now = jobs.cluster.context.clock.unix(granted).saturating_sub(CLOCK_SLACK);
         jobs.cluster.logs.assign(&name, execution, now);
         let age = now.saturating_sub(made) + time_left;
         let deadline_s = i64::try_from(age.as_secs()).unwrap_or(i64::MAX).saturating_add(MARGIN_S);
@@ -215,6 +223,25 @@ impl StandbyJob {
         let had_pod = !matches!(life.end.code, ErrorCode::QuotaExceeded | ErrorCode::AdmissionRefused);
         jobs.cluster.finished_jobs.ended(had_pod, life.kept);
         jobs.conclude(&name, execution, life, ended).await;
+    }
+}
+
+/// Checks that an announcement is of the pod of this Job, and that it can be reached.
+async fn check(
+    job: &str,
+    announcement: Announcement,
+) -> Result<(String, SocketAddr, InstanceReport), InstanceProblem> {
+    let Announcement { instance, address, report, .. } = announcement;
+    // It would have a label written to a pod that is none of its own.
+    if !instance.strip_prefix(job).is_some_and(|rest| rest.starts_with('-')) {
+        let reason = format!("it announced itself as {instance}, which is no pod of its Job {job}");
+        return Err(InstanceProblem::new(reason));
+    }
+    match probe::health(&Target::Tcp(address)).await {
+        Ok(_) => Ok((instance, address, report)),
+        Err(error) => {
+            Err(InstanceProblem::new(format!("it announced itself and cannot be reached: {error}")))
+        }
     }
 }
 

@@ -161,8 +161,12 @@ impl NoStandbyJob {
         match *self {}
     }
 
-    pub(crate) async fn ended_idle(&mut self) -> InstanceProblem {
+    pub(crate) async fn ended(&mut self) -> String {
         match *self {}
+    }
+
+    pub(crate) async fn explain(self, _: String) -> InstanceProblem {
+        match self {}
     }
 
     pub(crate) fn stop(self) {

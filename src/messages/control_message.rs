@@ -12,6 +12,7 @@ use hyper::{Method, Response, StatusCode};
 use super::gateway_message::RoutedRequest;
 use crate::api::response::body::Body;
 use crate::channel::{AnswerReceiver, AnswerSender};
+use crate::clock::Nanos;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::id::{ExecutionId, Token};
@@ -130,6 +131,8 @@ pub struct StandbyTake {
     pub attempt: u8,
     /// The trace it belongs to.
     pub trace_id: String,
+    /// Time at which it was granted (ns of the process's clock).
+    pub granted: Nanos,
     /// Time that the attempt may take.
     pub time_left: Duration,
     /// Answered, or the asker gone: the instance is to end.

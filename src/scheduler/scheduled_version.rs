@@ -200,12 +200,17 @@ impl ScheduledVersion {
             && self.successor.is_none()
             && self.waiting.len() > starting_room
             && self.in_flight + self.predecessor_in_flight + starting_room < self.limits.concurrency
-            && self.instances_counted() < usize::from(self.limits.instances_max)
+            && self.instances_counted() < usize::from(self.limits.instances_max - self.first_place())
+    }
+
+    /// The first place of instances that can be started.
+    fn first_place(&self) -> u16 {
+        u16::from(self.limits.single_use)
     }
 
     fn instances_counted(&self) -> usize {
-        usize::from(self.starting)
-            + self.instances.iter().filter(|i| !matches!(i.state, InstanceState::Absent)).count()
+        let startable = self.instances.iter().skip(usize::from(self.first_place()));
+        usize::from(self.starting) + startable.filter(|i| !matches!(i.state, InstanceState::Absent)).count()
     }
 
     /// The instance of `key`, where it is still the one in its place.

@@ -27,6 +27,8 @@ use crate::store::function_entry::FunctionEntry;
 use crate::store::running_attempt::{JobSignal, RunningAttempt};
 use crate::ticket::Ticket;
 
+/// Time for which an instance that nobody waits for is idle before its grant, at least (ns).
+const IDLE_NS: Nanos = 5_000_000;
 /// Time that the answer of an instance that has ended may still be on its way.
 const LAST_ANSWER: Duration = Duration::from_millis(50);
 /// Time in which the end of an instance whose connection was lost is waited for, to say why. It is killed then.
@@ -80,14 +82,18 @@ impl StandbyAttempt {
             execution: id,
             attempt: execution.attempt,
             trace_id: String::from_utf8_lossy(&trace).into_owned(),
+            granted: now,
             time_left: Duration::from_millis(execution.time_left_ms(now)),
             killed,
             ended,
         };
         let address = address(entry, instance);
         let admitted = execution.timestamps.admitted;
-        // One that was ready when the execution came made nobody wait for its start.
-        let waited = address.as_ref().is_none_or(|address| address.start.ready > admitted);
+        // One that was ready when the execution came, or for a while before it was granted, made nobody wait.
+        let waited = address.as_ref().is_none_or(|address| {
+            let ready = address.start.ready;
+            ready > admitted && now.saturating_sub(ready) < IDLE_NS
+        });
         let metrics = entry.metrics();
         if waited { &metrics.standby_missed } else { &metrics.standby_taken }.add_one();
         let attempt = Self {
@@ -135,8 +141,8 @@ impl StandbyAttempt {
                 return how(told);
             }
             StandbyEnd::Exchange(Ok((response, answered))) => {
-                channel::answer(instance.kill, Kill::Answered);
-                answered_result(response, answered, waited)
+                let told = complete(answered_result(response, answered, waited));
+                return instance.ended_with(told, signal).await;
             }
             StandbyEnd::Exchange(Err(NoAnswer { error, is_unsent })) => {
                 let end = instance.last_word(&error).await;
@@ -165,6 +171,25 @@ enum StandbyEnd {
 }
 
 impl SingleInstance {
+    /// Lets it end that has answered; where another attempt follows, that one begins when it is gone.
+    async fn ended_with(self, told: Option<AttemptEnd>, signal: AnswerReceiver<JobSignal>) -> AttemptEnd {
+        match told {
+            Some(AttemptEnd::Done) => {
+                channel::answer(self.kill, Kill::Answered);
+                AttemptEnd::Done
+            }
+            Some(how @ (AttemptEnd::Failed | AttemptEnd::Unsent)) => {
+                self.stop().await;
+                how
+            }
+            // Completed by somebody else, so the signal has been sent.
+            None => {
+                self.stop().await;
+                how(signal.await.ok())
+            }
+        }
+    }
+
     /// Has it killed, and waits until it is gone.
     async fn stop(self) {
         channel::answer(self.kill, Kill::Unwanted);
@@ -208,7 +233,7 @@ async fn exchange(
         Err(error) => Err(error),
     };
     match received {
-        Ok(response) if is_already_used(&response) => {
+        Ok(response) if !connection.acknowledged && is_already_used(&response) => {
             let error = ExchangeError::Garbage("it has had an invocation before".to_owned());
             Err(NoAnswer { error, is_unsent: true })
         }

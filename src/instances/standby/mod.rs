@@ -6,6 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `standby_set` | the instances of one version: started up to the reserve and on demand, given away once |
+//! | `context` | the parts of the control thread that they need |
 //! | `standby_places`, `standby_slot` | their places, and one of them |
 //! | `announced` | announcements, by their tokens |
 //! | `start_failures` | starts that failed: the pause before the next, and the reason |
@@ -17,6 +18,7 @@
 //! | `per_attempt` | what starts an instance for one attempt, when none is ready and none can be |
 
 mod announced;
+pub(crate) mod context;
 pub(crate) mod per_attempt;
 pub(crate) mod refills;
 mod reserve;

@@ -13,6 +13,9 @@ use crate::clock::{Clock, Nanos};
 /// Time after an instance was given away in which no refill begins.
 const QUIET: Duration = Duration::from_millis(20);
 
+/// Longest wait for a moment in which no call waits for a start.
+const LULL_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The refills of all functions.
 #[derive(Debug)]
 pub(crate) struct Refills {
@@ -81,7 +84,9 @@ impl Refills {
     /// Returns when a refill may begin.
     pub(crate) async fn quiet(&self) {
         loop {
-            self.changed.until(|| self.cold_starts.get() == 0).await;
+            // Where calls wait for starts all the time, a reserve is what helps them.
+            let lull = self.changed.until(|| self.cold_starts.get() == 0);
+            let _ = tokio::time::timeout(LULL_PATIENCE, lull).await;
             let left = self.quiet_until.get().saturating_sub(self.clock.now());
             if left == 0 {
                 return;

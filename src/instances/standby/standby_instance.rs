@@ -113,11 +113,19 @@ impl StandbyInstance {
         Address::single_use(generation, start, target, &host, acknowledges)
     }
 
-    /// Returns when it has ended before it had an execution, with what there is to say of that.
-    pub(super) async fn ended_idle(&mut self, spec: &FunctionSpec) -> InstanceProblem {
+    /// Returns when it has ended before it had an execution, with how it did. Nothing is lost when it is dropped early.
+    pub(super) async fn ended(&mut self) -> String {
         match self {
-            Self::Process(process) => process.ended_idle(spec).await,
-            Self::Job(job) => job.ended_idle().await,
+            Self::Process(process) => process.ended().await,
+            Self::Job(job) => job.ended().await,
+        }
+    }
+
+    /// Tells why it is gone that has ended without an execution.
+    pub(super) async fn explain(self, how: String, spec: &FunctionSpec) -> InstanceProblem {
+        match self {
+            Self::Process(process) => process.explain(how, spec).await,
+            Self::Job(job) => job.explain(how).await,
         }
     }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::channel;
+use crate::exit::describe;
 use crate::instance::{InstanceKey, InstanceProblem, InstanceReport, Target};
 use crate::instances::local::LocalContext;
 use crate::instances::local::process::{Process, StartOptions};
@@ -45,10 +46,16 @@ impl StandbyProcess {
         self.process.pid().map_or_else(String::new, |pid| pid.to_string())
     }
 
-    /// Returns when it has ended before it had an execution, with what there is to say of that.
-    pub(super) async fn ended_idle(&mut self, spec: &FunctionSpec) -> InstanceProblem {
-        let status = self.process.ended().await;
-        serving_process::explain_end(status, "before it was given an execution", &self.process, spec).await
+    /// Returns when it has ended before it had an execution, with how it did. Nothing is lost when it is dropped early.
+    pub(super) async fn ended(&mut self) -> String {
+        self.process.ended().await.map_or_else(|error| error.to_string(), describe)
+    }
+
+    /// Tells why it is gone that has ended without an execution.
+    pub(super) async fn explain(self, how: String, spec: &FunctionSpec) -> InstanceProblem {
+        // Its last output is read by a task that may not have run yet.
+        tokio::task::yield_now().await;
+        serving_process::explain(&format!("{how} before it was given an execution"), &self.process, spec)
     }
 
     /// Ends it, which has no execution.

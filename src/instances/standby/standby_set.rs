@@ -1,13 +1,14 @@
 //! The single-use instances of one version of a function: started up to the reserve and on demand, given away once.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::announced::AnnouncedInstances;
+use super::context::StandbyContext;
 use super::per_attempt::PerAttempt;
-use super::refills::{ColdStart, Refills, StandbyRoom};
+use super::refills::{ColdStart, StandbyRoom};
 use super::reserve::Reserve;
 use super::standby_instance::{StandbyInstance, StandbySource};
 use super::standby_places::{Occupant, StandbyPlaces};
@@ -17,33 +18,21 @@ use super::start_failures::StartFailures;
 use crate::change_signal::ChangeSignal;
 use crate::channel;
 use crate::channel::{AnswerReceiver, oneshot};
-use crate::clock::{Clock, NANOS_PER_MS, Nanos};
+use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
-use crate::instance::{InstanceKey, InstanceProblem, InstanceStart, VersionIndex};
+use crate::instance::{InstanceKey, InstanceProblem, InstanceStart};
 use crate::kubernetes::idle_pods::IdlePod;
 use crate::messages::control_message::{Announcement, JobStart, StandbyTake};
-use crate::scheduler::command_sender::CommandSender;
 use crate::scheduler::message::SchedulerCommand;
 use crate::spec::Standby;
 
+/// Time in which it is told that a retired instance had an execution.
+const LAST_TAKE: Duration = Duration::from_millis(20);
 /// Time for which none is started ahead after one made room for others (ns).
 const RELEASED_NS: Nanos = 10_000_000_000;
 /// Time for which an instance stays that is one too many, as the reserve may soon be larger again (ns).
 const SURPLUS_NS: Nanos = 30_000_000_000;
-
-/// The parts of the control thread that the single-use instances of any version need.
-#[derive(Debug, Clone)]
-pub(crate) struct StandbyContext {
-    /// Time.
-    pub(crate) clock: Clock,
-    /// The way to the scheduler.
-    pub(crate) commands: Rc<CommandSender>,
-    /// Versions that are looked at from time to time.
-    pub(crate) populated: Rc<RefCell<BTreeSet<VersionIndex>>>,
-    /// See [`Refills`].
-    pub(crate) refills: Rc<Refills>,
-}
 
 /// The single-use instances of one version.
 #[derive(Debug)]
@@ -136,22 +125,28 @@ impl StandbySet {
     #[must_use]
     pub(crate) fn state(&self) -> StandbyState {
         let StandbyCounts { ready, starting, .. } = self.counts();
+        let target = self.target();
         let limited = || StandbyProblem::Limited { standby_max: self.context.refills.standby_max() };
         let failed = self.failures.problem().map(StandbyProblem::Failed);
-        let problem = failed.or_else(|| self.is_limited.get().then(limited));
-        StandbyState { ready, starting, target: self.target(), problem }
+        let is_limited = self.is_limited.get() && ready + starting < target;
+        let problem = failed.or_else(|| is_limited.then(limited));
+        StandbyState { ready, starting, target, problem }
     }
 
     /// Executions that run.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.counts().leaving + self.per_attempt.count()
+        match self.source.outlives_us() {
+            // Those of single-use instances are among them.
+            true => self.per_attempt.count(),
+            false => self.counts().leaving + self.per_attempt.count(),
+        }
     }
 
     /// Whether its version may take over: an instance is ready, or none is to be, or none can be started.
     #[must_use]
     pub fn can_serve(&self) -> bool {
-        self.has_started.get() || self.target() == 0
+        self.has_started.get() || self.is_limited.get() || self.target() == 0
     }
 
     /// Returns when its version may take over.
@@ -179,9 +174,11 @@ impl StandbySet {
     // ---- what happens ----
 
     /// Starts the instance of one attempt, as none was ready and none can be started ahead.
-    pub fn start_job(&self, start: JobStart) {
+    pub fn start_job(self: &Rc<Self>, start: JobStart) {
         self.reserve.borrow_mut().called(self.now());
         self.per_attempt.start(start);
+        self.context.populated.borrow_mut().insert(self.function.index);
+        self.refill();
     }
 
     /// An instance was given an execution.
@@ -207,16 +204,24 @@ impl StandbySet {
         let now = self.now();
         if self.closed.get() || !self.failures.pause(now).is_zero() {
             self.fall_back();
-            self.start_failed();
+            self.context.start_failed(&self.function);
             return;
         }
         let cold = Some(self.context.refills.cold_start());
-        self.start(StandbyStart { asked: now, cold, room: None, idle: None });
+        if !self.start(StandbyStart { asked: now, cold, room: None, idle: None }) {
+            self.fall_back();
+            self.context.start_failed(&self.function);
+        }
     }
 
     /// Stops an instance that the scheduler has retired, and that has no execution.
-    pub fn stop(&self, instance: InstanceKey) {
-        self.stop_at(occupant(instance));
+    pub fn stop(self: &Rc<Self>, instance: InstanceKey) {
+        let set = self.clone();
+        tokio::task::spawn_local(async move {
+            // One whose execution was quick is retired, too, and a gateway's word of that may come after this one.
+            tokio::time::sleep(LAST_TAKE).await;
+            set.stop_at(occupant(instance));
+        });
     }
 
     fn stop_at(&self, occupant: Occupant) {
@@ -227,19 +232,17 @@ impl StandbySet {
 
     /// Brings the reserve to its size, as time has passed. Answers whether that may be needed again.
     pub fn keep(self: &Rc<Self>, now: Nanos) -> bool {
-        let version = self.function.index;
         let target = self.target();
         if self.counts().ready > target {
             let idle = SURPLUS_NS.min(u64::from(self.function.spec.idle_timeout_ms) * NANOS_PER_MS);
-            let keep = u16::try_from(target).unwrap_or(u16::MAX);
-            let idle_before = now.saturating_sub(idle);
-            self.context.commands.send(SchedulerCommand::ReapIdle { version, keep, idle_before });
+            self.context.reap(&self.function, target, now.saturating_sub(idle));
         }
         let age_max = self.source.age_max().map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
         if let Some(idle_before) = age_max.and_then(|age| now.checked_sub(age))
             && self.places.oldest_ready().is_some_and(|since| since < idle_before)
         {
-            self.context.commands.send(SchedulerCommand::ReapIdle { version, keep: 0, idle_before });
+            // Half of them at once: the others serve meanwhile.
+            self.context.reap(&self.function, self.counts().ready / 2, idle_before);
         }
         self.refill();
         target > 0 || !self.is_empty()
@@ -261,10 +264,8 @@ impl StandbySet {
     pub(crate) fn release_one(&self) {
         let now = self.now();
         self.failures.hold(now + RELEASED_NS);
-        let keep = u16::try_from(self.counts().ready.saturating_sub(1)).unwrap_or(u16::MAX);
-        let version = self.function.index;
         tracing::info!(function = %self.function.spec.name, "a standby instance makes room, as a quota is met");
-        self.context.commands.send(SchedulerCommand::ReapIdle { version, keep, idle_before: now });
+        self.context.reap(&self.function, self.counts().ready.saturating_sub(1), now);
     }
 
     /// Starts none ahead any more; those that are ready are stopped when the scheduler retires them.
@@ -297,14 +298,8 @@ impl StandbySet {
     fn adopt(self: &Rc<Self>) {
         for idle in self.source.idle() {
             let room = self.context.refills.room();
-            self.tell_of_start();
             self.start(StandbyStart { asked: self.now(), cold: None, room, idle: Some(idle) });
         }
-    }
-
-    /// Tells the scheduler of a start that it has not asked for.
-    fn tell_of_start(&self) {
-        self.context.commands.send(SchedulerCommand::Starting { version: self.function.index, count: 1 });
     }
 
     /// Starts what the reserve lacks, when that takes nothing from a call that waits.
@@ -323,9 +318,9 @@ impl StandbySet {
                 let room = set.context.refills.room();
                 set.is_limited.set(room.is_none());
                 if room.is_none() {
+                    set.changed.notify();
                     break;
                 }
-                set.tell_of_start();
                 if !set.start(StandbyStart { asked: set.now(), cold: None, room, idle: None }) {
                     break;
                 }
@@ -338,13 +333,14 @@ impl StandbySet {
         self.counts().reserve() < self.target()
     }
 
-    /// Begins a start of which the scheduler knows; `false`, and it is told, where there is no place.
+    /// Begins a start, of which the scheduler is told where it has not asked for it. `false` where there is no place.
     fn start(self: &Rc<Self>, start: StandbyStart) -> bool {
-        let free = if self.closed.get() { None } else { self.places.occupy(start.cold.is_some()) };
-        let Some(occupant) = free else {
-            self.start_failed();
-            return false;
-        };
+        let is_wanted = start.cold.is_some();
+        let free = if self.closed.get() { None } else { self.places.occupy(is_wanted) };
+        let Some(occupant) = free else { return false };
+        if !is_wanted {
+            self.context.tell_of_start(&self.function);
+        }
         self.context.populated.borrow_mut().insert(self.function.index);
         tokio::task::spawn_local(self.clone().live(occupant, start));
         true
@@ -369,7 +365,7 @@ impl StandbySet {
             // Its version was closed in this moment.
             Ok(single) if self.closed.get() => {
                 single.stop().await;
-                self.start_failed();
+                self.context.start_failed(&self.function);
             }
             Ok(single) => {
                 if !was_idle {
@@ -380,13 +376,14 @@ impl StandbySet {
             }
             Err(problem) if was_idle => {
                 tracing::info!(function = %self.function.spec.name, "{problem}");
-                self.start_failed();
+                self.fall_back();
+                self.context.start_failed(&self.function);
             }
             Err(problem) => {
                 if !self.closed.get() {
-                    self.failed(problem);
+                    self.failed(problem, began);
                 }
-                self.start_failed();
+                self.context.start_failed(&self.function);
             }
         }
         self.announced.forget(token);
@@ -404,33 +401,38 @@ impl StandbySet {
         room: Option<StandbyRoom>,
     ) {
         let Occupant { place, generation } = occupant;
-        let (instance, ready) = (self.key(place, generation), start.ready);
+        let (instance, start_began, ready) = (self.key(place, generation), start.began, start.ready);
+        // One that a call waited for may be left over, and counts then.
+        let room = room.or_else(|| self.context.refills.room());
         let address = single.address(generation, start);
         self.function.addresses[usize::from(place)].store(Some(Arc::new(address)));
         let (order, ordered) = oneshot::channel();
         self.places.set(occupant, SlotState::Ready { order, since: ready });
         self.recovered();
         self.context.commands.send(SchedulerCommand::Ready { instance, started: true });
-        self.wait(single, ready, ordered, room).await;
+        let ended = self.wait(single, ready, ordered, room).await;
+        self.places.set(occupant, SlotState::Leaving);
         self.function.addresses[usize::from(place)].store(None);
         self.context.commands.send(SchedulerCommand::Down { instance });
+        if let Some((single, how)) = ended {
+            self.wasted(ready);
+            self.failed(single.explain(how, &self.function.spec).await, start_began);
+        }
     }
 
-    /// Waits for the execution of an instance that was ready at this time, and for the end of it.
+    /// Waits for the execution of an instance that was ready at this time, and for the end of it. Answers the instance
+    /// that has ended without one, and how.
     async fn wait(
         &self,
         mut single: StandbyInstance,
         ready: Nanos,
         ordered: AnswerReceiver<StandbyOrder>,
         room: Option<StandbyRoom>,
-    ) {
+    ) -> Option<(StandbyInstance, String)> {
         let order = tokio::select! {
             biased;
             order = ordered => order.unwrap_or(StandbyOrder::Stop),
-            problem = single.ended_idle(&self.function.spec) => {
-                self.wasted(ready);
-                return self.failed(problem);
-            }
+            how = single.ended() => return Some((single, how)),
         };
         drop(room);
         match order {
@@ -440,6 +442,7 @@ impl StandbySet {
                 single.stop().await;
             }
         }
+        None
     }
 
     /// An instance that was ready at this time was never used.
@@ -448,9 +451,9 @@ impl StandbySet {
     }
 
     /// An instance could not be started, or ended before it was used: what waits is served otherwise.
-    fn failed(&self, problem: InstanceProblem) {
+    fn failed(&self, problem: InstanceProblem, began: Nanos) {
         let told = problem.to_string();
-        let (failures, pause) = self.failures.add(problem, self.now());
+        let (failures, pause) = self.failures.add(problem, began, self.now());
         tracing::warn!(function = %self.function.spec.name, failures, ?pause, "a standby instance failed: {told}");
         self.has_started.set(true);
         self.fall_back();
@@ -463,7 +466,7 @@ impl StandbySet {
         let (generation, is_ready) = self.fallback.get();
         if is_ready {
             self.fallback.set((generation, false));
-            self.context.commands.send(SchedulerCommand::Down { instance: self.key(0, generation) });
+            self.context.set_fallback(&self.function, generation, false);
         }
         self.changed.notify();
     }
@@ -474,13 +477,8 @@ impl StandbySet {
         if !is_ready && !self.closed.get() {
             let generation = generation.wrapping_add(1);
             self.fallback.set((generation, true));
-            let instance = self.key(0, generation);
-            self.context.commands.send(SchedulerCommand::Ready { instance, started: false });
+            self.context.set_fallback(&self.function, generation, true);
         }
-    }
-
-    fn start_failed(&self) {
-        self.context.commands.send(SchedulerCommand::StartFailed { version: self.function.index });
     }
 
     // ---- places ----

@@ -16,6 +16,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct StartFailures {
     count: Cell<u32>,
+    /// Time of the last failure.
+    last: Cell<Nanos>,
     /// No start before this time.
     not_before: Cell<Nanos>,
     /// Why the last start failed, while it is the last one.
@@ -23,10 +25,13 @@ pub(super) struct StartFailures {
 }
 
 impl StartFailures {
-    /// One more, at this time. Answers how many there are, and the pause that begins.
-    pub(super) fn add(&self, problem: InstanceProblem, now: Nanos) -> (u32, Duration) {
-        let count = self.count.get() + 1;
+    /// One more at the time `now`, of a start that began at `began`. Those that began before the last failure count as
+    /// one with it. Answers how many there are, and the pause that begins.
+    pub(super) fn add(&self, problem: InstanceProblem, began: Nanos, now: Nanos) -> (u32, Duration) {
+        let is_another = self.count.get() == 0 || began >= self.last.replace(now);
+        let count = self.count.get() + u32::from(is_another);
         self.count.set(count);
+        self.last.set(now);
         let before = usize::try_from(count - 1).unwrap_or(usize::MAX);
         let pause = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX).nth(before).unwrap_or(PAUSE_MAX);
         self.hold(now + u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
@@ -71,7 +76,7 @@ mod tests {
         let failures = StartFailures::default();
         let mut pauses = Vec::new();
         for nth in 0..12 {
-            pauses.push(failures.add(InstanceProblem::new("crashed"), 0).1);
+            pauses.push(failures.add(InstanceProblem::new("crashed"), 0, 0).1);
             if nth % 2 == 1 {
                 failures.has_started();
                 assert_eq!(failures.problem(), None);
@@ -80,7 +85,10 @@ mod tests {
         assert!(pauses.is_sorted() && pauses[0] <= PAUSE_MIN && pauses[11] > PAUSE_MAX / 2, "{pauses:?}");
         assert_eq!(failures.pause(1), pauses[11] - Duration::from_nanos(1));
         failures.was_used();
-        assert!(failures.add(InstanceProblem::new("crashed"), 0).1 <= PAUSE_MIN);
+        assert!(failures.add(InstanceProblem::new("crashed"), 0, 0).1 <= PAUSE_MIN);
+        let (count, pause) = failures.add(InstanceProblem::new("crashed"), 7, 9);
+        let of_one_batch = [8, 8, 8].map(|began| failures.add(InstanceProblem::new("crashed"), began, 10));
+        assert!(of_one_batch.iter().all(|again| *again == (count, pause)), "{of_one_batch:?}");
         failures.hold(90_000_000_000);
         assert_eq!(failures.pause(0), Duration::from_secs(90));
     }
