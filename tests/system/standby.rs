@@ -79,6 +79,32 @@ fn each_call_has_an_instance_that_was_ready_and_no_instance_has_two() {
 }
 
 #[test]
+fn calls_in_a_row_find_an_instance_or_wait_for_one_and_none_fails() {
+    let server = Server::start(&[]);
+    for (name, concurrency) in [("narrow", 1), ("wide", 4)] {
+        let specification =
+            standby(name, "identity", 1, 1).with("concurrency", concurrency).with("maxRetries", 0);
+        server.register(&specification);
+        let mut pids = BTreeSet::new();
+        let mut clients: Vec<Client> = (0..concurrency).map(|_| server.client()).collect();
+        for nth in 0..20 {
+            for client in &mut clients {
+                client.ask_invoke(name, "", nth);
+            }
+            for client in &mut clients {
+                let answer = client.receive();
+                assert_eq!(answer.status, 200, "{name}, {nth}: {answer:?}");
+                assert!(
+                    pids.insert(pid_of(&answer.output())),
+                    "{answer:?} is of a process that had a call before"
+                );
+            }
+        }
+        server.until_status(name, "inFlight", 0);
+    }
+}
+
+#[test]
 fn an_execution_finds_nothing_that_one_before_it_left_in_its_process_or_beside_it() {
     let server = Server::start(&[]);
     server.register(&standby("isolated", "residue", 1, 1));
@@ -251,6 +277,14 @@ fn there_are_no_more_instances_ahead_than_there_may_be_over_all_functions() {
     assert!(told["message"].as_str().unwrap().contains("--max-standby"), "{told}");
     let answer = server.invoke("second", 1);
     assert_eq!((answer.status, answer.header("x-cold-start")), (200, Some("true")), "{answer:?}");
+    // A new version takes over though it has none ahead.
+    let other = standby("second", "identity", 1, 1).with("timeoutMs", 29_000);
+    assert_eq!(server.client().put("/v1/functions/second", &other).status, 200);
+    eventually("the new version serves", || {
+        let conditions = server.function("second")["status"]["conditions"].to_string();
+        (!conditions.contains("Progressing")).then_some(())
+    });
+    assert_eq!(server.invoke("second", 1).status, 200);
     assert_eq!(server.client().delete("/v1/functions/first").status, 204);
     condition(&server, "second", "ReserveReady");
 }
