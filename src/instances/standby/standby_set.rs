@@ -137,7 +137,7 @@ impl StandbySet {
     #[must_use]
     pub fn count(&self) -> u32 {
         match self.source.outlives_us() {
-            // Those of single-use instances are among them.
+            // Single-use instances are among its own.
             true => self.per_attempt.count(),
             false => self.counts().leaving + self.per_attempt.count(),
         }
