@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use crate::instance::{Address, Ending, InstanceProblem, VersionIndex};
+use crate::instance::{Address, Ending, InstanceKey, InstanceProblem, VersionIndex};
 use crate::metrics::MetricsByGateway;
 use crate::queue::function_queue::FunctionQueue;
 use crate::spec::FunctionSpec;
@@ -54,4 +54,13 @@ pub struct FunctionVersion {
     pub metrics: Arc<MetricsByGateway>,
     /// Why no instance could be started or reached.
     pub problem: Arc<ArcSwapOption<InstanceProblem>>,
+}
+
+impl FunctionVersion {
+    /// The address of an instance, unless it has gone.
+    #[must_use]
+    pub(crate) fn address(&self, instance: InstanceKey) -> Option<Arc<Address>> {
+        let address = self.addresses.get(usize::from(instance.place))?.load_full();
+        address.filter(|address| address.generation == instance.generation)
+    }
 }

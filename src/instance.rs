@@ -10,6 +10,7 @@ use std::time::Duration;
 use picofaas_frames::UPGRADE;
 
 use crate::clock::Nanos;
+use crate::cold_phases::ColdPhases;
 use crate::exit::Exit;
 
 /// Index of a version in the scheduler's table; used again once nothing of the version is left.
@@ -35,7 +36,8 @@ pub enum Target {
     Unix(PathBuf),
 }
 
-/// How an instance came to be, with the times of it (ns of the process's clock; 0: not known).
+/// How an instance came to be, with the times of it (ns of the process's clock; 0: not known). Those that it tells of
+/// itself are by its own clock, and are counted back from when it told them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceStart {
     /// Its name: the id of its process, that of its pod, or its URL.
@@ -44,8 +46,42 @@ pub struct InstanceStart {
     pub wanted: Nanos,
     /// Its start began.
     pub began: Nanos,
+    /// Its process was there, or the API server had taken it.
+    pub created: Nanos,
+    /// Its pod was seen to be bound to a node.
+    pub scheduled: Nanos,
+    /// The process of its container began, as it told.
+    pub container: Nanos,
+    /// Its runtime began, as it told.
+    pub runtime: Nanos,
+    /// Its handler was loaded, as it told.
+    pub handler: Nanos,
     /// It was known to serve.
     pub ready: Nanos,
+}
+
+impl InstanceStart {
+    /// The parts of it that an execution waited for, which was enqueued and granted at these times.
+    #[must_use]
+    pub(crate) fn cold_phases(&self, enqueued: Nanos, granted: Nanos) -> Option<ColdPhases> {
+        let Self { name: _, wanted, began: _, created, scheduled, container, runtime, handler, ready } =
+            *self;
+        ColdPhases::of([wanted, created, scheduled, container, runtime, handler, ready], enqueued, granted)
+    }
+
+    /// It with what the instance told of itself at this time.
+    #[must_use]
+    pub(crate) fn with_report(self, report: &InstanceReport, told: Nanos) -> Self {
+        // One that is older than our clock is not unknown.
+        let since =
+            |age: Duration| told.saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)).max(1);
+        Self {
+            container: report.process_age.map_or(0, since),
+            runtime: report.runtime_age.map_or(0, since),
+            handler: report.handler_age.map_or(0, since),
+            ..self
+        }
+    }
 }
 
 /// Account that an instance which is ready gives of itself, in headers.
@@ -172,5 +208,43 @@ impl InstanceProblem {
 impl std::fmt::Display for InstanceProblem {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(&self.told(true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cold_phases::COLD_PHASES;
+
+    #[test]
+    fn ages_are_counted_back_from_when_they_were_told_and_what_is_not_told_is_not_known() {
+        let ns = |ns| Some(Duration::from_nanos(ns));
+        let report =
+            InstanceReport { process_age: ns(600), handler_age: ns(9999), ..InstanceReport::default() };
+        let start = InstanceStart::default().with_report(&report, 1900);
+        assert_eq!((start.container, start.runtime, start.handler), (1300, 0, 1));
+        let silent = start.with_report(&InstanceReport::default(), 1900);
+        assert_eq!(silent, InstanceStart::default());
+    }
+
+    #[test]
+    fn the_times_of_a_start_are_those_of_its_phases_by_their_names() {
+        let start = InstanceStart {
+            name: "fn-a".into(),
+            wanted: 1,
+            began: 9,
+            created: 3,
+            scheduled: 6,
+            container: 10,
+            runtime: 15,
+            handler: 21,
+            ready: 28,
+        };
+        let phases = start.cold_phases(0, 30);
+        let told: Vec<_> =
+            phases.iter().flat_map(ColdPhases::known).map(|(at, ns)| (COLD_PHASES[at], ns)).collect();
+        let of_control = [("asked", 1), ("created", 2), ("scheduled", 3)];
+        let of_itself = [("container", 4), ("runtime", 5), ("handler", 6), ("announced", 7)];
+        assert_eq!(told, [&of_control[..], &of_itself].concat());
     }
 }

@@ -34,6 +34,7 @@ mod change_signal;
 mod channel;
 pub mod cli;
 mod clock;
+mod cold_phases;
 mod config;
 mod control;
 mod cpu;

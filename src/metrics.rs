@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Nanos;
+use crate::cold_phases::{COLD_PHASES, ColdPhases};
 
 /// A counter that one thread counts up and others read.
 ///
@@ -209,6 +210,21 @@ pub struct FunctionMetrics {
     pub overhead: Histogram,
     /// Duration of a cold start, as the instance said.
     pub cold_start: Histogram,
+    /// Durations of the phases of a cold start, by their place in [`COLD_PHASES`].
+    pub(crate) cold_phases: [Histogram; COLD_PHASES.len()],
+}
+
+impl FunctionMetrics {
+    /// Counts a cold start, with its duration as the instance said (ns), and its phases.
+    pub(crate) fn count_cold_start(&self, init_ns: Option<Nanos>, phases: Option<ColdPhases>) {
+        self.cold_starts.add_one();
+        if let Some(ns) = init_ns {
+            self.cold_start.observe(ns);
+        }
+        for (at, ns) in phases.iter().flat_map(ColdPhases::known) {
+            self.cold_phases[at].observe(ns);
+        }
+    }
 }
 
 /// The metrics of one function, by gateway, and those of control; they outlive its versions.

@@ -143,9 +143,9 @@ async fn execution(
     page.line("Created", &view.created_at);
     page.line("Started", view.started_at.as_deref().unwrap_or("not yet"));
     page.line("Finished", view.finished_at.as_deref().unwrap_or("not yet"));
-    if let Some(timings) = view.timings {
+    if let Some(stages) = view.stages() {
         page.heading("Stages");
-        trace_bars::draw(&timings.stages()).lines().for_each(|line| page.indented(line));
+        trace_bars::draw(&stages).lines().for_each(|line| page.indented(line));
     }
     if let Some(error) = &view.error {
         page.line("Error", &format!("{}: {}", error.code, error.message));

@@ -8,6 +8,7 @@ use crate::duration::{age, of_ns};
 use crate::failed_execution::{Blame, FailedExecution};
 use crate::output::Colour;
 use crate::table::{Cell, Table};
+use crate::trace_bars::COLD_PREFIX;
 
 /// The fields that are shown. A server may have more.
 #[derive(Debug, Deserialize)]
@@ -36,6 +37,38 @@ pub(crate) struct ExecutionView<'a> {
     pub error: Option<ExecutionErrorView>,
     /// Where the time went, once it has ended.
     pub timings: Option<TimingsView>,
+    /// Parts of the wait for the start of its instance, where it waited for one.
+    #[serde(default)]
+    pub cold: Option<ColdView>,
+}
+
+/// Nanoseconds of each phase of a cold start that is known.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct ColdView {
+    asked: Option<u64>,
+    created: Option<u64>,
+    scheduled: Option<u64>,
+    container: Option<u64>,
+    runtime: Option<u64>,
+    handler: Option<u64>,
+    announced: Option<u64>,
+}
+
+impl ColdView {
+    /// Each phase that is known by its name in `Server-Timing`, in order.
+    fn phases(self) -> impl Iterator<Item = (String, u64)> {
+        let Self { asked, created, scheduled, container, runtime, handler, announced } = self;
+        let all = [
+            ("asked", asked),
+            ("created", created),
+            ("scheduled", scheduled),
+            ("container", container),
+            ("runtime", runtime),
+            ("handler", handler),
+            ("announced", announced),
+        ];
+        all.into_iter().filter_map(|(name, ns)| Some((format!("{COLD_PREFIX}{name}"), ns?)))
+    }
 }
 
 /// An error.
@@ -64,7 +97,7 @@ pub(crate) struct TimingsView {
 
 impl TimingsView {
     /// Each stage by its name, in order.
-    pub(crate) fn stages(self) -> Vec<(String, u64)> {
+    fn stages(self) -> Vec<(String, u64)> {
         let Self { admit, queue, dispatch, function, reply } = self;
         [("admit", admit), ("queue", queue), ("dispatch", dispatch), ("function", function), ("reply", reply)]
             .map(|(name, ns)| (name.to_owned(), ns))
@@ -77,6 +110,13 @@ impl TimingsView {
 }
 
 impl ExecutionView<'_> {
+    /// Each stage by its name, in order, and behind them the phases of a cold start. `None` while it has not ended.
+    pub(crate) fn stages(&self) -> Option<Vec<(String, u64)>> {
+        let mut stages = self.timings?.stages();
+        stages.extend(self.cold.into_iter().flat_map(ColdView::phases));
+        Some(stages)
+    }
+
     /// Whether it has ended.
     pub(crate) fn has_ended(&self) -> bool {
         !matches!(self.status.as_str(), "queued" | "running")

@@ -5,6 +5,9 @@ use crate::duration::of_ns;
 /// Characters of the whole time.
 const WIDTH: u64 = 40;
 
+/// Beginning of the name of a phase of a cold start.
+pub(crate) const COLD_PREFIX: &str = "cold-";
+
 /// Eighths of a character, from one to seven.
 const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
@@ -24,19 +27,32 @@ pub(crate) fn parse(server_timing: &str) -> Vec<(String, u64)> {
     server_timing.split(',').filter_map(stage).collect()
 }
 
-/// A line for each stage and one for the whole time, each with its break.
+/// A line for each stage and one for the whole time, each with its break. The phases of a cold start are parts of the
+/// stage `queue`, and are drawn below it.
 pub(crate) fn draw(stages: &[(String, u64)]) -> String {
+    let (phases, stages): (Vec<_>, Vec<_>) =
+        stages.iter().partition(|(name, _)| name.starts_with(COLD_PREFIX));
     let total = stages.iter().fold(0_u64, |sum, (_, ns)| sum.saturating_add(*ns));
-    let name_width =
-        stages.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default().max("total".len());
-    let mut lines = String::new();
+    let mut rows: Vec<(String, u64, u64)> = Vec::new();
     let mut begin = 0_u64;
     for (name, ns) in stages {
-        let end = begin.saturating_add(*ns);
-        let bar = bar(begin, end, total);
-        lines.push_str(format!("{name:name_width$}  {:>8}  {bar}", of_ns(*ns)).trim_end());
+        rows.push((name.clone(), begin, *ns));
+        if name == "queue" {
+            let mut begin = begin;
+            for (name, ns) in &phases {
+                rows.push((format!("  {}", &name[COLD_PREFIX.len()..]), begin, *ns));
+                begin = begin.saturating_add(*ns);
+            }
+        }
+        begin = begin.saturating_add(*ns);
+    }
+    let longest = rows.iter().map(|(name, ..)| name.chars().count()).max();
+    let name_width = longest.unwrap_or_default().max("total".len());
+    let mut lines = String::new();
+    for (name, begin, ns) in rows {
+        let bar = bar(begin.min(total), begin.saturating_add(ns).min(total), total);
+        lines.push_str(format!("{name:name_width$}  {:>8}  {bar}", of_ns(ns)).trim_end());
         lines.push('\n');
-        begin = end;
     }
     lines.push_str(&format!("{:name_width$}  {:>8}\n", "total", of_ns(total)));
     lines
@@ -90,12 +106,29 @@ mod tests {
     }
 
     #[test]
+    fn the_phases_of_a_cold_start_are_drawn_below_the_queue_and_are_in_its_time() {
+        let list =
+            [("queue", 500_000), ("reply", 500_000), ("cold-asked", 250_000), ("cold-handler", 250_000)];
+        let wanted = format!(
+            "queue        500 µs  {}\n  asked      250 µs  {}\n  handler    250 µs  {}{}\nreply        500 µs  {}{}\ntotal       1.00 ms\n",
+            "█".repeat(20),
+            "█".repeat(10),
+            " ".repeat(10),
+            "█".repeat(10),
+            " ".repeat(20),
+            "█".repeat(20)
+        );
+        assert_eq!(draw(&stages(&list)), wanted);
+    }
+
+    #[test]
     fn times_of_any_size_are_drawn_within_the_width() {
         for list in [
             &[("a", u64::MAX), ("b", u64::MAX)] as &[_],
             &[("a", 0)],
             &[],
             &[("a", 1), ("b", u64::MAX / 2), ("c", 1)],
+            &[("queue", 1), ("cold-asked", u64::MAX), ("cold-announced", 1)],
         ] {
             for line in draw(&stages(list)).lines() {
                 assert!(line.chars().count() <= 80, "{line}");

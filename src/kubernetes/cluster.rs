@@ -131,7 +131,11 @@ impl Cluster {
             calls,
             owners: RefCell::default(),
         });
-        tokio::task::spawn_local(cluster.pods.clone().watch(cluster.api(), cluster.logs.clone()));
+        tokio::task::spawn_local(cluster.pods.clone().watch(
+            cluster.api(),
+            cluster.logs.clone(),
+            cluster.context.clock,
+        ));
         tokio::task::spawn_local(failed_create::watch(cluster.clone()));
         tokio::task::spawn_local(cluster.clone().keep_warm());
         Ok(cluster)

@@ -31,8 +31,11 @@ impl Workload {
                     Some(TrackedPod { state: PodState::Unknown, address: Some(address), .. }) => *address,
                     Some(_) | None => return,
                 };
-                if probe::health(&Target::Tcp(address)).await.is_ok() {
-                    let change = workload.pods.borrow_mut().get_mut(&pod).map(TrackedPod::answered);
+                if let Ok(report) = probe::health(&Target::Tcp(address)).await {
+                    let change = workload.pods.borrow_mut().get_mut(&pod).map(|tracked| {
+                        tracked.start.told(report, workload.cluster.context.clock.now());
+                        tracked.answered()
+                    });
                     workload.pass_on(&pod, &change.unwrap_or(PodChange::Nothing));
                     workload.probe_until_ready(&pod);
                     return;

@@ -111,7 +111,7 @@ mod tests {
                 "state": { state: {} },
             }]);
             let status = json!({ "phase": "Running", "containerStatuses": states });
-            known.changed(&fake_api::pod_of_job(JOB, uid, &status));
+            known.changed(&fake_api::pod_of_job(JOB, uid, &status), 1);
             let ms = Duration::from_millis;
             let patience = LateEnd { look: ms(1), log: ms(20), longest };
             let ended = patience.wait(JOB, &known, &pods, &mut end).await;

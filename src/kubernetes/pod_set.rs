@@ -96,7 +96,7 @@ impl PodSet {
     /// Takes an announcement of one of its pods; `None` where the token is none of theirs.
     #[must_use]
     pub fn announced(&self, announcement: &Announcement) -> Option<Result<(), ApiError>> {
-        self.workload.announced(announcement.token, &announcement.instance, announcement.address)
+        self.workload.announced(announcement)
     }
 
     /// Number of pods with its template, those that start included.
@@ -305,9 +305,11 @@ impl PodSet {
     /// asked for, that is not known.
     fn start_of(&self, pod: &str, is_asked_for: bool) -> InstanceStart {
         let asked = if is_asked_for { self.asked.borrow_mut().pop_front() } else { None };
-        let ready = asked.map_or(0, |_| self.cluster.context.clock.now());
-        let wanted = asked.unwrap_or(0);
-        InstanceStart { name: pod.into(), wanted, began: wanted, ready }
+        let name = pod.into();
+        let Some(wanted) = asked else { return InstanceStart { name, ..InstanceStart::default() } };
+        let ready = self.cluster.context.clock.now();
+        let start = InstanceStart { name, wanted, began: wanted, ready, ..InstanceStart::default() };
+        self.workload.start_of(pod, start)
     }
 
     fn dismiss_older(&self) {
@@ -365,6 +367,7 @@ mod tests {
 
     use super::*;
     use crate::id::Token;
+    use crate::instance::InstanceReport;
     use crate::kubernetes::fake_api;
     use crate::metrics::MetricsByGateway;
     use crate::queue::function_queue::FunctionQueue;
@@ -391,6 +394,7 @@ mod tests {
     fn show(pod_set: &PodSet, pod: &str, is_ready: bool) {
         let shown = json!({
             "metadata": { "name": pod, "labels": { "picofaas.dev/revision": pod_set.template_hash } },
+            "spec": { "nodeName": "n", "containers": [] },
             "status": {
                 "phase": "Running",
                 "podIP": "10.1.2.3",
@@ -405,11 +409,12 @@ mod tests {
     }
 
     /// A pod of this set says that it listens.
-    fn announce(pod_set: &PodSet, pod: &str) {
+    fn announce(pod_set: &PodSet, pod: &str, report: InstanceReport) {
         let token = Token { high: TOKEN.high, low: u64::from(pod_set.function.index) };
         pod_set.workload.remember_token(&pod_set.template_hash, token);
         let address = "10.1.2.3:8080".parse().unwrap();
-        assert!(matches!(pod_set.workload.announced(token, pod, address), Some(Ok(()))));
+        let announcement = Announcement { token, instance: pod.to_owned(), address, report };
+        assert!(matches!(pod_set.announced(&announcement), Some(Ok(()))));
     }
 
     #[test]
@@ -417,13 +422,13 @@ mod tests {
         fake_api::run(async {
             let (cluster, _calls) = Cluster::fake();
             let before = open(&cluster, 0, "before");
-            announce(&before, "fn-f-1");
+            announce(&before, "fn-f-1", InstanceReport::default());
             assert!(before.can_serve(), "there is nothing to hand over from");
             show(&before, "fn-f-1", true);
 
             let after = open(&cluster, 1, "after");
             assert!(!after.can_serve());
-            announce(&after, "fn-f-2");
+            announce(&after, "fn-f-2", InstanceReport::default());
             assert!(!after.can_serve(), "the Deployment may still take its only pod away");
             show(&after, "fn-f-2", false);
             assert_eq!((after.assigned(), after.can_serve()), (1, false));
@@ -435,13 +440,36 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_was_asked_for_has_the_times_of_its_start_and_another_has_none() {
+        fake_api::run(async {
+            let (cluster, _calls) = Cluster::fake();
+            let pod_set = open(&cluster, 0, "i");
+            pod_set.start_wanted();
+            show(&pod_set, "fn-f-1", false);
+            let age = Some(Duration::ZERO);
+            let report = InstanceReport { process_age: age, handler_age: age, ..InstanceReport::default() };
+            announce(&pod_set, "fn-f-1", report);
+            let start =
+                |at: usize| pod_set.function.addresses[at].load_full().expect("it serves").start.clone();
+            let InstanceStart { wanted, scheduled, container, runtime, handler, ready, .. } = *start(0);
+            assert!(wanted > 0 && wanted <= scheduled, "asked for at {wanted}, bound at {scheduled}");
+            assert!(scheduled <= container && container <= ready, "{scheduled}, {container}, {ready}");
+            assert_eq!((runtime, handler), (0, container));
+            pod_set.fail_pending_starts();
+            announce(&pod_set, "fn-f-2", report);
+            let unasked = InstanceStart { name: "fn-f-2".into(), ..InstanceStart::default() };
+            assert_eq!(*start(1), unasked);
+        });
+    }
+
+    #[test]
     fn a_pod_takes_over_on_its_own_word_where_none_of_the_version_before_serves() {
         fake_api::run(async {
             let (cluster, _calls) = Cluster::fake();
             let before = open(&cluster, 0, "before");
             show(&before, "fn-f-1", false);
             let after = open(&cluster, 1, "after");
-            announce(&after, "fn-f-2");
+            announce(&after, "fn-f-2", InstanceReport::default());
             assert!(after.can_serve());
         });
     }

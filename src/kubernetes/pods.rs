@@ -21,6 +21,7 @@ use super::workload::Workload;
 use super::{failure, function_container};
 use crate::channel;
 use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
+use crate::clock::{Clock, Nanos};
 use crate::error::ErrorCode;
 use crate::messages::control_message::JobEnd;
 
@@ -45,6 +46,8 @@ struct AwaitedJob {
     deleted: Vec<String>,
     /// Its pod is known to have been made: a failure to make it is told late, and over.
     has_pod: bool,
+    /// Time at which its pod was first shown as bound to a node; 0: not yet.
+    scheduled: Nanos,
     /// The name of its pod, where that was last shown with the function's container running.
     running: Option<String>,
 }
@@ -78,7 +81,8 @@ impl Pods {
     /// and were `deleted`.
     pub(super) fn end_of_job(&self, job: &str, deleted: &[String]) -> AnswerReceiver<PodEnd> {
         let (told, end) = oneshot::channel();
-        let awaited = AwaitedJob { told, deleted: deleted.to_owned(), has_pod: false, running: None };
+        let deleted = deleted.to_owned();
+        let awaited = AwaitedJob { told, deleted, has_pod: false, scheduled: 0, running: None };
         self.attempts.borrow_mut().insert(job.to_owned(), awaited);
         end
     }
@@ -100,6 +104,12 @@ impl Pods {
     #[must_use]
     pub(super) fn running_pod(&self, job: &str) -> Option<String> {
         self.attempts.borrow().get(job)?.running.clone()
+    }
+
+    /// Time at which a Job's pod was first shown as bound to a node; 0: it was not.
+    #[must_use]
+    pub(super) fn job_scheduled(&self, job: &str) -> Nanos {
+        self.attempts.borrow().get(job).map_or(0, |awaited| awaited.scheduled)
     }
 
     /// Forgets a Job for whose pod nobody waits any more.
@@ -142,7 +152,7 @@ impl Pods {
     }
 
     /// Watches for ever.
-    pub async fn watch(self: Rc<Self>, pods: Api<Pod>, logs: Rc<PodLogs>) {
+    pub async fn watch(self: Rc<Self>, pods: Api<Pod>, logs: Rc<PodLogs>, clock: Clock) {
         let ours = watch_config().labels(&format!("{MANAGED_BY}={PICOFAAS}"));
         let mut events = std::pin::pin!(watcher(pods, ours).backoff(watch_backoff()));
         // Filled between the beginning and the end of a list.
@@ -157,7 +167,7 @@ impl Pods {
                         listed.entry(function.to_owned()).or_default().insert(pod.name_any());
                     }
                     logs.pod_changed(&pod, label(&pod, JOB_NAME));
-                    self.changed(&pod);
+                    self.changed(&pod, clock.now());
                 }
                 Event::InitDone => {
                     logs.pods_listed(&listed.values().flatten().cloned().collect());
@@ -167,7 +177,7 @@ impl Pods {
                 Event::Apply(pod) => {
                     // First, so that the log of a pod whose end is told is known.
                     logs.pod_changed(&pod, label(&pod, JOB_NAME));
-                    self.changed(&pod);
+                    self.changed(&pod, clock.now());
                 }
                 Event::Delete(pod) => {
                     logs.pod_gone(&pod.name_any());
@@ -177,13 +187,17 @@ impl Pods {
         }
     }
 
-    pub(super) fn changed(&self, pod: &Pod) {
+    /// Takes a pod as the watch shows it at this time.
+    pub(super) fn changed(&self, pod: &Pod, now: Nanos) {
         if let Some(job) = label(pod, JOB_NAME) {
             if !self.is_pod_of(job, pod) {
                 return;
             }
             if let Some(awaited) = self.attempts.borrow_mut().get_mut(job) {
                 awaited.has_pod = true;
+                if awaited.scheduled == 0 && is_bound(pod) {
+                    awaited.scheduled = now;
+                }
                 awaited.running = function_container::is_running(pod).then(|| pod.name_any());
             }
             if let Some(end) = failure::of_pod(pod) {
@@ -234,6 +248,11 @@ impl Pods {
     }
 }
 
+/// Whether a pod has its node.
+pub(super) fn is_bound(pod: &Pod) -> bool {
+    pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some())
+}
+
 fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
     pod.metadata.labels.as_ref()?.get(key).map(String::as_str)
 }
@@ -264,7 +283,7 @@ mod tests {
         let pods = Pods::default();
         let mut end = pods.end_of_job("fn-a-1", &["first".to_owned()]);
         let first = fake_api::pod_of_job("fn-a-1", "first", &json!({ "phase": "Failed" }));
-        pods.changed(&first);
+        pods.changed(&first, 1);
         pods.gone(&first);
         assert!(end.try_recv().is_err(), "the end of the one before was taken for its own");
         pods.gone(&fake_api::pod_of_job("fn-a-1", "second", &json!({ "phase": "Running" })));
@@ -275,7 +294,7 @@ mod tests {
     fn a_failure_to_make_the_pod_of_a_job_that_is_told_after_the_pod_was_seen_ends_nothing() {
         let pods = Pods::default();
         let mut end = pods.end_of_job("fn-a-1", &[]);
-        pods.changed(&fake_api::pod_of_job("fn-a-1", "only", &json!({ "phase": "Pending" })));
+        pods.changed(&fake_api::pod_of_job("fn-a-1", "only", &json!({ "phase": "Pending" })), 1);
         for message in ["exceeded quota", "denied by a policy"] {
             pods.job_without_pod("fn-a-1", Some("only"), failure::of_failed_create(message));
             assert!(
@@ -283,7 +302,25 @@ mod tests {
                 "a pod that runs was taken for one that was not made: {message}"
             );
         }
-        pods.changed(&fake_api::pod_of_job("fn-a-1", "only", &json!({ "phase": "Succeeded" })));
+        pods.changed(&fake_api::pod_of_job("fn-a-1", "only", &json!({ "phase": "Succeeded" })), 2);
         assert!(end.try_recv().is_ok_and(|end| end.end.exited_with_0));
+    }
+    #[test]
+    fn the_pod_of_a_job_is_scheduled_when_the_watch_first_shows_it_with_a_node() {
+        let pods = Pods::default();
+        let _end = pods.end_of_job("fn-a-1", &["first".to_owned()]);
+        let pod = |uid: &str, node: Option<&str>| {
+            let mut pod = fake_api::pod_of_job("fn-a-1", uid, &json!({ "phase": "Pending" }));
+            pod.spec.get_or_insert_default().node_name = node.map(str::to_owned);
+            pod
+        };
+        pods.changed(&pod("first", Some("n")), 10);
+        pods.changed(&pod("second", None), 20);
+        assert_eq!(pods.job_scheduled("fn-a-1"), 0);
+        pods.changed(&pod("second", Some("n")), 30);
+        pods.changed(&pod("second", Some("n")), 40);
+        assert_eq!(pods.job_scheduled("fn-a-1"), 30);
+        pods.forget_job("fn-a-1");
+        assert_eq!(pods.job_scheduled("fn-a-1"), 0);
     }
 }

@@ -168,7 +168,10 @@ impl Workload {
         let name = name_of(&self.name);
         let patch = Patch::Merge(&change);
         match call(self.deployment_api().patch_scale(&name, &PatchParams::default(), &patch)).await {
-            Ok(_) => self.applied_replicas.set(Some(replicas)),
+            Ok(_) => {
+                self.applied_replicas.set(Some(replicas));
+                self.scaled.set(self.cluster.context.clock.now());
+            }
             // Somebody has deleted it.
             Err(CallFailure::NotFound) => *self.applied_template.borrow_mut() = None,
             Err(failed) => return Err(problem(failed)),

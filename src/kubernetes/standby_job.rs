@@ -19,7 +19,7 @@ use super::pods::PodEnd;
 use super::template::{ASSIGNED, EXECUTION, INCARNATION, STANDBY};
 use crate::backoff::ExponentialBackoff;
 use crate::channel::AnswerReceiver;
-use crate::clock::rfc3339;
+use crate::clock::{Nanos, rfc3339};
 use crate::error::ErrorCode;
 use crate::id::{Token, random_bits};
 use crate::instance::{InstanceProblem, InstanceReport, Target};
@@ -53,6 +53,10 @@ pub(crate) struct StandbyJob {
     end: AnswerReceiver<PodEnd>,
     /// Time at which its Job was made, since the Unix epoch.
     made: Duration,
+    /// Time at which the API server had taken it.
+    created: Nanos,
+    /// Time at which its pod was seen to be bound to a node; 0: it was not yet.
+    scheduled: Nanos,
     /// The name of its pod.
     pod: String,
     /// Where it listens.
@@ -92,10 +96,10 @@ impl StandbyJob {
         let made = cluster.context.clock.unix(cluster.context.clock.now());
         cluster.finished_jobs.began();
         let until = cluster.context.clock.now() + nanos(CREATE_PATIENCE);
-        let is_made = Cell::new(false);
+        let created: Cell<Nanos> = Cell::new(0);
         let started = async {
             jobs.make(&object, until).await.map_err(|refused| InstanceProblem::new(refused.reason))?;
-            is_made.set(true);
+            created.set(cluster.context.clock.now());
             tokio::select! {
                 biased;
                 Ok(announcement) = announced => check(&name, *announcement).await,
@@ -111,9 +115,12 @@ impl StandbyJob {
             () = closed => Err(InstanceProblem::new("its function is not served any more")),
         };
         match started {
-            Ok((pod, address, report)) => Ok(Self { jobs, name, end, made, pod, address, report }),
+            Ok((pod, address, report)) => {
+                let scheduled = cluster.pods.job_scheduled(&name);
+                Ok(Self { jobs, name, end, made, created: created.get(), scheduled, pod, address, report })
+            }
             Err(problem) => {
-                jobs.give_up(&name, is_made.get());
+                jobs.give_up(&name, created.get() > 0);
                 Err(problem)
             }
         }
@@ -156,6 +163,9 @@ impl StandbyJob {
                 pod: pod.clone(),
                 end,
                 made: *made,
+                // Of the process before this one.
+                created: 0,
+                scheduled: 0,
                 address: *address,
                 report,
                 jobs,
@@ -183,6 +193,18 @@ impl StandbyJob {
     #[must_use]
     pub(crate) fn report(&self) -> InstanceReport {
         self.report
+    }
+
+    /// Time at which the API server had taken its Job.
+    #[must_use]
+    pub(crate) fn created(&self) -> Nanos {
+        self.created
+    }
+
+    /// Time at which its pod was seen to be bound to a node; 0: not before it announced itself.
+    #[must_use]
+    pub(crate) fn scheduled(&self) -> Nanos {
+        self.scheduled
     }
 
     /// Returns when it has ended before it had an execution, with how it did. Nothing is lost when it is dropped early.
@@ -238,7 +260,8 @@ async fn check(
         return Err(InstanceProblem::new(reason));
     }
     match probe::health(&Target::Tcp(address)).await {
-        Ok(_) => Ok((instance, address, report)),
+        // Its ages are of this moment, and not of when it announced itself.
+        Ok(now) => Ok((instance, address, InstanceReport { acknowledges: report.acknowledges, ..now })),
         Err(error) => {
             Err(InstanceProblem::new(format!("it announced itself and cannot be reached: {error}")))
         }

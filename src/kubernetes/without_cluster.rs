@@ -161,6 +161,14 @@ impl NoStandbyJob {
         match *self {}
     }
 
+    pub(crate) fn created(&self) -> Nanos {
+        match *self {}
+    }
+
+    pub(crate) fn scheduled(&self) -> Nanos {
+        match *self {}
+    }
+
     pub(crate) async fn ended(&mut self) -> String {
         match *self {}
     }

@@ -20,9 +20,12 @@ use super::pod_set::{PodSet, Withdrawal};
 use super::tracked_pod::{PodChange, PodState, TrackedPod};
 use super::warm_room::WarmRoom;
 use super::{failure, template};
+use crate::clock::Nanos;
 use crate::error::{ApiError, ErrorCode};
 use crate::exit::Exit;
 use crate::id::Token;
+use crate::instance::InstanceStart;
+use crate::messages::control_message::Announcement;
 
 /// Pods that have announced themselves and that the watch has not shown yet, of one function. A watch that
 /// is not down shows each within a second; this bounds what somebody with a token can make us remember.
@@ -58,6 +61,8 @@ pub struct Workload {
     pub(super) applied_template: RefCell<Option<String>>,
     /// Number of pods that the Deployment is known to ask for.
     pub(super) applied_replicas: Cell<Option<u32>>,
+    /// Time at which the API server last took a number of pods; 0: never.
+    pub(super) scaled: Cell<Nanos>,
     /// A task reconciles the Deployment.
     pub(super) reconciling: Cell<bool>,
     /// The pods that there were before the watch told of their changes are known.
@@ -87,6 +92,7 @@ impl Workload {
             deleting: Cell::new(false),
             applied_template: RefCell::default(),
             applied_replicas: Cell::new(None),
+            scaled: Cell::new(0),
             reconciling: Cell::new(false),
             adopted: Cell::new(false),
             tokens: RefCell::default(),
@@ -235,6 +241,13 @@ impl Workload {
         self.pods.borrow().values().any(|one| one.counts() && one.template_hash != template_hash)
     }
 
+    /// The start of a pod that was asked for, with what is known of it besides.
+    #[must_use]
+    pub(super) fn start_of(&self, pod: &str, start: InstanceStart) -> InstanceStart {
+        let of_pod = self.pods.borrow().get(pod).map(|tracked| tracked.start);
+        of_pod.unwrap_or_default().add_to(start, self.scaled.get())
+    }
+
     /// Every pod that may be given a slot: its name, the hash of its template and its address.
     #[must_use]
     pub(super) fn serving(&self) -> Vec<(String, String, SocketAddr)> {
@@ -265,19 +278,15 @@ impl Workload {
     ///
     /// # Errors
     /// The reason of a refusal. The instance announces itself again.
-    pub fn announced(
-        self: &Rc<Self>,
-        token: Token,
-        pod: &str,
-        address: SocketAddr,
-    ) -> Option<Result<(), ApiError>> {
+    pub fn announced(self: &Rc<Self>, announcement: &Announcement) -> Option<Result<(), ApiError>> {
+        let Announcement { token, instance: pod, address, report } = announcement;
         let template_hash = {
             let tokens = self.tokens.borrow();
             // All of them are compared, so that the time tells nothing of the token.
             tokens.iter().fold(
                 None,
                 |found, (template_hash, known)| {
-                    if *known == token { Some(template_hash.clone()) } else { found }
+                    if known == token { Some(template_hash.clone()) } else { found }
                 },
             )?
         };
@@ -290,16 +299,16 @@ impl Workload {
         }
         let change = {
             let mut pods = self.pods.borrow_mut();
-            let tracked =
-                pods.entry(pod.to_owned()).or_insert_with(|| TrackedPod::new(template_hash.clone()));
+            let tracked = pods.entry(pod.clone()).or_insert_with(|| TrackedPod::new(template_hash.clone()));
             if tracked.template_hash != template_hash {
                 let text = "the token is that of pods of another revision";
                 return Some(Err(ApiError::new(ErrorCode::Unauthorized, text)));
             }
-            tracked.announced(address)
+            tracked.start.told(*report, self.cluster.context.clock.now());
+            tracked.announced(*address)
         };
         if is_new {
-            self.forget_unseen_later(pod.to_owned());
+            self.forget_unseen_later(pod.clone());
         }
         self.pass_on(pod, &change);
         self.probe_until_ready(pod);
@@ -326,6 +335,7 @@ impl Workload {
                 self.room.pod_made();
             }
             tracked.template_hash.clone_from(&observed.template_hash);
+            tracked.start.observe(pod, self.cluster.context.clock.now());
             let change = tracked.observe(observed);
             (change, tracked.may_serve())
         };

@@ -13,6 +13,7 @@ use super::{
     BUCKETS_NS, CounterCell, FunctionMetrics, HistogramCells, MetricsByGateway, RejectReason, TICK_BUCKETS_NS,
 };
 use crate::clock::Nanos;
+use crate::cold_phases::COLD_PHASES;
 
 /// Everything there is to scrape, as text.
 #[must_use]
@@ -199,6 +200,17 @@ fn functions(functions: &[FunctionSnapshot], exposition: &mut Exposition) {
         };
         push(name, help, MetricType::HISTOGRAM, &metrics);
     }
+    let cold_phases = |function: &FunctionSnapshot| {
+        let phase = |(at, phase): (usize, &&str)| {
+            let cells: Vec<&HistogramCells> =
+                function.metrics.0.iter().filter_map(|m| m.cold_phases[at].cells()).collect();
+            let labels = vec![label("function", &function.name), label("phase", phase)];
+            (!cells.is_empty()).then(|| merged(labels, &BUCKETS_NS, &cells))
+        };
+        COLD_PHASES.iter().enumerate().filter_map(phase).collect()
+    };
+    let help = "Parts of the waits for the start of an instance";
+    push("cold_phase_seconds", help, MetricType::HISTOGRAM, &cold_phases);
     for (name, help, value) in GAUGES {
         let metrics = |function: &FunctionSnapshot| {
             vec![gauge(vec![label("function", &function.name)], value(&function.gauges) as f64)]

@@ -1,6 +1,7 @@
 //! One execution as its gateway knows it: stage, payload, result, waiters and running attempt.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -12,9 +13,10 @@ use super::time_limit::TimeLimit;
 use super::timestamps::Timestamps;
 use super::waiters::Waiters;
 use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::cold_phases::ColdPhases;
 use crate::error::ErrorSource;
 use crate::id::Token;
-use crate::instance::InstanceKey;
+use crate::instance::{InstanceKey, InstanceStart};
 use crate::trace::Trace;
 
 /// The way in which an execution ended.
@@ -124,6 +126,8 @@ pub struct Execution {
     pub standby: bool,
     /// Duration of the start of its instance, as that one said (ns).
     pub init: Option<Nanos>,
+    /// How the instance came to be whose first answer it had; none where that is not known.
+    pub cold: Option<Arc<InstanceStart>>,
     /// It is among the slowest of its function, and its reply is not built yet.
     pub(super) awaits_reply: bool,
     /// The time by which the client must be answered.
@@ -200,6 +204,7 @@ impl Execution {
             cold_start: false,
             standby: false,
             init: None,
+            cold: None,
             awaits_reply: false,
             deadline: admission.deadline,
             time_limit: admission.time_limit,
@@ -271,6 +276,29 @@ impl Execution {
             metrics.execution.observe(execution_ns);
             metrics.overhead.observe(latency.saturating_sub(execution_ns));
         }
+    }
+
+    /// Takes note that an attempt had the first answer of its instance.
+    #[cold]
+    pub(super) fn cold_started(&mut self, attempt: &RunningAttempt, init: Option<Nanos>) {
+        self.cold_start = true;
+        self.init = init;
+        self.cold = match attempt {
+            // Its instance may be gone by now.
+            RunningAttempt::SingleUse { start, .. } => start.clone(),
+            RunningAttempt::Exchange(_) | RunningAttempt::Framed(_) | RunningAttempt::Process { .. } => {
+                let address = self.instance.and_then(|instance| self.entry.function.address(instance));
+                address.map(|address| address.start.clone())
+            }
+        };
+        let phases = self.cold_phases();
+        self.entry.metrics().count_cold_start(init, phases);
+    }
+
+    /// The phases of the start of the instance that it waited for.
+    #[must_use]
+    pub(crate) fn cold_phases(&self) -> Option<ColdPhases> {
+        self.cold.as_deref()?.cold_phases(self.timestamps.enqueued, self.timestamps.granted)
     }
 
     /// Whether an output of so many bytes needs more of them than were reserved for it.

@@ -1,5 +1,7 @@
 //! The attempt of a running execution, and how it is stopped.
 
+use std::sync::Arc;
+
 use picofaas_frames::Sequence;
 use tokio::task::AbortHandle;
 
@@ -7,6 +9,7 @@ use crate::attempt_end::AttemptEnd;
 use crate::channel;
 use crate::channel::AnswerSender;
 use crate::id::Token;
+use crate::instance::InstanceStart;
 
 /// The attempt of a running execution, and how it is stopped.
 #[derive(Debug)]
@@ -16,7 +19,12 @@ pub(crate) enum RunningAttempt {
     /// One of many on a connection of this gateway.
     Framed(FramedKey),
     /// An instance that takes this attempt alone, whose task waits for its answer, for a signal, and for its end.
-    SingleUse(AnswerSender<JobSignal>),
+    SingleUse {
+        /// Wakes the task.
+        signal: AnswerSender<JobSignal>,
+        /// How the instance came to be.
+        start: Option<Arc<InstanceStart>>,
+    },
     /// A process of its own (`JOB`), whose task waits for a signal and then for the process's end.
     Process {
         /// Wakes the task.
@@ -51,7 +59,7 @@ impl RunningAttempt {
     pub(crate) fn posted(self, how: AttemptEnd) {
         match self {
             // Its result comes over its connection, and nobody else has a token for it.
-            RunningAttempt::Exchange(_) | RunningAttempt::Framed(_) | RunningAttempt::SingleUse(_) => {
+            RunningAttempt::Exchange(_) | RunningAttempt::Framed(_) | RunningAttempt::SingleUse { .. } => {
                 debug_assert!(false, "a result was posted for an exchange");
             }
             RunningAttempt::Process { signal, .. } => channel::answer(signal, JobSignal::Posted(how)),
@@ -73,7 +81,7 @@ impl RunningAttempt {
                 task.abort();
                 Some(how)
             }
-            RunningAttempt::Process { signal, .. } | RunningAttempt::SingleUse(signal) => {
+            RunningAttempt::Process { signal, .. } | RunningAttempt::SingleUse { signal, .. } => {
                 channel::answer(signal, JobSignal::Stop(how));
                 None
             }

@@ -6,7 +6,7 @@ use super::execution::{Execution, Stage, Status};
 use super::execution_error::ExecutionError;
 use super::summary::Summary;
 use super::timestamps::Timestamps;
-use crate::clock::Nanos;
+use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::function_version::VersionTags;
 use crate::id::ExecutionId;
 use crate::instance::{InstanceKey, InstanceStart};
@@ -50,12 +50,14 @@ pub struct SlowExecution {
     pub cold_start: bool,
     /// Its instance had been started ahead, and was ready when it came.
     pub standby: bool,
-    /// Duration of the instance's start, as the instance said (ns).
-    pub init: Option<Nanos>,
+    /// Duration of the instance's start, as the instance said, in whole milliseconds; at most 49 days.
+    pub init_ms: Option<u32>,
     /// The instance of the last attempt; none where none was granted, and of a `JOB`.
     pub instance: Option<InstanceKey>,
     /// How that instance came to be, where it still runs.
     pub instance_start: Option<Arc<InstanceStart>>,
+    /// See [`Execution::cold`].
+    pub cold: Option<Arc<InstanceStart>>,
     /// The time at which the first attempt was granted; 0: never.
     pub first_granted: Nanos,
     /// See [`Timestamps`]; of the last attempt.
@@ -87,10 +89,7 @@ impl SlowExecution {
         let function = &execution.entry.function;
         let mode = function.spec.execution_mode;
         let instance = execution.instance.filter(|instance| mode != ExecutionMode::Job || instance.place > 0);
-        let address = instance.and_then(|instance| {
-            let address = function.addresses.get(usize::from(instance.place))?.load_full()?;
-            (address.generation == instance.generation).then_some(address)
-        });
+        let address = instance.and_then(|instance| function.address(instance));
         let mut trace_id = Vec::with_capacity(32);
         execution.trace.write_id(&mut trace_id);
         Self {
@@ -103,9 +102,10 @@ impl SlowExecution {
             dispatched: execution.dispatched,
             cold_start: execution.cold_start,
             standby: execution.standby,
-            init: execution.init,
+            init_ms: execution.init.map(|ns| u32::try_from(ns / NANOS_PER_MS).unwrap_or(u32::MAX)),
             instance,
             instance_start: address.map(|address| address.start.clone()),
+            cold: execution.cold.clone(),
             first_granted: execution.first_granted,
             timestamps: execution.timestamps,
             error: execution.error.as_deref().map(|error| Box::new(cut_error(error))),
@@ -121,6 +121,7 @@ impl SlowExecution {
             stage: Stage::Ended(self.status),
             attempt: self.attempt,
             cold_start: self.cold_start,
+            cold: self.cold.clone(),
             standby: self.standby,
             first_granted: self.first_granted,
             timestamps: self.timestamps,
@@ -212,9 +213,10 @@ mod tests {
             dispatched: 1,
             cold_start: false,
             standby: false,
-            init: None,
+            init_ms: None,
             instance: None,
             instance_start: None,
+            cold: None,
             first_granted: 130,
             timestamps: Timestamps {
                 admitted: 100,
@@ -280,7 +282,8 @@ mod tests {
     fn the_wait_for_an_instance_is_told_apart_by_when_it_started_and_was_ready() {
         let mut slow = slow(ExecutionMode::Warm);
         let mut told = |wanted, began, ready| {
-            slow.instance_start = Some(Arc::new(InstanceStart { name: "1".into(), wanted, began, ready }));
+            let start = InstanceStart { name: "1".into(), wanted, began, ready, ..InstanceStart::default() };
+            slow.instance_start = Some(Arc::new(start));
             stages(&slow)[1..4].to_vec()
         };
         assert_eq!(told(111, 114, 129), [("queue", 2), ("startWait", 3), ("start", 15)]);
@@ -291,8 +294,8 @@ mod tests {
         // A second attempt waited for it.
         slow.dispatched = 2;
         slow.first_granted = 115;
-        slow.instance_start =
-            Some(Arc::new(InstanceStart { name: "1".into(), wanted: 118, began: 119, ready: 128 }));
+        let start = InstanceStart { wanted: 118, began: 119, ready: 128, ..InstanceStart::default() };
+        slow.instance_start = Some(Arc::new(start));
         assert_eq!(stages(&slow)[1..5], [("queue", 5), ("startWait", 1), ("start", 9), ("retry", 5)]);
     }
 

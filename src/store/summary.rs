@@ -1,10 +1,14 @@
 //! An execution as it is read, but for its output.
 
+use std::sync::Arc;
+
 use super::execution::{Execution, Stage};
 use super::execution_error::ExecutionError;
 use super::timestamps::Timestamps;
 use crate::clock::Nanos;
+use crate::cold_phases::ColdPhases;
 use crate::id::ExecutionId;
+use crate::instance::InstanceStart;
 use crate::spec::FunctionName;
 
 /// The part of an execution that other threads may hold.
@@ -20,6 +24,8 @@ pub struct Summary {
     pub attempt: u8,
     /// The answer was the first of its instance.
     pub cold_start: bool,
+    /// See [`Execution::cold`].
+    pub cold: Option<Arc<InstanceStart>>,
     /// Its instance had been started ahead, and was ready when it came.
     pub standby: bool,
     /// The time at which the first attempt was granted; 0: not yet.
@@ -40,10 +46,16 @@ impl Summary {
             stage: execution.stage(),
             attempt: execution.attempt,
             cold_start: execution.cold_start,
+            cold: execution.cold.clone(),
             standby: execution.standby,
             first_granted: execution.first_granted,
             timestamps: execution.timestamps,
             error: execution.error.clone(),
         }
+    }
+    /// The phases of the start of the instance that it waited for.
+    #[must_use]
+    pub(crate) fn cold_phases(&self) -> Option<ColdPhases> {
+        self.cold.as_deref()?.cold_phases(self.timestamps.enqueued, self.timestamps.granted)
     }
 }

@@ -134,15 +134,9 @@ impl ExecutionStore {
         };
         execution.timestamps.first_byte = first_byte;
         execution.timestamps.answered = answered;
-        execution.cold_start |= cold_start;
         execution.standby = standby;
         if cold_start {
-            execution.init = init_ns;
-            let metrics = execution.entry.metrics();
-            metrics.cold_starts.add_one();
-            if let Some(ns) = init_ns {
-                metrics.cold_start.observe(ns);
-            }
+            execution.cold_started(&attempt, init_ns);
         }
         let outcome = match outcome {
             Outcome::Failed(error) => execution.outcome_of_failure(error, answered),

@@ -72,6 +72,29 @@ fn an_execution_finds_nothing_that_one_before_it_left() {
 }
 
 #[test]
+fn a_call_that_waits_for_a_pod_is_told_where_its_wait_went() {
+    let stage = Stage::new("standby-phases");
+    let server = stage.server(&[]);
+    server.register(&standby("single", "identity", 0, 1));
+    server.register(&in_pods("stays", "WARM", "identity").with("replicas", json!({ "min": 0, "max": 1 })));
+    for name in ["single", "stays"] {
+        let answer = server.invoke(name, 1);
+        assert_eq!((answer.status, answer.header("x-cold-start")), (200, Some("true")), "{answer:?}");
+        let timing = answer.header("server-timing").unwrap();
+        let read = server.client().ended(answer.header("x-execution-id").unwrap());
+        let cold = read["cold"].as_object().unwrap_or_else(|| panic!("{read}"));
+        for phase in ["asked", "created", "scheduled", "container", "runtime", "handler", "announced"] {
+            assert!(cold.contains_key(phase), "{name} is not told {phase}: {read}");
+            assert!(timing.contains(&format!(", cold-{phase};dur=")), "{name}: {timing}");
+        }
+        let sum: u64 = cold.values().map(|ns| ns.as_u64().unwrap()).sum();
+        assert!(sum <= read["timings"]["queue"].as_u64().unwrap(), "{read}");
+        // A node has to set the pod up, whatever the machine.
+        assert!(cold["container"].as_u64().unwrap() > 10_000_000, "{read}");
+    }
+}
+
+#[test]
 fn a_burst_beyond_the_reserve_fails_nobody_and_leaves_the_reserve() {
     let stage = Stage::new("standby-burst");
     let server = stage.server(&[]);

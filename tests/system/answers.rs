@@ -14,8 +14,9 @@ const STAGES: [&str; 5] = ["admit", "queue", "dispatch", "function", "reply"];
 
 const ANSWER: [&str; 4] = ["error", "executionId", "output", "status"];
 
-const EXECUTION: [&str; 11] = [
+const EXECUTION: [&str; 13] = [
     "attempt",
+    "cold",
     "coldStart",
     "createdAt",
     "error",
@@ -23,6 +24,7 @@ const EXECUTION: [&str; 11] = [
     "finishedAt",
     "function",
     "output",
+    "standby",
     "startedAt",
     "status",
     "timings",

@@ -11,6 +11,7 @@ mod answers;
 mod cancel;
 mod chaos;
 mod client_commands;
+mod cold_phases;
 mod contests;
 mod crowd;
 mod deadlines;

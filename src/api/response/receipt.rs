@@ -7,6 +7,7 @@ use hyper::{Response, StatusCode};
 use super::body::{Body, Chunk, WrappedOutput};
 use super::{JSON, X_COLD_START, X_ERROR_SOURCE, default_retry_after, push_error, push_output, status_code};
 use crate::clock::Nanos;
+use crate::cold_phases::ColdPhases;
 use crate::error::ErrorCode;
 use crate::id::{ExecutionId, ID_LEN};
 use crate::store::execution::Execution;
@@ -25,6 +26,16 @@ const BEFORE_ID: &[u8] = b"{\"executionId\":\"";
 /// [`STAGES`](crate::store::timestamps::STAGES).
 const BEFORE_DURATIONS: [&[u8]; 5] =
     [b"admit;dur=", b", queue;dur=", b", dispatch;dur=", b", function;dur=", b", reply;dur="];
+/// Texts before the duration of each phase of a cold start, see [`COLD_PHASES`](crate::cold_phases::COLD_PHASES).
+const BEFORE_COLD_PHASES: [&[u8]; 7] = [
+    b", cold-asked;dur=",
+    b", cold-created;dur=",
+    b", cold-scheduled;dur=",
+    b", cold-container;dur=",
+    b", cold-runtime;dur=",
+    b", cold-handler;dur=",
+    b", cold-announced;dur=",
+];
 /// Numbers of attempts as text: as many as nearly all executions have.
 const ATTEMPTS: [&str; 4] = ["0", "1", "2", "3"];
 
@@ -32,6 +43,8 @@ const ATTEMPTS: [&str; 4] = ["0", "1", "2", "3"];
 const TEXT_BYTES: usize = 16 * 1024;
 /// Bytes of an answer's texts beside its output, where it is a success.
 const RECEIPT_BYTES_MAX: usize = 384;
+/// Bytes of the phases of a cold start.
+const COLD_BYTES_MAX: usize = 288;
 /// Bytes of the largest output that is copied into the text of its answer. A larger one is sent from where it was read.
 const COPIED_BYTES_MAX: usize = 1024;
 
@@ -81,7 +94,9 @@ fn invocation_with(
 ) -> Response<Body> {
     let ReplyMemory { text, headers } = memory;
     let is_copied = execution.output.len() <= COPIED_BYTES_MAX;
-    if text.capacity() < RECEIPT_BYTES_MAX + COPIED_BYTES_MAX {
+    let cold = execution.cold_phases();
+    let cold_bytes = cold.map_or(0, |_| COLD_BYTES_MAX);
+    if text.capacity() < RECEIPT_BYTES_MAX + COPIED_BYTES_MAX + cold_bytes {
         text.reserve(TEXT_BYTES);
     }
     text.put_slice(BEFORE_ID);
@@ -98,6 +113,9 @@ fn invocation_with(
     text.put_slice(b"}");
     let body_end = text.len();
     push_timing(text, &execution.timestamps);
+    if let Some(cold) = cold {
+        push_cold_phases(text, cold);
+    }
 
     let mut text = text.split().freeze();
     let timing = text.split_off(body_end);
@@ -153,6 +171,15 @@ fn push_timing(text: &mut impl BufMut, timestamps: &Timestamps) {
     }
 }
 
+/// Writes `, cold-asked;dur=0.012, cold-created;dur=…`, as far as they are known.
+#[cold]
+fn push_cold_phases(text: &mut impl BufMut, phases: ColdPhases) {
+    for (at, ns) in phases.known() {
+        text.put_slice(BEFORE_COLD_PHASES[at]);
+        push_milliseconds(text, ns);
+    }
+}
+
 /// Writes a duration in milliseconds with the digits of microseconds.
 fn push_milliseconds(text: &mut impl BufMut, ns: Nanos) {
     let mut digits = [b'0'; 24];
@@ -174,6 +201,7 @@ fn push_milliseconds(text: &mut impl BufMut, ns: Nanos) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cold_phases::COLD_PHASES;
     use crate::store::timestamps::STAGES;
 
     fn milliseconds(ns: Nanos) -> String {
@@ -203,6 +231,21 @@ mod tests {
         for (before, name) in BEFORE_DURATIONS.into_iter().zip(STAGES) {
             assert!(before.ends_with(format!("{name};dur=").as_bytes()), "{name}");
         }
+    }
+
+    #[test]
+    fn the_phases_of_a_cold_start_follow_the_stages_and_have_room() {
+        let mut text = Vec::new();
+        let over = [2_000, 0, 0, 0, 0, 15_000_000, 20_000_000];
+        push_cold_phases(&mut text, ColdPhases::of(over, 1_000, 21_000_000).expect("it waited"));
+        let told = ", cold-asked;dur=0.001, cold-handler;dur=14.998, cold-announced;dur=5.000";
+        assert_eq!(String::from_utf8(text).expect("text"), told);
+        for (before, name) in BEFORE_COLD_PHASES.into_iter().zip(COLD_PHASES) {
+            assert_eq!(before, format!(", cold-{name};dur=").as_bytes());
+        }
+        let longest = milliseconds(u64::MAX).len() * BEFORE_COLD_PHASES.len();
+        let texts: usize = BEFORE_COLD_PHASES.iter().map(|before| before.len()).sum();
+        assert!(longest + texts <= COLD_BYTES_MAX, "{}", longest + texts);
     }
 
     #[test]

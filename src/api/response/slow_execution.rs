@@ -1,7 +1,7 @@
 //! A slow execution as JSON: as it is listed, and why it was slow.
 
 use super::summary::{push_durations, push_summary};
-use crate::clock::{Clock, NANOS_PER_MS, Nanos};
+use crate::clock::{Clock, Nanos};
 use crate::store::slow_execution::{SLOW_STAGES, SlowExecution};
 use crate::store::summary::Summary;
 
@@ -32,7 +32,7 @@ pub(crate) fn push_slow_execution(
         "executionMode": slow.mode.as_str(),
         "traceId": slow.trace_id,
         "dispatched": slow.dispatched,
-        "initMs": slow.init.map(|init| init / NANOS_PER_MS),
+        "initMs": slow.init_ms,
         "instance": instance,
     })
     .to_string();
@@ -42,6 +42,6 @@ pub(crate) fn push_slow_execution(
     more.pop();
     body.extend_from_slice(&more.as_bytes()[1..]);
     body.extend_from_slice(b",\"stages\":");
-    push_durations(body, &SLOW_STAGES, &slow.stages());
+    push_durations(body, SLOW_STAGES.into_iter().zip(slow.stages()));
     body.push(b'}');
 }

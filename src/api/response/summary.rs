@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{push_error, push_output};
 use crate::clock::{Clock, Nanos};
+use crate::cold_phases::COLD_PHASES;
 use crate::store::execution::Stage;
 use crate::store::summary::Summary;
 use crate::store::timestamps::STAGES;
@@ -20,12 +21,17 @@ pub(crate) fn push_summary(body: &mut Vec<u8>, summary: &Summary, clock: &Clock,
         "createdAt": time(summary.timestamps.admitted),
         "startedAt": time(summary.first_granted),
         "finishedAt": time(summary.timestamps.ended),
-        "coldStart": summary.cold_start,
-        "standby": summary.standby,
     })
     .to_string();
     head.pop();
     body.extend_from_slice(head.as_bytes());
+    // As text: a member of a value is built, sorted, written and dropped.
+    for (name, is_so) in
+        [(&b",\"coldStart\":"[..], summary.cold_start), (&b",\"standby\":"[..], summary.standby)]
+    {
+        body.extend_from_slice(name);
+        body.extend_from_slice(if is_so { b"true" } else { b"false" });
+    }
     if let Some(output) = output {
         body.extend_from_slice(b",\"output\":");
         push_output(body, output);
@@ -33,18 +39,24 @@ pub(crate) fn push_summary(body: &mut Vec<u8>, summary: &Summary, clock: &Clock,
     body.extend_from_slice(b",\"error\":");
     push_error(body, summary.error.as_deref());
     body.extend_from_slice(b",\"timings\":");
-    if matches!(summary.stage, Stage::Ended(_)) {
-        push_durations(body, &STAGES, &summary.timestamps.durations());
+    let has_ended = matches!(summary.stage, Stage::Ended(_));
+    if has_ended {
+        push_durations(body, STAGES.into_iter().zip(summary.timestamps.durations()));
     } else {
         body.extend_from_slice(b"null");
+    }
+    body.extend_from_slice(b",\"cold\":");
+    match summary.cold_phases().filter(|_| has_ended) {
+        Some(phases) => push_durations(body, phases.known().map(|(at, ns)| (COLD_PHASES[at], ns))),
+        None => body.extend_from_slice(b"null"),
     }
     body.push(b'}');
 }
 
 /// Writes durations (ns) as a JSON object, in their order.
-pub(super) fn push_durations(body: &mut Vec<u8>, names: &[&str], durations: &[Nanos]) {
+pub(super) fn push_durations<'a>(body: &mut Vec<u8>, durations: impl IntoIterator<Item = (&'a str, Nanos)>) {
     let mut text = String::with_capacity(128);
-    for (name, ns) in names.iter().zip(durations) {
+    for (name, ns) in durations {
         let _ = write!(text, "{}\"{name}\":{ns}", if text.is_empty() { '{' } else { ',' });
     }
     text.push('}');

@@ -87,7 +87,7 @@ impl StandbyAttempt {
             killed,
             ended,
         };
-        let address = address(entry, instance);
+        let address = entry.function.address(instance);
         let admitted = execution.timestamps.admitted;
         // One that was ready when the execution came, or for a while before it was granted, made nobody wait.
         let waited = address.as_ref().is_none_or(|address| {
@@ -96,6 +96,7 @@ impl StandbyAttempt {
         });
         let metrics = entry.metrics();
         if waited { &metrics.standby_missed } else { &metrics.standby_taken }.add_one();
+        let start = address.as_ref().map(|address| address.start.clone());
         let attempt = Self {
             ticket: id.ticket,
             address,
@@ -104,7 +105,7 @@ impl StandbyAttempt {
             signal,
             instance: SingleInstance { kill, end },
         };
-        (attempt, RunningAttempt::SingleUse(answer))
+        (attempt, RunningAttempt::SingleUse { signal: answer, start })
     }
 
     /// Sends it, and waits for its answer. Answers the end of the attempt, for the scheduler.
@@ -207,12 +208,6 @@ impl SingleInstance {
         self.stop().await;
         None
     }
-}
-
-/// The address of an instance, unless it has gone since it was granted.
-fn address(entry: &FunctionEntry, instance: InstanceKey) -> Option<Arc<Address>> {
-    let address = entry.function.addresses.get(usize::from(instance.place))?.load_full();
-    address.filter(|address| address.generation == instance.generation)
 }
 
 /// Writes the request and reads the answer, with when it was complete.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::process::{Process, StartOptions};
+use super::process::StartOptions;
+use super::serving_process::ServingProcess;
 use super::{LocalContext, serving_process};
 use crate::backoff::ExponentialBackoff;
 use crate::change_signal::ChangeSignal;
@@ -291,8 +292,8 @@ impl ProcessSet {
     async fn live(self: Rc<Self>, instance: InstanceKey, wanted: Nanos) {
         let began = self.context.host.clock.now();
         let started = self.become_ready(instance).await;
-        let mut process = match started {
-            Ok(process) => process,
+        let ServingProcess { mut process, report, created, ready } = match started {
+            Ok(serving) => serving,
             Err(mut problem) => {
                 self.free(instance);
                 self.cannot_start.set(true);
@@ -308,9 +309,9 @@ impl ProcessSet {
         self.slots.borrow_mut()[usize::from(instance.place)].state =
             ProcessState::Running { stop: Some(stop) };
         let socket = Target::Unix(self.context.socket(instance));
-        let ready = self.context.host.clock.now();
         let name = process.pid().map_or_else(String::new, |pid| pid.to_string()).into();
-        let start = InstanceStart { name, wanted, began, ready };
+        let start = InstanceStart { name, wanted, began, created, ready, ..InstanceStart::default() }
+            .with_report(&report, ready);
         let address = Address::new(instance.generation, start, socket, "localhost", "/invoke");
         self.function.addresses[usize::from(instance.place)].store(Some(Arc::new(address)));
         self.function.problem.store(None);
@@ -360,11 +361,10 @@ impl ProcessSet {
     }
 
     /// Starts the process and waits until it answers its health check.
-    async fn become_ready(&self, instance: InstanceKey) -> Result<Process, InstanceProblem> {
+    async fn become_ready(&self, instance: InstanceKey) -> Result<ServingProcess, InstanceProblem> {
         let socket = self.context.socket(instance);
         let options = StartOptions { socket: Some(socket), ..StartOptions::default() };
-        let started = serving_process::start(&self.context, &self.function.spec, options).await;
-        started.map(|(process, _)| process)
+        serving_process::start(&self.context, &self.function.spec, options).await
     }
 
     fn failed_once(&self, problem: InstanceProblem, pause_max: Duration) {

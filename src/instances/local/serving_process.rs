@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::LocalContext;
 use super::process::{Process, StartOptions};
 use crate::backoff::ExponentialBackoff;
+use crate::clock::Nanos;
 use crate::error::ErrorCode;
 use crate::exit::{Exit, describe};
 use crate::id::ExecutionId;
@@ -20,6 +21,18 @@ const PROBE_PAUSE_MIN: Duration = Duration::from_millis(1);
 /// The longest pause between two such checks.
 const PROBE_PAUSE_MAX: Duration = Duration::from_millis(50);
 
+/// A process that has answered its health check.
+#[derive(Debug)]
+pub(crate) struct ServingProcess {
+    pub(crate) process: Process,
+    /// Its own account of itself, of when it answered.
+    pub(crate) report: InstanceReport,
+    /// Time at which it was there.
+    pub(crate) created: Nanos,
+    /// Time at which it answered.
+    pub(crate) ready: Nanos,
+}
+
 /// Starts a process that listens on the socket of `options`, and waits until it answers its health check.
 ///
 /// # Errors
@@ -28,10 +41,12 @@ pub(crate) async fn start(
     context: &LocalContext,
     spec: &FunctionSpec,
     options: StartOptions,
-) -> Result<(Process, InstanceReport), InstanceProblem> {
+) -> Result<ServingProcess, InstanceProblem> {
     let target = Target::Unix(options.socket.clone().unwrap_or_default());
     let mut process = Process::start(spec, options, &context.host)
         .map_err(|error| InstanceProblem::new(error.to_string()))?;
+    let clock = context.host.clock;
+    let created = clock.now();
     let patience = Duration::from_millis(context.start_timeout_ms);
     let answers = async {
         let mut pauses = ExponentialBackoff::by_quarters(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
@@ -43,7 +58,9 @@ pub(crate) async fn start(
         }
     };
     let early = tokio::select! {
-        report = answers => return Ok((process, report)),
+        report = answers => {
+            return Ok(ServingProcess { process, report, created, ready: clock.now() });
+        }
         status = process.ended() => Some(status),
         () = tokio::time::sleep(patience) => None,
     };

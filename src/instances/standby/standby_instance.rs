@@ -98,19 +98,21 @@ impl StandbyInstance {
         }
     }
 
-    /// How it is called.
+    /// How it is called. With what is known of how it came to be, that is told too.
     #[must_use]
-    pub(super) fn address(&self, generation: u32, start: InstanceStart) -> Address {
-        let (target, host, acknowledges) = match self {
-            Self::Process(process) => {
-                (process.target.clone(), "localhost".to_owned(), process.report.acknowledges)
-            }
-            Self::Job(job) => {
-                let address = job.address();
-                (Target::Tcp(address), address.to_string(), job.report().acknowledges)
-            }
+    pub(super) fn address(&self, generation: u32, start: &InstanceStart) -> Address {
+        let (report, created, scheduled) = match self {
+            Self::Process(process) => (process.report, process.created, 0),
+            Self::Job(job) => (job.report(), job.created(), job.scheduled()),
         };
-        Address::single_use(generation, start, target, &host, acknowledges)
+        let told = start.ready;
+        let start = InstanceStart { name: self.name().into(), created, scheduled, ..*start };
+        let start = start.with_report(&report, told);
+        let (target, host) = match self {
+            Self::Process(process) => (process.target.clone(), "localhost".to_owned()),
+            Self::Job(job) => (Target::Tcp(job.address()), job.address().to_string()),
+        };
+        Address::single_use(generation, start, target, &host, report.acknowledges)
     }
 
     /// Returns when it has ended before it had an execution, with how it did. Nothing is lost when it is dropped early.

@@ -4,11 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::channel;
+use crate::clock::Nanos;
 use crate::exit::describe;
 use crate::instance::{InstanceKey, InstanceProblem, InstanceReport, Target};
 use crate::instances::local::LocalContext;
 use crate::instances::local::process::{Process, StartOptions};
-use crate::instances::local::serving_process;
+use crate::instances::local::serving_process::{self, ServingProcess};
 use crate::messages::control_message::{Kill, StandbyTake};
 use crate::spec::FunctionSpec;
 
@@ -21,6 +22,8 @@ pub(super) struct StandbyProcess {
     pub(super) target: Target,
     /// Its own account of itself, of when it was ready.
     pub(super) report: InstanceReport,
+    /// Time at which it was there.
+    pub(super) created: Nanos,
 }
 
 impl StandbyProcess {
@@ -36,8 +39,9 @@ impl StandbyProcess {
             env: vec![("PICOFAAS_STANDBY", "1".to_owned())],
             ..StartOptions::default()
         };
-        let (process, report) = serving_process::start(&context, spec, options).await?;
-        Ok(Self { context, process, target: Target::Unix(socket), report })
+        let serving = serving_process::start(&context, spec, options).await?;
+        let ServingProcess { process, report, created, ready: _ } = serving;
+        Ok(Self { context, process, target: Target::Unix(socket), report, created })
     }
 
     /// Its name: that of its process.

@@ -371,8 +371,8 @@ impl StandbySet {
                 if !was_idle {
                     self.reserve.borrow_mut().started(ready - began);
                 }
-                let start = InstanceStart { name: single.name().into(), wanted: asked, began, ready };
-                self.serve(occupant, single, start, room).await;
+                let start = InstanceStart { wanted: asked, began, ready, ..InstanceStart::default() };
+                self.serve(occupant, single, &start, room).await;
             }
             Err(problem) if was_idle => {
                 tracing::info!(function = %self.function.spec.name, "{problem}");
@@ -397,7 +397,7 @@ impl StandbySet {
         &self,
         occupant: Occupant,
         single: StandbyInstance,
-        start: InstanceStart,
+        start: &InstanceStart,
         room: Option<StandbyRoom>,
     ) {
         let Occupant { place, generation } = occupant;

@@ -60,7 +60,8 @@ impl Attempt {
     }
 
     fn pod(&self, phase: &str) {
-        self.cluster.pods.changed(&fake_api::pod_of_job(JOB, "made", &json!({ "phase": phase })));
+        let pod = fake_api::pod_of_job(JOB, "made", &json!({ "phase": phase }));
+        self.cluster.pods.changed(&pod, 1);
     }
 }
 
