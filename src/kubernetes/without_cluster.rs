@@ -68,11 +68,11 @@ pub enum NoKubeJobs {}
 
 /// In place of the pod of a Job that waits for its execution.
 #[derive(Debug)]
-pub enum NoStandbyJob {}
+pub(crate) enum NoStandbyJob {}
 
 /// In place of a pod of an earlier control plane.
 #[derive(Debug)]
-pub enum NoIdlePod {}
+pub(crate) enum NoIdlePod {}
 
 /// In place of the pods that serve a version.
 #[derive(Debug)]
