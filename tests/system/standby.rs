@@ -184,6 +184,38 @@ fn a_program_that_cannot_be_started_ahead_has_an_instance_started_for_each_call(
 }
 
 #[test]
+fn an_instance_that_never_listens_is_given_up_and_calls_are_served_otherwise() {
+    let server = Server::start(&["--start-timeout-ms", "300"]);
+    let command = format!("test -z \"$EXECUTION_ID\" && exec sleep 1000; exec {:?}", faulty());
+    let local = json!({ "command": ["/bin/sh", "-c", command] });
+    server.register(&standby("deaf", "identity", 1, 1).with("local", local));
+    let told = condition(&server, "deaf", "StandbyFailed");
+    assert!(told["message"].as_str().unwrap().contains("--start-timeout-ms"), "{told}");
+    let answer = server.invoke("deaf", 1);
+    assert_eq!((answer.status, answer.header("x-cold-start")), (200, Some("true")), "{answer:?}");
+    assert_eq!(server.client().delete("/v1/functions/deaf").status, 204);
+    eventually("nothing of it is left", || (processes(&server).len() == 1).then_some(()));
+}
+
+#[test]
+fn a_hundred_functions_with_reserves_share_the_instances_that_there_may_be() {
+    let server = Server::start(&["--max-standby", "3"]);
+    while_others_are_served(&server, || {
+        for nth in 0..100 {
+            server.register(&standby(&format!("one-{nth}"), "identity", 1, 1));
+        }
+    });
+    eventually("as many are ahead as there may be", || (processes(&server).len() == 4).then_some(()));
+    for nth in [0, 50, 99] {
+        assert_eq!(server.invoke(&format!("one-{nth}"), 1).status, 200);
+    }
+    for nth in 0..100 {
+        assert_eq!(server.client().delete(&format!("/v1/functions/one-{nth}")).status, 204);
+    }
+    eventually("nothing of them is left", || (processes(&server).len() == 1).then_some(()));
+}
+
+#[test]
 fn an_attempt_over_its_time_ends_with_its_instance() {
     let server = Server::start(&[]);
     let specification = standby("late", "never", 1, 1).with("attemptTimeoutMs", 200).with("maxRetries", 1);
