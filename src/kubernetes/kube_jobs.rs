@@ -56,7 +56,7 @@ pub(super) struct AttemptLife {
     /// The pod of its Job, where that is kept.
     pub(super) kept: Option<FinishedPod>,
     /// The uid of its Job, where one was made.
-    uid: Option<String>,
+    pub(super) uid: Option<String>,
 }
 
 impl AttemptLife {

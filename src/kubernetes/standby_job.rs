@@ -14,7 +14,7 @@ use serde_json::json;
 use super::cluster::call;
 use super::idle_pods::IdlePod;
 use super::job::{self, StandbyParameters};
-use super::kube_jobs::{KubeJobs, nanos};
+use super::kube_jobs::{AttemptLife, KubeJobs, nanos};
 use super::pods::PodEnd;
 use super::template::{ASSIGNED, EXECUTION, INCARNATION, STANDBY};
 use crate::backoff::ExponentialBackoff;
@@ -51,6 +51,8 @@ pub(crate) struct StandbyJob {
     jobs: Rc<KubeJobs>,
     name: String,
     end: AnswerReceiver<PodEnd>,
+    /// Its end, once that was told.
+    over: Option<PodEnd>,
     /// Time at which its Job was made, since the Unix epoch.
     made: Duration,
     /// Time at which the API server had taken it.
@@ -117,7 +119,18 @@ impl StandbyJob {
         match started {
             Ok((pod, address, report)) => {
                 let scheduled = cluster.pods.job_scheduled(&name);
-                Ok(Self { jobs, name, end, made, created: created.get(), scheduled, pod, address, report })
+                Ok(Self {
+                    jobs,
+                    name,
+                    end,
+                    over: None,
+                    made,
+                    created: created.get(),
+                    scheduled,
+                    pod,
+                    address,
+                    report,
+                })
             }
             Err(problem) => {
                 jobs.give_up(&name, created.get() > 0);
@@ -162,6 +175,7 @@ impl StandbyJob {
                 name: name.clone(),
                 pod: pod.clone(),
                 end,
+                over: None,
                 made: *made,
                 // Of the process before this one.
                 created: 0,
@@ -210,7 +224,11 @@ impl StandbyJob {
     /// Returns when it has ended before it had an execution, with how it did. Nothing is lost when it is dropped early.
     pub(crate) async fn ended(&mut self) -> String {
         match (&mut self.end).await {
-            Ok(ended) => ended.end.reason,
+            Ok(over) => {
+                let reason = over.end.reason.clone();
+                self.over = Some(over);
+                reason
+            }
             // Nobody tells of it any more.
             Err(_) => std::future::pending().await,
         }
@@ -231,7 +249,7 @@ impl StandbyJob {
 
     /// Sees it through the execution that it was given. Returns when its pod is gone; the attempt is told how it ended.
     pub(crate) async fn serve(self, take: StandbyTake) {
-        let Self { jobs, name, end, made, pod, .. } = self;
+        let Self { jobs, name, end, over, made, pod, .. } = self;
         let StandbyTake { execution, granted, time_left, mut killed, ended, .. } = take;
         let now = jobs.cluster.context.clock.unix(granted).saturating_sub(CLOCK_SLACK);
         jobs.cluster.logs.assign(&name, execution, now);
@@ -241,7 +259,10 @@ impl StandbyJob {
             ExecutionMark { pod, execution: execution.to_string(), assigned: rfc3339(now), deadline_s };
         tokio::task::spawn_local(mark.write(jobs.clone(), name.clone()));
         jobs.begin();
-        let life = jobs.run(&name, end, &mut killed).await;
+        let life = match over {
+            Some(PodEnd { end, pod }) => AttemptLife { end, kept: Some(pod), uid: None },
+            None => jobs.run(&name, end, &mut killed).await,
+        };
         let had_pod = !matches!(life.end.code, ErrorCode::QuotaExceeded | ErrorCode::AdmissionRefused);
         jobs.cluster.finished_jobs.ended(had_pod, life.kept);
         jobs.conclude(&name, execution, life, ended).await;

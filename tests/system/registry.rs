@@ -135,7 +135,7 @@ fn a_function_says_the_same_of_itself_wherever_it_is_read() {
         let status = read["status"].as_object().unwrap();
         let mut fields: Vec<&String> = status.keys().collect();
         fields.sort();
-        assert_eq!(fields, ["conditions", "inFlight", "queued", "ready", "replicas"]);
+        assert_eq!(fields, ["backend", "conditions", "inFlight", "queued", "ready", "replicas"]);
         let kinds = status["conditions"].as_array().unwrap().iter();
         let ready: Vec<_> = kinds.filter(|condition| condition["type"] == "Ready").collect();
         assert_eq!((ready.len(), &ready[0]["status"]), (1, &json!("True")), "{read}");

@@ -26,7 +26,7 @@ pub(crate) enum StandbySource {
 #[derive(Debug)]
 pub(super) enum StandbyInstance {
     Process(Box<StandbyProcess>),
-    Job(StandbyJob),
+    Job(Box<StandbyJob>),
 }
 
 impl StandbySource {
@@ -58,7 +58,9 @@ impl StandbySource {
     pub(super) async fn adopt(&self, idle: IdlePod) -> Result<StandbyInstance, InstanceProblem> {
         match self {
             Self::Processes(_) => Err(InstanceProblem::new("a process is not taken over")),
-            Self::Jobs(jobs) => StandbyJob::adopt(jobs.clone(), idle).await.map(StandbyInstance::Job),
+            Self::Jobs(jobs) => {
+                StandbyJob::adopt(jobs.clone(), idle).await.map(|job| StandbyInstance::Job(Box::new(job)))
+            }
         }
     }
 
@@ -82,7 +84,9 @@ impl StandbySource {
             }
             Self::Jobs(jobs) => {
                 let ExpectedAnnouncement { token, announced } = expected;
-                StandbyJob::start(jobs.clone(), token, announced, closed).await.map(StandbyInstance::Job)
+                StandbyJob::start(jobs.clone(), token, announced, closed)
+                    .await
+                    .map(|job| StandbyInstance::Job(Box::new(job)))
             }
         }
     }

@@ -27,8 +27,8 @@ use crate::messages::control_message::{Announcement, JobStart, StandbyTake};
 use crate::scheduler::message::SchedulerCommand;
 use crate::spec::Standby;
 
-/// Time in which it is told that a retired instance had an execution.
-const LAST_TAKE: Duration = Duration::from_millis(20);
+/// Time in which it is told that an instance had an execution which is retired, or has ended.
+const LAST_TAKE: Duration = Duration::from_millis(100);
 /// Time for which none is started ahead after one made room for others (ns).
 const RELEASED_NS: Nanos = 10_000_000_000;
 /// Time for which an instance stays that is one too many, as the reserve may soon be larger again (ns).
@@ -249,13 +249,11 @@ impl StandbySet {
     }
 
     /// Time of the last call.
-    #[must_use]
     pub(crate) fn last_call(&self) -> Option<Nanos> {
         self.reserve.borrow().last_call()
     }
 
     /// Whether an instance waits for an execution.
-    #[must_use]
     pub(crate) fn has_ready(&self) -> bool {
         self.counts().ready > 0
     }
@@ -426,13 +424,17 @@ impl StandbySet {
         &self,
         mut single: StandbyInstance,
         ready: Nanos,
-        ordered: AnswerReceiver<StandbyOrder>,
+        mut ordered: AnswerReceiver<StandbyOrder>,
         room: Option<StandbyRoom>,
     ) -> Option<(StandbyInstance, String)> {
         let order = tokio::select! {
             biased;
-            order = ordered => order.unwrap_or(StandbyOrder::Stop),
-            how = single.ended() => return Some((single, how)),
+            order = &mut ordered => order.unwrap_or(StandbyOrder::Stop),
+            how = single.ended() => match tokio::time::timeout(LAST_TAKE, &mut ordered).await {
+                // It ended with the execution that it had just been given.
+                Ok(Ok(StandbyOrder::Take(take))) => StandbyOrder::Take(take),
+                Ok(Ok(StandbyOrder::Stop) | Err(_)) | Err(_) => return Some((single, how)),
+            },
         };
         drop(room);
         match order {
