@@ -1,7 +1,7 @@
 //! When reserves of single-use instances may be refilled, and how many there may be of all functions.
 //!
 //! A refill takes the processor, or the API server, from a call that waits. So refills wait while any function has a
-//! call that waits for a start, and for a moment after an instance was given away.
+//! call that waits for a start, though not for long, and for a moment after an instance was given away.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,8 +13,9 @@ use crate::clock::{Clock, Nanos};
 /// Time after an instance was given away in which no refill begins.
 const QUIET: Duration = Duration::from_millis(20);
 
-/// Longest wait for a moment in which no call waits for a start.
-const LULL_PATIENCE: Duration = Duration::from_secs(1);
+/// Longest wait of one refill for a moment in which no call waits for a start. Under a load of which a reserve is empty
+/// there is none for long, and what helps its calls is that the reserve is filled: one instance each time.
+const LULL_PATIENCE: Duration = Duration::from_millis(50);
 
 /// The refills of all functions.
 #[derive(Debug)]
@@ -134,6 +135,24 @@ mod tests {
             drop(waits);
             refill.await.unwrap();
             assert!(u128::from(refills.clock.now() - given) >= QUIET.as_nanos());
+        });
+    }
+
+    #[test]
+    fn refills_go_on_one_by_one_where_calls_wait_for_starts_all_the_time() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build_local(Default::default())
+            .unwrap();
+        runtime.block_on(async {
+            let refills = Refills::new(Clock::start(), 1);
+            let _waits = refills.cold_start();
+            for nth in 1..=2 {
+                let begun = refills.clock.now();
+                refills.quiet().await;
+                let waited = u128::from(refills.clock.now() - begun);
+                assert!(waited >= LULL_PATIENCE.as_nanos(), "refill {nth} waited for {waited} ns");
+            }
         });
     }
 
