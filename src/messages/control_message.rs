@@ -127,10 +127,6 @@ pub struct StandbyTake {
     pub instance: InstanceKey,
     /// The execution.
     pub execution: ExecutionId,
-    /// Number of the attempt, from 1.
-    pub attempt: u8,
-    /// The trace it belongs to.
-    pub trace_id: String,
     /// Time at which it was granted (ns of the process's clock).
     pub granted: Nanos,
     /// Time that the attempt may take.

@@ -75,13 +75,9 @@ impl StandbyAttempt {
         let (answer, signal) = oneshot::channel();
         let (kill, killed) = oneshot::channel();
         let (ended, end) = oneshot::channel();
-        let mut trace = Vec::with_capacity(32);
-        execution.trace.write_id(&mut trace);
         let take = StandbyTake {
             instance,
             execution: id,
-            attempt: execution.attempt,
-            trace_id: String::from_utf8_lossy(&trace).into_owned(),
             granted: now,
             time_left: Duration::from_millis(execution.time_left_ms(now)),
             killed,

@@ -63,6 +63,16 @@ impl StandbyPlaces {
         }
     }
 
+    /// The instance, where it is ready.
+    #[must_use]
+    pub(super) fn if_ready(&self, occupant: Occupant) -> Option<Occupant> {
+        let slots = self.0.borrow();
+        let slot = slots.get(usize::from(occupant.place))?;
+        let is_ready =
+            slot.generation == occupant.generation && matches!(slot.state, SlotState::Ready { .. });
+        is_ready.then_some(occupant)
+    }
+
     /// Every instance that is ready.
     #[must_use]
     pub(super) fn ready(&self) -> Vec<Occupant> {
@@ -104,7 +114,9 @@ mod tests {
         places.set(first, ready(7));
         places.set(second, ready(5));
         assert_eq!((places.ready(), places.oldest_ready()), (vec![first, second], Some(5)));
+        assert_eq!(places.if_ready(first), Some(first));
         assert!(places.leave(first).is_some() && places.leave(first).is_none());
+        assert_eq!(places.if_ready(first), None);
         places.set(first, SlotState::Free);
         let third = places.occupy(false).unwrap();
         assert_eq!((third.place, third.generation), (1, first.generation + 1));

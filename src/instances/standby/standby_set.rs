@@ -216,11 +216,12 @@ impl StandbySet {
 
     /// Stops an instance that the scheduler has retired, and that has no execution.
     pub fn stop(self: &Rc<Self>, instance: InstanceKey) {
+        let Some(waiting) = self.places.if_ready(occupant(instance)) else { return };
         let set = self.clone();
         tokio::task::spawn_local(async move {
             // One whose execution was quick is retired, too, and a gateway's word of that may come after this one.
             tokio::time::sleep(LAST_TAKE).await;
-            set.stop_at(occupant(instance));
+            set.stop_at(waiting);
         });
     }
 
