@@ -1,5 +1,5 @@
-//! Single-use instances that an earlier control plane made and that had no execution when it ended: found at the start,
-//! taken over by the versions whose pods are made as they are, and deleted where nobody wants them.
+//! Single-use instances that an earlier control plane made and that had no execution when it ended, ready or not: found
+//! at the start, taken over by the versions whose pods are made as they are, and deleted where nobody wants them.
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
@@ -12,18 +12,23 @@ use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt};
 
 use super::cluster::{Cluster, call};
-use super::function_container;
+use super::job::TOKEN;
 use super::pods::JOB_NAME;
 use super::template::{EXECUTION, FUNCTION, INCARNATION, MANAGED_BY, PICOFAAS, PORT, STANDBY};
+use super::{failure, function_container};
 use crate::change_signal::ChangeSignal;
 use crate::clock::parse_rfc3339;
+use crate::id::Token;
 
-/// The pod of a Job that waits for an execution, and that another control plane made.
+/// The pod of a Job that waits for an execution, or that starts, and that another control plane made.
 #[derive(Debug)]
 pub(crate) struct IdlePod {
     pub(super) job: String,
     pub(super) pod: String,
-    pub(super) address: SocketAddr,
+    /// Where it listens; `None` where the function's container was not yet seen to run.
+    pub(super) address: Option<SocketAddr>,
+    /// The token with which it announces itself.
+    token: Option<Token>,
     /// Time at which it was made, since the Unix epoch.
     pub(super) made: Duration,
     function: String,
@@ -57,27 +62,43 @@ impl Drop for Adoption {
 }
 
 impl IdlePod {
-    /// Reads a pod; `None` where it has an execution, has ended, or does not run yet.
+    /// Reads a pod; `None` where it has an execution, or has ended.
     fn of(pod: &Pod) -> Option<Self> {
         let labels = pod.labels();
         if labels.contains_key(EXECUTION)
             || pod.metadata.deletion_timestamp.is_some()
-            || !function_container::is_running(pod)
+            || failure::of_pod(pod).is_some()
         {
             return None;
         }
-        let ip: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+        let ip = || pod.status.as_ref()?.pod_ip.as_ref()?.parse::<IpAddr>().ok();
+        let address = function_container::is_running(pod).then(ip).flatten();
         let made = pod.metadata.creation_timestamp.as_ref()?.0.to_string();
         Some(Self {
             job: labels.get(JOB_NAME)?.clone(),
             pod: pod.name_any(),
-            address: SocketAddr::new(ip, PORT),
+            address: address.map(|ip| SocketAddr::new(ip, PORT)),
+            token: token_of(pod),
             made: parse_rfc3339(&made)?,
             function: labels.get(FUNCTION)?.clone(),
             template_hash: labels.get(STANDBY)?.clone(),
             _adoption: None,
         })
     }
+
+    /// The token with which it announces itself; `None` where its pod does not say it.
+    #[must_use]
+    pub(crate) fn token(&self) -> Option<Token> {
+        self.token
+    }
+}
+
+/// The token that the function's container of a pod was given.
+fn token_of(pod: &Pod) -> Option<Token> {
+    let container = function_container::in_spec(pod.spec.as_ref()?)?;
+    let mut variables = container.env.iter().flatten();
+    let token = variables.find(|variable| variable.name == TOKEN)?;
+    Token::parse(token.value.as_ref()?)
 }
 
 impl IdlePods {
@@ -142,7 +163,9 @@ mod tests {
                     "picofaas.dev/standby": "abc",
                 },
             },
-            "spec": { "containers": [{ "name": "function" }] },
+            "spec": { "containers": [{ "name": "function", "env": [
+                { "name": "PICOFAAS_TOKEN", "value": "000000000000000a000000000000000b" },
+            ] }] },
             "status": { "podIP": "10.0.0.7", "containerStatuses": [
                 { "name": "function", "image": "i", "imageID": "", "ready": true, "restartCount": 0,
                   "state": { "running": { "startedAt": "2026-12-01T04:00:01Z" } } },
@@ -153,15 +176,22 @@ mod tests {
     }
 
     #[test]
-    fn only_a_pod_that_runs_and_has_no_execution_is_taken_over() {
+    fn a_pod_that_waits_or_starts_and_has_no_execution_is_taken_over() {
         let idle = pod(|_| {}).unwrap();
-        assert_eq!((idle.job.as_str(), idle.address.to_string().as_str()), ("fn-f-s1", "10.0.0.7:8080"));
+        assert_eq!(idle.job, "fn-f-s1");
+        assert_eq!(idle.address.map(|address| address.to_string()).as_deref(), Some("10.0.0.7:8080"));
+        assert_eq!(idle.token(), Some(Token { high: 10, low: 11 }));
         assert_eq!(idle.made, Duration::from_secs(1_796_097_600));
+        // Killed in the moment after it had made them, a control plane leaves pods that nobody has seen run.
+        let state =
+            |state: Value| move |pod: &mut Value| pod["status"]["containerStatuses"][0]["state"] = state;
+        let starts = pod(state(json!({ "waiting": { "reason": "ContainerCreating" } }))).unwrap();
+        assert_eq!(starts.address, None);
+        assert_eq!(pod(|pod| pod["status"] = json!({ "phase": "Pending" })).unwrap().address, None);
         assert!(pod(|pod| pod["metadata"]["labels"][EXECUTION] = "e".into()).is_none());
         assert!(pod(|pod| pod["metadata"]["deletionTimestamp"] = "2026-12-01T04:00:09Z".into()).is_none());
-        assert!(pod(|pod| pod["status"]["podIP"] = Value::Null).is_none());
-        let waits = json!({ "waiting": { "reason": "ContainerCreating" } });
-        assert!(pod(|pod| pod["status"]["containerStatuses"][0]["state"] = waits).is_none());
+        assert!(pod(state(json!({ "terminated": { "exitCode": 0 } }))).is_none());
+        assert!(pod(state(json!({ "waiting": { "reason": "InvalidImageName" } }))).is_none());
     }
 
     #[test]

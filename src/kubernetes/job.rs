@@ -17,6 +17,9 @@ const GRACE_S: i64 = 1;
 /// We end it in time; this is for when we are not there to do it.
 const MARGIN_S: i64 = 30;
 
+/// The variable with the token by which a pod proves itself.
+pub(super) const TOKEN: &str = "PICOFAAS_TOKEN";
+
 /// Parameters of a Job: the attempt that it is made for.
 #[derive(Debug)]
 pub(super) struct JobParameters<'a> {
@@ -55,7 +58,7 @@ pub(super) fn object(spec: &FunctionSpec, attempt: &JobParameters<'_>) -> Job {
     env.push(variable("EXECUTION_ID", attempt.execution.to_string()));
     env.push(variable("TRACE_ID", attempt.trace_id));
     env.push(variable("PICOFAAS_RUNTIME_URL", attempt.runtime_url));
-    env.push(variable("PICOFAAS_TOKEN", attempt.token.to_string()));
+    env.push(variable(TOKEN, attempt.token.to_string()));
     let attempt_s = i64::from(spec.attempt_timeout_ms).div_euclid(1000) + 1;
     let name = name(&function, attempt.execution, attempt.attempt);
     one_pod(spec, name, labels, env, attempt_s + MARGIN_S, attempt.ttl_s)
@@ -98,7 +101,7 @@ pub(super) fn standby_object(spec: &FunctionSpec, standby: &StandbyParameters<'_
     labels.insert(STANDBY.to_owned(), standby_hash(spec));
     let mut env = template::environment(spec, ExecutionMode::Warm);
     env.push(variable("PICOFAAS_RUNTIME_URL", standby.runtime_url));
-    env.push(variable("PICOFAAS_TOKEN", standby.token.to_string()));
+    env.push(variable(TOKEN, standby.token.to_string()));
     env.push(variable("PICOFAAS_STANDBY", "1"));
     one_pod(spec, standby.name.to_owned(), labels, env, standby.life_s, standby.ttl_s)
 }

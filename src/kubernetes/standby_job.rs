@@ -102,14 +102,7 @@ impl StandbyJob {
         let started = async {
             jobs.make(&object, until).await.map_err(|refused| InstanceProblem::new(refused.reason))?;
             created.set(cluster.context.clock.now());
-            tokio::select! {
-                biased;
-                Ok(announcement) = announced => check(&name, *announcement).await,
-                Ok(ended) = &mut end => Err(jobs.problem(&name, ended.end.reason).await),
-                () = tokio::time::sleep(START_PATIENCE) => Err(InstanceProblem::new(format!(
-                    "its pod did not announce itself within {} s", START_PATIENCE.as_secs()
-                ))),
-            }
+            until_announced(&jobs, &name, announced, &mut end, START_PATIENCE).await
         };
         let started = tokio::select! {
             biased;
@@ -146,15 +139,22 @@ impl StandbyJob {
         jobs.cluster.idle_pods.take(spec.name.as_str(), &job::standby_hash(spec))
     }
 
-    /// Takes over a pod of an earlier control plane, where it is well.
+    /// Takes over a pod of an earlier control plane, and waits until it answers, or has `announced` itself where it has
+    /// not done so yet. It is given up when `closed` returns.
     ///
     /// # Errors
-    /// It does not answer, or the API server does not take the word that it is ours.
-    pub(crate) async fn adopt(jobs: Rc<KubeJobs>, idle: IdlePod) -> Result<Self, InstanceProblem> {
+    /// The API server does not take the word that it is ours, it ended or did not announce itself in time, or it was
+    /// given up.
+    pub(crate) async fn adopt(
+        jobs: Rc<KubeJobs>,
+        idle: IdlePod,
+        announced: AnswerReceiver<Box<Announcement>>,
+        closed: impl Future<Output = ()>,
+    ) -> Result<Self, InstanceProblem> {
         let IdlePod { job: name, pod, address, made, .. } = &idle;
         let (cluster, all_jobs): (_, Api<Job>) = (jobs.cluster.clone(), jobs.cluster.api());
         cluster.logs.expect(name, jobs.function.spec.name.as_str(), None);
-        let end = cluster.pods.end_of_job(name, &[]);
+        let mut end = cluster.pods.end_of_job(name, &[]);
         cluster.finished_jobs.began();
         // Its life begins anew: it was counted from when the Job was made.
         let age = cluster.context.clock.unix_now().saturating_sub(*made);
@@ -163,30 +163,43 @@ impl StandbyJob {
             "metadata": { "labels": { INCARNATION: cluster.incarnation } },
             "spec": { "activeDeadlineSeconds": until_s },
         });
+        let (name, pod, address, made) = (name.clone(), pod.clone(), *address, *made);
         let adopted = async {
-            let report = probe::health(&Target::Tcp(*address)).await.map_err(|error| error.to_string())?;
             let (params, ours) = (PatchParams::default(), Patch::Merge(&ours));
-            let marked = call(all_jobs.patch_metadata(name, &params, &ours)).await;
-            marked.map_err(|failure| failure.to_string())?;
-            Ok::<_, String>(report)
+            let marked = call(all_jobs.patch_metadata(&name, &params, &ours)).await;
+            marked.map_err(|failure| InstanceProblem::new(failure.to_string()))?;
+            // From here on it is none that is deleted with what nobody has taken over.
+            drop(idle);
+            if let Some(address) = address
+                && let Ok(report) = probe::health(&Target::Tcp(address)).await
+            {
+                return Ok((pod, address, report));
+            }
+            let patience = START_PATIENCE.saturating_sub(age);
+            until_announced(&jobs, &name, announced, &mut end, patience).await
         };
-        match adopted.await {
-            Ok(report) => Ok(Self {
-                name: name.clone(),
-                pod: pod.clone(),
+        let adopted = tokio::select! {
+            biased;
+            adopted = adopted => adopted,
+            () = closed => Err(InstanceProblem::new("its function is not served any more")),
+        };
+        match adopted {
+            Ok((pod, address, report)) => Ok(Self {
+                name,
+                pod,
                 end,
                 over: None,
-                made: *made,
+                made,
                 // Of the process before this one.
                 created: 0,
                 scheduled: 0,
-                address: *address,
+                address,
                 report,
                 jobs,
             }),
-            Err(error) => {
-                jobs.give_up(name, true);
-                Err(InstanceProblem::new(format!("a standby instance was not taken over: {error}")))
+            Err(problem) => {
+                jobs.give_up(&name, true);
+                Err(InstanceProblem::new(format!("a standby instance was not taken over: {problem}")))
             }
         }
     }
@@ -266,6 +279,24 @@ impl StandbyJob {
         let had_pod = !matches!(life.end.code, ErrorCode::QuotaExceeded | ErrorCode::AdmissionRefused);
         jobs.cluster.finished_jobs.ended(had_pod, life.kept);
         jobs.conclude(&name, execution, life, ended).await;
+    }
+}
+
+/// Waits until the pod of a Job has announced itself. Answers its name, where it listens and what it says of itself.
+async fn until_announced(
+    jobs: &KubeJobs,
+    name: &str,
+    announced: AnswerReceiver<Box<Announcement>>,
+    end: &mut AnswerReceiver<PodEnd>,
+    patience: Duration,
+) -> Result<(String, SocketAddr, InstanceReport), InstanceProblem> {
+    tokio::select! {
+        biased;
+        Ok(announcement) = announced => check(name, *announcement).await,
+        Ok(ended) = end => Err(jobs.problem(name, ended.end.reason).await),
+        () = tokio::time::sleep(patience) => Err(InstanceProblem::new(format!(
+            "its pod did not announce itself within {} s", START_PATIENCE.as_secs()
+        ))),
     }
 }
 

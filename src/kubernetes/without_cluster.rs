@@ -131,6 +131,12 @@ impl NoKubeJobs {
     }
 }
 
+impl NoIdlePod {
+    pub(crate) fn token(&self) -> Option<Token> {
+        match *self {}
+    }
+}
+
 impl NoStandbyJob {
     pub(crate) async fn start(
         jobs: Rc<NoKubeJobs>,
@@ -145,7 +151,12 @@ impl NoStandbyJob {
         match *jobs {}
     }
 
-    pub(crate) async fn adopt(_: Rc<NoKubeJobs>, idle: NoIdlePod) -> Result<Self, InstanceProblem> {
+    pub(crate) async fn adopt(
+        _: Rc<NoKubeJobs>,
+        idle: NoIdlePod,
+        _: AnswerReceiver<Box<Announcement>>,
+        _: impl Future<Output = ()>,
+    ) -> Result<Self, InstanceProblem> {
         match idle {}
     }
 

@@ -25,8 +25,7 @@ pub(super) struct AnnouncedInstances(RefCell<Vec<KnownToken>>);
 
 impl AnnouncedInstances {
     /// Expects the announcement of one more.
-    pub(super) fn expect(&self) -> ExpectedAnnouncement {
-        let token = Token::random();
+    pub(super) fn expect(&self, token: Token) -> ExpectedAnnouncement {
         let (announce, announced) = oneshot::channel();
         self.0.borrow_mut().push((token, Some(announce)));
         ExpectedAnnouncement { token, announced }

@@ -6,6 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `standby_set` | the instances of one version: started up to the reserve and on demand, given away once |
+//! | `standby_life` | one of them, from its start until it is gone |
 //! | `context` | the parts of the control thread that they need |
 //! | `standby_places`, `standby_slot` | their places, and one of them |
 //! | `announced` | announcements, by their tokens |
@@ -23,6 +24,7 @@ pub(crate) mod per_attempt;
 pub(crate) mod refills;
 mod reserve;
 pub(crate) mod standby_instance;
+mod standby_life;
 mod standby_places;
 mod standby_process;
 pub(crate) mod standby_set;

@@ -54,13 +54,18 @@ impl StandbySource {
         }
     }
 
-    /// Takes over one of those.
-    pub(super) async fn adopt(&self, idle: IdlePod) -> Result<StandbyInstance, InstanceProblem> {
+    /// Takes over one of those, and waits until it can take its execution. It is given up when `closed` returns.
+    pub(super) async fn adopt(
+        &self,
+        idle: IdlePod,
+        expected: ExpectedAnnouncement,
+        closed: impl Future<Output = ()>,
+    ) -> Result<StandbyInstance, InstanceProblem> {
         match self {
             Self::Processes(_) => Err(InstanceProblem::new("a process is not taken over")),
-            Self::Jobs(jobs) => {
-                StandbyJob::adopt(jobs.clone(), idle).await.map(|job| StandbyInstance::Job(Box::new(job)))
-            }
+            Self::Jobs(jobs) => StandbyJob::adopt(jobs.clone(), idle, expected.announced, closed)
+                .await
+                .map(|job| StandbyInstance::Job(Box::new(job))),
         }
     }
 

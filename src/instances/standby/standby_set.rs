@@ -5,30 +5,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::announced::AnnouncedInstances;
+use super::announced::{AnnouncedInstances, ExpectedAnnouncement};
 use super::context::StandbyContext;
 use super::per_attempt::PerAttempt;
-use super::refills::{ColdStart, StandbyRoom};
 use super::reserve::Reserve;
-use super::standby_instance::{StandbyInstance, StandbySource};
+use super::standby_instance::StandbySource;
+use super::standby_life::{StandbyLife, StandbyStart};
 use super::standby_places::{Occupant, StandbyPlaces};
 use super::standby_slot::{SlotState, StandbyCounts, StandbyOrder};
 use super::standby_state::{StandbyProblem, StandbyState};
 use super::start_failures::StartFailures;
 use crate::change_signal::ChangeSignal;
 use crate::channel;
-use crate::channel::{AnswerReceiver, oneshot};
+use crate::channel::AnswerSender;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::ApiError;
 use crate::function_version::FunctionVersion;
-use crate::instance::{InstanceKey, InstanceProblem, InstanceStart};
-use crate::kubernetes::idle_pods::IdlePod;
+use crate::id::Token;
+use crate::instance::{InstanceKey, InstanceProblem};
 use crate::messages::control_message::{Announcement, JobStart, StandbyTake};
-use crate::scheduler::message::SchedulerCommand;
 use crate::spec::Standby;
 
 /// Time in which it is told that an instance had an execution which is retired, or has ended.
-const LAST_TAKE: Duration = Duration::from_millis(100);
+pub(super) const LAST_TAKE: Duration = Duration::from_millis(100);
 /// Time for which none is started ahead after one made room for others (ns).
 const RELEASED_NS: Nanos = 10_000_000_000;
 /// Time for which an instance stays that is one too many, as the reserve may soon be larger again (ns).
@@ -37,9 +36,9 @@ const SURPLUS_NS: Nanos = 30_000_000_000;
 /// The single-use instances of one version.
 #[derive(Debug)]
 pub struct StandbySet {
-    context: StandbyContext,
-    source: StandbySource,
-    function: Arc<FunctionVersion>,
+    pub(super) context: StandbyContext,
+    pub(super) source: StandbySource,
+    pub(super) function: Arc<FunctionVersion>,
     pub(crate) per_attempt: PerAttempt,
     reserve: RefCell<Reserve>,
     places: StandbyPlaces,
@@ -55,19 +54,6 @@ pub struct StandbySet {
     winds_down: Cell<bool>,
     closed: Cell<bool>,
     changed: ChangeSignal,
-}
-
-/// One start.
-#[derive(Debug)]
-struct StandbyStart {
-    /// Time at which it was asked for.
-    asked: Nanos,
-    /// A call waits for it.
-    cold: Option<ColdStart>,
-    /// Its place among those that nobody asked for.
-    room: Option<StandbyRoom>,
-    /// It runs already, and is taken over from an earlier control plane.
-    idle: Option<IdlePod>,
 }
 
 impl StandbySet {
@@ -341,120 +327,58 @@ impl StandbySet {
             self.context.tell_of_start(&self.function);
         }
         self.context.populated.borrow_mut().insert(self.function.index);
-        tokio::task::spawn_local(self.clone().live(occupant, start));
+        tokio::task::spawn_local(StandbyLife::new(self.clone(), occupant).run(start));
         true
     }
 
-    /// The life of one instance.
-    async fn live(self: Rc<Self>, occupant: Occupant, start: StandbyStart) {
-        let StandbyStart { asked, cold, room, idle } = start;
-        let began = self.now();
-        let expected = self.announced.expect();
-        let token = expected.token;
-        let instance = self.key(occupant.place, occupant.generation);
-        let closed = self.changed.until(|| self.closed.get());
-        let was_idle = idle.is_some();
-        let started = match idle {
-            Some(idle) => self.source.adopt(idle).await,
-            None => self.source.start(&self.function.spec, instance, expected, closed).await,
-        };
-        drop(cold);
-        let ready = self.now();
-        match started {
-            // Its version was closed in this moment.
-            Ok(single) if self.closed.get() => {
-                single.stop().await;
-                self.context.start_failed(&self.function);
-            }
-            Ok(single) => {
-                if !was_idle {
-                    self.reserve.borrow_mut().started(ready - began);
-                }
-                let start = InstanceStart { wanted: asked, began, ready, ..InstanceStart::default() };
-                self.serve(occupant, single, &start, room).await;
-            }
-            Err(problem) if was_idle => {
-                tracing::info!(function = %self.function.spec.name, "{problem}");
-                self.fall_back();
-                self.context.start_failed(&self.function);
-            }
-            Err(problem) => {
-                if !self.closed.get() {
-                    self.failed(problem, began);
-                }
-                self.context.start_failed(&self.function);
-            }
-        }
+    // ---- what the life of an instance tells ----
+
+    /// Expects the announcement of an instance that is started, or of one that has this token already.
+    pub(super) fn expect(&self, token: Option<Token>) -> ExpectedAnnouncement {
+        self.announced.expect(token.unwrap_or_else(Token::random))
+    }
+
+    /// Whether nothing is to be started any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Returns when nothing is to be started any more.
+    pub(super) async fn until_closed(&self) {
+        self.changed.until(|| self.is_closed()).await;
+    }
+
+    /// A start took this long (ns).
+    pub(super) fn started_within(&self, took: Nanos) {
+        self.reserve.borrow_mut().started(took);
+    }
+
+    /// An instance waits for its execution.
+    pub(super) fn is_ready(&self, occupant: Occupant, order: AnswerSender<StandbyOrder>, since: Nanos) {
+        self.places.set(occupant, SlotState::Ready { order, since });
+        self.recovered();
+    }
+
+    /// An instance has its execution, or ends.
+    pub(super) fn leaves(&self, occupant: Occupant) {
+        self.places.set(occupant, SlotState::Leaving);
+    }
+
+    /// An instance is gone, with its token.
+    pub(super) fn is_gone(self: &Rc<Self>, occupant: Occupant, token: Token) {
         self.announced.forget(token);
         self.places.set(occupant, SlotState::Free);
         self.changed.notify();
         self.refill();
     }
 
-    /// From when an instance is ready until it is gone.
-    async fn serve(
-        &self,
-        occupant: Occupant,
-        single: StandbyInstance,
-        start: &InstanceStart,
-        room: Option<StandbyRoom>,
-    ) {
-        let Occupant { place, generation } = occupant;
-        let (instance, start_began, ready) = (self.key(place, generation), start.began, start.ready);
-        // One that a call waited for may be left over, and counts then.
-        let room = room.or_else(|| self.context.refills.room());
-        let address = single.address(generation, start);
-        self.function.addresses[usize::from(place)].store(Some(Arc::new(address)));
-        let (order, ordered) = oneshot::channel();
-        self.places.set(occupant, SlotState::Ready { order, since: ready });
-        self.recovered();
-        self.context.commands.send(SchedulerCommand::Ready { instance, started: true });
-        let ended = self.wait(single, ready, ordered, room).await;
-        self.places.set(occupant, SlotState::Leaving);
-        self.function.addresses[usize::from(place)].store(None);
-        self.context.commands.send(SchedulerCommand::Down { instance });
-        if let Some((single, how)) = ended {
-            self.wasted(ready);
-            self.failed(single.explain(how, &self.function.spec).await, start_began);
-        }
-    }
-
-    /// Waits for the execution of an instance that was ready at this time, and for the end of it. Answers the instance
-    /// that has ended without one, and how.
-    async fn wait(
-        &self,
-        mut single: StandbyInstance,
-        ready: Nanos,
-        mut ordered: AnswerReceiver<StandbyOrder>,
-        room: Option<StandbyRoom>,
-    ) -> Option<(StandbyInstance, String)> {
-        let order = tokio::select! {
-            biased;
-            order = &mut ordered => order.unwrap_or(StandbyOrder::Stop),
-            how = single.ended() => match tokio::time::timeout(LAST_TAKE, &mut ordered).await {
-                // It ended with the execution that it had just been given.
-                Ok(Ok(StandbyOrder::Take(take))) => StandbyOrder::Take(take),
-                Ok(Ok(StandbyOrder::Stop) | Err(_)) | Err(_) => return Some((single, how)),
-            },
-        };
-        drop(room);
-        match order {
-            StandbyOrder::Take(take) => single.serve(*take).await,
-            StandbyOrder::Stop => {
-                self.wasted(ready);
-                single.stop().await;
-            }
-        }
-        None
-    }
-
     /// An instance that was ready at this time was never used.
-    fn wasted(&self, ready: Nanos) {
+    pub(super) fn wasted(&self, ready: Nanos) {
         self.function.metrics.of_control().standby_wasted_ns.add(self.now() - ready);
     }
 
     /// An instance could not be started, or ended before it was used: what waits is served otherwise.
-    fn failed(&self, problem: InstanceProblem, began: Nanos) {
+    pub(super) fn failed(&self, problem: InstanceProblem, began: Nanos) {
         let told = problem.to_string();
         let (failures, pause) = self.failures.add(problem, began, self.now());
         tracing::warn!(function = %self.function.spec.name, failures, ?pause, "a standby instance failed: {told}");
@@ -475,7 +399,7 @@ impl StandbySet {
     }
 
     /// Has calls served by an instance that is started for each, until one can be started ahead.
-    fn fall_back(&self) {
+    pub(super) fn fall_back(&self) {
         let (generation, is_ready) = self.fallback.get();
         if !is_ready && !self.closed.get() {
             let generation = generation.wrapping_add(1);
@@ -486,11 +410,11 @@ impl StandbySet {
 
     // ---- places ----
 
-    fn now(&self) -> Nanos {
+    pub(super) fn now(&self) -> Nanos {
         self.context.clock.now()
     }
 
-    fn key(&self, place: u16, generation: u32) -> InstanceKey {
+    pub(super) fn key(&self, place: u16, generation: u32) -> InstanceKey {
         InstanceKey { version: self.function.index, place, generation }
     }
 }
