@@ -3,7 +3,9 @@
 pub(crate) mod backend_kind;
 mod in_force;
 mod listen_address;
+pub(crate) mod route_host;
 mod runtime_url;
+pub(crate) mod trusted_network;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +18,9 @@ use serde::Serialize;
 pub(crate) use self::backend_kind::BackendKind;
 use self::backend_kind::check_clusters;
 use self::listen_address::listen_address;
+use self::route_host::RouteHost;
 use self::runtime_url::runtime_url;
+use self::trusted_network::TrustedNetwork;
 use crate::cpu::usable_cores;
 use crate::origin::Origin;
 
@@ -133,6 +137,14 @@ pub struct ServeArgs {
     /// default: none
     #[arg(long, value_name = "ORIGIN", help_heading = "Listeners")]
     pub allow_origin: Vec<Origin>,
+    /// Host names of functions on --listen, one for each, as `{name}.fn.example`: a request for one is that function's,
+    /// whatever its path; default: none
+    #[arg(long, value_name = "PATTERN", help_heading = "Listeners")]
+    pub route_host: Option<RouteHost>,
+    /// Proxies whose X-Forwarded-For, -Host, -Proto and -Prefix are passed on to functions with `web`: a network or an
+    /// address; may be repeated; default: none
+    #[arg(long, value_name = "NETWORK", help_heading = "Listeners")]
+    pub trust_forwarded: Vec<TrustedNetwork>,
     /// Accept functions with `local.command` over HTTP: whoever may write functions may then run programs here
     #[arg(long, help_heading = "Listeners")]
     pub allow_local_exec: bool,

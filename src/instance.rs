@@ -129,7 +129,14 @@ pub struct Address {
     pub opening: Box<[u8]>,
     /// It says by `100 Continue` that its handler is about to run; only a single-use instance is asked to.
     pub acknowledges: bool,
+    /// The path that stands before the target of a web request.
+    pub web_prefix: Box<str>,
 }
+
+/// Path at which an instance is called where nothing says another.
+const INVOKE: &str = "/invoke";
+/// Path below which an instance of ours gets web requests.
+const WEB: &str = "/web";
 
 impl Address {
     /// The address of an instance that is called with `POST path` and this `Host`.
@@ -146,7 +153,17 @@ impl Address {
             preamble: preamble.into_bytes().into_boxed_slice(),
             opening: opening.into_bytes().into_boxed_slice(),
             acknowledges: false,
+            web_prefix: WEB.into(),
         }
+    }
+
+    /// The address with web requests below the path of an endpoint, which is that of its URL unless that is the one for
+    /// calls.
+    #[must_use]
+    pub fn of_endpoint(self, path: &str) -> Self {
+        let path = path.split('?').next().unwrap_or_default();
+        let prefix = if path == INVOKE { "" } else { path.trim_end_matches('/') };
+        Self { web_prefix: prefix.into(), ..self }
     }
 
     /// The address of an instance that takes one invocation, and acknowledges it or does not.
@@ -158,7 +175,7 @@ impl Address {
         host: &str,
         acknowledges: bool,
     ) -> Self {
-        let address = Self::new(generation, start, target, host, "/invoke");
+        let address = Self::new(generation, start, target, host, INVOKE);
         let mut preamble = address.preamble.into_vec();
         preamble.extend_from_slice(b"Connection: close\r\n");
         if acknowledges {

@@ -69,6 +69,7 @@ mod startup;
 mod store;
 mod ticket;
 mod trace;
+mod web_exchange;
 
 /// The parts that the benchmarks and the tests in `tests/` drive from outside. They are no interface and change
 /// without notice.

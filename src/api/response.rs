@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod receipt;
 pub(crate) mod slow_execution;
 pub(crate) mod summary;
+pub(crate) mod web;
 
 use bytes::{BufMut, Bytes};
 use hyper::header::{

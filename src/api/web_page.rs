@@ -5,10 +5,12 @@
 //! request but plain reads, and `Sec-Fetch-Site` on all of them to an address that the browser trusts, as it does
 //! loopback. Nothing but browsers sends the two.
 
+use hyper::Method;
 use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 
 use crate::error::{ApiError, ErrorCode, excerpt};
 use crate::origin::{Origin, is_address, is_same};
+use crate::spec::Web;
 
 /// From the W3C's Fetch Metadata.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
@@ -16,6 +18,10 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const NO_SITE: &str = "none";
 /// Its value where the page came from the same scheme, host and port.
 const SAME_ORIGIN: &str = "same-origin";
+/// Says what a browser does with the answer.
+const SEC_FETCH_MODE: &str = "sec-fetch-mode";
+/// Its value where it shows it in the place of a page, as after a click on a link.
+const NAVIGATE: &str = "navigate";
 
 /// One header of a browser's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,6 +166,48 @@ pub(crate) fn check_named<'a>(
             Err(marks.error("this listener answers those only whose origin --allow-origin names"))
         }
     }
+}
+
+/// Checks a request for a function at `/fn/{name}`: its own pages may call it, those that it names, and who follows a
+/// link to it or opens its address.
+///
+/// # Errors
+/// `FOREIGN_ORIGIN`.
+pub(crate) fn check_for_function(
+    method: &Method,
+    headers: &HeaderMap,
+    web: Option<&Web>,
+) -> Result<(), ApiError> {
+    let marks = Marks::of(headers);
+    if !marks.is_page() {
+        return Ok(());
+    }
+    let is_let_in = match (marks.origin, marks.site) {
+        (Mark::Repeated, _) | (_, Mark::Repeated) => false,
+        (Mark::Is(origin), _) => {
+            is_at_host(origin, headers) || web.is_some_and(|web| web.admits(origin.as_bytes()))
+        }
+        (Mark::Absent, Mark::Is(site)) if site == SAME_ORIGIN => true,
+        (Mark::Absent, _) => {
+            let is_link = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == NAVIGATE);
+            is_link && method.is_safe() || web.is_some_and(Web::admits_all)
+        }
+    };
+    if is_let_in {
+        return Ok(());
+    }
+    Err(marks
+        .error("this function answers its own pages, and those whose origin its field web.origins names"))
+}
+
+/// Whether a page comes from the host that its request is for, with or without TLS in front of us.
+fn is_at_host(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(Ok(host)), None) = (hosts.next().map(HeaderValue::to_str), hosts.next()) else { return false };
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    origin.is_some_and(|(scheme, authority)| {
+        ["http", "https"].contains(&scheme) && is_same(scheme, authority, host)
+    })
 }
 
 /// The error of a call that no page may make, also where its origin is named.

@@ -30,17 +30,20 @@ use crate::store::idempotency::{IdempotencyKey, KeyLookup, owner_of};
 use crate::store::time_limit::TimeLimit;
 use crate::ticket::Ticket;
 use crate::trace::Trace;
+use crate::web_exchange::WebExchange;
 
 /// A request that nothing is wrong with.
-struct Checked {
-    payload: Bytes,
-    timeout_ms: Option<u64>,
-    key_header: Option<HeaderValue>,
+pub(super) struct Checked {
+    pub(super) payload: Bytes,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) key_header: Option<HeaderValue>,
+    /// See [`Admission::web`].
+    pub(super) web: Option<Box<WebExchange>>,
 }
 
 /// The execution of a request that was let in.
 #[derive(Clone, Debug)]
-enum Admitted {
+pub(super) enum Admitted {
     /// An execution of its own.
     New(Ticket),
     /// The execution that its key stands for already, until when it may be waited for (ns), and by which limit.
@@ -52,7 +55,7 @@ enum Admitted {
 /// The time at which the head of a request was read that another gateway has handed on: its own time runs
 /// from then.
 #[derive(Clone, Copy, Debug)]
-struct Arrived(Nanos);
+pub(super) struct Arrived(Nanos);
 
 impl Gateway {
     /// `POST /v1/functions/{name}:invoke`.
@@ -139,7 +142,7 @@ impl Gateway {
     }
 
     /// Parses, validates, resolves the name, takes a credit, makes an execution, sets the deadline.
-    async fn admit(
+    pub(super) async fn admit(
         self: &Rc<Self>,
         name: &str,
         parts: &Parts,
@@ -199,7 +202,7 @@ impl Gateway {
         }
     }
 
-    fn resolve(&self, name: &str) -> Result<Rc<FunctionEntry>, ApiError> {
+    pub(super) fn resolve(&self, name: &str) -> Result<Rc<FunctionEntry>, ApiError> {
         self.functions.borrow().get(name).cloned().ok_or_else(|| self.unknown(name))
     }
 
@@ -214,7 +217,7 @@ impl Gateway {
         ApiError::unknown_function(name)
     }
 
-    fn check_draining(&self) -> Result<(), (RejectReason, ApiError)> {
+    pub(super) fn check_draining(&self) -> Result<(), (RejectReason, ApiError)> {
         if !self.draining.get() {
             return Ok(());
         }
@@ -241,11 +244,11 @@ impl Gateway {
             }
         })?;
         json::check_invocation(&payload).map_err(invalid)?;
-        Ok(Checked { payload, timeout_ms, key_header })
+        Ok(Checked { payload, timeout_ms, key_header, web: None })
     }
 
     /// Takes a credit, makes an execution in the store, and sets the deadline.
-    fn create_execution(
+    pub(super) fn create_execution(
         self: &Rc<Self>,
         entry: &Rc<FunctionEntry>,
         headers: &CallHeaders<'_>,
@@ -254,7 +257,7 @@ impl Gateway {
         invocation: Invocation,
         admitted: Nanos,
     ) -> Result<Ticket, (RejectReason, ApiError)> {
-        let Checked { payload, timeout_ms, .. } = request;
+        let Checked { payload, timeout_ms, web, .. } = request;
         let spec = &entry.function.spec;
         let time_limit = TimeLimit::new(spec.timeout_ms, timeout_ms);
         let (deadline, run_budget, time_limit) = match invocation {
@@ -292,6 +295,7 @@ impl Gateway {
             time_limit,
             run_budget,
             admitted,
+            web,
         };
         let mut room = self.executions.borrow_mut().make_room(&admission);
         // So may the store: what the scheduler has not released is not evicted.
@@ -307,7 +311,7 @@ impl Gateway {
     }
 
     /// Puts the ticket on its function's ring and tells the scheduler.
-    fn enqueue(self: &Rc<Self>, ticket: Ticket) {
+    pub(super) fn enqueue(self: &Rc<Self>, ticket: Ticket) {
         let now = self.clock.now();
         let entry = self.executions.borrow_mut().enqueue(ticket, now);
         let Some(entry) = entry else { return };
@@ -356,6 +360,6 @@ fn no_room(full: Full) -> (RejectReason, ApiError) {
     (reason, ApiError::new(code, message))
 }
 
-fn lost() -> Response<Body> {
+pub(super) fn lost() -> Response<Body> {
     response::error(&ApiError::new(ErrorCode::Internal, "the record of the execution was lost"))
 }

@@ -52,6 +52,11 @@ impl Gateway {
 
     /// The scheduler has no more for an execution.
     pub(super) fn ended_by_scheduler(&self, ticket: Ticket, why: EndReason) -> bool {
+        let goes_on = self.executions.with(ticket, |_, execution| execution.outlives_deadline());
+        if why == EndReason::Timeout && goes_on == Some(true) {
+            // Its end is told when it comes.
+            return false;
+        }
         // An execution is read by clients, wherever it was asked for.
         let flags = &self.settings.flags;
         let with_lines = Listener::of_clients(flags).may_operate(flags);

@@ -3,6 +3,7 @@
 //! For every `GatewayCommand::Run` the gateway answers one `GatewayEvent::AttemptEnded`, also where the
 //! execution is over already.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,14 +15,44 @@ use crate::dispatch::job::job_attempt::JobAttempt;
 use crate::dispatch::job::standby_attempt::StandbyAttempt;
 use crate::dispatch::pool::attempt;
 use crate::dispatch::pool::instance_pools::InstancePools;
+use crate::dispatch::pool::web::web_attempt;
+use crate::dispatch::pool::web::web_attempt::WebEnd;
 use crate::instance::InstanceKey;
 use crate::messages::control_message::{ControlMessage, Retry};
-use crate::scheduler::message::{GatewayCommand, GatewayEvent};
+use crate::scheduler::message::{EndReason, GatewayCommand, GatewayEvent};
 use crate::spec::ExecutionMode;
 use crate::store::attempt_result::AttemptResult;
 use crate::store::execution::Execution;
+use crate::store::function_entry::FunctionEntry;
 use crate::store::running_attempt::RunningAttempt;
 use crate::ticket::Ticket;
+
+/// Fate of an attempt whose own time is over.
+enum AttemptCut {
+    /// It goes on: its answer has begun.
+    Ignored,
+    /// It ends, and its execution with it: a request that may not be repeated was sent.
+    Final,
+    /// It ends, and another may follow.
+    Repeatable,
+}
+
+/// A connection whose protocol was changed, until it is dropped.
+struct OpenConnection(Rc<Cell<u32>>);
+
+impl OpenConnection {
+    fn new(entry: &FunctionEntry) -> Self {
+        let open = entry.web_connections.clone();
+        open.set(open.get() + 1);
+        Self(open)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
 
 impl Gateway {
     /// Carries out the scheduler's commands, and those that come of the answers.
@@ -73,6 +104,7 @@ impl Gateway {
                         self.start_at_standby(single, ticket);
                         attempt
                     }
+                    None if execution.web.is_some() => self.start_web(pools.clone(), ticket, instance),
                     None => self
                         .begin_framed(pools, ticket, instance, id, execution, now)
                         .unwrap_or_else(|| self.start_exchange(pools.clone(), ticket, instance)),
@@ -131,6 +163,34 @@ impl Gateway {
         RunningAttempt::Exchange(task.abort_handle())
     }
 
+    /// Starts the task of an attempt at an instance that answers an HTTP request as it is.
+    #[cold]
+    fn start_web(
+        self: &Rc<Self>,
+        pools: Rc<InstancePools>,
+        ticket: Ticket,
+        instance: InstanceKey,
+    ) -> RunningAttempt {
+        let gateway = self.clone();
+        let task = tokio::task::spawn_local(async move {
+            let context = gateway.attempt_context();
+            let WebEnd { result, reply, tunnel } = web_attempt::run(context, &pools, ticket, instance).await;
+            let open = tunnel.map(|tunnel| (tunnel, OpenConnection::new(&pools.entry)));
+            let completed = gateway.complete(ticket, result);
+            if let Some(reply) = reply {
+                web_attempt::give(context, ticket, reply);
+            }
+            if let Some((_, how)) = completed {
+                gateway.close_attempt(ticket, how);
+            }
+            drop(pools);
+            if let Some((tunnel, _open)) = open {
+                tunnel.run(gateway.clock).await;
+            }
+        });
+        RunningAttempt::Exchange(task.abort_handle())
+    }
+
     /// Starts the task of an attempt that has a process of its own.
     fn start_job(self: &Rc<Self>, attempt: JobAttempt, ticket: Ticket) {
         let gateway = self.clone();
@@ -159,6 +219,16 @@ impl Gateway {
 
     /// An attempt's own time is over: its connection closes with its task, or its process is killed.
     fn abort(&self, ticket: Ticket) -> bool {
+        let cut = self.executions.with(ticket, |_, execution| match &execution.web {
+            Some(web) if web.outlives_deadline => AttemptCut::Ignored,
+            Some(web) if !web.request.may_be_repeated() => AttemptCut::Final,
+            Some(_) | None => AttemptCut::Repeatable,
+        });
+        match cut {
+            Some(AttemptCut::Ignored) => return false,
+            Some(AttemptCut::Final) => return self.ended_by_scheduler(ticket, EndReason::Timeout),
+            Some(AttemptCut::Repeatable) | None => {}
+        }
         let attempt = self.executions.borrow_mut().abort_attempt(ticket);
         // Without one its end is on the event ring already, or its process is being waited for.
         attempt.is_some_and(|attempt| self.stop_attempt(ticket, attempt, AttemptEnd::Failed))

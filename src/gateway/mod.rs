@@ -15,6 +15,7 @@
 //! | `execution_calls` | an execution by its id: read or cancelled |
 //! | `request_lines` | a line for each request, for a person who looks on |
 //! | `waiting` | `reply`: the wait of a client for the end of an execution; dropped, the client has left |
+//! | `web` | requests for functions at `/fn/{name}`, as they are |
 //! | `watch` | for readers of logs: the function of an execution, and when it has ended |
 
 mod admit;
@@ -31,6 +32,7 @@ mod request_lines;
 pub(crate) mod thread;
 mod waiting;
 mod watch;
+mod web;
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};

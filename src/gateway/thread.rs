@@ -13,6 +13,8 @@ use tokio::task::AbortHandle;
 
 use super::Gateway;
 use super::calls::{answer, answer_told, serve_routed};
+use super::web;
+use super::web::is_web;
 use crate::api::listener::{Listener, ListenerKind};
 use crate::channel;
 use crate::channel::{AnswerSender, MessageReceiver};
@@ -190,10 +192,13 @@ fn accept(
     let socket = tokio::net::TcpListener::from_std(socket)?;
     let gateway = gateway.clone();
     let is_told = kind == ListenerKind::Clients && gateway.settings.request_line.is_some();
-    let handle = move |request| {
+    let handle = move |request, peer| {
         let gateway = gateway.clone();
         async move {
-            if is_told {
+            if kind == ListenerKind::Clients && is_web(&gateway, &request) {
+                // In a box, so that a call has no more to carry.
+                Box::pin(web::answer(gateway, listener, peer, request)).await
+            } else if is_told {
                 // In a box, so that where nobody looks on a request has no more to carry.
                 Box::pin(answer_told(&gateway, listener, request)).await
             } else {

@@ -11,6 +11,8 @@ use hyper::Response;
 use super::Gateway;
 use crate::api::response::Body;
 use crate::api::response::receipt::invocation;
+use crate::id::ExecutionId;
+use crate::store::execution::Execution;
 use crate::store::waiters::CLIENT;
 use crate::ticket::Ticket;
 
@@ -37,6 +39,23 @@ impl Waiting {
     #[must_use]
     pub(super) fn of_client(gateway: Rc<Gateway>, ticket: Ticket) -> Self {
         Self { gateway, ticket, waiter: CLIENT, has_left: false }
+    }
+
+    /// Waits for the end, builds an answer and leaves. `None` where the record was lost.
+    pub(super) async fn reply_with<T>(
+        mut self,
+        build: impl FnOnce(ExecutionId, &Execution) -> T,
+    ) -> Option<T> {
+        let mut build = Some(build);
+        poll_fn(|cx| {
+            let Gateway { executions, clock, .. } = &*self.gateway;
+            let mut executions = executions.borrow_mut();
+            let built = |id, execution: &_| build.take().map(|build| build(id, execution));
+            let reply = executions.poll_reply(self.ticket, self.waiter, cx.waker(), clock, built);
+            self.has_left = matches!(reply, Poll::Ready(Some(_)));
+            reply.map(Option::flatten)
+        })
+        .await
     }
 
     /// Waits for the end, builds the answer to `:invoke` and leaves. `None` where the record was lost.

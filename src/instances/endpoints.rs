@@ -158,6 +158,7 @@ impl Endpoints {
         let generation = old + 1;
         let start = InstanceStart { name: url.to_string().into(), ..InstanceStart::default() };
         let address = Address::new(generation, start, target.clone(), &host, url.path());
+        let address = address.of_endpoint(url.path());
         self.function.addresses[at].store(Some(Arc::new(address)));
         slots[at] = EndpointSlot { generation, target: Some(target) };
         self.commands.send(SchedulerCommand::Ready { instance: key(generation), started: false });

@@ -18,11 +18,12 @@ use super::function_log::{FunctionLog, LogLine, in_ns};
 use super::query::{Form, LogQuery};
 use super::source::FollowGuard;
 use super::store::LogStore;
-use crate::api::response::body::{Body, Piece};
+use crate::api::response::body::Body;
 use crate::channel::{AnswerReceiver, MessageSender, mpsc};
 use crate::clock::rfc3339;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
+use crate::web_exchange::Piece;
 
 /// About how large a piece of an answer becomes, in bytes.
 const PIECE_BYTES: usize = 32 * 1024;

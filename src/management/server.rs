@@ -61,7 +61,7 @@ where
     let reading = Reading::new(flags.max_payload_bytes);
     let known_host = KnownHost::default();
     let server = Rc::new(ManagementServer { listener, settings, reading, known_host, answer });
-    let handle = move |request| {
+    let handle = move |request, _peer| {
         let server = server.clone();
         async move { server.serve_request(request).await }
     };

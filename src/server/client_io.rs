@@ -54,6 +54,12 @@ impl ClientIo {
         }
     }
 
+    /// The socket, for another protocol.
+    #[must_use]
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.io.into_inner()
+    }
+
     /// The client takes an answer more slowly than it is written. One that is made has all its bytes here, so a client
     /// that takes none for a while is given up; one that is still being made, as of a reader that follows a log, costs
     /// little and may pause.

@@ -9,7 +9,8 @@
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -23,8 +24,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::client_io::ClientIo;
 use crate::api::response::body::{Body, BrokenOff, Chunk};
+use crate::channel;
+use crate::channel::AnswerSender;
 use crate::clock::{Clock, NANOS_PER_MS, Nanos};
 use crate::config::ServeArgs;
+use crate::web_exchange::ClientStream;
 
 /// Period of the looks at connections: a time-out fires this much late at the most.
 pub(crate) const SWEEP_PERIOD: Duration = Duration::from_millis(100);
@@ -60,6 +64,8 @@ pub(crate) struct ConnectionState {
     /// See [`CloseRequest`].
     close: Cell<Option<CloseRequest>>,
     waker: RefCell<Option<Waker>>,
+    /// Gets the client's stream once the head is written by which the connection changes its protocol.
+    upgrade: RefCell<Option<AnswerSender<ClientStream>>>,
 }
 
 /// A request to a connection to close.
@@ -166,12 +172,12 @@ impl Connections {
     /// Accepts and serves until the connections are drained.
     pub(crate) async fn serve<F, S>(self: Rc<Self>, listener: TcpListener, handle: F)
     where
-        F: Fn(Request<Incoming>) -> S + Clone + 'static,
+        F: Fn(Request<Incoming>, IpAddr) -> S + Clone + 'static,
         S: Future<Output = Response<Body>> + 'static,
     {
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match listener.accept().await {
+                Ok((stream, peer)) => (stream, peer.ip()),
                 Err(error) => {
                     // Out of file descriptors, say: let some close first.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -185,13 +191,13 @@ impl Connections {
             }
             // Refused only by a socket that is closed already.
             let _ = stream.set_nodelay(true);
-            tokio::task::spawn_local(self.clone().connection(stream, handle.clone()));
+            tokio::task::spawn_local(self.clone().connection(stream, peer, handle.clone()));
         }
     }
 
-    async fn connection<F, S>(self: Rc<Self>, stream: TcpStream, handle: F)
+    async fn connection<F, S>(self: Rc<Self>, stream: TcpStream, peer: IpAddr, handle: F)
     where
-        F: Fn(Request<Incoming>) -> S + 'static,
+        F: Fn(Request<Incoming>, IpAddr) -> S + 'static,
         S: Future<Output = Response<Body>> + 'static,
     {
         let state = Rc::new(ConnectionState {
@@ -199,37 +205,45 @@ impl Connections {
             is_ahead: Cell::new(false),
             close: Cell::new(None),
             waker: RefCell::new(None),
+            upgrade: RefCell::new(None),
         });
         let key = self.open.borrow_mut().insert(state.clone());
         let _listed = Listed { connections: self.clone(), key };
         let io = ClientIo::new(stream, state.clone(), self.clone());
         let service = service_fn(|request: Request<Incoming>| {
             state.serve();
-            let answering = handle(request);
+            let answering = handle(request, peer);
             let making = Making { state: state.clone() };
             async move {
-                let response = answering.await;
+                let mut response = answering.await;
+                if let Body::Upgrade(client) = response.body_mut() {
+                    making.state.upgrade.replace(client.take());
+                }
                 Ok::<_, Infallible>(response.map(|body| Sent { body, _making: making }))
             }
         });
-        let connection = http1::Builder::new()
+        let mut connection = http1::Builder::new()
             .header_read_timeout(None)
             // Whether a client has left while it is served, `ClientIo` finds out.
             .half_close(true)
             .max_header_size(self.head_bytes_max)
             .max_buf_size(self.head_bytes_max.max(BUFFER_BYTES_MIN))
             .serve_connection(io, service);
-        let mut connection = pin!(connection);
-        poll_fn(|cx| {
+        let is_through = poll_fn(|cx| {
             match state.close.get() {
-                Some(CloseRequest::Now) => return Poll::Ready(()),
-                Some(CloseRequest::AfterRequest) => connection.as_mut().graceful_shutdown(),
+                Some(CloseRequest::Now) => return Poll::Ready(false),
+                Some(CloseRequest::AfterRequest) => Pin::new(&mut connection).graceful_shutdown(),
                 None => state.listen(cx),
             }
             // An error is the client's doing, and the client is not there to be told.
-            connection.as_mut().poll(cx).map(|_| ())
+            Pin::new(&mut connection).poll(cx).map(|ended| ended.is_ok())
         })
         .await;
+        let upgrade = state.upgrade.take().filter(|_| is_through);
+        if let Some(upgrade) = upgrade {
+            let parts = connection.into_parts();
+            channel::answer(upgrade, ClientStream { stream: parts.io.into_stream(), read: parts.read_buf });
+        }
     }
 }
 

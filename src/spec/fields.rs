@@ -76,10 +76,26 @@ pub(crate) const FIELDS: &[FieldRow] = &[
         kind: FieldKind::Boolean,
         about: "Whether each endpoint is one server that speaks frames, and is asked for them. Instances of `WARM` functions always are.",
     },
+    by_hand("web"),
+    FieldRow {
+        path: "web.origins",
+        kind: FieldKind::Texts,
+        about: "Origins of other web pages that may call it, as browsers write them (`https://app.example`), or `*`.",
+    },
+    FieldRow {
+        path: "web.streamIdleMs",
+        kind: FieldKind::Number(Bounds { min: 1, max: DAY_MS, default: 300 * SECOND_MS, unit: "ms" }),
+        about: "Milliseconds in which nothing comes and nothing goes, of a body of a request or an answer, or of a connection that was upgraded, after which it is broken off.",
+    },
+    FieldRow {
+        path: "web.maxConnections",
+        kind: FieldKind::Number(Bounds { min: 1, max: 100_000, default: 1_000, unit: "connections" }),
+        about: "Connections that were upgraded, as a WebSocket's, and are open at once on one gateway thread. They do not count against `concurrency`.",
+    },
     FieldRow {
         path: "timeoutMs",
         kind: FieldKind::Number(Bounds { min: 1, max: DAY_MS, default: 30 * SECOND_MS, unit: "ms" }),
-        about: "Milliseconds. `:invoke`: from admission to answer, everything included, at most 300000. `:enqueue`: from the first dispatch to the end.",
+        about: "Milliseconds. `:invoke`: from admission to answer, everything included, at most 300000. `:enqueue`: from the first dispatch to the end. With `web`: until the head of the answer.",
     },
     FieldRow {
         path: "maxQueueMs",

@@ -11,6 +11,7 @@ use super::fields::{NumberField, names_in};
 use super::object::{Field, Object};
 use super::parse::Naming;
 use super::pod_template::pod_template;
+use super::web::Web;
 use super::{
     EndpointUrl, EnvFrom, EnvValue, EnvVar, FunctionName, PodTemplate, ResourceList, container, environment,
     fields,
@@ -152,6 +153,9 @@ pub struct FunctionSpec {
     /// Whether its endpoints are asked for frames; only of a `POOL` function, as those of a WARM one always are.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub frames: bool,
+    /// How it answers HTTP requests as they are; none where it takes JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web: Option<Web>,
     /// Time for a whole execution, in milliseconds.
     pub timeout_ms: u32,
     /// Longest wait of an enqueued execution for its first dispatch, in milliseconds.
@@ -274,6 +278,7 @@ pub(super) fn read_spec(
         local,
         endpoint_urls: read_endpoints(&spec, findings),
         frames: read_frames(&spec, mode, findings),
+        web: Web::read(&spec, mode, findings),
         timeout_ms,
         max_queue_ms: whole(&spec, const { fields::number("maxQueueMs") }, findings),
         attempt_timeout_ms,
@@ -358,7 +363,7 @@ fn check_mode(spec: &Object<'_>, mode: ExecutionMode, findings: &mut Findings) {
 }
 
 /// Reads a number that has a default, which also stands in for a faulty one.
-fn whole(object: &Object<'_>, number: NumberField, findings: &mut Findings) -> u32 {
+pub(super) fn whole(object: &Object<'_>, number: NumberField, findings: &mut Findings) -> u32 {
     given(object, number, findings).unwrap_or(number.bounds.default)
 }
 

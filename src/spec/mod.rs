@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `fields` | one row for each field: its name, its bounds, and what the schemas say of it |
 //! | `function_spec` | [`FunctionSpec`], its parts, their reading, its JSON form and its `ETag` |
+//! | `web` | [`Web`]: HTTP requests as they are |
 //! | `name` | [`FunctionName`] |
 //! | `bounds` | range, default and unit of a number; bounds of CPU and memory |
 //! | `endpoint` | [`EndpointUrl`]: where a POOL function already listens |
@@ -69,6 +70,7 @@ mod quantity;
 #[cfg(test)]
 mod schema;
 mod tree;
+mod web;
 
 pub(crate) use bounds::Bounds;
 pub(crate) use container::is_object_name;
@@ -85,6 +87,7 @@ pub use parse::parse_function;
 pub(crate) use parse::{SpecError, parse_function_named};
 pub(crate) use pod_template::PodTemplate;
 pub(crate) use quantity::{Quantity, ResourceList};
+pub(crate) use web::Web;
 #[cfg(test)]
 pub(crate) use {
     environment::RESERVED_ENV,

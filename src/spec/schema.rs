@@ -149,8 +149,8 @@ fn the_generated_parts_of_the_schemas_are_those_of_the_fields() {
         let text = read(path);
         let (written, objects) = written(&text, form);
         let expected: &[&str] = match form {
-            SchemaForm::Resource => &[FUNCTION, "replicas", "standby"],
-            SchemaForm::Api => &[FUNCTION, "replicas", "standby", ANSWER],
+            SchemaForm::Resource => &[FUNCTION, "replicas", "standby", "web"],
+            SchemaForm::Api => &[FUNCTION, "replicas", "standby", "web", ANSWER],
         };
         assert_eq!(objects, expected, "{path}");
         if std::env::var_os(WRITE).is_some() {

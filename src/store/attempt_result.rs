@@ -10,6 +10,10 @@ use crate::clock::Nanos;
 pub(crate) enum Outcome {
     /// The function's output.
     Output(Bytes),
+    /// The function answered a web request with this status.
+    Answered(u16),
+    /// The client left while the answer came.
+    Abandoned,
     /// The function's answer is an error that another attempt would not mend.
     Refused(ExecutionError),
     /// It failed; another attempt may help.

@@ -18,6 +18,7 @@ use crate::error::ErrorSource;
 use crate::id::Token;
 use crate::instance::{InstanceKey, InstanceStart};
 use crate::trace::Trace;
+use crate::web_exchange::WebExchange;
 
 /// The way in which an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +145,8 @@ pub struct Execution {
     pub tokens: Vec<Token>,
     /// Its end was read.
     pub(super) read: bool,
+    /// Its HTTP exchange, where its function answers requests as they are.
+    pub(crate) web: Option<Box<WebExchange>>,
     /// The clients that wait for its end. An execution that is waited for stays in the store.
     pub(super) waiters: Waiters,
 }
@@ -169,6 +172,8 @@ pub(crate) struct Admission {
     pub run_budget: Nanos,
     /// The time at which its head was read.
     pub admitted: Nanos,
+    /// See [`Execution::web`].
+    pub web: Option<Box<WebExchange>>,
 }
 
 impl Admission {
@@ -213,6 +218,7 @@ impl Execution {
             timestamps: Timestamps { admitted: admission.admitted, ..Timestamps::default() },
             tokens: Vec::new(),
             read: false,
+            web: admission.web,
             waiters: match admission.invocation {
                 Invocation::Sync => Waiters::of_client(),
                 Invocation::Async => Waiters::default(),
@@ -234,6 +240,12 @@ impl Execution {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended(_))
+    }
+
+    /// Whether its deadline is over for the scheduler alone: its answer has begun, or its request still comes.
+    #[must_use]
+    pub(crate) fn outlives_deadline(&self) -> bool {
+        self.web.as_ref().is_some_and(|web| web.outlives_deadline)
     }
 
     /// Whether it runs, and its attempt has a process of its own.

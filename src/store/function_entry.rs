@@ -23,6 +23,8 @@ pub struct FunctionEntry {
     pub(super) slowest: Arc<Slowest<SlowExecution>>,
     /// The rate at which its executions end.
     drain: DrainRate,
+    /// Connections whose protocol was changed, and that are open.
+    pub(crate) web_connections: Rc<Cell<u32>>,
 }
 
 impl FunctionEntry {
@@ -34,7 +36,7 @@ impl FunctionEntry {
         held: Rc<Cell<usize>>,
         slowest: Arc<Slowest<SlowExecution>>,
     ) -> Self {
-        Self { function, gateway, held, slowest, drain: DrainRate::default() }
+        Self { function, gateway, held, slowest, drain: DrainRate::default(), web_connections: Rc::default() }
     }
 
     /// Its metrics of this gateway.

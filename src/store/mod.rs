@@ -13,6 +13,7 @@
 //! | `drain_rate` | the rate at which executions of a version end on this gateway |
 //! | `execution_store` | all executions: slots, bytes, retention, eviction, the last step of an end |
 //! | `transitions` | changes of state: `queued → running`, `running → queued`, `queued \| running → ended` |
+//! | `web` | the steps of an execution whose function answers an HTTP request as it is |
 //! | `executions` | the handle of the store, which the tasks of a gateway share |
 //! | `waiters` | clients, and readers of logs, that wait for the end of an execution |
 //! | `idempotency` | the executions that `Idempotency-Key`s stand for |
@@ -38,3 +39,4 @@ pub(crate) mod time_limit;
 pub(crate) mod timestamps;
 pub(crate) mod transitions;
 pub(crate) mod waiters;
+mod web;

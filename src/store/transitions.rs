@@ -140,7 +140,11 @@ impl ExecutionStore {
         }
         let outcome = match outcome {
             Outcome::Failed(error) => execution.outcome_of_failure(error, answered),
-            outcome @ (Outcome::Output(_) | Outcome::Refused(_) | Outcome::Unsent(_)) => outcome,
+            outcome @ (Outcome::Output(_)
+            | Outcome::Answered(_)
+            | Outcome::Abandoned
+            | Outcome::Refused(_)
+            | Outcome::Unsent(_)) => outcome,
         };
         let (how, status) = match outcome {
             Outcome::Output(output) if execution.needs_more_for(output.len()) => {
@@ -150,6 +154,15 @@ impl ExecutionStore {
                 execution.output = output;
                 execution.error = None;
                 (AttemptEnd::Done, Some(Status::Success))
+            }
+            Outcome::Answered(status) => {
+                execution.error = error_of_status(status).map(Box::new);
+                (AttemptEnd::Done, Some(if status < 500 { Status::Success } else { Status::Error }))
+            }
+            Outcome::Abandoned => {
+                let text = "the client went away while it was answered";
+                execution.error = Some(Box::new(ExecutionError::new(ErrorCode::Cancelled, text)));
+                (AttemptEnd::Done, Some(Status::Cancelled))
             }
             Outcome::Refused(error) => {
                 let status = if error.http == 504 { Status::Timeout } else { Status::Error };
@@ -287,6 +300,13 @@ impl ExecutionStore {
         self.running -= 1;
         self.queued += 1;
     }
+}
+
+/// The error of a web request that was answered with this status; a 4xx is none.
+fn error_of_status(status: u16) -> Option<ExecutionError> {
+    let text = || format!("the function answered {status}");
+    (status >= 500)
+        .then(|| ExecutionError { http: status, ..ExecutionError::new(ErrorCode::HandlerError, text()) })
 }
 
 /// Takes the attempt of an execution that runs, which is queued then; the caller counts that.

@@ -61,4 +61,7 @@ mod traces;
 mod vanished;
 mod watchdog;
 mod watched;
+mod web;
+mod web_origins;
+mod web_streams;
 mod wire;

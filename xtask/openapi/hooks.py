@@ -34,6 +34,9 @@ EXCUSED_FAULTS = re.compile(
             r"is only for effect NoExecute$",
             r"must not begin with picofaas\.dev/",
             r"must not exceed ",
+            # Of web.origins.
+            r"or \"\*\" for every page; is ",
+            r"must hold at most \d+ origins",
             r"must be at least retryBackoffMs",
             r"names .* a second time",
             r"must be between 0 and replicas.max",

@@ -167,6 +167,8 @@ fn the_ranges_and_defaults_of_the_document_are_those_of_the_registry() {
     let plain = serde_json::to_value(&plain).expect("it can be written");
     let with_standby = parse_function(br#"{"name":"a","image":"i","standby":{}}"#).expect("it is valid");
     let with_standby = serde_json::to_value(&with_standby).expect("it can be written");
+    let with_web = parse_function(br#"{"name":"a","executionMode":"WARM","image":"i","web":{}}"#);
+    let with_web = serde_json::to_value(with_web.expect("it is valid")).expect("it can be written");
     for (path, schema) in found {
         let bound = |key: &str| schema[key].as_i64().unwrap_or_else(|| panic!("{path} has no {key}"));
         for (value, taken) in [
@@ -180,7 +182,11 @@ fn the_ranges_and_defaults_of_the_document_are_those_of_the_registry() {
         // Some follow another field where they are left out, which no `default` can say.
         if !["attemptTimeoutMs", "instanceConcurrency", "standby.max"].contains(&path.as_str()) {
             let pointer = format!("/{}", path.replace('.', "/"));
-            let of = if path.starts_with("standby.") { &with_standby } else { &plain };
+            let of = match path.split_once('.') {
+                Some(("standby", _)) => &with_standby,
+                Some(("web", _)) => &with_web,
+                Some(_) | None => &plain,
+            };
             assert_eq!(of.pointer(&pointer), Some(&schema["default"]), "{path}");
         }
     }

@@ -8,15 +8,18 @@ use bytes::{Buf, Bytes};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::channel::MessageReceiver;
+use crate::channel::{AnswerSender, MessageReceiver};
+use crate::web_exchange::{ClientStream, Piece};
 
 /// The body of an answer.
 #[derive(Debug)]
 pub enum Body {
-    /// Bytes that are all there; the answer of every call but a stream of lines.
+    /// Bytes that are all there.
     Whole(Full<Chunk>),
     /// Pieces that another task sends, until it sends [`Piece::End`].
     Streamed(MessageReceiver<Piece>),
+    /// None: the connection changes its protocol, and its stream goes this way.
+    Upgrade(Option<AnswerSender<ClientStream>>),
 }
 
 /// Bytes of a body, as hyper takes and writes them.
@@ -82,15 +85,6 @@ impl Buf for Chunk {
     }
 }
 
-/// A piece of a streamed body.
-#[derive(Debug)]
-pub enum Piece {
-    /// More.
-    Bytes(Bytes),
-    /// Nothing more comes, and nothing is missing.
-    End,
-}
-
 /// A streamed body whose writer has gone without its end. The connection is closed, so that the
 /// client does not take what it got for the whole.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -130,6 +124,7 @@ impl HttpBody for Body {
                 Some(Piece::End) => None,
                 None => Some(Err(BrokenOff)),
             }),
+            Body::Upgrade(_) => Poll::Ready(None),
         }
     }
 
@@ -137,6 +132,7 @@ impl HttpBody for Body {
         match self {
             Body::Whole(whole) => whole.is_end_stream(),
             Body::Streamed(_) => false,
+            Body::Upgrade(_) => true,
         }
     }
 
@@ -144,6 +140,7 @@ impl HttpBody for Body {
         match self {
             Body::Whole(whole) => whole.size_hint(),
             Body::Streamed(_) => SizeHint::default(),
+            Body::Upgrade(_) => SizeHint::with_exact(0),
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::store::execution_error::ExecutionError;
 use crate::store::time_limit::TimeLimit;
 use crate::store::timestamps::Timestamps;
 
-const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
-const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
+pub(super) const X_EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
+pub(super) const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-attempts");
 const X_STANDBY: HeaderName = HeaderName::from_static("x-standby");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -150,21 +150,21 @@ fn invocation_with(
     response
 }
 
-fn attempts(count: u8) -> HeaderValue {
+pub(super) fn attempts(count: u8) -> HeaderValue {
     match ATTEMPTS.get(usize::from(count)) {
         Some(text) => HeaderValue::from_static(text),
         None => HeaderValue::from(u16::from(count)),
     }
 }
 
-fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: Bytes) {
+pub(super) fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: Bytes) {
     if let Ok(value) = HeaderValue::from_maybe_shared(text) {
         headers.insert(name, value);
     }
 }
 
 /// Writes `admit;dur=0.012, queue;dur=…`.
-fn push_timing(text: &mut impl BufMut, timestamps: &Timestamps) {
+pub(super) fn push_timing(text: &mut impl BufMut, timestamps: &Timestamps) {
     for (before, ns) in BEFORE_DURATIONS.into_iter().zip(timestamps.durations()) {
         text.put_slice(before);
         push_milliseconds(text, ns);

@@ -147,7 +147,20 @@ pub fn write_head(
     head.clear();
     head.extend_from_slice(&address.preamble);
     // Writes to a vector do not fail.
-    let _ = write!(head, "Content-Length: {}\r\nX-Execution-Id: ", execution.payload.len());
+    let _ = write!(head, "Content-Length: {}\r\n", execution.payload.len());
+    write_attempt(head, execution, id, left_ms);
+    if let Some(key) = &execution.idempotency_key {
+        head.extend_from_slice(b"Idempotency-Key: ");
+        head.extend_from_slice(&key.key);
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+}
+
+/// Writes the headers that say which attempt it is.
+#[inline]
+pub(super) fn write_attempt(head: &mut Vec<u8>, execution: &Execution, id: ExecutionId, left_ms: u64) {
+    head.extend_from_slice(b"X-Execution-Id: ");
     head.extend_from_slice(&id.text());
     head.extend_from_slice(b"\r\nX-Trace-Id: ");
     execution.trace.write_id(head);
@@ -158,10 +171,4 @@ pub fn write_head(
         head.extend_from_slice(state.as_bytes());
     }
     let _ = write!(head, "\r\nX-Attempt: {}\r\nX-Deadline-Ms: {left_ms}\r\n", execution.attempt);
-    if let Some(key) = &execution.idempotency_key {
-        head.extend_from_slice(b"Idempotency-Key: ");
-        head.extend_from_slice(&key.key);
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
 }

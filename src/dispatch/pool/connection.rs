@@ -65,8 +65,9 @@ impl InstanceResponse {
 /// A connection to an instance.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: InstanceStream,
-    read: BytesMut,
+    pub(super) stream: InstanceStream,
+    /// Bytes that came and were not taken yet.
+    pub(super) read: BytesMut,
     /// `100 Continue` has come.
     pub acknowledged: bool,
     /// The head of the request, built anew for each one in the same memory.

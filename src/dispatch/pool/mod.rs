@@ -8,6 +8,7 @@
 //! | `instance_stream` | the stream below it |
 //! | `frames` | connections that carry many attempts |
 //! | `response_head` | the head of an answer on it |
+//! | `web` | attempts of functions that answer HTTP requests as they are |
 //! | `instance_pools` | the idle connections to the instances of a version |
 
 pub(crate) mod attempt;
@@ -17,3 +18,4 @@ pub(crate) mod instance_pools;
 mod instance_stream;
 pub(crate) mod outcome;
 pub(crate) mod response_head;
+pub(crate) mod web;

@@ -61,21 +61,30 @@ pub fn parse_head(bytes: &[u8]) -> Result<ParsedHead, ExchangeError> {
         status @ 100..200 => return Ok(ParsedHead::Interim { length, status }),
         status => status,
     };
-    let mut head = ResponseHead {
-        length,
-        status,
-        body: if is_bodiless(status) { BodyLength::Known(0) } else { BodyLength::UntilClose },
-        keep_alive: response.version == Some(1),
-        cold_start: false,
-        init_ms: None,
-    };
-    for header in response.headers.iter() {
-        head.apply(header)?;
-    }
-    Ok(ParsedHead::Whole(head))
+    ResponseHead::read(&response, length, status).map(ParsedHead::Whole)
 }
 
 impl ResponseHead {
+    /// Reads a head of so many bytes with a status that is final.
+    pub(super) fn read(
+        response: &httparse::Response<'_, '_>,
+        length: usize,
+        status: u16,
+    ) -> Result<Self, ExchangeError> {
+        let mut head = Self {
+            length,
+            status,
+            body: if is_bodiless(status) { BodyLength::Known(0) } else { BodyLength::UntilClose },
+            keep_alive: response.version == Some(1),
+            cold_start: false,
+            init_ms: None,
+        };
+        for header in response.headers.iter() {
+            head.apply(header)?;
+        }
+        Ok(head)
+    }
+
     fn apply(&mut self, header: &Header<'_>) -> Result<(), ExchangeError> {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         let value = header.value.trim_ascii();

@@ -65,6 +65,7 @@ fn admission(entry: &Rc<FunctionEntry>, invocation: Invocation, key: Option<&str
         time_limit: TimeLimit::new(30_000, None),
         run_budget: 0,
         admitted: 0,
+        web: None,
     }
 }
 

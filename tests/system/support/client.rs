@@ -6,7 +6,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use super::patience::PATIENCE;
+use super::endpoint::Endpoint;
+use super::patience::{PATIENCE, eventually};
 
 /// A client's connection.
 pub(crate) struct Client {
@@ -20,7 +21,7 @@ pub(crate) struct Answer {
     pub version: String,
     pub status: u16,
     /// Names in lower case.
-    headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
@@ -189,6 +190,28 @@ impl Client {
         let came = stream.peek(&mut [0]);
         stream.set_nonblocking(false).unwrap();
         came.is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// So many bytes of what comes.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Everything until the connection ends, cleanly or not.
+    pub(crate) fn until_end(&mut self) -> String {
+        let mut rest = Vec::new();
+        // A reset is an end, too.
+        let _ = self.stream.read_to_end(&mut rest);
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+
+    /// Waits until there is an answer, or the endpoint is asked. Whether it was the answer.
+    pub(crate) fn is_answered_or(&mut self, endpoint: &Endpoint) -> bool {
+        eventually("an answer, or a request at the endpoint", || {
+            if self.has_answer() { Some(true) } else { endpoint.is_asked().then_some(false) }
+        })
     }
 
     /// One byte of what comes.

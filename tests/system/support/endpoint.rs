@@ -1,20 +1,27 @@
 //! Endpoints of `POOL` functions: one that the test itself plays, request by request, and one that
 //! is a process of the runtime.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use socket2::SockRef;
 
 use super::patience::{Alarm, PATIENCE};
 use super::specification::faulty;
 
+/// Time in which a writer is stuck of whom nothing is taken.
+const STUCK: Duration = Duration::from_millis(500);
+
 /// A listener that answers when the test says so, and with what it says.
 pub(crate) struct Endpoint {
     listener: TcpListener,
+    /// A connection that was looked for and has come.
+    came: RefCell<Option<TcpStream>>,
 }
 
 /// A request that came in and waits for its answer.
@@ -37,7 +44,7 @@ impl Endpoint {
         let listener = TcpListener::bind(address).unwrap();
         // Accepting has a limit of time as reading has, and no function of its own to set it.
         SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { listener }
+        Self { listener, came: RefCell::default() }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -76,14 +83,45 @@ impl Endpoint {
 
     /// Waits for the next request on a new connection.
     pub(crate) fn next(&self) -> Request {
-        let (stream, _) = self.listener.accept().expect("a request comes");
+        Request::read(self.connection())
+    }
+
+    /// The same, whose body is still to be read.
+    pub(crate) fn next_without_body(&self) -> Request {
+        Request::read_head(self.connection())
+    }
+
+    fn connection(&self) -> BufReader<TcpStream> {
+        let came = self.came.take();
+        let stream = came.unwrap_or_else(|| self.listener.accept().expect("a request comes").0);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Request::read(BufReader::new(stream))
+        BufReader::new(stream)
+    }
+
+    /// Whether a connection has come.
+    pub(crate) fn is_asked(&self) -> bool {
+        if self.came.borrow().is_none() {
+            self.listener.set_nonblocking(true).unwrap();
+            let came = self.listener.accept().ok().map(|(stream, _)| stream);
+            self.listener.set_nonblocking(false).unwrap();
+            if let Some(stream) = &came {
+                stream.set_nonblocking(false).unwrap();
+            }
+            self.came.replace(came);
+        }
+        self.came.borrow().is_some()
     }
 }
 
 impl Request {
-    fn read(mut stream: BufReader<TcpStream>) -> Self {
+    fn read(stream: BufReader<TcpStream>) -> Self {
+        let mut request = Self::read_head(stream);
+        let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
+        request.stream.by_ref().take(length).read_to_string(&mut request.body).unwrap();
+        request
+    }
+
+    fn read_head(mut stream: BufReader<TcpStream>) -> Self {
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();
@@ -99,10 +137,7 @@ impl Request {
             (name.to_lowercase(), value.to_owned())
         };
         let headers: Vec<_> = lines.iter().map(header).collect();
-        let mut request = Self { stream, line, headers, body: String::new() };
-        let length = request.header("content-length").unwrap().parse().unwrap();
-        request.stream.by_ref().take(length).read_to_string(&mut request.body).unwrap();
-        request
+        Self { stream, line, headers, body: String::new() }
     }
 
     /// The value of a header that is there once.
@@ -133,9 +168,48 @@ impl Request {
         self
     }
 
+    /// Reads so many bytes of what comes behind the head.
+    pub(crate) fn take(&mut self, bytes: usize) -> Vec<u8> {
+        let mut taken = vec![0; bytes];
+        self.stream.read_exact(&mut taken).unwrap();
+        taken
+    }
+
+    /// Reads a line of what comes behind the head.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        assert!(line.ends_with("\r\n"), "the connection ended in {line:?}");
+        line.trim_end_matches("\r\n").to_owned()
+    }
+
+    /// Every value of a header.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// Writes until the other side has taken nothing for a while, at most so many bytes. Answers how many it took.
+    pub(crate) fn write_until_stuck(&mut self, most: usize) -> usize {
+        let stream = self.stream.get_mut();
+        stream.set_write_timeout(Some(STUCK)).unwrap();
+        let (piece, mut written) = ([b'x'; 64 * 1024], 0);
+        while written < most {
+            match stream.write(&piece) {
+                Ok(bytes) => written += bytes,
+                Err(_) => break,
+            }
+        }
+        written
+    }
+
     /// Waits for the next request on the same connection.
     pub(crate) fn next(self) -> Self {
         Self::read(self.stream)
+    }
+
+    /// The same, whose body is still to be read.
+    pub(crate) fn next_without_body(self) -> Self {
+        Self::read_head(self.stream)
     }
 
     /// Waits until the other side closes the connection.
@@ -144,6 +218,14 @@ impl Request {
         // A reset is a close, too.
         let _ = self.stream.read_to_end(&mut rest);
         assert!(rest.is_empty(), "more came: {rest:?}");
+    }
+}
+
+impl Request {
+    /// Waits until the other side closes the connection, whatever it still sends.
+    pub(crate) fn until_closed_after_more(mut self) {
+        // A reset is a close, too.
+        let _ = std::io::copy(&mut self.stream, &mut std::io::sink());
     }
 }
 

@@ -1,0 +1,20 @@
+//! Attempts of functions that answer HTTP requests as they are. Bytes of bodies go from socket to socket on the thread of
+//! the gateway, through a bounded buffer, and never into the record of their execution.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `web_attempt` | the task of one attempt: the request out, the answer back |
+//! | `web_failure` | the lack of an answer, and what that makes of the attempt |
+//! | `upload` | the body of a request that is passed on as it comes |
+//! | `answer_head` | the head of an answer, with its headers |
+//! | `answer_body` | the body of an answer, taken out of its framing piece by piece |
+//! | `idle_timer` | the end of patience with a body of which nothing comes and nothing goes |
+//! | `tunnel` | the bytes of a connection whose protocol was changed |
+
+mod answer_body;
+mod answer_head;
+mod idle_timer;
+pub(crate) mod tunnel;
+mod upload;
+pub(crate) mod web_attempt;
+mod web_failure;

@@ -1,0 +1,424 @@
+//! The task of one attempt at an instance that answers HTTP requests as they are.
+
+use std::future::{Future as _, poll_fn};
+use std::io::Write as _;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use tokio::time::Sleep;
+
+use super::super::attempt::write_attempt;
+use super::super::connection::{Connection, ExchangeError, RESPONSE_HEAD_BYTES_MAX};
+use super::super::instance_pools::InstancePools;
+use super::super::response_head::{BodyLength, ResponseHead};
+use super::answer_body::{AnswerBody, Taken};
+use super::answer_head::{ParsedAnswer, parse_answer};
+use super::idle_timer::IdleTimer;
+use super::tunnel::Tunnel;
+use super::upload::{Upload, UploadError};
+use super::web_failure::WebFailure;
+use crate::channel;
+use crate::channel::{MessageSender, mpsc, oneshot};
+use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::dispatch::context::AttemptContext;
+use crate::instance::{Address, InstanceKey};
+use crate::store::attempt_result::{AttemptResult, Outcome};
+use crate::ticket::Ticket;
+use crate::web_exchange::{Piece, ReplyBody, RequestBody, WebReply, WebRequest};
+
+/// Bytes that are read at once at first, and at most. A body that fills what it was given is given more.
+const READ_BYTES_MIN: usize = 4 * 1024;
+/// See [`READ_BYTES_MIN`].
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// Pieces of an answer that may wait for its client, beside the one that is being read.
+const PIECES_MAX: usize = 2;
+
+/// Time in which a client may take what came of an answer that has broken off.
+const LAST_PIECES: Duration = Duration::from_millis(500);
+
+/// The end of an attempt, and what is to be done with it.
+#[derive(Debug)]
+pub(crate) struct WebEnd {
+    /// The result of the attempt.
+    pub result: AttemptResult,
+    /// The answer that the client is to have, where it has not had the head of it.
+    pub reply: Option<WebReply>,
+    /// The connection, where its protocol was changed.
+    pub tunnel: Option<Tunnel>,
+}
+
+/// One attempt on its connection.
+struct WebAttempt<'a> {
+    context: AttemptContext<'a>,
+    ticket: Ticket,
+    request: Rc<WebRequest>,
+    connection: Connection,
+    upload: Option<Upload>,
+    /// The instance took not all of the request's body: its connection is of no more use.
+    is_upload_cut: bool,
+    idle: IdleTimer,
+    /// The end of patience with the head of the answer, where the scheduler does not watch that.
+    head_due: Option<Pin<Box<Sleep>>>,
+    /// The head of the answer has come.
+    has_head: bool,
+    room: usize,
+}
+
+/// The head of an answer.
+enum WebAnswer {
+    Upgraded(HeaderMap),
+    Head(ResponseHead, HeaderMap),
+}
+
+/// Sends a request to an instance, and passes the answer on to its client as it comes.
+pub(crate) async fn run(
+    context: AttemptContext<'_>,
+    pools: &InstancePools,
+    ticket: Ticket,
+    instance: InstanceKey,
+) -> WebEnd {
+    let without_reply = |result| WebEnd { result, reply: None, tunnel: None };
+    let answered = match WebAttempt::begin(context, pools, ticket, instance).await {
+        Ok(begun) => begun.answer(pools, instance).await,
+        Err(error) => Err(error.into()),
+    };
+    match answered {
+        Ok(end) => end,
+        Err(failure) => without_reply(failure.result(context, pools, ticket, instance).await),
+    }
+}
+
+impl<'a> WebAttempt<'a> {
+    /// Writes the head of the request, and its body where that is whole, on a pooled connection or a new one.
+    async fn begin(
+        context: AttemptContext<'a>,
+        pools: &InstancePools,
+        ticket: Ticket,
+        instance: InstanceKey,
+    ) -> Result<Self, ExchangeError> {
+        let gone = || ExchangeError::Connect(std::io::ErrorKind::NotConnected.into());
+        let address = pools.address(instance).ok_or_else(gone)?;
+        let request = context
+            .executions
+            .with(ticket, |_, execution| execution.web.as_ref().map(|web| web.request.clone()));
+        let request = request.flatten().ok_or_else(gone)?;
+        let idle_ms = pools.entry.function.spec.web.as_ref().map_or(0, |web| web.stream_idle_ms);
+        loop {
+            let mut now = context.clock.now();
+            let pooled = pools.take(instance, now);
+            let is_fresh = pooled.is_none();
+            let mut connection = match pooled {
+                Some(connection) => connection,
+                None => {
+                    let connection = Connection::open(&address.target).await?;
+                    now = context.clock.now();
+                    connection
+                }
+            };
+            match send_head(context, &address, &request, &mut connection, ticket, now).await {
+                Ok(()) => {}
+                // A pooled connection that was closed meanwhile is replaced; a fresh one is not.
+                Err(ExchangeError::Stale) if !is_fresh => continue,
+                Err(error) => return Err(error),
+            }
+            let mut executions = context.executions.borrow_mut();
+            executions.written(ticket, now, context.clock.now());
+            let upload = executions.take_upload(ticket);
+            drop(executions);
+            let is_chunked = request.body == RequestBody::Chunked;
+            return Ok(Self {
+                context,
+                ticket,
+                request,
+                connection,
+                upload: upload.map(|body| Upload::new(body, is_chunked)),
+                is_upload_cut: false,
+                idle: IdleTimer::new(context.clock, Duration::from_millis(u64::from(idle_ms))),
+                head_due: None,
+                has_head: false,
+                room: READ_BYTES_MIN,
+            });
+        }
+    }
+
+    /// Reads the answer and passes it on.
+    async fn answer(mut self, pools: &InstancePools, instance: InstanceKey) -> Result<WebEnd, WebFailure> {
+        let start = poll_fn(|cx| self.poll_start(cx)).await?;
+        let first_byte = self.context.clock.now();
+        self.has_head = true;
+        let (head, headers) = match start {
+            WebAnswer::Upgraded(headers) => return Ok(self.upgraded(headers, pools, first_byte)),
+            WebAnswer::Head(head, headers) => (head, headers),
+        };
+        self.context.executions.borrow_mut().web_answered(self.ticket, head.status, first_byte);
+        let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let mut body = AnswerBody::new(head.body);
+        let whole = self.take_whole(&head, &mut body);
+        let reply = match whole {
+            Some(whole) => Some(WebReply { status, headers, body: ReplyBody::Whole(whole) }),
+            None => {
+                let (pieces, taken) = mpsc::channel(PIECES_MAX);
+                let reply = WebReply { status, headers, body: ReplyBody::Pieces(taken) };
+                let client = self.context.executions.borrow_mut().take_web_reply(self.ticket);
+                client.ok_or(WebFailure::Client)?.send(reply).map_err(|_| WebFailure::Client)?;
+                if let Err(failure) = self.pass_body(&mut body, &pieces).await {
+                    // The client is to have what came before it.
+                    let taken = pieces.reserve_many(PIECES_MAX);
+                    drop(tokio::time::timeout(LAST_PIECES, taken).await);
+                    return Err(failure);
+                }
+                None
+            }
+        };
+        let answered = self.context.clock.now();
+        let is_clean = self.upload.is_none() && !self.is_upload_cut && self.connection.read.is_empty();
+        if is_clean && head.keep_alive && head.body != BodyLength::UntilClose {
+            self.connection.read = bytes::BytesMut::new();
+            pools.put(instance, self.connection, answered);
+        }
+        let result = AttemptResult {
+            outcome: Outcome::Answered(head.status),
+            cold_start: head.cold_start,
+            standby: false,
+            init_ns: head.init_ms.map(|ms| ms.saturating_mul(NANOS_PER_MS)),
+            first_byte,
+            answered,
+        };
+        Ok(WebEnd { result, reply, tunnel: None })
+    }
+
+    /// The end of an attempt by whose answer the protocol changes.
+    fn upgraded(self, headers: HeaderMap, pools: &InstancePools, now: Nanos) -> WebEnd {
+        self.context.executions.borrow_mut().web_answered(self.ticket, 101, now);
+        let (client, stream) = oneshot::channel();
+        let idle_ms = pools.entry.function.spec.web.as_ref().map_or(0, |web| web.stream_idle_ms);
+        let idle = Duration::from_millis(u64::from(idle_ms));
+        let result = AttemptResult {
+            first_byte: now,
+            answered: now,
+            ..AttemptResult::without_answer(Outcome::Answered(101))
+        };
+        WebEnd {
+            result,
+            reply: Some(WebReply {
+                status: StatusCode::SWITCHING_PROTOCOLS,
+                headers,
+                body: ReplyBody::Upgraded(client),
+            }),
+            tunnel: Some(Tunnel::new(self.connection, stream, idle)),
+        }
+    }
+
+    /// The whole body, where all of it is here with the head.
+    fn take_whole(&mut self, head: &ResponseHead, body: &mut AnswerBody) -> Option<Bytes> {
+        match head.body {
+            BodyLength::Known(length) if length <= self.connection.read.len() => {
+                *body = AnswerBody::Over;
+                let whole = Bytes::copy_from_slice(&self.connection.read[..length]);
+                drop(self.connection.read.split_to(length));
+                self.context.executions.borrow_mut().web_passed(self.ticket, 0, length as u64);
+                Some(whole)
+            }
+            BodyLength::Known(_) | BodyLength::Chunked | BodyLength::UntilClose => None,
+        }
+    }
+
+    /// Passes the body on to the client, piece by piece.
+    async fn pass_body(
+        &mut self,
+        body: &mut AnswerBody,
+        pieces: &MessageSender<Piece>,
+    ) -> Result<(), WebFailure> {
+        self.idle.progress();
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = poll_fn(|cx| self.poll_piece(cx, body)) => next?,
+                () = pieces.closed() => return Err(WebFailure::Client),
+            };
+            let is_end = next.is_none();
+            let piece = next.map_or(Piece::End, Piece::Bytes);
+            let bytes = if let Piece::Bytes(bytes) = &piece { bytes.len() } else { 0 };
+            let room = tokio::select! {
+                biased;
+                room = pieces.reserve() => room.map_err(|_| WebFailure::Client)?,
+                over = poll_fn(|cx| self.poll_upload(cx)) => return Err(over),
+            };
+            room.send(piece);
+            self.idle.progress();
+            self.context.executions.borrow_mut().web_passed(self.ticket, 0, bytes as u64);
+            if is_end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The head of the answer; meanwhile the body of the request goes out.
+    fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<Result<WebAnswer, WebFailure>> {
+        loop {
+            let parsed = parse_answer(&self.connection.read, &self.request)?;
+            match parsed {
+                ParsedAnswer::Whole(head, _) if head.length > RESPONSE_HEAD_BYTES_MAX => {
+                    return Poll::Ready(Err(WebFailure::head_too_large()));
+                }
+                ParsedAnswer::Whole(head, headers) => {
+                    drop(self.connection.read.split_to(head.length));
+                    return Poll::Ready(Ok(WebAnswer::Head(head, headers)));
+                }
+                ParsedAnswer::Upgraded(length, headers) => {
+                    drop(self.connection.read.split_to(length));
+                    return Poll::Ready(Ok(WebAnswer::Upgraded(headers)));
+                }
+                ParsedAnswer::Interim(length) => {
+                    drop(self.connection.read.split_to(length));
+                    continue;
+                }
+                ParsedAnswer::Partial => {}
+            }
+            if self.connection.read.len() >= RESPONSE_HEAD_BYTES_MAX {
+                return Poll::Ready(Err(WebFailure::head_too_large()));
+            }
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => {
+                    let end = ExchangeError::Lost(std::io::ErrorKind::UnexpectedEof.into());
+                    return Poll::Ready(Err(end.into()));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeError::Lost(error).into())),
+                Poll::Pending => {
+                    let over = ready!(self.poll_upload(cx));
+                    return Poll::Ready(Err(over));
+                }
+            }
+        }
+    }
+
+    /// The next piece of the body; none is its end. Meanwhile the body of the request goes out.
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut AnswerBody,
+    ) -> Poll<Result<Option<Bytes>, WebFailure>> {
+        loop {
+            match body.take(&mut self.connection.read)? {
+                Taken::Piece(piece) => return Poll::Ready(Ok(Some(piece))),
+                Taken::End => return Poll::Ready(Ok(None)),
+                Taken::Nothing => {}
+            }
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(0)) if matches!(body, AnswerBody::UntilClose) => {
+                    *body = AnswerBody::Over;
+                }
+                Poll::Ready(Ok(0)) => {
+                    let end = ExchangeError::Lost(std::io::ErrorKind::UnexpectedEof.into());
+                    return Poll::Ready(Err(end.into()));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeError::Lost(error).into())),
+                Poll::Pending => {
+                    let over = ready!(self.poll_upload(cx));
+                    return Poll::Ready(Err(over));
+                }
+            }
+        }
+    }
+
+    /// Reads some bytes of the answer; 0 is the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let Connection { stream, read, .. } = &mut self.connection;
+        read.reserve(self.room);
+        let came = ready!(stream.poll_read(cx, read))?;
+        // The next read is as large as this one was.
+        self.room = if came >= self.room {
+            (self.room * 2).min(READ_BYTES_MAX)
+        } else {
+            self.room.max(READ_BYTES_MIN)
+        };
+        self.idle.progress();
+        Poll::Ready(Ok(came))
+    }
+
+    /// Passes the request's body on, where some is left. Ready with the reason why there will be no answer, or none of
+    /// the rest.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<WebFailure> {
+        if let Some(upload) = &mut self.upload {
+            let before = upload.passed;
+            let passed = upload.poll_pass(cx, &mut self.connection.stream);
+            let more = upload.passed - before;
+            if more > 0 {
+                self.idle.progress();
+                self.context.executions.borrow_mut().web_passed(self.ticket, more, 0);
+            }
+            match passed {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => {
+                    self.upload = None;
+                    let patience = self.context.executions.borrow().head_patience(self.ticket);
+                    self.head_due = Some(Box::pin(tokio::time::sleep(patience)));
+                }
+                Poll::Ready(Err(UploadError::Client)) => return Poll::Ready(WebFailure::Client),
+                // It may have answered without reading all of it: its answer, or its end, says so.
+                Poll::Ready(Err(UploadError::Instance)) => {
+                    self.upload = None;
+                    self.is_upload_cut = true;
+                }
+            }
+        }
+        if self.has_head || self.upload.is_some() {
+            ready!(self.idle.poll_over(cx));
+            return Poll::Ready(WebFailure::Idle);
+        }
+        match &mut self.head_due {
+            Some(due) => due.as_mut().poll(cx).map(|()| WebFailure::Late),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Writes the head of a request, and its body where that is whole.
+async fn send_head(
+    context: AttemptContext<'_>,
+    address: &Address,
+    request: &WebRequest,
+    connection: &mut Connection,
+    ticket: Ticket,
+    connected: Nanos,
+) -> Result<(), ExchangeError> {
+    let payload = context.executions.with(ticket, |id, execution| {
+        let head = &mut connection.head;
+        head.clear();
+        // Writes to a vector do not fail.
+        let _ = write!(head, "{} {}{} HTTP/1.1\r\n", request.method, address.web_prefix, request.target);
+        head.extend_from_slice(&request.lines);
+        match request.body {
+            RequestBody::None => {}
+            RequestBody::Whole => drop(write!(head, "content-length: {}\r\n", execution.payload.len())),
+            RequestBody::Known(length) => drop(write!(head, "content-length: {length}\r\n")),
+            RequestBody::Chunked => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        }
+        if let Some(protocol) = &request.upgrade {
+            head.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
+            head.extend_from_slice(protocol.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        write_attempt(head, execution, id, execution.time_left_ms(connected));
+        head.extend_from_slice(b"\r\n");
+        execution.payload.clone()
+    });
+    // The execution stays in the store until its attempt has ended.
+    let payload = payload.ok_or_else(|| ExchangeError::Connect(std::io::ErrorKind::NotConnected.into()))?;
+    connection.send(&payload).await
+}
+
+/// Gives a client its answer, where it still waits.
+pub(crate) fn give(context: AttemptContext<'_>, ticket: Ticket, reply: WebReply) {
+    let client = context.executions.borrow_mut().take_web_reply(ticket);
+    if let Some(client) = client {
+        channel::answer(client, reply);
+    }
+}

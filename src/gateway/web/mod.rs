@@ -1,0 +1,105 @@
+//! Requests for functions at `/fn/{name}`, or at a host of their own.
+//!
+//! | file | holds |
+//! |---|---|
+//! | this one | the request's function, and whether it may be asked from where it comes |
+//! | `web_call` | a request for a function that answers HTTP as it is |
+//! | `json_call` | a request for one that takes JSON |
+
+mod json_call;
+mod web_call;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HOST, HeaderValue};
+use hyper::{Method, Request, Response};
+
+use super::Gateway;
+use crate::api::host::foreign_host;
+use crate::api::listener::Listener;
+use crate::api::response;
+use crate::api::response::Body;
+use crate::api::web::address::WebAddress;
+use crate::api::web_page;
+use crate::error::{ApiError, ErrorCode};
+use crate::server::request_body::check_coding;
+
+/// A request from a client, and where it comes from.
+struct WebCall<'a> {
+    address: WebAddress<'a>,
+    peer: IpAddr,
+}
+
+/// Whether a request of a client is for a function that is asked by path or by host.
+#[must_use]
+pub(super) fn is_web(gateway: &Gateway, request: &Request<Incoming>) -> bool {
+    request.uri().path().starts_with("/fn/")
+        || gateway
+            .settings
+            .flags
+            .route_host
+            .as_ref()
+            .is_some_and(|hosts| host_of(request).is_some_and(|host| hosts.find_name(host).is_some()))
+}
+
+/// One such request.
+pub(super) async fn answer(
+    gateway: Rc<Gateway>,
+    listener: Listener,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    // Also where the requests are such that nothing is ever poked.
+    gateway.take_commands();
+    let is_head = request.method() == Method::HEAD;
+    let mut response =
+        serve(&gateway, listener, peer, request).await.unwrap_or_else(|error| response::error(&error));
+    if is_head && matches!(response.body(), Body::Whole(_)) {
+        response = response::without_body(response);
+    }
+    if gateway.draining.get() && !matches!(response.body(), Body::Upgrade(_)) {
+        // The client takes its next request elsewhere, without racing an idle close.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn serve(
+    gateway: &Rc<Gateway>,
+    listener: Listener,
+    peer: IpAddr,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, ApiError> {
+    let is_local = gateway.known_host.settle(&mut request).map_err(ApiError::closing)?;
+    check_coding(&request)?;
+    let (parts, body) = request.into_parts();
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let path = parts.uri.path();
+    let hosts = gateway.settings.flags.route_host.as_ref();
+    let address = match hosts.and_then(|hosts| hosts.find_name(host)) {
+        Some(name) => Some(WebAddress { name, path, has_host: true }),
+        None => WebAddress::in_path(path),
+    };
+    let nowhere = || ApiError::new(ErrorCode::NotFound, "there is no function at this host").closing();
+    let address = address.ok_or_else(nowhere)?;
+    if listener.is_loopback && !is_local && !address.has_host {
+        return Err(foreign_host(&parts.headers).closing());
+    }
+    let entry = gateway.resolve(address.name).map_err(ApiError::closing)?;
+    let web = entry.function.spec.web.as_ref();
+    web_page::check_for_function(&parts.method, &parts.headers, web).map_err(ApiError::closing)?;
+    let call = WebCall { address, peer };
+    match web {
+        Some(_) => gateway.web_call(&call, &parts, body).await,
+        None => gateway.json_call(&call, &parts, body).await,
+    }
+}
+
+fn host_of(request: &Request<Incoming>) -> Option<&str> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request.headers().get(HOST)?.to_str().ok(),
+    }
+}

@@ -1,0 +1,138 @@
+//! A request for a function that answers HTTP as it is.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::CONTENT_LENGTH;
+use hyper::http::request::Parts;
+
+use super::super::Gateway;
+use super::super::admit::{Checked, lost};
+use super::super::body::BodySource;
+use super::super::waiting::Waiting;
+use super::WebCall;
+use crate::api::call_headers::CallHeaders;
+use crate::api::response::{Body, web};
+use crate::api::web::fields;
+use crate::channel::oneshot;
+use crate::error::{ApiError, ErrorCode};
+use crate::metrics::RejectReason;
+use crate::store::execution::Invocation;
+use crate::store::function_entry::FunctionEntry;
+use crate::ticket::Ticket;
+use crate::web_exchange::{ReplyBody, RequestBody, WebExchange, WebRequest};
+
+/// Bytes of the largest body of a request that is kept, so that the request may be repeated.
+const KEPT_BYTES_MAX: u64 = 64 * 1024;
+
+/// The client of a web request. Dropped before it is answered, it has gone, and its execution is cancelled: nobody else
+/// would ever have the answer.
+struct WebClient {
+    gateway: Rc<Gateway>,
+    ticket: Ticket,
+    is_answered: bool,
+}
+
+impl Drop for WebClient {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.gateway.cancel(self.ticket, "the client went away before it was answered");
+        }
+    }
+}
+
+impl Gateway {
+    /// A request with any method and path.
+    pub(super) async fn web_call(
+        self: &Rc<Self>,
+        call: &WebCall<'_>,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<Response<Body>, ApiError> {
+        let admitted = self.clock.now();
+        let name = call.address.name;
+        let upgrade = fields::wanted_upgrade(&parts.headers).cloned();
+        let kind = if upgrade.is_some() { RequestBody::None } else { kind_of(parts, &body) };
+        let (payload, upload) = match kind {
+            RequestBody::None => (Bytes::new(), None),
+            RequestBody::Whole => (self.read_body(BodySource::Incoming(body)).await?, None),
+            RequestBody::Known(_) | RequestBody::Chunked => (Bytes::new(), Some(body)),
+        };
+        // The function may have been replaced or deleted while the body came.
+        let entry = self.resolve(name)?;
+        let refused = |(reason, error): (RejectReason, ApiError)| {
+            entry.metrics().rejected[reason as usize].add_one();
+            error.closing()
+        };
+        self.check_draining().map_err(refused)?;
+        if upgrade.is_some() {
+            check_connections(&entry).map_err(refused)?;
+        }
+        let headers = CallHeaders::read(&parts.headers);
+        let timeout_ms = headers.timeout_ms().map_err(|error| refused((RejectReason::Invalid, error)))?;
+        let (reply, replied) = oneshot::channel();
+        let request = WebRequest {
+            method: parts.method.clone(),
+            target: call.address.target(parts.uri.query()),
+            lines: fields::of_request(
+                &parts.headers,
+                &call.address,
+                call.peer,
+                &self.settings.flags.trust_forwarded,
+            ),
+            upgrade,
+            body: kind,
+        };
+        let web = Some(Box::new(WebExchange::new(request, upload, reply)));
+        let checked = Checked { payload, timeout_ms, key_header: None, web };
+        let ticket = self
+            .create_execution(&entry, &headers, checked, None, Invocation::Sync, admitted)
+            .map_err(refused)?;
+        drop(entry);
+        let mut waiting = Waiting::of_client(self.clone(), ticket);
+        let mut client = WebClient { gateway: self.clone(), ticket, is_answered: false };
+        self.enqueue(ticket);
+        let reply = tokio::select! {
+            biased;
+            Ok(reply) = replied => Some(reply),
+            () = &mut waiting => None,
+        };
+        client.is_answered = true;
+        let has_host = call.address.has_host;
+        let Some(reply) = reply else {
+            return Ok(waiting.reply_with(web::failure).await.unwrap_or_else(lost));
+        };
+        let answer = match &reply.body {
+            // Its execution has ended.
+            ReplyBody::Whole(_) | ReplyBody::Upgraded(_) => {
+                waiting.reply_with(|id, execution| web::answer(id, execution, reply, has_host)).await
+            }
+            ReplyBody::Pieces(_) => {
+                self.executions.with(ticket, |id, execution| web::answer(id, execution, reply, has_host))
+            }
+        };
+        Ok(answer.unwrap_or_else(lost))
+    }
+}
+
+/// The way in which the body of a request comes.
+fn kind_of(parts: &Parts, body: &Incoming) -> RequestBody {
+    match body.size_hint().exact() {
+        Some(0) if !parts.headers.contains_key(CONTENT_LENGTH) => RequestBody::None,
+        Some(bytes) if bytes <= KEPT_BYTES_MAX => RequestBody::Whole,
+        Some(bytes) => RequestBody::Known(bytes),
+        None => RequestBody::Chunked,
+    }
+}
+
+/// Checks that one more connection may change its protocol.
+fn check_connections(entry: &FunctionEntry) -> Result<(), (RejectReason, ApiError)> {
+    let most = entry.function.spec.web.as_ref().map_or(0, |web| web.connections_max);
+    if entry.web_connections.get() < most {
+        return Ok(());
+    }
+    let text = format!("{most} upgraded connections of this function are open already (web.maxConnections)");
+    Err((RejectReason::QueueFull, ApiError::new(ErrorCode::QueueFull, text)))
+}

@@ -1,0 +1,53 @@
+//! The steps of an execution whose function answers an HTTP request as it is.
+
+use std::time::Duration;
+
+use hyper::body::Incoming;
+
+use super::execution_store::ExecutionStore;
+use crate::channel::AnswerSender;
+use crate::clock::Nanos;
+use crate::ticket::Ticket;
+use crate::web_exchange::{WebExchange, WebReply};
+
+impl ExecutionStore {
+    fn web_mut(&mut self, ticket: Ticket) -> Option<&mut WebExchange> {
+        self.get_mut(ticket)?.web.as_deref_mut()
+    }
+
+    /// The body of the request, for the attempt that passes it on. From here on the execution's deadline counts no more.
+    pub(crate) fn take_upload(&mut self, ticket: Ticket) -> Option<Incoming> {
+        let web = self.web_mut(ticket)?;
+        let upload = web.upload.take()?;
+        web.outlives_deadline = true;
+        Some(upload)
+    }
+
+    /// The way to the client, which is gone then.
+    pub(crate) fn take_web_reply(&mut self, ticket: Ticket) -> Option<AnswerSender<WebReply>> {
+        self.web_mut(ticket)?.reply.take()
+    }
+
+    /// The head of the answer has come, with this status.
+    pub(crate) fn web_answered(&mut self, ticket: Ticket, status: u16, now: Nanos) {
+        let Some(execution) = self.get_mut(ticket) else { return };
+        execution.timestamps.first_byte = now;
+        let Some(web) = &mut execution.web else { return };
+        web.status = status;
+        web.outlives_deadline = true;
+    }
+
+    /// Bytes of the bodies of request and answer were passed on.
+    pub(crate) fn web_passed(&mut self, ticket: Ticket, request_bytes: u64, answer_bytes: u64) {
+        if let Some(web) = self.web_mut(ticket) {
+            web.request_bytes += request_bytes;
+            web.answer_bytes += answer_bytes;
+        }
+    }
+
+    /// Time in which the head of the answer has to come, once the body of the request has gone.
+    #[must_use]
+    pub(crate) fn head_patience(&self, ticket: Ticket) -> Duration {
+        self.get(ticket).map_or(Duration::ZERO, |execution| Duration::from_nanos(execution.time_limit.ns()))
+    }
+}

@@ -1,0 +1,124 @@
+//! The HTTP exchange of an execution whose function answers requests as they are: what goes to its instance, and what
+//! comes back to its client.
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode};
+use tokio::net::TcpStream;
+
+use crate::channel::{AnswerSender, MessageReceiver};
+
+/// The head of a request, as an instance gets it.
+#[derive(Debug)]
+pub(crate) struct WebRequest {
+    /// The method.
+    pub method: Method,
+    /// The path below the function, which begins with `/`, and the query.
+    pub target: Box<str>,
+    /// The lines of the head but for the request line, the length of the body, and what differs by attempt.
+    pub lines: Box<[u8]>,
+    /// The protocol that the client wants to change to.
+    pub upgrade: Option<HeaderValue>,
+    /// How its body comes.
+    pub body: RequestBody,
+}
+
+/// The way in which the body of a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestBody {
+    /// There is none, and no length of one.
+    None,
+    /// It is whole, and is the payload of its execution.
+    Whole,
+    /// It has this length, and is passed on as it comes.
+    Known(u64),
+    /// Its length is not known, and it is passed on as it comes.
+    Chunked,
+}
+
+/// The exchange of one execution.
+#[derive(Debug)]
+pub(crate) struct WebExchange {
+    /// The request.
+    pub request: std::rc::Rc<WebRequest>,
+    /// The body of the request, where it is passed on as it comes and no attempt has begun to.
+    pub upload: Option<Incoming>,
+    /// The way to the client, until it has the head of the answer.
+    pub reply: Option<AnswerSender<WebReply>>,
+    /// The execution's deadline is not its end any more: its answer has begun, or its request still comes.
+    pub outlives_deadline: bool,
+    /// Status of the answer; 0: none yet.
+    pub status: u16,
+    /// Bytes of the request's body that were passed on.
+    pub request_bytes: u64,
+    /// Bytes of the answer's body that were passed on.
+    pub answer_bytes: u64,
+}
+
+impl WebExchange {
+    /// An exchange of which nothing was sent.
+    #[must_use]
+    pub(crate) fn new(request: WebRequest, upload: Option<Incoming>, reply: AnswerSender<WebReply>) -> Self {
+        Self {
+            request: std::rc::Rc::new(request),
+            upload,
+            reply: Some(reply),
+            outlives_deadline: false,
+            status: 0,
+            request_bytes: 0,
+            answer_bytes: 0,
+        }
+    }
+}
+
+impl WebRequest {
+    /// Whether it may be sent again after an attempt at it was lost: the method says that two have the effect of one
+    /// (RFC 9110, 9.2.2), and its body is whole.
+    #[must_use]
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        self.method.is_idempotent()
+            && self.upgrade.is_none()
+            && matches!(self.body, RequestBody::None | RequestBody::Whole)
+    }
+}
+
+/// The answer of an instance, for the client.
+#[derive(Debug)]
+pub(crate) struct WebReply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers, without those between two hops.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: ReplyBody,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum ReplyBody {
+    /// All of it.
+    Whole(Bytes),
+    /// Pieces, as they come.
+    Pieces(MessageReceiver<Piece>),
+    /// The protocol is changed: the client's stream goes this way once it has the head.
+    Upgraded(AnswerSender<ClientStream>),
+}
+
+/// A piece of a body that comes by and by.
+#[derive(Debug)]
+pub enum Piece {
+    /// More.
+    Bytes(Bytes),
+    /// Nothing more comes, and nothing is missing.
+    End,
+}
+
+/// The stream of a client whose protocol was changed.
+#[derive(Debug)]
+pub struct ClientStream {
+    /// Its socket.
+    pub stream: TcpStream,
+    /// Bytes that were read from it already.
+    pub read: Bytes,
+}
