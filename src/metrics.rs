@@ -171,6 +171,9 @@ impl RejectReason {
     }
 }
 
+/// Values of the label `status_class`, from the status 100 on.
+pub(crate) const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
 /// The metrics of one function on one gateway. Written by that gateway, read at scrape.
 #[derive(Debug, Default)]
 pub struct FunctionMetrics {
@@ -192,6 +195,8 @@ pub struct FunctionMetrics {
     pub retries: CounterCell,
     /// Refused, by [`RejectReason`].
     pub rejected: [CounterCell; RejectReason::ALL.len()],
+    /// Heads of answers to web requests, by the hundreds of their status, from 100 on.
+    pub web_responses: [CounterCell; STATUS_CLASSES.len()],
     /// Answers that were the first of their instance.
     pub cold_starts: CounterCell,
     /// Attempts at an instance that had been started ahead and was ready.

@@ -10,7 +10,8 @@ use prometheus::{Encoder, TextEncoder};
 
 use super::snapshot::{FunctionGauges, FunctionSnapshot, MetricsSnapshot, StandbyGauges};
 use super::{
-    BUCKETS_NS, CounterCell, FunctionMetrics, HistogramCells, MetricsByGateway, RejectReason, TICK_BUCKETS_NS,
+    BUCKETS_NS, CounterCell, FunctionMetrics, HistogramCells, MetricsByGateway, RejectReason, STATUS_CLASSES,
+    TICK_BUCKETS_NS,
 };
 use crate::clock::Nanos;
 use crate::cold_phases::COLD_PHASES;
@@ -191,6 +192,16 @@ fn functions(functions: &[FunctionSnapshot], exposition: &mut Exposition) {
             .collect()
     };
     push("rejected_total", "Invocations refused at admission", MetricType::COUNTER, &rejected);
+    let responses = |function: &FunctionSnapshot| {
+        let count = |(at, class): (usize, &&str)| {
+            let labels = vec![label("function", &function.name), label("status_class", class)];
+            let count = function.metrics.sum(|m| &m.web_responses[at]);
+            (count > 0).then(|| counter(labels, count as f64))
+        };
+        STATUS_CLASSES.iter().enumerate().filter_map(count).collect()
+    };
+    let help = "Answers of the function to requests at /fn";
+    push("web_responses_total", help, MetricType::COUNTER, &responses);
     for (name, help, histogram) in HISTOGRAMS {
         let metrics = |function: &FunctionSnapshot| {
             let cells: Vec<&HistogramCells> =

@@ -39,4 +39,4 @@ pub(crate) mod time_limit;
 pub(crate) mod timestamps;
 pub(crate) mod transitions;
 pub(crate) mod waiters;
-mod web;
+pub(crate) mod web;

@@ -126,6 +126,7 @@ impl SlowExecution {
             first_granted: self.first_granted,
             timestamps: self.timestamps,
             error: self.error.clone(),
+            web: None,
         }
     }
 

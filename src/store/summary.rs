@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::execution::{Execution, Stage};
 use super::execution_error::ExecutionError;
 use super::timestamps::Timestamps;
+use super::web::WebRecord;
 use crate::clock::Nanos;
 use crate::cold_phases::ColdPhases;
 use crate::id::ExecutionId;
@@ -34,6 +35,8 @@ pub struct Summary {
     pub timestamps: Timestamps,
     /// The error that it ended with, or its last attempt did.
     pub error: Option<Box<ExecutionError>>,
+    /// Its HTTP exchange, where its function answers requests as they are.
+    pub web: Option<WebRecord>,
 }
 
 impl Summary {
@@ -51,6 +54,7 @@ impl Summary {
             first_granted: execution.first_granted,
             timestamps: execution.timestamps,
             error: execution.error.clone(),
+            web: execution.web.as_deref().map(WebRecord::of),
         }
     }
     /// The phases of the start of the instance that it waited for.

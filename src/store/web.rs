@@ -10,6 +10,26 @@ use crate::clock::Nanos;
 use crate::ticket::Ticket;
 use crate::web_exchange::{WebExchange, WebReply};
 
+/// The part of an exchange that is kept with its execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebRecord {
+    /// Status of the answer; 0: there was none.
+    pub status: u16,
+    /// Bytes of the request's body that were passed on.
+    pub request_bytes: u64,
+    /// Bytes of the answer's body that were passed on.
+    pub answer_bytes: u64,
+}
+
+impl WebRecord {
+    /// The record of an exchange.
+    #[must_use]
+    pub(super) fn of(web: &WebExchange) -> Self {
+        let WebExchange { status, request_bytes, answer_bytes, .. } = *web;
+        Self { status, request_bytes, answer_bytes }
+    }
+}
+
 impl ExecutionStore {
     fn web_mut(&mut self, ticket: Ticket) -> Option<&mut WebExchange> {
         self.get_mut(ticket)?.web.as_deref_mut()
@@ -32,6 +52,9 @@ impl ExecutionStore {
     pub(crate) fn web_answered(&mut self, ticket: Ticket, status: u16, now: Nanos) {
         let Some(execution) = self.get_mut(ticket) else { return };
         execution.timestamps.first_byte = now;
+        if let Some(count) = execution.entry.metrics().web_responses.get(usize::from(status / 100) - 1) {
+            count.add_one();
+        }
         let Some(web) = &mut execution.web else { return };
         web.status = status;
         web.outlives_deadline = true;

@@ -337,3 +337,26 @@ fn a_full_queue_refuses_a_web_request_as_any_other() {
     endpoint.next().answer(200, "");
     assert_eq!(second.receive().status, 200);
 }
+
+#[test]
+fn the_record_and_the_metrics_tell_of_the_exchange_and_not_of_its_bodies() {
+    let (server, endpoint) = site(&[]);
+    let mut client = server.client();
+    client.ask("POST /fn/site", "", "12345");
+    endpoint.next().answer(404, "1234567");
+    let id = client.receive().header("x-execution-id").unwrap().to_owned();
+    let record = server.client().get(&format!("/v1/executions/{id}")).json();
+    assert_eq!(record["web"], json!({ "status": 404, "requestBytes": 5, "answerBytes": 7 }), "{record}");
+    assert_eq!((&record["status"], &record["output"]), (&json!("success"), &json!(null)));
+    client.ask("GET /fn/site", "", "");
+    drop(endpoint.next());
+    drop(endpoint.next());
+    drop(endpoint.next());
+    drop(endpoint.next());
+    let id = client.receive().header("x-execution-id").unwrap().to_owned();
+    let record = server.client().get(&format!("/v1/executions/{id}")).json();
+    assert_eq!(record["web"]["status"], json!(null), "{record}");
+    let text = Client::connect(server.management).get("/metrics").text().to_owned();
+    let line = "picofaas_function_web_responses_total{function=\"site\",status_class=\"4xx\"} 1";
+    assert!(text.contains(line) && !text.contains("status_class=\"2xx\""), "{text}");
+}

@@ -8,6 +8,7 @@ use crate::cold_phases::COLD_PHASES;
 use crate::store::execution::Stage;
 use crate::store::summary::Summary;
 use crate::store::timestamps::STAGES;
+use crate::store::web::WebRecord;
 
 /// Writes a summary as a JSON object; with an output, which is empty where there is none, or without
 /// the field.
@@ -38,6 +39,14 @@ pub(crate) fn push_summary(body: &mut Vec<u8>, summary: &Summary, clock: &Clock,
     }
     body.extend_from_slice(b",\"error\":");
     push_error(body, summary.error.as_deref());
+    if let Some(WebRecord { status, request_bytes, answer_bytes }) = summary.web {
+        let status = (status > 0).then_some(status);
+        let web = serde_json::json!({
+            "status": status, "requestBytes": request_bytes, "answerBytes": answer_bytes,
+        });
+        body.extend_from_slice(b",\"web\":");
+        body.extend_from_slice(web.to_string().as_bytes());
+    }
     body.extend_from_slice(b",\"timings\":");
     let has_ended = matches!(summary.stage, Stage::Ended(_));
     if has_ended {

@@ -85,7 +85,9 @@ impl Gateway {
             upgrade,
             body: kind,
         };
-        let web = Some(Box::new(WebExchange::new(request, upload, reply)));
+        let mut web = WebExchange::new(request, upload, reply);
+        web.request_bytes = payload.len() as u64;
+        let web = Some(Box::new(web));
         let checked = Checked { payload, timeout_ms, key_header: None, web };
         let ticket = self
             .create_execution(&entry, &headers, checked, None, Invocation::Sync, admitted)
