@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use picofaas_frames::UPGRADE;
@@ -131,6 +132,8 @@ pub struct Address {
     pub acknowledges: bool,
     /// The path that stands before the target of a web request.
     pub web_prefix: Box<str>,
+    /// Connections of clients that are the instance's own, on all gateways: it is not stopped as an idle one.
+    pub web_connections: Arc<AtomicU32>,
 }
 
 /// Path at which an instance is called where nothing says another.
@@ -154,6 +157,7 @@ impl Address {
             opening: opening.into_bytes().into_boxed_slice(),
             acknowledges: false,
             web_prefix: WEB.into(),
+            web_connections: Arc::default(),
         }
     }
 

@@ -3,8 +3,9 @@
 //! For every `GatewayCommand::Run` the gateway answers one `GatewayEvent::AttemptEnded`, also where the
 //! execution is over already.
 
-use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Gateway;
@@ -17,14 +18,14 @@ use crate::dispatch::pool::attempt;
 use crate::dispatch::pool::instance_pools::InstancePools;
 use crate::dispatch::pool::web::web_attempt;
 use crate::dispatch::pool::web::web_attempt::WebEnd;
-use crate::instance::InstanceKey;
+use crate::instance::{Address, InstanceKey};
 use crate::messages::control_message::{ControlMessage, Retry};
 use crate::scheduler::message::{EndReason, GatewayCommand, GatewayEvent};
 use crate::spec::ExecutionMode;
 use crate::store::attempt_result::AttemptResult;
 use crate::store::execution::Execution;
-use crate::store::function_entry::FunctionEntry;
 use crate::store::running_attempt::RunningAttempt;
+use crate::store::web_connections::WebConnections;
 use crate::ticket::Ticket;
 
 /// Fate of an attempt whose own time is over.
@@ -38,19 +39,34 @@ enum AttemptCut {
 }
 
 /// A connection whose protocol was changed, until it is dropped.
-struct OpenConnection(Rc<Cell<u32>>);
+struct OpenConnection {
+    gateway: Rc<Gateway>,
+    of_version: Rc<WebConnections>,
+    /// None where the instance has gone.
+    address: Option<Arc<Address>>,
+}
 
 impl OpenConnection {
-    fn new(entry: &FunctionEntry) -> Self {
-        let open = entry.web_connections.clone();
-        open.set(open.get() + 1);
-        Self(open)
+    fn new(gateway: Rc<Gateway>, pools: &InstancePools, instance: InstanceKey) -> Self {
+        let (of_version, address) = (pools.entry.web_connections.clone(), pools.address(instance));
+        let open = Self { gateway, of_version, address };
+        open.of_version.count(1);
+        open.gateway.web_connections.set(open.gateway.web_connections.get() + 1);
+        if let Some(address) = &open.address {
+            address.web_connections.fetch_add(1, Ordering::Relaxed);
+        }
+        open
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.of_version.count(-1);
+        self.gateway.web_connections.set(self.gateway.web_connections.get() - 1);
+        if let Some(address) = &self.address {
+            address.web_connections.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.gateway.publish_gauges();
     }
 }
 
@@ -175,7 +191,7 @@ impl Gateway {
         let task = tokio::task::spawn_local(async move {
             let context = gateway.attempt_context();
             let WebEnd { result, reply, tunnel } = web_attempt::run(context, &pools, ticket, instance).await;
-            let open = tunnel.map(|tunnel| (tunnel, OpenConnection::new(&pools.entry)));
+            let open = tunnel.map(|tunnel| (tunnel, OpenConnection::new(gateway.clone(), &pools, instance)));
             let completed = gateway.complete(ticket, result);
             if let Some(reply) = reply {
                 web_attempt::give(context, ticket, reply);
@@ -184,8 +200,8 @@ impl Gateway {
                 gateway.close_attempt(ticket, how);
             }
             drop(pools);
-            if let Some((tunnel, _open)) = open {
-                tunnel.run(gateway.clock).await;
+            if let Some((tunnel, open)) = open {
+                tunnel.run(gateway.clock, open.of_version.closing()).await;
             }
         });
         RunningAttempt::Exchange(task.abort_handle())

@@ -110,6 +110,8 @@ pub struct Gateway {
     turn: RefCell<Option<Waker>>,
     /// The task was woken to poke the scheduler.
     is_poke_due: Cell<bool>,
+    /// Connections whose protocol was changed, and that are open.
+    web_connections: Cell<usize>,
 }
 
 impl Gateway {
@@ -152,6 +154,7 @@ impl Gateway {
             unsent: RefCell::default(),
             turn: RefCell::default(),
             is_poke_due: Cell::new(false),
+            web_connections: Cell::new(0),
         }
     }
 
@@ -173,8 +176,16 @@ impl Gateway {
     pub fn publish(&self, name: String, version: VersionIndex) {
         let entry = self.versions.borrow().get(&version).map(|pools| pools.entry.clone());
         if let Some(entry) = entry {
-            self.functions.borrow_mut().insert(name, entry);
+            let before = self.functions.borrow_mut().insert(name, entry);
+            if let Some(before) = before.filter(|before| before.function.index != version) {
+                before.web_connections.close();
+            }
         }
+    }
+
+    /// Has connections whose protocol was changed close, of all versions.
+    fn close_web_connections(&self) {
+        self.versions.borrow().values().for_each(|pools| pools.entry.web_connections.close());
     }
 
     /// Answers calls of a function that is not there yet with this reason; with none, as of any unknown name.
@@ -317,7 +328,7 @@ impl Gateway {
         if live > 1 {
             self.crowded.set(self.crowded.get().wrapping_add(1));
         }
-        gauges.live.store(live, Ordering::Relaxed);
+        gauges.live.store(live + self.web_connections.get(), Ordering::Relaxed);
         gauges.unread.store(unread, Ordering::Relaxed);
         gauges.retained.store(kept, Ordering::Relaxed);
     }

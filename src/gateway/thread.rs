@@ -254,7 +254,10 @@ async fn take_messages(
                 channel::answer(done, ());
             }
             GatewayMessage::Withdraw { name, done } => {
-                gateway.functions.borrow_mut().remove(&name);
+                let entry = gateway.functions.borrow_mut().remove(&name);
+                if let Some(entry) = entry {
+                    entry.web_connections.close();
+                }
                 gateway.executions.borrow_mut().forget_keys(&name);
                 bytes.remove(&name);
                 channel::answer(done, ());
@@ -278,6 +281,7 @@ async fn take_messages(
             GatewayMessage::Watch { id, found, ended } => gateway.watch(&id, found, ended),
             GatewayMessage::Drain { done } => {
                 gateway.draining.set(true);
+                gateway.close_web_connections();
                 gateway.publish_gauges();
                 channel::answer(done, ());
             }

@@ -7,13 +7,18 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::Context;
 use super::open_versions::{OpenVersion, OpenVersions};
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::instance::InstanceKey;
-use crate::instance::VersionIndex;
+use crate::instance::{Address, InstanceKey, VersionIndex};
 use crate::scheduler::message::SchedulerCommand;
+
+/// Period of the looks whether clients still have connections to an instance that is to be stopped.
+const HELD_LOOK: Duration = Duration::from_millis(500);
 
 /// The autoscaler of all versions.
 #[derive(Debug)]
@@ -48,11 +53,22 @@ impl Autoscaler {
         }
     }
 
-    /// Stops an instance that is retired and idle.
+    /// Stops an instance that is retired and idle, once no client has a connection of its own to it.
     pub(crate) fn instance_idle(&self, instance: InstanceKey) {
-        if let Some(backend) = self.versions.backend(instance.version) {
+        let Some(backend) = self.versions.backend(instance.version) else { return };
+        let address =
+            self.versions.all().get(&instance.version).and_then(|version| version.function.address(instance));
+        let is_held = |address: &Arc<Address>| address.web_connections.load(Ordering::Relaxed) > 0;
+        let Some(address) = address.filter(is_held) else {
             backend.stop(instance);
-        }
+            return;
+        };
+        tokio::task::spawn_local(async move {
+            while is_held(&address) {
+                tokio::time::sleep(HELD_LOOK).await;
+            }
+            backend.stop(instance);
+        });
     }
 
     /// Has the instances stopped that have been idle for as long as their function says.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::drain_rate::DrainRate;
 use super::slow_execution::SlowExecution;
+use super::web_connections::WebConnections;
 use crate::clock::Nanos;
 use crate::function_version::FunctionVersion;
 use crate::metrics::FunctionMetrics;
@@ -23,8 +24,8 @@ pub struct FunctionEntry {
     pub(super) slowest: Arc<Slowest<SlowExecution>>,
     /// The rate at which its executions end.
     drain: DrainRate,
-    /// Connections whose protocol was changed, and that are open.
-    pub(crate) web_connections: Rc<Cell<u32>>,
+    /// See [`WebConnections`].
+    pub(crate) web_connections: Rc<WebConnections>,
 }
 
 impl FunctionEntry {

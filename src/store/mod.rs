@@ -14,6 +14,7 @@
 //! | `execution_store` | all executions: slots, bytes, retention, eviction, the last step of an end |
 //! | `transitions` | changes of state: `queued → running`, `running → queued`, `queued \| running → ended` |
 //! | `web` | the steps of an execution whose function answers an HTTP request as it is |
+//! | `web_connections` | connections whose protocol was changed, of one version |
 //! | `executions` | the handle of the store, which the tasks of a gateway share |
 //! | `waiters` | clients, and readers of logs, that wait for the end of an execution |
 //! | `idempotency` | the executions that `Idempotency-Key`s stand for |
@@ -40,3 +41,4 @@ pub(crate) mod timestamps;
 pub(crate) mod transitions;
 pub(crate) mod waiters;
 pub(crate) mod web;
+pub(crate) mod web_connections;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
-use crate::support::endpoint::Endpoint;
+use crate::support::endpoint::{Endpoint, Request};
 use crate::support::patience::{Stopwatch, eventually, let_pass};
 use crate::support::server::Server;
-use crate::support::specification::{With, pool};
+use crate::support::specification::{With, pool, warm};
 
 /// A server with a web function `live` of one place whose endpoint the test plays.
 fn live(web: Value, change: impl FnOnce(Value) -> Value) -> (Server, Endpoint) {
@@ -265,4 +265,81 @@ fn a_drain_lets_streams_end_within_its_time_and_refuses_new_requests() {
     request.answer_raw("0\r\n\r\n");
     assert_eq!(client.chunk(), None);
     assert_eq!(server.end().code, 0);
+}
+
+/// A client and a function with a WebSocket between them.
+fn web_socket(server: &Server, endpoint: &Endpoint) -> (Client, Request) {
+    let mut client = server.client();
+    client.ask("GET /fn/live/chat", "connection: upgrade\r\nupgrade: websocket\r\n", "");
+    let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    let socket = endpoint.next().answer_raw(head);
+    assert_eq!(client.receive_head().status, 101);
+    (client, socket)
+}
+
+/// Has a WebSocket closed that is in the middle of a frame, and looks at both of its ends.
+fn close_is_told(server: &Server, endpoint: &Endpoint, close: impl FnOnce(&Server)) {
+    let (mut client, socket) = web_socket(server, endpoint);
+    // Half a frame of four bytes.
+    let socket = socket.answer_raw("\x02\x04ab");
+    assert_eq!(client.bytes(4), b"\x02\x04ab");
+    close(server);
+    // The rest of the frame comes, and then the close; of another frame, which is not whole, nothing.
+    let mut socket = socket.answer_raw("cd\x02\x05z");
+    assert_eq!(client.bytes(6), b"cd\x88\x02\x03\xe9");
+    client.send(b"\x88\x82\0\0\0\0\x03\xe9");
+    assert_eq!(socket.take(8), b"\x88\x82\0\0\0\0\x03\xe9");
+    drop(socket.answer_raw("\u{8}\x02"));
+    assert_eq!(client.until_end(), "");
+}
+
+#[test]
+fn a_drain_tells_clients_of_web_sockets_that_their_server_goes_away() {
+    let (server, endpoint) = live(json!({}), |function| function);
+    close_is_told(&server, &endpoint, |server| {
+        server.signal(rustix::process::Signal::TERM);
+        eventually("it drains", || {
+            (Client::connect(server.management).get("/readyz").status == 503).then_some(())
+        });
+    });
+    assert_eq!(server.end().code, 0);
+}
+
+#[test]
+fn another_version_of_the_function_and_its_deletion_tell_them_too() {
+    let (server, endpoint) = live(json!({}), |function| function);
+    close_is_told(&server, &endpoint, |server| {
+        let other = pool("live", format!("http://{}", endpoint.address()))
+            .with("web", json!({ "maxConnections": 7 }));
+        assert_eq!(server.client().put("/v1/functions/live", &other).status, 200);
+        eventually("it has taken over", || {
+            let conditions = server.function("live")["status"]["conditions"].to_string();
+            (!conditions.contains("Progressing")).then_some(())
+        });
+    });
+    close_is_told(&server, &endpoint, |server| {
+        assert_eq!(server.client().delete("/v1/functions/live").status, 204);
+    });
+}
+
+#[test]
+fn an_instance_to_which_a_client_has_a_connection_of_its_own_is_not_stopped_as_idle() {
+    let server = Server::start(&[]);
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system/programs/upgrades.py");
+    let function = warm("held", "")
+        .with("local", json!({ "command": ["python3", program] }))
+        .with("env", json!([]))
+        .with("replicas", json!({ "min": 0, "max": 1 }))
+        .with("idleTimeoutMs", 200)
+        .with("web", json!({}));
+    server.register(&function);
+    let mut client = server.client();
+    client.ask("GET /fn/held/chat", "connection: upgrade\r\nupgrade: echo\r\n", "");
+    assert_eq!(client.receive_head().status, 101);
+    // Much longer than an idle instance stays.
+    let_pass(Duration::from_millis(1500));
+    client.send("still here");
+    assert_eq!(client.bytes(10), b"still here");
+    drop(client);
+    eventually("it is stopped", || (server.function("held")["status"]["replicas"] == 0).then_some(()));
 }

@@ -132,7 +132,7 @@ fn kind_of(parts: &Parts, body: &Incoming) -> RequestBody {
 /// Checks that one more connection may change its protocol.
 fn check_connections(entry: &FunctionEntry) -> Result<(), (RejectReason, ApiError)> {
     let most = entry.function.spec.web.as_ref().map_or(0, |web| web.connections_max);
-    if entry.web_connections.get() < most {
+    if entry.web_connections.open() < most {
         return Ok(());
     }
     let text = format!("{most} upgraded connections of this function are open already (web.maxConnections)");

@@ -9,6 +9,7 @@
 //! | `answer_head` | the head of an answer, with its headers |
 //! | `answer_body` | the body of an answer, taken out of its framing piece by piece |
 //! | `idle_timer` | the end of patience with a body of which nothing comes and nothing goes |
+//! | `web_socket` | the ends of the frames of a WebSocket |
 //! | `tunnel` | the bytes of a connection whose protocol was changed |
 
 mod answer_body;
@@ -18,3 +19,4 @@ pub(crate) mod tunnel;
 mod upload;
 pub(crate) mod web_attempt;
 mod web_failure;
+mod web_socket;

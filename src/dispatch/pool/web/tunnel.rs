@@ -1,8 +1,8 @@
 //! The bytes of a connection whose protocol was changed, as to that of a WebSocket: from socket to socket, both ways.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,12 +13,16 @@ use tokio::net::TcpStream;
 use super::super::connection::Connection;
 use super::super::instance_stream::InstanceStream;
 use super::idle_timer::IdleTimer;
+use super::web_socket::{FrameTracker, GOING_AWAY};
 use crate::channel::AnswerReceiver;
 use crate::clock::Clock;
 use crate::web_exchange::ClientStream;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
+
+/// Time in which both ends of a connection may close it, once that is wanted.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to an instance that belongs to one client from now on.
 #[derive(Debug)]
@@ -27,6 +31,7 @@ pub(crate) struct Tunnel {
     /// The client's stream, once it has the head by which the protocol changes.
     client: AnswerReceiver<ClientStream>,
     idle: Duration,
+    is_web_socket: bool,
 }
 
 /// One direction.
@@ -36,6 +41,20 @@ struct Direction {
     left: BytesMut,
     has_ended: bool,
     is_shut: bool,
+    /// Where it is in the frames that are to be closed between two of them; none where they are no business of ours.
+    frames: Option<FrameTracker>,
+    close: Closing,
+}
+
+/// The end of a WebSocket that its server does not want any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Closing {
+    #[default]
+    No,
+    /// Between two frames, as soon as that is.
+    Wanted,
+    /// It was said, and nothing more is passed on.
+    Said,
 }
 
 /// A stream of which the end of either direction can be told.
@@ -77,6 +96,33 @@ impl Side for InstanceStream {
 }
 
 impl Direction {
+    /// Whether the close is to be said now.
+    fn says_close(&mut self) -> bool {
+        let is_time =
+            self.close == Closing::Wanted && self.frames.as_ref().is_some_and(FrameTracker::is_between);
+        if is_time {
+            self.close = Closing::Said;
+        }
+        is_time
+    }
+
+    /// The part of these bytes that is passed on.
+    fn let_through<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let Some(frames) = &mut self.frames else { return bytes };
+        let was_between = frames.is_between();
+        let complete = frames.pass(bytes);
+        match self.close {
+            Closing::No => bytes,
+            // The rest of the frame that is half through, and no other.
+            Closing::Wanted if complete > 0 || was_between => {
+                *frames = FrameTracker::default();
+                &bytes[..complete]
+            }
+            Closing::Wanted => bytes,
+            Closing::Said => &[],
+        }
+    }
+
     /// Passes on what there is. Ready when this direction is over, and that is told. Answers whether something moved
     /// through `has_moved`.
     fn poll_pass(
@@ -105,15 +151,24 @@ impl Direction {
                 }
                 return Poll::Ready(Ok(()));
             }
+            if self.says_close() {
+                self.left.extend_from_slice(&GOING_AWAY);
+                continue;
+            }
             let mut read = ReadBuf::new(&mut scratch);
             ready!(from.poll_read(cx, &mut read))?;
             *has_moved = true;
-            match read.filled() {
-                [] => self.has_ended = true,
-                bytes => match to.poll_write(cx, bytes) {
-                    Poll::Ready(written) => self.left.extend_from_slice(&bytes[written?..]),
-                    Poll::Pending => self.left.extend_from_slice(bytes),
-                },
+            let bytes = read.filled();
+            if bytes.is_empty() {
+                self.has_ended = true;
+            }
+            let bytes = self.let_through(bytes);
+            if bytes.is_empty() {
+                continue;
+            }
+            match to.poll_write(cx, bytes) {
+                Poll::Ready(written) => self.left.extend_from_slice(&bytes[written?..]),
+                Poll::Pending => self.left.extend_from_slice(bytes),
             }
         }
     }
@@ -122,20 +177,41 @@ impl Direction {
 impl Tunnel {
     /// The tunnel between an instance and a client that is about to have the head.
     #[must_use]
-    pub(super) fn new(connection: Connection, client: AnswerReceiver<ClientStream>, idle: Duration) -> Self {
-        Self { connection, client, idle }
+    pub(super) fn new(
+        connection: Connection,
+        client: AnswerReceiver<ClientStream>,
+        idle: Duration,
+        is_web_socket: bool,
+    ) -> Self {
+        Self { connection, client, idle, is_web_socket }
     }
 
-    /// Passes bytes on until both ends are through, either fails, or nothing has come for as long as that may be.
-    pub(crate) async fn run(self, clock: Clock) {
-        let Self { connection, client, idle } = self;
+    /// Passes bytes on until both ends are through, either fails, or nothing has come for as long as that may be. When
+    /// `closing` returns, the client of a WebSocket is told that its server goes away, and both ends have a while.
+    pub(crate) async fn run(self, clock: Clock, closing: impl Future<Output = ()>) {
+        let Self { connection, client, idle, is_web_socket } = self;
         // Where the client has gone before it had the head, the instance sees the connection close.
         let Ok(ClientStream { stream: mut client, read }) = client.await else { return };
         let Connection { stream: mut instance, read: of_instance, .. } = connection;
         let mut out = Direction { left: BytesMut::from(&read[..]), ..Direction::default() };
-        let mut back = Direction { left: of_instance, ..Direction::default() };
+        let mut frames = is_web_socket.then(FrameTracker::default);
+        if let Some(frames) = &mut frames {
+            frames.pass(&of_instance);
+        }
+        let mut back = Direction { left: of_instance, frames, ..Direction::default() };
         let mut timer = IdleTimer::new(clock, idle);
+        let mut closing = pin!(closing);
+        let mut patience = pin!(tokio::time::sleep(Duration::MAX));
+        let mut is_closing = false;
         poll_fn(|cx| {
+            if !is_closing && closing.as_mut().poll(cx).is_ready() {
+                is_closing = true;
+                back.close = Closing::Wanted;
+                patience.set(tokio::time::sleep(CLOSE_PATIENCE));
+            }
+            if is_closing && patience.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
             let mut has_moved = false;
             let sent = out.poll_pass(cx, &mut client, &mut instance, &mut has_moved);
             let came = back.poll_pass(cx, &mut instance, &mut client, &mut has_moved);

@@ -196,6 +196,8 @@ impl<'a> WebAttempt<'a> {
     fn upgraded(self, headers: HeaderMap, pools: &InstancePools, now: Nanos) -> WebEnd {
         self.context.executions.borrow_mut().web_answered(self.ticket, 101, now);
         let (client, stream) = oneshot::channel();
+        let is_web_socket =
+            self.request.upgrade.as_ref().is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
         let idle_ms = pools.entry.function.spec.web.as_ref().map_or(0, |web| web.stream_idle_ms);
         let idle = Duration::from_millis(u64::from(idle_ms));
         let result = AttemptResult {
@@ -210,7 +212,7 @@ impl<'a> WebAttempt<'a> {
                 headers,
                 body: ReplyBody::Upgraded(client),
             }),
-            tunnel: Some(Tunnel::new(self.connection, stream, idle)),
+            tunnel: Some(Tunnel::new(self.connection, stream, idle, is_web_socket)),
         }
     }
 
