@@ -7,6 +7,7 @@
 
 mod allowed;
 mod foreign;
+mod functions;
 mod own;
 mod pages;
 #[path = "../system/support/mod.rs"]
