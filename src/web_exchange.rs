@@ -1,6 +1,9 @@
 //! The HTTP exchange of an execution whose function answers requests as they are: what goes to its instance, and what
 //! comes back to its client.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
@@ -40,12 +43,14 @@ pub(crate) enum RequestBody {
 /// The exchange of one execution.
 #[derive(Debug)]
 pub(crate) struct WebExchange {
-    /// The request.
-    pub request: std::rc::Rc<WebRequest>,
+    /// The request, until the execution has ended.
+    pub request: Option<Rc<WebRequest>>,
     /// The body of the request, where it is passed on as it comes and no attempt has begun to.
     pub upload: Option<Incoming>,
     /// The way to the client, until it has the head of the answer.
     pub reply: Option<AnswerSender<WebReply>>,
+    /// Its place among the connections whose protocol was changed, where it wants one.
+    pub place: Option<UpgradePlace>,
     /// The execution's deadline is not its end any more: its answer has begun, or its request still comes.
     pub outlives_deadline: bool,
     /// Status of the answer; 0: none yet.
@@ -59,16 +64,57 @@ pub(crate) struct WebExchange {
 impl WebExchange {
     /// An exchange of which nothing was sent.
     #[must_use]
-    pub(crate) fn new(request: WebRequest, upload: Option<Incoming>, reply: AnswerSender<WebReply>) -> Self {
+    pub(crate) fn new(
+        request: WebRequest,
+        upload: Option<Incoming>,
+        place: Option<UpgradePlace>,
+        reply: AnswerSender<WebReply>,
+    ) -> Self {
         Self {
-            request: std::rc::Rc::new(request),
+            request: Some(Rc::new(request)),
             upload,
             reply: Some(reply),
+            place,
             outlives_deadline: false,
             status: 0,
             request_bytes: 0,
             answer_bytes: 0,
         }
+    }
+
+    /// Whether it may be sent again after an attempt at it was lost.
+    #[must_use]
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| request.may_be_repeated())
+    }
+
+    /// Lets go of the request: its execution has ended.
+    pub(crate) fn let_go(&mut self) {
+        self.request = None;
+        self.upload = None;
+        self.place = None;
+    }
+}
+
+/// A place among the connections of a function whose protocol was changed; free when it is dropped.
+#[derive(Debug)]
+pub(crate) struct UpgradePlace(Rc<Cell<u32>>);
+
+impl UpgradePlace {
+    /// One more place; none where there are `most`.
+    #[must_use]
+    pub(crate) fn take(taken: &Rc<Cell<u32>>, most: u32) -> Option<Self> {
+        if taken.get() >= most {
+            return None;
+        }
+        taken.set(taken.get() + 1);
+        Some(Self(taken.clone()))
+    }
+}
+
+impl Drop for UpgradePlace {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -76,7 +122,7 @@ impl WebRequest {
     /// Whether it may be sent again after an attempt at it was lost: the method says that two have the effect of one
     /// (RFC 9110, 9.2.2), and its body is whole.
     #[must_use]
-    pub(crate) fn may_be_repeated(&self) -> bool {
+    fn may_be_repeated(&self) -> bool {
         self.method.is_idempotent()
             && self.upgrade.is_none()
             && matches!(self.body, RequestBody::None | RequestBody::Whole)

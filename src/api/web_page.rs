@@ -168,42 +168,48 @@ pub(crate) fn check_named<'a>(
     }
 }
 
-/// Checks a request for a function at `/fn/{name}`: its own pages may call it, those that it names, and who follows a
-/// link to it or opens its address.
+/// Checks a request for a function at `/fn/{name}`, for this host: its own pages may call it, those that it names, and
+/// who follows a link to it or opens its address.
+///
+/// A name can be made to lead anywhere by whoever owns it (DNS rebinding), so a host whose pages are the function's own
+/// is an address, `localhost`, one of `--route-host` (`is_route_host`), or that of an origin which the function names.
 ///
 /// # Errors
 /// `FOREIGN_ORIGIN`.
 pub(crate) fn check_for_function(
     method: &Method,
     headers: &HeaderMap,
+    host: &str,
+    is_route_host: bool,
     web: Option<&Web>,
 ) -> Result<(), ApiError> {
     let marks = Marks::of(headers);
     if !marks.is_page() {
         return Ok(());
     }
+    let is_known_host = is_route_host || is_address(host) || web.is_some_and(|web| web.has_host(host));
     let is_let_in = match (marks.origin, marks.site) {
         (Mark::Repeated, _) | (_, Mark::Repeated) => false,
         (Mark::Is(origin), _) => {
-            is_at_host(origin, headers) || web.is_some_and(|web| web.admits(origin.as_bytes()))
+            (is_known_host && is_at_host(origin, host))
+                || web.is_some_and(|web| web.admits(origin.as_bytes()))
         }
-        (Mark::Absent, Mark::Is(site)) if site == SAME_ORIGIN => true,
+        (Mark::Absent, Mark::Is(site)) if site == SAME_ORIGIN => is_known_host,
         (Mark::Absent, _) => {
             let is_link = headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == NAVIGATE);
-            is_link && method.is_safe() || web.is_some_and(Web::admits_all)
+            (is_known_host && is_link && method.is_safe()) || web.is_some_and(Web::admits_all)
         }
     };
     if is_let_in {
         return Ok(());
     }
-    Err(marks
-        .error("this function answers its own pages, and those whose origin its field web.origins names"))
+    Err(marks.error(
+        "this function answers its own pages, under an IP address, localhost or a host of --route-host, and those whose origin its field web.origins names",
+    ))
 }
 
-/// Whether a page comes from the host that its request is for, with or without TLS in front of us.
-fn is_at_host(origin: &HeaderValue, headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(HOST).iter();
-    let (Some(Ok(host)), None) = (hosts.next().map(HeaderValue::to_str), hosts.next()) else { return false };
+/// Whether a page comes from a host, with or without TLS in front of us.
+fn is_at_host(origin: &HeaderValue, host: &str) -> bool {
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     origin.is_some_and(|(scheme, authority)| {
         ["http", "https"].contains(&scheme) && is_same(scheme, authority, host)

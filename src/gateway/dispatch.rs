@@ -18,15 +18,18 @@ use crate::dispatch::pool::attempt;
 use crate::dispatch::pool::instance_pools::InstancePools;
 use crate::dispatch::pool::web::web_attempt;
 use crate::dispatch::pool::web::web_attempt::WebEnd;
+use crate::error::ErrorCode;
 use crate::instance::{Address, InstanceKey};
 use crate::messages::control_message::{ControlMessage, Retry};
 use crate::scheduler::message::{EndReason, GatewayCommand, GatewayEvent};
 use crate::spec::ExecutionMode;
-use crate::store::attempt_result::AttemptResult;
+use crate::store::attempt_result::{AttemptResult, Outcome};
 use crate::store::execution::Execution;
+use crate::store::execution_error::ExecutionError;
 use crate::store::running_attempt::RunningAttempt;
 use crate::store::web_connections::WebConnections;
 use crate::ticket::Ticket;
+use crate::web_exchange::UpgradePlace;
 
 /// Fate of an attempt whose own time is over.
 enum AttemptCut {
@@ -42,15 +45,16 @@ enum AttemptCut {
 struct OpenConnection {
     gateway: Rc<Gateway>,
     of_version: Rc<WebConnections>,
+    _place: Option<UpgradePlace>,
     /// None where the instance has gone.
     address: Option<Arc<Address>>,
 }
 
 impl OpenConnection {
-    fn new(gateway: Rc<Gateway>, pools: &InstancePools, instance: InstanceKey) -> Self {
+    fn new(gateway: Rc<Gateway>, pools: &InstancePools, instance: InstanceKey, ticket: Ticket) -> Self {
         let (of_version, address) = (pools.entry.web_connections.clone(), pools.address(instance));
-        let open = Self { gateway, of_version, address };
-        open.of_version.count(1);
+        let place = gateway.executions.borrow_mut().take_upgrade_place(ticket);
+        let open = Self { gateway, of_version, _place: place, address };
         open.gateway.web_connections.set(open.gateway.web_connections.get() + 1);
         if let Some(address) = &open.address {
             address.web_connections.fetch_add(1, Ordering::Relaxed);
@@ -61,7 +65,6 @@ impl OpenConnection {
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.of_version.count(-1);
         self.gateway.web_connections.set(self.gateway.web_connections.get() - 1);
         if let Some(address) = &self.address {
             address.web_connections.fetch_sub(1, Ordering::Relaxed);
@@ -106,6 +109,7 @@ impl Gateway {
                 let is_ahead = is_job && instance.place > 0;
                 let token = (is_job && !is_ahead).then(|| self.executions.new_token());
                 let start = |id, execution: &Execution| match token {
+                    _ if execution.web.is_some() => self.start_web(pools.clone(), ticket, instance),
                     Some(token) => {
                         if pools.entry.function.spec.standby.is_some() {
                             pools.entry.metrics().standby_missed.add_one();
@@ -120,7 +124,6 @@ impl Gateway {
                         self.start_at_standby(single, ticket);
                         attempt
                     }
-                    None if execution.web.is_some() => self.start_web(pools.clone(), ticket, instance),
                     None => self
                         .begin_framed(pools, ticket, instance, id, execution, now)
                         .unwrap_or_else(|| self.start_exchange(pools.clone(), ticket, instance)),
@@ -189,9 +192,16 @@ impl Gateway {
     ) -> RunningAttempt {
         let gateway = self.clone();
         let task = tokio::task::spawn_local(async move {
+            if pools.entry.function.spec.web.is_none() {
+                let text = "the function was replaced by one that does not answer HTTP itself (web)";
+                let refused = Outcome::Refused(ExecutionError::new(ErrorCode::FunctionRemoved, text));
+                gateway.complete_exchange(ticket, AttemptResult::without_answer(refused));
+                return;
+            }
             let context = gateway.attempt_context();
             let WebEnd { result, reply, tunnel } = web_attempt::run(context, &pools, ticket, instance).await;
-            let open = tunnel.map(|tunnel| (tunnel, OpenConnection::new(gateway.clone(), &pools, instance)));
+            let open =
+                tunnel.map(|tunnel| (tunnel, OpenConnection::new(gateway.clone(), &pools, instance, ticket)));
             let completed = gateway.complete(ticket, result);
             if let Some(reply) = reply {
                 web_attempt::give(context, ticket, reply);
@@ -237,12 +247,15 @@ impl Gateway {
     fn abort(&self, ticket: Ticket) -> bool {
         let cut = self.executions.with(ticket, |_, execution| match &execution.web {
             Some(web) if web.outlives_deadline => AttemptCut::Ignored,
-            Some(web) if !web.request.may_be_repeated() => AttemptCut::Final,
+            Some(web) if !web.may_be_repeated() => AttemptCut::Final,
             Some(_) | None => AttemptCut::Repeatable,
         });
         match cut {
             Some(AttemptCut::Ignored) => return false,
-            Some(AttemptCut::Final) => return self.ended_by_scheduler(ticket, EndReason::Timeout),
+            Some(AttemptCut::Final) => {
+                self.executions.borrow_mut().attempt_is_late(ticket);
+                return self.ended_by_scheduler(ticket, EndReason::Timeout);
+            }
             Some(AttemptCut::Repeatable) | None => {}
         }
         let attempt = self.executions.borrow_mut().abort_attempt(ticket);

@@ -112,6 +112,8 @@ pub struct Gateway {
     is_poke_due: Cell<bool>,
     /// Connections whose protocol was changed, and that are open.
     web_connections: Cell<usize>,
+    /// How many are open or asked for, over all versions of a function, by its name.
+    upgrade_places: RefCell<FnvHashMap<String, Rc<Cell<u32>>>>,
 }
 
 impl Gateway {
@@ -155,6 +157,7 @@ impl Gateway {
             turn: RefCell::default(),
             is_poke_due: Cell::new(false),
             web_connections: Cell::new(0),
+            upgrade_places: RefCell::default(),
         }
     }
 

@@ -197,7 +197,7 @@ fn accept(
         async move {
             if kind == ListenerKind::Clients && is_web(&gateway, &request) {
                 // In a box, so that a call has no more to carry.
-                Box::pin(web::answer(gateway, listener, peer, request)).await
+                Box::pin(web::answer(gateway, listener, peer, request, is_told)).await
             } else if is_told {
                 // In a box, so that where nobody looks on a request has no more to carry.
                 Box::pin(answer_told(&gateway, listener, request)).await
@@ -259,6 +259,7 @@ async fn take_messages(
                     entry.web_connections.close();
                 }
                 gateway.executions.borrow_mut().forget_keys(&name);
+                gateway.upgrade_places.borrow_mut().remove(&name);
                 bytes.remove(&name);
                 channel::answer(done, ());
             }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::Context;
 use super::open_versions::{OpenVersion, OpenVersions};
 use crate::clock::{NANOS_PER_MS, Nanos};
+use crate::function_version::FunctionVersion;
 use crate::instance::{Address, InstanceKey, VersionIndex};
 use crate::scheduler::message::SchedulerCommand;
 
@@ -58,7 +59,6 @@ impl Autoscaler {
         let Some(backend) = self.versions.backend(instance.version) else { return };
         let address =
             self.versions.all().get(&instance.version).and_then(|version| version.function.address(instance));
-        let is_held = |address: &Arc<Address>| address.web_connections.load(Ordering::Relaxed) > 0;
         let Some(address) = address.filter(is_held) else {
             backend.stop(instance);
             return;
@@ -104,11 +104,23 @@ impl Autoscaler {
         if !backend.may_scale_down(now) {
             return false;
         }
-        if backend.count() > min {
+        // One that was chosen could neither be granted nor go, and would be missed.
+        if backend.count() > min && !has_web_connection(function) {
             let idle_before = now.saturating_sub(u64::from(function.spec.idle_timeout_ms) * NANOS_PER_MS);
             let keep = u16::try_from(min).unwrap_or(u16::MAX);
             self.context.commands.send(SchedulerCommand::ReapIdle { version: index, keep, idle_before });
         }
         true
     }
+}
+
+/// Whether a client has a connection of its own to an instance of a version.
+fn has_web_connection(function: &FunctionVersion) -> bool {
+    function.spec.web.is_some()
+        && function.addresses.iter().any(|address| address.load().as_ref().is_some_and(is_held))
+}
+
+/// Whether a client has a connection of its own to an instance.
+fn is_held(address: &Arc<Address>) -> bool {
+    address.web_connections.load(Ordering::Relaxed) > 0
 }

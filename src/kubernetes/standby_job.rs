@@ -28,6 +28,8 @@ use crate::probe;
 
 /// Longest time until the pod of a standby instance has announced itself. Its image may have to be pulled.
 const START_PATIENCE: Duration = Duration::from_secs(300);
+/// Shortest such time of one that is taken over: it may only have been slow to answer.
+const ADOPT_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest time in which the API server is asked for a Job that nobody waits for.
 const CREATE_PATIENCE: Duration = Duration::from_secs(30);
 /// Time after which an idle one is replaced, so that its secrets are of today.
@@ -175,7 +177,7 @@ impl StandbyJob {
             {
                 return Ok((pod, address, report));
             }
-            let patience = START_PATIENCE.saturating_sub(age);
+            let patience = START_PATIENCE.saturating_sub(age).max(ADOPT_PATIENCE);
             until_announced(&jobs, &name, announced, &mut end, patience).await
         };
         let adopted = tokio::select! {

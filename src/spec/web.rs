@@ -78,6 +78,15 @@ impl Web {
         })
     }
 
+    /// Whether one of the origins that may call it is at a host.
+    #[must_use]
+    pub(crate) fn has_host(&self, host: &str) -> bool {
+        self.origins.iter().any(|admitted| match admitted {
+            PageOrigin::Any(AnyOrigin::All) => true,
+            PageOrigin::One(one) => one.is_at(host),
+        })
+    }
+
     /// Whether pages of every origin may call the function.
     #[must_use]
     pub(crate) fn admits_all(&self) -> bool {

@@ -248,6 +248,12 @@ impl Execution {
         self.web.as_ref().is_some_and(|web| web.outlives_deadline)
     }
 
+    /// Milliseconds that it may take.
+    #[must_use]
+    pub(crate) fn time_limit_ms(&self) -> u64 {
+        (self.time_limit.ns() / NANOS_PER_MS).max(1)
+    }
+
     /// Whether it runs, and its attempt has a process of its own.
     #[must_use]
     pub fn has_process(&self) -> bool {

@@ -385,6 +385,9 @@ impl ExecutionStore {
         execution.payload = Bytes::new();
         // Its headers hold on to the whole head that they came in.
         execution.trace.let_go();
+        if let Some(web) = &mut execution.web {
+            web.let_go();
+        }
         execution.entry.hold(held);
         execution.entry.let_go(freed);
         let expires = now + self.limits.retention;

@@ -8,7 +8,7 @@ use super::execution_store::ExecutionStore;
 use crate::channel::AnswerSender;
 use crate::clock::Nanos;
 use crate::ticket::Ticket;
-use crate::web_exchange::{WebExchange, WebReply};
+use crate::web_exchange::{UpgradePlace, WebExchange, WebReply};
 
 /// The part of an exchange that is kept with its execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,18 @@ impl ExecutionStore {
         let upload = web.upload.take()?;
         web.outlives_deadline = true;
         Some(upload)
+    }
+
+    /// The place of a connection whose protocol was changed.
+    pub(crate) fn take_upgrade_place(&mut self, ticket: Ticket) -> Option<UpgradePlace> {
+        self.web_mut(ticket)?.place.take()
+    }
+
+    /// The time of the running attempt is over, and it is the last.
+    pub(crate) fn attempt_is_late(&mut self, ticket: Ticket) {
+        if let Some(execution) = self.get_mut(ticket) {
+            execution.error = Some(Box::new(execution.attempt_timeout()));
+        }
     }
 
     /// The way to the client, which is gone then.

@@ -360,3 +360,113 @@ fn the_record_and_the_metrics_tell_of_the_exchange_and_not_of_its_bodies() {
     let line = "picofaas_function_web_responses_total{function=\"site\",status_class=\"4xx\"} 1";
     assert!(text.contains(line) && !text.contains("status_class=\"2xx\""), "{text}");
 }
+
+#[test]
+fn an_answer_of_any_length_that_has_gone_whole_is_a_success() {
+    let (server, endpoint) = site(&[]);
+    let mut client = server.client();
+    for length in [0, 1, 3000, 4096, 8000, 12_000, 70_000, 300_000] {
+        client.ask("GET /fn/site", "", "");
+        let body = "x".repeat(length);
+        endpoint.next().answer(200, &body);
+        let answer = client.receive();
+        assert_eq!(answer.body.len(), length);
+        let id = answer.header("x-execution-id").unwrap();
+        eventually("it has ended", || {
+            let record = server.client().get(&format!("/v1/executions/{id}")).json();
+            assert_ne!(record["status"], "cancelled", "{length}: {record}");
+            (record["status"] == "success" && record["web"]["answerBytes"] == length).then_some(())
+        });
+    }
+}
+
+#[test]
+fn an_offer_of_http_2_is_passed_over_and_takes_no_body_away() {
+    let (server, endpoint) = site(&[]);
+    let mut client = server.client();
+    let offer = "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n";
+    for line in ["POST /fn/site", "GET /fn/site"] {
+        client.ask(line, offer, "body");
+        let request = endpoint.next();
+        assert_eq!((request.body.as_str(), request.header("upgrade")), ("body", None), "{line}");
+        assert_eq!(request.header("http2-settings"), None);
+        request.answer(200, "");
+        assert_eq!(client.receive().status, 200);
+    }
+}
+
+#[test]
+fn a_path_that_leaves_its_function_is_refused_and_every_hop_has_a_host() {
+    let (server, endpoint) = site(&[]);
+    for path in ["/..", "/../admin", "/a/%2e%2e/..%2fx"] {
+        let answer = server.client().call(&format!("GET /fn/site{path}"), "", "");
+        answer.assert_refused(400, "BAD_REQUEST", &["leaves the function"]);
+    }
+    let mut client = server.client();
+    client.send("GET /fn/site HTTP/1.1\r\nhost: localhost\r\nconnection: host, keep-alive\r\n\r\n");
+    let request = endpoint.next();
+    assert_eq!(request.header("host"), Some("localhost"));
+    request.answer(200, "");
+    assert_eq!(client.receive().status, 200);
+    let mut client = server.client();
+    client.send("GET /fn/site HTTP/1.0\r\n\r\n");
+    let request = endpoint.next();
+    assert_eq!(request.header("host"), Some("localhost"));
+    request.answer(200, "");
+    assert_eq!(client.receive_head().status, 200);
+}
+
+#[test]
+fn a_request_that_waits_is_not_given_to_a_version_that_does_not_answer_http() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    let function = web_pool("changes", &endpoint).with("concurrency", 1);
+    server.register(&function);
+    let mut running = server.client();
+    running.ask("GET /fn/changes", "", "");
+    let request = endpoint.next();
+    let mut waits = server.client();
+    waits.ask("POST /fn/changes", "", "x");
+    eventually("it waits", || (server.function("changes")["status"]["queued"] == 1).then_some(()));
+    let mut other = function;
+    other.as_object_mut().unwrap().remove("web");
+    assert_eq!(server.client().put("/v1/functions/changes", &other).status, 200);
+    eventually("it has taken over", || {
+        let conditions = server.function("changes")["status"]["conditions"].to_string();
+        (!conditions.contains("Progressing")).then_some(())
+    });
+    request.answer(200, "");
+    assert_eq!(running.receive().status, 200);
+    let answer = waits.receive();
+    assert_eq!(answer.json()["error"]["code"], "FUNCTION_REMOVED", "{answer:?}");
+    assert!(!endpoint.is_asked());
+}
+
+#[test]
+fn a_request_whose_body_nobody_took_is_refused_with_its_connection() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    server.register(&web_pool("busy", &endpoint).with("concurrency", 1).with("timeoutMs", 400));
+    let mut running = server.client();
+    running.ask("GET /fn/busy", "", "");
+    let held = endpoint.next().answer_raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+    assert_eq!(running.receive_head().status, 200);
+    let mut client = server.client();
+    client
+        .send("POST /fn/busy HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    let answer = client.receive();
+    assert_eq!(answer.status, 504, "{answer:?}");
+    answer.assert_closing();
+    drop(held);
+}
+
+#[test]
+fn an_attempt_over_its_own_time_says_which_that_was() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    server.register(&web_pool("slow", &endpoint).with("timeoutMs", 20_000).with("attemptTimeoutMs", 150));
+    let mut client = server.client();
+    client.ask("POST /fn/slow", "", "x");
+    let request = endpoint.next();
+    let answer = client.receive();
+    assert_eq!((answer.status, answer.header("x-attempts")), (504, Some("1")), "{answer:?}");
+    assert!(answer.message().contains("attemptTimeoutMs"), "{answer:?}");
+    request.until_closed();
+}

@@ -1,8 +1,10 @@
 //! Web pages that call functions: their own, those that a function names, and all others.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use serde_json::json;
 
-use crate::support::client::Answer;
+use crate::support::client::{Answer, Client};
 use crate::support::endpoint::Endpoint;
 use crate::support::server::Server;
 use crate::support::specification::{With, pool};
@@ -71,4 +73,46 @@ fn no_page_of_a_function_reaches_the_api_that_is_served_beside_it() {
             answer.assert_refused(403, "FOREIGN_ORIGIN", &[]);
         }
     }
+}
+
+#[test]
+fn a_name_that_was_made_to_lead_here_makes_no_page_the_function_s_own() {
+    let (server, endpoint) = (Server::start_at("0.0.0.0:0", &[]), Endpoint::listen());
+    let url = format!("http://{}", endpoint.address());
+    for (name, web) in [("plain", json!({})), ("named", json!({ "origins": ["https://faas.example"] }))] {
+        server.operator().post("/v1/functions", pool(name, url.as_str()).with("web", web));
+    }
+    let mut asked = |name: &str, host: &str, marks: &str| {
+        let mut client = Client::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, server.listen.port())));
+        client.send(format!("GET /fn/{name} HTTP/1.1\r\nhost: {host}\r\n{marks}\r\n"));
+        if client.is_answered_or(&endpoint) {
+            return client.receive().status;
+        }
+        endpoint.next().answer(200, "");
+        client.receive().status
+    };
+    let evil = "origin: http://evil.example:8080\r\nsec-fetch-site: same-origin\r\n";
+    assert_eq!(asked("plain", "evil.example:8080", evil), 403);
+    let frame = "sec-fetch-site: same-origin\r\nsec-fetch-mode: navigate\r\n";
+    assert_eq!(asked("plain", "evil.example:8080", frame), 403);
+    assert_eq!(asked("plain", "evil.example:8080", "sec-fetch-site: same-origin\r\n"), 403);
+    // A program, which no page sent, asks by any name.
+    assert_eq!(asked("plain", "evil.example:8080", ""), 200);
+    // The function names the host under which its own pages are.
+    for own in
+        ["origin: https://faas.example\r\nsec-fetch-site: same-origin\r\n", "sec-fetch-site: same-origin\r\n"]
+    {
+        assert_eq!(asked("named", "faas.example", own), 200, "{own}");
+        assert_eq!(asked("plain", "faas.example", own), 403, "{own}");
+    }
+}
+
+#[test]
+fn no_script_becomes_the_service_worker_of_every_function() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    server.register(&pool("site", format!("http://{}", endpoint.address())).with("web", json!({})));
+    let script = "service-worker: script\r\nsec-fetch-site: same-origin\r\n";
+    let answer = asked(&server, &endpoint, "GET /fn/site", script);
+    answer.assert_refused(403, "FOREIGN_ORIGIN", &["service worker"]);
+    assert_eq!(asked(&server, &endpoint, "GET /fn/site/worker.js", script).status, 200);
 }

@@ -222,7 +222,7 @@ fn a_connection_that_was_upgraded_is_the_two_ends_own_and_holds_no_place() {
         socket = socket.answer_raw("back");
         assert_eq!(client.bytes(4), b"back");
     }
-    // The one place is free, and the one connection is open.
+    // The one place of an attempt is free, and the one connection is open.
     let mut other = server.client();
     other.ask("GET /fn/live", "", "");
     endpoint.next().answer(200, "free");
@@ -342,4 +342,22 @@ fn an_instance_to_which_a_client_has_a_connection_of_its_own_is_not_stopped_as_i
     assert_eq!(client.bytes(10), b"still here");
     drop(client);
     eventually("it is stopped", || (server.function("held")["status"]["replicas"] == 0).then_some(()));
+}
+
+#[test]
+fn one_that_asks_for_its_connection_has_its_place_already() {
+    let (server, endpoint) = live(json!({ "maxConnections": 1 }), |function| function.with("concurrency", 9));
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\n";
+    let mut first = server.client();
+    first.ask("GET /fn/live", upgrade, "");
+    let request = endpoint.next();
+    let answer = server.client().call("GET /fn/live", upgrade, "");
+    answer.assert_refused(429, "QUEUE_FULL", &["web.maxConnections"]);
+    request.answer(403, "");
+    assert_eq!(first.receive().status, 403);
+    // It was declined, and the place is free.
+    let mut second = server.client();
+    second.ask("GET /fn/live", upgrade, "");
+    endpoint.next().answer(403, "");
+    assert_eq!(second.receive().status, 403);
 }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 
 use super::address::WebAddress;
 use super::forwarded;
@@ -33,7 +33,8 @@ const OURS: [&str; 8] = [
     "x-trace-id",
 ];
 /// Headers of an answer that are ours, whatever a function says.
-const OURS_OF_ANSWER: [&str; 3] = ["server-timing", "x-error-source", "x-execution-id"];
+const OURS_OF_ANSWER: [&str; 5] =
+    ["server-timing", "x-attempts", "x-cold-start", "x-error-source", "x-execution-id"];
 
 /// The names that the `Connection` headers of a message have.
 fn named(headers: &HeaderMap) -> Vec<&str> {
@@ -60,16 +61,24 @@ pub(crate) fn of_request(
     trusted: &[TrustedNetwork],
 ) -> Box<[u8]> {
     let named = named(headers);
+    let is_trusted = trusted.iter().any(|network| network.has(peer));
     let mut lines = Vec::with_capacity(512);
     for (name, value) in headers {
         let text = name.as_str();
-        let is_left_out = HOP_BY_HOP.contains(&text)
-            || OURS.contains(&text)
-            || forwarded::is_one(text)
+        // Many servers take `_` for `-`, and would read a forged one as ours.
+        let plain = text.replace('_', "-");
+        let is_left_out = HOP_BY_HOP.contains(&&*plain)
+            || OURS.contains(&&*plain)
+            || forwarded::is_one(&plain)
+            || (!is_trusted && forwarded::is_of_proxies(&plain))
             || is_named(&named, text);
-        if !is_left_out {
+        // Each hop has a host, whatever is said of the connection.
+        if !is_left_out || name == HOST {
             push(&mut lines, name, value);
         }
+    }
+    if !headers.contains_key(HOST) {
+        lines.extend_from_slice(b"host: localhost\r\n");
     }
     forwarded::write(&mut lines, headers, address, peer, trusted);
     lines.into_boxed_slice()
@@ -82,12 +91,18 @@ fn push(lines: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     lines.extend_from_slice(b"\r\n");
 }
 
+/// Takes out of the headers of an instance's answer those that are ours.
+pub(crate) fn remove_ours(headers: &mut HeaderMap) {
+    OURS_OF_ANSWER.iter().for_each(|name| drop(headers.remove(*name)));
+}
+
 /// Takes out of the headers of an instance's answer what is not for the client. With `Content-Length` where the body
 /// has one, as the instance said it.
 pub(crate) fn keep_of_answer(headers: &mut HeaderMap, has_length: bool) {
     let names: Vec<HeaderName> = named(headers).iter().filter_map(|name| name.parse().ok()).collect();
     names.iter().for_each(|name| drop(headers.remove(name)));
-    HOP_BY_HOP.iter().chain(&OURS_OF_ANSWER).for_each(|name| drop(headers.remove(*name)));
+    HOP_BY_HOP.iter().for_each(|name| drop(headers.remove(*name)));
+    remove_ours(headers);
     if !has_length {
         headers.remove("content-length");
     }
@@ -117,6 +132,11 @@ mod tests {
             ("forwarded", "for=1.1.1.1"),
             ("origin", "http://a.example"),
             ("authorization", "Bearer x"),
+            ("x_forwarded_for", "1.1.1.1"),
+            ("x_execution_id", "forged"),
+            ("x-forwarded-port", "1"),
+            ("x-real-ip", "1.1.1.1"),
+            ("x_other", "1"),
         ]);
         let address = WebAddress::in_path("/fn/a").unwrap();
         let lines = of_request(&headers, &address, "9.9.9.9".parse().unwrap(), &[]);
@@ -131,6 +151,7 @@ mod tests {
             "cookie: b=2",
             "host: a.example",
             "origin: http://a.example",
+            "x_other: 1",
         ];
         assert_eq!(own, kept);
         assert!(!forwarded.contains("1.1.1.1"), "{forwarded}");

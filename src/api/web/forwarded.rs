@@ -12,9 +12,21 @@ const FORWARDED_HOST: &str = "x-forwarded-host";
 const PROTO: &str = "x-forwarded-proto";
 const PREFIX: &str = "x-forwarded-prefix";
 
+/// The host that a trusted proxy says it was asked for.
+#[must_use]
+pub(crate) fn host<'a>(headers: &'a HeaderMap, peer: IpAddr, trusted: &[TrustedNetwork]) -> Option<&'a str> {
+    let is_trusted = trusted.iter().any(|network| network.has(peer));
+    headers.get(FORWARDED_HOST).filter(|_| is_trusted)?.to_str().ok()
+}
+
 /// Whether a header is one of these, or the standard one for the same (RFC 7239), which nobody sets here.
 pub(super) fn is_one(name: &str) -> bool {
     name == "forwarded" || [FOR, FORWARDED_HOST, PROTO, PREFIX].contains(&name)
+}
+
+/// Whether a header is one that proxies set, and a client has no business to.
+pub(super) fn is_of_proxies(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || name == "x-real-ip"
 }
 
 /// Writes the lines for a request of this peer. What it says itself counts where it is a proxy that is trusted.

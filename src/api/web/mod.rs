@@ -8,4 +8,4 @@
 
 pub(crate) mod address;
 pub(crate) mod fields;
-mod forwarded;
+pub(crate) mod forwarded;

@@ -13,15 +13,17 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderValue};
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response};
 
 use super::Gateway;
+use super::request_lines::ToldRequest;
 use crate::api::host::foreign_host;
 use crate::api::listener::Listener;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::web::address::WebAddress;
+use crate::api::web::forwarded;
 use crate::api::web_page;
 use crate::error::{ApiError, ErrorCode};
 use crate::server::request_body::check_coding;
@@ -50,7 +52,9 @@ pub(super) async fn answer(
     listener: Listener,
     peer: IpAddr,
     request: Request<Incoming>,
+    is_told: bool,
 ) -> Response<Body> {
+    let told = is_told.then(|| ToldRequest::begin(&request, gateway.clock.now()));
     // Also where the requests are such that nothing is ever poked.
     gateway.take_commands();
     let is_head = request.method() == Method::HEAD;
@@ -62,6 +66,9 @@ pub(super) async fn answer(
     if gateway.draining.get() && !matches!(response.body(), Body::Upgrade(_)) {
         // The client takes its next request elsewhere, without racing an idle close.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(told) = told {
+        gateway.tell_answered(told, &response);
     }
     response
 }
@@ -89,12 +96,28 @@ async fn serve(
     }
     let entry = gateway.resolve(address.name).map_err(ApiError::closing)?;
     let web = entry.function.spec.web.as_ref();
-    web_page::check_for_function(&parts.method, &parts.headers, web).map_err(ApiError::closing)?;
+    address.check_path().map_err(ApiError::closing)?;
+    let trusted = &gateway.settings.flags.trust_forwarded;
+    let named = forwarded::host(&parts.headers, peer, trusted).unwrap_or(host);
+    web_page::check_for_function(&parts.method, &parts.headers, named, address.has_host, web)
+        .map_err(ApiError::closing)?;
+    check_service_worker(&address, &parts.headers)?;
     let call = WebCall { address, peer };
     match web {
         Some(_) => gateway.web_call(&call, &parts, body).await,
         None => gateway.json_call(&call, &parts, body).await,
     }
+}
+
+/// Checks that no script becomes the service worker of paths beside its own. The largest scope of one is the folder that
+/// it is in, and that of `/fn/{name}` is `/fn/`: every function's.
+fn check_service_worker(address: &WebAddress<'_>, headers: &HeaderMap) -> Result<(), ApiError> {
+    if address.has_host || !address.path.is_empty() || !headers.contains_key("service-worker") {
+        return Ok(());
+    }
+    let text =
+        "a service worker of this path would be one of every function; serve its script at a path below it";
+    Err(ApiError::new(ErrorCode::ForeignOrigin, text).closing())
 }
 
 fn host_of(request: &Request<Incoming>) -> Option<&str> {

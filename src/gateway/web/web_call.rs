@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use hyper::Response;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::CONTENT_LENGTH;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::super::Gateway;
@@ -22,7 +22,7 @@ use crate::metrics::RejectReason;
 use crate::store::execution::Invocation;
 use crate::store::function_entry::FunctionEntry;
 use crate::ticket::Ticket;
-use crate::web_exchange::{ReplyBody, RequestBody, WebExchange, WebRequest};
+use crate::web_exchange::{ReplyBody, RequestBody, UpgradePlace, WebExchange, WebRequest};
 
 /// Bytes of the largest body of a request that is kept, so that the request may be repeated.
 const KEPT_BYTES_MAX: u64 = 64 * 1024;
@@ -53,8 +53,12 @@ impl Gateway {
     ) -> Result<Response<Body>, ApiError> {
         let admitted = self.clock.now();
         let name = call.address.name;
-        let upgrade = fields::wanted_upgrade(&parts.headers).cloned();
-        let kind = if upgrade.is_some() { RequestBody::None } else { kind_of(parts, &body) };
+        let kind = kind_of(parts, &body, self.settings.flags.max_body);
+        // One with a body goes on as it is without it (RFC 9110, 7.8), and HTTP/2 is not there.
+        let has_body = !matches!(body.size_hint().exact(), Some(0));
+        let upgrade = fields::wanted_upgrade(&parts.headers)
+            .filter(|to| !has_body && !to.as_bytes().eq_ignore_ascii_case(b"h2c"))
+            .cloned();
         let (payload, upload) = match kind {
             RequestBody::None => (Bytes::new(), None),
             RequestBody::Whole => (self.read_body(BodySource::Incoming(body)).await?, None),
@@ -67,9 +71,7 @@ impl Gateway {
             error.closing()
         };
         self.check_draining().map_err(refused)?;
-        if upgrade.is_some() {
-            check_connections(&entry).map_err(refused)?;
-        }
+        let place = upgrade.as_ref().map(|_| self.take_upgrade_place(&entry)).transpose().map_err(refused)?;
         let headers = CallHeaders::read(&parts.headers);
         let timeout_ms = headers.timeout_ms().map_err(|error| refused((RejectReason::Invalid, error)))?;
         let (reply, replied) = oneshot::channel();
@@ -85,7 +87,7 @@ impl Gateway {
             upgrade,
             body: kind,
         };
-        let mut web = WebExchange::new(request, upload, reply);
+        let mut web = WebExchange::new(request, upload, place, reply);
         web.request_bytes = payload.len() as u64;
         let web = Some(Box::new(web));
         let checked = Checked { payload, timeout_ms, key_header: None, web };
@@ -104,7 +106,12 @@ impl Gateway {
         client.is_answered = true;
         let has_host = call.address.has_host;
         let Some(reply) = reply else {
-            return Ok(waiting.reply_with(web::failure).await.unwrap_or_else(lost));
+            let mut failure = waiting.reply_with(web::failure).await.unwrap_or_else(lost);
+            if matches!(kind, RequestBody::Known(_) | RequestBody::Chunked) {
+                // The rest of its body is not read.
+                failure.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            return Ok(failure);
         };
         let answer = match &reply.body {
             // Its execution has ended.
@@ -119,22 +126,27 @@ impl Gateway {
     }
 }
 
-/// The way in which the body of a request comes.
-fn kind_of(parts: &Parts, body: &Incoming) -> RequestBody {
-    match body.size_hint().exact() {
-        Some(0) if !parts.headers.contains_key(CONTENT_LENGTH) => RequestBody::None,
-        Some(bytes) if bytes <= KEPT_BYTES_MAX => RequestBody::Whole,
-        Some(bytes) => RequestBody::Known(bytes),
-        None => RequestBody::Chunked,
+impl Gateway {
+    /// A place for one more connection whose protocol changes.
+    fn take_upgrade_place(&self, entry: &FunctionEntry) -> Result<UpgradePlace, (RejectReason, ApiError)> {
+        let spec = &entry.function.spec;
+        let most = spec.web.as_ref().map_or(0, |web| web.connections_max);
+        let taken = self.upgrade_places.borrow_mut().entry(spec.name.to_string()).or_default().clone();
+        UpgradePlace::take(&taken, most).ok_or_else(|| {
+            let text =
+                format!("{most} upgraded connections of this function are open already (web.maxConnections)");
+            (RejectReason::QueueFull, ApiError::new(ErrorCode::QueueFull, text))
+        })
     }
 }
 
-/// Checks that one more connection may change its protocol.
-fn check_connections(entry: &FunctionEntry) -> Result<(), (RejectReason, ApiError)> {
-    let most = entry.function.spec.web.as_ref().map_or(0, |web| web.connections_max);
-    if entry.web_connections.open() < most {
-        return Ok(());
+/// The way in which the body of a request comes.
+fn kind_of(parts: &Parts, body: &Incoming, body_max: usize) -> RequestBody {
+    let kept_max = KEPT_BYTES_MAX.min(body_max as u64);
+    match body.size_hint().exact() {
+        Some(0) if !parts.headers.contains_key(CONTENT_LENGTH) => RequestBody::None,
+        Some(bytes) if bytes <= kept_max => RequestBody::Whole,
+        Some(bytes) => RequestBody::Known(bytes),
+        None => RequestBody::Chunked,
     }
-    let text = format!("{most} upgraded connections of this function are open already (web.maxConnections)");
-    Err((RejectReason::QueueFull, ApiError::new(ErrorCode::QueueFull, text)))
 }

@@ -48,6 +48,12 @@ impl AnswerBody {
         }
     }
 
+    /// Whether it is over.
+    #[must_use]
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self, Self::Over)
+    }
+
     /// Takes what there is of it.
     ///
     /// # Errors

@@ -38,7 +38,11 @@ pub(super) fn parse_answer(bytes: &[u8], request: &WebRequest) -> Result<ParsedA
     let status = match response.code.unwrap_or(0) {
         0..100 | 600.. => return Err(garbage("its status is none")),
         101 if request.upgrade.is_none() => return Err(garbage("it changes the protocol, unasked")),
-        101 => return Ok(ParsedAnswer::Upgraded(length, read_headers(&response)?)),
+        101 => {
+            let mut headers = read_headers(&response)?;
+            fields::remove_ours(&mut headers);
+            return Ok(ParsedAnswer::Upgraded(length, headers));
+        }
         100..200 => return Ok(ParsedAnswer::Interim(length)),
         status => status,
     };

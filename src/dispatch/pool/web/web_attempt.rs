@@ -105,7 +105,7 @@ impl<'a> WebAttempt<'a> {
         let address = pools.address(instance).ok_or_else(gone)?;
         let request = context
             .executions
-            .with(ticket, |_, execution| execution.web.as_ref().map(|web| web.request.clone()));
+            .with(ticket, |_, execution| execution.web.as_ref().and_then(|web| web.request.clone()));
         let request = request.flatten().ok_or_else(gone)?;
         let idle_ms = pools.entry.function.spec.web.as_ref().map_or(0, |web| web.stream_idle_ms);
         loop {
@@ -166,7 +166,8 @@ impl<'a> WebAttempt<'a> {
                 let reply = WebReply { status, headers, body: ReplyBody::Pieces(taken) };
                 let client = self.context.executions.borrow_mut().take_web_reply(self.ticket);
                 client.ok_or(WebFailure::Client)?.send(reply).map_err(|_| WebFailure::Client)?;
-                if let Err(failure) = self.pass_body(&mut body, &pieces).await {
+                let has_length = matches!(head.body, BodyLength::Known(_));
+                if let Err(failure) = self.pass_body(&mut body, has_length, &pieces).await {
                     // The client is to have what came before it.
                     let taken = pieces.reserve_many(PIECES_MAX);
                     drop(tokio::time::timeout(LAST_PIECES, taken).await);
@@ -234,6 +235,7 @@ impl<'a> WebAttempt<'a> {
     async fn pass_body(
         &mut self,
         body: &mut AnswerBody,
+        has_length: bool,
         pieces: &MessageSender<Piece>,
     ) -> Result<(), WebFailure> {
         self.idle.progress();
@@ -254,7 +256,10 @@ impl<'a> WebAttempt<'a> {
             room.send(piece);
             self.idle.progress();
             self.context.executions.borrow_mut().web_passed(self.ticket, 0, bytes as u64);
-            if is_end {
+            // A client that has all bytes of a length is through, and takes no word of the end.
+            let is_through = has_length && body.is_over();
+            if is_end || is_through {
+                let _ = pieces.try_send(Piece::End);
                 return Ok(());
             }
         }
@@ -335,12 +340,12 @@ impl<'a> WebAttempt<'a> {
         let Connection { stream, read, .. } = &mut self.connection;
         read.reserve(self.room);
         let came = ready!(stream.poll_read(cx, read))?;
-        // The next read is as large as this one was.
-        self.room = if came >= self.room {
-            (self.room * 2).min(READ_BYTES_MAX)
-        } else {
-            self.room.max(READ_BYTES_MIN)
-        };
+        // A body that fills what it was given is given more, and one that does not is given less.
+        if came >= self.room {
+            self.room = (self.room * 2).min(READ_BYTES_MAX);
+        } else if came < self.room / 4 {
+            self.room = (self.room / 2).max(READ_BYTES_MIN);
+        }
         self.idle.progress();
         Poll::Ready(Ok(came))
     }
@@ -358,16 +363,13 @@ impl<'a> WebAttempt<'a> {
             }
             match passed {
                 Poll::Pending => {}
-                Poll::Ready(Ok(())) => {
+                Poll::Ready(Err(UploadError::Client)) => return Poll::Ready(WebFailure::Client),
+                Poll::Ready(ended) => {
                     self.upload = None;
+                    // It may have answered without reading all of it: its answer, or its end, says so.
+                    self.is_upload_cut = ended.is_err();
                     let patience = self.context.executions.borrow().head_patience(self.ticket);
                     self.head_due = Some(Box::pin(tokio::time::sleep(patience)));
-                }
-                Poll::Ready(Err(UploadError::Client)) => return Poll::Ready(WebFailure::Client),
-                // It may have answered without reading all of it: its answer, or its end, says so.
-                Poll::Ready(Err(UploadError::Instance)) => {
-                    self.upload = None;
-                    self.is_upload_cut = true;
                 }
             }
         }
@@ -408,7 +410,12 @@ async fn send_head(
             head.extend_from_slice(protocol.as_bytes());
             head.extend_from_slice(b"\r\n");
         }
-        write_attempt(head, execution, id, execution.time_left_ms(connected));
+        // Of a body that is passed on, the time begins when it has gone.
+        let left_ms = match request.body {
+            RequestBody::None | RequestBody::Whole => execution.time_left_ms(connected),
+            RequestBody::Known(_) | RequestBody::Chunked => execution.time_limit_ms(),
+        };
+        write_attempt(head, execution, id, left_ms);
         head.extend_from_slice(b"\r\n");
         execution.payload.clone()
     });

@@ -68,7 +68,7 @@ impl WebFailure {
 /// Whether another attempt may follow one that was lost: its client has no beginning of an answer, and the request has
 /// the effect of one however often it is sent.
 fn may_follow(execution: &Execution) -> bool {
-    execution.web.as_ref().is_some_and(|web| web.status == 0 && web.request.may_be_repeated())
+    execution.web.as_ref().is_some_and(|web| web.status == 0 && web.may_be_repeated())
 }
 
 /// The outcome of an attempt without an answer, as a gateway says it: 502.
