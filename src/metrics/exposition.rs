@@ -192,16 +192,8 @@ fn functions(functions: &[FunctionSnapshot], exposition: &mut Exposition) {
             .collect()
     };
     push("rejected_total", "Invocations refused at admission", MetricType::COUNTER, &rejected);
-    let responses = |function: &FunctionSnapshot| {
-        let count = |(at, class): (usize, &&str)| {
-            let labels = vec![label("function", &function.name), label("status_class", class)];
-            let count = function.metrics.sum(|m| &m.web_responses[at]);
-            (count > 0).then(|| counter(labels, count as f64))
-        };
-        STATUS_CLASSES.iter().enumerate().filter_map(count).collect()
-    };
     let help = "Answers of the function to requests at /fn";
-    push("web_responses_total", help, MetricType::COUNTER, &responses);
+    push("web_responses_total", help, MetricType::COUNTER, &web_responses);
     for (name, help, histogram) in HISTOGRAMS {
         let metrics = |function: &FunctionSnapshot| {
             let cells: Vec<&HistogramCells> =
@@ -242,6 +234,16 @@ fn functions(functions: &[FunctionSnapshot], exposition: &mut Exposition) {
         };
         push(name, help, MetricType::COUNTER, &metrics);
     }
+}
+
+/// The answers of a function to web requests, by the hundreds of their status, of which there were some.
+fn web_responses(function: &FunctionSnapshot) -> Vec<Metric> {
+    let count = |(at, class): (usize, &&str)| {
+        let labels = vec![label("function", &function.name), label("status_class", class)];
+        let count = function.metrics.sum(|m| &m.web_responses[at]);
+        (count > 0).then(|| counter(labels, count as f64))
+    };
+    STATUS_CLASSES.iter().enumerate().filter_map(count).collect()
 }
 
 fn label(name: &str, value: &str) -> LabelPair {

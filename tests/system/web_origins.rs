@@ -82,7 +82,7 @@ fn a_name_that_was_made_to_lead_here_makes_no_page_the_function_s_own() {
     for (name, web) in [("plain", json!({})), ("named", json!({ "origins": ["https://faas.example"] }))] {
         server.operator().post("/v1/functions", pool(name, url.as_str()).with("web", web));
     }
-    let mut asked = |name: &str, host: &str, marks: &str| {
+    let asked = |name: &str, host: &str, marks: &str| {
         let mut client = Client::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, server.listen.port())));
         client.send(format!("GET /fn/{name} HTTP/1.1\r\nhost: {host}\r\n{marks}\r\n"));
         if client.is_answered_or(&endpoint) {
