@@ -24,6 +24,7 @@ mod run;
 mod runtimes;
 pub(crate) mod server;
 mod tested;
+mod web;
 mod wire;
 pub(crate) mod wrk;
 
@@ -63,6 +64,8 @@ enum BenchPart {
     Keep,
     /// Starts, memory, latency and throughput of functions in each runtime beside what people use without
     Runtimes(runtimes::RuntimesOptions),
+    /// Functions that answer HTTP as it is, beside nginx: small requests, bodies of a gigabyte, tokens, idle WebSockets
+    Web(web::WebOptions),
 }
 
 pub(crate) fn run(repository: &Repository, arguments: &BenchArguments) -> Result<ExitCode> {
@@ -75,6 +78,7 @@ pub(crate) fn run(repository: &Repository, arguments: &BenchArguments) -> Result
         Some(BenchPart::Job(options)) => job::run(repository, options),
         Some(BenchPart::Keep) => keep::run(repository),
         Some(BenchPart::Runtimes(options)) => runtimes::run(repository, options),
+        Some(BenchPart::Web(options)) => web::run(repository, options),
     }
 }
 
