@@ -78,7 +78,7 @@ impl<'a> CallHeaders<'a> {
         Err(ApiError::new(
             ErrorCode::UnsupportedMediaType,
             format!(
-                "Content-Type \"{}\" is not understood; send JSON with Content-Type: application/json, or none",
+                "Content-Type \"{}\" is not understood; send JSON with Content-Type: application/json, or none; other bodies go to a function with `web`, at /fn/{{name}}",
                 told(value)
             ),
         ))
