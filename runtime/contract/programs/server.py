@@ -8,6 +8,7 @@ import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import functions
+from web import WebHandler
 
 
 class Server(ThreadingHTTPServer):
@@ -60,5 +61,8 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: a line for each request is for whoever looks at a server itself."""
 
 
-function = functions.load()
-Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+if os.environ["HANDLER"] == "web":
+    handler = WebHandler
+else:
+    handler, function = Handler, functions.load()
+Server(("127.0.0.1", int(os.environ["PORT"])), handler).serve_forever()

@@ -7,7 +7,7 @@ use picofaas_contract::patience::PATIENCE;
 
 use crate::suite::case::{Mode, Row};
 use crate::suite::subject::{
-    Behaviour, Concurrency, Fidelity, Frames, LateLines, Loads, OnExit, OnMissing, Subject,
+    Behaviour, Concurrency, Fidelity, Frames, LateLines, Loads, OnExit, OnMissing, Subject, Web,
 };
 use crate::suite::subjects::{Candidate, Runtime};
 
@@ -68,6 +68,9 @@ struct CustomRuntime {
     /// It speaks frames, too
     #[arg(long, requires = "command")]
     frames: bool,
+    /// Its answer to web requests
+    #[arg(long, requires = "command", value_enum, default_value_t = Web::Unknown)]
+    web: Web,
 }
 
 impl Options {
@@ -121,8 +124,10 @@ impl CustomRuntime {
                     LateLines::OwnOrNone
                 },
                 frames: if self.frames { Frames::Spoken } else { Frames::Declined },
+                web: self.web,
             },
             declined: OnceLock::new(),
+            refused_web: OnceLock::new(),
         };
         Ok(Candidate { name, subject: Ok(subject) })
     }

@@ -48,9 +48,9 @@ impl<S: Read + Write> Connection<S> {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Reads one answer; an interim one, or one that changes the protocol, has no body.
+    /// Reads the head of an answer.
     #[track_caller]
-    pub fn receive(&mut self) -> Answer {
+    pub fn receive_head(&mut self) -> Answer {
         let status_line = self.line();
         let status = status_line.split(' ').nth(1).unwrap_or_else(|| panic!("no status: {status_line:?}"));
         let status = status.parse().unwrap();
@@ -63,23 +63,37 @@ impl<S: Read + Write> Connection<S> {
             let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("no header: {line:?}"));
             headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
-        let mut answer = Answer { status, headers, body: Vec::new() };
+        Answer { status, headers, body: Vec::new() }
+    }
+
+    /// Reads one answer; an interim one, or one that changes the protocol, has no body.
+    #[track_caller]
+    pub fn receive(&mut self) -> Answer {
+        let mut answer = self.receive_head();
         if answer.status < 200 {
             return answer;
         }
         match answer.header("content-length") {
             Some(length) => answer.body = self.bytes(length.parse().unwrap()),
-            None if answer.header("transfer-encoding") == Some("chunked") => loop {
-                let length = usize::from_str_radix(&self.line(), 16).unwrap();
-                answer.body.append(&mut self.bytes(length));
-                assert_eq!(self.line(), "", "a chunk ends where it said");
-                if length == 0 {
+            None if answer.is_chunked() => loop {
+                let mut chunk = self.chunk();
+                if chunk.is_empty() {
                     break;
                 }
+                answer.body.append(&mut chunk);
             },
             None => panic!("an answer has a length: {answer:?}"),
         }
         answer
+    }
+
+    /// The next chunk of a body; an empty one is its end.
+    #[track_caller]
+    pub fn chunk(&mut self) -> Vec<u8> {
+        let length = usize::from_str_radix(&self.line(), 16).unwrap();
+        let chunk = self.bytes(length);
+        assert_eq!(self.line(), "", "a chunk ends where it said");
+        chunk
     }
 
     /// Asks for the metrics until they have this line.
@@ -124,6 +138,22 @@ impl<S: Read + Write> Connection<S> {
         rest
     }
 
+    /// Everything until the connection ends, in whatever way.
+    pub fn until_it_breaks(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("the connection stays open: {error}"),
+        }
+        rest
+    }
+
+    /// The stream, for what is not read by this.
+    pub fn stream(&mut self) -> &mut S {
+        self.stream.get_mut()
+    }
+
     /// The stream, and what was read of it and not yet taken.
     pub fn into_stream(self) -> (S, Vec<u8>) {
         let read = self.stream.buffer().to_vec();
@@ -145,6 +175,17 @@ impl Answer {
 
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a header.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let named = self.headers.iter().filter(|(known, _)| known == name);
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// Whether its body comes in chunks.
+    pub fn is_chunked(&self) -> bool {
+        self.header("transfer-encoding") == Some("chunked")
     }
 
     pub fn json(&self) -> Value {

@@ -1,7 +1,7 @@
 //! One promise of the contract, looked at from outside.
 
-use super::subject::{Frames, Subject};
-use super::warm;
+use super::subject::{Frames, Subject, Web};
+use super::{warm, web};
 
 /// A case; it panics where the promise is broken.
 #[derive(Clone, Copy)]
@@ -19,6 +19,10 @@ pub(crate) enum Run {
     Both(fn(&Subject, Transport)),
     /// Over frames.
     Frames(fn(&Subject)),
+    /// At a function that speaks HTTP.
+    Web(fn(&Subject)),
+    /// At one that changes the protocol where it is asked to.
+    Upgrade(fn(&Subject)),
 }
 
 /// The way in which invocations travel.
@@ -32,6 +36,8 @@ pub(crate) enum Transport {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Warm,
+    /// The same with requests that are HTTP as it is.
+    Web,
     Job,
 }
 
@@ -44,11 +50,12 @@ pub(crate) struct Row {
 }
 
 impl Mode {
-    pub(crate) const ALL: [Self; 2] = [Self::Warm, Self::Job];
+    pub(crate) const ALL: [Self; 3] = [Self::Warm, Self::Web, Self::Job];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Warm => "WARM",
+            Self::Web => "WARM, web",
             Self::Job => "JOB",
         }
     }
@@ -56,6 +63,7 @@ impl Mode {
     fn cases(self) -> &'static [Case] {
         match self {
             Self::Warm => warm::CASES,
+            Self::Web => web::CASES,
             Self::Job => super::job::CASES,
         }
     }
@@ -68,7 +76,7 @@ impl Mode {
 impl Case {
     fn rows(&self) -> Vec<Row> {
         let transports: &[Transport] = match self.run {
-            Run::Plain(_) => &[Transport::Http],
+            Run::Plain(_) | Run::Web(_) | Run::Upgrade(_) => &[Transport::Http],
             Run::Both(_) => &[Transport::Http, Transport::Frames],
             Run::Frames(_) => &[Transport::Frames],
         };
@@ -85,7 +93,8 @@ impl Case {
 }
 
 impl Row {
-    /// Looks at a runtime. One that does not speak frames has to decline them.
+    /// Looks at a runtime. One that does not speak frames has to decline them, and one whose functions all take JSON
+    /// has to refuse web requests.
     pub(crate) fn look_at(&self, subject: &Subject) {
         if self.transport == Transport::Frames && subject.behaviour.frames == Frames::Declined {
             subject.declined.get_or_init(|| warm::frames_are_declined(subject));
@@ -94,6 +103,15 @@ impl Row {
         match self.run {
             Run::Plain(run) | Run::Frames(run) => run(subject),
             Run::Both(run) => run(subject, self.transport),
+            Run::Web(run) => match subject.behaviour.web {
+                Web::Always | Web::Served | Web::ServedWithoutUpgrades => run(subject),
+                Web::Refused | Web::Unknown => web::are_refused_once(subject),
+            },
+            Run::Upgrade(run) => match subject.behaviour.web {
+                Web::Always | Web::Served => run(subject),
+                Web::ServedWithoutUpgrades => web::upgrades_are_refused(subject),
+                Web::Refused | Web::Unknown => web::are_refused_once(subject),
+            },
         }
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `subject`, `subjects` | a runtime under test; those of this repository |
 //! | `case` | one promise of the contract |
-//! | `warm`, `job` | the cases |
+//! | `warm`, `web`, `job` | the cases |
 //! | `run` | every case on every runtime, some at a time |
 //! | `traces` | trace contexts that requests have |
 //! | `table` | the results as tables |
@@ -17,3 +17,4 @@ pub(crate) mod subjects;
 pub(crate) mod table;
 mod traces;
 mod warm;
+mod web;

@@ -32,6 +32,8 @@ pub(crate) struct Subject {
     pub(crate) behaviour: Behaviour,
     /// Whether it was seen to decline frames: once is enough for all rows.
     pub(crate) declined: OnceLock<()>,
+    /// Whether it was seen to refuse web requests.
+    pub(crate) refused_web: OnceLock<()>,
 }
 
 /// Behaviour that the contract leaves to each runtime, and that the suite has to know.
@@ -44,6 +46,7 @@ pub(crate) struct Behaviour {
     pub(crate) on_missing_as_job: OnMissing,
     pub(crate) late_lines: LateLines,
     pub(crate) frames: Frames,
+    pub(crate) web: Web,
 }
 
 /// The instance after its function has ended the process that it runs in.
@@ -103,6 +106,21 @@ pub(crate) enum Frames {
     Spoken,
     /// An ordinary one of HTTP/1.1.
     Declined,
+}
+
+/// The answer to web requests.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Web {
+    /// That of any of its functions: they speak HTTP.
+    Always,
+    /// That of the function `web`; the others refuse them.
+    Served,
+    /// The same, but it never changes the protocol.
+    ServedWithoutUpgrades,
+    /// A refusal: all of its functions take JSON.
+    Refused,
+    /// That of any path that is not there.
+    Unknown,
 }
 
 impl Subject {

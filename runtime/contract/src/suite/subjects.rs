@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use picofaas_contract::built;
 
 use super::subject::{
-    Behaviour, Concurrency, FUNCTION, Fidelity, Frames, LateLines, Loads, OnExit, OnMissing, Subject,
+    Behaviour, Concurrency, FUNCTION, Fidelity, Frames, LateLines, Loads, OnExit, OnMissing, Subject, Web,
 };
 
 /// The runtimes of this repository.
@@ -90,6 +90,7 @@ const IN_PROCESS: Behaviour = Behaviour {
     on_missing_as_job: OnMissing::Ends,
     late_lines: LateLines::OwnOrNone,
     frames: Frames::Spoken,
+    web: Web::Unknown,
 };
 
 /// Behaviour of a runtime that runs it in another.
@@ -101,6 +102,7 @@ const SURVIVES_EXIT: Behaviour = Behaviour {
     on_missing_as_job: OnMissing::Posts,
     late_lines: LateLines::OfTheOnly,
     frames: Frames::Spoken,
+    web: Web::Unknown,
 };
 
 fn variable(name: &str, value: &str) -> (String, String) {
@@ -127,6 +129,7 @@ fn rust() -> Subject {
         missing_said: vec![NOWHERE.to_owned(), "echo, identity".to_owned()],
         behaviour: IN_PROCESS,
         declined: OnceLock::new(),
+        refused_web: OnceLock::new(),
     }
 }
 
@@ -149,6 +152,7 @@ fn watchdog(runtime: Runtime, mode: &str, program: &str, behaviour: Behaviour) -
         missing_said: vec![NOWHERE.to_owned()],
         behaviour,
         declined: OnceLock::new(),
+        refused_web: OnceLock::new(),
     })
 }
 
@@ -175,6 +179,7 @@ fn python() -> Result<Subject, String> {
             ..SURVIVES_EXIT
         },
         declined: OnceLock::new(),
+        refused_web: OnceLock::new(),
     })
 }
 
@@ -202,6 +207,7 @@ fn java() -> Result<Subject, String> {
         missing_said: vec![NOWHERE.to_owned(), "echo, context".to_owned()],
         behaviour: IN_PROCESS,
         declined: OnceLock::new(),
+        refused_web: OnceLock::new(),
     })
 }
 

@@ -38,7 +38,9 @@ use frames::{cancel, flow, life, opening, violations};
 
 use super::case::Case;
 use super::case::Run::{Both, Frames, Plain};
+pub(crate) use limits::IN_FLIGHT;
 pub(crate) use opening::are_declined as frames_are_declined;
+pub(crate) use warm_instance::{ListenerKind, Stream, WarmInstance};
 
 pub(crate) const CASES: &[Case] = &[
     Case { name: "healthy only when loaded", run: Plain(start::healthy_only_when_loaded) },

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -193,6 +193,24 @@ impl Address {
         stream.read_to_end(&mut answer)?;
         let line = String::from_utf8_lossy(&answer);
         line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| io::Error::other(line))
+    }
+}
+
+impl Stream {
+    pub(crate) fn set_nonblocking(&self, is_nonblocking: bool) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.set_nonblocking(is_nonblocking),
+            Self::Tcp(stream) => stream.set_nonblocking(is_nonblocking),
+        }
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(crate) fn end_writing(&self) {
+        match self {
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+        }
+        .unwrap();
     }
 }
 
