@@ -10,16 +10,27 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The names that a caller gave.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Caller {
     /// The names in a request over HTTP/1.1.
     Http { headers: HeaderMap, trace: Option<TraceContext> },
     /// The names in a frame.
     Framed(Box<FramedCaller>),
+    /// The names in a web request, whose headers its handler has.
+    Web(Box<WebCaller>),
+}
+
+/// The names of a web request.
+#[derive(Clone, Debug)]
+pub(crate) struct WebCaller {
+    execution: Option<HeaderValue>,
+    trace_name: Option<HeaderValue>,
+    trace: Option<TraceContext>,
+    key: Option<HeaderValue>,
 }
 
 /// The names of a frame, as texts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FramedCaller {
     execution: [u8; 40],
     /// A `traceparent` of version 00.
@@ -69,12 +80,23 @@ impl Caller {
         Self::Http { trace: TraceContext::read(&headers), headers }
     }
 
+    /// The names in the headers of a web request; cheap, as header values are shared.
+    pub(crate) fn of_web(headers: &HeaderMap) -> Self {
+        Self::Web(Box::new(WebCaller {
+            execution: headers.get(EXECUTION_ID).cloned(),
+            trace_name: given_trace_id(headers).cloned(),
+            trace: TraceContext::read(headers),
+            key: headers.get(IDEMPOTENCY_KEY).cloned(),
+        }))
+    }
+
     /// The execution's id.
     pub(crate) fn execution_id(&self) -> &str {
         match self {
             // Requests without one were refused.
             Self::Http { headers, .. } => text(headers, &EXECUTION_ID).unwrap_or_default(),
             Self::Framed(caller) => ascii(&caller.execution),
+            Self::Web(caller) => text_of(caller.execution.as_ref()).unwrap_or_default(),
         }
     }
 
@@ -85,6 +107,10 @@ impl Caller {
                 .and_then(|id| id.to_str().ok())
                 .or_else(|| trace.as_ref().map(TraceContext::trace_id)),
             Self::Framed(caller) => caller.name.as_deref().or_else(|| caller.trace_id()),
+            Self::Web(caller) => {
+                let own = || caller.trace.as_ref().map(TraceContext::trace_id);
+                text_of(caller.trace_name.as_ref()).or_else(own)
+            }
         }
     }
 
@@ -96,6 +122,7 @@ impl Caller {
                 let own = || caller.has_trace.then(|| ascii(&caller.parent));
                 caller.later_parent.as_deref().or_else(own)
             }
+            Self::Web(caller) => text_of(caller.trace.as_ref().map(TraceContext::parent)),
         }
     }
 
@@ -104,6 +131,7 @@ impl Caller {
         match self {
             Self::Http { trace, .. } => trace.as_ref()?.state()?.to_str().ok(),
             Self::Framed(caller) => caller.state.as_deref().filter(|_| caller.has_trace),
+            Self::Web(caller) => text_of(caller.trace.as_ref().and_then(TraceContext::state)),
         }
     }
 
@@ -112,6 +140,7 @@ impl Caller {
         match self {
             Self::Http { headers, .. } => text(headers, &IDEMPOTENCY_KEY),
             Self::Framed(caller) => caller.key.as_deref(),
+            Self::Web(caller) => text_of(caller.key.as_ref()),
         }
     }
 
@@ -126,6 +155,10 @@ impl Caller {
                     (None, Some(id)) => id.as_bytes().first_chunk().map(|id| IdText::Trace(*id)),
                     (None, None) => None,
                 },
+            },
+            Self::Web(caller) => Ids {
+                execution: caller.execution.clone().map(IdText::Header),
+                trace: self.trace_id().and_then(|id| HeaderValue::from_str(id).ok()).map(IdText::Header),
             },
         }
     }
@@ -200,7 +233,12 @@ fn trace_id(headers: &HeaderMap) -> Option<IdText> {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+    text_of(headers.get(name))
+}
+
+/// A header's value, where it is a text.
+fn text_of(value: Option<&HeaderValue>) -> Option<&str> {
+    value?.to_str().ok()
 }
 
 /// Bytes that are ASCII.

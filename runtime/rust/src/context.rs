@@ -19,7 +19,7 @@ const ATTEMPT: HeaderName = HeaderName::from_static("x-attempt");
 const DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
 
 /// The circumstances of one invocation: a handler's optional second argument.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     caller: Caller,
     attempt: u32,
@@ -146,32 +146,16 @@ pub(crate) struct InvocationHead {
 impl InvocationHead {
     /// Checks the headers of a request that arrived at `arrived`.
     pub(crate) fn read(headers: HeaderMap, arrived: Instant) -> Result<Self, Failure> {
-        match execution_header(&headers).map(HeaderValue::to_str) {
-            None | Some(Ok("")) => return Err(Failure::MissingExecutionId),
-            Some(Ok(id)) if id.len() <= EXECUTION_ID_BYTES_MAX => {}
-            Some(_) => {
-                return Err(Failure::BadHeader {
-                    name: "X-Execution-Id",
-                    rule: "at most 256 bytes of visible ASCII",
-                });
-            }
-        }
-        let attempt = match headers.get(ATTEMPT) {
-            None => 1,
-            Some(value) => number(value)
-                .and_then(|attempt| u32::try_from(attempt).ok())
-                .filter(|attempt| *attempt > 0)
-                .ok_or(Failure::BadHeader { name: "X-Attempt", rule: "a whole number from 1" })?,
-        };
-        let deadline = match headers.get(DEADLINE_MS) {
-            None => None,
-            Some(value) => {
-                let rule = "a whole number of milliseconds that are left";
-                let left_ms = number(value).ok_or(Failure::BadHeader { name: "X-Deadline-Ms", rule })?;
-                Some(arrived + Duration::from_millis(left_ms.min(DEADLINE_MS_MAX)))
-            }
-        };
+        check_execution(&headers)?;
+        let (attempt, deadline) = numbers(&headers, arrived)?;
         Ok(Self { caller: Caller::of_headers(headers), attempt, deadline })
+    }
+
+    /// Checks the headers of a web request that arrived at `arrived`, which are its handler's.
+    pub(crate) fn of_web(headers: &HeaderMap, arrived: Instant) -> Result<Self, Failure> {
+        check_execution(headers)?;
+        let (attempt, deadline) = numbers(headers, arrived)?;
+        Ok(Self { caller: Caller::of_web(headers), attempt, deadline })
     }
 
     /// Takes the head of a frame that arrived at `arrived`.
@@ -192,6 +176,37 @@ impl InvocationHead {
     pub(crate) fn into_context(self, metadata: BTreeMap<String, String>, output_max: usize) -> Context {
         Context { caller: self.caller, attempt: self.attempt, deadline: self.deadline, metadata, output_max }
     }
+}
+
+/// Refuses a request without an execution that can be told.
+pub(crate) fn check_execution(headers: &HeaderMap) -> Result<(), Failure> {
+    match execution_header(headers).map(HeaderValue::to_str) {
+        None | Some(Ok("")) => Err(Failure::MissingExecutionId),
+        Some(Ok(id)) if id.len() <= EXECUTION_ID_BYTES_MAX => Ok(()),
+        Some(_) => {
+            Err(Failure::BadHeader { name: "X-Execution-Id", rule: "at most 256 bytes of visible ASCII" })
+        }
+    }
+}
+
+/// Reads the number of the attempt and the deadline of a request that arrived at `arrived`.
+fn numbers(headers: &HeaderMap, arrived: Instant) -> Result<(u32, Option<Instant>), Failure> {
+    let attempt = match headers.get(ATTEMPT) {
+        None => 1,
+        Some(value) => number(value)
+            .and_then(|attempt| u32::try_from(attempt).ok())
+            .filter(|attempt| *attempt > 0)
+            .ok_or(Failure::BadHeader { name: "X-Attempt", rule: "a whole number from 1" })?,
+    };
+    let deadline = match headers.get(DEADLINE_MS) {
+        None => None,
+        Some(value) => {
+            let rule = "a whole number of milliseconds that are left";
+            let left_ms = number(value).ok_or(Failure::BadHeader { name: "X-Deadline-Ms", rule })?;
+            Some(arrived + Duration::from_millis(left_ms.min(DEADLINE_MS_MAX)))
+        }
+    };
+    Ok((attempt, deadline))
 }
 
 fn number(value: &HeaderValue) -> Option<u64> {

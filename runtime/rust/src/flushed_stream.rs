@@ -17,22 +17,52 @@ pub(crate) struct Flushes {
     /// Whether somebody waits for the next. Relaxed: one thread reads and writes it.
     is_awaited: AtomicBool,
     waker: AtomicWaker,
+    /// Whether the stream was dropped. Relaxed, too.
+    has_ended: AtomicBool,
+    end_waker: AtomicWaker,
 }
 
 /// A stream whose flushes can be waited for.
 pub(crate) struct FlushedStream<S> {
     stream: S,
     flushes: Arc<Flushes>,
+    _end: StreamEnd,
+}
+
+/// Tells, when it is dropped, that its stream was.
+struct StreamEnd(Arc<Flushes>);
+
+impl Drop for StreamEnd {
+    fn drop(&mut self) {
+        self.0.has_ended.store(true, Ordering::Relaxed);
+        self.0.end_waker.wake();
+    }
 }
 
 impl Flushes {
     /// Waits until a flush ends that begins after this call: then the kernel has all that hyper had to write, a
     /// `100 Continue` included. hyper flushes whenever a service has nothing more to do.
     pub(crate) async fn next(&self) {
+        self.ask();
+        poll_fn(|cx| self.poll_asked(cx)).await;
+    }
+
+    /// Begins to wait for the next flush.
+    pub(crate) fn ask(&self) {
         self.is_awaited.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for the flush that was asked for.
+    pub(crate) fn poll_asked(&self, cx: &Context<'_>) -> Poll<()> {
+        self.waker.register(cx.waker());
+        if self.is_awaited.load(Ordering::Relaxed) { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Waits until nobody has the stream any more, also not one who speaks another protocol over it.
+    pub(crate) async fn stream_ended(&self) {
         poll_fn(|cx| {
-            self.waker.register(cx.waker());
-            if self.is_awaited.load(Ordering::Relaxed) { Poll::Pending } else { Poll::Ready(()) }
+            self.end_waker.register(cx.waker());
+            if self.has_ended.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -41,7 +71,8 @@ impl Flushes {
 impl<S> FlushedStream<S> {
     pub(crate) fn new(stream: S) -> (Self, Arc<Flushes>) {
         let flushes = Arc::new(Flushes::default());
-        (Self { stream, flushes: Arc::clone(&flushes) }, flushes)
+        let end = StreamEnd(Arc::clone(&flushes));
+        (Self { stream, flushes: Arc::clone(&flushes), _end: end }, flushes)
     }
 
     pub(crate) fn into_inner(self) -> S {

@@ -2,6 +2,7 @@
 
 use std::future::{Future, ready};
 
+use hyper::{Request, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -9,6 +10,8 @@ use crate::context::Context;
 use crate::handler_error::HandlerError;
 use crate::output::Output;
 use crate::raw_body::Input;
+use crate::request_body::RequestBody;
+use crate::response_body::ResponseBody;
 
 /// An async function from an input to an output, with or without a [`Context`].
 ///
@@ -35,6 +38,24 @@ pub trait Handler<Args>: 'static {
         input: Self::Input,
         context: Context,
     ) -> impl Future<Output = Result<Self::Output, HandlerError>>;
+
+    /// Answers a web request (`docs/runtime.md#web-requests`). Its path is the one below the function's name. Without an
+    /// answer of its own a handler takes none: 501 `NOT_A_WEB_FUNCTION`. [`serve_web`](crate::serve_web) is the usual
+    /// way to have one.
+    ///
+    /// The deadline of `context` is that of the head. The body of the answer may take longer; it is dropped
+    /// when the caller closes the connection.
+    fn web(
+        &self,
+        _request: Request<RequestBody>,
+        _context: Context,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, HandlerError>> {
+        ready(Err(HandlerError::not_taken(
+            "NOT_A_WEB_FUNCTION",
+            "the handler takes JSON and no web requests: remove `web` from the function, or give it a handler of web \
+             requests (serve_web)",
+        )))
+    }
 
     /// Gets ready for the first call. A server listens only afterwards, and ends with
     /// exit code 1 where this fails; a JOB fetches its input meanwhile, and its invocation

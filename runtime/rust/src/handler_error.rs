@@ -58,6 +58,11 @@ impl HandlerError {
         Self { is_rejection: true, ..Self::new(400, BAD_INPUT, message) }
     }
 
+    /// A 501 for a request that is not of the handler's kind; it counts as one that was rejected.
+    pub(crate) fn not_taken(code: &'static str, message: &str) -> Self {
+        Self { is_rejection: true, is_final: true, ..Self::new(501, code, message) }
+    }
+
     /// Says that another attempt would fail in the same way: there is none, whatever the status.
     ///
     /// ```

@@ -8,6 +8,7 @@ use crate::job;
 use crate::log;
 use crate::server::{self, StartError};
 use crate::settings::{Role, Settings};
+use crate::web_handler::{WebFunction, WebHandler};
 
 /// One handler, not yet started. The choice is made before anything is, so that each is
 /// compiled for its handler and a request crosses no virtual call.
@@ -33,6 +34,33 @@ where
     Args: 'static,
 {
     exit_code(Settings::from_env(beginning.0).and_then(|settings| start(handler, settings)))
+}
+
+/// Serves a handler of web requests until SIGTERM or SIGINT: an async function from a request to an answer, or a service
+/// of `tower` such as the `Router` of axum; see [`WebHandler`]. Its function has `web`, and takes no JSON: what comes
+/// by `:invoke` or as a JOB is a 501 `NOT_A_JSON_FUNCTION`.
+///
+/// ```no_run
+/// # use std::process::ExitCode;
+/// use picofaas_runtime::http::{Request, Response};
+/// use picofaas_runtime::{HandlerError, RequestBody, ResponseBody};
+///
+/// async fn shout(request: Request<RequestBody>) -> Result<Response<ResponseBody>, HandlerError> {
+///     let text = request.into_body().whole(1 << 20).await?;
+///     Ok(Response::new(text.to_ascii_uppercase().into()))
+/// }
+///
+/// fn main() -> ExitCode {
+///     picofaas_runtime::serve_web(shout)
+/// }
+/// ```
+#[must_use = "return it from main, or the process ends as a success"]
+pub fn serve_web<W, Args>(handler: W) -> ExitCode
+where
+    W: WebHandler<Args>,
+    Args: 'static,
+{
+    serve(WebFunction(handler))
 }
 
 /// Several handlers in one program, of which the environment variable `HANDLER` chooses
@@ -61,6 +89,18 @@ impl Handlers {
         assert!(self.names().all(|known| known != name), "two handlers are called `{name}`");
         self.handlers.push((name, Box::new(move |settings| start(handler, settings))));
         self
+    }
+
+    /// Adds a handler of web requests.
+    ///
+    /// # Panics
+    /// If there is a handler of that name already.
+    pub fn with_web<W, Args>(self, name: &'static str, handler: W) -> Self
+    where
+        W: WebHandler<Args>,
+        Args: 'static,
+    {
+        self.with(name, WebFunction(handler))
     }
 
     /// Serves the handler that `HANDLER` names, as [`serve`] does. An unknown name, or

@@ -1,5 +1,6 @@
 //! A connection over HTTP/1.1, as its requests know it.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -13,14 +14,16 @@ use crate::standby::ConnectionKey;
 /// A connection that was accepted.
 pub(crate) struct InboundConnection {
     pub(crate) key: ConnectionKey,
-    flushes: Arc<Flushes>,
+    pub(crate) flushes: Arc<Flushes>,
     /// The stream after a change to another protocol.
     pub(crate) upgrade: Cell<Option<OnUpgrade>>,
+    /// The web request that made it a connection of another protocol: it lasts until that ends.
+    pub(crate) switched: Cell<Option<Box<dyn Any>>>,
 }
 
 impl InboundConnection {
     pub(crate) fn new(key: ConnectionKey, flushes: Arc<Flushes>) -> Self {
-        Self { key, flushes, upgrade: Cell::new(None) }
+        Self { key, flushes, upgrade: Cell::new(None), switched: Cell::new(None) }
     }
 
     /// Waits until the kernel has the `100 Continue` of a request whose body was read, where it asks for one. hyper

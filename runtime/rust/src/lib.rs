@@ -28,6 +28,9 @@
 //! [`Context`] as its second argument. A program with several functions registers them
 //! by name with [`Handlers`] and the environment variable `HANDLER` chooses one.
 //!
+//! A function that speaks HTTP as it is calls [`serve_web`] instead, with an async `fn` from a request to an answer or
+//! with a service of `tower`, such as a router of axum.
+//!
 //! # One thread
 //! Everything runs on one thread in one tokio runtime, so a handler need not be `Send`
 //! and a request never changes threads. The price: a handler that computes for long
@@ -78,6 +81,8 @@
 //! `response`. For a JOB: `settings` with `assignment` → `job` → `control_plane` (its two
 //! requests, over a [`client`]'s connection) around the same `invocation` → `completion`.
 //! A connection that asks for it goes on in `frames`, which carries many invocations.
+//! A web request takes another way: `route` → `web_answer` (`request_body`, a `web_handler`, `response_body` with its
+//! `body_writer`).
 //! An `inbound_connection` knows by its `flushed_stream` when a `100 Continue` was written, and `standby` how many
 //! invocations may still come. For an instance in Kubernetes: `announcement`. Both know the control plane by `access`.
 //! Beside them `handler`, `handlers`, `context`, `handler_error` (the interface of
@@ -90,6 +95,7 @@ mod ages;
 mod announcement;
 mod assignment;
 mod beginning;
+mod body_writer;
 mod caller;
 pub mod client;
 mod clock;
@@ -117,18 +123,27 @@ mod origin;
 mod output;
 mod panics;
 mod raw_body;
+mod request_body;
 mod response;
+mod response_body;
 mod route;
 mod server;
 mod settings;
 mod standby;
 mod stop;
+mod web_answer;
+mod web_handler;
 
 pub use beginning::Beginning;
+pub use body_writer::BodyWriter;
 pub use context::{Context, Logger};
 pub use handler::Handler;
 pub use handler_error::HandlerError;
-pub use handlers::{Handlers, serve, serve_since};
+pub use handlers::{Handlers, serve, serve_since, serve_web};
+pub use hyper::http;
 pub use limits::{BODY_BYTES_MAX, OUTPUT_BYTES_MAX};
 pub use output::{Output, OutputBytes};
 pub use raw_body::{Input, RawBody};
+pub use request_body::RequestBody;
+pub use response_body::ResponseBody;
+pub use web_handler::{TowerService, WebHandler};

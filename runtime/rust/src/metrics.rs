@@ -78,8 +78,24 @@ impl Metrics {
 
     /// Does the same for one that began at this time.
     pub(crate) fn begin_at(&self, began: Instant) -> InFlight<'_> {
-        increment(&self.in_flight);
+        self.count_in();
         InFlight { metrics: self, began, outcome: Outcome::Cancelled }
+    }
+
+    /// Counts in an invocation that has no guard.
+    pub(crate) fn count_in(&self) {
+        increment(&self.in_flight);
+    }
+
+    /// Counts out an invocation that began at this time.
+    pub(crate) fn count_out(&self, began: Instant, outcome: Outcome) {
+        let took = clock::now().duration_since(began);
+        let seconds = took.as_secs_f64();
+        let bucket = BOUNDS_SECONDS.iter().position(|bound| seconds <= *bound);
+        increment(&self.buckets[bucket.unwrap_or(BOUNDS_SECONDS.len())]);
+        self.total.set(self.total.get() + took);
+        increment(&self.invocations[outcome as usize]);
+        self.in_flight.set(self.in_flight.get() - 1);
     }
 
     pub(crate) fn in_flight(&self) -> u64 {
@@ -96,13 +112,7 @@ impl InFlight<'_> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        let took = clock::now().duration_since(self.began);
-        let seconds = took.as_secs_f64();
-        let bucket = BOUNDS_SECONDS.iter().position(|bound| seconds <= *bound);
-        increment(&self.metrics.buckets[bucket.unwrap_or(BOUNDS_SECONDS.len())]);
-        self.metrics.total.set(self.metrics.total.get() + took);
-        increment(&self.metrics.invocations[self.outcome as usize]);
-        self.metrics.in_flight.set(self.metrics.in_flight.get() - 1);
+        self.metrics.count_out(self.began, self.outcome);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -12,11 +11,12 @@ use crate::ages::{ACKNOWLEDGES, Ages};
 use crate::failure::Failure;
 use crate::invocation::InvocationAnswer;
 use crate::limits::MESSAGE_BYTES_MAX;
+use crate::response_body::ResponseBody;
 
 const COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
 const INIT_DURATION_MS: HeaderName = HeaderName::from_static("x-init-duration-ms");
 
-pub(crate) type HttpResponse = Response<Full<Bytes>>;
+pub(crate) type HttpResponse = Response<ResponseBody>;
 
 #[derive(Serialize)]
 struct ErrorBody<'a> {
@@ -83,7 +83,7 @@ pub(crate) fn invocation(answer: InvocationAnswer) -> HttpResponse {
 
 /// 101, after which both ends speak frames.
 pub(crate) fn switching_to_frames() -> HttpResponse {
-    let mut response = Response::new(Full::default());
+    let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     response.headers_mut().insert(UPGRADE, HeaderValue::from_static(picofaas_frames::UPGRADE));
@@ -116,7 +116,15 @@ pub(crate) fn bad_request(fault: &str) -> HttpResponse {
 
 /// 403, to a web page. Its body is not read, so the connection ends.
 pub(crate) fn foreign_origin() -> HttpResponse {
-    let message = "a web page asks (Origin or Sec-Fetch-Site), and an instance answers none";
+    forbidden("a web page asks (Origin or Sec-Fetch-Site), and an instance answers none")
+}
+
+/// 403, to a web request that picofaas did not send. Its body is not read, so the connection ends.
+pub(crate) fn foreign_web() -> HttpResponse {
+    forbidden("a web request has an X-Execution-Id, which a gateway gives and a direct call may make up")
+}
+
+fn forbidden(message: &str) -> HttpResponse {
     let mut response = error(StatusCode::FORBIDDEN, "FOREIGN_ORIGIN", message);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
@@ -124,7 +132,8 @@ pub(crate) fn foreign_origin() -> HttpResponse {
 
 /// 404, naming the routes there are.
 pub(crate) fn not_found(path: &str) -> HttpResponse {
-    let message = format!("nothing is at `{path}`: there are POST /invoke, GET /health and GET /metrics");
+    let message =
+        format!("nothing is at `{path}`: there are POST /invoke, GET /health, GET /metrics and /web/…");
     error(StatusCode::NOT_FOUND, "NOT_FOUND", &message)
 }
 
@@ -146,7 +155,7 @@ pub(crate) fn shortened(message: &str) -> Cow<'_, str> {
 }
 
 fn with_type(body: Bytes, content_type: HeaderValue) -> HttpResponse {
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }

@@ -1,5 +1,7 @@
 //! The routes of an instance.
 
+use std::rc::Rc;
+
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 
@@ -12,10 +14,11 @@ use crate::invocation;
 use crate::origin;
 use crate::response::{self, HttpResponse};
 use crate::server::Instance;
+use crate::web_answer;
 
 /// Answers one request of a connection. One that asks for frames leaves there where its stream will be.
 pub(crate) async fn respond<H, Args>(
-    instance: &Instance<H>,
+    instance: &Rc<Instance<H>>,
     mut request: Request<Incoming>,
     connection: &InboundConnection,
 ) -> HttpResponse
@@ -25,7 +28,8 @@ where
     if let Some(fault) = host::fault_of(&request) {
         return response::bad_request(fault);
     }
-    if origin::is_page(request.headers()) {
+    // A page may ask for what is on the web, and picofaas says that it has let it.
+    if origin::is_page(request.headers()) && !web_answer::is_web(request.uri()) {
         return response::foreign_origin();
     }
     match request.uri().path() {
@@ -50,6 +54,10 @@ where
         }
         "/invoke" => response::method_not_allowed("POST"),
         "/health" | "/metrics" => response::method_not_allowed("GET"),
+        // In a place of its own, so that the work for `/invoke` does not grow by it.
+        _ if web_answer::is_web(request.uri()) => {
+            Box::pin(web_answer::answer(instance, connection, request)).await
+        }
         path => response::not_found(path),
     }
 }

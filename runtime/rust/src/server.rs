@@ -241,6 +241,10 @@ where
         && let Some(upgrade) = connection.upgrade.take()
     {
         frames::serve::<S, _, _>(upgrade, Rc::clone(&instance), key, drain).await;
+    } else {
+        // A handler may have made it a connection of another protocol, such as a WebSocket.
+        connection.flushes.stream_ended().await;
+        drop(connection.switched.take());
     }
     instance.standby.connection_ended(key);
 }
@@ -258,7 +262,7 @@ where
 {
     let service = service_fn(move |request| {
         let (instance, inbound) = (Rc::clone(&instance), Rc::clone(&inbound));
-        async move { Ok::<_, std::convert::Infallible>(route::respond(&*instance, request, &inbound).await) }
+        async move { Ok::<_, std::convert::Infallible>(route::respond(&instance, request, &inbound).await) }
     });
     let connection = http1::Builder::new()
         // It would also close idle connections, and the gateway, which keeps them in a

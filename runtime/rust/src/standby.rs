@@ -67,11 +67,27 @@ impl Standby {
     /// # Errors
     /// [`Failure::AlreadyUsed`].
     pub(crate) fn begin(&self, connection: ConnectionKey) -> Result<StandbyUse<'_>, Failure> {
+        self.take(connection)?;
+        Ok(StandbyUse(self))
+    }
+
+    /// Does the same for a caller that says itself when the invocation has [ended](Self::has_ended).
+    ///
+    /// # Errors
+    /// [`Failure::AlreadyUsed`].
+    pub(crate) fn take(&self, connection: ConnectionKey) -> Result<(), Failure> {
         self.check()?;
         if self.phase.get() == Phase::Unused {
             self.phase.set(Phase::Running(connection));
         }
-        Ok(StandbyUse(self))
+        Ok(())
+    }
+
+    /// Takes note that an invocation has ended whose handler was run.
+    pub(crate) fn has_ended(&self) {
+        if let Phase::Running(connection) = self.phase.get() {
+            self.go_on_to(Phase::Ended(connection));
+        }
     }
 
     /// Takes note that a connection has ended, with all that ran for it.
@@ -109,9 +125,7 @@ impl Standby {
 
 impl Drop for StandbyUse<'_> {
     fn drop(&mut self) {
-        if let Phase::Running(connection) = self.0.phase.get() {
-            self.0.go_on_to(Phase::Ended(connection));
-        }
+        self.0.has_ended();
     }
 }
 

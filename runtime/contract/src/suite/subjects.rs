@@ -102,7 +102,7 @@ const SURVIVES_EXIT: Behaviour = Behaviour {
     on_missing_as_job: OnMissing::Posts,
     late_lines: LateLines::OfTheOnly,
     frames: Frames::Spoken,
-    web: Web::Unknown,
+    web: Web::Refused,
 };
 
 fn variable(name: &str, value: &str) -> (String, String) {
@@ -127,7 +127,7 @@ fn rust() -> Subject {
         variables_of: Vec::new(),
         missing: vec![variable("HANDLER", NOWHERE)],
         missing_said: vec![NOWHERE.to_owned(), "echo, identity".to_owned()],
-        behaviour: IN_PROCESS,
+        behaviour: Behaviour { web: Web::Served, ..IN_PROCESS },
         declined: OnceLock::new(),
         refused_web: OnceLock::new(),
     }

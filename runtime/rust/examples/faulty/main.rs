@@ -25,6 +25,7 @@
 //! | `hold` | holds up the thread of the runtime for `input.ms` milliseconds, then returns its process id |
 //! | `surroundings` | waits `input.ms` milliseconds, with `input.freeze` on its first attempt for ever and all of its process with it; then returns `{"attempt","variables","files"}`: which attempt it is, and what the variables and files named in `input` hold |
 //! | `residue` | returns what it finds of earlier invocations, `{"memory","threads","processes","directory","file"}`, and leaves such things itself, of which processes and the file have `input` as their mark |
+//! | `web` | nothing: it answers web requests, see `web.rs` |
 //! | `garbage` | answers with bytes that are not HTTP, and closes |
 //! | `half` | promises a body and ends the process with code 3 after half of it |
 //! | `too-much` | streams 8 MiB of valid JSON in chunks |
@@ -34,6 +35,7 @@
 
 mod broken_server;
 mod residue;
+mod web;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
             .with("hold", hold)
             .with("residue", residue::residue)
             .with("surroundings", surroundings)
+            .with_web("web", web::web)
             .serve(),
     }
 }

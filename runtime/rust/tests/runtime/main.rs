@@ -9,5 +9,6 @@ mod job_calls;
 mod observe;
 mod start;
 mod stop;
+mod web;
 
 use picofaas_contract::{control_plane, wire};
