@@ -205,7 +205,7 @@ fn java() -> Result<Subject, String> {
         variables_of: Vec::new(),
         missing: vec![variable("HANDLER", NOWHERE)],
         missing_said: vec![NOWHERE.to_owned(), "echo, context".to_owned()],
-        behaviour: IN_PROCESS,
+        behaviour: Behaviour { web: Web::ServedWithoutUpgrades, ..IN_PROCESS },
         declined: OnceLock::new(),
         refused_web: OnceLock::new(),
     })

@@ -113,6 +113,11 @@ final class Wire implements AutoCloseable {
         channel.close();
     }
 
+    /** The next line, of a head or of a body in chunks, without its end. */
+    String readLine() throws IOException {
+        return line();
+    }
+
     private String line() throws IOException {
         ByteArrayOutputStream line = new ByteArrayOutputStream();
         for (int next = next(); next != '\n'; next = next()) {

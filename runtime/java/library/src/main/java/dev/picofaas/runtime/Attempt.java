@@ -8,21 +8,24 @@ final class Attempt implements Runnable {
     /** An output, or why there is none. */
     record Result(Bytes output, Failure failure) {}
 
-    private final Program program;
+    /** The work of the handler's thread. It tells when the handler is called. */
+    interface Work {
+        Bytes run(Program.Beginning beginning) throws Failure;
+    }
+
+    private final Ids ids;
     private final Standby standby;
-    private final Call call;
-    private final Bytes body;
+    private final Work work;
     private final Consumer<Result> done;
     private Thread thread;
     private boolean over;
     private boolean begun;
 
     /** {@code done} is told once, on the handler's thread, and not at all if the attempt was stopped before. */
-    Attempt(Program program, Standby standby, Call call, Bytes body, Consumer<Result> done) {
-        this.program = program;
+    Attempt(Ids ids, Standby standby, Work work, Consumer<Result> done) {
+        this.ids = ids;
         this.standby = standby;
-        this.call = call;
-        this.body = body;
+        this.work = work;
         this.done = done;
     }
 
@@ -34,10 +37,10 @@ final class Attempt implements Runnable {
             }
             thread = Thread.currentThread();
         }
-        Owner owner = Owner.begin(call.ids());
+        Owner owner = Owner.begin(ids);
         Result result;
         try {
-            result = new Result(program.run(call, body, this::begin), null);
+            result = new Result(work.run(this::begin), null);
         } catch (Failure failure) {
             result = new Result(null, failure);
         } catch (Throwable thrown) {

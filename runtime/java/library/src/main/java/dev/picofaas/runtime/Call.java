@@ -14,7 +14,7 @@ record Call(String executionId, String traceId, TraceContext trace, String idemp
         if (id == null || id.isEmpty()) {
             throw Failure.missingExecutionId();
         }
-        if (id.length() > Limits.EXECUTION_ID_BYTES_MAX || !id.chars().allMatch(c -> c >= 0x20 && c < 0x7f)) {
+        if (!hasExecutionId(headers)) {
             throw Failure.badHeader("X-Execution-Id", "at most 256 bytes of visible ASCII");
         }
         String attemptText = headers.get("x-attempt");
@@ -35,6 +35,13 @@ record Call(String executionId, String traceId, TraceContext trace, String idemp
         }
         return new Call(id, Ids.traceId(headers), TraceContext.read(headers), headers.get("idempotency-key"),
             (int) attempt, allowedMs, deadlineNs);
+    }
+
+    /** Whether a request says its execution, as it should be said. */
+    static boolean hasExecutionId(Headers headers) {
+        String id = headers.get("x-execution-id");
+        return id != null && !id.isEmpty() && id.length() <= Limits.EXECUTION_ID_BYTES_MAX
+            && id.chars().allMatch(c -> c >= 0x20 && c < 0x7f);
     }
 
     /** Whether there was no time left when it came. */

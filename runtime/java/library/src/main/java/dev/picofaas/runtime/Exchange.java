@@ -8,7 +8,10 @@ import io.netty.handler.codec.http.HttpVersion;
 /** One request over HTTP on its way through a conversation. */
 final class Exchange {
     /** The call that a path and method stand for, or that a web page asks. */
-    enum Route { INVOKE, HEALTH, METRICS, FRAMES, FOREIGN_ORIGIN, NOT_FOUND, POST_ONLY, GET_ONLY }
+    enum Route { INVOKE, WEB, HEALTH, METRICS, FRAMES, FOREIGN_ORIGIN, NOT_FOUND, POST_ONLY, GET_ONLY }
+
+    /** The path under which a function gets web requests, and the first character of the client's path. */
+    static final String WEB = "/web/";
 
     final Route route;
     final boolean keepAlive;
@@ -16,6 +19,8 @@ final class Exchange {
     final Body body;
     /** Of the route INVOKE, or null. */
     final Invocation invocation;
+    /** Of the route WEB, or null. */
+    final WebInvocation web;
     /** The request has been read to its end. */
     boolean whole;
 
@@ -26,6 +31,7 @@ final class Exchange {
         this.path = path;
         this.body = body;
         invocation = null;
+        web = null;
         body.drop();
     }
 
@@ -34,7 +40,18 @@ final class Exchange {
         this.keepAlive = keepAlive;
         this.path = path;
         this.invocation = invocation;
+        web = null;
         body = invocation.body;
+    }
+
+    /** A web request, whose body is its own. */
+    Exchange(boolean keepAlive, String path, WebInvocation web) {
+        route = Route.WEB;
+        this.keepAlive = keepAlive;
+        this.path = path;
+        this.web = web;
+        invocation = null;
+        body = new Body(0);
     }
 
     static Route route(HttpRequest head, String path) {
@@ -44,7 +61,7 @@ final class Exchange {
                 : method.equals("GET") && isToFrames(head) ? Route.FRAMES : Route.POST_ONLY;
             case "/health" -> method.equals("GET") ? Route.HEALTH : Route.GET_ONLY;
             case "/metrics" -> method.equals("GET") ? Route.METRICS : Route.GET_ONLY;
-            default -> Route.NOT_FOUND;
+            default -> path.startsWith(WEB) ? Route.WEB : Route.NOT_FOUND;
         };
     }
 

@@ -53,6 +53,26 @@ final class Failure extends Exception {
             + "has begun: have another started");
     }
 
+    static Failure notAWebFunction() {
+        return notTaken("NOT_A_WEB_FUNCTION", "the handler takes JSON and no web requests: remove `web` from the "
+            + "function, or give it a WebHandler");
+    }
+
+    static Failure notAJsonFunction() {
+        return notTaken("NOT_A_JSON_FUNCTION", "the handler answers web requests and takes no JSON: call the function by "
+            + "its address for the web, or give it a FunctionHandler");
+    }
+
+    /** Of a request that is not of the handler's kind. */
+    private static Failure notTaken(String code, String message) {
+        return new Failure(501, code, Outcome.REJECTED, true, message, null);
+    }
+
+    static Failure noUpgrade() {
+        return new Failure(501, "NO_UPGRADE", Outcome.REJECTED, true,
+            "this runtime keeps to HTTP: it has no WebSockets", null);
+    }
+
     static Failure badInput(String message) {
         return rejected(400, "BAD_INPUT", message);
     }

@@ -8,16 +8,19 @@ import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 
 /** The handlers that a program has, of which HANDLER chooses one. Only that one is made. */
-@SuppressWarnings("rawtypes")
 final class Handlers {
-    private final List<ServiceLoader.Provider<FunctionHandler>> providers = new ArrayList<>();
+    private final List<ServiceLoader.Provider<?>> providers = new ArrayList<>();
     /** Providers that are named and cannot be loaded. */
     private final List<String> broken = new ArrayList<>();
 
     /** The handlers named in META-INF/services. */
     Handlers() {
-        Iterator<ServiceLoader.Provider<FunctionHandler>> found =
-            ServiceLoader.load(FunctionHandler.class).stream().iterator();
+        find(FunctionHandler.class);
+        find(WebHandler.class);
+    }
+
+    private <H> void find(Class<H> kind) {
+        Iterator<ServiceLoader.Provider<H>> found = ServiceLoader.load(kind).stream().iterator();
         while (true) {
             // The iterator goes on behind a provider that is not there.
             try {
@@ -31,21 +34,22 @@ final class Handlers {
         }
     }
 
-    /** A lone handler needs no choice. */
-    FunctionHandler<?, ?> choose(String wanted) throws StartException {
-        ServiceLoader.Provider<FunctionHandler> chosen = null;
+    /** A {@link FunctionHandler} or a {@link WebHandler}. A lone handler needs no choice. */
+    Object choose(String wanted) throws StartException {
+        ServiceLoader.Provider<?> chosen = null;
         if (wanted == null) {
             if (providers.size() == 1 && broken.isEmpty()) {
                 chosen = providers.get(0);
             } else if (providers.isEmpty()) {
                 throw StartException.unclear("this program has no handler: name a class that implements "
-                    + "FunctionHandler in META-INF/services/dev.picofaas.runtime.FunctionHandler" + faults());
+                    + "FunctionHandler in META-INF/services/dev.picofaas.runtime.FunctionHandler, or one that "
+                    + "implements WebHandler in META-INF/services/dev.picofaas.runtime.WebHandler" + faults());
             } else {
                 throw StartException.unclear("HANDLER is not set and this program has several handlers; name one of: "
                     + known() + faults());
             }
         } else {
-            for (ServiceLoader.Provider<FunctionHandler> provider : providers) {
+            for (ServiceLoader.Provider<?> provider : providers) {
                 if (!wanted.equals(name(provider.type())) && !wanted.equals(provider.type().getName())) {
                     continue;
                 }
@@ -76,7 +80,7 @@ final class Handlers {
 
     private String known() {
         List<String> names = new ArrayList<>();
-        for (ServiceLoader.Provider<FunctionHandler> provider : providers) {
+        for (ServiceLoader.Provider<?> provider : providers) {
             names.add(name(provider.type()));
         }
         return names.isEmpty() ? "none" : String.join(", ", names);

@@ -37,9 +37,14 @@ final class Host {
         return null;
     }
 
+    /** Path and query in a target, which may begin with a host. */
+    static String target(String target) {
+        return target.startsWith(SCHEME) ? target.substring(SCHEME.length() + authority(target).length()) : target;
+    }
+
     /** The path in a target, which may begin with a host. */
     static String path(String target) {
-        String rest = target.startsWith(SCHEME) ? target.substring(SCHEME.length() + authority(target).length()) : target;
+        String rest = target(target);
         int query = rest.indexOf('?');
         String path = query < 0 ? rest : rest.substring(0, query);
         return path.isEmpty() ? "/" : path;

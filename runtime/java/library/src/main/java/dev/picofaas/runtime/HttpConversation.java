@@ -10,7 +10,9 @@ import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.ChannelPipeline;
 import io.netty.handler.codec.http.DefaultFullHttpResponse;
+import io.netty.handler.codec.http.DefaultHttpContent;
 import io.netty.handler.codec.http.DefaultHttpHeadersFactory;
+import io.netty.handler.codec.http.DefaultHttpResponse;
 import io.netty.handler.codec.http.FullHttpResponse;
 import io.netty.handler.codec.http.HttpContent;
 import io.netty.handler.codec.http.HttpHeaders;
@@ -65,6 +67,9 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
         exchange = null;
         if (left != null) {
             left.body.stop();
+            if (left.web != null) {
+                left.web.leave();
+            }
             if (left.invocation != null) {
                 left.invocation.leave();
             }
@@ -101,7 +106,13 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
         } finally {
             isGoingOn = false;
         }
-        context.channel().config().setAutoRead(ending || behind.isEmpty());
+        readOn();
+    }
+
+    /** Reads as long as what comes has a place. */
+    private void readOn() {
+        boolean isHeldUp = exchange != null && exchange.web != null && exchange.web.body.isFull();
+        context.channel().config().setAutoRead(ending || behind.isEmpty() && !isHeldUp);
     }
 
     private void take(HttpObject message) {
@@ -114,7 +125,10 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
         }
         if (message instanceof HttpContent piece && exchange != null) {
             boolean isLast = message instanceof LastHttpContent;
-            if (!exchange.body.append(piece.content(), piece.content().readableBytes(), isLast)) {
+            if (exchange.web != null) {
+                exchange.whole = isLast;
+                exchange.web.body.append(piece.content(), isLast);
+            } else if (!exchange.body.append(piece.content(), piece.content().readableBytes(), isLast)) {
                 refuse(Failure.bodyTooLarge(server.bodyBytesMax));
             } else if (isLast) {
                 exchange.whole = true;
@@ -136,10 +150,13 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
         HttpHeaders headers = head.headers();
         String path = Host.path(head.uri());
         boolean keepAlive = HttpUtil.isKeepAlive(head);
-        Exchange.Route route = Origin.isPage(headers) ? Exchange.Route.FOREIGN_ORIGIN
-            : Exchange.route(head, path);
+        Exchange.Route route = Exchange.route(head, path);
+        // A page may ask for what is on the web, and picofaas says that it has let it.
+        if (route == Exchange.Route.WEB ? !Call.hasExecutionId(Headers.of(headers)) : Origin.isPage(headers)) {
+            route = Exchange.Route.FOREIGN_ORIGIN;
+        }
         String fault = Host.faultOf(head);
-        if (fault != null || route != Exchange.Route.INVOKE) {
+        if (fault != null || route != Exchange.Route.INVOKE && route != Exchange.Route.WEB) {
             exchange = new Exchange(route, keepAlive, path, new Body(server.bodyBytesMax));
         }
         if (fault != null) {
@@ -149,8 +166,13 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
         }
         if (route == Exchange.Route.FOREIGN_ORIGIN) {
             // Its body is not read, so the connection ends.
-            error(403, "FOREIGN_ORIGIN", "a web page asks (Origin or Sec-Fetch-Site), and an instance answers none",
-                null);
+            error(403, "FOREIGN_ORIGIN", path.startsWith(Exchange.WEB)
+                ? "a web request has an X-Execution-Id, which a gateway gives and a direct call may make up"
+                : "a web page asks (Origin or Sec-Fetch-Site), and an instance answers none", null);
+            return;
+        }
+        if (route == Exchange.Route.WEB) {
+            beginWeb(head, keepAlive, path);
             return;
         }
         if (route == Exchange.Route.INVOKE) {
@@ -177,6 +199,96 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
         }
     }
 
+    private void beginWeb(HttpRequest head, boolean keepAlive, String path) {
+        boolean hasChunks = head.protocolVersion().compareTo(HttpVersion.HTTP_1_1) >= 0;
+        WebCaller caller = new WebCaller(HttpUtil.is100ContinueExpected(head), hasChunks);
+        WebInvocation web = new WebInvocation(server, this, context, head, caller);
+        // The end of an answer of unknown length to HTTP/1.0 is that of its connection.
+        exchange = new Exchange(keepAlive && hasChunks, path, web);
+        web.start(head, Host.target(head.uri()).substring(Exchange.WEB.length() - 1));
+    }
+
+    /** This connection, as a web request knows it. */
+    private final class WebCaller implements WebInvocation.Caller {
+        private final boolean isToBeContinued;
+        private final boolean hasChunks;
+
+        WebCaller(boolean isToBeContinued, boolean hasChunks) {
+            this.isToBeContinued = isToBeContinued;
+            this.hasChunks = hasChunks;
+        }
+
+        @Override
+        public void asked() {
+            if (isToBeContinued && !exchange.web.isSent()) {
+                context.writeAndFlush(new DefaultFullHttpResponse(HttpVersion.HTTP_1_1, HttpResponseStatus.CONTINUE,
+                    Unpooled.EMPTY_BUFFER));
+            }
+        }
+
+        @Override
+        public void hasRoom() {
+            readOn();
+        }
+
+        @Override
+        public void begin(int status, HttpHeaders headers) {
+            ownHeaders(headers);
+            if (!headers.contains("content-length") && hasChunks) {
+                headers.set("transfer-encoding", "chunked");
+            }
+            if (!exchange.keepAlive || server.draining()) {
+                headers.set("connection", "close");
+            }
+            context.writeAndFlush(new DefaultHttpResponse(HttpVersion.HTTP_1_1, HttpResponseStatus.valueOf(status),
+                headers));
+        }
+
+        @Override
+        public ChannelFuture write(byte[] piece) {
+            return context.writeAndFlush(new DefaultHttpContent(Unpooled.wrappedBuffer(piece)));
+        }
+
+        @Override
+        public void end() {
+            HttpConversation.this.end(LastHttpContent.EMPTY_LAST_CONTENT);
+            goOn();
+        }
+
+        @Override
+        public void end(int status, HttpHeaders headers, byte[] whole) {
+            ownHeaders(headers);
+            boolean hasNoLength = status == 204 || status == 304 || headers.contains("content-length");
+            if (!hasNoLength) {
+                headers.set("content-length", whole.length);
+            }
+            respond(status, headers, Unpooled.wrappedBuffer(whole));
+            goOn();
+        }
+
+        /** The handler's headers, without those that are the connection's. */
+        private void ownHeaders(HttpHeaders headers) {
+            headers.remove("transfer-encoding").remove("connection").remove("keep-alive");
+            if (!headers.contains("date")) {
+                headers.set("date", server.date.now());
+            }
+        }
+
+        @Override
+        public void refuse(Failure failure) {
+            respond(failure.status, JSON, failure.body(), null);
+            goOn();
+        }
+
+        @Override
+        public void breakOff() {
+            exchange = null;
+            ending = true;
+            // Behind all that was written before.
+            context.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(ChannelFutureListener.CLOSE);
+        }
+    }
+
     /** Answers a request that has been read to its end. */
     private void answer() {
         exchange.body.stop();
@@ -193,9 +305,9 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
                     postOnly();
                 }
             }
-            case FOREIGN_ORIGIN -> throw new IllegalStateException("it was answered when its head had been read");
+            case WEB, FOREIGN_ORIGIN -> throw new IllegalStateException("it is answered from its head on");
             case NOT_FOUND -> error(404, "NOT_FOUND", "nothing is at `" + exchange.path
-                + "`: there are POST /invoke, GET /health and GET /metrics", null);
+                + "`: there are POST /invoke, GET /health, GET /metrics and /web/…", null);
             case POST_ONLY -> postOnly();
             case GET_ONLY -> error(405, "METHOD_NOT_ALLOWED", "use GET here", "GET");
         }
@@ -224,6 +336,8 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
     private void refuse(Failure failure) {
         if (exchange.invocation != null) {
             exchange.invocation.refuse(failure);
+        } else if (exchange.web != null) {
+            exchange.web.refuse(failure);
         } else {
             respond(failure.status, JSON, failure.body(), null);
         }
@@ -253,32 +367,39 @@ final class HttpConversation extends ChannelInboundHandlerAdapter implements Con
     }
 
     private void respond(int status, String type, Bytes body, String allowed) {
+        HttpHeaders headers = DefaultHttpHeadersFactory.headersFactory().newHeaders();
+        headers.set("content-type", type).set("content-length", body.length())
+            .set("date", server.date.now());
+        if (allowed != null) {
+            headers.set("allow", allowed);
+        }
+        if (exchange.route == Exchange.Route.HEALTH && status == 200) {
+            server.age.headers().forEach((name, value) -> headers.set(name, value));
+        }
+        if (exchange.route == Exchange.Route.INVOKE) {
+            Long initMs = server.takeInitMs();
+            if (initMs != null) {
+                headers.set("x-cold-start", "true").set("x-init-duration-ms", initMs);
+            }
+        }
+        respond(status, headers, Unpooled.wrappedBuffer(body.array(), 0, body.length()));
+    }
+
+    private void respond(int status, HttpHeaders headers, ByteBuf content) {
+        if (!exchange.keepAlive || !exchange.whole || server.draining()) {
+            headers.set("connection", "close");
+        }
+        end(new DefaultFullHttpResponse(HttpVersion.HTTP_1_1, HttpResponseStatus.valueOf(status), content, headers,
+            DefaultHttpHeadersFactory.trailersFactory().newHeaders()));
+    }
+
+    /** Writes the end of an answer, or all of it. */
+    private void end(HttpObject last) {
         Exchange done = exchange;
         exchange = null;
         done.body.stop();
-        ByteBuf content = Unpooled.wrappedBuffer(body.array(), 0, body.length());
-        FullHttpResponse response = new DefaultFullHttpResponse(HttpVersion.HTTP_1_1,
-            HttpResponseStatus.valueOf(status), content, DefaultHttpHeadersFactory.headersFactory(),
-            DefaultHttpHeadersFactory.trailersFactory());
-        response.headers().set("content-type", type).set("content-length", body.length())
-            .set("date", server.date.now());
-        if (allowed != null) {
-            response.headers().set("allow", allowed);
-        }
-        if (done.route == Exchange.Route.HEALTH && status == 200) {
-            server.age.headers().forEach((name, value) -> response.headers().set(name, value));
-        }
-        if (done.route == Exchange.Route.INVOKE) {
-            Long initMs = server.takeInitMs();
-            if (initMs != null) {
-                response.headers().set("x-cold-start", "true").set("x-init-duration-ms", initMs);
-            }
-        }
         ending = !done.keepAlive || !done.whole || server.draining();
-        if (ending) {
-            response.headers().set("connection", "close");
-        }
-        written = context.writeAndFlush(response);
+        written = context.writeAndFlush(last);
         if (ending && done.whole) {
             written.addListener(ChannelFutureListener.CLOSE);
         } else if (ending) {

@@ -70,7 +70,9 @@ final class Invocation {
             refuse(refused);
             return;
         }
-        attempt = new Attempt(server.program, server.standby, call, body.take(), result -> loop.execute(() -> ended(result)));
+        Bytes whole = body.take();
+        attempt = new Attempt(call.ids(), server.standby, beginning -> server.program.run(call, whole, beginning),
+            result -> loop.execute(() -> ended(result)));
         server.workers.run(attempt, () -> loop.execute(server.workers::ended));
     }
 

@@ -74,7 +74,8 @@ final class Job {
     private Bytes output(Program program, Call call, Bytes body) throws Failure, InterruptedException {
         CountDownLatch over = new CountDownLatch(1);
         AtomicReference<Attempt.Result> result = new AtomicReference<>();
-        Attempt attempt = new Attempt(program, new Standby(false), call, body, ended -> {
+        Attempt attempt = new Attempt(call.ids(), new Standby(false),
+                beginning -> program.run(call, body, beginning), ended -> {
             result.set(ended);
             over.countDown();
         });

@@ -40,6 +40,12 @@ final class Limits {
     static final long LINGER_MS = 1000;
     /** From the end of a standby's one invocation to that of the process, where its connection stays open. */
     static final long STANDBY_LINGER_MS = 1000;
+    /** Of a web request's body, waiting to be read by its handler; beyond it nothing is read of the connection. */
+    static final int WEB_BODY_BYTES = 65_536;
+    /** Of a web answer's body, before its head is sent. */
+    static final int WEB_ANSWER_KEPT_BYTES = 16_384;
+    /** One piece of a web answer's body. */
+    static final int WEB_PIECE_BYTES = 65_536;
     /** Looks for what had come before the signal to end. */
     static final int DRAIN_LOOKS_MAX = 1000;
     /** A handler's log line, ids excluded: the control plane cuts lines over 16 KiB. */

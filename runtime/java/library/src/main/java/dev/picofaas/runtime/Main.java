@@ -37,7 +37,9 @@ public final class Main {
     }
 
     static Program program(Settings settings) throws StartException {
-        return new Program(new Handlers().choose(settings.handler()), settings.outputBytesMax());
+        Object handler = new Handlers().choose(settings.handler());
+        return handler instanceof WebHandler web ? new Program(web)
+            : new Program((FunctionHandler<?, ?>) handler, settings.outputBytesMax());
     }
 
     /** Sets what Netty would find out at start by looking at every network interface, and nobody here asks for. */

@@ -19,6 +19,7 @@ import com.fasterxml.jackson.databind.ser.BeanSerializerFactory;
 import com.fasterxml.jackson.databind.type.LogicalType;
 import java.io.IOException;
 import java.util.List;
+import java.util.Map;
 import java.util.ServiceConfigurationError;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
@@ -26,7 +27,10 @@ import java.util.concurrent.Future;
 
 /** One handler, ready to run: body → input → handler → output. */
 final class Program {
+    /** Null where the program answers web requests. */
     private final FunctionHandler<Object, Object> handler;
+    /** Null where it takes JSON. */
+    private final WebHandler web;
     private final Class<?> inputType;
     private final ObjectReader reader;
     private final ObjectWriter writer;
@@ -61,6 +65,7 @@ final class Program {
             mapper.constructType(handler.getClass()), FunctionHandler.class);
         JavaType type = types == null || types.length == 0 ? mapper.constructType(Object.class) : types[0];
         this.handler = (FunctionHandler<Object, Object>) handler;
+        this.web = null;
         this.inputType = type.getRawClass();
         if (inputType == RawJson.class) {
             json.takeAnyNumber();
@@ -70,6 +75,21 @@ final class Program {
         this.outputBytesMax = outputBytesMax;
     }
 
+    /** A program that answers web requests and nothing else. */
+    Program(WebHandler web) {
+        this.web = web;
+        handler = null;
+        inputType = null;
+        reader = null;
+        writer = null;
+        outputBytesMax = 0;
+    }
+
+    /** The handler of web requests, or null. */
+    WebHandler web() {
+        return web;
+    }
+
     /** The step before the handler is called; a failure keeps it from being called. */
     interface Beginning {
         void begin() throws Failure;
@@ -77,6 +97,9 @@ final class Program {
 
     /** Runs the handler on this thread. */
     Bytes run(Call call, Bytes body, Beginning beginning) throws Failure {
+        if (web != null) {
+            throw Failure.notAJsonFunction();
+        }
         Envelope envelope = Envelope.read(body, reader, inputType);
         Context context = new Context(call, envelope.metadata());
         beginning.begin();
@@ -88,6 +111,18 @@ final class Program {
             throw Failure.thrown(thrown);
         }
         return written(output);
+    }
+
+    /** Runs the handler of web requests on this thread, and ends its answer. */
+    void answer(WebRequest request, WebResponse response, Call call, Beginning beginning) throws Failure {
+        Context context = new Context(call, Map.of());
+        beginning.begin();
+        try {
+            web.handle(request, response, context);
+            response.finish();
+        } catch (Throwable thrown) {
+            throw Failure.thrown(thrown);
+        }
     }
 
     private static List<Module> modules() throws StartException {
