@@ -38,6 +38,13 @@ pub(crate) const KILL_KEPT: Duration = Duration::from_secs(1);
 /// Connections to a server that are kept for later; each is a file descriptor on both sides.
 pub(crate) const IDLE_CONNECTIONS_MAX: usize = 1024;
 
+/// Time for which the body of a request with `Expect: 100-continue` waits for the server's `100`: some never send it.
+pub(crate) const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// Time that was left of a web request's deadline when its caller went away and the server is probed all the same: the
+/// gateway's clock for the same deadline may be ahead.
+pub(crate) const DEADLINE_SLACK: Duration = Duration::from_millis(500);
+
 /// Bytes of a path of a server.
 pub(crate) const PATH_BYTES_MAX: usize = 2048;
 

@@ -111,15 +111,15 @@ pub(crate) enum Frames {
 /// The answer to web requests.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Web {
-    /// That of any of its functions: they speak HTTP.
+    /// Any of its functions gives its own: they speak HTTP.
     Always,
-    /// That of the function `web`; the others refuse them.
+    /// The function `web` gives its own; the others refuse them.
     Served,
     /// The same, but it never changes the protocol.
     ServedWithoutUpgrades,
     /// A refusal: all of its functions take JSON.
     Refused,
-    /// That of any path that is not there.
+    /// The same as for any path that is not there.
     Unknown,
 }
 

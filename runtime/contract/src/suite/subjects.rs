@@ -55,7 +55,7 @@ impl Runtime {
         match self {
             Self::Rust => Ok(rust()),
             Self::WatchdogHttp => {
-                let behaviour = Behaviour { fidelity: Fidelity::Bytes, ..SURVIVES_EXIT };
+                let behaviour = Behaviour { fidelity: Fidelity::Bytes, web: Web::Always, ..SURVIVES_EXIT };
                 let mut subject = watchdog(self, "http", "server", behaviour)?;
                 subject.variables_of = vec![metadata_of_context()];
                 Ok(subject)

@@ -55,9 +55,14 @@ impl Connections {
         Ok(())
     }
 
+    /// Closes the connections at rest.
+    pub(crate) fn close_idle(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
     /// Closes the connections at rest, and keeps none from now on.
     pub(crate) fn close(&self) {
-        self.idle.borrow_mut().clear();
+        self.close_idle();
         self.is_closed.set(true);
     }
 
@@ -75,9 +80,7 @@ impl Connections {
                     Ok(connection) => connection,
                     // Not closed but ended, perhaps of this very request.
                     Err(_) if let Some(stale) = stale => return Err(ExchangeError::Lost(stale)),
-                    Err(reason) => {
-                        return Err(ExchangeError::Connect(ConnectError { port: self.port, reason }));
-                    }
+                    Err(reason) => return Err(ExchangeError::of_connect(self.port, reason)),
                 },
             };
             connection.send(&mut [IoSlice::new(head.as_bytes()), IoSlice::new(input)]).await;
@@ -142,6 +145,11 @@ impl Connections {
 }
 
 impl ExchangeError {
+    /// An error of opening a connection.
+    pub(crate) fn of_connect(port: u16, reason: io::Error) -> Self {
+        Self::Connect(ConnectError { port, reason })
+    }
+
     /// An error of reading a response.
     fn of_response(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::InvalidData { Self::Malformed(error) } else { Self::Lost(error) }

@@ -2,13 +2,16 @@
 
 use std::rc::Rc;
 
-use picofaas_runtime::{Context, Handler, HandlerError};
+use picofaas_runtime::http::{Request, Response as WebResponse};
+use picofaas_runtime::{Context, Handler, HandlerError, RequestBody, ResponseBody};
 use serde_json::value::RawValue;
 
 use super::exchange::ExchangeError;
 use super::in_flight::InFlight;
 use super::server::Server;
 use super::server_supervisor::ServerSupervisor;
+use super::web_attempt::WebAttempt;
+use super::web_exchange::WebRequest;
 use crate::children::Children;
 use crate::format::{InputFormat, OutputFormat};
 use crate::program::Program;
@@ -67,6 +70,24 @@ impl Handler<()> for HttpHandler {
                 // It has ended and the supervisor does not know yet: the next one is asked.
                 Err(ExchangeError::Connect(_)) if server.exit_noticed().await.is_some() => {}
                 Err(error) => return Err(server.error_of(error, attempt.key).await),
+            }
+        }
+    }
+
+    async fn web(
+        &self,
+        request: Request<RequestBody>,
+        context: Context,
+    ) -> Result<WebResponse<ResponseBody>, HandlerError> {
+        let request = WebRequest::new(request);
+        loop {
+            let server = self.supervisor.server().await?;
+            let attempt = WebAttempt::begin(&server, self.in_flight.insert(&context), &context);
+            match server.connect_web(request.may_be_repeated()).await {
+                Ok(connection) => return attempt.exchange(request, connection).await,
+                // As above: the next one is asked.
+                Err(_) if server.exit_noticed().await.is_some() => {}
+                Err(error) => return Err(attempt.failed(error).await),
             }
         }
     }

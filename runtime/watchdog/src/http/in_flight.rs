@@ -1,6 +1,7 @@
 //! The executions in flight.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use picofaas_runtime::{Context, Logger};
 
@@ -15,21 +16,22 @@ pub(crate) struct InFlight {
 
 /// An execution in flight; taken off the list on drop.
 #[derive(Debug)]
-pub(crate) struct InFlightGuard<'a> {
-    list: &'a InFlight,
+pub(crate) struct InFlightGuard {
+    list: Rc<InFlight>,
     slot: usize,
 }
 
 impl InFlight {
-    pub(crate) fn insert(&self, context: &Context) -> InFlightGuard<'_> {
+    pub(crate) fn insert(self: &Rc<Self>, context: &Context) -> InFlightGuard {
         let mut slots = self.slots.borrow_mut();
         let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
             slots.push(None);
             slots.len() - 1
         });
         slots[slot] = Some(context.logger());
+        drop(slots);
         self.taken.set(self.taken.get() + 1);
-        InFlightGuard { list: self, slot }
+        InFlightGuard { list: Rc::clone(self), slot }
     }
 
     /// The execution in flight, if exactly one is.
@@ -41,7 +43,7 @@ impl InFlight {
     }
 }
 
-impl Drop for InFlightGuard<'_> {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.list.slots.borrow_mut()[self.slot] = None;
         self.list.free.borrow_mut().push(self.slot);

@@ -11,6 +11,7 @@ use super::exchange::{Connections, ExchangeError};
 use super::in_flight::InFlight;
 use super::port::Port;
 use super::response::Response;
+use super::web_connections::{WebConnection, WebConnections};
 use crate::child::Child;
 use crate::children::Children;
 use crate::exit_reason::ExitReason;
@@ -26,6 +27,7 @@ pub(crate) struct Server {
     children: Rc<Children>,
     port: Port,
     connections: Connections,
+    web_connections: WebConnections,
     stdout: Rc<LogPipe>,
     stderr: Rc<LogPipe>,
     /// A request was given up, and the server was not probed since.
@@ -61,6 +63,7 @@ impl Server {
             child,
             children: Rc::clone(children),
             connections: Connections::new(port.number, &endpoint.path),
+            web_connections: WebConnections::new(port.number),
             port,
             stdout: forward(pipes.stdout.expect(lost)),
             stderr: forward(pipes.stderr.expect(lost)),
@@ -120,7 +123,20 @@ impl Server {
 
     /// Posts an input and reads the response.
     pub(crate) async fn exchange(&self, context: &Context, input: &[u8]) -> Result<Response, ExchangeError> {
+        self.web_connections.close_idle();
         self.connections.exchange(context, input).await
+    }
+
+    /// A connection for a web request. A server that serves one connection at a time has to be rid of those for
+    /// inputs first.
+    pub(crate) async fn connect_web(&self, may_be_used: bool) -> Result<WebConnection, ExchangeError> {
+        self.connections.close_idle();
+        self.web_connections.connect(may_be_used).await
+    }
+
+    /// Keeps a connection for another web request.
+    pub(crate) fn keep_web(&self, connection: WebConnection) {
+        self.web_connections.put_idle(connection);
     }
 
     /// Waits until it has ended by itself, and says how.
@@ -172,6 +188,7 @@ impl Server {
     /// Sets how it ended, for the requests that it had.
     pub(crate) fn set_exit(&self, how: ExitReason) {
         self.connections.close();
+        self.web_connections.close();
         self.exit.replace(Some(how));
         self.notify.notify_waiters();
     }

@@ -16,6 +16,7 @@ mod standby;
 mod start;
 mod stdio;
 mod stopped;
+mod web;
 mod worker;
 mod worker_faults;
 mod worker_frames;

@@ -66,7 +66,7 @@ pub(crate) fn paths_of_an_instance(subject: &Subject) {
             assert_eq!((&told["method"], &told["target"]), (&json!(method), &json!(path)), "{told}");
         }
     }
-    // Those of the instance are where they were.
+    // Paths of the instance are where they were.
     assert_eq!(connection.get("/health").header("x-acknowledges"), Some("100-continue"));
     assert!(connection.get("/metrics").text().contains(IN_FLIGHT));
 }
