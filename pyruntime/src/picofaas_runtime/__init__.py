@@ -19,6 +19,17 @@ returns what JSON can say. `HANDLER=module:function` names it to
 | `buffers` | what is in buffers when a request or the process ends |
 | `context`, `logs` | what a handler is told, and its logger |
 
+Web applications have a server of their own, behind a watchdog in the mode `http`:
+
+| file | has |
+|---|---|
+| `web`, `web_app` | the way in; which application, and its kind |
+| `http1` | HTTP/1.1, without a socket |
+| `web_request` | a web request, and what picofaas says of it |
+| `wsgi` | the server of a WSGI application |
+| `asgi`, `lifespan` | the server of an ASGI application; its beginning and end |
+| `websocket`, `websocket_frames` | WebSockets of an ASGI application |
+
 Modules that take long to load (`asyncio`, `json`, `logging`, `re`, `typing`, and `signal`, which needs
 `enum`) are not imported at start: a function's start is mostly that of its imports.
 """

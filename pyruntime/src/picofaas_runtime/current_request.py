@@ -69,6 +69,10 @@ class CurrentRequest:
                 if "threading" in sys.modules:
                     setattr(sys.modules["threading"], f"_{name}", inheriting)
 
+    def give(self, request: Request | None) -> None:
+        """From now on, this thread works for this request, or for none."""
+        self._here.given = request
+
     def begin(self, request: Request) -> None:
         """It is being worked on."""
         self.had_any = True

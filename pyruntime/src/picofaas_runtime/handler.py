@@ -20,6 +20,8 @@ FRESH_S = 2
 # Entries of a folder that are looked at for such a source.
 ENTRIES_MAX = 1000
 FORMS = "a handler is handle(input) or handle(input, context)"
+# First parameters of web applications, which have a server of their own where they have their usual name.
+WEB = {("scope", "receive", "send"): "ASGI", ("environ", "start_response"): "WSGI"}
 # Classes that give an output where they are called.
 _VALUES = (str, int, float, bool, list, tuple, dict)
 
@@ -46,13 +48,22 @@ class Handler:
 
 def load(name: str) -> Handler:
     """The handler that `HANDLER` names."""
+    found = find(name)
+    try:
+        return _read(found, name.partition(":")[2])
+    except LoadError as error:
+        raise LoadError(f"HANDLER is `{name}`: {error}", error.cause) from None
+
+
+def find(name: str) -> Callable[..., Any]:
+    """The callable that `HANDLER` names."""
     if not name:
         raise LoadError("HANDLER is not set: give module:function")
     module_name, colon, attribute = name.partition(":")
     if not (colon and module_name and attribute):
         raise LoadError(f"HANDLER is `{name}`: give module:function")
     try:
-        return _read(_find(_import(module_name), attribute), attribute)
+        return _find(_import(module_name), attribute)
     except LoadError as error:
         raise LoadError(f"HANDLER is `{name}`: {error}", error.cause) from None
 
@@ -157,6 +168,12 @@ def _takes_context(call: Callable[..., Any], name: str) -> bool:
     if takes is None:
         # Something that is not written in Python, of which nothing is known: it takes the input.
         return False
+    kind = WEB.get(takes.positional[:3]) or WEB.get(takes.positional[:2])
+    if kind is not None:
+        raise LoadError(
+            f"{name} is a web application ({kind}): name it app or application, as HANDLER=module:app, "
+            "and it is served as one"
+        )
     if takes.by_name:
         names = ", ".join(takes.by_name)
         raise LoadError(f"{name} wants {names} by name, which it is not given: {FORMS}")

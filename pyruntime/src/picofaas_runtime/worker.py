@@ -31,7 +31,7 @@ def main() -> None:
         if error.cause is not None:
             failure.log(error.cause)
         pipe.say_unable(wire.write({"message": str(error)}))
-        _end(log, 1)
+        end(log, 1)
     try:
         output_bytes_max = int(os.environ.get("MAX_OUTPUT") or OUTPUT_BYTES_MAX)
         if handler.is_async:
@@ -44,14 +44,14 @@ def main() -> None:
             one_by_one.serve(handler, pipe, log, output_bytes_max)
     except SystemExit as error:
         # Only in a process that a handler forked.
-        _end(log, error.code if isinstance(error.code, int) else 0 if error.code is None else 1)
+        end(log, error.code if isinstance(error.code, int) else 0 if error.code is None else 1)
     except BrokenPipeError:
         # The watchdog does not listen any more: a handler that was to stop has answered instead.
         pass
     except BaseException as error:
         failure.log(error)
-        _end(log, 1)
-    _end(log, 0)
+        end(log, 1)
+    end(log, 0)
 
 
 def _prepare() -> tuple[Handler, int]:
@@ -73,7 +73,7 @@ def _concurrency() -> int:
     return int(value)
 
 
-def _end(log: LogWriter, status: int) -> None:
+def end(log: LogWriter, status: int) -> None:
     """Ends the process, threads that the handler left behind or not."""
     import atexit
 

@@ -9,7 +9,7 @@ use crate::format::{InputFormat, OutputFormat};
 use crate::http::Endpoint;
 use crate::limits::WORKERS_MAX;
 use crate::named_command::{CommandSource, NamedCommand};
-use crate::python;
+use crate::python::{self, PythonProgram};
 
 /// The watchdog's settings.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) enum Mode {
     Http,
     /// Processes that take one request after the other.
     Worker,
-    /// The same with the Python runtime as the program.
+    /// The same with the Python runtime as the program. A web application in Python is served by [`Self::Http`].
     Python,
 }
 
@@ -78,6 +78,11 @@ pub(crate) enum SettingError {
     OtherMode { name: &'static str, value: String },
     #[error("PICOFAAS_WORKERS is `{0}`: give a number of processes from 1 to {WORKERS_MAX}")]
     Workers(String),
+    #[error(
+        "PICOFAAS_WORKERS is `{0}`, and a web application in Python has one process, which takes many requests at once: \
+         leave it out, and have more instances"
+    )]
+    OneServer(usize),
     #[error("{0} is not valid UTF-8")]
     NotText(&'static str),
 }
@@ -127,15 +132,19 @@ impl Settings {
         let variable = |name| Ok(variable(name)?.filter(|value: &String| !value.is_empty()));
         let mode = mode(arguments.mode, variable)?;
         let named = named_command(arguments.command, variable)?;
+        let python = PythonProgram::of_handler(variable("HANDLER")?.as_deref());
         let command = match (mode, named) {
-            (Mode::Python, None) => python::command(variable)?,
+            (Mode::Python, None) => python::command(python, variable)?,
             (Mode::Python, Some(named)) => return Err(brought(&named)),
             (Mode::Http | Mode::Stdio | Mode::Worker, named) => named.ok_or(SettingError::NoProgram)?,
         };
+        let is_web = mode == Mode::Python && python == PythonProgram::Web;
+        let mode = if is_web { Mode::Http } else { mode };
         let (input, output) = formats(mode, variable)?;
         let workers = match variable("PICOFAAS_WORKERS")? {
             None => 1,
             Some(value) => match value.parse() {
+                Ok(workers @ 2..) if is_web => return Err(SettingError::OneServer(workers)),
                 Ok(workers) if (1..=WORKERS_MAX).contains(&workers) => workers,
                 Ok(_) | Err(_) => return Err(SettingError::Workers(value)),
             },

@@ -170,12 +170,13 @@ fn python() -> Result<Subject, String> {
             variable("PYTHONPATH", &text(&folder.join("src"))),
             variable("PYTHONDONTWRITEBYTECODE", "1"),
         ],
-        variables_of: Vec::new(),
+        variables_of: vec![("web", "HANDLER".to_owned(), "webbed:app".to_owned())],
         missing: vec![variable("HANDLER", "no_such_module:echo")],
         missing_said: vec!["no_such_module".to_owned()],
         behaviour: Behaviour {
             concurrency: Concurrency::Serial,
             late_lines: LateLines::OwnOrNone,
+            web: Web::ServedWithoutUpgrades,
             ..SURVIVES_EXIT
         },
         declined: OnceLock::new(),

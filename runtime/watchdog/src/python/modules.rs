@@ -9,14 +9,17 @@ macro_rules! module {
     };
 }
 
-const MODULES: [(&str, &str); 19] = [
+const MODULES: [(&str, &str); 28] = [
     module!("__init__.py"),
     module!("__main__.py"),
+    module!("asgi.py"),
     module!("buffers.py"),
     module!("context.py"),
     module!("current_request.py"),
     module!("failure.py"),
     module!("handler.py"),
+    module!("http1.py"),
+    module!("lifespan.py"),
     module!("log_writer.py"),
     module!("logs.py"),
     module!("one_by_one.py"),
@@ -27,8 +30,14 @@ const MODULES: [(&str, &str); 19] = [
     module!("side_by_side.py"),
     module!("signature.py"),
     module!("turn.py"),
+    module!("web.py"),
+    module!("web_app.py"),
+    module!("web_request.py"),
+    module!("websocket.py"),
+    module!("websocket_frames.py"),
     module!("wire.py"),
     module!("worker.py"),
+    module!("wsgi.py"),
 ];
 
 /// A number that stands for all of them: another text of one is another number.

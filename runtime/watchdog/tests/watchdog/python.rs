@@ -168,3 +168,56 @@ fn a_function_has_its_own_modules_first_and_no_arguments() {
     let folder = fs::canonicalize(function.folder()).unwrap();
     assert_eq!(output(&mut function.command()), format!(r#"[["-c"],"{}"]"#, folder.display()));
 }
+
+/// Applications of both kinds, of which each answers with a text, its path and the body.
+const SITE: &str = r#"
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"wsgi ", environ["PATH_INFO"].encode(), b" ", environ["wsgi.input"].read()]
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    message = await receive()
+    await send({"type": "http.response.start", "status": 200})
+    text = f"asgi {scope['path']} ".encode() + message["body"]
+    await send({"type": "http.response.body", "body": text})
+
+def api(environ, start_response): pass
+"#;
+
+#[test]
+fn a_web_application_is_served_by_its_usual_name() {
+    let function = Function::new();
+    fs::write(function.folder().join("shop.py"), SITE).unwrap();
+    for (handler, kind) in [("shop:app", "asgi"), ("shop:application", "wsgi")] {
+        let mut command = function.command();
+        // As one that has handlers, besides.
+        command.env("HANDLER", handler).env("WATCHDOG_OUTPUT", "text");
+        fs::rename(function.folder().join("shop.py"), function.folder().join("shop_.py")).unwrap();
+        let reason = refusal(&mut command);
+        assert!(reason.contains("there is no module shop"), "{reason}");
+        fs::rename(function.folder().join("shop_.py"), function.folder().join("shop.py")).unwrap();
+        let instance = instance::Instance::spawn(command.env_remove("PORT"));
+        let mut connection = instance.connect();
+        connection.send(
+            "POST /web/a%20b HTTP/1.1\r\nhost: h\r\nx-execution-id: e-1\r\ncontent-length: 3\r\n\r\nabc",
+        );
+        let answer = connection.receive();
+        assert_eq!((answer.status, answer.text()), (200, format!("{kind} /a b abc").as_str()));
+        // An invocation is posted to its path.
+        assert_eq!(connection.invoke("", r#"{"input":7}"#).text(), format!("\"{kind} / 7\""));
+    }
+}
+
+#[test]
+fn a_web_application_of_another_name_or_with_several_processes_is_told_what_to_do() {
+    let function = Function::new();
+    fs::write(function.folder().join("shop.py"), SITE).unwrap();
+    let reason = refusal(function.command().env("HANDLER", "shop:api"));
+    assert!(reason.contains("api is a web application (WSGI): name it app"), "{reason}");
+    let mut command = function.command();
+    command.env("HANDLER", "shop:app").env("PICOFAAS_WORKERS", "2").env("PORT", "0");
+    let (code, text) = process::Process::spawn(&mut command).end();
+    assert_eq!(code, 2);
+    assert!(text.contains("PICOFAAS_WORKERS is `2`"), "{text}");
+}
