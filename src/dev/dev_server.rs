@@ -378,11 +378,16 @@ fn announce(base: &str, project: &mut Project, since_ms: Option<u64>) {
         Err(complaint) => (example_call::with_input(base, name.as_str(), "{}"), Some(complaint)),
     };
     let [invoke, enqueue] = lines;
-    let shown = format!(
-        "{name} is ready ({}, {})\n  # call it and wait for its answer\n  {invoke}\n  # enqueue it, then read the result\n  {enqueue}\n",
-        spec.execution_mode,
-        project.found.manifest.display()
-    );
+    let how = match spec.web {
+        Some(_) => {
+            format!("  # it answers HTTP itself, at every path below this one\n  curl -s {base}/fn/{name}/\n")
+        }
+        None => format!(
+            "  # call it and wait for its answer\n  {invoke}\n  # enqueue it, then read the result\n  {enqueue}\n"
+        ),
+    };
+    let manifest = project.found.manifest.display();
+    let shown = format!("{name} is ready ({}, {manifest})\n{how}", spec.execution_mode);
     if shown == project.shown {
         let since = since_ms.map_or_else(String::new, |ms| {
             format!(", {}.{:03} s after the change was seen", ms / 1000, ms % 1000)
