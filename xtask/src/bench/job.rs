@@ -7,9 +7,10 @@
 //! process of its own, so that none runs beside another one and each round is new.
 //!
 //! Then calls come at an even pace to functions that have a fresh process ahead of each call (`standby`), and to warm
-//! ones of the same programs, in turns.
+//! ones of the same programs, in turns. At last some come all at once, more than there are processes ahead.
 
 mod baseline;
+mod burst;
 mod paced;
 
 use std::fmt;
@@ -25,7 +26,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::baseline::Worker;
-use self::paced::PacedProgram;
+use self::burst::BurstMeasurement;
+use self::paced::{PacedMeasurement, PacedProgram};
 use super::cpu::{MachineCpu, Snapshot};
 use super::machine::Machine;
 use super::ratio::{self, Better, Figure, Ratio};
@@ -157,9 +159,9 @@ pub(super) fn run(repository: &Repository, options: &JobOptions) -> Result<ExitC
     let run = Run::begin(repository, machine)?;
     let binaries = options.tested.binaries(&setup.picofaas, setup.against.as_deref(), &run.commit)?;
     let measurements = setup.measure_all()?;
-    let paced = setup.measure_paced()?;
+    let (paced, burst) = setup.measure_paced()?;
 
-    let mut results = json!({ "measurements": measurements, "paced": paced });
+    let mut results = json!({ "measurements": measurements, "paced": paced, "burst": burst });
     let mut compared = String::new();
     if let Some(binaries) = &binaries {
         binaries.check_unchanged()?;
@@ -170,6 +172,7 @@ pub(super) fn run(repository: &Repository, options: &JobOptions) -> Result<ExitC
     run.save(options.json.as_deref(), "-job", options, &results)?;
     println!("\n{}{compared}", report(options, &measurements)?);
     println!("{}", paced::report(&paced));
+    println!("{}", burst::report(&burst));
     println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
     if let Some(binaries) = &binaries {
         println!("{}", binaries.describe());
@@ -198,15 +201,17 @@ impl JobSetup<'_> {
         Ok(measurements)
     }
 
-    /// Calls at an even pace.
-    fn measure_paced(&self) -> Result<Vec<paced::PacedMeasurement>> {
+    /// Calls at an even pace, and calls all at once.
+    fn measure_paced(&self) -> Result<(Vec<PacedMeasurement>, Vec<BurstMeasurement>)> {
         let server = self.serve(&self.picofaas, self.options.tested.arguments(), "paced")?;
         let body = body();
         let programs =
             [PacedProgram::rust(&self.function, &body), PacedProgram::python(&self.folder, &body)?];
-        let measured = paced::measure(&server, &programs, self.options.rounds, self.options.seconds)?;
+        let (rounds, seconds) = (self.options.rounds, self.options.seconds);
+        let paced = paced::measure(&server, &programs, rounds, seconds)?;
+        let burst = burst::measure(&server, &programs, rounds)?;
         server.stop()?;
-        Ok(measured)
+        Ok((paced, burst))
     }
 
     fn measure(&self, subject: JobSubject, callers: u32, round: u32) -> Result<JobMeasurement> {

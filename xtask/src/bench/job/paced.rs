@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use crate::bench::report::{Spread, table};
 use crate::bench::server::Server;
 use crate::bench::wire::Wire;
 use crate::http;
+use crate::toolbox::{self, Unavailable};
 use crate::wait::{Stopwatch, let_pass};
 
 /// Calls in a second.
@@ -72,13 +73,15 @@ impl<'a> PacedProgram<'a> {
         Self { name: "rust", local: json!({ "command": [function] }), env: json!([]), body }
     }
 
-    /// A handler in Python behind the watchdog in the program that serves.
+    /// A handler in Python behind the watchdog in the program that serves. It has a virtual environment of its own, as
+    /// most have: what a machine loads into every interpreter of its own is no part of a start.
     pub(super) fn python(folder: &Path, body: &'a str) -> Result<Self> {
         let folder = folder.join("python");
         std::fs::create_dir_all(&folder)?;
         std::fs::write(folder.join("app.py"), "def handle(input):\n    return input\n")
             .with_context(|| format!("cannot write into {}", folder.display()))?;
         let local = json!({ "command": ["picofaas", "watchdog", "python"], "directory": folder });
+        toolbox::python_environment(&folder.join(".venv")).map_err(|Unavailable(why)| anyhow!(why))?;
         Ok(Self { name: "python", local, env: json!([{ "name": "HANDLER", "value": "app:handle" }]), body })
     }
 }
