@@ -23,6 +23,7 @@ use crate::channel::{MESSAGES_MAX, mpsc};
 use crate::clock::Clock;
 use crate::config::{LocalLimits, ServeArgs, Settings};
 use crate::control::Control;
+use crate::cpu::usable_cores;
 use crate::id::incarnation_at;
 use crate::instances::Context;
 use crate::instances::local::LocalContext;
@@ -122,7 +123,7 @@ pub async fn start(settings: Settings, lines: Lines, hook: ThreadHook) -> anyhow
         start_timeout_ms: flags.start_timeout_ms,
         stop_timeout_ms: flags.stop_timeout_ms,
     };
-    let refills = Refills::new(clock, flags.max_standby);
+    let refills = Refills::new(clock, flags.max_standby, usable_cores().1);
     let standby = StandbyContext { clock, commands: commands.clone(), populated: populated.clone(), refills };
     let context = Rc::new(Context { commands, populated, standby, local: Rc::new(local), cluster });
     let control = Control::new(rings, clock, settings, context, logs, to_gateways);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::announced::ExpectedAnnouncement;
+use super::refills::{Refills, StandbyRoom};
 use super::standby_process::StandbyProcess;
 use crate::instance::{Address, InstanceKey, InstanceProblem, InstanceStart, Target};
 use crate::instances::local::LocalContext;
@@ -43,6 +44,24 @@ impl StandbySource {
     #[must_use]
     pub(super) fn outlives_us(&self) -> bool {
         matches!(self, Self::Jobs(_))
+    }
+
+    /// Returns when a refill may begin: here beside as many starts as there are cores for. Those of a cluster wait for
+    /// others most of the time, so they begin at once, but not while a call waits for a start.
+    pub(super) async fn refill_turn(&self, refills: &Refills) {
+        let side_by_side = match self {
+            Self::Processes(_) => refills.cores(),
+            Self::Jobs(_) => 1,
+        };
+        refills.turn(side_by_side).await;
+    }
+
+    /// Room for an instance that is started now though nobody waits for it; `None` where there is none.
+    pub(super) fn refill_room(&self, refills: &Rc<Refills>) -> Option<StandbyRoom> {
+        match self {
+            Self::Processes(_) => refills.room_to_start(),
+            Self::Jobs(_) => refills.room(),
+        }
     }
 
     /// Instances of an earlier control plane that may be taken over.

@@ -55,6 +55,7 @@ impl StandbyLife {
             None => set.source.start(&set.function.spec, instance, expected, set.until_closed()).await,
         };
         drop(cold);
+        room.iter().for_each(StandbyRoom::start_is_over);
         let ready = set.now();
         match started {
             // Its version was closed in this moment.

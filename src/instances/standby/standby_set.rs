@@ -296,11 +296,11 @@ impl StandbySet {
         tokio::task::spawn_local(async move {
             loop {
                 tokio::time::sleep(set.failures.pause(set.now())).await;
-                set.context.refills.quiet().await;
+                set.source.refill_turn(&set.context.refills).await;
                 if !set.lacks_some() {
                     break;
                 }
-                let room = set.context.refills.room();
+                let room = set.source.refill_room(&set.context.refills);
                 set.is_limited.set(room.is_none());
                 if room.is_none() {
                     set.changed.notify();
