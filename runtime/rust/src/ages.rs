@@ -15,7 +15,7 @@ const TICK_MS: u64 = 10;
 pub(crate) const ACKNOWLEDGES: (&str, &str) = ("x-acknowledges", "100-continue");
 
 /// The ages of an instance. None is older than the one before it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ages {
     /// Time from the start of the process until the runtime began.
     before: Duration,

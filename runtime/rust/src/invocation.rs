@@ -56,7 +56,7 @@ where
     let body = async {
         let body = read(body, body_max, arrived).await?;
         connection.acknowledge(is_expected).await;
-        Ok(body)
+        if instance.standby.is_warming_up() { Err(Failure::AlreadyUsed) } else { Ok(body) }
     };
     response::invocation(answer(instance, connection.key, in_flight, ids, head, body).await)
 }
@@ -89,12 +89,12 @@ async fn answer<H, Args>(
 where
     H: Handler<Args>,
 {
+    let Instance { handler, deadlines, sizes, standby, .. } = instance;
     // Before its body is read, so that no `100` says that it began.
-    let result = match instance.standby.check().and(head) {
+    let result = match standby.check().and(head) {
         Ok(head) => {
-            let Instance { handler, deadlines, sizes, standby, .. } = instance;
             let begin = || standby.begin(connection);
-            run(handler, deadlines, sizes.output_max, head, body, begin, in_flight.began).await
+            run(&**handler, deadlines, sizes.output_max, head, body, begin, in_flight.began).await
         }
         Err(failure) => Err(failure),
     };
@@ -102,7 +102,9 @@ where
         Ok(output) => (StatusCode::OK, output, Outcome::Success),
         Err(failure) => {
             let message = failure.to_string();
-            log::failure(&ids, &failure, &message);
+            if !standby.is_warming_up() {
+                log::failure(&ids, &failure, &message);
+            }
             (failure.status(), response::failure_body(&failure, &message), failure.outcome())
         }
     };

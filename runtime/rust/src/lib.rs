@@ -84,7 +84,7 @@
 //! A web request takes another way: `route` → `web_answer` (`request_body`, a `web_handler`, `response_body` with its
 //! `body_writer`).
 //! An `inbound_connection` knows by its `flushed_stream` when a `100 Continue` was written, and `standby` how many
-//! invocations may still come. For an instance in Kubernetes: `announcement`. Both know the control plane by `access`.
+//! invocations may still come; its `warm_up` goes its way before there is one. For an instance in Kubernetes: `announcement`. Both know the control plane by `access`.
 //! Beside them `handler`, `handlers`, `context`, `handler_error` (the interface of
 //! functions), `caller` (ids and trace), `failure` (the failures of an invocation),
 //! `ages` and `beginning`, `finite` (no NaN in an output), `panics`, `deadlines`, `metrics`,
@@ -131,6 +131,7 @@ mod server;
 mod settings;
 mod standby;
 mod stop;
+mod warm_up;
 mod web_answer;
 mod web_handler;
 

@@ -99,6 +99,8 @@ pub(crate) const ANNOUNCE_SILENCE: Duration = Duration::from_secs(60);
 /// Time from the end of a standby's one invocation until the process ends, where its connection stays open: long enough
 /// for a busy reader of the answer, too short for a control plane that is gone to matter.
 pub(crate) const STANDBY_LINGER: Duration = Duration::from_secs(1);
+/// Time that a standby's way through an invocation of nobody may take.
+pub(crate) const WARM_UP_MAX: Duration = Duration::from_secs(1);
 
 /// Pause between two looks whether an instance that listens is healthy. Nearly all are at once.
 pub(crate) const HEALTH_PAUSE: Duration = Duration::from_millis(10);

@@ -36,6 +36,7 @@ use crate::route;
 use crate::settings::{Address, SettingError, SizeLimits};
 use crate::standby::Standby;
 use crate::stop::StopSignals;
+use crate::warm_up;
 
 /// The error of an instance that did not start.
 #[derive(Debug, Error)]
@@ -65,7 +66,7 @@ impl StartError {
 
 /// A handler being served, and the state that its requests share.
 pub(crate) struct Instance<H> {
-    pub(crate) handler: H,
+    pub(crate) handler: Rc<H>,
     pub(crate) sizes: SizeLimits,
     pub(crate) metrics: Metrics,
     pub(crate) deadlines: Rc<Deadlines>,
@@ -99,6 +100,7 @@ where
         let (metrics, deadlines) = (Metrics::new(), Deadlines::start());
         let pulses = PulseThread::default();
         let (ages, standby) = (Ages::of_process(began), Standby::new(is_standby));
+        let handler = Rc::new(handler);
         let instance =
             Rc::new(Instance { handler, sizes, metrics, deadlines, pulses, ages, standby, init_ms });
         let ended = listen(&instance, address, announcement, began).await;
@@ -133,13 +135,16 @@ where
         }
     }
     instance.ages.handler_is_ready();
+    let drain = Rc::new(Drain::default());
+    if instance.standby.is_limited() {
+        warm_up::run(instance, &drain).await;
+    }
     let listener = Listener::bind(address)?;
     let init_ms = clock::ms_since(began);
     log::line(&format!("listening on {listener} after {init_ms} ms"));
     instance.init_ms.set(Some(init_ms));
     let announcing = announce(announcement, &listener, instance);
 
-    let drain = Rc::new(Drain::default());
     let mut connections = JoinSet::new();
     let mut used = pin!(instance.standby.over());
     loop {
@@ -228,7 +233,7 @@ fn spawn_connection<H, Args>(
 }
 
 /// One connection, from accept to close.
-async fn serve_connection<S, H, Args>(stream: S, instance: Rc<Instance<H>>, drain: Rc<Drain>)
+pub(crate) async fn serve_connection<S, H, Args>(stream: S, instance: Rc<Instance<H>>, drain: Rc<Drain>)
 where
     S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
     H: Handler<Args>,

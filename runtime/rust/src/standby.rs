@@ -29,6 +29,8 @@ pub(crate) struct Standby {
 enum Phase {
     /// It is no standby and takes any number.
     Unlimited,
+    /// No handler is run.
+    WarmingUp,
     Unused,
     /// Its one runs, and came over this connection.
     Running(ConnectionKey),
@@ -45,8 +47,26 @@ pub(crate) struct StandbyUse<'a>(&'a Standby);
 
 impl Standby {
     pub(crate) fn new(is_standby: bool) -> Self {
-        let phase = if is_standby { Phase::Unused } else { Phase::Unlimited };
+        Self::in_phase(if is_standby { Phase::Unused } else { Phase::Unlimited })
+    }
+
+    /// The one of an instance that warms up.
+    pub(crate) fn warming_up() -> Self {
+        Self::in_phase(Phase::WarmingUp)
+    }
+
+    fn in_phase(phase: Phase) -> Self {
         Self { phase: Cell::new(phase), next_key: Cell::new(0), waker: RefCell::default() }
+    }
+
+    /// Whether it takes one invocation.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.phase.get() != Phase::Unlimited
+    }
+
+    /// Whether no handler is run, and nothing is told of it.
+    pub(crate) fn is_warming_up(&self) -> bool {
+        self.phase.get() == Phase::WarmingUp
     }
 
     /// The key of a connection that was accepted.
@@ -57,7 +77,7 @@ impl Standby {
     /// Refuses an invocation where a handler was run.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         match self.phase.get() {
-            Phase::Unlimited | Phase::Unused => Ok(()),
+            Phase::Unlimited | Phase::WarmingUp | Phase::Unused => Ok(()),
             Phase::Running(_) | Phase::Ended(_) | Phase::Left => Err(Failure::AlreadyUsed),
         }
     }
