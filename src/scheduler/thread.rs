@@ -13,6 +13,8 @@ use crate::config::Spin;
 
 /// Loops of spinning between two looks at the clock.
 const SPINS_PER_LOOK: u32 = 64;
+/// Longest sleep (ns). Who sets a timer for later than its end, as most deadlines are, wakes nobody for that.
+const SLEEP_MAX: Nanos = 10_000_000_000;
 
 /// Runs the scheduler until `stop` is set and its thread unparked.
 ///
@@ -64,6 +66,7 @@ fn spin_for_a_while(rings: &Rings) {
 
 /// Leaves the scheduler in the rings, parks, and takes it out again.
 fn sleep(rings: &Rings, scheduler: Box<Scheduler>, clock: Clock, wake_at: Nanos) -> Box<Scheduler> {
+    let wake_at = wake_at.min(clock.now() + SLEEP_MAX);
     rings.wakes_at.store(wake_at, Ordering::Relaxed);
     rings.idle_scheduler.store(Some(scheduler));
     rings.doorbell.fall_asleep();
@@ -71,9 +74,7 @@ fn sleep(rings: &Rings, scheduler: Box<Scheduler>, clock: Clock, wake_at: Nanos)
         // A gateway may have ticked since the scheduler was left there, and have set a sooner timer.
         let wake_at = rings.wakes_at.load(Ordering::Relaxed);
         let now = clock.now();
-        if wake_at == u64::MAX {
-            std::thread::park();
-        } else if wake_at > now {
+        if wake_at > now {
             std::thread::park_timeout(Duration::from_nanos(wake_at - now));
         }
     }
