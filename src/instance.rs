@@ -3,11 +3,13 @@
 //! [`VersionIndex`] is here and not beside the version, because a key is made of it and a version has addresses.
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use picofaas_frames::UPGRADE;
 
 use crate::clock::Nanos;
@@ -134,6 +136,26 @@ pub struct Address {
     pub web_prefix: Box<str>,
     /// Connections of clients that are the instance's own, on all gateways: it is not stopped as an idle one.
     pub web_connections: Arc<AtomicU32>,
+    /// A connection to it that is open already; only of a single-use instance.
+    pub ahead: Option<Arc<ConnectionAhead>>,
+}
+
+/// A connection that was opened ahead of the one request that it is for. It does not block.
+#[derive(Debug)]
+pub struct ConnectionAhead(ArcSwapOption<UnixStream>);
+
+impl ConnectionAhead {
+    /// Keeps it until it is taken.
+    #[must_use]
+    pub(crate) fn new(stream: UnixStream) -> Arc<Self> {
+        Arc::new(Self(ArcSwapOption::from_pointee(stream)))
+    }
+
+    /// The connection, the first time.
+    #[must_use]
+    pub(crate) fn take(&self) -> Option<UnixStream> {
+        Arc::into_inner(self.0.swap(None)?)
+    }
 }
 
 /// Path at which an instance is called where nothing says another.
@@ -158,6 +180,7 @@ impl Address {
             acknowledges: false,
             web_prefix: WEB.into(),
             web_connections: Arc::default(),
+            ahead: None,
         }
     }
 
@@ -181,10 +204,13 @@ impl Address {
     ) -> Self {
         let address = Self::new(generation, start, target, host, INVOKE);
         let mut preamble = address.preamble.into_vec();
-        preamble.extend_from_slice(b"Connection: close\r\n");
-        if acknowledges {
-            preamble.extend_from_slice(b"Expect: 100-continue\r\n");
-        }
+        // One that acknowledges is a standby, which leaves the end to us: an answer that is followed by the end of its
+        // process may be read only behind that, on the same core.
+        preamble.extend_from_slice(if acknowledges {
+            b"Expect: 100-continue\r\n"
+        } else {
+            b"Connection: close\r\n"
+        });
         Self { preamble: preamble.into_boxed_slice(), acknowledges, ..address }
     }
 }

@@ -139,6 +139,8 @@ impl StandbyAttempt {
             }
             StandbyEnd::Exchange(Ok((response, answered))) => {
                 let told = complete(answered_result(response, answered, waited));
+                // Its client has the answer before anybody is woken for the instance.
+                tokio::task::yield_now().await;
                 return instance.ended_with(told, signal).await;
             }
             StandbyEnd::Exchange(Err(NoAnswer { error, is_unsent })) => {
@@ -216,7 +218,10 @@ async fn exchange(
     let Some(address) = address else {
         return Err(unsent(ExchangeError::Connect(std::io::ErrorKind::NotConnected.into())));
     };
-    let mut connection = Connection::open(&address.target).await.map_err(unsent)?;
+    let mut connection = match address.ahead.as_deref().and_then(Connection::ahead) {
+        Some(connection) => connection,
+        None => Connection::open(&address.target).await.map_err(unsent)?,
+    };
     let connected = context.clock.now();
     let sent = send(context, &address, &mut connection, ticket, connected).await;
     let received = match sent {

@@ -10,7 +10,7 @@ use httparse::Status;
 use super::instance_stream::InstanceStream;
 use super::response_head::{BodyLength, ParsedHead, parse_head};
 use crate::clock::{NANOS_PER_MS, Nanos};
-use crate::instance::Target;
+use crate::instance::{ConnectionAhead, Target};
 
 /// Largest head of an answer, in bytes.
 pub(crate) const RESPONSE_HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -68,6 +68,8 @@ pub(crate) struct Connection {
     pub(super) stream: InstanceStream,
     /// Bytes that came and were not taken yet.
     pub(super) read: BytesMut,
+    /// Nothing has been written, and the event loop has not told yet that something can be.
+    is_new: bool,
     /// `100 Continue` has come.
     pub acknowledged: bool,
     /// The head of the request, built anew for each one in the same memory.
@@ -80,13 +82,23 @@ impl Connection {
     /// # Errors
     /// [`ExchangeError::Connect`].
     pub(crate) async fn open(target: &Target) -> Result<Self, ExchangeError> {
-        let stream = InstanceStream::connect(target).await.map_err(ExchangeError::Connect)?;
-        Ok(Self {
+        InstanceStream::connect(target).await.map(Self::over).map_err(ExchangeError::Connect)
+    }
+
+    /// The connection that was opened ahead of the one request to an instance, where there is one that can be used.
+    pub(crate) fn ahead(connection: &ConnectionAhead) -> Option<Self> {
+        let stream = InstanceStream::of_unix(connection.take()?).ok()?;
+        stream.is_quiet().then(|| Self { is_new: true, ..Self::over(stream) })
+    }
+
+    fn over(stream: InstanceStream) -> Self {
+        Self {
             stream,
             read: BytesMut::with_capacity(READ_BYTES_MIN),
+            is_new: false,
             acknowledged: false,
             head: Vec::with_capacity(512),
-        })
+        }
     }
 
     /// Whether a pooled connection can still be used: nothing has come on it, not even its end.
@@ -105,7 +117,12 @@ impl Connection {
         while sent < whole {
             let head = self.head.get(sent..).unwrap_or_default();
             let rest = &payload[sent.saturating_sub(self.head.len())..];
-            match self.stream.try_write_vectored(&[IoSlice::new(head), IoSlice::new(rest)]) {
+            let parts = [IoSlice::new(head), IoSlice::new(rest)];
+            let written = match std::mem::take(&mut self.is_new) {
+                true => self.stream.write_at_once(&parts),
+                false => self.stream.try_write_vectored(&parts),
+            };
+            match written {
                 Ok(0) => return Err(lost(sent, io::ErrorKind::WriteZero.into())),
                 Ok(n) => sent += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -298,6 +315,7 @@ mod tests {
         let mut connection = Connection {
             stream: InstanceStream::Unix(ours),
             read: BytesMut::new(),
+            is_new: false,
             acknowledged: false,
             head: Vec::new(),
         };
@@ -344,6 +362,7 @@ mod tests {
             let mut connection = Connection {
                 stream: InstanceStream::Unix(ours),
                 read: BytesMut::new(),
+                is_new: false,
                 acknowledged: false,
                 head: Vec::new(),
             };
@@ -352,6 +371,31 @@ mod tests {
             sent.expect("the answer was written");
             (received.expect("it is an answer"), connection)
         })
+    }
+
+    #[test]
+    fn a_connection_that_was_opened_ahead_takes_one_request_at_once_and_none_where_it_has_ended() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let pair = || {
+                let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+                ours.set_nonblocking(true).expect("it is open");
+                (ConnectionAhead::new(ours), theirs)
+            };
+            let (ahead, mut theirs) = pair();
+            let mut connection = Connection::ahead(&ahead).expect("it is open");
+            assert!(Connection::ahead(&ahead).is_none(), "it was taken");
+            connection.head.extend_from_slice(b"head ");
+            let mut send = std::pin::pin!(connection.send(b"body"));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(send.as_mut().poll(&mut context).is_ready(), "it waits for the event loop");
+            let mut request = [0; 9];
+            std::io::Read::read_exact(&mut theirs, &mut request).expect("all was written");
+            assert_eq!(&request, b"head body");
+            let (ended, theirs) = pair();
+            drop(theirs);
+            assert!(Connection::ahead(&ended).is_none(), "it has ended");
+        });
     }
 
     #[test]

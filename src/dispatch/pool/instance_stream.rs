@@ -51,6 +51,14 @@ impl InstanceStream {
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// One that is connected already, and does not block.
+    ///
+    /// # Errors
+    /// The event loop does not take it.
+    pub(super) fn of_unix(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        UnixStream::from_std(stream).map(Self::Unix)
+    }
+
     /// Whether nothing has come on it, not even its end.
     ///
     /// The kernel is asked, which costs a system call: what the last poll saw may be older than
@@ -76,6 +84,14 @@ impl InstanceStream {
             Self::Tcp(stream) => stream.try_write_vectored(slices),
             Self::Unix(stream) => stream.try_write_vectored(slices),
         }
+    }
+
+    /// The same without asking the event loop, which does not know of a new one yet that it takes something.
+    ///
+    /// # Errors
+    /// As the system says; `WouldBlock` where it takes nothing.
+    pub(super) fn write_at_once(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket().send_vectored(slices)
     }
 
     /// Waits until it may take more.

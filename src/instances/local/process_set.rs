@@ -292,7 +292,7 @@ impl ProcessSet {
     async fn live(self: Rc<Self>, instance: InstanceKey, wanted: Nanos) {
         let began = self.context.host.clock.now();
         let started = self.become_ready(instance).await;
-        let ServingProcess { mut process, report, created, ready } = match started {
+        let ServingProcess { mut process, report, created, ready, connection: _ } = match started {
             Ok(serving) => serving,
             Err(mut problem) => {
                 self.free(instance);

@@ -1,6 +1,7 @@
 //! A local process that serves on a socket: its start until it answers its health check, and the reasons of its end.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::LocalContext;
@@ -10,7 +11,7 @@ use crate::clock::Nanos;
 use crate::error::ErrorCode;
 use crate::exit::{Exit, describe};
 use crate::id::ExecutionId;
-use crate::instance::{InstanceProblem, InstanceReport, Target};
+use crate::instance::{InstanceProblem, InstanceReport};
 use crate::messages::control_message::JobEnd;
 use crate::probe;
 use crate::spec::FunctionSpec;
@@ -31,6 +32,8 @@ pub(crate) struct ServingProcess {
     pub(crate) created: Nanos,
     /// Time at which it answered.
     pub(crate) ready: Nanos,
+    /// The connection over which it did, where that takes a request.
+    pub(crate) connection: Option<UnixStream>,
 }
 
 /// Starts a process that listens on the socket of `options`, and waits until it answers its health check.
@@ -42,7 +45,7 @@ pub(crate) async fn start(
     spec: &FunctionSpec,
     options: StartOptions,
 ) -> Result<ServingProcess, InstanceProblem> {
-    let target = Target::Unix(options.socket.clone().unwrap_or_default());
+    let socket = options.socket.clone().unwrap_or_default();
     let mut process = Process::start(spec, options, &context.host)
         .map_err(|error| InstanceProblem::new(error.to_string()))?;
     let clock = context.host.clock;
@@ -51,15 +54,15 @@ pub(crate) async fn start(
     let answers = async {
         let mut pauses = ExponentialBackoff::by_quarters(PROBE_PAUSE_MIN, PROBE_PAUSE_MAX);
         loop {
-            if let Ok(report) = probe::health(&target).await {
-                return report;
+            if let Ok(answered) = probe::health_and_connection(&socket).await {
+                return answered;
             }
             pauses.pause().await;
         }
     };
     let early = tokio::select! {
-        report = answers => {
-            return Ok(ServingProcess { process, report, created, ready: clock.now() });
+        (report, connection) = answers => {
+            return Ok(ServingProcess { process, report, created, ready: clock.now(), connection });
         }
         status = process.ended() => Some(status),
         () = tokio::time::sleep(patience) => None,

@@ -140,7 +140,11 @@ impl StandbyInstance {
             Self::Process(process) => (process.target.clone(), "localhost".to_owned()),
             Self::Job(job) => (Target::Tcp(job.address()), job.address().to_string()),
         };
-        Address::single_use(generation, start, target, &host, report.acknowledges)
+        let ahead = match self {
+            Self::Process(process) => process.connection.clone(),
+            Self::Job(_) => None,
+        };
+        Address { ahead, ..Address::single_use(generation, start, target, &host, report.acknowledges) }
     }
 
     /// Returns when it has ended before it had an execution, with how it did. Nothing is lost when it is dropped early.

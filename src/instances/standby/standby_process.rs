@@ -1,12 +1,13 @@
 //! A single-use instance that is a process of this machine.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel;
 use crate::clock::Nanos;
 use crate::exit::describe;
-use crate::instance::{InstanceKey, InstanceProblem, InstanceReport, Target};
+use crate::instance::{ConnectionAhead, InstanceKey, InstanceProblem, InstanceReport, Target};
 use crate::instances::local::LocalContext;
 use crate::instances::local::process::{Process, StartOptions};
 use crate::instances::local::serving_process::{self, ServingProcess};
@@ -24,6 +25,8 @@ pub(super) struct StandbyProcess {
     pub(super) report: InstanceReport,
     /// Time at which it was there.
     pub(super) created: Nanos,
+    /// The connection for its execution, which is open already.
+    pub(super) connection: Option<Arc<ConnectionAhead>>,
 }
 
 impl StandbyProcess {
@@ -40,8 +43,10 @@ impl StandbyProcess {
             ..StartOptions::default()
         };
         let serving = serving_process::start(&context, spec, options).await?;
-        let ServingProcess { process, report, created, ready: _ } = serving;
-        Ok(Self { context, process, target: Target::Unix(socket), report, created })
+        let ServingProcess { process, report, created, ready: _, connection } = serving;
+        // Of another program nobody knows for how long it leaves a connection open that is idle.
+        let connection = connection.filter(|_| report.acknowledges).map(ConnectionAhead::new);
+        Ok(Self { context, process, target: Target::Unix(socket), report, created, connection })
     }
 
     /// Its name: that of its process.
@@ -64,6 +69,8 @@ impl StandbyProcess {
 
     /// Ends it, which has no execution.
     pub(super) async fn stop(mut self) {
+        // One that is open may keep a program from ending.
+        drop(self.connection.take().and_then(|connection| connection.take()));
         self.process.stop(self.patience()).await;
     }
 
