@@ -1,11 +1,15 @@
 //! Ten thousand functions.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use crate::support::bystander::while_others_are_served;
 use crate::support::client::Client;
 use crate::support::endpoint::Endpoint;
-use crate::support::patience::{Stopwatch, eventually};
+use crate::support::patience::{Stopwatch, eventually, let_pass};
 use crate::support::server::{BYSTANDER, Server, command};
-use crate::support::specification::{pool, warm};
+use crate::support::specification::{With, job, pool, warm};
 
 const FUNCTIONS: usize = 10_000;
 const MIB: f64 = (1 << 20) as f64;
@@ -76,4 +80,69 @@ fn ten_thousand_functions_come_and_go_and_their_memory_with_them() {
     assert!(!server.scrape().text().contains("\"f-"), "a deleted function is still measured");
     let listed = server.client().get("/v1/functions").json();
     assert_eq!(listed["functions"].as_array().unwrap().len(), 1);
+}
+
+/// Instances ahead of all functions.
+const STANDBY_MAX: usize = 100;
+/// Longest time of a call about functions, on a machine that runs other tests meanwhile.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+/// Time over which the processor time of a process is taken in which nobody calls.
+const IDLE: Duration = Duration::from_secs(3);
+
+/// The processes that a server has started and that are there.
+fn children(server: &Server) -> usize {
+    let pid = server.pid();
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    text.split_whitespace().count()
+}
+
+fn cpu_seconds(server: &Server) -> f64 {
+    server.scrape().series("process_cpu_seconds_total").unwrap()
+}
+
+#[test]
+fn ten_thousand_reserves_have_no_more_instances_than_there_may_be_and_hold_up_nobody() {
+    let standby_max = STANDBY_MAX.to_string();
+    let server = Server::start(&["--max-functions", "10001", "--max-standby", &standby_max]);
+    let mut client = server.client();
+    let (watch, mut slowest) = (Stopwatch::start(), Duration::ZERO);
+    while_others_are_served(&server, || {
+        for at in 0..FUNCTIONS {
+            let function = job(&format!("f-{at}"), "identity").with("standby", json!({ "min": 1, "max": 1 }));
+            let one = Stopwatch::start();
+            let answer = client.post("/v1/functions", function);
+            slowest = slowest.max(one.elapsed());
+            assert_eq!(answer.status, 201, "{answer:?}");
+            if at % 100 == 0 {
+                assert!(children(&server) <= STANDBY_MAX + 1, "{} processes", children(&server));
+            }
+        }
+    });
+    let registered = watch.elapsed();
+    eventually("as many are ahead as there may be", || (children(&server) == STANDBY_MAX + 1).then_some(()));
+    let full = watch.elapsed();
+    let before = cpu_seconds(&server);
+    let mut longest = Duration::ZERO;
+    let watch = Stopwatch::start();
+    while watch.elapsed() < IDLE {
+        let one = Stopwatch::start();
+        assert_eq!(server.operator().get("/healthz").status, 200);
+        longest = longest.max(one.elapsed());
+        let_pass(Duration::from_millis(100));
+    }
+    let busy = (cpu_seconds(&server) - before) / watch.elapsed().as_secs_f64();
+    let one = Stopwatch::start();
+    assert_eq!(client.get("/v1/functions").json()["functions"].as_array().unwrap().len(), FUNCTIONS + 1);
+    let listed = one.elapsed();
+    println!(
+        "{FUNCTIONS} reserves registered in {registered:?}, the slowest in {slowest:?}, as many as may be ahead after {full:?}; idle at {:.1} % of a core, healthz within {longest:?}; a list in {listed:?}",
+        busy * 100.0
+    );
+    assert!(slowest < ANSWER_MAX && longest < ANSWER_MAX, "{slowest:?} {longest:?}");
+    // One that has an instance, and one that has none.
+    for name in ["f-0", "f-9999"] {
+        let answer = server.invoke(name, 1);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    assert!(children(&server) <= STANDBY_MAX + 2);
 }

@@ -87,10 +87,16 @@ impl Refills {
         self.quiet_until.set(self.clock.now() + nanos(QUIET));
     }
 
-    /// Room for one more instance that nobody has asked for; `None` where there are as many as there may be.
+    /// Whether there is room for one more instance that nobody has asked for.
+    #[must_use]
+    pub(crate) fn has_room(&self) -> bool {
+        self.standby.get() < self.standby_max
+    }
+
+    /// The room for one more instance that nobody has asked for; `None` where there are as many as there may be.
     #[must_use]
     pub(crate) fn room(self: &Rc<Self>) -> Option<StandbyRoom> {
-        if self.standby.get() >= self.standby_max {
+        if !self.has_room() {
             return None;
         }
         self.standby.set(self.standby.get() + 1);

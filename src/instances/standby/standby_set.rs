@@ -289,29 +289,47 @@ impl StandbySet {
 
     /// Starts what the reserve lacks, when that takes nothing from a call that waits.
     fn refill(self: &Rc<Self>) {
-        if !self.lacks_some() || self.is_refilling.replace(true) {
+        if !self.lacks_some() || self.is_refilling.get() {
             return;
         }
+        // There may be ten thousand that have none, each of which looks once a second.
+        if !self.context.refills.has_room() {
+            self.limited();
+            return;
+        }
+        self.is_refilling.set(true);
         let set = self.clone();
         tokio::task::spawn_local(async move {
             loop {
-                tokio::time::sleep(set.failures.pause(set.now())).await;
                 set.source.refill_turn(&set.context.refills).await;
+                let pause = set.failures.pause(set.now());
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                    // It may have become longer meanwhile.
+                    continue;
+                }
                 if !set.lacks_some() {
                     break;
                 }
                 let room = set.source.refill_room(&set.context.refills);
-                set.is_limited.set(room.is_none());
                 if room.is_none() {
-                    set.changed.notify();
+                    set.limited();
                     break;
                 }
+                set.is_limited.set(false);
                 if !set.start(StandbyStart { asked: set.now(), cold: None, room, idle: None }) {
                     break;
                 }
             }
             set.is_refilling.set(false);
         });
+    }
+
+    /// There is no place for one more among the instances ahead of all functions.
+    fn limited(&self) {
+        if !self.is_limited.replace(true) {
+            self.changed.notify();
+        }
     }
 
     fn lacks_some(&self) -> bool {
